@@ -1,0 +1,106 @@
+package batch
+
+import (
+	"fmt"
+	"math"
+)
+
+// MaxItem is the default bound of an item's encoded size, in bytes. A larger
+// one becomes that item's failure where it enters.
+const MaxItem = 64 << 20
+
+// MaxBytes is about how large a batch gets: it is closed by the item that
+// reaches it, so only a single item can exceed it.
+const MaxBytes = 8 << 20
+
+// A Batch is the items at [First, First+N) of one source. Frame holds them;
+// where it is empty and Lost is set, every item is that failure.
+type Batch struct {
+	Source string
+	First  int64
+	N      int
+	Frame  []byte
+	Lost   *Failure
+}
+
+// End is the offset behind the last item.
+func (b Batch) End() int64 { return b.First + int64(b.N) }
+
+// Check reads the frame once and tells whether it holds N items.
+func (b Batch) Check() error {
+	if b.N < 1 || b.First < 0 || b.First > math.MaxInt64-int64(b.N) {
+		return fmt.Errorf("%w: %d items at offset %d", ErrFrame, b.N, b.First)
+	}
+	if b.Lost != nil {
+		return nil
+	}
+	n, r := 0, Read(b.Frame)
+	for _, _, ok := r.Next(); ok; _, _, ok = r.Next() {
+		n++
+	}
+	if r.Err() != nil {
+		return r.Err()
+	}
+	if n != b.N {
+		return fmt.Errorf("%w: %d items where %d were announced", ErrFrame, n, b.N)
+	}
+	return nil
+}
+
+// Split cuts the batch before its k-th item, 0 < k < N. Joined again, the two
+// parts are the batch.
+func (b Batch) Split(k int) (head, tail Batch, err error) {
+	if k <= 0 || k >= b.N {
+		return b, Batch{}, fmt.Errorf("%w: split at %d of %d items", ErrFrame, k, b.N)
+	}
+	head, tail = b, b
+	head.N, tail.N, tail.First = k, b.N-k, b.First+int64(k)
+	if b.Lost != nil {
+		return head, tail, nil
+	}
+	r := Read(b.Frame)
+	for range k {
+		if _, _, ok := r.Next(); !ok {
+			return b, Batch{}, fmt.Errorf("%w: it ends before item %d", ErrFrame, k)
+		}
+	}
+	cut := len(b.Frame) - len(r.Rest())
+	head.Frame = b.Frame[:cut:cut]
+	tail.Frame = append([]byte{Version}, b.Frame[cut:]...)
+	return head, tail, nil
+}
+
+// Cut splits the batch into parts of at most size items.
+func (b Batch) Cut(size int) ([]Batch, error) {
+	if b.N <= size {
+		return []Batch{b}, nil
+	}
+	if size < 1 {
+		return nil, fmt.Errorf("%w: cut into parts of %d items", ErrFrame, size)
+	}
+	// In halves: every Split copies its tail.
+	head, tail, err := b.Split((b.N/size + 1) / 2 * size)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := head.Cut(size)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := tail.Cut(size)
+	return append(parts, rest...), err
+}
+
+// Join is the opposite of Split: b must begin where a ends.
+func Join(a, b Batch) (Batch, error) {
+	if a.Source != b.Source || a.End() != b.First || a.Lost != nil || b.Lost != nil {
+		return Batch{}, fmt.Errorf("%w: [%d,%d) of %q and [%d,%d) of %q do not join", ErrFrame,
+			a.First, a.End(), a.Source, b.First, b.End(), b.Source)
+	}
+	if len(a.Frame) == 0 || len(b.Frame) == 0 {
+		return Batch{}, fmt.Errorf("%w: it is empty", ErrFrame)
+	}
+	frame := append(make([]byte, 0, len(a.Frame)+len(b.Frame)), a.Frame...)
+	frame = append(frame, b.Frame[1:]...)
+	return Batch{Source: a.Source, First: a.First, N: a.N + b.N, Frame: frame}, nil
+}

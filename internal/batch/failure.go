@@ -1,0 +1,48 @@
+package batch
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// The codes of failures on the wire.
+const (
+	CodeError    = "error"    // the function returned an error
+	CodePanic    = "panic"    // the function panicked
+	CodeTimeout  = "timeout"  // the function was ended by its timeout
+	CodeDecode   = "decode"   // the item is not what the function takes
+	CodeEncode   = "encode"   // the value cannot be encoded
+	CodeTooLarge = "toolarge" // the item is above the bound
+	CodeCanceled = "canceled" // somebody canceled it
+	CodeLost     = "lost"     // Redis no longer has it
+)
+
+// A Failure stands in the place of an item that has no value.
+type Failure struct {
+	Code     string `json:"code"`
+	Message  string `json:"msg"`
+	Stage    string `json:"stage,omitempty"`    // the queue that the stage wrote to
+	Function string `json:"fn,omitempty"`       // the function that failed
+	Worker   string `json:"worker,omitempty"`   // where
+	Attempts int    `json:"attempts,omitempty"` // how often it was tried
+	Stack    string `json:"stack,omitempty"`    // of a panic
+}
+
+// Append appends the failure's item, a JSON object.
+func (f Failure) Append(dst []byte) []byte {
+	text, err := json.Marshal(f)
+	if err != nil {
+		panic("batch: a struct of strings and an int has JSON: " + err.Error())
+	}
+	return append(dst, text...)
+}
+
+// ParseFailure reads a failed item. One that is not well formed is a failure
+// all the same, and says so.
+func ParseFailure(item []byte) Failure {
+	var f Failure
+	if err := json.Unmarshal(item, &f); err != nil {
+		return Failure{Code: CodeError, Message: fmt.Sprintf("malformed failure: %v", err)}
+	}
+	return f
+}
