@@ -1,0 +1,196 @@
+// Package codec turns values into items and items into values. An item is the
+// encoded form of one value; what frames and moves it does not look inside.
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Codec is a format for items. Marshal gets a value and Unmarshal a pointer to
+// a zero value; the data that Unmarshal gets is overwritten after the call.
+// Both are called from many goroutines at once. A panic in either becomes the
+// error of the item.
+type Codec interface {
+	Name() string
+	Marshal(v any) ([]byte, error)
+	Unmarshal(data []byte, v any) error
+}
+
+// The formats that are there already.
+var (
+	// JSON is that of encoding/json, without its escapes for HTML. Items that
+	// are floats may also be NaN, +Inf and -Inf, as these texts.
+	JSON jsonCodec
+	// Raw takes strings and []byte as they are. A nil []byte arrives as an
+	// empty one.
+	Raw rawCodec
+	// MsgPack is MessagePack for every type.
+	MsgPack msgPackCodec
+)
+
+// Info is what the two ends of a queue must agree on: the name of the codec
+// and the name of the type on the wire.
+type Info struct{ Codec, Type string }
+
+// String returns for example "int (json)".
+func (i Info) String() string {
+	if i.Wildcard() {
+		return "encoded items"
+	}
+	return i.Type + " (" + i.Codec + ")"
+}
+
+// Wildcard reports whether i fits every other Info.
+func (i Info) Wildcard() bool { return i == Info{} }
+
+// Item is an item in its encoded form, whatever its type. For[Item] passes it
+// as it is and its Info fits everything.
+type Item []byte
+
+// Typed turns values of one type into items and back. Only For makes one.
+type Typed[T any] struct {
+	info Info
+	form form[T]
+}
+
+// A form is the two directions of one type.
+type form[T any] struct {
+	append func(dst []byte, v T) ([]byte, error)
+	parser func() parser[T] // a new one for each batch
+}
+
+// A parser decodes one item into a zero value.
+type parser[T any] func(item []byte, v *T) error
+
+// For returns the Typed of T in the format c, nil for the default of T: Raw
+// for strings and []byte, JSON for everything else. A codec that cannot hold T
+// is an error. For[Item] does not need a codec and ignores it.
+func For[T any](c Codec) (Typed[T], error) {
+	t := reflect.TypeFor[T]()
+	if items, ok := any(plain(asBytes[Item])).(form[T]); ok {
+		return Typed[T]{form: items}, nil
+	}
+	if c == nil {
+		c = defaultFor(t)
+	}
+	if c.Name() == "" {
+		return Typed[T]{}, fmt.Errorf("codec %T has no name: let its Name return one", c)
+	}
+	if picky, ok := c.(interface{ check(reflect.Type) error }); ok {
+		if err := picky.check(t); err != nil {
+			return Typed[T]{}, err
+		}
+	}
+	return Typed[T]{Info{c.Name(), typeName(t)}, formOf[T](c)}, nil
+}
+
+// Info returns what the other end has to agree on.
+func (t Typed[T]) Info() Info { return t.info }
+
+// Append appends the item of v to dst. After an error dst is as it was.
+func (t Typed[T]) Append(dst []byte, v T) ([]byte, error) { return t.form.append(dst, v) }
+
+// Decode appends the values of items to dst, one for each. A nil item has the
+// zero value. So has one that cannot be decoded, and bad is told. No value
+// refers to the memory of items.
+func (t Typed[T]) Decode(items [][]byte, dst []T, bad func(i int, err error)) []T {
+	dst = slices.Grow(dst, len(items))
+	parse := t.form.parser()
+	for i, item := range items {
+		var zero T
+		dst = append(dst, zero)
+		if item == nil {
+			continue
+		}
+		v := &dst[len(dst)-1]
+		if err := parse(item, v); err != nil {
+			*v = zero
+			bad(i, err)
+		}
+	}
+	return dst
+}
+
+func defaultFor(t reflect.Type) Codec {
+	if t.Kind() == reflect.String || isBytes(t) {
+		return Raw
+	}
+	return JSON
+}
+
+// formOf returns the fastest form that c has for T.
+func formOf[T any](c Codec) form[T] {
+	var direct any
+	switch c.(type) {
+	case jsonCodec:
+		if direct = directJSON(*new(T)); direct == nil {
+			return jsonForm[T]()
+		}
+	case rawCodec:
+		direct = directRaw(*new(T))
+	}
+	if f, ok := direct.(form[T]); ok {
+		return f
+	}
+	return codecForm[T](c)
+}
+
+// codecForm calls c for every item.
+func codecForm[T any](c Codec) form[T] {
+	return form[T]{
+		append: func(dst []byte, v T) (out []byte, err error) {
+			out = dst
+			defer catch(&err)
+			data, err := c.Marshal(v)
+			if err != nil {
+				return dst, err
+			}
+			return append(dst, data...), nil
+		},
+		parser: func() parser[T] {
+			return func(item []byte, v *T) (err error) {
+				defer catch(&err)
+				return c.Unmarshal(item, v)
+			}
+		},
+	}
+}
+
+// catch, deferred, makes an error of a panic in code that is not ours.
+func catch(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic while coding: %v", r)
+	}
+}
+
+// unfit is the error for a type that a codec cannot hold.
+func unfit(c Codec, t reflect.Type, advice string) error {
+	return fmt.Errorf("`%s` cannot encode %v: %s", c.Name(), t, advice)
+}
+
+// isOpaque reports whether t has no content that could be sent, or none that
+// could be received: an interface does not tell what to make.
+func isOpaque(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+		return true
+	case reflect.Interface:
+		return t.NumMethod() > 0
+	default:
+		return false
+	}
+}
+
+var errNotPointer = errors.New("a value is decoded into a pointer that is not nil")
+
+// target returns what the pointer v points to.
+func target(v any) (reflect.Value, error) {
+	p := reflect.ValueOf(v)
+	if p.Kind() != reflect.Pointer || p.IsNil() {
+		return p, errNotPointer
+	}
+	return p.Elem(), nil
+}

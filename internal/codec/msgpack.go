@@ -1,0 +1,187 @@
+package codec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+type msgPackCodec struct{}
+
+// Name returns "msgpack".
+func (msgPackCodec) Name() string { return "msgpack" }
+
+// Marshal is msgpack.Marshal with integers as short as they get.
+func (msgPackCodec) Marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := msgpack.GetEncoder()
+	enc.Reset(&buf)
+	enc.UseCompactInts(true)
+	err := enc.Encode(v)
+	msgpack.PutEncoder(enc)
+	return buf.Bytes(), err
+}
+
+// Unmarshal decodes the one value that data is. Numbers in an interface become
+// int64, uint64 or float64.
+func (msgPackCodec) Unmarshal(data []byte, v any) error {
+	to, err := target(v)
+	if err != nil {
+		return err
+	}
+	if err := checkMsgPack(data); err != nil {
+		return err
+	}
+	dec := msgpack.GetDecoder() // and not put back after a panic
+	dec.Reset(bytes.NewReader(data))
+	if isPlainNumber(to.Type()) {
+		err = decodeNumber(dec, to)
+	} else {
+		dec.UseLooseInterfaceDecoding(true)
+		err = dec.Decode(v)
+	}
+	msgpack.PutDecoder(dec)
+	return err
+}
+
+func (c msgPackCodec) check(t reflect.Type) error {
+	for t.Kind() == reflect.Pointer && t.Name() == "" {
+		t = t.Elem()
+	}
+	opaque := isOpaque(t) || t.Kind() == reflect.Uintptr
+	if opaque && reflect.PointerTo(t).NumMethod() == 0 {
+		return unfit(c, t, "use a type of plain data, or a codec that can")
+	}
+	return nil
+}
+
+func isPlainNumber(t reflect.Type) bool {
+	return t.Kind() >= reflect.Int && t.Kind() <= reflect.Float64 && reflect.PointerTo(t).NumMethod() == 0
+}
+
+// decodeNumber takes a number of any size where it fits. The library itself
+// would store what is left of it.
+func decodeNumber(dec *msgpack.Decoder, to reflect.Value) error {
+	n, err := dec.DecodeInterface()
+	if err != nil || n == nil {
+		return err
+	}
+	from, fits := reflect.ValueOf(n), false
+	switch {
+	case !from.CanInt() && !from.CanUint() && !from.CanFloat():
+		return fmt.Errorf("%v where %v was expected", from.Type(), to.Type())
+	case to.CanInt() && from.CanInt():
+		fits = !to.OverflowInt(from.Int())
+	case to.CanInt() && from.CanUint():
+		fits = from.Uint() <= math.MaxInt64 && !to.OverflowInt(int64(from.Uint()))
+	case to.CanUint() && from.CanInt():
+		fits = from.Int() >= 0 && !to.OverflowUint(uint64(from.Int()))
+	case to.CanUint() && from.CanUint():
+		fits = !to.OverflowUint(from.Uint())
+	case to.CanFloat() && from.CanFloat():
+		fits = !to.OverflowFloat(from.Float())
+	case to.CanFloat():
+		fits = true
+	}
+	if !fits {
+		return fmt.Errorf("%v (%v) does not fit into %v", from, from.Type(), to.Type())
+	}
+	to.Set(from.Convert(to.Type()))
+	return nil
+}
+
+var errMsgPackShort = errors.New("unexpected end of MessagePack input")
+
+const (
+	maxMsgPackDepth = 10000   // as deep as JSON may be nested
+	maxMsgPackExt   = 1 << 16 // bytes of an extension, which is not looked into
+)
+
+// checkMsgPack reports whether data is one value, all of it there and not too
+// deep. The library trusts a length enough to allocate it, and goes down as
+// deep as it is told.
+func checkMsgPack(data []byte) error {
+	open := make([]uint64, 1, 32) // how many values each level still lacks
+	open[0] = 1
+	for len(open) > 0 {
+		level := len(open) - 1
+		if open[level] == 0 {
+			open = open[:level]
+			continue
+		}
+		open[level]--
+		size, values, err := msgPackHead(data)
+		if err != nil {
+			return err
+		}
+		if size > uint64(len(data)) || values > uint64(len(data))-size {
+			return errMsgPackShort
+		}
+		if data = data[size:]; values > 0 {
+			open = append(open, values)
+		}
+		if len(open) > maxMsgPackDepth {
+			return errors.New("MessagePack is nested too deep")
+		}
+	}
+	if len(data) > 0 {
+		return fmt.Errorf("%d bytes behind the MessagePack value", len(data))
+	}
+	return nil
+}
+
+// msgPackHead returns how many bytes the first value has, and how many values
+// follow that are inside of it.
+func msgPackHead(data []byte) (size, values uint64, err error) {
+	if len(data) == 0 {
+		return 0, 0, errMsgPackShort
+	}
+	length := func(width int) (n uint64) {
+		for _, b := range data[1:min(1+width, len(data))] {
+			n = n<<8 | uint64(b)
+		}
+		return n
+	}
+	switch c := data[0]; {
+	case c < 0x80, c >= 0xe0, c == 0xc0, c == 0xc2, c == 0xc3: // small int, nil, bool
+		return 1, 0, nil
+	case c < 0x90: // small map
+		return 1, 2 * uint64(c&0x0f), nil
+	case c < 0xa0: // small array
+		return 1, uint64(c & 0x0f), nil
+	case c < 0xc0: // small string
+		return 1 + uint64(c&0x1f), 0, nil
+	case c == 0xc1:
+		return 0, 0, errors.New("byte c1 is not MessagePack")
+	case c <= 0xc6: // binary
+		width := 1 << (c - 0xc4)
+		return 1 + uint64(width) + length(width), 0, nil
+	case c <= 0xc9: // extension
+		width := 1 << (c - 0xc7)
+		if length(width) > maxMsgPackExt {
+			return 0, 0, errors.New("MessagePack has too large an extension")
+		}
+		return 2 + uint64(width) + length(width), 0, nil
+	case c <= 0xcb: // float
+		return 1 + 4<<(c-0xca), 0, nil
+	case c <= 0xcf: // unsigned int
+		return 1 + 1<<(c-0xcc), 0, nil
+	case c <= 0xd3: // int
+		return 1 + 1<<(c-0xd0), 0, nil
+	case c <= 0xd8: // extension of a fixed size
+		return 2 + 1<<(c-0xd4), 0, nil
+	case c <= 0xdb: // string
+		width := 1 << (c - 0xd9)
+		return 1 + uint64(width) + length(width), 0, nil
+	case c <= 0xdd: // array
+		width := 2 << (c - 0xdc)
+		return 1 + uint64(width), length(width), nil
+	default: // map
+		width := 2 << (c - 0xde)
+		return 1 + uint64(width), 2 * length(width), nil
+	}
+}

@@ -1,0 +1,82 @@
+package codec
+
+import (
+	"bytes"
+	"reflect"
+)
+
+type rawCodec struct{}
+
+// Name returns "raw".
+func (rawCodec) Name() string { return "raw" }
+
+// Marshal returns the bytes of v, a string or a []byte of any name.
+func (c rawCodec) Marshal(v any) ([]byte, error) {
+	from := reflect.ValueOf(v)
+	if !from.IsValid() {
+		return nil, unfit(c, reflect.TypeFor[any](), rawAdvice)
+	}
+	if err := c.check(from.Type()); err != nil {
+		return nil, err
+	}
+	if from.Kind() == reflect.String {
+		return []byte(from.String()), nil
+	}
+	return bytes.Clone(from.Bytes()), nil
+}
+
+// Unmarshal sets the string or []byte that v points to.
+func (c rawCodec) Unmarshal(data []byte, v any) error {
+	to, err := target(v)
+	if err != nil {
+		return err
+	}
+	if err := c.check(to.Type()); err != nil {
+		return err
+	}
+	if to.Kind() == reflect.String {
+		to.SetString(string(data))
+	} else {
+		to.SetBytes(append([]byte{}, data...))
+	}
+	return nil
+}
+
+const rawAdvice = "it takes a string or []byte only, json and msgpack take the rest"
+
+func (c rawCodec) check(t reflect.Type) error {
+	if t.Kind() == reflect.String || isBytes(t) {
+		return nil
+	}
+	return unfit(c, t, rawAdvice)
+}
+
+// directRaw returns the form for the type of v, nil where there is none.
+func directRaw(v any) any {
+	switch v.(type) {
+	case string:
+		return plain(asString)
+	case []byte:
+		return plain(asBytes[[]byte])
+	default:
+		return nil
+	}
+}
+
+// plain is the form of a type that is its own item.
+func plain[T ~string | ~[]byte](parse parser[T]) form[T] {
+	return form[T]{
+		append: func(dst []byte, v T) ([]byte, error) { return append(dst, v...), nil },
+		parser: func() parser[T] { return parse },
+	}
+}
+
+func asString(item []byte, v *string) error {
+	*v = string(item)
+	return nil
+}
+
+func asBytes[B ~[]byte](item []byte, v *B) error {
+	*v = append(B{}, item...)
+	return nil
+}
