@@ -1,0 +1,48 @@
+package testkit
+
+import (
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// shared is the one server of a test binary.
+var shared struct {
+	sync.Mutex
+	server *Server
+}
+
+// SharedRedis returns the server that the tests of this binary share, each in
+// its own Namespace. The first caller starts it, Main ends it: a package that
+// uses it needs func TestMain(m *testing.M) { testkit.Main(m) }.
+func SharedRedis(t testing.TB) *Server {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server == nil {
+		s, err := launch(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.server = s
+	}
+	return shared.server
+}
+
+// Main runs a package's tests, ends the shared server and fails if a goroutine
+// is left. It is the whole of a TestMain and does not return.
+func Main(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+
+type tests struct{ m *testing.M }
+
+// Run runs the tests and ends the shared server before goroutines are counted.
+func (t tests) Run() int {
+	code := t.m.Run()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server != nil {
+		shared.server.close()
+	}
+	return code
+}
