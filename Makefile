@@ -1,0 +1,70 @@
+GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME    ?= 20000x
+BENCH       := $(wildcard bench/go.mod)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help test tools format vet lint race single fuzz-short examples vuln fmt fuzz bench build
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: tools format vet lint race single fuzz-short examples vuln ## the whole gate, in this order; CI runs the same
+
+tools: ## install redis-server if it is missing
+	@if command -v redis-server >/dev/null; then redis-server --version; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y redis-server; \
+	elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then \
+		sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y redis-server; \
+	elif command -v brew >/dev/null; then echo 'redis-server is missing: run "brew install redis"' >&2; exit 1; \
+	else echo 'redis-server is missing: install it with your package manager, so that it is in PATH' >&2; exit 1; fi
+
+format: ## fail where gofmt or go mod tidy would change something
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; } >&2
+	go mod tidy -diff
+
+vet: ## go vet, the module of the benchmarks included
+	go vet ./...
+	$(if $(BENCH),cd bench && go vet ./...)
+
+lint: ## staticcheck and the house law of .golangci.yml (built once, about a minute)
+	$(STATICCHECK) ./...
+	$(GOLANGCI) run ./...
+
+race: ## all tests, on the embedded broker and on real Redis, under the race detector
+	go test -race -count=1 ./...
+
+single: ## the tests again on one processor, which finds other races
+	GOMAXPROCS=1 go test -count=1 ./bridge/... ./executor/... ./workers/... ./internal/...
+
+fuzz-short: ## each fuzz target for a few seconds
+	@grep -rnoE --include='*_test.go' --exclude-dir=bench '^func Fuzz[A-Za-z0-9_]*' . | sort | \
+	while IFS=: read -r file line name; do \
+		name=$${name#func }; echo "go test -fuzz $$name $$(dirname "$$file")"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
+	done
+
+fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m
+	@$(MAKE) --no-print-directory fuzz-short FUZZTIME=$(if $(filter 20000x,$(FUZZTIME)),60s,$(FUZZTIME))
+
+examples: ## the documentation's examples, each by name
+	@grep -rlE --include='*_test.go' --exclude-dir=bench '^func Example' . | xargs -r -n1 dirname | sort -u | \
+	xargs -r go test -count=1 -v -run '^Example'
+
+vuln: ## known vulnerabilities in what is called; says so where the database cannot be reached
+	@if found=$$($(GOVULNCHECK) ./... 2>&1); then echo "$$found"; \
+	elif echo "$$found" | grep -q 'fetching vulnerabilities:'; then \
+		echo "govulncheck: NOT CHECKED, the vulnerability database cannot be reached from here"; \
+	else echo "$$found" >&2; exit 1; fi
+
+fmt: ## format all Go files
+	gofmt -w .
+
+bench: ## measure, on a redis-server of its own
+	cd bench && go run .
+
+build: ## both commands as static binaries in bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...

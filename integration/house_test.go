@@ -1,0 +1,516 @@
+// Package integration tests what no package can test by itself: the commands
+// as processes, the documents, and the house in which the code lives.
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const (
+	root        = ".."
+	module      = "github.com/dqbridge/dqbridge"
+	maxLines    = 400
+	maxFunc     = 60
+	maxExported = 110
+)
+
+// imports is the diagram: what each package may import of this module, always
+// from a layer below. A new package gets its line here and in .golangci.yml.
+var imports = map[string][]string{
+	"internal/batch":    {},
+	"internal/codec":    {"internal/batch"},
+	"internal/broker":   {"internal/batch"},
+	"internal/embedded": {"internal/broker"},
+	"internal/edge":     {"internal/batch", "internal/broker"},
+	"workers":           {"internal/batch", "internal/broker", "internal/codec"},
+	"executor": {"internal/batch", "internal/broker", "internal/codec", "internal/edge", "internal/embedded",
+		"workers"},
+	"bridge":           {"internal/batch", "internal/codec", "internal/edge", "executor"},
+	"internal/builtin": {"workers"},
+	"internal/command": {"workers"},
+	"internal/cli":     {"bridge", "executor", "workers", "internal/builtin", "internal/command"},
+	"cmd/dqworker":     {"bridge", "executor", "workers", "internal/builtin", "internal/command", "internal/cli"},
+	"cmd/dqbridge":     {"bridge", "executor", "workers", "internal/builtin", "internal/command", "internal/cli"},
+}
+
+// homes tells for imports from outside which packages alone may have them.
+var homes = map[string][]string{
+	"github.com/redis/go-redis/":     {"internal/broker", "internal/embedded"},
+	"github.com/alicebob/miniredis/": {"internal/embedded"},
+	"github.com/vmihailenco/":        {"internal/codec"},
+	"github.com/urfave/cli/":         {"internal/cli", "cmd/dqbridge", "cmd/dqworker"},
+	"os/exec":                        {"internal/command"},
+	"testing":                        {},
+}
+
+// A source is one Go file of the tree, its path from the root.
+type source struct {
+	path  string
+	lines int
+	file  *ast.File
+}
+
+func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
+
+var positions = token.NewFileSet()
+
+var tree = sync.OnceValues(func() ([]source, error) {
+	var sources []source
+	err := walk(func(name string, text []byte) error {
+		if path.Ext(name) != ".go" {
+			return nil
+		}
+		file, err := parser.ParseFile(positions, name, text, parser.ParseComments|parser.SkipObjectResolution)
+		sources = append(sources, source{name, strings.Count(string(text), "\n"), file})
+		return err
+	})
+	return sources, err
+})
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	all, err := tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// walk visits the files of the project that are not built or kept by a tool.
+func walk(visit func(name string, text []byte) error) error {
+	return fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (name == ".git" || name == "bin"):
+			return fs.SkipDir
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		text, err := os.ReadFile(filepath.Join(root, name))
+		return errors.Join(err, visit(name, text))
+	})
+}
+
+func TestFilesAndFunctionsAreShort(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if s.lines > maxLines && !s.test() {
+			t.Errorf("%s has %d lines, more than %d", s.path, s.lines, maxLines)
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n.(type) {
+			case *ast.FuncDecl, *ast.FuncLit:
+				from, to := positions.Position(n.Pos()), positions.Position(n.End())
+				if lines := to.Line - from.Line + 1; lines > maxFunc {
+					t.Errorf("%v: a function of %d lines, more than %d", from, lines, maxFunc)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestImportsPointDown(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range list(t, "./...") {
+		name := strings.TrimPrefix(pkg.ImportPath, module+"/")
+		if name == "integration" || name == "internal/testkit" {
+			continue
+		}
+		allowed, known := imports[name]
+		if !known {
+			t.Errorf("%s has no place in the diagram of imports", name)
+		}
+		for _, imported := range pkg.Imports {
+			if inner, ours := strings.CutPrefix(imported, module+"/"); ours && !slices.Contains(allowed, inner) {
+				t.Errorf("%s imports %s, which is not below it", name, inner)
+			}
+			for outer, home := range homes {
+				if strings.HasPrefix(imported+"/", strings.TrimSuffix(outer, "/")+"/") && !slices.Contains(home, name) {
+					t.Errorf("%s imports %s, which only %q may", name, imported, home)
+				}
+			}
+		}
+	}
+}
+
+// Whoever links the library links no test code.
+func TestUsersGetNoTestCode(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range list(t, "-deps", "./bridge", "./executor", "./workers", "./cmd/...") {
+		if pkg.ImportPath == "testing" || strings.HasSuffix(pkg.ImportPath, "/testkit") {
+			t.Errorf("%s is in users' programs", pkg.ImportPath)
+		}
+	}
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T, args ...string) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports"}, args...)...)
+	cmd.Dir, cmd.Stderr = root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	var packages []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var pkg listed
+		if err := dec.Decode(&pkg); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, pkg)
+	}
+}
+
+var (
+	titleLine = regexp.MustCompile(`^-- (\w+)\.lua: \S`)
+	indexLine = regexp.MustCompile(`^-- (KEYS|ARGV) (\d+)(\+?) +\w+ +\S`)
+	literal   = regexp.MustCompile(`(KEYS|ARGV)\[(\d+)\]`)
+	embedded  = regexp.MustCompile(`(?m)^//go:embed (.+)$`)
+)
+
+func TestScriptsKeepTheirHeaders(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob(filepath.Join(root, "internal/broker/lua/*.lua"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts in internal/broker/lua: %v", err)
+	}
+	embeds := embeds(t)
+	for _, script := range scripts {
+		name := filepath.Base(script)
+		if !embeds["lua/"+name] {
+			t.Errorf("%s: no file of internal/broker embeds it by its name", name)
+		}
+		if name == "lib.lua" || strings.HasPrefix(name, "_") {
+			continue
+		}
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, breach := range checkScript(strings.TrimSuffix(name, ".lua"), string(text)) {
+			t.Errorf("%s: %s", name, breach)
+		}
+	}
+}
+
+func embeds(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	files, _ := filepath.Glob(filepath.Join(root, "internal/broker/*.go"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range embedded.FindAllStringSubmatch(string(text), -1) {
+			for _, name := range strings.Fields(line[1]) {
+				found[name] = true
+			}
+		}
+	}
+	return found
+}
+
+// A header is what the comments at the top of a script promise: how many KEYS
+// and ARGV have a number of their own, and whether more follow.
+type header struct {
+	fixed  map[string]int
+	repeat map[string]bool
+}
+
+// checkScript returns where a script's header is not in its form or does not
+// agree with the body.
+func checkScript(name, text string) (breaches []string) {
+	lines := strings.Split(text, "\n")
+	end := slices.IndexFunc(lines, func(line string) bool { return !strings.HasPrefix(line, "--") })
+	if end < 1 {
+		return []string{"it has no header or no body"}
+	}
+	if title := titleLine.FindStringSubmatch(lines[0]); title == nil || title[1] != name {
+		breaches = append(breaches, "its first line is not -- "+name+".lua: what it does")
+	}
+	if !strings.HasPrefix(lines[end-1], "-- reply: ") {
+		breaches = append(breaches, "the last line of its header is not -- reply: what it answers")
+	}
+	h := header{map[string]int{}, map[string]bool{}}
+	for _, line := range lines[1:max(1, end-1)] {
+		breaches = append(breaches, h.read(line)...)
+	}
+	var body strings.Builder
+	for _, line := range lines[end:] {
+		code, _, _ := strings.Cut(line, "--")
+		body.WriteString(code + "\n")
+	}
+	return append(breaches, h.compare(body.String())...)
+}
+
+func (h header) read(line string) []string {
+	index := indexLine.FindStringSubmatch(line)
+	if index == nil {
+		return []string{"not KEYS or ARGV, number, name and meaning: " + line}
+	}
+	kind := index[1]
+	if n, _ := strconv.Atoi(index[2]); h.repeat[kind] || n != h.fixed[kind]+1 {
+		return []string{"not the next number: " + line}
+	}
+	if h.repeat[kind] = index[3] == "+"; !h.repeat[kind] {
+		h.fixed[kind]++
+	}
+	return nil
+}
+
+func (h header) compare(body string) (breaches []string) {
+	used := map[string]bool{}
+	for _, use := range literal.FindAllStringSubmatch(body, -1) {
+		used[use[0]] = true
+		if n, _ := strconv.Atoi(use[2]); n > h.fixed[use[1]] && !h.repeat[use[1]] {
+			breaches = append(breaches, use[0]+" is used and not documented")
+		}
+	}
+	for _, kind := range []string{"KEYS", "ARGV"} {
+		for n := range h.fixed[kind] {
+			if use := kind + "[" + strconv.Itoa(n+1) + "]"; !used[use] {
+				breaches = append(breaches, use+" is documented and not used")
+			}
+		}
+		if walks := strings.Contains(literal.ReplaceAllString(body, ""), kind); walks && !h.repeat[kind] {
+			breaches = append(breaches, kind+" is walked and no repeating part is documented")
+		}
+	}
+	return breaches
+}
+
+// The check of the scripts would be green too if it saw nothing.
+func TestScriptBreachesAreSeen(t *testing.T) {
+	t.Parallel()
+	good := "-- x.lua: does it\n-- KEYS 1 meta  m:<queue>\n-- ARGV 1 name  its name\n-- ARGV 2+ id  more\n-- reply: 'ok'\n" +
+		"redis.call('HSET', KEYS[1], ARGV[1], #ARGV) -- not KEYS[7]\nreturn 'ok'\n"
+	if breaches := checkScript("x", good); breaches != nil {
+		t.Fatalf("a good script is refused: %q", breaches)
+	}
+	for _, change := range [][2]string{
+		{"x.lua", "y.lua"}, {"KEYS 1 ", "KEYS 2 "}, {"-- reply", "-- answer"}, {"KEYS[1]", "KEYS[2]"},
+		{"KEYS[1]", "KEYS[i]"}, {"-- KEYS 1 meta  m:<queue>\n", ""}, {"2+", "2"}, {"2+", "3+"},
+		{"'ok'\nredis", "'ok'\nlocal n = ARGV[1], KEYS[2] redis"}, {"  more", ""},
+	} {
+		if checkScript("x", strings.Replace(good, change[0], change[1], 1)) == nil {
+			t.Errorf("%q in place of %q is not seen", change[1], change[0])
+		}
+	}
+}
+
+func TestExportedNamesAreFewAndDocumented(t *testing.T) {
+	t.Parallel()
+	total := 0
+	for _, dir := range []string{"bridge", "executor", "workers"} {
+		var files []*ast.File
+		for _, s := range sources(t) {
+			if path.Dir(s.path) == dir && !s.test() {
+				// Parsed again, because go/doc takes its files apart.
+				file, err := parser.ParseFile(positions, filepath.Join(root, s.path), nil, parser.ParseComments)
+				if err != nil {
+					t.Fatal(err)
+				}
+				files = append(files, file)
+			}
+		}
+		pkg, err := doc.NewFromFiles(positions, files, module+"/"+dir)
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s: %d files, %v", dir, len(files), err)
+			continue
+		}
+		names := exported(pkg)
+		for name, text := range names {
+			if text == "" {
+				t.Errorf("%s.%s is exported and not documented", dir, name)
+			}
+		}
+		t.Logf("%s: %d exported names", dir, len(names))
+		total += len(names)
+	}
+	t.Logf("together: %d of at most %d", total, maxExported)
+	if total > maxExported {
+		t.Errorf("%d exported names, more than %d", total, maxExported)
+	}
+}
+
+// exported returns a package's exported names, methods as Type.Method, with
+// what documents them.
+func exported(pkg *doc.Package) map[string]string {
+	names := map[string]string{}
+	values, funcs := slices.Concat(pkg.Consts, pkg.Vars), pkg.Funcs
+	for _, typ := range pkg.Types {
+		names[typ.Name] = typ.Doc
+		values, funcs = slices.Concat(values, typ.Consts, typ.Vars), slices.Concat(funcs, typ.Funcs)
+		for _, method := range typ.Methods {
+			names[typ.Name+"."+method.Name] = method.Doc
+		}
+	}
+	for _, fun := range funcs {
+		names[fun.Name] = fun.Doc
+	}
+	for _, value := range values {
+		for _, spec := range value.Decl.Specs {
+			spec := spec.(*ast.ValueSpec)
+			for _, name := range spec.Names {
+				if name.IsExported() {
+					names[name.Name] = value.Doc + spec.Doc.Text() + spec.Comment.Text()
+				}
+			}
+		}
+	}
+	return names
+}
+
+func TestErrorTextsAreUnique(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, s := range sources(t) {
+		if s.test() {
+			continue
+		}
+		for name, text := range sentinels(s.file) {
+			name = path.Dir(s.path) + "." + name
+			if other := seen[text]; other != "" {
+				t.Errorf("%s and %s have one text: %s", other, name, text)
+			}
+			seen[text] = name
+		}
+	}
+}
+
+// sentinels returns the package's variables made by errors.New or fmt.Errorf
+// with their texts.
+func sentinels(file *ast.File) map[string]string {
+	texts := map[string]string{}
+	for _, decl := range file.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok || group.Tok != token.VAR {
+			continue
+		}
+		for _, spec := range group.Specs {
+			spec := spec.(*ast.ValueSpec)
+			for i, value := range spec.Values {
+				call, ok := value.(*ast.CallExpr)
+				if !ok || !selects(call.Fun, "errors", "New") && !selects(call.Fun, "fmt", "Errorf") {
+					continue
+				}
+				if text, ok := call.Args[0].(*ast.BasicLit); ok {
+					texts[spec.Names[i].Name] = text.Value
+				}
+			}
+		}
+	}
+	return texts
+}
+
+func selects(expr ast.Expr, pkg, name string) bool {
+	sel, ok := expr.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := sel.X.(*ast.Ident)
+	return ok && x.Name == pkg && sel.Sel.Name == name
+}
+
+var mapRow = regexp.MustCompile("(?m)^\\| *`([^`]+\\.go)`")
+
+func TestFileMapNamesEachFileAndNoOther(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int{}
+	for _, row := range mapRow.FindAllStringSubmatch(string(text), -1) {
+		rows[row[1]]++
+	}
+	for _, s := range sources(t) {
+		top, _, _ := strings.Cut(s.path, "/")
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "internal", "cmd"}, top) {
+			if rows[s.path] != 1 {
+				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
+			}
+			delete(rows, s.path)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		t.Errorf("the file map names %s, which is no file of the project", name)
+	}
+}
+
+func TestPackagesHaveComments(t *testing.T) {
+	t.Parallel()
+	documented := map[string]bool{}
+	for _, s := range sources(t) {
+		dir := path.Dir(s.path)
+		documented[dir] = documented[dir] || s.file.Doc != nil
+	}
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("%s has no package comment", dir)
+		}
+	}
+}
+
+func TestTestsNeitherSleepNorAreSkipped(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		testkit := strings.HasPrefix(s.path, "internal/testkit/")
+		if !s.test() && !testkit {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			switch {
+			case !ok:
+			case selects(sel, "time", "Sleep") && !testkit:
+				t.Errorf("%v: a sleep; wait for a condition", positions.Position(n.Pos()))
+			case slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name):
+				t.Errorf("%v: a test that can be skipped", positions.Position(n.Pos()))
+			}
+			return true
+		})
+	}
+}
+
+func TestTreeNamesNoMachine(t *testing.T) {
+	t.Parallel()
+	machine := regexp.MustCompile(`(^|[^.\w])/(work|farm)/`)
+	err := walk(func(name string, text []byte) error {
+		if at := machine.Find(text); at != nil {
+			t.Errorf("%s names a path of one machine: %s", name, at)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
