@@ -1,0 +1,124 @@
+// Package broker is all of Redis: every key, command and script. It moves
+// frames and names and knows no type of a user.
+//
+// Each method is one verb of the protocol, repeats what may be repeated until
+// its context ends, and can be called from many goroutines at once.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Options is what an address cannot say.
+type Options struct {
+	Log    *slog.Logger                                                      // nil: silent
+	Dialer func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
+}
+
+// A Client is the connection to one Redis. Close it.
+type Client struct {
+	rdb    redis.UniversalClient
+	target target
+	keys   keys
+	log    *slog.Logger
+}
+
+// Open parses the address, see ParseURL, and connects when it is first used.
+func Open(address string, opts Options) (*Client, error) {
+	t, err := parseURL(address)
+	if err != nil {
+		return nil, err
+	}
+	t.options.Dialer = opts.Dialer
+	log := opts.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Client{redis.NewUniversalClient(t.universal(0)), t, keys{"{" + t.namespace + ":0}:"}, log}, nil
+}
+
+// universal returns options for a client; a reader has one connection of its
+// own and waits on it for as long as wait.
+func (t target) universal(wait time.Duration) *redis.UniversalOptions {
+	o := t.options
+	o.Protocol = 2
+	o.MaxRetries = -1 // repeated by try, which knows what may be repeated
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.ContextTimeoutEnabled = true
+	o.DialerRetries = 1
+	o.DialTimeout = 2 * time.Second
+	o.ReadTimeout = 5 * time.Second
+	if wait > 0 {
+		o.ReadTimeout, o.PoolSize = wait+5*time.Second, 1
+	}
+	return &o
+}
+
+// String names the server, without user and password.
+func (c *Client) String() string { return c.target.label }
+
+// Close ends all connections.
+func (c *Client) Close() error { return c.rdb.Close() }
+
+// Ping tells within limit whether Redis answers, and warns of an eviction
+// policy that may drop what is stored.
+func (c *Client) Ping(ctx context.Context, limit time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := c.try(limited, "ping", func(ctx context.Context) error { return c.rdb.Ping(ctx).Err() })
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c, err)
+	}
+	policy, err := c.rdb.ConfigGet(ctx, "maxmemory-policy").Result()
+	if err == nil && policy["maxmemory-policy"] != "" && policy["maxmemory-policy"] != "noeviction" {
+		c.log.WarnContext(ctx, "redis may drop queued items when its memory is full: set maxmemory-policy to noeviction",
+			"redis", c.String(), "policy", policy["maxmemory-policy"])
+	}
+	return nil
+}
+
+// try repeats f, which must be safe to repeat, while its error is a passing
+// one, until ctx ends. The first repetition is silent, later ones are logged
+// once.
+func (c *Client) try(ctx context.Context, what string, f func(context.Context) error) error {
+	pause := 10 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		err := f(ctx)
+		if err == nil || errors.Is(err, redis.Nil) {
+			if attempt > 2 {
+				c.log.InfoContext(ctx, "redis answers again", "redis", c.String(), "verb", what, "attempts", attempt)
+			}
+			return err
+		}
+		if errors.Is(err, redis.ErrClosed) {
+			return fmt.Errorf("%s: the connection to %s is closed: %w", what, c, err)
+		}
+		if !isPassing(err) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if attempt == 2 {
+			c.log.WarnContext(ctx, "redis does not answer; trying again", "redis", c.String(), "verb", what, "err", err)
+		}
+		timer := time.NewTimer(pause + time.Duration(rand.Int64N(int64(pause))))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%s: %w (%w)", what, err, context.Cause(ctx))
+		case <-timer.C:
+		}
+		pause = min(2*pause, time.Second)
+	}
+}

@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// Done is what came of an entry: batches for the out-queues and what was not
+// run and goes back. Together they replace the entry, or nothing does.
+type Done struct {
+	Entry   Entry
+	In      Queue
+	Cost    time.Duration // of an item, 0: not measured
+	Crashes int           // that the rests have behind them
+	Outs    []Product
+	Rests   []batch.Batch
+}
+
+// A Product is a batch for an out-queue.
+type Product struct {
+	Queue Queue
+	batch.Batch
+}
+
+// An Outcome tells what became of an entry.
+type Outcome string
+
+// The outcomes.
+const (
+	Committed Outcome = "ok"
+	Beaten    Outcome = "lost"  // somebody else finished it
+	NoIn      Outcome = "gone"  // the in-queue is gone
+	NoOut     Outcome = "noout" // an out-queue is gone: the entry is still held
+)
+
+// Complete replaces each entry by what came of it, if it is still there: the
+// first finisher wins. An outcome that is none of the constants is the text of
+// an error that Redis had with this entry alone; the entry is still held. It
+// is safe to repeat.
+func (c *Client) Complete(ctx context.Context, done []Done) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(done))
+	open := make([]int, len(done)) // indexes into done of what is sent
+	for i := range open {
+		open[i] = i
+	}
+	for len(open) > 0 {
+		replies, err := c.complete(ctx, done, open)
+		if err != nil {
+			return nil, err
+		}
+		var again []int
+		for k, i := range open {
+			outcomes[i] = Outcome(replies.text(k))
+			if outcomes[i] == "resend" { // a payload ran out of time
+				again = append(again, i)
+			}
+		}
+		open = again
+	}
+	return outcomes, nil
+}
+
+func (c *Client) complete(ctx context.Context, done []Done, open []int) (list, error) {
+	k := c.keys
+	var keys []string
+	var args []any
+	var all []payload
+	for _, i := range open {
+		d := &done[i]
+		e := &d.Entry
+		keys = append(keys, k.place(e.Place), k.meta(e.Queue), k.returns(e.Queue))
+		args = append(args, e.ID, d.In.Inc, int64(d.Cost), d.Crashes, e.Source)
+		old := 0
+		if e.Payload != "" {
+			keys, old = append(keys, k.payload(e.Payload)), 1
+		}
+		args = append(args, old, len(d.Outs), len(d.Rests))
+		var payloads []payload
+		for _, out := range d.Outs {
+			kind, data, grown := c.part(out.Batch, payloads)
+			payloads = grown
+			keys = append(keys, k.stream(out.Queue.Name), k.meta(out.Queue.Name))
+			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
+		}
+		for _, rest := range d.Rests {
+			kind, data, grown := c.part(rest, payloads)
+			payloads = grown
+			args = append(args, rest.First, rest.N, len(rest.Frame), kind, data)
+		}
+		keys = payloadKeys(keys, payloads)
+		all = append(all, payloads...)
+	}
+	reply, err := c.runWith(ctx, "complete batches", scripts.complete, all, keys, args...)
+	if err != nil {
+		return nil, err
+	}
+	if got := len(asList(reply)); got != len(open) {
+		return nil, fmt.Errorf("complete batches: %d replies for %d entries", got, len(open))
+	}
+	return asList(reply), nil
+}

@@ -1,0 +1,122 @@
+package broker_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// flow is scatter -> a -> stage -> b -> gather, before anything moves.
+type flow struct {
+	a, b   broker.Queue
+	source broker.Source
+	stage  broker.Stage
+}
+
+func makeFlow(t *testing.T, c *broker.Client, max int64) flow {
+	t.Helper()
+	var f flow
+	var err error
+	if f.a, _, err = c.Declare(t.Context(), broker.Queue{Name: "a", Codec: "raw", Type: "string", Max: max, Owner: "x1"}); err != nil {
+		t.Fatal(err)
+	}
+	if f.b, _, err = c.Declare(t.Context(), broker.Queue{Name: "b", Codec: "raw", Type: "string", Owner: "x1", From: []string{"a"}, Seal: true}); err != nil {
+		t.Fatal(err)
+	}
+	if f.source, _, err = c.Source(t.Context(), "s1", f.a, 1); err != nil {
+		t.Fatal(err)
+	}
+	f.stage = broker.Stage{ID: "b", Kind: broker.KindMap, Function: "up", Ins: []broker.Queue{f.a}, Outs: []broker.Out{{Queue: f.b}}}
+	for _, err := range []error{
+		c.Join(t.Context(), broker.RoleWorker, "w1", map[string]string{"host": "here"}),
+		c.Join(t.Context(), broker.RoleExecutor, "x1", nil),
+		c.Stage(t.Context(), f.stage),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
+func (f flow) routes() []broker.Route { return []broker.Route{{In: "a", Outs: []string{"b"}}} }
+
+func TestABatchGoesThrough(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		f := makeFlow(t, c, 0)
+		big := strings.Repeat("x", 5000)
+		in := []batch.Batch{framed("s1", 0, "one", "two"), framed("s1", 2, big)}
+		for range 2 { // a lost reply is sent again as it was
+			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, in))
+			if got.Stored != 3 || got.Full || got.Room != -1 {
+				t.Fatalf("scattered %+v", got)
+			}
+		}
+		if err := c.Finish(t.Context(), f.source, 3); err != nil {
+			t.Fatal(err)
+		}
+		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 10, f.routes()))
+		entries := taken[0].Entries
+		if len(entries) != 2 || c.Fetch(t.Context(), entries) != nil {
+			t.Fatalf("took %+v", taken)
+		}
+		var done []broker.Done
+		for _, e := range entries {
+			out := framed("s1", e.First, texts(e.Batch)...)
+			done = append(done, broker.Done{Entry: e, In: f.a, Outs: []broker.Product{{Queue: f.b, Batch: out}}, Cost: time.Millisecond})
+		}
+		first := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+		again := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+		if !slices.Equal(first, []broker.Outcome{broker.Committed, broker.Committed}) ||
+			!slices.Equal(again, []broker.Outcome{broker.Beaten, broker.Beaten}) {
+			t.Fatalf("completed %v, then %v", first, again)
+		}
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b", time.Second))
+		if _, err := c.Consume(t.Context(), "g2", "x1", "b", time.Second); !errors.Is(err, broker.ErrTaken) {
+			t.Fatalf("a second gather: %v", err)
+		}
+		gathered(t, c, g, []string{"one", "two", big})
+		for _, queue := range []string{"a", "b"} {
+			if err := c.Delete(t.Context(), queue); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// gathered reads and acknowledges three items of source s1, which feeds a.
+func gathered(t *testing.T, c *broker.Client, g broker.Gather, want []string) {
+	t.Helper()
+	r := c.Reader(g.ID, 100*time.Millisecond)
+	defer r.Close()
+	entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10)
+	if err == nil {
+		err = c.Fetch(t.Context(), entries)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, texts(e.Batch)...)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("gathered %d items: %.100q", len(got), got)
+	}
+	sources, sealed, err := c.Watch(t.Context(), g, "a")
+	if err != nil || !sealed || sources["s1"] != (broker.Progress{Stored: 3, End: 3}) {
+		t.Fatalf("watch: %v sealed %v, %v", sources, sealed, err)
+	}
+	mark := broker.Mark{Source: "s1", Delivered: "3", Low: 3}
+	if err := c.Ack(t.Context(), g, entries, []broker.Mark{mark}, func(string) string { return "a" }); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Release(t.Context(), g, []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+}

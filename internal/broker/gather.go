@@ -1,0 +1,163 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Gather is the right to read a queue to its end.
+type Gather struct {
+	ID    string // consumer name and mailbox
+	Queue Queue
+	Epoch int64
+}
+
+// Consume makes a gather the consumer of a queue and its mailbox. A gather
+// whose executor has been silent for lease is taken over from.
+func (c *Client) Consume(ctx context.Context, id, executor, queue string, lease time.Duration) (Gather, error) {
+	what := "gather queue " + queue
+	reply, err := c.run(ctx, what, scripts.consume,
+		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor)}, id, executor, lease.Milliseconds())
+	if err != nil {
+		return Gather{}, err
+	}
+	l := asList(reply)
+	switch l.text(0) {
+	case "taken":
+		return Gather{}, fmt.Errorf("gather: %w", taken(queue, l.text(1)))
+	case "gone":
+		return Gather{}, fmt.Errorf("%s: %w", what, ErrNoQueue)
+	}
+	return Gather{id, queueOf(queue, l.list(2).fields()), l.number(1)}, nil
+}
+
+// Delivered returns for each source what was delivered of the queue: the mark
+// and the ranges above it, as Ack wrote them.
+func (g Gather) Delivered() map[string]string { return g.Queue.delivered }
+
+// Inherit moves to the gather what its predecessors read and did not finish.
+func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
+	var entries []Entry
+	start := "0-0"
+	for {
+		var reply any
+		err := c.try(ctx, "inherit queue "+g.Queue.Name, func(ctx context.Context) (err error) {
+			reply, err = c.rdb.Do(ctx, "XAUTOCLAIM", c.keys.stream(g.Queue.Name), "w", g.ID, 0, start, "COUNT", 100).Result()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entriesOf(Place{Queue: g.Queue.Name}, asList(reply).list(1)) {
+			if e.N > 0 {
+				entries = append(entries, e)
+			}
+		}
+		if start = asList(reply).text(0); start == "0-0" || start == "" {
+			return entries, nil
+		}
+	}
+}
+
+// A Mark is how far a source was delivered in a queue.
+type Mark struct {
+	Source    string // its name in the queue, see Root
+	Delivered string // the mark and the ranges above it
+	Low       int64  // offset below which all is delivered
+	Retire    bool   // it has ended and is delivered: forget it
+}
+
+// Root splits the name of a source in a queue, or of a path in From, into what
+// it was called where it was scattered and the branches that it took.
+func Root(name string) (root, branch string) {
+	if i := strings.IndexByte(name, '~'); i >= 0 {
+		return name[:i], name[i:]
+	}
+	return name, ""
+}
+
+// Ack takes entries that were delivered whole out of the queue and moves the
+// marks of their sources. rootOf tells which root queue a source feeds.
+func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, rootOf func(source string) string) error {
+	k, q := c.keys, g.Queue.Name
+	keys := []string{k.meta(q), k.stream(q), k.wait(q)}
+	args := []any{g.Epoch, q, len(entries), len(marks)}
+	for _, e := range entries {
+		args = append(args, e.ID)
+	}
+	for _, m := range marks {
+		name, _ := Root(m.Source)
+		keys = append(keys, k.source(name), k.sources(rootOf(m.Source)))
+		retire := 0
+		if m.Retire {
+			retire = 1
+		}
+		args = append(args, m.Source, name, m.Delivered, m.Low, retire)
+	}
+	for _, e := range entries {
+		if e.Payload != "" {
+			keys = append(keys, k.payload(e.Payload))
+		}
+	}
+	what := "acknowledge items of queue " + q
+	reply, err := c.run(ctx, what, scripts.ack, keys, args...)
+	if err != nil {
+		return err
+	}
+	status, _ := reply.(string)
+	return checkStatus(what, status)
+}
+
+// Release gives the queue up.
+func (c *Client) Release(ctx context.Context, g Gather, roots []string) error {
+	keys := []string{c.keys.meta(g.Queue.Name), c.keys.mailbox(g.ID)}
+	for _, root := range roots {
+		keys = append(keys, c.keys.watch(root))
+	}
+	_, err := c.run(ctx, "release queue "+g.Queue.Name, scripts.release, keys, g.Epoch, c.keys.mailbox(g.ID))
+	if err != nil {
+		return err
+	}
+	return c.try(ctx, "release queue "+g.Queue.Name, func(ctx context.Context) error {
+		err := c.rdb.XGroupDelConsumer(ctx, c.keys.stream(g.Queue.Name), "w", g.ID).Err()
+		if err != nil && (redis.HasErrorPrefix(err, "NOGROUP") || strings.Contains(err.Error(), "key")) {
+			return nil
+		}
+		return err
+	})
+}
+
+// Progress is how far a source got at its root.
+type Progress struct {
+	Stored, End int64 // End is -1 until it has ended
+}
+
+// Watch reads the sources of a root queue and lets the mailbox know when one
+// joins or ends. sealed is whether none can join any more.
+func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[string]Progress, sealed bool, err error) {
+	what := "watch queue " + root
+	reply, err := c.run(ctx, what, scripts.watch,
+		[]string{c.keys.meta(root), c.keys.sources(root), c.keys.watch(root)}, c.keys.mailbox(g.ID), c.keys.source(""))
+	if err != nil {
+		return nil, false, err
+	}
+	l := asList(reply)
+	if l.text(0) == "gone" {
+		return nil, false, fmt.Errorf("%s: %w", what, ErrNoQueue)
+	}
+	sources = map[string]Progress{}
+	for i := 1; i+2 < len(l); i += 3 {
+		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2)}
+	}
+	return sources, l.text(0) == "sealed", nil
+}
+
+// IsGone reports whether the error says that a queue is no longer there.
+func IsGone(err error) bool {
+	return errors.Is(err, ErrNoQueue) || redis.HasErrorPrefix(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED")
+}

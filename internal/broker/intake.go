@@ -1,0 +1,164 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Hint is a message of a mailbox: something may have changed.
+type Hint struct{ Kind, What string }
+
+// The kinds of hints.
+const (
+	HintStages = "stages" // a stage was made or removed
+	HintRoom   = "room"   // a full queue has room again
+	HintEnd    = "end"    // a source has ended
+	HintSource = "source" // a source has joined
+	HintGone   = "gone"   // a queue is being deleted
+	HintDone   = "done"   // futures have results
+	HintBell   = "bell"   // a hand is free
+)
+
+// A Route is a stage as a worker reads it.
+type Route struct {
+	In   string
+	Outs []string
+}
+
+// Taken is what Take found on a route.
+type Taken struct {
+	Entries []Entry
+	Full    bool // an out-queue is full; the mailbox is told when it has room
+	Sick    bool // the in-queue or an out-queue is gone or no queue
+}
+
+// Take reads at most budget entries over the routes, in their order, without
+// waiting: what came back first. A reply that is lost leaves its entries with
+// the consumer, see Held.
+func (c *Client) Take(ctx context.Context, consumer string, budget int, routes []Route) ([]Taken, error) {
+	var keys []string
+	args := []any{consumer, budget, c.keys.mailbox(consumer)}
+	for _, r := range routes {
+		keys = append(keys, c.keys.returns(r.In), c.keys.stream(r.In), c.keys.meta(r.In), c.keys.wait(r.In))
+		for _, out := range r.Outs {
+			keys = append(keys, c.keys.stream(out), c.keys.meta(out), c.keys.wait(out))
+		}
+		args = append(args, r.In, len(r.Outs))
+	}
+	reply, err := scripts.take.Run(ctx, c.rdb, keys, args...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("take from queues: %w", err)
+	}
+	taken := make([]Taken, len(routes))
+	for i := range taken {
+		l := asList(reply).list(i)
+		taken[i].Entries = append(entriesOf(Place{routes[i].In, true}, l.list(1)), entriesOf(Place{Queue: routes[i].In}, l.list(2))...)
+		taken[i].Full, taken[i].Sick = l.text(0) == "full", l.text(0) == "sick"
+	}
+	return taken, nil
+}
+
+// A Reader waits for entries and hints on a connection of its own, under a
+// consumer name that also names its mailbox. It is used by one goroutine;
+// Close from another one ends a Read that waits.
+type Reader struct {
+	c        *Client
+	rdb      redis.UniversalClient
+	consumer string
+	wait     time.Duration
+}
+
+// Reader makes a Reader whose Read waits at most for wait. Close it.
+func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
+	return &Reader{c, redis.NewUniversalClient(c.target.universal(wait)), consumer, wait}
+}
+
+// Close ends the connection.
+func (r *Reader) Close() error { return r.rdb.Close() }
+
+// Read waits until one of the streams has an entry that nobody has read, or
+// the mailbox a hint. It returns at most count entries of each stream. An error
+// leaves what may have been read with the consumer, see Held.
+func (r *Reader) Read(ctx context.Context, from []Place, count int) (entries []Entry, hints []Hint, err error) {
+	mailbox := r.c.keys.mailbox(r.consumer)
+	args := []any{"XREADGROUP", "GROUP", "w", r.consumer, "COUNT", count, "BLOCK", r.wait.Milliseconds(), "STREAMS", mailbox}
+	by := make(map[string]Place, len(from))
+	for _, p := range from {
+		stream := r.c.keys.place(p)
+		by[stream] = p
+		args = append(args, stream)
+	}
+	for range len(from) + 1 {
+		args = append(args, ">")
+	}
+	reply, err := r.rdb.Do(ctx, args...).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("wait for items: %w", err)
+	}
+	var seen []string
+	for _, s := range asList(reply) {
+		stream := asList(s)
+		if at, ok := by[stream.text(0)]; ok {
+			entries = append(entries, entriesOf(at, stream.list(1))...)
+			continue
+		}
+		for i := range stream.list(1) {
+			message := stream.list(1).list(i)
+			seen = append(seen, message.text(0))
+			m := message.list(1).fields()
+			hints = append(hints, Hint{m["m"], m["w"]})
+		}
+	}
+	if len(seen) > 0 { // lost without harm: what is said is a hint
+		_, _ = r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			p.XAck(ctx, mailbox, "w", seen...)
+			p.XDel(ctx, mailbox, seen...)
+			return nil
+		})
+	}
+	return entries, hints, nil
+}
+
+// A Place is one of the two streams of a queue.
+type Place struct {
+	Queue   string
+	Returns bool // what came back, to be read first
+}
+
+// Held returns what a consumer has read and not finished, by queue; the caller
+// knows what of it is in its hands.
+func (c *Client) Held(ctx context.Context, consumer, queue string) (entries []Entry, err error) {
+	for _, at := range []Place{{queue, true}, {queue, false}} {
+		var reply any
+		err := c.try(ctx, "read what is held of queue "+queue, func(ctx context.Context) (err error) {
+			reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.place(at), "0").Result()
+			return err
+		})
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, err
+		}
+		held := entriesOf(at, asList(reply).list(0).list(1))
+		for _, e := range held {
+			if e.N > 0 { // else it was deleted and only its pending mark is left
+				entries = append(entries, e)
+			}
+		}
+	}
+	return entries, nil
+}
+
+// Tell puts a hint into a mailbox, if it is there.
+func (c *Client) Tell(ctx context.Context, mailbox string, h Hint) error {
+	return c.try(ctx, "tell "+mailbox, func(ctx context.Context) error {
+		return c.rdb.XAdd(ctx, &redis.XAddArgs{
+			Stream: c.keys.mailbox(mailbox), NoMkStream: true, MaxLen: 1000, Values: []any{"m", h.Kind, "w", h.What},
+		}).Err()
+	})
+}

@@ -1,0 +1,46 @@
+package broker
+
+import (
+	"fmt"
+	"regexp"
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// CheckName tells whether a name of a queue, a function or a namespace can be
+// part of a key. what says in the error whose name it is.
+func CheckName(what, name string) error {
+	if !nameForm.MatchString(name) {
+		return fmt.Errorf("%w: %s %q: use 1 to 64 of A-Z a-z 0-9 . _ -", ErrName, what, name)
+	}
+	return nil
+}
+
+// keys builds the name of every key; prefix is "{ns:0}:".
+type keys struct{ prefix string }
+
+func (k keys) queues() string               { return k.prefix + "queues" }
+func (k keys) stream(queue string) string   { return k.prefix + "q:" + queue }
+func (k keys) returns(queue string) string  { return k.prefix + "r:" + queue }
+func (k keys) meta(queue string) string     { return k.prefix + "m:" + queue }
+func (k keys) wait(queue string) string     { return k.prefix + "wait:" + queue }
+func (k keys) watch(queue string) string    { return k.prefix + "watch:" + queue }
+func (k keys) sources(queue string) string  { return k.prefix + "src:" + queue }
+func (k keys) source(name string) string    { return k.prefix + "s:" + name }
+func (k keys) payload(id string) string     { return k.prefix + "f:" + id }
+func (k keys) stages() string               { return k.prefix + "stages" }
+func (k keys) fenced() string               { return k.prefix + "fenced" }
+func (k keys) watcher() string              { return k.prefix + "watcher" }
+func (k keys) owned(executor string) string { return k.prefix + "own:" + executor }
+func (k keys) mailbox(id string) string     { return k.prefix + "p:" + id }
+func (k keys) registry(r Role) string       { return k.prefix + string(r) + "s" }
+func (k keys) card(r Role, id string) string {
+	return k.prefix + string(r[0]) + ":" + id
+}
+
+func (k keys) place(p Place) string {
+	if p.Returns {
+		return k.returns(p.Queue)
+	}
+	return k.stream(p.Queue)
+}

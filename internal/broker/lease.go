@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// A Lease keeps a process in its registry and, while this process is the one
+// that was chosen for it, finds the dead and gives back what they held. Its
+// methods are called by one goroutine.
+type Lease struct {
+	c     *Client
+	role  Role
+	id    string
+	lease time.Duration
+	seen  map[string]sighting
+	last  time.Time // of the last census
+}
+
+type sighting struct {
+	beat  string
+	since time.Time
+}
+
+// grace is how long the queues of an executor outlive its lease.
+const grace = 10 * time.Minute
+
+// Lease makes the lease of a process that has joined.
+func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
+	return &Lease{c: c, role: r, id: id, lease: lease, seen: map[string]sighting{}}
+}
+
+// Beat renews the lease, writes what changed in the card and returns the
+// number of live workers. ErrFenced: others took this process for dead.
+func (l *Lease) Beat(ctx context.Context, card ...any) (workers int, err error) {
+	k := l.c.keys
+	reply, err := l.c.run(ctx, "beat", scripts.beat,
+		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced()},
+		append([]any{l.id, l.lease.Milliseconds()}, card...)...)
+	if err != nil {
+		return 0, err
+	}
+	r := asList(reply)
+	if r.text(0) == "fenced" {
+		return 0, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
+	}
+	if len(r) > 2 {
+		err = l.census(ctx, r)
+	}
+	return int(r.number(1)), err
+}
+
+// census compares the beats with those seen before. One that stood still for a
+// lease of this process' own clock, while this process could talk to Redis, is
+// dead: neither an outage of Redis nor a jump of a clock kills anybody.
+func (l *Lease) census(ctx context.Context, r list) error {
+	now := time.Now()
+	if now.Sub(l.last) > l.lease {
+		clear(l.seen) // it was this process that stood still
+	}
+	l.last = now
+	for i, role := range []Role{RoleWorker, RoleExecutor} {
+		beats := r.list(2 + i)
+		for j := 0; j+1 < len(beats); j += 2 {
+			id, beat := beats.text(j), beats.text(j+1)
+			mark := string(role[0]) + ":" + id
+			old, ok := l.seen[mark]
+			if !ok || old.beat != beat {
+				l.seen[mark] = sighting{beat, now}
+				continue
+			}
+			if now.Sub(old.since) >= l.lease {
+				if err := l.fence(ctx, role, id, beat); err != nil {
+					return err
+				}
+				delete(l.seen, mark)
+			}
+		}
+	}
+	fenced, ms := r.list(4), r.number(5)
+	for j := 0; j+1 < len(fenced); j += 2 {
+		age := time.Duration(ms-fenced.number(j+1)) * time.Millisecond
+		if err := l.bury(ctx, fenced.text(j), age); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Lease) fence(ctx context.Context, role Role, id, beat string) error {
+	k := l.c.keys
+	mark := string(role[0]) + ":" + id
+	reply, err := l.c.run(ctx, "declare dead", scripts.fence,
+		[]string{k.registry(role), k.card(role, id), k.mailbox(id), k.fenced()}, id, beat, mark)
+	if err != nil || reply == int64(0) {
+		return err
+	}
+	l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: its heartbeat stood still for a lease",
+		slog.String("role", string(role)), slog.String("id", id), slog.Duration("lease", l.lease))
+	return l.bury(ctx, mark, 0)
+}
+
+// bury gives back what a dead worker held, again and again for some leases: a
+// process that was only stopped may read once more before it learns that it is
+// dead. The queues of a dead executor go after a time of grace.
+func (l *Lease) bury(ctx context.Context, mark string, age time.Duration) error {
+	kind, id, _ := strings.Cut(mark, ":")
+	if kind == string(RoleWorker[0]) {
+		if err := l.c.GiveBack(ctx, id, 1); err != nil {
+			return err
+		}
+		if age < 6*l.lease {
+			return nil
+		}
+	} else {
+		if age < grace {
+			return nil
+		}
+		owned, err := l.c.Owned(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := l.c.DeleteAll(ctx, owned); err != nil {
+			return err
+		}
+	}
+	return l.c.try(ctx, "forget the dead", func(ctx context.Context) error {
+		return l.c.rdb.HDel(ctx, l.c.keys.fenced(), mark).Err()
+	})
+}
+
+// reclaimChunk entries are put back by one script call.
+const reclaimChunk = 100
+
+// GiveBack puts back what a worker holds of all queues; crashes is added to
+// the count of each entry.
+func (c *Client) GiveBack(ctx context.Context, worker string, crashes int) error {
+	stages, err := c.Stages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range stages {
+		for _, in := range s.Ins {
+			for _, stream := range []string{c.keys.stream(in.Name), c.keys.returns(in.Name)} {
+				for {
+					n, err := c.run(ctx, "give back queue "+in.Name, scripts.reclaim,
+						[]string{stream, c.keys.returns(in.Name)}, worker, reclaimChunk, crashes)
+					if err != nil {
+						return err
+					}
+					if n != int64(reclaimChunk) {
+						break
+					}
+				}
+			}
+		}
+	}
+	return nil
+}

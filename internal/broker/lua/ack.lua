@@ -1,0 +1,43 @@
+-- ack.lua: takes from a gathered queue what was delivered, and moves the marks
+-- KEYS 1 meta      m:<queue>
+-- KEYS 2 stream    q:<queue>
+-- KEYS 3 wait      wait:<queue>
+-- KEYS 4+ source   for each source with a mark: s:<source>, src:<root queue>; then payload keys to delete
+-- ARGV 1 epoch     of the gather
+-- ARGV 2 queue     its name
+-- ARGV 3 ids       number of entries delivered whole
+-- ARGV 4 sources   number of sources whose mark moved
+-- ARGV 5+ entry    the ids; then for each source: name in this queue, root name, mark, offset below which all is delivered, 1 to forget the source
+-- reply: 'ok'|'gone'|'fenced'
+local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb')
+if not meta[1] then return 'gone' end
+if meta[1] ~= ARGV[1] then return 'fenced' end
+local ids, sources = tonumber(ARGV[3]), tonumber(ARGV[4])
+for i = 5, 4 + ids do
+  redis.call('XACK', KEYS[2], 'w', ARGV[i])
+  redis.call('XDEL', KEYS[2], ARGV[i])
+end
+for i = 4 + 2 * sources, #KEYS do redis.call('UNLINK', KEYS[i]) end
+for i = 0, sources - 1 do
+  local a, k = 5 + ids + 5 * i, 4 + 2 * i
+  if ARGV[a + 4] == '1' then
+    redis.call('DEL', KEYS[k])
+    redis.call('SREM', KEYS[k + 1], ARGV[a + 1])
+    redis.call('HDEL', KEYS[1], 'd:' .. ARGV[a])
+  else
+    redis.call('HSET', KEYS[1], 'd:' .. ARGV[a], ARGV[a + 2])
+    if redis.call('EXISTS', KEYS[k]) == 1 then
+      redis.call('HSET', KEYS[k], 'g:' .. ARGV[2], ARGV[a + 3])
+      local waiting = redis.call('HGET', KEYS[k], 'wait')
+      if waiting then
+        redis.call('HDEL', KEYS[k], 'wait')
+        tell(waiting, 'room', ARGV[2])
+      end
+    end
+  end
+end
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  local items, bytes = unread(KEYS[2], KEYS[1])
+  if not is_full(items, bytes, tonumber(meta[2]), tonumber(meta[3])) then tell_all(KEYS[3], 'room', ARGV[2]) end
+end
+return 'ok'

@@ -1,0 +1,20 @@
+-- consume.lua: makes a gather the consumer of a queue
+-- KEYS 1 meta      m:<queue>
+-- KEYS 2 mailbox   p:<gather>
+-- KEYS 3 executors zset of the live executors
+-- ARGV 1 gather    its id
+-- ARGV 2 executor  that it belongs to
+-- ARGV 3 lease     ms; a gather whose executor has been silent for longer is taken over from
+-- reply: {'ok', epoch, fields of meta} or {'taken', its consumer}, {'gone'}
+local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying')
+if not meta[1] or meta[4] then return {'gone'} end
+if meta[2] then
+  local now = redis.call('TIME')
+  local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+  local seen = meta[3] and tonumber(redis.call('ZSCORE', KEYS[3], meta[3]) or 0)
+  if not seen or ms - seen < tonumber(ARGV[3]) then return {'taken', meta[2]} end
+end
+redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
+redis.call('HSET', KEYS[1], 'consumer', 'gather:' .. ARGV[1], 'gatherer', ARGV[2])
+local epoch = redis.call('HINCRBY', KEYS[1], 'gepoch', 1)
+return {'ok', epoch, redis.call('HGETALL', KEYS[1])}

@@ -1,0 +1,31 @@
+-- declare.lua: makes a queue, or finds the one of that name
+-- KEYS 1 meta     m:<queue>
+-- KEYS 2 stream   q:<queue>
+-- KEYS 3 returns  r:<queue>
+-- KEYS 4 owned    own:<executor>, the queues that go with it
+-- KEYS 5 queues   set of all queues
+-- ARGV 1 queue    its name
+-- ARGV 2 inc      incarnation, if it is made now
+-- ARGV 3 codec    of its items
+-- ARGV 4 type     of its items
+-- ARGV 5 max      items that may wait, 0 for no bound
+-- ARGV 6 maxb     bytes that may wait, 0 for no bound
+-- ARGV 7 owner    executor it goes with, empty for a queue that stays
+-- ARGV 8 sealed   1 where no source can join
+-- ARGV 9 from     JSON, the queues it is fed from
+-- ARGV 10 flow    the queue where its flow begins
+-- reply: {'made'|'found'|'dying', the fields of meta}
+local status = 'found'
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
+  redis.call('XGROUP', 'CREATE', KEYS[3], 'w', '0', 'MKSTREAM')
+  redis.call('HSET', KEYS[1], 'v', 1, 'inc', ARGV[2], 'codec', ARGV[3], 'type', ARGV[4],
+    'max', ARGV[5], 'maxb', ARGV[6], 'owner', ARGV[7], 'sealed', ARGV[8], 'from', ARGV[9],
+    'flow', ARGV[10], 'items', 0, 'bytes', 0)
+  redis.call('SADD', KEYS[5], ARGV[1])
+  if ARGV[7] ~= '' then redis.call('SADD', KEYS[4], ARGV[1]) end
+  status = 'made'
+elseif redis.call('HEXISTS', KEYS[1], 'dying') == 1 then
+  status = 'dying'
+end
+return {status, redis.call('HGETALL', KEYS[1])}

@@ -1,0 +1,16 @@
+-- fence.lua: declares a process dead, unless it has beaten since it was looked at
+-- KEYS 1 registry  zset workers or executors
+-- KEYS 2 card      hash w:<id> or x:<id>
+-- KEYS 3 mailbox   p:<id>
+-- KEYS 4 fenced    hash of the processes that were declared dead: when, in ms
+-- ARGV 1 id        of the process
+-- ARGV 2 beat      its last one, as it was seen
+-- ARGV 3 mark      w:<id> or x:<id>
+-- reply: 1 where it is fenced now
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not beat or tonumber(beat) ~= tonumber(ARGV[2]) then return 0 end
+local now = redis.call('TIME')
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('HSET', KEYS[4], ARGV[3], tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))
+return 1

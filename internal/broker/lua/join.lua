@@ -1,0 +1,19 @@
+-- join.lua: enters a process into its registry and makes its mailbox
+-- KEYS 1 registry  zset workers or executors: last beat in ms by id
+-- KEYS 2 card      hash w:<id> or x:<id>
+-- KEYS 3 mailbox   p:<id>
+-- KEYS 4 fenced    hash of the processes that were declared dead
+-- ARGV 1 id        of the process
+-- ARGV 2 mark      w:<id> or x:<id>
+-- ARGV 3+ field    name and value of each field of the card
+-- reply: the time, ms
+if redis.call('EXISTS', KEYS[3]) == 0 then
+  redis.call('XGROUP', 'CREATE', KEYS[3], 'w', '0', 'MKSTREAM')
+end
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('HDEL', KEYS[4], ARGV[2])
+local now = redis.call('TIME')
+local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+redis.call('HSET', KEYS[2], 'seen', ms)
+redis.call('ZADD', KEYS[1], ms, ARGV[1])
+return ms

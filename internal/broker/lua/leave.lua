@@ -1,0 +1,10 @@
+-- leave.lua: takes a process out of its registry
+-- KEYS 1 registry  zset workers or executors
+-- KEYS 2 card      hash w:<id> or x:<id>
+-- KEYS 3 mailbox   p:<id>
+-- KEYS 4 watcher   hash: the process that looks for the dead
+-- ARGV 1 id        of the process
+-- reply: 1 where it was there
+redis.call('DEL', KEYS[2], KEYS[3])
+if redis.call('HGET', KEYS[4], 'id') == ARGV[1] then redis.call('DEL', KEYS[4]) end
+return redis.call('ZREM', KEYS[1], ARGV[1])

@@ -1,0 +1,53 @@
+-- What several scripts share; put in front of each of them.
+
+-- field returns the value of one field of an entry {id, {name, value, ...}}.
+local function field(entry, name)
+  local fields = entry[2]
+  for i = 1, #fields, 2 do
+    if fields[i] == name then return fields[i + 1] end
+  end
+end
+
+-- tell puts a hint into a mailbox that is still there.
+local function tell(mailbox, kind, what)
+  redis.call('XADD', mailbox, 'NOMKSTREAM', 'MAXLEN', 1000, '*', 'm', kind, 'w', what)
+end
+
+-- tell_all tells every mailbox of a set and forgets the set.
+local function tell_all(set, kind, what)
+  for _, mailbox in ipairs(redis.call('SMEMBERS', set)) do
+    tell(mailbox, kind, what)
+  end
+  redis.call('DEL', set)
+end
+
+-- unread returns the items and bytes that nobody has read yet. Readers are not
+-- counted: every entry carries what was added before it, so what waits is what
+-- was added less what was added before the first entry behind the last read.
+local function unread(stream, meta)
+  local last = '0-0'
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    for i = 1, #group, 2 do
+      if group[i] == 'last-delivered-id' then last = group[i + 1] end
+    end
+  end
+  local first = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+  if not first then return 0, 0 end
+  local added = redis.call('HMGET', meta, 'items', 'bytes')
+  return (tonumber(added[1]) or 0) - (tonumber(field(first, 'c')) or 0),
+    (tonumber(added[2]) or 0) - (tonumber(field(first, 'b')) or 0)
+end
+
+-- is_full tells whether a bound is reached; 0 is no bound.
+local function is_full(items, bytes, max, max_bytes)
+  return (max > 0 and items >= max) or (max_bytes > 0 and bytes >= max_bytes)
+end
+
+-- add puts the items [first, first+n) of a source at the end of a queue.
+-- kind: p payload, f id of the payload's key, e failure of all the items.
+local function add(stream, meta, source, first, n, size, kind, data)
+  local items = redis.call('HINCRBY', meta, 'items', n) - n
+  local bytes = redis.call('HINCRBY', meta, 'bytes', size) - size
+  return redis.call('XADD', stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
+    'c', items, 'b', bytes, 'a', 0, 'k', 0, kind, data)
+end

@@ -1,0 +1,11 @@
+-- seal.lua: closes a queue to further sources and tells the gathers
+-- KEYS 1 meta   m:<queue>
+-- KEYS 2 watch  watch:<queue>, mailboxes of its gathers
+-- ARGV 1 queue  its name
+-- reply: 'ok'|'gone'
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
+redis.call('HSET', KEYS[1], 'sealed', 1)
+for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+  tell(mailbox, 'end', ARGV[1])
+end
+return 'ok'

@@ -1,0 +1,50 @@
+-- take.lua: reads for a worker what it may run now, without waiting
+-- KEYS 1+ route   for each route: r:<in>, q:<in>, m:<in>, wait:<in>, then for each out q:<out>, m:<out>, wait:<out>
+-- ARGV 1 consumer the worker
+-- ARGV 2 budget   entries that it can hold, over all routes
+-- ARGV 3 mailbox  to tell when a full out-queue has room
+-- ARGV 4+ route   for each route the name of its in-queue and the number of its outs
+-- reply: for each route {'ok'|'full'|'sick', entries of r, entries of q, name of the full or sick out or in}
+local budget = tonumber(ARGV[2])
+local replies = {}
+local key = 1
+
+local function read(stream)
+  if budget <= 0 then return {} end
+  local got = redis.call('XREADGROUP', 'GROUP', 'w', ARGV[1], 'COUNT', budget, 'STREAMS', stream, '>')
+  if not got then return {} end
+  budget = budget - #got[1][2]
+  return got[1][2]
+end
+
+local function full(stream, meta)
+  local bound = redis.call('HMGET', meta, 'max', 'maxb')
+  local max, max_bytes = tonumber(bound[1] or 0), tonumber(bound[2] or 0)
+  if max == 0 and max_bytes == 0 then return false end
+  local items, bytes = unread(stream, meta)
+  return is_full(items, bytes, max, max_bytes)
+end
+
+local function route(base, name, outs)
+  for i = base + 4, base + 4 + 3 * (outs - 1), 3 do
+    if full(KEYS[i], KEYS[i + 1]) then
+      redis.call('SADD', KEYS[i + 2], ARGV[3])
+      return {'full', {}, {}, KEYS[i + 2]}
+    end
+  end
+  local back = read(KEYS[base])
+  local fresh = read(KEYS[base + 1])
+  if #fresh > 0 and redis.call('EXISTS', KEYS[base + 3]) == 1 and not full(KEYS[base + 1], KEYS[base + 2]) then
+    tell_all(KEYS[base + 3], 'room', name)
+  end
+  return {'ok', back, fresh, ''}
+end
+
+for i = 4, #ARGV, 2 do
+  local outs = tonumber(ARGV[i + 1])
+  local done, reply = pcall(route, key, ARGV[i], outs)
+  if not done then reply = {'sick', {}, {}, tostring(type(reply) == 'table' and reply.err or reply)} end
+  replies[#replies + 1] = reply
+  key = key + 4 + 3 * outs
+end
+return replies

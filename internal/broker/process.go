@@ -1,0 +1,100 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Role is what a process takes part as.
+type Role string
+
+// The roles.
+const (
+	RoleWorker   Role = "worker"
+	RoleExecutor Role = "executor"
+)
+
+// A Process is an entry of a registry.
+type Process struct {
+	ID   string
+	Card map[string]string
+}
+
+// Join enters a process and makes its mailbox.
+func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]string) error {
+	args := []any{id, string(r[0]) + ":" + id}
+	for _, field := range slices.Sorted(maps.Keys(card)) {
+		args = append(args, field, card[field])
+	}
+	_, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
+		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced()}, args...)
+	return err
+}
+
+// Leave takes a process out.
+func (c *Client) Leave(ctx context.Context, r Role, id string) error {
+	_, err := c.run(ctx, "leave the "+string(r)+"s", scripts.leave,
+		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.watcher()}, id)
+	return err
+}
+
+// Processes lists the processes of a role that have beaten within lease.
+func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]Process, error) {
+	var ids []string
+	var cards []*redis.MapStringStringCmd
+	err := c.try(ctx, "list the "+string(r)+"s", func(ctx context.Context) (err error) {
+		if ids, err = c.rdb.ZRange(ctx, c.keys.registry(r), 0, -1).Result(); err != nil || len(ids) == 0 {
+			return err
+		}
+		cards = cards[:0]
+		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, id := range ids {
+				cards = append(cards, p.HGetAll(ctx, c.keys.card(r, id)))
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	var now time.Time
+	err = c.try(ctx, "read the time", func(ctx context.Context) (err error) {
+		now, err = c.rdb.Time(ctx).Result()
+		return err
+	})
+	var live []Process
+	for i, id := range ids {
+		card := cards[i].Val()
+		if seen := time.UnixMilli(parseInt(card["seen"])); now.Sub(seen) < lease {
+			live = append(live, Process{id, card})
+		}
+	}
+	return live, err
+}
+
+// Hints waits for hints of a mailbox behind the one of id after, and returns
+// the id to go on with. Only the mailbox's owner calls it.
+func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last string, err error) {
+	streams, err := r.rdb.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{r.c.keys.mailbox(r.consumer), after}, Block: r.wait, Count: 1000,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, after, nil
+	}
+	if err != nil {
+		return nil, after, fmt.Errorf("wait for hints: %w", err)
+	}
+	for _, m := range streams[0].Messages {
+		kind, _ := m.Values["m"].(string)
+		what, _ := m.Values["w"].(string)
+		hints, after = append(hints, Hint{kind, what}), m.ID
+	}
+	return hints, after, nil
+}

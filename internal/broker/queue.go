@@ -1,0 +1,250 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+)
+
+// A Queue is one incarnation of a remote queue, as its meta hash has it.
+type Queue struct {
+	Name  string   `json:"q"`
+	Inc   string   `json:"inc"`
+	Codec string   `json:"-"`
+	Type  string   `json:"-"`
+	Max   int64    `json:"-"` // items that may wait, 0 for no bound
+	MaxB  int64    `json:"-"` // bytes that may wait
+	Owner string   `json:"-"` // executor that it goes with, "" for a queue that stays
+	Seal  bool     `json:"-"` // no source can join
+	From  []string `json:"-"` // roots that its items come from, each a path, see Root
+	Flow  string   `json:"-"`
+	// Found by Look, not given to Declare.
+	Consumer  string        `json:"-"`
+	Items     int64         `json:"-"` // added so far
+	Bytes     int64         `json:"-"`
+	Cost      time.Duration `json:"-"` // of an item at the dearest stage that follows
+	delivered map[string]string
+}
+
+func parseInt(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func queueOf(name string, m map[string]string) Queue {
+	q := Queue{
+		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Max: parseInt(m["max"]), MaxB: parseInt(m["maxb"]),
+		Owner: m["owner"], Seal: m["sealed"] == "1", Flow: m["flow"], Consumer: m["consumer"],
+		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Cost: time.Duration(parseInt(m["cost"])),
+		delivered: map[string]string{},
+	}
+	if json.Unmarshal([]byte(m["from"]), &q.From) != nil {
+		q.From = nil
+	}
+	for field, value := range m {
+		if len(field) > 2 && field[:2] == "d:" {
+			q.delivered[field[2:]] = value
+		}
+	}
+	return q
+}
+
+// Declare makes a queue or finds the one of that name, and tells which; the
+// caller compares what it found.
+func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, err error) {
+	if err := CheckName("queue", q.Name); err != nil {
+		return Queue{}, false, err
+	}
+	if q.From == nil {
+		q.From = []string{}
+	}
+	from, err := json.Marshal(q.From)
+	if err != nil {
+		return Queue{}, false, err
+	}
+	sealed := 0
+	if q.Seal {
+		sealed = 1
+	}
+	what, inc := "declare queue "+q.Name, uuid.NewString()
+	reply, err := c.run(ctx, what, scripts.declare,
+		[]string{c.keys.meta(q.Name), c.keys.stream(q.Name), c.keys.returns(q.Name), c.keys.owned(q.Owner), c.keys.queues()},
+		q.Name, inc, q.Codec, q.Type, q.Max, q.MaxB, q.Owner, sealed, from, q.Flow)
+	if err != nil {
+		return Queue{}, false, err
+	}
+	found = queueOf(q.Name, asList(reply).list(1).fields())
+	if asList(reply).text(0) == "dying" {
+		return Queue{}, false, fmt.Errorf("%s: %w: it is being deleted", what, ErrNoQueue)
+	}
+	return found, found.Inc == inc, nil // made also where a lost reply made it look found
+}
+
+// Look reads a queue.
+func (c *Client) Look(ctx context.Context, name string) (Queue, error) {
+	if err := CheckName("queue", name); err != nil {
+		return Queue{}, err
+	}
+	var m map[string]string
+	err := c.try(ctx, "read queue "+name, func(ctx context.Context) (err error) {
+		m, err = c.rdb.HGetAll(ctx, c.keys.meta(name)).Result()
+		return err
+	})
+	if err != nil {
+		return Queue{}, err
+	}
+	if m["inc"] == "" || m["dying"] != "" {
+		return Queue{}, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+	}
+	return queueOf(name, m), nil
+}
+
+// Adopt gives a queue of encoded items the codec and type of what reads it.
+func (c *Client) Adopt(ctx context.Context, q Queue, codec, typ string) error {
+	_, err := c.run(ctx, "type of queue "+q.Name, scripts.adopt, []string{c.keys.meta(q.Name)}, q.Inc, codec, typ)
+	return err
+}
+
+// Waiting returns the items and bytes that nobody has read yet, and the
+// entries that were read and are not finished.
+func (c *Client) Waiting(ctx context.Context, name string) (items, bytes, running int64, err error) {
+	reply, err := c.run(ctx, "length of queue "+name, scripts.waiting,
+		[]string{c.keys.stream(name), c.keys.returns(name), c.keys.meta(name)})
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	l := asList(reply)
+	if l.text(0) != "ok" {
+		return 0, 0, 0, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+	}
+	return l.number(1), l.number(2), l.number(3), nil
+}
+
+// Queues lists the names of all queues, sorted.
+func (c *Client) Queues(ctx context.Context) (names []string, err error) {
+	return c.members(ctx, c.keys.queues())
+}
+
+// Owned lists the queues that go with an executor, sorted.
+func (c *Client) Owned(ctx context.Context, executor string) (names []string, err error) {
+	return c.members(ctx, c.keys.owned(executor))
+}
+
+func (c *Client) members(ctx context.Context, key string) (names []string, err error) {
+	err = c.try(ctx, "list queues", func(ctx context.Context) error {
+		names, err = c.rdb.SMembers(ctx, key).Result()
+		return err
+	})
+	slices.Sort(names)
+	return names, err
+}
+
+// purgeChunk entries of a queue are deleted by one script call.
+const purgeChunk = 500
+
+// Delete deletes a queue with its sources and its stages, in steps that can be
+// resumed: a queue that is marked is refused by everybody.
+func (c *Client) Delete(ctx context.Context, name string) error {
+	k := c.keys
+	what := "delete queue " + name
+	found, err := c.run(ctx, what, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name)
+	if err != nil {
+		return err
+	}
+	if found == int64(0) {
+		return fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+	}
+	if err := c.unstageAround(ctx, name); err != nil {
+		return err
+	}
+	for _, stream := range []string{k.stream(name), k.returns(name)} {
+		for {
+			n, err := c.run(ctx, what, scripts.purge, []string{stream}, purgeChunk, k.prefix+"f:")
+			if err != nil {
+				return err
+			}
+			if n == int64(0) {
+				break
+			}
+		}
+	}
+	return c.drop(ctx, name)
+}
+
+func (c *Client) unstageAround(ctx context.Context, queue string) error {
+	stages, err := c.Stages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range stages {
+		if s.touches(queue) {
+			if err := c.Unstage(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drop deletes the keys of a queue that has no entries; its meta goes last, so
+// that what was interrupted is found again.
+func (c *Client) drop(ctx context.Context, name string) error {
+	k := c.keys
+	return c.try(ctx, "delete queue "+name, func(ctx context.Context) error {
+		meta, err := c.rdb.HGetAll(ctx, k.meta(name)).Result()
+		if err != nil {
+			return err
+		}
+		sources, err := c.rdb.SMembers(ctx, k.sources(name)).Result()
+		if err != nil {
+			return err
+		}
+		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, source := range sources {
+				p.Del(ctx, k.source(source))
+			}
+			p.Del(ctx, k.stream(name), k.returns(name), k.wait(name), k.watch(name), k.sources(name))
+			p.SRem(ctx, k.owned(meta["owner"]), name)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			p.SRem(ctx, k.queues(), name)
+			p.Del(ctx, k.meta(name))
+			return nil
+		})
+		return err
+	})
+}
+
+// Seal closes a queue to further sources.
+func (c *Client) Seal(ctx context.Context, name string) error {
+	reply, err := c.run(ctx, "seal queue "+name, scripts.seal, []string{c.keys.meta(name), c.keys.watch(name)}, name)
+	if err == nil && reply == "gone" {
+		return fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+	}
+	return err
+}
+
+// DeleteAll deletes queues, upstream first, and says which could not be.
+func (c *Client) DeleteAll(ctx context.Context, names []string) error {
+	var failed error
+	for _, name := range names {
+		if err := c.Delete(ctx, name); err != nil && !errors.Is(err, ErrNoQueue) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
+}

@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// A Source is the right to add to a queue, under one name and epoch.
+type Source struct {
+	Name  string
+	Queue Queue
+	Epoch int64
+}
+
+// Source makes a source of a queue, or takes over the one of that name; stored
+// is the offset where it goes on. seal lets no other source join after it.
+func (c *Client) Source(ctx context.Context, name string, q Queue, seal int) (s Source, stored int64, err error) {
+	if err := CheckName("source", name); err != nil {
+		return Source{}, 0, err
+	}
+	what := "scatter into queue " + q.Name
+	reply, err := c.run(ctx, what, scripts.source,
+		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name)}, name, q.Name, q.Inc, seal)
+	if err != nil {
+		return Source{}, 0, err
+	}
+	l := asList(reply)
+	switch status := l.text(0); status {
+	case "ok":
+		return Source{name, q, l.number(1)}, l.number(2), nil
+	case "sealed":
+		err = ErrSealed
+	case "ended":
+		err = ErrEnded
+	case "elsewhere":
+		err = ErrElsewhere
+	default:
+		return Source{}, 0, checkStatus(what, status)
+	}
+	return Source{}, 0, fmt.Errorf("%s: source %s: %w", what, name, err)
+}
+
+// Scattered is how far a source got.
+type Scattered struct {
+	Stored int64         // offset up to which all is stored
+	Full   bool          // the rest waits until the mailbox is told "room"
+	Cut    bool          // the first batch begins below Stored: cut it there
+	Room   int64         // items that would be taken now, -1: no bound
+	Cost   time.Duration // of an item at the dearest stage, 0: not known
+}
+
+// Scatter stores batches of a source, each once, in their order, as far as
+// there is room. window bounds the items between here and the gathers, 0 for
+// no bound. It is safe to repeat.
+func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, batches []batch.Batch) (Scattered, error) {
+	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
+	for {
+		lost := batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: q}
+		args := append(make([]any, 0, 6+5*len(batches)),
+			s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window, lost.Append(nil))
+		var payloads []payload
+		for _, b := range batches {
+			var kind string
+			var data any
+			kind, data, payloads = c.part(b, payloads)
+			args = append(args, b.First, b.N, len(b.Frame), kind, data)
+		}
+		keys := payloadKeys([]string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q)}, payloads)
+		reply, err := c.runWith(ctx, what, scripts.scatter, payloads, keys, args...)
+		if err != nil {
+			return Scattered{}, err
+		}
+		l := asList(reply)
+		status := l.text(0)
+		if status == "resend" {
+			continue // a payload ran out of time before it was committed
+		}
+		return Scattered{
+			Stored: l.number(1), Full: status == "full" || status == "window", Cut: status == "straddle",
+			Room: l.number(2), Cost: time.Duration(l.number(3)),
+		}, checkStatus(what, status)
+	}
+}
+
+// Finish ends a source behind its last item. It is safe to repeat.
+func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
+	what := "end the source of queue " + s.Queue.Name
+	reply, err := c.run(ctx, what, scripts.finish,
+		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name)}, s.Name, s.Epoch, end)
+	if err != nil {
+		return err
+	}
+	status, _ := reply.(string)
+	if status == "short" {
+		return fmt.Errorf("%s: less than %d items are stored: %w", what, end, ErrFenced)
+	}
+	return checkStatus(what, status)
+}

@@ -1,0 +1,184 @@
+package broker
+
+import (
+	"context"
+	_ "embed" // the scripts
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The scripts, each with its contract at its head.
+var (
+	//go:embed lua/ack.lua
+	ackLua string
+	//go:embed lua/adopt.lua
+	adoptLua string
+	//go:embed lua/beat.lua
+	beatLua string
+	//go:embed lua/complete.lua
+	completeLua string
+	//go:embed lua/consume.lua
+	consumeLua string
+	//go:embed lua/declare.lua
+	declareLua string
+	//go:embed lua/fence.lua
+	fenceLua string
+	//go:embed lua/finish.lua
+	finishLua string
+	//go:embed lua/join.lua
+	joinLua string
+	//go:embed lua/leave.lua
+	leaveLua string
+	//go:embed lua/lib.lua
+	libLua string
+	//go:embed lua/mark.lua
+	markLua string
+	//go:embed lua/purge.lua
+	purgeLua string
+	//go:embed lua/reclaim.lua
+	reclaimLua string
+	//go:embed lua/release.lua
+	releaseLua string
+	//go:embed lua/resolve.lua
+	resolveLua string
+	//go:embed lua/scatter.lua
+	scatterLua string
+	//go:embed lua/seal.lua
+	sealLua string
+	//go:embed lua/source.lua
+	sourceLua string
+	//go:embed lua/stage.lua
+	stageLua string
+	//go:embed lua/take.lua
+	takeLua string
+	//go:embed lua/unstage.lua
+	unstageLua string
+	//go:embed lua/waiting.lua
+	waitingLua string
+	//go:embed lua/watch.lua
+	watchLua string
+)
+
+var scripts = struct {
+	ack, adopt, beat, complete, consume, declare, fence, finish, join, leave, mark, purge, reclaim, release, resolve, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
+}{
+	ack:      script(ackLua),
+	adopt:    script(adoptLua),
+	beat:     script(beatLua),
+	complete: script(completeLua),
+	consume:  script(consumeLua),
+	declare:  script(declareLua),
+	fence:    script(fenceLua),
+	finish:   script(finishLua),
+	join:     script(joinLua),
+	leave:    script(leaveLua),
+	mark:     script(markLua),
+	purge:    script(purgeLua),
+	reclaim:  script(reclaimLua),
+	release:  script(releaseLua),
+	resolve:  script(resolveLua),
+	scatter:  script(scatterLua),
+	seal:     script(sealLua),
+	source:   script(sourceLua),
+	stage:    script(stageLua),
+	take:     script(takeLua),
+	unstage:  script(unstageLua),
+	waiting:  script(waitingLua),
+	watch:    script(watchLua),
+}
+
+func script(body string) *redis.Script { return redis.NewScript(libLua + "\n" + body) }
+
+// run runs a script until ctx ends, see try. The script must be one that may
+// be repeated after a lost reply.
+func (c *Client) run(ctx context.Context, what string, s *redis.Script, keys []string, args ...any) (reply any, err error) {
+	err = c.try(ctx, what, func(ctx context.Context) error {
+		reply, err = s.Run(ctx, c.rdb, keys, args...).Result()
+		return err
+	})
+	return reply, err
+}
+
+// payloads are large frames that are written ahead of the script that refers
+// to them, in the same round trip.
+type payload struct {
+	key   string
+	frame []byte
+}
+
+// runWith stores payloads, each with a lifetime that the script takes off when
+// it commits, and runs the script in the same round trip.
+func (c *Client) runWith(ctx context.Context, what string, s *redis.Script, payloads []payload, keys []string, args ...any) (reply any, err error) {
+	if len(payloads) == 0 {
+		return c.run(ctx, what, s, keys, args...)
+	}
+	err = c.try(ctx, what, func(ctx context.Context) error {
+		pipe := c.rdb.Pipeline()
+		for _, p := range payloads {
+			pipe.Set(ctx, p.key, p.frame, payloadTTL)
+		}
+		evaluated := s.EvalSha(ctx, pipe, keys, args...)
+		_, err := pipe.Exec(ctx)
+		if evaluated.Err() != nil && redis.HasErrorPrefix(evaluated.Err(), "NOSCRIPT") {
+			evaluated = s.Eval(ctx, c.rdb, keys, args...)
+			err = evaluated.Err()
+		}
+		reply = evaluated.Val()
+		return err
+	})
+	return reply, err
+}
+
+// The parts of a reply. A script is ours, so that another form than the one it
+// promises is a mistake in this package or a server that is none.
+
+type list []any
+
+func asList(v any) list {
+	l, _ := v.([]any)
+	return l
+}
+
+func (l list) text(i int) string {
+	if i >= len(l) {
+		return ""
+	}
+	switch v := l[i].(type) {
+	case string:
+		return v
+	case int64:
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+func (l list) number(i int) int64 {
+	if i >= len(l) {
+		return 0
+	}
+	switch v := l[i].(type) {
+	case int64:
+		return v
+	case string:
+		return parseInt(v)
+	}
+	return 0
+}
+
+func (l list) list(i int) list {
+	if i >= len(l) {
+		return nil
+	}
+	return asList(l[i])
+}
+
+// fields reads the flat pairs of a hash.
+func (l list) fields() map[string]string {
+	m := make(map[string]string, len(l)/2)
+	for i := 0; i+1 < len(l); i += 2 {
+		m[strings.Clone(l.text(i))] = l.text(i + 1)
+	}
+	return m
+}

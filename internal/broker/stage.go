@@ -1,0 +1,110 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The kinds of stages.
+const (
+	KindMap    = "map"    // a function, one output for an input
+	KindCopy   = "copy"   // no function: every out-queue gets the items
+	KindFuture = "future" // a function whose results are keys
+)
+
+// A Stage is work that the fleet does: it takes from In and adds to Outs.
+type Stage struct {
+	V        int           `json:"v"`
+	ID       string        `json:"id"`
+	Seq      int64         `json:"seq"` // stages made later come after
+	Kind     string        `json:"kind"`
+	Function string        `json:"fn,omitempty"`
+	Ins      []Queue       `json:"ins"`
+	Outs     []Out         `json:"outs"`
+	Timeout  time.Duration `json:"timeout,omitempty"` // of an item, ns
+	Retries  int           `json:"retries,omitempty"`
+	TTL      time.Duration `json:"ttl,omitempty"`   // of a future's result, ns
+	Reply    string        `json:"reply,omitempty"` // executor to tell about futures
+}
+
+// An Out is a queue that a stage adds to. Branch is the end of the names of
+// its sources there, "" where they keep theirs.
+type Out struct {
+	Queue
+	Branch string `json:"branch,omitempty"`
+}
+
+func (s Stage) touches(queue string) bool {
+	return slices.ContainsFunc(s.Ins, func(q Queue) bool { return q.Name == queue }) ||
+		slices.ContainsFunc(s.Outs, func(o Out) bool { return o.Name == queue })
+}
+
+// Stage makes a stage the consumer of its in-queues and tells the workers.
+func (c *Client) Stage(ctx context.Context, s Stage) error {
+	s.V, s.Seq = 1, time.Now().UnixNano()
+	record, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	keys := []string{c.keys.stages(), c.keys.registry(RoleWorker)}
+	for _, in := range s.Ins {
+		keys = append(keys, c.keys.meta(in.Name))
+	}
+	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, keys, s.ID, record, c.keys.mailbox(""))
+	if err != nil {
+		return err
+	}
+	l := asList(reply)
+	switch l.text(0) {
+	case "gone":
+		return fmt.Errorf("queue %q: %w", s.Ins[l.number(1)].Name, ErrNoQueue)
+	case "taken":
+		return taken(s.Ins[l.number(1)].Name, l.text(2))
+	}
+	return nil
+}
+
+func taken(queue, consumer string) error {
+	return fmt.Errorf("queue %q: %w, %s: use executor.Multiplex to make equal queues of it, one for each consumer",
+		queue, ErrTaken, consumer)
+}
+
+// Unstage removes a stage.
+func (c *Client) Unstage(ctx context.Context, s Stage) error {
+	keys := []string{c.keys.stages(), c.keys.registry(RoleWorker)}
+	for _, in := range s.Ins {
+		keys = append(keys, c.keys.meta(in.Name))
+	}
+	_, err := c.run(ctx, "remove stage "+s.ID, scripts.unstage, keys, s.ID, c.keys.mailbox(""))
+	return err
+}
+
+// Stages reads all stages in the order in which they were made. One of a
+// version that this program does not know is left out, and said once a read.
+func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
+	var records map[string]string
+	err := c.try(ctx, "read stages", func(ctx context.Context) (err error) {
+		records, err = c.rdb.HGetAll(ctx, c.keys.stages()).Result()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	stages := make([]Stage, 0, len(records))
+	for id, record := range records {
+		var s Stage
+		if err := json.Unmarshal([]byte(record), &s); err != nil || s.V != 1 {
+			c.log.WarnContext(ctx, "a stage cannot be read by this version", "stage", id, "version", s.V, "err", err)
+			continue
+		}
+		stages = append(stages, s)
+	}
+	slices.SortFunc(stages, func(a, b Stage) int {
+		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
+	})
+	return stages, nil
+}

@@ -1,0 +1,141 @@
+package broker
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// target is a parsed address.
+type target struct {
+	options   redis.UniversalOptions
+	namespace string
+	label     string // the address without its secrets
+}
+
+const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path/to.sock, " +
+	"redis+sentinel://host:port,host:port/master or redis+cluster://host:port,host:port"
+
+// parseURL reads the forms of an address:
+//
+//	redis://user:password@host:6379/0
+//	rediss://host:6379                     with TLS
+//	unix:///run/redis.sock?db=1
+//	redis+sentinel://h1:26379,h2:26379/mymaster?db=0
+//	redis+cluster://h1:7000,h2:7001        rediss+… for TLS
+//
+// ?ns=NAME chooses the namespace, "dq" if it is not given.
+func parseURL(address string) (target, error) {
+	u, err := parseHosts(address)
+	if err != nil || u.Scheme == "" {
+		// The parser's error repeats the address, password and all.
+		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, forms)
+	}
+	t := target{namespace: "dq", label: u.Scheme + "://" + u.Host + u.Path}
+	query := u.Query()
+	if query.Has("ns") {
+		t.namespace = query.Get("ns")
+		if err := CheckName("namespace", t.namespace); err != nil {
+			return target{}, fmt.Errorf("%w: %w", ErrURL, err)
+		}
+		query.Del("ns")
+	}
+	u.RawQuery = query.Encode()
+	switch u.Scheme {
+	case "redis", "rediss", "unix":
+		err = t.single(u)
+	case "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
+		err = t.many(u, query)
+	default:
+		err = fmt.Errorf("scheme %q is not known", u.Scheme)
+	}
+	if err != nil {
+		return target{}, fmt.Errorf("%w: %s: %w: %s", ErrURL, t.label, err, forms)
+	}
+	return t, nil
+}
+
+// parseHosts parses a URL that may have several hosts, which net/url refuses.
+func parseHosts(address string) (*url.URL, error) {
+	scheme, rest, _ := strings.Cut(address, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	begin := strings.LastIndexByte(rest[:end], '@') + 1
+	hosts := rest[begin:end]
+	if !strings.Contains(hosts, ",") {
+		return url.Parse(address)
+	}
+	u, err := url.Parse(scheme + "://" + rest[:begin] + "hosts" + rest[end:])
+	if err == nil {
+		u.Host = hosts
+	}
+	return u, err
+}
+
+func (t *target) single(u *url.URL) error {
+	o, err := redis.ParseURL(u.String())
+	if err != nil {
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause
+		}
+		return err
+	}
+	t.options = redis.UniversalOptions{
+		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+	}
+	return nil
+}
+
+func (t *target) many(u *url.URL, query url.Values) error {
+	kind, port := "sentinel", "26379"
+	if strings.HasSuffix(u.Scheme, "cluster") {
+		kind, port = "cluster", "6379"
+	}
+	var first string
+	for _, host := range strings.Split(u.Host, ",") {
+		if host == "" {
+			return errors.New("an address is empty")
+		}
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		}
+		t.options.Addrs = append(t.options.Addrs, host)
+		if first == "" {
+			first, _, _ = net.SplitHostPort(host)
+		}
+	}
+	t.options.Username = u.User.Username()
+	t.options.Password, _ = u.User.Password()
+	if strings.HasPrefix(u.Scheme, "rediss") {
+		t.options.TLSConfig = &tls.Config{ServerName: first, MinVersion: tls.VersionTLS12}
+	}
+	if kind == "cluster" {
+		t.options.IsClusterMode = true
+	} else if t.options.MasterName = strings.Trim(u.Path, "/"); t.options.MasterName == "" {
+		return errors.New("the master's name is missing from the path")
+	}
+	for name := range query {
+		value := query.Get(name)
+		switch {
+		case name == "db" && kind == "sentinel":
+			db, err := strconv.Atoi(value)
+			if err != nil {
+				return fmt.Errorf("db %q is no number", value)
+			}
+			t.options.DB = db
+		case name == "sentinel_password" && kind == "sentinel":
+			t.options.SentinelPassword = value
+		default:
+			return fmt.Errorf("parameter %q is not known for a %s", name, kind)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+// Package embedded is a broker inside the process: miniredis, with a clock and
+// without a port. What it holds ends with it.
+package embedded
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// A Server is an embedded broker. Close it after the last client.
+type Server struct{ redis *miniredis.Miniredis }
+
+// New makes a server. It starts no goroutine until somebody connects.
+func New() *Server {
+	redis := miniredis.NewMiniRedis()
+	redis.ClockTTL(true)
+	return &Server{redis}
+}
+
+// Open connects a client. address chooses the namespace, as in
+// "redis://127.0.0.1/?ns=test".
+func (s *Server) Open(address string, log *slog.Logger) (*broker.Client, error) {
+	return broker.Open(address, broker.Options{Log: log, Dialer: s.dial})
+}
+
+func (s *Server) dial(context.Context, string, string) (net.Conn, error) { return s.redis.Dial() }
+
+// Keys lists all keys, for tests that leave none behind.
+func (s *Server) Keys() []string { return s.redis.Keys() }
+
+// Close ends the server and its connections.
+func (s *Server) Close() { s.redis.Close() }
