@@ -1,0 +1,53 @@
+// Package builtin is the functions that every worker can serve without code
+// of its own: to try out a fleet, and to check it.
+package builtin
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func inc(_ context.Context, x int) (int, error) { return x + 1, nil }
+
+func double(_ context.Context, x int) (int, error) { return 2 * x, nil }
+
+func upper(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil }
+
+func fail(_ context.Context, x int) (int, error) {
+	if x%3 == 0 {
+		return 0, fmt.Errorf("fail: %d is a multiple of 3", x)
+	}
+	return x, nil
+}
+
+func sleep(ctx context.Context, text string) (string, error) {
+	d, err := duration(text)
+	if err != nil {
+		return "", err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return text, nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+// duration reads a duration of Go, or a number of seconds.
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err == nil && d >= 0 {
+		return d, nil
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if ns := seconds * float64(time.Second); err == nil && ns >= 0 && ns < math.MaxInt64 {
+		return time.Duration(ns), nil
+	}
+	return 0, fmt.Errorf("sleep: %q is not a duration such as 10ms or a number of seconds from 0 up", text)
+}

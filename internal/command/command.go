@@ -1,0 +1,44 @@
+// Package command makes functions of external commands. They are run by
+// `sh -c` and get items by stdin only, never as a part of the command line.
+//
+// Every process leads a process group of its own. The group is killed when
+// the context of the call ends and when its leader has exited, so nothing that
+// a command left in the background outlives it. On Linux the process is also
+// killed when the worker dies; what it has started itself sees its pipes close.
+//
+// The error of a command that failed has the exit status and the last 4 KiB of
+// what it wrote to stderr; the stderr of one that did not fail is dropped.
+package command
+
+import "fmt"
+
+// A Set is the commands of a worker and the processes that run for them.
+type Set struct {
+	launcher *launcher
+	specs    []Spec
+}
+
+// New returns the commands that specs define, each as Parse takes it. A spec
+// that cannot be parsed and a name that appears twice are errors. No process
+// runs before it is needed. The Set has to be closed.
+func New(specs []string) (*Set, error) {
+	s := new(Set)
+	seen := make(map[string]bool)
+	for _, text := range specs {
+		spec, err := Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		if seen[spec.Name] {
+			return nil, fmt.Errorf("command %q: there are two of the name %q", text, spec.Name)
+		}
+		seen[spec.Name] = true
+		s.specs = append(s.specs, spec)
+	}
+	s.launcher = newLauncher()
+	return s, nil
+}
+
+// Close kills every process and waits until it is gone. Calls under way and
+// later ones fail with ErrClosed. Closing again does nothing.
+func (s *Set) Close() { s.launcher.close() }

@@ -1,0 +1,69 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+var errNewline = errors.New("the item contains a newline and cannot be a line, use exec: for it")
+
+// exec returns the function that runs a process for each item: stdin is the
+// item, the value is stdout without its last newline (a "\n", nothing else).
+// The value may have 64 MiB. A command need not read the item.
+func (l *launcher) exec(command string) func(context.Context, string) (string, error) {
+	return func(ctx context.Context, item string) (string, error) {
+		out, err := l.run(ctx, command, item)
+		return strings.TrimSuffix(out, "\n"), err
+	}
+}
+
+// pipe returns the function that runs a process for each batch: a line for
+// each item, in order, out as well as in. The last line of the output may lack
+// its newline, all of it may have 64 MiB. An item that contains a newline
+// fails alone; whatever else is wrong fails all items.
+func (l *launcher) pipe(command string) func(context.Context, []string) ([]string, error) {
+	return func(ctx context.Context, items []string) ([]string, error) {
+		var input strings.Builder
+		var sent []int
+		bad := make(workers.Errors)
+		for i, item := range items {
+			if strings.Contains(item, "\n") {
+				bad[i] = errNewline
+				continue
+			}
+			input.WriteString(item)
+			input.WriteByte('\n')
+			sent = append(sent, i)
+		}
+		values := make([]string, len(items))
+		if len(sent) > 0 {
+			out, err := l.run(ctx, command, input.String())
+			if err != nil {
+				return nil, err
+			}
+			got := lines(out)
+			if len(got) != len(sent) {
+				return nil, fmt.Errorf("pipe: %d lines in, %d lines out: it takes a line for each line, "+
+					"use exec: for a command that does not write that", len(sent), len(got))
+			}
+			for k, i := range sent {
+				values[i] = got[k]
+			}
+		}
+		if len(bad) > 0 {
+			return values, bad
+		}
+		return values, nil
+	}
+}
+
+func lines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}

@@ -1,0 +1,53 @@
+package command
+
+import (
+	"errors"
+	"strings"
+)
+
+const (
+	maxOutput = 64<<20 + 1 // with the last newline
+	maxStderr = 4 << 10
+)
+
+var errTooLarge = errors.New("the output is above the bound of 64 MiB")
+
+// An output keeps what is written to it, up to maxOutput.
+type output struct {
+	text     strings.Builder
+	tooLarge func(error) // is told when there is more
+}
+
+// Write fails above the bound.
+func (o *output) Write(b []byte) (int, error) {
+	if o.text.Len()+len(b) > maxOutput {
+		o.tooLarge(errTooLarge)
+		return 0, errTooLarge
+	}
+	return o.text.Write(b)
+}
+
+// A tail keeps the last maxStderr bytes of what is written to it.
+type tail struct {
+	last []byte
+	cut  bool
+}
+
+// Write never fails.
+func (t *tail) Write(b []byte) (int, error) {
+	t.last = append(t.last, b[max(0, len(b)-maxStderr):]...)
+	if over := max(len(t.last), len(b)) - maxStderr; over > 0 {
+		t.cut = true
+		t.last = append(t.last[:0], t.last[len(t.last)-maxStderr:]...)
+	}
+	return len(b), nil
+}
+
+// String returns the tail as text without the space around it.
+func (t *tail) String() string {
+	text := strings.TrimSpace(strings.ToValidUTF8(string(t.last), "\uFFFD"))
+	if t.cut {
+		return "..." + text
+	}
+	return text
+}

@@ -1,0 +1,96 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A Kind is how the items reach a command.
+type Kind string
+
+// The kinds of commands.
+const (
+	Exec   Kind = "exec"   // a process for each item
+	Pipe   Kind = "pipe"   // a process for each batch, a line for each item
+	Coproc Kind = "coproc" // a process that stays, a line for each item
+)
+
+// A Spec is a command as it was given.
+type Spec struct {
+	Name    string
+	Kind    Kind
+	Command string // what sh runs
+}
+
+var (
+	kinds    = []Kind{Exec, Pipe, Coproc}
+	goodName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+)
+
+// Parse reads a command:
+//
+//	SPEC    = NAME "=" KIND ":" COMMAND
+//	NAME    = 1 to 64 of the characters A-Z a-z 0-9 . _ -
+//	KIND    = "exec" | "pipe" | "coproc"
+//	COMMAND = what `sh -c` takes: not blank, without NUL bytes
+//
+// COMMAND is kept as it is and may contain "=" and ":". The error of a kind
+// that does not exist lists those that do.
+func Parse(spec string) (Spec, error) {
+	s, err := parse(spec)
+	if err != nil {
+		return Spec{}, fmt.Errorf("command %q: %w", spec, err)
+	}
+	return s, nil
+}
+
+func parse(spec string) (Spec, error) {
+	name, rest, ok := strings.Cut(spec, "=")
+	if !ok {
+		return Spec{}, errors.New("it is not NAME=KIND:COMMAND")
+	}
+	if !goodName.MatchString(name) {
+		return Spec{}, fmt.Errorf("the name %q is not 1 to 64 of the characters A-Z a-z 0-9 . _ -", name)
+	}
+	kind, command, _ := strings.Cut(rest, ":")
+	switch {
+	case !slices.Contains(kinds, Kind(kind)):
+		return Spec{}, fmt.Errorf("%q is not exec:, pipe: or coproc: (nearest: %s:)", kind, nearest(kind))
+	case strings.TrimSpace(command) == "":
+		return Spec{}, fmt.Errorf("%s: has no command", kind)
+	case strings.Contains(command, "\x00"):
+		return Spec{}, errors.New("a command cannot contain a NUL byte")
+	}
+	return Spec{name, Kind(kind), command}, nil
+}
+
+func nearest(text string) Kind {
+	return slices.MinFunc(kinds, func(a, b Kind) int {
+		return distance(text, string(a)) - distance(text, string(b))
+	})
+}
+
+// distance is how many bytes have to be inserted, deleted or replaced to make
+// b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,79 @@
+package command
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	for text, want := range map[string]Spec{
+		"host=pipe:awk '{print $1}'":        {"host", Pipe, "awk '{print $1}'"},
+		"a.b-C_9=exec: x=y:z ":              {"a.b-C_9", Exec, " x=y:z "},
+		"n=coproc:sed -u\ns/a/b/":           {"n", Coproc, "sed -u\ns/a/b/"},
+		strings.Repeat("n", 64) + "=exec:x": {strings.Repeat("n", 64), Exec, "x"},
+	} {
+		if got, err := Parse(text); got != want || err != nil {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                  "not NAME=KIND:COMMAND",
+		"host":                              "not NAME=KIND:COMMAND",
+		"=exec:x":                           `the name ""`,
+		"a b=exec:x":                        `the name "a b"`,
+		"a\n=exec:x":                        `the name "a\n"`,
+		"ü=exec:x":                          "A-Z a-z 0-9 . _ -",
+		strings.Repeat("n", 65) + "=exec:x": "1 to 64",
+		"a=exe:x":                           `"exe" is not exec:, pipe: or coproc: (nearest: exec:)`,
+		"a=Pipe:x":                          "nearest: pipe:",
+		"a=corpoc:x":                        "nearest: coproc:",
+		"a=awk '{print $1}'":                "is not exec:, pipe: or coproc:",
+		"a=":                                `"" is not exec:, pipe: or coproc:`,
+		"a=exec":                            "exec: has no command",
+		"a=pipe: \t\n":                      "pipe: has no command",
+		"a=exec:x\x00y":                     "NUL",
+	} {
+		got, err := Parse(text)
+		if err == nil || !strings.Contains(err.Error(), want) || got != (Spec{}) {
+			t.Errorf("%q: got %+v, %v, want %q", text, got, err, want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for pair, want := range map[[2]string]int{
+		{"", ""}: 0, {"", "pipe"}: 4, {"pipe", ""}: 4, {"pipe", "pipe"}: 0,
+		{"ppe", "pipe"}: 1, {"pipes", "pipe"}: 1, {"pape", "pipe"}: 1, {"kitten", "sitting"}: 3,
+	} {
+		if got := distance(pair[0], pair[1]); got != want {
+			t.Errorf("%q: got %d, want %d", pair, got, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"", "=", ":", "a=exec:x", "a=pipe:awk '{print $1}'", "a=coproc:", "a=pip:x=y:z", "ü=exec:x", "a=exec:\x00",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := Parse(text)
+		if err != nil {
+			if s != (Spec{}) || err.Error() == "" {
+				t.Fatalf("got %+v with %q", s, err)
+			}
+			return
+		}
+		if s.Name+"="+string(s.Kind)+":"+s.Command != text {
+			t.Fatalf("%q became %+v", text, s)
+		}
+		if !goodName.MatchString(s.Name) || !slices.Contains(kinds, s.Kind) || strings.TrimSpace(s.Command) == "" {
+			t.Fatalf("%q passed as %+v", text, s)
+		}
+	})
+}
