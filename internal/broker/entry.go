@@ -18,18 +18,24 @@ const inlineMax = 2 << 10
 // payloadTTL is how long a payload key waits for the script that commits it.
 const payloadTTL = 10 * time.Minute
 
+// A Ref is where an entry stands: ids are those of one stream, and two streams
+// have the same ones.
+type Ref struct {
+	Place
+	ID string
+}
+
 // An Entry is a batch as it stands in a queue. Its reader owns the range.
 type Entry struct {
 	batch.Batch
-	Place
-	ID      string
+	Ref
 	Crashes int    // workers that died with it
 	Payload string // id of the key that its frame is in, "" where it is inline
 	Size    int    // bytes of the frame, also before it is fetched
 }
 
 func entryOf(at Place, raw list) Entry {
-	e := Entry{Place: at, ID: raw.text(0)}
+	e := Entry{Ref: Ref{at, raw.text(0)}}
 	fields := raw.list(1)
 	for i := 0; i+1 < len(fields); i += 2 {
 		switch fields.text(i) {

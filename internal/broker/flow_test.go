@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -50,7 +49,7 @@ func TestABatchGoesThrough(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		f := makeFlow(t, c, 0)
 		big := strings.Repeat("x", 5000)
-		in := []batch.Batch{framed("s1", 0, "one", "two"), framed("s1", 2, big)}
+		in := []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}, {Batch: framed("s1", 2, big)}}
 		for range 2 { // a lost reply is sent again as it was
 			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, in))
 			if got.Stored != 3 || got.Full || got.Room != -1 {
@@ -94,7 +93,7 @@ func gathered(t *testing.T, c *broker.Client, g broker.Gather, want []string) {
 	t.Helper()
 	r := c.Reader(g.ID, 100*time.Millisecond)
 	defer r.Close()
-	entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10)
+	entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
 	if err == nil {
 		err = c.Fetch(t.Context(), entries)
 	}

@@ -2,41 +2,43 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Resolved is an entry whose results are futures, one frame of one item each.
+// Resolved is the results of the items of a batch, a frame of one item each,
+// and the executor that waits for them.
 type Resolved struct {
-	Entry   Entry
-	In      Queue
-	Reply   string // mailbox of who waits
+	Source  string
+	First   int64
+	Reply   string
 	TTL     time.Duration
-	Cost    time.Duration
 	Results [][]byte
 }
 
 // FutureID names the result of the item at an offset of a source.
 func FutureID(source string, offset int64) string { return fmt.Sprintf("%s.%d", source, offset) }
 
-// Resolve replaces an entry by the results of its futures, if it is still
-// there. A result that was set before, by a cancellation, stays.
-func (c *Client) Resolve(ctx context.Context, r Resolved) (Outcome, error) {
-	k, e := c.keys, r.Entry
-	keys := []string{k.place(e.Place), k.meta(e.Queue), k.mailbox(r.Reply)}
-	args := []any{e.ID, r.In.Inc, r.TTL.Milliseconds(), fmt.Sprintf("%s %d %d", e.Source, e.First, e.N), int64(r.Cost)}
-	for i, result := range r.Results {
-		keys = append(keys, k.payload(FutureID(e.Source, e.First+int64(i))))
-		args = append(args, result)
-	}
-	if e.Payload != "" {
-		keys = append(keys, k.payload(e.Payload))
-	}
-	reply, err := c.run(ctx, "resolve futures", scripts.resolve, keys, args...)
-	status, _ := reply.(string)
-	return Outcome(status), err
+// Resolve sets results where there are none and tells who waits. It is safe to
+// repeat, so it comes before the entry is completed.
+func (c *Client) Resolve(ctx context.Context, r Resolved) error {
+	return c.try(ctx, "resolve futures", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, frame := range r.Results {
+				p.SetNX(ctx, c.keys.payload(FutureID(r.Source, r.First+int64(i))), frame, r.TTL)
+			}
+			p.XAdd(ctx, &redis.XAddArgs{Stream: c.keys.mailbox(r.Reply), NoMkStream: true, MaxLen: 1000,
+				Values: []any{"m", HintDone, "w", fmt.Sprintf("%s %d %d", r.Source, r.First, len(r.Results))}})
+			return nil
+		})
+		if errors.Is(err, redis.Nil) { // nobody waits any more
+			return nil
+		}
+		return err
+	})
 }
 
 // Futures reads results, nil where there is none yet.
@@ -69,7 +71,7 @@ func (c *Client) SetFuture(ctx context.Context, id string, frame []byte, ttl tim
 		set = err == nil
 		return err
 	})
-	if err == redis.Nil { //nolint:errorlint // try returns it as it is
+	if errors.Is(err, redis.Nil) {
 		err = nil
 	}
 	return set, err
@@ -82,4 +84,17 @@ func (c *Client) DropFutures(ctx context.Context, ids []string) error {
 		keys[i] = c.keys.payload(id)
 	}
 	return c.try(ctx, "delete futures", func(ctx context.Context) error { return c.rdb.Unlink(ctx, keys...).Err() })
+}
+
+// Keep gives payload keys a lifetime: what refers to them is about to go.
+func (c *Client) Keep(ctx context.Context, ids []string, ttl time.Duration) error {
+	return c.try(ctx, "keep payloads", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, id := range ids {
+				p.PExpire(ctx, c.keys.payload(id), ttl)
+			}
+			return nil
+		})
+		return err
+	})
 }

@@ -115,21 +115,13 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 
 // Release gives the queue up.
 func (c *Client) Release(ctx context.Context, g Gather, roots []string) error {
-	keys := []string{c.keys.meta(g.Queue.Name), c.keys.mailbox(g.ID)}
+	q := g.Queue.Name
+	keys := []string{c.keys.meta(q), c.keys.mailbox(g.ID), c.keys.stream(q)}
 	for _, root := range roots {
 		keys = append(keys, c.keys.watch(root))
 	}
-	_, err := c.run(ctx, "release queue "+g.Queue.Name, scripts.release, keys, g.Epoch, c.keys.mailbox(g.ID))
-	if err != nil {
-		return err
-	}
-	return c.try(ctx, "release queue "+g.Queue.Name, func(ctx context.Context) error {
-		err := c.rdb.XGroupDelConsumer(ctx, c.keys.stream(g.Queue.Name), "w", g.ID).Err()
-		if err != nil && (redis.HasErrorPrefix(err, "NOGROUP") || strings.Contains(err.Error(), "key")) {
-			return nil
-		}
-		return err
-	})
+	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.Epoch, c.keys.mailbox(g.ID), g.ID)
+	return err
 }
 
 // Progress is how far a source got at its root.

@@ -80,12 +80,16 @@ func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
 // Close ends the connection.
 func (r *Reader) Close() error { return r.rdb.Close() }
 
-// Read waits until one of the streams has an entry that nobody has read, or
+// Read waits, at most for wait and not at all for 0, until one of the streams has an entry that nobody has read, or
 // the mailbox a hint. It returns at most count entries of each stream. An error
 // leaves what may have been read with the consumer, see Held.
-func (r *Reader) Read(ctx context.Context, from []Place, count int) (entries []Entry, hints []Hint, err error) {
+func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Duration) (entries []Entry, hints []Hint, err error) {
 	mailbox := r.c.keys.mailbox(r.consumer)
-	args := []any{"XREADGROUP", "GROUP", "w", r.consumer, "COUNT", count, "BLOCK", r.wait.Milliseconds(), "STREAMS", mailbox}
+	args := []any{"XREADGROUP", "GROUP", "w", r.consumer, "COUNT", count}
+	if wait > 0 {
+		args = append(args, "BLOCK", min(wait, r.wait).Milliseconds())
+	}
+	args = append(args, "STREAMS", mailbox)
 	by := make(map[string]Place, len(from))
 	for _, p := range from {
 		stream := r.c.keys.place(p)

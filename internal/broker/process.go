@@ -26,6 +26,15 @@ type Process struct {
 	Card map[string]string
 }
 
+// A FunctionCard describes a function that a worker has.
+type FunctionCard struct {
+	Name     string `json:"name"`
+	In       string `json:"in"`
+	InCodec  string `json:"incodec"`
+	Out      string `json:"out"`
+	OutCodec string `json:"outcodec"`
+}
+
 // Join enters a process and makes its mailbox.
 func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]string) error {
 	args := []any{id, string(r[0]) + ":" + id}

@@ -19,11 +19,11 @@ type Queue struct {
 	Inc   string   `json:"inc"`
 	Codec string   `json:"-"`
 	Type  string   `json:"-"`
-	Max   int64    `json:"-"` // items that may wait, 0 for no bound
-	MaxB  int64    `json:"-"` // bytes that may wait
-	Owner string   `json:"-"` // executor that it goes with, "" for a queue that stays
-	Seal  bool     `json:"-"` // no source can join
-	From  []string `json:"-"` // roots that its items come from, each a path, see Root
+	Max   int64    `json:"max,omitempty"` // items that may wait, 0 for no bound
+	MaxB  int64    `json:"-"`             // bytes that may wait
+	Owner string   `json:"-"`             // executor that it goes with, "" for a queue that stays
+	Seal  bool     `json:"-"`             // no source can join
+	From  []string `json:"-"`             // roots that its items come from, each a path, see Root
 	Flow  string   `json:"-"`
 	// Found by Look, not given to Declare.
 	Consumer  string        `json:"-"`

@@ -50,39 +50,73 @@ type Scattered struct {
 	Cut    bool          // the first batch begins below Stored: cut it there
 	Room   int64         // items that would be taken now, -1: no bound
 	Cost   time.Duration // of an item at the dearest stage, 0: not known
+	Limit  int64         // items of a batch, 0: no bound
+}
+
+// A Parcel is a batch on its way into Redis. It keeps the name of its payload
+// key, so that what did not fit is not written twice.
+type Parcel struct {
+	batch.Batch
+	id string // of its payload key, once that is written
 }
 
 // Scatter stores batches of a source, each once, in their order, as far as
 // there is room. window bounds the items between here and the gathers, 0 for
 // no bound. It is safe to repeat.
-func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, batches []batch.Batch) (Scattered, error) {
+func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
+	lost := batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: q}
 	for {
-		lost := batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: q}
-		args := append(make([]any, 0, 6+5*len(batches)),
+		args := append(make([]any, 0, 6+5*len(parcels)),
 			s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window, lost.Append(nil))
+		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q)}
 		var payloads []payload
-		for _, b := range batches {
-			var kind string
-			var data any
-			kind, data, payloads = c.part(b, payloads)
-			args = append(args, b.First, b.N, len(b.Frame), kind, data)
+		for i := range parcels {
+			p := &parcels[i]
+			kind, data, written := "f", any(p.id), []payload(nil)
+			if p.id == "" {
+				kind, data, written = c.part(p.Batch, nil)
+			}
+			if len(written) > 0 {
+				p.id, _ = data.(string)
+				payloads = append(payloads, written...)
+			}
+			if p.id != "" {
+				keys = append(keys, k.payload(p.id))
+			}
+			args = append(args, p.First, p.N, len(p.Frame), kind, data)
 		}
-		keys := payloadKeys([]string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q)}, payloads)
 		reply, err := c.runWith(ctx, what, scripts.scatter, payloads, keys, args...)
 		if err != nil {
 			return Scattered{}, err
 		}
 		l := asList(reply)
 		status := l.text(0)
-		if status == "resend" {
-			continue // a payload ran out of time before it was committed
+		if status == "resend" { // a payload ran out of time before it was committed
+			for i := range parcels {
+				parcels[i].id = ""
+			}
+			continue
 		}
 		return Scattered{
 			Stored: l.number(1), Full: status == "full" || status == "window", Cut: status == "straddle",
-			Room: l.number(2), Cost: time.Duration(l.number(3)),
+			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4),
 		}, checkStatus(what, status)
 	}
+}
+
+// Discard deletes the payloads of parcels that will not be stored.
+func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
+	var ids []string
+	for _, p := range parcels {
+		if p.id != "" {
+			ids = append(ids, p.id)
+		}
+	}
+	if ids == nil {
+		return nil
+	}
+	return c.DropFutures(ctx, ids)
 }
 
 // Finish ends a source behind its last item. It is safe to repeat.

@@ -17,6 +17,8 @@ var (
 	adoptLua string
 	//go:embed lua/beat.lua
 	beatLua string
+	//go:embed lua/bound.lua
+	boundLua string
 	//go:embed lua/complete.lua
 	completeLua string
 	//go:embed lua/consume.lua
@@ -41,8 +43,6 @@ var (
 	reclaimLua string
 	//go:embed lua/release.lua
 	releaseLua string
-	//go:embed lua/resolve.lua
-	resolveLua string
 	//go:embed lua/scatter.lua
 	scatterLua string
 	//go:embed lua/seal.lua
@@ -62,11 +62,12 @@ var (
 )
 
 var scripts = struct {
-	ack, adopt, beat, complete, consume, declare, fence, finish, join, leave, mark, purge, reclaim, release, resolve, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
+	ack, adopt, beat, bound, complete, consume, declare, fence, finish, join, leave, mark, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
 }{
 	ack:      script(ackLua),
 	adopt:    script(adoptLua),
 	beat:     script(beatLua),
+	bound:    script(boundLua),
 	complete: script(completeLua),
 	consume:  script(consumeLua),
 	declare:  script(declareLua),
@@ -78,7 +79,6 @@ var scripts = struct {
 	purge:    script(purgeLua),
 	reclaim:  script(reclaimLua),
 	release:  script(releaseLua),
-	resolve:  script(resolveLua),
 	scatter:  script(scatterLua),
 	seal:     script(sealLua),
 	source:   script(sourceLua),

@@ -25,6 +25,10 @@ type Stage struct {
 	Function string        `json:"fn,omitempty"`
 	Ins      []Queue       `json:"ins"`
 	Outs     []Out         `json:"outs"`
+	InCodec  string        `json:"incodec,omitempty"`
+	InType   string        `json:"intype,omitempty"`
+	OutCodec string        `json:"outcodec,omitempty"`
+	OutType  string        `json:"outtype,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // of an item, ns
 	Retries  int           `json:"retries,omitempty"`
 	TTL      time.Duration `json:"ttl,omitempty"`   // of a future's result, ns
@@ -107,4 +111,15 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
 	})
 	return stages, nil
+}
+
+// Bound lowers the size of the batches that are scattered into root queues: a
+// batch is never larger than the smallest bound of its flow.
+func (c *Client) Bound(ctx context.Context, roots []string, items int64) error {
+	keys := make([]string, len(roots))
+	for i, root := range roots {
+		keys[i] = c.keys.meta(root)
+	}
+	_, err := c.run(ctx, "bound batches", scripts.bound, keys, items)
+	return err
 }

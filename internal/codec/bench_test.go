@@ -9,6 +9,7 @@ import (
 const batchSize = 1024
 
 func allocs[T any](t *testing.T, value T) (appending, decoding float64) {
+	t.Helper()
 	typed := must[T](t, nil)
 	buf := make([]byte, 0, 1<<16)
 	appending = testing.AllocsPerRun(20, func() {
@@ -42,6 +43,7 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func benchAppend[T any](b *testing.B, c Codec, value T) {
+	b.Helper()
 	typed := must[T](b, c)
 	buf := make([]byte, 0, 1<<20)
 	b.ReportAllocs()
@@ -55,6 +57,7 @@ func benchAppend[T any](b *testing.B, c Codec, value T) {
 }
 
 func benchDecode[T any](b *testing.B, c Codec, value T) {
+	b.Helper()
 	typed := must[T](b, c)
 	items := slicesOf(encode(b, typed, value)[0], batchSize)
 	values := make([]T, 0, batchSize)
@@ -66,6 +69,7 @@ func benchDecode[T any](b *testing.B, c Codec, value T) {
 }
 
 func perItem(b *testing.B) {
+	b.Helper()
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batchSize, "ns/item")
 }
 

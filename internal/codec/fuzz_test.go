@@ -34,6 +34,7 @@ func FuzzDecode(f *testing.F) {
 
 // fuzzOne decodes item between good ones, which have to stay good.
 func fuzzOne[T any](t *testing.T, c Codec, good T, item []byte) {
+	t.Helper()
 	typed := must[T](t, c)
 	around := encode(t, typed, good)[0]
 	item = append([]byte{}, item...)

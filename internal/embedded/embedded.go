@@ -28,7 +28,13 @@ func (s *Server) Open(address string, log *slog.Logger) (*broker.Client, error) 
 	return broker.Open(address, broker.Options{Log: log, Dialer: s.dial})
 }
 
-func (s *Server) dial(context.Context, string, string) (net.Conn, error) { return s.redis.Dial() }
+func (s *Server) dial(context.Context, string, string) (net.Conn, error) {
+	pipe, err := s.redis.Dial()
+	if err != nil {
+		return nil, err
+	}
+	return buffered(pipe), nil
+}
 
 // Keys lists all keys, for tests that leave none behind.
 func (s *Server) Keys() []string { return s.redis.Keys() }

@@ -11,7 +11,7 @@
 -- ARGV 5 window   items between scatter and gather, 0 for no bound
 -- ARGV 6 lost     the failure to put where a range was lost
 -- ARGV 7+ batch   first, n, size in bytes, kind, data
--- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns}; room is -1 where there is no bound
+-- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch}; room is -1 and limit 0 where there is no bound
 local source = {}
 local low = nil
 local flat = redis.call('HGETALL', KEYS[1])
@@ -24,7 +24,7 @@ end
 if not source.epoch then return {'gone', 0, -1, 0} end
 local stored = tonumber(source.stored)
 if source.epoch ~= ARGV[2] then return {'fenced', stored, -1, 0} end
-local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost')
+local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit')
 if meta[1] ~= ARGV[3] or meta[2] then return {'gone', stored, -1, 0} end
 
 local max, max_bytes = tonumber(meta[3]), tonumber(meta[4])
@@ -70,4 +70,4 @@ if status == 'window' then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
 local room = limit - stored
 if max > 0 then room = math.min(room, max - items) end
 if room == math.huge then room = -1 else room = math.max(room, 0) end
-return {status, stored, room, tonumber(meta[5] or 0)}
+return {status, stored, room, tonumber(meta[5] or 0), tonumber(meta[6] or 0)}

@@ -1,0 +1,239 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
+)
+
+// A Result is what came of one item: a value, or an error. The error of an item
+// is an *executor.ItemError; any other is why the stream ended before its end,
+// and is the last one.
+type Result[T any] struct {
+	Value T
+	Err   error
+}
+
+// Gather brings the items of a remote queue into a channel, in the order in
+// which they were scattered, exactly one result for each. The channel is closed
+// after the last one, or when ctx ends or the Executor is closed.
+//
+// It is the one consumer of the queue: ErrTaken if there is another. What was
+// taken from the channel is delivered; after a crash, another Gather of a named
+// queue goes on behind it.
+func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
+	o := options{buffer: defaultBuffer}
+	for _, opt := range opts {
+		if err := opt.applyGather(&o); err != nil {
+			return nil, err
+		}
+	}
+	if q == nil {
+		return nil, errNoQueue
+	}
+	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{Unordered: o.unordered})
+	if err != nil {
+		return nil, err
+	}
+	d := &deliverer[T]{r: r, out: make(chan Result[T], o.buffer), typed: q.Codec()}
+	go d.run(ctx, release)
+	return d.out, nil
+}
+
+// All is Gather as an iterator. Leaving the loop gives the queue up.
+func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		results, err := Gather(ctx, q, opts...)
+		if err != nil {
+			var zero T
+			yield(zero, err)
+			return
+		}
+		for r := range results {
+			if !yield(r.Value, r.Err) {
+				cancel()
+				for range results { // its sender is waited for
+				}
+				return
+			}
+		}
+		if err := context.Cause(ctx); err != nil {
+			var zero T
+			yield(zero, err)
+		}
+	}
+}
+
+// deliverer is the only sender on the channel of a gather. What is sent less
+// what lies in the channel is delivered.
+type deliverer[T any] struct {
+	r     *edge.Receiver
+	out   chan Result[T]
+	typed codec.Typed[T]
+
+	sent     int // in total
+	reported int // of them delivered
+	items    [][]byte
+	failures []*executor.ItemError
+	values   []T
+}
+
+// lookAtBuffer is how often a gather looks whether its buffer was read, while
+// there is nothing to send.
+const lookAtBuffer = 2 * time.Millisecond
+
+func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
+	var reading errgroup.Group
+	reading.Go(func() error { return d.r.Run(ctx) })
+	err := d.deliver(ctx)
+	d.report()
+	ended := reading.Wait()
+	if err == nil {
+		err = ended
+	}
+	if err != nil && ctx.Err() == nil {
+		select {
+		case d.out <- Result[T]{Err: fmt.Errorf("gather: %w", err)}:
+		case <-ctx.Done():
+		}
+	}
+	release(err)
+	close(d.out)
+}
+
+// deliver sends until the stream has ended and its last item was taken.
+func (d *deliverer[T]) deliver(ctx context.Context) error {
+	for {
+		p, ok, err := d.next(ctx)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return d.settle(ctx)
+		}
+		if err := d.send(ctx, p); err != nil {
+			return err
+		}
+	}
+}
+
+// settle waits until the last item was taken.
+func (d *deliverer[T]) settle(ctx context.Context) error {
+	tick := time.NewTicker(lookAtBuffer)
+	defer tick.Stop()
+	for d.report(); d.reported < d.sent; d.report() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// next waits for a piece and, meanwhile, reports what is taken from the buffer.
+func (d *deliverer[T]) next(ctx context.Context) (p edge.Piece, ok bool, err error) {
+	select {
+	case p, ok = <-d.r.Pieces():
+		return p, ok, nil
+	default:
+	}
+	for {
+		d.report()
+		var tick <-chan time.Time
+		if d.reported < d.sent {
+			tick = time.After(lookAtBuffer)
+		}
+		select {
+		case p, ok = <-d.r.Pieces():
+			return p, ok, nil
+		case <-tick:
+		case <-ctx.Done():
+			return edge.Piece{}, false, context.Cause(ctx)
+		}
+	}
+}
+
+func (d *deliverer[T]) report() {
+	taken := d.sent - len(d.out)
+	d.r.Delivered(taken - d.reported)
+	d.reported = taken
+}
+
+// send decodes a piece and sends its items.
+func (d *deliverer[T]) send(ctx context.Context, p edge.Piece) error {
+	d.decode(p)
+	for i := range d.values {
+		r := Result[T]{Value: d.values[i]}
+		if d.failures[i] != nil {
+			r.Err = d.failures[i]
+		}
+		select {
+		case d.out <- r:
+		default:
+			d.report()
+			select {
+			case d.out <- r:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		d.sent++
+	}
+	return nil
+}
+
+func (d *deliverer[T]) decode(p edge.Piece) {
+	n := p.Len()
+	clear(d.values)
+	d.items, d.failures, d.values = d.items[:0], d.failures[:0], d.values[:0]
+	if p.Entry.Lost != nil {
+		lost := executor.NewItemError(*p.Entry.Lost)
+		for range n {
+			d.items, d.failures = append(d.items, nil), append(d.failures, lost)
+		}
+	} else {
+		d.read(p)
+	}
+	d.values = d.typed.Decode(d.items, d.values, func(i int, err error) {
+		d.failures[i] = &executor.ItemError{Code: batch.CodeDecode, Message: err.Error(), Stage: p.Entry.Queue}
+	})
+}
+
+// read takes the items of the piece from the frame, nil for a failed one.
+func (d *deliverer[T]) read(p edge.Piece) {
+	r := batch.Read(p.Entry.Frame)
+	for at := p.Entry.First; at < p.To; at++ {
+		item, failed, ok := r.Next()
+		if !ok { // the receiver has checked the frame
+			break
+		}
+		if at < p.From {
+			continue
+		}
+		var failure *executor.ItemError
+		if failed {
+			failure = executor.NewItemError(batch.ParseFailure(item))
+			item = nil
+		}
+		d.items, d.failures = append(d.items, item), append(d.failures, failure)
+	}
+}
+
+// IsItem reports whether an error is that of one item, after which the stream
+// goes on.
+func IsItem(err error) bool {
+	var item *executor.ItemError
+	return errors.As(err, &item)
+}

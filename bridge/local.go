@@ -1,0 +1,82 @@
+package bridge
+
+import (
+	"context"
+	"sync"
+)
+
+// Multiplex copies a channel into n channels: each gets every value, in order.
+// buffer is their capacity. A full one holds all of them back. They are closed
+// when ch is closed or ctx ends. It returns nil for n < 1.
+func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-chan T {
+	if n < 1 {
+		return nil
+	}
+	outs := make([]chan T, n)
+	results := make([]<-chan T, n)
+	for i := range outs {
+		outs[i] = make(chan T, max(0, buffer))
+		results[i] = outs[i]
+	}
+	go func() {
+		defer func() {
+			for _, out := range outs {
+				close(out)
+			}
+		}()
+		for v := range until(ctx, ch) {
+			for _, out := range outs {
+				select {
+				case out <- v:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return results
+}
+
+// Merge sends what comes from several channels into one: the order of each is
+// kept, and between them there is none. It is closed when all are closed or
+// ctx ends.
+func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
+	out := make(chan T)
+	var group sync.WaitGroup
+	for _, ch := range chs {
+		group.Go(func() { Push(ctx, ch, out) })
+	}
+	go func() {
+		group.Wait()
+		close(out)
+	}()
+	return out
+}
+
+// Push sends what comes from one channel into another until it is closed or
+// ctx ends. It does not close either, and returns then.
+func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
+	for v := range until(ctx, from) {
+		select {
+		case to <- v:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// until is the values of a channel until ctx ends.
+func until[T any](ctx context.Context, ch <-chan T) func(yield func(T) bool) {
+	return func(yield func(T) bool) {
+		for {
+			select {
+			case v, ok := <-ch:
+				if !ok || !yield(v) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package bridge
+
+import (
+	"fmt"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+const (
+	defaultBuffer = 1024
+	// defaultWindow bounds what an ordered gather may have to hold back while
+	// it waits for one slow item.
+	defaultWindow = 1 << 18
+)
+
+type options struct {
+	name      string
+	max       int64
+	window    int64
+	seal      int
+	buffer    int
+	unordered bool
+	codec     codec.Codec
+}
+
+// ScatterOption changes what Scatter makes.
+type ScatterOption interface{ applyScatter(*options) error }
+
+// GatherOption changes what Gather does.
+type GatherOption interface{ applyGather(*options) error }
+
+type scatterOption func(*options) error
+
+func (o scatterOption) applyScatter(s *options) error { return o(s) }
+
+type gatherOption func(*options) error
+
+func (o gatherOption) applyGather(s *options) error { return o(s) }
+
+// MaxSize is how many items may wait in the queue that Scatter makes. Then the
+// producer waits. There is no bound by number if it is not given; the bytes
+// that wait are bounded at 64 MiB in any case.
+func MaxSize(items int) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if items < 1 {
+			return fmt.Errorf("bridge: MaxSize(%d): it must be at least 1", items)
+		}
+		o.max = int64(items)
+		return nil
+	})
+}
+
+// MaxInFlight is how many items may be between Scatter and Gather: sent and not
+// yet delivered. It is 262144 if it is not given, and counts once something
+// gathers.
+func MaxInFlight(items int) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if items < 1 {
+			return fmt.Errorf("bridge: MaxInFlight(%d): it must be at least 1", items)
+		}
+		o.window = int64(items)
+		return nil
+	})
+}
+
+// Name makes Scatter feed a named queue: it stays until it is deleted, several
+// scatters may feed it, and other processes reach it with executor.Open.
+func Name(queue string) ScatterOption {
+	return scatterOption(func(o *options) error {
+		o.name = queue
+		return nil
+	})
+}
+
+// Seal lets no other scatter join a named queue after this one, so that the
+// stream ends with it. A queue without a name is always sealed.
+func Seal() ScatterOption {
+	return scatterOption(func(o *options) error {
+		o.seal = 1
+		return nil
+	})
+}
+
+// Codec is the format of the items, such as workers.MsgPack() or one of the
+// user's own. It is raw for strings and []byte and JSON for all other types if
+// it is not given.
+func Codec(c codec.Codec) ScatterOption {
+	return scatterOption(func(o *options) error {
+		o.codec = c
+		return nil
+	})
+}
+
+// Unordered hands results over as they come. Order costs waiting: a result is
+// held back until all before it are there.
+func Unordered() GatherOption {
+	return gatherOption(func(o *options) error {
+		o.unordered = true
+		return nil
+	})
+}
+
+// Buffer is the capacity of the channel that Gather returns, 1024 if it is not
+// given. What lies in it counts as not delivered: after a crash it comes again.
+func Buffer(items int) GatherOption {
+	return gatherOption(func(o *options) error {
+		if items < 0 {
+			return fmt.Errorf("bridge: Buffer(%d): it must not be negative", items)
+		}
+		o.buffer = items
+		return nil
+	})
+}

@@ -1,0 +1,193 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+// Scatter sends what comes from a channel to a new remote queue, until the
+// channel is closed, which ends the queue, or ctx ends, which ends it not: then
+// the flow is given up. Scatter returns at once; executor.Drain waits until all
+// is stored.
+//
+// Items keep their order. A value that cannot be encoded or has more than 64
+// MiB becomes an *executor.ItemError in its place. Where the queue is full, the
+// channel is not read.
+func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opts ...ScatterOption) (*executor.Queue[T], error) {
+	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
+	if err != nil {
+		return nil, err
+	}
+	go f.run(ctx, func() error { return f.collect(ctx, in) })
+	return q, nil
+}
+
+// ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own,
+// which only looks at ctx between two values.
+func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
+	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
+	if err != nil {
+		return nil, err
+	}
+	go f.run(ctx, func() error { return f.pull(ctx, seq) })
+	return q, nil
+}
+
+// A feeder is the two goroutines of a scatter: one collects and encodes while
+// the other sends, so that what comes during one send goes with the next.
+type feeder[T any] struct {
+	*executor.Feed
+	typed   codec.Typed[T]
+	idle    chan struct{}      // a token while nothing is being sent
+	pending chan []batch.Batch // to be sent; the token has room for it
+}
+
+func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []ScatterOption) (*executor.Queue[T], *feeder[T], context.Context, error) {
+	o := options{window: defaultWindow}
+	for _, opt := range opts {
+		if err := opt.applyScatter(&o); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	typed, err := codec.For[T](o.codec)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("scatter: %w: %w", executor.ErrType, err)
+	}
+	q, feed, ctx, err := executor.NewFeed(ctx, ex, typed, executor.Feeding{Name: o.name, Max: o.max, Window: o.window, Seal: o.seal})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("scatter: %w", err)
+	}
+	return q, &feeder[T]{feed, typed, make(chan struct{}, 1), make(chan []batch.Batch, 1)}, ctx, nil
+}
+
+// run owns both goroutines: it sends, waits for the one that collects and ends
+// the source.
+func (f *feeder[T]) run(ctx context.Context, collect func() error) {
+	var collecting errgroup.Group
+	collecting.Go(func() error {
+		defer close(f.pending)
+		return collect()
+	})
+	var err error
+	f.idle <- struct{}{}
+	for batches := range f.pending {
+		if err == nil {
+			err = f.Send(ctx, batches)
+		}
+		f.idle <- struct{}{}
+	}
+	if failed := collecting.Wait(); err == nil {
+		err = failed
+	}
+	if err == nil {
+		err = f.Finish(ctx, f.Next())
+	}
+	f.Ended(err)
+}
+
+// collect reads the caller's channel until it is closed.
+func (f *feeder[T]) collect(ctx context.Context, in <-chan T) error {
+	for {
+		from, idle := in, f.idle
+		if f.Full() {
+			from = nil
+		}
+		if f.Len() == 0 {
+			idle = nil
+		}
+		select {
+		case v, ok := <-from:
+			if !ok {
+				return f.flush(ctx)
+			}
+			f.add(v)
+			if !f.drain(in) {
+				return f.flush(ctx)
+			}
+		case <-idle:
+			f.hand()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hand gives what has collected to the send goroutine, whose token was taken.
+func (f *feeder[T]) hand() {
+	f.pending <- f.Take()
+	f.Batcher.Limit(f.Sender.Limit())
+}
+
+// drain takes what lies in the channel already, which needs no select. It
+// reports whether the channel is still open.
+func (f *feeder[T]) drain(in <-chan T) bool {
+	for n := len(in); n > 0 && !f.Full(); n-- {
+		v, ok := <-in
+		if !ok {
+			return false
+		}
+		f.add(v)
+	}
+	return true
+}
+
+// pull reads an iterator to its end.
+func (f *feeder[T]) pull(ctx context.Context, seq iter.Seq[T]) error {
+	for v := range seq {
+		f.add(v)
+		if f.Full() {
+			if err := f.flush(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-f.idle:
+			f.hand()
+		default:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return f.flush(ctx)
+}
+
+// flush waits until what has collected can be handed over.
+func (f *feeder[T]) flush(ctx context.Context) error {
+	if f.Len() == 0 {
+		return nil
+	}
+	select {
+	case <-f.idle:
+		f.hand()
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// add encodes a value straight into the batch.
+func (f *feeder[T]) add(v T) {
+	begun := f.Begin()
+	buf, err := f.typed.Append(begun, v)
+	switch {
+	case err != nil:
+		f.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: err.Error()})
+	case len(buf)-len(begun) > batch.MaxItem:
+		f.Fail(begun, batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
+			"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", len(buf)-len(begun), batch.MaxItem)})
+	default:
+		f.Batcher.End(buf)
+	}
+}
+
+var errNoQueue = errors.New("bridge: a nil queue")

@@ -1,0 +1,78 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// What callers decide on, with errors.Is.
+var (
+	// ErrURL says that an address has no form that is known.
+	ErrURL = broker.ErrURL
+	// ErrUnreachable says that nothing answers at an address.
+	ErrUnreachable = broker.ErrUnreachable
+	// ErrName says that a name cannot be one.
+	ErrName = broker.ErrName
+	// ErrNoQueue says that there is no queue of that name (any more).
+	ErrNoQueue = broker.ErrNoQueue
+	// ErrTaken says that a queue has its one consumer already.
+	ErrTaken = broker.ErrTaken
+	// ErrSealed says that no further source can join a queue.
+	ErrSealed = broker.ErrSealed
+	// ErrFenced says that a successor has taken over.
+	ErrFenced = broker.ErrFenced
+	// ErrType says that the types of a queue, a function or a value do not fit.
+	ErrType = errors.New("types do not fit")
+	// ErrClosed says that the Executor was closed.
+	ErrClosed = errors.New("the executor is closed")
+	// ErrCanceled says that an item was canceled.
+	ErrCanceled = errors.New("canceled")
+)
+
+// An ItemError is why one item has no value. It comes in the item's place, and
+// the stream goes on.
+type ItemError struct {
+	// Code is what kind of failure it is: "error", "panic", "timeout",
+	// "decode", "encode", "toolarge", "canceled" or "lost".
+	Code string
+	// Message is the text of the error, cut to some KiB.
+	Message string
+	// Stage is the queue that the failed stage writes to, Function its function
+	// and Worker the one that ran it; empty where it failed before.
+	Stage, Function, Worker string
+	// Attempts is how often the function was tried.
+	Attempts int
+	// Stack is that of a panic, on the worker.
+	Stack string
+}
+
+// Error returns for example "fail: 3 is a multiple of 3".
+func (e *ItemError) Error() string {
+	if e.Function == "" {
+		return e.Message
+	}
+	if e.Attempts > 1 {
+		return fmt.Sprintf("%s: %s (%d attempts)", e.Function, e.Message, e.Attempts)
+	}
+	return e.Function + ": " + e.Message
+}
+
+// Is makes a remote timeout a context.DeadlineExceeded and a canceled item an
+// ErrCanceled.
+func (e *ItemError) Is(target error) bool {
+	return target == context.DeadlineExceeded && e.Code == batch.CodeTimeout ||
+		target == ErrCanceled && e.Code == batch.CodeCanceled
+}
+
+// NewItemError reads the error of a failed item. It is for the other packages
+// of this module.
+func NewItemError(f batch.Failure) *ItemError {
+	return &ItemError{
+		Code: f.Code, Message: f.Message, Stage: f.Stage, Function: f.Function,
+		Worker: f.Worker, Attempts: f.Attempts, Stack: f.Stack,
+	}
+}

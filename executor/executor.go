@@ -1,0 +1,243 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+const (
+	defaultHands = 4
+	defaultLease = 10 * time.Second
+	pingLimit    = 5 * time.Second
+	// closing is how long it may take to clean up when an Executor ends.
+	closing = 5 * time.Second
+)
+
+// An Executor is a connection to a fleet: it makes queues and stages, and what
+// it makes without a name goes with it. Its methods can be called from many
+// goroutines. Close it.
+type Executor struct {
+	settings
+	id     string
+	c      *broker.Client
+	server *embedded.Server // nil where Redis is
+	hub    *hub
+	flows  flows
+	tasks  tasks
+	counts struct{ workers, threads atomic.Int64 }
+
+	life  errgroup.Group // mailbox, lease and what follows
+	calls chan call      // to the goroutine that owns the life's context
+
+	fleet fleet // that goroutine only
+}
+
+// A call is done by the goroutine that owns the context of an Executor's life,
+// for methods that get none.
+type call struct {
+	do   func(context.Context) error
+	done chan error
+}
+
+// New connects to the Redis at an address, one of
+//
+//	""                                       embedded: a broker and 4 hands in this process
+//	redis://user:password@host:6379/0        rediss:// with TLS
+//	unix:///run/redis.sock
+//	redis+sentinel://h1:26379,h2:26379/name  rediss+sentinel:// with TLS
+//	redis+cluster://h1:7000,h2:7001          rediss+cluster:// with TLS
+//
+// each with ?ns=NAME for a namespace of its own, "dq" if it is not given. It
+// returns ErrURL for another form, and ErrUnreachable if nothing answers within
+// 5 seconds. ctx bounds New alone; the Executor lives until Close.
+func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error) {
+	ex := &Executor{
+		settings: settings{hands: defaultHands, lease: defaultLease, log: slog.New(slog.DiscardHandler)}, id: uuid.NewString(),
+		calls: make(chan call),
+	}
+	for _, o := range opts {
+		if err := o(&ex.settings); err != nil {
+			return nil, err
+		}
+	}
+	if err := ex.connect(ctx, redisURL); err != nil {
+		return nil, err
+	}
+	ex.hub = newHub(ex.c, ex.id, ex.log)
+	if err := ex.start(ctx); err != nil {
+		return nil, errors.Join(err, ex.Close())
+	}
+	return ex, nil
+}
+
+func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
+	if redisURL == "" {
+		ex.server = embedded.New()
+		ex.c, err = ex.server.Open("redis://127.0.0.1:6379", ex.log)
+	} else {
+		ex.c, err = broker.Open(redisURL, broker.Options{Log: ex.log})
+	}
+	if err == nil {
+		if err = ex.c.Ping(ctx, pingLimit); err != nil {
+			_ = ex.c.Close()
+		}
+	}
+	if err != nil && ex.server != nil {
+		ex.server.Close()
+	}
+	return err
+}
+
+func (ex *Executor) start(ctx context.Context) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	card := map[string]string{"host": host, "pid": strconv.Itoa(os.Getpid())}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ex.life.Go(func() error {
+		defer stop()
+		for call := range ex.calls {
+			call.done <- call.do(life)
+		}
+		return nil
+	})
+	if err := ex.c.Join(ctx, broker.RoleExecutor, ex.id, card); err != nil {
+		return fmt.Errorf("connect to %s: %w", ex.c, err)
+	}
+	ex.life.Go(func() error { ex.hub.listen(life); return nil })
+	ex.life.Go(func() error { ex.beat(life, card); return nil })
+	if ex.server != nil {
+		if err := ex.Register(); err != nil {
+			return err
+		}
+	}
+	return ex.count(ctx)
+}
+
+// call has something done within the life of the Executor.
+func (ex *Executor) call(do func(context.Context) error) error {
+	c := call{do, make(chan error, 1)}
+	ex.calls <- c
+	return <-c.done
+}
+
+// beat renews the lease, and joins again if others took this process for dead:
+// its queues have a time of grace.
+func (ex *Executor) beat(ctx context.Context, card map[string]string) {
+	lease := ex.c.Lease(broker.RoleExecutor, ex.id, ex.lease)
+	tick := time.NewTicker(ex.lease / 5)
+	defer tick.Stop()
+	for {
+		_, err := lease.Beat(ctx)
+		if errors.Is(err, broker.ErrFenced) {
+			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
+			err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card)
+		}
+		if err == nil {
+			err = ex.count(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			ex.log.WarnContext(ctx, "heartbeat", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (ex *Executor) count(ctx context.Context) error {
+	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+	if err != nil {
+		return err
+	}
+	threads := 0
+	for _, p := range live {
+		n, err := strconv.Atoi(p.Card["hands"])
+		if err == nil {
+			threads += n
+		}
+	}
+	ex.counts.workers.Store(int64(len(live)))
+	ex.counts.threads.Store(int64(threads))
+	return nil
+}
+
+// String returns for example <Executor: scheduler=127.0.0.1:6379 workers=1
+// threads=4>, as of the last heartbeat; the scheduler of an embedded one is
+// empty.
+func (ex *Executor) String() string {
+	scheduler := ""
+	if ex.server == nil {
+		_, scheduler, _ = strings.Cut(ex.c.String(), "://")
+		scheduler = strings.TrimSuffix(scheduler, "/")
+	}
+	return fmt.Sprintf("<Executor: scheduler=%s workers=%d threads=%d>", scheduler, ex.counts.workers.Load(), ex.counts.threads.Load())
+}
+
+// Register makes this process run functions too, on its own hands; for an
+// embedded Executor that is the fleet. Functions are made by workers.Define or
+// workers.DefineBatch.
+func (ex *Executor) Register(functions ...workers.Function) error {
+	if !ex.tasks.enter() {
+		return ErrClosed
+	}
+	defer ex.tasks.group.Done()
+	return ex.call(func(ctx context.Context) error {
+		if err := ex.fleet.register(ctx, ex, functions); err != nil {
+			return err
+		}
+		return ex.count(ctx)
+	})
+}
+
+// Close stops everything that the Executor does, deletes the queues that it
+// made without a name, and returns when no goroutine and no key of it is left.
+// Calls that wait return ErrClosed. Closing again does nothing.
+func (ex *Executor) Close() error {
+	if !ex.tasks.close() {
+		return nil
+	}
+	err := ex.call(func(ctx context.Context) error {
+		return errors.Join(ex.fleet.stop(), ex.leave(ctx))
+	})
+	close(ex.calls)
+	_ = ex.life.Wait() // its functions return nil
+	err = errors.Join(err, ex.c.Close())
+	if ex.server != nil {
+		ex.server.Close()
+	}
+	return err
+}
+
+// leave deletes what goes with the Executor.
+func (ex *Executor) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closing)
+	defer cancel()
+	err := ex.hub.forget(ctx)
+	owned, failed := ex.c.Owned(ctx, ex.id)
+	err = errors.Join(err, failed, ex.c.DeleteAll(ctx, owned))
+	if err == nil {
+		err = ex.c.Leave(ctx, broker.RoleExecutor, ex.id)
+	}
+	if err != nil {
+		return fmt.Errorf("close executor: what is left goes when its lease has run out: %w", err)
+	}
+	return nil
+}

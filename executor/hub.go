@@ -1,0 +1,175 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+const (
+	hubWait = time.Second // of a read of the mailbox; also how long a hint may be lost
+	// resultTTL is how long a result waits for an executor that does not come.
+	resultTTL = 10 * time.Minute
+	// futuresRead is how many results are read at once.
+	futuresRead = 1000
+)
+
+// hub reads the mailbox of an Executor and tells who waits: senders for room,
+// futures for results.
+type hub struct {
+	c   *broker.Client
+	id  string
+	log *slog.Logger
+
+	mu      sync.Mutex
+	senders map[chan struct{}]struct{}
+	futures map[string]*result // by id, those without a result
+}
+
+// result is what a future waits for.
+type result struct {
+	id    string
+	done  chan struct{} // closed when frame is there
+	frame []byte
+}
+
+func newHub(c *broker.Client, id string, log *slog.Logger) *hub {
+	return &hub{c: c, id: id, log: log, senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}}
+}
+
+// sender returns a channel that hears of room; give it back.
+func (h *hub) sender() chan struct{} {
+	wake := make(chan struct{}, 1)
+	h.mu.Lock()
+	h.senders[wake] = struct{}{}
+	h.mu.Unlock()
+	return wake
+}
+
+func (h *hub) giveBack(wake chan struct{}) {
+	h.mu.Lock()
+	delete(h.senders, wake)
+	h.mu.Unlock()
+}
+
+// expect makes futures of offsets of a source, before anything is sent.
+func (h *hub) expect(source string, first int64, n int) []*result {
+	results := make([]*result, n)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range results {
+		r := &result{id: broker.FutureID(source, first+int64(i)), done: make(chan struct{})}
+		h.futures[r.id] = r
+		results[i] = r
+	}
+	return results
+}
+
+// listen reads the mailbox until ctx ends.
+func (h *hub) listen(ctx context.Context) {
+	reader := h.c.Reader(h.id, hubWait)
+	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
+	defer func() {
+		stop()
+		_ = reader.Close()
+	}()
+	after := "0-0"
+	for ctx.Err() == nil {
+		hints, last, err := reader.Hints(ctx, after)
+		after = last
+		if err == nil {
+			err = h.hear(ctx, hints)
+		}
+		if err != nil && ctx.Err() == nil {
+			h.log.DebugContext(ctx, "mailbox", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+}
+
+func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
+	var ids []string
+	for _, hint := range hints {
+		switch hint.Kind {
+		case broker.HintRoom:
+			h.room()
+		case broker.HintDone:
+			var source string
+			var first, n int64
+			if _, err := fmt.Sscan(hint.What, &source, &first, &n); err == nil {
+				for i := range n {
+					ids = append(ids, broker.FutureID(source, first+i))
+				}
+			}
+		}
+	}
+	if len(hints) == 0 { // hints may be lost: look again
+		h.mu.Lock()
+		ids = slices.Sorted(maps.Keys(h.futures))
+		h.mu.Unlock()
+	}
+	for part := range slices.Chunk(ids, futuresRead) {
+		if err := h.fetch(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hub) room() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for wake := range h.senders {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// fetch reads results and deletes them in Redis.
+func (h *hub) fetch(ctx context.Context, ids []string) error {
+	frames, err := h.c.Futures(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var got []string
+	h.mu.Lock()
+	for i, frame := range frames {
+		r := h.futures[ids[i]]
+		if frame == nil || r == nil {
+			continue
+		}
+		r.frame = frame
+		close(r.done)
+		delete(h.futures, ids[i])
+		got = append(got, ids[i])
+	}
+	h.mu.Unlock()
+	if got == nil {
+		return nil
+	}
+	return h.c.DropFutures(ctx, got)
+}
+
+// forget deletes the results that nobody will wait for.
+func (h *hub) forget(ctx context.Context) error {
+	h.mu.Lock()
+	ids := slices.Sorted(maps.Keys(h.futures))
+	h.mu.Unlock()
+	for part := range slices.Chunk(ids, futuresRead) {
+		if err := h.c.DropFutures(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package executor
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// Option changes what New makes.
+type Option func(*settings) error
+
+type settings struct {
+	hands int
+	log   *slog.Logger
+	lease time.Duration
+}
+
+// Hands is how many items this process runs at once when it has functions of
+// its own, see Register; 4 if it is not given.
+func Hands(n int) Option {
+	return func(s *settings) error {
+		if n < 1 {
+			return fmt.Errorf("executor: Hands(%d): it must be at least 1", n)
+		}
+		s.hands = n
+		return nil
+	}
+}
+
+// Logger gets what the Executor has to say, above all warnings: a function
+// that no worker has, a Redis that does not answer. It is silent without one.
+func Logger(log *slog.Logger) Option {
+	return func(s *settings) error {
+		s.log = log
+		return nil
+	}
+}
+
+// Lease is after how long without a heartbeat others take this process for
+// dead: 10 seconds if it is not given, at least 100 ms. It should be the same
+// in the whole fleet.
+func Lease(d time.Duration) Option {
+	return func(s *settings) error {
+		if d < 100*time.Millisecond {
+			return fmt.Errorf("executor: Lease(%v): it must be at least 100ms", d)
+		}
+		s.lease = d
+		return nil
+	}
+}
+
+// stageOptions is what the options of a stage set.
+type stageOptions struct {
+	name    string
+	max     int64
+	retries int
+	timeout time.Duration
+	codec   workers.Codec
+}
+
+// MapOption changes what Map, Map2, Multiplex and Merge make.
+type MapOption interface{ applyMap(*stageOptions) error }
+
+// SubmitOption changes what Submit and MapSlice do.
+type SubmitOption interface{ applySubmit(*stageOptions) error }
+
+// StageOption is one for both.
+type StageOption func(*stageOptions) error
+
+func (o StageOption) applyMap(s *stageOptions) error    { return o(s) }
+func (o StageOption) applySubmit(s *stageOptions) error { return o(s) }
+
+type mapOption func(*stageOptions) error
+
+func (o mapOption) applyMap(s *stageOptions) error { return o(s) }
+
+// MaxSize is how many items may wait in the queue that the call makes: workers
+// stop before a full one. With Submit it is the queue before the function, and
+// Submit waits. There is no bound by number if it is not given; the bytes that
+// wait are bounded at 64 MiB in any case.
+func MaxSize(items int) StageOption {
+	return func(s *stageOptions) error {
+		if items < 1 {
+			return fmt.Errorf("executor: MaxSize(%d): it must be at least 1", items)
+		}
+		s.max = int64(items)
+		return nil
+	}
+}
+
+// Retries is how many further attempts a worker makes, at once, with an item
+// whose function failed; none if it is not given.
+func Retries(n int) StageOption {
+	return func(s *stageOptions) error {
+		if n < 0 {
+			return fmt.Errorf("executor: Retries(%d): it must not be negative", n)
+		}
+		s.retries = n
+		return nil
+	}
+}
+
+// Timeout is after how long the context of a function that runs on one item
+// ends; there is none if it is not given.
+func Timeout(d time.Duration) StageOption {
+	return func(s *stageOptions) error {
+		if d <= 0 {
+			return fmt.Errorf("executor: Timeout(%v): it must be above 0", d)
+		}
+		s.timeout = d
+		return nil
+	}
+}
+
+// Name gives the queue that a stage writes to a name of its own. It stays until
+// it is deleted, and other processes reach it with Open.
+func Name(queue string) MapOption {
+	return mapOption(func(s *stageOptions) error {
+		s.name = queue
+		return broker.CheckName("queue", queue)
+	})
+}
+
+// OpenOption changes what Open does.
+type OpenOption func(*stageOptions) error
+
+// WithCodec opens a queue whose items have a format of the user's own.
+func WithCodec(c workers.Codec) OpenOption {
+	return func(s *stageOptions) error {
+		s.codec = c
+		return nil
+	}
+}
+
+func mapOptions(opts []MapOption) (s stageOptions, err error) {
+	for _, o := range opts {
+		if err = o.applyMap(&s); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func submitOptions(opts []SubmitOption) (s stageOptions, err error) {
+	for _, o := range opts {
+		if err = o.applySubmit(&s); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,162 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+// defaultBytes is how many bytes may wait in a queue.
+const defaultBytes = 64 << 20
+
+// A Queue is a remote queue of values of type T. It is a handle: copying it
+// copies nothing.
+type Queue[T any] struct {
+	ex    *Executor
+	q     broker.Queue
+	typed codec.Typed[T]
+}
+
+// Open returns a named queue that somebody has made. ErrNoQueue: nobody has;
+// ErrType: its items are of another type.
+func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOption) (*Queue[T], error) {
+	var s stageOptions
+	for _, o := range opts {
+		if err := o(&s); err != nil {
+			return nil, err
+		}
+	}
+	q, err := ex.c.Look(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	format := s.codec
+	if format == nil {
+		format = formats[q.Codec]
+	}
+	typed, err := codec.For[T](format)
+	if err != nil {
+		return nil, fmt.Errorf("open queue %q: %w: %w", name, ErrType, err)
+	}
+	if !fits(info(q), typed.Info()) {
+		return nil, fmt.Errorf("open queue %q: %w: it holds %v and was opened as %v", name, ErrType, info(q), typed.Info())
+	}
+	return &Queue[T]{ex, q, typed}, nil
+}
+
+// formats are the codecs that a queue can name.
+var formats = map[string]codec.Codec{"json": codec.JSON, "raw": codec.Raw, "msgpack": codec.MsgPack}
+
+func info(q broker.Queue) codec.Info { return codec.Info{Codec: q.Codec, Type: q.Type} }
+
+func fits(a, b codec.Info) bool { return a == b || a.Wildcard() || b.Wildcard() }
+
+// Name returns the name by which Open finds it.
+func (q *Queue[T]) Name() string { return q.q.Name }
+
+// Len returns how many items wait in it: added and not yet read by its
+// consumer.
+func (q *Queue[T]) Len(ctx context.Context) (int, error) {
+	items, _, _, err := q.ex.c.Waiting(ctx, q.q.Name)
+	return int(items), err
+}
+
+// Seal lets no further scatter join a named queue, so that its gather ends
+// when those that have joined have ended.
+func (q *Queue[T]) Seal(ctx context.Context) error { return q.ex.c.Seal(ctx, q.q.Name) }
+
+// paths are the roots that the items of a queue come from.
+func paths(q broker.Queue) []string {
+	if len(q.From) == 0 {
+		return []string{q.Name}
+	}
+	return q.From
+}
+
+// declare makes a queue of the type t, or finds the named one and compares.
+func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (broker.Queue, error) {
+	q.Codec, q.Type = t.Codec, t.Type
+	if q.MaxB == 0 {
+		q.MaxB = defaultBytes
+	}
+	found, made, err := ex.c.Declare(ctx, q)
+	if err != nil {
+		return broker.Queue{}, err
+	}
+	if made {
+		return found, nil
+	}
+	if !fits(info(found), t) {
+		return broker.Queue{}, fmt.Errorf("queue %q: %w: it holds %v, this would be %v", q.Name, ErrType, info(found), t)
+	}
+	if !slices.Equal(found.From, q.From) && (len(found.From) > 0 || len(q.From) > 0) {
+		return broker.Queue{}, fmt.Errorf("queue %q: %w: its items come from %s; use another name",
+			q.Name, ErrTaken, strings.Join(paths(found), " and "))
+	}
+	if info(found).Wildcard() && !t.Wildcard() {
+		if err := ex.c.Adopt(ctx, found, t.Codec, t.Type); err != nil {
+			return broker.Queue{}, err
+		}
+		found.Codec, found.Type = t.Codec, t.Type
+	}
+	return found, nil
+}
+
+// fresh is a name for a queue that nobody has to know.
+func fresh(of string) string {
+	if len(of) > 40 {
+		of = of[:40]
+	}
+	return of + "." + uuid.NewString()[:13]
+}
+
+// flows is how the queues without names hang together: the queues of a flow
+// whose end was delivered go at once, not only with the Executor.
+type flows struct {
+	mu    sync.Mutex
+	above map[string][]string // the queues that one is fed from
+	below map[string]int      // the queues that one feeds
+}
+
+func (f *flows) add(queue string, from ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.above == nil {
+		f.above, f.below = map[string][]string{}, map[string]int{}
+	}
+	f.above[queue] = append(f.above[queue], from...)
+	for _, up := range from {
+		f.below[up]++
+	}
+}
+
+// end returns the queues that nobody needs any more, downstream first.
+func (f *flows) end(queue string) (gone []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	todo := []string{queue}
+	for len(todo) > 0 {
+		q := todo[0]
+		todo = todo[1:]
+		above, ours := f.above[q]
+		if !ours {
+			continue
+		}
+		gone = append(gone, q)
+		delete(f.above, q)
+		for _, up := range above {
+			if f.below[up]--; f.below[up] <= 0 {
+				delete(f.below, up)
+				todo = append(todo, up)
+			}
+		}
+	}
+	return gone
+}

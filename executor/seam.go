@@ -1,0 +1,103 @@
+package executor
+
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
+)
+
+// Feeding is what Feed has to know. It is for package bridge.
+type Feeding struct {
+	Name   string // of a queue that stays, "" for one of the Executor's own
+	Max    int64  // items that may wait
+	Window int64  // items between here and the gathers
+	Seal   int    // 1: no other source joins
+}
+
+// A Feed is a source that a goroutine of package bridge adds to.
+type Feed struct {
+	ex      *Executor
+	wake    chan struct{}
+	ended   func(error)
+	release func()
+	*edge.Sender
+	*edge.Batcher
+}
+
+// NewFeed makes a queue and a source for it, which lives until Ended, at most as
+// long as the context that it returns. It is for package bridge: programs call
+// bridge.Scatter.
+func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f Feeding) (*Queue[T], *Feed, context.Context, error) {
+	bound, release, err := ex.tasks.bind(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	declared := broker.Queue{Name: f.Name, Max: f.Max}
+	if f.Name == "" {
+		declared.Name, declared.Owner = fresh("scatter"), ex.id
+		f.Seal = 1
+	}
+	declared.Flow = declared.Name
+	q, err := ex.declare(ctx, declared, typed.Info())
+	if err != nil {
+		release()
+		return nil, nil, nil, err
+	}
+	source, stored, err := ex.c.Source(ctx, fresh("s"), q, f.Seal)
+	if err != nil {
+		release()
+		return nil, nil, nil, err
+	}
+	if q.Owner != "" {
+		ex.flows.add(q.Name)
+	}
+	wake := ex.hub.sender()
+	feed := &Feed{
+		ex: ex, wake: wake, ended: ex.tasks.feed(), release: release,
+		Sender:  edge.NewSender(ex.c, source, ex.id, wake, f.Window),
+		Batcher: edge.NewBatcher(source.Name, stored, q.Max),
+	}
+	return &Queue[T]{ex, q, typed}, feed, bound, nil
+}
+
+// Ended ends what NewFeed began; err is how it went.
+func (f *Feed) Ended(err error) {
+	f.ex.hub.giveBack(f.wake)
+	f.ended(err)
+	f.release()
+}
+
+// Receive makes a receiver the one consumer of the queue, which lives until its
+// release is called, at most as long as the context that it returns. It is for
+// package bridge: programs call bridge.Gather.
+func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge.Receiver, bound context.Context, release func(ended error), err error) {
+	bound, unbind, err := q.ex.tasks.bind(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	o.Executor, o.Lease, o.Log = q.ex.id, q.ex.lease, q.ex.log
+	if r, err = edge.Receive(ctx, q.ex.c, q.q.Name, o); err != nil {
+		unbind()
+		return nil, nil, nil, err
+	}
+	return r, bound, func(ended error) {
+		defer unbind()
+		if ended == nil {
+			q.ex.ended(bound, q.q.Name)
+		}
+	}, nil
+}
+
+// Codec is what encodes the items. It is for package bridge.
+func (q *Queue[T]) Codec() codec.Typed[T] { return q.typed }
+
+// ended deletes the queues of a flow that was delivered to its end.
+func (ex *Executor) ended(ctx context.Context, queue string) {
+	if gone := ex.flows.end(queue); len(gone) > 0 {
+		if err := ex.c.DeleteAll(ctx, gone); err != nil {
+			ex.log.DebugContext(ctx, "queues are deleted later", "queues", gone, "err", err)
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// nobody is after how long a function that no worker has is worth a warning.
+const nobody = 2 * time.Second
+
+// Map makes a stage: workers call f for every item of q, and the results go, in
+// the order of the items, to the queue that it returns. Items that have failed
+// pass through; f does not see them.
+//
+// The stage is the one consumer of q: ErrTaken if it has another. ErrType: f
+// takes another type than q holds, or the fleet has it with other types. If no
+// live worker has f, that is a warning on the Logger, and the stage waits for
+// one.
+//
+// A stage over a named queue is durable itself: its queue has a name derived
+// from both, unless Name gives one, and calling Map again finds it.
+func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (*Queue[Out], error) {
+	s, err := mapOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	ex := q.ex
+	if !ex.tasks.enter() {
+		return nil, ErrClosed
+	}
+	defer ex.tasks.group.Done()
+	in, typed := f.Codecs()
+	inType, outType, held, err := ex.types(ctx, f.Name(), in.Info(), typed.Info())
+	if err != nil {
+		return nil, err
+	}
+	if !fits(info(q.q), inType) {
+		return nil, fmt.Errorf("map %s over queue %q: %w: the function takes %v, the queue holds %v",
+			f.Name(), q.q.Name, ErrType, inType, info(q.q))
+	}
+	if info(q.q).Wildcard() && !inType.Wildcard() {
+		if err := ex.c.Adopt(ctx, q.q, inType.Codec, inType.Type); err != nil {
+			return nil, err
+		}
+	}
+	out, err := ex.derive(ctx, s, f.Name(), outType, paths(q.q), q.q)
+	if err != nil {
+		return nil, err
+	}
+	stage := broker.Stage{
+		ID: out.Name, Kind: broker.KindMap, Function: f.Name(), Ins: []broker.Queue{q.q}, Outs: []broker.Out{{Queue: out}},
+		InCodec: inType.Codec, InType: inType.Type, OutCodec: outType.Codec, OutType: outType.Type,
+		Timeout: s.timeout, Retries: s.retries,
+	}
+	if err := ex.stage(ctx, stage); err != nil {
+		return nil, err
+	}
+	if !held {
+		ex.warnLater(ctx, f.Name(), q.q.Name)
+	}
+	return &Queue[Out]{ex, out, typed}, nil
+}
+
+// derive makes the queue that a stage writes to. It is as durable as those
+// that the stage reads.
+func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (broker.Queue, error) {
+	out := broker.Queue{Name: s.name, Max: s.max, From: from, Seal: true, Flow: ins[0].Flow}
+	switch {
+	case s.name != "":
+	case ins[0].Owner != "":
+		out.Name, out.Owner = fresh(function), ex.id
+	default:
+		out.Name = ins[0].Name + "." + function
+		if len(out.Name) > 64 {
+			return broker.Queue{}, fmt.Errorf("%w: %q is too long for a queue: choose one with executor.Name", ErrName, out.Name)
+		}
+	}
+	for _, in := range ins {
+		if in.Owner != "" && out.Owner == "" && s.name == "" {
+			out.Name, out.Owner = fresh(function), ex.id
+		}
+	}
+	return ex.declare(ctx, out, t)
+}
+
+// stage makes a stage, and takes its new queues back if it is refused.
+func (ex *Executor) stage(ctx context.Context, s broker.Stage) error {
+	err := ex.c.Stage(ctx, s)
+	for _, out := range s.Outs {
+		if out.Owner == "" {
+			continue
+		}
+		if err != nil {
+			err = errors.Join(err, ex.c.Delete(ctx, out.Name))
+			continue
+		}
+		for _, in := range s.Ins {
+			ex.flows.add(out.Name, in.Name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if len(s.Outs) == 0 || s.Outs[0].Max == 0 {
+		return nil
+	}
+	var roots []string
+	for _, path := range paths(s.Outs[0].Queue) {
+		root, _ := broker.Root(path)
+		roots = append(roots, root)
+	}
+	return ex.c.Bound(ctx, roots, s.Outs[0].Max)
+}
+
+// types compares a function with the live workers that have it, and takes the
+// types from them where the caller deals in encoded items. held: there is one.
+func (ex *Executor) types(ctx context.Context, name string, in, out codec.Info) (inType, outType codec.Info, held bool, err error) {
+	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+	if err != nil {
+		return in, out, false, err
+	}
+	for _, p := range live {
+		for _, card := range cards(p) {
+			if card.Name != name {
+				continue
+			}
+			theirIn, theirOut := codec.Info{Codec: card.InCodec, Type: card.In}, codec.Info{Codec: card.OutCodec, Type: card.Out}
+			if !fits(in, theirIn) || !fits(out, theirOut) {
+				return in, out, true, fmt.Errorf("function %q: %w: worker %s on %s has it from %v to %v, this handle is from %v to %v",
+					name, ErrType, p.ID, p.Card["host"], theirIn, theirOut, in, out)
+			}
+			if in.Wildcard() {
+				in = theirIn
+			}
+			if out.Wildcard() {
+				out = theirOut
+			}
+			held = true
+		}
+	}
+	return in, out, held, nil
+}
+
+func cards(p broker.Process) (list []broker.FunctionCard) {
+	if json.Unmarshal([]byte(p.Card["functions"]), &list) != nil {
+		return nil
+	}
+	return list
+}
+
+// warnLater warns if nobody has the function after a while.
+func (ex *Executor) warnLater(ctx context.Context, function, queue string) {
+	bound, release, err := ex.tasks.bind(context.WithoutCancel(ctx))
+	if err != nil {
+		return
+	}
+	go func() {
+		defer release()
+		timer := time.NewTimer(nobody)
+		defer timer.Stop()
+		select {
+		case <-bound.Done():
+			return
+		case <-timer.C:
+		}
+		if _, _, held, err := ex.types(bound, function, codec.Info{}, codec.Info{}); err == nil && !held {
+			ex.log.WarnContext(bound, "no live worker has the function; its stage waits for one: "+
+				"start a worker with it, or Register it here", "function", function, "queue", queue)
+		}
+	}()
+}
+
+// Multiplex makes n equal queues of one: each gets all items, in order. The
+// slowest one holds the others back once its bound is reached. A copy costs no
+// call of a function.
+func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption) ([]*Queue[T], error) {
+	if n < 1 {
+		return nil, fmt.Errorf("multiplex queue %q: %d queues: there must be at least 1", q.q.Name, n)
+	}
+	s, err := mapOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if s.name != "" {
+		return nil, fmt.Errorf("multiplex queue %q: one name does not fit %d queues: leave executor.Name out", q.q.Name, n)
+	}
+	if !q.ex.tasks.enter() {
+		return nil, ErrClosed
+	}
+	defer q.ex.tasks.group.Done()
+	stage := broker.Stage{Kind: broker.KindCopy, Ins: []broker.Queue{q.q}}
+	queues := make([]*Queue[T], n)
+	for i := range queues {
+		branch := fmt.Sprintf("~%d", i)
+		var from []string
+		for _, path := range paths(q.q) {
+			from = append(from, path+branch)
+		}
+		out, err := q.ex.derive(ctx, s, fmt.Sprintf("branch%d", i), info(q.q), from, q.q)
+		if err != nil {
+			return nil, err
+		}
+		stage.Outs = append(stage.Outs, broker.Out{Queue: out, Branch: branch})
+		queues[i] = &Queue[T]{q.ex, out, q.typed}
+	}
+	stage.ID = stage.Outs[0].Name
+	return queues, q.ex.stage(ctx, stage)
+}
+
+// Merge makes one queue of several: each item of each of them, the order within
+// each source kept. It ends when all have ended.
+func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (*Queue[T], error) {
+	if !q.ex.tasks.enter() {
+		return nil, ErrClosed
+	}
+	defer q.ex.tasks.group.Done()
+	ins := []broker.Queue{q.q}
+	from := paths(q.q)
+	for _, other := range others {
+		if other.ex != q.ex {
+			return nil, errors.New("merge: the queues belong to two Executors: open them on one")
+		}
+		if !fits(info(q.q), info(other.q)) {
+			return nil, fmt.Errorf("merge: %w: %q holds %v, %q holds %v", ErrType, q.q.Name, info(q.q), other.q.Name, info(other.q))
+		}
+		ins = append(ins, other.q)
+		from = append(from[:len(from):len(from)], paths(other.q)...)
+	}
+	out, err := q.ex.derive(ctx, stageOptions{}, "merge", info(q.q), from, ins...)
+	if err != nil {
+		return nil, err
+	}
+	for i, in := range ins {
+		stage := broker.Stage{ID: fmt.Sprintf("%s.%d", out.Name, i), Kind: broker.KindCopy, Ins: ins[i : i+1], Outs: []broker.Out{{Queue: out}}}
+		if err := q.ex.stage(ctx, stage); err != nil {
+			return nil, fmt.Errorf("merge queue %q: %w", in.Name, err)
+		}
+	}
+	return &Queue[T]{q.ex, out, q.typed}, nil
+}

@@ -1,0 +1,121 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// tasks are what goes on for callers, so that Close can end it and wait.
+type tasks struct {
+	group sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	cancel map[*context.CancelCauseFunc]struct{}
+	feeds  map[chan struct{}]struct{} // closed when a scatter has ended
+	failed error                      // the first error of a scatter
+}
+
+// enter begins something that Close waits for, unless it is closed. Its end is
+// group.Done.
+func (t *tasks) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.group.Add(1)
+	return true
+}
+
+// bind returns a context that ends with ctx and with Close; release it.
+func (t *tasks) bind(ctx context.Context) (bound context.Context, release func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, nil, ErrClosed
+	}
+	bound, cancel := context.WithCancelCause(ctx)
+	if t.cancel == nil {
+		t.cancel = map[*context.CancelCauseFunc]struct{}{}
+	}
+	t.cancel[&cancel] = struct{}{}
+	t.group.Add(1)
+	return bound, func() {
+		cancel(nil)
+		t.mu.Lock()
+		delete(t.cancel, &cancel)
+		t.mu.Unlock()
+		t.group.Done()
+	}, nil
+}
+
+// feed notes a scatter; call what it returns with how it ended.
+func (t *tasks) feed() (ended func(error)) {
+	done := make(chan struct{})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.feeds == nil {
+		t.feeds = map[chan struct{}]struct{}{}
+	}
+	t.feeds[done] = struct{}{}
+	return func(err error) {
+		t.mu.Lock()
+		if t.failed == nil {
+			t.failed = err
+		}
+		delete(t.feeds, done)
+		t.mu.Unlock()
+		close(done)
+	}
+}
+
+// drain waits until the scatters that go on have ended.
+func (t *tasks) drain(ctx context.Context) error {
+	for {
+		var next chan struct{}
+		t.mu.Lock()
+		for done := range t.feeds {
+			next = done
+			break
+		}
+		failed := t.failed
+		t.mu.Unlock()
+		if next == nil || failed != nil {
+			return failed
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// close ends everything and waits for it; false if that was done before.
+func (t *tasks) close() bool {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return false
+	}
+	t.closed = true
+	for cancel := range t.cancel {
+		(*cancel)(ErrClosed)
+	}
+	t.mu.Unlock()
+	t.group.Wait()
+	return true
+}
+
+// Drain waits until every scatter of this Executor has ended: its channel was
+// closed, and all that came from it and its end are stored in Redis. It returns
+// the first error that a scatter had.
+func (ex *Executor) Drain(ctx context.Context) error {
+	err := ex.tasks.drain(ctx)
+	if errors.Is(err, ErrClosed) {
+		return ErrClosed
+	}
+	return err
+}

@@ -1,0 +1,11 @@
+-- bound.lua: lowers the bound of the batches that a scatter makes
+-- KEYS 1+ meta  m:<root queue>
+-- ARGV 1 limit  items of a batch
+-- reply: 'ok'
+for _, meta in ipairs(KEYS) do
+  local old = tonumber(redis.call('HGET', meta, 'limit') or 0)
+  if redis.call('EXISTS', meta) == 1 and (old == 0 or old > tonumber(ARGV[1])) then
+    redis.call('HSET', meta, 'limit', ARGV[1])
+  end
+end
+return 'ok'

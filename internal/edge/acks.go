@@ -1,0 +1,201 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// ackEntries is how many entries one acknowledgement takes.
+const ackEntries = 256
+
+// acks turns the number of delivered items into entries to delete and marks to
+// move. Its lock is never held across I/O.
+type acks struct {
+	mu     sync.Mutex
+	wake   chan struct{}
+	pieces []Piece // handed out and not delivered whole
+	first  int64   // items of pieces[0] that were delivered
+	marks  map[string]ranges
+	moved  map[string]bool // marks to write
+	whole  []broker.Entry  // delivered whole, not yet deleted
+	gone   []string        // ids deleted since the reader asked
+	roots  map[string]string
+	ends   map[string]int64 // sources to forget when delivered to there
+	ended  bool             // nothing more will be handed out
+}
+
+func (a *acks) begin(delivered map[string]string) error {
+	a.wake = make(chan struct{}, 1)
+	a.marks, a.moved = map[string]ranges{}, map[string]bool{}
+	a.roots, a.ends = map[string]string{}, map[string]int64{}
+	for source, mark := range delivered {
+		r, err := parseRanges(mark)
+		if err != nil {
+			return fmt.Errorf("source %s: %w", source, err)
+		}
+		a.marks[source] = r
+	}
+	return nil
+}
+
+func (a *acks) ring() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hand takes note of a piece before it is handed out.
+func (a *acks) hand(p Piece) {
+	a.mu.Lock()
+	a.pieces = append(a.pieces, p)
+	a.mu.Unlock()
+}
+
+// entry takes note of an entry that holds nothing new.
+func (a *acks) entry(e broker.Entry) {
+	a.mu.Lock()
+	a.whole = append(a.whole, e)
+	a.mu.Unlock()
+	a.ring()
+}
+
+func (a *acks) feeds(source, root string) {
+	a.mu.Lock()
+	a.roots[source] = root
+	a.mu.Unlock()
+}
+
+// retire lets a source be forgotten once it is delivered to its end.
+func (a *acks) retire(source string, end int64) {
+	a.mu.Lock()
+	a.ends[source] = end
+	a.moved[source] = true
+	a.mu.Unlock()
+	a.ring()
+}
+
+func (a *acks) end() {
+	a.mu.Lock()
+	a.ended = true
+	a.mu.Unlock()
+	a.ring()
+}
+
+// deliver moves the marks by n items.
+func (a *acks) deliver(n int) {
+	if n == 0 {
+		return
+	}
+	a.mu.Lock()
+	left := int64(n)
+	for left > 0 && len(a.pieces) > 0 {
+		p := a.pieces[0]
+		from := p.From + a.first
+		to := min(p.To, from+left)
+		a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
+		a.moved[p.Entry.Source] = true
+		left -= to - from
+		if a.first += to - from; to == p.To {
+			a.pieces, a.first = a.pieces[1:], 0
+			if p.last {
+				a.whole = append(a.whole, *p.Entry)
+			}
+		}
+	}
+	a.mu.Unlock()
+	a.ring()
+}
+
+// forget returns the ids of the entries that were deleted since the last call.
+func (a *acks) forget() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	gone := a.gone
+	a.gone = nil
+	return gone
+}
+
+// take is what to acknowledge next; done: there will be nothing more.
+func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := min(len(a.whole), ackEntries)
+	entries, a.whole = slices.Clone(a.whole[:n]), a.whole[n:]
+	for source := range a.moved {
+		r := a.marks[source]
+		end, ended := a.ends[source]
+		m := broker.Mark{Source: source, Delivered: r.String(), Low: r.low(), Retire: ended && r.low() >= end && len(a.whole) == 0}
+		marks = append(marks, m)
+	}
+	clear(a.moved)
+	return entries, marks, a.ended && len(a.pieces) == 0 && len(a.whole) == 0
+}
+
+// restore takes back what could not be acknowledged.
+func (a *acks) restore(entries []broker.Entry, marks []broker.Mark) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.whole = append(entries, a.whole...)
+	for _, m := range marks {
+		a.moved[m.Source] = true
+	}
+}
+
+func (a *acks) rootOf(source string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.roots[source]
+}
+
+// written takes note of what was acknowledged.
+func (a *acks) written(entries []broker.Entry) {
+	a.mu.Lock()
+	for _, e := range entries {
+		a.gone = append(a.gone, e.ID)
+	}
+	a.mu.Unlock()
+}
+
+// acknowledge writes what was delivered, each call what came during the last
+// one, until everything is.
+func (r *Receiver) acknowledge(ctx context.Context) error {
+	for {
+		done, err := r.acknowledgeOnce(ctx)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-r.acks.wake:
+		}
+	}
+}
+
+func (r *Receiver) acknowledgeOnce(ctx context.Context) (done bool, err error) {
+	for {
+		entries, marks, done := r.acks.take()
+		if len(entries) == 0 && len(marks) == 0 {
+			return done, nil
+		}
+		if err := r.c.Ack(ctx, r.g, entries, marks, r.acks.rootOf); err != nil {
+			r.acks.restore(entries, marks)
+			return false, err
+		}
+		r.acks.written(entries)
+		if done {
+			return true, nil
+		}
+	}
+}
+
+// commit writes what is left when a Receiver ends.
+func (r *Receiver) commit(ctx context.Context) error {
+	_, err := r.acknowledgeOnce(ctx)
+	return err
+}

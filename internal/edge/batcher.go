@@ -1,0 +1,110 @@
+// Package edge is where a local program meets a remote queue: items collect to
+// batches on the way in, and batches come back in order on the way out.
+package edge
+
+import (
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+const (
+	// maxItems bounds a batch by items; beyond it a batch saves nothing more.
+	maxItems = 4096
+	// target is how much work a batch should be at the dearest stage.
+	target = 8 * time.Millisecond
+	// pendingItems, pendingBatches and pendingBytes bound what collects while a send is in
+	// flight.
+	pendingItems   = 16 * maxItems
+	pendingBatches = 64
+	pendingBytes   = 2 * batch.MaxBytes
+)
+
+// A Batcher collects the items of one source and cuts them into batches. It is
+// used by one goroutine and does no I/O.
+type Batcher struct {
+	source string
+	next   int64 // offset of the item after the last one cut
+	limit  int   // items of a batch
+	bound  int   // items that may collect
+	open   batch.Builder
+	cut    []batch.Batch
+	items  int // in cut
+	bytes  int
+}
+
+// NewBatcher collects items of a source from an offset on. bound is how many
+// items the queue takes, 0 for no bound: neither a batch nor what collects is
+// larger.
+func NewBatcher(source string, first, bound int64) *Batcher {
+	b := &Batcher{source: source, next: first, bound: pendingItems}
+	if bound > 0 {
+		b.bound = int(min(bound, pendingItems))
+	}
+	b.Limit(1)
+	return b
+}
+
+// Limit bounds the items of the next batches.
+func (b *Batcher) Limit(items int) { b.limit = max(1, min(items, maxItems, b.bound)) }
+
+// Begin starts an item, see batch.Builder.
+func (b *Batcher) Begin() []byte { return b.open.Begin() }
+
+// End closes the item begun.
+func (b *Batcher) End(buf []byte) {
+	b.open.End(buf)
+	b.closed()
+}
+
+// Fail puts a failure in the place of the item begun.
+func (b *Batcher) Fail(buf []byte, f batch.Failure) {
+	b.open.Abort(buf)
+	b.open.Failure(f)
+	b.closed()
+}
+
+func (b *Batcher) closed() {
+	if b.open.Len() >= b.limit || b.open.Size() >= batch.MaxBytes {
+		b.close()
+	}
+}
+
+func (b *Batcher) close() {
+	n, size := b.open.Len(), b.open.Size()
+	b.cut = append(b.cut, batch.Batch{Source: b.source, First: b.next, N: n, Frame: b.open.Take()})
+	b.next += int64(n)
+	b.items, b.bytes = b.items+n, b.bytes+size
+}
+
+// Len is the number of items that have collected.
+func (b *Batcher) Len() int { return b.items + b.open.Len() }
+
+// Full tells to take what has collected before more is added.
+func (b *Batcher) Full() bool {
+	return b.Len() >= min(b.bound, pendingBatches*b.limit) || b.bytes+b.open.Size() >= pendingBytes
+}
+
+// Take returns what has collected, and forgets it.
+func (b *Batcher) Take() []batch.Batch {
+	if b.open.Len() > 0 {
+		b.close()
+	}
+	taken := b.cut
+	b.cut, b.items, b.bytes = nil, 0, 0
+	return taken
+}
+
+// Next is the offset behind the last item.
+func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
+
+// limitFor is how many items a batch should have where an item costs so much
+// at the dearest stage. An unknown cost begins with single items, over which
+// the workers learn it, and grows with what was stored: a backlog that nobody
+// works on yet should not be made of single items.
+func limitFor(cost time.Duration, stored int64) int {
+	if cost <= 0 {
+		return int(max(1, min(stored/64, maxItems)))
+	}
+	return int(max(1, min(target/cost, maxItems)))
+}

@@ -1,0 +1,117 @@
+package edge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// A Piece is the items [From, To) of an entry, to be delivered.
+type Piece struct {
+	Entry    *broker.Entry
+	From, To int64
+	last     bool // of its entry
+}
+
+// Len is the number of items.
+func (p Piece) Len() int { return int(p.To - p.From) }
+
+// order puts the ranges of sources back in order. It is a data structure
+// without I/O, used by one goroutine.
+type order struct {
+	unordered bool
+	lanes     map[string]*lane
+	turn      []*lane // in the order in which their sources were first seen
+}
+
+// lane is one source.
+type lane struct {
+	source  string
+	next    int64   // offset to hand out next
+	done    ranges  // what was delivered before this reader began
+	waiting []Piece // sorted by From
+}
+
+func newOrder(delivered map[string]string, unordered bool) (*order, error) {
+	o := &order{unordered: unordered, lanes: map[string]*lane{}}
+	for source, mark := range delivered {
+		done, err := parseRanges(mark)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", source, err)
+		}
+		l := o.lane(source)
+		l.done = done
+		l.skip()
+	}
+	return o, nil
+}
+
+func (o *order) lane(source string) *lane {
+	l := o.lanes[source]
+	if l == nil {
+		l = &lane{source: source}
+		o.lanes[source] = l
+		o.turn = append(o.turn, l)
+	}
+	return l
+}
+
+// skip moves next over what was delivered before.
+func (l *lane) skip() {
+	for len(l.done) > 0 && l.done[0].from <= l.next {
+		l.next = max(l.next, l.done[0].to)
+		l.done = l.done[1:]
+	}
+}
+
+// put adds an entry and returns how many pieces of it remain to be delivered.
+func (o *order) put(e *broker.Entry) int {
+	l := o.lane(e.Source)
+	first := max(e.First, min(l.next, e.End()))
+	parts := l.done.without(first, e.End())
+	for i, s := range parts {
+		p := Piece{e, s.from, s.to, i == len(parts)-1}
+		at := len(l.waiting)
+		if at > 0 && l.waiting[at-1].From > p.From {
+			at, _ = slices.BinarySearchFunc(l.waiting, p, func(a, b Piece) int { return cmp.Compare(a.From, b.From) })
+		}
+		l.waiting = slices.Insert(l.waiting, at, p)
+	}
+	return len(parts)
+}
+
+// pop returns the next piece that may be handed out.
+func (o *order) pop() (Piece, bool) {
+	for _, l := range o.turn {
+		if len(l.waiting) == 0 || (!o.unordered && l.waiting[0].From != l.next) {
+			continue
+		}
+		p := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		if o.unordered {
+			l.done = l.done.add(p.From, p.To)
+		} else {
+			l.next = p.To
+		}
+		l.skip()
+		return p, true
+	}
+	return Piece{}, false
+}
+
+// reached is the offset of a source up to which all was handed out.
+func (o *order) reached(source string) int64 {
+	if l := o.lanes[source]; l != nil {
+		return l.next
+	}
+	return 0
+}
+
+// forget drops a source that has ended and was delivered.
+func (o *order) forget(source string) {
+	l := o.lanes[source]
+	delete(o.lanes, source)
+	o.turn = slices.DeleteFunc(o.turn, func(other *lane) bool { return other == l })
+}

@@ -1,0 +1,273 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+const (
+	readWait   = 2 * time.Second // of a blocked read
+	readBytes  = 8 << 20         // about what one read should bring
+	maxEntries = 256             // of one read
+	piecesHeld = 4               // read ahead of who delivers them
+	// closing is how long the last acknowledgement may take.
+	closing = 2 * time.Second
+)
+
+// A Receiver reads a queue to its end: pieces in order, each item once.
+//
+// Run reads and acknowledges; Pieces are received and reported with Delivered
+// by one other goroutine.
+type Receiver struct {
+	c      *broker.Client
+	log    *slog.Logger
+	g      broker.Gather
+	roots  []root
+	reader *broker.Reader
+	pieces chan Piece
+	acks   acks
+
+	// the read loop only
+	order  *order
+	known  map[string]bool  // ids of entries that were read
+	count  int              // entries to ask for
+	lost   bool             // a reply was lost: look at what is held
+	ends   map[string]int64 // of the sources that have ended
+	open   int              // sources that have not
+	look   bool             // look at the sources again
+	looked time.Time
+}
+
+// root is a queue that items come from, and the branch that they took.
+type root struct{ queue, branch string }
+
+// ReceiverOptions is what a Receiver has to know.
+type ReceiverOptions struct {
+	Executor  string
+	Lease     time.Duration
+	Unordered bool
+	Log       *slog.Logger
+}
+
+// Receive makes a Receiver the one consumer of a queue. Run must be called, it
+// gives the queue up when it ends.
+func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOptions) (*Receiver, error) {
+	g, err := c.Consume(ctx, uuid.NewString(), o.Executor, queue, o.Lease)
+	if err != nil {
+		return nil, err
+	}
+	r := &Receiver{c: c, log: o.Log, g: g, pieces: make(chan Piece, piecesHeld), known: map[string]bool{}, count: 16, look: true}
+	from := g.Queue.From
+	if len(from) == 0 {
+		from = []string{queue}
+	}
+	for _, path := range from {
+		name, branch := broker.Root(path)
+		r.roots = append(r.roots, root{name, branch})
+	}
+	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {
+		return nil, errors.Join(fmt.Errorf("gather queue %s: %w", queue, err), r.release(ctx))
+	}
+	if err := r.acks.begin(g.Delivered()); err != nil {
+		return nil, errors.Join(err, r.release(ctx))
+	}
+	r.reader = c.Reader(g.ID, readWait)
+	return r, nil
+}
+
+// Pieces is closed by Run when the stream has ended or failed.
+func (r *Receiver) Pieces() <-chan Piece { return r.pieces }
+
+// Delivered reports that n more items were delivered, in the order of Pieces.
+func (r *Receiver) Delivered(n int) { r.acks.deliver(n) }
+
+// Run reads until the stream has ended and everything was reported as
+// delivered, or ctx ends, or the queue is lost: then it returns why.
+func (r *Receiver) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = r.reader.Close() })
+	group.Go(func() error {
+		defer close(r.pieces)
+		err := r.read(ctx)
+		r.acks.end()
+		return err
+	})
+	group.Go(func() error { return r.acknowledge(ctx) })
+	err := group.Wait()
+	stop()
+	_ = r.reader.Close()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	if !errors.Is(err, broker.ErrFenced) && !broker.IsGone(err) {
+		if failed := r.commit(last); failed != nil && err == nil {
+			err = failed
+		}
+	}
+	if failed := r.release(last); failed != nil {
+		r.log.WarnContext(ctx, "a queue could not be given up; its lease will", "queue", r.g.Queue.Name, "err", failed)
+	}
+	return err
+}
+
+func (r *Receiver) release(ctx context.Context) error {
+	var roots []string
+	for _, root := range r.roots {
+		roots = append(roots, root.queue)
+	}
+	return r.c.Release(ctx, r.g, roots)
+}
+
+// read hands out pieces until the stream has ended.
+func (r *Receiver) read(ctx context.Context) error {
+	entries, err := r.c.Inherit(ctx, r.g)
+	for err == nil {
+		if err = r.hand(ctx, entries); err != nil {
+			break
+		}
+		if r.look || r.due() || time.Since(r.looked) > lookAgain {
+			var ended bool
+			if ended, err = r.ended(ctx); ended || err != nil {
+				return err
+			}
+		}
+		entries, err = r.next(ctx)
+	}
+	return err
+}
+
+// due reports whether all sources that are known were handed out to their ends.
+func (r *Receiver) due() bool {
+	for source, end := range r.ends {
+		if r.order.reached(source) < end {
+			return false
+		}
+	}
+	return r.open == 0
+}
+
+// next waits for entries and hints.
+func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
+	if r.lost {
+		entries, err := r.c.Held(ctx, r.g.ID, r.g.Queue.Name)
+		r.lost = err != nil
+		return entries, err
+	}
+	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, readWait)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, r.recover(ctx, err)
+	}
+	if len(entries) == 0 && len(hints) == 0 {
+		r.look = true
+	}
+	for _, h := range hints {
+		if h.Kind == broker.HintGone && h.What == r.g.Queue.Name {
+			return nil, fmt.Errorf("gather queue %s: %w: it was deleted", r.g.Queue.Name, broker.ErrNoQueue)
+		}
+		r.look = r.look || h.Kind == broker.HintEnd || h.Kind == broker.HintSource
+	}
+	return entries, nil
+}
+
+// recover decides whether to go on after a failed read: a new look tells
+// whether the queue is still there.
+func (r *Receiver) recover(ctx context.Context, err error) error {
+	r.lost = true
+	q, looked := r.c.Look(ctx, r.g.Queue.Name)
+	if looked != nil {
+		return looked
+	}
+	if q.Inc != r.g.Queue.Inc {
+		return fmt.Errorf("gather queue %s: %w: another one has its name now", q.Name, broker.ErrNoQueue)
+	}
+	if strings.Contains(err.Error(), "WRONGTYPE") {
+		return err
+	}
+	r.log.DebugContext(ctx, "a read failed; reading again", "queue", q.Name, "err", err)
+	return nil
+}
+
+// hand puts entries in order and hands out what is due.
+func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
+	fresh := entries[:0]
+	for _, e := range entries {
+		if !r.known[e.ID] {
+			r.known[e.ID] = true
+			fresh = append(fresh, e)
+		}
+	}
+	if err := r.c.Fetch(ctx, fresh); err != nil {
+		return err
+	}
+	bytes := 0
+	for i := range fresh {
+		e := fresh[i]
+		bytes += len(e.Frame)
+		if err := e.Check(); err != nil {
+			e.Lost = &batch.Failure{Code: batch.CodeDecode, Message: err.Error(), Stage: e.Queue}
+		}
+		if r.order.put(&e) == 0 {
+			r.acks.entry(e)
+		}
+	}
+	if bytes > readBytes {
+		r.count = max(1, r.count/2)
+	} else if len(fresh) == r.count {
+		r.count = min(2*r.count, maxEntries)
+	}
+	for p, ok := r.order.pop(); ok; p, ok = r.order.pop() {
+		r.acks.hand(p)
+		select {
+		case r.pieces <- p:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for _, id := range r.acks.forget() {
+		delete(r.known, id)
+	}
+	return nil
+}
+
+// ended looks at the sources of all roots: the stream has ended when none can
+// join any more and each was handed out to its end.
+func (r *Receiver) ended(ctx context.Context) (bool, error) {
+	r.look, r.looked = false, time.Now()
+	r.ends, r.open = map[string]int64{}, 0
+	all := true
+	for _, root := range r.roots {
+		sources, sealed, err := r.c.Watch(ctx, r.g, root.queue)
+		if err != nil {
+			return false, err
+		}
+		all = all && sealed
+		for name, p := range sources {
+			local := name + root.branch
+			r.acks.feeds(local, root.queue)
+			if p.End < 0 {
+				r.open++
+				all = false
+				continue
+			}
+			r.ends[local] = p.End
+			if r.order.reached(local) < p.End {
+				all = false
+			} else if root.branch == "" && !sealed {
+				r.acks.retire(local, p.End)
+			}
+		}
+	}
+	return all, nil
+}

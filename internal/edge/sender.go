@@ -1,0 +1,143 @@
+package edge
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// A Sender stores the batches of a source. Send and Finish are called by one
+// goroutine.
+type Sender struct {
+	c       *broker.Client
+	source  broker.Source
+	mailbox string
+	wake    <-chan struct{} // there may be room
+	window  int64
+	limit   atomic.Int64
+	room    int64 // items that the last reply had room for, -1: no bound
+}
+
+// NewSender makes a Sender. mailbox is told when there is room again, and wake
+// hears of it. window bounds the items between here and the gathers, 0 for no
+// bound.
+func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window int64) *Sender {
+	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1}
+	sender.limit.Store(1)
+	return sender
+}
+
+// Limit is how many items a batch should have now. Any goroutine may ask.
+func (s *Sender) Limit() int { return int(s.limit.Load()) }
+
+// Source is the source that it adds to.
+func (s *Sender) Source() broker.Source { return s.source }
+
+// lookAgain is how long a full queue is waited for without a word: words are
+// hints and may be lost.
+const lookAgain = time.Second
+
+// Send stores batches, which follow on what was sent before, and waits while
+// there is no room for them.
+func (s *Sender) Send(ctx context.Context, batches []batch.Batch) error {
+	parcels := make([]broker.Parcel, len(batches))
+	for i, b := range batches {
+		parcels[i].Batch = b
+	}
+	for len(parcels) > 0 {
+		fit, err := s.fit(ctx, &parcels)
+		if err == nil {
+			err = s.send(ctx, fit, &parcels)
+		}
+		if err != nil {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+			defer cancel()
+			_ = s.c.Discard(last, parcels...) // else they go when their time is over
+			return err
+		}
+	}
+	return nil
+}
+
+// fit is how many parcels there should be room for, at least one; the first is
+// cut if it is more than that.
+func (s *Sender) fit(ctx context.Context, parcels *[]broker.Parcel) (n int, err error) {
+	if s.room < 0 {
+		return len(*parcels), nil
+	}
+	for items := int64(0); n < len(*parcels) && items < s.room; n++ {
+		items += int64((*parcels)[n].N)
+	}
+	first := (*parcels)[0]
+	if s.room > 0 && s.room < int64(first.N) {
+		return 1, s.cut(ctx, parcels, int(s.room))
+	}
+	return max(1, n), nil
+}
+
+// cut splits the first parcel.
+func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) error {
+	first := (*parcels)[0]
+	head, tail, err := first.Split(at)
+	if err != nil {
+		return err
+	}
+	*parcels = append([]broker.Parcel{{Batch: head}, {Batch: tail}}, (*parcels)[1:]...)
+	return s.c.Discard(ctx, first)
+}
+
+// send stores the first n parcels as far as it goes, and waits if they are too
+// many.
+func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) error {
+	got, err := s.c.Scatter(ctx, s.source, s.mailbox, s.window, (*parcels)[:n])
+	if err != nil {
+		return err
+	}
+	s.learn(got)
+	for len(*parcels) > 0 && (*parcels)[0].End() <= got.Stored {
+		*parcels = (*parcels)[1:]
+	}
+	if len(*parcels) == 0 {
+		return nil
+	}
+	if got.Cut { // a predecessor stored a part of it
+		if err := s.cut(ctx, parcels, int(got.Stored-(*parcels)[0].First)); err != nil {
+			return err
+		}
+		*parcels = (*parcels)[1:]
+	}
+	if got.Full && got.Room == 0 || got.Full && got.Room >= int64((*parcels)[0].N) {
+		return s.wait(ctx)
+	}
+	return nil
+}
+
+func (s *Sender) learn(got broker.Scattered) {
+	s.room = got.Room
+	limit := int64(limitFor(got.Cost, got.Stored))
+	if got.Limit > 0 {
+		limit = min(limit, got.Limit)
+	}
+	s.limit.Store(limit)
+}
+
+func (s *Sender) wait(ctx context.Context) error {
+	timer := time.NewTimer(lookAgain)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.wake:
+	case <-timer.C:
+	}
+	s.room = -1
+	return nil
+}
+
+// Finish ends the source at an offset.
+func (s *Sender) Finish(ctx context.Context, end int64) error {
+	return s.c.Finish(ctx, s.source, end)
+}

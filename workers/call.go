@@ -1,0 +1,322 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+// items runs a function item by item.
+type items[In, Out any] struct {
+	f     func(context.Context, In) (Out, error)
+	in    input[In]
+	out   output[Out]
+	tries int // of the item at hand
+	left  bool
+}
+
+func newItems[In, Out any](
+	name string, f func(context.Context, In) (Out, error), in codec.Typed[In], out codec.Typed[Out],
+) *items[In, Out] {
+	return &items[In, Out]{f: f, in: input[In]{codec: in}, out: output[Out]{codec: out, name: name}}
+}
+
+func (r *items[In, Out]) run(ctx context.Context, c call) result {
+	if c.batch.Lost != nil {
+		return r.out.lost(c.batch)
+	}
+	defer r.in.release()
+	if err := r.in.read(c.batch); err != nil {
+		return result{err: err}
+	}
+	r.out.begin(c.batch)
+	r.tries, r.left = 0, false
+	for !r.left && r.out.frame.Len() < c.batch.N {
+		crash := guard(func() { r.loop(ctx, &c) })
+		switch {
+		case crash == nil:
+		case !r.in.decoded:
+			r.in.spoil(crash)
+		default:
+			r.missed(ctx, crash, &c)
+		}
+	}
+	return r.out.result()
+}
+
+// loop goes on at the item where it ended, by itself or by a panic.
+func (r *items[In, Out]) loop(ctx context.Context, c *call) {
+	if !r.in.decoded {
+		r.in.decode()
+	}
+	for i := r.out.frame.Len(); !r.left && i < c.batch.N; i = r.out.frame.Len() {
+		if r.out.full() {
+			r.left = true
+		} else if h, ok := r.in.hole(i); ok {
+			r.out.hole(h, c)
+		} else if ctx.Err() != nil {
+			r.left = true
+		} else {
+			r.try(ctx, i, c)
+		}
+	}
+}
+
+func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
+	if r.tries > 0 {
+		r.in.again(i)
+	}
+	r.tries++
+	v, late, err := within(ctx, c.timeout, r.f, r.in.values[i])
+	if err != nil {
+		r.missed(ctx, missOf(err, late), c)
+		return
+	}
+	r.out.value(v, r.tries, c)
+	r.done(c)
+}
+
+// missed decides about an item whose attempt failed.
+func (r *items[In, Out]) missed(ctx context.Context, m *miss, c *call) {
+	switch {
+	case ctx.Err() != nil:
+		r.left = true
+	case r.tries > c.retries:
+		r.out.miss(m, r.tries, c)
+		r.done(c)
+	}
+}
+
+func (r *items[In, Out]) done(c *call) {
+	r.tries = 0
+	r.left = c.leave != nil && c.leave()
+}
+
+// within calls f. late is the limit where f returned an error after it.
+func within[In, Out any](
+	ctx context.Context, limit time.Duration, f func(context.Context, In) (Out, error), v In,
+) (out Out, late time.Duration, err error) {
+	if limit <= 0 {
+		out, err = f(ctx, v)
+		return out, 0, err
+	}
+	deadline := time.Now().Add(limit)
+	own, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	out, err = f(own, v)
+	if err != nil && !time.Now().Before(deadline) {
+		late = limit
+	}
+	return out, late, err
+}
+
+// together runs a function on all good items of a batch at once.
+type together[In, Out any] struct {
+	f      func(context.Context, []In) ([]Out, error)
+	in     input[In]
+	out    output[Out]
+	todo   []int
+	places []place[Out]
+}
+
+// A place is what has become of an item; without tries it is not done.
+type place[Out any] struct {
+	value Out
+	miss  *miss
+	tries int
+}
+
+func newTogether[In, Out any](
+	name string, f func(context.Context, []In) ([]Out, error), in codec.Typed[In], out codec.Typed[Out],
+) *together[In, Out] {
+	return &together[In, Out]{f: f, in: input[In]{codec: in}, out: output[Out]{codec: out, name: name}}
+}
+
+func (r *together[In, Out]) run(ctx context.Context, c call) result {
+	if c.batch.Lost != nil {
+		return r.out.lost(c.batch)
+	}
+	defer r.release()
+	if err := r.in.read(c.batch); err != nil {
+		return result{err: err}
+	}
+	if crash := guard(r.in.decode); crash != nil {
+		r.in.spoil(crash)
+	}
+	for i := range c.batch.N {
+		r.places = append(r.places, place[Out]{})
+		if _, ok := r.in.hole(i); !ok {
+			r.todo = append(r.todo, i)
+		}
+	}
+	for tries := 1; len(r.todo) > 0 && ctx.Err() == nil; tries++ {
+		r.try(ctx, tries, &c)
+	}
+	r.in.next = 0
+	r.out.begin(c.batch)
+	for crash := guard(func() { r.write(&c) }); crash != nil; crash = guard(func() { r.write(&c) }) {
+		r.places[r.out.frame.Len()].miss = r.out.unencodable(crash.text)
+	}
+	return r.out.result()
+}
+
+// try calls the function with what is to do, and leaves in todo what is to be
+// tried again.
+func (r *together[In, Out]) try(ctx context.Context, tries int, c *call) {
+	given := make([]In, len(r.todo))
+	for k, i := range r.todo {
+		if tries > 1 {
+			r.in.again(i)
+		}
+		given[k] = r.in.values[i]
+	}
+	limit := c.timeout * time.Duration(len(given))
+	if limit/time.Duration(len(given)) != c.timeout {
+		limit = math.MaxInt64
+	}
+	var values []Out
+	var miss func(k int) *miss
+	if crash := guard(func() {
+		out, late, err := within(ctx, limit, r.f, given)
+		values, miss = out, judge(len(given), len(out), err, late)
+	}); crash != nil {
+		miss = all(crash)
+	}
+	ended := ctx.Err() != nil
+	again := r.todo[:0]
+	for k, i := range r.todo {
+		switch m := miss(k); {
+		case m == nil:
+			r.places[i] = place[Out]{value: values[k], tries: tries}
+		case ended:
+		case tries <= c.retries:
+			again = append(again, i)
+		default:
+			r.places[i] = place[Out]{miss: m, tries: tries}
+		}
+	}
+	r.todo = again
+}
+
+// judge tells which of n items failed, in a call that returned results and an
+// error.
+func judge(n, results int, err error, late time.Duration) func(k int) *miss {
+	var some Errors
+	if err != nil && !errors.As(err, &some) {
+		return all(missOf(err, late))
+	}
+	misses := make(map[int]*miss)
+	for k, err := range some {
+		if k < 0 || k >= n {
+			return all(missOf(fmt.Errorf("the function returned Errors with index %d, but it got %d items: "+
+				"the index is that in the slice it gets", k, n), 0))
+		}
+		if err != nil {
+			misses[k] = missOf(err, late)
+		}
+	}
+	if results != n && len(misses) < n {
+		return all(missOf(fmt.Errorf("the function got %d items and returned %d results: "+
+			"it has to return one for each, in order, also beside Errors", n, results), 0))
+	}
+	return func(k int) *miss { return misses[k] }
+}
+
+func all(m *miss) func(int) *miss { return func(int) *miss { return m } }
+
+// write writes what is there, up to the first item that is not done.
+func (r *together[In, Out]) write(c *call) {
+	for i := r.out.frame.Len(); i < c.batch.N; i++ {
+		p := &r.places[i]
+		if h, ok := r.in.hole(i); ok {
+			r.out.hole(h, c)
+		} else if p.tries == 0 {
+			return
+		} else if p.miss != nil {
+			r.out.miss(p.miss, p.tries, c)
+		} else {
+			r.out.value(p.value, p.tries, c)
+		}
+	}
+}
+
+func (r *together[In, Out]) release() {
+	r.in.release()
+	r.todo, r.places = emptied(r.todo), emptied(r.places)
+}
+
+// A miss is why an item has no result.
+type miss struct{ code, text, stack string }
+
+const (
+	maxText  = 4 << 10
+	maxStack = 8 << 10
+)
+
+// missOf makes a miss of what a function returned, late if it is above 0.
+func missOf(err error, late time.Duration) *miss {
+	if late > 0 {
+		return &miss{code: batch.CodeTimeout, text: fmt.Sprintf("timeout: the function took longer than the %v that it may, "+
+			"raise the timeout or give it less to do: %s", late, errorText(err))}
+	}
+	return &miss{code: batch.CodeError, text: errorText(err)}
+}
+
+// errorText is the text of a value that may be hostile: fmt bears it when the
+// Error method panics.
+func errorText(err any) string {
+	text := fmt.Sprint(err)
+	if text == "" {
+		return fmt.Sprintf("an error without a text, of type %T", err)
+	}
+	return cut(text, maxText)
+}
+
+// cut shortens text to about size bytes, between two runes.
+func cut(text string, size int) string {
+	if len(text) <= size {
+		return text
+	}
+	end := size
+	for end > size-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
+}
+
+// guard calls f, in a goroutine of its own since a Goexit ends the one it
+// happens in, and returns how f ended if not by returning.
+func guard(f func()) *miss {
+	ended := make(chan *miss, 1)
+	go func() {
+		crash := &miss{code: batch.CodePanic, text: "the function ended its goroutine by runtime.Goexit, " +
+			"as FailNow of a test does: return an error instead"}
+		defer func() {
+			if r := recover(); r != nil {
+				crash = &miss{batch.CodePanic, "panic: " + errorText(r), panicStack(debug.Stack())}
+			}
+			ended <- crash
+		}()
+		f()
+		crash = nil
+	}()
+	return <-ended
+}
+
+// panicStack cuts a stack to the frames from the one that panicked on.
+func panicStack(stack []byte) string {
+	text := string(stack)
+	if _, below, ok := strings.Cut(text, "\npanic("); ok {
+		_, below, _ = strings.Cut(below, "\n") // its arguments
+		_, text, _ = strings.Cut(below, "\n")  // its line
+	}
+	return cut(strings.TrimSuffix(text, "\n"), maxStack)
+}

@@ -1,0 +1,110 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// What one call completes is bounded by these.
+const (
+	completeEntries = 64
+	completeBytes   = 4 << 20
+)
+
+// complete writes what the hands have done until done is closed: what ends
+// during one call goes with the next. A result is safe when Complete returned;
+// what could not be written stays with the consumer and is given back.
+func (l *life) complete(ctx context.Context) {
+	for first := range l.done {
+		batches := []done{first}
+		size := 0
+	more:
+		for len(batches) < completeEntries && size < completeBytes {
+			select {
+			case d, ok := <-l.done:
+				if !ok {
+					break more
+				}
+				batches = append(batches, d)
+				for _, out := range d.replace.Outs {
+					size += len(out.Frame)
+				}
+			default:
+				break more
+			}
+		}
+		l.commit(ctx, batches)
+	}
+}
+
+func (l *life) commit(ctx context.Context, all []done) {
+	if ctx.Err() != nil { // the last words of a worker that was stopped hard
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), closing)
+		defer cancel()
+	}
+	replace := make([]broker.Done, 0, len(all))
+	which := make([]done, 0, len(all))
+	for _, d := range all {
+		if d.resolved != nil {
+			if err := l.client.Resolve(ctx, *d.resolved); err != nil {
+				l.lost(ctx, []done{d}, err)
+				continue
+			}
+		}
+		replace, which = append(replace, d.replace), append(which, d)
+	}
+	if len(replace) == 0 {
+		return
+	}
+	outcomes, err := l.client.Complete(ctx, replace)
+	if err != nil {
+		l.lost(ctx, which, err)
+		return
+	}
+	var back []done
+	for i, outcome := range outcomes {
+		if d, again := l.outcome(ctx, which[i], outcome); again {
+			back = append(back, d)
+		}
+	}
+	if len(back) > 0 {
+		pause(ctx, 50*time.Millisecond) // what is wrong with an out-queue takes its time
+		l.commit(ctx, back)
+	}
+}
+
+// outcome decides what becomes of an entry; again: it is put back.
+func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (back done, again bool) {
+	e := d.replace.Entry
+	switch outcome {
+	case broker.Committed:
+	case broker.Beaten:
+		l.log.DebugContext(ctx, "somebody else finished a batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
+	case broker.NoIn:
+		l.log.DebugContext(ctx, "a queue was deleted with work in hand", "queue", e.Queue)
+	default:
+		if len(d.replace.Outs) == 0 { // putting back failed as well
+			l.log.ErrorContext(ctx, "a batch could neither be completed nor put back; it stays with this worker until it ends",
+				"queue", e.Queue, "source", e.Source, "first", e.First, "outcome", string(outcome))
+			return done{}, false
+		}
+		l.log.WarnContext(ctx, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
+		return putBack(d.route, e, []batch.Batch{e.Batch}), true
+	}
+	l.drop(e.Ref)
+	return done{}, false
+}
+
+func (l *life) lost(ctx context.Context, all []done, err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		l.log.WarnContext(ctx, "results could not be written before the worker ended; others will run them again",
+			"batches", len(all), "err", err)
+		return
+	}
+	l.log.ErrorContext(ctx, "results could not be written", "batches", len(all), "err", err)
+}

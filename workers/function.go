@@ -1,0 +1,209 @@
+package workers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+// Func is a function that a fleet runs, or a handle for one: Define,
+// DefineBatch and Remote make it. It is a value, safe for concurrent use.
+type Func[In, Out any] struct {
+	erased *function
+	in     codec.Typed[In]
+	out    codec.Typed[Out]
+}
+
+// Function is a Func of any types.
+type Function interface {
+	// Name is the name that the fleet knows the function by.
+	Name() string
+	// Err is a mistake in the definition, nil where there is none.
+	Err() error
+	function() *function
+}
+
+// function is a Func without its types.
+type function struct {
+	name    string
+	in, out codec.Info
+	err     error
+	// runner makes a runner for one hand, which keeps its buffers between
+	// batches. It is nil for a function that only the fleet holds.
+	runner func() runner
+}
+
+var errNotDefined = errors.New("a workers.Func that was not made: make it with Define, DefineBatch or Remote")
+
+// Define makes a function of f, which is called for one item at a time, by
+// several goroutines at once. The name is 1 to 64 of the letters and digits of
+// ASCII and of ". _ -"; worker and caller have to use the same name and types.
+//
+// Define never panics: a bad name, a nil f and a type that the codec cannot
+// hold are the error of Err, and the function is refused where it is used.
+// Strings and []byte travel as they are, everything else as JSON; see
+// WithCodec.
+//
+// Where f returns an error, panics, calls runtime.Goexit (as FailNow of a test
+// does) or exceeds its timeout, the item becomes a failure in the place of the
+// result, with the text of the error. So does a result that cannot be encoded
+// or has more than 64 MiB.
+//
+// The context of f ends when the timeout of the item has passed and when the
+// worker has to stop at once; f should watch it, nothing else ends a call. An
+// error that f returns after its timeout is a timeout, a result counts. A call
+// that fails because the worker stops is made again elsewhere, as is one whose
+// worker dies: f has to bear being called twice for an item.
+func Define[In, Out any](name string, f func(context.Context, In) (Out, error), opts ...DefineOption) Func[In, Out] {
+	fn := newFunc[In, Out](name, opts)
+	if f == nil {
+		fn.erased.mistake(errors.New("Define got nil: pass the function, or use Remote for one that only the fleet holds"))
+	}
+	fn.erased.runner = func() runner { return newItems(name, f, fn.in, fn.out) }
+	return fn
+}
+
+// DefineBatch makes a function of f, which is called for the items that happen
+// to travel together: at least one, in their order, without those that have
+// failed already. It returns one result for each, in the same order; any other
+// number fails all of them. The slice is f's own.
+//
+// An error of f that is or wraps an Errors fails the items that it names; any
+// other error, a panic and a timeout fail all items of the call. Where failed
+// items are tried again, f is called with these only.
+//
+// The timeout of a call is that of one item times the number of items. All else
+// is as for Define.
+func DefineBatch[In, Out any](name string, f func(context.Context, []In) ([]Out, error), opts ...DefineOption) Func[In, Out] {
+	fn := newFunc[In, Out](name, opts)
+	if f == nil {
+		fn.erased.mistake(errors.New("DefineBatch got nil: pass the function, or use Remote for one that only the fleet holds"))
+	}
+	fn.erased.runner = func() runner { return newTogether(name, f, fn.in, fn.out) }
+	return fn
+}
+
+// Remote makes a handle for a function that only the fleet holds: the caller
+// can use it, a worker cannot run it. Name, types and codec have to be those of
+// the definition. Mistakes are told as by Define.
+func Remote[In, Out any](name string, opts ...DefineOption) Func[In, Out] {
+	return newFunc[In, Out](name, opts)
+}
+
+func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
+	var d definition
+	for _, opt := range opts {
+		if opt != nil {
+			opt(&d)
+		}
+	}
+	fn := Func[In, Out]{erased: &function{name: name}}
+	var inErr, outErr error
+	fn.in, inErr = typed[In](d.codec)
+	fn.out, outErr = typed[Out](d.codec)
+	fn.erased.in, fn.erased.out = fn.in.Info(), fn.out.Info()
+	switch {
+	case inErr != nil:
+		fn.erased.mistake(fmt.Errorf("its input: %w", inErr))
+	case outErr != nil:
+		fn.erased.mistake(fmt.Errorf("its output: %w", outErr))
+	}
+	if err := checkName(name); err != nil {
+		fn.erased.err = err
+	}
+	return fn
+}
+
+// typed is codec.For, where a codec of the user's may also panic.
+func typed[T any](c Codec) (t codec.Typed[T], err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("codec %T panicked: %v", c, r)
+		}
+	}()
+	return codec.For[T](c)
+}
+
+// mistake keeps the first one.
+func (f *function) mistake(err error) {
+	f.err = cmp.Or(f.err, fmt.Errorf("function %q: %w", f.name, err))
+}
+
+var goodName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func checkName(name string) error {
+	if goodName.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("function name %.80q: use 1 to 64 of the characters A-Z a-z 0-9 . _ -", name)
+}
+
+// Name returns the name that the fleet knows the function by.
+func (f Func[In, Out]) Name() string { return f.function().name }
+
+// Err returns what is wrong with the definition, nil where nothing is.
+func (f Func[In, Out]) Err() error { return f.function().err }
+
+// Codecs returns what encodes the inputs and the outputs. It is for the other
+// packages of this module.
+func (f Func[In, Out]) Codecs() (in codec.Typed[In], out codec.Typed[Out]) { return f.in, f.out }
+
+func (f Func[In, Out]) function() *function {
+	if f.erased == nil {
+		return &function{err: errNotDefined}
+	}
+	return f.erased
+}
+
+// DefineOption changes what Define, DefineBatch and Remote make.
+type DefineOption func(*definition)
+
+type definition struct{ codec Codec }
+
+// WithCodec sets the format of the inputs and of the outputs. The default, also
+// for nil, is Raw for strings and []byte and JSON for all other types.
+func WithCodec(c Codec) DefineOption { return func(d *definition) { d.codec = c } }
+
+// Codec is a format for items. Name is what the two ends of a queue compare.
+// Marshal gets a value and Unmarshal a pointer to a zero value; the data that
+// Unmarshal gets is overwritten after the call. Both are called by many
+// goroutines at once. A panic in either becomes the error of the item.
+type Codec = codec.Codec
+
+// JSON is the format of encoding/json, without its escapes for HTML.
+func JSON() Codec { return codec.JSON }
+
+// Raw takes strings and []byte as they are, and nothing else.
+func Raw() Codec { return codec.Raw }
+
+// MsgPack is MessagePack, for every type.
+func MsgPack() Codec { return codec.MsgPack }
+
+// Errors is what a batch function returns where some of its items failed: the
+// error of each, by its index in the slice that the function got. The results
+// of all others are taken from the slice returned, which needs its full length
+// then. A nil error and an empty Errors are none; an index that does not exist
+// fails all items.
+type Errors map[int]error
+
+// Error tells how many there are, and the first.
+func (e Errors) Error() string {
+	first, n := -1, 0
+	for i, err := range e {
+		if err == nil {
+			continue
+		}
+		n++
+		if first < 0 || i < first {
+			first = i
+		}
+	}
+	if n == 0 {
+		return "no item of the batch failed"
+	}
+	return fmt.Sprintf("%d items of the batch failed, the first at index %d: %v", n, first, e[first])
+}

@@ -1,0 +1,99 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+func wantText(t *testing.T, got string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(got, part) {
+			t.Errorf("got %q, want %q in it", got, part)
+		}
+	}
+}
+
+type nameless struct{ Codec }
+
+func (nameless) Name() string { return "" }
+
+func TestMistakesAreToldNotThrown(t *testing.T) {
+	var noCodec *nameless
+	for want, f := range map[string]Function{
+		`function name "": use 1 to 64`:                        Define("", plusOne),
+		`function name "a b": use`:                             Define("a b", plusOne),
+		`function name "a{b}"`:                                 Remote[int, int]("a{b}"),
+		`function name "é"`:                                    DefineBatch("é", plusOnes),
+		`function name "xxxxx`:                                 Define(strings.Repeat("x", 65), plusOne),
+		`function "f": Define got nil: pass the function`:      Define[int, int]("f", nil),
+		`function "f": DefineBatch got nil: pass the function`: DefineBatch[int, int]("f", nil),
+		"function \"f\": its input: `json` cannot encode chan": Remote[chan int, int]("f"),
+		"function \"f\": its output: `json` cannot encode":     Remote[int, func()]("f"),
+		"function \"f\": its input: `raw` cannot encode int":   Define("f", plusOne, WithCodec(Raw())),
+		"has no name: let its Name return one":                 Define("f", plusOne, WithCodec(nameless{JSON()})),
+		"codec *workers.nameless panicked":                     Define("f", plusOne, WithCodec(noCodec)),
+		"make it with Define, DefineBatch or Remote":           Func[int, int]{},
+	} {
+		err := f.Err()
+		if err == nil {
+			t.Fatalf("no error, want %q", want)
+		}
+		wantText(t, err.Error(), want)
+	}
+	var zero Func[int, string]
+	if in, out := zero.Codecs(); zero.Name() != "" || !in.Info().Wildcard() || !out.Info().Wildcard() {
+		t.Errorf("the zero Func is %q", zero.Name())
+	}
+}
+
+func TestDefinitions(t *testing.T) {
+	length := func(_ context.Context, s string) (int, error) { return len(s), nil }
+	text, number := codec.Info{Codec: "raw", Type: "string"}, codec.Info{Codec: "json", Type: "int"}
+	for _, c := range []struct {
+		f       Func[string, int]
+		in, out codec.Info
+		runs    bool
+	}{
+		{Define("f", length), text, number, true},
+		{Define("f", length, nil, WithCodec(nil)), text, number, true},
+		{Remote[string, int]("f"), text, number, false},
+		{
+			Remote[string, int]("f", WithCodec(MsgPack())),
+			codec.Info{Codec: "msgpack", Type: "string"}, codec.Info{Codec: "msgpack", Type: "int"}, false,
+		},
+	} {
+		f := c.f.function()
+		in, out := c.f.Codecs()
+		if c.f.Err() != nil || c.f.Name() != "f" || f.in != c.in || f.out != c.out || (f.runner != nil) != c.runs ||
+			in.Info() != c.in || out.Info() != c.out {
+			t.Errorf("got %+v", f)
+		}
+	}
+	if err := Define(strings.Repeat("x", 60)+"0._-", length).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEachHandHasARunnerOfItsOwn(t *testing.T) {
+	f := Define("inc", plusOne).function()
+	if f.runner() == f.runner() {
+		t.Error("it is the same")
+	}
+}
+
+func TestErrorsTellTheFirst(t *testing.T) {
+	for want, err := range map[string]error{
+		"2 items of the batch failed, the first at index 3: bad": Errors{7: errors.New("worse"), 3: errors.New("bad"), 1: nil},
+		"no item of the batch failed":                            fmt.Errorf("%w", Errors{}),
+	} {
+		if err.Error() != want {
+			t.Errorf("got %v", err)
+		}
+	}
+}

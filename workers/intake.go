@@ -1,0 +1,219 @@
+package workers
+
+import (
+	"context"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+const (
+	readWait  = time.Second            // of a blocked read; also how long a hint may be lost
+	sweep     = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
+	failPause = 100 * time.Millisecond // after a read that failed
+)
+
+// A job is an entry for a hand.
+type job struct {
+	route *route
+	entry broker.Entry
+}
+
+// intake takes work while there are hands for it, until ctx ends: it is the
+// only one who reads.
+type intake struct {
+	*life
+	reader *broker.Reader
+	all    []*route
+	turn   int  // the route that is asked first
+	stale  bool // read the stages again
+	lost   bool // a reply was lost: look at what is held
+	heard  time.Time
+}
+
+func (l *life) intake(ctx context.Context) {
+	in := &intake{life: l, reader: l.client.Reader(l.id, readWait), stale: true}
+	stop := context.AfterFunc(ctx, func() { _ = in.reader.Close() })
+	defer func() {
+		stop()
+		_ = in.reader.Close()
+	}()
+	for ctx.Err() == nil {
+		err := in.round(ctx)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		l.log.DebugContext(ctx, "intake", "err", err)
+		in.lost, in.stale = true, true
+		pause(ctx, failPause)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// round waits for a free hand or for work, and brings the two together.
+func (in *intake) round(ctx context.Context) (err error) {
+	if in.stale {
+		if in.all, err = in.routes(ctx, in.all); err != nil {
+			return err
+		}
+		in.stale = false
+	}
+	if in.lost {
+		if err := in.recover(ctx); err != nil {
+			return err
+		}
+	}
+	free := in.free()
+	if free <= 0 {
+		select {
+		case <-ctx.Done():
+		case <-in.freed:
+		}
+		return nil
+	}
+	if time.Since(in.heard) >= sweep {
+		if err := in.listen(ctx, nil, 0); err != nil {
+			return err
+		}
+	}
+	open := in.open()
+	if n, err := in.grab(ctx, open, free); n > 0 || err != nil {
+		return err
+	}
+	return in.listen(ctx, in.open(), readWait)
+}
+
+// free is how many entries may be taken: one for each free hand, and as many
+// in stock where batches are cheap.
+func (in *intake) free() int {
+	limit := in.concurrency
+	if in.cheap.Load() {
+		limit *= 2
+	}
+	return limit - int(in.held.Load())
+}
+
+// open are the routes that may be read, each time beginning with another one.
+func (in *intake) open() (routes []*route) {
+	in.turn++
+	for i := range in.all {
+		r := in.all[(i+in.turn)%len(in.all)]
+		if r.sick || (!r.full.IsZero() && time.Since(r.full) < readWait) {
+			continue
+		}
+		routes = append(routes, r)
+	}
+	return routes
+}
+
+// grab takes what is there, without waiting.
+func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int, err error) {
+	if len(routes) == 0 {
+		return 0, nil
+	}
+	ask := make([]broker.Route, len(routes))
+	for i, r := range routes {
+		ask[i] = r.Route
+	}
+	taken, err := in.client.Take(ctx, in.id, budget, ask)
+	if err != nil {
+		return 0, err
+	}
+	for i, t := range taken {
+		r := routes[i]
+		r.full, r.sick = time.Time{}, t.Sick
+		if t.Full {
+			r.full = time.Now()
+		}
+		in.stale = in.stale || t.Sick
+		if err := in.give(ctx, r, t.Entries); err != nil {
+			return n, err
+		}
+		n += len(t.Entries)
+	}
+	return n, nil
+}
+
+// listen waits until the mailbox or one of the queues has something.
+func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duration) error {
+	from := make([]broker.Place, 0, 2*len(routes))
+	by := make(map[string]*route, len(routes))
+	for _, r := range routes {
+		from = append(from, broker.Place{Queue: r.In, Returns: true}, broker.Place{Queue: r.In})
+		by[r.In] = r
+	}
+	entries, hints, err := in.reader.Read(ctx, from, 1, wait)
+	if err != nil {
+		return err
+	}
+	in.heard = time.Now()
+	for _, e := range entries {
+		if err := in.give(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
+			return err
+		}
+	}
+	for _, h := range hints {
+		switch h.Kind {
+		case broker.HintStages:
+			in.stale = true
+		case broker.HintRoom:
+			for _, r := range in.all {
+				r.full = time.Time{}
+			}
+		}
+	}
+	in.stale = in.stale || (wait > 0 && len(hints)+len(entries) == 0)
+	return nil
+}
+
+// recover finds what a lost reply brought.
+func (in *intake) recover(ctx context.Context) error {
+	for _, r := range in.all {
+		if r.sick {
+			continue
+		}
+		entries, err := in.client.Held(ctx, in.id, r.In)
+		if broker.IsGone(err) {
+			r.sick = true
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := in.give(ctx, r, entries); err != nil {
+			return err
+		}
+	}
+	in.lost = false
+	return nil
+}
+
+// give hands entries to the hands. More than there are hands for came by
+// chance, since a read counts by stream: they go back at once.
+func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) error {
+	if err := in.client.Fetch(ctx, entries); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !in.take(e.Ref) {
+			continue
+		}
+		in.held.Add(1)
+		select {
+		case in.work <- job{r, e}:
+		default:
+			in.held.Add(-1)
+			in.done <- putBack(r, e, []batch.Batch{e.Batch})
+		}
+	}
+	return nil
+}

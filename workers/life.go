@@ -1,0 +1,173 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// closing is how long it may take to write what is left when a worker ends.
+const closing = 2 * time.Second
+
+// A life is one membership of a worker, from joining to leaving or being
+// fenced off. Names of consumers are never used twice, so that each has its own.
+type life struct {
+	*Worker
+	id    string
+	work  chan job      // intake to hands; closed by intake
+	done  chan done     // hands to completer; closed when all hands have ended
+	freed chan struct{} // a hand is free
+
+	held     atomic.Int64 // jobs that hands have or that wait for one
+	cheap    atomic.Bool  // the last batch was: it pays to have some in stock
+	stopping atomic.Bool
+	ok       atomic.Int64 // items done, of them failed
+	failed   atomic.Int64
+
+	mu  sync.Mutex
+	ids map[broker.Ref]bool // entries taken and not yet replaced
+}
+
+func (w *Worker) live(ctx context.Context) error {
+	l := &life{
+		Worker: w, id: uuid.NewString(), ids: map[broker.Ref]bool{},
+		work: make(chan job, 3*w.concurrency), done: make(chan done, 3*w.concurrency), freed: make(chan struct{}, 1),
+	}
+	soft, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	hard, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	// The mailbox comes before the first look at the stages.
+	if err := w.client.Join(ctx, broker.RoleWorker, l.id, w.card()); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	w.setID(l.id)
+	w.joined.Do(func() { close(w.ready) })
+	defer w.setID("")
+	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", w.client.String(), "hands", w.concurrency)
+
+	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBeats()
+	var lease errgroup.Group
+	lease.Go(func() error {
+		err := l.beat(beats)
+		if err != nil { // fenced off: what it does is no longer wanted
+			stop(err)
+			cut(err)
+		}
+		return err
+	})
+	l.labour(soft, hard, cut)
+	l.leave(ctx)
+	stopBeats()
+	return lease.Wait()
+}
+
+// labour runs until soft has ended. Each line of its end waits for the one
+// before: intake closes work, then the hands end, then done is closed, then
+// the completer writes what is left.
+func (l *life) labour(soft, hard context.Context, cut context.CancelCauseFunc) {
+	var group, hands errgroup.Group
+	group.Go(func() error {
+		defer close(l.work)
+		l.intake(soft)
+		l.stopping.Store(true)
+		return nil
+	})
+	for range l.concurrency {
+		hands.Go(func() error { l.hand(hard); return nil })
+	}
+	group.Go(func() error {
+		defer close(l.done)
+		return hands.Wait()
+	})
+	group.Go(func() error { l.complete(hard); return nil })
+	drained := make(chan struct{})
+	var watch errgroup.Group
+	watch.Go(func() error {
+		select {
+		case <-soft.Done():
+		case <-drained:
+		}
+		timer := time.NewTimer(l.drain)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cut(fmt.Errorf("the worker stops, and %v for draining have passed", l.drain))
+		case <-drained:
+		}
+		return nil
+	})
+	_ = group.Wait() // its functions return nil
+	close(drained)
+	_ = watch.Wait()
+}
+
+func (w *Worker) setID(id string) {
+	w.mu.Lock()
+	w.id = id
+	w.mu.Unlock()
+}
+
+// beat renews the lease until ctx ends. It returns an error only when the
+// worker was fenced off.
+func (l *life) beat(ctx context.Context) error {
+	lease := l.client.Lease(broker.RoleWorker, l.id, l.lease)
+	tick := time.NewTicker(l.lease / 5)
+	defer tick.Stop()
+	for {
+		_, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load())
+		if errors.Is(err, broker.ErrFenced) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			l.log.WarnContext(ctx, "heartbeat", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// leave gives back what is still held and takes the worker out.
+func (l *life) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	err := l.client.GiveBack(ctx, l.id, 0)
+	if err == nil {
+		err = l.client.Leave(ctx, broker.RoleWorker, l.id)
+	}
+	if err != nil {
+		l.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "id", l.id, "err", err)
+	}
+}
+
+// take notes an entry as held, unless it is.
+func (l *life) take(id broker.Ref) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ids[id] {
+		return false
+	}
+	l.ids[id] = true
+	return true
+}
+
+func (l *life) drop(id broker.Ref) {
+	l.mu.Lock()
+	delete(l.ids, id)
+	l.mu.Unlock()
+}

@@ -1,0 +1,83 @@
+package workers
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// Option changes what New makes.
+type Option func(*settings) error
+
+type settings struct {
+	concurrency int
+	lease       time.Duration
+	drain       time.Duration
+	log         *slog.Logger
+	functions   []Function
+	client      *broker.Client
+}
+
+// Concurrency is how many items the worker runs at once, its hands: at least 1,
+// the number of processors if it is not given.
+func Concurrency(hands int) Option {
+	return func(s *settings) error {
+		if hands < 1 {
+			return fmt.Errorf("workers: Concurrency(%d): it must be at least 1", hands)
+		}
+		s.concurrency = hands
+		return nil
+	}
+}
+
+// Functions are what the worker runs. Given more than once, they add up.
+func Functions(functions ...Function) Option {
+	return func(s *settings) error {
+		s.functions = append(s.functions, functions...)
+		return nil
+	}
+}
+
+// Logger gets what the worker has to say; it is silent without one.
+func Logger(log *slog.Logger) Option {
+	return func(s *settings) error {
+		s.log = log
+		return nil
+	}
+}
+
+// Lease is after how long without a heartbeat others take the worker for dead
+// and give back what it holds: 10 seconds if it is not given, at least 100 ms.
+// It should be the same in the whole fleet.
+func Lease(d time.Duration) Option {
+	return func(s *settings) error {
+		if d < 100*time.Millisecond {
+			return fmt.Errorf("workers: Lease(%v): it must be at least 100ms", d)
+		}
+		s.lease = d
+		return nil
+	}
+}
+
+// Drain is how long functions may go on when Run has to end, before their
+// context is canceled: 30 seconds if it is not given.
+func Drain(d time.Duration) Option {
+	return func(s *settings) error {
+		if d < 0 {
+			return fmt.Errorf("workers: Drain(%v): it must not be negative", d)
+		}
+		s.drain = d
+		return nil
+	}
+}
+
+// On makes the worker use a connection that is there already, which stays the
+// caller's. It is for the other packages of this module.
+func On(c *broker.Client) Option {
+	return func(s *settings) error {
+		s.client = c
+		return nil
+	}
+}

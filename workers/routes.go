@@ -1,0 +1,109 @@
+package workers
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+// A route is a stage that this worker can run.
+type route struct {
+	stage    broker.Stage
+	function *function // nil for a copy
+	broker.Route
+
+	mu    sync.Mutex
+	spent time.Duration // on items, in the recent past
+	items int
+
+	// intake only
+	full time.Time // since when an out-queue has no room; zero: it has
+	sick bool      // a queue of it is gone
+}
+
+// window is how much work the cost of an item is an average of.
+const window = 200 * time.Millisecond
+
+// learn takes note of what a batch cost. The average is one over items and not
+// over batches, so that a short batch that happened to wait for a processor
+// does not count for many; but real work that is much dearer than before says
+// that the items have changed.
+func (r *route) learn(spent time.Duration, items int) {
+	if items == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if spent >= spell && r.items > 0 && spent/time.Duration(items) > 8*(r.spent/time.Duration(r.items)) {
+		r.spent, r.items = 0, 0
+	}
+	r.spent, r.items = r.spent+spent, r.items+items
+	for r.spent > window && r.items > 1 {
+		r.spent, r.items = r.spent/2, r.items/2
+	}
+}
+
+// cost is that of an item, 0 if it is not known.
+func (r *route) cost() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.items == 0 {
+		return 0
+	}
+	return max(1, r.spent/time.Duration(r.items))
+}
+
+// routes makes routes of the stages that this worker can run; those that were
+// there stay the same. What comes later in a flow comes first.
+func (l *life) routes(ctx context.Context, old []*route) ([]*route, error) {
+	stages, err := l.client.Stages(ctx)
+	if err != nil {
+		return old, err
+	}
+	var routes []*route
+	for _, s := range stages {
+		if i := slices.IndexFunc(old, func(r *route) bool { return r.stage.ID == s.ID && r.stage.Seq == s.Seq }); i >= 0 {
+			old[i].sick = false
+			routes = append(routes, old[i])
+			continue
+		}
+		if r := l.route(ctx, s); r != nil {
+			routes = append(routes, r)
+		}
+	}
+	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
+	return routes, nil
+}
+
+func (l *life) route(ctx context.Context, s broker.Stage) *route {
+	r := &route{stage: s}
+	for _, out := range s.Outs {
+		r.Outs = append(r.Outs, out.Name)
+	}
+	if len(s.Ins) != 1 {
+		return nil
+	}
+	r.In = s.Ins[0].Name
+	if s.Kind == broker.KindCopy {
+		return r
+	}
+	r.function = l.Worker.function(s.Function)
+	if r.function == nil || (s.Kind != broker.KindMap && s.Kind != broker.KindFuture) {
+		return nil
+	}
+	in, out := codec.Info{Codec: s.InCodec, Type: s.InType}, codec.Info{Codec: s.OutCodec, Type: s.OutType}
+	if !fits(in, r.function.in) || !fits(out, r.function.out) {
+		l.log.WarnContext(ctx, "a stage is left to others: this worker has its function with other types",
+			"stage", s.ID, "function", s.Function, "wants", in.String()+" to "+out.String(),
+			"has", r.function.in.String()+" to "+r.function.out.String())
+		return nil
+	}
+	return r
+}
+
+func fits(a, b codec.Info) bool { return a == b || a.Wildcard() || b.Wildcard() }

@@ -1,0 +1,72 @@
+package workers
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+func plusOne(_ context.Context, x int) (int, error) { return x + 1, nil }
+
+func plusOnes(_ context.Context, xs []int) ([]int, error) {
+	for i := range xs {
+		xs[i]++
+	}
+	return xs, nil
+}
+
+func same(_ context.Context, s string) (string, error) { return s, nil }
+
+// repeated is a batch of n times the item.
+func repeated(n int, item string) batch.Batch {
+	var b batch.Builder
+	for range n {
+		b.Value([]byte(item))
+	}
+	return batch.Batch{Source: "s", N: n, Frame: b.Take()}
+}
+
+func benchRun(b *testing.B, f Function, c call) {
+	b.Helper()
+	r := f.function().runner()
+	allocs := testing.AllocsPerRun(10, func() { r.run(b.Context(), c) })
+	b.ReportAllocs()
+	for b.Loop() {
+		if done := r.run(b.Context(), c); done.n != c.batch.N || done.failed > 0 {
+			b.Fatalf("%+v", done)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.batch.N), "ns/item")
+	b.ReportMetric(allocs/float64(c.batch.N), "allocs/item")
+}
+
+func BenchmarkRun(b *testing.B) {
+	for _, n := range []int{1, 16, 256, 1024, 4096} {
+		c := call{batch: repeated(n, "1234567"), leave: func() bool { return false }}
+		b.Run(fmt.Sprintf("int/%d", n), func(b *testing.B) { benchRun(b, Define("inc", plusOne), c) })
+		b.Run(fmt.Sprintf("batch/%d", n), func(b *testing.B) { benchRun(b, DefineBatch("inc", plusOnes), c) })
+	}
+	limited := call{batch: repeated(1024, "1234567"), timeout: time.Hour}
+	b.Run("timeout/1024", func(b *testing.B) { benchRun(b, Define("inc", plusOne), limited) })
+	for _, size := range []int{16, 1024} {
+		c := call{batch: repeated(1024, strings.Repeat("x", size))}
+		b.Run("string/1024x"+strconv.Itoa(size), func(b *testing.B) { benchRun(b, Define("same", same), c) })
+	}
+}
+
+func TestRunDoesNotAllocateForEachItem(t *testing.T) {
+	const n = 1024
+	for _, f := range []Function{Define("inc", plusOne), DefineBatch("inc", plusOnes)} {
+		r := f.function().runner()
+		c := call{batch: repeated(n, "1234567")}
+		r.run(t.Context(), c)
+		if allocs := testing.AllocsPerRun(20, func() { r.run(t.Context(), c) }); allocs > 25 {
+			t.Errorf("%v allocations in a batch of %d items", allocs, n)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package workers
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// What callers decide on.
+var (
+	// ErrURL says that an address has no form that is known.
+	ErrURL = broker.ErrURL
+	// ErrUnreachable says that nothing answers at an address.
+	ErrUnreachable = broker.ErrUnreachable
+)
+
+const (
+	defaultLease = 10 * time.Second
+	defaultDrain = 30 * time.Second
+	pingLimit    = 5 * time.Second
+)
+
+// A Worker runs functions for everybody who uses the same Redis. Its methods
+// can be called from many goroutines.
+type Worker struct {
+	settings
+	owned  bool          // the client is the worker's
+	ready  chan struct{} // closed when it has joined for the first time
+	joined sync.Once
+
+	mu        sync.Mutex // never held across I/O
+	functions map[string]*function
+	id        string // of the life that goes on, "" between two
+}
+
+// New makes a worker for the Redis at an address, which Run connects to; see
+// executor.New for the forms of an address. The functions must have been made
+// by Define or DefineBatch, each name once.
+func New(redisURL string, opts ...Option) (*Worker, error) {
+	w := &Worker{settings: settings{
+		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: slog.New(slog.DiscardHandler),
+	}, functions: map[string]*function{}, ready: make(chan struct{})}
+	for _, opt := range opts {
+		if err := opt(&w.settings); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.add(w.settings.functions); err != nil {
+		return nil, err
+	}
+	if w.client == nil {
+		c, err := broker.Open(redisURL, broker.Options{Log: w.log})
+		if err != nil {
+			return nil, err
+		}
+		w.client, w.owned = c, true
+	}
+	return w, nil
+}
+
+func (w *Worker) add(functions []Function) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range functions {
+		if f == nil {
+			return errors.New("workers: a nil function")
+		}
+		if err := f.Err(); err != nil {
+			return fmt.Errorf("workers: %w", err)
+		}
+		erased := f.function()
+		if erased.runner == nil {
+			return fmt.Errorf("workers: function %q is a handle made by Remote: a worker needs one made by Define", erased.name)
+		}
+		if old := w.functions[erased.name]; old != nil && old != erased {
+			return fmt.Errorf("workers: two functions have the name %q", erased.name)
+		}
+		w.functions[erased.name] = erased
+	}
+	return nil
+}
+
+// Register adds functions, also to a worker that runs.
+func (w *Worker) Register(ctx context.Context, functions ...Function) error {
+	if err := w.add(functions); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	id := w.id
+	w.mu.Unlock()
+	if id == "" {
+		return nil
+	}
+	if err := w.client.Join(ctx, broker.RoleWorker, id, w.card()); err != nil {
+		return err
+	}
+	return w.client.Tell(ctx, id, broker.Hint{Kind: broker.HintStages})
+}
+
+// function returns the function of a name, nil if the worker does not hold it.
+func (w *Worker) function(name string) *function {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.functions[name]
+}
+
+// card is what others can read about the worker.
+func (w *Worker) card() map[string]string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	w.mu.Lock()
+	list := make([]broker.FunctionCard, 0, len(w.functions))
+	for name, f := range w.functions {
+		list = append(list, broker.FunctionCard{
+			Name: name, In: f.in.Type, InCodec: f.in.Codec, Out: f.out.Type, OutCodec: f.out.Codec,
+		})
+	}
+	w.mu.Unlock()
+	slices.SortFunc(list, func(a, b broker.FunctionCard) int { return cmp.Compare(a.Name, b.Name) })
+	functions, err := json.Marshal(list)
+	if err != nil {
+		functions = []byte("[]")
+	}
+	return map[string]string{
+		"host": host, "pid": strconv.Itoa(os.Getpid()), "hands": strconv.Itoa(w.concurrency), "functions": string(functions),
+	}
+}
+
+// Ready is closed when Run has made the worker known to others.
+func (w *Worker) Ready() <-chan struct{} { return w.ready }
+
+// Run works until ctx is done. Then it takes no more, lets the functions end
+// that run, gives back what has not begun, leaves and returns nil. It returns
+// an error if Redis cannot be reached when it starts; later it waits for it.
+// Run is called once.
+func (w *Worker) Run(ctx context.Context) error {
+	if w.owned {
+		defer w.client.Close()
+	}
+	if err := w.client.Ping(ctx, pingLimit); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	for ctx.Err() == nil {
+		err := w.live(ctx)
+		if !errors.Is(err, broker.ErrFenced) {
+			return err
+		}
+		w.log.WarnContext(ctx, "the lease ran out and others took this worker for dead: it goes on as a new one", "err", err)
+	}
+	return nil
+}
