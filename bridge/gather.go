@@ -195,40 +195,18 @@ func (d *deliverer[T]) send(ctx context.Context, p edge.Piece) error {
 }
 
 func (d *deliverer[T]) decode(p edge.Piece) {
-	n := p.Len()
 	clear(d.values)
 	d.items, d.failures, d.values = d.items[:0], d.failures[:0], d.values[:0]
-	if p.Entry.Lost != nil {
-		lost := executor.NewItemError(*p.Entry.Lost)
-		for range n {
-			d.items, d.failures = append(d.items, nil), append(d.failures, lost)
+	p.Each(func(_ int, item []byte, failure *batch.Failure) {
+		var failed *executor.ItemError
+		if failure != nil {
+			failed = executor.NewItemError(*failure)
 		}
-	} else {
-		d.read(p)
-	}
+		d.items, d.failures = append(d.items, item), append(d.failures, failed)
+	})
 	d.values = d.typed.Decode(d.items, d.values, func(i int, err error) {
 		d.failures[i] = &executor.ItemError{Code: batch.CodeDecode, Message: err.Error(), Stage: p.Entry.Queue}
 	})
-}
-
-// read takes the items of the piece from the frame, nil for a failed one.
-func (d *deliverer[T]) read(p edge.Piece) {
-	r := batch.Read(p.Entry.Frame)
-	for at := p.Entry.First; at < p.To; at++ {
-		item, failed, ok := r.Next()
-		if !ok { // the receiver has checked the frame
-			break
-		}
-		if at < p.From {
-			continue
-		}
-		var failure *executor.ItemError
-		if failed {
-			failure = executor.NewItemError(batch.ParseFailure(item))
-			item = nil
-		}
-		d.items, d.failures = append(d.items, item), append(d.failures, failure)
-	}
 }
 
 // IsItem reports whether an error is that of one item, after which the stream

@@ -32,13 +32,14 @@ const (
 // goroutines. Close it.
 type Executor struct {
 	settings
-	id     string
-	c      *broker.Client
-	server *embedded.Server // nil where Redis is
-	hub    *hub
-	flows  flows
-	tasks  tasks
-	counts struct{ workers, threads atomic.Int64 }
+	id      string
+	c       *broker.Client
+	server  *embedded.Server // nil where Redis is
+	hub     *hub
+	flows   flows
+	tasks   tasks
+	submits submitters
+	counts  struct{ workers, threads atomic.Int64 }
 
 	life  errgroup.Group // mailbox, lease and what follows
 	calls chan call      // to the goroutine that owns the life's context
@@ -214,6 +215,7 @@ func (ex *Executor) Close() error {
 	if !ex.tasks.close() {
 		return nil
 	}
+	close(ex.hub.closed)
 	err := ex.call(func(ctx context.Context) error {
 		return errors.Join(ex.fleet.stop(), ex.leave(ctx))
 	})

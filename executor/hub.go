@@ -27,6 +27,8 @@ type hub struct {
 	id  string
 	log *slog.Logger
 
+	closed chan struct{} // by Close
+
 	mu      sync.Mutex
 	senders map[chan struct{}]struct{}
 	futures map[string]*result // by id, those without a result
@@ -40,7 +42,7 @@ type result struct {
 }
 
 func newHub(c *broker.Client, id string, log *slog.Logger) *hub {
-	return &hub{c: c, id: id, log: log, senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}}
+	return &hub{c: c, id: id, log: log, closed: make(chan struct{}), senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}}
 }
 
 // sender returns a channel that hears of room; give it back.

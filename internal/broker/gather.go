@@ -82,8 +82,9 @@ func Root(name string) (root, branch string) {
 }
 
 // Ack takes entries that were delivered whole out of the queue and moves the
-// marks of their sources. rootOf tells which root queue a source feeds.
-func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, rootOf func(source string) string) error {
+// marks of their sources. Their payload keys are deleted, or live on for keep.
+// rootOf tells which root queue a source feeds.
+func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) error {
 	k, q := c.keys, g.Queue.Name
 	keys := []string{k.meta(q), k.stream(q), k.wait(q)}
 	args := []any{g.Epoch, q, len(entries), len(marks)}
@@ -99,12 +100,20 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 		}
 		args = append(args, m.Source, name, m.Delivered, m.Low, retire)
 	}
+	var payloads []string
 	for _, e := range entries {
 		if e.Payload != "" {
+			payloads = append(payloads, e.Payload)
 			keys = append(keys, k.payload(e.Payload))
 		}
 	}
 	what := "acknowledge items of queue " + q
+	if keep > 0 && payloads != nil {
+		if err := c.Keep(ctx, payloads, keep); err != nil {
+			return err
+		}
+		keys = keys[:len(keys)-len(payloads)]
+	}
 	reply, err := c.run(ctx, what, scripts.ack, keys, args...)
 	if err != nil {
 		return err

@@ -183,7 +183,7 @@ func (r *Receiver) acknowledgeOnce(ctx context.Context) (done bool, err error) {
 		if len(entries) == 0 && len(marks) == 0 {
 			return done, nil
 		}
-		if err := r.c.Ack(ctx, r.g, entries, marks, r.acks.rootOf); err != nil {
+		if err := r.c.Ack(ctx, r.g, entries, marks, r.keep, r.acks.rootOf); err != nil {
 			r.acks.restore(entries, marks)
 			return false, err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -17,6 +18,28 @@ type Piece struct {
 
 // Len is the number of items.
 func (p Piece) Len() int { return int(p.To - p.From) }
+
+// Each calls f for each item: its bytes, which are the entry's, or its failure.
+func (p Piece) Each(f func(i int, item []byte, failure *batch.Failure)) {
+	if p.Entry.Lost != nil {
+		for i := range p.Len() {
+			f(i, nil, p.Entry.Lost)
+		}
+		return
+	}
+	r := batch.Read(p.Entry.Frame)
+	for at := p.Entry.First; at < p.To; at++ {
+		item, failed, _ := r.Next() // the receiver has checked the frame
+		switch {
+		case at < p.From:
+		case failed:
+			failure := batch.ParseFailure(item)
+			f(int(at-p.From), nil, &failure)
+		default:
+			f(int(at-p.From), item, nil)
+		}
+	}
+}
 
 // order puts the ranges of sources back in order. It is a data structure
 // without I/O, used by one goroutine.

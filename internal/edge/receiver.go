@@ -33,6 +33,7 @@ type Receiver struct {
 	log    *slog.Logger
 	g      broker.Gather
 	roots  []root
+	keep   time.Duration
 	reader *broker.Reader
 	pieces chan Piece
 	acks   acks
@@ -57,6 +58,9 @@ type ReceiverOptions struct {
 	Lease     time.Duration
 	Unordered bool
 	Log       *slog.Logger
+	// KeepPayloads leaves frames that are keys of their own in Redis, for so
+	// long; what is delivered is where they are. 0: they are fetched, and go.
+	KeepPayloads time.Duration
 }
 
 // Receive makes a Receiver the one consumer of a queue. Run must be called, it
@@ -66,7 +70,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{c: c, log: o.Log, g: g, pieces: make(chan Piece, piecesHeld), known: map[string]bool{}, count: 16, look: true}
+	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), known: map[string]bool{}, count: 16, look: true}
 	from := g.Queue.From
 	if len(from) == 0 {
 		from = []string{queue}
@@ -208,14 +212,16 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 			fresh = append(fresh, e)
 		}
 	}
-	if err := r.c.Fetch(ctx, fresh); err != nil {
-		return err
+	if r.keep == 0 {
+		if err := r.c.Fetch(ctx, fresh); err != nil {
+			return err
+		}
 	}
 	bytes := 0
 	for i := range fresh {
 		e := fresh[i]
 		bytes += len(e.Frame)
-		if err := e.Check(); err != nil {
+		if err := e.Check(); err != nil && (e.Payload == "" || r.keep == 0) {
 			e.Lost = &batch.Failure{Code: batch.CodeDecode, Message: err.Error(), Stage: e.Queue}
 		}
 		if r.order.put(&e) == 0 {

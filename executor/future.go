@@ -1,0 +1,211 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
+)
+
+// A Future is a result that may not be there yet.
+type Future[T any] struct {
+	ex    *Executor
+	id    string
+	typed codec.Typed[T]
+	*result
+	load func(context.Context) (item []byte, failure *ItemError, err error) // of an element of a queue; else nil
+}
+
+// ID names the future in the whole fleet.
+func (f *Future[T]) ID() string { return f.id }
+
+// Done reports whether Result would return at once: there is a value or an
+// error, or it was canceled.
+func (f *Future[T]) Done() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Result waits for the value. The error of the item is an *ItemError; it is
+// ErrClosed after the Executor was closed.
+func (f *Future[T]) Result(ctx context.Context) (v T, err error) {
+	select {
+	case <-f.done:
+	default:
+		select {
+		case <-f.done:
+		case <-f.ex.hub.closed:
+			return v, fmt.Errorf("future %s: %w", f.id, ErrClosed)
+		case <-ctx.Done():
+			return v, context.Cause(ctx)
+		}
+	}
+	item, failure, err := f.item(ctx)
+	if err != nil {
+		return v, err
+	}
+	if failure != nil {
+		return v, failure
+	}
+	values := f.typed.Decode([][]byte{item}, nil, func(_ int, bad error) {
+		err = &ItemError{Code: batch.CodeDecode, Message: bad.Error()}
+	})
+	return values[0], err
+}
+
+func (f *Future[T]) item(ctx context.Context) ([]byte, *ItemError, error) {
+	if f.load != nil {
+		return f.load(ctx)
+	}
+	return itemAt(f.frame, 0)
+}
+
+// itemAt is the i-th item of a frame.
+func itemAt(frame []byte, i int) ([]byte, *ItemError, error) {
+	r := batch.Read(frame)
+	for ; ; i-- {
+		item, failed, ok := r.Next()
+		switch {
+		case !ok:
+			return nil, &ItemError{Code: batch.CodeLost, Message: "its result cannot be read"}, nil
+		case i > 0:
+		case failed:
+			return nil, NewItemError(batch.ParseFailure(item)), nil
+		default:
+			return item, nil, nil
+		}
+	}
+}
+
+// Cancel makes the future an ErrCanceled, unless it has a result already. A
+// function that runs is not stopped; what it returns is dropped. An element of
+// a queue has its result already.
+func (f *Future[T]) Cancel(ctx context.Context) error {
+	if f.Done() {
+		return nil
+	}
+	var b batch.Builder
+	b.Failure(batch.Failure{Code: batch.CodeCanceled, Message: ErrCanceled.Error()})
+	if _, err := f.ex.c.SetFuture(ctx, f.id, b.Take(), resultTTL); err != nil {
+		return err
+	}
+	return f.ex.hub.fetch(ctx, []string{f.id})
+}
+
+// GatherSlice waits for all futures and returns their values, in their order.
+// The error is that of the first one that has one; the values of the others are
+// there all the same.
+func GatherSlice[T any](ctx context.Context, futures []*Future[T]) ([]T, error) {
+	values := make([]T, len(futures))
+	var first error
+	for i, f := range futures {
+		v, err := f.Result(ctx)
+		if err != nil && first == nil {
+			first = fmt.Errorf("item %d: %w", i, err)
+		}
+		if ctx.Err() != nil {
+			return values, first
+		}
+		values[i] = v
+	}
+	return values, first
+}
+
+// AsCompleted is the futures in the order in which they get a result, failed
+// and canceled ones too. It ends early when ctx ends or the Executor is closed.
+func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Future[T]] {
+	return func(yield func(*Future[T]) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		done := make(chan *Future[T])
+		var group sync.WaitGroup
+		defer group.Wait()
+		defer cancel()
+		for _, f := range futures {
+			group.Go(func() {
+				select {
+				case <-f.done:
+				case <-f.ex.hub.closed:
+				case <-ctx.Done():
+					return
+				}
+				select {
+				case done <- f:
+				case <-ctx.Done():
+				}
+			})
+		}
+		for range futures {
+			select {
+			case f := <-done:
+				if !f.Done() || !yield(f) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// Futures is the elements of a queue as futures, in order, as they come. What
+// is large is not fetched before Result asks for it, and is kept for ten
+// minutes. It is the one consumer of the queue, and what it has yielded is
+// delivered; the error is why it ended before the end, and the last.
+func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], error] {
+	return func(yield func(*Future[T], error) bool) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{KeepPayloads: resultTTL})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		more := true
+		for p := range r.Pieces() {
+			for at := p.From; more && at < p.To; at++ {
+				more = yield(q.element(p.Entry, int(at-p.Entry.First)), nil)
+				r.Delivered(1)
+			}
+			if !more {
+				cancel(errLeft)
+			}
+		}
+		err = <-ended
+		release(err)
+		if more && err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+var errLeft = errors.New("the loop was left")
+
+// element is the i-th item of an entry as a future.
+func (q *Queue[T]) element(e *broker.Entry, i int) *Future[T] {
+	done := make(chan struct{})
+	close(done)
+	f := &Future[T]{ex: q.ex, id: broker.FutureID(e.Source, e.First+int64(i)), typed: q.typed, result: &result{done: done}}
+	f.load = func(ctx context.Context) ([]byte, *ItemError, error) {
+		fetched := []broker.Entry{*e}
+		if err := q.ex.c.Fetch(ctx, fetched); err != nil {
+			return nil, nil, err
+		}
+		if lost := fetched[0].Lost; lost != nil {
+			return nil, NewItemError(*lost), nil
+		}
+		return itemAt(fetched[0].Frame, i)
+	}
+	return f
+}

@@ -1,0 +1,181 @@
+package executor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// FunctionInfo is a function that live workers have.
+type FunctionInfo struct {
+	Name     string `json:"name"`
+	In       string `json:"in"` // the type of its input, for example "int"
+	InCodec  string `json:"in_codec"`
+	Out      string `json:"out"`
+	OutCodec string `json:"out_codec"`
+	Workers  int    `json:"workers"` // that have it
+}
+
+// Functions lists the functions of the live workers, by name.
+func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
+	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+	if err != nil {
+		return nil, err
+	}
+	count := map[broker.FunctionCard]int{}
+	for _, p := range live {
+		for _, card := range cards(p) {
+			count[card]++
+		}
+	}
+	list := []FunctionInfo{}
+	for card, n := range count {
+		list = append(list, FunctionInfo{card.Name, card.In, card.InCodec, card.Out, card.OutCodec, n})
+	}
+	slices.SortFunc(list, func(a, b FunctionInfo) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.In, b.In), cmp.Compare(a.Out, b.Out))
+	})
+	return list, nil
+}
+
+// WorkerInfo is a live worker.
+type WorkerInfo struct {
+	ID        string    `json:"id"`
+	Host      string    `json:"host"`
+	PID       int       `json:"pid"`
+	Hands     int       `json:"hands"` // items that it runs at once
+	Functions []string  `json:"functions"`
+	Done      int64     `json:"done"`   // items so far
+	Failed    int64     `json:"failed"` // of them
+	Seen      time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
+}
+
+// Workers lists the live workers, by host and process.
+func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
+	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+	if err != nil {
+		return nil, err
+	}
+	list := []WorkerInfo{}
+	for _, p := range live {
+		w := WorkerInfo{ID: p.ID, Host: p.Card["host"], Functions: []string{}, Seen: time.UnixMilli(number(p.Card["seen"]))}
+		w.PID, w.Hands = int(number(p.Card["pid"])), int(number(p.Card["hands"]))
+		w.Done, w.Failed = number(p.Card["done"]), number(p.Card["failed"])
+		for _, card := range cards(p) {
+			w.Functions = append(w.Functions, card.Name)
+		}
+		list = append(list, w)
+	}
+	slices.SortFunc(list, func(a, b WorkerInfo) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.PID, b.PID), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// number reads a field of a card; what is no number is 0.
+func number(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// QueueInfo is a queue.
+type QueueInfo struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`
+	Codec    string   `json:"codec"`
+	Waiting  int64    `json:"waiting"`  // items that nobody has read yet
+	Running  int64    `json:"running"`  // batches that were read and are not finished
+	Bytes    int64    `json:"bytes"`    // that wait
+	Max      int64    `json:"max"`      // items that may wait, 0 for no bound
+	Sealed   bool     `json:"sealed"`   // no scatter can join
+	Consumer string   `json:"consumer"` // its stage or gather
+	From     []string `json:"from"`     // the queues that its items were scattered into
+	Owner    string   `json:"owner"`    // the executor that it goes with
+}
+
+// Queues lists all queues, by name.
+func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
+	names, err := ex.c.Queues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []QueueInfo{}
+	for _, name := range names {
+		q, err := ex.c.Look(ctx, name)
+		if err == nil {
+			info := QueueInfo{
+				Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer,
+				From: append([]string{}, q.From...), Owner: q.Owner,
+			}
+			info.Waiting, info.Bytes, info.Running, err = ex.c.Waiting(ctx, name)
+			list = append(list, info)
+		}
+		if err != nil && !errors.Is(err, ErrNoQueue) { // it may be deleted meanwhile
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// StageInfo is a stage.
+type StageInfo struct {
+	ID       string        `json:"id"`
+	Kind     string        `json:"kind"` // "map", "copy" or "future"
+	Function string        `json:"function"`
+	In       []string      `json:"in"`
+	Out      []string      `json:"out"`
+	Cost     time.Duration `json:"cost_ns"` // of an item, here or at a dearer stage that follows; 0: not known
+	Workers  int           `json:"workers"` // that have the function
+}
+
+// Stages lists all stages, in the order in which they were made.
+func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
+	stages, err := ex.c.Stages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+	if err != nil {
+		return nil, err
+	}
+	holders := map[string]int{"": len(live)} // a copy needs no function
+	for _, p := range live {
+		names := map[string]bool{}
+		for _, card := range cards(p) {
+			names[card.Name] = true
+		}
+		for name := range maps.Keys(names) {
+			holders[name]++
+		}
+	}
+	list := []StageInfo{}
+	for _, s := range stages {
+		info := StageInfo{ID: s.ID, Kind: s.Kind, Function: s.Function, In: []string{}, Out: []string{}, Workers: holders[s.Function]}
+		for _, in := range s.Ins {
+			info.In = append(info.In, in.Name)
+			if q, err := ex.c.Look(ctx, in.Name); err == nil {
+				info.Cost = q.Cost
+			}
+		}
+		for _, out := range s.Outs {
+			info.Out = append(info.Out, out.Name)
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+// Delete deletes a queue with what is in it, with its sources and with the
+// stages that read it or write to it. ErrNoQueue: there is none.
+func (ex *Executor) Delete(ctx context.Context, queue string) error {
+	return ex.c.Delete(ctx, queue)
+}

@@ -1,0 +1,183 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// Submit has f called with one value somewhere in the fleet. It waits only
+// where MaxSize bounds what waits. A value that cannot be encoded is an error at
+// once. For many values, MapSlice takes fewer round trips.
+func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...SubmitOption) (*Future[Out], error) {
+	futures, err := MapSlice(ctx, ex, f, []In{v}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return futures[0], nil
+}
+
+// MapSlice has f called with each of the values somewhere in the fleet, and
+// returns their futures in the same order. If one of the values cannot be
+// encoded, none is sent.
+func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], values []In, opts ...SubmitOption) ([]*Future[Out], error) {
+	o, err := submitOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	if len(values) == 0 {
+		return nil, nil
+	}
+	bound, release, err := ex.tasks.bind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	in, out := f.Codecs()
+	frames, err := encode(in, values)
+	if err != nil {
+		return nil, fmt.Errorf("submit to %s: %w", f.Name(), err)
+	}
+	s, err := ex.submitter(bound, submission{f.Name(), in.Info(), out.Info(), o})
+	if err != nil {
+		return nil, err
+	}
+	results, err := s.send(bound, ex.hub, frames)
+	if err != nil {
+		return nil, err
+	}
+	futures := make([]*Future[Out], len(results))
+	for i, r := range results {
+		futures[i] = &Future[Out]{ex: ex, id: r.id, typed: out, result: r}
+	}
+	return futures, nil
+}
+
+func encode[T any](typed codec.Typed[T], values []T) ([][]byte, error) {
+	items := make([][]byte, len(values))
+	for i, v := range values {
+		item, err := typed.Append(nil, v)
+		if err == nil && len(item) > batch.MaxItem {
+			err = fmt.Errorf("it has %d bytes encoded, at most %d are taken", len(item), batch.MaxItem)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("value %d: %w", i, err)
+		}
+		items[i] = item
+	}
+	return items, nil
+}
+
+// submission is what futures have in common that one stage can resolve.
+type submission struct {
+	function string
+	in, out  codec.Info
+	options  stageOptions
+}
+
+// submitter feeds the stage of a submission.
+type submitter struct {
+	turn    chan struct{} // a token: one call sends at a time
+	wake    chan struct{}
+	sender  *edge.Sender
+	batcher *edge.Batcher
+}
+
+// submitters are made when they are first needed and live as long as the
+// Executor.
+type submitters struct {
+	mu sync.Mutex
+	m  map[submission]chan *submitter // holds it while nobody looks at it
+}
+
+// submitter returns that of a submission. Two calls for the same one wait for
+// each other; no lock is held meanwhile.
+func (ex *Executor) submitter(ctx context.Context, sub submission) (*submitter, error) {
+	ex.submits.mu.Lock()
+	if ex.submits.m == nil {
+		ex.submits.m = map[submission]chan *submitter{}
+	}
+	slot := ex.submits.m[sub]
+	if slot == nil {
+		slot = make(chan *submitter, 1)
+		slot <- nil
+		ex.submits.m[sub] = slot
+	}
+	ex.submits.mu.Unlock()
+	var s *submitter
+	select {
+	case s = <-slot:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	var err error
+	if s == nil {
+		s, err = ex.newSubmitter(ctx, sub)
+	}
+	slot <- s
+	return s, err
+}
+
+func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
+	in, out, held, err := ex.types(ctx, sub.function, sub.in, sub.out)
+	if err != nil {
+		return nil, err
+	}
+	name := fresh(sub.function)
+	q, err := ex.declare(ctx, broker.Queue{Name: name, Owner: ex.id, Max: sub.options.max, Flow: name}, in)
+	if err != nil {
+		return nil, err
+	}
+	source, stored, err := ex.c.Source(ctx, fresh("s"), q, 1)
+	if err != nil {
+		return nil, err
+	}
+	err = ex.c.Stage(ctx, broker.Stage{
+		ID: name, Kind: broker.KindFuture, Function: sub.function, Ins: []broker.Queue{q}, Outs: []broker.Out{},
+		InCodec: in.Codec, InType: in.Type, OutCodec: out.Codec, OutType: out.Type,
+		Timeout: sub.options.timeout, Retries: sub.options.retries, TTL: resultTTL, Reply: ex.id,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !held {
+		ex.warnLater(ctx, sub.function, name)
+	}
+	wake := ex.hub.sender() // for as long as the Executor
+	s := &submitter{
+		turn: make(chan struct{}, 1), wake: wake,
+		sender: edge.NewSender(ex.c, source, ex.id, wake, 0), batcher: edge.NewBatcher(source.Name, stored, q.Max),
+	}
+	s.turn <- struct{}{}
+	return s, nil
+}
+
+// send stores items and returns what their results go to.
+func (s *submitter) send(ctx context.Context, h *hub, items [][]byte) ([]*result, error) {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { s.turn <- struct{}{} }()
+	results := h.expect(s.sender.Source().Name, s.batcher.Next(), len(items))
+	for _, item := range items {
+		s.batcher.Limit(s.sender.Limit())
+		s.batcher.End(append(s.batcher.Begin(), item...))
+		if s.batcher.Full() {
+			if err := s.sender.Send(ctx, s.batcher.Take()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, s.sender.Send(ctx, s.batcher.Take())
+}

@@ -1,0 +1,178 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// Map2 makes a stage over two queues: f, made by workers.Define2, is called
+// with the nth item of each. It ends with the shorter one; what is left of the
+// other is not read. Where one of the two has failed, the pair has its failure.
+//
+// The pairs are made in this process, so that it is the one consumer of both
+// queues until it ends. All else is as for Map.
+func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B], Out], a *Queue[A], b *Queue[B], opts ...MapOption) (*Queue[Out], error) {
+	if err := f.Err(); err != nil {
+		return nil, err
+	}
+	if a.ex != b.ex {
+		return nil, errors.New("map2: the queues belong to two Executors: open them on one")
+	}
+	typed, _ := f.Codecs()
+	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, Feeding{})
+	if err != nil {
+		return nil, err
+	}
+	out, err := Map(ctx, f, pairs, opts...)
+	if err != nil {
+		feed.Ended(nil)
+		return nil, err
+	}
+	z := &zipper[A, B]{feed: feed, encode: typed.Append}
+	if err := z.open(bound, a, b); err != nil {
+		feed.Ended(nil)
+		return nil, errors.Join(fmt.Errorf("map2: %w", err), a.ex.c.DeleteAll(ctx, []string{pairs.Name(), out.Name()}))
+	}
+	go z.run(bound)
+	return out, nil
+}
+
+// open makes the zipper the consumer of both queues, or of none.
+func (z *zipper[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
+	z.a.decoder, z.b.decoder = a.typed.Decode, b.typed.Decode
+	if z.a.r, _, z.a.release, err = a.Receive(ctx, edge.ReceiverOptions{}); err != nil {
+		return err
+	}
+	if z.b.r, _, z.b.release, err = b.Receive(ctx, edge.ReceiverOptions{}); err == nil {
+		return nil
+	}
+	stopped, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = z.a.r.Run(stopped) // gives the first queue up
+	z.a.release(err)
+	return err
+}
+
+// A side is one of the two queues.
+type side[T any] struct {
+	r       *edge.Receiver
+	release func(error)
+	decoder func(items [][]byte, dst []T, bad func(int, error)) []T
+	values  []T
+	failed  []*batch.Failure
+}
+
+// zipper brings two queues together. Its one goroutine reads both and feeds a
+// third.
+type zipper[A, B any] struct {
+	feed   *Feed
+	encode func([]byte, workers.Pair[A, B]) ([]byte, error)
+	a      side[A]
+	b      side[B]
+}
+
+func (z *zipper[A, B]) run(ctx context.Context) {
+	reading, stop := context.WithCancelCause(ctx)
+	var group errgroup.Group
+	group.Go(func() error { return z.a.r.Run(reading) })
+	group.Go(func() error { return z.b.r.Run(reading) })
+	err := z.pairs(ctx)
+	if err == nil {
+		err = z.feed.Finish(ctx, z.feed.Next())
+	}
+	stop(errZipped)
+	if failed := group.Wait(); err == nil && !errors.Is(failed, errZipped) {
+		err = failed
+	}
+	z.a.release(errZipped)
+	z.b.release(errZipped)
+	z.feed.Ended(err)
+}
+
+var errZipped = errors.New("one of two queues has ended")
+
+// pairs sends what both sides have, until one of them has ended.
+func (z *zipper[A, B]) pairs(ctx context.Context) error {
+	for {
+		if ok, err := z.a.fill(ctx); !ok || err != nil {
+			return err
+		}
+		if ok, err := z.b.fill(ctx); !ok || err != nil {
+			return err
+		}
+		n := min(len(z.a.values), len(z.b.values))
+		for i := range n {
+			z.add(i)
+			if z.feed.Full() {
+				if err := z.send(ctx); err != nil {
+					return err
+				}
+			}
+		}
+		if err := z.send(ctx); err != nil {
+			return err
+		}
+		z.a.done(n)
+		z.b.done(n)
+	}
+}
+
+func (z *zipper[A, B]) send(ctx context.Context) error {
+	defer func() { z.feed.Batcher.Limit(z.feed.Sender.Limit()) }()
+	return z.feed.Send(ctx, z.feed.Take())
+}
+
+func (z *zipper[A, B]) add(i int) {
+	begun := z.feed.Begin()
+	for _, failure := range []*batch.Failure{z.a.failed[i], z.b.failed[i]} {
+		if failure != nil {
+			z.feed.Fail(begun, *failure)
+			return
+		}
+	}
+	buf, err := z.encode(begun, workers.Pair[A, B]{First: z.a.values[i], Second: z.b.values[i]})
+	if err != nil {
+		z.feed.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: err.Error()})
+		return
+	}
+	z.feed.End(buf)
+}
+
+// fill waits until there are values; false: there will be none.
+func (s *side[T]) fill(ctx context.Context) (bool, error) {
+	if len(s.values) > 0 {
+		return true, nil
+	}
+	select {
+	case p, ok := <-s.r.Pieces():
+		if !ok {
+			return false, nil
+		}
+		s.decode(p)
+		return true, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+func (s *side[T]) decode(p edge.Piece) {
+	items := make([][]byte, p.Len())
+	s.failed = make([]*batch.Failure, p.Len())
+	p.Each(func(i int, item []byte, failure *batch.Failure) { items[i], s.failed[i] = item, failure })
+	s.values = s.decoder(items, nil, func(i int, err error) {
+		s.failed[i] = &batch.Failure{Code: batch.CodeDecode, Message: err.Error(), Stage: p.Entry.Queue}
+	})
+}
+
+// done drops n values, which are delivered.
+func (s *side[T]) done(n int) {
+	s.values, s.failed = s.values[n:], s.failed[n:]
+	s.r.Delivered(n)
+}
