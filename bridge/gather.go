@@ -102,14 +102,29 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 	if err == nil {
 		err = ended
 	}
-	if err != nil && ctx.Err() == nil {
-		select {
-		case d.out <- Result[T]{Err: fmt.Errorf("gather: %w", err)}:
-		case <-ctx.Done():
-		}
+	if err != nil {
+		d.fail(ctx, err)
 	}
 	release(err)
 	close(d.out)
+}
+
+// fail sends why the stream ended early. The owner of a context knows that it
+// has ended; of a closed Executor, who happens to listen is told.
+func (d *deliverer[T]) fail(ctx context.Context, err error) {
+	last := Result[T]{Err: fmt.Errorf("gather: %w", err)}
+	switch {
+	case ctx.Err() == nil:
+		select {
+		case d.out <- last:
+		case <-ctx.Done():
+		}
+	case errors.Is(err, executor.ErrClosed):
+		select {
+		case d.out <- last:
+		default:
+		}
+	}
 }
 
 // deliver sends until the stream has ended and its last item was taken.

@@ -26,7 +26,7 @@ func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opt
 	if err != nil {
 		return nil, err
 	}
-	go f.run(ctx, func() error { return f.collect(ctx, in) })
+	go f.run(ctx, func(ctx context.Context) error { return f.collect(ctx, in) })
 	return q, nil
 }
 
@@ -37,7 +37,7 @@ func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[
 	if err != nil {
 		return nil, err
 	}
-	go f.run(ctx, func() error { return f.pull(ctx, seq) })
+	go f.run(ctx, func(ctx context.Context) error { return f.pull(ctx, seq) })
 	return q, nil
 }
 
@@ -69,28 +69,32 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 }
 
 // run owns both goroutines: it sends, waits for the one that collects and ends
-// the source.
-func (f *feeder[T]) run(ctx context.Context, collect func() error) {
-	var collecting errgroup.Group
-	collecting.Go(func() error {
+// the source. Where sending fails for good, the caller's channel is not read any
+// more: nothing is dropped without a word.
+func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error) {
+	collecting, stop := context.WithCancelCause(ctx)
+	var group errgroup.Group
+	group.Go(func() error {
 		defer close(f.pending)
-		return collect()
+		return collect(collecting)
 	})
 	var err error
 	f.idle <- struct{}{}
 	for batches := range f.pending {
-		if err == nil {
-			err = f.Send(ctx, batches)
+		if err = f.Send(ctx, batches); err != nil {
+			stop(err)
+			break
 		}
 		f.idle <- struct{}{}
 	}
-	if failed := collecting.Wait(); err == nil {
+	if failed := group.Wait(); err == nil {
 		err = failed
 	}
+	stop(nil)
 	if err == nil {
 		err = f.Finish(ctx, f.Next())
 	}
-	f.Ended(err)
+	f.Ended(ctx, err)
 }
 
 // collect reads the caller's channel until it is closed.

@@ -25,6 +25,9 @@ var (
 	ErrSealed = broker.ErrSealed
 	// ErrFenced says that a successor has taken over.
 	ErrFenced = broker.ErrFenced
+	// ErrCut says that a scatter ended before its input did: its context ended,
+	// or its Executor was closed. What it had sent was delivered.
+	ErrCut = broker.ErrCut
 	// ErrType says that the types of a queue, a function or a value do not fit.
 	ErrType = errors.New("types do not fit")
 	// ErrClosed says that the Executor was closed.

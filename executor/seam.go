@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -62,8 +63,15 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	return &Queue[T]{ex, q, typed}, feed, bound, nil
 }
 
-// Ended ends what NewFeed began; err is how it went.
-func (f *Feed) Ended(err error) {
+// Ended ends what NewFeed began; err is how it went. An error ends the source
+// where it stands.
+func (f *Feed) Ended(ctx context.Context, err error) {
+	if err != nil && !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
+		err = errors.Join(err, f.Abandon(ctx, err))
+	}
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrClosed) {
+		f.ex.log.WarnContext(ctx, "a scatter ended before its input did", "queue", f.Source().Queue.Name, "err", err)
+	}
 	f.ex.hub.giveBack(f.wake)
 	f.ended(err)
 	f.release()

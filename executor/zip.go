@@ -32,12 +32,12 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	}
 	out, err := Map(ctx, f, pairs, opts...)
 	if err != nil {
-		feed.Ended(nil)
+		feed.Ended(ctx, nil)
 		return nil, err
 	}
 	z := &zipper[A, B]{feed: feed, encode: typed.Append}
 	if err := z.open(bound, a, b); err != nil {
-		feed.Ended(nil)
+		feed.Ended(ctx, nil)
 		return nil, errors.Join(fmt.Errorf("map2: %w", err), a.ex.c.DeleteAll(ctx, []string{pairs.Name(), out.Name()}))
 	}
 	go z.run(bound)
@@ -63,6 +63,7 @@ func (z *zipper[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err 
 // A side is one of the two queues.
 type side[T any] struct {
 	r       *edge.Receiver
+	ended   chan error // what Run returned
 	release func(error)
 	decoder func(items [][]byte, dst []T, bad func(int, error)) []T
 	values  []T
@@ -80,20 +81,19 @@ type zipper[A, B any] struct {
 
 func (z *zipper[A, B]) run(ctx context.Context) {
 	reading, stop := context.WithCancelCause(ctx)
+	z.a.ended, z.b.ended = make(chan error, 1), make(chan error, 1)
 	var group errgroup.Group
-	group.Go(func() error { return z.a.r.Run(reading) })
-	group.Go(func() error { return z.b.r.Run(reading) })
+	group.Go(func() error { z.a.ended <- z.a.r.Run(reading); return nil })
+	group.Go(func() error { z.b.ended <- z.b.r.Run(reading); return nil })
 	err := z.pairs(ctx)
 	if err == nil {
 		err = z.feed.Finish(ctx, z.feed.Next())
 	}
 	stop(errZipped)
-	if failed := group.Wait(); err == nil && !errors.Is(failed, errZipped) {
-		err = failed
-	}
+	_ = group.Wait() // its functions return nil
 	z.a.release(errZipped)
 	z.b.release(errZipped)
-	z.feed.Ended(err)
+	z.feed.Ended(ctx, err)
 }
 
 var errZipped = errors.New("one of two queues has ended")
@@ -152,8 +152,8 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 	}
 	select {
 	case p, ok := <-s.r.Pieces():
-		if !ok {
-			return false, nil
+		if !ok { // all before was delivered: Run returns
+			return false, <-s.ended
 		}
 		s.decode(p)
 		return true, nil

@@ -135,7 +135,8 @@ func (c *Client) Release(ctx context.Context, g Gather, roots []string) error {
 
 // Progress is how far a source got at its root.
 type Progress struct {
-	Stored, End int64 // End is -1 until it has ended
+	Stored, End int64  // End is -1 until it has ended
+	Cut         string // why it ended early, "" where it did not
 }
 
 // Watch reads the sources of a root queue and lets the mailbox know when one
@@ -152,8 +153,8 @@ func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[
 		return nil, false, fmt.Errorf("%s: %w", what, ErrNoQueue)
 	}
 	sources = map[string]Progress{}
-	for i := 1; i+2 < len(l); i += 3 {
-		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2)}
+	for i := 1; i+3 < len(l); i += 4 {
+		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2), l.text(i + 3)}
 	}
 	return sources, l.text(0) == "sealed", nil
 }

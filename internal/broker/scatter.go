@@ -133,3 +133,16 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	}
 	return checkStatus(what, status)
 }
+
+// Abandon ends a source where it stands; the gathers are told why once they are
+// there.
+func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
+	what := "give up the source of queue " + s.Queue.Name
+	reply, err := c.run(ctx, what, scripts.abandon,
+		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name)}, s.Name, s.Epoch, cause)
+	if err != nil {
+		return err
+	}
+	status, _ := reply.(string)
+	return checkStatus(what, status)
+}

@@ -11,6 +11,8 @@ import (
 
 // The scripts, each with its contract at its head.
 var (
+	//go:embed lua/abandon.lua
+	abandonLua string
 	//go:embed lua/ack.lua
 	ackLua string
 	//go:embed lua/adopt.lua
@@ -62,8 +64,9 @@ var (
 )
 
 var scripts = struct {
-	ack, adopt, beat, bound, complete, consume, declare, fence, finish, join, leave, mark, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, beat, bound, complete, consume, declare, fence, finish, join, leave, mark, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
 }{
+	abandon:  script(abandonLua),
 	ack:      script(ackLua),
 	adopt:    script(adoptLua),
 	beat:     script(beatLua),

@@ -153,8 +153,15 @@ func (a *acks) rootOf(source string) string {
 }
 
 // written takes note of what was acknowledged.
-func (a *acks) written(entries []broker.Entry) {
+func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
 	a.mu.Lock()
+	for _, m := range marks {
+		if m.Retire {
+			delete(a.marks, m.Source)
+			delete(a.ends, m.Source)
+			delete(a.roots, m.Source)
+		}
+	}
 	for _, e := range entries {
 		a.gone = append(a.gone, e.ID)
 	}
@@ -187,7 +194,7 @@ func (r *Receiver) acknowledgeOnce(ctx context.Context) (done bool, err error) {
 			r.acks.restore(entries, marks)
 			return false, err
 		}
-		r.acks.written(entries)
+		r.acks.written(entries, marks)
 		if done {
 			return true, nil
 		}

@@ -132,9 +132,14 @@ func (o *order) reached(source string) int64 {
 	return 0
 }
 
-// forget drops a source that has ended and was delivered.
-func (o *order) forget(source string) {
-	l := o.lanes[source]
-	delete(o.lanes, source)
-	o.turn = slices.DeleteFunc(o.turn, func(other *lane) bool { return other == l })
+// keep forgets the sources that are no longer listed: they have ended, and all
+// of them was delivered.
+func (o *order) keep(listed map[string]bool) {
+	o.turn = slices.DeleteFunc(o.turn, func(l *lane) bool {
+		gone := !listed[l.source] && len(l.waiting) == 0
+		if gone {
+			delete(o.lanes, l.source)
+		}
+		return gone
+	})
 }

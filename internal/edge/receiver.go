@@ -45,6 +45,7 @@ type Receiver struct {
 	lost   bool             // a reply was lost: look at what is held
 	ends   map[string]int64 // of the sources that have ended
 	open   int              // sources that have not
+	cut    error            // a source was given up
 	look   bool             // look at the sources again
 	looked time.Time
 }
@@ -141,7 +142,7 @@ func (r *Receiver) read(ctx context.Context) error {
 		if r.look || r.due() || time.Since(r.looked) > lookAgain {
 			var ended bool
 			if ended, err = r.ended(ctx); ended || err != nil {
-				return err
+				return errors.Join(err, r.cut)
 			}
 		}
 		entries, err = r.next(ctx)
@@ -253,6 +254,7 @@ func (r *Receiver) ended(ctx context.Context) (bool, error) {
 	r.look, r.looked = false, time.Now()
 	r.ends, r.open = map[string]int64{}, 0
 	all := true
+	listed := map[string]bool{}
 	for _, root := range r.roots {
 		sources, sealed, err := r.c.Watch(ctx, r.g, root.queue)
 		if err != nil {
@@ -261,6 +263,7 @@ func (r *Receiver) ended(ctx context.Context) (bool, error) {
 		all = all && sealed
 		for name, p := range sources {
 			local := name + root.branch
+			listed[local] = true
 			r.acks.feeds(local, root.queue)
 			if p.End < 0 {
 				r.open++
@@ -268,6 +271,9 @@ func (r *Receiver) ended(ctx context.Context) (bool, error) {
 				continue
 			}
 			r.ends[local] = p.End
+			if p.Cut != "" {
+				r.cut = fmt.Errorf("queue %s: %w, after item %d of a scatter: %s", root.queue, broker.ErrCut, p.End, p.Cut)
+			}
 			if r.order.reached(local) < p.End {
 				all = false
 			} else if root.branch == "" && !sealed {
@@ -275,5 +281,6 @@ func (r *Receiver) ended(ctx context.Context) (bool, error) {
 			}
 		}
 	}
+	r.order.keep(listed)
 	return all, nil
 }

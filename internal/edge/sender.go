@@ -141,3 +141,10 @@ func (s *Sender) wait(ctx context.Context) error {
 func (s *Sender) Finish(ctx context.Context, end int64) error {
 	return s.c.Finish(ctx, s.source, end)
 }
+
+// Abandon ends the source where it stands, also after ctx has ended.
+func (s *Sender) Abandon(ctx context.Context, cause error) error {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	return s.c.Abandon(last, s.source, cause.Error())
+}
