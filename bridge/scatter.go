@@ -190,7 +190,7 @@ func (f *feeder[T]) add(v T) {
 		f.Fail(begun, batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
 			"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", len(buf)-len(begun), batch.MaxItem)})
 	default:
-		f.Batcher.End(buf)
+		f.End(buf)
 	}
 }
 

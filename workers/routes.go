@@ -92,7 +92,7 @@ func (l *life) route(ctx context.Context, s broker.Stage) *route {
 	if s.Kind == broker.KindCopy {
 		return r
 	}
-	r.function = l.Worker.function(s.Function)
+	r.function = l.function(s.Function)
 	if r.function == nil || (s.Kind != broker.KindMap && s.Kind != broker.KindFuture) {
 		return nil
 	}

@@ -102,7 +102,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 // SetDeadline is for the reads that begin after it, and for all writes.
 func (c *conn) SetDeadline(t time.Time) error {
 	_ = c.SetReadDeadline(t)
-	return c.Conn.SetWriteDeadline(t)
+	return c.SetWriteDeadline(t)
 }
 
 func (c *conn) Close() error {
