@@ -90,7 +90,8 @@ func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
 		ex.server = embedded.New()
 		ex.c, err = ex.server.Open("redis://127.0.0.1:6379", ex.log)
 	} else {
-		ex.c, err = broker.Open(redisURL, broker.Options{Log: ex.log})
+		ex.connection.Log = ex.log
+		ex.c, err = broker.Open(redisURL, ex.connection)
 	}
 	if err == nil {
 		if err = ex.c.Ping(ctx, pingLimit); err != nil {

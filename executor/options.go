@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -13,9 +14,10 @@ import (
 type Option func(*settings) error
 
 type settings struct {
-	hands int
-	log   *slog.Logger
-	lease time.Duration
+	connection broker.Options
+	hands      int
+	log        *slog.Logger
+	lease      time.Duration
 }
 
 // Hands is how many items this process runs at once when it has functions of
@@ -35,6 +37,23 @@ func Hands(n int) Option {
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
 		s.log = log
+		return nil
+	}
+}
+
+// Auth is the user and the password for Redis, instead of those in the address.
+// Neither shows in a log or an error.
+func Auth(user, password string) Option {
+	return func(s *settings) error {
+		s.connection.Username, s.connection.Password = user, password
+		return nil
+	}
+}
+
+// TLS is how to talk TLS, instead of what the address says.
+func TLS(config *tls.Config) Option {
+	return func(s *settings) error {
+		s.connection.TLS = config
 		return nil
 	}
 }

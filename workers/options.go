@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,6 +13,7 @@ import (
 type Option func(*settings) error
 
 type settings struct {
+	connection  broker.Options
 	concurrency int
 	lease       time.Duration
 	drain       time.Duration
@@ -44,6 +46,23 @@ func Functions(functions ...Function) Option {
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
 		s.log = log
+		return nil
+	}
+}
+
+// Auth is the user and the password for Redis, instead of those in the address.
+// Neither shows in a log or an error.
+func Auth(user, password string) Option {
+	return func(s *settings) error {
+		s.connection.Username, s.connection.Password = user, password
+		return nil
+	}
+}
+
+// TLS is how to talk TLS, instead of what the address says.
+func TLS(config *tls.Config) Option {
+	return func(s *settings) error {
+		s.connection.TLS = config
 		return nil
 	}
 }

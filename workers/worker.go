@@ -60,7 +60,8 @@ func New(redisURL string, opts ...Option) (*Worker, error) {
 		return nil, err
 	}
 	if w.client == nil {
-		c, err := broker.Open(redisURL, broker.Options{Log: w.log})
+		w.connection.Log = w.log
+		c, err := broker.Open(redisURL, w.connection)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,10 +19,13 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Options is what an address cannot say.
+// Options is what an address cannot say or should not.
 type Options struct {
-	Log    *slog.Logger                                                      // nil: silent
-	Dialer func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
+	Log      *slog.Logger // nil: silent
+	Username string       // with Password, instead of those in the address
+	Password string
+	TLS      *tls.Config                                                       // nil: what the address says
+	Dialer   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
 }
 
 // A Client is the connection to one Redis. Close it.
@@ -39,6 +43,12 @@ func Open(address string, opts Options) (*Client, error) {
 		return nil, err
 	}
 	t.options.Dialer = opts.Dialer
+	if opts.Password != "" {
+		t.options.Username, t.options.Password = opts.Username, opts.Password
+	}
+	if opts.TLS != nil {
+		t.options.TLSConfig = opts.TLS.Clone()
+	}
 	log := opts.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

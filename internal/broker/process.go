@@ -46,6 +46,18 @@ func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]st
 	return err
 }
 
+// Mailbox makes the mailbox of a gather, if it is gone: a gather that was
+// stopped for long may find that it was taken for dead.
+func (c *Client) Mailbox(ctx context.Context, id string) error {
+	return c.try(ctx, "make a mailbox", func(ctx context.Context) error {
+		err := c.rdb.XGroupCreateMkStream(ctx, c.keys.mailbox(id), "w", "0").Err()
+		if redis.HasErrorPrefix(err, "BUSYGROUP") {
+			return nil
+		}
+		return err
+	})
+}
+
 // Leave takes a process out.
 func (c *Client) Leave(ctx context.Context, r Role, id string) error {
 	_, err := c.run(ctx, "leave the "+string(r)+"s", scripts.leave,

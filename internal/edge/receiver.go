@@ -20,6 +20,7 @@ const (
 	readBytes  = 8 << 20         // about what one read should bring
 	maxEntries = 256             // of one read
 	piecesHeld = 4               // read ahead of who delivers them
+	failPause  = 100 * time.Millisecond
 	// closing is how long the last acknowledgement may take.
 	closing = 2 * time.Second
 )
@@ -200,7 +201,16 @@ func (r *Receiver) recover(ctx context.Context, err error) error {
 	if strings.Contains(err.Error(), "WRONGTYPE") {
 		return err
 	}
+	if err := r.c.Mailbox(ctx, r.g.ID); err != nil {
+		return err
+	}
 	r.log.DebugContext(ctx, "a read failed; reading again", "queue", q.Name, "err", err)
+	timer := time.NewTimer(failPause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 	return nil
 }
 

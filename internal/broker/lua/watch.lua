@@ -8,6 +8,7 @@
 local meta = redis.call('HMGET', KEYS[1], 'sealed', 'dying')
 if not meta[1] or meta[2] then return {'gone'} end
 redis.call('SADD', KEYS[3], ARGV[1])
+redis.call('PEXPIRE', ARGV[1], 600000) -- of a gather that dies, it goes by itself
 local reply = {meta[1] == '1' and 'sealed' or 'open'}
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   local source = redis.call('HMGET', ARGV[2] .. name, 'stored', 'end', 'cut')
