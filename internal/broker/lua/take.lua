@@ -25,18 +25,25 @@ local function full(stream, meta)
   return is_full(items, bytes, max, max_bytes)
 end
 
+-- room tells who waits for room in the in-queue. A blocked read makes room too
+-- and cannot tell, so it is looked at also where nothing is taken now.
+local function room(base, name)
+  if redis.call('EXISTS', KEYS[base + 3]) == 1 and not full(KEYS[base + 1], KEYS[base + 2]) then
+    tell_all(KEYS[base + 3], 'room', name)
+  end
+end
+
 local function route(base, name, outs)
   for i = base + 4, base + 4 + 3 * (outs - 1), 3 do
     if full(KEYS[i], KEYS[i + 1]) then
       redis.call('SADD', KEYS[i + 2], ARGV[3])
+      room(base, name)
       return {'full', {}, {}, KEYS[i + 2]}
     end
   end
   local back = read(KEYS[base])
   local fresh = read(KEYS[base + 1])
-  if #fresh > 0 and redis.call('EXISTS', KEYS[base + 3]) == 1 and not full(KEYS[base + 1], KEYS[base + 2]) then
-    tell_all(KEYS[base + 3], 'room', name)
-  end
+  room(base, name)
   return {'ok', back, fresh, ''}
 end
 
