@@ -53,7 +53,7 @@ func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leav
 	switch {
 	case l.stopping.Load():
 		return putBack(j.route, j.entry, []batch.Batch{j.entry.Batch})
-	case j.route.stage.Kind == broker.KindCopy:
+	case j.route.stage.Kind == broker.KindCopy, j.entry.Lost != nil && j.route.stage.Kind == broker.KindMap:
 		return copied(j)
 	}
 	f := j.route.function
@@ -65,8 +65,8 @@ func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leav
 		batch: j.entry.Batch, worker: l.id, stage: j.route.stage.ID,
 		timeout: j.route.stage.Timeout, retries: j.route.stage.Retries, leave: leave,
 	})
-	if got.err != nil {
-		got = malformed(j, got.err)
+	if got.err != nil { // the failure of all its items is one, however many it says they are
+		return l.do(ctx, spoiled(j, got.err), runners, leave)
 	}
 	spent := time.Since(begin)
 	j.route.learn(spent, got.n)
@@ -76,13 +76,12 @@ func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leav
 	return l.product(j, got)
 }
 
-// malformed makes failures of a batch that cannot be read.
-func malformed(j job, err error) result {
-	var b batch.Builder
-	for range j.entry.N {
-		b.Failure(batch.Failure{Code: batch.CodeDecode, Message: err.Error(), Stage: j.route.stage.ID, Function: j.route.stage.Function})
+// spoiled is a job whose batch cannot be read: each of its items fails.
+func spoiled(j job, err error) job {
+	j.entry.Lost = &batch.Failure{
+		Code: batch.CodeDecode, Message: err.Error(), Stage: j.route.stage.ID, Function: j.route.stage.Function,
 	}
-	return result{frame: b.Take(), n: j.entry.N, failed: j.entry.N}
+	return j
 }
 
 // product is what a result does to the entry.
@@ -91,9 +90,8 @@ func (l *life) product(j job, got result) done {
 	d := done{route: r, replace: broker.Done{Entry: e, In: r.stage.Ins[0], Crashes: e.Crashes, Cost: r.cost()}}
 	if got.n < e.N {
 		rests, err := remain(e.Batch, got.n, r.cost())
-		if err != nil { // the runner has read it: it is well formed
-			rests = nil
-			got = malformed(j, err)
+		if err != nil { // cannot be: the runner has read it
+			return copied(spoiled(j, err))
 		}
 		d.replace.Rests = rests
 	}
