@@ -69,7 +69,7 @@ func (f *Feed) Ended(ctx context.Context, err error) {
 	if err != nil && !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
 		err = errors.Join(err, f.Abandon(ctx, err))
 	}
-	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, ErrClosed) {
+	if err != nil && ctx.Err() == nil {
 		f.ex.log.WarnContext(ctx, "a scatter ended before its input did", "queue", f.Source().Queue.Name, "err", err)
 	}
 	f.ex.hub.giveBack(f.wake)

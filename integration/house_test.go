@@ -46,9 +46,15 @@ var imports = map[string][]string{
 	"bridge":           {"internal/batch", "internal/codec", "internal/edge", "executor"},
 	"internal/builtin": {"workers"},
 	"internal/command": {"workers"},
-	"internal/cli":     {"bridge", "executor", "workers", "internal/builtin", "internal/command"},
-	"cmd/dqworker":     {"bridge", "executor", "workers", "internal/builtin", "internal/command", "internal/cli"},
-	"cmd/dqbridge":     {"bridge", "executor", "workers", "internal/builtin", "internal/command", "internal/cli"},
+	"internal/cli":     {"bridge", "executor", "workers", "internal/broker", "internal/builtin", "internal/codec", "internal/command"},
+	"cmd/dqworker":     {"workers", "internal/cli"},
+	"cmd/dqbridge":     {"bridge", "executor", "workers", "internal/codec", "internal/cli"},
+
+	"examples/walkthrough":     {"bridge", "executor", "workers"},
+	"examples/hashfiles":       {"bridge", "executor", "workers"},
+	"examples/fleet/functions": {"workers"},
+	"examples/fleet/producer":  {"bridge", "executor", "examples/fleet/functions"},
+	"examples/fleet/worker":    {"workers", "examples/fleet/functions"},
 }
 
 // homes tells for imports from outside which packages alone may have them.

@@ -132,3 +132,11 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 		pause = min(2*pause, time.Second)
 	}
 }
+
+// Quiet stops the client library from writing to stderr by itself, for the
+// whole process: a command says what there is to say.
+func Quiet() { redis.SetLogger(quiet{}) }
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// listed is how many failures are told one by one.
+const listed = 10
+
+func errorsFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "errors", Value: string(cli.Skip), Usage: "what becomes of a failed item: " +
+		"skip leaves its line out, inline prints the error there, stop ends, `WHAT`"}
+}
+
+func runVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "run", Usage: "send the lines of stdin through functions to stdout, in order",
+		UsageText: "dqbridge run [FLAGS] FN...", ArgsUsage: "FN...", Action: run,
+		Description: "A line is an item. What it means follows the first function: one of strings takes it as it is,\n" +
+			"any other takes it as JSON.",
+		Flags: common(errorsFlag(), cli.FnFlag(),
+			&urfave.IntFlag{Name: "hands", Value: 4, Usage: "items that this process runs at once, `N`"},
+			&urfave.DurationFlag{Name: "timeout", Usage: "`TIME` that a function has for an item", DefaultText: "none"},
+			&urfave.IntFlag{Name: "retries", Usage: "further attempts for an item that failed, `N`"},
+			&urfave.IntFlag{Name: "max-in-flight", Usage: "lines between stdin and stdout, at most `N`", DefaultText: "262144"}),
+	}
+}
+
+func run(c *urfave.Context) error {
+	errors, err := cli.ParseErrors(c.String("errors"))
+	if err != nil {
+		return err
+	}
+	if c.NArg() == 0 {
+		return cli.Usagef("which function? dqbridge run [FLAGS] FN..., and dqbridge functions lists them")
+	}
+	if err := cli.Positive(c, "hands", "max-in-flight"); err != nil {
+		return err
+	}
+	stage, err := stageOptions(c)
+	if err != nil {
+		return err
+	}
+	set, err := cli.Commands(c)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	own := set.Functions()
+	if c.String("redis") == "" {
+		own = cli.WithBuiltins(own)
+		known := cli.Names(own, workers.Function.Name)
+		if err := cli.CheckKnown(c.Args().Slice(), known); err != nil {
+			return err
+		}
+	}
+	console := cli.NewConsole(c.App.ErrWriter)
+	return with(c, console, func(ex *executor.Executor) error {
+		if len(own) > 0 {
+			if err := ex.Register(own...); err != nil {
+				return cli.AsUsage(err)
+			}
+		}
+		return pipeline(c, ex, console, errors, stage)
+	}, executor.Hands(c.Int("hands")))
+}
+
+func stageOptions(c *urfave.Context) (opts []executor.MapOption, err error) {
+	if c.IsSet("timeout") {
+		if c.Duration("timeout") <= 0 {
+			return nil, cli.Usagef("--timeout %v: it must be above 0", c.Duration("timeout"))
+		}
+		opts = append(opts, executor.Timeout(c.Duration("timeout")))
+	}
+	if c.IsSet("retries") {
+		if c.Int("retries") < 0 {
+			return nil, cli.Usagef("--retries %d: it must not be negative", c.Int("retries"))
+		}
+		opts = append(opts, executor.Retries(c.Int("retries")))
+	}
+	return opts, nil
+}
+
+// pipeline reads stdin, has its lines go through the functions and prints what
+// comes.
+func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.Errors, stage []executor.MapOption) error {
+	infos, err := await(c.Context, ex, console, c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	if err := cli.CheckText(infos[0].Name, infos[0].In, infos[0].InCodec); err != nil {
+		return err
+	}
+	last := infos[len(infos)-1]
+	if err := cli.CheckText(last.Name, last.Out, last.OutCodec); err != nil {
+		return err
+	}
+	input := cli.Feed(c.Context, c.App.Reader, func(line []byte) codec.Item { return line })
+	var opts []bridge.ScatterOption
+	if c.IsSet("max-in-flight") {
+		opts = append(opts, bridge.MaxInFlight(c.Int("max-in-flight")))
+	}
+	q, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
+		if q, err = executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](info.Name), q, stage...); err != nil {
+			return err
+		}
+	}
+	return show(c, q, console, errors, input)
+}
+
+// show prints a queue; input is what feeds it, nil if others do.
+func show(c *urfave.Context, q *executor.Queue[codec.Item], console *cli.Console, errors cli.Errors, input *cli.Input) error {
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	results, err := bridge.Gather(ctx, q)
+	if err != nil {
+		return err
+	}
+	p := cli.Printer{Out: c.App.Writer, Console: console, Name: c.App.Name, Errors: errors, Listed: listed}
+	if cli.IsTerminal(os.Stderr) {
+		p.Progress = &cli.Progress{}
+		if input != nil {
+			p.Progress.Read = input.Read
+		}
+	}
+	if err := p.Print(ctx, results); err != nil {
+		return err
+	}
+	if input != nil {
+		return input.Err()
+	}
+	return nil
+}
+
+// await finds the functions among those of the live workers, and waits for
+// those that no worker has yet.
+func await(ctx context.Context, ex *executor.Executor, console *cli.Console, names []string) ([]executor.FunctionInfo, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	warned := false
+	for {
+		found, missing, err := find(ctx, ex, names)
+		if err != nil || len(missing) == 0 {
+			return found, err
+		}
+		if !warned {
+			warned = true
+			_, _ = fmt.Fprintf(console, "dqbridge: no live worker has %s yet, waiting: start a dqworker with it\n", strings.Join(missing, ", "))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+func find(ctx context.Context, ex *executor.Executor, names []string) (found []executor.FunctionInfo, missing []string, err error) {
+	infos, err := ex.Functions(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	by := map[string]executor.FunctionInfo{}
+	for _, info := range infos {
+		by[info.Name] = info
+	}
+	for _, name := range names {
+		if info, ok := by[name]; ok {
+			found = append(found, info)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	return found, missing, nil
+}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+)
+
+// arrange puts the verb first, its flags behind it and the arguments last, as
+// the parser wants them: flags may stand anywhere before a "--". It refuses
+// verbs and flags that do not exist.
+func arrange(app *urfave.App, args []string) ([]string, error) {
+	a := arranger{app: app, known: slices.Concat(app.Flags, helpFlags)}
+	for _, verb := range app.Commands {
+		a.known = slices.Concat(a.known, verb.Flags)
+	}
+	for rest := args[1:]; len(rest) > 0; {
+		var err error
+		if rest, err = a.take(rest); err != nil {
+			return nil, err
+		}
+	}
+	return a.result()
+}
+
+var helpFlags = []urfave.Flag{urfave.HelpFlag}
+
+// A given flag is one as it stands on a command line.
+type given struct{ name, value, text string }
+
+type arranger struct {
+	app   *urfave.App
+	known []urfave.Flag // of the verb, once that is known
+	verb  *urfave.Command
+	help  bool
+	flags []given
+	args  []string
+}
+
+// take takes the first of the arguments, with its value if it is a flag that
+// has one, and returns the others.
+func (a *arranger) take(rest []string) ([]string, error) {
+	arg, rest := rest[0], rest[1:]
+	switch {
+	case arg == "--":
+		for _, arg := range rest {
+			if err := a.argument(arg); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	case len(arg) < 2 || arg[0] != '-':
+		return rest, a.argument(arg)
+	}
+	text, value, assigned := strings.Cut(arg, "=")
+	f := lookup(a.known, text)
+	if f == nil {
+		return nil, a.unknown(text)
+	}
+	takes := takesValue(f)
+	switch {
+	case assigned:
+	case takes && len(rest) == 0:
+		return nil, Usagef("the flag %s needs a value", text)
+	case takes:
+		value, rest = rest[0], rest[1:]
+	default:
+		value = "true"
+	}
+	if f == urfave.HelpFlag {
+		a.help = true
+	}
+	a.flags = append(a.flags, given{name: f.Names()[0], value: value, text: text})
+	return rest, nil
+}
+
+// argument takes one that is no flag: the verb, if there are verbs, is the first.
+func (a *arranger) argument(arg string) error {
+	if a.verb != nil || len(a.app.Commands) == 0 {
+		a.args = append(a.args, arg)
+		return nil
+	}
+	if arg == "help" {
+		a.help = true
+		return nil
+	}
+	if a.verb = a.app.Command(arg); a.verb == nil {
+		return Usagef("unknown verb %q: %s", arg, Instead(arg, a.verbs()))
+	}
+	a.known = slices.Concat(a.verb.Flags, helpFlags)
+	for _, g := range a.flags { // what stood before the verb
+		if lookup(a.known, g.text) == nil {
+			return a.unknown(g.text)
+		}
+	}
+	return nil
+}
+
+func (a *arranger) result() ([]string, error) {
+	ordered := []string{a.app.Name}
+	switch {
+	case a.verb != nil:
+		ordered = append(ordered, a.verb.Name)
+	case a.help || len(a.app.Commands) == 0 || a.given("version"):
+	default:
+		return nil, Usagef("a verb is missing: %s", Instead("", a.verbs()))
+	}
+	if a.help {
+		return append(ordered, "--help"), nil
+	}
+	for _, g := range a.flags {
+		ordered = append(ordered, "--"+g.name+"="+g.value)
+	}
+	return append(append(ordered, "--"), a.args...), nil
+}
+
+func (a *arranger) verbs() []string {
+	return append(Names(a.app.Commands, func(verb *urfave.Command) string { return verb.Name }), "help")
+}
+
+func (a *arranger) given(name string) bool {
+	return slices.ContainsFunc(a.flags, func(g given) bool { return g.name == name })
+}
+
+func (a *arranger) unknown(text string) error {
+	var names []string
+	for _, f := range a.known {
+		if name := "--" + f.Names()[0]; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	of := ""
+	if a.verb != nil {
+		of = " of " + a.verb.Name
+	}
+	return Usagef("unknown flag %s%s: %s", text, of, Instead("--"+strings.TrimLeft(text, "-"), names))
+}
+
+// lookup finds a flag by one of its names, with one dash or two before it.
+func lookup(flags []urfave.Flag, text string) urfave.Flag {
+	name := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "-")
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+func takesValue(f urfave.Flag) bool {
+	doc, ok := f.(urfave.DocGenerationFlag)
+	return !ok || doc.TakesValue()
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/internal/builtin"
+	"github.com/dqbridge/dqbridge/internal/command"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// RedisFlag is --redis, or DQBRIDGE_REDIS where it is not given.
+func RedisFlag(otherwise string) urfave.Flag {
+	return &urfave.StringFlag{
+		Name: "redis", EnvVars: []string{"DQBRIDGE_REDIS"}, DefaultText: otherwise,
+		Usage: "address of the Redis to share, such as redis://127.0.0.1:6379, as `URL`",
+	}
+}
+
+// FnFlag is --fn, which may be repeated.
+func FnFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{
+		Name: "fn", KeepSpace: true,
+		Usage: "an external command as a function of this process, `NAME=KIND:COMMAND`: exec: runs it for each item, " +
+			"pipe: for each batch, coproc: once",
+	}
+}
+
+// VerboseFlag is -v.
+func VerboseFlag() urfave.Flag {
+	return &urfave.BoolFlag{
+		Name: "verbose", Aliases: []string{"v"}, DisableDefaultText: true,
+		Usage: "say on stderr what is being done",
+	}
+}
+
+// VersionFlag is --version.
+func VersionFlag() urfave.Flag {
+	return &urfave.BoolFlag{Name: "version", DisableDefaultText: true, Usage: "print the version"}
+}
+
+// Logger makes the log of a command: warnings, and with -v all else.
+func Logger(c *urfave.Context, w io.Writer) *slog.Logger {
+	if c.Bool("verbose") {
+		return slog.New(slog.NewTextHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: withoutTime}))
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// Positive checks flags that have to be at least 1 where they are given.
+func Positive(c *urfave.Context, names ...string) error {
+	for _, name := range names {
+		if c.IsSet(name) && c.Int(name) < 1 {
+			return Usagef("--%s %d: it must be at least 1", name, c.Int(name))
+		}
+	}
+	return nil
+}
+
+// Commands reads --fn. The Set has to be closed.
+func Commands(c *urfave.Context) (*command.Set, error) {
+	set, err := command.New(c.StringSlice("fn"))
+	if err != nil {
+		return nil, Usagef("--fn: %s", strings.TrimPrefix(err.Error(), "command "))
+	}
+	return set, nil
+}
+
+// WithBuiltins adds the built-in functions to others, except where these have
+// taken their names.
+func WithBuiltins(functions []workers.Function) []workers.Function {
+	names := Names(functions, workers.Function.Name)
+	for _, f := range builtin.Functions() {
+		if !slices.Contains(names, f.Name()) {
+			functions = append(functions, f)
+		}
+	}
+	return functions
+}
+
+// Names returns the name of each of a list.
+func Names[T any](list []T, name func(T) string) []string {
+	names := make([]string, len(list))
+	for i, v := range list {
+		names[i] = name(v)
+	}
+	return names
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync/atomic"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+const (
+	// MaxLine is how long a line may be. A longer one is cut to one byte more,
+	// so that it is too large for an item wherever it comes.
+	MaxLine = 64 << 20
+
+	blockSize = 256 << 10
+	leastRead = 16 << 10
+)
+
+// Lines reads lines without the newline that ends them; the last one may have
+// none. Whoever gets a line may keep it, but not change it. An error of r is
+// the last that comes.
+func Lines(r io.Reader) iter.Seq2[[]byte, error] { return linesUpTo(r, MaxLine) }
+
+func linesUpTo(r io.Reader, limit int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		s := splitter{limit: limit, yield: func(line []byte) bool { return yield(line, nil) }}
+		for {
+			s.grow()
+			n, err := r.Read(s.buf[len(s.buf):cap(s.buf)])
+			if !s.split(n) {
+				return
+			}
+			if err == nil {
+				continue
+			}
+			if !s.end() {
+				return
+			}
+			if !errors.Is(err, io.EOF) {
+				yield(nil, err)
+			}
+			return
+		}
+	}
+}
+
+// A splitter cuts what is read into lines where it lies: what was given away
+// is never written again.
+type splitter struct {
+	limit    int
+	yield    func([]byte) bool
+	buf      []byte // of the line that has begun
+	skipping bool   // the rest of a line that is too long
+}
+
+// grow makes room to read into.
+func (s *splitter) grow() {
+	if cap(s.buf)-len(s.buf) >= leastRead {
+		return
+	}
+	size := max(blockSize, min(2*len(s.buf), s.limit+blockSize))
+	s.buf = append(make([]byte, 0, size), s.buf...)
+}
+
+// split takes n bytes that were read, and gives away the lines that end there.
+func (s *splitter) split(n int) bool {
+	from := len(s.buf)
+	s.buf = s.buf[:from+n]
+	for {
+		i := bytes.IndexByte(s.buf[from:], '\n')
+		if i < 0 {
+			return s.bound()
+		}
+		line := s.buf[: from+i : from+i]
+		s.buf, from = s.buf[from+i+1:], 0
+		if s.skipping {
+			s.skipping = false
+			continue
+		}
+		if !s.yield(line[:min(len(line), s.limit+1)]) {
+			return false
+		}
+	}
+}
+
+// bound gives away the beginning of a line that is too long.
+func (s *splitter) bound() bool {
+	if s.skipping {
+		s.buf = s.buf[:0]
+		return true
+	}
+	if len(s.buf) <= s.limit {
+		return true
+	}
+	line := s.buf[: s.limit+1 : s.limit+1]
+	s.buf, s.skipping = nil, true
+	return s.yield(line)
+}
+
+// end gives away a last line that no newline ends.
+func (s *splitter) end() bool {
+	return s.skipping || len(s.buf) == 0 || s.yield(s.buf)
+}
+
+// An Input is lines on their way into a queue.
+type Input struct {
+	// Items is closed behind the last line, and not where ctx has ended.
+	Items <-chan codec.Item
+
+	read   atomic.Int64
+	failed atomic.Pointer[error]
+}
+
+// Read returns how many lines have gone out so far.
+func (in *Input) Read() int64 { return in.read.Load() }
+
+// Err returns why the lines ended before their end. It is known when Items is
+// closed.
+func (in *Input) Err() error {
+	if err := in.failed.Load(); err != nil {
+		return fmt.Errorf("read stdin: %w", *err)
+	}
+	return nil
+}
+
+// Feed reads lines, each made an item by form, until ctx ends. Its goroutine is
+// left behind in a read that does not return.
+func Feed(ctx context.Context, r io.Reader, form func(line []byte) codec.Item) *Input {
+	items := make(chan codec.Item, 1024)
+	in := &Input{Items: items}
+	go in.feed(ctx, items, r, form)
+	return in
+}
+
+func (in *Input) feed(ctx context.Context, items chan<- codec.Item, r io.Reader, form func([]byte) codec.Item) {
+	for line, err := range Lines(r) {
+		if err != nil {
+			in.failed.Store(&err)
+			break
+		}
+		item := form(line)
+		select {
+		case items <- item: // without the cost of looking at ctx
+		default:
+			select {
+			case items <- item:
+			case <-ctx.Done():
+				return // not the end of the stream
+			}
+		}
+		in.read.Add(1)
+	}
+	close(items)
+}

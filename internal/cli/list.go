@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	urfave "github.com/urfave/cli/v2"
+)
+
+// A Column of a table is its head and what it shows of a row.
+type Column[T any] struct {
+	Head string
+	Cell func(T) any
+}
+
+// JSONFlag is --json of a verb that lists.
+func JSONFlag() urfave.Flag {
+	return &urfave.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print a JSON array"}
+}
+
+// List prints rows as a table, or with --json as one JSON array.
+func List[T any](c *urfave.Context, rows []T, columns ...Column[T]) error {
+	if c.Bool("json") {
+		return writeJSON(c.App.Writer, rows)
+	}
+	return writeTable(c.App.Writer, rows, columns)
+}
+
+func writeJSON[T any](w io.Writer, rows []T) error {
+	if rows == nil {
+		rows = []T{} // not null
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return outputError(enc.Encode(rows))
+}
+
+func writeTable[T any](w io.Writer, rows []T, columns []Column[T]) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.StripEscape)
+	cells := make([]string, len(columns))
+	for i, column := range columns {
+		cells[i] = column.Head
+	}
+	write := func() { _, _ = fmt.Fprintln(table, strings.Join(cells, "\t")) } // told by Flush
+	write()
+	for _, row := range rows {
+		for i, column := range columns {
+			cells[i] = cell(column.Cell(row))
+		}
+		write()
+	}
+	return outputError(table.Flush())
+}
+
+// cell shows nothing as a dash, so that columns can be counted.
+func cell(v any) string {
+	text := fmt.Sprint(v)
+	if list, ok := v.([]string); ok {
+		text = strings.Join(list, ",")
+	}
+	if text == "" {
+		return "-"
+	}
+	return text
+}
