@@ -31,7 +31,8 @@ func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opt
 }
 
 // ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own,
-// which only looks at ctx between two values.
+// which only looks at ctx between two values: Executor.Close waits for one that
+// blocks.
 func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
 	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
 	if err != nil {

@@ -3,11 +3,120 @@ package workers_test
 import (
 	"context"
 	"fmt"
+	"log"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/workers"
 )
+
+// A worker and its caller are two programs in practice. Here both are in this
+// one, with a small Redis between them.
+func ExampleNew() {
+	redis, err := miniredis.Run()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer redis.Close()
+	redisURL := "redis://" + redis.Addr()
+
+	// The worker.
+	ctx, stop := context.WithCancel(context.Background())
+	length := workers.Define("length", func(_ context.Context, text string) (int, error) { return len(text), nil })
+	w, err := workers.New(redisURL, workers.Concurrency(8), workers.Functions(length))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	<-w.Ready()
+
+	// The caller.
+	ex, err := executor.New(ctx, redisURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	future, err := executor.Submit(ctx, ex, length, "seven")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(future.Result(ctx))
+	fmt.Println(ex.Close())
+
+	stop() // the worker takes no more, ends what runs, and Run returns
+	fmt.Println(<-ended)
+	// Output:
+	// 5 <nil>
+	// <nil>
+	// <nil>
+}
+
+// A handle is enough where another program has the function.
+func ExampleRemote() {
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	// This stands for a worker somewhere else.
+	err = ex.Register(workers.Define("length", func(_ context.Context, text string) (int, error) { return len(text), nil }))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	length := workers.Remote[string, int]("length")
+	futures, err := executor.MapSlice(ctx, ex, length, []string{"a", "bc", ""})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(executor.GatherSlice(ctx, futures))
+
+	// The types have to be those of the definition.
+	_, err = executor.Submit(ctx, ex, workers.Remote[string, string]("length"), "a")
+	fmt.Println(err != nil)
+	// Output:
+	// [1 2 0] <nil>
+	// true
+}
+
+func ExampleDefine2() {
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	repeat := workers.Define2("repeat", func(_ context.Context, text string, n int) (string, error) {
+		return strings.Repeat(text, n), nil
+	})
+	if err := ex.Register(repeat); err != nil {
+		log.Fatal(err)
+	}
+	texts, err := bridge.ScatterSeq(ctx, ex, slices.Values([]string{"ab", "c"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	counts, err := bridge.ScatterSeq(ctx, ex, slices.Values([]int{2, 3}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	repeated, err := executor.Map2(ctx, repeat, texts, counts)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for v, err := range bridge.All(ctx, repeated) {
+		fmt.Println(v, err)
+	}
+	// Output:
+	// abab <nil>
+	// ccc <nil>
+}
 
 func ExampleDefine() {
 	parse := workers.Define("parse", func(_ context.Context, text string) (int, error) {

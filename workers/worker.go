@@ -45,7 +45,8 @@ type Worker struct {
 }
 
 // New makes a worker for the Redis at an address, which Run connects to; see
-// executor.New for the forms of an address. The functions must have been made
+// executor.New for the forms of an address. An empty one is ErrURL, since nobody
+// else would reach an embedded broker. The functions must have been made
 // by Define or DefineBatch, each name once.
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	w := &Worker{settings: settings{

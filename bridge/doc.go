@@ -1,0 +1,43 @@
+// Package bridge connects local channels to remote queues: Scatter sends what
+// comes from a channel into a queue that a fleet of workers reads, and Gather
+// brings what comes out at the end back into a channel, in order.
+//
+// A whole program, with the broker and four hands in its own process:
+//
+//	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
+//	double := workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
+//
+//	ex, err := executor.New(ctx, "") // or redis://host:6379, and workers anywhere
+//	defer ex.Close()
+//	err = ex.Register(inc, double) // this process runs them too
+//	fmt.Println(ex)                // <Executor: scheduler= workers=1 threads=4>
+//
+//	input := make(chan int)
+//	remoteQ, err := bridge.Scatter(ctx, ex, input)
+//	incQ, err := executor.Map(ctx, inc, remoteQ)
+//	doubleQ, err := executor.Map(ctx, double, incQ)
+//	result, err := bridge.Gather(ctx, doubleQ)
+//
+//	fmt.Println(len(result)) // 0
+//	input <- 10
+//	fmt.Println(<-result) // {22 <nil>}
+//
+//	close(input)
+//	for r := range result { // ends, because input has ended
+//		fmt.Println(r.Value, r.Err)
+//	}
+//
+// Results come in the order of their inputs, exactly one for each, whatever the
+// durations of the functions and however many workers there are. An error, a
+// panic or a timeout in a function is the result of that item, an
+// *executor.ItemError; the stream goes on, and later stages skip the item.
+//
+// Where the reader is slow, workers stop taking and Scatter stops reading its
+// channel: MaxSize, MaxInFlight and Buffer say where. Nothing is dropped.
+// Cancelling the context of Scatter or of Gather gives the stream up; so does
+// Executor.Close, which leaves no goroutine and no key behind. Name makes a
+// queue that stays and that other processes reach by its name.
+//
+// Multiplex, Merge and Push are the same for channels alone: they split and join
+// what goes into Scatter and what comes from Gather.
+package bridge

@@ -1,0 +1,109 @@
+// Command hashfiles prints the SHA-256 of every file below a directory, in the
+// order in which they are found, with all processors at work:
+//
+//	go run ./examples/hashfiles . | sha256sum --check --quiet
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// A Digest is a file and its hash. The name comes back with the hash, so that
+// nothing has to be put together again.
+type Digest struct {
+	Path string `json:"path"`
+	Hash string `json:"hash"`
+}
+
+var digest = workers.Define("digest", func(_ context.Context, path string) (Digest, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return Digest{}, err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return Digest{}, err
+	}
+	return Digest{path, hex.EncodeToString(hash.Sum(nil))}, nil
+})
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	dir := "."
+	if len(os.Args) > 1 {
+		dir = os.Args[1]
+	}
+	failed, err := run(ctx, dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hashfiles:", err)
+	}
+	if failed > 0 || err != nil {
+		os.Exit(1)
+	}
+}
+
+// run returns how many files could not be read.
+func run(ctx context.Context, dir string) (failed int, err error) {
+	ex, err := executor.New(ctx, "", executor.Hands(runtime.GOMAXPROCS(0)))
+	if err != nil {
+		return 0, err
+	}
+	defer ex.Close()
+	if err := ex.Register(digest); err != nil {
+		return 0, err
+	}
+	var walked error
+	// However many files there are, at most 1000 names are under way.
+	paths, err := bridge.ScatterSeq(ctx, ex, files(dir, &walked), bridge.MaxInFlight(1000))
+	if err != nil {
+		return 0, err
+	}
+	digests, err := executor.Map(ctx, digest, paths)
+	if err != nil {
+		return 0, err
+	}
+	for d, err := range bridge.All(ctx, digests) {
+		switch {
+		case bridge.IsItem(err):
+			fmt.Fprintln(os.Stderr, "hashfiles:", err)
+			failed++
+		case err != nil:
+			return failed, err
+		default:
+			fmt.Printf("%s  %s\n", d.Hash, d.Path)
+		}
+	}
+	if err := ex.Drain(ctx); err != nil { // after it, the walk has ended
+		return failed, err
+	}
+	return failed, walked
+}
+
+// files is the paths of the regular files below a directory. What ended the
+// walk early is in failed.
+func files(dir string, failed *error) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		*failed = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Type().IsRegular() && !yield(path) {
+				return fs.SkipAll
+			}
+			return err
+		})
+	}
+}
