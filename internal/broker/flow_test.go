@@ -47,6 +47,7 @@ func (f flow) routes() []broker.Route { return []broker.Route{{In: "a", Outs: []
 
 func TestABatchGoesThrough(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
 		f := makeFlow(t, c, 0)
 		big := strings.Repeat("x", 5000)
 		in := []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}, {Batch: framed("s1", 2, big)}}

@@ -36,7 +36,7 @@ func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
 // Beat renews the lease, writes what changed in the card and returns the
 // number of live workers. ErrFenced: others took this process for dead.
 func (l *Lease) Beat(ctx context.Context, card ...any) (workers int, err error) {
-	k := l.c.keys
+	k, began := l.c.keys, time.Now()
 	reply, err := l.c.run(ctx, "beat", scripts.beat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced()},
 		append([]any{l.id, l.lease.Milliseconds()}, card...)...)
@@ -46,6 +46,9 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (workers int, err error) 
 	r := asList(reply)
 	if r.text(0) == "fenced" {
 		return 0, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
+	}
+	if time.Since(began) > l.lease/4 {
+		clear(l.seen) // Redis was away, for the others too: they get a whole lease to come back
 	}
 	if len(r) > 2 {
 		err = l.census(ctx, r)

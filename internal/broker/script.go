@@ -120,7 +120,9 @@ func (c *Client) runWith(ctx context.Context, what string, s *redis.Script, payl
 	err = c.try(ctx, what, func(ctx context.Context) error {
 		pipe := c.rdb.Pipeline()
 		for _, p := range payloads {
-			pipe.Set(ctx, p.key, p.frame, payloadTTL)
+			// Never over one that is there: where the first reply was lost, it is
+			// committed, and a lifetime would be put on it again.
+			pipe.SetNX(ctx, p.key, p.frame, payloadTTL)
 		}
 		evaluated := s.EvalSha(ctx, pipe, keys, args...)
 		_, err := pipe.Exec(ctx)

@@ -81,6 +81,9 @@ func parseHosts(address string) (*url.URL, error) {
 }
 
 func (t *target) single(u *url.URL) error {
+	if strings.Contains(u.Host, ",") {
+		return errors.New("it names several servers, which only Sentinel and Cluster have")
+	}
 	o, err := redis.ParseURL(u.String())
 	if err != nil {
 		if cause := errors.Unwrap(err); cause != nil {

@@ -79,6 +79,9 @@ func parseRanges(text string) (r ranges, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("delivered mark %q: %w", text, err)
 	}
+	if low < 0 {
+		return nil, fmt.Errorf("delivered mark %q: it is below 0", text)
+	}
 	r = r.add(0, low)
 	for part := range strings.SplitSeq(above, ",") {
 		if part == "" {

@@ -109,7 +109,8 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) erro
 		}
 		*parcels = (*parcels)[1:]
 	}
-	if got.Full && got.Room == 0 || got.Full && got.Room >= int64((*parcels)[0].N) {
+	// No room for items, or room for them and not for their bytes.
+	if got.Full && (got.Room <= 0 || got.Room >= int64((*parcels)[0].N)) {
 		return s.wait(ctx)
 	}
 	return nil

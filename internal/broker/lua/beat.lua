@@ -1,6 +1,6 @@
 -- beat.lua: a heartbeat; one process at a time is also told of all others, to find the dead
 -- KEYS 1 registry   zset workers or executors
--- KEYS 2 card       hash w:<id> or x:<id>
+-- KEYS 2 card       hash w:<id> or e:<id>
 -- KEYS 3 watcher    hash: the process that looks for the dead, and when it last did
 -- KEYS 4 workers    zset
 -- KEYS 5 executors  zset

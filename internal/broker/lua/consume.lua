@@ -8,6 +8,9 @@
 -- reply: {'ok', epoch, fields of meta} or {'taken', its consumer}, {'gone'}
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying')
 if not meta[1] or meta[4] then return {'gone'} end
+if meta[2] == 'gather:' .. ARGV[1] then -- the reply was lost
+  return {'ok', tonumber(redis.call('HGET', KEYS[1], 'gepoch')), redis.call('HGETALL', KEYS[1])}
+end
 if meta[2] then
   local now = redis.call('TIME')
   local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)

@@ -1,10 +1,10 @@
 -- join.lua: enters a process into its registry and makes its mailbox
 -- KEYS 1 registry  zset workers or executors: last beat in ms by id
--- KEYS 2 card      hash w:<id> or x:<id>
+-- KEYS 2 card      hash w:<id> or e:<id>
 -- KEYS 3 mailbox   p:<id>
 -- KEYS 4 fenced    hash of the processes that were declared dead
 -- ARGV 1 id        of the process
--- ARGV 2 mark      w:<id> or x:<id>
+-- ARGV 2 mark      w:<id> or e:<id>
 -- ARGV 3+ field    name and value of each field of the card
 -- reply: the time, ms
 if redis.call('EXISTS', KEYS[3]) == 0 then

@@ -1,6 +1,6 @@
 -- leave.lua: takes a process out of its registry
 -- KEYS 1 registry  zset workers or executors
--- KEYS 2 card      hash w:<id> or x:<id>
+-- KEYS 2 card      hash w:<id> or e:<id>
 -- KEYS 3 mailbox   p:<id>
 -- KEYS 4 watcher   hash: the process that looks for the dead
 -- ARGV 1 id        of the process

@@ -1,0 +1,20 @@
+package broker
+
+import "github.com/redis/go-redis/v9"
+
+// What tests of this package see of its inside.
+
+// Raw is the connection.
+func (c *Client) Raw() redis.UniversalClient { return c.rdb }
+
+// Key is the name of a key without the namespace's prefix, in full.
+func (c *Client) Key(name string) string { return c.keys.prefix + name }
+
+// IsPassing is isPassing.
+var IsPassing = isPassing
+
+// Parsed is what parseURL makes of an address.
+func Parsed(address string) (o redis.UniversalOptions, namespace, label string, err error) {
+	t, err := parseURL(address)
+	return t.options, t.namespace, t.label, err
+}

@@ -1,0 +1,246 @@
+package broker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// large is an item whose frame gets a key of its own.
+func large(i int) string { return fmt.Sprint(i, ":") + strings.Repeat("x", 5000) }
+
+// takeAll takes and fetches everything that a worker finds.
+func (f flow) takeAll(t *testing.T, c *broker.Client, worker string) []broker.Entry {
+	t.Helper()
+	taken := must[[]broker.Taken](t)(c.Take(t.Context(), worker, 100, f.routes()))
+	if err := c.Fetch(t.Context(), taken[0].Entries); err != nil {
+		t.Fatal(err)
+	}
+	return taken[0].Entries
+}
+
+// whole is what came of entries whose items a function leaves as they are.
+func (f flow) whole(entries []broker.Entry) (done []broker.Done) {
+	for _, e := range entries {
+		done = append(done, broker.Done{Entry: e, In: f.a, Outs: []broker.Product{{Queue: f.b, Batch: e.Batch}}})
+	}
+	return done
+}
+
+// queued reads what is in the stream of a queue, without a consumer.
+func queued(t *testing.T, c *broker.Client, queue string) (all []string) {
+	t.Helper()
+	messages, err := c.Raw().XRange(t.Context(), c.Key("q:"+queue), "-", "+").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range messages {
+		all = append(all, fmt.Sprintf("%v+%v", m.Values["o"], m.Values["n"]))
+		if id, ok := m.Values["f"]; ok {
+			key := c.Key(fmt.Sprint("f:", id))
+			if ttl := c.Raw().PTTL(t.Context(), key).Val(); ttl != -1 {
+				t.Errorf("the payload of a stored entry has a lifetime of %v", ttl)
+			}
+		}
+	}
+	return all
+}
+
+// through opens a client behind a proxy to a server that knows the scripts: the
+// lost reply shall not be one that says that it does not.
+func through(t *testing.T) (*testkit.Proxy, *broker.Client) {
+	t.Helper()
+	direct, err := broker.Open(testkit.SharedRedis(t).URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
+	direct = opened(t, direct, err)
+	f := makeFlow(t, direct, 0)
+	must[broker.Scattered](t)(direct.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+	must[[]broker.Outcome](t)(direct.Complete(t.Context(), f.whole(f.takeAll(t, direct, "w1"))))
+	must[broker.Gather](t)(direct.Consume(t.Context(), "g1", "x1", "b", time.Minute))
+	p := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
+	c, err := broker.Open(p.URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
+	return p, opened(t, c, err)
+}
+
+func TestALostReplyAddsNothingTwice(t *testing.T) {
+	t.Parallel()
+	for _, size := range []string{"small", "large"} {
+		t.Run(size, func(t *testing.T) {
+			t.Parallel()
+			p, c := through(t)
+			f := makeFlow(t, c, 0)
+			item := large
+			if size == "small" {
+				item = func(i int) string { return fmt.Sprint(i) }
+			}
+			parcels := []broker.Parcel{{Batch: framed("s1", 0, item(0), item(1))}, {Batch: framed("s1", 2, item(2))}}
+			lost := cutAtScript(p)
+			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+			if wasLost(t, lost); got.Stored != 3 || !slices.Equal(queued(t, c, "a"), []string{"0+2", "2+1"}) {
+				t.Fatalf("scattered %+v, there is %q", got, queued(t, c, "a"))
+			}
+			if err := c.Finish(t.Context(), f.source, 3); err != nil {
+				t.Fatal(err)
+			}
+			done := f.whole(f.takeAll(t, c, "w1"))
+			lost = cutAtScript(p)
+			outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+			if wasLost(t, lost); !slices.Equal(outcomes, []broker.Outcome{broker.Beaten, broker.Beaten}) {
+				t.Fatalf("completed %v: the first call did it", outcomes)
+			}
+			if in, out := queued(t, c, "a"), queued(t, c, "b"); len(in) != 0 || !slices.Equal(out, []string{"0+2", "2+1"}) {
+				t.Fatalf("a has %q, b has %q", in, out)
+			}
+			lost = cutAtScript(p)
+			g, err := c.Consume(t.Context(), "g1", "x1", "b", time.Minute)
+			if wasLost(t, lost); err != nil || g.Epoch != 1 {
+				t.Fatalf("a gather whose first reply was lost: %+v, %v", g, err)
+			}
+			gathered(t, c, g, []string{item(0), item(1), item(2)})
+		})
+	}
+}
+
+func cutAtScript(p *testkit.Proxy) <-chan struct{} {
+	return p.CutAfterRequest(func(req []byte) bool { return bytes.Contains(bytes.ToLower(req), []byte("evalsha")) })
+}
+
+func wasLost(t *testing.T, lost <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-lost:
+	default:
+		t.Fatal("no reply was lost")
+	}
+}
+
+func TestScriptsAreLoadedAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		flush := func() {
+			if err := c.Raw().ScriptFlush(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want []string
+		for i := range int64(3) {
+			flush()
+			parcels := []broker.Parcel{{Batch: framed("s1", 2*i, large(int(i)))}, {Batch: framed("s1", 2*i+1, "small")}}
+			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+			want = append(want, fmt.Sprint(2*i, "+1"), fmt.Sprint(2*i+1, "+1"))
+			if all := queued(t, c, "a"); got.Stored != 2*i+2 || !slices.Equal(all, want) {
+				t.Fatalf("scattered %+v, there is %q", got, all)
+			}
+		}
+		flush()
+		entries := f.takeAll(t, c, "w1")
+		flush()
+		outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(entries)))
+		if slices.ContainsFunc(outcomes, func(o broker.Outcome) bool { return o != broker.Committed }) || !slices.Equal(queued(t, c, "b"), want) {
+			t.Fatalf("completed %v, there is %q", outcomes, queued(t, c, "b"))
+		}
+	})
+}
+
+func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	c, err := broker.Open(server.URL(), broker.Options{})
+	c = opened(t, c, err)
+	f := makeFlow(t, c, 0)
+	first := []broker.Parcel{{Batch: framed("s1", 0, "a", "b")}, {Batch: framed("s1", 2, "c")}}
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, first))
+	maxmemory := func(value string) {
+		if err := c.Raw().ConfigSet(t.Context(), "maxmemory", value).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	maxmemory("1")
+	for _, item := range []string{"small", large(1)} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		_, err = c.Scatter(ctx, f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 3, item)}})
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "OOM") || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("scattered into a full memory: %v", err)
+		}
+	}
+	// What is in goes on.
+	outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
+	if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.Committed}) {
+		t.Fatalf("completed %v", outcomes)
+	}
+	scattered := make(chan error, 1)
+	go func() {
+		_, err := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 3, large(1))}})
+		scattered <- err
+	}()
+	time.AfterFunc(100*time.Millisecond, func() { maxmemory("0") })
+	if err := <-scattered; err != nil {
+		t.Fatal(err)
+	}
+	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
+	if all := queued(t, c, "b"); !slices.Equal(all, []string{"0+2", "2+1", "3+1"}) {
+		t.Fatalf("there is %q", all)
+	}
+}
+
+func TestAReplicaIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	master, server := testkit.StartRedis(t), testkit.StartRedis(t)
+	c, err := broker.Open(server.URL(), broker.Options{})
+	c = opened(t, c, err)
+	host, port, _ := strings.Cut(master.Addr(), ":")
+	if err := c.Raw().SlaveOf(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, _, err := c.Declare(ctx, broker.Queue{Name: "old"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a replica made a queue: %v", err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { c.Raw().SlaveOf(t.Context(), "no", "one") })
+	q, made, err := c.Declare(t.Context(), broker.Queue{Name: "new"})
+	if err != nil || !made || q.Inc == "" {
+		t.Fatalf("a master again: %+v, %v, %v", q, made, err)
+	}
+}
+
+func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		sick, _, err := c.Declare(t.Context(), broker.Queue{Name: "sick"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.Raw().Del(t.Context(), c.Key("q:sick")).Err(), c.Raw().Set(t.Context(), c.Key("q:sick"), "x", 0).Err()); err != nil {
+			t.Fatal(err)
+		}
+		in := []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}, {Batch: framed("s1", 2, "three")}}
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, in))
+		entries := f.takeAll(t, c, "w1")
+		done := f.whole(entries)
+		done[1].Outs[0].Queue = sick
+		outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+		if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.NoOut, broker.Committed}) {
+			t.Fatalf("completed %v", outcomes)
+		}
+		held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "a"))
+		if len(held) != 1 || held[0].ID != entries[1].ID || !slices.Equal(queued(t, c, "b"), []string{"0+1", "2+1"}) {
+			t.Fatalf("held %+v, there is %q", held, queued(t, c, "b"))
+		}
+		routes := []broker.Route{{In: "a", Outs: []string{"sick"}}, {In: "b"}}
+		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w2", 10, routes))
+		if len(taken[1].Entries) != 2 || taken[1].Sick {
+			t.Fatalf("taken beside a sick queue: %+v", taken)
+		}
+	})
+}

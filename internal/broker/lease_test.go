@@ -1,0 +1,238 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+const lease = 10 * time.Second
+
+// A lab is a broker in virtual time whose network can be taken away.
+type lab struct {
+	c    *broker.Client
+	gate *gate
+}
+
+// inLab runs a test in a bubble.
+func inLab(t *testing.T, test func(t *testing.T, l lab)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		server := miniredis.NewMiniRedis()
+		defer server.Close()
+		gate := &gate{open: make(chan struct{})}
+		close(gate.open)
+		c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(context.Context, string, string) (net.Conn, error) {
+			conn, err := server.Dial()
+			return gated{conn, gate}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		test(t, lab{c, gate})
+	})
+}
+
+// A gate is closed while nothing reaches the server.
+type gate struct {
+	mu   sync.Mutex
+	open chan struct{}
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	g.open = make(chan struct{})
+	g.mu.Unlock()
+}
+
+func (g *gate) pass() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.open
+}
+
+type gated struct {
+	net.Conn
+	gate *gate
+}
+
+func (c gated) Write(b []byte) (int, error) {
+	select {
+	case <-c.gate.pass():
+		return c.Conn.Write(b)
+	case <-time.After(time.Second):
+		return 0, errors.Join(os.ErrDeadlineExceeded, c.Close())
+	}
+}
+
+// after waits in virtual time.
+func after(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+		t.Fatal("the test is over")
+	}
+}
+
+// beating beats for a process until stop is called, which tells how that ended.
+func (l lab) beating(t *testing.T, r broker.Role, id string) (stop func() error) {
+	t.Helper()
+	if err := l.c.Join(t.Context(), r, id, map[string]string{"host": "h"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	beats := l.c.Lease(r, id, lease)
+	go func() {
+		tick := time.NewTicker(lease / 5)
+		defer tick.Stop()
+		for {
+			if _, err := beats.Beat(ctx); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case <-ctx.Done():
+				ended <- nil
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() error {
+		cancel()
+		err := <-ended
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+}
+
+func (l lab) live(t *testing.T, r broker.Role) (ids []string) {
+	t.Helper()
+	live, err := l.c.Processes(t.Context(), r, lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range live {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
+
+func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		f := makeFlow(t, l.c, 0)
+		stop := []func() error{l.beating(t, broker.RoleWorker, "w2"), l.beating(t, broker.RoleWorker, "w3"), l.beating(t, broker.RoleExecutor, "x1")}
+		stopped := l.c.Lease(broker.RoleWorker, "w1", lease)
+		if n, err := stopped.Beat(t.Context(), "done", 7); err != nil || n != 3 {
+			t.Fatalf("%d workers, %v", n, err)
+		}
+		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, large(1))}}))
+		entries := f.takeAll(t, l.c, "w1")
+		after(t, lease-lease/4)
+		if back := f.takeAll(t, l.c, "w2"); len(back) != 0 || len(l.live(t, broker.RoleWorker)) != 3 {
+			t.Fatalf("w1 is dead too early: %+v", back)
+		}
+		after(t, 2*lease) // it may have been w1 that looks for the dead
+		back := f.takeAll(t, l.c, "w2")
+		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || !back[0].Returns || texts(back[1].Batch)[0] != large(1) {
+			t.Fatalf("what w1 held is %+v", back)
+		}
+		if _, err := stopped.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {
+			t.Fatalf("w1 goes on: %v", err)
+		}
+		// It reads once more before it learns of it, and that comes back too.
+		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 2, "late")}}))
+		if late := f.takeAll(t, l.c, "w1"); len(late) != 1 {
+			t.Fatalf("w1 reads %+v", late)
+		}
+		after(t, lease)
+		if late := f.takeAll(t, l.c, "w2"); len(late) != 1 || late[0].First != 2 || late[0].Crashes != 1 {
+			t.Fatalf("what w1 read late is %+v", late)
+		}
+		outcomes := must[[]broker.Outcome](t)(l.c.Complete(t.Context(), f.whole(entries)))
+		if outcomes[0] != broker.Beaten || outcomes[1] != broker.Beaten {
+			t.Fatalf("w1 completes %v", outcomes)
+		}
+		after(t, 8*lease)
+		if n := l.c.Raw().HLen(t.Context(), l.c.Key("fenced")).Val(); n != 0 {
+			t.Errorf("%d dead are remembered for ever", n)
+		}
+		for _, stop := range stop {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestAnOutageKillsNobody(t *testing.T) {
+	for _, outage := range []time.Duration{lease / 2, lease * 7 / 10, lease * 9 / 10, lease, 3 * lease} {
+		for _, phase := range []time.Duration{0, lease / 50, lease * 8 / 100} {
+			t.Run(fmt.Sprint(outage, phase), func(t *testing.T) {
+				inLab(t, func(t *testing.T, l lab) {
+					t.Helper()
+					var stop []func() error
+					for i := range 4 {
+						stop = append(stop, l.beating(t, broker.RoleWorker, fmt.Sprint("w", i)))
+						after(t, lease/30)
+					}
+					after(t, lease+phase)
+					l.gate.shut()
+					after(t, outage)
+					close(l.gate.open)
+					after(t, 2*lease)
+					if live := l.live(t, broker.RoleWorker); len(live) != 4 {
+						t.Errorf("after an outage of %v only %q live", outage, live)
+					}
+					for _, stop := range stop {
+						if err := stop(); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		stop := l.beating(t, broker.RoleWorker, "w2")
+		f := makeFlow(t, l.c, 0) // x1 has joined, and never beats
+		if _, _, err := l.c.Declare(t.Context(), broker.Queue{Name: "stays"}); err != nil {
+			t.Fatal(err)
+		}
+		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(1))}}))
+		after(t, 5*time.Minute)
+		if names := must[[]string](t)(l.c.Queues(t.Context())); len(names) != 3 || len(l.live(t, broker.RoleExecutor)) != 0 {
+			t.Fatalf("within the grace there are %q", names)
+		}
+		after(t, 6*time.Minute)
+		if names := must[[]string](t)(l.c.Queues(t.Context())); len(names) != 1 || names[0] != "stays" {
+			t.Fatalf("after the grace there are %q", names)
+		}
+		if n := l.c.Raw().Exists(t.Context(), l.c.Key("stages"), l.c.Key("own:x1"), l.c.Key("s:s1"), l.c.Key("q:a"), l.c.Key("r:b")).Val(); n != 0 {
+			t.Errorf("%d keys are left", n)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

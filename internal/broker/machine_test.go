@@ -1,0 +1,346 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// TestRandomOrders runs the scripts in random orders against a model.
+func TestRandomOrders(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		rapid.Check(t, func(rt *rapid.T) {
+			m := newMachine(t.Context(), rt, c)
+			defer m.close()
+			rt.Repeat(map[string]func(*rapid.T){
+				"":           m.invariants,
+				"scatter":    m.scatter,
+				"resend":     m.resend,
+				"take":       m.take,
+				"complete":   m.complete,
+				"zombie":     m.zombie,
+				"die":        m.die,
+				"takeover":   m.takeOver,
+				"read":       m.read,
+				"ack":        m.ack,
+				"succession": m.succession,
+			})
+			m.drain(rt)
+			m.clean(rt)
+		})
+	})
+}
+
+var machines atomic.Int64
+
+// A machine is a flow a -> b with its model. Its names are its own.
+type machine struct {
+	ctx     context.Context //nolint:containedctx // a machine is one test's
+	c       *broker.Client
+	n       int64
+	a, b    broker.Queue
+	feeders []*feeder
+
+	unreadA, unreadR, unreadB []part
+	heldA, heldB              []held // by workers of a and its returns, by gathers of b
+	entries                   map[broker.Ref]broker.Entry
+	history                   []broker.Done
+
+	g       broker.Gather
+	gathers int
+	reader  *broker.Reader
+}
+
+func (m *machine) name(s string) string { return fmt.Sprintf("%s%d", s, m.n) }
+
+func newMachine(ctx context.Context, t *rapid.T, c *broker.Client) *machine {
+	m := &machine{ctx: ctx, c: c, n: machines.Add(1), entries: map[broker.Ref]broker.Entry{}}
+	maxA := rapid.SampledFrom([]int64{0, 6, 20}).Draw(t, "bound of a")
+	maxB := rapid.SampledFrom([]int64{0, 4, 12}).Draw(t, "bound of b")
+	m.a = m.declare(t, broker.Queue{Name: m.name("a"), Max: maxA})
+	m.b = m.declare(t, broker.Queue{Name: m.name("b"), Max: maxB, From: []string{m.name("a")}, Seal: true})
+	for i := range rapid.IntRange(1, 3).Draw(t, "sources") {
+		s, stored, err := c.Source(ctx, m.name(fmt.Sprintf("s%d-", i)), m.a, 0)
+		if err != nil || stored != 0 {
+			t.Fatal(stored, err)
+		}
+		m.feeders = append(m.feeders, &feeder{Source: s, delivered: map[int64]int{}})
+	}
+	for _, err := range []error{
+		c.Join(ctx, broker.RoleWorker, m.name("w"), nil), c.Join(ctx, broker.RoleWorker, m.name("v"), nil),
+		c.Join(ctx, broker.RoleExecutor, m.name("x"), nil),
+		c.Stage(ctx, broker.Stage{ID: m.b.Name, Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{m.a}, Outs: []broker.Out{{Queue: m.b}}}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.consume(t, time.Minute)
+	return m
+}
+
+func (m *machine) declare(t *rapid.T, q broker.Queue) broker.Queue {
+	t.Helper()
+	q, made, err := m.c.Declare(m.ctx, q)
+	if err != nil || !made {
+		t.Fatal(made, err)
+	}
+	return q
+}
+
+func (m *machine) close() {
+	if m.reader != nil {
+		_ = m.reader.Close()
+	}
+}
+
+// invariants compares the counters with the model.
+func (m *machine) invariants(t *rapid.T) {
+	for _, q := range []struct {
+		name   string
+		unread []part
+		held   []held
+	}{{m.a.Name, m.unreadA, m.heldA}, {m.b.Name, m.unreadB, m.heldB}} {
+		n, bytes, running, err := m.c.Waiting(m.ctx, q.name)
+		wantN, wantBytes := items(q.unread)
+		if err != nil || n != wantN || bytes != wantBytes || running != int64(len(q.held)) {
+			t.Fatalf("%s: %d items, %d bytes, %d running, %v; the model has %d, %d, %d", q.name, n, bytes, running, err,
+				wantN, wantBytes, len(q.held))
+		}
+	}
+}
+
+func (m *machine) feeder(t *rapid.T) *feeder { return rapid.SampledFrom(m.feeders).Draw(t, "source") }
+
+// scatter sends batches which follow on, or begin below or above.
+func (m *machine) scatter(t *rapid.T) {
+	f := m.feeder(t)
+	at := f.stored
+	switch rapid.IntRange(0, 9).Draw(t, "where") {
+	case 0:
+		at = max0(at - 1) // straddles
+	case 1:
+		at++ // after a failover
+	}
+	parcels := []broker.Parcel{}
+	for range rapid.IntRange(1, 3).Draw(t, "batches") {
+		n := rapid.Int64Range(1, 5).Draw(t, "items")
+		parcels = append(parcels, broker.Parcel{Batch: words(f.Name, at, at+n)})
+		at += n
+	}
+	m.send(t, f, rapid.SampledFrom([]int64{0, 0, 10}).Draw(t, "window"), parcels)
+	f.last = parcels
+}
+
+// resend is what follows on a lost reply.
+func (m *machine) resend(t *rapid.T) {
+	f := m.feeder(t)
+	if f.last == nil {
+		t.Skip("nothing was sent")
+	}
+	m.send(t, f, 0, f.last)
+}
+
+func (m *machine) send(t *rapid.T, f *feeder, window int64, parcels []broker.Parcel) {
+	t.Helper()
+	added, want := f.scatterModel(m.unreadA, m.a.Max, window, parcels)
+	got, err := m.c.Scatter(m.ctx, f.Source, m.name("x"), window, parcels)
+	got.Cost, got.Limit = 0, 0
+	if err != nil || got != want {
+		t.Fatalf("scattered %+v, %v; the model has %+v", got, err, want)
+	}
+	m.unreadA, f.stored = append(m.unreadA, added...), want.Stored
+}
+
+func (m *machine) worker(t *rapid.T) string {
+	return m.name(rapid.SampledFrom([]string{"w", "v"}).Draw(t, "worker"))
+}
+
+func (m *machine) take(t *rapid.T) {
+	m.taken(t, m.worker(t), rapid.IntRange(1, 4).Draw(t, "budget"))
+}
+
+func (m *machine) taken(t *rapid.T, worker string, budget int) {
+	t.Helper()
+	taken, err := m.c.Take(m.ctx, worker, budget, []broker.Route{{In: m.a.Name, Outs: []string{m.b.Name}}})
+	if err != nil || taken[0].Sick {
+		t.Fatalf("take: %+v, %v", taken, err)
+	}
+	waiting, _ := items(m.unreadB)
+	if full := m.b.Max > 0 && waiting >= m.b.Max; full != taken[0].Full {
+		t.Fatalf("full: %v, the model has %d of %d", taken[0].Full, waiting, m.b.Max)
+	} else if full {
+		budget = 0
+	}
+	back := min(budget, len(m.unreadR))
+	fresh := min(budget-back, len(m.unreadA))
+	want := slices.Concat(m.unreadR[:back], m.unreadA[:fresh])
+	m.unreadR, m.unreadA = m.unreadR[back:], m.unreadA[fresh:]
+	m.hold(t, &m.heldA, worker, taken[0].Entries, want)
+}
+
+func (m *machine) hold(t *rapid.T, in *[]held, by string, entries []broker.Entry, want []part) {
+	t.Helper()
+	if err := m.c.Fetch(m.ctx, entries); err != nil || len(entries) != len(want) {
+		t.Fatalf("read %d entries, %v; the model has %d", len(entries), err, len(want))
+	}
+	for i, e := range entries {
+		want[i].check(t, e)
+		m.entries[e.Ref] = e
+		*in = append(*in, held{want[i], e.Ref, by})
+	}
+}
+
+// complete finishes some of what a worker holds, each in its own way.
+func (m *machine) complete(t *rapid.T) {
+	worker := m.worker(t)
+	var done []broker.Done
+	var moved func()
+	for _, h := range slices.Clone(m.heldA) {
+		if h.by != worker || rapid.IntRange(0, 2).Draw(t, "leave") == 0 {
+			continue
+		}
+		d := m.outcome(t, h)
+		done = append(done, d)
+		before := moved
+		moved = func() {
+			if before != nil {
+				before()
+			}
+			m.commit(h, d)
+		}
+	}
+	if done == nil {
+		t.Skip("nothing is held")
+	}
+	outcomes, err := m.c.Complete(m.ctx, done)
+	if err != nil || slices.ContainsFunc(outcomes, func(o broker.Outcome) bool { return o != broker.Committed }) {
+		t.Fatalf("completed %v, %v", outcomes, err)
+	}
+	moved()
+	m.history = append(m.history, done...)
+}
+
+// outcome draws what becomes of an entry: a part of it is done, the rest goes
+// back in one or two batches.
+func (m *machine) outcome(t *rapid.T, h held) broker.Done {
+	e := m.entries[h.ref]
+	d := broker.Done{Entry: e, In: m.a, Crashes: h.crashes}
+	done := rapid.Int64Range(0, 2*(h.to-h.from)).Draw(t, "done")
+	rest := e.Batch
+	if done >= h.to-h.from {
+		d.Outs = []broker.Product{{Queue: m.b, Batch: e.Batch}}
+		return d
+	}
+	if done > 0 {
+		d.Outs = []broker.Product{{Queue: m.b}}
+		d.Outs[0].Batch, rest = split(t, rest, int(done))
+	}
+	if k := rapid.IntRange(0, rest.N-1).Draw(t, "split the rest at"); k > 0 {
+		var head batch.Batch
+		head, rest = split(t, rest, k)
+		d.Rests = append(d.Rests, head)
+	}
+	d.Rests = append(d.Rests, rest)
+	return d
+}
+
+func split(t *rapid.T, b batch.Batch, k int) (head, tail batch.Batch) {
+	t.Helper()
+	head, tail, err := b.Split(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return head, tail
+}
+
+func (m *machine) commit(h held, d broker.Done) {
+	take(&m.heldA, func(o held) bool { return o.ref == h.ref })
+	delete(m.entries, h.ref)
+	for _, out := range d.Outs {
+		m.unreadB = append(m.unreadB, part{h.source, out.First, out.End(), len(out.Frame), 0, h.lost})
+	}
+	for _, rest := range d.Rests {
+		m.unreadR = append(m.unreadR, part{h.source, rest.First, rest.End(), len(rest.Frame), d.Crashes, h.lost})
+	}
+}
+
+// zombie repeats what was finished, or was taken from who finished it.
+func (m *machine) zombie(t *rapid.T) {
+	if m.history == nil {
+		t.Skip("nothing was finished")
+	}
+	d := rapid.SampledFrom(m.history).Draw(t, "finished")
+	outcomes, err := m.c.Complete(m.ctx, []broker.Done{d})
+	if err != nil || outcomes[0] != broker.Beaten {
+		t.Fatalf("a zombie completed %v, %v", outcomes, err)
+	}
+}
+
+// die gives back what a worker holds; it goes on as a zombie.
+func (m *machine) die(t *rapid.T) {
+	worker := m.worker(t)
+	if err := m.c.GiveBack(m.ctx, worker, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, returns := range []bool{false, true} {
+		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.Returns == returns }) {
+			m.history = append(m.history, broker.Done{Entry: m.entries[h.ref], In: m.a,
+				Outs: []broker.Product{{Queue: m.b, Batch: m.entries[h.ref].Batch}}})
+			delete(m.entries, h.ref)
+			h.crashes++
+			m.unreadR = append(m.unreadR, h.part)
+		}
+	}
+}
+
+// takeOver makes a successor of a source; the old one is fenced off.
+func (m *machine) takeOver(t *rapid.T) {
+	f := m.feeder(t)
+	old := f.Source
+	s, stored, err := m.c.Source(m.ctx, f.Name, m.a, 0)
+	if err != nil || stored != f.stored || s.Epoch != old.Epoch+1 {
+		t.Fatalf("took over %+v at %d, %v; the model has %d", s, stored, err, f.stored)
+	}
+	f.Source = s
+	_, err = m.c.Scatter(m.ctx, old, m.name("x"), 0, []broker.Parcel{{Batch: words(f.Name, f.stored, f.stored+1)}})
+	if !errors.Is(err, broker.ErrFenced) {
+		t.Fatalf("the old one scatters: %v", err)
+	}
+}
+
+// clean deletes the flow; nothing may be left but the payloads of zombies,
+// which go by themselves.
+func (m *machine) clean(t *rapid.T) {
+	for _, err := range []error{
+		m.c.Release(m.ctx, m.g, []string{m.a.Name}), m.c.Delete(m.ctx, m.a.Name), m.c.Delete(m.ctx, m.b.Name),
+		m.c.Leave(m.ctx, broker.RoleWorker, m.name("w")), m.c.Leave(m.ctx, broker.RoleWorker, m.name("v")),
+		m.c.Leave(m.ctx, broker.RoleExecutor, m.name("x")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys, err := m.c.Raw().Keys(m.ctx, m.c.Key("*")).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		ttl, err := m.c.Raw().PTTL(m.ctx, key).Result()
+		if err != nil || ttl <= 0 || !strings.HasPrefix(key, m.c.Key("f:")) {
+			t.Errorf("%s is left, for %v, %v", key, ttl, err)
+		}
+		m.c.Raw().Del(m.ctx, key)
+	}
+}

@@ -1,0 +1,173 @@
+package broker_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// A part is the items [from, to) of a source as the model keeps them.
+type part struct {
+	source   string
+	from, to int64
+	size     int
+	crashes  int
+	lost     bool
+}
+
+func (p part) String() string {
+	return fmt.Sprintf("%s[%d,%d) crashes %d lost %v", p.source, p.from, p.to, p.crashes, p.lost)
+}
+
+func items(parts []part) (n, bytes int64) {
+	for _, p := range parts {
+		n, bytes = n+p.to-p.from, bytes+int64(p.size)
+	}
+	return n, bytes
+}
+
+// held is an entry that a consumer has read and the model holds for pending.
+type held struct {
+	part
+	ref broker.Ref
+	by  string
+}
+
+// feeder is a source: what the test knows of it and what the model has stored.
+type feeder struct {
+	broker.Source
+	stored    int64
+	low       int64 // delivered up to there, as the gather wrote it
+	acked     bool
+	delivered map[int64]int
+	last      []broker.Parcel
+}
+
+// word is the item at an offset; some are so long that their frame gets a key
+// of its own.
+func word(source string, at int64) string {
+	w := source + ":" + strconv.FormatInt(at, 10)
+	if at%7 == 3 {
+		w += strings.Repeat("x", 3000)
+	}
+	return w
+}
+
+func words(source string, from, to int64) batch.Batch {
+	var all []string
+	for at := from; at < to; at++ {
+		all = append(all, word(source, at))
+	}
+	return framed(source, from, all...)
+}
+
+// scatterModel is scatter.lua in Go: what it adds and answers.
+func (f *feeder) scatterModel(unread []part, max, window int64, parcels []broker.Parcel) (added []part, want broker.Scattered) {
+	count, _ := items(unread)
+	stored := f.stored
+	limit := int64(-1)
+	if f.acked && window > 0 {
+		limit = f.low + window
+	}
+	for _, p := range parcels {
+		if p.End() <= stored {
+			continue
+		}
+		if p.First < stored {
+			want.Cut = true
+			break
+		}
+		if count > 0 && max > 0 && count+int64(p.N) > max || limit >= 0 && p.End() > limit {
+			want.Full = true
+			break
+		}
+		if p.First > stored {
+			added = append(added, part{source: f.Name, from: stored, to: p.First, lost: true})
+		}
+		added = append(added, part{source: f.Name, from: p.First, to: p.End(), size: len(p.Frame)})
+		stored, count = p.End(), count+int64(p.N)
+	}
+	want.Stored, want.Room = stored, -1
+	if limit >= 0 {
+		want.Room = limit - stored
+	}
+	if max > 0 && (want.Room < 0 && limit < 0 || max-count < want.Room) {
+		want.Room = max - count
+	}
+	if limit >= 0 || max > 0 {
+		want.Room = max0(want.Room)
+	}
+	return added, want
+}
+
+func max0(n int64) int64 { return max(n, 0) }
+
+// check compares an entry with what the model expects there.
+func (p part) check(t *rapid.T, e broker.Entry) {
+	t.Helper()
+	got := part{e.Source, e.First, e.End(), p.size, e.Crashes, e.Lost != nil}
+	if got != p {
+		t.Fatalf("read %v, the model has %v", got, p)
+	}
+	if p.lost {
+		return
+	}
+	if e.Size != 0 && e.Size != p.size {
+		t.Fatalf("%v has %d bytes, the model %d", p, e.Size, p.size)
+	}
+	for i, text := range texts(e.Batch) {
+		if text != word(p.source, p.from+int64(i)) {
+			t.Fatalf("item %d of %v is %.20q", i, p, text)
+		}
+	}
+	if err := e.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// byID sorts as the stream does.
+func byID(a, b held) int {
+	am, as, _ := strings.Cut(a.ref.ID, "-")
+	bm, bs, _ := strings.Cut(b.ref.ID, "-")
+	return cmp.Or(cmp.Compare(len(am), len(bm)), cmp.Compare(am, bm), cmp.Compare(len(as), len(bs)), cmp.Compare(as, bs))
+}
+
+// take removes the held entries for which is holds, as the stream sorts them.
+func take(from *[]held, is func(held) bool) (taken []held) {
+	*from = slices.DeleteFunc(*from, func(h held) bool {
+		if is(h) {
+			taken = append(taken, h)
+			return true
+		}
+		return false
+	})
+	slices.SortFunc(taken, byID)
+	return taken
+}
+
+// mark is the delivered mark of a source in its form in Redis.
+func (f *feeder) mark() broker.Mark {
+	m := broker.Mark{Source: f.Name}
+	for f.delivered[m.Low] > 0 {
+		m.Low++
+	}
+	m.Delivered = strconv.FormatInt(m.Low, 10)
+	for at := m.Low; at < f.stored; at++ {
+		if f.delivered[at] == 0 {
+			continue
+		}
+		from := at
+		for f.delivered[at] > 0 {
+			at++
+		}
+		m.Delivered += fmt.Sprintf(",%d-%d", from, at)
+	}
+	return m
+}

@@ -1,0 +1,182 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+func TestNamesThatMoveAKeyAreRefused(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		q, made, err := c.Declare(t.Context(), broker.Queue{Name: strings.Repeat("n", 64)})
+		if err != nil || !made {
+			t.Fatal(made, err)
+		}
+		for _, name := range []string{"", "{x}", "a b", "a:b", "a/b", "a~b", "é", "a\n", "*", strings.Repeat("n", 65)} {
+			_, _, declared := c.Declare(t.Context(), broker.Queue{Name: name})
+			_, looked := c.Look(t.Context(), name)
+			_, _, scattered := c.Source(t.Context(), name, q, 0)
+			for verb, err := range map[string]error{"declare": declared, "look": looked, "source": scattered} {
+				if !errors.Is(err, broker.ErrName) || !strings.Contains(err.Error(), "A-Z a-z 0-9") {
+					t.Errorf("%s %q: %v", verb, name, err)
+				}
+			}
+		}
+	})
+}
+
+func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		if err := c.Stage(t.Context(), f.stage); err != nil {
+			t.Errorf("the same stage again, as after a lost reply: %v", err)
+		}
+		if _, err := c.Consume(t.Context(), "g1", "x1", "b", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		second := broker.Stage{ID: "other", Kind: broker.KindMap, Ins: []broker.Queue{f.b}}
+		third := broker.Stage{ID: "other", Kind: broker.KindMap, Ins: []broker.Queue{f.a}}
+		_, fourth := c.Consume(t.Context(), "g2", "x1", "a", time.Minute)
+		_, fifth := c.Consume(t.Context(), "g2", "x1", "b", time.Minute)
+		for i, err := range []error{c.Stage(t.Context(), second), c.Stage(t.Context(), third), fourth, fifth} {
+			if !errors.Is(err, broker.ErrTaken) || !strings.Contains(err.Error(), "Multiplex") {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		if stages, err := c.Stages(t.Context()); err != nil || len(stages) != 1 {
+			t.Errorf("%+v, %v", stages, err)
+		}
+		if err := c.Unstage(t.Context(), f.stage); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Stage(t.Context(), third); err != nil {
+			t.Errorf("after the stage was removed: %v", err)
+		}
+	})
+}
+
+// Whatever step of a deletion was the last, the next one finishes it.
+func TestADeletionCanBeResumed(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		for i, broken := range []func() error{
+			func() error { return nil },
+			func() error { return c.Raw().HSet(t.Context(), c.Key("m:a"), "dying", 1).Err() },
+			func() error {
+				return errors.Join(c.Raw().HSet(t.Context(), c.Key("m:a"), "dying", 1).Err(), c.Raw().Del(t.Context(), c.Key("q:a"), c.Key("s:s1")).Err())
+			},
+			func() error {
+				return errors.Join(c.Raw().HSet(t.Context(), c.Key("m:a"), "dying", 1).Err(), c.Raw().Del(t.Context(), c.Key("q:a"), c.Key("r:a"), c.Key("src:a")).Err(),
+					c.Raw().Del(t.Context(), c.Key("s:s1")).Err(), c.Raw().SRem(t.Context(), c.Key("queues"), "a").Err())
+			},
+		} {
+			f := makeFlow(t, c, 0)
+			if i < 2 {
+				var many []broker.Parcel
+				for at := range int64(1203) {
+					many = append(many, broker.Parcel{Batch: framed("s1", at, "x")})
+				}
+				many = append(many, broker.Parcel{Batch: framed("s1", 1203, large(1))})
+				must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, many))
+				f.takeAll(t, c, "w1")
+			}
+			if err := broken(); err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 {
+				refusedBy(t, c, f)
+			}
+			if err := errors.Join(c.Delete(t.Context(), "a"), c.Delete(t.Context(), "b")); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Delete(t.Context(), "a"); !errors.Is(err, broker.ErrNoQueue) {
+				t.Errorf("deleted twice: %v", err)
+			}
+			left := slices.DeleteFunc(must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()), func(key string) bool {
+				name := strings.TrimPrefix(key, c.Key(""))
+				return slices.Contains([]string{"workers", "executors", "w:w1", "e:x1", "p:w1", "p:x1"}, name)
+			})
+			if len(left) != 0 {
+				t.Errorf("interrupted in way %d, left: %q", i, left)
+			}
+		}
+	})
+}
+
+// refusedBy is what a queue says to everybody while it is being deleted.
+func refusedBy(t *testing.T, c *broker.Client, f flow) {
+	t.Helper()
+	_, scattered := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "x")}})
+	_, _, joined := c.Source(t.Context(), "s2", f.a, 0)
+	_, _, declared := c.Declare(t.Context(), broker.Queue{Name: "a"})
+	_, looked := c.Look(t.Context(), "a")
+	_, consumed := c.Consume(t.Context(), "g1", "x1", "a", time.Minute)
+	for verb, err := range map[string]error{"scatter": scattered, "source": joined, "declare": declared, "look": looked, "consume": consumed} {
+		if !errors.Is(err, broker.ErrNoQueue) {
+			t.Errorf("%s a queue that is being deleted: %v", verb, err)
+		}
+	}
+}
+
+func TestAQueueIsFoundAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		q := broker.Queue{Name: "q", Codec: "json", Type: "int", Max: 7, MaxB: 9, Owner: "x", From: []string{"p", "o~1"}, Flow: "p"}
+		first, made, err := c.Declare(t.Context(), q)
+		again, twice, againErr := c.Declare(t.Context(), broker.Queue{Name: "q", Codec: "raw"})
+		looked, lookErr := c.Look(t.Context(), "q")
+		if err = errors.Join(err, againErr, lookErr); err != nil || !made || twice {
+			t.Fatal(made, twice, err)
+		}
+		q.Inc = first.Inc
+		for _, got := range []broker.Queue{first, again, looked} {
+			if want := fmt.Sprintf("%+v", q); strings.TrimSuffix(fmt.Sprintf("%+v", got), "map[]}") != strings.TrimSuffix(want, "map[]}") {
+				t.Errorf("found %+v, made %+v", got, q)
+			}
+		}
+		if owned := must[[]string](t)(c.Owned(t.Context(), "x")); !slices.Equal(owned, []string{"q"}) {
+			t.Errorf("x owns %q", owned)
+		}
+		if err := c.DeleteAll(t.Context(), []string{"q", "never"}); err != nil {
+			t.Error(err)
+		}
+		if _, _, _, err := c.Waiting(t.Context(), "q"); !errors.Is(err, broker.ErrNoQueue) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestHeldAndMailboxes(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}}))
+		entries := f.takeAll(t, c, "w1") // and the reply is lost
+		held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "a"))
+		if len(held) != 2 || held[0].ID != entries[0].ID || texts(held[1].Batch)[0] != "two" {
+			t.Fatalf("held %+v", held)
+		}
+		r := c.Reader("w1", time.Second)
+		defer r.Close()
+		if err := c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintBell, What: "x"}); err != nil {
+			t.Fatal(err)
+		}
+		none, hints, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}, {Queue: "a", Returns: true}}, 10, time.Second)
+		if err != nil || len(none) != 0 || !slices.Contains(hints, broker.Hint{Kind: broker.HintBell, What: "x"}) || !slices.Contains(hints, broker.Hint{Kind: broker.HintStages, What: "b"}) {
+			t.Fatalf("read %+v, %+v, %v", none, hints, err)
+		}
+		if _, hints, err = r.Read(t.Context(), nil, 10, 0); err != nil || len(hints) != 0 {
+			t.Fatalf("read again: %+v, %v", hints, err)
+		}
+		if err := errors.Join(c.Leave(t.Context(), broker.RoleWorker, "w1"), c.Tell(t.Context(), "w1", broker.Hint{})); err != nil && !strings.Contains(err.Error(), "nil") {
+			t.Errorf("a mailbox that is gone: %v", err)
+		}
+	})
+}

@@ -1,0 +1,166 @@
+package edge
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// numbers is a batch whose items are their offsets.
+func numbers(source string, from, to int64) batch.Batch {
+	var b batch.Builder
+	for at := from; at < to; at++ {
+		b.Value(strconv.AppendInt(nil, at, 10))
+	}
+	return batch.Batch{Source: source, First: from, N: int(to - from), Frame: b.Take()}
+}
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	for _, unordered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("unordered=%v", unordered), func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) { newScene(t, unordered).play(t) })
+		})
+	}
+}
+
+// A scene is what one order is asked to do: sources, what was delivered of them
+// before, and entries that arrive in any order.
+type scene struct {
+	order     *order
+	unordered bool
+	ends      map[string]int64
+	delivered map[string]ranges
+	arriving  []*broker.Entry
+	got       map[string][]int64
+	left      map[*broker.Entry]int // pieces to come
+	over      []*broker.Entry       // handed out whole
+}
+
+func newScene(t *rapid.T, unordered bool) *scene {
+	s := &scene{unordered: unordered, ends: map[string]int64{}, delivered: map[string]ranges{}, got: map[string][]int64{}, left: map[*broker.Entry]int{}}
+	marks := map[string]string{}
+	for i := range rapid.IntRange(1, 3).Draw(t, "sources") {
+		source := fmt.Sprint("s", i)
+		n := rapid.Int64Range(1, 30).Draw(t, "items")
+		var done ranges
+		for range rapid.IntRange(0, 3).Draw(t, "delivered spans") {
+			from := rapid.Int64Range(0, n).Draw(t, "from")
+			done = done.add(from, min(n, from+rapid.Int64Range(0, 8).Draw(t, "length")))
+		}
+		s.ends[source], s.delivered[source] = n, done
+		if rapid.Bool().Draw(t, "has a mark") || len(done) > 0 {
+			marks[source] = done.String()
+		}
+		for from := int64(0); from < n; {
+			to := min(n, from+rapid.Int64Range(1, 7).Draw(t, "entry"))
+			s.arriving = append(s.arriving, &broker.Entry{Batch: numbers(source, from, to)})
+			from = to
+		}
+	}
+	if len(s.arriving) > 1 {
+		s.arriving = rapid.Permutation(s.arriving).Draw(t, "arrival")
+	}
+	var err error
+	if s.order, err = newOrder(marks, unordered); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *scene) play(t *rapid.T) {
+	for len(s.arriving) > 0 {
+		e := s.arriving[0]
+		s.arriving = s.arriving[1:]
+		want := len(s.delivered[e.Source].without(e.First, e.End()))
+		if got := s.order.put(e); got != want {
+			t.Fatalf("[%d,%d) of %s has %d pieces, %v was delivered", e.First, e.End(), e.Source, got, s.delivered[e.Source])
+		}
+		if s.left[e] = want; want == 0 {
+			s.over = append(s.over, e)
+		}
+		if rapid.Bool().Draw(t, "pop") {
+			s.pop(t)
+		}
+		if len(s.over) > 0 && rapid.IntRange(0, 3).Draw(t, "again") == 0 {
+			again := *rapid.SampledFrom(s.over).Draw(t, "duplicate")
+			if n := s.order.put(&again); n != 0 {
+				t.Fatalf("[%d,%d) of %s came twice and has %d pieces", again.First, again.End(), again.Source, n)
+			}
+		}
+	}
+	s.pop(t)
+	s.check(t)
+}
+
+// pop takes what may be handed out.
+func (s *scene) pop(t *rapid.T) {
+	t.Helper()
+	for p, ok := s.order.pop(); ok; p, ok = s.order.pop() {
+		n := 0
+		p.Each(func(i int, item []byte, failure *batch.Failure) {
+			at := p.From + int64(i)
+			if failure != nil || string(item) != fmt.Sprint(at) || i != n {
+				t.Fatalf("item %d at %d is %q, %v", i, at, item, failure)
+			}
+			n++
+			s.got[p.Entry.Source] = append(s.got[p.Entry.Source], at)
+		})
+		if n != p.Len() || n == 0 {
+			t.Fatalf("%d items of a piece of %d", n, p.Len())
+		}
+		if s.left[p.Entry]--; (s.left[p.Entry] == 0) != p.last {
+			t.Fatalf("%d pieces of an entry are left, and this is the last: %v", s.left[p.Entry], p.last)
+		}
+		if p.last {
+			s.over = append(s.over, p.Entry)
+		}
+	}
+}
+
+func (s *scene) check(t *rapid.T) {
+	t.Helper()
+	for source, end := range s.ends {
+		seen := map[int64]bool{}
+		last := int64(-1)
+		for _, at := range s.got[source] {
+			if seen[at] || !s.unordered && at <= last {
+				t.Fatalf("%s was handed out as %v", source, s.got[source])
+			}
+			seen[at], last = true, at
+		}
+		for at := range end {
+			if was := len(s.delivered[source].without(at, at+1)) == 0; was == seen[at] {
+				t.Fatalf("item %d of %s: delivered before %v, handed out %v", at, source, was, seen[at])
+			}
+		}
+		if reached := s.order.reached(source); reached != end {
+			t.Fatalf("%s was handed out to %d of %d", source, reached, end)
+		}
+	}
+	s.order.keep(map[string]bool{"s0": true})
+	if len(s.order.turn) != 1 || len(s.order.lanes) != 1 {
+		t.Fatalf("%d sources are kept", len(s.order.turn))
+	}
+}
+
+func TestALostEntryIsFailuresItemByItem(t *testing.T) {
+	t.Parallel()
+	e := broker.Entry{Batch: batch.Batch{Source: "s", First: 3, N: 4, Lost: &batch.Failure{Code: batch.CodeLost}}}
+	n := 0
+	Piece{Entry: &e, From: 4, To: 6}.Each(func(i int, item []byte, f *batch.Failure) {
+		if i != n || item != nil || f == nil || f.Code != batch.CodeLost {
+			t.Errorf("item %d: %q, %v", i, item, f)
+		}
+		n++
+	})
+	if n != 2 {
+		t.Errorf("%d items", n)
+	}
+}

@@ -1,0 +1,197 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+func TestAReceiverGoesOnWhereTheLastOneEnded(t *testing.T) {
+	for _, unordered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("unordered=%v", unordered), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, w world) {
+				t.Helper()
+				q := w.declare(t, broker.Queue{Name: "q"})
+				if err := <-send(t.Context(), w.sender(t, "s", q, 0), 10, 35); err != nil {
+					t.Fatal(err)
+				}
+				at := int64(0)
+				for _, n := range []int64{4, 13, 3} { // within a batch, beyond it, to its end
+					r := w.receive(t, "q", ReceiverOptions{Unordered: unordered})
+					for range n {
+						_, text := r.item(t)
+						if want := offsets(at, at+1)[0]; text != want {
+							t.Fatalf("item %s where %s was due", text, want)
+						}
+						r.Delivered(1)
+						at++
+					}
+					r.cancel()
+					if err := r.ended(t); !errors.Is(err, context.Canceled) {
+						t.Fatal(err)
+					}
+				}
+				if err := w.c.Seal(t.Context(), "q"); err != nil {
+					t.Fatal(err)
+				}
+				r := w.receive(t, "q", ReceiverOptions{Unordered: unordered})
+				got := r.all(t)
+				if err := r.ended(t); err != nil || !slices.Equal(got["s"], offsets(20, 35)) {
+					t.Fatalf("the rest is %v, %v", got, err)
+				}
+				if n := w.running(t); n != 0 {
+					t.Fatalf("%d entries are left", n)
+				}
+			})
+		})
+	}
+}
+
+func TestTheEndOfAStream(t *testing.T) {
+	for name, counts := range map[string][]int64{"no items": {0}, "one source": {9}, "several sources": {5, 0, 12, 1}} {
+		for _, sealed := range []string{"first", "last"} {
+			t.Run(fmt.Sprintf("%s, sealed %s", name, sealed), func(t *testing.T) {
+				onBoth(t, func(t *testing.T, w world) {
+					t.Helper()
+					endOf(t, w, counts, sealed)
+				})
+			})
+		}
+	}
+}
+
+// endOf receives sources of so many items, sealed before or after their ends.
+func endOf(t *testing.T, w world, counts []int64, sealed string) {
+	t.Helper()
+	q := w.declare(t, broker.Queue{Name: "q"})
+	var senders []*Sender
+	for i := range counts {
+		senders = append(senders, w.sender(t, fmt.Sprint("s", i), q, 0))
+	}
+	seal := func() {
+		if err := w.c.Seal(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sealed == "first" {
+		seal()
+	}
+	r := w.receive(t, "q", ReceiverOptions{})
+	want := map[string][]string{}
+	for i, n := range counts {
+		if err := <-send(t.Context(), senders[i], 2, n); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			want[fmt.Sprint("s", i)] = offsets(0, n)
+		}
+	}
+	if sealed == "last" {
+		select {
+		case err := <-r.done:
+			t.Fatalf("it ended while a source could join: %v", err)
+		default:
+		}
+		seal()
+	}
+	got := r.all(t)
+	if err := r.ended(t); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("received %v, %v", got, err)
+	}
+}
+
+// A named queue that stays open does not keep each source that ever fed it.
+func TestSourcesOfAnOpenQueueAreForgotten(t *testing.T) {
+	onBoth(t, func(t *testing.T, w world) {
+		t.Helper()
+		q := w.declare(t, broker.Queue{Name: "q"})
+		r := w.receive(t, "q", ReceiverOptions{})
+		for i := range 3 {
+			if err := <-send(t.Context(), w.sender(t, fmt.Sprint("s", i), q, 0), 2, 5); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				r.item(t)
+				r.Delivered(1)
+			}
+		}
+		testkit.Eventually(t, func() bool {
+			return !slices.ContainsFunc(w.keys(), func(key string) bool {
+				_, name, _ := cutKey(key)
+				return name == "s:s0" || name == "s:s1" || name == "s:s2"
+			})
+		}, "the sources are gone")
+		found, err := w.c.Look(t.Context(), "q")
+		if err != nil || found.Inc != q.Inc {
+			t.Fatal(found, err)
+		}
+		r.cancel()
+		_ = r.ended(t)
+	})
+}
+
+// cutKey splits "{ns:0}:name".
+func cutKey(key string) (tag, name string, ok bool) {
+	for i := range key {
+		if key[i] == '}' {
+			return key[:i+1], key[i+2:], true
+		}
+	}
+	return "", key, false
+}
+
+func TestADeletedQueueIsAnError(t *testing.T) {
+	onBoth(t, func(t *testing.T, w world) {
+		t.Helper()
+		q := w.declare(t, broker.Queue{Name: "q"})
+		r := w.receive(t, "q", ReceiverOptions{})
+		if err := w.sender(t, "s", q, 0).Send(t.Context(), []batch.Batch{numbers("s", 0, 3)}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			r.item(t)
+			r.Delivered(1)
+		}
+		if err := w.c.Delete(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		r.all(t)
+		if err := r.ended(t); !errors.Is(err, broker.ErrNoQueue) {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+		if left := slices.DeleteFunc(w.keys(), func(key string) bool {
+			_, name, _ := cutKey(key)
+			return name == "executors" || name == "e:x1" || name == "p:x1"
+		}); len(left) > 0 {
+			t.Fatalf("left: %q", left)
+		}
+	})
+}
+
+func TestAQueueHasOneReceiver(t *testing.T) {
+	onBoth(t, func(t *testing.T, w world) {
+		t.Helper()
+		w.declare(t, broker.Queue{Name: "q"})
+		r := w.receive(t, "q", ReceiverOptions{})
+		_, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1", Lease: time.Minute})
+		if !errors.Is(err, broker.ErrTaken) {
+			t.Fatalf("a second one: %v", err)
+		}
+		if err := w.c.Seal(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+		r.all(t)
+		if err := r.ended(t); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
