@@ -80,33 +80,31 @@ func paths(q broker.Queue) []string {
 	return q.From
 }
 
-// declare makes a queue of the type t, or finds the named one and compares.
-func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (broker.Queue, error) {
+// declare makes a queue of the type t, or finds the named one and compares. It
+// tells which.
+func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (found broker.Queue, made bool, err error) {
 	q.Codec, q.Type = t.Codec, t.Type
 	if q.MaxB == 0 {
 		q.MaxB = defaultBytes
 	}
-	found, made, err := ex.c.Declare(ctx, q)
-	if err != nil {
-		return broker.Queue{}, err
-	}
-	if made {
-		return found, nil
+	found, made, err = ex.c.Declare(ctx, q)
+	if err != nil || made {
+		return found, made, err
 	}
 	if !fits(info(found), t) {
-		return broker.Queue{}, fmt.Errorf("queue %q: %w: it holds %v, this would be %v", q.Name, ErrType, info(found), t)
+		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: it holds %v, this would be %v", q.Name, ErrType, info(found), t)
 	}
 	if !slices.Equal(found.From, q.From) && (len(found.From) > 0 || len(q.From) > 0) {
-		return broker.Queue{}, fmt.Errorf("queue %q: %w: its items come from %s; use another name",
+		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: its items come from %s; use another name",
 			q.Name, ErrTaken, strings.Join(paths(found), " and "))
 	}
 	if info(found).Wildcard() && !t.Wildcard() {
 		if err := ex.c.Adopt(ctx, found, t.Codec, t.Type); err != nil {
-			return broker.Queue{}, err
+			return broker.Queue{}, false, err
 		}
 		found.Codec, found.Type = t.Codec, t.Type
 	}
-	return found, nil
+	return found, false, nil
 }
 
 // fresh is a name for a queue that nobody has to know.

@@ -41,7 +41,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 		f.Seal = 1
 	}
 	declared.Flow = declared.Name
-	q, err := ex.declare(ctx, declared, typed.Info())
+	q, _, err := ex.declare(ctx, declared, typed.Info())
 	if err != nil {
 		release()
 		return nil, nil, nil, err

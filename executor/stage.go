@@ -53,7 +53,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 			return nil, err
 		}
 	}
-	out, err := ex.derive(ctx, s, f.Name(), outType, paths(q.q), q.q)
+	out, made, err := ex.derive(ctx, s, f.Name(), outType, paths(q.q), q.q)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 		InCodec: inType.Codec, InType: inType.Type, OutCodec: outType.Codec, OutType: outType.Type,
 		Timeout: s.timeout, Retries: s.retries,
 	}
-	if err := ex.stage(ctx, stage); err != nil {
+	if err := ex.stage(ctx, stage, made); err != nil {
 		return nil, err
 	}
 	if !held {
@@ -72,8 +72,8 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 }
 
 // derive makes the queue that a stage writes to. It is as durable as those
-// that the stage reads.
-func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (broker.Queue, error) {
+// that the stage reads. made has its name where it was not there.
+func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []string, err error) {
 	out := broker.Queue{Name: s.name, Max: s.max, From: from, Seal: true, Flow: ins[0].Flow}
 	switch {
 	case s.name != "":
@@ -82,7 +82,7 @@ func (ex *Executor) derive(ctx context.Context, s stageOptions, function string,
 	default:
 		out.Name = ins[0].Name + "." + function
 		if len(out.Name) > 64 {
-			return broker.Queue{}, fmt.Errorf("%w: %q is too long for a queue: choose one with executor.Name", ErrName, out.Name)
+			return broker.Queue{}, nil, fmt.Errorf("%w: %q is too long for a queue: choose one with executor.Name", ErrName, out.Name)
 		}
 	}
 	for _, in := range ins {
@@ -90,26 +90,24 @@ func (ex *Executor) derive(ctx context.Context, s stageOptions, function string,
 			out.Name, out.Owner = fresh(function), ex.id
 		}
 	}
-	return ex.declare(ctx, out, t)
+	q, fresh, err := ex.declare(ctx, out, t)
+	if fresh {
+		made = []string{q.Name}
+	}
+	return q, made, err
 }
 
-// stage makes a stage, and takes its new queues back if it is refused.
-func (ex *Executor) stage(ctx context.Context, s broker.Stage) error {
-	err := ex.c.Stage(ctx, s)
-	for _, out := range s.Outs {
-		if out.Owner == "" {
-			continue
-		}
-		if err != nil {
-			err = errors.Join(err, ex.c.Delete(ctx, out.Name))
-			continue
-		}
-		for _, in := range s.Ins {
-			ex.flows.add(out.Name, in.Name)
-		}
+// stage makes a stage, and takes back the queues made for it if it is refused.
+func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []string) error {
+	if err := ex.c.Stage(ctx, s); err != nil {
+		return errors.Join(err, ex.c.DeleteAll(ctx, made))
 	}
-	if err != nil {
-		return err
+	for _, out := range s.Outs {
+		for _, in := range s.Ins {
+			if out.Owner != "" {
+				ex.flows.add(out.Name, in.Name)
+			}
+		}
 	}
 	if len(s.Outs) == 0 || s.Outs[0].Max == 0 {
 		return nil
@@ -200,21 +198,26 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 	defer q.ex.tasks.group.Done()
 	stage := broker.Stage{Kind: broker.KindCopy, Ins: []broker.Queue{q.q}}
 	queues := make([]*Queue[T], n)
+	var made []string
 	for i := range queues {
 		branch := fmt.Sprintf("~%d", i)
 		var from []string
 		for _, path := range paths(q.q) {
 			from = append(from, path+branch)
 		}
-		out, err := q.ex.derive(ctx, s, fmt.Sprintf("branch%d", i), info(q.q), from, q.q)
+		out, fresh, err := q.ex.derive(ctx, s, fmt.Sprintf("branch%d", i), info(q.q), from, q.q)
 		if err != nil {
 			return nil, err
 		}
+		made = append(made, fresh...)
 		stage.Outs = append(stage.Outs, broker.Out{Queue: out, Branch: branch})
 		queues[i] = &Queue[T]{q.ex, out, q.typed}
 	}
 	stage.ID = stage.Outs[0].Name
-	return queues, q.ex.stage(ctx, stage)
+	if err := q.ex.stage(ctx, stage, made); err != nil {
+		return nil, err
+	}
+	return queues, nil
 }
 
 // Merge makes one queue of several: each item of each of them, the order within
@@ -236,13 +239,13 @@ func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (*Queue
 		ins = append(ins, other.q)
 		from = append(from[:len(from):len(from)], paths(other.q)...)
 	}
-	out, err := q.ex.derive(ctx, stageOptions{}, "merge", info(q.q), from, ins...)
+	out, made, err := q.ex.derive(ctx, stageOptions{}, "merge", info(q.q), from, ins...)
 	if err != nil {
 		return nil, err
 	}
 	for i, in := range ins {
 		stage := broker.Stage{ID: fmt.Sprintf("%s.%d", out.Name, i), Kind: broker.KindCopy, Ins: ins[i : i+1], Outs: []broker.Out{{Queue: out}}}
-		if err := q.ex.stage(ctx, stage); err != nil {
+		if err := q.ex.stage(ctx, stage, made); err != nil {
 			return nil, fmt.Errorf("merge queue %q: %w", in.Name, err)
 		}
 	}

@@ -133,7 +133,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 		return nil, err
 	}
 	name := fresh(sub.function)
-	q, err := ex.declare(ctx, broker.Queue{Name: name, Owner: ex.id, Max: sub.options.max, Flow: name}, in)
+	q, _, err := ex.declare(ctx, broker.Queue{Name: name, Owner: ex.id, Max: sub.options.max, Flow: name}, in)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,155 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// TestMain makes commands of the programs, so that scripts run them without a
+// build of their own.
+func TestMain(m *testing.M) {
+	binaries, err := os.MkdirTemp("", "dqbridge")
+	if err == nil {
+		build := exec.Command("go", "build", "-o", binaries, "./cmd/...")
+		build.Dir = root
+		var out []byte
+		if out, err = build.CombinedOutput(); err != nil {
+			err = fmt.Errorf("build the commands: %w: %s", err, out)
+		}
+	}
+	if err == nil {
+		err = os.Setenv("PATH", binaries+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(binaries); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			url := server.URL() + "/?ns=" + testkit.Namespace(t)
+			port, err := closedPort()
+			env.Setenv("REDIS", url)
+			env.Setenv("NOBODY", "redis://user:secret@127.0.0.1:"+strconv.Itoa(port))
+			env.Setenv("DQBRIDGE_REDIS", "")
+			return err
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": status, "worker": worker, "interrupt": interrupt,
+		},
+	})
+}
+
+// closedPort is one where nobody listens.
+func closedPort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+// status N COMMAND... runs a command, the file stdin as its input, and wants it
+// to exit with N; what it writes goes to the files out and err.
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND...")
+	}
+	cmd := command(ts, args[1:])
+	if got := execute(ts, cmd); strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit status %d, not %s\nstdout: %s\nstderr: %s", got, args[0], ts.ReadFile("out"), ts.ReadFile("err"))
+	}
+}
+
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ts.Defer(cancel)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"DQBRIDGE_REDIS", "PATH", "HOME"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	return cmd
+}
+
+func execute(ts *testscript.TestScript, cmd *exec.Cmd) int {
+	var out, err strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if in, failed := os.Open(ts.MkAbs("stdin")); failed == nil {
+		defer in.Close()
+		cmd.Stdin = in
+	}
+	failed := cmd.Run()
+	ts.Check(os.WriteFile(ts.MkAbs("out"), []byte(out.String()), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("err"), []byte(err.String()), 0o600))
+	if cmd.ProcessState == nil {
+		ts.Fatalf("%v", failed)
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// worker FLAGS... starts a dqworker that ends with the script by SIGTERM, and
+// then has to exit with 0.
+func worker(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := command(ts, append([]string{"dqworker", "--redis", ts.Getenv("REDIS")}, args...))
+	var log strings.Builder
+	cmd.Stderr = &log
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		if err := cmd.Wait(); err != nil {
+			ts.Fatalf("dqworker: %v\n%s", err, log.String())
+		}
+	})
+}
+
+// interrupt SIGNAL STATUS COMMAND... starts a command with an input that does
+// not end, sends the signal when the first line has come out, and wants the
+// exit status.
+func interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
+	cmd := command(ts, args[2:])
+	in, err := cmd.StdinPipe()
+	ts.Check(err)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	var text strings.Builder
+	cmd.Stderr = &text
+	ts.Check(cmd.Start())
+	_, err = fmt.Fprintln(in, "1")
+	ts.Check(err)
+	var line [2]byte
+	_, err = out.Read(line[:])
+	ts.Check(err)
+	ts.Check(cmd.Process.Signal(signals[args[0]]))
+	err = cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); strconv.Itoa(got) != args[1] {
+		ts.Fatalf("exit status %d (%v)\n%s", got, err, text.String())
+	}
+	if text.Len() > 0 {
+		ts.Fatalf("on stderr: %s", text.String())
+	}
+}
