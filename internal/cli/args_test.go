@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	urfave "github.com/urfave/cli/v2"
+)
+
+func testApp() *urfave.App {
+	return &urfave.App{
+		Name: "app", Flags: []urfave.Flag{VersionFlag()},
+		Commands: []*urfave.Command{
+			{Name: "run", Flags: []urfave.Flag{RedisFlag("embedded"), FnFlag(), VerboseFlag()}},
+			{Name: "list", Flags: []urfave.Flag{JSONFlag()}},
+		},
+	}
+}
+
+func TestFlagsStandAnywhere(t *testing.T) {
+	for given, want := range map[string]string{
+		"run a b --redis x -v":       "app run --redis=x --verbose=true -- a b",
+		"run --redis=x a -v b":       "app run --redis=x --verbose=true -- a b",
+		"--redis x run a":            "app run --redis=x -- a",
+		"-v run a --fn n=exec:true":  "app run --verbose=true --fn=n=exec:true -- a",
+		"run -- --redis x":           "app run -- --redis x",
+		"run a --":                   "app run -- a",
+		"run -":                      "app run -- -",
+		"list -json":                 "app list --json=true --",
+		"list --json=false":          "app list --json=false --",
+		"--help":                     "app --help",
+		"run a --help":               "app run --help",
+		"help run":                   "app run --help",
+		"--version":                  "app --version=true --",
+		"run --fn a=exec:x --fn b=y": "app run --fn=a=exec:x --fn=b=y --",
+	} {
+		got, err := arrange(testApp(), append([]string{"app"}, strings.Fields(given)...))
+		if err != nil || !slices.Equal(got, strings.Fields(want)) {
+			t.Errorf("%q: %q, %v, not %q", given, got, err, want)
+		}
+	}
+}
+
+func TestMistakesNameWhatIsNear(t *testing.T) {
+	for given, want := range map[string]string{
+		"":               "a verb is missing: there is help, list, run",
+		"rnu":            `unknown verb "rnu": did you mean run?`,
+		"run --redsi x":  "unknown flag --redsi of run: did you mean --redis?",
+		"list --redis x": "unknown flag --redis of list",
+		"--json run":     "unknown flag --json of run",
+		"run --redis":    "the flag --redis needs a value",
+		"-z":             "unknown flag -z",
+	} {
+		_, err := arrange(testApp(), append([]string{"app"}, strings.Fields(given)...))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, not %q", given, err, want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"inc", "double", "upper", "sleep"}
+	for name, want := range map[string]string{"icn": "inc", "Duble": "double", "uper": "upper", "xyz": "", "": ""} {
+		if got := nearest(name, names); got != want {
+			t.Errorf("%q: %q, not %q", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+// readAll reads lines, each a copy, as a whole.
+func readAll(t testing.TB, r io.Reader, limit int) (lines [][]byte) {
+	t.Helper()
+	for line, err := range linesUpTo(r, limit) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, bytes.Clone(line))
+	}
+	return lines
+}
+
+// What goes in as lines comes out as items; joined again they are the input.
+func FuzzLines(f *testing.F) {
+	for _, text := range []string{"", "\n", "a", "a\n", "a\n\nb", "a\r\nb", "\x00\xff\n", strings.Repeat("x", 300)} {
+		f.Add([]byte(text), uint8(100))
+	}
+	f.Fuzz(func(t *testing.T, text []byte, limit uint8) {
+		var want [][]byte
+		for part := range bytes.Lines(text) {
+			part = bytes.TrimSuffix(part, []byte("\n"))
+			want = append(want, part[:min(len(part), int(limit)+1)])
+		}
+		for _, r := range []io.Reader{bytes.NewReader(text), iotest.OneByteReader(bytes.NewReader(text))} {
+			if got := readAll(t, r, int(limit)); !slices.EqualFunc(got, want, bytes.Equal) {
+				t.Errorf("%q in lines of at most %d: %q, not %q", text, limit, got, want)
+			}
+		}
+	})
+}
+
+func TestLinesAreKept(t *testing.T) {
+	text := strings.Repeat("a line of some length\n", 100_000)
+	var lines [][]byte
+	for line, err := range Lines(strings.NewReader(text)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line) // not a copy
+	}
+	if joined := string(bytes.Join(lines, []byte("\n"))) + "\n"; joined != text {
+		t.Error("a line was overwritten while it was kept")
+	}
+}
+
+func TestAReadErrorComesLast(t *testing.T) {
+	broken := errors.New("broken")
+	in := Feed(t.Context(), io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)),
+		func(line []byte) codec.Item { return line })
+	var got []string
+	for item := range in.Items {
+		got = append(got, string(item))
+	}
+	if !slices.Equal(got, []string{"a", "b"}) || !errors.Is(in.Err(), broken) || in.Read() != 2 {
+		t.Errorf("%q, %d read, %v", got, in.Read(), in.Err())
+	}
+}
