@@ -76,7 +76,7 @@ func (h *hub) expect(source string, first int64, n int) []*result {
 // listen reads the mailbox until ctx ends.
 func (h *hub) listen(ctx context.Context) {
 	reader := h.c.Reader(h.id, hubWait)
-	stop := context.AfterFunc(ctx, func() { _ = reader.Close() })
+	stop := context.AfterFunc(ctx, reader.Interrupt)
 	defer func() {
 		stop()
 		_ = reader.Close()

@@ -34,7 +34,7 @@ type intake struct {
 
 func (l *life) intake(ctx context.Context) {
 	in := &intake{life: l, reader: l.client.Reader(l.id, readWait), stale: true}
-	stop := context.AfterFunc(ctx, func() { _ = in.reader.Close() })
+	stop := context.AfterFunc(ctx, in.reader.Interrupt)
 	defer func() {
 		stop()
 		_ = in.reader.Close()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -64,21 +66,66 @@ func (c *Client) Take(ctx context.Context, consumer string, budget int, routes [
 
 // A Reader waits for entries and hints on a connection of its own, under a
 // consumer name that also names its mailbox. It is used by one goroutine;
-// Close from another one ends a Read that waits.
+// Interrupt from another one ends a Read that waits.
 type Reader struct {
 	c        *Client
 	rdb      redis.UniversalClient
 	consumer string
 	wait     time.Duration
+	dialed   *dialed
 }
 
 // Reader makes a Reader whose Read waits at most for wait. Close it.
 func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
-	return &Reader{c, redis.NewUniversalClient(c.target.universal(wait)), consumer, wait}
+	options, d := c.target.universal(wait), &dialed{}
+	next := options.Dialer
+	if next == nil {
+		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
+	}
+	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return conn, d.keep(conn)
+	}
+	return &Reader{c, redis.NewUniversalClient(options), consumer, wait, d}
 }
 
-// Close ends the connection.
+// Interrupt ends the Read that waits; no other should follow.
+func (r *Reader) Interrupt() { r.dialed.close() }
+
+// Close ends the connection. No Read may be under way.
 func (r *Reader) Close() error { return r.rdb.Close() }
+
+// dialed holds the connections of a client, since neither a context nor the
+// client can end a read that waits on one.
+type dialed struct {
+	mu     sync.Mutex
+	conns  []net.Conn
+	closed bool
+}
+
+func (d *dialed) keep(conn net.Conn) error {
+	d.mu.Lock()
+	d.conns = append(d.conns, conn)
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return errors.Join(net.ErrClosed, conn.Close())
+	}
+	return nil
+}
+
+func (d *dialed) close() {
+	d.mu.Lock()
+	d.closed = true
+	conns := d.conns
+	d.mu.Unlock()
+	for _, conn := range conns {
+		_ = conn.Close() // it may be closed already
+	}
+}
 
 // Read waits, at most for wait and not at all for 0, until one of the streams has an entry that nobody has read, or
 // the mailbox a hint. It returns at most count entries of each stream. An error

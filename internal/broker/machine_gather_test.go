@@ -47,7 +47,7 @@ func (m *machine) gather(t *rapid.T, count int) {
 // ack delivers parts of what was read and acknowledges what is delivered whole.
 func (m *machine) ack(t *rapid.T) {
 	if len(m.heldB) == 0 {
-		t.Skip("nothing was read")
+		return
 	}
 	m.acknowledge(t, func(h held) (from, to int64) {
 		n := 2*(h.to-h.from) + 1

@@ -147,7 +147,7 @@ func (m *machine) scatter(t *rapid.T) {
 func (m *machine) resend(t *rapid.T) {
 	f := m.feeder(t)
 	if f.last == nil {
-		t.Skip("nothing was sent")
+		return
 	}
 	m.send(t, f, 0, f.last)
 }
@@ -222,7 +222,7 @@ func (m *machine) complete(t *rapid.T) {
 		}
 	}
 	if done == nil {
-		t.Skip("nothing is held")
+		return
 	}
 	outcomes, err := m.c.Complete(m.ctx, done)
 	if err != nil || slices.ContainsFunc(outcomes, func(o broker.Outcome) bool { return o != broker.Committed }) {
@@ -279,7 +279,7 @@ func (m *machine) commit(h held, d broker.Done) {
 // zombie repeats what was finished, or was taken from who finished it.
 func (m *machine) zombie(t *rapid.T) {
 	if m.history == nil {
-		t.Skip("nothing was finished")
+		return
 	}
 	d := rapid.SampledFrom(m.history).Draw(t, "finished")
 	outcomes, err := m.c.Complete(m.ctx, []broker.Done{d})

@@ -101,7 +101,7 @@ func (r *Receiver) Delivered(n int) { r.acks.deliver(n) }
 // delivered, or ctx ends, or the queue is lost: then it returns why.
 func (r *Receiver) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { _ = r.reader.Close() })
+	stop := context.AfterFunc(ctx, r.reader.Interrupt)
 	group.Go(func() error {
 		defer close(r.pieces)
 		err := r.read(ctx)

@@ -1,0 +1,125 @@
+package bridge_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+var (
+	inc    = workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
+	double = workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
+	odd    = workers.Define("odd", func(_ context.Context, x int) (int, error) {
+		if x%2 == 0 {
+			return 0, errors.New("it is even")
+		}
+		return x, nil
+	})
+)
+
+// onBoth runs a test on the embedded broker and on a real server, with an
+// Executor that runs functions itself. Afterwards nothing is left: no goroutine,
+// which TestMain sees, and no key.
+func onBoth(t *testing.T, test func(t *testing.T, ex *executor.Executor), functions ...workers.Function) {
+	t.Helper()
+	t.Run("embedded", func(t *testing.T) {
+		test(t, connect(t, "", functions...))
+	})
+	t.Run("redis", func(t *testing.T) {
+		server, ns := testkit.SharedRedis(t).URL(), testkit.Namespace(t)
+		t.Cleanup(func() {
+			if left := testkit.Keys(t, server, "{"+ns+":*"); len(left) > 0 {
+				t.Errorf("keys are left: %q", left)
+			}
+		})
+		test(t, connect(t, server+"/?ns="+ns, functions...))
+	})
+}
+
+func connect(t *testing.T, url string, functions ...workers.Function) *executor.Executor {
+	t.Helper()
+	ex, err := executor.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := ex.Register(functions...); err != nil {
+		t.Fatal(err)
+	}
+	return ex
+}
+
+func scatter[T any](t *testing.T, ex *executor.Executor, items []T, opts ...bridge.ScatterOption) *executor.Queue[T] {
+	t.Helper()
+	return must(bridge.ScatterSeq(t.Context(), ex, slices.Values(items), opts...))(t)
+}
+
+func stage[In, Out any](t *testing.T, f workers.Func[In, Out], q *executor.Queue[In], opts ...executor.MapOption) *executor.Queue[Out] {
+	t.Helper()
+	return must(executor.Map(t.Context(), f, q, opts...))(t)
+}
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// values gathers a queue to its end, in which nothing fails.
+func values[T any](t *testing.T, q *executor.Queue[T], opts ...bridge.GatherOption) []T {
+	t.Helper()
+	got := []T{}
+	for v, err := range bridge.All(t.Context(), q, opts...) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, v)
+	}
+	return got
+}
+
+func want[T comparable](t *testing.T, got []T, want ...T) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func upTo(n int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
+}
+
+// counted is the identity, and how often it was called.
+func counted(name string) (workers.Func[int, int], *atomic.Int64) {
+	var calls atomic.Int64
+	return workers.Define(name, func(_ context.Context, x int) (int, error) {
+		calls.Add(1)
+		return x, nil
+	}), &calls
+}
+
+func waitFor(t *testing.T, cond func() bool) {
+	t.Helper()
+	testkit.Eventually(t, cond, "a condition of the test")
+}

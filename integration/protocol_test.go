@@ -1,0 +1,230 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+func protocol(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "docs/protocol.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var fenced = regexp.MustCompile("(?ms)^```([^\n]+)\n(.*?)^```$")
+
+// example is the one fenced block of that name.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	var found []string
+	for _, block := range fenced.FindAllStringSubmatch(protocol(t), -1) {
+		if block[1] == name {
+			found = append(found, block[2])
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d examples are called %q", len(found), name)
+	}
+	return strings.TrimSpace(found[0])
+}
+
+// column is the code in the first column of the table whose head begins so.
+func column(t *testing.T, head string) (names []string) {
+	t.Helper()
+	_, table, found := strings.Cut(protocol(t), "\n| "+head+" |")
+	if !found {
+		t.Fatalf("no table begins with %q", head)
+	}
+	for i, line := range strings.Split(table, "\n")[1:] {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		first, _, _ := strings.Cut(strings.TrimPrefix(line, "|"), "|")
+		for _, name := range code.FindAllStringSubmatch(first, -1) {
+			names = append(names, name[1])
+		}
+		if i > 0 && !code.MatchString(first) {
+			t.Errorf("a row without a name: %s", line)
+		}
+	}
+	return names
+}
+
+var code = regexp.MustCompile("`([^`]+)`")
+
+// same compares what a table lists with what there is.
+func same(t *testing.T, what string, listed, there []string) {
+	t.Helper()
+	for _, name := range listed {
+		if !slices.Contains(there, name) {
+			t.Errorf("%s: %s is documented and not there", what, name)
+		}
+	}
+	for _, name := range there {
+		if !slices.Contains(listed, name) {
+			t.Errorf("%s: %s is there and not documented", what, name)
+		}
+	}
+	if len(slices.Compact(slices.Sorted(slices.Values(listed)))) != len(listed) {
+		t.Errorf("%s: one is listed twice: %q", what, listed)
+	}
+}
+
+func TestProtocolFrame(t *testing.T) {
+	t.Parallel()
+	frame, err := hex.DecodeString(strings.Join(strings.Fields(example(t, "hex")), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := batch.Batch{Source: "s", N: 4, Frame: frame}
+	if err := b.Check(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	r := batch.Read(frame)
+	for item, failed, ok := r.Next(); ok; item, failed, ok = r.Next() {
+		if failed && batch.ParseFailure(item) != (batch.Failure{Code: batch.CodeError, Message: "boom"}) {
+			t.Errorf("the failure is %s", item)
+		}
+		got = append(got, fmt.Sprintf("%s %v", item, failed))
+	}
+	if want := []string{"1 false", "22 false", `{"code":"error","msg":"boom"} true`, " false"}; !slices.Equal(got, want) {
+		t.Errorf("the items are %q", got)
+	}
+	var again batch.Builder
+	again.Value([]byte("1"))
+	again.Value([]byte("22"))
+	again.Failure(batch.Failure{Code: batch.CodeError, Message: "boom"})
+	again.Value(nil)
+	if !bytes.Equal(again.Take(), frame) {
+		t.Errorf("the code frames the items in another way: %x", again.Frame())
+	}
+}
+
+// strict decodes JSON and refuses fields that the type does not have.
+func strict(t *testing.T, text string, into any) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
+
+// complete fails where an example leaves a field of the type empty.
+func complete(t *testing.T, example string, value any, but ...string) {
+	t.Helper()
+	again, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if compact := strings.ReplaceAll(example, "\n", ""); compact != string(again) {
+		t.Errorf("the code writes %s", again)
+	}
+	var fields map[string]any
+	strict(t, string(again), &fields)
+	for name, field := range fields {
+		if (field == nil || field == "" || field == 0.0) && !slices.Contains(but, name) {
+			t.Errorf("the example leaves out %s", name)
+		}
+	}
+}
+
+func TestProtocolJSON(t *testing.T) {
+	t.Parallel()
+	var f batch.Failure
+	strict(t, example(t, "json failure"), &f)
+	complete(t, example(t, "json failure"), f)
+	if batch.ParseFailure([]byte(example(t, "json failure"))) != f || f.Code != batch.CodePanic || f.Attempts != 2 {
+		t.Errorf("the failure is %+v", f)
+	}
+	same(t, "codes of failures", column(t, "code"), []string{batch.CodeError, batch.CodePanic, batch.CodeTimeout, batch.CodeDecode,
+		batch.CodeEncode, batch.CodeTooLarge, batch.CodeCanceled, batch.CodeLost})
+	var s broker.Stage
+	strict(t, example(t, "json stage"), &s)
+	complete(t, example(t, "json stage"), s)
+	if s.V != 1 || s.Kind != broker.KindMap || s.Ins[0].Name != "numbers" || s.Outs[0].Max != 1000 || s.Timeout != 2*time.Second {
+		t.Errorf("the stage is %+v", s)
+	}
+	s.TTL, s.Reply = time.Second, "x"
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]any{}
+	strict(t, string(text), &fields)
+	_, stages, _ := strings.Cut(protocol(t), "\n## Stages")
+	_, table, _ := strings.Cut(stages, "| field |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for name := range fields {
+		if !strings.Contains(table, "`"+name+"`") {
+			t.Errorf("the field %s of a stage is not documented", name)
+		}
+	}
+	var functions []broker.FunctionCard
+	strict(t, example(t, "json functions"), &functions)
+	complete(t, strings.Trim(example(t, "json functions"), "[]"), functions[0])
+}
+
+var builds = regexp.MustCompile(`(?m)^func \(k keys\) (\w+)\((\w*) ?\w*(?:, \w+ string)?\) +string +\{\s+return k\.prefix \+ (.+?)(?: \}|\n\})`)
+
+func TestProtocolKeys(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "internal/broker/keys.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there []string
+	found := builds.FindAllStringSubmatch(string(text), -1)
+	if want := strings.Count(string(text), "k.prefix +"); len(found) != want || want < 15 {
+		t.Fatalf("%d of %d keys are understood: %q", len(found), want, found)
+	}
+	for _, key := range found {
+		literal, _ := strconv.Unquote(strings.Trim(strings.Split(key[3], "+")[0], " "))
+		argument := key[2]
+		if key[1] == "source" {
+			argument = "source"
+		}
+		switch {
+		case key[1] == "registry":
+			there = append(there, string(broker.RoleWorker)+"s", string(broker.RoleExecutor)+"s")
+		case key[1] == "card":
+			there = append(there, string(broker.RoleWorker[0])+":<id>", string(broker.RoleExecutor[0])+":<id>")
+		case argument == "":
+			there = append(there, literal)
+		default:
+			there = append(there, literal+"<"+argument+">")
+		}
+	}
+	same(t, "keys", column(t, "key"), there)
+}
+
+func TestProtocolScripts(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(root, "internal/broker/lua/*.lua"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files {
+		files[i] = filepath.Base(file)
+	}
+	same(t, "scripts", column(t, "script"), files)
+	same(t, "hints", column(t, "kind"), []string{broker.HintStages, broker.HintRoom, broker.HintSource, broker.HintEnd,
+		broker.HintGone, broker.HintDone, broker.HintBell})
+}
