@@ -51,8 +51,8 @@ func MaxSize(items int) ScatterOption {
 }
 
 // MaxInFlight is how many items may be between Scatter and Gather: sent and not
-// yet delivered. It is 262144 if it is not given, and counts once something
-// gathers.
+// yet delivered. If it is not given it is 262144, and counts once something has
+// gathered.
 func MaxInFlight(items int) ScatterOption {
 	return scatterOption(func(o *options) error {
 		if items < 1 {

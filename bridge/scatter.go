@@ -52,7 +52,7 @@ type feeder[T any] struct {
 }
 
 func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []ScatterOption) (*executor.Queue[T], *feeder[T], context.Context, error) {
-	o := options{window: defaultWindow}
+	o := options{window: -defaultWindow}
 	for _, opt := range opts {
 		if err := opt.applyScatter(&o); err != nil {
 			return nil, nil, nil, err

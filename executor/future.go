@@ -174,6 +174,9 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		go func() { ended <- r.Run(ctx) }()
 		more := true
 		for p := range r.Pieces() {
+			if p.Entry.Payload != "" {
+				q.ex.hub.keep(p.Entry.Payload)
+			}
 			for at := p.From; more && at < p.To; at++ {
 				more = yield(q.element(p.Entry, int(at-p.Entry.First)), nil)
 				r.Delivered(1)

@@ -18,6 +18,7 @@ const (
 	resultTTL = 10 * time.Minute
 	// futuresRead is how many results are read at once.
 	futuresRead = 1000
+	maxKept     = 1 << 16
 )
 
 // hub reads the mailbox of an Executor and tells who waits: senders for room,
@@ -32,6 +33,7 @@ type hub struct {
 	mu      sync.Mutex
 	senders map[chan struct{}]struct{}
 	futures map[string]*result // by id, those without a result
+	kept    []string           // payloads that elements of queues refer to
 }
 
 // result is what a future waits for.
@@ -71,6 +73,17 @@ func (h *hub) expect(source string, first int64, n int) []*result {
 		results[i] = r
 	}
 	return results
+}
+
+// keep takes note of a payload that Close has to delete; the oldest of many go
+// when their time is over.
+func (h *hub) keep(id string) {
+	h.mu.Lock()
+	h.kept = append(h.kept, id)
+	if len(h.kept) > maxKept {
+		h.kept = slices.Clone(h.kept[maxKept/2:])
+	}
+	h.mu.Unlock()
 }
 
 // listen reads the mailbox until ctx ends.
@@ -166,7 +179,7 @@ func (h *hub) fetch(ctx context.Context, ids []string) error {
 // forget deletes the results that nobody will wait for.
 func (h *hub) forget(ctx context.Context) error {
 	h.mu.Lock()
-	ids := slices.Sorted(maps.Keys(h.futures))
+	ids := append(slices.Sorted(maps.Keys(h.futures)), h.kept...)
 	h.mu.Unlock()
 	for part := range slices.Chunk(ids, futuresRead) {
 		if err := h.c.DropFutures(ctx, part); err != nil {

@@ -22,7 +22,6 @@ const (
 	HintSource = "source" // a source has joined
 	HintGone   = "gone"   // a queue is being deleted
 	HintDone   = "done"   // futures have results
-	HintBell   = "bell"   // a hand is free
 )
 
 // A Route is a stage as a worker reads it.

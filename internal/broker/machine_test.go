@@ -139,7 +139,7 @@ func (m *machine) scatter(t *rapid.T) {
 		parcels = append(parcels, broker.Parcel{Batch: words(f.Name, at, at+n)})
 		at += n
 	}
-	m.send(t, f, rapid.SampledFrom([]int64{0, 0, 10}).Draw(t, "window"), parcels)
+	m.send(t, f, rapid.SampledFrom([]int64{0, 0, 10, -10}).Draw(t, "window"), parcels)
 	f.last = parcels
 }
 

@@ -73,8 +73,11 @@ func (f *feeder) scatterModel(unread []part, max, window int64, parcels []broker
 	count, _ := items(unread)
 	stored := f.stored
 	limit := int64(-1)
-	if f.acked && window > 0 {
+	switch {
+	case window > 0:
 		limit = f.low + window
+	case window < 0 && f.acked:
+		limit = f.low - window
 	}
 	for _, p := range parcels {
 		if p.End() <= stored {

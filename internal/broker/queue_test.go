@@ -165,11 +165,11 @@ func TestHeldAndMailboxes(t *testing.T) {
 		}
 		r := c.Reader("w1", time.Second)
 		defer r.Close()
-		if err := c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintBell, What: "x"}); err != nil {
+		if err := c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom, What: "x"}); err != nil {
 			t.Fatal(err)
 		}
 		none, hints, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}, {Queue: "a", Returns: true}}, 10, time.Second)
-		if err != nil || len(none) != 0 || !slices.Contains(hints, broker.Hint{Kind: broker.HintBell, What: "x"}) || !slices.Contains(hints, broker.Hint{Kind: broker.HintStages, What: "b"}) {
+		if err != nil || len(none) != 0 || !slices.Contains(hints, broker.Hint{Kind: broker.HintRoom, What: "x"}) || !slices.Contains(hints, broker.Hint{Kind: broker.HintStages, What: "b"}) {
 			t.Fatalf("read %+v, %+v, %v", none, hints, err)
 		}
 		if _, hints, err = r.Read(t.Context(), nil, 10, 0); err != nil || len(hints) != 0 {

@@ -62,7 +62,8 @@ type Parcel struct {
 
 // Scatter stores batches of a source, each once, in their order, as far as
 // there is room. window bounds the items between here and the gathers, 0 for
-// no bound. It is safe to repeat.
+// no bound, below 0 for one that counts once something gathers. It is safe to
+// repeat.
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	lost := batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: q}

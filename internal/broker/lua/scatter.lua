@@ -8,7 +8,7 @@
 -- ARGV 2 epoch    of the source, as its maker was told
 -- ARGV 3 inc      the queue's incarnation
 -- ARGV 4 mailbox  to tell when there is room
--- ARGV 5 window   items between scatter and gather, 0 for no bound
+-- ARGV 5 window   items between scatter and gather; 0 for no bound, -n for one of n that counts once something gathers
 -- ARGV 6 lost     the failure to put where a range was lost
 -- ARGV 7+ batch   first, n, size in bytes, kind, data
 -- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch}; room is -1 and limit 0 where there is no bound
@@ -31,7 +31,9 @@ local max, max_bytes = tonumber(meta[3]), tonumber(meta[4])
 local items, bytes = 0, 0
 if max > 0 or max_bytes > 0 then items, bytes = unread(KEYS[3], KEYS[2]) end
 local limit = math.huge
-if low and tonumber(ARGV[5]) > 0 then limit = low + tonumber(ARGV[5]) end
+local window = tonumber(ARGV[5])
+if window > 0 then limit = (low or 0) + window end
+if window < 0 and low then limit = low - window end
 
 local status = 'ok'
 local key = 5

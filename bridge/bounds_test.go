@@ -1,0 +1,100 @@
+package bridge_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+)
+
+// D6: in=2 and out=3 with nobody reading. What is taken from the producer is at
+// most what docs/dask.md says, then it waits; it goes on when the reader reads.
+func TestD06BoundedQueuesStopTheProducer(t *testing.T) {
+	const hands = 4
+	const most = 2 + 3*2 + 2*2*hands*2 + 3
+	synctest.Test(t, func(t *testing.T) {
+		ex := must(executor.New(t.Context(), "", executor.Hands(hands)))(t)
+		if err := ex.Register(inc); err != nil {
+			t.Fatal(err)
+		}
+		in := make(chan int, 2)
+		out := stage(t, inc, must(bridge.Scatter(t.Context(), ex, in, bridge.MaxSize(2)))(t), executor.MaxSize(3))
+		var put atomic.Int64
+		go func() {
+			defer close(in)
+			for i := range 200 {
+				in <- i
+				put.Add(1)
+			}
+		}()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		settled := put.Load()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if put.Load() != settled || settled > most || settled < 2+2+3 {
+			t.Errorf("%d taken, then %d; at most %d may be", settled, put.Load(), most)
+		}
+		want(t, values(t, out), upTo(201)[1:]...)
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestMaxInFlightHoldsFromTheFirstItem(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		const n, window = 500, 20
+		in := make(chan int)
+		q := stage(t, inc, must(bridge.Scatter(t.Context(), ex, in, bridge.MaxInFlight(window)))(t))
+		go func() {
+			defer close(in)
+			for i := range n {
+				in <- i
+			}
+		}()
+		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) == window })
+		i := 0
+		for v, err := range bridge.All(t.Context(), q, bridge.Buffer(0)) {
+			if err != nil || v != i+1 {
+				t.Fatalf("%d, %v", v, err)
+			}
+			if waiting := must(q.Len(t.Context()))(t); waiting > window {
+				t.Fatalf("%d wait", waiting)
+			}
+			i++
+		}
+		if i != n {
+			t.Errorf("%d results", i)
+		}
+	}, inc)
+}
+
+func TestUnorderedLosesNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		seen := map[int]int{}
+		for _, v := range values(t, stage(t, inc, scatter(t, ex, upTo(5000))), bridge.Unordered()) {
+			seen[v]++
+		}
+		for i := range 5000 {
+			if seen[i+1] != 1 {
+				t.Fatalf("%d came %d times", i+1, seen[i+1])
+			}
+		}
+	}, inc)
+}
+
+func TestTheBufferIsTheSeedsQsize(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		results := must(bridge.Gather(t.Context(), stage(t, inc, scatter(t, ex, upTo(9)))))(t)
+		waitFor(t, func() bool { return len(results) == 9 })
+		for i := range 9 {
+			if r := <-results; r.Value != i+1 || r.Err != nil || len(results) != 8-i {
+				t.Errorf("%v with %d behind it", r, len(results))
+			}
+		}
+	}, inc)
+}

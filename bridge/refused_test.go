@@ -1,0 +1,156 @@
+package bridge_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+func TestAQueueHasOneConsumer(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q := scatter(t, ex, []int{1})
+		stage(t, inc, q)
+		_, mapped := executor.Map(t.Context(), double, q)
+		_, gathered := bridge.Gather(t.Context(), q)
+		out := scatter(t, ex, []int{1})
+		must(bridge.Gather(t.Context(), out))(t)
+		_, again := bridge.Gather(t.Context(), out)
+		_, over := executor.Map(t.Context(), inc, out)
+		for _, err := range []error{mapped, gathered, again, over} {
+			if !errors.Is(err, executor.ErrTaken) || !strings.Contains(err.Error(), "Multiplex") {
+				t.Errorf("got %v", err)
+			}
+		}
+	}, inc, double)
+}
+
+func TestTypesHaveToFit(t *testing.T) {
+	text := workers.Remote[string, string]("inc")
+	packed := workers.Remote[int, int]("inc", workers.WithCodec(workers.MsgPack()))
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		_, function := executor.Map(t.Context(), text, scatter(t, ex, []string{"a"}))
+		_, format := executor.Map(t.Context(), packed, scatter(t, ex, []int{1}))
+		_, other := executor.Map(t.Context(), inc, scatter(t, ex, []int{1}, bridge.Codec(workers.MsgPack())))
+		items := scatter(t, ex, []string{"a"}, bridge.Name("texts"), bridge.Seal())
+		_, opened := executor.Open[int](t.Context(), ex, "texts")
+		_, scattered := bridge.Scatter(t.Context(), ex, make(chan int), bridge.Name("texts"))
+		encoded := must(executor.Open[codec.Item](t.Context(), ex, "texts"))(t)
+		_, mapped := executor.Map(t.Context(), workers.Remote[codec.Item, codec.Item]("inc"), encoded)
+		for i, err := range []error{function, format, other, opened, scattered, mapped} {
+			if !errors.Is(err, executor.ErrType) {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		want(t, values(t, items), "a")
+		if err := ex.Delete(t.Context(), "texts"); err != nil {
+			t.Error(err)
+		}
+	}, inc)
+}
+
+func TestMistakesAreToldAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		in := make(chan int)
+		_, name := bridge.Scatter(t.Context(), ex, in, bridge.Name("a{b"))
+		_, size := bridge.Scatter(t.Context(), ex, in, bridge.MaxSize(0))
+		_, window := bridge.Scatter(t.Context(), ex, in, bridge.MaxInFlight(-1))
+		_, codec := bridge.Scatter(t.Context(), ex, in, bridge.Codec(workers.Raw()))
+		_, channel := bridge.Scatter(t.Context(), ex, make(chan chan int))
+		_, open := executor.Open[int](t.Context(), ex, "nobody-made-it")
+		_, queue := bridge.Gather[int](t.Context(), nil)
+		_, function := executor.Map(t.Context(), workers.Func[int, int]{}, scatter(t, ex, []int{1}))
+		for what, err := range map[string]error{
+			"name": name, "size": size, "window": window, "codec": codec, "channel": channel, "open": open,
+			"queue": queue, "function": function, "delete": ex.Delete(t.Context(), "nobody-made-it"),
+		} {
+			if err == nil {
+				t.Errorf("%s: not refused", what)
+			}
+		}
+	})
+}
+
+func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q := scatter(t, ex, [][]byte{{1}, make([]byte, batch.MaxItem+1), {2}})
+		i := 0
+		for v, err := range bridge.All(t.Context(), q) {
+			var failed *executor.ItemError
+			if i == 1 != errors.As(err, &failed) || failed != nil && failed.Code != "toolarge" || i != 1 && len(v) != 1 {
+				t.Errorf("item %d: %d bytes, %v", i, len(v), err)
+			}
+			i++
+		}
+		if i != 3 {
+			t.Errorf("%d items", i)
+		}
+	})
+}
+
+func TestAFunctionThatNobodyHasIsAWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ex := must(executor.New(t.Context(), "", executor.Logger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})))))(t)
+		q := stage(t, inc, scatter(t, ex, []int{1}))
+		results := must(bridge.Gather(t.Context(), q))(t)
+		<-time.After(5 * time.Second)
+		synctest.Wait()
+		if text := log.String(); !strings.Contains(text, "no live worker has the function") || !strings.Contains(text, "function=inc") {
+			t.Errorf("logged %q", text)
+		}
+		if err := ex.Register(inc); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-results; r.Value != 2 || r.Err != nil {
+			t.Errorf("got %v", r)
+		}
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTheKindsOfFailures(t *testing.T) {
+	boom := workers.Define("boom", func(ctx context.Context, x int) (int, error) {
+		switch x {
+		case 1:
+			panic("boom")
+		case 2:
+			<-ctx.Done()
+			return 0, ctx.Err()
+		case 3:
+			return 0, errors.New("sorry")
+		}
+		return x, nil
+	})
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q := stage(t, boom, scatter(t, ex, upTo(5)), executor.Timeout(20*time.Millisecond), executor.Retries(1))
+		codes := []string{"", "panic", "timeout", "error", ""}
+		i := 0
+		for v, err := range bridge.All(t.Context(), q) {
+			var failed *executor.ItemError
+			code := ""
+			if errors.As(err, &failed) {
+				code = failed.Code
+			}
+			if code != codes[i] || code == "" && v != i || failed != nil && failed.Attempts != 2 {
+				t.Errorf("item %d: %v, %v", i, v, err)
+			}
+			if errors.Is(err, context.DeadlineExceeded) != (code == "timeout") || (code == "panic") != (failed != nil && failed.Stack != "") {
+				t.Errorf("item %d: %+v", i, failed)
+			}
+			i++
+		}
+	}, boom)
+}

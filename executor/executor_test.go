@@ -1,0 +1,92 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+func TestString(t *testing.T) {
+	server := testkit.SharedRedis(t)
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		if got := ex.String(); got != "<Executor: scheduler= workers=1 threads=4>" &&
+			got != "<Executor: scheduler="+server.Addr()+" workers=1 threads=4>" {
+			t.Errorf("got %s", got)
+		}
+	}, inc)
+}
+
+func TestThePasswordIsNeverTold(t *testing.T) {
+	server := testkit.StartRedis(t, "--requirepass", "open sesame")
+	for _, address := range []string{
+		"redis://:wrongsecret@" + server.Addr(), "redis://user:wrongsecret@" + server.Addr() + "/x", "redis://user:wrongsecret@:bad",
+	} {
+		_, err := executor.New(t.Context(), address)
+		if err == nil || strings.Contains(err.Error(), "wrongsecret") {
+			t.Errorf("got %v", err)
+		}
+	}
+	ex, err := executor.New(t.Context(), "redis://"+server.Addr(), executor.Auth("default", "open sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(ex.String(), "sesame") {
+		t.Error(ex)
+	}
+	if err := ex.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for address, want := range map[string]error{
+		"redis://127.0.0.1:1": executor.ErrUnreachable, "foo://x": executor.ErrURL, "127.0.0.1:6379": executor.ErrURL,
+		"redis://127.0.0.1:6379/?ns=a{b": executor.ErrURL, "redis+sentinel://h": executor.ErrURL,
+	} {
+		if _, err := executor.New(t.Context(), address); !errors.Is(err, want) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for _, o := range []executor.Option{executor.Hands(0), executor.Lease(1)} {
+		if _, err := executor.New(t.Context(), "", o); err == nil || !strings.Contains(err.Error(), "at least") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestRegisterRefusesWhatItCannotRun(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		twin := workers.Define("inc", func(_ context.Context, s string) (string, error) { return s, nil })
+		for _, f := range []workers.Function{nil, workers.Func[int, int]{}, workers.Remote[int, int]("far"), twin} {
+			if err := ex.Register(f); err == nil {
+				t.Errorf("%v was taken", f)
+			}
+		}
+	}, inc)
+}
+
+func TestLists(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		mapSlice(t, ex, inc, 1)
+		functions, err := ex.Functions(t.Context())
+		if err != nil || len(functions) != 1 || functions[0] != (executor.FunctionInfo{Name: "inc", In: "int", InCodec: "json", Out: "int", OutCodec: "json", Workers: 1}) {
+			t.Errorf("%v, %v", functions, err)
+		}
+		live, err := ex.Workers(t.Context())
+		if err != nil || len(live) != 1 || live[0].Hands != 4 || live[0].PID == 0 || live[0].Seen.IsZero() {
+			t.Errorf("%v, %v", live, err)
+		}
+		stages, err := ex.Stages(t.Context())
+		if err != nil || len(stages) != 1 || stages[0].Function != "inc" || stages[0].Kind != "future" || stages[0].Workers != 1 {
+			t.Errorf("%v, %v", stages, err)
+		}
+	}, inc)
+}
