@@ -36,7 +36,7 @@ func TestDaskCasesHaveTheirTests(t *testing.T) {
 		}
 	}
 	for kind, n := range map[string]int{"T": 15, "R": 11, "D": 10} {
-		rows := regexp.MustCompile(`(?m)^\| ` + kind + `\d+ \|`).FindAllString(string(text), -1)
+		rows := regexp.MustCompile(`(?m)^\| `+kind+`\d+ \|`).FindAllString(string(text), -1)
 		if len(rows) != n {
 			t.Errorf("%d cases %s, not %d", len(rows), kind, n)
 		}
