@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// expected is the result of the i-th item of the pipeline inc, double.
+func expected(i int) int { return (i + 1) * 2 }
+
+// check fails where the i-th result is not that of the i-th item.
+func check(i, result int) error {
+	if want := expected(i); result != want {
+		return fmt.Errorf("result %d is %d and not %d: lost, doubled or out of order", i, result, want)
+	}
+	return nil
+}
+
+// capacity is that of the channels between a program and its pipeline.
+const capacity = 1024
+
+// feed sends n numbers, and then closes the channel.
+func feed(ctx context.Context, in chan<- int, n int) {
+	defer close(in)
+	for i := range n {
+		select {
+		case in <- i:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// channels is the pipeline as a program without dqbridge has it: a goroutine a
+// stage, an int a send.
+func channels(ctx context.Context, n int) error {
+	in, incremented, doubled := make(chan int, capacity), make(chan int, capacity), make(chan int, capacity)
+	go feed(ctx, in, n)
+	go stage(in, incremented, func(x int) int { return x + 1 })
+	go stage(incremented, doubled, func(x int) int { return 2 * x })
+	i := 0
+	var wrong error
+	for x := range doubled {
+		if err := check(i, x); err != nil && wrong == nil {
+			wrong = err
+		}
+		i++
+	}
+	if wrong == nil && i != n {
+		wrong = fmt.Errorf("%d results for %d items", i, n)
+	}
+	return wrong
+}
+
+func stage(in <-chan int, out chan<- int, f func(int) int) {
+	defer close(out)
+	for x := range in {
+		out <- f(x)
+	}
+}
