@@ -105,6 +105,7 @@ func (c *Client) Ping(ctx context.Context, limit time.Duration) error {
 // once.
 func (c *Client) try(ctx context.Context, what string, f func(context.Context) error) error {
 	pause := 10 * time.Millisecond
+	var last error
 	for attempt := 1; ; attempt++ {
 		err := f(ctx)
 		if err == nil || errors.Is(err, redis.Nil) {
@@ -122,11 +123,14 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 		if attempt == 2 {
 			c.log.WarnContext(ctx, "redis does not answer; trying again", "redis", c.String(), "verb", what, "err", err)
 		}
+		if ctx.Err() == nil || last == nil { // else it is the end of ctx that cut this attempt short
+			last = err
+		}
 		timer := time.NewTimer(pause + time.Duration(rand.Int64N(int64(pause))))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%s: %w (%w)", what, err, context.Cause(ctx))
+			return fmt.Errorf("%s: %w (%w)", what, last, context.Cause(ctx))
 		case <-timer.C:
 		}
 		pause = min(2*pause, time.Second)
