@@ -63,7 +63,7 @@ func pipeline(ctx context.Context, ex *executor.Executor, n int) error {
 	if err != nil {
 		return err
 	}
-	go feed(ctx, in, n)
+	go feed(in, n)
 	i := 0
 	for r := range out {
 		if r.Err != nil {
@@ -117,7 +117,7 @@ func sleeping(ctx context.Context, ex *executor.Executor, hands int) error {
 	if err != nil {
 		return err
 	}
-	go feed(ctx, in, hands)
+	go feed(in, hands)
 	i := 0
 	for r := range out {
 		if r.Err != nil {

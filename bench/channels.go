@@ -19,23 +19,20 @@ func check(i, result int) error {
 // capacity is that of the channels between a program and its pipeline.
 const capacity = 1024
 
-// feed sends n numbers, and then closes the channel.
-func feed(ctx context.Context, in chan<- int, n int) {
+// feed sends n numbers, and then closes the channel. Where nobody reads them to
+// the end, the program has failed and ends.
+func feed(in chan<- int, n int) {
 	defer close(in)
 	for i := range n {
-		select {
-		case in <- i:
-		case <-ctx.Done():
-			return
-		}
+		in <- i
 	}
 }
 
 // channels is the pipeline as a program without dqbridge has it: a goroutine a
 // stage, an int a send.
-func channels(ctx context.Context, n int) error {
+func channels(_ context.Context, n int) error {
 	in, incremented, doubled := make(chan int, capacity), make(chan int, capacity), make(chan int, capacity)
-	go feed(ctx, in, n)
+	go feed(in, n)
 	go stage(in, incremented, func(x int) int { return x + 1 })
 	go stage(incremented, doubled, func(x int) int { return 2 * x })
 	i := 0

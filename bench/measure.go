@@ -21,6 +21,11 @@ type bench struct {
 	progress io.Writer
 }
 
+// say tells what is being done, where nobody minds if it cannot.
+func (b *bench) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.progress, format, args...)
+}
+
 func (b *bench) wants(part string) bool { return slices.Contains(b.only, part) }
 
 // A subject is one way to move numbers through inc and double.
@@ -80,7 +85,7 @@ func (b *bench) measure(ctx context.Context, r *report) error {
 		}
 	}
 	for i := range b.runs {
-		fmt.Fprintf(b.progress, "run %d of %d\n", i+1, b.runs)
+		b.say("run %d of %d\n", i+1, b.runs)
 		for _, s := range b.subjects() {
 			if err := b.round(ctx, r, s); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
@@ -166,7 +171,7 @@ const sleepers = 8
 // sleeps gives each of the hands an item of one second.
 func (b *bench) sleeps(ctx context.Context, r *report) error {
 	for _, place := range b.places() {
-		fmt.Fprintf(b.progress, "%d items of one second, %s\n", sleepers, place.name)
+		b.say("%d items of one second, %s\n", sleepers, place.name)
 		ex, err := connect(ctx, place.url, executor.Hands(sleepers))
 		if err != nil {
 			return err
@@ -193,7 +198,7 @@ const idleTime = 3 * time.Second
 // idle holds a pipeline open with nothing in it.
 func (b *bench) idle(ctx context.Context, r *report) error {
 	for _, place := range b.places() {
-		fmt.Fprintf(b.progress, "an idle pipeline, %s\n", place.name)
+		b.say("an idle pipeline, %s\n", place.name)
 		ex, err := connect(ctx, place.url)
 		if err != nil {
 			return err

@@ -154,39 +154,44 @@ func percentile(list []time.Duration, p int) float64 {
 
 // write prints the tables.
 func (r *report) write(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%s, Redis %s, %d processors; the median of %d runs in turns, %s ints a run through inc and double\n",
+	var text []byte
+	add := func(format string, args ...any) { text = fmt.Appendf(text, format, args...) }
+	add("%s, Redis %s, %d processors; the median of %d runs in turns, %s ints a run through inc and double\n",
 		r.Go, r.Redis, r.Processors, r.Runs, thousands(float64(r.Items)))
 	if len(r.Throughput) > 0 {
-		fmt.Fprint(w, "\n"+title("throughput")+"\titems/s\tmin-max\tof channels\tof by hand\tallocs/item\tRedis commands/item\tof them scripts\t\n")
+		add("\n%s\titems/s\tmin-max\tof channels\tof by hand\tallocs/item\tRedis commands/item\tof them scripts\t\n", title("throughput"))
 		for _, t := range r.Throughput {
-			fmt.Fprintf(w, "%s\t%s\t%s-%s\t%s\t%s\t%.4f\t%s\t%s\t\n", title(t.Name), thousands(t.PerSecond), millions(t.Min), millions(t.Max),
+			add("%s\t%s\t%s-%s\t%s\t%s\t%.4f\t%s\t%s\t\n", title(t.Name), thousands(t.PerSecond), millions(t.Min), millions(t.Max),
 				optional("%.2f", t.OfChannels), optional("%.2f", t.OfHand), t.Allocs, optional("%.4f", t.Commands), optional("%.5f", t.Scripts))
 		}
 	}
 	if len(r.Latency) > 0 {
-		fmt.Fprint(w, "\n"+title("one item at a time")+"\titems\tp50 ms\tp99 ms\tp50 of by hand\t\n")
+		add("\n%s\titems\tp50 ms\tp99 ms\tp50 of by hand\t\n", title("one item at a time"))
 		for _, l := range r.Latency {
-			fmt.Fprintf(w, "%s\t%d\t%.3f\t%.3f\t%s\t\n", title(l.Name), l.Items, l.P50, l.P99, optional("%.2f", l.OfHand))
+			add("%s\t%d\t%.3f\t%.3f\t%s\t\n", title(l.Name), l.Items, l.P50, l.P99, optional("%.2f", l.OfHand))
 		}
 	}
 	if len(r.Sleep) > 0 {
-		fmt.Fprint(w, "\n"+title("sleep 1s")+"\titems\thands\tseconds\t\n")
+		add("\n%s\titems\thands\tseconds\t\n", title("sleep 1s"))
 		for _, s := range r.Sleep {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t\n", title(s.Name), s.Items, s.Hands, s.Seconds)
+			add("%s\t%d\t%d\t%.2f\t\n", title(s.Name), s.Items, s.Hands, s.Seconds)
 		}
 	}
 	if len(r.Idle) > 0 {
-		fmt.Fprint(w, "\n"+title("idle")+"\tCPU of the process\tof Redis\tRedis commands/s\t\n")
+		add("\n%s\tCPU of the process\tof Redis\tRedis commands/s\t\n", title("idle"))
 		for _, i := range r.Idle {
-			fmt.Fprintf(w, "%s\t%.2f %%\t%.2f %%\t%.1f\t\n", title(i.Name), 100*i.CPU, 100*i.RedisCPU, i.Commands)
+			add("%s\t%.2f %%\t%.2f %%\t%.1f\t\n", title(i.Name), 100*i.CPU, 100*i.RedisCPU, i.Commands)
 		}
 	}
 	if len(r.LeftOut) > 0 {
-		fmt.Fprintf(w, "\nnot measured: %s\n", strings.Join(r.LeftOut, ", "))
+		add("\nnot measured: %s\n", strings.Join(r.LeftOut, ", "))
 	}
-	fmt.Fprintf(w, "\nBy hand: %d ints an entry, an XADD an entry; for latency, one. Redis commands are also those that scripts run.\n"+
+	add("\nBy hand: %d ints an entry, an XADD an entry; for latency, one. Redis commands are also those that scripts run.\n"+
 		"It took %.0f seconds.\n", handItems, r.Seconds)
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+	if _, err := w.Write(text); err != nil {
+		return err
+	}
 	return w.Flush()
 }
 

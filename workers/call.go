@@ -21,6 +21,7 @@ type items[In, Out any] struct {
 	out   output[Out]
 	tries int // of the item at hand
 	left  bool
+	spent time.Duration // on the batch
 }
 
 func newItems[In, Out any](
@@ -38,9 +39,9 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 		return result{err: err}
 	}
 	r.out.begin(c.batch)
-	r.tries, r.left = 0, false
+	r.tries, r.left, r.spent = 0, false, 0
 	for !r.left && r.out.frame.Len() < c.batch.N {
-		crash := guard(func() { r.loop(ctx, &c) })
+		crash := guard(&r.spent, func() { r.loop(ctx, &c) })
 		switch {
 		case crash == nil:
 		case !r.in.decoded:
@@ -49,7 +50,7 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 			r.missed(ctx, crash, &c)
 		}
 	}
-	return r.out.result()
+	return r.out.result(r.spent)
 }
 
 // loop goes on at the item where it ended, by itself or by a panic.
@@ -125,6 +126,7 @@ type together[In, Out any] struct {
 	out    output[Out]
 	todo   []int
 	places []place[Out]
+	spent  time.Duration // on the batch
 }
 
 // A place is what has become of an item; without tries it is not done.
@@ -148,7 +150,8 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	if err := r.in.read(c.batch); err != nil {
 		return result{err: err}
 	}
-	if crash := guard(r.in.decode); crash != nil {
+	r.spent = 0
+	if crash := guard(&r.spent, r.in.decode); crash != nil {
 		r.in.spoil(crash)
 	}
 	for i := range c.batch.N {
@@ -162,10 +165,11 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	}
 	r.in.next = 0
 	r.out.begin(c.batch)
-	for crash := guard(func() { r.write(&c) }); crash != nil; crash = guard(func() { r.write(&c) }) {
+	write := func() { r.write(&c) }
+	for crash := guard(&r.spent, write); crash != nil; crash = guard(&r.spent, write) {
 		r.places[r.out.frame.Len()].miss = r.out.unencodable(crash.text)
 	}
-	return r.out.result()
+	return r.out.result(r.spent)
 }
 
 // try calls the function with what is to do, and leaves in todo what is to be
@@ -184,7 +188,7 @@ func (r *together[In, Out]) try(ctx context.Context, tries int, c *call) {
 	}
 	var values []Out
 	var miss func(k int) *miss
-	if crash := guard(func() {
+	if crash := guard(&r.spent, func() {
 		out, late, err := within(ctx, limit, r.f, given)
 		values, miss = out, judge(len(given), len(out), err, late)
 	}); crash != nil {
@@ -293,16 +297,20 @@ func cut(text string, size int) string {
 }
 
 // guard calls f, in a goroutine of its own since a Goexit ends the one it
-// happens in, and returns how f ended if not by returning.
-func guard(f func()) *miss {
+// happens in, and returns how f ended if not by returning. The time that f took
+// is added to spent: not the wait for a processor before it, which is long
+// where many goroutines run and would be taken for the cost of the items.
+func guard(spent *time.Duration, f func()) *miss {
 	ended := make(chan *miss, 1)
 	go func() {
+		begin := time.Now()
 		crash := &miss{code: batch.CodePanic, text: "the function ended its goroutine by runtime.Goexit, " +
 			"as FailNow of a test does: return an error instead"}
 		defer func() {
 			if r := recover(); r != nil {
 				crash = &miss{batch.CodePanic, "panic: " + errorText(r), panicStack(debug.Stack())}
 			}
+			*spent += time.Since(begin)
 			ended <- crash
 		}()
 		f()

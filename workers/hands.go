@@ -9,13 +9,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-const (
-	// spell is how long a hand works on a batch before it gives the rest to
-	// others: a batch should be about as much work.
-	spell = 10 * time.Millisecond
-	// stock is the cost of a batch below which it pays to take some ahead.
-	stock = 2 * time.Millisecond
-)
+// spell is how long a hand works on a batch before it gives the rest to
+// others: a batch should be about as much work.
+const spell = 10 * time.Millisecond
 
 // A done is what a hand made of a job.
 type done struct {
@@ -41,6 +37,7 @@ func (l *life) hand(ctx context.Context) {
 		clock.Reset(spell)
 		d := l.do(ctx, j, runners, leave)
 		l.held.Add(-1)
+		j.route.held.Add(-1)
 		l.done <- d
 		select {
 		case l.freed <- struct{}{}:
@@ -53,14 +50,16 @@ func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leav
 	switch {
 	case l.stopping.Load():
 		return putBack(j.route, j.entry, []batch.Batch{j.entry.Batch})
-	case j.route.stage.Kind == broker.KindCopy, j.entry.Lost != nil && j.route.stage.Kind == broker.KindMap:
+	case j.route.stage.Kind == broker.KindCopy:
+		j.route.stock(0, j.entry.N, len(j.entry.Frame))
+		return copied(j)
+	case j.entry.Lost != nil && j.route.stage.Kind == broker.KindMap:
 		return copied(j)
 	}
 	f := j.route.function
 	if runners[f] == nil {
 		runners[f] = f.runner()
 	}
-	begin := time.Now()
 	got := runners[f].run(ctx, call{
 		batch: j.entry.Batch, worker: l.id, stage: j.route.stage.ID,
 		timeout: j.route.stage.Timeout, retries: j.route.stage.Retries, leave: leave,
@@ -68,9 +67,10 @@ func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leav
 	if got.err != nil { // the failure of all its items is one, however many it says they are
 		return l.do(ctx, spoiled(j, got.err), runners, leave)
 	}
-	spent := time.Since(begin)
-	j.route.learn(spent, got.n)
-	l.cheap.Store(spent < stock)
+	if got.n > 0 {
+		j.route.learn(got.spent, got.n)
+		j.route.stock(got.spent, got.n, max(len(j.entry.Frame), len(got.frame)))
+	}
 	l.ok.Add(int64(got.n))
 	l.failed.Add(int64(got.failed))
 	return l.product(j, got)

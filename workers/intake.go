@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -72,8 +73,8 @@ func (in *intake) round(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	free := in.free()
-	if free <= 0 {
+	shares := in.shares()
+	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
 		select {
 		case <-ctx.Done():
 		case <-in.freed:
@@ -85,21 +86,56 @@ func (in *intake) round(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	open := in.open()
-	if n, err := in.grab(ctx, open, free); n > 0 || err != nil {
-		return err
+	found := 0
+	for _, s := range shares {
+		n, err := in.grab(ctx, s.routes, s.budget)
+		if found += n; err != nil {
+			return err
+		}
+	}
+	if found > 0 {
+		return nil
 	}
 	return in.listen(ctx, in.open(), readWait)
 }
 
-// free is how many entries may be taken: one for each free hand, and as many
-// in stock where batches are cheap.
-func (in *intake) free() int {
-	limit := in.concurrency
-	if in.cheap.Load() {
-		limit *= 2
+// A share is routes and how many entries may be taken from them.
+type share struct {
+	routes []*route
+	budget int
+}
+
+// shares are those of the routes where batches are cheap, of which some may be
+// in stock, and those of all others: one for each free hand. A dear entry
+// may stand behind a stock, which is soon done.
+func (in *intake) shares() (shares []share) {
+	cheap := share{budget: maxAhead}
+	dear := share{budget: in.concurrency - in.dear()}
+	for _, r := range in.open() {
+		if ahead := int(r.ahead.Load()); ahead > 0 {
+			cheap.routes, cheap.budget = append(cheap.routes, r), min(cheap.budget, ahead)
+		} else {
+			dear.routes = append(dear.routes, r)
+		}
 	}
-	return limit - int(in.held.Load())
+	cheap.budget = (1+cheap.budget)*in.concurrency - int(in.held.Load())
+	if cheap.routes != nil {
+		shares = append(shares, cheap)
+	}
+	if dear.routes != nil || dear.budget <= 0 { // all hands are busy for long
+		shares = append(shares, dear)
+	}
+	return shares
+}
+
+// dear is how many entries are held of routes that have no stock.
+func (in *intake) dear() (n int) {
+	for _, r := range in.all {
+		if r.ahead.Load() == 0 {
+			n += int(r.held.Load())
+		}
+	}
+	return n
 }
 
 // open are the routes that may be read, each time beginning with another one.
@@ -207,13 +243,13 @@ func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) er
 		if !in.take(e.Ref) {
 			continue
 		}
-		in.held.Add(1)
-		select {
-		case in.work <- job{r, e}:
-		default:
-			in.held.Add(-1)
+		if r.ahead.Load() == 0 && in.dear() >= 3*in.concurrency || len(in.work) == cap(in.work) {
 			in.done <- putBack(r, e, []batch.Batch{e.Batch})
+			continue
 		}
+		in.held.Add(1)
+		r.held.Add(1)
+		in.work <- job{r, e} // the only sender
 	}
 	return nil
 }

@@ -27,7 +27,6 @@ type life struct {
 	freed chan struct{} // a hand is free
 
 	held     atomic.Int64 // jobs that hands have or that wait for one
-	cheap    atomic.Bool  // the last batch was: it pays to have some in stock
 	stopping atomic.Bool
 	ok       atomic.Int64 // items done, of them failed
 	failed   atomic.Int64
@@ -39,7 +38,7 @@ type life struct {
 func (w *Worker) live(ctx context.Context) error {
 	l := &life{
 		Worker: w, id: uuid.NewString(), ids: map[broker.Ref]bool{},
-		work: make(chan job, 3*w.concurrency), done: make(chan done, 3*w.concurrency), freed: make(chan struct{}, 1),
+		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), freed: make(chan struct{}, 1),
 	}
 	soft, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

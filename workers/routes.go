@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -16,10 +17,15 @@ type route struct {
 	stage    broker.Stage
 	function *function // nil for a copy
 	broker.Route
+	most int64 // bound of ahead
+
+	held  atomic.Int64 // jobs of it that hands have or that wait for one
+	ahead atomic.Int64 // batches that each hand may have in stock
 
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
 	items int
+	dear  bool // the last batch was much dearer than those before
 
 	// intake only
 	full time.Time // since when an out-queue has no room; zero: it has
@@ -30,22 +36,44 @@ type route struct {
 const window = 200 * time.Millisecond
 
 // learn takes note of what a batch cost. The average is one over items and not
-// over batches, so that a short batch that happened to wait for a processor
-// does not count for many; but real work that is much dearer than before says
-// that the items have changed.
+// over batches, so that a short batch does not count for many. One that is much
+// dearer than those before may have waited for a processor, which happens when
+// all are busy, and would make batches small for long just then: it is left out.
+// If the next one is as dear, the items have changed, and where that is real
+// work, what was before is forgotten.
 func (r *route) learn(spent time.Duration, items int) {
-	if items == 0 {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if spent >= spell && r.items > 0 && spent/time.Duration(items) > 8*(r.spent/time.Duration(r.items)) {
+	dear := r.items > 0 && spent/time.Duration(items) > 8*(r.spent/time.Duration(r.items))
+	chance := dear && !r.dear
+	r.dear = dear
+	if chance {
+		return
+	}
+	if dear && spent >= spell {
 		r.spent, r.items = 0, 0
 	}
 	r.spent, r.items = r.spent+spent, r.items+items
 	for r.spent > window && r.items > 1 {
 		r.spent, r.items = r.spent/2, r.items/2
 	}
+}
+
+// What may wait for a hand: batches of one route, so that a hand has work while
+// others are fetched. All of them together are little work and little memory,
+// and a dear route has none: somebody else may have a free hand. Where the user
+// has bounded what comes out, one: results are never refused, and go beyond
+// the bound.
+const (
+	maxAhead   = 15
+	stockTime  = 2 * time.Millisecond
+	stockBytes = 1 << 20
+)
+
+// stock decides how many batches may wait, if they are like the last one.
+func (r *route) stock(spent time.Duration, items, size int) {
+	spent = max(spent, r.cost()*time.Duration(items))
+	r.ahead.Store(min(r.most, int64(stockTime/max(spent, 1)), int64(stockBytes/max(size, 1))))
 }
 
 // cost is that of an item, 0 if it is not known.
@@ -81,8 +109,11 @@ func (l *life) routes(ctx context.Context, old []*route) ([]*route, error) {
 }
 
 func (l *life) route(ctx context.Context, s broker.Stage) *route {
-	r := &route{stage: s}
+	r := &route{stage: s, most: maxAhead}
 	for _, out := range s.Outs {
+		if out.Max > 0 {
+			r.most = 1
+		}
 		r.Outs = append(r.Outs, out.Name)
 	}
 	if len(s.Ins) != 1 {

@@ -34,7 +34,8 @@ type call struct {
 type result struct {
 	frame  []byte // nobody else's
 	n      int
-	failed int   // of the n, those that failed here
+	failed int // of the n, those that failed here
+	spent  time.Duration
 	err    error // the batch is malformed, nothing was done
 }
 
@@ -223,8 +224,8 @@ func (out *output[Out]) lost(b batch.Batch) result {
 func (out *output[Out]) full() bool { return out.frame.Size() >= batch.MaxBytes }
 
 // result takes the frame. One that needs far less memory than it got is copied.
-func (out *output[Out]) result() result {
-	r := result{n: out.frame.Len(), failed: out.failed}
+func (out *output[Out]) result(spent time.Duration) result {
+	r := result{n: out.frame.Len(), failed: out.failed, spent: spent}
 	frame := out.frame.Take()
 	if r.n == 0 {
 		return r

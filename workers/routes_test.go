@@ -1,0 +1,59 @@
+package workers
+
+import (
+	"testing"
+	"time"
+)
+
+func TestOneDearBatchIsChance(t *testing.T) {
+	t.Parallel()
+	r := &route{most: maxAhead}
+	for range 40 {
+		r.learn(time.Microsecond, 1)
+	}
+	r.learn(3*time.Millisecond, 1) // it waited for a processor
+	r.learn(time.Microsecond, 1)
+	r.learn(time.Second, 1) // even if it waited for long
+	r.learn(time.Microsecond, 1)
+	if got := r.cost(); got != time.Microsecond {
+		t.Errorf("the cost is %v after two that were chance", got)
+	}
+	r.learn(time.Second, 1)
+	r.learn(time.Second, 1)
+	if got := r.cost(); got != time.Second {
+		t.Errorf("the cost is %v after two in a row", got)
+	}
+}
+
+func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		most  int64
+		spent time.Duration
+		items int
+		size  int
+		want  int64
+	}{
+		{"tiny", maxAhead, time.Microsecond, 1, 10, maxAhead},
+		{"a millisecond", maxAhead, time.Millisecond, 100, 1000, 2},
+		{"dear", maxAhead, 3 * time.Millisecond, 1, 10, 0},
+		{"large", maxAhead, time.Microsecond, 1, 600 << 10, 1},
+		{"very large", maxAhead, time.Microsecond, 1, 8 << 20, 0},
+		{"before a bound", 1, time.Microsecond, 1, 10, 1},
+		{"dear before a bound", 1, time.Second, 1, 10, 0},
+	} {
+		r := &route{most: c.most}
+		r.learn(c.spent, c.items)
+		r.stock(c.spent, c.items, c.size)
+		if got := r.ahead.Load(); got != c.want {
+			t.Errorf("%s: %d batches in stock, not %d", c.name, got, c.want)
+		}
+	}
+	r := &route{most: maxAhead}
+	r.learn(time.Second, 10)
+	r.stock(time.Microsecond, 1, 10)
+	if got := r.ahead.Load(); got != 0 {
+		t.Errorf("%d in stock after one that was cheap by chance", got)
+	}
+}
