@@ -35,14 +35,35 @@ func onBoth(t *testing.T, test func(t *testing.T, ex *executor.Executor), functi
 		test(t, connect(t, "", functions...))
 	})
 	t.Run("redis", func(t *testing.T) {
-		server, ns := testkit.SharedRedis(t).URL(), testkit.Namespace(t)
-		t.Cleanup(func() {
-			if left := testkit.Keys(t, server, "{"+ns+":*"); len(left) > 0 {
-				t.Errorf("keys are left: %q", left)
-			}
-		})
-		test(t, connect(t, server+"/?ns="+ns, functions...))
+		test(t, connect(t, namespace(t), functions...))
 	})
+}
+
+// namespace is the address of a namespace of its own on a real server, in which
+// no key may be left when the test has ended.
+func namespace(t *testing.T) string {
+	t.Helper()
+	server, ns := testkit.SharedRedis(t).URL(), testkit.Namespace(t)
+	t.Cleanup(func() {
+		if left := testkit.Keys(t, server, "{"+ns+":*"); len(left) > 0 {
+			t.Errorf("keys are left: %q", left)
+		}
+	})
+	return server + "/?ns=" + ns
+}
+
+// work runs a worker until the test has ended.
+func work(t *testing.T, url string, functions ...workers.Function) {
+	t.Helper()
+	w := must(workers.New(url, workers.Concurrency(2), workers.Functions(functions...)))(t)
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(t.Context()) }()
+	t.Cleanup(func() {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	<-w.Ready()
 }
 
 func connect(t *testing.T, url string, functions ...workers.Function) *executor.Executor {
@@ -56,10 +77,18 @@ func connect(t *testing.T, url string, functions ...workers.Function) *executor.
 			t.Error(err)
 		}
 	})
+	register(t, ex, functions...)
+	return ex
+}
+
+func register(t *testing.T, ex *executor.Executor, functions ...workers.Function) {
+	t.Helper()
+	if len(functions) == 0 {
+		return
+	}
 	if err := ex.Register(functions...); err != nil {
 		t.Fatal(err)
 	}
-	return ex
 }
 
 func scatter[T any](t *testing.T, ex *executor.Executor, items []T, opts ...bridge.ScatterOption) *executor.Queue[T] {

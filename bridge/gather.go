@@ -31,6 +31,14 @@ type Result[T any] struct {
 // taken from the channel is delivered; after a crash, another Gather of a named
 // queue goes on behind it.
 func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
+	d, err := gather(ctx, q, opts)
+	if err != nil {
+		return nil, err
+	}
+	return d.out, nil
+}
+
+func gather[T any](ctx context.Context, q *executor.Queue[T], opts []GatherOption) (*deliverer[T], error) {
 	o := options{buffer: defaultBuffer}
 	for _, opt := range opts {
 		if err := opt.applyGather(&o); err != nil {
@@ -44,27 +52,27 @@ func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOpti
 	if err != nil {
 		return nil, err
 	}
-	d := &deliverer[T]{r: r, out: make(chan Result[T], o.buffer), typed: q.Codec()}
+	d := &deliverer[T]{r: r, out: make(chan Result[T], o.buffer), ended: make(chan struct{}), typed: q.Codec()}
 	go d.run(ctx, release)
-	return d.out, nil
+	return d, nil
 }
 
-// All is Gather as an iterator. Leaving the loop gives the queue up.
+// All is Gather as an iterator. Leaving the loop gives the queue up; what the
+// loop has not seen is not delivered.
 func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		results, err := Gather(ctx, q, opts...)
+		d, err := gather(ctx, q, opts)
 		if err != nil {
 			var zero T
 			yield(zero, err)
 			return
 		}
-		for r := range results {
+		for r := range d.out {
 			if !yield(r.Value, r.Err) {
 				cancel()
-				for range results { // its sender is waited for
-				}
+				<-d.ended // without a look into the channel: that would be taking
 				return
 			}
 		}
@@ -80,6 +88,7 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 type deliverer[T any] struct {
 	r     *edge.Receiver
 	out   chan Result[T]
+	ended chan struct{} // closed behind out
 	typed codec.Typed[T]
 
 	sent     int // in total
@@ -98,15 +107,15 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 	reading.Go(func() error { return d.r.Run(ctx) })
 	err := d.deliver(ctx)
 	d.report()
-	ended := reading.Wait()
-	if err == nil {
-		err = ended
+	if failed := reading.Wait(); err == nil {
+		err = failed
 	}
 	if err != nil {
 		d.fail(ctx, err)
 	}
 	release(err)
 	close(d.out)
+	close(d.ended)
 }
 
 // fail sends why the stream ended early. The owner of a context knows that it
