@@ -107,6 +107,7 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 	reading.Go(func() error { return d.r.Run(ctx) })
 	err := d.deliver(ctx)
 	d.report()
+	d.r.Left()
 	if failed := reading.Wait(); err == nil {
 		err = failed
 	}

@@ -185,6 +185,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 				cancel(errLeft)
 			}
 		}
+		r.Left()
 		err = <-ended
 		release(err)
 		if more && err != nil {

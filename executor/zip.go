@@ -55,6 +55,7 @@ func (z *zipper[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err 
 	}
 	stopped, cancel := context.WithCancel(ctx)
 	cancel()
+	z.a.r.Left()
 	_ = z.a.r.Run(stopped) // gives the first queue up
 	z.a.release(err)
 	return err
@@ -89,6 +90,8 @@ func (z *zipper[A, B]) run(ctx context.Context) {
 	if err == nil {
 		err = z.feed.Finish(ctx, z.feed.Next())
 	}
+	z.a.r.Left()
+	z.b.r.Left()
 	stop(errZipped)
 	_ = group.Wait() // its functions return nil
 	z.a.release(errZipped)
@@ -153,6 +156,7 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 	select {
 	case p, ok := <-s.r.Pieces():
 		if !ok { // all before was delivered: Run returns
+			s.r.Left()
 			return false, <-s.ended
 		}
 		s.decode(p)

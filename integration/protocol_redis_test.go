@@ -125,6 +125,7 @@ func TestProtocolMark(t *testing.T) {
 		}
 		p.Each(func(_ int, item []byte, _ *batch.Failure) { got = append(got, string(item)) })
 	}
+	r.Left()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)

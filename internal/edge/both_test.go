@@ -140,7 +140,10 @@ func (w world) receive(t *testing.T, queue string, o ReceiverOptions) *running {
 	ctx, cancel := context.WithCancel(t.Context())
 	run := &running{Receiver: r, cancel: cancel, done: make(chan error, 1)}
 	go func() { run.done <- r.Run(ctx) }()
-	t.Cleanup(cancel)
+	t.Cleanup(func() {
+		r.Left()
+		cancel()
+	})
 	return run
 }
 
@@ -184,6 +187,7 @@ func (r *running) all(t *testing.T) map[string][]string {
 // ended waits until the receiver has.
 func (r *running) ended(t *testing.T) error {
 	t.Helper()
+	r.Left()
 	select {
 	case err := <-r.done:
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,8 @@ type Receiver struct {
 	reader *broker.Reader
 	pieces chan Piece
 	acks   acks
+	left   chan struct{} // closed by Left
+	leave  sync.Once
 
 	// the read loop only
 	order  *order
@@ -72,7 +75,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), known: map[string]bool{}, count: 16, look: true}
+	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, count: 16, look: true}
 	from := g.Queue.From
 	if len(from) == 0 {
 		from = []string{queue}
@@ -97,8 +100,13 @@ func (r *Receiver) Pieces() <-chan Piece { return r.pieces }
 // Delivered reports that n more items were delivered, in the order of Pieces.
 func (r *Receiver) Delivered(n int) { r.acks.deliver(n) }
 
+// Left says that no more will be received and that all that was delivered is
+// reported. It may be called more than once.
+func (r *Receiver) Left() { r.leave.Do(func() { close(r.left) }) }
+
 // Run reads until the stream has ended and everything was reported as
-// delivered, or ctx ends, or the queue is lost: then it returns why.
+// delivered, or ctx ends, or the queue is lost: then it waits for Left,
+// acknowledges what was reported until then, and returns why it ended.
 func (r *Receiver) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, r.reader.Interrupt)
@@ -112,6 +120,9 @@ func (r *Receiver) Run(ctx context.Context) error {
 	err := group.Wait()
 	stop()
 	_ = r.reader.Close()
+	if err != nil {
+		<-r.left
+	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	if !errors.Is(err, broker.ErrFenced) && !broker.IsGone(err) {
