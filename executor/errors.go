@@ -40,17 +40,19 @@ var (
 // the stream goes on.
 type ItemError struct {
 	// Code is what kind of failure it is: "error", "panic", "timeout",
-	// "decode", "encode", "toolarge", "canceled" or "lost".
-	Code string
+	// "decode", "encode", "toolarge", "canceled", "crashed" or "lost".
+	Code string `json:"code"`
 	// Message is the text of the error, cut to some KiB.
-	Message string
+	Message string `json:"message"`
 	// Stage is the queue that the failed stage writes to, Function its function
 	// and Worker the one that ran it; empty where it failed before.
-	Stage, Function, Worker string
+	Stage    string `json:"stage"`
+	Function string `json:"function"`
+	Worker   string `json:"worker"`
 	// Attempts is how often the function was tried.
-	Attempts int
+	Attempts int `json:"attempts"`
 	// Stack is that of a panic, on the worker.
-	Stack string
+	Stack string `json:"stack,omitempty"`
 }
 
 // Error returns for example "fail: 3 is a multiple of 3".

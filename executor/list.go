@@ -94,6 +94,7 @@ type QueueInfo struct {
 	Codec    string   `json:"codec"`
 	Waiting  int64    `json:"waiting"`  // items that nobody has read yet
 	Running  int64    `json:"running"`  // batches that were read and are not finished
+	Delayed  int64    `json:"delayed"`  // batches that wait for another attempt
 	Bytes    int64    `json:"bytes"`    // that wait
 	Max      int64    `json:"max"`      // items that may wait, 0 for no bound
 	Sealed   bool     `json:"sealed"`   // no scatter can join
@@ -112,12 +113,13 @@ func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
 	for _, name := range names {
 		q, err := ex.c.Look(ctx, name)
 		if err == nil {
-			info := QueueInfo{
+			var backlog broker.Backlog
+			backlog, err = ex.c.Waiting(ctx, name)
+			list = append(list, QueueInfo{
 				Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer,
 				From: append([]string{}, q.From...), Owner: q.Owner,
-			}
-			info.Waiting, info.Bytes, info.Running, err = ex.c.Waiting(ctx, name)
-			list = append(list, info)
+				Waiting: backlog.Items, Bytes: backlog.Bytes, Running: backlog.Running, Delayed: backlog.Delayed,
+			})
 		}
 		if err != nil && !errors.Is(err, ErrNoQueue) { // it may be deleted meanwhile
 			return nil, err

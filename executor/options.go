@@ -76,6 +76,8 @@ type stageOptions struct {
 	name    string
 	max     int64
 	retries int
+	backoff time.Duration // before the second attempt
+	longest time.Duration // pause between attempts
 	timeout time.Duration
 	codec   workers.Codec
 }
@@ -110,14 +112,29 @@ func MaxSize(items int) StageOption {
 	}
 }
 
-// Retries is how many further attempts a worker makes, at once, with an item
-// whose function failed; none if it is not given.
+// Retries is how many further attempts the fleet makes with an item whose
+// function returned an error, panicked or took too long; none if it is not
+// given. An item waits before each, see Backoff, while others run. An error
+// that workers.Permanent made ends the attempts.
 func Retries(n int) StageOption {
 	return func(s *stageOptions) error {
 		if n < 0 {
 			return fmt.Errorf("executor: Retries(%d): it must not be negative", n)
 		}
 		s.retries = n
+		return nil
+	}
+}
+
+// Backoff is how long an item waits before its second attempt, and the longest
+// pause, to which it doubles with each further one: 100 ms and 30 s if it is not
+// given. Each pause is up to a quarter longer or shorter, by chance.
+func Backoff(first, longest time.Duration) StageOption {
+	return func(s *stageOptions) error {
+		if first <= 0 || longest < first {
+			return fmt.Errorf("executor: Backoff(%v, %v): the first must be above 0, the longest not below it", first, longest)
+		}
+		s.backoff, s.longest = first, longest
 		return nil
 	}
 }

@@ -64,8 +64,8 @@ func (q *Queue[T]) Name() string { return q.q.Name }
 // Len returns how many items wait in it: added and not yet read by its
 // consumer.
 func (q *Queue[T]) Len(ctx context.Context) (int, error) {
-	items, _, _, err := q.ex.c.Waiting(ctx, q.q.Name)
-	return int(items), err
+	backlog, err := q.ex.c.Waiting(ctx, q.q.Name)
+	return int(backlog.Items), err
 }
 
 // Seal lets no further scatter join a named queue, so that its gather ends

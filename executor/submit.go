@@ -144,7 +144,8 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	err = ex.c.Stage(ctx, broker.Stage{
 		ID: name, Kind: broker.KindFuture, Function: sub.function, Ins: []broker.Queue{q}, Outs: []broker.Out{},
 		InCodec: in.Codec, InType: in.Type, OutCodec: out.Codec, OutType: out.Type,
-		Timeout: sub.options.timeout, Retries: sub.options.retries, TTL: resultTTL, Reply: ex.id,
+		Timeout: sub.options.timeout, Retries: sub.options.retries,
+		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, TTL: resultTTL, Reply: ex.id,
 	})
 	if err != nil {
 		return nil, err

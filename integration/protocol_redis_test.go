@@ -75,7 +75,7 @@ func run(t *testing.T, raw *redis.Client, line string) any {
 func TestProtocolEntry(t *testing.T) {
 	t.Parallel()
 	c, _, _ := numbers(t)
-	taken, err := c.Take(t.Context(), "w-1", 10, []broker.Route{{In: "numbers"}})
+	taken, err := c.Take(t.Context(), "w-1", 10, 1, []broker.Route{{In: "numbers"}})
 	if err != nil || len(taken[0].Entries) != 1 {
 		t.Fatal(taken, err)
 	}
@@ -142,7 +142,7 @@ func TestProtocolLook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = c.Take(t.Context(), "w-1", 1, []broker.Route{{In: "numbers"}}); err != nil {
+	if _, err = c.Take(t.Context(), "w-1", 1, 1, []broker.Route{{In: "numbers"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range strings.Split(example(t, "redis look"), "\n") {

@@ -19,7 +19,6 @@ type items[In, Out any] struct {
 	f     func(context.Context, In) (Out, error)
 	in    input[In]
 	out   output[Out]
-	tries int // of the item at hand
 	left  bool
 	spent time.Duration // on the batch
 }
@@ -39,7 +38,7 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 		return result{err: err}
 	}
 	r.out.begin(c.batch)
-	r.tries, r.left, r.spent = 0, false, 0
+	r.left, r.spent = false, 0
 	for !r.left && r.out.frame.Len() < c.batch.N {
 		crash := guard(&r.spent, func() { r.loop(ctx, &c) })
 		switch {
@@ -72,32 +71,23 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 }
 
 func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
-	if r.tries > 0 {
-		r.in.again(i)
-	}
-	r.tries++
 	v, late, err := within(ctx, c.timeout, r.f, r.in.values[i])
 	if err != nil {
 		r.missed(ctx, missOf(err, late), c)
 		return
 	}
-	r.out.value(v, r.tries, c)
-	r.done(c)
+	r.out.value(v, c)
+	r.left = c.leave != nil && c.leave()
 }
 
-// missed decides about an item whose attempt failed.
+// missed takes note of an item whose attempt failed; one that the end of the
+// worker may have caused is left to others.
 func (r *items[In, Out]) missed(ctx context.Context, m *miss, c *call) {
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		r.left = true
-	case r.tries > c.retries:
-		r.out.miss(m, r.tries, c)
-		r.done(c)
+		return
 	}
-}
-
-func (r *items[In, Out]) done(c *call) {
-	r.tries = 0
+	r.out.missed(m, c)
 	r.left = c.leave != nil && c.leave()
 }
 
@@ -129,11 +119,11 @@ type together[In, Out any] struct {
 	spent  time.Duration // on the batch
 }
 
-// A place is what has become of an item; without tries it is not done.
+// A place is what has become of an item.
 type place[Out any] struct {
 	value Out
 	miss  *miss
-	tries int
+	done  bool
 }
 
 func newTogether[In, Out any](
@@ -160,8 +150,8 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 			r.todo = append(r.todo, i)
 		}
 	}
-	for tries := 1; len(r.todo) > 0 && ctx.Err() == nil; tries++ {
-		r.try(ctx, tries, &c)
+	if len(r.todo) > 0 && ctx.Err() == nil {
+		r.try(ctx, &c)
 	}
 	r.in.next = 0
 	r.out.begin(c.batch)
@@ -172,14 +162,10 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	return r.out.result(r.spent)
 }
 
-// try calls the function with what is to do, and leaves in todo what is to be
-// tried again.
-func (r *together[In, Out]) try(ctx context.Context, tries int, c *call) {
+// try calls the function with what is to do.
+func (r *together[In, Out]) try(ctx context.Context, c *call) {
 	given := make([]In, len(r.todo))
 	for k, i := range r.todo {
-		if tries > 1 {
-			r.in.again(i)
-		}
 		given[k] = r.in.values[i]
 	}
 	limit := c.timeout * time.Duration(len(given))
@@ -195,19 +181,13 @@ func (r *together[In, Out]) try(ctx context.Context, tries int, c *call) {
 		miss = all(crash)
 	}
 	ended := ctx.Err() != nil
-	again := r.todo[:0]
 	for k, i := range r.todo {
-		switch m := miss(k); {
-		case m == nil:
-			r.places[i] = place[Out]{value: values[k], tries: tries}
-		case ended:
-		case tries <= c.retries:
-			again = append(again, i)
-		default:
-			r.places[i] = place[Out]{miss: m, tries: tries}
+		if m := miss(k); m == nil {
+			r.places[i] = place[Out]{value: values[k], done: true}
+		} else if !ended {
+			r.places[i] = place[Out]{miss: m, done: true}
 		}
 	}
-	r.todo = again
 }
 
 // judge tells which of n items failed, in a call that returned results and an
@@ -242,12 +222,12 @@ func (r *together[In, Out]) write(c *call) {
 		p := &r.places[i]
 		if h, ok := r.in.hole(i); ok {
 			r.out.hole(h, c)
-		} else if p.tries == 0 {
+		} else if !p.done {
 			return
 		} else if p.miss != nil {
-			r.out.miss(p.miss, p.tries, c)
+			r.out.missed(p.miss, c)
 		} else {
-			r.out.value(p.value, p.tries, c)
+			r.out.value(p.value, c)
 		}
 	}
 }
@@ -258,7 +238,10 @@ func (r *together[In, Out]) release() {
 }
 
 // A miss is why an item has no result.
-type miss struct{ code, text, stack string }
+type miss struct {
+	code, text, stack string
+	permanent         bool // another attempt is of no use
+}
 
 const (
 	maxText  = 4 << 10
@@ -271,7 +254,8 @@ func missOf(err error, late time.Duration) *miss {
 		return &miss{code: batch.CodeTimeout, text: fmt.Sprintf("timeout: the function took longer than the %v that it may, "+
 			"raise the timeout or give it less to do: %s", late, errorText(err))}
 	}
-	return &miss{code: batch.CodeError, text: errorText(err)}
+	var final *permanent
+	return &miss{code: batch.CodeError, text: errorText(err), permanent: errors.As(err, &final)}
 }
 
 // errorText is the text of a value that may be hostile: fmt bears it when the
@@ -308,7 +292,7 @@ func guard(spent *time.Duration, f func()) *miss {
 			"as FailNow of a test does: return an error instead"}
 		defer func() {
 			if r := recover(); r != nil {
-				crash = &miss{batch.CodePanic, "panic: " + errorText(r), panicStack(debug.Stack())}
+				crash = &miss{code: batch.CodePanic, text: "panic: " + errorText(r), stack: panicStack(debug.Stack())}
 			}
 			*spent += time.Since(begin)
 			ended <- crash

@@ -7,9 +7,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
@@ -168,7 +170,7 @@ func TestStop(t *testing.T) {
 		}
 		three := batch.Batch{N: 3, Frame: []byte("\x01\x021\x022\x023")}
 		r := Define("f", f).function().runner().run(ctx, call{batch: three})
-		if got := outcomes(t, r); fmt.Sprint(got) != c.want || calls != 2 || r.failed != 0 {
+		if got := outcomes(t, batch.Batch{N: r.n, Frame: r.frame}); fmt.Sprint(got) != c.want || calls != 2 || r.failed != 0 {
 			t.Errorf("got %v after %d calls, want %s", got, calls, c.want)
 		}
 	}
@@ -192,26 +194,63 @@ func outcomesOrNone(t *testing.T, r result) []string {
 	if r.n == 0 && r.frame == nil {
 		return nil
 	}
-	return outcomes(t, r)
+	return outcomes(t, batch.Batch{N: r.n, Frame: r.frame})
 }
 
-func TestRetriesGetTheInputAsItWas(t *testing.T) {
-	tries := 0
-	one := func(_ context.Context, xs []int) (int, error) {
-		xs[0]++
-		if tries++; tries < 3 {
-			return 0, errors.New("again")
+// What failed is marked, in its place, and only while attempts are left.
+func TestWhatIsTriedAgain(t *testing.T) {
+	odd := func(_ context.Context, x int) (int, error) {
+		switch {
+		case x == 9:
+			return 0, fmt.Errorf("wrapped: %w", Permanent(errors.New("nine")))
+		case x%2 == 1:
+			panic("odd")
 		}
-		return xs[0], nil
+		return x, nil
 	}
-	f := Define("f", one)
-	wantOutcomes(t, runOf(t, f, call{retries: 2}, "[7]"), "8")
-	tries = 0
-	f2 := DefineBatch("f", func(ctx context.Context, xs [][]int) ([]int, error) {
-		x, err := one(ctx, xs[0])
-		return []int{x}, err
-	})
-	wantOutcomes(t, runOf(t, f2, call{retries: 2}, "[7]"), "8")
+	odds := func(ctx context.Context, xs []int) ([]int, error) {
+		errs := Errors{}
+		for i, x := range xs {
+			if x%2 == 1 {
+				errs[i] = errors.New("odd")
+			}
+			if x == 9 {
+				errs[i] = Permanent(errs[i])
+			}
+		}
+		return xs, errs
+	}
+	for _, f := range []Function{Define("f", odd), DefineBatch("f", odds)} {
+		r := runOf(t, f, call{tries: 2, retries: 2}, "2", "3", "4", "5", "9", "x")
+		if r.n != 6 || fmt.Sprint(r.again) != "[1 3]" || r.failed != 2 {
+			t.Errorf("%d items, %v again, %d failed", r.n, r.again, r.failed)
+		}
+		if r = runOf(t, f, call{tries: 3, retries: 2}, "2", "3", "9"); r.again != nil || r.failed != 2 {
+			t.Errorf("%v again, %d failed", r.again, r.failed)
+		}
+	}
+	if err := Permanent(nil); err != nil {
+		t.Error(err)
+	}
+	why := errors.New("why")
+	if err := Permanent(why); !errors.Is(err, why) || err.Error() != "why" {
+		t.Error(err)
+	}
+}
+
+func TestBackoffDoublesUpToTheLongest(t *testing.T) {
+	for tried, want := range map[int]time.Duration{
+		1: 100 * time.Millisecond, 2: 200 * time.Millisecond, 5: 1600 * time.Millisecond, 20: 30 * time.Second, 1 << 40: 30 * time.Second,
+	} {
+		for range 100 {
+			if got := backoff(broker.Stage{}, tried); got < want*3/4 || got > want*5/4 {
+				t.Fatalf("after %d attempts %v, want about %v", tried, got, want)
+			}
+		}
+	}
+	if got := backoff(broker.Stage{Backoff: time.Hour, MaxBackoff: time.Second}, 1); got > 1250*time.Millisecond {
+		t.Errorf("%v is longer than the longest", got)
+	}
 }
 
 // quitter ends the goroutine that encodes or decodes it, except for 0.
@@ -233,7 +272,7 @@ func TestGoexitInCodecs(t *testing.T) {
 	from := func(context.Context, quitter) (int, error) { return 1, nil }
 	froms := func(_ context.Context, xs []quitter) ([]int, error) { return make([]int, len(xs)), nil }
 	for _, f := range []Function{Define("f", from), DefineBatch("f", froms)} {
-		wantOutcomes(t, runOf(t, f, call{retries: 1}, "{}", "1"), "decode after 0", "decode after 0")
+		wantOutcomes(t, runOf(t, f, call{tries: 2, retries: 1}, "{}", "1"), "decode after 0", "decode after 0")
 	}
 	spoiled := input[int]{items: [][]byte{nil, {1}}, holes: []hole{{place: 0, failed: []byte("failure")}}}
 	spoiled.spoil(&miss{})
@@ -241,7 +280,7 @@ func TestGoexitInCodecs(t *testing.T) {
 		t.Errorf("got %+v", h)
 	}
 	into := func(context.Context, int) (any, error) { return quitter(1), nil }
-	wantOutcomes(t, runOf(t, Define("f", into), call{retries: 1}, "1"), "panic after 2")
+	wantOutcomes(t, runOf(t, Define("f", into), call{tries: 2, retries: 1}, "1"), "panic after 2")
 	intos := func(context.Context, []int) ([]any, error) { return []any{1, quitter(1), 2}, nil }
 	wantOutcomes(t, runOf(t, DefineBatch("f", intos), call{retries: 1}, "1", "2", "3"), "1", "encode after 1", "2")
 }

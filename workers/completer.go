@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -50,11 +49,9 @@ func (l *life) commit(ctx context.Context, all []done) {
 	replace := make([]broker.Done, 0, len(all))
 	which := make([]done, 0, len(all))
 	for _, d := range all {
-		if d.resolved != nil {
-			if err := l.client.Resolve(ctx, *d.resolved); err != nil {
-				l.lost(ctx, []done{d}, err)
-				continue
-			}
+		if err := l.resolve(ctx, d.resolved); err != nil {
+			l.lost(ctx, []done{d}, err)
+			continue
 		}
 		replace, which = append(replace, d.replace), append(which, d)
 	}
@@ -78,26 +75,54 @@ func (l *life) commit(ctx context.Context, all []done) {
 	}
 }
 
+func (l *life) resolve(ctx context.Context, all []broker.Resolved) error {
+	for _, r := range all {
+		if err := l.client.Resolve(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // outcome decides what becomes of an entry; again: it is put back.
 func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (back done, again bool) {
 	e := d.replace.Entry
 	switch outcome {
 	case broker.Committed:
+		l.committed(ctx, d.replace)
 	case broker.Beaten:
 		l.log.DebugContext(ctx, "somebody else finished a batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
 	case broker.NoIn:
 		l.log.DebugContext(ctx, "a queue was deleted with work in hand", "queue", e.Queue)
 	default:
-		if len(d.replace.Outs) == 0 { // putting back failed as well
+		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // putting back failed as well
 			l.log.ErrorContext(ctx, "a batch could neither be completed nor put back; it stays with this worker until it ends",
 				"queue", e.Queue, "source", e.Source, "first", e.First, "outcome", string(outcome))
 			return done{}, false
 		}
 		l.log.WarnContext(ctx, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
-		return putBack(d.route, e, []batch.Batch{e.Batch}), true
+		return putBack(d.route, e, e.Batch), true
 	}
 	l.drop(e.Ref)
+	if e.Part == broker.Suspect { // nobody waits on that stream: this worker may take the next one
+		if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintRoom, What: e.Queue}); err != nil {
+			l.log.DebugContext(ctx, "tell myself", "err", err)
+		}
+	}
 	return done{}, false
+}
+
+// committed does what follows from what is now in Redis.
+func (l *life) committed(ctx context.Context, d broker.Done) {
+	for _, rest := range d.Rests {
+		if rest.Delay > 0 {
+			l.retry.in(rest.Delay)
+		}
+	}
+	if d.Dead != nil {
+		l.log.WarnContext(ctx, "an entry is a dead letter", "queue", d.Entry.Queue, "source", d.Entry.Source,
+			"first", d.Entry.First, "why", d.Dead.Message)
+	}
 }
 
 func (l *life) lost(ctx context.Context, all []done, err error) {

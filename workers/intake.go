@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -160,7 +159,8 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 	for i, r := range routes {
 		ask[i] = r.Route
 	}
-	taken, err := in.client.Take(ctx, in.id, budget, ask)
+	suspects := int(max(0, 1-in.suspects.Load()))
+	taken, err := in.client.Take(ctx, in.id, budget, suspects, ask)
 	if err != nil {
 		return 0, err
 	}
@@ -184,7 +184,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	from := make([]broker.Place, 0, 2*len(routes))
 	by := make(map[string]*route, len(routes))
 	for _, r := range routes {
-		from = append(from, broker.Place{Queue: r.In, Returns: true}, broker.Place{Queue: r.In})
+		from = append(from, broker.Place{Queue: r.In, Part: broker.Returned}, broker.Place{Queue: r.In})
 		by[r.In] = r
 	}
 	entries, hints, err := in.reader.Read(ctx, from, 1, wait)
@@ -244,7 +244,7 @@ func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) er
 			continue
 		}
 		if r.ahead.Load() == 0 && in.dear() >= 3*in.concurrency || len(in.work) == cap(in.work) {
-			in.done <- putBack(r, e, []batch.Batch{e.Batch})
+			in.done <- putBack(r, e, e.Batch)
 			continue
 		}
 		in.held.Add(1)

@@ -26,6 +26,9 @@ type life struct {
 	done  chan done     // hands to completer; closed when all hands have ended
 	freed chan struct{} // a hand is free
 
+	retry *alarm // when what was delayed is due
+
+	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
 	stopping atomic.Bool
 	ok       atomic.Int64 // items done, of them failed
@@ -38,7 +41,7 @@ type life struct {
 func (w *Worker) live(ctx context.Context) error {
 	l := &life{
 		Worker: w, id: uuid.NewString(), ids: map[broker.Ref]bool{},
-		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), freed: make(chan struct{}, 1),
+		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
 	soft, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -92,6 +95,7 @@ func (l *life) labour(soft, hard context.Context, cut context.CancelCauseFunc) {
 		return hands.Wait()
 	})
 	group.Go(func() error { l.complete(hard); return nil })
+	group.Go(func() error { l.bringBack(soft); return nil })
 	drained := make(chan struct{})
 	var watch errgroup.Group
 	watch.Go(func() error {
@@ -126,7 +130,10 @@ func (l *life) beat(ctx context.Context) error {
 	tick := time.NewTicker(l.lease / 5)
 	defer tick.Stop()
 	for {
-		_, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load())
+		pulse, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load())
+		if pulse.Overdue > overdue {
+			l.retry.in(0)
+		}
 		if errors.Is(err, broker.ErrFenced) {
 			return err
 		}
@@ -162,11 +169,17 @@ func (l *life) take(id broker.Ref) bool {
 		return false
 	}
 	l.ids[id] = true
+	if id.Part == broker.Suspect {
+		l.suspects.Add(1)
+	}
 	return true
 }
 
 func (l *life) drop(id broker.Ref) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ids[id] && id.Part == broker.Suspect {
+		l.suspects.Add(-1)
+	}
 	delete(l.ids, id)
-	l.mu.Unlock()
 }

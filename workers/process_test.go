@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	w, err := workers.New(url, workers.Concurrency(2), workers.Functions(held, add), workers.Lease(lease),
+	w, err := workers.New(url, workers.Concurrency(2), workers.Functions(held, add, kills), workers.Lease(lease),
 		workers.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	if err == nil {
 		err = w.Run(ctx)

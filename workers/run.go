@@ -24,7 +24,8 @@ type call struct {
 	worker  string        // as failures name it
 	stage   string        // as failures name it
 	timeout time.Duration // of one item, 0 for none
-	retries int           // further attempts for an item that failed
+	tries   int           // the number of this attempt
+	retries int           // attempts that may follow the first
 	leave   func() bool   // asked after each item that was run: leave off here? May be nil
 }
 
@@ -34,7 +35,8 @@ type call struct {
 type result struct {
 	frame  []byte // nobody else's
 	n      int
-	failed int // of the n, those that failed here
+	again  []int // of the n, those to be tried again, by their index; something stands in their place
+	failed int   // of the n, those that failed here for good
 	spent  time.Duration
 	err    error // the batch is malformed, nothing was done
 }
@@ -120,15 +122,6 @@ func (in *input[In]) hole(i int) (h hole, ok bool) {
 	return in.holes[in.next], true
 }
 
-// again decodes a good item once more: a function may have changed what it got.
-func (in *input[In]) again(i int) {
-	good := true
-	values := in.codec.Decode(in.items[i:i+1], nil, func(int, error) { good = false })
-	if good {
-		in.values[i] = values[0]
-	}
-}
-
 // release lets go of what belongs to the batch.
 func (in *input[In]) release() {
 	in.items, in.values, in.holes = emptied(in.items), emptied(in.values), emptied(in.holes)
@@ -151,19 +144,20 @@ type output[Out any] struct {
 	codec  codec.Typed[Out]
 	name   string // of the function
 	frame  batch.Builder
+	again  []int
 	failed int
 	size   int // of an item of the last frame
 }
 
 // begin makes room for the frame of n items.
 func (out *output[Out]) begin(b batch.Batch) {
-	out.frame, out.failed = batch.Builder{}, 0
+	out.frame, out.again, out.failed = batch.Builder{}, nil, 0
 	item := cmp.Or(out.size, len(b.Frame)/b.N+1)
 	room := min(item, batch.MaxBytes/b.N+1)*b.N + 64
 	out.frame.Abort(slices.Grow(out.frame.Begin(), room))
 }
 
-func (out *output[Out]) value(v Out, tries int, c *call) {
+func (out *output[Out]) value(v Out, c *call) {
 	buf := out.frame.Begin()
 	before := len(buf)
 	buf, err := out.codec.Append(buf, v)
@@ -174,16 +168,26 @@ func (out *output[Out]) value(v Out, tries int, c *call) {
 	}
 	out.frame.Abort(buf)
 	if err != nil {
-		out.miss(out.unencodable(errorText(err)), tries, c)
+		out.miss(out.unencodable(errorText(err)), c.tries, c)
 		return
 	}
 	out.miss(&miss{code: batch.CodeTooLarge, text: fmt.Sprintf("the result has %d bytes, which is above the bound of %d MiB: "+
-		"return it in parts, or store it and return where", size, batch.MaxItem>>20)}, tries, c)
+		"return it in parts, or store it and return where", size, batch.MaxItem>>20)}, c.tries, c)
 }
 
 func (out *output[Out]) unencodable(why string) *miss {
 	return &miss{code: batch.CodeEncode, text: fmt.Sprintf("the result cannot be encoded as %s: "+
 		"return what the codec can hold, or define the function with another: %s", out.codec.Info(), why)}
+}
+
+// missed writes a failure, or leaves the place to another attempt.
+func (out *output[Out]) missed(m *miss, c *call) {
+	if m.permanent || c.tries > c.retries || m.code == batch.CodeEncode {
+		out.miss(m, c.tries, c)
+		return
+	}
+	out.again = append(out.again, out.frame.Len())
+	out.frame.Value(nil)
 }
 
 func (out *output[Out]) miss(m *miss, tries int, c *call) {
@@ -210,7 +214,7 @@ func (out *output[Out]) lost(b batch.Batch) result {
 	if err := b.Check(); err != nil {
 		return result{err: err}
 	}
-	out.frame, out.failed = batch.Builder{}, 0
+	out.frame, out.again, out.failed = batch.Builder{}, nil, 0
 	failed := b.Lost.Append(nil)
 	for range b.N {
 		if out.full() {
@@ -225,7 +229,7 @@ func (out *output[Out]) full() bool { return out.frame.Size() >= batch.MaxBytes 
 
 // result takes the frame. One that needs far less memory than it got is copied.
 func (out *output[Out]) result(spent time.Duration) result {
-	r := result{n: out.frame.Len(), failed: out.failed, spent: spent}
+	r := result{n: out.frame.Len(), again: out.again, failed: out.failed, spent: spent}
 	frame := out.frame.Take()
 	if r.n == 0 {
 		return r

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
 // What becomes of an input, its last digit.
@@ -36,7 +37,7 @@ type script struct {
 	retries int
 	stops   []bool // for each call of behave: whether the worker has to stop
 	leaves  []bool // for each time that leave is asked
-	tries   map[int]int
+	attempt int
 	stop    context.CancelFunc
 }
 
@@ -53,7 +54,6 @@ func (s *script) behave(_ context.Context, x int) (any, error) {
 	if next(&s.stops) {
 		s.stop()
 	}
-	s.tries[x]++
 	switch kind := x % 10; kind {
 	case bad:
 		return nil, errors.New("bad")
@@ -64,7 +64,7 @@ func (s *script) behave(_ context.Context, x int) (any, error) {
 	case unencodable:
 		return make(chan int), nil
 	case fails1, fails2:
-		if s.tries[x] <= kind-fails1+1 {
+		if s.attempt <= kind-fails1+1 {
 			return x, errors.New("not yet")
 		}
 	}
@@ -114,12 +114,12 @@ func (s *script) want(x int) string {
 }
 
 // outcomes reads a frame in the way of want.
-func outcomes(t rapid.TB, r result) (texts []string) {
+func outcomes(t rapid.TB, b batch.Batch) (texts []string) {
 	t.Helper()
-	if err := (batch.Batch{N: r.n, Frame: r.frame}).Check(); err != nil {
+	if err := b.Check(); err != nil {
 		t.Fatal(err)
 	}
-	rd := batch.Read(r.frame)
+	rd := batch.Read(b.Frame)
 	for item, isFailure, ok := rd.Next(); ok; item, isFailure, ok = rd.Next() {
 		text := string(item)
 		if isFailure && !strings.HasPrefix(text, "failure ") {
@@ -134,7 +134,8 @@ func outcomes(t rapid.TB, r result) (texts []string) {
 	return texts
 }
 
-// check runs the inputs, in parts where it is left off, and compares.
+// check runs the inputs, in parts where it is left off and again where an item
+// is to be tried again, and compares.
 func (s *script) check(t *rapid.T, f Function, inputs []int) {
 	var b batch.Builder
 	var want []string
@@ -146,38 +147,50 @@ func (s *script) check(t *rapid.T, f Function, inputs []int) {
 			wantFailed++
 		}
 	}
-	rest := batch.Batch{Source: "s", N: len(inputs), Frame: b.Take()}
-	before := string(rest.Frame)
-	whole := rest.Frame
+	whole := batch.Batch{Source: "s", N: len(inputs), Frame: b.Take()}
+	before := string(whole.Frame)
 	runner := f.function().runner()
-	var results []result
-	for rest.N > 0 {
-		ctx, stop := context.WithCancel(context.Background())
-		s.tries, s.stop = map[int]int{}, stop
-		r := runner.run(ctx, call{rest, "worker", "stage", 0, s.retries, func() bool { return next(&s.leaves) }})
-		stopped := ctx.Err() != nil
-		stop()
-		if r.err != nil || r.n > rest.N || r.n == 0 && !stopped || r.n == 0 && r.frame != nil {
-			t.Fatalf("got %+v of %d items", r, rest.N)
+	r := &route{stage: broker.Stage{Retries: s.retries, Ins: make([]broker.Queue, 1), Outs: make([]broker.Out, 1)}}
+	got := make([]string, len(inputs))
+	todo := []broker.Rest{{Batch: whole}}
+	for len(todo) > 0 {
+		e := broker.Entry{Batch: todo[0].Batch, Attempts: todo[0].Attempts}
+		todo = todo[1:]
+		result := s.run(t, runner, e)
+		wantFailed -= result.failed
+		d, err := product(job{r, e}, result)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if r.n > 0 {
-			results = append(results, r)
+		for _, rest := range d.replace.Rests {
+			if rest.Delay == 0 != (rest.Attempts == e.Attempts) {
+				t.Fatalf("an item with %d attempts comes back after %v with %d", e.Attempts, rest.Delay, rest.Attempts)
+			}
 		}
-		if r.n == rest.N {
-			break
-		}
-		if r.n > 0 {
-			_, rest, _ = rest.Split(r.n)
+		todo = append(todo, d.replace.Rests...)
+		for _, out := range d.replace.Outs {
+			for i, text := range outcomes(t, out.Batch) {
+				got[out.First+int64(i)] += text
+			}
 		}
 	}
-	var got []string
-	for _, r := range results {
-		got = append(got, outcomes(t, r)...)
-		wantFailed -= r.failed
-	}
-	if fmt.Sprint(got) != fmt.Sprint(want) || wantFailed != 0 || string(whole) != before {
+	if fmt.Sprint(got) != fmt.Sprint(want) || wantFailed != 0 || string(whole.Frame) != before {
 		t.Fatalf("got %v, want %v; failures counted wrong by %d", got, want, wantFailed)
 	}
+}
+
+func (s *script) run(t *rapid.T, r runner, e broker.Entry) result {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	s.attempt, s.stop = e.Attempts+1, stop
+	got := r.run(ctx, call{
+		batch: e.Batch, worker: "worker", stage: "stage", tries: s.attempt, retries: s.retries,
+		leave: func() bool { return next(&s.leaves) },
+	})
+	if got.err != nil || got.n > e.N || got.n == 0 && ctx.Err() == nil || got.n == 0 && got.frame != nil {
+		t.Fatalf("got %+v of %d items", got, e.N)
+	}
+	return got
 }
 
 func draw(t *rapid.T, kinds ...int) (*script, []int) {
@@ -218,6 +231,7 @@ func runOf(t *testing.T, f Function, c call, items ...string) result {
 	for _, item := range items {
 		b.Value([]byte(item))
 	}
+	c.tries = max(1, c.tries)
 	c.batch, c.worker, c.stage = batch.Batch{N: len(items), Frame: b.Take()}, "worker", "stage"
 	r := f.function().runner().run(t.Context(), c)
 	if r.err != nil {
@@ -239,7 +253,7 @@ func failureOf(t *testing.T, r result) batch.Failure {
 
 func wantOutcomes(t *testing.T, r result, want ...string) {
 	t.Helper()
-	if got := outcomes(t, r); fmt.Sprint(got) != fmt.Sprint(want) {
+	if got := outcomes(t, batch.Batch{N: r.n, Frame: r.frame}); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %.200q, want %.200q", got, want)
 	}
 }
@@ -263,7 +277,7 @@ func TestTimeouts(t *testing.T) {
 		return x, nil
 	}
 	synctest.Test(t, func(t *testing.T) {
-		c := call{timeout: 5 * time.Second, retries: 2}
+		c := call{timeout: 5 * time.Second, tries: 3, retries: 2}
 		wantOutcomes(t, runOf(t, Define("f", wait), c, "1", "9", "4"), "1", "timeout after 3", "4")
 		wantOutcomes(t, runOf(t, Define("f", deaf), c, "3", "5", "8", "9"),
 			"error after 3", "timeout after 3", "8", "timeout after 3")
@@ -296,13 +310,13 @@ func TestBatchFunctionGetsTheGoodItems(t *testing.T) {
 		}
 		return xs, fmt.Errorf("wrapped: %w", errs)
 	})
-	wantOutcomes(t, runOf(t, f, call{retries: 1}, "2", "x", "3", "4", "5"),
+	wantOutcomes(t, runOf(t, f, call{tries: 2, retries: 1}, "2", "x", "3", "4", "5"),
 		"3", "decode after 0", "error after 2", "5", "error after 2")
-	if fmt.Sprint(given) != "[[2 3 4 5] [3 5]]" {
+	if fmt.Sprint(given) != "[[2 3 4 5]]" {
 		t.Errorf("given %v", given)
 	}
 	wantOutcomes(t, runOf(t, f, call{}, "x"), "decode after 0")
-	if len(given) != 2 {
+	if len(given) != 1 {
 		t.Error("called for nothing")
 	}
 }

@@ -70,6 +70,34 @@ func (b Batch) Split(k int) (head, tail Batch, err error) {
 	return head, tail, nil
 }
 
+// Parts splits the batch before each of the items at cuts, 0 < cut < N, which
+// rise. It reads the frame once.
+func (b Batch) Parts(cuts []int) ([]Batch, error) {
+	parts := make([]Batch, 0, len(cuts)+1)
+	r, at := Read(b.Frame), 0
+	begin := b.Frame
+	for _, cut := range append(cuts[:len(cuts):len(cuts)], b.N) {
+		if cut <= at || cut > b.N {
+			return nil, fmt.Errorf("%w: cut at %d, behind %d of %d items", ErrFrame, cut, at, b.N)
+		}
+		part := Batch{Source: b.Source, First: b.First + int64(at), N: cut - at, Lost: b.Lost}
+		for ; b.Lost == nil && at < cut; at++ {
+			if _, _, ok := r.Next(); !ok {
+				return nil, fmt.Errorf("%w: it ends before item %d", ErrFrame, cut)
+			}
+		}
+		if b.Lost == nil {
+			size := len(begin) - len(r.Rest())
+			part.Frame, begin = begin[:size:size], r.Rest()
+			if part.First > b.First {
+				part.Frame = append([]byte{Version}, part.Frame...)
+			}
+		}
+		parts, at = append(parts, part), cut
+	}
+	return parts, nil
+}
+
 // Cut splits the batch into parts of at most size items.
 func (b Batch) Cut(size int) ([]Batch, error) {
 	if b.N <= size {

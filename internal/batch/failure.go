@@ -15,6 +15,7 @@ const (
 	CodeTooLarge = "toolarge" // the item is above the bound
 	CodeCanceled = "canceled" // somebody canceled it
 	CodeLost     = "lost"     // Redis no longer has it
+	CodeCrashed  = "crashed"  // too many workers died while they had it
 )
 
 // A Failure stands in the place of an item that has no value.

@@ -8,16 +8,31 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// Done is what came of an entry: batches for the out-queues and what was not
-// run and goes back. Together they replace the entry, or nothing does.
+// Done is what came of an entry: batches for the out-queues and what goes
+// back. Together they replace the entry, or nothing does.
 type Done struct {
-	Entry   Entry
-	In      Queue
-	Cost    time.Duration // of an item, 0: not measured
-	Crashes int           // that the rests have behind them
-	Outs    []Product
-	Rests   []batch.Batch
+	Entry Entry
+	In    Queue
+	Cost  time.Duration // of an item, 0: not measured
+	Outs  []Product
+	Rests []Rest
+	Dead  *batch.Failure // why the entry is kept as a dead letter; nil: it is not
 }
+
+// A Rest is a batch that goes back: what was not run, or what failed and is to
+// be tried again.
+type Rest struct {
+	batch.Batch
+	Attempts int           // calls that failed
+	Delay    time.Duration // until it comes back
+}
+
+// Suspicious is how many workers have to die with an entry until it is run
+// alone, item by item.
+const Suspicious = 2
+
+// maxDead dead letters are kept; of more, the oldest go.
+const maxDead = 10_000
 
 // A Product is a batch for an out-queue.
 type Product struct {
@@ -65,16 +80,21 @@ func (c *Client) Complete(ctx context.Context, done []Done) ([]Outcome, error) {
 
 func (c *Client) complete(ctx context.Context, done []Done, open []int) (list, error) {
 	k := c.keys
-	var keys []string
-	var args []any
+	keys := []string{k.due(), k.dead()}
+	args := []any{k.payload(""), Suspicious, maxDead}
 	var all []payload
 	for _, i := range open {
 		d := &done[i]
 		e := &d.Entry
-		keys = append(keys, k.place(e.Place), k.meta(e.Queue), k.returns(e.Queue))
-		args = append(args, e.ID, d.In.Inc, int64(d.Cost), d.Crashes, e.Source)
+		keys = append(keys, k.place(e.Place), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
+		args = append(args, e.ID, d.In.Inc, int64(d.Cost), e.Crashes, e.Source, e.Queue)
+		if d.Dead == nil {
+			args = append(args, "")
+		} else {
+			args = append(args, d.Dead.Append(nil))
+		}
 		old := 0
-		if e.Payload != "" {
+		if e.Payload != "" && d.Dead == nil {
 			keys, old = append(keys, k.payload(e.Payload)), 1
 		}
 		args = append(args, old, len(d.Outs), len(d.Rests))
@@ -86,9 +106,9 @@ func (c *Client) complete(ctx context.Context, done []Done, open []int) (list, e
 			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
 		}
 		for _, rest := range d.Rests {
-			kind, data, grown := c.part(rest, payloads)
+			kind, data, grown := c.part(rest.Batch, payloads)
 			payloads = grown
-			args = append(args, rest.First, rest.N, len(rest.Frame), kind, data)
+			args = append(args, rest.Attempts, rest.Delay.Milliseconds(), rest.First, rest.N, len(rest.Frame), kind, data)
 		}
 		keys = payloadKeys(keys, payloads)
 		all = append(all, payloads...)

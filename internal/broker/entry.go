@@ -29,9 +29,10 @@ type Ref struct {
 type Entry struct {
 	batch.Batch
 	Ref
-	Crashes int    // workers that died with it
-	Payload string // id of the key that its frame is in, "" where it is inline
-	Size    int    // bytes of the frame, also before it is fetched
+	Attempts int    // calls of the function that failed, for each of its items
+	Crashes  int    // workers that died with it
+	Payload  string // id of the key that its frame is in, "" where it is inline
+	Size     int    // bytes of the frame, also before it is fetched
 }
 
 func entryOf(at Place, raw list) Entry {
@@ -45,6 +46,8 @@ func entryOf(at Place, raw list) Entry {
 			e.First = fields.number(i + 1)
 		case "n":
 			e.N = int(fields.number(i + 1))
+		case "a":
+			e.Attempts = int(fields.number(i + 1))
 		case "k":
 			e.Crashes = int(fields.number(i + 1))
 		case "p":

@@ -20,7 +20,7 @@ func large(i int) string { return fmt.Sprint(i, ":") + strings.Repeat("x", 5000)
 // takeAll takes and fetches everything that a worker finds.
 func (f flow) takeAll(t *testing.T, c *broker.Client, worker string) []broker.Entry {
 	t.Helper()
-	taken := must[[]broker.Taken](t)(c.Take(t.Context(), worker, 100, f.routes()))
+	taken := must[[]broker.Taken](t)(c.Take(t.Context(), worker, 100, 100, f.routes()))
 	if err := c.Fetch(t.Context(), taken[0].Entries); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
 			t.Fatalf("held %+v, there is %q", held, queued(t, c, "b"))
 		}
 		routes := []broker.Route{{In: "a", Outs: []string{"sick"}}, {In: "b"}}
-		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w2", 10, routes))
+		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w2", 10, 1, routes))
 		if len(taken[1].Entries) != 2 || taken[1].Sick {
 			t.Fatalf("taken beside a sick queue: %+v", taken)
 		}

@@ -60,7 +60,7 @@ func TestABatchGoesThrough(t *testing.T) {
 		if err := c.Finish(t.Context(), f.source, 3); err != nil {
 			t.Fatal(err)
 		}
-		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 10, f.routes()))
+		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 10, 1, f.routes()))
 		entries := taken[0].Entries
 		if len(entries) != 2 || c.Fetch(t.Context(), entries) != nil {
 			t.Fatalf("took %+v", taken)

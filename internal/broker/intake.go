@@ -32,19 +32,19 @@ type Route struct {
 
 // Taken is what Take found on a route.
 type Taken struct {
-	Entries []Entry
-	Full    bool // an out-queue is full; the mailbox is told when it has room
-	Sick    bool // the in-queue or an out-queue is gone or no queue
+	Entries []Entry // what came back first, and then at most one suspect
+	Full    bool    // an out-queue is full; the mailbox is told when it has room
+	Sick    bool    // the in-queue or an out-queue is gone or no queue
 }
 
 // Take reads at most budget entries over the routes, in their order, without
-// waiting: what came back first. A reply that is lost leaves its entries with
-// the consumer, see Held.
-func (c *Client) Take(ctx context.Context, consumer string, budget int, routes []Route) ([]Taken, error) {
+// waiting: what came back first, and of all suspects as many as it may. A reply
+// that is lost leaves its entries with the consumer, see Held.
+func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int, routes []Route) ([]Taken, error) {
 	var keys []string
-	args := []any{consumer, budget, c.keys.mailbox(consumer)}
+	args := []any{consumer, budget, c.keys.mailbox(consumer), suspects}
 	for _, r := range routes {
-		keys = append(keys, c.keys.returns(r.In), c.keys.stream(r.In), c.keys.meta(r.In), c.keys.wait(r.In))
+		keys = append(keys, c.keys.returns(r.In), c.keys.stream(r.In), c.keys.meta(r.In), c.keys.wait(r.In), c.keys.suspects(r.In))
 		for _, out := range r.Outs {
 			keys = append(keys, c.keys.stream(out), c.keys.meta(out), c.keys.wait(out))
 		}
@@ -57,7 +57,9 @@ func (c *Client) Take(ctx context.Context, consumer string, budget int, routes [
 	taken := make([]Taken, len(routes))
 	for i := range taken {
 		l := asList(reply).list(i)
-		taken[i].Entries = append(entriesOf(Place{routes[i].In, true}, l.list(1)), entriesOf(Place{Queue: routes[i].In}, l.list(2))...)
+		for part, at := range []Part{Returned, Fresh, Suspect} {
+			taken[i].Entries = append(taken[i].Entries, entriesOf(Place{routes[i].In, at}, l.list(1+part))...)
+		}
 		taken[i].Full, taken[i].Sick = l.text(0) == "full", l.text(0) == "sick"
 	}
 	return taken, nil
@@ -176,28 +178,41 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 	return entries, hints, nil
 }
 
-// A Place is one of the two streams of a queue.
+// A Place is one of the streams of a queue.
 type Place struct {
-	Queue   string
-	Returns bool // what came back, to be read first
+	Queue string
+	Part
 }
+
+// A Part is what a stream of a queue holds.
+type Part int
+
+// The parts. What was delayed is read by nobody: it comes back when it is due.
+const (
+	Fresh    Part = iota // what was added
+	Returned             // what came back, to be read first
+	Suspect              // what two workers died with, to be run one at a time
+)
 
 // Held returns what a consumer has read and not finished, by queue; the caller
 // knows what of it is in its hands.
 func (c *Client) Held(ctx context.Context, consumer, queue string) (entries []Entry, err error) {
-	for _, at := range []Place{{queue, true}, {queue, false}} {
+	for _, part := range []Part{Returned, Fresh, Suspect} {
+		at := Place{queue, part}
 		var reply any
 		err := c.try(ctx, "read what is held of queue "+queue, func(ctx context.Context) (err error) {
 			reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.place(at), "0").Result()
 			return err
 		})
+		if part == Suspect && redis.HasErrorPrefix(err, "NOGROUP") { // there never was one
+			continue
+		}
 		if err != nil && !errors.Is(err, redis.Nil) {
 			return nil, err
 		}
-		held := entriesOf(at, asList(reply).list(0).list(1))
-		for _, e := range held {
-			if e.N > 0 { // else it was deleted and only its pending mark is left
-				entries = append(entries, e)
+		for i, held := range entriesOf(at, asList(reply).list(0).list(1)) {
+			if len(asList(reply).list(0).list(1).list(i).list(1)) > 0 { // else it was deleted and only its pending mark is left
+				entries = append(entries, held)
 			}
 		}
 	}

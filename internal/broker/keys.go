@@ -22,6 +22,10 @@ type keys struct{ prefix string }
 func (k keys) queues() string               { return k.prefix + "queues" }
 func (k keys) stream(queue string) string   { return k.prefix + "q:" + queue }
 func (k keys) returns(queue string) string  { return k.prefix + "r:" + queue }
+func (k keys) suspects(queue string) string { return k.prefix + "x:" + queue }
+func (k keys) delayed(queue string) string  { return k.prefix + "l:" + queue }
+func (k keys) due() string                  { return k.prefix + "due" }
+func (k keys) dead() string                 { return k.prefix + "dead" }
 func (k keys) meta(queue string) string     { return k.prefix + "m:" + queue }
 func (k keys) wait(queue string) string     { return k.prefix + "wait:" + queue }
 func (k keys) watch(queue string) string    { return k.prefix + "watch:" + queue }
@@ -39,8 +43,11 @@ func (k keys) card(r Role, id string) string {
 }
 
 func (k keys) place(p Place) string {
-	if p.Returns {
+	switch p.Part {
+	case Returned:
 		return k.returns(p.Queue)
+	case Suspect:
+		return k.suspects(p.Queue)
 	}
 	return k.stream(p.Queue)
 }

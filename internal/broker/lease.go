@@ -33,27 +33,33 @@ func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
 	return &Lease{c: c, role: r, id: id, lease: lease, seen: map[string]sighting{}}
 }
 
-// Beat renews the lease, writes what changed in the card and returns the
-// number of live workers. ErrFenced: others took this process for dead.
-func (l *Lease) Beat(ctx context.Context, card ...any) (workers int, err error) {
+// A Pulse is what a heartbeat tells.
+type Pulse struct {
+	Workers int           // that live
+	Overdue time.Duration // since when a retry should be back and is not; 0: none
+}
+
+// Beat renews the lease and writes what changed in the card. ErrFenced: others
+// took this process for dead.
+func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	k, began := l.c.keys, time.Now()
 	reply, err := l.c.run(ctx, "beat", scripts.beat,
-		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced()},
+		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
 		append([]any{l.id, l.lease.Milliseconds()}, card...)...)
 	if err != nil {
-		return 0, err
+		return Pulse{}, err
 	}
 	r := asList(reply)
 	if r.text(0) == "fenced" {
-		return 0, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
+		return Pulse{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
 	}
 	if time.Since(began) > l.lease/4 {
 		clear(l.seen) // Redis was away, for the others too: they get a whole lease to come back
 	}
-	if len(r) > 2 {
+	if len(r) > 3 {
 		err = l.census(ctx, r)
 	}
-	return int(r.number(1)), err
+	return Pulse{int(r.number(1)), time.Duration(r.number(2)) * time.Millisecond}, err
 }
 
 // census compares the beats with those seen before. One that stood still for a
@@ -66,7 +72,7 @@ func (l *Lease) census(ctx context.Context, r list) error {
 	}
 	l.last = now
 	for i, role := range []Role{RoleWorker, RoleExecutor} {
-		beats := r.list(2 + i)
+		beats := r.list(3 + i)
 		for j := 0; j+1 < len(beats); j += 2 {
 			id, beat := beats.text(j), beats.text(j+1)
 			mark := string(role[0]) + ":" + id
@@ -83,7 +89,7 @@ func (l *Lease) census(ctx context.Context, r list) error {
 			}
 		}
 	}
-	fenced, ms := r.list(4), r.number(5)
+	fenced, ms := r.list(5), r.number(6)
 	for j := 0; j+1 < len(fenced); j += 2 {
 		age := time.Duration(ms-fenced.number(j+1)) * time.Millisecond
 		if err := l.bury(ctx, fenced.text(j), age); err != nil {
@@ -139,7 +145,8 @@ func (l *Lease) bury(ctx context.Context, mark string, age time.Duration) error 
 const reclaimChunk = 100
 
 // GiveBack puts back what a worker holds of all queues; crashes is added to
-// the count of each entry.
+// the count of each entry. One that is suspicious then is put where it is run
+// alone.
 func (c *Client) GiveBack(ctx context.Context, worker string, crashes int) error {
 	stages, err := c.Stages(ctx)
 	if err != nil {
@@ -147,10 +154,10 @@ func (c *Client) GiveBack(ctx context.Context, worker string, crashes int) error
 	}
 	for _, s := range stages {
 		for _, in := range s.Ins {
-			for _, stream := range []string{c.keys.stream(in.Name), c.keys.returns(in.Name)} {
+			for _, stream := range []string{c.keys.stream(in.Name), c.keys.returns(in.Name), c.keys.suspects(in.Name)} {
 				for {
 					n, err := c.run(ctx, "give back queue "+in.Name, scripts.reclaim,
-						[]string{stream, c.keys.returns(in.Name)}, worker, reclaimChunk, crashes)
+						[]string{stream, c.keys.returns(in.Name), c.keys.suspects(in.Name)}, worker, reclaimChunk, crashes, Suspicious)
 					if err != nil {
 						return err
 					}

@@ -139,8 +139,8 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		f := makeFlow(t, l.c, 0)
 		stop := []func() error{l.beating(t, broker.RoleWorker, "w2"), l.beating(t, broker.RoleWorker, "w3"), l.beating(t, broker.RoleExecutor, "x1")}
 		stopped := l.c.Lease(broker.RoleWorker, "w1", lease)
-		if n, err := stopped.Beat(t.Context(), "done", 7); err != nil || n != 3 {
-			t.Fatalf("%d workers, %v", n, err)
+		if pulse, err := stopped.Beat(t.Context(), "done", 7); err != nil || pulse.Workers != 3 {
+			t.Fatalf("%+v, %v", pulse, err)
 		}
 		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, large(1))}}))
 		entries := f.takeAll(t, l.c, "w1")
@@ -150,7 +150,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		}
 		after(t, 2*lease) // it may have been w1 that looks for the dead
 		back := f.takeAll(t, l.c, "w2")
-		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || !back[0].Returns || texts(back[1].Batch)[0] != large(1) {
+		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].Part != broker.Returned || texts(back[1].Batch)[0] != large(1) {
 			t.Fatalf("what w1 held is %+v", back)
 		}
 		if _, err := stopped.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {

@@ -148,14 +148,15 @@ func (m *machine) drain(t *rapid.T) {
 		if err := m.c.GiveBack(m.ctx, m.name(worker), 0); err != nil {
 			t.Fatal(err)
 		}
-		for _, returns := range []bool{false, true} {
-			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.Returns == returns }) {
-				m.unreadR = append(m.unreadR, h.part)
+		for _, part := range []broker.Part{broker.Fresh, broker.Returned, broker.Suspect} {
+			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.Part == part }) {
+				m.comeBack(h.part)
 			}
 		}
 	}
-	for len(m.unreadA)+len(m.unreadR)+len(m.unreadB)+len(m.heldB) > 0 {
-		m.taken(t, m.name("w"), 100)
+	m.bringBack(t)
+	for len(m.unreadA)+len(m.unreadR)+len(m.unreadX)+len(m.unreadB)+len(m.heldB) > 0 {
+		m.taken(t, m.name("w"), 100, 100)
 		for _, h := range slices.Clone(m.heldA) {
 			d := broker.Done{Entry: m.entries[h.ref], In: m.a, Outs: []broker.Product{{Queue: m.b, Batch: m.entries[h.ref].Batch}}}
 			if outcomes, err := m.c.Complete(m.ctx, []broker.Done{d}); err != nil || outcomes[0] != broker.Committed {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,7 @@ func TestRandomOrders(t *testing.T) {
 				"complete":   m.complete,
 				"zombie":     m.zombie,
 				"die":        m.die,
+				"bring back": m.bringBack,
 				"takeover":   m.takeOver,
 				"read":       m.read,
 				"ack":        m.ack,
@@ -53,6 +55,7 @@ type machine struct {
 	feeders []*feeder
 
 	unreadA, unreadR, unreadB []part
+	unreadX, delayed          []part
 	heldA, heldB              []held // by workers of a and its returns, by gathers of b
 	entries                   map[broker.Ref]broker.Entry
 	history                   []broker.Done
@@ -108,15 +111,16 @@ func (m *machine) close() {
 // invariants compares the counters with the model.
 func (m *machine) invariants(t *rapid.T) {
 	for _, q := range []struct {
-		name   string
-		unread []part
-		held   []held
-	}{{m.a.Name, m.unreadA, m.heldA}, {m.b.Name, m.unreadB, m.heldB}} {
-		n, bytes, running, err := m.c.Waiting(m.ctx, q.name)
-		wantN, wantBytes := items(q.unread)
-		if err != nil || n != wantN || bytes != wantBytes || running != int64(len(q.held)) {
-			t.Fatalf("%s: %d items, %d bytes, %d running, %v; the model has %d, %d, %d", q.name, n, bytes, running, err,
-				wantN, wantBytes, len(q.held))
+		name    string
+		unread  []part
+		held    []held
+		delayed []part
+	}{{m.a.Name, m.unreadA, m.heldA, m.delayed}, {m.b.Name, m.unreadB, m.heldB, nil}} {
+		got, err := m.c.Waiting(m.ctx, q.name)
+		n, bytes := items(q.unread)
+		want := broker.Backlog{Items: n, Bytes: bytes, Running: int64(len(q.held)), Delayed: int64(len(q.delayed))}
+		if err != nil || got != want {
+			t.Fatalf("%s: %+v, %v; the model has %+v", q.name, got, err, want)
 		}
 	}
 }
@@ -168,12 +172,12 @@ func (m *machine) worker(t *rapid.T) string {
 }
 
 func (m *machine) take(t *rapid.T) {
-	m.taken(t, m.worker(t), rapid.IntRange(1, 4).Draw(t, "budget"))
+	m.taken(t, m.worker(t), rapid.IntRange(1, 4).Draw(t, "budget"), rapid.IntRange(0, 2).Draw(t, "suspects"))
 }
 
-func (m *machine) taken(t *rapid.T, worker string, budget int) {
+func (m *machine) taken(t *rapid.T, worker string, budget, suspects int) {
 	t.Helper()
-	taken, err := m.c.Take(m.ctx, worker, budget, []broker.Route{{In: m.a.Name, Outs: []string{m.b.Name}}})
+	taken, err := m.c.Take(m.ctx, worker, budget, suspects, []broker.Route{{In: m.a.Name, Outs: []string{m.b.Name}}})
 	if err != nil || taken[0].Sick {
 		t.Fatalf("take: %+v, %v", taken, err)
 	}
@@ -184,9 +188,10 @@ func (m *machine) taken(t *rapid.T, worker string, budget int) {
 		budget = 0
 	}
 	back := min(budget, len(m.unreadR))
-	fresh := min(budget-back, len(m.unreadA))
-	want := slices.Concat(m.unreadR[:back], m.unreadA[:fresh])
-	m.unreadR, m.unreadA = m.unreadR[back:], m.unreadA[fresh:]
+	suspect := min(budget-back, suspects, len(m.unreadX))
+	fresh := min(budget-back-suspect, len(m.unreadA))
+	want := slices.Concat(m.unreadR[:back], m.unreadA[:fresh], m.unreadX[:suspect])
+	m.unreadR, m.unreadA, m.unreadX = m.unreadR[back:], m.unreadA[fresh:], m.unreadX[suspect:]
 	m.hold(t, &m.heldA, worker, taken[0].Entries, want)
 }
 
@@ -236,7 +241,7 @@ func (m *machine) complete(t *rapid.T) {
 // back in one or two batches.
 func (m *machine) outcome(t *rapid.T, h held) broker.Done {
 	e := m.entries[h.ref]
-	d := broker.Done{Entry: e, In: m.a, Crashes: h.crashes}
+	d := broker.Done{Entry: e, In: m.a}
 	done := rapid.Int64Range(0, 2*(h.to-h.from)).Draw(t, "done")
 	rest := e.Batch
 	if done >= h.to-h.from {
@@ -250,9 +255,13 @@ func (m *machine) outcome(t *rapid.T, h held) broker.Done {
 	if k := rapid.IntRange(0, rest.N-1).Draw(t, "split the rest at"); k > 0 {
 		var head batch.Batch
 		head, rest = split(t, rest, k)
-		d.Rests = append(d.Rests, head)
+		d.Rests = append(d.Rests, broker.Rest{Batch: head, Attempts: h.attempts})
 	}
-	d.Rests = append(d.Rests, rest)
+	last := broker.Rest{Batch: rest, Attempts: h.attempts}
+	if !h.lost && rapid.Bool().Draw(t, "try again later") {
+		last.Attempts, last.Delay = h.attempts+1, time.Millisecond
+	}
+	d.Rests = append(d.Rests, last)
 	return d
 }
 
@@ -269,10 +278,50 @@ func (m *machine) commit(h held, d broker.Done) {
 	take(&m.heldA, func(o held) bool { return o.ref == h.ref })
 	delete(m.entries, h.ref)
 	for _, out := range d.Outs {
-		m.unreadB = append(m.unreadB, part{h.source, out.First, out.End(), len(out.Frame), 0, h.lost})
+		m.unreadB = append(m.unreadB, part{source: h.source, from: out.First, to: out.End(), size: len(out.Frame), lost: h.lost})
 	}
 	for _, rest := range d.Rests {
-		m.unreadR = append(m.unreadR, part{h.source, rest.First, rest.End(), len(rest.Frame), d.Crashes, h.lost})
+		back := part{h.source, rest.First, rest.End(), len(rest.Frame), h.crashes, h.lost, rest.Attempts}
+		if rest.Delay > 0 {
+			m.delayed = append(m.delayed, back)
+		} else {
+			m.comeBack(back)
+		}
+	}
+}
+
+func (m *machine) comeBack(p part) {
+	if p.crashes >= broker.Suspicious {
+		m.unreadX = append(m.unreadX, p)
+	} else {
+		m.unreadR = append(m.unreadR, p)
+	}
+}
+
+// bringBack waits until all that was delayed is back. It is sorted by when it
+// was due, which the model does not know.
+func (m *machine) bringBack(t *rapid.T) {
+	if len(m.delayed) == 0 {
+		return
+	}
+	for m.c.Raw().ZCard(m.ctx, m.c.Key("due")).Val() > 0 {
+		if err := m.c.BringBack(m.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back, err := m.c.Raw().XRevRangeN(m.ctx, m.c.Key("r:"+m.a.Name), "+", "-", int64(len(m.delayed))).Result()
+	if err != nil || len(back) != len(m.delayed) {
+		t.Fatalf("%d entries came back, the model has %d, %v", len(back), len(m.delayed), err)
+	}
+	for _, entry := range slices.Backward(back) {
+		i := slices.IndexFunc(m.delayed, func(p part) bool {
+			return p.source == entry.Values["s"] && strconv.FormatInt(p.from, 10) == entry.Values["o"]
+		})
+		if i < 0 {
+			t.Fatalf("%v came back, the model has %v", entry.Values, m.delayed)
+		}
+		m.unreadR = append(m.unreadR, m.delayed[i])
+		m.delayed = slices.Delete(m.delayed, i, i+1)
 	}
 }
 
@@ -294,13 +343,13 @@ func (m *machine) die(t *rapid.T) {
 	if err := m.c.GiveBack(m.ctx, worker, 1); err != nil {
 		t.Fatal(err)
 	}
-	for _, returns := range []bool{false, true} {
-		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.Returns == returns }) {
+	for _, part := range []broker.Part{broker.Fresh, broker.Returned, broker.Suspect} {
+		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.Part == part }) {
 			m.history = append(m.history, broker.Done{Entry: m.entries[h.ref], In: m.a,
 				Outs: []broker.Product{{Queue: m.b, Batch: m.entries[h.ref].Batch}}})
 			delete(m.entries, h.ref)
 			h.crashes++
-			m.unreadR = append(m.unreadR, h.part)
+			m.comeBack(h.part)
 		}
 	}
 }

@@ -20,10 +20,11 @@ type part struct {
 	size     int
 	crashes  int
 	lost     bool
+	attempts int
 }
 
 func (p part) String() string {
-	return fmt.Sprintf("%s[%d,%d) crashes %d lost %v", p.source, p.from, p.to, p.crashes, p.lost)
+	return fmt.Sprintf("%s[%d,%d) crashes %d attempts %d lost %v", p.source, p.from, p.to, p.crashes, p.attempts, p.lost)
 }
 
 func items(parts []part) (n, bytes int64) {
@@ -115,7 +116,7 @@ func max0(n int64) int64 { return max(n, 0) }
 // check compares an entry with what the model expects there.
 func (p part) check(t *rapid.T, e broker.Entry) {
 	t.Helper()
-	got := part{e.Source, e.First, e.End(), p.size, e.Crashes, e.Lost != nil}
+	got := part{e.Source, e.First, e.End(), p.size, e.Crashes, e.Lost != nil, e.Attempts}
 	if got != p {
 		t.Fatalf("read %v, the model has %v", got, p)
 	}

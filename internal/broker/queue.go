@@ -115,19 +115,26 @@ func (c *Client) Adopt(ctx context.Context, q Queue, codec, typ string) error {
 	return err
 }
 
-// Waiting returns the items and bytes that nobody has read yet, and the
-// entries that were read and are not finished.
-func (c *Client) Waiting(ctx context.Context, name string) (items, bytes, running int64, err error) {
+// A Backlog is what there is to do in a queue.
+type Backlog struct {
+	Items, Bytes int64 // that nobody has read yet
+	Running      int64 // entries that were read and are not finished
+	Delayed      int64 // entries that wait for another attempt
+}
+
+// Waiting reads the backlog of a queue.
+func (c *Client) Waiting(ctx context.Context, name string) (Backlog, error) {
+	k := c.keys
 	reply, err := c.run(ctx, "length of queue "+name, scripts.waiting,
-		[]string{c.keys.stream(name), c.keys.returns(name), c.keys.meta(name)})
+		[]string{k.meta(name), k.delayed(name), k.stream(name), k.returns(name), k.suspects(name)})
 	if err != nil {
-		return 0, 0, 0, err
+		return Backlog{}, err
 	}
 	l := asList(reply)
 	if l.text(0) != "ok" {
-		return 0, 0, 0, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+		return Backlog{}, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
-	return l.number(1), l.number(2), l.number(3), nil
+	return Backlog{l.number(1), l.number(2), l.number(3), l.number(4)}, nil
 }
 
 // Queues lists the names of all queues, sorted.
@@ -167,9 +174,9 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 	if err := c.unstageAround(ctx, name); err != nil {
 		return err
 	}
-	for _, stream := range []string{k.stream(name), k.returns(name)} {
+	for _, stream := range []string{k.stream(name), k.returns(name), k.suspects(name), k.delayed(name)} {
 		for {
-			n, err := c.run(ctx, what, scripts.purge, []string{stream}, purgeChunk, k.prefix+"f:")
+			n, err := c.run(ctx, what, scripts.purge, []string{stream, k.due()}, purgeChunk, k.prefix+"f:", name)
 			if err != nil {
 				return err
 			}
@@ -213,7 +220,7 @@ func (c *Client) drop(ctx context.Context, name string) error {
 			for _, source := range sources {
 				p.Del(ctx, k.source(source))
 			}
-			p.Del(ctx, k.stream(name), k.returns(name), k.wait(name), k.watch(name), k.sources(name))
+			p.Del(ctx, k.stream(name), k.returns(name), k.suspects(name), k.delayed(name), k.wait(name), k.watch(name), k.sources(name))
 			p.SRem(ctx, k.owned(meta["owner"]), name)
 			return nil
 		})

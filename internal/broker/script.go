@@ -27,10 +27,14 @@ var (
 	consumeLua string
 	//go:embed lua/declare.lua
 	declareLua string
+	//go:embed lua/due.lua
+	dueLua string
 	//go:embed lua/fence.lua
 	fenceLua string
 	//go:embed lua/finish.lua
 	finishLua string
+	//go:embed lua/forget.lua
+	forgetLua string
 	//go:embed lua/join.lua
 	joinLua string
 	//go:embed lua/leave.lua
@@ -64,7 +68,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, beat, bound, complete, consume, declare, fence, finish, join, leave, mark, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
 }{
 	abandon:  script(abandonLua),
 	ack:      script(ackLua),
@@ -74,8 +78,10 @@ var scripts = struct {
 	complete: script(completeLua),
 	consume:  script(consumeLua),
 	declare:  script(declareLua),
+	due:      script(dueLua),
 	fence:    script(fenceLua),
 	finish:   script(finishLua),
+	forget:   script(forgetLua),
 	join:     script(joinLua),
 	leave:    script(leaveLua),
 	mark:     script(markLua),

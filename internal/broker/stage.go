@@ -31,8 +31,11 @@ type Stage struct {
 	OutType  string        `json:"outtype,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // of an item, ns
 	Retries  int           `json:"retries,omitempty"`
-	TTL      time.Duration `json:"ttl,omitempty"`   // of a future's result, ns
-	Reply    string        `json:"reply,omitempty"` // executor to tell about futures
+	// Pause before the second attempt, ns, and the longest, to which it doubles.
+	Backoff    time.Duration `json:"backoff,omitempty"`
+	MaxBackoff time.Duration `json:"backoffmax,omitempty"`
+	TTL        time.Duration `json:"ttl,omitempty"`   // of a future's result, ns
+	Reply      string        `json:"reply,omitempty"` // executor to tell about futures
 }
 
 // An Out is a queue that a stage adds to. Branch is the end of the names of

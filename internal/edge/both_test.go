@@ -114,11 +114,11 @@ func (w world) sender(t *testing.T, name string, q broker.Queue, window int64) *
 // waiting is how many items wait in a queue.
 func (w world) waiting(t *testing.T, queue string) int64 {
 	t.Helper()
-	n, _, _, err := w.c.Waiting(t.Context(), queue)
+	backlog, err := w.c.Waiting(t.Context(), queue)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return backlog.Items
 }
 
 // A running receiver. Its items come one by one.

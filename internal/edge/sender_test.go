@@ -96,11 +96,11 @@ func TestTheWindowHoldsTheSenderBack(t *testing.T) {
 
 func (w world) running(t *testing.T) int64 {
 	t.Helper()
-	_, _, n, err := w.c.Waiting(t.Context(), "q")
+	backlog, err := w.c.Waiting(t.Context(), "q")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return backlog.Running
 }
 
 // A bound of bytes alone leaves room for any number of items: the sender must

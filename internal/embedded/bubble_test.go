@@ -100,16 +100,16 @@ func work(ctx context.Context, c *broker.Client, a, b broker.Queue) error {
 		if _, err := lease.Beat(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
-		if n, _, _, err := c.Waiting(ctx, "a"); err == nil && n > 0 && !left {
+		if backlog, err := c.Waiting(ctx, "a"); err == nil && backlog.Items > 0 && !left {
 			left = true
 			if err := c.Join(ctx, broker.RoleWorker, "dies", nil); err != nil {
 				return err
 			}
-			if _, err := c.Take(ctx, "dies", 1, []broker.Route{{In: "a", Outs: []string{"b"}}}); err != nil {
+			if _, err := c.Take(ctx, "dies", 1, 1, []broker.Route{{In: "a", Outs: []string{"b"}}}); err != nil {
 				return err
 			}
 		}
-		entries, _, err := r.Read(ctx, []broker.Place{{Queue: "a", Returns: true}, {Queue: "a"}}, 10, 2*time.Second)
+		entries, _, err := r.Read(ctx, []broker.Place{{Queue: "a", Part: broker.Returned}, {Queue: "a"}}, 10, 2*time.Second)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}

@@ -5,21 +5,23 @@
 -- KEYS 4 workers    zset
 -- KEYS 5 executors  zset
 -- KEYS 6 fenced     hash of the processes that were declared dead
+-- KEYS 7 due        zset of what is delayed
 -- ARGV 1 id         of the process
 -- ARGV 2 lease      ms after which another one looks for the dead
 -- ARGV 3+ field     name and value of what changed in the card
--- reply: {'fenced'} or {'ok', live workers} or {'ok', live workers, workers and beats, executors and beats, fenced and times, the time in ms}
+-- reply: {'fenced'} or {'ok', live workers, ms that the first of what is delayed is overdue (0: not)}, which for one process goes on with {workers and beats, executors and beats, fenced and times, the time in ms}
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
-local now = redis.call('TIME')
-local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+local ms = now_ms()
 redis.call('ZADD', KEYS[1], ms, ARGV[1])
 redis.call('HSET', KEYS[2], 'seen', ms)
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local live = redis.call('ZCARD', KEYS[4])
+local first = redis.call('ZRANGE', KEYS[7], 0, 0, 'WITHSCORES')
+local overdue = first[1] and math.max(0, math.floor(ms - tonumber(first[2]))) or 0
 local watcher = redis.call('HMGET', KEYS[3], 'id', 'at')
 if watcher[1] and watcher[1] ~= ARGV[1] and math.abs(ms - tonumber(watcher[2])) < tonumber(ARGV[2]) then
-  return {'ok', live}
+  return {'ok', live, overdue}
 end
 redis.call('HSET', KEYS[3], 'id', ARGV[1], 'at', ms)
-return {'ok', live, redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
+return {'ok', live, overdue, redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
   redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[6]), ms}

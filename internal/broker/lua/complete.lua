@@ -1,8 +1,13 @@
 -- complete.lua: replaces each finished entry by what came of it, if it is still there: first finisher wins
--- KEYS 1+ entry  for each: its stream, m:<in>, r:<in>, old payload keys, then for each out q:<out>, m:<out>; then the payload keys of outs and rests in their order
--- ARGV 1+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, number of old payload keys, of outs, of rests; then for each out: inc, source, first, n, size, kind, data; for each rest: first, n, size, kind, data
+-- KEYS 1 due      zset of what is delayed
+-- KEYS 2 dead     stream of the dead letters
+-- KEYS 3+ entry  for each: its stream, m:<in>, r:<in>, x:<in>, l:<in>, old payload keys, then for each out q:<out>, m:<out>; then the payload keys of outs and rests in their order
+-- ARGV 1 prefix   of payload keys
+-- ARGV 2 many     crashes that make an entry a suspect
+-- ARGV 3 most     dead letters that are kept
+-- ARGV 4+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of rests; then for each out: inc, source, first, n, size, kind, data; for each rest: attempts, delay in ms, first, n, size, kind, data
 -- reply: for each entry 'ok', 'lost' (somebody else finished it), 'gone' (the in-queue), 'noout' (an out-queue), 'resend' (a payload), or 'ERR ...'
-local ki, ai = 0, 0
+local ki, ai = 2, 3
 
 local function key()
   ki = ki + 1
@@ -20,8 +25,8 @@ local function parse_part(part)
 end
 
 local function parse()
-  local e = {stream = key(), meta = key(), returns = key(), old = {}, outs = {}, rests = {}}
-  e.id, e.inc, e.cost, e.crashes, e.source = arg(), arg(), tonumber(arg()), arg(), arg()
+  local e = {stream = key(), meta = key(), returns = key(), suspects = key(), delayed = key(), old = {}, outs = {}, rests = {}}
+  e.id, e.inc, e.cost, e.crashes, e.source, e.queue, e.why = arg(), arg(), tonumber(arg()), tonumber(arg()), arg(), arg(), arg()
   local old, outs, rests = tonumber(arg()), tonumber(arg()), tonumber(arg())
   for i = 1, old do e.old[i] = key() end
   for i = 1, outs do
@@ -29,7 +34,11 @@ local function parse()
     part.inc, part.source = arg(), arg()
     e.outs[i] = parse_part(part)
   end
-  for i = 1, rests do e.rests[i] = parse_part({}) end
+  for i = 1, rests do
+    local part = {}
+    part.attempts, part.delay = arg(), tonumber(arg())
+    e.rests[i] = parse_part(part)
+  end
   for _, list in ipairs({e.outs, e.rests}) do
     for _, part in ipairs(list) do
       if part.kind == 'f' then part.payload = key() end
@@ -52,6 +61,33 @@ local function check(e)
   end
 end
 
+-- bring_back puts a rest where it is read again, at once or when it is due.
+local function bring_back(e, rest)
+  if rest.delay == 0 then
+    return put_back(e.returns, e.suspects, e.crashes >= tonumber(ARGV[2]), e.source, rest.first, rest.n,
+      rest.attempts, e.crashes, rest.kind, rest.data)
+  end
+  local id = redis.call('XADD', e.delayed, '*',
+    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, rest.kind, rest.data))
+  redis.call('ZADD', KEYS[1], now_ms() + rest.delay, e.queue .. ' ' .. id)
+end
+
+-- bury makes a dead letter of an entry as it stands there. Of too many, the oldest go.
+local function bury(e)
+  local entry = redis.call('XRANGE', e.stream, e.id, e.id)[1]
+  if not entry then return end
+  local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
+  redis.call('XADD', KEYS[2], '*', 'q', e.queue, 's', field(entry, 's') or '', 'o', field(entry, 'o') or '',
+    'n', field(entry, 'n') or '', 'a', field(entry, 'a') or '', 'k', field(entry, 'k') or '', 'why', e.why,
+    kind, field(entry, kind) or '')
+  while redis.call('XLEN', KEYS[2]) > tonumber(ARGV[3]) do
+    local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+    local payload = field(oldest, 'f')
+    if payload then redis.call('UNLINK', ARGV[1] .. payload) end
+    redis.call('XDEL', KEYS[2], oldest[1])
+  end
+end
+
 local function commit(e)
   local refusal = check(e)
   if refusal then return refusal end
@@ -66,9 +102,9 @@ local function commit(e)
   end
   for _, rest in ipairs(e.rests) do
     if rest.payload then redis.call('PERSIST', rest.payload) end
-    redis.call('XADD', e.returns, 'NOMKSTREAM', '*', 's', e.source, 'o', rest.first, 'n', rest.n,
-      'c', 0, 'b', 0, 'a', 0, 'k', e.crashes, rest.kind, rest.data)
+    bring_back(e, rest)
   end
+  if e.why ~= '' then bury(e) end
   redis.call('XDEL', e.stream, e.id)
   for _, old in ipairs(e.old) do redis.call('UNLINK', old) end
   if e.cost > 0 then redis.call('HSET', e.meta, 'cost', math.floor(cost)) end

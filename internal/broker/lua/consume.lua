@@ -12,8 +12,7 @@ if meta[2] == 'gather:' .. ARGV[1] then -- the reply was lost
   return {'ok', tonumber(redis.call('HGET', KEYS[1], 'gepoch')), redis.call('HGETALL', KEYS[1])}
 end
 if meta[2] then
-  local now = redis.call('TIME')
-  local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+  local ms = now_ms()
   local seen = meta[3] and tonumber(redis.call('ZSCORE', KEYS[3], meta[3]) or 0)
   if not seen or ms - seen < tonumber(ARGV[3]) then return {'taken', meta[2]} end
 end

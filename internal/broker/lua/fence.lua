@@ -9,8 +9,7 @@
 -- reply: 1 where it is fenced now
 local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not beat or tonumber(beat) ~= tonumber(ARGV[2]) then return 0 end
-local now = redis.call('TIME')
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('DEL', KEYS[2], KEYS[3])
-redis.call('HSET', KEYS[4], ARGV[3], tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000))
+redis.call('HSET', KEYS[4], ARGV[3], now_ms())
 return 1

@@ -12,8 +12,7 @@ if redis.call('EXISTS', KEYS[3]) == 0 then
 end
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 redis.call('HDEL', KEYS[4], ARGV[2])
-local now = redis.call('TIME')
-local ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+local ms = now_ms()
 redis.call('HSET', KEYS[2], 'seen', ms)
 redis.call('ZADD', KEYS[1], ms, ARGV[1])
 return ms

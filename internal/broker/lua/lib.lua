@@ -8,6 +8,12 @@ local function field(entry, name)
   end
 end
 
+-- now_ms is the time of Redis in ms.
+local function now_ms()
+  local now = redis.call('TIME')
+  return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+end
+
 -- tell puts a hint into a mailbox that is still there.
 local function tell(mailbox, kind, what)
   redis.call('XADD', mailbox, 'NOMKSTREAM', 'MAXLEN', 1000, '*', 'm', kind, 'w', what)
@@ -50,4 +56,17 @@ local function add(stream, meta, source, first, n, size, kind, data)
   local bytes = redis.call('HINCRBY', meta, 'bytes', size) - size
   return redis.call('XADD', stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
     'c', items, 'b', bytes, 'a', 0, 'k', 0, kind, data)
+end
+
+-- returned makes the fields of an entry that comes back.
+local function returned(source, first, n, attempts, crashes, kind, data)
+  return 's', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, kind, data
+end
+
+-- put_back puts items into r:, or into x: where they are suspects. That stream
+-- is made with the first one.
+local function put_back(returns, suspects, suspect, ...)
+  if not suspect then return redis.call('XADD', returns, 'NOMKSTREAM', '*', returned(...)) end
+  if redis.call('EXISTS', suspects) == 0 then redis.call('XGROUP', 'CREATE', suspects, 'w', '0', 'MKSTREAM') end
+  return redis.call('XADD', suspects, 'NOMKSTREAM', '*', returned(...))
 end

@@ -1,20 +1,29 @@
 -- take.lua: reads for a worker what it may run now, without waiting
--- KEYS 1+ route   for each route: r:<in>, q:<in>, m:<in>, wait:<in>, then for each out q:<out>, m:<out>, wait:<out>
+-- KEYS 1+ route   for each route: r:<in>, q:<in>, m:<in>, wait:<in>, x:<in>, then for each out q:<out>, m:<out>, wait:<out>
 -- ARGV 1 consumer the worker
 -- ARGV 2 budget   entries that it can hold, over all routes
 -- ARGV 3 mailbox  to tell when a full out-queue has room
--- ARGV 4+ route   for each route the name of its in-queue and the number of its outs
--- reply: for each route {'ok'|'full'|'sick', entries of r, entries of q, name of the full or sick out or in}
-local budget = tonumber(ARGV[2])
+-- ARGV 4 suspects entries of x: that it may hold, over all routes
+-- ARGV 5+ route   for each route the name of its in-queue and the number of its outs
+-- reply: for each route {'ok'|'full'|'sick', entries of r, entries of q, entries of x, name of the full or sick out or in}
+local budget, suspects = tonumber(ARGV[2]), tonumber(ARGV[4])
 local replies = {}
 local key = 1
 
-local function read(stream)
-  if budget <= 0 then return {} end
-  local got = redis.call('XREADGROUP', 'GROUP', 'w', ARGV[1], 'COUNT', budget, 'STREAMS', stream, '>')
+local function read(stream, count)
+  if count <= 0 then return {} end
+  local got = redis.call('XREADGROUP', 'GROUP', 'w', ARGV[1], 'COUNT', count, 'STREAMS', stream, '>')
   if not got then return {} end
   budget = budget - #got[1][2]
   return got[1][2]
+end
+
+local function suspected(stream)
+  local count = math.min(suspects, budget)
+  if count <= 0 or redis.call('EXISTS', stream) == 0 then return {} end
+  local got = read(stream, count)
+  suspects = suspects - #got
+  return got
 end
 
 local function full(stream, meta)
@@ -34,24 +43,25 @@ local function room(base, name)
 end
 
 local function route(base, name, outs)
-  for i = base + 4, base + 4 + 3 * (outs - 1), 3 do
+  for i = base + 5, base + 5 + 3 * (outs - 1), 3 do
     if full(KEYS[i], KEYS[i + 1]) then
       redis.call('SADD', KEYS[i + 2], ARGV[3])
       room(base, name)
-      return {'full', {}, {}, KEYS[i + 2]}
+      return {'full', {}, {}, {}, KEYS[i + 2]}
     end
   end
-  local back = read(KEYS[base])
-  local fresh = read(KEYS[base + 1])
+  local back = read(KEYS[base], budget)
+  local suspect = suspected(KEYS[base + 4])
+  local fresh = read(KEYS[base + 1], budget)
   room(base, name)
-  return {'ok', back, fresh, ''}
+  return {'ok', back, fresh, suspect, ''}
 end
 
-for i = 4, #ARGV, 2 do
+for i = 5, #ARGV, 2 do
   local outs = tonumber(ARGV[i + 1])
   local done, reply = pcall(route, key, ARGV[i], outs)
-  if not done then reply = {'sick', {}, {}, tostring(type(reply) == 'table' and reply.err or reply)} end
+  if not done then reply = {'sick', {}, {}, {}, tostring(type(reply) == 'table' and reply.err or reply)} end
   replies[#replies + 1] = reply
-  key = key + 4 + 3 * outs
+  key = key + 5 + 3 * outs
 end
 return replies

@@ -1,8 +1,12 @@
 -- waiting.lua: what waits in a queue
--- KEYS 1 stream   q:<queue>
--- KEYS 2 returns  r:<queue>
--- KEYS 3 meta     m:<queue>
--- reply: {'ok', items and bytes that nobody has read, entries that were read and are not finished} or {'gone'}
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'gone'} end
-local items, bytes = unread(KEYS[1], KEYS[3])
-return {'ok', items, bytes, redis.call('XPENDING', KEYS[1], 'w')[1] + redis.call('XPENDING', KEYS[2], 'w')[1]}
+-- KEYS 1 meta     m:<queue>
+-- KEYS 2 delayed  l:<queue>
+-- KEYS 3+ stream  q:<queue>, r:<queue>, x:<queue>
+-- reply: {'ok', items and bytes that nobody has read, entries that were read and are not finished, entries that are delayed} or {'gone'}
+if redis.call('EXISTS', KEYS[3]) == 0 then return {'gone'} end
+local items, bytes = unread(KEYS[3], KEYS[1])
+local running = 0
+for i = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 1 then running = running + redis.call('XPENDING', KEYS[i], 'w')[1] end
+end
+return {'ok', items, bytes, running, redis.call('XLEN', KEYS[2])}

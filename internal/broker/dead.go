@@ -1,0 +1,124 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// ErrNoLetter says that there is no dead letter of that id (any more).
+var ErrNoLetter = errors.New("no such dead letter")
+
+// A DeadLetter is an entry that could not be processed, as it stood in its
+// queue. What is missing in a malformed one is zero.
+type DeadLetter struct {
+	Entry
+	Why batch.Failure
+	At  time.Time // by the clock of Redis
+}
+
+func letterOf(raw list) DeadLetter {
+	d := DeadLetter{Entry: entryOf(Place{}, raw)}
+	fields := raw.list(1).fields()
+	d.Queue, d.Why = fields["q"], batch.ParseFailure([]byte(fields["why"]))
+	var ms, seq int64
+	if _, err := fmt.Sscanf(d.ID, "%d-%d", &ms, &seq); err == nil {
+		d.At = time.UnixMilli(ms)
+	}
+	return d
+}
+
+// Dead lists dead letters behind the one of id after, "" for all, the oldest
+// first and at most count.
+func (c *Client) Dead(ctx context.Context, after string, count int) ([]DeadLetter, error) {
+	start := "-"
+	if after != "" {
+		start = "(" + after
+	}
+	return c.letters(ctx, "list dead letters", start, "+", count)
+}
+
+func (c *Client) letters(ctx context.Context, what, start, stop string, count int) (letters []DeadLetter, err error) {
+	var reply any
+	err = c.try(ctx, what, func(ctx context.Context) (err error) {
+		reply, err = c.rdb.Do(ctx, "XRANGE", c.keys.dead(), start, stop, "COUNT", count).Result()
+		return err
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	for i := range asList(reply) {
+		letters = append(letters, letterOf(asList(reply).list(i)))
+	}
+	return letters, nil
+}
+
+// Letter reads a dead letter with its frame.
+func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
+	letters, err := c.letters(ctx, "read dead letter "+id, id, id, 1)
+	if err != nil {
+		return DeadLetter{}, err
+	}
+	if len(letters) == 0 {
+		return DeadLetter{}, fmt.Errorf("%w: %q", ErrNoLetter, id)
+	}
+	entries := []Entry{letters[0].Entry}
+	err = c.Fetch(ctx, entries)
+	letters[0].Entry = entries[0]
+	return letters[0], err
+}
+
+// Retry scatters the items of a dead letter into their queue once more, as a
+// source of their own, and forgets the letter. It is safe to repeat.
+func (c *Client) Retry(ctx context.Context, id string) error {
+	d, err := c.Letter(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := d.Check(); err != nil {
+		return fmt.Errorf("retry dead letter %s: it is no batch that can be run: %w", id, err)
+	}
+	q, err := c.Look(ctx, d.Queue)
+	if err != nil {
+		return fmt.Errorf("retry dead letter %s: %w", id, err)
+	}
+	s, _, err := c.Source(ctx, "dead-"+id, q, 0)
+	if err != nil {
+		return fmt.Errorf("retry dead letter %s: %w", id, err)
+	}
+	again := d.Batch
+	again.Source, again.First = s.Name, 0
+	for {
+		got, err := c.Scatter(ctx, s, "", 0, []Parcel{{Batch: again}})
+		if err != nil {
+			return err
+		}
+		if got.Stored == int64(again.N) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("retry dead letter %s: queue %s is full: %w", id, q.Name, context.Cause(ctx))
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	if err := c.Finish(ctx, s, int64(again.N)); err != nil {
+		return err
+	}
+	return c.Forget(ctx, d)
+}
+
+// Forget deletes a dead letter with its payload.
+func (c *Client) Forget(ctx context.Context, d DeadLetter) error {
+	keys := []string{c.keys.dead()}
+	if d.Payload != "" {
+		keys = append(keys, c.keys.payload(d.Payload))
+	}
+	_, err := c.run(ctx, "drop dead letter "+d.ID, scripts.forget, keys, d.ID)
+	return err
+}

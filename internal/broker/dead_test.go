@@ -1,0 +1,124 @@
+package broker_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0,
+			[]broker.Parcel{{Batch: framed("s1", 0, "bad")}, {Batch: framed("s1", 1, large(1))}}))
+		done := f.whole(f.takeAll(t, c, "w1"))
+		for i := range done {
+			done[i].Dead = &batch.Failure{Code: batch.CodeCrashed, Message: "why"}
+			done[i].Entry.Lost, done[i].Entry.Frame = nil, nil
+		}
+		for _, want := range []broker.Outcome{broker.Committed, broker.Beaten} {
+			outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+			if !slices.Equal(outcomes, []broker.Outcome{want, want}) {
+				t.Fatalf("completed %v, not %s", outcomes, want)
+			}
+		}
+		letters := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))
+		if len(letters) != 2 || letters[0].Queue != "a" || letters[0].Why.Message != "why" || time.Since(letters[0].At) > time.Minute {
+			t.Fatalf("the dead letters are %+v", letters)
+		}
+		if behind := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), letters[0].ID, 10)); len(behind) != 1 || behind[0].ID != letters[1].ID {
+			t.Fatalf("behind the first are %+v", behind)
+		}
+		second := must[broker.DeadLetter](t)(c.Letter(t.Context(), letters[1].ID))
+		if !slices.Equal(texts(second.Batch), []string{large(1)}) || second.First != 1 {
+			t.Fatalf("the second one is %.100v", second)
+		}
+		for _, d := range letters {
+			if err := c.Forget(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.Letter(t.Context(), letters[0].ID); !errors.Is(err, broker.ErrNoLetter) {
+			t.Errorf("it is still there: %v", err)
+		}
+		if n := c.Raw().Exists(t.Context(), c.Key("dead"), c.Key("f:"+second.Payload)).Val(); n != 0 {
+			t.Errorf("%d keys are left", n)
+		}
+	})
+}
+
+func TestARetriedLetterIsANewInputOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "bad")}}))
+		done := f.whole(f.takeAll(t, c, "w1"))
+		done[0].Dead = &batch.Failure{Message: "why"}
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+		id := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))[0].ID
+		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrSealed) {
+			t.Fatalf("into a sealed queue: %v", err)
+		}
+		c.Raw().HSet(t.Context(), c.Key("m:a"), "sealed", 0)
+		if err := c.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		again := f.takeAll(t, c, "w1")
+		if len(again) != 1 || again[0].Source != "dead-"+id || again[0].Crashes != 0 || !slices.Equal(texts(again[0].Batch), []string{"bad"}) {
+			t.Fatalf("it comes back as %+v", again)
+		}
+		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrNoLetter) {
+			t.Errorf("a second time: %v", err)
+		}
+	})
+}
+
+// Only the newest are kept, so that a stranger who floods a queue fills no memory.
+func TestOldDeadLettersGo(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		pipe := c.Raw().Pipeline()
+		for range 10_000 {
+			pipe.Do(t.Context(), "XADD", c.Key("dead"), "*", "q", "a", "f", "old")
+		}
+		pipe.Set(t.Context(), c.Key("f:old"), "payload", 0)
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "bad")}}))
+		done := f.whole(f.takeAll(t, c, "w1"))
+		done[0].Dead = &batch.Failure{Message: "why"}
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+		if n := c.Raw().XLen(t.Context(), c.Key("dead")).Val(); n != 10_000 || c.Raw().Exists(t.Context(), c.Key("f:old")).Val() != 0 {
+			t.Errorf("%d are kept, or the payload of the oldest", n)
+		}
+	})
+}
+
+func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
+		e := f.takeAll(t, c, "w1")[0]
+		rest := broker.Rest{Batch: e.Batch, Attempts: 1, Delay: time.Hour}
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{Entry: e, In: f.a, Rests: []broker.Rest{rest}}}))
+		if b := must[broker.Backlog](t)(c.Waiting(t.Context(), "a")); b != (broker.Backlog{Delayed: 1}) {
+			t.Fatalf("the backlog is %+v", b)
+		}
+		if err := c.Delete(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"due", "l:a", "x:a", "r:a", "f:*"} {
+			if found := c.Raw().Keys(t.Context(), c.Key(key)).Val(); len(found) > 0 {
+				t.Errorf("left: %q", found)
+			}
+		}
+	})
+}

@@ -1,0 +1,23 @@
+-- due.lua: brings back what was delayed and is due
+-- KEYS 1 due      zset of what is delayed: '<queue> <id in l:<queue>>' by its time in ms
+-- ARGV 1 prefix   of all keys
+-- ARGV 2 count    at most so many entries
+-- reply: 1 where more are due
+local function bring(queue, id)
+  local delayed, returns = ARGV[1] .. 'l:' .. queue, ARGV[1] .. 'r:' .. queue
+  if redis.call('TYPE', delayed).ok ~= 'stream' or redis.call('TYPE', returns).ok ~= 'stream' then return end
+  local entry = redis.call('XRANGE', delayed, id, id)[1]
+  if not entry then return end
+  local kind = field(entry, 'f') and 'f' or 'p'
+  put_back(returns, nil, false, field(entry, 's'), field(entry, 'o'), field(entry, 'n'),
+    field(entry, 'a'), field(entry, 'k'), kind, field(entry, kind))
+  redis.call('XDEL', delayed, id)
+end
+
+local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms(), 'LIMIT', 0, ARGV[2])
+for _, member in ipairs(members) do
+  local queue, id = string.match(member, '^(%S+) (%S+)$')
+  if queue then bring(queue, id) end
+  redis.call('ZREM', KEYS[1], member)
+end
+return #members == tonumber(ARGV[2]) and 1 or 0

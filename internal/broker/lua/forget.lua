@@ -1,0 +1,9 @@
+-- forget.lua: deletes a dead letter with its payload
+-- KEYS 1 dead     stream of the dead letters
+-- KEYS 2 payload  f:<id>, where it has one
+-- ARGV 1 id       of the letter
+-- reply: 1 where it was there
+local there = redis.call('XDEL', KEYS[1], ARGV[1])
+if KEYS[2] then redis.call('UNLINK', KEYS[2]) end
+if redis.call('XLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[1]) end
+return there

@@ -1,0 +1,124 @@
+package workers
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// product is what a result does to the entry.
+func product(j job, got result) (done, error) {
+	r, e := j.route, j.entry
+	left, err := remain(e.Batch, got.n, r.cost())
+	if err != nil {
+		return done{}, err
+	}
+	d := putBack(r, e, left...)
+	if got.n == 0 {
+		return d, nil
+	}
+	d.replace.Cost = r.cost()
+	in, out := e.Batch, batch.Batch{Source: e.Source, First: e.First, N: got.n, Frame: got.frame}
+	if got.again == nil {
+		return d, d.results(out)
+	}
+	if got.n < e.N {
+		if in, _, err = in.Split(got.n); err != nil {
+			return done{}, err
+		}
+	}
+	return d, d.mixed(in, out, got.again)
+}
+
+// remain cuts what was left off into batches that fit into a spell.
+func remain(b batch.Batch, done int, cost time.Duration) ([]batch.Batch, error) {
+	if done == b.N {
+		return nil, nil
+	}
+	rest := b
+	if done > 0 {
+		var err error
+		if _, rest, err = b.Split(done); err != nil {
+			return nil, err
+		}
+	}
+	return rest.Cut(int(max(1, spell/max(cost, 1))))
+}
+
+// results adds items that are done to the out-queue, or to the futures.
+func (d *done) results(out batch.Batch) error {
+	s := d.route.stage
+	if s.Kind == broker.KindFuture {
+		d.resolved = append(d.resolved, futures(s, out))
+		return nil
+	}
+	target := s.Outs[0].Queue
+	parts := []batch.Batch{out}
+	if target.Max > 0 {
+		var err error
+		if parts, err = out.Cut(int(target.Max)); err != nil {
+			return err
+		}
+	}
+	for _, part := range parts {
+		d.replace.Outs = append(d.replace.Outs, broker.Product{Queue: target, Batch: part})
+	}
+	return nil
+}
+
+// mixed takes apart what is done and what is to be tried again, by its index.
+func (d *done) mixed(in, out batch.Batch, again []int) error {
+	failed := make(map[int]bool, len(again))
+	for _, i := range again {
+		failed[i] = true
+	}
+	var cuts []int
+	for i := 1; i < out.N; i++ {
+		if failed[i] != failed[i-1] {
+			cuts = append(cuts, i)
+		}
+	}
+	ins, err := in.Parts(cuts)
+	if err != nil {
+		return err
+	}
+	outs, err := out.Parts(cuts)
+	if err != nil {
+		return err
+	}
+	tried := d.replace.Entry.Attempts + 1
+	for i := range outs {
+		if failed[int(ins[i].First-in.First)] {
+			d.replace.Rests = append(d.replace.Rests, broker.Rest{Batch: ins[i], Attempts: tried, Delay: backoff(d.route.stage, tried)})
+		} else if err := d.results(outs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The pause before the second attempt of an item, which doubles with each
+// further one up to the longest, where the stage does not say others.
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 30 * time.Second
+)
+
+// backoff is how long to wait after so many attempts: a quarter more or less,
+// so that what failed together does not come back together.
+func backoff(s broker.Stage, tried int) time.Duration {
+	pause, longest := s.Backoff, s.MaxBackoff
+	if pause <= 0 {
+		pause, longest = firstPause, longestPause
+	}
+	for range min(tried, 64) - 1 {
+		if pause >= longest {
+			break
+		}
+		pause *= 2
+	}
+	pause = min(pause, longest)
+	return pause*3/4 + rand.N(pause/2+1)
+}
