@@ -3,6 +3,8 @@ package bridge_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -13,7 +15,17 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	url := os.Getenv(producerURL)
+	if url == "" {
+		testkit.Main(m)
+	}
+	if err := produce(url); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
 
 var (
 	inc    = workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })

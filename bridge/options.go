@@ -15,6 +15,8 @@ const (
 
 type options struct {
 	name      string
+	source    string
+	stored    *int64
 	max       int64
 	window    int64
 	seal      int

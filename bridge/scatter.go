@@ -58,11 +58,19 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 			return nil, nil, nil, err
 		}
 	}
+	switch {
+	case o.source != "" && o.name == "":
+		return nil, nil, nil, errSourceOfNoName
+	case o.source == "" && o.stored != nil:
+		return nil, nil, nil, errResumeOfNoName
+	}
 	typed, err := codec.For[T](o.codec)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("scatter: %w: %w", executor.ErrType, err)
 	}
-	q, feed, ctx, err := executor.NewFeed(ctx, ex, typed, executor.Feeding{Name: o.name, Max: o.max, Window: o.window, Seal: o.seal})
+	q, feed, ctx, err := executor.NewFeed(ctx, ex, typed, executor.Feeding{
+		Name: o.name, Max: o.max, Window: o.window, Seal: o.seal, Source: o.source, Stored: o.stored,
+	})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("scatter: %w", err)
 	}

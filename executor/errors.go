@@ -28,6 +28,13 @@ var (
 	// ErrCut says that a scatter ended before its input did: its context ended,
 	// or its Executor was closed. What it had sent was delivered.
 	ErrCut = broker.ErrCut
+	// ErrEnded says that a named source has ended: nothing can be added to it.
+	ErrEnded = broker.ErrEnded
+	// ErrLost says that an item is no longer in Redis, although it was stored.
+	ErrLost = errors.New("lost in Redis")
+	// ErrAway says that the process of a named source has died. The stream goes on
+	// when another one scatters under its name.
+	ErrAway = errors.New("the source is away")
 	// ErrType says that the types of a queue, a function or a value do not fit.
 	ErrType = errors.New("types do not fit")
 	// ErrClosed says that the Executor was closed.
@@ -37,10 +44,12 @@ var (
 )
 
 // An ItemError is why one item has no value. It comes in the item's place, and
-// the stream goes on.
+// the stream goes on. Two codes are no item's: "cut" and "away" tell of a
+// source of a queue that stays open.
 type ItemError struct {
 	// Code is what kind of failure it is: "error", "panic", "timeout",
-	// "decode", "encode", "toolarge", "canceled", "crashed" or "lost".
+	// "decode", "encode", "toolarge", "canceled", "crashed", "lost", "cut" or
+	// "away".
 	Code string `json:"code"`
 	// Message is the text of the error, cut to some KiB.
 	Message string `json:"message"`
@@ -66,11 +75,17 @@ func (e *ItemError) Error() string {
 	return e.Function + ": " + e.Message
 }
 
-// Is makes a remote timeout a context.DeadlineExceeded and a canceled item an
-// ErrCanceled.
+// Is makes a remote timeout a context.DeadlineExceeded, a canceled item an
+// ErrCanceled and a lost one an ErrLost; what tells of a source is an ErrCut or
+// an ErrAway.
 func (e *ItemError) Is(target error) bool {
-	return target == context.DeadlineExceeded && e.Code == batch.CodeTimeout ||
-		target == ErrCanceled && e.Code == batch.CodeCanceled
+	meant, known := meanings[e.Code]
+	return known && target == meant
+}
+
+var meanings = map[string]error{
+	batch.CodeTimeout: context.DeadlineExceeded, batch.CodeCanceled: ErrCanceled, batch.CodeLost: ErrLost,
+	batch.CodeCut: ErrCut, batch.CodeAway: ErrAway,
 }
 
 // NewItemError reads the error of a failed item. It is for the other packages

@@ -174,6 +174,10 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		go func() { ended <- r.Run(ctx) }()
 		more := true
 		for p := range r.Pieces() {
+			if p.Notice { // it is no element
+				r.Delivered(1)
+				continue
+			}
 			if p.Entry.Payload != "" {
 				q.ex.hub.keep(p.Entry.Payload)
 			}

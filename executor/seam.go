@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -15,6 +16,8 @@ type Feeding struct {
 	Max    int64  // items that may wait
 	Window int64  // items between here and the gathers
 	Seal   int    // 1: no other source joins
+	Source string // name of a durable source, "" for one that goes with the Executor
+	Stored *int64 // gets the number of items that the source has stored already; may be nil
 }
 
 // A Feed is a source that a goroutine of package bridge adds to.
@@ -46,7 +49,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 		release()
 		return nil, nil, nil, err
 	}
-	source, stored, err := ex.c.Source(ctx, fresh("s"), q, f.Seal)
+	source, stored, err := ex.source(ctx, q, f)
 	if err != nil {
 		release()
 		return nil, nil, nil, err
@@ -63,8 +66,23 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	return &Queue[T]{ex, q, typed}, feed, bound, nil
 }
 
+// source makes the source of a feed, or goes on with the one of its name.
+func (ex *Executor) source(ctx context.Context, q broker.Queue, f Feeding) (s broker.Source, stored int64, err error) {
+	if f.Source == "" {
+		return ex.c.Source(ctx, fresh("s"), q, f.Seal, broker.Of(ex.id))
+	}
+	s, stored, err = ex.c.Source(ctx, f.Source, q, f.Seal, broker.Of(ex.id), broker.Durable())
+	if errors.Is(err, ErrEnded) {
+		err = fmt.Errorf("%w after %d items, since its input was closed: scatter what is new under another name", err, stored)
+	}
+	if err == nil && f.Stored != nil {
+		*f.Stored = stored
+	}
+	return s, stored, err
+}
+
 // Ended ends what NewFeed began; err is how it went. An error ends the source
-// where it stands.
+// where it stands, but for a durable one, which waits for its successor.
 func (f *Feed) Ended(ctx context.Context, err error) {
 	if err != nil && !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
 		err = errors.Join(err, f.Abandon(ctx, err))

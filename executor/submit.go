@@ -137,7 +137,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	if err != nil {
 		return nil, err
 	}
-	source, stored, err := ex.c.Source(ctx, fresh("s"), q, 1)
+	source, stored, err := ex.c.Source(ctx, fresh("s"), q, 1, broker.Of(ex.id))
 	if err != nil {
 		return nil, err
 	}

@@ -153,16 +153,22 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 	if len(s.values) > 0 {
 		return true, nil
 	}
-	select {
-	case p, ok := <-s.r.Pieces():
-		if !ok { // all before was delivered: Run returns
-			s.r.Left()
-			return false, <-s.ended
+	for {
+		select {
+		case p, ok := <-s.r.Pieces():
+			if !ok { // all before was delivered: Run returns
+				s.r.Left()
+				return false, <-s.ended
+			}
+			if p.Notice { // it has no place in a pair
+				s.r.Delivered(1)
+				continue
+			}
+			s.decode(p)
+			return true, nil
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
 		}
-		s.decode(p)
-		return true, nil
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
 	}
 }
 

@@ -16,6 +16,8 @@ const (
 	CodeCanceled = "canceled" // somebody canceled it
 	CodeLost     = "lost"     // Redis no longer has it
 	CodeCrashed  = "crashed"  // too many workers died while they had it
+	CodeCut      = "cut"      // no item: a source was given up before its end
+	CodeAway     = "away"     // no item: the process of a named source died
 )
 
 // A Failure stands in the place of an item that has no value.

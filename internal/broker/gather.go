@@ -137,6 +137,8 @@ func (c *Client) Release(ctx context.Context, g Gather, roots []string) error {
 type Progress struct {
 	Stored, End int64  // End is -1 until it has ended
 	Cut         string // why it ended early, "" where it did not
+	Away        string // why nobody adds to a named one, "" where somebody may
+	Named       bool   // it waits for a successor when its maker dies
 }
 
 // Watch reads the sources of a root queue and lets the mailbox know when one
@@ -153,8 +155,8 @@ func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[
 		return nil, false, fmt.Errorf("%s: %w", what, ErrNoQueue)
 	}
 	sources = map[string]Progress{}
-	for i := 1; i+3 < len(l); i += 4 {
-		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2), l.text(i + 3)}
+	for i := 1; i+5 < len(l); i += 6 {
+		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2), l.text(i + 3), l.text(i + 4), l.number(i+5) == 1}
 	}
 	return sources, l.text(0) == "sealed", nil
 }

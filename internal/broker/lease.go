@@ -17,7 +17,8 @@ type Lease struct {
 	id    string
 	lease time.Duration
 	seen  map[string]sighting
-	last  time.Time // of the last census
+	last  time.Time       // of the last census
+	freed map[string]bool // dead executors whose sources were given up
 }
 
 type sighting struct {
@@ -30,7 +31,7 @@ const grace = 10 * time.Minute
 
 // Lease makes the lease of a process that has joined.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	return &Lease{c: c, role: r, id: id, lease: lease, seen: map[string]sighting{}}
+	return &Lease{c: c, role: r, id: id, lease: lease, seen: map[string]sighting{}, freed: map[string]bool{}}
 }
 
 // A Pulse is what a heartbeat tells.
@@ -92,7 +93,7 @@ func (l *Lease) census(ctx context.Context, r list) error {
 	fenced, ms := r.list(5), r.number(6)
 	for j := 0; j+1 < len(fenced); j += 2 {
 		age := time.Duration(ms-fenced.number(j+1)) * time.Millisecond
-		if err := l.bury(ctx, fenced.text(j), age); err != nil {
+		if err := l.bury(ctx, fenced.text(j), age, nil); err != nil {
 			return err
 		}
 	}
@@ -102,6 +103,10 @@ func (l *Lease) census(ctx context.Context, r list) error {
 func (l *Lease) fence(ctx context.Context, role Role, id, beat string) error {
 	k := l.c.keys
 	mark := string(role[0]) + ":" + id
+	card, err := l.c.card(ctx, role, id)
+	if err != nil {
+		return err
+	}
 	reply, err := l.c.run(ctx, "declare dead", scripts.fence,
 		[]string{k.registry(role), k.card(role, id), k.mailbox(id), k.fenced()}, id, beat, mark)
 	if err != nil || reply == int64(0) {
@@ -109,13 +114,14 @@ func (l *Lease) fence(ctx context.Context, role Role, id, beat string) error {
 	}
 	l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: its heartbeat stood still for a lease",
 		slog.String("role", string(role)), slog.String("id", id), slog.Duration("lease", l.lease))
-	return l.bury(ctx, mark, 0)
+	return l.bury(ctx, mark, 0, card)
 }
 
 // bury gives back what a dead worker held, again and again for some leases: a
 // process that was only stopped may read once more before it learns that it is
-// dead. The queues of a dead executor go after a time of grace.
-func (l *Lease) bury(ctx context.Context, mark string, age time.Duration) error {
+// dead. The sources of a dead executor are given up at once, its queues go after
+// a time of grace. card is the one that it had, nil where that is not known.
+func (l *Lease) bury(ctx context.Context, mark string, age time.Duration, card map[string]string) error {
 	kind, id, _ := strings.Cut(mark, ":")
 	if kind == string(RoleWorker[0]) {
 		if err := l.c.GiveBack(ctx, id, 1); err != nil {
@@ -125,9 +131,13 @@ func (l *Lease) bury(ctx context.Context, mark string, age time.Duration) error 
 			return nil
 		}
 	} else {
+		if err := l.free(ctx, id, card); err != nil {
+			return err
+		}
 		if age < grace {
 			return nil
 		}
+		delete(l.freed, id)
 		owned, err := l.c.Owned(ctx, id)
 		if err != nil {
 			return err
@@ -139,6 +149,29 @@ func (l *Lease) bury(ctx context.Context, mark string, age time.Duration) error 
 	return l.c.try(ctx, "forget the dead", func(ctx context.Context) error {
 		return l.c.rdb.HDel(ctx, l.c.keys.fenced(), mark).Err()
 	})
+}
+
+// free gives up the sources of a dead executor, in whatever queue.
+func (l *Lease) free(ctx context.Context, id string, card map[string]string) error {
+	if l.freed[id] {
+		return nil
+	}
+	cause := "its process died: executor " + id
+	if card["host"] != "" {
+		cause += fmt.Sprintf(", process %s on %s", card["pid"], card["host"])
+	}
+	queues, err := l.c.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	for _, q := range queues {
+		if _, err := l.c.run(ctx, "give up the sources of queue "+q, scripts.orphan,
+			[]string{l.c.keys.sources(q), l.c.keys.watch(q)}, id, cause, l.c.keys.source("")); err != nil {
+			return err
+		}
+	}
+	l.freed[id] = true
+	return nil
 }
 
 // reclaimChunk entries are put back by one script call.

@@ -15,15 +15,36 @@ type Source struct {
 	Epoch int64
 }
 
+// A SourceOption tells who makes a source.
+type SourceOption func(*holder)
+
+type holder struct {
+	executor string
+	named    int
+}
+
+// Of is the executor that a source goes with: when it dies, the source is given
+// up.
+func Of(executor string) SourceOption { return func(h *holder) { h.executor = executor } }
+
+// Durable lets a source outlive its executor: whoever makes one of the same
+// name goes on with it.
+func Durable() SourceOption { return func(h *holder) { h.named = 1 } }
+
 // Source makes a source of a queue, or takes over the one of that name; stored
 // is the offset where it goes on. seal lets no other source join after it.
-func (c *Client) Source(ctx context.Context, name string, q Queue, seal int) (s Source, stored int64, err error) {
+func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opts ...SourceOption) (s Source, stored int64, err error) {
+	var by holder
+	for _, o := range opts {
+		o(&by)
+	}
 	if err := CheckName("source", name); err != nil {
 		return Source{}, 0, err
 	}
 	what := "scatter into queue " + q.Name
 	reply, err := c.run(ctx, what, scripts.source,
-		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name)}, name, q.Name, q.Inc, seal)
+		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor)},
+		name, q.Name, q.Inc, seal, by.executor, by.named)
 	if err != nil {
 		return Source{}, 0, err
 	}
@@ -40,7 +61,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int) (s 
 	default:
 		return Source{}, 0, checkStatus(what, status)
 	}
-	return Source{}, 0, fmt.Errorf("%s: source %s: %w", what, name, err)
+	return Source{}, l.number(2), fmt.Errorf("%s: source %s: %w", what, name, err)
 }
 
 // Scattered is how far a source got.
@@ -135,8 +156,8 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	return checkStatus(what, status)
 }
 
-// Abandon ends a source where it stands; the gathers are told why once they are
-// there.
+// Abandon ends a source where it stands, and the gathers are told why once they
+// are there; a named one stays open for a successor.
 func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
 	what := "give up the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,

@@ -43,6 +43,8 @@ var (
 	libLua string
 	//go:embed lua/mark.lua
 	markLua string
+	//go:embed lua/orphan.lua
+	orphanLua string
 	//go:embed lua/purge.lua
 	purgeLua string
 	//go:embed lua/reclaim.lua
@@ -68,7 +70,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, orphan, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
 }{
 	abandon:  script(abandonLua),
 	ack:      script(ackLua),
@@ -85,6 +87,7 @@ var scripts = struct {
 	join:     script(joinLua),
 	leave:    script(leaveLua),
 	mark:     script(markLua),
+	orphan:   script(orphanLua),
 	purge:    script(purgeLua),
 	reclaim:  script(reclaimLua),
 	release:  script(releaseLua),

@@ -97,8 +97,10 @@ func (a *acks) deliver(n int) {
 		p := a.pieces[0]
 		from := p.From + a.first
 		to := min(p.To, from+left)
-		a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
-		a.moved[p.Entry.Source] = true
+		if !p.Notice {
+			a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
+			a.moved[p.Entry.Source] = true
+		}
 		left -= to - from
 		if a.first += to - from; to == p.To {
 			a.pieces, a.first = a.pieces[1:], 0

@@ -13,7 +13,16 @@ import (
 type Piece struct {
 	Entry    *broker.Entry
 	From, To int64
+	Notice   bool // it tells of a source, in the place of one failed item
 	last     bool // of its entry
+}
+
+// notice is a Piece that tells something of a source: it has no offset.
+func notice(source, code, message string) Piece {
+	return Piece{
+		Entry: &broker.Entry{Batch: batch.Batch{Source: source, N: 1, Lost: &batch.Failure{Code: code, Message: message}}},
+		To:    1, Notice: true,
+	}
 }
 
 // Len is the number of items.
@@ -95,7 +104,7 @@ func (o *order) put(e *broker.Entry) int {
 	first := max(e.First, min(l.next, e.End()))
 	parts := l.done.without(first, e.End())
 	for i, s := range parts {
-		p := Piece{e, s.from, s.to, i == len(parts)-1}
+		p := Piece{Entry: e, From: s.from, To: s.to, last: i == len(parts)-1}
 		at := len(l.waiting)
 		if at > 0 && l.waiting[at-1].From > p.From {
 			at, _ = slices.BinarySearchFunc(l.waiting, p, func(a, b Piece) int { return cmp.Compare(a.From, b.From) })

@@ -44,13 +44,14 @@ type Receiver struct {
 
 	// the read loop only
 	order  *order
-	known  map[string]bool  // ids of entries that were read
-	count  int              // entries to ask for
-	lost   bool             // a reply was lost: look at what is held
-	ends   map[string]int64 // of the sources that have ended
-	open   int              // sources that have not
-	cut    error            // a source was given up
-	look   bool             // look at the sources again
+	known  map[string]bool   // ids of entries that were read
+	count  int               // entries to ask for
+	lost   bool              // a reply was lost: look at what is held
+	ends   map[string]int64  // of the sources that have ended
+	open   int               // sources that have not
+	cut    error             // a source was given up
+	told   map[string]string // why a source was given up or is away, as who receives was told
+	look   bool              // look at the sources again
 	looked time.Time
 }
 
@@ -75,7 +76,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, count: 16, look: true}
+	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, count: 16, look: true}
 	from := g.Queue.From
 	if len(from) == 0 {
 		from = []string{queue}
@@ -256,11 +257,8 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 		r.count = min(2*r.count, maxEntries)
 	}
 	for p, ok := r.order.pop(); ok; p, ok = r.order.pop() {
-		r.acks.hand(p)
-		select {
-		case r.pieces <- p:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := r.out(ctx, p); err != nil {
+			return err
 		}
 	}
 	for _, id := range r.acks.forget() {
@@ -269,39 +267,13 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 	return nil
 }
 
-// ended looks at the sources of all roots: the stream has ended when none can
-// join any more and each was handed out to its end.
-func (r *Receiver) ended(ctx context.Context) (bool, error) {
-	r.look, r.looked = false, time.Now()
-	r.ends, r.open = map[string]int64{}, 0
-	all := true
-	listed := map[string]bool{}
-	for _, root := range r.roots {
-		sources, sealed, err := r.c.Watch(ctx, r.g, root.queue)
-		if err != nil {
-			return false, err
-		}
-		all = all && sealed
-		for name, p := range sources {
-			local := name + root.branch
-			listed[local] = true
-			r.acks.feeds(local, root.queue)
-			if p.End < 0 {
-				r.open++
-				all = false
-				continue
-			}
-			r.ends[local] = p.End
-			if p.Cut != "" {
-				r.cut = fmt.Errorf("queue %s: %w, after item %d of a scatter: %s", root.queue, broker.ErrCut, p.End, p.Cut)
-			}
-			if r.order.reached(local) < p.End {
-				all = false
-			} else if root.branch == "" && !sealed {
-				r.acks.retire(local, p.End)
-			}
-		}
+// out hands out a piece.
+func (r *Receiver) out(ctx context.Context, p Piece) error {
+	r.acks.hand(p)
+	select {
+	case r.pieces <- p:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	r.order.keep(listed)
-	return all, nil
 }

@@ -44,6 +44,16 @@ local function unread(stream, meta)
     (tonumber(added[2]) or 0) - (tonumber(field(first, 'b')) or 0)
 end
 
+-- give_up ends a source where it stands, and says why. A named one stays open:
+-- its successor may come.
+local function give_up(source, cause)
+  if redis.call('HGET', source, 'named') then
+    redis.call('HSET', source, 'away', cause)
+  else
+    redis.call('HSET', source, 'end', redis.call('HGET', source, 'stored'), 'cut', cause)
+  end
+end
+
 -- is_full tells whether a bound is reached; 0 is no bound.
 local function is_full(items, bytes, max, max_bytes)
   return (max > 0 and items >= max) or (max_bytes > 0 and bytes >= max_bytes)

@@ -3,21 +3,28 @@
 -- KEYS 2 meta     m:<queue>
 -- KEYS 3 sources  src:<queue>, the names of the queue's sources
 -- KEYS 4 watch    watch:<queue>, mailboxes of its gathers
+-- KEYS 5 executors zset of the live executors
 -- ARGV 1 source   its name
 -- ARGV 2 queue    that it feeds
 -- ARGV 3 inc      the queue's incarnation
 -- ARGV 4 seal     1 where no other source can join after it
--- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended', epoch, stored}
+-- ARGV 5 by       the executor that it goes with, '' for none
+-- ARGV 6 named    1 where it outlives its executor
+-- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying')
 if meta[1] ~= ARGV[3] or meta[3] then return {'gone', 0, 0} end
 local old = redis.call('HMGET', KEYS[1], 'queue', 'stored', 'end')
 if old[1] and old[1] ~= ARGV[2] then return {'elsewhere', 0, 0} end
 if old[1] and tonumber(old[3]) >= 0 then return {'ended', 0, tonumber(old[2])} end
+if ARGV[5] ~= '' and not redis.call('ZSCORE', KEYS[5], ARGV[5]) then return {'fenced', 0, 0} end
 if not old[1] then
   if meta[2] == '1' then return {'sealed', 0, 0} end
   redis.call('HSET', KEYS[1], 'queue', ARGV[2], 'stored', 0, 'end', -1)
   redis.call('SADD', KEYS[3], ARGV[1])
 end
+redis.call('HSET', KEYS[1], 'by', ARGV[5])
+redis.call('HDEL', KEYS[1], 'away')
+if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'named', 1) end
 if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'sealed', 1) end
 for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[4])) do
   tell(mailbox, 'source', ARGV[1])

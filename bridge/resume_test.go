@@ -1,0 +1,236 @@
+package bridge_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// A test binary that finds producerURL in its environment feeds the queue
+// orders, as the source that it finds in producerSource, with the numbers below
+// ordered, and says at which it begins.
+const (
+	producerURL    = "DQBRIDGE_TEST_PRODUCER"
+	producerSource = "DQBRIDGE_TEST_SOURCE"
+	ordered        = 5000
+	lease          = 500 * time.Millisecond
+)
+
+func produce(url string) error {
+	ctx := context.Background()
+	ex, err := executor.New(ctx, url, executor.Lease(lease))
+	if err != nil {
+		return err
+	}
+	var stored int64
+	opts := []bridge.ScatterOption{bridge.Name("orders"), bridge.MaxInFlight(100)}
+	if name := os.Getenv(producerSource); name != "" {
+		opts = append(opts, bridge.SourceName(name), bridge.Resume(&stored))
+	}
+	in := make(chan int)
+	if _, err := bridge.Scatter(ctx, ex, in, opts...); err != nil {
+		return errors.Join(err, ex.Close())
+	}
+	for v := int(stored); v < ordered; v++ {
+		in <- v
+	}
+	close(in)
+	return errors.Join(ex.Drain(ctx), ex.Close())
+}
+
+// startProducer starts a producer process; kill ends it as kill -9 does.
+func startProducer(t *testing.T, url, source string) (kill func(), done <-chan error) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), producerURL+"="+url, producerSource+"="+source)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+	})
+	return func() {
+		_ = cmd.Process.Kill()
+		_ = <-ended // that it was killed
+	}, ended
+}
+
+// orders gathers the queue that producers feed.
+func orders(t *testing.T, ex *executor.Executor) <-chan bridge.Result[int] {
+	t.Helper()
+	var q *executor.Queue[int]
+	waitFor(t, func() bool {
+		var err error
+		q, err = executor.Open[int](t.Context(), ex, "orders")
+		return err == nil
+	})
+	return must(bridge.Gather(t.Context(), q, bridge.Buffer(0)))(t)
+}
+
+func TestADurableSourceGoesOnAfterKills(t *testing.T) {
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t) // the killed leave their registration behind
+	ex := must(executor.New(t.Context(), url, executor.Lease(lease)))(t)
+	kill, done := startProducer(t, url, "orders-eu")
+	results := orders(t, ex)
+	away := 0
+	for next := 0; next < ordered; {
+		r := <-results
+		if r.Err != nil {
+			if !errors.Is(r.Err, executor.ErrAway) || !bridge.IsItem(r.Err) || !strings.Contains(r.Err.Error(), "orders-eu") {
+				t.Fatalf("behind %d: %v", next, r.Err)
+			}
+			away++
+			kill, done = startProducer(t, url, "orders-eu")
+			continue
+		}
+		if r.Value != next {
+			t.Fatalf("%d in the place of %d", r.Value, next)
+		}
+		switch next++; next {
+		case 700, 3000: // its lease runs out
+			kill()
+		case 1500, 3300: // its successor does not wait for that
+			kill()
+			kill, done = startProducer(t, url, "orders-eu")
+		}
+	}
+	if err := <-done; err != nil || away != 2 {
+		t.Errorf("the last producer: %v; told %d times that the source is away", err, away)
+	}
+	_, err := bridge.Scatter(t.Context(), ex, make(chan int), bridge.Name("orders"), bridge.SourceName("orders-eu"))
+	if !errors.Is(err, executor.ErrEnded) || !strings.Contains(err.Error(), "another name") {
+		t.Errorf("the ended source goes on: %v", err)
+	}
+	if err := ex.Delete(t.Context(), "orders"); err != nil {
+		t.Error(err)
+	}
+	if r := <-results; !errors.Is(r.Err, executor.ErrNoQueue) {
+		t.Errorf("the queue was deleted, and %v", r)
+	}
+	if err := ex.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAProducerThatDiesCutsItsStream(t *testing.T) {
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t) // the killed leave their registration behind
+	ex := must(executor.New(t.Context(), url, executor.Lease(lease)))(t)
+	kill, _ := startProducer(t, url, "")
+	results := orders(t, ex)
+	for next := range 200 {
+		if r := <-results; r.Value != next || r.Err != nil {
+			t.Fatalf("%v in the place of %d", r, next)
+		}
+	}
+	kill()
+	next := 200
+	for r := range results {
+		if r.Err != nil {
+			if !errors.Is(r.Err, executor.ErrCut) || !strings.Contains(r.Err.Error(), fmt.Sprintf("after %d items of source s.", next)) ||
+				!strings.Contains(r.Err.Error(), "its process died") {
+				t.Errorf("behind %d: %v", next, r.Err)
+			}
+			break
+		}
+		if r.Value != next {
+			t.Fatalf("%d in the place of %d", r.Value, next)
+		}
+		next++
+	}
+	if err := ex.Delete(t.Context(), "orders"); err != nil {
+		t.Error(err)
+	}
+	if r := <-results; !errors.Is(r.Err, executor.ErrNoQueue) {
+		t.Errorf("the queue was deleted, and %v", r)
+	}
+	if err := ex.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASuccessorFencesItsPredecessor(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		first, second := make(chan string), make(chan string)
+		var stored int64 = -1
+		q := must(bridge.Scatter(t.Context(), ex, first, bridge.Name("texts"), bridge.SourceName("a"), bridge.Resume(&stored)))(t)
+		results := must(bridge.Gather(t.Context(), q))(t)
+		first <- "one"
+		if r := <-results; stored != 0 || r.Value != "one" {
+			t.Fatalf("it began at %d, with %v", stored, r)
+		}
+		must(bridge.Scatter(t.Context(), ex, second, bridge.Name("texts"), bridge.SourceName("a"), bridge.Resume(&stored), bridge.Seal()))(t)
+		if stored != 1 {
+			t.Errorf("the successor begins at %d", stored)
+		}
+		first <- "late"
+		second <- "two"
+		close(second)
+		if r := <-results; r.Value != "two" {
+			t.Errorf("the successor sent %v", r)
+		}
+		if r, ok := <-results; ok {
+			t.Errorf("behind the end %v", r)
+		}
+		if err := ex.Drain(t.Context()); !errors.Is(err, executor.ErrFenced) {
+			t.Errorf("the predecessor ended with %v", err)
+		}
+		if err := ex.Delete(t.Context(), "texts"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestACanceledDurableScatterStaysOpen(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		ctx, cancel := context.WithCancel(t.Context())
+		in := make(chan int)
+		q := must(bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.SourceName("a"), bridge.Seal()))(t)
+		results := must(bridge.Gather(t.Context(), q))(t)
+		in <- 1
+		if r := <-results; r.Value != 1 {
+			t.Fatalf("got %v", r)
+		}
+		cancel()
+		if r := <-results; !errors.Is(r.Err, executor.ErrAway) {
+			t.Fatalf("got %v", r)
+		}
+		var stored int64
+		must(bridge.ScatterSeq(t.Context(), ex, func(yield func(int) bool) { yield(2) },
+			bridge.Name("numbers"), bridge.SourceName("a"), bridge.Resume(&stored)))(t)
+		if r := <-results; stored != 1 || r.Value != 2 {
+			t.Errorf("its successor began at %d, with %v", stored, r)
+		}
+		if r, ok := <-results; ok {
+			t.Errorf("behind the end %v", r)
+		}
+		if err := ex.Delete(t.Context(), "numbers"); err != nil {
+			t.Error(err)
+		}
+		_ = ex.Drain(t.Context()) // the first scatter was canceled
+	})
+}
+
+func TestADurableSourceNeedsANamedQueue(t *testing.T) {
+	ex := connect(t, "")
+	var stored int64
+	for _, opts := range [][]bridge.ScatterOption{
+		{bridge.SourceName("a")}, {bridge.Name("q"), bridge.Resume(&stored)}, {bridge.Name("q"), bridge.SourceName("a~b")},
+		{bridge.Name("q"), bridge.SourceName("")},
+	} {
+		if _, err := bridge.Scatter(t.Context(), ex, make(chan int), opts...); err == nil {
+			t.Errorf("%d options are not refused", len(opts))
+		}
+	}
+}
