@@ -19,8 +19,18 @@ import (
 // is an *executor.ItemError; any other is why the stream ended before its end,
 // and is the last one.
 type Result[T any] struct {
-	Value T
-	Err   error
+	Value  T
+	Err    error
+	ticket *edge.Ticket
+}
+
+// Ack takes the result for delivered where the gather has ManualAck; without
+// it, and after the gather has ended, Ack does nothing. It can be called from any
+// goroutine, and again.
+func (r Result[T]) Ack() {
+	if r.ticket != nil {
+		r.ticket.Ack()
+	}
 }
 
 // Gather brings the items of a remote queue into a channel, in the order in
@@ -31,24 +41,32 @@ type Result[T any] struct {
 // taken from the channel is delivered; after a crash, another Gather of a named
 // queue goes on behind it.
 func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
-	d, err := gather(ctx, q, opts)
+	o, err := gatherOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	d, err := gather(ctx, q, o)
 	if err != nil {
 		return nil, err
 	}
 	return d.out, nil
 }
 
-func gather[T any](ctx context.Context, q *executor.Queue[T], opts []GatherOption) (*deliverer[T], error) {
+func gatherOptions(opts []GatherOption) (options, error) {
 	o := options{buffer: defaultBuffer}
 	for _, opt := range opts {
 		if err := opt.applyGather(&o); err != nil {
-			return nil, err
+			return o, err
 		}
 	}
+	return o, nil
+}
+
+func gather[T any](ctx context.Context, q *executor.Queue[T], o options) (*deliverer[T], error) {
 	if q == nil {
 		return nil, errNoQueue
 	}
-	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{Unordered: o.unordered})
+	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{Unordered: o.unordered, ByHand: o.manual})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +81,14 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		d, err := gather(ctx, q, opts)
+		o, err := gatherOptions(opts)
+		if err == nil && o.manual {
+			err = errManualLoop
+		}
+		var d *deliverer[T]
+		if err == nil {
+			d, err = gather(ctx, q, o)
+		}
 		if err != nil {
 			var zero T
 			yield(zero, err)
@@ -200,7 +225,7 @@ func (d *deliverer[T]) report() {
 func (d *deliverer[T]) send(ctx context.Context, p edge.Piece) error {
 	d.decode(p)
 	for i := range d.values {
-		r := Result[T]{Value: d.values[i]}
+		r := Result[T]{Value: d.values[i], ticket: p.Ticket(i)}
 		if d.failures[i] != nil {
 			r.Err = d.failures[i]
 		}
@@ -233,6 +258,8 @@ func (d *deliverer[T]) decode(p edge.Piece) {
 		d.failures[i] = &executor.ItemError{Code: batch.CodeDecode, Message: err.Error(), Stage: p.Entry.Queue}
 	})
 }
+
+var errManualLoop = errors.New("bridge: ManualAck in a loop over All, which has no result to ack: use Gather")
 
 // IsItem reports whether an error is that of one item, after which the stream
 // goes on.

@@ -22,6 +22,7 @@ type options struct {
 	seal      int
 	buffer    int
 	unordered bool
+	manual    bool
 	codec     codec.Codec
 }
 
@@ -98,6 +99,21 @@ func Codec(c codec.Codec) ScatterOption {
 func Unordered() GatherOption {
 	return gatherOption(func(o *options) error {
 		o.unordered = true
+		return nil
+	})
+}
+
+// ManualAck takes a result for delivered when its Ack is called, and not when it
+// is taken from the channel. Results can be acked in any order; those that are
+// not come again to the next gather of a named queue. The channel is closed when
+// all are acked.
+//
+// At most 16384 results are handed out and not acked, with those in the buffer:
+// then the channel waits for an Ack. To MaxInFlight, an item is in flight until
+// it and all before it are acked.
+func ManualAck() GatherOption {
+	return gatherOption(func(o *options) error {
+		o.manual = true
 		return nil
 	})
 }

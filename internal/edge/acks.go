@@ -26,12 +26,14 @@ type acks struct {
 	roots  map[string]string
 	ends   map[string]int64 // sources to forget when delivered to there
 	ended  bool             // nothing more will be handed out
+	byHand handed           // where each item is acknowledged by itself
 }
 
 func (a *acks) begin(delivered map[string]string) error {
 	a.wake = make(chan struct{}, 1)
 	a.marks, a.moved = map[string]ranges{}, map[string]bool{}
 	a.roots, a.ends = map[string]string{}, map[string]int64{}
+	a.byHand.fewer = make(chan struct{}, 1)
 	for source, mark := range delivered {
 		r, err := parseRanges(mark)
 		if err != nil {
@@ -50,10 +52,14 @@ func (a *acks) ring() {
 }
 
 // hand takes note of a piece before it is handed out.
-func (a *acks) hand(p Piece) {
+func (a *acks) hand(ctx context.Context, p Piece) (Piece, error) {
+	if a.byHand.on {
+		return a.handTickets(ctx, p)
+	}
 	a.mu.Lock()
 	a.pieces = append(a.pieces, p)
 	a.mu.Unlock()
+	return p, nil
 }
 
 // entry takes note of an entry that holds nothing new.
@@ -88,7 +94,7 @@ func (a *acks) end() {
 
 // deliver moves the marks by n items.
 func (a *acks) deliver(n int) {
-	if n == 0 {
+	if n == 0 || a.byHand.on {
 		return
 	}
 	a.mu.Lock()
@@ -97,20 +103,26 @@ func (a *acks) deliver(n int) {
 		p := a.pieces[0]
 		from := p.From + a.first
 		to := min(p.To, from+left)
-		if !p.Notice {
-			a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
-			a.moved[p.Entry.Source] = true
-		}
+		a.mark(p, from, to)
 		left -= to - from
 		if a.first += to - from; to == p.To {
 			a.pieces, a.first = a.pieces[1:], 0
-			if p.last {
-				a.whole = append(a.whole, *p.Entry)
-			}
 		}
 	}
 	a.mu.Unlock()
 	a.ring()
+}
+
+// mark takes items of a piece for delivered.
+func (a *acks) mark(p Piece, from, to int64) {
+	if p.Notice {
+		return
+	}
+	a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
+	a.moved[p.Entry.Source] = true
+	if *p.left -= to - from; *p.left == 0 {
+		a.whole = append(a.whole, *p.Entry)
+	}
 }
 
 // forget returns the ids of the entries that were deleted since the last call.
@@ -135,7 +147,7 @@ func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 		marks = append(marks, m)
 	}
 	clear(a.moved)
-	return entries, marks, a.ended && len(a.pieces) == 0 && len(a.whole) == 0
+	return entries, marks, a.ended && len(a.pieces) == 0 && a.byHand.items == 0 && len(a.whole) == 0
 }
 
 // restore takes back what could not be acknowledged.

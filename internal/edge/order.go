@@ -13,8 +13,9 @@ import (
 type Piece struct {
 	Entry    *broker.Entry
 	From, To int64
-	Notice   bool // it tells of a source, in the place of one failed item
-	last     bool // of its entry
+	Notice   bool     // it tells of a source, in the place of one failed item
+	left     *int64   // items of its entry that are not delivered
+	tickets  []Ticket // where each item is acknowledged by itself
 }
 
 // notice is a Piece that tells something of a source: it has no offset.
@@ -103,8 +104,10 @@ func (o *order) put(e *broker.Entry) int {
 	l := o.lane(e.Source)
 	first := max(e.First, min(l.next, e.End()))
 	parts := l.done.without(first, e.End())
-	for i, s := range parts {
-		p := Piece{Entry: e, From: s.from, To: s.to, last: i == len(parts)-1}
+	left := new(int64)
+	for _, s := range parts {
+		*left += s.to - s.from
+		p := Piece{Entry: e, From: s.from, To: s.to, left: left}
 		at := len(l.waiting)
 		if at > 0 && l.waiting[at-1].From > p.From {
 			at, _ = slices.BinarySearchFunc(l.waiting, p, func(a, b Piece) int { return cmp.Compare(a.From, b.From) })

@@ -115,10 +115,11 @@ func (s *scene) pop(t *rapid.T) {
 		if n != p.Len() || n == 0 {
 			t.Fatalf("%d items of a piece of %d", n, p.Len())
 		}
-		if s.left[p.Entry]--; (s.left[p.Entry] == 0) != p.last {
-			t.Fatalf("%d pieces of an entry are left, and this is the last: %v", s.left[p.Entry], p.last)
+		*p.left -= int64(p.Len())
+		if s.left[p.Entry]--; (s.left[p.Entry] == 0) != (*p.left == 0) {
+			t.Fatalf("%d pieces of an entry are left, and %d items", s.left[p.Entry], *p.left)
 		}
-		if p.last {
+		if *p.left == 0 {
 			s.over = append(s.over, p.Entry)
 		}
 	}

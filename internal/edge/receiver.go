@@ -63,6 +63,7 @@ type ReceiverOptions struct {
 	Executor  string
 	Lease     time.Duration
 	Unordered bool
+	ByHand    bool // items are acknowledged by their tickets, not by Delivered
 	Log       *slog.Logger
 	// KeepPayloads leaves frames that are keys of their own in Redis, for so
 	// long; what is delivered is where they are. 0: they are fetched, and go.
@@ -91,6 +92,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err := r.acks.begin(g.Delivered()); err != nil {
 		return nil, errors.Join(err, r.release(ctx))
 	}
+	r.acks.byHand.on = o.ByHand
 	r.reader = c.Reader(g.ID, readWait)
 	return r, nil
 }
@@ -269,7 +271,10 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 
 // out hands out a piece.
 func (r *Receiver) out(ctx context.Context, p Piece) error {
-	r.acks.hand(p)
+	p, err := r.acks.hand(ctx, p)
+	if err != nil {
+		return err
+	}
 	select {
 	case r.pieces <- p:
 		return nil

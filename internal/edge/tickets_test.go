@@ -1,0 +1,132 @@
+package edge
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// ticket receives the next item with its ticket.
+func (r *running) ticket(t *testing.T) (text string, ticket *Ticket) {
+	t.Helper()
+	if _, text = r.item(t); text == "" {
+		return "", nil
+	}
+	return text, r.piece.Ticket(int(r.next - 1 - r.piece.From))
+}
+
+// Of 200 items a random half is acknowledged, in random order, by each of four
+// receivers; each gets what was not, and the last one acknowledges all.
+func TestItemsThatAreNotAcknowledgedComeAgain(t *testing.T) {
+	for _, unordered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("unordered=%v", unordered), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, w world) {
+				t.Helper()
+				q := w.declare(t, broker.Queue{Name: "q"})
+				if err := <-send(t.Context(), w.sender(t, "s", q, 0), 7, 200); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.c.Seal(t.Context(), "q"); err != nil {
+					t.Fatal(err)
+				}
+				left := map[string]bool{}
+				for _, text := range offsets(0, 200) {
+					left[text] = true
+				}
+				random := rand.New(rand.NewPCG(1, 2))
+				for round := range 4 {
+					tickets := map[string]*Ticket{}
+					r := w.receive(t, "q", ReceiverOptions{Unordered: unordered, ByHand: true})
+					for range len(left) {
+						text, ticket := r.ticket(t)
+						if !left[text] || tickets[text] != nil {
+							t.Fatalf("round %d: %q comes again", round, text)
+						}
+						tickets[text] = ticket
+					}
+					for _, text := range slices.Sorted(maps.Keys(left)) {
+						if round == 3 || random.IntN(2) == 0 {
+							go tickets[text].Ack()
+							tickets[text].Ack()
+							delete(left, text)
+						}
+					}
+					if round < 3 {
+						r.cancel()
+					}
+					if err := r.ended(t); (err == nil) != (round == 3) {
+						t.Fatalf("round %d ended with %v", round, err)
+					}
+					for _, ticket := range tickets { // too late, and harmless
+						ticket.Ack()
+					}
+				}
+				if n := w.running(t); n != 0 {
+					t.Errorf("%d entries are left", n)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T, w world) {
+		t.Helper()
+		const n = 3 * maxByHand
+		q := w.declare(t, broker.Queue{Name: "q"})
+		if err := <-send(t.Context(), w.sender(t, "s", q, 0), 1000, n); err != nil {
+			t.Fatal(err)
+		}
+		r := w.receive(t, "q", ReceiverOptions{ByHand: true})
+		var tickets []*Ticket
+		for range maxByHand / 1000 * 1000 {
+			_, ticket := r.ticket(t)
+			tickets = append(tickets, ticket)
+		}
+		select {
+		case p := <-r.Pieces():
+			t.Fatalf("%d items are handed out, and %d more", len(tickets), p.Len())
+		case <-time.After(50 * time.Millisecond):
+		}
+		slices.Reverse(tickets) // the last first: one range
+		for len(tickets) > 0 {
+			tickets[0].Ack()
+			if tickets = tickets[1:]; len(tickets)%1000 == 0 && r.next < n {
+				for range min(1000, n-r.next) {
+					_, ticket := r.ticket(t)
+					tickets = append(tickets, ticket)
+				}
+			}
+		}
+		testkit.Eventually(t, func() bool { return w.running(t) == 0 }, "all is acknowledged")
+		r.cancel()
+		_ = r.ended(t)
+	})
+}
+
+// An Ack is a lock and a range that grows.
+func TestAnAckAllocatesNothing(t *testing.T) {
+	var a acks
+	if err := a.begin(nil); err != nil {
+		t.Fatal(err)
+	}
+	a.byHand.on = true
+	left := int64(maxByHand)
+	p, err := a.hand(t.Context(), Piece{Entry: &broker.Entry{}, To: left, left: &left})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := 0
+	if n := testing.AllocsPerRun(1000, func() {
+		p.Ticket(i).Ack()
+		i++
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
