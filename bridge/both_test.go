@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 var (
 	inc    = workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 	double = workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
+	same   = workers.Define("same", func(_ context.Context, text string) (string, error) { return text, nil })
 	odd    = workers.Define("odd", func(_ context.Context, x int) (int, error) {
 		if x%2 == 0 {
 			return 0, errors.New("it is even")

@@ -1,6 +1,8 @@
 package bridge_test
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -97,4 +99,22 @@ func TestTheBufferIsTheSeedsQsize(t *testing.T) {
 			}
 		}
 	}, inc)
+}
+
+// 100 bytes are what four strings of 20 take; one of 1,000 enters alone.
+func TestMaxBytesBoundsBothQueues(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		items := slices.Repeat([]string{strings.Repeat("x", 20)}, 300)
+		items[7], items[8] = strings.Repeat("y", 1000), strings.Repeat("z", 1000)
+		q := scatter(t, ex, items, bridge.MaxBytes(100))
+		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) == 4 })
+		out := stage(t, same, q, executor.MaxBytes(100))
+		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) > 0 && must(out.Len(t.Context()))(t) > 0 })
+		for _, info := range must(ex.Queues(t.Context()))(t) {
+			if info.Name == q.Name() && info.Waiting > 1 && info.Bytes > 100 {
+				t.Errorf("%d items of %d bytes wait", info.Waiting, info.Bytes)
+			}
+		}
+		want(t, values(t, out), items...)
+	}, same)
 }

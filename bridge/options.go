@@ -18,6 +18,7 @@ type options struct {
 	source    string
 	stored    *int64
 	max       int64
+	maxBytes  int64
 	window    int64
 	seal      int
 	buffer    int
@@ -41,14 +42,27 @@ type gatherOption func(*options) error
 func (o gatherOption) applyGather(s *options) error { return o(s) }
 
 // MaxSize is how many items may wait in the queue that Scatter makes. Then the
-// producer waits. There is no bound by number if it is not given; the bytes
-// that wait are bounded at 64 MiB in any case.
+// producer waits, see also Overflow. There is no bound by number if it is not
+// given. A named queue keeps the bound with which it was made.
 func MaxSize(items int) ScatterOption {
 	return scatterOption(func(o *options) error {
 		if items < 1 {
 			return fmt.Errorf("bridge: MaxSize(%d): it must be at least 1", items)
 		}
 		o.max = int64(items)
+		return nil
+	})
+}
+
+// MaxBytes is how many bytes may wait in the queue that Scatter makes, encoded;
+// 64 MiB if it is not given. It holds the producer back like MaxSize. One item
+// always enters an empty queue, however large it is.
+func MaxBytes(bytes int64) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if bytes < 1 {
+			return fmt.Errorf("bridge: MaxBytes(%d): it must be at least 1", bytes)
+		}
+		o.maxBytes = bytes
 		return nil
 	})
 }

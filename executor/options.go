@@ -73,13 +73,14 @@ func Lease(d time.Duration) Option {
 
 // stageOptions is what the options of a stage set.
 type stageOptions struct {
-	name    string
-	max     int64
-	retries int
-	backoff time.Duration // before the second attempt
-	longest time.Duration // pause between attempts
-	timeout time.Duration
-	codec   workers.Codec
+	name     string
+	max      int64
+	maxBytes int64
+	retries  int
+	backoff  time.Duration // before the second attempt
+	longest  time.Duration // pause between attempts
+	timeout  time.Duration
+	codec    workers.Codec
 }
 
 // MapOption changes what Map, Map2, Multiplex and Merge make.
@@ -100,14 +101,26 @@ func (o mapOption) applyMap(s *stageOptions) error { return o(s) }
 
 // MaxSize is how many items may wait in the queue that the call makes: workers
 // stop before a full one. With Submit it is the queue before the function, and
-// Submit waits. There is no bound by number if it is not given; the bytes that
-// wait are bounded at 64 MiB in any case.
+// Submit waits. There is no bound by number if it is not given.
 func MaxSize(items int) StageOption {
 	return func(s *stageOptions) error {
 		if items < 1 {
 			return fmt.Errorf("executor: MaxSize(%d): it must be at least 1", items)
 		}
 		s.max = int64(items)
+		return nil
+	}
+}
+
+// MaxBytes is how many bytes may wait in the queue that the call makes, encoded;
+// 64 MiB if it is not given. It stops like MaxSize. One item always enters an
+// empty queue, however large it is.
+func MaxBytes(bytes int64) StageOption {
+	return func(s *stageOptions) error {
+		if bytes < 1 {
+			return fmt.Errorf("executor: MaxBytes(%d): it must be at least 1", bytes)
+		}
+		s.maxBytes = bytes
 		return nil
 	}
 }

@@ -14,6 +14,7 @@ import (
 type Feeding struct {
 	Name   string // of a queue that stays, "" for one of the Executor's own
 	Max    int64  // items that may wait
+	MaxB   int64  // bytes that may wait, 0 for 64 MiB
 	Window int64  // items between here and the gathers
 	Seal   int    // 1: no other source joins
 	Source string // name of a durable source, "" for one that goes with the Executor
@@ -38,7 +39,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	declared := broker.Queue{Name: f.Name, Max: f.Max}
+	declared := broker.Queue{Name: f.Name, Max: f.Max, MaxB: f.MaxB}
 	if f.Name == "" {
 		declared.Name, declared.Owner = fresh("scatter"), ex.id
 		f.Seal = 1
@@ -61,7 +62,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	feed := &Feed{
 		ex: ex, wake: wake, ended: ex.tasks.feed(), release: release,
 		Sender:  edge.NewSender(ex.c, source, ex.id, wake, f.Window),
-		Batcher: edge.NewBatcher(source.Name, stored, q.Max),
+		Batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
 	}
 	return &Queue[T]{ex, q, typed}, feed, bound, nil
 }

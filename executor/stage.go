@@ -74,7 +74,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 // derive makes the queue that a stage writes to. It is as durable as those
 // that the stage reads. made has its name where it was not there.
 func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []string, err error) {
-	out := broker.Queue{Name: s.name, Max: s.max, From: from, Seal: true, Flow: ins[0].Flow}
+	out := broker.Queue{Name: s.name, Max: s.max, MaxB: s.maxBytes, From: from, Seal: true, Flow: ins[0].Flow}
 	switch {
 	case s.name != "":
 	case ins[0].Owner != "":

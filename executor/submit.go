@@ -133,7 +133,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 		return nil, err
 	}
 	name := fresh(sub.function)
-	q, _, err := ex.declare(ctx, broker.Queue{Name: name, Owner: ex.id, Max: sub.options.max, Flow: name}, in)
+	q, _, err := ex.declare(ctx, broker.Queue{Name: name, Owner: ex.id, Max: sub.options.max, MaxB: sub.options.maxBytes, Flow: name}, in)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	wake := ex.hub.sender() // for as long as the Executor
 	s := &submitter{
 		turn: make(chan struct{}, 1), wake: wake,
-		sender: edge.NewSender(ex.c, source, ex.id, wake, 0), batcher: edge.NewBatcher(source.Name, stored, q.Max),
+		sender: edge.NewSender(ex.c, source, ex.id, wake, 0), batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
 	}
 	s.turn <- struct{}{}
 	return s, nil

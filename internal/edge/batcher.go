@@ -27,19 +27,23 @@ type Batcher struct {
 	next   int64 // offset of the item after the last one cut
 	limit  int   // items of a batch
 	bound  int   // items that may collect
+	bytes  int   // bytes that may collect
 	open   batch.Builder
 	cut    []batch.Batch
 	items  int // in cut
-	bytes  int
+	size   int // bytes of cut
 }
 
-// NewBatcher collects items of a source from an offset on. bound is how many
-// items the queue takes, 0 for no bound: neither a batch nor what collects is
-// larger.
-func NewBatcher(source string, first, bound int64) *Batcher {
-	b := &Batcher{source: source, next: first, bound: pendingItems}
-	if bound > 0 {
-		b.bound = int(min(bound, pendingItems))
+// NewBatcher collects items of a source from an offset on. items and bytes are
+// what the queue takes, 0 for no bound: no batch is larger, but for one of a
+// single item, and neither is what collects, but for one item.
+func NewBatcher(source string, first, items, bytes int64) *Batcher {
+	b := &Batcher{source: source, next: first, bound: pendingItems, bytes: pendingBytes}
+	if items > 0 {
+		b.bound = int(min(items, pendingItems))
+	}
+	if bytes > 0 {
+		b.bytes = int(min(bytes, pendingBytes))
 	}
 	b.Limit(1)
 	return b
@@ -65,16 +69,23 @@ func (b *Batcher) Fail(buf []byte, f batch.Failure) {
 }
 
 func (b *Batcher) closed() {
-	if b.open.Len() >= b.limit || b.open.Size() >= batch.MaxBytes {
+	if b.open.Len() >= b.limit || b.open.Size() >= min(batch.MaxBytes, b.bytes) {
 		b.close()
 	}
 }
 
 func (b *Batcher) close() {
 	n, size := b.open.Len(), b.open.Size()
-	b.cut = append(b.cut, batch.Batch{Source: b.source, First: b.next, N: n, Frame: b.open.Take()})
+	whole := batch.Batch{Source: b.source, First: b.next, N: n, Frame: b.open.Take()}
 	b.next += int64(n)
-	b.items, b.bytes = b.items+n, b.bytes+size
+	b.items, b.size = b.items+n, b.size+size
+	if size > b.bytes && n > 1 { // it fitted until the last item came
+		if head, last, err := whole.Split(n - 1); err == nil {
+			b.cut = append(b.cut, head, last)
+			return
+		}
+	}
+	b.cut = append(b.cut, whole)
 }
 
 // Len is the number of items that have collected.
@@ -82,7 +93,7 @@ func (b *Batcher) Len() int { return b.items + b.open.Len() }
 
 // Full tells to take what has collected before more is added.
 func (b *Batcher) Full() bool {
-	return b.Len() >= min(b.bound, pendingBatches*b.limit) || b.bytes+b.open.Size() >= pendingBytes
+	return b.Len() >= min(b.bound, pendingBatches*b.limit) || b.size+b.open.Size() >= b.bytes
 }
 
 // Take returns what has collected, and forgets it.
@@ -91,7 +102,7 @@ func (b *Batcher) Take() []batch.Batch {
 		b.close()
 	}
 	taken := b.cut
-	b.cut, b.items, b.bytes = nil, 0, 0
+	b.cut, b.items, b.size = nil, 0, 0
 	return taken
 }
 

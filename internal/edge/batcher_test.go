@@ -15,7 +15,8 @@ func TestBatcherCutsWhatWasAdded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := rapid.Int64Range(0, 1000).Draw(t, "first")
 		bound := rapid.Int64Range(0, 40).Draw(t, "bound")
-		b := NewBatcher("s", first, bound)
+		bytes := rapid.Int64Range(0, 60).Draw(t, "bytes")
+		b := NewBatcher("s", first, bound, bytes)
 		var items []string
 		var all []batch.Batch
 		for range rapid.IntRange(1, 80).Draw(t, "items") {
@@ -24,13 +25,13 @@ func TestBatcherCutsWhatWasAdded(t *testing.T) {
 			}
 			items = append(items, add(t, b, first+int64(len(items))))
 			if b.Full() || rapid.IntRange(0, 4).Draw(t, "take") == 0 {
-				all = append(all, taken(t, b, bound)...)
+				all = append(all, taken(t, b, bound, bytes)...)
 			}
 			if bound > 0 && b.Len() >= int(bound) {
 				t.Fatalf("%d items collected, and it is not full at a bound of %d", b.Len(), bound)
 			}
 		}
-		all = append(all, taken(t, b, bound)...)
+		all = append(all, taken(t, b, bound, bytes)...)
 		if next := first + int64(len(items)); b.Next() != next || b.Len() != 0 || b.Take() != nil {
 			t.Fatalf("next is %d, not %d; %d are left", b.Next(), next, b.Len())
 		}
@@ -53,7 +54,7 @@ func add(t *rapid.T, b *Batcher, at int64) string {
 	return fmt.Sprint(at)
 }
 
-func taken(t *rapid.T, b *Batcher, bound int64) []batch.Batch {
+func taken(t *rapid.T, b *Batcher, bound, bytes int64) []batch.Batch {
 	t.Helper()
 	before := b.Len()
 	all, n := b.Take(), 0
@@ -61,6 +62,9 @@ func taken(t *rapid.T, b *Batcher, bound int64) []batch.Batch {
 		n += one.N
 		if bound > 0 && one.N > int(bound) || one.N > maxItems {
 			t.Fatalf("a batch of %d items, more than %d", one.N, bound)
+		}
+		if bytes > 0 && one.N > 1 && int64(len(one.Frame)) > bytes {
+			t.Fatalf("a batch of %d items has %d bytes, more than %d", one.N, len(one.Frame), bytes)
 		}
 	}
 	if n != before {
@@ -95,7 +99,7 @@ func same(t *rapid.T, all []batch.Batch, first int64, items []string) {
 
 func TestBatcherHeedsItsLimit(t *testing.T) {
 	t.Parallel()
-	b := NewBatcher("s", 0, 0)
+	b := NewBatcher("s", 0, 0, 0)
 	b.Limit(10)
 	for at := range 25 {
 		b.End(append(b.Begin(), byte(at)))
