@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ type Server struct {
 	t        testing.TB // nil where it is shared
 	bin, dir string
 	port     int
+	config   string // path of a configuration file, "" for none
 	args     []string
 
 	mu   sync.Mutex
@@ -41,7 +43,12 @@ type process struct {
 // and override them. A machine without redis-server fails the test.
 func StartRedis(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s, err := launch(args)
+	return start(t, "", args)
+}
+
+func start(t testing.TB, config string, args []string) *Server {
+	t.Helper()
+	s, err := launch(config, args)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +57,7 @@ func StartRedis(t testing.TB, args ...string) *Server {
 	return s
 }
 
-func launch(args []string) (*Server, error) {
+func launch(config string, args []string) (*Server, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, errors.New("redis-server is not in PATH: run `make tools` or `apt-get install redis-server`")
@@ -59,10 +66,10 @@ func launch(args []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, dir: dir, args: args}
+	s := &Server{bin: bin, dir: dir, config: config, args: args}
 	for range 5 { // somebody else may take the free port first
 		if s.port, err = freePort(); err != nil {
-			break
+			continue
 		}
 		if s.proc, err = s.start(); err == nil {
 			return s, nil
@@ -71,21 +78,29 @@ func launch(args []string) (*Server, error) {
 	return nil, errors.Join(err, os.RemoveAll(dir))
 }
 
+// freePort returns a port below those that the system gives to connections,
+// one of which could take it while a server is down. The port 10000 above it,
+// the bus of a cluster's node, is below them too.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port := 10000 + rand.IntN(12000)
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return 0, err
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	return port, l.Close()
 }
 
 // start returns when the server answers. It is asked on the unix socket in its
 // folder, where nobody else can answer and which it opens after the TCP port.
 func (s *Server) start() (*process, error) {
-	cmd := exec.Command(s.bin, append([]string{
+	var args []string
+	if s.config != "" {
+		args = []string{s.config}
+	}
+	cmd := exec.Command(s.bin, append(append(args,
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--unixsocket", s.socket(),
 		"--dir", s.dir, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
-	}, s.args...)...)
+	), s.args...)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -175,11 +190,28 @@ func (s *Server) Pid() int {
 	return s.proc.cmd.Process.Pid
 }
 
+// gone tells whether the server was killed and not started again.
+func (s *Server) gone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proc.gone()
+}
+
 // Kill ends the server as kill -9 does and waits until it is gone.
 func (s *Server) Kill() {
 	s.owner()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.proc.kill()
+}
+
+// Shutdown ends the server as SIGTERM does, which writes what is to be kept, and
+// waits until it is gone.
+func (s *Server) Shutdown() {
+	s.signal(syscall.SIGTERM)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	<-s.proc.exited
 	s.proc.kill()
 }
 

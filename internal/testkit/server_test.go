@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 // leaveAnOrphan is a test binary that starts a server and is killed.
 func leaveAnOrphan() {
-	s, err := launch(nil)
+	s, err := launch("", nil)
 	if err != nil {
 		panic(err)
 	}
@@ -152,7 +152,7 @@ func TestServerDiesWithItsTestBinary(t *testing.T) {
 
 func TestMissingRedisIsAnErrorThatHelps(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := launch(nil)
+	_, err := launch("", nil)
 	if err == nil || !strings.Contains(err.Error(), "make tools") {
 		t.Fatalf("got %v", err)
 	}
@@ -160,7 +160,7 @@ func TestMissingRedisIsAnErrorThatHelps(t *testing.T) {
 
 func TestServerThatCannotStartShowsItsReason(t *testing.T) {
 	t.Parallel()
-	_, err := launch([]string{"--no-such-setting", "1"})
+	_, err := launch("", []string{"--no-such-setting", "1"})
 	if err == nil || !strings.Contains(err.Error(), "no-such-setting") {
 		t.Fatalf("got %v", err)
 	}

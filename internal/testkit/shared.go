@@ -21,7 +21,7 @@ func SharedRedis(t testing.TB) *Server {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil {
-		s, err := launch(nil)
+		s, err := launch("", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

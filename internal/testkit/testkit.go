@@ -1,4 +1,4 @@
 // Package testkit is what the tests of this project stand on: real Redis
-// servers, a proxy that loses replies, a namespace a test and waiting for
+// servers in every topology, a proxy that loses replies, a namespace a test and waiting for
 // conditions. Only tests import it.
 package testkit
