@@ -53,7 +53,27 @@ func Open(address string, opts Options) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{redis.NewUniversalClient(t.universal(0)), t, keys{"{" + t.namespace + ":0}:"}, log}, nil
+	return &Client{t.connect(t.universal(0)), t, keys{"{" + t.namespace + ":0}:"}, log}, nil
+}
+
+// connect makes a client. One of a cluster looks often where the slots are: it
+// sees by itself that a slot has moved, not that its master has died.
+func (t target) connect(o *redis.UniversalOptions) redis.UniversalClient {
+	if !o.IsClusterMode {
+		return redis.NewUniversalClient(o)
+	}
+	cluster := o.Cluster()
+	cluster.ClusterStateReloadInterval = 2 * time.Second
+	return redis.NewClusterClient(cluster)
+}
+
+// node is the server that holds the namespace: the one, or a cluster's master.
+func (c *Client) node(ctx context.Context) (redis.UniversalClient, error) {
+	cluster, ok := c.rdb.(*redis.ClusterClient)
+	if !ok {
+		return c.rdb, nil
+	}
+	return cluster.MasterForKey(ctx, c.keys.prefix)
 }
 
 // universal returns options for a client; a reader has one connection of its
@@ -85,17 +105,26 @@ func (c *Client) Close() error { return c.rdb.Close() }
 func (c *Client) Ping(ctx context.Context, limit time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := c.try(limited, "ping", func(ctx context.Context) error { return c.rdb.Ping(ctx).Err() })
+	var policy map[string]string
+	err := c.try(limited, "ping", func(ctx context.Context) error {
+		node, err := c.node(ctx)
+		if err == nil {
+			err = node.Ping(ctx).Err()
+		}
+		if err == nil { // an answer is not needed: the command may be forbidden
+			policy = node.ConfigGet(ctx, "maxmemory-policy").Val()
+		}
+		return err
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c, err)
 	}
-	policy, err := c.rdb.ConfigGet(ctx, "maxmemory-policy").Result()
-	if err == nil && policy["maxmemory-policy"] != "" && policy["maxmemory-policy"] != "noeviction" {
+	if found := policy["maxmemory-policy"]; found != "" && found != "noeviction" {
 		c.log.WarnContext(ctx, "redis may drop queued items when its memory is full: set maxmemory-policy to noeviction",
-			"redis", c.String(), "policy", policy["maxmemory-policy"])
+			"redis", c.String(), "policy", found)
 	}
 	return nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -50,7 +48,7 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 		}
 		args = append(args, r.In, len(r.Outs))
 	}
-	reply, err := scripts.take.Run(ctx, c.rdb, keys, args...).Result()
+	reply, err := scripts.take.Run(ctx, onlyOnce{c.rdb}, keys, args...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("take from queues: %w", err)
 	}
@@ -73,59 +71,22 @@ type Reader struct {
 	rdb      redis.UniversalClient
 	consumer string
 	wait     time.Duration
-	dialed   *dialed
 }
 
 // Reader makes a Reader whose Read waits at most for wait. Close it.
 func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
-	options, d := c.target.universal(wait), &dialed{}
-	next := options.Dialer
-	if next == nil {
-		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
-	}
-	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := next(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return conn, d.keep(conn)
-	}
-	return &Reader{c, redis.NewUniversalClient(options), consumer, wait, d}
+	return &Reader{c, c.target.connect(c.target.universal(wait)), consumer, wait}
 }
 
 // Interrupt ends the Read that waits; no other should follow.
-func (r *Reader) Interrupt() { r.dialed.close() }
+func (r *Reader) Interrupt() { _ = r.rdb.Close() }
 
 // Close ends the connection. No Read may be under way.
-func (r *Reader) Close() error { return r.rdb.Close() }
-
-// dialed holds the connections of a client, since neither a context nor the
-// client can end a read that waits on one.
-type dialed struct {
-	mu     sync.Mutex
-	conns  []net.Conn
-	closed bool
-}
-
-func (d *dialed) keep(conn net.Conn) error {
-	d.mu.Lock()
-	d.conns = append(d.conns, conn)
-	closed := d.closed
-	d.mu.Unlock()
-	if closed {
-		return errors.Join(net.ErrClosed, conn.Close())
+func (r *Reader) Close() error {
+	if err := r.rdb.Close(); !errors.Is(err, redis.ErrClosed) {
+		return err
 	}
 	return nil
-}
-
-func (d *dialed) close() {
-	d.mu.Lock()
-	d.closed = true
-	conns := d.conns
-	d.mu.Unlock()
-	for _, conn := range conns {
-		_ = conn.Close() // it may be closed already
-	}
 }
 
 // Read waits, at most for wait and not at all for 0, until one of the streams has an entry that nobody has read, or
@@ -147,7 +108,9 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 	for range len(from) + 1 {
 		args = append(args, ">")
 	}
-	reply, err := r.rdb.Do(ctx, args...).Result()
+	read := once{redis.NewCmd(ctx, args...)}
+	err = r.rdb.Process(ctx, read)
+	reply := read.Val()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil, nil
 	}

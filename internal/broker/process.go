@@ -86,8 +86,11 @@ func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]
 		return nil, err
 	}
 	var now time.Time
-	err = c.try(ctx, "read the time", func(ctx context.Context) (err error) {
-		now, err = c.rdb.Time(ctx).Result()
+	err = c.try(ctx, "read the time", func(ctx context.Context) error {
+		node, err := c.node(ctx) // the one whose clock the beats were taken from
+		if err == nil {
+			now, err = node.Time(ctx).Result()
+		}
 		return err
 	})
 	var live []Process

@@ -113,6 +113,34 @@ func (c *Client) run(ctx context.Context, what string, s *redis.Script, keys []s
 	return reply, err
 }
 
+// once is a command that must not be sent again when its reply was lost, which
+// the client of a cluster else does.
+type once struct{ *redis.Cmd }
+
+// NoRetry is asked by the client.
+func (once) NoRetry() bool { return true }
+
+// onlyOnce runs scripts that must not be repeated after a lost reply.
+type onlyOnce struct{ redis.UniversalClient }
+
+func (c onlyOnce) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
+	return c.send(ctx, "eval", script, keys, args)
+}
+
+func (c onlyOnce) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
+	return c.send(ctx, "evalsha", sha1, keys, args)
+}
+
+func (c onlyOnce) send(ctx context.Context, verb, script string, keys []string, args []any) *redis.Cmd {
+	all := append(make([]any, 0, 3+len(keys)+len(args)), verb, script, len(keys))
+	for _, key := range keys {
+		all = append(all, key)
+	}
+	cmd := redis.NewCmd(ctx, append(all, args...)...)
+	_ = c.Process(ctx, once{cmd}) // the command has the error
+	return cmd
+}
+
 // payloads are large frames that are written ahead of the script that refers
 // to them, in the same round trip.
 type payload struct {
