@@ -180,3 +180,15 @@ func TestHeldAndMailboxes(t *testing.T) {
 		}
 	})
 }
+
+// A gather that dies as soon as it has the queue leaves nothing that stays.
+func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		makeFlow(t, c, 0)
+		must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b", time.Second))
+		if ttl := c.Raw().PTTL(t.Context(), c.Key("p:g1")).Val(); ttl <= 0 {
+			t.Errorf("its mailbox has a lifetime of %v", ttl)
+		}
+	})
+}

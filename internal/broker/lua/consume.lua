@@ -17,6 +17,7 @@ if meta[2] then
   if not seen or ms - seen < tonumber(ARGV[3]) then return {'taken', meta[2]} end
 end
 redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
+redis.call('PEXPIRE', KEYS[2], 600000) -- of a gather that dies before it watches, it goes by itself
 redis.call('HSET', KEYS[1], 'consumer', 'gather:' .. ARGV[1], 'gatherer', ARGV[2])
 local epoch = redis.call('HINCRBY', KEYS[1], 'gepoch', 1)
 return {'ok', epoch, redis.call('HGETALL', KEYS[1])}
