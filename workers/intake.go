@@ -217,6 +217,7 @@ func (in *intake) recover(ctx context.Context) error {
 		if r.sick {
 			continue
 		}
+		known := in.holding() // what is completed while the reply is under way is not new
 		entries, err := in.client.Held(ctx, in.id, r.In)
 		if broker.IsGone(err) {
 			r.sick = true
@@ -225,6 +226,7 @@ func (in *intake) recover(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		entries = slices.DeleteFunc(entries, func(e broker.Entry) bool { return known[e.Ref] })
 		if err := in.give(ctx, r, entries); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -173,6 +174,13 @@ func (l *life) take(id broker.Ref) bool {
 		l.suspects.Add(1)
 	}
 	return true
+}
+
+// holding returns what is held now.
+func (l *life) holding() map[broker.Ref]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.ids)
 }
 
 func (l *life) drop(id broker.Ref) {
