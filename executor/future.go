@@ -87,16 +87,22 @@ func itemAt(frame []byte, i int) ([]byte, *ItemError, error) {
 	}
 }
 
-// Cancel makes the future an ErrCanceled, unless it has a result already. A
-// function that runs is not stopped; what it returns is dropped. An element of
-// a queue has its result already.
+// Cancel makes the future an ErrCanceled, unless it has a result already. The
+// context of a function that runs for it ends, wherever that is; what it returns
+// is dropped. An element of a queue has its result already.
 func (f *Future[T]) Cancel(ctx context.Context) error {
 	if f.Done() {
 		return nil
 	}
 	var b batch.Builder
 	b.Failure(batch.Failure{Code: batch.CodeCanceled, Message: ErrCanceled.Error()})
-	if _, err := f.ex.c.SetFuture(ctx, f.id, b.Take(), resultTTL); err != nil {
+	frame := b.Take()
+	canceled, err := f.ex.c.Cancel(ctx, f.id, frame, resultTTL)
+	if canceled { // what is set stays there, since it is what a worker looks at
+		f.ex.hub.settle(f.id, frame)
+		f.ex.hub.keep(f.id)
+	}
+	if canceled || err != nil {
 		return err
 	}
 	return f.ex.hub.fetch(ctx, []string{f.id})

@@ -155,6 +155,42 @@ func TestR08Cancel(t *testing.T) {
 	}, wait, inc)
 }
 
+// The context of a function that runs ends when its future is canceled, and
+// only that: the items beside it go on.
+func TestCancelReachesAFunctionThatRuns(t *testing.T) {
+	begun, ended := make(chan int, 2), make(chan int, 2)
+	release := make(chan struct{})
+	patient := workers.Define("patient", func(ctx context.Context, x int) (int, error) {
+		begun <- x
+		select {
+		case <-ctx.Done():
+			ended <- x
+			return 0, ctx.Err()
+		case <-release:
+			return x, nil
+		}
+	})
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		release = make(chan struct{})
+		futures := mapSlice(t, ex, patient, 1, 2)
+		<-begun
+		<-begun
+		if err := futures[0].Cancel(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if x := <-ended; x != 1 {
+			t.Errorf("%d was ended", x)
+		}
+		close(release)
+		if v, err := futures[1].Result(t.Context()); v != 2 || err != nil {
+			t.Errorf("the other one: %d, %v", v, err)
+		}
+		if _, err := futures[0].Result(t.Context()); !errors.Is(err, executor.ErrCanceled) {
+			t.Errorf("got %v", err)
+		}
+	}, patient)
+}
+
 func TestResultEndsWithItsContextAndWithTheExecutor(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		f := mapSlice(t, ex, wait, 1)[0]

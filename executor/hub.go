@@ -176,6 +176,17 @@ func (h *hub) fetch(ctx context.Context, ids []string) error {
 	return h.c.DropFutures(ctx, got)
 }
 
+// settle gives a future its result.
+func (h *hub) settle(id string, frame []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.futures[id]; r != nil {
+		r.frame = frame
+		close(r.done)
+		delete(h.futures, id)
+	}
+}
+
 // forget deletes the results that nobody will wait for.
 func (h *hub) forget(ctx context.Context) error {
 	h.mu.Lock()

@@ -71,9 +71,10 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 }
 
 func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
-	v, late, err := within(ctx, c.timeout, r.f, r.in.values[i])
+	own := c.context(ctx, i)
+	v, late, err := within(own, c.timeout, r.f, r.in.values[i])
 	if err != nil {
-		r.missed(ctx, missOf(err, late), c)
+		r.missed(ctx, missOf(own, err, late), c)
 		return
 	}
 	r.out.value(v, c)
@@ -89,6 +90,14 @@ func (r *items[In, Out]) missed(ctx context.Context, m *miss, c *call) {
 	}
 	r.out.missed(m, c)
 	r.left = c.leave != nil && c.leave()
+}
+
+// context is what the i-th item gets.
+func (c *call) context(ctx context.Context, i int) context.Context {
+	if c.flight == nil {
+		return ctx
+	}
+	return c.flight.item(ctx, i)
 }
 
 // within calls f. late is the limit where f returned an error after it.
@@ -175,8 +184,12 @@ func (r *together[In, Out]) try(ctx context.Context, c *call) {
 	var values []Out
 	var miss func(k int) *miss
 	if crash := guard(&r.spent, func() {
-		out, late, err := within(ctx, limit, r.f, given)
-		values, miss = out, judge(len(given), len(out), err, late)
+		own := ctx
+		if c.batch.N == 1 { // else the end of one would be that of others
+			own = c.context(ctx, 0)
+		}
+		out, late, err := within(own, limit, r.f, given)
+		values, miss = out, judge(own, len(given), len(out), err, late)
 	}); crash != nil {
 		miss = all(crash)
 	}
@@ -192,23 +205,23 @@ func (r *together[In, Out]) try(ctx context.Context, c *call) {
 
 // judge tells which of n items failed, in a call that returned results and an
 // error.
-func judge(n, results int, err error, late time.Duration) func(k int) *miss {
+func judge(ctx context.Context, n, results int, err error, late time.Duration) func(k int) *miss {
 	var some Errors
 	if err != nil && !errors.As(err, &some) {
-		return all(missOf(err, late))
+		return all(missOf(ctx, err, late))
 	}
 	misses := make(map[int]*miss)
 	for k, err := range some {
 		if k < 0 || k >= n {
-			return all(missOf(fmt.Errorf("the function returned Errors with index %d, but it got %d items: "+
+			return all(missOf(ctx, fmt.Errorf("the function returned Errors with index %d, but it got %d items: "+
 				"the index is that in the slice it gets", k, n), 0))
 		}
 		if err != nil {
-			misses[k] = missOf(err, late)
+			misses[k] = missOf(ctx, err, late)
 		}
 	}
 	if results != n && len(misses) < n {
-		return all(missOf(fmt.Errorf("the function got %d items and returned %d results: "+
+		return all(missOf(ctx, fmt.Errorf("the function got %d items and returned %d results: "+
 			"it has to return one for each, in order, also beside Errors", n, results), 0))
 	}
 	return func(k int) *miss { return misses[k] }
@@ -248,8 +261,12 @@ const (
 	maxStack = 8 << 10
 )
 
-// missOf makes a miss of what a function returned, late if it is above 0.
-func missOf(err error, late time.Duration) *miss {
+// missOf makes a miss of what a function returned, under the context that it
+// had, late if it is above 0.
+func missOf(ctx context.Context, err error, late time.Duration) *miss {
+	if errors.Is(context.Cause(ctx), errCanceled) {
+		return &miss{code: batch.CodeCanceled, text: errCanceled.Error(), permanent: true}
+	}
 	if late > 0 {
 		return &miss{code: batch.CodeTimeout, text: fmt.Sprintf("timeout: the function took longer than the %v that it may, "+
 			"raise the timeout or give it less to do: %s", late, errorText(err))}

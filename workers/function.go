@@ -53,8 +53,8 @@ var errNotDefined = errors.New("a workers.Func that was not made: make it with D
 // result, with the text of the error. So does a result that cannot be encoded
 // or has more than 64 MiB.
 //
-// The context of f ends when the timeout of the item has passed and when the
-// worker has to stop at once; f should watch it, nothing else ends a call. An
+// The context of f ends when the timeout of the item has passed, when its future
+// is canceled and when the worker has to stop at once; f should watch it, nothing else ends a call. An
 // error that f returns after its timeout is a timeout, a result counts. A call
 // that fails because the worker stops is made again elsewhere, as is one whose
 // worker dies: f has to bear being called twice for an item.

@@ -83,10 +83,15 @@ func (l *life) run(ctx context.Context, j job, runners map[*function]runner, lea
 	if runners[f] == nil {
 		runners[f] = f.runner()
 	}
-	got := runners[f].run(ctx, call{
+	c := call{
 		batch: j.entry.Batch, worker: l.id, stage: r.stage.ID, timeout: r.stage.Timeout,
 		tries: j.entry.Attempts + 1, retries: r.stage.Retries, leave: leave,
-	})
+	}
+	if r.stage.Kind == broker.KindFuture {
+		c.flight = l.flights.begin(j.entry.Batch)
+		defer l.flights.end(c.flight)
+	}
+	got := runners[f].run(ctx, c)
 	if got.err != nil {
 		return unreadable(j, got.err)
 	}

@@ -199,6 +199,8 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	}
 	for _, h := range hints {
 		switch h.Kind {
+		case broker.HintCancel:
+			err = in.canceled(ctx)
 		case broker.HintStages:
 			in.stale = true
 		case broker.HintRoom:

@@ -27,7 +27,8 @@ type life struct {
 	done  chan done     // hands to completer; closed when all hands have ended
 	freed chan struct{} // a hand is free
 
-	retry *alarm // when what was delayed is due
+	flights flights
+	retry   *alarm // when what was delayed is due
 
 	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
@@ -134,6 +135,9 @@ func (l *life) beat(ctx context.Context) error {
 		pulse, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load())
 		if pulse.Overdue > overdue {
 			l.retry.in(0)
+		}
+		if err == nil {
+			err = l.canceled(ctx)
 		}
 		if errors.Is(err, broker.ErrFenced) {
 			return err

@@ -26,6 +26,7 @@ type call struct {
 	timeout time.Duration // of one item, 0 for none
 	tries   int           // the number of this attempt
 	retries int           // attempts that may follow the first
+	flight  *flight       // where an item can be canceled, else nil
 	leave   func() bool   // asked after each item that was run: leave off here? May be nil
 }
 

@@ -64,8 +64,7 @@ func (c *Client) Futures(ctx context.Context, ids []string) ([][]byte, error) {
 	return frames, nil
 }
 
-// SetFuture sets a result where there is none and reports whether it did.
-func (c *Client) SetFuture(ctx context.Context, id string, frame []byte, ttl time.Duration) (set bool, err error) {
+func (c *Client) setFuture(ctx context.Context, id string, frame []byte, ttl time.Duration) (set bool, err error) {
 	err = c.try(ctx, "set a future", func(ctx context.Context) error {
 		err := c.rdb.SetArgs(ctx, c.keys.payload(id), frame, redis.SetArgs{Mode: "NX", TTL: ttl}).Err()
 		set = err == nil
@@ -75,6 +74,54 @@ func (c *Client) SetFuture(ctx context.Context, id string, frame []byte, ttl tim
 		err = nil
 	}
 	return set, err
+}
+
+// Cancel sets a failure where a future has no result yet, and tells the workers,
+// one of which may be at it. It reports whether it did.
+func (c *Client) Cancel(ctx context.Context, id string, frame []byte, ttl time.Duration) (bool, error) {
+	set, err := c.setFuture(ctx, id, frame, ttl)
+	if err != nil || !set {
+		return false, err
+	}
+	return true, c.try(ctx, "tell the workers", func(ctx context.Context) error {
+		workers, err := c.rdb.ZRange(ctx, c.keys.registry(RoleWorker), 0, -1).Result()
+		if err != nil || len(workers) == 0 {
+			return err
+		}
+		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, worker := range workers {
+				p.XAdd(ctx, &redis.XAddArgs{Stream: c.keys.mailbox(worker), NoMkStream: true, MaxLen: 1000,
+					Values: []any{"m", HintCancel, "w", id}})
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// Settled tells which futures have a result.
+func (c *Client) Settled(ctx context.Context, ids []string) ([]bool, error) {
+	settled := make([]bool, len(ids))
+	err := c.try(ctx, "look at futures", func(ctx context.Context) error {
+		found, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, id := range ids {
+				p.Exists(ctx, c.keys.payload(id))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i, there := range found {
+			n, err := there.(*redis.IntCmd).Result()
+			if err != nil {
+				return err
+			}
+			settled[i] = n == 1
+		}
+		return nil
+	})
+	return settled, err
 }
 
 // DropFutures deletes results.

@@ -20,6 +20,7 @@ const (
 	HintSource = "source" // a source has joined
 	HintGone   = "gone"   // a queue is being deleted
 	HintDone   = "done"   // futures have results
+	HintCancel = "cancel" // a future was canceled
 )
 
 // A Route is a stage as a worker reads it.
