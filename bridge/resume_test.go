@@ -63,7 +63,9 @@ func startProducer(t *testing.T, url, source string) (kill func(), done <-chan e
 	})
 	return func() {
 		_ = cmd.Process.Kill()
-		_ = <-ended // that it was killed
+		if err := <-ended; err == nil {
+			t.Error("the producer ended by itself")
+		}
 	}, ended
 }
 

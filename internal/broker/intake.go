@@ -156,6 +156,7 @@ const (
 	Fresh    Part = iota // what was added
 	Returned             // what came back, to be read first
 	Suspect              // what two workers died with, to be run one at a time
+	delayed              // what waits for its retry
 )
 
 // Held returns what a consumer has read and not finished, by queue; the caller

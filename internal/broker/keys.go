@@ -48,6 +48,8 @@ func (k keys) place(p Place) string {
 		return k.returns(p.Queue)
 	case Suspect:
 		return k.suspects(p.Queue)
+	case delayed:
+		return k.delayed(p.Queue)
 	}
 	return k.stream(p.Queue)
 }

@@ -17,6 +17,8 @@ var (
 	ackLua string
 	//go:embed lua/adopt.lua
 	adoptLua string
+	//go:embed lua/audit.lua
+	auditLua string
 	//go:embed lua/beat.lua
 	beatLua string
 	//go:embed lua/bound.lua
@@ -51,6 +53,8 @@ var (
 	reclaimLua string
 	//go:embed lua/release.lua
 	releaseLua string
+	//go:embed lua/rescue.lua
+	rescueLua string
 	//go:embed lua/scatter.lua
 	scatterLua string
 	//go:embed lua/seal.lua
@@ -70,11 +74,12 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, orphan, purge, reclaim, release, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, orphan, purge, reclaim, release, rescue, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
 }{
 	abandon:  script(abandonLua),
 	ack:      script(ackLua),
 	adopt:    script(adoptLua),
+	audit:    script(auditLua),
 	beat:     script(beatLua),
 	bound:    script(boundLua),
 	complete: script(completeLua),
@@ -91,6 +96,7 @@ var scripts = struct {
 	purge:    script(purgeLua),
 	reclaim:  script(reclaimLua),
 	release:  script(releaseLua),
+	rescue:   script(rescueLua),
 	scatter:  script(scatterLua),
 	seal:     script(sealLua),
 	source:   script(sourceLua),

@@ -120,7 +120,7 @@ func (a *acks) mark(p Piece, from, to int64) {
 	}
 	a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
 	a.moved[p.Entry.Source] = true
-	if *p.left -= to - from; *p.left == 0 {
+	if *p.left -= to - from; *p.left == 0 && p.Entry.ID != "" {
 		a.whole = append(a.whole, *p.Entry)
 	}
 }

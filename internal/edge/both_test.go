@@ -2,11 +2,15 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -20,23 +24,32 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 type world struct {
 	c    *broker.Client
 	keys func() []string // all of the namespace
+	raw  *redis.Client   // past the protocol
+	ns   string
 }
+
+// key is the name of a key in full.
+func (w world) key(name string) string { return "{" + w.ns + ":0}:" + name }
+
+var quiet = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
 // onBoth runs a test on the embedded broker and on a real server.
 func onBoth(t *testing.T, test func(t *testing.T, w world)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		server := embedded.New()
+		server, ns := embedded.New(), space(t)
 		t.Cleanup(server.Close)
-		c, err := server.Open("redis://127.0.0.1/?ns="+space(t), nil)
-		test(t, opened(t, c, err, func() []string { return server.Keys() }))
+		c, err := server.Open("redis://127.0.0.1/?ns="+ns, nil)
+		raw := redis.NewClient(&redis.Options{Dialer: server.Dial, Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet})
+		test(t, opened(t, world{c, func() []string { return server.Keys() }, raw, ns}, err))
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		server, ns := testkit.SharedRedis(t), space(t)
 		c, err := broker.Open(server.URL()+"/?ns="+ns, broker.Options{})
-		test(t, opened(t, c, err, func() []string { return testkit.Keys(t, server.URL(), "{"+ns+":*") }))
+		raw := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet})
+		test(t, opened(t, world{c, func() []string { return testkit.Keys(t, server.URL(), "{"+ns+":*") }, raw, ns}, err))
 	})
 }
 
@@ -48,20 +61,20 @@ func space(t *testing.T) string {
 	return ns[max(0, len(ns)-40):]
 }
 
-func opened(t *testing.T, c *broker.Client, err error, keys func() []string) world {
+func opened(t *testing.T, w world, err error) world {
 	t.Helper()
 	if err == nil {
-		err = c.Join(t.Context(), broker.RoleExecutor, "x1", nil)
+		err = w.c.Join(t.Context(), broker.RoleExecutor, "x1", nil)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
+		if err := errors.Join(w.c.Close(), w.raw.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	return world{c, keys}
+	return w
 }
 
 // payloads are the keys that hold large frames.
@@ -137,6 +150,7 @@ func (w world) receive(t *testing.T, queue string, o ReceiverOptions) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.pace = 100 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	run := &running{Receiver: r, cancel: cancel, done: make(chan error, 1)}
 	go func() { run.done <- r.Run(ctx) }()

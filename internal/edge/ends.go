@@ -14,19 +14,20 @@ import (
 // join any more and each was handed out to its end.
 func (r *Receiver) ended(ctx context.Context) (bool, error) {
 	r.look, r.looked = false, time.Now()
-	r.ends, r.open, r.cut = map[string]int64{}, 0, nil
+	r.ends, r.stored, r.open, r.cut = map[string]int64{}, map[string]int64{}, 0, nil
 	all := true
 	listed := map[string]bool{}
 	for _, root := range r.roots {
-		sources, sealed, err := r.c.Watch(ctx, r.g, root.queue)
+		sources, sealed, err := r.c.Watch(ctx, r.g, root.Queue)
 		if err != nil {
 			return false, err
 		}
 		all = all && sealed
 		for name, p := range sources {
-			local := name + root.branch
+			local := name + root.Branch
 			listed[local] = true
-			r.acks.feeds(local, root.queue)
+			r.stored[local] = p.Stored
+			r.acks.feeds(local, root.Queue)
 			ended, err := r.source(ctx, root, local, p, sealed)
 			if err != nil {
 				return false, err
@@ -39,13 +40,13 @@ func (r *Receiver) ended(ctx context.Context) (bool, error) {
 }
 
 // source looks at one source: whether it has ended and was handed out.
-func (r *Receiver) source(ctx context.Context, root root, local string, p broker.Progress, sealed bool) (ended bool, err error) {
+func (r *Receiver) source(ctx context.Context, root broker.Path, local string, p broker.Progress, sealed bool) (ended bool, err error) {
 	if p.End < 0 {
 		r.open++
 		return false, r.away(ctx, root, local, p)
 	}
 	r.ends[local] = p.End
-	stays := sealed || root.branch != "" // until its queue is deleted
+	stays := sealed || root.Branch != "" // until its queue is deleted
 	cut := cause(root, local, p)
 	ended = r.order.reached(local) >= p.End
 	if ended && !stays && cut != nil {
@@ -61,21 +62,21 @@ func (r *Receiver) source(ctx context.Context, root root, local string, p broker
 }
 
 // cause is why a source ended early, nil where it did not.
-func cause(root root, local string, p broker.Progress) error {
+func cause(root broker.Path, local string, p broker.Progress) error {
 	if p.Cut == "" {
 		return nil
 	}
-	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", root.queue, broker.ErrCut, p.End, local, p.Cut)
+	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", root.Queue, broker.ErrCut, p.End, local, p.Cut)
 }
 
 // away tells that nobody adds to a named source, once.
-func (r *Receiver) away(ctx context.Context, root root, local string, p broker.Progress) error {
+func (r *Receiver) away(ctx context.Context, root broker.Path, local string, p broker.Progress) error {
 	if p.Away == "" {
 		delete(r.told, local)
 		return nil
 	}
 	return r.tell(ctx, local, batch.CodeAway, fmt.Sprintf("queue %s: source %s is away after %d items: %s; whoever scatters under its name goes on",
-		root.queue, local, p.Stored, p.Away))
+		root.Queue, local, p.Stored, p.Away))
 }
 
 // tell hands out a notice about a source, unless it was the last one.

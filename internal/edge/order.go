@@ -144,6 +144,16 @@ func (o *order) reached(source string) int64 {
 	return 0
 }
 
+// missing is what of a source, up to an offset, has not come.
+func (o *order) missing(source string, stored int64) ranges {
+	l := o.lane(source)
+	have := slices.Clone(l.done)
+	for _, p := range l.waiting {
+		have = have.add(p.From, p.To)
+	}
+	return have.without(l.next, stored)
+}
+
 // keep forgets the sources that are no longer listed: they have ended, and all
 // of them was delivered.
 func (o *order) keep(listed map[string]bool) {

@@ -52,6 +52,15 @@ func (r ranges) without(from, to int64) (rest []span) {
 	return rest
 }
 
+// both returns what is in either set.
+func (r ranges) both(o ranges) (both ranges) {
+	for _, s := range r {
+		rest := ranges(o.without(s.from, s.to))
+		both = append(both, rest.without(s.from, s.to)...)
+	}
+	return both
+}
+
 // low is the offset below which everything is in the set.
 func (r ranges) low() int64 {
 	if len(r) > 0 && r[0].from == 0 {

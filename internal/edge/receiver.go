@@ -34,7 +34,7 @@ type Receiver struct {
 	c      *broker.Client
 	log    *slog.Logger
 	g      broker.Gather
-	roots  []root
+	roots  []broker.Path
 	keep   time.Duration
 	reader *broker.Reader
 	pieces chan Piece
@@ -51,12 +51,12 @@ type Receiver struct {
 	open   int               // sources that have not
 	cut    error             // a source was given up
 	told   map[string]string // why a source was given up or is away, as who receives was told
-	look   bool              // look at the sources again
+	stored map[string]int64  // of each source, when it was last looked at
+	missed map[string]*miss
+	pace   time.Duration // of audits
+	look   bool          // look at the sources again
 	looked time.Time
 }
-
-// root is a queue that items come from, and the branch that they took.
-type root struct{ queue, branch string }
 
 // ReceiverOptions is what a Receiver has to know.
 type ReceiverOptions struct {
@@ -77,14 +77,14 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, count: 16, look: true}
+	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, missed: map[string]*miss{}, pace: missPatience, count: 16, look: true}
 	from := g.Queue.From
 	if len(from) == 0 {
 		from = []string{queue}
 	}
 	for _, path := range from {
 		name, branch := broker.Root(path)
-		r.roots = append(r.roots, root{name, branch})
+		r.roots = append(r.roots, broker.Path{Queue: name, Branch: branch})
 	}
 	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {
 		return nil, errors.Join(fmt.Errorf("gather queue %s: %w", queue, err), r.release(ctx))
@@ -142,7 +142,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 func (r *Receiver) release(ctx context.Context) error {
 	var roots []string
 	for _, root := range r.roots {
-		roots = append(roots, root.queue)
+		roots = append(roots, root.Queue)
 	}
 	return r.c.Release(ctx, r.g, roots)
 }
@@ -158,6 +158,9 @@ func (r *Receiver) read(ctx context.Context) error {
 			var ended bool
 			if ended, err = r.ended(ctx); ended || err != nil {
 				return errors.Join(err, r.cut)
+			}
+			if err = r.audit(ctx); err != nil {
+				break
 			}
 		}
 		entries, err = r.next(ctx)
@@ -182,7 +185,7 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 		r.lost = err != nil
 		return entries, err
 	}
-	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, readWait)
+	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.patience())
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -258,13 +261,21 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 	} else if len(fresh) == r.count {
 		r.count = min(2*r.count, maxEntries)
 	}
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	for _, id := range r.acks.forget() {
+		delete(r.known, id)
+	}
+	return nil
+}
+
+// flush hands out what is due.
+func (r *Receiver) flush(ctx context.Context) error {
 	for p, ok := r.order.pop(); ok; p, ok = r.order.pop() {
 		if err := r.out(ctx, p); err != nil {
 			return err
 		}
-	}
-	for _, id := range r.acks.forget() {
-		delete(r.known, id)
 	}
 	return nil
 }

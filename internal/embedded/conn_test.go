@@ -118,7 +118,7 @@ func TestABigPipelineGoesThrough(t *testing.T) {
 	t.Parallel()
 	server := New()
 	defer server.Close()
-	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Protocol: 2, Dialer: server.dial, DisableIdentity: true, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", Protocol: 2, Dialer: server.Dial, DisableIdentity: true, MaxRetries: -1})
 	defer client.Close()
 	value := strings.Repeat("v", 10_000)
 	cmds, err := client.Pipelined(t.Context(), func(p redis.Pipeliner) error {

@@ -27,17 +27,29 @@ local function tell_all(set, kind, what)
   redis.call('DEL', set)
 end
 
+-- delivered returns the id up to which the group of a stream has been read.
+local function delivered(stream)
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    for i = 1, #group, 2 do
+      if group[i] == 'last-delivered-id' then return group[i + 1] end
+    end
+  end
+  return '0-0'
+end
+
+-- is_behind tells whether an id comes after another one in a stream.
+local function is_behind(id, other)
+  local ms, seq = string.match(id, '(%d+)-?(%d*)')
+  local other_ms, other_seq = string.match(other, '(%d+)-?(%d*)')
+  if ms == other_ms then return (tonumber(seq) or 0) > (tonumber(other_seq) or 0) end
+  return tonumber(ms) > tonumber(other_ms)
+end
+
 -- unread returns the items and bytes that nobody has read yet. Readers are not
 -- counted: every entry carries what was added before it, so what waits is what
 -- was added less what was added before the first entry behind the last read.
 local function unread(stream, meta)
-  local last = '0-0'
-  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-    for i = 1, #group, 2 do
-      if group[i] == 'last-delivered-id' then last = group[i + 1] end
-    end
-  end
-  local first = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
+  local first = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
   if not first then return 0, 0 end
   local added = redis.call('HMGET', meta, 'items', 'bytes')
   return (tonumber(added[1]) or 0) - (tonumber(field(first, 'c')) or 0),

@@ -1,0 +1,150 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// auditPage entries are looked at by one script call.
+const auditPage = 500
+
+// A Gap is the lowest offset of a source that a gather misses. The source has
+// its name in the gathered queue.
+type Gap struct {
+	Source string
+	Offset int64
+}
+
+// A Sight is an entry that an audit saw.
+type Sight struct {
+	Ref
+	First, End int64
+	Stray      bool // it was delivered, and is in nobody's hands
+}
+
+// An Audit is what is on its way to a gather.
+type Audit struct {
+	// Found is for each source that has it the entry that covers its gap.
+	Found map[string]Sight
+	// Above is what there is of the others, all of it.
+	Above map[string][]Sight
+}
+
+// A Path is a queue on the way to another one, and the branches that its items
+// take from there on.
+type Path struct{ Queue, Branch string }
+
+// around is the order in which an audit looks at the streams of a queue: what
+// was delayed comes from what was returned or is suspect, and goes back there.
+var around = []Part{Fresh, Returned, Suspect, delayed, Returned, Suspect}
+
+// Audit looks for the entries of what a gather misses, in all queues from the
+// roots down: what moves on meanwhile is found further down.
+func (c *Client) Audit(ctx context.Context, g Gather, roots []Path, gaps []Gap) (Audit, error) {
+	a := Audit{Found: map[string]Sight{}, Above: map[string][]Sight{}}
+	stages, err := c.Stages(ctx)
+	if err != nil {
+		return a, err
+	}
+	for _, p := range upstream(stages, roots, Path{Queue: g.Queue.Name}) {
+		for _, part := range around {
+			if err := c.look(ctx, g, p.Branch, Place{p.Queue, part}, gaps, &a); err != nil {
+				return a, err
+			}
+		}
+	}
+	return a, nil
+}
+
+// look pages through one stream until no source is left that was not found.
+func (c *Client) look(ctx context.Context, g Gather, branch string, at Place, gaps []Gap, a *Audit) error {
+	for from := "-"; ; {
+		args := []any{from, auditPage, g.reads(at)}
+		for _, gap := range gaps {
+			if _, found := a.Found[gap.Source]; !found && strings.HasSuffix(gap.Source, branch) {
+				args = append(args, strings.TrimSuffix(gap.Source, branch), gap.Offset)
+			}
+		}
+		if len(args) == 3 {
+			return nil
+		}
+		reply, err := c.run(ctx, "audit queue "+at.Queue, scripts.audit, []string{c.keys.place(at), c.keys.registry(RoleWorker)}, args...)
+		if err != nil {
+			return err
+		}
+		l := asList(reply)
+		for i := 1; i+4 < len(l); i += 5 {
+			source, first, state := l.text(i)+branch, l.number(i+1), l.text(i+4)
+			s := Sight{Ref{at, l.text(i + 3)}, first, first + l.number(i+2), state == "stray"}
+			if state != "" {
+				a.Found[source] = s
+			} else {
+				a.Above[source] = append(a.Above[source], s)
+			}
+		}
+		if l.text(0) == "" {
+			return nil
+		}
+		from = "(" + l.text(0)
+	}
+}
+
+// reads is the consumer of a place where that is the gather, "" where workers
+// are.
+func (g Gather) reads(at Place) string {
+	if at.Queue == g.Queue.Name {
+		return g.ID
+	}
+	return ""
+}
+
+// upstream is the way to a queue, each queue behind those that it is fed from.
+func upstream(stages []Stage, roots []Path, to Path) (way []Path) {
+	seen := map[Path]bool{}
+	var walk func(p Path)
+	walk = func(p Path) {
+		if seen[p] {
+			return
+		}
+		seen[p] = true
+		for _, s := range stages {
+			i := slices.IndexFunc(s.Outs, func(o Out) bool { return o.Name == p.Queue })
+			if i < 0 {
+				continue
+			}
+			for _, in := range s.Ins {
+				walk(Path{in.Name, s.Outs[i].Branch + p.Branch})
+			}
+		}
+		way = append(way, p)
+	}
+	for _, root := range roots { // also where a stage between cannot be read
+		walk(root)
+	}
+	walk(to)
+	return way
+}
+
+// Rescue puts back what an audit saw in nobody's hands: for the workers into
+// the return stream, for the gather among what it holds. What stands behind it
+// and is pending with nobody at all comes with it.
+func (c *Client) Rescue(ctx context.Context, g Gather, s Sight) (entries int64, err error) {
+	back := c.keys.returns(s.Queue)
+	if s.Part == Suspect {
+		back = c.keys.suspects(s.Queue)
+	}
+	for from := s.ID; ; {
+		reply, err := c.run(ctx, "rescue what is in no hand of queue "+s.Queue, scripts.rescue,
+			[]string{c.keys.place(s.Place), back, c.keys.registry(RoleWorker)}, from, auditPage, g.reads(s.Place))
+		if err != nil {
+			return entries, err
+		}
+		l := asList(reply)
+		entries += l.number(0)
+		if l.text(1) == "" {
+			return entries, nil
+		}
+		from = "(" + l.text(1)
+	}
+}

@@ -1,0 +1,39 @@
+-- rescue.lua: puts back an entry that was delivered and is in no hand, and those behind it that are pending with nobody
+-- KEYS 1 stream   q:<queue>, r:<queue> or x:<queue>
+-- KEYS 2 back     r:<queue>, or x:<queue> for a suspect: where workers find it again
+-- KEYS 3 workers  zset of the live workers
+-- ARGV 1 from     its id, or (id to go on behind that
+-- ARGV 2 count    look at so many entries at most
+-- ARGV 3 gather   the consumer that gets it where the queue is gathered, '' where workers read it
+-- reply: {entries put back, id to go on behind, '' at the end}
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, ''} end
+local last = delivered(KEYS[1])
+
+local function is_stray(id)
+  local pending = redis.call('XPENDING', KEYS[1], 'w', id, id, 1)[1]
+  if not pending or id ~= ARGV[1] then return not pending end
+  if ARGV[3] ~= '' then return pending[2] ~= ARGV[3] end
+  return not redis.call('ZSCORE', KEYS[3], pending[2])
+end
+
+local function rescue(entry)
+  if ARGV[3] ~= '' then
+    redis.call('XCLAIM', KEYS[1], 'w', ARGV[3], 0, entry[1], 'FORCE', 'JUSTID')
+    return
+  end
+  redis.call('XACK', KEYS[1], 'w', entry[1])
+  local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
+  put_back(KEYS[2], nil, false, field(entry, 's') or '', field(entry, 'o') or 0, field(entry, 'n') or 0,
+    field(entry, 'a') or 0, field(entry, 'k') or 0, kind, field(entry, kind) or '')
+  redis.call('XDEL', KEYS[1], entry[1])
+end
+
+local entries = redis.call('XRANGE', KEYS[1], ARGV[1], last, 'COUNT', ARGV[2])
+local count = 0
+for _, entry in ipairs(entries) do
+  if is_stray(entry[1]) then
+    rescue(entry)
+    count = count + 1
+  end
+end
+return {count, #entries == tonumber(ARGV[2]) and entries[#entries][1] or ''}

@@ -1,0 +1,165 @@
+package edge
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
+)
+
+// inBubble runs a test on the embedded broker in virtual time.
+func inBubble(t *testing.T, test func(t *testing.T, w world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		server := embedded.New()
+		t.Cleanup(server.Close)
+		c, err := server.Open("redis://127.0.0.1/?ns=dq", nil)
+		raw := redis.NewClient(&redis.Options{Dialer: server.Dial, Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet})
+		test(t, opened(t, world{c, func() []string { return server.Keys() }, raw, "dq"}, err))
+	})
+}
+
+// What is under way for an hour is not lost: in the hands of a live worker,
+// waiting for its retry or for any worker at all.
+func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
+	for what, hold := range map[string]func(t *testing.T, l line) (release func()){
+		"in the hands of a worker": func(t *testing.T, l line) func() {
+			t.Helper()
+			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
+			l.read(t, "q:a", "w1")
+			return func() { l.must(t, l.c.GiveBack(t.Context(), "w1", 0)) }
+		},
+		"in the return stream": func(t *testing.T, l line) func() {
+			t.Helper()
+			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
+			l.read(t, "q:a", "w1")
+			l.must(t, l.c.GiveBack(t.Context(), "w1", 0))
+			return func() {}
+		},
+		"waiting for a retry": func(t *testing.T, l line) func() {
+			t.Helper()
+			l.move(t, "q:a", "l:a")
+			return func() { l.move(t, "l:a", "r:a") }
+		},
+		"waiting for a worker": func(*testing.T, line) func() { return func() {} },
+	} {
+		for _, unordered := range []bool{false, true} {
+			t.Run(what, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, w world) {
+					t.Helper()
+					l := w.line(t)
+					l.unordered = unordered
+					release := hold(t, l)
+					r := w.receive(t, "b", ReceiverOptions{Unordered: unordered})
+					r.waits(t, time.Hour)
+					release()
+					l.work(t)
+					got := r.all(t)["s"]
+					if err := r.ended(t); err != nil {
+						t.Error(err)
+					}
+					l.compare(t, got, nil)
+				})
+			})
+		}
+	}
+}
+
+// waits lets time pass in which nothing comes.
+func (r *running) waits(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case p := <-r.Pieces():
+		t.Fatalf("[%d,%d) comes, %+v", p.From, p.To, p.Entry.Lost)
+	case <-time.After(d):
+	}
+	synctest.Wait()
+	for source, m := range r.missed {
+		if m.wait == r.pace {
+			t.Errorf("no audit finds the item %d of %s", m.offset, source)
+		}
+	}
+}
+
+// move puts the second entry of a stream into another one.
+func (l line) move(t *testing.T, from, to string) {
+	t.Helper()
+	entries, err := l.raw.XRange(t.Context(), l.key(from), "-", "+").Result()
+	l.must(t, err)
+	e := entries[min(1, len(entries)-1)]
+	l.must(t, l.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.key(to), Values: e.Values}).Err())
+	l.must(t, l.raw.XDel(t.Context(), l.key(from), e.ID).Err())
+}
+
+// Two branches of a queue that are merged again have the offsets of one source
+// under two names, and a flow may lie behind another one.
+func TestTheWayOfItems(t *testing.T) {
+	inBubble(t, func(t *testing.T, w world) {
+		t.Helper()
+		a := w.declare(t, broker.Queue{Name: "a"})
+		queues := map[string]broker.Queue{}
+		for _, name := range []string{"a0", "a1", "m", "b"} {
+			from := map[string][]string{"a0": {"a~0"}, "a1": {"a~1"}}[name]
+			if from == nil {
+				from = []string{"a~0", "a~1"}
+			}
+			queues[name] = w.declare(t, broker.Queue{Name: name, From: from, Seal: true})
+		}
+		for _, s := range []broker.Stage{
+			{ID: "copy", Kind: broker.KindCopy, Ins: []broker.Queue{a}, Outs: []broker.Out{{Queue: queues["a0"], Branch: "~0"}, {Queue: queues["a1"], Branch: "~1"}}},
+			{ID: "merge", Kind: broker.KindCopy, Ins: []broker.Queue{queues["a0"], queues["a1"]}, Outs: []broker.Out{{Queue: queues["m"]}}},
+			{ID: "last", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{queues["m"]}, Outs: []broker.Out{{Queue: queues["b"]}}},
+		} {
+			if err := w.c.Stage(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-send(t.Context(), w.sender(t, "s", a, 0), 5, 20); err != nil {
+			t.Fatal(err)
+		}
+		r := w.receive(t, "b", ReceiverOptions{})
+		r.waits(t, 10*time.Minute)
+		l := line{world: w}
+		l.move(t, "q:a", "r:a")
+		r.waits(t, 10*time.Minute)
+		l.branch(t, "q:a", "q:a0", "s~0")
+		l.branch(t, "q:a", "q:m", "s~1")
+		entries, err := l.raw.XRange(t.Context(), l.key("q:a"), "-", "+").Result()
+		l.must(t, err)
+		for _, e := range entries {
+			l.must(t, l.raw.XDel(t.Context(), l.key("q:a"), e.ID).Err())
+		}
+		// Now [5,10) waits in r:a for both branches, and the others further down.
+		r.waits(t, 10*time.Minute)
+		l.must(t, l.raw.Del(t.Context(), l.key("r:a")).Err())
+		l.must(t, l.raw.Del(t.Context(), l.key("q:a0")).Err())
+		select {
+		case p := <-r.Pieces():
+			if p.Entry.Source != "s~0" || p.From != 0 || p.To != 20 || p.Entry.Lost == nil || p.Entry.Lost.Code != batch.CodeLost {
+				t.Errorf("[%d,%d) of %s comes, %+v", p.From, p.To, p.Entry.Source, p.Entry.Lost)
+			}
+			r.Delivered(p.Len())
+		case <-time.After(5 * time.Minute):
+			t.Fatal("what is lost does not come")
+		}
+		r.waits(t, 10*time.Minute) // [0,5) of s~1 waits
+		r.cancel()
+		_ = r.ended(t)
+	})
+}
+
+// branch copies a stream as one of the branches of its source.
+func (l line) branch(t *testing.T, from, to, source string) {
+	t.Helper()
+	entries, err := l.raw.XRange(t.Context(), l.key(from), "-", "+").Result()
+	l.must(t, err)
+	for _, e := range entries {
+		e.Values["s"] = source
+		l.must(t, l.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.key(to), Values: e.Values}).Err())
+	}
+}
