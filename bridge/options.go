@@ -20,6 +20,7 @@ type options struct {
 	max       int64
 	maxBytes  int64
 	window    int64
+	overflow  Policy
 	seal      int
 	buffer    int
 	unordered bool

@@ -69,7 +69,7 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 		return nil, nil, nil, fmt.Errorf("scatter: %w: %w", executor.ErrType, err)
 	}
 	q, feed, ctx, err := executor.NewFeed(ctx, ex, typed, executor.Feeding{
-		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Source: o.source, Stored: o.stored,
+		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: string(o.overflow), Source: o.source, Stored: o.stored,
 	})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("scatter: %w", err)

@@ -35,6 +35,12 @@ var (
 	// ErrAway says that the process of a named source has died. The stream goes on
 	// when another one scatters under its name.
 	ErrAway = errors.New("the source is away")
+	// ErrFull says that a scatter was given up since its queue was full, as its
+	// policy wants it.
+	ErrFull = broker.ErrFull
+	// ErrDropped says that an item was dropped since there was no room for it, as
+	// the policy of its scatter wants it.
+	ErrDropped = errors.New("dropped")
 	// ErrType says that the types of a queue, a function or a value do not fit.
 	ErrType = errors.New("types do not fit")
 	// ErrClosed says that the Executor was closed.
@@ -76,8 +82,8 @@ func (e *ItemError) Error() string {
 }
 
 // Is makes a remote timeout a context.DeadlineExceeded, a canceled item an
-// ErrCanceled and a lost one an ErrLost; what tells of a source is an ErrCut or
-// an ErrAway.
+// ErrCanceled, a dropped one an ErrDropped and a lost one an ErrLost; what tells
+// of a source is an ErrCut or an ErrAway.
 func (e *ItemError) Is(target error) bool {
 	meant, known := meanings[e.Code]
 	return known && target == meant
@@ -85,7 +91,7 @@ func (e *ItemError) Is(target error) bool {
 
 var meanings = map[string]error{
 	batch.CodeTimeout: context.DeadlineExceeded, batch.CodeCanceled: ErrCanceled, batch.CodeLost: ErrLost,
-	batch.CodeCut: ErrCut, batch.CodeAway: ErrAway,
+	batch.CodeDropped: ErrDropped, batch.CodeCut: ErrCut, batch.CodeAway: ErrAway,
 }
 
 // NewItemError reads the error of a failed item. It is for the other packages

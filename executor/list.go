@@ -97,6 +97,8 @@ type QueueInfo struct {
 	Delayed  int64    `json:"delayed"`  // batches that wait for another attempt
 	Bytes    int64    `json:"bytes"`    // that wait
 	Max      int64    `json:"max"`      // items that may wait, 0 for no bound
+	MaxBytes int64    `json:"maxbytes"` // bytes that may wait
+	Dropped  int64    `json:"dropped"`  // items for which there was no room, by policies of scatters
 	Sealed   bool     `json:"sealed"`   // no scatter can join
 	Consumer string   `json:"consumer"` // its stage or gather
 	From     []string `json:"from"`     // the queues that its items were scattered into
@@ -117,7 +119,7 @@ func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
 			backlog, err = ex.c.Waiting(ctx, name)
 			list = append(list, QueueInfo{
 				Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer,
-				From: append([]string{}, q.From...), Owner: q.Owner,
+				From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxB, Dropped: q.Dropped,
 				Waiting: backlog.Items, Bytes: backlog.Bytes, Running: backlog.Running, Delayed: backlog.Delayed,
 			})
 		}

@@ -68,6 +68,13 @@ func (q *Queue[T]) Len(ctx context.Context) (int, error) {
 	return int(backlog.Items), err
 }
 
+// Dropped returns how many items were dropped since there was no room for them,
+// by the policies of the scatters into the queue. Nothing is without one.
+func (q *Queue[T]) Dropped(ctx context.Context) (int, error) {
+	found, err := q.ex.c.Look(ctx, q.q.Name)
+	return int(found.Dropped), err
+}
+
 // Seal lets no further scatter join a named queue, so that its gather ends
 // when those that have joined have ended.
 func (q *Queue[T]) Seal(ctx context.Context) error { return q.ex.c.Seal(ctx, q.q.Name) }

@@ -17,8 +17,10 @@ type Feeding struct {
 	MaxB   int64  // bytes that may wait, 0 for 64 MiB
 	Window int64  // items between here and the gathers
 	Seal   int    // 1: no other source joins
-	Source string // name of a durable source, "" for one that goes with the Executor
-	Stored *int64 // gets the number of items that the source has stored already; may be nil
+	// Overflow is what becomes of items for which there is no room: a bridge.Policy.
+	Overflow string
+	Source   string // name of a durable source, "" for one that goes with the Executor
+	Stored   *int64 // gets the number of items that the source has stored already; may be nil
 }
 
 // A Feed is a source that a goroutine of package bridge adds to.
@@ -55,6 +57,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 		release()
 		return nil, nil, nil, err
 	}
+	source.Overflow = broker.Overflow(f.Overflow)
 	if q.Owner != "" {
 		ex.flows.add(q.Name)
 	}

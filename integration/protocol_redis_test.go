@@ -173,8 +173,10 @@ func TestProtocolFields(t *testing.T) {
 	if err == nil {
 		err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s-1", Delivered: "0"}}, 0, func(string) string { return "numbers" })
 	}
-	if err == nil {
-		_, err = c.Scatter(t.Context(), s, "x", 5, []broker.Parcel{{Batch: batch.Batch{Source: "s-1", First: 5, N: 1, Frame: []byte{1, 0}}}})
+	for _, policy := range []broker.Overflow{broker.Block, broker.DropNewest} {
+		if s.Overflow = policy; err == nil {
+			_, err = c.Scatter(t.Context(), s, "x", 5, []broker.Parcel{{Batch: batch.Batch{Source: "s-1", First: 5, N: 1, Frame: []byte{1, 0}}}})
+		}
 	}
 	if err == nil {
 		err = c.Bound(t.Context(), []string{"numbers"}, 10)

@@ -155,7 +155,7 @@ func TestProtocolJSON(t *testing.T) {
 		t.Errorf("the failure is %+v", f)
 	}
 	same(t, "codes of failures", column(t, "code"), []string{batch.CodeError, batch.CodePanic, batch.CodeTimeout, batch.CodeDecode,
-		batch.CodeEncode, batch.CodeTooLarge, batch.CodeCanceled, batch.CodeCrashed, batch.CodeLost, batch.CodeCut, batch.CodeAway})
+		batch.CodeEncode, batch.CodeTooLarge, batch.CodeCanceled, batch.CodeCrashed, batch.CodeLost, batch.CodeCut, batch.CodeAway, batch.CodeDropped})
 	var s broker.Stage
 	strict(t, example(t, "json stage"), &s)
 	complete(t, example(t, "json stage"), s)

@@ -18,6 +18,7 @@ func queuesVerb() *urfave.Command {
 		column{Head: "WAITING", Cell: func(q executor.QueueInfo) any { return q.Waiting }},
 		column{Head: "RUNNING", Cell: func(q executor.QueueInfo) any { return q.Running }},
 		column{Head: "MAX", Cell: func(q executor.QueueInfo) any { return q.Max }},
+		column{Head: "DROPPED", Cell: func(q executor.QueueInfo) any { return q.Dropped }},
 		column{Head: "SEALED", Cell: func(q executor.QueueInfo) any { return q.Sealed }},
 		column{Head: "CONSUMER", Cell: func(q executor.QueueInfo) any { return q.Consumer }})
 }

@@ -59,21 +59,27 @@ func listFunctions(c *urfave.Context, ex *executor.Executor) error {
 func scatterVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "scatter", Usage: "add the lines of stdin to a named queue",
-		UsageText: "dqbridge scatter [--seal] QUEUE", ArgsUsage: "QUEUE",
+		UsageText: "dqbridge scatter [--seal] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
 		Flags: common(
 			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "nothing is added afterwards, so that a gather can end"},
-			&urfave.IntFlag{Name: "max", Usage: "items that may wait, if it is made now, `N`", DefaultText: "no bound"}),
+			&urfave.IntFlag{Name: "max", Usage: "items that may wait, if it is made now, `N`", DefaultText: "no bound"},
+			&urfave.StringFlag{Name: "on-full", Value: string(bridge.Block), Usage: "what becomes of a line for which there is no room: " +
+				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends, `WHAT`"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.Positive(c, "max"); err != nil {
 				return err
 			}
-			return shared(c, 1, "scatter [--seal] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex) })
+			onFull, err := cli.OneOf(c, "on-full", bridge.Block, bridge.DropNewest, bridge.DropOldest, bridge.Fail)
+			if err != nil {
+				return err
+			}
+			return shared(c, 1, "scatter [--seal] [--on-full WHAT] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
 		},
 	}
 }
 
-func scatter(c *urfave.Context, ex *executor.Executor) error {
-	opts := []bridge.ScatterOption{bridge.Name(c.Args().First())}
+func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) error {
+	opts := []bridge.ScatterOption{bridge.Name(c.Args().First()), bridge.Overflow(onFull)}
 	if c.Bool("seal") {
 		opts = append(opts, bridge.Seal())
 	}

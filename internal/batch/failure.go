@@ -14,6 +14,7 @@ const (
 	CodeEncode   = "encode"   // the value cannot be encoded
 	CodeTooLarge = "toolarge" // the item is above the bound
 	CodeCanceled = "canceled" // somebody canceled it
+	CodeDropped  = "dropped"  // there was no room for it, and its source has such a policy
 	CodeLost     = "lost"     // Redis no longer has it
 	CodeCrashed  = "crashed"  // too many workers died while they had it
 	CodeCut      = "cut"      // no item: a source was given up before its end

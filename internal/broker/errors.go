@@ -19,6 +19,7 @@ var (
 	ErrEnded       = errors.New("the source has ended")
 	ErrFenced      = errors.New("fenced off: a successor has taken over, or the lease ran out")
 	ErrCut         = errors.New("the stream was given up before its end")
+	ErrFull        = errors.New("the queue is full")
 	ErrElsewhere   = errors.New("the source feeds another queue")
 )
 

@@ -139,6 +139,7 @@ type Progress struct {
 	Cut         string // why it ended early, "" where it did not
 	Away        string // why nobody adds to a named one, "" where somebody may
 	Named       bool   // it waits for a successor when its maker dies
+	Gaps        string // ranges that a policy dropped, as from-to with commas between
 }
 
 // Watch reads the sources of a root queue and lets the mailbox know when one
@@ -146,7 +147,7 @@ type Progress struct {
 func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[string]Progress, sealed bool, err error) {
 	what := "watch queue " + root
 	reply, err := c.run(ctx, what, scripts.watch,
-		[]string{c.keys.meta(root), c.keys.sources(root), c.keys.watch(root)}, c.keys.mailbox(g.ID), c.keys.source(""))
+		[]string{c.keys.meta(root), c.keys.sources(root), c.keys.watch(root)}, c.keys.mailbox(g.ID), c.keys.source(""), g.Queue.Name)
 	if err != nil {
 		return nil, false, err
 	}
@@ -155,8 +156,8 @@ func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[
 		return nil, false, fmt.Errorf("%s: %w", what, ErrNoQueue)
 	}
 	sources = map[string]Progress{}
-	for i := 1; i+5 < len(l); i += 6 {
-		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2), l.text(i + 3), l.text(i + 4), l.number(i+5) == 1}
+	for i := 1; i+6 < len(l); i += 7 {
+		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2), l.text(i + 3), l.text(i + 4), l.number(i+5) == 1, l.text(i + 6)}
 	}
 	return sources, l.text(0) == "sealed", nil
 }

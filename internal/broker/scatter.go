@@ -13,7 +13,21 @@ type Source struct {
 	Name  string
 	Queue Queue
 	Epoch int64
+	// Overflow is what becomes of items for which there is no room. It is the
+	// holder's choice and not kept in Redis.
+	Overflow Overflow
 }
+
+// Overflow is what becomes of items for which there is no room.
+type Overflow string
+
+// The policies. None but the two that drop lose anything.
+const (
+	Block      Overflow = "block"       // they wait, as without a policy
+	Fail       Overflow = "fail"        // the source is given up
+	DropNewest Overflow = "drop-newest" // they are dropped
+	DropOldest Overflow = "drop-oldest" // what nobody has read yet is dropped, the oldest first
+)
 
 // A SourceOption tells who makes a source.
 type SourceOption func(*holder)
@@ -51,7 +65,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	l := asList(reply)
 	switch status := l.text(0); status {
 	case "ok":
-		return Source{name, q, l.number(1)}, l.number(2), nil
+		return Source{Name: name, Queue: q, Epoch: l.number(1)}, l.number(2), nil
 	case "sealed":
 		err = ErrSealed
 	case "ended":
@@ -82,16 +96,17 @@ type Parcel struct {
 }
 
 // Scatter stores batches of a source, each once, in their order, as far as
-// there is room. window bounds the items between here and the gathers, 0 for
+// there is room; a policy of the source that drops makes room, or takes a place
+// without an item. window bounds the items between here and the gathers, 0 for
 // no bound, below 0 for one that counts once something gathers. It is safe to
 // repeat.
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	lost := batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: q}
 	for {
-		args := append(make([]any, 0, 6+5*len(parcels)),
-			s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window, lost.Append(nil))
-		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q)}
+		args := append(make([]any, 0, 9+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window,
+			lost.Append(nil), string(s.Overflow), k.source(""), k.payload(""))
+		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q)}
 		var payloads []payload
 		for i := range parcels {
 			p := &parcels[i]

@@ -68,6 +68,16 @@ func Positive(c *urfave.Context, names ...string) error {
 	return nil
 }
 
+// OneOf reads a flag that is one of some words.
+func OneOf[T ~string](c *urfave.Context, flag string, words ...T) (T, error) {
+	word := T(c.String(flag))
+	if slices.Contains(words, word) {
+		return word, nil
+	}
+	names := Names(words, func(w T) string { return string(w) })
+	return word, Usagef("unknown --%s %q: %s", flag, word, Instead(string(word), names))
+}
+
 // Commands reads --fn. The Set has to be closed.
 func Commands(c *urfave.Context) (*command.Set, error) {
 	set, err := command.New(c.StringSlice("fn"))

@@ -28,6 +28,9 @@ func (r *Receiver) ended(ctx context.Context) (bool, error) {
 			listed[local] = true
 			r.stored[local] = p.Stored
 			r.acks.feeds(local, root.Queue)
+			if err := r.skip(ctx, root, local, p.Gaps); err != nil {
+				return false, err
+			}
 			ended, err := r.source(ctx, root, local, p, sealed)
 			if err != nil {
 				return false, err

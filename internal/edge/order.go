@@ -64,6 +64,7 @@ type lane struct {
 	source  string
 	next    int64   // offset to hand out next
 	done    ranges  // what was delivered before this reader began
+	gaps    ranges  // what was dropped, as far as it is known
 	waiting []Piece // sorted by From
 }
 

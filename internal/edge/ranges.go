@@ -91,8 +91,15 @@ func parseRanges(text string) (r ranges, err error) {
 	if low < 0 {
 		return nil, fmt.Errorf("delivered mark %q: it is below 0", text)
 	}
-	r = r.add(0, low)
-	for part := range strings.SplitSeq(above, ",") {
+	if r, err = parseSpans(above); err != nil {
+		return nil, fmt.Errorf("delivered mark %q: %w", text, err)
+	}
+	return r.add(0, low), nil
+}
+
+// parseSpans reads from-to, with commas between.
+func parseSpans(text string) (r ranges, err error) {
+	for part := range strings.SplitSeq(text, ",") {
 		if part == "" {
 			continue
 		}
@@ -100,7 +107,7 @@ func parseRanges(text string) (r ranges, err error) {
 		a, errA := strconv.ParseInt(from, 10, 64)
 		b, errB := strconv.ParseInt(to, 10, 64)
 		if errA != nil || errB != nil || a >= b {
-			return nil, fmt.Errorf("delivered mark %q: range %q is none", text, part)
+			return nil, fmt.Errorf("range %q is none", part)
 		}
 		r = r.add(a, b)
 	}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -110,6 +111,9 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) erro
 		*parcels = (*parcels)[1:]
 	}
 	// No room for items, or room for them and not for their bytes.
+	if got.Full && s.source.Overflow == broker.Fail {
+		return fmt.Errorf("scatter into queue %s: %w", s.source.Queue.Name, broker.ErrFull)
+	}
 	if got.Full && (got.Room <= 0 || got.Room >= int64((*parcels)[0].N)) {
 		return s.wait(ctx)
 	}

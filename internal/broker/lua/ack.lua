@@ -12,6 +12,16 @@
 local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb')
 if not meta[1] then return 'gone' end
 if meta[1] ~= ARGV[1] then return 'fenced' end
+
+-- above returns the gaps that do not end below an offset.
+local function above(gaps, low)
+  local list = {}
+  for gap, to in string.gmatch(gaps, '(%d+%-(%d+))') do
+    if tonumber(to) > low then list[#list + 1] = gap end
+  end
+  return table.concat(list, ',')
+end
+
 local ids, sources = tonumber(ARGV[3]), tonumber(ARGV[4])
 for i = 5, 4 + ids do
   redis.call('XACK', KEYS[2], 'w', ARGV[i])
@@ -28,10 +38,13 @@ for i = 0, sources - 1 do
     redis.call('HSET', KEYS[1], 'd:' .. ARGV[a], ARGV[a + 2])
     if redis.call('EXISTS', KEYS[k]) == 1 then
       redis.call('HSET', KEYS[k], 'g:' .. ARGV[2], ARGV[a + 3])
-      local waiting = redis.call('HGET', KEYS[k], 'wait')
-      if waiting then
+      local waiting = redis.call('HMGET', KEYS[k], 'wait', 'gaps')
+      if waiting[1] then
         redis.call('HDEL', KEYS[k], 'wait')
-        tell(waiting, 'room', ARGV[2])
+        tell(waiting[1], 'room', ARGV[2])
+      end
+      if waiting[2] and ARGV[a] == ARGV[a + 1] then -- no other branch needs them
+        redis.call('HSET', KEYS[k], 'gaps', above(waiting[2], tonumber(ARGV[a + 3])))
       end
     end
   end

@@ -47,13 +47,23 @@ end
 
 -- unread returns the items and bytes that nobody has read yet. Readers are not
 -- counted: every entry carries what was added before it, so what waits is what
--- was added less what was added before the first entry behind the last read.
+-- was added less what was added before the first entry behind the last read,
+-- which is the third result.
 local function unread(stream, meta)
   local first = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
   if not first then return 0, 0 end
   local added = redis.call('HMGET', meta, 'items', 'bytes')
   return (tonumber(added[1]) or 0) - (tonumber(field(first, 'c')) or 0),
-    (tonumber(added[2]) or 0) - (tonumber(field(first, 'b')) or 0)
+    (tonumber(added[2]) or 0) - (tonumber(field(first, 'b')) or 0), first
+end
+
+-- places returns how many items at or above an offset are in a source's gaps.
+local function places(gaps, low)
+  local n = 0
+  for from, to in string.gmatch(gaps or '', '(%d+)-(%d+)') do
+    n = n + math.max(0, tonumber(to) - math.max(tonumber(from), low))
+  end
+  return n
 end
 
 -- give_up ends a source where it stands, and says why. A named one stays open:

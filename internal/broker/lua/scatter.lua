@@ -3,14 +3,18 @@
 -- KEYS 2 meta     m:<queue>
 -- KEYS 3 stream   q:<queue>
 -- KEYS 4 wait     wait:<queue>, mailboxes to tell when there is room
--- KEYS 5+ payload f:<id>, one for each batch of kind f
+-- KEYS 5 watch    watch:<queue>, mailboxes of its gathers
+-- KEYS 6+ payload f:<id>, one for each batch of kind f
 -- ARGV 1 source   its name
 -- ARGV 2 epoch    of the source, as its maker was told
 -- ARGV 3 inc      the queue's incarnation
 -- ARGV 4 mailbox  to tell when there is room
 -- ARGV 5 window   items between scatter and gather; 0 for no bound, -n for one of n that counts once something gathers
 -- ARGV 6 lost     the failure to put where a range was lost
--- ARGV 7+ batch   first, n, size in bytes, kind, data
+-- ARGV 7 policy   where there is no room: 'drop-newest' drops the batch, 'drop-oldest' what nobody has read yet, all others wait
+-- ARGV 8 sources  prefix of source keys
+-- ARGV 9 payloads prefix of payload keys
+-- ARGV 10+ batch  first, n, size in bytes, kind, data
 -- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch}; room is -1 and limit 0 where there is no bound
 local source = {}
 local low = nil
@@ -30,14 +34,63 @@ if meta[1] ~= ARGV[3] or meta[2] then return {'gone', stored, -1, 0} end
 local max, max_bytes = tonumber(meta[3]), tonumber(meta[4])
 local items, bytes = 0, 0
 if max > 0 or max_bytes > 0 then items, bytes = unread(KEYS[3], KEYS[2]) end
-local limit = math.huge
+local policy = ARGV[7]
 local window = tonumber(ARGV[5])
-if window > 0 then limit = (low or 0) + window end
-if window < 0 and low then limit = low - window end
+local limit = math.huge
+if window > 0 or (window < 0 and low) then
+  limit = (low or 0) + math.abs(window) + places(source.gaps, low or 0)
+end
+
+-- crowded tells why a batch that ends there has no room, if it has none.
+local function crowded(n, size, to)
+  if items > 0 and ((max > 0 and items + n > max) or (max_bytes > 0 and bytes + size > max_bytes)) then return 'full' end
+  if to > limit then return 'window' end
+end
+
+-- with_gap returns gaps with [from, to) in them.
+local function with_gap(gaps, from, to)
+  local list = {}
+  for a, b in string.gmatch(gaps or '', '(%d+)-(%d+)') do
+    a, b = tonumber(a), tonumber(b)
+    if b < from or a > to then
+      list[#list + 1] = {a, b}
+    else
+      from, to = math.min(a, from), math.max(b, to)
+    end
+  end
+  list[#list + 1] = {from, to}
+  table.sort(list, function(x, y) return x[1] < y[1] end)
+  for i, gap in ipairs(list) do list[i] = string.format('%d-%d', gap[1], gap[2]) end
+  return table.concat(list, ',')
+end
+
+local dropped = 0
+
+-- drop takes note of the items [from, to) of a source that nobody will get.
+local function drop(name, from, to)
+  local key = ARGV[8] .. name
+  redis.call('HSET', key, 'gaps', with_gap(redis.call('HGET', key, 'gaps'), from, to))
+  dropped = dropped + to - from
+  if name == ARGV[1] then limit = limit + to - from end
+end
+
+-- evict drops the entry that is to be read next. It tells whether there was one;
+-- for room in the window, one of this source.
+local function evict(why)
+  local _, _, first = unread(KEYS[3], KEYS[2])
+  if not first then return false end
+  local name, from, n, payload = field(first, 's'), tonumber(field(first, 'o')), tonumber(field(first, 'n')), field(first, 'f')
+  if why == 'window' and name ~= ARGV[1] then return false end
+  redis.call('XDEL', KEYS[3], first[1])
+  if payload then redis.call('UNLINK', ARGV[9] .. payload) end
+  if name and from and n and redis.call('EXISTS', ARGV[8] .. name) == 1 then drop(name, from, from + n) end
+  items, bytes = unread(KEYS[3], KEYS[2])
+  return true
+end
 
 local status = 'ok'
-local key = 5
-for i = 7, #ARGV, 5 do
+local key = 6
+for i = 10, #ARGV, 5 do
   local first, n, size = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local kind, data = ARGV[i + 3], ARGV[i + 4]
   local payload = nil
@@ -46,30 +99,41 @@ for i = 7, #ARGV, 5 do
     key = key + 1
   end
   if first + n > stored then
+    local why = crowded(n, size, first + n)
     if first < stored then
       status = 'straddle'
-    elseif items > 0 and ((max > 0 and items + n > max) or (max_bytes > 0 and bytes + size > max_bytes)) then
-      status = 'full'
-    elseif first + n > limit then
-      status = 'window'
     elseif payload and redis.call('EXISTS', payload) == 0 then
       status = 'resend'
+    else
+      while why and policy == 'drop-oldest' and evict(why) do why = crowded(n, size, first + n) end
+      if why and policy ~= 'drop-oldest' and policy ~= 'drop-newest' then status = why end
     end
     if status ~= 'ok' then break end
     if first > stored then
       add(KEYS[3], KEYS[2], ARGV[1], stored, first - stored, 0, 'e', ARGV[6])
     end
-    if payload then redis.call('PERSIST', payload) end
-    add(KEYS[3], KEYS[2], ARGV[1], first, n, size, kind, data)
+    if why then
+      drop(ARGV[1], first, first + n)
+      if payload then redis.call('UNLINK', payload) end
+    else
+      if payload then redis.call('PERSIST', payload) end
+      add(KEYS[3], KEYS[2], ARGV[1], first, n, size, kind, data)
+      items, bytes = items + n, bytes + size
+    end
     stored = first + n
-    items, bytes = items + n, bytes + size
     redis.call('HSET', KEYS[1], 'stored', stored)
   end
 end
 
 if status == 'full' then redis.call('SADD', KEYS[4], ARGV[4]) end
 if status == 'window' then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
+if dropped > 0 then
+  redis.call('HINCRBY', KEYS[2], 'dropped', dropped)
+  for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[5])) do
+    tell(mailbox, 'end', ARGV[1])
+  end
+end
 local room = limit - stored
 if max > 0 then room = math.min(room, max - items) end
-if room == math.huge then room = -1 else room = math.max(room, 0) end
+if room == math.huge or policy == 'drop-oldest' then room = -1 else room = math.max(room, 0) end
 return {status, stored, room, tonumber(meta[5] or 0), tonumber(meta[6] or 0)}
