@@ -29,7 +29,7 @@ func TestDropOldestAgain(t *testing.T) {
 			return must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 0, parcels))
 		}
 		store(a, 0, "read", "read")
-		if taken := must[[]broker.Taken](t)(c.Take(ctx, "w1", 1, []broker.Route{{In: "q"}})); len(taken[0].Entries) != 1 {
+		if taken := must[[]broker.Taken](t)(c.Take(ctx, "w1", 1, 1, []broker.Route{{In: "q"}})); len(taken[0].Entries) != 1 {
 			t.Fatalf("took %+v", taken)
 		}
 		store(b, 0, large)
@@ -45,9 +45,9 @@ func TestDropOldestAgain(t *testing.T) {
 			t.Errorf("%+v, %v", sources, err)
 		}
 		found := must[broker.Queue](t)(c.Look(ctx, "q"))
-		n, _, _, err := c.Waiting(ctx, "q")
-		if err != nil || found.Dropped != 4 || n != 2 {
-			t.Errorf("%d dropped, %d wait, %v", found.Dropped, n, err)
+		backlog, err := c.Waiting(ctx, "q")
+		if err != nil || found.Dropped != 4 || backlog.Items != 2 {
+			t.Errorf("%d dropped, %d wait, %v", found.Dropped, backlog.Items, err)
 		}
 		if keys := must[[]string](t)(c.Raw().Keys(ctx, c.Key("f:*")).Result()); len(keys) > 0 {
 			t.Errorf("payloads are left: %q", keys)
@@ -90,7 +90,7 @@ func TestGapsAndTheWindow(t *testing.T) {
 				t.Errorf("delivered to %d: gaps %q, room %d, %v", step.low, sources["s"].Gaps, got.Room, err)
 			}
 		}
-		kept := must[[]broker.Taken](t)(c.Take(ctx, "w1", 10, []broker.Route{{In: "q"}}))[0].Entries
+		kept := must[[]broker.Taken](t)(c.Take(ctx, "w1", 10, 1, []broker.Route{{In: "q"}}))[0].Entries
 		if offsets := slices.Collect(func(yield func(int64) bool) {
 			for _, e := range kept {
 				yield(e.First)
