@@ -1,0 +1,243 @@
+package chaos
+
+import (
+	"fmt"
+	"slices"
+)
+
+// stages is how many functions a flow has.
+const stages = 2
+
+// A checker joins the ledgers of a run. The numbers of the invariants are those
+// of docs/reliability.md.
+type checker struct {
+	sources map[uint16]*history
+	gathers []reading
+	closes  []int64 // when channels were closed
+	strikes []int64 // when something bad was done
+	takes   []int64 // when results were taken, of all gathers
+	verdict verdict
+}
+
+// A history is what is known of one source.
+type history struct {
+	intended, stored int64 // numbers of items
+	end, endAt       int64 // -1 until it has ended
+	runs             [stages][]uint8
+	results          []uint8
+}
+
+// A reading is what one gather process took of one source.
+type reading struct {
+	source      uint16
+	first, last int64
+	whole       bool // the process ended by itself
+}
+
+// A verdict is what came out. Figures are of items.
+type verdict struct {
+	items, lost, doubled, disordered, wrong int64
+	extra                                   int64 // runs of a function beyond the first
+	again                                   int64 // taken by a second gather process too
+	unseen                                  int64 // in the hand of a gather that was killed
+	breaches                                []string
+}
+
+// bounds is what a run may show.
+type bounds struct {
+	extra int64    // runs beyond the first of each item and function
+	left  []string // keys that may be there afterwards
+	cut   int      // sources that may be without an end
+	hands int64    // items that may have been in the hand of a gather that was killed
+}
+
+func newChecker() *checker { return &checker{sources: map[uint16]*history{}} }
+
+func (c *checker) history(source uint16) *history {
+	h := c.sources[source]
+	if h == nil {
+		h = &history{end: -1}
+		c.sources[source] = h
+	}
+	return h
+}
+
+func (c *checker) breach(invariant, format string, args ...any) {
+	if len(c.verdict.breaches) < 20 {
+		c.verdict.breaches = append(c.verdict.breaches, invariant+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+func count(counts []uint8, offset int64) []uint8 {
+	for int64(len(counts)) <= offset {
+		counts = append(counts, make([]uint8, offset+1)...)
+	}
+	if counts[offset] < 255 {
+		counts[offset]++
+	}
+	return counts
+}
+
+func at(counts []uint8, offset int64) uint8 {
+	if offset >= int64(len(counts)) {
+		return 0
+	}
+	return counts[offset]
+}
+
+// read takes in the ledger of one process, those of gathers in the order in
+// which they began.
+func (c *checker) read(records []record) {
+	readings := map[uint16]*reading{}
+	over := false
+	for _, r := range records {
+		h := c.history(r.source)
+		switch r.event {
+		case intended:
+			h.intended = max(h.intended, r.offset+1)
+		case kept:
+			h.stored = max(h.stored, r.offset)
+		case ended:
+			h.end, h.endAt = r.offset, r.at
+		case ran:
+			h.runs[r.stage] = count(h.runs[r.stage], r.offset)
+		case got, failed:
+			if over {
+				c.breach("I5", "source %d item %d came behind the end", r.source, r.offset)
+			}
+			c.take(readings, h, r)
+		case alien:
+			c.verdict.wrong++
+			c.breach("I4", "something was taken that is the result of no item")
+		case closed:
+			c.closes, over = append(c.closes, r.at), true
+		case broken:
+			over = true
+		case struck:
+			c.strikes = append(c.strikes, r.at)
+		}
+	}
+	for _, reading := range readings {
+		reading.whole = over
+		c.gathers = append(c.gathers, *reading)
+	}
+}
+
+func (c *checker) take(readings map[uint16]*reading, h *history, r record) {
+	c.takes = append(c.takes, r.at)
+	if r.event == failed {
+		c.verdict.wrong++
+		c.breach("I4", "source %d item %d has an error in its place", r.source, r.offset)
+	}
+	h.results = count(h.results, r.offset)
+	own := readings[r.source]
+	if own == nil {
+		readings[r.source] = &reading{source: r.source, first: r.offset, last: r.offset}
+		return
+	}
+	switch {
+	case r.offset == own.last:
+		c.verdict.doubled++
+		c.breach("I1", "source %d item %d came twice", r.source, r.offset)
+	case r.offset < own.last:
+		c.verdict.disordered++
+		c.breach("I3", "source %d item %d came behind item %d", r.source, r.offset, own.last)
+	}
+	own.last = max(own.last, r.offset)
+}
+
+// check tells what is broken; left are the keys that are in Redis afterwards.
+func (c *checker) check(allowed bounds, left []string) verdict {
+	delete(c.sources, 0) // strikes have no source
+	open := 0
+	for number, h := range c.sources {
+		c.verdict.items += h.intended
+		if h.end < 0 {
+			open++
+		}
+		c.checkItems(number, h)
+	}
+	c.checkEnd(open, allowed)
+	c.handovers()
+	if c.verdict.extra > allowed.extra {
+		c.breach("I8", "%d runs of functions beyond the first of each item, at most %d can be explained", c.verdict.extra, allowed.extra)
+	}
+	if c.verdict.unseen > allowed.hands {
+		c.breach("I1", "%d stored items have no result, where %d gathers were killed", c.verdict.unseen, allowed.hands)
+	}
+	for _, key := range left {
+		if !slices.Contains(allowed.left, key) {
+			c.breach("I6", "the key %s is left", key)
+		}
+	}
+	return c.verdict
+}
+
+func (c *checker) checkItems(number uint16, h *history) {
+	if h.end >= 0 && (h.stored != h.end || h.end > h.intended) {
+		c.breach("I1", "source %d: %d sent, %d stored, ended at %d", number, h.intended, h.stored, h.end)
+	}
+	for i := range max(h.intended, int64(len(h.results))) {
+		results := at(h.results, i)
+		if results == 0 && i < h.stored && !c.inHand(number, i) {
+			c.verdict.lost++
+			c.breach("I1", "source %d item %d was stored and has no result", number, i)
+		}
+		if results > 0 && i >= h.intended {
+			c.breach("I2", "source %d item %d has a result and was never sent", number, i)
+		}
+		for stage, runs := range h.runs {
+			times := at(runs, i)
+			if results > 0 && times == 0 {
+				c.verdict.wrong++
+				c.breach("I4", "source %d item %d has a result, and function %d never ran for it", number, i, stage)
+			}
+			c.verdict.extra += max(0, int64(times)-1)
+		}
+	}
+}
+
+// inHand tells whether a gather process that was killed may have taken the item
+// and died before it wrote that down.
+func (c *checker) inHand(source uint16, offset int64) bool {
+	for _, r := range c.gathers {
+		if r.source == source && !r.whole && r.last == offset-1 {
+			c.verdict.unseen++
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) checkEnd(open int, allowed bounds) {
+	if open > allowed.cut {
+		c.breach("I5", "%d sources have not ended, %d may", open, allowed.cut)
+	}
+	if allowed.cut == 0 && len(c.closes) != 1 {
+		c.breach("I5", "the channel was closed %d times", len(c.closes))
+	}
+	for number, h := range c.sources {
+		for _, close := range c.closes {
+			if h.end < 0 || close < h.endAt || h.end > 0 && at(h.results, h.end-1) == 0 {
+				c.breach("I5", "the channel was closed before source %d had ended and the last of its %d items was taken", number, h.end)
+			}
+		}
+	}
+}
+
+// handovers looks from one gather process to the next: a successor may take
+// again what its predecessor had not acknowledged, and leaves out nothing.
+func (c *checker) handovers() {
+	last := map[uint16]reading{}
+	for _, r := range c.gathers {
+		before, ok := last[r.source]
+		if ok && before.whole && r.first <= before.last {
+			c.verdict.doubled += before.last - r.first + 1
+			c.breach("I1", "source %d items from %d came twice, though their gather had ended", r.source, r.first)
+		}
+		if ok {
+			c.verdict.again += max(0, before.last-r.first+1)
+		}
+		last[r.source] = r
+	}
+}

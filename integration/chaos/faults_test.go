@@ -1,0 +1,89 @@
+package chaos
+
+import (
+	"bytes"
+	"syscall"
+	"time"
+)
+
+func nothing(*flow) {}
+
+func (f *flow) any() int { return f.rng.IntN(len(f.fleet)) }
+
+// between is a time that the fault is allowed to last.
+func (f *flow) between(low, high time.Duration) <-chan time.Time {
+	return time.After(low + time.Duration(f.rng.Int64N(int64(high-low))))
+}
+
+// killWorker is kill -9 of a worker, and a new one.
+func killWorker(f *flow) {
+	i := f.any()
+	f.fleet[i].kill()
+	f.fleet[i] = f.worker()
+}
+
+// stopWorker stops a worker for longer than its lease.
+func stopWorker(f *flow) {
+	p := f.fleet[f.any()]
+	p.signal(f.t, syscall.SIGSTOP)
+	<-f.between(3*f.s.lease, 4*f.s.lease)
+	p.signal(f.t, syscall.SIGCONT)
+}
+
+// drainWorker ends a worker as its owner does, and starts a new one.
+func drainWorker(f *flow) {
+	i := f.any()
+	old := f.fleet[i]
+	f.fleet[i] = f.worker()
+	old.end(f.t)
+	old.join(f)
+}
+
+// cutReply lets a script run and loses its reply.
+func cutReply(f *flow) {
+	skip := f.rng.IntN(20)
+	cut := f.proxy.CutAfterRequest(func(request []byte) bool {
+		skip--
+		return skip < 0 && bytes.Contains(bytes.ToLower(request), []byte("evalsha"))
+	})
+	select {
+	case <-cut:
+	case <-f.sink.exited:
+	}
+}
+
+// cutAll cuts every connection.
+func cutAll(f *flow) { f.proxy.Cut() }
+
+// delay holds back all bytes for less than a lease.
+func delay(f *flow) {
+	f.proxy.Pause()
+	<-f.between(10*time.Millisecond, min(f.s.lease/2, 500*time.Millisecond))
+	f.proxy.Resume()
+}
+
+// killGather is kill -9 of the gather, and a successor.
+func killGather(f *flow) {
+	f.sink.kill()
+	f.killed, f.hands = f.killed+1, f.hands+1
+	f.sink = f.start(f.role("gather", 0))
+	f.progress()
+}
+
+// killProducer is kill -9 of a producer, and a successor under its name.
+func killProducer(f *flow) {
+	i := f.rng.IntN(len(f.feeds))
+	f.feeds[i].kill()
+	f.killed++
+	f.feeds[i] = f.start(f.feeds[i].role)
+}
+
+// restart kills the server and starts it again.
+func restart(f *flow) { f.server.Restart() }
+
+// anything is one of all of these, while a reply to anybody is lost.
+func anything(f *flow) {
+	f.proxy.CutAfterRequest(func([]byte) bool { return true })
+	all := []func(*flow){killWorker, killWorker, stopWorker, drainWorker, cutReply, cutReply, cutAll, delay, killGather, killProducer, restart}
+	all[f.rng.IntN(len(all))](f)
+}

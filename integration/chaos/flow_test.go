@@ -1,0 +1,243 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+const (
+	fleetSize = 4
+	hands     = 4
+	queueName = "orders"
+)
+
+// A flow is a stream through two functions, all of it real processes.
+type flow struct {
+	t       *testing.T
+	s       scenario
+	rng     *rand.Rand
+	dir     string
+	server  *testkit.Server
+	proxy   *testkit.Proxy
+	watcher *executor.Executor // looks for the dead as any other does, and deletes
+	book    *book
+	started int
+	strikes int
+	killed  int   // executors
+	hands   int64 // gathers that were killed and had something in their hand
+
+	fleet []*process
+	feeds []*process // producers; the bridge, where the flow has one
+	sink  *process   // the gather, or the bridge
+}
+
+// begin starts a flow, and returns when results come out of it.
+func begin(t *testing.T, s scenario, seed uint64) *flow {
+	t.Helper()
+	f := &flow{t: t, s: s, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir()}
+	var onDisk []string
+	if s.disk {
+		onDisk = []string{"--appendonly", "yes", "--appendfsync", "always"}
+	}
+	f.server = testkit.StartRedis(t, onDisk...)
+	f.proxy = testkit.NewProxy(t, f.server.Addr())
+	var err error
+	if f.book, err = openBook(filepath.Join(f.dir, "0000-test.ledger")); err != nil {
+		t.Fatal(err)
+	}
+	if f.watcher, err = executor.New(t.Context(), f.server.URL(), executor.Lease(s.lease)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.watcher.Close() }) // of a test that has failed
+	for range fleetSize {
+		f.fleet = append(f.fleet, f.worker())
+	}
+	if s.named {
+		f.feeds = []*process{f.start(f.role("produce", 1)), f.start(f.role("produce", 2))}
+		f.sink = f.start(f.role("gather", 0))
+	} else {
+		f.sink = f.start(f.role("bridge", 1))
+		f.feeds = []*process{f.sink}
+	}
+	f.progress()
+	return f
+}
+
+func (f *flow) role(name string, source uint16) role {
+	return role{Name: name, URL: f.proxy.URL(), Lease: f.s.lease, Hands: hands, Queue: queueName, Source: source, Items: f.s.items(), Rate: f.s.rate, Max: f.s.max, ByHand: f.s.byHand, Mortal: f.s.mortal}
+}
+
+func (f *flow) worker() *process { return f.start(f.role("work", 0)) }
+
+// progress waits until the gather has taken something more.
+func (f *flow) progress() {
+	f.t.Helper()
+	size := func() int64 {
+		info, err := os.Stat(f.sink.role.Ledger)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	before := size()
+	testkit.Eventually(f.t, func() bool { return size() > before+64*recordSize || f.sink.gone() }, "results come out")
+}
+
+// storm does what the scenario has for the flow.
+func (f *flow) storm() {
+	f.t.Helper()
+	tick := time.NewTicker(f.s.every)
+	defer tick.Stop()
+	for range f.s.times() {
+		<-tick.C
+		if f.sink.gone() {
+			f.t.Fatalf("the gather has ended: %v", f.sink.err)
+		}
+		f.book.write(record{event: struck})
+		f.strikes++
+		f.s.strike(f)
+	}
+}
+
+// finish lets the stream end.
+func (f *flow) finish() {
+	f.t.Helper()
+	f.progress()
+	for _, p := range f.feeds {
+		p.end(f.t)
+	}
+	if f.s.named {
+		for _, p := range f.feeds {
+			p.join(f)
+		}
+		f.seal()
+	}
+	f.sink.join(f)
+}
+
+// leave lets everybody leave, and returns the keys that are left.
+func (f *flow) leave() []string {
+	f.t.Helper()
+	if f.s.named {
+		for _, queue := range []string{queueName + ".first.second", queueName + ".first", queueName} {
+			if err := f.watcher.Delete(f.t.Context(), queue); err != nil {
+				f.t.Error(err)
+			}
+		}
+	}
+	client := f.client()
+	defer client.Close()
+	f.bury(client)
+	for _, p := range f.fleet {
+		p.end(f.t)
+	}
+	for _, p := range f.fleet {
+		p.join(f)
+	}
+	if err := f.watcher.Close(); err != nil {
+		f.t.Error(err)
+	}
+	return f.keys(client)
+}
+
+// check holds the ledgers against what is promised.
+func (f *flow) check(allowed bounds, left []string) *checker {
+	f.t.Helper()
+	if f.killed > 0 {
+		allowed.left = []string{"{dq:0}:fenced"}
+	}
+	c := newChecker()
+	readBooks(f.t, f.dir, c.read)
+	for _, breach := range c.check(allowed, left).breaches {
+		f.t.Error(breach)
+	}
+	return c
+}
+
+// seal says that no producer comes any more.
+func (f *flow) seal() {
+	f.t.Helper()
+	q, err := executor.Open[string](f.t.Context(), f.watcher, queueName)
+	if err == nil {
+		err = q.Seal(f.t.Context())
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// bury waits until the dead have been found and forgotten, which takes six
+// leases. Of an executor the mark stays as long as it may come back.
+func (f *flow) bury(client *redis.Client) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	late := time.After(8*f.s.lease + silence)
+	for {
+		workers, _ := client.ZCard(ctx, "{dq:0}:workers").Result()
+		executors, _ := client.ZCard(ctx, "{dq:0}:executors").Result()
+		fenced, err := client.HLen(ctx, "{dq:0}:fenced").Result()
+		if err == nil && workers == fleetSize && executors == 1 && fenced <= int64(f.killed) {
+			return
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-late:
+			f.dump()
+			f.t.Fatal("the dead are not forgotten")
+		}
+	}
+}
+
+// keys are those that do not go by themselves.
+func (f *flow) keys(client *redis.Client) (left []string) {
+	f.t.Helper()
+	for _, key := range testkit.Keys(f.t, f.server.URL(), "*") {
+		if ttl, err := client.TTL(f.t.Context(), key).Result(); err != nil || ttl < 0 {
+			left = append(left, key)
+		}
+	}
+	return left
+}
+
+func (f *flow) client() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: f.server.Addr(), MaxRetries: -1})
+}
+
+// dump logs what is in Redis when nothing goes on.
+func (f *flow) dump() {
+	f.t.Helper()
+	client, ctx := f.client(), f.t.Context()
+	defer client.Close()
+	var text strings.Builder
+	for _, key := range testkit.Keys(f.t, f.server.URL(), "*") {
+		var shown any
+		switch kind, _ := client.Type(ctx, key).Result(); kind {
+		case "stream":
+			groups, _ := client.XInfoGroups(ctx, key).Result()
+			pending, _ := client.XPending(ctx, key, "w").Result()
+			entries, _ := client.XRangeN(ctx, key, "-", "+", 3).Result()
+			for _, e := range entries {
+				delete(e.Values, "p")
+			}
+			shown = fmt.Sprintf("%d entries, groups %+v, pending %+v, begins %v", client.XLen(ctx, key).Val(), groups, pending, entries)
+		case "hash":
+			shown = client.HGetAll(ctx, key).Val()
+		case "zset":
+			shown = client.ZRangeWithScores(ctx, key, 0, -1).Val()
+		case "set":
+			shown = client.SMembers(ctx, key).Val()
+		}
+		fmt.Fprintf(&text, "%s: %.1500v\n", key, shown)
+	}
+	f.t.Logf("Redis:\n%s", &text)
+}

@@ -1,0 +1,110 @@
+package chaos
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// sound is a run without a fault: a producer, a worker and two gathers, of
+// which the first was killed.
+func sound() map[string][]record {
+	const n = 10
+	books := map[string][]record{"4-killed": nil, "5-gather": nil}
+	for i := range int64(n) {
+		books["1-produce"] = append(books["1-produce"], record{event: intended, source: 1, offset: i, at: i})
+		for stage := range uint8(stages) {
+			books["2-work"] = append(books["2-work"], record{event: ran, source: 1, offset: i, stage: stage, at: 100 + i})
+		}
+		book := "4-killed"
+		if i >= 5 {
+			book = "5-gather"
+		}
+		books[book] = append(books[book], record{event: got, source: 1, offset: i, at: 200 + i})
+	}
+	books["1-produce"] = append(books["1-produce"],
+		record{event: ended, source: 1, offset: n, at: 20}, record{event: kept, source: 1, offset: n, at: 21})
+	books["5-gather"] = append(books["5-gather"], record{event: closed, at: 300})
+	return books
+}
+
+func verdictOf(books map[string][]record, left ...string) verdict {
+	c := newChecker()
+	for _, name := range []string{"1-produce", "2-work", "3-test", "4-killed", "5-gather"} {
+		c.read(books[name])
+	}
+	return c.check(bounds{left: []string{"allowed"}, hands: 1}, left)
+}
+
+func TestTheCheckerFindsNothingInASoundRun(t *testing.T) {
+	t.Parallel()
+	if v := verdictOf(sound(), "allowed"); v.breaches != nil || v.items != 10 {
+		t.Errorf("%+v", v)
+	}
+	again := sound() // what the first gather had not acknowledged
+	again["5-gather"] = slices.Insert(again["5-gather"], 0, record{event: got, source: 1, offset: 4, at: 250})
+	if v := verdictOf(again); v.breaches != nil || v.again != 1 {
+		t.Errorf("%+v", v)
+	}
+	away := sound() // a producer was killed, and its successor sent less
+	away["1-produce"] = slices.Insert(away["1-produce"], 10, record{event: intended, source: 1, offset: 10, at: 11})
+	if v := verdictOf(away); v.breaches != nil {
+		t.Errorf("%+v", v)
+	}
+	inHand := sound()
+	inHand["5-gather"] = slices.Delete(inHand["5-gather"], 0, 1)
+	if v := verdictOf(inHand); v.breaches != nil || v.unseen != 1 {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
+	t.Parallel()
+	remove := func(book string, i int) func(map[string][]record) {
+		return func(b map[string][]record) { b[book] = slices.Delete(b[book], i, i+1) }
+	}
+	insert := func(book string, i int, r record) func(map[string][]record) {
+		return func(b map[string][]record) { b[book] = slices.Insert(b[book], i, r) }
+	}
+	for name, plant := range map[string]struct {
+		change func(map[string][]record)
+		left   string
+		want   string
+	}{
+		"a lost item":            {remove("5-gather", 2), "", "I1: source 1 item 7 was stored and has no result"},
+		"a lost last item":       {remove("5-gather", 4), "", "I5: the channel was closed before source 1"},
+		"a hole of two":          {func(b map[string][]record) { b["5-gather"] = b["5-gather"][2:] }, "", "I1: source 1 item 6"},
+		"a double":               {insert("5-gather", 1, record{event: got, source: 1, offset: 5}), "", "I1: source 1 item 5 came twice"},
+		"a double later":         {insert("5-gather", 4, record{event: got, source: 1, offset: 5}), "", "I3: source 1 item 5 came behind"},
+		"a swap":                 {func(b map[string][]record) { g := b["5-gather"]; g[1], g[2] = g[2], g[1] }, "", "I3: source 1 item 6 came behind item 7"},
+		"an error":               {func(b map[string][]record) { b["5-gather"][1].event = failed }, "", "I4: source 1 item 6 has an error"},
+		"a result of nothing":    {insert("5-gather", 1, record{event: alien}), "", "I4: something"},
+		"a result without a run": {remove("2-work", 9), "", "I4: source 1 item 4 has a result, and function 1 never ran"},
+		"a result nobody sent":   {insert("5-gather", 5, record{event: got, source: 1, offset: 10}), "", "I2: source 1 item 10"},
+		"an early end":           {func(b map[string][]record) { b["5-gather"][5].at = 19 }, "", "I5: the channel was closed before source 1"},
+		"no end":                 {remove("5-gather", 5), "", "I5: the channel was closed 0 times"},
+		"two ends":               {insert("4-killed", 5, record{event: closed, at: 300}), "", "I5: the channel was closed 2 times"},
+		"an item behind the end": {insert("5-gather", 6, record{event: got, source: 1, offset: 10}), "", "I5: source 1 item 10 came behind the end"},
+		"again after an end": {func(b map[string][]record) {
+			b["4-killed"] = append(b["4-killed"], record{event: broken})
+			b["5-gather"] = slices.Insert(b["5-gather"], 0, record{event: got, source: 1, offset: 4})
+		}, "", "I1: source 1 items from 4 came twice"},
+		"an end too short": {func(b map[string][]record) { b["1-produce"][10].offset = 9 }, "", "I1: source 1: 10 sent"},
+		"two in one hand": {func(b map[string][]record) {
+			b["4-killed"], b["5-gather"] = b["4-killed"][:4], b["5-gather"][1:]
+		}, "", "I1: source 1 item 5"},
+		"a second run": {insert("2-work", 3, record{event: ran, source: 1, offset: 3}), "", "I8: 1 runs"},
+		"a key":        {func(map[string][]record) {}, "leftover", "I6: the key leftover"},
+	} {
+		books := sound()
+		plant.change(books)
+		left := []string{"allowed"}
+		if plant.left != "" {
+			left = append(left, plant.left)
+		}
+		breaches := verdictOf(books, left...).breaches
+		if !slices.ContainsFunc(breaches, func(b string) bool { return strings.HasPrefix(b, plant.want) }) {
+			t.Errorf("%s is not found: %q", name, breaches)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package chaos
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+var (
+	long = flag.Bool("long", false, "the long forms, which print figures")
+	seed = flag.Uint64("seed", 0, "of the faults; a random one if it is 0")
+)
+
+// A scenario is a flow and what happens to it.
+type scenario struct {
+	name   string
+	title  string // in the table
+	strike func(*flow)
+	every  time.Duration
+	short  int // strikes of the short form; 0: there is none
+	long   int
+	least  int64 // items of the long form
+	rate   int64 // items a second of a producer
+	max    int   // items that may wait in each queue, 0 for no bound
+	lease  time.Duration
+	named  bool // two producers and a gather meet at a named queue; else one process is both
+	byHand bool // the gather acknowledges what it has written down
+	mortal bool // producers whose sources go with them
+	disk   bool // the server writes everything down before it answers
+	// victims is how many workers may be taken for dead by a strike.
+	victims int
+}
+
+func (s scenario) items() int64 {
+	if *long {
+		return s.least
+	}
+	return 0
+}
+
+func (s scenario) times() int {
+	if *long {
+		return s.long
+	}
+	return s.short
+}
+
+// calm is a lease that no fault outlasts: who does nothing wrong is not taken
+// for dead, however slow the machine is.
+const calm = 10 * time.Second
+
+// Scenarios without a lease have one of half a second, those without a rate
+// 20,000 items a second.
+func scenarios() []scenario {
+	const ms = time.Millisecond
+	return []scenario{
+		{name: "quiet", title: "nothing", strike: nothing, every: 500 * ms, short: 2, long: 10, named: true, lease: calm},
+		{name: "killed-workers", title: "kill -9 of a worker each 200 ms", strike: killWorker, every: 200 * ms, short: 8, long: 200, least: 1_000_000, named: true, victims: 1},
+		{name: "killed-worker", title: "kill -9 of a worker, lease 1 s", strike: killWorker, every: 4 * time.Second, long: 20, lease: time.Second, named: true, victims: 1},
+		{name: "killed-worker-of-10s", title: "kill -9 of a worker, lease 10 s (default)", strike: killWorker, every: 25 * time.Second, long: 4, rate: 2000, lease: calm, named: true, victims: 1},
+		{name: "stopped-workers", title: "SIGSTOP of a worker for 3 to 4 leases, SIGCONT", strike: stopWorker, every: 100 * ms, short: 2, long: 50, named: true, victims: 1},
+		{name: "drained-workers", title: "SIGTERM of a worker", strike: drainWorker, every: 100 * ms, short: 10, long: 100, named: true, lease: calm},
+		{name: "cut-replies", title: "a script runs, its reply is lost", strike: cutReply, every: 10 * ms, short: 60, long: 1000, named: true, lease: calm},
+		{name: "cut-replies-bounded", title: "the same, queues bounded at 1,000 items", strike: cutReply, every: 10 * ms, short: 60, long: 1000, max: 1000, lease: calm},
+		{name: "cut-connections", title: "all connections are cut", strike: cutAll, every: 100 * ms, short: 15, long: 200, lease: calm},
+		{name: "delays", title: "nothing passes for up to 0.5 s", strike: delay, every: 500 * ms, short: 4, long: 50, named: true, lease: calm},
+		{name: "killed-gathers", title: "kill -9 of the gather, and a successor", strike: killGather, every: 500 * ms, short: 2, long: 20, named: true, victims: fleetSize},
+		{name: "killed-gathers-by-hand", title: "the same, with ManualAck", strike: killGather, every: 500 * ms, short: 2, long: 20, named: true, byHand: true, victims: fleetSize},
+		{name: "killed-producers", title: "kill -9 of a producer, and a successor of its name", strike: killProducer, every: 300 * ms, short: 4, long: 50, named: true, victims: fleetSize},
+		{name: "restarts", title: "kill -9 of Redis and restart, appendfsync always", strike: restart, every: time.Second, short: 2, long: 20, named: true, disk: true, rate: 5000, lease: calm},
+		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, named: true, disk: true, rate: 5000, max: 5000, byHand: true, victims: fleetSize},
+	}
+}
+
+func TestChaos(t *testing.T) {
+	all := scenarios()
+	rows := make(table, len(all))
+	for i, s := range all {
+		s.lease = cmp.Or(s.lease, 500*time.Millisecond)
+		s.rate = cmp.Or(s.rate, 20_000)
+		if s.times() == 0 {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			if !*long { // figures want the machine for themselves
+				t.Parallel()
+			}
+			rows[i] = run(t, s)
+		})
+	}
+	if *long {
+		fmt.Print(rows)
+	}
+}
+
+func run(t *testing.T, s scenario) row {
+	chosen := cmp.Or(*seed, rand.Uint64())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again with: go test ./integration/chaos -run 'TestChaos/%s$' -count=1 -seed=%d -long=%v", s.name, chosen, *long)
+		}
+	})
+	began := time.Now()
+	f := begin(t, s, chosen)
+	f.storm()
+	f.finish()
+	took := time.Since(began)
+	left := f.leave()
+
+	b := bounds{extra: int64(f.strikes * s.victims * mayHold), hands: f.hands}
+	if s.byHand {
+		b.hands = 0
+	}
+	c := f.check(b, left)
+	r := row{title: s.title, strikes: f.strikes, verdict: c.verdict, took: took, pauses: c.pauses()}
+	t.Log(r)
+	return r
+}
+
+// A producer whose source has no name takes it along when it dies: the stream
+// brings all that was stored, and ends with an error.
+func TestAKilledProducerCutsItsStream(t *testing.T) {
+	t.Parallel()
+	f := begin(t, scenario{lease: 500 * time.Millisecond, rate: 5000, named: true, mortal: true, victims: fleetSize}, 0)
+	f.seal()
+	f.feeds[1].end(t)
+	f.feeds[1].join(f)
+	f.feeds[0].kill()
+	f.killed++
+	f.book.write(record{event: kept, source: 1, offset: f.storedOfCut()})
+	if err := f.sink.wait(f); err == nil {
+		t.Error("the gather has ended as if nothing was missing")
+	}
+	if text, err := os.ReadFile(f.sink.log.Name()); err != nil || !strings.Contains(string(text), executor.ErrCut.Error()) {
+		t.Errorf("the gather does not tell that the stream was cut: %v\n%s", err, text)
+	}
+	f.check(bounds{extra: fleetSize * mayHold, cut: 1}, f.leave())
+}
+
+// storedOfCut is how much was stored of the source that has not ended.
+func (f *flow) storedOfCut() (items int64) {
+	f.t.Helper()
+	client, ctx := f.client(), f.t.Context()
+	defer client.Close()
+	testkit.Eventually(f.t, func() bool {
+		for _, name := range client.SMembers(ctx, "{dq:0}:src:"+queueName).Val() {
+			source := client.HGetAll(ctx, "{dq:0}:s:"+name).Val()
+			if source["cut"] != "" {
+				items, _ = strconv.ParseInt(source["stored"], 10, 64)
+				return true
+			}
+		}
+		return false
+	}, "the source of the dead is given up")
+	return items
+}
+
+// mayHold is how many items a worker may have run and not yet committed: for
+// each hand 18 batches that wait for the completer and the one in the hand. A
+// batch is about 8 ms of work, which is 50 items here, and never above 128.
+const mayHold = (18 + 1) * hands * 128
