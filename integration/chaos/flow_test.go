@@ -34,6 +34,7 @@ type flow struct {
 	started int
 	strikes int
 	killed  int   // executors
+	alone   int64 // entries that were taken apart, since two workers had died with them
 	hands   int64 // gathers that were killed and had something in their hand
 
 	fleet []*process
@@ -128,6 +129,13 @@ func (f *flow) finish() {
 // leave lets everybody leave, and returns the keys that are left.
 func (f *flow) leave() []string {
 	f.t.Helper()
+	client := f.client()
+	defer client.Close()
+	for _, queue := range []string{queueName, queueName + ".first"} {
+		if x, err := client.XInfoStream(f.t.Context(), "{dq:0}:x:"+queue).Result(); err == nil {
+			f.alone += x.EntriesAdded
+		}
+	}
 	if f.s.named {
 		for _, queue := range []string{queueName + ".first.second", queueName + ".first", queueName} {
 			if err := f.watcher.Delete(f.t.Context(), queue); err != nil {
@@ -135,8 +143,6 @@ func (f *flow) leave() []string {
 			}
 		}
 	}
-	client := f.client()
-	defer client.Close()
 	f.bury(client)
 	for _, p := range f.fleet {
 		p.end(f.t)

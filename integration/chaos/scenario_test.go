@@ -122,7 +122,7 @@ func run(t *testing.T, s scenario) row {
 	}
 	c := f.check(b, left)
 	r := row{title: s.title, strikes: f.strikes, verdict: c.verdict, took: took, pauses: c.pauses()}
-	t.Log(r)
+	t.Logf("%v, %d suspect entries", r, f.alone)
 	return r
 }
 
