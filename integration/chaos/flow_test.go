@@ -63,12 +63,12 @@ func begin(t *testing.T, s scenario, seed uint64) *flow {
 	for range fleetSize {
 		f.fleet = append(f.fleet, f.worker())
 	}
-	if s.named {
+	if s.both != "" {
+		f.sink = f.start(f.role(s.both, 1))
+		f.feeds = []*process{f.sink}
+	} else {
 		f.feeds = []*process{f.start(f.role("produce", 1)), f.start(f.role("produce", 2))}
 		f.sink = f.start(f.role("gather", 0))
-	} else {
-		f.sink = f.start(f.role("bridge", 1))
-		f.feeds = []*process{f.sink}
 	}
 	f.progress()
 	return f
@@ -117,7 +117,7 @@ func (f *flow) finish() {
 	for _, p := range f.feeds {
 		p.end(f.t)
 	}
-	if f.s.named {
+	if f.s.both == "" {
 		for _, p := range f.feeds {
 			p.join(f)
 		}
@@ -136,7 +136,7 @@ func (f *flow) leave() []string {
 			f.alone += x.EntriesAdded
 		}
 	}
-	if f.s.named {
+	if f.s.both == "" {
 		for _, queue := range []string{queueName + ".first.second", queueName + ".first", queueName} {
 			if err := f.watcher.Delete(f.t.Context(), queue); err != nil {
 				f.t.Error(err)

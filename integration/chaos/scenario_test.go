@@ -32,10 +32,10 @@ type scenario struct {
 	rate   int64 // items a second of a producer
 	max    int   // items that may wait in each queue, 0 for no bound
 	lease  time.Duration
-	named  bool // two producers and a gather meet at a named queue; else one process is both
-	byHand bool // the gather acknowledges what it has written down
-	mortal bool // producers whose sources go with them
-	disk   bool // the server writes everything down before it answers
+	both   string // the process that is both ends; "": two producers and a gather meet at a named queue
+	byHand bool   // the gather acknowledges what it has written down
+	mortal bool   // producers whose sources go with them
+	disk   bool   // the server writes everything down before it answers
 	// victims is how many workers may be taken for dead by a strike.
 	victims int
 }
@@ -63,21 +63,24 @@ const calm = 10 * time.Second
 func scenarios() []scenario {
 	const ms = time.Millisecond
 	return []scenario{
-		{name: "quiet", title: "nothing", strike: nothing, every: 500 * ms, short: 2, long: 10, named: true, lease: calm},
-		{name: "killed-workers", title: "kill -9 of a worker each 200 ms", strike: killWorker, every: 200 * ms, short: 8, long: 200, least: 1_000_000, named: true, victims: 1},
-		{name: "killed-worker", title: "kill -9 of a worker, lease 1 s", strike: killWorker, every: 4 * time.Second, long: 20, lease: time.Second, named: true, victims: 1},
-		{name: "killed-worker-of-10s", title: "kill -9 of a worker, lease 10 s (default)", strike: killWorker, every: 25 * time.Second, long: 4, rate: 2000, lease: calm, named: true, victims: 1},
-		{name: "stopped-workers", title: "SIGSTOP of a worker for 3 to 4 leases, SIGCONT", strike: stopWorker, every: 100 * ms, short: 2, long: 50, named: true, victims: 1},
-		{name: "drained-workers", title: "SIGTERM of a worker", strike: drainWorker, every: 100 * ms, short: 10, long: 100, named: true, lease: calm},
-		{name: "cut-replies", title: "a script runs, its reply is lost", strike: cutReply, every: 10 * ms, short: 60, long: 1000, named: true, lease: calm},
-		{name: "cut-replies-bounded", title: "the same, queues bounded at 1,000 items", strike: cutReply, every: 10 * ms, short: 60, long: 1000, max: 1000, lease: calm},
-		{name: "cut-connections", title: "all connections are cut", strike: cutAll, every: 100 * ms, short: 15, long: 200, lease: calm},
-		{name: "delays", title: "nothing passes for up to 0.5 s", strike: delay, every: 500 * ms, short: 4, long: 50, named: true, lease: calm},
-		{name: "killed-gathers", title: "kill -9 of the gather, and a successor", strike: killGather, every: 500 * ms, short: 2, long: 20, named: true, victims: fleetSize},
-		{name: "killed-gathers-by-hand", title: "the same, with ManualAck", strike: killGather, every: 500 * ms, short: 2, long: 20, named: true, byHand: true, victims: fleetSize},
-		{name: "killed-producers", title: "kill -9 of a producer, and a successor of its name", strike: killProducer, every: 300 * ms, short: 4, long: 50, named: true, victims: fleetSize},
-		{name: "restarts", title: "kill -9 of Redis and restart, appendfsync always", strike: restart, every: time.Second, short: 2, long: 20, named: true, disk: true, rate: 5000, lease: calm},
-		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, named: true, disk: true, rate: 5000, max: 5000, byHand: true, victims: fleetSize},
+		{name: "quiet", title: "nothing", strike: nothing, every: 500 * ms, short: 2, long: 10, lease: calm},
+		{name: "killed-workers", title: "kill -9 of a worker each 200 ms", strike: killWorker, every: 200 * ms, short: 8, long: 200, least: 1_000_000, victims: 1},
+		{name: "killed-worker", title: "kill -9 of a worker, lease 1 s", strike: killWorker, every: 4 * time.Second, long: 20, lease: time.Second, victims: 1},
+		{name: "killed-worker-of-10s", title: "kill -9 of a worker, lease 10 s (default)", strike: killWorker, every: 25 * time.Second, long: 4, rate: 2000, lease: calm, victims: 1},
+		{name: "stopped-workers", title: "SIGSTOP of a worker for 3 to 4 leases, SIGCONT", strike: stopWorker, every: 100 * ms, short: 2, long: 50, victims: 1},
+		{name: "drained-workers", title: "SIGTERM of a worker", strike: drainWorker, every: 100 * ms, short: 10, long: 100, lease: calm},
+		{name: "cut-replies", title: "a script runs, its reply is lost", strike: cutReply, every: 10 * ms, short: 60, long: 1000, lease: calm},
+		{name: "cut-replies-bounded", title: "the same, queues bounded at 1,000 items", strike: cutReply, every: 10 * ms, short: 60, long: 1000, max: 1000, lease: calm, both: "bridge"},
+		{name: "cut-connections", title: "all connections are cut", strike: cutAll, every: 100 * ms, short: 15, long: 200, lease: calm, both: "bridge"},
+		{name: "delays", title: "nothing passes for up to 0.5 s", strike: delay, every: 500 * ms, short: 4, long: 50, lease: calm},
+		{name: "killed-workers-of-futures", title: "kill -9 of a worker, futures", strike: killWorker, every: 200 * ms, short: 6, long: 50, both: "futures", lease: time.Second, victims: 1},
+		{name: "cut-replies-of-futures", title: "a script runs, its reply is lost, futures", strike: cutReply, every: 10 * ms, short: 60, long: 500, both: "futures", lease: calm},
+		{name: "restarts-of-futures", title: "kill -9 of Redis and restart, futures", strike: restart, every: time.Second, short: 1, long: 10, both: "futures", disk: true, lease: calm},
+		{name: "killed-gathers", title: "kill -9 of the gather, and a successor", strike: killGather, every: 500 * ms, short: 2, long: 20, victims: fleetSize},
+		{name: "killed-gathers-by-hand", title: "the same, with ManualAck", strike: killGather, every: 500 * ms, short: 2, long: 20, byHand: true, victims: fleetSize},
+		{name: "killed-producers", title: "kill -9 of a producer, and a successor of its name", strike: killProducer, every: 300 * ms, short: 4, long: 50, victims: fleetSize},
+		{name: "restarts", title: "kill -9 of Redis and restart, appendfsync always", strike: restart, every: time.Second, short: 2, long: 20, disk: true, rate: 5000, lease: calm},
+		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, disk: true, rate: 5000, max: 5000, byHand: true, victims: fleetSize},
 	}
 }
 
@@ -130,7 +133,7 @@ func run(t *testing.T, s scenario) row {
 // brings all that was stored, and ends with an error.
 func TestAKilledProducerCutsItsStream(t *testing.T) {
 	t.Parallel()
-	f := begin(t, scenario{lease: 500 * time.Millisecond, rate: 5000, named: true, mortal: true, victims: fleetSize}, 0)
+	f := begin(t, scenario{lease: 500 * time.Millisecond, rate: 5000, mortal: true, victims: fleetSize}, 0)
 	f.seal()
 	f.feeds[1].end(t)
 	f.feeds[1].join(f)
