@@ -15,6 +15,8 @@ var (
 	ErrURL = broker.ErrURL
 	// ErrUnreachable says that nothing answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
+	// ErrDenied says that the Redis user lacks a permission; see docs/security.md.
+	ErrDenied = broker.ErrDenied
 	// ErrName says that a name cannot be one.
 	ErrName = broker.ErrName
 	// ErrNoQueue says that there is no queue of that name (any more).

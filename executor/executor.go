@@ -32,6 +32,7 @@ const (
 // goroutines. Close it.
 type Executor struct {
 	settings
+	lists
 	id      string
 	c       *broker.Client
 	server  *embedded.Server // nil where Redis is
@@ -78,6 +79,7 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	if err := ex.connect(ctx, redisURL); err != nil {
 		return nil, err
 	}
+	ex.lists = lists{ex.c, ex.lease}
 	ex.hub = newHub(ex.c, ex.id, ex.log)
 	if err := ex.start(ctx); err != nil {
 		return nil, errors.Join(err, ex.Close())

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -94,7 +95,7 @@ func (h *hub) listen(ctx context.Context) {
 		stop()
 		_ = reader.Close()
 	}()
-	after := "0-0"
+	after, denied := "0-0", false
 	for ctx.Err() == nil {
 		hints, last, err := reader.Hints(ctx, after)
 		after = last
@@ -102,6 +103,10 @@ func (h *hub) listen(ctx context.Context) {
 			err = h.hear(ctx, hints)
 		}
 		if err != nil && ctx.Err() == nil {
+			if errors.Is(err, broker.ErrDenied) && !denied {
+				h.log.ErrorContext(ctx, "the mailbox cannot be read", "err", err)
+				denied = true
+			}
 			h.log.DebugContext(ctx, "mailbox", "err", err)
 			select {
 			case <-ctx.Done():
@@ -118,13 +123,7 @@ func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
 		case broker.HintRoom:
 			h.room()
 		case broker.HintDone:
-			var source string
-			var first, n int64
-			if _, err := fmt.Sscan(hint.What, &source, &first, &n); err == nil {
-				for i := range n {
-					ids = append(ids, broker.FutureID(source, first+i))
-				}
-			}
+			ids = append(ids, h.named(hint.What)...)
 		}
 	}
 	if len(hints) == 0 { // hints may be lost: look again
@@ -138,6 +137,27 @@ func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
 		}
 	}
 	return nil
+}
+
+// named are the ids of the futures that a hint tells of: not more than somebody
+// waits for, whatever number it claims.
+func (h *hub) named(what string) (ids []string) {
+	var source string
+	var first, n int64
+	if _, err := fmt.Sscan(what, &source, &first, &n); err != nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n > int64(len(h.futures)) {
+		return slices.Sorted(maps.Keys(h.futures))
+	}
+	for i := range n {
+		if id := broker.FutureID(source, first+i); h.futures[id] != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func (h *hub) room() {

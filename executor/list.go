@@ -23,8 +23,8 @@ type FunctionInfo struct {
 }
 
 // Functions lists the functions of the live workers, by name.
-func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
-	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+func (l lists) Functions(ctx context.Context) ([]FunctionInfo, error) {
+	live, err := l.broker.Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -34,14 +34,14 @@ func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
 			count[card]++
 		}
 	}
-	list := []FunctionInfo{}
+	found := []FunctionInfo{}
 	for card, n := range count {
-		list = append(list, FunctionInfo{card.Name, card.In, card.InCodec, card.Out, card.OutCodec, n})
+		found = append(found, FunctionInfo{card.Name, card.In, card.InCodec, card.Out, card.OutCodec, n})
 	}
-	slices.SortFunc(list, func(a, b FunctionInfo) int {
+	slices.SortFunc(found, func(a, b FunctionInfo) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.In, b.In), cmp.Compare(a.Out, b.Out))
 	})
-	return list, nil
+	return found, nil
 }
 
 // WorkerInfo is a live worker.
@@ -57,12 +57,12 @@ type WorkerInfo struct {
 }
 
 // Workers lists the live workers, by host and process.
-func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
-	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+func (l lists) Workers(ctx context.Context) ([]WorkerInfo, error) {
+	live, err := l.broker.Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
 	}
-	list := []WorkerInfo{}
+	found := []WorkerInfo{}
 	for _, p := range live {
 		w := WorkerInfo{ID: p.ID, Host: p.Card["host"], Functions: []string{}, Seen: time.UnixMilli(number(p.Card["seen"]))}
 		w.PID, w.Hands = int(number(p.Card["pid"])), int(number(p.Card["hands"]))
@@ -70,12 +70,12 @@ func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
 		for _, card := range cards(p) {
 			w.Functions = append(w.Functions, card.Name)
 		}
-		list = append(list, w)
+		found = append(found, w)
 	}
-	slices.SortFunc(list, func(a, b WorkerInfo) int {
+	slices.SortFunc(found, func(a, b WorkerInfo) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.PID, b.PID), cmp.Compare(a.ID, b.ID))
 	})
-	return list, nil
+	return found, nil
 }
 
 // number reads a field of a card; what is no number is 0.
@@ -106,18 +106,18 @@ type QueueInfo struct {
 }
 
 // Queues lists all queues, by name.
-func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
-	names, err := ex.c.Queues(ctx)
+func (l lists) Queues(ctx context.Context) ([]QueueInfo, error) {
+	names, err := l.broker.Queues(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := []QueueInfo{}
+	found := []QueueInfo{}
 	for _, name := range names {
-		q, err := ex.c.Look(ctx, name)
+		q, err := l.broker.Look(ctx, name)
 		if err == nil {
 			var backlog broker.Backlog
-			backlog, err = ex.c.Waiting(ctx, name)
-			list = append(list, QueueInfo{
+			backlog, err = l.broker.Waiting(ctx, name)
+			found = append(found, QueueInfo{
 				Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer,
 				From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxB, Dropped: q.Dropped,
 				Waiting: backlog.Items, Bytes: backlog.Bytes, Running: backlog.Running, Delayed: backlog.Delayed,
@@ -127,7 +127,7 @@ func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
 			return nil, err
 		}
 	}
-	return list, nil
+	return found, nil
 }
 
 // StageInfo is a stage.
@@ -142,12 +142,12 @@ type StageInfo struct {
 }
 
 // Stages lists all stages, in the order in which they were made.
-func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
-	stages, err := ex.c.Stages(ctx)
+func (l lists) Stages(ctx context.Context) ([]StageInfo, error) {
+	stages, err := l.broker.Stages(ctx)
 	if err != nil {
 		return nil, err
 	}
-	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+	live, err := l.broker.Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -161,21 +161,21 @@ func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
 			holders[name]++
 		}
 	}
-	list := []StageInfo{}
+	found := []StageInfo{}
 	for _, s := range stages {
 		info := StageInfo{ID: s.ID, Kind: s.Kind, Function: s.Function, In: []string{}, Out: []string{}, Workers: holders[s.Function]}
 		for _, in := range s.Ins {
 			info.In = append(info.In, in.Name)
-			if q, err := ex.c.Look(ctx, in.Name); err == nil {
+			if q, err := l.broker.Look(ctx, in.Name); err == nil {
 				info.Cost = q.Cost
 			}
 		}
 		for _, out := range s.Outs {
 			info.Out = append(info.Out, out.Name)
 		}
-		list = append(list, info)
+		found = append(found, info)
 	}
-	return list, nil
+	return found, nil
 }
 
 // Delete deletes a queue with what is in it, with its sources and with the

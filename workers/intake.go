@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -32,7 +33,8 @@ type intake struct {
 	heard  time.Time
 }
 
-func (l *life) intake(ctx context.Context) {
+// It returns an error where the Redis user may not read.
+func (l *life) intake(ctx context.Context) error {
 	in := &intake{life: l, reader: l.client.Reader(l.id, readWait), stale: true}
 	stop := context.AfterFunc(ctx, in.reader.Interrupt)
 	defer func() {
@@ -44,10 +46,14 @@ func (l *life) intake(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
+		if errors.Is(err, broker.ErrDenied) {
+			return err
+		}
 		l.log.DebugContext(ctx, "intake", "err", err)
 		in.lost, in.stale = true, true
 		pause(ctx, failPause)
 	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -72,22 +72,26 @@ func (w *Worker) live(ctx context.Context) error {
 		}
 		return err
 	})
-	l.labour(soft, hard, cut)
+	err := l.labour(soft, hard, stop, cut)
 	l.leave(ctx)
 	stopBeats()
-	return lease.Wait()
+	return errors.Join(err, lease.Wait())
 }
 
-// labour runs until soft has ended. Each line of its end waits for the one
+// labour runs until soft has ended, which it does itself if the worker may not
+// read. Each line of its end waits for the one
 // before: intake closes work, then the hands end, then done is closed, then
 // the completer writes what is left.
-func (l *life) labour(soft, hard context.Context, cut context.CancelCauseFunc) {
+func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseFunc) error {
 	var group, hands errgroup.Group
 	group.Go(func() error {
 		defer close(l.work)
-		l.intake(soft)
+		err := l.intake(soft)
 		l.stopping.Store(true)
-		return nil
+		if err != nil {
+			stop(err)
+		}
+		return err
 	})
 	for range l.concurrency {
 		hands.Go(func() error { l.hand(hard); return nil })
@@ -114,9 +118,10 @@ func (l *life) labour(soft, hard context.Context, cut context.CancelCauseFunc) {
 		}
 		return nil
 	})
-	_ = group.Wait() // its functions return nil
+	err := group.Wait()
 	close(drained)
 	_ = watch.Wait()
+	return err
 }
 
 func (w *Worker) setID(id string) {

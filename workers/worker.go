@@ -23,6 +23,8 @@ var (
 	ErrURL = broker.ErrURL
 	// ErrUnreachable says that nothing answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
+	// ErrDenied says that the Redis user lacks a permission; see docs/security.md.
+	ErrDenied = broker.ErrDenied
 )
 
 const (

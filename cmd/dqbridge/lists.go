@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -12,7 +13,7 @@ import (
 
 func queuesVerb() *urfave.Command {
 	type column = cli.Column[executor.QueueInfo]
-	return lister("queues", "list the queues", (*executor.Executor).Queues,
+	return lister("queues", "list the queues", (*executor.Observer).Queues,
 		column{Head: "QUEUE", Cell: func(q executor.QueueInfo) any { return q.Name }},
 		column{Head: "TYPE", Cell: func(q executor.QueueInfo) any { return q.Type }},
 		column{Head: "WAITING", Cell: func(q executor.QueueInfo) any { return q.Waiting }},
@@ -25,7 +26,7 @@ func queuesVerb() *urfave.Command {
 
 func workersVerb() *urfave.Command {
 	type column = cli.Column[executor.WorkerInfo]
-	return lister("workers", "list the live workers", (*executor.Executor).Workers,
+	return lister("workers", "list the live workers", (*executor.Observer).Workers,
 		column{Head: "WORKER", Cell: func(w executor.WorkerInfo) any { return w.ID }},
 		column{Head: "HOST", Cell: func(w executor.WorkerInfo) any { return w.Host }},
 		column{Head: "PID", Cell: func(w executor.WorkerInfo) any { return w.PID }},
@@ -37,7 +38,7 @@ func workersVerb() *urfave.Command {
 
 func stagesVerb() *urfave.Command {
 	type column = cli.Column[executor.StageInfo]
-	return lister("stages", "list the stages", (*executor.Executor).Stages,
+	return lister("stages", "list the stages", (*executor.Observer).Stages,
 		column{Head: "STAGE", Cell: func(s executor.StageInfo) any { return s.ID }},
 		column{Head: "FUNCTION", Cell: func(s executor.StageInfo) any { return s.Function }},
 		column{Head: "IN", Cell: func(s executor.StageInfo) any { return s.In }},
@@ -47,17 +48,22 @@ func stagesVerb() *urfave.Command {
 }
 
 // lister makes a verb that lists rows.
-func lister[T any](name, usage string, rows func(*executor.Executor, context.Context) ([]T, error), columns ...cli.Column[T]) *urfave.Command {
+func lister[T any](name, usage string, rows func(*executor.Observer, context.Context) ([]T, error), columns ...cli.Column[T]) *urfave.Command {
 	return &urfave.Command{
 		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [--json]", Flags: common(cli.JSONFlag()),
 		Action: func(c *urfave.Context) error {
-			return shared(c, 0, name+" [--json]", func(ex *executor.Executor) error {
-				list, err := rows(ex, c.Context)
-				if err != nil {
-					return err
-				}
-				return cli.List(c, list, columns...)
-			})
+			if err := fleet(c, 0, name+" [--json]"); err != nil {
+				return err
+			}
+			o, err := executor.Observe(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
+			if err != nil {
+				return err
+			}
+			list, err := rows(o, c.Context)
+			if err := errors.Join(err, o.Close()); err != nil {
+				return err
+			}
+			return cli.List(c, list, columns...)
 		},
 	}
 }

@@ -56,6 +56,15 @@ func with(c *urfave.Context, console *cli.Console, do func(*executor.Executor) e
 
 // shared is with, for what makes no sense on an embedded broker.
 func shared(c *urfave.Context, args int, usage string, do func(*executor.Executor) error) error {
+	if err := fleet(c, args, usage); err != nil {
+		return err
+	}
+	return with(c, cli.NewConsole(c.App.ErrWriter), do)
+}
+
+// fleet checks the arguments of a verb that makes no sense on an embedded
+// broker.
+func fleet(c *urfave.Context, args int, usage string) error {
 	if c.NArg() != args {
 		return cli.Usagef("%s takes %d arguments, got %d: dqbridge %s", c.Command.Name, args, c.NArg(), usage)
 	}
@@ -63,5 +72,5 @@ func shared(c *urfave.Context, args int, usage string, do func(*executor.Executo
 		return cli.Usagef("%s needs a Redis that others use as well, an embedded one ends with this command: "+
 			"give --redis redis://HOST:6379 or set DQBRIDGE_REDIS", c.Command.Name)
 	}
-	return with(c, cli.NewConsole(c.App.ErrWriter), do)
+	return nil
 }

@@ -147,7 +147,7 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 			return fmt.Errorf("%s: the connection to %s is closed: %w", what, c, err)
 		}
 		if !isPassing(err) {
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", what, c.denied(err))
 		}
 		if attempt == 2 {
 			c.log.WarnContext(ctx, "redis does not answer; trying again", "redis", c.String(), "verb", what, "err", err)

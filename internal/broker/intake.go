@@ -51,7 +51,7 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 	}
 	reply, err := scripts.take.Run(ctx, onlyOnce{c.rdb}, keys, args...).Result()
 	if err != nil {
-		return nil, fmt.Errorf("take from queues: %w", err)
+		return nil, fmt.Errorf("take from queues: %w", c.denied(err))
 	}
 	taken := make([]Taken, len(routes))
 	for i := range taken {
@@ -116,7 +116,7 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("wait for items: %w", err)
+		return nil, nil, fmt.Errorf("wait for items: %w", r.c.denied(err))
 	}
 	var seen []string
 	for _, s := range asList(reply) {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -19,6 +20,7 @@ type Lease struct {
 	seen  map[string]sighting
 	last  time.Time       // of the last census
 	freed map[string]bool // dead executors whose sources were given up
+	blind bool            // its Redis user may not give back what others held
 }
 
 type sighting struct {
@@ -46,7 +48,7 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	k, began := l.c.keys, time.Now()
 	reply, err := l.c.run(ctx, "beat", scripts.beat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
-		append([]any{l.id, l.lease.Milliseconds()}, card...)...)
+		append([]any{l.id, l.watch().Milliseconds()}, card...)...)
 	if err != nil {
 		return Pulse{}, err
 	}
@@ -60,7 +62,20 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	if len(r) > 3 {
 		err = l.census(ctx, r)
 	}
+	if errors.Is(err, ErrDenied) {
+		l.c.log.InfoContext(ctx, "another process has to look for the dead", "err", err)
+		l.blind, err = true, nil
+	}
 	return Pulse{int(r.number(1)), time.Duration(r.number(2)) * time.Millisecond}, err
+}
+
+// watch is after how long this process looks for the dead in the place of
+// another one, 0: never.
+func (l *Lease) watch() time.Duration {
+	if l.blind {
+		return 0
+	}
+	return l.lease
 }
 
 // census compares the beats with those seen before. One that stood still for a

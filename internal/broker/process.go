@@ -122,7 +122,7 @@ func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last st
 		return nil, after, nil
 	}
 	if err != nil {
-		return nil, after, fmt.Errorf("wait for hints: %w", err)
+		return nil, after, fmt.Errorf("wait for hints: %w", r.c.denied(err))
 	}
 	for _, m := range streams[0].Messages {
 		kind, _ := m.Values["m"].(string)

@@ -215,7 +215,7 @@ func (r *Receiver) recover(ctx context.Context, err error) error {
 	if q.Inc != r.g.Queue.Inc {
 		return fmt.Errorf("gather queue %s: %w: another one has its name now", q.Name, broker.ErrNoQueue)
 	}
-	if strings.Contains(err.Error(), "WRONGTYPE") {
+	if errors.Is(err, broker.ErrDenied) || strings.Contains(err.Error(), "WRONGTYPE") {
 		return err
 	}
 	if err := r.c.Mailbox(ctx, r.g.ID); err != nil {

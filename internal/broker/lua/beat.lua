@@ -7,7 +7,7 @@
 -- KEYS 6 fenced     hash of the processes that were declared dead
 -- KEYS 7 due        zset of what is delayed
 -- ARGV 1 id         of the process
--- ARGV 2 lease      ms after which another one looks for the dead
+-- ARGV 2 lease      ms after which another one looks for the dead; 0: this one never does
 -- ARGV 3+ field     name and value of what changed in the card
 -- reply: {'fenced'} or {'ok', live workers, ms that the first of what is delayed is overdue (0: not)}, which for one process goes on with {workers and beats, executors and beats, fenced and times, the time in ms}
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
@@ -19,6 +19,10 @@ local live = redis.call('ZCARD', KEYS[4])
 local first = redis.call('ZRANGE', KEYS[7], 0, 0, 'WITHSCORES')
 local overdue = first[1] and math.max(0, math.floor(ms - tonumber(first[2]))) or 0
 local watcher = redis.call('HMGET', KEYS[3], 'id', 'at')
+if ARGV[2] == '0' then
+  if watcher[1] == ARGV[1] then redis.call('DEL', KEYS[3]) end
+  return {'ok', live, overdue}
+end
 if watcher[1] and watcher[1] ~= ARGV[1] and math.abs(ms - tonumber(watcher[2])) < tonumber(ARGV[2]) then
   return {'ok', live, overdue}
 end

@@ -1,0 +1,43 @@
+package executor
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// An Observer lists what there is. It only reads, so that a Redis user who may
+// change nothing is enough for it. Its methods can be called from many
+// goroutines. Close it.
+type Observer struct{ lists }
+
+// Observe connects to the Redis at an address, see New, and joins nothing.
+func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, error) {
+	s := settings{lease: defaultLease, log: slog.New(slog.DiscardHandler)}
+	for _, o := range opts {
+		if err := o(&s); err != nil {
+			return nil, err
+		}
+	}
+	s.connection.Log = s.log
+	c, err := broker.Open(redisURL, s.connection)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Ping(ctx, pingLimit); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return &Observer{lists{c, s.lease}}, nil
+}
+
+// Close ends the connection.
+func (o *Observer) Close() error { return o.broker.Close() }
+
+// lists reads what there is; an Executor and an Observer have it.
+type lists struct {
+	broker *broker.Client
+	recent time.Duration // a process that has beaten since then lives
+}
