@@ -6,7 +6,7 @@ BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test tools format vet lint race single fuzz-short examples vuln fmt fuzz bench chaos build
+.PHONY: help test tools format vet lint race single fuzz-short examples vuln fmt fuzz bench chaos mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: ## measure, on a redis-server of its own
 
 chaos: ## faults on real processes for a quarter of an hour, and their table
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long
+
+mutants: ## break the protocol one rule at a time; a test has to notice each
+	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./integration/mutants
 
 build: ## both commands as static binaries in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...

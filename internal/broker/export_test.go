@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/redis/go-redis/v9"
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // What tests of this package see of its inside.
 
@@ -17,4 +21,9 @@ var IsPassing = isPassing
 func Parsed(address string) (o redis.UniversalOptions, namespace, label string, err error) {
 	t, err := parseURL(address)
 	return t.options, t.namespace, t.label, err
+}
+
+// Fence declares a process dead that was seen with a beat.
+func (l *Lease) Fence(ctx context.Context, r Role, id, beat string) error {
+	return l.fence(ctx, r, id, beat)
 }

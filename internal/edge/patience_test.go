@@ -163,3 +163,28 @@ func (l line) branch(t *testing.T, from, to, source string) {
 		l.must(t, l.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.key(to), Values: e.Values}).Err())
 	}
 }
+
+// What one audit does not find may have been on its way between two streams:
+// only what the next one misses as well is lost.
+func TestOneAuditDeclaresNothingLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, w world) {
+		t.Helper()
+		l := w.line(t)
+		entries, err := l.raw.XRange(t.Context(), l.key("q:a"), "-", "+").Result()
+		l.must(t, err)
+		r := w.receive(t, "b", ReceiverOptions{})
+		l.must(t, l.raw.XDel(t.Context(), l.key("q:a"), entries[0].ID).Err())
+		select {
+		case p := <-r.Pieces():
+			t.Fatalf("[%d,%d) comes, %+v", p.From, p.To, p.Entry.Lost)
+		case <-time.After(r.pace * 3 / 2): // between the first audit and the second
+		}
+		l.must(t, l.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.key("q:a"), Values: entries[0].Values}).Err())
+		l.work(t)
+		got := r.all(t)["s"]
+		if err := r.ended(t); err != nil {
+			t.Error(err)
+		}
+		l.compare(t, got, nil)
+	})
+}

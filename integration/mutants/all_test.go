@@ -1,0 +1,155 @@
+//go:build mutants
+
+package mutants
+
+const lua = "internal/broker/lua/"
+
+// all are the mistakes that queues like this one were seen to make.
+var all = []mutant{
+	{
+		name: "the completion is not guarded", file: lua + "complete.lua",
+		from: "== 0 and #redis.call('XRANGE', e.stream, e.id, e.id) == 0 then", to: "== -1 then",
+		pkg: "internal/broker", run: "RandomOrders|LostReply",
+	},
+	{
+		name: "deleted before it is acknowledged", file: lua + "complete.lua",
+		from: "  if redis.call('XACK', e.stream, 'w', e.id) == 0", to: "  redis.call('XDEL', e.stream, e.id)\n  if redis.call('XACK', e.stream, 'w', e.id) == 0",
+		pkg: "internal/broker", run: "SickOutQueue|RandomOrders|LostReply|AnAddThatFails",
+	},
+	{
+		name: "deleted before it is added", file: lua + "complete.lua",
+		from: "  local cost = e.cost\n", to: "  redis.call('XDEL', e.stream, e.id)\n  local cost = e.cost\n",
+		pkg: "internal/broker", run: "AnAddThatFails",
+	},
+	{
+		name: "the mark of a source is not looked at", file: lua + "scatter.lua",
+		from: "  if first + n > stored then\n", to: "  if true then\n",
+		pkg: "internal/broker", run: "LostReply|RandomOrders",
+	},
+	{
+		name: "only the beginning of a batch is compared", file: lua + "scatter.lua",
+		from: "  if first + n > stored then\n", to: "  if first >= stored then\n",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "offsets begin anew with each epoch", file: lua + "source.lua",
+		from: "redis.call('HSET', KEYS[1], 'by', ARGV[5])\n", to: "redis.call('HSET', KEYS[1], 'by', ARGV[5], 'stored', 0)\n",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "the mark is saved before the hand-over", file: "bridge/gather.go",
+		from: "	taken := d.sent - len(d.out)\n", to: "	taken := d.sent\n",
+		pkg: "bridge", run: "Resume|LeavesALoop",
+	},
+	{
+		name: "acknowledged for the last time before all is reported", file: "internal/edge/receiver.go",
+		from: "		<-r.left\n", to: "",
+		pkg: "internal/edge", run: "LastAcknowledgement",
+	},
+	{
+		name: "a consumer is deleted with what it holds", file: lua + "reclaim.lua",
+		from: "if #pending < tonumber(ARGV[2]) then redis", to: "if true then redis",
+		pkg: "internal/broker", run: "MoreThanAChunk|RandomOrders|Fenced",
+	},
+	{
+		name: "the living are declared dead", file: lua + "fence.lua",
+		from: "if not beat or tonumber(beat) ~= tonumber(ARGV[2]) then return 0 end", to: "if not beat then return 0 end",
+		pkg: "internal/broker", run: "BeatsMeanwhile",
+	},
+	{
+		name: "a group begins at the end of its stream", file: lua + "declare.lua",
+		from: "redis.call('XGROUP', 'CREATE', KEYS[3], 'w', '0', 'MKSTREAM')", to: "redis.call('XADD', KEYS[3], '*', 's', 's', 'o', 0, 'n', 1, 'p', '')\n  redis.call('XGROUP', 'CREATE', KEYS[3], 'w', '$')",
+		pkg: "internal/broker", run: "FoundAgain|RandomOrders|GoesThrough",
+	},
+	{
+		name: "scripts are not loaded again", file: "internal/broker/script.go",
+		from: "		reply, err = s.Run(ctx, c.rdb, keys, args...).Result()\n", to: "		reply, err = s.EvalSha(ctx, c.rdb, keys, args...).Result()\n",
+		pkg: "internal/broker", run: "LoadedAgain",
+	},
+	{
+		name: "scripts with payloads are not loaded again", file: "internal/broker/script.go",
+		from: `redis.HasErrorPrefix(evaluated.Err(), "NOSCRIPT")`, to: `redis.HasErrorPrefix(evaluated.Err(), "NOTHING")`,
+		pkg: "internal/broker", run: "LoadedAgain",
+	},
+	{
+		name: "a lease is not renewed", file: lua + "beat.lua",
+		from: "redis.call('ZADD', KEYS[1], ms, ARGV[1])\n", to: "",
+		pkg: "internal/broker", run: "Fenced|Outage",
+	},
+	{
+		name: "an outage counts against the others", file: "internal/broker/lease.go",
+		from: "	if time.Since(began) > l.lease/4 {\n", to: "	if false {\n",
+		pkg: "internal/broker", run: "Outage",
+	},
+	{
+		name: "an old epoch scatters", file: lua + "scatter.lua",
+		from: "if source.epoch ~= ARGV[2] then", to: "if false then",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "an old gather acknowledges", file: lua + "ack.lua",
+		from: "if meta[1] ~= ARGV[1] then return 'fenced' end", to: "",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "a stream ends with its sources", file: "internal/edge/ends.go",
+		from: "	ended = r.order.reached(local) >= p.End\n", to: "	ended = true\n",
+		pkg: "internal/edge", run: "TheEndOfAStream|GoesOnWhere",
+	},
+	{
+		name: "a source ends before its last item is stored", file: lua + "finish.lua",
+		from: "if source[2] ~= ARGV[3] then return 'short' end", to: "",
+		pkg: "internal/broker", run: "FinishedShort",
+	},
+	{
+		name: "all branches have one mark", file: "workers/hands.go",
+		from: "		b.Source += out.Branch\n", to: "",
+		pkg: "bridge", run: "Multiplex",
+	},
+	{
+		name: "what waits is counted by entries", file: lua + "lib.lua",
+		from: "  local first = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]\n",
+		to:   "  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]\n",
+		pkg:  "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "what comes back goes to the tail", file: lua + "take.lua",
+		from: "  local back = read(KEYS[base], budget)\n", to: "  local back = {}\n  local late = 1\n",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "a payload that is committed gets a lifetime", file: "internal/broker/script.go",
+		from: "pipe.SetNX(ctx, p.key, p.frame, payloadTTL)", to: "pipe.Set(ctx, p.key, p.frame, payloadTTL)",
+		pkg: "internal/broker", run: "LostReply|RandomOrders",
+	},
+	{
+		name: "a payload keeps its lifetime", file: lua + "complete.lua",
+		from: "    if out.payload then redis.call('PERSIST', out.payload) end\n", to: "",
+		pkg: "internal/broker", run: "PayloadsStay",
+	},
+	{
+		name: "a crash is not counted", file: lua + "reclaim.lua",
+		from: "+ tonumber(ARGV[3])", to: "",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "an attempt is not counted", file: lua + "complete.lua",
+		from: "    returned(e.source, rest.first, rest.n, rest.attempts,", to: "    returned(e.source, rest.first, rest.n, 0,",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "one audit is enough", file: "internal/edge/audit.go",
+		from: "		m.absent = absent\n		return nil\n", to: "		m.absent = absent\n",
+		pkg: "internal/edge", run: "OneAudit",
+	},
+	{
+		name: "what is completed while a worker looks is run again", file: "workers/intake.go",
+		from: "		entries = slices.DeleteFunc(entries, func(e broker.Entry) bool { return known[e.Ref] })\n", to: "		_ = known\n",
+		pkg: "workers", run: "Meanwhile",
+	},
+	{
+		name: "suspects are run together", file: "workers/intake.go",
+		from: "	suspects := int(max(0, 1-in.suspects.Load()))\n", to: "	suspects := 100\n",
+		pkg: "workers", run: "Suspects",
+	},
+}

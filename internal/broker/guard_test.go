@@ -1,0 +1,133 @@
+package broker_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// A stream at its last id takes no more: what was finished is still there
+// afterwards, and is published once that is mended.
+func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+		done := f.whole(f.takeAll(t, c, "w1"))
+		last := c.Raw().Do(t.Context(), "XADD", c.Key("q:b"), "18446744073709551615-18446744073709551615", "s", "s1", "o", 7, "n", 1, "p", "")
+		if last.Err() != nil {
+			t.Fatal(last.Err())
+		}
+		if outcomes, err := c.Complete(t.Context(), done); err != nil || outcomes[0] == broker.Committed || outcomes[0] == broker.Beaten {
+			t.Fatalf("completed %v, %v", outcomes, err)
+		}
+		if in := queued(t, c, "a"); !slices.Equal(in, []string{"0+1"}) {
+			t.Fatalf("a has %q", in)
+		}
+		if err := errors.Join(c.Raw().Del(t.Context(), c.Key("q:b")).Err(),
+			c.Raw().XGroupCreateMkStream(t.Context(), c.Key("q:b"), "w", "0").Err()); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []broker.Outcome{broker.Committed, broker.Beaten} {
+			if outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done)); outcomes[0] != want {
+				t.Fatalf("completed %v, not %s", outcomes, want)
+			}
+		}
+		if in, out := queued(t, c, "a"), queued(t, c, "b"); len(in) != 0 || !slices.Equal(out, []string{"0+1"}) {
+			t.Fatalf("a has %q, b has %q", in, out)
+		}
+	})
+}
+
+// A payload that is committed lives until its entry is delivered.
+func TestPayloadsStay(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
+		endless := func() {
+			keys := c.Raw().Keys(t.Context(), c.Key("f:*")).Val()
+			if len(keys) != 1 || c.Raw().PTTL(t.Context(), keys[0]).Val() >= 0 {
+				t.Fatalf("payloads %q live for %v", keys, c.Raw().PTTL(t.Context(), keys[0]).Val())
+			}
+		}
+		endless()
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
+		endless()
+	})
+}
+
+// More than one call puts back comes back too, and then the consumer is gone.
+func TestMoreThanAChunkComesBack(t *testing.T) {
+	const n = 250
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		parcels := make([]broker.Parcel, n)
+		for i := range parcels {
+			parcels[i].Batch = framed("s1", int64(i), strconv.Itoa(i))
+		}
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		for taken := 0; taken < n; {
+			taken += len(f.takeAll(t, c, "w1"))
+		}
+		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+			t.Fatal(err)
+		}
+		var offsets []int64
+		for len(offsets) < n {
+			for _, e := range f.takeAll(t, c, "w2") {
+				offsets = append(offsets, e.First)
+			}
+		}
+		for i, offset := range offsets {
+			if offset != int64(i) {
+				t.Fatalf("the %dth that came back is %d", i, offset)
+			}
+		}
+		consumers := c.Raw().XInfoConsumers(t.Context(), c.Key("q:a"), "w").Val()
+		if len(consumers) > 1 {
+			t.Errorf("consumers are left: %+v", consumers)
+		}
+	})
+}
+
+// Who beats between the look of a watcher and its verdict is alive.
+func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		makeFlow(t, c, 0)
+		seen := c.Raw().ZScore(t.Context(), c.Key("workers"), "w1").Val()
+		l := c.Lease(broker.RoleWorker, "w1", time.Minute)
+		for fmt.Sprint(c.Raw().ZScore(t.Context(), c.Key("workers"), "w1").Val()) == fmt.Sprint(seen) {
+			must[broker.Pulse](t)(l.Beat(t.Context()))
+		}
+		watcher := c.Lease(broker.RoleExecutor, "x1", time.Minute)
+		if err := watcher.Fence(t.Context(), broker.RoleWorker, "w1", strconv.FormatFloat(seen, 'f', -1, 64)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Beat(t.Context()); err != nil {
+			t.Errorf("it is declared dead: %v", err)
+		}
+	})
+}
+
+// A source cannot end behind what is stored: a gather would wait for ever.
+func TestASourceIsNotFinishedShort(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+		if err := c.Finish(t.Context(), f.source, 2); !errors.Is(err, broker.ErrFenced) {
+			t.Errorf("finished at 2 with 1 stored: %v", err)
+		}
+		if end := c.Raw().HGet(t.Context(), c.Key("s:s1"), "end").Val(); end != "-1" {
+			t.Errorf("it ends at %s", end)
+		}
+	})
+}
