@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -245,13 +244,14 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 			return err
 		}
 	}
+	fresh, err := r.sift(ctx, fresh)
+	if err != nil {
+		return err
+	}
 	bytes := 0
 	for i := range fresh {
 		e := fresh[i]
 		bytes += len(e.Frame)
-		if err := e.Check(); err != nil && (e.Payload == "" || r.keep == 0) {
-			e.Lost = &batch.Failure{Code: batch.CodeDecode, Message: err.Error(), Stage: e.Queue}
-		}
 		if r.order.put(&e) == 0 {
 			r.acks.entry(e)
 		}

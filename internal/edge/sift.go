@@ -1,0 +1,77 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// farAhead of what a source had stored when it was last looked at, an entry is
+// looked into.
+const farAhead = 1 << 20
+
+// sift takes out what is no batch of a source of this queue: a stranger put it
+// there, and nobody waits for it. It becomes a dead letter. A frame that cannot be
+// read becomes failures of the items that it should hold.
+func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.Entry, error) {
+	var forged []broker.Done
+	batches, looked := entries[:0], false
+	for _, e := range entries {
+		malformed := r.malformed(e)
+		if !looked && e.N > 0 && r.isDoubtful(e, malformed) {
+			if _, err := r.ended(ctx); err != nil {
+				return nil, err
+			}
+			looked = true
+		}
+		switch why := r.forged(e, malformed); {
+		case why != "":
+			f := &batch.Failure{Code: batch.CodeDecode, Message: why, Stage: e.Queue}
+			forged = append(forged, broker.Done{Entry: e, In: r.g.Queue, Dead: f})
+			delete(r.known, e.ID)
+			continue
+		case malformed != nil:
+			e.Lost = &batch.Failure{Code: batch.CodeDecode, Message: malformed.Error(), Stage: e.Queue}
+		}
+		batches = append(batches, e)
+	}
+	if forged == nil {
+		return batches, nil
+	}
+	r.log.LogAttrs(ctx, slog.LevelWarn, "entries of a stranger are dead letters now",
+		slog.String("queue", r.g.Queue.Name), slog.Int("entries", len(forged)), slog.String("why", forged[0].Dead.Message))
+	_, err := r.c.Complete(ctx, forged)
+	return batches, err
+}
+
+// malformed tells what is wrong with the frame of an entry, if that was read.
+func (r *Receiver) malformed(e broker.Entry) error {
+	if e.Payload != "" && r.keep > 0 {
+		return nil
+	}
+	return e.Check()
+}
+
+// isDoubtful tells whether the sources have to be looked at before an entry is
+// believed.
+func (r *Receiver) isDoubtful(e broker.Entry, malformed error) bool {
+	stored, known := r.stored[e.Source]
+	unread := malformed != nil || e.Lost != nil || e.Frame == nil
+	return !known || unread && e.End() > stored || e.First > stored+farAhead
+}
+
+// forged tells why an entry is no batch of a source of this queue, "" where it
+// may be one.
+func (r *Receiver) forged(e broker.Entry, malformed error) string {
+	if e.N < 1 || e.First < 0 || e.First > math.MaxInt64-int64(e.N) {
+		return fmt.Sprintf("%d items at offset %d are no batch", e.N, e.First)
+	}
+	if r.isDoubtful(e, malformed) {
+		return fmt.Sprintf("source %q has not stored the items %d to %d", e.Source, e.First, e.End()-1)
+	}
+	return ""
+}
