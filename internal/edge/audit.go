@@ -48,10 +48,11 @@ func (r *Receiver) audit(ctx context.Context) error {
 	}
 	for _, gap := range gaps {
 		m := r.missed[gap.Source]
-		m.due = time.Now().Add(r.pace)
 		if err != nil {
+			m.later()
 			continue
 		}
+		m.due = time.Now().Add(r.pace)
 		sight, found := seen.Found[gap.Source]
 		switch {
 		case !found:
@@ -104,11 +105,16 @@ func (r *Receiver) patience() time.Duration {
 // underWay waits longer for what is there.
 func (r *Receiver) underWay(m *miss, at broker.Sight) {
 	m.stray, m.absent = broker.Ref{}, nil
-	m.wait = min(2*m.wait, maxPatience)
-	m.due = time.Now().Add(m.wait)
+	m.later()
 	if at.Queue == r.g.Queue.Name { // held by this gather: a reply was lost
 		r.lost = true
 	}
+}
+
+// later doubles the time until the next audit.
+func (m *miss) later() {
+	m.wait = min(2*m.wait, maxPatience)
+	m.due = time.Now().Add(m.wait)
 }
 
 // stray puts back what is in nobody's hands, if the last audit saw it so too.
@@ -121,7 +127,9 @@ func (r *Receiver) stray(ctx context.Context, source string, m *miss, at broker.
 	m.stray = broker.Ref{}
 	n, err := r.c.Rescue(ctx, r.g, at)
 	if err != nil {
-		return err
+		m.later()
+		r.log.WarnContext(ctx, "entries that are in nobody's hands cannot be put back", "queue", at.Queue, "source", source, "err", err)
+		return context.Cause(ctx)
 	}
 	r.lost = r.lost || at.Queue == r.g.Queue.Name
 	r.log.LogAttrs(ctx, slog.LevelWarn, "entries that were in nobody's hands are put back",

@@ -42,10 +42,13 @@ func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.E
 	if forged == nil {
 		return batches, nil
 	}
-	r.log.LogAttrs(ctx, slog.LevelWarn, "entries of a stranger are dead letters now",
-		slog.String("queue", r.g.Queue.Name), slog.Int("entries", len(forged)), slog.String("why", forged[0].Dead.Message))
-	_, err := r.c.Complete(ctx, forged)
-	return batches, err
+	outcomes, err := r.c.Complete(ctx, forged)
+	if err != nil {
+		return nil, err
+	}
+	r.log.LogAttrs(ctx, slog.LevelWarn, "entries of a stranger become dead letters", slog.String("queue", r.g.Queue.Name),
+		slog.Int("entries", len(forged)), slog.String("why", forged[0].Dead.Message), slog.String("outcome", string(outcomes[0])))
+	return batches, nil
 }
 
 // malformed tells what is wrong with the frame of an entry, if that was read.
