@@ -39,6 +39,7 @@ type Executor struct {
 	hub     *hub
 	flows   flows
 	tasks   tasks
+	ends    finished
 	submits submitters
 	counts  struct{ workers, threads atomic.Int64 }
 
@@ -154,6 +155,9 @@ func (ex *Executor) beat(ctx context.Context, card map[string]string) {
 		}
 		if err == nil {
 			err = ex.count(ctx)
+		}
+		if err == nil {
+			err = ex.confirm(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			ex.log.WarnContext(ctx, "heartbeat", "err", err)

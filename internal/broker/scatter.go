@@ -102,10 +102,9 @@ type Parcel struct {
 // repeat.
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
-	lost := batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: q}
 	for {
 		args := append(make([]any, 0, 9+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window,
-			lost.Append(nil), string(s.Overflow), k.source(""), k.payload(""))
+			lostBefore(q), string(s.Overflow), k.source(""), k.payload(""))
 		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q)}
 		var payloads []payload
 		for i := range parcels {
@@ -156,19 +155,22 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 	return c.DropFutures(ctx, ids)
 }
 
-// Finish ends a source behind its last item. It is safe to repeat.
+// Finish ends a source behind its last item. What Redis has lost of it becomes
+// lost items. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
-	what := "end the source of queue " + s.Queue.Name
+	k, q, what := c.keys, s.Queue.Name, "end the source of queue "+s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.finish,
-		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name)}, s.Name, s.Epoch, end)
+		[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q)}, s.Name, s.Epoch, end, s.Queue.Inc, lostBefore(q))
 	if err != nil {
 		return err
 	}
 	status, _ := reply.(string)
-	if status == "short" {
-		return fmt.Errorf("%s: less than %d items are stored: %w", what, end, ErrFenced)
-	}
 	return checkStatus(what, status)
+}
+
+// lostBefore is the failure of items that Redis lost of a source of a queue.
+func lostBefore(queue string) []byte {
+	return batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: queue}.Append(nil)
 }
 
 // Abandon ends a source where it stands, and the gathers are told why once they

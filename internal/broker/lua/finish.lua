@@ -1,15 +1,22 @@
 -- finish.lua: ends a source behind its last item and tells the gathers
 -- KEYS 1 source  s:<source>
 -- KEYS 2 watch   watch:<queue>, mailboxes of its gathers
+-- KEYS 3 meta    m:<queue>
+-- KEYS 4 stream  q:<queue>
 -- ARGV 1 source  its name
 -- ARGV 2 epoch   of the source, as its maker was told
 -- ARGV 3 end     the offset behind the last item
--- reply: 'ok'|'gone'|'fenced'|'short' (less is stored than that)
+-- ARGV 4 inc     the queue's incarnation
+-- ARGV 5 lost    the failure to put where a range was lost
+-- reply: 'ok'|'gone'|'fenced'
 local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end')
-if not source[1] then return 'gone' end
-if source[1] ~= ARGV[2] then return 'fenced' end
-if source[2] ~= ARGV[3] then return 'short' end
-redis.call('HSET', KEYS[1], 'end', ARGV[3])
+local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying')
+if not source[1] or meta[1] ~= ARGV[4] or meta[2] then return 'gone' end
+local stored, last = tonumber(source[2]), tonumber(ARGV[3])
+if source[1] ~= ARGV[2] or stored > last then return 'fenced' end
+if source[3] == ARGV[3] then return 'ok' end
+if stored < last then add(KEYS[4], KEYS[3], ARGV[1], stored, last - stored, 0, 'e', ARGV[5]) end
+redis.call('HSET', KEYS[1], 'stored', last, 'end', last)
 for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   tell(mailbox, 'end', ARGV[1])
 end
