@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 // D6: in=2 and out=3 with nobody reading. What is taken from the producer is at
@@ -73,6 +75,51 @@ func TestMaxInFlightHoldsFromTheFirstItem(t *testing.T) {
 			t.Errorf("%d results", i)
 		}
 	}, inc)
+}
+
+// What was stored before anybody gathered is more than the window. One item at
+// the head takes a minute: what is done meanwhile, and so what the gather has to
+// hold, stays within the window but for a batch.
+func TestTheWindowHoldsForABacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, window, batch = 400_000, 1 << 18, 4096
+		var calls atomic.Int64
+		slow := workers.Define("slow", func(_ context.Context, x int) (int, error) {
+			if x == 0 {
+				<-time.After(time.Minute)
+			}
+			calls.Add(1)
+			return x, nil
+		})
+		ex := must(executor.New(t.Context(), ""))(t)
+		q := scatter(t, ex, upTo(n), bridge.Name("backlog"), bridge.Seal())
+		if err := ex.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		out := stage(t, slow, q)
+		results := must(bridge.Gather(t.Context(), out))(t)
+		if err := ex.Register(slow); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(30 * time.Second)
+		synctest.Wait()
+		if done := calls.Load(); done < window-batch || done > window+batch {
+			t.Errorf("%d of %d are done while the first is not", done, n)
+		}
+		at := 0
+		for r := range results {
+			if r.Err != nil || r.Value != at {
+				t.Fatalf("%v where %d is due", r, at)
+			}
+			at++
+		}
+		if at != n {
+			t.Errorf("%d results", at)
+		}
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestUnorderedLosesNothing(t *testing.T) {

@@ -196,7 +196,7 @@ func TestProtocolFields(t *testing.T) {
 	for i, field := range source {
 		source[i] = strings.Replace(field, "g:numbers", "g:<queue>", 1)
 	}
-	same(t, "fields of a source", column(t, "field of `s:<source>`"), append(source, "named", "away"))
+	same(t, "fields of a source", column(t, "field of `s:<source>`"), append(source, "named", "away", "held"))
 	fields := map[string]bool{}
 	for _, m := range raw.XRange(t.Context(), "{dq:0}:q:numbers", "-", "+").Val() {
 		for field := range m.Values {

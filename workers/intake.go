@@ -172,7 +172,7 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 	}
 	for i, t := range taken {
 		r := routes[i]
-		r.full, r.sick = time.Time{}, t.Sick
+		r.full, r.sick, r.beyond = time.Time{}, t.Sick, t.Beyond
 		if t.Full {
 			r.full = time.Now()
 		}
@@ -190,7 +190,10 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	from := make([]broker.Place, 0, 2*len(routes))
 	by := make(map[string]*route, len(routes))
 	for _, r := range routes {
-		from = append(from, broker.Place{Queue: r.In, Part: broker.Returned}, broker.Place{Queue: r.In})
+		from = append(from, broker.Place{Queue: r.In, Part: broker.Returned})
+		if !r.beyond { // a read that waits looks at no window
+			from = append(from, broker.Place{Queue: r.In})
+		}
 		by[r.In] = r
 	}
 	entries, hints, err := in.reader.Read(ctx, from, 1, wait)

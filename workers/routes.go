@@ -28,8 +28,9 @@ type route struct {
 	dear  bool // the last batch was much dearer than those before
 
 	// intake only
-	full time.Time // since when an out-queue has no room; zero: it has
-	sick bool      // a queue of it is gone
+	full   time.Time // since when an out-queue has no room; zero: it has
+	sick   bool      // a queue of it is gone
+	beyond bool      // what is next is beyond the window of its source
 }
 
 // window is how much work the cost of an item is an average of.

@@ -33,6 +33,7 @@ type Route struct {
 type Taken struct {
 	Entries []Entry // what came back first, and then at most one suspect
 	Full    bool    // an out-queue is full; the mailbox is told when it has room
+	Beyond  bool    // the next entry is beyond the window of its source; the mailbox is told when that moves
 	Sick    bool    // the in-queue or an out-queue is gone or no queue
 }
 
@@ -41,7 +42,7 @@ type Taken struct {
 // that is lost leaves its entries with the consumer, see Held.
 func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int, routes []Route) ([]Taken, error) {
 	var keys []string
-	args := []any{consumer, budget, c.keys.mailbox(consumer), suspects}
+	args := []any{consumer, budget, c.keys.mailbox(consumer), suspects, c.keys.source("")}
 	for _, r := range routes {
 		keys = append(keys, c.keys.returns(r.In), c.keys.stream(r.In), c.keys.meta(r.In), c.keys.wait(r.In), c.keys.suspects(r.In))
 		for _, out := range r.Outs {
@@ -60,6 +61,7 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 			taken[i].Entries = append(taken[i].Entries, entriesOf(Place{routes[i].In, at}, l.list(1+part))...)
 		}
 		taken[i].Full, taken[i].Sick = l.text(0) == "full", l.text(0) == "sick"
+		taken[i].Beyond = l.text(0) == "window"
 	}
 	return taken, nil
 }

@@ -56,6 +56,7 @@ type machine struct {
 
 	unreadA, unreadR, unreadB []part
 	unreadX, delayed          []part
+	ahead                     bool   // a source of a is, or was, beyond its window
 	heldA, heldB              []held // by workers of a and its returns, by gathers of b
 	entries                   map[broker.Ref]broker.Entry
 	history                   []broker.Done
@@ -165,6 +166,9 @@ func (m *machine) send(t *rapid.T, f *feeder, window int64, parcels []broker.Par
 		t.Fatalf("scattered %+v, %v; the model has %+v", got, err, want)
 	}
 	m.unreadA, f.stored = append(m.unreadA, added...), want.Stored
+	if n := max(window, -window); n > 0 && f.stored > f.low+n {
+		f.window, m.ahead = n, true
+	}
 }
 
 func (m *machine) worker(t *rapid.T) string {
@@ -190,6 +194,10 @@ func (m *machine) taken(t *rapid.T, worker string, budget, suspects int) {
 	back := min(budget, len(m.unreadR))
 	suspect := min(budget-back, suspects, len(m.unreadX))
 	fresh := min(budget-back-suspect, len(m.unreadA))
+	m.ahead = m.ahead && (taken[0].Full || len(m.unreadA) > 0)
+	if m.ahead {
+		fresh = min(fresh, within(m.unreadA, m.feeders))
+	}
 	want := slices.Concat(m.unreadR[:back], m.unreadA[:fresh], m.unreadX[:suspect])
 	m.unreadR, m.unreadA, m.unreadX = m.unreadR[back:], m.unreadA[fresh:], m.unreadX[suspect:]
 	m.hold(t, &m.heldA, worker, taken[0].Entries, want)

@@ -47,6 +47,7 @@ type feeder struct {
 	stored    int64
 	low       int64 // delivered up to there, as the gather wrote it
 	acked     bool
+	window    int64 // that workers look at, 0: none
 	delivered map[int64]int
 	last      []broker.Parcel
 }
@@ -174,4 +175,16 @@ func (f *feeder) mark() broker.Mark {
 		m.Delivered += fmt.Sprintf(",%d-%d", from, at)
 	}
 	return m
+}
+
+// within is how many of the entries are within the windows of their sources.
+func within(unread []part, feeders []*feeder) int {
+	for i, p := range unread {
+		for _, f := range feeders {
+			if f.Name == p.source && f.acked && f.window > 0 && p.from >= f.low+f.window {
+				return i
+			}
+		}
+	}
+	return len(unread)
 }

@@ -38,10 +38,14 @@ for i = 0, sources - 1 do
     redis.call('HSET', KEYS[1], 'd:' .. ARGV[a], ARGV[a + 2])
     if redis.call('EXISTS', KEYS[k]) == 1 then
       redis.call('HSET', KEYS[k], 'g:' .. ARGV[2], ARGV[a + 3])
-      local waiting = redis.call('HMGET', KEYS[k], 'wait', 'gaps')
+      local waiting = redis.call('HMGET', KEYS[k], 'wait', 'gaps', 'held')
       if waiting[1] then
         redis.call('HDEL', KEYS[k], 'wait')
         tell(waiting[1], 'room', ARGV[2])
+      end
+      if waiting[3] then
+        redis.call('HDEL', KEYS[k], 'held')
+        for mailbox in string.gmatch(waiting[3], '%S+') do tell(mailbox, 'room', ARGV[2]) end
       end
       if waiting[2] and ARGV[a] == ARGV[a + 1] then -- no other branch needs them
         redis.call('HSET', KEYS[k], 'gaps', above(waiting[2], tonumber(ARGV[a + 3])))

@@ -57,13 +57,26 @@ local function unread(stream, meta)
     (tonumber(added[2]) or 0) - (tonumber(field(first, 'b')) or 0), first
 end
 
--- places returns how many items at or above an offset are in a source's gaps.
-local function places(gaps, low)
-  local n = 0
-  for from, to in string.gmatch(gaps or '', '(%d+)-(%d+)') do
-    n = n + math.max(0, tonumber(to) - math.max(tonumber(from), low))
+-- read_source returns the fields of a source and the offset below which all of
+-- its gathers have delivered, nil where it has none.
+local function read_source(key)
+  local source, low = {}, nil
+  local flat = redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do
+    source[flat[i]] = flat[i + 1]
+    if string.sub(flat[i], 1, 2) == 'g:' then low = math.min(low or math.huge, tonumber(flat[i + 1])) end
   end
-  return n
+  return source, low
+end
+
+-- window_end is the offset where a window that begins at low ends. Gaps do not
+-- count in it: they hold no items.
+local function window_end(source, low, window)
+  local to = low + window
+  for a, b in string.gmatch(source.gaps or '', '(%d+)-(%d+)') do
+    to = to + math.max(0, tonumber(b) - math.max(tonumber(a), low))
+  end
+  return to
 end
 
 -- give_up ends a source where it stands, and says why. A named one stays open:

@@ -16,15 +16,7 @@
 -- ARGV 9 payloads prefix of payload keys
 -- ARGV 10+ batch  first, n, size in bytes, kind, data
 -- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch}; room is -1 and limit 0 where there is no bound
-local source = {}
-local low = nil
-local flat = redis.call('HGETALL', KEYS[1])
-for i = 1, #flat, 2 do
-  source[flat[i]] = flat[i + 1]
-  if string.sub(flat[i], 1, 2) == 'g:' then
-    low = math.min(low or math.huge, tonumber(flat[i + 1]))
-  end
-end
+local source, low = read_source(KEYS[1])
 if not source.epoch then return {'gone', 0, -1, 0} end
 local stored = tonumber(source.stored)
 if source.epoch ~= ARGV[2] then return {'fenced', stored, -1, 0} end
@@ -36,10 +28,9 @@ local items, bytes = 0, 0
 if max > 0 or max_bytes > 0 then items, bytes = unread(KEYS[3], KEYS[2]) end
 local policy = ARGV[7]
 local window = tonumber(ARGV[5])
+local reach = window_end(source, low or 0, math.abs(window))
 local limit = math.huge
-if window > 0 or (window < 0 and low) then
-  limit = (low or 0) + math.abs(window) + places(source.gaps, low or 0)
-end
+if window > 0 or (window < 0 and low) then limit = reach end
 
 -- crowded tells why a batch that ends there has no room, if it has none.
 local function crowded(n, size, to)
@@ -125,6 +116,10 @@ for i = 10, #ARGV, 5 do
   end
 end
 
+if window ~= 0 and stored > reach then -- workers have to look at the window too
+  redis.call('HSET', KEYS[1], 'window', math.abs(window))
+  redis.call('HSET', KEYS[2], 'ahead', 1)
+end
 if status == 'full' then redis.call('SADD', KEYS[4], ARGV[4]) end
 if status == 'window' then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
 if dropped > 0 then

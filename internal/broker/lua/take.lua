@@ -4,8 +4,9 @@
 -- ARGV 2 budget   entries that it can hold, over all routes
 -- ARGV 3 mailbox  to tell when a full out-queue has room
 -- ARGV 4 suspects entries of x: that it may hold, over all routes
--- ARGV 5+ route   for each route the name of its in-queue and the number of its outs
--- reply: for each route {'ok'|'full'|'sick', entries of r, entries of q, entries of x, name of the full or sick out or in}
+-- ARGV 5 sources  prefix of source keys
+-- ARGV 6+ route   for each route the name of its in-queue and the number of its outs
+-- reply: for each route {'ok'|'full'|'window' (of the source that is next in q)|'sick', entries of r, entries of q, entries of x, name of the full or sick out or in}
 local budget, suspects = tonumber(ARGV[2]), tonumber(ARGV[4])
 local replies = {}
 local key = 1
@@ -42,6 +43,32 @@ local function room(base, name)
   end
 end
 
+-- within returns how many entries of the in-queue may be read now, and whether
+-- the next one is beyond the window of its source: what is read early is what
+-- an ordered gather has to hold.
+local function within(stream, meta)
+  if not redis.call('HGET', meta, 'ahead') then return budget, false end
+  local _, _, first = unread(stream, meta)
+  if not first then
+    redis.call('HDEL', meta, 'ahead')
+    return budget, false
+  end
+  local ends = {}
+  for i, entry in ipairs(redis.call('XRANGE', stream, first[1], '+', 'COUNT', math.max(budget, 1))) do
+    local name = field(entry, 's') or ''
+    if not ends[name] then
+      local source, low = read_source(ARGV[5] .. name)
+      ends[name] = low and source.window and window_end(source, low, tonumber(source.window)) or math.huge
+    end
+    if (tonumber(field(entry, 'o')) or 0) >= ends[name] then
+      local held = redis.call('HGET', ARGV[5] .. name, 'held') or ''
+      if not string.find(held, ARGV[3], 1, true) then redis.call('HSET', ARGV[5] .. name, 'held', held .. ' ' .. ARGV[3]) end
+      return i - 1, i == 1
+    end
+  end
+  return budget, false
+end
+
 local function route(base, name, outs)
   for i = base + 5, base + 5 + 3 * (outs - 1), 3 do
     if full(KEYS[i], KEYS[i + 1]) then
@@ -52,12 +79,13 @@ local function route(base, name, outs)
   end
   local back = read(KEYS[base], budget)
   local suspect = suspected(KEYS[base + 4])
-  local fresh = read(KEYS[base + 1], budget)
+  local count, beyond = within(KEYS[base + 1], KEYS[base + 2])
+  local fresh = read(KEYS[base + 1], math.min(budget, count))
   room(base, name)
-  return {'ok', back, fresh, suspect, ''}
+  return {beyond and 'window' or 'ok', back, fresh, suspect, ''}
 end
 
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   local outs = tonumber(ARGV[i + 1])
   local done, reply = pcall(route, key, ARGV[i], outs)
   if not done then reply = {'sick', {}, {}, {}, tostring(type(reply) == 'table' and reply.err or reply)} end

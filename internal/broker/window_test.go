@@ -1,0 +1,82 @@
+package broker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// A backlog of 100,000 items was stored before anybody gathered. Then workers
+// take what is within the window, what came back in any case, and are told when
+// it moves.
+func TestWorkersLookAtTheWindow(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		const n, size, window = 100_000, 20, 1000
+		ctx := t.Context()
+		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})
+		if err == nil {
+			_, _, err = c.Declare(ctx, broker.Queue{Name: "out"})
+		}
+		if err == nil {
+			err = c.Stage(ctx, broker.Stage{ID: "stage", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}})
+		}
+		if err == nil {
+			err = c.Join(ctx, broker.RoleWorker, "w1", nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _, err := c.Source(ctx, "s", q, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items := make([]string, size)
+		for at := int64(0); at < n; {
+			var parcels []broker.Parcel
+			for range 100 {
+				parcels = append(parcels, broker.Parcel{Batch: framed("s", at, items...)})
+				at += size
+			}
+			if got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", -window, parcels)); got.Stored != at {
+				t.Fatalf("%+v", got)
+			}
+		}
+		take := func() broker.Taken {
+			t.Helper()
+			return must[[]broker.Taken](t)(c.Take(ctx, "w1", 30, 0, []broker.Route{{In: "q"}}))[0]
+		}
+		if got := take(); len(got.Entries) != 30 || got.Beyond { // nobody gathers
+			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
+		}
+		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "out", 0))
+		if _, _, err := c.Watch(ctx, g, "q"); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(); len(got.Entries) != window/size-30 || got.Beyond {
+			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
+		}
+		if got := take(); len(got.Entries) != 0 || !got.Beyond {
+			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
+		}
+		if err := c.GiveBack(ctx, "w1", 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(); len(got.Entries) != 30 || got.Entries[0].Part != broker.Returned {
+			t.Fatalf("%d entries came back", len(got.Entries))
+		}
+		for ; len(take().Entries) > 0; take() {
+		}
+		if err := c.Ack(ctx, g, nil, []broker.Mark{{Source: "s", Delivered: "50", Low: 50}}, 0, func(string) string { return "q" }); err != nil {
+			t.Fatal(err)
+		}
+		r := c.Reader("w1", time.Minute)
+		defer r.Close()
+		if _, hints, err := r.Read(ctx, nil, 1, time.Minute); err != nil || len(hints) == 0 || hints[0].Kind != broker.HintRoom {
+			t.Errorf("told %v, %v", hints, err)
+		}
+		if got := take(); len(got.Entries) != 3 || got.Entries[2].First != window+2*size {
+			t.Errorf("%d entries", len(got.Entries))
+		}
+	})
+}
