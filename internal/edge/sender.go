@@ -136,9 +136,10 @@ func (s *Sender) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.wake:
+		s.room = -1
 	case <-timer.C:
+		s.room = 0 // most likely: one parcel is enough to find out
 	}
-	s.room = -1
 	return nil
 }
 
