@@ -69,8 +69,9 @@ func MaxBytes(bytes int64) ScatterOption {
 }
 
 // MaxInFlight is how many items may be between Scatter and Gather: sent and not
-// yet delivered. If it is not given it is 262144, and counts once something has
-// gathered.
+// yet delivered. If it is not given it is 262144, and counts once something
+// gathers. Then 256 MiB of what was sent may be in flight too, unless a policy
+// drops.
 func MaxInFlight(items int) ScatterOption {
 	return scatterOption(func(o *options) error {
 		if items < 1 {

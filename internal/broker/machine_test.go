@@ -161,7 +161,7 @@ func (m *machine) send(t *rapid.T, f *feeder, window int64, parcels []broker.Par
 	t.Helper()
 	added, want := f.scatterModel(m.unreadA, m.a.Max, window, parcels)
 	got, err := m.c.Scatter(m.ctx, f.Source, m.name("x"), window, parcels)
-	got.Cost, got.Limit = 0, 0
+	got.Cost, got.Limit, got.Low = 0, 0, 0
 	if err != nil || got != want {
 		t.Fatalf("scattered %+v, %v; the model has %+v", got, err, want)
 	}

@@ -20,13 +20,14 @@ type Sender struct {
 	window  int64
 	limit   atomic.Int64
 	room    int64 // items that the last reply had room for, -1: no bound
+	flight  flight
 }
 
 // NewSender makes a Sender. mailbox is told when there is room again, and wake
 // hears of it. window bounds the items between here and the gathers, 0 for no
 // bound.
 func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window int64) *Sender {
-	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1}
+	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: flight{most: flightBytes, low: -1}}
 	sender.limit.Store(1)
 	return sender
 }
@@ -93,14 +94,20 @@ func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) erro
 // send stores the first n parcels as far as it goes, and waits if they are too
 // many.
 func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) error {
-	got, err := s.c.Scatter(ctx, s.source, s.mailbox, s.window, (*parcels)[:n])
+	window := s.window
+	if s.source.Overflow == "" || s.source.Overflow == broker.Block { // to drop for it nobody has chosen
+		window = s.flight.window(window)
+	}
+	got, err := s.c.Scatter(ctx, s.source, s.mailbox, window, (*parcels)[:n])
 	if err != nil {
 		return err
 	}
 	s.learn(got)
 	for len(*parcels) > 0 && (*parcels)[0].End() <= got.Stored {
+		s.flight.depart((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
 		*parcels = (*parcels)[1:]
 	}
+	s.flight.arrive(got.Low)
 	if len(*parcels) == 0 {
 		return nil
 	}

@@ -15,7 +15,7 @@
 -- ARGV 8 sources  prefix of source keys
 -- ARGV 9 payloads prefix of payload keys
 -- ARGV 10+ batch  first, n, size in bytes, kind, data
--- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch}; room is -1 and limit 0 where there is no bound
+-- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch, offset delivered by all gathers}; room is -1 and limit 0 where there is no bound, delivered is -1 where there is no gather
 local source, low = read_source(KEYS[1])
 if not source.epoch then return {'gone', 0, -1, 0} end
 local stored = tonumber(source.stored)
@@ -131,4 +131,4 @@ end
 local room = limit - stored
 if max > 0 then room = math.min(room, max - items) end
 if room == math.huge or policy == 'drop-oldest' then room = -1 else room = math.max(room, 0) end
-return {status, stored, room, tonumber(meta[5] or 0), tonumber(meta[6] or 0)}
+return {status, stored, room, tonumber(meta[5] or 0), tonumber(meta[6] or 0), low or -1}
