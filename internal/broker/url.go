@@ -37,6 +37,9 @@ func parseURL(address string) (target, error) {
 		// The parser's error repeats the address, password and all.
 		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, forms)
 	}
+	if misplaced(u) {
+		return target{}, fmt.Errorf("%w: there is an @ behind the host: in user and password, / ? # and @ are written %%2F %%3F %%23 and %%40", ErrURL)
+	}
 	t := target{namespace: "dq", label: u.Scheme + "://" + u.Host + u.Path}
 	query := u.Query()
 	if query.Has("ns") {
@@ -59,6 +62,14 @@ func parseURL(address string) (target, error) {
 		return target{}, fmt.Errorf("%w: %s: %w: %s", ErrURL, t.label, err, forms)
 	}
 	return t, nil
+}
+
+// misplaced tells whether a part of a password stands behind the host, because a
+// character in it ends the host: no error may repeat it.
+func misplaced(u *url.URL) bool {
+	local := u.Scheme == "unix" && u.Host == ""
+	return strings.Contains(u.Path, "@") && !local || strings.Contains(u.Fragment, "@") ||
+		strings.Contains(u.RawQuery, "@") && u.User == nil
 }
 
 // parseHosts parses a URL that may have several hosts, which net/url refuses.
