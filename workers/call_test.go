@@ -105,7 +105,7 @@ func TestFullOutputIsLeftOff(t *testing.T) {
 	if r := runOf(t, f, call{}, "3", "3", "3", "3", "3"); r.n != 3 || calls != 3 {
 		t.Errorf("%d items after %d calls", r.n, calls)
 	}
-	lost := batch.Batch{N: 1 << 40, Lost: &batch.Failure{Code: batch.CodeLost, Message: strings.Repeat("x", 1<<20)}}
+	lost := batch.Batch{N: batch.MaxItems, Lost: &batch.Failure{Code: batch.CodeLost, Message: strings.Repeat("x", 1<<20)}}
 	for _, f := range []Function{f, DefineBatch("f", plusOnes)} {
 		r := f.function().runner().run(t.Context(), call{batch: lost})
 		if r.n != 8 || r.failed != 0 || r.err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-var errNoBatch = errors.New("it is no batch: its source, offset or number of items is missing")
+var errNoBatch = errors.New("it is no batch: its source is missing, or its offset and number of items are none")
 
 // unreadable makes a dead letter of an entry that is no batch. It has no place
 // in any stream that a result could go to.

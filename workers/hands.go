@@ -63,7 +63,7 @@ func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leav
 	switch {
 	case l.stopping.Load():
 		return putBack(r, e, e.Batch)
-	case e.N < 1 || e.First < 0 || e.Source == "":
+	case e.Source == "" || e.CheckRange() != nil:
 		return unreadable(j, errNoBatch)
 	case r.stage.Kind == broker.KindCopy:
 		r.stock(0, e.N, len(e.Frame))

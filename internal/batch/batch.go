@@ -13,6 +13,10 @@ const MaxItem = 64 << 20
 // reaches it, so only a single item can exceed it.
 const MaxBytes = 8 << 20
 
+// MaxItems is how many items a batch may claim: more than a frame of MaxBytes
+// can hold, few enough that a forged number costs little.
+const MaxItems = 1 << 24
+
 // A Batch is the items at [First, First+N) of one source. Frame holds them;
 // where it is empty and Lost is set, every item is that failure.
 type Batch struct {
@@ -26,13 +30,18 @@ type Batch struct {
 // End is the offset behind the last item.
 func (b Batch) End() int64 { return b.First + int64(b.N) }
 
-// Check reads the frame once and tells whether it holds N items.
-func (b Batch) Check() error {
-	if b.N < 1 || b.First < 0 || b.First > math.MaxInt64-int64(b.N) {
+// CheckRange tells whether offset and number can be those of a batch.
+func (b Batch) CheckRange() error {
+	if b.N < 1 || b.N > MaxItems || b.First < 0 || b.First > math.MaxInt64-int64(b.N) {
 		return fmt.Errorf("%w: %d items at offset %d", ErrFrame, b.N, b.First)
 	}
-	if b.Lost != nil {
-		return nil
+	return nil
+}
+
+// Check reads the frame once and tells whether it holds N items.
+func (b Batch) Check() error {
+	if err := b.CheckRange(); err != nil || b.Lost != nil {
+		return err
 	}
 	n, r := 0, Read(b.Frame)
 	for _, _, ok := r.Next(); ok; _, _, ok = r.Next() {

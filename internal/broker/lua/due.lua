@@ -6,11 +6,12 @@
 local function bring(queue, id)
   local delayed, returns = ARGV[1] .. 'l:' .. queue, ARGV[1] .. 'r:' .. queue
   if redis.call('TYPE', delayed).ok ~= 'stream' or redis.call('TYPE', returns).ok ~= 'stream' then return end
-  local entry = redis.call('XRANGE', delayed, id, id)[1]
+  local found = redis.pcall('XRANGE', delayed, id, id)
+  local entry = found[1]
   if not entry then return end
   local kind = field(entry, 'f') and 'f' or 'p'
-  put_back(returns, nil, false, field(entry, 's'), field(entry, 'o'), field(entry, 'n'),
-    field(entry, 'a'), field(entry, 'k'), kind, field(entry, kind))
+  put_back(returns, nil, false, field(entry, 's') or '', field(entry, 'o') or 0, field(entry, 'n') or 0,
+    field(entry, 'a') or 0, field(entry, 'k') or 0, kind, field(entry, kind) or '')
   redis.call('XDEL', delayed, id)
 end
 

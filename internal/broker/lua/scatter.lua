@@ -101,7 +101,9 @@ for i = 10, #ARGV, 5 do
     end
     if status ~= 'ok' then break end
     if first > stored then
-      add(KEYS[3], KEYS[2], ARGV[1], stored, first - stored, 0, 'e', ARGV[6])
+      for at = stored, first - 1, 16777216 do -- items that a batch may claim
+        add(KEYS[3], KEYS[2], ARGV[1], at, math.min(first - at, 16777216), 0, 'e', ARGV[6])
+      end
     end
     if why then
       drop(ARGV[1], first, first + n)
