@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// slotTag is what Redis hashes of a key: what is between the first brace and the
+// next closing one.
+func slotTag(key string) string {
+	_, behind, open := strings.Cut(key, "{")
+	tag, _, closed := strings.Cut(behind, "}")
+	if !open || !closed || tag == "" {
+		return key
+	}
+	return tag
+}
+
+func FuzzNames(f *testing.F) {
+	for _, seed := range []string{"orders", "a.b-c_d", "{", "}", "{a}", "a}b{c", "", "a b", "a~0", "\x00", "é", strings.Repeat("n", 65), "a\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if CheckName("queue", name) != nil {
+			return
+		}
+		k := keys{"{" + name + ":0}:"}
+		for _, key := range []string{
+			k.stream(name), k.returns(name), k.meta(name), k.wait(name), k.watch(name), k.sources(name), k.source(name + "~0"),
+			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.place(Place{Queue: name}), k.stages(), k.queues(),
+		} {
+			if slotTag(key) != name+":0" {
+				t.Fatalf("the name %q moves the key %q to the slot of %q", name, key, slotTag(key))
+			}
+		}
+	})
+}
+
+// What stands in an entry, whatever it is, is read without a panic and in no
+// more memory than it has.
+func FuzzEntries(f *testing.F) {
+	f.Add("1-1", "s", "evil", "o", "9223372036854775807", "n", "-1")
+	f.Add("", "p", "\x01\xff\xff\xff", "e", "{", "f", "")
+	f.Add("x", "k", "99999999999999999999", "a", "1e9", "c", "\xff")
+	f.Fuzz(func(t *testing.T, id, a, b, c, d, e, g string) {
+		for _, raw := range []any{
+			[]any{id, []any{a, b, c, d, e, g}}, []any{id, []any{a, b, c}}, []any{id}, []any{}, nil, id, int64(1),
+			[]any{int64(1), id}, []any{id, []any{[]any{a}, nil, int64(3), b}},
+		} {
+			for _, entry := range entriesOf(Place{Queue: "q"}, list{raw, raw}) {
+				_, _ = entry.CheckRange(), entry.Check()
+				if len(entry.Frame) > len(b)+len(d)+len(g) {
+					t.Fatalf("a frame of %d bytes", len(entry.Frame))
+				}
+			}
+			_ = letterOf(asList(raw))
+			_ = queueOf("q", asList(raw).fields())
+		}
+	})
+}
+
+// Records of stages and cards are JSON of strangers.
+func FuzzRecords(f *testing.F) {
+	for _, seed := range []string{
+		"", "{}", `{"v":1,"ins":[{}],"outs":[null]}`, `{"v":1,"seq":1e99}`, `[{"name":"a"}]`, `{"v":1,"ins":null}`, strings.Repeat("[", 20_000),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(_ *testing.T, record string) {
+		var s Stage
+		if json.Unmarshal([]byte(record), &s) == nil {
+			_ = s.touches("q")
+		}
+		var cards []FunctionCard
+		_ = json.Unmarshal([]byte(record), &cards)
+		_ = queueOf("q", map[string]string{"from": record, "max": record, "d:": record, "d:s": record})
+		_, _ = Root(record)
+	})
+}
+
+// An address that is refused tells nothing of its password.
+func FuzzAddresses(f *testing.F) {
+	for _, seed := range []string{"redis://u:%s@h", "redis://u:/%s@h", "rediss://:%s@h:1/2?ns=a", "redis+sentinel://u:%s@h,h/m", "u:%s@h", "redis://u:1?%s@h"} {
+		f.Add(seed)
+	}
+	const password = "S3CR3Tx"
+	f.Fuzz(func(t *testing.T, form string) {
+		form = strings.ReplaceAll(form, "S", "s") // no secret of its own
+		before, behind, found := strings.Cut(form, "%s@")
+		_, user, _ := strings.Cut(before, "://")
+		if !found || !strings.Contains(user, ":") || strings.Contains(user, "@") {
+			return
+		}
+		parsed, err := parseURL(before + password + "@" + behind)
+		if err != nil && !errors.Is(err, ErrURL) {
+			t.Fatalf("%v is no ErrURL", err)
+		}
+		if err != nil && strings.Contains(err.Error(), password) || strings.Contains(parsed.label, password) {
+			t.Fatalf("%q: %v, %s", form, err, parsed.label)
+		}
+	})
+}
