@@ -70,6 +70,22 @@ func (a *acks) entry(e broker.Entry) {
 	a.ring()
 }
 
+// cover takes note of items of an entry that are not handed out, since they came
+// in another entry.
+func (a *acks) cover(p Piece) {
+	a.mu.Lock()
+	a.finish(p, p.To-p.From)
+	a.mu.Unlock()
+	a.ring()
+}
+
+// finish counts items of an entry that need nothing more.
+func (a *acks) finish(p Piece, items int64) {
+	if *p.left -= items; *p.left == 0 && p.Entry.ID != "" {
+		a.whole = append(a.whole, *p.Entry)
+	}
+}
+
 func (a *acks) feeds(source, root string) {
 	a.mu.Lock()
 	a.roots[source] = root
@@ -120,9 +136,7 @@ func (a *acks) mark(p Piece, from, to int64) {
 	}
 	a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
 	a.moved[p.Entry.Source] = true
-	if *p.left -= to - from; *p.left == 0 && p.Entry.ID != "" {
-		a.whole = append(a.whole, *p.Entry)
-	}
+	a.finish(p, to-from)
 }
 
 // forget returns the ids of the entries that were deleted since the last call.

@@ -57,6 +57,7 @@ type order struct {
 	unordered bool
 	lanes     map[string]*lane
 	turn      []*lane // in the order in which their sources were first seen
+	covered   []Piece // what came twice, in two entries; see takeCovered
 }
 
 // lane is one source.
@@ -100,11 +101,15 @@ func (l *lane) skip() {
 	}
 }
 
+// fresh is what of the offsets [from, to) was not handed out.
+func (l *lane) fresh(from, to int64) ranges {
+	return l.done.without(max(from, min(l.next, to)), to)
+}
+
 // put adds an entry and returns how many pieces of it remain to be delivered.
 func (o *order) put(e *broker.Entry) int {
 	l := o.lane(e.Source)
-	first := max(e.First, min(l.next, e.End()))
-	parts := l.done.without(first, e.End())
+	parts := l.fresh(e.First, e.End())
 	left := new(int64)
 	for _, s := range parts {
 		*left += s.to - s.from
@@ -121,20 +126,55 @@ func (o *order) put(e *broker.Entry) int {
 // pop returns the next piece that may be handed out.
 func (o *order) pop() (Piece, bool) {
 	for _, l := range o.turn {
-		if len(l.waiting) == 0 || (!o.unordered && l.waiting[0].From != l.next) {
-			continue
+		for len(l.waiting) > 0 && (o.unordered || l.waiting[0].From <= l.next) {
+			p := l.waiting[0]
+			l.waiting = l.waiting[1:]
+			p, ok := o.uncovered(l, p)
+			if !ok {
+				continue
+			}
+			if o.unordered {
+				l.done = l.done.add(p.From, p.To)
+			} else {
+				l.next = p.To
+			}
+			l.skip()
+			return p, true
 		}
-		p := l.waiting[0]
-		l.waiting = l.waiting[1:]
-		if o.unordered {
-			l.done = l.done.add(p.From, p.To)
-		} else {
-			l.next = p.To
-		}
-		l.skip()
-		return p, true
 	}
 	return Piece{}, false
+}
+
+// uncovered cuts off a piece what came in another entry while it was waiting.
+// Ranges of a source overlap only after Redis has lost writes: what is held here
+// is older than what it has now, which may be cut elsewhere.
+func (o *order) uncovered(l *lane, p Piece) (rest Piece, ok bool) {
+	rest = p
+	parts := l.fresh(p.From, p.To)
+	if len(parts) == 0 {
+		o.covered = append(o.covered, p)
+		return Piece{}, false
+	}
+	rest.From, rest.To = parts[0].from, parts[0].to
+	if rest.From > p.From {
+		before := p
+		before.To = rest.From
+		o.covered = append(o.covered, before)
+	}
+	if rest.To < p.To {
+		after := p
+		after.From = rest.To
+		l.waiting = slices.Insert(l.waiting, 0, after)
+	}
+	return rest, true
+}
+
+// takeCovered returns the pieces that need not be delivered, since all of their
+// items were handed out from other entries.
+func (o *order) takeCovered() []Piece {
+	covered := o.covered
+	o.covered = nil
+	return covered
 }
 
 // reached is the offset of a source up to which all was handed out.

@@ -277,6 +277,9 @@ func (r *Receiver) flush(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, p := range r.order.takeCovered() {
+		r.acks.cover(p)
+	}
 	return nil
 }
 
