@@ -37,6 +37,7 @@ type reading struct {
 // A verdict is what came out. Figures are of items.
 type verdict struct {
 	items, lost, doubled, disordered, wrong int64
+	told                                    int64 // lost, as their error elements tell
 	extra                                   int64 // runs of a function beyond the first
 	again                                   int64 // taken by a second gather process too
 	unseen                                  int64 // in the hand of a gather that was killed
@@ -48,6 +49,7 @@ type bounds struct {
 	extra int64    // runs beyond the first of each item and function
 	left  []string // keys that may be there afterwards
 	cut   int      // sources that may be without an end
+	told  int64    // items that may be lost, if that is told
 	hands int64    // items that may have been in the hand of a gather that was killed
 }
 
@@ -106,6 +108,8 @@ func (c *checker) read(records []record) {
 				c.breach("I5", "source %d item %d came behind the end", r.source, r.offset)
 			}
 			c.take(readings, h, r)
+		case lost:
+			c.verdict.told++
 		case alien:
 			c.verdict.wrong++
 			c.breach("I4", "something was taken that is the result of no item")
@@ -162,6 +166,9 @@ func (c *checker) check(allowed bounds, left []string) verdict {
 	if c.verdict.extra > allowed.extra {
 		c.breach("I8", "%d runs of functions beyond the first of each item, at most %d can be explained", c.verdict.extra, allowed.extra)
 	}
+	if c.verdict.told > allowed.told || c.verdict.told > c.verdict.lost {
+		c.breach("I1", "%d items are told to be lost, %d are, %d may be", c.verdict.told, c.verdict.lost, allowed.told)
+	}
 	if c.verdict.unseen > allowed.hands {
 		c.breach("I1", "%d stored items have no result, where %d gathers were killed", c.verdict.unseen, allowed.hands)
 	}
@@ -180,8 +187,9 @@ func (c *checker) checkItems(number uint16, h *history) {
 	for i := range max(h.intended, int64(len(h.results))) {
 		results := at(h.results, i)
 		if results == 0 && i < h.stored && !c.inHand(number, i) {
-			c.verdict.lost++
-			c.breach("I1", "source %d item %d was stored and has no result", number, i)
+			if c.verdict.lost++; c.verdict.lost > c.verdict.told {
+				c.breach("I1", "source %d item %d was stored and has no result", number, i)
+			}
 		}
 		if results > 0 && i >= h.intended {
 			c.breach("I2", "source %d item %d has a result and was never sent", number, i)

@@ -2,6 +2,8 @@ package chaos
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -80,6 +82,28 @@ func killProducer(f *flow) {
 
 // restart kills the server and starts it again.
 func restart(f *flow) { f.server.Restart() }
+
+// rollBack kills the server and takes the end of its log away, as a crash of the
+// machine does where not every write is synced, or a failover to a replica that
+// lags.
+func rollBack(f *flow) {
+	client := f.client()
+	defer client.Close()
+	dir := client.ConfigGet(f.t.Context(), "dir").Val()["dir"]
+	f.server.Kill()
+	logs, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))
+	if err != nil || len(logs) != 1 {
+		f.t.Fatalf("no log in %s: %v", dir, err)
+	}
+	info, err := os.Stat(logs[0])
+	if err == nil {
+		err = os.Truncate(logs[0], max(info.Size()/2, info.Size()-1<<10-f.rng.Int64N(1<<18)))
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.server.Restart()
+}
 
 // anything is one of all of these, while a reply to anybody is lost.
 func anything(f *flow) {

@@ -25,6 +25,7 @@ const (
 	ran                       // a worker begins the function Stage for an item
 	got                       // the result of an item was taken from a gather's channel
 	failed                    // an error was taken in the place of a result
+	lost                      // the error says that the item is no longer in Redis
 	alien                     // what was taken is the result of no item
 	closed                    // the channel was closed at the end of the stream
 	broken                    // the stream ended early, with an error

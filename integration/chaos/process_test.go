@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,10 +135,8 @@ func (p *process) show(t *testing.T) {
 	if err != nil || len(text) == 0 {
 		return
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	lines = lines[max(0, len(lines)-30):]
-	if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "goroutine ") }) {
-		lines = strings.Split(string(text), "\n")
-	}
+	said, stacks, _ := strings.Cut(strings.TrimSpace(string(text)), "SIGQUIT")
+	lines := strings.Split(said, "\n")
+	lines = append(lines[max(0, len(lines)-30):], stacks)
 	t.Logf("%s:\n%s", filepath.Base(p.log.Name()), strings.Join(lines, "\n"))
 }

@@ -38,6 +38,7 @@ type scenario struct {
 	disk   bool   // the server writes everything down before it answers
 	// victims is how many workers may be taken for dead by a strike.
 	victims int
+	losses  int64 // items that may be lost, if that is told
 }
 
 func (s scenario) items() int64 {
@@ -80,6 +81,7 @@ func scenarios() []scenario {
 		{name: "killed-gathers-by-hand", title: "the same, with ManualAck", strike: killGather, every: 500 * ms, short: 2, long: 20, byHand: true, victims: fleetSize},
 		{name: "killed-producers", title: "kill -9 of a producer, and a successor of its name", strike: killProducer, every: 300 * ms, short: 4, long: 50, victims: fleetSize},
 		{name: "restarts", title: "kill -9 of Redis and restart, appendfsync always", strike: restart, every: time.Second, short: 2, long: 20, disk: true, rate: 5000, lease: calm},
+		{name: "rollbacks", title: "kill -9 of Redis, and its last writes are gone", strike: rollBack, every: 3 * time.Second, short: 1, long: 10, disk: true, rate: 2000, lease: calm, victims: fleetSize, losses: 1 << 20},
 		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, disk: true, rate: 5000, max: 5000, byHand: true, victims: fleetSize},
 	}
 }
@@ -119,7 +121,7 @@ func run(t *testing.T, s scenario) row {
 	took := time.Since(began)
 	left := f.leave()
 
-	b := bounds{extra: int64(f.strikes * s.victims * mayHold), hands: f.hands}
+	b := bounds{extra: int64(f.strikes * s.victims * mayHold), hands: f.hands, told: s.losses}
 	if s.byHand {
 		b.hands = 0
 	}
