@@ -27,9 +27,10 @@ type intake struct {
 	*life
 	reader *broker.Reader
 	all    []*route
-	turn   int  // the route that is asked first
-	stale  bool // read the stages again
-	lost   bool // a reply was lost: look at what is held
+	turn   int   // the route that is asked first
+	stale  bool  // read the stages again
+	lost   bool  // a reply was lost: look at what is held
+	failed int64 // calls of the client, when that was last looked at
 	heard  time.Time
 }
 
@@ -73,7 +74,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 		}
 		in.stale = false
 	}
-	if in.lost {
+	if in.lost || in.failed != in.client.Failures() {
 		if err := in.recover(ctx); err != nil {
 			return err
 		}
@@ -222,8 +223,10 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	return nil
 }
 
-// recover finds what a lost reply brought.
+// recover finds what a lost reply brought, and what was done already and is
+// pending again since Redis has lost the last writes.
 func (in *intake) recover(ctx context.Context) error {
+	failed := in.client.Failures()
 	for _, r := range in.all {
 		if r.sick {
 			continue
@@ -242,7 +245,7 @@ func (in *intake) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	in.lost = false
+	in.lost, in.failed = false, failed
 	return nil
 }
 

@@ -36,7 +36,9 @@ func (t table) String() string {
 	text.WriteString("| what happens | times | items | lost | double | out of order | extra runs | seconds | pause, median | pause, worst |\n")
 	text.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range t {
-		fmt.Fprintln(&text, r)
+		if r.title != "" {
+			fmt.Fprintln(&text, r)
+		}
 	}
 	return text.String()
 }

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,6 +35,8 @@ type Client struct {
 	target target
 	keys   keys
 	log    *slog.Logger
+
+	failures atomic.Int64
 }
 
 // Open parses the address, see ParseURL, and connects when it is first used.
@@ -53,7 +56,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{t.connect(t.universal(0)), t, keys{"{" + t.namespace + ":0}:"}, log}, nil
+	return &Client{rdb: t.connect(t.universal(0)), target: t, keys: keys{"{" + t.namespace + ":0}:"}, log: log}, nil
 }
 
 // connect makes a client. One of a cluster looks often where the slots are: it
@@ -129,6 +132,11 @@ func (c *Client) Ping(ctx context.Context, limit time.Duration) error {
 	return nil
 }
 
+// Failures is how many calls have failed at first and were, or are being, made
+// again. Where it has grown, Redis may have lost writes and be back where it
+// stood before: who has read something looks at what it holds there.
+func (c *Client) Failures() int64 { return c.failures.Load() }
+
 // try repeats f, which must be safe to repeat, while its error is a passing
 // one, until ctx ends. The first repetition is silent, later ones are logged
 // once.
@@ -148,6 +156,9 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 		}
 		if !isPassing(err) {
 			return fmt.Errorf("%s: %w", what, c.denied(err))
+		}
+		if attempt == 1 {
+			c.failures.Add(1)
 		}
 		if attempt == 2 {
 			c.log.WarnContext(ctx, "redis does not answer; trying again", "redis", c.String(), "verb", what, "err", err)

@@ -46,6 +46,7 @@ type Receiver struct {
 	known  map[string]bool   // ids of entries that were read
 	count  int               // entries to ask for
 	lost   bool              // a reply was lost: look at what is held
+	failed int64             // calls of the client, when that was last looked at
 	ends   map[string]int64  // of the sources that have ended
 	open   int               // sources that have not
 	cut    error             // a source was given up
@@ -179,9 +180,9 @@ func (r *Receiver) due() bool {
 
 // next waits for entries and hints.
 func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
-	if r.lost {
+	if failed := r.c.Failures(); r.lost || failed != r.failed {
 		entries, err := r.c.Held(ctx, r.g.ID, r.g.Queue.Name)
-		r.lost = err != nil
+		r.lost, r.failed = err != nil, failed
 		return entries, err
 	}
 	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.patience())
@@ -232,6 +233,9 @@ func (r *Receiver) recover(ctx context.Context, err error) error {
 
 // hand puts entries in order and hands out what is due.
 func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
+	for _, id := range r.acks.forget() { // one that is there again was acknowledged in vain
+		delete(r.known, id)
+	}
 	fresh := entries[:0]
 	for _, e := range entries {
 		if !r.known[e.ID] {
@@ -263,9 +267,6 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 	}
 	if err := r.flush(ctx); err != nil {
 		return err
-	}
-	for _, id := range r.acks.forget() {
-		delete(r.known, id)
 	}
 	return nil
 }
