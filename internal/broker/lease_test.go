@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -233,6 +234,23 @@ func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// An executor that leaves has cleaned up after itself, also where it was taken
+// for dead; what a dead worker may have read is still looked for.
+func TestAnExecutorThatLeavesNeedsNoBurial(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		if err := c.Raw().HSet(t.Context(), c.Key("fenced"), "e:x1", 1, "w:w1", 1).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.Leave(t.Context(), broker.RoleExecutor, "x1"), c.Leave(t.Context(), broker.RoleWorker, "w1")); err != nil {
+			t.Fatal(err)
+		}
+		if left := c.Raw().HKeys(t.Context(), c.Key("fenced")).Val(); !slices.Equal(left, []string{"w:w1"}) {
+			t.Errorf("still to be buried: %v", left)
 		}
 	})
 }

@@ -60,8 +60,12 @@ func (c *Client) Mailbox(ctx context.Context, id string) error {
 
 // Leave takes a process out.
 func (c *Client) Leave(ctx context.Context, r Role, id string) error {
+	var buried string
+	if r == RoleExecutor { // a worker that was fenced may still have read something
+		buried = string(r[0]) + ":" + id
+	}
 	_, err := c.run(ctx, "leave the "+string(r)+"s", scripts.leave,
-		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.watcher()}, id)
+		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.watcher(), c.keys.fenced()}, id, buried)
 	return err
 }
 
