@@ -220,7 +220,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 		}
 	}
 	in.stale = in.stale || (wait > 0 && len(hints)+len(entries) == 0)
-	return nil
+	return err
 }
 
 // recover finds what a lost reply brought, and what was done already and is

@@ -22,7 +22,7 @@ func TestSuspectsRunOneAtATime(t *testing.T) {
 			most.Store(n)
 		}
 		defer running.Add(-1)
-		time.Sleep(5 * time.Millisecond) // others would begin meanwhile
+		<-time.After(5 * time.Millisecond) // others would begin meanwhile
 		return x, nil
 	})
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
