@@ -17,12 +17,18 @@ func TestEntriesThatOverlapAreHandedOutOnce(t *testing.T) {
 	for _, unordered := range []bool{false, true} {
 		t.Run(fmt.Sprintf("unordered=%v", unordered), func(t *testing.T) {
 			t.Parallel()
-			rapid.Check(t, func(t *rapid.T) { overlap(t, unordered) })
+			rapid.Check(t, func(t *rapid.T) {
+				o, err := newOrder(nil, unordered)
+				if err != nil {
+					t.Fatal(err)
+				}
+				overlap(t, o)
+			})
 		})
 	}
 }
 
-func overlap(t *rapid.T, unordered bool) {
+func overlap(t *rapid.T, o *order) {
 	n := rapid.Int64Range(1, 20).Draw(t, "items")
 	var entries []*broker.Entry
 	for range 2 {
@@ -31,10 +37,6 @@ func overlap(t *rapid.T, unordered bool) {
 			entries = append(entries, &broker.Entry{Ref: broker.Ref{ID: fmt.Sprint(len(entries))}, Batch: numbers("s", from, to)})
 			from = to
 		}
-	}
-	o, err := newOrder(nil, unordered)
-	if err != nil {
-		t.Fatal(err)
 	}
 	var a acks
 	if err := a.begin(nil); err != nil {
@@ -51,7 +53,7 @@ func overlap(t *rapid.T, unordered bool) {
 		got = append(got, drain(o, &a)...)
 	}
 	got = append(got, drain(o, &a)...)
-	if !unordered && !slices.IsSorted(got) {
+	if !o.unordered && !slices.IsSorted(got) {
 		t.Fatalf("out of order: %v", got)
 	}
 	slices.Sort(got)
