@@ -116,18 +116,3 @@ func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 		}
 	})
 }
-
-// A source cannot end behind what is stored: a gather would wait for ever.
-func TestASourceIsNotFinishedShort(t *testing.T) {
-	onBoth(t, func(t *testing.T, c *broker.Client) {
-		t.Helper()
-		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
-		if err := c.Finish(t.Context(), f.source, 2); !errors.Is(err, broker.ErrFenced) {
-			t.Errorf("finished at 2 with 1 stored: %v", err)
-		}
-		if end := c.Raw().HGet(t.Context(), c.Key("s:s1"), "end").Val(); end != "-1" {
-			t.Errorf("it ends at %s", end)
-		}
-	})
-}
