@@ -20,6 +20,7 @@ import (
 // sees that something has happened.
 func TestWhatRedisHasLostIsDoneAgain(t *testing.T) {
 	proxy, ns := testkit.NewProxy(t, testkit.SharedRedis(t).Addr()), testkit.Namespace(t)
+	const calm = 2 * time.Second // nobody is taken for dead
 	var calls atomic.Int64
 	begun, goOn := make(chan struct{}, 2), make(chan struct{})
 	f := workers.Define("f", func(_ context.Context, x int) (int, error) {
@@ -28,14 +29,14 @@ func TestWhatRedisHasLostIsDoneAgain(t *testing.T) {
 		<-goOn
 		return x, nil
 	})
-	w, err := workers.New(proxy.URL()+"/?ns="+ns, workers.Concurrency(2), workers.Functions(f), workers.Lease(lease))
+	w, err := workers.New(proxy.URL()+"/?ns="+ns, workers.Concurrency(2), workers.Functions(f), workers.Lease(calm))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
-	ex, err := executor.New(t.Context(), testkit.SharedRedis(t).URL()+"/?ns="+ns)
+	ex, err := executor.New(t.Context(), testkit.SharedRedis(t).URL()+"/?ns="+ns, executor.Lease(calm))
 	if err != nil {
 		t.Fatal(err)
 	}
