@@ -149,7 +149,7 @@ func (ex *Executor) beat(ctx context.Context, card map[string]string) {
 	defer tick.Stop()
 	for {
 		_, err := lease.Beat(ctx)
-		if errors.Is(err, broker.ErrFenced) {
+		if errors.Is(err, broker.ErrFenced) && !ex.tasks.over() { // else Close has left
 			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
 			err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card)
 		}

@@ -109,6 +109,13 @@ func (t *tasks) close() bool {
 	return true
 }
 
+// over reports whether close was called.
+func (t *tasks) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
 // Drain waits until every scatter of this Executor has ended: its channel was
 // closed, and all that came from it and its end are stored in Redis. It returns
 // the first error that a scatter had.
