@@ -35,6 +35,7 @@ type Client struct {
 	target target
 	keys   keys
 	log    *slog.Logger
+	outage outage
 
 	failures atomic.Int64
 }
@@ -138,33 +139,31 @@ func (c *Client) Ping(ctx context.Context, limit time.Duration) error {
 func (c *Client) Failures() int64 { return c.failures.Load() }
 
 // try repeats f, which must be safe to repeat, while its error is a passing
-// one, until ctx ends. The first repetition is silent, later ones are logged
-// once.
+// one, until ctx ends.
 func (c *Client) try(ctx context.Context, what string, f func(context.Context) error) error {
+	err := f(ctx)
+	if err == nil || errors.Is(err, redis.Nil) {
+		c.answered(ctx)
+		return err
+	}
+	if isPassing(err) {
+		c.failures.Add(1)
+	}
+	done := c.outage.wait()
+	defer done()
 	pause := 10 * time.Millisecond
-	var last error
-	for attempt := 1; ; attempt++ {
-		err := f(ctx)
-		if err == nil || errors.Is(err, redis.Nil) {
-			if attempt > 2 {
-				c.log.InfoContext(ctx, "redis answers again", "redis", c.String(), "verb", what, "attempts", attempt)
-			}
+	for last := err; ; err = f(ctx) {
+		switch {
+		case err == nil || errors.Is(err, redis.Nil):
 			return err
-		}
-		if errors.Is(err, redis.ErrClosed) {
+		case errors.Is(err, redis.ErrClosed):
 			return fmt.Errorf("%s: the connection to %s is closed: %w", what, c, err)
-		}
-		if !isPassing(err) {
+		case !isPassing(err):
 			return fmt.Errorf("%s: %w", what, c.denied(err))
 		}
-		if attempt == 1 {
-			c.failures.Add(1)
-		}
-		if attempt == 2 {
-			c.log.WarnContext(ctx, "redis does not answer; trying again", "redis", c.String(), "verb", what, "err", err)
-		}
-		if ctx.Err() == nil || last == nil { // else it is the end of ctx that cut this attempt short
+		if ctx.Err() == nil { // else it is the end of ctx that cut this attempt short
 			last = err
+			c.failed(ctx, what, err)
 		}
 		timer := time.NewTimer(pause + time.Duration(rand.Int64N(int64(pause))))
 		select {

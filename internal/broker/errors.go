@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,14 @@ var (
 )
 
 // passing are the first words of the errors of Redis that go by by themselves.
-var passing = []string{"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "NOSCRIPT", "OOM", "BUSY", "NOREPLICAS"}
+var passing = []string{
+	"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MASTERDOWN", "NOSCRIPT", "OOM", "BUSY", "NOREPLICAS",
+	"MISCONF", "UNBLOCKED force", "max number of clients",
+}
+
+// wandering are the errors of the client that go by: it does not know where the
+// master is.
+var wandering = []string{"connection pool timeout", "redis: all sentinels", "redis: cluster has no nodes"}
 
 // isPassing reports whether the same command may succeed later.
 func isPassing(err error) bool {
@@ -41,5 +49,5 @@ func isPassing(err error) bool {
 			return true
 		}
 	}
-	return strings.Contains(err.Error(), "connection pool timeout")
+	return slices.ContainsFunc(wandering, func(text string) bool { return strings.Contains(err.Error(), text) })
 }

@@ -164,5 +164,5 @@ func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[
 
 // IsGone reports whether the error says that a queue is no longer there.
 func IsGone(err error) bool {
-	return errors.Is(err, ErrNoQueue) || redis.HasErrorPrefix(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED")
+	return errors.Is(err, ErrNoQueue) || redis.HasErrorPrefix(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED the stream")
 }

@@ -51,6 +51,7 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 		args = append(args, r.In, len(r.Outs))
 	}
 	reply, err := scripts.take.Run(ctx, onlyOnce{c.rdb}, keys, args...).Result()
+	c.saw(ctx, "take from queues", err)
 	if err != nil {
 		return nil, fmt.Errorf("take from queues: %w", c.denied(err))
 	}
@@ -113,6 +114,7 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 	}
 	read := once{redis.NewCmd(ctx, args...)}
 	err = r.rdb.Process(ctx, read)
+	r.c.saw(ctx, "wait for items", err)
 	reply := read.Val()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil, nil

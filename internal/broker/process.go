@@ -122,6 +122,7 @@ func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last st
 	streams, err := r.rdb.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{r.c.keys.mailbox(r.consumer), after}, Block: r.wait, Count: 1000,
 	}).Result()
+	r.c.saw(ctx, "wait for hints", err)
 	if errors.Is(err, redis.Nil) {
 		return nil, after, nil
 	}
