@@ -22,6 +22,15 @@ type Proxy struct {
 	gate   chan struct{} // closed while bytes may pass
 	match  func(req []byte) bool
 	lost   chan struct{} // closed when the reply to match was lost
+	line   Line
+}
+
+// A Line is what the network between a Proxy's two ends is like; its zero value
+// is a good one.
+type Line struct {
+	Delay  func() time.Duration // of the next bytes, in either direction
+	Slice  int                  // bytes that pass at a time
+	Budget func() int           // bytes after which a new connection is cut, in either direction
 }
 
 // A link is one client's connection and its other half to the server.
@@ -64,6 +73,14 @@ func (p *Proxy) CutAfterRequest(match func(req []byte) bool) <-chan struct{} {
 	defer p.mu.Unlock()
 	p.match, p.lost = match, make(chan struct{})
 	return p.lost
+}
+
+// Shape makes the connections of now on go over a line; a budget is for those
+// that come.
+func (p *Proxy) Shape(line Line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.line = line
 }
 
 // Cut cuts all connections; new ones are welcome.
@@ -137,14 +154,48 @@ func (p *Proxy) join(l *link) {
 func (p *Proxy) pump(l *link, from net.Conn, forward func(*link, []byte) error) {
 	defer p.leave(l)
 	chunk := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(chunk)
-		if n > 0 && (!p.pass(l) || forward(l, chunk[:n]) != nil) {
+	budget := -1
+	if line := p.shape(); line.Budget != nil {
+		budget = line.Budget()
+	}
+	for budget != 0 {
+		line := p.shape()
+		size := len(chunk)
+		if line.Slice > 0 {
+			size = line.Slice
+		}
+		if budget > 0 {
+			size = min(size, budget)
+		}
+		n, err := from.Read(chunk[:size])
+		budget -= min(n, max(budget, 0))
+		if n > 0 && (!l.delay(line) || !p.pass(l) || forward(l, chunk[:n]) != nil) {
 			return
 		}
 		if err != nil {
 			return
 		}
+	}
+}
+
+func (p *Proxy) shape() Line {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.line
+}
+
+// delay waits as long as the line delays; false if the link was cut.
+func (l *link) delay(line Line) bool {
+	if line.Delay == nil {
+		return true
+	}
+	timer := time.NewTimer(line.Delay())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.cut:
+		return false
 	}
 }
 

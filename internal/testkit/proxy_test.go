@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,6 +104,29 @@ func TestProxyOfADeadServerRefuses(t *testing.T) {
 		t.Fatal("a dead server answered")
 	}
 	s.Restart()
+	if err := dial(t, p.URL()).Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestALineDelaysSlicesAndCuts(t *testing.T) {
+	t.Parallel()
+	s := SharedRedis(t)
+	p := NewProxy(t, s.Addr())
+	var asked atomic.Int64
+	p.Shape(Line{Slice: 3, Delay: func() time.Duration { asked.Add(1); return time.Millisecond }})
+	client := dial(t, p.URL())
+	if got, err := client.Echo(t.Context(), "a long text").Result(); got != "a long text" {
+		t.Fatalf("got %q, %v over a thin line", got, err)
+	}
+	if asked.Load() < 10 {
+		t.Fatalf("%d slices passed", asked.Load())
+	}
+	p.Shape(Line{Budget: func() int { return 7 }})
+	if err := dial(t, p.URL()).Ping(t.Context()).Err(); err == nil {
+		t.Fatal("14 bytes passed a line that is cut after 7")
+	}
+	p.Shape(Line{})
 	if err := dial(t, p.URL()).Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
