@@ -2,8 +2,11 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
@@ -61,24 +64,47 @@ func (c *Client) Complete(ctx context.Context, done []Done) ([]Outcome, error) {
 	for i := range open {
 		open[i] = i
 	}
+	part := c.part
 	for len(open) > 0 {
-		replies, err := c.complete(ctx, done, open)
+		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
+			replies, err := c.complete(ctx, done, open, part)
+			if redis.HasErrorPrefix(err, "OOM") {
+				part = inlined
+			}
+			if err != nil {
+				return err
+			}
+			open, err = unsettled(open, replies, outcomes)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		var again []int
-		for k, i := range open {
-			outcomes[i] = Outcome(replies.text(k))
-			if outcomes[i] == "resend" { // a payload ran out of time
-				again = append(again, i)
-			}
-		}
-		open = again
 	}
 	return outcomes, nil
 }
 
-func (c *Client) complete(ctx context.Context, done []Done, open []int) (list, error) {
+// unsettled notes the outcomes and returns the indexes of what has none yet: a
+// payload ran out of time, or Redis had a passing error, which is returned.
+func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passing error) {
+	for k, i := range open {
+		text := replies.text(k)
+		err := errors.New(text)
+		switch {
+		case text == "resend":
+			again = append(again, i)
+		case isPassing(err):
+			again, passing = append(again, i), err
+		default:
+			outcomes[i] = Outcome(text)
+		}
+	}
+	return again, passing
+}
+
+type packer func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
+
+func (c *Client) complete(ctx context.Context, done []Done, open []int, part packer) (list, error) {
 	k := c.keys
 	keys := []string{k.due(), k.dead()}
 	args := []any{k.payload(""), Suspicious, maxDead}
@@ -100,20 +126,20 @@ func (c *Client) complete(ctx context.Context, done []Done, open []int) (list, e
 		args = append(args, old, len(d.Outs), len(d.Rests))
 		var payloads []payload
 		for _, out := range d.Outs {
-			kind, data, grown := c.part(out.Batch, payloads)
+			kind, data, grown := part(out.Batch, payloads)
 			payloads = grown
 			keys = append(keys, k.stream(out.Queue.Name), k.meta(out.Queue.Name))
 			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
 		}
 		for _, rest := range d.Rests {
-			kind, data, grown := c.part(rest.Batch, payloads)
+			kind, data, grown := part(rest.Batch, payloads)
 			payloads = grown
 			args = append(args, rest.Attempts, rest.Delay.Milliseconds(), rest.First, rest.N, len(rest.Frame), kind, data)
 		}
 		keys = payloadKeys(keys, payloads)
 		all = append(all, payloads...)
 	}
-	reply, err := c.runWith(ctx, "complete batches", scripts.complete, all, keys, args...)
+	reply, err := c.sendWith(ctx, scripts.complete, all, keys, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -116,6 +116,15 @@ func (c *Client) part(b batch.Batch, payloads []payload) (kind string, data any,
 	}
 }
 
+// inlined is part where the memory is full and no key of a payload can be
+// written: a script that takes something out first may still add.
+func inlined(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
+	if b.Lost != nil {
+		return "e", b.Lost.Append(nil), payloads
+	}
+	return "p", b.Frame, payloads
+}
+
 func payloadKeys(keys []string, payloads []payload) []string {
 	for _, p := range payloads {
 		keys = append(keys, p.key)

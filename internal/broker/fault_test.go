@@ -156,6 +156,10 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 	c, err := broker.Open(server.URL(), broker.Options{})
 	c = opened(t, c, err)
 	f := makeFlow(t, c, 0)
+	must[bool](t)(made(c.Declare(t.Context(), broker.Queue{Name: "other"})))
+	if err := c.Join(t.Context(), broker.RoleWorker, "w1", nil); err != nil {
+		t.Fatal(err)
+	}
 	first := []broker.Parcel{{Batch: framed("s1", 0, "a", "b")}, {Batch: framed("s1", 2, "c")}}
 	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, first))
 	maxmemory := func(value string) {
@@ -172,10 +176,16 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 			t.Fatalf("scattered into a full memory: %v", err)
 		}
 	}
-	// What is in goes on.
-	outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
+	// What is in goes on, with payloads that get no key of their own now.
+	done := f.whole(f.takeAll(t, c, "w1"))
+	done[1].Outs[0].Batch = framed("s1", 2, large(2))
+	outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
 	if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.Committed}) {
 		t.Fatalf("completed %v", outcomes)
+	}
+	must[int](t)(c.Lease(broker.RoleWorker, "w1", time.Minute).Beat(t.Context()))
+	if err := c.Delete(t.Context(), "other"); err != nil {
+		t.Fatal(err)
 	}
 	scattered := make(chan error, 1)
 	go func() {
@@ -189,6 +199,28 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
 	if all := queued(t, c, "b"); !slices.Equal(all, []string{"0+2", "2+1", "3+1"}) {
 		t.Fatalf("there is %q", all)
+	}
+}
+
+func made(_ broker.Queue, made bool, err error) (bool, error) { return made, err }
+
+// What a master that was demoted refuses of a completion is no fault of an
+// entry: it is completed when there is a master again.
+func TestACompletionWaitsForAMaster(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	c, err := broker.Open(server.URL(), broker.Options{})
+	c = opened(t, c, err)
+	f := makeFlow(t, c, 0)
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "a")}, {Batch: framed("s1", 1, large(1))}}))
+	done := f.whole(f.takeAll(t, c, "w1"))
+	if err := c.Raw().SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // where nobody is
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { c.Raw().SlaveOf(t.Context(), "NO", "ONE") })
+	outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+	if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.Committed}) {
+		t.Fatalf("completed %v", outcomes)
 	}
 }
 

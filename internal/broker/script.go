@@ -157,26 +157,31 @@ type payload struct {
 // runWith stores payloads, each with a lifetime that the script takes off when
 // it commits, and runs the script in the same round trip.
 func (c *Client) runWith(ctx context.Context, what string, s *redis.Script, payloads []payload, keys []string, args ...any) (reply any, err error) {
-	if len(payloads) == 0 {
-		return c.run(ctx, what, s, keys, args...)
-	}
 	err = c.try(ctx, what, func(ctx context.Context) error {
-		pipe := c.rdb.Pipeline()
-		for _, p := range payloads {
-			// Never over one that is there: where the first reply was lost, it is
-			// committed, and a lifetime would be put on it again.
-			pipe.SetNX(ctx, p.key, p.frame, payloadTTL)
-		}
-		evaluated := s.EvalSha(ctx, pipe, keys, args...)
-		_, err := pipe.Exec(ctx)
-		if evaluated.Err() != nil && redis.HasErrorPrefix(evaluated.Err(), "NOSCRIPT") {
-			evaluated = s.Eval(ctx, c.rdb, keys, args...)
-			err = evaluated.Err()
-		}
-		reply = evaluated.Val()
+		reply, err = c.sendWith(ctx, s, payloads, keys, args...)
 		return err
 	})
 	return reply, err
+}
+
+// sendWith is runWith, once.
+func (c *Client) sendWith(ctx context.Context, s *redis.Script, payloads []payload, keys []string, args ...any) (any, error) {
+	if len(payloads) == 0 {
+		return s.Run(ctx, c.rdb, keys, args...).Result()
+	}
+	pipe := c.rdb.Pipeline()
+	for _, p := range payloads {
+		// Never over one that is there: where the first reply was lost, it is
+		// committed, and a lifetime would be put on it again.
+		pipe.SetNX(ctx, p.key, p.frame, payloadTTL)
+	}
+	evaluated := s.EvalSha(ctx, pipe, keys, args...)
+	_, err := pipe.Exec(ctx)
+	if evaluated.Err() != nil && redis.HasErrorPrefix(evaluated.Err(), "NOSCRIPT") {
+		evaluated = s.Eval(ctx, c.rdb, keys, args...)
+		err = evaluated.Err()
+	}
+	return evaluated.Val(), err
 }
 
 // The parts of a reply. A script is ours, so that another form than the one it

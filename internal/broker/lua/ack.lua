@@ -23,6 +23,7 @@ local function above(gaps, low)
 end
 
 local ids, sources = tonumber(ARGV[3]), tonumber(ARGV[4])
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 for i = 5, 4 + ids do
   redis.call('XACK', KEYS[2], 'w', ARGV[i])
   redis.call('XDEL', KEYS[2], ARGV[i])

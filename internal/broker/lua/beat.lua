@@ -12,6 +12,7 @@
 -- reply: {'fenced'} or {'ok', live workers, ms that the first of what is delayed is overdue (0: not)}, which for one process goes on with {workers and beats, executors and beats, fenced and times, the time in ms}
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
 local ms = now_ms()
+redis.call('HDEL', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('ZADD', KEYS[1], ms, ARGV[1])
 redis.call('HSET', KEYS[2], 'seen', ms)
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end

@@ -5,6 +5,7 @@
 -- ARGV 1 stage    its id
 -- ARGV 2 prefix   of mailbox keys
 -- reply: 1 where it was there
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 for i = 3, #KEYS do
   if redis.call('HGET', KEYS[i], 'consumer') == 'stage:' .. ARGV[1] then
     redis.call('HDEL', KEYS[i], 'consumer')
