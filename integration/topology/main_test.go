@@ -13,11 +13,15 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	broker.Quiet()
+	testkit.Main(m)
+}
 
 var (
 	inc    = workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })

@@ -1,0 +1,74 @@
+package topology
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// lost allows an element to be told as lost: a master that dies takes with it
+// what no replica has.
+func lost(t *testing.T) func(i int64, err error) bool {
+	t.Helper()
+	return func(i int64, err error) bool {
+		var item *executor.ItemError
+		if !errors.As(err, &item) || item.Code != "lost" {
+			return false
+		}
+		t.Logf("element %d: %v", i, err)
+		return true
+	}
+}
+
+func TestSentinelsElectAMaster(t *testing.T) {
+	t.Parallel()
+	servers := testkit.StartSentinel(t)
+	s := flow(t, servers.URL(), lost(t))
+	master := servers.Master()
+	began := time.Now()
+	master.Kill()
+	s.noticed(1)
+	s.until(func() bool { return servers.Master() != master }, "another master is elected")
+	t.Logf("elected after %v", time.Since(began).Round(time.Millisecond))
+	s.recovered(1)
+	master.Restart()
+	s.flowing()
+	s.end()
+}
+
+func TestClusterPutsAReplicaInPlace(t *testing.T) {
+	t.Parallel()
+	cluster := testkit.StartCluster(t)
+	s := flow(t, cluster.URL(), lost(t))
+	cluster.Master("{" + s.ns + ":0}").Kill()
+	began := time.Now()
+	s.noticed(1)
+	s.recovered(1)
+	t.Logf("told to be over after %v", time.Since(began).Round(time.Millisecond))
+	s.end()
+}
+
+func TestSlotMovesAndComesBack(t *testing.T) {
+	t.Parallel()
+	cluster := testkit.StartCluster(t)
+	s := flow(t, cluster.URL(), nil)
+	key := "{" + s.ns + ":0}"
+	home := cluster.Master(key)
+	for range 2 {
+		for _, to := range cluster.Masters() {
+			if to == cluster.Master(key) {
+				continue
+			}
+			cluster.Move(key, to)
+			s.flowing()
+		}
+	}
+	if cluster.Master(key) != home {
+		cluster.Move(key, home)
+	}
+	s.flowing()
+	s.end()
+}

@@ -1,0 +1,187 @@
+package topology
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+const (
+	trouble  = "trying again until it does"
+	recovery = "redis answers again"
+)
+
+// A stream carries numbers through two stages, on two workers, for as long as
+// the test wants to see what it does to it.
+type stream struct {
+	t       *testing.T
+	ns      string
+	sent    atomic.Int64
+	got     atomic.Int64
+	said    []*diary // of each process
+	stop    chan struct{}
+	ended   chan struct{}
+	wrong   atomic.Pointer[string] // what came that should not have
+	failing func(i int64, err error) bool
+}
+
+// flow starts a stream over url, which has no namespace yet. failing tells which
+// elements may be errors; nil: none.
+func flow(t *testing.T, url string, failing func(i int64, err error) bool) *stream {
+	t.Helper()
+	ns := testkit.Namespace(t)
+	url += "?ns=" + ns
+	s := &stream{t: t, ns: ns, stop: make(chan struct{}), ended: make(chan struct{}), failing: failing}
+	s.said = []*diary{work(t, url), work(t, url)}
+	ex, said := connect(t, url)
+	s.said = append(s.said, said)
+	in := make(chan int)
+	first := must(bridge.Scatter(t.Context(), ex, in, bridge.MaxSize(5000)))(t)
+	out := must(bridge.Gather(t.Context(), stage(t, double, stage(t, inc, first))))(t)
+	go s.feed(t.Context(), in)
+	go s.check(out)
+	s.flowing()
+	return s
+}
+
+// feed sends a hundred numbers a millisecond.
+func (s *stream) feed(ctx context.Context, in chan<- int) {
+	defer close(in)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.stop:
+			return
+		case <-ctx.Done():
+			return
+		}
+		for range 100 {
+			select {
+			case in <- int(s.sent.Load()):
+				s.sent.Add(1)
+			case <-s.stop:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (s *stream) check(out <-chan bridge.Result[int]) {
+	defer close(s.ended)
+	for r := range out {
+		i := s.got.Load()
+		allowed := r.Err != nil && s.failing != nil && s.failing(i, r.Err)
+		if !allowed && (r.Err != nil || r.Value != processed(int(i))) && s.wrong.Load() == nil {
+			text := fmt.Sprintf("element %d is %d, %v", i, r.Value, r.Err)
+			s.wrong.Store(&text)
+		}
+		s.got.Add(1)
+	}
+}
+
+// flowing returns when results come that went in after this call, and how long
+// the first one took.
+func (s *stream) flowing() time.Duration {
+	s.t.Helper()
+	began, before := time.Now(), s.got.Load()
+	s.until(func() bool { return s.got.Load() > before }, "a result comes")
+	took, sent := time.Since(began), s.sent.Load()
+	s.until(func() bool { return s.got.Load() > sent }, "results come of what goes in now")
+	return took
+}
+
+// until waits for a condition, and gives up when the stream has gone wrong.
+func (s *stream) until(cond func() bool, what string) {
+	s.t.Helper()
+	over := func() bool {
+		select {
+		case <-s.ended:
+			return true
+		default:
+			return s.wrong.Load() != nil
+		}
+	}
+	testkit.Eventually(s.t, func() bool { return cond() || over() }, what)
+	if wrong := s.wrong.Load(); wrong != nil {
+		s.t.Fatal(*wrong)
+	}
+	if !cond() {
+		s.t.Fatalf("the stream ended after %d of %d elements, before: %s", s.got.Load(), s.sent.Load(), what)
+	}
+}
+
+// noticed returns when each process has told of its nth trouble.
+func (s *stream) noticed(n int) {
+	s.t.Helper()
+	s.until(func() bool { return s.all(trouble, n) }, "each process tells of the trouble")
+}
+
+// recovered returns when results come again and each process has told so. Of n
+// troubles and their ends it was told once each.
+func (s *stream) recovered(n int) {
+	s.t.Helper()
+	took := s.flowing()
+	s.t.Logf("the first result came after %v", took.Round(time.Millisecond))
+	s.until(func() bool { return s.all(recovery, n) }, "each process tells that it is over")
+	if !s.all(trouble, n) || !s.all(recovery, n) {
+		s.t.Errorf("%d times trouble is told like this:\n%s", n, s.said[len(s.said)-1].all())
+	}
+}
+
+func (s *stream) all(text string, n int) bool {
+	for _, d := range s.said {
+		if d.says(text) != n {
+			return false
+		}
+	}
+	return true
+}
+
+// inside is how many entries the streams of the queues have.
+func (s *stream) inside(client *redis.Client) (n int64) {
+	s.t.Helper()
+	for _, key := range client.Keys(s.t.Context(), "{"+s.ns+":0}:[qr]:*").Val() {
+		n += client.XLen(s.t.Context(), key).Val()
+	}
+	return n
+}
+
+// end stops the stream, of which every element must come.
+func (s *stream) end() {
+	s.t.Helper()
+	close(s.stop)
+	testkit.Eventually(s.t, func() bool {
+		select {
+		case <-s.ended:
+			return true
+		default:
+			return false
+		}
+	}, "the stream ends")
+	if wrong := s.wrong.Load(); wrong != nil {
+		s.t.Fatal(*wrong)
+	}
+	if s.got.Load() != s.sent.Load() {
+		s.t.Errorf("%d elements came of %d", s.got.Load(), s.sent.Load())
+	}
+	s.t.Logf("%d elements", s.got.Load())
+}
+
+// admin is a client for what an operator does.
+func admin(t *testing.T, addr string) *redis.Client {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
