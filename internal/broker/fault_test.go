@@ -183,7 +183,7 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 	if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.Committed}) {
 		t.Fatalf("completed %v", outcomes)
 	}
-	must[int](t)(c.Lease(broker.RoleWorker, "w1", time.Minute).Beat(t.Context()))
+	must[broker.Pulse](t)(c.Lease(broker.RoleWorker, "w1", time.Minute).Beat(t.Context()))
 	if err := c.Delete(t.Context(), "other"); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -75,22 +79,78 @@ type Reader struct {
 	rdb      redis.UniversalClient
 	consumer string
 	wait     time.Duration
+	dialed   *dialed
 }
 
 // Reader makes a Reader whose Read waits at most for wait. Close it.
 func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
-	return &Reader{c, c.target.connect(c.target.universal(wait)), consumer, wait}
+	options, d := c.target.universal(wait), &dialed{conns: map[*link]struct{}{}}
+	next := options.Dialer
+	if next == nil {
+		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
+	}
+	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return d.keep(conn)
+	}
+	return &Reader{c, c.target.connect(options), consumer, wait, d}
 }
 
 // Interrupt ends the Read that waits; no other should follow.
-func (r *Reader) Interrupt() { _ = r.rdb.Close() }
+func (r *Reader) Interrupt() { r.dialed.close() }
 
 // Close ends the connection. No Read may be under way.
-func (r *Reader) Close() error {
-	if err := r.rdb.Close(); !errors.Is(err, redis.ErrClosed) {
-		return err
+func (r *Reader) Close() error { return r.rdb.Close() }
+
+// dialed holds the open connections of a client. No context ends a read that
+// waits on one, and the client complains on stderr when it is closed under it.
+type dialed struct {
+	mu     sync.Mutex
+	conns  map[*link]struct{}
+	closed bool
+}
+
+// A link is one of them.
+type link struct {
+	net.Conn
+	dialed *dialed
+}
+
+// Close ends the connection, unless that was done before.
+func (l *link) Close() error {
+	l.dialed.mu.Lock()
+	_, open := l.dialed.conns[l]
+	delete(l.dialed.conns, l)
+	l.dialed.mu.Unlock()
+	if !open {
+		return nil
 	}
-	return nil
+	return l.Conn.Close()
+}
+
+func (d *dialed) keep(conn net.Conn) (net.Conn, error) {
+	l := &link{conn, d}
+	d.mu.Lock()
+	d.conns[l] = struct{}{}
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return nil, errors.Join(net.ErrClosed, l.Close())
+	}
+	return l, nil
+}
+
+func (d *dialed) close() {
+	d.mu.Lock()
+	d.closed = true
+	conns := slices.Collect(maps.Keys(d.conns))
+	d.mu.Unlock()
+	for _, conn := range conns {
+		_ = conn.Close() // nobody reads what is left in it
+	}
 }
 
 // Read waits, at most for wait and not at all for 0, until one of the streams has an entry that nobody has read, or
