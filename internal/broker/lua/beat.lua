@@ -7,7 +7,7 @@
 -- KEYS 6 fenced     hash of the processes that were declared dead
 -- KEYS 7 due        zset of what is delayed
 -- ARGV 1 id         of the process
--- ARGV 2 lease      ms after which another one looks for the dead; 0: this one never does
+-- ARGV 2 silence    ms of the watcher after which another one takes its place; 0: this one never does
 -- ARGV 3+ field     name and value of what changed in the card
 -- reply: {'fenced'} or {'ok', live workers, ms that the first of what is delayed is overdue (0: not)}, which for one process goes on with {workers and beats, executors and beats, fenced and times, the time in ms}
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
