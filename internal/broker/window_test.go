@@ -7,41 +7,49 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
+// What backlog stores, in batches of size.
+const stored, size, window = 100_000, 20, 1000
+
+// backlog stores items of the source s in the queue q, which a stage reads.
+func backlog(t *testing.T, c *broker.Client) {
+	t.Helper()
+	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
+	if err == nil {
+		_, _, err = c.Declare(t.Context(), broker.Queue{Name: "out"})
+	}
+	if err == nil {
+		err = c.Stage(t.Context(), broker.Stage{ID: "stage", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}})
+	}
+	if err == nil {
+		err = c.Join(t.Context(), broker.RoleWorker, "w1", nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := c.Source(t.Context(), "s", q, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := make([]string, size)
+	for at := int64(0); at < stored; {
+		var parcels []broker.Parcel
+		for range 100 {
+			parcels = append(parcels, broker.Parcel{Batch: framed("s", at, items...)})
+			at += size
+		}
+		if got := must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x", -window, parcels)); got.Stored != at {
+			t.Fatalf("%+v", got)
+		}
+	}
+}
+
 // A backlog of 100,000 items was stored before anybody gathered. Then workers
 // take what is within the window, what came back in any case, and are told when
 // it moves.
 func TestWorkersLookAtTheWindow(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
-		const n, size, window = 100_000, 20, 1000
 		ctx := t.Context()
-		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})
-		if err == nil {
-			_, _, err = c.Declare(ctx, broker.Queue{Name: "out"})
-		}
-		if err == nil {
-			err = c.Stage(ctx, broker.Stage{ID: "stage", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}})
-		}
-		if err == nil {
-			err = c.Join(ctx, broker.RoleWorker, "w1", nil)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, _, err := c.Source(ctx, "s", q, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		items := make([]string, size)
-		for at := int64(0); at < n; {
-			var parcels []broker.Parcel
-			for range 100 {
-				parcels = append(parcels, broker.Parcel{Batch: framed("s", at, items...)})
-				at += size
-			}
-			if got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", -window, parcels)); got.Stored != at {
-				t.Fatalf("%+v", got)
-			}
-		}
+		backlog(t, c)
 		take := func() broker.Taken {
 			t.Helper()
 			return must[[]broker.Taken](t)(c.Take(ctx, "w1", 30, 0, []broker.Route{{In: "q"}}))[0]
