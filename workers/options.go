@@ -1,9 +1,11 @@
 package workers
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -55,6 +57,15 @@ func Logger(log *slog.Logger) Option {
 func Auth(user, password string) Option {
 	return func(s *settings) error {
 		s.connection.Username, s.connection.Password = user, password
+		return nil
+	}
+}
+
+// Dialer is how to connect to an address of Redis, for example through a
+// tunnel; the network and TLS stand as they are if it is not given.
+func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return func(s *settings) error {
+		s.connection.Dialer = dial
 		return nil
 	}
 }

@@ -1,0 +1,168 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+const (
+	lease   = 2 * time.Second
+	address = "redis://127.0.0.1:6379"
+	items   = 12
+	// watchdog is how long a flow may take, by the clock of the bubble.
+	watchdog = 10 * time.Minute
+)
+
+// calls counts how often each function was run on each item.
+type calls struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *calls) add(name string, x int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[fmt.Sprint(name, " ", x)]++
+}
+
+// once tells which functions were run more than once on an item.
+func (c *calls) once() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for call, n := range c.n {
+		if n != 1 {
+			return fmt.Errorf("%s was run %d times without a fault", call, n)
+		}
+	}
+	return nil
+}
+
+// slow is a function that takes some time.
+func (c *calls) slow(name string, f func(int) int) workers.Func[int, int] {
+	return workers.Define(name, func(ctx context.Context, x int) (int, error) {
+		c.add(name, x)
+		select {
+		case <-time.After(3 * time.Millisecond):
+			return f(x), nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	})
+}
+
+// A run is what came of a flow.
+type run struct {
+	world *world
+	calls *calls
+	got   []int
+	err   error
+	left  []string // keys afterwards
+}
+
+// simulate runs a flow of two stages on two workers in a bubble, with the
+// faults of a plan.
+func simulate(t *testing.T, plan map[int]fault) run {
+	t.Helper()
+	r := run{calls: &calls{n: map[string]int{}}}
+	synctest.Test(t, func(t *testing.T) {
+		r.world = &world{server: embedded.New(), plan: plan}
+		defer r.world.server.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), watchdog)
+		defer cancel()
+		inc, double := r.calls.slow("inc", func(x int) int { return x + 1 }), r.calls.slow("double", func(x int) int { return 2 * x })
+		var fleet errgroup.Group
+		var stops []context.CancelFunc
+		for _, name := range []string{"w1", "w2", "w3"} {
+			work, stop := context.WithCancel(ctx)
+			stops = append(stops, stop)
+			a := r.world.actor(name, true, stop)
+			fleet.Go(func() error { return a.work(work, inc, double) })
+		}
+		r.got, r.err = r.world.feed(ctx, inc, double)
+		for _, stop := range stops {
+			stop()
+		}
+		if err := fleet.Wait(); err != nil && r.err == nil {
+			r.err = err
+		}
+		r.left = r.world.server.Keys()
+		time.Sleep(2 * time.Second) // go-redis looks once a second whether a pool that could not dial was closed
+	})
+	return r
+}
+
+// work is the life of a worker.
+func (a *actor) work(ctx context.Context, functions ...workers.Function) error {
+	w, err := workers.New(address, workers.Dialer(a.dial), workers.Lease(lease), workers.Concurrency(2), workers.Functions(functions...))
+	if err != nil {
+		return err
+	}
+	err = w.Run(ctx)
+	if errors.Is(err, errDead) {
+		return nil
+	}
+	return err
+}
+
+// feed is the life of the process that scatters and gathers.
+func (w *world) feed(ctx context.Context, inc, double workers.Func[int, int]) (got []int, err error) {
+	a := w.actor("x", false, func() {})
+	ex, err := executor.New(ctx, address, executor.Dialer(a.dial), executor.Lease(lease))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, ex.Close()) }()
+	in := make([]int, items)
+	for i := range in {
+		in[i] = i
+	}
+	q, err := bridge.ScatterSeq(ctx, ex, slices.Values(in))
+	if err != nil {
+		return nil, err
+	}
+	if q, err = executor.Map(ctx, inc, q); err != nil {
+		return nil, err
+	}
+	if q, err = executor.Map(ctx, double, q); err != nil {
+		return nil, err
+	}
+	for v, err := range bridge.All(ctx, q) {
+		if err != nil {
+			return got, err
+		}
+		got = append(got, v)
+	}
+	return got, nil
+}
+
+// check compares what came out with what has to.
+func (r run) check() error {
+	if r.err != nil {
+		return fmt.Errorf("after %d results: %w", len(r.got), r.err)
+	}
+	for i := range max(items, len(r.got)) {
+		if i >= len(r.got) || i >= items || r.got[i] != 2*(i+1) {
+			return fmt.Errorf("the results are %v", r.got)
+		}
+	}
+	if r.world.struck > 0 {
+		return nil
+	}
+	if len(r.left) > 0 {
+		return fmt.Errorf("keys are left: %q", r.left)
+	}
+	return r.calls.once()
+}

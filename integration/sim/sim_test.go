@@ -1,0 +1,88 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+var (
+	stride = flag.Int("stride", 3, "one fault at every so many requests")
+	random = flag.Int("schedules", 1000, "so many schedules of two or three faults")
+	seed   = flag.Uint64("seed", 0, "only the schedule of this seed")
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// Without a fault nothing is run twice and nothing is left.
+func TestNoFault(t *testing.T) {
+	r := simulate(t, nil)
+	if err := r.check(); err != nil {
+		t.Fatalf("%v\n%s", err, r.world.last())
+	}
+	t.Logf("%d requests", r.world.requests)
+}
+
+// last is the end of what happened.
+func (w *world) last() string {
+	return strings.Join(w.trace[max(0, len(w.trace)-80):], "\n")
+}
+
+// A fault at each request of a flow.
+func TestEachFaultAtEachRequest(t *testing.T) {
+	n := simulate(t, nil).world.requests
+	for _, f := range faults {
+		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			for at := 0; at < n; at += *stride {
+				r := simulate(t, map[int]fault{at: f})
+				if err := r.check(); err != nil {
+					t.Fatalf("at request %d: %v\n%s", at, err, r.world.last())
+				}
+			}
+		})
+	}
+}
+
+// Two or three faults, of which at most two are the end of a worker.
+func TestSomeFaultsTogether(t *testing.T) {
+	n := simulate(t, nil).world.requests
+	const lanes = 4
+	for lane := range uint64(lanes) {
+		t.Run(fmt.Sprint(lane), func(t *testing.T) {
+			t.Parallel()
+			for s := lane + 1; s <= uint64(*random); s += lanes {
+				if *seed > 0 {
+					s = *seed
+				}
+				r := simulate(t, draw(s, n))
+				if err := r.check(); err != nil {
+					t.Fatalf("%v\nto repeat: go test ./integration/sim -run 'Together/%d' -seed %d\n%s", err, lane, s, r.world.last())
+				}
+				if *seed > 0 {
+					return
+				}
+			}
+		})
+	}
+}
+
+func draw(seed uint64, requests int) map[int]fault {
+	r := rand.New(rand.NewPCG(seed, 1))
+	plan := map[int]fault{}
+	ends := 0
+	for range 2 + r.IntN(2) {
+		f := faults[r.IntN(len(faults))]
+		if strings.HasPrefix(f.name, "dies") {
+			if ends++; ends > 2 {
+				continue
+			}
+		}
+		plan[r.IntN(requests)] = f
+	}
+	return plan
+}
