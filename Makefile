@@ -66,8 +66,9 @@ fmt: ## format all Go files
 bench: ## measure, on a redis-server of its own
 	cd bench && go run .
 
-chaos: ## faults on real processes for a quarter of an hour, and their table
+chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long
+	go test -count=1 -timeout 60m -v ./integration/sim -stride 1 -schedules 20000
 
 mutants: ## break the protocol one rule at a time; a test has to notice each
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./integration/mutants

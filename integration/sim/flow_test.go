@@ -69,7 +69,8 @@ type run struct {
 	calls *calls
 	got   []int
 	err   error
-	left  []string // keys afterwards
+	took  time.Duration // until the last result
+	left  []string      // keys afterwards
 }
 
 // simulate runs a flow of two stages on two workers in a bubble, with the
@@ -91,7 +92,9 @@ func simulate(t *testing.T, plan map[int]fault) run {
 			a := r.world.actor(name, true, stop)
 			fleet.Go(func() error { return a.work(work, inc, double) })
 		}
+		begin := time.Now()
 		r.got, r.err = r.world.feed(ctx, inc, double)
+		r.took = time.Since(begin)
 		for _, stop := range stops {
 			stop()
 		}

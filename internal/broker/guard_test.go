@@ -116,3 +116,18 @@ func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 		}
 	})
 }
+
+// An entry of a stranger, without the fields that are counted, stops nobody.
+func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 10)
+		if err := c.Raw().Do(t.Context(), "XADD", c.Key("q:a"), "*", "hello", "world").Err(); err != nil {
+			t.Fatal(err)
+		}
+		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+		if backlog := must[broker.Backlog](t)(c.Waiting(t.Context(), "a")); got.Stored != 1 || backlog.Items != 1 {
+			t.Errorf("scattered %+v, there is %+v", got, backlog)
+		}
+	})
+}

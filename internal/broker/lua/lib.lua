@@ -1,11 +1,13 @@
 -- What several scripts share; put in front of each of them.
 
--- field returns the value of one field of an entry {id, {name, value, ...}}.
+-- field returns the value of one field of an entry {id, {name, value, ...}}, nil
+-- where it is missing: that is a value too, which tonumber(field(...)) needs.
 local function field(entry, name)
   local fields = entry[2]
   for i = 1, #fields, 2 do
     if fields[i] == name then return fields[i + 1] end
   end
+  return nil
 end
 
 -- now_ms is the time of Redis in ms.

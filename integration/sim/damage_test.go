@@ -1,0 +1,112 @@
+package sim
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Damage is done to the data, behind the back of everybody.
+var damages = []fault{
+	damage("the scripts are flushed", func(ctx context.Context, raw *redis.Client) error {
+		return raw.ScriptFlush(ctx).Err()
+	}),
+	damage("consumers are deleted with what they hold", func(ctx context.Context, raw *redis.Client) error {
+		return eachStream(ctx, raw, ":q:", func(stream string) error {
+			for _, c := range raw.XInfoConsumers(ctx, stream, "w").Val() {
+				_ = raw.XGroupDelConsumer(ctx, stream, "w", c.Name) // the queue may have gone meanwhile
+			}
+			return nil
+		})
+	}),
+	damage("a stranger writes into every queue", func(ctx context.Context, raw *redis.Client) error {
+		for _, part := range []string{":q:", ":r:"} {
+			err := eachStream(ctx, raw, part, func(stream string) error {
+				return raw.XAdd(ctx, &redis.XAddArgs{Stream: stream, Values: []any{"s", "nobody", "o", "-1", "n", "many", "p", "\xff"}}).Err()
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}),
+	damage("mailboxes are emptied", func(ctx context.Context, raw *redis.Client) error {
+		return eachStream(ctx, raw, ":p:", func(stream string) error { return raw.XTrimMaxLen(ctx, stream, 0).Err() })
+	}),
+}
+
+func eachStream(ctx context.Context, raw *redis.Client, part string, do func(stream string) error) error {
+	keys, err := raw.Keys(ctx, "*"+part+"*").Result()
+	for _, key := range keys {
+		if err == nil {
+			err = do(key)
+		}
+	}
+	return err
+}
+
+func damage(name string, do func(context.Context, *redis.Client) error) fault {
+	return fault{name, false, func(c *conn, _ []byte) (bool, int, error) {
+		if err := c.actor.behind(do); err != nil {
+			panic(name + ": " + err.Error())
+		}
+		return false, 0, nil
+	}}
+}
+
+// behind does something to the data past all actors.
+func (w *world) behind(do func(context.Context, *redis.Client) error) error {
+	raw := redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:6379", Dialer: w.server.Dial, Protocol: 2, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	defer raw.Close()
+	return do(context.Background(), raw)
+}
+
+// Damage at each request of a flow is repaired.
+func TestEachDamageAtEachRequest(t *testing.T) {
+	n := simulate(t, nil).world.requests
+	for _, f := range damages {
+		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			for at := 0; at < n; at += *stride {
+				r := simulate(t, map[int]fault{at: f})
+				if err := r.check(); err != nil {
+					t.Fatalf("at request %d: %v\n%s", at, err, r.world.last())
+				}
+			}
+		})
+	}
+}
+
+// All that Redis holds is gone: both ends are told, soon, and what has come out
+// until then is right.
+func TestAllIsFlushedAtEachRequest(t *testing.T) {
+	flush := damage("all is flushed", func(ctx context.Context, raw *redis.Client) error { return raw.FlushAll(ctx).Err() })
+	n := simulate(t, nil).world.requests
+	told := 0
+	for at := 0; at < n; at += *stride {
+		r := simulate(t, map[int]fault{at: flush})
+		if r.err != nil {
+			told++
+		}
+		for i, v := range r.got {
+			if v != 2*(i+1) {
+				t.Fatalf("at request %d: the results are %v\n%s", at, r.got, r.world.last())
+			}
+		}
+		if r.err == nil && len(r.got) != items {
+			t.Fatalf("at request %d: %d results, and no error\n%s", at, len(r.got), r.world.last())
+		}
+		if r.took > watchdog/2 {
+			t.Fatalf("at request %d: it took %v until %v\n%s", at, r.took, r.err, r.world.last())
+		}
+	}
+	if told == 0 {
+		t.Error("nobody was told")
+	}
+}
