@@ -175,7 +175,8 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 	if err := c.unstageAround(ctx, name); err != nil {
 		return err
 	}
-	for _, stream := range []string{k.stream(name), k.returns(name), k.suspects(name), k.delayed(name)} {
+	// In this order, since others may still move an entry on to a later one.
+	for _, stream := range []string{k.delayed(name), k.stream(name), k.returns(name), k.suspects(name)} {
 		for {
 			n, err := c.run(ctx, what, scripts.purge, []string{stream, k.due()}, purgeChunk, k.prefix+"f:", name)
 			if err != nil {
