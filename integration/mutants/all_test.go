@@ -79,7 +79,7 @@ var all = []mutant{
 	},
 	{
 		name: "an outage counts against the others", file: "internal/broker/lease.go",
-		from: "	if time.Since(began) > l.lease/4 {\n", to: "	if false && time.Since(began) > 0 {\n",
+		from: "clear(l.seen)", n: 2, to: "_ = l.seen",
 		pkg: "internal/broker", run: "Outage",
 	},
 	{

@@ -20,7 +20,8 @@ import (
 type mutant struct {
 	name string
 	file string
-	from string // is there exactly once
+	from string
+	n    int // times that from is there, 1 if it is 0
 	to   string
 	pkg  string // whose tests have to notice
 	run  string // which of them
@@ -38,10 +39,10 @@ func TestMutants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := strings.Count(string(sound), m.from); n != 1 {
+			if n := strings.Count(string(sound), m.from); n != max(1, m.n) {
 				t.Fatalf("%s has the text %d times: the mutant has to be written anew:\n%s", m.file, n, m.from)
 			}
-			if err := os.WriteFile(path, []byte(strings.Replace(string(sound), m.from, m.to, 1)), 0o600); err != nil {
+			if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(sound), m.from, m.to)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
