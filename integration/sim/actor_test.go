@@ -162,7 +162,7 @@ func (a *actor) kill() {
 	a.conns = nil
 	a.amu.Unlock()
 	for c := range conns {
-		_ = c.Conn.Close()
+		_ = c.Close()
 	}
 	a.die()
 }
@@ -174,12 +174,15 @@ func (a *actor) pause(d time.Duration) {
 	a.still()
 }
 
+// pass lets virtual time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
 // still returns when the actor goes on.
 func (a *actor) still() {
 	a.amu.Lock()
 	until := a.until
 	a.amu.Unlock()
-	time.Sleep(time.Until(until))
+	pass(time.Until(until))
 }
 
 // A conn is a connection of an actor.

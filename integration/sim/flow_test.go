@@ -102,7 +102,7 @@ func simulate(t *testing.T, plan map[int]fault) run {
 			r.err = err
 		}
 		r.left = r.world.server.Keys()
-		time.Sleep(2 * time.Second) // go-redis looks once a second whether a pool that could not dial was closed
+		pass(2 * time.Second) // go-redis looks once a second whether a pool that could not dial was closed
 	})
 	return r
 }

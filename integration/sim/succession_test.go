@@ -84,7 +84,7 @@ func gather(f workers.Func[int, int], parts *[]part) func(context.Context, *acto
 		}
 		results, err := bridge.Gather(ctx, out, bridge.Buffer(0))
 		for errors.Is(err, executor.ErrTaken) { // until the lease of its predecessor has run out
-			time.Sleep(lease / 4)
+			pass(lease / 4)
 			results, err = bridge.Gather(ctx, out, bridge.Buffer(0))
 		}
 		if err != nil {
@@ -114,7 +114,7 @@ func opened(ctx context.Context, ex *executor.Executor, f workers.Func[int, int]
 		if !errors.Is(err, executor.ErrNoQueue) || ctx.Err() != nil {
 			return nil, err
 		}
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 	}
 }
 
@@ -140,7 +140,7 @@ func succeed(t *testing.T, plan map[int]fault) (w *world, parts []part, err erro
 		err = ends.Wait()
 		stop()
 		err = errors.Join(err, fleet.Wait())
-		time.Sleep(2 * time.Second) // see simulate
+		pass(2 * time.Second) // see simulate
 	})
 	return w, parts, err
 }
