@@ -6,12 +6,12 @@ BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test tools format vet lint race single fuzz-short examples vuln fmt fuzz bench chaos mutants build
+.PHONY: help test tools format vet lint race sim single fuzz-short examples vuln fmt fuzz bench chaos mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: tools format vet lint race single fuzz-short examples vuln ## the whole gate, in this order; CI runs the same
+test: tools format vet lint race sim single fuzz-short examples vuln ## the whole gate, in this order; CI runs the same
 
 tools: ## install redis-server if it is missing
 	@if command -v redis-server >/dev/null; then redis-server --version; \
@@ -36,6 +36,9 @@ lint: ## staticcheck and the house law of .golangci.yml (built once, about a min
 
 race: ## all tests, on the embedded broker and on real Redis, under the race detector
 	go test -race -count=1 ./...
+
+sim: ## flows in virtual time with a fault at each place where one can be
+	go test -count=1 ./integration/sim
 
 single: ## the tests again on one processor, which finds other races
 	GOMAXPROCS=1 go test -count=1 ./bridge/... ./executor/... ./workers/... ./internal/...

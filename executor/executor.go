@@ -89,6 +89,9 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 }
 
 func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
+	if redisURL == "" && ex.connection.Replicas > 0 {
+		return fmt.Errorf("executor: Replicas(%d): the embedded broker has none: give the address of a Redis that has", ex.connection.Replicas)
+	}
 	if redisURL == "" {
 		ex.server = embedded.New()
 		ex.c, err = ex.server.Open("redis://127.0.0.1:6379", ex.log)

@@ -61,6 +61,22 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
+// Replicas lets a scatter count an item as stored only when n replicas have it:
+// Drain and MaxInFlight wait for them, and where another server takes over
+// meanwhile the item is sent again. That costs a round trip to the replicas for
+// each send. What was stored before is safe if the replica that takes over is
+// one of the n; with n of all, it is. No replica is waited for if it is not
+// given. The embedded broker has none.
+func Replicas(n int) Option {
+	return func(s *settings) error {
+		if n < 1 {
+			return fmt.Errorf("executor: Replicas(%d): it must be at least 1", n)
+		}
+		s.connection.Replicas = n
+		return nil
+	}
+}
+
 // TLS is how to talk TLS, instead of what the address says.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) error {

@@ -1,3 +1,5 @@
+//go:build !race
+
 package sim
 
 import (
@@ -11,8 +13,8 @@ import (
 )
 
 var (
-	stride = flag.Int("stride", 7, "one fault at every so many requests")
-	random = flag.Int("schedules", 500, "so many schedules of two or three faults")
+	stride = flag.Int("stride", 3, "one fault at every so many requests")
+	random = flag.Int("schedules", 1500, "so many schedules of two or three faults")
 	seed   = flag.Uint64("seed", 0, "only the schedule of this seed")
 )
 

@@ -27,6 +27,7 @@ type Options struct {
 	Password string
 	TLS      *tls.Config                                                       // nil: what the address says
 	Dialer   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
+	Replicas int                                                               // that must have what a scatter has stored
 }
 
 // A Client is the connection to one Redis. Close it.
@@ -37,6 +38,7 @@ type Client struct {
 	log    *slog.Logger
 	outage outage
 
+	replicas int
 	failures atomic.Int64
 }
 
@@ -57,7 +59,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{rdb: t.connect(t.universal(0)), target: t, keys: keys{"{" + t.namespace + ":0}:"}, log: log}, nil
+	return &Client{rdb: t.connect(t.universal(0)), target: t, keys: keys{"{" + t.namespace + ":0}:"}, log: log, replicas: opts.Replicas}, nil
 }
 
 // connect makes a client. One of a cluster looks often where the slots are: it

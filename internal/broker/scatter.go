@@ -135,6 +135,11 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 			}
 			continue
 		}
+		if kept, err := c.replicated(ctx, s.Name, "stored", l.number(1)); err != nil {
+			return Scattered{}, err
+		} else if !kept { // another server has taken over: once more, as far as that got
+			continue
+		}
 		return Scattered{
 			Stored: l.number(1), Full: status == "full" || status == "window", Cut: status == "straddle",
 			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4), Low: l.number(5),
@@ -160,13 +165,23 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 // lost items. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	k, q, what := c.keys, s.Queue.Name, "end the source of queue "+s.Queue.Name
-	reply, err := c.run(ctx, what, scripts.finish,
-		[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q)}, s.Name, s.Epoch, end, s.Queue.Inc, lostBefore(q))
-	if err != nil {
-		return err
+	for finished := false; ; finished = true {
+		reply, err := c.run(ctx, what, scripts.finish,
+			[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q)}, s.Name, s.Epoch, end, s.Queue.Inc, lostBefore(q))
+		if err != nil {
+			return err
+		}
+		status, _ := reply.(string)
+		if status == "gone" && finished { // delivered to its end and forgotten meanwhile
+			return nil
+		}
+		if status != "ok" {
+			return checkStatus(what, status)
+		}
+		if kept, err := c.replicated(ctx, s.Name, "end", end); kept || err != nil {
+			return err
+		}
 	}
-	status, _ := reply.(string)
-	return checkStatus(what, status)
 }
 
 // lostBefore is the failure of items that Redis lost of a source of a queue.

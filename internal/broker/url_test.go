@@ -113,7 +113,7 @@ func TestThePasswordIsNotLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	err = c.Ping(t.Context(), 200*time.Millisecond)
+	err = c.Ping(t.Context(), 2*time.Second)
 	if !errors.Is(err, broker.ErrUnreachable) || !strings.Contains(out.String(), "trying again") {
 		t.Fatalf("%v, logged %s", err, &out)
 	}
