@@ -19,6 +19,8 @@ var (
 	ErrDenied = broker.ErrDenied
 	// ErrName says that a name cannot be one.
 	ErrName = broker.ErrName
+	// ErrVersion says that a queue has a format that this program does not know.
+	ErrVersion = broker.ErrVersion
 	// ErrNoQueue says that there is no queue of that name (any more).
 	ErrNoQueue = broker.ErrNoQueue
 	// ErrTaken says that a queue has its one consumer already.

@@ -36,13 +36,15 @@ type life struct {
 	ok       atomic.Int64 // items done, of them failed
 	failed   atomic.Int64
 
+	foreign map[string]bool // stages of other types that were logged; intake only
+
 	mu  sync.Mutex
 	ids map[broker.Ref]bool // entries taken and not yet replaced
 }
 
 func (w *Worker) live(ctx context.Context) error {
 	l := &life{
-		Worker: w, id: uuid.NewString(), ids: map[broker.Ref]bool{},
+		Worker: w, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{},
 		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
 	soft, stop := context.WithCancelCause(ctx)

@@ -130,6 +130,10 @@ func (l *life) route(ctx context.Context, s broker.Stage) *route {
 	}
 	in, out := codec.Info{Codec: s.InCodec, Type: s.InType}, codec.Info{Codec: s.OutCodec, Type: s.OutType}
 	if !fits(in, r.function.in) || !fits(out, r.function.out) {
+		if l.foreign[s.ID] {
+			return nil
+		}
+		l.foreign[s.ID] = true
 		l.log.WarnContext(ctx, "a stage is left to others: this worker has its function with other types",
 			"stage", s.ID, "function", s.Function, "wants", in.String()+" to "+out.String(),
 			"has", r.function.in.String()+" to "+r.function.out.String())

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type Client struct {
 	outage outage
 
 	replicas int
+	told     sync.Map // stages that were logged as unreadable
 	failures atomic.Int64
 }
 

@@ -14,6 +14,7 @@ var (
 	ErrURL         = errors.New("bad Redis URL")
 	ErrUnreachable = errors.New("redis cannot be reached")
 	ErrName        = errors.New("bad name")
+	ErrVersion     = errors.New("made by another version of dqbridge")
 	ErrNoQueue     = errors.New("no such queue")
 	ErrTaken       = errors.New("the queue has a consumer already")
 	ErrSealed      = errors.New("the queue is sealed: no further source can join")

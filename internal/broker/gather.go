@@ -28,6 +28,8 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string, lease 
 	}
 	l := asList(reply)
 	switch l.text(0) {
+	case "version":
+		return Gather{}, fmt.Errorf("gather: %w", checkVersion(queue, l.text(1)))
 	case "taken":
 		return Gather{}, fmt.Errorf("gather: %w", taken(queue, l.text(1)))
 	case "gone":

@@ -42,6 +42,14 @@ func parseInt(s string) int64 {
 	return n
 }
 
+// checkVersion refuses a queue whose format this program does not know.
+func checkVersion(name, v string) error {
+	if v != "1" {
+		return fmt.Errorf("queue %q: %w: its format is %q, this program knows 1", name, ErrVersion, v)
+	}
+	return nil
+}
+
 func queueOf(name string, m map[string]string) Queue {
 	q := Queue{
 		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Max: parseInt(m["max"]), MaxB: parseInt(m["maxb"]),
@@ -84,11 +92,12 @@ func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, 
 	if err != nil {
 		return Queue{}, false, err
 	}
-	found = queueOf(q.Name, asList(reply).list(1).fields())
+	meta := asList(reply).list(1).fields()
+	found = queueOf(q.Name, meta)
 	if asList(reply).text(0) == "dying" {
 		return Queue{}, false, fmt.Errorf("%s: %w: it is being deleted", what, ErrNoQueue)
 	}
-	return found, found.Inc == inc, nil // made also where a lost reply made it look found
+	return found, found.Inc == inc, checkVersion(q.Name, meta["v"]) // made also where a lost reply made it look found
 }
 
 // Look reads a queue.
@@ -107,7 +116,7 @@ func (c *Client) Look(ctx context.Context, name string) (Queue, error) {
 	if m["inc"] == "" || m["dying"] != "" {
 		return Queue{}, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
-	return queueOf(name, m), nil
+	return queueOf(name, m), checkVersion(name, m["v"])
 }
 
 // Adopt gives a queue of encoded items the codec and type of what reads it.

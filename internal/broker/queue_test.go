@@ -192,3 +192,24 @@ func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
 		}
 	})
 }
+
+// What a newer program has made is left alone, and logged once.
+func TestOtherVersionsAreLeftAlone(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		c.Raw().HSet(t.Context(), c.Key("m:a"), "v", 2)
+		_, looked := c.Look(t.Context(), "a")
+		_, _, declared := c.Declare(t.Context(), broker.Queue{Name: "a"})
+		_, gathered := c.Consume(t.Context(), "g1", "x1", "a", time.Minute)
+		for _, err := range []error{looked, declared, gathered} {
+			if !errors.Is(err, broker.ErrVersion) {
+				t.Errorf("a queue of version 2: %v", err)
+			}
+		}
+		c.Raw().HSet(t.Context(), c.Key("stages"), f.stage.ID, `{"v":2,"id":"b","ins":7}`)
+		if stages := must[[]broker.Stage](t)(c.Stages(t.Context())); len(stages) != 0 {
+			t.Errorf("stages of version 2 are read: %+v", stages)
+		}
+	})
+}

@@ -91,7 +91,7 @@ func (c *Client) Unstage(ctx context.Context, s Stage) error {
 }
 
 // Stages reads all stages in the order in which they were made. One of a
-// version that this program does not know is left out, and said once a read.
+// version that this program does not know is left out, which is logged once.
 func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	var records map[string]string
 	err := c.try(ctx, "read stages", func(ctx context.Context) (err error) {
@@ -105,7 +105,9 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	for id, record := range records {
 		var s Stage
 		if err := json.Unmarshal([]byte(record), &s); err != nil || s.V != 1 {
-			c.log.WarnContext(ctx, "a stage cannot be read by this version", "stage", id, "version", s.V, "err", err)
+			if _, told := c.told.LoadOrStore(id, true); !told {
+				c.log.WarnContext(ctx, "a stage of another version is left alone", "stage", id, "version", s.V, "err", err)
+			}
 			continue
 		}
 		stages = append(stages, s)

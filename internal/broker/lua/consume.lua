@@ -5,9 +5,10 @@
 -- ARGV 1 gather    its id
 -- ARGV 2 executor  that it belongs to
 -- ARGV 3 lease     ms; a gather whose executor has been silent for longer is taken over from
--- reply: {'ok', epoch, fields of meta} or {'taken', its consumer}, {'gone'}
-local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying')
+-- reply: {'ok', epoch, fields of meta} or {'taken', its consumer}, {'version', that of the queue}, {'gone'}
+local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying', 'v')
 if not meta[1] or meta[4] then return {'gone'} end
+if meta[5] ~= '1' then return {'version', meta[5] or ''} end
 if meta[2] == 'gather:' .. ARGV[1] then -- the reply was lost
   return {'ok', tonumber(redis.call('HGET', KEYS[1], 'gepoch')), redis.call('HGETALL', KEYS[1])}
 end
