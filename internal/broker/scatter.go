@@ -165,6 +165,7 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 // lost items. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	k, q, what := c.keys, s.Queue.Name, "end the source of queue "+s.Queue.Name
+	before := c.Failures()
 	for finished := false; ; finished = true {
 		reply, err := c.run(ctx, what, scripts.finish,
 			[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q)}, s.Name, s.Epoch, end, s.Queue.Inc, lostBefore(q))
@@ -172,8 +173,8 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 			return err
 		}
 		status, _ := reply.(string)
-		if status == "gone" && finished { // delivered to its end and forgotten meanwhile
-			return nil
+		if status == "gone" && (finished || c.Failures() != before) && c.stands(ctx, s.Queue) {
+			return nil // an earlier call has ended it, and it was delivered and forgotten meanwhile
 		}
 		if status != "ok" {
 			return checkStatus(what, status)
@@ -182,6 +183,12 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 			return err
 		}
 	}
+}
+
+// stands reports whether a queue is still there.
+func (c *Client) stands(ctx context.Context, q Queue) bool {
+	found, err := c.Look(ctx, q.Name)
+	return err == nil && found.Inc == q.Inc
 }
 
 // lostBefore is the failure of items that Redis lost of a source of a queue.
