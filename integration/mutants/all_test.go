@@ -114,8 +114,8 @@ var all = []mutant{
 		pkg:  "internal/broker", run: "RandomOrders",
 	},
 	{
-		name: "what comes back goes to the tail", file: lua + "take.lua",
-		from: "  local back = read(KEYS[base], budget)\n", to: "  local back = {}\n  local late = 1\n",
+		name: "what comes back goes to the tail", file: lua + "complete.lua",
+		from: "    return put_back(e.returns, e.suspects,", to: "    return put_back(e.stream, e.suspects,",
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
