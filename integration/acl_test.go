@@ -299,40 +299,61 @@ func TestALackOfRightsIsToldAtOnce(t *testing.T) {
 	told("a worker without rights worked", w.Run(t.Context()), "worker")
 }
 
-// A producer whose turn it is to look for the dead cannot give back what they
-// held; a worker does.
-func TestAProducerLeavesTheDeadToWorkers(t *testing.T) {
+// A process whose turn it is to look for the dead, and whose user cannot give
+// back what they held, leaves all of it where it is: a worker does it.
+func TestTheDeadAreLeftToWorkers(t *testing.T) {
 	t.Parallel()
+	for _, user := range []string{"producer", "gatherer"} {
+		t.Run(user, func(t *testing.T) {
+			t.Parallel()
+			leaveTheDeadToWorkers(t, user)
+		})
+	}
+}
+
+func leaveTheDeadToWorkers(t *testing.T, user string) {
+	t.Helper()
 	address, admin := secured(t)
 	const lease = 500 * time.Millisecond
-	producer := connected(t, address("producer"), executor.Lease(lease))
-	in, err := bridge.ScatterSeq(t.Context(), producer, slices.Values([]int{41}), bridge.Name("orders"), bridge.Seal())
-	if err != nil {
-		t.Fatal(err)
-	}
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
-	out, err := executor.Map(t.Context(), inc, in)
+	operator := connected(t, address("operator"))
+	in, err := bridge.ScatterSeq(t.Context(), operator, slices.Values([]int{41}), bridge.Name("orders"), bridge.Seal())
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, func() bool {
-		return admin.HGet(t.Context(), "{dq:0}:watcher", "id").Val() != "" && admin.XLen(t.Context(), "{dq:0}:q:orders").Val() == 1
-	}, "the producer looks for the dead, and its item is stored")
-	err = admin.XReadGroup(t.Context(), &redis.XReadGroupArgs{
-		Group: "w", Consumer: "ghost", Streams: []string{"{dq:0}:q:orders", ">"}, Block: -1,
-	}).Err()
+	if _, err := executor.Map(t.Context(), inc, in, executor.Name("results")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(operator.Drain(t.Context()), operator.Close()); err != nil {
+		t.Fatal(err)
+	}
+	connected(t, address(user), executor.Lease(lease))
+	const queue = "{dq:0}:q:orders"
+	watcher := func() string { return admin.HGet(t.Context(), "{dq:0}:watcher", "id").Val() }
+	testkit.Eventually(t, func() bool { return watcher() != "" }, "the "+user+" looks for the dead")
+	err = admin.XReadGroup(t.Context(), &redis.XReadGroupArgs{Group: "w", Consumer: "ghost", Streams: []string{queue, ">"}, Block: -1}).Err()
 	if err := errors.Join(err, admin.HSet(t.Context(), "{dq:0}:fenced", "w:ghost", time.Now().UnixMilli()).Err()); err != nil {
 		t.Fatal(err)
 	}
+	testkit.Eventually(t, func() bool { return watcher() == "" }, "the "+user+" looks no more")
+	held, err := admin.XPending(t.Context(), queue, "w").Result()
+	back := admin.XLen(t.Context(), "{dq:0}:r:orders").Val()
+	if err != nil || held.Consumers["ghost"] != 1 || back != 0 {
+		t.Errorf("held are %v, and %d came back, %v", held, back, err)
+	}
 	stop := employ(t, address("worker"), workers.Functions(inc), workers.Lease(lease))
-	q, err := executor.Open[int](t.Context(), connected(t, address("gatherer")), out.Name())
+	q, err := executor.Open[int](t.Context(), connected(t, address("gatherer")), "results")
 	if err != nil {
 		t.Fatal(err)
 	}
+	n := 0
 	for v, err := range bridge.All(t.Context(), q) {
-		if err != nil || v != 42 {
+		if n++; err != nil || v != 42 {
 			t.Errorf("got %d, %v", v, err)
 		}
+	}
+	if n != 1 {
+		t.Errorf("%d results", n)
 	}
 	stop()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,44 @@ func TestForgedEntriesHarmNobody(t *testing.T) {
 	}
 	testkit.Eventually(t, func() bool { return raw.ZCard(t.Context(), "{dq:0}:due").Val() == 0 }, "what cannot be brought back is no longer due")
 	stop()
+}
+
+// A stage that is not the consumer of a queue takes nothing from it, whatever
+// the order in which a worker finds it.
+func TestAStageThatDoesNotStandTakesNothing(t *testing.T) {
+	t.Parallel()
+	for _, record := range []string{
+		`{"v":1,"id":"x","seq":9223372036854775807,"kind":"copy","ins":[{"q":"orders"}]}`,
+		`{"v":1,"id":"x","seq":9223372036854775807,"kind":"copy","ins":[{"q":"orders","inc":"INC"}]}`,
+		`{"v":1,"id":"x","seq":1,"kind":"map","fn":"inc","incodec":"json","intype":"int","outcodec":"json","outtype":"int","ins":[{"q":"orders","inc":"INC"}]}`,
+	} {
+		server := testkit.StartRedis(t)
+		raw := redis.NewClient(&redis.Options{Addr: server.Addr()})
+		inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
+		in, err := bridge.ScatterSeq(t.Context(), connected(t, server.URL()), slices.Values(make([]int, 2000)), bridge.Name("orders"), bridge.Seal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := executor.Map(t.Context(), inc, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record = strings.ReplaceAll(record, "INC", raw.HGet(t.Context(), "{dq:0}:m:orders", "inc").Val())
+		if err := errors.Join(raw.HSet(t.Context(), "{dq:0}:stages", "x", record).Err(), raw.Close()); err != nil {
+			t.Fatal(err)
+		}
+		stop := employ(t, server.URL(), workers.Functions(inc))
+		n := 0
+		for v, err := range bridge.All(t.Context(), out) {
+			if n++; v != 1 || err != nil {
+				t.Fatalf("result %d is %d, %v", n, v, err)
+			}
+		}
+		if n != 2000 {
+			t.Errorf("%d results beside %s", n, record)
+		}
+		stop()
+	}
 }
 
 // forge writes everything that is wrong everywhere.

@@ -94,6 +94,8 @@ func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (bac
 		l.log.DebugContext(ctx, "somebody else finished a batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
 	case broker.NoIn:
 		l.log.DebugContext(ctx, "a queue was deleted with work in hand", "queue", e.Queue)
+		d.route.gone.Store(true)
+		l.gone.Store(true)
 	default:
 		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // putting back failed as well
 			l.log.ErrorContext(ctx, "a batch could neither be completed nor put back; it stays with this worker until it ends",

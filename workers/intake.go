@@ -68,6 +68,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 // round waits for a free hand or for work, and brings the two together.
 func (in *intake) round(ctx context.Context) (err error) {
+	if in.gone.Swap(false) {
+		in.stale, in.lost = true, true
+	}
 	if in.stale {
 		if in.all, err = in.routes(ctx, in.all); err != nil {
 			return err

@@ -33,6 +33,7 @@ type life struct {
 	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
 	stopping atomic.Bool
+	gone     atomic.Bool  // a route is
 	ok       atomic.Int64 // items done, of them failed
 	failed   atomic.Int64
 

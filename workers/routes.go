@@ -21,6 +21,7 @@ type route struct {
 
 	held  atomic.Int64 // jobs of it that hands have or that wait for one
 	ahead atomic.Int64 // batches that each hand may have in stock
+	gone  atomic.Bool  // its in-queue was deleted while it had work of it
 
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
@@ -88,25 +89,55 @@ func (r *route) cost() time.Duration {
 }
 
 // routes makes routes of the stages that this worker can run; those that were
-// there stay the same. What comes later in a flow comes first.
+// there stay the same. What comes later in a flow comes first. A stage that is
+// not the consumer of its in-queue has none: what it took, it could not finish.
 func (l *life) routes(ctx context.Context, old []*route) ([]*route, error) {
 	stages, err := l.client.Stages(ctx)
 	if err != nil {
 		return old, err
 	}
-	var routes []*route
+	known := make(map[string]*route, len(old))
+	for _, r := range old {
+		known[r.stage.ID] = r
+	}
+	var routes, asked []*route
 	for _, s := range stages {
-		if i := slices.IndexFunc(old, func(r *route) bool { return r.stage.ID == s.ID && r.stage.Seq == s.Seq }); i >= 0 {
-			old[i].sick = false
-			routes = append(routes, old[i])
-			continue
+		r := known[s.ID]
+		if r != nil && r.stage.Seq != s.Seq {
+			r = nil
 		}
-		if r := l.route(ctx, s); r != nil {
+		switch {
+		case r == nil:
+			if r = l.route(ctx, s); r != nil {
+				asked = append(asked, r)
+			}
+		case r.sick || r.gone.Load():
+			asked = append(asked, r)
+		default:
+			routes = append(routes, r)
+		}
+	}
+	stands, err := l.client.Stand(ctx, stagesOf(asked))
+	if err != nil {
+		return old, err
+	}
+	for i, r := range asked {
+		if stands[i] {
+			r.sick = false
+			r.gone.Store(false)
 			routes = append(routes, r)
 		}
 	}
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
 	return routes, nil
+}
+
+func stagesOf(routes []*route) []broker.Stage {
+	stages := make([]broker.Stage, len(routes))
+	for i, r := range routes {
+		stages[i] = r.stage
+	}
+	return stages
 }
 
 func (l *life) route(ctx context.Context, s broker.Stage) *route {
@@ -121,11 +152,13 @@ func (l *life) route(ctx context.Context, s broker.Stage) *route {
 		return nil
 	}
 	r.In = s.Ins[0].Name
-	if s.Kind == broker.KindCopy {
+	switch s.Kind {
+	case broker.KindCopy:
 		return r
+	case broker.KindMap, broker.KindFuture:
+		r.function = l.function(s.Function)
 	}
-	r.function = l.function(s.Function)
-	if r.function == nil || (s.Kind != broker.KindMap && s.Kind != broker.KindFuture) {
+	if r.function == nil {
 		return nil
 	}
 	in, out := codec.Info{Codec: s.InCodec, Type: s.InType}, codec.Info{Codec: s.OutCodec, Type: s.OutType}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // The kinds of stages.
@@ -116,6 +118,42 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
 	})
 	return stages, nil
+}
+
+// Stand tells of each stage whether it is the consumer of its in-queues. One
+// whose queue was deleted is not, even if another queue has the name now.
+func (c *Client) Stand(ctx context.Context, stages []Stage) ([]bool, error) {
+	stands := make([]bool, len(stages))
+	if len(stages) == 0 {
+		return stands, nil
+	}
+	metas := make([][]*redis.SliceCmd, len(stages))
+	err := c.try(ctx, "read the queues of stages", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, s := range stages {
+				metas[i] = metas[i][:0]
+				for _, in := range s.Ins {
+					metas[i] = append(metas[i], p.HMGet(ctx, c.keys.meta(in.Name), "inc", "consumer", "dying"))
+				}
+			}
+			return nil
+		})
+		if redis.HasErrorPrefix(err, "WRONGTYPE") { // somebody's own key: that stage does not stand
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range stages {
+		stands[i] = true
+		for k, in := range s.Ins {
+			m := list(metas[i][k].Val())
+			stands[i] = stands[i] && m.text(0) == in.Inc && m.text(1) == "stage:"+s.ID && m.text(2) == ""
+		}
+	}
+	return stands, nil
 }
 
 // Bound lowers the size of the batches that are scattered into root queues: a

@@ -7,6 +7,7 @@
 -- ARGV 3 gather   the consumer that gets it where the queue is gathered, '' where workers read it
 -- reply: {entries put back, id to go on behind, '' at the end}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {0, ''} end
+redis.call('XACK', KEYS[1], 'w', '0-0') -- a script that has begun to delete may add, also where the memory is full
 local last = delivered(KEYS[1])
 
 local function is_stray(id)
@@ -21,10 +22,10 @@ local function rescue(entry)
     redis.call('XCLAIM', KEYS[1], 'w', ARGV[3], 0, entry[1], 'FORCE', 'JUSTID')
     return
   end
-  redis.call('XACK', KEYS[1], 'w', entry[1])
   local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
   put_back(KEYS[2], nil, false, field(entry, 's') or '', field(entry, 'o') or 0, field(entry, 'n') or 0,
     field(entry, 'a') or 0, field(entry, 'k') or 0, kind, field(entry, kind) or '')
+  redis.call('XACK', KEYS[1], 'w', entry[1])
   redis.call('XDEL', KEYS[1], entry[1])
 end
 
