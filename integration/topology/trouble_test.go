@@ -2,13 +2,19 @@ package topology
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 // A server that keeps what it has said yes to comes back with all of it.
@@ -119,6 +125,52 @@ func TestMemoryIsFull(t *testing.T) {
 		s.recovered(i)
 	}
 	s.end()
+}
+
+// Who starts while the memory is full makes room: a worker and a gather join, run
+// what is there and leave nothing.
+func TestWhoStartsWhileTheMemoryIsFull(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	redis := admin(t, server.Addr())
+	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
+	producer, err := executor.New(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := bridge.ScatterSeq(t.Context(), producer, slices.Values(make([]int, 5000)), bridge.Name("orders"), bridge.Seal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := executor.Map(t.Context(), inc, in, executor.Name("results")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(producer.Drain(t.Context()), redis.ConfigSet(t.Context(), "maxmemory", "1").Err()); err != nil {
+		t.Fatal(err)
+	}
+	ex, err := executor.New(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ex.Register(inc); err != nil {
+		t.Fatal(err)
+	}
+	q, err := executor.Open[int](t.Context(), ex, "results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for v, err := range bridge.All(t.Context(), q) {
+		if n++; v != 1 || err != nil {
+			t.Fatalf("result %d is %d, %v", n, v, err)
+		}
+	}
+	if err := errors.Join(ex.Delete(t.Context(), "orders"), ex.Delete(t.Context(), "results"), ex.Close(), producer.Close()); err != nil {
+		t.Error(err)
+	}
+	if keys := redis.Keys(t.Context(), "*").Val(); n != 5000 || len(keys) != 0 {
+		t.Errorf("%d results, and %v are left", n, keys)
+	}
 }
 
 // A master that becomes a replica refuses writes until it is one again.

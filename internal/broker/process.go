@@ -50,7 +50,11 @@ func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]st
 // stopped for long may find that it was taken for dead.
 func (c *Client) Mailbox(ctx context.Context, id string) error {
 	return c.try(ctx, "make a mailbox", func(ctx context.Context) error {
-		err := c.rdb.XGroupCreateMkStream(ctx, c.keys.mailbox(id), "w", "0").Err()
+		there, err := c.rdb.Exists(ctx, c.keys.mailbox(id)).Result()
+		if err != nil || there == 1 { // to make what is there is refused where the memory is full
+			return err
+		}
+		err = c.rdb.XGroupCreateMkStream(ctx, c.keys.mailbox(id), "w", "0").Err()
 		if redis.HasErrorPrefix(err, "BUSYGROUP") {
 			return nil
 		}

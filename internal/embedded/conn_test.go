@@ -140,3 +140,12 @@ func TestABigPipelineGoesThrough(t *testing.T) {
 		t.Errorf("keys: %q", keys)
 	}
 }
+
+func TestAClosedServerRefuses(t *testing.T) {
+	t.Parallel()
+	server := New()
+	server.Close()
+	if conn, err := server.Dial(t.Context(), "tcp", "anywhere"); conn != nil || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("dialed %v, %v", conn, err)
+	}
+}

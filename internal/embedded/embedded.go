@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -13,13 +14,18 @@ import (
 )
 
 // A Server is an embedded broker. Close it after the last client.
-type Server struct{ redis *miniredis.Miniredis }
+type Server struct {
+	redis *miniredis.Miniredis
+
+	mu     sync.Mutex // a client that was closed may still be dialing
+	closed bool
+}
 
 // New makes a server. It starts no goroutine until somebody connects.
 func New() *Server {
 	redis := miniredis.NewMiniRedis()
 	redis.ClockTTL(true)
-	return &Server{redis}
+	return &Server{redis: redis}
 }
 
 // Open connects a client. address chooses the namespace, as in
@@ -28,8 +34,14 @@ func (s *Server) Open(address string, log *slog.Logger) (*broker.Client, error) 
 	return broker.Open(address, broker.Options{Log: log, Dialer: s.Dial})
 }
 
-// Dial connects to the server, whatever the address.
+// Dial connects to the server, whatever the address. One that is closed refuses,
+// where miniredis would begin anew.
 func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, net.ErrClosed
+	}
 	pipe, err := s.redis.Dial()
 	if err != nil {
 		return nil, err
@@ -41,4 +53,9 @@ func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
 func (s *Server) Keys() []string { return s.redis.Keys() }
 
 // Close ends the server and its connections.
-func (s *Server) Close() { s.redis.Close() }
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.redis.Close()
+}

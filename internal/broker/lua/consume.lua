@@ -17,6 +17,7 @@ if meta[2] then
   local seen = meta[3] and tonumber(redis.call('ZSCORE', KEYS[3], meta[3]) or 0)
   if not seen or ms - seen < tonumber(ARGV[3]) then return {'taken', meta[2]} end
 end
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
 redis.call('PEXPIRE', KEYS[2], 600000) -- of a gather that dies before it watches, it goes by itself
 redis.call('HSET', KEYS[1], 'consumer', 'gather:' .. ARGV[1], 'gatherer', ARGV[2])

@@ -15,6 +15,7 @@ local function bring(queue, id)
   redis.call('XDEL', delayed, id)
 end
 
+redis.call('ZREM', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms(), 'LIMIT', 0, ARGV[2])
 for _, member in ipairs(members) do
   local queue, id = string.match(member, '^(%S+) (%S+)$')

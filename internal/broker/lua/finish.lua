@@ -12,6 +12,7 @@
 local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end')
 local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying')
 if not source[1] or meta[1] ~= ARGV[4] or meta[2] then return 'gone' end
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 local stored, last = tonumber(source[2]), tonumber(ARGV[3])
 if source[1] ~= ARGV[2] or stored > last then return 'fenced' end
 if source[3] == ARGV[3] then return 'ok' end

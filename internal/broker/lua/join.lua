@@ -7,11 +7,11 @@
 -- ARGV 2 mark      w:<id> or e:<id>
 -- ARGV 3+ field    name and value of each field of the card
 -- reply: the time, ms
+redis.call('HDEL', KEYS[4], ARGV[2]) -- it comes first: a script that has begun to delete may add, also where the memory is full
 if redis.call('EXISTS', KEYS[3]) == 0 then
   redis.call('XGROUP', 'CREATE', KEYS[3], 'w', '0', 'MKSTREAM')
 end
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
-redis.call('HDEL', KEYS[4], ARGV[2])
 local ms = now_ms()
 redis.call('HSET', KEYS[2], 'seen', ms)
 redis.call('ZADD', KEYS[1], ms, ARGV[1])

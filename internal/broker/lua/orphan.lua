@@ -5,6 +5,7 @@
 -- ARGV 2 cause     why, for the gathers
 -- ARGV 3 prefix    of source keys
 -- reply: sources given up
+redis.call('SREM', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full
 local given_up = 0
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   local key = ARGV[3] .. name

@@ -85,6 +85,7 @@ local function route(base, name, outs)
   return {beyond and 'window' or 'ok', back, fresh, suspect, ''}
 end
 
+redis.call('HDEL', KEYS[3], '') -- a script that has begun to delete may add, also where the memory is full
 for i = 6, #ARGV, 2 do
   local outs = tonumber(ARGV[i + 1])
   local done, reply = pcall(route, key, ARGV[i], outs)

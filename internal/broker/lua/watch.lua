@@ -8,6 +8,7 @@
 -- reply: {'gone'|'open'|'sealed', then for each source: name, stored, end (-1: not yet), why it was given up and why a named one is away ('': it was or is not), 1 where it is named, its gaps}
 local meta = redis.call('HMGET', KEYS[1], 'sealed', 'dying')
 if not meta[1] or meta[2] then return {'gone'} end
+redis.call('SREM', KEYS[3], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('SADD', KEYS[3], ARGV[1])
 redis.call('PEXPIRE', ARGV[1], 600000) -- of a gather that dies, it goes by itself
 local reply = {meta[1] == '1' and 'sealed' or 'open'}
