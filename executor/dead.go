@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -28,35 +30,63 @@ type DeadLetter struct {
 // deadPage is how many dead letters are read at once.
 const deadPage = 100
 
-// DeadLetters lists the dead letters, the oldest first. At most 10000 are kept;
-// of more, the oldest go. An error is the last.
+// DeadLetters lists the dead letters, the oldest of a partition first. At
+// most 10000 are kept in each; of more, the oldest go. An error is the last.
 func (ex *Executor) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
-		after := ""
-		for {
-			page, err := ex.c.Dead(ctx, after, deadPage)
-			if err != nil {
-				yield(DeadLetter{}, err)
-				return
-			}
-			for _, d := range page {
-				letter := DeadLetter{d.ID, d.At, d.Queue, d.Source, d.First, d.N, d.Attempts, d.Crashes, NewItemError(d.Why)}
-				if !yield(letter, nil) {
-					return
-				}
-				after = d.ID
-			}
-			if len(page) < deadPage {
+		for _, part := range ex.parts {
+			if !deadOf(ctx, part, yield) {
 				return
 			}
 		}
 	}
 }
 
+// deadOf yields the dead letters of a partition; false: no more are wanted.
+func deadOf(ctx context.Context, part *broker.Client, yield func(DeadLetter, error) bool) bool {
+	for after := ""; ; {
+		page, err := part.Dead(ctx, after, deadPage)
+		if err != nil {
+			yield(DeadLetter{}, err)
+			return false
+		}
+		for _, d := range page {
+			letter := DeadLetter{deadID(part, d.ID), d.At, d.Queue, d.Source, d.First, d.N, d.Attempts, d.Crashes, NewItemError(d.Why)}
+			if !yield(letter, nil) {
+				return false
+			}
+			after = d.ID
+		}
+		if len(page) < deadPage {
+			return true
+		}
+	}
+}
+
+// deadID is the id of a dead letter for users; that of a further partition begins
+// with its number.
+func deadID(part *broker.Client, id string) string {
+	if part.Index() == 0 {
+		return id
+	}
+	return fmt.Sprintf("%d:%s", part.Index(), id)
+}
+
+// dead is the partition that an id is of, and the id there.
+func (ex *Executor) dead(id string) (*broker.Client, string) {
+	if number, rest, ok := strings.Cut(id, ":"); ok {
+		if i, err := strconv.Atoi(number); err == nil && i > 0 && i < len(ex.parts) {
+			return ex.parts[i], rest
+		}
+	}
+	return ex.parts[0], id
+}
+
 // DeadItems returns the items of a dead letter as they are encoded. ErrNoLetter:
 // there is none of that id.
 func (ex *Executor) DeadItems(ctx context.Context, id string) (items [][]byte, err error) {
-	d, err := ex.c.Letter(ctx, id)
+	part, at := ex.dead(id)
+	d, err := part.Letter(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -73,15 +103,19 @@ func (ex *Executor) DeadItems(ctx context.Context, id string) (items [][]byte, e
 // RetryDead sends the items of a dead letter into their queue once more, as a
 // source of their own behind what is there, and drops the letter. Their old
 // place keeps its error. The queue has to be open: ErrSealed, ErrNoQueue.
-func (ex *Executor) RetryDead(ctx context.Context, id string) error { return ex.c.Retry(ctx, id) }
+func (ex *Executor) RetryDead(ctx context.Context, id string) error {
+	part, at := ex.dead(id)
+	return part.Retry(ctx, at)
+}
 
 // DropDead deletes a dead letter.
 func (ex *Executor) DropDead(ctx context.Context, id string) error {
-	d, err := ex.c.Letter(ctx, id)
+	part, at := ex.dead(id)
+	d, err := part.Letter(ctx, at)
 	if err != nil {
 		return err
 	}
-	return ex.c.Forget(ctx, d)
+	return part.Forget(ctx, d)
 }
 
 // ErrNoLetter says that there is no dead letter of that id (any more).

@@ -19,6 +19,9 @@ var (
 	ErrDenied = broker.ErrDenied
 	// ErrName says that a name cannot be one.
 	ErrName = broker.ErrName
+	// ErrPartitions says that the namespace has another number of partitions, or
+	// that what was to be one flow is in two of them.
+	ErrPartitions = broker.ErrPartitions
 	// ErrVersion says that a queue has a format that this program does not know.
 	ErrVersion = broker.ErrVersion
 	// ErrNoQueue says that there is no queue of that name (any more).

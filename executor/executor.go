@@ -34,7 +34,10 @@ type Executor struct {
 	settings
 	lists
 	id      string
-	c       *broker.Client
+	conn    *broker.Client // of all partitions
+	c       *broker.Client // of its own partition
+	parent  *Executor      // that this one is a seat of, nil for all others
+	seats   seats
 	server  *embedded.Server // nil where Redis is
 	hub     *hub
 	flows   flows
@@ -64,7 +67,8 @@ type call struct {
 //	redis+sentinel://h1:26379,h2:26379/name  rediss+sentinel:// with TLS
 //	redis+cluster://h1:7000,h2:7001          rediss+cluster:// with TLS
 //
-// each with ?ns=NAME for a namespace of its own, "dq" if it is not given. It
+// each with ?ns=NAME for a namespace of its own, "dq" if it is not given, and
+// ?partitions=N, see Partitions. It
 // returns ErrURL for another form, and ErrUnreachable if nothing answers within
 // 5 seconds. ctx bounds New alone; the Executor lives until Close.
 func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error) {
@@ -80,7 +84,7 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	if err := ex.connect(ctx, redisURL); err != nil {
 		return nil, err
 	}
-	ex.lists = lists{ex.c, ex.lease}
+	ex.lists = lists{ex.conn.Partitions(), ex.lease}
 	ex.hub = newHub(ex.c, ex.id, ex.log)
 	if err := ex.start(ctx); err != nil {
 		return nil, errors.Join(err, ex.Close())
@@ -94,18 +98,24 @@ func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
 	}
 	if redisURL == "" {
 		ex.server = embedded.New()
-		ex.c, err = ex.server.Open("redis://127.0.0.1:6379", ex.log)
+		ex.conn, err = ex.server.Open(fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, ex.connection.Partitions)), ex.log)
 	} else {
 		ex.connection.Log = ex.log
-		ex.c, err = broker.Open(redisURL, ex.connection)
+		ex.conn, err = broker.Open(redisURL, ex.connection)
 	}
 	if err == nil {
-		if err = ex.c.Ping(ctx, pingLimit); err != nil {
-			_ = ex.c.Close()
+		if err = ex.conn.Ping(ctx, pingLimit); err == nil {
+			err = ex.conn.Spread(ctx)
+		}
+		if err != nil {
+			_ = ex.conn.Close()
 		}
 	}
 	if err != nil && ex.server != nil {
 		ex.server.Close()
+	}
+	if err == nil {
+		ex.c = ex.conn.Home(ex.id)
 	}
 	return err
 }
@@ -225,13 +235,16 @@ func (ex *Executor) Close() error {
 	if !ex.tasks.close() {
 		return nil
 	}
+	err := ex.seats.close()
 	close(ex.hub.closed)
-	err := ex.call(func(ctx context.Context) error {
+	err = errors.Join(err, ex.call(func(ctx context.Context) error {
 		return errors.Join(ex.fleet.stop(), ex.leave(ctx))
-	})
+	}))
 	close(ex.calls)
 	_ = ex.life.Wait() // its functions return nil
-	err = errors.Join(err, ex.c.Close())
+	if ex.parent == nil {
+		err = errors.Join(err, ex.conn.Close())
+	}
 	if ex.server != nil {
 		ex.server.Close()
 	}

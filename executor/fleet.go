@@ -19,7 +19,7 @@ func (f *fleet) register(ctx context.Context, ex *Executor, functions []workers.
 	if f.worker != nil {
 		return f.worker.Register(ctx, functions...)
 	}
-	w, err := workers.New("", workers.On(ex.c), workers.Concurrency(ex.hands), workers.Functions(functions...),
+	w, err := workers.New("", workers.On(ex.conn), workers.Concurrency(ex.hands), workers.Functions(functions...),
 		workers.Logger(ex.log), workers.Lease(ex.lease), workers.Drain(0))
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ type FunctionInfo struct {
 
 // Functions lists the functions of the live workers, by name.
 func (l lists) Functions(ctx context.Context) ([]FunctionInfo, error) {
-	live, err := l.broker.Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ type WorkerInfo struct {
 
 // Workers lists the live workers, by host and process.
 func (l lists) Workers(ctx context.Context) ([]WorkerInfo, error) {
-	live, err := l.broker.Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -103,31 +103,42 @@ type QueueInfo struct {
 	Consumer string   `json:"consumer"` // its stage or gather
 	From     []string `json:"from"`     // the queues that its items were scattered into
 	Owner    string   `json:"owner"`    // the executor that it goes with
+	// Partition is where the keys of its flow are, 0 where there is only one.
+	Partition int `json:"partition"`
 }
 
 // Queues lists all queues, by name.
 func (l lists) Queues(ctx context.Context) ([]QueueInfo, error) {
-	names, err := l.broker.Queues(ctx)
-	if err != nil {
-		return nil, err
-	}
 	found := []QueueInfo{}
-	for _, name := range names {
-		q, err := l.broker.Look(ctx, name)
-		if err == nil {
-			var backlog broker.Backlog
-			backlog, err = l.broker.Waiting(ctx, name)
-			found = append(found, QueueInfo{
-				Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer,
-				From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxB, Dropped: q.Dropped,
-				Waiting: backlog.Items, Bytes: backlog.Bytes, Running: backlog.Running, Delayed: backlog.Delayed,
-			})
-		}
-		if err != nil && !errors.Is(err, ErrNoQueue) { // it may be deleted meanwhile
+	for _, part := range l.parts {
+		names, err := part.Queues(ctx)
+		if err != nil {
 			return nil, err
 		}
+		for _, name := range names {
+			info, err := queueInfo(ctx, part, name)
+			if err == nil {
+				found = append(found, info)
+			} else if !errors.Is(err, ErrNoQueue) { // it may be deleted meanwhile
+				return nil, err
+			}
+		}
 	}
+	slices.SortFunc(found, func(a, b QueueInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return found, nil
+}
+
+func queueInfo(ctx context.Context, part *broker.Client, name string) (QueueInfo, error) {
+	q, err := part.Look(ctx, name)
+	if err != nil {
+		return QueueInfo{}, err
+	}
+	backlog, err := part.Waiting(ctx, name)
+	return QueueInfo{
+		Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer, Partition: part.Index(),
+		From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxB, Dropped: q.Dropped,
+		Waiting: backlog.Items, Bytes: backlog.Bytes, Running: backlog.Running, Delayed: backlog.Delayed,
+	}, err
 }
 
 // StageInfo is a stage.
@@ -141,13 +152,10 @@ type StageInfo struct {
 	Workers  int           `json:"workers"` // that have the function
 }
 
-// Stages lists all stages, in the order in which they were made.
+// Stages lists all stages, those of a partition in the order in which they were
+// made.
 func (l lists) Stages(ctx context.Context) ([]StageInfo, error) {
-	stages, err := l.broker.Stages(ctx)
-	if err != nil {
-		return nil, err
-	}
-	live, err := l.broker.Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -162,24 +170,40 @@ func (l lists) Stages(ctx context.Context) ([]StageInfo, error) {
 		}
 	}
 	found := []StageInfo{}
-	for _, s := range stages {
-		info := StageInfo{ID: s.ID, Kind: s.Kind, Function: s.Function, In: []string{}, Out: []string{}, Workers: holders[s.Function]}
-		for _, in := range s.Ins {
-			info.In = append(info.In, in.Name)
-			if q, err := l.broker.Look(ctx, in.Name); err == nil {
-				info.Cost = q.Cost
-			}
+	for _, part := range l.parts {
+		stages, err := part.Stages(ctx)
+		if err != nil {
+			return nil, err
 		}
-		for _, out := range s.Outs {
-			info.Out = append(info.Out, out.Name)
+		for _, s := range stages {
+			found = append(found, stageInfo(ctx, part, s, holders[s.Function]))
 		}
-		found = append(found, info)
 	}
 	return found, nil
+}
+
+func stageInfo(ctx context.Context, part *broker.Client, s broker.Stage, workers int) StageInfo {
+	info := StageInfo{ID: s.ID, Kind: s.Kind, Function: s.Function, In: []string{}, Out: []string{}, Workers: workers}
+	for _, in := range s.Ins {
+		info.In = append(info.In, in.Name)
+		if q, err := part.Look(ctx, in.Name); err == nil {
+			info.Cost = q.Cost
+		}
+	}
+	for _, out := range s.Outs {
+		info.Out = append(info.Out, out.Name)
+	}
+	return info
 }
 
 // Delete deletes a queue with what is in it, with its sources and with the
 // stages that read it or write to it. ErrNoQueue: there is none.
 func (ex *Executor) Delete(ctx context.Context, queue string) error {
-	return ex.c.Delete(ctx, queue)
+	part, _, err := ex.c.Find(ctx, queue)
+	if errors.Is(err, ErrNoQueue) {
+		part = ex.c // it may be one that another process has begun to delete
+	} else if err != nil && !errors.Is(err, ErrVersion) {
+		return err
+	}
+	return part.Delete(ctx, queue)
 }

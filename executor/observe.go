@@ -26,18 +26,21 @@ func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, e
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Ping(ctx, pingLimit); err != nil {
+	if err = c.Ping(ctx, pingLimit); err == nil {
+		err = c.Spread(ctx)
+	}
+	if err != nil {
 		_ = c.Close()
 		return nil, err
 	}
-	return &Observer{lists{c, s.lease}}, nil
+	return &Observer{lists{c.Partitions(), s.lease}}, nil
 }
 
 // Close ends the connection.
-func (o *Observer) Close() error { return o.broker.Close() }
+func (o *Observer) Close() error { return o.parts[0].Close() }
 
 // lists reads what there is; an Executor and an Observer have it.
 type lists struct {
-	broker *broker.Client
-	recent time.Duration // a process that has beaten since then lives
+	parts  []*broker.Client // the partitions; workers join each
+	recent time.Duration    // a process that has beaten since then lives
 }

@@ -77,6 +77,21 @@ func Replicas(n int) Option {
 	}
 }
 
+// Partitions is over how many partitions the flows of the namespace are spread, as
+// ?partitions=n in the address: 1 to 64. Each Executor makes its flows in one of
+// them, whose keys a Cluster holds in one slot. Who uses the namespace first
+// decides; all others, workers among them, find the number there, and
+// ErrPartitions says that it is another one. It is 1 if nobody has given it.
+func Partitions(n int) Option {
+	return func(s *settings) error {
+		if err := broker.CheckPartitions(n); err != nil {
+			return fmt.Errorf("executor: Partitions(%d): %w", n, err)
+		}
+		s.connection.Partitions = n
+		return nil
+	}
+}
+
 // TLS is how to talk TLS, instead of what the address says.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) error {

@@ -33,7 +33,10 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 			return nil, err
 		}
 	}
-	q, err := ex.c.Look(ctx, name)
+	part, q, err := ex.c.Find(ctx, name)
+	if err == nil {
+		ex, err = ex.at(ctx, part)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
@@ -93,6 +96,11 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 	q.Codec, q.Type = t.Codec, t.Type
 	if q.MaxB == 0 {
 		q.MaxB = defaultBytes
+	}
+	if q.Owner == "" {
+		if err := ex.place(ctx, q.Name); err != nil {
+			return broker.Queue{}, false, err
+		}
 	}
 	found, made, err = ex.c.Declare(ctx, q)
 	if err != nil || made {

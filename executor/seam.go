@@ -37,6 +37,15 @@ type Feed struct {
 // long as the context that it returns. It is for package bridge: programs call
 // bridge.Scatter.
 func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f Feeding) (*Queue[T], *Feed, context.Context, error) {
+	if f.Name != "" { // where it is, or here
+		part, err := ex.c.Place(ctx, f.Name, -1)
+		if err == nil {
+			ex, err = ex.at(ctx, part)
+		}
+		if err != nil {
+			return nil, nil, nil, err
+		}
+	}
 	bound, release, err := ex.tasks.bind(ctx)
 	if err != nil {
 		return nil, nil, nil, err

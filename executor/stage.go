@@ -230,8 +230,8 @@ func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (*Queue
 	ins := []broker.Queue{q.q}
 	from := paths(q.q)
 	for _, other := range others {
-		if other.ex != q.ex {
-			return nil, errors.New("merge: the queues belong to two Executors: open them on one")
+		if err := q.ex.together("merge", other.ex); err != nil {
+			return nil, err
 		}
 		if !fits(info(q.q), info(other.q)) {
 			return nil, fmt.Errorf("merge: %w: %q holds %v, %q holds %v", ErrType, q.q.Name, info(q.q), other.q.Name, info(other.q))

@@ -121,6 +121,11 @@ func (t *tasks) over() bool {
 // the first error that a scatter had.
 func (ex *Executor) Drain(ctx context.Context) error {
 	err := ex.tasks.drain(ctx)
+	for _, seat := range ex.seats.all() {
+		if err == nil {
+			err = seat.tasks.drain(ctx)
+		}
+	}
 	if errors.Is(err, ErrClosed) {
 		return ErrClosed
 	}

@@ -22,8 +22,8 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	if a.ex != b.ex {
-		return nil, errors.New("map2: the queues belong to two Executors: open them on one")
+	if err := a.ex.together("map2", b.ex); err != nil {
+		return nil, err
 	}
 	typed, _ := f.Codecs()
 	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, Feeding{})

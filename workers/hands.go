@@ -45,16 +45,14 @@ func (l *life) hand(ctx context.Context) {
 	defer clock.Stop()
 	leave := func() bool { return late.Load() || l.stopping.Load() }
 	for j := range l.work {
+		l.begin()
 		late.Store(false)
 		clock.Reset(spell)
 		d := l.do(ctx, j, runners, leave)
 		l.held.Add(-1)
 		j.route.held.Add(-1)
 		l.done <- d
-		select {
-		case l.freed <- struct{}{}:
-		default:
-		}
+		l.end()
 	}
 }
 

@@ -119,7 +119,7 @@ type share struct {
 // may stand behind a stock, which is soon done.
 func (in *intake) shares() (shares []share) {
 	cheap := share{budget: maxAhead}
-	dear := share{budget: in.concurrency - in.dear()}
+	dear := share{budget: min(in.concurrency-in.dear(), in.free())}
 	for _, r := range in.open() {
 		if ahead := int(r.ahead.Load()); ahead > 0 {
 			cheap.routes, cheap.budget = append(cheap.routes, r), min(cheap.budget, ahead)

@@ -19,9 +19,12 @@ import (
 const closing = 2 * time.Second
 
 // A life is one membership of a worker, from joining to leaving or being
-// fenced off. Names of consumers are never used twice, so that each has its own.
+// fenced off, in a partition. Names of consumers are never used twice, so that
+// each has its own.
 type life struct {
 	*Worker
+	client *broker.Client // of the partition
+
 	id    string
 	work  chan job      // intake to hands; closed by intake
 	done  chan done     // hands to completer; closed when all hands have ended
@@ -33,9 +36,7 @@ type life struct {
 	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
 	stopping atomic.Bool
-	gone     atomic.Bool  // a route is
-	ok       atomic.Int64 // items done, of them failed
-	failed   atomic.Int64
+	gone     atomic.Bool // a route is
 
 	foreign map[string]bool // stages of other types that were logged; intake only
 
@@ -43,9 +44,9 @@ type life struct {
 	ids map[broker.Ref]bool // entries taken and not yet replaced
 }
 
-func (w *Worker) live(ctx context.Context) error {
+func (w *Worker) live(ctx context.Context, part *broker.Client, first bool) error {
 	l := &life{
-		Worker: w, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{},
+		Worker: w, client: part, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{},
 		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
 	soft, stop := context.WithCancelCause(ctx)
@@ -53,16 +54,15 @@ func (w *Worker) live(ctx context.Context) error {
 	hard, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	// The mailbox comes before the first look at the stages.
-	if err := w.client.Join(ctx, broker.RoleWorker, l.id, w.card()); err != nil {
+	if err := part.Join(ctx, broker.RoleWorker, l.id, w.card()); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	w.setID(l.id)
-	w.joined.Do(func() { close(w.ready) })
-	defer w.setID("")
-	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", w.client.String(), "hands", w.concurrency)
+	w.enter(l, first)
+	defer w.exit(l)
+	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", part.String(), "partition", part.Index(), "hands", w.concurrency)
 
 	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBeats()
@@ -125,12 +125,6 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 	close(drained)
 	_ = watch.Wait()
 	return err
-}
-
-func (w *Worker) setID(id string) {
-	w.mu.Lock()
-	w.id = id
-	w.mu.Unlock()
 }
 
 // beat renews the lease until ctx ends. It returns an error only when the

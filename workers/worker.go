@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -37,13 +39,11 @@ const (
 // can be called from many goroutines.
 type Worker struct {
 	settings
-	owned  bool          // the client is the worker's
-	ready  chan struct{} // closed when it has joined for the first time
-	joined sync.Once
+	crew
+	owned bool // the client is the worker's
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*function
-	id        string // of the life that goes on, "" between two
 }
 
 // New makes a worker for the Redis at an address, which Run connects to; see
@@ -53,7 +53,7 @@ type Worker struct {
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	w := &Worker{settings: settings{
 		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: slog.New(slog.DiscardHandler),
-	}, functions: map[string]*function{}, ready: make(chan struct{})}
+	}, functions: map[string]*function{}, crew: crew{ready: make(chan struct{}), lives: map[*life]struct{}{}}}
 	for _, opt := range opts {
 		if err := opt(&w.settings); err != nil {
 			return nil, err
@@ -100,16 +100,15 @@ func (w *Worker) Register(ctx context.Context, functions ...Function) error {
 	if err := w.add(functions); err != nil {
 		return err
 	}
-	w.mu.Lock()
-	id := w.id
-	w.mu.Unlock()
-	if id == "" {
-		return nil
+	for _, l := range w.all() {
+		if err := l.client.Join(ctx, broker.RoleWorker, l.id, w.card()); err != nil {
+			return err
+		}
+		if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintStages}); err != nil {
+			return err
+		}
 	}
-	if err := w.client.Join(ctx, broker.RoleWorker, id, w.card()); err != nil {
-		return err
-	}
-	return w.client.Tell(ctx, id, broker.Hint{Kind: broker.HintStages})
+	return nil
 }
 
 // function returns the function of a name, nil if the worker does not hold it.
@@ -146,7 +145,7 @@ func (w *Worker) card() map[string]string {
 // Ready is closed when Run has made the worker known to others.
 func (w *Worker) Ready() <-chan struct{} { return w.ready }
 
-// Run works until ctx is done. Then it takes no more, lets the functions end
+// Run works in all partitions until ctx is done. Then it takes no more, lets the functions end
 // that run, gives back what has not begun, leaves and returns nil. It returns
 // an error if Redis cannot be reached when it starts; later it waits for it.
 // Run is called once.
@@ -154,14 +153,29 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.owned {
 		defer w.client.Close()
 	}
-	if err := w.client.Ping(ctx, pingLimit); err != nil {
+	err := w.client.Ping(ctx, pingLimit)
+	if err == nil && w.owned {
+		err = w.client.Spread(ctx)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	for ctx.Err() == nil {
-		err := w.live(ctx)
+	parts := w.client.Partitions()
+	w.open(len(parts), w.concurrency)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		group.Go(func() error { return w.serve(ctx, part) })
+	}
+	return group.Wait()
+}
+
+// serve works in a partition, in one life after the other.
+func (w *Worker) serve(ctx context.Context, part *broker.Client) error {
+	for first := true; ctx.Err() == nil; first = false {
+		err := w.live(ctx, part, first)
 		if !errors.Is(err, broker.ErrFenced) {
 			return err
 		}

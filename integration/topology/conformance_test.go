@@ -23,30 +23,44 @@ func TestEveryTopologyKeepsThePromises(t *testing.T) {
 		}
 		flows(t, ex, ex, ex)
 	})
+	t.Run("embedded, partitions", func(t *testing.T) {
+		t.Parallel()
+		ex, _ := connect(t, "", executor.Partitions(3))
+		if err := ex.Register(inc, double, twice); err != nil {
+			t.Fatal(err)
+		}
+		flows(t, ex, ex, ex)
+	})
 	t.Run("single", func(t *testing.T) {
 		t.Parallel()
 		server := testkit.SharedRedis(t)
-		onFleet(t, server.URL()+"/", func(pattern string) []string { return testkit.Keys(t, server.URL(), pattern) })
+		onFleet(t, server.URL()+"/", "", func(pattern string) []string { return testkit.Keys(t, server.URL(), pattern) })
 	})
 	t.Run("sentinel", func(t *testing.T) {
 		t.Parallel()
 		s := testkit.StartSentinel(t)
-		onFleet(t, s.URL(), func(pattern string) []string { return testkit.Keys(t, s.Master().URL(), pattern) })
+		onFleet(t, s.URL(), "", func(pattern string) []string { return testkit.Keys(t, s.Master().URL(), pattern) })
 	})
 	t.Run("cluster", func(t *testing.T) {
 		t.Parallel()
 		c := testkit.StartCluster(t)
-		onFleet(t, c.URL(), c.Keys)
+		onFleet(t, c.URL(), "", c.Keys)
+	})
+	t.Run("cluster, partitions", func(t *testing.T) {
+		t.Parallel()
+		c := testkit.StartCluster(t)
+		onFleet(t, c.URL(), "&partitions=5", c.Keys)
 	})
 }
 
 // onFleet runs the flows with two workers, and a process for each end.
-func onFleet(t *testing.T, url string, keys func(pattern string) []string) {
+func onFleet(t *testing.T, url, extra string, keys func(pattern string) []string) {
 	t.Helper()
 	ns := testkit.Namespace(t)
-	url += "?ns=" + ns
+	url += "?ns=" + ns + extra
 	t.Cleanup(func() {
-		if left := keys("{" + ns + ":*"); len(left) > 0 {
+		left := slices.DeleteFunc(keys("{"+ns+":*"), func(key string) bool { return key == "{"+ns+":0}:space" })
+		if len(left) > 0 {
 			t.Errorf("keys are left: %q", left)
 		}
 	})

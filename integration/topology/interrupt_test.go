@@ -12,6 +12,9 @@ func interrupts(t *testing.T, url string) {
 	t.Helper()
 	c := must(broker.Open(url, broker.Options{}))(t)
 	defer c.Close()
+	if err := c.Spread(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Join(t.Context(), broker.RoleWorker, "reader", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -29,9 +29,12 @@ type Options struct {
 	TLS      *tls.Config                                                       // nil: what the address says
 	Dialer   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
 	Replicas int                                                               // that must have what a scatter has stored
+
+	Partitions int // of the namespace, see Spread; 0: what the address says
 }
 
-// A Client is the connection to one Redis. Close it.
+// A Client is the connection to one Redis, and a partition of a namespace there.
+// Close it.
 type Client struct {
 	rdb    redis.UniversalClient
 	target target
@@ -39,6 +42,8 @@ type Client struct {
 	log    *slog.Logger
 	outage outage
 
+	index    int       // of the partition
+	parts    []*Client // all partitions, this one among them
 	replicas int
 	told     sync.Map // stages that were logged as unreadable
 	failures atomic.Int64
@@ -61,7 +66,12 @@ func Open(address string, opts Options) (*Client, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{rdb: t.connect(t.universal(0)), target: t, keys: keys{"{" + t.namespace + ":0}:"}, log: log, replicas: opts.Replicas}, nil
+	if opts.Partitions > 0 {
+		t.partitions = opts.Partitions
+	}
+	c := &Client{rdb: t.connect(t.universal(0)), target: t, keys: keyed(t.namespace, 0), log: log, replicas: opts.Replicas}
+	c.parts = []*Client{c}
+	return c, nil
 }
 
 // connect makes a client. One of a cluster looks often where the slots are: it

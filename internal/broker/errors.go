@@ -15,6 +15,7 @@ var (
 	ErrUnreachable = errors.New("redis cannot be reached")
 	ErrName        = errors.New("bad name")
 	ErrVersion     = errors.New("made by another version of dqbridge")
+	ErrPartitions  = errors.New("the namespace has another number of partitions")
 	ErrNoQueue     = errors.New("no such queue")
 	ErrTaken       = errors.New("the queue has a consumer already")
 	ErrSealed      = errors.New("the queue is sealed: no further source can join")

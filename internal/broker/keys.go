@@ -16,9 +16,15 @@ func CheckName(what, name string) error {
 	return nil
 }
 
-// keys builds the name of every key; prefix is "{ns:0}:".
+// keys builds the name of every key; prefix is "{ns:p}:" for the partition p.
 type keys struct{ prefix string }
 
+func keyed(namespace string, partition int) keys {
+	return keys{fmt.Sprintf("{%s:%d}:", namespace, partition)}
+}
+
+func (k keys) space() string                { return k.prefix + "space" }
+func (k keys) places() string               { return k.prefix + "places" }
 func (k keys) queues() string               { return k.prefix + "queues" }
 func (k keys) stream(queue string) string   { return k.prefix + "q:" + queue }
 func (k keys) returns(queue string) string  { return k.prefix + "r:" + queue }

@@ -37,12 +37,18 @@ type FunctionCard struct {
 
 // Join enters a process and makes its mailbox.
 func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]string) error {
-	args := []any{id, string(r[0]) + ":" + id}
+	args := []any{id, string(r[0]) + ":" + id, len(c.parts)}
+	if c.index > 0 {
+		args[2] = 0
+	}
 	for _, field := range slices.Sorted(maps.Keys(card)) {
 		args = append(args, field, card[field])
 	}
-	_, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
-		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced()}, args...)
+	joined, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
+		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced(), c.keys.space()}, args...)
+	if err == nil && joined == int64(0) {
+		return fmt.Errorf("join the %ss: %w: somebody has just chosen it: connect again", r, ErrPartitions)
+	}
 	return err
 }
 

@@ -196,7 +196,10 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 			}
 		}
 	}
-	return c.drop(ctx, name)
+	if err := c.drop(ctx, name); err != nil {
+		return err
+	}
+	return c.unplace(ctx, name)
 }
 
 func (c *Client) unstageAround(ctx context.Context, queue string) error {

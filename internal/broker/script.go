@@ -47,6 +47,8 @@ var (
 	markLua string
 	//go:embed lua/orphan.lua
 	orphanLua string
+	//go:embed lua/place.lua
+	placeLua string
 	//go:embed lua/purge.lua
 	purgeLua string
 	//go:embed lua/reclaim.lua
@@ -61,10 +63,14 @@ var (
 	sealLua string
 	//go:embed lua/source.lua
 	sourceLua string
+	//go:embed lua/spread.lua
+	spreadLua string
 	//go:embed lua/stage.lua
 	stageLua string
 	//go:embed lua/take.lua
 	takeLua string
+	//go:embed lua/unplace.lua
+	unplaceLua string
 	//go:embed lua/unstage.lua
 	unstageLua string
 	//go:embed lua/waiting.lua
@@ -74,7 +80,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, orphan, purge, reclaim, release, rescue, scatter, seal, source, stage, take, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, take, unplace, unstage, waiting, watch *redis.Script
 }{
 	abandon:  script(abandonLua),
 	ack:      script(ackLua),
@@ -92,6 +98,7 @@ var scripts = struct {
 	join:     script(joinLua),
 	leave:    script(leaveLua),
 	mark:     script(markLua),
+	place:    script(placeLua),
 	orphan:   script(orphanLua),
 	purge:    script(purgeLua),
 	reclaim:  script(reclaimLua),
@@ -99,8 +106,10 @@ var scripts = struct {
 	rescue:   script(rescueLua),
 	scatter:  script(scatterLua),
 	seal:     script(sealLua),
+	spread:   script(spreadLua),
 	source:   script(sourceLua),
 	stage:    script(stageLua),
+	unplace:  script(unplaceLua),
 	take:     script(takeLua),
 	unstage:  script(unstageLua),
 	waiting:  script(waitingLua),

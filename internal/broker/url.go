@@ -14,9 +14,10 @@ import (
 
 // target is a parsed address.
 type target struct {
-	options   redis.UniversalOptions
-	namespace string
-	label     string // the address without its secrets
+	options    redis.UniversalOptions
+	namespace  string
+	partitions int    // 0: not given
+	label      string // the address without its secrets
 }
 
 const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path/to.sock, " +
@@ -30,7 +31,8 @@ const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, un
 //	redis+sentinel://h1:26379,h2:26379/mymaster?db=0
 //	redis+cluster://h1:7000,h2:7001        rediss+… for TLS
 //
-// ?ns=NAME chooses the namespace, "dq" if it is not given.
+// ?ns=NAME chooses the namespace, "dq" if it is not given, and ?partitions=N over
+// how many partitions its flows are spread.
 func parseURL(address string) (target, error) {
 	u, err := parseHosts(address)
 	if err != nil || u.Scheme == "" {
@@ -48,6 +50,17 @@ func parseURL(address string) (target, error) {
 			return target{}, fmt.Errorf("%w: %w", ErrURL, err)
 		}
 		query.Del("ns")
+	}
+	if query.Has("partitions") {
+		n, err := strconv.Atoi(query.Get("partitions"))
+		if err == nil {
+			err = CheckPartitions(n)
+		}
+		if err != nil {
+			return target{}, fmt.Errorf("%w: partitions=%s: %w", ErrURL, query.Get("partitions"), err)
+		}
+		t.partitions = n
+		query.Del("partitions")
 	}
 	u.RawQuery = query.Encode()
 	switch u.Scheme {

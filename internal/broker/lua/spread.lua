@@ -1,0 +1,13 @@
+-- spread.lua: over how many partitions a namespace is spread; who comes first decides
+-- KEYS 1 space     hash {ns:0}:space
+-- KEYS 2 workers   zset
+-- KEYS 3 executors zset
+-- KEYS 4 queues    set of all queues
+-- ARGV 1 wanted    0 where whatever there is will do
+-- reply: their number
+local n = redis.call('HGET', KEYS[1], 'partitions')
+if n then return tonumber(n) end
+if tonumber(ARGV[1]) <= 1 then return 1 end
+if redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) + redis.call('SCARD', KEYS[4]) > 0 then return 1 end
+redis.call('HSET', KEYS[1], 'partitions', ARGV[1])
+return tonumber(ARGV[1])

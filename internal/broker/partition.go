@@ -1,0 +1,106 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+)
+
+// MaxPartitions is how many partitions a namespace can have.
+const MaxPartitions = 64
+
+// CheckPartitions tells whether a namespace can have so many.
+func CheckPartitions(n int) error {
+	if n < 1 || n > MaxPartitions {
+		return fmt.Errorf("a namespace has 1 to %d partitions", MaxPartitions)
+	}
+	return nil
+}
+
+// Spread learns over how many partitions the namespace is spread, which who comes
+// first decides: Partition is for those that follow. ErrPartitions: it is spread
+// over another number than this client was told.
+func (c *Client) Spread(ctx context.Context) error {
+	want := c.target.partitions
+	reply, err := c.run(ctx, "read the number of partitions", scripts.spread,
+		[]string{c.keys.space(), c.keys.registry(RoleWorker), c.keys.registry(RoleExecutor), c.keys.queues()}, want)
+	if err != nil {
+		return err
+	}
+	n := int(list{reply}.number(0))
+	if want > 0 && n != want {
+		return fmt.Errorf("%w: namespace %s of %s is in use with %d, and %d were asked for: leave the number out, "+
+			"or choose another namespace", ErrPartitions, c.target.namespace, c, n, want)
+	}
+	if err := CheckPartitions(n); err != nil {
+		return fmt.Errorf("%w: %s says %d: %w", ErrPartitions, c.keys.space(), n, err)
+	}
+	parts := []*Client{c}
+	for i := 1; i < n; i++ {
+		parts = append(parts, &Client{
+			rdb: c.rdb, target: c.target, keys: keyed(c.target.namespace, i), log: c.log, replicas: c.replicas, index: i,
+		})
+	}
+	for _, part := range parts {
+		part.parts = parts
+	}
+	return nil
+}
+
+// Partitions are views of the namespace, a partition each, on one set of
+// connections: all keys of one are in one slot. The first is the client that
+// Spread was called of, which is closed for all.
+func (c *Client) Partitions() []*Client { return c.parts }
+
+// Index is the number of the partition.
+func (c *Client) Index() int { return c.index }
+
+// Home is the partition that a name falls to by chance, always the same one: it
+// keeps where the queue of that name is.
+func (c *Client) Home(name string) *Client {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return c.parts[int(h.Sum32())%len(c.parts)]
+}
+
+// Place decides where the queue of a name is made: here, unless it is elsewhere
+// already. instead, where it is not negative, is a partition that turned out not
+// to have it.
+func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, error) {
+	if len(c.parts) == 1 {
+		return c, nil
+	}
+	reply, err := c.run(ctx, "place queue "+name, scripts.place, []string{c.Home(name).keys.places()}, name, c.index, instead)
+	if err != nil {
+		return nil, err
+	}
+	return c.partition(int(list{reply}.number(0)))
+}
+
+func (c *Client) partition(i int) (*Client, error) {
+	if i < 0 || i >= len(c.parts) {
+		return nil, fmt.Errorf("%w: there are %d, and a queue is said to be in number %d", ErrPartitions, len(c.parts), i)
+	}
+	return c.parts[i], nil
+}
+
+// Find looks for a queue in all partitions, in this one first.
+func (c *Client) Find(ctx context.Context, name string) (part *Client, q Queue, err error) {
+	for i := range c.parts {
+		part = c.parts[(c.index+i)%len(c.parts)]
+		if q, err = part.Look(ctx, name); err == nil || !errors.Is(err, ErrNoQueue) {
+			break
+		}
+	}
+	return part, q, err
+}
+
+// unplace forgets where a queue was.
+func (c *Client) unplace(ctx context.Context, name string) error {
+	if len(c.parts) <= 1 {
+		return nil
+	}
+	_, err := c.run(ctx, "forget where queue "+name+" was", scripts.unplace, []string{c.Home(name).keys.places()}, name, c.index)
+	return err
+}

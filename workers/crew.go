@@ -1,0 +1,94 @@
+package workers
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// A crew is the lives of a worker, one in each partition, and what they share:
+// of all their hands no more work at a time than the worker's concurrency.
+type crew struct {
+	ready chan struct{} // closed when there has been a life in each partition
+	slots chan struct{} // a token for each item that runs, nil with one partition: its hands are all there are
+
+	ok     atomic.Int64 // items done, of them failed
+	failed atomic.Int64
+
+	mates atomic.Pointer[[]*life] // those that go on; never changed in place
+
+	mu      sync.Mutex
+	lives   map[*life]struct{}
+	missing int // partitions that have had no life yet
+}
+
+// open makes room for so many partitions.
+func (c *crew) open(partitions, concurrency int) {
+	c.missing = partitions
+	if partitions > 1 {
+		c.slots = make(chan struct{}, concurrency)
+	}
+}
+
+// enter adds a life; first: it is the first one in its partition.
+func (c *crew) enter(l *life, first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lives[l] = struct{}{}
+	c.publish()
+	if first {
+		if c.missing--; c.missing == 0 {
+			close(c.ready)
+		}
+	}
+}
+
+func (c *crew) exit(l *life) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.lives, l)
+	c.publish()
+}
+
+func (c *crew) publish() {
+	all := slices.Collect(maps.Keys(c.lives))
+	c.mates.Store(&all)
+}
+
+// all are the lives that go on.
+func (c *crew) all() []*life {
+	if all := c.mates.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// free is how many more hands may work, as far as other partitions are concerned.
+func (c *crew) free() int {
+	if c.slots == nil {
+		return math.MaxInt
+	}
+	return cap(c.slots) - len(c.slots)
+}
+
+// begin waits until one more hand may work.
+func (c *crew) begin() {
+	if c.slots != nil {
+		c.slots <- struct{}{}
+	}
+}
+
+// end is called by a hand that worked. All lives hear of it.
+func (c *crew) end() {
+	if c.slots != nil {
+		<-c.slots
+	}
+	for _, l := range c.all() {
+		select {
+		case l.freed <- struct{}{}:
+		default:
+		}
+	}
+}
