@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
 // A crew is the lives of a worker, one in each partition, and what they share:
@@ -19,27 +21,33 @@ type crew struct {
 
 	mates atomic.Pointer[[]*life] // those that go on; never changed in place
 
-	mu      sync.Mutex
-	lives   map[*life]struct{}
-	missing int // partitions that have had no life yet
+	mu    sync.Mutex
+	lives map[*life]struct{}
+	empty map[*broker.Client]struct{} // partitions that have had no life yet
 }
 
-// open makes room for so many partitions.
-func (c *crew) open(partitions, concurrency int) {
-	c.missing = partitions
-	if partitions > 1 {
+func newCrew() crew {
+	return crew{ready: make(chan struct{}), lives: map[*life]struct{}{}, empty: map[*broker.Client]struct{}{}}
+}
+
+// open makes room in partitions.
+func (c *crew) open(parts []*broker.Client, concurrency int) {
+	for _, part := range parts {
+		c.empty[part] = struct{}{}
+	}
+	if len(parts) > 1 {
 		c.slots = make(chan struct{}, concurrency)
 	}
 }
 
-// enter adds a life; first: it is the first one in its partition.
-func (c *crew) enter(l *life, first bool) {
+func (c *crew) enter(l *life) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lives[l] = struct{}{}
 	c.publish()
-	if first {
-		if c.missing--; c.missing == 0 {
+	if _, first := c.empty[l.client]; first {
+		delete(c.empty, l.client)
+		if len(c.empty) == 0 {
 			close(c.ready)
 		}
 	}

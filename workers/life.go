@@ -44,7 +44,7 @@ type life struct {
 	ids map[broker.Ref]bool // entries taken and not yet replaced
 }
 
-func (w *Worker) live(ctx context.Context, part *broker.Client, first bool) error {
+func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 	l := &life{
 		Worker: w, client: part, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{},
 		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), freed: make(chan struct{}, 1), retry: newAlarm(),
@@ -60,7 +60,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client, first bool) erro
 		}
 		return err
 	}
-	w.enter(l, first)
+	w.enter(l)
 	defer w.exit(l)
 	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", part.String(), "partition", part.Index(), "hands", w.concurrency)
 

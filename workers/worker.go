@@ -53,7 +53,7 @@ type Worker struct {
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	w := &Worker{settings: settings{
 		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: slog.New(slog.DiscardHandler),
-	}, functions: map[string]*function{}, crew: crew{ready: make(chan struct{}), lives: map[*life]struct{}{}}}
+	}, functions: map[string]*function{}, crew: newCrew()}
 	for _, opt := range opts {
 		if err := opt(&w.settings); err != nil {
 			return nil, err
@@ -164,7 +164,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	parts := w.client.Partitions()
-	w.open(len(parts), w.concurrency)
+	w.open(parts, w.concurrency)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, part := range parts {
 		group.Go(func() error { return w.serve(ctx, part) })
@@ -174,8 +174,8 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // serve works in a partition, in one life after the other.
 func (w *Worker) serve(ctx context.Context, part *broker.Client) error {
-	for first := true; ctx.Err() == nil; first = false {
-		err := w.live(ctx, part, first)
+	for ctx.Err() == nil {
+		err := w.live(ctx, part)
 		if !errors.Is(err, broker.ErrFenced) {
 			return err
 		}
