@@ -45,15 +45,30 @@ func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOpti
 	if err != nil {
 		return nil, err
 	}
-	d, err := gather(ctx, q, o)
+	out := make(results[T], o.capacity(defaultBuffer))
+	if _, err := gather(ctx, q, o, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// GatherSlices is Gather by the slice: what comes in one piece is sent in one
+// piece, which costs one operation of the channel and not one an item. No slice is
+// empty, and each is the receiver's.
+func GatherSlices[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan []Result[T], error) {
+	o, err := gatherOptions(opts)
 	if err != nil {
 		return nil, err
 	}
-	return d.out, nil
+	out := &pieces[T]{out: make(chan []Result[T], o.capacity(defaultSlices))}
+	if _, err := gather(ctx, q, o, out); err != nil {
+		return nil, err
+	}
+	return out.out, nil
 }
 
 func gatherOptions(opts []GatherOption) (options, error) {
-	o := options{buffer: defaultBuffer}
+	o := options{buffer: -1}
 	for _, opt := range opts {
 		if err := opt.applyGather(&o); err != nil {
 			return o, err
@@ -62,7 +77,7 @@ func gatherOptions(opts []GatherOption) (options, error) {
 	return o, nil
 }
 
-func gather[T any](ctx context.Context, q *executor.Queue[T], o options) (*deliverer[T], error) {
+func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out outlet[T]) (*deliverer[T], error) {
 	if q == nil {
 		return nil, errNoQueue
 	}
@@ -70,7 +85,7 @@ func gather[T any](ctx context.Context, q *executor.Queue[T], o options) (*deliv
 	if err != nil {
 		return nil, err
 	}
-	d := &deliverer[T]{r: r, out: make(chan Result[T], o.buffer), ended: make(chan struct{}), typed: q.Codec()}
+	d := &deliverer[T]{r: r, out: out, ended: make(chan struct{}), typed: q.Codec()}
 	go d.run(ctx, release)
 	return d, nil
 }
@@ -85,16 +100,17 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 		if err == nil && o.manual {
 			err = errManualLoop
 		}
+		out := make(results[T], o.capacity(defaultBuffer))
 		var d *deliverer[T]
 		if err == nil {
-			d, err = gather(ctx, q, o)
+			d, err = gather(ctx, q, o, out)
 		}
 		if err != nil {
 			var zero T
 			yield(zero, err)
 			return
 		}
-		for r := range d.out {
+		for r := range out {
 			if !yield(r.Value, r.Err) {
 				cancel()
 				<-d.ended // without a look into the channel: that would be taking
@@ -112,12 +128,13 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 // what lies in the channel is delivered.
 type deliverer[T any] struct {
 	r     *edge.Receiver
-	out   chan Result[T]
+	out   outlet[T]
 	ended chan struct{} // closed behind out
 	typed codec.Typed[T]
 
 	sent     int // in total
 	reported int // of them delivered
+	piece    edge.Piece
 	items    [][]byte
 	failures []*executor.ItemError
 	values   []T
@@ -140,25 +157,15 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 		d.fail(ctx, err)
 	}
 	release(err)
-	close(d.out)
+	d.out.close()
 	close(d.ended)
 }
 
 // fail sends why the stream ended early. The owner of a context knows that it
 // has ended; of a closed Executor, who happens to listen is told.
 func (d *deliverer[T]) fail(ctx context.Context, err error) {
-	last := Result[T]{Err: fmt.Errorf("gather: %w", err)}
-	switch {
-	case ctx.Err() == nil:
-		select {
-		case d.out <- last:
-		case <-ctx.Done():
-		}
-	case errors.Is(err, executor.ErrClosed):
-		select {
-		case d.out <- last:
-		default:
-		}
+	if ctx.Err() == nil || errors.Is(err, executor.ErrClosed) {
+		d.out.last(ctx, Result[T]{Err: fmt.Errorf("gather: %w", err)})
 	}
 }
 
@@ -172,7 +179,8 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 		if !ok {
 			return d.settle(ctx)
 		}
-		if err := d.send(ctx, p); err != nil {
+		d.decode(p)
+		if err := d.out.put(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -216,35 +224,22 @@ func (d *deliverer[T]) next(ctx context.Context) (p edge.Piece, ok bool, err err
 }
 
 func (d *deliverer[T]) report() {
-	taken := d.sent - len(d.out)
+	taken := d.sent - d.out.untaken()
 	d.r.Delivered(taken - d.reported)
 	d.reported = taken
 }
 
-// send decodes a piece and sends its items.
-func (d *deliverer[T]) send(ctx context.Context, p edge.Piece) error {
-	d.decode(p)
-	for i := range d.values {
-		r := Result[T]{Value: d.values[i], ticket: p.Ticket(i)}
-		if d.failures[i] != nil {
-			r.Err = d.failures[i]
-		}
-		select {
-		case d.out <- r:
-		default:
-			d.report()
-			select {
-			case d.out <- r:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		d.sent++
+// result is the ith of the piece.
+func (d *deliverer[T]) result(i int) Result[T] {
+	r := Result[T]{Value: d.values[i], ticket: d.piece.Ticket(i)}
+	if d.failures[i] != nil {
+		r.Err = d.failures[i]
 	}
-	return nil
+	return r
 }
 
 func (d *deliverer[T]) decode(p edge.Piece) {
+	d.piece = p
 	clear(d.values)
 	d.items, d.failures, d.values = d.items[:0], d.failures[:0], d.values[:0]
 	p.Each(func(_ int, item []byte, failure *batch.Failure) {

@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	defaultBuffer = 1024
+	defaultBuffer = 1024 // items
+	defaultSlices = 4
 	// defaultWindow bounds what an ordered gather may have to hold back while
 	// it waits for one slow item.
 	defaultWindow = 1 << 18
@@ -22,7 +23,7 @@ type options struct {
 	window    int64
 	overflow  Policy
 	seal      int
-	buffer    int
+	buffer    int // -1: not given
 	unordered bool
 	manual    bool
 	codec     codec.Codec
@@ -134,14 +135,21 @@ func ManualAck() GatherOption {
 	})
 }
 
-// Buffer is the capacity of the channel that Gather returns, 1024 if it is not
-// given. What lies in it counts as not delivered: after a crash it comes again.
-func Buffer(items int) GatherOption {
+// Buffer is the capacity of the channel that Gather returns, 1024 items if it is
+// not given, and 4 slices for GatherSlices. What lies in it counts as not delivered: after a crash it comes again.
+func Buffer(n int) GatherOption {
 	return gatherOption(func(o *options) error {
-		if items < 0 {
-			return fmt.Errorf("bridge: Buffer(%d): it must not be negative", items)
+		if n < 0 {
+			return fmt.Errorf("bridge: Buffer(%d): it must not be negative", n)
 		}
-		o.buffer = items
+		o.buffer = n
 		return nil
 	})
+}
+
+func (o options) capacity(otherwise int) int {
+	if o.buffer < 0 {
+		return otherwise
+	}
+	return o.buffer
 }

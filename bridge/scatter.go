@@ -42,6 +42,18 @@ func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[
 	return q, nil
 }
 
+// ScatterSlices is Scatter by the slice, which costs one operation of the channel a
+// slice and not one an item. A slice belongs to Scatter once it is sent. Its items
+// are items like others: it neither makes a batch nor a border.
+func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan []T, opts ...ScatterOption) (*executor.Queue[T], error) {
+	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
+	if err != nil {
+		return nil, err
+	}
+	go f.run(ctx, func(ctx context.Context) error { return f.collectSlices(ctx, in) })
+	return q, nil
+}
+
 // A feeder is the two goroutines of a scatter: one collects and encodes while
 // the other sends, so that what comes during one send goes with the next.
 type feeder[T any] struct {
@@ -124,6 +136,34 @@ func (f *feeder[T]) collect(ctx context.Context, in <-chan T) error {
 			f.add(v)
 			if !f.drain(in) {
 				return f.flush(ctx)
+			}
+		case <-idle:
+			f.hand()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// collectSlices is collect for slices.
+func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
+	for {
+		idle := f.idle
+		if f.Len() == 0 {
+			idle = nil
+		}
+		select {
+		case vs, ok := <-in:
+			if !ok {
+				return f.flush(ctx)
+			}
+			for _, v := range vs {
+				f.add(v)
+				if f.Full() {
+					if err := f.flush(ctx); err != nil {
+						return err
+					}
+				}
 			}
 		case <-idle:
 			f.hand()

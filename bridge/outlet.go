@@ -1,0 +1,99 @@
+package bridge
+
+import "context"
+
+// An outlet is the channel of a gather. Its methods are called by the deliverer
+// alone.
+type outlet[T any] interface {
+	// put sends the results of a piece, and counts them. Before it waits, what was
+	// taken is reported.
+	put(ctx context.Context, d *deliverer[T]) error
+	// untaken is how many results lie in the channel.
+	untaken() int
+	// last sends an error; where ctx has ended, only if somebody listens.
+	last(ctx context.Context, r Result[T])
+	close()
+}
+
+// results is the outlet of Gather.
+type results[T any] chan Result[T]
+
+func (out results[T]) put(ctx context.Context, d *deliverer[T]) error {
+	for i := range d.values {
+		r := d.result(i)
+		select {
+		case out <- r:
+		default:
+			d.report()
+			if err := send(ctx, out, r); err != nil {
+				return err
+			}
+		}
+		d.sent++
+	}
+	return nil
+}
+
+func (out results[T]) untaken() int { return len(out) }
+
+func (out results[T]) last(ctx context.Context, r Result[T]) { offer(ctx, out, r) }
+
+func (out results[T]) close() { close(out) }
+
+// pieces is the outlet of GatherSlices.
+type pieces[T any] struct {
+	out  chan []Result[T]
+	lens []int // of the slices that may lie in it
+}
+
+func (p *pieces[T]) put(ctx context.Context, d *deliverer[T]) error {
+	if len(d.values) == 0 {
+		return nil
+	}
+	all := make([]Result[T], len(d.values))
+	for i := range all {
+		all[i] = d.result(i)
+	}
+	d.report()
+	if err := send(ctx, p.out, all); err != nil {
+		return err
+	}
+	p.lens = append(p.lens, len(all))
+	d.sent += len(all)
+	return nil
+}
+
+func (p *pieces[T]) untaken() (n int) {
+	p.lens = p.lens[len(p.lens)-len(p.out):]
+	for _, l := range p.lens {
+		n += l
+	}
+	return n
+}
+
+func (p *pieces[T]) last(ctx context.Context, r Result[T]) { offer(ctx, p.out, []Result[T]{r}) }
+
+func (p *pieces[T]) close() { close(p.out) }
+
+func send[E any](ctx context.Context, out chan<- E, e E) error {
+	select {
+	case out <- e:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func offer[E any](ctx context.Context, out chan<- E, e E) {
+	if ctx.Err() != nil {
+		select {
+		case out <- e:
+		default:
+		}
+		return
+	}
+	select {
+	case out <- e:
+	case <-ctx.Done():
+	}
+}
