@@ -80,6 +80,55 @@ func pipeline(ctx context.Context, ex *executor.Executor, n int) error {
 	return nil
 }
 
+// slice is how many ints a program sends at once by the slice.
+const slice = 1024
+
+// sliced is pipeline by the slice.
+func sliced(ctx context.Context, ex *executor.Executor, n int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in := make(chan []int, 4)
+	q, err := bridge.ScatterSlices(ctx, ex, in)
+	if err != nil {
+		return err
+	}
+	for _, f := range []workers.Func[int, int]{inc, double} {
+		if q, err = executor.Map(ctx, f, q); err != nil {
+			return err
+		}
+	}
+	out, err := bridge.GatherSlices(ctx, q)
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer close(in)
+		for from := 0; from < n; from += slice {
+			s := make([]int, min(slice, n-from))
+			for i := range s {
+				s[i] = from + i
+			}
+			in <- s
+		}
+	}()
+	i := 0
+	for results := range out {
+		for _, r := range results {
+			if r.Err != nil {
+				return fmt.Errorf("item %d: %w", i, r.Err)
+			}
+			if err := check(i, r.Value); err != nil {
+				return err
+			}
+			i++
+		}
+	}
+	if i != n {
+		return fmt.Errorf("%d results for %d items", i, n)
+	}
+	return nil
+}
+
 // singles sends n ints through two stages, each when the one before has come
 // out, and tells how long each took.
 func singles(ctx context.Context, ex *executor.Executor, n int) ([]time.Duration, error) {

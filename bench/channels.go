@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 )
 
 // expected is the result of the i-th item of the pipeline inc, double.
@@ -28,30 +29,37 @@ func feed(in chan<- int, n int) {
 	}
 }
 
-// channels is the pipeline as a program without dqbridge has it: a goroutine a
-// stage, an int a send.
+// perStage is how many goroutines a stage of channels has.
+const perStage = 4
+
+// channels is the pipeline as a program without dqbridge has it: some goroutines
+// a stage, an int a send. The results are in no order.
 func channels(_ context.Context, n int) error {
 	in, incremented, doubled := make(chan int, capacity), make(chan int, capacity), make(chan int, capacity)
 	go feed(in, n)
 	go stage(in, incremented, func(x int) int { return x + 1 })
 	go stage(incremented, doubled, func(x int) int { return 2 * x })
-	i := 0
-	var wrong error
+	count, sum, want := 0, 0, 0
 	for x := range doubled {
-		if err := check(i, x); err != nil && wrong == nil {
-			wrong = err
-		}
-		i++
+		want += expected(count)
+		sum += x
+		count++
 	}
-	if wrong == nil && i != n {
-		wrong = fmt.Errorf("%d results for %d items", i, n)
+	if count != n || sum != want {
+		return fmt.Errorf("%d results for %d items, their sum is %d and not %d", count, n, sum, want)
 	}
-	return wrong
+	return nil
 }
 
 func stage(in <-chan int, out chan<- int, f func(int) int) {
 	defer close(out)
-	for x := range in {
-		out <- f(x)
+	var group sync.WaitGroup
+	for range perStage {
+		group.Go(func() {
+			for x := range in {
+				out <- f(x)
+			}
+		})
 	}
+	group.Wait()
 }

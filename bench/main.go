@@ -28,13 +28,14 @@ const (
 	partChannels = "channels" // throughput of plain channels
 	partHand     = "hand"     // of the pipeline written by hand
 	partRedis    = "redis"    // of dqbridge on Redis
+	partSlices   = "slices"   // of dqbridge on Redis, by the slice
 	partEmbedded = "embedded" // of dqbridge on its embedded broker
 	partLatency  = "latency"
 	partSleep    = "sleep"
 	partIdle     = "idle"
 )
 
-var parts = []string{partChannels, partHand, partRedis, partEmbedded, partLatency, partSleep, partIdle}
+var parts = []string{partChannels, partHand, partRedis, partSlices, partEmbedded, partLatency, partSleep, partIdle}
 
 type settings struct {
 	runs       int

@@ -59,7 +59,7 @@ func (b *bench) subjects() []subject {
 		}
 	}
 	return []subject{
-		{partChannels, "Go channels, an int a send", func(context.Context) (opened, error) {
+		{partChannels, "Go channels, 4 + 4 goroutines", func(context.Context) (opened, error) {
 			return opened{pipeline: channels, close: func() error { return nil }}, nil
 		}},
 		{partHand, "go-redis by hand", func(ctx context.Context) (opened, error) {
@@ -70,6 +70,13 @@ func (b *bench) subjects() []subject {
 			return opened{h.pipeline, h.singles, func() error { return h.close(ctx) }}, nil
 		}},
 		{partRedis, "dqbridge, Redis", bridged(b.server.url())},
+		{partSlices, "dqbridge, Redis, slices", func(ctx context.Context) (opened, error) {
+			ex, err := connect(ctx, b.server.url())
+			if err != nil {
+				return opened{}, err
+			}
+			return opened{pipeline: func(ctx context.Context, n int) error { return sliced(ctx, ex, n) }, close: ex.Close}, nil
+		}},
 		{partEmbedded, "dqbridge, embedded", bridged("")},
 	}
 }
@@ -80,7 +87,7 @@ func (b *bench) measure(ctx context.Context, r *report) error {
 		if b.wants(s.part) {
 			r.Throughput = append(r.Throughput, throughput{Name: s.name, part: s.part})
 		}
-		if b.wants(partLatency) && s.part != partChannels {
+		if b.wants(partLatency) && s.part != partChannels && s.part != partSlices {
 			r.Latency = append(r.Latency, latency{Name: s.name, part: s.part})
 		}
 	}
