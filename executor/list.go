@@ -96,6 +96,8 @@ type QueueInfo struct {
 	Running  int64    `json:"running"`  // batches that were read and are not finished
 	Delayed  int64    `json:"delayed"`  // batches that wait for another attempt
 	Bytes    int64    `json:"bytes"`    // that wait
+	Added    int64    `json:"added"`    // items so far
+	Fused    int64    `json:"fused"`    // items that a worker handed on beside it, to a stage that it ran at once
 	Max      int64    `json:"max"`      // items that may wait, 0 for no bound
 	MaxBytes int64    `json:"maxbytes"` // bytes that may wait
 	Dropped  int64    `json:"dropped"`  // items for which there was no room, by policies of scatters
@@ -137,7 +139,7 @@ func queueInfo(ctx context.Context, part *broker.Client, name string) (QueueInfo
 	return QueueInfo{
 		Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer, Partition: part.Index(),
 		From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxB, Dropped: q.Dropped,
-		Waiting: backlog.Items, Bytes: backlog.Bytes, Running: backlog.Running, Delayed: backlog.Delayed,
+		Waiting: backlog.Items, Bytes: backlog.Bytes, Added: q.Items, Fused: q.Fused, Running: backlog.Running, Delayed: backlog.Delayed,
 	}, err
 }
 

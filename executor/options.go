@@ -122,6 +122,7 @@ type stageOptions struct {
 	backoff  time.Duration // before the second attempt
 	longest  time.Duration // pause between attempts
 	timeout  time.Duration
+	alone    bool
 	codec    workers.Codec
 }
 
@@ -204,6 +205,17 @@ func Timeout(d time.Duration) StageOption {
 		s.timeout = d
 		return nil
 	}
+}
+
+// NoFuse keeps a stage apart from those before and behind it. Otherwise a worker
+// that has the functions of two stages runs them one after the other, and what
+// the first one makes does not go through the queue between: unless that has a
+// MaxSize or the second one Retries. The results are the same.
+func NoFuse() MapOption {
+	return mapOption(func(s *stageOptions) error {
+		s.alone = true
+		return nil
+	})
 }
 
 // Name gives the queue that a stage writes to a name of its own. It stays until

@@ -60,7 +60,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	stage := broker.Stage{
 		ID: out.Name, Kind: broker.KindMap, Function: f.Name(), Ins: []broker.Queue{q.q}, Outs: []broker.Out{{Queue: out}},
 		InCodec: inType.Codec, InType: inType.Type, OutCodec: outType.Codec, OutType: outType.Type,
-		Timeout: s.timeout, Retries: s.retries, Backoff: s.backoff, MaxBackoff: s.longest,
+		Timeout: s.timeout, Retries: s.retries, Backoff: s.backoff, MaxBackoff: s.longest, NoFuse: s.alone,
 	}
 	if err := ex.stage(ctx, stage, made); err != nil {
 		return nil, err

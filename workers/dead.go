@@ -42,7 +42,7 @@ func (l *life) poison(j job) done {
 	d := putBack(j.route, j.entry)
 	d.replace.Dead = why
 	out := batch.Batch{Source: j.entry.Source, First: j.entry.First, N: 1, Frame: b.Take()}
-	if err := d.results(out); err != nil {
+	if err := d.results(s, out); err != nil {
 		return unreadable(j, err)
 	}
 	l.failed.Add(1)

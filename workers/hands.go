@@ -37,18 +37,22 @@ func rests(e broker.Entry, batches []batch.Batch) []broker.Rest {
 	return all
 }
 
-// hand works on one job after the other until work is closed.
+// A hand works on one job after the other.
+type hand struct {
+	*life
+	runners map[*function]runner
+	clock   *time.Timer
+	late    atomic.Bool // a spell has passed
+}
+
+// hand works until work is closed.
 func (l *life) hand(ctx context.Context) {
-	runners := map[*function]runner{}
-	var late atomic.Bool
-	clock := time.AfterFunc(time.Hour, func() { late.Store(true) })
-	defer clock.Stop()
-	leave := func() bool { return late.Load() || l.stopping.Load() }
+	h := &hand{life: l, runners: map[*function]runner{}}
+	h.clock = time.AfterFunc(time.Hour, func() { h.late.Store(true) })
+	defer h.clock.Stop()
 	for j := range l.work {
 		l.begin()
-		late.Store(false)
-		clock.Reset(spell)
-		d := l.do(ctx, j, runners, leave)
+		d := h.do(ctx, j)
 		l.held.Add(-1)
 		j.route.held.Add(-1)
 		l.done <- d
@@ -56,10 +60,13 @@ func (l *life) hand(ctx context.Context) {
 	}
 }
 
-func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leave func() bool) done {
+// leave tells after each item whether to leave off.
+func (h *hand) leave() bool { return h.late.Load() || h.stopping.Load() }
+
+func (h *hand) do(ctx context.Context, j job) done {
 	r, e := j.route, j.entry
 	switch {
-	case l.stopping.Load():
+	case h.stopping.Load():
 		return putBack(r, e, e.Batch)
 	case e.Source == "" || e.CheckRange() != nil:
 		return unreadable(j, errNoBatch)
@@ -71,39 +78,37 @@ func (l *life) do(ctx context.Context, j job, runners map[*function]runner, leav
 	case e.Crashes >= broker.Suspicious && e.N > 1:
 		return isolate(j)
 	case e.Crashes >= maxCrashes:
-		return l.poison(j)
+		return h.poison(j)
 	}
-	return l.run(ctx, j, runners, leave)
-}
-
-func (l *life) run(ctx context.Context, j job, runners map[*function]runner, leave func() bool) done {
-	r, f := j.route, j.route.function
-	if runners[f] == nil {
-		runners[f] = f.runner()
+	all, err := h.steps(ctx, j)
+	if err != nil {
+		return unreadable(j, err)
 	}
-	c := call{
-		batch: j.entry.Batch, worker: l.id, stage: r.stage.ID, timeout: r.stage.Timeout,
-		tries: j.entry.Attempts + 1, retries: r.stage.Retries, leave: leave,
-	}
-	if r.stage.Kind == broker.KindFuture {
-		c.flight = l.flights.begin(j.entry.Batch)
-		defer l.flights.end(c.flight)
-	}
-	got := runners[f].run(ctx, c)
-	if got.err != nil {
-		return unreadable(j, got.err)
-	}
-	if got.n > 0 {
-		r.learn(got.spent, got.n)
-		r.stock(got.spent, got.n, max(len(j.entry.Frame), len(got.frame)))
-	}
-	l.ok.Add(int64(got.n - len(got.again)))
-	l.failed.Add(int64(got.failed))
-	d, err := product(j, got)
+	h.learn(j, all)
+	d, err := product(j, all)
 	if err != nil { // cannot be: the runner has read it
 		return unreadable(j, err)
 	}
 	return d
+}
+
+// call runs one stage on a batch, for a spell.
+func (h *hand) call(ctx context.Context, r *route, b batch.Batch, attempts int) result {
+	h.late.Store(false)
+	h.clock.Reset(spell)
+	f := r.function
+	if h.runners[f] == nil {
+		h.runners[f] = f.runner()
+	}
+	c := call{
+		batch: b, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
+		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave,
+	}
+	if r.stage.Kind == broker.KindFuture {
+		c.flight = h.flights.begin(b)
+		defer h.flights.end(c.flight)
+	}
+	return h.runners[f].run(ctx, c)
 }
 
 // copied adds a batch to every out-queue.

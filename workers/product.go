@@ -8,9 +8,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// product is what a result does to the entry.
-func product(j job, got result) (done, error) {
-	r, e := j.route, j.entry
+// product is what steps do to the entry.
+func product(j job, all []step) (done, error) {
+	r, e, got := j.route, j.entry, all[0]
 	left, err := remain(e.Batch, got.n, r.cost())
 	if err != nil {
 		return done{}, err
@@ -20,16 +20,31 @@ func product(j job, got result) (done, error) {
 		return d, nil
 	}
 	d.replace.Cost = r.cost()
-	in, out := e.Batch, batch.Batch{Source: e.Source, First: e.First, N: got.n, Frame: got.frame}
-	if got.again == nil {
-		return d, d.results(out)
+	if got.again != nil { // the only step
+		in := e.Batch
+		if got.n < e.N {
+			if in, _, err = in.Split(got.n); err != nil {
+				return done{}, err
+			}
+		}
+		return d, d.mixed(in, got.made(e.Source, e.First), got.again)
 	}
-	if got.n < e.N {
-		if in, _, err = in.Split(got.n); err != nil {
+	for i, s := range all {
+		made := s.made(e.Source, e.First)
+		if i+1 < len(all) {
+			d.replace.By = append(d.replace.By, broker.Passed{Queue: s.route.stage.Outs[0].Queue, Items: all[i+1].n})
+			if all[i+1].n == s.n {
+				continue
+			}
+			if _, made, err = made.Split(all[i+1].n); err != nil {
+				return done{}, err
+			}
+		}
+		if err := d.results(s.route.stage, made); err != nil {
 			return done{}, err
 		}
 	}
-	return d, d.mixed(in, out, got.again)
+	return d, nil
 }
 
 // remain cuts what was left off into batches that fit into a spell.
@@ -47,9 +62,8 @@ func remain(b batch.Batch, done int, cost time.Duration) ([]batch.Batch, error) 
 	return rest.Cut(int(max(1, spell/max(cost, 1))))
 }
 
-// results adds items that are done to the out-queue, or to the futures.
-func (d *done) results(out batch.Batch) error {
-	s := d.route.stage
+// results adds items that a stage has done to its out-queue, or to the futures.
+func (d *done) results(s broker.Stage, out batch.Batch) error {
 	if s.Kind == broker.KindFuture {
 		d.resolved = append(d.resolved, futures(s, out))
 		return nil
@@ -92,7 +106,7 @@ func (d *done) mixed(in, out batch.Batch, again []int) error {
 	for i := range outs {
 		if failed[int(ins[i].First-in.First)] {
 			d.replace.Rests = append(d.replace.Rests, broker.Rest{Batch: ins[i], Attempts: tried, Delay: backoff(d.route.stage, tried)})
-		} else if err := d.results(outs[i]); err != nil {
+		} else if err := d.results(d.route.stage, outs[i]); err != nil {
 			return err
 		}
 	}

@@ -17,11 +17,12 @@ type route struct {
 	stage    broker.Stage
 	function *function // nil for a copy
 	broker.Route
-	most int64 // bound of ahead
+	most atomic.Int64 // bound of ahead
 
-	held  atomic.Int64 // jobs of it that hands have or that wait for one
-	ahead atomic.Int64 // batches that each hand may have in stock
-	gone  atomic.Bool  // its in-queue was deleted while it had work of it
+	held  atomic.Int64          // jobs of it that hands have or that wait for one
+	ahead atomic.Int64          // batches that each hand may have in stock
+	gone  atomic.Bool           // its in-queue was deleted while it had work of it
+	next  atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
 
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
@@ -75,7 +76,7 @@ const (
 // stock decides how many batches may wait, if they are like the last one.
 func (r *route) stock(spent time.Duration, items, size int) {
 	spent = max(spent, r.cost()*time.Duration(items))
-	r.ahead.Store(min(r.most, int64(stockTime/max(spent, 1)), int64(stockBytes/max(size, 1))))
+	r.ahead.Store(min(r.most.Load(), int64(stockTime/max(spent, 1)), int64(stockBytes/max(size, 1))))
 }
 
 // cost is that of an item, 0 if it is not known.
@@ -129,6 +130,7 @@ func (l *life) routes(ctx context.Context, old []*route) ([]*route, error) {
 		}
 	}
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
+	fuse(routes)
 	return routes, nil
 }
 
@@ -141,17 +143,10 @@ func stagesOf(routes []*route) []broker.Stage {
 }
 
 func (l *life) route(ctx context.Context, s broker.Stage) *route {
-	r := &route{stage: s, most: maxAhead}
-	for _, out := range s.Outs {
-		if out.Max > 0 {
-			r.most = 1
-		}
-		r.Outs = append(r.Outs, out.Name)
-	}
 	if len(s.Ins) != 1 {
 		return nil
 	}
-	r.In = s.Ins[0].Name
+	r := &route{stage: s, Route: broker.Route{In: s.Ins[0].Name}}
 	switch s.Kind {
 	case broker.KindCopy:
 		return r

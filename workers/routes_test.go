@@ -5,9 +5,16 @@ import (
 	"time"
 )
 
+// bounded is a route with so many batches in stock at most.
+func bounded(most int64) *route {
+	r := &route{}
+	r.most.Store(most)
+	return r
+}
+
 func TestOneDearBatchIsChance(t *testing.T) {
 	t.Parallel()
-	r := &route{most: maxAhead}
+	r := bounded(maxAhead)
 	for range 40 {
 		r.learn(time.Microsecond, 1)
 	}
@@ -43,14 +50,14 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 		{"before a bound", 1, time.Microsecond, 1, 10, 1},
 		{"dear before a bound", 1, time.Second, 1, 10, 0},
 	} {
-		r := &route{most: c.most}
+		r := bounded(c.most)
 		r.learn(c.spent, c.items)
 		r.stock(c.spent, c.items, c.size)
 		if got := r.ahead.Load(); got != c.want {
 			t.Errorf("%s: %d batches in stock, not %d", c.name, got, c.want)
 		}
 	}
-	r := &route{most: maxAhead}
+	r := bounded(maxAhead)
 	r.learn(time.Second, 10)
 	r.stock(time.Microsecond, 1, 10)
 	if got := r.ahead.Load(); got != 0 {

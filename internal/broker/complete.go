@@ -19,7 +19,15 @@ type Done struct {
 	Cost  time.Duration // of an item, 0: not measured
 	Outs  []Product
 	Rests []Rest
+	By    []Passed
 	Dead  *batch.Failure // why the entry is kept as a dead letter; nil: it is not
+}
+
+// A Passed is a queue that items would have gone through, had a worker not run the
+// stage behind it at once.
+type Passed struct {
+	Queue Queue
+	Items int
 }
 
 // A Rest is a batch that goes back: what was not run, or what failed and is to
@@ -123,13 +131,17 @@ func (c *Client) complete(ctx context.Context, done []Done, open []int, part pac
 		if e.Payload != "" && d.Dead == nil {
 			keys, old = append(keys, k.payload(e.Payload)), 1
 		}
-		args = append(args, old, len(d.Outs), len(d.Rests))
+		args = append(args, old, len(d.Outs), len(d.By), len(d.Rests))
 		var payloads []payload
 		for _, out := range d.Outs {
 			kind, data, grown := part(out.Batch, payloads)
 			payloads = grown
 			keys = append(keys, k.stream(out.Queue.Name), k.meta(out.Queue.Name))
 			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
+		}
+		for _, by := range d.By {
+			keys = append(keys, k.meta(by.Queue.Name))
+			args = append(args, by.Queue.Inc, by.Items)
 		}
 		for _, rest := range d.Rests {
 			kind, data, grown := part(rest.Batch, payloads)

@@ -29,6 +29,7 @@ type Queue struct {
 	Consumer  string        `json:"-"`
 	Items     int64         `json:"-"` // added so far
 	Bytes     int64         `json:"-"`
+	Fused     int64         `json:"-"` // items that did not go through it, since one worker ran the stages before and behind it
 	Dropped   int64         `json:"-"` // items, by policies of sources
 	Cost      time.Duration `json:"-"` // of an item at the dearest stage that follows
 	delivered map[string]string
@@ -54,7 +55,7 @@ func queueOf(name string, m map[string]string) Queue {
 	q := Queue{
 		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Max: parseInt(m["max"]), MaxB: parseInt(m["maxb"]),
 		Owner: m["owner"], Seal: m["sealed"] == "1", Flow: m["flow"], Consumer: m["consumer"],
-		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Dropped: parseInt(m["dropped"]), Cost: time.Duration(parseInt(m["cost"])),
+		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Fused: parseInt(m["fused"]), Dropped: parseInt(m["dropped"]), Cost: time.Duration(parseInt(m["cost"])),
 		delivered: map[string]string{},
 	}
 	if json.Unmarshal([]byte(m["from"]), &q.From) != nil {

@@ -36,8 +36,9 @@ type Stage struct {
 	// Pause before the second attempt, ns, and the longest, to which it doubles.
 	Backoff    time.Duration `json:"backoff,omitempty"`
 	MaxBackoff time.Duration `json:"backoffmax,omitempty"`
-	TTL        time.Duration `json:"ttl,omitempty"`   // of a future's result, ns
-	Reply      string        `json:"reply,omitempty"` // executor to tell about futures
+	NoFuse     bool          `json:"nofuse,omitempty"` // not run with the stage before or behind it
+	TTL        time.Duration `json:"ttl,omitempty"`    // of a future's result, ns
+	Reply      string        `json:"reply,omitempty"`  // executor to tell about futures
 }
 
 // An Out is a queue that a stage adds to. Branch is the end of the names of

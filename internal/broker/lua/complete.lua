@@ -1,12 +1,12 @@
 -- complete.lua: replaces each finished entry by what came of it, if it is still there: first finisher wins
 -- KEYS 1 due      zset of what is delayed
 -- KEYS 2 dead     stream of the dead letters
--- KEYS 3+ entry  for each: its stream, m:<in>, r:<in>, x:<in>, l:<in>, old payload keys, then for each out q:<out>, m:<out>; then the payload keys of outs and rests in their order
+-- KEYS 3+ entry  for each: its stream, m:<in>, r:<in>, x:<in>, l:<in>, old payload keys, then for each out q:<out>, m:<out>, for each queue that was passed by m:<queue>; then the payload keys of outs and rests in their order
 -- ARGV 1 prefix   of payload keys
 -- ARGV 2 many     crashes that make an entry a suspect
 -- ARGV 3 most     dead letters that are kept
--- ARGV 4+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of rests; then for each out: inc, source, first, n, size, kind, data; for each rest: attempts, delay in ms, first, n, size, kind, data
--- reply: for each entry 'ok', 'lost' (somebody else finished it), 'gone' (the in-queue), 'noout' (an out-queue), 'resend' (a payload), or 'ERR ...'
+-- ARGV 4+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of queues passed by, of rests; then for each out: inc, source, first, n, size, kind, data; for each queue passed by: inc, items; for each rest: attempts, delay in ms, first, n, size, kind, data
+-- reply: for each entry 'ok', 'lost' (somebody else finished it), 'gone' (the in-queue), 'noout' (an out-queue, or one passed by), 'resend' (a payload), or 'ERR ...'
 local ki, ai = 2, 3
 
 local function key()
@@ -25,15 +25,16 @@ local function parse_part(part)
 end
 
 local function parse()
-  local e = {stream = key(), meta = key(), returns = key(), suspects = key(), delayed = key(), old = {}, outs = {}, rests = {}}
+  local e = {stream = key(), meta = key(), returns = key(), suspects = key(), delayed = key(), old = {}, outs = {}, passed = {}, rests = {}}
   e.id, e.inc, e.cost, e.crashes, e.source, e.queue, e.why = arg(), arg(), tonumber(arg()), tonumber(arg()), arg(), arg(), arg()
-  local old, outs, rests = tonumber(arg()), tonumber(arg()), tonumber(arg())
+  local old, outs, passed, rests = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
   for i = 1, old do e.old[i] = key() end
   for i = 1, outs do
     local part = {stream = key(), meta = key()}
     part.inc, part.source = arg(), arg()
     e.outs[i] = parse_part(part)
   end
+  for i = 1, passed do e.passed[i] = {meta = key(), inc = arg(), items = arg()} end
   for i = 1, rests do
     local part = {}
     part.attempts, part.delay = arg(), tonumber(arg())
@@ -53,6 +54,10 @@ local function check(e)
   for _, out in ipairs(e.outs) do
     meta = redis.call('HMGET', out.meta, 'inc', 'dying')
     if meta[1] ~= out.inc or meta[2] or redis.call('TYPE', out.stream).ok ~= 'stream' then return 'noout' end
+  end
+  for _, by in ipairs(e.passed) do
+    meta = redis.call('HMGET', by.meta, 'inc', 'dying')
+    if meta[1] ~= by.inc or meta[2] then return 'noout' end
   end
   for _, list in ipairs({e.outs, e.rests}) do
     for _, part in ipairs(list) do
@@ -100,6 +105,7 @@ local function commit(e)
     add(out.stream, out.meta, out.source, out.first, out.n, out.size, out.kind, out.data)
     cost = math.max(cost, tonumber(redis.call('HGET', out.meta, 'cost') or 0))
   end
+  for _, by in ipairs(e.passed) do redis.call('HINCRBY', by.meta, 'fused', by.items) end
   for _, rest in ipairs(e.rests) do
     if rest.payload then redis.call('PERSIST', rest.payload) end
     bring_back(e, rest)

@@ -1,0 +1,108 @@
+package workers
+
+import (
+	"context"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// maxFused is how many stages run one after the other at most.
+const maxFused = 32
+
+// fuse makes chains of routes: where a stage's out-queue is read by a stage that
+// this worker has too, and nobody asked for a place of its own, what the first
+// one makes need not go through the queue.
+func fuse(routes []*route) {
+	reader := make(map[string]*route, len(routes))
+	for _, r := range routes {
+		reader[r.In] = r
+	}
+	for _, r := range routes {
+		var next *route
+		if len(r.stage.Outs) == 1 {
+			next = reader[r.stage.Outs[0].Name]
+		}
+		if next == nil || !fusable(r.stage, next.stage) {
+			next = nil
+		}
+		r.next.Store(next)
+	}
+	for _, r := range routes {
+		most := int64(maxAhead)
+		r.Outs = nil
+		for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
+			for _, out := range at.stage.Outs {
+				if out.Max > 0 {
+					most = 1
+				}
+				r.Outs = append(r.Outs, out.Name)
+			}
+		}
+		r.most.Store(most)
+	}
+}
+
+// fusable tells whether a stage can run with the one behind it. A bound on the
+// queue between is a wish for that queue, and what the second stage tries again
+// waits there.
+func fusable(first, second broker.Stage) bool {
+	between := first.Outs[0]
+	return first.Kind == broker.KindMap && second.Kind == broker.KindMap && !first.NoFuse && !second.NoFuse &&
+		between.Max == 0 && between.Inc == second.Ins[0].Inc && second.Retries == 0
+}
+
+// A step is what one stage made of a batch.
+type step struct {
+	route *route
+	result
+}
+
+// made are the items that the step has done.
+func (s step) made(source string, first int64) batch.Batch {
+	return batch.Batch{Source: source, First: first, N: s.n, Frame: s.frame}
+}
+
+// steps runs a batch through the stage of a job and those that are fused with it,
+// as far as it goes: there is at least one step, and each has done no more than
+// the one before. An entry that workers have died with is left to one stage.
+func (h *hand) steps(ctx context.Context, j job) ([]step, error) {
+	b := j.entry.Batch
+	got := h.call(ctx, j.route, b, j.entry.Attempts)
+	if got.err != nil {
+		return nil, got.err
+	}
+	all := []step{{j.route, got}}
+	for next := j.route.next.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.next.Load() {
+		last := all[len(all)-1]
+		if last.n == 0 || last.again != nil || ctx.Err() != nil {
+			break
+		}
+		got := h.call(ctx, next, last.made(b.Source, b.First), 0)
+		if got.err != nil || got.n == 0 {
+			break
+		}
+		all = append(all, step{next, got})
+	}
+	return all, nil
+}
+
+// learn takes note of what the steps cost: to the queue of the first one, an item
+// costs what all of them do.
+func (h *hand) learn(j job, all []step) {
+	var total time.Duration
+	size := len(j.entry.Frame)
+	for _, s := range all {
+		h.ok.Add(int64(s.n - len(s.again)))
+		h.failed.Add(int64(s.failed))
+		total, size = total+s.spent, max(size, len(s.frame))
+		if s.route != j.route {
+			s.route.learn(s.spent, s.n)
+		}
+	}
+	if n := all[0].n; n > 0 {
+		j.route.learn(total, n)
+		j.route.stock(total, n, size)
+	}
+}
