@@ -191,7 +191,7 @@ func TestProtocolFields(t *testing.T) {
 	for i, field := range meta {
 		meta[i] = strings.Replace(field, "d:s-1", "d:<source>", 1)
 	}
-	same(t, "fields of the meta", column(t, "field of `m:<queue>`"), append(meta, "cost", "dying"))
+	same(t, "fields of the meta", column(t, "field of `m:<queue>`"), append(meta, "cost", "dying", "fused"))
 	source := slices.Collect(maps.Keys(raw.HGetAll(t.Context(), "{dq:0}:s:s-1").Val()))
 	for i, field := range source {
 		source[i] = strings.Replace(field, "g:numbers", "g:<queue>", 1)
