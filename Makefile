@@ -37,8 +37,8 @@ lint: ## staticcheck and the house law of .golangci.yml (built once, about a min
 race: ## all tests, on the embedded broker and on real Redis, under the race detector
 	go test -race -count=1 ./...
 
-sim: ## flows in virtual time with a fault at each place where one can be
-	go test -count=1 ./integration/sim
+sim: ## flows in virtual time, and in a model, with a fault at each place where one can be
+	go test -count=1 ./integration/sim ./integration/model
 
 single: ## the tests again on one processor, which finds other races
 	GOMAXPROCS=1 go test -count=1 ./bridge/... ./executor/... ./workers/... ./internal/...

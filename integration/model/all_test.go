@@ -1,0 +1,85 @@
+package model
+
+import (
+	"runtime/debug"
+	"testing"
+)
+
+// small are two producers, of which the first has a successor, with an item each.
+var small = []plan{{batches: []uint8{1}, named: true}, {batches: []uint8{1}}}
+
+type flow struct {
+	name string
+	model
+}
+
+// The sound form keeps all of its promises, whatever the order of the steps and
+// wherever the faults are.
+func TestEveryOrderOfSteps(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(20)) // almost all that a search allocates stays
+	for _, f := range flows {
+		t.Run(f.name, func(t *testing.T) {
+			x, at, wrong := f.explore()
+			x.want(t, at, wrong, sound)
+		})
+	}
+}
+
+// The search would be green too if it saw nothing.
+func TestBrokenRulesAreFound(t *testing.T) {
+	for _, f := range forms {
+		t.Run(f.name, func(t *testing.T) {
+			m := model{plans: []plan{{batches: []uint8{1, 2}, named: true}, {batches: []uint8{1}}}, branches: 1, faults: 1, kinds: f.kinds, broken: f.broken}
+			if f.broken == oneMark {
+				m.plans, m.branches = small[:1], 2
+			}
+			x, at, wrong := m.explore()
+			x.want(t, at, wrong, f.wrong)
+		})
+	}
+}
+
+func TestHarmlessForms(t *testing.T) {
+	for _, f := range harmless {
+		t.Run(f.name, func(t *testing.T) {
+			m := model{plans: small, branches: 1, faults: harmlessFaults, kinds: f.kinds, broken: f.broken, vain: true}
+			x, at, wrong := m.explore()
+			x.want(t, at, wrong, sound)
+		})
+	}
+}
+
+// A connection is given up, the call is made again on another one, and what the
+// first one carried arrives after all. That is borne by all requests but two.
+func TestLateRequests(t *testing.T) {
+	const takes, acks verbSet = 1 << take, 1 << ack
+	for _, f := range []struct {
+		name  string
+		late  verbSet
+		kinds kind
+		wrong uint8
+	}{
+		{"all but take and ack", ^(takes | acks), all | delays, sound},
+		{"an ack, while the gather lives", acks, delays, sound},
+		{"an ack takes the mark back, and the gather dies", acks, crashes | delays, stuck},
+		{"a take brings what its worker does not ask for", takes, delays, stuck},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			m := model{plans: small, branches: 1, faults: 2, kinds: f.kinds, late: f.late}
+			x, at, wrong := m.explore()
+			x.want(t, at, wrong, f.wrong)
+		})
+	}
+}
+
+// want compares what a search found, and logs the steps to it.
+func (x *search) want(t *testing.T, at int, got, want uint8) {
+	t.Helper()
+	t.Logf("%d states, %d steps", x.states.n, len(x.edges))
+	if at >= 0 {
+		t.Logf("%s:\n%s", wrongs[got], x.trace(at))
+	}
+	if got != want {
+		t.Errorf("found: %s; wanted: %s", wrongs[got], wrongs[want])
+	}
+}
