@@ -27,10 +27,11 @@ type intake struct {
 	*life
 	reader *broker.Reader
 	all    []*route
-	turn   int   // the route that is asked first
-	stale  bool  // read the stages again
-	lost   bool  // a reply was lost: look at what is held
-	failed int64 // calls of the client, when that was last looked at
+	turn   int       // the route that is asked first
+	stale  bool      // read the stages again
+	lost   bool      // a reply was lost: look at what is held
+	again  time.Time // when to look once more, the request itself may have come late; zero: not
+	failed int64     // calls of the client, when that was last looked at
 	heard  time.Time
 }
 
@@ -77,9 +78,13 @@ func (in *intake) round(ctx context.Context) (err error) {
 		}
 		in.stale = false
 	}
-	if in.lost || in.failed != in.client.Failures() {
+	late := !in.again.IsZero() && time.Now().After(in.again)
+	if late || in.lost || in.failed != in.client.Failures() {
 		if err := in.recover(ctx); err != nil {
 			return err
+		}
+		if in.again = (time.Time{}); !late {
+			in.again = time.Now().Add(in.lease)
 		}
 	}
 	shares := in.shares()

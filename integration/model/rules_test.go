@@ -12,6 +12,7 @@ const (
 	offsetsBeginAnew
 	oldEpochScatters
 	oldGatherAcknowledges
+	acksUnnumbered
 	marksFirst
 	markFollows
 	deletionFollows
@@ -26,6 +27,7 @@ const (
 	oneMark
 	asTheyCome
 	notAsked
+	notAskedAgain
 	replyOfReadNotAsked
 	noAudit
 	backToTheTail

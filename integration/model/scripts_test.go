@@ -241,6 +241,9 @@ func (m *model) ack(s *state, r request) reply {
 	if r.epoch != s.gepoch && m.broken != oldGatherAcknowledges {
 		return reply{}
 	}
+	if m.broken != acksUnnumbered && r.verb == ack && sum(r.next) < sum(s.marks) { // a later one was here
+		return reply{ok: true}
+	}
 	if r.verb != mark {
 		for at := maxEntries - 1; at >= 0; at-- {
 			if m.whole(s.entries[at], r.who, r.next) {
@@ -258,6 +261,14 @@ func (m *model) ack(s *state, r request) reply {
 		}
 	}
 	return reply{ok: true}
+}
+
+// sum grows with every acknowledgement of a gather, as its number does.
+func sum(next [maxLanes]uint8) (n int) {
+	for _, at := range next {
+		n += int(at)
+	}
+	return n
 }
 
 // whole tells whether a gather has read an entry and delivered all of it.

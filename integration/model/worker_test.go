@@ -34,6 +34,9 @@ func (m *model) serves(s *state, i int, out emit) {
 	case w.ask && m.broken != notAsked:
 		silent(s, does(who, "looks at what it holds"), out, func(s *state) { s.ask(i) })
 	default:
+		if m.late&(1<<take) != 0 && m.broken != notAskedAgain {
+			silent(s, does(who, "looks once more"), out, func(s *state) { s.ask(i) })
+		}
 		stream := uint8(returns)
 		if s.pending(returns, unread) < 0 {
 			stream = queue

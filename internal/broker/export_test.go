@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -26,4 +27,10 @@ func Parsed(address string) (o redis.UniversalOptions, namespace, label string, 
 // Fence declares a process dead that was seen with a beat.
 func (l *Lease) Fence(ctx context.Context, r Role, id, beat string) error {
 	return l.fence(ctx, r, id, beat)
+}
+
+// Late is the gather as it was before it had acknowledged anything.
+func (g Gather) Late() Gather {
+	g.acks = new(atomic.Int64)
+	return g
 }

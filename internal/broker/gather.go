@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -15,6 +16,7 @@ type Gather struct {
 	ID    string // consumer name and mailbox
 	Queue Queue
 	Epoch int64
+	acks  *atomic.Int64 // number of the last acknowledgement
 }
 
 // Consume makes a gather the consumer of a queue and its mailbox. A gather
@@ -35,7 +37,7 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string, lease 
 	case "gone":
 		return Gather{}, fmt.Errorf("%s: %w", what, ErrNoQueue)
 	}
-	return Gather{id, queueOf(queue, l.list(2).fields()), l.number(1)}, nil
+	return Gather{id, queueOf(queue, l.list(2).fields()), l.number(1), new(atomic.Int64)}, nil
 }
 
 // Delivered returns for each source what was delivered of the queue: the mark
@@ -85,11 +87,12 @@ func Root(name string) (root, branch string) {
 
 // Ack takes entries that were delivered whole out of the queue and moves the
 // marks of their sources. Their payload keys are deleted, or live on for keep.
-// rootOf tells which root queue a source feeds.
+// rootOf tells which root queue a source feeds. One that arrives behind a later
+// one changes nothing.
 func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) error {
 	k, q := c.keys, g.Queue.Name
 	keys := []string{k.meta(q), k.stream(q), k.wait(q)}
-	args := []any{g.Epoch, q, len(entries), len(marks)}
+	args := []any{g.Epoch, g.acks.Add(1), q, len(entries), len(marks)}
 	for _, e := range entries {
 		args = append(args, e.ID)
 	}

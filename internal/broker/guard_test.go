@@ -131,3 +131,37 @@ func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
 		}
 	})
 }
+
+// An acknowledgement that was given up and arrives behind a later one does not
+// move the mark back.
+func TestALateAcknowledgementChangesNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g", "x1", "b", time.Minute))
+		mark := func(g broker.Gather, to string, low int64) {
+			t.Helper()
+			marks := []broker.Mark{{Source: f.source.Name, Delivered: to, Low: low}}
+			if err := c.Ack(t.Context(), g, nil, marks, 0, func(string) string { return "a" }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mark(g, "3", 3)
+		mark(g, "5", 5)
+		mark(g.Late(), "3", 3)
+		if at := c.Raw().HGet(t.Context(), c.Key("m:b"), "d:"+f.source.Name).Val(); at != "5" {
+			t.Errorf("the mark is %s", at)
+		}
+		if err := c.Release(t.Context(), g, []string{"a"}); err != nil {
+			t.Fatal(err)
+		}
+		next := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "b", time.Minute))
+		mark(next, "7", 7)
+		if at := next.Delivered()[f.source.Name]; at != "5" {
+			t.Errorf("the next gather begins at %s", at)
+		}
+		if at := c.Raw().HGet(t.Context(), c.Key("m:b"), "d:"+f.source.Name).Val(); at != "7" {
+			t.Errorf("the next gather has the mark at %s", at)
+		}
+	})
+}

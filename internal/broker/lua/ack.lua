@@ -4,14 +4,16 @@
 -- KEYS 3 wait      wait:<queue>
 -- KEYS 4+ source   for each source with a mark: s:<source>, src:<root queue>; then payload keys to delete
 -- ARGV 1 epoch     of the gather
--- ARGV 2 queue     its name
--- ARGV 3 ids       number of entries delivered whole
--- ARGV 4 sources   number of sources whose mark moved
--- ARGV 5+ entry    the ids; then for each source: name in this queue, root name, mark, offset below which all is delivered, 1 to forget the source
+-- ARGV 2 number    of this acknowledgement in the epoch; one that comes behind a later one changes nothing
+-- ARGV 3 queue     its name
+-- ARGV 4 ids       number of entries delivered whole
+-- ARGV 5 sources   number of sources whose mark moved
+-- ARGV 6+ entry    the ids; then for each source: name in this queue, root name, mark, offset below which all is delivered, 1 to forget the source
 -- reply: 'ok'|'gone'|'fenced'
-local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb')
+local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks')
 if not meta[1] then return 'gone' end
 if meta[1] ~= ARGV[1] then return 'fenced' end
+if tonumber(meta[4] or 0) >= tonumber(ARGV[2]) then return 'ok' end
 
 -- above returns the gaps that do not end below an offset.
 local function above(gaps, low)
@@ -22,15 +24,16 @@ local function above(gaps, low)
   return table.concat(list, ',')
 end
 
-local ids, sources = tonumber(ARGV[3]), tonumber(ARGV[4])
+local ids, sources = tonumber(ARGV[4]), tonumber(ARGV[5])
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
-for i = 5, 4 + ids do
+for i = 6, 5 + ids do
   redis.call('XACK', KEYS[2], 'w', ARGV[i])
   redis.call('XDEL', KEYS[2], ARGV[i])
 end
 for i = 4 + 2 * sources, #KEYS do redis.call('UNLINK', KEYS[i]) end
+redis.call('HSET', KEYS[1], 'acks', ARGV[2])
 for i = 0, sources - 1 do
-  local a, k = 5 + ids + 5 * i, 4 + 2 * i
+  local a, k = 6 + ids + 5 * i, 4 + 2 * i
   if ARGV[a + 4] == '1' then
     redis.call('DEL', KEYS[k])
     redis.call('SREM', KEYS[k + 1], ARGV[a + 1])
@@ -38,15 +41,15 @@ for i = 0, sources - 1 do
   else
     redis.call('HSET', KEYS[1], 'd:' .. ARGV[a], ARGV[a + 2])
     if redis.call('EXISTS', KEYS[k]) == 1 then
-      redis.call('HSET', KEYS[k], 'g:' .. ARGV[2], ARGV[a + 3])
+      redis.call('HSET', KEYS[k], 'g:' .. ARGV[3], ARGV[a + 3])
       local waiting = redis.call('HMGET', KEYS[k], 'wait', 'gaps', 'held')
       if waiting[1] then
         redis.call('HDEL', KEYS[k], 'wait')
-        tell(waiting[1], 'room', ARGV[2])
+        tell(waiting[1], 'room', ARGV[3])
       end
       if waiting[3] then
         redis.call('HDEL', KEYS[k], 'held')
-        for mailbox in string.gmatch(waiting[3], '%S+') do tell(mailbox, 'room', ARGV[2]) end
+        for mailbox in string.gmatch(waiting[3], '%S+') do tell(mailbox, 'room', ARGV[3]) end
       end
       if waiting[2] and ARGV[a] == ARGV[a + 1] then -- no other branch needs them
         redis.call('HSET', KEYS[k], 'gaps', above(waiting[2], tonumber(ARGV[a + 3])))
@@ -56,6 +59,6 @@ for i = 0, sources - 1 do
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   local items, bytes = unread(KEYS[2], KEYS[1])
-  if not is_full(items, bytes, tonumber(meta[2]), tonumber(meta[3])) then tell_all(KEYS[3], 'room', ARGV[2]) end
+  if not is_full(items, bytes, tonumber(meta[2]), tonumber(meta[3])) then tell_all(KEYS[3], 'room', ARGV[3]) end
 end
 return 'ok'
