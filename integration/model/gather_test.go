@@ -131,7 +131,7 @@ func (m *model) acknowledge(s *state, who uint8, out emit) {
 func (m *model) acks(s *state, verb, who uint8, next [maxLanes]uint8, out emit) {
 	g := *s.gatherOf(who)
 	moves, deletes := next != g.told, m.anyWhole(s, who, next)
-	if !(moves && verb != forget || deletes && verb != mark) {
+	if (!moves || verb == forget) && (!deletes || verb == mark) {
 		return
 	}
 	m.call(s, request{verb: verb, who: who, epoch: g.epoch, next: next}, out, func(s *state, got reply) {
