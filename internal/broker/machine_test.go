@@ -15,6 +15,8 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
 // TestRandomOrders runs the scripts in random orders against a model.
@@ -24,24 +26,46 @@ func TestRandomOrders(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
 			m := newMachine(t.Context(), rt, c)
 			defer m.close()
-			rt.Repeat(map[string]func(*rapid.T){
-				"":           m.invariants,
-				"scatter":    m.scatter,
-				"resend":     m.resend,
-				"take":       m.take,
-				"complete":   m.complete,
-				"zombie":     m.zombie,
-				"die":        m.die,
-				"bring back": m.bringBack,
-				"takeover":   m.takeOver,
-				"read":       m.read,
-				"ack":        m.ack,
-				"succession": m.succession,
-			})
+			rt.Repeat(m.actions())
 			m.drain(rt)
 			m.clean(rt)
 		})
 	})
+}
+
+// In random orders, too, the embedded broker answers and keeps what a redis-server does.
+func TestRandomOrdersAreTheSameOnBoth(t *testing.T) {
+	server := embedded.New()
+	t.Cleanup(server.Close)
+	twins := testkit.NewTwins(t, server.Dial, server.StandAt)
+	c, err := broker.Open(twins.URL(), broker.Options{})
+	c = opened(t, c, err)
+	rapid.Check(t, func(rt *rapid.T) {
+		m := newMachine(t.Context(), rt, c)
+		defer m.close()
+		rt.Repeat(m.actions())
+		twins.Compare()
+		m.drain(rt)
+		m.clean(rt)
+	})
+	t.Logf("compared: %v", twins.Ran())
+}
+
+func (m *machine) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"":           m.invariants,
+		"scatter":    m.scatter,
+		"resend":     m.resend,
+		"take":       m.take,
+		"complete":   m.complete,
+		"zombie":     m.zombie,
+		"die":        m.die,
+		"bring back": m.bringBack,
+		"takeover":   m.takeOver,
+		"read":       m.read,
+		"ack":        m.ack,
+		"succession": m.succession,
+	}
 }
 
 var machines atomic.Int64

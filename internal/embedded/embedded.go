@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -51,6 +52,9 @@ func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
 
 // Keys lists all keys, for tests that leave none behind.
 func (s *Server) Keys() []string { return s.redis.Keys() }
+
+// StandAt stops the clock at a time, for tests that compare with a server.
+func (s *Server) StandAt(now time.Time) { s.redis.SetTime(now) }
 
 // Close ends the server and its connections.
 func (s *Server) Close() {

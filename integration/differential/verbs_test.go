@@ -1,0 +1,120 @@
+package differential
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// verbs are what a flow needs only after damage: consumers and entries that an operator
+// deletes behind the back of a worker, and a queue that has no type yet.
+func verbs(t *testing.T, both *testkit.Twins) {
+	c := must(broker.Open(both.URL()+"/?ns=verbs", broker.Options{}))(t)
+	defer c.Close()
+	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	defer raw.Close()
+	a, _, err := c.Declare(t.Context(), broker.Queue{Name: "a"})
+	b, _, again := c.Declare(t.Context(), broker.Queue{Name: "b", From: []string{"a"}, Seal: true})
+	fine(t, err, again, c.Adopt(t.Context(), a, "json", "int"), c.Join(t.Context(), broker.RoleExecutor, "x", nil),
+		c.Join(t.Context(), broker.RoleWorker, "w", nil), c.Join(t.Context(), broker.RoleWorker, "v", nil),
+		c.Stage(t.Context(), broker.Stage{ID: "b", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{a}, Outs: []broker.Out{{Queue: b}}}))
+	source := scattered(t, c, "s", a, 6, 0)
+	g := must(c.Consume(t.Context(), "g", "x", "b", time.Minute))(t)
+	routes := []broker.Route{{In: "a", Outs: []string{"b"}}}
+	must(c.Take(t.Context(), "w", 3, 1, routes))(t)
+	fine(t, raw.Do(t.Context(), "XGROUP", "DELCONSUMER", "{verbs:0}:q:a", "w", "w").Err())
+	seen := must(c.Audit(t.Context(), g, []broker.Path{{Queue: "a"}}, []broker.Gap{{Source: "s"}}))(t)
+	if s, found := seen.Found["s"]; !found || !s.Stray || must(c.Rescue(t.Context(), g, s))(t) != 3 {
+		t.Errorf("the audit has seen %+v", seen)
+	}
+	both.Compare()
+
+	taken := must(c.Take(t.Context(), "v", 9, 1, append(routes, broker.Route{In: "none"})))(t)
+	if len(taken[0].Entries) != 6 || !taken[1].Sick {
+		t.Errorf("it takes %+v", taken)
+	}
+	letter(t, c, a, taken[0].Entries[0])
+	fine(t, c.GiveBack(t.Context(), "v", 2), c.Finish(t.Context(), source, 8))
+	must(c.Waiting(t.Context(), "a"))(t)
+	must(c.Inherit(t.Context(), g))(t)
+	both.Compare()
+	fine(t, c.Release(t.Context(), g, []string{"a"}), c.DeleteAll(t.Context(), []string{"a", "b"}),
+		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleWorker, "v"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
+}
+
+// letter makes a dead letter of an entry, and tries it again.
+func letter(t *testing.T, c *broker.Client, in broker.Queue, e broker.Entry) {
+	t.Helper()
+	done := broker.Done{Entry: e, In: in, Dead: &batch.Failure{Code: batch.CodeCrashed, Message: "why"}}
+	must(c.Complete(t.Context(), []broker.Done{done}))(t)
+	dead := must(c.Dead(t.Context(), "", 10))(t)
+	if len(dead) != 1 {
+		t.Fatalf("the dead letters are %+v", dead)
+	}
+	fine(t, c.Retry(t.Context(), dead[0].ID))
+}
+
+// deleted is what a stranger deletes while a worker and a gather hold it.
+func deleted(t *testing.T, both *testkit.Twins) {
+	c := must(broker.Open(both.URL()+"/?ns=deleted", broker.Options{}))(t)
+	defer c.Close()
+	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	defer raw.Close()
+	a, _, err := c.Declare(t.Context(), broker.Queue{Name: "a"})
+	b, _, again := c.Declare(t.Context(), broker.Queue{Name: "b"})
+	fine(t, err, again, c.Join(t.Context(), broker.RoleExecutor, "x", nil), c.Join(t.Context(), broker.RoleWorker, "w", nil),
+		c.Stage(t.Context(), broker.Stage{ID: "a", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{a}}))
+	scattered(t, c, "s", a, 4, 1)
+	scattered(t, c, "t", b, 3, 1)
+	g := must(c.Consume(t.Context(), "g", "x", "b", 0))(t)
+	reader := c.Reader("g", time.Second)
+	defer reader.Close()
+	read, _, err := reader.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+	fine(t, err)
+	taken := must(c.Take(t.Context(), "w", 10, 1, []broker.Route{{In: "a"}}))(t)[0].Entries
+	fine(t, raw.XDel(t.Context(), "{deleted:0}:q:a", taken[0].ID, taken[1].ID).Err(), raw.XDel(t.Context(), "{deleted:0}:q:b", read[0].ID).Err())
+	if held := must(c.Held(t.Context(), "w", "a"))(t); len(held) != 2 {
+		t.Errorf("the worker holds %+v", held)
+	}
+	both.Compare()
+	must(c.Waiting(t.Context(), "a"))(t)
+	must(c.Complete(t.Context(), []broker.Done{{Entry: taken[0], In: a}}))(t)
+	both.Compare()
+	heir := must(c.Consume(t.Context(), "h", "x", "b", 0))(t)
+	if left := must(c.Inherit(t.Context(), heir))(t); len(left) != 2 {
+		t.Errorf("the heir of %s has %+v", g.ID, left)
+	}
+	fine(t, c.GiveBack(t.Context(), "w", 0))
+	both.Compare()
+	fine(t, c.Release(t.Context(), heir, []string{"b"}), c.DeleteAll(t.Context(), []string{"a", "b"}),
+		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
+}
+
+// scattered stores n items, each a batch.
+func scattered(t *testing.T, c *broker.Client, name string, q broker.Queue, n int64, seal int) broker.Source {
+	t.Helper()
+	source, _, err := c.Source(t.Context(), name, q, seal)
+	fine(t, err)
+	var parcels []broker.Parcel
+	for at := range n {
+		var b batch.Builder
+		b.Value(fmt.Append(nil, at))
+		parcels = append(parcels, broker.Parcel{Batch: batch.Batch{Source: name, First: at, N: 1, Frame: b.Take()}})
+	}
+	must(c.Scatter(t.Context(), source, "x", 0, parcels))(t)
+	return source
+}
+
+func fine(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}

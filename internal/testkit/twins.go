@@ -1,0 +1,366 @@
+package testkit
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha1" //nolint:gosec // how Redis names scripts
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Twins are a redis-server and another server that has to do the same. Their clients
+// see the redis-server. Every command goes to both, one after the other, and at one
+// time: the clock of the second stands where that of the first stood. So the ids that
+// they make are the same, and so has everything else to be.
+type Twins struct {
+	t        testing.TB
+	at       func(time.Time)
+	listener net.Listener
+	running  sync.WaitGroup
+	closing  chan struct{}
+
+	mu      sync.Mutex
+	real    *wire
+	twin    *wire
+	changed chan struct{}     // closed when a command may have added something
+	names   map[string]string // of scripts, by their hash
+	ran     map[string]int
+	seen    map[string]bool // of the known differences, why they are
+	told    int
+	conns   map[net.Conn]bool
+}
+
+// mostTold is after how many differences a test has said enough.
+const mostTold = 10
+
+// NewTwins starts a redis-server and connects it with its twin, whose clock at sets.
+func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn, error), at func(time.Time)) *Twins {
+	t.Helper()
+	server := StartRedis(t)
+	real, err := net.Dial("tcp", server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin, err := dial(t.Context(), "tcp", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Twins{t: t, at: at, listener: l, closing: make(chan struct{}), real: newWire(real), twin: newWire(twin),
+		changed: make(chan struct{}), names: map[string]string{}, ran: map[string]int{}, seen: map[string]bool{}, conns: map[net.Conn]bool{}}
+	w.running.Go(w.accept)
+	t.Cleanup(w.close)
+	return w
+}
+
+// URL is redis://host:port.
+func (w *Twins) URL() string { return "redis://" + w.Addr() }
+
+// Addr is where clients find both.
+func (w *Twins) Addr() string { return w.listener.Addr().String() }
+
+// Ran is how often each command was compared, scripts by their names.
+func (w *Twins) Ran() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.ran)
+}
+
+// Unseen are the known differences that were not there.
+func (w *Twins) Unseen() (unseen []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, d := range differences {
+		if !w.seen[d.why] {
+			unseen = append(unseen, d.why)
+		}
+	}
+	return unseen
+}
+
+func (w *Twins) close() {
+	close(w.closing)
+	_ = w.listener.Close()
+	w.mu.Lock()
+	for conn := range w.conns {
+		_ = conn.Close()
+	}
+	w.mu.Unlock()
+	w.running.Wait()
+	_ = w.real.conn.Close()
+	_ = w.twin.conn.Close()
+}
+
+func (w *Twins) accept() {
+	for {
+		conn, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		w.mu.Lock()
+		w.conns[conn] = true
+		w.mu.Unlock()
+		commands, gone := make(chan []string), make(chan struct{})
+		w.running.Go(func() {
+			defer close(gone)
+			in := bufio.NewReader(conn)
+			for {
+				c, err := readReply(in)
+				if err != nil {
+					return
+				}
+				select {
+				case commands <- c.texts():
+				case <-w.closing:
+					return
+				}
+			}
+		})
+		w.running.Go(func() { w.serve(conn, commands, gone) })
+	}
+}
+
+func (w *Twins) serve(conn net.Conn, commands <-chan []string, gone <-chan struct{}) {
+	defer func() {
+		_ = conn.Close()
+		w.mu.Lock()
+		delete(w.conns, conn)
+		w.mu.Unlock()
+	}()
+	for {
+		select {
+		case c := <-commands:
+			if _, err := conn.Write(appendReply(nil, w.answer(c, gone))); err != nil {
+				return
+			}
+		case <-gone:
+			return
+		case <-w.closing:
+			return
+		}
+	}
+}
+
+// answer runs a command. One that blocks is run again, without blocking, whenever
+// another one may have added something.
+func (w *Twins) answer(args []string, gone <-chan struct{}) Reply {
+	args, wait := cutBlock(args)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		reply, changed := w.Do(args...)
+		if !reply.Null || wait == 0 {
+			return reply
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return reply
+		case <-gone:
+			return reply
+		case <-w.closing:
+			return reply
+		}
+	}
+}
+
+func cutBlock(args []string) ([]string, time.Duration) {
+	streams := slices.Index(args, "STREAMS")
+	if streams < 0 {
+		streams = slices.Index(args, "streams")
+	}
+	for i, arg := range args[:max(streams-1, 0)] {
+		if strings.EqualFold(arg, "BLOCK") {
+			ms, _ := strconv.Atoi(args[i+1])
+			return slices.Delete(slices.Clone(args), i, i+2), time.Duration(ms) * time.Millisecond
+		}
+	}
+	return args, 0
+}
+
+var scriptName = regexp.MustCompile(`(?m)^-- (\w+\.lua): `)
+
+// Do runs a command on both, compares the replies and returns that of the redis-server,
+// and what is closed when another command may have added something.
+func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	verb := strings.ToUpper(args[0])
+	switch verb {
+	case "HELLO":
+		if len(args) > 1 && args[1] != "2" {
+			return Reply{Kind: '-', Text: "NOPROTO the connections to both are for all clients"}, w.changed
+		}
+	case "EVAL":
+		if name := scriptName.FindStringSubmatch(args[1]); name != nil {
+			w.names[fmt.Sprintf("%x", sha1.Sum([]byte(args[1])))] = name[1] //nolint:gosec // see above
+			verb = name[1]
+		}
+	case "EVALSHA":
+		if name := w.names[args[1]]; name != "" {
+			verb = name
+		}
+	}
+	real, now, err := w.onReal(args)
+	if err != nil {
+		w.fail("%s: redis-server: %v", verb, err)
+		return Reply{Kind: '-', Text: "ERR " + err.Error()}, w.changed
+	}
+	w.at(now)
+	twins, err := w.twin.do(command(args...))
+	if err != nil {
+		w.fail("%s: its twin: %v", verb, err)
+		return real, w.changed
+	}
+	w.judge(verb, args, real, twins[0])
+	if !strings.HasPrefix(verb, "XREAD") {
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+	return real, w.changed
+}
+
+// What a redis-server holds, and how to make it hold that again.
+const (
+	saved = `local all = {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  all[#all + 1], all[#all + 2], all[#all + 3] = key, tostring(math.max(redis.call('PTTL', key), 0)), redis.call('DUMP', key)
+end
+return all`
+	restored = `for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('DEL', key) end
+for i = 1, #ARGV, 3 do redis.call('RESTORE', ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+return #ARGV`
+)
+
+// tries is how often a command is tried until it runs within one millisecond.
+const tries = 1000
+
+// onReal runs a command within one millisecond of the redis-server, and tells which:
+// where the clock moved on meanwhile, the command is undone and runs again.
+func (w *Twins) onReal(args []string) (reply Reply, at time.Time, err error) {
+	for range tries {
+		replies, err := w.real.do(command("MULTI"), command("EVAL", saved, "0"), command("TIME"), command(args...), command("TIME"), command("EXEC"))
+		if err != nil {
+			return reply, at, err
+		}
+		if replies[3].Kind == '-' { // it is no command
+			return replies[3], time.Now().Truncate(time.Millisecond), nil
+		}
+		done := replies[5].List
+		if len(done) != 4 {
+			return reply, at, fmt.Errorf("%v", replies)
+		}
+		began, ended := serverTime(done[1]), serverTime(done[3])
+		if began.UnixMilli() == ended.UnixMilli() {
+			return done[2], began.Truncate(time.Millisecond), nil
+		}
+		undone, err := w.real.do(command(append([]string{"EVAL", restored, "0"}, done[0].texts()...)...))
+		if err != nil || undone[0].Kind == '-' {
+			return reply, at, fmt.Errorf("%v, %w", undone, err)
+		}
+	}
+	return reply, at, fmt.Errorf("it takes more than a millisecond, %d times", tries)
+}
+
+func serverTime(r Reply) time.Time {
+	s, _ := strconv.ParseInt(r.List[0].Text, 10, 64)
+	us, _ := strconv.ParseInt(r.List[1].Text, 10, 64)
+	return time.Unix(s, us*1000)
+}
+
+// judge compares two replies.
+func (w *Twins) judge(verb string, args []string, real, twin Reply) {
+	w.ran[verb]++
+	a, b := settled(verb, real), settled(verb, twin)
+	if a.String() == b.String() {
+		return
+	}
+	if x, y := without(verb, args, a, -1), without(verb, args, b, -1); x.String() == y.String() {
+		for i, d := range differences { // which of them it takes
+			if x, y := without(verb, args, a, i), without(verb, args, b, i); x.String() != y.String() {
+				w.seen[d.why] = true
+			}
+		}
+		return
+	}
+	w.fail("%s %.300q\nredis-server: %.2000s\nits twin:     %.2000s", verb, args[1:], a, b)
+}
+
+func (w *Twins) fail(format string, args ...any) {
+	if w.told++; w.told <= mostTold {
+		w.t.Errorf(format, args...)
+	}
+}
+
+// settled is a reply without what may differ: the order of what has none, the texts of
+// errors behind the first word, and the parts of a millisecond.
+func settled(verb string, r Reply) Reply {
+	switch {
+	case r.Kind == '-':
+		r.Text, _, _ = strings.Cut(r.Text, " ")
+	case r.Null:
+	case verb == "SMEMBERS" || verb == "KEYS":
+		return r.sorted(0, 1)
+	case verb == "HGETALL" || verb == "CONFIG":
+		return r.sorted(0, 2)
+	case verb == "watch.lua":
+		return r.sorted(1, 7)
+	case verb == "declare.lua" && len(r.List) > 1:
+		return r.with(1, r.List[1].sorted(0, 2))
+	case verb == "PTTL": // what is undone begins its lifetime again
+		r.Text = r.Text[:1]
+	case verb == "TIME":
+		r.List = []Reply{r.List[0], {Kind: ':', Text: "us"}}
+	case verb == "consume.lua" && len(r.List) > 2:
+		return r.with(2, r.List[2].sorted(0, 2))
+	case verb == "beat.lua" && len(r.List) > 5:
+		return r.with(5, r.List[5].sorted(0, 2))
+	}
+	return r
+}
+
+func (r Reply) with(i int, v Reply) Reply {
+	r.List = slices.Clone(r.List)
+	r.List[i] = v
+	return r
+}
+
+// Compare compares all that the two hold.
+func (w *Twins) Compare() {
+	keys, _ := w.Do("KEYS", "*")
+	for _, key := range keys.texts() {
+		kind, _ := w.Do("TYPE", key)
+		w.Do("PTTL", key)
+		switch kind.Text {
+		case "string":
+			w.Do("GET", key)
+		case "hash":
+			w.Do("HGETALL", key)
+		case "set":
+			w.Do("SMEMBERS", key)
+		case "zset":
+			w.Do("ZRANGE", key, "0", "-1", "WITHSCORES")
+		case "stream":
+			w.Do("XRANGE", key, "-", "+")
+			groups, _ := w.Do("XINFO", "GROUPS", key)
+			for _, group := range groups.List {
+				name := group.List[1].Text
+				w.Do("XPENDING", key, name, "-", "+", "100000")
+				w.Do("XINFO", "CONSUMERS", key, name)
+			}
+		default:
+			w.t.Errorf("%s holds a %s", key, kind)
+		}
+	}
+}
