@@ -117,21 +117,10 @@ func (h *hub) listen(ctx context.Context) {
 }
 
 func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
-	var ids []string
-	for _, hint := range hints {
-		switch hint.Kind {
-		case broker.HintRoom:
-			h.room()
-		case broker.HintDone:
-			ids = append(ids, h.named(hint.What)...)
-		}
+	if slices.ContainsFunc(hints, func(hint broker.Hint) bool { return hint.Kind == broker.HintRoom }) {
+		h.room()
 	}
-	if len(hints) == 0 { // hints may be lost: look again
-		h.mu.Lock()
-		ids = slices.Sorted(maps.Keys(h.futures))
-		h.mu.Unlock()
-	}
-	for part := range slices.Chunk(ids, futuresRead) {
+	for part := range slices.Chunk(h.named(hints), futuresRead) {
 		if err := h.fetch(ctx, part); err != nil {
 			return err
 		}
@@ -139,23 +128,34 @@ func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
 	return nil
 }
 
-// named are the ids of the futures that a hint tells of: not more than somebody
-// waits for, whatever number it claims.
-func (h *hub) named(what string) (ids []string) {
-	var source string
-	var first, n int64
-	if _, err := fmt.Sscan(what, &source, &first, &n); err != nil {
-		return nil
-	}
+// named are the ids of the futures that hints tell of. Where they claim more
+// results than anybody waits for, and where there are none, since hints may be
+// lost, they are all: so whatever number a hint has, it costs no more.
+func (h *hub) named(hints []broker.Hint) (ids []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if n > int64(len(h.futures)) {
-		return slices.Sorted(maps.Keys(h.futures))
-	}
-	for i := range n {
-		if id := broker.FutureID(source, first+i); h.futures[id] != nil {
-			ids = append(ids, id)
+	claimed := int64(0)
+	for _, hint := range hints {
+		var source string
+		var first, n int64
+		if hint.Kind != broker.HintDone {
+			continue
 		}
+		if _, err := fmt.Sscan(hint.What, &source, &first, &n); err != nil {
+			continue
+		}
+		if n > int64(len(h.futures))-claimed {
+			return slices.Sorted(maps.Keys(h.futures))
+		}
+		for i := range n {
+			if id := broker.FutureID(source, first+i); h.futures[id] != nil {
+				ids = append(ids, id)
+			}
+		}
+		claimed += max(n, 0)
+	}
+	if len(hints) == 0 {
+		return slices.Sorted(maps.Keys(h.futures))
 	}
 	return ids
 }

@@ -152,6 +152,30 @@ func TestMalformedFailureIsAFailure(t *testing.T) {
 	}
 }
 
+// Whatever stands in the place of a value is a failure, which costs no more than what
+// is there and is the same when it is written and read again.
+func FuzzFailure(f *testing.F) {
+	for _, seed := range []string{
+		"", "{}", "null", `{"code":"error","msg":"why"}`, `{"code":1}`, `{"attempts":1e999}`, `{"attempts":` + strings.Repeat("9", 400) + "}",
+		`{"msg":"\ud800","stack":"a\u0000b"}`, "{\"msg\":\"\xff\"}", strings.Repeat(`{"code":`, 20_000), `{"code":"a","code":"b"}x`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, item []byte) {
+		before := bytes.Clone(item)
+		got := batch.ParseFailure(item)
+		if size := len(got.Code) + len(got.Message) + len(got.Stage) + len(got.Function) + len(got.Worker) + len(got.Stack); size > 3*len(item)+200 {
+			t.Fatalf("a failure of %d bytes becomes one of %d", len(item), size)
+		}
+		if again := batch.ParseFailure(got.Append(nil)); again != got {
+			t.Fatalf("%q is %+v, and written and read again %+v", item, got, again)
+		}
+		if !bytes.Equal(item, before) {
+			t.Fatalf("%q became %q", before, item)
+		}
+	})
+}
+
 func FuzzFrame(f *testing.F) {
 	for _, seed := range []string{
 		"", "\x01", "\x02", "\x01\x02a\x03b", "\x01\x00\x01", "\x01\x80\x00", "\x01\x04a", "\x01\x80",

@@ -61,23 +61,47 @@ func FuzzEntries(f *testing.F) {
 	})
 }
 
-// Records of stages and cards are JSON of strangers.
+// Records of stages and cards are JSON of strangers. What is read of one is no more than
+// it has, and is the same when it is written and read again.
 func FuzzRecords(f *testing.F) {
 	for _, seed := range []string{
 		"", "{}", `{"v":1,"ins":[{}],"outs":[null]}`, `{"v":1,"seq":1e99}`, `[{"name":"a"}]`, `{"v":1,"ins":null}`, strings.Repeat("[", 20_000),
+		`["a","a~0"]`, `[{"name":"\ud800","in":""},null]`, `{"v":1,"id":"a","timeout":-1,"retries":-9,"ins":[{"q":"a"}],"outs":[{"q":"b","max":1}]}`,
 	} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(_ *testing.T, record string) {
-		var s Stage
-		if json.Unmarshal([]byte(record), &s) == nil {
+	f.Fuzz(func(t *testing.T, record string) {
+		if s, ok := readAgain[Stage](t, record); ok {
 			_ = s.touches("q")
 		}
-		var cards []FunctionCard
-		_ = json.Unmarshal([]byte(record), &cards)
-		_ = queueOf("q", map[string]string{"from": record, "max": record, "d:": record, "d:s": record})
-		_, _ = Root(record)
+		_, _ = readAgain[[]FunctionCard](t, record)
+		q := queueOf("q", map[string]string{"from": record, "max": record, "d:": record, "d:s": record})
+		if len(q.From) > len(record) || len(q.delivered) > 2 || q.delivered["s"] != record {
+			t.Fatalf("%q makes the queue %+v", record, q)
+		}
+		root, branch := Root(record)
+		if root+branch != record || strings.Contains(root, "~") {
+			t.Fatalf("%q is %q and %q", record, root, branch)
+		}
 	})
+}
+
+// readAgain reads a record, and what it is as a record again.
+func readAgain[T any](t *testing.T, record string) (v T, ok bool) {
+	t.Helper()
+	if json.Unmarshal([]byte(record), &v) != nil {
+		return v, false
+	}
+	text, err := json.Marshal(v)
+	var again T
+	if err == nil {
+		err = json.Unmarshal(text, &again)
+	}
+	twice, err2 := json.Marshal(again)
+	if err != nil || err2 != nil || string(twice) != string(text) {
+		t.Fatalf("%q is %s, and read again %s, %v, %v", record, text, twice, err, err2)
+	}
+	return v, true
 }
 
 // An address that is refused tells nothing of its password.

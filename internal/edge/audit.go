@@ -164,11 +164,6 @@ func (r *Receiver) nowhere(ctx context.Context, source string, m *miss, above []
 
 // lose puts failures in the place of items.
 func (r *Receiver) lose(source string, s span) {
-	why := &batch.Failure{Code: batch.CodeLost, Stage: r.g.Queue.Name, Message: fmt.Sprintf(
-		"the items %d to %d of source %s were stored and are in no queue any more: Redis lost them, or somebody deleted them", s.from, s.to-1, source)}
-	for s.from < s.to {
-		n := min(s.to-s.from, maxItems)
-		r.order.put(&broker.Entry{Batch: batch.Batch{Source: source, First: s.from, N: int(n), Lost: why}})
-		s.from += n
-	}
+	r.order.fail(source, s, &batch.Failure{Code: batch.CodeLost, Stage: r.g.Queue.Name, Message: fmt.Sprintf(
+		"the items %d to %d of source %s were stored and are in no queue any more: Redis lost them, or somebody deleted them", s.from, s.to-1, source)})
 }

@@ -8,9 +8,6 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// gapPiece is how many dropped items are handed out in one piece.
-const gapPiece = 4096
-
 // skip hands out a failure in the place of each item that a source has dropped:
 // no entry will come for it.
 func (r *Receiver) skip(ctx context.Context, root broker.Path, source, gaps string) error {
@@ -32,10 +29,7 @@ func (o *order) drop(source string, dropped ranges, why batch.Failure) {
 	l := o.lane(source)
 	for _, gap := range dropped {
 		for _, s := range l.gaps.without(max(gap.from, l.next), gap.to) {
-			for from := s.from; from < s.to; from += gapPiece {
-				n := min(gapPiece, s.to-from)
-				o.put(&broker.Entry{Batch: batch.Batch{Source: source, First: from, N: int(n), Lost: &why}})
-			}
+			o.fail(source, s, &why)
 		}
 		l.gaps = l.gaps.add(gap.from, gap.to)
 	}

@@ -3,6 +3,7 @@ package edge
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -50,6 +51,11 @@ func (p Piece) Each(f func(i int, item []byte, failure *batch.Failure)) {
 		}
 	}
 }
+
+// failPiece is how many items that are one failure are handed out in a piece: there
+// may be any number of them, at no cost, and whoever takes a piece may keep
+// something for each.
+const failPiece = 4096
 
 // order puts the ranges of sources back in order. It is a data structure
 // without I/O, used by one goroutine.
@@ -127,9 +133,7 @@ func (o *order) put(e *broker.Entry) int {
 func (o *order) pop() (Piece, bool) {
 	for _, l := range o.turn {
 		for len(l.waiting) > 0 && (o.unordered || l.waiting[0].From <= l.next) {
-			p := l.waiting[0]
-			l.waiting = l.waiting[1:]
-			p, ok := o.uncovered(l, p)
+			p, ok := o.uncovered(l, l.first())
 			if !ok {
 				continue
 			}
@@ -143,6 +147,27 @@ func (o *order) pop() (Piece, bool) {
 		}
 	}
 	return Piece{}, false
+}
+
+// first takes what waits first, not more than a piece of it.
+func (l *lane) first() Piece {
+	p := l.waiting[0]
+	if p.Entry.Lost != nil && p.To-p.From > failPiece {
+		p.To = p.From + failPiece
+		l.waiting[0].From = p.To
+		return p
+	}
+	l.waiting = l.waiting[1:]
+	return p
+}
+
+// fail puts a failure in the place of items for which no entry will come.
+func (o *order) fail(source string, s span, why *batch.Failure) {
+	for from := s.from; from < s.to; {
+		n := min(s.to-from, math.MaxInt)
+		o.put(&broker.Entry{Batch: batch.Batch{Source: source, First: from, N: int(n), Lost: why}})
+		from += n
+	}
 }
 
 // uncovered cuts off a piece what came in another entry while it was waiting.

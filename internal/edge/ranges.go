@@ -52,7 +52,7 @@ func (r ranges) without(from, to int64) (rest []span) {
 	return rest
 }
 
-// both returns what is in either set.
+// both returns what is in both sets.
 func (r ranges) both(o ranges) (both ranges) {
 	for _, s := range r {
 		rest := ranges(o.without(s.from, s.to))
