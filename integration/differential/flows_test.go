@@ -24,7 +24,7 @@ func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 		name string
 		run  func(*testing.T, *testkit.Twins)
 	}{
-		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names},
+		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names}, {"partitions", partitions},
 		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted},
 	} {
 		t.Run(flow.name, func(t *testing.T) { flow.run(t, both) })
@@ -167,6 +167,20 @@ func names(t *testing.T, both *testkit.Twins) {
 	} {
 		if list != nil {
 			t.Error(list)
+		}
+	}
+}
+
+// partitions are named flows, each in a partition of its own.
+func partitions(t *testing.T, both *testkit.Twins) {
+	url := both.URL() + "/?ns=partitions&partitions=3"
+	employ(t, url, inc)
+	for _, name := range []string{"first", "second"} {
+		ex := connect(t, url)
+		yields(t, stage(t, inc, scatter(t, ex, numbers(10, same), bridge.Name(name), bridge.Seal())), numbers(10, next)...)
+		both.Compare()
+		if err := ex.Delete(t.Context(), name); err != nil {
+			t.Error(err)
 		}
 	}
 }
