@@ -85,16 +85,21 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 
 func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		q := scatter(t, ex, [][]byte{{1}, make([]byte, batch.MaxItem+1), {2}})
+		sizes := []int{1, batch.MaxItem + 1, 2, batch.MaxItem, 3}
+		var items [][]byte
+		for _, size := range sizes {
+			items = append(items, make([]byte, size))
+		}
+		q := scatter(t, ex, items)
 		i := 0
 		for v, err := range bridge.All(t.Context(), q) {
 			var failed *executor.ItemError
-			if i == 1 != errors.As(err, &failed) || failed != nil && failed.Code != "toolarge" || i != 1 && len(v) != 1 {
+			if i == 1 != errors.As(err, &failed) || failed != nil && failed.Code != "toolarge" || i != 1 && len(v) != sizes[i] {
 				t.Errorf("item %d: %d bytes, %v", i, len(v), err)
 			}
 			i++
 		}
-		if i != 3 {
+		if i != len(sizes) {
 			t.Errorf("%d items", i)
 		}
 	})

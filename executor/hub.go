@@ -40,6 +40,8 @@ type hub struct {
 // result is what a future waits for.
 type result struct {
 	id    string
+	queue string        // that its item was stored in
+	sent  bool          // it was; the lock of the hub guards it
 	done  chan struct{} // closed when frame is there
 	frame []byte
 }
@@ -64,12 +66,12 @@ func (h *hub) giveBack(wake chan struct{}) {
 }
 
 // expect makes futures of offsets of a source, before anything is sent.
-func (h *hub) expect(source string, first int64, n int) []*result {
+func (h *hub) expect(queue, source string, first int64, n int) []*result {
 	results := make([]*result, n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range results {
-		r := &result{id: broker.FutureID(source, first+int64(i)), done: make(chan struct{})}
+		r := &result{id: broker.FutureID(source, first+int64(i)), queue: queue, done: make(chan struct{})}
 		h.futures[r.id] = r
 		results[i] = r
 	}
@@ -101,6 +103,9 @@ func (h *hub) listen(ctx context.Context) {
 		after = last
 		if err == nil {
 			err = h.hear(ctx, hints)
+		}
+		if err == nil && len(hints) == 0 {
+			err = h.vanished(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			if errors.Is(err, broker.ErrDenied) && !denied {

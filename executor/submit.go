@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -47,11 +48,7 @@ func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In,
 	if err != nil {
 		return nil, fmt.Errorf("submit to %s: %w", f.Name(), err)
 	}
-	s, err := ex.submitter(bound, submission{f.Name(), in.Info(), out.Info(), o})
-	if err != nil {
-		return nil, err
-	}
-	results, err := s.send(bound, ex.hub, frames)
+	results, err := ex.submit(bound, submission{f.Name(), in.Info(), out.Info(), o}, frames)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +83,7 @@ type submission struct {
 
 // submitter feeds the stage of a submission.
 type submitter struct {
+	queue   string
 	turn    chan struct{} // a token: one call sends at a time
 	wake    chan struct{}
 	sender  *edge.Sender
@@ -99,9 +97,26 @@ type submitters struct {
 	m  map[submission]chan *submitter // holds it while nobody looks at it
 }
 
-// submitter returns that of a submission. Two calls for the same one wait for
-// each other; no lock is held meanwhile.
-func (ex *Executor) submitter(ctx context.Context, sub submission) (*submitter, error) {
+// submit sends items. While this process was away, or since Redis has lost it, the
+// source or the queue of a submission may have been given up: it gets new ones.
+func (ex *Executor) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
+	var given *submitter
+	for {
+		s, err := ex.submitter(ctx, sub, given)
+		if err != nil {
+			return nil, err
+		}
+		results, err := s.send(ctx, ex.hub, items)
+		if given != nil || !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
+			return results, err
+		}
+		given = s
+	}
+}
+
+// submitter returns that of a submission, another one than that which was given
+// up. Two calls for the same one wait for each other; no lock is held meanwhile.
+func (ex *Executor) submitter(ctx context.Context, sub submission, given *submitter) (*submitter, error) {
 	ex.submits.mu.Lock()
 	if ex.submits.m == nil {
 		ex.submits.m = map[submission]chan *submitter{}
@@ -120,6 +135,10 @@ func (ex *Executor) submitter(ctx context.Context, sub submission) (*submitter, 
 		return nil, context.Cause(ctx)
 	}
 	var err error
+	if s != nil && s == given {
+		ex.hub.giveBack(s.wake)
+		s = nil
+	}
 	if s == nil {
 		s, err = ex.newSubmitter(ctx, sub)
 	}
@@ -155,7 +174,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	}
 	wake := ex.hub.sender() // for as long as the Executor
 	s := &submitter{
-		turn: make(chan struct{}, 1), wake: wake,
+		queue: name, turn: make(chan struct{}, 1), wake: wake,
 		sender: edge.NewSender(ex.c, source, ex.id, wake, 0), batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
 	}
 	s.turn <- struct{}{}
@@ -170,15 +189,25 @@ func (s *submitter) send(ctx context.Context, h *hub, items [][]byte) ([]*result
 		return nil, context.Cause(ctx)
 	}
 	defer func() { s.turn <- struct{}{} }()
-	results := h.expect(s.sender.Source().Name, s.batcher.Next(), len(items))
+	results := h.expect(s.queue, s.sender.Source().Name, s.batcher.Next(), len(items))
+	err := s.sendAll(ctx, items)
+	if err != nil {
+		h.unexpect(results)
+		return nil, err
+	}
+	h.sent(results)
+	return results, nil
+}
+
+func (s *submitter) sendAll(ctx context.Context, items [][]byte) error {
 	for _, item := range items {
 		s.batcher.Limit(s.sender.Limit())
 		s.batcher.End(append(s.batcher.Begin(), item...))
 		if s.batcher.Full() {
 			if err := s.sender.Send(ctx, s.batcher.Take()); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return results, s.sender.Send(ctx, s.batcher.Take())
+	return s.sender.Send(ctx, s.batcher.Take())
 }

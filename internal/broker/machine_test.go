@@ -138,12 +138,14 @@ func (m *machine) invariants(t *rapid.T) {
 	for _, q := range []struct {
 		name    string
 		unread  []part
+		back    int // that nobody has read again
 		held    []held
 		delayed []part
-	}{{m.a.Name, m.unreadA, m.heldA, m.delayed}, {m.b.Name, m.unreadB, m.heldB, nil}} {
+	}{{m.a.Name, m.unreadA, len(m.unreadR) + len(m.unreadX), m.heldA, m.delayed}, {m.b.Name, m.unreadB, 0, m.heldB, nil}} {
 		got, err := m.c.Waiting(m.ctx, q.name)
 		n, bytes := items(q.unread)
 		want := broker.Backlog{Items: n, Bytes: bytes, Running: int64(len(q.held)), Delayed: int64(len(q.delayed))}
+		want.Entries = int64(len(q.unread)+q.back) + want.Running + want.Delayed
 		if err != nil || got != want {
 			t.Fatalf("%s: %+v, %v; the model has %+v", q.name, got, err, want)
 		}

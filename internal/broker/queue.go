@@ -131,6 +131,7 @@ type Backlog struct {
 	Items, Bytes int64 // that nobody has read yet
 	Running      int64 // entries that were read and are not finished
 	Delayed      int64 // entries that wait for another attempt
+	Entries      int64 // in all: what came back and was not read again is in no other number
 }
 
 // Waiting reads the backlog of a queue.
@@ -145,7 +146,7 @@ func (c *Client) Waiting(ctx context.Context, name string) (Backlog, error) {
 	if l.text(0) != "ok" {
 		return Backlog{}, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
-	return Backlog{l.number(1), l.number(2), l.number(3), l.number(4)}, nil
+	return Backlog{l.number(1), l.number(2), l.number(3), l.number(4), l.number(5)}, nil
 }
 
 // Queues lists the names of all queues, sorted.

@@ -145,7 +145,19 @@ type running struct {
 
 func (w world) receive(t *testing.T, queue string, o ReceiverOptions) *running {
 	t.Helper()
-	o.Executor, o.Lease, o.Log = "x1", time.Minute, slog.New(slog.DiscardHandler)
+	o.Lease = time.Minute
+	return w.start(t, queue, o)
+}
+
+// inherit receives in the place of whoever does so now.
+func (w world) inherit(t *testing.T, queue string) *running {
+	t.Helper()
+	return w.start(t, queue, ReceiverOptions{})
+}
+
+func (w world) start(t *testing.T, queue string, o ReceiverOptions) *running {
+	t.Helper()
+	o.Executor, o.Log = "x1", slog.New(slog.DiscardHandler)
 	r, err := Receive(t.Context(), w.c, queue, o)
 	if err != nil {
 		t.Fatal(err)

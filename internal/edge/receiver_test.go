@@ -195,3 +195,45 @@ func TestAQueueHasOneReceiver(t *testing.T) {
 		}
 	})
 }
+
+// Two heirs claim what a gather that is still at work has in its hands, whatever
+// short time it was there: only what the last of them delivers counts.
+func TestOnlyTheLastHeirDelivers(t *testing.T) {
+	onBoth(t, func(t *testing.T, w world) {
+		t.Helper()
+		q := w.declare(t, broker.Queue{Name: "q"})
+		if err := <-send(t.Context(), w.sender(t, "s", q, 0), 3, 12); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.c.Seal(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+		first := w.receive(t, "q", ReceiverOptions{})
+		if _, text := first.item(t); text != "0" {
+			t.Fatalf("it begins with %s", text)
+		}
+		overtaken := []*running{first}
+		for range 2 {
+			heir := w.inherit(t, "q")
+			if _, text := heir.item(t); text != "0" {
+				t.Fatalf("an heir begins with %s", text)
+			}
+			overtaken = append(overtaken, heir)
+		}
+		last := overtaken[2]
+		for _, r := range overtaken[:2] {
+			r.Delivered(1)
+			if err := r.ended(t); !errors.Is(err, broker.ErrFenced) && !errors.Is(err, broker.ErrNoQueue) {
+				t.Errorf("one that was overtaken ends with %v", err)
+			}
+		}
+		last.Delivered(1)
+		got := last.all(t)
+		if err := last.ended(t); err != nil || !slices.Equal(got["s"], offsets(1, 12)) {
+			t.Errorf("the last heir is handed %v, %v", got, err)
+		}
+		if n := w.running(t); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+	})
+}

@@ -2,11 +2,13 @@
 -- KEYS 1 meta     m:<queue>
 -- KEYS 2 delayed  l:<queue>
 -- KEYS 3+ stream  q:<queue>, r:<queue>, x:<queue>
--- reply: {'ok', items and bytes that nobody has read, entries that were read and are not finished, entries that are delayed} or {'gone'}
+-- reply: {'ok', items and bytes that nobody has read, entries that were read and are not finished, entries that are delayed, entries in all} or {'gone'}
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'gone'} end
 local items, bytes = unread(KEYS[3], KEYS[1])
-local running = 0
+local delayed = redis.call('XLEN', KEYS[2])
+local running, entries = 0, delayed
 for i = 3, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 1 then running = running + redis.call('XPENDING', KEYS[i], 'w')[1] end
+  entries = entries + redis.call('XLEN', KEYS[i])
 end
-return {'ok', items, bytes, running, redis.call('XLEN', KEYS[2])}
+return {'ok', items, bytes, running, delayed, entries}

@@ -1,0 +1,67 @@
+package executor
+
+import (
+	"context"
+	"slices"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// sent takes note that the items of results are in Redis.
+func (h *hub) sent(results []*result) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range results {
+		r.sent = true
+	}
+}
+
+// unexpect forgets results that nobody was told of.
+func (h *hub) unexpect(results []*result) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range results {
+		delete(h.futures, r.id)
+	}
+}
+
+// waiting are the ids of the futures whose items were sent, by their queue.
+func (h *hub) waiting() map[string][]string {
+	ids := map[string][]string{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, r := range h.futures {
+		if r.sent {
+			ids[r.queue] = append(ids[r.queue], id)
+		}
+	}
+	return ids
+}
+
+// vanished ends the futures for which no result comes any more: one that was away
+// for longer than results are kept, or whose Redis has lost what it held, would
+// wait for ever.
+func (h *hub) vanished(ctx context.Context) error {
+	for queue, ids := range h.waiting() {
+		backlog, err := h.c.Waiting(ctx, queue)
+		if err != nil && !broker.IsGone(err) {
+			return err
+		}
+		if backlog.Entries > 0 {
+			continue
+		}
+		var b batch.Builder
+		b.Failure(batch.Failure{Code: batch.CodeLost, Message: "neither its result nor its item is in Redis any more", Stage: queue})
+		lost := b.Take()
+		for part := range slices.Chunk(ids, futuresRead) {
+			if err := h.fetch(ctx, part); err != nil { // a result is set before its item goes
+				return err
+			}
+			for _, id := range part {
+				h.settle(id, lost)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// pile stores n batches of one item each.
+func pile(t *testing.T, c *broker.Client, f flow, n int64) {
+	t.Helper()
+	var parcels []broker.Parcel
+	for at := range n {
+		parcels = append(parcels, broker.Parcel{Batch: framed("s1", at, "item")})
+	}
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+}
+
+// Behind a backlog, an ordered gather would have to hold all of it before the turn
+// of what came back has come.
+func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}}))
+		first := f.takeAll(t, c, "w1")[0]
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{
+			{Batch: framed("s1", 2, "three")}, {Batch: framed("s1", 3, "four")}, {Batch: framed("s1", 4, "five")},
+		}))
+		head, rest, err := first.Split(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{
+			Entry: first, In: f.a, Outs: []broker.Product{{Queue: f.b, Batch: head}}, Rests: []broker.Rest{{Batch: rest}},
+		}}))
+		next := func(want int64) {
+			t.Helper()
+			taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes()))[0].Entries
+			if len(taken) != 1 || taken[0].First != want {
+				t.Fatalf("it takes %+v and not the item %d", taken, want)
+			}
+		}
+		next(1)
+		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+			t.Fatal(err)
+		}
+		next(1)
+		next(2)
+	})
+}
+
+// What a stranger deletes while it is held is in nobody's hands afterwards, and no
+// heir is handed it again and again.
+func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		pile(t, c, f, 5)
+		pending := func(key string) int64 { return c.Raw().XPending(t.Context(), c.Key(key), "w").Val().Count }
+		entries := f.takeAll(t, c, "w1")
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(entries[2:])))
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b", 0))
+		r := c.Reader("g1", time.Second)
+		defer r.Close()
+		read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+		if err != nil || len(read) != 3 {
+			t.Fatal(read, err)
+		}
+		if err := c.Ack(t.Context(), g, read[2:], nil, 0, func(string) string { return "a" }); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := pending("q:a"), pending("q:b"); a != 2 || b != 2 {
+			t.Errorf("pending of what is finished are %d and %d", a-2, b-2)
+		}
+		for key, id := range map[string]string{"q:a": entries[0].ID, "q:b": read[0].ID} {
+			if n := c.Raw().XDel(t.Context(), c.Key(key), id).Val(); n != 1 {
+				t.Fatalf("%s has no %s", key, id)
+			}
+		}
+		if held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "a")); len(held) != 1 || held[0].ID != entries[1].ID {
+			t.Errorf("the worker holds %+v", held)
+		}
+		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+			t.Fatal(err)
+		}
+		if n := pending("q:a"); n != 0 {
+			t.Errorf("%d are pending with nobody", n)
+		}
+		if back := f.takeAll(t, c, "w1"); len(back) != 1 || back[0].First != 1 {
+			t.Errorf("there come back %+v", back)
+		}
+		for _, heir := range []string{"g2", "g3"} {
+			g = must[broker.Gather](t)(c.Consume(t.Context(), heir, "x1", "b", 0))
+			if left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g)); len(left) != 1 || left[0].ID != read[1].ID {
+				t.Errorf("%s inherits %+v", heir, left)
+			}
+		}
+	})
+}
+
+// More readers wait than a pool has connections, and everybody else goes on.
+func TestReadersThatWaitUseNoPoolUp(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	c, err := broker.Open(server.URL(), broker.Options{})
+	c = opened(t, c, err)
+	f := makeFlow(t, c, 0)
+	n := 10*runtime.GOMAXPROCS(0) + 10 // a pool of go-redis has ten for a processor
+	heard := make(chan string, n)
+	for i := range n {
+		id := fmt.Sprint("reader-", i)
+		if err := c.Mailbox(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		r := c.Reader(id, time.Minute)
+		go func() {
+			defer r.Close()
+			_, hints, err := r.Read(context.Background(), nil, 1, time.Minute)
+			heard <- fmt.Sprint(hints, err)
+		}()
+	}
+	testkit.Eventually(t, func() bool {
+		return strings.Contains(c.Raw().Info(t.Context(), "clients").Val(), fmt.Sprintf("blocked_clients:%d\r\n", n))
+	}, "readers that wait")
+	pile(t, c, f, 3)
+	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
+	for i := range n {
+		if err := c.Tell(t.Context(), fmt.Sprint("reader-", i), broker.Hint{Kind: broker.HintRoom}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range n {
+		if text := <-heard; text != "[{room }] <nil>" {
+			t.Errorf("a reader hears %s", text)
+		}
+	}
+}
