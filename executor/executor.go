@@ -23,6 +23,8 @@ const (
 	defaultHands = 4
 	defaultLease = 10 * time.Second
 	pingLimit    = 5 * time.Second
+	// beats are the heartbeats of a lease.
+	beats = 5
 	// closing is how long it may take to clean up when an Executor ends.
 	closing = 5 * time.Second
 )
@@ -158,15 +160,15 @@ func (ex *Executor) call(do func(context.Context) error) error {
 // its queues have a time of grace.
 func (ex *Executor) beat(ctx context.Context, card map[string]string) {
 	lease := ex.c.Lease(broker.RoleExecutor, ex.id, ex.lease)
-	tick := time.NewTicker(ex.lease / 5)
+	tick := time.NewTicker(ex.lease / beats)
 	defer tick.Stop()
-	for {
+	for i := 0; ; i++ {
 		_, err := lease.Beat(ctx)
 		if errors.Is(err, broker.ErrFenced) && !ex.tasks.over() { // else Close has left
 			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
 			err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card)
 		}
-		if err == nil {
+		if err == nil && i%beats == 0 {
 			err = ex.count(ctx)
 		}
 		if err == nil {
@@ -201,7 +203,7 @@ func (ex *Executor) count(ctx context.Context) error {
 }
 
 // String returns for example <Executor: scheduler=127.0.0.1:6379 workers=1
-// threads=4>, as of the last heartbeat; the scheduler of an embedded one is
+// threads=4>, as of the last lease; the scheduler of an embedded one is
 // empty.
 func (ex *Executor) String() string {
 	scheduler := ""

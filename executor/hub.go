@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	hubWait = time.Second // of a read of the mailbox; also how long a hint may be lost
+	hubWait = 2 * time.Second // of a read of the mailbox; also how long a hint may be lost
 	// resultTTL is how long a result waits for an executor that does not come.
 	resultTTL = 10 * time.Minute
 	// futuresRead is how many results are read at once.

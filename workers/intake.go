@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	readWait  = time.Second            // of a blocked read; also how long a hint may be lost
+	readWait  = 2 * time.Second        // of a blocked read; also how long a hint may be lost
+	fullWait  = time.Second            // until a full queue is asked again, if nobody tells that it has room
 	sweep     = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
 	failPause = 100 * time.Millisecond // after a read that failed
 )
@@ -157,7 +158,7 @@ func (in *intake) open() (routes []*route) {
 	in.turn++
 	for i := range in.all {
 		r := in.all[(i+in.turn)%len(in.all)]
-		if r.sick || (!r.full.IsZero() && time.Since(r.full) < readWait) {
+		if r.sick || (!r.full.IsZero() && time.Since(r.full) < fullWait) {
 			continue
 		}
 		routes = append(routes, r)
