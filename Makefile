@@ -1,7 +1,7 @@
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
-FUZZTIME    ?= 20000x
+FUZZTIME    ?= 8000x
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
@@ -38,7 +38,8 @@ race: ## all tests, on the embedded broker and on real Redis, under the race det
 	go test -race -count=1 ./...
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be
-	go test -count=1 ./integration/sim ./integration/model
+	go test -count=1 ./integration/sim -stride 1 -schedules 15000
+	go test -count=1 ./integration/model
 
 single: ## the tests again on one processor, which finds other races
 	GOMAXPROCS=1 go test -count=1 ./bridge/... ./executor/... ./workers/... ./internal/...
@@ -51,7 +52,7 @@ fuzz-short: ## each fuzz target for a few seconds
 	done
 
 fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m
-	@$(MAKE) --no-print-directory fuzz-short FUZZTIME=$(if $(filter 20000x,$(FUZZTIME)),60s,$(FUZZTIME))
+	@$(MAKE) --no-print-directory fuzz-short FUZZTIME=$(if $(filter 8000x,$(FUZZTIME)),60s,$(FUZZTIME))
 
 examples: ## the documentation's examples, each by name
 	@grep -rlE --include='*_test.go' --exclude-dir=bench '^func Example' . | xargs -r -n1 dirname | sort -u | \
@@ -71,7 +72,7 @@ bench: ## measure, on a redis-server of its own
 
 chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long
-	go test -count=1 -timeout 60m -v ./integration/sim -stride 1 -schedules 20000
+	go test -count=1 -timeout 60m -v ./integration/sim -stride 1 -schedules 60000
 
 mutants: ## break the protocol one rule at a time; a test has to notice each
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./integration/mutants

@@ -75,9 +75,12 @@ type run struct {
 	left  []string      // keys afterwards
 }
 
-// simulate runs a flow of two stages on two workers in a bubble, with the
+// apart are stages with the queue between them; without it they are one hop.
+var apart = []executor.MapOption{executor.NoFuse()}
+
+// simulate runs a flow of two stages on three workers in a bubble, with the
 // faults of a plan.
-func simulate(t *testing.T, plan map[int]fault) run {
+func simulate(t *testing.T, plan map[int]fault, opts ...executor.MapOption) run {
 	t.Helper()
 	r := run{calls: &calls{n: map[string]int{}}}
 	synctest.Test(t, func(t *testing.T) {
@@ -95,7 +98,7 @@ func simulate(t *testing.T, plan map[int]fault) run {
 			fleet.Go(func() error { return a.work(work, inc, double) })
 		}
 		begin := time.Now()
-		r.got, r.err = r.world.feed(ctx, inc, double)
+		r.got, r.err = r.world.feed(ctx, inc, double, opts...)
 		r.took = time.Since(begin)
 		for _, stop := range stops {
 			stop()
@@ -123,7 +126,7 @@ func (a *actor) work(ctx context.Context, functions ...workers.Function) error {
 }
 
 // feed is the life of the process that scatters and gathers.
-func (w *world) feed(ctx context.Context, inc, double workers.Func[int, int]) (got []int, err error) {
+func (w *world) feed(ctx context.Context, inc, double workers.Func[int, int], opts ...executor.MapOption) (got []int, err error) {
 	a := w.actor("x", false, func() {})
 	ex, err := executor.New(ctx, address, executor.Dialer(a.dial), executor.Lease(lease))
 	if err != nil {
@@ -138,10 +141,10 @@ func (w *world) feed(ctx context.Context, inc, double workers.Func[int, int]) (g
 	if err != nil {
 		return nil, err
 	}
-	if q, err = executor.Map(ctx, inc, q); err != nil {
+	if q, err = executor.Map(ctx, inc, q, opts...); err != nil {
 		return nil, err
 	}
-	if q, err = executor.Map(ctx, double, q); err != nil {
+	if q, err = executor.Map(ctx, double, q, opts...); err != nil {
 		return nil, err
 	}
 	for v, err := range bridge.All(ctx, q) {

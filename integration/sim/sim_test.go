@@ -6,9 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"testing"
 
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
@@ -18,15 +20,20 @@ var (
 	seed   = flag.Uint64("seed", 0, "only the schedule of this seed")
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800) // a schedule leaves little behind, and makes much
+	testkit.Main(m)
+}
 
 // Without a fault nothing is run twice and nothing is left.
 func TestNoFault(t *testing.T) {
-	r := simulate(t, nil)
-	if err := r.check(); err != nil {
-		t.Fatalf("%v\n%s", err, r.world.last())
+	for _, opts := range [][]executor.MapOption{nil, apart} {
+		r := simulate(t, nil, opts...)
+		if err := r.check(); err != nil {
+			t.Fatalf("%v\n%s", err, r.world.last())
+		}
+		t.Logf("%d requests", r.world.requests)
 	}
-	t.Logf("%d requests", r.world.requests)
 }
 
 // last is the end of what happened.
@@ -36,12 +43,12 @@ func (w *world) last() string {
 
 // A fault at each request of a flow.
 func TestEachFaultAtEachRequest(t *testing.T) {
-	n := simulate(t, nil).world.requests
+	n := simulate(t, nil, apart...).world.requests
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			for at := 0; at < n; at += *stride {
-				r := simulate(t, map[int]fault{at: f})
+				r := simulate(t, map[int]fault{at: f}, apart...)
 				if err := r.check(); err != nil {
 					t.Fatalf("at request %d: %v\n%s", at, err, r.world.last())
 				}
@@ -61,7 +68,11 @@ func TestSomeFaultsTogether(t *testing.T) {
 				if *seed > 0 {
 					s = *seed
 				}
-				r := simulate(t, draw(s, n))
+				var opts []executor.MapOption
+				if s%2 == 0 {
+					opts = apart
+				}
+				r := simulate(t, draw(s, n), opts...)
 				if err := r.check(); err != nil {
 					t.Fatalf("%v\nto repeat: go test ./integration/sim -run 'Together/%d' -seed %d\n%s", err, lane, s, r.world.last())
 				}
