@@ -97,6 +97,9 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 	if r.Max > 0 {
 		bounds = append(bounds, executor.MaxSize(r.Max))
 	}
+	if r.Apart {
+		bounds = append(bounds, executor.NoFuse())
+	}
 	q, err := executor.Map(ctx, first, q, bounds...)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type flow struct {
 	t       *testing.T
 	s       scenario
 	rng     *rand.Rand
+	apart   bool // the two stages are not fused
 	dir     string
 	server  *testkit.Server
 	proxy   *testkit.Proxy
@@ -37,6 +38,8 @@ type flow struct {
 	alone   int64 // entries that were taken apart, since two workers had died with them
 	hands   int64 // gathers that were killed and had something in their hand
 
+	peaks peaks
+	all   []*process // also those that are no more
 	fleet []*process
 	feeds []*process // producers; the bridge, where the flow has one
 	sink  *process   // the gather, or the bridge
@@ -45,7 +48,7 @@ type flow struct {
 // begin starts a flow, and returns when results come out of it.
 func begin(t *testing.T, s scenario, seed uint64) *flow {
 	t.Helper()
-	f := &flow{t: t, s: s, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir()}
+	f := &flow{t: t, s: s, apart: seed%2 == 0, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir()}
 	var onDisk []string
 	if s.disk {
 		onDisk = []string{"--appendonly", "yes", "--appendfsync", "always"}
@@ -75,7 +78,7 @@ func begin(t *testing.T, s scenario, seed uint64) *flow {
 }
 
 func (f *flow) role(name string, source uint16) role {
-	return role{Name: name, URL: f.proxy.URL(), Lease: f.s.lease, Hands: hands, Queue: queueName, Source: source, Items: f.s.items(), Rate: f.s.rate, Max: f.s.max, ByHand: f.s.byHand, Mortal: f.s.mortal}
+	return role{Name: name, Apart: f.apart, URL: f.proxy.URL(), Lease: f.s.lease, Hands: hands, Queue: queueName, Source: source, Items: f.s.items(), Rate: f.s.rate, Max: f.s.max, ByHand: f.s.byHand, Mortal: f.s.mortal}
 }
 
 func (f *flow) worker() *process { return f.start(f.role("work", 0)) }
@@ -153,7 +156,25 @@ func (f *flow) leave() []string {
 	if err := f.watcher.Close(); err != nil {
 		f.t.Error(err)
 	}
+	f.peaks = f.memory(client)
 	return f.keys(client)
+}
+
+// peaks are the most KiB of memory that a process of ours and Redis used.
+type peaks struct{ process, redis int64 }
+
+func (f *flow) memory(client *redis.Client) (most peaks) {
+	for _, p := range f.all {
+		if p.gone() {
+			most.process = max(most.process, p.peak)
+		}
+	}
+	_, text, _ := strings.Cut(client.Info(f.t.Context(), "memory").Val(), "used_memory_peak:")
+	if _, err := fmt.Sscan(text, &most.redis); err != nil {
+		f.t.Error(err)
+	}
+	most.redis >>= 10
+	return most
 }
 
 // check holds the ledgers against what is promised.
@@ -164,6 +185,9 @@ func (f *flow) check(allowed bounds, left []string) *checker {
 	}
 	c := newChecker()
 	readBooks(f.t, f.dir, c.read)
+	if f.peaks.process > mayUse || f.peaks.redis > mayUse {
+		c.breach("I9", "a process used %d KiB, Redis %d KiB", f.peaks.process, f.peaks.redis)
+	}
 	for _, breach := range c.check(allowed, left).breaches {
 		f.t.Error(breach)
 	}

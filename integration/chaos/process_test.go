@@ -22,7 +22,8 @@ type process struct {
 	leash  io.Closer
 	log    *os.File
 	exited chan struct{}
-	err    error // once exited is closed
+	err    error // once exited is closed, as the next one
+	peak   int64 // KiB of memory at most
 }
 
 // start starts a process, which ends with the test.
@@ -49,8 +50,12 @@ func (f *flow) start(r role) *process {
 	}
 	go func() {
 		p.err = p.cmd.Wait()
+		if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			p.peak = usage.Maxrss
+		}
 		close(p.exited)
 	}()
+	f.all = append(f.all, p)
 	f.t.Cleanup(func() {
 		p.kill()
 		_ = p.log.Close()

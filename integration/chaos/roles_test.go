@@ -34,6 +34,7 @@ type role struct {
 	Rate   int64 // items a second
 	Mortal bool  // a producer whose source goes with it
 	ByHand bool  // a gather that acknowledges what it has written down
+	Apart  bool  // the two stages are not fused
 	Max    int   // items that may wait in each queue, 0 for no bound
 }
 

@@ -127,7 +127,7 @@ func run(t *testing.T, s scenario) row {
 	}
 	c := f.check(b, left)
 	r := row{title: s.title, strikes: f.strikes, verdict: c.verdict, took: took, pauses: c.pauses()}
-	t.Logf("%v, %d suspect entries", r, f.alone)
+	t.Logf("%v, %d suspect entries, at most %d MiB in a process and %d in Redis", r, f.alone, f.peaks.process>>10, f.peaks.redis>>10)
 	return r
 }
 
@@ -171,5 +171,10 @@ func (f *flow) storedOfCut() (items int64) {
 
 // mayHold is how many items a worker may have run and not yet committed: for
 // each hand 18 batches that wait for the completer and the one in the hand. A
-// batch is about 8 ms of work, which is 50 items here, and never above 128.
-const mayHold = (18 + 1) * hands * 128
+// batch is about 8 ms of work, which is 50 items here, and never above 128. Where
+// both stages are one hop, both have run.
+const mayHold = (18 + 1) * hands * 128 * stages
+
+// mayUse is how many KiB of memory a process of ours may use, and Redis: the race
+// detector takes most of it.
+const mayUse = 512 << 10
