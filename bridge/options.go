@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
@@ -24,6 +25,8 @@ type options struct {
 	overflow  Policy
 	seal      int
 	buffer    int // -1: not given
+	batch     int
+	linger    time.Duration
 	unordered bool
 	manual    bool
 	codec     codec.Codec
@@ -79,6 +82,33 @@ func MaxInFlight(items int) ScatterOption {
 			return fmt.Errorf("bridge: MaxInFlight(%d): it must be at least 1", items)
 		}
 		o.window = int64(items)
+		return nil
+	})
+}
+
+// MaxBatch is how many items travel together at most. It is not needed for speed:
+// without it, batches are as many items as are a few milliseconds of work, at most
+// 4096.
+func MaxBatch(items int) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if items < 1 {
+			return fmt.Errorf("bridge: MaxBatch(%d): it must be at least 1", items)
+		}
+		o.batch = items
+		return nil
+	})
+}
+
+// Linger lets the first item of a batch wait so long for more, up to what would be
+// sent at once anyway. It saves commands where items come now and then, and costs
+// them that time. Without it what has collected goes as soon as the send before
+// it is done.
+func Linger(d time.Duration) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("bridge: Linger(%v): it must be above 0", d)
+		}
+		o.linger = d
 		return nil
 	})
 }

@@ -66,6 +66,8 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 		_, size := bridge.Scatter(t.Context(), ex, in, bridge.MaxSize(0))
 		_, bytes := bridge.Scatter(t.Context(), ex, in, bridge.MaxBytes(0))
 		_, policy := bridge.Scatter(t.Context(), ex, in, bridge.Overflow("drop"))
+		_, most := bridge.Scatter(t.Context(), ex, in, bridge.MaxBatch(0))
+		_, linger := bridge.Scatter(t.Context(), ex, in, bridge.Linger(0))
 		_, window := bridge.Scatter(t.Context(), ex, in, bridge.MaxInFlight(-1))
 		_, codec := bridge.Scatter(t.Context(), ex, in, bridge.Codec(workers.Raw()))
 		_, channel := bridge.Scatter(t.Context(), ex, make(chan chan int))
@@ -73,7 +75,7 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 		_, queue := bridge.Gather[int](t.Context(), nil)
 		_, function := executor.Map(t.Context(), workers.Func[int, int]{}, scatter(t, ex, []int{1}))
 		for what, err := range map[string]error{
-			"name": name, "size": size, "bytes": bytes, "policy": policy, "window": window, "codec": codec, "channel": channel, "open": open,
+			"name": name, "size": size, "bytes": bytes, "policy": policy, "window": window, "batch": most, "linger": linger, "codec": codec, "channel": channel, "open": open,
 			"queue": queue, "function": function, "delete": ex.Delete(t.Context(), "nobody-made-it"),
 		} {
 			if err == nil {

@@ -61,6 +61,7 @@ type feeder[T any] struct {
 	typed   codec.Typed[T]
 	idle    chan struct{}      // a token while nothing is being sent
 	pending chan []batch.Batch // to be sent; the token has room for it
+	linger
 }
 
 func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []ScatterOption) (*executor.Queue[T], *feeder[T], context.Context, error) {
@@ -86,7 +87,8 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("scatter: %w", err)
 	}
-	return q, &feeder[T]{feed, typed, make(chan struct{}, 1), make(chan []batch.Batch, 1)}, ctx, nil
+	feed.Most(o.batch)
+	return q, &feeder[T]{feed, typed, make(chan struct{}, 1), make(chan []batch.Batch, 1), newLinger(o.linger)}, ctx, nil
 }
 
 // run owns both goroutines: it sends, waits for the one that collects and ends
@@ -121,12 +123,9 @@ func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error
 // collect reads the caller's channel until it is closed.
 func (f *feeder[T]) collect(ctx context.Context, in <-chan T) error {
 	for {
-		from, idle := in, f.idle
+		from := in
 		if f.Full() {
 			from = nil
-		}
-		if f.Len() == 0 {
-			idle = nil
 		}
 		select {
 		case v, ok := <-from:
@@ -137,21 +136,28 @@ func (f *feeder[T]) collect(ctx context.Context, in <-chan T) error {
 			if !f.drain(in) {
 				return f.flush(ctx)
 			}
-		case <-idle:
+		case <-f.ready():
 			f.hand()
+		case <-f.over:
+			f.ripe = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
+// ready is the token's channel where there is something to hand over that does not
+// linger, nil elsewhere.
+func (f *feeder[T]) ready() <-chan struct{} {
+	if f.Len() == 0 || !f.Full() && f.lingers() {
+		return nil
+	}
+	return f.idle
+}
+
 // collectSlices is collect for slices.
 func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 	for {
-		idle := f.idle
-		if f.Len() == 0 {
-			idle = nil
-		}
 		select {
 		case vs, ok := <-in:
 			if !ok {
@@ -165,8 +171,10 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 					}
 				}
 			}
-		case <-idle:
+		case <-f.ready():
 			f.hand()
+		case <-f.over:
+			f.ripe = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -175,6 +183,7 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 
 // hand gives what has collected to the send goroutine, whose token was taken.
 func (f *feeder[T]) hand() {
+	f.linger.stop()
 	f.pending <- f.Take()
 	f.Batcher.Limit(f.Sender.Limit())
 }
@@ -203,8 +212,10 @@ func (f *feeder[T]) pull(ctx context.Context, seq iter.Seq[T]) error {
 			continue
 		}
 		select {
-		case <-f.idle:
+		case <-f.ready():
 			f.hand()
+		case <-f.over:
+			f.ripe = true
 		default:
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

@@ -200,12 +200,11 @@ func stageInfo(ctx context.Context, part *broker.Client, s broker.Stage, workers
 
 // Delete deletes a queue with what is in it, with its sources and with the
 // stages that read it or write to it. ErrNoQueue: there is none.
-func (ex *Executor) Delete(ctx context.Context, queue string) error {
-	part, _, err := ex.c.Find(ctx, queue)
-	if errors.Is(err, ErrNoQueue) {
-		part = ex.c // it may be one that another process has begun to delete
-	} else if err != nil && !errors.Is(err, ErrVersion) {
-		return err
+func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
+	for _, part := range ex.parts {
+		if err = part.Delete(ctx, queue); !errors.Is(err, ErrNoQueue) {
+			break
+		}
 	}
-	return part.Delete(ctx, queue)
+	return err
 }

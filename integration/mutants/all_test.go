@@ -38,7 +38,7 @@ var all = []mutant{
 	},
 	{
 		name: "the mark is saved before the hand-over", file: "bridge/gather.go",
-		from: "	taken := d.sent - len(d.out)\n", to: "	taken := d.sent\n",
+		from: "	taken := d.sent - d.out.untaken()\n", to: "	taken := d.sent\n",
 		pkg: "bridge", run: "Resume|LeavesALoop",
 	},
 	{
@@ -152,5 +152,30 @@ var all = []mutant{
 		name: "suspects are run together", file: "workers/intake.go",
 		from: "	suspects := int(max(0, 1-in.suspects.Load()))\n", to: "	suspects := 100\n",
 		pkg: "workers", run: "Suspects",
+	},
+	{
+		name: "a late acknowledgement counts", file: lua + "ack.lua",
+		from: "if tonumber(meta[4] or 0) >= tonumber(ARGV[2]) then return 'ok' end\n", to: "",
+		pkg: "internal/broker", run: "LateAcknowledgement",
+	},
+	{
+		name: "what a late request brought is not looked for", file: "workers/intake.go",
+		from: "	late := !in.again.IsZero() && time.Now().After(in.again)\n", to: "	late := false\n",
+		pkg: "workers", run: "LateRequest",
+	},
+	{
+		name: "acknowledged before it is put back", file: lua + "reclaim.lua",
+		from: "  if entry then\n", to: "  redis.call('XACK', KEYS[1], 'w', row[1])\n  if entry then\n",
+		pkg: "integration", run: "TheDeadAreLeft",
+	},
+	{
+		name: "a stage that is no consumer takes", file: "workers/routes.go",
+		from: "		if stands[i] {\n", to: "		if stands[i] || true {\n",
+		pkg: "integration", run: "DoesNotStand",
+	},
+	{
+		name: "what a fused stage leaves off is forgotten", file: "workers/product.go",
+		from: "			if all[i+1].n == s.n {\n", to: "			if all[i+1].n <= s.n {\n",
+		pkg: "bridge", run: "DearSecondStage",
 	},
 }

@@ -26,6 +26,7 @@ type Batcher struct {
 	source string
 	next   int64 // offset of the item after the last one cut
 	limit  int   // items of a batch
+	most   int   // bound of limit
 	bound  int   // items that may collect
 	bytes  int   // bytes that may collect
 	open   batch.Builder
@@ -38,7 +39,7 @@ type Batcher struct {
 // what the queue takes, 0 for no bound: no batch is larger, but for one of a
 // single item, and neither is what collects, but for one item.
 func NewBatcher(source string, first, items, bytes int64) *Batcher {
-	b := &Batcher{source: source, next: first, bound: pendingItems, bytes: pendingBytes}
+	b := &Batcher{source: source, next: first, most: maxItems, bound: pendingItems, bytes: pendingBytes}
 	if items > 0 {
 		b.bound = int(min(items, pendingItems))
 	}
@@ -50,7 +51,14 @@ func NewBatcher(source string, first, items, bytes int64) *Batcher {
 }
 
 // Limit bounds the items of the next batches.
-func (b *Batcher) Limit(items int) { b.limit = max(1, min(items, maxItems, b.bound)) }
+func (b *Batcher) Limit(items int) { b.limit = max(1, min(items, b.most, b.bound)) }
+
+// Most bounds what Limit can say, 0 for no bound.
+func (b *Batcher) Most(items int) {
+	if items > 0 {
+		b.most = min(items, maxItems)
+	}
+}
 
 // Begin starts an item, see batch.Builder.
 func (b *Batcher) Begin() []byte { return b.open.Begin() }
