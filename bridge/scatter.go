@@ -183,7 +183,7 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 
 // hand gives what has collected to the send goroutine, whose token was taken.
 func (f *feeder[T]) hand() {
-	f.linger.stop()
+	f.stop()
 	f.pending <- f.Take()
 	f.Batcher.Limit(f.Sender.Limit())
 }
