@@ -23,8 +23,6 @@ const (
 	defaultHands = 4
 	defaultLease = 10 * time.Second
 	pingLimit    = 5 * time.Second
-	// beats are the heartbeats of a lease.
-	beats = 5
 	// closing is how long it may take to clean up when an Executor ends.
 	closing = 5 * time.Second
 )
@@ -139,8 +137,10 @@ func (ex *Executor) start(ctx context.Context) error {
 	if err := ex.c.Join(ctx, broker.RoleExecutor, ex.id, card); err != nil {
 		return fmt.Errorf("connect to %s: %w", ex.c, err)
 	}
-	ex.life.Go(func() error { ex.hub.listen(life); return nil })
-	ex.life.Go(func() error { ex.beat(life, card); return nil })
+	lease := ex.c.Lease(broker.RoleExecutor, ex.id, ex.lease)
+	reader := lease.Reader(hubWait)
+	ex.life.Go(func() error { ex.hub.listen(life, reader); return nil })
+	ex.life.Go(func() error { ex.beat(life, lease, card); return nil })
 	if ex.server != nil {
 		if err := ex.Register(); err != nil {
 			return err
@@ -158,17 +158,14 @@ func (ex *Executor) call(do func(context.Context) error) error {
 
 // beat renews the lease, and joins again if others took this process for dead:
 // its queues have a time of grace.
-func (ex *Executor) beat(ctx context.Context, card map[string]string) {
-	lease := ex.c.Lease(broker.RoleExecutor, ex.id, ex.lease)
-	tick := time.NewTicker(ex.lease / beats)
-	defer tick.Stop()
-	for i := 0; ; i++ {
+func (ex *Executor) beat(ctx context.Context, lease *broker.Lease, card map[string]string) {
+	for i := 0; lease.Wait(ctx); i++ {
 		_, err := lease.Beat(ctx)
 		if errors.Is(err, broker.ErrFenced) && !ex.tasks.over() { // else Close has left
 			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
 			err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card)
 		}
-		if err == nil && i%beats == 0 {
+		if err == nil && i%broker.Beats == 0 {
 			err = ex.count(ctx)
 		}
 		if err == nil {
@@ -176,11 +173,6 @@ func (ex *Executor) beat(ctx context.Context, card map[string]string) {
 		}
 		if err != nil && ctx.Err() == nil {
 			ex.log.WarnContext(ctx, "heartbeat", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }

@@ -89,9 +89,8 @@ func (h *hub) keep(id string) {
 	h.mu.Unlock()
 }
 
-// listen reads the mailbox until ctx ends.
-func (h *hub) listen(ctx context.Context) {
-	reader := h.c.Reader(h.id, hubWait)
+// listen reads the mailbox until ctx ends, and closes the reader.
+func (h *hub) listen(ctx context.Context, reader *broker.Reader) {
 	stop := context.AfterFunc(ctx, reader.Interrupt)
 	defer func() {
 		stop()

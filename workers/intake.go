@@ -26,7 +26,6 @@ type job struct {
 // only one who reads.
 type intake struct {
 	*life
-	reader *broker.Reader
 	all    []*route
 	turn   int       // the route that is asked first
 	stale  bool      // read the stages again
@@ -38,7 +37,7 @@ type intake struct {
 
 // It returns an error where the Redis user may not read.
 func (l *life) intake(ctx context.Context) error {
-	in := &intake{life: l, reader: l.client.Reader(l.id, readWait), stale: true}
+	in := &intake{life: l, stale: true}
 	stop := context.AfterFunc(ctx, in.reader.Interrupt)
 	defer func() {
 		stop()
@@ -90,9 +89,13 @@ func (in *intake) round(ctx context.Context) (err error) {
 	}
 	shares := in.shares()
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
+		timer := time.NewTimer(readWait)
+		defer timer.Stop()
 		select {
 		case <-ctx.Done():
 		case <-in.freed:
+		case <-timer.C: // a connection that idles may be closed, and is the sign of life
+			return in.listen(ctx, nil, 0)
 		}
 		return nil
 	}

@@ -32,6 +32,7 @@ type life struct {
 
 	flights flights
 	retry   *alarm // when what was delayed is due
+	reader  *broker.Reader
 
 	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
@@ -60,6 +61,8 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		}
 		return err
 	}
+	beating := part.Lease(broker.RoleWorker, l.id, l.lease)
+	l.reader = beating.Reader(readWait)
 	w.enter(l)
 	defer w.exit(l)
 	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", part.String(), "partition", part.Index(), "hands", w.concurrency)
@@ -68,7 +71,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 	defer stopBeats()
 	var lease errgroup.Group
 	lease.Go(func() error {
-		err := l.beat(beats)
+		err := l.beat(beats, beating)
 		if err != nil { // fenced off: what it does is no longer wanted
 			stop(err)
 			cut(err)
@@ -129,11 +132,8 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 
 // beat renews the lease until ctx ends. It returns an error only when the
 // worker was fenced off.
-func (l *life) beat(ctx context.Context) error {
-	lease := l.client.Lease(broker.RoleWorker, l.id, l.lease)
-	tick := time.NewTicker(l.lease / 5)
-	defer tick.Stop()
-	for {
+func (l *life) beat(ctx context.Context, lease *broker.Lease) error {
+	for lease.Wait(ctx) {
 		pulse, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load())
 		if pulse.Overdue > overdue {
 			l.retry.in(0)
@@ -147,12 +147,8 @@ func (l *life) beat(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			l.log.WarnContext(ctx, "heartbeat", "err", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
 	}
+	return nil
 }
 
 // leave gives back what is still held and takes the worker out.

@@ -32,7 +32,7 @@ func supervise(ctx context.Context, t *testing.T, url string) {
 	var group errgroup.Group
 	group.Go(func() error {
 		for ctx.Err() == nil {
-			if _, err := startWorker(t, url).Wait(); err != nil {
+			if _, err := startWorker(t, url, lease).Wait(); err != nil {
 				return err
 			}
 		}

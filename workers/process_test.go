@@ -22,8 +22,9 @@ import (
 
 // A test binary that finds workerURL in its environment is a worker.
 const (
-	workerURL = "DQBRIDGE_TEST_WORKER"
-	lease     = 500 * time.Millisecond
+	workerURL   = "DQBRIDGE_TEST_WORKER"
+	workerLease = "DQBRIDGE_TEST_LEASE"
+	lease       = 500 * time.Millisecond
 )
 
 func TestMain(m *testing.M) {
@@ -33,10 +34,14 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	w, err := workers.New(url, workers.Concurrency(2), workers.Functions(held, add, kills), workers.Lease(lease),
-		workers.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
+	lease, err := time.ParseDuration(os.Getenv(workerLease))
 	if err == nil {
-		err = w.Run(ctx)
+		var w *workers.Worker
+		w, err = workers.New(url, workers.Concurrency(2), workers.Functions(held, add, kills), workers.Lease(lease),
+			workers.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
+		if err == nil {
+			err = w.Run(ctx)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -76,10 +81,10 @@ func exists(name string) bool {
 }
 
 // startWorker starts a worker process, which ends with the test.
-func startWorker(t *testing.T, url string) *os.Process {
+func startWorker(t *testing.T, url string, lease time.Duration) *os.Process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), workerURL+"="+url)
+	cmd.Env = append(os.Environ(), workerURL+"="+url, workerLease+"="+lease.String())
 	log, err := os.Create(filepath.Join(t.TempDir(), "worker.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +109,12 @@ func startWorker(t *testing.T, url string) *os.Process {
 // processes on the same.
 func fleet(t *testing.T, n int) (*executor.Executor, []*os.Process) {
 	t.Helper()
+	return leased(t, n, lease)
+}
+
+// leased is a fleet with a lease of its own.
+func leased(t *testing.T, n int, lease time.Duration) (*executor.Executor, []*os.Process) {
+	t.Helper()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
 	ex, err := executor.New(t.Context(), url, executor.Lease(lease))
 	if err != nil {
@@ -116,7 +127,7 @@ func fleet(t *testing.T, n int) (*executor.Executor, []*os.Process) {
 	})
 	processes := make([]*os.Process, n)
 	for i := range processes {
-		processes[i] = startWorker(t, url)
+		processes[i] = startWorker(t, url, lease)
 	}
 	testkit.Eventually(t, func() bool {
 		live, err := ex.Workers(t.Context())

@@ -67,7 +67,7 @@ func scenarios() []scenario {
 		{name: "quiet", title: "nothing", strike: nothing, every: 500 * ms, short: 2, long: 10, lease: calm},
 		{name: "killed-workers", title: "kill -9 of a worker each 200 ms", strike: killWorker, every: 200 * ms, short: 8, long: 200, least: 1_000_000, victims: 1},
 		{name: "killed-worker", title: "kill -9 of a worker, lease 1 s", strike: killWorker, every: 4 * time.Second, long: 20, lease: time.Second, victims: 1},
-		{name: "killed-worker-of-10s", title: "kill -9 of a worker, lease 10 s (default)", strike: killWorker, every: 25 * time.Second, long: 4, rate: 2000, lease: calm, victims: 1},
+		{name: "killed-worker-of-10s", title: "kill -9 of a worker, lease 10 s (default)", strike: killWorker, every: 10 * time.Second, long: 20, rate: 2000, lease: calm, victims: 1},
 		{name: "stopped-workers", title: "SIGSTOP of a worker for 3 to 4 leases, SIGCONT", strike: stopWorker, every: 100 * ms, short: 2, long: 50, victims: 1},
 		{name: "drained-workers", title: "SIGTERM of a worker", strike: drainWorker, every: 100 * ms, short: 10, long: 100, lease: calm},
 		{name: "cut-replies", title: "a script runs, its reply is lost", strike: cutReply, every: 10 * ms, short: 60, long: 1000, lease: calm},

@@ -87,11 +87,15 @@ func (t target) connect(o *redis.UniversalOptions) redis.UniversalClient {
 
 // node is the server that holds the namespace: the one, or a cluster's master.
 func (c *Client) node(ctx context.Context) (redis.UniversalClient, error) {
-	cluster, ok := c.rdb.(*redis.ClusterClient)
+	return master(ctx, c.rdb, c.keys)
+}
+
+func master(ctx context.Context, rdb redis.UniversalClient, k keys) (redis.UniversalClient, error) {
+	cluster, ok := rdb.(*redis.ClusterClient)
 	if !ok {
-		return c.rdb, nil
+		return rdb, nil
 	}
-	return cluster.MasterForKey(ctx, c.keys.prefix)
+	return cluster.MasterForKey(ctx, k.prefix)
 }
 
 // universal returns options for a client; a reader has one connection of its
@@ -108,6 +112,7 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	o.ReadTimeout = 5 * time.Second
 	if wait > 0 {
 		o.ReadTimeout, o.PoolSize = wait+5*time.Second, 1
+		o.ConnMaxIdleTime = -1 // others would take its end for that of the process
 	}
 	return &o
 }

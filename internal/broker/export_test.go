@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -26,11 +27,28 @@ func Parsed(address string) (o redis.UniversalOptions, namespace, label string, 
 
 // Fence declares a process dead that was seen with a beat.
 func (l *Lease) Fence(ctx context.Context, r Role, id, beat string) error {
-	return l.fence(ctx, r, id, beat)
+	return l.fence(ctx, r, id, beat, "a test says so")
 }
 
 // Late is the gather as it was before it had acknowledged anything.
 func (g Gather) Late() Gather {
 	g.acks = new(atomic.Int64)
 	return g
+}
+
+// Aged makes a process one that has had its connection for longer.
+func (l *Lease) Aged(d time.Duration) {
+	l.sign.mu.Lock()
+	defer l.sign.mu.Unlock()
+	l.sign.since = l.sign.since.Add(-d)
+}
+
+// Suspects are those whose connection was missing at the last look.
+func (l *Lease) Suspects() (marks []string) {
+	for mark, s := range l.seen {
+		if s.conn != "" {
+			marks = append(marks, mark)
+		}
+	}
+	return marks
 }

@@ -84,7 +84,11 @@ type Reader struct {
 
 // Reader makes a Reader whose Read waits at most for wait. Close it.
 func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
-	options, d := c.target.universal(wait), &dialed{conns: map[*link]struct{}{}}
+	return c.reader(consumer, wait, nil)
+}
+
+func (c *Client) reader(consumer string, wait time.Duration, s *sign) *Reader {
+	options, d := c.target.universal(wait), &dialed{conns: map[*link]struct{}{}, sign: s}
 	next := options.Dialer
 	if next == nil {
 		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
@@ -108,6 +112,8 @@ func (r *Reader) Close() error { return r.rdb.Close() }
 // dialed holds the open connections of a client. No context ends a read that
 // waits on one, and the client complains on stderr when it is closed under it.
 type dialed struct {
+	sign *sign // that the connection is, nil where it is none
+
 	mu     sync.Mutex
 	conns  map[*link]struct{}
 	closed bool
@@ -128,11 +134,13 @@ func (l *link) Close() error {
 	if !open {
 		return nil
 	}
+	l.dialed.sign.lost()
 	return l.Conn.Close()
 }
 
 func (d *dialed) keep(conn net.Conn) (net.Conn, error) {
 	l := &link{conn, d}
+	d.sign.lost()
 	d.mu.Lock()
 	d.conns[l] = struct{}{}
 	closed := d.closed
@@ -172,6 +180,7 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 	for range len(from) + 1 {
 		args = append(args, ">")
 	}
+	r.identify(ctx)
 	read := once{redis.NewCmd(ctx, args...)}
 	err = r.rdb.Process(ctx, read)
 	r.c.saw(ctx, "wait for items", err)

@@ -13,27 +13,51 @@ import (
 // that was chosen for it, finds the dead and gives back what they held. Its
 // methods are called by one goroutine.
 type Lease struct {
-	c     *Client
-	role  Role
-	id    string
-	lease time.Duration
-	seen  map[string]sighting
-	last  time.Time       // of the last census
-	freed map[string]bool // dead executors whose sources were given up
-	blind bool            // its Redis user may not give back what others held
+	c        *Client
+	role     Role
+	id       string
+	lease    time.Duration
+	next     time.Time // when to beat
+	sign     *sign
+	seen     map[string]*sighting
+	last     time.Time       // of the last census
+	trouble  time.Time       // when Redis was last away
+	freed    map[string]bool // dead executors whose sources were given up
+	blind    bool            // its Redis user may not give back what others held
+	unlisted bool            // nor see which connections are open
 }
 
 type sighting struct {
-	beat  string
-	since time.Time
+	beat    string
+	since   time.Time
+	conn    string // of the process, which is missing, "" where it is not
+	missing time.Time
 }
+
+// Beats are the heartbeats of a lease.
+const Beats = 5
 
 // grace is how long the queues of an executor outlive its lease.
 const grace = 10 * time.Minute
 
 // Lease makes the lease of a process that has joined.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	return &Lease{c: c, role: r, id: id, lease: lease, seen: map[string]sighting{}, freed: map[string]bool{}}
+	return &Lease{
+		c: c, role: r, id: id, lease: lease, sign: &sign{news: make(chan struct{}, 1)}, seen: map[string]*sighting{}, freed: map[string]bool{},
+	}
+}
+
+// Wait waits until it is time to beat, at first not at all. It is false when ctx
+// has ended.
+func (l *Lease) Wait(ctx context.Context) bool {
+	timer := time.NewTimer(time.Until(l.next))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-l.sign.news:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
 }
 
 // A Pulse is what a heartbeat tells.
@@ -46,6 +70,9 @@ type Pulse struct {
 // took this process for dead.
 func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	k, began := l.c.keys, time.Now()
+	l.next = began.Add(l.lease / Beats)
+	_, conn, _ := l.sign.known()
+	card = append(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.beat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
 		append([]any{l.id, l.watch().Milliseconds()}, card...)...)
@@ -58,9 +85,10 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	}
 	if time.Since(began) > l.lease/4 {
 		clear(l.seen) // Redis was away, for the others too: they get a whole lease to come back
+		l.trouble = time.Now()
 	}
 	if len(r) > 3 {
-		err = l.census(ctx, r)
+		err = l.census(ctx, r, began)
 	}
 	if errors.Is(err, ErrDenied) {
 		l.c.log.InfoContext(ctx, "another process has to look for the dead", "err", err)
@@ -75,18 +103,28 @@ func (l *Lease) watch() time.Duration {
 	if l.blind {
 		return 0
 	}
-	return l.lease
+	return l.overdue()
+}
+
+// overdue is how old the last beat of a process is that has missed one: half a
+// beat more, but at least a second, since the machine may be busy, and a change
+// of those who look costs what the one before has seen.
+func (l *Lease) overdue() time.Duration {
+	beat := l.lease / Beats
+	return min(l.lease, beat+max(beat/2, time.Second))
 }
 
 // census compares the beats with those seen before. One that stood still for a
 // lease of this process' own clock, while this process could talk to Redis, is
 // dead: neither an outage of Redis nor a jump of a clock kills anybody.
-func (l *Lease) census(ctx context.Context, r list) error {
+func (l *Lease) census(ctx context.Context, r list, began time.Time) error {
 	now := time.Now()
 	if now.Sub(l.last) > l.lease {
 		clear(l.seen) // it was this process that stood still
 	}
 	l.last = now
+	fenced, ms := r.list(5), r.number(6)
+	var late []suspect
 	for i, role := range []Role{RoleWorker, RoleExecutor} {
 		beats := r.list(3 + i)
 		for j := 0; j+1 < len(beats); j += 2 {
@@ -94,18 +132,21 @@ func (l *Lease) census(ctx context.Context, r list) error {
 			mark := string(role[0]) + ":" + id
 			old, ok := l.seen[mark]
 			if !ok || old.beat != beat {
-				l.seen[mark] = sighting{beat, now}
-				continue
+				old = &sighting{beat: beat, since: now}
+				l.seen[mark] = old
 			}
 			if now.Sub(old.since) >= l.lease {
-				if err := l.fence(ctx, role, id, beat); err != nil {
+				if err := l.fence(ctx, role, id, beat, "its heartbeat stood still for a lease"); err != nil {
 					return err
 				}
-				delete(l.seen, mark)
+			} else if age := time.Duration(ms-beats.number(j+1)) * time.Millisecond; age > l.lease/Beats+l.lease/50 {
+				late = append(late, suspect{role, id, beat, age, old})
 			}
 		}
 	}
-	fenced, ms := r.list(5), r.number(6)
+	if err := l.missed(ctx, late, began); err != nil {
+		return err
+	}
 	for j := 0; j+1 < len(fenced); j += 2 {
 		age := time.Duration(ms-fenced.number(j+1)) * time.Millisecond
 		if err := l.bury(ctx, fenced.text(j), age, nil); err != nil {
@@ -115,7 +156,7 @@ func (l *Lease) census(ctx context.Context, r list) error {
 	return nil
 }
 
-func (l *Lease) fence(ctx context.Context, role Role, id, beat string) error {
+func (l *Lease) fence(ctx context.Context, role Role, id, beat, why string) error {
 	k := l.c.keys
 	mark := string(role[0]) + ":" + id
 	card, err := l.c.card(ctx, role, id)
@@ -124,10 +165,13 @@ func (l *Lease) fence(ctx context.Context, role Role, id, beat string) error {
 	}
 	reply, err := l.c.run(ctx, "declare dead", scripts.fence,
 		[]string{k.registry(role), k.card(role, id), k.mailbox(id), k.fenced()}, id, beat, mark)
+	if err == nil {
+		delete(l.seen, mark)
+	}
 	if err != nil || reply == int64(0) {
 		return err
 	}
-	l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: its heartbeat stood still for a lease",
+	l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: "+why,
 		slog.String("role", string(role)), slog.String("id", id), slog.Duration("lease", l.lease))
 	return l.bury(ctx, mark, 0, card)
 }

@@ -129,6 +129,7 @@ func (c *Client) card(ctx context.Context, r Role, id string) (card map[string]s
 // Hints waits for hints of a mailbox behind the one of id after, and returns
 // the id to go on with. Only the mailbox's owner calls it.
 func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last string, err error) {
+	r.identify(ctx)
 	streams, err := r.rdb.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{r.c.keys.mailbox(r.consumer), after}, Block: r.wait, Count: 1000,
 	}).Result()
