@@ -135,9 +135,14 @@ type deliverer[T any] struct {
 	sent     int // in total
 	reported int // of them delivered
 	piece    edge.Piece
-	items    [][]byte
-	failures []*executor.ItemError
 	values   []T
+	holes    []hole // in order
+}
+
+// A hole is the place of an item that has no value.
+type hole struct {
+	place int
+	why   *executor.ItemError
 }
 
 // lookAtBuffer is how often a gather looks whether its buffer was read, while
@@ -229,28 +234,25 @@ func (d *deliverer[T]) report() {
 	d.reported = taken
 }
 
-// result is the ith of the piece.
-func (d *deliverer[T]) result(i int) Result[T] {
-	r := Result[T]{Value: d.values[i], ticket: d.piece.Ticket(i)}
-	if d.failures[i] != nil {
-		r.Err = d.failures[i]
+// to is the place of the first of some holes, or the end of the piece.
+func (d *deliverer[T]) to(holes []hole) int {
+	if len(holes) == 0 {
+		return len(d.values)
 	}
-	return r
+	return holes[0].place
+}
+
+// failed is the result in the place of a hole.
+func (d *deliverer[T]) failed(h hole) Result[T] {
+	return Result[T]{Err: h.why, ticket: d.piece.Ticket(h.place)}
 }
 
 func (d *deliverer[T]) decode(p edge.Piece) {
 	d.piece = p
 	clear(d.values)
-	d.items, d.failures, d.values = d.items[:0], d.failures[:0], d.values[:0]
-	p.Each(func(_ int, item []byte, failure *batch.Failure) {
-		var failed *executor.ItemError
-		if failure != nil {
-			failed = executor.NewItemError(*failure)
-		}
-		d.items, d.failures = append(d.items, item), append(d.failures, failed)
-	})
-	d.values = d.typed.Decode(d.items, d.values, func(i int, err error) {
-		d.failures[i] = &executor.ItemError{Code: batch.CodeDecode, Message: err.Error(), Stage: p.Entry.Queue}
+	d.holes = d.holes[:0]
+	d.values = d.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, d.values[:0], func(i int, why *batch.Failure) {
+		d.holes = append(d.holes, hole{i, executor.NewItemError(*why)})
 	})
 }
 

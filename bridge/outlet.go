@@ -19,18 +19,33 @@ type outlet[T any] interface {
 type results[T any] chan Result[T]
 
 func (out results[T]) put(ctx context.Context, d *deliverer[T]) error {
-	for i := range d.values {
-		r := d.result(i)
-		select {
-		case out <- r:
-		default:
-			d.report()
-			if err := send(ctx, out, r); err != nil {
+	holes := d.holes
+	for i := 0; i < len(d.values); i++ {
+		for end := d.to(holes); i < end; i++ {
+			if err := out.one(ctx, d, Result[T]{Value: d.values[i], ticket: d.piece.Ticket(i)}); err != nil {
 				return err
 			}
 		}
-		d.sent++
+		if len(holes) > 0 {
+			if err := out.one(ctx, d, d.failed(holes[0])); err != nil {
+				return err
+			}
+			holes = holes[1:]
+		}
 	}
+	return nil
+}
+
+func (out results[T]) one(ctx context.Context, d *deliverer[T], r Result[T]) error {
+	select {
+	case out <- r:
+	default:
+		d.report()
+		if err := send(ctx, out, r); err != nil {
+			return err
+		}
+	}
+	d.sent++
 	return nil
 }
 
@@ -51,8 +66,16 @@ func (p *pieces[T]) put(ctx context.Context, d *deliverer[T]) error {
 		return nil
 	}
 	all := make([]Result[T], len(d.values))
-	for i := range all {
-		all[i] = d.result(i)
+	for i, v := range d.values {
+		all[i].Value = v
+	}
+	if d.piece.Ticket(0) != nil {
+		for i := range all {
+			all[i].ticket = d.piece.Ticket(i)
+		}
+	}
+	for _, h := range d.holes {
+		all[h.place] = d.failed(h)
 	}
 	d.report()
 	if err := send(ctx, p.out, all); err != nil {

@@ -61,6 +61,8 @@ type feeder[T any] struct {
 	typed   codec.Typed[T]
 	idle    chan struct{}      // a token while nothing is being sent
 	pending chan []batch.Batch // to be sent; the token has room for it
+	spent   chan []batch.Batch // sent, their memory may be used again
+	taken   []T                // from the channel, to be encoded at once
 	linger
 }
 
@@ -88,7 +90,9 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 		return nil, nil, nil, fmt.Errorf("scatter: %w", err)
 	}
 	feed.Most(o.batch)
-	return q, &feeder[T]{feed, typed, make(chan struct{}, 1), make(chan []batch.Batch, 1), newLinger(o.linger)}, ctx, nil
+	return q, &feeder[T]{
+		Feed: feed, typed: typed, idle: make(chan struct{}, 1), pending: make(chan []batch.Batch, 1), spent: make(chan []batch.Batch, 1), linger: newLinger(o.linger),
+	}, ctx, nil
 }
 
 // run owns both goroutines: it sends, waits for the one that collects and ends
@@ -107,6 +111,10 @@ func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error
 		if err = f.Send(ctx, batches); err != nil {
 			stop(err)
 			break
+		}
+		select {
+		case f.spent <- batches:
+		default: // nothing has collected since the last one
 		}
 		f.idle <- struct{}{}
 	}
@@ -163,8 +171,8 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 			if !ok {
 				return f.flush(ctx)
 			}
-			for _, v := range vs {
-				f.add(v)
+			for len(vs) > 0 {
+				vs = vs[f.addAll(vs):]
 				if f.Full() {
 					if err := f.flush(ctx); err != nil {
 						return err
@@ -186,19 +194,36 @@ func (f *feeder[T]) hand() {
 	f.stop()
 	f.pending <- f.Take()
 	f.Batcher.Limit(f.Sender.Limit())
+	select {
+	case sent := <-f.spent:
+		f.Reuse(sent)
+	default:
+	}
 }
 
 // drain takes what lies in the channel already, which needs no select. It
 // reports whether the channel is still open.
-func (f *feeder[T]) drain(in <-chan T) bool {
-	for n := len(in); n > 0 && !f.Full(); n-- {
-		v, ok := <-in
-		if !ok {
-			return false
+func (f *feeder[T]) drain(in <-chan T) (open bool) {
+	if !f.typed.Short() {
+		for n := len(in); n > 0 && !f.Full(); n-- {
+			v, ok := <-in
+			if !ok {
+				return false
+			}
+			f.add(v)
 		}
-		f.add(v)
+		return true
 	}
-	return true
+	f.taken, open = f.taken[:0], true
+	for range min(len(in), f.Spare()) {
+		v, ok := <-in
+		if open = ok; !ok {
+			break
+		}
+		f.taken = append(f.taken, v)
+	}
+	f.addAll(f.taken)
+	return open
 }
 
 // pull reads an iterator to its end.
@@ -237,6 +262,21 @@ func (f *feeder[T]) flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// addAll encodes values straight into batches, until it is Full. It returns how
+// many.
+func (f *feeder[T]) addAll(vs []T) (n int) {
+	if f.typed.Short() {
+		n = min(len(vs), f.Spare())
+		f.Fill(n, func(open *batch.Builder, from, to int) { f.typed.Fill(open, vs[from:to]) })
+		return n
+	}
+	for n < len(vs) && !f.Full() {
+		f.add(vs[n])
+		n++
+	}
+	return n
 }
 
 // add encodes a value straight into the batch.

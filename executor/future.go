@@ -57,10 +57,10 @@ func (f *Future[T]) Result(ctx context.Context) (v T, err error) {
 	if failure != nil {
 		return v, failure
 	}
-	values := f.typed.Decode([][]byte{item}, nil, func(_ int, bad error) {
-		err = &ItemError{Code: batch.CodeDecode, Message: bad.Error()}
-	})
-	return values[0], err
+	if v, err = f.typed.One(item); err != nil {
+		err = &ItemError{Code: batch.CodeDecode, Message: err.Error()}
+	}
+	return v, err
 }
 
 func (f *Future[T]) item(ctx context.Context) ([]byte, *ItemError, error) {

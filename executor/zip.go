@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/edge"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -46,7 +47,7 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 
 // open makes the zipper the consumer of both queues, or of none.
 func (z *zipper[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
-	z.a.decoder, z.b.decoder = a.typed.Decode, b.typed.Decode
+	z.a.typed, z.b.typed = a.typed, b.typed
 	if z.a.r, _, z.a.release, err = a.Receive(ctx, edge.ReceiverOptions{}); err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ type side[T any] struct {
 	r       *edge.Receiver
 	ended   chan error // what Run returned
 	release func(error)
-	decoder func(items [][]byte, dst []T, bad func(int, error)) []T
+	typed   codec.Typed[T]
 	values  []T
 	failed  []*batch.Failure
 }
@@ -173,12 +174,8 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 }
 
 func (s *side[T]) decode(p edge.Piece) {
-	items := make([][]byte, p.Len())
 	s.failed = make([]*batch.Failure, p.Len())
-	p.Each(func(i int, item []byte, failure *batch.Failure) { items[i], s.failed[i] = item, failure })
-	s.values = s.decoder(items, nil, func(i int, err error) {
-		s.failed[i] = &batch.Failure{Code: batch.CodeDecode, Message: err.Error(), Stage: p.Entry.Queue}
-	})
+	s.values = s.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, nil, func(i int, why *batch.Failure) { s.failed[i] = why })
 }
 
 // done drops n values, which are delivered.

@@ -123,7 +123,10 @@ func TestProtocolMark(t *testing.T) {
 		if !ok {
 			t.Fatalf("it ends after %q: %v", got, <-done)
 		}
-		p.Each(func(_ int, item []byte, _ *batch.Failure) { got = append(got, string(item)) })
+		r := p.Reader()
+		for item, _, more := r.Next(); more; item, _, more = r.Next() {
+			got = append(got, string(item))
+		}
 	}
 	r.Left()
 	cancel()

@@ -26,20 +26,20 @@ type items[In, Out any] struct {
 func newItems[In, Out any](
 	name string, f func(context.Context, In) (Out, error), in codec.Typed[In], out codec.Typed[Out],
 ) *items[In, Out] {
-	return &items[In, Out]{f: f, in: input[In]{codec: in}, out: output[Out]{codec: out, name: name}}
+	r := &items[In, Out]{f: f, out: output[Out]{name: name}}
+	r.in.codec, r.out.codec = in, out
+	return r
 }
 
 func (r *items[In, Out]) run(ctx context.Context, c call) result {
 	if c.batch.Lost != nil {
 		return r.out.lost(c.batch)
 	}
-	defer r.in.release()
-	if err := r.in.read(c.batch); err != nil {
+	if err := r.in.begin(&c); err != nil {
 		return result{err: err}
 	}
-	r.out.begin(c.batch)
 	r.left, r.spent = false, 0
-	for !r.left && r.out.frame.Len() < c.batch.N {
+	for r.out.begin(c.batch); !r.left && r.out.len() < c.batch.N; {
 		crash := guard(&r.spent, func() { r.loop(ctx, &c) })
 		switch {
 		case crash == nil:
@@ -48,24 +48,62 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 		default:
 			r.missed(ctx, crash, &c)
 		}
+		if r.in.err != nil {
+			return result{err: r.in.err}
+		}
 	}
-	return r.out.result(r.spent)
+	return r.out.result(r.spent, &c)
+}
+
+func (r *items[In, Out]) release() {
+	r.in.release()
+	r.out.clear()
 }
 
 // loop goes on at the item where it ended, by itself or by a panic.
 func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 	if !r.in.decoded {
-		r.in.decode()
+		if r.in.decode(c); r.in.err != nil {
+			return
+		}
 	}
-	for i := r.out.frame.Len(); !r.left && i < c.batch.N; i = r.out.frame.Len() {
-		if r.out.full() {
+	simple := r.out.codec.Short() && c.timeout <= 0 && c.flight == nil
+	for i := r.out.len(); !r.left && i < c.batch.N; i = r.out.len() {
+		end := r.in.upTo(i)
+		switch {
+		case r.out.full():
 			r.left = true
-		} else if h, ok := r.in.hole(i); ok {
+		case end == i:
+			h, _ := r.in.hole(i)
 			r.out.hole(h, c)
-		} else if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			r.left = true
-		} else {
+		case simple:
+			r.series(ctx, r.in.values[i:min(end, i+seriesItems)], c)
+		default:
 			r.try(ctx, i, c)
+		}
+	}
+}
+
+// seriesItems is how many short items are run until the size of what came out is
+// looked at.
+const seriesItems = 1 << 14
+
+// series is try for values of which nothing has to be looked at between two of
+// them, up to the first that fails.
+func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
+	for _, v := range values {
+		made, err := r.f(ctx, v)
+		if err != nil {
+			r.missed(ctx, missOf(ctx, err, 0), c)
+			return
+		}
+		r.out.values = append(r.out.values, made)
+		r.out.size += batch.Short
+		if c.leave != nil && c.leave() || ctx.Err() != nil {
+			r.left = true
+			return
 		}
 	}
 }
@@ -138,20 +176,25 @@ type place[Out any] struct {
 func newTogether[In, Out any](
 	name string, f func(context.Context, []In) ([]Out, error), in codec.Typed[In], out codec.Typed[Out],
 ) *together[In, Out] {
-	return &together[In, Out]{f: f, in: input[In]{codec: in}, out: output[Out]{codec: out, name: name}}
+	r := &together[In, Out]{f: f, out: output[Out]{name: name}}
+	r.in.codec, r.out.codec = in, out
+	return r
 }
 
 func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	if c.batch.Lost != nil {
 		return r.out.lost(c.batch)
 	}
-	defer r.release()
-	if err := r.in.read(c.batch); err != nil {
+	r.release()
+	if err := r.in.begin(&c); err != nil {
 		return result{err: err}
 	}
 	r.spent = 0
-	if crash := guard(&r.spent, r.in.decode); crash != nil {
+	if crash := guard(&r.spent, func() { r.in.decode(&c) }); crash != nil {
 		r.in.spoil(crash)
+	}
+	if r.in.err != nil {
+		return result{err: r.in.err}
 	}
 	for i := range c.batch.N {
 		r.places = append(r.places, place[Out]{})
@@ -166,9 +209,9 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	r.out.begin(c.batch)
 	write := func() { r.write(&c) }
 	for crash := guard(&r.spent, write); crash != nil; crash = guard(&r.spent, write) {
-		r.places[r.out.frame.Len()].miss = r.out.unencodable(crash.text)
+		r.places[r.out.len()].miss = r.out.unencodable(crash.text)
 	}
-	return r.out.result(r.spent)
+	return r.out.result(r.spent, &c)
 }
 
 // try calls the function with what is to do.
@@ -231,7 +274,7 @@ func all(m *miss) func(int) *miss { return func(int) *miss { return m } }
 
 // write writes what is there, up to the first item that is not done.
 func (r *together[In, Out]) write(c *call) {
-	for i := r.out.frame.Len(); i < c.batch.N; i++ {
+	for i := r.out.len(); i < c.batch.N; i++ {
 		p := &r.places[i]
 		if h, ok := r.in.hole(i); ok {
 			r.out.hole(h, c)
@@ -247,6 +290,7 @@ func (r *together[In, Out]) write(c *call) {
 
 func (r *together[In, Out]) release() {
 	r.in.release()
+	r.out.clear()
 	r.todo, r.places = emptied(r.todo), emptied(r.places)
 }
 

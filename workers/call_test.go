@@ -53,7 +53,7 @@ func TestTextsOfFailures(t *testing.T) {
 func TestStackBeginsAtThePanic(t *testing.T) {
 	f := failureOf(t, runOf(t, Define("f", explode), call{}, "5"))
 	wantText(t, f.Message, "panic: runtime error: index out of range [5] with length 1")
-	frames, _, _ := strings.Cut(f.Stack, "workers.within")
+	frames, _, _ := strings.Cut(f.Stack, "workers.(*items")
 	if len(strings.Split(frames, "\n")) > 5 || !strings.Contains(frames, "workers.explode(") || !strings.Contains(frames, "call_test.go:") {
 		t.Errorf("the stack is\n%s", f.Stack)
 	}
@@ -274,7 +274,10 @@ func TestGoexitInCodecs(t *testing.T) {
 	for _, f := range []Function{Define("f", from), DefineBatch("f", froms)} {
 		wantOutcomes(t, runOf(t, f, call{tries: 2, retries: 1}, "{}", "1"), "decode after 0", "decode after 0")
 	}
-	spoiled := input[int]{items: [][]byte{nil, {1}}, holes: []hole{{place: 0, failed: []byte("failure")}}}
+	var frame batch.Builder
+	frame.EndFailure(append(frame.Begin(), "failure"...))
+	frame.Value([]byte("1"))
+	spoiled := input[int]{batch: batch.Batch{N: 2, Frame: frame.Take()}}
 	spoiled.spoil(&miss{})
 	if h, ok := spoiled.hole(0); !ok || string(h.failed) != "failure" {
 		t.Errorf("got %+v", h)
@@ -298,11 +301,13 @@ func TestNothingOfTheUserIsKept(t *testing.T) {
 	single := newItems("f", func(_ context.Context, s *string) (*string, error) { return s, nil }, ptrs(t), ptrs(t))
 	many := newTogether("f", func(_ context.Context, s []*string) ([]*string, error) { return s, nil }, ptrs(t), ptrs(t))
 	items := repeated(100, `"text"`)
-	single.run(t.Context(), call{batch: items})
-	many.run(t.Context(), call{batch: items})
+	for _, r := range []runner{single, many} {
+		r.run(t.Context(), call{batch: items})
+		r.release()
+	}
 	for _, in := range []*input[*string]{&single.in, &many.in} {
 		for i, v := range in.values[:cap(in.values)] {
-			if v != nil || in.items[:cap(in.items)][i] != nil {
+			if v != nil {
 				t.Fatalf("value %d is kept", i)
 			}
 		}
@@ -313,7 +318,8 @@ func TestNothingOfTheUserIsKept(t *testing.T) {
 		}
 	}
 	many.run(t.Context(), call{batch: repeated(keep+1, `"text"`)})
-	if cap(many.places)+cap(many.in.values)+cap(many.in.items)+cap(many.todo) > 0 {
+	many.release()
+	if cap(many.places)+cap(many.in.values)+cap(many.todo) > 0 {
 		t.Error("the memory of a very large batch is kept")
 	}
 }

@@ -55,13 +55,22 @@ func fusable(first, second broker.Stage) bool {
 
 // A step is what one stage made of a batch.
 type step struct {
-	route *route
+	route  *route
+	runner runner
 	result
 }
 
-// made are the items that the step has done.
-func (s step) made(source string, first int64) batch.Batch {
-	return batch.Batch{Source: source, First: first, N: s.n, Frame: s.frame}
+// from returns the items that the step has done, from the nth on, as they go into
+// a queue.
+func (s step) from(source string, first int64, n int) batch.Batch {
+	if s.held != nil {
+		return batch.Batch{Source: source, First: first + int64(n), N: s.n - n, Frame: s.held.frame(n)}
+	}
+	made := batch.Batch{Source: source, First: first, N: s.n, Frame: s.frame}
+	if n > 0 {
+		_, made, _ = made.Split(n) // 0 < n < N, and the frame is the runner's
+	}
+	return made
 }
 
 // steps runs a batch through the stage of a job and those that are fused with it,
@@ -69,23 +78,21 @@ func (s step) made(source string, first int64) batch.Batch {
 // the one before. An entry that workers have died with is left to one stage.
 func (h *hand) steps(ctx context.Context, j job) ([]step, error) {
 	b := j.entry.Batch
-	got := h.call(ctx, j.route, b, j.entry.Attempts)
-	if got.err != nil {
-		return nil, got.err
-	}
-	all := []step{{j.route, got}}
+	all := []step{h.call(ctx, j.route, b, nil, j.entry.Attempts)}
 	for next := j.route.next.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.next.Load() {
 		last := all[len(all)-1]
 		if last.n == 0 || last.again != nil || ctx.Err() != nil {
 			break
 		}
-		got := h.call(ctx, next, last.made(b.Source, b.First), 0)
+		between := batch.Batch{Source: b.Source, First: b.First, N: last.n, Frame: last.frame}
+		got := h.call(ctx, next, between, last.held, 0)
 		if got.err != nil || got.n == 0 {
+			h.release([]step{got})
 			break
 		}
-		all = append(all, step{next, got})
+		all = append(all, got)
 	}
-	return all, nil
+	return all, all[0].err
 }
 
 // learn takes note of what the steps cost: to the queue of the first one, an item

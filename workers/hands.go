@@ -40,14 +40,14 @@ func rests(e broker.Entry, batches []batch.Batch) []broker.Rest {
 // A hand works on one job after the other.
 type hand struct {
 	*life
-	runners map[*function]runner
-	clock   *time.Timer
-	late    atomic.Bool // a spell has passed
+	idle  map[*function][]runner
+	clock *time.Timer
+	late  atomic.Bool // a spell has passed
 }
 
 // hand works until work is closed.
 func (l *life) hand(ctx context.Context) {
-	h := &hand{life: l, runners: map[*function]runner{}}
+	h := &hand{life: l, idle: map[*function][]runner{}}
 	h.clock = time.AfterFunc(time.Hour, func() { h.late.Store(true) })
 	defer h.clock.Stop()
 	for j := range l.work {
@@ -81,6 +81,7 @@ func (h *hand) do(ctx context.Context, j job) done {
 		return h.poison(j)
 	}
 	all, err := h.steps(ctx, j)
+	defer h.release(all)
 	if err != nil {
 		return unreadable(j, err)
 	}
@@ -93,22 +94,39 @@ func (h *hand) do(ctx context.Context, j job) done {
 }
 
 // call runs one stage on a batch, for a spell.
-func (h *hand) call(ctx context.Context, r *route, b batch.Batch, attempts int) result {
+func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) step {
 	h.late.Store(false)
 	h.clock.Reset(spell)
-	f := r.function
-	if h.runners[f] == nil {
-		h.runners[f] = f.runner()
-	}
+	s := step{route: r, runner: h.runner(r.function)}
 	c := call{
-		batch: b, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
+		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
 		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave,
 	}
 	if r.stage.Kind == broker.KindFuture {
 		c.flight = h.flights.begin(b)
 		defer h.flights.end(c.flight)
 	}
-	return h.runners[f].run(ctx, c)
+	s.result = s.runner.run(ctx, c)
+	return s
+}
+
+// runner takes one that is idle, or makes one: a function may be there twice among
+// stages that are run one after the other.
+func (h *hand) runner(f *function) runner {
+	idle := h.idle[f]
+	if len(idle) == 0 {
+		return f.runner()
+	}
+	h.idle[f] = idle[:len(idle)-1]
+	return idle[len(idle)-1]
+}
+
+// release lets go of what the steps have made.
+func (h *hand) release(all []step) {
+	for _, s := range all {
+		s.runner.release()
+		h.idle[s.route.function] = append(h.idle[s.route.function], s.runner)
+	}
 }
 
 // copied adds a batch to every out-queue.

@@ -27,20 +27,18 @@ func product(j job, all []step) (done, error) {
 				return done{}, err
 			}
 		}
-		return d, d.mixed(in, got.made(e.Source, e.First), got.again)
+		return d, d.mixed(in, got.from(e.Source, e.First, 0), got.again)
 	}
 	for i, s := range all {
-		made := s.made(e.Source, e.First)
+		taken := 0
 		if i+1 < len(all) {
-			d.replace.By = append(d.replace.By, broker.Passed{Queue: s.route.stage.Outs[0].Queue, Items: all[i+1].n})
-			if all[i+1].n == s.n {
-				continue
-			}
-			if _, made, err = made.Split(all[i+1].n); err != nil {
-				return done{}, err
-			}
+			taken = all[i+1].n
+			d.replace.By = append(d.replace.By, broker.Passed{Queue: s.route.stage.Outs[0].Queue, Items: taken})
 		}
-		if err := d.results(s.route.stage, made); err != nil {
+		if taken == s.n {
+			continue
+		}
+		if err := d.results(s.route.stage, s.from(e.Source, e.First, taken)); err != nil {
 			return done{}, err
 		}
 	}

@@ -8,19 +8,23 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
-	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
 // A runner runs a function on one batch after the other, for one goroutine at
 // a time.
 type runner interface {
 	run(ctx context.Context, c call) result
+	// release lets go of what belongs to the last batch, results that are held
+	// among it.
+	release()
 }
 
 // A call is a batch to be run and how. When its context has ended, it is left
 // off after the item at hand, and where that fails, before it.
 type call struct {
 	batch   batch.Batch
+	held    held          // what another runner has made and holds, in the place of the batch's frame
+	hold    bool          // what comes out may be held
 	worker  string        // as failures name it
 	stage   string        // as failures name it
 	timeout time.Duration // of one item, 0 for none
@@ -34,7 +38,8 @@ type call struct {
 // left off, so that n < N, where the call says so and, unless the function takes
 // whole batches, where the output has reached batch.MaxBytes.
 type result struct {
-	frame  []byte // nobody else's
+	frame  []byte // nobody else's; nil where the results are held
+	held   held   // until the runner is released; nil where there is a frame
 	n      int
 	again  []int // of the n, those to be tried again, by their index; something stands in their place
 	failed int   // of the n, those that failed here for good
@@ -42,52 +47,51 @@ type result struct {
 	err    error // the batch is malformed, nothing was done
 }
 
-// keep is how many items a runner has room for between batches.
-const keep = 1 << 16
-
 // An input is the items of a batch, decoded.
 type input[In any] struct {
-	codec   codec.Typed[In]
-	items   [][]byte // nil where the item has failed already
-	values  []In     // zero where there is a hole
-	holes   []hole   // in order, those before next have been passed
-	next    int
+	column[In]
+	batch   batch.Batch
+	next    int // holes before it have been passed
 	decoded bool
+	lent    bool  // the values are another runner's
+	err     error // the batch is malformed
 }
 
-// A hole is the place of an item that has no value: it failed earlier, or it
-// cannot be decoded.
-type hole struct {
-	place  int
-	failed []byte
-	miss   *miss
+// begin tells whether there can be such a batch.
+func (in *input[In]) begin(c *call) error {
+	in.release()
+	return c.batch.CheckRange()
 }
 
-// read takes the items of a batch, which is checked on the way: the error is
-// that of Check.
-func (in *input[In]) read(b batch.Batch) error {
+// decode takes the items of a batch. It is called once, and may crash where the
+// codec is the user's.
+func (in *input[In]) decode(c *call) {
+	if made, ok := c.held.(*column[In]); ok {
+		in.release()
+		in.values, in.holes, in.decoded, in.lent = made.values, made.holes, true, true
+		return
+	}
+	in.batch = c.batch
+	b := &in.batch
+	if c.held != nil {
+		b.Frame = c.held.frame(0)
+	}
+	if b.N > len(b.Frame) { // each item has a header
+		in.err = b.Check()
+		return
+	}
 	r := batch.Read(b.Frame)
-	for item, failed, ok := r.Next(); ok; item, failed, ok = r.Next() {
-		if failed {
-			in.holes = append(in.holes, hole{place: len(in.items), failed: item})
-			item = nil
-		}
-		in.items = append(in.items, item)
-	}
-	if r.Err() != nil || len(in.items) != b.N || b.First < 0 || b.End() <= b.First {
-		return b.Check()
-	}
-	return nil
-}
-
-func (in *input[In]) decode() {
-	values, holes := in.values, len(in.holes)
+	values := in.values
 	in.values = nil // half full after a Goexit
-	values = in.codec.Decode(in.items, values, func(i int, err error) {
-		in.holes = append(in.holes, hole{place: i, miss: in.undecodable(err)})
+	values, err := in.codec.Decode(&r, b.N, values, func(i int, failed []byte, err error) {
+		h := hole{place: i, failed: failed}
+		if err != nil {
+			h.miss = in.undecodable(err)
+		}
+		in.holes = append(in.holes, h)
 	})
-	if 0 < holes && holes < len(in.holes) {
-		slices.SortFunc(in.holes, func(a, b hole) int { return cmp.Compare(a.place, b.place) })
+	if err != nil || len(r.Rest()) > 0 {
+		in.err = b.Check()
 	}
 	in.values, in.decoded = values, true
 }
@@ -101,79 +105,115 @@ func (in *input[In]) undecodable(err error) *miss {
 // goroutine that decoded them.
 func (in *input[In]) spoil(why *miss) {
 	why.code = batch.CodeDecode
-	failed := make(map[int][]byte)
-	for _, h := range in.holes {
-		failed[h.place] = h.failed
+	b := in.batch
+	in.values, in.holes = make([]In, b.N), in.holes[:0]
+	r := batch.Read(b.Frame)
+	for i := range b.N {
+		h := hole{place: i, miss: why}
+		if item, failed, _ := r.Next(); failed {
+			h.failed = item
+		}
+		in.holes = append(in.holes, h)
 	}
-	in.holes = in.holes[:0]
-	for i := range in.items {
-		in.holes = append(in.holes, hole{i, failed[i], why})
-	}
-	in.decoded = true
+	in.err, in.decoded = b.Check(), true
 }
 
 // hole returns the hole at place i. The places asked for only grow.
 func (in *input[In]) hole(i int) (h hole, ok bool) {
-	for in.next < len(in.holes) && in.holes[in.next].place < i {
-		in.next++
-	}
-	if in.next == len(in.holes) || in.holes[in.next].place > i {
+	if in.upTo(i) > i {
 		return hole{}, false
 	}
 	return in.holes[in.next], true
 }
 
+// upTo is the place of the first hole from i on, or the end.
+func (in *input[In]) upTo(i int) int {
+	for in.next < len(in.holes) && in.holes[in.next].place < i {
+		in.next++
+	}
+	if in.next == len(in.holes) {
+		return len(in.values)
+	}
+	return in.holes[in.next].place
+}
+
 // release lets go of what belongs to the batch.
 func (in *input[In]) release() {
-	in.items, in.values, in.holes = emptied(in.items), emptied(in.values), emptied(in.holes)
-	in.next, in.decoded = 0, false
-}
-
-// emptied returns the slice without elements, to be used again unless it is
-// very large.
-func emptied[E any](s []E) []E {
-	if cap(s) > keep {
-		return nil
+	if in.lent {
+		in.values, in.holes = nil, nil
 	}
-	clear(s)
-	return s[:0]
+	in.clear()
+	in.batch, in.next, in.decoded, in.lent, in.err = batch.Batch{}, 0, false, false, nil
 }
 
-// An output collects the items of a result. Its length is the place of the
-// next item.
+// An output collects the items of a result: as a column where they may be values,
+// else in a frame. Its length is the place of the next item.
 type output[Out any] struct {
-	codec  codec.Typed[Out]
+	column[Out]
 	name   string // of the function
-	frame  batch.Builder
+	open   batch.Builder
+	size   int // about that of the values in the column
 	again  []int
 	failed int
-	size   int // of an item of the last frame
 }
 
-// begin makes room for the frame of n items.
+// faithful reports whether the items are collected as values.
+func (out *output[Out]) faithful() bool { return out.codec.Faithful() }
+
+func (out *output[Out]) len() int {
+	if out.faithful() {
+		return len(out.values)
+	}
+	return out.open.Len()
+}
+
+// begin makes room for n items.
 func (out *output[Out]) begin(b batch.Batch) {
-	out.frame, out.again, out.failed = batch.Builder{}, nil, 0
-	item := cmp.Or(out.size, len(b.Frame)/b.N+1)
-	room := min(item, batch.MaxBytes/b.N+1)*b.N + 64
-	out.frame.Abort(slices.Grow(out.frame.Begin(), room))
+	out.clear()
+	out.size, out.again, out.failed = 0, nil, 0
+	if out.faithful() {
+		out.values = slices.Grow(out.values, min(b.N, keep))
+		return
+	}
+	item := cmp.Or(out.item, len(b.Frame)/b.N+1)
+	out.open = batch.Builder{}
+	out.open.Grow(min(item, batch.MaxBytes/b.N+1)*b.N + 64)
 }
 
 func (out *output[Out]) value(v Out, c *call) {
-	buf := out.frame.Begin()
+	if out.faithful() {
+		out.keep(v, c)
+		return
+	}
+	buf := out.open.Begin()
 	before := len(buf)
 	buf, err := out.codec.Append(buf, v)
 	size := len(buf) - before
 	if err == nil && size <= batch.MaxItem {
-		out.frame.End(buf)
+		out.open.End(buf)
 		return
 	}
-	out.frame.Abort(buf)
+	out.open.Abort(buf)
 	if err != nil {
 		out.miss(out.unencodable(errorText(err)), c.tries, c)
 		return
 	}
-	out.miss(&miss{code: batch.CodeTooLarge, text: fmt.Sprintf("the result has %d bytes, which is above the bound of %d MiB: "+
-		"return it in parts, or store it and return where", size, batch.MaxItem>>20)}, c.tries, c)
+	out.miss(tooLarge(size), c.tries, c)
+}
+
+func (out *output[Out]) keep(v Out, c *call) {
+	size := out.codec.Size(v)
+	if size > batch.MaxItem {
+		out.miss(tooLarge(size), c.tries, c)
+		return
+	}
+	out.size += size
+	out.values = append(out.values, v)
+}
+
+func tooLarge(size int) *miss {
+	return &miss{code: batch.CodeTooLarge, text: fmt.Sprintf("the result has %d bytes, which is above the bound of %d MiB: "+
+		"return it in parts, or store it and return where", size, batch.MaxItem>>20)}
 }
 
 func (out *output[Out]) unencodable(why string) *miss {
@@ -187,15 +227,20 @@ func (out *output[Out]) missed(m *miss, c *call) {
 		out.miss(m, c.tries, c)
 		return
 	}
-	out.again = append(out.again, out.frame.Len())
-	out.frame.Value(nil)
+	out.again = append(out.again, out.len())
+	if out.faithful() {
+		var none Out
+		out.values = append(out.values, none)
+		return
+	}
+	out.open.Value(nil)
 }
 
 func (out *output[Out]) miss(m *miss, tries int, c *call) {
 	out.failed++
-	out.frame.Failure(batch.Failure{
+	out.pass(batch.Failure{
 		Code: m.code, Message: m.text, Stage: c.stage, Function: out.name, Worker: c.worker, Attempts: tries, Stack: m.stack,
-	})
+	}.Append(nil))
 }
 
 func (out *output[Out]) hole(h hole, c *call) {
@@ -206,8 +251,16 @@ func (out *output[Out]) hole(h hole, c *call) {
 	out.pass(h.failed)
 }
 
+// pass puts a failure in the next place.
 func (out *output[Out]) pass(failed []byte) {
-	out.frame.EndFailure(append(out.frame.Begin(), failed...))
+	if !out.faithful() {
+		out.open.EndFailure(append(out.open.Begin(), failed...))
+		return
+	}
+	var none Out
+	out.holes = append(out.holes, hole{place: len(out.values), failed: failed})
+	out.values = append(out.values, none)
+	out.size += len(failed)
 }
 
 // lost returns the result of a batch that is one failure.
@@ -215,27 +268,35 @@ func (out *output[Out]) lost(b batch.Batch) result {
 	if err := b.Check(); err != nil {
 		return result{err: err}
 	}
-	out.frame, out.again, out.failed = batch.Builder{}, nil, 0
+	var frame batch.Builder
 	failed := b.Lost.Append(nil)
-	for range b.N {
-		if out.full() {
-			break
-		}
-		out.pass(failed)
+	for frame.Len() < b.N && frame.Size() < batch.MaxBytes {
+		frame.EndFailure(append(frame.Begin(), failed...))
 	}
-	return result{n: out.frame.Len(), frame: out.frame.Take()}
+	return result{n: frame.Len(), frame: frame.Take()}
 }
 
-func (out *output[Out]) full() bool { return out.frame.Size() >= batch.MaxBytes }
+// full reports whether what comes next should be left to others.
+func (out *output[Out]) full() bool {
+	return max(out.size, out.open.Size()) >= batch.MaxBytes
+}
 
-// result takes the frame. One that needs far less memory than it got is copied.
-func (out *output[Out]) result(spent time.Duration) result {
-	r := result{n: out.frame.Len(), again: out.again, failed: out.failed, spent: spent}
-	frame := out.frame.Take()
-	if r.n == 0 {
+// result takes the items, which may be held. A frame that needs far less memory
+// than it got is copied.
+func (out *output[Out]) result(spent time.Duration, c *call) result {
+	r := result{n: out.len(), again: out.again, failed: out.failed, spent: spent}
+	switch {
+	case r.n == 0:
+		return r
+	case out.faithful() && c.hold:
+		r.held = &out.column
+		return r
+	case out.faithful():
+		r.frame = out.frame(0)
 		return r
 	}
-	out.size = len(frame)/r.n + 1
+	frame := out.open.Take()
+	out.item = len(frame)/r.n + 1
 	if cap(frame) > 2*len(frame)+1024 {
 		frame = slices.Clone(frame)
 	}

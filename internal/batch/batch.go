@@ -13,6 +13,10 @@ const MaxItem = 64 << 20
 // reaches it, so only a single item can exceed it.
 const MaxBytes = 8 << 20
 
+// Short is the most that a short item needs in a frame: a header of one byte and
+// a text as that of -1.7976931348623157e+308.
+const Short = 1 + 24
+
 // MaxItems is how many items a batch may claim: more than a frame of MaxBytes
 // can hold, few enough that a forged number costs little.
 const MaxItems = 1 << 24
@@ -47,11 +51,8 @@ func (b Batch) Check() error {
 	for _, _, ok := r.Next(); ok; _, _, ok = r.Next() {
 		n++
 	}
-	if r.Err() != nil {
-		return r.Err()
-	}
-	if n != b.N {
-		return fmt.Errorf("%w: %d items where %d were announced", ErrFrame, n, b.N)
+	if r.Err() != nil || n != b.N {
+		return r.Short(n, b.N)
 	}
 	return nil
 }

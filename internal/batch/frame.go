@@ -70,6 +70,25 @@ func (b *Builder) Value(item []byte) { b.End(append(b.Begin(), item...)) }
 // Failure adds a failed item.
 func (b *Builder) Failure(f Failure) { b.EndFailure(f.Append(b.Begin())) }
 
+// Fill adds n items at once: frame appends them to what it gets, headers included.
+func (b *Builder) Fill(n int, frame func(dst []byte) []byte) {
+	if len(b.buf) == 0 {
+		b.buf = append(b.buf, Version)
+	}
+	b.buf = frame(b.buf)
+	b.n += n
+}
+
+// Grow makes room for a frame of so many bytes.
+func (b *Builder) Grow(bytes int) {
+	if bytes > cap(b.buf) {
+		b.buf = append(make([]byte, 0, bytes), b.buf...)
+	}
+}
+
+// Use lets an empty Builder frame into memory that is nobody else's any more.
+func (b *Builder) Use(memory []byte) { b.buf = memory[:0] }
+
 // Len is the number of items framed, Size the bytes of the frame so far.
 func (b *Builder) Len() int { return b.n }
 
@@ -128,5 +147,17 @@ func (r *Reader) Next() (item []byte, failed, ok bool) {
 // Err tells why Next stopped early, nil at the end of a good frame.
 func (r *Reader) Err() error { return r.err }
 
+// Short is the error of a frame of which fewer items were read than announced.
+func (r *Reader) Short(read, announced int) error {
+	if r.err != nil {
+		return r.err
+	}
+	return fmt.Errorf("%w: %d items where %d were announced", ErrFrame, read, announced)
+}
+
 // Rest is what has not been read, without a version byte.
 func (r *Reader) Rest() []byte { return r.rest }
+
+// Advance goes on at rest, the end of what Rest returned: whoever called has read
+// the items before it.
+func (r *Reader) Advance(rest []byte) { r.rest = rest }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/google/uuid"
 
@@ -51,7 +52,7 @@ func entryOf(at Place, raw list) Entry {
 		case "k":
 			e.Crashes = int(fields.number(i + 1))
 		case "p":
-			e.Frame = []byte(fields.text(i + 1))
+			e.Frame = frameOf(fields.text(i + 1))
 			e.Size = len(e.Frame)
 		case "f":
 			e.Payload = fields.text(i + 1)
@@ -98,10 +99,14 @@ func (c *Client) Fetch(ctx context.Context, entries []Entry) error {
 			entries[i].Lost = &batch.Failure{Code: batch.CodeLost, Message: "its payload is no longer in Redis", Stage: entries[i].Queue}
 			continue
 		}
-		entries[i].Frame, entries[i].Size = []byte(frame), len(frame)
+		entries[i].Frame, entries[i].Size = frameOf(frame), len(frame)
 	}
 	return nil
 }
+
+// frameOf is the memory of a text of a reply, which nobody else refers to. Frames
+// are not written into, as texts are not.
+func frameOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
 // part is a batch as the scripts take it.
 func (c *Client) part(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {

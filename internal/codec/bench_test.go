@@ -3,7 +3,10 @@ package codec
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
 const batchSize = 1024
@@ -18,10 +21,11 @@ func allocs[T any](t *testing.T, value T) (appending, decoding float64) {
 			dst, _ = typed.Append(dst, value)
 		}
 	})
-	items := slicesOf(encode(t, typed, value)[0], batchSize)
+	frame := framed(slicesOf(encode(t, typed, value)[0], batchSize)...)
 	values := make([]T, 0, batchSize)
 	decoding = testing.AllocsPerRun(20, func() {
-		typed.Decode(items, values, func(int, error) {})
+		r := batch.Read(frame)
+		_, _ = typed.Decode(&r, batchSize, values, func(int, []byte, error) {})
 	})
 	return appending, decoding
 }
@@ -38,8 +42,8 @@ func TestNoAllocations(t *testing.T) {
 	wantAllocs[uint8](t, 200, 0)
 	wantAllocs(t, -1.2345678901234567e-300, 0)
 	wantAllocs(t, true, 0)
-	wantAllocs(t, "forty-two", batchSize)
-	wantAllocs(t, []byte("forty-two"), batchSize)
+	wantAllocs(t, "forty-two", batchSize/100)
+	wantAllocs(t, []byte("forty-two"), batchSize/100)
 }
 
 func benchAppend[T any](b *testing.B, c Codec, value T) {
@@ -56,14 +60,30 @@ func benchAppend[T any](b *testing.B, c Codec, value T) {
 	perItem(b)
 }
 
+func benchFill[T any](b *testing.B, value T) {
+	b.Helper()
+	typed := must[T](b, nil)
+	values := slices.Repeat([]T{value}, batchSize)
+	var frame batch.Builder
+	b.ReportAllocs()
+	for b.Loop() {
+		frame.Reset()
+		typed.Fill(&frame, values)
+	}
+	perItem(b)
+}
+
 func benchDecode[T any](b *testing.B, c Codec, value T) {
 	b.Helper()
 	typed := must[T](b, c)
-	items := slicesOf(encode(b, typed, value)[0], batchSize)
+	frame := framed(slicesOf(encode(b, typed, value)[0], batchSize)...)
 	values := make([]T, 0, batchSize)
 	b.ReportAllocs()
 	for b.Loop() {
-		typed.Decode(items, values, func(_ int, err error) { b.Fatal(err) })
+		r := batch.Read(frame)
+		if _, err := typed.Decode(&r, batchSize, values, func(_ int, _ []byte, err error) { b.Fatal(err) }); err != nil {
+			b.Fatal(err)
+		}
 	}
 	perItem(b)
 }
@@ -82,6 +102,10 @@ func BenchmarkAppendFloat(b *testing.B)   { benchAppend(b, nil, 3.14159265358979
 func BenchmarkAppendString(b *testing.B)  { benchAppend(b, nil, "two of the blue ones") }
 func BenchmarkAppendStruct(b *testing.B)  { benchAppend(b, nil, anOrder()) }
 func BenchmarkAppendMsgPack(b *testing.B) { benchAppend(b, MsgPack, anOrder()) }
+
+func BenchmarkFillInt(b *testing.B)    { benchFill(b, 1234567) }
+func BenchmarkFillFloat(b *testing.B)  { benchFill(b, 3.14159265358979) }
+func BenchmarkFillString(b *testing.B) { benchFill(b, "two of the blue ones") }
 
 func BenchmarkDecodeInt(b *testing.B)     { benchDecode(b, nil, 1234567) }
 func BenchmarkDecodeFloat(b *testing.B)   { benchDecode(b, nil, 3.14159265358979) }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 )
 
 // Codec is a format for items. Marshal gets a value and Unmarshal a pointer to
@@ -60,6 +59,7 @@ type Typed[T any] struct {
 type form[T any] struct {
 	append func(dst []byte, v T) ([]byte, error)
 	parser func() parser[T] // a new one for each batch
+	bulk   *bulk[T]         // nil where items are taken one by one
 }
 
 // A parser decodes one item into a zero value.
@@ -70,7 +70,7 @@ type parser[T any] func(item []byte, v *T) error
 // is an error. For[Item] does not need a codec and ignores it.
 func For[T any](c Codec) (Typed[T], error) {
 	t := reflect.TypeFor[T]()
-	if items, ok := any(plain(asBytes[Item])).(form[T]); ok {
+	if items, ok := any(bytesForm[Item]()).(form[T]); ok {
 		return Typed[T]{form: items}, nil
 	}
 	if c == nil {
@@ -92,27 +92,6 @@ func (t Typed[T]) Info() Info { return t.info }
 
 // Append appends the item of v to dst. After an error dst is as it was.
 func (t Typed[T]) Append(dst []byte, v T) ([]byte, error) { return t.form.append(dst, v) }
-
-// Decode appends the values of items to dst, one for each. A nil item has the
-// zero value. So has one that cannot be decoded, and bad is told. No value
-// refers to the memory of items.
-func (t Typed[T]) Decode(items [][]byte, dst []T, bad func(i int, err error)) []T {
-	dst = slices.Grow(dst, len(items))
-	parse := t.form.parser()
-	for i, item := range items {
-		var zero T
-		dst = append(dst, zero)
-		if item == nil {
-			continue
-		}
-		v := &dst[len(dst)-1]
-		if err := parse(item, v); err != nil {
-			*v = zero
-			bad(i, err)
-		}
-	}
-	return dst
-}
 
 func defaultFor(t reflect.Type) Codec {
 	if t.Kind() == reflect.String || isBytes(t) {

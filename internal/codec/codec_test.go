@@ -3,11 +3,14 @@ package codec
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
 type (
@@ -54,14 +57,37 @@ func encode[T any](t testing.TB, typed Typed[T], values ...T) [][]byte {
 	return items
 }
 
+// framed makes a frame of items; one that is nil has failed.
+func framed(items ...[]byte) []byte {
+	var b batch.Builder
+	for _, item := range items {
+		if item == nil {
+			b.Failure(batch.Failure{})
+			continue
+		}
+		b.Value(item)
+	}
+	return b.Take()
+}
+
 // decode decodes items and overwrites them, as the memory of frames is.
 func decode[T any](typed Typed[T], items ...[]byte) (values []T, bad map[int]error) {
 	bad = map[int]error{}
-	values = typed.Decode(items, nil, func(i int, err error) { bad[i] = err })
-	for _, item := range items {
-		for i := range item {
-			item[i] = 0xff
+	frame := framed(items...)
+	r := batch.Read(frame)
+	values, err := typed.Decode(&r, len(items), nil, func(i int, failed []byte, err error) {
+		if (items[i] == nil) != (failed != nil) || (failed == nil) != (err != nil) {
+			panic(fmt.Sprintf("item %d, %q: failed %q, %v", i, items[i], failed, err))
 		}
+		if err != nil {
+			bad[i] = err
+		}
+	})
+	if err != nil || len(r.Rest()) > 0 {
+		panic(fmt.Sprintf("%v, and %d bytes are left", err, len(r.Rest())))
+	}
+	for i := range frame {
+		frame[i] = 0xff
 	}
 	return values, bad
 }
@@ -177,7 +203,11 @@ func TestValuesAreFresh(t *testing.T) {
 	typed := must[map[string]int](t, JSON)
 	stale := make([]map[string]int, 1, 4)
 	stale = append(stale, map[string]int{"stale": 1})[:1]
-	got := typed.Decode(items(`{"a":1}`, `{"a":2}`), stale, func(_ int, err error) { t.Error(err) })
+	r := batch.Read(framed(items(`{"a":1}`, `{"a":2}`)...))
+	got, err := typed.Decode(&r, 2, stale, func(_ int, _ []byte, err error) { t.Error(err) })
+	if err != nil {
+		t.Error(err)
+	}
 	want := []map[string]int{nil, {"a": 1}, {"a": 2}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -12,25 +12,25 @@ import (
 func directJSON(v any) any {
 	switch v.(type) {
 	case int:
-		return numbers(appendInt[int], parseInt[int])
+		return integers(appendInt[int], parseInt[int], frameInts[int], scanInts[int])
 	case int8:
-		return numbers(appendInt[int8], parseInt[int8])
+		return integers(appendInt[int8], parseInt[int8], frameInts[int8], scanInts[int8])
 	case int16:
-		return numbers(appendInt[int16], parseInt[int16])
+		return integers(appendInt[int16], parseInt[int16], frameInts[int16], scanInts[int16])
 	case int32:
-		return numbers(appendInt[int32], parseInt[int32])
+		return integers(appendInt[int32], parseInt[int32], frameInts[int32], scanInts[int32])
 	case int64:
-		return numbers(appendInt[int64], parseInt[int64])
+		return integers(appendInt[int64], parseInt[int64], frameInts[int64], scanInts[int64])
 	case uint:
-		return numbers(appendUint[uint], parseUint[uint])
+		return integers(appendUint[uint], parseUint[uint], frameUints[uint], scanUints[uint])
 	case uint8:
-		return numbers(appendUint[uint8], parseUint[uint8])
+		return integers(appendUint[uint8], parseUint[uint8], frameUints[uint8], scanUints[uint8])
 	case uint16:
-		return numbers(appendUint[uint16], parseUint[uint16])
+		return integers(appendUint[uint16], parseUint[uint16], frameUints[uint16], scanUints[uint16])
 	case uint32:
-		return numbers(appendUint[uint32], parseUint[uint32])
+		return integers(appendUint[uint32], parseUint[uint32], frameUints[uint32], scanUints[uint32])
 	case uint64:
-		return numbers(appendUint[uint64], parseUint[uint64])
+		return integers(appendUint[uint64], parseUint[uint64], frameUints[uint64], scanUints[uint64])
 	case float32:
 		return numbers(appendFloat[float32](32), parseFloat[float32](32))
 	case float64:
@@ -43,9 +43,16 @@ func directJSON(v any) any {
 }
 
 func numbers[T any](text func([]byte, T) []byte, parse parser[T]) form[T] {
+	return integers(text, parse, frameTexts(text), scanTexts(parse))
+}
+
+func integers[T any](
+	text func([]byte, T) []byte, parse parser[T], frame func([]byte, []T) []byte, scan func([]byte, []T) (int, []byte),
+) form[T] {
 	return form[T]{
 		append: func(dst []byte, v T) ([]byte, error) { return text(dst, v), nil },
 		parser: func() parser[T] { return parse },
+		bulk:   &bulk[T]{frame: frame, scan: scan, faithful: true},
 	}
 }
 

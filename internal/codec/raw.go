@@ -55,19 +55,25 @@ func (c rawCodec) check(t reflect.Type) error {
 func directRaw(v any) any {
 	switch v.(type) {
 	case string:
-		return plain(asString)
+		return plain(asString, &bulk[string]{frame: framePlain[string], scan: scanStrings, faithful: true})
 	case []byte:
-		return plain(asBytes[[]byte])
+		return bytesForm[[]byte]()
 	default:
 		return nil
 	}
 }
 
+func bytesForm[B ~[]byte]() form[B] {
+	return plain(asBytes[B], &bulk[B]{frame: framePlain[B], scan: scanBytes[B]})
+}
+
 // plain is the form of a type that is its own item.
-func plain[T ~string | ~[]byte](parse parser[T]) form[T] {
+func plain[T ~string | ~[]byte](parse parser[T], many *bulk[T]) form[T] {
+	many.size = func(v T) int { return len(v) }
 	return form[T]{
 		append: func(dst []byte, v T) ([]byte, error) { return append(dst, v...), nil },
 		parser: func() parser[T] { return parse },
+		bulk:   many,
 	}
 }
 

@@ -18,6 +18,10 @@ const (
 	pendingItems   = 16 * maxItems
 	pendingBatches = 64
 	pendingBytes   = 2 * batch.MaxBytes
+	// minSpare and maxSpare bound what is kept of the memory of batches: none that
+	// is small, and no more than what collects during a send.
+	minSpare = 4 << 10
+	maxSpare = 16
 )
 
 // A Batcher collects the items of one source and cuts them into batches. It is
@@ -33,6 +37,8 @@ type Batcher struct {
 	cut    []batch.Batch
 	items  int // in cut
 	size   int // bytes of cut
+	last   int // bytes of the last batch
+	spare  [][]byte
 }
 
 // NewBatcher collects items of a source from an offset on. items and bytes are
@@ -60,8 +66,34 @@ func (b *Batcher) Most(items int) {
 	}
 }
 
+// Reuse takes back the memory of batches that Take has returned, which nobody may
+// look at any more.
+func (b *Batcher) Reuse(done []batch.Batch) {
+	for _, d := range done {
+		if c := cap(d.Frame); len(b.spare) < maxSpare && c > minSpare && c <= 2*b.last+minSpare {
+			b.spare = append(b.spare, d.Frame)
+		}
+	}
+}
+
+// room makes room for a batch like the last one.
+func (b *Batcher) room() {
+	if b.open.Len() > 0 || b.last <= minSpare {
+		return
+	}
+	if n := len(b.spare); n > 0 {
+		b.open.Use(b.spare[n-1])
+		b.spare = b.spare[:n-1]
+		return
+	}
+	b.open.Grow(b.last + b.last/16)
+}
+
 // Begin starts an item, see batch.Builder.
-func (b *Batcher) Begin() []byte { return b.open.Begin() }
+func (b *Batcher) Begin() []byte {
+	b.room()
+	return b.open.Begin()
+}
 
 // End closes the item begun.
 func (b *Batcher) End(buf []byte) {
@@ -76,17 +108,37 @@ func (b *Batcher) Fail(buf []byte, f batch.Failure) {
 	b.closed()
 }
 
+// Fill adds n short items at once, which frame appends: at most as many as Spare
+// says, in as many calls of frame as they make batches.
+func (b *Batcher) Fill(n int, frame func(open *batch.Builder, from, to int)) {
+	for at := 0; at < n; {
+		to := min(n, at+max(1, min(b.limit-b.open.Len(), (b.maxBytes()-b.open.Size())/batch.Short)))
+		b.room()
+		frame(&b.open, at, to)
+		at = to
+		b.closed()
+	}
+}
+
+// Spare is how many short items can be added until it is Full.
+func (b *Batcher) Spare() int {
+	return max(0, min(min(b.bound, pendingBatches*b.limit)-b.Len(), 1+(b.bytes-b.size-b.open.Size()-1)/batch.Short))
+}
+
 func (b *Batcher) closed() {
-	if b.open.Len() >= b.limit || b.open.Size() >= min(batch.MaxBytes, b.bytes) {
+	if b.open.Len() >= b.limit || b.open.Size() >= b.maxBytes() {
 		b.close()
 	}
 }
+
+// maxBytes is what closes a batch.
+func (b *Batcher) maxBytes() int { return min(batch.MaxBytes, b.bytes) }
 
 func (b *Batcher) close() {
 	n, size := b.open.Len(), b.open.Size()
 	whole := batch.Batch{Source: b.source, First: b.next, N: n, Frame: b.open.Take()}
 	b.next += int64(n)
-	b.items, b.size = b.items+n, b.size+size
+	b.items, b.size, b.last = b.items+n, b.size+size, size
 	if size > b.bytes && n > 1 { // it fitted until the last item came
 		if head, last, err := whole.Split(n - 1); err == nil {
 			b.cut = append(b.cut, head, last)

@@ -187,7 +187,7 @@ func (r *running) item(t *testing.T) (source, text string) {
 			t.Fatal("no item comes")
 		}
 	}
-	r.piece.Each(func(i int, item []byte, f *batch.Failure) {
+	each(r.piece, func(i int, item []byte, f *batch.Failure) {
 		if r.piece.From+int64(i) == r.next {
 			text = string(item)
 			if f != nil {

@@ -30,26 +30,13 @@ func notice(source, code, message string) Piece {
 // Len is the number of items.
 func (p Piece) Len() int { return int(p.To - p.From) }
 
-// Each calls f for each item: its bytes, which are the entry's, or its failure.
-func (p Piece) Each(f func(i int, item []byte, failure *batch.Failure)) {
-	if p.Entry.Lost != nil {
-		for i := range p.Len() {
-			f(i, nil, p.Entry.Lost)
-		}
-		return
-	}
+// Reader reads the items. Where the entry is Lost it has none: each is that failure.
+func (p Piece) Reader() batch.Reader {
 	r := batch.Read(p.Entry.Frame)
-	for at := p.Entry.First; at < p.To; at++ {
-		item, failed, _ := r.Next() // the receiver has checked the frame
-		switch {
-		case at < p.From:
-		case failed:
-			failure := batch.ParseFailure(item)
-			f(int(at-p.From), nil, &failure)
-		default:
-			f(int(at-p.From), item, nil)
-		}
+	for at := p.Entry.First; at < p.From && p.Entry.Lost == nil; at++ {
+		r.Next() // the receiver has checked the frame
 	}
+	return r
 }
 
 // failPiece is how many items that are one failure are handed out in a piece: there

@@ -12,6 +12,24 @@ import (
 )
 
 // numbers is a batch whose items are their offsets.
+// each calls f for each item of a piece: its bytes, or its failure.
+func each(p Piece, f func(i int, item []byte, failure *batch.Failure)) {
+	r := p.Reader()
+	for i := range p.Len() {
+		if p.Entry.Lost != nil {
+			f(i, nil, p.Entry.Lost)
+			continue
+		}
+		item, failed, _ := r.Next()
+		if failed {
+			failure := batch.ParseFailure(item)
+			f(i, nil, &failure)
+			continue
+		}
+		f(i, item, nil)
+	}
+}
+
 func numbers(source string, from, to int64) batch.Batch {
 	var b batch.Builder
 	for at := from; at < to; at++ {
@@ -104,7 +122,7 @@ func (s *scene) pop(t *rapid.T) {
 	t.Helper()
 	for p, ok := s.order.pop(); ok; p, ok = s.order.pop() {
 		n := 0
-		p.Each(func(i int, item []byte, failure *batch.Failure) {
+		each(p, func(i int, item []byte, failure *batch.Failure) {
 			at := p.From + int64(i)
 			if failure != nil || string(item) != fmt.Sprint(at) || i != n {
 				t.Fatalf("item %d at %d is %q, %v", i, at, item, failure)
@@ -155,7 +173,7 @@ func TestALostEntryIsFailuresItemByItem(t *testing.T) {
 	t.Parallel()
 	e := broker.Entry{Batch: batch.Batch{Source: "s", First: 3, N: 4, Lost: &batch.Failure{Code: batch.CodeLost}}}
 	n := 0
-	Piece{Entry: &e, From: 4, To: 6}.Each(func(i int, item []byte, f *batch.Failure) {
+	each(Piece{Entry: &e, From: 4, To: 6}, func(i int, item []byte, f *batch.Failure) {
 		if i != n || item != nil || f == nil || f.Code != batch.CodeLost {
 			t.Errorf("item %d: %q, %v", i, item, f)
 		}

@@ -1,0 +1,232 @@
+package codec
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// A bulk is both directions of a type for many items at once, framed as in a
+// batch: what a batch can pay once, its items do not.
+type bulk[T any] struct {
+	// frame appends the items of all values. It cannot fail.
+	frame func(dst []byte, vs []T) []byte
+	// scan reads values until it meets an item that is not a usual one: a
+	// failure, a text that is rare, one that is wrong.
+	scan func(frame []byte, vs []T) (n int, rest []byte)
+	// size is that of the item of a value; nil where all are short.
+	size func(v T) int
+	// faithful values come out of their items as they went in, and nobody can
+	// change them: they may be handed on without becoming items.
+	faithful bool
+}
+
+// Fill adds the items of values to a batch, and reports whether T is a type of
+// which it can: else there is Append.
+func (t Typed[T]) Fill(b *batch.Builder, vs []T) bool {
+	if t.form.bulk == nil {
+		return false
+	}
+	b.Fill(len(vs), func(dst []byte) []byte { return t.form.bulk.frame(dst, vs) })
+	return true
+}
+
+// Faithful reports whether values may be handed on in the process as they are,
+// in the place of their items.
+func (t Typed[T]) Faithful() bool { return t.form.bulk != nil && t.form.bulk.faithful }
+
+// Short reports whether T is a type for Fill whose items need at most batch.Short
+// bytes.
+func (t Typed[T]) Short() bool { return t.form.bulk != nil && t.form.bulk.size == nil }
+
+// Size is about the bytes of the item of v, where T is a type for Fill.
+func (t Typed[T]) Size(v T) int {
+	if t.form.bulk.size == nil {
+		return batch.Short - 1
+	}
+	return t.form.bulk.size(v)
+}
+
+// Decode appends the values of the next n items of r to dst. The place of an item
+// that failed, and of one that cannot be decoded, has the zero value, and hole is
+// told: of the failure's bytes, which are the frame's, or of the error. The result
+// is an error where the frame ends before. No value refers to the memory of the
+// frame.
+func (t Typed[T]) Decode(r *batch.Reader, n int, dst []T, hole func(i int, failed []byte, err error)) ([]T, error) {
+	first := len(dst)
+	dst = slices.Grow(dst, n)[:first+n]
+	clear(dst[first:])
+	vs := dst[first:]
+	var parse parser[T]
+	for i := 0; i < n; i++ {
+		if t.form.bulk != nil {
+			k, rest := t.form.bulk.scan(r.Rest(), vs[i:])
+			r.Advance(rest)
+			if i += k; i == n {
+				break
+			}
+		}
+		item, failed, ok := r.Next()
+		if !ok {
+			return dst[:first], r.Short(i, n)
+		}
+		if failed {
+			hole(i, item, nil)
+			continue
+		}
+		if parse == nil {
+			parse = t.form.parser()
+		}
+		if err := parse(item, &vs[i]); err != nil {
+			var zero T
+			vs[i] = zero
+			hole(i, nil, err)
+		}
+	}
+	return dst, nil
+}
+
+// Results is Decode for what a stage has made: r is of the frame of a queue, or all
+// n items are lost. hole is told of failures only.
+func (t Typed[T]) Results(r batch.Reader, n int, lost *batch.Failure, queue string, dst []T, hole func(i int, why *batch.Failure)) []T {
+	first := len(dst)
+	if lost == nil {
+		values, err := t.Decode(&r, n, dst, func(i int, failed []byte, err error) {
+			why := batch.Failure{Code: batch.CodeDecode, Stage: queue}
+			if err != nil {
+				why.Message = err.Error()
+			} else {
+				why = batch.ParseFailure(failed)
+			}
+			hole(i, &why)
+		})
+		if err == nil {
+			return values
+		}
+		lost = &batch.Failure{Code: batch.CodeLost, Message: err.Error(), Stage: queue} // cannot be: the reader has checked the frame
+	}
+	for i := range n {
+		hole(i, lost)
+	}
+	dst = slices.Grow(dst, n)[:first+n]
+	clear(dst[first:])
+	return dst
+}
+
+// One returns the value of one item.
+func (t Typed[T]) One(item []byte) (v T, err error) {
+	if err = t.form.parser()(item, &v); err != nil {
+		var zero T
+		return zero, err
+	}
+	return v, nil
+}
+
+// frameTexts frames values of which text appends a short item.
+func frameTexts[T any](text func([]byte, T) []byte) func([]byte, []T) []byte {
+	return func(dst []byte, vs []T) []byte {
+		for _, v := range vs {
+			at := len(dst)
+			dst = text(append(dst, 0), v)
+			dst[at] = byte(len(dst)-at-1) << 1
+		}
+		return dst
+	}
+}
+
+// scanTexts reads short items.
+func scanTexts[T any](parse parser[T]) func([]byte, []T) (int, []byte) {
+	return func(frame []byte, vs []T) (n int, rest []byte) {
+		for n < len(vs) {
+			size, k := header(frame)
+			if k != 1 || parse(frame[1:1+size], &vs[n]) != nil {
+				break
+			}
+			frame = frame[1+size:]
+			n++
+		}
+		return n, frame
+	}
+}
+
+// header reads that of a value: the size of its item, and its own. k is 0 where
+// a failure is next, or nothing that is well formed.
+func header(frame []byte) (size, k int) {
+	if len(frame) == 0 || frame[0]&1 != 0 {
+		return 0, 0
+	}
+	twice, k := uint64(frame[0]), 1
+	if twice >= 0x80 {
+		if twice, k = binary.Uvarint(frame); k <= 0 {
+			return 0, 0
+		}
+	}
+	if twice>>1 > uint64(len(frame)-k) {
+		return 0, 0
+	}
+	return int(twice >> 1), k
+}
+
+// A chunk of items that are their own bytes is copied at once: a value that is
+// kept for long keeps little else.
+const chunk = 4 << 10
+
+// together is how many items, of at most so many, are copied at once, and where
+// they end: at least one, if it is a value.
+func together(frame []byte, most int) (n, end int) {
+	for n < most {
+		size, k := header(frame[end:])
+		if k == 0 || n > 0 && end+k+size > chunk {
+			break
+		}
+		end += k + size
+		n++
+	}
+	return n, end
+}
+
+func scanStrings(frame []byte, vs []string) (n int, rest []byte) {
+	for n < len(vs) {
+		count, end := together(frame, len(vs)-n)
+		if count == 0 {
+			break
+		}
+		all, at := string(frame[:end]), 0
+		for range count {
+			size, k := header(frame[at:])
+			vs[n] = all[at+k : at+k+size]
+			at += k + size
+			n++
+		}
+		frame = frame[end:]
+	}
+	return n, frame
+}
+
+func scanBytes[B ~[]byte](frame []byte, vs []B) (n int, rest []byte) {
+	for n < len(vs) {
+		count, end := together(frame, len(vs)-n)
+		if count == 0 {
+			break
+		}
+		all, at := append(make(B, 0, end), frame[:end]...), 0
+		for range count {
+			size, k := header(frame[at:])
+			at += k
+			vs[n] = all[at : at+size : at+size]
+			at += size
+			n++
+		}
+		frame = frame[end:]
+	}
+	return n, frame
+}
+
+// framePlain frames values that are their own items.
+func framePlain[T ~string | ~[]byte](dst []byte, vs []T) []byte {
+	for _, v := range vs {
+		dst = append(binary.AppendUvarint(dst, uint64(len(v))<<1), v...)
+	}
+	return dst
+}
