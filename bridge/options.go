@@ -88,7 +88,7 @@ func MaxInFlight(items int) ScatterOption {
 
 // MaxBatch is how many items travel together at most. It is not needed for speed:
 // without it, batches are as many items as are a few milliseconds of work, at most
-// 4096.
+// 8192.
 func MaxBatch(items int) ScatterOption {
 	return scatterOption(func(o *options) error {
 		if items < 1 {

@@ -23,12 +23,12 @@ var all = []mutant{
 	},
 	{
 		name: "the mark of a source is not looked at", file: lua + "scatter.lua",
-		from: "  if first + n > stored then\n", to: "  if true then\n",
+		from: "    if first + n > stored then\n", to: "    if true then\n",
 		pkg: "internal/broker", run: "LostReply|RandomOrders",
 	},
 	{
 		name: "only the beginning of a batch is compared", file: lua + "scatter.lua",
-		from: "  if first + n > stored then\n", to: "  if first >= stored then\n",
+		from: "    if first + n > stored then\n", to: "    if first >= stored then\n",
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
@@ -175,7 +175,7 @@ var all = []mutant{
 	},
 	{
 		name: "what a fused stage leaves off is forgotten", file: "workers/product.go",
-		from: "			if all[i+1].n == s.n {\n", to: "			if all[i+1].n <= s.n {\n",
+		from: "		if taken == s.n {\n", to: "		if taken > 0 {\n",
 		pkg: "bridge", run: "DearSecondStage",
 	},
 }

@@ -47,9 +47,10 @@ func (b Batch) Check() error {
 	if err := b.CheckRange(); err != nil || b.Lost != nil {
 		return err
 	}
-	n, r := 0, Read(b.Frame)
+	r := Read(b.Frame)
+	n := r.skipShort()
 	for _, _, ok := r.Next(); ok; _, _, ok = r.Next() {
-		n++
+		n += 1 + r.skipShort()
 	}
 	if r.Err() != nil || n != b.N {
 		return r.Short(n, b.N)

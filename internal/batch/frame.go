@@ -144,6 +144,21 @@ func (r *Reader) Next() (item []byte, failed, ok bool) {
 	return item, header&1 == 1, true
 }
 
+// skipShort passes the items that are short, as most are, and returns how many.
+func (r *Reader) skipShort() (n int) {
+	at := 0
+	for at < len(r.rest) && r.rest[at] < 0x80 {
+		next := at + 1 + int(r.rest[at]>>1)
+		if next > len(r.rest) {
+			break
+		}
+		at = next
+		n++
+	}
+	r.rest = r.rest[at:]
+	return n
+}
+
 // Err tells why Next stopped early, nil at the end of a good frame.
 func (r *Reader) Err() error { return r.err }
 

@@ -10,12 +10,12 @@ import (
 
 const (
 	// maxItems bounds a batch by items; beyond it a batch saves nothing more.
-	maxItems = 4096
+	maxItems = 8192
 	// target is how much work a batch should be at the dearest stage.
 	target = 8 * time.Millisecond
 	// pendingItems, pendingBatches and pendingBytes bound what collects while a send is in
 	// flight.
-	pendingItems   = 16 * maxItems
+	pendingItems   = 8 * maxItems
 	pendingBatches = 64
 	pendingBytes   = 2 * batch.MaxBytes
 	// minSpare and maxSpare bound what is kept of the memory of batches: none that

@@ -26,11 +26,11 @@ end
 
 local ids, sources = tonumber(ARGV[4]), tonumber(ARGV[5])
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
-for i = 6, 5 + ids do
-  redis.call('XACK', KEYS[2], 'w', ARGV[i])
-  redis.call('XDEL', KEYS[2], ARGV[i])
+if ids > 0 then
+  redis.call('XACK', KEYS[2], 'w', unpack(ARGV, 6, 5 + ids))
+  redis.call('XDEL', KEYS[2], unpack(ARGV, 6, 5 + ids))
 end
-for i = 4 + 2 * sources, #KEYS do redis.call('UNLINK', KEYS[i]) end
+if #KEYS >= 4 + 2 * sources then redis.call('UNLINK', unpack(KEYS, 4 + 2 * sources)) end
 redis.call('HSET', KEYS[1], 'acks', ARGV[2])
 for i = 0, sources - 1 do
   local a, k = 6 + ids + 5 * i, 4 + 2 * i

@@ -48,16 +48,35 @@ local function parse()
   return e
 end
 
+-- queues are those that the entries are about, as far as they were looked at: what
+-- stands in their metas, and what is to be added there at the end.
+local queues = {}
+
+local function queue(meta)
+  if not queues[meta] then
+    local at = redis.call('HMGET', meta, 'inc', 'dying', 'items', 'bytes', 'cost')
+    local q = tally(nil, meta, at[3], at[4])
+    q.inc, q.dying, q.cost, q.passed, q.measured = at[1], at[2], tonumber(at[5]) or 0, 0, 0
+    queues[meta] = q
+  end
+  return queues[meta]
+end
+
+local function gone(meta, inc)
+  local q = queue(meta)
+  return q.inc ~= inc or q.dying
+end
+
 local function check(e)
-  local meta = redis.call('HMGET', e.meta, 'inc', 'dying')
-  if meta[1] ~= e.inc or meta[2] then return 'gone' end
+  if gone(e.meta, e.inc) then return 'gone' end
   for _, out in ipairs(e.outs) do
-    meta = redis.call('HMGET', out.meta, 'inc', 'dying')
-    if meta[1] ~= out.inc or meta[2] or redis.call('TYPE', out.stream).ok ~= 'stream' then return 'noout' end
+    if gone(out.meta, out.inc) then return 'noout' end
+    local q = queue(out.meta)
+    if not q.stream and redis.call('TYPE', out.stream).ok ~= 'stream' then return 'noout' end
+    q.stream = out.stream
   end
   for _, by in ipairs(e.passed) do
-    meta = redis.call('HMGET', by.meta, 'inc', 'dying')
-    if meta[1] ~= by.inc or meta[2] then return 'noout' end
+    if gone(by.meta, by.inc) then return 'noout' end
   end
   for _, list in ipairs({e.outs, e.rests}) do
     for _, part in ipairs(list) do
@@ -102,10 +121,14 @@ local function commit(e)
   local cost = e.cost
   for _, out in ipairs(e.outs) do
     if out.payload then redis.call('PERSIST', out.payload) end
-    add(out.stream, out.meta, out.source, out.first, out.n, out.size, out.kind, out.data)
-    cost = math.max(cost, tonumber(redis.call('HGET', out.meta, 'cost') or 0))
+    local q = queue(out.meta)
+    add(q, out.source, out.first, tonumber(out.n), tonumber(out.size), out.kind, out.data)
+    cost = math.max(cost, q.measured > 0 and q.measured or q.cost)
   end
-  for _, by in ipairs(e.passed) do redis.call('HINCRBY', by.meta, 'fused', by.items) end
+  for _, by in ipairs(e.passed) do
+    local q = queue(by.meta)
+    q.passed = q.passed + tonumber(by.items)
+  end
   for _, rest in ipairs(e.rests) do
     if rest.payload then redis.call('PERSIST', rest.payload) end
     bring_back(e, rest)
@@ -113,7 +136,7 @@ local function commit(e)
   if e.why ~= '' then bury(e) end
   redis.call('XDEL', e.stream, e.id)
   for _, old in ipairs(e.old) do redis.call('UNLINK', old) end
-  if e.cost > 0 then redis.call('HSET', e.meta, 'cost', math.floor(cost)) end
+  if e.cost > 0 then queue(e.meta).measured = math.floor(cost) end
   return 'ok'
 end
 
@@ -123,5 +146,10 @@ while ai < #ARGV do
   local done, reply = pcall(commit, e)
   if not done then reply = 'ERR ' .. tostring(type(reply) == 'table' and reply.err or reply) end
   replies[#replies + 1] = reply
+end
+for meta, q in pairs(queues) do
+  post(q)
+  if q.passed > 0 then redis.call('HINCRBY', meta, 'fused', q.passed) end
+  if q.measured > 0 then redis.call('HSET', meta, 'cost', q.measured) end
 end
 return replies

@@ -10,13 +10,15 @@
 -- ARGV 5 lost    the failure to put where a range was lost
 -- reply: 'ok'|'gone'|'fenced'
 local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end')
-local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying')
+local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying', 'items', 'bytes')
 if not source[1] or meta[1] ~= ARGV[4] or meta[2] then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 local stored, last = tonumber(source[2]), tonumber(ARGV[3])
 if source[1] ~= ARGV[2] or stored > last then return 'fenced' end
 if source[3] == ARGV[3] then return 'ok' end
-if stored < last then add(KEYS[4], KEYS[3], ARGV[1], stored, last - stored, 0, 'e', ARGV[5]) end
+local queue = tally(KEYS[4], KEYS[3], meta[3], meta[4])
+if stored < last then add(queue, ARGV[1], stored, last - stored, 0, 'e', ARGV[5]) end
+post(queue)
 redis.call('HSET', KEYS[1], 'stored', last, 'end', last)
 for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   tell(mailbox, 'end', ARGV[1])

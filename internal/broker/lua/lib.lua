@@ -96,13 +96,26 @@ local function is_full(items, bytes, max, max_bytes)
   return (max > 0 and items >= max) or (max_bytes > 0 and bytes >= max_bytes)
 end
 
+-- tally begins to count what a script adds to a queue: fields are 'items' and
+-- 'bytes' of its meta. post writes the meta once.
+local function tally(stream, meta, items, bytes)
+  return {stream = stream, meta = meta, items = tonumber(items) or 0, bytes = tonumber(bytes) or 0, n = 0, size = 0}
+end
+
 -- add puts the items [first, first+n) of a source at the end of a queue.
 -- kind: p payload, f id of the payload's key, e failure of all the items.
-local function add(stream, meta, source, first, n, size, kind, data)
-  local items = redis.call('HINCRBY', meta, 'items', n) - n
-  local bytes = redis.call('HINCRBY', meta, 'bytes', size) - size
-  return redis.call('XADD', stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
-    'c', items, 'b', bytes, 'a', 0, 'k', 0, kind, data)
+local function add(queue, source, first, n, size, kind, data)
+  redis.call('XADD', queue.stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
+    'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, kind, data)
+  queue.items, queue.bytes = queue.items + n, queue.bytes + size
+  queue.n, queue.size = queue.n + n, queue.size + size
+end
+
+local function post(queue)
+  if queue.n == 0 then return end
+  redis.call('HINCRBY', queue.meta, 'items', queue.n)
+  redis.call('HINCRBY', queue.meta, 'bytes', queue.size)
+  queue.n, queue.size = 0, 0
 end
 
 -- returned makes the fields of an entry that comes back.

@@ -20,10 +20,11 @@ local source, low = read_source(KEYS[1])
 if not source.epoch then return {'gone', 0, -1, 0} end
 local stored = tonumber(source.stored)
 if source.epoch ~= ARGV[2] then return {'fenced', stored, -1, 0} end
-local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit')
+local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit', 'items', 'bytes')
 if meta[1] ~= ARGV[3] or meta[2] then return {'gone', stored, -1, 0} end
 
 local max, max_bytes = tonumber(meta[3]), tonumber(meta[4])
+local queue = tally(KEYS[3], KEYS[2], meta[7], meta[8])
 local items, bytes = 0, 0
 if max > 0 or max_bytes > 0 then items, bytes = unread(KEYS[3], KEYS[2]) end
 local policy = ARGV[7]
@@ -57,6 +58,12 @@ end
 
 local dropped = 0
 
+-- note writes down what was added so far.
+local function note()
+  post(queue)
+  redis.call('HSET', KEYS[1], 'stored', stored)
+end
+
 -- drop takes note of the items [from, to) of a source that nobody will get.
 local function drop(name, from, to)
   local key = ARGV[8] .. name
@@ -68,6 +75,7 @@ end
 -- evict drops the entry that is to be read next. It tells whether there was one;
 -- for room in the window, one of this source.
 local function evict(why)
+  note()
   local _, _, first = unread(KEYS[3], KEYS[2])
   if not first then return false end
   local name, from, n, payload = field(first, 's'), tonumber(field(first, 'o')), tonumber(field(first, 'n')), field(first, 'f')
@@ -81,43 +89,49 @@ end
 
 local status = 'ok'
 local key = 6
-for i = 10, #ARGV, 5 do
-  local first, n, size = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  local kind, data = ARGV[i + 3], ARGV[i + 4]
-  local payload = nil
-  if kind == 'f' then
-    payload = KEYS[key]
-    key = key + 1
-  end
-  if first + n > stored then
-    local why = crowded(n, size, first + n)
-    if first < stored then
-      status = 'straddle'
-    elseif payload and redis.call('EXISTS', payload) == 0 then
-      status = 'resend'
-    else
-      while why and policy == 'drop-oldest' and evict(why) do why = crowded(n, size, first + n) end
-      if why and policy ~= 'drop-oldest' and policy ~= 'drop-newest' then status = why end
+
+-- store takes the batches, until one has to wait.
+local function store()
+  for i = 10, #ARGV, 5 do
+    local first, n, size = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+    local kind, data = ARGV[i + 3], ARGV[i + 4]
+    local payload = nil
+    if kind == 'f' then
+      payload = KEYS[key]
+      key = key + 1
     end
-    if status ~= 'ok' then break end
-    if first > stored then
-      for at = stored, first - 1, 16777216 do -- items that a batch may claim
-        add(KEYS[3], KEYS[2], ARGV[1], at, math.min(first - at, 16777216), 0, 'e', ARGV[6])
+    if first + n > stored then
+      local why = crowded(n, size, first + n)
+      if first < stored then
+        status = 'straddle'
+      elseif payload and redis.call('EXISTS', payload) == 0 then
+        status = 'resend'
+      else
+        while why and policy == 'drop-oldest' and evict(why) do why = crowded(n, size, first + n) end
+        if why and policy ~= 'drop-oldest' and policy ~= 'drop-newest' then status = why end
       end
+      if status ~= 'ok' then return end
+      if first > stored then
+        for at = stored, first - 1, 16777216 do -- items that a batch may claim
+          add(queue, ARGV[1], at, math.min(first - at, 16777216), 0, 'e', ARGV[6])
+        end
+      end
+      if why then
+        drop(ARGV[1], first, first + n)
+        if payload then redis.call('UNLINK', payload) end
+      else
+        if payload then redis.call('PERSIST', payload) end
+        add(queue, ARGV[1], first, n, size, kind, data)
+        items, bytes = items + n, bytes + size
+      end
+      stored = first + n
     end
-    if why then
-      drop(ARGV[1], first, first + n)
-      if payload then redis.call('UNLINK', payload) end
-    else
-      if payload then redis.call('PERSIST', payload) end
-      add(KEYS[3], KEYS[2], ARGV[1], first, n, size, kind, data)
-      items, bytes = items + n, bytes + size
-    end
-    stored = first + n
-    redis.call('HSET', KEYS[1], 'stored', stored)
   end
 end
 
+local done, failure = pcall(store)
+note()
+if not done then return type(failure) == 'table' and failure or redis.error_reply(tostring(failure)) end
 if window ~= 0 and stored > reach then -- workers have to look at the window too
   redis.call('HSET', KEYS[1], 'window', math.abs(window))
   redis.call('HSET', KEYS[2], 'ahead', 1)
