@@ -47,14 +47,20 @@ func TestStagesAreFused(t *testing.T) {
 				q := must(bridge.Scatter(t.Context(), ex, in))(t)
 				between := stage(t, inc, q, append(c.first, executor.Name("between"))...)
 				out := must(bridge.Gather(t.Context(), stage(t, double, between, append(c.second, executor.Name("out"))...)))(t)
+				in <- 0 // when it has come out, the worker knows both stages
+				first := <-out
 				go func() {
 					defer close(in)
-					for i := range n {
+					for i := 1; i < n; i++ {
 						in <- i
 					}
 				}()
 				for i := range n {
-					if r := <-out; r.Err != nil || r.Value != 2*(i+1) {
+					r := first
+					if i > 0 {
+						r = <-out
+					}
+					if r.Err != nil || r.Value != 2*(i+1) {
 						t.Fatalf("result %d is %+v", i, r)
 					}
 				}

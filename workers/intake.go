@@ -30,6 +30,7 @@ type intake struct {
 	turn   int       // the route that is asked first
 	stale  bool      // read the stages again
 	lost   bool      // a reply was lost: look at what is held
+	calm   bool      // the last read that waited has left nothing behind
 	again  time.Time // when to look once more, the request itself may have come late; zero: not
 	failed int64     // calls of the client, when that was last looked at
 	heard  time.Time
@@ -104,15 +105,17 @@ func (in *intake) round(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	found := 0
-	for _, s := range shares {
-		n, err := in.grab(ctx, s.routes, s.budget)
-		if found += n; err != nil {
-			return err
+	if !in.calm {
+		found := 0
+		for _, s := range shares {
+			n, err := in.grab(ctx, s.routes, s.budget)
+			if found += n; err != nil {
+				return err
+			}
 		}
-	}
-	if found > 0 {
-		return nil
+		if found > 0 {
+			return nil
+		}
 	}
 	return in.listen(ctx, in.open(), readWait)
 }
@@ -209,11 +212,17 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 		}
 		by[r.In] = r
 	}
-	entries, hints, err := in.reader.Read(ctx, from, 1, wait)
+	count := 1
+	if in.concurrency-int(in.held.Load()) >= 2 {
+		count = 2 // to see whether there are more
+	}
+	in.calm = false
+	entries, hints, err := in.reader.Read(ctx, from, count, wait)
 	if err != nil {
 		return err
 	}
 	in.heard = time.Now()
+	in.calm = count == 2 && len(entries) == 1 && len(hints) == 0
 	for _, e := range entries {
 		if err := in.give(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
 			return err

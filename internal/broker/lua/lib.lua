@@ -52,6 +52,7 @@ end
 -- was added less what was added before the first entry behind the last read,
 -- which is the third result.
 local function unread(stream, meta)
+  if redis.call('XLEN', stream) == 0 then return 0, 0 end
   local first = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
   if not first then return 0, 0 end
   local added = redis.call('HMGET', meta, 'items', 'bytes')
