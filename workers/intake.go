@@ -13,6 +13,9 @@ const (
 	readWait  = 2 * time.Second        // of a blocked read; also how long a hint may be lost
 	fullWait  = time.Second            // until a full queue is asked again, if nobody tells that it has room
 	sweep     = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
+	maxCalms  = 16                     // reads until a worker looks whether there is room for what it makes
+	few       = 32                     // routes that are asked at a time, if nothing comes from them
+	recently  = 100 * time.Millisecond // a route had something
 	failPause = 100 * time.Millisecond // after a read that failed
 )
 
@@ -30,7 +33,8 @@ type intake struct {
 	turn   int       // the route that is asked first
 	stale  bool      // read the stages again
 	lost   bool      // a reply was lost: look at what is held
-	calm   bool      // the last read that waited has left nothing behind
+	calm   bool      // the last read that waited has left nothing behind,
+	calms  int       // and so many before it
 	again  time.Time // when to look once more, the request itself may have come late; zero: not
 	failed int64     // calls of the client, when that was last looked at
 	heard  time.Time
@@ -88,7 +92,9 @@ func (in *intake) round(ctx context.Context) (err error) {
 			in.again = time.Now().Add(in.lease)
 		}
 	}
-	shares := in.shares()
+	open := in.open()
+	asked := in.asked(open)
+	shares := in.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
 		timer := time.NewTimer(readWait)
 		defer timer.Stop()
@@ -101,7 +107,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 		return nil
 	}
 	if time.Since(in.heard) >= sweep {
-		if err := in.listen(ctx, nil, 0); err != nil {
+		if err := in.listen(ctx, in.others(open, asked), 0); err != nil {
 			return err
 		}
 	}
@@ -129,10 +135,13 @@ type share struct {
 // shares are those of the routes where batches are cheap, of which some may be
 // in stock, and those of all others: one for each free hand. A dear entry
 // may stand behind a stock, which is soon done.
-func (in *intake) shares() (shares []share) {
+func (in *intake) shares(routes []*route) (shares []share) {
+	if in.held.Load() == 0 {
+		return []share{{routes, min(in.concurrency, in.free())}}
+	}
 	cheap := share{budget: maxAhead}
 	dear := share{budget: min(in.concurrency-in.dear(), in.free())}
-	for _, r := range in.open() {
+	for _, r := range routes {
 		if ahead := int(r.ahead.Load()); ahead > 0 {
 			cheap.routes, cheap.budget = append(cheap.routes, r), min(cheap.budget, ahead)
 		} else {
@@ -170,6 +179,37 @@ func (in *intake) open() (routes []*route) {
 		routes = append(routes, r)
 	}
 	return routes
+}
+
+// asked are the routes that are asked for more: all of a few. Of many, those that
+// have had something lately, or else some in turns; what the others have is found
+// by a read, which is cheaper.
+func (in *intake) asked(open []*route) []*route {
+	if len(open) <= few {
+		return open
+	}
+	var lately []*route
+	for _, r := range open {
+		if r.held.Load() > 0 || time.Since(r.found) < recently {
+			lately = append(lately, r)
+		}
+	}
+	if len(lately) > 0 {
+		return lately
+	}
+	in.turn += few - 1
+	return open[:few]
+}
+
+// others are some of the routes that are not asked, in turns: no more than there
+// is stock for if each of them has something.
+func (in *intake) others(open, asked []*route) []*route {
+	if len(asked) == len(open) {
+		return nil
+	}
+	n := min(len(open), cap(in.work)-len(in.work))
+	in.turn += n
+	return open[:n]
 }
 
 // grab takes what is there, without waiting.
@@ -216,13 +256,21 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	if in.concurrency-int(in.held.Load()) >= 2 {
 		count = 2 // to see whether there are more
 	}
+	looked := !in.calm
 	in.calm = false
 	entries, hints, err := in.reader.Read(ctx, from, count, wait)
 	if err != nil {
 		return err
 	}
 	in.heard = time.Now()
-	in.calm = count == 2 && len(entries) == 1 && len(hints) == 0
+	switch {
+	case wait == 0 || len(hints) > 0 || slices.ContainsFunc(in.all, (*route).narrow):
+	case len(entries) == 1:
+		in.calms++
+		in.calm = count == 2 && in.calms%maxCalms != 0
+	case len(entries) == 0:
+		in.calm = looked // for what no read brings, every second look is enough
+	}
 	for _, e := range entries {
 		if err := in.give(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
 			return err
@@ -275,6 +323,9 @@ func (in *intake) recover(ctx context.Context) error {
 func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) error {
 	if err := in.client.Fetch(ctx, entries); err != nil {
 		return err
+	}
+	if len(entries) > 0 {
+		r.found = time.Now()
 	}
 	for _, e := range entries {
 		if !in.take(e.Ref) {

@@ -31,6 +31,7 @@ type route struct {
 
 	// intake only
 	full   time.Time // since when an out-queue has no room; zero: it has
+	found  time.Time // when it had something
 	sick   bool      // a queue of it is gone
 	beyond bool      // what is next is beyond the window of its source
 }
@@ -78,6 +79,10 @@ func (r *route) stock(spent time.Duration, items, size int) {
 	spent = max(spent, r.cost()*time.Duration(items))
 	r.ahead.Store(min(r.most.Load(), int64(stockTime/max(spent, 1)), int64(stockBytes/max(size, 1))))
 }
+
+// narrow reports whether there may be no room for what comes next: a bound that the
+// user has set is looked at before each item, others now and then.
+func (r *route) narrow() bool { return r.most.Load() <= 1 || !r.full.IsZero() }
 
 // cost is that of an item, 0 if it is not known.
 func (r *route) cost() time.Duration {
