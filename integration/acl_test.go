@@ -196,6 +196,7 @@ var cells = []struct{ command, allowed string }{
 	{"HGETALL {dq:0}:m:a", "pwgoo"},
 	{"SET {dq:0}:f:a x", "pw--o"},
 	{"MGET {dq:0}:f:a", "pwg-o"},
+	{"PTTL {dq:0}:f:a", "p---o"},
 	{"XADD {dq:0}:dead * q a", "-w--o"},
 	{"SMEMBERS {dq:0}:queues", "pwgoo"},
 	{"EVALSHA 0 1 {dq:0}:q:a", "pwgoo"},

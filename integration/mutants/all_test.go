@@ -129,6 +129,21 @@ var all = []mutant{
 		pkg: "internal/broker", run: "PayloadsStay",
 	},
 	{
+		name: "a payload is named after its items", file: "internal/broker/entry.go",
+		from: "		id := uuid.NewString()\n", to: "		id := fmt.Sprint(b.Source, b.First)\n		_ = uuid.Nil\n",
+		pkg: "internal/broker", run: "LostReply|PayloadsStay|RandomOrders",
+	},
+	{
+		name: "a payload is deleted with a batch that is given up", file: lua + "discard.lua",
+		from: "redis.call('PTTL', payload) >= 0", to: "true",
+		pkg: "internal/broker", run: "IsNotDiscarded",
+	},
+	{
+		name: "a payload stays before its entry is there", file: lua + "complete.lua",
+		from: "    add(q, out.source,", to: "    if out.payload then redis.call('PERSIST', out.payload) end\n    add(q, out.source,",
+		pkg: "internal/broker", run: "IsMortal",
+	},
+	{
 		name: "a crash is not counted", file: lua + "reclaim.lua",
 		from: "+ tonumber(ARGV[3])", to: "",
 		pkg: "internal/broker", run: "RandomOrders",

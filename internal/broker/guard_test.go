@@ -62,6 +62,66 @@ func TestPayloadsStay(t *testing.T) {
 	})
 }
 
+// What an add that fails leaves behind goes by itself.
+func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		full := func(queue string) {
+			err := c.Raw().Do(t.Context(), "XADD", c.Key("q:"+queue), "18446744073709551615-18446744073709551615", "s", "s1", "o", 7, "n", 1, "p", "").Err()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+		done := f.whole(f.takeAll(t, c, "w1"))
+		done[0].Outs[0].Batch = framed("s1", 0, large(1))
+		full("b")
+		if outcomes, err := c.Complete(t.Context(), done); err != nil || outcomes[0] == broker.Committed || outcomes[0] == broker.Beaten {
+			t.Fatalf("completed %v, %v", outcomes, err)
+		}
+		full("a")
+		if _, err := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 1, large(2))}}); err == nil {
+			t.Fatal("scattered into a stream that takes no more")
+		}
+		keys := c.Raw().Keys(t.Context(), c.Key("f:*")).Val()
+		for _, key := range keys {
+			if ttl := c.Raw().PTTL(t.Context(), key).Val(); ttl < 0 {
+				t.Errorf("the payload %s of no entry lives for %v", key, ttl)
+			}
+		}
+		if len(keys) != 2 {
+			t.Errorf("the payloads are %q", keys)
+		}
+	})
+}
+
+// Who gives a batch up deletes its payload, unless the batch was stored: of a call
+// whose reply was lost, and behind which another has taken over, nobody knows.
+func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 1)
+		parcels := []broker.Parcel{{Batch: framed("s1", 0, large(0))}, {Batch: framed("s1", 1, large(1))}}
+		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		if there := len(c.Raw().Keys(t.Context(), c.Key("f:*")).Val()); got.Stored != 1 || !got.Full || there != 2 {
+			t.Fatalf("scattered %+v, there are %d payloads", got, there)
+		}
+		for range 2 {
+			if err := c.Discard(t.Context(), parcels...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries := f.takeAll(t, c, "w1")
+		if len(entries) != 1 || entries[0].Lost != nil || !slices.Equal(texts(entries[0].Batch), []string{large(0)}) {
+			t.Fatalf("there is %+v", entries)
+		}
+		if keys := c.Raw().Keys(t.Context(), c.Key("f:*")).Val(); len(keys) != 1 {
+			t.Errorf("payloads are left: %q", keys)
+		}
+	})
+}
+
 // More than one call puts back comes back too, and then the consumer is gone.
 func TestMoreThanAChunkComesBack(t *testing.T) {
 	const n = 250

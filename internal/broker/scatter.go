@@ -147,18 +147,21 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 	}
 }
 
-// Discard deletes the payloads of parcels that will not be stored.
+// Discard deletes the payloads of parcels that will not be stored. One that is
+// stored all the same keeps its own: a call whose reply was lost may have done it,
+// or do it still. It is safe to repeat.
 func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
-	var ids []string
+	var keys []string
 	for _, p := range parcels {
 		if p.id != "" {
-			ids = append(ids, p.id)
+			keys = append(keys, c.keys.payload(p.id))
 		}
 	}
-	if ids == nil {
+	if keys == nil {
 		return nil
 	}
-	return c.DropFutures(ctx, ids)
+	_, err := c.run(ctx, "delete payloads", scripts.discard, keys)
+	return err
 }
 
 // Finish ends a source behind its last item. What Redis has lost of it becomes

@@ -29,6 +29,8 @@ var (
 	consumeLua string
 	//go:embed lua/declare.lua
 	declareLua string
+	//go:embed lua/discard.lua
+	discardLua string
 	//go:embed lua/due.lua
 	dueLua string
 	//go:embed lua/fence.lua
@@ -80,7 +82,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, discard, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, take, unplace, unstage, waiting, watch *redis.Script
 }{
 	abandon:  script(abandonLua),
 	ack:      script(ackLua),
@@ -91,6 +93,7 @@ var scripts = struct {
 	complete: script(completeLua),
 	consume:  script(consumeLua),
 	declare:  script(declareLua),
+	discard:  script(discardLua),
 	due:      script(dueLua),
 	fence:    script(fenceLua),
 	finish:   script(finishLua),

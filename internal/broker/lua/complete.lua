@@ -120,9 +120,9 @@ local function commit(e)
   end
   local cost = e.cost
   for _, out in ipairs(e.outs) do
-    if out.payload then redis.call('PERSIST', out.payload) end
     local q = queue(out.meta)
     add(q, out.source, out.first, tonumber(out.n), tonumber(out.size), out.kind, out.data)
+    if out.payload then redis.call('PERSIST', out.payload) end
     cost = math.max(cost, q.measured > 0 and q.measured or q.cost)
   end
   for _, by in ipairs(e.passed) do
@@ -130,8 +130,8 @@ local function commit(e)
     q.passed = q.passed + tonumber(by.items)
   end
   for _, rest in ipairs(e.rests) do
-    if rest.payload then redis.call('PERSIST', rest.payload) end
     bring_back(e, rest)
+    if rest.payload then redis.call('PERSIST', rest.payload) end
   end
   if e.why ~= '' then bury(e) end
   redis.call('XDEL', e.stream, e.id)

@@ -120,8 +120,8 @@ local function store()
         drop(ARGV[1], first, first + n)
         if payload then redis.call('UNLINK', payload) end
       else
-        if payload then redis.call('PERSIST', payload) end
         add(queue, ARGV[1], first, n, size, kind, data)
+        if payload then redis.call('PERSIST', payload) end
         items, bytes = items + n, bytes + size
       end
       stored = first + n
