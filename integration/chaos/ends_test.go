@@ -124,6 +124,7 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 		case errors.Is(result.Err, executor.ErrAway):
 			fmt.Fprintln(os.Stderr, result.Err) // a notice, no item
 		case errors.Is(result.Err, executor.ErrLost):
+			fmt.Fprintln(os.Stderr, result.Err)
 			b.write(record{event: lost})
 		case result.Err != nil:
 			fmt.Fprintln(os.Stderr, result.Err)

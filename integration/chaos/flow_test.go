@@ -50,8 +50,8 @@ func begin(t *testing.T, s scenario, seed uint64) *flow {
 	t.Helper()
 	f := &flow{t: t, s: s, apart: seed%2 == 0, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir()}
 	var onDisk []string
-	if s.disk {
-		onDisk = []string{"--appendonly", "yes", "--appendfsync", "always"}
+	if s.disk != "" {
+		onDisk = []string{"--appendonly", "yes", "--appendfsync", s.disk}
 	}
 	f.server = testkit.StartRedis(t, onDisk...)
 	f.proxy = testkit.NewProxy(t, f.server.Addr())

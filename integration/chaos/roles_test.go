@@ -76,6 +76,9 @@ func (r role) play() error {
 	ctx = context.WithoutCancel(ctx) // being told to stop ends the items, and then the stream ends by itself
 	for {
 		ex, err := executor.New(ctx, r.URL, executor.Lease(r.Lease), executor.Logger(log))
+		if errors.Is(err, executor.ErrUnreachable) {
+			continue // as who looks after it would start it again
+		}
 		if err != nil {
 			return err
 		}
@@ -115,12 +118,16 @@ func (r role) work(ctx context.Context, b *book, log *slog.Logger) error {
 			return join(f(x), padding), nil
 		})
 	}
-	w, err := workers.New(r.URL, workers.Concurrency(r.Hands), workers.Lease(r.Lease), workers.Logger(log), workers.Functions(
-		define("first", 0, twiceAndOne, origin),
-		define("second", 1, negative, func(x int64) (uint16, int64) { return origin((x - 1) / 2) }),
-	))
-	if err != nil {
-		return err
+	for {
+		w, err := workers.New(r.URL, workers.Concurrency(r.Hands), workers.Lease(r.Lease), workers.Logger(log), workers.Functions(
+			define("first", 0, twiceAndOne, origin),
+			define("second", 1, negative, func(x int64) (uint16, int64) { return origin((x - 1) / 2) }),
+		))
+		if err == nil {
+			err = w.Run(ctx)
+		}
+		if !errors.Is(err, workers.ErrUnreachable) || ctx.Err() != nil {
+			return err
+		}
 	}
-	return w.Run(ctx)
 }

@@ -35,7 +35,7 @@ type scenario struct {
 	both   string // the process that is both ends; "": two producers and a gather meet at a named queue
 	byHand bool   // the gather acknowledges what it has written down
 	mortal bool   // producers whose sources go with them
-	disk   bool   // the server writes everything down before it answers
+	disk   string // when the server writes down what it has done, see appendfsync; "": never
 	// victims is how many workers may be taken for dead by a strike.
 	victims int
 	losses  int64 // items that may be lost, if that is told
@@ -62,7 +62,10 @@ const calm = 10 * time.Second
 // Scenarios without a lease have one of half a second, those without a rate
 // 20,000 items a second.
 func scenarios() []scenario {
-	const ms = time.Millisecond
+	const (
+		ms     = time.Millisecond
+		always = "always"
+	)
 	return []scenario{
 		{name: "quiet", title: "nothing", strike: nothing, every: 500 * ms, short: 2, long: 10, lease: calm},
 		{name: "killed-workers", title: "kill -9 of a worker each 200 ms", strike: killWorker, every: 200 * ms, short: 8, long: 200, least: 1_000_000, victims: 1},
@@ -76,13 +79,14 @@ func scenarios() []scenario {
 		{name: "delays", title: "nothing passes for up to 0.5 s", strike: delay, every: 500 * ms, short: 4, long: 50, lease: calm},
 		{name: "killed-workers-of-futures", title: "kill -9 of a worker, futures", strike: killWorker, every: 200 * ms, short: 6, long: 50, both: "futures", lease: time.Second, victims: 1},
 		{name: "cut-replies-of-futures", title: "a script runs, its reply is lost, futures", strike: cutReply, every: 10 * ms, short: 60, long: 500, both: "futures", lease: calm},
-		{name: "restarts-of-futures", title: "kill -9 of Redis and restart, futures", strike: restart, every: time.Second, short: 1, long: 10, both: "futures", disk: true, lease: calm},
+		{name: "restarts-of-futures", title: "kill -9 of Redis and restart, futures", strike: restart, every: time.Second, short: 1, long: 10, both: "futures", disk: always, lease: calm},
 		{name: "killed-gathers", title: "kill -9 of the gather, and a successor", strike: killGather, every: 500 * ms, short: 2, long: 20, victims: fleetSize},
 		{name: "killed-gathers-by-hand", title: "the same, with ManualAck", strike: killGather, every: 500 * ms, short: 2, long: 20, byHand: true, victims: fleetSize},
 		{name: "killed-producers", title: "kill -9 of a producer, and a successor of its name", strike: killProducer, every: 300 * ms, short: 4, long: 50, victims: fleetSize},
-		{name: "restarts", title: "kill -9 of Redis and restart, appendfsync always", strike: restart, every: time.Second, short: 2, long: 20, disk: true, rate: 5000, lease: calm},
-		{name: "rollbacks", title: "kill -9 of Redis, and its last writes are gone", strike: rollBack, every: 3 * time.Second, short: 1, long: 10, disk: true, rate: 2000, lease: calm, victims: fleetSize, losses: 1 << 20},
-		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, disk: true, rate: 5000, max: 5000, byHand: true, victims: fleetSize},
+		{name: "restarts", title: "kill -9 of Redis and restart, appendfsync always", strike: restart, every: time.Second, short: 2, long: 20, disk: always, rate: 5000, lease: calm},
+		{name: "restarts-everysec", title: "kill -9 of Redis and restart, appendfsync everysec", strike: restart, every: time.Second, long: 10, disk: "everysec", rate: 5000, lease: calm, victims: fleetSize, losses: 1 << 20},
+		{name: "rollbacks", title: "kill -9 of Redis, and its last writes are gone", strike: rollBack, every: 3 * time.Second, short: 1, long: 10, disk: always, rate: 2000, lease: calm, victims: fleetSize, losses: 1 << 20},
+		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, disk: always, rate: 5000, max: 5000, byHand: true, victims: fleetSize},
 	}
 }
 

@@ -43,11 +43,13 @@ func TestClusterPutsAReplicaInPlace(t *testing.T) {
 	t.Parallel()
 	cluster := testkit.StartCluster(t)
 	s := flow(t, cluster.URL(), lost(t))
-	cluster.Master("{" + s.ns + ":0}").Kill()
+	key := "{" + s.ns + ":0}"
 	began := time.Now()
+	cluster.Master(key).Kill()
+	s.until(func() bool { return cluster.Serves(key) != nil }, "a replica is promoted")
+	t.Logf("promoted after %v", time.Since(began).Round(time.Millisecond))
 	s.noticed(1)
 	s.recovered(1)
-	t.Logf("told to be over after %v", time.Since(began).Round(time.Millisecond))
 	s.end()
 }
 

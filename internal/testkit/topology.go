@@ -124,13 +124,21 @@ func (c *Cluster) Masters() (masters []*Server) {
 // Master is the node that serves a key now.
 func (c *Cluster) Master(key string) *Server {
 	c.t.Helper()
+	n := c.Serves(key)
+	if n == nil {
+		c.t.Fatalf("nobody serves the key %q", key)
+	}
+	return n
+}
+
+// Serves is Master, nil while nobody does.
+func (c *Cluster) Serves(key string) *Server {
 	for _, n := range c.Masters() {
 		// A node answers for its own slots and sends elsewhere for all others.
 		if ask(c.t, n, "EXISTS", key).err == nil {
 			return n
 		}
 	}
-	c.t.Fatalf("nobody serves the key %q", key)
 	return nil
 }
 
