@@ -87,6 +87,7 @@ func commands(request []byte) (n int) {
 // A world is a server, and the faults with their places.
 type world struct {
 	server *embedded.Server
+	over   chan struct{} // closed when the flow is
 
 	mu       sync.Mutex
 	requests int           // so far, of all actors

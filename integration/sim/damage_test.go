@@ -4,8 +4,10 @@ package sim
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -40,6 +42,31 @@ var damages = []fault{
 	}),
 }
 
+// The clock of Redis jumps, and goes on from there.
+var jumps = []fault{jump("the clock jumps ahead", time.Hour), jump("the clock jumps back", -time.Hour)}
+
+// jump lets the clock of the server, which does not run by itself then, run beside
+// that of the bubble.
+func jump(name string, by time.Duration) fault {
+	return fault{name, false, func(c *conn, _ []byte) (bool, int, error) {
+		w := c.actor.world
+		w.server.StandAt(time.Now().Add(by))
+		go func() {
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case now := <-tick.C:
+					w.server.StandAt(now.Add(by))
+				case <-w.over:
+					return
+				}
+			}
+		}()
+		return false, 0, nil
+	}}
+}
+
 func eachStream(ctx context.Context, raw *redis.Client, part string, do func(stream string) error) error {
 	keys, err := raw.Keys(ctx, "*"+part+"*").Result()
 	for _, key := range keys {
@@ -72,7 +99,7 @@ func (w *world) behind(do func(context.Context, *redis.Client) error) error {
 // Damage at each request of a flow is repaired.
 func TestEachDamageAtEachRequest(t *testing.T) {
 	n := simulate(t, nil).world.requests
-	for _, f := range damages {
+	for _, f := range slices.Concat(damages, jumps) {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			for at := 0; at < n; at += *stride {
@@ -97,7 +124,7 @@ func TestAllIsFlushedAtEachRequest(t *testing.T) {
 			told++
 		}
 		for i, v := range r.got {
-			if v != 2*(i+1) {
+			if v != number(2*(i+1)) {
 				t.Fatalf("at request %d: the results are %v\n%s", at, r.got, r.world.last())
 			}
 		}

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/bridge"
@@ -34,7 +37,7 @@ type calls struct {
 	n  map[string]int
 }
 
-func (c *calls) add(name string, x int) {
+func (c *calls) add(name string, x number) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n[fmt.Sprint(name, " ", x)]++
@@ -53,8 +56,8 @@ func (c *calls) once() error {
 }
 
 // slow is a function that takes some time.
-func (c *calls) slow(name string, f func(int) int) workers.Func[int, int] {
-	return workers.Define(name, func(ctx context.Context, x int) (int, error) {
+func (c *calls) slow(name string, f func(number) number) workers.Func[number, number] {
+	return workers.Define(name, func(ctx context.Context, x number) (number, error) {
 		c.add(name, x)
 		select {
 		case <-time.After(3 * time.Millisecond):
@@ -65,14 +68,37 @@ func (c *calls) slow(name string, f func(int) int) workers.Func[int, int] {
 	})
 }
 
+// A number is an item. One in four is too large for an entry and travels in a key
+// of its own.
+type number int
+
+// MarshalJSON writes a number, and ballast behind a large one.
+func (n number) MarshalJSON() ([]byte, error) {
+	if n%4 != 0 {
+		return strconv.AppendInt(nil, int64(n), 10), nil
+	}
+	return fmt.Appendf(nil, "[%d,%q]", int(n), ballast), nil
+}
+
+// UnmarshalJSON reads both forms.
+func (n *number) UnmarshalJSON(text []byte) error {
+	digits, _, _ := strings.Cut(strings.TrimPrefix(string(text), "["), ",")
+	v, err := strconv.Atoi(digits)
+	*n = number(v)
+	return err
+}
+
+var ballast = strings.Repeat("x", 3000)
+
 // A run is what came of a flow.
 type run struct {
 	world *world
 	calls *calls
-	got   []int
+	got   []number
 	err   error
 	took  time.Duration // until the last result
 	left  []string      // keys afterwards
+	stay  []string      // of them payloads that do not go by themselves
 }
 
 // apart are stages with the queue between them; without it they are one hop.
@@ -84,11 +110,11 @@ func simulate(t *testing.T, plan map[int]fault, opts ...executor.MapOption) run 
 	t.Helper()
 	r := run{calls: &calls{n: map[string]int{}}}
 	synctest.Test(t, func(t *testing.T) {
-		r.world = &world{server: embedded.New(), plan: plan}
+		r.world = &world{server: embedded.New(), plan: plan, over: make(chan struct{})}
 		defer r.world.server.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), watchdog)
 		defer cancel()
-		inc, double := r.calls.slow("inc", func(x int) int { return x + 1 }), r.calls.slow("double", func(x int) int { return 2 * x })
+		inc, double := r.calls.slow("inc", func(x number) number { return x + 1 }), r.calls.slow("double", func(x number) number { return 2 * x })
 		var fleet errgroup.Group
 		var stops []context.CancelFunc
 		for _, name := range []string{"w1", "w2", "w3"} {
@@ -106,7 +132,8 @@ func simulate(t *testing.T, plan map[int]fault, opts ...executor.MapOption) run 
 		if err := fleet.Wait(); err != nil && r.err == nil {
 			r.err = err
 		}
-		r.left = r.world.server.Keys()
+		r.left, r.stay = r.world.server.Keys(), r.world.payloads()
+		close(r.world.over)
 		pass(2 * time.Second) // go-redis looks once a second whether a pool that could not dial was closed
 	})
 	return r
@@ -126,16 +153,16 @@ func (a *actor) work(ctx context.Context, functions ...workers.Function) error {
 }
 
 // feed is the life of the process that scatters and gathers.
-func (w *world) feed(ctx context.Context, inc, double workers.Func[int, int], opts ...executor.MapOption) (got []int, err error) {
+func (w *world) feed(ctx context.Context, inc, double workers.Func[number, number], opts ...executor.MapOption) (got []number, err error) {
 	a := w.actor("x", false, func() {})
 	ex, err := executor.New(ctx, address, executor.Dialer(a.dial), executor.Lease(lease))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
-	in := make([]int, items)
+	in := make([]number, items)
 	for i := range in {
-		in[i] = i
+		in[i] = number(i)
 	}
 	q, err := bridge.ScatterSeq(ctx, ex, slices.Values(in))
 	if err != nil {
@@ -156,15 +183,42 @@ func (w *world) feed(ctx context.Context, inc, double workers.Func[int, int], op
 	return got, nil
 }
 
+// payloads are the keys of large frames that no lifetime takes away.
+func (w *world) payloads() (stay []string) {
+	keys := slices.DeleteFunc(w.server.Keys(), func(key string) bool { return !strings.Contains(key, "}:f:") })
+	if len(keys) == 0 {
+		return nil
+	}
+	err := w.behind(func(ctx context.Context, raw *redis.Client) error {
+		for _, key := range keys {
+			ttl, err := raw.PTTL(ctx, key).Result()
+			if err != nil {
+				return err
+			}
+			if ttl < 0 {
+				stay = append(stay, key)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return stay
+}
+
 // check compares what came out with what has to.
 func (r run) check() error {
 	if r.err != nil {
 		return fmt.Errorf("after %d results: %w", len(r.got), r.err)
 	}
 	for i := range max(items, len(r.got)) {
-		if i >= len(r.got) || i >= items || r.got[i] != 2*(i+1) {
+		if i >= len(r.got) || i >= items || r.got[i] != number(2*(i+1)) {
 			return fmt.Errorf("the results are %v", r.got)
 		}
+	}
+	if len(r.stay) > 0 {
+		return fmt.Errorf("payloads are left that stay: %q", r.stay)
 	}
 	if r.world.struck > 0 {
 		return nil

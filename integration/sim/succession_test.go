@@ -53,14 +53,14 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
 	var stored int64
-	in := make(chan int)
+	in := make(chan number)
 	if _, err = bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.SourceName("s"), bridge.Resume(&stored), bridge.Seal()); err != nil {
 		close(in)
 		return errors.Is(err, executor.ErrEnded), nil // a predecessor has ended it and died before it knew
 	}
 	for x := stored; x < items; x++ {
 		select {
-		case in <- int(x):
+		case in <- number(x):
 		case <-ctx.Done():
 			return false, nil
 		}
@@ -71,9 +71,9 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 }
 
 // A part is what one of the gathers got.
-type part []int
+type part []number
 
-func gather(f workers.Func[int, int], parts *[]part) func(context.Context, *actor) (bool, error) {
+func gather(f workers.Func[number, number], parts *[]part) func(context.Context, *actor) (bool, error) {
 	return func(ctx context.Context, a *actor) (done bool, err error) {
 		ex, err := a.connect(ctx)
 		if err != nil {
@@ -107,9 +107,9 @@ func gather(f workers.Func[int, int], parts *[]part) func(context.Context, *acto
 }
 
 // opened waits for the queue and makes or finds the stage behind it.
-func opened(ctx context.Context, ex *executor.Executor, f workers.Func[int, int]) (*executor.Queue[int], error) {
+func opened(ctx context.Context, ex *executor.Executor, f workers.Func[number, number]) (*executor.Queue[number], error) {
 	for {
-		q, err := executor.Open[int](ctx, ex, "numbers")
+		q, err := executor.Open[number](ctx, ex, "numbers")
 		if err == nil {
 			return executor.Map(ctx, f, q, executor.Name("results"))
 		}
@@ -129,7 +129,7 @@ func succeed(t *testing.T, plan map[int]fault) (w *world, parts []part, err erro
 		ctx, cancel := context.WithTimeout(t.Context(), watchdog)
 		defer cancel()
 		count := &calls{n: map[string]int{}}
-		double := count.slow("double", func(x int) int { return 2 * x })
+		double := count.slow("double", func(x number) number { return 2 * x })
 		work, stop := context.WithCancel(ctx)
 		var fleet, ends errgroup.Group
 		for _, name := range []string{"w1", "w2", "w3"} {
@@ -142,6 +142,9 @@ func succeed(t *testing.T, plan map[int]fault) (w *world, parts []part, err erro
 		err = ends.Wait()
 		stop()
 		err = errors.Join(err, fleet.Wait())
+		if stay := w.payloads(); err == nil && len(stay) > 0 {
+			err = fmt.Errorf("payloads are left that stay: %q", stay)
+		}
 		pass(2 * time.Second) // see simulate
 	})
 	return w, parts, err
@@ -156,12 +159,12 @@ func joined(parts []part) error {
 		if len(p) == 0 {
 			continue
 		}
-		first := p[0] / 2
-		if first > at || p[0] != 2*first {
+		first := int(p[0] / 2)
+		if first > at || p[0] != number(2*first) {
 			return fmt.Errorf("a gather begins with %d where %d are done", p[0], at)
 		}
 		for i, v := range p {
-			if v != 2*(first+i) {
+			if v != number(2*(first+i)) {
 				return fmt.Errorf("a gather got %v", p)
 			}
 		}
