@@ -191,6 +191,9 @@ func (f *flow) check(allowed bounds, left []string) *checker {
 	for _, breach := range c.check(allowed, left).breaches {
 		f.t.Error(breach)
 	}
+	if f.t.Failed() {
+		f.dump()
+	}
 	return c
 }
 
@@ -232,7 +235,10 @@ func (f *flow) bury(client *redis.Client) {
 func (f *flow) keys(client *redis.Client) (left []string) {
 	f.t.Helper()
 	for _, key := range testkit.Keys(f.t, f.server.URL(), "*") {
-		if ttl, err := client.TTL(f.t.Context(), key).Result(); err != nil || ttl < 0 {
+		switch ttl, err := client.TTL(f.t.Context(), key).Result(); {
+		case err != nil:
+			f.t.Errorf("the lifetime of %s: %v", key, err)
+		case ttl == -1: // none; a key that is gone has -2
 			left = append(left, key)
 		}
 	}
@@ -243,7 +249,7 @@ func (f *flow) client() *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: f.server.Addr(), MaxRetries: -1})
 }
 
-// dump logs what is in Redis when nothing goes on.
+// dump logs what is in Redis when nothing goes on or something is left.
 func (f *flow) dump() {
 	f.t.Helper()
 	client, ctx := f.client(), f.t.Context()
@@ -260,6 +266,8 @@ func (f *flow) dump() {
 				delete(e.Values, "p")
 			}
 			shown = fmt.Sprintf("%d entries, groups %+v, pending %+v, begins %v", client.XLen(ctx, key).Val(), groups, pending, entries)
+		case "string":
+			shown = fmt.Sprintf("%q, for %v, last used %v ago", client.Get(ctx, key).Val(), client.TTL(ctx, key).Val(), client.ObjectIdleTime(ctx, key).Val())
 		case "hash":
 			shown = client.HGetAll(ctx, key).Val()
 		case "zset":
