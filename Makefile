@@ -38,7 +38,7 @@ race: ## all tests, on the embedded broker and on real Redis, under the race det
 	go test -race -count=1 ./...
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be
-	go test -count=1 -timeout 20m ./integration/sim -stride 1 -schedules 15000
+	go test -count=1 -timeout 20m ./integration/sim -stride 1 -schedules 14000
 	go test -count=1 ./integration/model
 
 single: ## the tests again on one processor, which finds other races

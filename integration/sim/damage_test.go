@@ -98,6 +98,7 @@ func (w *world) behind(do func(context.Context, *redis.Client) error) error {
 
 // Damage at each request of a flow is repaired.
 func TestEachDamageAtEachRequest(t *testing.T) {
+	t.Parallel()
 	n := simulate(t, nil).world.requests
 	for _, f := range slices.Concat(damages, jumps) {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
@@ -115,6 +116,7 @@ func TestEachDamageAtEachRequest(t *testing.T) {
 // All that Redis holds is gone: both ends are told, soon, and what has come out
 // until then is right.
 func TestAllIsFlushedAtEachRequest(t *testing.T) {
+	t.Parallel()
 	flush := damage("all is flushed", func(ctx context.Context, raw *redis.Client) error { return raw.FlushAll(ctx).Err() })
 	n := simulate(t, nil).world.requests
 	told := 0

@@ -18,6 +18,7 @@ import (
 // A function may run for a hundred leases, on one worker of several: nobody
 // takes its item away meanwhile.
 func TestAFunctionRunsForManyLeases(t *testing.T) {
+	t.Parallel()
 	count := &calls{n: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{server: embedded.New()}

@@ -16,6 +16,7 @@ import (
 // A source of an open queue is forgotten once it was delivered to its end. Whoever
 // ends it and loses the reply of that is not told that it never was.
 func TestTheEndOfASourceInAnOpenQueue(t *testing.T) {
+	t.Parallel()
 	lost := faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == "the reply is lost" })]
 	sound, err := openQueue(t, nil)
 	if err != nil {

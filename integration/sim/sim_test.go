@@ -43,6 +43,7 @@ func (w *world) last() string {
 
 // A fault at each request of a flow.
 func TestEachFaultAtEachRequest(t *testing.T) {
+	t.Parallel()
 	n := simulate(t, nil, apart...).world.requests
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
@@ -59,6 +60,7 @@ func TestEachFaultAtEachRequest(t *testing.T) {
 
 // Two or three faults, of which at most two are the end of a worker.
 func TestSomeFaultsTogether(t *testing.T) {
+	t.Parallel()
 	n := simulate(t, nil).world.requests
 	const lanes = 4
 	for lane := range uint64(lanes) {

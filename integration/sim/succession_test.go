@@ -177,10 +177,12 @@ func joined(parts []part) error {
 }
 
 func TestHeirsGoOn(t *testing.T) {
+	t.Parallel()
 	sound, parts, err := succeed(t, nil)
 	if err = errors.Join(err, joined(parts)); err != nil || len(parts) != 1 {
 		t.Fatalf("%v, %v\n%s", parts, err, sound.last())
 	}
+	t.Logf("%d requests", sound.requests)
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
