@@ -3,6 +3,7 @@ package workers_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -35,83 +36,94 @@ func (d *diary) says(text string) int {
 	return strings.Count(d.text.String(), text)
 }
 
+func must[T any](v T, err error) func(t *testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// A record is that of a stage, past the protocol.
+type record struct {
+	raw               *redis.Client
+	prefix, id, found string
+}
+
+// write writes it and tells the workers.
+func (r record) write(t *testing.T, text string) {
+	t.Helper()
+	if err := r.raw.HSet(t.Context(), r.prefix+"stages", r.id, text).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, worker := range r.workers(t) {
+		hint := &redis.XAddArgs{Stream: r.prefix + "p:" + worker, Values: []any{"m", "stages", "w", r.id}}
+		if err := r.raw.XAdd(t.Context(), hint).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (r record) workers(t *testing.T) []string {
+	t.Helper()
+	return r.raw.ZRange(t.Context(), r.prefix+"workers", 0, -1).Val()
+}
+
+// heard is how many hints the worker has read.
+func (r record) heard(t *testing.T) int64 {
+	t.Helper()
+	return r.raw.XInfoGroups(t.Context(), r.prefix+"p:"+r.workers(t)[0]).Val()[0].EntriesRead
+}
+
 // A worker that is older than a stage takes nothing for it, though it has the
 // function, and says so once. What waits is there for a newer one.
 func TestAnOlderWorkerLeavesANewerStageAlone(t *testing.T) {
 	t.Parallel()
 	ns := testkit.Namespace(t)
-	url, prefix := testkit.SharedRedis(t).URL()+"/?ns="+ns, "{"+ns+":0}:"
-	raw := redis.NewClient(&redis.Options{Addr: testkit.SharedRedis(t).Addr()})
-	defer raw.Close()
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + ns
+	stage := record{raw: redis.NewClient(&redis.Options{Addr: testkit.SharedRedis(t).Addr()}), prefix: "{" + ns + ":0}:"}
+	defer stage.raw.Close()
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
-	ex, err := executor.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{41}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := executor.Map(t.Context(), inc, q)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ex := must(executor.New(t.Context(), url))(t)
+	q := must(bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{41})))(t)
+	out := must(executor.Map(t.Context(), inc, q))(t)
 	if err := ex.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	record := raw.HGet(t.Context(), prefix+"stages", out.Name()).Val()
-	newer := strings.Replace(record, `"v":1`, `"v":2`, 1)
-	if newer == record {
-		t.Fatalf("a stage without a version: %q", record)
+	stage.id = out.Name()
+	stage.found = stage.raw.HGet(t.Context(), stage.prefix+"stages", stage.id).Val()
+	newer := strings.Replace(stage.found, `"v":1`, `"v":2`, 1)
+	if newer == stage.found {
+		t.Fatalf("a stage without a version: %q", newer)
 	}
-	become := func(record string) {
-		t.Helper()
-		if err := raw.HSet(t.Context(), prefix+"stages", out.Name(), record).Err(); err != nil {
-			t.Fatal(err)
-		}
-		for _, id := range raw.ZRange(t.Context(), prefix+"workers", 0, -1).Val() {
-			if err := raw.XAdd(t.Context(), &redis.XAddArgs{Stream: prefix + "p:" + id, Values: []any{"m", "stages", "w", out.Name()}}).Err(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	become(newer)
+	stage.write(t, newer)
 
 	var log diary
-	w, err := workers.New(url, workers.Functions(inc), workers.Logger(slog.New(slog.NewTextHandler(&log, nil))))
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := must(workers.New(url, workers.Functions(inc), workers.Logger(slog.New(slog.NewTextHandler(&log, nil)))))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	<-w.Ready()
-	read := func() int64 { // by the worker, of its mailbox
-		groups := raw.XInfoGroups(t.Context(), prefix+"p:"+raw.ZRange(t.Context(), prefix+"workers", 0, -1).Val()[0]).Val()
-		return groups[0].EntriesRead
-	}
-	for range 3 {
-		before := read()
-		become(newer)
-		testkit.Eventually(t, func() bool { return read() > before }, "the worker looks at the stages again")
-	}
 	const text = "a stage of another version is left alone"
 	testkit.Eventually(t, func() bool { return log.says(text) > 0 }, "it says so")
+	for range 3 {
+		before := stage.heard(t)
+		stage.write(t, newer)
+		testkit.Eventually(t, func() bool { return stage.heard(t) > before }, "it looks at the stages again")
+	}
 	if waiting, err := q.Len(t.Context()); waiting != 1 || err != nil || log.says(text) != 1 {
 		t.Errorf("%d items wait, %v; it was said %d times", waiting, err, log.says(text))
 	}
-
-	become(record)
+	stage.write(t, stage.found)
 	for v, err := range bridge.All(t.Context(), out) {
 		if v != 42 || err != nil {
 			t.Errorf("got %d, %v", v, err)
 		}
 	}
 	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if err := ex.Close(); err != nil {
+	if err := errors.Join(<-ended, ex.Close()); err != nil {
 		t.Error(err)
 	}
 }
