@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +44,7 @@ type Client struct {
 	index    int       // of the partition
 	parts    []*Client // all partitions, this one among them
 	replicas int
-	told     sync.Map // stages that were logged as unreadable
+	readings readings // of stages
 	failures atomic.Int64
 }
 

@@ -174,22 +174,52 @@ const purgeChunk = 500
 // Delete deletes a queue with its sources and its stages, in steps that can be
 // resumed: a queue that is marked is refused by everybody.
 func (c *Client) Delete(ctx context.Context, name string) error {
+	if err := c.mark(ctx, name); err != nil {
+		return err
+	}
+	if err := c.unstageAround(ctx, []string{name}); err != nil {
+		return err
+	}
+	return c.erase(ctx, name)
+}
+
+// DeleteAll deletes queues, upstream first, and says which could not be.
+func (c *Client) DeleteAll(ctx context.Context, names []string) error {
+	var failed error
+	var marked []string
+	for _, name := range names {
+		switch err := c.mark(ctx, name); {
+		case err == nil:
+			marked = append(marked, name)
+		case !errors.Is(err, ErrNoQueue):
+			failed = errors.Join(failed, err)
+		}
+	}
+	if err := c.unstageAround(ctx, marked); err != nil {
+		return errors.Join(failed, err)
+	}
+	for _, name := range marked {
+		failed = errors.Join(failed, c.erase(ctx, name))
+	}
+	return failed
+}
+
+func (c *Client) mark(ctx context.Context, name string) error {
 	k := c.keys
-	what := "delete queue " + name
-	found, err := c.run(ctx, what, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name)
-	if err != nil {
-		return err
+	found, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name)
+	if err == nil && found == int64(0) {
+		err = fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
-	if found == int64(0) {
-		return fmt.Errorf("queue %q: %w", name, ErrNoQueue)
-	}
-	if err := c.unstageAround(ctx, name); err != nil {
-		return err
-	}
+	return err
+}
+
+// erase deletes what is in a queue, and then the queue.
+func (c *Client) erase(ctx context.Context, name string) error {
+	k := c.keys
 	// In this order, since others may still move an entry on to a later one.
 	for _, stream := range []string{k.delayed(name), k.stream(name), k.returns(name), k.suspects(name)} {
 		for {
-			n, err := c.run(ctx, what, scripts.purge, []string{stream, k.due()}, purgeChunk, k.prefix+"f:", name)
+			n, err := c.run(ctx, "delete queue "+name, scripts.purge, []string{stream, k.due()}, purgeChunk, k.prefix+"f:", name)
 			if err != nil {
 				return err
 			}
@@ -204,13 +234,20 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 	return c.unplace(ctx, name)
 }
 
-func (c *Client) unstageAround(ctx context.Context, queue string) error {
+func (c *Client) unstageAround(ctx context.Context, queues []string) error {
+	if len(queues) == 0 {
+		return nil
+	}
 	stages, err := c.Stages(ctx)
 	if err != nil {
 		return err
 	}
+	around := make(map[string]bool, len(queues))
+	for _, q := range queues {
+		around[q] = true
+	}
 	for _, s := range stages {
-		if s.touches(queue) {
+		if s.touches(around) {
 			if err := c.Unstage(ctx, s); err != nil {
 				return err
 			}
@@ -259,15 +296,4 @@ func (c *Client) Seal(ctx context.Context, name string) error {
 		return fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
 	return err
-}
-
-// DeleteAll deletes queues, upstream first, and says which could not be.
-func (c *Client) DeleteAll(ctx context.Context, names []string) error {
-	var failed error
-	for _, name := range names {
-		if err := c.Delete(ctx, name); err != nil && !errors.Is(err, ErrNoQueue) {
-			failed = errors.Join(failed, err)
-		}
-	}
-	return failed
 }

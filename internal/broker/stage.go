@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -48,9 +49,9 @@ type Out struct {
 	Branch string `json:"branch,omitempty"`
 }
 
-func (s Stage) touches(queue string) bool {
-	return slices.ContainsFunc(s.Ins, func(q Queue) bool { return q.Name == queue }) ||
-		slices.ContainsFunc(s.Outs, func(o Out) bool { return o.Name == queue })
+func (s Stage) touches(queues map[string]bool) bool {
+	return slices.ContainsFunc(s.Ins, func(q Queue) bool { return queues[q.Name] }) ||
+		slices.ContainsFunc(s.Outs, func(o Out) bool { return queues[o.Name] })
 }
 
 // Stage makes a stage the consumer of its in-queues and tells the workers.
@@ -104,21 +105,49 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	stages := make([]Stage, 0, len(records))
-	for id, record := range records {
-		var s Stage
-		if err := json.Unmarshal([]byte(record), &s); err != nil || s.V != 1 {
-			if _, told := c.told.LoadOrStore(id, true); !told {
-				c.log.WarnContext(ctx, "a stage of another version is left alone", "stage", id, "version", s.V, "err", err)
-			}
-			continue
-		}
-		stages = append(stages, s)
-	}
+	stages := c.readings.of(records, func(id string, s Stage, err error) {
+		c.log.WarnContext(ctx, "a stage of another version is left alone", "stage", id, "version", s.V, "err", err)
+	})
 	slices.SortFunc(stages, func(a, b Stage) int {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
 	})
 	return stages, nil
+}
+
+// readings are records of stages that were read: a fleet with many flows reads all of
+// them whenever one changes.
+type readings struct {
+	mu   sync.Mutex
+	last map[string]reading
+}
+
+type reading struct {
+	record string
+	stage  Stage
+	good   bool
+}
+
+// of reads records; bad is told once of each that cannot be read.
+func (r *readings) of(records map[string]string, bad func(id string, s Stage, err error)) []Stage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	stages, now := make([]Stage, 0, len(records)), make(map[string]reading, len(records))
+	for id, record := range records {
+		got := r.last[id]
+		if got.record != record {
+			got = reading{record: record}
+			err := json.Unmarshal([]byte(record), &got.stage)
+			if got.good = err == nil && got.stage.V == 1; !got.good {
+				bad(id, got.stage, err)
+			}
+		}
+		now[id] = got
+		if got.good {
+			stages = append(stages, got.stage)
+		}
+	}
+	r.last = now
+	return stages
 }
 
 // Stand tells of each stage whether it is the consumer of its in-queues. One

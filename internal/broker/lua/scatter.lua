@@ -59,9 +59,11 @@ end
 local dropped = 0
 
 -- note writes down what was added so far.
+local noted = stored
 local function note()
   post(queue)
-  redis.call('HSET', KEYS[1], 'stored', stored)
+  if stored > noted then redis.call('HSET', KEYS[1], 'stored', stored) end
+  noted = stored
 end
 
 -- drop takes note of the items [from, to) of a source that nobody will get.
@@ -113,7 +115,9 @@ local function store()
       if status ~= 'ok' then return end
       if first > stored then
         for at = stored, first - 1, 16777216 do -- items that a batch may claim
-          add(queue, ARGV[1], at, math.min(first - at, 16777216), 0, 'e', ARGV[6])
+          local n = math.min(first - at, 16777216)
+          add(queue, ARGV[1], at, n, 0, 'e', ARGV[6])
+          stored = at + n
         end
       end
       if why then
