@@ -3,8 +3,8 @@
 //
 // Every process leads a process group of its own. The group is killed when
 // the context of the call ends and when its leader has exited, so nothing that
-// a command left in the background outlives it. On Linux the process is also
-// killed when the worker dies; what it has started itself sees its pipes close.
+// a command left in the background outlives it. When the worker dies, however it
+// does, a guardian kills the groups that it left.
 //
 // The error of a command that failed has the exit status and the last 4 KiB of
 // what it wrote to stderr; the stderr of one that did not fail is dropped.

@@ -3,27 +3,11 @@ package command
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"testing"
 	"time"
 )
-
-func TestProcessesDieWithTheWorker(t *testing.T) {
-	f := newFifo(t)
-	worker := exec.Command(os.Args[0])
-	worker.Env = append(os.Environ(), workerEnv+"=exec 9>"+f.path+"; echo up >&9; exec sleep 1000")
-	if err := worker.Start(); err != nil {
-		t.Fatal(err)
-	}
-	file := f.read(t)
-	if err := worker.Process.Kill(); err != nil {
-		t.Error(err)
-	}
-	wantEOF(t, file)
-	wantError(t, worker.Wait(), "signal: killed")
-}
 
 // onDyingThread calls f on a thread that ends afterwards. The main thread would
 // not.

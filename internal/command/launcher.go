@@ -18,6 +18,7 @@ var ErrClosed = errors.New("the commands are closed")
 // syscall package holds a lock meanwhile.
 type launcher struct {
 	starts  chan start
+	guard   *guardian      // of what was started, nil before; only the thread
 	running sync.WaitGroup // only the thread adds and waits
 	closing chan struct{}
 	once    sync.Once // closes closing
@@ -42,16 +43,33 @@ func (l *launcher) loop() {
 	for {
 		select {
 		case s := <-l.starts:
-			err := s.process.cmd.Start()
-			if err == nil {
-				l.running.Add(1)
-			}
-			s.reply <- err
+			s.reply <- l.launch(s.process)
 		case <-l.closing:
 			l.running.Wait()
+			if l.guard != nil {
+				l.guard.close()
+			}
 			return
 		}
 	}
+}
+
+func (l *launcher) launch(p *process) (err error) {
+	if l.guard == nil {
+		if l.guard, err = newGuardian(); err != nil {
+			return err
+		}
+	}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	end := l.guard.begin(p.cmd.Process.Pid)
+	l.running.Add(1)
+	p.release = func() {
+		end()
+		l.running.Done()
+	}
+	return nil
 }
 
 func (l *launcher) close() {
@@ -72,7 +90,6 @@ func (l *launcher) start(p *process) error {
 		defer p.kill(nil)
 		return cmp.Or(p.cause(), err)
 	}
-	p.release = l.running.Done
 	go func() {
 		select {
 		case <-l.closing:

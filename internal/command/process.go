@@ -20,7 +20,7 @@ type process struct {
 	cause   func() error            // what it was killed for
 	done    <-chan struct{}         // is closed when it was killed or waited for
 	stderr  tail
-	release func()
+	release func() // set by the launcher
 }
 
 func newProcess(ctx context.Context, command string) *process {
