@@ -126,9 +126,9 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// interrupt SIGNAL STATUS COMMAND... starts a command with an input that does
-// not end, sends the signal when the first line has come out, and wants the
-// exit status.
+// interrupt SIGNALS STATUS COMMAND... starts a command with an input that does
+// not end, sends the signals when the first line has come out, one right after
+// the other, and wants the exit status.
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
 	cmd := command(ts, args[2:])
@@ -144,7 +144,9 @@ func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	var line [2]byte
 	_, err = out.Read(line[:])
 	ts.Check(err)
-	ts.Check(cmd.Process.Signal(signals[args[0]]))
+	for name := range strings.SplitSeq(args[0], ",") {
+		ts.Check(cmd.Process.Signal(signals[name]))
+	}
 	err = cmd.Wait()
 	if got := cmd.ProcessState.ExitCode(); strconv.Itoa(got) != args[1] {
 		ts.Fatalf("exit status %d (%v)\n%s", got, err, text.String())

@@ -62,9 +62,9 @@ func scatterVerb() *urfave.Command {
 		UsageText: "dqbridge scatter [--seal] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
 		Flags: common(
 			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "nothing is added afterwards, so that a gather can end"},
-			&urfave.IntFlag{Name: "max", Usage: "items that may wait, if it is made now, `N`", DefaultText: "no bound"},
-			&urfave.StringFlag{Name: "on-full", Value: string(bridge.Block), Usage: "what becomes of a line for which there is no room: " +
-				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends, `WHAT`"}),
+			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait, if the queue is made now", DefaultText: "no bound"},
+			&urfave.StringFlag{Name: "on-full", Value: string(bridge.Block), Usage: "do `WHAT` with a line for which there is no room: " +
+				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.Positive(c, "max"); err != nil {
 				return err
@@ -98,8 +98,8 @@ func mapVerb() *urfave.Command {
 		Name: "map", Usage: "have the fleet call a function for each item of a named queue",
 		UsageText: "dqbridge map FN IN OUT", ArgsUsage: "FN IN OUT",
 		Flags: common(
-			&urfave.DurationFlag{Name: "timeout", Usage: "`TIME` that the function has for an item", DefaultText: "none"},
-			&urfave.IntFlag{Name: "retries", Usage: "further attempts for an item that failed, `N`"}),
+			&urfave.DurationFlag{Name: "timeout", Usage: "give the function `TIME` for an item", DefaultText: "none"},
+			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"}),
 		Action: func(c *urfave.Context) error {
 			stage, err := stageOptions(c)
 			if err != nil {

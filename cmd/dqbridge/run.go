@@ -16,12 +16,9 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// listed is how many failures are told one by one.
-const listed = 10
-
 func errorsFlag() urfave.Flag {
-	return &urfave.StringFlag{Name: "errors", Value: string(cli.Skip), Usage: "what becomes of a failed item: " +
-		"skip leaves its line out, inline prints the error there, stop ends, `WHAT`"}
+	return &urfave.StringFlag{Name: "errors", Value: string(cli.Skip), Usage: "do `WHAT` with a failed item: " +
+		"skip leaves its line out, inline prints the error there, stop ends"}
 }
 
 func runVerb() *urfave.Command {
@@ -31,10 +28,10 @@ func runVerb() *urfave.Command {
 		Description: "A line is an item. What it means follows the first function: one of strings takes it as it is,\n" +
 			"any other takes it as JSON.",
 		Flags: common(errorsFlag(), cli.FnFlag(),
-			&urfave.IntFlag{Name: "hands", Value: 4, Usage: "items that this process runs at once, `N`"},
-			&urfave.DurationFlag{Name: "timeout", Usage: "`TIME` that a function has for an item", DefaultText: "none"},
-			&urfave.IntFlag{Name: "retries", Usage: "further attempts for an item that failed, `N`"},
-			&urfave.IntFlag{Name: "max-in-flight", Usage: "lines between stdin and stdout, at most `N`", DefaultText: "262144"}),
+			&urfave.IntFlag{Name: "hands", Value: 4, Usage: "run `N` items at once in this process"},
+			&urfave.DurationFlag{Name: "timeout", Usage: "give a function `TIME` for an item", DefaultText: "none"},
+			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
+			&urfave.IntFlag{Name: "max-in-flight", Usage: "let at most `N` lines be between stdin and stdout", DefaultText: "262144"}),
 	}
 }
 
@@ -132,7 +129,7 @@ func show(c *urfave.Context, q *executor.Queue[codec.Item], console *cli.Console
 	if err != nil {
 		return err
 	}
-	p := cli.Printer{Out: c.App.Writer, Console: console, Name: c.App.Name, Errors: errors, Listed: listed}
+	p := cli.Printer{Out: c.App.Writer, Console: console, Name: c.App.Name, Errors: errors, Each: c.Bool("verbose")}
 	if cli.IsTerminal(os.Stderr) {
 		p.Progress = &cli.Progress{}
 		if input != nil {

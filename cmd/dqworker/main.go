@@ -26,12 +26,12 @@ func app() *urfave.App {
 		UsageText: "dqworker --redis URL [--concurrency N] [--fn NAME=KIND:COMMAND]...",
 		Flags: []urfave.Flag{
 			cli.RedisFlag("none: it has to be given"),
-			&urfave.IntFlag{Name: "concurrency", Usage: "items that run at once, `N`", DefaultText: "the number of processors"},
+			&urfave.IntFlag{Name: "concurrency", Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),
 			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "offer the built-in functions too"},
-			&urfave.DurationFlag{Name: "lease", Usage: "`TIME` without a heartbeat after which others take a process for dead; " +
+			&urfave.DurationFlag{Name: "lease", Usage: "let others take this process for dead after `TIME` without a heartbeat; " +
 				"the same in the whole fleet", DefaultText: "10s"},
-			&urfave.DurationFlag{Name: "drain", Usage: "`TIME` that running functions have when it stops", DefaultText: "30s"},
+			&urfave.DurationFlag{Name: "drain", Usage: "give running functions `TIME` to end when the worker stops", DefaultText: "30s"},
 			cli.VerboseFlag(),
 			cli.VersionFlag(),
 		},

@@ -127,6 +127,7 @@ func (c *Client) Close() error { return c.rdb.Close() }
 func (c *Client) Ping(ctx context.Context, limit time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	defer c.outage.hush()()
 	var policy map[string]string
 	err := c.try(limited, "ping", func(ctx context.Context) error {
 		node, err := c.node(ctx)

@@ -67,6 +67,18 @@ func (c *Client) answered(ctx context.Context) {
 	}
 }
 
+// hush keeps a trouble from being told until speak is called: whoever waits is
+// told by the error.
+func (o *outage) hush() (speak func()) {
+	say := func(told bool) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.told = told
+	}
+	say(true)
+	return func() { say(false) }
+}
+
 // wait keeps the outage open until done is called, while a call is repeated.
 func (o *outage) wait() (done func()) {
 	add := func(n int) {

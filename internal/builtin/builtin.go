@@ -19,7 +19,7 @@ func upper(_ context.Context, s string) (string, error) { return strings.ToUpper
 
 func fail(_ context.Context, x int) (int, error) {
 	if x%3 == 0 {
-		return 0, fmt.Errorf("fail: %d is a multiple of 3", x)
+		return 0, fmt.Errorf("%d is a multiple of 3", x)
 	}
 	return x, nil
 }
@@ -49,5 +49,5 @@ func duration(text string) (time.Duration, error) {
 	if ns := seconds * float64(time.Second); err == nil && ns >= 0 && ns < math.MaxInt64 {
 		return time.Duration(ns), nil
 	}
-	return 0, fmt.Errorf("sleep: %q is not a duration such as 10ms or a number of seconds from 0 up", text)
+	return 0, fmt.Errorf("%q is not a duration such as 10ms or a number of seconds from 0 up", text)
 }

@@ -44,7 +44,7 @@ func TestFlagsStandAnywhere(t *testing.T) {
 
 func TestMistakesNameWhatIsNear(t *testing.T) {
 	for given, want := range map[string]string{
-		"":               "a verb is missing: there is help, list, run",
+		"":               "a verb is missing: there are help, list, run",
 		"rnu":            `unknown verb "rnu": did you mean run?`,
 		"run --redsi x":  "unknown flag --redsi of run: did you mean --redis?",
 		"list --redis x": "unknown flag --redis of list",

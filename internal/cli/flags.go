@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"io"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -17,7 +15,7 @@ import (
 func RedisFlag(otherwise string) urfave.Flag {
 	return &urfave.StringFlag{
 		Name: "redis", EnvVars: []string{"DQBRIDGE_REDIS"}, DefaultText: otherwise,
-		Usage: "address of the Redis to share, such as redis://127.0.0.1:6379, as `URL`",
+		Usage: "share the Redis at `URL`, such as redis://127.0.0.1:6379",
 	}
 }
 
@@ -25,8 +23,8 @@ func RedisFlag(otherwise string) urfave.Flag {
 func FnFlag() urfave.Flag {
 	return &urfave.StringSliceFlag{
 		Name: "fn", KeepSpace: true,
-		Usage: "an external command as a function of this process, `NAME=KIND:COMMAND`: exec: runs it for each item, " +
-			"pipe: for each batch, coproc: once",
+		Usage: "make a function of an external command, `NAME=KIND:COMMAND`, where KIND is exec (a process for each item), " +
+			"pipe (for each batch) or coproc (one that stays)",
 	}
 }
 
@@ -41,21 +39,6 @@ func VerboseFlag() urfave.Flag {
 // VersionFlag is --version.
 func VersionFlag() urfave.Flag {
 	return &urfave.BoolFlag{Name: "version", DisableDefaultText: true, Usage: "print the version"}
-}
-
-// Logger makes the log of a command: warnings, and with -v all else.
-func Logger(c *urfave.Context, w io.Writer) *slog.Logger {
-	if c.Bool("verbose") {
-		return slog.New(slog.NewTextHandler(w, nil))
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: withoutTime}))
-}
-
-func withoutTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
 }
 
 // Positive checks flags that have to be at least 1 where they are given.

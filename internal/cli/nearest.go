@@ -16,7 +16,10 @@ func Instead(name string, names []string) string {
 		return "there is none"
 	}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	return "there is " + strings.Join(names, ", ")
+	if len(names) == 1 {
+		return "there is " + names[0]
+	}
+	return "there are " + strings.Join(names, ", ")
 }
 
 // nearest returns the name that may have been meant, "" if there is none.

@@ -50,15 +50,21 @@ func ParseErrors(text string) (Errors, error) {
 }
 
 // ItemsFailed is the error of a stream that has come to its end with failures.
-type ItemsFailed struct{ Failed, Total int64 }
+type ItemsFailed struct {
+	Failed, Total int64
+	First         string // the first failure, "" where it stands in the output
+}
 
-// Error tells how many there are.
+// Error tells how many there are, in one line.
 func (f ItemsFailed) Error() string {
-	items := "items"
-	if f.Total == 1 {
-		items = "item"
+	text := fmt.Sprintf("%d of %d items failed", f.Failed, f.Total)
+	switch {
+	case f.First == "":
+		return text
+	case f.Failed == 1:
+		return text + ": " + f.First
 	}
-	return fmt.Sprintf("%d of %d %s failed", f.Failed, f.Total, items)
+	return text + ", the first: " + f.First
 }
 
 const (
@@ -77,7 +83,7 @@ type Printer struct {
 	Console *Console
 	Name    string // of the command, before each failure
 	Errors  Errors
-	Listed  int64 // failures whose text goes to the Console, at most
+	Each    bool // each failure goes to the Console as it comes
 	// Progress makes the status line, nil for none.
 	Progress *Progress
 
@@ -85,7 +91,10 @@ type Printer struct {
 	flushed time.Time
 	total   int64
 	failed  int64
+	first   string // failure
 }
+
+var errStop = errors.New("a failed item ends the output")
 
 // Print prints results until there are no more. It returns ItemsFailed where
 // there are failures, and the cause of ctx when that has ended.
@@ -93,14 +102,20 @@ func (p *Printer) Print(ctx context.Context, results <-chan bridge.Result[codec.
 	p.out = bufio.NewWriterSize(p.Out, outputSize)
 	err := p.loop(ctx, results)
 	p.Console.Clear()
+	stopped := errors.Is(err, errStop)
+	if stopped {
+		err = nil
+	}
 	err = errors.Join(err, p.flush())
 	switch {
 	case err != nil:
 		return err
+	case stopped:
+		return ItemsFailed{p.failed, p.total, p.first}
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case p.failed > 0:
-		return ItemsFailed{p.failed, p.total}
+		return ItemsFailed{p.failed, p.total, p.first}
 	}
 	return nil
 }
@@ -174,13 +189,16 @@ func (p *Printer) print(r bridge.Result[codec.Item]) error {
 	p.total++
 	p.failed++
 	text := fmt.Sprintf("line %d: %s", p.total, describe(item))
-	switch p.Errors {
-	case Inline:
+	if p.Errors == Inline {
 		return p.line([]byte(text))
-	case Stop:
-		return errors.New(text)
 	}
-	if p.failed > p.Listed {
+	if p.first == "" {
+		p.first = text
+	}
+	if p.Errors == Stop {
+		return errStop
+	}
+	if !p.Each {
 		return nil
 	}
 	if err := p.flush(); err != nil { // on a terminal it stands where it belongs
@@ -203,7 +221,7 @@ var newlines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 // describe tells in one line why an item failed.
 func describe(e *executor.ItemError) string {
 	text := e.Error()
-	if e.Code != "error" {
+	if e.Code != "error" && !strings.HasPrefix(e.Message, e.Code+":") {
 		text = e.Code + ": " + text
 	}
 	return newlines.Replace(text)

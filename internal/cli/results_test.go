@@ -28,6 +28,7 @@ func results(values ...any) <-chan bridge.Result[codec.Item] {
 
 func TestPrinter(t *testing.T) {
 	bad := &executor.ItemError{Code: "error", Message: "two\nlines", Function: "f"}
+	slow := &executor.ItemError{Code: "timeout", Message: "timeout: it took too long", Function: "f"}
 	lost := errors.New("the queue is gone")
 	for _, c := range []struct {
 		errors    Errors
@@ -36,14 +37,15 @@ func TestPrinter(t *testing.T) {
 		err       string
 	}{
 		{Skip, []any{"a", "b"}, "a\nb\n", "", ""},
-		{Skip, []any{"a", bad, "b"}, "a\nb\n", "x: line 2: f: two lines\n", "1 of 3 items failed"},
+		{Skip, []any{"a", bad, "b"}, "a\nb\n", "", "1 of 3 items failed: line 2: f: two lines"},
+		{Skip, []any{"a", bad, slow}, "a\n", "", "2 of 3 items failed, the first: line 2: f: two lines"},
+		{Skip, []any{slow}, "", "", "1 of 1 items failed: line 1: f: timeout: it took too long"},
 		{Inline, []any{"a", bad, "b"}, "a\nline 2: f: two lines\nb\n", "", "1 of 3 items failed"},
-		{Stop, []any{"a", bad, "b"}, "a\n", "", "line 2: f: two lines"},
+		{Stop, []any{"a", bad, "b"}, "a\n", "", "1 of 2 items failed: line 2: f: two lines"},
 		{Skip, []any{"a", lost}, "a\n", "", "the queue is gone"},
-		{Skip, []any{bad}, "", "x: line 1: f: two lines\n", "1 of 1 item failed"},
 	} {
 		var out, told strings.Builder
-		p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: c.errors, Listed: 10}
+		p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: c.errors}
 		err := p.Print(t.Context(), results(c.in...))
 		text := ""
 		if err != nil {
@@ -52,6 +54,19 @@ func TestPrinter(t *testing.T) {
 		if out.String() != c.out || told.String() != c.told || text != c.err {
 			t.Errorf("%v: out %q, told %q, error %q", c, out.String(), told.String(), text)
 		}
+	}
+}
+
+func TestPrinterTellsEachFailure(t *testing.T) {
+	var out, told strings.Builder
+	p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: Skip, Each: true}
+	bad := &executor.ItemError{Code: "decode", Message: "no number", Function: "f"}
+	err := p.Print(t.Context(), results(bad, "b", bad))
+	if want := "x: line 1: decode: f: no number\nx: line 3: decode: f: no number\n"; told.String() != want {
+		t.Errorf("%q, not %q", told.String(), want)
+	}
+	if out.String() != "b\n" || err == nil {
+		t.Errorf("%q, %v", out.String(), err)
 	}
 }
 

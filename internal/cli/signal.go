@@ -44,18 +44,27 @@ func (c Command) signals(ctx context.Context) (_ context.Context, release func()
 	}
 }
 
+// once is for how long signals are one and the same: timeout(1) sends its signal
+// to the process and then to the group of the process, and some shells do so.
+const once = 200 * time.Millisecond
+
 // watch ends the context at the first signal, and the process at the second or
 // when the time of grace is over.
 func (c Command) watch(got <-chan os.Signal, released <-chan struct{}, cancel context.CancelCauseFunc) {
 	var status int
+	var first time.Time
 	var grace <-chan time.Time
 	for {
 		select {
 		case s := <-got:
 			if status != 0 {
+				if time.Since(first) < once {
+					continue
+				}
 				c.Exit(status)
 				return
 			}
+			first = time.Now()
 			stopped := Stopped{s.(syscall.Signal)}
 			status = stopped.Status()
 			cancel(stopped)
