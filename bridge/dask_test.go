@@ -114,6 +114,18 @@ func TestT07TasksRunBeforeAnythingIsTaken(t *testing.T) {
 	}, f)
 }
 
+func TestT10EnumeratedPairs(t *testing.T) {
+	type pair struct{ I, V int }
+	identity := workers.Define("identity", func(_ context.Context, p pair) (pair, error) { return p, nil })
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		var pairs []pair
+		for i, v := range upTo(10) {
+			pairs = append(pairs, pair{i, v})
+		}
+		want(t, values(t, stage(t, identity, scatter(t, ex, pairs))), pairs...)
+	}, identity)
+}
+
 func TestT11DifferentLengths(t *testing.T) {
 	add := workers.Define2("add", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {

@@ -211,7 +211,46 @@ func TestResultEndsWithItsContextAndWithTheExecutor(t *testing.T) {
 	}, wait, inc)
 }
 
-// T14, T15 and R10: every future once, also equal and failed ones.
+func TestT14AsCompletedOfAList(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		if got := completed(t, mapSlice(t, ex, inc, 0, 1, 2, 3, 4)); !slices.Equal(got, []int{1, 2, 3, 4, 5}) {
+			t.Errorf("got %v", got)
+		}
+	}, inc)
+}
+
+func TestT15AsCompletedOfEqualValues(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		var futures []*executor.Future[int]
+		for _, v := range []int{1, 1, 2} {
+			f, err := executor.Submit(t.Context(), ex, inc, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			futures = append(futures, f)
+		}
+		if got := completed(t, futures); !slices.Equal(got, []int{2, 2, 3}) {
+			t.Errorf("got %v", got)
+		}
+	}, inc)
+}
+
+// completed is the values of futures, sorted.
+func completed(t *testing.T, futures []*executor.Future[int]) []int {
+	t.Helper()
+	var values []int
+	for f := range executor.AsCompleted(t.Context(), futures) {
+		v, err := f.Result(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, v)
+	}
+	slices.Sort(values)
+	return values
+}
+
+// R10: every future once, also equal and failed ones.
 func TestR10AsCompleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		futures := append(mapSlice(t, ex, inc, 1, 1, 2), mapSlice(t, ex, div, 0)...)

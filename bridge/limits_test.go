@@ -1,0 +1,121 @@
+package bridge_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// D6 once more, in real time and on both brokers: all queues are full, the
+// producer stands still, and it goes on when somebody reads.
+func TestABoundedFlowStandsStillUntilItIsRead(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		const most = 2 + 3*2 + 4*4*2 + 3 // see docs/dask.md
+		in := make(chan int, 2)
+		q := must(bridge.Scatter(t.Context(), ex, in, bridge.MaxSize(2)))(t)
+		out := stage(t, inc, q, executor.MaxSize(3))
+		var put atomic.Int64
+		go func() {
+			defer close(in)
+			for i := range 200 {
+				in <- i
+				put.Add(1)
+			}
+		}()
+		last, looks := int64(0), 0
+		waitFor(t, func() bool {
+			if now := put.Load(); now != last {
+				last, looks = now, 0
+			}
+			looks++
+			return looks > 100 && must(q.Len(t.Context()))(t) >= 2 && must(out.Len(t.Context()))(t) >= 3
+		})
+		if last > most || last < 2+2+3 {
+			t.Errorf("%d were taken; at most %d may be", last, most)
+		}
+		want(t, values(t, out), upTo(201)[1:]...)
+	}, inc)
+}
+
+// After many small items, batches may have a hundred. Large ones are cut at
+// about 8 MiB all the same.
+func TestABatchHasAtMostEightMebibytes(t *testing.T) {
+	const small, large, size = 10_000, 40, 1 << 20
+	var largest atomic.Int64
+	weigh := workers.DefineBatch("weigh", func(_ context.Context, items [][]byte) ([]int, error) {
+		sizes, sum := make([]int, len(items)), int64(0)
+		for i, item := range items {
+			sizes[i], sum = len(item), sum+int64(len(item))
+		}
+		for seen := largest.Load(); sum > seen && !largest.CompareAndSwap(seen, sum); seen = largest.Load() {
+		}
+		return sizes, nil
+	})
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		largest.Store(0)
+		in := make(chan []byte)
+		q := must(bridge.Scatter(t.Context(), ex, in))(t)
+		out := stage(t, workers.Remote[[]byte, int]("weigh"), q)
+		for range small {
+			in <- nil
+		}
+		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) == small })
+		big := make([]byte, size)
+		for range large {
+			in <- big
+		}
+		close(in)
+		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) == small+large })
+		register(t, ex, weigh)
+		want(t, values(t, out)[small:], repeat(size, large)...)
+		if got := largest.Load(); got > batch.MaxBytes+size || got < batch.MaxBytes/2 {
+			t.Errorf("the largest batch has %d bytes", got)
+		}
+	})
+}
+
+func repeat(v, n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = v
+	}
+	return all
+}
+
+// told passes on what is logged.
+type told chan string
+
+func (l told) Write(p []byte) (int, error) {
+	l <- string(bytes.TrimSpace(p))
+	return len(p), nil
+}
+
+func TestTheWarningForAFunctionThatNobodyHas(t *testing.T) {
+	for name, url := range map[string]string{"embedded": "", "redis": namespace(t)} {
+		t.Run(name, func(t *testing.T) {
+			log := make(told, 100)
+			ex := must(executor.New(t.Context(), url, executor.Logger(slog.New(slog.NewTextHandler(log, nil)))))(t)
+			results := must(bridge.Gather(t.Context(), stage(t, inc, scatter(t, ex, []int{1}))))(t)
+			for text := range log {
+				if strings.Contains(text, "level=WARN") && strings.Contains(text, "no live worker has the function") && strings.Contains(text, "function=inc") {
+					break
+				}
+			}
+			register(t, ex, inc)
+			if r := <-results; r.Value != 2 || r.Err != nil {
+				t.Errorf("got %v", r)
+			}
+			if err := ex.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
