@@ -35,6 +35,8 @@ type function struct {
 	// runner makes a runner for one hand, which keeps its buffers between
 	// batches. It is nil for a function that only the fleet holds.
 	runner func() runner
+	// whole tells that a call is for a whole batch.
+	whole bool
 }
 
 var errNotDefined = errors.New("a workers.Func that was not made: make it with Define, DefineBatch or Remote")
@@ -83,6 +85,7 @@ func DefineBatch[In, Out any](name string, f func(context.Context, []In) ([]Out,
 	if f == nil {
 		fn.erased.mistake(errors.New("DefineBatch got nil: pass the function, or use Remote for one that only the fleet holds"))
 	}
+	fn.erased.whole = true
 	fn.erased.runner = func() runner { return newTogether(name, f, fn.in, fn.out) }
 	return fn
 }

@@ -27,7 +27,8 @@ type route struct {
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
 	items int
-	dear  bool // the last batch was much dearer than those before
+	dear  bool  // the last batch was much dearer than those before
+	calls calls // in place of these, where a function is called for a batch
 
 	// intake only
 	full   time.Time // since when an out-queue has no room; zero: it has
@@ -48,6 +49,10 @@ const window = 200 * time.Millisecond
 func (r *route) learn(spent time.Duration, items int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.whole() {
+		r.calls.learn(spent, items)
+		return
+	}
 	dear := r.items > 0 && spent/time.Duration(items) > 8*(r.spent/time.Duration(r.items))
 	chance := dear && !r.dear
 	r.dear = dear
@@ -88,10 +93,24 @@ func (r *route) narrow() bool { return r.most.Load() <= 1 || !r.full.IsZero() }
 func (r *route) cost() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.whole() {
+		return r.calls.cost()
+	}
 	if r.items == 0 {
 		return 0
 	}
 	return max(1, r.spent/time.Duration(r.items))
+}
+
+// whole tells whether a function that runs for this route is called for whole
+// batches.
+func (r *route) whole() bool {
+	for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
+		if at.function != nil && at.function.whole {
+			return true
+		}
+	}
+	return false
 }
 
 // routes makes routes of the stages that this worker can run; those that were

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// waitDelay is how long the pipes of a process may stay open after its end.
-const waitDelay = time.Second
+// waitDelay is how long the pipes of a process may stay open after its end. What it
+// wrote last is read in that time, also on a machine that is very busy.
+const waitDelay = 5 * time.Second
 
 // A process is one run of a command.
 type process struct {
