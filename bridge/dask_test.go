@@ -133,6 +133,17 @@ func TestT11DifferentLengths(t *testing.T) {
 			sum := must(executor.Map2(t.Context(), add, scatter(t, ex, sides[0]), scatter(t, ex, sides[1])))(t)
 			want(t, values(t, sum), 2, 4)
 		}
+		// The batches of the two sides begin and end at different items.
+		a, b := scatter(t, ex, upTo(3000)), scatter(t, ex, upTo(1234), bridge.MaxBatch(7))
+		got := values(t, must(executor.Map2(t.Context(), add, a, b))(t))
+		for i, v := range got {
+			if v != 2*i {
+				t.Fatalf("pair %d is %d", i, v)
+			}
+		}
+		if len(got) != 1234 {
+			t.Errorf("%d pairs", len(got))
+		}
 	}, add)
 }
 
