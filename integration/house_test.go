@@ -108,7 +108,7 @@ func walk(visit func(name string, text []byte) error) error {
 			return err
 		case entry.IsDir() && (name == ".git" || name == "bin"):
 			return fs.SkipDir
-		case !entry.Type().IsRegular():
+		case !entry.Type().IsRegular(), name == ".git": // a file in a second work tree
 			return nil
 		}
 		text, err := os.ReadFile(filepath.Join(root, name))
