@@ -72,7 +72,7 @@ func FuzzRecords(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, record string) {
 		if s, ok := readAgain[Stage](t, record); ok {
-			_ = s.touches("q")
+			_ = s.touches(map[string]bool{"q": true})
 		}
 		_, _ = readAgain[[]FunctionCard](t, record)
 		q := queueOf("q", map[string]string{"from": record, "max": record, "d:": record, "d:s": record})
