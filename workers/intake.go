@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ type intake struct {
 	lost   bool      // a reply was lost: look at what is held
 	calm   bool      // the last read that waited has left nothing behind,
 	calms  int       // and so many before it
+	lately bool      // of many routes, some have had something lately
 	again  time.Time // when to look once more, the request itself may have come late; zero: not
 	failed int64     // calls of the client, when that was last looked at
 	heard  time.Time
@@ -123,6 +125,9 @@ func (in *intake) round(ctx context.Context) (err error) {
 			return nil
 		}
 	}
+	if in.lately { // the others are read by and by
+		return in.listen(ctx, asked, sweep)
+	}
 	return in.listen(ctx, in.open(), readWait)
 }
 
@@ -185,6 +190,7 @@ func (in *intake) open() (routes []*route) {
 // have had something lately, or else some in turns; what the others have is found
 // by a read, which is cheaper.
 func (in *intake) asked(open []*route) []*route {
+	in.lately = false
 	if len(open) <= few {
 		return open
 	}
@@ -194,7 +200,7 @@ func (in *intake) asked(open []*route) []*route {
 			lately = append(lately, r)
 		}
 	}
-	if len(lately) > 0 {
+	if in.lately = len(lately) > 0; in.lately {
 		return lately
 	}
 	in.turn += few - 1
@@ -276,6 +282,9 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 			return err
 		}
 	}
+	if len(entries) > 0 {
+		runtime.Gosched() // the hand begins before this goroutine writes its next request
+	}
 	for _, h := range hints {
 		switch h.Kind {
 		case broker.HintCancel:
@@ -288,7 +297,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 			}
 		}
 	}
-	in.stale = in.stale || (wait > 0 && len(hints)+len(entries) == 0)
+	in.stale = in.stale || (wait == readWait && len(hints)+len(entries) == 0)
 	return err
 }
 

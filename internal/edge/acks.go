@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -208,6 +209,7 @@ func (r *Receiver) acknowledge(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-r.acks.wake:
+			runtime.Gosched() // who took the item goes first: others wait for what he does with it
 		}
 	}
 }

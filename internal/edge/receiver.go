@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -292,6 +293,7 @@ func (r *Receiver) out(ctx context.Context, p Piece) error {
 	}
 	select {
 	case r.pieces <- p:
+		runtime.Gosched() // it is delivered before this goroutine writes its next request
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

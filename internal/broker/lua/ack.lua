@@ -31,7 +31,11 @@ if ids > 0 then
   redis.call('XDEL', KEYS[2], unpack(ARGV, 6, 5 + ids))
 end
 if #KEYS >= 4 + 2 * sources then redis.call('UNLINK', unpack(KEYS, 4 + 2 * sources)) end
-redis.call('HSET', KEYS[1], 'acks', ARGV[2])
+local marks = {'acks', ARGV[2]}
+for a = 6 + ids, 6 + ids + 5 * (sources - 1), 5 do
+  if ARGV[a + 4] ~= '1' then marks[#marks + 1], marks[#marks + 2] = 'd:' .. ARGV[a], ARGV[a + 2] end
+end
+for i = 1, #marks, 1000 do redis.call('HSET', KEYS[1], unpack(marks, i, math.min(i + 999, #marks))) end
 for i = 0, sources - 1 do
   local a, k = 6 + ids + 5 * i, 4 + 2 * i
   if ARGV[a + 4] == '1' then
@@ -39,10 +43,9 @@ for i = 0, sources - 1 do
     redis.call('SREM', KEYS[k + 1], ARGV[a + 1])
     redis.call('HDEL', KEYS[1], 'd:' .. ARGV[a])
   else
-    redis.call('HSET', KEYS[1], 'd:' .. ARGV[a], ARGV[a + 2])
-    if redis.call('EXISTS', KEYS[k]) == 1 then
+    local waiting = redis.call('HMGET', KEYS[k], 'wait', 'gaps', 'held', 'epoch')
+    if waiting[4] then
       redis.call('HSET', KEYS[k], 'g:' .. ARGV[3], ARGV[a + 3])
-      local waiting = redis.call('HMGET', KEYS[k], 'wait', 'gaps', 'held')
       if waiting[1] then
         redis.call('HDEL', KEYS[k], 'wait')
         tell(waiting[1], 'room', ARGV[3])

@@ -150,6 +150,6 @@ end
 for meta, q in pairs(queues) do
   post(q)
   if q.passed > 0 then redis.call('HINCRBY', meta, 'fused', q.passed) end
-  if q.measured > 0 then redis.call('HSET', meta, 'cost', q.measured) end
+  if math.abs(q.measured - q.cost) * 8 > q.cost and q.measured > 0 then redis.call('HSET', meta, 'cost', q.measured) end
 end
 return replies

@@ -100,7 +100,7 @@ end
 -- tally begins to count what a script adds to a queue: fields are 'items' and
 -- 'bytes' of its meta. post writes the meta once.
 local function tally(stream, meta, items, bytes)
-  return {stream = stream, meta = meta, items = tonumber(items) or 0, bytes = tonumber(bytes) or 0, n = 0, size = 0}
+  return {stream = stream, meta = meta, items = tonumber(items) or 0, bytes = tonumber(bytes) or 0, n = 0}
 end
 
 -- add puts the items [first, first+n) of a source at the end of a queue.
@@ -109,14 +109,13 @@ local function add(queue, source, first, n, size, kind, data)
   redis.call('XADD', queue.stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
     'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, kind, data)
   queue.items, queue.bytes = queue.items + n, queue.bytes + size
-  queue.n, queue.size = queue.n + n, queue.size + size
+  queue.n = queue.n + n
 end
 
 local function post(queue)
   if queue.n == 0 then return end
-  redis.call('HINCRBY', queue.meta, 'items', queue.n)
-  redis.call('HINCRBY', queue.meta, 'bytes', queue.size)
-  queue.n, queue.size = 0, 0
+  redis.call('HSET', queue.meta, 'items', queue.items, 'bytes', queue.bytes)
+  queue.n = 0
 end
 
 -- returned makes the fields of an entry that comes back.
