@@ -281,6 +281,12 @@ func (f *feeder[T]) addAll(vs []T) (n int) {
 
 // add encodes a value straight into the batch.
 func (f *feeder[T]) add(v T) {
+	if f.typed.Sized() && f.typed.Size(v) <= batch.MaxItem { // its header need not make way afterwards
+		f.taken = append(f.taken[:0], v)
+		f.Add(f.typed.Size(v), func(open *batch.Builder) { f.typed.Fill(open, f.taken) })
+		f.taken[0] = *new(T)
+		return
+	}
 	begun := f.Begin()
 	buf, err := f.typed.Append(begun, v)
 	switch {

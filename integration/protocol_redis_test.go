@@ -124,7 +124,8 @@ func TestProtocolMark(t *testing.T) {
 			t.Fatalf("it ends after %q: %v", got, <-done)
 		}
 		r := p.Reader()
-		for item, _, more := r.Next(); more; item, _, more = r.Next() {
+		for range p.Len() {
+			item, _, _ := r.Next()
 			got = append(got, string(item))
 		}
 	}

@@ -273,7 +273,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	case wait == 0 || len(hints) > 0 || slices.ContainsFunc(in.all, (*route).narrow):
 	case len(entries) == 1:
 		in.calms++
-		in.calm = count == 2 && in.calms%maxCalms != 0
+		in.calm = count == 2 && in.calms%maxCalms != 0 && entries[0].Payload == ""
 	case len(entries) == 0:
 		in.calm = looked // for what no read brings, every second look is enough
 	}

@@ -33,6 +33,8 @@ type route struct {
 	// intake only
 	full   time.Time // since when an out-queue has no room; zero: it has
 	found  time.Time // when it had something
+	// bounded is whether the user has set a bound on the in-queue or an out-queue.
+	bounded bool
 	sick   bool      // a queue of it is gone
 	beyond bool      // what is next is beyond the window of its source
 }
@@ -85,9 +87,10 @@ func (r *route) stock(spent time.Duration, items, size int) {
 	r.ahead.Store(min(r.most.Load(), int64(stockTime/max(spent, 1)), int64(stockBytes/max(size, 1))))
 }
 
-// narrow reports whether there may be no room for what comes next: a bound that the
-// user has set is looked at before each item, others now and then.
-func (r *route) narrow() bool { return r.most.Load() <= 1 || !r.full.IsZero() }
+// narrow reports whether there may be no room for what comes next, or somebody who
+// waits for room: a bound that the user has set is looked at before each item, others
+// now and then.
+func (r *route) narrow() bool { return r.bounded || r.most.Load() <= 1 || !r.full.IsZero() }
 
 // cost is that of an item, 0 if it is not known.
 func (r *route) cost() time.Duration {
@@ -147,7 +150,8 @@ func (l *life) routes(ctx context.Context, old []*route) ([]*route, error) {
 		return old, err
 	}
 	for i, r := range asked {
-		if stands[i] {
+		if stands[i].Consumer {
+			r.bounded = stands[i].Bounded
 			r.sick = false
 			r.gone.Store(false)
 			routes = append(routes, r)

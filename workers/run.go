@@ -185,6 +185,12 @@ func (out *output[Out]) value(v Out, c *call) {
 		out.keep(v, c)
 		return
 	}
+	if out.codec.Sized() && out.codec.Size(v) <= batch.MaxItem {
+		out.values = append(out.values[:0], v)
+		out.codec.Fill(&out.open, out.values) // its header need not make way afterwards
+		out.values[0] = *new(Out)
+		return
+	}
 	buf := out.open.Begin()
 	before := len(buf)
 	buf, err := out.codec.Append(buf, v)

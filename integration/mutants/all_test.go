@@ -185,7 +185,7 @@ var all = []mutant{
 	},
 	{
 		name: "a stage that is no consumer takes", file: "workers/routes.go",
-		from: "		if stands[i] {\n", to: "		if stands[i] || true {\n",
+		from: "		if stands[i].Consumer {\n", to: "		if stands[i].Consumer || true {\n",
 		pkg: "integration", run: "DoesNotStand",
 	},
 	{

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Version is the first byte of every frame.
@@ -80,11 +81,7 @@ func (b *Builder) Fill(n int, frame func(dst []byte) []byte) {
 }
 
 // Grow makes room for a frame of so many bytes.
-func (b *Builder) Grow(bytes int) {
-	if bytes > cap(b.buf) {
-		b.buf = append(make([]byte, 0, bytes), b.buf...)
-	}
-}
+func (b *Builder) Grow(bytes int) { b.buf = slices.Grow(b.buf, max(0, bytes-len(b.buf))) }
 
 // Use lets an empty Builder frame into memory that is nobody else's any more.
 func (b *Builder) Use(memory []byte) { b.buf = memory[:0] }

@@ -150,20 +150,34 @@ func (r *readings) of(records map[string]string, bad func(id string, s Stage, er
 	return stages
 }
 
-// Stand tells of each stage whether it is the consumer of its in-queues. One
-// whose queue was deleted is not, even if another queue has the name now.
-func (c *Client) Stand(ctx context.Context, stages []Stage) ([]bool, error) {
-	stands := make([]bool, len(stages))
+// A Standing is what a worker has to know of a stage besides its record.
+type Standing struct {
+	Consumer bool // it is the consumer of its in-queues
+	Bounded  bool // one of its queues has a bound of items, or a small one of bytes
+}
+
+// wide is a bound of bytes which single items do not reach.
+const wide = 16 << 20
+
+// Stand tells how stages stand. One whose queue was deleted is no consumer, even if
+// another queue has the name now.
+func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) {
+	stands := make([]Standing, len(stages))
 	if len(stages) == 0 {
 		return stands, nil
 	}
-	metas := make([][]*redis.SliceCmd, len(stages))
+	metas := make(map[string]*redis.SliceCmd)
 	err := c.try(ctx, "read the queues of stages", func(ctx context.Context) error {
 		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, s := range stages {
-				metas[i] = metas[i][:0]
+			look := func(queue string) {
+				metas[queue] = p.HMGet(ctx, c.keys.meta(queue), "inc", "consumer", "dying", "max", "maxb")
+			}
+			for _, s := range stages {
 				for _, in := range s.Ins {
-					metas[i] = append(metas[i], p.HMGet(ctx, c.keys.meta(in.Name), "inc", "consumer", "dying"))
+					look(in.Name)
+				}
+				for _, out := range s.Outs {
+					look(out.Name)
 				}
 			}
 			return nil
@@ -176,11 +190,19 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	bounded := func(m list) bool {
+		bytes := m.number(4)
+		return m.number(3) > 0 || bytes > 0 && bytes < wide
+	}
 	for i, s := range stages {
-		stands[i] = true
-		for k, in := range s.Ins {
-			m := list(metas[i][k].Val())
-			stands[i] = stands[i] && m.text(0) == in.Inc && m.text(1) == "stage:"+s.ID && m.text(2) == ""
+		stands[i].Consumer = true
+		for _, in := range s.Ins {
+			m := list(metas[in.Name].Val())
+			stands[i].Consumer = stands[i].Consumer && m.text(0) == in.Inc && m.text(1) == "stage:"+s.ID && m.text(2) == ""
+			stands[i].Bounded = stands[i].Bounded || bounded(m)
+		}
+		for _, out := range s.Outs {
+			stands[i].Bounded = stands[i].Bounded || bounded(list(metas[out.Name].Val()))
 		}
 	}
 	return stands, nil

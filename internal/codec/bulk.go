@@ -32,6 +32,10 @@ func (t Typed[T]) Fill(b *batch.Builder, vs []T) bool {
 	return true
 }
 
+// Sized reports whether T is a type for Fill of which Size tells before it is
+// encoded.
+func (t Typed[T]) Sized() bool { return t.form.bulk != nil && t.form.bulk.size != nil }
+
 // Faithful reports whether values may be handed on in the process as they are,
 // in the place of their items.
 func (t Typed[T]) Faithful() bool { return t.form.bulk != nil && t.form.bulk.faithful }

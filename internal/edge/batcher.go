@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -118,6 +119,14 @@ func (b *Batcher) Fill(n int, frame func(open *batch.Builder, from, to int)) {
 		at = to
 		b.closed()
 	}
+}
+
+// Add adds an item of about so many bytes, which frame appends.
+func (b *Batcher) Add(size int, frame func(open *batch.Builder)) {
+	b.room()
+	b.open.Grow(b.open.Size() + size + binary.MaxVarintLen64)
+	frame(&b.open)
+	b.closed()
 }
 
 // Spare is how many short items can be added until it is Full.
