@@ -1,10 +1,13 @@
 // Command bench measures dqbridge beside what it is compared with: plain
-// channels, and the same pipeline written by hand with go-redis. It starts a
-// redis-server of its own, and everything is measured in one run, in turns:
+// channels, the same pipeline written by hand with go-redis, and other systems.
+// It starts a redis-server of its own, and everything is measured in one run,
+// in turns:
 //
-//	go run .            a table
-//	go run . -json      the same for programs
-//	go run . -only redis,hand -n 9
+//	go run .            the table, in a few minutes
+//	go run . -full      the table, the targets, the costs and the curves
+//	go run . -only redis,hand,latency -n 9
+//	go run . -only targets
+//	go run . -json
 //	go run . -cpuprofile cpu.out && go tool pprof -top cpu.out
 package main
 
@@ -17,63 +20,115 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/lab"
+	"github.com/dqbridge/dqbridge/bench/internal/procs"
+	"github.com/dqbridge/dqbridge/bench/internal/role"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
+	"github.com/dqbridge/dqbridge/bench/internal/table"
+	"github.com/dqbridge/dqbridge/bench/internal/target"
 )
-
-// The parts of a run, in their order; -only chooses.
-const (
-	partChannels = "channels" // throughput of plain channels
-	partHand     = "hand"     // of the pipeline written by hand
-	partRedis    = "redis"    // of dqbridge on Redis
-	partSlices   = "slices"   // of dqbridge on Redis, by the slice
-	partEmbedded = "embedded" // of dqbridge on its embedded broker
-	partLatency  = "latency"
-	partSleep    = "sleep"
-	partIdle     = "idle"
-)
-
-var parts = []string{partChannels, partHand, partRedis, partSlices, partEmbedded, partLatency, partSleep, partIdle}
-
-type settings struct {
-	runs       int
-	items      int
-	singles    int // items of a run of the latency
-	json       bool
-	only       []string
-	cpuProfile string
-	memProfile string
-}
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) //nolint:forbidigo // a command begins here
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := start(ctx, os.Args[1:])
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1) //nolint:forbidigo // a command ends here
+		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	s, err := parse(args, stderr)
+func start(ctx context.Context, args []string) error {
+	if role.Is(args) {
+		roles := procs.Roles()
+		roles[rows.NATSRole] = rows.ServeNATS
+		return role.Serve(ctx, args, roles)
+	}
+	s, err := parse(args, os.Stderr)
 	if err != nil {
 		return err
 	}
-	server, err := startRedis(ctx)
-	if err != nil {
-		return err
+	return run(ctx, s, os.Stdout, os.Stderr)
+}
+
+type settings struct {
+	lab.Settings
+	json       bool
+	only       parts
+	curves     string
+	cpuProfile string
+	memProfile string
+}
+
+func parse(args []string, stderr io.Writer) (s settings, err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.IntVar(&s.Runs, "n", 0, "`runs` of each measurement, whose median counts; 3, with -full 5")
+	flags.IntVar(&s.Items, "items", 0, "items of a run of the throughput; 0: as many as fit in -long")
+	flags.DurationVar(&s.Long, "long", time.Second, "about how long a run of the throughput is")
+	flags.IntVar(&s.Trips, "singles", 1000, "items of a run of the latency")
+	flags.BoolVar(&s.json, "json", false, "print JSON")
+	full := flags.Bool("full", false, "measure everything")
+	only := flags.String("only", "", "measure only these `parts`: "+strings.Join(partNames(), ","))
+	flags.StringVar(&s.cpuProfile, "cpuprofile", "", "write a CPU profile to `file`; without -only, of dqbridge on Redis alone")
+	flags.StringVar(&s.memProfile, "memprofile", "", "write a profile of allocations to `file`; the same")
+	if err := flags.Parse(args); err != nil {
+		return s, err
 	}
-	defer server.stop()
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if s.Runs == 0 {
+		s.Runs = 3
+		if *full {
+			s.Runs = 5
+		}
+	}
+	if s.Runs < 1 || s.Items < 0 || s.Trips < 1 || s.Long <= 0 {
+		return s, errors.New("-n and -singles must be at least 1, -items not negative and -long above 0")
+	}
+	switch {
+	case *only != "":
+		s.only, err = chosen(strings.Split(*only, ","))
+	case s.cpuProfile != "" || s.memProfile != "":
+		s.only, err = chosen([]string{"redis"})
+	case *full:
+		s.only = everything()
+	default:
+		s.only = short()
+	}
+	return s, err
+}
+
+// A report is what -json prints.
+type report struct {
+	Go         string          `json:"go"`
+	Redis      string          `json:"redis"`
+	Processors int             `json:"processors"`
+	Runs       int             `json:"runs"`
+	Table      []table.Line    `json:"table"`
+	Targets    []target.Result `json:"targets"`
+	Seconds    float64         `json:"seconds"` // that it took
+}
+
+func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	begin := time.Now()
-	b := &bench{settings: s, server: server, progress: stderr}
-	r := newReport(s, server.version)
-	err = b.profiled(func() error { return b.measure(ctx, r) })
+	l, err := lab.Open(ctx, s.Settings, stderr)
 	if err != nil {
+		return err
+	}
+	defer l.Server.Stop()
+	r := &report{Go: runtime.Version(), Redis: l.Server.Version, Processors: runtime.GOMAXPROCS(0), Runs: s.Runs}
+	if err := profiled(s, func() error { return measure(ctx, l, s.only, r) }); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(begin).Seconds()
@@ -85,36 +140,59 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return r.write(stdout)
 }
 
-func parse(args []string, stderr io.Writer) (s settings, err error) {
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.IntVar(&s.runs, "n", 5, "`runs` of each measurement; the median counts")
-	flags.IntVar(&s.items, "items", 1_000_000, "items of a run of the throughput")
-	flags.IntVar(&s.singles, "singles", 1000, "items of a run of the latency")
-	flags.BoolVar(&s.json, "json", false, "print JSON")
-	only := flags.String("only", "", "measure only these `parts`: "+strings.Join(parts, ","))
-	flags.StringVar(&s.cpuProfile, "cpuprofile", "", "write a CPU profile to `file`; without -only, of dqbridge on Redis alone")
-	flags.StringVar(&s.memProfile, "memprofile", "", "write a profile of allocations to `file`; the same")
-	if err := flags.Parse(args); err != nil {
-		return s, err
+func measure(ctx context.Context, l *lab.Lab, p parts, r *report) (err error) {
+	list := slices.DeleteFunc(rows.All(), func(row rows.Row) bool { return !p.rows[row.Name] })
+	if r.Table, err = table.Measure(ctx, l, list, func(column string) bool { return p.columns[column] }); err != nil {
+		return err
 	}
-	if flags.NArg() > 0 {
-		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	r.Targets, err = target.Measure(ctx, l, func(name string) bool { return p.targets[name] })
+	return err
+}
+
+func (r *report) write(out io.Writer) error {
+	if _, err := fmt.Fprintf(out, "%s, Redis %s, %d processors; the median of %d runs in turns\n\n",
+		r.Go, r.Redis, r.Processors, r.Runs); err != nil {
+		return err
 	}
-	if s.runs < 1 || s.items < 1 || s.singles < 1 {
-		return s, errors.New("-n, -items and -singles must be at least 1")
-	}
-	s.only = parts
-	switch {
-	case *only != "":
-		s.only = strings.Split(*only, ",")
-	case s.cpuProfile != "" || s.memProfile != "":
-		s.only = []string{partRedis}
-	}
-	for _, part := range s.only {
-		if !slices.Contains(parts, part) {
-			return s, fmt.Errorf("-only %s: there is no such part, only %s", part, strings.Join(parts, ","))
+	if len(r.Table) > 0 {
+		if err := table.Write(out, r.Table); err != nil {
+			return err
 		}
+		_, _ = fmt.Fprintln(out)
 	}
-	return s, nil
+	if len(r.Targets) > 0 {
+		if err := target.Write(out, r.Targets); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintln(out)
+	}
+	_, err := fmt.Fprintf(out, "It took %.0f seconds.\n", r.Seconds)
+	return err
+}
+
+// profiled runs f under the profiles that are asked for.
+func profiled(s settings, f func() error) (err error) {
+	if s.cpuProfile != "" {
+		file, err := os.Create(s.cpuProfile)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	if s.memProfile == "" {
+		return f()
+	}
+	runtime.MemProfileRate = 4 << 10
+	if err := f(); err != nil {
+		return err
+	}
+	file, err := os.Create(s.memProfile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(file, 0), file.Close())
 }

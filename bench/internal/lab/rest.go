@@ -1,0 +1,93 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/role"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
+	"github.com/dqbridge/dqbridge/bench/internal/work"
+)
+
+// Idle is what an open pipeline with nothing in it costs in a second.
+type Idle struct {
+	Commands, CPU, RedisCPU float64
+}
+
+// idleTime is how long it is looked at.
+const idleTime = 5 * time.Second
+
+// Idle holds a pipeline open after one item.
+func (l *Lab) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
+	l.Say("idle: %s", r.Title)
+	return i, l.with(ctx, r, func(pipe work.Caller) error {
+		if !r.Bulk {
+			if err := pipe.Trip(0); err != nil {
+				return err
+			}
+		}
+		before, err := l.Server.Usage(ctx)
+		if err != nil {
+			return err
+		}
+		cpu := role.CPU()
+		select {
+		case <-time.After(idleTime):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		cpu = role.CPU() - cpu
+		after, err := l.Server.Usage(ctx)
+		if err != nil {
+			return err
+		}
+		used, seconds := after.Sub(before), idleTime.Seconds()
+		i = Idle{used.Commands / seconds, cpu.Seconds() / seconds, used.CPU / seconds}
+		return pipe.End()
+	})
+}
+
+// Queued is how many bytes each of many ints takes that wait with nobody
+// working.
+func (l *Lab) Queued(ctx context.Context, r rows.Row) (bytes float64, err error) {
+	n := max(r.First, 5000)
+	l.Say("%d ints queued: %s", n, r.Title)
+	before, err := l.Server.Memory(ctx)
+	if err != nil {
+		return 0, err
+	}
+	held, err := r.Backlog(ctx, l.Server, n)
+	if held.Release != nil {
+		defer func() { err = errors.Join(err, held.Release(), l.Server.Flush(ctx)) }()
+	}
+	if err != nil {
+		return 0, err
+	}
+	if held.Bytes > 0 {
+		return held.Bytes / float64(n), nil
+	}
+	after, err := l.Server.Memory(ctx)
+	return (after - before) / float64(n), err
+}
+
+// Each is f of each.
+func Each[T any](list []T, f func(T) float64) []float64 {
+	values := make([]float64, len(list))
+	for i, v := range list {
+		values[i] = f(v)
+	}
+	return values
+}
+
+// Median is the middle one, or what lies between the two.
+func Median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// Percentile is in milliseconds; the list is sorted.
+func Percentile(list []time.Duration, p int) float64 {
+	return float64(list[min(len(list)*p/100, len(list)-1)]) / float64(time.Millisecond)
+}

@@ -1,0 +1,165 @@
+// Package procs runs a pipeline as it is deployed: a producer, workers and a
+// consumer that are processes of their own.
+package procs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/dqbridge/dqbridge/bench/internal/role"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
+	"github.com/dqbridge/dqbridge/bench/internal/work"
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// The roles.
+const (
+	producer = "producer"
+	worker   = "worker"
+	consumer = "consumer"
+)
+
+// Roles are what processes of this package can be.
+func Roles() map[string]role.Func {
+	return map[string]role.Func{producer: produce, worker: labour, consumer: consume}
+}
+
+// A Job is what all three get.
+type Job struct {
+	URL   string `json:"url"`
+	Queue string `json:"queue"`
+	N     int    `json:"n"`
+	Size  int    `json:"size"`  // bytes of an item; 0: ints
+	Hands int    `json:"hands"` // of each worker
+	Bytes int64  `json:"bytes"` // that may wait in the queue; 0: as many as by default
+	Apart bool   `json:"apart"` // a queue between the stages
+}
+
+func (j Job) mapOptions() (opts []executor.MapOption) {
+	if j.Apart {
+		opts = append(opts, executor.NoFuse())
+	}
+	return opts
+}
+
+// same is the stage of items that are bytes.
+var same = workers.Define("same", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
+
+func labour(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {
+	var j Job
+	if err := json.Unmarshal(args, &j); err != nil {
+		return 0, err
+	}
+	w, err := workers.New(j.URL, workers.Functions(rows.Inc, rows.Double, same), workers.Concurrency(j.Hands))
+	if err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	select {
+	case <-w.Ready():
+		ready("")
+		return 0, <-ended
+	case err := <-ended:
+		return 0, err
+	}
+}
+
+// connected calls f with an Executor and the job.
+func connected(ctx context.Context, args json.RawMessage, f func(*executor.Executor, Job) (int, error)) (n int, err error) {
+	var j Job
+	if err := json.Unmarshal(args, &j); err != nil {
+		return 0, err
+	}
+	ex, err := executor.New(ctx, j.URL)
+	if err != nil {
+		return 0, err
+	}
+	n, err = f(ex, j)
+	return n, errors.Join(err, ex.Close())
+}
+
+func produce(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {
+	return connected(ctx, args, func(ex *executor.Executor, j Job) (int, error) {
+		if j.Size == 0 {
+			return scatter(ctx, ex, j, ready, func(i int) int { return i })
+		}
+		return scatter(ctx, ex, j, ready, func(i int) []byte { return work.Bytes(i, j.Size) })
+	})
+}
+
+func scatter[T any](ctx context.Context, ex *executor.Executor, j Job, ready func(string), item func(int) T) (int, error) {
+	in := make(chan T, min(work.Capacity, 1+(16<<20)/max(j.Size, 1)))
+	opts := []bridge.ScatterOption{bridge.Name(j.Queue), bridge.Seal()}
+	if j.Bytes > 0 {
+		opts = append(opts, bridge.MaxBytes(j.Bytes))
+	}
+	if _, err := bridge.Scatter(ctx, ex, in, opts...); err != nil {
+		return 0, err
+	}
+	ready("")
+	for i := range j.N {
+		select {
+		case in <- item(i):
+		case <-ctx.Done():
+			return i, context.Cause(ctx)
+		}
+	}
+	close(in)
+	return j.N, ex.Drain(ctx)
+}
+
+func consume(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {
+	return connected(ctx, args, func(ex *executor.Executor, j Job) (int, error) {
+		if j.Size == 0 {
+			t := work.NewTally(j.N)
+			n, err := gather(ctx, ex, j, ready, func(x int) error {
+				t.Add(x)
+				return nil
+			}, rows.Inc, rows.Double)
+			return n, errors.Join(err, t.Err())
+		}
+		i := 0
+		n, err := gather(ctx, ex, j, ready, func(b []byte) error {
+			i++
+			return work.CheckBytes(b, i-1, j.Size)
+		}, same)
+		if err == nil && n != j.N {
+			err = fmt.Errorf("%d results for %d items", n, j.N)
+		}
+		return n, err
+	})
+}
+
+func gather[T any](
+	ctx context.Context, ex *executor.Executor, j Job, ready func(string), take func(T) error, stages ...workers.Func[T, T],
+) (n int, err error) {
+	q, err := executor.Open[T](ctx, ex, j.Queue)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range stages {
+		if q, err = executor.Map(ctx, f, q, j.mapOptions()...); err != nil {
+			return 0, err
+		}
+	}
+	out, err := bridge.Gather(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	ready("")
+	for r := range out {
+		if r.Err != nil {
+			return n, r.Err
+		}
+		if err := take(r.Value); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, ctx.Err()
+}

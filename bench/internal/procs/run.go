@@ -1,0 +1,147 @@
+package procs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/redisd"
+	"github.com/dqbridge/dqbridge/bench/internal/role"
+)
+
+// A Plan is how a pipeline is deployed.
+type Plan struct {
+	Job
+	Workers int           // processes
+	Backlog bool          // the producer has ended before any worker begins
+	Idle    time.Duration // how long to look at it before the first item, with everybody there
+}
+
+// An Outcome is what came of a plan.
+type Outcome struct {
+	Seconds  float64 // until the last result; of a backlog, from when all are there
+	Producer role.Report
+	Worker   role.Report // of all workers together; the peak of the largest
+	Consumer role.Report
+	Redis    redisd.Usage
+	Peak     float64 // memory of the redis-server, in bytes
+	Idle     float64 // commands a second and process
+}
+
+// PerSecond is the rate.
+func (o Outcome) PerSecond() float64 { return float64(o.Consumer.Items) / o.Seconds }
+
+// Largest is the peak of the largest process, Redis aside.
+func (o Outcome) Largest() float64 { return max(o.Producer.Peak, o.Worker.Peak, o.Consumer.Peak) }
+
+// A cast is who takes part.
+type cast struct {
+	plan               Plan
+	server             *redisd.Server
+	workers            []*role.Process
+	producer, consumer *role.Process
+}
+
+// Run does it on a server of its own, so that its memory can be told.
+func Run(ctx context.Context, p Plan) (o Outcome, err error) {
+	ctx, cancel := context.WithCancel(ctx) // which kills who is left
+	defer cancel()
+	s, err := redisd.Start(ctx)
+	if err != nil {
+		return o, err
+	}
+	defer s.Stop()
+	p.URL, p.Queue = s.URL(), "bench"
+	c := &cast{plan: p, server: s}
+	if c.producer, err = role.Start(ctx, producer, p.Job); err != nil {
+		return o, err
+	}
+	if p.Backlog {
+		if o.Producer, err = c.stored(); err != nil {
+			return o, err
+		}
+	}
+	if err := c.enter(ctx); err != nil {
+		return o, err
+	}
+	if o.Idle, err = c.idle(ctx); err != nil {
+		return o, err
+	}
+	return o, c.perform(ctx, &o)
+}
+
+func (c *cast) stored() (role.Report, error) {
+	if err := c.producer.Go(); err != nil {
+		return role.Report{}, err
+	}
+	return c.producer.Wait()
+}
+
+// enter starts the workers and the consumer.
+func (c *cast) enter(ctx context.Context) (err error) {
+	for range c.plan.Workers {
+		w, err := role.Start(ctx, worker, c.plan.Job)
+		if err != nil {
+			return err
+		}
+		c.workers = append(c.workers, w)
+		if err := w.Go(); err != nil {
+			return err
+		}
+	}
+	c.consumer, err = role.Start(ctx, consumer, c.plan.Job)
+	return err
+}
+
+// idle counts the commands of everybody while nothing happens.
+func (c *cast) idle(ctx context.Context) (float64, error) {
+	if c.plan.Idle == 0 {
+		return 0, nil
+	}
+	before, err := c.server.Usage(ctx)
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-time.After(c.plan.Idle):
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	after, err := c.server.Usage(ctx)
+	return after.Sub(before).Commands / c.plan.Idle.Seconds() / float64(len(c.workers)+2), err
+}
+
+// perform runs the items through.
+func (c *cast) perform(ctx context.Context, o *Outcome) (err error) {
+	before, err := c.server.Usage(ctx)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err := c.consumer.Go(); err != nil {
+		return err
+	}
+	if !c.plan.Backlog {
+		if o.Producer, err = c.stored(); err != nil {
+			return err
+		}
+	}
+	if o.Consumer, err = c.consumer.Wait(); err != nil {
+		return err
+	}
+	o.Seconds = time.Since(begin).Seconds()
+	after, err := c.server.Usage(ctx)
+	if err != nil {
+		return err
+	}
+	o.Redis = after.Sub(before)
+	for _, w := range c.workers {
+		r, stopped := w.Stop()
+		err = errors.Join(err, stopped)
+		o.Worker.CPU += r.CPU
+		o.Worker.Peak = max(o.Worker.Peak, r.Peak)
+	}
+	peak, peaked := c.server.Peak()
+	o.Peak = peak
+	return errors.Join(err, peaked)
+}

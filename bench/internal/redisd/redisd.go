@@ -1,0 +1,123 @@
+// Package redisd starts redis-servers of its own and asks what they have done.
+package redisd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec" //nolint:depguard // it starts the redis-server that it measures on
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9" //nolint:depguard // the pipeline by hand has nothing between it and Redis
+)
+
+// A Server is a redis-server of our own, on a free port of this machine. It
+// keeps nothing on disk.
+type Server struct {
+	Address string
+	Version string
+	Client  *redis.Client
+	dir     string
+	process *exec.Cmd
+	exited  chan struct{}
+	output  bytes.Buffer // read after exited
+}
+
+const (
+	startTries = 5
+	startLimit = 10 * time.Second
+)
+
+// Start takes further settings as redis-server does on its command line.
+func Start(ctx context.Context, settings ...string) (*Server, error) {
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, errors.New("redis-server is not in PATH: run `make tools` or install it with your package manager")
+	}
+	for range startTries { // somebody else may take the free port first
+		var s *Server
+		if s, err = start(ctx, program, settings); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+func start(ctx context.Context, program string, settings []string) (*Server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "dqbench")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir, exited: make(chan struct{})}
+	s.process = exec.Command(program, append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
+		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"}, settings...)...)
+	s.process.Stdout, s.process.Stderr = &s.output, &s.output
+	if err := s.process.Start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	go func() {
+		_ = s.process.Wait() // it ends by a signal
+		close(s.exited)
+	}()
+	s.Client = s.Open()
+	if err := s.answers(ctx); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+// Open makes a client of its own; the caller closes it.
+func (s *Server) Open() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: s.Address, Protocol: 2, DisableIdentity: true, ReadTimeout: -1})
+}
+
+// URL is the address for dqbridge.
+func (s *Server) URL() string { return "redis://" + s.Address }
+
+// answers waits until our process, and no other, answers on the port.
+func (s *Server) answers(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(startLimit)
+	for {
+		info, err := s.Client.InfoMap(ctx, "server").Result()
+		if err == nil && info["Server"]["process_id"] == strconv.Itoa(s.process.Process.Pid) {
+			s.Version = info["Server"]["redis_version"]
+			return nil
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("redis-server ended at once:\n%s", &s.output)
+		case <-limit:
+			return fmt.Errorf("redis-server does not answer on %s: %w", s.Address, err)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// Stop kills it; it has kept nothing.
+func (s *Server) Stop() {
+	_ = s.Client.Close()
+	_ = s.process.Process.Kill()
+	<-s.exited
+	_ = os.RemoveAll(s.dir)
+}

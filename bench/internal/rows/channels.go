@@ -1,0 +1,47 @@
+package rows
+
+import (
+	"context"
+	"sync"
+
+	"github.com/dqbridge/dqbridge/bench/internal/redisd"
+	"github.com/dqbridge/dqbridge/bench/internal/work"
+)
+
+// channelsRow is the pipeline as a program without dqbridge has it: some
+// goroutines a stage, an int a send.
+func channelsRow() Row {
+	return Row{
+		Name: "channels", Title: "Go channels, 4 + 4 goroutines", Files: []string{"channels.go"}, First: 1_000_000,
+		Open: func(context.Context, *redisd.Server) (Fleet, error) { return channels{}, nil },
+	}
+}
+
+type channels struct{}
+
+func (channels) Close() error { return nil }
+
+// user code: begin
+
+func (channels) Pipe(context.Context) (work.Caller, error) {
+	in, incremented := make(chan int, work.Capacity), make(chan int, work.Capacity)
+	doubled := make(chan int, work.Capacity)
+	go stage(in, incremented, func(x int) int { return x + 1 })
+	go stage(incremented, doubled, func(x int) int { return 2 * x })
+	return &work.Pipe[int]{In: in, Out: doubled, Ends: true, Value: work.Plain, Close: func() error { return nil }}, nil
+}
+
+func stage(in <-chan int, out chan<- int, f func(int) int) {
+	defer close(out)
+	var group sync.WaitGroup
+	for range workersPerStage {
+		group.Go(func() {
+			for x := range in {
+				out <- f(x)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// user code: end

@@ -1,0 +1,37 @@
+package rows
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// crew begins the goroutines of an open pipe. Its end cancels their context,
+// waits for them and tells what has failed before that.
+func crew(ctx context.Context) (group *errgroup.Group, bound context.Context, end func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	group, bound = errgroup.WithContext(ctx)
+	return group, bound, func() error {
+		failed := bound.Err() != nil
+		cancel()
+		if err := group.Wait(); failed {
+			return err
+		}
+		return nil
+	}
+}
+
+// give sends a result to a caller who may be gone.
+func give[T any](ctx context.Context, out chan<- T, x T) error {
+	select {
+	case out <- x: // without looking at two channels where there is room
+		return nil
+	default:
+	}
+	select {
+	case out <- x:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

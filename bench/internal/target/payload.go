@@ -1,0 +1,203 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/bench/internal/lab"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
+	"github.com/dqbridge/dqbridge/bench/internal/work"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+var median = lab.Median
+
+// A record has ten fields, as what programs send.
+type record struct {
+	ID       int      `json:"id"`
+	Name     string   `json:"name"`
+	Mail     string   `json:"mail"`
+	Amount   float64  `json:"amount"`
+	Count    int      `json:"count"`
+	Paid     bool     `json:"paid"`
+	Country  string   `json:"country"`
+	Tags     []string `json:"tags"`
+	Created  int64    `json:"created"`
+	Previous *int     `json:"previous"`
+}
+
+func aRecord(i int) record {
+	return record{
+		ID: i, Name: "Ada Lovelace", Mail: "ada@example.org", Amount: float64(i) / 4, Count: i % 7, Paid: i%2 == 0,
+		Country: "GB", Tags: []string{"new", "post"}, Created: 1_700_000_000 + int64(i), Previous: &i,
+	}
+}
+
+func checkRecord(i int, v record) error {
+	if v.ID != i || v.Amount != float64(i)/4 || len(v.Tags) != 2 {
+		return fmt.Errorf("result %d is %+v", i, v)
+	}
+	return nil
+}
+
+func aString(i int) string { return fmt.Sprintf("%0100d", i) }
+
+func checkString(i int, v string) error {
+	if v != aString(i) {
+		return fmt.Errorf("result %d is %s", i, v)
+	}
+	return nil
+}
+
+func payloadTargets() []Target {
+	return []Target{
+		{Name: "strings", What: "strings of 100 bytes, against by hand", Want: 0.7, Unit: "x",
+			measure: func(ctx context.Context, r *run) (float64, string, error) {
+				return besideHand(ctx, r, 300_000, aString, checkString)
+			}},
+		{Name: "structs", What: "structs of ten fields, against by hand", Want: 0.7, Unit: "x",
+			measure: func(ctx context.Context, r *run) (float64, string, error) {
+				return besideHand(ctx, r, 100_000, aRecord, checkRecord)
+			}},
+		{Name: "1mib", What: "items of 1 MiB through one stage, against SET and GET", Want: 0.6, Unit: "x",
+			measure: func(ctx context.Context, r *run) (float64, string, error) { return largeItems(ctx, r, 1) }},
+		{Name: "1mib-bare", What: "items of 1 MiB from scatter to gather, against SET and GET", Want: 0.6, Unit: "x",
+			measure: func(ctx context.Context, r *run) (float64, string, error) { return largeItems(ctx, r, 0) }},
+	}
+}
+
+// besideHand compares two stages that change nothing with the same by hand:
+// from channel to channel, in the same encoding, 256 to an entry.
+func besideHand[T any](ctx context.Context, r *run, n int, item func(int) T, check func(int, T) error) (float64, string, error) {
+	one, two := same[T]("one"), same[T]("two")
+	medians, err := r.turns(
+		func() (rate float64, err error) {
+			err = r.fresh(ctx, hands, []workers.Function{one, two}, func(ctx context.Context, ex *executor.Executor) error {
+				t, err := flow[T]{n: n, item: item, check: check, stages: []workers.Func[T, T]{one, two}}.on(ctx, ex, false)
+				rate = float64(n) / t.took.Seconds()
+				return err
+			})
+			return rate, err
+		},
+		func() (float64, error) { return byHand(ctx, r, n, item, check) },
+	)
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[0] / medians[1], fmt.Sprintf("%.0f items/s over %.0f", medians[0], medians[1]), nil
+}
+
+func byHand[T any](ctx context.Context, r *run, n int, item func(int) T, check func(int, T) error) (rate float64, err error) {
+	packing, err := rows.Encoded[T](256, 64)
+	if err != nil {
+		return 0, err
+	}
+	keep := func(v T) T { return v }
+	h, err := rows.NewHand(ctx, r.Server, packing, keep, keep)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, h.Close(), r.Server.Flush(ctx)) }()
+	in, out, end := h.Channels(ctx)
+	begin := time.Now()
+	go func() {
+		for i := range n {
+			in <- item(i)
+		}
+		close(in)
+	}()
+	for i := range n {
+		v, more := <-out
+		if !more {
+			return 0, errors.Join(fmt.Errorf("%d results for %d items", i, n), end())
+		}
+		if err := check(i, v); err != nil {
+			return 0, err
+		}
+	}
+	took := time.Since(begin)
+	return float64(n) / took.Seconds(), end()
+}
+
+const (
+	large      = 1 << 20
+	largeItem  = 300
+	largeAhead = 8 // of a round trip of plain SETs and GETs
+)
+
+// largeItems compares bytes a second with a plain pipelined SET and GET of the
+// same.
+func largeItems(ctx context.Context, r *run, stages int) (float64, string, error) {
+	keep := same[[]byte]("keep")
+	items := make([][]byte, 16)
+	for i := range items {
+		items[i] = work.Bytes(i, large)
+	}
+	f := flow[[]byte]{
+		n: largeItem, in: make(chan []byte, 4), item: func(i int) []byte { return items[i%len(items)] },
+		check: func(i int, b []byte) error { return work.CheckBytes(b, i%len(items), large) },
+	}
+	for range stages {
+		f.stages = append(f.stages, keep)
+	}
+	medians, err := r.turns(
+		func() (rate float64, err error) {
+			err = r.fresh(ctx, hands, []workers.Function{keep}, func(ctx context.Context, ex *executor.Executor) error {
+				f := f
+				f.in = make(chan []byte, 4)
+				t, err := f.on(ctx, ex, false)
+				rate = largeItem / t.took.Seconds()
+				return err
+			})
+			return rate, err
+		},
+		func() (float64, error) { return setAndGet(ctx, r, items) },
+	)
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[0] / medians[1], fmt.Sprintf("%.0f MiB/s over %.0f; a stage moves each item in and out of Redis once more",
+		medians[0], medians[1]), nil
+}
+
+// setAndGet sets and gets in round trips of some at once, one after the other.
+func setAndGet(ctx context.Context, r *run, items [][]byte) (rate float64, err error) {
+	c := r.Server.Open()
+	defer func() { err = errors.Join(err, c.Close(), r.Server.Flush(ctx)) }()
+	begin := time.Now()
+	for from := 0; from < largeItem; from += largeAhead {
+		to := min(from+largeAhead, largeItem)
+		if _, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i := from; i < to; i++ {
+				p.Set(ctx, fmt.Sprint("k", i%64), items[i%len(items)], 0)
+			}
+			return nil
+		}); err != nil {
+			return 0, err
+		}
+		got, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i := from; i < to; i++ {
+				p.Get(ctx, fmt.Sprint("k", i%64))
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		for i, cmd := range got {
+			b, err := cmd.(*redis.StringCmd).Bytes()
+			if err == nil {
+				err = work.CheckBytes(b, (from+i)%len(items), large)
+			}
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	return largeItem / time.Since(begin).Seconds(), nil
+}

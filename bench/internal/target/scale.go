@@ -1,0 +1,169 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dqbridge/dqbridge/bench/internal/procs"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
+	"github.com/dqbridge/dqbridge/bench/internal/text"
+	"github.com/dqbridge/dqbridge/bench/internal/work"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+const (
+	backlog   = 10_000_000
+	backlogMB = 1 << 30 // bytes that may wait, so that all of it does
+	idleFlows = 1000
+	manyItems = 300_000
+)
+
+func scaleTargets() []Target {
+	return []Target{
+		{Name: "backlog", What: "rate with a backlog of 10,000,000, against from empty", Want: 0.9, Unit: "x", measure: behindBacklog},
+		{Name: "idle-flows", What: "rate beside 1,000 idle flows, against alone", Want: 0.9, Unit: "x", measure: besideIdle},
+		{Name: "stages", What: "time of 20 stages apart, against one", Want: 12, Most: true, Unit: "x",
+			measure: func(ctx context.Context, r *run) (float64, string, error) {
+				return manyStages(ctx, r, executor.NoFuse())
+			}},
+		{Name: "stages-fused", What: "time of 20 stages fused, against one", Want: 3, Most: true, Unit: "x",
+			measure: func(ctx context.Context, r *run) (float64, string, error) { return manyStages(ctx, r) }},
+		{Name: "large-peak", What: "peak of a process with items of 1 MiB", Want: 200, Most: true, Unit: "MB", measure: largeMemory},
+	}
+}
+
+// peakTargets look back at what the processes of all measurements had.
+func peakTargets() []Target {
+	return []Target{{Name: "memory", What: "peak of any process above", Want: 200, Most: true, Unit: "MB",
+		measure: func(_ context.Context, r *run) (most float64, note string, err error) {
+			if len(r.peaks) == 0 {
+				return 0, "", errors.New("no process was measured: choose backlog or large-peak too")
+			}
+			for _, p := range r.peaks {
+				most = max(most, p.bytes/1e6)
+				note += fmt.Sprintf("\n  %s: %.0f MB", p.who, p.bytes/1e6)
+			}
+			return most, note, nil
+		}}}
+}
+
+// processes runs a plan and notes the memory.
+func (r *run) processes(ctx context.Context, what string, p procs.Plan) (procs.Outcome, error) {
+	o, err := procs.Run(ctx, p)
+	if err != nil {
+		return o, err
+	}
+	for _, p := range []peak{
+		{"producer", o.Producer.Peak}, {"worker", o.Worker.Peak}, {"consumer", o.Consumer.Peak}, {"Redis", o.Peak},
+	} {
+		r.peaks = append(r.peaks, peak{what + ", " + p.who, p.bytes})
+	}
+	return o, nil
+}
+
+// behindBacklog compares with the same number of items that are worked on as
+// they come, and with a small backlog, which has no producer beside it either:
+// the worse ratio counts.
+func behindBacklog(ctx context.Context, r *run) (float64, string, error) {
+	plan := procs.Plan{Job: procs.Job{N: backlog, Hands: hands, Bytes: backlogMB}, Workers: 1}
+	empty, err := r.processes(ctx, "10,000,000 ints from empty", plan)
+	if err != nil {
+		return 0, "", err
+	}
+	plan.Backlog = true
+	full, err := r.processes(ctx, "a backlog of 10,000,000 ints", plan)
+	if err != nil {
+		return 0, "", err
+	}
+	plan.N /= 10
+	small, err := procs.Run(ctx, plan)
+	if err != nil {
+		return 0, "", err
+	}
+	worse := min(full.PerSecond()/empty.PerSecond(), full.PerSecond()/small.PerSecond())
+	return worse, fmt.Sprintf("in processes of their own: %s items/s with it, %s from empty, %s with a tenth of it",
+		text.Thousands(full.PerSecond()), text.Thousands(empty.PerSecond()), text.Thousands(small.PerSecond())), nil
+}
+
+// besideIdle holds flows open that another Executor has made.
+func besideIdle(ctx context.Context, r *run) (float64, string, error) {
+	one := func(idle int) func() (float64, error) {
+		return func() (rate float64, err error) {
+			err = r.fresh(ctx, hands, []workers.Function{rows.Inc, rows.Double}, func(ctx context.Context, ex *executor.Executor) error {
+				return r.withIdle(ctx, idle, func() error {
+					t, err := ints(manyItems, rows.Inc, rows.Double).on(ctx, ex, false)
+					rate = manyItems / t.took.Seconds()
+					return err
+				})
+			})
+			return rate, err
+		}
+	}
+	medians, err := r.turns(one(0), one(idleFlows))
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[1] / medians[0], fmt.Sprintf("%.0f items/s over %.0f, two stages each, on one fleet", medians[1], medians[0]), nil
+}
+
+func (r *run) withIdle(ctx context.Context, n int, f func() error) (err error) {
+	ex, err := executor.New(ctx, r.Server.URL())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ex.Close()) }()
+	for range n {
+		if _, err := ints(0, rows.Inc, rows.Double).open(ctx, ex, make(chan int)); err != nil {
+			return err
+		}
+	}
+	return f()
+}
+
+// ints is a flow through inc and double, or through many stages of inc.
+func ints(n int, stages ...workers.Func[int, int]) flow[int] {
+	return flow[int]{
+		n: n, item: func(i int) int { return i }, stages: stages,
+		check: func(i, v int) error {
+			want := work.Expected(i)
+			if stages[len(stages)-1].Name() == rows.Inc.Name() {
+				want = i + len(stages)
+			}
+			if v != want {
+				return fmt.Errorf("result %d is %d and not %d", i, v, want)
+			}
+			return nil
+		},
+	}
+}
+
+func manyStages(ctx context.Context, r *run, opts ...executor.MapOption) (float64, string, error) {
+	const many = 20
+	run := func(stages int) func() (float64, error) {
+		return func() (took float64, err error) {
+			err = r.fresh(ctx, hands, []workers.Function{rows.Inc}, func(ctx context.Context, ex *executor.Executor) error {
+				f := ints(manyItems, slices.Repeat([]workers.Func[int, int]{rows.Inc}, stages)...)
+				f.opts = opts
+				t, err := f.on(ctx, ex, false)
+				took = t.took.Seconds()
+				return err
+			})
+			return took, err
+		}
+	}
+	medians, err := r.turns(run(1), run(many))
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[1] / medians[0], fmt.Sprintf("%.2f s over %.2f s for %s ints", medians[1], medians[0], text.Thousands(manyItems)), nil
+}
+
+// largeMemory runs items of 1 MiB through processes of their own.
+func largeMemory(ctx context.Context, r *run) (float64, string, error) {
+	o, err := r.processes(ctx, "items of 1 MiB", procs.Plan{Job: procs.Job{N: 1000, Size: large, Hands: hands}, Workers: 1})
+	return o.Largest() / 1e6, fmt.Sprintf("%.0f MiB/s; producer %.0f MB, worker %.0f MB, consumer %.0f MB, Redis %.0f MB", o.PerSecond(),
+		o.Producer.Peak/1e6, o.Worker.Peak/1e6, o.Consumer.Peak/1e6, o.Peak/1e6), err
+}

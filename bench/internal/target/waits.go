@@ -1,0 +1,187 @@
+package target
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/work"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// What functions cost here is time that they sleep, so that many hands fit on
+// few processors; below that a processor is kept busy.
+
+// pause sleeps, or ends with its context.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// spin keeps a processor busy.
+func spin(d time.Duration) {
+	for begin := time.Now(); time.Since(begin) < d; {
+	}
+}
+
+// waiting is a stage whose items cost what cost says.
+func waiting(name string, cost func(i int) time.Duration) workers.Func[int, int] {
+	return workers.Define(name, func(ctx context.Context, i int) (int, error) {
+		d := cost(i)
+		if d < 100*time.Microsecond {
+			spin(d)
+			return i, nil
+		}
+		return i, pause(ctx, d)
+	})
+}
+
+func sameInt(i, v int) error {
+	if i != v {
+		return fmt.Errorf("result %d is %d", i, v)
+	}
+	return nil
+}
+
+func waitTargets() []Target {
+	return []Target{
+		{Name: "1ms", What: "functions of 1 ms on 8 hands, of 8,000 a second", Want: 0.95, Unit: "x", measure: milliseconds},
+		{Name: "mixed", What: "1 of 100 takes 100 ms, the rest 1 us, of the ideal", Want: 0.9, Unit: "x", measure: mixed},
+		{Name: "sleep", What: "8 items of 1 s on 8 hands", Want: 1.2, Most: true, Unit: "s", measure: seconds},
+		{Name: "jump", What: "from 1 us to 50 ms in mid-stream, settled after", Want: 3, Most: true, Unit: "s", measure: jump},
+	}
+}
+
+// paced runs n items whose cost is told through the hands, and returns how long
+// it took.
+func paced(ctx context.Context, r *run, hands, n int, cost func(int) time.Duration, clock bool) (t times, err error) {
+	f := waiting("waiting", cost)
+	err = r.fresh(ctx, hands, []workers.Function{f}, func(ctx context.Context, ex *executor.Executor) error {
+		t, err = flow[int]{n: n, item: func(i int) int { return i }, check: sameInt, stages: []workers.Func[int, int]{f}}.on(ctx, ex, clock)
+		return err
+	})
+	return t, err
+}
+
+// plain does the same with goroutines and a channel, which shows what the
+// sleeps of this machine allow.
+func plain(ctx context.Context, hands, n int, cost func(int) time.Duration) time.Duration {
+	in := make(chan int, work.Capacity)
+	begin := time.Now()
+	go work.Feed(in, n)
+	var group sync.WaitGroup
+	for range hands {
+		group.Go(func() {
+			for i := range in {
+				if d := cost(i); d < 100*time.Microsecond {
+					spin(d)
+				} else if pause(ctx, d) != nil {
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return time.Since(begin)
+}
+
+// beside runs paced and plain in turns.
+func beside(ctx context.Context, r *run, hands, n int, cost func(int) time.Duration) (ours, theirs float64, err error) {
+	medians, err := r.turns(
+		func() (float64, error) {
+			t, err := paced(ctx, r, hands, n, cost, false)
+			return t.took.Seconds(), err
+		},
+		func() (float64, error) { return plain(ctx, hands, n, cost).Seconds(), nil },
+	)
+	if err != nil {
+		return 0, 0, err
+	}
+	return medians[0], medians[1], nil
+}
+
+func milliseconds(ctx context.Context, r *run) (float64, string, error) {
+	const hands, n = 8, 16_000
+	took, bare, err := beside(ctx, r, hands, n, func(int) time.Duration { return time.Millisecond })
+	return n / took / (1000 * hands), fmt.Sprintf("8 goroutines and a channel, with the same sleeps, reach %.3f", n/bare/(1000*hands)), err
+}
+
+// mixed has a slow item at one place of each hundred, which one is not
+// regular. The ideal is all the work divided by the hands.
+func mixed(ctx context.Context, r *run) (float64, string, error) {
+	const hands, hundreds = 32, 1280
+	cost := func(i int) time.Duration {
+		if i%100 == (i/100)*37%100 {
+			return 100 * time.Millisecond
+		}
+		return time.Microsecond
+	}
+	const ideal = hundreds * (0.1 + 99e-6) / hands
+	took, bare, err := beside(ctx, r, hands, 100*hundreds, cost)
+	return ideal / took, fmt.Sprintf("%d items on %d hands: ideal %.2f s, goroutines and a channel %.2f s", 100*hundreds, hands, ideal, bare), err
+}
+
+func seconds(ctx context.Context, r *run) (float64, string, error) {
+	medians, err := r.turns(func() (float64, error) {
+		t, err := paced(ctx, r, 8, 8, func(int) time.Duration { return time.Second }, false)
+		return t.took.Seconds(), err
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[0], "", nil
+}
+
+// jump looks at the results after the jump: settled is when from then on every
+// second brings 0.9 of what the hands can do.
+func jump(ctx context.Context, r *run) (float64, string, error) {
+	const hands, quick, slow, perSecond = 8, 300_000, 1200, 8 * 20
+	medians, err := r.turns(func() (float64, error) {
+		var once sync.Once
+		var begin time.Time
+		t, err := paced(ctx, r, hands, quick+slow, func(i int) time.Duration {
+			if i < quick {
+				return time.Microsecond
+			}
+			once.Do(func() { begin = time.Now() })
+			return 50 * time.Millisecond
+		}, true)
+		if err != nil {
+			return 0, err
+		}
+		return settled(begin, t.results[quick:], 0.9*perSecond).Seconds(), nil
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[0], fmt.Sprintf("from the first dear call on; %d dear items on %d hands, so %d a second at best", slow, hands, perSecond), nil
+}
+
+// settled is the time from begin until every full second from then on brings
+// at least want results.
+func settled(begin time.Time, results []time.Time, want float64) time.Duration {
+	last := results[len(results)-1].Add(-time.Second)
+	const step = 50 * time.Millisecond
+	from, to := 0, 0 // of the window, in results
+	after := time.Duration(0)
+	for at := begin; at.Before(last); at = at.Add(step) {
+		for from < len(results) && results[from].Before(at) {
+			from++
+		}
+		for to < len(results) && results[to].Before(at.Add(time.Second)) {
+			to++
+		}
+		if float64(to-from) < want {
+			after = at.Add(step).Sub(begin)
+		}
+	}
+	return after
+}

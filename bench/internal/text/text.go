@@ -1,0 +1,84 @@
+// Package text sets tables of plain text.
+package text
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Grid writes rows of cells, the first column to the left and the others to the
+// right; the first row is the head.
+func Grid(w io.Writer, rows [][]string) error {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var out strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				line += cell + space
+			} else {
+				line += "  " + space + cell
+			}
+		}
+		out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// Optional is v in a format, or a dash.
+func Optional(format string, v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprintf(format, *v)
+}
+
+// Short writes 1234567 as 1.23M and 12345 as 12.3k.
+func Short(v float64) string {
+	switch {
+	case v >= 1e6:
+		return fmt.Sprintf("%.2fM", v/1e6)
+	case v >= 1e4:
+		return fmt.Sprintf("%.1fk", v/1e3)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// Thousands writes 1234567 as 1,234,567.
+func Thousands(v float64) string {
+	digits := fmt.Sprintf("%.0f", v)
+	first := cmp.Or(len(digits)%3, 3)
+	parts := []string{digits[:first]}
+	for i := first; i < len(digits); i += 3 {
+		parts = append(parts, digits[i:i+3])
+	}
+	return strings.Join(parts, ",")
+}
+
+// Significant writes three digits of small and large values alike.
+func Significant(v float64) string {
+	switch {
+	case v >= 1000:
+		return Thousands(v)
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case v >= 0.1:
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
+	"github.com/dqbridge/dqbridge/bench/internal/table"
+	"github.com/dqbridge/dqbridge/bench/internal/target"
+)
+
+// parts are what a run measures.
+type parts struct {
+	rows, columns, targets map[string]bool
+}
+
+const allTargets = "targets"
+
+func rowNames() []string {
+	var names []string
+	for _, r := range rows.All() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+func partNames() []string {
+	return slices.Concat(rowNames(), table.Columns(), []string{allTargets}, target.Names())
+}
+
+func set(names []string) map[string]bool {
+	m := map[string]bool{}
+	for _, name := range names {
+		m[name] = true
+	}
+	return m
+}
+
+// short is the table.
+func short() parts { return parts{rows: set(rowNames()), columns: set(table.Columns())} }
+
+// everything is all there is.
+func everything() parts {
+	p := short()
+	p.targets = set(target.Names())
+	return p
+}
+
+// chosen are rows and what is measured of them besides the throughput, and
+// targets. Where no row is named, a column is measured of all of this project
+// and of the pipeline by hand.
+func chosen(names []string) (parts, error) {
+	p := parts{set(nil), set(nil), set(nil)}
+	for _, name := range names {
+		switch {
+		case name == allTargets:
+			p.targets = set(target.Names())
+		case slices.Contains(rowNames(), name):
+			p.rows[name] = true
+		case slices.Contains(table.Columns(), name):
+			p.columns[name] = true
+		case slices.Contains(target.Names(), name):
+			p.targets[name] = true
+		default:
+			return p, fmt.Errorf("-only %s: there is no such part, only %s", name, strings.Join(partNames(), ","))
+		}
+	}
+	if len(p.rows) == 0 && len(p.columns) > 0 {
+		p.rows = set([]string{"hand", "redis", "apart", "embedded"})
+	}
+	return p, nil
+}
