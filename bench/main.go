@@ -27,6 +27,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dqbridge/dqbridge/bench/internal/cost"
+	"github.com/dqbridge/dqbridge/bench/internal/curve"
 	"github.com/dqbridge/dqbridge/bench/internal/lab"
 	"github.com/dqbridge/dqbridge/bench/internal/procs"
 	"github.com/dqbridge/dqbridge/bench/internal/role"
@@ -78,6 +80,7 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags.IntVar(&s.Trips, "singles", 1000, "items of a run of the latency")
 	flags.BoolVar(&s.json, "json", false, "print JSON")
 	full := flags.Bool("full", false, "measure everything")
+	flags.StringVar(&s.curves, "curves", "", "draw the curves into this `folder`")
 	only := flags.String("only", "", "measure only these `parts`: "+strings.Join(partNames(), ","))
 	flags.StringVar(&s.cpuProfile, "cpuprofile", "", "write a CPU profile to `file`; without -only, of dqbridge on Redis alone")
 	flags.StringVar(&s.memProfile, "memprofile", "", "write a profile of allocations to `file`; the same")
@@ -117,6 +120,8 @@ type report struct {
 	Runs       int             `json:"runs"`
 	Table      []table.Line    `json:"table"`
 	Targets    []target.Result `json:"targets"`
+	Costs      []cost.Cost     `json:"costs"`
+	Curves     []curve.Chart   `json:"curves"`
 	Seconds    float64         `json:"seconds"` // that it took
 }
 
@@ -128,7 +133,7 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	}
 	defer l.Server.Stop()
 	r := &report{Go: runtime.Version(), Redis: l.Server.Version, Processors: runtime.GOMAXPROCS(0), Runs: s.Runs}
-	if err := profiled(s, func() error { return measure(ctx, l, s.only, r) }); err != nil {
+	if err := profiled(s, func() error { return measure(ctx, l, s, r) }); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(begin).Seconds()
@@ -140,12 +145,21 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	return r.write(stdout)
 }
 
-func measure(ctx context.Context, l *lab.Lab, p parts, r *report) (err error) {
+func measure(ctx context.Context, l *lab.Lab, s settings, r *report) (err error) {
+	p := s.only
 	list := slices.DeleteFunc(rows.All(), func(row rows.Row) bool { return !p.rows[row.Name] })
 	if r.Table, err = table.Measure(ctx, l, list, func(column string) bool { return p.columns[column] }); err != nil {
 		return err
 	}
-	r.Targets, err = target.Measure(ctx, l, func(name string) bool { return p.targets[name] })
+	if r.Targets, err = target.Measure(ctx, l, func(name string) bool { return p.targets[name] }); err != nil {
+		return err
+	}
+	if p.costs {
+		if r.Costs, err = cost.Measure(ctx, l); err != nil {
+			return err
+		}
+	}
+	r.Curves, err = curve.Measure(ctx, l, func(name string) bool { return p.curves[name] }, s.curves)
 	return err
 }
 
@@ -154,17 +168,24 @@ func (r *report) write(out io.Writer) error {
 		r.Go, r.Redis, r.Processors, r.Runs); err != nil {
 		return err
 	}
-	if len(r.Table) > 0 {
-		if err := table.Write(out, r.Table); err != nil {
+	for _, part := range []struct {
+		rows  int
+		write func() error
+	}{
+		{len(r.Table), func() error { return table.Write(out, r.Table) }},
+		{len(r.Targets), func() error { return target.Write(out, r.Targets) }},
+		{len(r.Costs), func() error { return cost.Write(out, r.Costs) }},
+		{len(r.Curves), func() error { return curve.Write(out, r.Curves) }},
+	} {
+		if part.rows == 0 {
+			continue
+		}
+		if err := part.write(); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintln(out)
-	}
-	if len(r.Targets) > 0 {
-		if err := target.Write(out, r.Targets); err != nil {
+		if _, err := fmt.Fprintln(out); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintln(out)
 	}
 	_, err := fmt.Fprintf(out, "It took %.0f seconds.\n", r.Seconds)
 	return err

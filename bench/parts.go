@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dqbridge/dqbridge/bench/internal/curve"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/table"
 	"github.com/dqbridge/dqbridge/bench/internal/target"
@@ -12,10 +13,16 @@ import (
 
 // parts are what a run measures.
 type parts struct {
-	rows, columns, targets map[string]bool
+	rows, columns, targets, curves map[string]bool
+	costs                          bool
 }
 
-const allTargets = "targets"
+// Parts that stand for several, and one that has no other name.
+const (
+	allTargets = "targets"
+	allCurves  = "curves"
+	costs      = "costs"
+)
 
 func rowNames() []string {
 	var names []string
@@ -26,7 +33,7 @@ func rowNames() []string {
 }
 
 func partNames() []string {
-	return slices.Concat(rowNames(), table.Columns(), []string{allTargets}, target.Names())
+	return slices.Concat(rowNames(), table.Columns(), []string{allTargets}, target.Names(), []string{costs, allCurves}, curve.Names())
 }
 
 func set(names []string) map[string]bool {
@@ -43,7 +50,7 @@ func short() parts { return parts{rows: set(rowNames()), columns: set(table.Colu
 // everything is all there is.
 func everything() parts {
 	p := short()
-	p.targets = set(target.Names())
+	p.targets, p.curves, p.costs = set(target.Names()), set(curve.Names()), true
 	return p
 }
 
@@ -51,11 +58,17 @@ func everything() parts {
 // targets. Where no row is named, a column is measured of all of this project
 // and of the pipeline by hand.
 func chosen(names []string) (parts, error) {
-	p := parts{set(nil), set(nil), set(nil)}
+	p := parts{set(nil), set(nil), set(nil), set(nil), false}
 	for _, name := range names {
 		switch {
 		case name == allTargets:
 			p.targets = set(target.Names())
+		case name == allCurves:
+			p.curves = set(curve.Names())
+		case name == costs:
+			p.costs = true
+		case slices.Contains(curve.Names(), name):
+			p.curves[name] = true
 		case slices.Contains(rowNames(), name):
 			p.rows[name] = true
 		case slices.Contains(table.Columns(), name):

@@ -69,7 +69,7 @@ const (
 	// mostItems bounds a run of the fastest rows.
 	mostItems = 10_000_000
 	// stuck is when a run has failed.
-	stuck = 2 * time.Minute
+	stuck = 5 * time.Minute
 )
 
 // Rates measures rows in turns, those that are not measured yet.

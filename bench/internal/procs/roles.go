@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/dqbridge/dqbridge/bench/internal/flow"
 	"github.com/dqbridge/dqbridge/bench/internal/role"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
@@ -47,14 +49,20 @@ func (j Job) mapOptions() (opts []executor.MapOption) {
 }
 
 // same is the stage of items that are bytes.
-var same = workers.Define("same", func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
+var same = flow.Same[[]byte]("same")
+
+// SlowFor is how long Slow takes.
+const SlowFor = 10 * time.Millisecond
+
+// Slow is a function that workers of this package also have.
+var Slow = flow.Waiting("slow", func(int) time.Duration { return SlowFor })
 
 func labour(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {
 	var j Job
 	if err := json.Unmarshal(args, &j); err != nil {
 		return 0, err
 	}
-	w, err := workers.New(j.URL, workers.Functions(rows.Inc, rows.Double, same), workers.Concurrency(j.Hands))
+	w, err := workers.New(j.URL, workers.Functions(rows.Inc, rows.Double, same, Slow), workers.Concurrency(j.Hands))
 	if err != nil {
 		return 0, err
 	}

@@ -79,18 +79,50 @@ func (c *cast) stored() (role.Report, error) {
 
 // enter starts the workers and the consumer.
 func (c *cast) enter(ctx context.Context) (err error) {
-	for range c.plan.Workers {
-		w, err := role.Start(ctx, worker, c.plan.Job)
-		if err != nil {
-			return err
-		}
-		c.workers = append(c.workers, w)
-		if err := w.Go(); err != nil {
-			return err
-		}
+	if c.workers, err = start(ctx, c.plan.Job, c.plan.Workers); err != nil {
+		return err
 	}
 	c.consumer, err = role.Start(ctx, consumer, c.plan.Job)
 	return err
+}
+
+// start starts workers alone.
+func start(ctx context.Context, j Job, n int) (list []*role.Process, err error) {
+	for range n {
+		w, err := role.Start(ctx, worker, j)
+		if err != nil {
+			return list, err
+		}
+		list = append(list, w)
+		if err := w.Go(); err != nil {
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+// stop ends workers, and adds up what they tell.
+func stop(list []*role.Process) (all role.Report, err error) {
+	for _, w := range list {
+		r, stopped := w.Stop()
+		err = errors.Join(err, stopped)
+		all.CPU += r.CPU
+		all.Peak = max(all.Peak, r.Peak)
+	}
+	return all, err
+}
+
+// With runs f beside a fleet of n workers.
+func With(ctx context.Context, j Job, n int, f func() error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	list, err := start(ctx, j, n)
+	if err != nil {
+		return err
+	}
+	err = f()
+	_, stopped := stop(list)
+	return errors.Join(err, stopped)
 }
 
 // idle counts the commands of everybody while nothing happens.
@@ -135,13 +167,9 @@ func (c *cast) perform(ctx context.Context, o *Outcome) (err error) {
 		return err
 	}
 	o.Redis = after.Sub(before)
-	for _, w := range c.workers {
-		r, stopped := w.Stop()
-		err = errors.Join(err, stopped)
-		o.Worker.CPU += r.CPU
-		o.Worker.Peak = max(o.Worker.Peak, r.Peak)
+	if o.Worker, err = stop(c.workers); err != nil {
+		return err
 	}
-	peak, peaked := c.server.Peak()
-	o.Peak = peak
-	return errors.Join(err, peaked)
+	o.Peak, err = c.server.Peak()
+	return err
 }

@@ -35,7 +35,7 @@ func againstAwk(ctx context.Context, r *run) (_ float64, _ string, err error) {
 			return 0, "", err
 		}
 	}
-	medians, err := r.turns(
+	medians, err := r.Turns(
 		func() (float64, error) { return piped(ctx, commandLines, io.Discard, program, "run", "inc", "double") },
 		func() (float64, error) { return piped(ctx, commandLines, io.Discard, awk...) },
 	)

@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/dqbridge/dqbridge/bench/internal/lab"
-	"github.com/dqbridge/dqbridge/bench/internal/rows"
+	"github.com/dqbridge/dqbridge/bench/internal/flow"
+	"github.com/dqbridge/dqbridge/bench/internal/text"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/workers"
 )
-
-var median = lab.Median
 
 // A record has ten fields, as what programs send.
 type record struct {
@@ -74,54 +73,26 @@ func payloadTargets() []Target {
 // besideHand compares two stages that change nothing with the same by hand:
 // from channel to channel, in the same encoding, 256 to an entry.
 func besideHand[T any](ctx context.Context, r *run, n int, item func(int) T, check func(int, T) error) (float64, string, error) {
-	one, two := same[T]("one"), same[T]("two")
-	medians, err := r.turns(
+	one, two := flow.Same[T]("one"), flow.Same[T]("two")
+	f := flow.Flow[T]{N: n, Item: item, Check: check, Stages: []workers.Func[T, T]{one, two}}
+	medians, err := r.Turns(
 		func() (rate float64, err error) {
-			err = r.fresh(ctx, hands, []workers.Function{one, two}, func(ctx context.Context, ex *executor.Executor) error {
-				t, err := flow[T]{n: n, item: item, check: check, stages: []workers.Func[T, T]{one, two}}.on(ctx, ex, false)
-				rate = float64(n) / t.took.Seconds()
+			err = r.Fresh(ctx, hands, []workers.Function{one, two}, func(ctx context.Context, ex *executor.Executor) error {
+				took, err := f.On(ctx, ex, func() {})
+				rate = float64(n) / took.Seconds()
 				return err
 			})
 			return rate, err
 		},
-		func() (float64, error) { return byHand(ctx, r, n, item, check) },
+		func() (float64, error) {
+			took, err := flow.Hand[T]{Flow: f, Items: 256, Entries: 64, Stages: 2}.On(ctx, r.Server)
+			return float64(n) / took.Seconds(), err
+		},
 	)
 	if err != nil {
 		return 0, "", err
 	}
-	return medians[0] / medians[1], fmt.Sprintf("%.0f items/s over %.0f", medians[0], medians[1]), nil
-}
-
-func byHand[T any](ctx context.Context, r *run, n int, item func(int) T, check func(int, T) error) (rate float64, err error) {
-	packing, err := rows.Encoded[T](256, 64)
-	if err != nil {
-		return 0, err
-	}
-	keep := func(v T) T { return v }
-	h, err := rows.NewHand(ctx, r.Server, packing, keep, keep)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, h.Close(), r.Server.Flush(ctx)) }()
-	in, out, end := h.Channels(ctx)
-	begin := time.Now()
-	go func() {
-		for i := range n {
-			in <- item(i)
-		}
-		close(in)
-	}()
-	for i := range n {
-		v, more := <-out
-		if !more {
-			return 0, errors.Join(fmt.Errorf("%d results for %d items", i, n), end())
-		}
-		if err := check(i, v); err != nil {
-			return 0, err
-		}
-	}
-	took := time.Since(begin)
-	return float64(n) / took.Seconds(), end()
+	return medians[0] / medians[1], fmt.Sprintf("%s items/s over %s", text.Thousands(medians[0]), text.Thousands(medians[1])), nil
 }
 
 const (
@@ -133,25 +104,21 @@ const (
 // largeItems compares bytes a second with a plain pipelined SET and GET of the
 // same.
 func largeItems(ctx context.Context, r *run, stages int) (float64, string, error) {
-	keep := same[[]byte]("keep")
+	keep := flow.Same[[]byte]("keep")
 	items := make([][]byte, 16)
 	for i := range items {
 		items[i] = work.Bytes(i, large)
 	}
-	f := flow[[]byte]{
-		n: largeItem, in: make(chan []byte, 4), item: func(i int) []byte { return items[i%len(items)] },
-		check: func(i int, b []byte) error { return work.CheckBytes(b, i%len(items), large) },
+	f := flow.Flow[[]byte]{
+		N: largeItem, Ahead: 4, Item: func(i int) []byte { return items[i%len(items)] },
+		Check:  func(i int, b []byte) error { return work.CheckBytes(b, i%len(items), large) },
+		Stages: slices.Repeat([]workers.Func[[]byte, []byte]{keep}, stages),
 	}
-	for range stages {
-		f.stages = append(f.stages, keep)
-	}
-	medians, err := r.turns(
+	medians, err := r.Turns(
 		func() (rate float64, err error) {
-			err = r.fresh(ctx, hands, []workers.Function{keep}, func(ctx context.Context, ex *executor.Executor) error {
-				f := f
-				f.in = make(chan []byte, 4)
-				t, err := f.on(ctx, ex, false)
-				rate = largeItem / t.took.Seconds()
+			err = r.Fresh(ctx, hands, []workers.Function{keep}, func(ctx context.Context, ex *executor.Executor) error {
+				took, err := f.On(ctx, ex, func() {})
+				rate = largeItem / took.Seconds()
 				return err
 			})
 			return rate, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dqbridge/dqbridge/bench/internal/flow"
 	"github.com/dqbridge/dqbridge/bench/internal/procs"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/text"
@@ -15,6 +16,7 @@ import (
 )
 
 const (
+	hands     = 4 // where their number does not matter
 	backlog   = 10_000_000
 	backlogMB = 1 << 30 // bytes that may wait, so that all of it does
 	idleFlows = 1000
@@ -92,17 +94,17 @@ func behindBacklog(ctx context.Context, r *run) (float64, string, error) {
 func besideIdle(ctx context.Context, r *run) (float64, string, error) {
 	one := func(idle int) func() (float64, error) {
 		return func() (rate float64, err error) {
-			err = r.fresh(ctx, hands, []workers.Function{rows.Inc, rows.Double}, func(ctx context.Context, ex *executor.Executor) error {
+			err = r.Fresh(ctx, hands, []workers.Function{rows.Inc, rows.Double}, func(ctx context.Context, ex *executor.Executor) error {
 				return r.withIdle(ctx, idle, func() error {
-					t, err := ints(manyItems, rows.Inc, rows.Double).on(ctx, ex, false)
-					rate = manyItems / t.took.Seconds()
+					took, err := ints(manyItems, rows.Inc, rows.Double).On(ctx, ex, func() {})
+					rate = manyItems / took.Seconds()
 					return err
 				})
 			})
 			return rate, err
 		}
 	}
-	medians, err := r.turns(one(0), one(idleFlows))
+	medians, err := r.Turns(one(0), one(idleFlows))
 	if err != nil {
 		return 0, "", err
 	}
@@ -116,7 +118,7 @@ func (r *run) withIdle(ctx context.Context, n int, f func() error) (err error) {
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
 	for range n {
-		if _, err := ints(0, rows.Inc, rows.Double).open(ctx, ex, make(chan int)); err != nil {
+		if _, err := ints(0, rows.Inc, rows.Double).Open(ctx, ex, make(chan int)); err != nil {
 			return err
 		}
 	}
@@ -124,10 +126,10 @@ func (r *run) withIdle(ctx context.Context, n int, f func() error) (err error) {
 }
 
 // ints is a flow through inc and double, or through many stages of inc.
-func ints(n int, stages ...workers.Func[int, int]) flow[int] {
-	return flow[int]{
-		n: n, item: func(i int) int { return i }, stages: stages,
-		check: func(i, v int) error {
+func ints(n int, stages ...workers.Func[int, int]) flow.Flow[int] {
+	return flow.Flow[int]{
+		N: n, Item: flow.Number, Stages: stages,
+		Check: func(i, v int) error {
 			want := work.Expected(i)
 			if stages[len(stages)-1].Name() == rows.Inc.Name() {
 				want = i + len(stages)
@@ -144,17 +146,17 @@ func manyStages(ctx context.Context, r *run, opts ...executor.MapOption) (float6
 	const many = 20
 	run := func(stages int) func() (float64, error) {
 		return func() (took float64, err error) {
-			err = r.fresh(ctx, hands, []workers.Function{rows.Inc}, func(ctx context.Context, ex *executor.Executor) error {
+			err = r.Fresh(ctx, hands, []workers.Function{rows.Inc}, func(ctx context.Context, ex *executor.Executor) error {
 				f := ints(manyItems, slices.Repeat([]workers.Func[int, int]{rows.Inc}, stages)...)
-				f.opts = opts
-				t, err := f.on(ctx, ex, false)
-				took = t.took.Seconds()
+				f.Opts = opts
+				d, err := f.On(ctx, ex, func() {})
+				took = d.Seconds()
 				return err
 			})
 			return took, err
 		}
 	}
-	medians, err := r.turns(run(1), run(many))
+	medians, err := r.Turns(run(1), run(many))
 	if err != nil {
 		return 0, "", err
 	}

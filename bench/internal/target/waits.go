@@ -6,50 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dqbridge/dqbridge/bench/internal/flow"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/workers"
 )
-
-// What functions cost here is time that they sleep, so that many hands fit on
-// few processors; below that a processor is kept busy.
-
-// pause sleeps, or ends with its context.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// spin keeps a processor busy.
-func spin(d time.Duration) {
-	for begin := time.Now(); time.Since(begin) < d; {
-	}
-}
-
-// waiting is a stage whose items cost what cost says.
-func waiting(name string, cost func(i int) time.Duration) workers.Func[int, int] {
-	return workers.Define(name, func(ctx context.Context, i int) (int, error) {
-		d := cost(i)
-		if d < 100*time.Microsecond {
-			spin(d)
-			return i, nil
-		}
-		return i, pause(ctx, d)
-	})
-}
-
-func sameInt(i, v int) error {
-	if i != v {
-		return fmt.Errorf("result %d is %d", i, v)
-	}
-	return nil
-}
 
 func waitTargets() []Target {
 	return []Target{
@@ -62,13 +23,13 @@ func waitTargets() []Target {
 
 // paced runs n items whose cost is told through the hands, and returns how long
 // it took.
-func paced(ctx context.Context, r *run, hands, n int, cost func(int) time.Duration, clock bool) (t times, err error) {
-	f := waiting("waiting", cost)
-	err = r.fresh(ctx, hands, []workers.Function{f}, func(ctx context.Context, ex *executor.Executor) error {
-		t, err = flow[int]{n: n, item: func(i int) int { return i }, check: sameInt, stages: []workers.Func[int, int]{f}}.on(ctx, ex, clock)
+func paced(ctx context.Context, r *run, hands, n int, cost func(int) time.Duration, came func()) (took time.Duration, err error) {
+	f := flow.Waiting("waiting", cost)
+	err = r.Fresh(ctx, hands, []workers.Function{f}, func(ctx context.Context, ex *executor.Executor) error {
+		took, err = flow.Flow[int]{N: n, Item: flow.Number, Check: flow.SameNumber, Stages: []workers.Func[int, int]{f}}.On(ctx, ex, came)
 		return err
 	})
-	return t, err
+	return took, err
 }
 
 // plain does the same with goroutines and a channel, which shows what the
@@ -81,9 +42,7 @@ func plain(ctx context.Context, hands, n int, cost func(int) time.Duration) time
 	for range hands {
 		group.Go(func() {
 			for i := range in {
-				if d := cost(i); d < 100*time.Microsecond {
-					spin(d)
-				} else if pause(ctx, d) != nil {
+				if flow.Cost(ctx, cost(i)) != nil {
 					return
 				}
 			}
@@ -95,10 +54,10 @@ func plain(ctx context.Context, hands, n int, cost func(int) time.Duration) time
 
 // beside runs paced and plain in turns.
 func beside(ctx context.Context, r *run, hands, n int, cost func(int) time.Duration) (ours, theirs float64, err error) {
-	medians, err := r.turns(
+	medians, err := r.Turns(
 		func() (float64, error) {
-			t, err := paced(ctx, r, hands, n, cost, false)
-			return t.took.Seconds(), err
+			took, err := paced(ctx, r, hands, n, cost, func() {})
+			return took.Seconds(), err
 		},
 		func() (float64, error) { return plain(ctx, hands, n, cost).Seconds(), nil },
 	)
@@ -130,9 +89,9 @@ func mixed(ctx context.Context, r *run) (float64, string, error) {
 }
 
 func seconds(ctx context.Context, r *run) (float64, string, error) {
-	medians, err := r.turns(func() (float64, error) {
-		t, err := paced(ctx, r, 8, 8, func(int) time.Duration { return time.Second }, false)
-		return t.took.Seconds(), err
+	medians, err := r.Turns(func() (float64, error) {
+		took, err := paced(ctx, r, 8, 8, func(int) time.Duration { return time.Second }, func() {})
+		return took.Seconds(), err
 	})
 	if err != nil {
 		return 0, "", err
@@ -144,20 +103,21 @@ func seconds(ctx context.Context, r *run) (float64, string, error) {
 // second brings 0.9 of what the hands can do.
 func jump(ctx context.Context, r *run) (float64, string, error) {
 	const hands, quick, slow, perSecond = 8, 300_000, 1200, 8 * 20
-	medians, err := r.turns(func() (float64, error) {
+	medians, err := r.Turns(func() (float64, error) {
 		var once sync.Once
 		var begin time.Time
-		t, err := paced(ctx, r, hands, quick+slow, func(i int) time.Duration {
+		var results []time.Time
+		_, err := paced(ctx, r, hands, quick+slow, func(i int) time.Duration {
 			if i < quick {
 				return time.Microsecond
 			}
 			once.Do(func() { begin = time.Now() })
 			return 50 * time.Millisecond
-		}, true)
+		}, func() { results = append(results, time.Now()) })
 		if err != nil {
 			return 0, err
 		}
-		return settled(begin, t.results[quick:], 0.9*perSecond).Seconds(), nil
+		return settled(begin, results[quick:], 0.9*perSecond).Seconds(), nil
 	})
 	if err != nil {
 		return 0, "", err

@@ -1,0 +1,136 @@
+// Package curve measures how throughput and latency depend on one thing, and
+// draws it.
+package curve
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/lab"
+)
+
+// A Curve is one dependence. It gives several charts.
+type Curve struct {
+	Name    string // for -only
+	What    string
+	measure func(ctx context.Context, l *lab.Lab) ([]Chart, error)
+}
+
+// All are in the order in which they are measured.
+func All() []Curve {
+	return []Curve{
+		{"size", "the size of an item", bySize},
+		{"cost", "the cost of a function", byCost},
+		{"many-stages", "the number of stages", byStages},
+		{"workers", "the number of workers", byWorkers},
+		{"waiting", "what waits", byBacklog},
+	}
+}
+
+// Names are those that -only knows.
+func Names() []string {
+	var names []string
+	for _, c := range All() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// Measure measures those that are wanted, and draws them into a folder where
+// one is given.
+func Measure(ctx context.Context, l *lab.Lab, wants func(name string) bool, dir string) ([]Chart, error) {
+	all := []Chart{}
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return all, err
+		}
+	}
+	for _, c := range All() {
+		if !wants(c.Name) {
+			continue
+		}
+		l.Say("curves by %s", c.What)
+		charts, err := c.measure(ctx, l)
+		if err != nil {
+			return all, fmt.Errorf("curves by %s: %w", c.What, err)
+		}
+		for _, chart := range charts {
+			if dir == "" {
+				continue
+			}
+			if err := chart.Draw(dir); err != nil {
+				return all, err
+			}
+		}
+		all = append(all, charts...)
+	}
+	return all, nil
+}
+
+const (
+	hands = 4
+	// pointTime is about how long the runs of one point are.
+	pointTime = time.Second
+	tripLimit = 500 * time.Millisecond
+	trips     = 300
+)
+
+// throughput repeats run with as many items as fit in pointTime.
+func throughput(l *lab.Lab, first, most int, run func(n int) (time.Duration, error)) (perSecond float64, err error) {
+	n := first
+	for n < most {
+		took, err := run(n)
+		if err != nil {
+			return 0, err
+		}
+		if took > pointTime/3 {
+			n = min(max(int(float64(n)*pointTime.Seconds()/took.Seconds()), 1), most)
+			break
+		}
+		n = min(4*n, most)
+	}
+	medians, err := l.Turns(func() (float64, error) {
+		took, err := run(n)
+		return float64(n) / took.Seconds(), err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return medians[0], nil
+}
+
+// middle is the median and the 99th of a hundred, in milliseconds.
+func middle(took []time.Duration) (p50, p99 float64) {
+	slices.Sort(took)
+	return lab.Percentile(took, 50), lab.Percentile(took, 99)
+}
+
+// lines collects points under names, in the order in which they come up.
+type lines struct{ series []Series }
+
+func (c *lines) add(name string, x, y float64) {
+	i := slices.IndexFunc(c.series, func(s Series) bool { return s.Name == name })
+	if i < 0 {
+		i = len(c.series)
+		c.series = append(c.series, Series{Name: name})
+	}
+	c.series[i].Points = append(c.series[i].Points, Point{x, y})
+}
+
+// computed adds points that nobody measured.
+func (c *lines) computed(name string, x, y float64) {
+	c.add(name, x, y)
+	for i := range c.series {
+		if c.series[i].Name == name {
+			c.series[i].Dashed = true
+		}
+	}
+}
+
+var (
+	perSecond = Axis{"items a second", number}
+	latency   = Axis{"one item at a time", span}
+)

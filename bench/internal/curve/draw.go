@@ -1,0 +1,192 @@
+package curve
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/dqbridge/dqbridge/bench/internal/text"
+)
+
+// A Chart is one picture. Both axes are logarithmic.
+type Chart struct {
+	File   string   `json:"file"`
+	Title  string   `json:"title"`
+	X      Axis     `json:"x"`
+	Y      Axis     `json:"y"`
+	Series []Series `json:"series"`
+}
+
+// An Axis has its ticks at what was measured, or at powers of ten.
+type Axis struct {
+	Label string               `json:"label"`
+	Unit  func(float64) string `json:"-"`
+}
+
+// A Series is one line.
+type Series struct {
+	Name   string  `json:"name"`
+	Points []Point `json:"points"`
+	Dashed bool    `json:"-"` // computed, not measured
+}
+
+// A Point was measured.
+type Point struct {
+	X float64 `json:"x"`
+	Y float64 `json:"y"`
+}
+
+// Colours that also the colour-blind can tell apart.
+var colours = []color.Color{
+	color.RGBA{R: 0x00, G: 0x5f, B: 0xa3, A: 0xff}, color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
+	color.RGBA{R: 0x00, G: 0x8a, B: 0x63, A: 0xff}, color.RGBA{R: 0x99, G: 0x4f, B: 0x88, A: 0xff},
+}
+
+var grey = color.Gray{Y: 0xd8}
+
+// Draw writes the picture into a folder.
+func (c Chart) Draw(dir string) error {
+	p := plot.New()
+	p.Title.Text, p.Title.Padding = c.Title, vg.Points(8)
+	for _, a := range []struct {
+		axis *plot.Axis
+		from Axis
+	}{{&p.X, c.X}, {&p.Y, c.Y}} {
+		a.axis.Label.Text, a.axis.Scale = a.from.Label, plot.LogScale{}
+		a.axis.Label.Padding, a.axis.Padding = vg.Points(6), 0
+	}
+	for _, style := range []*font.Font{
+		&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font,
+		&p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font,
+	} {
+		style.Variant, style.Size = "Sans", vg.Points(11)
+	}
+	p.Title.TextStyle.Font.Size = vg.Points(13)
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = grey, grey
+	p.Add(grid)
+	for i, s := range c.Series {
+		if err := s.add(p, colours[i%len(colours)]); err != nil {
+			return fmt.Errorf("%s: %w", c.File, err)
+		}
+	}
+	p.X.Tick.Marker = measured(c)
+	p.Y.Min, p.Y.Max = decades(p.Y.Min, p.Y.Max)
+	p.Y.Tick.Marker = tens(c.Y.Unit)
+	p.Legend.Top, p.Legend.Padding, p.Legend.ThumbnailWidth = c.legendTop(), vg.Points(3), vg.Points(24)
+	p.Legend.XOffs, p.Legend.YOffs = vg.Points(-8), vg.Points(-8)
+	if !p.Legend.Top {
+		p.Legend.YOffs = vg.Points(8)
+	}
+	return p.Save(vg.Points(540), vg.Points(320), filepath.Join(dir, c.File))
+}
+
+func (s Series) add(p *plot.Plot, colour color.Color) error {
+	var points plotter.XYs
+	for _, at := range s.Points {
+		points = append(points, plotter.XY{X: at.X, Y: at.Y})
+	}
+	line, dots, err := plotter.NewLinePoints(points)
+	if err != nil {
+		return err
+	}
+	line.Color, line.Width = colour, vg.Points(1.8)
+	dots.Color, dots.Shape, dots.Radius = colour, draw.CircleGlyph{}, vg.Points(2.6)
+	if s.Dashed {
+		line.Dashes = []vg.Length{vg.Points(5), vg.Points(4)}
+		line.Width = vg.Points(1.2)
+		p.Add(line)
+		p.Legend.Add(s.Name, line)
+		return nil
+	}
+	p.Add(line, dots)
+	p.Legend.Add(s.Name, line, dots)
+	return nil
+}
+
+// legendTop puts the legend at the right where the lines are not.
+func (c Chart) legendTop() bool {
+	low, high, last := math.Inf(1), math.Inf(-1), 0.0
+	for _, s := range c.Series {
+		for _, at := range s.Points {
+			low, high = min(low, at.Y), max(high, at.Y)
+		}
+		last += math.Log(s.Points[len(s.Points)-1].Y) / float64(len(c.Series))
+	}
+	return last < (math.Log(low)+math.Log(high))/2
+}
+
+// decades widens a range to powers of ten.
+func decades(low, high float64) (float64, float64) {
+	low, high = math.Pow(10, math.Floor(math.Log10(low))), math.Pow(10, math.Ceil(math.Log10(high)))
+	if low == high {
+		high *= 10
+	}
+	return low, high
+}
+
+// tens has a tick at each power of ten, and small ones between.
+func tens(unit func(float64) string) plot.Ticker {
+	return plot.TickerFunc(func(low, high float64) (ticks []plot.Tick) {
+		for at := low; at < high*1.001; at *= 10 {
+			ticks = append(ticks, plot.Tick{Value: at, Label: unit(at)})
+		}
+		return ticks
+	})
+}
+
+// measured has a tick at each place where something was measured.
+func measured(c Chart) plot.Ticker {
+	return plot.TickerFunc(func(float64, float64) (ticks []plot.Tick) {
+		seen := map[float64]bool{}
+		for _, s := range c.Series {
+			for _, at := range s.Points {
+				if !seen[at.X] {
+					ticks = append(ticks, plot.Tick{Value: at.X, Label: c.X.Unit(at.X)})
+				}
+				seen[at.X] = true
+			}
+		}
+		return ticks
+	})
+}
+
+// What stands at the axes.
+
+func number(v float64) string {
+	switch {
+	case v >= 1e6:
+		return text.Significant(v/1e6) + "M"
+	case v >= 1e3:
+		return text.Significant(v/1e3) + "k"
+	}
+	return fmt.Sprint(v)
+}
+
+func bytes(v float64) string {
+	switch {
+	case v >= 1<<20:
+		return fmt.Sprintf("%.0f MiB", v/(1<<20))
+	case v >= 1<<10:
+		return fmt.Sprintf("%.0f KiB", v/(1<<10))
+	}
+	return fmt.Sprintf("%.0f B", v)
+}
+
+// span writes milliseconds.
+func span(v float64) string {
+	switch {
+	case v >= 1000:
+		return fmt.Sprintf("%.0f s", v/1000)
+	case v >= 0.999:
+		return fmt.Sprintf("%.0f ms", v)
+	}
+	return fmt.Sprintf("%.3g us", v*1000)
+}
