@@ -5,6 +5,7 @@
 //
 //	go run .            the table, in a few minutes
 //	go run . -full      the table, the targets, the costs and the curves
+//	go run . -full -docs ../docs    the same, into the documentation
 //	go run . -only redis,hand,latency -n 9
 //	go run . -only targets
 //	go run . -json
@@ -20,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
@@ -66,7 +68,8 @@ type settings struct {
 	lab.Settings
 	json       bool
 	only       parts
-	curves     string
+	curves     string // folder
+	docs       string // folder
 	cpuProfile string
 	memProfile string
 }
@@ -81,6 +84,7 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	flags.BoolVar(&s.json, "json", false, "print JSON")
 	full := flags.Bool("full", false, "measure everything")
 	flags.StringVar(&s.curves, "curves", "", "draw the curves into this `folder`")
+	flags.StringVar(&s.docs, "docs", "", "put the figures and the curves into the documentation in this `folder`")
 	only := flags.String("only", "", "measure only these `parts`: "+strings.Join(partNames(), ","))
 	flags.StringVar(&s.cpuProfile, "cpuprofile", "", "write a CPU profile to `file`; without -only, of dqbridge on Redis alone")
 	flags.StringVar(&s.memProfile, "memprofile", "", "write a profile of allocations to `file`; the same")
@@ -99,6 +103,9 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	if s.Runs < 1 || s.Items < 0 || s.Trips < 1 || s.Long <= 0 {
 		return s, errors.New("-n and -singles must be at least 1, -items not negative and -long above 0")
 	}
+	if s.docs != "" && s.curves == "" {
+		s.curves = filepath.Join(s.docs, "performance")
+	}
 	switch {
 	case *only != "":
 		s.only, err = chosen(strings.Split(*only, ","))
@@ -110,19 +117,6 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 		s.only = short()
 	}
 	return s, err
-}
-
-// A report is what -json prints.
-type report struct {
-	Go         string          `json:"go"`
-	Redis      string          `json:"redis"`
-	Processors int             `json:"processors"`
-	Runs       int             `json:"runs"`
-	Table      []table.Line    `json:"table"`
-	Targets    []target.Result `json:"targets"`
-	Costs      []cost.Cost     `json:"costs"`
-	Curves     []curve.Chart   `json:"curves"`
-	Seconds    float64         `json:"seconds"` // that it took
 }
 
 func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
@@ -137,6 +131,11 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 		return err
 	}
 	r.Seconds = time.Since(begin).Seconds()
+	if s.docs != "" {
+		if err := r.document(s.docs); err != nil {
+			return err
+		}
+	}
 	if s.json {
 		out := json.NewEncoder(stdout)
 		out.SetIndent("", "  ")
@@ -160,34 +159,6 @@ func measure(ctx context.Context, l *lab.Lab, s settings, r *report) (err error)
 		}
 	}
 	r.Curves, err = curve.Measure(ctx, l, func(name string) bool { return p.curves[name] }, s.curves)
-	return err
-}
-
-func (r *report) write(out io.Writer) error {
-	if _, err := fmt.Fprintf(out, "%s, Redis %s, %d processors; the median of %d runs in turns\n\n",
-		r.Go, r.Redis, r.Processors, r.Runs); err != nil {
-		return err
-	}
-	for _, part := range []struct {
-		rows  int
-		write func() error
-	}{
-		{len(r.Table), func() error { return table.Write(out, r.Table) }},
-		{len(r.Targets), func() error { return target.Write(out, r.Targets) }},
-		{len(r.Costs), func() error { return cost.Write(out, r.Costs) }},
-		{len(r.Curves), func() error { return curve.Write(out, r.Curves) }},
-	} {
-		if part.rows == 0 {
-			continue
-		}
-		if err := part.write(); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(out); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintf(out, "It took %.0f seconds.\n", r.Seconds)
 	return err
 }
 

@@ -4,15 +4,16 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	"github.com/dqbridge/dqbridge/bench/internal/text"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // A Chart is one picture. Both axes are logarithmic.
@@ -80,12 +81,25 @@ func (c Chart) Draw(dir string) error {
 	p.X.Tick.Marker = measured(c)
 	p.Y.Min, p.Y.Max = decades(p.Y.Min, p.Y.Max)
 	p.Y.Tick.Marker = tens(c.Y.Unit)
-	p.Legend.Top, p.Legend.Padding, p.Legend.ThumbnailWidth = c.legendTop(), vg.Points(3), vg.Points(24)
-	p.Legend.XOffs, p.Legend.YOffs = vg.Points(-8), vg.Points(-8)
-	if !p.Legend.Top {
-		p.Legend.YOffs = vg.Points(8)
+	p.Legend.Left, p.Legend.Top = true, c.legendTop()
+	p.Legend.Padding, p.Legend.ThumbnailWidth, p.Legend.XOffs = vg.Points(3), vg.Points(24), vg.Points(8)
+	p.Legend.YOffs = vg.Points(8)
+	if p.Legend.Top {
+		p.Legend.YOffs = vg.Points(-8)
 	}
-	return p.Save(vg.Points(540), vg.Points(320), filepath.Join(dir, c.File))
+	return c.save(p, filepath.Join(dir, c.File))
+}
+
+// save leaves a margin, for fonts that are wider than the one that was
+// measured.
+func (c Chart) save(p *plot.Plot, file string) error {
+	canvas := vgsvg.New(vg.Points(560), vg.Points(330))
+	p.Draw(draw.Crop(draw.New(canvas), vg.Points(6), vg.Points(-24), vg.Points(6), vg.Points(-6)))
+	var out strings.Builder
+	if _, err := canvas.WriteTo(&out); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(out.String()), 0o644)
 }
 
 func (s Series) add(p *plot.Plot, colour color.Color) error {
@@ -111,16 +125,16 @@ func (s Series) add(p *plot.Plot, colour color.Color) error {
 	return nil
 }
 
-// legendTop puts the legend at the right where the lines are not.
+// legendTop puts the legend at the left where the lines are not.
 func (c Chart) legendTop() bool {
-	low, high, last := math.Inf(1), math.Inf(-1), 0.0
+	low, high, first := math.Inf(1), math.Inf(-1), 0.0
 	for _, s := range c.Series {
 		for _, at := range s.Points {
 			low, high = min(low, at.Y), max(high, at.Y)
 		}
-		last += math.Log(s.Points[len(s.Points)-1].Y) / float64(len(c.Series))
+		first += math.Log(s.Points[0].Y) / float64(len(c.Series))
 	}
-	return last < (math.Log(low)+math.Log(high))/2
+	return first < (math.Log(low)+math.Log(high))/2
 }
 
 // decades widens a range to powers of ten.
@@ -163,9 +177,9 @@ func measured(c Chart) plot.Ticker {
 func number(v float64) string {
 	switch {
 	case v >= 1e6:
-		return text.Significant(v/1e6) + "M"
+		return fmt.Sprintf("%gM", v/1e6)
 	case v >= 1e3:
-		return text.Significant(v/1e3) + "k"
+		return fmt.Sprintf("%gk", v/1e3)
 	}
 	return fmt.Sprint(v)
 }

@@ -26,8 +26,8 @@ func againstAwk(ctx context.Context, r *run) (_ float64, _ string, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	program := filepath.Join(dir, "dqbridge")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/dqbridge/dqbridge/cmd/dqbridge").CombinedOutput(); err != nil {
-		return 0, "", fmt.Errorf("go build: %w\n%s", err, out)
+	if err := build(ctx, program); err != nil {
+		return 0, "", err
 	}
 	awk := []string{"awk", "{ print ($1 + 1) * 2 }"}
 	for _, command := range [][]string{{program, "run", "inc", "double"}, awk} {
@@ -43,6 +43,21 @@ func againstAwk(ctx context.Context, r *run) (_ float64, _ string, err error) {
 		return 0, "", err
 	}
 	return medians[0] / medians[1], fmt.Sprintf("%.2f s over %.2f s", medians[0], medians[1]), nil
+}
+
+// build makes the command, in the module in which it is.
+func build(ctx context.Context, program string) error {
+	const module = "github.com/dqbridge/dqbridge"
+	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return fmt.Errorf("go list -m %s: %w", module, err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/dqbridge")
+	cmd.Dir = strings.TrimSpace(string(dir))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // right compares the output for few lines.

@@ -48,6 +48,9 @@ type peak struct {
 	bytes float64
 }
 
+// longest is how much of an error is shown: that of a thousand flows is long.
+const longest = 300
+
 // All are in the order in which they are measured: the last one looks back.
 func All() []Target {
 	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), scaleTargets(), commandTargets(), peakTargets())
@@ -78,6 +81,9 @@ func Measure(ctx context.Context, l *lab.Lab, wants func(name string) bool) ([]R
 		}
 		if err != nil {
 			result.Error = err.Error()
+			if len(result.Error) > longest {
+				result.Error = result.Error[:longest] + " ..."
+			}
 		} else {
 			result.Got, result.Note, result.Pass = got, note, t.Most == (got <= t.Want) || got == t.Want
 		}
