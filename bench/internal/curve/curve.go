@@ -78,7 +78,8 @@ const (
 	trips     = 300
 )
 
-// throughput repeats run with as many items as fit in pointTime.
+// throughput finds how many items fit in pointTime, the better of two tries
+// each time, and then runs them in turns.
 func throughput(l *lab.Lab, first, most int, run func(n int) (time.Duration, error)) (perSecond float64, err error) {
 	n := first
 	for n < most {
@@ -86,11 +87,12 @@ func throughput(l *lab.Lab, first, most int, run func(n int) (time.Duration, err
 		if err != nil {
 			return 0, err
 		}
-		if took > pointTime/3 {
-			n = min(max(int(float64(n)*pointTime.Seconds()/took.Seconds()), 1), most)
+		if again, err := run(n); err != nil {
+			return 0, err
+		} else if took = min(took, again); took > pointTime/3 {
 			break
 		}
-		n = min(4*n, most)
+		n = min(int(float64(n)*min(max(float64(pointTime)/float64(took), 2), 16)), most)
 	}
 	medians, err := l.Turns(func() (float64, error) {
 		took, err := run(n)

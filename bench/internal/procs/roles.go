@@ -39,6 +39,7 @@ type Job struct {
 	Hands int    `json:"hands"` // of each worker
 	Bytes int64  `json:"bytes"` // that may wait in the queue; 0: as many as by default
 	Apart bool   `json:"apart"` // a queue between the stages
+	Batch int    `json:"batch"` // most items of a batch; 0: as many as by default
 }
 
 func (j Job) mapOptions() (opts []executor.MapOption) {
@@ -105,6 +106,9 @@ func scatter[T any](ctx context.Context, ex *executor.Executor, j Job, ready fun
 	opts := []bridge.ScatterOption{bridge.Name(j.Queue), bridge.Seal()}
 	if j.Bytes > 0 {
 		opts = append(opts, bridge.MaxBytes(j.Bytes))
+	}
+	if j.Batch > 0 {
+		opts = append(opts, bridge.MaxBatch(j.Batch))
 	}
 	if _, err := bridge.Scatter(ctx, ex, in, opts...); err != nil {
 		return 0, err

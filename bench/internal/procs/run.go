@@ -24,8 +24,8 @@ type Outcome struct {
 	Worker   role.Report // of all workers together; the peak of the largest
 	Consumer role.Report
 	Redis    redisd.Usage
-	Peak     float64 // memory of the redis-server, in bytes
-	Idle     float64 // commands a second and process
+	Peak     float64      // memory of the redis-server, in bytes
+	Idle     redisd.Usage // of a second and process
 }
 
 // PerSecond is the rate.
@@ -125,22 +125,22 @@ func With(ctx context.Context, j Job, n int, f func() error) error {
 	return errors.Join(err, stopped)
 }
 
-// idle counts the commands of everybody while nothing happens.
-func (c *cast) idle(ctx context.Context) (float64, error) {
+// idle looks at what everybody does while nothing happens.
+func (c *cast) idle(ctx context.Context) (u redisd.Usage, err error) {
 	if c.plan.Idle == 0 {
-		return 0, nil
+		return u, nil
 	}
 	before, err := c.server.Usage(ctx)
 	if err != nil {
-		return 0, err
+		return u, err
 	}
 	select {
 	case <-time.After(c.plan.Idle):
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		return u, context.Cause(ctx)
 	}
 	after, err := c.server.Usage(ctx)
-	return after.Sub(before).Commands / c.plan.Idle.Seconds() / float64(len(c.workers)+2), err
+	return after.Sub(before).Over(c.plan.Idle.Seconds() * float64(len(c.workers)+2)), err
 }
 
 // perform runs the items through.

@@ -24,6 +24,11 @@ func (u Usage) Sub(before Usage) Usage {
 	}
 }
 
+// Over is for one of n.
+func (u Usage) Over(n float64) Usage {
+	return Usage{u.Commands / n, u.Scripts / n, u.CPU / n, u.Sent / n, u.Received / n}
+}
+
 // Usage asks for what the server has done.
 func (s *Server) Usage(ctx context.Context) (u Usage, err error) {
 	info, err := s.Client.InfoMap(ctx, "commandstats", "cpu", "stats").Result()

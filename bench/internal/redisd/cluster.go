@@ -1,0 +1,108 @@
+package redisd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Cluster has masters only.
+type Cluster []*Server
+
+const slots = 16384
+
+// StartCluster starts a Cluster of n nodes, whose slots are spread evenly and
+// in order.
+func StartCluster(ctx context.Context, n int) (c Cluster, err error) {
+	defer func() {
+		if err != nil {
+			c.Stop()
+		}
+	}()
+	for i := range n {
+		port, err := freePort()
+		if err != nil {
+			return c, err
+		}
+		s, err := Start(ctx, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port), "--cluster-node-timeout", "60000")
+		if err != nil {
+			return c, err
+		}
+		c = append(c, s)
+		if err := s.Client.ClusterAddSlotsRange(ctx, i*slots/n, (i+1)*slots/n-1).Err(); err != nil {
+			return c, err
+		}
+		host, client, err := net.SplitHostPort(s.Address)
+		if err != nil {
+			return c, err
+		}
+		if err := c[0].Client.Do(ctx, "CLUSTER", "MEET", host, client, port).Err(); err != nil {
+			return c, err
+		}
+	}
+	return c, c.ready(ctx)
+}
+
+// ready waits until every node knows of all.
+func (c Cluster) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for _, s := range c {
+		for {
+			info, err := s.Client.ClusterInfo(ctx).Result()
+			if err != nil {
+				return fmt.Errorf("a cluster does not come up: %w", err)
+			}
+			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(c))) {
+				break
+			}
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+				return fmt.Errorf("a cluster does not come up: %s", info)
+			}
+		}
+	}
+	return nil
+}
+
+// URL is the address for dqbridge.
+func (c Cluster) URL() string {
+	var addresses []string
+	for _, s := range c {
+		addresses = append(addresses, s.Address)
+	}
+	return "redis+cluster://" + strings.Join(addresses, ",")
+}
+
+// Stop kills all nodes.
+func (c Cluster) Stop() {
+	for _, s := range c {
+		s.Stop()
+	}
+}
+
+// Throttle lets a server run for a share of each period only, until the context
+// ends.
+func (s *Server) Throttle(ctx context.Context, share float64, period time.Duration) error {
+	on := time.Duration(share * float64(period))
+	for {
+		for _, phase := range []struct {
+			signal syscall.Signal
+			length time.Duration
+		}{{syscall.SIGSTOP, period - on}, {syscall.SIGCONT, on}} {
+			if err := s.process.Process.Signal(phase.signal); err != nil {
+				return err
+			}
+			select {
+			case <-time.After(phase.length):
+			case <-ctx.Done():
+				return s.process.Process.Signal(syscall.SIGCONT)
+			}
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package scale
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/dqbridge/dqbridge/bench/internal/text"
+)
+
+// maxClients is how many connections a redis-server takes, if it is not told
+// otherwise.
+const maxClients = 10_000
+
+// fleets are what the page tells of: 1,000 workers of 8 hands.
+func fleets() []Fleet {
+	var list []Fleet
+	for _, cost := range []float64{0, 10e-6, 1e-3, 100e-3} {
+		for _, c := range [][3]int{{1, 1, 1}, {1, 1, 1000}, {1, 8, 1000}, {3, 8, 1000}, {10, 64, 1000}, {100, 64, 1000}} {
+			list = append(list, Fleet{Nodes: c[0], Partitions: c[1], Flows: c[2], Workers: 1000, Hands: 8, Cost: cost, Speed: 1})
+		}
+	}
+	return list
+}
+
+// limit names what keeps a fleet from more.
+func (f Forecast) limit() string {
+	most := max(f.Nodes, f.Hands, f.Ends)
+	switch {
+	case f.Beats > 0.9:
+		return "heartbeats"
+	case most < 0.9:
+		return "what is under way"
+	case most == f.Hands:
+		return "the hands"
+	case most == f.Nodes:
+		return "the busiest node"
+	}
+	return "the busiest caller"
+}
+
+// WriteForecasts sets what 1,000 workers carry as a table.
+func (u Units) WriteForecasts(w io.Writer) error {
+	grid := [][]string{{
+		"1,000 workers of 8 hands", "nodes", "partitions", "flows", "items/s", "batch", "limit", "busiest node", "heartbeats", "hands",
+		"nodes used", "waiting connections", "MB/s of a node",
+	}}
+	for _, fleet := range fleets() {
+		f := u.Simulate(fleet)
+		connections := text.Thousands(float64(f.Connections))
+		if f.Connections > maxClients {
+			connections += " (!)"
+		}
+		rate := text.Short(f.PerSecond)
+		if f.Beats > 0.9 {
+			rate = "-"
+		}
+		grid = append(grid, []string{
+			duration(fleet.Cost), fmt.Sprint(fleet.Nodes), fmt.Sprint(fleet.Partitions), fmt.Sprint(fleet.Flows), rate,
+			fmt.Sprint(f.Batch), f.limit(), fmt.Sprintf("%.0f %%", 100*f.Nodes), fmt.Sprintf("%.0f %%", 100*f.Beats), fmt.Sprintf("%.0f %%", 100*f.Hands),
+			fmt.Sprint(f.Used), connections, text.Significant(f.BytesOfNode / 1e6),
+		})
+	}
+	return text.Grid(w, grid)
+}
+
+func duration(seconds float64) string {
+	switch {
+	case seconds == 0:
+		return "a tiny function"
+	case seconds < 1e-3:
+		return fmt.Sprintf("%g us", seconds*1e6)
+	}
+	return fmt.Sprintf("%g ms", seconds*1e3)
+}
