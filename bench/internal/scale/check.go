@@ -28,14 +28,16 @@ type Check struct {
 }
 
 const (
-	checkFlows      = 16
-	checkPartitions = 16
+	checkFlows      = 12
+	checkPartitions = 6
 	checkHands      = 4
+	// checkBatch keeps callers and hands from being the limit.
+	checkBatch = 256
 	// checkShare is what each node gets of a processor. On a machine of two, three
 	// nodes that run freely would share it with all the rest, and more nodes could
 	// not carry more.
-	checkShare  = 0.05
-	checkPeriod = 20 * time.Millisecond
+	checkShare  = 0.1
+	checkPeriod = 10 * time.Millisecond
 	checkWarm   = 3 * time.Second
 	checkTime   = 6 * time.Second
 )
@@ -88,7 +90,7 @@ func (u Units) check(ctx context.Context, nodes int) (c Check, err error) {
 	}
 	c.Nodes = nodes
 	c.Forecast = u.Simulate(Fleet{
-		Nodes: nodes, Partitions: checkPartitions, Flows: checkFlows, Workers: 1, Hands: checkHands, Speed: c.Share,
+		Nodes: nodes, Partitions: checkPartitions, Flows: checkFlows, Workers: 1, Hands: checkHands, Speed: c.Share, Batch: checkBatch,
 	}).PerSecond
 	return c, nil
 }
@@ -128,7 +130,7 @@ func (l *load) open(ctx context.Context) error {
 
 func (l *load) flow(ctx context.Context, ex *executor.Executor) error {
 	in := make(chan int, work.Capacity)
-	q, err := bridge.Scatter(ctx, ex, in)
+	q, err := bridge.Scatter(ctx, ex, in, bridge.MaxBatch(checkBatch))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package scale
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"hash/fnv"
@@ -16,6 +17,7 @@ type Fleet struct {
 	Hands      int     // of a worker
 	Cost       float64 // seconds of the function, an item
 	Speed      float64 // of a node, against the processor where the units were measured
+	Batch      int     // most items of a batch; 0: as many as by default
 }
 
 // A Forecast is what a fleet carries.
@@ -122,9 +124,9 @@ type simulation struct {
 }
 
 func newSimulation(u Units, f Fleet) *simulation {
-	s := &simulation{units: u, fleet: f, batch: mostItems, parts: make([]int, f.Nodes), hands: &station{free: make([]float64, f.Workers*f.Hands)}}
+	s := &simulation{units: u, fleet: f, batch: cmp.Or(f.Batch, mostItems), parts: make([]int, f.Nodes), hands: &station{free: make([]float64, f.Workers*f.Hands)}}
 	if f.Cost > 0 {
-		s.batch = min(max(int(batchTime/f.Cost), 1), mostItems)
+		s.batch = min(max(int(batchTime/f.Cost), 1), s.batch)
 	}
 	home := make([]int, f.Partitions)
 	for p := range home {
