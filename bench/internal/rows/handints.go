@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
@@ -54,7 +55,7 @@ func handIntsRow(name, title string, items, entries int, as func(intHand) Fleet)
 func Ints(items, entries int) Packing[int] {
 	return Packing[int]{items, entries,
 		func(dst []byte, items []int) ([]byte, error) {
-			dst = make([]byte, 0, 8*len(items))
+			dst = slices.Grow(dst, 8*len(items))
 			for _, x := range items {
 				dst = binary.LittleEndian.AppendUint64(dst, uint64(x))
 			}
@@ -92,22 +93,24 @@ func (h intHand) Pipe(ctx context.Context) (work.Caller, error) {
 	for i := range h.stages {
 		group.Go(func() error { return h.Stage(ctx, i) })
 	}
-	return &handCaller{h, ctx.Done(), end, func(take func([]int) error) { group.Go(func() error { return h.Consume(ctx, take) }) },
-		func(entries ...[]int) error { return h.Add(ctx, entries...) },
-		func(n int) {
+	return &handCaller{
+		done: ctx.Done(), end: end,
+		consume: func(take func([]int) error) { group.Go(func() error { return h.Consume(ctx, take) }) },
+		add:     func(items []int) error { return h.Add(ctx, items) },
+		produce: func(n int) {
 			entries := make(chan []int, h.packing.Entries)
 			go h.generate(ctx, n, entries)
 			group.Go(func() error { return h.Produce(ctx, entries) })
-		}, nil}, nil
+		},
+	}, nil
 }
 
 // A handCaller is at both ends of the streams itself.
 type handCaller struct {
-	hand    intHand
 	done    <-chan struct{}
 	end     func() error
 	consume func(take func([]int) error)
-	add     func(entries ...[]int) error
+	add     func(items []int) error
 	produce func(n int)
 	results chan int // of single items
 }
