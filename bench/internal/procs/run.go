@@ -42,9 +42,12 @@ type cast struct {
 	producer, consumer *role.Process
 }
 
+// stuck is when a run has failed.
+const stuck = 5 * time.Minute
+
 // Run does it on a server of its own, so that its memory can be told.
 func Run(ctx context.Context, p Plan) (o Outcome, err error) {
-	ctx, cancel := context.WithCancel(ctx) // which kills who is left
+	ctx, cancel := context.WithTimeout(ctx, stuck) // which kills who is left
 	defer cancel()
 	s, err := redisd.Start(ctx)
 	if err != nil {
