@@ -41,12 +41,25 @@ func verbs(t *testing.T, both *testkit.Twins) {
 		t.Errorf("it takes %+v", taken)
 	}
 	letter(t, c, a, taken[0].Entries[0])
+	discard(t, c, source, 6)
 	fine(t, c.GiveBack(t.Context(), "v", 2), c.Finish(t.Context(), source, 8))
 	must(c.Waiting(t.Context(), "a"))(t)
 	must(c.Inherit(t.Context(), g))(t)
 	both.Compare()
 	fine(t, c.Release(t.Context(), g, []string{"a"}), c.DeleteAll(t.Context(), []string{"a", "b"}),
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleWorker, "v"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
+}
+
+// discard gives up an item for which there is no room, and whose payload is there.
+func discard(t *testing.T, c *broker.Client, source broker.Source, at int64) {
+	t.Helper()
+	var b batch.Builder
+	b.Value(make([]byte, 3000))
+	parcels := []broker.Parcel{{Batch: batch.Batch{Source: source.Name, First: at, N: 1, Frame: b.Take()}}}
+	if got := must(c.Scatter(t.Context(), source, "x", 1, parcels))(t); !got.Full || got.Stored != at {
+		t.Fatalf("scattered %+v", got)
+	}
+	fine(t, c.Discard(t.Context(), parcels...))
 }
 
 // letter makes a dead letter of an entry, and tries it again.
