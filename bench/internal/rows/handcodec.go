@@ -4,35 +4,35 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// Encoded stands as dqbridge encodes it by default, each item behind its
-// length.
+// Encoded stands as dqbridge encodes it by default, in its frames, behind their
+// number.
 func Encoded[T any](items, entries int) (p Packing[T], err error) {
 	typed, err := codec.For[T](nil)
 	return Packing[T]{items, entries,
 		func(dst []byte, items []T) (_ []byte, err error) {
-			var item []byte
+			var b batch.Builder
 			for _, v := range items {
-				if item, err = typed.Append(item[:0], v); err != nil {
+				item, err := typed.Append(b.Begin(), v)
+				if err != nil {
 					return nil, err
 				}
-				dst = append(binary.AppendUvarint(dst, uint64(len(item))), item...)
+				b.End(item)
 			}
-			return dst, nil
+			return append(binary.AppendUvarint(dst, uint64(len(items))), b.Take()...), nil
 		},
 		func(dst []T, data []byte) (_ []T, err error) {
-			var encoded [][]byte
-			for len(data) > 0 {
-				size, n := binary.Uvarint(data)
-				if n <= 0 || uint64(len(data)-n) < size {
-					return nil, errors.New("an entry that is cut off")
-				}
-				encoded, data = append(encoded, data[n:n+int(size)]), data[n+int(size):]
+			n, size := binary.Uvarint(data)
+			if size <= 0 || n > uint64(len(data)) {
+				return nil, errors.New("an entry that is cut off")
 			}
-			dst = typed.Decode(encoded, dst, func(_ int, bad error) { err = bad })
-			return dst, err
+			r := batch.Read(data[size:])
+			var bad error
+			dst, err = typed.Decode(&r, int(n), dst, func(_ int, _ []byte, err error) { bad = err })
+			return dst, errors.Join(err, bad)
 		},
 	}, err
 }
