@@ -61,6 +61,7 @@ var imports = map[string][]string{
 var homes = map[string][]string{
 	"github.com/redis/go-redis/":     {"internal/broker", "internal/embedded"},
 	"github.com/alicebob/miniredis/": {"internal/embedded"},
+	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
 	"github.com/urfave/cli/":         {"internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"os/exec":                        {"internal/command"},

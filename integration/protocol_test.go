@@ -16,6 +16,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
 func protocol(t *testing.T) string {
@@ -114,6 +115,24 @@ func TestProtocolFrame(t *testing.T) {
 	again.Value(nil)
 	if !bytes.Equal(again.Take(), frame) {
 		t.Errorf("the code frames the items in another way: %x", again.Frame())
+	}
+}
+
+func TestProtocolZstd(t *testing.T) {
+	t.Parallel()
+	typed, err := codec.For[string](codec.Zstd(codec.Raw, 0))
+	if err != nil || typed.Info().Codec != "zstd+raw" {
+		t.Fatal(typed.Info(), err)
+	}
+	want := []string{"7", strings.Repeat("a", 1000)}
+	for i, line := range strings.Split(example(t, "hex zstd"), "\n") {
+		item, err := hex.DecodeString(strings.ReplaceAll(line, " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := typed.One(item); err != nil || got != want[i] {
+			t.Errorf("item %d is %q, %v", i, got, err)
+		}
 	}
 }
 

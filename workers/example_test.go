@@ -2,6 +2,7 @@ package workers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"slices"
@@ -131,6 +132,47 @@ func ExampleDefine() {
 	// Output:
 	// parse <nil>
 	// function "events": its output: `json` cannot encode chan int: use a type of plain data, or a codec that can
+}
+
+func ExampleZstd() {
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	// Texts of more than 4 KiB travel compressed, short ones as they are.
+	compressed := workers.Zstd(workers.Raw(), 4<<10)
+	twice := workers.Define("twice", func(_ context.Context, text string) (string, error) {
+		return text + text, nil
+	}, workers.WithCodec(compressed))
+	if err := ex.Register(twice); err != nil {
+		log.Fatal(err)
+	}
+	texts := slices.Values([]string{"short", strings.Repeat("long ", 20_000)})
+	queue, err := bridge.ScatterSeq(ctx, ex, texts, bridge.Codec(compressed))
+	if err != nil {
+		log.Fatal(err)
+	}
+	doubled, err := executor.Map(ctx, twice, queue)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for text, err := range bridge.All(ctx, doubled) {
+		fmt.Println(len(text), err)
+	}
+
+	// The other end has to know.
+	queue, err = bridge.ScatterSeq(ctx, ex, texts)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = executor.Map(ctx, twice, queue)
+	fmt.Println(errors.Is(err, executor.ErrType))
+	// Output:
+	// 10 <nil>
+	// 200000 <nil>
+	// true
 }
 
 func ExampleDefineBatch() {

@@ -186,6 +186,19 @@ func Raw() Codec { return codec.Raw }
 // MsgPack is MessagePack, for every type.
 func MsgPack() Codec { return codec.MsgPack }
 
+// Zstd wraps a codec: what c encodes to more than above bytes is compressed with
+// zstd, if that makes it smaller. Its name is that of c behind "zstd+", so both
+// ends of a queue have to use it; above may differ between them. A nil c is a
+// mistake that is told where the codec is used.
+//
+// Bounds in bytes, such as MaxBytes, count what is compressed; decoded it may be
+// up to 64 times as much. An item is bounded to 64 MiB before it is compressed,
+// too.
+//
+// Make it once and keep it: it has 0.3 MiB for each processor, up to 3 MiB once
+// items are large.
+func Zstd(c Codec, above int) Codec { return codec.Zstd(c, above) }
+
 // Errors is what a batch function returns where some of its items failed: the
 // error of each, by its index in the slice that the function got. The results
 // of all others are taken from the slice returned, which needs its full length

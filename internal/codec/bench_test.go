@@ -3,7 +3,9 @@ package codec
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -113,6 +115,50 @@ func BenchmarkDecodeString(b *testing.B)  { benchDecode(b, nil, "two of the blue
 func BenchmarkDecodeStruct(b *testing.B)  { benchDecode(b, nil, anOrder()) }
 func BenchmarkDecodeAny(b *testing.B)     { benchDecode[any](b, nil, "two of the blue ones") }
 func BenchmarkDecodeMsgPack(b *testing.B) { benchDecode(b, MsgPack, anOrder()) }
+
+// events is some 100 KiB of JSON, as an API answers it.
+func events() []order {
+	words := strings.Fields("paid refused shipped two blue ones gift for Ann Bob express north south again late on time")
+	r := rand.New(rand.NewPCG(1, 2))
+	word := func() string { return words[r.IntN(len(words))] }
+	all := make([]order, 860)
+	for i := range all {
+		all[i] = order{ID: r.IntN(1 << 30), Note: word() + " " + word() + " " + word(), Tags: []string{word(), word()},
+			Attrs: map[string]any{"price": float64(r.IntN(1e6)) / 100, "state": word()}}
+	}
+	return all
+}
+
+func benchLarge(b *testing.B, c Codec) {
+	b.Helper()
+	typed, value := must[json.RawMessage](b, c), json.RawMessage(encode(b, must[[]order](b, JSON), events())[0])
+	item := encode(b, typed, value)[0]
+	frame := framed(item)
+	buf := make([]byte, 0, 4*len(value))
+	values := make([]json.RawMessage, 0, 1)
+	b.Run("append", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(value)))
+		for b.Loop() {
+			_, _ = typed.Append(buf, value)
+		}
+		b.ReportMetric(float64(len(item)), "bytes/item")
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(value)))
+		for b.Loop() {
+			r := batch.Read(frame)
+			if _, err := typed.Decode(&r, 1, values, func(_ int, _ []byte, err error) { b.Fatal(err) }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// A text of JSON as it is, so that the codec is most of the work, and in zstd.
+func BenchmarkLarge(b *testing.B)     { benchLarge(b, JSON) }
+func BenchmarkLargeZstd(b *testing.B) { benchLarge(b, Zstd(JSON, 1<<10)) }
 
 // What the stream saves: one json.Unmarshal for each item.
 func BenchmarkUnmarshalStruct(b *testing.B) {

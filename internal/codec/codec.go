@@ -76,15 +76,23 @@ func For[T any](c Codec) (Typed[T], error) {
 	if c == nil {
 		c = defaultFor(t)
 	}
-	if c.Name() == "" {
-		return Typed[T]{}, fmt.Errorf("codec %T has no name: let its Name return one", c)
-	}
-	if picky, ok := c.(interface{ check(reflect.Type) error }); ok {
-		if err := picky.check(t); err != nil {
-			return Typed[T]{}, err
-		}
+	if err := holds(c, t); err != nil {
+		return Typed[T]{}, err
 	}
 	return Typed[T]{Info{c.Name(), typeName(t)}, formOf[T](c)}, nil
+}
+
+// holds tells why c is not for values of type t.
+func holds(c Codec, t reflect.Type) error {
+	if picky, ok := c.(interface{ check(reflect.Type) error }); ok {
+		if err := picky.check(t); err != nil {
+			return err
+		}
+	}
+	if c.Name() == "" {
+		return fmt.Errorf("codec %T has no name: let its Name return one", c)
+	}
+	return nil
 }
 
 // Info returns what the other end has to agree on.
@@ -103,7 +111,9 @@ func defaultFor(t reflect.Type) Codec {
 // formOf returns the fastest form that c has for T.
 func formOf[T any](c Codec) form[T] {
 	var direct any
-	switch c.(type) {
+	switch c := c.(type) {
+	case *zstdCodec:
+		return zstdForm(c, formOf[T](c.inner))
 	case jsonCodec:
 		if direct = directJSON(*new(T)); direct == nil {
 			return jsonForm[T]()

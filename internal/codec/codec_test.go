@@ -113,7 +113,7 @@ func items(texts ...string) [][]byte {
 }
 
 func TestRoundTripNumbers(t *testing.T) {
-	for _, c := range []Codec{nil, JSON, MsgPack} {
+	for _, c := range []Codec{nil, JSON, MsgPack, zstdJSON} {
 		wantRoundTrip[int](t, c, 0, -1, math.MinInt64, math.MaxInt64)
 		wantRoundTrip[int8](t, c, 0, -1, math.MinInt8, math.MaxInt8)
 		wantRoundTrip[int16](t, c, 0, -1, math.MinInt16, math.MaxInt16)
@@ -134,7 +134,7 @@ func TestRoundTripNumbers(t *testing.T) {
 }
 
 func TestRoundTripFloatsBitByBit(t *testing.T) {
-	for _, c := range []Codec{JSON, MsgPack} {
+	for _, c := range []Codec{JSON, MsgPack, zstdJSON} {
 		values := []float64{math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), 5e-324}
 		typed := must[float64](t, c)
 		got, bad := decode(typed, encode(t, typed, values...)...)
@@ -152,13 +152,13 @@ func TestRoundTripFloatsBitByBit(t *testing.T) {
 
 func TestRoundTripText(t *testing.T) {
 	huge := strings.Repeat("<&\u2028é", 1<<18)
-	for _, c := range []Codec{nil, JSON, Raw, MsgPack} {
+	for _, c := range []Codec{nil, JSON, Raw, MsgPack, zstdJSON, zstdRaw} {
 		wantRoundTrip(t, c, "", "StopIteration", "null", `"`, "<a&b>", "\x00\n", huge)
 		wantRoundTrip[name](t, c, "", "Ann")
 		wantRoundTrip(t, c, []byte{}, []byte("a\xff\x00\n"), []byte(huge))
 		wantRoundTrip(t, c, blob{}, blob("\xff"))
 	}
-	for _, c := range []Codec{nil, Raw, MsgPack} {
+	for _, c := range []Codec{nil, Raw, MsgPack, zstdRaw} {
 		wantRoundTrip(t, c, "a\xff\xfe", "\xed\xa0\x80")
 	}
 	wantRoundTrip(t, nil, json.Number("12"))
@@ -181,7 +181,7 @@ func TestRoundTripStructures(t *testing.T) {
 		{Tags: []string{"a", ""}, Attrs: map[string]any{"a": map[string]any{"b": []any{nil, "c", 1.5, true}}}},
 		{ID: 4},
 	}
-	for _, c := range []Codec{JSON, MsgPack} {
+	for _, c := range []Codec{JSON, MsgPack, zstdJSON, Zstd(MsgPack, 0), Zstd(zstdJSON, 8)} {
 		wantRoundTrip(t, c, orders...)
 		wantRoundTrip[*order](t, c, &orders[1], nil, &orders[2])
 		wantRoundTrip[any](t, c, nil, "StopIteration", 1.5, true, []any{}, map[string]any{"a": nil})
@@ -223,7 +223,7 @@ func TestFailedItemsAreZero(t *testing.T) {
 }
 
 func TestCodecsByThemselves(t *testing.T) {
-	for _, c := range []Codec{JSON, Raw, MsgPack} {
+	for _, c := range []Codec{JSON, Raw, MsgPack, zstdJSON, zstdRaw} {
 		data, err := c.Marshal("<a>")
 		if err != nil {
 			t.Fatal(err)
@@ -275,6 +275,7 @@ func (c custom) Unmarshal(data []byte, v any) error {
 func TestCodecOfSomebodyElse(t *testing.T) {
 	c := custom{"custom"}
 	wantRoundTrip(t, c, "a", "", "b")
+	wantRoundTrip(t, Zstd(c, 0), strings.Repeat("a", 1000), "", "b")
 	typed := must[string](t, c)
 	for text, want := range map[string]string{"panic": "panic while coding: marshal", "error": "custom"} {
 		dst, err := typed.Append([]byte("before"), text)

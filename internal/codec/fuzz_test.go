@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -14,8 +15,13 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for _, item := range bombs() {
+		f.Add(item)
+	}
+	f.Add(encode(f, must[any](f, zstdJSON), any(strings.Repeat("[1,2]", 20)))[0])
+	f.Add([]byte("\x001"))
 	f.Fuzz(func(t *testing.T, item []byte) {
-		for _, c := range []Codec{JSON, MsgPack} {
+		for _, c := range []Codec{JSON, MsgPack, zstdJSON} {
 			fuzzOne(t, c, 7, item)
 			fuzzOne[int8](t, c, 7, item)
 			fuzzOne[uint64](t, c, 7, item)
@@ -28,6 +34,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		fuzzOne(t, Raw, "good", item)
 		fuzzOne(t, Raw, []byte("good"), item)
+		fuzzOne(t, zstdRaw, strings.Repeat("good", 10), item)
 		fuzzOne(t, nil, Item("good"), item)
 	})
 }

@@ -233,7 +233,8 @@ func TestRoundTripProperty(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		roundTrips(t, Raw, words)
-		for _, c := range []Codec{JSON, MsgPack} {
+		roundTrips(t, zstdRaw, rapid.Map(words, func(s string) string { return strings.Repeat(s, 20) }))
+		for _, c := range []Codec{JSON, MsgPack, zstdJSON} {
 			roundTrips(t, c, rapid.Int64())
 			roundTrips(t, c, rapid.Uint64())
 			roundTrips(t, c, rapid.Int8())

@@ -19,6 +19,7 @@ func TestTypeNames(t *testing.T) {
 		must[bool](t, nil).Info():                        "bool (json)",
 		must[name](t, nil).Info():                        "string (raw)",
 		must[string](t, JSON).Info():                     "string (json)",
+		must[string](t, zstdJSON).Info():                 "string (zstd+json)",
 		must[blob](t, nil).Info():                        "bytes (raw)",
 		must[any](t, nil).Info():                         "any (json)",
 		must[order](t, nil).Info():                       "order (json)",
@@ -64,4 +65,7 @@ func TestTypesThatDoNotFit(t *testing.T) {
 	wantUnfit[*chan int](t, MsgPack, "`msgpack` cannot encode chan int: ")
 	wantUnfit[fmt.Stringer](t, MsgPack, "`msgpack` cannot encode fmt.Stringer: ")
 	wantUnfit[int](t, custom{}, "has no name")
+	wantUnfit[int](t, zstdRaw, "`raw` cannot encode int: ")
+	wantUnfit[string](t, Zstd(custom{}, 0), "has no name")
+	wantUnfit[string](t, Zstd(nil, 0), "Zstd got nil: ")
 }

@@ -1,0 +1,166 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// The first byte of an item of Zstd says what follows.
+const (
+	asIs   = 0 // the item of the inner codec
+	packed = 1 // that item in a frame of zstd
+)
+
+// No item unpacks to more than so many times its bytes: one that shrinks better
+// is filled up. So what is bounded by the bytes of items is also bounded by what
+// becomes of them, and a short item cannot fill a memory.
+const maxGrowth = 64
+
+// A frame of filler, which readers of zstd skip, begins with this.
+const fillerMagic = 0x184d2a50
+
+var (
+	errNoInner = errors.New("Zstd got nil: pass the codec that it wraps, such as JSON")
+	errNoMark  = errors.New("an item of zstd begins with the byte 00 or 01")
+	errNoSize  = errors.New("the zstd frame does not declare its size")
+)
+
+type zstdCodec struct {
+	inner Codec // nil is told by check
+	above int
+	enc   *zstd.Encoder
+	dec   *zstd.Decoder
+}
+
+// Zstd wraps c: items of more than above bytes are compressed, where that makes
+// them smaller.
+func Zstd(c Codec, above int) Codec {
+	if c == nil {
+		return &zstdCodec{}
+	}
+	enc, encErr := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20),
+		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
+	dec, decErr := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(batch.MaxItem),
+		zstd.WithDecodeAllCapLimit(true))
+	if err := errors.Join(encErr, decErr); err != nil {
+		panic(err) // cannot be: the options are constants
+	}
+	// The first use makes channels. One that was made in a bubble of
+	// testing/synctest could not be used outside: they are made here.
+	enc.EncodeAll([]byte{0}, nil)
+	return &zstdCodec{c, above, enc, dec}
+}
+
+// Name returns for example "zstd+json".
+func (z *zstdCodec) Name() string {
+	if z.inner == nil || z.inner.Name() == "" {
+		return ""
+	}
+	return "zstd+" + z.inner.Name()
+}
+
+func (z *zstdCodec) check(t reflect.Type) error {
+	if z.inner == nil {
+		return errNoInner
+	}
+	return holds(z.inner, t)
+}
+
+// Marshal is that of the inner codec, compressed.
+func (z *zstdCodec) Marshal(v any) ([]byte, error) {
+	if z.inner == nil {
+		return nil, errNoInner
+	}
+	data, err := z.inner.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return z.pack(append([]byte{asIs}, data...), 0), nil
+}
+
+// Unmarshal is that of the inner codec.
+func (z *zstdCodec) Unmarshal(data []byte, v any) error {
+	if z.inner == nil {
+		return errNoInner
+	}
+	plain, err := z.unpack(data, new([]byte))
+	if err != nil {
+		return err
+	}
+	return z.inner.Unmarshal(plain, v)
+}
+
+// zstdForm is inner with its items compressed.
+func zstdForm[T any](z *zstdCodec, inner form[T]) form[T] {
+	return form[T]{
+		append: func(dst []byte, v T) ([]byte, error) {
+			out, err := inner.append(append(dst, asIs), v)
+			if err != nil {
+				return dst, err
+			}
+			return z.pack(out, len(dst)), nil
+		},
+		parser: func() parser[T] {
+			parse, room := inner.parser(), new([]byte)
+			return func(item []byte, v *T) error {
+				plain, err := z.unpack(item, room)
+				if err != nil {
+					return err
+				}
+				return parse(plain, v)
+			}
+		},
+	}
+}
+
+// pack compresses the item that begins at at, and is as it is, where that pays.
+// One that is too large stays so.
+func (z *zstdCodec) pack(dst []byte, at int) []byte {
+	end, size := len(dst), len(dst)-at-1
+	if size <= z.above || size > batch.MaxItem {
+		return dst
+	}
+	dst = z.enc.EncodeAll(dst[at+1:], dst)
+	if lack := size/maxGrowth + 1 - (len(dst) - end); lack > 0 {
+		dst = binary.LittleEndian.AppendUint32(dst, fillerMagic)
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(lack))
+		dst = append(dst, make([]byte, lack)...)
+	}
+	if len(dst)-end >= size {
+		return dst[:end]
+	}
+	dst[at] = packed
+	return append(dst[:at+1], dst[end:]...)
+}
+
+// unpack returns the item of the inner codec, which may be in room.
+func (z *zstdCodec) unpack(item []byte, room *[]byte) ([]byte, error) {
+	if len(item) == 0 || item[0] > packed {
+		return nil, errNoMark
+	}
+	mark, item := item[0], item[1:]
+	if mark == asIs {
+		return item, nil
+	}
+	var head zstd.Header
+	if err := head.Decode(item); err != nil {
+		return nil, err
+	}
+	if !head.HasFCS {
+		return nil, errNoSize
+	}
+	size := int(min(head.FrameContentSize, batch.MaxItem+1))
+	if most := maxGrowth * min(len(item), batch.MaxItem/maxGrowth); size > most {
+		return nil, fmt.Errorf("%d bytes of zstd declare a size of %d, at most %d are taken", len(item), head.FrameContentSize, most)
+	}
+	if cap(*room) < size {
+		*room = make([]byte, size)
+	}
+	return z.dec.DecodeAll(item, (*room)[:0:size])
+}
