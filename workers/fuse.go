@@ -110,6 +110,6 @@ func (h *hand) learn(j job, all []step) {
 	}
 	if n := all[0].n; n > 0 {
 		j.route.learn(total, n)
-		j.route.stock(total, n, size)
+		j.route.stock(total, n, size, h.concurrency)
 	}
 }

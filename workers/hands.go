@@ -71,7 +71,7 @@ func (h *hand) do(ctx context.Context, j job) done {
 	case e.Source == "" || e.CheckRange() != nil:
 		return unreadable(j, errNoBatch)
 	case r.stage.Kind == broker.KindCopy:
-		r.stock(0, e.N, len(e.Frame))
+		r.stock(0, e.N, len(e.Frame), h.concurrency)
 		return copied(j)
 	case e.Lost != nil && r.stage.Kind == broker.KindMap:
 		return copied(j)

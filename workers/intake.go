@@ -17,6 +17,7 @@ const (
 	maxCalms  = 16                     // reads until a worker looks whether there is room for what it makes
 	few       = 32                     // routes that are asked at a time, if nothing comes from them
 	recently  = 100 * time.Millisecond // a route had something
+	maxHints  = 1000                   // a mailbox keeps no more
 	failPause = 100 * time.Millisecond // after a read that failed
 )
 
@@ -144,7 +145,7 @@ func (in *intake) shares(routes []*route) (shares []share) {
 	if in.held.Load() == 0 {
 		return []share{{routes, min(in.concurrency, in.free())}}
 	}
-	cheap := share{budget: maxAhead}
+	cheap := share{budget: maxAhead * in.concurrency}
 	dear := share{budget: min(in.concurrency-in.dear(), in.free())}
 	for _, r := range routes {
 		if ahead := int(r.ahead.Load()); ahead > 0 {
@@ -153,7 +154,7 @@ func (in *intake) shares(routes []*route) (shares []share) {
 			dear.routes = append(dear.routes, r)
 		}
 	}
-	cheap.budget = (1+cheap.budget)*in.concurrency - int(in.held.Load())
+	cheap.budget += in.concurrency - int(in.held.Load())
 	if cheap.routes != nil {
 		shares = append(shares, cheap)
 	}
@@ -281,6 +282,13 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 		if err := in.give(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
 			return err
 		}
+	}
+	if len(hints) > 0 { // a thousand new stages are one reason to look
+		_, more, err := in.reader.Read(ctx, nil, maxHints, 0)
+		if err != nil {
+			return err
+		}
+		hints = append(hints, more...)
 	}
 	if len(entries) > 0 {
 		runtime.Gosched() // the hand begins before this goroutine writes its next request

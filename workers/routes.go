@@ -17,10 +17,10 @@ type route struct {
 	stage    broker.Stage
 	function *function // nil for a copy
 	broker.Route
-	most atomic.Int64 // bound of ahead
+	most atomic.Int64 // bound of ahead, for each hand
 
 	held  atomic.Int64          // jobs of it that hands have or that wait for one
-	ahead atomic.Int64          // batches that each hand may have in stock
+	ahead atomic.Int64          // batches that may be in stock for the hands
 	gone  atomic.Bool           // its in-queue was deleted while it had work of it
 	next  atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
 
@@ -31,12 +31,12 @@ type route struct {
 	calls calls // in place of these, where a function is called for a batch
 
 	// intake only
-	full   time.Time // since when an out-queue has no room; zero: it has
-	found  time.Time // when it had something
+	full  time.Time // since when an out-queue has no room; zero: it has
+	found time.Time // when it had something
 	// bounded is whether the user has set a bound on the in-queue or an out-queue.
 	bounded bool
-	sick   bool      // a queue of it is gone
-	beyond bool      // what is next is beyond the window of its source
+	sick    bool // a queue of it is gone
+	beyond  bool // what is next is beyond the window of its source
 }
 
 // window is how much work the cost of an item is an average of.
@@ -81,10 +81,12 @@ const (
 	stockBytes = 1 << 20
 )
 
-// stock decides how many batches may wait, if they are like the last one.
-func (r *route) stock(spent time.Duration, items, size int) {
+// stock decides how many batches may wait, if they are like the last one: many hands
+// are soon through with one that would be long for a single hand.
+func (r *route) stock(spent time.Duration, items, size, hands int) {
 	spent = max(spent, r.cost()*time.Duration(items))
-	r.ahead.Store(min(r.most.Load(), int64(stockTime/max(spent, 1)), int64(stockBytes/max(size, 1))))
+	all := time.Duration(hands)
+	r.ahead.Store(min(int64(all*stockTime/max(spent, 1)), int64(all)*min(r.most.Load(), int64(stockBytes/max(size, 1)))))
 }
 
 // narrow reports whether there may be no room for what comes next, or somebody who

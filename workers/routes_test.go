@@ -40,26 +40,31 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 		spent time.Duration
 		items int
 		size  int
+		hands int
 		want  int64
 	}{
-		{"tiny", maxAhead, time.Microsecond, 1, 10, maxAhead},
-		{"a millisecond", maxAhead, time.Millisecond, 100, 1000, 2},
-		{"dear", maxAhead, 3 * time.Millisecond, 1, 10, 0},
-		{"large", maxAhead, time.Microsecond, 1, 600 << 10, 1},
-		{"very large", maxAhead, time.Microsecond, 1, 8 << 20, 0},
-		{"before a bound", 1, time.Microsecond, 1, 10, 1},
-		{"dear before a bound", 1, time.Second, 1, 10, 0},
+		{"tiny", maxAhead, time.Microsecond, 1, 10, 1, maxAhead},
+		{"a millisecond", maxAhead, time.Millisecond, 100, 1000, 1, 2},
+		{"dear", maxAhead, 3 * time.Millisecond, 1, 10, 1, 0},
+		{"large", maxAhead, time.Microsecond, 1, 600 << 10, 1, 1},
+		{"very large", maxAhead, time.Microsecond, 1, 8 << 20, 1, 0},
+		{"before a bound", 1, time.Microsecond, 1, 10, 1, 1},
+		{"dear before a bound", 1, time.Second, 1, 10, 1, 0},
+		{"tiny, for many hands", maxAhead, time.Microsecond, 1, 10, 8, 8 * maxAhead},
+		{"a few milliseconds, for many hands", maxAhead, 8 * time.Millisecond, 1, 10, 8, 2},
+		{"a second, for many hands", maxAhead, time.Second, 1, 10, 8, 0},
+		{"very large, for many hands", maxAhead, time.Microsecond, 1, 8 << 20, 8, 0},
 	} {
 		r := bounded(c.most)
 		r.learn(c.spent, c.items)
-		r.stock(c.spent, c.items, c.size)
+		r.stock(c.spent, c.items, c.size, c.hands)
 		if got := r.ahead.Load(); got != c.want {
 			t.Errorf("%s: %d batches in stock, not %d", c.name, got, c.want)
 		}
 	}
 	r := bounded(maxAhead)
 	r.learn(time.Second, 10)
-	r.stock(time.Microsecond, 1, 10)
+	r.stock(time.Microsecond, 1, 10, 8)
 	if got := r.ahead.Load(); got != 0 {
 		t.Errorf("%d in stock after one that was cheap by chance", got)
 	}

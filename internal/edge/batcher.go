@@ -12,6 +12,9 @@ import (
 const (
 	// maxItems bounds a batch by items; beyond it a batch saves nothing more.
 	maxItems = 8192
+	// maxBytes closes a batch: beyond it a larger one saves nothing more either, and
+	// each hand and each reader holds one several times.
+	maxBytes = 1 << 20
 	// target is how much work a batch should be at the dearest stage.
 	target = 8 * time.Millisecond
 	// pendingItems, pendingBatches and pendingBytes bound what collects while a send is in
@@ -19,10 +22,9 @@ const (
 	pendingItems   = 8 * maxItems
 	pendingBatches = 64
 	pendingBytes   = 2 * batch.MaxBytes
-	// minSpare and maxSpare bound what is kept of the memory of batches: none that
-	// is small, and no more than what collects during a send.
+	// Of the memory of batches what is small is not kept, nor more than this.
 	minSpare = 4 << 10
-	maxSpare = 16
+	maxSpare = 2 << 20
 )
 
 // A Batcher collects the items of one source and cuts them into batches. It is
@@ -40,6 +42,7 @@ type Batcher struct {
 	size   int // bytes of cut
 	last   int // bytes of the last batch
 	spare  [][]byte
+	spared int // bytes of spare
 }
 
 // NewBatcher collects items of a source from an offset on. items and bytes are
@@ -71,8 +74,8 @@ func (b *Batcher) Most(items int) {
 // look at any more.
 func (b *Batcher) Reuse(done []batch.Batch) {
 	for _, d := range done {
-		if c := cap(d.Frame); len(b.spare) < maxSpare && c > minSpare && c <= 2*b.last+minSpare {
-			b.spare = append(b.spare, d.Frame)
+		if c := cap(d.Frame); c > minSpare && c <= 2*b.last+minSpare && b.spared+c <= maxSpare {
+			b.spare, b.spared = append(b.spare, d.Frame), b.spared+c
 		}
 	}
 }
@@ -84,7 +87,7 @@ func (b *Batcher) room() {
 	}
 	if n := len(b.spare); n > 0 {
 		b.open.Use(b.spare[n-1])
-		b.spare = b.spare[:n-1]
+		b.spare, b.spared = b.spare[:n-1], b.spared-cap(b.spare[n-1])
 		return
 	}
 	b.open.Grow(b.last + b.last/16)
@@ -113,7 +116,7 @@ func (b *Batcher) Fail(buf []byte, f batch.Failure) {
 // says, in as many calls of frame as they make batches.
 func (b *Batcher) Fill(n int, frame func(open *batch.Builder, from, to int)) {
 	for at := 0; at < n; {
-		to := min(n, at+max(1, min(b.limit-b.open.Len(), (b.maxBytes()-b.open.Size())/batch.Short)))
+		to := min(n, at+max(1, min(b.limit-b.open.Len(), (b.enough()-b.open.Size())/batch.Short)))
 		b.room()
 		frame(&b.open, at, to)
 		at = to
@@ -135,13 +138,13 @@ func (b *Batcher) Spare() int {
 }
 
 func (b *Batcher) closed() {
-	if b.open.Len() >= b.limit || b.open.Size() >= b.maxBytes() {
+	if b.open.Len() >= b.limit || b.open.Size() >= b.enough() {
 		b.close()
 	}
 }
 
-// maxBytes is what closes a batch.
-func (b *Batcher) maxBytes() int { return min(batch.MaxBytes, b.bytes) }
+// enough is how many bytes close a batch.
+func (b *Batcher) enough() int { return min(maxBytes, b.bytes) }
 
 func (b *Batcher) close() {
 	n, size := b.open.Len(), b.open.Size()

@@ -91,13 +91,16 @@ func behindBacklog(ctx context.Context, r *run) (float64, string, error) {
 }
 
 // besideIdle holds flows open that another Executor has made.
+// besideItems are so many that the start of a flow is little of the time.
+const besideItems = 10_000_000
+
 func besideIdle(ctx context.Context, r *run) (float64, string, error) {
 	one := func(idle int) func() (float64, error) {
 		return func() (rate float64, err error) {
 			err = r.Fresh(ctx, hands, []workers.Function{rows.Inc, rows.Double}, func(ctx context.Context, ex *executor.Executor) error {
 				return r.withIdle(ctx, idle, func() error {
-					took, err := ints(manyItems, rows.Inc, rows.Double).On(ctx, ex, func() {})
-					rate = manyItems / took.Seconds()
+					took, err := ints(besideItems, rows.Inc, rows.Double).On(ctx, ex, func() {})
+					rate = besideItems / took.Seconds()
 					return err
 				})
 			})
