@@ -305,7 +305,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 			}
 		}
 	}
-	in.stale = in.stale || (wait == readWait && len(hints)+len(entries) == 0)
+	in.stale = in.stale || wait == readWait && len(hints)+len(entries) == 0 && !in.calm
 	return err
 }
 

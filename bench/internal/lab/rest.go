@@ -33,10 +33,9 @@ func (l *Lab) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
 			return err
 		}
 		cpu := role.CPU()
-		select {
-		case <-time.After(idleTime):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		sent, err := l.Server.Sent(ctx, idleTime)
+		if err != nil {
+			return err
 		}
 		cpu = role.CPU() - cpu
 		after, err := l.Server.Usage(ctx)
@@ -44,7 +43,7 @@ func (l *Lab) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
 			return err
 		}
 		used, seconds := after.Sub(before), idleTime.Seconds()
-		i = Idle{used.Commands / seconds, cpu.Seconds() / seconds, used.CPU / seconds}
+		i = Idle{sent / seconds, cpu.Seconds() / seconds, used.CPU / seconds}
 		return pipe.End()
 	})
 }

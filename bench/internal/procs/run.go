@@ -137,13 +137,14 @@ func (c *cast) idle(ctx context.Context) (u redisd.Usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	select {
-	case <-time.After(c.plan.Idle):
-	case <-ctx.Done():
-		return u, context.Cause(ctx)
+	sent, err := c.server.Sent(ctx, c.plan.Idle)
+	if err != nil {
+		return u, err
 	}
 	after, err := c.server.Usage(ctx)
-	return after.Sub(before).Over(c.plan.Idle.Seconds() * float64(len(c.workers)+2)), err
+	u = after.Sub(before)
+	u.Commands = sent
+	return u.Over(c.plan.Idle.Seconds() * float64(len(c.workers)+2)), err
 }
 
 // perform runs the items through.
