@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -102,7 +103,11 @@ func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (bac
 				"queue", e.Queue, "source", e.Source, "first", e.First, "outcome", string(outcome))
 			return done{}, false
 		}
-		l.log.WarnContext(ctx, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
+		level := slog.LevelWarn
+		if outcome == broker.NoOut { // who gives a flow up deletes its queues while work is under way
+			level = slog.LevelInfo
+		}
+		l.log.Log(ctx, level, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
 		return putBack(d.route, e, e.Batch), true
 	}
 	l.drop(e.Ref)

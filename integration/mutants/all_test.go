@@ -193,4 +193,14 @@ var all = []mutant{
 		from: "		if taken == s.n {\n", to: "		if taken > 0 {\n",
 		pkg: "bridge", run: "DearSecondStage",
 	},
+	{
+		name: "a read follows a read also where there is a bound", file: "workers/routes.go",
+		from: "return r.bounded || r.most.Load() <= 1 || !r.full.IsZero()", to: "return false",
+		pkg: "bridge", run: "BoundedQueuesStop|MaxBytesBounds",
+	},
+	{
+		name: "values are handed on without their failures", file: "workers/run.go",
+		from: "made.values, made.holes, true, true", to: "made.values, nil, true, true",
+		pkg: "workers", run: "HeldResults",
+	},
 }

@@ -40,7 +40,7 @@ type Held struct {
 // All are the rows in the order of the table.
 func All() []Row {
 	return []Row{
-		channelsRow(), naiveRow(), pipelinedRow(), handRow(), handChannelsRow(),
+		channelsRow(), relayRow(), naiveRow(), pipelinedRow(), handRow(), handChannelsRow(),
 		bridgeRow(), apartRow(), slicesRow(), embeddedRow(),
 		natsRow("nats", "NATS JetStream, files", "file"),
 		natsRow("nats-memory", "NATS JetStream, memory", "memory"),

@@ -19,7 +19,7 @@ func rowsOf(names ...string) []rows.Row {
 
 // compared are measured in turns with each other, once in a run.
 func compared() []rows.Row {
-	return rowsOf("channels", "hand", "hand-channels", "redis", "apart", "slices", "embedded")
+	return rowsOf("channels", "relay", "hand", "hand-channels", "redis", "apart", "slices", "embedded")
 }
 
 func rateTargets() []Target {
@@ -70,6 +70,8 @@ func over(name, what string, want float64, row, base string) Target {
 		}
 		note := fmt.Sprintf("%s items/s over %s", text.Thousands(rateOf(r, row)), text.Thousands(rateOf(r, base)))
 		switch base {
+		case "channels":
+			note += fmt.Sprintf("; the caller's two channels alone reach %.2f", rateOf(r, "relay")/rateOf(r, base))
 		case "hand-channels":
 			note += fmt.Sprintf("; %.2f of the one without channels", rateOf(r, row)/rateOf(r, "hand"))
 		case "hand":
