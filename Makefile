@@ -35,14 +35,14 @@ lint: ## staticcheck and the house law of .golangci.yml (built once, about a min
 	$(GOLANGCI) run ./...
 
 race: ## all tests, on the embedded broker and on real Redis, under the race detector
-	go test -race -count=1 -p 4 ./... # most of the time they wait
+	go test -race -count=1 ./...
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be
 	go test -count=1 -timeout 20m ./integration/sim -stride 1 -schedules 14000
 	go test -count=1 ./integration/model
 
 single: ## the tests again on one processor, which finds other races
-	GOMAXPROCS=1 go test -count=1 -p 4 ./bridge/... ./executor/... ./workers/... ./internal/...
+	GOMAXPROCS=1 go test -count=1 -p 2 ./bridge/... ./executor/... ./workers/... ./internal/...
 
 fuzz-short: ## each fuzz target for a few seconds
 	@grep -rnoE --include='*_test.go' --exclude-dir=bench '^func Fuzz[A-Za-z0-9_]*' . | sort | \
