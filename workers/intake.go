@@ -260,7 +260,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 		by[r.In] = r
 	}
 	count := 1
-	if in.concurrency-int(in.held.Load()) >= 2 {
+	if wait > 0 && in.concurrency-int(in.held.Load()) >= 2 {
 		count = 2 // to see whether there are more
 	}
 	looked := !in.calm

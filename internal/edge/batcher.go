@@ -134,6 +134,9 @@ func (b *Batcher) Add(size int, frame func(open *batch.Builder)) {
 
 // Spare is how many short items can be added until it is Full.
 func (b *Batcher) Spare() int {
+	if b.Full() {
+		return 0
+	}
 	return max(0, min(min(b.bound, pendingBatches*b.limit)-b.Len(), 1+(b.bytes-b.size-b.open.Size()-1)/batch.Short))
 }
 

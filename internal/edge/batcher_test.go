@@ -141,3 +141,26 @@ func TestLimitForCost(t *testing.T) {
 		}
 	}
 }
+
+// A bound of bytes holds for short items too, of which many are added at once.
+func TestSpareHeedsABoundOfBytes(t *testing.T) {
+	t.Parallel()
+	b := NewBatcher("s", 0, 0, 10*batch.Short)
+	b.Limit(maxItems)
+	long := func(open *batch.Builder, from, to int) {
+		for range to - from {
+			open.Value(make([]byte, batch.Short-1))
+		}
+	}
+	for n := b.Spare(); n > 0; n = b.Spare() {
+		b.Fill(n, long)
+	}
+	if n := b.Len(); n > 11 || !b.Full() || b.Spare() != 0 {
+		t.Errorf("%d items have collected, and %d may still", n, b.Spare())
+	}
+	for _, cut := range b.Take() {
+		if len(cut.Frame) > 10*batch.Short && cut.N > 1 {
+			t.Errorf("a batch of %d items has %d bytes", cut.N, len(cut.Frame))
+		}
+	}
+}
