@@ -155,7 +155,7 @@ func TestSpareHeedsABoundOfBytes(t *testing.T) {
 	for n := b.Spare(); n > 0; n = b.Spare() {
 		b.Fill(n, long)
 	}
-	if n := b.Len(); n > 11 || !b.Full() || b.Spare() != 0 {
+	if n := b.Len(); n != 10 || !b.Full() || b.Spare() != 0 {
 		t.Errorf("%d items have collected, and %d may still", n, b.Spare())
 	}
 	for _, cut := range b.Take() {
