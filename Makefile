@@ -1,17 +1,16 @@
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 8000x
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test tools format vet lint race sim single fuzz-short examples vuln fmt fuzz bench chaos mutants build
+.PHONY: help test tools format vet lint race faults sim single fuzz-short examples vuln fmt fuzz bench chaos mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: tools format vet lint race sim single fuzz-short examples vuln ## the whole gate, in this order; CI runs the same
+test: tools format vet lint race faults sim single fuzz-short examples vuln ## the whole gate, in this order; CI runs the same
 
 tools: ## install redis-server if it is missing
 	@if command -v redis-server >/dev/null; then redis-server --version; \
@@ -26,16 +25,18 @@ format: ## fail where gofmt or go mod tidy would change something
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; } >&2
 	go mod tidy -diff
 
-vet: ## go vet, the module of the benchmarks included
+vet: ## go vet, and that of the benchmarks as far as they use this module
 	go vet ./...
-	$(if $(BENCH),cd bench && go vet ./...)
+	$(if $(BENCH),cd bench && go vet ./internal/... ./scale)
 
 lint: ## staticcheck and the house law of .golangci.yml (built once, about a minute)
-	$(STATICCHECK) ./...
 	$(GOLANGCI) run ./...
 
-race: ## all tests, on the embedded broker and on real Redis, under the race detector
-	go test -race -count=1 ./...
+race: ## all tests but those of the faults, on the embedded broker and on real Redis, under the race detector
+	go test -race -count=1 $$(go list ./... | grep -v /integration/chaos)
+
+faults: ## killed, stopped and cut off processes, in a short form
+	go test -count=1 ./integration/chaos
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be
 	go test -count=1 -timeout 20m ./integration/sim -stride 1 -schedules 14000

@@ -37,6 +37,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/table"
 	"github.com/dqbridge/dqbridge/bench/internal/target"
+	"github.com/dqbridge/dqbridge/bench/rivals"
 )
 
 func main() {
@@ -54,7 +55,7 @@ func main() {
 func start(ctx context.Context, args []string) error {
 	if role.Is(args) {
 		roles := procs.Roles()
-		roles[rows.NATSRole] = rows.ServeNATS
+		roles[rivals.NATSRole] = rivals.ServeNATS
 		return role.Serve(ctx, args, roles)
 	}
 	s, err := parse(args, os.Stderr)
@@ -146,11 +147,11 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 
 func measure(ctx context.Context, l *lab.Lab, s settings, r *report) (err error) {
 	p := s.only
-	list := slices.DeleteFunc(rows.All(), func(row rows.Row) bool { return !p.rows[row.Name] })
+	list := slices.DeleteFunc(allRows(), func(row rows.Row) bool { return !p.rows[row.Name] })
 	if r.Table, err = table.Measure(ctx, l, list, func(column string) bool { return p.columns[column] }); err != nil {
 		return err
 	}
-	if r.Targets, err = target.Measure(ctx, l, func(name string) bool { return p.targets[name] }); err != nil {
+	if r.Targets, err = target.Measure(ctx, l, allRows(), func(name string) bool { return p.targets[name] }); err != nil {
 		return err
 	}
 	if p.costs {

@@ -9,6 +9,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/table"
 	"github.com/dqbridge/dqbridge/bench/internal/target"
+	"github.com/dqbridge/dqbridge/bench/rivals"
 )
 
 // parts are what a run measures.
@@ -24,9 +25,12 @@ const (
 	costs      = "costs"
 )
 
+// allRows are those of the table in its order.
+func allRows() []rows.Row { return slices.Concat(rows.Own(), rivals.Rows()) }
+
 func rowNames() []string {
 	var names []string
-	for _, r := range rows.All() {
+	for _, r := range allRows() {
 		names = append(names, r.Name)
 	}
 	return names

@@ -99,12 +99,12 @@ func (w *world) behind(do func(context.Context, *redis.Client) error) error {
 // Damage at each request of a flow is repaired.
 func TestEachDamageAtEachRequest(t *testing.T) {
 	t.Parallel()
-	n := simulate(t, nil).world.requests
+	n := simulate(t, nil, pair).world.requests
 	for _, f := range slices.Concat(damages, jumps) {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			for at := 0; at < n; at += *stride {
-				r := simulate(t, map[int]fault{at: f})
+				r := simulate(t, map[int]fault{at: f}, pair)
 				if err := r.check(); err != nil {
 					t.Fatalf("at request %d: %v\n%s", at, err, r.world.last())
 				}
@@ -118,10 +118,10 @@ func TestEachDamageAtEachRequest(t *testing.T) {
 func TestAllIsFlushedAtEachRequest(t *testing.T) {
 	t.Parallel()
 	flush := damage("all is flushed", func(ctx context.Context, raw *redis.Client) error { return raw.FlushAll(ctx).Err() })
-	n := simulate(t, nil).world.requests
+	n := simulate(t, nil, pair).world.requests
 	told := 0
 	for at := 0; at < n; at += *stride {
-		r := simulate(t, map[int]fault{at: flush})
+		r := simulate(t, map[int]fault{at: flush}, pair)
 		if r.err != nil {
 			told++
 		}

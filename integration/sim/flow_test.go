@@ -104,9 +104,9 @@ type run struct {
 // apart are stages with the queue between them; without it they are one hop.
 var apart = []executor.MapOption{executor.NoFuse()}
 
-// simulate runs a flow of two stages on three workers in a bubble, with the
+// simulate runs a flow of two stages on so many workers in a bubble, with the
 // faults of a plan.
-func simulate(t *testing.T, plan map[int]fault, opts ...executor.MapOption) run {
+func simulate(t *testing.T, plan map[int]fault, fleet int, opts ...executor.MapOption) run {
 	t.Helper()
 	r := run{calls: &calls{n: map[string]int{}}}
 	synctest.Test(t, func(t *testing.T) {
@@ -115,13 +115,13 @@ func simulate(t *testing.T, plan map[int]fault, opts ...executor.MapOption) run 
 		ctx, cancel := context.WithTimeout(t.Context(), watchdog)
 		defer cancel()
 		inc, double := r.calls.slow("inc", func(x number) number { return x + 1 }), r.calls.slow("double", func(x number) number { return 2 * x })
-		var fleet errgroup.Group
+		var running errgroup.Group
 		var stops []context.CancelFunc
-		for _, name := range []string{"w1", "w2", "w3"} {
+		for i := range fleet {
 			work, stop := context.WithCancel(ctx)
 			stops = append(stops, stop)
-			a := r.world.actor(name, true, stop)
-			fleet.Go(func() error { return a.work(work, inc, double) })
+			a := r.world.actor(fmt.Sprint("w", i+1), true, stop)
+			running.Go(func() error { return a.work(work, inc, double) })
 		}
 		begin := time.Now()
 		r.got, r.err = r.world.feed(ctx, inc, double, opts...)
@@ -129,7 +129,7 @@ func simulate(t *testing.T, plan map[int]fault, opts ...executor.MapOption) run 
 		for _, stop := range stops {
 			stop()
 		}
-		if err := fleet.Wait(); err != nil && r.err == nil {
+		if err := running.Wait(); err != nil && r.err == nil {
 			r.err = err
 		}
 		r.left, r.stay = r.world.server.Keys(), r.world.payloads()

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // Without a fault nothing is run twice and nothing is left.
 func TestNoFault(t *testing.T) {
 	for _, opts := range [][]executor.MapOption{nil, apart} {
-		r := simulate(t, nil, opts...)
+		r := simulate(t, nil, trio, opts...)
 		if err := r.check(); err != nil {
 			t.Fatalf("%v\n%s", err, r.world.last())
 		}
@@ -44,12 +44,12 @@ func (w *world) last() string {
 // A fault at each request of a flow.
 func TestEachFaultAtEachRequest(t *testing.T) {
 	t.Parallel()
-	n := simulate(t, nil, apart...).world.requests
+	n := simulate(t, nil, pair, apart...).world.requests
 	for _, f := range faults {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			for at := 0; at < n; at += *stride {
-				r := simulate(t, map[int]fault{at: f}, apart...)
+				r := simulate(t, map[int]fault{at: f}, pair, apart...)
 				if err := r.check(); err != nil {
 					t.Fatalf("at request %d: %v\n%s", at, err, r.world.last())
 				}
@@ -58,10 +58,16 @@ func TestEachFaultAtEachRequest(t *testing.T) {
 	}
 }
 
-// Two or three faults, of which at most two are the end of a worker.
+// A pair of workers goes on with one when the other dies; of a trio two may die.
+const (
+	pair = 2
+	trio = 3
+)
+
+// Two or three faults; one worker at least lives on.
 func TestSomeFaultsTogether(t *testing.T) {
 	t.Parallel()
-	n := simulate(t, nil).world.requests
+	requests := map[int]int{pair: simulate(t, nil, pair).world.requests, trio: simulate(t, nil, trio).world.requests}
 	const lanes = 4
 	for lane := range uint64(lanes) {
 		t.Run(fmt.Sprint(lane), func(t *testing.T) {
@@ -74,7 +80,11 @@ func TestSomeFaultsTogether(t *testing.T) {
 				if s%2 == 0 {
 					opts = apart
 				}
-				r := simulate(t, draw(s, n), opts...)
+				fleet := pair
+				if s%8 >= 6 {
+					fleet = trio
+				}
+				r := simulate(t, draw(s, requests[fleet], fleet-1), fleet, opts...)
 				if err := r.check(); err != nil {
 					t.Fatalf("%v\nto repeat: go test ./integration/sim -run 'Together/%d' -seed %d\n%s", err, lane, s, r.world.last())
 				}
@@ -86,14 +96,14 @@ func TestSomeFaultsTogether(t *testing.T) {
 	}
 }
 
-func draw(seed uint64, requests int) map[int]fault {
+func draw(seed uint64, requests, maxEnds int) map[int]fault {
 	r := rand.New(rand.NewPCG(seed, 1))
 	plan := map[int]fault{}
 	ends := 0
 	for range 2 + r.IntN(2) {
 		f := faults[r.IntN(len(faults))]
 		if strings.HasPrefix(f.name, "dies") {
-			if ends++; ends > 2 {
+			if ends++; ends > maxEnds {
 				continue
 			}
 		}

@@ -19,22 +19,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// TestRandomOrders runs the scripts in random orders against a model.
+// The scripts in random orders, against a model, on the embedded broker and on a
+// redis-server at once: both answer and keep the same.
 func TestRandomOrders(t *testing.T) {
-	onBoth(t, func(t *testing.T, c *broker.Client) {
-		t.Helper()
-		rapid.Check(t, func(rt *rapid.T) {
-			m := newMachine(t.Context(), rt, c)
-			defer m.close()
-			rt.Repeat(m.actions())
-			m.drain(rt)
-			m.clean(rt)
-		})
-	})
-}
-
-// In random orders, too, the embedded broker answers and keeps what a redis-server does.
-func TestRandomOrdersAreTheSameOnBoth(t *testing.T) {
 	server := embedded.New()
 	t.Cleanup(server.Close)
 	twins := testkit.NewTwins(t, server.Dial, server.StandAt)

@@ -24,6 +24,9 @@ func (o *output) Write(b []byte) (int, error) {
 		o.tooLarge(errTooLarge)
 		return 0, errTooLarge
 	}
+	if o.text.Cap()-o.text.Len() < len(b) {
+		o.text.Grow(max(len(b), o.text.Len())) // doubles it: growing by a quarter, as it does by itself, copies four times as much
+	}
 	return o.text.Write(b)
 }
 

@@ -56,7 +56,7 @@ func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
 					l.unordered = unordered
 					release := hold(t, l)
 					r := w.receive(t, "b", ReceiverOptions{Unordered: unordered})
-					r.waits(t, time.Hour)
+					r.waits(t, 5*time.Minute)
 					release()
 					l.work(t)
 					got := r.all(t)["s"]

@@ -34,7 +34,7 @@ func (channels) Pipe(context.Context) (work.Caller, error) {
 func stage(in <-chan int, out chan<- int, f func(int) int) {
 	defer close(out)
 	var group sync.WaitGroup
-	for range workersPerStage {
+	for range work.PerStage {
 		group.Go(func() {
 			for x := range in {
 				out <- f(x)

@@ -196,7 +196,7 @@ func (h *Hand[T]) Collect(in <-chan T, entries chan<- []T) {
 
 // Channels runs all of it between two channels, until it is ended.
 func (h *Hand[T]) Channels(ctx context.Context) (chan<- T, <-chan T, func() error) {
-	group, ctx, end := crew(ctx)
+	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan T, work.Capacity), make(chan T, work.Capacity)
 	entries := make(chan []T, h.packing.Entries)
 	go h.Collect(in, entries)
@@ -208,7 +208,7 @@ func (h *Hand[T]) Channels(ctx context.Context) (chan<- T, <-chan T, func() erro
 		defer close(out)
 		return h.Consume(ctx, func(items []T) error {
 			for _, x := range items {
-				if err := give(ctx, out, x); err != nil {
+				if err := work.Give(ctx, out, x); err != nil {
 					return err
 				}
 			}

@@ -89,7 +89,7 @@ func (h intHand) generate(ctx context.Context, n int, entries chan<- []int) {
 }
 
 func (h intHand) Pipe(ctx context.Context) (work.Caller, error) {
-	group, ctx, end := crew(ctx)
+	group, ctx, end := work.Crew(ctx)
 	for i := range h.stages {
 		group.Go(func() error { return h.Stage(ctx, i) })
 	}

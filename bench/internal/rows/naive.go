@@ -83,7 +83,7 @@ func (f *naive) each(ctx context.Context, stream string, do func(x int) error) e
 }
 
 func (f *naive) Pipe(ctx context.Context) (work.Caller, error) {
-	group, ctx, end := crew(ctx)
+	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
 	group.Go(func() error {
 		for x := range in {
@@ -101,7 +101,7 @@ func (f *naive) Pipe(ctx context.Context) (work.Caller, error) {
 	})
 	group.Go(func() error {
 		defer close(out)
-		return f.each(ctx, "n2", func(x int) error { return give(ctx, out, x) })
+		return f.each(ctx, "n2", func(x int) error { return work.Give(ctx, out, x) })
 	})
 	return &work.Pipe[int]{In: in, Out: out, Value: work.Plain, Close: end}, nil
 }

@@ -5,6 +5,7 @@ package rows
 import (
 	"context"
 	"embed"
+	"io/fs"
 	"strings"
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
@@ -15,7 +16,8 @@ import (
 type Row struct {
 	Name  string // for -only
 	Title string
-	Files []string // in this folder; what a user writes stands between their marks
+	Files []string // what a user writes stands between their marks
+	Code  fs.FS    // holds the files; those of this folder where it is nil
 	First int      // items of a first try of less than a second
 	// Open makes what is not measured: connections, and workers for both stages.
 	Open func(ctx context.Context, s *redisd.Server) (Fleet, error)
@@ -37,27 +39,14 @@ type Held struct {
 	Release func() error
 }
 
-// All are the rows in the order of the table.
-func All() []Row {
+// Own are the rows that need nothing but Go, Redis and this project, in the
+// order of the table.
+func Own() []Row {
 	return []Row{
 		channelsRow(), relayRow(), naiveRow(), pipelinedRow(), handRow(), handChannelsRow(),
 		bridgeRow(), apartRow(), slicesRow(), embeddedRow(),
-		natsRow("nats", "NATS JetStream, files", "file"),
-		natsRow("nats-memory", "NATS JetStream, memory", "memory"),
-		watermillRow(),
-		asynqRow("asynq", "asynq", 0),
-		asynqRow("asynq-5ms", "asynq, looks every 5 ms", asynqOften),
-		machineryRow(),
 	}
 }
-
-const (
-	// workersPerStage is how many goroutines a stage has, where it has a choice.
-	workersPerStage = 4
-	// producers is how many goroutines send where a call sends one item and
-	// waits for it.
-	producers = 4
-)
 
 //go:embed *.go
 var files embed.FS
@@ -65,11 +54,14 @@ var files embed.FS
 // Lines counts the lines of code that a user of the row writes: those between
 // the marks that are neither empty nor comments.
 func (r Row) Lines() int {
-	count := 0
+	code, count := r.Code, 0
+	if code == nil {
+		code = files
+	}
 	for _, file := range r.Files {
-		text, err := files.ReadFile(file)
+		text, err := fs.ReadFile(code, file)
 		if err != nil {
-			panic(err) // the files stand beside this one
+			panic(err) // the files are built in
 		}
 		inside := false
 		for line := range strings.Lines(string(text)) {

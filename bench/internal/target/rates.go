@@ -12,14 +12,14 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// rowsOf picks rows by their names.
-func rowsOf(names ...string) []rows.Row {
-	return slices.DeleteFunc(rows.All(), func(r rows.Row) bool { return !slices.Contains(names, r.Name) })
+// of picks rows by their names.
+func (r *run) of(names ...string) []rows.Row {
+	return slices.DeleteFunc(slices.Clone(r.rows), func(row rows.Row) bool { return !slices.Contains(names, row.Name) })
 }
 
 // compared are measured in turns with each other, once in a run.
-func compared() []rows.Row {
-	return rowsOf("channels", "relay", "hand", "hand-channels", "redis", "apart", "slices", "embedded")
+func (r *run) compared() []rows.Row {
+	return r.of("channels", "relay", "hand", "hand-channels", "redis", "apart", "slices", "embedded")
 }
 
 func rateTargets() []Target {
@@ -31,7 +31,7 @@ func rateTargets() []Target {
 		over("of-asynq", "ints, against asynq", 500, "redis", "asynq"),
 		{Name: "rate-embedded", What: "embedded, ints", Want: 2_000_000, Unit: "items/s",
 			measure: func(ctx context.Context, r *run) (float64, string, error) {
-				err := r.Rates(ctx, compared())
+				err := r.Rates(ctx, r.compared())
 				return rateOf(r, "embedded"), "", err
 			}},
 		{Name: "commands", What: "Redis commands an item under load", Want: 0.02, Most: true, Unit: "commands",
@@ -40,7 +40,7 @@ func rateTargets() []Target {
 			measure: perItem(func(p lab.Pass) float64 { return p.Allocs })},
 		{Name: "queued-bytes", What: "Redis bytes a queued int", Want: 16, Most: true, Unit: "bytes",
 			measure: func(ctx context.Context, r *run) (float64, string, error) {
-				bytes, err := r.Queued(ctx, rowsOf("redis")[0])
+				bytes, err := r.Queued(ctx, r.of("redis")[0])
 				return bytes, "", err
 			}},
 		{Name: "idle-commands", What: "commands a second of an idle process", Want: 2, Most: true, Unit: "commands",
@@ -61,9 +61,9 @@ func rateOf(r *run, name string) float64 {
 // over is the rate of one row over that of another.
 func over(name, what string, want float64, row, base string) Target {
 	return Target{Name: name, What: what, Want: want, Unit: "x", measure: func(ctx context.Context, r *run) (float64, string, error) {
-		list := compared()
+		list := r.compared()
 		if !slices.ContainsFunc(list, func(r rows.Row) bool { return r.Name == base }) {
-			list = append(list, rowsOf(base)...)
+			list = append(list, r.of(base)...)
 		}
 		if err := r.Rates(ctx, list); err != nil {
 			return 0, "", err
@@ -83,7 +83,7 @@ func over(name, what string, want float64, row, base string) Target {
 
 func perItem(f func(lab.Pass) float64) func(context.Context, *run) (float64, string, error) {
 	return func(ctx context.Context, r *run) (float64, string, error) {
-		if err := r.Rates(ctx, compared()); err != nil {
+		if err := r.Rates(ctx, r.compared()); err != nil {
 			return 0, "", err
 		}
 		return r.Rate("redis").Median(f), fmt.Sprintf("with the stages apart %s, by the slice %s",
@@ -94,7 +94,7 @@ func perItem(f func(lab.Pass) float64) func(context.Context, *run) (float64, str
 func tripTargets() []Target {
 	trip := func(name, what string, want float64, row string, p int) Target {
 		return Target{Name: name, What: what, Want: want, Most: true, Unit: "x", measure: func(ctx context.Context, r *run) (float64, string, error) {
-			if err := r.Singles(ctx, rowsOf("hand", "redis", "apart", "embedded")); err != nil {
+			if err := r.Singles(ctx, r.of("hand", "redis", "apart", "embedded")); err != nil {
 				return 0, "", err
 			}
 			return r.Trip(row, p) / r.Trip("hand", p), fmt.Sprintf("%.3f ms over %.3f ms, of %d items; embedded %.3f ms",

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/dqbridge/dqbridge/bench/internal/lab"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
@@ -39,6 +40,7 @@ type Result struct {
 // A run has what several targets use.
 type run struct {
 	*lab.Lab
+	rows  []rows.Row
 	peaks []peak
 }
 
@@ -65,9 +67,9 @@ func Names() []string {
 	return names
 }
 
-// Measure measures those that are wanted. One that fails is a result too.
-func Measure(ctx context.Context, l *lab.Lab, wants func(name string) bool) ([]Result, error) {
-	r := &run{Lab: l}
+// Measure measures those that are wanted, of all rows those that they compare. One that fails is a result too.
+func Measure(ctx context.Context, l *lab.Lab, all []rows.Row, wants func(name string) bool) ([]Result, error) {
+	r := &run{Lab: l, rows: all}
 	results := []Result{}
 	for _, t := range All() {
 		if !wants(t.Name) {

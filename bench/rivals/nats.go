@@ -1,4 +1,4 @@
-package rows
+package rivals
 
 import (
 	"context"
@@ -11,19 +11,20 @@ import (
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
 	"github.com/dqbridge/dqbridge/bench/internal/role"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
 // natsRow has a stream between two stages, published to without waiting; a
 // message is acknowledged when its successor is stored.
-func natsRow(name, title, storage string) Row {
+func natsRow(name, title, storage string) rows.Row {
 	kind := jetstream.FileStorage
 	if storage == "memory" {
 		kind = jetstream.MemoryStorage
 	}
-	return Row{
-		Name: name, Title: title, Files: []string{"nats.go"}, First: 10_000,
-		Open: func(ctx context.Context, _ *redisd.Server) (Fleet, error) {
+	return rows.Row{
+		Name: name, Title: title, Files: []string{"nats.go"}, Code: files, First: 10_000,
+		Open: func(ctx context.Context, _ *redisd.Server) (rows.Fleet, error) {
 			f, err := serveNATS(ctx, kind)
 			if err != nil {
 				return nil, err
@@ -33,7 +34,7 @@ func natsRow(name, title, storage string) Row {
 			}
 			return f, nil
 		},
-		Backlog: func(ctx context.Context, _ *redisd.Server, n int) (h Held, err error) {
+		Backlog: func(ctx context.Context, _ *redisd.Server, n int) (h rows.Held, err error) {
 			f, err := serveNATS(ctx, kind)
 			if err != nil {
 				return h, err
@@ -197,7 +198,7 @@ func (f *natsFleet) Pipe(ctx context.Context) (work.Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	group, ctx, end := crew(ctx)
+	group, ctx, end := work.Crew(ctx)
 	context.AfterFunc(ctx, messages.Stop)
 	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
 	group.Go(func() error {
@@ -219,7 +220,7 @@ func (f *natsFleet) Pipe(ctx context.Context) (work.Caller, error) {
 			if err != nil {
 				return err
 			}
-			if err := give(ctx, out, x); err != nil {
+			if err := work.Give(ctx, out, x); err != nil {
 				return err
 			}
 			if err := m.Ack(); err != nil {

@@ -1,4 +1,4 @@
-package rows
+package rivals
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
@@ -19,18 +20,18 @@ const asynqOften = 5 * time.Millisecond
 
 // asynqRow has a task for each stage; what brings results back is a list, since
 // asynq has nothing for it.
-func asynqRow(name, title string, check time.Duration) Row {
-	return Row{
-		Name: name, Title: title, Files: []string{"asynq.go"}, First: 2000, Redis: true,
-		Open: func(_ context.Context, s *redisd.Server) (Fleet, error) { return openAsynq(s.Address, check) },
-		Backlog: func(ctx context.Context, s *redisd.Server, n int) (Held, error) {
+func asynqRow(name, title string, check time.Duration) rows.Row {
+	return rows.Row{
+		Name: name, Title: title, Files: []string{"asynq.go"}, Code: files, First: 2000, Redis: true,
+		Open: func(_ context.Context, s *redisd.Server) (rows.Fleet, error) { return openAsynq(s.Address, check) },
+		Backlog: func(ctx context.Context, s *redisd.Server, n int) (rows.Held, error) {
 			client := asynq.NewClient(asynq.RedisClientOpt{Addr: s.Address})
 			for i := range n {
 				if _, err := client.EnqueueContext(ctx, asynqTask("inc", i)); err != nil {
-					return Held{}, errors.Join(err, client.Close())
+					return rows.Held{}, errors.Join(err, client.Close())
 				}
 			}
-			return Held{Release: client.Close}, nil
+			return rows.Held{Release: client.Close}, nil
 		},
 	}
 }
@@ -51,7 +52,7 @@ func openAsynq(address string, check time.Duration) (*asynqFleet, error) {
 	f := &asynqFleet{
 		client: asynq.NewClient(asynq.RedisClientOpt{Addr: address}),
 		server: asynq.NewServer(asynq.RedisClientOpt{Addr: address}, asynq.Config{
-			Concurrency: 2 * workersPerStage, TaskCheckInterval: check, LogLevel: asynq.FatalLevel,
+			Concurrency: 2 * work.PerStage, TaskCheckInterval: check, LogLevel: asynq.FatalLevel,
 		}),
 		results: redis.NewClient(&redis.Options{Addr: address}),
 	}
@@ -80,9 +81,9 @@ func (f *asynqFleet) Close() error {
 }
 
 func (f *asynqFleet) Pipe(ctx context.Context) (work.Caller, error) {
-	group, ctx, end := crew(ctx)
+	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
-	for range producers {
+	for range work.Producers {
 		group.Go(func() error {
 			for x := range in {
 				if _, err := f.client.EnqueueContext(ctx, asynqTask("inc", x)); err != nil {
@@ -102,7 +103,7 @@ func (f *asynqFleet) Pipe(ctx context.Context) (work.Caller, error) {
 // popResults brings what stands in the list of results.
 func popResults(ctx context.Context, c *redis.Client, out chan<- int) error {
 	for {
-		_, texts, err := c.BLMPop(ctx, handBlock, "left", 100, "results").Result()
+		_, texts, err := c.BLMPop(ctx, time.Second, "left", 100, "results").Result()
 		if errors.Is(err, redis.Nil) && ctx.Err() == nil {
 			continue
 		}
@@ -114,7 +115,7 @@ func popResults(ctx context.Context, c *redis.Client, out chan<- int) error {
 			if err != nil {
 				return err
 			}
-			if err := give(ctx, out, x); err != nil {
+			if err := work.Give(ctx, out, x); err != nil {
 				return err
 			}
 		}

@@ -1,4 +1,4 @@
-package rows
+package rivals
 
 import (
 	"context"
@@ -17,26 +17,27 @@ import (
 	"github.com/RichardKnop/machinery/v2/tasks"
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
 // machineryRow has a chain of two tasks for each int. Its results are asked for
 // in the order of the chains, every few milliseconds.
-func machineryRow() Row {
-	return Row{
-		Name: "machinery", Title: "machinery, chains of two", Files: []string{"machinery.go"}, First: 1000, Redis: true,
-		Open: func(_ context.Context, s *redisd.Server) (Fleet, error) { return openMachinery(s.Address) },
-		Backlog: func(_ context.Context, s *redisd.Server, n int) (Held, error) {
+func machineryRow() rows.Row {
+	return rows.Row{
+		Name: "machinery", Title: "machinery, chains of two", Files: []string{"machinery.go"}, Code: files, First: 1000, Redis: true,
+		Open: func(_ context.Context, s *redisd.Server) (rows.Fleet, error) { return openMachinery(s.Address) },
+		Backlog: func(_ context.Context, s *redisd.Server, n int) (rows.Held, error) {
 			server, err := newMachinery(s.Address)
 			if err != nil {
-				return Held{}, err
+				return rows.Held{}, err
 			}
 			for i := range n {
 				if _, err := sendChain(server, i); err != nil {
-					return Held{}, err
+					return rows.Held{}, err
 				}
 			}
-			return Held{Release: func() error { return nil }}, nil
+			return rows.Held{Release: func() error { return nil }}, nil
 		},
 	}
 }
@@ -66,7 +67,7 @@ func openMachinery(address string) (*machineryFleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &machineryFleet{server, server.NewWorker("w", 2*workersPerStage), make(chan error, 1)}
+	f := &machineryFleet{server, server.NewWorker("w", 2*work.PerStage), make(chan error, 1)}
 	f.worker.LaunchAsync(f.failed)
 	return f, nil
 }
@@ -88,7 +89,7 @@ func sendChain(server *machinery.Server, x int) (*result.ChainAsyncResult, error
 }
 
 func (f *machineryFleet) Pipe(ctx context.Context) (work.Caller, error) {
-	group, ctx, end := crew(ctx)
+	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
 	sent := make(chan *result.ChainAsyncResult, work.Capacity)
 	group.Go(func() error {
@@ -116,7 +117,7 @@ func (f *machineryFleet) Pipe(ctx context.Context) (work.Caller, error) {
 			if len(values) != 1 {
 				return errors.New("a chain without a result")
 			}
-			if err := give(ctx, out, int(values[0].Int())); err != nil {
+			if err := work.Give(ctx, out, int(values[0].Int())); err != nil {
 				return err
 			}
 		}

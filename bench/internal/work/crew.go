@@ -1,4 +1,4 @@
-package rows
+package work
 
 import (
 	"context"
@@ -6,9 +6,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// crew begins the goroutines of an open pipe. Its end cancels their context,
+const (
+	// PerStage is how many goroutines a stage has, where it has a choice.
+	PerStage = 4
+	// Producers is how many goroutines send where a call sends one item and
+	// waits for it.
+	Producers = 4
+)
+
+// Crew begins the goroutines of an open pipe. Its end cancels their context,
 // waits for them and tells what has failed before that.
-func crew(ctx context.Context) (group *errgroup.Group, bound context.Context, end func() error) {
+func Crew(ctx context.Context) (group *errgroup.Group, bound context.Context, end func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	group, bound = errgroup.WithContext(ctx)
 	return group, bound, func() error {
@@ -21,8 +29,8 @@ func crew(ctx context.Context) (group *errgroup.Group, bound context.Context, en
 	}
 }
 
-// give sends a result to a caller who may be gone.
-func give[T any](ctx context.Context, out chan<- T, x T) error {
+// Give sends a result to a caller who may be gone.
+func Give[T any](ctx context.Context, out chan<- T, x T) error {
 	select {
 	case out <- x: // without looking at two channels where there is room
 		return nil

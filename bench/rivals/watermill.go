@@ -1,4 +1,4 @@
-package rows
+package rivals
 
 import (
 	"context"
@@ -11,26 +11,27 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
+	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
 // watermillRow has a router with some handlers a stage, each a subscriber of
 // its own, since a subscriber holds one message at a time.
-func watermillRow() Row {
-	return Row{
-		Name: "watermill", Title: "watermill, Redis Streams", Files: []string{"watermill.go"}, First: 2000, Redis: true,
-		Open: func(ctx context.Context, s *redisd.Server) (Fleet, error) { return openWatermill(ctx, s.Address) },
-		Backlog: func(_ context.Context, s *redisd.Server, n int) (Held, error) {
+func watermillRow() rows.Row {
+	return rows.Row{
+		Name: "watermill", Title: "watermill, Redis Streams", Files: []string{"watermill.go"}, Code: files, First: 2000, Redis: true,
+		Open: func(ctx context.Context, s *redisd.Server) (rows.Fleet, error) { return openWatermill(ctx, s.Address) },
+		Backlog: func(_ context.Context, s *redisd.Server, n int) (rows.Held, error) {
 			publisher, err := redisstream.NewPublisher(redisstream.PublisherConfig{Client: s.Open()}, nil)
 			if err != nil {
-				return Held{}, err
+				return rows.Held{}, err
 			}
 			for i := range n {
 				if err := publisher.Publish("in", watermillMessage(i)); err != nil {
-					return Held{}, errors.Join(err, publisher.Close())
+					return rows.Held{}, errors.Join(err, publisher.Close())
 				}
 			}
-			return Held{Release: publisher.Close}, nil
+			return rows.Held{Release: publisher.Close}, nil
 		},
 	}
 }
@@ -58,7 +59,7 @@ func openWatermill(ctx context.Context, address string) (_ *watermillFleet, err 
 	if f.router, err = message.NewRouter(message.RouterConfig{}, watermill.NopLogger{}); err != nil {
 		return nil, err
 	}
-	for range workersPerStage {
+	for range work.PerStage {
 		if err := f.handle("in", "middle", func(x int) int { return x + 1 }); err != nil {
 			return nil, err
 		}
@@ -102,13 +103,13 @@ func (f *watermillFleet) Pipe(ctx context.Context) (work.Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	group, ctx, end := crew(ctx)
+	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
 	messages, err := subscriber.Subscribe(ctx, "out")
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}
-	for range producers {
+	for range work.Producers {
 		group.Go(func() error {
 			for x := range in {
 				if err := f.publisher.Publish("in", watermillMessage(x)); err != nil {
@@ -125,7 +126,7 @@ func (f *watermillFleet) Pipe(ctx context.Context) (work.Caller, error) {
 			if err != nil {
 				return err
 			}
-			if err := give(ctx, out, x); err != nil {
+			if err := work.Give(ctx, out, x); err != nil {
 				return err
 			}
 			m.Ack()
