@@ -139,6 +139,11 @@ var all = []mutant{
 		pkg: "internal/broker", run: "IsNotDiscarded",
 	},
 	{
+		name: "a completion that is refused leaves its payload", file: lua + "complete.lua",
+		from: "  if why ~= 'resend' then each_payload(e, discard) end\n", to: "",
+		pkg: "internal/broker", run: "Refused",
+	},
+	{
 		name: "a payload stays before its entry is there", file: lua + "complete.lua",
 		from: "    add(q, out.source,", to: "    if out.payload then redis.call('PERSIST', out.payload) end\n    add(q, out.source,",
 		pkg: "internal/broker", run: "IsMortal",

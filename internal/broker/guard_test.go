@@ -122,6 +122,35 @@ func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
 	})
 }
 
+// What came of a batch that is refused leaves no payload behind, as where it is
+// completed a second time because the first reply was lost.
+func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}}))
+		entries := f.takeAll(t, c, "w1")
+		completed := func(e broker.Entry, want broker.Outcome, payloads int) {
+			t.Helper()
+			done := f.whole([]broker.Entry{e})
+			done[0].Outs[0].Batch = framed("s1", e.Batch.First, large(1))
+			outcomes, err := c.Complete(t.Context(), done)
+			if err != nil || outcomes[0] != want {
+				t.Fatalf("completed %v, %v, want %v", outcomes, err, want)
+			}
+			if keys := c.Raw().Keys(t.Context(), c.Key("f:*")).Val(); len(keys) != payloads {
+				t.Fatalf("%v: there are the payloads %q, want %d", want, keys, payloads)
+			}
+		}
+		completed(entries[0], broker.Committed, 1)
+		completed(entries[0], broker.Beaten, 1)
+		if err := c.Raw().HSet(t.Context(), c.Key("m:b"), "inc", "another").Err(); err != nil {
+			t.Fatal(err)
+		}
+		completed(entries[1], broker.NoOut, 1)
+	})
+}
+
 // More than one call puts back comes back too, and then the consumer is gone.
 func TestMoreThanAChunkComesBack(t *testing.T) {
 	const n = 250

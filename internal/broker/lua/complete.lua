@@ -67,6 +67,15 @@ local function gone(meta, inc)
   return q.inc ~= inc or q.dying
 end
 
+-- each_payload calls f with the payload keys of what came of an entry.
+local function each_payload(e, f)
+  for _, list in ipairs({e.outs, e.rests}) do
+    for _, part in ipairs(list) do
+      if part.payload then f(part.payload) end
+    end
+  end
+end
+
 local function check(e)
   if gone(e.meta, e.inc) then return 'gone' end
   for _, out in ipairs(e.outs) do
@@ -78,11 +87,20 @@ local function check(e)
   for _, by in ipairs(e.passed) do
     if gone(by.meta, by.inc) then return 'noout' end
   end
-  for _, list in ipairs({e.outs, e.rests}) do
-    for _, part in ipairs(list) do
-      if part.payload and redis.call('EXISTS', part.payload) == 0 then return 'resend' end
-    end
-  end
+  local missing = false
+  each_payload(e, function(payload) missing = missing or redis.call('EXISTS', payload) == 0 end)
+  if missing then return 'resend' end
+end
+
+-- discard deletes what nobody will want. What an earlier run with the same ids has
+-- stored has no lifetime any more, and stays.
+local function discard(payload)
+  if redis.call('PERSIST', payload) == 1 then redis.call('UNLINK', payload) end
+end
+
+local function refuse(e, why)
+  if why ~= 'resend' then each_payload(e, discard) end
+  return why
 end
 
 -- bring_back puts a rest where it is read again, at once or when it is due.
@@ -114,9 +132,9 @@ end
 
 local function commit(e)
   local refusal = check(e)
-  if refusal then return refusal end
+  if refusal then return refuse(e, refusal) end
   if redis.call('XACK', e.stream, 'w', e.id) == 0 and #redis.call('XRANGE', e.stream, e.id, e.id) == 0 then
-    return 'lost'
+    return refuse(e, 'lost')
   end
   local cost = e.cost
   for _, out in ipairs(e.outs) do
