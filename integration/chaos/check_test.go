@@ -16,6 +16,7 @@ type checker struct {
 	closes  []int64 // when channels were closed
 	strikes []int64 // when something bad was done
 	takes   []int64 // when results were taken, of all gathers
+	peaks   peaks
 	verdict verdict
 }
 
@@ -24,6 +25,7 @@ type history struct {
 	intended, stored int64 // numbers of items
 	end, endAt       int64 // -1 until it has ended
 	runs             [stages][]uint8
+	unhurt           [stages][]uint8 // of them those in workers to which nothing happened
 	results          []uint8
 }
 
@@ -47,10 +49,12 @@ type verdict struct {
 // bounds is what a run may show.
 type bounds struct {
 	extra int64    // runs beyond the first of each item and function
+	again bool     // also in workers to which nothing happened: Redis forgets what they have done
 	left  []string // keys that may be there afterwards
 	cut   int      // sources that may be without an end
 	told  int64    // items that may be lost, if that is told
 	hands int64    // items that may have been in the hand of a gather that was killed
+	use   int64    // KiB of memory at most, of a process and of Redis
 }
 
 func newChecker() *checker { return &checker{sources: map[uint16]*history{}} }
@@ -88,8 +92,8 @@ func at(counts []uint8, offset int64) uint8 {
 }
 
 // read takes in the ledger of one process, those of gathers in the order in
-// which they began.
-func (c *checker) read(records []record) {
+// which they began. hurt: it was killed, stopped or taken for dead.
+func (c *checker) read(records []record, hurt bool) {
 	readings := map[uint16]*reading{}
 	over := false
 	for _, r := range records {
@@ -103,6 +107,9 @@ func (c *checker) read(records []record) {
 			h.end, h.endAt = r.offset, r.at
 		case ran:
 			h.runs[r.stage] = count(h.runs[r.stage], r.offset)
+			if !hurt {
+				h.unhurt[r.stage] = count(h.unhurt[r.stage], r.offset)
+			}
 		case got, failed:
 			if over {
 				c.breach("I5", "source %d item %d came behind the end", r.source, r.offset)
@@ -160,6 +167,9 @@ func (c *checker) check(allowed bounds, left []string) verdict {
 			open++
 		}
 		c.checkItems(number, h)
+		if !allowed.again {
+			c.checkRuns(number, h)
+		}
 	}
 	c.checkEnd(open, allowed)
 	c.handovers()
@@ -176,6 +186,9 @@ func (c *checker) check(allowed bounds, left []string) verdict {
 		if !slices.Contains(allowed.left, key) {
 			c.breach("I6", "the key %s is left", key)
 		}
+	}
+	if most := max(c.peaks.process, c.peaks.redis); most > allowed.use {
+		c.breach("I9", "%d KiB of memory were used, %d may be", most, allowed.use)
 	}
 	return c.verdict
 }
@@ -201,6 +214,18 @@ func (c *checker) checkItems(number uint16, h *history) {
 				c.breach("I4", "source %d item %d has a result, and function %d never ran for it", number, i, stage)
 			}
 			c.verdict.extra += max(0, int64(times)-1)
+		}
+	}
+}
+
+// checkRuns looks for items that were run again although their first worker was
+// there to complete them.
+func (c *checker) checkRuns(number uint16, h *history) {
+	for stage, runs := range h.unhurt {
+		for i, times := range runs {
+			if times > 1 {
+				c.breach("I8", "source %d item %d: function %d ran %d times in workers to which nothing happened", number, i, stage, times)
+			}
 		}
 	}
 }

@@ -27,6 +27,7 @@ func killWorker(f *flow) {
 // stopWorker stops a worker for longer than its lease.
 func stopWorker(f *flow) {
 	p := f.fleet[f.any()]
+	p.hit = true
 	p.signal(f.t, syscall.SIGSTOP)
 	<-f.between(3*f.s.lease, 4*f.s.lease)
 	p.signal(f.t, syscall.SIGCONT)
@@ -81,7 +82,12 @@ func killProducer(f *flow) {
 }
 
 // restart kills the server and starts it again.
-func restart(f *flow) { f.server.Restart() }
+func restart(f *flow) {
+	client := f.client()
+	defer client.Close()
+	f.weigh(client)
+	f.server.Restart()
+}
 
 // rollBack kills the server and takes the end of its log away, as a crash of the
 // machine does where not every write is synced, or a failover to a replica that
@@ -89,6 +95,7 @@ func restart(f *flow) { f.server.Restart() }
 func rollBack(f *flow) {
 	client := f.client()
 	defer client.Close()
+	f.weigh(client)
 	dir := client.ConfigGet(f.t.Context(), "dir").Val()["dir"]
 	f.server.Kill()
 	logs, err := filepath.Glob(filepath.Join(dir, "appendonlydir", "*.incr.aof"))

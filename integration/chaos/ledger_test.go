@@ -82,7 +82,7 @@ func parseBook(text []byte) []record {
 
 // readBooks visits the ledgers of a folder in the order of their names, which
 // is the one in which the processes began.
-func readBooks(t *testing.T, folder string, visit func([]record)) {
+func readBooks(t *testing.T, folder string, visit func(name string, records []record)) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(folder, "*.ledger"))
 	if err != nil || len(names) == 0 {
@@ -93,7 +93,7 @@ func readBooks(t *testing.T, folder string, visit func([]record)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		visit(parseBook(text))
+		visit(name, parseBook(text))
 	}
 }
 

@@ -29,11 +29,16 @@ func sound() map[string][]record {
 }
 
 func verdictOf(books map[string][]record, left ...string) verdict {
+	return joined(books, "").check(bounds{left: []string{"allowed"}, hands: 1}, left)
+}
+
+// joined has read all books, of which one is that of a process that was hurt.
+func joined(books map[string][]record, hurt string) *checker {
 	c := newChecker()
 	for _, name := range []string{"1-produce", "2-work", "3-test", "4-killed", "5-gather"} {
-		c.read(books[name])
+		c.read(books[name], name == hurt)
 	}
-	return c.check(bounds{left: []string{"allowed"}, hands: 1}, left)
+	return c
 }
 
 func TestTheCheckerFindsNothingInASoundRun(t *testing.T) {
@@ -93,8 +98,9 @@ func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
 		"two in one hand": {func(b map[string][]record) {
 			b["4-killed"], b["5-gather"] = b["4-killed"][:4], b["5-gather"][1:]
 		}, "", "I1: source 1 item 5"},
-		"a second run": {insert("2-work", 3, record{event: ran, source: 1, offset: 3}), "", "I8: 1 runs"},
-		"a key":        {func(map[string][]record) {}, "leftover", "I6: the key leftover"},
+		"a second run":        {insert("2-work", 3, record{event: ran, source: 1, offset: 3}), "", "I8: 1 runs"},
+		"a key":               {func(map[string][]record) {}, "leftover", "I6: the key leftover"},
+		"a loss that is none": {insert("5-gather", 1, record{event: lost}), "", "I1: 1 items are told to be lost, 0 are"},
 	} {
 		books := sound()
 		plant.change(books)
@@ -105,6 +111,58 @@ func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
 		breaches := verdictOf(books, left...).breaches
 		if !slices.ContainsFunc(breaches, func(b string) bool { return strings.HasPrefix(b, plant.want) }) {
 			t.Errorf("%s is not found: %q", name, breaches)
+		}
+	}
+}
+
+// Runs that are within the bound are none of a worker that was there to complete
+// the first one, unless Redis has forgotten it.
+func TestTheCheckerAsksWhoRanAnItemAgain(t *testing.T) {
+	t.Parallel()
+	books := sound()
+	books["2-work"] = append(books["2-work"], record{event: ran, source: 1, offset: 3, stage: 1})
+	if breaches := joined(books, "").check(bounds{hands: 1, extra: 1}, nil).breaches; len(breaches) != 1 ||
+		breaches[0] != "I8: source 1 item 3: function 1 ran 2 times in workers to which nothing happened" {
+		t.Errorf("found %q", breaches)
+	}
+	if breaches := joined(books, "").check(bounds{hands: 1, extra: 1, again: true}, nil).breaches; breaches != nil {
+		t.Errorf("where Redis forgets, found %q", breaches)
+	}
+	books["3-test"] = append(books["3-test"], record{event: ran, source: 1, offset: 4, stage: 0})
+	if breaches := joined(books, "2-work").check(bounds{hands: 1, extra: 2}, nil).breaches; breaches != nil {
+		t.Errorf("of a worker that was hurt, found %q", breaches)
+	}
+}
+
+func TestTheCheckerWeighs(t *testing.T) {
+	t.Parallel()
+	for used, want := range map[peaks]int{{10, 10}: 0, {11, 0}: 1, {0, 11}: 1} {
+		c := joined(sound(), "")
+		c.peaks = used
+		breaches := c.check(bounds{hands: 1, use: 10}, nil).breaches
+		if len(breaches) != want || want == 1 && breaches[0] != "I9: 11 KiB of memory were used, 10 may be" {
+			t.Errorf("of %+v, found %q", used, breaches)
+		}
+	}
+}
+
+// Only what both functions make of an item proves it.
+func TestResultsProveTheirItems(t *testing.T) {
+	t.Parallel()
+	for _, offset := range []int64{1, 99, longOnes} {
+		x, rest := split(item(3, offset))
+		if source, at, ok := proves(join(negative(twiceAndOne(x)), rest)); source != 3 || at != offset || !ok {
+			t.Errorf("the result of item %d is taken for that of %d of source %d, %v", offset, at, source, ok)
+		}
+		for what, result := range map[string]string{
+			"the item": item(3, offset), "the first function": join(twiceAndOne(x), rest), "the second one": join(negative(x), rest),
+			"the second before the first": join(twiceAndOne(negative(x)), rest), "the second one twice": join(negative(negative(twiceAndOne(x))), rest),
+			"none, cut off": join(negative(twiceAndOne(x)), rest)[:1], "none, with a space": join(negative(twiceAndOne(x)), rest+" "),
+			"none": "", "no number": "x" + rest,
+		} {
+			if _, at, ok := proves(result); ok && at == offset {
+				t.Errorf("what %s makes of item %d proves it", what, offset)
+			}
 		}
 	}
 }

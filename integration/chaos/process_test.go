@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ type process struct {
 	exited chan struct{}
 	err    error // once exited is closed, as the next one
 	peak   int64 // KiB of memory at most
+	hit    bool  // it was killed or stopped
 }
 
 // start starts a process, which ends with the test.
@@ -69,6 +71,7 @@ func (f *flow) start(r role) *process {
 
 // kill is kill -9.
 func (p *process) kill() {
+	p.hit = true
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.exited
 }
@@ -97,6 +100,16 @@ func (p *process) gone() bool {
 	default:
 		return false
 	}
+}
+
+// fenced tells whether the process has found that others took it for dead.
+func (p *process) fenced(t *testing.T) bool {
+	t.Helper()
+	text, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		t.Error(err)
+	}
+	return bytes.Contains(text, []byte("others took this worker for dead"))
 }
 
 // silence is how long a process may take to end while its ledger does not grow.
