@@ -47,6 +47,11 @@ var faults = []fault{
 		c.actor.pause(2 * lease)
 		return false, 0, nil
 	}},
+	{"stands still before the reply", true, func(c *conn, request []byte) (bool, int, error) {
+		n, err := c.Conn.Write(request)
+		c.actor.pause(2 * lease)
+		return true, n, err
+	}},
 	refusal("LOADING Redis is loading the dataset in memory"),
 	refusal("READONLY You can't write against a read only replica."),
 	refusal("OOM command not allowed when used memory > 'maxmemory'."),

@@ -39,6 +39,23 @@ func TestSentinelsElectAMaster(t *testing.T) {
 	s.end()
 }
 
+// A master that stands still keeps its connections, and goes on as if it still
+// was one: who talks to it sees no error but silence, until it is told to follow
+// the other.
+func TestAMasterThatStoodStillIsNoMaster(t *testing.T) {
+	t.Parallel()
+	servers := testkit.StartSentinel(t)
+	s := flow(t, servers.URL(), lost(t))
+	master := servers.Master()
+	master.Stop()
+	s.until(func() bool { return servers.Master() != master }, "another master is elected")
+	s.flowing()
+	master.Cont()
+	s.until(func() bool { return servers.Follows(master) }, "it follows the other")
+	s.flowing()
+	s.end()
+}
+
 func TestClusterPutsAReplicaInPlace(t *testing.T) {
 	t.Parallel()
 	cluster := testkit.StartCluster(t)

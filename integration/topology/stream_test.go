@@ -16,6 +16,7 @@ import (
 const (
 	trouble  = "trying again until it does"
 	recovery = "redis answers again"
+	dead     = "a process is dead"
 )
 
 // A stream carries numbers through two stages, on two workers, for as long as
@@ -157,7 +158,8 @@ func (s *stream) inside(client *redis.Client) (n int64) {
 	return n
 }
 
-// end stops the stream, of which every element must come.
+// end stops the stream, of which every element must come. Nobody has died of what
+// was done to Redis and the network.
 func (s *stream) end() {
 	s.t.Helper()
 	close(s.stop)
@@ -174,6 +176,11 @@ func (s *stream) end() {
 	}
 	if s.got.Load() != s.sent.Load() {
 		s.t.Errorf("%d elements came of %d", s.got.Load(), s.sent.Load())
+	}
+	for _, d := range s.said {
+		if d.says(dead) > 0 {
+			s.t.Errorf("a process that lives is taken for dead:\n%s", d.all())
+		}
 	}
 	s.t.Logf("%d elements", s.got.Load())
 }

@@ -196,6 +196,7 @@ func TestNetworkIsBad(t *testing.T) {
 	for name, line := range map[string]testkit.Line{
 		"slow":   {Delay: func() time.Duration { return 50*time.Millisecond + rand.N(100*time.Millisecond) }},
 		"thin":   {Slice: 10},
+		"narrow": {Slice: 640, Delay: func() time.Duration { return 10 * time.Millisecond }}, // 64 KB a second
 		"broken": {Budget: func() int { return 1000 + rand.IntN(200_000) }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,6 +71,12 @@ func (s *Sentinel) Master() *Server {
 	return s.Nodes[i]
 }
 
+// Follows tells whether a node is a replica now.
+func (s *Sentinel) Follows(n *Server) bool {
+	s.t.Helper()
+	return strings.Contains(ask(s.t, n, "INFO", "replication").text(), "role:slave")
+}
+
 // A Cluster is three masters with a replica each.
 type Cluster struct {
 	Nodes []*Server // the first three began as masters
