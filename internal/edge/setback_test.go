@@ -1,0 +1,65 @@
+package edge
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// setBack lets the group of a stream read it from its beginning: what is in
+// somebody's hands comes to others too.
+func (l line) setBack(t *testing.T, stream string) {
+	t.Helper()
+	err := l.raw.XGroupSetID(t.Context(), l.key(stream), "w", "0").Err()
+	if err != nil && strings.Contains(err.Error(), "not supported") { // the embedded broker does not have it
+		l.anew(t, stream)
+		return
+	}
+	l.must(t, err)
+}
+
+// anew deletes the group, with all that is pending, and makes it again.
+func (l line) anew(t *testing.T, stream string) {
+	t.Helper()
+	l.must(t, l.raw.XGroupDestroy(t.Context(), l.key(stream), "w").Err())
+	l.must(t, l.raw.XGroupCreate(t.Context(), l.key(stream), "w", "0").Err())
+}
+
+// A stranger sets the groups back while a worker and the gather hold something:
+// each item is handed on once, and who is late with his result is beaten.
+func TestGroupsThatAreSetBackDoubleNothing(t *testing.T) {
+	for what, back := range map[string]func(l line, t *testing.T, stream string){"set back": line.setBack, "made anew": line.anew} {
+		t.Run(what, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, w world) {
+				t.Helper()
+				l := w.line(t)
+				l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
+				held, err := l.c.Take(t.Context(), "w1", 2, 1, []broker.Route{{In: "a", Outs: []string{"b"}}})
+				l.must(t, err)
+				back(l, t, "q:a")
+				l.work(t)
+				testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 && len(l.ids(t, "q:a")) == 0 }, "others do all of it")
+				for _, e := range held[0].Entries {
+					outcomes, err := l.c.Complete(t.Context(), []broker.Done{{Entry: e, In: l.a, Outs: []broker.Product{{Queue: l.b, Batch: e.Batch}}}})
+					if err != nil || outcomes[0] != broker.Beaten {
+						t.Errorf("who held an entry completes it: %v, %v", outcomes, err)
+					}
+				}
+				r := w.receive(t, "b", ReceiverOptions{})
+				_, first := r.item(t)
+				r.Delivered(1)
+				back(l, t, "q:b")
+				got := append([]string{first}, r.all(t)["s"]...)
+				if err := r.ended(t); err != nil || !slices.Equal(got, offsets(0, 20)) {
+					t.Errorf("received %q, %v", got, err)
+				}
+				if left := append(l.ids(t, "q:a"), l.ids(t, "q:b")...); len(held[0].Entries) != 2 || len(left) > 0 {
+					t.Errorf("of %d entries that were held, %v are left", len(held[0].Entries), left)
+				}
+			})
+		})
+	}
+}
