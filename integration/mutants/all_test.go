@@ -57,6 +57,16 @@ var all = []mutant{
 		pkg: "internal/broker", run: "BeatsMeanwhile",
 	},
 	{
+		name: "dead at the first look", file: "internal/broker/lease.go",
+		from: "			if now.Sub(old.since) >= l.lease {\n", to: "			if now.Sub(old.since) >= 0 {\n",
+		pkg: "internal/broker", run: "AStoppedWorkerIsFenced|Outage",
+	},
+	{
+		name: "a gather takes over from one that lives", file: lua + "consume.lua",
+		from: "ms - seen < tonumber(ARGV[3])", to: "ms - seen < 0",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
 		name: "a group begins at the end of its stream", file: lua + "lib.lua",
 		from: "  if redis.call('EXISTS', suspects) == 0 then redis.call('XGROUP', 'CREATE', suspects, 'w', '0', 'MKSTREAM') end\n  return redis.call('XADD', suspects, 'NOMKSTREAM', '*', returned(...))\n",
 		to:   "  redis.call('XADD', suspects, '*', returned(...))\n  return redis.pcall('XGROUP', 'CREATE', suspects, 'w', '$')\n",
@@ -98,6 +108,11 @@ var all = []mutant{
 		pkg: "internal/edge", run: "TheEndOfAStream|GoesOnWhere",
 	},
 	{
+		name: "a value is the end", file: "bridge/gather.go",
+		from: "		d.decode(p)\n", to: "		d.decode(p)\n		for _, v := range d.values {\n			if fmt.Sprint(v) == \"EOF\" {\n				return d.settle(ctx)\n			}\n		}\n",
+		pkg: "bridge", run: "EveryValueIsData",
+	},
+	{
 		name: "a source ends before its last item is stored", file: lua + "finish.lua",
 		from: "if stored < last then add(", to: "if false then add(",
 		pkg: "internal/broker", run: "AnEndThatWasLost",
@@ -112,6 +127,28 @@ var all = []mutant{
 		from: "  local first = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]\n",
 		to:   "  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]\n",
 		pkg:  "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "what waits is counted by who reads", file: lua + "take.lua",
+		from: "local function full(stream, meta)\n",
+		to: `local measured, plain = unread, read
+
+local function unread(stream, meta)
+  local _, _, first = measured(stream, meta)
+  return tonumber(redis.call('HGET', meta, 'items') or 0) - tonumber(redis.call('HGET', meta, 'read') or 0), 0, first
+end
+
+local function read(stream, count)
+  local got = plain(stream, count)
+  if string.find(stream, ':q:', 1, true) then
+    for _, entry in ipairs(got) do redis.call('HINCRBY', string.gsub(stream, ':q:', ':m:'), 'read', field(entry, 'n')) end
+  end
+  return got
+end
+
+local function full(stream, meta)
+`,
+		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
 		name: "what comes back goes to the tail", file: lua + "complete.lua",
