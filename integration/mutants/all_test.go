@@ -108,8 +108,8 @@ var all = []mutant{
 		pkg: "internal/edge", run: "TheEndOfAStream|GoesOnWhere",
 	},
 	{
-		name: "a value is the end", file: "bridge/gather.go",
-		from: "		d.decode(p)\n", to: "		d.decode(p)\n		for _, v := range d.values {\n			if fmt.Sprint(v) == \"EOF\" {\n				return d.settle(ctx)\n			}\n		}\n",
+		name: "a value is the end", file: "bridge/scatter.go",
+		from: "	for v := range seq {\n		f.add(v)\n", to: "	for v := range seq {\n		if fmt.Sprint(v) == \"EOF\" {\n			break\n		}\n		f.add(v)\n",
 		pkg: "bridge", run: "EveryValueIsData",
 	},
 	{
