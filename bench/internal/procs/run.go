@@ -40,6 +40,7 @@ type cast struct {
 	server             *redisd.Server
 	workers            []*role.Process
 	producer, consumer *role.Process
+	alone              float64 // seconds of processor that Redis used while nobody was there
 }
 
 // stuck is when a run has failed.
@@ -55,7 +56,11 @@ func Run(ctx context.Context, p Plan) (o Outcome, err error) {
 	}
 	defer s.Stop()
 	p.URL, p.Queue = s.URL(), "bench"
-	c := &cast{plan: p, server: s}
+	alone, err := used(ctx, s, p.Idle)
+	if err != nil {
+		return o, err
+	}
+	c := &cast{plan: p, server: s, alone: alone.CPU}
 	if c.producer, err = role.Start(ctx, producer, p.Job); err != nil {
 		return o, err
 	}
@@ -128,23 +133,48 @@ func With(ctx context.Context, j Job, n int, f func() error) error {
 	return errors.Join(err, stopped)
 }
 
-// idle looks at what everybody does while nothing happens.
+// settled is how long after their start everybody has said and asked what is
+// said and asked once.
+const settled = 6 * time.Second
+
+// idle looks at what everybody does while nothing happens: once at what it costs
+// Redis beyond what it costs alone, and once at what is sent, since MONITOR, which
+// tells that, costs more than what it tells of.
 func (c *cast) idle(ctx context.Context) (u redisd.Usage, err error) {
 	if c.plan.Idle == 0 {
 		return u, nil
 	}
-	before, err := c.server.Usage(ctx)
-	if err != nil {
+	if err := pass(ctx, settled); err != nil {
 		return u, err
 	}
-	sent, err := c.server.Sent(ctx, c.plan.Idle)
-	if err != nil {
+	if u, err = used(ctx, c.server, c.plan.Idle); err != nil {
 		return u, err
 	}
-	after, err := c.server.Usage(ctx)
-	u = after.Sub(before)
-	u.Commands = sent
+	u.CPU -= c.alone
+	u.Commands, err = c.server.Sent(ctx, c.plan.Idle)
 	return u.Over(c.plan.Idle.Seconds() * float64(len(c.workers)+2)), err
+}
+
+// used is what a server does in a while.
+func used(ctx context.Context, s *redisd.Server, d time.Duration) (u redisd.Usage, err error) {
+	before, err := s.Usage(ctx)
+	if err != nil || d == 0 {
+		return u, err
+	}
+	if err := pass(ctx, d); err != nil {
+		return u, err
+	}
+	after, err := s.Usage(ctx)
+	return after.Sub(before), err
+}
+
+func pass(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // perform runs the items through.
