@@ -99,8 +99,28 @@ var all = []mutant{
 	},
 	{
 		name: "an old gather acknowledges", file: lua + "ack.lua",
-		from: "if meta[1] ~= ARGV[1] then return 'fenced' end", to: "",
+		from: "if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end", to: "",
 		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "an epoch is given twice", file: lua + "source.lua",
+		from: "math.max(tonumber(meta[4] or 0), tonumber(old[4] or 0))", to: "tonumber(old[4] or 0)",
+		pkg: "internal/broker", run: "GivenOnce",
+	},
+	{
+		name: "a gather of another queue of the name acknowledges", file: lua + "ack.lua",
+		from: "if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then", to: "if meta[1] ~= string.match(ARGV[1], '%d+$') then",
+		pkg: "internal/broker", run: "GivenOnce",
+	},
+	{
+		name: "a dead gather leaves its name", file: lua + "consume.lua",
+		from: "string.match(meta[2] or '', '^gather:(.+)$') or ''", to: "''",
+		pkg: "internal/broker", run: "PileUp",
+	},
+	{
+		name: "all look for the dead", file: lua + "beat.lua",
+		from: "if watcher[1] and watcher[1] ~= ARGV[1] and", to: "if false and",
+		pkg: "internal/broker", run: "OneProcessLooks",
 	},
 	{
 		name: "a stream ends with its sources", file: "internal/edge/ends.go",

@@ -40,11 +40,16 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string, lease 
 	return Gather{id, queueOf(queue, l.list(2).fields()), l.number(1), new(atomic.Int64)}, nil
 }
 
+// reader is what a gather is told from all others by, also those of another queue that
+// has the name now: their epochs begin anew.
+func (g Gather) reader() string { return fmt.Sprint(g.Queue.Inc, " ", g.Epoch) }
+
 // Delivered returns for each source what was delivered of the queue: the mark
 // and the ranges above it, as Ack wrote them.
 func (g Gather) Delivered() map[string]string { return g.Queue.delivered }
 
-// Inherit moves to the gather what its predecessors read and did not finish.
+// Inherit moves to the gather what its predecessors read and did not finish. The one
+// that it was taken over from leaves no name: nobody else would ever remove it.
 func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 	var entries []Entry
 	start := "0-0"
@@ -63,9 +68,25 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 			}
 		}
 		if start = asList(reply).text(0); start == "0-0" || start == "" {
-			return entries, nil
+			break
 		}
 	}
+	if before := g.Queue.before; before != "" {
+		return entries, c.Release(ctx, Gather{ID: before, Queue: g.Queue}, g.roots())
+	}
+	return entries, nil
+}
+
+// roots are the queues that the gathered one is fed from, itself where it is one.
+func (g Gather) roots() (roots []string) {
+	for _, path := range g.Queue.From {
+		root, _ := Root(path)
+		roots = append(roots, root)
+	}
+	if roots == nil {
+		roots = []string{g.Queue.Name}
+	}
+	return roots
 }
 
 // A Mark is how far a source was delivered in a queue.
@@ -92,7 +113,7 @@ func Root(name string) (root, branch string) {
 func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) error {
 	k, q := c.keys, g.Queue.Name
 	keys := []string{k.meta(q), k.stream(q), k.wait(q)}
-	args := []any{g.Epoch, g.acks.Add(1), q, len(entries), len(marks)}
+	args := []any{g.reader(), g.acks.Add(1), q, len(entries), len(marks)}
 	for _, e := range entries {
 		args = append(args, e.ID)
 	}
@@ -134,7 +155,7 @@ func (c *Client) Release(ctx context.Context, g Gather, roots []string) error {
 	for _, root := range roots {
 		keys = append(keys, c.keys.watch(root))
 	}
-	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.Epoch, c.keys.mailbox(g.ID), g.ID)
+	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.reader(), c.keys.mailbox(g.ID), g.ID)
 	return err
 }
 

@@ -33,6 +33,7 @@ type Queue struct {
 	Dropped   int64         `json:"-"` // items, by policies of sources
 	Cost      time.Duration `json:"-"` // of an item at the dearest stage that follows
 	delivered map[string]string
+	before    string // gather that it was taken over from
 }
 
 func parseInt(s string) int64 {
@@ -56,7 +57,7 @@ func queueOf(name string, m map[string]string) Queue {
 		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Max: parseInt(m["max"]), MaxB: parseInt(m["maxb"]),
 		Owner: m["owner"], Seal: m["sealed"] == "1", Flow: m["flow"], Consumer: m["consumer"],
 		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Fused: parseInt(m["fused"]), Dropped: parseInt(m["dropped"]), Cost: time.Duration(parseInt(m["cost"])),
-		delivered: map[string]string{},
+		delivered: map[string]string{}, before: m["before"],
 	}
 	if json.Unmarshal([]byte(m["from"]), &q.From) != nil {
 		q.From = nil

@@ -204,7 +204,7 @@ func lostBefore(queue string) []byte {
 func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
 	what := "give up the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,
-		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name)}, s.Name, s.Epoch, cause)
+		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name), c.keys.meta(s.Queue.Name)}, s.Name, s.Epoch, cause, s.Queue.Inc)
 	if err != nil {
 		return err
 	}

@@ -3,16 +3,16 @@
 -- KEYS 2 stream    q:<queue>
 -- KEYS 3 wait      wait:<queue>
 -- KEYS 4+ source   for each source with a mark: s:<source>, src:<root queue>; then payload keys to delete
--- ARGV 1 epoch     of the gather
+-- ARGV 1 reader    the queue's incarnation and the epoch of the gather, with a space between
 -- ARGV 2 number    of this acknowledgement in the epoch; one that comes behind a later one changes nothing
 -- ARGV 3 queue     its name
 -- ARGV 4 ids       number of entries delivered whole
 -- ARGV 5 sources   number of sources whose mark moved
 -- ARGV 6+ entry    the ids; then for each source: name in this queue, root name, mark, offset below which all is delivered, 1 to forget the source
 -- reply: 'ok'|'gone'|'fenced'
-local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks')
+local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks', 'inc')
 if not meta[1] then return 'gone' end
-if meta[1] ~= ARGV[1] then return 'fenced' end
+if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end
 if tonumber(meta[4] or 0) >= tonumber(ARGV[2]) then return 'ok' end
 
 -- above returns the gaps that do not end below an offset.

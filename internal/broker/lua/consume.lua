@@ -20,6 +20,7 @@ end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
 redis.call('PEXPIRE', KEYS[2], 600000) -- of a gather that dies before it watches, it goes by itself
-redis.call('HSET', KEYS[1], 'consumer', 'gather:' .. ARGV[1], 'gatherer', ARGV[2], 'acks', 0)
+redis.call('HSET', KEYS[1], 'consumer', 'gather:' .. ARGV[1], 'gatherer', ARGV[2], 'acks', 0,
+  'before', string.match(meta[2] or '', '^gather:(.+)$') or '')
 local epoch = redis.call('HINCRBY', KEYS[1], 'gepoch', 1)
 return {'ok', epoch, redis.call('HGETALL', KEYS[1])}

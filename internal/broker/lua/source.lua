@@ -11,9 +11,9 @@
 -- ARGV 5 by       the executor that it goes with, '' for none
 -- ARGV 6 named    1 where it outlives its executor
 -- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}
-local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying')
+local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying', 'epochs')
 if meta[1] ~= ARGV[3] or meta[3] then return {'gone', 0, 0} end
-local old = redis.call('HMGET', KEYS[1], 'queue', 'stored', 'end')
+local old = redis.call('HMGET', KEYS[1], 'queue', 'stored', 'end', 'epoch')
 if old[1] and old[1] ~= ARGV[2] then return {'elsewhere', 0, 0} end
 if old[1] and tonumber(old[3]) >= 0 then return {'ended', 0, tonumber(old[2])} end
 if ARGV[5] ~= '' and not redis.call('ZSCORE', KEYS[5], ARGV[5]) then return {'fenced', 0, 0} end
@@ -29,4 +29,7 @@ if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'sealed', 1) end
 for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[4])) do
   tell(mailbox, 'source', ARGV[1])
 end
-return {'ok', redis.call('HINCRBY', KEYS[1], 'epoch', 1), tonumber(old[2] or 0)}
+local epoch = math.max(tonumber(meta[4] or 0), tonumber(old[4] or 0)) + 1 -- one that was given is not given again, also not to a source that is made anew
+redis.call('HSET', KEYS[1], 'epoch', epoch)
+redis.call('HSET', KEYS[2], 'epochs', epoch)
+return {'ok', epoch, tonumber(old[2] or 0)}

@@ -1,0 +1,52 @@
+package broker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// In a queue that stays, workers and gathers come and go, some of them by dying:
+// their names go with them.
+func TestConsumersDoNotPileUp(t *testing.T) {
+	const rounds = 20
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f, sent := makeFlow(t, c, 0), int64(0)
+		for i := range rounds {
+			f.send(t, c, &sent)
+			worker := fmt.Sprint("worker", i)
+			held := f.takeAll(t, c, worker)
+			must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(held[:1])))
+			if err := c.GiveBack(t.Context(), worker, i%2); err != nil { // every second one has died
+				t.Fatal(err)
+			}
+			g := must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("gather", i), "x1", "b", 0))
+			left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g))
+			r := c.Reader(g.ID, time.Second)
+			read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+			if err == nil {
+				err = r.Close()
+			}
+			if err == nil {
+				err = c.Ack(t.Context(), g, left, nil, 0, func(string) string { return "a" })
+			}
+			if err == nil && i%3 > 0 { // every third one dies with what it has read
+				err = c.Ack(t.Context(), g, read, nil, 0, func(string) string { return "a" })
+				if err == nil {
+					err = c.Release(t.Context(), g, []string{"a"})
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, stream := range []string{"q:a", "r:a", "x:a", "q:b"} {
+			if names := c.Raw().XInfoConsumers(t.Context(), c.Key(stream), "w").Val(); len(names) > 2 {
+				t.Errorf("%s has %d consumers after %d rounds: %v", stream, len(names), rounds, names)
+			}
+		}
+	})
+}

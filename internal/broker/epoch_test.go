@@ -1,0 +1,84 @@
+package broker_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// An epoch that was given once is that of nobody else: not of the next source of the
+// name, when the first one is delivered and forgotten, nor of what reads or feeds the
+// next queue of the name.
+func TestEpochsAreGivenOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		q := orders(t, c)
+		first := shop(t, c, q, 0, 2)
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "orders", time.Minute))
+		ack := func(g broker.Gather, m broker.Mark) error {
+			return c.Ack(t.Context(), g, nil, []broker.Mark{m}, 0, func(string) string { return "orders" })
+		}
+		if err := errors.Join(c.Finish(t.Context(), first, 2), ack(g, broker.Mark{Source: "shop", Delivered: "2", Low: 2, Retire: true})); err != nil {
+			t.Fatal(err)
+		}
+		second := shop(t, c, q, 0, 1)
+		doesNothing(t, c, first)
+		if err := c.Delete(t.Context(), "orders"); err != nil {
+			t.Fatal(err)
+		}
+		q = orders(t, c)
+		shop(t, c, q, 0, 1)
+		heir := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "orders", time.Minute))
+		doesNothing(t, c, first)
+		shop(t, c, q, 1, 0) // its epoch is as high as that of the second one was
+		doesNothing(t, c, second)
+		if err := ack(g, broker.Mark{Source: "shop", Delivered: "1", Low: 1}); !errors.Is(err, broker.ErrFenced) {
+			t.Errorf("a gather of the queue that was deleted acknowledges: %v", err)
+		}
+		if err := c.Release(t.Context(), g, []string{"orders"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := ack(heir, broker.Mark{Source: "shop", Delivered: "0", Low: 0}); err != nil {
+			t.Errorf("the gather of the queue that is there: %v", err)
+		}
+		if found, err := c.Look(t.Context(), "orders"); err != nil || found.Consumer != "gather:g2" {
+			t.Errorf("its consumer is %q, %v", found.Consumer, err)
+		}
+	})
+}
+
+// orders makes a queue that stays.
+func orders(t *testing.T, c *broker.Client) broker.Queue {
+	t.Helper()
+	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "orders"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// shop makes or takes over the source of that name, and adds n items at from.
+func shop(t *testing.T, c *broker.Client, q broker.Queue, from, n int64) broker.Source {
+	t.Helper()
+	s, stored, err := c.Source(t.Context(), "shop", q, 0)
+	if err != nil || stored != from {
+		t.Fatalf("it begins at %d and not %d, %v", stored, from, err)
+	}
+	for at := range n {
+		must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed("shop", from+at, "item")}}))
+	}
+	return s
+}
+
+// doesNothing tries what a process could that wakes up with a source of old.
+func doesNothing(t *testing.T, c *broker.Client, s broker.Source) {
+	t.Helper()
+	_, err := c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed("shop", 1, "late")}})
+	for what, err := range map[string]error{"adds": err, "ends": c.Finish(t.Context(), s, 1), "gives up": c.Abandon(t.Context(), s, "late")} {
+		if !errors.Is(err, broker.ErrFenced) && !errors.Is(err, broker.ErrNoQueue) {
+			t.Errorf("a source of old %s: %v", what, err)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// Between is what others do before a request of one process, the at-th from now
+// on. That one dies there if dies.
+type between struct {
+	at   int // 0: nothing happens
+	do   func()
+	dies bool
+	dead bool
+}
+
+var errDead = errors.New("the process is dead")
+
+func (b *between) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if err := b.step(); err != nil {
+			cmd.SetErr(err)
+			return err
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if err := b.step(); err != nil {
+			for _, cmd := range cmds {
+				cmd.SetErr(err)
+			}
+			return err
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func (b *between) step() error {
+	if b.at--; b.at == 0 {
+		b.dead = b.dies
+		b.do()
+	}
+	if b.dead {
+		return errDead
+	}
+	return nil
+}
+
+// Whatever others do between two requests of a process that moves entries, and
+// where it dies there: each item is moved once. What a rescuer has seen may be
+// finished, or put back by another one, before it acts; and a worker that is taken
+// for dead may read once more.
+func TestAMoveHasNoMiddle(t *testing.T) {
+	moves := map[string]func(t *testing.T, c *broker.Client, f flow, held []broker.Entry) error{
+		"back": func(t *testing.T, c *broker.Client, _ flow, _ []broker.Entry) error {
+			t.Helper()
+			return c.GiveBack(t.Context(), "w1", 1)
+		},
+		"finish": func(t *testing.T, c *broker.Client, f flow, held []broker.Entry) error {
+			t.Helper()
+			_, err := c.Complete(t.Context(), f.whole(held))
+			return err
+		},
+	}
+	for name, move := range moves {
+		for _, dies := range []bool{false, true} {
+			for meanwhile, other := range moves {
+				t.Run(fmt.Sprintf("%s %s %v", name, meanwhile, dies), func(t *testing.T) {
+					onBoth(t, func(t *testing.T, c *broker.Client) {
+						t.Helper()
+						f, b, sent := makeFlow(t, c, 0), &between{}, int64(0)
+						c.Raw().AddHook(b)
+						for at, met := 1, true; met; at++ {
+							f.send(t, c, &sent)
+							held := f.takeAll(t, c, "w1")
+							*b = between{at: at, dies: dies, do: func() {
+								dead := b.dead
+								b.dead = false
+								if err := other(t, c, f, held); err != nil {
+									t.Error(err)
+								}
+								f.send(t, c, &sent)
+								f.takeAll(t, c, "w1")
+								b.dead = dead
+							}}
+							err := move(t, c, f, held)
+							if met = b.at <= 0; err != nil && !errors.Is(err, errDead) {
+								t.Fatal(err)
+							}
+							*b = between{}
+							f.once(t, c, sent)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// send stores two more items, a small and a large one.
+func (f flow) send(t *testing.T, c *broker.Client, sent *int64) {
+	t.Helper()
+	at := *sent
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{
+		{Batch: framed("s1", at, "item")}, {Batch: framed("s1", at+1, large(int(at)))},
+	}))
+	*sent += 2
+}
+
+// once gives back what is held, does what is left, and wants each item to be
+// there once.
+func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
+	t.Helper()
+	if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+		t.Fatal(err)
+	}
+	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w2"))))
+	var want []string
+	for at := range sent {
+		want = append(want, fmt.Sprintf("%d+1", at))
+	}
+	got := queued(t, c, "b")
+	slices.Sort(got)
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Fatalf("of %d items there are %q", sent, got)
+	}
+}
