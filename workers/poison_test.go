@@ -80,7 +80,7 @@ func TestAnItemThatKillsItsWorkersIsADeadLetter(t *testing.T) {
 		}
 		letters = append(letters, d)
 	}
-	if len(letters) != 1 || letters[0].Offset != deadly || letters[0].Items != 1 || letters[0].Crashes != 5 {
+	if len(letters) != 1 || letters[0].Offset != deadly || letters[0].Items != 1 || letters[0].Crashes != 5 || letters[0].Attempts != 0 {
 		t.Fatalf("the dead letters are %+v", letters)
 	}
 	if payload, err := ex.DeadItems(t.Context(), letters[0].ID); err != nil || string(payload[0]) != "13" {

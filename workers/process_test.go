@@ -199,6 +199,7 @@ func TestAStoppedWorkerChangesNothing(t *testing.T) {
 	folder := t.TempDir()
 	out := stream(t, ex, []string{"a", folder, "b"})
 	zombie := holder(t, ex, processes, folder)
+	old := workerOf(t, ex, zombie.Pid)
 	if err := zombie.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +209,6 @@ func TestAStoppedWorkerChangesNothing(t *testing.T) {
 		r := <-out
 		got = append(got, r.Value)
 	}
-	old := workerOf(t, ex, zombie.Pid)
 	if err := os.WriteFile(filepath.Join(folder, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestAStoppedWorkerChangesNothing(t *testing.T) {
 	}
 	testkit.Eventually(t, func() bool {
 		id := workerOf(t, ex, zombie.Pid)
-		return id != "" && id != old
+		return old != "" && id != "" && id != old
 	}, "the stopped worker joins again under another id")
 	second := t.TempDir()
 	if err := os.WriteFile(filepath.Join(second, "go"), nil, 0o600); err != nil {

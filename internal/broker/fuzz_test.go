@@ -30,6 +30,8 @@ func FuzzNames(f *testing.F) {
 		for _, key := range []string{
 			k.stream(name), k.returns(name), k.meta(name), k.wait(name), k.watch(name), k.sources(name), k.source(name + "~0"),
 			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.place(Place{Queue: name}), k.stages(), k.queues(),
+			k.suspects(name), k.delayed(name), k.card(RoleExecutor, name), k.registry(RoleWorker), k.registry(RoleExecutor),
+			k.due(), k.dead(), k.fenced(), k.watcher(), k.space(), k.places(),
 		} {
 			if slotTag(key) != name+":0" {
 				t.Fatalf("the name %q moves the key %q to the slot of %q", name, key, slotTag(key))

@@ -94,15 +94,20 @@ func successor(t *testing.T, l lab, q broker.Queue, g broker.Gather, epoch int64
 	}
 }
 
-// The first watcher dies between the declaration and what follows from it: the
-// next one does that, and does not know where the process was.
+// The first watcher is dead, and has died between a declaration and what follows from
+// it: the next one takes its place and does that, and does not know where the process
+// was.
 func TestAnotherWatcherGivesTheSourcesUp(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
-		stop := l.beating(t, broker.RoleExecutor, "x2")
 		if err := l.c.Join(t.Context(), broker.RoleExecutor, "x1", nil); err != nil {
 			t.Fatal(err)
 		}
+		must[broker.Pulse](t)(l.c.Lease(broker.RoleExecutor, "x1", lease).Beat(t.Context()))
+		if id := l.c.Raw().HGet(t.Context(), l.c.Key("watcher"), "id").Val(); id != "x1" {
+			t.Fatalf("the watcher is %q", id)
+		}
+		stop := l.beating(t, broker.RoleExecutor, "x2")
 		q, _, err := l.c.Declare(t.Context(), broker.Queue{Name: "q"})
 		if err != nil {
 			t.Fatal(err)
@@ -119,6 +124,29 @@ func TestAnotherWatcherGivesTheSourcesUp(t *testing.T) {
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// While all of them beat, one and the same process looks for the dead.
+func TestOneProcessLooksForTheDead(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		var stop []func() error
+		for _, id := range []string{"w1", "w2", "w3", "w4"} {
+			stop = append(stop, l.beating(t, broker.RoleWorker, id))
+			after(t, lease/30)
+		}
+		for range 50 {
+			if id := l.c.Raw().HGet(t.Context(), l.c.Key("watcher"), "id").Val(); id != "w1" {
+				t.Fatalf("%s looks too", id)
+			}
+			after(t, lease/30)
+		}
+		for _, stop := range stop {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

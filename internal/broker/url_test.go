@@ -142,6 +142,7 @@ func TestErrorsThatPass(t *testing.T) {
 		errors.New("CLUSTERDOWN The cluster is down"), errors.New("TRYAGAIN Multiple keys request"), errors.New("MASTERDOWN Link with MASTER is down"),
 		errors.New("NOSCRIPT No matching script."), errors.New("OOM command not allowed when used memory > 'maxmemory'."),
 		errors.New("BUSY Redis is busy running a script."), errors.New("NOREPLICAS Not enough good replicas to write."),
+		errors.New("MOVED 3999 127.0.0.1:6381"), errors.New("ASK 3999 127.0.0.1:6381"), errors.New("MISCONF Redis is configured to save"),
 		errors.New("redis: connection pool timeout"), errors.New("ERR OOM command not allowed"),
 	} {
 		if !broker.IsPassing(err) {

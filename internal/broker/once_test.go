@@ -1,0 +1,132 @@
+package broker_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// What brings something each time is sent once, also where its reply was lost: a
+// second reply would hide what the first one had brought.
+func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"single": nil, "cluster": {"--cluster-enabled", "yes"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := testkit.StartRedis(t, args...)
+			proxy, address := testkit.NewProxy(t, server.Addr()), server.URL()
+			if name == "cluster" {
+				address = "redis+cluster://" + server.Addr()
+				setup := redis.NewClient(&redis.Options{Addr: server.Addr()})
+				err := setup.ClusterAddSlotsRange(t.Context(), 0, 16383).Err()
+				testkit.Eventually(t, func() bool { return strings.Contains(setup.ClusterInfo(t.Context()).Val(), "cluster_state:ok") }, "a cluster of one")
+				if err := errors.Join(err, setup.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c, err := broker.Open(address, broker.Options{Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, proxy.Addr())
+			}})
+			c = opened(t, c, err)
+			f := makeFlow(t, c, 0)
+			must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes())) // the server knows the script now
+			pile(t, c, f, 9)
+			r := c.Reader("w1", time.Second)
+			defer r.Close()
+			if _, _, err := r.Read(t.Context(), nil, 10, 0); err != nil {
+				t.Fatal(err)
+			}
+			for held, bring := range []func() error{
+				func() error { _, err := c.Take(t.Context(), "w1", 1, 1, f.routes()); return err },
+				func() error { _, _, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}}, 1, 0); return err },
+				func() error {
+					_, _, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}}, 1, time.Second)
+					return err
+				},
+			} {
+				lost := proxy.CutAfterRequest(func(req []byte) bool { return bytes.Contains(req, []byte("q:a")) })
+				err := bring()
+				select {
+				case <-lost:
+				case <-time.After(20 * time.Second):
+					t.Fatal("no reply was lost")
+				}
+				n := len(must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "a")))
+				if err == nil || n != held+1 {
+					t.Fatalf("%d are held, and the error is %v", n, err)
+				}
+			}
+		})
+	}
+}
+
+// A read waits as long as its reader may and no longer, and finding nothing is no
+// error, of the server's clock nor of the client's.
+func TestAReadThatFindsNothingIsNoError(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		makeFlow(t, c, 0)
+		r := c.Reader("w1", 50*time.Millisecond)
+		defer r.Close()
+		if _, hints, err := r.Read(t.Context(), nil, 10, 0); err != nil || len(hints) != 1 {
+			t.Fatal(hints, err)
+		}
+		for _, wait := range []time.Duration{0, 10 * time.Millisecond, time.Hour} {
+			entries, hints, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}}, 1, wait)
+			if err != nil || len(entries)+len(hints) != 0 {
+				t.Errorf("after %v it finds %v, %v, %v", wait, entries, hints, err)
+			}
+		}
+	})
+}
+
+// A reply that comes when nobody waits for it any more is not taken for that of
+// another command.
+func TestALateReplyIsNobodysAnswer(t *testing.T) {
+	t.Parallel()
+	proxy := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
+	c, err := broker.Open(proxy.URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
+	c = opened(t, c, err)
+	for i, name := range []string{"a", "b"} {
+		must[bool](t)(made(c.Declare(t.Context(), broker.Queue{Name: name, Max: int64(i + 1)})))
+	}
+	for range 20 {
+		proxy.Pause()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		if _, err := c.Look(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a paused network answers, %v", err)
+		}
+		cancel()
+		proxy.Resume()
+		if q := must[broker.Queue](t)(c.Look(t.Context(), "b")); q.Max != 2 {
+			t.Fatalf("b has the bound %d", q.Max)
+		}
+	}
+}
+
+// Who connects to a server that may drop what is stored is told so, and nobody else.
+func TestAnEvictionPolicyIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	for policy, warnings := range map[string]int{"noeviction": 0, "allkeys-lru": 1, "volatile-ttl": 1} {
+		var out bytes.Buffer
+		c, err := broker.Open(server.URL(), broker.Options{Log: slog.New(slog.NewTextHandler(&out, nil))})
+		c = opened(t, c, err)
+		if err := errors.Join(c.Raw().ConfigSet(t.Context(), "maxmemory-policy", policy).Err(), c.Ping(t.Context(), time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out.String(), "level=WARN"); n != warnings || n > 0 && !strings.Contains(out.String(), "policy="+policy) {
+			t.Errorf("with %s it says %q", policy, &out)
+		}
+	}
+}
