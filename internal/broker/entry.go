@@ -144,6 +144,8 @@ func checkStatus(what, status string) error {
 		return fmt.Errorf("%s: %w", what, ErrNoQueue)
 	case "fenced":
 		return fmt.Errorf("%s: %w", what, ErrFenced)
+	case "":
+		return fmt.Errorf("%s: Redis answers what no script of this version does", what)
 	}
 	if strings.HasPrefix(status, "ERR ") {
 		return fmt.Errorf("%s: %s", what, status)

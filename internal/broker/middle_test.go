@@ -140,3 +140,33 @@ func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
 		t.Fatalf("of %d items there are %q", sent, got)
 	}
 }
+
+// strange answers every script with nothing.
+type strange struct{ between }
+
+func (s *strange) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(_ context.Context, cmd redis.Cmder) error {
+		if c, ok := cmd.(*redis.Cmd); ok {
+			c.SetVal([]any{})
+		}
+		return nil
+	}
+}
+
+// What no script answers is an error, and not taken for zeros: a scatter would send
+// the same for ever.
+func TestAStrangeReplyIsAnError(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		done := f.whole(nil)
+		c.Raw().AddHook(&strange{})
+		_, scattered := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "item")}})
+		_, completed := c.Complete(t.Context(), append(done, broker.Done{}))
+		for what, err := range map[string]error{"scatter": scattered, "finish": c.Finish(t.Context(), f.source, 0), "complete": completed} {
+			if err == nil {
+				t.Errorf("%s takes it for an answer", what)
+			}
+		}
+	})
+}
