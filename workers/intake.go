@@ -319,7 +319,7 @@ func (in *intake) recover(ctx context.Context) error {
 		}
 		known := in.holding() // what is completed while the reply is under way is not new
 		entries, err := in.client.Held(ctx, in.id, r.In)
-		if broker.IsGone(err) {
+		if broker.IsSick(err) {
 			r.sick = true
 			continue
 		}

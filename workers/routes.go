@@ -35,7 +35,7 @@ type route struct {
 	found time.Time // when it had something
 	// bounded is whether the user has set a bound on the in-queue or an out-queue.
 	bounded bool
-	sick    bool // a queue of it is gone
+	sick    bool // a queue of it is gone, or no queue
 	beyond  bool // what is next is beyond the window of its source
 }
 

@@ -254,7 +254,7 @@ func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		sick, _, err := c.Declare(t.Context(), broker.Queue{Name: "sick"})
+		sick, _, err := c.Declare(t.Context(), broker.Queue{Name: "sick", Max: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,10 +274,10 @@ func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
 		if len(held) != 1 || held[0].ID != entries[1].ID || !slices.Equal(queued(t, c, "b"), []string{"0+1", "2+1"}) {
 			t.Fatalf("held %+v, there is %q", held, queued(t, c, "b"))
 		}
-		routes := []broker.Route{{In: "a", Outs: []string{"sick"}}, {In: "b"}}
+		routes := []broker.Route{{In: "a", Outs: []string{"sick"}}, {In: "sick"}, {In: "gone"}, {In: "b"}}
 		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w2", 10, 1, routes))
-		if len(taken[1].Entries) != 2 || taken[1].Sick {
-			t.Fatalf("taken beside a sick queue: %+v", taken)
+		if !taken[0].Sick || !taken[1].Sick || !taken[2].Sick || len(taken[3].Entries) != 2 || taken[3].Sick {
+			t.Fatalf("taken beside sick queues: %+v", taken)
 		}
 	})
 }

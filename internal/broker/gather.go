@@ -192,3 +192,7 @@ func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[
 func IsGone(err error) bool {
 	return errors.Is(err, ErrNoQueue) || redis.HasErrorPrefix(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED the stream")
 }
+
+// IsSick reports whether the error says that a queue is no longer there, or that
+// somebody's own key is in the place of one of its streams.
+func IsSick(err error) bool { return IsGone(err) || redis.HasErrorPrefix(err, "WRONGTYPE") }

@@ -62,6 +62,32 @@ func TestPayloadsStay(t *testing.T) {
 	})
 }
 
+// An add that fails is the matter of its entry: those beside it, before and behind,
+// are completed.
+func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		other, _, err := c.Declare(t.Context(), broker.Queue{Name: "other"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Raw().Do(t.Context(), "XADD", c.Key("q:other"), "18446744073709551615-18446744073709551615", "s", "s1", "o", 7, "n", 1, "p", "").Err(); err != nil {
+			t.Fatal(err)
+		}
+		pile(t, c, f, 3)
+		done := f.whole(f.takeAll(t, c, "w1"))
+		done[1].Outs[0].Queue = other
+		outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+		if outcomes[0] != broker.Committed || outcomes[1] == broker.Committed || outcomes[2] != broker.Committed {
+			t.Errorf("completed %v", outcomes)
+		}
+		if in, out := queued(t, c, "a"), queued(t, c, "b"); !slices.Equal(in, []string{"1+1"}) || !slices.Equal(out, []string{"0+1", "2+1"}) {
+			t.Errorf("a has %q, b has %q", in, out)
+		}
+	})
+}
+
 // What an add that fails leaves behind goes by itself.
 func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
@@ -148,6 +174,49 @@ func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 			t.Fatal(err)
 		}
 		completed(entries[1], broker.NoOut, 1)
+	})
+}
+
+// Of a queue that was passed by the reader may be another one by now.
+func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		between, _, err := c.Declare(t.Context(), broker.Queue{Name: "between"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pile(t, c, f, 1)
+		done := f.whole(f.takeAll(t, c, "w1"))
+		done[0].By = []broker.Passed{{Queue: between, Items: 1}}
+		if err := c.Delete(t.Context(), "between"); err != nil {
+			t.Fatal(err)
+		}
+		if outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done)); outcomes[0] != broker.NoOut {
+			t.Errorf("completed %v", outcomes)
+		}
+		if in, out := queued(t, c, "a"), queued(t, c, "b"); len(in) != 1 || len(out) != 0 {
+			t.Errorf("a has %q, b has %q", in, out)
+		}
+	})
+}
+
+// What waits for room for longer than its payload lives is written once more.
+func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 1)
+		parcels := []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, large(1))}}
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		f.takeAll(t, c, "w1")
+		if n := c.Raw().Del(t.Context(), c.Raw().Keys(t.Context(), c.Key("f:*")).Val()...).Val(); n != 1 {
+			t.Fatalf("%d payloads waited", n)
+		}
+		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		entries := f.takeAll(t, c, "w1")
+		if got.Stored != 2 || len(entries) != 1 || entries[0].Lost != nil || !slices.Equal(texts(entries[0].Batch), []string{large(1)}) {
+			t.Errorf("scattered %+v, there is %+v", got, entries)
+		}
 	})
 }
 

@@ -158,8 +158,12 @@ local function commit(e)
   return 'ok'
 end
 
+-- more tells whether there is another entry. A function has to: on the embedded
+-- broker, what functions count is another variable to the others after a failed pcall.
+local function more() return ai < #ARGV end
+
 local replies = {}
-while ai < #ARGV do
+while more() do
   local e = parse()
   local done, reply = pcall(commit, e)
   if not done then reply = 'ERR ' .. tostring(type(reply) == 'table' and reply.err or reply) end
