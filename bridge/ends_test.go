@@ -134,6 +134,23 @@ func TestNamedQueuesResumeBehindWhatWasTaken(t *testing.T) {
 	})
 }
 
+// What a stage has taken from a queue that stays is in one that stays as well, also
+// after the end of the process that made the stage.
+func TestAStageOverANamedQueueIsFoundAgain(t *testing.T) {
+	url := namespace(t)
+	work(t, url, inc)
+	first := connect(t, url)
+	out := stage(t, inc, scatter(t, first, upTo(100), bridge.Name("numbers"), bridge.Seal()))
+	waitFor(t, func() bool { return must(out.Len(t.Context()))(t) == 100 })
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := connect(t, url)
+	again := stage(t, inc, must(executor.Open[int](t.Context(), second, "numbers"))(t))
+	want(t, values(t, again), upTo(101)[1:]...)
+	deleteAll(t, second, "numbers", again.Name())
+}
+
 func TestSeveralScattersFeedANamedQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		q := scatter(t, ex, []int{1, 2, 3}, bridge.Name("shared"))

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -92,6 +93,30 @@ func TestNoFlowCrossesPartitions(t *testing.T) {
 	}
 }
 
+// An Executor is idle in one partition, whatever their number, until it uses a queue
+// in another one.
+func TestAnExecutorJoinsThePartitionsThatItUses(t *testing.T) {
+	url := spread(t)
+	all, queues := apart(t, url, 2)
+	ns := url[strings.LastIndex(url, "=")+1:]
+	joined := func() (most int) {
+		seats := map[string]int{}
+		for _, key := range testkit.Keys(t, testkit.SharedRedis(t).URL(), "{"+ns+":*}:e:*") {
+			id := key[strings.LastIndex(key, ":")+1:]
+			seats[id]++
+			most = max(most, seats[id])
+		}
+		return most
+	}
+	if n := joined(); n != 1 {
+		t.Errorf("an Executor with one flow is in %d partitions", n)
+	}
+	want(t, values(t, must(executor.Open[int](t.Context(), all[0], queues[1].Name()))(t)), upTo(10)...)
+	if n := joined(); n != 2 {
+		t.Errorf("an Executor that gathers in another one is in %d partitions", n)
+	}
+}
+
 // Dead letters are found in every partition.
 func TestDeadLettersOfAllPartitions(t *testing.T) {
 	url := spread(t)
@@ -135,6 +160,7 @@ func TestAWorkerHasItsHandsInAllPartitions(t *testing.T) {
 	count := workers.Define("count", func(_ context.Context, x int) (int, error) {
 		now := running.Add(1)
 		defer running.Add(-1)
+		<-time.After(2 * time.Millisecond) // others would begin meanwhile
 		for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
 		}
 		return x, nil

@@ -27,7 +27,13 @@ func TestAQueueHasOneConsumer(t *testing.T) {
 		must(bridge.Gather(t.Context(), out))(t)
 		_, again := bridge.Gather(t.Context(), out)
 		_, over := executor.Map(t.Context(), inc, out)
-		for _, err := range []error{mapped, gathered, again, over} {
+		sum := workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
+		left, right := must(bridge.Scatter(t.Context(), ex, make(chan int)))(t), must(bridge.Scatter(t.Context(), ex, make(chan int)))(t)
+		must(executor.Map2(t.Context(), sum, left, right))(t)
+		_, zipped := executor.Map2(t.Context(), sum, left, right)
+		_, half := executor.Map2(t.Context(), sum, scatter(t, ex, []int{1}), right)
+		_, beside := bridge.Gather(t.Context(), left)
+		for _, err := range []error{mapped, gathered, again, over, zipped, half, beside} {
 			if !errors.Is(err, executor.ErrTaken) || !strings.Contains(err.Error(), "Multiplex") {
 				t.Errorf("got %v", err)
 			}

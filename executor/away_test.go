@@ -1,6 +1,7 @@
 package executor_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -156,4 +157,59 @@ func runOut(t *testing.T, l *line, lose func(*line) error, want error) {
 	if err := errors.Join(ex.Close(), <-ended); err != nil {
 		t.Error(err)
 	}
+}
+
+// A mute network loses the message that a future was canceled.
+type mute struct{ net.Conn }
+
+func (c mute) Write(b []byte) (int, error) {
+	if _, err := c.Conn.Write(bytes.ReplaceAll(b, []byte("\r\ncancel\r\n"), []byte("\r\nnobody\r\n"))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// A worker whose hands are all busy finds out by itself that a future was canceled.
+func TestACancelWhoseMessageIsLostIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := embedded.New()
+		defer server.Close()
+		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := server.Dial(ctx, network, addr)
+			return mute{conn}, err
+		}
+		begun, ended := make(chan struct{}), make(chan struct{})
+		patient := workers.Define("patient", func(ctx context.Context, x int) (int, error) {
+			close(begun)
+			<-ctx.Done()
+			close(ended)
+			return x, ctx.Err()
+		})
+		ex, err := executor.New(t.Context(), "redis://127.0.0.1:6379", executor.Dialer(dial), executor.Hands(1))
+		if err == nil {
+			err = ex.Register(patient)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := executor.Submit(t.Context(), ex, patient, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+		if err := f.Cancel(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			t.Error("the function runs on")
+		}
+		if _, err := f.Result(t.Context()); !errors.Is(err, executor.ErrCanceled) {
+			t.Errorf("got %v", err)
+		}
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

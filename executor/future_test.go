@@ -158,7 +158,8 @@ func TestR08Cancel(t *testing.T) {
 // The context of a function that runs ends when its future is canceled, and
 // only that: the items beside it go on.
 func TestCancelReachesAFunctionThatRuns(t *testing.T) {
-	begun, ended := make(chan int, 2), make(chan int, 2)
+	const hands = 4 // of an Executor that is not told how many: all of them are busy
+	begun, ended := make(chan int, hands), make(chan int, hands)
 	release := make(chan struct{})
 	patient := workers.Define("patient", func(ctx context.Context, x int) (int, error) {
 		begun <- x
@@ -172,9 +173,14 @@ func TestCancelReachesAFunctionThatRuns(t *testing.T) {
 	})
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		release = make(chan struct{})
-		futures := mapSlice(t, ex, patient, 1, 2)
-		<-begun
-		<-begun
+		items := make([]int, hands)
+		for i := range items {
+			items[i] = i + 1
+		}
+		futures := mapSlice(t, ex, patient, items...)
+		for range hands {
+			<-begun
+		}
 		if err := futures[0].Cancel(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -182,8 +188,10 @@ func TestCancelReachesAFunctionThatRuns(t *testing.T) {
 			t.Errorf("%d was ended", x)
 		}
 		close(release)
-		if v, err := futures[1].Result(t.Context()); v != 2 || err != nil {
-			t.Errorf("the other one: %d, %v", v, err)
+		for i, f := range futures[1:] {
+			if v, err := f.Result(t.Context()); v != i+2 || err != nil {
+				t.Errorf("the one at its side: %d, %v", v, err)
+			}
 		}
 		if _, err := futures[0].Result(t.Context()); !errors.Is(err, executor.ErrCanceled) {
 			t.Errorf("got %v", err)

@@ -40,19 +40,26 @@ func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{
 			Entry: first, In: f.a, Outs: []broker.Product{{Queue: f.b, Batch: head}}, Rests: []broker.Rest{{Batch: rest}},
 		}}))
-		next := func(want int64) {
+		next := func(worker string, want int64) {
 			t.Helper()
-			taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes()))[0].Entries
+			taken := must[[]broker.Taken](t)(c.Take(t.Context(), worker, 1, 1, f.routes()))[0].Entries
 			if len(taken) != 1 || taken[0].First != want {
-				t.Fatalf("it takes %+v and not the item %d", taken, want)
+				t.Fatalf("%s takes %+v and not the item %d", worker, taken, want)
 			}
 		}
-		next(1)
-		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
-			t.Fatal(err)
+		dies := func(worker string) {
+			t.Helper()
+			if err := c.GiveBack(t.Context(), worker, 1); err != nil {
+				t.Fatal(err)
+			}
 		}
-		next(1)
-		next(2)
+		next("w1", 1)
+		dies("w1")
+		next("w1", 1)
+		next("w2", 2)
+		dies("w2")
+		next("w1", 2)
+		next("w1", 3)
 	})
 }
 

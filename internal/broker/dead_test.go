@@ -10,6 +10,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
 func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
@@ -58,9 +59,9 @@ func TestARetriedLetterIsANewInputOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "bad")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "good")}, {Batch: framed("s1", 1, "bad")}}))
 		done := f.whole(f.takeAll(t, c, "w1"))
-		done[0].Dead = &batch.Failure{Message: "why"}
+		done[1].Dead = &batch.Failure{Message: "why"}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
 		id := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))[0].ID
 		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrSealed) {
@@ -71,7 +72,7 @@ func TestARetriedLetterIsANewInputOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := f.takeAll(t, c, "w1")
-		if len(again) != 1 || again[0].Source != "dead-"+id || again[0].Crashes != 0 || !slices.Equal(texts(again[0].Batch), []string{"bad"}) {
+		if len(again) != 1 || again[0].Source != "dead-"+id || again[0].First != 0 || again[0].Crashes != 0 || !slices.Equal(texts(again[0].Batch), []string{"bad"}) {
 			t.Fatalf("it comes back as %+v", again)
 		}
 		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrNoLetter) {
@@ -123,4 +124,33 @@ func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
 			}
 		}
 	})
+}
+
+// When it is due is told by the clock of Redis, which may be another one than that
+// of the worker that delayed it.
+func TestWhatIsDelayedIsDueByTheClockOfRedis(t *testing.T) {
+	for _, apart := range []time.Duration{-time.Hour, time.Hour} {
+		t.Run(apart.String(), func(t *testing.T) {
+			server := embedded.New()
+			t.Cleanup(server.Close)
+			now := time.Now().Add(apart)
+			server.StandAt(now)
+			c, err := server.Open("redis://127.0.0.1/", nil)
+			c = opened(t, c, err)
+			f := makeFlow(t, c, 0)
+			pile(t, c, f, 1)
+			e := f.takeAll(t, c, "w1")[0]
+			rest := broker.Rest{Batch: e.Batch, Attempts: 1, Delay: time.Minute}
+			must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{Entry: e, In: f.a, Rests: []broker.Rest{rest}}}))
+			for want, later := range []time.Duration{59 * time.Second, 61 * time.Second} {
+				server.StandAt(now.Add(later))
+				if err := c.BringBack(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if back := f.takeAll(t, c, "w1"); len(back) != want {
+					t.Errorf("after %v there come back %+v", later, back)
+				}
+			}
+		})
+	}
 }

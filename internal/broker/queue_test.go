@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -99,14 +101,19 @@ func TestADeletionCanBeResumed(t *testing.T) {
 			if err := c.Delete(t.Context(), "a"); !errors.Is(err, broker.ErrNoQueue) {
 				t.Errorf("deleted twice: %v", err)
 			}
-			left := slices.DeleteFunc(must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()), func(key string) bool {
-				name := strings.TrimPrefix(key, c.Key(""))
-				return slices.Contains([]string{"workers", "executors", "w:w1", "e:x1", "p:w1", "p:x1"}, name)
-			})
-			if len(left) != 0 {
+			if left := leftOf(t, c); len(left) != 0 {
 				t.Errorf("interrupted in way %d, left: %q", i, left)
 			}
 		}
+	})
+}
+
+// leftOf are the keys of queues.
+func leftOf(t *testing.T, c *broker.Client) []string {
+	t.Helper()
+	return slices.DeleteFunc(must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()), func(key string) bool {
+		name := strings.TrimPrefix(key, c.Key(""))
+		return slices.Contains([]string{"workers", "executors", "w:w1", "e:x1", "p:w1", "p:x1"}, name)
 	})
 }
 
@@ -181,6 +188,40 @@ func TestHeldAndMailboxes(t *testing.T) {
 	})
 }
 
+// Whoever stands still is told no more than its mailbox holds, whichever way.
+func TestAMailboxIsCapped(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		pipe := c.Raw().Pipeline()
+		for range 1000 {
+			for _, id := range []string{"w1", "x1"} {
+				pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: c.Key("p:" + id), Values: []any{"m", "old"}})
+			}
+		}
+		must[[]redis.Cmder](t)(pipe.Exec(t.Context()))
+		_, canceled := c.Cancel(t.Context(), "s1.0", nil, time.Minute)
+		for what, err := range map[string]error{
+			"a hint":   c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom}),
+			"a stage":  c.Stage(t.Context(), f.stage),
+			"a cancel": canceled,
+			"a result": c.Resolve(t.Context(), broker.Resolved{Source: "s1", First: 1, Reply: "x1", TTL: time.Minute, Results: [][]byte{{1}}}),
+		} {
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		for _, id := range []string{"w1", "x1"} {
+			if n := c.Raw().XLen(t.Context(), c.Key("p:"+id)).Val(); n != 1000 {
+				t.Errorf("%s has %d messages", id, n)
+			}
+			if last := c.Raw().XRevRangeN(t.Context(), c.Key("p:"+id), "+", "-", 1).Val(); last[0].Values["m"] == "old" {
+				t.Errorf("%s was not told", id)
+			}
+		}
+	})
+}
+
 // A gather that dies as soon as it has the queue leaves nothing that stays.
 func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
@@ -207,9 +248,11 @@ func TestOtherVersionsAreLeftAlone(t *testing.T) {
 				t.Errorf("a queue of version 2: %v", err)
 			}
 		}
-		c.Raw().HSet(t.Context(), c.Key("stages"), f.stage.ID, `{"v":2,"id":"b","ins":7}`)
-		if stages := must[[]broker.Stage](t)(c.Stages(t.Context())); len(stages) != 0 {
-			t.Errorf("stages of version 2 are read: %+v", stages)
+		for _, record := range []string{`{"v":2,"id":"b","ins":7}`, `{"v":2,"id":"b","kind":"map"}`} {
+			c.Raw().HSet(t.Context(), c.Key("stages"), f.stage.ID, record)
+			if stages := must[[]broker.Stage](t)(c.Stages(t.Context())); len(stages) != 0 {
+				t.Errorf("stages of version 2 are read: %+v", stages)
+			}
 		}
 	})
 }

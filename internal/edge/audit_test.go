@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
@@ -195,6 +197,38 @@ func TestDamageIsFoundAndRepairedOrTold(t *testing.T) {
 			})
 		}
 	}
+}
+
+// In a queue of several sources something always waits: what one of them has lost is
+// told all the same.
+func TestALossIsToldBesideABacklog(t *testing.T) {
+	onBoth(t, func(t *testing.T, w world) {
+		t.Helper()
+		l := line{world: w}
+		q := w.declare(t, broker.Queue{Name: "q"})
+		if err := <-send(t.Context(), w.sender(t, "s", q, 0), 5, 20); err != nil {
+			t.Fatal(err)
+		}
+		l.must(t, l.raw.XDel(t.Context(), l.key("q:q"), l.ids(t, "q:q")[1]).Err())
+		lives := w.sender(t, "lives", q, 0)
+		if err := lives.Send(t.Context(), []batch.Batch{numbers("lives", 0, 7), numbers("lives", 7, 15)}); err != nil {
+			t.Fatal(err)
+		}
+		r := w.receive(t, "q", ReceiverOptions{})
+		got := map[string][]string{}
+		for range 20 + 15 { // and nothing is delivered: all of it stays in the queue
+			source, text := r.item(t)
+			got[source] = append(got[source], text)
+		}
+		l.compare(t, got["s"], []int64{5, 6, 7, 8, 9})
+		if !slices.Equal(got["lives"], offsets(0, 15)) {
+			t.Errorf("of the other source come %q", got["lives"])
+		}
+		r.cancel()
+		if err := r.ended(t); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
 }
 
 // compare looks whether each item came once, in order or sorted, or is lost.

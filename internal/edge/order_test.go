@@ -2,6 +2,7 @@ package edge
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -55,6 +56,7 @@ type scene struct {
 	unordered bool
 	ends      map[string]int64
 	delivered map[string]ranges
+	come      map[string]ranges // delivered before, or put since
 	arriving  []*broker.Entry
 	got       map[string][]int64
 	left      map[*broker.Entry]int // pieces to come
@@ -62,7 +64,7 @@ type scene struct {
 }
 
 func newScene(t *rapid.T, unordered bool) *scene {
-	s := &scene{unordered: unordered, ends: map[string]int64{}, delivered: map[string]ranges{}, got: map[string][]int64{}, left: map[*broker.Entry]int{}}
+	s := &scene{unordered: unordered, ends: map[string]int64{}, delivered: map[string]ranges{}, come: map[string]ranges{}, got: map[string][]int64{}, left: map[*broker.Entry]int{}}
 	marks := map[string]string{}
 	for i := range rapid.IntRange(1, 3).Draw(t, "sources") {
 		source := fmt.Sprint("s", i)
@@ -72,7 +74,7 @@ func newScene(t *rapid.T, unordered bool) *scene {
 			from := rapid.Int64Range(0, n).Draw(t, "from")
 			done = done.add(from, min(n, from+rapid.Int64Range(0, 8).Draw(t, "length")))
 		}
-		s.ends[source], s.delivered[source] = n, done
+		s.ends[source], s.delivered[source], s.come[source] = n, done, slices.Clone(done)
 		if rapid.Bool().Draw(t, "has a mark") || len(done) > 0 {
 			marks[source] = done.String()
 		}
@@ -100,6 +102,7 @@ func (s *scene) play(t *rapid.T) {
 		if got := s.order.put(e); got != want {
 			t.Fatalf("[%d,%d) of %s has %d pieces, %v was delivered", e.First, e.End(), e.Source, got, s.delivered[e.Source])
 		}
+		s.come[e.Source] = s.come[e.Source].add(e.First, e.End())
 		if s.left[e] = want; want == 0 {
 			s.over = append(s.over, e)
 		}
@@ -117,7 +120,8 @@ func (s *scene) play(t *rapid.T) {
 	s.check(t)
 }
 
-// pop takes what may be handed out.
+// pop takes what may be handed out: of each source all up to its own next gap,
+// whatever is missing of the others.
 func (s *scene) pop(t *rapid.T) {
 	t.Helper()
 	for p, ok := s.order.pop(); ok; p, ok = s.order.pop() {
@@ -139,6 +143,11 @@ func (s *scene) pop(t *rapid.T) {
 		}
 		if *p.left == 0 {
 			s.over = append(s.over, p.Entry)
+		}
+	}
+	for source, come := range s.come {
+		if reached := s.order.reached(source); reached != come.low() {
+			t.Fatalf("%s is handed out to %d, and %v of it has come", source, reached, come)
 		}
 	}
 }

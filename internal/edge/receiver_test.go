@@ -114,8 +114,10 @@ func TestSourcesOfAnOpenQueueAreForgotten(t *testing.T) {
 		t.Helper()
 		q := w.declare(t, broker.Queue{Name: "q"})
 		r := w.receive(t, "q", ReceiverOptions{})
+		var senders []*Sender
 		for i := range 3 {
-			if err := <-send(t.Context(), w.sender(t, fmt.Sprint("s", i), q, 0), 2, 5); err != nil {
+			senders = append(senders, w.sender(t, fmt.Sprint("s", i), q, 0))
+			if err := <-send(t.Context(), senders[i], 2, 5); err != nil {
 				t.Fatal(err)
 			}
 			for range 5 {
@@ -123,15 +125,44 @@ func TestSourcesOfAnOpenQueueAreForgotten(t *testing.T) {
 				r.Delivered(1)
 			}
 		}
-		testkit.Eventually(t, func() bool {
+		forgotten := func() bool {
 			return !slices.ContainsFunc(w.keys(), func(key string) bool {
 				_, name, _ := cutKey(key)
 				return name == "s:s0" || name == "s:s1" || name == "s:s2"
 			})
-		}, "the sources are gone")
+		}
+		testkit.Eventually(t, forgotten, "the sources are gone")
+		if err := senders[0].Finish(t.Context(), 5); !errors.Is(err, broker.ErrNoQueue) || !forgotten() {
+			t.Errorf("a late end of a source that is gone: %v", err)
+		}
 		found, err := w.c.Look(t.Context(), "q")
 		if err != nil || found.Inc != q.Inc {
 			t.Fatal(found, err)
+		}
+		r.cancel()
+		_ = r.ended(t)
+	})
+}
+
+// An open queue may get a source at any time, also after all that it had have ended.
+func TestAnOpenQueueWaitsForItsNextSource(t *testing.T) {
+	inBubble(t, func(t *testing.T, w world) {
+		t.Helper()
+		q := w.declare(t, broker.Queue{Name: "q"})
+		r := w.receive(t, "q", ReceiverOptions{})
+		for i := range 3 {
+			select {
+			case _, open := <-r.Pieces():
+				t.Fatalf("between two sources something comes, or the end: %v", !open)
+			case <-time.After(time.Hour):
+			}
+			if err := <-send(t.Context(), w.sender(t, fmt.Sprint("s", i), q, 0), 2, 5); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				r.item(t)
+				r.Delivered(1)
+			}
 		}
 		r.cancel()
 		_ = r.ended(t)

@@ -1,0 +1,78 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
+)
+
+// A mortal connection lets so many requests through; its process dies with the next.
+type mortal struct {
+	net.Conn
+	left *int
+	die  context.CancelFunc
+}
+
+func (m mortal) Write(request []byte) (int, error) {
+	if *m.left--; *m.left < 0 {
+		m.die()
+		return 0, net.ErrClosed
+	}
+	return m.Conn.Write(request)
+}
+
+// Whoever deletes a queue may die at any request: the queue is marked before anything
+// of it is gone, and found again until all of it is.
+func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
+	for at, died := 0, true; died; at++ {
+		server := embedded.New()
+		t.Cleanup(server.Close)
+		c, err := server.Open("redis://127.0.0.1/", nil)
+		c = opened(t, c, err)
+		f := makeFlow(t, c, 0)
+		pile(t, c, f, 2)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 2, large(2))}}))
+		f.takeAll(t, c, "w1")
+		died = deletedFor(t, server, at)
+		if there := c.Raw().Exists(t.Context(), c.Key("m:a")).Val() == 1; there {
+			whole := c.Raw().XLen(t.Context(), c.Key("q:a")).Val() == 3 && c.Raw().HLen(t.Context(), c.Key("stages")).Val() == 1
+			if marked := c.Raw().HExists(t.Context(), c.Key("m:a"), "dying").Val(); !marked && !whole {
+				t.Errorf("died at request %d: a part is gone and nothing says so", at)
+			}
+		}
+		again := c.Delete(t.Context(), "a")
+		if errors.Is(again, broker.ErrNoQueue) {
+			again = nil
+		}
+		if err := errors.Join(again, c.Delete(t.Context(), "b")); err != nil {
+			t.Fatal(err)
+		}
+		if left := leftOf(t, c); len(left) != 0 {
+			t.Errorf("died at request %d, left: %q", at, left)
+		}
+	}
+}
+
+// deletedFor deletes the queue a until the process dies, if it has so many requests.
+func deletedFor(t *testing.T, server *embedded.Server, requests int) (died bool) {
+	t.Helper()
+	ctx, die := context.WithCancel(t.Context())
+	defer die()
+	c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := server.Dial(ctx, network, addr)
+		return mortal{conn, &requests, die}, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	err = c.Delete(ctx, "a")
+	if died = ctx.Err() != nil; !died && err != nil {
+		t.Fatal(err)
+	}
+	return died
+}
