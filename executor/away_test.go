@@ -159,18 +159,17 @@ func runOut(t *testing.T, l *line, lose func(*line) error, want error) {
 	}
 }
 
-// A mute network loses the message that a future was canceled.
+// A mute network loses the messages that a future was canceled or has a result.
 type mute struct{ net.Conn }
 
 func (c mute) Write(b []byte) (int, error) {
-	if _, err := c.Conn.Write(bytes.ReplaceAll(b, []byte("\r\ncancel\r\n"), []byte("\r\nnobody\r\n"))); err != nil {
-		return 0, err
-	}
-	return len(b), nil
+	told := bytes.ReplaceAll(b, []byte("\r\ncancel\r\n"), []byte("\r\nnobody\r\n"))
+	return c.Conn.Write(bytes.ReplaceAll(told, []byte("\r\ndone\r\n"), []byte("\r\nnone\r\n")))
 }
 
-// A worker whose hands are all busy finds out by itself that a future was canceled.
-func TestACancelWhoseMessageIsLostIsFound(t *testing.T) {
+// A worker whose hands are all busy finds out by itself that a future was canceled, and
+// an executor that another one has its result.
+func TestAFutureWhoseMessagesAreLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := embedded.New()
 		defer server.Close()
@@ -187,7 +186,7 @@ func TestACancelWhoseMessageIsLostIsFound(t *testing.T) {
 		})
 		ex, err := executor.New(t.Context(), "redis://127.0.0.1:6379", executor.Dialer(dial), executor.Hands(1))
 		if err == nil {
-			err = ex.Register(patient)
+			err = ex.Register(patient, inc)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -207,6 +206,14 @@ func TestACancelWhoseMessageIsLostIsFound(t *testing.T) {
 		}
 		if _, err := f.Result(t.Context()); !errors.Is(err, executor.ErrCanceled) {
 			t.Errorf("got %v", err)
+		}
+		soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if f, err = executor.Submit(t.Context(), ex, inc, 1); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := f.Result(soon); v != 2 || err != nil {
+			t.Errorf("the next one is %d, %v", v, err)
 		}
 		if err := ex.Close(); err != nil {
 			t.Error(err)

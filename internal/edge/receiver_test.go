@@ -169,6 +169,35 @@ func TestAnOpenQueueWaitsForItsNextSource(t *testing.T) {
 	})
 }
 
+// A gather that nobody told of the end of a source finds it by itself.
+func TestAnEndThatNobodyToldIsFound(t *testing.T) {
+	inBubble(t, func(t *testing.T, w world) {
+		t.Helper()
+		q := w.declare(t, broker.Queue{Name: "q"})
+		s := w.sender(t, "s", q, 0)
+		if err := errors.Join(s.Send(t.Context(), []batch.Batch{numbers("s", 0, 5)}), w.c.Seal(t.Context(), "q")); err != nil {
+			t.Fatal(err)
+		}
+		r := w.receive(t, "q", ReceiverOptions{})
+		for range 5 {
+			r.item(t)
+			r.Delivered(1)
+		}
+		if n := w.raw.Del(t.Context(), "{dq:0}:watch:q").Val(); n != 1 {
+			t.Fatal("nobody would be told of the end")
+		}
+		if err := s.Finish(t.Context(), 5); err != nil {
+			t.Fatal(err)
+		}
+		if source, text := r.item(t); source != "" {
+			t.Errorf("behind the end comes %q", text)
+		}
+		if err := r.ended(t); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // cutKey splits "{ns:0}:name".
 func cutKey(key string) (tag, name string, ok bool) {
 	for i := range key {
