@@ -15,10 +15,13 @@ import (
 
 // Map2 makes a stage over two queues: f, made by workers.Define2, is called
 // with the nth item of each. It ends with the shorter one; what is left of the
-// other is not read. Where one of the two has failed, the pair has its failure.
+// other is not read, and whoever fills that waits where it is bounded, until its
+// context ends or the Executor is closed. Where one of the two has failed, the pair
+// has its failure.
 //
 // The pairs are made in this process, so that it is the one consumer of both
-// queues until it ends. All else is as for Map.
+// queues until it ends, and what it has read of named queues goes with it. All
+// else is as for Map.
 func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B], Out], a *Queue[A], b *Queue[B], opts ...MapOption) (*Queue[Out], error) {
 	if err := f.Err(); err != nil {
 		return nil, err
