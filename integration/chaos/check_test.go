@@ -17,6 +17,7 @@ type checker struct {
 	strikes []int64 // when something bad was done
 	takes   []int64 // when results were taken, of all gathers
 	peaks   peaks
+	hurt    map[string]bool // ledgers of processes that were killed, stopped or taken for dead
 	verdict verdict
 }
 
@@ -57,7 +58,7 @@ type bounds struct {
 	use   int64    // KiB of memory at most, of a process and of Redis
 }
 
-func newChecker() *checker { return &checker{sources: map[uint16]*history{}} }
+func newChecker() *checker { return &checker{sources: map[uint16]*history{}, hurt: map[string]bool{}} }
 
 func (c *checker) history(source uint16) *history {
 	h := c.sources[source]
@@ -92,8 +93,8 @@ func at(counts []uint8, offset int64) uint8 {
 }
 
 // read takes in the ledger of one process, those of gathers in the order in
-// which they began. hurt: it was killed, stopped or taken for dead.
-func (c *checker) read(records []record, hurt bool) {
+// which they began.
+func (c *checker) read(name string, records []record) {
 	readings := map[uint16]*reading{}
 	over := false
 	for _, r := range records {
@@ -107,7 +108,7 @@ func (c *checker) read(records []record, hurt bool) {
 			h.end, h.endAt = r.offset, r.at
 		case ran:
 			h.runs[r.stage] = count(h.runs[r.stage], r.offset)
-			if !hurt {
+			if !c.hurt[name] {
 				h.unhurt[r.stage] = count(h.unhurt[r.stage], r.offset)
 			}
 		case got, failed:

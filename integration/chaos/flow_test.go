@@ -192,11 +192,10 @@ func (f *flow) check(allowed bounds, left []string) *checker {
 	allowed.again, allowed.use = f.s.losses > 0, mayUse
 	c := newChecker()
 	c.peaks = f.peaks
-	hurt := map[string]bool{}
 	for _, p := range f.all {
-		hurt[p.role.Ledger] = p.hit || p.fenced(f.t)
+		c.hurt[p.role.Ledger] = p.hit || p.fenced(f.t)
 	}
-	readBooks(f.t, f.dir, func(name string, records []record) { c.read(records, hurt[name]) })
+	readBooks(f.t, f.dir, c.read)
 	for _, breach := range c.check(allowed, left).breaches {
 		f.t.Error(breach)
 	}

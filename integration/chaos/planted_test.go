@@ -35,8 +35,9 @@ func verdictOf(books map[string][]record, left ...string) verdict {
 // joined has read all books, of which one is that of a process that was hurt.
 func joined(books map[string][]record, hurt string) *checker {
 	c := newChecker()
+	c.hurt[hurt] = true
 	for _, name := range []string{"1-produce", "2-work", "3-test", "4-killed", "5-gather"} {
-		c.read(books[name], name == hurt)
+		c.read(name, books[name])
 	}
 	return c
 }

@@ -159,7 +159,7 @@ func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 		completed := func(e broker.Entry, want broker.Outcome, payloads int) {
 			t.Helper()
 			done := f.whole([]broker.Entry{e})
-			done[0].Outs[0].Batch = framed("s1", e.Batch.First, large(1))
+			done[0].Outs[0].Batch = framed("s1", e.First, large(1))
 			outcomes, err := c.Complete(t.Context(), done)
 			if err != nil || outcomes[0] != want {
 				t.Fatalf("completed %v, %v, want %v", outcomes, err, want)
