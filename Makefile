@@ -33,7 +33,7 @@ lint: ## staticcheck and the house law of .golangci.yml (built once, about a min
 	$(GOLANGCI) run ./...
 
 race: ## all tests but those of the faults, on the embedded broker and on real Redis, under the race detector
-	go test -race -count=1 $$(go list ./... | grep -v /integration/chaos)
+	go test -race -count=1 $$(go list -race ./... | grep -v /integration/chaos)
 
 faults: ## killed, stopped and cut off processes, in a short form
 	go test -count=1 ./integration/chaos
