@@ -46,7 +46,7 @@ func verbs(t *testing.T, both *testkit.Twins) {
 	must(c.Waiting(t.Context(), "a"))(t)
 	must(c.Inherit(t.Context(), g))(t)
 	both.Compare()
-	fine(t, c.Release(t.Context(), g, []string{"a"}), c.DeleteAll(t.Context(), []string{"a", "b"}),
+	fine(t, c.Release(t.Context(), g), c.DeleteAll(t.Context(), []string{"a", "b"}),
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleWorker, "v"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
 
@@ -106,7 +106,7 @@ func deleted(t *testing.T, both *testkit.Twins) {
 	}
 	fine(t, c.GiveBack(t.Context(), "w", 0))
 	both.Compare()
-	fine(t, c.Release(t.Context(), heir, []string{"b"}), c.DeleteAll(t.Context(), []string{"a", "b"}),
+	fine(t, c.Release(t.Context(), heir), c.DeleteAll(t.Context(), []string{"a", "b"}),
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
 

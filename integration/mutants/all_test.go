@@ -201,6 +201,11 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "Refused",
 	},
 	{
+		name: "a completion that comes twice deletes its payload", file: lua + "complete.lua",
+		from: "  if redis.call('PERSIST', payload) == 1 then", to: "  if true then",
+		pkg: "internal/broker", run: "ComesTwice",
+	},
+	{
 		name: "a payload stays before its entry is there", file: lua + "complete.lua",
 		from: "    add(q, out.source,", to: "    if out.payload then redis.call('PERSIST', out.payload) end\n    add(q, out.source,",
 		pkg: "internal/broker", run: "IsMortal",

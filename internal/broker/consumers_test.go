@@ -25,6 +25,9 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 			}
 			g := must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("gather", i), "x1", "b", 0))
 			left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g))
+			if _, _, err := c.Watch(t.Context(), g, "a"); err != nil {
+				t.Fatal(err)
+			}
 			r := c.Reader(g.ID, time.Second)
 			read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
 			if err == nil {
@@ -36,12 +39,15 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 			if err == nil && i%3 > 0 { // every third one dies with what it has read
 				err = c.Ack(t.Context(), g, read, nil, 0, func(string) string { return "a" })
 				if err == nil {
-					err = c.Release(t.Context(), g, []string{"a"})
+					err = c.Release(t.Context(), g)
 				}
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
+		}
+		if told := c.Raw().SMembers(t.Context(), c.Key("watch:a")).Val(); len(told) > 1 {
+			t.Errorf("%d gathers are told after %d rounds: %v", len(told), rounds, told)
 		}
 		for _, stream := range []string{"q:a", "r:a", "x:a", "q:b"} {
 			if names := c.Raw().XInfoConsumers(t.Context(), c.Key(stream), "w").Val(); len(names) > 2 {

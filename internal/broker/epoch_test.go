@@ -37,7 +37,7 @@ func TestEpochsAreGivenOnce(t *testing.T) {
 		if err := ack(g, broker.Mark{Source: "shop", Delivered: "1", Low: 1}); !errors.Is(err, broker.ErrFenced) {
 			t.Errorf("a gather of the queue that was deleted acknowledges: %v", err)
 		}
-		if err := c.Release(t.Context(), g, []string{"orders"}); err != nil {
+		if err := c.Release(t.Context(), g); err != nil {
 			t.Fatal(err)
 		}
 		if err := ack(heir, broker.Mark{Source: "shop", Delivered: "0", Low: 0}); err != nil {

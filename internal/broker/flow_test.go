@@ -116,7 +116,7 @@ func gathered(t *testing.T, c *broker.Client, g broker.Gather, want []string) {
 	if err := c.Ack(t.Context(), g, entries, []broker.Mark{mark}, 0, func(string) string { return "a" }); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Release(t.Context(), g, []string{"a"}); err != nil {
+	if err := c.Release(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -72,19 +72,19 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 		}
 	}
 	if before := g.Queue.before; before != "" {
-		return entries, c.Release(ctx, Gather{ID: before, Queue: g.Queue}, g.roots())
+		return entries, c.Release(ctx, Gather{ID: before, Queue: g.Queue})
 	}
 	return entries, nil
 }
 
-// roots are the queues that the gathered one is fed from, itself where it is one.
-func (g Gather) roots() (roots []string) {
-	for _, path := range g.Queue.From {
-		root, _ := Root(path)
-		roots = append(roots, root)
+// Roots are the queues that the gathered one is fed from, itself where it is one.
+func (g Gather) Roots() []Path {
+	if len(g.Queue.From) == 0 {
+		return []Path{{Queue: g.Queue.Name}}
 	}
-	if roots == nil {
-		roots = []string{g.Queue.Name}
+	roots := make([]Path, len(g.Queue.From))
+	for i, path := range g.Queue.From {
+		roots[i].Queue, roots[i].Branch = Root(path)
 	}
 	return roots
 }
@@ -149,11 +149,11 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 }
 
 // Release gives the queue up.
-func (c *Client) Release(ctx context.Context, g Gather, roots []string) error {
+func (c *Client) Release(ctx context.Context, g Gather) error {
 	q := g.Queue.Name
 	keys := []string{c.keys.meta(q), c.keys.mailbox(g.ID), c.keys.stream(q)}
-	for _, root := range roots {
-		keys = append(keys, c.keys.watch(root))
+	for _, root := range g.Roots() {
+		keys = append(keys, c.keys.watch(root.Queue))
 	}
 	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.reader(), c.keys.mailbox(g.ID), g.ID)
 	return err

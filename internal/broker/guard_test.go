@@ -313,7 +313,7 @@ func TestALateAcknowledgementChangesNothing(t *testing.T) {
 		if at := c.Raw().HGet(t.Context(), c.Key("m:b"), "d:"+f.source.Name).Val(); at != "5" {
 			t.Errorf("the mark is %s", at)
 		}
-		if err := c.Release(t.Context(), g, []string{"a"}); err != nil {
+		if err := c.Release(t.Context(), g); err != nil {
 			t.Fatal(err)
 		}
 		next := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "b", time.Minute))

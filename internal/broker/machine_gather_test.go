@@ -111,12 +111,12 @@ func (m *machine) succession(t *rapid.T) {
 			t.Fatalf("the old gather acknowledges: %v", err)
 		}
 	} else {
-		if err := m.c.Release(m.ctx, old, []string{m.a.Name}); err != nil {
+		if err := m.c.Release(m.ctx, old); err != nil {
 			t.Fatal(err)
 		}
 		m.consume(t, time.Minute)
 	}
-	if err := m.c.Release(m.ctx, old, []string{m.a.Name}); err != nil { // a late word of the old one
+	if err := m.c.Release(m.ctx, old); err != nil { // a late word of the old one
 		t.Fatal(err)
 	}
 	m.inherit(t)

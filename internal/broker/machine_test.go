@@ -394,7 +394,7 @@ func (m *machine) takeOver(t *rapid.T) {
 // which go by themselves.
 func (m *machine) clean(t *rapid.T) {
 	for _, err := range []error{
-		m.c.Release(m.ctx, m.g, []string{m.a.Name}), m.c.Delete(m.ctx, m.a.Name), m.c.Delete(m.ctx, m.b.Name),
+		m.c.Release(m.ctx, m.g), m.c.Delete(m.ctx, m.a.Name), m.c.Delete(m.ctx, m.b.Name),
 		m.c.Leave(m.ctx, broker.RoleWorker, m.name("w")), m.c.Leave(m.ctx, broker.RoleWorker, m.name("v")),
 		m.c.Leave(m.ctx, broker.RoleExecutor, m.name("x")),
 	} {

@@ -170,3 +170,36 @@ func TestAStrangeReplyIsAnError(t *testing.T) {
 		}
 	})
 }
+
+// A recorder keeps the last completion that was sent with payloads.
+type recorder struct {
+	between
+	args []any
+}
+
+func (r *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		r.args = cmds[len(cmds)-1].Args()
+		return next(ctx, cmds)
+	}
+}
+
+// A completion that comes twice, as it was, keeps the payload that it has stored.
+func TestACompletionThatComesTwiceKeepsItsPayload(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f, r := makeFlow(t, c, 0), &recorder{}
+		pile(t, c, f, 1)
+		done := f.whole(f.takeAll(t, c, "w1"))
+		done[0].Outs[0].Batch = framed("s1", 0, large(1))
+		c.Raw().AddHook(r)
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
+		again, err := c.Raw().Do(t.Context(), r.args...).Slice()
+		if err != nil || len(again) != 1 || again[0] != "lost" {
+			t.Fatalf("the same again: %v, %v", again, err)
+		}
+		if keys := c.Raw().Keys(t.Context(), c.Key("f:*")).Val(); len(keys) != 1 {
+			t.Errorf("there are the payloads %q", keys)
+		}
+	})
+}

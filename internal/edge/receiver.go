@@ -78,15 +78,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, missed: map[string]*miss{}, pace: missPatience, count: 16, look: true}
-	from := g.Queue.From
-	if len(from) == 0 {
-		from = []string{queue}
-	}
-	for _, path := range from {
-		name, branch := broker.Root(path)
-		r.roots = append(r.roots, broker.Path{Queue: name, Branch: branch})
-	}
+	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, roots: g.Roots(), pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, missed: map[string]*miss{}, pace: missPatience, count: 16, look: true}
 	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {
 		return nil, errors.Join(fmt.Errorf("gather queue %s: %w", queue, err), r.release(ctx))
 	}
@@ -141,11 +133,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 }
 
 func (r *Receiver) release(ctx context.Context) error {
-	var roots []string
-	for _, root := range r.roots {
-		roots = append(roots, root.Queue)
-	}
-	return r.c.Release(ctx, r.g, roots)
+	return r.c.Release(ctx, r.g)
 }
 
 // read hands out pieces until the stream has ended.
