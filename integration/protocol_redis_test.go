@@ -175,7 +175,7 @@ func TestProtocolFields(t *testing.T) {
 	}
 	g, err := c.Consume(t.Context(), "g", "x", "numbers", time.Minute)
 	if err == nil {
-		err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s-1", Delivered: "0"}}, 0, func(string) string { return "numbers" })
+		_, err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s-1", Delivered: "0"}}, 0, func(string) string { return "numbers" })
 	}
 	for _, policy := range []broker.Overflow{broker.Block, broker.DropNewest} {
 		if s.Overflow = policy; err == nil {

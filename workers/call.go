@@ -40,7 +40,7 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 	}
 	r.left, r.spent = false, 0
 	for r.out.begin(c.batch); !r.left && r.out.len() < c.batch.N; {
-		crash := guard(&r.spent, func() { r.loop(ctx, &c) })
+		crash := c.guard(&r.spent, func() { r.loop(ctx, &c) })
 		switch {
 		case crash == nil:
 		case !r.in.decoded:
@@ -190,7 +190,7 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 		return result{err: err}
 	}
 	r.spent = 0
-	if crash := guard(&r.spent, func() { r.in.decode(&c) }); crash != nil {
+	if crash := c.guard(&r.spent, func() { r.in.decode(&c) }); crash != nil {
 		r.in.spoil(crash)
 	}
 	if r.in.err != nil {
@@ -208,7 +208,7 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	r.in.next = 0
 	r.out.begin(c.batch)
 	write := func() { r.write(&c) }
-	for crash := guard(&r.spent, write); crash != nil; crash = guard(&r.spent, write) {
+	for crash := c.guard(&r.spent, write); crash != nil; crash = c.guard(&r.spent, write) {
 		r.places[r.out.len()].miss = r.out.unencodable(crash.text)
 	}
 	return r.out.result(r.spent, &c)
@@ -226,7 +226,7 @@ func (r *together[In, Out]) try(ctx context.Context, c *call) {
 	}
 	var values []Out
 	var miss func(k int) *miss
-	if crash := guard(&r.spent, func() {
+	if crash := c.guard(&r.spent, func() {
 		own := ctx
 		if c.batch.N == 1 { // else the end of one would be that of others
 			own = c.context(ctx, 0)
@@ -341,27 +341,33 @@ func cut(text string, size int) string {
 	return text[:end] + "..."
 }
 
-// guard calls f, in a goroutine of its own since a Goexit ends the one it
-// happens in, and returns how f ended if not by returning. The time that f took
-// is added to spent: not the wait for a processor before it, which is long
-// where many goroutines run and would be taken for the cost of the items.
-func guard(spent *time.Duration, f func()) *miss {
+// guard calls f and returns how it ended if not by returning. The time that f took
+// is added to spent.
+func (c *call) guard(spent *time.Duration, f func()) *miss {
+	if c.exposed {
+		return caught(spent, f)
+	}
 	ended := make(chan *miss, 1)
 	go func() {
-		begin := time.Now()
 		crash := &miss{code: batch.CodePanic, text: "the function ended its goroutine by runtime.Goexit, " +
 			"as FailNow of a test does: return an error instead"}
-		defer func() {
-			if r := recover(); r != nil {
-				crash = &miss{code: batch.CodePanic, text: "panic: " + errorText(r), stack: panicStack(debug.Stack())}
-			}
-			*spent += time.Since(begin)
-			ended <- crash
-		}()
-		f()
-		crash = nil
+		defer func() { ended <- crash }()
+		crash = caught(spent, f)
 	}()
 	return <-ended
+}
+
+// caught calls f and returns its panic.
+func caught(spent *time.Duration, f func()) (crash *miss) {
+	begin := time.Now()
+	defer func() {
+		*spent += time.Since(begin)
+		if r := recover(); r != nil {
+			crash = &miss{code: batch.CodePanic, text: "panic: " + errorText(r), stack: panicStack(debug.Stack())}
+		}
+	}()
+	f()
+	return nil
 }
 
 // panicStack cuts a stack to the frames from the one that panicked on.

@@ -15,30 +15,46 @@ const (
 	completeBytes   = 4 << 20
 )
 
+// settle has written what a hand has done: by itself where nobody writes and no job
+// waits, else by complete.
+func (l *life) settle(ctx context.Context, d done) {
+	if len(l.work) > 0 || len(l.done) > 0 || !l.writes.TryLock() {
+		l.done <- d
+		return
+	}
+	defer l.writes.Unlock()
+	l.commit(ctx, []done{d})
+}
+
 // complete writes what the hands have done until done is closed: what ends
 // during one call goes with the next. A result is safe when Complete returned;
 // what could not be written stays with the consumer and is given back.
 func (l *life) complete(ctx context.Context) {
 	for first := range l.done {
-		batches := []done{first}
-		size := 0
-	more:
-		for len(batches) < completeEntries && size < completeBytes {
-			select {
-			case d, ok := <-l.done:
-				if !ok {
-					break more
-				}
-				batches = append(batches, d)
-				for _, out := range d.replace.Outs {
-					size += len(out.Frame)
-				}
-			default:
-				break more
-			}
-		}
-		l.commit(ctx, batches)
+		l.writes.Lock()
+		l.commit(ctx, l.ready(first))
+		l.writes.Unlock()
 	}
+}
+
+// ready is what one call may complete, the first one and what is there already.
+func (l *life) ready(first done) []done {
+	all, size := []done{first}, 0
+	for len(all) < completeEntries && size < completeBytes {
+		select {
+		case d, ok := <-l.done:
+			if !ok {
+				return all
+			}
+			all = append(all, d)
+			for _, out := range d.replace.Outs {
+				size += len(out.Frame)
+			}
+		default:
+			return all
+		}
+	}
+	return all
 }
 
 func (l *life) commit(ctx context.Context, all []done) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
@@ -37,6 +38,8 @@ type function struct {
 	runner func() runner
 	// whole tells that a call is for a whole batch.
 	whole bool
+	// exits is set once a call has ended its goroutine.
+	exits atomic.Bool
 }
 
 var errNotDefined = errors.New("a workers.Func that was not made: make it with Define, DefineBatch or Remote")

@@ -2,16 +2,11 @@ package workers
 
 import (
 	"context"
-	"sync/atomic"
-	"time"
+	"sync"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
-
-// spell is how long a hand works on a batch before it gives the rest to
-// others: a batch should be about as much work.
-const spell = 10 * time.Millisecond
 
 // maxCrashes is how many workers may die with an item before it is taken for
 // the cause.
@@ -40,28 +35,46 @@ func rests(e broker.Entry, batches []batch.Batch) []broker.Rest {
 // A hand works on one job after the other.
 type hand struct {
 	*life
-	idle  map[*function][]runner
-	clock *time.Timer
-	late  atomic.Bool // a spell has passed
+	group  *sync.WaitGroup // that waits for it
+	idle   map[*function][]runner
+	job    *job      // that it works on
+	called *function // the last one
+	late   int64     // tick of the clock when it has worked for a spell
 }
 
-// hand works until work is closed.
-func (l *life) hand(ctx context.Context) {
-	h := &hand{life: l, idle: map[*function][]runner{}}
-	h.clock = time.AfterFunc(time.Hour, func() { h.late.Store(true) })
-	defer h.clock.Stop()
-	for j := range l.work {
-		l.begin()
-		d := h.do(ctx, j)
-		l.held.Add(-1)
-		j.route.held.Add(-1)
-		l.done <- d
-		l.end()
+// run works until work is closed. A function that ends its goroutine ends this
+// one: the next one begins the job anew and is not exposed to that.
+func (h *hand) run(ctx context.Context) {
+	closed := false
+	defer func() {
+		if !closed {
+			h.called.exits.Store(true)
+			h.group.Go(func() { h.run(ctx) })
+		}
+	}()
+	for h.job != nil || h.next() {
+		d := h.do(ctx, *h.job)
+		h.held.Add(-1)
+		h.job.route.held.Add(-1)
+		h.job = nil
+		h.end()
+		h.settle(ctx, d)
 	}
+	closed = true
+}
+
+// next waits for a job.
+func (h *hand) next() bool {
+	j, ok := <-h.work
+	if ok {
+		h.begin()
+		h.job = &j
+	}
+	return ok
 }
 
 // leave tells after each item whether to leave off.
-func (h *hand) leave() bool { return h.late.Load() || h.stopping.Load() }
+func (h *hand) leave() bool { return h.clock.ticks.Load() >= h.late || h.stopping.Load() }
 
 func (h *hand) do(ctx context.Context, j job) done {
 	r, e := j.route, j.entry
@@ -95,12 +108,11 @@ func (h *hand) do(ctx context.Context, j job) done {
 
 // call runs one stage on a batch, for a spell.
 func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) step {
-	h.late.Store(false)
-	h.clock.Reset(spell)
+	h.called, h.late = r.function, h.clock.spell()
 	s := step{route: r, runner: h.runner(r.function)}
 	c := call{
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
-		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave,
+		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave, exposed: !r.function.exits.Load(),
 	}
 	if r.stage.Kind == broker.KindFuture {
 		c.flight = h.flights.begin(b)

@@ -29,6 +29,7 @@ type life struct {
 	work  chan job      // intake to hands; closed by intake
 	done  chan done     // hands to completer; closed when all hands have ended
 	freed chan struct{} // a hand is free
+	clock clock         // of the hands
 
 	flights flights
 	retry   *alarm // when what was delayed is due
@@ -40,6 +41,8 @@ type life struct {
 	gone     atomic.Bool // a route is
 
 	foreign map[string]bool // stages of other types that were logged; intake only
+
+	writes sync.Mutex // held by who completes
 
 	mu  sync.Mutex
 	ids map[broker.Ref]bool // entries taken and not yet replaced
@@ -89,7 +92,8 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 // before: intake closes work, then the hands end, then done is closed, then
 // the completer writes what is left.
 func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseFunc) error {
-	var group, hands errgroup.Group
+	var group errgroup.Group
+	var hands sync.WaitGroup
 	group.Go(func() error {
 		defer close(l.work)
 		err := l.intake(soft)
@@ -100,11 +104,14 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 		return err
 	})
 	for range l.concurrency {
-		hands.Go(func() error { l.hand(hard); return nil })
+		h := &hand{life: l, group: &hands, idle: map[*function][]runner{}}
+		hands.Go(func() { h.run(hard) })
 	}
 	group.Go(func() error {
 		defer close(l.done)
-		return hands.Wait()
+		hands.Wait()
+		l.clock.stop()
+		return nil
 	})
 	group.Go(func() error { l.complete(hard); return nil })
 	group.Go(func() error { l.bringBack(soft); return nil })

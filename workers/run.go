@@ -32,6 +32,7 @@ type call struct {
 	retries int           // attempts that may follow the first
 	flight  *flight       // where an item can be canceled, else nil
 	leave   func() bool   // asked after each item that was run: leave off here? May be nil
+	exposed bool          // a function that ends its goroutine ends that of the caller
 }
 
 // A result is what has become of a batch: the items of [First, First+n). It is

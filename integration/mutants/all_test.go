@@ -197,12 +197,12 @@ local function full(stream, meta)
 	},
 	{
 		name: "a completion that is refused leaves its payload", file: lua + "complete.lua",
-		from: "  if why ~= 'resend' then each_payload(e, discard) end\n", to: "",
+		from: "  if why == 'resend' then return why end\n", to: "  if why then return why end\n",
 		pkg: "internal/broker", run: "Refused",
 	},
 	{
 		name: "a completion that comes twice deletes its payload", file: lua + "complete.lua",
-		from: "  if redis.call('PERSIST', payload) == 1 then", to: "  if true then",
+		from: "    if redis.call('PERSIST', payload) == 1 then", to: "    if true then",
 		pkg: "internal/broker", run: "ComesTwice",
 	},
 	{

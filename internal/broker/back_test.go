@@ -80,7 +80,7 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 		if err != nil || len(read) != 3 {
 			t.Fatal(read, err)
 		}
-		if err := c.Ack(t.Context(), g, read[2:], nil, 0, func(string) string { return "a" }); err != nil {
+		if _, err := c.Ack(t.Context(), g, read[2:], nil, 0, func(string) string { return "a" }); err != nil {
 			t.Fatal(err)
 		}
 		if a, b := pending("q:a"), pending("q:b"); a != 2 || b != 2 {

@@ -18,7 +18,8 @@ func TestEpochsAreGivenOnce(t *testing.T) {
 		first := shop(t, c, q, 0, 2)
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "orders", time.Minute))
 		ack := func(g broker.Gather, m broker.Mark) error {
-			return c.Ack(t.Context(), g, nil, []broker.Mark{m}, 0, func(string) string { return "orders" })
+			_, err := c.Ack(t.Context(), g, nil, []broker.Mark{m}, 0, func(string) string { return "orders" })
+			return err
 		}
 		if err := errors.Join(c.Finish(t.Context(), first, 2), ack(g, broker.Mark{Source: "shop", Delivered: "2", Low: 2, Retire: true})); err != nil {
 			t.Fatal(err)

@@ -113,7 +113,7 @@ func gathered(t *testing.T, c *broker.Client, g broker.Gather, want []string) {
 		t.Fatalf("watch: %v sealed %v, %v", sources, sealed, err)
 	}
 	mark := broker.Mark{Source: "s1", Delivered: "3", Low: 3}
-	if err := c.Ack(t.Context(), g, entries, []broker.Mark{mark}, 0, func(string) string { return "a" }); err != nil {
+	if _, err := c.Ack(t.Context(), g, entries, []broker.Mark{mark}, 0, func(string) string { return "a" }); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Release(t.Context(), g); err != nil {

@@ -109,8 +109,8 @@ func Root(name string) (root, branch string) {
 // Ack takes entries that were delivered whole out of the queue and moves the
 // marks of their sources. Their payload keys are deleted, or live on for keep.
 // rootOf tells which root queue a source feeds. One that arrives behind a later
-// one changes nothing.
-func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) error {
+// one changes nothing. waited tells whether somebody waited for it.
+func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) (waited bool, err error) {
 	k, q := c.keys, g.Queue.Name
 	keys := []string{k.meta(q), k.stream(q), k.wait(q)}
 	args := []any{g.reader(), g.acks.Add(1), q, len(entries), len(marks)}
@@ -136,16 +136,19 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 	what := "acknowledge items of queue " + q
 	if keep > 0 && payloads != nil {
 		if err := c.Keep(ctx, payloads, keep); err != nil {
-			return err
+			return false, err
 		}
 		keys = keys[:len(keys)-len(payloads)]
 	}
 	reply, err := c.run(ctx, what, scripts.ack, keys, args...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	status, _ := reply.(string)
-	return checkStatus(what, status)
+	if status == "waited" {
+		return true, nil
+	}
+	return false, checkStatus(what, status)
 }
 
 // Release gives the queue up.

@@ -303,7 +303,7 @@ func TestALateAcknowledgementChangesNothing(t *testing.T) {
 		mark := func(g broker.Gather, to string, low int64) {
 			t.Helper()
 			marks := []broker.Mark{{Source: f.source.Name, Delivered: to, Low: low}}
-			if err := c.Ack(t.Context(), g, nil, marks, 0, func(string) string { return "a" }); err != nil {
+			if _, err := c.Ack(t.Context(), g, nil, marks, 0, func(string) string { return "a" }); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -89,7 +89,7 @@ func (m *machine) acknowledge(t *rapid.T, which func(held) (from, to int64)) {
 		}
 	}
 	for range 2 {
-		if err := m.c.Ack(m.ctx, m.g, whole, marks, 0, func(string) string { return m.a.Name }); err != nil {
+		if _, err := m.c.Ack(m.ctx, m.g, whole, marks, 0, func(string) string { return m.a.Name }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +107,7 @@ func (m *machine) succession(t *rapid.T) {
 	}
 	if rapid.Bool().Draw(t, "crash") {
 		m.consume(t, 0)
-		if err := m.c.Ack(m.ctx, old, nil, []broker.Mark{{Source: "s", Delivered: "1", Low: 1}}, 0, func(string) string { return "" }); !errors.Is(err, broker.ErrFenced) {
+		if _, err := m.c.Ack(m.ctx, old, nil, []broker.Mark{{Source: "s", Delivered: "1", Low: 1}}, 0, func(string) string { return "" }); !errors.Is(err, broker.ErrFenced) {
 			t.Fatalf("the old gather acknowledges: %v", err)
 		}
 	} else {

@@ -81,7 +81,7 @@ func TestGapsAndTheWindow(t *testing.T) {
 			room int64
 		}{{0, "3-10", 0}, {1, "3-10", 1}, {3, "3-10", 3}, {5, "3-10", 3}, {10, "", 3}} {
 			marks := []broker.Mark{{Source: "s", Delivered: "0", Low: step.low}}
-			if err := c.Ack(ctx, g, nil, marks, 0, func(string) string { return "q" }); err != nil {
+			if _, err := c.Ack(ctx, g, nil, marks, 0, func(string) string { return "q" }); err != nil {
 				t.Fatal(err)
 			}
 			sources, _, err := c.Watch(ctx, g, "q")

@@ -16,6 +16,8 @@ type Source struct {
 	// Overflow is what becomes of items for which there is no room. It is the
 	// holder's choice and not kept in Redis.
 	Overflow Overflow
+
+	lost []byte // the failure of items that Redis loses of it
 }
 
 // Overflow is what becomes of items for which there is no room.
@@ -65,7 +67,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	l := asList(reply)
 	switch status := l.text(0); status {
 	case "ok":
-		return Source{Name: name, Queue: q, Epoch: l.number(1)}, l.number(2), nil
+		return Source{Name: name, Queue: q, Epoch: l.number(1), lost: lostBefore(q.Name)}, l.number(2), nil
 	case "sealed":
 		err = ErrSealed
 	case "ended":
@@ -105,7 +107,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	for {
 		args := append(make([]any, 0, 9+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window,
-			lostBefore(q), string(s.Overflow), k.source(""), k.payload(""))
+			s.lost, string(s.Overflow), k.source(""), k.payload(""))
 		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q)}
 		var payloads []payload
 		for i := range parcels {
@@ -171,7 +173,7 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	before := c.Failures()
 	for finished := false; ; finished = true {
 		reply, err := c.run(ctx, what, scripts.finish,
-			[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q)}, s.Name, s.Epoch, end, s.Queue.Inc, lostBefore(q))
+			[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q)}, s.Name, s.Epoch, end, s.Queue.Inc, s.lost)
 		if err != nil {
 			return err
 		}
@@ -194,7 +196,7 @@ func (c *Client) stands(ctx context.Context, q Queue) bool {
 	return err == nil && found.Inc == q.Inc
 }
 
-// lostBefore is the failure of items that Redis lost of a source of a queue.
+// lostBefore is the failure of items that Redis loses of a source of a queue.
 func lostBefore(queue string) []byte {
 	return batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: queue}.Append(nil)
 }

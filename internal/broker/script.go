@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed" // the scripts
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -119,7 +121,23 @@ var scripts = struct {
 	watch:    script(watchLua),
 }
 
-func script(body string) *redis.Script { return redis.NewScript(libLua + "\n" + body) }
+func script(body string) *redis.Script { return redis.NewScript(withLib(body)) }
+
+// A function is a paragraph of lib.lua: a comment and the function below it, which
+// may use those above it.
+var function = regexp.MustCompile(`(?m)^local function (\w+)`)
+
+// withLib puts in front of a body what it uses of lib.lua, and what that uses: each
+// call makes all functions of its script anew.
+func withLib(body string) string {
+	for _, paragraph := range slices.Backward(strings.Split(strings.TrimSpace(libLua), "\n\n")) {
+		name := function.FindStringSubmatch(paragraph)
+		if name != nil && strings.Contains(body, name[1]+"(") {
+			body = paragraph + "\n\n" + body
+		}
+	}
+	return body
+}
 
 // run runs a script until ctx ends, see try. The script must be one that may
 // be repeated after a lost reply.

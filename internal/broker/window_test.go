@@ -75,7 +75,7 @@ func TestWorkersLookAtTheWindow(t *testing.T) {
 		}
 		for ; len(take().Entries) > 0; take() {
 		}
-		if err := c.Ack(ctx, g, nil, []broker.Mark{{Source: "s", Delivered: "50", Low: 50}}, 0, func(string) string { return "q" }); err != nil {
+		if _, err := c.Ack(ctx, g, nil, []broker.Mark{{Source: "s", Delivered: "50", Low: 50}}, 0, func(string) string { return "q" }); err != nil {
 			t.Fatal(err)
 		}
 		r := c.Reader("w1", time.Minute)

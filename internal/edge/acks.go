@@ -3,15 +3,17 @@ package edge
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// ackEntries is how many entries one acknowledgement takes.
-const ackEntries = 256
+const (
+	ackEntries = 256 // that one acknowledgement takes
+	ackMany    = 4   // that do not wait for more
+	ackEager   = 64  // acknowledgements that do not wait for more, behind one that somebody waited for
+)
 
 // acks turns the number of delivered items into entries to delete and marks to
 // move. Its lock is never held across I/O.
@@ -28,6 +30,9 @@ type acks struct {
 	ends   map[string]int64 // sources to forget when delivered to there
 	ended  bool             // nothing more will be handed out
 	byHand handed           // where each item is acknowledged by itself
+	urgent bool             // what there is has to be written at once
+	rests  bool             // who writes waits for more
+	eager  int              // acknowledgements that do not wait for more
 }
 
 func (a *acks) begin(delivered map[string]string) error {
@@ -45,11 +50,33 @@ func (a *acks) begin(delivered map[string]string) error {
 	return nil
 }
 
+// ring wakes who writes, unless he waits for more. The lock is held.
 func (a *acks) ring() {
+	if a.rests && !a.presses() {
+		return
+	}
 	select {
 	case a.wake <- struct{}{}:
 	default:
 	}
+}
+
+// presses reports whether what there is waits for no more. The lock is held.
+func (a *acks) presses() bool { return a.urgent || a.eager > 0 || len(a.whole) >= ackMany }
+
+// rest reports whether who writes may wait for more, and lets him not be woken for
+// it, until resume.
+func (a *acks) rest() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rests = !a.presses()
+	return a.rests
+}
+
+func (a *acks) resume() {
+	a.mu.Lock()
+	a.rests = false
+	a.mu.Unlock()
 }
 
 // hand takes note of a piece before it is handed out.
@@ -67,8 +94,8 @@ func (a *acks) hand(ctx context.Context, p Piece) (Piece, error) {
 func (a *acks) entry(e broker.Entry) {
 	a.mu.Lock()
 	a.whole = append(a.whole, e)
-	a.mu.Unlock()
 	a.ring()
+	a.mu.Unlock()
 }
 
 // cover takes note of items of an entry that are not handed out, since they came
@@ -76,8 +103,8 @@ func (a *acks) entry(e broker.Entry) {
 func (a *acks) cover(p Piece) {
 	a.mu.Lock()
 	a.finish(p, p.To-p.From)
-	a.mu.Unlock()
 	a.ring()
+	a.mu.Unlock()
 }
 
 // finish counts items of an entry that need nothing more.
@@ -98,15 +125,16 @@ func (a *acks) retire(source string, end int64) {
 	a.mu.Lock()
 	a.ends[source] = end
 	a.moved[source] = true
-	a.mu.Unlock()
+	a.urgent = true
 	a.ring()
+	a.mu.Unlock()
 }
 
 func (a *acks) end() {
 	a.mu.Lock()
-	a.ended = true
-	a.mu.Unlock()
+	a.ended, a.urgent = true, true
 	a.ring()
+	a.mu.Unlock()
 }
 
 // deliver moves the marks by n items.
@@ -126,8 +154,8 @@ func (a *acks) deliver(n int) {
 			a.pieces, a.first = a.pieces[1:], 0
 		}
 	}
-	a.mu.Unlock()
 	a.ring()
+	a.mu.Unlock()
 }
 
 // mark takes items of a piece for delivered.
@@ -162,6 +190,7 @@ func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 		marks = append(marks, m)
 	}
 	clear(a.moved)
+	a.urgent = a.ended
 	return entries, marks, a.ended && len(a.pieces) == 0 && a.byHand.items == 0 && len(a.whole) == 0
 }
 
@@ -181,9 +210,13 @@ func (a *acks) rootOf(source string) string {
 	return a.roots[source]
 }
 
-// written takes note of what was acknowledged.
-func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
+// written takes note of what was acknowledged; waited: somebody waited for it, and
+// will wait for the next ones.
+func (a *acks) written(entries []broker.Entry, marks []broker.Mark, waited bool) {
 	a.mu.Lock()
+	if a.eager = max(0, a.eager-1); waited {
+		a.eager = ackEager
+	}
 	for _, m := range marks {
 		if m.Retire {
 			delete(a.marks, m.Source)
@@ -195,44 +228,4 @@ func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
 		a.gone = append(a.gone, e.ID)
 	}
 	a.mu.Unlock()
-}
-
-// acknowledge writes what was delivered, each call what came during the last
-// one, until everything is.
-func (r *Receiver) acknowledge(ctx context.Context) error {
-	for {
-		done, err := r.acknowledgeOnce(ctx)
-		if done || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-r.acks.wake:
-			runtime.Gosched() // who took the item goes first: others wait for what he does with it
-		}
-	}
-}
-
-func (r *Receiver) acknowledgeOnce(ctx context.Context) (done bool, err error) {
-	for {
-		entries, marks, done := r.acks.take()
-		if len(entries) == 0 && len(marks) == 0 {
-			return done, nil
-		}
-		if err := r.c.Ack(ctx, r.g, entries, marks, r.keep, r.acks.rootOf); err != nil {
-			r.acks.restore(entries, marks)
-			return false, err
-		}
-		r.acks.written(entries, marks)
-		if done {
-			return true, nil
-		}
-	}
-}
-
-// commit writes what is left when a Receiver ends.
-func (r *Receiver) commit(ctx context.Context) error {
-	_, err := r.acknowledgeOnce(ctx)
-	return err
 }

@@ -46,8 +46,8 @@ func (t *Ticket) Ack() {
 		a.byHand.items--
 		a.mark(t.of.piece, t.at, t.at+1)
 	}
-	a.mu.Unlock()
 	a.ring()
+	a.mu.Unlock()
 	select {
 	case a.byHand.fewer <- struct{}{}:
 	default:

@@ -69,9 +69,9 @@ func TestAFlowFollowsTheFakeClock(t *testing.T) {
 		if fine(t, err); len(live) != 1 || live[0].ID != "lives" {
 			t.Errorf("there live %+v", live)
 		}
-		fine(t, c.Ack(t.Context(), g, entries, []broker.Mark{{Source: "s", Delivered: "2", Low: 2}}, 0, func(string) string { return "a" }))
+		_, err = c.Ack(t.Context(), g, entries, []broker.Mark{{Source: "s", Delivered: "2", Low: 2}}, 0, func(string) string { return "a" })
 		cancel()
-		fine(t, <-worked)
+		fine(t, err, <-worked)
 	})
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("half an hour of virtual time took %v", took)

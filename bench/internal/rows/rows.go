@@ -44,7 +44,7 @@ type Held struct {
 func Own() []Row {
 	return []Row{
 		channelsRow(), relayRow(), naiveRow(), pipelinedRow(), handRow(), handChannelsRow(),
-		bridgeRow(), apartRow(), slicesRow(), embeddedRow(),
+		protocolRow(), protocolApartRow(), bridgeRow(), apartRow(), slicesRow(), embeddedRow(),
 	}
 }
 

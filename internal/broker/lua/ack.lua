@@ -9,7 +9,7 @@
 -- ARGV 4 ids       number of entries delivered whole
 -- ARGV 5 sources   number of sources whose mark moved
 -- ARGV 6+ entry    the ids; then for each source: name in this queue, root name, mark, offset below which all is delivered, 1 to forget the source
--- reply: 'ok'|'gone'|'fenced'
+-- reply: 'ok'|'waited' (ok, and somebody waited for it)|'gone'|'fenced'
 local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks', 'inc')
 if not meta[1] then return 'gone' end
 if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end
@@ -25,11 +25,13 @@ local function above(gaps, low)
 end
 
 local ids, sources = tonumber(ARGV[4]), tonumber(ARGV[5])
-redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 if ids > 0 then
   redis.call('XACK', KEYS[2], 'w', unpack(ARGV, 6, 5 + ids))
   redis.call('XDEL', KEYS[2], unpack(ARGV, 6, 5 + ids))
+else
+  redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 end
+local status = 'ok'
 if #KEYS >= 4 + 2 * sources then redis.call('UNLINK', unpack(KEYS, 4 + 2 * sources)) end
 local marks = {'acks', ARGV[2]}
 for a = 6 + ids, 6 + ids + 5 * (sources - 1), 5 do
@@ -47,10 +49,12 @@ for i = 0, sources - 1 do
     if waiting[4] then
       redis.call('HSET', KEYS[k], 'g:' .. ARGV[3], ARGV[a + 3])
       if waiting[1] then
+        status = 'waited'
         redis.call('HDEL', KEYS[k], 'wait')
         tell(waiting[1], 'room', ARGV[3])
       end
       if waiting[3] then
+        status = 'waited'
         redis.call('HDEL', KEYS[k], 'held')
         for mailbox in string.gmatch(waiting[3], '%S+') do tell(mailbox, 'room', ARGV[3]) end
       end
@@ -62,6 +66,9 @@ for i = 0, sources - 1 do
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   local items, bytes = unread(KEYS[2], KEYS[1])
-  if not is_full(items, bytes, tonumber(meta[2]), tonumber(meta[3])) then tell_all(KEYS[3], 'room', ARGV[3]) end
+  if not is_full(items, bytes, tonumber(meta[2]), tonumber(meta[3])) then
+    status = 'waited'
+    tell_all(KEYS[3], 'room', ARGV[3])
+  end
 end
-return 'ok'
+return status

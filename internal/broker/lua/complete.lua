@@ -7,45 +7,47 @@
 -- ARGV 3 most     dead letters that are kept
 -- ARGV 4+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of queues passed by, of rests; then for each out: inc, source, first, n, size, kind, data; for each queue passed by: inc, items; for each rest: attempts, delay in ms, first, n, size, kind, data
 -- reply: for each entry 'ok', 'lost' (somebody else finished it), 'gone' (the in-queue), 'noout' (an out-queue, or one passed by), 'resend' (a payload), or 'ERR ...'
-local ki, ai = 2, 3
 
-local function key()
-  ki = ki + 1
-  return KEYS[ki]
-end
-
-local function arg()
-  ai = ai + 1
-  return ARGV[ai]
-end
-
-local function parse_part(part)
-  part.first, part.n, part.size, part.kind, part.data = arg(), arg(), arg(), arg(), arg()
-  return part
-end
-
-local function parse()
-  local e = {stream = key(), meta = key(), returns = key(), suspects = key(), delayed = key(), old = {}, outs = {}, passed = {}, rests = {}}
-  e.id, e.inc, e.cost, e.crashes, e.source, e.queue, e.why = arg(), arg(), tonumber(arg()), tonumber(arg()), arg(), arg(), arg()
-  local old, outs, passed, rests = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
-  for i = 1, old do e.old[i] = key() end
+-- read returns the entry whose keys come behind KEYS[k] and whose arguments come
+-- behind ARGV[a], and where the next one's come.
+local function read(k, a)
+  local e = {
+    stream = KEYS[k + 1], meta = KEYS[k + 2], returns = KEYS[k + 3], suspects = KEYS[k + 4], delayed = KEYS[k + 5],
+    id = ARGV[a + 1], inc = ARGV[a + 2], cost = tonumber(ARGV[a + 3]), crashes = tonumber(ARGV[a + 4]),
+    source = ARGV[a + 5], queue = ARGV[a + 6], why = ARGV[a + 7],
+    old = {}, outs = {}, passed = {}, rests = {}, payloads = {},
+  }
+  local old, outs, passed, rests = tonumber(ARGV[a + 8]), tonumber(ARGV[a + 9]), tonumber(ARGV[a + 10]), tonumber(ARGV[a + 11])
+  k, a = k + 5, a + 11
+  for i = 1, old do e.old[i] = KEYS[k + i] end
+  k = k + old
   for i = 1, outs do
-    local part = {stream = key(), meta = key()}
-    part.inc, part.source = arg(), arg()
-    e.outs[i] = parse_part(part)
+    e.outs[i] = {
+      stream = KEYS[k + 1], meta = KEYS[k + 2], inc = ARGV[a + 1], source = ARGV[a + 2],
+      first = ARGV[a + 3], n = ARGV[a + 4], size = ARGV[a + 5], kind = ARGV[a + 6], data = ARGV[a + 7],
+    }
+    k, a = k + 2, a + 7
   end
-  for i = 1, passed do e.passed[i] = {meta = key(), inc = arg(), items = arg()} end
+  for i = 1, passed do
+    e.passed[i] = {meta = KEYS[k + 1], inc = ARGV[a + 1], items = ARGV[a + 2]}
+    k, a = k + 1, a + 2
+  end
   for i = 1, rests do
-    local part = {}
-    part.attempts, part.delay = arg(), tonumber(arg())
-    e.rests[i] = parse_part(part)
+    e.rests[i] = {
+      attempts = ARGV[a + 1], delay = tonumber(ARGV[a + 2]),
+      first = ARGV[a + 3], n = ARGV[a + 4], size = ARGV[a + 5], kind = ARGV[a + 6], data = ARGV[a + 7],
+    }
+    a = a + 7
   end
   for _, list in ipairs({e.outs, e.rests}) do
     for _, part in ipairs(list) do
-      if part.kind == 'f' then part.payload = key() end
+      if part.kind == 'f' then
+        k = k + 1
+        part.payload, e.payloads[#e.payloads + 1] = KEYS[k], KEYS[k]
+      end
     end
   end
-  return e
+  return e, k, a
 end
 
 -- queues are those that the entries are about, as far as they were looked at: what
@@ -53,53 +55,41 @@ end
 local queues = {}
 
 local function queue(meta)
-  if not queues[meta] then
+  local q = queues[meta]
+  if not q then
     local at = redis.call('HMGET', meta, 'inc', 'dying', 'items', 'bytes', 'cost')
-    local q = tally(nil, meta, at[3], at[4])
-    q.inc, q.dying, q.cost, q.passed, q.measured = at[1], at[2], tonumber(at[5]) or 0, 0, 0
+    q = {
+      meta = meta, inc = not at[2] and at[1], cost = tonumber(at[5]) or 0, measured = 0, passed = 0,
+      items = tonumber(at[3]) or 0, bytes = tonumber(at[4]) or 0, n = 0,
+    }
     queues[meta] = q
   end
-  return queues[meta]
-end
-
-local function gone(meta, inc)
-  local q = queue(meta)
-  return q.inc ~= inc or q.dying
-end
-
--- each_payload calls f with the payload keys of what came of an entry.
-local function each_payload(e, f)
-  for _, list in ipairs({e.outs, e.rests}) do
-    for _, part in ipairs(list) do
-      if part.payload then f(part.payload) end
-    end
-  end
+  return q
 end
 
 local function check(e)
-  if gone(e.meta, e.inc) then return 'gone' end
+  if queue(e.meta).inc ~= e.inc then return 'gone' end
   for _, out in ipairs(e.outs) do
-    if gone(out.meta, out.inc) then return 'noout' end
     local q = queue(out.meta)
+    if q.inc ~= out.inc then return 'noout' end
     if not q.stream and redis.call('TYPE', out.stream).ok ~= 'stream' then return 'noout' end
     q.stream = out.stream
   end
   for _, by in ipairs(e.passed) do
-    if gone(by.meta, by.inc) then return 'noout' end
+    if queue(by.meta).inc ~= by.inc then return 'noout' end
   end
-  local missing = false
-  each_payload(e, function(payload) missing = missing or redis.call('EXISTS', payload) == 0 end)
-  if missing then return 'resend' end
+  for _, payload in ipairs(e.payloads) do
+    if redis.call('EXISTS', payload) == 0 then return 'resend' end
+  end
 end
 
--- discard deletes what nobody will want. What an earlier run with the same ids has
+-- refuse deletes what nobody will want. What an earlier run with the same ids has
 -- stored has no lifetime any more, and stays.
-local function discard(payload)
-  if redis.call('PERSIST', payload) == 1 then redis.call('UNLINK', payload) end
-end
-
 local function refuse(e, why)
-  if why ~= 'resend' then each_payload(e, discard) end
+  if why == 'resend' then return why end
+  for _, payload in ipairs(e.payloads) do
+    if redis.call('PERSIST', payload) == 1 then redis.call('UNLINK', payload) end
+  end
   return why
 end
 
@@ -158,13 +148,11 @@ local function commit(e)
   return 'ok'
 end
 
--- more tells whether there is another entry. A function has to: on the embedded
--- broker, what functions count is another variable to the others after a failed pcall.
-local function more() return ai < #ARGV end
-
 local replies = {}
-while more() do
-  local e = parse()
+local k, a = 2, 3
+while a < #ARGV do
+  local e
+  e, k, a = read(k, a)
   local done, reply = pcall(commit, e)
   if not done then reply = 'ERR ' .. tostring(type(reply) == 'table' and reply.err or reply) end
   replies[#replies + 1] = reply

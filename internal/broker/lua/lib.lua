@@ -1,4 +1,4 @@
--- What several scripts share; put in front of each of them.
+-- What several scripts share. Of these paragraphs, each script gets the functions that it uses.
 
 -- field returns the value of one field of an entry {id, {name, value, ...}}, nil
 -- where it is missing: that is a value too, which tonumber(field(...)) needs.

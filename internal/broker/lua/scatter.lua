@@ -90,6 +90,7 @@ local function evict(why)
 end
 
 local status = 'ok'
+local narrow = false -- something came beyond the window
 local key = 6
 
 -- store takes the batches, until one has to wait.
@@ -104,6 +105,7 @@ local function store()
     end
     if first + n > stored then
       local why = crowded(n, size, first + n)
+      narrow = narrow or why == 'window'
       if first < stored then
         status = 'straddle'
       elseif payload and redis.call('EXISTS', payload) == 0 then
@@ -141,7 +143,7 @@ if window ~= 0 and stored > reach then -- workers have to look at the window too
   redis.call('HSET', KEYS[2], 'ahead', 1)
 end
 if status == 'full' then redis.call('SADD', KEYS[4], ARGV[4]) end
-if status == 'window' then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
+if narrow then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
 if dropped > 0 then
   redis.call('HINCRBY', KEYS[2], 'dropped', dropped)
   for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[5])) do

@@ -1,0 +1,202 @@
+package rows
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/redisd"
+	"github.com/dqbridge/dqbridge/bench/internal/work"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+// The calls that dqbridge makes and nothing else: a goroutine for each who reads or
+// writes, as in the pipeline by hand. Nothing is read ahead, no batch finds its size,
+// and who dies, blocks or panics takes the rest with him. What dqbridge needs above
+// it is its own; what it needs above the pipeline by hand is the price of the scripts.
+
+// protocolRow has both stages in one call, as where they are fused.
+func protocolRow() Row {
+	return protocolOf("protocol", "the calls of dqbridge alone", []func(int) int{func(x int) int { return work.Double(work.Inc(x)) }})
+}
+
+// protocolApartRow has a queue between the stages.
+func protocolApartRow() Row {
+	return protocolOf("protocol-apart", "the calls of dqbridge alone, stages apart", []func(int) int{work.Inc, work.Double})
+}
+
+func protocolOf(name, title string, stages []func(int) int) Row {
+	return Row{
+		Name: name, Title: title, Files: []string{"protocol.go"}, First: 100_000, Redis: true,
+		Open: func(ctx context.Context, s *redisd.Server) (Fleet, error) {
+			c, err := broker.Open(s.URL(), broker.Options{})
+			if err != nil {
+				return nil, err
+			}
+			ints, err := codec.For[int](nil)
+			if err != nil {
+				return nil, err
+			}
+			return &protocol{c, ints, stages}, c.Ping(ctx, time.Second)
+		},
+	}
+}
+
+const (
+	protocolWait   = 2 * time.Second
+	protocolItems  = 8192 // of a batch
+	protocolReads  = 16   // entries of a read
+	protocolWindow = 1 << 18
+	protocolPace   = time.Millisecond // of acknowledgements
+)
+
+type protocol struct {
+	c      *broker.Client
+	ints   codec.Typed[int]
+	stages []func(int) int
+}
+
+func (p *protocol) Close() error { return p.c.Close() }
+
+// user code: begin
+
+func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
+	queues := make([]broker.Queue, len(p.stages)+1)
+	for i := range queues {
+		q, _, err := p.c.Declare(ctx, broker.Queue{Name: "q" + strconv.Itoa(i), From: []string{"q0"}[:min(i, 1)]})
+		if err != nil {
+			return nil, err
+		}
+		queues[i] = q
+	}
+	source, _, err := p.c.Source(ctx, "s", queues[0], 1)
+	if err != nil {
+		return nil, err
+	}
+	last := queues[len(p.stages)]
+	gather, err := p.c.Consume(ctx, "gather", "caller", last.Name, time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err = p.c.Watch(ctx, gather, queues[0].Name); err != nil {
+		return nil, err
+	}
+	group, ctx, end := work.Crew(ctx)
+	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
+	group.Go(func() error { return p.scatter(ctx, source, in) })
+	for i, f := range p.stages {
+		worker := "worker" + strconv.Itoa(i)
+		if err := p.c.Mailbox(ctx, worker); err != nil {
+			return nil, errors.Join(err, end())
+		}
+		group.Go(func() error { return p.stage(ctx, worker, queues[i], queues[i+1], f) })
+	}
+	group.Go(func() error {
+		defer close(out)
+		return p.gather(ctx, gather, last.Name, out)
+	})
+	return &work.Pipe[int]{In: in, Out: out, Value: work.Plain, Close: end}, nil
+}
+
+// scatter stores what has come meanwhile.
+func (p *protocol) scatter(ctx context.Context, s broker.Source, in <-chan int) error {
+	items, first := make([]int, 0, protocolItems), int64(0)
+	for x := range in {
+		items = append(items[:0], x)
+		for len(in) > 0 && len(items) < protocolItems {
+			items = append(items, <-in)
+		}
+		parcels := []broker.Parcel{{Batch: p.batch(s.Name, first, items)}}
+		for {
+			got, err := p.c.Scatter(ctx, s, "caller", protocolWindow, parcels)
+			if err != nil {
+				return err
+			}
+			if first += int64(len(items)); got.Stored == first {
+				break
+			}
+			first -= int64(len(items)) // beyond the window
+		}
+	}
+	return nil
+}
+
+func (p *protocol) batch(source string, first int64, items []int) batch.Batch {
+	var b batch.Builder
+	p.ints.Fill(&b, items)
+	return batch.Batch{Source: source, First: first, N: len(items), Frame: b.Take()}
+}
+
+func (p *protocol) stage(ctx context.Context, worker string, in, out broker.Queue, f func(int) int) error {
+	return p.read(ctx, worker, []broker.Place{{Queue: in.Name, Part: broker.Returned}, {Queue: in.Name}}, func(entries []broker.Entry) error {
+		done := make([]broker.Done, len(entries))
+		for i, e := range entries {
+			items, err := p.values(e)
+			if err != nil {
+				return err
+			}
+			for k, x := range items {
+				items[k] = f(x)
+			}
+			done[i] = broker.Done{Entry: e, In: in, Outs: []broker.Product{{Queue: out, Batch: p.batch(e.Source, e.First, items)}}}
+		}
+		_, err := p.c.Complete(ctx, done)
+		return err
+	})
+}
+
+func (p *protocol) gather(ctx context.Context, g broker.Gather, queue string, out chan<- int) error {
+	var whole []broker.Entry
+	var written time.Time
+	return p.read(ctx, g.ID, []broker.Place{{Queue: queue}}, func(entries []broker.Entry) error {
+		end := int64(0)
+		for _, e := range entries {
+			items, err := p.values(e)
+			if err != nil {
+				return err
+			}
+			for _, x := range items {
+				if err := work.Give(ctx, out, x); err != nil {
+					return err
+				}
+			}
+			end = e.End()
+		}
+		whole = append(whole, entries...)
+		if time.Since(written) < protocolPace {
+			return nil
+		}
+		mark := broker.Mark{Source: "s", Delivered: strconv.FormatInt(end, 10), Low: end}
+		_, err := p.c.Ack(ctx, g, whole, []broker.Mark{mark}, 0, func(string) string { return "q0" })
+		whole, written = nil, time.Now()
+		return err
+	})
+}
+
+// read hands over what comes, until it fails.
+func (p *protocol) read(ctx context.Context, consumer string, from []broker.Place, take func([]broker.Entry) error) error {
+	r := p.c.Reader(consumer, protocolWait)
+	defer context.AfterFunc(ctx, r.Interrupt)()
+	for {
+		entries, _, err := r.Read(ctx, from, protocolReads, protocolWait)
+		if err == nil {
+			err = p.c.Fetch(ctx, entries)
+		}
+		if err == nil && len(entries) > 0 {
+			err = take(entries)
+		}
+		if err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
+}
+
+func (p *protocol) values(e broker.Entry) ([]int, error) {
+	frame := batch.Read(e.Frame)
+	return p.ints.Decode(&frame, e.N, nil, func(int, []byte, error) {})
+}
+
+// user code: end

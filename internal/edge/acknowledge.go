@@ -1,0 +1,75 @@
+package edge
+
+import (
+	"context"
+	"runtime"
+	"time"
+)
+
+// ackPace is how long after an acknowledgement the next one waits for more. With
+// items that come one by one it would cost Redis as much as the items do, and be in
+// the way of the next one.
+const ackPace = time.Millisecond
+
+// acknowledge writes what was delivered, each call what came since the last one,
+// until everything is.
+func (r *Receiver) acknowledge(ctx context.Context) error {
+	for {
+		some, done, err := r.write(ctx)
+		if done || err != nil {
+			return err
+		}
+		if some {
+			r.rest(ctx)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-r.acks.wake:
+			runtime.Gosched() // who took the item goes first: others wait for what he does with it
+		}
+	}
+}
+
+// rest waits until it is time to write again.
+func (r *Receiver) rest(ctx context.Context) {
+	timer := time.NewTimer(ackPace)
+	defer timer.Stop()
+	defer r.acks.resume()
+	for r.acks.rest() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-r.acks.wake:
+		}
+	}
+}
+
+// write acknowledges what was delivered; some: there was something, done: there
+// will be nothing more.
+func (r *Receiver) write(ctx context.Context) (some, done bool, err error) {
+	entries, marks, done := r.acks.take()
+	if len(entries) == 0 && len(marks) == 0 {
+		return false, done, nil
+	}
+	waited, err := r.c.Ack(ctx, r.g, entries, marks, r.keep, r.acks.rootOf)
+	if err != nil {
+		r.acks.restore(entries, marks)
+		return true, false, err
+	}
+	r.acks.written(entries, marks, waited)
+	return true, done, nil
+}
+
+// commit writes what is left when a Receiver ends.
+func (r *Receiver) commit(ctx context.Context) error {
+	for {
+		some, done, err := r.write(ctx)
+		if !some || done || err != nil {
+			return err
+		}
+	}
+}
