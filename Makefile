@@ -1,16 +1,16 @@
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
-FUZZTIME    ?= 8000x
+FUZZTIME    ?= 60s
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test tools format vet lint race faults sim single fuzz-short examples vuln fmt fuzz bench chaos mutants build
+.PHONY: help test tools format lint race faults sim single examples vuln fmt fuzz bench chaos mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: tools format vet lint race faults sim single fuzz-short examples vuln ## the whole gate, in this order; CI runs the same
+test: tools format lint race faults sim single examples vuln ## the whole gate, in this order; CI runs the same
 
 tools: ## install redis-server if it is missing
 	@if command -v redis-server >/dev/null; then redis-server --version; \
@@ -25,12 +25,9 @@ format: ## fail where gofmt or go mod tidy would change something
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; } >&2
 	go mod tidy -diff
 
-vet: ## go vet, and that of the benchmarks as far as they use this module
-	go vet ./...
-	$(if $(BENCH),cd bench && go vet ./internal/... ./scale)
-
-lint: ## staticcheck and the house law of .golangci.yml (built once, about a minute)
+lint: ## go vet, staticcheck and the house law of .golangci.yml (built once, about a minute); the benchmarks as far as they use this module
 	$(GOLANGCI) run ./...
+	$(if $(BENCH),cd bench && go vet ./internal/... ./scale)
 
 race: ## all tests but those of the faults, on the embedded broker and on real Redis, under the race detector
 	go test -race -count=1 $$(go list -race ./... | grep -v /integration/chaos)
@@ -39,21 +36,18 @@ faults: ## killed, stopped and cut off processes, in a short form
 	go test -count=1 ./integration/chaos
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be
-	go test -count=1 -timeout 20m ./integration/sim -stride 1 -schedules 14000
+	go test -count=1 -timeout 20m ./integration/sim -stride 2 -schedules 4000
 	go test -count=1 ./integration/model
 
 single: ## the tests again on one processor, which finds other races
 	GOMAXPROCS=1 go test -count=1 -p 2 ./bridge/... ./executor/... ./workers/... ./internal/...
 
-fuzz-short: ## each fuzz target for a few seconds
+fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m; their seeds are tests like others
 	@grep -rnoE --include='*_test.go' --exclude-dir=bench '^func Fuzz[A-Za-z0-9_]*' . | sort | \
 	while IFS=: read -r file line name; do \
 		name=$${name#func }; echo "go test -fuzz $$name $$(dirname "$$file")"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
 	done
-
-fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m
-	@$(MAKE) --no-print-directory fuzz-short FUZZTIME=$(if $(filter 8000x,$(FUZZTIME)),60s,$(FUZZTIME))
 
 examples: ## the documentation's examples, each by name
 	@grep -rlE --include='*_test.go' --exclude-dir=bench '^func Example' . | xargs -r -n1 dirname | sort -u | \

@@ -18,12 +18,17 @@ const (
 // settle has written what a hand has done: by itself where nobody writes and no job
 // waits, else by complete.
 func (l *life) settle(ctx context.Context, d done) {
-	if len(l.work) > 0 || len(l.done) > 0 || !l.writes.TryLock() {
+	if len(l.work)+len(l.done) > 0 {
 		l.done <- d
 		return
 	}
-	defer l.writes.Unlock()
-	l.commit(ctx, []done{d})
+	select {
+	case l.turn <- struct{}{}:
+		l.commit(ctx, []done{d})
+		<-l.turn
+	default:
+		l.done <- d
+	}
 }
 
 // complete writes what the hands have done until done is closed: what ends
@@ -31,9 +36,9 @@ func (l *life) settle(ctx context.Context, d done) {
 // what could not be written stays with the consumer and is given back.
 func (l *life) complete(ctx context.Context) {
 	for first := range l.done {
-		l.writes.Lock()
+		l.turn <- struct{}{}
 		l.commit(ctx, l.ready(first))
-		l.writes.Unlock()
+		<-l.turn
 	}
 }
 

@@ -28,6 +28,7 @@ type life struct {
 	id    string
 	work  chan job      // intake to hands; closed by intake
 	done  chan done     // hands to completer; closed when all hands have ended
+	turn  chan struct{} // a token of who completes now
 	freed chan struct{} // a hand is free
 	clock clock         // of the hands
 
@@ -42,8 +43,6 @@ type life struct {
 
 	foreign map[string]bool // stages of other types that were logged; intake only
 
-	writes sync.Mutex // held by who completes
-
 	mu  sync.Mutex
 	ids map[broker.Ref]bool // entries taken and not yet replaced
 }
@@ -51,7 +50,7 @@ type life struct {
 func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 	l := &life{
 		Worker: w, client: part, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{},
-		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), freed: make(chan struct{}, 1), retry: newAlarm(),
+		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
 	soft, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
