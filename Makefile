@@ -1,6 +1,8 @@
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 60s
+STRIDE      ?= 2
+SCHEDULES   ?= 3000
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
@@ -29,14 +31,14 @@ lint: ## go vet, staticcheck and the house law of .golangci.yml (built once, abo
 	$(GOLANGCI) run ./...
 	$(if $(BENCH),cd bench && go vet ./internal/... ./scale)
 
-race: ## all tests but those of the faults, on the embedded broker and on real Redis, under the race detector
-	go test -race -count=1 $$(go list -race ./... | grep -v /integration/chaos)
+race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine or all bytes is left to the others
+	go test -race -count=1 $$(go list -race ./... | grep -v -e /integration/chaos -e /integration/model)
 
 faults: ## killed, stopped and cut off processes, in a short form
 	go test -count=1 ./integration/chaos
 
-sim: ## flows in virtual time, and in a model, with a fault at each place where one can be
-	go test -count=1 -timeout 20m ./integration/sim -stride 2 -schedules 4000
+sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
+	go test -count=1 -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
 	go test -count=1 ./integration/model
 
 single: ## the tests again on one processor, which finds other races

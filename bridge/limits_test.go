@@ -2,7 +2,6 @@ package bridge_test
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -10,8 +9,6 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/batch"
-	"github.com/dqbridge/dqbridge/workers"
 )
 
 // D6 once more, in real time and on both brokers: all queues are full, the
@@ -43,43 +40,6 @@ func TestABoundedFlowStandsStillUntilItIsRead(t *testing.T) {
 		}
 		want(t, values(t, out), upTo(201)[1:]...)
 	}, inc)
-}
-
-// After many small items, batches may have a hundred. Of large ones they have few
-// all the same.
-func TestABatchHasAtMostEightMebibytes(t *testing.T) {
-	const small, large, size = 10_000, 40, 1 << 20
-	var largest atomic.Int64
-	weigh := workers.DefineBatch("weigh", func(_ context.Context, items [][]byte) ([]int, error) {
-		sizes, sum := make([]int, len(items)), int64(0)
-		for i, item := range items {
-			sizes[i], sum = len(item), sum+int64(len(item))
-		}
-		for seen := largest.Load(); sum > seen && !largest.CompareAndSwap(seen, sum); seen = largest.Load() {
-		}
-		return sizes, nil
-	})
-	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		largest.Store(0)
-		in := make(chan []byte)
-		q := must(bridge.Scatter(t.Context(), ex, in))(t)
-		out := stage(t, workers.Remote[[]byte, int]("weigh"), q)
-		for range small {
-			in <- nil
-		}
-		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) == small })
-		big := make([]byte, size)
-		for range large {
-			in <- big
-		}
-		close(in)
-		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) == small+large })
-		register(t, ex, weigh)
-		want(t, values(t, out)[small:], repeat(size, large)...)
-		if got := largest.Load(); got > batch.MaxBytes+size || got < size {
-			t.Errorf("the largest batch has %d bytes", got)
-		}
-	})
 }
 
 func repeat(v, n int) []int {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -87,28 +86,6 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s: not refused", what)
 			}
-		}
-	})
-}
-
-func TestAnItemThatIsTooLargeFailsAlone(t *testing.T) {
-	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		sizes := []int{1, batch.MaxItem + 1, 2, batch.MaxItem, 3}
-		var items [][]byte
-		for _, size := range sizes {
-			items = append(items, make([]byte, size))
-		}
-		q := scatter(t, ex, items)
-		i := 0
-		for v, err := range bridge.All(t.Context(), q) {
-			var failed *executor.ItemError
-			if i == 1 != errors.As(err, &failed) || failed != nil && failed.Code != "toolarge" || i != 1 && len(v) != sizes[i] {
-				t.Errorf("item %d: %d bytes, %v", i, len(v), err)
-			}
-			i++
-		}
-		if i != len(sizes) {
-			t.Errorf("%d items", i)
 		}
 	})
 }

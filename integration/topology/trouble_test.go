@@ -17,13 +17,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A server that keeps what it has said yes to comes back with all of it.
+// A server that keeps what it has said yes to comes back with all of it. One that
+// is killed under everysec does not: while a sync is slow, what it said yes to is in the
+// process alone.
 func TestRedisRestarts(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
-		"kill -9, fsync always":   {"--appendonly", "yes", "--appendfsync", "always"},
-		"kill -9, fsync everysec": {"--appendonly", "yes", "--appendfsync", "everysec"},
-		"shutdown":                {"--appendonly", "yes", "--appendfsync", "everysec"},
+		"kill -9, fsync always": {"--appendonly", "yes", "--appendfsync", "always"},
+		"shutdown":              {"--appendonly", "yes", "--appendfsync", "everysec"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
