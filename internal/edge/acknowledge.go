@@ -60,7 +60,10 @@ func (r *Receiver) write(ctx context.Context) (some, done bool, err error) {
 		r.acks.restore(entries, marks)
 		return true, false, err
 	}
-	r.acks.written(entries, marks, waited)
+	r.acks.written(entries, marks)
+	if waited {
+		r.acks.hurry()
+	}
 	return true, done, nil
 }
 

@@ -210,13 +210,18 @@ func (a *acks) rootOf(source string) string {
 	return a.roots[source]
 }
 
-// written takes note of what was acknowledged; waited: somebody waited for it, and
-// will wait for the next ones.
-func (a *acks) written(entries []broker.Entry, marks []broker.Mark, waited bool) {
+// hurry takes note that somebody has waited for what was acknowledged, and will wait
+// for the next ones.
+func (a *acks) hurry() {
 	a.mu.Lock()
-	if a.eager = max(0, a.eager-1); waited {
-		a.eager = ackEager
-	}
+	a.eager = ackEager
+	a.mu.Unlock()
+}
+
+// written takes note of what was acknowledged.
+func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
+	a.mu.Lock()
+	a.eager = max(0, a.eager-1)
 	for _, m := range marks {
 		if m.Retire {
 			delete(a.marks, m.Source)

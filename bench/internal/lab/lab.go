@@ -158,21 +158,34 @@ func (l *Lab) pass(ctx context.Context, r rows.Row, rate *Rate) error {
 	})
 }
 
-// tripLimit is how long single items are sent, where each takes long.
-const tripLimit = 3 * time.Second
+const (
+	// tripLimit is how long single items are sent, where each takes long.
+	tripLimit = 3 * time.Second
+	// tripTurns is into how many turns those of a run are divided: what the machine
+	// does beside it should meet all rows alike.
+	tripTurns = 3
+	// tripsBefore are not counted: a pipe that was just opened knows no costs yet.
+	tripsBefore = 50
+)
 
 // Singles measures one item at a time, in turns, of the rows that have not been
 // measured so.
 func (l *Lab) Singles(ctx context.Context, list []rows.Row) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(r rows.Row) bool { return r.Bulk || l.trips[r.Name] != nil })
-	for i := range l.Runs {
+	turns := tripTurns * l.Runs
+	for i := range turns {
 		if len(list) > 0 {
-			l.Say("one item at a time, run %d of %d", i+1, l.Runs)
+			l.Say("one item at a time, turn %d of %d", i+1, turns)
 		}
 		for _, r := range list {
 			if err := l.with(ctx, r, func(pipe work.Caller) error {
-				took, err := work.Trips(pipe, l.Trips, tripLimit/time.Duration(l.Runs))
-				l.trips[r.Name] = append(l.trips[r.Name], took...)
+				limit := tripLimit / time.Duration(turns)
+				_, err := work.Trips(pipe, tripsBefore, limit/4)
+				if err == nil {
+					var took []time.Duration
+					took, err = work.Trips(pipe, max(1, l.Trips/tripTurns), limit)
+					l.trips[r.Name] = append(l.trips[r.Name], took...)
+				}
 				return errors.Join(err, pipe.End())
 			}); err != nil {
 				return fmt.Errorf("%s, one at a time: %w", r.Title, err)
