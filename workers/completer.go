@@ -15,10 +15,10 @@ const (
 	completeBytes   = 4 << 20
 )
 
-// settle has written what a hand has done: by itself where nobody writes and no job
-// waits, else by complete.
+// settle has written what a hand has done: by itself where nobody else works or writes
+// and another hand could take what comes meanwhile, else by complete.
 func (l *life) settle(ctx context.Context, d done) {
-	if len(l.work)+len(l.done) > 0 {
+	if l.concurrency == 1 || l.held.Load() > 0 || len(l.done) > 0 {
 		l.done <- d
 		return
 	}

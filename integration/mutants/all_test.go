@@ -236,6 +236,21 @@ local function full(stream, meta)
 		pkg: "workers", run: "Suspects",
 	},
 	{
+		name: "who waits for an acknowledgement is not told of", file: "internal/edge/acks.go",
+		from: "	a.eager = ackEager\n", to: "	a.eager = 0\n",
+		pkg: "internal/edge", run: "WaitedFor",
+	},
+	{
+		name: "what is dropped for the window waits for nobody", file: lua + "scatter.lua",
+		from: "if narrow then redis", to: "if status == 'window' then redis",
+		pkg: "internal/edge", run: "WaitedFor",
+	},
+	{
+		name: "a job goes with the goroutine that a function has ended", file: "workers/hands.go",
+		from: "			h.group.Go(func() { h.run(ctx) })\n", to: "			h.job = nil\n			h.group.Go(func() { h.run(ctx) })\n",
+		pkg: "workers", run: "Goexit",
+	},
+	{
 		name: "a late acknowledgement counts", file: lua + "ack.lua",
 		from: "if tonumber(meta[4] or 0) >= tonumber(ARGV[2]) then return 'ok' end\n", to: "",
 		pkg: "internal/broker", run: "LateAcknowledgement",
