@@ -2,8 +2,8 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 60s
-STRIDE      ?= 2
-SCHEDULES   ?= 3000
+STRIDE      ?= 3
+SCHEDULES   ?= 1500
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
