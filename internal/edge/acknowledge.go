@@ -20,7 +20,9 @@ func (r *Receiver) acknowledge(ctx context.Context) error {
 			return err
 		}
 		if some {
-			r.rest(ctx)
+			if err := r.rest(ctx); err != nil {
+				return err
+			}
 			continue
 		}
 		select {
@@ -32,20 +34,21 @@ func (r *Receiver) acknowledge(ctx context.Context) error {
 	}
 }
 
-// rest waits until it is time to write again.
-func (r *Receiver) rest(ctx context.Context) {
+// rest waits until it is time to write again, or ctx ends.
+func (r *Receiver) rest(ctx context.Context) error {
 	timer := time.NewTimer(ackPace)
 	defer timer.Stop()
 	defer r.acks.resume()
 	for r.acks.rest() {
 		select {
 		case <-ctx.Done():
-			return
+			return context.Cause(ctx)
 		case <-timer.C:
-			return
+			return nil
 		case <-r.acks.wake:
 		}
 	}
+	return nil
 }
 
 // write acknowledges what was delivered; some: there was something, done: there

@@ -1,6 +1,9 @@
 package edge
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,4 +85,37 @@ func TestAnAcknowledgementThatIsWaitedForComesAtOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who ends a gather while it waits for more to acknowledge hears why it ended, and
+// what was delivered is acknowledged all the same.
+func TestAGatherThatEndsWhileItRestsSaysWhy(t *testing.T) {
+	inBubble(t, func(t *testing.T, w world) {
+		q := w.declare(t, broker.Queue{Name: "q"})
+		s := w.sender(t, "s", q, 0)
+		r, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1", Lease: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancelCause(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		for i := range 2 {
+			if err := s.Send(t.Context(), texts(i+1, 10)[i:]); err != nil {
+				t.Fatal(err)
+			}
+			<-r.Pieces()
+			r.Delivered(1)
+			synctest.Wait() // the first one is acknowledged at once, the second one rests
+		}
+		why := errors.New("enough")
+		end(why)
+		r.Left()
+		if err := <-ended; !errors.Is(err, why) {
+			t.Errorf("it ended by %v", err)
+		}
+		if left := w.raw.XLen(t.Context(), w.key("q:q")).Val(); left != 0 {
+			t.Errorf("%d items are delivered and still there", left)
+		}
+	})
 }
