@@ -20,12 +20,15 @@ func fuse(routes []*route) {
 		reader[r.In] = r
 	}
 	for _, r := range routes {
-		var next *route
-		if len(r.stage.Outs) == 1 {
-			next = reader[r.stage.Outs[0].Name]
+		r.behind = nil
+		for _, out := range r.stage.Outs {
+			if next := reader[out.Name]; next != nil {
+				r.behind = append(r.behind, next)
+			}
 		}
-		if next == nil || !fusable(r.stage, next.stage) {
-			next = nil
+		var next *route
+		if len(r.stage.Outs) == 1 && len(r.behind) == 1 && fusable(r.stage, r.behind[0].stage) {
+			next = r.behind[0]
 		}
 		r.next.Store(next)
 	}

@@ -15,8 +15,6 @@ const (
 	fullWait  = time.Second            // until a full queue is asked again, if nobody tells that it has room
 	sweep     = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
 	maxCalms  = 16                     // reads until a worker looks whether there is room for what it makes
-	few       = 32                     // routes that are asked at a time, if nothing comes from them
-	recently  = 100 * time.Millisecond // a route had something
 	maxHints  = 1000                   // a mailbox keeps no more
 	failPause = 100 * time.Millisecond // after a read that failed
 )
@@ -31,13 +29,11 @@ type job struct {
 // only one who reads.
 type intake struct {
 	*life
-	all    []*route
-	turn   int       // the route that is asked first
+	rota
 	stale  bool      // read the stages again
 	lost   bool      // a reply was lost: look at what is held
 	calm   bool      // the last read that waited has left nothing behind,
 	calms  int       // and so many before it
-	lately bool      // of many routes, some have had something lately
 	again  time.Time // when to look once more, the request itself may have come late; zero: not
 	failed int64     // calls of the client, when that was last looked at
 	heard  time.Time
@@ -81,9 +77,11 @@ func (in *intake) round(ctx context.Context) (err error) {
 		in.stale, in.lost = true, true
 	}
 	if in.stale {
-		if in.all, err = in.routes(ctx, in.all); err != nil {
+		all, fresh, err := in.routes(ctx, in.all)
+		if err != nil {
 			return err
 		}
+		in.replace(all, fresh)
 		in.stale = false
 	}
 	late := !in.again.IsZero() && time.Now().After(in.again)
@@ -95,8 +93,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 			in.again = time.Now().Add(in.lease)
 		}
 	}
-	open := in.open()
-	asked := in.asked(open)
+	asked, lately := in.asked()
 	shares := in.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
 		timer := time.NewTimer(readWait)
@@ -110,7 +107,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 		return nil
 	}
 	if time.Since(in.heard) >= sweep {
-		if err := in.listen(ctx, in.others(open, asked), 0); err != nil {
+		if err := in.listen(ctx, in.others(cap(in.work)-len(in.work)), 0); err != nil {
 			return err
 		}
 	}
@@ -126,7 +123,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	if in.lately { // the others are read by and by
+	if lately { // the others are read by and by
 		return in.listen(ctx, asked, sweep)
 	}
 	return in.listen(ctx, in.open(), readWait)
@@ -162,61 +159,6 @@ func (in *intake) shares(routes []*route) (shares []share) {
 		shares = append(shares, dear)
 	}
 	return shares
-}
-
-// dear is how many entries are held of routes that have no stock.
-func (in *intake) dear() (n int) {
-	for _, r := range in.all {
-		if r.ahead.Load() == 0 {
-			n += int(r.held.Load())
-		}
-	}
-	return n
-}
-
-// open are the routes that may be read, each time beginning with another one.
-func (in *intake) open() (routes []*route) {
-	in.turn++
-	for i := range in.all {
-		r := in.all[(i+in.turn)%len(in.all)]
-		if r.sick || (!r.full.IsZero() && time.Since(r.full) < fullWait) {
-			continue
-		}
-		routes = append(routes, r)
-	}
-	return routes
-}
-
-// asked are the routes that are asked for more: all of a few. Of many, those that
-// have had something lately, or else some in turns; what the others have is found
-// by a read, which is cheaper.
-func (in *intake) asked(open []*route) []*route {
-	in.lately = false
-	if len(open) <= few {
-		return open
-	}
-	var lately []*route
-	for _, r := range open {
-		if r.held.Load() > 0 || time.Since(r.found) < recently {
-			lately = append(lately, r)
-		}
-	}
-	if in.lately = len(lately) > 0; in.lately {
-		return lately
-	}
-	in.turn += few - 1
-	return open[:few]
-}
-
-// others are some of the routes that are not asked, in turns: no more than there
-// is stock for if each of them has something.
-func (in *intake) others(open, asked []*route) []*route {
-	if len(asked) == len(open) {
-		return nil
-	}
-	n := min(len(open), cap(in.work)-len(in.work))
-	in.turn += n
-	return open[:n]
 }
 
 // grab takes what is there, without waiting.
@@ -342,7 +284,7 @@ func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) er
 		return err
 	}
 	if len(entries) > 0 {
-		r.found = time.Now()
+		in.found(r)
 	}
 	for _, e := range entries {
 		if !in.take(e.Ref) {

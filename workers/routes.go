@@ -32,7 +32,10 @@ type route struct {
 
 	// intake only
 	full  time.Time // since when an out-queue has no room; zero: it has
-	found time.Time // when it had something
+	found time.Time // when it had something, or was likely to have soon
+	busy  bool      // it is among those of a rota
+	// behind are those that read what it makes.
+	behind []*route
 	// bounded is whether the user has set a bound on the in-queue or an out-queue.
 	bounded bool
 	sick    bool // a queue of it is gone, or no queue
@@ -120,17 +123,18 @@ func (r *route) whole() bool {
 
 // routes makes routes of the stages that this worker can run; those that were
 // there stay the same. What comes later in a flow comes first. A stage that is
-// not the consumer of its in-queue has none: what it took, it could not finish.
-func (l *life) routes(ctx context.Context, old []*route) ([]*route, error) {
+// not the consumer of its in-queue has none: what it took, it could not finish. fresh
+// are those of them that were not there.
+func (l *life) routes(ctx context.Context, old []*route) (routes, fresh []*route, err error) {
 	stages, err := l.client.Stages(ctx)
 	if err != nil {
-		return old, err
+		return nil, nil, err
 	}
 	known := make(map[string]*route, len(old))
 	for _, r := range old {
 		known[r.stage.ID] = r
 	}
-	var routes, asked []*route
+	var asked []*route
 	for _, s := range stages {
 		r := known[s.ID]
 		if r != nil && r.stage.Seq != s.Seq {
@@ -149,19 +153,20 @@ func (l *life) routes(ctx context.Context, old []*route) ([]*route, error) {
 	}
 	stands, err := l.client.Stand(ctx, stagesOf(asked))
 	if err != nil {
-		return old, err
+		return nil, nil, err
 	}
 	for i, r := range asked {
 		if stands[i].Consumer {
 			r.bounded = stands[i].Bounded
 			r.sick = false
 			r.gone.Store(false)
-			routes = append(routes, r)
+			fresh = append(fresh, r)
 		}
 	}
+	routes = append(routes, fresh...)
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
 	fuse(routes)
-	return routes, nil
+	return routes, fresh, nil
 }
 
 func stagesOf(routes []*route) []broker.Stage {

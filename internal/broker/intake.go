@@ -206,7 +206,7 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 		}
 	}
 	if len(seen) > 0 { // lost without harm: what is said is a hint
-		_, _ = r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, _ = r.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.XAck(ctx, mailbox, "w", seen...)
 			p.XDel(ctx, mailbox, seen...)
 			return nil
