@@ -98,18 +98,25 @@ func (l *Lab) Rates(ctx context.Context, list []rows.Row) error {
 // Rate is what Rates has measured, or nil.
 func (l *Lab) Rate(name string) *Rate { return l.rates[name] }
 
-// sized finds how many items a run has.
+// sized finds how many items a run has: what a short one tells of the rate is too
+// little where a pipeline has to get going first.
 func (l *Lab) sized(ctx context.Context, r rows.Row) (*Rate, error) {
-	first := &Rate{Items: r.First}
-	if err := l.pass(ctx, r, first); err != nil {
-		return nil, err
+	items := r.First
+	for {
+		first := &Rate{Items: items}
+		if err := l.pass(ctx, r, first); err != nil {
+			return nil, err
+		}
+		next := int(first.PerSecond() * l.Long.Seconds())
+		if l.Items > 0 && (next > l.Items || r.First >= l.Items/10) {
+			next = l.Items
+		}
+		next = min(max(next, 100), mostItems)
+		if next < 2*items {
+			return &Rate{Items: next, Ordered: true}, nil
+		}
+		items = next
 	}
-	rate := &Rate{Items: int(first.PerSecond() * l.Long.Seconds()), Ordered: true}
-	if l.Items > 0 && (rate.Items > l.Items || r.First >= l.Items/10) {
-		rate.Items = l.Items
-	}
-	rate.Items = min(max(rate.Items, 100), mostItems)
-	return rate, nil
 }
 
 // with opens a pipe of a row, and closes all behind f.
