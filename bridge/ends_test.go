@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
@@ -149,6 +150,42 @@ func TestAStageOverANamedQueueIsFoundAgain(t *testing.T) {
 	again := stage(t, inc, must(executor.Open[int](t.Context(), second, "numbers"))(t))
 	want(t, values(t, again), upTo(101)[1:]...)
 	deleteAll(t, second, "numbers", again.Name())
+}
+
+// Who sends finds out why his channel is not read any more, whatever else goes on.
+func TestDrainTellsAtOnceWhatHasFailed(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		drained := make(chan error, 1)
+		channels := map[string]chan int{}
+		for _, name := range []string{"a", "b", "c"} {
+			in := make(chan int)
+			channels[name] = in
+			must(bridge.Scatter(ctx, ex, in, bridge.Name(name)))(t)
+			defer func() { _ = ex.Delete(t.Context(), name) }()
+		}
+		if err := ex.Delete(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		go func() { drained <- ex.Drain(ctx) }()
+		for {
+			select {
+			case channels["b"] <- 1:
+				continue
+			case err := <-drained:
+				if !errors.Is(err, executor.ErrNoQueue) {
+					t.Errorf("Drain tells %v", err)
+				}
+			case <-time.After(time.Minute):
+				t.Error("nobody tells that the queue is gone")
+			}
+			break
+		}
+		for _, name := range []string{"a", "c"} {
+			close(channels[name])
+		}
+	})
 }
 
 func TestSeveralScattersFeedANamedQueue(t *testing.T) {

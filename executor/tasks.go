@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // tasks are what goes on for callers, so that Close can end it and wait.
@@ -15,6 +17,7 @@ type tasks struct {
 	cancel map[*context.CancelCauseFunc]struct{}
 	feeds  map[chan struct{}]struct{} // closed when a scatter has ended
 	failed error                      // the first error of a scatter
+	broken chan struct{}              // closed when there is one
 }
 
 // enter begins something that Close waits for, unless it is closed. Its end is
@@ -57,13 +60,14 @@ func (t *tasks) feed() (ended func(error)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.feeds == nil {
-		t.feeds = map[chan struct{}]struct{}{}
+		t.feeds, t.broken = map[chan struct{}]struct{}{}, make(chan struct{})
 	}
 	t.feeds[done] = struct{}{}
 	return func(err error) {
 		t.mu.Lock()
-		if t.failed == nil {
+		if t.failed == nil && err != nil {
 			t.failed = err
+			close(t.broken)
 		}
 		delete(t.feeds, done)
 		t.mu.Unlock()
@@ -80,13 +84,14 @@ func (t *tasks) drain(ctx context.Context) error {
 			next = done
 			break
 		}
-		failed := t.failed
+		failed, broken := t.failed, t.broken
 		t.mu.Unlock()
 		if next == nil || failed != nil {
 			return failed
 		}
 		select {
 		case <-next:
+		case <-broken:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -117,15 +122,15 @@ func (t *tasks) over() bool {
 }
 
 // Drain waits until every scatter of this Executor has ended: its channel was
-// closed, and all that came from it and its end are stored in Redis. It returns
-// the first error that a scatter had.
+// closed, and all that came from it and its end are stored in Redis. As soon as one
+// has failed, it returns that error.
 func (ex *Executor) Drain(ctx context.Context) error {
-	err := ex.tasks.drain(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return ex.tasks.drain(ctx) })
 	for _, seat := range ex.seats.all() {
-		if err == nil {
-			err = seat.tasks.drain(ctx)
-		}
+		group.Go(func() error { return seat.tasks.drain(ctx) })
 	}
+	err := group.Wait()
 	if errors.Is(err, ErrClosed) {
 		return ErrClosed
 	}
