@@ -18,6 +18,10 @@ import (
 // the flow is given up. Scatter returns at once; executor.Drain waits until all
 // is stored.
 //
+// Where sending fails for good, since the queue was deleted or another process has
+// taken the source over, the channel is not read any more; Drain, in another
+// goroutine, returns why.
+//
 // Items keep their order. A value that cannot be encoded or has more than 64
 // MiB becomes an *executor.ItemError in its place. Where the queue is full, the
 // channel is not read.
@@ -193,7 +197,7 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 func (f *feeder[T]) hand() {
 	f.stop()
 	f.pending <- f.Take()
-	f.Batcher.Limit(f.Sender.Limit())
+	f.Limit(f.Portion())
 	select {
 	case sent := <-f.spent:
 		f.Reuse(sent)

@@ -201,7 +201,7 @@ func (s *submitter) send(ctx context.Context, h *hub, items [][]byte) ([]*result
 
 func (s *submitter) sendAll(ctx context.Context, items [][]byte) error {
 	for _, item := range items {
-		s.batcher.Limit(s.sender.Limit())
+		s.batcher.Limit(s.sender.Portion())
 		s.batcher.End(append(s.batcher.Begin(), item...))
 		if s.batcher.Full() {
 			if err := s.sender.Send(ctx, s.batcher.Take()); err != nil {

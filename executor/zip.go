@@ -132,7 +132,7 @@ func (z *zipper[A, B]) pairs(ctx context.Context) error {
 }
 
 func (z *zipper[A, B]) send(ctx context.Context) error {
-	defer func() { z.feed.Batcher.Limit(z.feed.Sender.Limit()) }()
+	defer func() { z.feed.Limit(z.feed.Portion()) }()
 	return z.feed.Send(ctx, z.feed.Take())
 }
 
@@ -179,6 +179,9 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 func (s *side[T]) decode(p edge.Piece) {
 	s.failed = make([]*batch.Failure, p.Len())
 	s.values = s.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, nil, func(i int, why *batch.Failure) { s.failed[i] = why })
+	if s.typed.Copies() {
+		s.r.Spent(p)
+	}
 }
 
 // done drops n values, which are delivered.

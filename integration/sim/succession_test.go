@@ -58,15 +58,20 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 		close(in)
 		return errors.Is(err, executor.ErrEnded), nil // a predecessor has ended it and died before it knew
 	}
+	drained := make(chan error, 1)
+	go func() { drained <- ex.Drain(ctx) }()
 	for x := stored; x < items; x++ {
 		select {
 		case in <- number(x):
+		case err = <-drained: // it is read no more
+			return false, err
 		case <-ctx.Done():
+			<-drained
 			return false, nil
 		}
 	}
 	close(in)
-	err = ex.Drain(ctx)
+	err = <-drained
 	return err == nil, err
 }
 

@@ -21,7 +21,10 @@ const (
 	// flight.
 	pendingItems   = 8 * maxItems
 	pendingBatches = 64
-	pendingBytes   = 2 * batch.MaxBytes
+	// firstBatches bound it instead while nobody knows what an item costs: many small
+	// batches would only be in the way of what comes when it is known.
+	firstBatches = 8
+	pendingBytes = 2 * batch.MaxBytes
 	// Of the memory of batches what is small is not kept, nor more than this.
 	minSpare = 4 << 10
 	maxSpare = 2 << 20
@@ -33,6 +36,7 @@ type Batcher struct {
 	source string
 	next   int64 // offset of the item after the last one cut
 	limit  int   // items of a batch
+	lots   int   // batches that may collect
 	most   int   // bound of limit
 	bound  int   // items that may collect
 	bytes  int   // bytes that may collect
@@ -56,12 +60,18 @@ func NewBatcher(source string, first, items, bytes int64) *Batcher {
 	if bytes > 0 {
 		b.bytes = int(min(bytes, pendingBytes))
 	}
-	b.Limit(1)
+	b.Limit(Portion{1, firstBatches})
 	return b
 }
 
-// Limit bounds the items of the next batches.
-func (b *Batcher) Limit(items int) { b.limit = max(1, min(items, b.most, b.bound)) }
+// A Portion is how large a batch should be, and how many of them should be sent at
+// once.
+type Portion struct{ Items, Batches int }
+
+// Limit bounds the next batches.
+func (b *Batcher) Limit(p Portion) {
+	b.limit, b.lots = max(1, min(p.Items, b.most, b.bound)), p.Batches
+}
 
 // Most bounds what Limit can say, 0 for no bound.
 func (b *Batcher) Most(items int) {
@@ -137,7 +147,7 @@ func (b *Batcher) Spare() int {
 	if b.Full() {
 		return 0
 	}
-	return max(0, min(min(b.bound, pendingBatches*b.limit)-b.Len(), 1+(b.bytes-b.size-b.open.Size()-1)/batch.Short))
+	return max(0, min(min(b.bound, b.lots*b.limit)-b.Len(), 1+(b.bytes-b.size-b.open.Size()-1)/batch.Short))
 }
 
 func (b *Batcher) closed() {
@@ -168,7 +178,7 @@ func (b *Batcher) Len() int { return b.items + b.open.Len() }
 
 // Full tells to take what has collected before more is added.
 func (b *Batcher) Full() bool {
-	return b.Len() >= min(b.bound, pendingBatches*b.limit) || b.size+b.open.Size() >= b.bytes
+	return b.Len() >= min(b.bound, b.lots*b.limit) || b.size+b.open.Size() >= b.bytes
 }
 
 // Take returns what has collected, and forgets it.
@@ -184,13 +194,13 @@ func (b *Batcher) Take() []batch.Batch {
 // Next is the offset behind the last item.
 func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
 
-// limitFor is how many items a batch should have where an item costs so much
-// at the dearest stage. An unknown cost begins with single items, over which
-// the workers learn it, and grows with what was stored: a backlog that nobody
-// works on yet should not be made of single items.
-func limitFor(cost time.Duration, stored int64) int {
+// portionFor is what to send where an item costs so much at the dearest stage. An
+// unknown cost begins with single items, over which the workers learn it, and grows
+// with what was stored: a backlog that nobody works on yet should not be made of single
+// items.
+func portionFor(cost time.Duration, stored int64) Portion {
 	if cost <= 0 {
-		return int(max(1, min(stored/64, maxItems)))
+		return Portion{int(max(1, min(stored/64, maxItems))), firstBatches}
 	}
-	return int(max(1, min(target/cost, maxItems)))
+	return Portion{int(max(1, min(target/cost, maxItems))), pendingBatches}
 }

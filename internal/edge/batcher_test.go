@@ -21,7 +21,7 @@ func TestBatcherCutsWhatWasAdded(t *testing.T) {
 		var all []batch.Batch
 		for range rapid.IntRange(1, 80).Draw(t, "items") {
 			if rapid.IntRange(0, 9).Draw(t, "change") == 0 {
-				b.Limit(rapid.IntRange(-1, 30).Draw(t, "limit"))
+				b.Limit(Portion{rapid.IntRange(-1, 30).Draw(t, "limit"), rapid.IntRange(1, pendingBatches).Draw(t, "batches")})
 			}
 			items = append(items, add(t, b, first+int64(len(items))))
 			if b.Full() || rapid.IntRange(0, 4).Draw(t, "take") == 0 {
@@ -100,14 +100,14 @@ func same(t *rapid.T, all []batch.Batch, first int64, items []string) {
 func TestBatcherHeedsItsLimit(t *testing.T) {
 	t.Parallel()
 	b := NewBatcher("s", 0, 0, 0)
-	b.Limit(10)
+	b.Limit(Portion{10, pendingBatches})
 	for at := range 25 {
 		b.End(append(b.Begin(), byte(at)))
 	}
 	if all := b.Take(); len(all) != 3 || all[0].N != 10 || all[1].N != 10 || all[2].N != 5 {
 		t.Errorf("25 items with a limit of 10: %d batches", len(all))
 	}
-	b.Limit(1 << 30)
+	b.Limit(Portion{1 << 30, pendingBatches})
 	for range maxItems + 1 {
 		b.End(b.Begin())
 	}
@@ -126,18 +126,20 @@ func TestBatcherHeedsItsLimit(t *testing.T) {
 	}
 }
 
-func TestLimitForCost(t *testing.T) {
+func TestPortionForCost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		cost   time.Duration
 		stored int64
-		want   int
+		want   Portion
 	}{
-		{0, 0, 1}, {0, 63, 1}, {0, 6400, 100}, {0, 1 << 40, maxItems},
-		{time.Second, 0, 1}, {target, 0, 1}, {target / 100, 0, 100}, {1, 1 << 40, maxItems},
+		{0, 0, Portion{1, firstBatches}}, {0, 63, Portion{1, firstBatches}},
+		{0, 6400, Portion{100, firstBatches}}, {0, 1 << 40, Portion{maxItems, firstBatches}},
+		{time.Second, 0, Portion{1, pendingBatches}}, {target, 0, Portion{1, pendingBatches}},
+		{target / 100, 0, Portion{100, pendingBatches}}, {1, 1 << 40, Portion{maxItems, pendingBatches}},
 	} {
-		if got := limitFor(c.cost, c.stored); got != c.want {
-			t.Errorf("an item of %v after %d: batches of %d, not %d", c.cost, c.stored, got, c.want)
+		if got := portionFor(c.cost, c.stored); got != c.want {
+			t.Errorf("an item of %v after %d: %+v, not %+v", c.cost, c.stored, got, c.want)
 		}
 	}
 }
@@ -146,7 +148,7 @@ func TestLimitForCost(t *testing.T) {
 func TestSpareHeedsABoundOfBytes(t *testing.T) {
 	t.Parallel()
 	b := NewBatcher("s", 0, 0, 10*batch.Short)
-	b.Limit(maxItems)
+	b.Limit(Portion{maxItems, pendingBatches})
 	long := func(open *batch.Builder, from, to int) {
 		for range to - from {
 			open.Value(make([]byte, batch.Short-1))

@@ -18,7 +18,7 @@ type Sender struct {
 	mailbox string
 	wake    <-chan struct{} // there may be room
 	window  int64
-	limit   atomic.Int64
+	portion atomic.Pointer[Portion]
 	room    int64 // items that the last reply had room for, -1: no bound
 	flight  flight
 }
@@ -28,12 +28,12 @@ type Sender struct {
 // bound.
 func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window int64) *Sender {
 	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: flight{most: flightBytes, low: -1}}
-	sender.limit.Store(1)
+	sender.portion.Store(&Portion{1, firstBatches})
 	return sender
 }
 
-// Limit is how many items a batch should have now. Any goroutine may ask.
-func (s *Sender) Limit() int { return int(s.limit.Load()) }
+// Portion is what to send now. Any goroutine may ask.
+func (s *Sender) Portion() Portion { return *s.portion.Load() }
 
 // Source is the source that it adds to.
 func (s *Sender) Source() broker.Source { return s.source }
@@ -129,11 +129,11 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) erro
 
 func (s *Sender) learn(got broker.Scattered) {
 	s.room = got.Room
-	limit := int64(limitFor(got.Cost, got.Stored))
+	p := portionFor(got.Cost, got.Stored)
 	if got.Limit > 0 {
-		limit = min(limit, got.Limit)
+		p.Items = int(min(int64(p.Items), got.Limit))
 	}
-	s.limit.Store(limit)
+	s.portion.Store(&p)
 }
 
 func (s *Sender) wait(ctx context.Context) error {
