@@ -254,6 +254,9 @@ func (d *deliverer[T]) decode(p edge.Piece) {
 	d.values = d.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, d.values[:0], func(i int, why *batch.Failure) {
 		d.holes = append(d.holes, hole{i, executor.NewItemError(*why)})
 	})
+	if d.typed.Copies() {
+		d.r.Spent(p)
+	}
 }
 
 var errManualLoop = errors.New("bridge: ManualAck in a loop over All, which has no result to ack: use Gather")

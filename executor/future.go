@@ -213,7 +213,7 @@ func (q *Queue[T]) element(e *broker.Entry, i int) *Future[T] {
 	f := &Future[T]{ex: q.ex, id: broker.FutureID(e.Source, e.First+int64(i)), typed: q.typed, result: &result{done: done}}
 	f.load = func(ctx context.Context) ([]byte, *ItemError, error) {
 		fetched := []broker.Entry{*e}
-		if err := q.ex.c.Fetch(ctx, fetched); err != nil {
+		if err := q.ex.c.Fetch(ctx, nil, fetched); err != nil {
 			return nil, nil, err
 		}
 		if lost := fetched[0].Lost; lost != nil {

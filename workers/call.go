@@ -39,7 +39,7 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 		return result{err: err}
 	}
 	r.left, r.spent = false, 0
-	for r.out.begin(c.batch); !r.left && r.out.len() < c.batch.N; {
+	for r.out.begin(&c); !r.left && r.out.len() < c.batch.N; {
 		crash := c.guard(&r.spent, func() { r.loop(ctx, &c) })
 		switch {
 		case crash == nil:
@@ -206,7 +206,7 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 		r.try(ctx, &c)
 	}
 	r.in.next = 0
-	r.out.begin(c.batch)
+	r.out.begin(&c)
 	write := func() { r.write(&c) }
 	for crash := c.guard(&r.spent, write); crash != nil; crash = c.guard(&r.spent, write) {
 		r.places[r.out.len()].miss = r.out.unencodable(crash.text)

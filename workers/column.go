@@ -27,13 +27,13 @@ type hole struct {
 // held is a column whose type the caller does not know.
 type held interface {
 	// frame makes a frame of the items from one on.
-	frame(from int) []byte
+	frame(from int, memory *batch.Memory) []byte
 }
 
-func (col *column[T]) frame(from int) []byte {
+func (col *column[T]) frame(from int, memory *batch.Memory) []byte {
 	var b batch.Builder
 	n := len(col.values) - from
-	b.Grow(n*col.room() + 2*batch.Short)
+	b.Use(memory.Get(n*col.room() + 2*batch.Short))
 	for _, h := range append(col.holes[:len(col.holes):len(col.holes)], hole{place: len(col.values)}) {
 		if h.place < from {
 			continue

@@ -62,7 +62,7 @@ func TestHeldResultsAreTheirFrames(t *testing.T) {
 			_, want, _ = want.Split(from)
 		}
 		s := step{result: held}
-		if got := s.from("s", 7, from); got.N != want.N || got.First != want.First || !bytes.Equal(got.Frame, want.Frame) {
+		if got := s.from("s", 7, from, nil); got.N != want.N || got.First != want.First || !bytes.Equal(got.Frame, want.Frame) {
 			t.Fatalf("from %d on it is %q, want %q", from, got.Frame, want.Frame)
 		}
 		next := call{batch: batch.Batch{Source: "s", First: 7, N: framed.n}, worker: "worker", stage: "next", tries: 1}
@@ -78,7 +78,7 @@ func TestHeldResultsAreTheirFrames(t *testing.T) {
 		if got := other.runner().run(t.Context(), next); got.n != framed.n || got.err != nil {
 			t.Fatalf("another type got %+v", got)
 		}
-		if again := held.held.frame(0); !bytes.Equal(again, framed.frame) {
+		if again := held.held.frame(0, nil); !bytes.Equal(again, framed.frame) {
 			t.Fatalf("later it is %q, not %q", again, framed.frame)
 		}
 		holding.release()

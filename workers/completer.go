@@ -131,6 +131,9 @@ func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (bac
 		l.log.Log(ctx, level, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
 		return putBack(d.route, e, e.Batch), true
 	}
+	for _, frame := range d.spent {
+		l.memory.Put(frame)
+	}
 	l.drop(e.Ref)
 	if e.Part == broker.Suspect { // nobody waits on that stream: this worker may take the next one
 		if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintRoom, What: e.Queue}); err != nil {

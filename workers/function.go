@@ -38,6 +38,8 @@ type function struct {
 	runner func() runner
 	// whole tells that a call is for a whole batch.
 	whole bool
+	// copies tells that no value that came in refers to the frame it came in.
+	copies bool
 	// exits is set once a call has ended its goroutine.
 	exits atomic.Bool
 }
@@ -111,7 +113,7 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 	var inErr, outErr error
 	fn.in, inErr = typed[In](d.codec)
 	fn.out, outErr = typed[Out](d.codec)
-	fn.erased.in, fn.erased.out = fn.in.Info(), fn.out.Info()
+	fn.erased.in, fn.erased.out, fn.erased.copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
 	switch {
 	case inErr != nil:
 		fn.erased.mistake(fmt.Errorf("its input: %w", inErr))

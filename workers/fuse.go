@@ -65,9 +65,9 @@ type step struct {
 
 // from returns the items that the step has done, from the nth on, as they go into
 // a queue.
-func (s step) from(source string, first int64, n int) batch.Batch {
+func (s step) from(source string, first int64, n int, memory *batch.Memory) batch.Batch {
 	if s.held != nil {
-		return batch.Batch{Source: source, First: first + int64(n), N: s.n - n, Frame: s.held.frame(n)}
+		return batch.Batch{Source: source, First: first + int64(n), N: s.n - n, Frame: s.held.frame(n, memory)}
 	}
 	made := batch.Batch{Source: source, First: first, N: s.n, Frame: s.frame}
 	if n > 0 {

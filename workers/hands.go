@@ -17,11 +17,16 @@ type done struct {
 	route    *route
 	resolved []broker.Resolved // results that are futures: set before
 	replace  broker.Done       // what replaces the entry
+	spent    [][]byte          // frames to which nobody refers once it is written
 }
 
 // putBack is an entry that was not worked on.
 func putBack(r *route, e broker.Entry, batches ...batch.Batch) done {
-	return done{route: r, replace: broker.Done{Entry: e, In: r.stage.Ins[0], Rests: rests(e, batches)}}
+	d := done{route: r, replace: broker.Done{Entry: e, In: r.stage.Ins[0], Rests: rests(e, batches)}}
+	if e.Payload != "" && (r.function == nil || r.function.copies) {
+		d.spent = [][]byte{e.Frame}
+	}
+	return d
 }
 
 func rests(e broker.Entry, batches []batch.Batch) []broker.Rest {
@@ -99,7 +104,7 @@ func (h *hand) do(ctx context.Context, j job) done {
 		return unreadable(j, err)
 	}
 	h.learn(j, all)
-	d, err := product(j, all)
+	d, err := product(j, all, &h.memory)
 	if err != nil { // cannot be: the runner has read it
 		return unreadable(j, err)
 	}
@@ -112,7 +117,7 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	s := step{route: r, runner: h.runner(r.function)}
 	c := call{
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
-		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave, exposed: !r.function.exits.Load(),
+		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave, exposed: !r.function.exits.Load(), memory: &h.memory,
 	}
 	if r.stage.Kind == broker.KindFuture {
 		c.flight = h.flights.begin(b)

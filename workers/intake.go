@@ -280,7 +280,7 @@ func (in *intake) recover(ctx context.Context) error {
 // give hands entries to the hands. More than there are hands for came by
 // chance, since a read counts by stream: they go back at once.
 func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) error {
-	if err := in.client.Fetch(ctx, entries); err != nil {
+	if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
 		return err
 	}
 	if len(entries) > 0 {

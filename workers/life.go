@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -31,6 +32,8 @@ type life struct {
 	turn  chan struct{} // a token of who completes now
 	freed chan struct{} // a hand is free
 	clock clock         // of the hands
+
+	memory batch.Memory // of frames that were read or made
 
 	flights flights
 	retry   *alarm // when what was delayed is due

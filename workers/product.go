@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// product is what steps do to the entry.
-func product(j job, all []step) (done, error) {
+// product is what steps do to the entry. Frames are made in memory.
+func product(j job, all []step, memory *batch.Memory) (done, error) {
 	r, e, got := j.route, j.entry, all[0]
 	left, err := remain(e.Batch, got.n, r.cost())
 	if err != nil {
@@ -27,7 +27,7 @@ func product(j job, all []step) (done, error) {
 				return done{}, err
 			}
 		}
-		return d, d.mixed(in, got.from(e.Source, e.First, 0), got.again)
+		return d, d.mixed(in, d.made(got, 0, memory), got.again)
 	}
 	for i, s := range all {
 		taken := 0
@@ -38,11 +38,18 @@ func product(j job, all []step) (done, error) {
 		if taken == s.n {
 			continue
 		}
-		if err := d.results(s.route.stage, s.from(e.Source, e.First, taken)); err != nil {
+		if err := d.results(s.route.stage, d.made(s, taken, memory)); err != nil {
 			return done{}, err
 		}
 	}
 	return d, nil
+}
+
+// made are the items that a step has done, from the nth on.
+func (d *done) made(s step, n int, memory *batch.Memory) batch.Batch {
+	out := s.from(d.replace.Entry.Source, d.replace.Entry.First, n, memory)
+	d.spent = append(d.spent, out.Frame)
+	return out
 }
 
 // remain cuts what was left off into batches that fit into a spell.

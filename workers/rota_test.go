@@ -66,7 +66,7 @@ func TestWhereWorkCameFromIsAskedAndWhatIsBehindIt(t *testing.T) {
 		other.held.Add(1)
 		o.found(other)
 		asked(first, second, other)
-		time.Sleep(recently) // of virtual time
+		<-time.After(recently)
 		asked(other)
 		o.found(first)
 		o.replace(append(slices.Clone(o.all), &route{}), nil)
@@ -75,7 +75,7 @@ func TestWhereWorkCameFromIsAskedAndWhatIsBehindIt(t *testing.T) {
 			t.Errorf("%d entries of dear routes, not 1", got)
 		}
 		other.held.Add(-1)
-		time.Sleep(recently)
+		<-time.After(recently)
 		if routes, lately := o.asked(); len(routes) != few || lately {
 			t.Errorf("%d routes are asked when all are quiet, lately %v", len(routes), lately)
 		}

@@ -30,6 +30,7 @@ type call struct {
 	timeout time.Duration // of one item, 0 for none
 	tries   int           // the number of this attempt
 	retries int           // attempts that may follow the first
+	memory  *batch.Memory // that frames are made in
 	flight  *flight       // where an item can be canceled, else nil
 	leave   func() bool   // asked after each item that was run: leave off here? May be nil
 	exposed bool          // a function that ends its goroutine ends that of the caller
@@ -75,7 +76,7 @@ func (in *input[In]) decode(c *call) {
 	in.batch = c.batch
 	b := &in.batch
 	if c.held != nil {
-		b.Frame = c.held.frame(0)
+		b.Frame = c.held.frame(0, nil)
 	}
 	if b.N > len(b.Frame) { // each item has a header
 		in.err = b.Check()
@@ -168,8 +169,9 @@ func (out *output[Out]) len() int {
 	return out.open.Len()
 }
 
-// begin makes room for n items.
-func (out *output[Out]) begin(b batch.Batch) {
+// begin makes room for the items of a batch.
+func (out *output[Out]) begin(c *call) {
+	b := &c.batch
 	out.clear()
 	out.size, out.again, out.failed = 0, nil, 0
 	if out.faithful() {
@@ -178,7 +180,7 @@ func (out *output[Out]) begin(b batch.Batch) {
 	}
 	item := cmp.Or(out.item, len(b.Frame)/b.N+1)
 	out.open = batch.Builder{}
-	out.open.Grow(min(item, batch.MaxBytes/b.N+1)*b.N + 64)
+	out.open.Use(c.memory.Get(min(item, batch.MaxBytes/b.N+1)*b.N + 64))
 }
 
 func (out *output[Out]) value(v Out, c *call) {
@@ -299,13 +301,15 @@ func (out *output[Out]) result(spent time.Duration, c *call) result {
 		r.held = &out.column
 		return r
 	case out.faithful():
-		r.frame = out.frame(0)
+		r.frame = out.frame(0, c.memory)
 		return r
 	}
 	frame := out.open.Take()
 	out.item = len(frame)/r.n + 1
 	if cap(frame) > 2*len(frame)+1024 {
-		frame = slices.Clone(frame)
+		much := frame
+		frame = slices.Clone(much)
+		c.memory.Put(much)
 	}
 	r.frame = frame
 	return r

@@ -158,7 +158,7 @@ func (s *script) check(t *rapid.T, f Function, inputs []int) {
 		todo = todo[1:]
 		result := s.run(t, runner, e)
 		wantFailed -= result.failed
-		d, err := product(job{r, e}, []step{{route: r, result: result}})
+		d, err := product(job{r, e}, []step{{route: r, result: result}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 			t.Errorf("no flow has sent %s", name)
 		}
 	}
-	for _, verb := range []string{"XREADGROUP", "XREAD", "XAUTOCLAIM", "XACK", "XDEL", "SET", "MGET", "UNLINK", "ZRANGE", "HGETALL"} {
+	for _, verb := range []string{"XREADGROUP", "XREAD", "XAUTOCLAIM", "XACK", "XDEL", "SET", "GET", "MGET", "UNLINK", "ZRANGE", "HGETALL"} {
 		if ran[verb] == 0 {
 			t.Errorf("no flow has sent %s", verb)
 		}

@@ -285,4 +285,24 @@ local function full(stream, meta)
 		from: "made.values, made.holes, true, true", to: "made.values, nil, true, true",
 		pkg: "workers", run: "HeldResults",
 	},
+	{
+		name: "a frame is read into while it is written", file: "workers/completer.go",
+		from: "func (l *life) settle(ctx context.Context, d done) {\n", to: "func (l *life) settle(ctx context.Context, d done) {\n	for _, frame := range d.spent {\n		l.memory.Put(frame)\n	}\n	d.spent = nil\n",
+		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
+	},
+	{
+		name: "the memory of half a frame is used again", file: "internal/edge/receiver.go",
+		from: "	whole := p.From == p.Entry.First && p.To == p.Entry.End()", to: "	whole := true",
+		pkg: "internal/edge", run: "SpentIsAWholeFrame",
+	},
+	{
+		name: "what is new waits for its turn", file: "workers/rota.go",
+		from: "	if len(fresh) <= few {\n", to: "	if false {\n",
+		pkg: "workers", run: "AFewNewRoutes",
+	},
+	{
+		name: "what is behind waits for its turn", file: "workers/rota.go",
+		from: "	for _, next := range r.behind {\n", to: "	for _, next := range r.behind[:0] {\n",
+		pkg: "workers", run: "WhatIsBehindIt",
+	},
 }

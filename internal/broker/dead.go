@@ -68,7 +68,7 @@ func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
 		return DeadLetter{}, fmt.Errorf("%w: %q", ErrNoLetter, id)
 	}
 	entries := []Entry{letters[0].Entry}
-	err = c.Fetch(ctx, entries)
+	err = c.Fetch(ctx, nil, entries)
 	letters[0].Entry = entries[0]
 	return letters[0], err
 }

@@ -1,8 +1,8 @@
 package broker
 
 import (
-	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -56,6 +56,7 @@ func entryOf(at Place, raw list) Entry {
 			e.Size = len(e.Frame)
 		case "f":
 			e.Payload = fields.text(i + 1)
+			e.Size = sizeIn(e.Payload)
 		case "e":
 			lost := batch.ParseFailure([]byte(fields.text(i + 1)))
 			e.Lost = &lost
@@ -72,36 +73,14 @@ func entriesOf(at Place, raw list) []Entry {
 	return entries
 }
 
-// Fetch reads the frames that stand in keys of their own. One whose key is
-// gone becomes a lost batch.
-func (c *Client) Fetch(ctx context.Context, entries []Entry) error {
-	var keys []string
-	var want []int
-	for i := range entries {
-		if entries[i].Payload != "" && entries[i].Frame == nil {
-			keys, want = append(keys, c.keys.payload(entries[i].Payload)), append(want, i)
-		}
-	}
-	if keys == nil {
-		return nil
-	}
-	var frames []any
-	err := c.try(ctx, "read payloads", func(ctx context.Context) (err error) {
-		frames, err = c.rdb.MGet(ctx, keys...).Result()
-		return err
-	})
+// sizeIn is the bytes of a frame as the id of its key has them, 0 where it has none.
+func sizeIn(id string) int {
+	_, text, _ := strings.Cut(id, ".")
+	size, err := strconv.Atoi(text)
 	if err != nil {
-		return err
+		return 0
 	}
-	for k, i := range want {
-		frame, ok := frames[k].(string)
-		if !ok {
-			entries[i].Lost = &batch.Failure{Code: batch.CodeLost, Message: "its payload is no longer in Redis", Stage: entries[i].Queue}
-			continue
-		}
-		entries[i].Frame, entries[i].Size = frameOf(frame), len(frame)
-	}
-	return nil
+	return max(0, size)
 }
 
 // frameOf is the memory of a text of a reply, which nobody else refers to. Frames
@@ -116,7 +95,7 @@ func (c *Client) part(b batch.Batch, payloads []payload) (kind string, data any,
 	case len(b.Frame) <= inlineMax:
 		return "p", b.Frame, payloads
 	default:
-		id := uuid.NewString()
+		id := fmt.Sprint(uuid.New(), ".", len(b.Frame))
 		return "f", id, append(payloads, payload{c.keys.payload(id), b.Frame})
 	}
 }

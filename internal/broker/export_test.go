@@ -52,3 +52,6 @@ func (l *Lease) Suspects() (marks []string) {
 	}
 	return marks
 }
+
+// SizeIn is for tests of what ids say.
+var SizeIn = sizeIn

@@ -21,7 +21,7 @@ func large(i int) string { return fmt.Sprint(i, ":") + strings.Repeat("x", 5000)
 func (f flow) takeAll(t *testing.T, c *broker.Client, worker string) []broker.Entry {
 	t.Helper()
 	taken := must[[]broker.Taken](t)(c.Take(t.Context(), worker, 100, 100, f.routes()))
-	if err := c.Fetch(t.Context(), taken[0].Entries); err != nil {
+	if err := c.Fetch(t.Context(), nil, taken[0].Entries); err != nil {
 		t.Fatal(err)
 	}
 	return taken[0].Entries

@@ -62,7 +62,7 @@ func TestABatchGoesThrough(t *testing.T) {
 		}
 		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 10, 1, f.routes()))
 		entries := taken[0].Entries
-		if len(entries) != 2 || c.Fetch(t.Context(), entries) != nil {
+		if len(entries) != 2 || c.Fetch(t.Context(), nil, entries) != nil {
 			t.Fatalf("took %+v", taken)
 		}
 		var done []broker.Done
@@ -96,7 +96,7 @@ func gathered(t *testing.T, c *broker.Client, g broker.Gather, want []string) {
 	defer r.Close()
 	entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
 	if err == nil {
-		err = c.Fetch(t.Context(), entries)
+		err = c.Fetch(t.Context(), nil, entries)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -220,7 +220,7 @@ func (m *machine) taken(t *rapid.T, worker string, budget, suspects int) {
 
 func (m *machine) hold(t *rapid.T, in *[]held, by string, entries []broker.Entry, want []part) {
 	t.Helper()
-	if err := m.c.Fetch(m.ctx, entries); err != nil || len(entries) != len(want) {
+	if err := m.c.Fetch(m.ctx, nil, entries); err != nil || len(entries) != len(want) {
 		t.Fatalf("read %d entries, %v; the model has %d", len(entries), err, len(want))
 	}
 	for i, e := range entries {

@@ -36,6 +36,10 @@ func (t Typed[T]) Fill(b *batch.Builder, vs []T) bool {
 // encoded.
 func (t Typed[T]) Sized() bool { return t.form.bulk != nil && t.form.bulk.size != nil }
 
+// Copies reports whether no value that was decoded refers to the memory of its
+// frame, whatever code of the user's may do.
+func (t Typed[T]) Copies() bool { return t.form.bulk != nil }
+
 // Faithful reports whether values may be handed on in the process as they are,
 // in the place of their items.
 func (t Typed[T]) Faithful() bool { return t.form.bulk != nil && t.form.bulk.faithful }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -41,6 +42,7 @@ type Receiver struct {
 	acks   acks
 	left   chan struct{} // closed by Left
 	leave  sync.Once
+	memory batch.Memory // of frames
 
 	// the read loop only
 	order  *order
@@ -95,6 +97,14 @@ func (r *Receiver) Pieces() <-chan Piece { return r.pieces }
 
 // Delivered reports that n more items were delivered, in the order of Pieces.
 func (r *Receiver) Delivered(n int) { r.acks.deliver(n) }
+
+// Spent lets the memory of a piece be used again: nobody refers to its frame.
+func (r *Receiver) Spent(p Piece) {
+	whole := p.From == p.Entry.First && p.To == p.Entry.End() // else others may be of the same frame
+	if whole && p.Entry.Payload != "" {
+		r.memory.Put(p.Entry.Frame)
+	}
+}
 
 // Left says that no more will be received and that all that was delivered is
 // reported. It may be called more than once.
@@ -233,7 +243,7 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 		}
 	}
 	if r.keep == 0 {
-		if err := r.c.Fetch(ctx, fresh); err != nil {
+		if err := r.c.Fetch(ctx, &r.memory, fresh); err != nil {
 			return err
 		}
 	}

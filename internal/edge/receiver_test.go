@@ -297,3 +297,28 @@ func TestOnlyTheLastHeirDelivers(t *testing.T) {
 		}
 	})
 }
+
+// The memory of a frame is used again only where all of it was in one piece: else
+// another one may not have been read yet.
+func TestSpentIsAWholeFrame(t *testing.T) {
+	t.Parallel()
+	var r Receiver
+	e := &broker.Entry{Batch: batch.Batch{First: 4, N: 10, Frame: make([]byte, 50_000)}, Payload: "id"}
+	again := func(p Piece) bool {
+		r.Spent(p)
+		return &r.memory.Get(len(e.Frame))[0] == &e.Frame[0]
+	}
+	for _, p := range []Piece{{Entry: e, From: 4, To: 13}, {Entry: e, From: 5, To: 14}} {
+		if again(p) {
+			t.Errorf("the memory of [%d,%d) of [4,14) is used again", p.From, p.To)
+		}
+	}
+	inline := *e
+	inline.Payload = ""
+	if again(Piece{Entry: &inline, From: 4, To: 14}) {
+		t.Error("the memory of a reply is used again")
+	}
+	if !again(Piece{Entry: e, From: 4, To: 14}) {
+		t.Error("the memory of a whole frame is not used again")
+	}
+}

@@ -183,7 +183,7 @@ func (p *protocol) read(ctx context.Context, consumer string, from []broker.Plac
 	for {
 		entries, _, err := r.Read(ctx, from, protocolReads, protocolWait)
 		if err == nil {
-			err = p.c.Fetch(ctx, entries)
+			err = p.c.Fetch(ctx, nil, entries)
 		}
 		if err == nil && len(entries) > 0 {
 			err = take(entries)

@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// Fetch reads the frames that stand in keys of their own, into memory, which may
+// be nil. One whose key is gone becomes a lost batch.
+func (c *Client) Fetch(ctx context.Context, memory *batch.Memory, entries []Entry) error {
+	var gets []*get
+	for i := range entries {
+		if e := &entries[i]; e.Payload != "" && e.Frame == nil {
+			gets = append(gets, &get{entry: e, key: c.keys.payload(e.Payload), memory: memory})
+		}
+	}
+	if gets == nil {
+		return nil
+	}
+	return c.try(ctx, "read payloads", func(ctx context.Context) error {
+		for len(gets) > 0 {
+			pipe := c.rdb.Pipeline()
+			for _, g := range gets {
+				_ = pipe.Process(ctx, g.command(ctx)) // it is sent with the others
+			}
+			_, _ = pipe.Exec(ctx) // each command has its error
+			var again []*get
+			for _, g := range gets {
+				if err := g.done(); larger(err) {
+					g.entry.Size, again = 0, append(again, g)
+				} else if err != nil {
+					return err
+				}
+			}
+			gets = again
+		}
+		return nil
+	})
+}
+
+// A get reads the frame of an entry.
+type get struct {
+	entry  *Entry
+	key    string
+	memory *batch.Memory
+	sized  *redis.ZeroCopyStringCmd // where the size is known
+	plain  *redis.StringCmd         // elsewhere
+}
+
+// maxSized bytes are believed before they are there: batches are smaller, but for
+// those of a single large item.
+const maxSized = 2 << 20
+
+func (g *get) command(ctx context.Context) redis.Cmder {
+	if size := g.entry.Size; size > 0 && size <= maxSized {
+		g.sized, g.plain = redis.NewZeroCopyStringCmd(ctx, g.memory.Get(size+len("\r\n")), "get", g.key), nil
+		return g.sized
+	}
+	g.sized, g.plain = nil, redis.NewStringCmd(ctx, "get", g.key)
+	return g.plain
+}
+
+// larger tells whether a frame has more bytes than it should, or one before it in the
+// pipeline, which ends there: somebody else wrote that entry.
+func larger(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "redis: buffer too small")
+}
+
+// done takes the frame.
+func (g *get) done() error {
+	var frame []byte
+	var err error
+	if g.sized != nil {
+		frame, err = g.sized.Bytes(), g.sized.Err()
+	} else {
+		frame, err = frameOf(g.plain.Val()), g.plain.Err()
+	}
+	if errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
+		g.entry.Lost = &batch.Failure{Code: batch.CodeLost, Message: "its payload is no longer in Redis", Stage: g.entry.Queue}
+		return nil
+	}
+	if err == nil {
+		g.entry.Frame, g.entry.Size = frame, len(frame)
+	}
+	return err
+}
