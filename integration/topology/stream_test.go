@@ -188,7 +188,7 @@ func (s *stream) end() {
 // admin is a client for what an operator does.
 func admin(t *testing.T, addr string) *redis.Client {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2})
+	client := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, MaxRetries: -1})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }

@@ -36,7 +36,7 @@ func TestItemsThatComeOneByOneShareAcknowledgements(t *testing.T) {
 			t.Errorf("%d items are delivered and still there", left)
 		}
 		r.cancel()
-		r.Left()
+		_ = r.ended(t)
 	})
 }
 
@@ -81,7 +81,7 @@ func TestAnAcknowledgementThatIsWaitedForComesAtOnce(t *testing.T) {
 					t.Errorf("%d of %d items had to wait or were dropped, more than %d", refused, n, most)
 				}
 				r.cancel()
-				r.Left()
+				_ = r.ended(t)
 			})
 		})
 	}
