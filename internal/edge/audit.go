@@ -93,6 +93,16 @@ func (r *Receiver) gaps(now time.Time) (gaps []broker.Gap) {
 	return gaps[:min(len(gaps), auditSources)]
 }
 
+// overdue reports whether it is time for an audit.
+func (r *Receiver) overdue() bool {
+	for _, m := range r.missed {
+		if !time.Now().Before(m.due) {
+			return true
+		}
+	}
+	return false
+}
+
 // patience is how long to wait for entries before there is something to audit.
 func (r *Receiver) patience() time.Duration {
 	wait := readWait

@@ -13,7 +13,7 @@ import (
 // ended looks at the sources of all roots: the stream has ended when none can
 // join any more and each was handed out to its end.
 func (r *Receiver) ended(ctx context.Context) (bool, error) {
-	r.look, r.looked = false, time.Now()
+	r.look, r.looked, r.every = false, time.Now(), min(2*r.every, idlePace)
 	r.ends, r.stored, r.open, r.cut = map[string]int64{}, map[string]int64{}, 0, nil
 	all := true
 	listed := map[string]bool{}

@@ -23,6 +23,9 @@ const (
 	maxEntries = 256             // of one read
 	piecesHeld = 4               // read ahead of who delivers them
 	failPause  = 100 * time.Millisecond
+	// idlePace is the longest time between two looks at the sources, which are for hints
+	// that were lost: of a flow in which nothing happens.
+	idlePace = 8 * time.Second
 	// closing is how long the last acknowledgement may take.
 	closing = 2 * time.Second
 )
@@ -59,6 +62,7 @@ type Receiver struct {
 	pace   time.Duration // of audits
 	look   bool          // look at the sources again
 	looked time.Time
+	every  time.Duration // until they are looked at without a reason
 }
 
 // ReceiverOptions is what a Receiver has to know.
@@ -80,7 +84,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, roots: g.Roots(), pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, missed: map[string]*miss{}, pace: missPatience, count: 16, look: true}
+	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, roots: g.Roots(), pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, missed: map[string]*miss{}, pace: missPatience, count: 16, look: true, every: lookAgain}
 	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {
 		return nil, errors.Join(fmt.Errorf("gather queue %s: %w", queue, err), r.release(ctx))
 	}
@@ -153,7 +157,7 @@ func (r *Receiver) read(ctx context.Context) error {
 		if err = r.hand(ctx, entries); err != nil {
 			break
 		}
-		if r.look || r.due() || time.Since(r.looked) > lookAgain {
+		if r.look || r.due() || time.Since(r.looked) > r.every || r.overdue() {
 			var ended bool
 			if ended, err = r.ended(ctx); ended || err != nil {
 				return errors.Join(err, r.cut)
@@ -181,7 +185,7 @@ func (r *Receiver) due() bool {
 func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 	if failed := r.c.Failures(); r.lost || failed != r.failed {
 		entries, err := r.c.Held(ctx, r.g.ID, r.g.Queue.Name)
-		r.lost, r.failed = err != nil, failed
+		r.lost, r.failed, r.look = err != nil, failed, true // hints may be lost as well
 		return entries, err
 	}
 	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.patience())
@@ -191,8 +195,8 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 	if err != nil {
 		return nil, r.recover(ctx, err)
 	}
-	if len(entries) == 0 && len(hints) == 0 {
-		r.look = true
+	if len(entries)+len(hints) > 0 {
+		r.every = lookAgain
 	}
 	for _, h := range hints {
 		if h.Kind == broker.HintGone && h.What == r.g.Queue.Name {
@@ -206,7 +210,7 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 // recover decides whether to go on after a failed read: a new look tells
 // whether the queue is still there.
 func (r *Receiver) recover(ctx context.Context, err error) error {
-	r.lost = true
+	r.lost, r.look = true, true
 	q, looked := r.c.Look(ctx, r.g.Queue.Name)
 	if looked != nil {
 		return looked

@@ -1,0 +1,61 @@
+package edge
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
+)
+
+// A gather in whose flow nothing happens reads every two seconds and looks at its
+// sources ever more seldom, and still finds what a hint should have told.
+func TestAGatherThatIdlesLooksSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := embedded.New()
+		t.Cleanup(server.Close)
+		m := &meter{dial: server.Dial}
+		c, err := broker.Open("redis://127.0.0.1/?ns=dq", broker.Options{Dialer: m.Dial})
+		raw := redis.NewClient(&redis.Options{Dialer: server.Dial, Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet})
+		w := opened(t, world{c, server.Keys, raw, "dq"}, err)
+		q := w.declare(t, broker.Queue{Name: "q"})
+		source, _, err := c.Source(t.Context(), "s", q, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := NewSender(c, source, "x1", nil, 0).Send(t.Context(), texts(1, 10)); err != nil {
+			t.Fatal(err)
+		}
+		r := w.start(t, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})
+		r.item(t)
+		r.Delivered(1)
+		<-time.After(time.Minute)
+		before := m.requests.Load()
+		<-time.After(2 * time.Minute)
+		const reads = int64(2 * time.Minute / readWait)
+		looks := m.requests.Load() - before - reads
+		if most := int64(2*time.Minute/idlePace) + 1; looks > most || looks < most/2 {
+			t.Errorf("%d looks beside %d reads in two minutes, not up to %d", looks, reads, most)
+		}
+		if err := raw.Del(t.Context(), "{dq:0}:watch:q").Err(); err != nil { // nobody is told
+			t.Fatal(err)
+		}
+		if err := c.Finish(t.Context(), source, 1); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if _, text := r.item(t); text != "" {
+			t.Errorf("%q comes", text)
+		}
+		if took := time.Since(begin); took > idlePace+2*readWait {
+			t.Errorf("the end is noticed after %v", took)
+		}
+		if err := r.ended(t); err != nil {
+			t.Error(err)
+		}
+	})
+}
