@@ -34,17 +34,17 @@ vet: ## go vet and staticcheck; the benchmarks have to build, as far as they use
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/procs ./internal/target ./internal/cost)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine or all bytes is left to the others
-	go test -race -count=1 $$(go list -race ./... | grep -v -e /integration/chaos -e /integration/model)
+	go test -race -count=1 $$(go list -race ./... | grep -v -e /integration/chaos -e /integration/model -e /integration/topology)
 
-faults: ## killed, stopped and cut off processes, in a short form
-	go test -count=1 ./integration/chaos
+faults: ## killed, stopped and cut off processes, in a short form, and servers that restart, fail over and move slots
+	go test -count=1 ./integration/chaos ./integration/topology
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
 	go test -count=1 -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
 	go test -count=1 ./integration/model
 
 single: ## on one processor, which finds other races, and with what the race detector was spared
-	GOMAXPROCS=1 go test -count=1 -p 2 ./bridge ./executor ./workers ./internal/edge ./internal/broker
+	GOMAXPROCS=1 go test -count=1 -p 2 ./bridge ./workers ./internal/edge ./internal/broker
 
 fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m; their seeds are tests like others
 	@grep -rnoE --include='*_test.go' --exclude-dir=bench '^func Fuzz[A-Za-z0-9_]*' . | sort | \

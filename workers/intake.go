@@ -247,7 +247,10 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 			}
 		}
 	}
-	in.stale = in.stale || wait == readWait && len(hints)+len(entries) == 0 && !in.calm
+	if wait == readWait && len(hints)+len(entries) == 0 {
+		in.memory.Forget()
+		in.stale = in.stale || !in.calm
+	}
 	return err
 }
 

@@ -37,6 +37,13 @@ func (m *Memory) Get(n int) []byte {
 	return make([]byte, n, n+n/16) // the next frame is rarely of the same size
 }
 
+// Forget keeps nothing of what was put until now.
+func (m *Memory) Forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free, m.size = nil, 0
+}
+
 // Put takes a frame to which nobody refers any more. Of too many, the oldest go.
 func (m *Memory) Put(frame []byte) {
 	c := cap(frame)

@@ -48,6 +48,13 @@ func TestMemoryKeepsNoMoreThanItsBound(t *testing.T) {
 	if kept != 8 {
 		t.Errorf("%d frames of 1 MiB are kept, not 8", kept)
 	}
+	m.Put(make([]byte, size))
+	frame := m.Get(size)
+	m.Put(frame)
+	m.Forget()
+	if again := m.Get(size); &again[0] == &frame[0] {
+		t.Error("what should be forgotten is kept")
+	}
 	var none *batch.Memory
 	none.Put(make([]byte, size))
 	if got := none.Get(size); len(got) != size {

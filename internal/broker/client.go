@@ -97,11 +97,6 @@ func master(ctx context.Context, rdb redis.UniversalClient, k keys) (redis.Unive
 	return cluster.MasterForKey(ctx, k.prefix)
 }
 
-// readerBuffer is for the connection of a reader, in bytes each way. There is one
-// for each gather, and it brings entries, not payloads: the 32 KiB that a client
-// has by default would be two thirds of what a flow that idles takes.
-const readerBuffer = 4 << 10
-
 // universal returns options for a client; a reader has one connection of its
 // own and waits on it for as long as wait.
 func (t target) universal(wait time.Duration) *redis.UniversalOptions {
@@ -117,7 +112,6 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	if wait > 0 {
 		o.ReadTimeout, o.PoolSize = wait+5*time.Second, 1
 		o.ConnMaxIdleTime = -1 // others would take its end for that of the process
-		o.ReadBufferSize, o.WriteBufferSize = readerBuffer, readerBuffer
 	}
 	return &o
 }

@@ -82,7 +82,12 @@ type Reader struct {
 	dialed   *dialed
 }
 
-// Reader makes a Reader whose Read waits at most for wait. Close it.
+// gatherBuffer is for the connection of a gather's reader, in bytes each way. It
+// brings entries, not payloads, and there may be thousands: the 32 KiB that a client has
+// by default would be two thirds of what a flow that idles takes.
+const gatherBuffer = 4 << 10
+
+// Reader makes a Reader of a gather, whose Read waits at most for wait. Close it.
 func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
 	return c.reader(consumer, wait, nil)
 }
@@ -92,6 +97,9 @@ func (c *Client) reader(consumer string, wait time.Duration, s *sign) *Reader {
 	next := options.Dialer
 	if next == nil {
 		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
+	}
+	if s == nil {
+		options.ReadBufferSize, options.WriteBufferSize = gatherBuffer, gatherBuffer
 	}
 	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)

@@ -27,12 +27,14 @@ func TestAGatherThatIdlesLooksSeldom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := NewSender(c, source, "x1", nil, 0).Send(t.Context(), texts(1, 10)); err != nil {
+		if err := NewSender(c, source, "x1", nil, 0).Send(t.Context(), texts(1, 10_000)); err != nil {
 			t.Fatal(err)
 		}
 		r := w.start(t, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})
 		r.item(t)
 		r.Delivered(1)
+		frame := r.piece.Entry.Frame
+		r.Spent(r.piece)
 		<-time.After(time.Minute)
 		before := m.requests.Load()
 		<-time.After(2 * time.Minute)
@@ -40,6 +42,9 @@ func TestAGatherThatIdlesLooksSeldom(t *testing.T) {
 		looks := m.requests.Load() - before - reads
 		if most := int64(2*time.Minute/idlePace) + 1; looks > most || looks < most/2 {
 			t.Errorf("%d looks beside %d reads in two minutes, not up to %d", looks, reads, most)
+		}
+		if again := r.memory.Get(len(frame)); &again[0] == &frame[0] {
+			t.Error("a gather that idles keeps memory for frames")
 		}
 		if err := raw.Del(t.Context(), "{dq:0}:watch:q").Err(); err != nil { // nobody is told
 			t.Fatal(err)

@@ -197,6 +197,8 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 	}
 	if len(entries)+len(hints) > 0 {
 		r.every = lookAgain
+	} else {
+		r.memory.Forget() // of a thousand gathers, most idle
 	}
 	for _, h := range hints {
 		if h.Kind == broker.HintGone && h.What == r.g.Queue.Name {
