@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/dqbridge/dqbridge/bench/internal/flow"
 	"github.com/dqbridge/dqbridge/bench/internal/procs"
@@ -90,10 +91,15 @@ func behindBacklog(ctx context.Context, r *run) (float64, string, error) {
 		text.Thousands(full.PerSecond()), text.Thousands(empty.PerSecond()), text.Thousands(small.PerSecond())), nil
 }
 
-// besideIdle holds flows open that another Executor has made.
-// besideItems are so many that the start of a flow is little of the time.
-const besideItems = 10_000_000
+const (
+	// besideItems are so many that the start of a flow is little of the time.
+	besideItems = 10_000_000
+	// untilIdle is how long ago the last of many flows was opened: before, workers
+	// get to know them, and gathers look often at what they wait for.
+	untilIdle = 10 * time.Second
+)
 
+// besideIdle holds flows open that another Executor has made.
 func besideIdle(ctx context.Context, r *run) (float64, string, error) {
 	one := func(idle int) func() (float64, error) {
 		return func() (rate float64, err error) {
@@ -122,6 +128,11 @@ func (r *run) withIdle(ctx context.Context, n int, f func() error) (err error) {
 	defer func() { err = errors.Join(err, ex.Close()) }()
 	for range n {
 		if _, err := ints(0, rows.Inc, rows.Double).Open(ctx, ex, make(chan int)); err != nil {
+			return err
+		}
+	}
+	if n > 0 {
+		if err := flow.Pause(ctx, untilIdle); err != nil {
 			return err
 		}
 	}
