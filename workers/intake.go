@@ -225,17 +225,26 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 			return err
 		}
 	}
-	if len(hints) > 0 { // a thousand new stages are one reason to look
-		_, more, err := in.reader.Read(ctx, nil, maxHints, 0)
-		if err != nil {
-			return err
-		}
-		hints = append(hints, more...)
-	}
 	if len(entries) > 0 {
 		runtime.Gosched() // the hand begins before this goroutine writes its next request
 	}
-	for _, h := range hints {
+	if wait == readWait && len(hints)+len(entries) == 0 {
+		in.memory.Forget()
+		in.stale = in.stale || !in.calm
+	}
+	return in.hear(ctx, hints)
+}
+
+// hear does what hints tell.
+func (in *intake) hear(ctx context.Context, hints []broker.Hint) error {
+	if len(hints) == 0 {
+		return nil
+	}
+	_, more, err := in.reader.Read(ctx, nil, maxHints, 0) // a thousand new stages are one reason to look
+	if err != nil {
+		return err
+	}
+	for _, h := range append(hints, more...) {
 		switch h.Kind {
 		case broker.HintCancel:
 			err = in.canceled(ctx)
@@ -246,10 +255,6 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 				r.full = time.Time{}
 			}
 		}
-	}
-	if wait == readWait && len(hints)+len(entries) == 0 {
-		in.memory.Forget()
-		in.stale = in.stale || !in.calm
 	}
 	return err
 }
