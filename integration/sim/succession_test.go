@@ -63,11 +63,11 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 	for x := stored; x < items; x++ {
 		select {
 		case in <- number(x):
-		case err = <-drained: // it is read no more
+		case err = <-drained: // it is read no more, or the process is dead
+			if ctx.Err() != nil {
+				err = nil
+			}
 			return false, err
-		case <-ctx.Done():
-			<-drained
-			return false, nil
 		}
 	}
 	close(in)
