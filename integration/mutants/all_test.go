@@ -187,7 +187,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a payload is named after its items", file: "internal/broker/entry.go",
-		from: "		id := uuid.NewString()\n", to: "		id := fmt.Sprint(b.Source, b.First)\n		_ = uuid.Nil\n",
+		from: "fmt.Sprint(uuid.New(), \".\", len(b.Frame))", to: "fmt.Sprint(b.Source, b.First, uuid.Nil, \".\", len(b.Frame))",
 		pkg: "internal/broker", run: "LostReply|PayloadsStay|RandomOrders",
 	},
 	{
