@@ -25,9 +25,6 @@ const (
 	// batches would only be in the way of what comes when it is known.
 	firstBatches = 8
 	pendingBytes = 2 * batch.MaxBytes
-	// Of the memory of batches what is small is not kept, nor more than this.
-	minSpare = 4 << 10
-	maxSpare = 2 << 20
 )
 
 // A Batcher collects the items of one source and cuts them into batches. It is
@@ -45,8 +42,7 @@ type Batcher struct {
 	items  int // in cut
 	size   int // bytes of cut
 	last   int // bytes of the last batch
-	spare  [][]byte
-	spared int // bytes of spare
+	memory batch.Memory
 }
 
 // NewBatcher collects items of a source from an offset on. items and bytes are
@@ -84,23 +80,15 @@ func (b *Batcher) Most(items int) {
 // look at any more.
 func (b *Batcher) Reuse(done []batch.Batch) {
 	for _, d := range done {
-		if c := cap(d.Frame); c > minSpare && c <= 2*b.last+minSpare && b.spared+c <= maxSpare {
-			b.spare, b.spared = append(b.spare, d.Frame), b.spared+c
-		}
+		b.memory.Put(d.Frame)
 	}
 }
 
 // room makes room for a batch like the last one.
 func (b *Batcher) room() {
-	if b.open.Len() > 0 || b.last <= minSpare {
-		return
+	if b.open.Len() == 0 && b.last > 0 {
+		b.open.Use(b.memory.Get(b.last + b.last/16))
 	}
-	if n := len(b.spare); n > 0 {
-		b.open.Use(b.spare[n-1])
-		b.spare, b.spared = b.spare[:n-1], b.spared-cap(b.spare[n-1])
-		return
-	}
-	b.open.Grow(b.last + b.last/16)
 }
 
 // Begin starts an item, see batch.Builder.
