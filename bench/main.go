@@ -56,6 +56,7 @@ func start(ctx context.Context, args []string) error {
 	if role.Is(args) {
 		roles := procs.Roles()
 		roles[rivals.NATSRole] = rivals.ServeNATS
+		roles[target.TalkerRole] = target.Talk
 		return role.Serve(ctx, args, roles)
 	}
 	s, err := parse(args, os.Stderr)

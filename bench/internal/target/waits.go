@@ -3,7 +3,6 @@ package target
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
@@ -22,10 +21,18 @@ func waitTargets() []Target {
 	}
 }
 
-// paced runs n items whose cost is told through the hands, and returns how long
+// waiting is what a function does with its i-th item: it takes its time.
+type waiting func(ctx context.Context, i int) error
+
+// asleep takes as long as cost says.
+func asleep(cost func(i int) time.Duration) waiting {
+	return func(ctx context.Context, i int) error { return flow.Cost(ctx, cost(i)) }
+}
+
+// paced runs n items through hands that call wait for each, and returns how long
 // it took.
-func paced(ctx context.Context, r *run, hands, n int, cost func(int) time.Duration, came func()) (took time.Duration, err error) {
-	f := flow.Waiting("waiting", cost)
+func paced(ctx context.Context, r *run, hands, n int, wait waiting, came func()) (took time.Duration, err error) {
+	f := workers.Define("waiting", func(ctx context.Context, i int) (int, error) { return i, wait(ctx, i) })
 	err = r.Fresh(ctx, hands, []workers.Function{f}, func(ctx context.Context, ex *executor.Executor) error {
 		took, err = flow.Flow[int]{N: n, Item: flow.Number, Check: flow.SameNumber, Stages: []workers.Func[int, int]{f}}.On(ctx, ex, came)
 		return err
@@ -35,7 +42,7 @@ func paced(ctx context.Context, r *run, hands, n int, cost func(int) time.Durati
 
 // plain does the same with goroutines and a channel, which shows what the
 // sleeps of this machine allow.
-func plain(ctx context.Context, hands, n int, cost func(int) time.Duration) time.Duration {
+func plain(ctx context.Context, hands, n int, wait waiting) time.Duration {
 	in := make(chan int, work.Capacity)
 	begin := time.Now()
 	go work.Feed(in, n)
@@ -43,7 +50,7 @@ func plain(ctx context.Context, hands, n int, cost func(int) time.Duration) time
 	for range hands {
 		group.Go(func() {
 			for i := range in {
-				if flow.Cost(ctx, cost(i)) != nil {
+				if wait(ctx, i) != nil {
 					return
 				}
 			}
@@ -54,47 +61,18 @@ func plain(ctx context.Context, hands, n int, cost func(int) time.Duration) time
 }
 
 // beside runs paced and plain in turns.
-func beside(ctx context.Context, r *run, hands, n int, cost func(int) time.Duration) (ours, theirs float64, err error) {
+func beside(ctx context.Context, r *run, hands, n int, wait waiting) (ours, theirs float64, err error) {
 	medians, err := r.Turns(
 		func() (float64, error) {
-			took, err := paced(ctx, r, hands, n, cost, func() {})
+			took, err := paced(ctx, r, hands, n, wait, func() {})
 			return took.Seconds(), err
 		},
-		func() (float64, error) { return plain(ctx, hands, n, cost).Seconds(), nil },
+		func() (float64, error) { return plain(ctx, hands, n, wait).Seconds(), nil },
 	)
 	if err != nil {
 		return 0, 0, err
 	}
 	return medians[0], medians[1], nil
-}
-
-func milliseconds(ctx context.Context, r *run) (float64, string, error) {
-	const hands, n = 8, 16_000
-	cost := func(int) time.Duration { return time.Millisecond }
-	took, bare, err := beside(ctx, r, hands, n, cost)
-	if err != nil {
-		return 0, "", err
-	}
-	awake, err := connected(ctx, r, func() time.Duration { return plain(ctx, hands, n, cost) })
-	return n / took / (1000 * hands), fmt.Sprintf("8 goroutines and a channel, with the same sleeps, reach %.3f, and %.3f in a process in which a connection is read",
-		n/bare/(1000*hands), n/awake.Seconds()/(1000*hands)), err
-}
-
-// connected runs f while a goroutine waits on a connection: then the runtime waits
-// for timers in the system call that waits for connections, which counts in whole
-// milliseconds.
-func connected(ctx context.Context, r *run, f func() time.Duration) (took time.Duration, err error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", r.Server.Address)
-	if err != nil {
-		return 0, err
-	}
-	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = conn.Read(make([]byte, 1)) }) // nothing comes until it is closed
-	took = f()
-	err = conn.Close()
-	reading.Wait()
-	return took, err
 }
 
 // mixed has a slow item at one place of each hundred, which one is not
@@ -108,13 +86,13 @@ func mixed(ctx context.Context, r *run) (float64, string, error) {
 		return time.Microsecond
 	}
 	const ideal = hundreds * (0.1 + 99e-6) / hands
-	took, bare, err := beside(ctx, r, hands, 100*hundreds, cost)
+	took, bare, err := beside(ctx, r, hands, 100*hundreds, asleep(cost))
 	return ideal / took, fmt.Sprintf("%d items on %d hands: ideal %.2f s, goroutines and a channel %.2f s", 100*hundreds, hands, ideal, bare), err
 }
 
 func seconds(ctx context.Context, r *run) (float64, string, error) {
 	medians, err := r.Turns(func() (float64, error) {
-		took, err := paced(ctx, r, 8, 8, func(int) time.Duration { return time.Second }, func() {})
+		took, err := paced(ctx, r, 8, 8, asleep(func(int) time.Duration { return time.Second }), func() {})
 		return took.Seconds(), err
 	})
 	if err != nil {
@@ -131,13 +109,13 @@ func jump(ctx context.Context, r *run) (float64, string, error) {
 		var once sync.Once
 		var begin time.Time
 		var results []time.Time
-		_, err := paced(ctx, r, hands, quick+slow, func(i int) time.Duration {
+		_, err := paced(ctx, r, hands, quick+slow, asleep(func(i int) time.Duration {
 			if i < quick {
 				return time.Microsecond
 			}
 			once.Do(func() { begin = time.Now() })
 			return 50 * time.Millisecond
-		}, func() { results = append(results, time.Now()) })
+		}), func() { results = append(results, time.Now()) })
 		if err != nil {
 			return 0, err
 		}
