@@ -16,19 +16,58 @@ const (
 )
 
 // settle has written what a hand has done: by itself where nobody else works or writes
-// and another hand could take what comes meanwhile, else by complete.
-func (l *life) settle(ctx context.Context, d done) {
+// and another hand could take what comes meanwhile, else by complete. By itself it may
+// also take what comes out for the stage behind, with which the hand goes on.
+func (l *life) settle(ctx context.Context, d done) (next *job) {
 	if l.concurrency == 1 || l.held.Load() > 0 || len(l.done) > 0 {
 		l.done <- d
-		return
+		return nil
 	}
 	select {
 	case l.turn <- struct{}{}:
-		l.commit(ctx, []done{d})
-		<-l.turn
+		defer func() { <-l.turn }()
 	default:
 		l.done <- d
+		return nil
 	}
+	if after := d.after(); after != nil && ctx.Err() == nil && !l.stopping.Load() {
+		return l.advance(ctx, d, after)
+	}
+	l.commit(ctx, []done{d})
+	return nil
+}
+
+// after is the route that reads what has become of the entry, nil where nobody goes on.
+func (d *done) after() *route {
+	after := d.route.after.Load()
+	if after == nil || after.shut.Load() || len(d.replace.Outs) != 1 || d.replace.Outs[0].Queue.Name != after.In {
+		return nil
+	}
+	return after
+}
+
+// advance commits, and takes what is next on the route behind.
+func (l *life) advance(ctx context.Context, d done, behind *route) *job {
+	outcome, entries, err := l.client.Advance(ctx, d.replace, l.id)
+	if err != nil || outcome == broker.Beaten { // by itself, where a reply was lost and with it what was taken
+		l.lookAgain(ctx, behind.In)
+	}
+	if err != nil {
+		l.lost(ctx, []done{d}, err)
+		return nil
+	}
+	l.follow(ctx, []done{d}, []broker.Outcome{outcome})
+	if err := l.client.Fetch(ctx, &l.memory, entries); err != nil {
+		l.log.DebugContext(ctx, "go on with the stage behind", "err", err)
+		l.lookAgain(ctx, behind.In)
+		return nil
+	}
+	for _, e := range entries {
+		if l.take(e.Ref) {
+			return l.job(behind, e)
+		}
+	}
+	return nil
 }
 
 // complete writes what the hands have done until done is closed: what ends
@@ -85,9 +124,14 @@ func (l *life) commit(ctx context.Context, all []done) {
 		l.lost(ctx, which, err)
 		return
 	}
+	l.follow(ctx, which, outcomes)
+}
+
+// follow does what follows from the outcomes.
+func (l *life) follow(ctx context.Context, all []done, outcomes []broker.Outcome) {
 	var back []done
 	for i, outcome := range outcomes {
-		if d, again := l.outcome(ctx, which[i], outcome); again {
+		if d, again := l.outcome(ctx, all[i], outcome); again {
 			back = append(back, d)
 		}
 	}
@@ -117,7 +161,7 @@ func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (bac
 	case broker.NoIn:
 		l.log.DebugContext(ctx, "a queue was deleted with work in hand", "queue", e.Queue)
 		d.route.gone.Store(true)
-		l.gone.Store(true)
+		l.look.Store(true)
 	default:
 		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // putting back failed as well
 			l.log.ErrorContext(ctx, "a batch could neither be completed nor put back; it stays with this worker until it ends",
@@ -136,11 +180,22 @@ func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (bac
 	}
 	l.drop(e.Ref)
 	if e.Part == broker.Suspect { // nobody waits on that stream: this worker may take the next one
-		if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintRoom, What: e.Queue}); err != nil {
-			l.log.DebugContext(ctx, "tell myself", "err", err)
-		}
+		l.wake(ctx, e.Queue)
 	}
 	return done{}, false
+}
+
+// lookAgain lets intake look at once at the stages and at what is held.
+func (l *life) lookAgain(ctx context.Context, queue string) {
+	l.look.Store(true)
+	l.wake(ctx, queue)
+}
+
+// wake ends the read that waits.
+func (l *life) wake(ctx context.Context, queue string) {
+	if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
+		l.log.DebugContext(ctx, "tell myself", "err", err)
+	}
 }
 
 // committed does what follows from what is now in Redis.

@@ -33,9 +33,10 @@ func fuse(routes []*route) {
 		r.next.Store(next)
 	}
 	for _, r := range routes {
-		most := int64(maxAhead)
+		most, last := int64(maxAhead), r
 		r.Outs = nil
 		for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
+			last = at
 			for _, out := range at.stage.Outs {
 				if out.Max > 0 {
 					most = 1
@@ -44,7 +45,20 @@ func fuse(routes []*route) {
 			}
 		}
 		r.most.Store(most)
+		r.after.Store(last.goesOn())
 	}
+}
+
+// goesOn is the route that a hand may go on with when it has completed this one: who reads
+// the only out-queue, where no bound of the user's has to be looked at first.
+func (r *route) goesOn() *route {
+	if len(r.stage.Outs) != 1 || len(r.behind) != 1 {
+		return nil
+	}
+	if behind := r.behind[0]; !behind.limited() && behind.stage.Ins[0].Inc == r.stage.Outs[0].Inc {
+		return behind
+	}
+	return nil
 }
 
 // fusable tells whether a stage can run with the one behind it. A bound on the

@@ -63,7 +63,9 @@ func (h *hand) run(ctx context.Context) {
 		h.job.route.held.Add(-1)
 		h.job = nil
 		h.end()
-		h.settle(ctx, d)
+		if h.job = h.settle(ctx, d); h.job != nil {
+			h.begin()
+		}
 	}
 	closed = true
 }

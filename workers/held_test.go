@@ -3,6 +3,8 @@ package workers_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -16,119 +18,234 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A heldReply is a network on which the reply to the first look at what a worker
-// holds is late.
-type heldReply struct {
-	asked, late chan struct{}
-	once        sync.Once
-	mu          sync.Mutex
-	blocked     net.Conn // where a read waits for items
+// A late is a reply that the network keeps, to the first request for which of is
+// true, until goOn is closed or says that it is lost.
+type late struct {
+	of    func(request []byte) bool
+	asked chan struct{}
+	goOn  chan error
 }
 
-type heldConn struct {
+// there is closed when the reply is there.
+func (l *late) there() <-chan struct{} {
+	if l == nil {
+		return nil
+	}
+	return l.asked
+}
+
+// A lateNetwork keeps replies.
+type lateNetwork struct {
+	mu      sync.Mutex
+	late    []*late
+	blocked net.Conn // where a read waits for items
+}
+
+type lateConn struct {
 	net.Conn
-	*heldReply
-	looks atomic.Bool
+	*lateNetwork
+	kept atomic.Pointer[late] // the next reply is
 }
 
-func (h *heldReply) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (n *lateNetwork) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
-	return &heldConn{Conn: conn, heldReply: h}, nil
+	return &lateConn{Conn: conn, lateNetwork: n}, nil
 }
 
-func (c *heldConn) Write(request []byte) (int, error) {
-	switch text := bytes.ToLower(request); {
-	case !bytes.Contains(text, []byte("xreadgroup")):
-	case bytes.Contains(text, []byte("block")):
-		c.mu.Lock()
+func (n *lateNetwork) keep(of func(request []byte) bool) *late {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l := &late{of, make(chan struct{}), make(chan error, 1)}
+	n.late = append(n.late, l)
+	return l
+}
+
+func (c *lateConn) Write(request []byte) (int, error) {
+	c.mu.Lock()
+	if isRead(request) && bytes.Contains(bytes.ToLower(request), []byte("block")) {
 		c.blocked = c.Conn
-		c.mu.Unlock()
-	case bytes.Contains(text, []byte(":q:")) && bytes.HasSuffix(text, []byte("\r\n0\r\n")):
-		c.once.Do(func() { c.looks.Store(true) })
 	}
+	if i := slices.IndexFunc(c.late, func(l *late) bool { return l.of(request) }); i >= 0 {
+		c.kept.Store(c.late[i])
+		c.late = slices.Delete(c.late, i, i+1)
+	}
+	c.mu.Unlock()
 	return c.Conn.Write(request)
 }
 
-func (c *heldConn) Read(reply []byte) (int, error) {
+func (c *lateConn) Read(reply []byte) (int, error) {
 	n, err := c.Conn.Read(reply)
-	if c.looks.CompareAndSwap(true, false) {
-		close(c.asked)
-		<-c.late
+	if l := c.kept.Swap(nil); l != nil {
+		close(l.asked)
+		if lost := <-l.goOn; lost != nil {
+			return 0, errors.Join(lost, c.Conn.Close())
+		}
 	}
 	return n, err
 }
 
 // cut loses the reply of the read that waits.
-func (h *heldReply) cut() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.blocked == nil {
+func (n *lateNetwork) cut() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.blocked == nil {
 		return false
 	}
-	_ = h.blocked.Close()
+	_ = n.blocked.Close()
 	return true
+}
+
+func isRead(request []byte) bool { return bytes.Contains(bytes.ToLower(request), []byte("xreadgroup")) }
+
+// isLook tells whether a worker asks what it holds of a queue.
+func isLook(queue string) func([]byte) bool {
+	return func(request []byte) bool {
+		return isRead(request) && bytes.Contains(request, []byte(":q:"+queue+"\r\n")) && bytes.HasSuffix(request, []byte("\r\n0\r\n"))
+	}
+}
+
+// isAdvance tells whether a worker completes an entry and takes the next one: its name
+// stands behind the bound of the dead letters.
+func isAdvance(request []byte) bool { return bytes.Contains(request, []byte("\r\n10000\r\n$36\r\n")) }
+
+// A gate is a function that waits in each call until it may go on.
+type gate struct {
+	workers.Func[int, int]
+	begun chan int
+	goOn  chan struct{}
+	calls atomic.Int64
+}
+
+func gateOf(name string) *gate {
+	g := &gate{begun: make(chan int, 1000), goOn: make(chan struct{})}
+	g.Func = workers.Define(name, func(_ context.Context, x int) (int, error) {
+		g.calls.Add(1)
+		g.begun <- x
+		<-g.goOn
+		return x, nil
+	})
+	return g
+}
+
+// A line is a flow through functions, each of which has its queue, of a worker with two
+// hands behind a network.
+type line struct {
+	in     chan int
+	out    <-chan bridge.Result[int]
+	queues []string // in front of the functions
+	stop   func() error
+}
+
+func lineOf(t *testing.T, network *lateNetwork, functions ...*gate) line {
+	t.Helper()
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
+	client := must(broker.Open(url, broker.Options{Dialer: network.dial}))(t)
+	ex := must(executor.New(t.Context(), url))(t)
+	l := line{in: make(chan int, 1)}
+	q := must(bridge.Scatter(t.Context(), ex, l.in))(t)
+	all := make([]workers.Function, len(functions))
+	for i, f := range functions {
+		all[i] = f
+		l.queues = append(l.queues, q.Name())
+		q = must(executor.Map(t.Context(), f.Func, q, executor.NoFuse()))(t)
+	}
+	l.out = must(bridge.Gather(t.Context(), q))(t)
+	w := must(workers.New(url, workers.On(client), workers.Concurrency(2), workers.Functions(all...)))(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	l.stop = func() error {
+		close(l.in)
+		stop()
+		return errors.Join(<-ended, ex.Close(), client.Close())
+	}
+	return l
+}
+
+// next wants the next result.
+func (l line) next(t *testing.T, want int) {
+	t.Helper()
+	if r := <-l.out; r.Err != nil || r.Value != want {
+		t.Fatalf("wanted %d, got %+v", want, r)
+	}
 }
 
 // A worker that has lost the reply of a read asks what it holds. What it
 // completes before it hears the answer is not run again.
 func TestWhatIsCompletedMeanwhileIsNotRunAgain(t *testing.T) {
-	network := &heldReply{asked: make(chan struct{}), late: make(chan struct{})}
-	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-	client, err := broker.Open(url, broker.Options{Dialer: network.dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	begun, goOn := make(chan struct{}, 4), make(chan struct{})
-	var calls atomic.Int64
-	f := workers.Define("f", func(_ context.Context, x int) (int, error) {
-		if x == 1 {
-			calls.Add(1)
-			begun <- struct{}{}
-			<-goOn
-		}
-		return x, nil
-	})
-	w, err := workers.New(url, workers.On(client), workers.Concurrency(2), workers.Functions(f))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-
-	ex, err := executor.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ex.Close()
-	in := make(chan int, 1)
-	in <- 1
-	q, err := bridge.Scatter(t.Context(), ex, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if q, err = executor.Map(t.Context(), f, q); err != nil {
-		t.Fatal(err)
-	}
-	out, err := bridge.Gather(t.Context(), q)
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-begun
+	t.Parallel()
+	network, f := &lateNetwork{}, gateOf("f")
+	l := lineOf(t, network, f)
+	look := network.keep(isLook(l.queues[0]))
+	l.in <- 1
+	<-f.begun
 	testkit.Eventually(t, network.cut, "the worker waits for more")
-	<-network.asked
-	close(goOn)
-	got := []int{(<-out).Value}
-	close(network.late)
-	in <- 2
-	got = append(got, (<-out).Value)
-	close(in)
-	stop()
-	if err := <-ended; err != nil || calls.Load() != 1 || !slices.Equal(got, []int{1, 2}) {
-		t.Errorf("got %v by %d calls for the first, %v", got, calls.Load(), err)
+	<-look.there()
+	close(f.goOn)
+	l.next(t, 1)
+	close(look.goOn)
+	l.in <- 2
+	l.next(t, 2)
+	if err := l.stop(); err != nil || f.calls.Load() != 2 {
+		t.Errorf("%d calls for two items, %v", f.calls.Load(), err)
+	}
+}
+
+// advanced sends items through f and g until a hand goes on from one to the other with the
+// last of them, and keeps the reply with which it does.
+func (l line) advanced(t *testing.T, network *lateNetwork, f, g *gate) (last int, reply *late) {
+	t.Helper()
+	close(f.goOn)
+	for x := 1; ; x++ {
+		if x == 2 { // Redis knows the script, and the worker both stages
+			reply = network.keep(isAdvance)
+		}
+		l.in <- x
+		select {
+		case <-reply.there():
+			return x, reply
+		case <-g.begun:
+			g.goOn <- struct{}{}
+			l.next(t, x)
+		}
+	}
+}
+
+// A hand goes on with what stands behind its own work, which it takes with its
+// completion. While it does, the worker asks what it holds: that is not run again.
+func TestWhatAHandGoesOnWithIsNotRunAgain(t *testing.T) {
+	t.Parallel()
+	network, f, g := &lateNetwork{}, gateOf("f"), gateOf("g")
+	l := lineOf(t, network, f, g)
+	last, reply := l.advanced(t, network, f, g)
+	look := network.keep(isLook(l.queues[1]))
+	testkit.Eventually(t, network.cut, "the worker waits for more")
+	<-look.there()
+	reply.goOn <- nil
+	<-g.begun
+	close(g.goOn)
+	l.next(t, last)
+	close(look.goOn)
+	l.in <- last + 1
+	l.next(t, last+1)
+	if err := l.stop(); err != nil || g.calls.Load() != int64(last+1) {
+		t.Errorf("%d calls for %d items, %v", g.calls.Load(), last+1, err)
+	}
+}
+
+// Where the reply is lost with which a hand was to go on, the worker finds what it holds.
+func TestALostReplyStopsNobodyWhoGoesOn(t *testing.T) {
+	t.Parallel()
+	network, f, g := &lateNetwork{}, gateOf("f"), gateOf("g")
+	l := lineOf(t, network, f, g)
+	last, reply := l.advanced(t, network, f, g)
+	close(g.goOn)
+	reply.goOn <- io.EOF
+	l.next(t, last)
+	if err := l.stop(); err != nil || f.calls.Load() != int64(last) || g.calls.Load() != int64(last) {
+		t.Errorf("%d and %d calls for %d items, %v", f.calls.Load(), g.calls.Load(), last, err)
 	}
 }

@@ -25,8 +25,15 @@ type job struct {
 	entry broker.Entry
 }
 
-// intake takes work while there are hands for it, until ctx ends: it is the
-// only one who reads.
+// job makes one of an entry that is held.
+func (l *life) job(r *route, e broker.Entry) *job {
+	l.held.Add(1)
+	r.held.Add(1)
+	return &job{r, e}
+}
+
+// intake takes work while there are hands for it, until ctx ends. Nobody else reads, but for a
+// hand that goes on with what is behind its own work.
 type intake struct {
 	*life
 	rota
@@ -73,7 +80,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // round waits for a free hand or for work, and brings the two together.
 func (in *intake) round(ctx context.Context) (err error) {
-	if in.gone.Swap(false) {
+	if in.look.Swap(false) {
 		in.stale, in.lost = true, true
 	}
 	if in.stale {
@@ -178,6 +185,7 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 	for i, t := range taken {
 		r := routes[i]
 		r.full, r.sick, r.beyond = time.Time{}, t.Sick, t.Beyond
+		r.shut.Store(t.Full || t.Beyond)
 		if t.Full {
 			r.full = time.Now()
 		}
@@ -263,11 +271,12 @@ func (in *intake) hear(ctx context.Context, hints []broker.Hint) error {
 // pending again since Redis has lost the last writes.
 func (in *intake) recover(ctx context.Context) error {
 	failed := in.client.Failures()
+	in.remember()
+	defer in.forget()
 	for _, r := range in.all {
 		if r.sick {
 			continue
 		}
-		known := in.holding() // what is completed while the reply is under way is not new
 		entries, err := in.client.Held(ctx, in.id, r.In)
 		if broker.IsSick(err) {
 			r.sick = true
@@ -276,8 +285,7 @@ func (in *intake) recover(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		entries = slices.DeleteFunc(entries, func(e broker.Entry) bool { return known[e.Ref] })
-		if err := in.give(ctx, r, entries); err != nil {
+		if err := in.give(ctx, r, slices.DeleteFunc(entries, in.remembered)); err != nil {
 			return err
 		}
 	}
@@ -302,9 +310,7 @@ func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) er
 			in.done <- putBack(r, e, e.Batch)
 			continue
 		}
-		in.held.Add(1)
-		r.held.Add(1)
-		in.work <- job{r, e} // the only sender
+		in.work <- *in.job(r, e) // the only sender
 	}
 	return nil
 }

@@ -42,12 +42,13 @@ type life struct {
 	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
 	stopping atomic.Bool
-	gone     atomic.Bool // a route is
+	look     atomic.Bool // at the stages and at what is held: a route is gone, or what was taken did not reach a hand
 
 	foreign map[string]bool // stages of other types that were logged; intake only
 
-	mu  sync.Mutex
-	ids map[broker.Ref]bool // entries taken and not yet replaced
+	mu     sync.Mutex
+	ids    map[broker.Ref]bool // entries taken and not yet replaced
+	recall map[broker.Ref]bool // while intake asks what is held: all that was held since it began to ask
 }
 
 func (w *Worker) live(ctx context.Context, part *broker.Client) error {
@@ -173,25 +174,42 @@ func (l *life) leave(ctx context.Context) {
 	}
 }
 
-// take notes an entry as held, unless it is.
+// take notes an entry as held, unless it is, or was while intake asked.
 func (l *life) take(id broker.Ref) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ids[id] {
+	if l.ids[id] || l.recall[id] {
 		return false
 	}
 	l.ids[id] = true
+	if l.recall != nil {
+		l.recall[id] = true
+	}
 	if id.Part == broker.Suspect {
 		l.suspects.Add(1)
 	}
 	return true
 }
 
-// holding returns what is held now.
-func (l *life) holding() map[broker.Ref]bool {
+// remember lets take refuse, until forget, also what is done meanwhile: what Redis
+// answers may be older.
+func (l *life) remember() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.ids)
+	l.recall = maps.Clone(l.ids)
+}
+
+func (l *life) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recall = nil
+}
+
+// remembered reports whether an entry was held since remember.
+func (l *life) remembered(e broker.Entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.recall[e.Ref]
 }
 
 func (l *life) drop(id broker.Ref) {

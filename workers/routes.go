@@ -23,6 +23,8 @@ type route struct {
 	ahead atomic.Int64          // batches that may be in stock for the hands
 	gone  atomic.Bool           // its in-queue was deleted while it had work of it
 	next  atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
+	after atomic.Pointer[route] // that reads what comes out in the end, nil where its hand should not go on with that
+	shut  atomic.Bool           // as after: intake has found a queue of it full, or what is next beyond the window
 
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
@@ -95,7 +97,10 @@ func (r *route) stock(spent time.Duration, items, size, hands int) {
 // narrow reports whether there may be no room for what comes next, or somebody who
 // waits for room: a bound that the user has set is looked at before each item, others
 // now and then.
-func (r *route) narrow() bool { return r.bounded || r.most.Load() <= 1 || !r.full.IsZero() }
+func (r *route) narrow() bool { return r.limited() || !r.full.IsZero() }
+
+// limited reports whether the user has set a bound.
+func (r *route) limited() bool { return r.bounded || r.most.Load() <= 1 }
 
 // cost is that of an item, 0 if it is not known.
 func (r *route) cost() time.Duration {

@@ -305,4 +305,14 @@ local function full(stream, meta)
 		from: "	for _, next := range r.behind {\n", to: "	for _, next := range r.behind[:0] {\n",
 		pkg: "workers", run: "WhatIsBehindIt",
 	},
+	{
+		name: "what a hand took is forgotten while the worker asks", file: "workers/life.go",
+		from: "l.recall = maps.Clone(l.ids)", to: "l.recall = maps.Clone(l.recall)",
+		pkg: "workers", run: "GoesOn",
+	},
+	{
+		name: "who completes takes, although nothing was completed", file: lua + "complete.lua",
+		from: "if ARGV[4] ~= '' and replies[1] == 'ok' then", to: "if ARGV[4] ~= '' and replies[1] ~= 'gone' then",
+		pkg: "internal/broker", run: "AnAdvanceTakes|LostAdvance",
+	},
 }

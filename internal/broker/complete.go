@@ -67,6 +67,22 @@ const (
 // an error that Redis had with this entry alone; the entry is still held. It
 // is safe to repeat.
 func (c *Client) Complete(ctx context.Context, done []Done) ([]Outcome, error) {
+	outcomes, _, err := c.settle(ctx, done, "")
+	return outcomes, err
+}
+
+// Advance completes an entry with a product and, where it is committed, takes for a consumer
+// what is next in the queue of that: one entry, or none. A reply that is lost leaves it
+// with the consumer, see Held; the call that follows is then Beaten.
+func (c *Client) Advance(ctx context.Context, d Done, consumer string) (Outcome, []Entry, error) {
+	outcomes, taken, err := c.settle(ctx, []Done{d}, consumer)
+	if err != nil {
+		return "", nil, err
+	}
+	return outcomes[0], taken, nil
+}
+
+func (c *Client) settle(ctx context.Context, done []Done, taker string) (_ []Outcome, taken []Entry, _ error) {
 	outcomes := make([]Outcome, len(done))
 	open := make([]int, len(done)) // indexes into done of what is sent
 	for i := range open {
@@ -75,21 +91,24 @@ func (c *Client) Complete(ctx context.Context, done []Done) ([]Outcome, error) {
 	part := c.part
 	for len(open) > 0 {
 		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
-			replies, err := c.complete(ctx, done, open, part)
+			replies, err := c.complete(ctx, done, open, part, taker)
 			if redis.HasErrorPrefix(err, "OOM") {
 				part = inlined
 			}
 			if err != nil {
 				return err
 			}
+			if len(replies) > len(open) {
+				taken = entriesOf(Place{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(open)))
+			}
 			open, err = unsettled(open, replies, outcomes)
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return outcomes, nil
+	return outcomes, taken, nil
 }
 
 // unsettled notes the outcomes and returns the indexes of what has none yet: a
@@ -112,10 +131,10 @@ func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passi
 
 type packer func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
 
-func (c *Client) complete(ctx context.Context, done []Done, open []int, part packer) (list, error) {
+func (c *Client) complete(ctx context.Context, done []Done, open []int, part packer, taker string) (list, error) {
 	k := c.keys
 	keys := []string{k.due(), k.dead()}
-	args := []any{k.payload(""), Suspicious, maxDead}
+	args := []any{k.payload(""), Suspicious, maxDead, taker}
 	var all []payload
 	for _, i := range open {
 		d := &done[i]
@@ -155,7 +174,7 @@ func (c *Client) complete(ctx context.Context, done []Done, open []int, part pac
 	if err != nil {
 		return nil, err
 	}
-	if got := len(asList(reply)); got != len(open) {
+	if got := len(asList(reply)); got < len(open) {
 		return nil, fmt.Errorf("complete batches: %d replies for %d entries", got, len(open))
 	}
 	return asList(reply), nil

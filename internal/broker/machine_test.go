@@ -47,6 +47,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"resend":     m.resend,
 		"take":       m.take,
 		"complete":   m.complete,
+		"advance":    m.advance,
 		"zombie":     m.zombie,
 		"die":        m.die,
 		"bring back": m.bringBack,
@@ -258,6 +259,27 @@ func (m *machine) complete(t *rapid.T) {
 	}
 	moved()
 	m.history = append(m.history, done...)
+}
+
+// advance finishes one entry and takes, for the gather, what is then next in b.
+func (m *machine) advance(t *rapid.T) {
+	if len(m.heldA) == 0 {
+		return
+	}
+	h := rapid.SampledFrom(m.heldA).Draw(t, "finished")
+	d := m.outcome(t, h)
+	if d.Outs == nil {
+		return
+	}
+	outcome, entries, err := m.c.Advance(m.ctx, d, m.g.ID)
+	if err != nil || outcome != broker.Committed {
+		t.Fatalf("advanced %v, %v", outcome, err)
+	}
+	m.commit(h, d)
+	m.history = append(m.history, d)
+	next := m.unreadB[:1]
+	m.unreadB = m.unreadB[1:]
+	m.hold(t, &m.heldB, m.g.ID, entries, next)
 }
 
 // outcome draws what becomes of an entry: a part of it is done, the rest goes

@@ -87,12 +87,12 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
 	group.Go(func() error { return p.scatter(ctx, source, in) })
-	for i, f := range p.stages {
+	for i := range p.stages {
 		worker := "worker" + strconv.Itoa(i)
 		if err := p.c.Mailbox(ctx, worker); err != nil {
 			return nil, errors.Join(err, end())
 		}
-		group.Go(func() error { return p.stage(ctx, worker, queues[i], queues[i+1], f) })
+		group.Go(func() error { return p.work(ctx, worker, queues[i:], p.stages[i:]) })
 	}
 	group.Go(func() error {
 		defer close(out)
@@ -130,22 +130,44 @@ func (p *protocol) batch(source string, first int64, items []int) batch.Batch {
 	return batch.Batch{Source: source, First: first, N: len(items), Frame: b.Take()}
 }
 
-func (p *protocol) stage(ctx context.Context, worker string, in, out broker.Queue, f func(int) int) error {
-	return p.read(ctx, worker, []broker.Place{{Queue: in.Name, Part: broker.Returned}, {Queue: in.Name}}, func(entries []broker.Entry) error {
-		done := make([]broker.Done, len(entries))
-		for i, e := range entries {
-			items, err := p.values(e)
+// work completes what it has read of the first queue, and goes on with an item that
+// comes alone, through the stages behind.
+func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queue, stages []func(int) int) error {
+	from := []broker.Place{{Queue: queues[0].Name, Part: broker.Returned}, {Queue: queues[0].Name}}
+	return p.read(ctx, worker, from, func(entries []broker.Entry) error {
+		for i, f := range stages {
+			done, err := p.run(entries, queues[i], queues[i+1], f)
 			if err != nil {
 				return err
 			}
-			for k, x := range items {
-				items[k] = f(x)
+			if len(done) > 1 || i+1 == len(stages) {
+				_, err := p.c.Complete(ctx, done)
+				return err
 			}
-			done[i] = broker.Done{Entry: e, In: in, Outs: []broker.Product{{Queue: out, Batch: p.batch(e.Source, e.First, items)}}}
+			if _, entries, err = p.c.Advance(ctx, done[0], worker); err == nil {
+				err = p.c.Fetch(ctx, nil, entries)
+			}
+			if err != nil || len(entries) == 0 {
+				return err
+			}
 		}
-		_, err := p.c.Complete(ctx, done)
-		return err
+		return nil
 	})
+}
+
+func (p *protocol) run(entries []broker.Entry, in, out broker.Queue, f func(int) int) ([]broker.Done, error) {
+	done := make([]broker.Done, len(entries))
+	for i, e := range entries {
+		items, err := p.values(e)
+		if err != nil {
+			return nil, err
+		}
+		for k, x := range items {
+			items[k] = f(x)
+		}
+		done[i] = broker.Done{Entry: e, In: in, Outs: []broker.Product{{Queue: out, Batch: p.batch(e.Source, e.First, items)}}}
+	}
+	return done, nil
 }
 
 func (p *protocol) gather(ctx context.Context, g broker.Gather, queue string, out chan<- int) error {

@@ -5,8 +5,9 @@
 -- ARGV 1 prefix   of payload keys
 -- ARGV 2 many     crashes that make an entry a suspect
 -- ARGV 3 most     dead letters that are kept
--- ARGV 4+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of queues passed by, of rests; then for each out: inc, source, first, n, size, kind, data; for each queue passed by: inc, items; for each rest: attempts, delay in ms, first, n, size, kind, data
--- reply: for each entry 'ok', 'lost' (somebody else finished it), 'gone' (the in-queue), 'noout' (an out-queue, or one passed by), 'resend' (a payload), or 'ERR ...'
+-- ARGV 4 taker    consumer that takes what is next in the out-queue of the only entry; '': nobody does
+-- ARGV 5+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of queues passed by, of rests; then for each out: inc, source, first, n, size, kind, data; for each queue passed by: inc, items; for each rest: attempts, delay in ms, first, n, size, kind, data
+-- reply: for each entry 'ok', 'lost' (somebody else finished it), 'gone' (the in-queue), 'noout' (an out-queue, or one passed by), 'resend' (a payload), or 'ERR ...'; then, with a taker and 'ok', the entries that were taken, at most one
 
 -- read returns the entry whose keys come behind KEYS[k] and whose arguments come
 -- behind ARGV[a], and where the next one's come.
@@ -120,6 +121,12 @@ local function bury(e)
   end
 end
 
+-- take reads for the taker, which waits for nothing: an error is his that reads next.
+local function take(stream)
+  local got = redis.pcall('XREADGROUP', 'GROUP', 'w', ARGV[4], 'COUNT', 1, 'STREAMS', stream, '>')
+  return got and not got.err and got[1][2] or {}
+end
+
 local function commit(e)
   local refusal = check(e)
   if refusal then return refuse(e, refusal) end
@@ -148,18 +155,20 @@ local function commit(e)
   return 'ok'
 end
 
-local replies = {}
-local k, a = 2, 3
+local replies, first = {}, nil
+local k, a = 2, 4
 while a < #ARGV do
   local e
   e, k, a = read(k, a)
   local done, reply = pcall(commit, e)
   if not done then reply = 'ERR ' .. tostring(type(reply) == 'table' and reply.err or reply) end
   replies[#replies + 1] = reply
+  first = first or e
 end
 for meta, q in pairs(queues) do
   post(q)
   if q.passed > 0 then redis.call('HINCRBY', meta, 'fused', q.passed) end
   if math.abs(q.measured - q.cost) * 8 > q.cost and q.measured > 0 then redis.call('HSET', meta, 'cost', q.measured) end
 end
+if ARGV[4] ~= '' and replies[1] == 'ok' then replies[2] = take(first.outs[1].stream) end
 return replies
