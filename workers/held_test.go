@@ -81,7 +81,7 @@ func (c *lateConn) Read(reply []byte) (int, error) {
 	if l := c.kept.Swap(nil); l != nil {
 		close(l.asked)
 		if lost := <-l.goOn; lost != nil {
-			return 0, errors.Join(lost, c.Conn.Close())
+			return 0, errors.Join(lost, c.Close())
 		}
 	}
 	return n, err

@@ -226,9 +226,9 @@ local function full(stream, meta)
 		pkg: "internal/edge", run: "OneAudit",
 	},
 	{
-		name: "what is completed while a worker looks is run again", file: "workers/intake.go",
-		from: "		entries = slices.DeleteFunc(entries, func(e broker.Entry) bool { return known[e.Ref] })\n", to: "		_ = known\n",
-		pkg: "workers", run: "Meanwhile",
+		name: "what is completed while a worker looks is run again", file: "workers/life.go",
+		from: "l.recall = maps.Clone(l.ids)", to: "l.recall = maps.Clone(l.recall)",
+		pkg: "workers", run: "CompletedMeanwhile|GoesOn",
 	},
 	{
 		name: "suspects are run together", file: "workers/intake.go",
@@ -304,11 +304,6 @@ local function full(stream, meta)
 		name: "what is behind waits for its turn", file: "workers/rota.go",
 		from: "	for _, next := range r.behind {\n", to: "	for _, next := range r.behind[:0] {\n",
 		pkg: "workers", run: "WhatIsBehindIt",
-	},
-	{
-		name: "what a hand took is forgotten while the worker asks", file: "workers/life.go",
-		from: "l.recall = maps.Clone(l.ids)", to: "l.recall = maps.Clone(l.recall)",
-		pkg: "workers", run: "GoesOn",
 	},
 	{
 		name: "who completes takes, although nothing was completed", file: lua + "complete.lua",

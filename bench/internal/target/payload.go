@@ -2,16 +2,10 @@ package target
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/bench/internal/flow"
 	"github.com/dqbridge/dqbridge/bench/internal/text"
-	"github.com/dqbridge/dqbridge/bench/internal/work"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -93,78 +87,4 @@ func besideHand[T any](ctx context.Context, r *run, n int, item func(int) T, che
 		return 0, "", err
 	}
 	return medians[0] / medians[1], fmt.Sprintf("%s items/s over %s", text.Thousands(medians[0]), text.Thousands(medians[1])), nil
-}
-
-const (
-	large      = 1 << 20
-	largeItem  = 300
-	largeAhead = 8 // of a round trip of plain SETs and GETs
-)
-
-// largeItems compares bytes a second with a plain pipelined SET and GET of the
-// same.
-func largeItems(ctx context.Context, r *run, stages int) (float64, string, error) {
-	keep := flow.Same[[]byte]("keep")
-	items := make([][]byte, 16)
-	for i := range items {
-		items[i] = work.Bytes(i, large)
-	}
-	f := flow.Flow[[]byte]{
-		N: largeItem, Ahead: 4, Item: func(i int) []byte { return items[i%len(items)] },
-		Check:  func(i int, b []byte) error { return work.CheckBytes(b, i%len(items), large) },
-		Stages: slices.Repeat([]workers.Func[[]byte, []byte]{keep}, stages),
-	}
-	medians, err := r.Turns(
-		func() (rate float64, err error) {
-			err = r.Fresh(ctx, hands, []workers.Function{keep}, func(ctx context.Context, ex *executor.Executor) error {
-				took, err := f.On(ctx, ex, func() {})
-				rate = largeItem / took.Seconds()
-				return err
-			})
-			return rate, err
-		},
-		func() (float64, error) { return setAndGet(ctx, r, items) },
-	)
-	if err != nil {
-		return 0, "", err
-	}
-	return medians[0] / medians[1], fmt.Sprintf("%.0f MiB/s over %.0f; a stage moves each item in and out of Redis once more",
-		medians[0], medians[1]), nil
-}
-
-// setAndGet sets and gets in round trips of some at once, one after the other.
-func setAndGet(ctx context.Context, r *run, items [][]byte) (rate float64, err error) {
-	c := r.Server.Open()
-	defer func() { err = errors.Join(err, c.Close(), r.Server.Flush(ctx)) }()
-	begin := time.Now()
-	for from := 0; from < largeItem; from += largeAhead {
-		to := min(from+largeAhead, largeItem)
-		if _, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i := from; i < to; i++ {
-				p.Set(ctx, fmt.Sprint("k", i%64), items[i%len(items)], 0)
-			}
-			return nil
-		}); err != nil {
-			return 0, err
-		}
-		got, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i := from; i < to; i++ {
-				p.Get(ctx, fmt.Sprint("k", i%64))
-			}
-			return nil
-		})
-		if err != nil {
-			return 0, err
-		}
-		for i, cmd := range got {
-			b, err := cmd.(*redis.StringCmd).Bytes()
-			if err == nil {
-				err = work.CheckBytes(b, (from+i)%len(items), large)
-			}
-			if err != nil {
-				return 0, err
-			}
-		}
-	}
-	return largeItem / time.Since(begin).Seconds(), nil
 }
