@@ -186,6 +186,10 @@ func TestProtocolFields(t *testing.T) {
 		err = c.Bound(t.Context(), []string{"numbers"}, 10)
 	}
 	if err == nil {
+		feed, _, failed := c.Declare(t.Context(), broker.Queue{Name: "feed"})
+		err = errors.Join(failed, c.Stage(t.Context(), broker.Stage{ID: "count", Kind: broker.KindMap, Ins: []broker.Queue{feed}, Outs: []broker.Out{{Queue: q}}}))
+	}
+	if err == nil {
 		err = c.Abandon(t.Context(), s, "why")
 	}
 	if err != nil {
@@ -193,7 +197,7 @@ func TestProtocolFields(t *testing.T) {
 	}
 	meta := slices.Collect(maps.Keys(raw.HGetAll(t.Context(), "{dq:0}:m:numbers").Val()))
 	for i, field := range meta {
-		meta[i] = strings.Replace(field, "d:s-1", "d:<source>", 1)
+		meta[i] = strings.NewReplacer("d:s-1", "d:<source>", "s:count", "s:<stage>").Replace(field)
 	}
 	same(t, "fields of the meta", column(t, "field of `m:<queue>`"), append(meta, "cost", "dying", "fused"))
 	source := slices.Collect(maps.Keys(raw.HGetAll(t.Context(), "{dq:0}:s:s-1").Val()))

@@ -37,13 +37,14 @@ func (l *life) job(r *route, e broker.Entry) *job {
 type intake struct {
 	*life
 	rota
-	stale  bool      // read the stages again
-	lost   bool      // a reply was lost: look at what is held
-	calm   bool      // the last read that waited has left nothing behind,
-	calms  int       // and so many before it
-	again  time.Time // when to look once more, the request itself may have come late; zero: not
-	failed int64     // calls of the client, when that was last looked at
-	heard  time.Time
+	stale   bool      // read all stages again,
+	changed []string  // or those with these ids
+	lost    bool      // a reply was lost: look at what is held
+	calm    bool      // the last read that waited has left nothing behind,
+	calms   int       // and so many before it
+	again   time.Time // when to look once more, the request itself may have come late; zero: not
+	failed  int64     // calls of the client, when that was last looked at
+	heard   time.Time
 }
 
 // It returns an error where the Redis user may not read.
@@ -83,13 +84,17 @@ func (in *intake) round(ctx context.Context) (err error) {
 	if in.look.Swap(false) {
 		in.stale, in.lost = true, true
 	}
-	if in.stale {
-		all, fresh, err := in.routes(ctx, in.all)
+	if in.stale || in.changed != nil {
+		ids := in.changed
+		if in.stale {
+			ids = nil
+		}
+		all, fresh, err := in.routes(ctx, in.all, ids)
 		if err != nil {
 			return err
 		}
 		in.replace(all, fresh)
-		in.stale = false
+		in.stale, in.changed = false, nil
 	}
 	late := !in.again.IsZero() && time.Now().After(in.again)
 	if late || in.lost || in.failed != in.client.Failures() {
@@ -252,12 +257,15 @@ func (in *intake) hear(ctx context.Context, hints []broker.Hint) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range append(hints, more...) {
+	hints = append(hints, more...)
+	for _, h := range hints {
 		switch h.Kind {
 		case broker.HintCancel:
 			err = in.canceled(ctx)
 		case broker.HintStages:
-			in.stale = true
+			if in.stale = in.stale || h.What == "" || len(hints) > few; !slices.Contains(in.changed, h.What) {
+				in.changed = append(in.changed, h.What)
+			}
 		case broker.HintRoom:
 			for _, r := range in.all {
 				r.full = time.Time{}

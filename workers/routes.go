@@ -126,18 +126,28 @@ func (r *route) whole() bool {
 	return false
 }
 
-// routes makes routes of the stages that this worker can run; those that were
-// there stay the same. What comes later in a flow comes first. A stage that is
+// routes makes routes of the stages that this worker can run, those that were
+// there stay the same; where ids are given, of the stages with these ids, and all other
+// routes stay as they are. What comes later in a flow comes first. A stage that is
 // not the consumer of its in-queue has none: what it took, it could not finish. fresh
-// are those of them that were not there.
-func (l *life) routes(ctx context.Context, old []*route) (routes, fresh []*route, err error) {
-	stages, err := l.client.Stages(ctx)
+// are those of the routes that were not there.
+func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, fresh []*route, err error) {
+	var stages []broker.Stage
+	if ids == nil {
+		stages, err = l.client.Stages(ctx)
+	} else {
+		stages, err = l.client.StagesOf(ctx, ids)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	known := make(map[string]*route, len(old))
+	known := make(map[string]*route, len(stages))
 	for _, r := range old {
-		known[r.stage.ID] = r
+		if ids == nil || slices.Contains(ids, r.stage.ID) {
+			known[r.stage.ID] = r
+		} else {
+			routes = append(routes, r)
+		}
 	}
 	var asked []*route
 	for _, s := range stages {
@@ -156,22 +166,30 @@ func (l *life) routes(ctx context.Context, old []*route) (routes, fresh []*route
 			routes = append(routes, r)
 		}
 	}
+	if fresh, err = l.standing(ctx, asked); err != nil {
+		return nil, nil, err
+	}
+	routes = append(routes, fresh...)
+	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
+	fuse(routes)
+	return routes, fresh, nil
+}
+
+// standing are those of the routes whose stages are the consumers of their queues.
+func (l *life) standing(ctx context.Context, asked []*route) (standing []*route, err error) {
 	stands, err := l.client.Stand(ctx, stagesOf(asked))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for i, r := range asked {
 		if stands[i].Consumer {
 			r.bounded = stands[i].Bounded
 			r.sick = false
 			r.gone.Store(false)
-			fresh = append(fresh, r)
+			standing = append(standing, r)
 		}
 	}
-	routes = append(routes, fresh...)
-	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
-	fuse(routes)
-	return routes, fresh, nil
+	return standing, nil
 }
 
 func stagesOf(routes []*route) []broker.Stage {

@@ -175,10 +175,11 @@ const purgeChunk = 500
 // Delete deletes a queue with its sources and its stages, in steps that can be
 // resumed: a queue that is marked is refused by everybody.
 func (c *Client) Delete(ctx context.Context, name string) error {
-	if err := c.mark(ctx, name); err != nil {
-		return err
+	stages, err := c.mark(ctx, name)
+	if err == nil {
+		err = c.unstageAll(ctx, stages)
 	}
-	if err := c.unstageAround(ctx, []string{name}); err != nil {
+	if err != nil {
 		return err
 	}
 	return c.erase(ctx, name)
@@ -187,16 +188,16 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 // DeleteAll deletes queues, upstream first, and says which could not be.
 func (c *Client) DeleteAll(ctx context.Context, names []string) error {
 	var failed error
-	var marked []string
+	var marked, around []string
 	for _, name := range names {
-		switch err := c.mark(ctx, name); {
+		switch stages, err := c.mark(ctx, name); {
 		case err == nil:
-			marked = append(marked, name)
+			marked, around = append(marked, name), append(around, stages...)
 		case !errors.Is(err, ErrNoQueue):
 			failed = errors.Join(failed, err)
 		}
 	}
-	if err := c.unstageAround(ctx, marked); err != nil {
+	if err := c.unstageAll(ctx, around); err != nil {
 		return errors.Join(failed, err)
 	}
 	for _, name := range marked {
@@ -205,13 +206,18 @@ func (c *Client) DeleteAll(ctx context.Context, names []string) error {
 	return failed
 }
 
-func (c *Client) mark(ctx context.Context, name string) error {
+// mark lets everybody refuse a queue. It returns the ids of the stages around it, to which
+// none is added any more.
+func (c *Client) mark(ctx context.Context, name string) (stages []string, err error) {
 	k := c.keys
-	found, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name)
-	if err == nil && found == int64(0) {
+	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name)
+	if err == nil && reply == "gone" {
 		err = fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
-	return err
+	for i := range asList(reply) {
+		stages = append(stages, asList(reply).text(i))
+	}
+	return stages, err
 }
 
 // erase deletes what is in a queue, and then the queue.
@@ -235,23 +241,19 @@ func (c *Client) erase(ctx context.Context, name string) error {
 	return c.unplace(ctx, name)
 }
 
-func (c *Client) unstageAround(ctx context.Context, queues []string) error {
-	if len(queues) == 0 {
+// unstageAll removes stages, as far as they are there.
+func (c *Client) unstageAll(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
 		return nil
 	}
-	stages, err := c.Stages(ctx)
+	slices.Sort(ids)
+	stages, err := c.StagesOf(ctx, slices.Compact(ids))
 	if err != nil {
 		return err
 	}
-	around := make(map[string]bool, len(queues))
-	for _, q := range queues {
-		around[q] = true
-	}
 	for _, s := range stages {
-		if s.touches(around) {
-			if err := c.Unstage(ctx, s); err != nil {
-				return err
-			}
+		if err := c.Unstage(ctx, s); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -256,3 +256,37 @@ func TestOtherVersionsAreLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// Who deletes a queue removes the stages around it, whoever made them and wherever else they
+// read; and none is made around a queue that is being deleted.
+func TestADeletedQueueTakesItsStages(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		behind := must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "c"})))
+		next := broker.Stage{ID: "c", Kind: broker.KindMap, Function: "up", Ins: []broker.Queue{f.b}, Outs: []broker.Out{{Queue: behind}}}
+		if err := c.Stage(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		if some := must[[]broker.Stage](t)(c.StagesOf(t.Context(), []string{"none", "c"})); len(some) != 1 || some[0].ID != "c" {
+			t.Errorf("read %+v", some)
+		}
+		if err := c.Delete(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		if stages := must[[]broker.Stage](t)(c.Stages(t.Context())); len(stages) != 0 {
+			t.Errorf("left are %+v", stages)
+		}
+		if err := c.Stage(t.Context(), f.stage); !errors.Is(err, broker.ErrNoQueue) || !strings.Contains(err.Error(), `"b"`) {
+			t.Errorf("a stage into what was deleted: %v", err)
+		}
+		if consumer := c.Raw().HGet(t.Context(), c.Key("m:a"), "consumer").Val(); consumer != "" {
+			t.Errorf("the consumer of a is %q", consumer)
+		}
+		if left := c.Raw().HKeys(t.Context(), c.Key("m:c")).Val(); slices.ContainsFunc(left, func(field string) bool { return strings.HasPrefix(field, "s:") }) {
+			t.Errorf("c has %q", left)
+		}
+	})
+}
+
+func declared(q broker.Queue, _ bool, err error) (broker.Queue, error) { return q, err }

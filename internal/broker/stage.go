@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -49,9 +50,15 @@ type Out struct {
 	Branch string `json:"branch,omitempty"`
 }
 
-func (s Stage) touches(queues map[string]bool) bool {
-	return slices.ContainsFunc(s.Ins, func(q Queue) bool { return queues[q.Name] }) ||
-		slices.ContainsFunc(s.Outs, func(o Out) bool { return queues[o.Name] })
+// queues are the names of those that it reads, and then of those that it adds to.
+func (s Stage) queues() (names []string) {
+	for _, in := range s.Ins {
+		names = append(names, in.Name)
+	}
+	for _, out := range s.Outs {
+		names = append(names, out.Name)
+	}
+	return names
 }
 
 // Stage makes a stage the consumer of its in-queues and tells the workers.
@@ -61,18 +68,14 @@ func (c *Client) Stage(ctx context.Context, s Stage) error {
 	if err != nil {
 		return err
 	}
-	keys := []string{c.keys.stages(), c.keys.registry(RoleWorker)}
-	for _, in := range s.Ins {
-		keys = append(keys, c.keys.meta(in.Name))
-	}
-	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, keys, s.ID, record, c.keys.mailbox(""))
+	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, c.stageKeys(s), s.ID, record, c.keys.mailbox(""), len(s.Ins))
 	if err != nil {
 		return err
 	}
 	l := asList(reply)
 	switch l.text(0) {
 	case "gone":
-		return fmt.Errorf("queue %q: %w", s.Ins[l.number(1)].Name, ErrNoQueue)
+		return fmt.Errorf("queue %q: %w", s.queues()[l.number(1)], ErrNoQueue)
 	case "taken":
 		return taken(s.Ins[l.number(1)].Name, l.text(2))
 	}
@@ -86,12 +89,17 @@ func taken(queue, consumer string) error {
 
 // Unstage removes a stage.
 func (c *Client) Unstage(ctx context.Context, s Stage) error {
-	keys := []string{c.keys.stages(), c.keys.registry(RoleWorker)}
-	for _, in := range s.Ins {
-		keys = append(keys, c.keys.meta(in.Name))
-	}
-	_, err := c.run(ctx, "remove stage "+s.ID, scripts.unstage, keys, s.ID, c.keys.mailbox(""))
+	_, err := c.run(ctx, "remove stage "+s.ID, scripts.unstage, c.stageKeys(s), s.ID, c.keys.mailbox(""))
 	return err
+}
+
+// stageKeys are those that making and removing a stage is about.
+func (c *Client) stageKeys(s Stage) []string {
+	keys := []string{c.keys.stages(), c.keys.registry(RoleWorker)}
+	for _, queue := range s.queues() {
+		keys = append(keys, c.keys.meta(queue))
+	}
+	return keys
 }
 
 // Stages reads all stages in the order in which they were made. One of a
@@ -105,17 +113,40 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.readings.only(records)
+	return c.read(ctx, records), nil
+}
+
+// StagesOf is Stages for those with some ids, as far as they are there.
+func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
+	records := make(map[string]string, len(ids))
+	err := c.try(ctx, "read some stages", func(ctx context.Context) error {
+		found, err := c.rdb.HMGet(ctx, c.keys.stages(), ids...).Result()
+		for i := range found {
+			if record, ok := found[i].(string); ok {
+				records[ids[i]] = record
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.read(ctx, records), nil
+}
+
+func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
 	stages := c.readings.of(records, func(id string, s Stage, err error) {
 		c.log.WarnContext(ctx, "a stage of another version is left alone", "stage", id, "version", s.V, "err", err)
 	})
 	slices.SortFunc(stages, func(a, b Stage) int {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
 	})
-	return stages, nil
+	return stages
 }
 
 // readings are records of stages that were read: a fleet with many flows reads all of
-// them whenever one changes.
+// them now and then.
 type readings struct {
 	mu   sync.Mutex
 	last map[string]reading
@@ -127,11 +158,21 @@ type reading struct {
 	good   bool
 }
 
+// only forgets all others.
+func (r *readings) only(records map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.last, func(id string, _ reading) bool { return records[id] == "" })
+}
+
 // of reads records; bad is told once of each that cannot be read.
 func (r *readings) of(records map[string]string, bad func(id string, s Stage, err error)) []Stage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	stages, now := make([]Stage, 0, len(records)), make(map[string]reading, len(records))
+	if r.last == nil {
+		r.last = make(map[string]reading, len(records))
+	}
+	stages := make([]Stage, 0, len(records))
 	for id, record := range records {
 		got := r.last[id]
 		if got.record != record {
@@ -140,13 +181,12 @@ func (r *readings) of(records map[string]string, bad func(id string, s Stage, er
 			if got.good = err == nil && got.stage.V == 1; !got.good {
 				bad(id, got.stage, err)
 			}
+			r.last[id] = got
 		}
-		now[id] = got
 		if got.good {
 			stages = append(stages, got.stage)
 		}
 	}
-	r.last = now
 	return stages
 }
 

@@ -3,10 +3,17 @@
 -- KEYS 2 wait   wait:<queue>
 -- KEYS 3 watch  watch:<queue>
 -- ARGV 1 queue  its name
--- reply: 1 where it was there
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+-- reply: the stages that read it or add to it, sorted, or 'gone'
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], 'dying', 1)
 tell_all(KEYS[2], 'room', ARGV[1])
 tell_all(KEYS[3], 'gone', ARGV[1])
-return 1
+local meta, stages = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #meta, 2 do
+  local stage = string.match(meta[i], '^s:(.+)$')
+  if meta[i] == 'consumer' then stage = string.match(meta[i + 1], '^stage:(.+)$') end
+  if stage then table.insert(stages, stage) end
+end
+table.sort(stages)
+return stages
