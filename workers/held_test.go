@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,6 +40,7 @@ type lateNetwork struct {
 	mu      sync.Mutex
 	late    []*late
 	blocked net.Conn // where a read waits for items
+	waits   []string // the requests of such reads
 }
 
 type lateConn struct {
@@ -66,7 +68,7 @@ func (n *lateNetwork) keep(of func(request []byte) bool) *late {
 func (c *lateConn) Write(request []byte) (int, error) {
 	c.mu.Lock()
 	if isRead(request) && bytes.Contains(bytes.ToLower(request), []byte("block")) {
-		c.blocked = c.Conn
+		c.blocked, c.waits = c.Conn, append(c.waits, string(request))
 	}
 	if i := slices.IndexFunc(c.late, func(l *late) bool { return l.of(request) }); i >= 0 {
 		c.kept.Store(c.late[i])
@@ -143,20 +145,23 @@ func lineOf(t *testing.T, network *lateNetwork, functions ...*gate) line {
 	t.Helper()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
 	client := must(broker.Open(url, broker.Options{Dialer: network.dial}))(t)
-	ex := must(executor.New(t.Context(), url))(t)
-	l := line{in: make(chan int, 1)}
-	q := must(bridge.Scatter(t.Context(), ex, l.in))(t)
 	all := make([]workers.Function, len(functions))
 	for i, f := range functions {
 		all[i] = f
-		l.queues = append(l.queues, q.Name())
-		q = must(executor.Map(t.Context(), f.Func, q, executor.NoFuse()))(t)
 	}
-	l.out = must(bridge.Gather(t.Context(), q))(t)
 	w := must(workers.New(url, workers.On(client), workers.Concurrency(2), workers.Functions(all...)))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
+	<-w.Ready()
+	ex := must(executor.New(t.Context(), url))(t)
+	l := line{in: make(chan int, 1)}
+	q := must(bridge.Scatter(t.Context(), ex, l.in))(t)
+	for _, f := range functions {
+		l.queues = append(l.queues, q.Name())
+		q = must(executor.Map(t.Context(), f.Func, q, executor.NoFuse()))(t)
+	}
+	l.out = must(bridge.Gather(t.Context(), q))(t)
 	l.stop = func() error {
 		close(l.in)
 		stop()
@@ -247,5 +252,28 @@ func TestALostReplyStopsNobodyWhoGoesOn(t *testing.T) {
 	l.next(t, last)
 	if err := l.stop(); err != nil || f.calls.Load() != int64(last) || g.calls.Load() != int64(last) {
 		t.Errorf("%d and %d calls for %d items, %v", f.calls.Load(), g.calls.Load(), last, err)
+	}
+}
+
+// A worker that hears of a stage before it first waits does not wait without it.
+func TestNoWorkerWaitsWithoutWhatItHasHeardOf(t *testing.T) {
+	t.Parallel()
+	network, f := &lateNetwork{}, gateOf("f")
+	close(f.goOn)
+	look := network.keep(func(request []byte) bool {
+		return bytes.Contains(bytes.ToLower(request), []byte("hgetall")) && bytes.Contains(request, []byte(":stages\r\n"))
+	})
+	l := lineOf(t, network, f)
+	<-look.there() // from before the stage was made
+	close(look.goOn)
+	l.in <- 1
+	l.next(t, 1)
+	if err := l.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, request := range network.waits {
+		if !strings.Contains(request, ":q:"+l.queues[0]+"\r\n") {
+			t.Errorf("the worker waited for %q", request)
+		}
 	}
 }

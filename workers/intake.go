@@ -114,12 +114,12 @@ func (in *intake) round(ctx context.Context) (err error) {
 		case <-ctx.Done():
 		case <-in.freed:
 		case <-timer.C: // a connection that idles may be closed, and is the sign of life
-			return in.listen(ctx, nil, 0)
+			_, err = in.listen(ctx, nil, 0)
 		}
-		return nil
+		return err
 	}
 	if time.Since(in.heard) >= sweep {
-		if err := in.listen(ctx, in.others(cap(in.work)-len(in.work)), 0); err != nil {
+		if found, err := in.listen(ctx, in.others(cap(in.work)-len(in.work)), 0); found || err != nil {
 			return err
 		}
 	}
@@ -136,9 +136,11 @@ func (in *intake) round(ctx context.Context) (err error) {
 		}
 	}
 	if lately { // the others are read by and by
-		return in.listen(ctx, asked, sweep)
+		_, err = in.listen(ctx, asked, sweep)
+	} else {
+		_, err = in.listen(ctx, in.open(), readWait)
 	}
-	return in.listen(ctx, in.open(), readWait)
+	return err
 }
 
 // A share is routes and how many entries may be taken from them.
@@ -203,8 +205,8 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 	return n, nil
 }
 
-// listen waits until the mailbox or one of the queues has something.
-func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duration) error {
+// listen waits until the mailbox or one of the queues has something, which it tells.
+func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duration) (found bool, err error) {
 	from := make([]broker.Place, 0, 2*len(routes))
 	by := make(map[string]*route, len(routes))
 	for _, r := range routes {
@@ -222,7 +224,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	in.calm = false
 	entries, hints, err := in.reader.Read(ctx, from, count, wait)
 	if err != nil {
-		return err
+		return false, err
 	}
 	in.heard = time.Now()
 	switch {
@@ -235,17 +237,18 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	}
 	for _, e := range entries {
 		if err := in.give(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
-			return err
+			return true, err
 		}
 	}
 	if len(entries) > 0 {
 		runtime.Gosched() // the hand begins before this goroutine writes its next request
 	}
-	if wait == readWait && len(hints)+len(entries) == 0 {
+	found = len(hints)+len(entries) > 0
+	if wait == readWait && !found {
 		in.memory.Forget()
 		in.stale = in.stale || !in.calm
 	}
-	return in.hear(ctx, hints)
+	return found, in.hear(ctx, hints)
 }
 
 // hear does what hints tell.
