@@ -232,33 +232,3 @@ func (l *Lease) free(ctx context.Context, id string, card map[string]string) err
 	l.freed[id] = true
 	return nil
 }
-
-// reclaimChunk entries are put back by one script call.
-const reclaimChunk = 100
-
-// GiveBack puts back what a worker holds of all queues; crashes is added to
-// the count of each entry. One that is suspicious then is put where it is run
-// alone.
-func (c *Client) GiveBack(ctx context.Context, worker string, crashes int) error {
-	stages, err := c.Stages(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range stages {
-		for _, in := range s.Ins {
-			for _, stream := range []string{c.keys.stream(in.Name), c.keys.returns(in.Name), c.keys.suspects(in.Name)} {
-				for {
-					n, err := c.run(ctx, "give back queue "+in.Name, scripts.reclaim,
-						[]string{stream, c.keys.returns(in.Name), c.keys.suspects(in.Name)}, worker, reclaimChunk, crashes, Suspicious)
-					if err != nil {
-						return err
-					}
-					if n != int64(reclaimChunk) {
-						break
-					}
-				}
-			}
-		}
-	}
-	return nil
-}
