@@ -85,16 +85,9 @@ func (in *intake) round(ctx context.Context) (err error) {
 		in.stale, in.lost = true, true
 	}
 	if in.stale || in.changed != nil {
-		ids := in.changed
-		if in.stale {
-			ids = nil
-		}
-		all, fresh, err := in.routes(ctx, in.all, ids)
-		if err != nil {
+		if err := in.refresh(ctx); err != nil {
 			return err
 		}
-		in.replace(all, fresh)
-		in.stale, in.changed = false, nil
 	}
 	late := !in.again.IsZero() && time.Now().After(in.again)
 	if late || in.lost || in.failed != in.client.Failures() {
@@ -141,6 +134,21 @@ func (in *intake) round(ctx context.Context) (err error) {
 		_, err = in.listen(ctx, in.open(), readWait)
 	}
 	return err
+}
+
+// refresh reads the stages that may have changed.
+func (in *intake) refresh(ctx context.Context) error {
+	ids := in.changed
+	if in.stale {
+		ids = nil
+	}
+	all, fresh, err := in.routes(ctx, in.all, ids)
+	if err != nil {
+		return err
+	}
+	in.replace(all, fresh)
+	in.stale, in.changed = false, nil
+	return nil
 }
 
 // A share is routes and how many entries may be taken from them.
