@@ -277,7 +277,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a read follows a read also where there is a bound", file: "workers/routes.go",
-		from: "return r.bounded || r.most.Load() <= 1 || !r.full.IsZero()", to: "return false",
+		from: "return r.limited() || !r.full.IsZero()", to: "return false",
 		pkg: "bridge", run: "BoundedQueuesStop|MaxBytesBounds",
 	},
 	{
@@ -287,7 +287,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a frame is read into while it is written", file: "workers/completer.go",
-		from: "func (l *life) settle(ctx context.Context, d done) {\n", to: "func (l *life) settle(ctx context.Context, d done) {\n	for _, frame := range d.spent {\n		l.memory.Put(frame)\n	}\n	d.spent = nil\n",
+		from: "func (l *life) settle(ctx context.Context, d done) (next *job) {\n", to: "func (l *life) settle(ctx context.Context, d done) (next *job) {\n	for _, frame := range d.spent {\n		l.memory.Put(frame)\n	}\n	d.spent = nil\n",
 		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
 	},
 	{
@@ -309,5 +309,15 @@ local function full(stream, meta)
 		name: "who completes takes, although nothing was completed", file: lua + "complete.lua",
 		from: "if ARGV[4] ~= '' and replies[1] == 'ok' then", to: "if ARGV[4] ~= '' and replies[1] ~= 'gone' then",
 		pkg: "internal/broker", run: "AnAdvanceTakes|LostAdvance",
+	},
+	{
+		name: "what is heard in passing waits for the next read", file: "workers/intake.go",
+		from: "0); found || err != nil {", to: "0); found && err != nil {",
+		pkg: "workers", run: "HeardOf",
+	},
+	{
+		name: "a stage that was made is not read", file: "workers/intake.go",
+		from: "h.What == \"\" || len(hints) > few; !slices", to: "h.What == \"\"; false && !slices",
+		pkg: "workers", run: "OnlyStages",
 	},
 }
