@@ -165,3 +165,23 @@ func TestMaxBytesBoundsBothQueues(t *testing.T) {
 		want(t, values(t, out), items...)
 	}, same)
 }
+
+// Items that come one by one, with which a hand goes on from stage to stage, stop where
+// what comes out has no room, and wait between the stages.
+func TestAHandDoesNotGoOnBeyondABound(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		const sent, most = 40, 17 // of a MiB each
+		in := make(chan string)
+		defer close(in)
+		q := must(bridge.Scatter(t.Context(), ex, in))(t)
+		between := stage(t, same, q, executor.NoFuse())
+		out := stage(t, same, between, executor.NoFuse(), executor.MaxBytes(most<<20))
+		for i := range sent {
+			in <- strings.Repeat("x", 1<<20)
+			waitFor(t, func() bool { return must(between.Len(t.Context()))(t)+must(out.Len(t.Context()))(t) == i+1 })
+		}
+		if got := must(out.Len(t.Context()))(t); got < most || got > most+8 {
+			t.Errorf("%d MiB wait for a reader, and the bound is %d", got, most)
+		}
+	}, same)
+}

@@ -3,6 +3,8 @@ package workers
 import (
 	"testing"
 	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
 // bounded is a route with so many batches in stock at most.
@@ -67,5 +69,39 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 	r.stock(time.Microsecond, 1, 10, 8)
 	if got := r.ahead.Load(); got != 0 {
 		t.Errorf("%d in stock after one that was cheap by chance", got)
+	}
+}
+
+// A hand goes on with the stage behind its own, but where somebody has set a bound there, or
+// intake has found a queue full, or another queue has the name.
+func TestAHandGoesOnWhereNoBoundIsNear(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(first, second *route, d *done)
+		goesOn bool
+	}{
+		"as it is":              {func(_, _ *route, _ *done) {}, true},
+		"a bound of its queues": {func(_, second *route, _ *done) { second.bounded = true }, false},
+		"a bound of what it makes": {func(_, second *route, _ *done) {
+			second.stage.Outs[0].Max = 5
+		}, false},
+		"another queue of the name": {func(first, _ *route, _ *done) { first.stage.Outs[0].Inc = "2" }, false},
+		"found full":                {func(_, second *route, _ *done) { second.shut.Store(true) }, false},
+		"left off before":           {func(_, _ *route, d *done) { d.replace.Outs[0].Queue.Name = "between" }, false},
+		"nothing came out":          {func(_, _ *route, d *done) { d.replace.Outs = nil }, false},
+	} {
+		between, behind := broker.Queue{Name: "b", Inc: "1"}, broker.Queue{Name: "c", Inc: "1"}
+		of := func(in, out broker.Queue) *route {
+			return &route{Route: broker.Route{In: in.Name}, stage: broker.Stage{
+				Kind: broker.KindMap, NoFuse: true, Ins: []broker.Queue{in}, Outs: []broker.Out{{Queue: out}},
+			}}
+		}
+		first, second := of(broker.Queue{Name: "a", Inc: "1"}, between), of(between, behind)
+		d := &done{route: first, replace: broker.Done{Outs: []broker.Product{{Queue: between}}}}
+		c.change(first, second, d)
+		fuse([]*route{second, first})
+		if after := d.after(); (after == second) != c.goesOn || (after == nil) == c.goesOn {
+			t.Errorf("%s: it goes on with %v", name, after)
+		}
 	}
 }

@@ -258,6 +258,39 @@ func TestMoreThanAChunkComesBack(t *testing.T) {
 	})
 }
 
+// What a worker holds of one stage among many comes back, wherever that stands.
+func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		const n = 120
+		for i := range n {
+			q := must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: fmt.Sprint("q", i)})))
+			s, _, err := c.Source(t.Context(), fmt.Sprint("s", i), q, 1)
+			if err == nil {
+				err = c.Stage(t.Context(), broker.Stage{ID: fmt.Sprint("s", i), Kind: broker.KindFuture, Function: "up", Ins: []broker.Queue{q}})
+			}
+			if err == nil {
+				_, err = c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed(s.Name, 0, "item")}})
+			}
+			if err == nil {
+				_, err = c.Take(t.Context(), "w1", 1, 0, []broker.Route{{In: q.Name}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			back := must[[]broker.Taken](t)(c.Take(t.Context(), "w2", 1, 0, []broker.Route{{In: fmt.Sprint("q", i)}}))
+			if len(back[0].Entries) != 1 || back[0].Entries[0].Crashes != 1 {
+				t.Fatalf("of stage %d of %d comes back %+v", i, n, back[0].Entries)
+			}
+		}
+	})
+}
+
 // Who beats between the look of a watcher and its verdict is alive.
 func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
