@@ -170,7 +170,7 @@ func TestMaxBytesBoundsBothQueues(t *testing.T) {
 // what comes out has no room, and wait between the stages.
 func TestAHandDoesNotGoOnBeyondABound(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		const sent, most = 40, 17 // of a MiB each
+		const sent, most = 28, 17 // of a MiB each
 		in := make(chan string)
 		defer close(in)
 		q := must(bridge.Scatter(t.Context(), ex, in))(t)
@@ -180,7 +180,7 @@ func TestAHandDoesNotGoOnBeyondABound(t *testing.T) {
 			in <- strings.Repeat("x", 1<<20)
 			waitFor(t, func() bool { return must(between.Len(t.Context()))(t)+must(out.Len(t.Context()))(t) == i+1 })
 		}
-		if got := must(out.Len(t.Context()))(t); got < most || got > most+8 {
+		if got := must(out.Len(t.Context()))(t); got < most || got > most+6 {
 			t.Errorf("%d MiB wait for a reader, and the bound is %d", got, most)
 		}
 	}, same)
