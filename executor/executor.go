@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/internal/logging"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -73,7 +73,7 @@ type call struct {
 // 5 seconds. ctx bounds New alone; the Executor lives until Close.
 func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error) {
 	ex := &Executor{
-		settings: settings{hands: defaultHands, lease: defaultLease, log: slog.New(slog.DiscardHandler)}, id: uuid.NewString(),
+		settings: settings{hands: defaultHands, lease: defaultLease, log: logging.Default()}, id: uuid.NewString(),
 		calls: make(chan call),
 	}
 	for _, o := range opts {

@@ -2,10 +2,10 @@ package executor
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
 // An Observer lists what there is. It only reads, so that a Redis user who may
@@ -15,7 +15,7 @@ type Observer struct{ lists }
 
 // Observe connects to the Redis at an address, see New, and joins nothing.
 func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, error) {
-	s := settings{lease: defaultLease, log: slog.New(slog.DiscardHandler)}
+	s := settings{lease: defaultLease, log: logging.Default()}
 	for _, o := range opts {
 		if err := o(&s); err != nil {
 			return nil, err

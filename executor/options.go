@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/logging"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -34,11 +35,12 @@ func Hands(n int) Option {
 	}
 }
 
-// Logger gets what the Executor has to say, above all warnings: a function
-// that no worker has, a Redis that does not answer. It is silent without one.
+// Logger sets the logger for what the Executor or Observer reports, above all warnings: a function that
+// no worker has, a Redis that does not answer. The default is slog.Default(), as it is when New or
+// Observe is called, from slog.LevelWarn on. Logger(nil) is silent.
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
-		s.log = log
+		s.log = logging.OrSilent(log)
 		return nil
 	}
 }

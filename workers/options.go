@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
 // Option changes what New makes.
@@ -44,10 +45,11 @@ func Functions(functions ...Function) Option {
 	}
 }
 
-// Logger gets what the worker has to say; it is silent without one.
+// Logger sets the logger for what the worker reports. The default is slog.Default(), as it is when New
+// is called, from slog.LevelWarn on. Logger(nil) is silent.
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
-		s.log = log
+		s.log = logging.OrSilent(log)
 		return nil
 	}
 }

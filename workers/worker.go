@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
 // What callers decide on.
@@ -52,7 +52,7 @@ type Worker struct {
 // by Define or DefineBatch, each name once.
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	w := &Worker{settings: settings{
-		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: slog.New(slog.DiscardHandler),
+		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: logging.Default(),
 	}, functions: map[string]*function{}, crew: newCrew()}
 	for _, opt := range opts {
 		if err := opt(&w.settings); err != nil {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
 // Options is what an address cannot say or should not.
@@ -61,10 +63,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if opts.TLS != nil {
 		t.options.TLSConfig = opts.TLS.Clone()
 	}
-	log := opts.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
+	log := logging.OrSilent(opts.Log)
 	if opts.Partitions > 0 {
 		t.partitions = opts.Partitions
 	}

@@ -1,0 +1,59 @@
+package executor_test
+
+import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+)
+
+// missing makes a stage of a function that no worker has, with an Executor of some options, and
+// returns what slog.Default has logged once the Executor has warned of it.
+func missing(t *testing.T, opts ...executor.Option) string {
+	t.Helper()
+	var out bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	synctest.Test(t, func(t *testing.T) {
+		ex, err := executor.New(t.Context(), "", opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1}))
+		if err == nil {
+			_, err = executor.Map(t.Context(), inc, q)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		<-time.After(5 * time.Second)
+		synctest.Wait()
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return out.String()
+}
+
+func TestWarningsGoToTheDefaultLogger(t *testing.T) {
+	text := missing(t)
+	if !strings.Contains(text, "level=WARN") || !strings.Contains(text, "function=inc") {
+		t.Errorf("logged %q", text)
+	}
+	if strings.Contains(text, "level=INFO") || strings.Contains(text, "level=DEBUG") {
+		t.Errorf("logged below Warn: %q", text)
+	}
+}
+
+func TestANilLoggerIsSilent(t *testing.T) {
+	if text := missing(t, executor.Logger(nil)); text != "" {
+		t.Errorf("logged %q", text)
+	}
+}
