@@ -110,10 +110,12 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 			yield(zero, err)
 			return
 		}
+		defer func() { // also if the loop body panics or calls runtime.Goexit
+			cancel()
+			<-d.ended // without a look into the channel, which would take results
+		}()
 		for r := range out {
 			if !yield(r.Value, r.Err) {
-				cancel()
-				<-d.ended // without a look into the channel: that would be taking
 				return
 			}
 		}

@@ -39,16 +39,8 @@ func (f *Future[T]) Done() bool {
 // Result waits for the value. The error of the item is an *ItemError; it is
 // ErrClosed after the Executor was closed.
 func (f *Future[T]) Result(ctx context.Context) (v T, err error) {
-	select {
-	case <-f.done:
-	default:
-		select {
-		case <-f.done:
-		case <-f.ex.hub.closed:
-			return v, fmt.Errorf("future %s: %w", f.id, ErrClosed)
-		case <-ctx.Done():
-			return v, context.Cause(ctx)
-		}
+	if err := f.wait(ctx); err != nil {
+		return v, err
 	}
 	item, failure, err := f.item(ctx)
 	if err != nil {
@@ -61,6 +53,21 @@ func (f *Future[T]) Result(ctx context.Context) (v T, err error) {
 		err = &ItemError{Code: batch.CodeDecode, Message: err.Error()}
 	}
 	return v, err
+}
+
+// wait returns when there is a result. A result wins over a context that has ended.
+func (f *Future[T]) wait(ctx context.Context) error {
+	if f.Done() {
+		return nil
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-f.ex.hub.closed:
+		return fmt.Errorf("future %s: %w", f.id, ErrClosed)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (f *Future[T]) item(ctx context.Context) ([]byte, *ItemError, error) {
@@ -108,65 +115,74 @@ func (f *Future[T]) Cancel(ctx context.Context) error {
 	return f.ex.hub.fetch(ctx, []string{f.id})
 }
 
-// GatherSlice waits for all futures and returns their values, in their order.
-// The error is that of the first one that has one; the values of the others are
-// there all the same.
+// GatherSlice waits for all futures and returns their values in order. A nil error means that every
+// value is there. Otherwise the places of futures without a value hold the zero value, and the error
+// is that of the first of them. If ctx ends or the Executor is closed before every future has a
+// result, the error says so, also behind the error of an item: values may be missing that exist.
 func GatherSlice[T any](ctx context.Context, futures []*Future[T]) ([]T, error) {
 	values := make([]T, len(futures))
 	var first error
+	complete := true // each future so far had a result: a value or the error of its item
 	for i, f := range futures {
 		v, err := f.Result(ctx)
-		if err != nil && first == nil {
+		values[i] = v
+		var item *ItemError
+		own := errors.As(err, &item)
+		if err != nil && (first == nil || complete && !own) {
 			first = fmt.Errorf("item %d: %w", i, err)
 		}
-		if ctx.Err() != nil {
-			return values, first
-		}
-		values[i] = v
+		complete = complete && (err == nil || own)
 	}
 	return values, first
 }
 
-// AsCompleted is the futures in the order in which they get a result, failed
-// and canceled ones too. It ends early when ctx ends or the Executor is closed.
+// AsCompleted yields every future exactly once, in the order in which they get a result, failed and
+// canceled ones too. When ctx ends or the Executor is closed, it yields at once those that have no
+// result, in the order of futures: their Result returns why. So a loop that calls Result with the same
+// ctx and looks at its errors sees whether it was cut.
 func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		done := make(chan *Future[T])
+		left, leave := context.WithCancel(ctx)
+		done := make(chan int)
 		var group sync.WaitGroup
 		defer group.Wait()
-		defer cancel()
-		for _, f := range futures {
+		defer leave()
+		for i, f := range futures {
 			group.Go(func() {
-				select {
-				case <-f.done:
-				case <-f.ex.hub.closed:
-				case <-ctx.Done():
+				if f.wait(left) != nil && left.Err() != nil {
 					return
 				}
 				select {
-				case done <- f:
-				case <-ctx.Done():
+				case done <- i:
+				case <-left.Done():
 				}
 			})
 		}
+		yielded := make([]bool, len(futures))
 		for range futures {
 			select {
-			case f := <-done:
-				if !f.Done() || !yield(f) {
+			case i := <-done:
+				yielded[i] = true
+				if !yield(futures[i]) {
 					return
 				}
-			case <-ctx.Done():
+				continue
+			case <-left.Done():
+			}
+			break
+		}
+		for i, f := range futures {
+			if !yielded[i] && !yield(f) {
 				return
 			}
 		}
 	}
 }
 
-// Futures is the elements of a queue as futures, in order, as they come. What
-// is large is not fetched before Result asks for it, and is kept for ten
-// minutes. It is the one consumer of the queue, and what it has yielded is
-// delivered; the error is why it ended before the end, and the last.
+// Futures yields the elements of a queue as futures, in order, as they come. Large values are not
+// fetched before Result asks for them, and are kept for ten minutes. The loop is the one consumer of
+// the queue. An element is delivered when the loop body has returned, not if it panics. The error is
+// why the stream ended before its end, and is the last.
 func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], error] {
 	return func(yield func(*Future[T], error) bool) {
 		ctx, cancel := context.WithCancelCause(ctx)
@@ -178,30 +194,46 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- r.Run(ctx) }()
-		more := true
-		for p := range r.Pieces() {
-			if p.Notice { // it is no element
-				r.Delivered(1)
-				continue
-			}
-			if p.Entry.Payload != "" {
-				q.ex.hub.keep(p.Entry.Payload)
-			}
-			for at := p.From; more && at < p.To; at++ {
-				more = yield(q.element(p.Entry, int(at-p.Entry.First)), nil)
-				r.Delivered(1)
-			}
-			if !more {
+		end := func() error {
+			r.Left()
+			err := <-ended
+			release(err)
+			return err
+		}
+		whole := false
+		defer func() { // also if the loop body panics or calls runtime.Goexit
+			if !whole {
 				cancel(errLeft)
+				_ = end()
+			}
+		}()
+		for p := range r.Pieces() {
+			if !q.yield(r, p, yield) {
+				return
 			}
 		}
-		r.Left()
-		err = <-ended
-		release(err)
-		if more && err != nil {
+		whole = true
+		if err := end(); err != nil {
 			yield(nil, err)
 		}
 	}
+}
+
+// yield yields the elements of a piece. It reports whether the loop goes on.
+func (q *Queue[T]) yield(r *edge.Receiver, p edge.Piece, yield func(*Future[T], error) bool) (more bool) {
+	if p.Notice { // it is no element
+		r.Delivered(1)
+		return true
+	}
+	if p.Entry.Payload != "" {
+		q.ex.hub.keep(p.Entry.Payload)
+	}
+	more = true
+	for at := p.From; more && at < p.To; at++ {
+		more = yield(q.element(p.Entry, int(at-p.Entry.First)), nil)
+		r.Delivered(1)
+	}
+	return more
 }
 
 var errLeft = errors.New("the loop was left")
