@@ -93,7 +93,7 @@ func TestTheWindowHoldsForABacklog(t *testing.T) {
 		})
 		ex := must(executor.New(t.Context(), ""))(t)
 		q := scatter(t, ex, upTo(n), bridge.Name("backlog"), bridge.Seal())
-		if err := ex.Drain(t.Context()); err != nil {
+		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		out := stage(t, slow, q)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
@@ -47,7 +46,8 @@ func TestACanceledScatterEndsItsStreamWithAnError(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		ctx, cancel := context.WithCancel(t.Context())
 		in := make(chan int)
-		results := must(bridge.Gather(t.Context(), stage(t, inc, must(bridge.Scatter(ctx, ex, in))(t))))(t)
+		q := must(bridge.Scatter(ctx, ex, in))(t)
+		results := must(bridge.Gather(t.Context(), stage(t, inc, q)))(t)
 		in <- 1
 		if r := <-results; r.Value != 2 || r.Err != nil {
 			t.Fatalf("got %v", r)
@@ -59,8 +59,9 @@ func TestACanceledScatterEndsItsStreamWithAnError(t *testing.T) {
 		if r, ok := <-results; ok {
 			t.Errorf("behind the end %v", r)
 		}
-		if err := ex.Drain(t.Context()); !errors.Is(err, context.Canceled) {
-			t.Errorf("drained: %v", err)
+		<-q.Done()
+		if err := q.Err(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the scatter ended with %v", err)
 		}
 	}, inc)
 }
@@ -152,47 +153,11 @@ func TestAStageOverANamedQueueIsFoundAgain(t *testing.T) {
 	deleteAll(t, second, "numbers", again.Name())
 }
 
-// Who sends finds out why his channel is not read any more, whatever else goes on.
-func TestDrainTellsAtOnceWhatHasFailed(t *testing.T) {
-	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		drained := make(chan error, 1)
-		channels := map[string]chan int{}
-		for _, name := range []string{"a", "b", "c"} {
-			in := make(chan int)
-			channels[name] = in
-			must(bridge.Scatter(ctx, ex, in, bridge.Name(name)))(t)
-			defer func() { _ = ex.Delete(t.Context(), name) }()
-		}
-		if err := ex.Delete(t.Context(), "b"); err != nil {
-			t.Fatal(err)
-		}
-		go func() { drained <- ex.Drain(ctx) }()
-		for {
-			select {
-			case channels["b"] <- 1:
-				continue
-			case err := <-drained:
-				if !errors.Is(err, executor.ErrNoQueue) {
-					t.Errorf("Drain tells %v", err)
-				}
-			case <-time.After(time.Minute):
-				t.Error("nobody tells that the queue is gone")
-			}
-			break
-		}
-		for _, name := range []string{"a", "c"} {
-			close(channels[name])
-		}
-	})
-}
-
 func TestSeveralScattersFeedANamedQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		q := scatter(t, ex, []int{1, 2, 3}, bridge.Name("shared"))
 		scatter(t, ex, []int{10, 20, 30}, bridge.Name("shared"))
-		if err := ex.Drain(t.Context()); err != nil {
+		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		out := stage(t, inc, q)

@@ -48,7 +48,11 @@ func Example() {
 	go func() {
 		defer close(in) // which ends the stream
 		for i := range 5 {
-			in <- i
+			select {
+			case in <- i:
+			case <-queue.Done(): // the scatter has failed: queue.Err() returns why
+				return
+			}
 		}
 	}()
 	for r := range out {
@@ -239,7 +243,7 @@ func ExampleScatter() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := ex.Drain(ctx); err != nil { // all is stored
+	if err := ex.Flush(ctx); err != nil { // all is stored
 		log.Fatal(err)
 	}
 	waiting, err := queue.Len(ctx)

@@ -20,7 +20,7 @@ func TestAScatterWhoseTailWasLostEnds(t *testing.T) {
 	defer raw.Close()
 	ex := must(executor.New(t.Context(), server.URL()+"/?ns="+ns, executor.Lease(lease)))(t)
 	q := scatter(t, ex, upTo(10), bridge.Name("numbers"), bridge.Seal())
-	if err := ex.Drain(t.Context()); err != nil {
+	if err := ex.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	prefix := "{" + ns + ":0}:"

@@ -24,7 +24,8 @@ func TestFlushAllIsToldToBothEnds(t *testing.T) {
 			register(t, ex, inc)
 			in, flushed := make(chan int), make(chan struct{})
 			go feed(t, in, flushed)
-			results := must(bridge.Gather(t.Context(), stage(t, inc, must(bridge.Scatter(t.Context(), ex, in))(t))))(t)
+			q := must(bridge.Scatter(t.Context(), ex, in))(t)
+			results := must(bridge.Gather(t.Context(), stage(t, inc, q)))(t)
 			for i := range 100 {
 				if r := <-results; r.Err != nil || r.Value != i+1 {
 					t.Fatalf("%v in the place of %d", r, i+1)
@@ -49,7 +50,8 @@ func TestFlushAllIsToldToBothEnds(t *testing.T) {
 			if !sends {
 				close(flushed)
 			}
-			if err := ex.Drain(t.Context()); !errors.Is(err, executor.ErrNoQueue) {
+			<-q.Done()
+			if err := q.Err(); !errors.Is(err, executor.ErrNoQueue) {
 				t.Errorf("the producer is told %v", err)
 			}
 			goesOn(t, ex)

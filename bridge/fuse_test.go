@@ -132,7 +132,7 @@ func TestADearSecondStageIsLeftToOthers(t *testing.T) {
 			return x, nil
 		})
 		in := scatter(t, ex, upTo(5000), bridge.Name("in"), bridge.Seal()) // in batches that grow, since nobody knows what they cost
-		if err := ex.Drain(t.Context()); err != nil {
+		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		between := stage(t, inc, in, executor.Name("between"))

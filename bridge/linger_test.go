@@ -55,7 +55,7 @@ func TestMaxBatch(t *testing.T) {
 	raw := redis.NewClient(&redis.Options{Addr: testkit.SharedRedis(t).Addr()})
 	defer raw.Close()
 	q := scatter(t, ex, upTo(20_000), bridge.MaxBatch(7))
-	if err := ex.Drain(t.Context()); err != nil {
+	if err := ex.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	stream := testkit.Keys(t, testkit.SharedRedis(t).URL(), "*:q:"+q.Name())[0]

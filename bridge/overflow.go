@@ -17,8 +17,8 @@ const (
 	// to make room for what comes. Where all was read, it drops what comes.
 	DropOldest Policy = "drop-oldest"
 	// Fail gives the scatter up, as if its context had ended: behind what is
-	// stored, the stream ends with an error (executor.ErrCut), and Drain tells that
-	// the queue was full (executor.ErrFull).
+	// stored, the stream ends with an error (executor.ErrCut), and the queue's Err
+	// is executor.ErrFull.
 	Fail Policy = "fail"
 )
 

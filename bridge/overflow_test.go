@@ -43,7 +43,7 @@ func TestDropNewestKeepsTheFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		for name, bound := range bounds {
 			q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.DropNewest))
-			if err := ex.Drain(t.Context()); err != nil {
+			if err := ex.Flush(t.Context()); err != nil {
 				t.Fatal(name, err)
 			}
 			counted := must(q.Dropped(t.Context()))(t)
@@ -59,7 +59,7 @@ func TestDropOldestKeepsTheLast(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		for name, bound := range bounds {
 			q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.DropOldest))
-			if err := ex.Drain(t.Context()); err != nil {
+			if err := ex.Flush(t.Context()); err != nil {
 				t.Fatal(name, err)
 			}
 			counted := must(q.Dropped(t.Context()))(t)
@@ -94,8 +94,9 @@ func TestFailEndsTheScatter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, ex *executor.Executor) {
 				q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.Fail))
-				if err := ex.Drain(t.Context()); !errors.Is(err, executor.ErrFull) {
-					t.Errorf("drain: %v", err)
+				<-q.Done()
+				if err := q.Err(); !errors.Is(err, executor.ErrFull) {
+					t.Errorf("the scatter ended with %v", err)
 				}
 				n := 0
 				var ended error

@@ -34,7 +34,7 @@ func apart(t *testing.T, url string, n int) (all []*executor.Executor, queues []
 		found := must(ex.Queues(t.Context()))(t)
 		at := found[slices.IndexFunc(found, func(i executor.QueueInfo) bool { return i.Name == name })].Partition
 		if seen[at] {
-			if err := errors.Join(ex.Drain(t.Context()), ex.Delete(t.Context(), name)); err != nil {
+			if err := errors.Join(ex.Flush(t.Context()), ex.Delete(t.Context(), name)); err != nil {
 				t.Fatal(err)
 			}
 			continue
@@ -51,7 +51,7 @@ func TestANameIsUsedOnceInAllPartitions(t *testing.T) {
 	all, queues := apart(t, url, 2)
 	joined := scatter(t, all[1], []int{}, bridge.Name("open"))
 	again := scatter(t, all[0], []int{1, 2}, bridge.Name("open"))
-	if err := errors.Join(all[0].Drain(t.Context()), joined.Seal(t.Context())); err != nil {
+	if err := errors.Join(all[0].Flush(t.Context()), joined.Seal(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	want(t, values(t, again), 1, 2)

@@ -37,14 +37,16 @@ func produce(url string) error {
 		opts = append(opts, bridge.SourceName(name), bridge.Resume(&stored))
 	}
 	in := make(chan int)
-	if _, err := bridge.Scatter(ctx, ex, in, opts...); err != nil {
+	q, err := bridge.Scatter(ctx, ex, in, opts...)
+	if err != nil {
 		return errors.Join(err, ex.Close())
 	}
 	for v := int(stored); v < ordered; v++ {
 		in <- v
 	}
 	close(in)
-	return errors.Join(ex.Drain(ctx), ex.Close())
+	<-q.Done()
+	return errors.Join(q.Err(), ex.Close())
 }
 
 // startProducer starts a producer process; kill ends it as kill -9 does.
@@ -185,7 +187,8 @@ func TestASuccessorFencesItsPredecessor(t *testing.T) {
 		if r, ok := <-results; ok {
 			t.Errorf("behind the end %v", r)
 		}
-		if err := ex.Drain(t.Context()); !errors.Is(err, executor.ErrFenced) {
+		<-q.Done()
+		if err := q.Err(); !errors.Is(err, executor.ErrFenced) {
 			t.Errorf("the predecessor ended with %v", err)
 		}
 		if err := ex.Delete(t.Context(), "texts"); err != nil {
@@ -220,7 +223,6 @@ func TestACanceledDurableScatterStaysOpen(t *testing.T) {
 		if err := ex.Delete(t.Context(), "numbers"); err != nil {
 			t.Error(err)
 		}
-		_ = ex.Drain(t.Context()) // the first scatter was canceled
 	})
 }
 

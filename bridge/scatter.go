@@ -13,14 +13,14 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// Scatter sends what comes from a channel to a new remote queue, until the
-// channel is closed, which ends the queue, or ctx ends, which ends it not: then
-// the flow is given up. Scatter returns at once; executor.Drain waits until all
-// is stored.
+// Scatter reads a channel until it is closed and stores its items in a new remote queue,
+// whose stream then ends. It returns at once. If ctx ends first, the stream is aborted:
+// its gather gets the items that were stored and then executor.ErrCut.
 //
-// Where sending fails for good, since the queue was deleted or another process has
-// taken the source over, the channel is not read any more; Drain, in another
-// goroutine, returns why.
+// If storing fails for good, since the queue was deleted or another process took the
+// source over, the channel is not read any more. The queue's Done tells it, and Err
+// returns why: a producer selects on Done beside its send, see executor.Queue.Done.
+// Executor.Flush waits until the items of all scatters are stored.
 //
 // Items keep their order. A value that cannot be encoded or has more than 64
 // MiB becomes an *executor.ItemError in its place. Where the queue is full, the

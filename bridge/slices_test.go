@@ -54,7 +54,7 @@ func TestWhatIsTakenInSlicesIsDelivered(t *testing.T) {
 		const n = 10_000
 		q := scatter(t, ex, upTo(n), bridge.Name("orders"), bridge.Seal())
 		stage(t, inc, q, executor.Name("results"))
-		if err := ex.Drain(t.Context()); err != nil {
+		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var got []int

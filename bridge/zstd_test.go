@@ -88,7 +88,7 @@ func TestRedisHoldsFewerBytes(t *testing.T) {
 	held := func(c workers.Codec) (bytes int64) {
 		ex := connect(t, url)
 		q := scatter(t, ex, texts(), bridge.Codec(c))
-		if err := ex.Drain(t.Context()); err != nil {
+		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range testkit.Keys(t, server.URL(), "{"+ns+":0}:f:*") {

@@ -64,7 +64,7 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 }
 
 // Replicas lets a scatter count an item as stored only when n replicas have it:
-// Drain and MaxInFlight wait for them, and where another server takes over
+// Flush and MaxInFlight wait for them, and where another server takes over
 // meanwhile the item is sent again. That costs a round trip to the replicas for
 // each send. What was stored before is safe if the replica that takes over is
 // one of the n; with n of all, it is. No replica is waited for if it is not

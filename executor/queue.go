@@ -22,6 +22,7 @@ type Queue[T any] struct {
 	ex    *Executor
 	q     broker.Queue
 	typed codec.Typed[T]
+	fed   *feeding // the scatter that returned this handle; nil if another call did
 }
 
 // Open returns a named queue that somebody has made. ErrNoQueue: nobody has;
@@ -51,7 +52,7 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 	if !fits(info(q), typed.Info()) {
 		return nil, fmt.Errorf("open queue %q: %w: it holds %v and was opened as %v", name, ErrType, info(q), typed.Info())
 	}
-	return &Queue[T]{ex, q, typed}, nil
+	return &Queue[T]{ex: ex, q: q, typed: typed}, nil
 }
 
 // formats are the codecs that a queue can name.
@@ -81,6 +82,38 @@ func (q *Queue[T]) Dropped(ctx context.Context) (int, error) {
 // Seal lets no further scatter join a named queue, so that its gather ends
 // when those that have joined have ended.
 func (q *Queue[T]) Seal(ctx context.Context) error { return q.ex.c.Seal(ctx, q.q.Name) }
+
+// Done returns a channel that is closed when the scatter that returned this queue has
+// ended: all of its input and its end are stored in Redis, or it failed, and Err returns
+// why. From then on it does not read its channel any more, so a producer selects on
+// both:
+//
+//	select {
+//	case in <- v:
+//	case <-queue.Done():
+//		return queue.Err()
+//	}
+//
+// For a queue that no scatter returned, as one from Map or Open, Done returns nil.
+func (q *Queue[T]) Done() <-chan struct{} {
+	if q.fed == nil {
+		return nil
+	}
+	return q.fed.done
+}
+
+// Err returns why the scatter that returned this queue failed: the cause of the end of its
+// context, ErrNoQueue if the queue was deleted, ErrFenced if a successor took its source
+// over, ErrFull if its overflow policy ends it, ErrClosed. It returns nil before Done is
+// closed, and after a scatter that stored everything.
+func (q *Queue[T]) Err() error {
+	select {
+	case <-q.Done():
+		return q.fed.err
+	default:
+		return nil
+	}
+}
 
 // paths are the roots that the items of a queue come from.
 func paths(q broker.Queue) []string {

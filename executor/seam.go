@@ -27,7 +27,7 @@ type Feeding struct {
 type Feed struct {
 	ex      *Executor
 	wake    chan struct{}
-	ended   func(error)
+	state   *feeding
 	release func()
 	*edge.Sender
 	*edge.Batcher
@@ -72,11 +72,11 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	}
 	wake := ex.hub.sender()
 	feed := &Feed{
-		ex: ex, wake: wake, ended: ex.tasks.feed(), release: release,
+		ex: ex, wake: wake, state: ex.tasks.feed(), release: release,
 		Sender:  edge.NewSender(ex.c, source, ex.id, wake, f.Window),
 		Batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
 	}
-	return &Queue[T]{ex, q, typed}, feed, bound, nil
+	return &Queue[T]{ex: ex, q: q, typed: typed, fed: feed.state}, feed, bound, nil
 }
 
 // source makes the source of a feed, or goes on with the one of its name.
@@ -104,7 +104,7 @@ func (f *Feed) Ended(ctx context.Context, err error) {
 		f.ex.log.WarnContext(ctx, "a scatter ended before its input did", "queue", f.Source().Queue.Name, "err", err)
 	}
 	f.ex.hub.giveBack(f.wake)
-	f.ended(err)
+	f.ex.tasks.fed(f.state, err)
 	f.release()
 }
 

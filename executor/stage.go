@@ -68,7 +68,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	if !held {
 		ex.warnLater(ctx, f.Name(), q.q.Name)
 	}
-	return &Queue[Out]{ex, out, typed}, nil
+	return &Queue[Out]{ex: ex, q: out, typed: typed}, nil
 }
 
 // derive makes the queue that a stage writes to. It is as durable as those
@@ -211,7 +211,7 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 		}
 		made = append(made, fresh...)
 		stage.Outs = append(stage.Outs, broker.Out{Queue: out, Branch: branch})
-		queues[i] = &Queue[T]{q.ex, out, q.typed}
+		queues[i] = &Queue[T]{ex: q.ex, q: out, typed: q.typed}
 	}
 	stage.ID = stage.Outs[0].Name
 	if err := q.ex.stage(ctx, stage, made); err != nil {
@@ -249,5 +249,5 @@ func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (*Queue
 			return nil, fmt.Errorf("merge queue %q: %w", in.Name, err)
 		}
 	}
-	return &Queue[T]{q.ex, out, q.typed}, nil
+	return &Queue[T]{ex: q.ex, q: out, typed: q.typed}, nil
 }

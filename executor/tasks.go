@@ -3,9 +3,9 @@ package executor
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // tasks are what goes on for callers, so that Close can end it and wait.
@@ -15,9 +15,14 @@ type tasks struct {
 	mu     sync.Mutex
 	closed bool
 	cancel map[*context.CancelCauseFunc]struct{}
-	feeds  map[chan struct{}]struct{} // closed when a scatter has ended
-	failed error                      // the first error of a scatter
-	broken chan struct{}              // closed when there is one
+	feeds  map[*feeding]struct{}
+}
+
+// A feeding is the state of one scatter, which its queue's Done and Err and Flush
+// share.
+type feeding struct {
+	done chan struct{} // closed when the scatter has ended
+	err  error         // why it failed; it is written before done is closed
 }
 
 // enter begins something that Close waits for, unless it is closed. Its end is
@@ -54,48 +59,31 @@ func (t *tasks) bind(ctx context.Context) (bound context.Context, release func()
 	}, nil
 }
 
-// feed notes a scatter; call what it returns with how it ended.
-func (t *tasks) feed() (ended func(error)) {
-	done := make(chan struct{})
+// feed registers a scatter that begins; fed is called when it has ended.
+func (t *tasks) feed() *feeding {
+	f := &feeding{done: make(chan struct{})}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.feeds == nil {
-		t.feeds, t.broken = map[chan struct{}]struct{}{}, make(chan struct{})
+		t.feeds = map[*feeding]struct{}{}
 	}
-	t.feeds[done] = struct{}{}
-	return func(err error) {
-		t.mu.Lock()
-		if t.failed == nil && err != nil {
-			t.failed = err
-			close(t.broken)
-		}
-		delete(t.feeds, done)
-		t.mu.Unlock()
-		close(done)
-	}
+	t.feeds[f] = struct{}{}
+	return f
 }
 
-// drain waits until the scatters that go on have ended.
-func (t *tasks) drain(ctx context.Context) error {
-	for {
-		var next chan struct{}
-		t.mu.Lock()
-		for done := range t.feeds {
-			next = done
-			break
-		}
-		failed, broken := t.failed, t.broken
-		t.mu.Unlock()
-		if next == nil || failed != nil {
-			return failed
-		}
-		select {
-		case <-next:
-		case <-broken:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+func (t *tasks) fed(f *feeding, err error) {
+	t.mu.Lock()
+	delete(t.feeds, f)
+	t.mu.Unlock()
+	f.err = err
+	close(f.done)
+}
+
+// underWay returns the scatters that have not ended.
+func (t *tasks) underWay() []*feeding {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.feeds))
 }
 
 // close ends everything and waits for it; false if that was done before.
@@ -121,18 +109,41 @@ func (t *tasks) over() bool {
 	return t.closed
 }
 
-// Drain waits until every scatter of this Executor has ended: its channel was
-// closed, and all that came from it and its end are stored in Redis. As soon as one
-// has failed, it returns that error.
-func (ex *Executor) Drain(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ex.tasks.drain(ctx) })
-	for _, seat := range ex.seats.all() {
-		group.Go(func() error { return seat.tasks.drain(ctx) })
-	}
-	err := group.Wait()
-	if errors.Is(err, ErrClosed) {
+// Flush waits until the scatters that are under way now have ended: the channel of each
+// was closed, and its items and its end are stored in Redis. It returns the errors of
+// those that failed, joined. If ctx ends first, it returns the cause of that as well.
+//
+// A scatter that has ended before the call is not part of it, whether it failed or not:
+// Queue.Err returns the error of one scatter at any time. ErrClosed: the Executor was
+// closed.
+func (ex *Executor) Flush(ctx context.Context) error {
+	if ex.tasks.over() {
 		return ErrClosed
 	}
-	return err
+	waiting := ex.tasks.underWay()
+	for _, seat := range ex.seats.all() {
+		waiting = append(waiting, seat.tasks.underWay()...)
+	}
+	var failed error
+	for i, f := range waiting {
+		select {
+		case <-f.done:
+			failed = errors.Join(failed, f.err)
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), failed, failures(waiting[i:]))
+		}
+	}
+	return failed
+}
+
+// failures returns the errors of those scatters that have ended.
+func failures(feeds []*feeding) (failed error) {
+	for _, f := range feeds {
+		select {
+		case <-f.done:
+			failed = errors.Join(failed, f.err)
+		default:
+		}
+	}
+	return failed
 }

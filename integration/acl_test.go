@@ -329,7 +329,7 @@ func leaveTheDeadToWorkers(t *testing.T, user string) {
 	if _, err := executor.Map(t.Context(), inc, in, executor.Name("results")); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(operator.Drain(t.Context()), operator.Close()); err != nil {
+	if err := errors.Join(operator.Flush(t.Context()), operator.Close()); err != nil {
 		t.Fatal(err)
 	}
 	connected(t, address(user), executor.Lease(lease))

@@ -39,7 +39,7 @@ func TestWhatALateRequestBringsIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ex.Drain(t.Context()); err != nil {
+	if err := ex.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	reads := func() int { return strings.Count(raw.ClientList(t.Context()).Val(), "cmd=xreadgroup") }

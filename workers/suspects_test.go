@@ -43,7 +43,7 @@ func TestSuspectsRunOneAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ex.Drain(t.Context()); err != nil {
+	if err := ex.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	suspect(t, url, q.Name())

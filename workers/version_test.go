@@ -89,7 +89,7 @@ func TestAnOlderWorkerLeavesANewerStageAlone(t *testing.T) {
 	ex := must(executor.New(t.Context(), url))(t)
 	q := must(bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{41})))(t)
 	out := must(executor.Map(t.Context(), inc, q))(t)
-	if err := ex.Drain(t.Context()); err != nil {
+	if err := ex.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	stage.id = out.Name()

@@ -87,10 +87,12 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) err
 		opts = append(opts, bridge.MaxSize(c.Int("max")))
 	}
 	input := cli.Feed(c.Context, c.App.Reader, func(line []byte) codec.Item { return line })
-	if _, err := bridge.Scatter(c.Context, ex, input.Items, opts...); err != nil {
+	q, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
+	if err != nil {
 		return err
 	}
-	return errors.Join(ex.Drain(c.Context), input.Err())
+	<-q.Done()
+	return errors.Join(q.Err(), input.Err())
 }
 
 func mapVerb() *urfave.Command {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -89,10 +90,8 @@ func run(ctx context.Context, dir string) (failed int, err error) {
 			fmt.Printf("%s  %s\n", d.Hash, d.Path)
 		}
 	}
-	if err := ex.Drain(ctx); err != nil { // after it, the walk has ended
-		return failed, err
-	}
-	return failed, walked
+	<-paths.Done() // the walk has ended
+	return failed, errors.Join(paths.Err(), walked)
 }
 
 // files is the paths of the regular files below a directory. What ended the

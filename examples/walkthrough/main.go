@@ -105,7 +105,7 @@ func pipeline(ctx context.Context, ex *executor.Executor) error {
 
 	// >>> load_thread = Thread(target=load_data, args=(input_q,))
 	// >>> load_thread.start()
-	go loadData(ctx, inputQ)
+	go loadData(inputQ, remoteQ.Done())
 
 	// >>> while True:
 	// ...     item = result_q.get()
@@ -128,12 +128,12 @@ func pipeline(ctx context.Context, ex *executor.Executor) error {
 //	while True:
 //	    q.put(i)
 //	    i += 1
-func loadData(ctx context.Context, q chan<- int) {
+func loadData(q chan<- int, done <-chan struct{}) {
 	defer close(q) // which ends the stream
 	for i := range 20 {
 		select {
 		case q <- i:
-		case <-ctx.Done():
+		case <-done: // the channel is not read any more
 			return
 		}
 	}
@@ -143,7 +143,7 @@ func loadData(ctx context.Context, q chan<- int) {
 // queues do. executor.Multiplex and executor.Merge do so with remote queues.
 func splitAndJoin(ctx context.Context, ex *executor.Executor) error {
 	inQ := make(chan int)
-	go loadData(ctx, inQ)
+	go loadData(inQ, ctx.Done())
 
 	// >>> q1, q2 = multiplex(2, in_q, maxsize=4)
 	qs := bridge.Multiplex(ctx, 2, inQ, 4)

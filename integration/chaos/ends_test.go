@@ -21,10 +21,11 @@ func (r role) produce(ctx context.Context, ex *executor.Executor, b *book, end <
 	if !r.Mortal {
 		opts = append(opts, bridge.SourceName(fmt.Sprint("source-", r.Source)), bridge.Resume(&stored))
 	}
-	if _, err := bridge.Scatter(ctx, ex, in, r.scatterOptions(opts...)...); err != nil {
+	q, err := bridge.Scatter(ctx, ex, in, r.scatterOptions(opts...)...)
+	if err != nil {
 		return err
 	}
-	return r.feed(ctx, ex, b, in, stored, end)
+	return r.feed(ctx, q, b, in, stored, end)
 }
 
 func (r role) scatterOptions(opts ...bridge.ScatterOption) []bridge.ScatterOption {
@@ -35,11 +36,12 @@ func (r role) scatterOptions(opts ...bridge.ScatterOption) []bridge.ScatterOptio
 }
 
 // feed returns when all is stored.
-func (r role) feed(ctx context.Context, ex *executor.Executor, b *book, in chan<- string, stored int64, end <-chan struct{}) error {
+func (r role) feed(ctx context.Context, q *executor.Queue[string], b *book, in chan<- string, stored int64, end <-chan struct{}) error {
 	feeding, stop := context.WithCancel(ctx)
 	fed := make(chan int64, 1)
 	go func() { fed <- r.send(feeding, b, in, stored, end) }()
-	err := ex.Drain(ctx)
+	<-q.Done()
+	err := q.Err()
 	stop()
 	if n := <-fed; err == nil {
 		b.write(record{event: kept, source: r.Source, offset: n})
@@ -149,7 +151,7 @@ func (r role) bridge(ctx context.Context, ex *executor.Executor, b *book, end <-
 		}
 		own := r
 		own.Source = uint16(i + 1)
-		go func() { fed <- own.feed(ctx, ex, b, in, 0, end) }()
+		go func() { fed <- own.feed(ctx, queues[i], b, in, 0, end) }()
 	}
 	q, err := executor.Merge(ctx, queues[0], queues[1])
 	if err != nil {

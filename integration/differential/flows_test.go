@@ -139,7 +139,7 @@ func names(t *testing.T, both *testkit.Twins) {
 	first, second := connect(t, url), connect(t, url)
 	q := scatter(t, first, numbers(12, same), bridge.Name("numbers"), bridge.SourceName("me"))
 	out := stage(t, inc, q, executor.Name("more"))
-	if err := first.Drain(t.Context()); err != nil {
+	if err := first.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, func() bool { return must(out.Len(t.Context()))(t) == 12 }, "all are through")
@@ -198,7 +198,7 @@ func bounds(t *testing.T, both *testkit.Twins) {
 	yields(t, stage(t, inc, scatter(t, ex, numbers(30, same), bridge.MaxInFlight(4))), numbers(30, next)...)
 	for _, policy := range []bridge.Policy{bridge.DropOldest, bridge.DropNewest} {
 		dropping := scatter(t, ex, numbers(20, same), bridge.MaxSize(3), bridge.Overflow(policy))
-		if err := ex.Drain(t.Context()); err != nil {
+		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got, failed := gather(t, dropping); len(got)+len(failed) != 20 || len(failed) == 0 {

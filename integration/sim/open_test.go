@@ -62,7 +62,8 @@ func openQueue(t *testing.T, plan map[int]fault) (w *world, err error) {
 				err = errors.Join(err, r.Err, errors.New("a wrong result"))
 			}
 		}
-		err = errors.Join(err, ex.Drain(ctx), ex.Close())
+		<-q.Done()
+		err = errors.Join(err, q.Err(), ex.Close())
 	})
 	return w, err
 }

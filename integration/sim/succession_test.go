@@ -54,25 +54,24 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 	defer func() { err = errors.Join(err, ex.Close()) }()
 	var stored int64
 	in := make(chan number)
-	if _, err = bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.SourceName("s"), bridge.Resume(&stored), bridge.Seal()); err != nil {
+	q, err := bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.SourceName("s"), bridge.Resume(&stored), bridge.Seal())
+	if err != nil {
 		close(in)
 		return errors.Is(err, executor.ErrEnded), nil // a predecessor has ended it and died before it knew
 	}
-	drained := make(chan error, 1)
-	go func() { drained <- ex.Drain(ctx) }()
 	for x := stored; x < items; x++ {
 		select {
 		case in <- number(x):
-		case err = <-drained: // it is read no more, or the process is dead
+		case <-q.Done(): // or the process is dead
 			if ctx.Err() != nil {
-				err = nil
+				return false, nil
 			}
-			return false, err
+			return false, q.Err()
 		}
 	}
 	close(in)
-	err = <-drained
-	return err == nil, err
+	<-q.Done()
+	return q.Err() == nil, q.Err()
 }
 
 // A part is what one of the gathers got.

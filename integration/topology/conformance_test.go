@@ -121,7 +121,7 @@ func named(t *testing.T, from, first, rest *executor.Executor) {
 	t.Helper()
 	const n = 1000
 	q := scatter(t, from, numbers(n, same), bridge.Name("orders"))
-	if err := from.Drain(t.Context()); err != nil {
+	if err := from.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, func() bool { return must(q.Len(t.Context()))(t) == n }, "a queue that is filled")

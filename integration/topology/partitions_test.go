@@ -27,7 +27,7 @@ func TestFlowsSpreadOverACluster(t *testing.T) {
 		name := fmt.Sprintf("orders-%d", i)
 		in := scatter(t, all[i], numbers(n, same), bridge.Name(name), bridge.Seal())
 		must(executor.Map(t.Context(), inc, in, executor.Name("results-"+name)))(t)
-		if err := all[i].Drain(t.Context()); err != nil {
+		if err := all[i].Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestThePartitionsOfANamespaceAreAgreedOn(t *testing.T) {
 		t.Errorf("two numbers were taken: %v", err)
 	}
 	q := scatter(t, first, numbers(10, same), bridge.Name("orders"), bridge.Seal())
-	if err := first.Drain(t.Context()); err != nil {
+	if err := first.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	later, _ := connect(t, url)

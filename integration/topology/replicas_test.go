@@ -27,7 +27,7 @@ func TestReplicasKeepWhatWasStored(t *testing.T) {
 		in <- i
 	}
 	close(in)
-	if err := ex.Drain(t.Context()); err != nil {
+	if err := ex.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	next := 0

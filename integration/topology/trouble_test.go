@@ -146,7 +146,7 @@ func TestWhoStartsWhileTheMemoryIsFull(t *testing.T) {
 	if _, err := executor.Map(t.Context(), inc, in, executor.Name("results")); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(producer.Drain(t.Context()), redis.ConfigSet(t.Context(), "maxmemory", "1").Err()); err != nil {
+	if err := errors.Join(producer.Flush(t.Context()), redis.ConfigSet(t.Context(), "maxmemory", "1").Err()); err != nil {
 		t.Fatal(err)
 	}
 	ex, err := executor.New(t.Context(), server.URL())

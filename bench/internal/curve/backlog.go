@@ -59,7 +59,7 @@ func wait(ctx context.Context, ex *executor.Executor, n int) (*executor.Queue[in
 		return nil, err
 	}
 	work.Feed(in, n)
-	return q, ex.Drain(ctx)
+	return q, ex.Flush(ctx)
 }
 
 // besides sends single items through a flow of their own.

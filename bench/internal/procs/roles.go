@@ -122,7 +122,7 @@ func scatter[T any](ctx context.Context, ex *executor.Executor, j Job, ready fun
 		}
 	}
 	close(in)
-	return j.N, ex.Drain(ctx)
+	return j.N, ex.Flush(ctx)
 }
 
 func consume(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {

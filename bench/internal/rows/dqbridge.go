@@ -80,5 +80,5 @@ func bridgeBacklog(ctx context.Context, s *redisd.Server, n int) (h Held, err er
 		return h, err
 	}
 	work.Feed(in, n)
-	return Held{Release: ex.Close}, ex.Drain(ctx)
+	return Held{Release: ex.Close}, ex.Flush(ctx)
 }
