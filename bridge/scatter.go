@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"iter"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -36,13 +34,15 @@ func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opt
 
 // ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own,
 // which only looks at ctx between two values: Executor.Close waits for one that
-// blocks.
+// blocks. If the iterator panics or calls runtime.Goexit, the stream is cut as if ctx had ended:
+// gathers get executor.ErrCut behind the items stored so far, and Drain returns an error with the
+// text of the panic and its stack.
 func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
 	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
 	}
-	go f.run(ctx, func(ctx context.Context) error { return f.pull(ctx, seq) })
+	go f.run(ctx, func(ctx context.Context) error { return contain(func() error { return f.pull(ctx, seq) }) })
 	return q, nil
 }
 
@@ -104,11 +104,15 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 // more: nothing is dropped without a word.
 func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error) {
 	collecting, stop := context.WithCancelCause(ctx)
-	var group errgroup.Group
-	group.Go(func() error {
-		defer close(f.pending)
-		return collect(collecting)
-	})
+	collected := make(chan error, 1)
+	go func() {
+		err := errGoexit
+		defer func() {
+			close(f.pending)
+			collected <- err
+		}()
+		err = collect(collecting)
+	}()
 	var err error
 	f.idle <- struct{}{}
 	for batches := range f.pending {
@@ -122,7 +126,7 @@ func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error
 		}
 		f.idle <- struct{}{}
 	}
-	if failed := group.Wait(); err == nil {
+	if failed := <-collected; err == nil {
 		err = failed
 	}
 	stop(nil)
@@ -131,6 +135,18 @@ func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error
 	}
 	f.Ended(ctx, err)
 }
+
+// contain runs an iterator of the user and returns its panic as an error: no caller could recover it.
+func contain(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = batch.NewCrash("the iterator", r)
+		}
+	}()
+	return f()
+}
+
+var errGoexit = errors.New("an iterator, or a method that encodes a value, called runtime.Goexit, as FailNow of a test does")
 
 // collect reads the caller's channel until it is closed.
 func (f *feeder[T]) collect(ctx context.Context, in <-chan T) error {
@@ -295,7 +311,8 @@ func (f *feeder[T]) add(v T) {
 	buf, err := f.typed.Append(begun, v)
 	switch {
 	case err != nil:
-		f.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: err.Error()})
+		text, stack := batch.Describe(err)
+		f.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
 	case len(buf)-len(begun) > batch.MaxItem:
 		f.Fail(begun, batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
 			"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", len(buf)-len(begun), batch.MaxItem)})

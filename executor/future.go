@@ -50,7 +50,8 @@ func (f *Future[T]) Result(ctx context.Context) (v T, err error) {
 		return v, failure
 	}
 	if v, err = f.typed.One(item); err != nil {
-		err = &ItemError{Code: batch.CodeDecode, Message: err.Error()}
+		text, stack := batch.Describe(err)
+		err = &ItemError{Code: batch.CodeDecode, Message: text, Stack: stack}
 	}
 	return v, err
 }

@@ -146,7 +146,8 @@ func (z *zipper[A, B]) add(i int) {
 	}
 	buf, err := z.encode(begun, workers.Pair[A, B]{First: z.a.values[i], Second: z.b.values[i]})
 	if err != nil {
-		z.feed.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: err.Error()})
+		text, stack := batch.Describe(err)
+		z.feed.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
 		return
 	}
 	z.feed.End(buf)

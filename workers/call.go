@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -209,7 +207,7 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	r.out.begin(&c)
 	write := func() { r.write(&c) }
 	for crash := c.guard(&r.spent, write); crash != nil; crash = c.guard(&r.spent, write) {
-		r.places[r.out.len()].miss = r.out.unencodable(crash.text)
+		r.places[r.out.len()].miss = r.out.unencodable(&batch.Crash{Text: crash.text, Stack: crash.stack})
 	}
 	return r.out.result(r.spent, &c)
 }
@@ -300,11 +298,6 @@ type miss struct {
 	permanent         bool // another attempt is of no use
 }
 
-const (
-	maxText  = 4 << 10
-	maxStack = 8 << 10
-)
-
 // missOf makes a miss of what a function returned, under the context that it
 // had, late if it is above 0.
 func missOf(ctx context.Context, err error, late time.Duration) *miss {
@@ -313,32 +306,10 @@ func missOf(ctx context.Context, err error, late time.Duration) *miss {
 	}
 	if late > 0 {
 		return &miss{code: batch.CodeTimeout, text: fmt.Sprintf("timeout: the function took longer than the %v that it may, "+
-			"raise the timeout or give it less to do: %s", late, errorText(err))}
+			"raise the timeout or give it less to do: %s", late, batch.Text(err))}
 	}
 	var final *permanent
-	return &miss{code: batch.CodeError, text: errorText(err), permanent: errors.As(err, &final)}
-}
-
-// errorText is the text of a value that may be hostile: fmt bears it when the
-// Error method panics.
-func errorText(err any) string {
-	text := fmt.Sprint(err)
-	if text == "" {
-		return fmt.Sprintf("an error without a text, of type %T", err)
-	}
-	return cut(text, maxText)
-}
-
-// cut shortens text to about size bytes, between two runes.
-func cut(text string, size int) string {
-	if len(text) <= size {
-		return text
-	}
-	end := size
-	for end > size-utf8.UTFMax && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "..."
+	return &miss{code: batch.CodeError, text: batch.Text(err), permanent: errors.As(err, &final)}
 }
 
 // guard calls f and returns how it ended if not by returning. The time that f took
@@ -363,19 +334,9 @@ func caught(spent *time.Duration, f func()) (crash *miss) {
 	defer func() {
 		*spent += time.Since(begin)
 		if r := recover(); r != nil {
-			crash = &miss{code: batch.CodePanic, text: "panic: " + errorText(r), stack: panicStack(debug.Stack())}
+			crash = &miss{code: batch.CodePanic, text: "panic: " + batch.Text(r), stack: batch.Stack(debug.Stack())}
 		}
 	}()
 	f()
 	return nil
-}
-
-// panicStack cuts a stack to the frames from the one that panicked on.
-func panicStack(stack []byte) string {
-	text := string(stack)
-	if _, below, ok := strings.Cut(text, "\npanic("); ok {
-		_, below, _ = strings.Cut(below, "\n") // its arguments
-		_, text, _ = strings.Cut(below, "\n")  // its line
-	}
-	return cut(strings.TrimSuffix(text, "\n"), maxStack)
 }

@@ -99,8 +99,9 @@ func (in *input[In]) decode(c *call) {
 }
 
 func (in *input[In]) undecodable(err error) *miss {
-	return &miss{code: batch.CodeDecode, text: fmt.Sprintf("the item is not %s, which the function takes: "+
-		"look at what the stage or the program before it writes: %s", in.codec.Info(), errorText(err))}
+	text, stack := batch.Describe(err)
+	return &miss{code: batch.CodeDecode, stack: stack, text: fmt.Sprintf("the item is not %s, which the function takes: "+
+		"look at what the stage or the program before it writes: %s", in.codec.Info(), text)}
 }
 
 // spoil makes holes of all items, after code of the user's has ended the
@@ -204,7 +205,7 @@ func (out *output[Out]) value(v Out, c *call) {
 	}
 	out.open.Abort(buf)
 	if err != nil {
-		out.miss(out.unencodable(errorText(err)), c.tries, c)
+		out.miss(out.unencodable(err), c.tries, c)
 		return
 	}
 	out.miss(tooLarge(size), c.tries, c)
@@ -225,9 +226,10 @@ func tooLarge(size int) *miss {
 		"return it in parts, or store it and return where", size, batch.MaxItem>>20)}
 }
 
-func (out *output[Out]) unencodable(why string) *miss {
-	return &miss{code: batch.CodeEncode, text: fmt.Sprintf("the result cannot be encoded as %s: "+
-		"return what the codec can hold, or define the function with another: %s", out.codec.Info(), why)}
+func (out *output[Out]) unencodable(why error) *miss {
+	text, stack := batch.Describe(why)
+	return &miss{code: batch.CodeEncode, stack: stack, text: fmt.Sprintf("the result cannot be encoded as %s: "+
+		"return what the codec can hold, or define the function with another: %s", out.codec.Info(), text)}
 }
 
 // missed writes a failure, or leaves the place to another attempt.

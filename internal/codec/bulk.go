@@ -103,7 +103,7 @@ func (t Typed[T]) Results(r batch.Reader, n int, lost *batch.Failure, queue stri
 		values, err := t.Decode(&r, n, dst, func(i int, failed []byte, err error) {
 			why := batch.Failure{Code: batch.CodeDecode, Stage: queue}
 			if err != nil {
-				why.Message = err.Error()
+				why.Message, why.Stack = batch.Describe(err)
 			} else {
 				why = batch.ParseFailure(failed)
 			}

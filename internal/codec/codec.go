@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
 // Codec is a format for items. Marshal gets a value and Unmarshal a pointer to
@@ -148,10 +150,10 @@ func codecForm[T any](c Codec) form[T] {
 	}
 }
 
-// catch, deferred, makes an error of a panic in code that is not ours.
+// catch, deferred, makes an error of a panic in a codec or in a method that it calls.
 func catch(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("panic while coding: %v", r)
+		*err = batch.NewCrash("the codec", r)
 	}
 }
 

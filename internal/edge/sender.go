@@ -159,5 +159,6 @@ func (s *Sender) Finish(ctx context.Context, end int64) error {
 func (s *Sender) Abandon(ctx context.Context, cause error) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	return s.c.Abandon(last, s.source, cause.Error())
+	text, _ := batch.Describe(cause)
+	return s.c.Abandon(last, s.source, text)
 }
