@@ -116,7 +116,7 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	o.Executor, o.Lease, o.Log = q.ex.id, q.ex.lease, q.ex.log
+	o.Executor, o.Log = q.ex.id, q.ex.log
 	if r, err = edge.Receive(ctx, q.ex.c, q.q.Name, o); err != nil {
 		unbind()
 		return nil, nil, nil, err

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -110,7 +109,7 @@ func TestProtocolMark(t *testing.T) {
 	if _, err := c.Scatter(t.Context(), s, "x", 0, []broker.Parcel{{Batch: batch.Batch{Source: "s-2", N: 14, Frame: b.Take()}}}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := edge.Receive(t.Context(), c, "numbers", edge.ReceiverOptions{Lease: time.Minute, Log: slog.New(slog.DiscardHandler)})
+	r, err := edge.Receive(t.Context(), c, "numbers", edge.ReceiverOptions{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +172,7 @@ func TestProtocolFields(t *testing.T) {
 	if _, err := c.Scatter(t.Context(), s, "x", 5, []broker.Parcel{{Batch: lost}, {Batch: large}}); err != nil {
 		t.Fatal(err)
 	}
-	g, err := c.Consume(t.Context(), "g", "x", "numbers", time.Minute)
+	g, err := c.Consume(t.Context(), "g", "x", "numbers")
 	if err == nil {
 		_, err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s-1", Delivered: "0"}}, 0, func(string) string { return "numbers" })
 	}

@@ -26,7 +26,7 @@ func verbs(t *testing.T, both *testkit.Twins) {
 		c.Join(t.Context(), broker.RoleWorker, "w", nil), c.Join(t.Context(), broker.RoleWorker, "v", nil),
 		c.Stage(t.Context(), broker.Stage{ID: "b", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{a}, Outs: []broker.Out{{Queue: b}}}))
 	source := scattered(t, c, "s", a, 6, 0)
-	g := must(c.Consume(t.Context(), "g", "x", "b", time.Minute))(t)
+	g := must(c.Consume(t.Context(), "g", "x", "b"))(t)
 	routes := []broker.Route{{In: "a", Outs: []string{"b"}}}
 	must(c.Take(t.Context(), "w", 3, 1, routes))(t)
 	fine(t, raw.Do(t.Context(), "XGROUP", "DELCONSUMER", "{verbs:0}:q:a", "w", "w").Err())
@@ -86,7 +86,7 @@ func deleted(t *testing.T, both *testkit.Twins) {
 		c.Stage(t.Context(), broker.Stage{ID: "a", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{a}}))
 	scattered(t, c, "s", a, 4, 1)
 	scattered(t, c, "t", b, 3, 1)
-	g := must(c.Consume(t.Context(), "g", "x", "b", 0))(t)
+	g := must(c.Consume(t.Context(), "g", "dead", "b"))(t)
 	reader := c.Reader("g", time.Second)
 	defer reader.Close()
 	read, _, err := reader.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
@@ -100,7 +100,7 @@ func deleted(t *testing.T, both *testkit.Twins) {
 	must(c.Waiting(t.Context(), "a"))(t)
 	must(c.Complete(t.Context(), []broker.Done{{Entry: taken[0], In: a}}))(t)
 	both.Compare()
-	heir := must(c.Consume(t.Context(), "h", "x", "b", 0))(t)
+	heir := must(c.Consume(t.Context(), "h", "x", "b"))(t)
 	if left := must(c.Inherit(t.Context(), heir))(t); len(left) != 2 {
 		t.Errorf("the heir of %s has %+v", g.ID, left)
 	}

@@ -63,8 +63,8 @@ var all = []mutant{
 	},
 	{
 		name: "a gather takes over from one that lives", file: lua + "consume.lua",
-		from: "ms - seen < tonumber(ARGV[3])", to: "ms - seen < 0",
-		pkg: "internal/broker", run: "RandomOrders",
+		from: " or redis.call('ZSCORE', KEYS[3], meta[3])", to: "",
+		pkg: "internal/broker", run: "Takeover",
 	},
 	{
 		name: "a group begins at the end of its stream", file: lua + "lib.lua",

@@ -122,7 +122,7 @@ func (l *Lease) missed(ctx context.Context, late []suspect, began time.Time) err
 		if s.seen.conn != conns[i] {
 			s.seen.conn, s.seen.missing = conns[i], time.Now()
 		}
-		if time.Since(s.seen.missing) < again || s.age < l.overdue() {
+		if time.Since(s.seen.missing) < again || s.age < overdue(l.lease) {
 			l.next = time.Now().Add(min(again, l.lease/Beats))
 			continue
 		}

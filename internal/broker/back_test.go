@@ -73,7 +73,7 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 		pending := func(key string) int64 { return c.Raw().XPending(t.Context(), c.Key(key), "w").Val().Count }
 		entries := f.takeAll(t, c, "w1")
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(entries[2:])))
-		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b", 0))
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "dead", "b"))
 		r := c.Reader("g1", time.Second)
 		defer r.Close()
 		read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
@@ -104,7 +104,7 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 			t.Errorf("there come back %+v", back)
 		}
 		for _, heir := range []string{"g2", "g3"} {
-			g = must[broker.Gather](t)(c.Consume(t.Context(), heir, "x1", "b", 0))
+			g = must[broker.Gather](t)(c.Consume(t.Context(), heir, "dead", "b"))
 			if left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g)); len(left) != 1 || left[0].ID != read[1].ID {
 				t.Errorf("%s inherits %+v", heir, left)
 			}

@@ -23,7 +23,7 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 			if err := c.GiveBack(t.Context(), worker, i%2); err != nil { // every second one has died
 				t.Fatal(err)
 			}
-			g := must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("gather", i), "x1", "b", 0))
+			g := must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("gather", i), "dead", "b"))
 			left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g))
 			if _, _, err := c.Watch(t.Context(), g, "a"); err != nil {
 				t.Fatal(err)

@@ -3,7 +3,6 @@ package broker_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
@@ -16,7 +15,7 @@ func TestEpochsAreGivenOnce(t *testing.T) {
 		t.Helper()
 		q := orders(t, c)
 		first := shop(t, c, q, 0, 2)
-		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "orders", time.Minute))
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "orders"))
 		ack := func(g broker.Gather, m broker.Mark) error {
 			_, err := c.Ack(t.Context(), g, nil, []broker.Mark{m}, 0, func(string) string { return "orders" })
 			return err
@@ -31,7 +30,7 @@ func TestEpochsAreGivenOnce(t *testing.T) {
 		}
 		q = orders(t, c)
 		shop(t, c, q, 0, 1)
-		heir := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "orders", time.Minute))
+		heir := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "orders"))
 		doesNothing(t, c, first)
 		shop(t, c, q, 1, 0) // its epoch is as high as that of the second one was
 		doesNothing(t, c, second)

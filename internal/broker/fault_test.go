@@ -63,7 +63,7 @@ func through(t *testing.T) (*testkit.Proxy, *broker.Client) {
 	f := makeFlow(t, direct, 0)
 	must[broker.Scattered](t)(direct.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 	must[[]broker.Outcome](t)(direct.Complete(t.Context(), f.whole(f.takeAll(t, direct, "w1"))))
-	must[broker.Gather](t)(direct.Consume(t.Context(), "g1", "x1", "b", time.Minute))
+	must[broker.Gather](t)(direct.Consume(t.Context(), "g1", "x1", "b"))
 	p := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
 	c, err := broker.Open(p.URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
 	return p, opened(t, c, err)
@@ -99,7 +99,7 @@ func TestALostReplyAddsNothingTwice(t *testing.T) {
 				t.Fatalf("a has %q, b has %q", in, out)
 			}
 			lost = cutAtScript(p)
-			g, err := c.Consume(t.Context(), "g1", "x1", "b", time.Minute)
+			g, err := c.Consume(t.Context(), "g1", "x1", "b")
 			if wasLost(t, lost); err != nil || g.Epoch != 1 {
 				t.Fatalf("a gather whose first reply was lost: %+v, %v", g, err)
 			}

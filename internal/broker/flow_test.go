@@ -76,8 +76,8 @@ func TestABatchGoesThrough(t *testing.T) {
 			!slices.Equal(again, []broker.Outcome{broker.Beaten, broker.Beaten}) {
 			t.Fatalf("completed %v, then %v", first, again)
 		}
-		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b", time.Second))
-		if _, err := c.Consume(t.Context(), "g2", "x1", "b", time.Second); !errors.Is(err, broker.ErrTaken) {
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
+		if _, err := c.Consume(t.Context(), "g2", "x1", "b"); !errors.Is(err, broker.ErrTaken) {
 			t.Fatalf("a second gather: %v", err)
 		}
 		gathered(t, c, g, []string{"one", "two", big})

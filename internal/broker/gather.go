@@ -19,12 +19,14 @@ type Gather struct {
 	acks  *atomic.Int64 // number of the last acknowledgement
 }
 
-// Consume makes a gather the consumer of a queue and its mailbox. A gather
-// whose executor has been silent for lease is taken over from.
-func (c *Client) Consume(ctx context.Context, id, executor, queue string, lease time.Duration) (Gather, error) {
+// Consume makes a gather the consumer of a queue, with a mailbox. It takes over from a
+// gather whose executor is not in the registry, since it was declared dead or has left;
+// otherwise it returns ErrTaken. No clock is involved: an outage, or another server whose
+// clock is ahead, ends no gather.
+func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gather, error) {
 	what := "gather queue " + queue
 	reply, err := c.run(ctx, what, scripts.consume,
-		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor)}, id, executor, lease.Milliseconds())
+		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor)}, id, executor)
 	if err != nil {
 		return Gather{}, err
 	}

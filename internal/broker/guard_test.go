@@ -332,7 +332,7 @@ func TestALateAcknowledgementChangesNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		g := must[broker.Gather](t)(c.Consume(t.Context(), "g", "x1", "b", time.Minute))
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g", "x1", "b"))
 		mark := func(g broker.Gather, to string, low int64) {
 			t.Helper()
 			marks := []broker.Mark{{Source: f.source.Name, Delivered: to, Low: low}}
@@ -349,7 +349,7 @@ func TestALateAcknowledgementChangesNothing(t *testing.T) {
 		if err := c.Release(t.Context(), g); err != nil {
 			t.Fatal(err)
 		}
-		next := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "b", time.Minute))
+		next := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "b"))
 		mark(next, "7", 7)
 		if at := next.Delivered()[f.source.Name]; at != "5" {
 			t.Errorf("the next gather begins at %s", at)

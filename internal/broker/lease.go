@@ -103,15 +103,15 @@ func (l *Lease) watch() time.Duration {
 	if l.blind {
 		return 0
 	}
-	return l.overdue()
+	return overdue(l.lease)
 }
 
 // overdue is how old the last beat of a process is that has missed one: half a
 // beat more, but at least a second, since the machine may be busy, and a change
-// of those who look costs what the one before has seen.
-func (l *Lease) overdue() time.Duration {
-	beat := l.lease / Beats
-	return min(l.lease, beat+max(beat/2, time.Second))
+// of the watcher costs what the previous one has seen.
+func overdue(lease time.Duration) time.Duration {
+	beat := lease / Beats
+	return min(lease, beat+max(beat/2, time.Second))
 }
 
 // census compares the beats with those seen before. One that stood still for a

@@ -13,11 +13,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// consume makes the next gather; lease 0 takes over from a live one.
-func (m *machine) consume(t *rapid.T, lease time.Duration) {
+// consume makes the next gather.
+func (m *machine) consume(t *rapid.T) {
 	t.Helper()
 	m.gathers++
-	g, err := m.c.Consume(m.ctx, m.name(fmt.Sprintf("g%d-", m.gathers)), m.name("x"), m.b.Name, lease)
+	g, err := m.c.Consume(m.ctx, m.name(fmt.Sprintf("g%d-", m.gathers)), m.name("x"), m.b.Name)
 	if err != nil || g.Epoch != int64(m.gathers) {
 		t.Fatalf("gather %+v, %v", g, err)
 	}
@@ -104,11 +104,15 @@ func (m *machine) acknowledge(t *rapid.T, which func(held) (from, to int64)) {
 // succession replaces the gather by one that inherits.
 func (m *machine) succession(t *rapid.T) {
 	old := m.g
-	if _, err := m.c.Consume(m.ctx, "second", m.name("x"), m.b.Name, time.Minute); !errors.Is(err, broker.ErrTaken) {
+	if _, err := m.c.Consume(m.ctx, "second", m.name("x"), m.b.Name); !errors.Is(err, broker.ErrTaken) {
 		t.Fatalf("a second consumer: %v", err)
 	}
 	if rapid.Bool().Draw(t, "crash") {
-		m.consume(t, 0)
+		left := m.c.Leave(m.ctx, broker.RoleExecutor, m.name("x"))
+		m.consume(t)
+		if err := errors.Join(left, m.c.Join(m.ctx, broker.RoleExecutor, m.name("x"), nil)); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := m.c.Ack(m.ctx, old, nil, []broker.Mark{{Source: "s", Delivered: "1", Low: 1}}, 0, func(string) string { return "" }); !errors.Is(err, broker.ErrFenced) {
 			t.Fatalf("the old gather acknowledges: %v", err)
 		}
@@ -116,7 +120,7 @@ func (m *machine) succession(t *rapid.T) {
 		if err := m.c.Release(m.ctx, old); err != nil {
 			t.Fatal(err)
 		}
-		m.consume(t, time.Minute)
+		m.consume(t)
 	}
 	if err := m.c.Release(m.ctx, old); err != nil { // a late word of the old one
 		t.Fatal(err)

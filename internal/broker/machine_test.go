@@ -104,7 +104,7 @@ func newMachine(ctx context.Context, t *rapid.T, c *broker.Client) *machine {
 			t.Fatal(err)
 		}
 	}
-	m.consume(t, time.Minute)
+	m.consume(t)
 	return m
 }
 

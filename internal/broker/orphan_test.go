@@ -37,7 +37,7 @@ func TestADeadExecutorsSourcesAreGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(t, 3*lease)
-		g := must[broker.Gather](t)(l.c.Consume(t.Context(), "g1", "x2", "q", lease))
+		g := must[broker.Gather](t)(l.c.Consume(t.Context(), "g1", "x2", "q"))
 		sources, _, err := l.c.Watch(t.Context(), g, "q")
 		if err != nil {
 			t.Fatal(err)

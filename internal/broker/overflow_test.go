@@ -39,7 +39,7 @@ func TestDropOldestAgain(t *testing.T) {
 				t.Fatalf("%+v", got)
 			}
 		}
-		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "q", 0))
+		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "q"))
 		sources, _, err := c.Watch(ctx, g, "q")
 		if err != nil || sources["a"].Gaps != "2-5" || sources["b"].Gaps != "0-1" {
 			t.Errorf("%+v, %v", sources, err)
@@ -74,7 +74,7 @@ func TestGapsAndTheWindow(t *testing.T) {
 			parcels = append(parcels, broker.Parcel{Batch: framed("s", at, "item")})
 		}
 		must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 3, parcels))
-		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "q", 0))
+		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "q"))
 		for _, step := range []struct {
 			low  int64
 			gaps string

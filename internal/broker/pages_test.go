@@ -20,7 +20,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		f := makeFlow(t, c, 0)
 		pile(t, c, f, several)
 		stray(t, c, "q:a")
-		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b", 0))
+		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "dead", "b"))
 		look := func(offset int64) broker.Sight {
 			t.Helper()
 			seen := must[broker.Audit](t)(c.Audit(t.Context(), g, []broker.Path{{Queue: "a"}}, []broker.Gap{{Source: "s1", Offset: offset}}))
@@ -50,7 +50,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		if read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 2*several, 0); err != nil || len(read) != several {
 			t.Fatalf("the gather reads %d, %v", len(read), err)
 		}
-		g = must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "b", 0))
+		g = must[broker.Gather](t)(c.Consume(t.Context(), "g2", "dead", "b"))
 		if left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g)); len(left) != several {
 			t.Errorf("its heir is handed %d of %d", len(left), several)
 		}

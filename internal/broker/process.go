@@ -79,7 +79,11 @@ func (c *Client) Leave(ctx context.Context, r Role, id string) error {
 	return err
 }
 
-// Processes lists the processes of a role that have beaten within lease.
+// Processes lists the live processes of a role: those that have joined, and have neither
+// left nor been declared dead. No age decides: after an outage, and on a server whose
+// clock is ahead, all beats are old, and the processes live. Only if no process beats, who
+// is dead is not found out, and Processes returns none. To see that takes a beat: if all
+// beats are older than lease, Processes waits for the next one, 3 seconds at the default lease.
 func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]Process, error) {
 	var ids []string
 	var cards []*redis.MapStringStringCmd
@@ -99,6 +103,22 @@ func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
+	if attended, err := c.attended(ctx, lease); err != nil || !attended {
+		return nil, err
+	}
+	live := make([]Process, len(ids))
+	for i, id := range ids {
+		live[i] = Process{id, cards[i].Val()}
+	}
+	return live, nil
+}
+
+// attended reports whether a process beats, and so finds those that do not.
+func (c *Client) attended(ctx context.Context, lease time.Duration) (bool, error) {
+	first, err := c.lastBeat(ctx)
+	if err != nil {
+		return false, err
+	}
 	var now time.Time
 	err = c.try(ctx, "read the time", func(ctx context.Context) error {
 		node, err := c.node(ctx) // the one whose clock the beats were taken from
@@ -107,14 +127,44 @@ func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]
 		}
 		return err
 	})
-	var live []Process
-	for i, id := range ids {
-		card := cards[i].Val()
-		if seen := time.UnixMilli(parseInt(card["seen"])); now.Sub(seen) < lease {
-			live = append(live, Process{id, card})
+	if err != nil || now.Sub(time.UnixMilli(int64(first))) < lease {
+		return err == nil, err
+	}
+	limit, cancel := context.WithTimeout(ctx, overdue(lease))
+	defer cancel()
+	tick := time.NewTicker(lease / Beats / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-limit.Done():
+			return false, context.Cause(ctx)
+		case <-tick.C:
+		}
+		if last, err := c.lastBeat(ctx); err != nil || last != first {
+			return err == nil, err
 		}
 	}
-	return live, err
+}
+
+// lastBeat returns the score of the latest heartbeat of all processes.
+func (c *Client) lastBeat(ctx context.Context) (last float64, err error) {
+	var newest []*redis.ZSliceCmd
+	err = c.try(ctx, "read the last heartbeat", func(ctx context.Context) error {
+		newest = newest[:0]
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, r := range []Role{RoleWorker, RoleExecutor} {
+				newest = append(newest, p.ZRangeWithScores(ctx, c.keys.registry(r), -1, -1))
+			}
+			return nil
+		})
+		return err
+	})
+	for _, one := range newest {
+		for _, z := range one.Val() {
+			last = max(last, z.Score)
+		}
+	}
+	return last, err
 }
 
 // card reads what a process says of itself.

@@ -40,13 +40,13 @@ func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
 		if err := c.Stage(t.Context(), f.stage); err != nil {
 			t.Errorf("the same stage again, as after a lost reply: %v", err)
 		}
-		if _, err := c.Consume(t.Context(), "g1", "x1", "b", time.Minute); err != nil {
+		if _, err := c.Consume(t.Context(), "g1", "x1", "b"); err != nil {
 			t.Fatal(err)
 		}
 		second := broker.Stage{ID: "other", Kind: broker.KindMap, Ins: []broker.Queue{f.b}}
 		third := broker.Stage{ID: "other", Kind: broker.KindMap, Ins: []broker.Queue{f.a}}
-		_, fourth := c.Consume(t.Context(), "g2", "x1", "a", time.Minute)
-		_, fifth := c.Consume(t.Context(), "g2", "x1", "b", time.Minute)
+		_, fourth := c.Consume(t.Context(), "g2", "x1", "a")
+		_, fifth := c.Consume(t.Context(), "g2", "x1", "b")
 		for i, err := range []error{c.Stage(t.Context(), second), c.Stage(t.Context(), third), fourth, fifth} {
 			if !errors.Is(err, broker.ErrTaken) || !strings.Contains(err.Error(), "Multiplex") {
 				t.Errorf("%d: %v", i, err)
@@ -124,7 +124,7 @@ func refusedBy(t *testing.T, c *broker.Client, f flow) {
 	_, _, joined := c.Source(t.Context(), "s2", f.a, 0)
 	_, _, declared := c.Declare(t.Context(), broker.Queue{Name: "a"})
 	_, looked := c.Look(t.Context(), "a")
-	_, consumed := c.Consume(t.Context(), "g1", "x1", "a", time.Minute)
+	_, consumed := c.Consume(t.Context(), "g1", "x1", "a")
 	for verb, err := range map[string]error{"scatter": scattered, "source": joined, "declare": declared, "look": looked, "consume": consumed} {
 		if !errors.Is(err, broker.ErrNoQueue) {
 			t.Errorf("%s a queue that is being deleted: %v", verb, err)
@@ -227,7 +227,7 @@ func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		makeFlow(t, c, 0)
-		must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b", time.Second))
+		must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
 		if ttl := c.Raw().PTTL(t.Context(), c.Key("p:g1")).Val(); ttl <= 0 {
 			t.Errorf("its mailbox has a lifetime of %v", ttl)
 		}
@@ -242,7 +242,7 @@ func TestOtherVersionsAreLeftAlone(t *testing.T) {
 		c.Raw().HSet(t.Context(), c.Key("m:a"), "v", 2)
 		_, looked := c.Look(t.Context(), "a")
 		_, _, declared := c.Declare(t.Context(), broker.Queue{Name: "a"})
-		_, gathered := c.Consume(t.Context(), "g1", "x1", "a", time.Minute)
+		_, gathered := c.Consume(t.Context(), "g1", "x1", "a")
 		for _, err := range []error{looked, declared, gathered} {
 			if !errors.Is(err, broker.ErrVersion) {
 				t.Errorf("a queue of version 2: %v", err)

@@ -57,7 +57,7 @@ func TestWorkersLookAtTheWindow(t *testing.T) {
 		if got := take(); len(got.Entries) != 30 || got.Beyond { // nobody gathers
 			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
 		}
-		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "out", 0))
+		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "out"))
 		if _, _, err := c.Watch(ctx, g, "q"); err != nil {
 			t.Fatal(err)
 		}

@@ -93,7 +93,7 @@ func TestAGatherThatEndsWhileItRestsSaysWhy(t *testing.T) {
 	inBubble(t, func(t *testing.T, w world) {
 		q := w.declare(t, broker.Queue{Name: "q"})
 		s := w.sender(t, "s", q, 0)
-		r, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1", Lease: time.Minute, Log: slog.New(slog.DiscardHandler)})
+		r, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -143,19 +143,19 @@ type running struct {
 	next   int64
 }
 
-func (w world) receive(t *testing.T, queue string, o ReceiverOptions) *running {
-	t.Helper()
-	o.Lease = time.Minute
-	return w.start(t, queue, o)
-}
-
-// inherit receives in the place of whoever does so now.
+// inherit starts the successor of the receiver of a queue, whose executor has left
+// meanwhile and joins again.
 func (w world) inherit(t *testing.T, queue string) *running {
 	t.Helper()
-	return w.start(t, queue, ReceiverOptions{})
+	err := w.c.Leave(t.Context(), broker.RoleExecutor, "x1")
+	run := w.receive(t, queue, ReceiverOptions{})
+	if err := errors.Join(err, w.c.Join(t.Context(), broker.RoleExecutor, "x1", nil)); err != nil {
+		t.Fatal(err)
+	}
+	return run
 }
 
-func (w world) start(t *testing.T, queue string, o ReceiverOptions) *running {
+func (w world) receive(t *testing.T, queue string, o ReceiverOptions) *running {
 	t.Helper()
 	o.Executor, o.Log = "x1", slog.New(slog.DiscardHandler)
 	r, err := Receive(t.Context(), w.c, queue, o)

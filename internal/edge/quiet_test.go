@@ -30,7 +30,7 @@ func TestAGatherThatIdlesLooksSeldom(t *testing.T) {
 		if err := NewSender(c, source, "x1", nil, 0).Send(t.Context(), texts(1, 10_000)); err != nil {
 			t.Fatal(err)
 		}
-		r := w.start(t, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})
+		r := w.receive(t, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})
 		r.item(t)
 		r.Delivered(1)
 		frame := r.piece.Entry.Frame

@@ -68,7 +68,6 @@ type Receiver struct {
 // ReceiverOptions is what a Receiver has to know.
 type ReceiverOptions struct {
 	Executor  string
-	Lease     time.Duration
 	Unordered bool
 	ByHand    bool // items are acknowledged by their tickets, not by Delivered
 	Log       *slog.Logger
@@ -80,7 +79,7 @@ type ReceiverOptions struct {
 // Receive makes a Receiver the one consumer of a queue. Run must be called, it
 // gives the queue up when it ends.
 func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOptions) (*Receiver, error) {
-	g, err := c.Consume(ctx, uuid.NewString(), o.Executor, queue, o.Lease)
+	g, err := c.Consume(ctx, uuid.NewString(), o.Executor, queue)
 	if err != nil {
 		return nil, err
 	}

@@ -242,7 +242,7 @@ func TestAQueueHasOneReceiver(t *testing.T) {
 		t.Helper()
 		w.declare(t, broker.Queue{Name: "q"})
 		r := w.receive(t, "q", ReceiverOptions{})
-		_, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1", Lease: time.Minute})
+		_, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1"})
 		if !errors.Is(err, broker.ErrTaken) {
 			t.Fatalf("a second one: %v", err)
 		}

@@ -53,7 +53,7 @@ func TestAFlowFollowsTheFakeClock(t *testing.T) {
 			t.Fatalf("%+v", scattered)
 		}
 		wait(t, 10*time.Minute)
-		g, err := c.Consume(t.Context(), "g", "x", "b", time.Minute)
+		g, err := c.Consume(t.Context(), "g", "x", "b")
 		fine(t, err)
 		r := c.Reader("g", time.Second)
 		defer r.Close()

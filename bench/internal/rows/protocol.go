@@ -77,7 +77,7 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 		return nil, err
 	}
 	last := queues[len(p.stages)]
-	gather, err := p.c.Consume(ctx, "gather", "caller", last.Name, time.Minute)
+	gather, err := p.c.Consume(ctx, "gather", "caller", last.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,9 @@
--- consume.lua: makes a gather the consumer of a queue
+-- consume.lua: makes a gather the consumer of a queue, instead of a gather whose executor was declared dead or has left
 -- KEYS 1 meta      m:<queue>
 -- KEYS 2 mailbox   p:<gather>
 -- KEYS 3 executors zset of the live executors
 -- ARGV 1 gather    its id
 -- ARGV 2 executor  that it belongs to
--- ARGV 3 lease     ms; a gather whose executor has been silent for longer is taken over from
 -- reply: {'ok', epoch, fields of meta} or {'taken', its consumer}, {'version', that of the queue}, {'gone'}
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying', 'v')
 if not meta[1] or meta[4] then return {'gone'} end
@@ -12,11 +11,7 @@ if meta[5] ~= '1' then return {'version', meta[5] or ''} end
 if meta[2] == 'gather:' .. ARGV[1] then -- the reply was lost
   return {'ok', tonumber(redis.call('HGET', KEYS[1], 'gepoch')), redis.call('HGETALL', KEYS[1])}
 end
-if meta[2] then
-  local ms = now_ms()
-  local seen = meta[3] and tonumber(redis.call('ZSCORE', KEYS[3], meta[3]) or 0)
-  if not seen or ms - seen < tonumber(ARGV[3]) then return {'taken', meta[2]} end
-end
+if meta[2] and (not meta[3] or redis.call('ZSCORE', KEYS[3], meta[3])) then return {'taken', meta[2]} end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
 redis.call('PEXPIRE', KEYS[2], 600000) -- of a gather that dies before it watches, it goes by itself

@@ -1,0 +1,97 @@
+package broker_test
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// aged makes the last heartbeat of a process an hour old, as an outage does, or a server
+// whose clock is ahead by that much.
+func aged(t *testing.T, c *broker.Client, r broker.Role, id string) {
+	t.Helper()
+	old := redis.Z{Score: float64(time.Now().Add(-time.Hour).UnixMilli()), Member: id}
+	if err := c.Raw().ZAdd(t.Context(), c.Key(string(r)+"s"), old).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTakeoverNeedsADeadExecutor(t *testing.T) {
+	const dead, left = "dead", "left"
+	for _, end := range []string{dead, left} {
+		t.Run(end, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, c *broker.Client) {
+				t.Helper()
+				makeFlow(t, c, 0)
+				g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
+				aged(t, c, broker.RoleExecutor, "x1")
+				if _, err := c.Consume(t.Context(), "g2", "x2", "b"); !errors.Is(err, broker.ErrTaken) {
+					t.Fatalf("the standby takes over from an executor with an old heartbeat: %v", err)
+				}
+				if _, err := c.Ack(t.Context(), g, nil, nil, 0, nil); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if end == left {
+					err = c.Leave(t.Context(), broker.RoleExecutor, "x1")
+				} else {
+					score := must[float64](t)(c.Raw().ZScore(t.Context(), c.Key("executors"), "x1").Result())
+					seen := strconv.FormatFloat(score, 'f', -1, 64)
+					err = c.Lease(broker.RoleExecutor, "x2", time.Minute).Fence(t.Context(), broker.RoleExecutor, "x1", seen)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x2", "b"))
+				if _, err := c.Ack(t.Context(), g, nil, nil, 0, nil); !errors.Is(err, broker.ErrFenced) {
+					t.Errorf("the previous gather acknowledges: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// After an outage all heartbeats are older than a lease, and the processes live.
+func TestProcessesAreListedAfterAnOutage(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		stop := []func() error{l.beating(t, broker.RoleWorker, "w1"), l.beating(t, broker.RoleExecutor, "x1")}
+		after(t, lease/3)
+		l.gate.shut()
+		after(t, 3*lease)
+		close(l.gate.open)
+		if live := l.live(t, broker.RoleWorker); !slices.Equal(live, []string{"w1"}) {
+			t.Errorf("live workers after an outage: %q", live)
+		}
+		for _, stop := range stop {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// Of processes that have all died, none is listed, although no process is left to declare
+// them dead.
+func TestNoProcessIsListedIfNoneBeats(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		if err := l.c.Join(t.Context(), broker.RoleWorker, "w1", nil); err != nil {
+			t.Fatal(err)
+		}
+		if live := l.live(t, broker.RoleWorker); !slices.Equal(live, []string{"w1"}) {
+			t.Errorf("a worker that has joined is not listed: %q", live)
+		}
+		after(t, lease)
+		began := time.Now()
+		if live := l.live(t, broker.RoleWorker); len(live) > 0 || time.Since(began) > lease {
+			t.Errorf("dead workers are listed after %v: %q", time.Since(began), live)
+		}
+	})
+}
