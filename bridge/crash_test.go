@@ -45,7 +45,8 @@ func TestAnIteratorThatPanics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, ex *executor.Executor) {
-				q := stage(t, inc, must(bridge.ScatterSeq(t.Context(), ex, breaks(c.end)))(t))
+				in := must(bridge.ScatterSeq(t.Context(), ex, breaks(c.end)))(t)
+				q := stage(t, inc, in)
 				n, cut := 0, false
 				for v, err := range bridge.All(t.Context(), q) {
 					if cut = errors.Is(err, executor.ErrCut); cut {
@@ -62,8 +63,9 @@ func TestAnIteratorThatPanics(t *testing.T) {
 				if !cut || n > 5 {
 					t.Errorf("%d results, cut %v", n, cut)
 				}
-				if err := ex.Drain(t.Context()); err == nil || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), c.in) {
-					t.Errorf("Drain: %v", err)
+				<-in.Done()
+				if err := in.Err(); err == nil || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), c.in) {
+					t.Errorf("Err: %v", err)
 				}
 			}, inc)
 		})

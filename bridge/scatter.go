@@ -35,8 +35,8 @@ func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opt
 // ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own,
 // which only looks at ctx between two values: Executor.Close waits for one that
 // blocks. If the iterator panics or calls runtime.Goexit, the stream is cut as if ctx had ended:
-// gathers get executor.ErrCut behind the items stored so far, and Drain returns an error with the
-// text of the panic and its stack.
+// gathers get executor.ErrCut behind the items stored so far, and Err of the queue returns an error
+// with the text of the panic and its stack.
 func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
 	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
 	if err != nil {
