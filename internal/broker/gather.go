@@ -160,7 +160,7 @@ func (c *Client) Release(ctx context.Context, g Gather) error {
 	for _, root := range g.Roots() {
 		keys = append(keys, c.keys.watch(root.Queue))
 	}
-	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.reader(), c.keys.mailbox(g.ID), g.ID)
+	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.reader(), c.keys.mailbox(g.ID))
 	return err
 }
 

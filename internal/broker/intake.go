@@ -240,26 +240,41 @@ const (
 	delayed              // what waits for its retry
 )
 
-// Held returns what a consumer has read and not finished, by queue; the caller
-// knows what of it is in its hands.
-func (c *Client) Held(ctx context.Context, consumer, queue string) (entries []Entry, err error) {
+// Held returns what a worker has read of a queue and not finished; the caller knows what
+// of it is in its hands.
+func (c *Client) Held(ctx context.Context, worker, queue string) (entries []Entry, err error) {
 	for _, part := range []Part{Returned, Fresh, Suspect} {
-		at := Place{queue, part}
-		var reply any
-		err := c.try(ctx, "read what is held of queue "+queue, func(ctx context.Context) (err error) {
-			reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.place(at), "0").Result()
-			return err
-		})
+		held, err := c.pending(ctx, worker, Place{queue, part})
 		if part == Suspect && redis.HasErrorPrefix(err, "NOGROUP") { // there never was one
 			continue
 		}
-		if err != nil && !errors.Is(err, redis.Nil) {
+		if err != nil {
 			return nil, err
 		}
-		for i, held := range entriesOf(at, asList(reply).list(0).list(1)) {
-			if len(asList(reply).list(0).list(1).list(i).list(1)) > 0 { // else it was deleted and only its pending mark is left
-				entries = append(entries, held)
-			}
+		entries = append(entries, held...)
+	}
+	return entries, nil
+}
+
+// HeldBy returns what a gather has read of its queue and not acknowledged. It reads no
+// other stream of the queue, since a read leaves the name of its consumer in the group.
+func (c *Client) HeldBy(ctx context.Context, g Gather) ([]Entry, error) {
+	return c.pending(ctx, g.ID, Place{Queue: g.Queue.Name})
+}
+
+// pending returns the entries of a stream that are pending with a consumer.
+func (c *Client) pending(ctx context.Context, consumer string, at Place) (entries []Entry, err error) {
+	var reply any
+	err = c.try(ctx, "read what is held of queue "+at.Queue, func(ctx context.Context) (err error) {
+		reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.place(at), "0").Result()
+		return err
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	for i, held := range entriesOf(at, asList(reply).list(0).list(1)) {
+		if len(asList(reply).list(0).list(1).list(i).list(1)) > 0 { // else it was deleted and only its pending mark is left
+			entries = append(entries, held)
 		}
 	}
 	return entries, nil

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"testing"
@@ -74,6 +76,39 @@ func TestAGatherLooksAfterALostReply(t *testing.T) {
 		}
 		if err := r.ended(t); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A gather that has lost a reply reads again what it holds, and leaves its name in none of
+// the queue's streams; only entries that it holds keep it, until the next gather ends.
+func TestAGatherLeavesNoConsumer(t *testing.T) {
+	onBoth(t, func(t *testing.T, w world) {
+		t.Helper()
+		q := w.declare(t, broker.Queue{Name: "q"})
+		if err := <-send(t.Context(), w.sender(t, "s", q, 0), 1, 2); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			r, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.lost = true
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- r.Run(ctx) }()
+			<-r.Pieces()
+			r.Left()
+			cancel()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+		}
+		for stream, most := range map[string]int{"q:q": 1, "r:q": 0, "x:q": 0} { // the last one holds the item
+			if names := w.raw.XInfoConsumers(t.Context(), w.key(stream), "w").Val(); len(names) > most {
+				t.Errorf("consumers of %s: %v", stream, names)
+			}
 		}
 	})
 }

@@ -183,7 +183,7 @@ func (r *Receiver) due() bool {
 // next waits for entries and hints.
 func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 	if failed := r.c.Failures(); r.lost || failed != r.failed {
-		entries, err := r.c.Held(ctx, r.g.ID, r.g.Queue.Name)
+		entries, err := r.c.HeldBy(ctx, r.g)
 		r.lost, r.failed, r.look = err != nil, failed, true // hints may be lost as well
 		return entries, err
 	}

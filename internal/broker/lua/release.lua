@@ -3,14 +3,22 @@
 -- KEYS 2 mailbox  p:<gather>
 -- KEYS 3 stream   q:<queue>
 -- KEYS 4+ watch   watch:<root queue> of each root
--- ARGV 1 reader   the queue's incarnation and the epoch of the gather, with a space between; 0 is that of one that is dead, of which its heir leaves no name
+-- ARGV 1 reader   the queue's incarnation and the epoch of the gather, with a space between; 0 is that of a predecessor, which is not the consumer any more
 -- ARGV 2 mailbox  as it stands in the watch sets
--- ARGV 3 gather   its id
 -- reply: 1 where it was still the consumer
 redis.call('DEL', KEYS[2])
 for i = 4, #KEYS do redis.call('SREM', KEYS[i], ARGV[2]) end
-if redis.call('EXISTS', KEYS[3]) == 1 and #redis.call('XPENDING', KEYS[3], 'w', '-', '+', 1, ARGV[3]) == 0 then
-  redis.call('XGROUP', 'DELCONSUMER', KEYS[3], 'w', ARGV[3]) -- also of one that was taken over from
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[3], 'w')) do
+    local name, pending
+    for i = 1, #consumer, 2 do
+      if consumer[i] == 'name' then name = consumer[i + 1] end
+      if consumer[i] == 'pending' then pending = consumer[i + 1] end
+    end
+    if pending == 0 then -- also the name of a predecessor, whose entries this gather has taken over
+      redis.call('XGROUP', 'DELCONSUMER', KEYS[3], 'w', name)
+    end
+  end
 end
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'gepoch')
 if (meta[1] or '') .. ' ' .. (meta[2] or '') ~= ARGV[1] then return 0 end
