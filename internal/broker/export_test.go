@@ -55,3 +55,10 @@ func (l *Lease) Suspects() (marks []string) {
 
 // SizeIn is for tests of what ids say.
 var SizeIn = sizeIn
+
+// Remembered is how many records of stages the client keeps in memory.
+func (c *Client) Remembered() int {
+	c.readings.mu.Lock()
+	defer c.readings.mu.Unlock()
+	return len(c.readings.last)
+}

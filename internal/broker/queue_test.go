@@ -289,4 +289,31 @@ func TestADeletedQueueTakesItsStages(t *testing.T) {
 	})
 }
 
+// An executor makes and deletes stages for as long as it lives: none may stay in its memory.
+func TestRecordsOfDeletedStagesAreForgotten(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		for range 3 {
+			makeFlow(t, c, 0)
+			if err := c.DeleteAll(t.Context(), []string{"a", "b"}); err != nil {
+				t.Fatal(err)
+			}
+			if n := c.Remembered(); n != 0 {
+				t.Errorf("the records of %d deleted stages are in memory", n)
+			}
+		}
+		makeFlow(t, c, 0)
+		must[[]broker.Stage](t)(c.Stages(t.Context()))
+		if n := c.Remembered(); n != 1 {
+			t.Errorf("%d records are in memory where all of 1 stage were read", n)
+		}
+		if err := c.Delete(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.Remembered(); n != 0 {
+			t.Errorf("the records of %d deleted stages are in memory", n)
+		}
+	})
+}
+
 func declared(q broker.Queue, _ bool, err error) (broker.Queue, error) { return q, err }

@@ -229,7 +229,8 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	return c.read(ctx, records), nil
 }
 
-// StagesOf is Stages for those with some ids, as far as they are there.
+// StagesOf is Stages for those with some ids, as far as they are there. It keeps none of
+// them in memory: most callers remove them next.
 func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
 	records := make(map[string]string, len(ids))
 	err := c.try(ctx, "read some stages", func(ctx context.Context) error {
@@ -244,6 +245,7 @@ func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer c.readings.forget(ids, records)
 	return c.read(ctx, records), nil
 }
 
@@ -257,8 +259,8 @@ func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
 	return stages
 }
 
-// readings are records of stages that were read: a fleet with many flows reads all of
-// them now and then.
+// readings are the records of the stages that the last call of Stages found, parsed: a
+// fleet with many flows reads all of them now and then.
 type readings struct {
 	mu   sync.Mutex
 	last map[string]reading
@@ -275,6 +277,18 @@ func (r *readings) only(records map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.last, func(id string, _ reading) bool { return records[id] == "" })
+}
+
+// forget forgets stages, but those that are there and cannot be read: one of another
+// version is logged once.
+func (r *readings) forget(ids []string, records map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		if r.last[id].good || records[id] == "" {
+			delete(r.last, id)
+		}
+	}
 }
 
 // of reads records; bad is told once of each that cannot be read.
