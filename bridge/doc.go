@@ -38,6 +38,9 @@
 // Executor.Close, which leaves no goroutine and no key behind. Name makes a
 // queue that stays and that other processes reach by its name.
 //
+// A Producer stores values and confirms each one, for services that have to know what is
+// stored: its Send returns when the value is in Redis.
+//
 // Multiplex, Merge and Push are the same for channels alone: they split and join
 // what goes into Scatter and what comes from Gather.
 package bridge

@@ -46,6 +46,22 @@ type gatherOption func(*options) error
 
 func (o gatherOption) applyGather(s *options) error { return o(s) }
 
+func scatterOptions(opts []ScatterOption) (options, error) {
+	o := options{window: -defaultWindow}
+	for _, opt := range opts {
+		if err := opt.applyScatter(&o); err != nil {
+			return o, err
+		}
+	}
+	switch {
+	case o.source != "" && o.name == "":
+		return o, errSourceOfNoName
+	case o.source == "" && o.stored != nil:
+		return o, errResumeOfNoName
+	}
+	return o, nil
+}
+
 // MaxSize is how many items may wait in the queue that Scatter makes. Then the
 // producer waits, see also Overflow. There is no bound by number if it is not
 // given. A named queue keeps the bound with which it was made.
@@ -165,10 +181,8 @@ func ManualAck() GatherOption {
 	})
 }
 
-// Buffer is the capacity of the channel that Gather returns: 1024 results if it is not
-// given, 4 slices for GatherSlices. Results that lie in the channel are not delivered: they
-// come again to the next Gather. Buffer(0) is Buffer(1), since the Result that tells why a
-// stream was cut needs a place where nothing receives.
+// Buffer is the capacity of the channel that Gather returns, 1024 items if it is
+// not given, and 4 slices for GatherSlices. What lies in it counts as not delivered: after a crash it comes again.
 func Buffer(n int) GatherOption {
 	return gatherOption(func(o *options) error {
 		if n < 0 {
@@ -183,5 +197,5 @@ func (o options) capacity(otherwise int) int {
 	if o.buffer < 0 {
 		return otherwise
 	}
-	return max(1, o.buffer)
+	return o.buffer
 }

@@ -71,32 +71,34 @@ type feeder[T any] struct {
 }
 
 func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []ScatterOption) (*executor.Queue[T], *feeder[T], context.Context, error) {
-	o := options{window: -defaultWindow}
-	for _, opt := range opts {
-		if err := opt.applyScatter(&o); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	switch {
-	case o.source != "" && o.name == "":
-		return nil, nil, nil, errSourceOfNoName
-	case o.source == "" && o.stored != nil:
-		return nil, nil, nil, errResumeOfNoName
-	}
-	typed, err := codec.For[T](o.codec)
+	q, feed, typed, o, ctx, err := newFeed[T](ctx, ex, "scatter", opts)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("scatter: %w: %w", executor.ErrType, err)
+		return nil, nil, nil, err
 	}
-	q, feed, ctx, err := executor.NewFeed(ctx, ex, typed, executor.Feeding{
-		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: string(o.overflow), Source: o.source, Stored: o.stored,
-	})
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("scatter: %w", err)
-	}
-	feed.Most(o.batch)
 	return q, &feeder[T]{
 		Feed: feed, typed: typed, idle: make(chan struct{}, 1), pending: make(chan []batch.Batch, 1), spent: make(chan []batch.Batch, 1), linger: newLinger(o.linger),
 	}, ctx, nil
+}
+
+// newFeed makes a queue and a source of it, as the options say. what names the caller in
+// errors.
+func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opts []ScatterOption) (
+	q *executor.Queue[T], feed *executor.Feed, typed codec.Typed[T], o options, bound context.Context, err error,
+) {
+	if o, err = scatterOptions(opts); err != nil {
+		return nil, nil, typed, o, nil, err
+	}
+	if typed, err = codec.For[T](o.codec); err != nil {
+		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w: %w", what, executor.ErrType, err)
+	}
+	q, feed, bound, err = executor.NewFeed(ctx, ex, typed, executor.Feeding{
+		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: string(o.overflow), Source: o.source, Stored: o.stored,
+	})
+	if err != nil {
+		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)
+	}
+	feed.Most(o.batch)
+	return q, feed, typed, o, bound, nil
 }
 
 // run owns both goroutines: it sends, waits for the one that collects and ends

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/edge"
 )
 
 // What callers decide on, with errors.Is.
@@ -28,9 +29,6 @@ var (
 	ErrNoQueue = broker.ErrNoQueue
 	// ErrTaken says that a queue has its one consumer already.
 	ErrTaken = broker.ErrTaken
-	// ErrStageExists says that a queue has a stage already, or that the out-queue of a
-	// new stage belongs to another one. It is an ErrTaken too.
-	ErrStageExists = broker.ErrStageExists
 	// ErrSealed says that no further source can join a queue.
 	ErrSealed = broker.ErrSealed
 	// ErrFenced says that a successor has taken over.
@@ -51,6 +49,9 @@ var (
 	// ErrDropped says that an item was dropped since there was no room for it, as
 	// the policy of its scatter wants it.
 	ErrDropped = errors.New("dropped")
+	// ErrOutcomeUnknown says that a value may be stored or may not be: the caller has
+	// stopped waiting while Redis had it.
+	ErrOutcomeUnknown = edge.ErrOutcomeUnknown
 	// ErrType says that the types of a queue, a function or a value do not fit.
 	ErrType = errors.New("types do not fit")
 	// ErrClosed says that the Executor was closed.

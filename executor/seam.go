@@ -94,6 +94,9 @@ func (ex *Executor) source(ctx context.Context, q broker.Queue, f Feeding) (s br
 	return s, stored, err
 }
 
+// Alone lets Executor.Flush not wait for this feed: its callers know what is stored.
+func (f *Feed) Alone() { f.ex.tasks.alone(f.state) }
+
 // Ended ends what NewFeed began; err is how it went. An error ends the source
 // where it stands, but for a durable one, which waits for its successor.
 func (f *Feed) Ended(ctx context.Context, err error) {

@@ -71,10 +71,15 @@ func (t *tasks) feed() *feeding {
 	return f
 }
 
-func (t *tasks) fed(f *feeding, err error) {
+// alone lets Flush not wait for a scatter.
+func (t *tasks) alone(f *feeding) {
 	t.mu.Lock()
 	delete(t.feeds, f)
 	t.mu.Unlock()
+}
+
+func (t *tasks) fed(f *feeding, err error) {
+	t.alone(f)
 	f.err = err
 	close(f.done)
 }
@@ -115,7 +120,7 @@ func (t *tasks) over() bool {
 //
 // A scatter that has ended before the call is not part of it, whether it failed or not:
 // Queue.Err returns the error of one scatter at any time. ErrClosed: the Executor was
-// closed.
+// closed. Flush does not wait for a bridge.Producer, which has a Flush of its own.
 func (ex *Executor) Flush(ctx context.Context) error {
 	if ex.tasks.over() {
 		return ErrClosed

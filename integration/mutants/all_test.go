@@ -32,6 +32,21 @@ var all = []mutant{
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
+		name: "a repeated call does not answer what was dropped", file: lua + "scatter.lua",
+		from: "if earlier and earlier == ARGV[10]", to: "if false and earlier == ARGV[10]",
+		pkg: "bridge", run: "SendWhose",
+	},
+	{
+		name: "items of callers that left are stored", file: "internal/edge/group.go",
+		from: "	g.calling = !g.withdrawn\n", to: "	g.calling = true\n",
+		pkg: "internal/edge", run: "CallersThatLeft|ACallerThatLeaves",
+	},
+	{
+		name: "a caller that leaves during the call is told that nothing is stored", file: "internal/edge/group.go",
+		from: "	case g.calling && r.isUnderWay():\n", to: "	case false:\n",
+		pkg: "internal/edge", run: "ACallerThatLeaves|EachItemIsWhere",
+	},
+	{
 		name: "offsets begin anew with each epoch", file: lua + "source.lua",
 		from: "redis.call('HSET', KEYS[1], 'by', ARGV[5])\n", to: "redis.call('HSET', KEYS[1], 'by', ARGV[5], 'stored', 0)\n",
 		pkg: "internal/broker", run: "RandomOrders",

@@ -89,6 +89,8 @@ type Scattered struct {
 	Cost   time.Duration // of an item at the dearest stage, 0: not known
 	Limit  int64         // items of a batch, 0: no bound
 	Low    int64         // offset up to which all gathers have delivered, -1: there is none
+	// Dropped is what a policy dropped of these batches, as from-to with commas between.
+	Dropped string
 }
 
 // A Parcel is a batch on its way into Redis. It keeps the name of its payload
@@ -144,7 +146,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 		}
 		return Scattered{
 			Stored: l.number(1), Full: status == "full" || status == "window", Cut: status == "straddle",
-			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4), Low: l.number(5),
+			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4), Low: l.number(5), Dropped: l.text(6),
 		}, checkStatus(what, status)
 	}
 }

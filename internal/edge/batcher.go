@@ -179,6 +179,12 @@ func (b *Batcher) Take() []batch.Batch {
 	return taken
 }
 
+// Rewind forgets what has collected: the next item has the offset to.
+func (b *Batcher) Rewind(to int64) {
+	b.open.Reset()
+	b.cut, b.items, b.size, b.next = nil, 0, 0, to
+}
+
 // Next is the offset behind the last item.
 func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
 

@@ -61,6 +61,14 @@ func (r ranges) both(o ranges) (both ranges) {
 	return both
 }
 
+// within is how many offsets of [from, to) are in the set.
+func (r ranges) within(from, to int64) (n int64) {
+	for _, s := range r {
+		n += max(0, min(s.to, to)-max(s.from, from))
+	}
+	return n
+}
+
 // low is the offset below which everything is in the set.
 func (r ranges) low() int64 {
 	if len(r) > 0 && r[0].from == 0 {

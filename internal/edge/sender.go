@@ -45,23 +45,53 @@ const lookAgain = time.Second
 // Send stores batches, which follow on what was sent before, and waits while
 // there is no room for them.
 func (s *Sender) Send(ctx context.Context, batches []batch.Batch) error {
-	parcels := make([]broker.Parcel, len(batches))
-	for i, b := range batches {
-		parcels[i].Batch = b
-	}
+	parcels := Parcels(batches)
 	for len(parcels) > 0 {
-		fit, err := s.fit(ctx, &parcels)
-		if err == nil {
-			err = s.send(ctx, fit, &parcels)
+		got, err := s.Store(ctx, &parcels)
+		if err == nil && got.Full {
+			err = s.Await(ctx, nil)
 		}
 		if err != nil {
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
-			defer cancel()
-			_ = s.c.Discard(last, parcels...) // else they go when their time is over
+			s.Discard(ctx, parcels)
 			return err
 		}
 	}
 	return nil
+}
+
+// Parcels are batches that are not in Redis yet.
+func Parcels(batches []batch.Batch) []broker.Parcel {
+	parcels := make([]broker.Parcel, len(batches))
+	for i, b := range batches {
+		parcels[i].Batch = b
+	}
+	return parcels
+}
+
+// A Storing tells what one call of Store did.
+type Storing struct {
+	Full    bool   // there is no room for the rest: Await
+	Dropped ranges // offsets of what a policy dropped of these parcels
+}
+
+// Store stores parcels in one call, as far as there is room, and takes the stored
+// and the dropped ones off the list. ErrFull: the policy of the source is Fail, and
+// there is no room for what is left. After another error, parcels on the list may be
+// stored.
+func (s *Sender) Store(ctx context.Context, parcels *[]broker.Parcel) (Storing, error) {
+	fit, err := s.fit(ctx, parcels)
+	if err != nil {
+		return Storing{}, err
+	}
+	return s.send(ctx, fit, parcels)
+}
+
+// Discard deletes the payloads of parcels that will not be stored, also after ctx
+// has ended. Those that it cannot delete expire.
+func (s *Sender) Discard(ctx context.Context, parcels []broker.Parcel) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	_ = s.c.Discard(last, parcels...)
 }
 
 // fit is how many parcels there should be room for, at least one; the first is
@@ -91,40 +121,40 @@ func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) erro
 	return s.c.Discard(ctx, first)
 }
 
-// send stores the first n parcels as far as it goes, and waits if they are too
-// many.
-func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) error {
+// send stores the first n parcels as far as there is room.
+func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (done Storing, err error) {
 	window := s.window
 	if s.source.Overflow == "" || s.source.Overflow == broker.Block { // to drop for it nobody has chosen
 		window = s.flight.window(window)
 	}
 	got, err := s.c.Scatter(ctx, s.source, s.mailbox, window, (*parcels)[:n])
 	if err != nil {
-		return err
+		return done, err
 	}
 	s.learn(got)
+	if done.Dropped, err = parseSpans(got.Dropped); err != nil {
+		return done, err
+	}
 	for len(*parcels) > 0 && (*parcels)[0].End() <= got.Stored {
 		s.flight.depart((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
 		*parcels = (*parcels)[1:]
 	}
 	s.flight.arrive(got.Low)
 	if len(*parcels) == 0 {
-		return nil
+		return done, nil
 	}
 	if got.Cut { // a predecessor stored a part of it
 		if err := s.cut(ctx, parcels, int(got.Stored-(*parcels)[0].First)); err != nil {
-			return err
+			return done, err
 		}
 		*parcels = (*parcels)[1:]
 	}
 	// No room for items, or room for them and not for their bytes.
 	if got.Full && s.source.Overflow == broker.Fail {
-		return fmt.Errorf("scatter into queue %s: %w", s.source.Queue.Name, broker.ErrFull)
+		return done, fmt.Errorf("scatter into queue %s: %w", s.source.Queue.Name, broker.ErrFull)
 	}
-	if got.Full && (got.Room <= 0 || got.Room >= int64((*parcels)[0].N)) {
-		return s.wait(ctx)
-	}
-	return nil
+	done.Full = got.Full && (got.Room <= 0 || got.Room >= int64((*parcels)[0].N))
+	return done, nil
 }
 
 func (s *Sender) learn(got broker.Scattered) {
@@ -136,12 +166,14 @@ func (s *Sender) learn(got broker.Scattered) {
 	s.portion.Store(&p)
 }
 
-func (s *Sender) wait(ctx context.Context) error {
+// Await waits until there may be room, or until nudge is rung.
+func (s *Sender) Await(ctx context.Context, nudge <-chan struct{}) error {
 	timer := time.NewTimer(lookAgain)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-nudge:
 	case <-s.wake:
 		s.room = -1
 	case <-timer.C:

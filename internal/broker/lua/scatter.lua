@@ -15,7 +15,7 @@
 -- ARGV 8 sources  prefix of source keys
 -- ARGV 9 payloads prefix of payload keys
 -- ARGV 10+ batch  first, n, size in bytes, kind, data
--- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch, offset delivered by all gathers}; room is -1 and limit 0 where there is no bound, delivered is -1 where there is no gather
+-- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch, offset delivered by all gathers, ranges of these batches that were dropped, from-to with commas between}; room is -1 and limit 0 where there is no bound, delivered is -1 where there is no gather
 local source, low = read_source(KEYS[1])
 if not source.epoch then return {'gone', 0, -1, 0} end
 local stored = tonumber(source.stored)
@@ -56,7 +56,10 @@ local function with_gap(gaps, from, to)
   return table.concat(list, ',')
 end
 
-local dropped = 0
+local dropped, begun = 0, stored
+local own = {} -- ranges of the batches of this call that were dropped, also by an earlier run whose reply was lost
+local earlier, ranges = string.match(source.drops or '', '^(%d+) (.+)$')
+if earlier and earlier == ARGV[10] and tonumber(earlier) < stored then own[1] = ranges end
 
 -- note writes down what was added so far.
 local noted = stored
@@ -71,7 +74,9 @@ local function drop(name, from, to)
   local key = ARGV[8] .. name
   redis.call('HSET', key, 'gaps', with_gap(redis.call('HGET', key, 'gaps'), from, to))
   dropped = dropped + to - from
-  if name == ARGV[1] then limit = limit + to - from end
+  if name ~= ARGV[1] then return end
+  limit = limit + to - from
+  if from >= begun then own[#own + 1] = string.format('%d-%d', from, to) end
 end
 
 -- evict drops the entry that is to be read next. It tells whether there was one;
@@ -144,8 +149,10 @@ if window ~= 0 and stored > reach then -- workers have to look at the window too
 end
 if status == 'full' then redis.call('SADD', KEYS[4], ARGV[4]) end
 if narrow then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
+local drops = table.concat(own, ',')
 if dropped > 0 then
   redis.call('HINCRBY', KEYS[2], 'dropped', dropped)
+  if drops ~= '' then redis.call('HSET', KEYS[1], 'drops', ARGV[10] .. ' ' .. drops) end
   for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[5])) do
     tell(mailbox, 'end', ARGV[1])
   end
@@ -153,4 +160,4 @@ end
 local room = limit - stored
 if max > 0 then room = math.min(room, max - items) end
 if room == math.huge or policy == 'drop-oldest' then room = -1 else room = math.max(room, 0) end
-return {status, stored, room, tonumber(meta[5] or 0), tonumber(meta[6] or 0), low or -1}
+return {status, stored, room, tonumber(meta[5] or 0), tonumber(meta[6] or 0), low or -1, drops}

@@ -1,0 +1,215 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
+)
+
+// A Producer stores values in a remote queue and confirms each one. It is for programs
+// that have to know what is stored: an HTTP handler answers 202 after Send has returned
+// nil. Its methods may be called from any number of goroutines at once. Close it.
+//
+// Callers share batches: while one call to Redis is under way, the values of other
+// callers collect and go with the next call. So many callers at a time cost few
+// commands, and one alone waits for one round trip.
+type Producer[T any] struct {
+	queue *executor.Queue[T]
+	typed codec.Typed[T]
+	group *edge.Group
+}
+
+// NewProducer makes a source of a new remote queue, or of a named one (Name). It takes
+// the options of Scatter. The Producer lives until Close. If ctx ends or the Executor is
+// closed before, the stream is aborted as that of a Scatter is: readers get the values
+// stored so far and then executor.ErrCut.
+//
+// A durable source (SourceName) waits for a successor of the same name, unless Close
+// ends it. To leave it to a successor, as a service does that is started again, end ctx
+// and wait for Done.
+func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...ScatterOption) (*Producer[T], error) {
+	q, feed, typed, o, ctx, err := newFeed[T](ctx, ex, "new producer", opts)
+	if err != nil {
+		return nil, err
+	}
+	feed.Alone()
+	p := &Producer[T]{q, typed, edge.NewGroup(feed.Sender, feed.Batcher, o.linger)}
+	go p.run(ctx, feed)
+	return p, nil
+}
+
+// run stores what is sent until Close, and ends the source.
+func (p *Producer[T]) run(ctx context.Context, feed *executor.Feed) {
+	err := p.group.Run(ctx)
+	if err == nil {
+		err = feed.Finish(ctx, feed.Next())
+	}
+	feed.Ended(ctx, err)
+}
+
+// Send stores a value. It returns nil once the value is in Redis, and with
+// executor.Replicas in the replicas too. It waits for one round trip, and for room
+// while the queue is full. Otherwise the error says why not:
+//
+//   - an *executor.ItemError with the code "encode" or "toolarge": the value cannot be
+//     encoded, or has more than 64 MiB.
+//   - executor.ErrFull or executor.ErrDropped: there was no room, and the policy of
+//     Overflow says what becomes of the value then. The Producer goes on after both.
+//   - the cause of ctx, if it has ended.
+//   - what Err returns, after the Producer has ended; executor.ErrClosed after Close.
+//
+// The value is not stored then, unless the error is also an
+// executor.ErrOutcomeUnknown: ctx or the Producer has ended while Redis had the value
+// and the reply was not there. Callers that send it once more may store it twice.
+func (p *Producer[T]) Send(ctx context.Context, v T) error {
+	r := p.group.Request()
+	if err := p.encode(r, v); err != nil {
+		p.group.Discard(r)
+		return p.failed(err)
+	}
+	stored, err := p.group.Store(ctx, r)
+	if err == nil && stored.Dropped > 0 {
+		err = executor.ErrDropped
+	}
+	return p.failed(err)
+}
+
+// SendAll stores values in their order, as many as can travel together with one call.
+// Values of other callers may come between them. If not all of them are stored, the
+// error is a *SendError, which wraps one of those of Send. It stops at the first value
+// that is not stored, but for those that a policy drops.
+func (p *Producer[T]) SendAll(ctx context.Context, vs []T) error {
+	var all edge.Stored
+	for rest := vs; len(rest) > 0; {
+		r := p.group.Request()
+		n, err := p.fill(r, rest)
+		if err != nil {
+			p.group.Discard(r)
+			return p.failed(&SendError{all.Items, len(vs), fmt.Errorf("value %d: %w", len(vs)-len(rest)+n, err)})
+		}
+		stored, err := p.group.Store(ctx, r)
+		all.Items, all.Dropped = all.Items+stored.Items, all.Dropped+stored.Dropped
+		if err != nil {
+			return p.failed(&SendError{all.Items, len(vs), err})
+		}
+		rest = rest[n:]
+	}
+	if all.Dropped > 0 {
+		return p.failed(&SendError{all.Items, len(vs), executor.ErrDropped})
+	}
+	return nil
+}
+
+// A SendError says how many values SendAll has stored: the first ones, unless a policy
+// has dropped some. If Err is an executor.ErrOutcomeUnknown, more may be stored.
+type SendError struct {
+	Stored, Of int
+	Err        error // why the others are not
+}
+
+// Error returns for example "12 of 20 values are stored: the queue is full".
+func (e *SendError) Error() string {
+	return fmt.Sprintf("%d of %d values are stored: %v", e.Stored, e.Of, e.Err)
+}
+
+// Unwrap returns why not all values are stored.
+func (e *SendError) Unwrap() error { return e.Err }
+
+// Flush waits until each Send and SendAll of this Producer that was called before is
+// settled: its values are stored, or its caller gets an error. It returns the errors
+// of the end of ctx and of the Producer.
+func (p *Producer[T]) Flush(ctx context.Context) error {
+	_, err := p.group.Store(ctx, p.group.Request())
+	return p.failed(err)
+}
+
+// Close ends the stream behind the values that were sent. It waits until they and the
+// end are stored, however long Redis is away: end the context of NewProducer to abort
+// that. It returns nil, or why the Producer has ended before. Closing again does the
+// same.
+func (p *Producer[T]) Close() error {
+	p.group.Close()
+	<-p.Done()
+	return p.Err()
+}
+
+// Queue returns the queue that the values are sent to.
+func (p *Producer[T]) Queue() *executor.Queue[T] { return p.queue }
+
+// Done returns a channel that is closed when the Producer has ended: after Close, or
+// early, and then Err says why.
+func (p *Producer[T]) Done() <-chan struct{} { return p.queue.Done() }
+
+// Err returns why the Producer has ended: the cause of its context, executor.ErrNoQueue
+// if its queue was deleted, executor.ErrFenced if another process has taken its source
+// over, executor.ErrClosed if its Executor was closed. It returns nil before Done is
+// closed, and after Close has stored everything.
+func (p *Producer[T]) Err() error { return p.queue.Err() }
+
+// failed says which queue an error is about.
+func (p *Producer[T]) failed(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, edge.ErrGroupClosed):
+		err = producerClosed{}
+	}
+	return fmt.Errorf("send to queue %q: %w", p.queue.Name(), err)
+}
+
+// producerClosed is an executor.ErrClosed in the words of a Producer.
+type producerClosed struct{}
+
+func (producerClosed) Error() string { return "the producer is closed" }
+
+func (producerClosed) Is(target error) bool { return target == executor.ErrClosed }
+
+// Bounds of a request of SendAll: about what one batch holds.
+const (
+	requestItems = 8192
+	requestBytes = 1 << 20
+)
+
+// fill encodes the first of some values, and returns how many. An error is that of the
+// nth value.
+func (p *Producer[T]) fill(r *edge.Request, vs []T) (n int, err error) {
+	vs = vs[:min(len(vs), requestItems)]
+	if p.typed.Short() {
+		p.typed.Fill(&r.Builder, vs)
+		return len(vs), nil
+	}
+	for n < len(vs) && r.Size() < requestBytes {
+		if err := p.encode(r, vs[n]); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// encode adds a value to a request.
+func (p *Producer[T]) encode(r *edge.Request, v T) error {
+	if p.typed.Sized() && p.typed.Size(v) > batch.MaxItem {
+		return tooLarge(p.typed.Size(v))
+	}
+	begun := r.Begin()
+	buf, err := p.typed.Append(begun, v)
+	switch size := len(buf) - len(begun); {
+	case err != nil:
+		return executor.NewItemError(batch.Failure{Code: batch.CodeEncode, Message: err.Error()})
+	case size > batch.MaxItem:
+		return tooLarge(size)
+	}
+	r.End(buf)
+	return nil
+}
+
+func tooLarge(size int) error {
+	return executor.NewItemError(batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
+		"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", size, batch.MaxItem)})
+}
