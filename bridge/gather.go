@@ -15,9 +15,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/edge"
 )
 
-// A Result is what came of one item: a value, or an error. The error of an item
-// is an *executor.ItemError; any other is why the stream ended before its end,
-// and is the last one.
+// A Result is the value or the error of one item. The error of an item is an
+// *executor.ItemError. Any other error says why the stream was cut before its end, and its
+// Result is the last one.
 type Result[T any] struct {
 	Value  T
 	Err    error
@@ -35,11 +35,14 @@ func (r Result[T]) Ack() {
 
 // Gather brings the items of a remote queue into a channel, in the order in
 // which they were scattered, exactly one result for each. The channel is closed
-// after the last one, or when ctx ends or the Executor is closed.
+// after the last one.
 //
-// It is the one consumer of the queue: ErrTaken if there is another. What was
-// taken from the channel is delivered; after a crash, another Gather of a named
-// queue goes on behind it.
+// If ctx ends or the Executor is closed, a last Result has the reason, also if nothing
+// receives at that time: a loop that was cut can be told from a complete one.
+//
+// It is the one consumer of the queue: ErrTaken if there is another. A result that was
+// taken from the channel is delivered. Results that lie in the channel when ctx ends are
+// taken back. Another Gather of the queue goes on behind the delivered ones.
 func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
@@ -119,10 +122,6 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 				return
 			}
 		}
-		if err := context.Cause(ctx); err != nil {
-			var zero T
-			yield(zero, err)
-		}
 	}
 }
 
@@ -155,28 +154,24 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 	var reading errgroup.Group
 	reading.Go(func() error { return d.r.Run(ctx) })
 	err := d.deliver(ctx)
+	if err != nil {
+		d.sent -= d.out.takeBack() // they are not delivered, and the last result has room
+	}
 	d.report()
 	d.r.Left()
 	if failed := reading.Wait(); err == nil {
 		err = failed
 	}
 	if err != nil {
-		d.fail(ctx, err)
+		d.out.last(Result[T]{Err: fmt.Errorf("gather: %w", err)})
 	}
 	release(err)
 	d.out.close()
 	close(d.ended)
 }
 
-// fail sends why the stream ended early. The owner of a context knows that it
-// has ended; of a closed Executor, who happens to listen is told.
-func (d *deliverer[T]) fail(ctx context.Context, err error) {
-	if ctx.Err() == nil || errors.Is(err, executor.ErrClosed) {
-		d.out.last(ctx, Result[T]{Err: fmt.Errorf("gather: %w", err)})
-	}
-}
-
-// deliver sends until the stream has ended and its last item was taken.
+// deliver sends until the stream has ended and its last item was taken. It returns an
+// error if ctx ends first.
 func (d *deliverer[T]) deliver(ctx context.Context) error {
 	for {
 		p, ok, err := d.next(ctx)

@@ -7,7 +7,8 @@ import (
 
 // Multiplex copies a channel into n channels: each gets every value, in order.
 // buffer is their capacity. A full one holds all of them back. They are closed
-// when ch is closed or ctx ends. It returns nil for n < 1.
+// when ch is closed or ctx ends: if ctx.Err returns nil after the last value, all of them
+// are complete. It returns nil for n < 1.
 func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-chan T {
 	if n < 1 {
 		return nil
@@ -39,7 +40,7 @@ func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-c
 
 // Merge sends what comes from several channels into one: the order of each is
 // kept, and between them there is none. It is closed when all are closed or
-// ctx ends.
+// ctx ends: if ctx.Err returns nil after the last value, it is complete.
 func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
 	out := make(chan T)
 	var group sync.WaitGroup
@@ -53,8 +54,8 @@ func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
 	return out
 }
 
-// Push sends what comes from one channel into another until it is closed or
-// ctx ends. It does not close either, and returns then.
+// Push sends the values of one channel into another until the first is closed or ctx ends,
+// and returns. It closes neither. If ctx.Err returns nil then, it has sent all values.
 func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
 	for v := range until(ctx, from) {
 		select {

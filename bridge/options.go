@@ -181,8 +181,10 @@ func ManualAck() GatherOption {
 	})
 }
 
-// Buffer is the capacity of the channel that Gather returns, 1024 items if it is
-// not given, and 4 slices for GatherSlices. What lies in it counts as not delivered: after a crash it comes again.
+// Buffer is the capacity of the channel that Gather returns: 1024 results if it is not
+// given, 4 slices for GatherSlices. Results that lie in the channel are not delivered: they
+// come again to the next Gather. Buffer(0) is Buffer(1), since the Result that tells why a
+// stream was cut needs a place where nothing receives.
 func Buffer(n int) GatherOption {
 	return gatherOption(func(o *options) error {
 		if n < 0 {
@@ -197,5 +199,5 @@ func (o options) capacity(otherwise int) int {
 	if o.buffer < 0 {
 		return otherwise
 	}
-	return o.buffer
+	return max(1, o.buffer)
 }

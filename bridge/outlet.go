@@ -10,8 +10,10 @@ type outlet[T any] interface {
 	put(ctx context.Context, d *deliverer[T]) error
 	// untaken is how many results lie in the channel.
 	untaken() int
-	// last sends an error; where ctx has ended, only if somebody listens.
-	last(ctx context.Context, r Result[T])
+	// takeBack takes the untaken results out of the channel, and returns how many they are.
+	takeBack() int
+	// last sends the error that ends the stream. The channel is empty, so it does not block.
+	last(r Result[T])
 	close()
 }
 
@@ -51,7 +53,18 @@ func (out results[T]) one(ctx context.Context, d *deliverer[T], r Result[T]) err
 
 func (out results[T]) untaken() int { return len(out) }
 
-func (out results[T]) last(ctx context.Context, r Result[T]) { offer(ctx, out, r) }
+func (out results[T]) takeBack() (n int) {
+	for {
+		select {
+		case <-out:
+			n++
+		default:
+			return n
+		}
+	}
+}
+
+func (out results[T]) last(r Result[T]) { out <- r }
 
 func (out results[T]) close() { close(out) }
 
@@ -94,7 +107,18 @@ func (p *pieces[T]) untaken() (n int) {
 	return n
 }
 
-func (p *pieces[T]) last(ctx context.Context, r Result[T]) { offer(ctx, p.out, []Result[T]{r}) }
+func (p *pieces[T]) takeBack() (n int) {
+	for {
+		select {
+		case slice := <-p.out:
+			n += len(slice)
+		default:
+			return n
+		}
+	}
+}
+
+func (p *pieces[T]) last(r Result[T]) { p.out <- []Result[T]{r} }
 
 func (p *pieces[T]) close() { close(p.out) }
 
@@ -104,19 +128,5 @@ func send[E any](ctx context.Context, out chan<- E, e E) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-func offer[E any](ctx context.Context, out chan<- E, e E) {
-	if ctx.Err() != nil {
-		select {
-		case out <- e:
-		default:
-		}
-		return
-	}
-	select {
-	case out <- e:
-	case <-ctx.Done():
 	}
 }

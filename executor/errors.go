@@ -29,6 +29,9 @@ var (
 	ErrNoQueue = broker.ErrNoQueue
 	// ErrTaken says that a queue has its one consumer already.
 	ErrTaken = broker.ErrTaken
+	// ErrStageExists says that a queue has a stage already, or that the out-queue of a
+	// new stage belongs to another one. It is an ErrTaken too.
+	ErrStageExists = broker.ErrStageExists
 	// ErrSealed says that no further source can join a queue.
 	ErrSealed = broker.ErrSealed
 	// ErrFenced says that a successor has taken over.

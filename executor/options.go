@@ -118,6 +118,7 @@ func Lease(d time.Duration) Option {
 // stageOptions is what the options of a stage set.
 type stageOptions struct {
 	name     string
+	owner    string // of the queue of that name, if it is there and goes with an Executor
 	max      int64
 	maxBytes int64
 	retries  int
@@ -125,6 +126,7 @@ type stageOptions struct {
 	longest  time.Duration // pause between attempts
 	timeout  time.Duration
 	alone    bool
+	replace  bool // the stage that the in-queue has
 	codec    workers.Codec
 }
 
@@ -226,6 +228,22 @@ func Name(queue string) MapOption {
 	return mapOption(func(s *stageOptions) error {
 		s.name = queue
 		return broker.CheckName("queue", queue)
+	})
+}
+
+// ReplaceStage lets Map replace the stage of another function that the queue has, for
+// example after the function was renamed. The backlog stays: the new function gets all
+// items that the old one has not finished, also those that it was called with, whose
+// context ends. The new stage adds to the out-queue of the old one, which has to hold the
+// same type.
+//
+// With Name, the new stage adds to another out-queue. The old out-queue keeps what it
+// holds and gets no more items; a gather of the new one reports the items that the old
+// function has finished as ErrLost.
+func ReplaceStage() MapOption {
+	return mapOption(func(s *stageOptions) error {
+		s.replace = true
+		return nil
 	})
 }
 

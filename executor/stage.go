@@ -19,13 +19,16 @@ const nobody = 2 * time.Second
 // the order of the items, to the queue that it returns. Items that have failed
 // pass through; f does not see them.
 //
-// The stage is the one consumer of q: ErrTaken if it has another. ErrType: f
-// takes another type than q holds, or the fleet has it with other types. If no
-// live worker has f, that is a warning on the Logger, and the stage waits for
-// one.
+// The stage is the one consumer of q. ErrStageExists: q has a stage of another function,
+// see ReplaceStage, or the named out-queue belongs to another stage. ErrTaken: q has a
+// gather. ErrType: f takes another type than q holds, or the fleet has it with other
+// types. If no live worker has f, Map logs a warning, and the stage waits for a worker.
 //
-// A stage over a named queue is durable itself: its queue has a name derived
-// from both, unless Name gives one, and calling Map again finds it.
+// A stage over a named queue is durable itself: its out-queue is named after q and f,
+// unless Name gives a name. Calling Map again with f returns the same out-queue. If
+// options of the stage differ, such as Timeout or Retries, they hold from then on: workers
+// end the context of the calls that run and make these calls again under the new options,
+// which counts no attempt. If nothing differs, nothing happens.
 func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (*Queue[Out], error) {
 	s, err := mapOptions(opts)
 	if err != nil {
@@ -53,6 +56,9 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 			return nil, err
 		}
 	}
+	if s, err = ex.again(ctx, s, f.Name(), q.q); err != nil {
+		return nil, err
+	}
 	out, made, err := ex.derive(ctx, s, f.Name(), outType, paths(q.q), q.q)
 	if err != nil {
 		return nil, err
@@ -62,7 +68,11 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 		InCodec: inType.Codec, InType: inType.Type, OutCodec: outType.Codec, OutType: outType.Type,
 		Timeout: s.timeout, Retries: s.retries, Backoff: s.backoff, MaxBackoff: s.longest, NoFuse: s.alone,
 	}
-	if err := ex.stage(ctx, stage, made); err != nil {
+	put := ex.c.Stage
+	if s.replace {
+		put = ex.replace
+	}
+	if err := ex.stage(ctx, stage, made, put); err != nil {
 		return nil, err
 	}
 	if !held {
@@ -71,10 +81,28 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	return &Queue[Out]{ex: ex, q: out, typed: typed}, nil
 }
 
+// again names the out-queue of the stage that a queue has, if a stage of the function goes
+// on with it: one of the same function, or of any that may be replaced.
+func (ex *Executor) again(ctx context.Context, s stageOptions, function string, q broker.Queue) (stageOptions, error) {
+	if s.name != "" || q.Owner != "" && !s.replace {
+		return s, nil
+	}
+	old, found, err := ex.c.StageOf(ctx, q.Name)
+	if err != nil || !found || old.Kind != broker.KindMap || old.Function != function && !s.replace {
+		return s, err
+	}
+	out, err := ex.c.Look(ctx, old.Outs[0].Name)
+	if errors.Is(err, ErrNoQueue) { // it was deleted meanwhile, and with it the stage
+		return s, nil
+	}
+	s.name, s.owner = out.Name, out.Owner
+	return s, err
+}
+
 // derive makes the queue that a stage writes to. It is as durable as those
 // that the stage reads. made has its name where it was not there.
 func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []string, err error) {
-	out := broker.Queue{Name: s.name, Max: s.max, MaxB: s.maxBytes, From: from, Seal: true, Flow: ins[0].Flow}
+	out := broker.Queue{Name: s.name, Owner: s.owner, Max: s.max, MaxB: s.maxBytes, From: from, Seal: true, Flow: ins[0].Flow}
 	switch {
 	case s.name != "":
 	case ins[0].Owner != "":
@@ -97,9 +125,19 @@ func (ex *Executor) derive(ctx context.Context, s stageOptions, function string,
 	return q, made, err
 }
 
-// stage makes a stage, and takes back the queues made for it if it is refused.
-func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []string) error {
-	if err := ex.c.Stage(ctx, s); err != nil {
+// replace makes a stage in the place of the one that its in-queue has.
+func (ex *Executor) replace(ctx context.Context, s broker.Stage) error {
+	err := ex.c.Stage(ctx, s)
+	var conflict *broker.StageConflict
+	if errors.As(err, &conflict) && conflict.Replaceable() {
+		return ex.c.Replace(ctx, s, conflict.Old)
+	}
+	return err
+}
+
+// stage makes a stage by put, and takes back the queues made for it if it is refused.
+func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []string, put func(context.Context, broker.Stage) error) error {
+	if err := put(ctx, s); err != nil {
 		return errors.Join(err, ex.c.DeleteAll(ctx, made))
 	}
 	for _, out := range s.Outs {
@@ -214,7 +252,7 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 		queues[i] = &Queue[T]{ex: q.ex, q: out, typed: q.typed}
 	}
 	stage.ID = stage.Outs[0].Name
-	if err := q.ex.stage(ctx, stage, made); err != nil {
+	if err := q.ex.stage(ctx, stage, made, q.ex.c.Stage); err != nil {
 		return nil, err
 	}
 	return queues, nil
@@ -245,7 +283,7 @@ func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (*Queue
 	}
 	for i, in := range ins {
 		stage := broker.Stage{ID: fmt.Sprintf("%s.%d", out.Name, i), Kind: broker.KindCopy, Ins: ins[i : i+1], Outs: []broker.Out{{Queue: out}}}
-		if err := q.ex.stage(ctx, stage, made); err != nil {
+		if err := q.ex.stage(ctx, stage, made, q.ex.c.Stage); err != nil {
 			return nil, fmt.Errorf("merge queue %q: %w", in.Name, err)
 		}
 	}

@@ -98,16 +98,20 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) err
 func mapVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "map", Usage: "have the fleet call a function for each item of a named queue",
-		UsageText: "dqbridge map FN IN OUT", ArgsUsage: "FN IN OUT",
+		UsageText: "dqbridge map [--replace] FN IN OUT", ArgsUsage: "FN IN OUT",
 		Flags: common(
 			&urfave.DurationFlag{Name: "timeout", Usage: "give the function `TIME` for an item", DefaultText: "none"},
-			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"}),
+			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
+			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function that IN has"}),
 		Action: func(c *urfave.Context) error {
 			stage, err := stageOptions(c)
 			if err != nil {
 				return err
 			}
-			return shared(c, 3, "map FN IN OUT", func(ex *executor.Executor) error {
+			if c.Bool("replace") {
+				stage = append(stage, executor.ReplaceStage())
+			}
+			return shared(c, 3, "map [--replace] FN IN OUT", func(ex *executor.Executor) error {
 				name, in, out := c.Args().Get(0), c.Args().Get(1), c.Args().Get(2)
 				if _, missing, err := find(c.Context, ex, []string{name}); err == nil && len(missing) > 0 {
 					_, _ = fmt.Fprintf(c.App.ErrWriter, "dqbridge: no live worker has %s yet; the stage waits for one\n", name)
@@ -117,6 +121,9 @@ func mapVerb() *urfave.Command {
 					return err
 				}
 				_, err = executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](name), q, append(stage, executor.Name(out))...)
+				if errors.Is(err, executor.ErrStageExists) && !c.Bool("replace") {
+					err = fmt.Errorf("%w (dqbridge map --replace)", err)
+				}
 				return err
 			})
 		},

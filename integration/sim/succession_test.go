@@ -102,11 +102,13 @@ func gather(f workers.Func[number, number], parts *[]part) func(context.Context,
 			switch {
 			case r.Err == nil:
 				*got = append(*got, r.Value)
+			case ctx.Err() != nil: // the process is dead
+				return false, nil
 			case !errors.Is(r.Err, executor.ErrAway): // a producer has died, its successor comes
 				return false, r.Err
 			}
 		}
-		return ctx.Err() == nil, nil
+		return true, nil
 	}
 }
 

@@ -18,6 +18,7 @@ var (
 	ErrPartitions  = errors.New("the namespace has another number of partitions")
 	ErrNoQueue     = errors.New("no such queue")
 	ErrTaken       = errors.New("the queue has a consumer already")
+	ErrStageExists = errors.New("there is a stage already")
 	ErrSealed      = errors.New("the queue is sealed: no further source can join")
 	ErrEnded       = errors.New("the source has ended")
 	ErrFenced      = errors.New("fenced off: a successor has taken over, or the lease ran out")

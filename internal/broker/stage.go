@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,6 +43,7 @@ type Stage struct {
 	NoFuse     bool          `json:"nofuse,omitempty"` // not run with the stage before or behind it
 	TTL        time.Duration `json:"ttl,omitempty"`    // of a future's result, ns
 	Reply      string        `json:"reply,omitempty"`  // executor to tell about futures
+	Record     string        `json:"-"`                // as it was read
 }
 
 // An Out is a queue that a stage adds to. Branch is the end of the names of
@@ -51,33 +54,70 @@ type Out struct {
 }
 
 // queues are the names of those that it reads, and then of those that it adds to.
-func (s Stage) queues() (names []string) {
-	for _, in := range s.Ins {
-		names = append(names, in.Name)
-	}
+func (s Stage) queues() []string {
+	all := names(s.Ins)
 	for _, out := range s.Outs {
-		names = append(names, out.Name)
+		all = append(all, out.Name)
+	}
+	return all
+}
+
+func names(queues []Queue) (names []string) {
+	for _, q := range queues {
+		names = append(names, q.Name)
 	}
 	return names
 }
 
-// Stage makes a stage the consumer of its in-queues and tells the workers.
+// Stage makes a stage the consumer of its in-queues and tells the workers. A stage of the
+// same id, function and queues is updated; if its record stays the same, no worker is told.
+// If another stage is in the way, the error is a StageConflict.
 func (c *Client) Stage(ctx context.Context, s Stage) error {
 	s.V, s.Seq = 1, time.Now().UnixNano()
+	err := c.stage(ctx, s, Stage{})
+	var conflict *StageConflict
+	if errors.As(err, &conflict) && conflict.Old.updatedBy(s) {
+		return c.Replace(ctx, s, conflict.Old)
+	}
+	return err
+}
+
+// Replace is Stage for a stage that takes the place of an old one, also in the order in
+// which stages are served. The in-queue changes its consumer in one step, and its backlog
+// stays.
+func (c *Client) Replace(ctx context.Context, s, old Stage) error {
+	s.V, s.Seq = 1, old.Seq
+	return c.stage(ctx, s, old)
+}
+
+// stage writes the record of a stage in the place of an old one, which has the same id or
+// another; the zero Stage is none.
+func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	record, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, c.stageKeys(s), s.ID, record, c.keys.mailbox(""), len(s.Ins))
+	keys, expected, away := c.stageKeys(s), old.Record, ""
+	if old.ID != s.ID {
+		keys, expected, away = append(keys, c.metas(old)...), "", old.ID
+	}
+	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, keys,
+		s.ID, record, c.keys.mailbox(""), len(s.Ins), len(s.Outs), expected, away)
 	if err != nil {
 		return err
 	}
 	l := asList(reply)
-	switch l.text(0) {
+	switch at := int(l.number(1)); l.text(0) {
 	case "gone":
-		return fmt.Errorf("queue %q: %w", s.queues()[l.number(1)], ErrNoQueue)
+		return fmt.Errorf("queue %q: %w", s.queues()[at], ErrNoQueue)
 	case "taken":
-		return taken(s.Ins[l.number(1)].Name, l.text(2))
+		return taken(s.Ins[at].Name, l.text(2))
+	case "exists":
+		conflict := &StageConflict{New: s}
+		if err := conflict.Old.parse(l.text(2)); err != nil {
+			return taken(s.Ins[at].Name, "a stage of another version")
+		}
+		return conflict
 	}
 	return nil
 }
@@ -85,6 +125,53 @@ func (c *Client) Stage(ctx context.Context, s Stage) error {
 func taken(queue, consumer string) error {
 	return fmt.Errorf("queue %q: %w, %s: use executor.Multiplex to make equal queues of it, one for each consumer",
 		queue, ErrTaken, consumer)
+}
+
+// A StageConflict is the error of a stage that cannot be made, since an old one reads its
+// in-queue or adds to its out-queue. It is an ErrStageExists and an ErrTaken.
+type StageConflict struct{ Old, New Stage }
+
+// Error names both stages with their functions.
+func (e *StageConflict) Error() string {
+	return fmt.Sprintf("stage %q, which %s: %v: stage %q, which %s: replace it with executor.ReplaceStage, "+
+		"or use executor.Multiplex to make equal queues, one for each stage",
+		e.New.ID, e.New.what(), ErrStageExists, e.Old.ID, e.Old.what())
+}
+
+// Is makes it an ErrStageExists and an ErrTaken.
+func (*StageConflict) Is(target error) bool { return target == ErrStageExists || target == ErrTaken }
+
+// Replaceable reports whether both stages run a function over the same queue.
+func (e *StageConflict) Replaceable() bool {
+	return e.Old.Kind == KindMap && e.New.Kind == KindMap && slices.Equal(names(e.Old.Ins), names(e.New.Ins))
+}
+
+// what says what a stage does.
+func (s Stage) what() string {
+	from, to := strings.Join(names(s.Ins), " and "), len(s.Outs)
+	if s.Kind == KindCopy {
+		return fmt.Sprintf("copies queue %s to %d", from, to)
+	}
+	return fmt.Sprintf("runs function %q over queue %s", s.Function, from)
+}
+
+// updatedBy tells whether a stage is the same one with other options: nothing is read by
+// another function, and no out-queue is left without what it got.
+func (s Stage) updatedBy(next Stage) bool {
+	if s.ID != next.ID || s.Kind != next.Kind || s.Function != next.Function || !slices.Equal(names(s.Ins), names(next.Ins)) {
+		return false
+	}
+	return !slices.ContainsFunc(s.queues(), func(queue string) bool { return !slices.Contains(next.queues(), queue) })
+}
+
+// parse reads a record.
+func (s *Stage) parse(record string) error {
+	s.Record = record
+	err := json.Unmarshal([]byte(record), s)
+	if err == nil && s.V != 1 {
+		err = fmt.Errorf("version %d", s.V)
+	}
+	return err
 }
 
 // Unstage removes a stage.
@@ -95,11 +182,36 @@ func (c *Client) Unstage(ctx context.Context, s Stage) error {
 
 // stageKeys are those that making and removing a stage is about.
 func (c *Client) stageKeys(s Stage) []string {
-	keys := []string{c.keys.stages(), c.keys.registry(RoleWorker)}
+	return append([]string{c.keys.stages(), c.keys.registry(RoleWorker)}, c.metas(s)...)
+}
+
+// metas are the keys of the queues of a stage.
+func (c *Client) metas(s Stage) (keys []string) {
 	for _, queue := range s.queues() {
 		keys = append(keys, c.keys.meta(queue))
 	}
 	return keys
+}
+
+// StageOf returns the stage that reads a queue; found: there is one.
+func (c *Client) StageOf(ctx context.Context, queue string) (s Stage, found bool, err error) {
+	var consumer string
+	err = c.try(ctx, "read the consumer of queue "+queue, func(ctx context.Context) (err error) {
+		consumer, err = c.rdb.HGet(ctx, c.keys.meta(queue), "consumer").Result()
+		return err
+	})
+	id, ok := strings.CutPrefix(consumer, "stage:")
+	if errors.Is(err, redis.Nil) || err == nil && !ok {
+		return Stage{}, false, nil
+	}
+	if err != nil {
+		return Stage{}, false, err
+	}
+	stages, err := c.StagesOf(ctx, []string{id})
+	if err != nil || len(stages) == 0 {
+		return Stage{}, false, err
+	}
+	return stages[0], true, nil
 }
 
 // Stages reads all stages in the order in which they were made. One of a
@@ -191,8 +303,8 @@ func (r *readings) of(records map[string]string, bad func(id string, s Stage, er
 		got := r.last[id]
 		if got.record != record {
 			got = reading{record: record}
-			err := json.Unmarshal([]byte(record), &got.stage)
-			if got.good = err == nil && got.stage.V == 1; !got.good {
+			err := got.stage.parse(record)
+			if got.good = err == nil; !got.good {
 				bad(id, got.stage, err)
 			}
 			r.last[id] = got
