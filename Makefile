@@ -8,12 +8,12 @@ BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test tools format vet race faults sim single examples vuln lint fmt fuzz bench chaos mutants build
+.PHONY: help test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: tools format vet race faults sim single examples vuln ## the whole gate, in this order; CI runs the same
+test: tools format vet race faults sim single valkey examples vuln ## the whole gate, in this order; CI runs the same
 
 tools: ## install redis-server if it is missing
 	@if command -v redis-server >/dev/null; then redis-server --version; \
@@ -45,6 +45,11 @@ sim: ## flows in virtual time, and in a model, with a fault at each place where 
 
 single: ## on one processor, which finds other races, and with what the race detector was spared
 	GOMAXPROCS=1 go test -count=1 -p 2 ./bridge ./workers ./internal/edge ./internal/broker
+
+valkey: ## the tests of the broker and of the executor on Valkey in place of Redis; says so where there is none
+	@dir=$$(sh internal/testkit/valkey.sh) || exit 1; \
+	if [ -z "$$dir" ]; then echo "valkey: NOT CHECKED, there is no valkey-server in PATH"; \
+	else PATH="$$dir:$$PATH" go test -count=1 ./internal/broker ./executor; fi
 
 fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m; their seeds are tests like others
 	@grep -rnoE --include='*_test.go' --exclude-dir=bench '^func Fuzz[A-Za-z0-9_]*' . | sort | \
