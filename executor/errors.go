@@ -16,6 +16,9 @@ var (
 	ErrURL = broker.ErrURL
 	// ErrUnreachable says that nothing answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
+	// ErrUnusable says that the Redis at an address refuses in a way that waiting does not change:
+	// a password, a permission, TLS, its version, or its kind. It is an ErrUnreachable too.
+	ErrUnusable = broker.ErrUnusable
 	// ErrDenied says that the Redis user lacks a permission; see docs/security.md.
 	ErrDenied = broker.ErrDenied
 	// ErrName says that a name cannot be one.

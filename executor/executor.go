@@ -69,8 +69,10 @@ type call struct {
 //
 // each with ?ns=NAME for a namespace of its own, "dq" if it is not given, and
 // ?partitions=N, see Partitions. It
-// returns ErrURL for another form, and ErrUnreachable if nothing answers within
-// 5 seconds. ctx bounds New alone; the Executor lives until Close.
+// returns ErrURL for another form, ErrUnreachable if nothing answers within 5 seconds, and at
+// once ErrUnusable for what waiting does not change: a wrong password, a user without rights,
+// TLS at one end only, a Redis that is too old, one node of a Cluster. ctx bounds New alone; the
+// Executor lives until Close.
 func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error) {
 	ex := &Executor{
 		settings: settings{hands: defaultHands, lease: defaultLease, log: logging.Default()}, id: uuid.NewString(),
@@ -104,8 +106,8 @@ func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
 		ex.conn, err = broker.Open(redisURL, ex.connection)
 	}
 	if err == nil {
-		if err = ex.conn.Ping(ctx, pingLimit); err == nil {
-			err = ex.conn.Spread(ctx)
+		if err = ex.conn.Connect(ctx, pingLimit); err == nil {
+			err = ex.conn.Writable(ctx, pingLimit)
 		}
 		if err != nil {
 			_ = ex.conn.Close()

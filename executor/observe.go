@@ -26,10 +26,7 @@ func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, e
 	if err != nil {
 		return nil, err
 	}
-	if err = c.Ping(ctx, pingLimit); err == nil {
-		err = c.Spread(ctx)
-	}
-	if err != nil {
+	if err = c.Connect(ctx, pingLimit); err != nil {
 		_ = c.Close()
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/dqbridge/dqbridge/internal/testkit"
@@ -47,6 +49,11 @@ func TestMain(m *testing.M) {
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	err := errors.Join(admin.Do(t.Context(), "acl", "setuser", "poor", "on", ">secret", "+ping").Err(), admin.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
@@ -54,6 +61,9 @@ func TestCommands(t *testing.T) {
 			port, err := closedPort()
 			env.Setenv("REDIS", url)
 			env.Setenv("NOBODY", "redis://user:secret@127.0.0.1:"+strconv.Itoa(port))
+			env.Setenv("WRONG", "redis://poor:secret2@"+server.Addr())
+			env.Setenv("POOR", "redis://poor:secret@"+server.Addr())
+			env.Setenv("TLS", "rediss://"+server.Addr())
 			env.Setenv("DQBRIDGE_REDIS", "")
 			return err
 		},

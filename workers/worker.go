@@ -25,6 +25,9 @@ var (
 	ErrURL = broker.ErrURL
 	// ErrUnreachable says that nothing answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
+	// ErrUnusable says that the Redis at an address refuses in a way that waiting does not change:
+	// a password, a permission, TLS, its version, or its kind. It is an ErrUnreachable too.
+	ErrUnusable = broker.ErrUnusable
 	// ErrDenied says that the Redis user lacks a permission; see docs/security.md.
 	ErrDenied = broker.ErrDenied
 )
@@ -146,22 +149,22 @@ func (w *Worker) card() map[string]string {
 func (w *Worker) Ready() <-chan struct{} { return w.ready }
 
 // Run works in all partitions until ctx is done. Then it takes no more, lets the functions end
-// that run, gives back what has not begun, leaves and returns nil. It returns
-// an error if Redis cannot be reached when it starts; later it waits for it.
+// that run, gives back what has not begun, leaves and returns nil. It returns ErrUnreachable
+// or ErrUnusable if Redis does not answer or refuses within 5 seconds of the start; later it waits.
 // Run is called once.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.owned {
 		defer w.client.Close()
-	}
-	err := w.client.Ping(ctx, pingLimit)
-	if err == nil && w.owned {
-		err = w.client.Spread(ctx)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
+		err := w.client.Connect(ctx, pingLimit)
+		if err == nil {
+			err = w.client.Writable(ctx, pingLimit)
 		}
-		return err
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
 	}
 	parts := w.client.Partitions()
 	w.open(parts, w.concurrency)

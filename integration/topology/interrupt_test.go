@@ -12,7 +12,7 @@ func interrupts(t *testing.T, url string) {
 	t.Helper()
 	c := must(broker.Open(url, broker.Options{}))(t)
 	defer c.Close()
-	if err := c.Spread(t.Context()); err != nil {
+	if err := c.Connect(t.Context(), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Join(t.Context(), broker.RoleWorker, "reader", nil); err != nil {

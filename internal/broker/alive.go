@@ -76,7 +76,7 @@ func (r *Reader) identify(ctx context.Context) {
 	switch {
 	case err == nil:
 		r.dialed.sign.found(node, fmt.Sprint(id))
-	case !isPassing(err) && ctx.Err() == nil:
+	case !r.c.passes(err) && ctx.Err() == nil:
 		r.dialed.sign.found(node, "")
 	}
 }
@@ -169,8 +169,8 @@ func (l *Lease) open(ctx context.Context, ids []string) (map[string]bool, error)
 	if err == nil {
 		list, err = node.Do(ctx, args...).Text()
 	}
-	if err != nil && !isPassing(err) && ctx.Err() == nil {
-		l.c.log.LogAttrs(ctx, slog.LevelDebug, "connections are not listed: only the lease counts", slog.Any("err", l.c.denied(err)))
+	if err != nil && !l.c.passes(err) && ctx.Err() == nil {
+		l.c.log.LogAttrs(ctx, slog.LevelDebug, "connections are not listed: only the lease counts", slog.Any("err", l.c.explained(err)))
 		l.unlisted = true
 	}
 	open := map[string]bool{}

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,7 @@ type Options struct {
 	Dialer   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
 	Replicas int                                                               // that must have what a scatter has stored
 
-	Partitions int // of the namespace, see Spread; 0: what the address says
+	Partitions int // of the namespace, see Connect; 0: what the address says
 }
 
 // A Client is the connection to one Redis, and a partition of a namespace there.
@@ -72,17 +73,6 @@ func Open(address string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// connect makes a client. One of a cluster looks often where the slots are: it
-// sees by itself that a slot has moved, not that its master has died.
-func (t target) connect(o *redis.UniversalOptions) redis.UniversalClient {
-	if !o.IsClusterMode {
-		return redis.NewUniversalClient(o)
-	}
-	cluster := o.Cluster()
-	cluster.ClusterStateReloadInterval = 2 * time.Second
-	return redis.NewClusterClient(cluster)
-}
-
 // node is the server that holds the namespace: the one, or a cluster's master.
 func (c *Client) node(ctx context.Context) (redis.UniversalClient, error) {
 	return master(ctx, c.rdb, c.keys)
@@ -121,36 +111,6 @@ func (c *Client) String() string { return c.target.label }
 // Close ends all connections.
 func (c *Client) Close() error { return c.rdb.Close() }
 
-// Ping tells within limit whether Redis answers, and warns of an eviction
-// policy that may drop what is stored.
-func (c *Client) Ping(ctx context.Context, limit time.Duration) error {
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	defer c.outage.hush()()
-	var policy map[string]string
-	err := c.try(limited, "ping", func(ctx context.Context) error {
-		node, err := c.node(ctx)
-		if err == nil {
-			err = node.Ping(ctx).Err()
-		}
-		if err == nil { // an answer is not needed: the command may be forbidden
-			policy = node.ConfigGet(ctx, "maxmemory-policy").Val()
-		}
-		return err
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c, err)
-	}
-	if found := policy["maxmemory-policy"]; found != "" && found != "noeviction" {
-		c.log.WarnContext(ctx, "redis may drop queued items when its memory is full: set maxmemory-policy to noeviction",
-			"redis", c.String(), "policy", found)
-	}
-	return nil
-}
-
 // Failures is how many calls have failed at first and were, or are being, made
 // again. Where it has grown, Redis may have lost writes and be back where it
 // stood before: who has read something looks at what it holds there.
@@ -164,7 +124,7 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 		c.answered(ctx)
 		return err
 	}
-	if isPassing(err) {
+	if c.passes(err) {
 		c.failures.Add(1)
 	}
 	done := c.outage.wait()
@@ -176,12 +136,14 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 			return err
 		case errors.Is(err, redis.ErrClosed):
 			return fmt.Errorf("%s: the connection to %s is closed: %w", what, c, err)
-		case !isPassing(err):
-			return fmt.Errorf("%s: %w", what, c.denied(err))
+		case !c.passes(err):
+			return fmt.Errorf("%s: %w", what, c.explained(err))
 		}
-		if ctx.Err() == nil { // else it is the end of ctx that cut this attempt short
-			last = err
+		if ctx.Err() == nil { // otherwise the end of ctx cut this attempt short
 			c.failed(ctx, what, err)
+			if !errors.Is(err, os.ErrDeadlineExceeded) { // an attempt that ran out of time says less than the one before
+				last = err
+			}
 		}
 		timer := time.NewTimer(pause + time.Duration(rand.Int64N(int64(pause))))
 		select {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
@@ -92,7 +90,7 @@ func (c *Client) settle(ctx context.Context, done []Done, taker string) (_ []Out
 	for len(open) > 0 {
 		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
 			replies, err := c.complete(ctx, done, open, part, taker)
-			if redis.HasErrorPrefix(err, "OOM") {
+			if hasCode(err, "OOM") {
 				part = inlined
 			}
 			if err != nil {

@@ -27,30 +27,50 @@ var (
 	ErrElsewhere   = errors.New("the source feeds another queue")
 )
 
-// passing are the first words of the errors of Redis that go by by themselves.
+// ErrUnusable is an ErrUnreachable that does not pass.
+var ErrUnusable error = unusable{}
+
+type unusable struct{}
+
+func (unusable) Error() string { return "redis cannot be used" }
+
+// Unwrap makes it an ErrUnreachable.
+func (unusable) Unwrap() error { return ErrUnreachable }
+
+// passing are the first words of the errors of Redis that pass without a change of the
+// configuration.
 var passing = []string{
 	"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MASTERDOWN", "NOSCRIPT", "OOM", "BUSY", "NOREPLICAS",
 	"MISCONF", "UNBLOCKED force", "max number of clients",
 }
 
-// wandering are the errors of the client that go by: it does not know where the
-// master is.
+// wandering are the errors of the client that pass: it does not know which server is the master.
 var wandering = []string{"connection pool timeout", "redis: all sentinels", "redis: cluster has no nodes"}
+
+// passes reports whether the same command may succeed later. With the address of one server,
+// MOVED does not pass: only the client of a Cluster follows it.
+func (c *Client) passes(err error) bool {
+	return isPassing(err) && (c.target.options.IsClusterMode || !isMoved(err))
+}
 
 // isPassing reports whether the same command may succeed later.
 func isPassing(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
+	var alert *net.OpError
+	if errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") {
+		return false // one end of TLS refuses what the other one wants
+	}
 	var network net.Error
 	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
 		return true
 	}
-	for _, word := range passing {
-		if strings.HasPrefix(err.Error(), word+" ") || strings.HasPrefix(err.Error(), "ERR "+word) {
-			return true
-		}
+	text := said(err)
+	if strings.Contains(text, "unknown command") {
+		return false
 	}
-	return slices.ContainsFunc(wandering, func(text string) bool { return strings.Contains(err.Error(), text) })
+	return slices.ContainsFunc(passing, func(word string) bool { return strings.HasPrefix(text, word+" ") }) ||
+		slices.ContainsFunc(wandering, func(part string) bool { return strings.Contains(text, part) })
 }

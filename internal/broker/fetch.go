@@ -80,7 +80,7 @@ func (g *get) done() error {
 	} else {
 		frame, err = frameOf(g.plain.Val()), g.plain.Err()
 	}
-	if errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "WRONGTYPE") {
+	if errors.Is(err, redis.Nil) || hasCode(err, "WRONGTYPE") {
 		g.entry.Lost = &batch.Failure{Code: batch.CodeLost, Message: "its payload is no longer in Redis", Stage: g.entry.Queue}
 		return nil
 	}

@@ -52,7 +52,7 @@ func (c *Client) reclaim(ctx context.Context, from []Place, worker string, crash
 		for i, reply := range replies {
 			n, err := reply.Int64()
 			switch {
-			case redis.HasErrorPrefix(err, "NOSCRIPT"):
+			case hasCode(err, "NOSCRIPT"):
 				unknown, more = true, append(more, from[i])
 			case err != nil:
 				return err

@@ -57,7 +57,7 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 	reply, err := scripts.take.Run(ctx, onlyOnce{c.rdb}, keys, args...).Result()
 	c.saw(ctx, "take from queues", err)
 	if err != nil {
-		return nil, fmt.Errorf("take from queues: %w", c.denied(err))
+		return nil, fmt.Errorf("take from queues: %w", c.explained(err))
 	}
 	taken := make([]Taken, len(routes))
 	for i := range taken {
@@ -197,7 +197,7 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("wait for items: %w", r.c.denied(err))
+		return nil, nil, fmt.Errorf("wait for items: %w", r.c.explained(err))
 	}
 	var seen []string
 	for _, s := range asList(reply) {
@@ -245,7 +245,7 @@ const (
 func (c *Client) Held(ctx context.Context, worker, queue string) (entries []Entry, err error) {
 	for _, part := range []Part{Returned, Fresh, Suspect} {
 		held, err := c.pending(ctx, worker, Place{queue, part})
-		if part == Suspect && redis.HasErrorPrefix(err, "NOGROUP") { // there never was one
+		if part == Suspect && hasCode(err, "NOGROUP") { // there never was one
 			continue
 		}
 		if err != nil {

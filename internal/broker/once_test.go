@@ -122,7 +122,7 @@ func TestAnEvictionPolicyIsWarnedOf(t *testing.T) {
 		var out bytes.Buffer
 		c, err := broker.Open(server.URL(), broker.Options{Log: slog.New(slog.NewTextHandler(&out, nil))})
 		c = opened(t, c, err)
-		if err := errors.Join(c.Raw().ConfigSet(t.Context(), "maxmemory-policy", policy).Err(), c.Ping(t.Context(), time.Minute)); err != nil {
+		if err := errors.Join(c.Raw().ConfigSet(t.Context(), "maxmemory-policy", policy).Err(), c.Connect(t.Context(), time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if n := strings.Count(out.String(), "level=WARN"); n != warnings || n > 0 && !strings.Contains(out.String(), "policy="+policy) {

@@ -95,7 +95,7 @@ func (c *Client) saw(ctx context.Context, verb string, err error) {
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
 		c.answered(ctx)
-	case isPassing(err) && ctx.Err() == nil:
+	case c.passes(err) && ctx.Err() == nil:
 		c.failed(ctx, verb, err)
 	}
 }

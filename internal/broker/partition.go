@@ -18,10 +18,10 @@ func CheckPartitions(n int) error {
 	return nil
 }
 
-// Spread learns over how many partitions the namespace is spread, which who comes
+// spread learns over how many partitions the namespace is spread, which who comes
 // first decides: Partition is for those that follow. ErrPartitions: it is spread
 // over another number than this client was told.
-func (c *Client) Spread(ctx context.Context) error {
+func (c *Client) spread(ctx context.Context) error {
 	want := c.target.partitions
 	reply, err := c.run(ctx, "read the number of partitions", scripts.spread,
 		[]string{c.keys.space(), c.keys.registry(RoleWorker), c.keys.registry(RoleExecutor), c.keys.queues()}, want)
@@ -50,7 +50,7 @@ func (c *Client) Spread(ctx context.Context) error {
 
 // Partitions are views of the namespace, a partition each, on one set of
 // connections: all keys of one are in one slot. The first is the client that
-// Spread was called of, which is closed for all.
+// Connect was called of, which is closed for all.
 func (c *Client) Partitions() []*Client { return c.parts }
 
 // Index is the number of the partition.

@@ -61,7 +61,7 @@ func (c *Client) Mailbox(ctx context.Context, id string) error {
 			return err
 		}
 		err = c.rdb.XGroupCreateMkStream(ctx, c.keys.mailbox(id), "w", "0").Err()
-		if redis.HasErrorPrefix(err, "BUSYGROUP") {
+		if hasCode(err, "BUSYGROUP") {
 			return nil
 		}
 		return err
@@ -188,7 +188,7 @@ func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last st
 		return nil, after, nil
 	}
 	if err != nil {
-		return nil, after, fmt.Errorf("wait for hints: %w", r.c.denied(err))
+		return nil, after, fmt.Errorf("wait for hints: %w", r.c.explained(err))
 	}
 	for _, m := range streams[0].Messages {
 		kind, _ := m.Values["m"].(string)

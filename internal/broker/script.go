@@ -207,7 +207,7 @@ func (c *Client) sendWith(ctx context.Context, s *redis.Script, payloads []paylo
 	}
 	evaluated := s.EvalSha(ctx, pipe, keys, args...)
 	_, err := pipe.Exec(ctx)
-	if evaluated.Err() != nil && redis.HasErrorPrefix(evaluated.Err(), "NOSCRIPT") {
+	if evaluated.Err() != nil && hasCode(evaluated.Err(), "NOSCRIPT") {
 		evaluated = s.Eval(ctx, c.rdb, keys, args...)
 		err = evaluated.Err()
 	}

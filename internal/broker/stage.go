@@ -348,7 +348,7 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 			}
 			return nil
 		})
-		if redis.HasErrorPrefix(err, "WRONGTYPE") { // somebody's own key: that stage does not stand
+		if hasCode(err, "WRONGTYPE") { // somebody's own key: that stage does not stand
 			return nil
 		}
 		return err

@@ -23,6 +23,11 @@ type target struct {
 const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path/to.sock, " +
 	"redis+sentinel://host:port,host:port/master or redis+cluster://host:port,host:port"
 
+// escapes says how user and password are written. What has to be escaped is not named from the
+// address: an error shows nothing of a password.
+const escapes = "write %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @, %5B for [, %5D for ], %22 for a quote, %20 for a space, " +
+	"and the same way for other characters than letters and digits"
+
 // parseURL reads the forms of an address:
 //
 //	redis://user:password@host:6379/0
@@ -35,12 +40,12 @@ const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, un
 // how many partitions its flows are spread.
 func parseURL(address string) (target, error) {
 	u, err := parseHosts(address)
+	if err == nil && misplaced(u) || err != nil && unescaped(address) {
+		return target{}, fmt.Errorf("%w: user or password contains a character that has to be escaped: %s", ErrURL, escapes)
+	}
 	if err != nil || u.Scheme == "" {
 		// The parser's error repeats the address, password and all.
 		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, forms)
-	}
-	if misplaced(u) {
-		return target{}, fmt.Errorf("%w: there is an @ behind the host: in user and password, / ? # and @ are written %%2F %%3F %%23 and %%40", ErrURL)
 	}
 	t := target{namespace: "dq", label: u.Scheme + "://" + u.Host + u.Path}
 	query := u.Query()
@@ -83,6 +88,17 @@ func misplaced(u *url.URL) bool {
 	local := u.Scheme == "unix" && u.Host == ""
 	return strings.Contains(u.Path, "@") && !local || strings.Contains(u.Fragment, "@") ||
 		strings.Contains(u.RawQuery, "@") && u.User == nil
+}
+
+// unescaped reports whether user or password contain what net/url refuses there.
+func unescaped(address string) bool {
+	_, rest, _ := strings.Cut(address, "://")
+	user := rest[:strings.LastIndexByte(rest, '@')+1]
+	_, err := url.PathUnescape(user)
+	return err != nil || strings.ContainsFunc(user, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("-._~!$&'()*+,;=:@%", r)
+	})
 }
 
 // parseHosts parses a URL that may have several hosts, which net/url refuses.

@@ -81,6 +81,23 @@ func TestBadAddressesAreExplainedWithoutTheirPassword(t *testing.T) {
 	}
 }
 
+func TestPasswordsThatNeedEscapingAreNamed(t *testing.T) {
+	t.Parallel()
+	for _, character := range []string{"/", "?", "#", "%", "[", "]", " ", "\"", "<", "^", "|", "ä", "\x7f", "/@"} {
+		for _, form := range []string{"redis://user:sec%sret@h:1", "rediss://:sec%sret@h/1?ns=x", "redis+cluster://sec%sret:x@h1:1,h2:2"} {
+			_, _, _, err := broker.Parsed(fmt.Sprintf(form, character))
+			if !errors.Is(err, broker.ErrURL) || !strings.Contains(err.Error(), "%2F for /") || strings.Contains(err.Error(), "sec") {
+				t.Errorf(form+": %v", character, err)
+			}
+		}
+	}
+	for _, address := range []string{"redis://user:pa-._~!$&'()*+,;=:@ss%2F@h:port", "redis://h:port", "redis://u:p@h?ns=@"} {
+		if _, _, _, err := broker.Parsed(address); !errors.Is(err, broker.ErrURL) || strings.Contains(err.Error(), "escaped") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 func TestOptionsStandAboveTheAddress(t *testing.T) {
 	t.Parallel()
 	dialed := make(chan string, 1)
@@ -101,7 +118,7 @@ func TestOptionsStandAboveTheAddress(t *testing.T) {
 	if o := c.Raw(); o == nil || c.String() != "redis://h:1/" {
 		t.Errorf("it is called %s", c)
 	}
-	if err := c.Ping(t.Context(), 50*time.Millisecond); !errors.Is(err, broker.ErrUnreachable) {
+	if err := c.Connect(t.Context(), 50*time.Millisecond); !errors.Is(err, broker.ErrUnreachable) {
 		t.Error(err)
 	}
 	if where := <-dialed; where != "tcp h:1" {
@@ -118,7 +135,7 @@ func TestThePasswordIsNotLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	err = c.Ping(t.Context(), 200*time.Millisecond)
+	err = c.Connect(t.Context(), 200*time.Millisecond)
 	if !errors.Is(err, broker.ErrUnreachable) || out.Len() > 0 { // the error says it
 		t.Fatalf("%v, logged %s", err, &out)
 	}
@@ -144,6 +161,11 @@ func TestErrorsThatPass(t *testing.T) {
 		errors.New("BUSY Redis is busy running a script."), errors.New("NOREPLICAS Not enough good replicas to write."),
 		errors.New("MOVED 3999 127.0.0.1:6381"), errors.New("ASK 3999 127.0.0.1:6381"), errors.New("MISCONF Redis is configured to save"),
 		errors.New("redis: connection pool timeout"), errors.New("ERR OOM command not allowed"),
+		errors.New("redis: all sentinels specified in configuration are unreachable: dial tcp: connection refused"),
+		errors.New("ERR Error running script (call to f_9a4f): @user_script:15: @user_script: 15: -READONLY You can't write against a read only replica. "),
+		errors.New("ERR @user_script: 177: -READONLY You can't write against a read only replica."),
+		errors.New("@user_script: 70: -OOM command not allowed when used memory > 'maxmemory'."),
+		errors.New("ERR Error running script (call to f_9a4f): @user_script:22: @user_script: 22: -MISCONF Redis is configured to save RDB snapshots"),
 	} {
 		if !broker.IsPassing(err) {
 			t.Errorf("it does not pass: %v", err)
@@ -153,7 +175,10 @@ func TestErrorsThatPass(t *testing.T) {
 		nil, context.Canceled, wrapped(context.Canceled), errors.New("ERR unknown command"), errors.New("WRONGTYPE Operation against a key"),
 		errors.New("NOGROUP No such key"), errors.New("NOAUTH Authentication required."), errors.New("WRONGPASS invalid"),
 		errors.New("BUSYGROUP Consumer Group name already exists"), errors.New("OOMPH"), errors.New("said READONLY in its midst"),
-		errors.New("NOPERM this user has no permissions"),
+		errors.New("NOPERM this user has no permissions"), &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")},
+		errors.New("redis: all sentinels specified in configuration are unreachable: ERR unknown command 'sentinel'"),
+		errors.New("ERR Error running script (call to f_9a4f): @user_script:3: WRONGTYPE Operation against a key"),
+		errors.New("ERR Error running script (call to f_9a4f): @user_script:3: @user_script: 3: a field says -OOM and READONLY "),
 	} {
 		if broker.IsPassing(err) {
 			t.Errorf("it passes: %v", err)

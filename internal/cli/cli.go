@@ -19,9 +19,9 @@ import (
 // The exit statuses besides 0. A signal that stops a command makes it 128 and
 // the signal's number.
 const (
-	StatusFailed      = 1 // items failed, or something else did
-	StatusUsage       = 2 // the command line is wrong
-	StatusUnreachable = 3 // Redis cannot be reached
+	StatusFailed   = 1 // items failed, or something else did
+	StatusUsage    = 2 // the command line is wrong
+	StatusUnusable = 3 // Redis cannot be used: it does not answer, or refuses
 )
 
 // A Command is a program as a process runs it.
@@ -75,8 +75,8 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		return 0
 	case errors.As(err, &usage), errors.Is(err, executor.ErrURL), errors.Is(err, executor.ErrType), errors.Is(err, executor.ErrName):
 		status = StatusUsage
-	case errors.Is(err, executor.ErrUnreachable):
-		status = StatusUnreachable
+	case errors.Is(err, executor.ErrUnreachable), errors.Is(err, executor.ErrDenied):
+		status = StatusUnusable
 	}
 	_, _ = fmt.Fprintf(w, "%s: %v\n", name, err) // there is nobody else to tell
 	return status

@@ -40,7 +40,7 @@ func protocolOf(name, title string, stages []func(int) int) Row {
 			if err != nil {
 				return nil, err
 			}
-			return &protocol{c, ints, stages}, c.Ping(ctx, time.Second)
+			return &protocol{c, ints, stages}, c.Connect(ctx, time.Second)
 		},
 	}
 }

@@ -1,0 +1,182 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// connect makes a client. One of a cluster looks often where the slots are: it
+// sees by itself that a slot has moved, not that its master has died.
+func (t target) connect(o *redis.UniversalOptions) redis.UniversalClient {
+	if o.IsClusterMode {
+		cluster := o.Cluster()
+		cluster.ClusterStateReloadInterval = 2 * time.Second
+		return redis.NewClusterClient(cluster)
+	}
+	client := redis.NewUniversalClient(o)
+	if o.MasterName != "" {
+		client.AddHook(unknownMaster{o.MasterName})
+	}
+	return client
+}
+
+// unknownMaster replaces the error of a connection for which no Sentinel knows the master. As
+// go-redis returns it, it is a redis.Nil, which callers take for the answer "there is no value".
+type unknownMaster struct{ name string }
+
+func (u unknownMaster) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if errors.Is(err, redis.Nil) {
+			err = fmt.Errorf("redis: all sentinels do not know the master %q", u.name)
+		}
+		return conn, err
+	}
+}
+
+func (unknownMaster) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (unknownMaster) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// Connect reports within limit whether Redis can be used for reading, and reads the number of
+// partitions. It warns of an eviction policy that may drop what is stored. ErrUnreachable:
+// Redis does not answer, or only with errors that pass. ErrUnusable: waiting does not help.
+// ErrPartitions: see spread.
+func (c *Client) Connect(ctx context.Context, limit time.Duration) error {
+	return c.within(ctx, limit, func(ctx context.Context) error {
+		if err := c.ping(ctx); err != nil {
+			return err
+		}
+		return c.spread(ctx)
+	})
+}
+
+// Writable reports within limit whether Redis takes writes from this user, with the errors of
+// Connect. A replica does not. It changes nothing.
+func (c *Client) Writable(ctx context.Context, limit time.Duration) error {
+	return c.within(ctx, limit, func(ctx context.Context) error {
+		return c.try(ctx, "write", func(ctx context.Context) error {
+			return c.rdb.HDel(ctx, c.keys.space(), "").Err()
+		})
+	})
+}
+
+// within runs the first calls of a process for at most limit.
+func (c *Client) within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer c.outage.hush()()
+	err := f(limited)
+	switch {
+	case err == nil || errors.Is(err, ErrPartitions):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case limited.Err() != nil:
+		return fmt.Errorf("%w: %s: %w", ErrUnreachable, c, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrUnusable, c, err)
+}
+
+// ping asks whether Redis answers and is one that scripts of this package run on.
+func (c *Client) ping(ctx context.Context) error {
+	var policy map[string]string
+	compared := false
+	err := c.try(ctx, "ping", func(ctx context.Context) error {
+		node, err := c.node(ctx)
+		if err == nil {
+			err = node.Ping(ctx).Err()
+		}
+		if err == nil {
+			err = c.probe(ctx, node)
+		}
+		if err == nil { // an answer is not needed: the command may be forbidden
+			policy = node.ConfigGet(ctx, "maxmemory-policy").Val()
+		}
+		if err != nil && c.passes(err) && !compared {
+			compared = true
+			if reason := c.compareTLS(ctx); reason != nil {
+				return reason
+			}
+		}
+		return err
+	})
+	if found := policy["maxmemory-policy"]; found != "" && found != "noeviction" {
+		c.log.WarnContext(ctx, "redis may drop queued items when its memory is full: set maxmemory-policy to noeviction",
+			"redis", c.String(), "policy", found)
+	}
+	return err
+}
+
+// probe tries what Redis has since 6.2: a range that excludes its start. Every role may do that. The
+// version is not compared, since compatible servers choose theirs freely.
+func (c *Client) probe(ctx context.Context, node redis.UniversalClient) error {
+	err := node.XRangeN(ctx, c.keys.stream(""), "(0", "+", 1).Err()
+	switch {
+	case err == nil || isDenial(err): // the next call says what this user may do
+		return nil
+	case !hasCode(err, "Invalid stream ID") && !hasCode(err, "unknown command"):
+		return err
+	}
+	hello, _ := node.Do(ctx, "hello", 2).Slice() // without it, the server is of an unknown version
+	about := list(hello).fields()
+	if about["mode"] == "sentinel" {
+		return fmt.Errorf("the server is a Sentinel: use redis+sentinel://host:port/master (%w)", err)
+	}
+	return fmt.Errorf("the server has to be Redis 6.2 or later, or compatible with it; its version is %q (%w)", about["version"], err)
+}
+
+// compareTLS is asked for the reason of a broken connection: one end uses TLS and the other one
+// does not. It sends no password.
+func (c *Client) compareTLS(ctx context.Context) error {
+	o := c.target.options
+	if strings.HasPrefix(o.Addrs[0], "/") {
+		return nil
+	}
+	dial := o.Dialer
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := dial(ctx, "tcp", o.Addrs[0])
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline) // ctx bounds the handshake too
+	}
+	if o.TLSConfig == nil {
+		return wantsTLS(ctx, conn, o.Addrs[0])
+	}
+	answer := make([]byte, 1)
+	if _, err = conn.Write([]byte("PING\r\n")); err == nil {
+		_, err = conn.Read(answer)
+	}
+	if err == nil && (answer[0] == '+' || answer[0] == '-') {
+		return errors.New("the server has no TLS: use redis:// if that is meant")
+	}
+	return nil
+}
+
+// wantsTLS begins a handshake. Whether the certificate is a good one does not matter here.
+func wantsTLS(ctx context.Context, conn net.Conn, address string) error {
+	host, _, _ := net.SplitHostPort(address)
+	err := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
+	var refused *tls.CertificateVerificationError
+	var alert *net.OpError
+	if err == nil || errors.As(err, &refused) || errors.As(err, &alert) && alert.Op == "remote error" {
+		return errors.New("the server wants TLS: use rediss://")
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrDenied says that the Redis user may not do what was tried.
+var ErrDenied = errors.New("the Redis user may not do this (docs/security.md has the rules, ACL LOG the command)")
+
+// wrapping is the text that Redis 6.2 and KeyDB put before the error of a command that a script
+// runs. Redis 7 appends the place in the script instead.
+var wrapping = regexp.MustCompile(`^(ERR )?(Error running script \(call to \w+\): )?(@user_script: ?\d+: )+-?`)
+
+// said returns the text of an error of Redis without the wrapping and without "ERR ".
+func said(err error) string {
+	text := err.Error()
+	if strings.Contains(text, "@user_script") {
+		text = wrapping.ReplaceAllLiteralString(text, "")
+	}
+	return strings.TrimPrefix(text, "ERR ")
+}
+
+// hasCode reports whether the error, or one that it wraps, is an answer of Redis that begins with
+// a code, also if a command in a script caused it.
+func hasCode(err error, code string) bool {
+	var answer redis.Error
+	return errors.As(err, &answer) && strings.HasPrefix(said(answer), code)
+}
+
+// isMoved reports whether the server is a node of a Cluster that does not have the key.
+func isMoved(err error) bool {
+	text := said(err)
+	return strings.HasPrefix(text, "MOVED ") || strings.HasPrefix(text, "ASK ")
+}
+
+// isDenial reports whether the error says that the user lacks a permission: for a command, or for
+// one that a script runs.
+func isDenial(err error) bool {
+	text := said(err)
+	return strings.HasPrefix(text, "NOPERM ") ||
+		strings.HasPrefix(text, "The user executing the script") ||
+		strings.HasPrefix(text, "ACL failure in script")
+}
+
+// remedies name the cause of errors whose text leaves it open, and say what to do. The first one
+// whose text is in an error applies.
+var remedies = []struct{ text, remedy string }{
+	{"MOVED ", "the server is a node of a Redis Cluster: use redis+cluster://host:port"},
+	{"ASK ", "the server is a node of a Redis Cluster: use redis+cluster://host:port"},
+	{"cluster support disabled", "the server is no node of a Redis Cluster: use redis://host:port"},
+	{"SELECT is not allowed", "a Redis Cluster has only the database 0: leave the number out of the address"},
+	{"unknown command 'sentinel'", "the server is no Sentinel: use redis://host:port"},
+	{"undeclared key", "the server refuses scripts that compute names of keys: README.md lists the servers that work"},
+	{"NOAUTH", "the server wants a password: give it in the address, redis://user:password@host:port"},
+	{"WRONGPASS", "user or password is wrong; in an address, special characters are escaped, such as %25 for %"},
+	{"redis: invalid reply", "what answers there is no Redis"},
+	{"redis: can't parse", "what answers there is no Redis"},
+	{"first record does not look like a TLS handshake", "the server has no TLS: use redis:// if that is meant"},
+}
+
+// explained adds to an error that does not pass what it means and what to do: which user lacks a
+// permission, or the remedy.
+func (c *Client) explained(err error) error {
+	if isDenial(err) {
+		user := c.target.options.Username
+		if user == "" {
+			user = "default"
+		}
+		return fmt.Errorf("%w: user %q: %w", ErrDenied, user, err)
+	}
+	for _, r := range remedies {
+		if strings.Contains(err.Error(), r.text) {
+			return fmt.Errorf("%s (%w)", r.remedy, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// An answer is an error as go-redis makes one of what Redis says.
+type answer string
+
+func (a answer) Error() string { return string(a) }
+
+func (answer) RedisError() {}
+
+// Redis 6.2 and KeyDB put the error of a command into that of the script, Redis 7 does not.
+func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
+	const around = "ERR Error running script (call to f_9a4f): @user_script:22: @user_script: 22: "
+	for seven, six := range map[string]string{
+		"NOPERM this user has no permissions to run the 'hset' command":   "The user executing the script can't run this command or subcommand",
+		"ERR ACL failure in script: User foo has no permissions":          "The user executing the script can't access at least one of the keys mentioned in the command",
+		"WRONGTYPE Operation against a key holding the wrong kind":        "WRONGTYPE Operation against a key holding the wrong kind",
+		"NOGROUP No such key 'q' or consumer group 'w'":                   "-NOGROUP No such key 'q' or consumer group 'w'",
+		"OOM command not allowed when used memory > 'maxmemory'. script:": "-OOM command not allowed when used memory > 'maxmemory'. ",
+		"ERR user_script:1: a mistake of ours":                            "a mistake of ours",
+	} {
+		a, b := fmt.Errorf("run: %w", answer(seven)), fmt.Errorf("run: %w", answer(around+six))
+		if isDenial(answer(seven)) != isDenial(answer(around+six)) || isPassing(answer(seven)) != isPassing(answer(around+six)) || IsSick(a) != IsSick(b) {
+			t.Errorf("they differ: %q and %q", seven, around+six)
+		}
+	}
+	if err := answer(around + "-NOGROUP No such key"); !IsGone(err) || IsGone(errors.New(string(err))) {
+		t.Errorf("%v", err)
+	}
+	c, err := Open("redis://poor:secret@h", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	err = c.explained(answer(around + "The user executing the script can't run this command or subcommand"))
+	if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), `"poor"`) {
+		t.Error(err)
+	}
+}
