@@ -84,7 +84,9 @@ func TestTheWindowHoldsForABacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, window, batch = 400_000, 1 << 18, 4096
 		var calls atomic.Int64
+		gathered := make(chan struct{})
 		slow := workers.Define("slow", func(_ context.Context, x int) (int, error) {
+			<-gathered
 			if x == 0 {
 				<-time.After(time.Minute)
 			}
@@ -96,11 +98,9 @@ func TestTheWindowHoldsForABacklog(t *testing.T) {
 		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		out := stage(t, slow, q)
-		results := must(bridge.Gather(t.Context(), out))(t)
-		if err := ex.Register(slow); err != nil {
-			t.Fatal(err)
-		}
+		register(t, ex, slow)
+		results := must(bridge.Gather(t.Context(), stage(t, slow, q)))(t)
+		close(gathered)
 		<-time.After(30 * time.Second)
 		synctest.Wait()
 		if done := calls.Load(); done < window-batch || done > window+batch {

@@ -131,13 +131,19 @@ func TestADearSecondStageIsLeftToOthers(t *testing.T) {
 			}
 			return x, nil
 		})
+		staged := make(chan struct{})
+		first := workers.Define("first", func(_ context.Context, x int) (int, error) {
+			<-staged
+			return x + 1, nil
+		})
+		register(t, ex, first, dear)
 		in := scatter(t, ex, upTo(5000), bridge.Name("in"), bridge.Seal()) // in batches that grow, since nobody knows what they cost
 		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		between := stage(t, inc, in, executor.Name("between"))
+		between := stage(t, first, in, executor.Name("between"))
 		out := stage(t, dear, between, executor.Name("out"))
-		register(t, ex, inc, dear)
+		close(staged)
 		want(t, values(t, out), upTo(5001)[1:]...)
 		if through, beside := passed(t, ex, "between"); through == 0 || beside == 0 || through+beside != 5000 || most.Load() < 2 {
 			t.Errorf("%d items went through the queue between, %d beside it; of four hands, %d worked at once", through, beside, most.Load())

@@ -54,7 +54,6 @@ func TestABatchHasAtMostEightMebibytes(t *testing.T) {
 		largest.Store(0)
 		in := make(chan []byte)
 		q := must(bridge.Scatter(t.Context(), ex, in))(t)
-		out := stage(t, workers.Remote[[]byte, int]("weigh"), q)
 		for range small {
 			in <- nil
 		}
@@ -65,10 +64,9 @@ func TestABatchHasAtMostEightMebibytes(t *testing.T) {
 		}
 		close(in)
 		waitFor(t, func() bool { return must(q.Len(t.Context()))(t) == small+large })
-		register(t, ex, weigh)
-		want(t, values(t, out)[small:], repeat(size, large)...)
+		want(t, values(t, stage(t, weigh, q))[small:], repeat(size, large)...)
 		if got := largest.Load(); got > batch.MaxBytes+size || got < size {
 			t.Errorf("the largest batch has %d bytes", got)
 		}
-	})
+	}, weigh)
 }

@@ -59,23 +59,19 @@ func (l told) Write(p []byte) (int, error) {
 }
 
 func TestTheWarningForAFunctionThatNobodyHas(t *testing.T) {
-	for name, url := range map[string]string{"embedded": "", "redis": namespace(t)} {
-		t.Run(name, func(t *testing.T) {
-			log := make(told, 100)
-			ex := must(executor.New(t.Context(), url, executor.Logger(slog.New(slog.NewTextHandler(log, nil)))))(t)
-			results := must(bridge.Gather(t.Context(), stage(t, inc, scatter(t, ex, []int{1}))))(t)
-			for text := range log {
-				if strings.Contains(text, "level=WARN") && strings.Contains(text, "no live worker has the function") && strings.Contains(text, "function=inc") {
-					break
-				}
-			}
-			register(t, ex, inc)
-			if r := <-results; r.Value != 2 || r.Err != nil {
-				t.Errorf("got %v", r)
-			}
-			if err := ex.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+	log := make(told, 100)
+	ex := must(executor.New(t.Context(), namespace(t), executor.Logger(slog.New(slog.NewTextHandler(log, nil)))))(t)
+	results := must(bridge.Gather(t.Context(), stage(t, inc, scatter(t, ex, []int{1}))))(t)
+	for text := range log {
+		if strings.Contains(text, "level=WARN") && strings.Contains(text, "no live worker has the function") && strings.Contains(text, "function=inc") {
+			break
+		}
+	}
+	register(t, ex, inc)
+	if r := <-results; r.Value != 2 || r.Err != nil {
+		t.Errorf("got %v", r)
+	}
+	if err := ex.Close(); err != nil {
+		t.Error(err)
 	}
 }

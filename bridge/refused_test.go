@@ -1,13 +1,10 @@
 package bridge_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
@@ -17,6 +14,7 @@ import (
 )
 
 func TestAQueueHasOneConsumer(t *testing.T) {
+	sum := workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		q := scatter(t, ex, []int{1})
 		stage(t, inc, q)
@@ -26,7 +24,6 @@ func TestAQueueHasOneConsumer(t *testing.T) {
 		must(bridge.Gather(t.Context(), out))(t)
 		_, again := bridge.Gather(t.Context(), out)
 		_, over := executor.Map(t.Context(), inc, out)
-		sum := workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
 		left, right := must(bridge.Scatter(t.Context(), ex, make(chan int)))(t), must(bridge.Scatter(t.Context(), ex, make(chan int)))(t)
 		must(executor.Map2(t.Context(), sum, left, right))(t)
 		_, zipped := executor.Map2(t.Context(), sum, left, right)
@@ -37,7 +34,7 @@ func TestAQueueHasOneConsumer(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
-	}, inc, double)
+	}, inc, double, sum)
 }
 
 func TestTypesHaveToFit(t *testing.T) {
@@ -90,27 +87,40 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 	})
 }
 
-func TestAFunctionThatNobodyHasIsAWarning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		ex := must(executor.New(t.Context(), "", executor.Logger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})))))(t)
-		q := stage(t, inc, scatter(t, ex, []int{1}))
-		results := must(bridge.Gather(t.Context(), q))(t)
-		<-time.After(5 * time.Second)
-		synctest.Wait()
-		if text := log.String(); !strings.Contains(text, "no live worker has the function") || !strings.Contains(text, "function=inc") {
-			t.Errorf("logged %q", text)
-		}
-		if err := ex.Register(inc); err != nil {
-			t.Fatal(err)
-		}
-		if r := <-results; r.Value != 2 || r.Err != nil {
-			t.Errorf("got %v", r)
-		}
-		if err := ex.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+func TestEmbeddedBrokerRefusesAFunctionThatIsNotRegistered(t *testing.T) {
+	for name, opts := range map[string][]executor.Option{"one partition": nil, "three": {executor.Partitions(3)}} {
+		t.Run(name, func(t *testing.T) {
+			ex := must(executor.New(t.Context(), "", opts...))(t)
+			defer func() {
+				if err := ex.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			sum := workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
+			var queues []*executor.Queue[int]
+			for _, name := range []string{"first", "second", "third"} { // one of them is in another partition
+				queues = append(queues, scatter(t, ex, []int{1}, bridge.Name(name), bridge.Seal()))
+			}
+			queues = append(queues, scatter(t, ex, []int{1}))
+			refused := map[string]error{}
+			for _, q := range queues {
+				_, refused["map over "+q.Name()] = executor.Map(t.Context(), inc, q)
+				_, refused["map2 over "+q.Name()] = executor.Map2(t.Context(), sum, q, q)
+			}
+			_, refused["submit"] = executor.Submit(t.Context(), ex, inc, 1)
+			_, refused["slice"] = executor.MapSlice(t.Context(), ex, inc, []int{1, 2})
+			for what, err := range refused {
+				if !errors.Is(err, executor.ErrFunctionNotRegistered) || !strings.Contains(err.Error(), "Register") {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			register(t, ex, inc)
+			want(t, values(t, stage(t, inc, queues[0])), 2)
+			if v := must(must(executor.Submit(t.Context(), ex, inc, 1))(t).Result(t.Context()))(t); v != 2 {
+				t.Errorf("submitted: %d", v)
+			}
+		})
+	}
 }
 
 func TestTheKindsOfFailures(t *testing.T) {

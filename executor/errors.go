@@ -60,6 +60,9 @@ var (
 	ErrOutcomeUnknown = edge.ErrOutcomeUnknown
 	// ErrType says that the types of a queue, a function or a value do not fit.
 	ErrType = errors.New("types do not fit")
+	// ErrFunctionNotRegistered says that no worker can ever run a function: the broker
+	// is embedded, and the function is not registered in this process.
+	ErrFunctionNotRegistered = errors.New("the function is not registered")
 	// ErrClosed says that the Executor was closed.
 	ErrClosed = errors.New("the executor is closed")
 	// ErrCanceled says that an item was canceled.

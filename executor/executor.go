@@ -208,8 +208,8 @@ func (ex *Executor) String() string {
 	return fmt.Sprintf("<Executor: scheduler=%s workers=%d threads=%d>", scheduler, ex.counts.workers.Load(), ex.counts.threads.Load())
 }
 
-// Register makes this process run functions too, on its own hands; for an
-// embedded Executor that is the fleet. Functions are made by workers.Define or
+// Register makes this process run functions too, on its own hands. On the embedded broker
+// no other process does, so a function is registered before Map or Submit uses it. Functions are made by workers.Define or
 // workers.DefineBatch.
 func (ex *Executor) Register(functions ...workers.Function) error {
 	if !ex.tasks.enter() {

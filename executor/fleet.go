@@ -2,6 +2,8 @@ package executor
 
 import (
 	"context"
+	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,9 +15,35 @@ type fleet struct {
 	worker *workers.Worker
 	cancel context.CancelFunc
 	run    errgroup.Group
+
+	names sync.Map // of the functions that were registered, for other goroutines
 }
 
+// registered returns ErrFunctionNotRegistered if no worker can ever have a function, since
+// no other process reaches an embedded broker.
+func (ex *Executor) registered(function string) error {
+	if ex.parent != nil {
+		return ex.parent.registered(function)
+	}
+	if _, known := ex.fleet.names.Load(function); known || ex.server == nil {
+		return nil
+	}
+	return fmt.Errorf("function %q: %w: the embedded broker runs only functions of this process, call Register with it first",
+		function, ErrFunctionNotRegistered)
+}
+
+// register lets the worker run functions, and starts it with the first ones.
 func (f *fleet) register(ctx context.Context, ex *Executor, functions []workers.Function) error {
+	if err := f.start(ctx, ex, functions); err != nil {
+		return err
+	}
+	for _, function := range functions {
+		f.names.Store(function.Name(), nil)
+	}
+	return nil
+}
+
+func (f *fleet) start(ctx context.Context, ex *Executor, functions []workers.Function) error {
 	if f.worker != nil {
 		return f.worker.Register(ctx, functions...)
 	}

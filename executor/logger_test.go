@@ -7,15 +7,14 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// missing makes a stage of a function that no worker has, with an Executor of some options, and
-// returns what slog.Default has logged once the Executor has warned of it.
-func missing(t *testing.T, opts ...executor.Option) string {
+// cut has a scatter fail, with an Executor of some options, and returns what slog.Default has
+// logged once the Executor has warned of it.
+func cut(t *testing.T, opts ...executor.Option) string {
 	t.Helper()
 	var out bytes.Buffer
 	before := slog.Default()
@@ -26,14 +25,11 @@ func missing(t *testing.T, opts ...executor.Option) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1}))
-		if err == nil {
-			_, err = executor.Map(t.Context(), inc, q)
-		}
+		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1, 2, 3}), bridge.Name("small"), bridge.MaxSize(1), bridge.Overflow(bridge.Fail))
 		if err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
-		<-time.After(5 * time.Second)
+		<-q.Done()
 		synctest.Wait()
 		if err := ex.Close(); err != nil {
 			t.Error(err)
@@ -43,8 +39,8 @@ func missing(t *testing.T, opts ...executor.Option) string {
 }
 
 func TestWarningsGoToTheDefaultLogger(t *testing.T) {
-	text := missing(t)
-	if !strings.Contains(text, "level=WARN") || !strings.Contains(text, "function=inc") {
+	text := cut(t)
+	if !strings.Contains(text, "level=WARN") || !strings.Contains(text, "queue=small") {
 		t.Errorf("logged %q", text)
 	}
 	if strings.Contains(text, "level=INFO") || strings.Contains(text, "level=DEBUG") {
@@ -53,7 +49,7 @@ func TestWarningsGoToTheDefaultLogger(t *testing.T) {
 }
 
 func TestANilLoggerIsSilent(t *testing.T) {
-	if text := missing(t, executor.Logger(nil)); text != "" {
+	if text := cut(t, executor.Logger(nil)); text != "" {
 		t.Errorf("logged %q", text)
 	}
 }

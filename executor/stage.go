@@ -22,7 +22,8 @@ const nobody = 2 * time.Second
 // The stage is the one consumer of q. ErrStageExists: q has a stage of another function,
 // see ReplaceStage, or the named out-queue belongs to another stage. ErrTaken: q has a
 // gather. ErrType: f takes another type than q holds, or the fleet has it with other
-// types. If no live worker has f, Map logs a warning, and the stage waits for a worker.
+// types. ErrFunctionNotRegistered: on the embedded broker, Register f before. On Redis, if
+// no live worker has f, Map logs a warning and the stage waits for a worker.
 //
 // A stage over a named queue is durable itself: its out-queue is named after q and f,
 // unless Name gives a name. Calling Map again with f returns the same out-queue. If
@@ -42,6 +43,9 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 		return nil, ErrClosed
 	}
 	defer ex.tasks.group.Done()
+	if err := ex.registered(f.Name()); err != nil {
+		return nil, fmt.Errorf("map over queue %q: %w", q.q.Name, err)
+	}
 	in, typed := f.Codecs()
 	inType, outType, held, err := ex.types(ctx, f.Name(), in.Info(), typed.Info())
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // Submit has f called with one value somewhere in the fleet. It waits only
 // where MaxSize bounds what waits. A value that cannot be encoded is an error at
-// once. For many values, MapSlice takes fewer round trips.
+// once; so is ErrFunctionNotRegistered, as for Map. For many values, MapSlice takes fewer round trips.
 func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...SubmitOption) (*Future[Out], error) {
 	futures, err := MapSlice(ctx, ex, f, []In{v}, opts...)
 	if err != nil {
@@ -147,6 +147,9 @@ func (ex *Executor) submitter(ctx context.Context, sub submission, given *submit
 }
 
 func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
+	if err := ex.registered(sub.function); err != nil {
+		return nil, fmt.Errorf("submit: %w", err)
+	}
 	in, out, held, err := ex.types(ctx, sub.function, sub.in, sub.out)
 	if err != nil {
 		return nil, err
