@@ -24,7 +24,7 @@ func TestAScatterWhoseTailWasLostEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	prefix := "{" + ns + ":0}:"
-	source := raw.SMembers(t.Context(), prefix+"src:numbers").Val()[0]
+	source := raw.ZRange(t.Context(), prefix+"src:numbers", 0, -1).Val()[0]
 	entries := raw.XRange(t.Context(), prefix+"q:numbers", "-", "+").Val()
 	last := entries[len(entries)-1]
 	for _, err := range []error{

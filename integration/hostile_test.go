@@ -152,7 +152,7 @@ func forge(t *testing.T, raw *redis.Client, in, out string) {
 	t.Helper()
 	const prefix = "{dq:0}:"
 	ctx := t.Context()
-	source := raw.SMembers(ctx, prefix+"src:"+in).Val()
+	source := raw.ZRange(ctx, prefix+"src:"+in, 0, -1).Val()
 	mailboxes := raw.Keys(ctx, prefix+"p:*").Val()
 	if len(source) != 1 || len(mailboxes) < 3 {
 		t.Fatalf("%d sources, %d mailboxes", len(source), len(mailboxes))

@@ -95,7 +95,7 @@ func TestProtocolEntry(t *testing.T) {
 func TestProtocolMark(t *testing.T) {
 	t.Parallel()
 	c, raw, q := numbers(t)
-	if err := raw.HSet(t.Context(), "{dq:0}:m:numbers", "d:s-2", example(t, "text mark"), "sealed", 0).Err(); err != nil {
+	if err := errors.Join(raw.HSet(t.Context(), "{dq:0}:d:numbers", "s-2", example(t, "text mark")).Err(), raw.HSet(t.Context(), "{dq:0}:m:numbers", "sealed", 0).Err()); err != nil {
 		t.Fatal(err)
 	}
 	s, _, err := c.Source(t.Context(), "s-2", q, 0)
@@ -196,12 +196,12 @@ func TestProtocolFields(t *testing.T) {
 	}
 	meta := slices.Collect(maps.Keys(raw.HGetAll(t.Context(), "{dq:0}:m:numbers").Val()))
 	for i, field := range meta {
-		meta[i] = strings.NewReplacer("d:s-1", "d:<source>", "s:count", "s:<stage>").Replace(field)
+		meta[i] = strings.NewReplacer("s:count", "s:<stage>").Replace(field)
 	}
-	same(t, "fields of the meta", column(t, "field of `m:<queue>`"), append(meta, "cost", "dying", "fused"))
+	same(t, "fields of the meta", column(t, "field of `m:<queue>`"), append(meta, "cost", "dying", "fused", "leaves"))
 	source := slices.Collect(maps.Keys(raw.HGetAll(t.Context(), "{dq:0}:s:s-1").Val()))
 	for i, field := range source {
-		source[i] = strings.Replace(field, "g:numbers", "g:<queue>", 1)
+		source[i] = strings.Replace(field, "g:numbers", "g:<leaf>", 1)
 	}
 	same(t, "fields of a source", column(t, "field of `s:<source>`"), append(source, "named", "away", "held"))
 	fields := map[string]bool{}

@@ -161,7 +161,7 @@ func (f *flow) storedOfCut() (items int64) {
 	client, ctx := f.client(), f.t.Context()
 	defer client.Close()
 	testkit.Eventually(f.t, func() bool {
-		for _, name := range client.SMembers(ctx, "{dq:0}:src:"+queueName).Val() {
+		for _, name := range client.ZRange(ctx, "{dq:0}:src:"+queueName, 0, -1).Val() {
 			source := client.HGetAll(ctx, "{dq:0}:s:"+name).Val()
 			if source["cut"] != "" {
 				items, _ = strconv.ParseInt(source["stored"], 10, 64)

@@ -39,15 +39,43 @@ type Path struct{ Queue, Branch string }
 // was delayed comes from what was returned or is suspect, and goes back there.
 var around = []Part{Fresh, Returned, Suspect, delayed, Returned, Suspect}
 
-// Audit looks for the entries of what a gather misses, in all queues from the
-// roots down: what moves on meanwhile is found further down.
-func (c *Client) Audit(ctx context.Context, g Gather, roots []Path, gaps []Gap) (Audit, error) {
-	a := Audit{Found: map[string]Sight{}, Above: map[string][]Sight{}}
-	stages, err := c.Stages(ctx)
-	if err != nil {
-		return a, err
+// Upstream is the way to a gathered queue, each queue behind those that it is fed from. The cost is that of the
+// stages on it.
+func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
+	var stages []Stage
+	seen, todo := map[string]bool{}, []string{g.Queue.Name}
+	for len(todo) > 0 {
+		q, err := c.lookDying(ctx, todo[0])
+		if err != nil {
+			return nil, err
+		}
+		todo = todo[1:]
+		ids := slices.DeleteFunc(q.stages, func(id string) bool { return seen[id] })
+		if len(ids) == 0 {
+			continue
+		}
+		adding, err := c.StagesOf(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			seen[id] = true
+		}
+		for _, s := range adding {
+			for _, in := range s.Ins {
+				todo = append(todo, in.Name)
+			}
+		}
+		stages = append(stages, adding...)
 	}
-	for _, p := range upstream(stages, roots, Path{Queue: g.Queue.Name}) {
+	return upstream(stages, g.Roots(), Path{Queue: g.Queue.Name}), nil
+}
+
+// Audit looks for the entries of what a gather misses, on the way from its roots down: what moves on meanwhile is found
+// further down.
+func (c *Client) Audit(ctx context.Context, g Gather, way []Path, gaps []Gap) (Audit, error) {
+	a := Audit{Found: map[string]Sight{}, Above: map[string][]Sight{}}
+	for _, p := range way {
 		for _, part := range around {
 			if err := c.look(ctx, g, p.Branch, Place{p.Queue, part}, gaps, &a); err != nil {
 				return a, err

@@ -67,3 +67,27 @@ func texts(b batch.Batch) (items []string) {
 	}
 	return items
 }
+
+// watched reads all sources of a root queue, by name.
+func watched(t *testing.T, c *broker.Client, g broker.Gather, root string) (sources map[string]broker.Progress, sealed bool) {
+	t.Helper()
+	sources = map[string]broker.Progress{}
+	for after, more := "0", true; more; {
+		w := must[broker.Watched](t)(c.Watch(t.Context(), g, broker.Path{Queue: root}, after))
+		for _, p := range w.Sources {
+			sources[p.Name] = p
+		}
+		after, more, sealed = w.Last, w.More, w.Sealed
+	}
+	return sources, sealed
+}
+
+// gaps are the ranges that a source has dropped.
+func gaps(t *testing.T, c *broker.Client, source string) string {
+	t.Helper()
+	ranges, _, err := c.Dropped(t.Context(), source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ranges
+}

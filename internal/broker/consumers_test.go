@@ -25,7 +25,7 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 			}
 			g := must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("gather", i), "dead", "b"))
 			left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g))
-			if _, _, err := c.Watch(t.Context(), g, "a"); err != nil {
+			if _, err := c.Watch(t.Context(), g, broker.Path{Queue: "a"}, "0"); err != nil {
 				t.Fatal(err)
 			}
 			r := c.Reader(g.ID, time.Second)

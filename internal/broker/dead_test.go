@@ -112,7 +112,7 @@ func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
 		e := f.takeAll(t, c, "w1")[0]
 		rest := broker.Rest{Batch: e.Batch, Attempts: 1, Delay: time.Hour}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{Entry: e, In: f.a, Rests: []broker.Rest{rest}}}))
-		if b := must[broker.Backlog](t)(c.Waiting(t.Context(), "a")); b != (broker.Backlog{Delayed: 1, Entries: 1}) {
+		if b := must[broker.Backlog](t)(c.Waiting(t.Context(), "a")); b != (broker.Backlog{Delayed: 1, Entries: 1, Added: 1}) {
 			t.Fatalf("the backlog is %+v", b)
 		}
 		if err := c.Delete(t.Context(), "a"); err != nil {

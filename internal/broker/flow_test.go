@@ -108,8 +108,8 @@ func gathered(t *testing.T, c *broker.Client, g broker.Gather, want []string) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("gathered %d items: %.100q", len(got), got)
 	}
-	sources, sealed, err := c.Watch(t.Context(), g, "a")
-	if err != nil || !sealed || sources["s1"] != (broker.Progress{Stored: 3, End: 3}) {
+	sources, sealed := watched(t, c, g, "a")
+	if !sealed || sources["s1"] != (broker.Progress{Name: "s1", Stored: 3, End: 3}) {
 		t.Fatalf("watch: %v sealed %v, %v", sources, sealed, err)
 	}
 	mark := broker.Mark{Source: "s1", Delivered: "3", Low: 3}

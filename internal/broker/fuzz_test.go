@@ -79,8 +79,8 @@ func FuzzRecords(f *testing.F) {
 			}
 		}
 		_, _ = readAgain[[]FunctionCard](t, record)
-		q := queueOf("q", map[string]string{"from": record, "max": record, "d:": record, "d:s": record})
-		if len(q.From) > len(record) || len(q.delivered) > 2 || q.delivered["s"] != record {
+		q := queueOf("q", map[string]string{"from": record, "max": record, "s:": record, "s:s": record})
+		if len(q.From) > len(record) || len(q.stages) != 2 || q.stages[1] != "s" {
 			t.Fatalf("%q makes the queue %+v", record, q)
 		}
 		root, branch := Root(record)

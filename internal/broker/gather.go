@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,8 @@ type Gather struct {
 	Queue Queue
 	Epoch int64
 	acks  *atomic.Int64 // number of the last acknowledgement
+
+	delivered map[string]string // when it began, by source
 }
 
 // Consume makes a gather the consumer of a queue, with a mailbox. It takes over from a
@@ -26,7 +29,7 @@ type Gather struct {
 func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gather, error) {
 	what := "gather queue " + queue
 	reply, err := c.run(ctx, what, scripts.consume,
-		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor)}, id, executor)
+		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor), c.keys.marks(queue)}, id, executor)
 	if err != nil {
 		return Gather{}, err
 	}
@@ -39,7 +42,32 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	case "gone":
 		return Gather{}, fmt.Errorf("%s: %w", what, ErrNoQueue)
 	}
-	return Gather{id, queueOf(queue, l.list(2).fields()), l.number(1), new(atomic.Int64)}, nil
+	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64)}
+	if g.delivered = l.list(3).fields(); l.list(3) == nil {
+		g.delivered, err = c.marks(ctx, queue)
+	}
+	return g, err
+}
+
+// marks reads what was delivered of each source of a queue, in pages.
+func (c *Client) marks(ctx context.Context, queue string) (map[string]string, error) {
+	marks := map[string]string{}
+	for cursor := uint64(0); ; {
+		var page []string
+		err := c.try(ctx, "read what was delivered of queue "+queue, func(ctx context.Context) (err error) {
+			page, cursor, err = c.rdb.HScan(ctx, c.keys.marks(queue), cursor, "", 1000).Result()
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for i := 0; i+1 < len(page); i += 2 {
+			marks[page[i]] = page[i+1]
+		}
+		if cursor == 0 {
+			return marks, nil
+		}
+	}
 }
 
 // reader is what a gather is told from all others by, also those of another queue that
@@ -48,7 +76,7 @@ func (g Gather) reader() string { return fmt.Sprint(g.Queue.Inc, " ", g.Epoch) }
 
 // Delivered returns for each source what was delivered of the queue: the mark
 // and the ranges above it, as Ack wrote them.
-func (g Gather) Delivered() map[string]string { return g.Queue.delivered }
+func (g Gather) Delivered() map[string]string { return g.delivered }
 
 // Inherit moves to the gather what its predecessors read and did not finish. The one
 // that it was taken over from leaves no name: nobody else would ever remove it.
@@ -80,24 +108,15 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 	return entries, nil
 }
 
-// Roots are the queues that the gathered one is fed from, itself where it is one.
-func (g Gather) Roots() []Path {
-	if len(g.Queue.From) == 0 {
-		return []Path{{Queue: g.Queue.Name}}
-	}
-	roots := make([]Path, len(g.Queue.From))
-	for i, path := range g.Queue.From {
-		roots[i].Queue, roots[i].Branch = Root(path)
-	}
-	return roots
-}
+// Roots are the paths on which the items of the gathered queue come.
+func (g Gather) Roots() []Path { return g.Queue.paths() }
 
 // A Mark is how far a source was delivered in a queue.
 type Mark struct {
 	Source    string // its name in the queue, see Root
 	Delivered string // the mark and the ranges above it
 	Low       int64  // offset below which all is delivered
-	Retire    bool   // it has ended and is delivered: forget it
+	Retire    bool   // it has ended and is delivered here: it is forgotten once that is so in all leaves of its root
 }
 
 // Root splits the name of a source in a queue, or of a path in From, into what
@@ -115,19 +134,20 @@ func Root(name string) (root, branch string) {
 // one changes nothing. waited tells whether somebody waited for it.
 func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) (waited bool, err error) {
 	k, q := c.keys, g.Queue.Name
-	keys := []string{k.meta(q), k.stream(q), k.wait(q)}
-	args := []any{g.reader(), g.acks.Add(1), q, len(entries), len(marks)}
+	keys := []string{k.meta(q), k.stream(q), k.wait(q), k.marks(q)}
+	args := []any{g.reader(), g.acks.Add(1), q, k.prefix, len(entries), len(marks)}
 	for _, e := range entries {
 		args = append(args, e.ID)
 	}
 	for _, m := range marks {
 		name, _ := Root(m.Source)
-		keys = append(keys, k.source(name), k.sources(rootOf(m.Source)))
+		root := rootOf(m.Source)
+		keys = append(keys, k.source(name), k.meta(root))
 		retire := 0
 		if m.Retire {
 			retire = 1
 		}
-		args = append(args, m.Source, name, m.Delivered, m.Low, retire)
+		args = append(args, m.Source, name, root, m.Delivered, m.Low, retire)
 	}
 	var payloads []string
 	for _, e := range entries {
@@ -167,31 +187,73 @@ func (c *Client) Release(ctx context.Context, g Gather) error {
 
 // Progress is how far a source got at its root.
 type Progress struct {
+	Name        string
 	Stored, End int64  // End is -1 until it has ended
-	Cut         string // why it ended early, "" where it did not
-	Away        string // why nobody adds to a named one, "" where somebody may
+	Cut         string // why it ended early, "" if it did not
+	Away        string // why no process adds to a named one, "" if one may
 	Named       bool   // it waits for a successor when its maker dies
-	Gaps        string // ranges that a policy dropped, as from-to with commas between
+	Dropped     bool   // a policy has dropped some of its items, see Dropped
 }
 
-// Watch reads the sources of a root queue and lets the mailbox know when one
-// joins or ends. sealed is whether none can join any more.
-func (c *Client) Watch(ctx context.Context, g Gather, root string) (sources map[string]Progress, sealed bool, err error) {
-	what := "watch queue " + root
-	reply, err := c.run(ctx, what, scripts.watch,
-		[]string{c.keys.meta(root), c.keys.sources(root), c.keys.watch(root)}, c.keys.mailbox(g.ID), c.keys.source(""), g.Queue.Name)
+// watchPage changes of sources are read by one call of a script.
+const watchPage = 500
+
+// A Watched is a page of the sources of a root queue that have changed.
+type Watched struct {
+	Sources []Progress
+	Sealed  bool   // no source can join any more
+	Last    string // number of the last change read: where the next page begins
+	More    bool   // there are more
+}
+
+// Watch reads the sources of a root queue that have changed after a number, "0" for all, and those of some names. It
+// leaves out what the gather has delivered to the end. The mailbox is told of further changes. ErrFenced: another
+// gather has the queue. The cost is that of what has changed, at most watchPage, and of the names.
+func (c *Client) Watch(ctx context.Context, g Gather, root Path, after string, names ...string) (Watched, error) {
+	what := "watch queue " + root.Queue
+	args := []any{c.keys.mailbox(g.ID), c.keys.source(""), g.Queue.Name, root.Branch, g.reader(), after, watchPage}
+	for _, name := range names {
+		args = append(args, name)
+	}
+	reply, err := c.run(ctx, what, scripts.watch, []string{
+		c.keys.meta(root.Queue), c.keys.sources(root.Queue), c.keys.watch(root.Queue), c.keys.meta(g.Queue.Name), c.keys.marks(g.Queue.Name),
+	}, args...)
 	if err != nil {
-		return nil, false, err
+		return Watched{}, err
 	}
 	l := asList(reply)
-	if l.text(0) == "gone" {
-		return nil, false, fmt.Errorf("%s: %w", what, ErrNoQueue)
+	if err := checkStatus(what, l.text(0)); err != nil {
+		return Watched{}, err
 	}
-	sources = map[string]Progress{}
-	for i := 1; i+6 < len(l); i += 7 {
-		sources[l.text(i)] = Progress{l.number(i + 1), l.number(i + 2), l.text(i + 3), l.text(i + 4), l.number(i+5) == 1, l.text(i + 6)}
+	w := Watched{Sealed: l.text(0) == "sealed", Last: l.text(1), More: l.number(2) == 1}
+	for i := 3; i+6 < len(l); i += 7 {
+		w.Sources = append(w.Sources, Progress{
+			l.text(i), l.number(i + 1), l.number(i + 2), l.text(i + 3), l.text(i + 4), l.number(i+5) == 1, l.number(i+6) > 0,
+		})
 	}
-	return sources, l.text(0) == "sealed", nil
+	return w, nil
+}
+
+// gapsPage ranges are read by one call.
+const gapsPage = 1000
+
+// Dropped reads the ranges that a source has dropped, as from-to with commas between: the one that begins at an offset
+// or before it, and those behind. more: there are others behind the last one.
+func (c *Client) Dropped(ctx context.Context, source string, from int64) (ranges string, more bool, err error) {
+	key, at := c.keys.gaps(source), strconv.FormatInt(from, 10)
+	var before, behind *redis.StringSliceCmd
+	err = c.try(ctx, "read what source "+source+" has dropped", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			before = p.ZRevRangeByScore(ctx, key, &redis.ZRangeBy{Min: "-inf", Max: at, Count: 1})
+			behind = p.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "(" + at, Max: "+inf", Count: gapsPage})
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return "", false, err
+	}
+	return strings.Join(append(before.Val(), behind.Val()...), ","), len(behind.Val()) == gapsPage, nil
 }
 
 // IsGone reports whether the error says that a queue is no longer there.

@@ -343,7 +343,7 @@ func TestALateAcknowledgementChangesNothing(t *testing.T) {
 		mark(g, "3", 3)
 		mark(g, "5", 5)
 		mark(g.Late(), "3", 3)
-		if at := c.Raw().HGet(t.Context(), c.Key("m:b"), "d:"+f.source.Name).Val(); at != "5" {
+		if at := c.Raw().HGet(t.Context(), c.Key("d:b"), f.source.Name).Val(); at != "5" {
 			t.Errorf("the mark is %s", at)
 		}
 		if err := c.Release(t.Context(), g); err != nil {
@@ -354,7 +354,7 @@ func TestALateAcknowledgementChangesNothing(t *testing.T) {
 		if at := next.Delivered()[f.source.Name]; at != "5" {
 			t.Errorf("the next gather begins at %s", at)
 		}
-		if at := c.Raw().HGet(t.Context(), c.Key("m:b"), "d:"+f.source.Name).Val(); at != "7" {
+		if at := c.Raw().HGet(t.Context(), c.Key("d:b"), f.source.Name).Val(); at != "7" {
 			t.Errorf("the next gather has the mark at %s", at)
 		}
 	})

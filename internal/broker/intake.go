@@ -46,7 +46,7 @@ type Taken struct {
 // that is lost leaves its entries with the consumer, see Held.
 func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int, routes []Route) ([]Taken, error) {
 	var keys []string
-	args := []any{consumer, budget, c.keys.mailbox(consumer), suspects, c.keys.source("")}
+	args := []any{consumer, budget, c.keys.mailbox(consumer), suspects, c.keys.prefix}
 	for _, r := range routes {
 		keys = append(keys, c.keys.returns(r.In), c.keys.stream(r.In), c.keys.meta(r.In), c.keys.wait(r.In), c.keys.suspects(r.In))
 		for _, out := range r.Outs {

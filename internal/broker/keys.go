@@ -37,6 +37,9 @@ func (k keys) wait(queue string) string     { return k.prefix + "wait:" + queue 
 func (k keys) watch(queue string) string    { return k.prefix + "watch:" + queue }
 func (k keys) sources(queue string) string  { return k.prefix + "src:" + queue }
 func (k keys) source(name string) string    { return k.prefix + "s:" + name }
+func (k keys) gaps(source string) string    { return k.prefix + "gaps:" + source }
+func (k keys) named(queue string) string    { return k.prefix + "named:" + queue }
+func (k keys) marks(queue string) string    { return k.prefix + "d:" + queue }
 func (k keys) payload(id string) string     { return k.prefix + "f:" + id }
 func (k keys) stages() string               { return k.prefix + "stages" }
 func (k keys) fenced() string               { return k.prefix + "fenced" }

@@ -225,7 +225,7 @@ func (l *Lease) free(ctx context.Context, id string, card map[string]string) err
 	}
 	for _, q := range queues {
 		if _, err := l.c.run(ctx, "give up the sources of queue "+q, scripts.orphan,
-			[]string{l.c.keys.sources(q), l.c.keys.watch(q)}, id, cause, l.c.keys.source("")); err != nil {
+			[]string{l.c.keys.sources(q), l.c.keys.watch(q), l.c.keys.meta(q)}, id, cause, l.c.keys.source("")); err != nil {
 			return err
 		}
 	}

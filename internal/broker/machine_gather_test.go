@@ -180,12 +180,16 @@ func (m *machine) drain(t *rapid.T) {
 // delivered is what all of it is for.
 func (m *machine) delivered(t *rapid.T) {
 	t.Helper()
-	progress, sealed, err := m.c.Watch(m.ctx, m.g, m.a.Name)
-	if err != nil || sealed || len(progress) != len(m.feeders) {
-		t.Fatal(progress, sealed, err)
+	w, err := m.c.Watch(m.ctx, m.g, broker.Path{Queue: m.a.Name}, "0")
+	if err != nil || w.Sealed || len(w.Sources) != len(m.feeders) {
+		t.Fatal(w, err)
+	}
+	progress := map[string]broker.Progress{}
+	for _, p := range w.Sources {
+		progress[p.Name] = p
 	}
 	for _, f := range m.feeders {
-		if want := (broker.Progress{Stored: f.stored, End: f.stored}); progress[f.Name] != want {
+		if want := (broker.Progress{Name: f.Name, Stored: f.stored, End: f.stored}); progress[f.Name] != want {
 			t.Fatalf("source %s: %+v, the model has %+v", f.Name, progress[f.Name], want)
 		}
 		for at := range f.stored {

@@ -123,6 +123,14 @@ func (m *machine) close() {
 	}
 }
 
+// stored is how many items the sources have stored.
+func (m *machine) stored() (n int64) {
+	for _, f := range m.feeders {
+		n += f.stored
+	}
+	return n
+}
+
 // invariants compares the counters with the model.
 func (m *machine) invariants(t *rapid.T) {
 	for _, q := range []struct {
@@ -136,6 +144,10 @@ func (m *machine) invariants(t *rapid.T) {
 		n, bytes := items(q.unread)
 		want := broker.Backlog{Items: n, Bytes: bytes, Running: int64(len(q.held)), Delayed: int64(len(q.delayed))}
 		want.Entries = int64(len(q.unread)+q.back) + want.Running + want.Delayed
+		want.Added = got.Added
+		if q.name == m.a.Name {
+			want.Added = m.stored()
+		}
 		if err != nil || got != want {
 			t.Fatalf("%s: %+v, %v; the model has %+v", q.name, got, err, want)
 		}

@@ -38,15 +38,12 @@ func TestADeadExecutorsSourcesAreGivenUp(t *testing.T) {
 		}
 		after(t, 3*lease)
 		g := must[broker.Gather](t)(l.c.Consume(t.Context(), "g1", "x2", "q"))
-		sources, _, err := l.c.Watch(t.Context(), g, "q")
-		if err != nil {
-			t.Fatal(err)
-		}
+		sources, _ := watched(t, l.c, g, "q")
 		going, staying := sources["going"], sources["staying"]
 		if why := "its process died: executor x1, process 7 on h1"; going.End != 2 || going.Cut != why || staying.End != -1 || staying.Away != why {
 			t.Errorf("going is %+v, staying is %+v", going, staying)
 		}
-		if sources["other"] != (broker.Progress{Stored: 2, End: -1}) || sources["ended"] != (broker.Progress{Stored: 2, End: 2}) {
+		if sources["other"] != (broker.Progress{Name: "other", Stored: 2, End: -1}) || sources["ended"] != (broker.Progress{Name: "ended", Stored: 2, End: 2}) {
 			t.Errorf("the others are %+v", sources)
 		}
 		theDeadIsFenced(t, l, q, made)
@@ -82,15 +79,15 @@ func successor(t *testing.T, l lab, q broker.Queue, g broker.Gather, epoch int64
 		t.Fatalf("the successor %+v begins at %d, %v", s, stored, err)
 	}
 	after(t, 3*lease) // the dead executor is looked at again and again
-	sources, _, err := l.c.Watch(t.Context(), g, "q")
-	if err != nil || sources["staying"].Away != "" || !sources["staying"].Named {
-		t.Errorf("staying is %+v, %v", sources["staying"], err)
+	sources, _ := watched(t, l.c, g, "q")
+	if sources["staying"].Away != "" || !sources["staying"].Named {
+		t.Errorf("staying is %+v", sources["staying"])
 	}
 	if err := l.c.Abandon(t.Context(), s, "bored"); err != nil {
 		t.Fatal(err)
 	}
-	if sources, _, err = l.c.Watch(t.Context(), g, "q"); err != nil || sources["staying"].Away != "bored" || sources["staying"].End != -1 {
-		t.Errorf("staying is %+v, %v", sources["staying"], err)
+	if sources, _ = watched(t, l.c, g, "q"); sources["staying"].Away != "bored" || sources["staying"].End != -1 {
+		t.Errorf("staying is %+v", sources["staying"])
 	}
 }
 

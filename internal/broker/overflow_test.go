@@ -40,9 +40,9 @@ func TestDropOldestAgain(t *testing.T) {
 			}
 		}
 		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "q"))
-		sources, _, err := c.Watch(ctx, g, "q")
-		if err != nil || sources["a"].Gaps != "2-5" || sources["b"].Gaps != "0-1" {
-			t.Errorf("%+v, %v", sources, err)
+		sources, _ := watched(t, c, g, "q")
+		if !sources["a"].Dropped || gaps(t, c, "a") != "2-5" || !sources["b"].Dropped || gaps(t, c, "b") != "0-1" {
+			t.Errorf("%+v, gaps %q and %q", sources, gaps(t, c, "a"), gaps(t, c, "b"))
 		}
 		found := must[broker.Queue](t)(c.Look(ctx, "q"))
 		backlog, err := c.Waiting(ctx, "q")
@@ -84,10 +84,9 @@ func TestGapsAndTheWindow(t *testing.T) {
 			if _, err := c.Ack(ctx, g, nil, marks, 0, func(string) string { return "q" }); err != nil {
 				t.Fatal(err)
 			}
-			sources, _, err := c.Watch(ctx, g, "q")
 			got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 3, nil))
-			if err != nil || sources["s"].Gaps != step.gaps || got.Room != step.room {
-				t.Errorf("delivered to %d: gaps %q, room %d, %v", step.low, sources["s"].Gaps, got.Room, err)
+			if gaps(t, c, "s") != step.gaps || got.Room != step.room {
+				t.Errorf("delivered to %d: gaps %q, room %d", step.low, gaps(t, c, "s"), got.Room)
 			}
 		}
 		kept := must[[]broker.Taken](t)(c.Take(ctx, "w1", 10, 1, []broker.Route{{In: "q"}}))[0].Entries

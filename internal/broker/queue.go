@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,14 +27,14 @@ type Queue struct {
 	From  []string `json:"-"`             // roots that its items come from, each a path, see Root
 	Flow  string   `json:"-"`
 	// Found by Look, not given to Declare.
-	Consumer  string        `json:"-"`
-	Items     int64         `json:"-"` // added so far
-	Bytes     int64         `json:"-"`
-	Fused     int64         `json:"-"` // items that did not go through it, since one worker ran the stages before and behind it
-	Dropped   int64         `json:"-"` // items, by policies of sources
-	Cost      time.Duration `json:"-"` // of an item at the dearest stage that follows
-	delivered map[string]string
-	before    string // gather that it was taken over from
+	Consumer string        `json:"-"`
+	Items    int64         `json:"-"` // added so far
+	Bytes    int64         `json:"-"`
+	Fused    int64         `json:"-"` // items that did not go through it, since one worker ran the stages before and behind it
+	Dropped  int64         `json:"-"` // items, by policies of sources
+	Cost     time.Duration `json:"-"` // of an item at the dearest stage that follows
+	stages   []string      // ids of those that add to it
+	before   string        // gather that it was taken over from
 }
 
 func parseInt(s string) int64 {
@@ -57,16 +58,17 @@ func queueOf(name string, m map[string]string) Queue {
 		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Max: parseInt(m["max"]), MaxB: parseInt(m["maxb"]),
 		Owner: m["owner"], Seal: m["sealed"] == "1", Flow: m["flow"], Consumer: m["consumer"],
 		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Fused: parseInt(m["fused"]), Dropped: parseInt(m["dropped"]), Cost: time.Duration(parseInt(m["cost"])),
-		delivered: map[string]string{}, before: m["before"],
+		before: m["before"],
 	}
 	if json.Unmarshal([]byte(m["from"]), &q.From) != nil {
 		q.From = nil
 	}
-	for field, value := range m {
-		if len(field) > 2 && field[:2] == "d:" {
-			q.delivered[field[2:]] = value
+	for field := range m {
+		if stage, ok := strings.CutPrefix(field, "s:"); ok {
+			q.stages = append(q.stages, stage)
 		}
 	}
+	slices.Sort(q.stages)
 	return q
 }
 
@@ -133,6 +135,7 @@ type Backlog struct {
 	Running      int64 // entries that were read and are not finished
 	Delayed      int64 // entries that wait for another attempt
 	Entries      int64 // in all: what came back and was not read again is in no other number
+	Added        int64 // items so far
 }
 
 // Waiting reads the backlog of a queue.
@@ -147,7 +150,7 @@ func (c *Client) Waiting(ctx context.Context, name string) (Backlog, error) {
 	if l.text(0) != "ok" {
 		return Backlog{}, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
-	return Backlog{l.number(1), l.number(2), l.number(3), l.number(4), l.number(5)}, nil
+	return Backlog{l.number(1), l.number(2), l.number(3), l.number(4), l.number(5), l.number(6)}, nil
 }
 
 // Queues lists the names of all queues, sorted.
@@ -173,16 +176,13 @@ func (c *Client) members(ctx context.Context, key string) (names []string, err e
 const purgeChunk = 500
 
 // Delete deletes a queue with its sources and its stages, in steps that can be
-// resumed: a queue that is marked is refused by everybody.
+// resumed: a queue that is marked is refused by everybody. ErrNoQueue: there is none.
 func (c *Client) Delete(ctx context.Context, name string) error {
 	stages, err := c.mark(ctx, name)
-	if err == nil {
-		err = c.unstageAll(ctx, stages)
-	}
 	if err != nil {
 		return err
 	}
-	return c.erase(ctx, name)
+	return c.remove(ctx, []string{name}, stages)
 }
 
 // DeleteAll deletes queues, upstream first, and says which could not be.
@@ -197,9 +197,15 @@ func (c *Client) DeleteAll(ctx context.Context, names []string) error {
 			failed = errors.Join(failed, err)
 		}
 	}
-	if err := c.unstageAll(ctx, around); err != nil {
-		return errors.Join(failed, err)
+	return errors.Join(failed, c.remove(ctx, marked, around))
+}
+
+// remove deletes queues that are marked, and the stages around them.
+func (c *Client) remove(ctx context.Context, marked, stages []string) error {
+	if err := c.unstageAll(ctx, stages, marked); err != nil {
+		return err
 	}
+	var failed error
 	for _, name := range marked {
 		failed = errors.Join(failed, c.erase(ctx, name))
 	}
@@ -241,43 +247,34 @@ func (c *Client) erase(ctx context.Context, name string) error {
 	return c.unplace(ctx, name)
 }
 
-// unstageAll removes stages, as far as they are there.
-func (c *Client) unstageAll(ctx context.Context, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	slices.Sort(ids)
-	stages, err := c.StagesOf(ctx, slices.Compact(ids))
-	if err != nil {
-		return err
-	}
-	for _, s := range stages {
-		if err := c.Unstage(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // drop deletes the keys of a queue that has no entries; its meta goes last, so
 // that what was interrupted is found again.
 func (c *Client) drop(ctx context.Context, name string) error {
 	k := c.keys
+	for {
+		n, err := c.run(ctx, "delete the sources of queue "+name, scripts.dropSources, []string{k.meta(name), k.sources(name)}, k.prefix, name, purgeChunk)
+		if err != nil {
+			return err
+		}
+		if n == int64(0) {
+			break
+		}
+	}
 	return c.try(ctx, "delete queue "+name, func(ctx context.Context) error {
 		meta, err := c.rdb.HGetAll(ctx, k.meta(name)).Result()
 		if err != nil {
 			return err
 		}
-		sources, err := c.rdb.SMembers(ctx, k.sources(name)).Result()
-		if err != nil {
-			return err
-		}
 		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, source := range sources {
-				p.Del(ctx, k.source(source))
-			}
-			p.Del(ctx, k.stream(name), k.returns(name), k.suspects(name), k.delayed(name), k.wait(name), k.watch(name), k.sources(name))
+			p.Unlink(ctx, k.stream(name), k.returns(name), k.suspects(name), k.delayed(name), k.wait(name), k.watch(name), k.sources(name),
+				k.named(name), k.marks(name))
 			p.SRem(ctx, k.owned(meta["owner"]), name)
+			if gather, ok := strings.CutPrefix(meta["consumer"], "gather:"); ok {
+				for _, path := range queueOf(name, meta).From {
+					root, _ := Root(path)
+					p.SRem(ctx, k.watch(root), k.mailbox(gather))
+				}
+			}
 			return nil
 		})
 		if err != nil {

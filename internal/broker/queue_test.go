@@ -55,7 +55,7 @@ func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
 		if stages, err := c.Stages(t.Context()); err != nil || len(stages) != 1 {
 			t.Errorf("%+v, %v", stages, err)
 		}
-		if err := c.Unstage(t.Context(), f.stage); err != nil {
+		if err := c.Unstage(t.Context(), f.stage.ID); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Stage(t.Context(), third); err != nil {

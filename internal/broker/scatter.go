@@ -59,7 +59,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	}
 	what := "scatter into queue " + q.Name
 	reply, err := c.run(ctx, what, scripts.source,
-		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor)},
+		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor), c.keys.named(q.Name)},
 		name, q.Name, q.Inc, seal, by.executor, by.named)
 	if err != nil {
 		return Source{}, 0, err
@@ -108,9 +108,9 @@ type Parcel struct {
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	for {
-		args := append(make([]any, 0, 9+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window,
-			s.lost, string(s.Overflow), k.source(""), k.payload(""))
-		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q)}
+		args := append(make([]any, 0, 8+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window,
+			s.lost, string(s.Overflow), k.prefix)
+		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q), k.sources(q)}
 		var payloads []payload
 		for i := range parcels {
 			p := &parcels[i]
@@ -175,7 +175,7 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	before := c.Failures()
 	for finished := false; ; finished = true {
 		reply, err := c.run(ctx, what, scripts.finish,
-			[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q)}, s.Name, s.Epoch, end, s.Queue.Inc, s.lost)
+			[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q), k.sources(q)}, s.Name, s.Epoch, end, s.Queue.Inc, s.lost)
 		if err != nil {
 			return err
 		}
@@ -208,7 +208,8 @@ func lostBefore(queue string) []byte {
 func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
 	what := "give up the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,
-		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name), c.keys.meta(s.Queue.Name)}, s.Name, s.Epoch, cause, s.Queue.Inc)
+		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name), c.keys.meta(s.Queue.Name), c.keys.sources(s.Queue.Name)},
+		s.Name, s.Epoch, cause, s.Queue.Inc)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,8 @@ var (
 	declareLua string
 	//go:embed lua/discard.lua
 	discardLua string
+	//go:embed lua/drop_sources.lua
+	dropSourcesLua string
 	//go:embed lua/due.lua
 	dueLua string
 	//go:embed lua/fence.lua
@@ -71,6 +73,8 @@ var (
 	spreadLua string
 	//go:embed lua/stage.lua
 	stageLua string
+	//go:embed lua/sweep.lua
+	sweepLua string
 	//go:embed lua/take.lua
 	takeLua string
 	//go:embed lua/unplace.lua
@@ -84,41 +88,43 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, discard, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, sweep, take, unplace, unstage, waiting, watch *redis.Script
 }{
-	abandon:  script(abandonLua),
-	ack:      script(ackLua),
-	adopt:    script(adoptLua),
-	audit:    script(auditLua),
-	beat:     script(beatLua),
-	bound:    script(boundLua),
-	complete: script(completeLua),
-	consume:  script(consumeLua),
-	declare:  script(declareLua),
-	discard:  script(discardLua),
-	due:      script(dueLua),
-	fence:    script(fenceLua),
-	finish:   script(finishLua),
-	forget:   script(forgetLua),
-	join:     script(joinLua),
-	leave:    script(leaveLua),
-	mark:     script(markLua),
-	place:    script(placeLua),
-	orphan:   script(orphanLua),
-	purge:    script(purgeLua),
-	reclaim:  script(reclaimLua),
-	release:  script(releaseLua),
-	rescue:   script(rescueLua),
-	scatter:  script(scatterLua),
-	seal:     script(sealLua),
-	spread:   script(spreadLua),
-	source:   script(sourceLua),
-	stage:    script(stageLua),
-	unplace:  script(unplaceLua),
-	take:     script(takeLua),
-	unstage:  script(unstageLua),
-	waiting:  script(waitingLua),
-	watch:    script(watchLua),
+	abandon:     script(abandonLua),
+	ack:         script(ackLua),
+	adopt:       script(adoptLua),
+	audit:       script(auditLua),
+	beat:        script(beatLua),
+	bound:       script(boundLua),
+	complete:    script(completeLua),
+	consume:     script(consumeLua),
+	declare:     script(declareLua),
+	discard:     script(discardLua),
+	dropSources: script(dropSourcesLua),
+	due:         script(dueLua),
+	fence:       script(fenceLua),
+	finish:      script(finishLua),
+	forget:      script(forgetLua),
+	join:        script(joinLua),
+	leave:       script(leaveLua),
+	mark:        script(markLua),
+	place:       script(placeLua),
+	orphan:      script(orphanLua),
+	purge:       script(purgeLua),
+	reclaim:     script(reclaimLua),
+	release:     script(releaseLua),
+	rescue:      script(rescueLua),
+	scatter:     script(scatterLua),
+	seal:        script(sealLua),
+	spread:      script(spreadLua),
+	source:      script(sourceLua),
+	stage:       script(stageLua),
+	unplace:     script(unplaceLua),
+	sweep:       script(sweepLua),
+	take:        script(takeLua),
+	unstage:     script(unstageLua),
+	waiting:     script(waitingLua),
+	watch:       script(watchLua),
 }
 
 func script(body string) *redis.Script { return redis.NewScript(withLib(body)) }

@@ -93,16 +93,22 @@ func (c *Client) Replace(ctx context.Context, s, old Stage) error {
 // stage writes the record of a stage in the place of an old one, which has the same id or
 // another; the zero Stage is none.
 func (c *Client) stage(ctx context.Context, s, old Stage) error {
+	var goes []Out // out-queues of another stage, which makes way
+	expected, away := old.Record, ""
+	if old.ID != s.ID {
+		expected, away = "", old.ID
+		goes = slices.DeleteFunc(slices.Clone(old.Outs), func(o Out) bool { return slices.Contains(s.queues(), o.Name) })
+	}
 	record, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	keys, expected, away := c.stageKeys(s), old.Record, ""
-	if old.ID != s.ID {
-		keys, expected, away = append(keys, c.metas(old)...), "", old.ID
+	around := surroundings{c: c, ins: s.Ins, outs: slices.Concat(s.Outs, goes)}
+	if err := around.paths(ctx, s.Ins, goes); err != nil {
+		return err
 	}
-	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, keys,
-		s.ID, record, c.keys.mailbox(""), len(s.Ins), len(s.Outs), expected, away)
+	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, around.keys(),
+		append([]any{s.ID, record, c.keys.prefix, len(s.Ins), len(s.Outs), len(goes), expected, away}, around.args()...)...)
 	if err != nil {
 		return err
 	}
@@ -118,6 +124,9 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 			return taken(s.Ins[at].Name, "a stage of another version")
 		}
 		return conflict
+	}
+	if len(goes) > 0 {
+		return around.sweep(ctx)
 	}
 	return nil
 }
@@ -172,25 +181,6 @@ func (s *Stage) parse(record string) error {
 		err = fmt.Errorf("version %d", s.V)
 	}
 	return err
-}
-
-// Unstage removes a stage.
-func (c *Client) Unstage(ctx context.Context, s Stage) error {
-	_, err := c.run(ctx, "remove stage "+s.ID, scripts.unstage, c.stageKeys(s), s.ID, c.keys.mailbox(""))
-	return err
-}
-
-// stageKeys are those that making and removing a stage is about.
-func (c *Client) stageKeys(s Stage) []string {
-	return append([]string{c.keys.stages(), c.keys.registry(RoleWorker)}, c.metas(s)...)
-}
-
-// metas are the keys of the queues of a stage.
-func (c *Client) metas(s Stage) (keys []string) {
-	for _, queue := range s.queues() {
-		keys = append(keys, c.keys.meta(queue))
-	}
-	return keys
 }
 
 // StageOf returns the stage that reads a queue; found: there is one.

@@ -14,11 +14,12 @@ const stored, size, window = 100_000, 20, 1000
 func backlog(t *testing.T, c *broker.Client) {
 	t.Helper()
 	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
+	var out broker.Queue
 	if err == nil {
-		_, _, err = c.Declare(t.Context(), broker.Queue{Name: "out"})
+		out, _, err = c.Declare(t.Context(), broker.Queue{Name: "out", From: []string{"q"}})
 	}
 	if err == nil {
-		err = c.Stage(t.Context(), broker.Stage{ID: "stage", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}})
+		err = c.Stage(t.Context(), broker.Stage{ID: "stage", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}, Outs: []broker.Out{{Queue: out}}})
 	}
 	if err == nil {
 		err = c.Join(t.Context(), broker.RoleWorker, "w1", nil)
@@ -58,7 +59,7 @@ func TestWorkersLookAtTheWindow(t *testing.T) {
 			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
 		}
 		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "out"))
-		if _, _, err := c.Watch(ctx, g, "q"); err != nil {
+		if _, err := c.Watch(ctx, g, broker.Path{Queue: "q"}, "0"); err != nil {
 			t.Fatal(err)
 		}
 		if got := take(); len(got.Entries) != window/size-30 || got.Beyond {

@@ -11,6 +11,7 @@ import (
 
 const (
 	ackEntries = 256 // that one acknowledgement takes
+	ackSources = 256 // whose marks one acknowledgement moves
 	ackMany    = 4   // that do not wait for more
 	ackEager   = 64  // acknowledgements that do not wait for more, behind one that somebody waited for
 )
@@ -18,21 +19,22 @@ const (
 // acks turns the number of delivered items into entries to delete and marks to
 // move. Its lock is never held across I/O.
 type acks struct {
-	mu     sync.Mutex
-	wake   chan struct{}
-	pieces []Piece // handed out and not delivered whole
-	first  int64   // items of pieces[0] that were delivered
-	marks  map[string]ranges
-	moved  map[string]bool // marks to write
-	whole  []broker.Entry  // delivered whole, not yet deleted
-	gone   []string        // ids deleted since the reader asked
-	roots  map[string]string
-	ends   map[string]int64 // sources to forget when delivered to there
-	ended  bool             // nothing more will be handed out
-	byHand handed           // where each item is acknowledged by itself
-	urgent bool             // what there is has to be written at once
-	rests  bool             // who writes waits for more
-	eager  int              // acknowledgements that do not wait for more
+	mu      sync.Mutex
+	wake    chan struct{}
+	pieces  []Piece // handed out and not delivered whole
+	first   int64   // items of pieces[0] that were delivered
+	marks   map[string]ranges
+	moved   map[string]bool // marks to write
+	whole   []broker.Entry  // delivered whole, not yet deleted
+	gone    []string        // ids deleted since the reader asked
+	retired []string        // sources forgotten since the reader asked
+	roots   map[string]string
+	ends    map[string]int64 // sources to forget when delivered to there
+	ended   bool             // nothing more will be handed out
+	byHand  handed           // where each item is acknowledged by itself
+	urgent  bool             // what there is has to be written at once
+	rests   bool             // who writes waits for more
+	eager   int              // acknowledgements that do not wait for more
 }
 
 func (a *acks) begin(delivered map[string]string) error {
@@ -120,14 +122,35 @@ func (a *acks) feeds(source, root string) {
 	a.mu.Unlock()
 }
 
-// retire lets a source be forgotten once it is delivered to its end.
+// retire lets a source be forgotten once it is delivered up to its end.
 func (a *acks) retire(source string, end int64) {
 	a.mu.Lock()
 	a.ends[source] = end
-	a.moved[source] = true
-	a.urgent = true
-	a.ring()
+	if a.marks[source].low() >= end {
+		a.moved[source] = true
+		a.urgent = true
+		a.ring()
+	}
 	a.mu.Unlock()
+}
+
+// takeRetired returns the sources that were forgotten since the last call.
+func (a *acks) takeRetired() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	retired := a.retired
+	a.retired = nil
+	return retired
+}
+
+// forget removes a source.
+func (a *acks) forget(source string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.marks, source)
+	delete(a.ends, source)
+	delete(a.roots, source)
+	delete(a.moved, source)
 }
 
 func (a *acks) end() {
@@ -168,8 +191,8 @@ func (a *acks) mark(p Piece, from, to int64) {
 	a.finish(p, to-from)
 }
 
-// forget returns the ids of the entries that were deleted since the last call.
-func (a *acks) forget() []string {
+// takeGone returns the ids of the entries that were deleted since the last call.
+func (a *acks) takeGone() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	gone := a.gone
@@ -184,14 +207,19 @@ func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 	n := min(len(a.whole), ackEntries)
 	entries, a.whole = slices.Clone(a.whole[:n]), a.whole[n:]
 	for source := range a.moved {
+		if len(marks) == ackSources {
+			break
+		}
 		r := a.marks[source]
 		end, ended := a.ends[source]
-		m := broker.Mark{Source: source, Delivered: r.String(), Low: r.low(), Retire: ended && r.low() >= end && len(a.whole) == 0}
-		marks = append(marks, m)
+		ended = ended && r.low() >= end
+		m := broker.Mark{Source: source, Delivered: r.String(), Low: r.low(), Retire: ended && len(a.whole) == 0}
+		if marks = append(marks, m); ended == m.Retire {
+			delete(a.moved, source)
+		}
 	}
-	clear(a.moved)
 	a.urgent = a.ended
-	return entries, marks, a.ended && len(a.pieces) == 0 && a.byHand.items == 0 && len(a.whole) == 0
+	return entries, marks, a.ended && len(a.pieces) == 0 && a.byHand.items == 0 && len(a.whole) == 0 && len(a.moved) == 0
 }
 
 // restore takes back what could not be acknowledged.
@@ -224,9 +252,7 @@ func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
 	a.eager = max(0, a.eager-1)
 	for _, m := range marks {
 		if m.Retire {
-			delete(a.marks, m.Source)
-			delete(a.ends, m.Source)
-			delete(a.roots, m.Source)
+			a.retired = append(a.retired, m.Source)
 		}
 	}
 	for _, e := range entries {

@@ -13,167 +13,223 @@ import (
 )
 
 const (
-	// missPatience is how long an offset is missed before an audit looks for
-	// it, and the time between two audits that agree.
-	missPatience = 3 * time.Second
-	// maxPatience is the longest time between two audits of what is under way.
-	maxPatience = time.Minute
+	// missPace is how long an offset is missed before an audit may look for it, and the time between two audits that
+	// agree.
+	missPace = 3 * time.Second
+	// maxMissPace is the longest time between two audits of offsets that are on their way.
+	maxMissPace = time.Minute
 	// auditSources are looked for by one audit.
-	auditSources = 64
+	auditSources = 500
+	// auditShare is the part of the time that audits may take: one in so many.
+	auditShare = 20
 )
 
 // A miss is the lowest offset of a source that has not come.
 type miss struct {
 	offset int64
-	due    time.Time     // of the next audit
-	wait   time.Duration // after an audit that finds it under way
-	stray  broker.Ref    // where the last audit saw it, in nobody's hands
-	absent ranges        // what the last audit found nowhere
+	since  time.Time
+	stray  broker.Ref // where the last audit found it, pending with no consumer
+	absent ranges     // offsets that the last audit found nowhere
 }
 
-// audit looks for what has been missed for long: what is under way is waited
-// for, what two audits see in nobody's hands is put back, and what two audits
-// find nowhere is lost.
+// An auditor decides when to look for offsets that are missed. It costs nothing while the flow has a backlog that was
+// there when the offset was first missed: the offset may be in it.
+type auditor struct {
+	pace   time.Duration
+	wait   time.Duration // after an audit that finds all on the way
+	next   time.Time
+	misses map[string]*miss
+	// added is, for each queue of the flow, how many items had been added when an offset was first missed for long.
+	added map[string]int64
+}
+
+func newAuditor() *auditor {
+	return &auditor{pace: missPace, wait: missPace, misses: map[string]*miss{}}
+}
+
+// patience is how long a read may wait until there is something to audit.
+func (a *auditor) patience() time.Duration {
+	if len(a.misses) == 0 {
+		return readWait
+	}
+	return max(min(readWait, time.Until(a.next)), time.Millisecond)
+}
+
+// audit looks for offsets that are missed for long. Those on their way are waited for, entries that two audits find
+// pending with no consumer are put back, and offsets that two audits find nowhere are lost.
 func (r *Receiver) audit(ctx context.Context) error {
-	gaps := r.gaps(time.Now())
-	if len(gaps) == 0 {
+	a, now := r.auditor, time.Now()
+	if now.Before(a.next) {
 		return nil
 	}
-	seen, err := r.c.Audit(ctx, r.g, r.roots, gaps)
+	a.next = now.Add(a.pace)
+	gaps := r.missing(now)
+	if len(gaps) == 0 {
+		a.added = nil
+		return nil
+	}
+	found, done, err := r.search(ctx, gaps)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		r.log.WarnContext(ctx, "an audit failed; it is made again", "queue", r.g.Queue.Name, "err", err)
+		r.log.WarnContext(ctx, "audit failed; it is repeated", "queue", r.g.Queue.Name, "err", err)
+		a.later()
 	}
+	if err != nil || !done {
+		return nil
+	}
+	a.added = nil
+	sure := false // an audit that agrees decides
 	for _, gap := range gaps {
-		m := r.missed[gap.Source]
-		if err != nil {
-			m.later()
-			continue
-		}
-		m.due = time.Now().Add(r.pace)
-		sight, found := seen.Found[gap.Source]
-		switch {
-		case !found:
-			err = r.nowhere(ctx, gap.Source, m, seen.Above[gap.Source])
-		case sight.Stray:
-			err = r.stray(ctx, gap.Source, m, sight)
-		default:
-			r.underWay(m, sight)
-		}
+		decided, err := r.judge(ctx, gap, found)
 		if err != nil {
 			return err
 		}
+		sure = sure || !decided
+	}
+	a.next = time.Now().Add(a.pace)
+	if !sure {
+		a.later()
+	}
+	if took := time.Since(now); took*auditShare > time.Until(a.next) {
+		a.next = time.Now().Add(took * auditShare)
 	}
 	return nil
 }
 
-// gaps is what has been missed for long enough to look for it.
-func (r *Receiver) gaps(now time.Time) (gaps []broker.Gap) {
-	for source := range r.missed {
-		if _, listed := r.stored[source]; !listed {
-			delete(r.missed, source)
+// later doubles the time until the next audit.
+func (a *auditor) later() {
+	a.wait = min(2*a.wait, maxMissPace)
+	a.next = time.Now().Add(a.wait)
+}
+
+// missing returns the offsets that have been missed for long enough to look for them.
+func (r *Receiver) missing(now time.Time) (gaps []broker.Gap) {
+	a := r.auditor
+	for name := range a.misses {
+		if s := r.sources.known[name]; s == nil || r.order.reached(name) >= s.stored {
+			delete(a.misses, name)
 		}
 	}
-	for source, stored := range r.stored {
-		next, m := r.order.reached(source), r.missed[source]
-		switch {
-		case next >= stored:
-			delete(r.missed, source)
-		case m == nil || m.offset != next:
-			r.missed[source] = &miss{offset: next, due: now.Add(r.pace), wait: r.pace}
-		case !now.Before(m.due):
-			gaps = append(gaps, broker.Gap{Source: source, Offset: next})
+	if len(a.misses) == 0 {
+		a.wait = a.pace
+	}
+	for _, s := range r.sources.list {
+		next := r.order.reached(s.name)
+		if next >= s.stored {
+			continue
+		}
+		if m := a.misses[s.name]; m == nil || m.offset != next {
+			a.misses[s.name] = &miss{offset: next, since: now}
+		} else if now.Sub(m.since) >= a.pace {
+			gaps = append(gaps, broker.Gap{Source: s.name, Offset: next})
 		}
 	}
-	slices.SortFunc(gaps, func(a, b broker.Gap) int {
-		return cmp.Or(r.missed[a.Source].due.Compare(r.missed[b.Source].due), cmp.Compare(a.Source, b.Source))
+	slices.SortFunc(gaps, func(x, y broker.Gap) int {
+		return cmp.Or(a.misses[x.Source].since.Compare(a.misses[y.Source].since), cmp.Compare(x.Source, y.Source))
 	})
 	return gaps[:min(len(gaps), auditSources)]
 }
 
-// overdue reports whether it is time for an audit.
-func (r *Receiver) overdue() bool {
-	for _, m := range r.missed {
-		if !time.Now().Before(m.due) {
-			return true
+// search audits the flow, once the backlog is read that was there when an offset was first missed for long. done
+// reports whether it did.
+func (r *Receiver) search(ctx context.Context, gaps []broker.Gap) (found broker.Audit, done bool, err error) {
+	way, err := r.c.Upstream(ctx, r.g)
+	if err != nil {
+		return found, false, err
+	}
+	first := r.auditor.added == nil
+	if first {
+		r.auditor.added = map[string]int64{}
+	}
+	for _, path := range way {
+		backlog, err := r.c.Waiting(ctx, path.Queue)
+		if broker.IsGone(err) {
+			continue
+		}
+		if err != nil {
+			return found, false, err
+		}
+		if _, noted := r.auditor.added[path.Queue]; !noted {
+			r.auditor.added[path.Queue] = backlog.Added
+		}
+		if backlog.Added-backlog.Items < r.auditor.added[path.Queue] {
+			return found, false, nil
 		}
 	}
-	return false
+	found, err = r.c.Audit(ctx, r.g, way, gaps)
+	return found, err == nil, err
 }
 
-// patience is how long to wait for entries before there is something to audit.
-func (r *Receiver) patience() time.Duration {
-	wait := readWait
-	for _, m := range r.missed {
-		wait = min(wait, time.Until(m.due))
+// judge decides on one offset. decided is false if another audit has to agree.
+func (r *Receiver) judge(ctx context.Context, gap broker.Gap, seen broker.Audit) (decided bool, err error) {
+	m := r.auditor.misses[gap.Source]
+	at, found := seen.Found[gap.Source]
+	switch {
+	case !found:
+		return r.lost(ctx, gap.Source, m, seen.Above[gap.Source])
+	case at.Stray:
+		return r.orphaned(ctx, gap.Source, m, at)
 	}
-	return max(wait, time.Millisecond)
-}
-
-// underWay waits longer for what is there.
-func (r *Receiver) underWay(m *miss, at broker.Sight) {
 	m.stray, m.absent = broker.Ref{}, nil
-	m.later()
 	if at.Queue == r.g.Queue.Name { // held by this gather: a reply was lost
-		r.lost = true
+		r.recall = true
 	}
+	return true, nil
 }
 
-// later doubles the time until the next audit.
-func (m *miss) later() {
-	m.wait = min(2*m.wait, maxPatience)
-	m.due = time.Now().Add(m.wait)
-}
-
-// stray puts back what is in nobody's hands, if the last audit saw it so too.
-func (r *Receiver) stray(ctx context.Context, source string, m *miss, at broker.Sight) error {
+// orphaned puts back an entry that is pending with no consumer, if the last audit found it so too.
+func (r *Receiver) orphaned(ctx context.Context, source string, m *miss, at broker.Sight) (decided bool, err error) {
 	m.absent = nil
 	if m.stray != at.Ref {
 		m.stray = at.Ref
-		return nil
+		return false, nil
 	}
 	m.stray = broker.Ref{}
 	n, err := r.c.Rescue(ctx, r.g, at)
 	if err != nil {
-		m.later()
-		r.log.WarnContext(ctx, "entries that are in nobody's hands cannot be put back", "queue", at.Queue, "source", source, "err", err)
-		return context.Cause(ctx)
+		r.log.WarnContext(ctx, "orphaned entries cannot be put back", "queue", at.Queue, "source", source, "err", err)
+		return true, context.Cause(ctx)
 	}
-	r.lost = r.lost || at.Queue == r.g.Queue.Name
-	r.log.LogAttrs(ctx, slog.LevelWarn, "entries that were in nobody's hands are put back",
+	r.recall = r.recall || at.Queue == r.g.Queue.Name
+	r.log.LogAttrs(ctx, slog.LevelWarn, "orphaned entries are put back",
 		slog.String("queue", at.Queue), slog.String("source", source), slog.Int64("offset", m.offset), slog.Int64("entries", n))
-	return nil
+	return false, nil
 }
 
-// nowhere gives up what two audits found nowhere: it comes as lost.
-func (r *Receiver) nowhere(ctx context.Context, source string, m *miss, above []broker.Sight) error {
+// lost gives up offsets that two audits found nowhere: a failure takes their place.
+func (r *Receiver) lost(ctx context.Context, source string, m *miss, above []broker.Sight) (decided bool, err error) {
 	m.stray = broker.Ref{}
+	s := r.sources.known[source]
+	if s == nil { // it was forgotten meanwhile
+		return true, nil
+	}
 	var there ranges
 	for _, s := range above {
 		there = there.add(s.First, s.End)
 	}
 	var absent ranges
-	for _, s := range r.order.missing(source, r.stored[source]) {
+	for _, s := range r.order.missing(source, s.stored) {
 		absent = append(absent, there.without(s.from, s.to)...)
 	}
 	if m.absent == nil {
 		m.absent = absent
-		return nil
+		s.gaps = m.offset // another source may have dropped items of this one behind the gaps that are known
+		return false, r.skip(ctx, s)
 	}
 	lost := absent.both(m.absent)
 	m.absent = nil
 	for _, s := range lost {
-		r.log.LogAttrs(ctx, slog.LevelError, "items were stored and are in no queue any more",
+		r.log.LogAttrs(ctx, slog.LevelError, "stored items are in no queue any more",
 			slog.String("queue", r.g.Queue.Name), slog.String("source", source), slog.Int64("from", s.from), slog.Int64("to", s.to))
 		r.lose(source, s)
 	}
-	return r.flush(ctx)
+	return true, r.flush(ctx)
 }
 
 // lose puts failures in the place of items.
 func (r *Receiver) lose(source string, s span) {
 	r.order.fail(source, s, &batch.Failure{Code: batch.CodeLost, Stage: r.g.Queue.Name, Message: fmt.Sprintf(
-		"the items %d to %d of source %s were stored and are in no queue any more: Redis lost them, or somebody deleted them", s.from, s.to-1, source)})
+		"the items %d to %d of source %s were stored and are in no queue any more: Redis lost them, or they were deleted", s.from, s.to-1, source)})
 }

@@ -162,7 +162,7 @@ func (w world) receive(t *testing.T, queue string, o ReceiverOptions) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.pace = 100 * time.Millisecond
+	r.auditor.pace, r.auditor.wait = 100*time.Millisecond, 100*time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	run := &running{Receiver: r, cancel: cancel, done: make(chan error, 1)}
 	go func() { run.done <- r.Run(ctx) }()

@@ -94,7 +94,7 @@ func TestAGatherLeavesNoConsumer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.lost = true
+			r.recall = true
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() { ended <- r.Run(ctx) }()

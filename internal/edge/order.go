@@ -49,7 +49,7 @@ const failPiece = 4096
 type order struct {
 	unordered bool
 	lanes     map[string]*lane
-	turn      []*lane // in the order in which their sources were first seen
+	ready     []*lane // that may have something to hand out
 	covered   []Piece // what came twice, in two entries; see takeCovered
 }
 
@@ -60,6 +60,7 @@ type lane struct {
 	done    ranges  // what was delivered before this reader began
 	gaps    ranges  // what was dropped, as far as it is known
 	waiting []Piece // sorted by From
+	ready   bool    // it is among those that may have something to hand out
 }
 
 func newOrder(delivered map[string]string, unordered bool) (*order, error) {
@@ -81,7 +82,6 @@ func (o *order) lane(source string) *lane {
 	if l == nil {
 		l = &lane{source: source}
 		o.lanes[source] = l
-		o.turn = append(o.turn, l)
 	}
 	return l
 }
@@ -113,12 +113,16 @@ func (o *order) put(e *broker.Entry) int {
 		}
 		l.waiting = slices.Insert(l.waiting, at, p)
 	}
+	if len(parts) > 0 && !l.ready {
+		l.ready, o.ready = true, append(o.ready, l)
+	}
 	return len(parts)
 }
 
 // pop returns the next piece that may be handed out.
 func (o *order) pop() (Piece, bool) {
-	for _, l := range o.turn {
+	for len(o.ready) > 0 {
+		l := o.ready[0]
 		for len(l.waiting) > 0 && (o.unordered || l.waiting[0].From <= l.next) {
 			p, ok := o.uncovered(l, l.first())
 			if !ok {
@@ -132,6 +136,7 @@ func (o *order) pop() (Piece, bool) {
 			l.skip()
 			return p, true
 		}
+		l.ready, o.ready = false, o.ready[1:]
 	}
 	return Piece{}, false
 }
@@ -207,14 +212,27 @@ func (o *order) missing(source string, stored int64) ranges {
 	return have.without(l.next, stored)
 }
 
-// keep forgets the sources that are no longer listed: they have ended, and all
-// of them was delivered.
-func (o *order) keep(listed map[string]bool) {
-	o.turn = slices.DeleteFunc(o.turn, func(l *lane) bool {
-		gone := !listed[l.source] && len(l.waiting) == 0
-		if gone {
-			delete(o.lanes, l.source)
+// drop puts a failure in the place of items that a source has dropped, as far as that is not known yet.
+func (o *order) drop(source string, dropped ranges, why batch.Failure) {
+	l := o.lane(source)
+	for _, gap := range dropped {
+		for _, s := range l.gaps.without(max(gap.from, l.next), gap.to) {
+			o.fail(source, s, &why)
 		}
-		return gone
-	})
+		l.gaps = l.gaps.add(gap.from, gap.to)
+	}
+	passed := 0
+	for passed < len(l.gaps) && l.gaps[passed].to <= l.next {
+		passed++
+	}
+	l.gaps = l.gaps[passed:]
 }
+
+// holds reports whether entries of a source wait for those before them.
+func (o *order) holds(source string) bool {
+	l := o.lanes[source]
+	return l != nil && len(l.waiting) > 0
+}
+
+// forget removes a source that was handed out to its end.
+func (o *order) forget(source string) { delete(o.lanes, source) }

@@ -10,6 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
 // inBubble runs a test on the embedded broker in virtual time.
@@ -32,19 +33,27 @@ func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
 			t.Helper()
 			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
 			l.read(t, "q:a", "w1")
+			l.read(t, "q:a", "w1")
 			return func() { l.must(t, l.c.GiveBack(t.Context(), "w1", 0)) }
 		},
 		"in the return stream": func(t *testing.T, l line) func() {
 			t.Helper()
 			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
 			l.read(t, "q:a", "w1")
+			l.read(t, "q:a", "w1")
 			l.must(t, l.c.GiveBack(t.Context(), "w1", 0))
 			return func() {}
 		},
 		"waiting for a retry": func(t *testing.T, l line) func() {
 			t.Helper()
-			l.move(t, "q:a", "l:a")
-			return func() { l.move(t, "l:a", "r:a") }
+			for range 4 {
+				l.move(t, "q:a", "l:a")
+			}
+			return func() {
+				for range 4 {
+					l.move(t, "l:a", "r:a")
+				}
+			}
 		},
 		"waiting for a worker": func(*testing.T, line) func() { return func() {} },
 	} {
@@ -57,6 +66,9 @@ func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
 					release := hold(t, l)
 					r := w.receive(t, "b", ReceiverOptions{Unordered: unordered})
 					r.waits(t, 5*time.Minute)
+					if audited := r.auditor.wait > r.auditor.pace; audited != (what != "waiting for a worker") {
+						t.Errorf("audited: %v", audited)
+					}
 					release()
 					l.work(t)
 					got := r.all(t)["s"]
@@ -79,10 +91,8 @@ func (r *running) waits(t *testing.T, d time.Duration) {
 	case <-time.After(d):
 	}
 	synctest.Wait()
-	for source, m := range r.missed {
-		if m.wait == r.pace {
-			t.Errorf("no audit finds the item %d of %s", m.offset, source)
-		}
+	if len(r.auditor.misses) == 0 {
+		t.Error("no item is missed")
 	}
 }
 
@@ -170,17 +180,22 @@ func TestOneAuditDeclaresNothingLost(t *testing.T) {
 	inBubble(t, func(t *testing.T, w world) {
 		t.Helper()
 		l := w.line(t)
-		entries, err := l.raw.XRange(t.Context(), l.key("q:a"), "-", "+").Result()
+		l.work(t)
+		testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 }, "the work is done")
+		entries, err := l.raw.XRange(t.Context(), l.key("q:b"), "-", "+").Result()
 		l.must(t, err)
+		l.must(t, l.raw.XDel(t.Context(), l.key("q:b"), entries[0].ID).Err())
 		r := w.receive(t, "b", ReceiverOptions{})
-		l.must(t, l.raw.XDel(t.Context(), l.key("q:a"), entries[0].ID).Err())
 		select {
 		case p := <-r.Pieces():
 			t.Fatalf("[%d,%d) comes, %+v", p.From, p.To, p.Entry.Lost)
-		case <-time.After(r.pace * 3 / 2): // between the first audit and the second
+		case <-time.After(r.auditor.pace * 3 / 2): // between the first audit and the second
 		}
-		l.must(t, l.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.key("q:a"), Values: entries[0].Values}).Err())
-		l.work(t)
+		synctest.Wait()
+		if m := r.auditor.misses["s"]; m == nil || m.absent == nil {
+			t.Fatal("no audit has found that an item is nowhere")
+		}
+		l.must(t, l.raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.key("q:b"), Values: entries[0].Values}).Err())
 		got := r.all(t)["s"]
 		if err := r.ended(t); err != nil {
 			t.Error(err)

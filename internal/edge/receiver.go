@@ -38,7 +38,6 @@ type Receiver struct {
 	c      *broker.Client
 	log    *slog.Logger
 	g      broker.Gather
-	roots  []broker.Path
 	keep   time.Duration
 	reader *broker.Reader
 	pieces chan Piece
@@ -48,21 +47,16 @@ type Receiver struct {
 	memory batch.Memory // of frames
 
 	// the read loop only
-	order  *order
-	known  map[string]bool   // ids of entries that were read
-	count  int               // entries to ask for
-	lost   bool              // a reply was lost: look at what is held
-	failed int64             // calls of the client, when that was last looked at
-	ends   map[string]int64  // of the sources that have ended
-	open   int               // sources that have not
-	cut    error             // a source was given up
-	told   map[string]string // why a source was given up or is away, as who receives was told
-	stored map[string]int64  // of each source, when it was last looked at
-	missed map[string]*miss
-	pace   time.Duration // of audits
-	look   bool          // look at the sources again
-	looked time.Time
-	every  time.Duration // until they are looked at without a reason
+	order   *order
+	sources *sources
+	auditor *auditor
+	known   map[string]bool // ids of entries that were read
+	count   int             // entries to ask for
+	recall  bool            // a reply was lost: look at what is held
+	failed  int64           // calls of the client, when that was last looked at
+	look    bool            // look at the sources again
+	looked  time.Time
+	every   time.Duration // until they are looked at without a reason
 }
 
 // ReceiverOptions is what a Receiver has to know.
@@ -83,7 +77,10 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{c: c, log: o.Log, g: g, keep: o.KeepPayloads, roots: g.Roots(), pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{}, told: map[string]string{}, missed: map[string]*miss{}, pace: missPatience, count: 16, look: true, every: lookAgain}
+	r := &Receiver{
+		c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{},
+		sources: newSources(g.Roots()), auditor: newAuditor(), count: 16, look: true, every: lookAgain,
+	}
 	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {
 		return nil, errors.Join(fmt.Errorf("gather queue %s: %w", queue, err), r.release(ctx))
 	}
@@ -156,38 +153,31 @@ func (r *Receiver) read(ctx context.Context) error {
 		if err = r.hand(ctx, entries); err != nil {
 			break
 		}
-		if r.look || r.due() || time.Since(r.looked) > r.every || r.overdue() {
-			var ended bool
-			if ended, err = r.ended(ctx); ended || err != nil {
-				return errors.Join(err, r.cut)
-			}
-			if err = r.audit(ctx); err != nil {
+		if r.look || time.Since(r.looked) > r.every {
+			if err = r.lookAtSources(ctx); err != nil {
 				break
 			}
+		}
+		if r.sources.ended() {
+			return r.sources.cut()
+		}
+		if err = r.audit(ctx); err != nil {
+			break
 		}
 		entries, err = r.next(ctx)
 	}
 	return err
 }
 
-// due reports whether all sources that are known were handed out to their ends.
-func (r *Receiver) due() bool {
-	for source, end := range r.ends {
-		if r.order.reached(source) < end {
-			return false
-		}
-	}
-	return r.open == 0
-}
-
 // next waits for entries and hints.
 func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
-	if failed := r.c.Failures(); r.lost || failed != r.failed {
+	if failed := r.c.Failures(); r.recall || failed != r.failed {
 		entries, err := r.c.HeldBy(ctx, r.g)
-		r.lost, r.failed, r.look = err != nil, failed, true // hints may be lost as well
+		r.recall, r.failed = err != nil, failed
+		r.look, r.sources.all = true, true // hints may be lost as well, and what was read last of the sources
 		return entries, err
 	}
-	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.patience())
+	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.auditor.patience())
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -211,7 +201,7 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 // recover decides whether to go on after a failed read: a new look tells
 // whether the queue is still there.
 func (r *Receiver) recover(ctx context.Context, err error) error {
-	r.lost, r.look = true, true
+	r.recall, r.look = true, true
 	q, looked := r.c.Look(ctx, r.g.Queue.Name)
 	if looked != nil {
 		return looked
@@ -237,7 +227,7 @@ func (r *Receiver) recover(ctx context.Context, err error) error {
 
 // hand puts entries in order and hands out what is due.
 func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
-	for _, id := range r.acks.forget() { // one that is there again was acknowledged in vain
+	for _, id := range r.acks.takeGone() { // one that is there again was acknowledged in vain
 		delete(r.known, id)
 	}
 	fresh := entries[:0]
@@ -269,17 +259,19 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 	} else if len(fresh) == r.count {
 		r.count = min(2*r.count, maxEntries)
 	}
-	if err := r.flush(ctx); err != nil {
-		return err
-	}
-	return nil
+	return r.flush(ctx)
 }
 
-// flush hands out what is due.
+// flush hands out the pieces that are due.
 func (r *Receiver) flush(ctx context.Context) error {
 	for p, ok := r.order.pop(); ok; p, ok = r.order.pop() {
 		if err := r.out(ctx, p); err != nil {
 			return err
+		}
+		if s := r.sources.known[p.Entry.Source]; s != nil {
+			if err := r.reach(ctx, s); err != nil {
+				return err
+			}
 		}
 	}
 	for _, p := range r.order.takeCovered() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -18,16 +19,25 @@ const farAhead = 1 << 20
 // there, and nobody waits for it. It becomes a dead letter. A frame that cannot be
 // read becomes failures of the items that it should hold.
 func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.Entry, error) {
-	var forged []broker.Done
-	batches, looked := entries[:0], false
-	for _, e := range entries {
-		malformed := r.malformed(e)
-		if !looked && e.N > 0 && r.isDoubtful(e, malformed) {
-			if _, err := r.ended(ctx); err != nil {
-				return nil, err
-			}
-			looked = true
+	broken := make([]error, len(entries))
+	var doubtful []string
+	for i, e := range entries {
+		broken[i] = r.malformed(e)
+		if e.N > 0 && r.isDoubtful(e, broken[i]) {
+			doubtful = append(doubtful, e.Source)
 		}
+	}
+	// All entries are judged by one look: a source that it does not find is forgotten, and with it that it was delivered.
+	if doubtful != nil {
+		slices.Sort(doubtful)
+		if err := r.readNamed(ctx, slices.Compact(doubtful)); err != nil {
+			return nil, err
+		}
+	}
+	var forged []broker.Done
+	batches := entries[:0]
+	for i, e := range entries {
+		malformed := broken[i]
 		switch why := r.forged(e, malformed); {
 		case why != "":
 			f := &batch.Failure{Code: batch.CodeDecode, Message: why, Stage: e.Queue}
@@ -62,9 +72,9 @@ func (r *Receiver) malformed(e broker.Entry) error {
 // isDoubtful tells whether the sources have to be looked at before an entry is
 // believed.
 func (r *Receiver) isDoubtful(e broker.Entry, malformed error) bool {
-	stored, known := r.stored[e.Source]
+	s := r.sources.known[e.Source]
 	unread := malformed != nil || e.Lost != nil || e.Frame == nil
-	return !known || unread && e.End() > stored || e.First > stored+farAhead
+	return s == nil || unread && e.End() > s.stored || e.First > s.stored+farAhead
 }
 
 // forged tells why an entry is no batch of a source of this queue, "" where it

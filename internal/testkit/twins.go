@@ -314,16 +314,14 @@ func settled(verb string, r Reply) Reply {
 		return r.sorted(0, 1)
 	case verb == "HGETALL" || verb == "CONFIG":
 		return r.sorted(0, 2)
-	case verb == "watch.lua":
-		return r.sorted(1, 7)
 	case verb == "declare.lua" && len(r.List) > 1:
 		return r.with(1, r.List[1].sorted(0, 2))
 	case verb == "PTTL": // what is undone begins its lifetime again
 		r.Text = r.Text[:1]
 	case verb == "TIME":
 		r.List = []Reply{r.List[0], {Kind: ':', Text: "us"}}
-	case verb == "consume.lua" && len(r.List) > 2:
-		return r.with(2, r.List[2].sorted(0, 2))
+	case verb == "consume.lua" && len(r.List) > 3:
+		return r.with(2, r.List[2].sorted(0, 2)).with(3, r.List[3].sorted(0, 2))
 	case verb == "beat.lua" && len(r.List) > 5:
 		return r.with(5, r.List[5].sorted(0, 2))
 	}

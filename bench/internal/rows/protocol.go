@@ -81,7 +81,7 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err = p.c.Watch(ctx, gather, queues[0].Name); err != nil {
+	if _, err = p.c.Watch(ctx, gather, broker.Path{Queue: queues[0].Name}, "0"); err != nil {
 		return nil, err
 	}
 	group, ctx, end := work.Crew(ctx)

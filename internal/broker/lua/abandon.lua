@@ -2,16 +2,19 @@
 -- KEYS 1 source  s:<source>
 -- KEYS 2 watch   watch:<queue>, mailboxes of its gathers
 -- KEYS 3 meta    m:<queue>
+-- KEYS 4 sources src:<queue>
 -- ARGV 1 source  its name
 -- ARGV 2 epoch   of the source, as its maker was told
 -- ARGV 3 cause   why, for the gathers
 -- ARGV 4 inc     the queue's incarnation
 -- reply: 'ok'|'gone'|'fenced'
-local source = redis.call('HMGET', KEYS[1], 'epoch', 'end')
-if not source[1] or redis.call('HGET', KEYS[3], 'inc') ~= ARGV[4] then return 'gone' end
+local source = redis.call('HMGET', KEYS[1], 'epoch', 'end', 'inc')
+if redis.call('HGET', KEYS[3], 'inc') ~= ARGV[4] then return 'gone' end
+if source[3] ~= ARGV[4] then return 'fenced' end -- it has ended, is delivered and forgotten
 if source[1] ~= ARGV[2] then return 'fenced' end
-if tonumber(source[2]) < 0 then give_up(KEYS[1], ARGV[3]) end
-for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  tell(mailbox, 'end', ARGV[1])
+if tonumber(source[2]) < 0 then
+  give_up(KEYS[1], ARGV[3])
+  note_change(KEYS[3], KEYS[4], ARGV[1])
 end
+notify(KEYS[2], 'end', ARGV[1])
 return 'ok'

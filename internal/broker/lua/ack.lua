@@ -1,69 +1,75 @@
--- ack.lua: takes from a gathered queue what was delivered, and moves the marks
--- KEYS 1 meta      m:<queue>
--- KEYS 2 stream    q:<queue>
--- KEYS 3 wait      wait:<queue>
--- KEYS 4+ source   for each source with a mark: s:<source>, src:<root queue>; then payload keys to delete
--- ARGV 1 reader    the queue's incarnation and the epoch of the gather, with a space between
--- ARGV 2 number    of this acknowledgement in the epoch; one that comes behind a later one changes nothing
--- ARGV 3 queue     its name
--- ARGV 4 ids       number of entries delivered whole
--- ARGV 5 sources   number of sources whose mark moved
--- ARGV 6+ entry    the ids; then for each source: name in this queue, root name, mark, offset below which all is delivered, 1 to forget the source
--- reply: 'ok'|'waited' (ok, and somebody waited for it)|'gone'|'fenced'
-local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks', 'inc')
-if not meta[1] then return 'gone' end
+-- ack.lua: deletes the entries that a gather has delivered, and moves its marks
+-- KEYS 1 meta       m:<queue>
+-- KEYS 2 stream     q:<queue>
+-- KEYS 3 wait       wait:<queue>
+-- KEYS 4 delivered  d:<queue>
+-- KEYS 5+ source    for each source with a mark: s:<source>, m:<root queue>; then payload keys to delete
+-- ARGV 1 reader     the queue's incarnation and the epoch of the gather, with a space between
+-- ARGV 2 number     of this acknowledgement in the epoch; one that comes behind a later one changes nothing
+-- ARGV 3 queue      its name
+-- ARGV 4 prefix     of all keys
+-- ARGV 5 ids        number of entries delivered whole
+-- ARGV 6 sources    number of sources whose mark moved
+-- ARGV 7+ entry     the ids; then for each source: name in this queue, root name, root queue, mark, offset below which all is delivered, 1 if it has ended and is delivered here
+-- reply: 'ok'|'waited' (ok, and a producer or a worker waited for it)|'gone'|'fenced'
+local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks', 'inc', 'dying')
+if not meta[1] or meta[6] then return 'gone' end
 if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end
 if tonumber(meta[4] or 0) >= tonumber(ARGV[2]) then return 'ok' end
 
--- above returns the gaps that do not end below an offset.
-local function above(gaps, low)
-  local list = {}
-  for gap, to in string.gmatch(gaps, '(%d+%-(%d+))') do
-    if tonumber(to) > low then list[#list + 1] = gap end
-  end
-  return table.concat(list, ',')
-end
-
-local ids, sources = tonumber(ARGV[4]), tonumber(ARGV[5])
+local ids, sources = tonumber(ARGV[5]), tonumber(ARGV[6])
 if ids > 0 then
-  redis.call('XACK', KEYS[2], 'w', unpack(ARGV, 6, 5 + ids))
-  redis.call('XDEL', KEYS[2], unpack(ARGV, 6, 5 + ids))
+  redis.call('XACK', KEYS[2], 'w', unpack(ARGV, 7, 6 + ids))
+  redis.call('XDEL', KEYS[2], unpack(ARGV, 7, 6 + ids))
 else
   redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 end
 local status = 'ok'
-if #KEYS >= 4 + 2 * sources then redis.call('UNLINK', unpack(KEYS, 4 + 2 * sources)) end
-local marks = {'acks', ARGV[2]}
-for a = 6 + ids, 6 + ids + 5 * (sources - 1), 5 do
-  if ARGV[a + 4] ~= '1' then marks[#marks + 1], marks[#marks + 2] = 'd:' .. ARGV[a], ARGV[a + 2] end
+if #KEYS >= 5 + 2 * sources then redis.call('UNLINK', unpack(KEYS, 5 + 2 * sources)) end
+redis.call('HSET', KEYS[1], 'acks', ARGV[2])
+
+-- trim forgets the gaps of a source that all leaves have delivered, some in each call.
+local function trim(key, name, leaves)
+  local gaps, low = ARGV[4] .. 'gaps:' .. name, math.huge
+  for leaf in string.gmatch(leaves, '%S+') do
+    low = math.min(low, tonumber(redis.call('HGET', key, 'g:' .. leaf) or 0) or math.huge)
+  end
+  for _ = 1, 100 do
+    local from, to = first_gap(gaps)
+    if not from or to > low then return end
+    redis.call('ZREMRANGEBYRANK', gaps, 0, 0)
+    redis.call('HINCRBY', key, 'dropped', from - to)
+  end
 end
-for i = 1, #marks, 1000 do redis.call('HSET', KEYS[1], unpack(marks, i, math.min(i + 999, #marks))) end
+
+-- wake tells all that wait until the window of a source moves.
+local function wake(key, wait, held)
+  status = 'waited'
+  redis.call('HDEL', key, 'wait', 'held')
+  for mailbox in string.gmatch((wait or '') .. ' ' .. (held or ''), '%S+') do tell(mailbox, 'room', ARGV[3]) end
+end
+
+local marks = {}
 for i = 0, sources - 1 do
-  local a, k = 6 + ids + 5 * i, 4 + 2 * i
-  if ARGV[a + 4] == '1' then
-    redis.call('DEL', KEYS[k])
-    redis.call('SREM', KEYS[k + 1], ARGV[a + 1])
-    redis.call('HDEL', KEYS[1], 'd:' .. ARGV[a])
-  else
-    local waiting = redis.call('HMGET', KEYS[k], 'wait', 'gaps', 'held', 'epoch')
-    if waiting[4] then
-      redis.call('HSET', KEYS[k], 'g:' .. ARGV[3], ARGV[a + 3])
-      if waiting[1] then
-        status = 'waited'
-        redis.call('HDEL', KEYS[k], 'wait')
-        tell(waiting[1], 'room', ARGV[3])
-      end
-      if waiting[3] then
-        status = 'waited'
-        redis.call('HDEL', KEYS[k], 'held')
-        for mailbox in string.gmatch(waiting[3], '%S+') do tell(mailbox, 'room', ARGV[3]) end
-      end
-      if waiting[2] and ARGV[a] == ARGV[a + 1] then -- no other branch needs them
-        redis.call('HSET', KEYS[k], 'gaps', above(waiting[2], tonumber(ARGV[a + 3])))
+  local a, k = 7 + ids + 6 * i, 5 + 2 * i
+  local here, name, root, low = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]
+  local source = redis.call('HMGET', KEYS[k], 'wait', 'dropped', 'held', 'epoch', 'end')
+  if source[4] then -- a source that was forgotten gets no mark again
+    local done = ARGV[a + 5] == '1' and tonumber(source[5]) >= 0 and tonumber(low) >= tonumber(source[5])
+    marks[#marks + 1], marks[#marks + 2] = here, ARGV[a + 3]
+    redis.call('HSET', KEYS[k], 'g:' .. ARGV[3] .. string.sub(here, #name + 1), done and 'end' or low)
+    if source[1] or source[3] then wake(KEYS[k], source[1], source[3]) end
+    if done or tonumber(source[2] or 0) > 0 then
+      local leaves = redis.call('HGET', KEYS[k + 1], 'leaves') or root
+      if done and forget_delivered(ARGV[4], root, leaves, name) then
+        marks[#marks], marks[#marks - 1] = nil, nil
+      elseif source[2] then
+        trim(KEYS[k], name, leaves)
       end
     end
   end
 end
+for i = 1, #marks, 1000 do redis.call('HSET', KEYS[4], unpack(marks, i, math.min(i + 999, #marks))) end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   local items, bytes = unread(KEYS[2], KEYS[1])
   if not is_full(items, bytes, tonumber(meta[2]), tonumber(meta[3])) then

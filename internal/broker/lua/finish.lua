@@ -3,15 +3,16 @@
 -- KEYS 2 watch   watch:<queue>, mailboxes of its gathers
 -- KEYS 3 meta    m:<queue>
 -- KEYS 4 stream  q:<queue>
+-- KEYS 5 sources src:<queue>
 -- ARGV 1 source  its name
 -- ARGV 2 epoch   of the source, as its maker was told
 -- ARGV 3 end     the offset behind the last item
 -- ARGV 4 inc     the queue's incarnation
 -- ARGV 5 lost    the failure to put where a range was lost
 -- reply: 'ok'|'gone'|'fenced'
-local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end')
+local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end', 'inc')
 local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying', 'items', 'bytes')
-if not source[1] or meta[1] ~= ARGV[4] or meta[2] then return 'gone' end
+if not source[1] or source[4] ~= ARGV[4] or meta[1] ~= ARGV[4] or meta[2] then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 local stored, last = tonumber(source[2]), tonumber(ARGV[3])
 if source[1] ~= ARGV[2] or stored > last then return 'fenced' end
@@ -20,7 +21,6 @@ local queue = tally(KEYS[4], KEYS[3], meta[3], meta[4])
 if stored < last then add(queue, ARGV[1], stored, last - stored, 0, 'e', ARGV[5]) end
 post(queue)
 redis.call('HSET', KEYS[1], 'stored', last, 'end', last)
-for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  tell(mailbox, 'end', ARGV[1])
-end
+note_change(KEYS[3], KEYS[5], ARGV[1])
+notify(KEYS[2], 'end', ARGV[1])
 return 'ok'

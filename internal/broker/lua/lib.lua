@@ -16,9 +16,9 @@ local function now_ms()
   return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 end
 
--- tell puts a hint into a mailbox that is still there.
+-- tell puts a hint into a mailbox. It returns false if the mailbox is gone.
 local function tell(mailbox, kind, what)
-  redis.call('XADD', mailbox, 'NOMKSTREAM', 'MAXLEN', 1000, '*', 'm', kind, 'w', what)
+  return redis.call('XADD', mailbox, 'NOMKSTREAM', 'MAXLEN', 1000, '*', 'm', kind, 'w', what)
 end
 
 -- tell_all tells every mailbox of a set and forgets the set.
@@ -27,6 +27,20 @@ local function tell_all(set, kind, what)
     tell(mailbox, kind, what)
   end
   redis.call('DEL', set)
+end
+
+-- notify puts a hint into the mailboxes of the gathers that watch a queue, and
+-- forgets those that are gone.
+local function notify(watch, kind, what)
+  for _, mailbox in ipairs(redis.call('SMEMBERS', watch)) do
+    if not tell(mailbox, kind, what) then redis.call('SREM', watch, mailbox) end
+  end
+end
+
+-- note_change gives a source the next number of its root queue, so that gathers
+-- read it again.
+local function note_change(meta, sources, name)
+  redis.call('ZADD', sources, redis.call('HINCRBY', meta, 'changes', 1), name)
 end
 
 -- delivered returns the id up to which the group of a stream has been read.
@@ -60,26 +74,68 @@ local function unread(stream, meta)
     (tonumber(added[2]) or 0) - (tonumber(field(first, 'b')) or 0), first
 end
 
--- read_source returns the fields of a source and the offset below which all of
--- its gathers have delivered, nil where it has none.
-local function read_source(key)
-  local source, low = {}, nil
+-- has_leaf tells whether a leaf is among the leaves of a root queue, which have
+-- a space between them. A leaf is a queue that no stage reads, with the branches
+-- that the items took on the way to it.
+local function has_leaf(leaves, leaf)
+  return string.find(' ' .. leaves .. ' ', ' ' .. leaf .. ' ', 1, true) ~= nil
+end
+
+-- read_source returns the fields of a source and the offset below which all
+-- leaves that are gathered have delivered; nil if none is gathered. Without
+-- leaves, the root queue is its only one.
+local function read_source(key, leaves)
+  local source, marks, low = {}, {}, nil
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
     source[flat[i]] = flat[i + 1]
-    if string.sub(flat[i], 1, 2) == 'g:' then low = math.min(low or math.huge, tonumber(flat[i + 1])) end
+    if string.sub(flat[i], 1, 2) == 'g:' then marks[#marks + 1] = flat[i] end
+  end
+  for _, mark in ipairs(marks) do
+    if has_leaf(leaves or source.queue, string.sub(mark, 3)) then
+      low = math.min(low or math.huge, tonumber(source[mark]) or math.huge)
+    end
   end
   return source, low
 end
 
--- window_end is the offset where a window that begins at low ends. Gaps do not
--- count in it: they hold no items.
-local function window_end(source, low, window)
-  local to = low + window
-  for a, b in string.gmatch(source.gaps or '', '(%d+)-(%d+)') do
-    to = to + math.max(0, tonumber(b) - math.max(tonumber(a), low))
+-- first_gap returns the bounds of the lowest range that a source has dropped.
+local function first_gap(gaps)
+  local from, to = string.match(redis.call('ZRANGE', gaps, 0, 0)[1] or '', '(%d+)-(%d+)')
+  return tonumber(from), tonumber(to)
+end
+
+-- window_end returns the offset at which a window that begins at low ends. Gaps
+-- do not count in it, since they hold no items.
+local function window_end(source, gaps, low, window)
+  local dropped = tonumber(source.dropped or 0)
+  if dropped > 0 then
+    local from, to = first_gap(gaps)
+    if from and from < low then dropped = dropped - (math.min(low, to) - from) end
   end
-  return to
+  return low + window + math.max(0, dropped)
+end
+
+-- forget_source deletes a source of a root queue, and its marks in all leaves.
+local function forget_source(prefix, root, leaves, name)
+  redis.call('UNLINK', prefix .. 's:' .. name, prefix .. 'gaps:' .. name)
+  redis.call('ZREM', prefix .. 'src:' .. root, name)
+  for queue, branch in string.gmatch(leaves, '([^%s~]+)(%S*)') do
+    redis.call('HDEL', prefix .. 'd:' .. queue, name .. branch)
+  end
+end
+
+-- forget_delivered forgets a source that has ended, if all leaves have delivered
+-- it. Of a named one it keeps where it ended.
+local function forget_delivered(prefix, root, leaves, name)
+  local source = redis.call('HMGET', prefix .. 's:' .. name, 'end', 'named')
+  if not source[1] or tonumber(source[1]) < 0 then return false end
+  for leaf in string.gmatch(leaves, '%S+') do
+    if redis.call('HGET', prefix .. 's:' .. name, 'g:' .. leaf) ~= 'end' then return false end
+  end
+  if source[2] then redis.call('HSET', prefix .. 'named:' .. root, name, source[1]) end
+  forget_source(prefix, root, leaves, name)
+  return true
 end
 
 -- give_up ends a source where it stands, and says why. A named one stays open:

@@ -3,7 +3,7 @@
 -- KEYS 2 wait   wait:<queue>
 -- KEYS 3 watch  watch:<queue>
 -- ARGV 1 queue  its name
--- reply: the stages that read it or add to it, sorted, or 'gone'
+-- reply: 'gone', or the stages that read it or add to it, sorted
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], 'dying', 1)

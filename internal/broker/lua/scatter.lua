@@ -4,7 +4,8 @@
 -- KEYS 3 stream   q:<queue>
 -- KEYS 4 wait     wait:<queue>, mailboxes to tell when there is room
 -- KEYS 5 watch    watch:<queue>, mailboxes of its gathers
--- KEYS 6+ payload f:<id>, one for each batch of kind f
+-- KEYS 6 sources  src:<queue>
+-- KEYS 7+ payload f:<id>, one for each batch of kind f
 -- ARGV 1 source   its name
 -- ARGV 2 epoch    of the source, as its maker was told
 -- ARGV 3 inc      the queue's incarnation
@@ -12,16 +13,15 @@
 -- ARGV 5 window   items between scatter and gather; 0 for no bound, -n for one of n that counts once something gathers
 -- ARGV 6 lost     the failure to put where a range was lost
 -- ARGV 7 policy   where there is no room: 'drop-newest' drops the batch, 'drop-oldest' what nobody has read yet, all others wait
--- ARGV 8 sources  prefix of source keys
--- ARGV 9 payloads prefix of payload keys
--- ARGV 10+ batch  first, n, size in bytes, kind, data
+-- ARGV 8 prefix   of all keys
+-- ARGV 9+ batch   first, n, size in bytes, kind, data
 -- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch, offset delivered by all gathers, ranges of these batches that were dropped, from-to with commas between}; room is -1 and limit 0 where there is no bound, delivered is -1 where there is no gather
-local source, low = read_source(KEYS[1])
-if not source.epoch then return {'gone', 0, -1, 0} end
-local stored = tonumber(source.stored)
-if source.epoch ~= ARGV[2] then return {'fenced', stored, -1, 0} end
-local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit', 'items', 'bytes')
+local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit', 'items', 'bytes', 'leaves')
+local source, low = read_source(KEYS[1], meta[9])
+local stored = tonumber(source.stored or 0)
 if meta[1] ~= ARGV[3] or meta[2] then return {'gone', stored, -1, 0} end
+if source.inc ~= ARGV[3] then return {'fenced', stored, -1, 0} end -- it has ended, is delivered and forgotten
+if source.epoch ~= ARGV[2] then return {'fenced', stored, -1, 0} end
 
 local max, max_bytes = tonumber(meta[3]), tonumber(meta[4])
 local queue = tally(KEYS[3], KEYS[2], meta[7], meta[8])
@@ -29,7 +29,7 @@ local items, bytes = 0, 0
 if max > 0 or max_bytes > 0 then items, bytes = unread(KEYS[3], KEYS[2]) end
 local policy = ARGV[7]
 local window = tonumber(ARGV[5])
-local reach = window_end(source, low or 0, math.abs(window))
+local reach = window_end(source, ARGV[8] .. 'gaps:' .. ARGV[1], low or 0, math.abs(window))
 local limit = math.huge
 if window > 0 or (window < 0 and low) then limit = reach end
 
@@ -39,27 +39,26 @@ local function crowded(n, size, to)
   if to > limit then return 'window' end
 end
 
--- with_gap returns gaps with [from, to) in them.
-local function with_gap(gaps, from, to)
-  local list = {}
-  for a, b in string.gmatch(gaps or '', '(%d+)-(%d+)') do
-    a, b = tonumber(a), tonumber(b)
-    if b < from or a > to then
-      list[#list + 1] = {a, b}
-    else
-      from, to = math.min(a, from), math.max(b, to)
-    end
+-- add_gap notes [from, to) of a source as dropped, in one range with the neighbors that it touches.
+local function add_gap(name, from, to)
+  local gaps = ARGV[8] .. 'gaps:' .. name
+  local added = to - from
+  local function join(neighbor)
+    local a, b = string.match(neighbor or '', '(%d+)-(%d+)')
+    if not a or tonumber(b) < from or tonumber(a) > to then return end
+    redis.call('ZREM', gaps, neighbor)
+    from, to = math.min(from, tonumber(a)), math.max(to, tonumber(b))
   end
-  list[#list + 1] = {from, to}
-  table.sort(list, function(x, y) return x[1] < y[1] end)
-  for i, gap in ipairs(list) do list[i] = string.format('%d-%d', gap[1], gap[2]) end
-  return table.concat(list, ',')
+  join(redis.call('ZREVRANGEBYSCORE', gaps, from, '-inf', 'LIMIT', 0, 1)[1])
+  join(redis.call('ZRANGEBYSCORE', gaps, from, '+inf', 'LIMIT', 0, 1)[1])
+  redis.call('ZADD', gaps, from, string.format('%d-%d', from, to))
+  redis.call('HINCRBY', ARGV[8] .. 's:' .. name, 'dropped', added)
 end
 
 local dropped, begun = 0, stored
 local own = {} -- ranges of the batches of this call that were dropped, also by an earlier run whose reply was lost
 local earlier, ranges = string.match(source.drops or '', '^(%d+) (.+)$')
-if earlier and earlier == ARGV[10] and tonumber(earlier) < stored then own[1] = ranges end
+if earlier and earlier == ARGV[9] and tonumber(earlier) < stored then own[1] = ranges end
 
 -- note writes down what was added so far.
 local noted = stored
@@ -71,8 +70,8 @@ end
 
 -- drop takes note of the items [from, to) of a source that nobody will get.
 local function drop(name, from, to)
-  local key = ARGV[8] .. name
-  redis.call('HSET', key, 'gaps', with_gap(redis.call('HGET', key, 'gaps'), from, to))
+  add_gap(name, from, to)
+  note_change(KEYS[2], KEYS[6], name)
   dropped = dropped + to - from
   if name ~= ARGV[1] then return end
   limit = limit + to - from
@@ -88,19 +87,19 @@ local function evict(why)
   local name, from, n, payload = field(first, 's'), tonumber(field(first, 'o')), tonumber(field(first, 'n')), field(first, 'f')
   if why == 'window' and name ~= ARGV[1] then return false end
   redis.call('XDEL', KEYS[3], first[1])
-  if payload then redis.call('UNLINK', ARGV[9] .. payload) end
-  if name and from and n and redis.call('EXISTS', ARGV[8] .. name) == 1 then drop(name, from, from + n) end
+  if payload then redis.call('UNLINK', ARGV[8] .. 'f:' .. payload) end
+  if name and from and n and redis.call('EXISTS', ARGV[8] .. 's:' .. name) == 1 then drop(name, from, from + n) end
   items, bytes = unread(KEYS[3], KEYS[2])
   return true
 end
 
 local status = 'ok'
 local narrow = false -- something came beyond the window
-local key = 6
+local key = 7
 
 -- store takes the batches, until one has to wait.
 local function store()
-  for i = 10, #ARGV, 5 do
+  for i = 9, #ARGV, 5 do
     local first, n, size = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
     local kind, data = ARGV[i + 3], ARGV[i + 4]
     local payload = nil
@@ -152,10 +151,8 @@ if narrow then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
 local drops = table.concat(own, ',')
 if dropped > 0 then
   redis.call('HINCRBY', KEYS[2], 'dropped', dropped)
-  if drops ~= '' then redis.call('HSET', KEYS[1], 'drops', ARGV[10] .. ' ' .. drops) end
-  for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[5])) do
-    tell(mailbox, 'end', ARGV[1])
-  end
+  if drops ~= '' then redis.call('HSET', KEYS[1], 'drops', ARGV[9] .. ' ' .. drops) end
+  notify(KEYS[5], 'end', ARGV[1])
 end
 local room = limit - stored
 if max > 0 then room = math.min(room, max - items) end

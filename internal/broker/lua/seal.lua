@@ -5,7 +5,5 @@
 -- reply: 'ok'|'gone'
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 redis.call('HSET', KEYS[1], 'sealed', 1)
-for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  tell(mailbox, 'end', ARGV[1])
-end
+notify(KEYS[2], 'end', ARGV[1])
 return 'ok'

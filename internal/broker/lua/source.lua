@@ -1,9 +1,10 @@
 -- source.lua: makes a source, or takes over the one of that name; who had it is fenced off
 -- KEYS 1 source   s:<source>
 -- KEYS 2 meta     m:<queue>
--- KEYS 3 sources  src:<queue>, the names of the queue's sources
+-- KEYS 3 sources  src:<queue>, the queue's sources by the number of their last change
 -- KEYS 4 watch    watch:<queue>, mailboxes of its gathers
 -- KEYS 5 executors zset of the live executors
+-- KEYS 6 named     named:<queue>, the named sources that have ended and are delivered: where they ended
 -- ARGV 1 source   its name
 -- ARGV 2 queue    that it feeds
 -- ARGV 3 inc      the queue's incarnation
@@ -13,22 +14,22 @@
 -- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying', 'epochs')
 if meta[1] ~= ARGV[3] or meta[3] then return {'gone', 0, 0} end
+local delivered = redis.call('HGET', KEYS[6], ARGV[1])
+if delivered then return {'ended', 0, tonumber(delivered)} end
 local old = redis.call('HMGET', KEYS[1], 'queue', 'stored', 'end', 'epoch')
 if old[1] and old[1] ~= ARGV[2] then return {'elsewhere', 0, 0} end
 if old[1] and tonumber(old[3]) >= 0 then return {'ended', 0, tonumber(old[2])} end
 if ARGV[5] ~= '' and not redis.call('ZSCORE', KEYS[5], ARGV[5]) then return {'fenced', 0, 0} end
 if not old[1] then
   if meta[2] == '1' then return {'sealed', 0, 0} end
-  redis.call('HSET', KEYS[1], 'queue', ARGV[2], 'stored', 0, 'end', -1)
-  redis.call('SADD', KEYS[3], ARGV[1])
+  redis.call('HSET', KEYS[1], 'queue', ARGV[2], 'inc', ARGV[3], 'stored', 0, 'end', -1)
 end
 redis.call('HSET', KEYS[1], 'by', ARGV[5])
 redis.call('HDEL', KEYS[1], 'away')
 if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'named', 1) end
 if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'sealed', 1) end
-for _, mailbox in ipairs(redis.call('SMEMBERS', KEYS[4])) do
-  tell(mailbox, 'source', ARGV[1])
-end
+note_change(KEYS[2], KEYS[3], ARGV[1])
+notify(KEYS[4], 'source', ARGV[1])
 local epoch = math.max(tonumber(meta[4] or 0), tonumber(old[4] or 0)) + 1 -- one that was given is not given again, also not to a source that is made anew
 redis.call('HSET', KEYS[1], 'epoch', epoch)
 redis.call('HSET', KEYS[2], 'epochs', epoch)

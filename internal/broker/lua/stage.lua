@@ -1,46 +1,77 @@
 -- stage.lua: makes a stage the consumer of its in-queues and tells the workers
 -- KEYS 1 stages   hash of all stages
 -- KEYS 2 workers  zset of the live workers
--- KEYS 3+ meta    m:<queue> of each in-queue, of each out-queue, then of each queue of the stage that makes way
+-- KEYS 3+ meta    m:<queue> of each in-queue, of each out-queue, of each out-queue that the stage that makes way does not share, then of the root queue of each path
 -- ARGV 1 stage    its id
 -- ARGV 2 record   JSON
--- ARGV 3 prefix   of mailbox keys
+-- ARGV 3 prefix   of all keys
 -- ARGV 4 ins      number of in-queues
 -- ARGV 5 outs     number of out-queues
--- ARGV 6 old      record of this id that is replaced, '': there is none
--- ARGV 7 away     id of another stage that makes way, '': none does
+-- ARGV 6 goes     number of out-queues of the stage that makes way
+-- ARGV 7 old      record of this id that is replaced, '': there is none
+-- ARGV 8 away     id of another stage of the same in-queues that makes way, '': none does
+-- ARGV 9+ queue   the names of the in-queues, of the out-queues, and of those of the stage that makes way, out-queues with their branches; then for each path from a root queue to an in-queue: number of the in-queue, its branch there, the leaves that go, with spaces between
 -- reply: {'ok'}, {'gone', number of the queue}, {'taken', number of the in-queue, its consumer} or {'exists', number of the in-queue, record of a stage that is in the way}
-local last_in = 2 + tonumber(ARGV[4])
-local last_out = last_in + tonumber(ARGV[5])
-local this, away = 'stage:' .. ARGV[1], ARGV[7] ~= '' and 'stage:' .. ARGV[7]
-for i = 3, last_out do
-  local meta = redis.call('HMGET', KEYS[i], 'inc', 'consumer', 'dying')
-  if not meta[1] or meta[3] then return {'gone', i - 3, ''} end
-  if i <= last_in and meta[2] and meta[2] ~= this and meta[2] ~= away then
+local ins, outs, goes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local this, away = 'stage:' .. ARGV[1], ARGV[8] ~= '' and 'stage:' .. ARGV[8]
+for i = 1, ins + outs do
+  local meta = redis.call('HMGET', KEYS[2 + i], 'inc', 'consumer', 'dying')
+  if not meta[1] or meta[3] then return {'gone', i - 1, ''} end
+  if i <= ins and meta[2] and meta[2] ~= this and meta[2] ~= away then
     local stage = string.match(meta[2], '^stage:(.+)$')
     local record = stage and redis.call('HGET', KEYS[1], stage)
-    if record then return {'exists', i - 3, record} end
-    return {'taken', i - 3, meta[2]}
+    if record then return {'exists', i - 1, record} end
+    return {'taken', i - 1, meta[2]}
   end
 end
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old == ARGV[2] then return {'ok'} end
-if old and old ~= ARGV[6] then return {'exists', 0, old} end
-for i = last_out + 1, #KEYS do
-  if redis.call('HGET', KEYS[i], 'consumer') == away then redis.call('HDEL', KEYS[i], 'consumer') end
-  redis.call('HDEL', KEYS[i], 's:' .. ARGV[7])
-end
-if away then redis.call('HDEL', KEYS[1], ARGV[7]) end
-for i = 3, last_out do
-  if i <= last_in then
-    redis.call('HSET', KEYS[i], 'consumer', this)
-  else
-    redis.call('HSET', KEYS[i], 's:' .. ARGV[1], 1)
+if old and old ~= ARGV[7] then return {'exists', 0, old} end
+for i = 1, ins do redis.call('HSET', KEYS[2 + i], 'consumer', this) end
+local fresh = {} -- out-queues that the stage did not have before
+for i = 1, outs do fresh[i] = redis.call('HSETNX', KEYS[2 + ins + i], 's:' .. ARGV[1], 1) == 1 end
+for i = 1, outs + goes do redis.call('HDEL', KEYS[2 + ins + i], 's:' .. ARGV[8]) end
+if away then redis.call('HDEL', KEYS[1], ARGV[8]) end
+
+-- out returns the name of an out-queue and its branch.
+local function out(i) return string.match(ARGV[8 + ins + i], '^([^~]+)(.*)$') end
+
+-- move_marks gives the out-queues what readers of another queue have delivered.
+local function move_marks(queue, suffix)
+  local marks = redis.call('HGETALL', ARGV[3] .. 'd:' .. queue)
+  for i = 1, #marks, 2 do
+    for k = 1, outs do
+      local name, branch = out(k)
+      redis.call('HSET', ARGV[3] .. 'd:' .. name, string.sub(marks[i], 1, #marks[i] - #suffix) .. branch, marks[i + 1])
+    end
   end
+  if #marks > 0 then redis.call('DEL', ARGV[3] .. 'd:' .. queue) end
 end
+
+-- replace makes the out-queues leaves of a root queue, instead of the in-queue and of leaves that go.
+local function replace(meta, queue, path, gone)
+  local leaf = queue .. path
+  local leaves = redis.call('HGET', meta, 'leaves') or leaf
+  local moved, list = has_leaf(leaves, leaf) or gone ~= '', {}
+  for other in string.gmatch(leaves, '%S+') do
+    if other ~= leaf and not has_leaf(gone, other) then list[#list + 1] = other end
+  end
+  for i = 1, outs do
+    local name, branch = out(i)
+    local new = name .. path .. branch
+    if (moved or fresh[i]) and not has_leaf(table.concat(list, ' '), new) then list[#list + 1] = new end
+  end
+  redis.call('HSET', meta, 'leaves', table.concat(list, ' '))
+  if moved then move_marks(queue, '') end
+end
+
+for i = 9 + ins + outs + goes, #ARGV, 3 do
+  replace(KEYS[2 + ins + outs + goes + (i - 6 - ins - outs - goes) / 3], ARGV[8 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+end
+for i = outs + 1, outs + goes do move_marks(out(i)) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  tell(ARGV[3] .. worker, 'stages', ARGV[1])
-  if away then tell(ARGV[3] .. worker, 'stages', ARGV[7]) end
+  tell(ARGV[3] .. 'p:' .. worker, 'stages', ARGV[1])
+  if away then tell(ARGV[3] .. 'p:' .. worker, 'stages', ARGV[8]) end
 end
 return {'ok'}

@@ -4,7 +4,7 @@
 -- ARGV 2 budget   entries that it can hold, over all routes
 -- ARGV 3 mailbox  to tell when a full out-queue has room
 -- ARGV 4 suspects entries of x: that it may hold, over all routes
--- ARGV 5 sources  prefix of source keys
+-- ARGV 5 prefix   of all keys
 -- ARGV 6+ route   for each route the name of its in-queue and the number of its outs
 -- reply: for each route {'ok'|'full'|'window' (of the source that is next in q)|'sick', entries of r, entries of q, entries of x, name of the full or sick out or in}
 local budget, suspects = tonumber(ARGV[2]), tonumber(ARGV[4])
@@ -47,7 +47,8 @@ end
 -- the next one is beyond the window of its source: what is read early is what
 -- an ordered gather has to hold.
 local function within(stream, meta)
-  if not redis.call('HGET', meta, 'ahead') then return budget, false end
+  local root = redis.call('HMGET', meta, 'ahead', 'leaves')
+  if not root[1] then return budget, false end
   local _, _, first = unread(stream, meta)
   if not first then
     redis.call('HDEL', meta, 'ahead')
@@ -57,12 +58,13 @@ local function within(stream, meta)
   for i, entry in ipairs(redis.call('XRANGE', stream, first[1], '+', 'COUNT', math.max(budget, 1))) do
     local name = field(entry, 's') or ''
     if not ends[name] then
-      local source, low = read_source(ARGV[5] .. name)
-      ends[name] = low and source.window and window_end(source, low, tonumber(source.window)) or math.huge
+      local source, low = read_source(ARGV[5] .. 's:' .. name, root[2])
+      ends[name] = low and source.window and window_end(source, ARGV[5] .. 'gaps:' .. name, low, tonumber(source.window)) or math.huge
     end
     if (tonumber(field(entry, 'o')) or 0) >= ends[name] then
-      local held = redis.call('HGET', ARGV[5] .. name, 'held') or ''
-      if not string.find(held, ARGV[3], 1, true) then redis.call('HSET', ARGV[5] .. name, 'held', held .. ' ' .. ARGV[3]) end
+      local key = ARGV[5] .. 's:' .. name
+      local held = redis.call('HGET', key, 'held') or ''
+      if not string.find(held, ARGV[3], 1, true) then redis.call('HSET', key, 'held', held .. ' ' .. ARGV[3]) end
       return i - 1, i == 1
     end
   end

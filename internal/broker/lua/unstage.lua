@@ -1,18 +1,68 @@
--- unstage.lua: removes a stage; its in-queues have no consumer then
+-- unstage.lua: removes a stage, whose in-queues have no consumer then, or takes out-queues from it
 -- KEYS 1 stages   hash of all stages
 -- KEYS 2 workers  zset of the live workers
--- KEYS 3+ meta    m:<queue> of each in-queue and each out-queue
+-- KEYS 3+ meta    m:<queue> of each in-queue, then of each out-queue that goes, then of the root queue of each path
 -- ARGV 1 stage    its id
--- ARGV 2 prefix   of mailbox keys
--- reply: 1 where it was there
+-- ARGV 2 record   JSON, as it was read
+-- ARGV 3 left     JSON of the stage with the out-queues that stay, '' to remove it
+-- ARGV 4 prefix   of all keys
+-- ARGV 5 ins      number of in-queues
+-- ARGV 6 outs     number of out-queues that go
+-- ARGV 7+ queue   the names of the in-queues, those of the out-queues that go each with its branch; then for each path from a root queue to an in-queue: number of the in-queue, its branch there, the leaves that go, with spaces between
+-- reply: 1, or 0 if the stage has changed since it was read
+local found = redis.call('HGET', KEYS[1], ARGV[1])
+if found and found ~= ARGV[2] then return 0 end
+local ins, outs = tonumber(ARGV[5]), tonumber(ARGV[6])
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
-for i = 3, #KEYS do
-  if redis.call('HGET', KEYS[i], 'consumer') == 'stage:' .. ARGV[1] then
-    redis.call('HDEL', KEYS[i], 'consumer')
+
+-- lower tells whether a mark is below another one, which may be missing.
+local function lower(mark, other)
+  return not other or tonumber(string.match(mark, '^%d+') or 0) < tonumber(string.match(other, '^%d+') or 0)
+end
+
+-- move_marks leaves with the in-queue what its readers have delivered of the sources of a root queue: the next
+-- reader goes on behind that.
+local function move_marks(root, queue, path)
+  for k = 1, outs do
+    local out, branch = string.match(ARGV[6 + ins + k], '^([^~]+)(.*)$')
+    local marks = redis.call('HGETALL', ARGV[4] .. 'd:' .. out)
+    for i = 1, #marks, 2 do
+      local name = string.sub(marks[i], 1, #marks[i] - #branch)
+      local source = string.sub(name, 1, #name - #path)
+      if source .. path .. branch == marks[i] and redis.call('ZSCORE', ARGV[4] .. 'src:' .. root, source) and
+        lower(marks[i + 1], redis.call('HGET', ARGV[4] .. 'd:' .. queue, name)) then
+        redis.call('HSET', ARGV[4] .. 'd:' .. queue, name, marks[i + 1])
+      end
+    end
   end
-  redis.call('HDEL', KEYS[i], 's:' .. ARGV[1])
+end
+
+-- detach takes leaves from a root queue. Without the stage, its in-queue is one.
+local function detach(meta, queue, path, gone)
+  local list = {}
+  for leaf in string.gmatch(redis.call('HGET', meta, 'leaves') or '', '%S+') do
+    if not has_leaf(gone, leaf) and leaf ~= queue .. path then list[#list + 1] = leaf end
+  end
+  if ARGV[3] == '' then
+    list[#list + 1] = queue .. path
+    move_marks(string.sub(meta, #ARGV[4] + 3), queue, path)
+  end
+  redis.call('HSET', meta, 'leaves', table.concat(list, ' '))
+end
+
+for i = 7 + ins + outs, #ARGV, 3 do
+  detach(KEYS[2 + ins + outs + (i - 4 - ins - outs) / 3], ARGV[6 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+end
+for i = 3, 2 + ins + outs do
+  if ARGV[3] == '' and redis.call('HGET', KEYS[i], 'consumer') == 'stage:' .. ARGV[1] then redis.call('HDEL', KEYS[i], 'consumer') end
+  if i > 2 + ins then redis.call('HDEL', KEYS[i], 's:' .. ARGV[1]) end
+end
+if ARGV[3] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+elseif found then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
 for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  tell(ARGV[2] .. worker, 'stages', ARGV[1])
+  tell(ARGV[4] .. 'p:' .. worker, 'stages', ARGV[1])
 end
-return redis.call('HDEL', KEYS[1], ARGV[1])
+return 1

@@ -1,28 +1,47 @@
--- watch.lua: what a gather has to wait for: the sources of a root queue
--- KEYS 1 meta      m:<root queue>
--- KEYS 2 sources   src:<root queue>
--- KEYS 3 watch     watch:<root queue>
--- ARGV 1 mailbox   to tell when a source begins or ends
--- ARGV 2 prefix    of source keys
--- ARGV 3 queue     that is gathered; from now on the window counts
--- reply: {'gone'|'open'|'sealed', then for each source: name, stored, end (-1: not yet), why it was given up and why a named one is away ('': it was or is not), 1 where it is named, its gaps}
-local meta = redis.call('HMGET', KEYS[1], 'sealed', 'dying')
-if not meta[1] or meta[2] then return {'gone'} end
+-- watch.lua: reads the sources of a root queue that have changed, and has the gather told of further changes
+-- KEYS 1 root       m:<root queue>
+-- KEYS 2 sources    src:<root queue>
+-- KEYS 3 watch      watch:<root queue>
+-- KEYS 4 meta       m:<queue> that is gathered
+-- KEYS 5 delivered  d:<queue>
+-- ARGV 1 mailbox    to tell when a source begins or ends
+-- ARGV 2 prefix     of source keys
+-- ARGV 3 queue      that is gathered; from now on the window counts
+-- ARGV 4 branch     that the items took on the way from the root queue
+-- ARGV 5 reader     the incarnation of the gathered queue and the epoch of the gather, with a space between
+-- ARGV 6 after      number of the last change that the gather knows, 0 for all
+-- ARGV 7 count      at most so many of the changes
+-- ARGV 8+ name      of sources to read as well
+-- reply: {'gone'|'fenced'|'open'|'sealed', number of the last change read, 1 if there are more, then for each source: name, stored, end (-1: not yet), why it was given up and why a named one is away ('': it was or is not), 1 if it is named, items dropped}
+local root = redis.call('HMGET', KEYS[1], 'sealed', 'dying', 'changes')
+if not root[1] or root[2] then return {'gone'} end
+local meta = redis.call('HMGET', KEYS[4], 'inc', 'gepoch', 'dying')
+if not meta[1] or meta[3] then return {'gone'} end
+if meta[1] .. ' ' .. (meta[2] or '') ~= ARGV[5] then return {'fenced'} end
 redis.call('SREM', KEYS[3], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('SADD', KEYS[3], ARGV[1])
 redis.call('PEXPIRE', ARGV[1], 600000) -- of a gather that dies, it goes by itself
-local reply = {meta[1] == '1' and 'sealed' or 'open'}
-for _, name in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  local source = redis.call('HMGET', ARGV[2] .. name, 'stored', 'end', 'cut', 'away', 'named', 'gaps')
-  if source[1] then
-    redis.call('HSETNX', ARGV[2] .. name, 'g:' .. ARGV[3], 0)
-    reply[#reply + 1] = name
-    reply[#reply + 1] = tonumber(source[1])
-    reply[#reply + 1] = tonumber(source[2])
-    reply[#reply + 1] = source[3] or ''
-    reply[#reply + 1] = source[4] or ''
-    reply[#reply + 1] = tonumber(source[5] or 0)
-    reply[#reply + 1] = source[6] or ''
+
+local after = ARGV[6]
+if tonumber(root[3] or 0) < tonumber(after) then after = '0' end -- Redis has lost what came last
+local rows = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[7])
+local reply = {root[1] == '1' and 'sealed' or 'open', rows[#rows] or after, #rows == 2 * tonumber(ARGV[7]) and 1 or 0}
+local leaf = 'g:' .. ARGV[3] .. ARGV[4]
+
+local function add(name)
+  local source = redis.call('HMGET', ARGV[2] .. name, 'stored', 'end', 'cut', 'away', 'named', 'dropped', leaf, 'wait')
+  if not source[1] or source[7] == 'end' then return end -- it is forgotten, or delivered here
+  if not source[7] then
+    local mark = redis.call('HGET', KEYS[5], name .. ARGV[4])
+    redis.call('HSET', ARGV[2] .. name, leaf, string.match(mark or '0', '^%d+') or 0)
+    if source[8] then tell(source[8], 'room', ARGV[3]) end
   end
+  local row = {name, tonumber(source[1]), tonumber(source[2]), source[3] or '', source[4] or '', tonumber(source[5] or 0), tonumber(source[6] or 0)}
+  for i = 1, #row do reply[#reply + 1] = row[i] end
+end
+
+for i = 1, #rows, 2 do add(rows[i]) end
+for i = 8, #ARGV do
+  if redis.call('ZSCORE', KEYS[2], ARGV[i]) then add(ARGV[i]) end
 end
 return reply
