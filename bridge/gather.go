@@ -73,6 +73,9 @@ func GatherSlices[T any](ctx context.Context, q *executor.Queue[T], opts ...Gath
 func gatherOptions(opts []GatherOption) (options, error) {
 	o := options{buffer: -1}
 	for _, opt := range opts {
+		if opt == nil {
+			return o, fmt.Errorf("gather: %w", errNoOption)
+		}
 		if err := opt.applyGather(&o); err != nil {
 			return o, err
 		}
@@ -81,9 +84,6 @@ func gatherOptions(opts []GatherOption) (options, error) {
 }
 
 func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out outlet[T]) (*deliverer[T], error) {
-	if q == nil {
-		return nil, errNoQueue
-	}
 	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{Unordered: o.unordered, ByHand: o.manual})
 	if err != nil {
 		return nil, err
@@ -97,6 +97,11 @@ func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out out
 // loop has not seen is not delivered.
 func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		if ctx == nil {
+			var zero T
+			yield(zero, fmt.Errorf("gather: %w", errNoContext))
+			return
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		o, err := gatherOptions(opts)

@@ -13,6 +13,7 @@ func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-c
 	if n < 1 {
 		return nil
 	}
+	ctx = orEndless(ctx)
 	outs := make([]chan T, n)
 	results := make([]<-chan T, n)
 	for i := range outs {
@@ -42,6 +43,7 @@ func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-c
 // kept, and between them there is none. It is closed when all are closed or
 // ctx ends: if ctx.Err returns nil after the last value, it is complete.
 func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
+	ctx = orEndless(ctx)
 	out := make(chan T)
 	var group sync.WaitGroup
 	for _, ch := range chs {
@@ -57,6 +59,7 @@ func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
 // Push sends the values of one channel into another until the first is closed or ctx ends,
 // and returns. It closes neither. If ctx.Err returns nil then, it has sent all values.
 func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
+	ctx = orEndless(ctx)
 	for v := range until(ctx, from) {
 		select {
 		case to <- v:
@@ -64,6 +67,15 @@ func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
 			return
 		}
 	}
+}
+
+// orEndless returns ctx, or a context that never ends if ctx is nil: these functions have no error to
+// return, and a panic in one of their goroutines would end the process.
+func orEndless(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 // until is the values of a channel until ctx ends.

@@ -46,9 +46,12 @@ type gatherOption func(*options) error
 
 func (o gatherOption) applyGather(s *options) error { return o(s) }
 
-func scatterOptions(opts []ScatterOption) (options, error) {
+func scatterOptions(call string, opts []ScatterOption) (options, error) {
 	o := options{window: -defaultWindow}
 	for _, opt := range opts {
+		if opt == nil {
+			return o, fmt.Errorf("%s: %w", call, errNoOption)
+		}
 		if err := opt.applyScatter(&o); err != nil {
 			return o, err
 		}

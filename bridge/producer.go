@@ -67,6 +67,9 @@ func (p *Producer[T]) run(ctx context.Context, feed *executor.Feed) {
 // executor.ErrOutcomeUnknown: ctx or the Producer has ended while Redis had the value
 // and the reply was not there. Callers that send it once more may store it twice.
 func (p *Producer[T]) Send(ctx context.Context, v T) error {
+	if err := p.check(ctx); err != nil {
+		return err
+	}
 	r := p.group.Request()
 	if err := p.encode(r, v); err != nil {
 		p.group.Discard(r)
@@ -84,6 +87,9 @@ func (p *Producer[T]) Send(ctx context.Context, v T) error {
 // error is a *SendError, which wraps one of those of Send. It stops at the first value
 // that is not stored, but for those that a policy drops.
 func (p *Producer[T]) SendAll(ctx context.Context, vs []T) error {
+	if err := p.check(ctx); err != nil {
+		return err
+	}
 	var all edge.Stored
 	for rest := vs; len(rest) > 0; {
 		r := p.group.Request()
@@ -114,16 +120,27 @@ type SendError struct {
 
 // Error returns for example "12 of 20 values are stored: the queue is full".
 func (e *SendError) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	return fmt.Sprintf("%d of %d values are stored: %v", e.Stored, e.Of, e.Err)
 }
 
 // Unwrap returns why not all values are stored.
-func (e *SendError) Unwrap() error { return e.Err }
+func (e *SendError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // Flush waits until each Send and SendAll of this Producer that was called before is
 // settled: its values are stored, or its caller gets an error. It returns the errors
 // of the end of ctx and of the Producer.
 func (p *Producer[T]) Flush(ctx context.Context) error {
+	if err := p.check(ctx); err != nil {
+		return err
+	}
 	_, err := p.group.Store(ctx, p.group.Request())
 	return p.failed(err)
 }
@@ -133,23 +150,44 @@ func (p *Producer[T]) Flush(ctx context.Context) error {
 // that. It returns nil, or why the Producer has ended before. Closing again does the
 // same.
 func (p *Producer[T]) Close() error {
+	if err := p.check(context.Background()); err != nil {
+		return err
+	}
 	p.group.Close()
 	<-p.Done()
 	return p.Err()
 }
 
 // Queue returns the queue that the values are sent to.
-func (p *Producer[T]) Queue() *executor.Queue[T] { return p.queue }
+func (p *Producer[T]) Queue() *executor.Queue[T] {
+	if p == nil {
+		return nil
+	}
+	return p.queue
+}
 
 // Done returns a channel that is closed when the Producer has ended: after Close, or
 // early, and then Err says why.
-func (p *Producer[T]) Done() <-chan struct{} { return p.queue.Done() }
+func (p *Producer[T]) Done() <-chan struct{} { return p.Queue().Done() }
 
 // Err returns why the Producer has ended: the cause of its context, executor.ErrNoQueue
 // if its queue was deleted, executor.ErrFenced if another process has taken its source
 // over, executor.ErrClosed if its Executor was closed. It returns nil before Done is
 // closed, and after Close has stored everything.
-func (p *Producer[T]) Err() error { return p.queue.Err() }
+func (p *Producer[T]) Err() error { return p.Queue().Err() }
+
+// check returns an error for what a method of a Producer cannot use.
+func (p *Producer[T]) check(ctx context.Context) error {
+	switch {
+	case p == nil || p.group == nil:
+		return errNoProducer
+	case ctx == nil:
+		return fmt.Errorf("send to queue %q: %w", p.queue.Name(), errNoContext)
+	}
+	return nil
+}
+
+var errNoProducer = errors.New("producer: the Producer is nil or a zero value: make it with bridge.NewProducer")
 
 // failed says which queue an error is about.
 func (p *Producer[T]) failed(err error) error {
@@ -201,7 +239,8 @@ func (p *Producer[T]) encode(r *edge.Request, v T) error {
 	buf, err := p.typed.Append(begun, v)
 	switch size := len(buf) - len(begun); {
 	case err != nil:
-		return executor.NewItemError(batch.Failure{Code: batch.CodeEncode, Message: err.Error()})
+		text, stack := batch.Describe(err)
+		return executor.NewItemError(batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
 	case size > batch.MaxItem:
 		return tooLarge(size)
 	}

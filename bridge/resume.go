@@ -21,6 +21,9 @@ func SourceName(source string) ScatterOption {
 // cannot know what it has sent.
 func Resume(stored *int64) ScatterOption {
 	return scatterOption(func(o *options) error {
+		if stored == nil {
+			return errors.New("bridge: Resume(nil): pass the address of an int64")
+		}
 		o.stored = stored
 		return nil
 	})

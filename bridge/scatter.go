@@ -24,6 +24,9 @@ import (
 // MiB becomes an *executor.ItemError in its place. Where the queue is full, the
 // channel is not read.
 func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opts ...ScatterOption) (*executor.Queue[T], error) {
+	if in == nil {
+		return nil, errNoInput
+	}
 	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
@@ -38,6 +41,9 @@ func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opt
 // gathers get executor.ErrCut behind the items stored so far, and Err of the queue returns an error
 // with the text of the panic and its stack.
 func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
+	if seq == nil {
+		return nil, errNoInput
+	}
 	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
@@ -50,6 +56,9 @@ func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[
 // slice and not one an item. A slice belongs to Scatter once it is sent. Its items
 // are items like others: it neither makes a batch nor a border.
 func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan []T, opts ...ScatterOption) (*executor.Queue[T], error) {
+	if in == nil {
+		return nil, errNoInput
+	}
 	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
@@ -85,7 +94,7 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opts []ScatterOption) (
 	q *executor.Queue[T], feed *executor.Feed, typed codec.Typed[T], o options, bound context.Context, err error,
 ) {
-	if o, err = scatterOptions(opts); err != nil {
+	if o, err = scatterOptions(what, opts); err != nil {
 		return nil, nil, typed, o, nil, err
 	}
 	if typed, err = codec.For[T](o.codec); err != nil {
@@ -323,4 +332,8 @@ func (f *feeder[T]) add(v T) {
 	}
 }
 
-var errNoQueue = errors.New("bridge: a nil queue")
+var (
+	errNoInput   = errors.New("scatter: the channel or iterator is nil, and would never end")
+	errNoOption  = errors.New("one of the options is nil")
+	errNoContext = errors.New("the context is nil")
+)

@@ -27,15 +27,19 @@ type DeadLetter struct {
 	Why      *ItemError `json:"why"`
 }
 
-// deadPage is how many dead letters are read at once.
-const deadPage = 100
+// deadPageSize is how many dead letters are read at once.
+const deadPageSize = 100
 
 // DeadLetters lists the dead letters, the oldest of a partition first. At
 // most 10000 are kept in each; of more, the oldest go. An error is the last.
 func (ex *Executor) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
+		if err := ex.check("dead letters"); err != nil {
+			yield(DeadLetter{}, err)
+			return
+		}
 		for _, part := range ex.parts {
-			if !deadOf(ctx, part, yield) {
+			if !ex.deadOf(ctx, part, yield) {
 				return
 			}
 		}
@@ -43,9 +47,9 @@ func (ex *Executor) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error
 }
 
 // deadOf yields the dead letters of a partition; false: no more are wanted.
-func deadOf(ctx context.Context, part *broker.Client, yield func(DeadLetter, error) bool) bool {
+func (ex *Executor) deadOf(ctx context.Context, part *broker.Client, yield func(DeadLetter, error) bool) bool {
 	for after := ""; ; {
-		page, err := part.Dead(ctx, after, deadPage)
+		page, err := ex.deadPage(ctx, part, after)
 		if err != nil {
 			yield(DeadLetter{}, err)
 			return false
@@ -57,10 +61,20 @@ func deadOf(ctx context.Context, part *broker.Client, yield func(DeadLetter, err
 			}
 			after = d.ID
 		}
-		if len(page) < deadPage {
+		if len(page) < deadPageSize {
 			return true
 		}
 	}
+}
+
+// deadPage reads some dead letters. It is a call of its own, so that the loop body may call Close.
+func (ex *Executor) deadPage(ctx context.Context, part *broker.Client, after string) (page []broker.DeadLetter, err error) {
+	ctx, end, err := ex.begin(ctx, "dead letters")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
+	return part.Dead(ctx, after, deadPageSize)
 }
 
 // deadID is the id of a dead letter for users; that of a further partition begins
@@ -85,6 +99,11 @@ func (ex *Executor) dead(id string) (*broker.Client, string) {
 // DeadItems returns the items of a dead letter as they are encoded. ErrNoLetter:
 // there is none of that id.
 func (ex *Executor) DeadItems(ctx context.Context, id string) (items [][]byte, err error) {
+	ctx, end, err := ex.begin(ctx, "dead items")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
 	part, at := ex.dead(id)
 	d, err := part.Letter(ctx, at)
 	if err != nil {
@@ -103,13 +122,23 @@ func (ex *Executor) DeadItems(ctx context.Context, id string) (items [][]byte, e
 // RetryDead sends the items of a dead letter into their queue once more, as a
 // source of their own behind what is there, and drops the letter. Their old
 // place keeps its error. The queue has to be open: ErrSealed, ErrNoQueue.
-func (ex *Executor) RetryDead(ctx context.Context, id string) error {
+func (ex *Executor) RetryDead(ctx context.Context, id string) (err error) {
+	ctx, end, err := ex.begin(ctx, "retry dead letter")
+	if err != nil {
+		return err
+	}
+	defer end(&err)
 	part, at := ex.dead(id)
 	return part.Retry(ctx, at)
 }
 
 // DropDead deletes a dead letter.
-func (ex *Executor) DropDead(ctx context.Context, id string) error {
+func (ex *Executor) DropDead(ctx context.Context, id string) (err error) {
+	ctx, end, err := ex.begin(ctx, "drop dead letter")
+	if err != nil {
+		return err
+	}
+	defer end(&err)
 	part, at := ex.dead(id)
 	d, err := part.Letter(ctx, at)
 	if err != nil {

@@ -63,7 +63,7 @@ var (
 	// ErrFunctionNotRegistered says that no worker can ever run a function: the broker
 	// is embedded, and the function is not registered in this process.
 	ErrFunctionNotRegistered = errors.New("the function is not registered")
-	// ErrClosed says that the Executor was closed.
+	// ErrClosed says that the Executor or the Observer was closed.
 	ErrClosed = errors.New("the executor is closed")
 	// ErrCanceled says that an item was canceled.
 	ErrCanceled = errors.New("canceled")
@@ -92,6 +92,9 @@ type ItemError struct {
 
 // Error returns for example "fail: 3 is a multiple of 3".
 func (e *ItemError) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	if e.Function == "" {
 		return e.Message
 	}
@@ -105,6 +108,9 @@ func (e *ItemError) Error() string {
 // ErrCanceled, a dropped one an ErrDropped and a lost one an ErrLost; what tells
 // of a source is an ErrCut or an ErrAway.
 func (e *ItemError) Is(target error) bool {
+	if e == nil {
+		return false
+	}
 	meant, known := meanings[e.Code]
 	return known && target == meant
 }

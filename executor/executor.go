@@ -15,7 +15,6 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/embedded"
-	"github.com/dqbridge/dqbridge/internal/logging"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -74,19 +73,18 @@ type call struct {
 // TLS at one end only, a Redis that is too old, one node of a Cluster. ctx bounds New alone; the
 // Executor lives until Close.
 func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error) {
-	ex := &Executor{
-		settings: settings{hands: defaultHands, lease: defaultLease, log: logging.Default()}, id: uuid.NewString(),
-		calls: make(chan call),
+	if ctx == nil {
+		return nil, fmt.Errorf("new executor: %w", errNoContext)
 	}
-	for _, o := range opts {
-		if err := o(&ex.settings); err != nil {
-			return nil, err
-		}
+	s, err := settingsOf("new executor", opts)
+	if err != nil {
+		return nil, err
 	}
+	ex := &Executor{settings: s, id: uuid.NewString(), calls: make(chan call)}
 	if err := ex.connect(ctx, redisURL); err != nil {
 		return nil, err
 	}
-	ex.lists = lists{ex.conn.Partitions(), ex.lease}
+	ex.lists = lists{ex.conn.Partitions(), ex.lease, &ex.tasks}
 	ex.hub = newHub(ex.c, ex.id, ex.log)
 	if err := ex.start(ctx); err != nil {
 		return nil, errors.Join(err, ex.Close())
@@ -200,6 +198,9 @@ func (ex *Executor) count(ctx context.Context) error {
 // threads=4>, as of the last lease; the scheduler of an embedded one is
 // empty.
 func (ex *Executor) String() string {
+	if ex.check("") != nil {
+		return "<Executor: none>"
+	}
 	scheduler := ""
 	if ex.server == nil {
 		_, scheduler, _ = strings.Cut(ex.c.String(), "://")
@@ -209,14 +210,23 @@ func (ex *Executor) String() string {
 }
 
 // Register makes this process run functions too, on its own hands. On the embedded broker
-// no other process does, so a function is registered before Map or Submit uses it. Functions are made by workers.Define or
-// workers.DefineBatch.
+// no other process does, so a function is registered before Map or Submit uses it.
+// Functions are made by workers.Define or workers.DefineBatch. If one of them is refused,
+// none is registered.
 func (ex *Executor) Register(functions ...workers.Function) error {
+	if err := ex.check("register"); err != nil {
+		return err
+	}
 	if !ex.tasks.enter() {
-		return ErrClosed
+		return fmt.Errorf("register: %w", ErrClosed)
 	}
 	defer ex.tasks.group.Done()
-	return ex.call(func(ctx context.Context) error {
+	return ex.call(func(life context.Context) (err error) {
+		ctx, end, err := ex.begin(life, "register")
+		if err != nil {
+			return err
+		}
+		defer end(&err)
 		if err := ex.fleet.register(ctx, ex, functions); err != nil {
 			return err
 		}
@@ -226,8 +236,11 @@ func (ex *Executor) Register(functions ...workers.Function) error {
 
 // Close stops everything that the Executor does, deletes the queues that it
 // made without a name, and returns when no goroutine and no key of it is left.
-// Calls that wait return ErrClosed. Closing again does nothing.
+// Calls that are under way, and all later ones, return ErrClosed. Closing again does nothing.
 func (ex *Executor) Close() error {
+	if err := ex.check("close"); err != nil {
+		return err
+	}
 	if !ex.tasks.close() {
 		return nil
 	}

@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -89,4 +90,11 @@ func TestLists(t *testing.T) {
 			t.Errorf("%v, %v", stages, err)
 		}
 	}, inc)
+}
+
+func TestAPanicOfADialerIsAnError(t *testing.T) {
+	dialer := executor.Dialer(func(context.Context, string, string) (net.Conn, error) { panic("no tunnel") })
+	if _, err := executor.New(t.Context(), "redis://127.0.0.1:1", dialer); !errors.Is(err, executor.ErrUnreachable) || !strings.Contains(err.Error(), "no tunnel") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -52,19 +53,23 @@ func (f *fleet) start(ctx context.Context, ex *Executor, functions []workers.Fun
 	if err != nil {
 		return err
 	}
-	ctx, f.cancel = context.WithCancel(ctx)
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
 	f.run.Go(func() error {
-		err := w.Run(ctx)
+		err := w.Run(running)
 		ended <- err
 		return err
 	})
 	select {
 	case <-w.Ready():
-		f.worker = w
+		f.worker, f.cancel = w, cancel
 		return nil
 	case err := <-ended:
+		cancel()
 		return err
+	case <-ctx.Done():
+		cancel()
+		return errors.Join(context.Cause(ctx), <-ended)
 	}
 }
 

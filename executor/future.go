@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -23,11 +24,22 @@ type Future[T any] struct {
 }
 
 // ID names the future in the whole fleet.
-func (f *Future[T]) ID() string { return f.id }
+func (f *Future[T]) ID() string {
+	if f == nil {
+		return ""
+	}
+	return f.id
+}
+
+// made reports whether a call of this module has returned the future.
+func (f *Future[T]) made() bool { return f != nil && f.result != nil }
 
 // Done reports whether Result would return at once: there is a value or an
 // error, or it was canceled.
 func (f *Future[T]) Done() bool {
+	if !f.made() {
+		return true
+	}
 	select {
 	case <-f.done:
 		return true
@@ -36,9 +48,15 @@ func (f *Future[T]) Done() bool {
 	}
 }
 
-// Result waits for the value. The error of the item is an *ItemError; it is
-// ErrClosed after the Executor was closed.
+// Result waits for the value. The error of the item is an *ItemError. After Executor.Close it is
+// ErrClosed, unless the value had arrived before.
 func (f *Future[T]) Result(ctx context.Context) (v T, err error) {
+	switch {
+	case !f.made():
+		return v, fmt.Errorf("result: %w", errNoFuture)
+	case ctx == nil:
+		return v, fmt.Errorf("result: %w", errNoContext)
+	}
 	if err := f.wait(ctx); err != nil {
 		return v, err
 	}
@@ -98,7 +116,15 @@ func itemAt(frame []byte, i int) ([]byte, *ItemError, error) {
 // Cancel makes the future an ErrCanceled, unless it has a result already. The
 // context of a function that runs for it ends, wherever that is; what it returns
 // is dropped. An element of a queue has its result already.
-func (f *Future[T]) Cancel(ctx context.Context) error {
+func (f *Future[T]) Cancel(ctx context.Context) (err error) {
+	if !f.made() {
+		return fmt.Errorf("cancel: %w", errNoFuture)
+	}
+	ctx, end, err := f.ex.begin(ctx, "cancel")
+	if err != nil {
+		return err
+	}
+	defer end(&err)
 	if f.Done() {
 		return nil
 	}
@@ -143,6 +169,10 @@ func GatherSlice[T any](ctx context.Context, futures []*Future[T]) ([]T, error) 
 // ctx and looks at its errors sees whether it was cut.
 func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
+		if ctx == nil { // Result says so
+			slices.Values(futures)(yield)
+			return
+		}
 		left, leave := context.WithCancel(ctx)
 		done := make(chan int)
 		var group sync.WaitGroup
@@ -150,7 +180,7 @@ func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Fut
 		defer leave()
 		for i, f := range futures {
 			group.Go(func() {
-				if f.wait(left) != nil && left.Err() != nil {
+				if !f.Done() && f.wait(left) != nil && left.Err() != nil {
 					return
 				}
 				select {
@@ -186,6 +216,14 @@ func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Fut
 // why the stream ended before its end, and is the last.
 func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], error] {
 	return func(yield func(*Future[T], error) bool) {
+		err := q.check("futures")
+		if err == nil && ctx == nil {
+			err = fmt.Errorf("futures: %w", errNoContext)
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{KeepPayloads: resultTTL})
@@ -194,12 +232,16 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 			return
 		}
 		ended := make(chan error, 1)
-		go func() { ended <- r.Run(ctx) }()
+		go func() {
+			err := r.Run(ctx)
+			release(err)
+			ended <- err
+		}()
+		// Close waits for Run, and may be called by the loop body.
+		defer context.AfterFunc(ctx, r.Left)()
 		end := func() error {
 			r.Left()
-			err := <-ended
-			release(err)
-			return err
+			return <-ended
 		}
 		whole := false
 		defer func() { // also if the loop body panics or calls runtime.Goexit
@@ -244,7 +286,12 @@ func (q *Queue[T]) element(e *broker.Entry, i int) *Future[T] {
 	done := make(chan struct{})
 	close(done)
 	f := &Future[T]{ex: q.ex, id: broker.FutureID(e.Source, e.First+int64(i)), typed: q.typed, result: &result{done: done}}
-	f.load = func(ctx context.Context) ([]byte, *ItemError, error) {
+	f.load = func(ctx context.Context) (item []byte, failure *ItemError, err error) {
+		ctx, end, err := q.ex.begin(ctx, "result")
+		if err != nil {
+			return nil, nil, err
+		}
+		defer end(&err)
 		fetched := []broker.Entry{*e}
 		if err := q.ex.c.Fetch(ctx, nil, fetched); err != nil {
 			return nil, nil, err

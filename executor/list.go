@@ -12,6 +12,13 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
+// lists reads the registries of a namespace, for an Executor or an Observer.
+type lists struct {
+	parts  []*broker.Client // the partitions; workers join each
+	recent time.Duration    // a process whose last heartbeat is older is dead
+	tasks  *tasks           // the calls of the owner
+}
+
 // FunctionInfo is a function that live workers have.
 type FunctionInfo struct {
 	Name     string `json:"name"`
@@ -23,7 +30,19 @@ type FunctionInfo struct {
 }
 
 // Functions lists the functions of the live workers, by name.
-func (l lists) Functions(ctx context.Context) ([]FunctionInfo, error) {
+func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
+	if err := ex.check("functions"); err != nil {
+		return nil, err
+	}
+	return ex.lists.functions(ctx)
+}
+
+func (l lists) functions(ctx context.Context) (found []FunctionInfo, err error) {
+	ctx, end, err := l.tasks.begin(ctx, "functions")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
 	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
@@ -34,7 +53,7 @@ func (l lists) Functions(ctx context.Context) ([]FunctionInfo, error) {
 			count[card]++
 		}
 	}
-	found := []FunctionInfo{}
+	found = []FunctionInfo{}
 	for card, n := range count {
 		found = append(found, FunctionInfo{card.Name, card.In, card.InCodec, card.Out, card.OutCodec, n})
 	}
@@ -57,12 +76,24 @@ type WorkerInfo struct {
 }
 
 // Workers lists the live workers, by host and process.
-func (l lists) Workers(ctx context.Context) ([]WorkerInfo, error) {
+func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
+	if err := ex.check("workers"); err != nil {
+		return nil, err
+	}
+	return ex.lists.workers(ctx)
+}
+
+func (l lists) workers(ctx context.Context) (found []WorkerInfo, err error) {
+	ctx, end, err := l.tasks.begin(ctx, "workers")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
 	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
 	}
-	found := []WorkerInfo{}
+	found = []WorkerInfo{}
 	for _, p := range live {
 		w := WorkerInfo{ID: p.ID, Host: p.Card["host"], Functions: []string{}, Seen: time.UnixMilli(number(p.Card["seen"]))}
 		w.PID, w.Hands = int(number(p.Card["pid"])), int(number(p.Card["hands"]))
@@ -110,8 +141,20 @@ type QueueInfo struct {
 }
 
 // Queues lists all queues, by name.
-func (l lists) Queues(ctx context.Context) ([]QueueInfo, error) {
-	found := []QueueInfo{}
+func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
+	if err := ex.check("queues"); err != nil {
+		return nil, err
+	}
+	return ex.lists.queues(ctx)
+}
+
+func (l lists) queues(ctx context.Context) (found []QueueInfo, err error) {
+	ctx, end, err := l.tasks.begin(ctx, "queues")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
+	found = []QueueInfo{}
 	for _, part := range l.parts {
 		names, err := part.Queues(ctx)
 		if err != nil {
@@ -156,7 +199,19 @@ type StageInfo struct {
 
 // Stages lists all stages, those of a partition in the order in which they were
 // made.
-func (l lists) Stages(ctx context.Context) ([]StageInfo, error) {
+func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
+	if err := ex.check("stages"); err != nil {
+		return nil, err
+	}
+	return ex.lists.stages(ctx)
+}
+
+func (l lists) stages(ctx context.Context) (found []StageInfo, err error) {
+	ctx, end, err := l.tasks.begin(ctx, "stages")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
 	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
 	if err != nil {
 		return nil, err
@@ -171,7 +226,7 @@ func (l lists) Stages(ctx context.Context) ([]StageInfo, error) {
 			holders[name]++
 		}
 	}
-	found := []StageInfo{}
+	found = []StageInfo{}
 	for _, part := range l.parts {
 		stages, err := part.Stages(ctx)
 		if err != nil {
@@ -201,6 +256,11 @@ func stageInfo(ctx context.Context, part *broker.Client, s broker.Stage, workers
 // Delete deletes a queue with what is in it, with its sources and with the
 // stages that read it or write to it. ErrNoQueue: there is none.
 func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
+	ctx, end, err := ex.begin(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	defer end(&err)
 	for _, part := range ex.parts {
 		if err = part.Delete(ctx, queue); !errors.Is(err, ErrNoQueue) {
 			break

@@ -2,10 +2,9 @@ package executor
 
 import (
 	"context"
-	"time"
+	"fmt"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
-	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
 // An Observer lists what there is. It only reads, so that a Redis user who may
@@ -15,11 +14,12 @@ type Observer struct{ lists }
 
 // Observe connects to the Redis at an address, see New, and joins nothing.
 func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, error) {
-	s := settings{lease: defaultLease, log: logging.Default()}
-	for _, o := range opts {
-		if err := o(&s); err != nil {
-			return nil, err
-		}
+	if ctx == nil {
+		return nil, fmt.Errorf("observe: %w", errNoContext)
+	}
+	s, err := settingsOf("observe", opts)
+	if err != nil {
+		return nil, err
 	}
 	s.connection.Log = s.log
 	c, err := broker.Open(redisURL, s.connection)
@@ -30,14 +30,57 @@ func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, e
 		_ = c.Close()
 		return nil, err
 	}
-	return &Observer{lists{c.Partitions(), s.lease}}, nil
+	return &Observer{lists{c.Partitions(), s.lease, new(tasks)}}, nil
 }
 
-// Close ends the connection.
-func (o *Observer) Close() error { return o.parts[0].Close() }
+// Functions is that of an Executor.
+func (o *Observer) Functions(ctx context.Context) ([]FunctionInfo, error) {
+	if err := o.check("functions"); err != nil {
+		return nil, err
+	}
+	return o.functions(ctx)
+}
 
-// lists reads what there is; an Executor and an Observer have it.
-type lists struct {
-	parts  []*broker.Client // the partitions; workers join each
-	recent time.Duration    // a process that has beaten since then lives
+// Workers is that of an Executor.
+func (o *Observer) Workers(ctx context.Context) ([]WorkerInfo, error) {
+	if err := o.check("workers"); err != nil {
+		return nil, err
+	}
+	return o.workers(ctx)
+}
+
+// Queues is that of an Executor.
+func (o *Observer) Queues(ctx context.Context) ([]QueueInfo, error) {
+	if err := o.check("queues"); err != nil {
+		return nil, err
+	}
+	return o.queues(ctx)
+}
+
+// Stages is that of an Executor.
+func (o *Observer) Stages(ctx context.Context) ([]StageInfo, error) {
+	if err := o.check("stages"); err != nil {
+		return nil, err
+	}
+	return o.stages(ctx)
+}
+
+// Close ends the connection. Calls that are under way, and all later ones, return ErrClosed. Closing
+// again does nothing.
+func (o *Observer) Close() error {
+	if err := o.check("close"); err != nil {
+		return err
+	}
+	if !o.tasks.close() {
+		return nil
+	}
+	return o.parts[0].Close()
+}
+
+// check returns an error if Observe has not made the Observer.
+func (o *Observer) check(call string) error {
+	if o == nil || o.tasks == nil {
+		return named(call, errNoObserver)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,6 +22,20 @@ type settings struct {
 	hands      int
 	log        *slog.Logger
 	lease      time.Duration
+}
+
+// settingsOf applies the options of a call to the defaults.
+func settingsOf(call string, opts []Option) (settings, error) {
+	s := settings{hands: defaultHands, lease: defaultLease, log: logging.Default()}
+	for _, o := range opts {
+		if o == nil {
+			return s, fmt.Errorf("%s: %w", call, errNoOption)
+		}
+		if err := o(&s); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 // Hands is how many items this process runs at once when it has functions of
@@ -139,8 +154,15 @@ type SubmitOption interface{ applySubmit(*stageOptions) error }
 // StageOption is one for both.
 type StageOption func(*stageOptions) error
 
-func (o StageOption) applyMap(s *stageOptions) error    { return o(s) }
-func (o StageOption) applySubmit(s *stageOptions) error { return o(s) }
+func (o StageOption) applyMap(s *stageOptions) error    { return o.apply(s) }
+func (o StageOption) applySubmit(s *stageOptions) error { return o.apply(s) }
+
+func (o StageOption) apply(s *stageOptions) error {
+	if o == nil {
+		return errNoOption
+	}
+	return o(s)
+}
 
 type mapOption func(*stageOptions) error
 
@@ -250,6 +272,13 @@ func ReplaceStage() MapOption {
 // OpenOption changes what Open does.
 type OpenOption func(*stageOptions) error
 
+func (o OpenOption) apply(s *stageOptions) error {
+	if o == nil {
+		return errNoOption
+	}
+	return o(s)
+}
+
 // WithCodec opens a queue whose items have a format of the user's own.
 func WithCodec(c workers.Codec) OpenOption {
 	return func(s *stageOptions) error {
@@ -258,20 +287,27 @@ func WithCodec(c workers.Codec) OpenOption {
 	}
 }
 
-func mapOptions(opts []MapOption) (s stageOptions, err error) {
+// optionsOf applies the options of a call, each by apply.
+func optionsOf[O any](call string, opts []O, apply func(O, *stageOptions) error) (s stageOptions, err error) {
 	for _, o := range opts {
-		if err = o.applyMap(&s); err != nil {
+		err := errNoOption
+		if any(o) != nil {
+			err = apply(o, &s)
+		}
+		if errors.Is(err, errNoOption) {
+			return s, fmt.Errorf("%s: %w", call, err)
+		}
+		if err != nil {
 			return s, err
 		}
 	}
 	return s, nil
 }
 
-func submitOptions(opts []SubmitOption) (s stageOptions, err error) {
-	for _, o := range opts {
-		if err = o.applySubmit(&s); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
+func mapOptions(call string, opts []MapOption) (stageOptions, error) {
+	return optionsOf(call, opts, MapOption.applyMap)
+}
+
+func submitOptions(call string, opts []SubmitOption) (stageOptions, error) {
+	return optionsOf(call, opts, SubmitOption.applySubmit)
 }

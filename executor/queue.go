@@ -27,13 +27,16 @@ type Queue[T any] struct {
 
 // Open returns a named queue that somebody has made. ErrNoQueue: nobody has;
 // ErrType: its items are of another type.
-func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOption) (*Queue[T], error) {
-	var s stageOptions
-	for _, o := range opts {
-		if err := o(&s); err != nil {
-			return nil, err
-		}
+func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOption) (_ *Queue[T], err error) {
+	s, err := optionsOf("open", opts, OpenOption.apply)
+	if err != nil {
+		return nil, err
 	}
+	ctx, end, err := ex.begin(ctx, "open")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
 	part, q, err := ex.c.Find(ctx, name)
 	if err == nil {
 		ex, err = ex.at(ctx, part)
@@ -63,25 +66,47 @@ func info(q broker.Queue) codec.Info { return codec.Info{Codec: q.Codec, Type: q
 func fits(a, b codec.Info) bool { return a == b || a.Wildcard() || b.Wildcard() }
 
 // Name returns the name by which Open finds it.
-func (q *Queue[T]) Name() string { return q.q.Name }
+func (q *Queue[T]) Name() string {
+	if q == nil {
+		return ""
+	}
+	return q.q.Name
+}
 
 // Len returns how many items wait in it: added and not yet read by its
 // consumer.
-func (q *Queue[T]) Len(ctx context.Context) (int, error) {
+func (q *Queue[T]) Len(ctx context.Context) (n int, err error) {
+	ctx, end, err := q.begin(ctx, "len")
+	if err != nil {
+		return 0, err
+	}
+	defer end(&err)
 	backlog, err := q.ex.c.Waiting(ctx, q.q.Name)
 	return int(backlog.Items), err
 }
 
 // Dropped returns how many items were dropped since there was no room for them,
 // by the policies of the scatters into the queue. Nothing is without one.
-func (q *Queue[T]) Dropped(ctx context.Context) (int, error) {
+func (q *Queue[T]) Dropped(ctx context.Context) (n int, err error) {
+	ctx, end, err := q.begin(ctx, "dropped")
+	if err != nil {
+		return 0, err
+	}
+	defer end(&err)
 	found, err := q.ex.c.Look(ctx, q.q.Name)
 	return int(found.Dropped), err
 }
 
 // Seal lets no further scatter join a named queue, so that its gather ends
 // when those that have joined have ended.
-func (q *Queue[T]) Seal(ctx context.Context) error { return q.ex.c.Seal(ctx, q.q.Name) }
+func (q *Queue[T]) Seal(ctx context.Context) (err error) {
+	ctx, end, err := q.begin(ctx, "seal")
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+	return q.ex.c.Seal(ctx, q.q.Name)
+}
 
 // Done returns a channel that is closed when the scatter that returned this queue has
 // ended: all of its input and its end are stored in Redis, or it failed, and Err returns
@@ -96,7 +121,7 @@ func (q *Queue[T]) Seal(ctx context.Context) error { return q.ex.c.Seal(ctx, q.q
 //
 // For a queue that no scatter returned, as one from Map or Open, Done returns nil.
 func (q *Queue[T]) Done() <-chan struct{} {
-	if q.fed == nil {
+	if q == nil || q.fed == nil {
 		return nil
 	}
 	return q.fed.done

@@ -36,11 +36,16 @@ type Feed struct {
 // NewFeed makes a queue and a source for it, which lives until Ended, at most as
 // long as the context that it returns. It is for package bridge: programs call
 // bridge.Scatter.
-func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f Feeding) (*Queue[T], *Feed, context.Context, error) {
+func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f Feeding) (_ *Queue[T], _ *Feed, _ context.Context, err error) {
+	making, end, err := ex.begin(ctx, "")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer end(&err)
 	if f.Name != "" { // where it is, or here
-		part, err := ex.c.Place(ctx, f.Name, -1)
+		part, err := ex.c.Place(making, f.Name, -1)
 		if err == nil {
-			ex, err = ex.at(ctx, part)
+			ex, err = ex.at(making, part)
 		}
 		if err != nil {
 			return nil, nil, nil, err
@@ -56,12 +61,12 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 		f.Seal = 1
 	}
 	declared.Flow = declared.Name
-	q, _, err := ex.declare(ctx, declared, typed.Info())
+	q, _, err := ex.declare(making, declared, typed.Info())
 	if err != nil {
 		release()
 		return nil, nil, nil, err
 	}
-	source, stored, err := ex.source(ctx, q, f)
+	source, stored, err := ex.source(making, q, f)
 	if err != nil {
 		release()
 		return nil, nil, nil, err
@@ -115,12 +120,17 @@ func (f *Feed) Ended(ctx context.Context, err error) {
 // release is called, at most as long as the context that it returns. It is for
 // package bridge: programs call bridge.Gather.
 func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge.Receiver, bound context.Context, release func(ended error), err error) {
+	making, end, err := q.begin(ctx, "gather")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer end(&err)
 	bound, unbind, err := q.ex.tasks.bind(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	o.Executor, o.Log = q.ex.id, q.ex.log
-	if r, err = edge.Receive(ctx, q.ex.c, q.q.Name, o); err != nil {
+	if r, err = edge.Receive(making, q.ex.c, q.q.Name, o); err != nil {
 		unbind()
 		return nil, nil, nil, err
 	}

@@ -30,19 +30,20 @@ const nobody = 2 * time.Second
 // options of the stage differ, such as Timeout or Retries, they hold from then on: workers
 // end the context of the calls that run and make these calls again under the new options,
 // which counts no attempt. If nothing differs, nothing happens.
-func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (*Queue[Out], error) {
-	s, err := mapOptions(opts)
+func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (_ *Queue[Out], err error) {
+	s, err := mapOptions("map", opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	ex := q.ex
-	if !ex.tasks.enter() {
-		return nil, ErrClosed
+	ctx, end, err := q.begin(ctx, "map")
+	if err != nil {
+		return nil, err
 	}
-	defer ex.tasks.group.Done()
+	defer end(&err)
+	ex := q.ex
 	if err := ex.registered(f.Name()); err != nil {
 		return nil, fmt.Errorf("map over queue %q: %w", q.q.Name, err)
 	}
@@ -223,21 +224,22 @@ func (ex *Executor) warnLater(ctx context.Context, function, queue string) {
 // Multiplex makes n equal queues of one: each gets all items, in order. The
 // slowest one holds the others back once its bound is reached. A copy costs no
 // call of a function.
-func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption) ([]*Queue[T], error) {
-	if n < 1 {
-		return nil, fmt.Errorf("multiplex queue %q: %d queues: there must be at least 1", q.q.Name, n)
-	}
-	s, err := mapOptions(opts)
+func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption) (_ []*Queue[T], err error) {
+	s, err := mapOptions("multiplex", opts)
 	if err != nil {
 		return nil, err
+	}
+	ctx, end, err := q.begin(ctx, "multiplex")
+	if err != nil {
+		return nil, err
+	}
+	defer end(&err)
+	if n < 1 {
+		return nil, fmt.Errorf("multiplex queue %q: %d queues: there must be at least 1", q.q.Name, n)
 	}
 	if s.name != "" {
 		return nil, fmt.Errorf("multiplex queue %q: one name does not fit %d queues: leave executor.Name out", q.q.Name, n)
 	}
-	if !q.ex.tasks.enter() {
-		return nil, ErrClosed
-	}
-	defer q.ex.tasks.group.Done()
 	stage := broker.Stage{Kind: broker.KindCopy, Ins: []broker.Queue{q.q}}
 	queues := make([]*Queue[T], n)
 	var made []string
@@ -264,14 +266,18 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 
 // Merge makes one queue of several: each item of each of them, the order within
 // each source kept. It ends when all have ended.
-func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (*Queue[T], error) {
-	if !q.ex.tasks.enter() {
-		return nil, ErrClosed
+func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (_ *Queue[T], err error) {
+	ctx, end, err := q.begin(ctx, "merge")
+	if err != nil {
+		return nil, err
 	}
-	defer q.ex.tasks.group.Done()
+	defer end(&err)
 	ins := []broker.Queue{q.q}
 	from := paths(q.q)
 	for _, other := range others {
+		if err := other.check("merge"); err != nil {
+			return nil, err
+		}
 		if err := q.ex.together("merge", other.ex); err != nil {
 			return nil, err
 		}

@@ -27,22 +27,22 @@ func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, O
 // MapSlice has f called with each of the values somewhere in the fleet, and
 // returns their futures in the same order. If one of the values cannot be
 // encoded, none is sent.
-func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], values []In, opts ...SubmitOption) ([]*Future[Out], error) {
-	o, err := submitOptions(opts)
+func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], values []In, opts ...SubmitOption) (_ []*Future[Out], err error) {
+	o, err := submitOptions("submit", opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
-	if len(values) == 0 {
-		return nil, nil
-	}
-	bound, release, err := ex.tasks.bind(ctx)
+	bound, end, err := ex.begin(ctx, "submit")
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer end(&err)
+	if len(values) == 0 {
+		return nil, nil
+	}
 	in, out := f.Codecs()
 	frames, err := encode(in, values)
 	if err != nil {

@@ -121,10 +121,12 @@ func (t *tasks) over() bool {
 // A scatter that has ended before the call is not part of it, whether it failed or not:
 // Queue.Err returns the error of one scatter at any time. ErrClosed: the Executor was
 // closed. Flush does not wait for a bridge.Producer, which has a Flush of its own.
-func (ex *Executor) Flush(ctx context.Context) error {
-	if ex.tasks.over() {
-		return ErrClosed
+func (ex *Executor) Flush(ctx context.Context) (err error) {
+	ctx, end, err := ex.begin(ctx, "flush")
+	if err != nil {
+		return err
 	}
+	defer end(&err)
 	waiting := ex.tasks.underWay()
 	for _, seat := range ex.seats.all() {
 		waiting = append(waiting, seat.tasks.underWay()...)

@@ -23,7 +23,7 @@ import (
 // queues until it ends, and what it has read of named queues goes with it. All
 // else is as for Map.
 func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B], Out], a *Queue[A], b *Queue[B], opts ...MapOption) (*Queue[Out], error) {
-	if err := f.Err(); err != nil {
+	if err := errors.Join(a.check("map2"), b.check("map2"), f.Err()); err != nil {
 		return nil, err
 	}
 	if err := a.ex.together("map2", b.ex); err != nil {

@@ -104,17 +104,22 @@ func Remote[In, Out any](name string, opts ...DefineOption) Func[In, Out] {
 
 func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 	var d definition
+	var noOption error
 	for _, opt := range opts {
-		if opt != nil {
-			opt(&d)
+		if opt == nil {
+			noOption = errors.New("one of its options is nil")
+			continue
 		}
+		opt(&d)
 	}
 	fn := Func[In, Out]{erased: &function{name: name}}
 	var inErr, outErr error
-	fn.in, inErr = typed[In](d.codec)
-	fn.out, outErr = typed[Out](d.codec)
+	fn.in, inErr = codec.For[In](d.codec)
+	fn.out, outErr = codec.For[Out](d.codec)
 	fn.erased.in, fn.erased.out, fn.erased.copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
 	switch {
+	case noOption != nil:
+		fn.erased.mistake(noOption)
 	case inErr != nil:
 		fn.erased.mistake(fmt.Errorf("its input: %w", inErr))
 	case outErr != nil:
@@ -124,16 +129,6 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 		fn.erased.err = err
 	}
 	return fn
-}
-
-// typed is codec.For, where a codec of the user's may also panic.
-func typed[T any](c Codec) (t codec.Typed[T], err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("codec %T panicked: %v", c, r)
-		}
-	}()
-	return codec.For[T](c)
 }
 
 // mistake keeps the first one.

@@ -23,8 +23,11 @@ type nameless struct{ Codec }
 
 func (nameless) Name() string { return "" }
 
+// broken is a codec without methods.
+type broken struct{ Codec }
+
 func TestMistakesAreToldNotThrown(t *testing.T) {
-	var noCodec *nameless
+	var noCodec *broken
 	for want, f := range map[string]Function{
 		`function name "": use 1 to 64`:                        Define("", plusOne),
 		`function name "a b": use`:                             Define("a b", plusOne),
@@ -37,8 +40,10 @@ func TestMistakesAreToldNotThrown(t *testing.T) {
 		"function \"f\": its output: `json` cannot encode":     Remote[int, func()]("f"),
 		"function \"f\": its input: `raw` cannot encode int":   Define("f", plusOne, WithCodec(Raw())),
 		"has no name: let its Name return one":                 Define("f", plusOne, WithCodec(nameless{JSON()})),
-		"codec *workers.nameless panicked":                     Define("f", plusOne, WithCodec(noCodec)),
+		"the codec is a nil *workers.broken":                   Define("f", plusOne, WithCodec(noCodec)),
+		"codec workers.broken panicked: ":                      Define("f", plusOne, WithCodec(broken{})),
 		"make it with Define, DefineBatch or Remote":           Func[int, int]{},
+		`function "f": one of its options is nil`:              Define("f", plusOne, nil),
 	} {
 		err := f.Err()
 		if err == nil {
@@ -61,7 +66,7 @@ func TestDefinitions(t *testing.T) {
 		runs    bool
 	}{
 		{Define("f", length), text, number, true},
-		{Define("f", length, nil, WithCodec(nil)), text, number, true},
+		{Define("f", length, WithCodec(nil)), text, number, true},
 		{Remote[string, int]("f"), text, number, false},
 		{
 			Remote[string, int]("f", WithCodec(MsgPack())),

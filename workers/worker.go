@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -47,6 +48,45 @@ type Worker struct {
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*function
+	run       progress
+}
+
+// progress is how far the one Run of a Worker is.
+type progress int
+
+const (
+	notRun progress = iota
+	running
+	ended
+)
+
+var (
+	errNoWorker  = errors.New("workers: the Worker is nil or a zero value: make it with workers.New")
+	errNoContext = errors.New("workers: the context is nil")
+	errRunTwice  = errors.New("workers: Run was called before: a Worker runs once, make another one with workers.New")
+	errEnded     = errors.New("workers: the Worker has ended: make another one with workers.New")
+)
+
+// check returns an error for what a method of a Worker cannot use.
+func (w *Worker) check(ctx context.Context) error {
+	switch {
+	case w == nil || w.functions == nil:
+		return errNoWorker
+	case ctx == nil:
+		return errNoContext
+	}
+	return nil
+}
+
+// step takes note of how far Run is, if it was at another point before. It reports whether it was.
+func (w *Worker) step(from, to progress) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.run != from {
+		return false
+	}
+	w.run = to
+	return true
 }
 
 // New makes a worker for the Redis at an address, which Run connects to; see
@@ -58,6 +98,9 @@ func New(redisURL string, opts ...Option) (*Worker, error) {
 		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: logging.Default(),
 	}, functions: map[string]*function{}, crew: newCrew()}
 	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("workers: New: one of the options is nil")
+		}
 		if err := opt(&w.settings); err != nil {
 			return nil, err
 		}
@@ -76,30 +119,53 @@ func New(redisURL string, opts ...Option) (*Worker, error) {
 	return w, nil
 }
 
+// add adds all of the functions, or none.
 func (w *Worker) add(functions []Function) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.run == ended {
+		return errEnded
+	}
+	added := maps.Clone(w.functions)
 	for _, f := range functions {
-		if f == nil {
-			return errors.New("workers: a nil function")
+		erased, err := runnable(f)
+		if err != nil {
+			return err
 		}
-		if err := f.Err(); err != nil {
-			return fmt.Errorf("workers: %w", err)
-		}
-		erased := f.function()
-		if erased.runner == nil {
-			return fmt.Errorf("workers: function %q is a handle made by Remote: a worker needs one made by Define", erased.name)
-		}
-		if old := w.functions[erased.name]; old != nil && old != erased {
+		if old := added[erased.name]; old != nil && old != erased {
 			return fmt.Errorf("workers: two functions have the name %q", erased.name)
 		}
-		w.functions[erased.name] = erased
+		added[erased.name] = erased
 	}
+	w.functions = added
 	return nil
 }
 
-// Register adds functions, also to a worker that runs.
+// runnable returns a function that a worker can run.
+func runnable(f Function) (erased *function, err error) {
+	defer func() {
+		if recover() != nil { // a nil *Func, or a nil Function in a struct
+			err = errors.New("workers: a nil function")
+		}
+	}()
+	if f == nil {
+		return nil, errors.New("workers: a nil function")
+	}
+	if err := f.Err(); err != nil {
+		return nil, fmt.Errorf("workers: %w", err)
+	}
+	if erased = f.function(); erased.runner == nil {
+		return nil, fmt.Errorf("workers: function %q is a handle made by Remote: a worker needs one made by Define", erased.name)
+	}
+	return erased, nil
+}
+
+// Register adds functions, also to a worker that runs: all of them, or none if one is refused. It is
+// an error after Run has ended.
 func (w *Worker) Register(ctx context.Context, functions ...Function) error {
+	if err := w.check(ctx); err != nil {
+		return err
+	}
 	if err := w.add(functions); err != nil {
 		return err
 	}
@@ -146,13 +212,25 @@ func (w *Worker) card() map[string]string {
 }
 
 // Ready is closed when Run has made the worker known to others.
-func (w *Worker) Ready() <-chan struct{} { return w.ready }
+func (w *Worker) Ready() <-chan struct{} {
+	if w.check(context.Background()) != nil {
+		return nil
+	}
+	return w.ready
+}
 
 // Run works in all partitions until ctx is done. Then it takes no more, lets the functions end
 // that run, gives back what has not begun, leaves and returns nil. It returns ErrUnreachable
 // or ErrUnusable if Redis does not answer or refuses within 5 seconds of the start; later it waits.
-// Run is called once.
+// A second call is an error.
 func (w *Worker) Run(ctx context.Context) error {
+	if err := w.check(ctx); err != nil {
+		return err
+	}
+	if !w.step(notRun, running) {
+		return errRunTwice
+	}
+	defer w.step(running, ended)
 	if w.owned {
 		defer w.client.Close()
 		err := w.client.Connect(ctx, pingLimit)

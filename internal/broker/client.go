@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
@@ -28,9 +29,9 @@ type Options struct {
 	Log      *slog.Logger // nil: silent
 	Username string       // with Password, instead of those in the address
 	Password string
-	TLS      *tls.Config                                                       // nil: what the address says
-	Dialer   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
-	Replicas int                                                               // that must have what a scatter has stored
+	TLS      *tls.Config // nil: what the address says
+	Dialer   dialer      // nil: the network
+	Replicas int         // that must have what a scatter has stored
 
 	Partitions int // of the namespace, see Connect; 0: what the address says
 }
@@ -57,7 +58,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.options.Dialer = opts.Dialer
+	t.options.Dialer = contain(opts.Dialer)
 	if opts.Password != "" {
 		t.options.Username, t.options.Password = opts.Username, opts.Password
 	}
@@ -71,6 +72,23 @@ func Open(address string, opts Options) (*Client, error) {
 	c := &Client{rdb: t.connect(t.universal(0)), target: t, keys: keyed(t.namespace, 0), log: log, replicas: opts.Replicas}
 	c.parts = []*Client{c}
 	return c, nil
+}
+
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// contain makes an error of a panic in a dialer of the user: the client dials in goroutines of its own.
+func contain(dial dialer) dialer {
+	if dial == nil {
+		return nil
+	}
+	return func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = batch.NewCrash("the Dialer", r)
+			}
+		}()
+		return dial(ctx, network, addr)
+	}
 }
 
 // node is the server that holds the namespace: the one, or a cluster's master.

@@ -84,8 +84,16 @@ func For[T any](c Codec) (Typed[T], error) {
 	return Typed[T]{Info{c.Name(), typeName(t)}, formOf[T](c)}, nil
 }
 
-// holds tells why c is not for values of type t.
-func holds(c Codec, t reflect.Type) error {
+// holds tells why c is not for values of type t. A panic in a codec of the user is an error.
+func holds(c Codec, t reflect.Type) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("codec %T panicked: %s", c, batch.Text(r))
+			if v := reflect.ValueOf(c); v.Kind() == reflect.Pointer && v.IsNil() {
+				err = fmt.Errorf("the codec is a nil %T", c)
+			}
+		}
+	}()
 	if picky, ok := c.(interface{ check(reflect.Type) error }); ok {
 		if err := picky.check(t); err != nil {
 			return err

@@ -1,0 +1,205 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"go/ast"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// opened is what calls are made with: an Executor with a named queue and with queues and a future of
+// its own, and an Observer.
+type opened struct {
+	ex     *executor.Executor
+	view   *executor.Observer
+	named  *executor.Queue[int]
+	q, p   *executor.Queue[int]
+	future *executor.Future[int]
+
+	producer *bridge.Producer[int]
+}
+
+// closedCalls are the exported calls that need a connection.
+var closedCalls = map[string]func(context.Context, *opened) error{
+	"bridge.Scatter": func(ctx context.Context, o *opened) error { return failed(bridge.Scatter(ctx, o.ex, make(chan int))) },
+	"bridge.ScatterSeq": func(ctx context.Context, o *opened) error {
+		return failed(bridge.ScatterSeq(ctx, o.ex, slices.Values([]int{1}), bridge.Name("events")))
+	},
+	"bridge.ScatterSlices": func(ctx context.Context, o *opened) error {
+		return failed(bridge.ScatterSlices(ctx, o.ex, make(chan []int)))
+	},
+	"bridge.NewProducer":      func(ctx context.Context, o *opened) error { return failed(bridge.NewProducer[int](ctx, o.ex)) },
+	"bridge.Producer.Send":    func(ctx context.Context, o *opened) error { return o.producer.Send(ctx, 1) },
+	"bridge.Producer.SendAll": func(ctx context.Context, o *opened) error { return o.producer.SendAll(ctx, []int{1, 2}) },
+	"bridge.Producer.Flush":   func(ctx context.Context, o *opened) error { return o.producer.Flush(ctx) },
+	"bridge.Gather":           func(ctx context.Context, o *opened) error { return failed(bridge.Gather(ctx, o.q)) },
+	"bridge.GatherSlices":     func(ctx context.Context, o *opened) error { return failed(bridge.GatherSlices(ctx, o.q)) },
+	"bridge.All":              func(ctx context.Context, o *opened) error { return last(bridge.All(ctx, o.q)) },
+	"executor.Open": func(ctx context.Context, o *opened) error {
+		return failed(executor.Open[int](ctx, o.ex, "events"))
+	},
+	"executor.Map":       func(ctx context.Context, o *opened) error { return failed(executor.Map(ctx, identity, o.q)) },
+	"executor.Map2":      func(ctx context.Context, o *opened) error { return failed(executor.Map2(ctx, sum, o.q, o.p)) },
+	"executor.Multiplex": func(ctx context.Context, o *opened) error { return failed(executor.Multiplex(ctx, 2, o.q)) },
+	"executor.Merge":     func(ctx context.Context, o *opened) error { return failed(executor.Merge(ctx, o.q, o.p)) },
+	"executor.Submit":    func(ctx context.Context, o *opened) error { return failed(executor.Submit(ctx, o.ex, identity, 1)) },
+	"executor.MapSlice": func(ctx context.Context, o *opened) error {
+		return failed(executor.MapSlice(ctx, o.ex, identity, []int{1, 2}))
+	},
+	"executor.GatherSlice": func(ctx context.Context, o *opened) error {
+		return failed(executor.GatherSlice(ctx, []*executor.Future[int]{o.future}))
+	},
+	"executor.AsCompleted": func(ctx context.Context, o *opened) (err error) {
+		for f := range executor.AsCompleted(ctx, []*executor.Future[int]{o.future}) {
+			err = failed(f.Result(ctx))
+		}
+		return err
+	},
+	"executor.Futures":            func(ctx context.Context, o *opened) error { return last(executor.Futures(ctx, o.q)) },
+	"executor.Future.Result":      func(ctx context.Context, o *opened) error { return failed(o.future.Result(ctx)) },
+	"executor.Future.Cancel":      func(ctx context.Context, o *opened) error { return o.future.Cancel(ctx) },
+	"executor.Queue.Len":          func(ctx context.Context, o *opened) error { return failed(o.q.Len(ctx)) },
+	"executor.Queue.Dropped":      func(ctx context.Context, o *opened) error { return failed(o.q.Dropped(ctx)) },
+	"executor.Queue.Seal":         func(ctx context.Context, o *opened) error { return o.named.Seal(ctx) },
+	"executor.Executor.Flush":     func(ctx context.Context, o *opened) error { return o.ex.Flush(ctx) },
+	"executor.Executor.Delete":    func(ctx context.Context, o *opened) error { return o.ex.Delete(ctx, "events") },
+	"executor.Executor.Functions": func(ctx context.Context, o *opened) error { return failed(o.ex.Functions(ctx)) },
+	"executor.Executor.Workers":   func(ctx context.Context, o *opened) error { return failed(o.ex.Workers(ctx)) },
+	"executor.Executor.Queues":    func(ctx context.Context, o *opened) error { return failed(o.ex.Queues(ctx)) },
+	"executor.Executor.Stages":    func(ctx context.Context, o *opened) error { return failed(o.ex.Stages(ctx)) },
+	"executor.Executor.DeadLetters": func(ctx context.Context, o *opened) error {
+		return last(o.ex.DeadLetters(ctx))
+	},
+	"executor.Executor.DeadItems": func(ctx context.Context, o *opened) error { return failed(o.ex.DeadItems(ctx, "1-1")) },
+	"executor.Executor.RetryDead": func(ctx context.Context, o *opened) error { return o.ex.RetryDead(ctx, "1-1") },
+	"executor.Executor.DropDead":  func(ctx context.Context, o *opened) error { return o.ex.DropDead(ctx, "1-1") },
+	"executor.Observer.Functions": func(ctx context.Context, o *opened) error { return failed(o.view.Functions(ctx)) },
+	"executor.Observer.Workers":   func(ctx context.Context, o *opened) error { return failed(o.view.Workers(ctx)) },
+	"executor.Observer.Queues":    func(ctx context.Context, o *opened) error { return failed(o.view.Queues(ctx)) },
+	"executor.Observer.Stages":    func(ctx context.Context, o *opened) error { return failed(o.view.Stages(ctx)) },
+	"executor.Executor.Register":  func(_ context.Context, o *opened) error { return o.ex.Register(sum) },
+}
+
+// endless returns when its context ends.
+var endless = workers.Define("endless", func(ctx context.Context, _ int) (int, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+})
+
+// open makes what calls are made with. The future has no result before Close.
+func open(t *testing.T, url string) *opened {
+	t.Helper()
+	o := new(opened)
+	var err error
+	step := func(f func()) {
+		if err == nil {
+			f()
+		}
+	}
+	step(func() { o.ex, err = executor.New(t.Context(), url) })
+	step(func() { err = o.ex.Register(identity, endless) })
+	step(func() { o.named, err = bridge.Scatter(t.Context(), o.ex, make(chan int), bridge.Name("events")) })
+	step(func() { o.q, err = bridge.Scatter(t.Context(), o.ex, make(chan int)) })
+	step(func() { o.p, err = bridge.Scatter(t.Context(), o.ex, make(chan int)) })
+	step(func() { o.future, err = executor.Submit(t.Context(), o.ex, endless, 1) })
+	step(func() { o.producer, err = bridge.NewProducer[int](t.Context(), o.ex) })
+	if url != "" {
+		step(func() { o.view, err = executor.Observe(t.Context(), url) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func (o *opened) close(t *testing.T) {
+	t.Helper()
+	if err := o.ex.Close(); err != nil {
+		t.Error(err)
+	}
+	if o.view == nil {
+		return
+	}
+	if err := o.view.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCallsAfterCloseAreErrClosed(t *testing.T) {
+	server := testkit.StartRedis(t)
+	for name, url := range map[string]string{"embedded": "", "redis": server.URL(), "partitions": server.URL() + "/?ns=parts&partitions=8"} {
+		t.Run(name, func(t *testing.T) {
+			o := open(t, url)
+			o.close(t)
+			o.close(t) // again
+			for name, call := range closedCalls {
+				if o.view == nil && strings.Contains(name, "Observer") {
+					continue
+				}
+				if err := call(t.Context(), o); !errors.Is(err, executor.ErrClosed) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// A server that is gone keeps no call, and not Close, from ending.
+func TestCallsUnderWayEndWithClose(t *testing.T) {
+	server := testkit.StartRedis(t)
+	o := open(t, server.URL())
+	server.Kill()
+	var calls sync.WaitGroup
+	for name, call := range closedCalls {
+		calls.Go(func() {
+			err := call(t.Context(), o)
+			nothing := err == nil && name == "bridge.Producer.Flush" // it had nothing to wait for
+			if !errors.Is(err, executor.ErrClosed) && !nothing {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	testkit.Eventually(t, func() bool { return waiting() >= 25 }, "most calls wait for the server")
+	_ = o.view.Close()
+	_ = o.ex.Close() // it cannot delete what is its own
+	calls.Wait()
+}
+
+// waiting is how many calls of TestCallsUnderWayEndWithClose wait inside package broker. The others wait
+// for one of them or for a result.
+func waiting() (n int) {
+	stacks := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+		if strings.Contains(stack, "/internal/broker.") && strings.Contains(stack, "TestCallsUnderWayEndWithClose.func") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestClosedCallsAreAllThatNeedAConnection(t *testing.T) {
+	t.Parallel()
+	local := []string{"bridge.Multiplex", "bridge.Merge", "bridge.Push", "executor.New", "executor.Observe"}
+	for name, fun := range calls(t) {
+		if strings.HasPrefix(name, "workers.") || internal(name, fun) || slices.Contains(local, name) {
+			continue
+		}
+		params := fun.Decl.Type.Params.List
+		if len(params) == 0 {
+			continue
+		}
+		sel, ok := params[0].Type.(*ast.SelectorExpr)
+		if ok && selects(sel, "context", "Context") && closedCalls[name] == nil {
+			t.Errorf("no row for %s", name)
+		}
+	}
+}

@@ -1,0 +1,512 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// A misuse calls an exported function or method with nil and zero values, and returns the errors. An
+// error may be missing only where the call has none to return.
+type misuse func(ctx context.Context, ex *executor.Executor, q *executor.Queue[int]) []error
+
+// failed drops the other results of a call.
+func failed[T any](_ T, err error) error { return err }
+
+// last returns the error of an iterator that yields nothing else.
+func last[T any](seq func(yield func(T, error) bool)) (err error) {
+	for _, failed := range seq {
+		err = failed
+	}
+	return err
+}
+
+var (
+	identity = workers.Define("identity", func(_ context.Context, x int) (int, error) { return x, nil })
+	sum      = workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
+	noCtx    context.Context
+	noEx     *executor.Executor
+	noView   *executor.Observer
+	noQ      *executor.Queue[int]
+	noFut    *executor.Future[int]
+	noWork   *workers.Worker
+	noSend   *bridge.Producer[int]
+)
+
+var misusesOfBridge = map[string]misuse{
+	"bridge.Scatter": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		in := make(chan int)
+		return []error{
+			failed(bridge.Scatter(ctx, nil, in)), failed(bridge.Scatter(ctx, new(executor.Executor), in)), failed(bridge.Scatter(noCtx, ex, in)),
+			failed(bridge.Scatter[int](ctx, ex, nil)), failed(bridge.Scatter(ctx, ex, in, nil)), failed(bridge.Scatter(ctx, nil, in, bridge.Name("n"))),
+			failed(bridge.Scatter(noCtx, ex, in, bridge.Name("n"))),
+		}
+	},
+	"bridge.ScatterSeq": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(bridge.ScatterSeq[int](ctx, ex, nil)), failed(bridge.ScatterSeq(noCtx, nil, slices.Values([]int{1})))}
+	},
+	"bridge.ScatterSlices": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(bridge.ScatterSlices[int](ctx, ex, nil)), failed(bridge.ScatterSlices(noCtx, nil, make(chan []int)))}
+	},
+	"bridge.NewProducer": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{
+			failed(bridge.NewProducer[int](ctx, nil)), failed(bridge.NewProducer[int](noCtx, ex)), failed(bridge.NewProducer[int](ctx, ex, nil)),
+			failed(bridge.NewProducer[int](ctx, new(executor.Executor))),
+		}
+	},
+	"bridge.Producer.Send": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		p, err := bridge.NewProducer[int](ctx, ex)
+		return []error{noSend.Send(ctx, 1), new(bridge.Producer[int]).Send(ctx, 1), errors.Join(err, p.Send(noCtx, 1))}
+	},
+	"bridge.Producer.SendAll": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		p, err := bridge.NewProducer[int](ctx, ex)
+		return []error{noSend.SendAll(ctx, nil), new(bridge.Producer[int]).SendAll(ctx, nil), errors.Join(err, p.SendAll(noCtx, []int{1}))}
+	},
+	"bridge.Producer.Flush": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		p, err := bridge.NewProducer[int](ctx, ex)
+		return []error{noSend.Flush(ctx), new(bridge.Producer[int]).Flush(ctx), errors.Join(err, p.Flush(noCtx))}
+	},
+	"bridge.Producer.Close": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{noSend.Close(), new(bridge.Producer[int]).Close()}
+	},
+	"bridge.Producer.Queue": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noSend.Queue(), new(bridge.Producer[int]).Queue()
+		return nil
+	},
+	"bridge.Producer.Done": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noSend.Done(), new(bridge.Producer[int]).Done()
+		return nil
+	},
+	"bridge.Producer.Err": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noSend.Err(), new(bridge.Producer[int]).Err()
+		return nil
+	},
+	"bridge.SendError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{(*bridge.SendError)(nil), new(bridge.SendError)}
+	},
+	"bridge.SendError.Unwrap": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = (*bridge.SendError)(nil).Unwrap(), new(bridge.SendError).Unwrap()
+		return nil
+	},
+	"bridge.Gather": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{
+			failed(bridge.Gather(ctx, noQ)), failed(bridge.Gather(ctx, new(executor.Queue[int]))), failed(bridge.Gather(noCtx, q)),
+			failed(bridge.Gather(ctx, q, nil)),
+		}
+	},
+	"bridge.GatherSlices": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{failed(bridge.GatherSlices(ctx, noQ)), failed(bridge.GatherSlices(noCtx, q)), failed(bridge.GatherSlices(ctx, q, nil))}
+	},
+	"bridge.All": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{last(bridge.All(ctx, noQ)), last(bridge.All(noCtx, q)), last(bridge.All(ctx, q, nil))}
+	},
+	"bridge.Multiplex": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		for _, out := range bridge.Multiplex(noCtx, 2, closed(1), 1) {
+			<-out
+		}
+		return nil
+	},
+	"bridge.Merge": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		for range bridge.Merge(noCtx, closed(1), closed(2)) {
+		}
+		return nil
+	},
+	"bridge.Push": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.Push(noCtx, closed(1), make(chan int, 1))
+		return nil
+	},
+	"bridge.IsItem": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.IsItem(nil)
+		return nil
+	},
+	"bridge.Result.Ack": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.Result[int]{}.Ack()
+		return nil
+	},
+	"bridge.Resume": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		in := make(chan int)
+		return []error{failed(bridge.Scatter(ctx, ex, in, bridge.Name("n"), bridge.SourceName("s"), bridge.Resume(nil)))}
+	},
+	"bridge.Codec": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		in := make(chan int)
+		close(in)
+		var noCodec *codecOfNone
+		return []error{failed(bridge.Scatter(ctx, ex, in, bridge.Codec(noCodec))), failed(bridge.Scatter(ctx, ex, in, bridge.Codec(workers.Zstd(nil, 1))))}
+	},
+}
+
+// closed returns a channel of one value that is closed.
+func closed(v int) <-chan int {
+	ch := make(chan int, 1)
+	ch <- v
+	close(ch)
+	return ch
+}
+
+// codecOfNone is a codec whose methods panic for a nil pointer.
+type codecOfNone struct{ workers.Codec }
+
+var misusesOfExecutors = map[string]misuse{
+	"executor.New": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(executor.New(noCtx, "")), failed(executor.New(ctx, "", nil))}
+	},
+	"executor.Observe": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(executor.Observe(noCtx, "redis://127.0.0.1:1")), failed(executor.Observe(ctx, "redis://127.0.0.1:1", nil))}
+	},
+	"executor.Executor.Register": func(_ context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		var noFunc *workers.Func[int, int]
+		return []error{
+			noEx.Register(identity), new(executor.Executor).Register(identity), ex.Register(nil), ex.Register(noFunc), ex.Register(workers.Func[int, int]{}),
+			ex.Register(struct{ workers.Function }{}), ex.Register(identity, workers.Remote[int, int]("far")),
+		}
+	},
+	"executor.Executor.Close": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{noEx.Close(), new(executor.Executor).Close()}
+	},
+	"executor.Executor.String": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noEx.String(), new(executor.Executor).String()
+		return nil
+	},
+	"executor.Executor.Flush": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.Flush(ctx), new(executor.Executor).Flush(ctx), ex.Flush(noCtx)}
+	},
+	"executor.Executor.Delete": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.Delete(ctx, "q"), ex.Delete(noCtx, "q"), ex.Delete(ctx, "")}
+	},
+	"executor.Executor.DeadLetters": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{last(noEx.DeadLetters(ctx)), last(new(executor.Executor).DeadLetters(ctx)), last(ex.DeadLetters(noCtx))}
+	},
+	"executor.Executor.DeadItems": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.DeadItems(ctx, "1")), failed(ex.DeadItems(noCtx, "1")), failed(ex.DeadItems(ctx, ""))}
+	},
+	"executor.Executor.RetryDead": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.RetryDead(ctx, "1"), ex.RetryDead(noCtx, "1"), ex.RetryDead(ctx, "")}
+	},
+	"executor.Executor.DropDead": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.DropDead(ctx, "1"), ex.DropDead(noCtx, "1"), ex.DropDead(ctx, "")}
+	},
+	"executor.Executor.Functions": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Functions(ctx)), failed(new(executor.Executor).Functions(ctx)), failed(ex.Functions(noCtx))}
+	},
+	"executor.Executor.Workers": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Workers(ctx)), failed(new(executor.Executor).Workers(ctx)), failed(ex.Workers(noCtx))}
+	},
+	"executor.Executor.Queues": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Queues(ctx)), failed(new(executor.Executor).Queues(ctx)), failed(ex.Queues(noCtx))}
+	},
+	"executor.Executor.Stages": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Stages(ctx)), failed(new(executor.Executor).Stages(ctx)), failed(ex.Stages(noCtx))}
+	},
+	"executor.Observer.Functions": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Functions(ctx)), failed(new(executor.Observer).Functions(ctx))}
+	},
+	"executor.Observer.Workers": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Workers(ctx)), failed(new(executor.Observer).Workers(ctx))}
+	},
+	"executor.Observer.Queues": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Queues(ctx)), failed(new(executor.Observer).Queues(ctx))}
+	},
+	"executor.Observer.Stages": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Stages(ctx)), failed(new(executor.Observer).Stages(ctx))}
+	},
+	"executor.Observer.Close": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{noView.Close(), new(executor.Observer).Close()}
+	},
+	"executor.ItemError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = (*executor.ItemError)(nil).Error()
+		return nil
+	},
+	"executor.ItemError.Is": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = (*executor.ItemError)(nil).Is(nil), new(executor.ItemError).Is(nil)
+		return nil
+	},
+}
+
+var misusesOfQueues = map[string]misuse{
+	"executor.Open": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{
+			failed(executor.Open[int](ctx, nil, "q")), failed(executor.Open[int](noCtx, ex, "q")), failed(executor.Open[int](ctx, ex, "q", nil)),
+			failed(executor.Open[int](ctx, new(executor.Executor), "q")), failed(executor.Open[int](ctx, ex, "")),
+		}
+	},
+	"executor.Map": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{
+			failed(executor.Map(ctx, identity, noQ)), failed(executor.Map(ctx, identity, new(executor.Queue[int]))), failed(executor.Map(noCtx, identity, q)),
+			failed(executor.Map(ctx, identity, q, nil)), failed(executor.Map(ctx, identity, q, executor.StageOption(nil))),
+			failed(executor.Map(ctx, workers.Func[int, int]{}, q)),
+		}
+	},
+	"executor.Map2": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{
+			failed(executor.Map2(ctx, sum, noQ, q)), failed(executor.Map2(ctx, sum, q, noQ)), failed(executor.Map2(noCtx, sum, q, q)),
+			failed(executor.Map2(ctx, sum, q, q, nil)),
+		}
+	},
+	"executor.Multiplex": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{failed(executor.Multiplex(ctx, 2, noQ)), failed(executor.Multiplex(noCtx, 2, q)), failed(executor.Multiplex(ctx, 2, q, nil))}
+	},
+	"executor.Merge": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{failed(executor.Merge(ctx, noQ)), failed(executor.Merge(ctx, q, nil)), failed(executor.Merge(noCtx, q, q))}
+	},
+	"executor.Queue.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noQ.Name(), new(executor.Queue[int]).Name()
+		return nil
+	},
+	"executor.Queue.Done": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noQ.Done(), new(executor.Queue[int]).Done()
+		return nil
+	},
+	"executor.Queue.Err": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noQ.Err(), new(executor.Queue[int]).Err()
+		return nil
+	},
+	"executor.Queue.Len": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{failed(noQ.Len(ctx)), failed(new(executor.Queue[int]).Len(ctx)), failed(q.Len(noCtx))}
+	},
+	"executor.Queue.Dropped": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{failed(noQ.Dropped(ctx)), failed(new(executor.Queue[int]).Dropped(ctx)), failed(q.Dropped(noCtx))}
+	},
+	"executor.Queue.Seal": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{noQ.Seal(ctx), new(executor.Queue[int]).Seal(ctx), q.Seal(noCtx)}
+	},
+}
+
+var misusesOfFutures = map[string]misuse{
+	"executor.Submit": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{
+			failed(executor.Submit(ctx, nil, identity, 1)), failed(executor.Submit(noCtx, ex, identity, 1)), failed(executor.Submit(ctx, ex, identity, 1, nil)),
+			failed(executor.Submit(ctx, new(executor.Executor), identity, 1)), failed(executor.Submit(ctx, ex, identity, 1, executor.StageOption(nil))),
+			failed(executor.Submit(ctx, ex, workers.Func[int, int]{}, 1)),
+		}
+	},
+	"executor.MapSlice": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(executor.MapSlice(ctx, nil, identity, nil)), failed(executor.MapSlice(noCtx, ex, identity, []int{1}))}
+	},
+	"executor.GatherSlice": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		futures, err := executor.MapSlice(ctx, ex, identity, []int{1})
+		if err != nil {
+			return nil
+		}
+		return []error{
+			failed(executor.GatherSlice(ctx, []*executor.Future[int]{nil})), failed(executor.GatherSlice(noCtx, futures)),
+			failed(executor.GatherSlice(ctx, []*executor.Future[int]{new(executor.Future[int])})),
+		}
+	},
+	"executor.AsCompleted": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) (errs []error) {
+		for f := range executor.AsCompleted(ctx, []*executor.Future[int]{nil, new(executor.Future[int])}) {
+			errs = append(errs, failed(f.Result(ctx)))
+		}
+		futures, err := executor.MapSlice(ctx, ex, identity, []int{1})
+		if err != nil {
+			return nil
+		}
+		for f := range executor.AsCompleted(noCtx, futures) {
+			errs = append(errs, failed(f.Result(noCtx)))
+		}
+		return errs
+	},
+	"executor.Futures": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{last(executor.Futures(ctx, noQ)), last(executor.Futures(ctx, new(executor.Queue[int]))), last(executor.Futures(noCtx, q))}
+	},
+	"executor.Future.ID": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noFut.ID(), new(executor.Future[int]).ID()
+		return nil
+	},
+	"executor.Future.Done": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noFut.Done(), new(executor.Future[int]).Done()
+		return nil
+	},
+	"executor.Future.Result": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noFut.Result(ctx)), failed(new(executor.Future[int]).Result(ctx)), failed(noFut.Result(noCtx))}
+	},
+	"executor.Future.Cancel": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noFut.Cancel(ctx), new(executor.Future[int]).Cancel(ctx), noFut.Cancel(noCtx)}
+	},
+	"executor.WithCodec": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		var noCodec *codecOfNone
+		return []error{failed(executor.Open[int](ctx, ex, "q", executor.WithCodec(noCodec)))}
+	},
+	"executor.Dialer": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		return []error{failed(executor.New(ctx, "redis://127.0.0.1:1", executor.Dialer(nil), executor.TLS(nil), executor.Logger(nil)))}
+	},
+}
+
+var misusesOfWorkers = map[string]misuse{
+	"workers.New": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{failed(workers.New("redis://127.0.0.1:1", nil)), failed(workers.New("redis://127.0.0.1:1", workers.Functions(nil)))}
+	},
+	"workers.Define": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.Define[int, int]("f", nil).Err(), workers.Define("f", func(_ context.Context, x int) (int, error) { return x, nil }, nil).Err()}
+	},
+	"workers.DefineBatch": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.DefineBatch[int, int]("f", nil).Err()}
+	},
+	"workers.Define2": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.Define2[int, int, int]("f", nil).Err()}
+	},
+	"workers.Remote": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		var noCodec *codecOfNone
+		return []error{workers.Remote[int, int]("f", nil).Err(), workers.Remote[int, int]("f", workers.WithCodec(noCodec)).Err()}
+	},
+	"workers.Zstd": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.Remote[int, int]("f", workers.WithCodec(workers.Zstd(nil, 1))).Err(), failed(workers.Zstd(nil, 1).Marshal(1))}
+	},
+	"workers.Permanent": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = workers.Permanent(nil)
+		return nil
+	},
+	"workers.Errors.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.Errors(nil), workers.Errors{0: nil}}
+	},
+	"workers.Func.Err": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.Func[int, int]{}.Err()}
+	},
+	"workers.Func.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = workers.Func[int, int]{}.Name()
+		return nil
+	},
+	"workers.Worker.Run": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		w, err := workers.New("redis://127.0.0.1:1", workers.Dialer(nil), workers.TLS(nil), workers.Logger(nil))
+		return []error{noWork.Run(ctx), new(workers.Worker).Run(ctx), errors.Join(err, w.Run(noCtx))}
+	},
+	"workers.Worker.Register": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		w, err := workers.New("redis://127.0.0.1:1")
+		return []error{noWork.Register(ctx, identity), new(workers.Worker).Register(ctx), errors.Join(err, w.Register(noCtx)), w.Register(ctx, nil)}
+	},
+	"workers.Worker.Ready": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noWork.Ready(), new(workers.Worker).Ready()
+		return nil
+	},
+}
+
+// misuses has a row for each exported function and method that takes something that may be nil.
+func misuses() map[string]misuse {
+	all := map[string]misuse{}
+	for _, part := range []map[string]misuse{misusesOfBridge, misusesOfExecutors, misusesOfQueues, misusesOfFutures, misusesOfWorkers} {
+		maps.Copy(all, part)
+	}
+	return all
+}
+
+// Whatever is nil or a zero value, no exported call panics, and its error says what is wrong.
+func TestNilAndZeroValuesAreErrors(t *testing.T) {
+	ex, err := executor.New(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := ex.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := ex.Register(identity, sum); err != nil {
+		t.Fatal(err)
+	}
+	for name, call := range misuses() {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if r := recover(); r != nil {
+					t.Errorf("panic: %v", r)
+				}
+			}()
+			q, err := bridge.Scatter(t.Context(), ex, make(chan int))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, err := range call(t.Context(), ex, q) {
+				if err == nil {
+					t.Errorf("error %d is nil", i)
+				} else if text := err.Error(); strings.Contains(text, "invalid memory address") || strings.Contains(text, "goroutine") {
+					t.Errorf("error %d is that of a panic: %s", i, text)
+				}
+			}
+		})
+	}
+}
+
+func TestMisusesAreOfAllExportedCalls(t *testing.T) {
+	t.Parallel()
+	rows := misuses()
+	for name, fun := range calls(t) {
+		option := results(fun) == "Option" || results(fun) == "Codec" // they are given to other calls
+		if _, ok := rows[name]; !ok && !internal(name, fun) && !option {
+			t.Errorf("no row for %s", name)
+		}
+		delete(rows, name)
+	}
+	for name := range rows {
+		t.Errorf("%s is not exported", name)
+	}
+}
+
+// calls returns the exported functions and methods of the three packages, by name.
+func calls(t *testing.T) map[string]*doc.Func {
+	t.Helper()
+	found := map[string]*doc.Func{}
+	for _, dir := range []string{"bridge", "executor", "workers"} {
+		var files []*ast.File
+		for _, s := range sources(t) {
+			if path.Dir(s.path) != dir || s.test() {
+				continue
+			}
+			file, err := parser.ParseFile(positions, filepath.Join(root, s.path), nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+		pkg, err := doc.NewFromFiles(positions, files, module+"/"+dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fun := range pkg.Funcs {
+			found[dir+"."+fun.Name] = fun
+		}
+		for _, typ := range pkg.Types {
+			for _, fun := range typ.Funcs {
+				found[dir+"."+fun.Name] = fun
+			}
+			for _, fun := range typ.Methods {
+				found[dir+"."+typ.Name+"."+fun.Name] = fun
+			}
+		}
+	}
+	return found
+}
+
+// internal reports whether a call is for the other packages of the module only.
+func internal(name string, fun *doc.Func) bool {
+	text := strings.Join(strings.Fields(fun.Doc), " ")
+	return strings.Contains(text, "It is for package bridge") || strings.Contains(text, "It is for the other packages") || strings.Contains(name, ".Feed.")
+}
+
+// results is "Option" for a function that returns an option, else the name of the one type that it returns.
+func results(fun *doc.Func) string {
+	list := fun.Decl.Type.Results
+	if list == nil || len(list.List) != 1 {
+		return ""
+	}
+	name, ok := list.List[0].Type.(*ast.Ident)
+	switch {
+	case !ok:
+		return ""
+	case strings.HasSuffix(name.Name, "Option"):
+		return "Option"
+	}
+	return name.Name
+}
