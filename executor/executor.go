@@ -141,6 +141,7 @@ func (ex *Executor) start(ctx context.Context) error {
 	reader := lease.Reader(hubWait)
 	ex.life.Go(func() error { ex.hub.listen(life, reader); return nil })
 	ex.life.Go(func() error { ex.beat(life, lease, card); return nil })
+	ex.life.Go(func() error { ex.tend(life); return nil })
 	if ex.server != nil {
 		if err := ex.Register(); err != nil {
 			return err
@@ -156,23 +157,39 @@ func (ex *Executor) call(do func(context.Context) error) error {
 	return <-c.done
 }
 
-// beat renews the lease, and joins again if others took this process for dead:
-// its queues have a time of grace.
+// beat renews the lease, and joins again if this process was declared dead: its queues
+// have a time of grace. It does nothing else, since a late heartbeat is a death.
 func (ex *Executor) beat(ctx context.Context, lease *broker.Lease, card map[string]string) {
-	for i := 0; lease.Wait(ctx); i++ {
+	defer lease.Close()
+	for lease.Wait(ctx) {
 		_, err := lease.Beat(ctx)
 		if errors.Is(err, broker.ErrFenced) && !ex.tasks.over() { // else Close has left
 			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
 			err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card)
 		}
-		if err == nil && i%broker.Beats == 0 {
-			err = ex.count(ctx)
-		}
-		if err == nil {
-			err = ex.confirm(ctx)
-		}
 		if err != nil && ctx.Err() == nil {
 			ex.log.WarnContext(ctx, "heartbeat", "err", err)
+		}
+	}
+}
+
+// tend does until ctx ends what takes longer the more there is: it stores the ends of
+// scatters again, and counts the workers, once a lease.
+func (ex *Executor) tend(ctx context.Context) {
+	tick := time.NewTicker(ex.lease / broker.Beats)
+	defer tick.Stop()
+	for i := 1; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := ex.confirm(ctx)
+		if i%broker.Beats == 0 {
+			err = errors.Join(err, ex.count(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			ex.log.WarnContext(ctx, "look after an executor", "err", err)
 		}
 	}
 }

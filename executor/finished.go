@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -18,35 +17,48 @@ type finished struct {
 }
 
 type end struct {
-	source broker.Source
-	at     int64
-	since  time.Time
+	broker.End
+	since time.Time
 }
 
 func (f *finished) add(source broker.Source, at int64) {
 	f.mu.Lock()
-	f.ends = append(f.ends, end{source, at, time.Now()})
+	f.ends = append(f.ends, end{broker.End{Source: source, At: at}, time.Now()})
 	f.mu.Unlock()
 }
 
-// due takes those out that were stored before a time.
-func (f *finished) due(before time.Time) (due []end) {
+// confirmations is how many ends one round trip stores again.
+const confirmations = 100
+
+// due returns the first of those that were stored before a time.
+func (f *finished) due(before time.Time) (due []broker.End) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for len(f.ends) > 0 && f.ends[0].since.Before(before) {
-		due, f.ends = append(due, f.ends[0]), f.ends[1:]
+	for _, e := range f.ends[:min(len(f.ends), confirmations)] {
+		if !e.since.Before(before) {
+			break
+		}
+		due = append(due, e.End)
 	}
 	return due
 }
 
-// confirm stores the ends of scatters again. A queue that is gone has been
-// delivered.
+// confirmed forgets the first n.
+func (f *finished) confirmed(n int) {
+	f.mu.Lock()
+	if f.ends = f.ends[n:]; len(f.ends) == 0 {
+		f.ends = nil
+	}
+	f.mu.Unlock()
+}
+
+// confirm stores the ends of scatters again. They are forgotten when that is done.
 func (ex *Executor) confirm(ctx context.Context) error {
-	for _, e := range ex.ends.due(time.Now().Add(-ex.lease)) {
-		err := ex.c.Finish(ctx, e.source, e.at)
-		if err != nil && !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
+	for due := ex.ends.due(time.Now().Add(-ex.lease)); len(due) > 0; due = ex.ends.due(time.Now().Add(-ex.lease)) {
+		if err := ex.c.FinishAgain(ctx, due); err != nil {
 			return err
 		}
+		ex.ends.confirmed(len(due))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -80,6 +81,22 @@ func (fs *flights) end(f *flight) {
 	fs.mu.Lock()
 	delete(fs.all, f)
 	fs.mu.Unlock()
+}
+
+// cancelStale calls canceled once a heartbeat until ctx ends: a hint may be lost.
+func (l *life) cancelStale(ctx context.Context) {
+	tick := time.NewTicker(l.lease / broker.Beats)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := l.canceled(ctx); err != nil && ctx.Err() == nil {
+			l.log.WarnContext(ctx, "canceled futures cannot be read", "err", err)
+		}
+	}
 }
 
 // canceled stops the functions whose futures have a result already.

@@ -54,6 +54,9 @@ func (l *life) intake(ctx context.Context) error {
 	defer func() {
 		stop()
 		_ = in.reader.Close()
+		for _, r := range in.all {
+			l.read = append(l.read, r.In)
+		}
 	}()
 	for ctx.Err() == nil {
 		err := in.round(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,7 @@ type life struct {
 	look     atomic.Bool // at the stages and at what is held: a route is gone, or what was taken did not reach a hand
 
 	foreign map[string]bool // stages of other types that were logged; intake only
+	read    []string        // queues that intake reads when it ends
 
 	mu     sync.Mutex
 	ids    map[broker.Ref]bool // entries taken and not yet replaced
@@ -77,6 +79,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 	defer stopBeats()
 	var lease errgroup.Group
 	lease.Go(func() error {
+		defer beating.Close()
 		err := l.beat(beats, beating)
 		if err != nil { // fenced off: what it does is no longer wanted
 			stop(err)
@@ -84,6 +87,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		}
 		return err
 	})
+	lease.Go(func() error { l.cancelStale(beats); return nil })
 	err := l.labour(soft, hard, stop, cut)
 	l.leave(ctx)
 	stopBeats()
@@ -148,9 +152,6 @@ func (l *life) beat(ctx context.Context, lease *broker.Lease) error {
 		if pulse.Overdue > overdue {
 			l.retry.in(0)
 		}
-		if err == nil {
-			err = l.canceled(ctx)
-		}
 		if errors.Is(err, broker.ErrFenced) {
 			return err
 		}
@@ -165,13 +166,27 @@ func (l *life) beat(ctx context.Context, lease *broker.Lease) error {
 func (l *life) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	err := l.client.GiveBack(ctx, l.id, 0)
+	err := l.client.GiveBack(ctx, l.id, l.served()...)
 	if err == nil {
 		err = l.client.Leave(ctx, broker.RoleWorker, l.id)
 	}
 	if err != nil {
 		l.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "id", l.id, "err", err)
 	}
+}
+
+// served returns the queues of which this worker may hold entries, when the hands and intake
+// have ended: those of its stages, and those of stages that are gone.
+func (l *life) served() []string {
+	queues := l.read
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for held := range l.ids {
+		if !slices.Contains(queues, held.Queue) {
+			queues = append(queues, held.Queue)
+		}
+	}
+	return queues
 }
 
 // take notes an entry as held, unless it is, or was while intake asked.

@@ -81,10 +81,12 @@ func suspect(t *testing.T, url, queue string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Take(t.Context(), "dead", 100, 100, []broker.Route{{In: queue}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.GiveBack(t.Context(), "dead", broker.Suspicious); err != nil {
-		t.Fatal(err)
+	for range broker.Suspicious {
+		if _, err := c.Take(t.Context(), "dead", 100, 100, []broker.Route{{In: queue}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Requeue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

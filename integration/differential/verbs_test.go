@@ -42,12 +42,12 @@ func verbs(t *testing.T, both *testkit.Twins) {
 	}
 	letter(t, c, a, taken[0].Entries[0])
 	discard(t, c, source, 6)
-	fine(t, c.GiveBack(t.Context(), "v", 2), c.Finish(t.Context(), source, 8))
+	fine(t, c.Leave(t.Context(), broker.RoleWorker, "v"), c.Requeue(t.Context(), "v"), c.Finish(t.Context(), source, 8))
 	must(c.Waiting(t.Context(), "a"))(t)
 	must(c.Inherit(t.Context(), g))(t)
 	both.Compare()
 	fine(t, c.Release(t.Context(), g), c.DeleteAll(t.Context(), []string{"a", "b"}),
-		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleWorker, "v"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
+		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
 
 // discard gives up an item for which there is no room, and whose payload is there.
@@ -104,7 +104,7 @@ func deleted(t *testing.T, both *testkit.Twins) {
 	if left := must(c.Inherit(t.Context(), heir))(t); len(left) != 2 {
 		t.Errorf("the heir of %s has %+v", g.ID, left)
 	}
-	fine(t, c.GiveBack(t.Context(), "w", 0))
+	fine(t, c.GiveBack(t.Context(), "w", "a"))
 	both.Compare()
 	fine(t, c.Release(t.Context(), heir), c.DeleteAll(t.Context(), []string{"a", "b"}),
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))

@@ -63,17 +63,17 @@ var all = []mutant{
 	},
 	{
 		name: "a consumer is deleted with what it holds", file: lua + "reclaim.lua",
-		from: "if #pending < tonumber(ARGV[2]) then redis", to: "if true then redis",
+		from: "  if left == 0 then return end\n", to: "",
 		pkg: "internal/broker", run: "MoreThanAChunk|RandomOrders|Fenced",
 	},
 	{
 		name: "the living are declared dead", file: lua + "fence.lua",
-		from: "if not beat or tonumber(beat) ~= tonumber(ARGV[2]) then return 0 end", to: "if not beat then return 0 end",
+		from: "if beat and tonumber(beat) == tonumber(ARGV[i + 1]) then", to: "if beat then",
 		pkg: "internal/broker", run: "BeatsMeanwhile",
 	},
 	{
 		name: "dead at the first look", file: "internal/broker/lease.go",
-		from: "			if now.Sub(old.since) >= l.lease {\n", to: "			if now.Sub(old.since) >= 0 {\n",
+		from: "			if now.Sub(s.seen.since) >= l.lease {\n", to: "			if now.Sub(s.seen.since) >= 0 {\n",
 		pkg: "internal/broker", run: "AStoppedWorkerIsFenced|Outage",
 	},
 	{
@@ -94,7 +94,7 @@ var all = []mutant{
 	},
 	{
 		name: "scripts with payloads are not loaded again", file: "internal/broker/script.go",
-		from: `redis.HasErrorPrefix(evaluated.Err(), "NOSCRIPT")`, to: `redis.HasErrorPrefix(evaluated.Err(), "NOTHING")`,
+		from: `hasCode(evaluated.Err(), "NOSCRIPT")`, to: `hasCode(evaluated.Err(), "NOTHING")`,
 		pkg: "internal/broker", run: "LoadedAgain",
 	},
 	{
@@ -104,8 +104,23 @@ var all = []mutant{
 	},
 	{
 		name: "an outage counts against the others", file: "internal/broker/lease.go",
-		from: "clear(l.seen)", n: 2, to: "_ = l.seen",
+		from: "		before = nil //", to: "		_ = before //",
 		pkg: "internal/broker", run: "Outage",
+	},
+	{
+		name: "an outage is a part of the grace", file: lua + "beat.lua",
+		from: "math.min(since, silence)", to: "since",
+		pkg: "internal/broker", run: "Grace",
+	},
+	{
+		name: "what a live worker holds is requeued", file: lua + "reclaim.lua",
+		from: "    if not is_live(row[1]) then", to: "    if true then",
+		pkg: "internal/broker", run: "LiveProcesses",
+	},
+	{
+		name: "what a gather holds is requeued", file: lua + "reclaim.lua",
+		from: " and string.find(reader, '^stage:')", to: "",
+		pkg: "internal/broker", run: "LiveProcesses",
 	},
 	{
 		name: "an old epoch scatters", file: lua + "scatter.lua",

@@ -81,21 +81,25 @@ func (r *Reader) identify(ctx context.Context) {
 	}
 }
 
-// A suspect is a process that has missed a beat.
+// A suspect is a process that may be dead.
 type suspect struct {
 	role Role
 	id   string
 	beat string
-	age  time.Duration // of the beat
+	age  time.Duration // of the beat, by the clock of Redis
 	seen *sighting
 }
 
-// missed looks for the connections of those that are late. Who has none in two
-// looks, and has not beaten meanwhile, has died. It is judged only if its last
-// beat came while this process had its own connection and no trouble: after a
-// restart of Redis, on another node or in an outage the others may just need
-// longer to come back, and have their whole lease for it.
-func (l *Lease) missed(ctx context.Context, late []suspect, began time.Time) error {
+// mark is its name in the fenced hash, and after the prefix that of its card.
+func (s suspect) mark() string { return string(s.role[0]) + ":" + s.id }
+
+// missing looks for the connections of processes that are late, and returns those that have
+// none in two looks and have not beaten meanwhile. A process is judged only if its last
+// beat came while this process had its own connection and no trouble: after a restart of
+// Redis, on another node or in an outage the others may just need longer to come back, and
+// have their whole lease for it. So an old beat after an outage, or by a clock that has
+// jumped, ends no process.
+func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (dead []suspect, err error) {
 	_, own, since := l.sign.known()
 	var asked []suspect
 	for _, s := range late {
@@ -104,15 +108,15 @@ func (l *Lease) missed(ctx context.Context, late []suspect, began time.Time) err
 		}
 	}
 	if own == "" || l.unlisted || len(asked) == 0 {
-		return nil
+		return nil, nil
 	}
 	conns, err := l.conns(ctx, asked)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	open, err := l.open(ctx, append(conns, own))
 	if err != nil || !open[own] {
-		return nil // nothing is known
+		return nil, nil // nothing is known
 	}
 	for i, s := range asked {
 		if conns[i] == "" || open[conns[i]] {
@@ -126,11 +130,9 @@ func (l *Lease) missed(ctx context.Context, late []suspect, began time.Time) err
 			l.next = time.Now().Add(min(again, l.lease/Beats))
 			continue
 		}
-		if err := l.fence(ctx, s.role, s.id, s.beat, "its connection is closed"); err != nil {
-			return err
-		}
+		dead = append(dead, s)
 	}
-	return nil
+	return dead, nil
 }
 
 // conns reads which connections are those of processes, "" where that is not

@@ -49,7 +49,7 @@ func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 		}
 		dies := func(worker string) {
 			t.Helper()
-			if err := c.GiveBack(t.Context(), worker, 1); err != nil {
+			if err := c.Die(t.Context(), worker); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -94,7 +94,7 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 		if held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "a")); len(held) != 1 || held[0].ID != entries[1].ID {
 			t.Errorf("the worker holds %+v", held)
 		}
-		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+		if err := c.Die(t.Context(), "w1"); err != nil {
 			t.Fatal(err)
 		}
 		if n := pending("q:a"); n != 0 {

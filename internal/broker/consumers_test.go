@@ -20,7 +20,11 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 			worker := fmt.Sprint("worker", i)
 			held := f.takeAll(t, c, worker)
 			must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(held[:1])))
-			if err := c.GiveBack(t.Context(), worker, i%2); err != nil { // every second one has died
+			end := func() error { return c.GiveBack(t.Context(), worker, "a") }
+			if i%2 == 1 { // every second one has died
+				end = func() error { return c.Requeue(t.Context(), worker) }
+			}
+			if err := end(); err != nil {
 				t.Fatal(err)
 			}
 			g := must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("gather", i), "dead", "b"))

@@ -27,7 +27,21 @@ func Parsed(address string) (o redis.UniversalOptions, namespace, label string, 
 
 // Fence declares a process dead that was seen with a beat.
 func (l *Lease) Fence(ctx context.Context, r Role, id, beat string) error {
-	return l.fence(ctx, r, id, beat, "a test says so")
+	_, err := l.fence(ctx, []suspect{{role: r, id: id, beat: beat}}, "a test says so")
+	return err
+}
+
+// Seen is how many processes the last census has seen.
+func (l *Lease) Seen() int { return len(l.seen) }
+
+// Rest waits until nothing goes on in the background.
+func (l *Lease) Rest() { l.Close() }
+
+// Die requeues what a worker holds, as if it had died.
+func (c *Client) Die(ctx context.Context, worker string) error {
+	return c.eachStage(ctx, func(queues []string) error {
+		return c.reclaim(ctx, holding{worker: worker, crashes: 1, names: []string{worker}}, queues)
+	})
 }
 
 // Late is the gather as it was before it had acknowledged anything.

@@ -2,72 +2,121 @@ package broker
 
 import (
 	"context"
-
-	"github.com/redis/go-redis/v9"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
 )
 
-// What a round trip puts back at most. A fleet may have thousands of stages, and a worker
-// entries of a few of them.
+// What one call of reclaim.lua does at most.
 const (
-	reclaimChunk   = 100 // entries of each stream
-	reclaimStreams = 300
+	reclaimEntries = 500  // entries that it requeues
+	reclaimQueues  = 100  // queues whose streams it looks at, some 0.4 ms of Redis
+	reclaimNames   = 1000 // names that it removes from queues: so many fewer queues, the more names
+	maxNames       = 200  // names that Requeue takes
 )
 
-// GiveBack puts back what a worker holds of all queues; crashes is added to
-// the count of each entry. One that is suspicious then is put where it is run
-// alone.
-func (c *Client) GiveBack(ctx context.Context, worker string, crashes int) error {
-	stages, err := c.Stages(ctx)
-	if err != nil {
-		return err
-	}
-	var open []Place
-	for _, s := range stages {
-		for _, in := range s.Ins {
-			open = append(open, Place{in.Name, Fresh}, Place{in.Name, Returned}, Place{in.Name, Suspect})
-		}
-	}
-	for len(open) > 0 {
-		n := min(len(open), reclaimStreams)
-		more, err := c.reclaim(ctx, open[:n], worker, crashes)
+// stagePage is how many stages one read brings, about.
+const stagePage = 300
+
+// A holding is whose entries a call of reclaim.lua requeues.
+type holding struct {
+	worker  string   // "": all workers that are not in the registry
+	crashes int      // are added to the count of each entry
+	names   []string // of consumers, to be removed
+}
+
+// GiveBack requeues what a worker that ends holds of some queues, and removes its name
+// there.
+func (c *Client) GiveBack(ctx context.Context, worker string, queues ...string) error {
+	return c.reclaim(ctx, holding{worker: worker, names: []string{worker}}, queues)
+}
+
+// Requeue requeues what workers hold that are not in the registry: one pass over the
+// stages for all dead workers together, which costs Redis some 4 us a stage. Each entry
+// counts one more crash. The names of some consumers, at most 200, are removed. After each
+// call Requeue pauses for as long as the call took, so it takes at most half of Redis.
+func (c *Client) Requeue(ctx context.Context, names ...string) error {
+	return c.eachStage(ctx, func(queues []string) error {
+		return c.reclaim(ctx, holding{crashes: 1, names: names}, queues)
+	})
+}
+
+// eachStage calls do with the in-queues of all stages, page by page.
+func (c *Client) eachStage(ctx context.Context, do func(queues []string) error) error {
+	for cursor := uint64(0); ; {
+		var page []string
+		err := c.try(ctx, "read a page of stages", func(ctx context.Context) (err error) {
+			page, cursor, err = c.rdb.HScan(ctx, c.keys.stages(), cursor, "", stagePage).Result()
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		open = append(open[n:], more...)
+		var queues []string
+		for i := 1; i < len(page); i += 2 {
+			var s struct {
+				Ins []Queue `json:"ins"`
+			}
+			if json.Unmarshal([]byte(page[i]), &s) != nil {
+				continue
+			}
+			for _, in := range s.Ins {
+				queues = append(queues, in.Name)
+			}
+		}
+		if err := do(queues); err != nil || cursor == 0 {
+			return err
+		}
+	}
+}
+
+// reclaim requeues what workers hold of some queues. A stream that cannot be requeued is
+// logged, and holds up no other one.
+func (c *Client) reclaim(ctx context.Context, of holding, queues []string) error {
+	k := c.keys
+	for len(queues) > 0 {
+		some := queues[:min(len(queues), reclaimQueues, max(1, reclaimNames/(1+len(of.names))))]
+		keys := []string{k.registry(RoleWorker)}
+		for _, q := range some {
+			keys = append(keys, k.meta(q), k.stream(q), k.returns(q), k.suspects(q))
+		}
+		args := []any{of.worker, reclaimEntries, of.crashes, Suspicious}
+		for _, name := range of.names {
+			args = append(args, name)
+		}
+		began := time.Now()
+		reply, err := c.run(ctx, "requeue what workers hold", scripts.reclaim, keys, args...)
+		if err != nil {
+			return err
+		}
+		l := asList(reply)
+		for i := 1; i+1 < len(l); i += 2 {
+			if err := errors.New(l.text(i + 1)); isDenial(err) {
+				return fmt.Errorf("requeue %s: %w", l.text(i), c.explained(err))
+			}
+			c.log.LogAttrs(ctx, slog.LevelWarn, "a stream cannot be requeued",
+				slog.String("key", l.text(i)), slog.String("err", l.text(i+1)))
+		}
+		if at := l.number(0); at > 0 {
+			queues = queues[at-1:]
+		} else {
+			queues = queues[len(some):]
+		}
+		if of.worker == "" {
+			pause(ctx, time.Since(began))
+		}
 	}
 	return nil
 }
 
-// reclaim puts back a chunk of each stream. It returns those that may have more.
-func (c *Client) reclaim(ctx context.Context, from []Place, worker string, crashes int) (more []Place, err error) {
-	err = c.try(ctx, "give back what worker "+worker+" holds", func(ctx context.Context) error {
-		more = nil
-		pipe := c.rdb.Pipeline()
-		replies := make([]*redis.Cmd, len(from))
-		for i, at := range from {
-			replies[i] = scripts.reclaim.EvalSha(ctx, pipe, c.reclaimKeys(at), worker, reclaimChunk, crashes, Suspicious)
-		}
-		_, _ = pipe.Exec(ctx) // each reply has its error
-		unknown := false
-		for i, reply := range replies {
-			n, err := reply.Int64()
-			switch {
-			case hasCode(err, "NOSCRIPT"):
-				unknown, more = true, append(more, from[i])
-			case err != nil:
-				return err
-			case n == reclaimChunk:
-				more = append(more, from[i])
-			}
-		}
-		if unknown { // from now on it is known
-			return scripts.reclaim.Eval(ctx, c.rdb, c.reclaimKeys(more[0]), worker, reclaimChunk, crashes, Suspicious).Err()
-		}
-		return nil
-	})
-	return more, err
-}
-
-func (c *Client) reclaimKeys(at Place) []string {
-	return []string{c.keys.place(at), c.keys.returns(at.Queue), c.keys.suspects(at.Queue)}
+// pause waits, unless ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }

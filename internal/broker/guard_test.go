@@ -222,7 +222,7 @@ func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
 
 // More than one call puts back comes back too, and then the consumer is gone.
 func TestMoreThanAChunkComesBack(t *testing.T) {
-	const n = 250
+	const n = several
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -234,7 +234,7 @@ func TestMoreThanAChunkComesBack(t *testing.T) {
 		for taken := 0; taken < n; {
 			taken += len(f.takeAll(t, c, "w1"))
 		}
-		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+		if err := c.Die(t.Context(), "w1"); err != nil {
 			t.Fatal(err)
 		}
 		var offsets []int64
@@ -279,7 +279,7 @@ func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+		if err := c.Die(t.Context(), "w1"); err != nil {
 			t.Fatal(err)
 		}
 		for i := range n {

@@ -5,47 +5,58 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
-// A Lease keeps a process in its registry and, while this process is the one
-// that was chosen for it, finds the dead and gives back what they held. Its
-// methods are called by one goroutine.
+// A Lease keeps a process in its registry. While this process is the watcher, it also
+// declares processes dead, and cleans up after them in goroutines of its own, which Close
+// waits for: a heartbeat waits for nothing whose length depends on data. The other methods
+// are called by one goroutine.
 type Lease struct {
-	c        *Client
-	role     Role
-	id       string
-	lease    time.Duration
-	next     time.Time // when to beat
-	sign     *sign
-	seen     map[string]*sighting
-	last     time.Time       // of the last census
-	trouble  time.Time       // when Redis was last away
-	freed    map[string]bool // dead executors whose sources were given up
-	blind    bool            // its Redis user may not give back what others held
-	unlisted bool            // nor see which connections are open
+	c       *Client
+	role    Role
+	id      string
+	lease   time.Duration
+	next    time.Time // when to beat
+	sign    *sign
+	seen    map[string]*sighting // by mark, of the processes in the last census
+	last    time.Time            // of the last census
+	trouble time.Time            // when Redis was last away
+
+	blind     atomic.Bool // its Redis user may not clean up after others
+	unlisted  bool        // nor see which connections are open
+	requeues  task        // of what dead workers held
+	abandons  task        // of the sources of dead executors
+	deletions task        // of their queues
 }
 
+// A sighting is the last beat of a process and when this process first saw it.
 type sighting struct {
 	beat    string
 	since   time.Time
-	conn    string // of the process, which is missing, "" where it is not
+	conn    string // of the process, if it is missing
 	missing time.Time
 }
 
 // Beats are the heartbeats of a lease.
 const Beats = 5
 
-// grace is how long the queues of an executor outlive its lease.
-const grace = 10 * time.Minute
-
-// Lease makes the lease of a process that has joined.
+// Lease makes the lease of a process that has joined. Close it.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	return &Lease{
-		c: c, role: r, id: id, lease: lease, sign: &sign{news: make(chan struct{}, 1)}, seen: map[string]*sighting{}, freed: map[string]bool{},
+	return &Lease{c: c, role: r, id: id, lease: lease, sign: &sign{news: make(chan struct{}, 1)}}
+}
+
+// Close waits for what goes on in the background. The contexts of Beat end first.
+func (l *Lease) Close() {
+	for _, t := range l.tasks() {
+		t.wait()
 	}
 }
+
+// tasks are independent of each other: none holds up another one.
+func (l *Lease) tasks() []*task { return []*task{&l.requeues, &l.abandons, &l.deletions} }
 
 // Wait waits until it is time to beat, at first not at all. It is false when ctx
 // has ended.
@@ -66,8 +77,9 @@ type Pulse struct {
 	Overdue time.Duration // since when a retry should be back and is not; 0: none
 }
 
-// Beat renews the lease and writes what changed in the card. ErrFenced: others
-// took this process for dead.
+// Beat renews the lease and writes what changed in the card. What it begins as the watcher
+// goes on in the background until ctx ends or another process is the watcher. ErrFenced:
+// this process was declared dead.
 func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	k, began := l.c.keys, time.Now()
 	l.next = began.Add(l.lease / Beats)
@@ -84,23 +96,37 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 		return Pulse{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
 	}
 	if time.Since(began) > l.lease/4 {
-		clear(l.seen) // Redis was away, for the others too: they get a whole lease to come back
 		l.trouble = time.Now()
 	}
 	if len(r) > 3 {
-		err = l.census(ctx, r, began)
+		err = l.checkHeartbeats(ctx, r, began)
+	} else {
+		for _, t := range l.tasks() {
+			t.stop()
+		}
 	}
-	if errors.Is(err, ErrDenied) {
-		l.c.log.InfoContext(ctx, "another process has to look for the dead", "err", err)
-		l.blind, err = true, nil
+	if l.denied(ctx, err) {
+		err = nil
 	}
 	return Pulse{int(r.number(1)), time.Duration(r.number(2)) * time.Millisecond}, err
+}
+
+// denied reports whether an error is that this process may not do what a watcher does:
+// then another one has to.
+func (l *Lease) denied(ctx context.Context, err error) bool {
+	if !errors.Is(err, ErrDenied) {
+		return false
+	}
+	if !l.blind.Swap(true) {
+		l.c.log.InfoContext(ctx, "another process has to look for the dead", "err", err)
+	}
+	return true
 }
 
 // watch is after how long this process looks for the dead in the place of
 // another one, 0: never.
 func (l *Lease) watch() time.Duration {
-	if l.blind {
+	if l.blind.Load() {
 		return 0
 	}
 	return overdue(l.lease)
@@ -114,121 +140,81 @@ func overdue(lease time.Duration) time.Duration {
 	return min(lease, beat+max(beat/2, time.Second))
 }
 
-// census compares the beats with those seen before. One that stood still for a
-// lease of this process' own clock, while this process could talk to Redis, is
-// dead: neither an outage of Redis nor a jump of a clock kills anybody.
-func (l *Lease) census(ctx context.Context, r list, began time.Time) error {
+// maxFenced is how many processes one census declares dead, and how many it suspects. The
+// others follow with the next ones.
+const maxFenced = 500
+
+// checkHeartbeats compares the beats with those seen before, declares dead whose beat
+// stood still, and has cleaned up what is due. A process is dead if its beat stood still
+// for a lease of this process' own clock, while this process could talk to Redis: neither
+// an outage of Redis nor a jump of a clock ends a process. It makes at most four round
+// trips, however many processes there are.
+func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) error {
 	now := time.Now()
-	if now.Sub(l.last) > l.lease {
-		clear(l.seen) // it was this process that stood still
+	before := l.seen
+	if now.Sub(l.last) > l.lease || l.trouble.After(l.last) {
+		before = nil // it was this process that stood still, or Redis was away: the others get a whole lease to come back
 	}
-	l.last = now
-	fenced, ms := r.list(5), r.number(6)
-	var late []suspect
+	l.last, l.seen = now, map[string]*sighting{}
+	ms := r.number(6)
+	var still, late []suspect
 	for i, role := range []Role{RoleWorker, RoleExecutor} {
 		beats := r.list(3 + i)
 		for j := 0; j+1 < len(beats); j += 2 {
-			id, beat := beats.text(j), beats.text(j+1)
-			mark := string(role[0]) + ":" + id
-			old, ok := l.seen[mark]
-			if !ok || old.beat != beat {
-				old = &sighting{beat: beat, since: now}
-				l.seen[mark] = old
+			s := suspect{role: role, id: beats.text(j), beat: beats.text(j + 1)}
+			if s.seen = before[s.mark()]; s.seen == nil || s.seen.beat != s.beat {
+				s.seen = &sighting{beat: s.beat, since: now}
 			}
-			if now.Sub(old.since) >= l.lease {
-				if err := l.fence(ctx, role, id, beat, "its heartbeat stood still for a lease"); err != nil {
-					return err
-				}
-			} else if age := time.Duration(ms-beats.number(j+1)) * time.Millisecond; age > l.lease/Beats+l.lease/50 {
-				late = append(late, suspect{role, id, beat, age, old})
+			l.seen[s.mark()] = s.seen
+			s.age = time.Duration(ms-beats.number(j+1)) * time.Millisecond
+			if now.Sub(s.seen.since) >= l.lease {
+				still = append(still, s)
+			} else if s.age > l.lease/Beats+l.lease/50 {
+				late = append(late, s)
 			}
 		}
 	}
-	if err := l.missed(ctx, late, began); err != nil {
+	missing, err := l.missing(ctx, late[:min(len(late), maxFenced)], began)
+	if err != nil {
 		return err
 	}
-	for j := 0; j+1 < len(fenced); j += 2 {
-		age := time.Duration(ms-fenced.number(j+1)) * time.Millisecond
-		if err := l.bury(ctx, fenced.text(j), age, nil); err != nil {
-			return err
-		}
+	stood, err := l.fence(ctx, still[:min(len(still), maxFenced)], "its heartbeat stood still for a lease")
+	if err != nil {
+		return err
 	}
+	gone, err := l.fence(ctx, missing, "its connection is closed")
+	if err != nil {
+		return err
+	}
+	fenced := slices.Concat(deadProcesses(r.list(5)), stood, gone)
+	l.cleanUp(ctx, fenced, r.number(7))
 	return nil
 }
 
-func (l *Lease) fence(ctx context.Context, role Role, id, beat, why string) error {
+// fence declares processes dead, unless they have beaten meanwhile.
+func (l *Lease) fence(ctx context.Context, dead []suspect, why string) (fenced []deadProcess, err error) {
+	if len(dead) == 0 {
+		return nil, nil
+	}
 	k := l.c.keys
-	mark := string(role[0]) + ":" + id
-	card, err := l.c.card(ctx, role, id)
-	if err != nil {
-		return err
+	args := []any{k.prefix}
+	for _, s := range dead {
+		args = append(args, s.mark(), s.beat)
 	}
 	reply, err := l.c.run(ctx, "declare dead", scripts.fence,
-		[]string{k.registry(role), k.card(role, id), k.mailbox(id), k.fenced()}, id, beat, mark)
-	if err == nil {
-		delete(l.seen, mark)
-	}
-	if err != nil || reply == int64(0) {
-		return err
-	}
-	l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: "+why,
-		slog.String("role", string(role)), slog.String("id", id), slog.Duration("lease", l.lease))
-	return l.bury(ctx, mark, 0, card)
-}
-
-// bury gives back what a dead worker held, again and again for some leases: a
-// process that was only stopped may read once more before it learns that it is
-// dead. The sources of a dead executor are given up at once, its queues go after
-// a time of grace. card is the one that it had, nil where that is not known.
-func (l *Lease) bury(ctx context.Context, mark string, age time.Duration, card map[string]string) error {
-	kind, id, _ := strings.Cut(mark, ":")
-	if kind == string(RoleWorker[0]) {
-		if err := l.c.GiveBack(ctx, id, 1); err != nil {
-			return err
-		}
-		if age < 6*l.lease {
-			return nil
-		}
-	} else {
-		if err := l.free(ctx, id, card); err != nil {
-			return err
-		}
-		if age < grace {
-			return nil
-		}
-		delete(l.freed, id)
-		owned, err := l.c.Owned(ctx, id)
-		if err != nil {
-			return err
-		}
-		if err := l.c.DeleteAll(ctx, owned); err != nil {
-			return err
-		}
-	}
-	return l.c.try(ctx, "forget the dead", func(ctx context.Context) error {
-		return l.c.rdb.HDel(ctx, l.c.keys.fenced(), mark).Err()
-	})
-}
-
-// free gives up the sources of a dead executor, in whatever queue.
-func (l *Lease) free(ctx context.Context, id string, card map[string]string) error {
-	if l.freed[id] {
-		return nil
-	}
-	cause := "its process died: executor " + id
-	if card["host"] != "" {
-		cause += fmt.Sprintf(", process %s on %s", card["pid"], card["host"])
-	}
-	queues, err := l.c.Queues(ctx)
+		[]string{k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.watcher()}, args...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, q := range queues {
-		if _, err := l.c.run(ctx, "give up the sources of queue "+q, scripts.orphan,
-			[]string{l.c.keys.sources(q), l.c.keys.watch(q), l.c.keys.meta(q)}, id, cause, l.c.keys.source("")); err != nil {
-			return err
+	for i, s := range dead {
+		entry := asList(reply).text(i)
+		if entry == "" {
+			continue
 		}
+		fenced = append(fenced, parseDead(s.mark(), entry))
+		delete(l.seen, s.mark())
+		l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: "+why,
+			slog.String("role", string(s.role)), slog.String("id", s.id), slog.Duration("lease", l.lease))
 	}
-	l.freed[id] = true
-	return nil
+	return fenced, nil
 }

@@ -49,12 +49,25 @@ func inLab(t *testing.T, test func(t *testing.T, l lab)) {
 type gate struct {
 	mu   sync.Mutex
 	open chan struct{}
+	line time.Duration // that each request is under way
 }
 
 func (g *gate) shut() {
 	g.mu.Lock()
 	g.open = make(chan struct{})
 	g.mu.Unlock()
+}
+
+func (g *gate) slow(line time.Duration) {
+	g.mu.Lock()
+	g.line = line
+	g.mu.Unlock()
+}
+
+func (g *gate) delay() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.line
 }
 
 func (g *gate) pass() <-chan struct{} {
@@ -69,6 +82,9 @@ type gated struct {
 }
 
 func (c gated) Write(b []byte) (int, error) {
+	if line := c.gate.delay(); line > 0 {
+		<-time.After(line)
+	}
 	select {
 	case <-c.gate.pass():
 		return c.Conn.Write(b)
@@ -97,6 +113,7 @@ func (l lab) beating(t *testing.T, r broker.Role, id string) (stop func() error)
 	ended := make(chan error, 1)
 	beats := l.c.Lease(r, id, lease)
 	go func() {
+		defer beats.Close()
 		tick := time.NewTicker(lease / 5)
 		defer tick.Stop()
 		for {
@@ -162,7 +179,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		if late := f.takeAll(t, l.c, "w1"); len(late) != 1 {
 			t.Fatalf("w1 reads %+v", late)
 		}
-		after(t, lease)
+		after(t, 6*lease)
 		if late := f.takeAll(t, l.c, "w2"); len(late) != 1 || late[0].First != 2 || late[0].Crashes != 1 {
 			t.Fatalf("what w1 read late is %+v", late)
 		}
@@ -170,7 +187,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		if outcomes[0] != broker.Beaten || outcomes[1] != broker.Beaten {
 			t.Fatalf("w1 completes %v", outcomes)
 		}
-		after(t, 8*lease)
+		after(t, lease)
 		if n := l.c.Raw().HLen(t.Context(), l.c.Key("fenced")).Val(); n != 0 {
 			t.Errorf("%d dead are remembered for ever", n)
 		}

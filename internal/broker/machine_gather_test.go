@@ -151,7 +151,7 @@ func (m *machine) drain(t *rapid.T) {
 		}
 	}
 	for _, worker := range []string{"w", "v"} {
-		if err := m.c.GiveBack(m.ctx, m.name(worker), 0); err != nil {
+		if err := m.c.GiveBack(m.ctx, m.name(worker), m.a.Name); err != nil {
 			t.Fatal(err)
 		}
 		for _, part := range []broker.Part{broker.Fresh, broker.Returned, broker.Suspect} {

@@ -397,7 +397,7 @@ func (m *machine) zombie(t *rapid.T) {
 // die gives back what a worker holds; it goes on as a zombie.
 func (m *machine) die(t *rapid.T) {
 	worker := m.worker(t)
-	if err := m.c.GiveBack(m.ctx, worker, 1); err != nil {
+	if err := m.c.Die(m.ctx, worker); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []broker.Part{broker.Fresh, broker.Returned, broker.Suspect} {

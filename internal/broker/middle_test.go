@@ -69,7 +69,7 @@ func TestAMoveHasNoMiddle(t *testing.T) {
 	moves := map[string]func(t *testing.T, c *broker.Client, f flow, held []broker.Entry) error{
 		"back": func(t *testing.T, c *broker.Client, _ flow, _ []broker.Entry) error {
 			t.Helper()
-			return c.GiveBack(t.Context(), "w1", 1)
+			return c.Die(t.Context(), "w1")
 		},
 		"finish": func(t *testing.T, c *broker.Client, f flow, held []broker.Entry) error {
 			t.Helper()
@@ -126,7 +126,7 @@ func (f flow) send(t *testing.T, c *broker.Client, sent *int64) {
 // there once.
 func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
 	t.Helper()
-	if err := c.GiveBack(t.Context(), "w1", 1); err != nil {
+	if err := c.Die(t.Context(), "w1"); err != nil {
 		t.Fatal(err)
 	}
 	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w2"))))

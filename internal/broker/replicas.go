@@ -12,13 +12,23 @@ import (
 // replicaWait is how long replicas have to answer until they are asked again.
 const replicaWait = time.Second
 
-// replicated waits until so many replicas as the Options ask for have all that
-// was written until now, and then compares a field of a source: a server that
-// has taken over meanwhile may not have what the last one said it had stored.
-// kept: it has that value, or nobody asked for replicas.
-func (c *Client) replicated(ctx context.Context, source, field string, value int64) (kept bool, err error) {
-	if c.replicas == 0 {
-		return true, nil
+// written is what a script has written to a field of a source.
+type written struct {
+	source, field string
+	value         int64
+}
+
+// replicated waits until as many replicas as the Options ask for have all that was
+// written until now, and then compares fields of sources: a server that has taken over
+// meanwhile may not have what the last one said it had stored. kept tells for each
+// whether it has that value; without replicas all have.
+func (c *Client) replicated(ctx context.Context, all ...written) (kept []bool, err error) {
+	kept = make([]bool, len(all))
+	if c.replicas == 0 || len(all) == 0 {
+		for i := range kept {
+			kept[i] = true
+		}
+		return kept, nil
 	}
 	err = c.try(ctx, "wait for replicas", func(ctx context.Context) error {
 		node, err := c.node(ctx)
@@ -26,11 +36,13 @@ func (c *Client) replicated(ctx context.Context, source, field string, value int
 			return err
 		}
 		var acknowledged *redis.Cmd
-		var found *redis.StringCmd
+		found := make([]*redis.StringCmd, len(all))
 		_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.Ping(ctx) // WAIT is about what was written before the last command of its connection
 			acknowledged = p.Do(ctx, "WAIT", c.replicas, replicaWait.Milliseconds())
-			found = p.HGet(ctx, c.keys.source(source), field)
+			for i, w := range all {
+				found[i] = p.HGet(ctx, c.keys.source(w.source), w.field)
+			}
 			return nil
 		})
 		if err != nil && !errors.Is(err, redis.Nil) {
@@ -39,7 +51,9 @@ func (c *Client) replicated(ctx context.Context, source, field string, value int
 		if n, _ := acknowledged.Int(); n < c.replicas {
 			return fmt.Errorf("NOREPLICAS %d of %d replicas have it", n, c.replicas)
 		}
-		kept = found.Err() == nil && parseInt(found.Val()) == value
+		for i, w := range all {
+			kept[i] = found[i].Err() == nil && parseInt(found[i].Val()) == w.value
+		}
 		return nil
 	})
 	return kept, err

@@ -139,9 +139,9 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 			}
 			continue
 		}
-		if kept, err := c.replicated(ctx, s.Name, "stored", l.number(1)); err != nil {
+		if kept, err := c.replicated(ctx, written{s.Name, "stored", l.number(1)}); err != nil {
 			return Scattered{}, err
-		} else if !kept { // another server has taken over: once more, as far as that got
+		} else if !kept[0] { // another server has taken over: once more, as far as that got
 			continue
 		}
 		return Scattered{
@@ -171,11 +171,10 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 // Finish ends a source behind its last item. What Redis has lost of it becomes
 // lost items. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
-	k, q, what := c.keys, s.Queue.Name, "end the source of queue "+s.Queue.Name
-	before := c.Failures()
+	what, before := "end the source of queue "+s.Queue.Name, c.Failures()
+	keys, args := c.ending(End{s, end})
 	for finished := false; ; finished = true {
-		reply, err := c.run(ctx, what, scripts.finish,
-			[]string{k.source(s.Name), k.watch(q), k.meta(q), k.stream(q), k.sources(q)}, s.Name, s.Epoch, end, s.Queue.Inc, s.lost)
+		reply, err := c.run(ctx, what, scripts.finish, keys, args...)
 		if err != nil {
 			return err
 		}
@@ -186,10 +185,17 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 		if status != "ok" {
 			return checkStatus(what, status)
 		}
-		if kept, err := c.replicated(ctx, s.Name, "end", end); kept || err != nil {
+		if kept, err := c.replicated(ctx, written{s.Name, "end", end}); err != nil || kept[0] {
 			return err
 		}
 	}
+}
+
+// ending returns what finish.lua is called with.
+func (c *Client) ending(e End) (keys []string, args []any) {
+	k, s := c.keys, e.Source
+	return []string{k.source(s.Name), k.watch(s.Queue.Name), k.meta(s.Queue.Name), k.stream(s.Queue.Name), k.sources(s.Queue.Name)},
+		[]any{s.Name, s.Epoch, e.At, s.Queue.Inc, s.lost}
 }
 
 // stands reports whether a queue is still there.

@@ -25,6 +25,8 @@ var (
 	beatLua string
 	//go:embed lua/bound.lua
 	boundLua string
+	//go:embed lua/cleaned.lua
+	cleanedLua string
 	//go:embed lua/complete.lua
 	completeLua string
 	//go:embed lua/consume.lua
@@ -88,7 +90,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, sweep, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, cleaned, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, sweep, take, unplace, unstage, waiting, watch *redis.Script
 }{
 	abandon:     script(abandonLua),
 	ack:         script(ackLua),
@@ -96,6 +98,7 @@ var scripts = struct {
 	audit:       script(auditLua),
 	beat:        script(beatLua),
 	bound:       script(boundLua),
+	cleaned:     script(cleanedLua),
 	complete:    script(completeLua),
 	consume:     script(consumeLua),
 	declare:     script(declareLua),

@@ -68,7 +68,7 @@ func TestWorkersLookAtTheWindow(t *testing.T) {
 		if got := take(); len(got.Entries) != 0 || !got.Beyond {
 			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
 		}
-		if err := c.GiveBack(ctx, "w1", 0); err != nil {
+		if err := c.GiveBack(ctx, "w1", "q"); err != nil {
 			t.Fatal(err)
 		}
 		if got := take(); len(got.Entries) != 30 || got.Entries[0].Part != broker.Returned {

@@ -34,14 +34,14 @@ func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
 			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
 			l.read(t, "q:a", "w1")
 			l.read(t, "q:a", "w1")
-			return func() { l.must(t, l.c.GiveBack(t.Context(), "w1", 0)) }
+			return func() { l.must(t, l.c.GiveBack(t.Context(), "w1", "a")) }
 		},
 		"in the return stream": func(t *testing.T, l line) func() {
 			t.Helper()
 			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
 			l.read(t, "q:a", "w1")
 			l.read(t, "q:a", "w1")
-			l.must(t, l.c.GiveBack(t.Context(), "w1", 0))
+			l.must(t, l.c.GiveBack(t.Context(), "w1", "a"))
 			return func() {}
 		},
 		"waiting for a retry": func(t *testing.T, l line) func() {

@@ -1,4 +1,4 @@
--- beat.lua: a heartbeat; one process at a time is also told of all others, to find the dead
+-- beat.lua: a heartbeat; one process at a time, the watcher, is also told of all others, to find the dead
 -- KEYS 1 registry   zset workers or executors
 -- KEYS 2 card       hash w:<id> or e:<id>
 -- KEYS 3 watcher    hash: the process that looks for the dead, and when it last did
@@ -9,7 +9,7 @@
 -- ARGV 1 id         of the process
 -- ARGV 2 silence    ms of the watcher after which another one takes its place; 0: this one never does
 -- ARGV 3+ field     name and value of what changed in the card
--- reply: {'fenced'} or {'ok', live workers, ms that the first of what is delayed is overdue (0: not)}, which for one process goes on with {workers and beats, executors and beats, fenced and times, the time in ms}
+-- reply: {'fenced'} or {'ok', live workers, ms that the first of what is delayed is overdue (0: not)}, which for the watcher goes on with {workers and beats, executors and beats, fenced, the time in ms, the watched time in ms}
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
 local ms = now_ms()
 redis.call('HDEL', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full
@@ -19,14 +19,19 @@ for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local live = redis.call('ZCARD', KEYS[4])
 local first = redis.call('ZRANGE', KEYS[7], 0, 0, 'WITHSCORES')
 local overdue = first[1] and math.max(0, math.floor(ms - tonumber(first[2]))) or 0
-local watcher = redis.call('HMGET', KEYS[3], 'id', 'at')
-if ARGV[2] == '0' then
-  if watcher[1] == ARGV[1] then redis.call('DEL', KEYS[3]) end
+local watcher = redis.call('HMGET', KEYS[3], 'id', 'at', 'watched')
+local silence = tonumber(ARGV[2])
+if silence == 0 then
+  if watcher[1] == ARGV[1] then redis.call('HDEL', KEYS[3], 'id') end
   return {'ok', live, overdue}
 end
-if watcher[1] and watcher[1] ~= ARGV[1] and math.abs(ms - tonumber(watcher[2])) < tonumber(ARGV[2]) then
+local since = ms - tonumber(watcher[2] or 0)
+if watcher[1] and watcher[1] ~= ARGV[1] and math.abs(since) < silence then
   return {'ok', live, overdue}
 end
-redis.call('HSET', KEYS[3], 'id', ARGV[1], 'at', ms)
+-- The watched time runs while a watcher beats: it stands still in an outage, and does not follow a clock that jumps.
+local watched = ms
+if watcher[3] then watched = tonumber(watcher[3]) + math.max(0, math.min(since, silence)) end
+redis.call('HSET', KEYS[3], 'id', ARGV[1], 'at', ms, 'watched', watched)
 return {'ok', live, overdue, redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
-  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[6]), ms}
+  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[6]), ms, watched}

@@ -1,15 +1,26 @@
--- fence.lua: declares a process dead, unless it has beaten since it was looked at
--- KEYS 1 registry  zset workers or executors
--- KEYS 2 card      hash w:<id> or e:<id>
--- KEYS 3 mailbox   p:<id>
--- KEYS 4 fenced    hash of the processes that were declared dead: when, in ms
--- ARGV 1 id        of the process
--- ARGV 2 beat      its last one, as it was seen
--- ARGV 3 mark      w:<id> or e:<id>
--- reply: 1 where it is fenced now
-local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not beat or tonumber(beat) ~= tonumber(ARGV[2]) then return 0 end
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('DEL', KEYS[2], KEYS[3])
-redis.call('HSET', KEYS[4], ARGV[3], now_ms())
-return 1
+-- fence.lua: declares processes dead, unless they have beaten since they were looked at
+-- KEYS 1 workers   zset of the live workers
+-- KEYS 2 executors zset of the live executors
+-- KEYS 3 fenced    hash of the processes that were declared dead
+-- KEYS 4 watcher   hash: the process that looks for the dead
+-- ARGV 1 prefix    of all keys
+-- ARGV 2+ process  its mark, w:<id> or e:<id>, and its last beat, as it was seen
+-- reply: for each what is in fenced now, '' if it has beaten
+local watched = redis.call('HGET', KEYS[4], 'watched') or now_ms()
+local replies = {}
+for i = 2, #ARGV, 2 do
+  local mark = ARGV[i]
+  local kind, id = string.match(mark, '^(%a):(.*)$')
+  local registry = kind == 'w' and KEYS[1] or KEYS[2]
+  local beat = redis.call('ZSCORE', registry, id)
+  local entry = ''
+  if beat and tonumber(beat) == tonumber(ARGV[i + 1]) then
+    local card = redis.call('HMGET', ARGV[1] .. mark, 'pid', 'host')
+    entry = watched .. ' 0 ' .. (card[1] or '') .. ' ' .. (card[2] or '')
+    redis.call('ZREM', registry, id)
+    redis.call('DEL', ARGV[1] .. mark, ARGV[1] .. 'p:' .. id)
+    redis.call('HSET', KEYS[3], mark, entry)
+  end
+  replies[#replies + 1] = entry
+end
+return replies

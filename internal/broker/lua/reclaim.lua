@@ -1,26 +1,79 @@
--- reclaim.lua: puts back what a dead or leaving worker holds of a stream
--- KEYS 1 stream    q:<queue>, r:<queue> or x:<queue>
--- KEYS 2 returns   r:<queue>, where it goes
--- KEYS 3 suspects  x:<queue>, where it goes with many crashes
--- ARGV 1 consumer  the worker
--- ARGV 2 count     at most so many entries
--- ARGV 3 crashes   what to add to their count of crashes
--- ARGV 4 many      crashes that make an entry a suspect
--- reply: entries put back; fewer than count when nothing is left
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('XACK', KEYS[1], 'w', '0-0') -- who may not take out must not put in; and one that has begun may add where the memory is full
-redis.call('XDEL', KEYS[1], '0-0')
-local pending = redis.call('XPENDING', KEYS[1], 'w', '-', '+', ARGV[2], ARGV[1])
-for _, row in ipairs(pending) do
-  local entry = redis.call('XRANGE', KEYS[1], row[1], row[1])[1]
-  if entry then
-    local crashes = (tonumber(field(entry, 'k')) or 0) + tonumber(ARGV[3])
-    local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
-    put_back(KEYS[2], KEYS[3], crashes >= tonumber(ARGV[4]), field(entry, 's') or '', field(entry, 'o') or 0,
-      field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, kind, field(entry, kind) or '')
-  end
-  redis.call('XACK', KEYS[1], 'w', row[1])
-  redis.call('XDEL', KEYS[1], row[1])
+-- reclaim.lua: requeues what workers hold of some queues: one worker, or all that are not in the registry
+-- KEYS 1 workers  zset of the live workers
+-- KEYS 2+ queue   for each: m:<queue>, q:<queue>, r:<queue>, x:<queue>
+-- ARGV 1 worker   whose entries are requeued; '': those of all workers that are not in the registry
+-- ARGV 2 count    at most so many entries
+-- ARGV 3 crashes  what is added to the count of each entry
+-- ARGV 4 many     crashes that make an entry a suspect
+-- ARGV 5+ name    consumers whose names are removed, once they hold nothing
+-- reply: {number of the queue at which count was reached (0: all queues are done), then for each stream that cannot be requeued: its key, the error}
+local left = tonumber(ARGV[2])
+local reply = {0}
+local live = {}
+
+local function is_live(worker)
+  if live[worker] == nil then live[worker] = redis.call('ZSCORE', KEYS[1], worker) and true or false end
+  return live[worker]
 end
-if #pending < tonumber(ARGV[2]) then redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'w', ARGV[1]) end
-return #pending
+
+-- holders returns the consumers of a stream whose entries are requeued.
+local function holders(stream)
+  if ARGV[1] ~= '' then return {ARGV[1]} end
+  local dead = {}
+  for _, row in ipairs(redis.call('XPENDING', stream, 'w')[4] or {}) do
+    if not is_live(row[1]) then dead[#dead + 1] = row[1] end
+  end
+  return dead
+end
+
+-- requeue puts what a consumer holds of a stream into r:, or into x: if it is a suspect.
+local function requeue(stream, returns, suspects, consumer)
+  local pending = redis.call('XPENDING', stream, 'w', '-', '+', left, consumer)
+  if #pending == 0 then return end
+  redis.call('XACK', stream, 'w', '0-0') -- who may not take out must not put in; and one that has begun may add where the memory is full
+  redis.call('XDEL', stream, '0-0')
+  for _, row in ipairs(pending) do
+    local entry = redis.call('XRANGE', stream, row[1], row[1])[1]
+    if entry then
+      local crashes = (tonumber(field(entry, 'k')) or 0) + tonumber(ARGV[3])
+      local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
+      put_back(returns, suspects, crashes >= tonumber(ARGV[4]), field(entry, 's') or '', field(entry, 'o') or 0,
+        field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, kind, field(entry, kind) or '')
+    end
+    redis.call('XACK', stream, 'w', row[1])
+    redis.call('XDEL', stream, row[1])
+    left = left - 1
+  end
+end
+
+local function work(stream, returns, suspects)
+  for _, consumer in ipairs(holders(stream)) do
+    if left > 0 then requeue(stream, returns, suspects, consumer) end
+  end
+  if left == 0 then return end
+  for i = 5, #ARGV do
+    if ARGV[1] == ARGV[i] or not is_live(ARGV[i]) then redis.call('XGROUP', 'DELCONSUMER', stream, 'w', ARGV[i]) end
+  end
+end
+
+-- try lets a stream that is gone or no stream stop no other one.
+local function try(stream, returns, suspects)
+  local done, failure = pcall(work, stream, returns, suspects)
+  if done then return end
+  local text = tostring(type(failure) == 'table' and failure.err or failure)
+  if not string.find(text, 'NOGROUP No such key', 1, true) then reply[#reply + 1], reply[#reply + 2] = stream, text end
+end
+
+for i = 2, #KEYS, 4 do
+  local reader = redis.pcall('HGET', KEYS[i], 'consumer')
+  if ARGV[1] ~= '' or type(reader) == 'string' and string.find(reader, '^stage:') then -- a gather is in no registry of workers
+    for part = 1, 3 do
+      if left > 0 then try(KEYS[i + part], KEYS[i + 2], KEYS[i + 3]) end
+    end
+  end
+  if left == 0 then
+    reply[1] = (i + 2) / 4
+    return reply
+  end
+end
+return reply

@@ -1,0 +1,221 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// grace is how long the queues of an executor outlive it, in watched time.
+const grace = 10 * time.Minute
+
+// deletePage is how many queues of a dead executor are deleted until it is looked at again.
+const deletePage = 50
+
+// A deadProcess is an entry of the fenced hash: what is left to do after a process that
+// was declared dead. It is all that decides that, so any process can go on with it; and a
+// process that joins again has no entry, until it dies again.
+type deadProcess struct {
+	mark, entry string
+	role        Role
+	id          string
+	at          int64  // watched time when it was declared dead, ms
+	done        int    // clean-ups
+	pid, host   string // from its card
+}
+
+func deadProcesses(l list) (all []deadProcess) {
+	for i := 0; i+1 < len(l); i += 2 {
+		all = append(all, parseDead(l.text(i), l.text(i+1)))
+	}
+	return all
+}
+
+// parseDead reads an entry: when, how many clean-ups are done, process id and host.
+func parseDead(mark, entry string) deadProcess {
+	d := deadProcess{mark: mark, entry: entry, role: RoleWorker}
+	kind, id, _ := strings.Cut(mark, ":")
+	if d.id = id; kind == string(RoleExecutor[0]) {
+		d.role = RoleExecutor
+	}
+	fields := append(strings.SplitN(entry, " ", 4), "", "", "")
+	d.at, d.done, d.pid, d.host = parseInt(fields[0]), int(parseInt(fields[1])), fields[2], fields[3]
+	return d
+}
+
+// next is the entry after one more clean-up.
+func (d deadProcess) next() string {
+	return fmt.Sprintf("%d %d %s %s", d.at, d.done+1, d.pid, d.host)
+}
+
+// due returns after which ages, in watched time, there is something to clean up. What a
+// worker held is requeued again, since a worker that was only stopped may read once more
+// before it learns that it is dead.
+func (d deadProcess) due(lease time.Duration) []time.Duration {
+	if d.role == RoleWorker {
+		return []time.Duration{0, lease, 6 * lease}
+	}
+	return []time.Duration{0, grace}
+}
+
+// cleanUp begins what is due. What is not done, since an earlier clean-up is under way or
+// this process is not the watcher any more, is due again in the next census.
+func (l *Lease) cleanUp(ctx context.Context, dead []deadProcess, watched int64) {
+	var workers, executors, graceOver []deadProcess
+	for _, d := range dead {
+		ages := d.due(l.lease)
+		d.done = min(d.done, len(ages)-1)
+		if time.Duration(watched-d.at)*time.Millisecond < ages[d.done] {
+			continue
+		}
+		switch {
+		case d.role == RoleExecutor && d.done == 0:
+			executors = append(executors, d)
+		case d.role == RoleExecutor:
+			graceOver = append(graceOver, d)
+		case len(workers) < maxNames:
+			workers = append(workers, d)
+		}
+	}
+	if len(workers) > 0 {
+		l.requeues.begin(ctx, func(ctx context.Context) {
+			l.log(ctx, "what dead workers held is not requeued yet", l.requeue(ctx, workers))
+		})
+	}
+	if len(executors) > 0 {
+		l.abandons.begin(ctx, func(ctx context.Context) {
+			for _, d := range executors {
+				l.log(ctx, "the sources of a dead executor are not given up yet", l.abandonSources(ctx, d))
+			}
+		})
+	}
+	if len(graceOver) > 0 {
+		l.deletions.begin(ctx, func(ctx context.Context) {
+			for _, d := range graceOver {
+				l.log(ctx, "the queues of a dead executor are not deleted yet", l.deleteQueues(ctx, d))
+			}
+		})
+	}
+}
+
+// log logs an error, unless the clean-up was stopped.
+func (l *Lease) log(ctx context.Context, what string, err error) {
+	if err != nil && ctx.Err() == nil && !l.denied(ctx, err) {
+		l.c.log.LogAttrs(ctx, slog.LevelWarn, what, slog.Any("err", err))
+	}
+}
+
+// requeue requeues what dead workers held: one pass for all of them.
+func (l *Lease) requeue(ctx context.Context, dead []deadProcess) error {
+	var names []string // of those that read no more
+	replace := make([]string, len(dead))
+	for i, d := range dead {
+		if d.done+1 < len(d.due(l.lease)) {
+			replace[i] = d.next()
+		} else {
+			names = append(names, d.id)
+		}
+	}
+	if err := l.c.Requeue(ctx, names...); err != nil {
+		return err
+	}
+	return l.cleaned(ctx, dead, replace)
+}
+
+// abandonSources gives up the sources of a dead executor, in whatever queue.
+func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
+	cause := "its process died: executor " + d.id
+	if d.host != "" {
+		cause += fmt.Sprintf(", process %s on %s", d.pid, d.host)
+	}
+	queues, err := l.c.Queues(ctx)
+	if err != nil {
+		return err
+	}
+	for _, q := range queues {
+		if _, err := l.c.run(ctx, "give up the sources of queue "+q, scripts.orphan,
+			[]string{l.c.keys.sources(q), l.c.keys.watch(q), l.c.keys.meta(q)}, d.id, cause, l.c.keys.source("")); err != nil {
+			return err
+		}
+	}
+	return l.cleaned(ctx, []deadProcess{d}, []string{d.next()})
+}
+
+// deleteQueues deletes the queues of a dead executor whose grace is over, unless it joins
+// again.
+func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
+	owned, err := l.c.Owned(ctx, d.id)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(owned, deletePage) {
+		if dead, err := l.isDead(ctx, d); err != nil || !dead {
+			return err
+		}
+		if err := l.c.DeleteAll(ctx, some); err != nil {
+			return err
+		}
+	}
+	return l.cleaned(ctx, []deadProcess{d}, []string{""})
+}
+
+// isDead reports whether a process has not joined again.
+func (l *Lease) isDead(ctx context.Context, d deadProcess) (dead bool, err error) {
+	err = l.c.try(ctx, "look at a dead process", func(ctx context.Context) error {
+		entry, err := l.c.rdb.HGet(ctx, l.c.keys.fenced(), d.mark).Result()
+		dead = entry == d.entry
+		return err
+	})
+	if errors.Is(err, redis.Nil) {
+		err = nil
+	}
+	return dead, err
+}
+
+// cleaned notes what was done after dead processes: the entries that replace theirs.
+func (l *Lease) cleaned(ctx context.Context, dead []deadProcess, replace []string) error {
+	var args []any
+	for i, d := range dead {
+		args = append(args, d.mark, d.entry, replace[i])
+	}
+	_, err := l.c.run(ctx, "note what is cleaned up", scripts.cleaned, []string{l.c.keys.fenced()}, args...)
+	return err
+}
+
+// A task runs one function at a time, in a goroutine of its own.
+type task struct {
+	busy   atomic.Bool
+	cancel context.CancelFunc // of the last function, nil before the first one
+	group  sync.WaitGroup
+}
+
+// begin starts a function, unless the last one still runs.
+func (t *task) begin(ctx context.Context, f func(context.Context)) {
+	if !t.busy.CompareAndSwap(false, true) {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	t.cancel = cancel
+	t.group.Go(func() {
+		defer t.busy.Store(false)
+		defer cancel()
+		f(ctx)
+	})
+}
+
+// stop ends the context of the function that runs.
+func (t *task) stop() {
+	if t.cancel != nil {
+		t.cancel()
+	}
+}
+
+func (t *task) wait() { t.group.Wait() }

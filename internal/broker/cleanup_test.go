@@ -1,0 +1,182 @@
+package broker_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// declareDead has a watcher declare a process dead and clean up what is due at once.
+func declareDead(t *testing.T, c *broker.Client, watcher *broker.Lease, r broker.Role, id string) {
+	t.Helper()
+	score := must[float64](t)(c.Raw().ZScore(t.Context(), c.Key(string(r)+"s"), id).Result())
+	if err := watcher.Fence(t.Context(), r, id, strconv.FormatFloat(score, 'f', -1, 64)); err != nil {
+		t.Fatal(err)
+	}
+	must[broker.Pulse](t)(watcher.Beat(t.Context()))
+	watcher.Rest()
+}
+
+// watching makes the lease of a process that is the watcher.
+func watching(t *testing.T, c *broker.Client, id string) *broker.Lease {
+	t.Helper()
+	if err := c.Join(t.Context(), broker.RoleExecutor, id, nil); err != nil {
+		t.Fatal(err)
+	}
+	l := c.Lease(broker.RoleExecutor, id, time.Minute)
+	must[broker.Pulse](t)(l.Beat(t.Context()))
+	return l
+}
+
+// An executor that was declared dead, has joined again under its id, and dies: also the
+// second time its sources are given up and its gathers taken over.
+func TestAnExecutorCanDieAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		watcher := watching(t, c, "x2")
+		q := must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "q"})))
+		for i := range 3 {
+			if err := c.Join(t.Context(), broker.RoleExecutor, "x1", map[string]string{"host": "h1", "pid": "7"}); err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprint("s", i)
+			if _, _, err := c.Source(t.Context(), name, q, 0, broker.Of("x1")); err != nil {
+				t.Fatal(err)
+			}
+			must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("g", i), "x1", "q"))
+			declareDead(t, c, watcher, broker.RoleExecutor, "x1")
+			want := "its process died: executor x1, process 7 on h1"
+			if cut := c.Raw().HGet(t.Context(), c.Key("s:"+name), "cut").Val(); cut != want {
+				t.Errorf("death %d: the source was given up since %q", i+1, cut)
+			}
+			heir := must[broker.Gather](t)(c.Consume(t.Context(), "heir", "x2", "q"))
+			if err := c.Release(t.Context(), heir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// The queues of an executor that joins again within the grace stay; when it dies again, a
+// whole grace begins.
+func TestTheGraceBeginsWithTheLastDeath(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		stop := l.beating(t, broker.RoleWorker, "w2")
+		makeFlow(t, l.c, 0) // x1 has joined, and never beats
+		queues := func() int { return len(must[[]string](t)(l.c.Queues(t.Context()))) }
+		after(t, 8*time.Minute)
+		if err := l.c.Join(t.Context(), broker.RoleExecutor, "x1", nil); err != nil {
+			t.Fatal(err)
+		}
+		after(t, 8*time.Minute)
+		if n := queues(); n != 2 {
+			t.Fatalf("%d queues are left within the second grace", n)
+		}
+		after(t, 3*time.Minute)
+		if n := queues(); n != 0 {
+			t.Errorf("%d queues are left after the second grace", n)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// An outage is no time in which a dead executor could have joined again, and so no part of
+// its grace.
+func TestAnOutageIsNoPartOfTheGrace(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		stop := l.beating(t, broker.RoleWorker, "w2")
+		makeFlow(t, l.c, 0)
+		after(t, 2*time.Minute)
+		l.gate.shut()
+		after(t, 20*time.Minute)
+		close(l.gate.open)
+		after(t, 2*time.Minute)
+		queues := must[[]string](t)(l.c.Queues(t.Context()))
+		if !slices.Equal(queues, []string{"a", "b"}) {
+			t.Errorf("queues after an outage of two graces: %q", queues)
+		}
+		after(t, 7*time.Minute)
+		if queues := must[[]string](t)(l.c.Queues(t.Context())); len(queues) != 0 {
+			t.Errorf("queues after the grace: %q", queues)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// However much the dead have left, a heartbeat of the watcher takes a few round trips.
+func TestAHeartbeatWaitsForNoCleanUp(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		const dead, queues, line = 50, 50, 100 * time.Millisecond
+		for i := range queues {
+			q := must[broker.Queue](t)(declared(l.c.Declare(t.Context(), broker.Queue{Name: fmt.Sprint("q", i)})))
+			if err := l.c.Stage(t.Context(), broker.Stage{ID: q.Name, Kind: broker.KindFuture, Function: "f", Ins: []broker.Queue{q}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range dead {
+			for _, r := range []broker.Role{broker.RoleWorker, broker.RoleExecutor} {
+				if err := l.c.Join(t.Context(), r, fmt.Sprint(string(r[0]), i), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := l.c.Join(t.Context(), broker.RoleWorker, "watcher", nil); err != nil {
+			t.Fatal(err)
+		}
+		l.gate.slow(line)
+		beats := l.c.Lease(broker.RoleWorker, "watcher", lease)
+		longest := time.Duration(0)
+		for range 10 * broker.Beats {
+			began := time.Now()
+			must[broker.Pulse](t)(beats.Beat(t.Context()))
+			took := time.Since(began)
+			longest = max(longest, took)
+			after(t, lease/broker.Beats-took)
+		}
+		beats.Close()
+		if fenced := l.c.Raw().HLen(t.Context(), l.c.Key("fenced")).Val(); fenced != dead { // those of workers are gone after six leases
+			t.Errorf("%d dead processes wait for the end of their grace", fenced)
+		}
+		if longest > 5*line {
+			t.Errorf("a heartbeat took %v where a round trip takes %v", longest, line)
+		}
+	})
+}
+
+// A watcher remembers the processes that are there, not those that were.
+func TestAWatcherForgetsWhoHasLeft(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		watcher := watching(t, c, "x1")
+		for i := range 20 {
+			id := fmt.Sprint("w", i)
+			if err := c.Join(t.Context(), broker.RoleWorker, id, nil); err != nil {
+				t.Fatal(err)
+			}
+			must[broker.Pulse](t)(watcher.Beat(t.Context()))
+			if n := watcher.Seen(); n != 2 {
+				t.Fatalf("%d processes are remembered, and two are there", n)
+			}
+			if err := c.Leave(t.Context(), broker.RoleWorker, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Leave(t.Context(), broker.RoleExecutor, "x1"); err != nil {
+			t.Fatal(err)
+		}
+		if left := c.Raw().Exists(t.Context(), c.Key("watcher"), c.Key("fenced"), c.Key("executors")).Val(); left != 0 {
+			t.Errorf("%d keys of processes are left", left)
+		}
+	})
+}
