@@ -42,6 +42,7 @@ type Executor struct {
 	flows   flows
 	tasks   tasks
 	ends    finished
+	owed    *obligations
 	submits submitters
 	counts  struct{ workers, threads atomic.Int64 }
 
@@ -85,7 +86,7 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 		return nil, err
 	}
 	ex.lists = lists{ex.conn.Partitions(), ex.lease, &ex.tasks}
-	ex.hub = newHub(ex.c, ex.id, ex.log)
+	ex.hub, ex.owed = newHub(ex.c, ex.id, ex.log), newObligations(ex.lease, ex.log)
 	if err := ex.start(ctx); err != nil {
 		return nil, errors.Join(err, ex.Close())
 	}
@@ -134,6 +135,7 @@ func (ex *Executor) start(ctx context.Context) error {
 		}
 		return nil
 	})
+	ex.life.Go(func() error { ex.owed.run(life); return nil })
 	if err := ex.c.Join(ctx, broker.RoleExecutor, ex.id, card); err != nil {
 		return fmt.Errorf("connect to %s: %w", ex.c, err)
 	}
@@ -281,7 +283,7 @@ func (ex *Executor) Close() error {
 func (ex *Executor) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()
-	err := ex.hub.forget(ctx)
+	err := errors.Join(ex.owed.close(ctx), ex.hub.forget(ctx))
 	owned, failed := ex.c.Owned(ctx, ex.id)
 	err = errors.Join(err, failed, ex.c.DeleteAll(ctx, owned))
 	if err == nil {

@@ -161,6 +161,9 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 		}
 	}
 	found, made, err = ex.c.Declare(ctx, q)
+	if ctx.Err() != nil && err != nil && !broker.IsRefusal(err) { // the reply may be lost
+		ex.discard(q)
+	}
 	if err != nil || made {
 		return found, made, err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -68,6 +70,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	}
 	source, stored, err := ex.source(making, q, f)
 	if err != nil {
+		ex.discard(q)
 		release()
 		return nil, nil, nil, err
 	}
@@ -106,7 +109,7 @@ func (f *Feed) Alone() { f.ex.tasks.alone(f.state) }
 // where it stands, but for a durable one, which waits for its successor.
 func (f *Feed) Ended(ctx context.Context, err error) {
 	if err != nil && !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
-		err = errors.Join(err, f.Abandon(ctx, err))
+		f.abandon(ctx, err)
 	}
 	if err != nil && ctx.Err() == nil {
 		f.ex.log.WarnContext(ctx, "a scatter ended before its input did", "queue", f.Source().Queue.Name, "err", err)
@@ -114,6 +117,17 @@ func (f *Feed) Ended(ctx context.Context, err error) {
 	f.ex.hub.giveBack(f.wake)
 	f.ex.tasks.fed(f.state, err)
 	f.release()
+}
+
+// abandon ends the source where it stands, in the background if that fails at first.
+func (f *Feed) abandon(ctx context.Context, cause error) {
+	failed := f.Abandon(ctx, cause)
+	if failed == nil || broker.IsRefusal(failed) {
+		return
+	}
+	c, source := f.ex.c, f.Source()
+	f.ex.log.WarnContext(ctx, "the end of a source failed; it is repeated until it succeeds", "queue", source.Queue.Name, "source", source.Name, "err", failed)
+	f.ex.owed.undo("end of source "+source.Name, func(ctx context.Context) error { return c.Abandon(ctx, source, cause.Error()) })
 }
 
 // Receive makes a receiver the one consumer of the queue, which lives until its
@@ -129,7 +143,7 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	o.Executor, o.Log = q.ex.id, q.ex.log
+	o.Executor, o.Log, o.Later = q.ex.id, q.ex.log, q.ex.owed.undo
 	if r, err = edge.Receive(making, q.ex.c, q.q.Name, o); err != nil {
 		unbind()
 		return nil, nil, nil, err
@@ -147,9 +161,30 @@ func (q *Queue[T]) Codec() codec.Typed[T] { return q.typed }
 
 // ended deletes the queues of a flow that was delivered to its end.
 func (ex *Executor) ended(ctx context.Context, queue string) {
-	if gone := ex.flows.end(queue); len(gone) > 0 {
-		if err := ex.c.DeleteAll(ctx, gone); err != nil {
-			ex.log.DebugContext(ctx, "queues are deleted later", "queues", gone, "err", err)
+	gone := ex.flows.end(queue)
+	if len(gone) == 0 {
+		return
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deletion)
+	defer cancel()
+	if err := ex.c.DeleteAll(limited, gone); err != nil {
+		ex.owed.soon("deletion of queues "+strings.Join(gone, ", "), func(ctx context.Context) error { return ex.c.DeleteAll(ctx, gone) })
+	}
+}
+
+// deletion is how long a gather waits for the deletion of the queues of its flow.
+const deletion = 2 * time.Second
+
+// discard deletes those of some queues that have no name of the user's, in the background: the call that has made
+// them, or may have made them, has failed.
+func (ex *Executor) discard(queues ...broker.Queue) {
+	var names []string
+	for _, q := range queues {
+		if q.Owner != "" {
+			names = append(names, q.Name)
 		}
+	}
+	if len(names) > 0 {
+		ex.owed.undo("deletion of queues "+strings.Join(names, ", "), func(ctx context.Context) error { return ex.c.DeleteAll(ctx, names) })
 	}
 }

@@ -105,8 +105,8 @@ func (ex *Executor) again(ctx context.Context, s stageOptions, function string, 
 }
 
 // derive makes the queue that a stage writes to. It is as durable as those
-// that the stage reads. made has its name where it was not there.
-func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []string, err error) {
+// that the stage reads. made has it if it was not there.
+func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []broker.Queue, err error) {
 	out := broker.Queue{Name: s.name, Owner: s.owner, Max: s.max, MaxB: s.maxBytes, From: from, Seal: true, Flow: ins[0].Flow}
 	switch {
 	case s.name != "":
@@ -125,7 +125,7 @@ func (ex *Executor) derive(ctx context.Context, s stageOptions, function string,
 	}
 	q, fresh, err := ex.declare(ctx, out, t)
 	if fresh {
-		made = []string{q.Name}
+		made = []broker.Queue{q}
 	}
 	return q, made, err
 }
@@ -140,10 +140,29 @@ func (ex *Executor) replace(ctx context.Context, s broker.Stage) error {
 	return err
 }
 
+// unmake deletes queues that a call has made before it failed with err, which it returns.
+func (ex *Executor) unmake(ctx context.Context, made []broker.Queue, err error) error {
+	ex.discard(made...)
+	if ctx.Err() != nil { // the stage may be there: what has a name of the user's stays until it is deleted
+		return err
+	}
+	var named []string
+	for _, q := range made {
+		if q.Owner == "" {
+			named = append(named, q.Name)
+		}
+	}
+	return errors.Join(err, ex.c.DeleteAll(ctx, named))
+}
+
 // stage makes a stage by put, and takes back the queues made for it if it is refused.
-func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []string, put func(context.Context, broker.Stage) error) error {
-	if err := put(ctx, s); err != nil {
-		return errors.Join(err, ex.c.DeleteAll(ctx, made))
+func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []broker.Queue, put func(context.Context, broker.Stage) error) error {
+	err := put(ctx, s)
+	if err == nil {
+		err = ex.bound(ctx, s)
+	}
+	if err != nil {
+		return ex.unmake(ctx, made, err)
 	}
 	for _, out := range s.Outs {
 		for _, in := range s.Ins {
@@ -152,6 +171,11 @@ func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []string, pu
 			}
 		}
 	}
+	return nil
+}
+
+// bound bounds the batches of the flow, if its stage adds to a queue with a bound.
+func (ex *Executor) bound(ctx context.Context, s broker.Stage) error {
 	if len(s.Outs) == 0 || s.Outs[0].Max == 0 {
 		return nil
 	}
@@ -242,7 +266,7 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 	}
 	stage := broker.Stage{Kind: broker.KindCopy, Ins: []broker.Queue{q.q}}
 	queues := make([]*Queue[T], n)
-	var made []string
+	var made []broker.Queue
 	for i := range queues {
 		branch := fmt.Sprintf("~%d", i)
 		var from []string
@@ -251,7 +275,7 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 		}
 		out, fresh, err := q.ex.derive(ctx, s, fmt.Sprintf("branch%d", i), info(q.q), from, q.q)
 		if err != nil {
-			return nil, err
+			return nil, q.ex.unmake(ctx, made, err)
 		}
 		made = append(made, fresh...)
 		stage.Outs = append(stage.Outs, broker.Out{Queue: out, Branch: branch})

@@ -161,6 +161,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	}
 	source, stored, err := ex.c.Source(ctx, fresh("s"), q, 1, broker.Of(ex.id))
 	if err != nil {
+		ex.discard(q)
 		return nil, err
 	}
 	err = ex.c.Stage(ctx, broker.Stage{
@@ -170,6 +171,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, TTL: resultTTL, Reply: ex.id,
 	})
 	if err != nil {
+		ex.discard(q)
 		return nil, err
 	}
 	if !held {

@@ -29,20 +29,27 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	if err := a.ex.together("map2", b.ex); err != nil {
 		return nil, err
 	}
+	if err := a.ex.registered(f.Name()); err != nil {
+		return nil, fmt.Errorf("map2: %w", err)
+	}
 	typed, _ := f.Codecs()
 	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, Feeding{})
 	if err != nil {
 		return nil, err
 	}
-	out, err := Map(ctx, f, pairs, opts...)
-	if err != nil {
-		feed.Ended(ctx, nil)
-		return nil, err
-	}
 	z := &zipper[A, B]{feed: feed, encode: typed.Append}
 	if err := z.open(bound, a, b); err != nil {
+		a.ex.discard(pairs.q)
 		feed.Ended(ctx, nil)
-		return nil, errors.Join(fmt.Errorf("map2: %w", err), a.ex.c.DeleteAll(ctx, []string{pairs.Name(), out.Name()}))
+		return nil, fmt.Errorf("map2: %w", err)
+	}
+	out, err := Map(ctx, f, pairs, opts...)
+	if err != nil {
+		z.a.leave(bound, err)
+		z.b.leave(bound, err)
+		a.ex.discard(pairs.q)
+		feed.Ended(ctx, nil)
+		return nil, err
 	}
 	go z.run(bound)
 	return out, nil
@@ -54,15 +61,19 @@ func (z *zipper[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err 
 	if z.a.r, _, z.a.release, err = a.Receive(ctx, edge.ReceiverOptions{}); err != nil {
 		return err
 	}
-	if z.b.r, _, z.b.release, err = b.Receive(ctx, edge.ReceiverOptions{}); err == nil {
-		return nil
+	if z.b.r, _, z.b.release, err = b.Receive(ctx, edge.ReceiverOptions{}); err != nil {
+		z.a.leave(ctx, err)
 	}
+	return err
+}
+
+// leave gives the queue up before anything was read.
+func (s *side[T]) leave(ctx context.Context, why error) {
 	stopped, cancel := context.WithCancel(ctx)
 	cancel()
-	z.a.r.Left()
-	_ = z.a.r.Run(stopped) // gives the first queue up
-	z.a.release(err)
-	return err
+	s.r.Left()
+	_ = s.r.Run(stopped) // its error is that of the context
+	s.release(why)
 }
 
 // A side is one of the two queues.

@@ -37,6 +37,13 @@ func (unusable) Error() string { return "redis cannot be used" }
 // Unwrap makes it an ErrUnreachable.
 func (unusable) Unwrap() error { return ErrUnreachable }
 
+// IsRefusal reports whether an error is an answer of Redis, after which nothing has changed: the
+// object of the call is gone or is in other hands. Any other error may be that of a lost reply.
+func IsRefusal(err error) bool {
+	return slices.ContainsFunc([]error{ErrName, ErrVersion, ErrNoQueue, ErrTaken, ErrSealed, ErrEnded, ErrFenced, ErrElsewhere},
+		func(answer error) bool { return errors.Is(err, answer) })
+}
+
 // passing are the first words of the errors of Redis that pass without a change of the
 // configuration.
 var passing = []string{

@@ -174,14 +174,15 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 	return false, checkStatus(what, status)
 }
 
-// Release gives the queue up.
+// Release gives the queue up, if the gather is its consumer. It is safe to repeat, and needs the
+// gather's ID and the name of the queue alone if Watch was not called.
 func (c *Client) Release(ctx context.Context, g Gather) error {
 	q := g.Queue.Name
 	keys := []string{c.keys.meta(q), c.keys.mailbox(g.ID), c.keys.stream(q)}
 	for _, root := range g.Roots() {
 		keys = append(keys, c.keys.watch(root.Queue))
 	}
-	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.reader(), c.keys.mailbox(g.ID))
+	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.ID, c.keys.mailbox(g.ID))
 	return err
 }
 

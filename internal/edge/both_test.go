@@ -157,7 +157,7 @@ func (w world) inherit(t *testing.T, queue string) *running {
 
 func (w world) receive(t *testing.T, queue string, o ReceiverOptions) *running {
 	t.Helper()
-	o.Executor, o.Log = "x1", slog.New(slog.DiscardHandler)
+	o.Executor, o.Log, o.Later = "x1", slog.New(slog.DiscardHandler), func(string, func(context.Context) error) {}
 	r, err := Receive(t.Context(), w.c, queue, o)
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,7 @@ const (
 type Receiver struct {
 	c      *broker.Client
 	log    *slog.Logger
+	later  func(what string, do func(context.Context) error)
 	g      broker.Gather
 	keep   time.Duration
 	reader *broker.Reader
@@ -68,24 +69,33 @@ type ReceiverOptions struct {
 	// KeepPayloads leaves frames that are keys of their own in Redis, for so
 	// long; what is delivered is where they are. 0: they are fetched, and go.
 	KeepPayloads time.Duration
+	// Later repeats do in the background until it succeeds; what names it in logs.
+	Later func(what string, do func(context.Context) error)
 }
 
 // Receive makes a Receiver the one consumer of a queue. Run must be called, it
 // gives the queue up when it ends.
 func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOptions) (*Receiver, error) {
-	g, err := c.Consume(ctx, uuid.NewString(), o.Executor, queue)
+	id := uuid.NewString()
+	g, err := c.Consume(ctx, id, o.Executor, queue)
 	if err != nil {
+		if !broker.IsRefusal(err) && !errors.Is(err, broker.ErrDenied) { // a reply may be lost: then the queue has this consumer
+			maybe := broker.Gather{ID: id, Queue: broker.Queue{Name: queue}}
+			o.Later("release of queue "+queue, func(ctx context.Context) error { return c.Release(ctx, maybe) })
+		}
 		return nil, err
 	}
 	r := &Receiver{
-		c: c, log: o.Log, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{},
+		c: c, log: o.Log, later: o.Later, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{},
 		sources: newSources(g.Roots()), auditor: newAuditor(), count: 16, look: true, every: lookAgain,
 	}
 	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {
-		return nil, errors.Join(fmt.Errorf("gather queue %s: %w", queue, err), r.release(ctx))
+		o.Later("release of queue "+queue, r.release)
+		return nil, fmt.Errorf("gather queue %s: %w", queue, err)
 	}
 	if err := r.acks.begin(g.Delivered()); err != nil {
-		return nil, errors.Join(err, r.release(ctx))
+		o.Later("release of queue "+queue, r.release)
+		return nil, err
 	}
 	r.acks.byHand.on = o.ByHand
 	r.reader = c.Reader(g.ID, readWait)
@@ -131,15 +141,19 @@ func (r *Receiver) Run(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	if !errors.Is(err, broker.ErrFenced) && !broker.IsGone(err) {
-		if failed := r.commit(last); failed != nil && err == nil {
-			err = failed
-		}
-	}
-	if failed := r.release(last); failed != nil {
-		r.log.WarnContext(ctx, "a queue could not be given up; its lease will", "queue", r.g.Queue.Name, "err", failed)
+	if failed := r.leaveQueue(last); failed != nil {
+		r.log.WarnContext(ctx, "queue release failed; it is repeated until it succeeds", "queue", r.g.Queue.Name, "err", failed)
+		r.later("release of queue "+r.g.Queue.Name, r.leaveQueue)
 	}
 	return err
+}
+
+// leaveQueue writes what was delivered, and gives the queue up.
+func (r *Receiver) leaveQueue(ctx context.Context) error {
+	if err := r.commit(ctx); err != nil && ctx.Err() != nil { // an outage, no answer
+		return err
+	}
+	return r.release(ctx)
 }
 
 func (r *Receiver) release(ctx context.Context) error {

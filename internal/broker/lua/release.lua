@@ -3,7 +3,7 @@
 -- KEYS 2 mailbox  p:<gather>
 -- KEYS 3 stream   q:<queue>
 -- KEYS 4+ watch   watch:<root queue> of each root
--- ARGV 1 reader   the queue's incarnation and the epoch of the gather, with a space between; 0 is that of a predecessor, which is not the consumer any more
+-- ARGV 1 gather   its id
 -- ARGV 2 mailbox  as it stands in the watch sets
 -- reply: 1 where it was still the consumer
 redis.call('DEL', KEYS[2])
@@ -20,7 +20,6 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
     end
   end
 end
-local meta = redis.call('HMGET', KEYS[1], 'inc', 'gepoch')
-if (meta[1] or '') .. ' ' .. (meta[2] or '') ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[1], 'consumer') ~= 'gather:' .. ARGV[1] then return 0 end
 redis.call('HDEL', KEYS[1], 'consumer', 'gatherer')
 return 1

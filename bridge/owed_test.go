@@ -1,0 +1,136 @@
+package bridge_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// A call whose context ends while the reply of one of its requests is lost has done what it
+// reports as failed. What it has made goes, and what it has taken is free again.
+func TestCallsThatLostAReplyLeaveNothing(t *testing.T) {
+	sum := workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
+	calls := map[string]func(ctx context.Context, ex *executor.Executor, q, other *executor.Queue[int]) error{
+		"scatter": func(ctx context.Context, ex *executor.Executor, _, _ *executor.Queue[int]) error {
+			_, err := bridge.Scatter(ctx, ex, make(chan int))
+			return err
+		},
+		"map": func(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {
+			_, err := executor.Map(ctx, inc, q, executor.MaxSize(5))
+			return err
+		},
+		"multiplex": func(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {
+			_, err := executor.Multiplex(ctx, 2, q)
+			return err
+		},
+		"merge": func(ctx context.Context, _ *executor.Executor, q, other *executor.Queue[int]) error {
+			_, err := executor.Merge(ctx, q, other)
+			return err
+		},
+		"map2": func(ctx context.Context, _ *executor.Executor, q, other *executor.Queue[int]) error {
+			_, err := executor.Map2(ctx, sum, q, other)
+			return err
+		},
+		"gather": func(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {
+			_, err := bridge.Gather(ctx, q)
+			return err
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			onNetworks(t, func(t *testing.T, n *network, ex *executor.Executor) {
+				q := must(bridge.Scatter(t.Context(), ex, make(chan int)))(t)
+				other := must(bridge.Scatter(t.Context(), ex, make(chan int)))(t)
+				failed := 0
+				for nth := 0; ; {
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					n.lose(script(nth), cancel)
+					if err := call(ctx, ex, q, other); err != nil {
+						failed++
+						nth++
+					} else if ctx.Err() == nil {
+						break // it has fewer requests
+					} else { // it was a request of another goroutine
+						deleteOthers(t, ex, q, other)
+					}
+					waitFor(t, func() bool { return slices.Equal(owned(t, ex), idle(q, other)) })
+				}
+				if failed < map[string]int{"scatter": 2, "map": 3, "gather": 1}[name] {
+					t.Errorf("%d requests were lost", failed)
+				}
+			})
+		})
+	}
+}
+
+func deleteOthers(t *testing.T, ex *executor.Executor, keep ...*executor.Queue[int]) {
+	t.Helper()
+	for _, q := range must(ex.Queues(t.Context()))(t) {
+		if !slices.ContainsFunc(keep, func(k *executor.Queue[int]) bool { return k.Name() == q.Name }) {
+			deleteAll(t, ex, q.Name)
+		}
+	}
+}
+
+// owned are the queues of an Executor and their consumers, sorted.
+func owned(t *testing.T, ex *executor.Executor) (list []string) {
+	t.Helper()
+	for _, q := range must(ex.Queues(t.Context()))(t) {
+		list = append(list, q.Name+" "+q.Consumer)
+	}
+	return list
+}
+
+// idle are queues without consumers, as owned lists them.
+func idle(queues ...*executor.Queue[int]) (list []string) {
+	for _, q := range queues {
+		list = append(list, q.Name()+" ")
+	}
+	slices.Sort(list)
+	return list
+}
+
+// A gather and a scatter end while Redis is away. Their queue is free, and their stream
+// ended, as soon as it is back: nothing waits for the end of the process.
+func TestTheEndsOfAnOutageAreMadeUpFor(t *testing.T) {
+	onNetworks(t, func(t *testing.T, n *network, ex *executor.Executor) {
+		in := make(chan int)
+		scattering, cut := context.WithCancel(t.Context())
+		q := must(bridge.Scatter(scattering, ex, in))(t)
+		gathering, stop := context.WithCancel(t.Context())
+		results := must(bridge.Gather(gathering, q, bridge.Buffer(0)))(t)
+		for i := range 5 {
+			in <- i
+			if r := <-results; r.Err != nil || r.Value != i {
+				t.Fatalf("%v in the place of %d", r, i)
+			}
+		}
+		n.interrupt()
+		stop()
+		for range results { // until the gather has given up to reach Redis
+		}
+		cut()
+		<-q.Done()
+		n.mend()
+		waitFor(t, func() bool {
+			again, err := bridge.Gather(t.Context(), q)
+			if errors.Is(err, executor.ErrTaken) {
+				return false
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := <-again
+			if !errors.Is(r.Err, executor.ErrCut) {
+				t.Errorf("the next gather gets %v", r)
+			}
+			return true
+		})
+	})
+}
