@@ -130,19 +130,22 @@ func (l *Lease) requeue(ctx context.Context, dead []deadProcess) error {
 	return l.cleaned(ctx, dead, replace)
 }
 
-// abandonSources gives up the sources of a dead executor, in whatever queue.
+// abandonPage is how many sources of a dead executor one call gives up.
+const abandonPage = 100
+
+// abandonSources gives up the sources of a dead executor, page by page, unless it joins
+// again.
 func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	cause := "its process died: executor " + d.id
 	if d.host != "" {
 		cause += fmt.Sprintf(", process %s on %s", d.pid, d.host)
 	}
-	queues, err := l.c.Queues(ctx)
-	if err != nil {
-		return err
-	}
-	for _, q := range queues {
-		if _, err := l.c.run(ctx, "give up the sources of queue "+q, scripts.orphan,
-			[]string{l.c.keys.sources(q), l.c.keys.watch(q), l.c.keys.meta(q)}, d.id, cause, l.c.keys.source("")); err != nil {
+	k := l.c.keys
+	for found := any(int64(abandonPage)); found == int64(abandonPage); {
+		var err error
+		found, err = l.c.run(ctx, "give up the sources of executor "+d.id, scripts.orphan,
+			[]string{k.holds(d.id), k.registry(RoleExecutor)}, d.id, cause, k.prefix, abandonPage)
+		if err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,7 @@ func (k keys) stages() string               { return k.prefix + "stages" }
 func (k keys) fenced() string               { return k.prefix + "fenced" }
 func (k keys) watcher() string              { return k.prefix + "watcher" }
 func (k keys) owned(executor string) string { return k.prefix + "own:" + executor }
+func (k keys) holds(executor string) string { return k.prefix + "holds:" + executor }
 func (k keys) mailbox(id string) string     { return k.prefix + "p:" + id }
 func (k keys) registry(r Role) string       { return k.prefix + string(r) + "s" }
 func (k keys) card(r Role, id string) string {

@@ -68,14 +68,12 @@ func (c *Client) Mailbox(ctx context.Context, id string) error {
 	})
 }
 
-// Leave takes a process out.
+// Leave takes a process out. What an executor leaves behind, since it could not clean up, is
+// cleaned up by another process as if it had died.
 func (c *Client) Leave(ctx context.Context, r Role, id string) error {
-	var buried string
-	if r == RoleExecutor { // a worker that was fenced may still have read something
-		buried = string(r[0]) + ":" + id
-	}
+	k := c.keys
 	_, err := c.run(ctx, "leave the "+string(r)+"s", scripts.leave,
-		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.watcher(), c.keys.fenced()}, id, buried)
+		[]string{k.registry(r), k.card(r, id), k.mailbox(id), k.watcher(), k.fenced(), k.holds(id), k.owned(id)}, id, string(r[0])+":"+id)
 	return err
 }
 

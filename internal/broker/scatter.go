@@ -60,7 +60,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	what := "scatter into queue " + q.Name
 	reply, err := c.run(ctx, what, scripts.source,
 		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor), c.keys.named(q.Name)},
-		name, q.Name, q.Inc, seal, by.executor, by.named)
+		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""))
 	if err != nil {
 		return Source{}, 0, err
 	}
@@ -195,7 +195,7 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 func (c *Client) ending(e End) (keys []string, args []any) {
 	k, s := c.keys, e.Source
 	return []string{k.source(s.Name), k.watch(s.Queue.Name), k.meta(s.Queue.Name), k.stream(s.Queue.Name), k.sources(s.Queue.Name)},
-		[]any{s.Name, s.Epoch, e.At, s.Queue.Inc, s.lost}
+		[]any{s.Name, s.Epoch, e.At, s.Queue.Inc, s.lost, k.holds("")}
 }
 
 // stands reports whether a queue is still there.
@@ -215,7 +215,7 @@ func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
 	what := "give up the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,
 		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name), c.keys.meta(s.Queue.Name), c.keys.sources(s.Queue.Name)},
-		s.Name, s.Epoch, cause, s.Queue.Inc)
+		s.Name, s.Epoch, cause, s.Queue.Inc, c.keys.holds(""))
 	if err != nil {
 		return err
 	}

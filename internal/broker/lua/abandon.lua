@@ -7,11 +7,13 @@
 -- ARGV 2 epoch   of the source, as its maker was told
 -- ARGV 3 cause   why, for the gathers
 -- ARGV 4 inc     the queue's incarnation
+-- ARGV 5 prefix  of the keys of what executors hold
 -- reply: 'ok'|'gone'|'fenced'
-local source = redis.call('HMGET', KEYS[1], 'epoch', 'end', 'inc')
+local source = redis.call('HMGET', KEYS[1], 'epoch', 'end', 'inc', 'by')
 if redis.call('HGET', KEYS[3], 'inc') ~= ARGV[4] then return 'gone' end
 if source[3] ~= ARGV[4] then return 'fenced' end -- it has ended, is delivered and forgotten
 if source[1] ~= ARGV[2] then return 'fenced' end
+drop_hold(ARGV[5], source[4], ARGV[1])
 if tonumber(source[2]) < 0 then
   give_up(KEYS[1], ARGV[3])
   note_change(KEYS[3], KEYS[4], ARGV[1])

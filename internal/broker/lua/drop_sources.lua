@@ -7,5 +7,8 @@
 -- reply: sources deleted; 0 when nothing is left
 local leaves = redis.call('HGET', KEYS[1], 'leaves') or ARGV[2]
 local names = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[3]) - 1)
-for _, name in ipairs(names) do forget_source(ARGV[1], ARGV[2], leaves, name) end
+for _, name in ipairs(names) do
+  drop_hold(ARGV[1] .. 'holds:', redis.call('HGET', ARGV[1] .. 's:' .. name, 'by'), name)
+  forget_source(ARGV[1], ARGV[2], leaves, name)
+end
 return #names

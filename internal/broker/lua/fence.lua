@@ -16,7 +16,7 @@ for i = 2, #ARGV, 2 do
   local entry = ''
   if beat and tonumber(beat) == tonumber(ARGV[i + 1]) then
     local card = redis.call('HMGET', ARGV[1] .. mark, 'pid', 'host')
-    entry = watched .. ' 0 ' .. (card[1] or '') .. ' ' .. (card[2] or '')
+    entry = fenced_entry(watched, card[1], card[2])
     redis.call('ZREM', registry, id)
     redis.call('DEL', ARGV[1] .. mark, ARGV[1] .. 'p:' .. id)
     redis.call('HSET', KEYS[3], mark, entry)

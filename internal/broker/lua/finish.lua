@@ -9,8 +9,9 @@
 -- ARGV 3 end     the offset behind the last item
 -- ARGV 4 inc     the queue's incarnation
 -- ARGV 5 lost    the failure to put where a range was lost
+-- ARGV 6 prefix  of the keys of what executors hold
 -- reply: 'ok'|'gone'|'fenced'
-local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end', 'inc')
+local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end', 'inc', 'by')
 local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying', 'items', 'bytes')
 if not source[1] or source[4] ~= ARGV[4] or meta[1] ~= ARGV[4] or meta[2] then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
@@ -21,6 +22,7 @@ local queue = tally(KEYS[4], KEYS[3], meta[3], meta[4])
 if stored < last then add(queue, ARGV[1], stored, last - stored, 0, 'e', ARGV[5]) end
 post(queue)
 redis.call('HSET', KEYS[1], 'stored', last, 'end', last)
+drop_hold(ARGV[6], source[5], ARGV[1])
 note_change(KEYS[3], KEYS[5], ARGV[1])
 notify(KEYS[2], 'end', ARGV[1])
 return 'ok'

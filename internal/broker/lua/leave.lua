@@ -1,14 +1,23 @@
--- leave.lua: takes a process out of its registry
+-- leave.lua: takes a process out of its registry; an executor that leaves something behind is cleaned up after as if it had died
 -- KEYS 1 registry  zset workers or executors
 -- KEYS 2 card      hash w:<id> or e:<id>
 -- KEYS 3 mailbox   p:<id>
 -- KEYS 4 watcher   hash: the process that looks for the dead
 -- KEYS 5 fenced    hash of the processes that were declared dead
+-- KEYS 6 holds     holds:<id>, the sources of an executor
+-- KEYS 7 owned     own:<id>, the queues of an executor
 -- ARGV 1 id        of the process
--- ARGV 2 mark      w:<id> or e:<id>, if nothing is left to clean up after it, else ''
+-- ARGV 2 mark      w:<id> or e:<id>
 -- reply: 1 where it was there
+if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then
+  local card = redis.call('HMGET', KEYS[2], 'pid', 'host')
+  local watched = redis.call('HGET', KEYS[4], 'watched') or now_ms()
+  redis.call('HDEL', KEYS[5], ARGV[2]) -- a script that has begun to delete may add, also where the memory is full
+  redis.call('HSET', KEYS[5], ARGV[2], fenced_entry(watched, card[1], card[2]))
+elseif string.sub(ARGV[2], 1, 1) == 'e' then
+  redis.call('HDEL', KEYS[5], ARGV[2])
+end -- a worker that was fenced may still have read something
 redis.call('DEL', KEYS[2], KEYS[3])
-redis.call('HDEL', KEYS[5], ARGV[2])
 if (redis.call('HGET', KEYS[4], 'id') or ARGV[1]) == ARGV[1] then
   redis.call('HDEL', KEYS[4], 'id')
   if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('DEL', KEYS[4]) end -- otherwise entries there have a watched time

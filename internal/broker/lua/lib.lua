@@ -148,6 +148,17 @@ local function give_up(source, cause)
   end
 end
 
+-- drop_hold takes a source off what its executor holds.
+local function drop_hold(holds, executor, source)
+  if executor and executor ~= '' then redis.call('SREM', holds .. executor, source) end
+end
+
+-- fenced_entry is what is noted of a process that has just been declared dead: when,
+-- that nothing is cleaned up yet, and who it was.
+local function fenced_entry(watched, pid, host)
+  return watched .. ' 0 ' .. (pid or '') .. ' ' .. (host or '')
+end
+
 -- is_full tells whether a bound is reached; 0 is no bound.
 local function is_full(items, bytes, max, max_bytes)
   return (max > 0 and items >= max) or (max_bytes > 0 and bytes >= max_bytes)

@@ -1,22 +1,32 @@
--- orphan.lua: fences the sources of a queue whose executor is dead, gives them up and tells the gathers
--- KEYS 1 sources   src:<queue>
--- KEYS 2 watch     watch:<queue>, mailboxes of its gathers
--- KEYS 3 meta      m:<queue>
--- ARGV 1 executor  that is dead
+-- orphan.lua: fences some sources of an executor that is not in the registry, gives them up and tells the gathers
+-- KEYS 1 holds     holds:<executor>, the names of its sources
+-- KEYS 2 executors zset of the live executors
+-- ARGV 1 executor  its id
 -- ARGV 2 cause     why, for the gathers
--- ARGV 3 prefix    of source keys
--- reply: sources given up
-redis.call('SREM', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full
-local given_up = 0
-for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local key = ARGV[3] .. name
-  local source = redis.call('HMGET', key, 'by', 'end', 'away')
-  if source[1] == ARGV[1] and tonumber(source[2]) < 0 and not source[3] then
-    redis.call('HINCRBY', key, 'epoch', 1)
-    give_up(key, ARGV[2])
-    given_up = given_up + 1
-    note_change(KEYS[3], KEYS[1], name)
-    notify(KEYS[2], 'end', name)
-  end
+-- ARGV 3 prefix    of all keys
+-- ARGV 4 count     look at so many sources at most
+-- reply: sources that it looked at; fewer than count if none is left
+if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+redis.call('SREM', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
+
+local function abandon(name)
+  local key = ARGV[3] .. 's:' .. name
+  local source = redis.call('HMGET', key, 'by', 'end', 'away', 'queue', 'inc')
+  if source[1] ~= ARGV[1] or tonumber(source[2]) >= 0 or source[3] then return end
+  local meta = ARGV[3] .. 'm:' .. source[4]
+  if redis.call('HGET', meta, 'inc') ~= source[5] then return end
+  redis.call('HINCRBY', key, 'epoch', 1)
+  give_up(key, ARGV[2])
+  note_change(meta, ARGV[3] .. 'src:' .. source[4], name)
+  notify(ARGV[3] .. 'watch:' .. source[4], 'end', name)
 end
-return given_up
+
+local names = redis.call('SRANDMEMBER', KEYS[1], ARGV[4])
+for _, name in ipairs(names) do
+  local done, failure = pcall(abandon, name)
+  local text = not done and tostring(type(failure) == 'table' and failure.err or failure)
+  -- A stranger's key in the place of one source holds up no other one.
+  if text and not string.find(text, 'WRONGTYPE', 1, true) then return redis.error_reply(text) end
+  redis.call('SREM', KEYS[1], name)
+end
+return #names

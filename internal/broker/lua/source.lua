@@ -11,12 +11,13 @@
 -- ARGV 4 seal     1 where no other source can join after it
 -- ARGV 5 by       the executor that it goes with, '' for none
 -- ARGV 6 named    1 where it outlives its executor
+-- ARGV 7 prefix   of the keys of what executors hold
 -- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying', 'epochs')
 if meta[1] ~= ARGV[3] or meta[3] then return {'gone', 0, 0} end
 local delivered = redis.call('HGET', KEYS[6], ARGV[1])
 if delivered then return {'ended', 0, tonumber(delivered)} end
-local old = redis.call('HMGET', KEYS[1], 'queue', 'stored', 'end', 'epoch')
+local old = redis.call('HMGET', KEYS[1], 'queue', 'stored', 'end', 'epoch', 'by')
 if old[1] and old[1] ~= ARGV[2] then return {'elsewhere', 0, 0} end
 if old[1] and tonumber(old[3]) >= 0 then return {'ended', 0, tonumber(old[2])} end
 if ARGV[5] ~= '' and not redis.call('ZSCORE', KEYS[5], ARGV[5]) then return {'fenced', 0, 0} end
@@ -24,7 +25,9 @@ if not old[1] then
   if meta[2] == '1' then return {'sealed', 0, 0} end
   redis.call('HSET', KEYS[1], 'queue', ARGV[2], 'inc', ARGV[3], 'stored', 0, 'end', -1)
 end
+drop_hold(ARGV[7], old[5], ARGV[1])
 redis.call('HSET', KEYS[1], 'by', ARGV[5])
+if ARGV[5] ~= '' then redis.call('SADD', ARGV[7] .. ARGV[5], ARGV[1]) end
 redis.call('HDEL', KEYS[1], 'away')
 if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'named', 1) end
 if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'sealed', 1) end
