@@ -65,7 +65,7 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 			return
 		}
 	}
-	simple := r.out.codec.Short() && c.timeout <= 0 && c.flight == nil
+	simple := r.out.codec.Short() && c.timeout <= 0 && !c.single
 	for i := r.out.len(); !r.left && i < c.batch.N; i = r.out.len() {
 		end := r.in.upTo(i)
 		switch {
@@ -77,6 +77,7 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 		case ctx.Err() != nil:
 			r.left = true
 		case simple:
+			c.now.span(i, min(end-i, seriesItems))
 			r.series(ctx, r.in.values[i:min(end, i+seriesItems)], c)
 		default:
 			r.try(ctx, i, c)
@@ -97,9 +98,14 @@ func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
 			r.missed(ctx, missOf(ctx, err, 0), c)
 			return
 		}
+		over := ctx.Err() != nil
+		if over && stageEnded(ctx) {
+			r.left = true
+			return
+		}
 		r.out.values = append(r.out.values, made)
 		r.out.size += batch.Short
-		if c.leave != nil && c.leave() || ctx.Err() != nil {
+		if over || c.leave != nil && c.leave() {
 			r.left = true
 			return
 		}
@@ -107,18 +113,22 @@ func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
 }
 
 func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
+	c.now.span(i, 1)
 	own := c.context(ctx, i)
-	v, late, err := within(own, c.timeout, r.f, r.in.values[i])
-	if err != nil {
+	v, late, err := within(own, c, c.timeout, r.f, r.in.values[i])
+	switch {
+	case err != nil:
 		r.missed(ctx, missOf(own, err, late), c)
-		return
+	case stageEnded(ctx):
+		r.left = true
+	default:
+		r.out.value(v, c)
+		r.left = c.leave != nil && c.leave()
 	}
-	r.out.value(v, c)
-	r.left = c.leave != nil && c.leave()
 }
 
-// missed takes note of an item whose attempt failed; one that the end of the
-// worker may have caused is left to others.
+// missed takes note of an item whose attempt failed; one that the end of the worker or of
+// the stage may have caused is left to others.
 func (r *items[In, Out]) missed(ctx context.Context, m *miss, c *call) {
 	if ctx.Err() != nil {
 		r.left = true
@@ -130,21 +140,22 @@ func (r *items[In, Out]) missed(ctx context.Context, m *miss, c *call) {
 
 // context is what the i-th item gets.
 func (c *call) context(ctx context.Context, i int) context.Context {
-	if c.flight == nil {
+	if !c.single {
 		return ctx
 	}
-	return c.flight.item(ctx, i)
+	return c.now.future(ctx, i)
 }
 
 // within calls f. late is the limit where f returned an error after it.
 func within[In, Out any](
-	ctx context.Context, limit time.Duration, f func(context.Context, In) (Out, error), v In,
+	ctx context.Context, c *call, limit time.Duration, f func(context.Context, In) (Out, error), v In,
 ) (out Out, late time.Duration, err error) {
 	if limit <= 0 {
 		out, err = f(ctx, v)
 		return out, 0, err
 	}
 	deadline := time.Now().Add(limit)
+	c.now.limit(deadline)
 	own, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	out, err = f(own, v)
@@ -229,10 +240,13 @@ func (r *together[In, Out]) try(ctx context.Context, c *call) {
 		if c.batch.N == 1 { // else the end of one would be that of others
 			own = c.context(ctx, 0)
 		}
-		out, late, err := within(own, limit, r.f, given)
+		out, late, err := within(own, c, limit, r.f, given)
 		values, miss = out, judge(own, len(given), len(out), err, late)
 	}); crash != nil {
 		miss = all(crash)
+	}
+	if stageEnded(ctx) {
+		return
 	}
 	ended := ctx.Err() != nil
 	for k, i := range r.todo {

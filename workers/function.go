@@ -60,11 +60,13 @@ var errNotDefined = errors.New("a workers.Func that was not made: make it with D
 // result, with the text of the error. So does a result that cannot be encoded
 // or has more than 64 MiB.
 //
-// The context of f ends when the timeout of the item has passed, when its future
-// is canceled and when the worker has to stop at once; f should watch it, nothing else ends a call. An
-// error that f returns after its timeout is a timeout, a result counts. A call
-// that fails because the worker stops is made again elsewhere, as is one whose
-// worker dies: f has to bear being called twice for an item.
+// The context of f ends when the timeout of the item has passed, when its future is
+// canceled, within two seconds after its stage was removed or replaced, and when the worker
+// has to stop at once. f should watch it: nothing else ends a call, and a worker warns of a
+// function that does not return within 5 seconds after that. An error that f returns after
+// its timeout is a timeout, a result counts. What f returns after its stage has ended is
+// dropped. A call that ends because the worker stops or the stage is replaced is made again,
+// as is one whose worker dies: f has to bear being called twice for an item.
 func Define[In, Out any](name string, f func(context.Context, In) (Out, error), opts ...DefineOption) Func[In, Out] {
 	fn := newFunc[In, Out](name, opts)
 	if f == nil {

@@ -42,6 +42,7 @@ type hand struct {
 	*life
 	group  *sync.WaitGroup // that waits for it
 	idle   map[*function][]runner
+	now    slotCall  // the call of a function
 	job    *job      // that it works on
 	called *function // the last one
 	late   int64     // tick of the clock when it has worked for a spell
@@ -50,15 +51,19 @@ type hand struct {
 // run works until work is closed. A function that ends its goroutine ends this
 // one: the next one begins the job anew and is not exposed to that.
 func (h *hand) run(ctx context.Context) {
-	closed := false
+	closed, own := false, h.now.open(ctx)
 	defer func() {
+		h.now.close()
 		if !closed {
 			h.called.exits.Store(true)
 			h.group.Go(func() { h.run(ctx) })
 		}
 	}()
 	for h.job != nil || h.next() {
-		d := h.do(ctx, *h.job)
+		if own.Err() != nil && ctx.Err() == nil { // a stage has ended
+			own = h.now.open(ctx)
+		}
+		d := h.do(own, *h.job)
 		h.held.Add(-1)
 		h.job.route.held.Add(-1)
 		h.job = nil
@@ -86,7 +91,7 @@ func (h *hand) leave() bool { return h.clock.ticks.Load() >= h.late || h.stoppin
 func (h *hand) do(ctx context.Context, j job) done {
 	r, e := j.route, j.entry
 	switch {
-	case h.stopping.Load():
+	case h.stopping.Load(), r.ended.Load():
 		return putBack(r, e, e.Batch)
 	case e.Source == "" || e.CheckRange() != nil:
 		return unreadable(j, errNoBatch)
@@ -117,16 +122,24 @@ func (h *hand) do(ctx context.Context, j job) done {
 func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) step {
 	h.called, h.late = r.function, h.clock.spell()
 	s := step{route: r, runner: h.runner(r.function)}
+	defer h.returned()
+	if !h.now.begin(r, b) {
+		return s
+	}
 	c := call{
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
 		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave, exposed: !r.function.exits.Load(), memory: &h.memory,
-	}
-	if r.stage.Kind == broker.KindFuture {
-		c.flight = h.flights.begin(b)
-		defer h.flights.end(c.flight)
+		now: &h.now, single: r.stage.Kind == broker.KindFuture,
 	}
 	s.result = s.runner.run(ctx, c)
 	return s
+}
+
+// returned notes that a function runs no more.
+func (h *hand) returned() {
+	if call, late := h.now.done(); late {
+		h.log.Warn("a function has returned long after its context had ended", call.attrs()...)
+	}
 }
 
 // runner takes one that is idle, or makes one: a function may be there twice among

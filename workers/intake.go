@@ -12,6 +12,7 @@ import (
 
 const (
 	readWait  = 2 * time.Second        // of a blocked read; also how long a hint may be lost
+	busyWait  = time.Second            // until a worker without a free slot looks into its mailbox
 	fullWait  = time.Second            // until a full queue is asked again, if nobody tells that it has room
 	sweep     = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
 	maxCalms  = 16                     // reads until a worker looks whether there is room for what it makes
@@ -104,12 +105,13 @@ func (in *intake) round(ctx context.Context) (err error) {
 	asked, lately := in.asked()
 	shares := in.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
-		timer := time.NewTimer(readWait)
+		timer := time.NewTimer(busyWait)
 		defer timer.Stop()
 		select {
 		case <-ctx.Done():
 		case <-in.freed:
 		case <-timer.C: // a connection that idles may be closed, and is the sign of life
+			in.changed = append(in.changed, in.working()...) // a hint may be lost
 			_, err = in.listen(ctx, nil, 0)
 		}
 		return err

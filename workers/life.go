@@ -36,9 +36,9 @@ type life struct {
 
 	memory batch.Memory // of frames that were read or made
 
-	flights flights
-	retry   *alarm // when what was delayed is due
-	reader  *broker.Reader
+	hands  []*hand // the slots
+	retry  *alarm  // when what was delayed is due
+	reader *broker.Reader
 
 	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
@@ -58,6 +58,10 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		Worker: w, client: part, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{},
 		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
+	for range w.concurrency {
+		l.hands = append(l.hands, &hand{life: l, idle: map[*function][]runner{}, now: slotCall{epoch: time.Now()}})
+	}
+	l.clock.look = l.lookForHung
 	soft, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	hard, cut := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -110,10 +114,11 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 		}
 		return err
 	})
-	for range l.concurrency {
-		h := &hand{life: l, group: &hands, idle: map[*function][]runner{}}
+	for _, h := range l.hands {
+		h.group = &hands
 		hands.Go(func() { h.run(hard) })
 	}
+	defer context.AfterFunc(hard, func() { l.cutOff(context.Cause(hard)) })()
 	group.Go(func() error {
 		defer close(l.done)
 		hands.Wait()

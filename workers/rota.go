@@ -108,6 +108,16 @@ func (o *rota) others(n int) []*route {
 	return o.next(n)
 }
 
+// working are the ids of the stages of which something is held.
+func (o *rota) working() (ids []string) {
+	for _, r := range o.busy {
+		if r.held.Load() > 0 {
+			ids = append(ids, r.stage.ID)
+		}
+	}
+	return ids
+}
+
 // dear is how many entries are held of routes that have no stock.
 func (o *rota) dear() (n int) {
 	for _, r := range o.busy {

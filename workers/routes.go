@@ -21,6 +21,7 @@ type route struct {
 
 	held  atomic.Int64          // jobs of it that hands have or that wait for one
 	ahead atomic.Int64          // batches that may be in stock for the hands
+	ended atomic.Bool           // the stage was removed or replaced: nothing is run for it any more
 	gone  atomic.Bool           // its in-queue was deleted while it had work of it
 	next  atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
 	after atomic.Pointer[route] // that reads what comes out in the end, nil where its hand should not go on with that
@@ -130,7 +131,7 @@ func (r *route) whole() bool {
 // there stay the same; where ids are given, of the stages with these ids, and all other
 // routes stay as they are. What comes later in a flow comes first. A stage that is
 // not the consumer of its in-queue has none: what it took, it could not finish. fresh
-// are those of the routes that were not there.
+// are those of the routes that were not there. A route that is left out has ended.
 func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, fresh []*route, err error) {
 	var stages []broker.Stage
 	if ids == nil {
@@ -152,7 +153,7 @@ func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, 
 	var asked []*route
 	for _, s := range stages {
 		r := known[s.ID]
-		if r != nil && r.stage.Seq != s.Seq {
+		if r != nil && r.stage.Record != s.Record {
 			r = nil
 		}
 		switch {
@@ -170,6 +171,14 @@ func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, 
 		return nil, nil, err
 	}
 	routes = append(routes, fresh...)
+	for _, r := range routes {
+		if known[r.stage.ID] == r {
+			delete(known, r.stage.ID)
+		}
+	}
+	for _, r := range known {
+		l.endStage(r)
+	}
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
 	fuse(routes)
 	return routes, fresh, nil

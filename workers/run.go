@@ -31,7 +31,8 @@ type call struct {
 	tries   int           // the number of this attempt
 	retries int           // attempts that may follow the first
 	memory  *batch.Memory // that frames are made in
-	flight  *flight       // where an item can be canceled, else nil
+	now     *slotCall     // what is known of the call; may be nil
+	single  bool          // each item has a context of its own, as a future can be canceled
 	leave   func() bool   // asked after each item that was run: leave off here? May be nil
 	exposed bool          // a function that ends its goroutine ends that of the caller
 }
