@@ -165,7 +165,11 @@ func (ex *Executor) beat(ctx context.Context, lease *broker.Lease, card map[stri
 	defer lease.Close()
 	for lease.Wait(ctx) {
 		_, err := lease.Beat(ctx)
-		if errors.Is(err, broker.ErrFenced) && !ex.tasks.over() { // else Close has left
+		fenced := errors.Is(err, broker.ErrFenced)
+		if fenced && ex.tasks.over() { // Close has left
+			continue
+		}
+		if fenced {
 			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
 			err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card)
 		}

@@ -1,8 +1,10 @@
 package executor_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -41,6 +43,21 @@ func TestThePasswordIsNeverTold(t *testing.T) {
 	}
 	if err := ex.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A heartbeat on its way while Close leaves is no trouble.
+func TestCloseWarnsOfNothing(t *testing.T) {
+	server := testkit.SharedRedis(t)
+	var log bytes.Buffer
+	for range 200 {
+		ex, err := executor.New(t.Context(), server.URL()+"/?ns="+testkit.Namespace(t), executor.Logger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ex.Close(); err != nil || log.Len() > 0 {
+			t.Fatalf("%v, logged: %s", err, &log)
+		}
 	}
 }
 

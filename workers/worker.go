@@ -260,6 +260,9 @@ func (w *Worker) serve(ctx context.Context, part *broker.Client) error {
 		if !errors.Is(err, broker.ErrFenced) {
 			return err
 		}
+		if ctx.Err() != nil { // the worker has left while a heartbeat was on its way
+			return nil
+		}
 		w.log.WarnContext(ctx, "the lease ran out and others took this worker for dead: it goes on as a new one", "err", err)
 	}
 	return nil
