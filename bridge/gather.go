@@ -33,6 +33,21 @@ func (r Result[T]) Ack() {
 	}
 }
 
+// AckAll acknowledges results as Ack does each of them. For results that follow on each other, as
+// in a slice of GatherSlices, it costs little more than one Ack.
+func AckAll[T any](results []Result[T]) {
+	for len(results) > 0 {
+		first, n := results[0].ticket, 1
+		if first != nil {
+			for n < len(results) && results[n].ticket.Follows(results[n-1].ticket) {
+				n++
+			}
+			first.AckRun(n)
+		}
+		results = results[n:]
+	}
+}
+
 // Gather brings the items of a remote queue into a channel, in the order in
 // which they were scattered, exactly one result for each. The channel is closed
 // after the last one.

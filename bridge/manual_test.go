@@ -46,6 +46,45 @@ func TestDeliveredIsWhatWasAcked(t *testing.T) {
 	})
 }
 
+// Slices of results are acknowledged whole, in part and again, together with single results.
+func TestAckAllAcknowledgesWhatItIsGiven(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q := scatter(t, ex, upTo(3000), bridge.Name("numbers"), bridge.Seal())
+		ctx, cancel := context.WithCancel(t.Context())
+		out := must(bridge.GatherSlices(ctx, q, bridge.ManualAck()))(t)
+		var all []bridge.Result[int]
+		for len(all) < 3000 {
+			all = append(all, <-out...)
+		}
+		all[70].Ack()
+		bridge.AckAll(all[10:100])
+		bridge.AckAll(all[50:2000])
+		bridge.AckAll(append(slices.Clone(all[2500:2600]), all[2100:2200]...))
+		bridge.AckAll([]bridge.Result[int]{all[2999], {}, all[2900], all[2901], all[2903]})
+		bridge.AckAll[int](nil)
+		cancel()
+		for range out { //nolint:revive // it is read to its end
+		}
+		acked := func(v int) bool {
+			return v >= 10 && v < 2000 || v >= 2500 && v < 2600 || v >= 2100 && v < 2200 || slices.Contains([]int{2999, 2900, 2901, 2903}, v)
+		}
+		want := slices.DeleteFunc(upTo(3000), acked)
+		var again []int
+		for s := range must(bridge.GatherSlices(t.Context(), q, bridge.ManualAck()))(t) {
+			for _, r := range s {
+				again = append(again, r.Value)
+			}
+			bridge.AckAll(s)
+		}
+		if !slices.Equal(again, want) {
+			t.Errorf("%d results come again, of %d that were not acknowledged: %v", len(again), len(want), again[:min(20, len(again))])
+		}
+		if err := ex.Delete(t.Context(), "numbers"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAckIsHarmlessWithoutManualAck(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		for r := range must(bridge.Gather(t.Context(), stage(t, odd, scatter(t, ex, upTo(10)))))(t) {

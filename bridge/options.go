@@ -172,7 +172,7 @@ func Unordered() GatherOption {
 // ManualAck takes a result for delivered when its Ack is called, and not when it
 // is taken from the channel. Results can be acked in any order; those that are
 // not come again to the next gather of a named queue. The channel is closed when
-// all are acked.
+// all are acked. AckAll acks many at once.
 //
 // At most 16384 results are handed out and not acked, with those in the buffer:
 // then the channel waits for an Ack. To MaxInFlight, an item is in flight until

@@ -132,6 +132,11 @@ var misusesOfBridge = map[string]misuse{
 		bridge.IsItem(nil)
 		return nil
 	},
+	"bridge.AckAll": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.AckAll[int](nil)
+		bridge.AckAll(make([]bridge.Result[int], 2))
+		return nil
+	},
 	"bridge.Result.Ack": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		bridge.Result[int]{}.Ack()
 		return nil

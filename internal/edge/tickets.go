@@ -36,15 +36,32 @@ func (p Piece) Ticket(i int) *Ticket {
 	return &p.tickets[i]
 }
 
+// Follows reports whether the item of the ticket comes next behind that of another one, in the same
+// piece.
+func (t *Ticket) Follows(before *Ticket) bool {
+	return t != nil && t.of == before.of && t.at == before.at+1
+}
+
 // Ack takes the item for delivered. Any goroutine may call it, again and also
 // after the Receiver has ended.
-func (t *Ticket) Ack() {
-	a := t.of.acks
+func (t *Ticket) Ack() { t.AckRun(1) }
+
+// AckRun is Ack of n items: that of the ticket and those that follow it in its piece.
+func (t *Ticket) AckRun(n int) {
+	a, p := t.of.acks, t.of.piece
+	tickets := p.tickets[t.at-p.From:][:n]
 	a.mu.Lock()
-	if !t.acked {
-		t.acked = true
-		a.byHand.items--
-		a.mark(t.of.piece, t.at, t.at+1)
+	for len(tickets) > 0 {
+		n := 0
+		for n < len(tickets) && !tickets[n].acked {
+			tickets[n].acked = true
+			n++
+		}
+		if n > 0 {
+			a.byHand.items -= n
+			a.mark(p, tickets[0].at, tickets[0].at+int64(n))
+		}
+		tickets = tickets[min(n+1, len(tickets)):]
 	}
 	a.ring()
 	a.mu.Unlock()
@@ -67,8 +84,8 @@ func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
 			return p, context.Cause(ctx)
 		}
 	}
-	of := &ticketed{a, p}
 	p.tickets = make([]Ticket, p.Len())
+	of := &ticketed{a, p}
 	for i := range p.tickets {
 		p.tickets[i] = Ticket{of: of, at: p.From + int64(i)}
 	}
