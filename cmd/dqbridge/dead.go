@@ -69,7 +69,7 @@ func showDead(c *urfave.Context, ex *executor.Executor) error {
 		}
 		for _, item := range items {
 			if _, err := fmt.Fprintf(c.App.Writer, "%s\n", item); err != nil {
-				return err
+				return cli.AsOutput(err)
 			}
 		}
 	}

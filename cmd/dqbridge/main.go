@@ -15,7 +15,7 @@ import (
 )
 
 // grace is how long cleaning up may take after Ctrl-C.
-const grace = 900 * time.Millisecond
+const grace = 3 * time.Second
 
 func main() { os.Exit(Main()) }
 

@@ -135,7 +135,7 @@ func gatherVerb() *urfave.Command {
 		Name: "gather", Usage: "take the items of a named queue to stdout, in order, until it is sealed and empty",
 		UsageText: "dqbridge gather [--errors WHAT] QUEUE", ArgsUsage: "QUEUE", Flags: common(errorsFlag()),
 		Action: func(c *urfave.Context) error {
-			errors, err := cli.ParseErrors(c.String("errors"))
+			what, err := cli.ParseErrors(c.String("errors"))
 			if err != nil {
 				return err
 			}
@@ -144,7 +144,12 @@ func gatherVerb() *urfave.Command {
 				if err != nil {
 					return err
 				}
-				return show(c, q, cli.NewConsole(c.App.ErrWriter), errors, nil)
+				// A line is delivered when it was written: the next gather brings the others.
+				p := cli.Printer{
+					Console: cli.NewConsole(c.App.ErrWriter), Errors: what, Progress: &cli.Progress{},
+					Rest: "gather " + q.Name() + " again for the others",
+				}
+				return show(c, q, p, bridge.ManualAck())
 			})
 		},
 	}

@@ -118,31 +118,30 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 			return err
 		}
 	}
-	return show(c, q, console, errors, input)
+	p := cli.Printer{Console: console, Errors: errors, Progress: &cli.Progress{Read: input.Read}}
+	if err := show(c, q, p); err != nil {
+		return err
+	}
+	return input.Err()
 }
 
-// show prints a queue; input is what feeds it, nil if others do.
-func show(c *urfave.Context, q *executor.Queue[codec.Item], console *cli.Console, errors cli.Errors, input *cli.Input) error {
-	ctx, cancel := context.WithCancel(c.Context)
+// show prints a queue. After a signal, what was written is acknowledged before the gather ends.
+func show(c *urfave.Context, q *executor.Queue[codec.Item], p cli.Printer, opts ...bridge.GatherOption) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context))
 	defer cancel()
-	results, err := bridge.Gather(ctx, q)
+	stop := context.AfterFunc(c.Context, cancel)
+	results, err := bridge.GatherSlices(ctx, q, opts...)
+	if stopped := !stop(); stopped && err != nil {
+		return context.Cause(c.Context)
+	}
 	if err != nil {
 		return err
 	}
-	p := cli.Printer{Out: c.App.Writer, Console: console, Name: c.App.Name, Errors: errors, Each: c.Bool("verbose")}
-	if cli.IsTerminal(os.Stderr) {
-		p.Progress = &cli.Progress{}
-		if input != nil {
-			p.Progress.Read = input.Read
-		}
+	p.Out, p.Name, p.Each = c.App.Writer, c.App.Name, c.Bool("verbose")
+	if !cli.IsTerminal(os.Stderr) {
+		p.Progress = nil
 	}
-	if err := p.Print(ctx, results); err != nil {
-		return err
-	}
-	if input != nil {
-		return input.Err()
-	}
-	return nil
+	return p.Print(c.Context, results)
 }
 
 // await finds the functions among those of the live workers, and waits for

@@ -36,5 +36,5 @@ func PrintVersion(c *urfave.Context) error {
 		version = info.Main.Version
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, version)
-	return err
+	return AsOutput(err)
 }

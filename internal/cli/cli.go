@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -65,20 +66,23 @@ func (c Command) Run(ctx context.Context, args []string) int {
 func report(ctx context.Context, w io.Writer, name string, err error) int {
 	var stopped Stopped
 	var usage Usage
+	var output OutputError
 	status := StatusFailed
 	switch {
-	case errors.Is(err, ErrOutputClosed):
-		return 0
 	case errors.As(err, &stopped), errors.As(context.Cause(ctx), &stopped):
 		return stopped.Status()
 	case err == nil:
 		return 0
+	case errors.As(err, &output) && output.Closed():
+		status = 128 + int(syscall.SIGPIPE)
 	case errors.As(err, &usage), errors.Is(err, executor.ErrURL), errors.Is(err, executor.ErrType), errors.Is(err, executor.ErrName):
 		status = StatusUsage
 	case errors.Is(err, executor.ErrUnreachable), errors.Is(err, executor.ErrDenied):
 		status = StatusUnusable
 	}
-	_, _ = fmt.Fprintf(w, "%s: %v\n", name, err) // there is nobody else to tell
+	if !output.quiet() {
+		_, _ = fmt.Fprintf(w, "%s: %v\n", name, err) // there is nobody else to tell
+	}
 	return status
 }
 

@@ -35,7 +35,7 @@ func writeJSON[T any](w io.Writer, rows []T) error {
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	return outputError(enc.Encode(rows))
+	return AsOutput(enc.Encode(rows))
 }
 
 func writeTable[T any](w io.Writer, rows []T, columns []Column[T]) error {
@@ -52,7 +52,7 @@ func writeTable[T any](w io.Writer, rows []T, columns []Column[T]) error {
 		}
 		write()
 	}
-	return outputError(table.Flush())
+	return AsOutput(table.Flush())
 }
 
 // cell shows nothing as a dash, so that columns can be counted.

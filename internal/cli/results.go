@@ -1,32 +1,17 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
-
-// ErrOutputClosed says that nobody reads stdout any more, as behind `| head`.
-var ErrOutputClosed = errors.New("stdout is closed")
-
-func outputError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.EPIPE):
-		return ErrOutputClosed
-	}
-	return fmt.Errorf("write stdout: %w", err)
-}
 
 // Errors is what becomes of the place of a failed item in the output.
 type Errors string
@@ -68,16 +53,20 @@ func (f ItemsFailed) Error() string {
 }
 
 const (
-	outputSize = 64 << 10
 	// settled is how long the output is kept together while results come one
 	// by one but fast.
 	settled = 5 * time.Millisecond
 	// redraw is how often the progress is shown.
 	redraw = 200 * time.Millisecond
+	// outputPatience is how long a write that is blocked may take after the command was stopped.
+	outputPatience = 200 * time.Millisecond
 )
 
-// A Printer prints results as lines. What lies in it is written as soon as no
-// further result is there.
+// A Result is an item of a line, or its failure.
+type Result = bridge.Result[codec.Item]
+
+// A Printer prints results as lines. It writes what it has collected as soon as no further result
+// is there, and acknowledges a result when its line was written.
 type Printer struct {
 	Out     io.Writer
 	Console *Console
@@ -86,101 +75,190 @@ type Printer struct {
 	Each    bool // each failure goes to the Console as it comes
 	// Progress makes the status line, nil for none.
 	Progress *Progress
+	Rest     string // of an OutputError
 
-	out     *bufio.Writer
-	flushed time.Time
-	total   int64
-	failed  int64
-	first   string // failure
+	out       *output
+	flushed   time.Time
+	collected printed
+	writing   printed
+	lines     int64 // written
+	broken    bool  // a write has failed: what follows would leave a gap
+	total     int64
+	failed    int64
+	first     string // failure
+}
+
+// printed are results whose lines are collected or being written.
+type printed struct {
+	results [][]Result
+	lines   int64
 }
 
 var errStop = errors.New("a failed item ends the output")
 
 // Print prints results until there are no more. It returns ItemsFailed where
 // there are failures, and the cause of ctx when that has ended.
-func (p *Printer) Print(ctx context.Context, results <-chan bridge.Result[codec.Item]) error {
-	p.out = bufio.NewWriterSize(p.Out, outputSize)
+func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
+	p.out = newOutput(p.Out)
+	defer p.out.close()
 	err := p.loop(ctx, results)
 	p.Console.Clear()
 	stopped := errors.Is(err, errStop)
 	if stopped {
 		err = nil
 	}
-	err = errors.Join(err, p.flush())
+	if !p.broken {
+		err = errors.Join(err, p.flush(ctx))
+	}
+	if ctx.Err() != nil && !p.broken {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), outputPatience)
+		defer cancel()
+		_ = p.flush(late) // the caller is told that the command was stopped
+	}
 	switch {
-	case err != nil:
-		return err
-	case stopped:
-		return ItemsFailed{p.failed, p.total, p.first}
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case p.failed > 0:
+	case err != nil:
+		return err
+	case stopped || p.failed > 0:
 		return ItemsFailed{p.failed, p.total, p.first}
 	}
 	return nil
 }
 
-func (p *Printer) loop(ctx context.Context, results <-chan bridge.Result[codec.Item]) error {
+func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 	tick := p.Progress.ticks()
 	defer tick.Stop()
 	for {
 		select {
-		case r, ok := <-results:
+		case all, ok := <-results:
 			if !ok {
 				return nil
 			}
-			if err := p.print(r); err != nil {
+			if err := p.print(ctx, all); err != nil {
 				return err
 			}
 			continue
 		default:
 		}
-		wait, err := p.idle()
+		wait, err := p.idle(ctx)
 		if err != nil {
 			return err
 		}
 		select {
-		case r, ok := <-results:
+		case all, ok := <-results:
 			if !ok {
 				return nil
 			}
-			if err := p.print(r); err != nil {
-				return err
-			}
+			err = p.print(ctx, all)
+		case err = <-p.out.wrote:
+			err = p.wrote(err)
 		case <-wait:
 		case <-tick.C:
-			p.Console.Status(p.Progress.line(p.total, p.failed))
+			if !p.out.writing { // it may be to the same terminal
+				p.Console.Status(p.Progress.line(p.total, p.failed))
+			}
 		case <-ctx.Done():
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-// idle writes what lies here, or returns what to wait for before that.
-func (p *Printer) idle() (<-chan time.Time, error) {
-	if p.out.Buffered() == 0 {
+// idle writes what was collected, or returns what to wait for before that.
+func (p *Printer) idle(ctx context.Context) (<-chan time.Time, error) {
+	if p.out.writing || len(p.collected.results) == 0 {
 		return nil, nil
 	}
 	if since := time.Since(p.flushed); since < settled {
 		return time.After(settled - since), nil
 	}
-	return nil, p.flush()
+	return nil, p.write(ctx)
 }
 
-func (p *Printer) flush() error {
-	if p.out.Buffered() == 0 {
-		return nil
+// flush writes what was collected and waits for it.
+func (p *Printer) flush(ctx context.Context) error {
+	err := p.write(ctx)
+	if err == nil {
+		err = p.wait(ctx)
+	}
+	return err
+}
+
+// write begins to write what was collected, when the write before has ended.
+func (p *Printer) write(ctx context.Context) error {
+	if err := p.wait(ctx); err != nil {
+		return err
+	}
+	p.writing, p.collected = p.collected, printed{results: p.writing.results[:0]}
+	if len(p.out.text) == 0 {
+		return p.wrote(nil)
 	}
 	p.Console.Clear() // it may be the same terminal
-	err := p.out.Flush()
-	p.flushed = time.Now()
-	return outputError(err)
+	p.out.start()
+	return nil
 }
 
-func (p *Printer) print(r bridge.Result[codec.Item]) error {
+func (p *Printer) wait(ctx context.Context) error {
+	if !p.out.writing {
+		return nil
+	}
+	err := p.out.wait(ctx)
+	if p.out.writing { // ctx has ended
+		return err
+	}
+	return p.wrote(err)
+}
+
+// wrote acknowledges the results of a write that has ended.
+func (p *Printer) wrote(err error) error {
+	p.out.writing = false
+	if err != nil {
+		p.broken = true
+		return OutputError{err, p.lines + p.out.whole, p.Rest}
+	}
+	for _, all := range p.writing.results {
+		bridge.AckAll(all)
+	}
+	p.lines += p.writing.lines
+	clear(p.writing.results)
+	p.writing = printed{results: p.writing.results[:0]}
+	p.flushed = time.Now()
+	return nil
+}
+
+// print collects the lines of results, and writes whenever there is much.
+func (p *Printer) print(ctx context.Context, all []Result) error {
+	from := 0
+	for i, r := range all {
+		err := p.one(ctx, r)
+		if err == nil && len(p.out.text) < outputSize {
+			continue
+		}
+		if err == nil || errors.Is(err, errStop) {
+			p.collected.results = append(p.collected.results, all[from:i+1])
+			from = i + 1
+		}
+		if err == nil {
+			err = p.write(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if from < len(all) {
+		p.collected.results = append(p.collected.results, all[from:])
+	}
+	return nil
+}
+
+func (p *Printer) one(ctx context.Context, r Result) error {
 	if r.Err == nil {
 		p.total++
-		return p.line(r.Value)
+		p.line(r.Value)
+		return nil
 	}
 	var item *executor.ItemError
 	if !errors.As(r.Err, &item) {
@@ -190,7 +268,8 @@ func (p *Printer) print(r bridge.Result[codec.Item]) error {
 	p.failed++
 	text := fmt.Sprintf("line %d: %s", p.total, describe(item))
 	if p.Errors == Inline {
-		return p.line([]byte(text))
+		p.line([]byte(text))
+		return nil
 	}
 	if p.first == "" {
 		p.first = text
@@ -201,19 +280,16 @@ func (p *Printer) print(r bridge.Result[codec.Item]) error {
 	if !p.Each {
 		return nil
 	}
-	if err := p.flush(); err != nil { // on a terminal it stands where it belongs
+	if err := p.flush(ctx); err != nil { // on a terminal it stands where it belongs
 		return err
 	}
 	_, err := fmt.Fprintf(p.Console, "%s: %s\n", p.Name, text)
 	return err
 }
 
-func (p *Printer) line(text []byte) error {
-	_, err := p.out.Write(text)
-	if err == nil {
-		err = p.out.WriteByte('\n')
-	}
-	return outputError(err)
+func (p *Printer) line(text []byte) {
+	p.out.text = append(append(p.out.text, text...), '\n')
+	p.collected.lines++
 }
 
 var newlines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")

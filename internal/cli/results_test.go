@@ -1,25 +1,29 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-func results(values ...any) <-chan bridge.Result[codec.Item] {
-	ch := make(chan bridge.Result[codec.Item], len(values))
+func results(values ...any) <-chan []Result {
+	ch := make(chan []Result, len(values))
 	for _, v := range values {
 		switch v := v.(type) {
 		case string:
-			ch <- bridge.Result[codec.Item]{Value: codec.Item(v)}
+			ch <- []Result{{Value: codec.Item(v)}}
 		case error:
-			ch <- bridge.Result[codec.Item]{Err: v}
+			ch <- []Result{{Err: v}}
 		}
 	}
 	close(ch)
@@ -74,10 +78,110 @@ type closedPipe struct{}
 
 func (closedPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-func TestAClosedStdoutIsNoFailure(t *testing.T) {
+func TestAClosedStdoutIsAnError(t *testing.T) {
 	p := Printer{Out: closedPipe{}, Console: NewConsole(&strings.Builder{}), Errors: Skip}
-	if err := p.Print(t.Context(), results("a")); !errors.Is(err, ErrOutputClosed) {
+	var output OutputError
+	if err := p.Print(t.Context(), results("a")); !errors.As(err, &output) || !output.Closed() {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A stuck writer blocks until it is released, and then writes nothing.
+type stuck chan struct{}
+
+func (s stuck) Write([]byte) (int, error) {
+	<-s
+	return 0, syscall.EPIPE
+}
+
+func TestABlockedWriteDoesNotOutlastTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		out := make(stuck)
+		defer close(out)
+		results := make(chan []Result, 100)
+		for range cap(results) {
+			results <- []Result{{Value: make(codec.Item, outputSize)}}
+		}
+		p := Printer{Out: out, Console: NewConsole(&strings.Builder{}), Errors: Skip}
+		ended := make(chan error)
+		go func() { ended <- p.Print(ctx, results) }()
+		synctest.Wait()
+		if len(results) == 0 {
+			t.Error("it has taken all results while nothing was written")
+		}
+		cancel(Stopped{syscall.SIGTERM})
+		if err := <-ended; !errors.As(err, &Stopped{}) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A limited writer takes so many bytes and no more.
+type limited struct {
+	text strings.Builder
+	left int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := min(l.left, len(p))
+	l.left -= n
+	l.text.Write(p[:n])
+	if n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+func TestNothingIsWrittenBehindAFailedWrite(t *testing.T) {
+	line := strings.Repeat("x", 999)
+	for _, limit := range []int{0, 1, 1000, outputSize - 1, outputSize, outputSize + 2500, 3*outputSize + 17} {
+		var values []any
+		for range 400 {
+			values = append(values, line)
+		}
+		out := &limited{left: limit}
+		p := Printer{Out: out, Console: NewConsole(&strings.Builder{}), Errors: Skip, Rest: "try again"}
+		err := p.Print(t.Context(), results(append(values, errors.New("the queue is gone"))...))
+		want := fmt.Sprintf("write stdout: no space left on device; lines written: %d; try again", limit/1000)
+		if err == nil || err.Error() != want || out.text.Len() != limit {
+			t.Errorf("limit %d: %d bytes, %v", limit, out.text.Len(), err)
+		}
+	}
+}
+
+func TestATornLineIsCutOff(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, c := range []struct{ written, left string }{
+		{"one\ntw", "one\n"}, {"o", ""}, {"one\n", "one\n"}, {"one\ntwo\n", "one\ntwo\n"},
+	} {
+		_, err = f.WriteAt([]byte(c.written), 0)
+		_, sought := f.Seek(int64(len(c.written)), 0)
+		if err := errors.Join(err, sought); err != nil {
+			t.Fatal(err)
+		}
+		cutTorn(f, []byte(c.written))
+		if text, err := os.ReadFile(f.Name()); string(text) != c.left || err != nil {
+			t.Errorf("%q of %q, %v", text, c.written, err)
+		}
+		if err := f.Truncate(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another process has written behind it: its lines stay.
+	if _, err := f.WriteAt([]byte("one\ntwthree\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Seek(6, 0); err != nil {
+		t.Fatal(err)
+	}
+	cutTorn(f, []byte("one\ntw"))
+	if text, err := os.ReadFile(f.Name()); string(text) != "one\ntwthree\n" || err != nil {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 
