@@ -7,6 +7,36 @@ const lua = "internal/broker/lua/"
 // all are the mistakes that queues like this one were seen to make.
 var all = []mutant{
 	{
+		name: "a look reads all sources", file: lua + "watch.lua",
+		from: "redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after,", to: "redis.call('ZRANGEBYSCORE', KEYS[2], '(0',",
+		pkg: "integration", run: "ACallCosts",
+	},
+	{
+		name: "a leaf that is gone holds the window", file: lua + "lib.lua",
+		from: "    if has_leaf(leaves or source.queue, string.sub(mark, 3)) then\n", to: "    if true then\n",
+		pkg: "internal/broker", run: "DeletedLeafHoldsNoWindow",
+	},
+	{
+		name: "the next reader does not know what the last one delivered", file: lua + "unstage.lua",
+		from: "    move_marks(string.sub(meta, #ARGV[4] + 3), queue, path)\n", to: "",
+		pkg: "bridge", run: "NextConsumer",
+	},
+	{
+		name: "a source is forgotten by the first leaf", file: lua + "lib.lua",
+		from: "'g:' .. leaf) ~= 'end' then return false end", to: "'g:' .. leaf) == '' then return false end",
+		pkg: "internal/broker", run: "LastBranch",
+	},
+	{
+		name: "a source without an end is forgotten", file: lua + "ack.lua",
+		from: "ARGV[a + 5] == '1' and tonumber(source[5]) >= 0 and", to: "ARGV[a + 5] == '1' and",
+		pkg: "internal/edge", run: "EndWasLost",
+	},
+	{
+		name: "entries of one read are judged by two looks", file: "internal/edge/sift.go",
+		from: "	if doubtful != nil {\n", to: "	if false {\n",
+		pkg: "internal/edge", run: "ForgottenSource|Forged",
+	},
+	{
 		name: "the completion is not guarded", file: lua + "complete.lua",
 		from: "== 0 and #redis.call('XRANGE', e.stream, e.id, e.id) == 0 then", to: "== -1 then",
 		pkg: "internal/broker", run: "RandomOrders|LostReply",

@@ -29,7 +29,8 @@ type Gather struct {
 func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gather, error) {
 	what := "gather queue " + queue
 	reply, err := c.run(ctx, what, scripts.consume,
-		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor), c.keys.marks(queue)}, id, executor)
+		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor), c.keys.marks(queue), c.keys.returns(queue), c.keys.suspects(queue)},
+		id, executor)
 	if err != nil {
 		return Gather{}, err
 	}
@@ -45,6 +46,9 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64)}
 	if g.delivered = l.list(3).fields(); l.list(3) == nil {
 		g.delivered, err = c.marks(ctx, queue)
+	}
+	if err == nil && l.number(4) > 0 {
+		err = c.CollectRequeued(ctx, g)
 	}
 	return g, err
 }

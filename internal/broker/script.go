@@ -27,6 +27,8 @@ var (
 	boundLua string
 	//go:embed lua/cleaned.lua
 	cleanedLua string
+	//go:embed lua/collect_requeued.lua
+	collectRequeuedLua string
 	//go:embed lua/complete.lua
 	completeLua string
 	//go:embed lua/consume.lua
@@ -63,6 +65,8 @@ var (
 	reclaimLua string
 	//go:embed lua/release.lua
 	releaseLua string
+	//go:embed lua/requeue_foreign.lua
+	requeueForeignLua string
 	//go:embed lua/rescue.lua
 	rescueLua string
 	//go:embed lua/scatter.lua
@@ -90,44 +94,46 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, cleaned, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, rescue, scatter, seal, source, spread, stage, sweep, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, sweep, take, unplace, unstage, waiting, watch *redis.Script
 }{
-	abandon:     script(abandonLua),
-	ack:         script(ackLua),
-	adopt:       script(adoptLua),
-	audit:       script(auditLua),
-	beat:        script(beatLua),
-	bound:       script(boundLua),
-	cleaned:     script(cleanedLua),
-	complete:    script(completeLua),
-	consume:     script(consumeLua),
-	declare:     script(declareLua),
-	discard:     script(discardLua),
-	dropSources: script(dropSourcesLua),
-	due:         script(dueLua),
-	fence:       script(fenceLua),
-	finish:      script(finishLua),
-	forget:      script(forgetLua),
-	join:        script(joinLua),
-	leave:       script(leaveLua),
-	mark:        script(markLua),
-	place:       script(placeLua),
-	orphan:      script(orphanLua),
-	purge:       script(purgeLua),
-	reclaim:     script(reclaimLua),
-	release:     script(releaseLua),
-	rescue:      script(rescueLua),
-	scatter:     script(scatterLua),
-	seal:        script(sealLua),
-	spread:      script(spreadLua),
-	source:      script(sourceLua),
-	stage:       script(stageLua),
-	unplace:     script(unplaceLua),
-	sweep:       script(sweepLua),
-	take:        script(takeLua),
-	unstage:     script(unstageLua),
-	waiting:     script(waitingLua),
-	watch:       script(watchLua),
+	abandon:         script(abandonLua),
+	ack:             script(ackLua),
+	adopt:           script(adoptLua),
+	audit:           script(auditLua),
+	beat:            script(beatLua),
+	bound:           script(boundLua),
+	cleaned:         script(cleanedLua),
+	collectRequeued: script(collectRequeuedLua),
+	complete:        script(completeLua),
+	consume:         script(consumeLua),
+	declare:         script(declareLua),
+	discard:         script(discardLua),
+	dropSources:     script(dropSourcesLua),
+	due:             script(dueLua),
+	fence:           script(fenceLua),
+	finish:          script(finishLua),
+	forget:          script(forgetLua),
+	join:            script(joinLua),
+	leave:           script(leaveLua),
+	mark:            script(markLua),
+	place:           script(placeLua),
+	orphan:          script(orphanLua),
+	purge:           script(purgeLua),
+	reclaim:         script(reclaimLua),
+	release:         script(releaseLua),
+	requeueForeign:  script(requeueForeignLua),
+	rescue:          script(rescueLua),
+	scatter:         script(scatterLua),
+	seal:            script(sealLua),
+	spread:          script(spreadLua),
+	source:          script(sourceLua),
+	stage:           script(stageLua),
+	unplace:         script(unplaceLua),
+	sweep:           script(sweepLua),
+	take:            script(takeLua),
+	unstage:         script(unstageLua),
+	waiting:         script(waitingLua),
+	watch:           script(watchLua),
 }
 
 func script(body string) *redis.Script { return redis.NewScript(withLib(body)) }

@@ -125,10 +125,13 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 		}
 		return conflict
 	}
-	if len(goes) > 0 {
-		return around.sweep(ctx)
+	if l.number(1) == 1 {
+		err = c.requeueForeign(ctx, s.Ins)
 	}
-	return nil
+	if len(goes) > 0 && err == nil {
+		err = around.sweep(ctx)
+	}
+	return err
 }
 
 func taken(queue, consumer string) error {

@@ -173,8 +173,12 @@ func (r *Receiver) judge(ctx context.Context, gap broker.Gap, seen broker.Audit)
 		return r.orphaned(ctx, gap.Source, m, at)
 	}
 	m.stray, m.absent = broker.Ref{}, nil
-	if at.Queue == r.g.Queue.Name { // held by this gather: a reply was lost
+	switch {
+	case at.Queue != r.g.Queue.Name:
+	case at.Part == broker.Fresh: // held by this gather: a reply was lost
 		r.recall = true
+	default: // a worker requeued it after its stage was removed
+		return false, r.c.CollectRequeued(ctx, r.g)
 	}
 	return true, nil
 }

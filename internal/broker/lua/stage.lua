@@ -11,7 +11,7 @@
 -- ARGV 7 old      record of this id that is replaced, '': there is none
 -- ARGV 8 away     id of another stage of the same in-queues that makes way, '': none does
 -- ARGV 9+ queue   the names of the in-queues, of the out-queues, and of those of the stage that makes way, out-queues with their branches; then for each path from a root queue to an in-queue: number of the in-queue, its branch there, the leaves that go, with spaces between
--- reply: {'ok'}, {'gone', number of the queue}, {'taken', number of the in-queue, its consumer} or {'exists', number of the in-queue, record of a stage that is in the way}
+-- reply: {'ok', 1 if a gather has read an in-queue before}, {'gone', number of the queue}, {'taken', number of the in-queue, its consumer} or {'exists', number of the in-queue, record of a stage that is in the way}
 local ins, outs, goes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local this, away = 'stage:' .. ARGV[1], ARGV[8] ~= '' and 'stage:' .. ARGV[8]
 for i = 1, ins + outs do
@@ -25,9 +25,13 @@ for i = 1, ins + outs do
   end
 end
 local old = redis.call('HGET', KEYS[1], ARGV[1])
-if old == ARGV[2] then return {'ok'} end
+if old == ARGV[2] then return {'ok', 0} end
 if old and old ~= ARGV[7] then return {'exists', 0, old} end
 for i = 1, ins do redis.call('HSET', KEYS[2 + i], 'consumer', this) end
+local gathered = 0
+for i = 1, ins do
+  if not old and redis.call('HEXISTS', KEYS[2 + i], 'gepoch') == 1 then gathered = 1 end
+end
 local fresh = {} -- out-queues that the stage did not have before
 for i = 1, outs do fresh[i] = redis.call('HSETNX', KEYS[2 + ins + i], 's:' .. ARGV[1], 1) == 1 end
 for i = 1, outs + goes do redis.call('HDEL', KEYS[2 + ins + i], 's:' .. ARGV[8]) end
@@ -74,4 +78,4 @@ for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
   tell(ARGV[3] .. 'p:' .. worker, 'stages', ARGV[1])
   if away then tell(ARGV[3] .. 'p:' .. worker, 'stages', ARGV[8]) end
 end
-return {'ok'}
+return {'ok', gathered}
