@@ -7,11 +7,6 @@ const lua = "internal/broker/lua/"
 // all are the mistakes that queues like this one were seen to make.
 var all = []mutant{
 	{
-		name: "a look reads all sources", file: lua + "watch.lua",
-		from: "redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after,", to: "redis.call('ZRANGEBYSCORE', KEYS[2], '(0',",
-		pkg: "integration", run: "ACallCosts",
-	},
-	{
 		name: "a leaf that is gone holds the window", file: lua + "lib.lua",
 		from: "    if has_leaf(leaves or source.queue, string.sub(mark, 3)) then\n", to: "    if true then\n",
 		pkg: "internal/broker", run: "DeletedLeafHoldsNoWindow",

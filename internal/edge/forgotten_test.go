@@ -187,6 +187,9 @@ func TestASourceWhoseEndWasLostIsNotForgotten(t *testing.T) {
 		if w.raw.Exists(t.Context(), w.key("s:s")).Val() == 0 {
 			t.Error("the source is forgotten, and its producer cannot go on")
 		}
+		if at := w.raw.HGet(t.Context(), w.key("s:s"), "g:q").Val(); at != "1" {
+			t.Errorf("the source counts as delivered to %s, and the next gather would not look at it", at)
+		}
 		r.cancel()
 		_ = r.ended(t)
 	})
