@@ -32,6 +32,8 @@ func breaks(end func()) iter.Seq[int] {
 
 func explode() { panic("boom") }
 
+func writeTo(m map[int]int) { m[1] = 2 }
+
 func TestAnIteratorThatPanics(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func()
@@ -40,7 +42,7 @@ func TestAnIteratorThatPanics(t *testing.T) {
 	}{
 		"panic":         {explode, "the iterator panicked: boom", "bridge_test.explode("},
 		"hostile panic": {func() { panic(hostile{}) }, "a bridge_test.hostile whose text cannot be made", "crash_test.go:"},
-		"nil map":       {func() { map[int]int(nil)[1] = 2 }, "assignment to entry in nil map", "crash_test.go:"},
+		"nil map":       {func() { writeTo(nil) }, "assignment to entry in nil map", "crash_test.go:"},
 		"Goexit":        {runtime.Goexit, "runtime.Goexit", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -165,14 +165,6 @@ func TestASecondStageOfASlotEnds(t *testing.T) {
 	}, inc)
 }
 
-// deaf is a function that does not look at its context until it may return.
-func deaf(goOn <-chan struct{}) number {
-	return workers.Define("deaf", func(_ context.Context, x int) (int, error) {
-		<-goOn
-		return x, nil
-	})
-}
-
 // outlived are ways in which the context of a function ends that runs on 7, and does not
 // return. ended is where the Executor is closed, nil if it goes on.
 var outlived = map[string]func(t *testing.T, ex *executor.Executor, f number) (ended <-chan error){

@@ -165,15 +165,6 @@ func (c *Client) lastBeat(ctx context.Context) (last float64, err error) {
 	return last, err
 }
 
-// card reads what a process says of itself.
-func (c *Client) card(ctx context.Context, r Role, id string) (card map[string]string, err error) {
-	err = c.try(ctx, "read a card", func(ctx context.Context) error {
-		card, err = c.rdb.HGetAll(ctx, c.keys.card(r, id)).Result()
-		return err
-	})
-	return card, err
-}
-
 // Hints waits for hints of a mailbox behind the one of id after, and returns
 // the id to go on with. Only the mailbox's owner calls it.
 func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last string, err error) {
