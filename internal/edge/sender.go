@@ -118,7 +118,8 @@ func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) erro
 		return err
 	}
 	*parcels = append([]broker.Parcel{{Batch: head}, {Batch: tail}}, (*parcels)[1:]...)
-	return s.c.Discard(ctx, first)
+	s.Discard(ctx, []broker.Parcel{first})
+	return nil
 }
 
 // send stores the first n parcels as far as there is room.
