@@ -55,7 +55,7 @@ const longest = 300
 
 // All are in the order in which they are measured: the last one looks back.
 func All() []Target {
-	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), scaleTargets(), commandTargets(), peakTargets())
+	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), commandTargets(), peakTargets())
 }
 
 // Names are those that -only knows.
