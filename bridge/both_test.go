@@ -16,11 +16,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	url := os.Getenv(producerURL)
+	url, run := os.Getenv(producerURL), produce
+	if url == "" {
+		url, run = os.Getenv(consumerURL), consume
+	}
 	if url == "" {
 		testkit.Main(m)
 	}
-	if err := produce(url); err != nil {
+	if err := run(url); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -99,7 +99,7 @@ func gatherOptions(opts []GatherOption) (options, error) {
 }
 
 func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out outlet[T]) (*deliverer[T], error) {
-	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{Unordered: o.unordered, ByHand: o.manual})
+	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{Unordered: o.unordered, ByHand: o.manual, Standby: o.standby})
 	if err != nil {
 		return nil, err
 	}

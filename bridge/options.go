@@ -29,6 +29,7 @@ type options struct {
 	linger    time.Duration
 	unordered bool
 	manual    bool
+	standby   bool
 	codec     codec.Codec
 }
 
@@ -180,6 +181,18 @@ func Unordered() GatherOption {
 func ManualAck() GatherOption {
 	return gatherOption(func(o *options) error {
 		o.manual = true
+		return nil
+	})
+}
+
+// Standby makes Gather wait for the right to gather the queue, instead of returning
+// executor.ErrTaken, while another gather has it: until that one ends, or its process is
+// dead, or ctx ends. It is told, and does not ask again and again. A process that waits
+// so takes over within a moment, and after a death when that is found. Several may
+// wait; one of them gets the queue. A queue that a stage reads is executor.ErrTaken.
+func Standby() GatherOption {
+	return gatherOption(func(o *options) error {
+		o.standby = true
 		return nil
 	})
 }

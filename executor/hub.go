@@ -34,7 +34,9 @@ type hub struct {
 	mu      sync.Mutex
 	senders map[chan struct{}]struct{}
 	futures map[string]*result // by id, those without a result
-	kept    []string           // payloads that elements of queues refer to
+	// standbys are the calls that wait for the right to gather, by queue.
+	standbys map[string]map[chan struct{}]struct{}
+	kept     []string // payloads that elements of queues refer to
 }
 
 // result is what a future waits for.
@@ -47,7 +49,7 @@ type result struct {
 }
 
 func newHub(c *broker.Client, id string, log *slog.Logger) *hub {
-	return &hub{c: c, id: id, log: log, closed: make(chan struct{}), senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}}
+	return &hub{c: c, id: id, log: log, closed: make(chan struct{}), senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}, standbys: map[string]map[chan struct{}]struct{}{}}
 }
 
 // sender returns a channel that hears of room; give it back.
@@ -123,6 +125,11 @@ func (h *hub) listen(ctx context.Context, reader *broker.Reader) {
 func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
 	if slices.ContainsFunc(hints, func(hint broker.Hint) bool { return hint.Kind == broker.HintRoom }) {
 		h.room()
+	}
+	for _, hint := range hints {
+		if hint.Kind == broker.HintFree {
+			h.free(hint.What)
+		}
 	}
 	for part := range slices.Chunk(h.named(hints), futuresRead) {
 		if err := h.fetch(ctx, part); err != nil {

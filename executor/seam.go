@@ -144,7 +144,7 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 		return nil, nil, nil, err
 	}
 	o.Executor, o.Log, o.Later = q.ex.id, q.ex.log, q.ex.owed.undo
-	if r, err = edge.Receive(making, q.ex.c, q.q.Name, o); err != nil {
+	if r, err = q.ex.receive(making, q.q.Name, o); err != nil {
 		unbind()
 		return nil, nil, nil, err
 	}

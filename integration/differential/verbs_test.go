@@ -46,6 +46,12 @@ func verbs(t *testing.T, both *testkit.Twins) {
 	must(c.Waiting(t.Context(), "a"))(t)
 	must(c.Inherit(t.Context(), g))(t)
 	both.Compare()
+	if free := must(c.Standby(t.Context(), "x", "b", time.Minute))(t); free {
+		t.Error("a queue that is gathered is free")
+	}
+	both.Compare()
+	fine(t, c.StandDown(t.Context(), "x", "b"))
+	must(c.Standby(t.Context(), "x", "b", time.Minute))(t)
 	fine(t, c.Release(t.Context(), g), c.DeleteAll(t.Context(), []string{"a", "b"}),
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }

@@ -62,6 +62,16 @@ var all = []mutant{
 		pkg: "bridge", run: "SendWhose",
 	},
 	{
+		name: "a standby is not told of a release", file: lua + "lib.lua",
+		from: "    tell(mailbox, 'free', queue)\n", to: "",
+		pkg: "internal/broker", run: "Standby",
+	},
+	{
+		name: "a standby is not told of a death", file: lua + "fence.lua",
+		from: "    if kind == 'e' then leave_gathers(ARGV[1], ARGV[1] .. 'awaited:' .. id) end\n", to: "",
+		pkg: "internal/broker", run: "Standby",
+	},
+	{
 		name: "items of callers that left are stored", file: "internal/edge/group.go",
 		from: "	g.calling = !g.withdrawn\n", to: "	g.calling = true\n",
 		pkg: "internal/edge", run: "CallersThatLeft|ACallerThatLeaves",

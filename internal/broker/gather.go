@@ -186,7 +186,7 @@ func (c *Client) Release(ctx context.Context, g Gather) error {
 	for _, root := range g.Roots() {
 		keys = append(keys, c.keys.watch(root.Queue))
 	}
-	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.ID, c.keys.mailbox(g.ID))
+	_, err := c.run(ctx, "release queue "+q, scripts.release, keys, g.ID, c.keys.mailbox(g.ID), q, c.keys.prefix)
 	return err
 }
 

@@ -23,6 +23,7 @@ const (
 	HintEnd    = "end"    // a source has ended
 	HintSource = "source" // a source has joined
 	HintGone   = "gone"   // a queue is being deleted
+	HintFree   = "free"   // a queue has no gather any more
 	HintDone   = "done"   // futures have results
 	HintCancel = "cancel" // a future was canceled
 )

@@ -41,6 +41,8 @@ func (k keys) gaps(source string) string    { return k.prefix + "gaps:" + source
 func (k keys) named(queue string) string    { return k.prefix + "named:" + queue }
 func (k keys) marks(queue string) string    { return k.prefix + "d:" + queue }
 func (k keys) payload(id string) string     { return k.prefix + "f:" + id }
+func (k keys) standby(queue string) string  { return k.prefix + "standby:" + queue }
+func (k keys) awaited(id string) string     { return k.prefix + "awaited:" + id }
 func (k keys) stages() string               { return k.prefix + "stages" }
 func (k keys) fenced() string               { return k.prefix + "fenced" }
 func (k keys) watcher() string              { return k.prefix + "watcher" }

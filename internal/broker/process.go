@@ -73,7 +73,7 @@ func (c *Client) Mailbox(ctx context.Context, id string) error {
 func (c *Client) Leave(ctx context.Context, r Role, id string) error {
 	k := c.keys
 	_, err := c.run(ctx, "leave the "+string(r)+"s", scripts.leave,
-		[]string{k.registry(r), k.card(r, id), k.mailbox(id), k.watcher(), k.fenced(), k.holds(id), k.owned(id)}, id, string(r[0])+":"+id)
+		[]string{k.registry(r), k.card(r, id), k.mailbox(id), k.watcher(), k.fenced(), k.holds(id), k.owned(id), k.awaited(id)}, id, string(r[0])+":"+id, k.prefix)
 	return err
 }
 

@@ -216,7 +216,7 @@ func (c *Client) remove(ctx context.Context, marked, stages []string) error {
 // none is added any more.
 func (c *Client) mark(ctx context.Context, name string) (stages []string, err error) {
 	k := c.keys
-	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name)
+	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name, k.prefix)
 	if err == nil && reply == "gone" {
 		err = fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}

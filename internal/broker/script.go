@@ -79,6 +79,8 @@ var (
 	spreadLua string
 	//go:embed lua/stage.lua
 	stageLua string
+	//go:embed lua/standby.lua
+	standbyLua string
 	//go:embed lua/sweep.lua
 	sweepLua string
 	//go:embed lua/take.lua
@@ -94,7 +96,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, sweep, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, standby, sweep, take, unplace, unstage, waiting, watch *redis.Script
 }{
 	abandon:         script(abandonLua),
 	ack:             script(ackLua),
@@ -129,6 +131,7 @@ var scripts = struct {
 	source:          script(sourceLua),
 	stage:           script(stageLua),
 	unplace:         script(unplaceLua),
+	standby:         script(standbyLua),
 	sweep:           script(sweepLua),
 	take:            script(takeLua),
 	unstage:         script(unstageLua),

@@ -64,6 +64,7 @@ type Receiver struct {
 type ReceiverOptions struct {
 	Executor  string
 	Unordered bool
+	Standby   bool // the executor waits for the right to gather
 	ByHand    bool // items are acknowledged by their tickets, not by Delivered
 	Log       *slog.Logger
 	// KeepPayloads leaves frames that are keys of their own in Redis, for so

@@ -20,6 +20,7 @@ for i = 2, #ARGV, 2 do
     redis.call('ZREM', registry, id)
     redis.call('DEL', ARGV[1] .. mark, ARGV[1] .. 'p:' .. id)
     redis.call('HSET', KEYS[3], mark, entry)
+    if kind == 'e' then leave_gathers(ARGV[1], ARGV[1] .. 'awaited:' .. id) end
   end
   replies[#replies + 1] = entry
 end

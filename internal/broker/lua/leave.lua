@@ -6,8 +6,10 @@
 -- KEYS 5 fenced    hash of the processes that were declared dead
 -- KEYS 6 holds     holds:<id>, the sources of an executor
 -- KEYS 7 owned     own:<id>, the queues of an executor
+-- KEYS 8 awaited   awaited:<id>, the queues of its gathers that others wait for
 -- ARGV 1 id        of the process
 -- ARGV 2 mark      w:<id> or e:<id>
+-- ARGV 3 prefix    of all keys
 -- reply: 1 where it was there
 if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then
   local card = redis.call('HMGET', KEYS[2], 'pid', 'host')
@@ -22,4 +24,6 @@ if (redis.call('HGET', KEYS[4], 'id') or ARGV[1]) == ARGV[1] then
   redis.call('HDEL', KEYS[4], 'id')
   if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('DEL', KEYS[4]) end -- otherwise entries there have a watched time
 end
-return redis.call('ZREM', KEYS[1], ARGV[1])
+local was = redis.call('ZREM', KEYS[1], ARGV[1])
+leave_gathers(ARGV[3], KEYS[8])
+return was

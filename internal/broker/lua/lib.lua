@@ -43,6 +43,30 @@ local function note_change(meta, sources, name)
   redis.call('ZADD', sources, redis.call('HINCRBY', meta, 'changes', 1), name)
 end
 
+-- tell_standby tells the executors that wait for the right to gather a queue that it has
+-- no gather.
+local function tell_standby(prefix, queue)
+  for _, mailbox in ipairs(redis.call('ZRANGE', prefix .. 'standby:' .. queue, 0, -1)) do
+    tell(mailbox, 'free', queue)
+  end
+  redis.call('DEL', prefix .. 'standby:' .. queue)
+end
+
+-- release_standby is tell_standby for a queue that an executor gathered until now.
+local function release_standby(prefix, executor, queue)
+  tell_standby(prefix, queue)
+  redis.call('SREM', prefix .. 'awaited:' .. (executor or ''), queue)
+end
+
+-- leave_gathers tells those who wait for the queues of an executor that has gone, which are
+-- in its key awaited.
+local function leave_gathers(prefix, awaited)
+  for _, queue in ipairs(redis.call('SMEMBERS', awaited)) do
+    tell_standby(prefix, queue)
+  end
+  redis.call('DEL', awaited)
+end
+
 -- delivered returns the id up to which the group of a stream has been read.
 local function delivered(stream)
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do

@@ -3,12 +3,14 @@
 -- KEYS 2 wait   wait:<queue>
 -- KEYS 3 watch  watch:<queue>
 -- ARGV 1 queue  its name
+-- ARGV 2 prefix of all keys
 -- reply: 'gone', or the stages that read it or add to it, sorted
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], 'dying', 1)
 tell_all(KEYS[2], 'room', ARGV[1])
 tell_all(KEYS[3], 'gone', ARGV[1])
+release_standby(ARGV[2], redis.call('HGET', KEYS[1], 'gatherer'), ARGV[1])
 local meta, stages = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #meta, 2 do
   local stage = string.match(meta[i], '^s:(.+)$')

@@ -5,6 +5,8 @@
 -- KEYS 4+ watch   watch:<root queue> of each root
 -- ARGV 1 gather   its id
 -- ARGV 2 mailbox  as it stands in the watch sets
+-- ARGV 3 queue    its name
+-- ARGV 4 prefix   of all keys
 -- reply: 1 where it was still the consumer
 redis.call('DEL', KEYS[2])
 for i = 4, #KEYS do redis.call('SREM', KEYS[i], ARGV[2]) end
@@ -21,5 +23,7 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
   end
 end
 if redis.call('HGET', KEYS[1], 'consumer') ~= 'gather:' .. ARGV[1] then return 0 end
+local executor = redis.call('HGET', KEYS[1], 'gatherer')
 redis.call('HDEL', KEYS[1], 'consumer', 'gatherer')
+release_standby(ARGV[4], executor, ARGV[3])
 return 1

@@ -1,0 +1,18 @@
+-- standby.lua: lets an executor wait for the right to gather a queue, while a gather of a live executor has it
+-- KEYS 1 meta       m:<queue>
+-- KEYS 2 executors  zset of the live executors
+-- KEYS 3 standby    standby:<queue>, mailboxes to tell when the queue has no gather, by the time of their last call in ms
+-- ARGV 1 mailbox    of the executor that waits
+-- ARGV 2 queue      its name
+-- ARGV 3 prefix     of all keys
+-- ARGV 4 silence    ms after which an executor that has not called again is forgotten
+-- reply: 'waits'|'free' (no gather has it)|'gone', or 'stage:<id>' of a stage that reads it
+local meta = redis.call('HMGET', KEYS[1], 'inc', 'dying', 'consumer', 'gatherer')
+if not meta[1] or meta[2] then return 'gone' end
+if string.sub(meta[3] or '', 1, 6) == 'stage:' then return meta[3] end
+if not meta[3] or not meta[4] or not redis.call('ZSCORE', KEYS[2], meta[4]) then return 'free' end
+local ms = now_ms()
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ms - tonumber(ARGV[4])) -- it comes first: a script that has begun to delete may add, also where the memory is full
+redis.call('ZADD', KEYS[3], ms, ARGV[1])
+redis.call('SADD', ARGV[3] .. 'awaited:' .. meta[4], ARGV[2])
+return 'waits'

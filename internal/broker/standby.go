@@ -1,0 +1,33 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Standby lets an executor wait for the right to gather a queue. Its mailbox is told
+// HintFree when the gather that has the queue gives it up or is dead, and when the queue
+// is deleted. The call is repeated at least once in a third of silence. free: no gather
+// has the queue now. ErrTaken: a stage reads it. It is safe to repeat.
+func (c *Client) Standby(ctx context.Context, executor, queue string, silence time.Duration) (free bool, err error) {
+	what := "wait for queue " + queue
+	reply, err := c.run(ctx, what, scripts.standby, []string{c.keys.meta(queue), c.keys.registry(RoleExecutor), c.keys.standby(queue)},
+		c.keys.mailbox(executor), queue, c.keys.prefix, silence.Milliseconds())
+	if err != nil {
+		return false, err
+	}
+	status, _ := reply.(string)
+	if strings.HasPrefix(status, "stage:") {
+		return false, fmt.Errorf("gather: %w", taken(queue, status))
+	}
+	return status == "free", checkStatus(what, status)
+}
+
+// StandDown ends what Standby began.
+func (c *Client) StandDown(ctx context.Context, executor, queue string) error {
+	return c.try(ctx, "wait no more for queue "+queue, func(ctx context.Context) error {
+		return c.rdb.ZRem(ctx, c.keys.standby(queue), c.keys.mailbox(executor)).Err()
+	})
+}
