@@ -21,13 +21,16 @@ type fleet struct {
 }
 
 // registered returns ErrFunctionNotRegistered if no worker can ever have a function, since
-// no other process reaches an embedded broker.
+// no other process reaches an embedded broker. It returns ErrClosed for a closed Executor.
 func (ex *Executor) registered(function string) error {
 	if ex.parent != nil {
 		return ex.parent.registered(function)
 	}
 	if _, known := ex.fleet.names.Load(function); known || ex.server == nil {
 		return nil
+	}
+	if ex.tasks.over() {
+		return ErrClosed
 	}
 	return fmt.Errorf("function %q: %w: the embedded broker runs only functions of this process, call Register with it first",
 		function, ErrFunctionNotRegistered)

@@ -82,9 +82,22 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	feed := &Feed{
 		ex: ex, wake: wake, state: ex.tasks.feed(), release: release,
 		Sender:  edge.NewSender(ex.c, source, ex.id, wake, f.Window),
-		Batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
+		Batcher: edge.NewBatcher(source.Name, stored, f.room(q), q.MaxB),
 	}
 	return &Queue[T]{ex: ex, q: q, typed: typed, fed: feed.state}, feed, bound, nil
+}
+
+// room returns the bound of a batch in items, 0 for none: what the queue takes, and with
+// DropOldest what the window takes, since a batch that is larger would be dropped as a whole.
+func (f Feeding) room(q broker.Queue) int64 {
+	window := max(f.Window, -f.Window)
+	if broker.Overflow(f.Overflow) != broker.DropOldest || window == 0 {
+		return q.Max
+	}
+	if q.Max == 0 {
+		return window
+	}
+	return min(q.Max, window)
 }
 
 // source makes the source of a feed, or goes on with the one of its name.

@@ -116,6 +116,35 @@ func deleted(t *testing.T, both *testkit.Twins) {
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
 
+// handover gives a queue from a gather to a stage, and back, with entries that were read.
+func handover(t *testing.T, both *testkit.Twins) {
+	c := must(broker.Open(both.URL()+"/?ns=handover", broker.Options{}))(t)
+	defer c.Close()
+	a, _, err := c.Declare(t.Context(), broker.Queue{Name: "a"})
+	stage := broker.Stage{ID: "a", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{a}}
+	fine(t, err, c.Join(t.Context(), broker.RoleExecutor, "x", nil), c.Join(t.Context(), broker.RoleWorker, "w", nil))
+	scattered(t, c, "s", a, 4, 1)
+	g := must(c.Consume(t.Context(), "g", "x", "a"))(t)
+	reader := c.Reader("g", time.Second)
+	defer reader.Close()
+	_, _, err = reader.Read(t.Context(), []broker.Place{{Queue: "a"}}, 2, 0)
+	fine(t, err, c.Release(t.Context(), g), c.Stage(t.Context(), stage))
+	both.Compare()
+	if taken := must(c.Take(t.Context(), "w", 10, 1, []broker.Route{{In: "a"}}))(t)[0].Entries; len(taken) != 4 {
+		t.Errorf("the worker of the stage takes %+v", taken)
+	}
+	fine(t, c.GiveBack(t.Context(), "w", "a"), c.Unstage(t.Context(), "a"))
+	heir := must(c.Consume(t.Context(), "h", "x", "a"))(t)
+	both.Compare()
+	next := c.Reader("h", time.Second)
+	defer next.Close()
+	if read, _, err := next.Read(t.Context(), []broker.Place{{Queue: "a"}}, 10, 0); err != nil || len(read) != 4 {
+		t.Errorf("the gather behind the stage reads %+v, %v", read, err)
+	}
+	fine(t, c.Release(t.Context(), heir), c.DeleteAll(t.Context(), []string{"a"}),
+		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
+}
+
 // scattered stores n items, each a batch.
 func scattered(t *testing.T, c *broker.Client, name string, q broker.Queue, n int64, seal int) broker.Source {
 	t.Helper()

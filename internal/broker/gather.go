@@ -89,10 +89,14 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 	start := "0-0"
 	for {
 		var reply any
-		err := c.try(ctx, "inherit queue "+g.Queue.Name, func(ctx context.Context) (err error) {
+		what := "inherit queue " + g.Queue.Name
+		err := c.try(ctx, what, func(ctx context.Context) (err error) {
 			reply, err = c.rdb.Do(ctx, "XAUTOCLAIM", c.keys.stream(g.Queue.Name), "w", g.ID, 0, start, "COUNT", 100).Result()
 			return err
 		})
+		if hasCode(err, "NOGROUP") {
+			return nil, fmt.Errorf("%s: %w", what, ErrNoQueue)
+		}
 		if err != nil {
 			return nil, err
 		}
