@@ -38,13 +38,15 @@ var imports = map[string][]string{
 	"internal/batch":    {},
 	"internal/codec":    {"internal/batch"},
 	"internal/logging":  {},
+	"internal/probe":    {},
 	"internal/broker":   {"internal/batch", "internal/logging"},
 	"internal/embedded": {"internal/broker"},
 	"internal/edge":     {"internal/batch", "internal/broker"},
-	"workers":           {"internal/batch", "internal/broker", "internal/codec", "internal/logging"},
+	"workers":           {"internal/batch", "internal/broker", "internal/codec", "internal/logging", "internal/probe"},
 	"executor": {"internal/batch", "internal/broker", "internal/codec", "internal/edge", "internal/embedded",
 		"internal/logging", "workers"},
 	"bridge":           {"internal/batch", "internal/codec", "internal/edge", "executor"},
+	"dqtest":           {"bridge", "executor", "internal/embedded", "internal/probe", "workers"},
 	"internal/builtin": {"workers"},
 	"internal/command": {"workers"},
 	"internal/cli":     {"bridge", "executor", "workers", "internal/broker", "internal/builtin", "internal/codec", "internal/command"},
@@ -66,7 +68,7 @@ var homes = map[string][]string{
 	"github.com/vmihailenco/":        {"internal/codec"},
 	"github.com/urfave/cli/":         {"internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"os/exec":                        {"internal/command"},
-	"testing":                        {},
+	"testing":                        {"dqtest"},
 }
 
 // A source is one Go file of the tree, its path from the root.
@@ -462,7 +464,7 @@ func TestFileMapNamesEachFileAndNoOther(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}

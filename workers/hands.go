@@ -126,12 +126,19 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	if !h.now.begin(r, b) {
 		return s
 	}
+	leave := h.leave
+	if h.probe != nil {
+		leave = func() bool { h.probe.Ran(1); return ctx.Err() != nil || h.leave() }
+	}
 	c := call{
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
-		tries: attempts + 1, retries: r.stage.Retries, leave: h.leave, exposed: !r.function.exits.Load(), memory: &h.memory,
+		tries: attempts + 1, retries: r.stage.Retries, leave: leave, exposed: !r.function.exits.Load(), memory: &h.memory,
 		now: &h.now, single: r.stage.Kind == broker.KindFuture,
 	}
 	s.result = s.runner.run(ctx, c)
+	if h.probe != nil && r.function.whole {
+		h.probe.Ran(s.result.n)
+	}
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/probe"
 )
 
 // closing is how long it may take to write what is left when a worker ends.
@@ -45,6 +46,7 @@ type life struct {
 	stopping atomic.Bool
 	look     atomic.Bool // at the stages and at what is held: a route is gone, or what was taken did not reach a hand
 
+	probe   *probe.Probe    // of a test, nil for all others
 	foreign map[string]bool // stages of other types that were logged; intake only
 	read    []string        // queues that intake reads when it ends
 
@@ -66,6 +68,9 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 	defer stop(nil)
 	hard, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
+	if l.probe = probe.From(ctx); l.probe != nil {
+		defer l.probe.Dying(func() { stop(errKilled); cut(errKilled) })()
+	}
 	// The mailbox comes before the first look at the stages.
 	if err := part.Join(ctx, broker.RoleWorker, l.id, w.card()); err != nil {
 		if ctx.Err() != nil {

@@ -64,6 +64,7 @@ var (
 	errNoWorker  = errors.New("workers: the Worker is nil or a zero value: make it with workers.New")
 	errNoContext = errors.New("workers: the context is nil")
 	errRunTwice  = errors.New("workers: Run was called before: a Worker runs once, make another one with workers.New")
+	errKilled    = errors.New("workers: the test has killed the worker")
 	errEnded     = errors.New("workers: the Worker has ended: make another one with workers.New")
 )
 

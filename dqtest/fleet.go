@@ -1,0 +1,171 @@
+package dqtest
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// address is that of the broker; it selects the default namespace.
+const address = "redis://127.0.0.1:6379"
+
+// A Fleet is a broker and the processes that are connected to it. Its methods can be called
+// from many goroutines of the bubble.
+type Fleet struct {
+	t      testing.TB
+	server *embedded.Server
+	log    slog.Handler
+
+	mu        sync.Mutex
+	processes []*Process
+}
+
+// Run runs a test in a bubble of testing/synctest, with a Fleet. It must not be called inside of
+// another bubble. When test returns, Run ends the processes that live, first the Executors,
+// and reports keys and goroutines that are left as errors of the test.
+func Run(t *testing.T, test func(t *testing.T, f *Fleet)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		t.Helper()
+		f := &Fleet{t: t, server: embedded.New(), log: slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})}
+		t.Cleanup(f.end) // also after t.FailNow
+		test(t, f)
+	})
+}
+
+// Values runs items through a pipeline and returns its results, in the order of the items.
+// build makes the stages over a queue of the items and returns the queue of the results;
+// functions are what the worker of the test runs. It is a fatal error of the test if build fails
+// or if a result is an error: test those with Run. Values must not be called inside of a bubble.
+func Values[In, Out any](t *testing.T, build func(ctx context.Context, items *executor.Queue[In]) (*executor.Queue[Out], error),
+	items []In, functions ...workers.Function) (values []Out) {
+	t.Helper()
+	Run(t, func(t *testing.T, f *Fleet) {
+		t.Helper()
+		ex, _ := f.StartExecutor()
+		f.StartWorker(workers.Functions(functions...))
+		in := make(chan []In, 1)
+		in <- items
+		close(in)
+		q, err := bridge.ScatterSlices(t.Context(), ex, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := build(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v, err := range bridge.All(t.Context(), out) {
+			if err != nil {
+				t.Fatalf("result %d: %v", len(values), err)
+			}
+			values = append(values, v)
+		}
+	})
+	return values
+}
+
+// StartExecutor connects an Executor, as a process of its own. The options are those of
+// executor.New; warnings are written to the log of the test, unless they have a Logger. An
+// Executor that the test does not close is closed at its end.
+func (f *Fleet) StartExecutor(opts ...executor.Option) (*executor.Executor, *Process) {
+	f.t.Helper()
+	p := f.start()
+	ex, err := executor.New(p.context(context.WithoutCancel(f.t.Context())), address, slices.Concat([]executor.Option{executor.Logger(p.log())}, opts, []executor.Option{executor.Dialer(p.dial)})...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	p.close, p.executor = ex.Close, true
+	return ex, p
+}
+
+// StartWorker runs a worker, as a process of its own, and returns when it is known to the fleet.
+// The options are those of workers.New. Warnings are written to the log of the test, unless the
+// options have a Logger.
+func (f *Fleet) StartWorker(opts ...workers.Option) *Process {
+	f.t.Helper()
+	p := f.start()
+	w, err := workers.New(address, slices.Concat([]workers.Option{workers.Logger(p.log())}, opts, []workers.Option{workers.Dialer(p.dial)})...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(p.context(context.WithoutCancel(f.t.Context())))
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	p.close = sync.OnceValue(func() error { cancel(); return <-ended })
+	select {
+	case <-w.Ready():
+	case err := <-ended:
+		ended <- err
+		f.t.Fatalf("the worker has ended: %v", err)
+	}
+	return p
+}
+
+// start adds a process.
+func (f *Fleet) start() *Process {
+	p := &Process{fleet: f, conns: map[*conn]bool{}, kills: map[int]func(){}}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.processes = append(f.processes, p)
+	return p
+}
+
+// all returns the processes, in the order in which they were started.
+func (f *Fleet) all() []*Process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.processes)
+}
+
+// CutConnections closes the connections of all processes, as a restart of Redis does that
+// loses nothing. The processes connect again.
+func (f *Fleet) CutConnections() {
+	for _, p := range f.all() {
+		p.cut()
+	}
+}
+
+// LoseData empties the broker and closes all connections, as a restart of a Redis does that
+// stores nothing on its disk. Items that were in it become errors for which errors.Is(err,
+// executor.ErrLost).
+func (f *Fleet) LoseData() {
+	f.t.Helper()
+	f.CutConnections()
+	if err := f.flush(); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// Queues returns the queues of the namespace, by name, when all goroutines of the test wait. No
+// number changes until time passes.
+func (f *Fleet) Queues() []executor.QueueInfo {
+	f.t.Helper()
+	synctest.Wait()
+	ctx := context.WithoutCancel(f.t.Context())
+	o, err := executor.Observe(ctx, address, executor.Dialer(f.server.Dial))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer o.Close()
+	queues, err := o.Queues(ctx)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return queues
+}
+
+// Keys returns the names of all keys of the broker, in no order, when all goroutines of the
+// test wait. They are documented in docs/protocol.md.
+func (f *Fleet) Keys() []string {
+	synctest.Wait()
+	return f.server.Keys()
+}
