@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -132,5 +133,70 @@ func TestTheEndsOfAnOutageAreMadeUpFor(t *testing.T) {
 			}
 			return true
 		})
+	})
+}
+
+// A scatter whose context ends while the reply of one of its requests is lost returns an
+// error. It neither holds the stream of its named queue open nor cuts it.
+func TestAScatterThatLostAReplyLeavesTheStreamWhole(t *testing.T) {
+	onNetworks(t, func(t *testing.T, n *network, ex *executor.Executor) {
+		q := scatter(t, ex, []int{1, 2, 3}, bridge.Name("jobs"))
+		<-q.Done()
+		failed := 0
+		for nth := 0; ; nth++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			call := script(nth)
+			n.lose(func(request []byte) bool { // but none that gives up the source of an earlier call
+				return bytes.Contains(request, []byte("jobs")) && !bytes.Contains(request, []byte(context.Canceled.Error())) && call(request)
+			}, cancel)
+			in := make(chan int)
+			again, err := bridge.Scatter(ctx, ex, in, bridge.Name("jobs"))
+			n.lose(nil, nil)
+			if err == nil { // it has fewer requests
+				close(in)
+				<-again.Done()
+				cancel()
+				break
+			}
+			cancel()
+			failed++
+		}
+		if failed == 0 {
+			t.Error("no request was lost")
+		}
+		if err := q.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want(t, values(t, q), 1, 2, 3)
+		deleteAll(t, ex, "jobs")
+	})
+}
+
+// The source of a durable scatter is away if the reply to its process was lost: its gather
+// is told, and a successor goes on.
+func TestADurableScatterThatLostAReplyIsAway(t *testing.T) {
+	onNetworks(t, func(t *testing.T, n *network, ex *executor.Executor) {
+		durable := []bridge.ScatterOption{bridge.Name("jobs"), bridge.SourceName("a"), bridge.Seal()}
+		want(t, values(t, scatter(t, ex, []int{1})), 1) // the server knows the scripts from here on
+		ctx, cancel := context.WithCancel(t.Context())
+		n.lose(func(request []byte) bool {
+			return bytes.Contains(request, []byte("eval")) && bytes.Contains(request, []byte("s:a")) && bytes.Contains(request, []byte("src:jobs"))
+		}, cancel)
+		if _, err := bridge.Scatter(ctx, ex, make(chan int), durable...); !errors.Is(err, context.Canceled) {
+			t.Fatalf("the scatter returned %v", err)
+		}
+		q := must(executor.Open[int](t.Context(), ex, "jobs"))(t)
+		results := must(bridge.Gather(t.Context(), q))(t)
+		if r := <-results; !errors.Is(r.Err, executor.ErrAway) {
+			t.Errorf("the gather is told %v", r)
+		}
+		scatter(t, ex, []int{1}, durable...)
+		if r := <-results; r.Err != nil || r.Value != 1 {
+			t.Errorf("the successor sent %v", r)
+		}
+		if r, ok := <-results; ok {
+			t.Errorf("behind the end %v", r)
+		}
+		deleteAll(t, ex, "jobs")
 	})
 }

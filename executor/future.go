@@ -226,7 +226,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{KeepPayloads: resultTTL})
+		r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.ex.hub.keep(id) }})
 		if err != nil {
 			yield(nil, err)
 			return
@@ -267,9 +267,6 @@ func (q *Queue[T]) yield(r *edge.Receiver, p edge.Piece, yield func(*Future[T], 
 	if p.Notice { // it is no element
 		r.Delivered(1)
 		return true
-	}
-	if p.Entry.Payload != "" {
-		q.ex.hub.keep(p.Entry.Payload)
 	}
 	more = true
 	for at := p.From; more && at < p.To; at++ {

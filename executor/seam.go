@@ -102,14 +102,19 @@ func (f Feeding) room(q broker.Queue) int64 {
 
 // source makes the source of a feed, or goes on with the one of its name.
 func (ex *Executor) source(ctx context.Context, q broker.Queue, f Feeding) (s broker.Source, stored int64, err error) {
+	opts := []broker.SourceOption{broker.Of(ex.id)}
 	if f.Source == "" {
-		return ex.c.Source(ctx, fresh("s"), q, f.Seal, broker.Of(ex.id))
+		s, stored, err = ex.c.Source(ctx, fresh("s"), q, f.Seal, opts...)
+	} else {
+		s, stored, err = ex.c.Source(ctx, f.Source, q, f.Seal, append(opts, broker.Durable())...)
 	}
-	s, stored, err = ex.c.Source(ctx, f.Source, q, f.Seal, broker.Of(ex.id), broker.Durable())
-	if errors.Is(err, ErrEnded) {
+	switch {
+	case errors.Is(err, ErrEnded):
 		err = fmt.Errorf("%w after %d items, since its input was closed: scatter what is new under another name", err, stored)
-	}
-	if err == nil && f.Stored != nil {
+	case err != nil && ctx.Err() != nil && !broker.IsRefusal(err): // the reply may be lost
+		cause := err.Error()
+		ex.owed.undo("end of source "+s.Name, func(ctx context.Context) error { return ex.c.Abandon(ctx, s, cause) })
+	case err == nil && f.Stored != nil:
 		*f.Stored = stored
 	}
 	return s, stored, err

@@ -76,3 +76,6 @@ func (c *Client) Remembered() int {
 	defer c.readings.mu.Unlock()
 	return len(c.readings.last)
 }
+
+// CountFailure counts a call that has failed at first.
+func (c *Client) CountFailure() { c.failures.Add(1) }

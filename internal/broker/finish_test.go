@@ -1,8 +1,11 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -54,4 +57,39 @@ func TestAnEndThatWasLostIsStoredAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A failing fails a call that has nothing to do with those that go through it.
+type failing struct {
+	redis.Hook
+	fail func()
+}
+
+func (failing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (f failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		f.fail()
+		return next(ctx, cmd)
+	}
+}
+
+// A source that is gone was ended by an earlier attempt of the same call, or it was not ended:
+// the failure of another call says nothing about it.
+func TestTheEndOfASourceThatIsGoneIsAnError(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		if err := c.Raw().Del(t.Context(), c.Key("s:s1")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		c.Raw().AddHook(failing{fail: c.CountFailure})
+		if err := c.Finish(t.Context(), f.source, 3); !errors.Is(err, broker.ErrNoQueue) {
+			t.Errorf("a source that is gone ends with %v", err)
+		}
+	})
 }

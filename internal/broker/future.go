@@ -132,16 +132,3 @@ func (c *Client) DropFutures(ctx context.Context, ids []string) error {
 	}
 	return c.try(ctx, "delete futures", func(ctx context.Context) error { return c.rdb.Unlink(ctx, keys...).Err() })
 }
-
-// Keep gives payload keys a lifetime: what refers to them is about to go.
-func (c *Client) Keep(ctx context.Context, ids []string, ttl time.Duration) error {
-	return c.try(ctx, "keep payloads", func(ctx context.Context) error {
-		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for _, id := range ids {
-				p.PExpire(ctx, c.keys.payload(id), ttl)
-			}
-			return nil
-		})
-		return err
-	})
-}

@@ -143,7 +143,7 @@ func Root(name string) (root, branch string) {
 func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) (waited bool, err error) {
 	k, q := c.keys, g.Queue.Name
 	keys := []string{k.meta(q), k.stream(q), k.wait(q), k.marks(q)}
-	args := []any{g.reader(), g.acks.Add(1), q, k.prefix, len(entries), len(marks)}
+	args := []any{g.reader(), g.acks.Add(1), q, k.prefix, keep.Milliseconds(), len(entries), len(marks)}
 	for _, e := range entries {
 		args = append(args, e.ID)
 	}
@@ -157,20 +157,12 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 		}
 		args = append(args, m.Source, name, root, m.Delivered, m.Low, retire)
 	}
-	var payloads []string
 	for _, e := range entries {
 		if e.Payload != "" {
-			payloads = append(payloads, e.Payload)
 			keys = append(keys, k.payload(e.Payload))
 		}
 	}
 	what := "acknowledge items of queue " + q
-	if keep > 0 && payloads != nil {
-		if err := c.Keep(ctx, payloads, keep); err != nil {
-			return false, err
-		}
-		keys = keys[:len(keys)-len(payloads)]
-	}
 	reply, err := c.run(ctx, what, scripts.ack, keys, args...)
 	if err != nil {
 		return false, err

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -17,7 +18,8 @@ type Source struct {
 	// holder's choice and not kept in Redis.
 	Overflow Overflow
 
-	lost []byte // the failure of items that Redis loses of it
+	claim string // random text of the call that made it
+	lost  []byte // the failure of items that Redis loses of it
 }
 
 // Overflow is what becomes of items for which there is no room.
@@ -48,7 +50,8 @@ func Of(executor string) SourceOption { return func(h *holder) { h.executor = ex
 func Durable() SourceOption { return func(h *holder) { h.named = 1 } }
 
 // Source makes a source of a queue, or takes over the one of that name; stored
-// is the offset where it goes on. seal lets no other source join after it.
+// is the offset where it goes on. seal lets no other source join after it. If the error
+// is no refusal, the source may be there: Abandon ends the one that is returned.
 func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opts ...SourceOption) (s Source, stored int64, err error) {
 	var by holder
 	for _, o := range opts {
@@ -58,16 +61,18 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 		return Source{}, 0, err
 	}
 	what := "scatter into queue " + q.Name
+	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostBefore(q.Name)}
 	reply, err := c.run(ctx, what, scripts.source,
 		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor), c.keys.named(q.Name)},
-		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""))
+		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""), s.claim)
 	if err != nil {
-		return Source{}, 0, err
+		return s, 0, err
 	}
 	l := asList(reply)
 	switch status := l.text(0); status {
 	case "ok":
-		return Source{Name: name, Queue: q, Epoch: l.number(1), lost: lostBefore(q.Name)}, l.number(2), nil
+		s.Epoch = l.number(1)
+		return s, l.number(2), nil
 	case "sealed":
 		err = ErrSealed
 	case "ended":
@@ -171,16 +176,21 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 // Finish ends a source behind its last item. What Redis has lost of it becomes
 // lost items. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
-	what, before := "end the source of queue "+s.Queue.Name, c.Failures()
+	what := "end the source of queue " + s.Queue.Name
 	keys, args := c.ending(End{s, end})
-	for finished := false; ; finished = true {
-		reply, err := c.run(ctx, what, scripts.finish, keys, args...)
+	attempts := 0
+	for {
+		var status string
+		err := c.try(ctx, what, func(ctx context.Context) (err error) {
+			attempts++
+			status, err = scripts.finish.Run(ctx, c.rdb, keys, args...).Text()
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		status, _ := reply.(string)
-		if status == "gone" && (finished || c.Failures() != before) && c.stands(ctx, s.Queue) {
-			return nil // an earlier call has ended it, and it was delivered and forgotten meanwhile
+		if status == "gone" && attempts > 1 && c.stands(ctx, s.Queue) {
+			return nil // an earlier attempt has ended it, and it was delivered and forgotten meanwhile
 		}
 		if status != "ok" {
 			return checkStatus(what, status)
@@ -210,12 +220,12 @@ func lostBefore(queue string) []byte {
 }
 
 // Abandon ends a source where it stands, and the gathers are told why once they
-// are there; a named one stays open for a successor.
+// are there; a named one stays open for a successor. It is safe to repeat.
 func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
 	what := "give up the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,
 		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name), c.keys.meta(s.Queue.Name), c.keys.sources(s.Queue.Name)},
-		s.Name, s.Epoch, cause, s.Queue.Inc, c.keys.holds(""))
+		s.Name, s.Epoch, cause, s.Queue.Inc, c.keys.holds(""), s.claim)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,32 @@ func TestTakeoverNeedsADeadExecutor(t *testing.T) {
 	}
 }
 
+// An entry keeps its payload until the gather of the current epoch acknowledges it.
+func TestOnlyTheCurrentGatherChangesPayloads(t *testing.T) {
+	const keep = 10 * time.Minute
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
+		old := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
+		r := c.Reader(old.ID, 100*time.Millisecond)
+		defer r.Close()
+		entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+		if err := errors.Join(err, c.Leave(t.Context(), broker.RoleExecutor, "x1")); err != nil || len(entries) != 1 {
+			t.Fatalf("read %d entries, %v", len(entries), err)
+		}
+		current := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x2", "b"))
+		lifetime := func() time.Duration { return c.Raw().PTTL(t.Context(), c.Key("f:"+entries[0].Payload)).Val() }
+		if _, err := c.Ack(t.Context(), old, entries, nil, keep, nil); !errors.Is(err, broker.ErrFenced) || lifetime() >= 0 {
+			t.Errorf("the previous gather acknowledges: %v; the payload has a lifetime of %v", err, lifetime())
+		}
+		if _, err := c.Ack(t.Context(), current, entries, nil, keep, nil); err != nil || lifetime() <= keep/2 {
+			t.Errorf("the gather acknowledges: %v; the payload has a lifetime of %v", err, lifetime())
+		}
+	})
+}
+
 // After an outage all heartbeats are older than a lease, and the processes live.
 func TestProcessesAreListedAfterAnOutage(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {

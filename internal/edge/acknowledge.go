@@ -64,6 +64,11 @@ func (r *Receiver) write(ctx context.Context) (some, done bool, err error) {
 		return true, false, err
 	}
 	r.acks.written(entries, marks)
+	for _, e := range entries {
+		if r.keep > 0 && e.Payload != "" {
+			r.kept(e.Payload)
+		}
+	}
 	if waited {
 		r.acks.hurry()
 	}

@@ -40,6 +40,7 @@ type Receiver struct {
 	later  func(what string, do func(context.Context) error)
 	g      broker.Gather
 	keep   time.Duration
+	kept   func(payload string)
 	reader *broker.Reader
 	pieces chan Piece
 	acks   acks
@@ -70,6 +71,7 @@ type ReceiverOptions struct {
 	// KeepPayloads leaves frames that are keys of their own in Redis, for so
 	// long; what is delivered is where they are. 0: they are fetched, and go.
 	KeepPayloads time.Duration
+	Kept         func(payload string) // called for each of them that was acknowledged
 	// Later repeats do in the background until it succeeds; what names it in logs.
 	Later func(what string, do func(context.Context) error)
 }
@@ -87,7 +89,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 		return nil, err
 	}
 	r := &Receiver{
-		c: c, log: o.Log, later: o.Later, g: g, keep: o.KeepPayloads, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{},
+		c: c, log: o.Log, later: o.Later, g: g, keep: o.KeepPayloads, kept: o.Kept, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{},
 		sources: newSources(g.Roots()), auditor: newAuditor(), count: 16, look: true, every: lookAgain,
 	}
 	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {

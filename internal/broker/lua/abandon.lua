@@ -4,18 +4,24 @@
 -- KEYS 3 meta    m:<queue>
 -- KEYS 4 sources src:<queue>
 -- ARGV 1 source  its name
--- ARGV 2 epoch   of the source, as its maker was told
+-- ARGV 2 epoch   of the source, as its maker was told, 0 if the reply of source.lua was lost
 -- ARGV 3 cause   why, for the gathers
 -- ARGV 4 inc     the queue's incarnation
 -- ARGV 5 prefix  of the keys of what executors hold
+-- ARGV 6 claim   that source.lua was given
 -- reply: 'ok'|'gone'|'fenced'
-local source = redis.call('HMGET', KEYS[1], 'epoch', 'end', 'inc', 'by')
+local source = redis.call('HMGET', KEYS[1], 'epoch', 'end', 'inc', 'by', 'claim', 'stored', 'named')
 if redis.call('HGET', KEYS[3], 'inc') ~= ARGV[4] then return 'gone' end
 if source[3] ~= ARGV[4] then return 'fenced' end -- it has ended, is delivered and forgotten
-if source[1] ~= ARGV[2] then return 'fenced' end
+local unused = ARGV[2] == '0' and source[5] == ARGV[6] -- its maker does not know of it
+if source[1] ~= ARGV[2] and not unused then return 'fenced' end
 drop_hold(ARGV[5], source[4], ARGV[1])
 if tonumber(source[2]) < 0 then
-  give_up(KEYS[1], ARGV[3])
+  if unused and source[6] == '0' and not source[7] then
+    redis.call('HSET', KEYS[1], 'end', 0)
+  else
+    give_up(KEYS[1], ARGV[3])
+  end
   note_change(KEYS[3], KEYS[4], ARGV[1])
 end
 notify(KEYS[2], 'end', ARGV[1])

@@ -3,29 +3,35 @@
 -- KEYS 2 stream     q:<queue>
 -- KEYS 3 wait       wait:<queue>
 -- KEYS 4 delivered  d:<queue>
--- KEYS 5+ source    for each source with a mark: s:<source>, m:<root queue>; then payload keys to delete
+-- KEYS 5+ source    for each source with a mark: s:<source>, m:<root queue>; then the payload keys of the entries
 -- ARGV 1 reader     the queue's incarnation and the epoch of the gather, with a space between
 -- ARGV 2 number     of this acknowledgement in the epoch; one that comes behind a later one changes nothing
 -- ARGV 3 queue      its name
 -- ARGV 4 prefix     of all keys
--- ARGV 5 ids        number of entries delivered whole
--- ARGV 6 sources    number of sources whose mark moved
--- ARGV 7+ entry     the ids; then for each source: name in this queue, root name, root queue, mark, offset below which all is delivered, 1 if it has ended and is delivered here
+-- ARGV 5 keep       how long the payloads live on, ms, 0 to delete them
+-- ARGV 6 ids        number of entries delivered whole
+-- ARGV 7 sources    number of sources whose mark moved
+-- ARGV 8+ entry     the ids; then for each source: name in this queue, root name, root queue, mark, offset below which all is delivered, 1 if it has ended and is delivered here
 -- reply: 'ok'|'waited' (ok, and a producer or a worker waited for it)|'gone'|'fenced'
 local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks', 'inc', 'dying')
 if not meta[1] or meta[6] then return 'gone' end
 if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end
 if tonumber(meta[4] or 0) >= tonumber(ARGV[2]) then return 'ok' end
 
-local ids, sources = tonumber(ARGV[5]), tonumber(ARGV[6])
+local ids, sources = tonumber(ARGV[6]), tonumber(ARGV[7])
 if ids > 0 then
-  redis.call('XACK', KEYS[2], 'w', unpack(ARGV, 7, 6 + ids))
-  redis.call('XDEL', KEYS[2], unpack(ARGV, 7, 6 + ids))
+  redis.call('XACK', KEYS[2], 'w', unpack(ARGV, 8, 7 + ids))
+  redis.call('XDEL', KEYS[2], unpack(ARGV, 8, 7 + ids))
 else
   redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 end
 local status = 'ok'
-if #KEYS >= 5 + 2 * sources then redis.call('UNLINK', unpack(KEYS, 5 + 2 * sources)) end
+local payloads = 5 + 2 * sources
+if #KEYS >= payloads and ARGV[5] == '0' then
+  redis.call('UNLINK', unpack(KEYS, payloads))
+else
+  for i = payloads, #KEYS do redis.call('PEXPIRE', KEYS[i], ARGV[5]) end
+end
 redis.call('HSET', KEYS[1], 'acks', ARGV[2])
 
 -- trim forgets the gaps of a source that all leaves have delivered, some in each call.
@@ -51,7 +57,7 @@ end
 
 local marks = {}
 for i = 0, sources - 1 do
-  local a, k = 7 + ids + 6 * i, 5 + 2 * i
+  local a, k = 8 + ids + 6 * i, 5 + 2 * i
   local here, name, root, low = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]
   local source = redis.call('HMGET', KEYS[k], 'wait', 'dropped', 'held', 'epoch', 'end')
   if source[4] then -- a source that was forgotten gets no mark again

@@ -12,6 +12,7 @@
 -- ARGV 5 by       the executor that it goes with, '' for none
 -- ARGV 6 named    1 where it outlives its executor
 -- ARGV 7 prefix   of the keys of what executors hold
+-- ARGV 8 claim    random text of this call, by which abandon.lua knows the source if this reply is lost
 -- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying', 'epochs')
 if meta[1] ~= ARGV[3] or meta[3] then return {'gone', 0, 0} end
@@ -26,7 +27,7 @@ if not old[1] then
   redis.call('HSET', KEYS[1], 'queue', ARGV[2], 'inc', ARGV[3], 'stored', 0, 'end', -1)
 end
 drop_hold(ARGV[7], old[5], ARGV[1])
-redis.call('HSET', KEYS[1], 'by', ARGV[5])
+redis.call('HSET', KEYS[1], 'by', ARGV[5], 'claim', ARGV[8])
 if ARGV[5] ~= '' then redis.call('SADD', ARGV[7] .. ARGV[5], ARGV[1]) end
 redis.call('HDEL', KEYS[1], 'away')
 if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'named', 1) end
