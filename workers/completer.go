@@ -9,11 +9,38 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// What one call completes is bounded by these.
+// What one call completes is bounded by these, but for an entry that is more by itself. A
+// part is a batch that is added or put back; with 256 of them Redis is busy for about a
+// millisecond.
 const (
 	completeEntries = 64
+	completeParts   = 256
 	completeBytes   = 4 << 20
 )
+
+// size is how many parts and bytes a completion has.
+func (d *done) size() (parts, bytes int) {
+	for _, out := range d.replace.Outs {
+		bytes += len(out.Frame)
+	}
+	for _, rest := range d.replace.Rests {
+		bytes += len(rest.Frame)
+	}
+	return len(d.replace.Outs) + len(d.replace.By) + len(d.replace.Rests), bytes
+}
+
+// portion is how many of the first completions go into one call.
+func portion(all []done) int {
+	parts, bytes := 0, 0
+	for i := range all {
+		p, b := all[i].size()
+		parts, bytes = parts+p, bytes+b
+		if i > 0 && (parts > completeParts || bytes > completeBytes) {
+			return i
+		}
+	}
+	return len(all)
+}
 
 // settle has written what a hand has done: by itself where nobody else works or writes
 // and another hand could take what comes meanwhile, else by complete. By itself it may
@@ -83,17 +110,14 @@ func (l *life) complete(ctx context.Context) {
 
 // ready is what one call may complete, the first one and what is there already.
 func (l *life) ready(first done) []done {
-	all, size := []done{first}, 0
-	for len(all) < completeEntries && size < completeBytes {
+	all := []done{first}
+	for len(all) < completeEntries {
 		select {
 		case d, ok := <-l.done:
 			if !ok {
 				return all
 			}
 			all = append(all, d)
-			for _, out := range d.replace.Outs {
-				size += len(out.Frame)
-			}
 		default:
 			return all
 		}
@@ -101,12 +125,21 @@ func (l *life) ready(first done) []done {
 	return all
 }
 
+// commit completes entries, in as few calls as are not too large.
 func (l *life) commit(ctx context.Context, all []done) {
 	if ctx.Err() != nil { // the last words of a worker that was stopped hard
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), closing)
 		defer cancel()
 	}
+	for len(all) > 0 {
+		n := portion(all)
+		l.write(ctx, all[:n])
+		all = all[n:]
+	}
+}
+
+func (l *life) write(ctx context.Context, all []done) {
 	replace := make([]broker.Done, 0, len(all))
 	which := make([]done, 0, len(all))
 	for _, d := range all {

@@ -19,16 +19,6 @@ func unreadable(j job, why error) done {
 	return d
 }
 
-// isolate takes a batch apart with which several workers have died: only one of
-// its items may be the cause.
-func isolate(j job) done {
-	single, err := j.entry.Cut(1)
-	if err != nil {
-		return unreadable(j, err)
-	}
-	return putBack(j.route, j.entry, single...)
-}
-
 // poison makes a dead letter of an item that kills its workers, and puts a
 // failure in its place.
 func (l *life) poison(j job) done {

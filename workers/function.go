@@ -83,7 +83,8 @@ func Define[In, Out any](name string, f func(context.Context, In) (Out, error), 
 //
 // An error of f that is or wraps an Errors fails the items that it names; any
 // other error, a panic and a timeout fail all items of the call. Where failed
-// items are tried again, f is called with these only.
+// items are tried again, f is called with these only, and each call is for at most 1,024
+// items.
 //
 // The timeout of a call is that of one item times the number of items. All else
 // is as for Define.

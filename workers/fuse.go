@@ -33,18 +33,19 @@ func fuse(routes []*route) {
 		r.next.Store(next)
 	}
 	for _, r := range routes {
-		most, last := int64(maxAhead), r
+		most, room, last := int64(maxAhead), int64(0), r
 		r.Outs = nil
 		for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
 			last = at
 			for _, out := range at.stage.Outs {
-				if out.Max > 0 {
-					most = 1
+				if out.Max > 0 { // only the last one may have a bound
+					most, room = 1, maxOuts*out.Max
 				}
 				r.Outs = append(r.Outs, out.Name)
 			}
 		}
 		r.most.Store(most)
+		r.room.Store(room)
 		r.after.Store(last.goesOn())
 	}
 }

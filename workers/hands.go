@@ -101,9 +101,12 @@ func (h *hand) do(ctx context.Context, j job) done {
 	case e.Lost != nil && r.stage.Kind == broker.KindMap:
 		return copied(j)
 	case e.Crashes >= broker.Suspicious && e.N > 1:
-		return isolate(j)
+		return divided(j, 1) // only one of its items may be the cause
 	case e.Crashes >= maxCrashes:
 		return h.poison(j)
+	}
+	if share := r.share(e.N); share < e.N {
+		return divided(j, share)
 	}
 	all, err := h.steps(ctx, j)
 	defer h.release(all)

@@ -52,7 +52,7 @@ func (d *done) made(s step, n int, memory *batch.Memory) batch.Batch {
 	return out
 }
 
-// remain cuts what was left off into batches that fit into a spell.
+// remain is what was left off, in pieces that fit into a spell and few others.
 func remain(b batch.Batch, done int, cost time.Duration) ([]batch.Batch, error) {
 	if done == b.N {
 		return nil, nil
@@ -64,7 +64,7 @@ func remain(b batch.Batch, done int, cost time.Duration) ([]batch.Batch, error) 
 			return nil, err
 		}
 	}
-	return rest.Cut(int(max(1, spell/max(cost, 1))))
+	return pieces(rest, spellItems(cost))
 }
 
 // results adds items that a stage has done to its out-queue, or to the futures.

@@ -18,6 +18,7 @@ type route struct {
 	function *function // nil for a copy
 	broker.Route
 	most atomic.Int64 // bound of ahead, for each hand
+	room atomic.Int64 // items of a batch whose results do not become too many parts in bounded out-queues; 0: any number
 
 	held  atomic.Int64          // jobs of it that hands have or that wait for one
 	ahead atomic.Int64          // batches that may be in stock for the hands

@@ -158,6 +158,7 @@ type output[Out any] struct {
 	open   batch.Builder
 	size   int // about that of the values in the column
 	again  []int
+	mixed  int // runs of such items
 	failed int
 }
 
@@ -175,7 +176,7 @@ func (out *output[Out]) len() int {
 func (out *output[Out]) begin(c *call) {
 	b := &c.batch
 	out.clear()
-	out.size, out.again, out.failed = 0, nil, 0
+	out.size, out.again, out.mixed, out.failed = 0, nil, 0, 0
 	if out.faithful() {
 		out.values = slices.Grow(out.values, min(b.N, keep))
 		return
@@ -239,6 +240,9 @@ func (out *output[Out]) missed(m *miss, c *call) {
 		out.miss(m, c.tries, c)
 		return
 	}
+	if n := len(out.again); n == 0 || out.again[n-1] < out.len()-1 {
+		out.mixed++
+	}
 	out.again = append(out.again, out.len())
 	if out.faithful() {
 		var none Out
@@ -288,9 +292,10 @@ func (out *output[Out]) lost(b batch.Batch) result {
 	return result{n: frame.Len(), frame: frame.Take()}
 }
 
-// full reports whether what comes next should be left to others.
+// full reports whether what comes next should be left to others: the results are many
+// bytes or would become many parts.
 func (out *output[Out]) full() bool {
-	return max(out.size, out.open.Size()) >= batch.MaxBytes
+	return max(out.size, out.open.Size()) >= batch.MaxBytes || out.mixed >= maxMixed
 }
 
 // result takes the items, which may be held. A frame that needs far less memory

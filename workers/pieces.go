@@ -1,0 +1,67 @@
+package workers
+
+import (
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// Bounds of what may replace one entry: each part costs Redis some microseconds in a script,
+// during which it does nothing else.
+const (
+	maxLeaves   = 32        // pieces of a batch that slots run as they are
+	maxTails    = 32        // pieces of the same batch that the next slots cut again
+	tailBytes   = 256 << 10 // of a tail, about, as it is written anew with each cut
+	maxOuts     = 64        // parts of a result that is cut for a bounded out-queue
+	maxMixed    = 32        // runs of items in a result that are tried again
+	maxTogether = 1024      // items of a call that is made for a batch and may be tried again
+	dearSpells  = 8         // spells of work in a batch from which on it is cut before it is run
+)
+
+// pieces cuts a batch that is too much for one slot: leaves of some items, which slots can
+// run, and then few tails of all others. The items stay in order, so that an ordered gather
+// gets the first ones first. A slot that takes a tail cuts it again.
+func pieces(b batch.Batch, leaf int) ([]batch.Batch, error) {
+	var cuts []int
+	for at := leaf; at < b.N && len(cuts) < maxLeaves; at += leaf {
+		cuts = append(cuts, at)
+	}
+	if len(cuts) == maxLeaves {
+		at := cuts[maxLeaves-1]
+		left := b.N - at
+		tails := min(1+len(b.Frame)/b.N*left/tailBytes, maxTails)
+		step := (left + tails - 1) / tails
+		for at += step; at < b.N; at += step {
+			cuts = append(cuts, at)
+		}
+	}
+	return b.Parts(cuts)
+}
+
+// spellItems is how many items are the work of a spell.
+func spellItems(cost time.Duration) int { return int(max(1, spell/max(cost, 1))) }
+
+// share is how many of n items of a batch a slot runs. If it is less than n, the batch is
+// cut before, so that other slots get their share at once.
+func (r *route) share(n int) int {
+	share := n
+	if room := int(r.room.Load()); room > 0 {
+		share = min(share, room)
+	}
+	if r.function.whole && r.stage.Retries > 0 {
+		share = min(share, maxTogether)
+	}
+	if cost := r.cost(); !r.whole() && cost > 0 && n > int(dearSpells*spell/cost) {
+		share = min(share, spellItems(cost))
+	}
+	return share
+}
+
+// divided is a batch that was cut and not run.
+func divided(j job, leaf int) done {
+	parts, err := pieces(j.entry.Batch, leaf)
+	if err != nil {
+		return unreadable(j, err)
+	}
+	return putBack(j.route, j.entry, parts...)
+}
