@@ -117,8 +117,8 @@ func (c *Client) ping(ctx context.Context) error {
 	return err
 }
 
-// probe tries what Redis has since 6.2: a range that excludes its start. Every role may do that. The
-// version is not compared, since compatible servers choose theirs freely.
+// probe tries a feature of Redis 6.2, a range that excludes its start, which every role may use. It
+// does not compare versions, since compatible servers choose theirs freely.
 func (c *Client) probe(ctx context.Context, node redis.UniversalClient) error {
 	err := node.XRangeN(ctx, c.keys.stream(""), "(0", "+", 1).Err()
 	switch {
@@ -135,7 +135,7 @@ func (c *Client) probe(ctx context.Context, node redis.UniversalClient) error {
 	return fmt.Errorf("the server has to be Redis 6.2 or later, or compatible with it; its version is %q (%w)", about["version"], err)
 }
 
-// compareTLS is asked for the reason of a broken connection: one end uses TLS and the other one
+// compareTLS looks for the reason of a broken connection: one end uses TLS and the other one
 // does not. It sends no password.
 func (c *Client) compareTLS(ctx context.Context) error {
 	o := c.target.options

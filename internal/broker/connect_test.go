@@ -169,7 +169,7 @@ func TestUnknownMasterIsNoEmptyAnswer(t *testing.T) {
 	}
 }
 
-// A user who may not do what is tried at first is asked nothing else.
+// A user who lacks a permission for the probe connects.
 func TestProbeOfTheVersionNeedsNoPermission(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{"ping": "+PONG\r\n", "evalsha": ":1\r\n", "hdel": ":0\r\n", "hello": "-ERR unknown command 'hello'\r\n"}

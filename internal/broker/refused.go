@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrDenied says that the Redis user may not do what was tried.
+// ErrDenied says that the Redis user lacks a permission.
 var ErrDenied = errors.New("the Redis user may not do this (docs/security.md has the rules, ACL LOG the command)")
 
 // wrapping is the text that Redis 6.2 and KeyDB put before the error of a command that a script
@@ -63,8 +63,7 @@ var remedies = []struct{ text, remedy string }{
 	{"first record does not look like a TLS handshake", "the server has no TLS: use redis:// if that is meant"},
 }
 
-// explained adds to an error that does not pass what it means and what to do: which user lacks a
-// permission, or the remedy.
+// explained adds a remedy to an error that does not pass, or the user who lacks a permission.
 func (c *Client) explained(err error) error {
 	if isDenial(err) {
 		user := c.target.options.Username

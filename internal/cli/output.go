@@ -14,7 +14,7 @@ import (
 type OutputError struct {
 	Cause error
 	Lines int64  // that were written
-	Rest  string // what to do for the others, "" where they are lost
+	Rest  string // how to get the others, "" if they are lost
 }
 
 // AsOutput makes the error of a write to stdout an OutputError.
@@ -97,7 +97,7 @@ func (o *output) close() {
 	}
 }
 
-// start writes what was collected. No other write may be going on.
+// start writes the collected text. No other write may be going on.
 func (o *output) start() {
 	o.writing = true
 	o.writes <- o.text

@@ -65,7 +65,7 @@ const (
 // A Result is an item of a line, or its failure.
 type Result = bridge.Result[codec.Item]
 
-// A Printer prints results as lines. It writes what it has collected as soon as no further result
+// A Printer prints results as lines. It writes the collected lines as soon as no further result
 // is there, and acknowledges a result when its line was written.
 type Printer struct {
 	Out     io.Writer
@@ -82,7 +82,7 @@ type Printer struct {
 	collected printed
 	writing   printed
 	lines     int64 // written
-	broken    bool  // a write has failed: what follows would leave a gap
+	broken    bool  // a write has failed: another one would leave a gap
 	total     int64
 	failed    int64
 	first     string // failure
@@ -167,7 +167,7 @@ func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 	}
 }
 
-// idle writes what was collected, or returns what to wait for before that.
+// idle writes the collected lines, or returns a timer to wait for before that.
 func (p *Printer) idle(ctx context.Context) (<-chan time.Time, error) {
 	if p.out.writing || len(p.collected.results) == 0 {
 		return nil, nil
@@ -178,7 +178,7 @@ func (p *Printer) idle(ctx context.Context) (<-chan time.Time, error) {
 	return nil, p.write(ctx)
 }
 
-// flush writes what was collected and waits for it.
+// flush writes the collected lines and waits for the end of the write.
 func (p *Printer) flush(ctx context.Context) error {
 	err := p.write(ctx)
 	if err == nil {
@@ -187,7 +187,7 @@ func (p *Printer) flush(ctx context.Context) error {
 	return err
 }
 
-// write begins to write what was collected, when the write before has ended.
+// write begins to write the collected lines, when the write before has ended.
 func (p *Printer) write(ctx context.Context) error {
 	if err := p.wait(ctx); err != nil {
 		return err
