@@ -63,7 +63,8 @@ var imports = map[string][]string{
 // homes tells for imports from outside which packages alone may have them.
 var homes = map[string][]string{
 	"github.com/redis/go-redis/":     {"internal/broker", "internal/embedded"},
-	"github.com/alicebob/miniredis/": {"internal/embedded"},
+	"github.com/yuin/gopher-lua":     {"internal/embedded"},
+	"github.com/alicebob/miniredis/": {"internal/testkit"},
 	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
 	"github.com/urfave/cli/":         {"internal/cli", "cmd/dqbridge", "cmd/dqworker"},

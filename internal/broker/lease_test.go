@@ -12,9 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
 const lease = 10 * time.Second
@@ -29,12 +28,12 @@ type lab struct {
 func inLab(t *testing.T, test func(t *testing.T, l lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		server := miniredis.NewMiniRedis()
+		server := embedded.New()
 		defer server.Close()
 		gate := &gate{open: make(chan struct{})}
 		close(gate.open)
-		c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(context.Context, string, string) (net.Conn, error) {
-			conn, err := server.Dial()
+		c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := server.Dial(ctx, network, addr)
 			return gated{conn, gate}, err
 		}})
 		if err != nil {

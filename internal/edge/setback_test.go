@@ -2,7 +2,6 @@ package edge
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -13,12 +12,7 @@ import (
 // somebody's hands comes to others too.
 func (l line) setBack(t *testing.T, stream string) {
 	t.Helper()
-	err := l.raw.XGroupSetID(t.Context(), l.key(stream), "w", "0").Err()
-	if err != nil && strings.Contains(err.Error(), "not supported") { // the embedded broker does not have it
-		l.anew(t, stream)
-		return
-	}
-	l.must(t, err)
+	l.must(t, l.raw.XGroupSetID(t.Context(), l.key(stream), "w", "0").Err())
 }
 
 // anew deletes the group, with all that is pending, and makes it again.

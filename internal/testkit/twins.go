@@ -310,8 +310,12 @@ func settled(verb string, r Reply) Reply {
 	case r.Kind == '-':
 		r.Text, _, _ = strings.Cut(r.Text, " ")
 	case r.Null:
-	case verb == "SMEMBERS" || verb == "KEYS":
+	case verb == "SMEMBERS" || verb == "SRANDMEMBER" || verb == "KEYS" || verb == "HKEYS" || verb == "HVALS":
 		return r.sorted(0, 1)
+	case verb == "SSCAN" && len(r.List) == 2:
+		return r.with(1, r.List[1].sorted(0, 1))
+	case (verb == "HSCAN" || verb == "ZSCAN") && len(r.List) == 2:
+		return r.with(1, r.List[1].sorted(0, 2))
 	case verb == "HGETALL" || verb == "CONFIG":
 		return r.sorted(0, 2)
 	case verb == "declare.lua" && len(r.List) > 1:

@@ -1,0 +1,131 @@
+package embedded
+
+import (
+	"container/heap"
+	"maps"
+	"math"
+)
+
+// A value is what a key holds.
+type value struct {
+	key  string
+	data any   // string, *hash, *set, *zset or *stream
+	due  int64 // the last millisecond of its lifetime; forever: it has none
+	at   int   // its index among the deadlines
+}
+
+const forever = math.MaxInt64
+
+type (
+	hash = ordered[string]
+	set  = ordered[struct{}]
+)
+
+// deadlines are the values that have a lifetime, a heap with the next one to expire on top.
+type deadlines []*value
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].due < d[j].due }
+
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].at, d[j].at = i, j
+}
+
+func (d *deadlines) Push(x any) {
+	v := x.(*value)
+	v.at = len(*d)
+	*d = append(*d, v)
+}
+
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	v := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	return v
+}
+
+// expire removes what has reached the end of its lifetime.
+func (s *Server) expire() {
+	for now := s.ms(); len(s.expires) > 0 && s.expires[0].due < now; {
+		s.work.expired++
+		s.remove(s.expires[0].key)
+	}
+}
+
+// ms is the time of the command that runs.
+func (s *Server) ms() int64 { return s.now.UnixMilli() }
+
+// store puts data under a key, without a lifetime.
+func (s *Server) store(key string, data any) {
+	s.remove(key)
+	s.keys[key] = &value{key: key, data: data, due: forever}
+	s.most = max(s.most, len(s.keys))
+}
+
+// shrunk returns a map without the memory of its removed keys, if it had many more once.
+func shrunk[V any](m map[string]V, most int) (small map[string]V, now int) {
+	if most < 64 || len(m) > most/4 {
+		return m, most
+	}
+	small = make(map[string]V, len(m))
+	maps.Copy(small, m)
+	return small, len(m)
+}
+
+// live gives a value a lifetime, or takes it off.
+func (s *Server) live(v *value, due int64) {
+	if v.due < forever {
+		heap.Remove(&s.expires, v.at)
+	}
+	if v.due = due; due < forever {
+		heap.Push(&s.expires, v)
+	}
+}
+
+// remove reports whether the key was there.
+func (s *Server) remove(key string) bool {
+	v := s.keys[key]
+	if v == nil {
+		return false
+	}
+	s.live(v, forever)
+	delete(s.keys, key)
+	s.keys, s.most = shrunk(s.keys, s.most)
+	s.changed(key)
+	return true
+}
+
+const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+// find returns what a key holds, the zero value if it does not exist. It reports whether
+// the type is right, otherwise it has replied.
+func find[T any](c *call, key string) (data T, ok bool) {
+	v := c.s.keys[key]
+	if v == nil {
+		return data, true
+	}
+	if data, ok = v.data.(T); !ok {
+		c.out.fail(wrongType)
+	}
+	return data, ok
+}
+
+// matches reports whether a text matches a pattern of Redis, of which * and ? are known.
+func matches(pattern, text string) bool {
+	for i := range len(pattern) {
+		switch {
+		case pattern[i] == '*':
+			for at := len(text); at >= i; at-- {
+				if matches(pattern[i+1:], text[at:]) {
+					return true
+				}
+			}
+			return false
+		case i >= len(text) || pattern[i] != '?' && pattern[i] != text[i]:
+			return false
+		}
+	}
+	return len(pattern) == len(text)
+}
