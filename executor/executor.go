@@ -97,14 +97,13 @@ func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
 	if redisURL == "" && ex.connection.Replicas > 0 {
 		return fmt.Errorf("executor: Replicas(%d): the embedded broker has none: give the address of a Redis that has", ex.connection.Replicas)
 	}
+	ex.connection.Log = ex.log
 	if redisURL == "" {
 		ex.server = embedded.New()
-		ex.conn, err = ex.server.Open(fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, ex.connection.Partitions)), ex.log)
-	} else {
-		ex.connection.Log = ex.log
-		ex.conn, err = broker.Open(redisURL, ex.connection)
+		redisURL = fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, ex.connection.Partitions))
+		ex.connection = broker.Options{Log: ex.log, Dialer: ex.server.Dial, InProcess: true}
 	}
-	if err == nil {
+	if ex.conn, err = broker.Open(redisURL, ex.connection); err == nil {
 		if err = ex.conn.Connect(ctx, pingLimit); err == nil {
 			err = ex.conn.Writable(ctx, pingLimit)
 		}
@@ -283,8 +282,11 @@ func (ex *Executor) Close() error {
 	return err
 }
 
-// leave deletes what goes with the Executor.
+// leave deletes what goes with the Executor. The embedded broker goes with it as a whole.
 func (ex *Executor) leave(ctx context.Context) error {
+	if ex.server != nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()
 	err := errors.Join(ex.owed.close(ctx), ex.hub.forget(ctx))

@@ -136,7 +136,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 	if lately { // the others are read by and by
 		_, err = in.listen(ctx, asked, sweep)
 	} else {
-		_, err = in.listen(ctx, in.open(), readWait)
+		_, err = in.listen(ctx, in.open(), in.client.Patience(readWait))
 	}
 	return err
 }
@@ -257,7 +257,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 		runtime.Gosched() // the hand begins before this goroutine writes its next request
 	}
 	found = len(hints)+len(entries) > 0
-	if wait == readWait && !found {
+	if wait >= readWait && !found {
 		in.memory.Forget()
 		in.stale = in.stale || !in.calm
 	}

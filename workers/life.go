@@ -79,7 +79,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		return err
 	}
 	beating := part.Lease(broker.RoleWorker, l.id, l.lease)
-	l.reader = beating.Reader(readWait)
+	l.reader = beating.Reader(part.Patience(readWait))
 	w.enter(l)
 	defer w.exit(l)
 	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", part.String(), "partition", part.Index(), "hands", w.concurrency)

@@ -34,6 +34,8 @@ type Options struct {
 	Replicas int         // that must have what a scatter has stored
 
 	Partitions int // of the namespace, see Connect; 0: what the address says
+
+	InProcess bool // the server is in this process, see Client.Patience
 }
 
 // A Client is the connection to one Redis, and a partition of a namespace there.
@@ -58,7 +60,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.options.Dialer = contain(opts.Dialer)
+	t.options.Dialer, t.inProcess = contain(opts.Dialer), opts.InProcess
 	if opts.Password != "" {
 		t.options.Username, t.options.Password = opts.Username, opts.Password
 	}
@@ -121,6 +123,18 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 		o.ConnMaxIdleTime = -1 // others would take its end for that of the process
 	}
 	return &o
+}
+
+// inProcess is how many times longer Patience is if the server is in this process.
+const inProcess = 15
+
+// Patience returns how long to wait for a hint before looking without one: d, or longer if
+// the server is in this process, where no hint is lost with a connection.
+func (c *Client) Patience(d time.Duration) time.Duration {
+	if c.target.inProcess {
+		return inProcess * d
+	}
+	return d
 }
 
 // String names the server, without user and password.

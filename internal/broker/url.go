@@ -18,6 +18,7 @@ type target struct {
 	namespace  string
 	partitions int    // 0: not given
 	label      string // the address without its secrets
+	inProcess  bool   // the server is in this process
 }
 
 const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path/to.sock, " +

@@ -47,12 +47,12 @@ func newAuditor() *auditor {
 	return &auditor{pace: missPace, wait: missPace, misses: map[string]*miss{}}
 }
 
-// patience is how long a read may wait until there is something to audit.
-func (a *auditor) patience() time.Duration {
+// patience is how long a read may wait until there is something to audit, at most wait.
+func (a *auditor) patience(wait time.Duration) time.Duration {
 	if len(a.misses) == 0 {
-		return readWait
+		return wait
 	}
-	return max(min(readWait, time.Until(a.next)), time.Millisecond)
+	return max(min(wait, time.Until(a.next)), time.Millisecond)
 }
 
 // audit looks for offsets that are missed for long. Those on their way are waited for, entries that two audits find

@@ -101,7 +101,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 		return nil, err
 	}
 	r.acks.byHand.on = o.ByHand
-	r.reader = c.Reader(g.ID, readWait)
+	r.reader = c.Reader(g.ID, c.Patience(readWait))
 	return r, nil
 }
 
@@ -194,7 +194,7 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 		r.look, r.sources.all = true, true // hints may be lost as well, and what was read last of the sources
 		return entries, err
 	}
-	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.auditor.patience())
+	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.auditor.patience(r.c.Patience(readWait)))
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

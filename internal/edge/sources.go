@@ -137,7 +137,7 @@ func (r *Receiver) lookAtSources(ctx context.Context) error {
 			return err
 		}
 	}
-	r.look, r.looked, r.every, r.sources.all = false, time.Now(), min(2*r.every, idlePace), false
+	r.look, r.looked, r.every, r.sources.all = false, time.Now(), min(2*r.every, r.c.Patience(idlePace)), false
 	if all {
 		for _, s := range slices.Clone(r.sources.list) {
 			if s.pass != r.sources.pass {
