@@ -55,7 +55,8 @@ const longest = 300
 
 // All are in the order in which they are measured: the last one looks back.
 func All() []Target {
-	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), commandTargets(), peakTargets())
+	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
+		commandTargets(), peakTargets())
 }
 
 // Names are those that -only knows.
