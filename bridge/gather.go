@@ -57,7 +57,8 @@ func AckAll[T any](results []Result[T]) {
 //
 // It is the one consumer of the queue: ErrTaken if there is another. A result that was
 // taken from the channel is delivered. Results that lie in the channel when ctx ends are
-// taken back. Another Gather of the queue goes on behind the delivered ones.
+// taken back. Another Gather of the queue goes on behind the delivered ones, unless the flow of a
+// queue without a name was deleted meanwhile, see Scatter: then it returns executor.ErrNoQueue.
 func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
@@ -108,8 +109,10 @@ func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out out
 	return d, nil
 }
 
-// All is Gather as an iterator. Leaving the loop gives the queue up; what the
-// loop has not seen is not delivered.
+// All is Gather as an iterator. If the loop is left, by break, return or a panic, what it
+// has not seen is not delivered, and the flow of a queue without a name is deleted half a
+// second later, unless another gather of it has begun. Use Gather or a named queue to go on
+// after a longer pause.
 func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if ctx == nil {
@@ -117,8 +120,8 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 			yield(zero, fmt.Errorf("gather: %w", errNoContext))
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
 		o, err := gatherOptions(opts)
 		if err == nil && o.manual {
 			err = errManualLoop
@@ -134,8 +137,8 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 			return
 		}
 		defer func() { // also if the loop body panics or calls runtime.Goexit
-			cancel()
-			<-d.ended // without a look into the channel, which would take results
+			cancel(edge.ErrLeft) // unless the stream has ended
+			<-d.ended            // without a look into the channel, which would take results
 		}()
 		for r := range out {
 			if !yield(r.Value, r.Err) {

@@ -15,6 +15,13 @@ import (
 // whose stream then ends. It returns at once. If ctx ends first, the stream is aborted:
 // its gather gets the items that were stored and then executor.ErrCut.
 //
+// Without Name, the queue and the stages over it, the flow, are deleted when its stream was
+// delivered to its end, and also when no call can gather it any more: half a second after
+// its last gather has ended, if ctx and the contexts of executor.Map and its relatives have
+// ended too, or if that gather was a loop over All that was left. A flow that no gather has
+// begun to read is deleted ten minutes after these contexts have ended. Functions that run
+// for it are canceled. executor.Queue.Delete deletes it at any time.
+//
 // If storing fails for good, since the queue was deleted or another process took the
 // source over, the channel is not read any more. The queue's Done tells it, and Err
 // returns why: a producer selects on Done beside its send, see executor.Queue.Done.

@@ -87,6 +87,7 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	}
 	ex.lists = lists{ex.conn.Partitions(), ex.lease, &ex.tasks}
 	ex.hub, ex.owed = newHub(ex.c, ex.id, ex.log), newObligations(ex.lease, ex.log)
+	ex.flows.look = ex.lookAt
 	if err := ex.start(ctx); err != nil {
 		return nil, errors.Join(err, ex.Close())
 	}
@@ -289,6 +290,7 @@ func (ex *Executor) leave(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()
+	ex.flows.close()
 	err := errors.Join(ex.owed.close(ctx), ex.hub.forget(ctx))
 	owned, failed := ex.c.Owned(ctx, ex.id)
 	err = errors.Join(err, failed, ex.c.DeleteAll(ctx, owned))

@@ -213,7 +213,8 @@ func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Fut
 // Futures yields the elements of a queue as futures, in order, as they come. Large values are not
 // fetched before Result asks for them, and are kept for ten minutes. The loop is the one consumer of
 // the queue. An element is delivered when the loop body has returned, not if it panics. The error is
-// why the stream ended before its end, and is the last.
+// why the stream ended before its end, and is the last. If the loop is left, the flow of a queue
+// without a name is deleted, see bridge.All.
 func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], error] {
 	return func(yield func(*Future[T], error) bool) {
 		err := q.check("futures")
@@ -246,7 +247,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		whole := false
 		defer func() { // also if the loop body panics or calls runtime.Goexit
 			if !whole {
-				cancel(errLeft)
+				cancel(edge.ErrLeft)
 				_ = end()
 			}
 		}()
@@ -275,8 +276,6 @@ func (q *Queue[T]) yield(r *edge.Receiver, p edge.Piece, yield func(*Future[T], 
 	}
 	return more
 }
-
-var errLeft = errors.New("the loop was left")
 
 // element is the i-th item of an entry as a future.
 func (q *Queue[T]) element(e *broker.Entry, i int) *Future[T] {

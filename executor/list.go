@@ -266,5 +266,10 @@ func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 			break
 		}
 	}
+	if err == nil {
+		for _, seat := range append(ex.seats.all(), ex) {
+			seat.flows.forget(queue)
+		}
+	}
 	return err
 }

@@ -62,6 +62,7 @@ func (s *seats) slot(partition int) chan *Executor {
 func (ex *Executor) sit(ctx context.Context, part *broker.Client) (*Executor, error) {
 	seat := &Executor{settings: ex.settings, lists: ex.lists, id: ex.id, conn: ex.conn, c: part, parent: ex, calls: make(chan call)}
 	seat.hub, seat.owed = newHub(part, ex.id, ex.log), newObligations(ex.lease, ex.log)
+	seat.flows.look = seat.lookAt
 	if err := seat.start(ctx); err != nil {
 		return nil, errors.Join(err, seat.Close())
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/google/uuid"
 
@@ -140,6 +139,32 @@ func (q *Queue[T]) Err() error {
 	}
 }
 
+// Delete deletes the queue with what is in it, with its sources and with the stages that read it or
+// add to it: the context of their functions ends. It also deletes the queues without a name of the
+// user's that only fed it or that it alone fed. A gather and a scatter of a deleted queue end with
+// ErrNoQueue. Use it for a flow that is not needed any more and does not end by itself: one with named
+// queues, or one whose contexts live on. ErrNoQueue: the queue is gone, also if another one has its
+// name. Delete costs a few round trips, and Redis some time for each item that waits.
+func (q *Queue[T]) Delete(ctx context.Context) (err error) {
+	ctx, end, err := q.begin(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+	found, err := q.ex.c.Look(ctx, q.q.Name)
+	if err == nil && found.Inc != q.q.Inc {
+		err = fmt.Errorf("queue %q: %w: another one has its name now", q.q.Name, ErrNoQueue)
+	}
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	gone := q.ex.flows.end(q.q.Name, errDeleted)
+	if len(gone) == 0 { // it has a name of the user's
+		gone = []string{q.q.Name}
+	}
+	return q.ex.deleteQueues(ctx, gone)
+}
+
 // paths are the roots that the items of a queue come from.
 func paths(q broker.Queue) []string {
 	if len(q.From) == 0 {
@@ -189,48 +214,4 @@ func fresh(of string) string {
 		of = of[:40]
 	}
 	return of + "." + uuid.NewString()[:13]
-}
-
-// flows is how the queues without names hang together: the queues of a flow
-// whose end was delivered go at once, not only with the Executor.
-type flows struct {
-	mu    sync.Mutex
-	above map[string][]string // the queues that one is fed from
-	below map[string]int      // the queues that one feeds
-}
-
-func (f *flows) add(queue string, from ...string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.above == nil {
-		f.above, f.below = map[string][]string{}, map[string]int{}
-	}
-	f.above[queue] = append(f.above[queue], from...)
-	for _, up := range from {
-		f.below[up]++
-	}
-}
-
-// end returns the queues that nobody needs any more, downstream first.
-func (f *flows) end(queue string) (gone []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	todo := []string{queue}
-	for len(todo) > 0 {
-		q := todo[0]
-		todo = todo[1:]
-		above, ours := f.above[q]
-		if !ours {
-			continue
-		}
-		gone = append(gone, q)
-		delete(f.above, q)
-		for _, up := range above {
-			if f.below[up]--; f.below[up] <= 0 {
-				delete(f.below, up)
-				todo = append(todo, up)
-			}
-		}
-	}
-	return gone
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -53,10 +52,12 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 			return nil, nil, nil, err
 		}
 	}
-	bound, release, err := ex.tasks.bind(ctx)
+	bound, unbind, err := ex.tasks.bind(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	bound, stop := context.WithCancelCause(bound)
+	release := func() { stop(nil); unbind() }
 	declared := broker.Queue{Name: f.Name, Max: f.Max, MaxB: f.MaxB}
 	if f.Name == "" {
 		declared.Name, declared.Owner = fresh("scatter"), ex.id
@@ -76,7 +77,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 	}
 	source.Overflow = broker.Overflow(f.Overflow)
 	if q.Owner != "" {
-		ex.flows.add(q.Name)
+		ex.flows.add(ctx, q.Name, stop)
 	}
 	wake := ex.hub.sender()
 	feed := &Feed{
@@ -132,6 +133,9 @@ func (f *Feed) Ended(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		f.ex.log.WarnContext(ctx, "a scatter ended before its input did", "queue", f.Source().Queue.Name, "err", err)
 	}
+	if errors.Is(err, ErrNoQueue) {
+		f.ex.flows.forget(f.Source().Queue.Name)
+	}
 	f.ex.hub.giveBack(f.wake)
 	f.ex.tasks.fed(f.state, err)
 	f.release()
@@ -162,36 +166,27 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 		return nil, nil, nil, err
 	}
 	o.Executor, o.Log, o.Later = q.ex.id, q.ex.log, q.ex.owed.undo
+	q.ex.flows.begin(q.q.Name)
+	release = func(ended error) {
+		defer unbind()
+		switch {
+		case ended == nil:
+			q.ex.ended(bound, q.q.Name)
+		case errors.Is(ended, ErrNoQueue):
+			q.ex.flows.forget(q.q.Name)
+		default:
+			q.ex.flows.over(q.q.Name, errors.Is(ended, edge.ErrLeft) || errors.Is(ended, ErrCut))
+		}
+	}
 	if r, err = q.ex.receive(making, q.q.Name, o); err != nil {
-		unbind()
+		release(err)
 		return nil, nil, nil, err
 	}
-	return r, bound, func(ended error) {
-		defer unbind()
-		if ended == nil {
-			q.ex.ended(bound, q.q.Name)
-		}
-	}, nil
+	return r, bound, release, nil
 }
 
 // Codec is what encodes the items. It is for package bridge.
 func (q *Queue[T]) Codec() codec.Typed[T] { return q.typed }
-
-// ended deletes the queues of a flow that was delivered to its end.
-func (ex *Executor) ended(ctx context.Context, queue string) {
-	gone := ex.flows.end(queue)
-	if len(gone) == 0 {
-		return
-	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deletion)
-	defer cancel()
-	if err := ex.c.DeleteAll(limited, gone); err != nil {
-		ex.owed.soon("deletion of queues "+strings.Join(gone, ", "), func(ctx context.Context) error { return ex.c.DeleteAll(ctx, gone) })
-	}
-}
-
-// deletion is how long a gather waits for the deletion of the queues of its flow.
-const deletion = 2 * time.Second
 
 // discard deletes those of some queues that have no name of the user's, in the background: the call that has made
 // them, or may have made them, has failed.
@@ -200,6 +195,7 @@ func (ex *Executor) discard(queues ...broker.Queue) {
 	for _, q := range queues {
 		if q.Owner != "" {
 			names = append(names, q.Name)
+			ex.flows.forget(q.Name)
 		}
 	}
 	if len(names) > 0 {

@@ -25,6 +25,9 @@ const nobody = 2 * time.Second
 // types. ErrFunctionNotRegistered: on the embedded broker, Register f before. On Redis, if
 // no live worker has f, Map logs a warning and the stage waits for a worker.
 //
+// The stage of a queue without a name goes with its flow, see bridge.Scatter: ctx is one of the
+// contexts whose end lets the flow go.
+//
 // A stage over a named queue is durable itself: its out-queue is named after q and f,
 // unless Name gives a name. Calling Map again with f returns the same out-queue. If
 // options of the stage differ, such as Timeout or Retries, they hold from then on: workers
@@ -38,6 +41,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
+	caller := ctx
 	ctx, end, err := q.begin(ctx, "map")
 	if err != nil {
 		return nil, err
@@ -77,7 +81,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	if s.replace {
 		put = ex.replace
 	}
-	if err := ex.stage(ctx, stage, made, put); err != nil {
+	if err := ex.stage(ctx, caller, stage, made, put); err != nil {
 		return nil, err
 	}
 	if !held {
@@ -155,8 +159,9 @@ func (ex *Executor) unmake(ctx context.Context, made []broker.Queue, err error) 
 	return errors.Join(err, ex.c.DeleteAll(ctx, named))
 }
 
-// stage makes a stage by put, and takes back the queues made for it if it is refused.
-func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []broker.Queue, put func(context.Context, broker.Stage) error) error {
+// stage makes a stage by put, and takes back the queues made for it if it is refused. caller is the
+// context of the caller, with which a flow ends.
+func (ex *Executor) stage(ctx, caller context.Context, s broker.Stage, made []broker.Queue, put func(context.Context, broker.Stage) error) error {
 	err := put(ctx, s)
 	if err == nil {
 		err = ex.bound(ctx, s)
@@ -165,10 +170,8 @@ func (ex *Executor) stage(ctx context.Context, s broker.Stage, made []broker.Que
 		return ex.unmake(ctx, made, err)
 	}
 	for _, out := range s.Outs {
-		for _, in := range s.Ins {
-			if out.Owner != "" {
-				ex.flows.add(out.Name, in.Name)
-			}
+		if out.Owner != "" {
+			ex.flows.add(caller, out.Name, nil, s.Inputs()...)
 		}
 	}
 	return nil
@@ -253,6 +256,7 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 	if err != nil {
 		return nil, err
 	}
+	caller := ctx
 	ctx, end, err := q.begin(ctx, "multiplex")
 	if err != nil {
 		return nil, err
@@ -282,7 +286,7 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 		queues[i] = &Queue[T]{ex: q.ex, q: out, typed: q.typed}
 	}
 	stage.ID = stage.Outs[0].Name
-	if err := q.ex.stage(ctx, stage, made, q.ex.c.Stage); err != nil {
+	if err := q.ex.stage(ctx, caller, stage, made, q.ex.c.Stage); err != nil {
 		return nil, err
 	}
 	return queues, nil
@@ -291,6 +295,7 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 // Merge makes one queue of several: each item of each of them, the order within
 // each source kept. It ends when all have ended.
 func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (_ *Queue[T], err error) {
+	caller := ctx
 	ctx, end, err := q.begin(ctx, "merge")
 	if err != nil {
 		return nil, err
@@ -317,7 +322,7 @@ func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (_ *Que
 	}
 	for i, in := range ins {
 		stage := broker.Stage{ID: fmt.Sprintf("%s.%d", out.Name, i), Kind: broker.KindCopy, Ins: ins[i : i+1], Outs: []broker.Out{{Queue: out}}}
-		if err := q.ex.stage(ctx, stage, made, q.ex.c.Stage); err != nil {
+		if err := q.ex.stage(ctx, caller, stage, made, q.ex.c.Stage); err != nil {
 			return nil, fmt.Errorf("merge queue %q: %w", in.Name, err)
 		}
 	}

@@ -14,10 +14,10 @@ import (
 )
 
 // Map2 makes a stage over two queues: f, made by workers.Define2, is called
-// with the nth item of each. It ends with the shorter one; what is left of the
-// other is not read, and whoever fills that waits where it is bounded, until its
-// context ends or the Executor is closed. Where one of the two has failed, the pair
-// has its failure.
+// with the nth item of each. It ends with the shorter one. What is left of the
+// other is not read: without a name, its flow is deleted as after a loop over All that was
+// left; with a name, its scatter waits where it is bounded. Where one of the two has
+// failed, the pair has its failure.
 //
 // The pairs are made in this process, so that it is the one consumer of both
 // queues until it ends, and what it has read of named queues goes with it. All
@@ -80,6 +80,7 @@ func (s *side[T]) leave(ctx context.Context, why error) {
 type side[T any] struct {
 	r       *edge.Receiver
 	ended   chan error // what Run returned
+	whole   bool       // it returned nil: the stream was delivered to its end
 	release func(error)
 	typed   codec.Typed[T]
 	values  []T
@@ -109,12 +110,29 @@ func (z *zipper[A, B]) run(ctx context.Context) {
 	z.b.r.Left()
 	stop(errZipped)
 	_ = group.Wait() // its functions return nil
-	z.a.release(errZipped)
-	z.b.release(errZipped)
+	z.a.release(z.a.result(err))
+	z.b.release(z.b.result(err))
 	z.feed.Ended(ctx, err)
 }
 
-var errZipped = errors.New("one of two queues has ended")
+var errZipped = fmt.Errorf("one of two queues has ended: %w", edge.ErrLeft)
+
+// result is how the gather of a side has ended, once Run has returned. failed is why no more pairs
+// are made, if not since a side has ended.
+func (s *side[T]) result(failed error) error {
+	select {
+	case err := <-s.ended:
+		s.whole = err == nil
+	default: // fill has taken it
+	}
+	switch {
+	case s.whole:
+		return nil
+	case failed != nil:
+		return failed
+	}
+	return errZipped
+}
 
 // pairs sends what both sides have, until one of them has ended.
 func (z *zipper[A, B]) pairs(ctx context.Context) error {
@@ -174,7 +192,9 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 		case p, ok := <-s.r.Pieces():
 			if !ok { // all before was delivered: Run returns
 				s.r.Left()
-				return false, <-s.ended
+				err := <-s.ended
+				s.whole = err == nil
+				return false, err
 			}
 			if p.Notice { // it has no place in a pair
 				s.r.Delivered(1)

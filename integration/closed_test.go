@@ -70,6 +70,7 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Queue.Len":          func(ctx context.Context, o *opened) error { return failed(o.q.Len(ctx)) },
 	"executor.Queue.Dropped":      func(ctx context.Context, o *opened) error { return failed(o.q.Dropped(ctx)) },
 	"executor.Queue.Seal":         func(ctx context.Context, o *opened) error { return o.named.Seal(ctx) },
+	"executor.Queue.Delete":       func(ctx context.Context, o *opened) error { return o.named.Delete(ctx) },
 	"executor.Executor.Flush":     func(ctx context.Context, o *opened) error { return o.ex.Flush(ctx) },
 	"executor.Executor.Delete":    func(ctx context.Context, o *opened) error { return o.ex.Delete(ctx, "events") },
 	"executor.Executor.Functions": func(ctx context.Context, o *opened) error { return failed(o.ex.Functions(ctx)) },

@@ -287,6 +287,9 @@ var misusesOfQueues = map[string]misuse{
 	"executor.Queue.Seal": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
 		return []error{noQ.Seal(ctx), new(executor.Queue[int]).Seal(ctx), q.Seal(noCtx)}
 	},
+	"executor.Queue.Delete": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		return []error{noQ.Delete(ctx), new(executor.Queue[int]).Delete(ctx), q.Delete(noCtx)}
+	},
 }
 
 var misusesOfFutures = map[string]misuse{

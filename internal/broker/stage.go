@@ -62,6 +62,9 @@ func (s Stage) queues() []string {
 	return all
 }
 
+// Inputs are the names of the queues that it reads.
+func (s Stage) Inputs() []string { return names(s.Ins) }
+
 func names(queues []Queue) (names []string) {
 	for _, q := range queues {
 		names = append(names, q.Name)

@@ -105,6 +105,9 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 	return r, nil
 }
 
+// ErrLeft is the cause of the end of a context whose loop was left: its caller does not want the rest.
+var ErrLeft = errors.New("the loop was left")
+
 // Pieces is closed by Run when the stream has ended or failed.
 func (r *Receiver) Pieces() <-chan Piece { return r.pieces }
 

@@ -1,0 +1,252 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+const (
+	// reopening is how long after the end of a gather another one may begin, if nothing else keeps
+	// the flow.
+	reopening = 500 * time.Millisecond
+	// ungathered is how long a flow is kept that no gather has begun to read, after its contexts have
+	// ended.
+	ungathered = 10 * time.Minute
+	// deletion is how long a gather waits for the deletion of the queues of its flow.
+	deletion = 2 * time.Second
+)
+
+// flows are the queues of an Executor that have no name of the user's, and which of them feeds which.
+// A queue at the end of a flow is needed until its stream was delivered to its end, or until it is
+// abandoned; the queues above it are needed for as long as one below is.
+type flows struct {
+	look func(queue string, after time.Duration) // calls abandon later
+
+	mu sync.Mutex
+	m  map[string]*link
+}
+
+// A link is one of these queues.
+type link struct {
+	name    string
+	above   []*link // the queues that it is fed from
+	below   []*link // the queues that it feeds
+	live    bool    // the context of the call that made it has not ended
+	unwatch func() bool
+	stop    context.CancelCauseFunc // of the scatter into it, nil if a stage feeds it
+
+	gathers int       // under way
+	begun   bool      // a gather has begun, or could not begin
+	left    bool      // no other gather can follow, as far as the last one tells
+	since   time.Time // when one of these, or a context, has changed
+}
+
+// add notes a queue that a call with a context has made, and those that it is fed from. stop ends the
+// scatter into it.
+func (f *flows) add(ctx context.Context, queue string, stop context.CancelCauseFunc, from ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.m == nil {
+		f.m = map[string]*link{}
+	}
+	l := f.m[queue]
+	if l == nil {
+		l = &link{name: queue, stop: stop}
+		f.m[queue] = l
+	} else {
+		l.unwatch()
+	}
+	l.live, l.since = true, time.Now()
+	l.unwatch = context.AfterFunc(ctx, func() { f.expire(l) })
+	for _, name := range from {
+		if up := f.m[name]; up != nil && !slices.Contains(l.above, up) {
+			l.above, up.below = append(l.above, up), append(up.below, l)
+		}
+	}
+}
+
+// expire notes that the context of a link has ended.
+func (f *flows) expire(l *link) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.m[l.name] == l {
+		l.live = false
+		f.changed(l)
+	}
+}
+
+// changed has the ends of the flow behind a link looked at.
+func (f *flows) changed(l *link) {
+	l.since = time.Now()
+	for _, down := range l.below {
+		f.changed(down)
+	}
+	if len(l.below) == 0 && l.gathers == 0 {
+		f.look(l.name, l.patience())
+	}
+}
+
+// begin notes that a gather of a queue begins.
+func (f *flows) begin(queue string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.m[queue]; l != nil {
+		l.gathers++
+		l.begun, l.left = true, false
+	}
+}
+
+// over notes that a gather of a queue has ended before its stream did. left: its caller does not want
+// the rest.
+func (f *flows) over(queue string, left bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.m[queue]; l != nil {
+		l.gathers--
+		l.left = left
+		f.changed(l)
+	}
+}
+
+// patience is how long a queue is kept that is not needed.
+func (l *link) patience() time.Duration {
+	if l.begun {
+		return reopening
+	}
+	return ungathered
+}
+
+// alive reports whether the context of one of the calls that made a flow down to here lives.
+func (l *link) alive() bool {
+	return l.live || slices.ContainsFunc(l.above, (*link).alive)
+}
+
+// abandoned reports whether nobody can gather a queue any more, as far as this process knows.
+func (f *flows) abandoned(queue string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.m[queue]
+	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.patience()
+}
+
+// end forgets a queue, those that only it fed, and those that are needed for nothing else. It returns
+// their names. A cause ends the scatters into them.
+func (f *flows) end(queue string, cause error) (gone []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for todo := []*link{f.m[queue]}; len(todo) > 0; todo = todo[1:] {
+		l := todo[0]
+		if l == nil || f.m[l.name] != l {
+			continue
+		}
+		gone = append(gone, l.name)
+		for _, up := range f.remove(l, cause) {
+			if len(up.below) == 0 {
+				todo = append(todo, up)
+			}
+		}
+		for _, down := range l.below {
+			if len(down.above) == 0 {
+				todo = append(todo, down)
+			}
+		}
+	}
+	return gone
+}
+
+// forget forgets a queue that was deleted. Those that feed it may get another stage.
+func (f *flows) forget(queue string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.m[queue]; l != nil {
+		for _, up := range f.remove(l, errDeleted) {
+			up.begun = up.begun || l.begun
+			f.changed(up)
+		}
+	}
+}
+
+// remove takes a link out. It returns those above.
+func (f *flows) remove(l *link, cause error) (above []*link) {
+	delete(f.m, l.name)
+	l.unwatch()
+	if l.stop != nil && cause != nil {
+		l.stop(cause)
+	}
+	is := func(other *link) bool { return other == l }
+	for _, up := range l.above {
+		up.below = slices.DeleteFunc(up.below, is)
+	}
+	for _, down := range l.below {
+		down.above = slices.DeleteFunc(down.above, is)
+	}
+	return l.above
+}
+
+// close forgets all queues.
+func (f *flows) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.m {
+		l.unwatch()
+	}
+	f.m = nil
+}
+
+// What ends a scatter into a queue that is deleted.
+var (
+	errDeleted   = fmt.Errorf("%w: it was deleted", ErrNoQueue)
+	errAbandoned = fmt.Errorf("%w: nothing gathers its flow any more, and it is deleted", ErrNoQueue)
+)
+
+// ended deletes the queues of a flow that was delivered to its end.
+func (ex *Executor) ended(ctx context.Context, queue string) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deletion)
+	defer cancel()
+	_ = ex.deleteQueues(limited, ex.flows.end(queue, nil)) // it is repeated
+}
+
+// deleteQueues deletes queues, in the background if that fails at first.
+func (ex *Executor) deleteQueues(ctx context.Context, queues []string) error {
+	if len(queues) == 0 {
+		return nil
+	}
+	err := ex.c.DeleteAll(ctx, queues)
+	if err != nil {
+		ex.owed.soon("deletion of queues "+strings.Join(queues, ", "), func(ctx context.Context) error { return ex.c.DeleteAll(ctx, queues) })
+	}
+	return err
+}
+
+// lookAt deletes the flow of a queue after a while, if it is abandoned then.
+func (ex *Executor) lookAt(queue string, after time.Duration) {
+	ex.owed.add(&obligation{what: "deletion of the flow of queue " + queue, due: time.Now().Add(after), do: func(ctx context.Context) error {
+		return ex.abandon(ctx, queue)
+	}})
+}
+
+// abandon deletes the flow of a queue that nobody can gather any more. If another process gathers the
+// queue, or has made a stage over it, the flow is looked at again later.
+func (ex *Executor) abandon(ctx context.Context, queue string) error {
+	if !ex.flows.abandoned(queue) {
+		return nil
+	}
+	found, err := ex.c.Look(ctx, queue)
+	switch {
+	case err == nil && found.Consumer != "":
+		ex.lookAt(queue, time.Minute)
+		return nil
+	case err != nil && !broker.IsRefusal(err):
+		return err
+	}
+	if ex.flows.abandoned(queue) { // no gather has begun meanwhile
+		_ = ex.deleteQueues(ctx, ex.flows.end(queue, errAbandoned)) // it is repeated
+	}
+	return nil
+}
