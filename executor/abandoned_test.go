@@ -150,7 +150,7 @@ func TestFlowsThatCanBeGatheredStay(t *testing.T) {
 				t.Errorf("a canceled gather has %v", r)
 			}
 		}
-		time.Sleep(15 * time.Minute) // of virtual time
+		<-time.After(15 * time.Minute) // in virtual time
 		for i := range 2 {
 			if r := <-results; r.Value != i+1 || r.Err != nil {
 				t.Errorf("result %d: %v", i, r)
@@ -191,7 +191,7 @@ func TestUngatheredFlowsAreDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, left := range []int{1, 1, 0} {
-			time.Sleep(9 * time.Minute)
+			<-time.After(9 * time.Minute)
 			cancel()
 			if queues, err := ex.Queues(t.Context()); err != nil || len(queues) != left {
 				t.Errorf("%d queues, %v; want %d", len(queues), err, left)
