@@ -8,7 +8,7 @@ BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos mutants build
+.PHONY: help test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ fmt: ## format all Go files
 
 bench: ## measure, on a redis-server of its own
 	cd bench && go run .
+
+fleet: ## 150 of 160 workers die, and 200 end, with up to 3,000 stages: how long that takes and what it costs Redis
+	go test -count=1 -timeout 20m -v -run '^(TestManyDeathsAtOnce|TestFleetEndsAtOnce)$$' ./integration/chaos -long
 
 chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long

@@ -18,6 +18,7 @@ const (
 	maxCalms  = 16                     // reads until a worker looks whether there is room for what it makes
 	maxHints  = 1000                   // a mailbox keeps no more
 	failPause = 100 * time.Millisecond // after a read that failed
+	endWait   = 500 * time.Millisecond // from the hint that ends a blocked read until its connection is closed
 )
 
 // A job is an entry for a hand.
@@ -51,27 +52,67 @@ type intake struct {
 // It returns an error where the Redis user may not read.
 func (l *life) intake(ctx context.Context) error {
 	in := &intake{life: l, stale: true}
-	stop := context.AfterFunc(ctx, in.reader.Interrupt)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		in.endRead(ctx, stop)
+	}()
 	defer func() {
-		stop()
+		close(stop)
+		<-ended
 		_ = in.reader.Close()
-		for _, r := range in.all {
-			l.read = append(l.read, r.In)
-		}
+		l.read, l.unsure = in.mayHold()
 	}()
 	for ctx.Err() == nil {
 		err := in.round(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			continue
+		}
+		in.lost, in.stale = true, true
+		if ctx.Err() != nil {
+			break
 		}
 		if errors.Is(err, broker.ErrDenied) {
 			return err
 		}
 		l.log.DebugContext(ctx, "intake", "err", err)
-		in.lost, in.stale = true, true
 		pause(ctx, failPause)
 	}
 	return nil
+}
+
+// endRead ends a blocked read when ctx ends, by a hint: closing the connection could lose a
+// reply with entries. If the hint does not end the read within endWait, or this worker is
+// fenced, endRead closes the connection.
+func (in *intake) endRead(ctx context.Context, stop <-chan struct{}) {
+	select {
+	case <-stop:
+		return
+	case <-ctx.Done():
+	}
+	if !errors.Is(context.Cause(ctx), broker.ErrFenced) {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWait)
+		defer cancel()
+		in.wake(limit, "")
+		select {
+		case <-stop:
+			return
+		case <-limit.Done():
+		}
+	}
+	in.reader.Interrupt()
+}
+
+// mayHold returns the queues of the routes, and of them those of which this worker may hold
+// entries that it does not know of: all if a reply was lost, or a request may still arrive late.
+func (in *intake) mayHold() (queues, unsure []string) {
+	for _, r := range in.all {
+		queues = append(queues, r.In)
+	}
+	if in.lost || !in.again.IsZero() || in.failed != in.client.Failures() {
+		unsure = queues
+	}
+	return queues, unsure
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -48,7 +48,8 @@ type life struct {
 
 	probe   *probe.Probe    // of a test, nil for all others
 	foreign map[string]bool // stages of other types that were logged; intake only
-	read    []string        // queues that intake reads when it ends
+	read    []string        // queues of the last routes; set when intake ends,
+	unsure  []string        // and those of them of which this worker may hold entries that are not in ids
 
 	mu     sync.Mutex
 	ids    map[broker.Ref]bool // entries taken and not yet replaced
@@ -172,23 +173,35 @@ func (l *life) beat(ctx context.Context, lease *broker.Lease) error {
 	return nil
 }
 
-// leave gives back what is still held and takes the worker out.
+// leave requeues what this worker still holds and takes it out of the registry. It removes the
+// worker's name from the streams of its stages if half of closing is enough for that, since
+// many workers may leave at once; otherwise the watcher does so later.
 func (l *life) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	err := l.client.GiveBack(ctx, l.id, l.served()...)
+	err := l.client.GiveBack(ctx, l.id, l.holding()...)
 	if err == nil {
-		err = l.client.Leave(ctx, broker.RoleWorker, l.id)
+		some, cancel := context.WithTimeout(ctx, closing/2)
+		named := l.client.GiveBack(some, l.id, l.read...)
+		cancel()
+		if named == nil {
+			err = l.client.Leave(ctx, broker.RoleWorker, l.id)
+		} else {
+			err = l.client.LeaveName(ctx, l.id)
+		}
 	}
 	if err != nil {
 		l.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "id", l.id, "err", err)
 	}
 }
 
-// served returns the queues of which this worker may hold entries, when the hands and intake
-// have ended: those of its stages, and those of stages that are gone.
-func (l *life) served() []string {
-	queues := l.read
+// holding returns the queues of which this worker may hold entries, when the hands and intake
+// have ended.
+func (l *life) holding() []string {
+	queues := slices.Clone(l.unsure)
+	if l.look.Load() { // a hand lost a reply after intake had ended
+		queues = slices.Clone(l.read)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for held := range l.ids {

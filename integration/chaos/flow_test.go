@@ -187,7 +187,7 @@ func (f *flow) weigh(client *redis.Client) {
 func (f *flow) check(allowed bounds, left []string) *checker {
 	f.t.Helper()
 	if f.killed > 0 {
-		allowed.left = []string{"{dq:0}:fenced"}
+		allowed.left = []string{"{dq:0}:fenced", "{dq:0}:watcher"} // the entries have a watched time
 	}
 	allowed.again, allowed.use = f.s.losses > 0, mayUse
 	c := newChecker()

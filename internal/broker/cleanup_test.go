@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -177,6 +179,37 @@ func TestAWatcherForgetsWhoHasLeft(t *testing.T) {
 		}
 		if left := c.Raw().Exists(t.Context(), c.Key("watcher"), c.Key("fenced"), c.Key("executors")).Val(); left != 0 {
 			t.Errorf("%d keys of processes are left", left)
+		}
+	})
+}
+
+// The watcher removes the name of a worker that had no time to do so itself.
+func TestTheNameOfAWorkerThatLeftIsRemoved(t *testing.T) {
+	inLab(t, func(t *testing.T, l lab) {
+		t.Helper()
+		stop := l.beating(t, broker.RoleWorker, "w2")
+		q := must[broker.Queue](t)(declared(l.c.Declare(t.Context(), broker.Queue{Name: "q"})))
+		if err := l.c.Stage(t.Context(), broker.Stage{ID: "q", Kind: broker.KindFuture, Function: "f", Ins: []broker.Queue{q}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.c.Join(t.Context(), broker.RoleWorker, "w1", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.c.Raw().XGroupCreateConsumer(t.Context(), l.c.Key("q:q"), "w", "w1").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.c.LeaveName(t.Context(), "w1"); err != nil {
+			t.Fatal(err)
+		}
+		after(t, 7*lease)
+		if left := must[[]redis.XInfoConsumer](t)(l.c.Raw().XInfoConsumers(t.Context(), l.c.Key("q:q"), "w").Result()); len(left) != 0 {
+			t.Errorf("consumers after six leases: %v", left)
+		}
+		if fenced := l.c.Raw().HLen(t.Context(), l.c.Key("fenced")).Val(); fenced != 0 {
+			t.Errorf("%d processes wait for a clean-up", fenced)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
 		}
 	})
 }

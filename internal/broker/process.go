@@ -70,10 +70,19 @@ func (c *Client) Mailbox(ctx context.Context, id string) error {
 
 // Leave takes a process out. What an executor leaves behind, since it could not clean up, is
 // cleaned up by another process as if it had died.
-func (c *Client) Leave(ctx context.Context, r Role, id string) error {
+func (c *Client) Leave(ctx context.Context, r Role, id string) error { return c.leave(ctx, r, id, 0) }
+
+// LeaveName takes out a worker that holds nothing, but whose name is still in streams. The
+// watcher removes the name later.
+func (c *Client) LeaveName(ctx context.Context, worker string) error {
+	return c.leave(ctx, RoleWorker, worker, 1)
+}
+
+func (c *Client) leave(ctx context.Context, r Role, id string, names int) error {
 	k := c.keys
 	_, err := c.run(ctx, "leave the "+string(r)+"s", scripts.leave,
-		[]string{k.registry(r), k.card(r, id), k.mailbox(id), k.watcher(), k.fenced(), k.holds(id), k.owned(id), k.awaited(id)}, id, string(r[0])+":"+id, k.prefix)
+		[]string{k.registry(r), k.card(r, id), k.mailbox(id), k.watcher(), k.fenced(), k.holds(id), k.owned(id), k.awaited(id)},
+		id, string(r[0])+":"+id, k.prefix, names)
 	return err
 }
 

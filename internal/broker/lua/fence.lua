@@ -6,7 +6,6 @@
 -- ARGV 1 prefix    of all keys
 -- ARGV 2+ process  its mark, w:<id> or e:<id>, and its last beat, as it was seen
 -- reply: for each what is in fenced now, '' if it has beaten
-local watched = redis.call('HGET', KEYS[4], 'watched') or now_ms()
 local replies = {}
 for i = 2, #ARGV, 2 do
   local mark = ARGV[i]
@@ -16,7 +15,7 @@ for i = 2, #ARGV, 2 do
   local entry = ''
   if beat and tonumber(beat) == tonumber(ARGV[i + 1]) then
     local card = redis.call('HMGET', ARGV[1] .. mark, 'pid', 'host')
-    entry = fenced_entry(watched, card[1], card[2])
+    entry = fenced_entry(KEYS[4], 0, card[1], card[2])
     redis.call('ZREM', registry, id)
     redis.call('DEL', ARGV[1] .. mark, ARGV[1] .. 'p:' .. id)
     redis.call('HSET', KEYS[3], mark, entry)

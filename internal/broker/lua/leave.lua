@@ -1,4 +1,4 @@
--- leave.lua: takes a process out of its registry; an executor that leaves something behind is cleaned up after as if it had died
+-- leave.lua: takes a process out of its registry; the watcher cleans up what an executor leaves behind, or a worker's name, as if it had died
 -- KEYS 1 registry  zset workers or executors
 -- KEYS 2 card      hash w:<id> or e:<id>
 -- KEYS 3 mailbox   p:<id>
@@ -10,12 +10,13 @@
 -- ARGV 1 id        of the process
 -- ARGV 2 mark      w:<id> or e:<id>
 -- ARGV 3 prefix    of all keys
+-- ARGV 4 names     1 if a worker has left its name in streams
 -- reply: 1 where it was there
-if redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then
+local names = ARGV[4] == '1'
+if names or redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then
   local card = redis.call('HMGET', KEYS[2], 'pid', 'host')
-  local watched = redis.call('HGET', KEYS[4], 'watched') or now_ms()
   redis.call('HDEL', KEYS[5], ARGV[2]) -- a script that has begun to delete may add, also where the memory is full
-  redis.call('HSET', KEYS[5], ARGV[2], fenced_entry(watched, card[1], card[2]))
+  redis.call('HSET', KEYS[5], ARGV[2], fenced_entry(KEYS[4], names and 2 or 0, card[1], card[2])) -- a name needs the last clean-up only
 elseif string.sub(ARGV[2], 1, 1) == 'e' then
   redis.call('HDEL', KEYS[5], ARGV[2])
 end -- a worker that was fenced may still have read something

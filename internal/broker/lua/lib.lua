@@ -177,10 +177,11 @@ local function drop_hold(holds, executor, source)
   if executor and executor ~= '' then redis.call('SREM', holds .. executor, source) end
 end
 
--- fenced_entry is what is noted of a process that has just been declared dead: when,
--- that nothing is cleaned up yet, and who it was.
-local function fenced_entry(watched, pid, host)
-  return watched .. ' 0 ' .. (pid or '') .. ' ' .. (host or '')
+-- fenced_entry is what is noted of a process that others clean up after: when that
+-- began, in watched time, how many clean-ups are done, and what process it was.
+local function fenced_entry(watcher, done, pid, host)
+  local watched = redis.call('HGET', watcher, 'watched') or now_ms()
+  return string.format('%s %d %s %s', watched, done, pid or '', host or '')
 end
 
 -- is_full tells whether a bound is reached; 0 is no bound.
