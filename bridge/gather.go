@@ -24,30 +24,6 @@ type Result[T any] struct {
 	ticket *edge.Ticket
 }
 
-// Ack takes the result for delivered where the gather has ManualAck; without
-// it, and after the gather has ended, Ack does nothing. It can be called from any
-// goroutine, and again.
-func (r Result[T]) Ack() {
-	if r.ticket != nil {
-		r.ticket.Ack()
-	}
-}
-
-// AckAll acknowledges results as Ack does each of them. For results that follow on each other, as
-// in a slice of GatherSlices, it costs little more than one Ack.
-func AckAll[T any](results []Result[T]) {
-	for len(results) > 0 {
-		first, n := results[0].ticket, 1
-		if first != nil {
-			for n < len(results) && results[n].ticket.Follows(results[n-1].ticket) {
-				n++
-			}
-			first.AckRun(n)
-		}
-		results = results[n:]
-	}
-}
-
 // Gather brings the items of a remote queue into a channel, in the order in
 // which they were scattered, exactly one result for each. The channel is closed
 // after the last one.
@@ -96,11 +72,19 @@ func gatherOptions(opts []GatherOption) (options, error) {
 			return o, err
 		}
 	}
+	switch {
+	case !o.manual && o.unacked > 0:
+		return o, fmt.Errorf("MaxUnacked(%d): %w", o.unacked, errNotManual)
+	case !o.manual && o.deliveries > 0:
+		return o, fmt.Errorf("MaxDeliveries(%d): %w", o.deliveries, errNotManual)
+	}
 	return o, nil
 }
 
 func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out outlet[T]) (*deliverer[T], error) {
-	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{Unordered: o.unordered, ByHand: o.manual, Standby: o.standby})
+	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{
+		Unordered: o.unordered, ByHand: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), Standby: o.standby,
+	})
 	if err != nil {
 		return nil, err
 	}

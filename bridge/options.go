@@ -2,9 +2,11 @@ package bridge
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
 )
 
 const (
@@ -16,21 +18,23 @@ const (
 )
 
 type options struct {
-	name      string
-	source    string
-	stored    *int64
-	max       int64
-	maxBytes  int64
-	window    int64
-	overflow  Policy
-	seal      int
-	buffer    int // -1: not given
-	batch     int
-	linger    time.Duration
-	unordered bool
-	manual    bool
-	standby   bool
-	codec     codec.Codec
+	name       string
+	source     string
+	stored     *int64
+	max        int64
+	maxBytes   int64
+	window     int64
+	overflow   Policy
+	seal       int
+	buffer     int // -1: not given
+	batch      int
+	linger     time.Duration
+	unordered  bool
+	manual     bool
+	standby    bool
+	unacked    int
+	deliveries int
+	codec      codec.Codec
 }
 
 // ScatterOption changes what Scatter makes.
@@ -175,12 +179,38 @@ func Unordered() GatherOption {
 // not come again to the next gather of a named queue. The channel is closed when
 // all are acked. AckAll acks many at once.
 //
-// At most 16384 results are handed out and not acked, with those in the buffer:
-// then the channel waits for an Ack. To MaxInFlight, an item is in flight until
+// At most MaxUnacked results are handed out and not acked. To MaxInFlight, an item is in flight until
 // it and all before it are acked.
 func ManualAck() GatherOption {
 	return gatherOption(func(o *options) error {
 		o.manual = true
+		return nil
+	})
+}
+
+// MaxUnacked is how many results may be handed out and not acked, with those in the buffer and
+// those that wait after Nack: then the channel waits for an Ack. It is 16384 if it is not given,
+// which is also the most. It needs ManualAck.
+func MaxUnacked(n int) GatherOption {
+	return gatherOption(func(o *options) error {
+		if n < 1 || n > edge.MaxByHand {
+			return fmt.Errorf("bridge: MaxUnacked(%d): it must be 1 to %d", n, edge.MaxByHand)
+		}
+		o.unacked = n
+		return nil
+	})
+}
+
+// MaxDeliveries is how often a result is delivered at most that Nack gives back each time. With
+// the Nack of the last one its item becomes a dead letter (Executor.DeadLetters), and an error
+// comes in its place, an *executor.ItemError with the code "rejected". That is to be acked as
+// well. There is no bound if it is not given. It needs ManualAck.
+func MaxDeliveries(n int) GatherOption {
+	return gatherOption(func(o *options) error {
+		if n < 1 || n > math.MaxInt32 {
+			return fmt.Errorf("bridge: MaxDeliveries(%d): it must be 1 to %d", n, math.MaxInt32)
+		}
+		o.deliveries = n
 		return nil
 	})
 }

@@ -74,7 +74,7 @@ var (
 // source of a queue that stays open.
 type ItemError struct {
 	// Code is what kind of failure it is: "error", "panic", "timeout",
-	// "decode", "encode", "toolarge", "canceled", "crashed", "lost", "cut" or
+	// "decode", "encode", "toolarge", "canceled", "crashed", "rejected", "lost", "cut" or
 	// "away".
 	Code string `json:"code"`
 	// Message is the text of the error, cut to some KiB.

@@ -61,6 +61,17 @@ var misusesOfBridge = map[string]misuse{
 	"bridge.ScatterSlices": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(bridge.ScatterSlices[int](ctx, ex, nil)), failed(bridge.ScatterSlices(noCtx, nil, make(chan []int)))}
 	},
+	"bridge.Result.AckWait": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{bridge.Result[int]{}.AckWait(ctx), bridge.Result[int]{}.AckWait(noCtx)}
+	},
+	"bridge.Result.Nack": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.Result[int]{}.Nack(-time.Hour)
+		return nil
+	},
+	"bridge.Result.Deliveries": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = bridge.Result[int]{}.Deliveries()
+		return nil
+	},
 	"bridge.NewProducer": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{
 			failed(bridge.NewProducer[int](ctx, nil)), failed(bridge.NewProducer[int](noCtx, ex)), failed(bridge.NewProducer[int](ctx, ex, nil)),

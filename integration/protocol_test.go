@@ -173,7 +173,7 @@ func TestProtocolJSON(t *testing.T) {
 	if batch.ParseFailure([]byte(example(t, "json failure"))) != f || f.Code != batch.CodePanic || f.Attempts != 2 {
 		t.Errorf("the failure is %+v", f)
 	}
-	same(t, "codes of failures", column(t, "code"), []string{batch.CodeError, batch.CodePanic, batch.CodeTimeout, batch.CodeDecode,
+	same(t, "codes of failures", column(t, "code"), []string{batch.CodeError, batch.CodePanic, batch.CodeTimeout, batch.CodeDecode, batch.CodeRejected,
 		batch.CodeEncode, batch.CodeTooLarge, batch.CodeCanceled, batch.CodeCrashed, batch.CodeLost, batch.CodeCut, batch.CodeAway, batch.CodeDropped})
 	var s broker.Stage
 	strict(t, example(t, "json stage"), &s)

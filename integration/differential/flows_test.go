@@ -25,7 +25,7 @@ func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 		run  func(*testing.T, *testkit.Twins)
 	}{
 		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names}, {"partitions", partitions},
-		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover},
+		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked},
 	} {
 		t.Run(flow.name, func(t *testing.T) { flow.run(t, both) })
 		both.Compare()

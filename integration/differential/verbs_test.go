@@ -80,6 +80,41 @@ func letter(t *testing.T, c *broker.Client, in broker.Queue, e broker.Entry) {
 	fine(t, c.Retry(t.Context(), dead[0].ID))
 }
 
+// nacked gives an item back until it is a dead letter, and acknowledges another one that was given back.
+func nacked(t *testing.T, both *testkit.Twins) {
+	c := must(broker.Open(both.URL()+"/?ns=nacked", broker.Options{}))(t)
+	defer c.Close()
+	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
+	fine(t, err, c.Join(t.Context(), broker.RoleExecutor, "x", nil))
+	scattered(t, c, "s", q, 4, 1)
+	g := must(c.Consume(t.Context(), "g", "x", "q"))(t)
+	one, two := broker.Nacked{Item: broker.Item{Source: "s"}, Deliveries: 1}, broker.Nacked{Item: broker.Item{Source: "s", Offset: 1}, Deliveries: 1}
+	fine(t, c.Nack(t.Context(), g, []broker.Nacked{one, two}))
+	both.Compare()
+	one.Deliveries, one.Dead = 2, &batch.Failure{Code: batch.CodeRejected}
+	one.Frame = []byte{batch.Version, 2, '0'}
+	fine(t, c.Nack(t.Context(), g, []broker.Nacked{one}))
+	_, err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s", Delivered: "2", Low: 2, Settled: []int64{1}}}, 0, func(string) string { return "q" })
+	fine(t, err, c.Nack(t.Context(), g, []broker.Nacked{one}))
+	both.Compare()
+	heir := must(c.Consume(t.Context(), "g", "x", "q"))(t)
+	if got := heir.Nacked(); len(got) != 1 || got[one.Item] != -2 {
+		t.Errorf("the deliveries are %v", got)
+	}
+	reader := c.Reader("g", time.Second)
+	defer reader.Close()
+	_, _, err = reader.Read(t.Context(), []broker.Place{{Queue: "q"}}, 10, 0)
+	fine(t, err, c.Release(t.Context(), heir), c.Stage(t.Context(), broker.Stage{ID: "q", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}}))
+	both.Compare()
+	fine(t, c.Unstage(t.Context(), "q"))
+	if again := must(c.Consume(t.Context(), "again", "x", "q"))(t); len(again.Nacked()) != 0 {
+		t.Errorf("behind a stage the deliveries are %v", again.Nacked())
+	}
+	both.Compare()
+	fine(t, c.Delete(t.Context(), "q"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
+	both.Compare()
+}
+
 // deleted is what a stranger deletes while a worker and a gather hold it.
 func deleted(t *testing.T, both *testkit.Twins) {
 	c := must(broker.Open(both.URL()+"/?ns=deleted", broker.Options{}))(t)

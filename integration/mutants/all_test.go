@@ -168,6 +168,31 @@ var all = []mutant{
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
+		name: "an old gather counts deliveries", file: lua + "nack.lua",
+		from: "if (meta[2] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end", to: "",
+		pkg: "internal/broker", run: "DeliveriesAreKept",
+	},
+	{
+		name: "a repeated call makes a second dead letter", file: lua + "nack.lua",
+		from: "if before >= 0 and why ~= '' then", to: "if why ~= '' then",
+		pkg: "internal/broker", run: "DeliveriesAreKept",
+	},
+	{
+		name: "deliveries of acknowledged items are kept", file: lua + "ack.lua",
+		from: "if #ARGV >= settled then", to: "if false then",
+		pkg: "internal/broker", run: "DeliveriesAreKept",
+	},
+	{
+		name: "a stale ticket acknowledges", file: "internal/edge/nack.go",
+		from: "	t.state = givenBack\n", to: "",
+		pkg: "bridge", run: "NackBringsTheResultAgain",
+	},
+	{
+		name: "AckWait does not wait", file: "internal/edge/await.go",
+		from: "	case t.state == acked && !moved && !writing:\n", to: "	case t.state == acked:\n",
+		pkg: "bridge", run: "AckWaitReturnsOnce",
+	},
+	{
 		name: "an epoch is given twice", file: lua + "source.lua",
 		from: "math.max(tonumber(meta[4] or 0), tonumber(old[4] or 0))", to: "tonumber(old[4] or 0)",
 		pkg: "internal/broker", run: "GivenOnce",

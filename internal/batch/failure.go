@@ -17,6 +17,7 @@ const (
 	CodeDropped  = "dropped"  // there was no room for it, and its source has such a policy
 	CodeLost     = "lost"     // Redis no longer has it
 	CodeCrashed  = "crashed"  // too many workers died while they had it
+	CodeRejected = "rejected" // its consumer has given it back too often
 	CodeCut      = "cut"      // no item: a source was given up before its end
 	CodeAway     = "away"     // no item: the process of a named source died
 )

@@ -20,6 +20,7 @@ type Gather struct {
 	acks  *atomic.Int64 // number of the last acknowledgement
 
 	delivered map[string]string // when it began, by source
+	nacked    map[Item]int64    // when it began
 }
 
 // Consume makes a gather the consumer of a queue, with a mailbox. It takes over from a
@@ -29,7 +30,7 @@ type Gather struct {
 func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gather, error) {
 	what := "gather queue " + queue
 	reply, err := c.run(ctx, what, scripts.consume,
-		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor), c.keys.marks(queue), c.keys.returns(queue), c.keys.suspects(queue)},
+		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor), c.keys.marks(queue), c.keys.nacked(queue), c.keys.returns(queue), c.keys.suspects(queue)},
 		id, executor)
 	if err != nil {
 		return Gather{}, err
@@ -45,7 +46,10 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	}
 	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64)}
 	if g.delivered = l.list(3).fields(); l.list(3) == nil {
-		g.delivered, err = c.marks(ctx, queue)
+		g.delivered, err = c.scan(ctx, "read what was delivered of queue "+queue, c.keys.marks(queue))
+	}
+	if err == nil && l.number(5) > 0 {
+		g.nacked, err = c.readNacked(ctx, queue)
 	}
 	if err == nil && l.number(4) > 0 {
 		err = c.CollectRequeued(ctx, g)
@@ -53,23 +57,23 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	return g, err
 }
 
-// marks reads what was delivered of each source of a queue, in pages.
-func (c *Client) marks(ctx context.Context, queue string) (map[string]string, error) {
-	marks := map[string]string{}
+// scan reads a hash in pages.
+func (c *Client) scan(ctx context.Context, what, key string) (map[string]string, error) {
+	fields := map[string]string{}
 	for cursor := uint64(0); ; {
 		var page []string
-		err := c.try(ctx, "read what was delivered of queue "+queue, func(ctx context.Context) (err error) {
-			page, cursor, err = c.rdb.HScan(ctx, c.keys.marks(queue), cursor, "", 1000).Result()
+		err := c.try(ctx, what, func(ctx context.Context) (err error) {
+			page, cursor, err = c.rdb.HScan(ctx, key, cursor, "", 1000).Result()
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 		for i := 0; i+1 < len(page); i += 2 {
-			marks[page[i]] = page[i+1]
+			fields[page[i]] = page[i+1]
 		}
 		if cursor == 0 {
-			return marks, nil
+			return fields, nil
 		}
 	}
 }
@@ -121,10 +125,11 @@ func (g Gather) Roots() []Path { return g.Queue.paths() }
 
 // A Mark is how far a source was delivered in a queue.
 type Mark struct {
-	Source    string // its name in the queue, see Root
-	Delivered string // the mark and the ranges above it
-	Low       int64  // offset below which all is delivered
-	Retire    bool   // it has ended and is delivered here: it is forgotten once that is so in all leaves of its root
+	Source    string  // its name in the queue, see Root
+	Delivered string  // the mark and the ranges above it
+	Low       int64   // offset below which all is delivered
+	Settled   []int64 // offsets whose deliveries are forgotten, see Nack
+	Retire    bool    // it has ended and is delivered here: it is forgotten once that is so in all leaves of its root
 }
 
 // Root splits the name of a source in a queue, or of a path in From, into what
@@ -156,6 +161,11 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 			retire = 1
 		}
 		args = append(args, m.Source, name, root, m.Delivered, m.Low, retire)
+	}
+	for _, m := range marks {
+		for _, offset := range m.Settled {
+			args = append(args, Item{m.Source, offset}.field())
+		}
 	}
 	for _, e := range entries {
 		if e.Payload != "" {

@@ -5,7 +5,8 @@ import "context"
 // handoverPage entries are moved by one call of a script.
 const handoverPage = 100
 
-// requeueForeign requeues what gathers have read of queues and not delivered: a stage reads them now.
+// requeueForeign requeues what gathers have read of queues and not delivered: a stage reads them now. How often
+// items were given back is forgotten.
 func (c *Client) requeueForeign(ctx context.Context, queues []Queue) error {
 	for _, q := range queues {
 		for after := "-"; after != ""; {
@@ -17,6 +18,12 @@ func (c *Client) requeueForeign(ctx context.Context, queues []Queue) error {
 			if after = (list{reply}).text(0); after != "" {
 				after = "(" + after
 			}
+		}
+		err := c.try(ctx, "forget the deliveries of queue "+q.Name, func(ctx context.Context) error {
+			return c.rdb.Unlink(ctx, c.keys.nacked(q.Name)).Err()
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -40,6 +40,7 @@ func (k keys) source(name string) string    { return k.prefix + "s:" + name }
 func (k keys) gaps(source string) string    { return k.prefix + "gaps:" + source }
 func (k keys) named(queue string) string    { return k.prefix + "named:" + queue }
 func (k keys) marks(queue string) string    { return k.prefix + "d:" + queue }
+func (k keys) nacked(queue string) string   { return k.prefix + "nacked:" + queue }
 func (k keys) payload(id string) string     { return k.prefix + "f:" + id }
 func (k keys) standby(queue string) string  { return k.prefix + "standby:" + queue }
 func (k keys) awaited(id string) string     { return k.prefix + "awaited:" + id }

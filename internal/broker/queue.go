@@ -267,7 +267,7 @@ func (c *Client) drop(ctx context.Context, name string) error {
 		}
 		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.Unlink(ctx, k.stream(name), k.returns(name), k.suspects(name), k.delayed(name), k.wait(name), k.watch(name), k.sources(name),
-				k.named(name), k.marks(name))
+				k.named(name), k.marks(name), k.nacked(name))
 			p.SRem(ctx, k.owned(meta["owner"]), name)
 			if gather, ok := strings.CutPrefix(meta["consumer"], "gather:"); ok {
 				for _, path := range queueOf(name, meta).From {

@@ -55,6 +55,8 @@ var (
 	libLua string
 	//go:embed lua/mark.lua
 	markLua string
+	//go:embed lua/nack.lua
+	nackLua string
 	//go:embed lua/orphan.lua
 	orphanLua string
 	//go:embed lua/place.lua
@@ -96,7 +98,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, orphan, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, standby, sweep, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, nack, orphan, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, standby, sweep, take, unplace, unstage, waiting, watch *redis.Script
 }{
 	abandon:         script(abandonLua),
 	ack:             script(ackLua),
@@ -118,6 +120,7 @@ var scripts = struct {
 	join:            script(joinLua),
 	leave:           script(leaveLua),
 	mark:            script(markLua),
+	nack:            script(nackLua),
 	place:           script(placeLua),
 	orphan:          script(orphanLua),
 	purge:           script(purgeLua),

@@ -54,9 +54,13 @@ func (r *Receiver) rest(ctx context.Context) error {
 // write acknowledges what was delivered; some: there was something, done: there
 // will be nothing more.
 func (r *Receiver) write(ctx context.Context) (some, done bool, err error) {
+	noted, err := r.note(ctx)
+	if err != nil {
+		return true, false, err
+	}
 	entries, marks, done := r.acks.take()
 	if len(entries) == 0 && len(marks) == 0 {
-		return false, done, nil
+		return noted, done, nil
 	}
 	waited, err := r.c.Ack(ctx, r.g, entries, marks, r.keep, r.acks.rootOf)
 	if err != nil {

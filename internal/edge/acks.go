@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -10,10 +11,11 @@ import (
 )
 
 const (
-	ackEntries = 256 // that one acknowledgement takes
-	ackSources = 256 // whose marks one acknowledgement moves
-	ackMany    = 4   // that do not wait for more
-	ackEager   = 64  // acknowledgements that do not wait for more, behind one that somebody waited for
+	ackEntries = 256  // that one acknowledgement takes
+	ackSources = 256  // whose marks one acknowledgement moves
+	ackSettled = 1024 // items whose deliveries one acknowledgement forgets
+	ackMany    = 4    // that do not wait for more
+	ackEager   = 64   // acknowledgements that do not wait for more, behind one that somebody waited for
 )
 
 // acks turns the number of delivered items into entries to delete and marks to
@@ -29,25 +31,40 @@ type acks struct {
 	gone    []string        // ids deleted since the reader asked
 	retired []string        // sources forgotten since the reader asked
 	roots   map[string]string
-	ends    map[string]int64 // sources to forget when delivered to there
-	ended   bool             // nothing more will be handed out
-	byHand  handed           // where each item is acknowledged by itself
-	urgent  bool             // what there is has to be written at once
-	rests   bool             // who writes waits for more
-	eager   int              // acknowledgements that do not wait for more
+	ends    map[string]int64      // sources to forget when delivered to there
+	ended   bool                  // nothing more will be handed out
+	byHand  handed                // where each item is acknowledged by itself
+	counts  map[broker.Item]int64 // deliveries of items that were given back, see broker.Gather.Nacked
+	settled map[string][]int64    // offsets by source: acknowledged, their deliveries to be forgotten
+	writing []broker.Mark         // marks that are being written
+	waiters []*waiter             // for marks
+	over    error                 // why nothing more is acknowledged
+	urgent  bool                  // what there is has to be written at once
+	rests   bool                  // who writes waits for more
+	eager   int                   // acknowledgements that do not wait for more
 }
 
-func (a *acks) begin(delivered map[string]string) error {
+func (a *acks) begin(delivered map[string]string, nacked map[broker.Item]int64) error {
 	a.wake = make(chan struct{}, 1)
 	a.marks, a.moved = map[string]ranges{}, map[string]bool{}
 	a.roots, a.ends = map[string]string{}, map[string]int64{}
-	a.byHand.fewer = make(chan struct{}, 1)
+	a.byHand.fewer, a.byHand.again = make(chan struct{}, 1), make(chan struct{}, 1)
+	a.counts, a.settled = maps.Clone(nacked), map[string][]int64{}
+	if a.counts == nil {
+		a.counts = map[broker.Item]int64{}
+	}
 	for source, mark := range delivered {
 		r, err := parseRanges(mark)
 		if err != nil {
 			return fmt.Errorf("source %s: %w", source, err)
 		}
 		a.marks[source] = r
+	}
+	for item := range nacked {
+		if a.marks[item.Source].within(item.Offset, item.Offset+1) > 0 {
+			a.settle(item.Source, item.Offset, item.Offset+1)
+			a.moved[item.Source] = true
+		}
 	}
 	return nil
 }
@@ -81,15 +98,19 @@ func (a *acks) resume() {
 	a.mu.Unlock()
 }
 
-// hand takes note of a piece before it is handed out.
-func (a *acks) hand(ctx context.Context, p Piece) (Piece, error) {
+// hand takes note of a piece before it is handed out, or of its beginning. It returns that and the
+// rest.
+func (a *acks) hand(ctx context.Context, p Piece) (head, rest Piece, err error) {
+	head = a.apart(p)
 	if a.byHand.on {
-		return a.handTickets(ctx, p)
+		head, err = a.handTickets(ctx, head)
+	} else {
+		a.mu.Lock()
+		a.pieces = append(a.pieces, head)
+		a.mu.Unlock()
 	}
-	a.mu.Lock()
-	a.pieces = append(a.pieces, p)
-	a.mu.Unlock()
-	return p, nil
+	_, rest = p.cut(head.Len())
+	return head, rest, err
 }
 
 // entry takes note of an entry that holds nothing new.
@@ -111,8 +132,15 @@ func (a *acks) cover(p Piece) {
 
 // finish counts items of an entry that need nothing more.
 func (a *acks) finish(p Piece, items int64) {
-	if *p.left -= items; *p.left == 0 && p.Entry.ID != "" {
+	*p.left -= items
+	if *p.left != 0 {
+		return
+	}
+	if p.Entry.ID != "" {
 		a.whole = append(a.whole, *p.Entry)
+	}
+	if p.Entry.Payload != "" {
+		a.byHand.memory.Put(p.Entry.Frame)
 	}
 }
 
@@ -151,12 +179,14 @@ func (a *acks) forget(source string) {
 	delete(a.ends, source)
 	delete(a.roots, source)
 	delete(a.moved, source)
+	delete(a.settled, source)
 }
 
 func (a *acks) end() {
 	a.mu.Lock()
 	a.ended, a.urgent = true, true
 	a.ring()
+	knock(a.byHand.again)
 	a.mu.Unlock()
 }
 
@@ -188,6 +218,7 @@ func (a *acks) mark(p Piece, from, to int64) {
 	}
 	a.marks[p.Entry.Source] = a.marks[p.Entry.Source].add(from, to)
 	a.moved[p.Entry.Source] = true
+	a.settle(p.Entry.Source, from, to)
 	a.finish(p, to-from)
 }
 
@@ -206,6 +237,7 @@ func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 	defer a.mu.Unlock()
 	n := min(len(a.whole), ackEntries)
 	entries, a.whole = slices.Clone(a.whole[:n]), a.whole[n:]
+	room := ackSettled
 	for source := range a.moved {
 		if len(marks) == ackSources {
 			break
@@ -213,11 +245,14 @@ func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 		r := a.marks[source]
 		end, ended := a.ends[source]
 		ended = ended && r.low() >= end
-		m := broker.Mark{Source: source, Delivered: r.String(), Low: r.low(), Retire: ended && len(a.whole) == 0}
-		if marks = append(marks, m); ended == m.Retire {
+		m := broker.Mark{Source: source, Delivered: r.String(), Low: r.low(), Settled: a.takeSettled(source, room)}
+		m.Retire = ended && len(a.whole) == 0 && a.settled[source] == nil
+		if marks = append(marks, m); ended == m.Retire && a.settled[source] == nil {
 			delete(a.moved, source)
 		}
+		room -= len(m.Settled)
 	}
+	a.begun(marks)
 	a.urgent = a.ended
 	return entries, marks, a.ended && len(a.pieces) == 0 && a.byHand.items == 0 && len(a.whole) == 0 && len(a.moved) == 0
 }
@@ -229,7 +264,11 @@ func (a *acks) restore(entries []broker.Entry, marks []broker.Mark) {
 	a.whole = append(entries, a.whole...)
 	for _, m := range marks {
 		a.moved[m.Source] = true
+		if len(m.Settled) > 0 {
+			a.settled[m.Source] = append(m.Settled, a.settled[m.Source]...)
+		}
 	}
+	a.refuse()
 }
 
 func (a *acks) rootOf(source string) string {
@@ -250,6 +289,7 @@ func (a *acks) hurry() {
 func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
 	a.mu.Lock()
 	a.eager = max(0, a.eager-1)
+	a.confirm()
 	for _, m := range marks {
 		if m.Retire {
 			a.retired = append(a.retired, m.Source)

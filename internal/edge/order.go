@@ -14,9 +14,10 @@ import (
 type Piece struct {
 	Entry    *broker.Entry
 	From, To int64
-	Notice   bool     // it tells of a source, in the place of one failed item
-	left     *int64   // items of its entry that are not delivered
-	tickets  []Ticket // where each item is acknowledged by itself
+	Notice   bool          // it tells of a source, in the place of one failed item
+	left     *int64        // items of its entry that are not delivered
+	tickets  []Ticket      // where each item is acknowledged by itself
+	at       *batch.Reader // stands before the item From; nil: it is not there yet
 }
 
 // notice is a Piece that tells something of a source: it has no offset.
@@ -32,11 +33,36 @@ func (p Piece) Len() int { return int(p.To - p.From) }
 
 // Reader reads the items. Where the entry is Lost it has none: each is that failure.
 func (p Piece) Reader() batch.Reader {
+	if p.at != nil {
+		return *p.at
+	}
 	r := batch.Read(p.Entry.Frame)
 	for at := p.Entry.First; at < p.From && p.Entry.Lost == nil; at++ {
 		r.Next() // the receiver has checked the frame
 	}
 	return r
+}
+
+// cut splits the piece behind n items.
+func (p Piece) cut(n int) (head, rest Piece) {
+	head, rest = p, p
+	head.To = p.From + int64(n)
+	rest.From = head.To
+	if n > 0 && n < p.Len() && p.Entry.Lost == nil {
+		r := p.Reader()
+		for range n {
+			r.Next()
+		}
+		rest.at = &r
+	}
+	return head, rest
+}
+
+// lose makes the items a failure.
+func (p *Piece) lose(why *batch.Failure) {
+	e := *p.Entry
+	e.Frame, e.Lost = nil, why
+	p.Entry = &e
 }
 
 // failPiece is how many items that are one failure are handed out in a piece: there

@@ -39,7 +39,7 @@ func overlap(t *rapid.T, o *order) {
 		}
 	}
 	var a acks
-	if err := a.begin(nil); err != nil {
+	if err := a.begin(nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	var got []int64

@@ -67,7 +67,10 @@ type ReceiverOptions struct {
 	Unordered bool
 	Standby   bool // the executor waits for the right to gather
 	ByHand    bool // items are acknowledged by their tickets, not by Delivered
-	Log       *slog.Logger
+	// MaxUnacked is how many may be handed out and not acknowledged by their tickets, 0: MaxByHand.
+	MaxUnacked    int
+	MaxDeliveries int64 // of an item that is given back each time, until it is a dead letter; 0: any number
+	Log           *slog.Logger
 	// KeepPayloads leaves frames that are keys of their own in Redis, for so
 	// long; what is delivered is where they are. 0: they are fetched, and go.
 	KeepPayloads time.Duration
@@ -96,11 +99,14 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 		o.Later("release of queue "+queue, r.release)
 		return nil, fmt.Errorf("gather queue %s: %w", queue, err)
 	}
-	if err := r.acks.begin(g.Delivered()); err != nil {
+	if err := r.acks.begin(g.Delivered(), g.Nacked()); err != nil {
 		o.Later("release of queue "+queue, r.release)
 		return nil, err
 	}
-	r.acks.byHand.on = o.ByHand
+	r.acks.byHand.on, r.acks.byHand.maxDeliveries = o.ByHand, o.MaxDeliveries
+	if r.acks.byHand.most = o.MaxUnacked; o.MaxUnacked == 0 {
+		r.acks.byHand.most = MaxByHand
+	}
 	r.reader = c.Reader(g.ID, c.Patience(readWait))
 	return r, nil
 }
@@ -116,6 +122,10 @@ func (r *Receiver) Delivered(n int) { r.acks.deliver(n) }
 
 // Spent lets the memory of a piece be used again: nobody refers to its frame.
 func (r *Receiver) Spent(p Piece) {
+	if p.tickets != nil { // its items may be given back
+		r.acks.reuse(&r.memory)
+		return
+	}
 	whole := p.From == p.Entry.First && p.To == p.Entry.End() // else others may be of the same frame
 	if whole && p.Entry.Payload != "" {
 		r.memory.Put(p.Entry.Frame)
@@ -132,12 +142,7 @@ func (r *Receiver) Left() { r.leave.Do(func() { close(r.left) }) }
 func (r *Receiver) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, r.reader.Interrupt)
-	group.Go(func() error {
-		defer close(r.pieces)
-		err := r.read(ctx)
-		r.acks.end()
-		return err
-	})
+	group.Go(func() error { return r.feed(ctx) })
 	group.Go(func() error { return r.acknowledge(ctx) })
 	err := group.Wait()
 	stop()
@@ -151,7 +156,23 @@ func (r *Receiver) Run(ctx context.Context) error {
 		r.log.WarnContext(ctx, "queue release failed; it is repeated until it succeeds", "queue", r.g.Queue.Name, "err", failed)
 		r.later("release of queue "+r.g.Queue.Name, r.leaveQueue)
 	}
+	r.acks.close(err)
 	return err
+}
+
+// feed hands out pieces, also again, until there are none any more.
+func (r *Receiver) feed(ctx context.Context) error {
+	defer close(r.pieces)
+	group, ctx := errgroup.WithContext(ctx)
+	if r.acks.byHand.on {
+		group.Go(func() error { return r.redeliver(ctx) })
+	}
+	err := r.read(ctx)
+	r.acks.end()
+	if err != nil {
+		group.Go(func() error { return err }) // ends the others
+	}
+	return group.Wait()
 }
 
 // leaveQueue writes what was delivered, and gives the queue up.
@@ -300,12 +321,22 @@ func (r *Receiver) flush(ctx context.Context) error {
 	return nil
 }
 
-// out hands out a piece.
+// out hands out a piece, in several if need be.
 func (r *Receiver) out(ctx context.Context, p Piece) error {
-	p, err := r.acks.hand(ctx, p)
-	if err != nil {
-		return err
+	for p.Len() > 0 {
+		head, rest, err := r.acks.hand(ctx, p)
+		if err != nil {
+			return err
+		}
+		if err := r.send(ctx, head); err != nil {
+			return err
+		}
+		p = rest
 	}
+	return nil
+}
+
+func (r *Receiver) send(ctx context.Context, p Piece) error {
 	select {
 	case r.pieces <- p:
 		runtime.Gosched() // it is delivered before this goroutine writes its next request

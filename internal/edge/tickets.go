@@ -1,25 +1,48 @@
 package edge
 
-import "context"
+import (
+	"context"
+	"errors"
 
-// maxByHand is how many items may be handed out and not acknowledged, where
-// each is acknowledged by itself: as many ranges a mark may have.
-const maxByHand = 1 << 14
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
 
-// handed is what was handed out to be acknowledged item by item. The lock of
-// acks guards it.
+// MaxByHand is how many items may be handed out and not acknowledged at most, if each is
+// acknowledged by itself: a mark may have that many ranges.
+const MaxByHand = 1 << 14
+
+// ErrGivenBack says that an item cannot be acknowledged, since it was given back before.
+var ErrGivenBack = errors.New("the result was given back by Nack")
+
+// handed counts the items that are acknowledged one by one. The lock of acks guards it.
 type handed struct {
-	on    bool // set once
-	items int  // not acknowledged
-	fewer chan struct{}
+	on    bool          // set once
+	most  int           // items that may be handed out and not acknowledged
+	items int           // handed out and not acknowledged
+	fewer chan struct{} // rung when items gets less
+
+	maxDeliveries int64         // after which an item becomes a dead letter; 0: never
+	nacked        []nack        // not yet written
+	due           []nack        // written, by the time when they are due
+	again         chan struct{} // rung when due changes, and when no item will be given back any more
+	memory        *batch.Memory // for the frames of pieces that are acknowledged whole; nil: values refer to them
 }
 
-// A Ticket is one item that was handed out, to be acknowledged by itself.
+// A Ticket is one delivery of an item, to be acknowledged or given back by itself.
 type Ticket struct {
-	of    *ticketed
-	at    int64
-	acked bool
+	of         *ticketed
+	at         int64
+	deliveries int32 // with this one
+	state      ticketState
 }
+
+type ticketState uint8
+
+const (
+	handedOut ticketState = iota
+	acked
+	givenBack
+)
 
 // ticketed is a piece whose items have tickets.
 type ticketed struct {
@@ -27,8 +50,7 @@ type ticketed struct {
 	piece Piece
 }
 
-// Ticket is that of the i-th item, nil where items are delivered in their order
-// and for a notice.
+// Ticket is that of the i-th item, nil if items are delivered in their order.
 func (p Piece) Ticket(i int) *Ticket {
 	if p.tickets == nil {
 		return nil
@@ -42,6 +64,9 @@ func (t *Ticket) Follows(before *Ticket) bool {
 	return t != nil && t.of == before.of && t.at == before.at+1
 }
 
+// Deliveries is how often the item was handed out, with this time: 1 if it was never given back.
+func (t *Ticket) Deliveries() int { return int(t.deliveries) }
+
 // Ack takes the item for delivered. Any goroutine may call it, again and also
 // after the Receiver has ended.
 func (t *Ticket) Ack() { t.AckRun(1) }
@@ -51,10 +76,14 @@ func (t *Ticket) AckRun(n int) {
 	a, p := t.of.acks, t.of.piece
 	tickets := p.tickets[t.at-p.From:][:n]
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over != nil {
+		return
+	}
 	for len(tickets) > 0 {
 		n := 0
-		for n < len(tickets) && !tickets[n].acked {
-			tickets[n].acked = true
+		for n < len(tickets) && tickets[n].state == handedOut {
+			tickets[n].state = acked
 			n++
 		}
 		if n > 0 {
@@ -64,20 +93,49 @@ func (t *Ticket) AckRun(n int) {
 		tickets = tickets[min(n+1, len(tickets)):]
 	}
 	a.ring()
-	a.mu.Unlock()
+	knock(a.byHand.fewer)
+	if a.ended && a.byHand.items == 0 {
+		knock(a.byHand.again)
+	}
+}
+
+// AckWait is Ack, and waits until Redis has it.
+func (t *Ticket) AckWait(ctx context.Context) error {
+	t.Ack()
+	a := t.of.acks
+	written, err := a.await(t)
+	if written == nil {
+		return err
+	}
 	select {
-	case a.byHand.fewer <- struct{}{}:
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// knock wakes the receiver of a channel with room for one.
+func knock(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
 	default:
 	}
 }
 
-// handTickets gives each item of a piece a ticket, and waits while too many are
-// not acknowledged.
+// handTickets gives items at the beginning of a piece tickets, as many as may be handed out, and
+// waits while that is none.
 func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
+	of := &ticketed{acks: a}
+	first := Ticket{of: of, at: p.From, deliveries: 1}
 	if p.Notice {
-		return p, nil
+		first.state = acked
 	}
-	for !a.admit(p.Len()) {
+	for n := 0; !p.Notice; {
+		if n = a.admit(p.Len()); n > 0 {
+			p.To = p.From + int64(n)
+			break
+		}
 		select {
 		case <-a.byHand.fewer:
 		case <-ctx.Done():
@@ -85,20 +143,27 @@ func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
 		}
 	}
 	p.tickets = make([]Ticket, p.Len())
-	of := &ticketed{a, p}
 	for i := range p.tickets {
-		p.tickets[i] = Ticket{of: of, at: p.From + int64(i)}
+		p.tickets[i] = first
+		first.at++
 	}
+	p.tickets[0].deliveries += int32(a.deliveries(p)) // an item that was given back is a piece by itself
+	of.piece = p
 	return p, nil
 }
 
-// admit counts n more items as handed out, if so many may be.
-func (a *acks) admit(n int) bool {
+// reuse lets frames of pieces be used again once all their items are acknowledged.
+func (a *acks) reuse(memory *batch.Memory) {
+	a.mu.Lock()
+	a.byHand.memory = memory
+	a.mu.Unlock()
+}
+
+// admit counts up to n more items as handed out, and returns how many.
+func (a *acks) admit(n int) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.byHand.items > 0 && a.byHand.items+n > maxByHand {
-		return false
-	}
+	n = max(0, min(n, a.byHand.most-a.byHand.items))
 	a.byHand.items += n
-	return true
+	return n
 }

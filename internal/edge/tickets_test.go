@@ -78,14 +78,14 @@ func TestItemsThatAreNotAcknowledgedComeAgain(t *testing.T) {
 func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
 	onBoth(t, func(t *testing.T, w world) {
 		t.Helper()
-		const n = 3 * maxByHand
+		const n = 3 * MaxByHand
 		q := w.declare(t, broker.Queue{Name: "q"})
 		if err := <-send(t.Context(), w.sender(t, "s", q, 0), 1000, n); err != nil {
 			t.Fatal(err)
 		}
 		r := w.receive(t, "q", ReceiverOptions{ByHand: true})
 		var tickets []*Ticket
-		for range maxByHand / 1000 * 1000 {
+		for range MaxByHand {
 			_, ticket := r.ticket(t)
 			tickets = append(tickets, ticket)
 		}
@@ -97,11 +97,9 @@ func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
 		slices.Reverse(tickets) // the last first: one range
 		for len(tickets) > 0 {
 			tickets[0].Ack()
-			if tickets = tickets[1:]; len(tickets)%1000 == 0 && r.next < n {
-				for range min(1000, n-r.next) {
-					_, ticket := r.ticket(t)
-					tickets = append(tickets, ticket)
-				}
+			if tickets = tickets[1:]; r.next < n {
+				_, ticket := r.ticket(t)
+				tickets = append(tickets, ticket)
 			}
 		}
 		testkit.Eventually(t, func() bool { return w.running(t) == 0 }, "all is acknowledged")
@@ -113,12 +111,12 @@ func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
 // An Ack is a lock and a range that grows.
 func TestAnAckAllocatesNothing(t *testing.T) {
 	var a acks
-	if err := a.begin(nil); err != nil {
+	if err := a.begin(nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	a.byHand.on = true
-	left := int64(maxByHand)
-	p, err := a.hand(t.Context(), Piece{Entry: &broker.Entry{}, To: left, left: &left})
+	a.byHand.on, a.byHand.most = true, MaxByHand
+	left := int64(MaxByHand)
+	p, _, err := a.hand(t.Context(), Piece{Entry: &broker.Entry{}, To: left, left: &left})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@
 -- ARGV 5 keep       how long the payloads live on, ms, 0 to delete them
 -- ARGV 6 ids        number of entries delivered whole
 -- ARGV 7 sources    number of sources whose mark moved
--- ARGV 8+ entry     the ids; then for each source: name in this queue, root name, root queue, mark, offset below which all is delivered, 1 if it has ended and is delivered here
+-- ARGV 8+ entry     the ids; then for each source: name in this queue, root name, root queue, mark, offset below which all is delivered, 1 if it has ended and is delivered here; then the items whose deliveries are forgotten: '<source> <offset>'
 -- reply: 'ok'|'waited' (ok, and a producer or a worker waited for it)|'gone'|'fenced'
 local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks', 'inc', 'dying')
 if not meta[1] or meta[6] then return 'gone' end
@@ -75,6 +75,8 @@ for i = 0, sources - 1 do
     end
   end
 end
+local settled = 8 + ids + 6 * sources
+if #ARGV >= settled then redis.call('HDEL', ARGV[4] .. 'nacked:' .. ARGV[3], unpack(ARGV, settled)) end
 for i = 1, #marks, 1000 do redis.call('HSET', KEYS[4], unpack(marks, i, math.min(i + 999, #marks))) end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   local items, bytes = unread(KEYS[2], KEYS[1])

@@ -113,12 +113,7 @@ local function bury(e)
   redis.call('XADD', KEYS[2], '*', 'q', e.queue, 's', field(entry, 's') or '', 'o', field(entry, 'o') or '',
     'n', field(entry, 'n') or '', 'a', field(entry, 'a') or '', 'k', field(entry, 'k') or '', 'why', e.why,
     kind, field(entry, kind) or '')
-  while redis.call('XLEN', KEYS[2]) > tonumber(ARGV[3]) do
-    local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-    local payload = field(oldest, 'f')
-    if payload then redis.call('UNLINK', ARGV[1] .. payload) end
-    redis.call('XDEL', KEYS[2], oldest[1])
-  end
+  trim_dead(KEYS[2], ARGV[1], tonumber(ARGV[3]))
 end
 
 -- take reads for the taker, which waits for nothing: an error is his that reads next.

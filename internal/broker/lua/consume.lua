@@ -3,17 +3,18 @@
 -- KEYS 2 mailbox   p:<gather>
 -- KEYS 3 executors zset of the live executors
 -- KEYS 4 delivered d:<queue>
--- KEYS 5+ requeued r:<queue>, x:<queue>
+-- KEYS 5 nacked    nacked:<queue>
+-- KEYS 6+ requeued r:<queue>, x:<queue>
 -- ARGV 1 gather    its id
 -- ARGV 2 executor  that it belongs to
--- reply: {'ok', epoch, fields of meta, fields of delivered unless there are more than a thousand, entries that are requeued} or {'taken', its consumer}, {'version', that of the queue}, {'gone'}
+-- reply: {'ok', epoch, fields of meta, fields of delivered unless there are more than a thousand, entries that are requeued, items that were given back} or {'taken', its consumer}, {'version', that of the queue}, {'gone'}
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying', 'v')
 if not meta[1] or meta[4] then return {'gone'} end
 if meta[5] ~= '1' then return {'version', meta[5] or ''} end
 
 local function requeued()
   local entries = 0
-  for i = 5, #KEYS do
+  for i = 6, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 1 then entries = entries + redis.call('XLEN', KEYS[i]) end
   end
   return entries
@@ -22,7 +23,7 @@ end
 local function marks() return redis.call('HLEN', KEYS[4]) <= 1000 and redis.call('HGETALL', KEYS[4]) or false end
 
 if meta[2] == 'gather:' .. ARGV[1] then -- the reply was lost
-  return {'ok', tonumber(redis.call('HGET', KEYS[1], 'gepoch')), redis.call('HGETALL', KEYS[1]), marks(), requeued()}
+  return {'ok', tonumber(redis.call('HGET', KEYS[1], 'gepoch')), redis.call('HGETALL', KEYS[1]), marks(), requeued(), redis.call('HLEN', KEYS[5])}
 end
 if meta[2] and (not meta[3] or redis.call('ZSCORE', KEYS[3], meta[3])) then return {'taken', meta[2]} end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
@@ -31,4 +32,4 @@ redis.call('PEXPIRE', KEYS[2], 600000) -- of a gather that dies before it watche
 redis.call('HSET', KEYS[1], 'consumer', 'gather:' .. ARGV[1], 'gatherer', ARGV[2], 'acks', 0,
   'before', string.match(meta[2] or '', '^gather:(.+)$') or '')
 local epoch = redis.call('HINCRBY', KEYS[1], 'gepoch', 1)
-return {'ok', epoch, redis.call('HGETALL', KEYS[1]), marks(), requeued()}
+return {'ok', epoch, redis.call('HGETALL', KEYS[1]), marks(), requeued(), redis.call('HLEN', KEYS[5])}

@@ -210,6 +210,16 @@ local function post(queue)
   queue.n = 0
 end
 
+-- trim_dead deletes the oldest dead letters of too many.
+local function trim_dead(dead, payloads, most)
+  while redis.call('XLEN', dead) > most do
+    local oldest = redis.call('XRANGE', dead, '-', '+', 'COUNT', 1)[1]
+    local payload = field(oldest, 'f')
+    if payload then redis.call('UNLINK', payloads .. payload) end
+    redis.call('XDEL', dead, oldest[1])
+  end
+end
+
 -- returned makes the fields of an entry that comes back.
 local function returned(source, first, n, attempts, crashes, kind, data)
   return 's', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, kind, data
