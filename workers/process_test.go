@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	lease, err := time.ParseDuration(os.Getenv(workerLease))
 	if err == nil {
 		var w *workers.Worker
-		w, err = workers.New(url, workers.Concurrency(2), workers.Functions(held, add, kills), workers.Lease(lease),
+		w, err = workers.New(url, workers.Concurrency(2), workers.Functions(held, add, kills, deaf), workers.Lease(lease),
 			workers.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 		if err == nil {
 			err = w.Run(ctx)
