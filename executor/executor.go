@@ -171,7 +171,9 @@ func (ex *Executor) beat(ctx context.Context, lease *broker.Lease, card map[stri
 		}
 		if fenced {
 			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
-			err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card)
+			if err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card); err == nil {
+				ex.resume(ex.id)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			ex.log.WarnContext(ctx, "heartbeat", "err", err)

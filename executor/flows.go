@@ -205,6 +205,19 @@ var (
 	errAbandoned = fmt.Errorf("%w: nothing gathers its flow any more, and it is deleted", ErrNoQueue)
 )
 
+// resume has the flows of an executor resumed that were paused after its death: it has joined again, or
+// this Executor reads one of them.
+func (ex *Executor) resume(owner string) {
+	ex.owed.soon("resumption of the flows of executor "+owner, func(ctx context.Context) error { return ex.c.PauseFlows(ctx, owner) })
+}
+
+// resumeOf is resume for the owner of a queue, unless that is this Executor.
+func (ex *Executor) resumeOf(q broker.Queue) {
+	if q.Owner != "" && q.Owner != ex.id {
+		ex.resume(q.Owner)
+	}
+}
+
 // ended deletes the queues of a flow that was delivered to its end.
 func (ex *Executor) ended(ctx context.Context, queue string) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deletion)

@@ -182,6 +182,7 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 		release(err)
 		return nil, nil, nil, err
 	}
+	q.ex.resumeOf(q.q)
 	return r, bound, release, nil
 }
 

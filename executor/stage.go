@@ -169,6 +169,9 @@ func (ex *Executor) stage(ctx, caller context.Context, s broker.Stage, made []br
 	if err != nil {
 		return ex.unmake(ctx, made, err)
 	}
+	for _, in := range s.Ins {
+		ex.resumeOf(in)
+	}
 	for _, out := range s.Outs {
 		if out.Owner != "" {
 			ex.flows.add(caller, out.Name, nil, s.Inputs()...)

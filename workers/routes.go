@@ -211,7 +211,7 @@ func stagesOf(routes []*route) []broker.Stage {
 }
 
 func (l *life) route(ctx context.Context, s broker.Stage) *route {
-	if len(s.Ins) != 1 {
+	if len(s.Ins) != 1 || s.Paused {
 		return nil
 	}
 	r := &route{stage: s, Route: broker.Route{In: s.Ins[0].Name}}

@@ -134,7 +134,7 @@ func (l *Lease) requeue(ctx context.Context, dead []deadProcess) error {
 const abandonPage = 100
 
 // abandonSources gives up the sources of a dead executor, page by page, unless it joins
-// again.
+// again, and pauses its flows.
 func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	cause := "its process died: executor " + d.id
 	if d.host != "" {
@@ -149,7 +149,34 @@ func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 			return err
 		}
 	}
+	if err := l.c.PauseFlows(ctx, d.id); err != nil {
+		return err
+	}
 	return l.cleaned(ctx, []deadProcess{d}, []string{d.next()})
+}
+
+// pausePage is how many queues one call pauses.
+const pausePage = 20
+
+// PauseFlows pauses the stages of an executor that is not in the registry: workers do not
+// run them. It resumes those that another executor has extended or gathers, and all
+// of them if the executor has joined again. It is safe to repeat.
+func (c *Client) PauseFlows(ctx context.Context, executor string) error {
+	owned, err := c.Owned(ctx, executor)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(owned, pausePage) {
+		args := []any{executor, c.keys.prefix}
+		for _, name := range some {
+			args = append(args, name)
+		}
+		if _, err := c.run(ctx, "pause the flows of executor "+executor, scripts.pause,
+			[]string{c.keys.registry(RoleExecutor), c.keys.registry(RoleWorker), c.keys.stages()}, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deleteQueues deletes the queues of a dead executor whose grace is over, unless it joins

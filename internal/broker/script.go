@@ -59,6 +59,8 @@ var (
 	nackLua string
 	//go:embed lua/orphan.lua
 	orphanLua string
+	//go:embed lua/pause.lua
+	pauseLua string
 	//go:embed lua/place.lua
 	placeLua string
 	//go:embed lua/purge.lua
@@ -98,7 +100,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, nack, orphan, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, standby, sweep, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, nack, orphan, pause, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, standby, sweep, take, unplace, unstage, waiting, watch *redis.Script
 }{
 	abandon:         script(abandonLua),
 	ack:             script(ackLua),
@@ -121,8 +123,9 @@ var scripts = struct {
 	leave:           script(leaveLua),
 	mark:            script(markLua),
 	nack:            script(nackLua),
-	place:           script(placeLua),
 	orphan:          script(orphanLua),
+	pause:           script(pauseLua),
+	place:           script(placeLua),
 	purge:           script(purgeLua),
 	reclaim:         script(reclaimLua),
 	release:         script(releaseLua),

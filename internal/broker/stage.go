@@ -24,6 +24,7 @@ const (
 
 // A Stage is work that the fleet does: it takes from In and adds to Outs.
 type Stage struct {
+	Paused   bool          `json:"paused,omitempty"` // no worker runs it, see PauseFlows
 	V        int           `json:"v"`
 	ID       string        `json:"id"`
 	Seq      int64         `json:"seq"` // stages made later come after
