@@ -82,11 +82,11 @@ type order struct {
 // lane is one source.
 type lane struct {
 	source  string
-	next    int64   // offset to hand out next
-	done    ranges  // what was delivered before this reader began
-	gaps    ranges  // what was dropped, as far as it is known
-	waiting []Piece // sorted by From
-	ready   bool    // it is among those that may have something to hand out
+	next    int64  // offset to hand out next
+	done    ranges // what was delivered before this reader began
+	gaps    ranges // what was dropped, as far as it is known
+	waiting pieceHeap
+	ready   bool // it is among those that may have something to hand out
 }
 
 func newOrder(delivered map[string]string, unordered bool) (*order, error) {
@@ -132,12 +132,7 @@ func (o *order) put(e *broker.Entry) int {
 	left := new(int64)
 	for _, s := range parts {
 		*left += s.to - s.from
-		p := Piece{Entry: e, From: s.from, To: s.to, left: left}
-		at := len(l.waiting)
-		if at > 0 && l.waiting[at-1].From > p.From {
-			at, _ = slices.BinarySearchFunc(l.waiting, p, func(a, b Piece) int { return cmp.Compare(a.From, b.From) })
-		}
-		l.waiting = slices.Insert(l.waiting, at, p)
+		l.waiting.push(Piece{Entry: e, From: s.from, To: s.to, left: left})
 	}
 	if len(parts) > 0 && !l.ready {
 		l.ready, o.ready = true, append(o.ready, l)
@@ -173,10 +168,10 @@ func (l *lane) first() Piece {
 	if p.Entry.Lost != nil && p.To-p.From > failPiece {
 		p.To = p.From + failPiece
 		l.waiting[0].From = p.To
+		l.waiting.down()
 		return p
 	}
-	l.waiting = l.waiting[1:]
-	return p
+	return l.waiting.pop()
 }
 
 // fail puts a failure in the place of items for which no entry will come.
@@ -207,7 +202,7 @@ func (o *order) uncovered(l *lane, p Piece) (rest Piece, ok bool) {
 	if rest.To < p.To {
 		after := p
 		after.From = rest.To
-		l.waiting = slices.Insert(l.waiting, 0, after)
+		l.waiting.push(after)
 	}
 	return rest, true
 }
@@ -232,7 +227,8 @@ func (o *order) reached(source string) int64 {
 func (o *order) missing(source string, stored int64) ranges {
 	l := o.lane(source)
 	have := slices.Clone(l.done)
-	for _, p := range l.waiting {
+	waiting := slices.SortedFunc(slices.Values(l.waiting), func(a, b Piece) int { return cmp.Compare(a.From, b.From) })
+	for _, p := range waiting {
 		have = have.add(p.From, p.To)
 	}
 	return have.without(l.next, stored)

@@ -194,3 +194,28 @@ func TestALostEntryIsFailuresItemByItem(t *testing.T) {
 		t.Errorf("%d items", n)
 	}
 }
+
+// One operation is 10,000 items that come one by one, the last one first.
+func BenchmarkOrderBackwards(b *testing.B) {
+	const items = 10_000
+	entries := make([]broker.Entry, items)
+	for i := range entries {
+		entries[i].Batch = numbers("s", int64(i), int64(i)+1)
+	}
+	for b.Loop() {
+		o, err := newOrder(nil, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range entries {
+			o.put(&entries[items-1-i])
+		}
+		n := 0
+		for _, ok := o.pop(); ok; _, ok = o.pop() {
+			n++
+		}
+		if n != items {
+			b.Fatalf("%d of %d pieces", n, items)
+		}
+	}
+}
