@@ -68,6 +68,7 @@ ZREVRANGE K N N WITHSCORES
 ZRANGE K (S S BYSCORE LIMIT 0 2
 ZRANGE K S -inf BYSCORE REV
 ZRANGEBYSCORE K S +inf WITHSCORES LIMIT N N
+ZRANGEBYSCORE K -inf +inf LIMIT -1 2
 ZREVRANGEBYSCORE K (S -inf LIMIT 0 1
 ZREMRANGEBYRANK K N N
 ZREMRANGEBYSCORE K S (S
@@ -138,7 +139,14 @@ func filled(form string, r *rand.Rand, ids []string) []string {
 	return args
 }
 
-// Any command in any order has the same reply, and leaves the same behind.
+// unsettled are commands whose replies have no order or known differences, which the comparison
+// of a script does not know of.
+var unsettled = map[string]bool{
+	"SMEMBERS": true, "SRANDMEMBER": true, "SSCAN": true, "HSCAN": true, "ZSCAN": true, "HGETALL": true, "HKEYS": true, "HVALS": true, "XINFO": true, "PTTL": true, "XPENDING": true,
+}
+
+// Any command in any order, some of them in scripts, has the same reply, and leaves the same
+// behind.
 func TestAnyCommandsInAnyOrder(t *testing.T) {
 	both := twins(t)
 	for seed := range uint64(24) {
@@ -154,8 +162,12 @@ func TestAnyCommandsInAnyOrder(t *testing.T) {
 				}
 			}
 			args := filled(form, r, ids)
-			log = append(log, fmt.Sprintf("%q", args))
-			reply, _ := both.Do(args...)
+			sent := args
+			if r.IntN(4) == 0 && !unsettled[args[0]] {
+				sent = append([]string{"EVAL", "return redis.pcall(unpack(ARGV))", "0"}, args...)
+			}
+			log = append(log, fmt.Sprintf("%q", sent))
+			reply, _ := both.Do(sent...)
 			if args[0] == "XADD" && reply.Kind == '$' && !reply.Null {
 				ids = append(ids, reply.Text)
 				ids = ids[max(0, len(ids)-6):]

@@ -126,7 +126,7 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 }
 
 // inProcess is how many times longer Patience is if the server is in this process.
-const inProcess = 15
+const inProcess = 30
 
 // Patience returns how long to wait for a hint before looking without one: d, or longer if
 // the server is in this process, where no hint is lost with a connection.

@@ -168,6 +168,9 @@ func (p pick) reply(c *call, list []scored) {
 	if p.reverse {
 		at = func(i int) scored { return list[len(list)-1-i] }
 	}
+	if p.offset < 0 { // Redis replies with nothing then
+		list = nil
+	}
 	first := int(min(max(p.offset, 0), int64(len(list))))
 	n := len(list) - first
 	if p.count >= 0 {

@@ -20,8 +20,9 @@ import (
 const (
 	futures     = 20_000
 	namedQueues = 1000
-	// idleTime is how long the processor time of an idle process is measured.
-	idleTime = 10 * time.Second
+	// idleTime is how long the processor time of an idle process is measured: each blocked read
+	// ends and begins again once in this time.
+	idleTime = time.Minute
 	// singles bounds the single items of one measurement, in number and in time.
 	singles     = 300
 	singlesTime = 2 * time.Second
