@@ -105,7 +105,7 @@ func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opt
 		return nil, nil, typed, o, nil, err
 	}
 	if typed, err = codec.For[T](o.codec); err != nil {
-		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w: %w", what, executor.ErrType, err)
+		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)
 	}
 	q, feed, bound, err = executor.NewFeed(ctx, ex, typed, executor.Feeding{
 		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: string(o.overflow), Source: o.source, Stored: o.stored,

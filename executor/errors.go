@@ -7,6 +7,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/edge"
 )
 
@@ -58,8 +59,9 @@ var (
 	// ErrOutcomeUnknown says that a value may be stored or may not be: the caller has
 	// stopped waiting while Redis had it.
 	ErrOutcomeUnknown = edge.ErrOutcomeUnknown
-	// ErrType says that the types of a queue, a function or a value do not fit.
-	ErrType = errors.New("types do not fit")
+	// ErrType says that the types of a queue, a function or a value do not fit, or that a codec cannot
+	// carry a type. It is workers.ErrTypeMismatch.
+	ErrType = codec.ErrType
 	// ErrFunctionNotRegistered says that no worker can ever run a function: the broker
 	// is embedded, and the function is not registered in this process.
 	ErrFunctionNotRegistered = errors.New("the function is not registered")

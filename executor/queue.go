@@ -49,7 +49,7 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 	}
 	typed, err := codec.For[T](format)
 	if err != nil {
-		return nil, fmt.Errorf("open queue %q: %w: %w", name, ErrType, err)
+		return nil, fmt.Errorf("open queue %q: %w", name, err)
 	}
 	if !fits(info(q), typed.Info()) {
 		return nil, fmt.Errorf("open queue %q: %w: it holds %v and was opened as %v", name, ErrType, info(q), typed.Info())

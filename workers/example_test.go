@@ -131,7 +131,7 @@ func ExampleDefine() {
 	fmt.Println(events.Err())
 	// Output:
 	// parse <nil>
-	// function "events": its output: `json` cannot encode chan int: use a type of plain data, or a codec that can
+	// function "events": its output: types do not fit: type chan int: JSON cannot encode chan int: use a type of plain data, or a codec that can
 }
 
 func ExampleZstd() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"sync/atomic"
 
@@ -51,7 +52,7 @@ var errNotDefined = errors.New("a workers.Func that was not made: make it with D
 // ASCII and of ". _ -"; worker and caller have to use the same name and types.
 //
 // Define never panics: a bad name, a nil f and a type that the codec cannot
-// hold are the error of Err, and the function is refused where it is used.
+// carry (ErrTypeMismatch) are the error of Err, and the function is refused where it is used.
 // Strings and []byte travel as they are, everything else as JSON; see
 // WithCodec.
 //
@@ -113,12 +114,12 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 			noOption = errors.New("one of its options is nil")
 			continue
 		}
-		opt(&d)
+		opt.applyDefine(&d)
 	}
 	fn := Func[In, Out]{erased: &function{name: name}}
 	var inErr, outErr error
-	fn.in, inErr = codec.For[In](d.codec)
-	fn.out, outErr = codec.For[Out](d.codec)
+	fn.in, inErr = codec.For[In](codecOf[In](d))
+	fn.out, outErr = codec.For[Out](codecOf[Out](d))
 	fn.erased.in, fn.erased.out, fn.erased.copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
 	switch {
 	case noOption != nil:
@@ -166,41 +167,20 @@ func (f Func[In, Out]) function() *function {
 }
 
 // DefineOption changes what Define, DefineBatch and Remote make.
-type DefineOption func(*definition)
+type DefineOption interface{ applyDefine(*definition) }
 
-type definition struct{ codec Codec }
+type definition struct {
+	codec Codec
+	drop  bool // unexported fields may stay behind
+}
 
-// WithCodec sets the format of the inputs and of the outputs. The default, also
-// for nil, is Raw for strings and []byte and JSON for all other types.
-func WithCodec(c Codec) DefineOption { return func(d *definition) { d.codec = c } }
-
-// Codec is a format for items. Name is what the two ends of a queue compare.
-// Marshal gets a value and Unmarshal a pointer to a zero value; the data that
-// Unmarshal gets is overwritten after the call. Both are called by many
-// goroutines at once. A panic in either becomes the error of the item.
-type Codec = codec.Codec
-
-// JSON is the format of encoding/json, without its escapes for HTML.
-func JSON() Codec { return codec.JSON }
-
-// Raw takes strings and []byte as they are, and nothing else.
-func Raw() Codec { return codec.Raw }
-
-// MsgPack is MessagePack, for every type.
-func MsgPack() Codec { return codec.MsgPack }
-
-// Zstd wraps a codec: what c encodes to more than above bytes is compressed with
-// zstd, if that makes it smaller. Its name is that of c behind "zstd+", so both
-// ends of a queue have to use it; above may differ between them. A nil c is a
-// mistake that is told where the codec is used.
-//
-// Bounds in bytes, such as MaxBytes, count what is compressed; decoded it may be
-// up to 64 times as much. An item is bounded to 64 MiB before it is compressed,
-// too.
-//
-// Make it once and keep it: it has 0.3 MiB for each processor, up to 3 MiB once
-// items are large.
-func Zstd(c Codec, above int) Codec { return codec.Zstd(c, above) }
+// codecOf returns the codec of a definition for values of type T, nil for the default.
+func codecOf[T any](d definition) Codec {
+	if d.drop {
+		return codec.DropUnexported(d.codec, reflect.TypeFor[T]())
+	}
+	return d.codec
+}
 
 // Errors is what a batch function returns where some of its items failed: the
 // error of each, by its index in the slice that the function got. The results

@@ -36,14 +36,14 @@ func TestMistakesAreToldNotThrown(t *testing.T) {
 		`function name "xxxxx`:                                 Define(strings.Repeat("x", 65), plusOne),
 		`function "f": Define got nil: pass the function`:      Define[int, int]("f", nil),
 		`function "f": DefineBatch got nil: pass the function`: DefineBatch[int, int]("f", nil),
-		"function \"f\": its input: `json` cannot encode chan": Remote[chan int, int]("f"),
-		"function \"f\": its output: `json` cannot encode":     Remote[int, func()]("f"),
-		"function \"f\": its input: `raw` cannot encode int":   Define("f", plusOne, WithCodec(Raw())),
-		"has no name: let its Name return one":                 Define("f", plusOne, WithCodec(nameless{JSON()})),
-		"the codec is a nil *workers.broken":                   Define("f", plusOne, WithCodec(noCodec)),
-		"codec workers.broken panicked: ":                      Define("f", plusOne, WithCodec(broken{})),
-		"make it with Define, DefineBatch or Remote":           Func[int, int]{},
-		`function "f": one of its options is nil`:              Define("f", plusOne, nil),
+		`function "f": its input: types do not fit: type chan int: JSON cannot encode chan int`: Remote[chan int, int]("f"),
+		`function "f": its output: types do not fit: type func(): JSON cannot encode func()`:    Remote[int, func()]("f"),
+		`function "f": its input: types do not fit: raw takes a string or []byte only, not int`: Define("f", plusOne, WithCodec(Raw())),
+		"has no name: let its Name return one":                                                  Define("f", plusOne, WithCodec(nameless{JSON()})),
+		"the codec is a nil *workers.broken":                                                    Define("f", plusOne, WithCodec(noCodec)),
+		"codec workers.broken panicked: ":                                                       Define("f", plusOne, WithCodec(broken{})),
+		"make it with Define, DefineBatch or Remote":                                            Func[int, int]{},
+		`function "f": one of its options is nil`:                                               Define("f", plusOne, nil),
 	} {
 		err := f.Err()
 		if err == nil {

@@ -105,6 +105,11 @@ func BenchmarkAppendString(b *testing.B)  { benchAppend(b, nil, "two of the blue
 func BenchmarkAppendStruct(b *testing.B)  { benchAppend(b, nil, anOrder()) }
 func BenchmarkAppendMsgPack(b *testing.B) { benchAppend(b, MsgPack, anOrder()) }
 
+func BenchmarkAppendText(b *testing.B) { benchAppend(b, JSON, "two of the blue ones") }
+func BenchmarkAppendAny(b *testing.B) {
+	benchAppend[any](b, nil, map[string]any{"price": 12.5, "state": "paid", "tags": []any{"new", "gift"}, "n": 7})
+}
+
 func BenchmarkFillInt(b *testing.B)    { benchFill(b, 1234567) }
 func BenchmarkFillFloat(b *testing.B)  { benchFill(b, 3.14159265358979) }
 func BenchmarkFillString(b *testing.B) { benchFill(b, "two of the blue ones") }
@@ -113,6 +118,7 @@ func BenchmarkDecodeInt(b *testing.B)     { benchDecode(b, nil, 1234567) }
 func BenchmarkDecodeFloat(b *testing.B)   { benchDecode(b, nil, 3.14159265358979) }
 func BenchmarkDecodeString(b *testing.B)  { benchDecode(b, nil, "two of the blue ones") }
 func BenchmarkDecodeStruct(b *testing.B)  { benchDecode(b, nil, anOrder()) }
+func BenchmarkDecodeText(b *testing.B)    { benchDecode(b, JSON, "two of the blue ones") }
 func BenchmarkDecodeAny(b *testing.B)     { benchDecode[any](b, nil, "two of the blue ones") }
 func BenchmarkDecodeMsgPack(b *testing.B) { benchDecode(b, MsgPack, anOrder()) }
 

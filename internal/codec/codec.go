@@ -78,14 +78,41 @@ func For[T any](c Codec) (Typed[T], error) {
 	if c == nil {
 		c = defaultFor(t)
 	}
-	if err := holds(c, t); err != nil {
+	vs, err := inspect(c, t)
+	if err != nil && !errors.Is(err, ErrType) {
+		err = fmt.Errorf("%w: %w", ErrType, err)
+	}
+	if err != nil {
 		return Typed[T]{}, err
 	}
-	return Typed[T]{Info{c.Name(), typeName(t)}, formOf[T](c)}, nil
+	return Typed[T]{Info{c.Name(), typeName(t)}, formOf[T](c, vs)}, nil
 }
 
-// holds tells why c is not for values of type t. A panic in a codec of the user is an error.
-func holds(c Codec, t reflect.Type) (err error) {
+// DropUnexported returns c, or the default for values of type t if c is nil, as a codec that leaves
+// unexported fields behind. A codec of the user does what it does.
+func DropUnexported(c Codec, t reflect.Type) Codec {
+	if c == nil {
+		c = defaultFor(t)
+	}
+	switch c := c.(type) {
+	case jsonCodec:
+		return jsonCodec{drop: true}
+	case msgPackCodec:
+		return msgPackCodec{drop: true}
+	case *zstdCodec:
+		if c.inner == nil {
+			return c
+		}
+		z := *c
+		z.inner = DropUnexported(c.inner, t)
+		return &z
+	}
+	return c
+}
+
+// inspect returns what values of type t have to be looked at for, nil for nothing, or why c is not for
+// them. A panic in a codec of the user is an error.
+func inspect(c Codec, t reflect.Type) (vs *values, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("codec %T panicked: %s", c, batch.Text(r))
@@ -94,15 +121,17 @@ func holds(c Codec, t reflect.Type) (err error) {
 			}
 		}
 	}()
-	if picky, ok := c.(interface{ check(reflect.Type) error }); ok {
-		if err := picky.check(t); err != nil {
-			return err
+	if ours, ok := c.(interface {
+		inspect(t reflect.Type) (*values, error)
+	}); ok {
+		if vs, err = ours.inspect(t); err != nil {
+			return nil, err
 		}
 	}
 	if c.Name() == "" {
-		return fmt.Errorf("codec %T has no name: let its Name return one", c)
+		return nil, fmt.Errorf("codec %T has no name: let its Name return one", c)
 	}
-	return nil
+	return vs, nil
 }
 
 // Info returns what the other end has to agree on.
@@ -119,15 +148,17 @@ func defaultFor(t reflect.Type) Codec {
 }
 
 // formOf returns the fastest form that c has for T.
-func formOf[T any](c Codec) form[T] {
+func formOf[T any](c Codec, vs *values) form[T] {
 	var direct any
 	switch c := c.(type) {
 	case *zstdCodec:
-		return zstdForm(c, formOf[T](c.inner))
+		return zstdForm(c, formOf[T](c.inner, vs))
 	case jsonCodec:
 		if direct = directJSON(*new(T)); direct == nil {
-			return jsonForm[T]()
+			return jsonForm[T](vs)
 		}
+	case msgPackCodec:
+		return msgPackForm[T](c, vs)
 	case rawCodec:
 		direct = directRaw(*new(T))
 	}
@@ -158,28 +189,24 @@ func codecForm[T any](c Codec) form[T] {
 	}
 }
 
+// Broken is a codec that was made in a wrong way, which is told where it is used.
+type Broken struct{ Why string }
+
+// Name returns a name for errors.
+func (Broken) Name() string { return "broken" }
+
+// Marshal returns what is wrong.
+func (b Broken) Marshal(any) ([]byte, error) { return nil, errors.New(b.Why) }
+
+// Unmarshal returns what is wrong.
+func (b Broken) Unmarshal([]byte, any) error { return errors.New(b.Why) }
+
+func (b Broken) inspect(reflect.Type) (*values, error) { return nil, errors.New(b.Why) }
+
 // catch, deferred, makes an error of a panic in a codec or in a method that it calls.
 func catch(err *error) {
 	if r := recover(); r != nil {
 		*err = batch.NewCrash("the codec", r)
-	}
-}
-
-// unfit is the error for a type that a codec cannot hold.
-func unfit(c Codec, t reflect.Type, advice string) error {
-	return fmt.Errorf("`%s` cannot encode %v: %s", c.Name(), t, advice)
-}
-
-// isOpaque reports whether t has no content that could be sent, or none that
-// could be received: an interface does not tell what to make.
-func isOpaque(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
-		return true
-	case reflect.Interface:
-		return t.NumMethod() > 0
-	default:
-		return false
 	}
 }
 

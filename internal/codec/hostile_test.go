@@ -88,7 +88,7 @@ func TestItemsOfJSON(t *testing.T) {
 	} {
 		wantDecoded(t, nil, order{ID: 3, Note: "good"}, item, want)
 	}
-	for item, want := range map[string]any{`"a\ud800"`: "a\ufffd", "\"\xff\"": "\ufffd", "1": nil, `"a" "b"`: nil} {
+	for item, want := range map[string]any{`"a\ud800"`: nil, `"\udc00\ud800"`: nil, `"\ud83d\ude00"`: "😀", `"\\ud800"`: `\ud800`, "\"\xff\"": nil, "1": nil, `"a" "b"`: nil} {
 		wantDecoded(t, JSON, "good", item, want)
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"sync"
 )
 
-type jsonCodec struct{}
+type jsonCodec struct {
+	drop bool // unexported fields may stay behind
+}
 
 // Name returns "json".
 func (jsonCodec) Name() string { return "json" }
@@ -24,40 +26,29 @@ func (jsonCodec) Marshal(v any) ([]byte, error) {
 // Unmarshal is json.Unmarshal.
 func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
-// maxLevels bounds the search for what a type is made of: it may be a slice of
-// itself.
-const maxLevels = 8
+var (
+	textMarshaler   = reflect.TypeFor[encoding.TextMarshaler]()
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	jsonNumber      = reflect.TypeFor[json.Number]()
 
-// check asks encoding/json about t and about the types of its elements.
-func (c jsonCodec) check(t reflect.Type) error {
-	for range maxLevels {
-		var unsupported *json.UnsupportedTypeError
-		if isOpaque(t) && !writesItself(t) || errors.As(tryJSON(t), &unsupported) {
-			return unfit(c, t, "use a type of plain data, or a codec that can")
-		}
-		switch t.Kind() {
-		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
-			if writesItself(t) {
-				return nil
-			}
-			t = t.Elem()
-		default:
-			return nil
-		}
+	jsonEncode = []method{{"MarshalJSON", reflect.TypeFor[json.Marshaler]()}, {"MarshalText", textMarshaler}}
+	jsonDecode = []method{{"UnmarshalJSON", reflect.TypeFor[json.Unmarshaler]()}, {"UnmarshalText", textUnmarshaler}}
+)
+
+func (c jsonCodec) inspect(t reflect.Type) (*values, error) {
+	r := &rules{
+		format: "JSON", tag: "json", drop: c.drop, encode: jsonEncode, decode: jsonDecode,
+		fields: jsonFields, key: jsonKey, texts: true,
 	}
-	return nil
-}
-
-func tryJSON(t reflect.Type) (err error) {
-	defer catch(&err)
-	_, err = JSON.Marshal(reflect.Zero(t).Interface())
-	return err
-}
-
-func writesItself(t reflect.Type) bool {
-	p := reflect.PointerTo(t)
-	return p.Implements(reflect.TypeFor[json.Marshaler]()) ||
-		p.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+	in, n, err := r.inspect(t, false)
+	if err != nil {
+		return nil, err
+	}
+	vs := &values{rules: r, text: in.text}
+	if in.open {
+		vs.root = n
+	}
+	return vs, nil
 }
 
 // A jsonEncoder appends to dst what its encoder writes.
@@ -90,21 +81,46 @@ func (e *jsonEncoder) encode(dst []byte, v any) ([]byte, error) {
 	return out[:len(out)-1], nil // without the newline
 }
 
+// A typedEncoder has room for a value, whose address it passes on.
+type typedEncoder[T any] struct {
+	*jsonEncoder
+	v T
+}
+
 // jsonForm is the form of every type that has no direct one.
-func jsonForm[T any]() form[T] {
-	encoders := sync.Pool{New: func() any { return newJSONEncoder() }}
+func jsonForm[T any](vs *values) form[T] {
+	encoders := sync.Pool{New: func() any { return &typedEncoder[T]{jsonEncoder: newJSONEncoder()} }}
 	return form[T]{
 		append: func(dst []byte, v T) (out []byte, err error) {
 			out = dst
 			defer catch(&err)
-			e := encoders.Get().(*jsonEncoder)
-			out, err = e.encode(dst, &v)
+			e := encoders.Get().(*typedEncoder[T])
+			e.v = v
+			out, err = e.encode(dst, &e.v)
+			if err == nil && vs.text {
+				err = vs.checkText(out[len(dst):], &e.v)
+			}
+			if err == nil && vs.root != nil {
+				err = vs.probe(out[len(dst):], &e.v)
+			}
+			e.v = *new(T)
 			encoders.Put(e)
-			return out, err
+			if err != nil {
+				return dst, err
+			}
+			return out, nil
 		},
 		parser: func() parser[T] {
 			s := new(jsonStream)
-			return func(item []byte, v *T) error { return s.decode(item, v) }
+			if !vs.text {
+				return func(item []byte, v *T) error { return s.decode(item, v) }
+			}
+			return func(item []byte, v *T) error {
+				if err := checkUTF8(item); err != nil {
+					return err
+				}
+				return s.decode(item, v)
+			}
 		},
 	}
 }

@@ -2,15 +2,19 @@ package codec
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"sync"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-type msgPackCodec struct{}
+type msgPackCodec struct {
+	drop bool // unexported fields may stay behind
+}
 
 // Name returns "msgpack".
 func (msgPackCodec) Name() string { return "msgpack" }
@@ -48,15 +52,63 @@ func (msgPackCodec) Unmarshal(data []byte, v any) error {
 	return err
 }
 
-func (c msgPackCodec) check(t reflect.Type) error {
-	for t.Kind() == reflect.Pointer && t.Name() == "" {
-		t = t.Elem()
+var (
+	msgPackEncode = []method{
+		{"EncodeMsgpack", reflect.TypeFor[msgpack.CustomEncoder]()}, {"MarshalMsgpack", reflect.TypeFor[msgpack.Marshaler]()},
+		{"MarshalBinary", reflect.TypeFor[encoding.BinaryMarshaler]()}, {"MarshalText", textMarshaler},
 	}
-	opaque := isOpaque(t) || t.Kind() == reflect.Uintptr
-	if opaque && reflect.PointerTo(t).NumMethod() == 0 {
-		return unfit(c, t, "use a type of plain data, or a codec that can")
+	msgPackDecode = []method{
+		{"DecodeMsgpack", reflect.TypeFor[msgpack.CustomDecoder]()}, {"UnmarshalMsgpack", reflect.TypeFor[msgpack.Unmarshaler]()},
+		{"UnmarshalBinary", reflect.TypeFor[encoding.BinaryUnmarshaler]()}, {"UnmarshalText", textUnmarshaler},
 	}
-	return nil
+)
+
+func (c msgPackCodec) inspect(t reflect.Type) (*values, error) {
+	r := &rules{
+		format: "MessagePack", tag: "msgpack", drop: c.drop, encode: msgPackEncode, decode: msgPackDecode, fields: msgPackFields,
+		key:     func(in *inspector, t reflect.Type) error { _, err := in.visit(t, false); return err },
+		refused: []reflect.Kind{reflect.Uintptr}, digits: true, reaches: true,
+	}
+	in, n, err := r.inspect(t, false)
+	if err != nil {
+		return nil, err
+	}
+	vs := &values{rules: r}
+	if in.open || in.loop {
+		vs.root = n
+	}
+	vs.addr = in.pointers
+	return vs, nil
+}
+
+// msgPackForm looks at values first: the library would follow one that refers to itself until the stack
+// overflows.
+func msgPackForm[T any](c msgPackCodec, vs *values) form[T] {
+	f := codecForm[T](c)
+	if vs.root == nil && !vs.addr {
+		return f
+	}
+	room := sync.Pool{New: func() any { return new(T) }} // for a value whose address is passed on
+	f.append = func(dst []byte, v T) (out []byte, err error) {
+		out = dst
+		defer catch(&err)
+		at := room.Get().(*T)
+		*at = v
+		if vs.root != nil {
+			err = vs.probe(nil, at)
+		}
+		var data []byte
+		if err == nil {
+			data, err = c.Marshal(at)
+		}
+		*at = *new(T)
+		room.Put(at)
+		if err != nil {
+			return dst, err
+		}
+		return append(dst, data...), nil
+	}
+	return f
 }
 
 func isPlainNumber(t reflect.Type) bool {

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 )
 
@@ -12,13 +13,10 @@ func (rawCodec) Name() string { return "raw" }
 
 // Marshal returns the bytes of v, a string or a []byte of any name.
 func (c rawCodec) Marshal(v any) ([]byte, error) {
-	from := reflect.ValueOf(v)
-	if !from.IsValid() {
-		return nil, unfit(c, reflect.TypeFor[any](), rawAdvice)
-	}
-	if err := c.check(from.Type()); err != nil {
+	if err := c.check(reflect.TypeOf(v)); err != nil {
 		return nil, err
 	}
+	from := reflect.ValueOf(v)
 	if from.Kind() == reflect.String {
 		return []byte(from.String()), nil
 	}
@@ -42,13 +40,13 @@ func (c rawCodec) Unmarshal(data []byte, v any) error {
 	return nil
 }
 
-const rawAdvice = "it takes a string or []byte only, json and msgpack take the rest"
+func (c rawCodec) inspect(t reflect.Type) (*values, error) { return nil, c.check(t) }
 
 func (c rawCodec) check(t reflect.Type) error {
-	if t.Kind() == reflect.String || isBytes(t) {
+	if t != nil && (t.Kind() == reflect.String || isBytes(t)) {
 		return nil
 	}
-	return unfit(c, t, rawAdvice)
+	return fmt.Errorf("%w: raw takes a string or []byte only, not %v: JSON and MsgPack take the rest", ErrType, t)
 }
 
 // directRaw returns the form for the type of v, nil where there is none.

@@ -65,11 +65,11 @@ func (z *zstdCodec) Name() string {
 	return "zstd+" + z.inner.Name()
 }
 
-func (z *zstdCodec) check(t reflect.Type) error {
+func (z *zstdCodec) inspect(t reflect.Type) (*values, error) {
 	if z.inner == nil {
-		return errNoInner
+		return nil, errNoInner
 	}
-	return holds(z.inner, t)
+	return inspect(z.inner, t)
 }
 
 // Marshal is that of the inner codec, compressed.
