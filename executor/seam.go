@@ -175,7 +175,8 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 		case errors.Is(ended, ErrNoQueue):
 			q.ex.flows.forget(q.q.Name)
 		default:
-			q.ex.flows.over(q.q.Name, errors.Is(ended, edge.ErrLeft) || errors.Is(ended, ErrCut))
+			left := errors.Is(errors.Join(ended, context.Cause(bound)), edge.ErrLeft) // a call that was cut may say only that its context ended
+			q.ex.flows.over(q.q.Name, left || errors.Is(ended, ErrCut))
 		}
 	}
 	if r, err = q.ex.receive(making, q.q.Name, o); err != nil {

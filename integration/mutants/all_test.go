@@ -83,7 +83,7 @@ var all = []mutant{
 	},
 	{
 		name: "offsets begin anew with each epoch", file: lua + "source.lua",
-		from: "redis.call('HSET', KEYS[1], 'by', ARGV[5])\n", to: "redis.call('HSET', KEYS[1], 'by', ARGV[5], 'stored', 0)\n",
+		from: "redis.call('HSET', KEYS[1], 'by', ARGV[5], 'claim', ARGV[8])\n", to: "redis.call('HSET', KEYS[1], 'by', ARGV[5], 'stored', 0)\n",
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
