@@ -6,3 +6,10 @@ func Remembered(ex *Executor) int {
 	defer ex.flows.mu.Unlock()
 	return len(ex.flows.m)
 }
+
+// Submitters returns how many submitters an Executor has.
+func Submitters(ex *Executor) int {
+	ex.submits.mu.Lock()
+	defer ex.submits.mu.Unlock()
+	return len(ex.submits.m)
+}

@@ -42,7 +42,7 @@ type hub struct {
 // result is what a future waits for.
 type result struct {
 	id    string
-	queue string        // that its item was stored in
+	of    *submitter    // that has sent its item
 	sent  bool          // it was; the lock of the hub guards it
 	done  chan struct{} // closed when frame is there
 	frame []byte
@@ -68,12 +68,13 @@ func (h *hub) giveBack(wake chan struct{}) {
 }
 
 // expect makes futures of offsets of a source, before anything is sent.
-func (h *hub) expect(queue, source string, first int64, n int) []*result {
+func (h *hub) expect(of *submitter, source string, first int64, n int) []*result {
+	of.users.Add(int64(n))
 	results := make([]*result, n)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range results {
-		r := &result{id: broker.FutureID(source, first+int64(i)), queue: queue, done: make(chan struct{})}
+		r := &result{id: broker.FutureID(source, first+int64(i)), of: of, done: make(chan struct{})}
 		h.futures[r.id] = r
 		results[i] = r
 	}
@@ -197,7 +198,7 @@ func (h *hub) fetch(ctx context.Context, ids []string) error {
 		}
 		r.frame = frame
 		close(r.done)
-		delete(h.futures, ids[i])
+		h.remove(r)
 		got = append(got, ids[i])
 	}
 	h.mu.Unlock()
@@ -214,8 +215,14 @@ func (h *hub) settle(id string, frame []byte) {
 	if r := h.futures[id]; r != nil {
 		r.frame = frame
 		close(r.done)
-		delete(h.futures, id)
+		h.remove(r)
 	}
+}
+
+// remove forgets a future that nothing is expected for.
+func (h *hub) remove(r *result) {
+	delete(h.futures, r.id)
+	r.of.users.Add(-1)
 }
 
 // forget deletes the results that nobody will wait for.

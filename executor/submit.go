@@ -2,9 +2,7 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -74,78 +72,6 @@ func encode[T any](typed codec.Typed[T], values []T) ([][]byte, error) {
 	return items, nil
 }
 
-// submission is what futures have in common that one stage can resolve.
-type submission struct {
-	function string
-	in, out  codec.Info
-	options  stageOptions
-}
-
-// submitter feeds the stage of a submission.
-type submitter struct {
-	queue   string
-	turn    chan struct{} // a token: one call sends at a time
-	wake    chan struct{}
-	sender  *edge.Sender
-	batcher *edge.Batcher
-}
-
-// submitters are made when they are first needed and live as long as the
-// Executor.
-type submitters struct {
-	mu sync.Mutex
-	m  map[submission]chan *submitter // holds it while nobody looks at it
-}
-
-// submit sends items. While this process was away, or since Redis has lost it, the
-// source or the queue of a submission may have been given up: it gets new ones.
-func (ex *Executor) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
-	var given *submitter
-	for {
-		s, err := ex.submitter(ctx, sub, given)
-		if err != nil {
-			return nil, err
-		}
-		results, err := s.send(ctx, ex.hub, items)
-		if given != nil || !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
-			return results, err
-		}
-		given = s
-	}
-}
-
-// submitter returns that of a submission, another one than that which was given
-// up. Two calls for the same one wait for each other; no lock is held meanwhile.
-func (ex *Executor) submitter(ctx context.Context, sub submission, given *submitter) (*submitter, error) {
-	ex.submits.mu.Lock()
-	if ex.submits.m == nil {
-		ex.submits.m = map[submission]chan *submitter{}
-	}
-	slot := ex.submits.m[sub]
-	if slot == nil {
-		slot = make(chan *submitter, 1)
-		slot <- nil
-		ex.submits.m[sub] = slot
-	}
-	ex.submits.mu.Unlock()
-	var s *submitter
-	select {
-	case s = <-slot:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	var err error
-	if s != nil && s == given {
-		ex.hub.giveBack(s.wake)
-		s = nil
-	}
-	if s == nil {
-		s, err = ex.newSubmitter(ctx, sub)
-	}
-	slot <- s
-	return s, err
-}
-
 func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
 	if err := ex.registered(sub.function); err != nil {
 		return nil, fmt.Errorf("submit: %w", err)
@@ -177,7 +103,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	if !held {
 		ex.warnLater(ctx, sub.function, name)
 	}
-	wake := ex.hub.sender() // for as long as the Executor
+	wake := ex.hub.sender()
 	s := &submitter{
 		queue: name, turn: make(chan struct{}, 1), wake: wake,
 		sender: edge.NewSender(ex.c, source, ex.id, wake, 0), batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
@@ -194,7 +120,7 @@ func (s *submitter) send(ctx context.Context, h *hub, items [][]byte) ([]*result
 		return nil, context.Cause(ctx)
 	}
 	defer func() { s.turn <- struct{}{} }()
-	results := h.expect(s.queue, s.sender.Source().Name, s.batcher.Next(), len(items))
+	results := h.expect(s, s.sender.Source().Name, s.batcher.Next(), len(items))
 	err := s.sendAll(ctx, items)
 	if err != nil {
 		h.unexpect(results)

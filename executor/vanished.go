@@ -22,7 +22,9 @@ func (h *hub) unexpect(results []*result) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range results {
-		delete(h.futures, r.id)
+		if h.futures[r.id] == r {
+			h.remove(r)
+		}
 	}
 }
 
@@ -33,7 +35,7 @@ func (h *hub) waiting() map[string][]string {
 	defer h.mu.Unlock()
 	for id, r := range h.futures {
 		if r.sent {
-			ids[r.queue] = append(ids[r.queue], id)
+			ids[r.of.queue] = append(ids[r.of.queue], id)
 		}
 	}
 	return ids

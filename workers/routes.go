@@ -3,6 +3,7 @@ package workers
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -143,6 +144,7 @@ func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, 
 	if err != nil {
 		return nil, nil, err
 	}
+	l.forgetForeign(ids, stages)
 	known := make(map[string]*route, len(stages))
 	for _, r := range old {
 		if ids == nil || slices.Contains(ids, r.stage.ID) {
@@ -183,6 +185,18 @@ func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, 
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
 	fuse(routes)
 	return routes, fresh, nil
+}
+
+// forgetForeign forgets stages that were logged and are gone: of those with some ids, of all if ids is nil.
+func (l *life) forgetForeign(ids []string, stages []broker.Stage) {
+	if len(l.foreign) == 0 {
+		return
+	}
+	there := make(map[string]bool, len(stages))
+	for _, s := range stages {
+		there[s.ID] = true
+	}
+	maps.DeleteFunc(l.foreign, func(id string, _ bool) bool { return !there[id] && (ids == nil || slices.Contains(ids, id)) })
 }
 
 // standing are those of the routes whose stages are the consumers of their queues.

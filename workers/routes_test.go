@@ -105,3 +105,17 @@ func TestAHandGoesOnWhereNoBoundIsNear(t *testing.T) {
 		}
 	}
 }
+
+// A worker forgets that it has logged a stage of other types once the stage is gone.
+func TestStagesOfOtherTypesAreForgotten(t *testing.T) {
+	t.Parallel()
+	l := &life{foreign: map[string]bool{"there": true, "gone": true, "not asked": true}}
+	l.forgetForeign([]string{"there", "gone"}, []broker.Stage{{ID: "there"}})
+	if l.foreign["gone"] || len(l.foreign) != 2 {
+		t.Errorf("after a look at two stages: %v", l.foreign)
+	}
+	l.forgetForeign(nil, []broker.Stage{{ID: "there"}, {ID: "other"}})
+	if !l.foreign["there"] || len(l.foreign) != 1 {
+		t.Errorf("after a look at all stages: %v", l.foreign)
+	}
+}

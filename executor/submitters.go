@@ -1,0 +1,210 @@
+package executor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
+)
+
+const (
+	// submitterIdle is how long a submitter is kept that nothing uses.
+	submitterIdle = time.Minute
+	// idleVariants is how many of them are kept that differ in their options only: a timeout that is
+	// what is left of a deadline makes one for each call.
+	idleVariants = 4
+)
+
+// submission is what futures have in common that one stage can resolve.
+type submission struct {
+	function string
+	in, out  codec.Info
+	options  stageOptions
+}
+
+// submitter feeds the stage of a submission.
+type submitter struct {
+	queue   string
+	turn    chan struct{} // a token: one call sends at a time
+	wake    chan struct{}
+	sender  *edge.Sender
+	batcher *edge.Batcher
+	users   atomic.Int64 // calls that send, and futures that have no result
+	used    atomic.Int64 // when a call has begun to use it, Unix time in ns
+}
+
+// submitters are made when they are first needed, and forgotten when they are idle.
+type submitters struct {
+	mu sync.Mutex
+	m  map[submission]submitterSlot
+}
+
+// A submitterSlot holds a submitter while no call looks at it, nil if there is none.
+type submitterSlot chan *submitter
+
+// submit sends items. While this process was away, or since Redis has lost it, the
+// source or the queue of a submission may have been given up: it gets new ones.
+func (ex *Executor) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
+	var given *submitter
+	for {
+		s, err := ex.submitter(ctx, sub, given)
+		if err != nil {
+			return nil, err
+		}
+		results, err := s.send(ctx, ex.hub, items)
+		s.users.Add(-1)
+		if given != nil || !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
+			return results, err
+		}
+		given = s
+	}
+}
+
+// submitter returns that of a submission, another one than that which was given
+// up, and counts the caller among its users. Two calls for the same one wait for each other; no lock
+// is held meanwhile.
+func (ex *Executor) submitter(ctx context.Context, sub submission, given *submitter) (*submitter, error) {
+	slot, s, err := ex.submits.take(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	if s != nil && s == given {
+		ex.hub.giveBack(s.wake)
+		s = nil
+	}
+	made := s == nil
+	if made {
+		s, err = ex.newSubmitter(ctx, sub)
+	}
+	if s != nil {
+		s.users.Add(1)
+		s.used.Store(time.Now().UnixNano())
+	}
+	slot <- s
+	switch {
+	case err != nil:
+		ex.submits.forget(sub, slot)
+	case made:
+		ex.forgetLater(sub, slot)
+		for variant, idle := range ex.submits.surplus(sub) {
+			ex.forgetIdle(variant, idle, 0)
+		}
+	}
+	return s, err
+}
+
+// take takes what the slot of a submission holds; the caller puts back what it holds then.
+func (ss *submitters) take(ctx context.Context, sub submission) (slot submitterSlot, s *submitter, err error) {
+	for {
+		ss.mu.Lock()
+		slot = ss.m[sub]
+		if slot == nil {
+			if ss.m == nil {
+				ss.m = map[submission]submitterSlot{}
+			}
+			slot = make(submitterSlot, 1)
+			slot <- nil
+			ss.m[sub] = slot
+		}
+		ss.mu.Unlock()
+		select {
+		case s = <-slot:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+		if s != nil || ss.has(sub, slot) {
+			return slot, s, nil
+		}
+		slot <- nil // it was forgotten meanwhile, and another call may wait for it too
+	}
+}
+
+func (ss *submitters) has(sub submission, slot submitterSlot) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return ss.m[sub] == slot
+}
+
+// forget forgets a slot if it holds no submitter.
+func (ss *submitters) forget(sub submission, slot submitterSlot) {
+	select {
+	case s := <-slot:
+		ss.mu.Lock()
+		if s == nil && ss.m[sub] == slot {
+			delete(ss.m, sub)
+		}
+		ss.mu.Unlock()
+		slot <- s
+	default: // a call looks at it
+	}
+}
+
+// surplus returns the submissions of the same function that have not been used for the longest time,
+// but for the last few.
+func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
+	type idle struct {
+		sub  submission
+		used int64
+	}
+	var all []idle
+	surplus := map[submission]submitterSlot{}
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for sub, slot := range ss.m {
+		if sub.function != of.function || sub == of {
+			continue
+		}
+		select {
+		case s := <-slot:
+			if s != nil && s.users.Load() == 0 {
+				all = append(all, idle{sub, s.used.Load()})
+			}
+			slot <- s
+		default:
+		}
+	}
+	slices.SortFunc(all, func(a, b idle) int { return cmp.Compare(b.used, a.used) })
+	for _, i := range all[min(len(all), idleVariants):] {
+		surplus[i.sub] = ss.m[i.sub]
+	}
+	return surplus
+}
+
+// forgetLater forgets a submitter once it is idle for a while.
+func (ex *Executor) forgetLater(sub submission, slot submitterSlot) {
+	ex.owed.add(&obligation{what: "deletion of an idle queue of " + sub.function, due: time.Now().Add(submitterIdle), do: func(context.Context) error {
+		if !ex.forgetIdle(sub, slot, submitterIdle) {
+			ex.forgetLater(sub, slot)
+		}
+		return nil
+	}})
+}
+
+// forgetIdle forgets a submitter that is idle for so long, and deletes its queue in the background. It
+// reports whether the submitter is gone.
+func (ex *Executor) forgetIdle(sub submission, slot submitterSlot, since time.Duration) (gone bool) {
+	var s *submitter
+	select {
+	case s = <-slot:
+	default: // a call looks at it
+		return false
+	}
+	idle := s != nil && s.users.Load() == 0 && time.Since(time.Unix(0, s.used.Load())) >= since
+	if s == nil || idle {
+		slot <- nil
+		ex.submits.forget(sub, slot)
+	} else {
+		slot <- s
+	}
+	if idle {
+		ex.hub.giveBack(s.wake)
+		ex.owed.soon("deletion of queue "+s.queue, func(ctx context.Context) error { return ex.c.DeleteAll(ctx, []string{s.queue}) })
+	}
+	return s == nil || idle
+}
