@@ -113,12 +113,27 @@ func TestReplacedStageOfAnotherOutQueue(t *testing.T) {
 		feed := make(chan int)
 		q := must(bridge.Scatter(t.Context(), ex, feed, bridge.Name("numbers")))(t)
 		old := stage(t, inc, q)
+		left := must(bridge.Gather(t.Context(), old, bridge.ManualAck()))(t)
+		feed <- 4
+		if r := <-left; r.Value != 5 || r.Err != nil || r.AckWait(t.Context()) != nil {
+			t.Errorf("got %v", r)
+		}
 		other := stage(t, double, q, executor.ReplaceStage(), executor.Name("doubled"))
-		if left := stages(t, ex); len(left) != 1 || left["doubled"] != "double" {
-			t.Errorf("stages %v", left)
+		if now := stages(t, ex); len(now) != 1 || now["doubled"] != "double" {
+			t.Errorf("stages %v", now)
+		}
+		if r := <-left; !errors.Is(r.Err, executor.ErrStageReplaced) {
+			t.Errorf("the gather of the old out-queue gets %v", r)
 		}
 		if _, err := executor.Map(t.Context(), inc, q, executor.Name(old.Name())); !errors.Is(err, executor.ErrStageExists) {
 			t.Errorf("the old stage again: %v", err)
+		}
+		if _, open := <-left; open {
+			t.Error("behind the end a result")
+		}
+		again := must(bridge.Gather(t.Context(), old))(t)
+		if r := <-again; !errors.Is(r.Err, executor.ErrStageReplaced) {
+			t.Errorf("a later gather of the old out-queue gets %v", r)
 		}
 		results := must(bridge.Gather(t.Context(), other))(t)
 		go func() {
@@ -130,4 +145,32 @@ func TestReplacedStageOfAnotherOutQueue(t *testing.T) {
 		}
 		remove(t, ex, old.Name(), other.Name(), "numbers")
 	}, inc, double)
+}
+
+// The old out-queue holds items behind one that goes to the new function: its gather brings these, in order.
+func TestReplacedStageLeavesItsResults(t *testing.T) {
+	stuck := workers.Define("stuck", func(ctx context.Context, x int) (int, error) {
+		if x == 0 {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		}
+		return x, nil
+	})
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q := scatter(t, ex, upTo(10), bridge.Name("numbers"), bridge.Seal())
+		old := stage(t, stuck, q)
+		waitFor(t, func() bool { return must(old.Len(t.Context()))(t) == 9 })
+		stage(t, double, q, executor.ReplaceStage(), executor.Name("doubled"))
+		next := 1
+		for r := range must(bridge.Gather(t.Context(), old))(t) {
+			if end := next == 10; end != errors.Is(r.Err, executor.ErrStageReplaced) || !end && (r.Err != nil || r.Value != next) {
+				t.Errorf("%v in the place of %d", r, next)
+			}
+			next++
+		}
+		if next != 11 {
+			t.Errorf("%d results", next-1)
+		}
+		remove(t, ex, old.Name(), "doubled", "numbers")
+	}, stuck, double)
 }

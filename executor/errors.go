@@ -36,6 +36,9 @@ var (
 	// ErrStageExists says that a queue has a stage already, or that the out-queue of a
 	// new stage belongs to another one. It is an ErrTaken too.
 	ErrStageExists = broker.ErrStageExists
+	// ErrStageReplaced says that a queue gets no more items, since the stage before it was replaced by one
+	// that adds to another queue, see ReplaceStage. The items that the queue held were delivered.
+	ErrStageReplaced = broker.ErrStageReplaced
 	// ErrSealed says that no further source can join a queue.
 	ErrSealed = broker.ErrSealed
 	// ErrFenced says that a successor has taken over.

@@ -259,9 +259,10 @@ func Name(queue string) MapOption {
 // context ends. The new stage adds to the out-queue of the old one, which has to hold the
 // same type.
 //
-// With Name, the new stage adds to another out-queue. The old out-queue keeps what it
-// holds and gets no more items; a gather of the new one reports the items that the old
-// function has finished as ErrLost.
+// With Name, the new stage adds to another out-queue. The old out-queue gets no more items: its
+// gather, also one that begins later, brings those that it holds and ends with
+// ErrStageReplaced. A gather of the new one reports items that the old function has finished and
+// that were not delivered before as ErrLost.
 func ReplaceStage() MapOption {
 	return mapOption(func(s *stageOptions) error {
 		s.replace = true

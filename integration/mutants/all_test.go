@@ -168,6 +168,16 @@ var all = []mutant{
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
+		name: "the gather of a replaced stage is not told", file: lua + "stage.lua",
+		from: "  redis.call('HSET', meta, 'replaced', ARGV[1])\n", to: "",
+		pkg: "bridge", run: "ReplacedStageLeaves",
+	},
+	{
+		name: "results behind a gap stay in a replaced queue", file: "internal/edge/receiver.go",
+		from: "	r.order.release()\n", to: "",
+		pkg: "bridge", run: "ReplacedStageLeaves",
+	},
+	{
 		name: "an old gather counts deliveries", file: lua + "nack.lua",
 		from: "if (meta[2] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end", to: "",
 		pkg: "internal/broker", run: "DeliveriesAreKept",

@@ -215,6 +215,9 @@ type Watched struct {
 	Sealed  bool   // no source can join any more
 	Last    string // number of the last change read: where the next page begins
 	More    bool   // there are more
+	// Replaced is the stage that has replaced the one before the gathered queue, which gets no items any more; ""
+	// if none has.
+	Replaced string
 }
 
 // Watch reads the sources of a root queue that have changed after a number, "0" for all, and those of some names. It
@@ -236,8 +239,8 @@ func (c *Client) Watch(ctx context.Context, g Gather, root Path, after string, n
 	if err := checkStatus(what, l.text(0)); err != nil {
 		return Watched{}, err
 	}
-	w := Watched{Sealed: l.text(0) == "sealed", Last: l.text(1), More: l.number(2) == 1}
-	for i := 3; i+6 < len(l); i += 7 {
+	w := Watched{Sealed: l.text(0) == "sealed", Last: l.text(1), More: l.number(2) == 1, Replaced: l.text(3)}
+	for i := 4; i+6 < len(l); i += 7 {
 		w.Sources = append(w.Sources, Progress{
 			l.text(i), l.number(i + 1), l.number(i + 2), l.text(i + 3), l.text(i + 4), l.number(i+5) == 1, l.number(i+6) > 0,
 		})

@@ -162,6 +162,16 @@ func (o *order) pop() (Piece, bool) {
 	return Piece{}, false
 }
 
+// release lets all that waits be handed out, although items before it are missing.
+func (o *order) release() {
+	o.unordered = true
+	for _, l := range o.lanes {
+		if len(l.waiting) > 0 && !l.ready {
+			l.ready, o.ready = true, append(o.ready, l)
+		}
+	}
+}
+
 // first takes what waits first, not more than a piece of it.
 func (l *lane) first() Piece {
 	p := l.waiting[0]

@@ -202,12 +202,39 @@ func (r *Receiver) read(ctx context.Context) error {
 		if r.sources.ended() {
 			return r.sources.cut()
 		}
+		if r.sources.replaced != "" {
+			return r.drain(ctx)
+		}
 		if err = r.audit(ctx); err != nil {
 			break
 		}
 		entries, err = r.next(ctx)
 	}
 	return err
+}
+
+// drain hands out what a queue holds that gets no more items, also behind gaps, and returns why the stream ends.
+func (r *Receiver) drain(ctx context.Context) error {
+	for {
+		entries, _, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, 0)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			break
+		}
+		if err := r.hand(ctx, entries); err != nil {
+			return err
+		}
+	}
+	r.order.release()
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	if r.sources.ended() {
+		return r.sources.cut()
+	}
+	return fmt.Errorf("gather queue %s: %w: stage %s", r.g.Queue.Name, broker.ErrStageReplaced, r.sources.replaced)
 }
 
 // next waits for entries and hints.

@@ -46,6 +46,8 @@ type sources struct {
 	unfinished int  // those that are not done
 	pass       int  // looks at all sources so far
 	all        bool // the next look is one at all sources
+	// replaced is the stage that has replaced the one before the queue, "" if none has: no items come any more.
+	replaced string
 }
 
 func newSources(paths []broker.Path) *sources {
@@ -156,6 +158,7 @@ func (r *Receiver) readSources(ctx context.Context, of *root, names []string) er
 			return err
 		}
 		of.sealed, of.last, more = page.Sealed, page.Last, page.More
+		r.sources.replaced = page.Replaced
 		for _, p := range page.Sources {
 			names = slices.DeleteFunc(names, func(name string) bool { return name == p.Name })
 			if err := r.learn(ctx, of, p); err != nil {

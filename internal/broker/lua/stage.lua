@@ -33,6 +33,7 @@ for i = 1, ins do
   if not old and redis.call('HEXISTS', KEYS[2 + i], 'gepoch') == 1 then gathered = 1 end
 end
 local fresh = {} -- out-queues that the stage did not have before
+for i = 1, outs do redis.call('HDEL', KEYS[2 + ins + i], 'replaced') end
 for i = 1, outs do fresh[i] = redis.call('HSETNX', KEYS[2 + ins + i], 's:' .. ARGV[1], 1) == 1 end
 for i = 1, outs + goes do redis.call('HDEL', KEYS[2 + ins + i], 's:' .. ARGV[8]) end
 if away then redis.call('HDEL', KEYS[1], ARGV[8]) end
@@ -52,6 +53,15 @@ local function move_marks(queue, suffix)
   if #marks > 0 then redis.call('DEL', ARGV[3] .. 'd:' .. queue) end
 end
 
+-- orphan_leaf notes that a leaf gets no items any more, and tells its gather.
+local function orphan_leaf(queue)
+  local meta = ARGV[3] .. 'm:' .. queue
+  if redis.call('EXISTS', meta) == 0 then return end
+  redis.call('HSET', meta, 'replaced', ARGV[1])
+  local gather = string.match(redis.call('HGET', meta, 'consumer') or '', '^gather:(.+)$')
+  if gather then tell(ARGV[3] .. 'p:' .. gather, 'end', queue) end
+end
+
 -- replace makes the out-queues leaves of a root queue, instead of the in-queue and of leaves that go.
 local function replace(meta, queue, path, gone)
   local leaf = queue .. path
@@ -67,6 +77,9 @@ local function replace(meta, queue, path, gone)
   end
   redis.call('HSET', meta, 'leaves', table.concat(list, ' '))
   if moved then move_marks(queue, '') end
+  for leaf in string.gmatch(gone, '[^%s~]+') do
+    if not has_leaf(table.concat(list, ' '), leaf) then orphan_leaf(leaf) end
+  end
 end
 
 for i = 9 + ins + outs + goes, #ARGV, 3 do

@@ -12,10 +12,10 @@
 -- ARGV 6 after      number of the last change that the gather knows, 0 for all
 -- ARGV 7 count      at most so many of the changes
 -- ARGV 8+ name      of sources to read as well
--- reply: {'gone'|'fenced'|'open'|'sealed', number of the last change read, 1 if there are more, then for each source: name, stored, end (-1: not yet), why it was given up and why a named one is away ('': it was or is not), 1 if it is named, items dropped}
+-- reply: {'gone'|'fenced'|'open'|'sealed', number of the last change read, 1 if there are more, the stage that has replaced those before the queue ('': none has), then for each source: name, stored, end (-1: not yet), why it was given up and why a named one is away ('': it was or is not), 1 if it is named, items dropped}
 local root = redis.call('HMGET', KEYS[1], 'sealed', 'dying', 'changes')
 if not root[1] or root[2] then return {'gone'} end
-local meta = redis.call('HMGET', KEYS[4], 'inc', 'gepoch', 'dying')
+local meta = redis.call('HMGET', KEYS[4], 'inc', 'gepoch', 'dying', 'replaced')
 if not meta[1] or meta[3] then return {'gone'} end
 if meta[1] .. ' ' .. (meta[2] or '') ~= ARGV[5] then return {'fenced'} end
 redis.call('SREM', KEYS[3], '') -- a script that has begun to delete may add, also where the memory is full
@@ -25,7 +25,7 @@ redis.call('PEXPIRE', ARGV[1], 600000) -- of a gather that dies, it goes by itse
 local after = ARGV[6]
 if tonumber(root[3] or 0) < tonumber(after) then after = '0' end -- Redis has lost what came last
 local rows = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[7])
-local reply = {root[1] == '1' and 'sealed' or 'open', rows[#rows] or after, #rows == 2 * tonumber(ARGV[7]) and 1 or 0}
+local reply = {root[1] == '1' and 'sealed' or 'open', rows[#rows] or after, #rows == 2 * tonumber(ARGV[7]) and 1 or 0, meta[4] or ''}
 local leaf = 'g:' .. ARGV[3] .. ARGV[4]
 
 local function add(name)
