@@ -8,7 +8,7 @@ BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
+.PHONY: help soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,10 @@ vet: ## go vet and staticcheck; the benchmarks have to build, as far as they use
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/procs ./internal/target ./internal/cost)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine or all bytes is left to the others
-	go test -race -count=1 $$(go list -race ./... | grep -v -e /integration/chaos -e /integration/model -e /integration/topology)
+	go test -race -count=1 $$(go list -race ./... | grep -v -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)
 
-faults: ## killed, stopped and cut off processes, in a short form, and servers that restart, fail over and move slots
-	go test -count=1 ./integration/chaos ./integration/topology
+faults: ## killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
+	go test -count=1 ./integration/chaos ./integration/soak ./integration/topology
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
 	go test -count=1 -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
@@ -83,6 +83,10 @@ fleet: ## 150 of 160 workers die, and 200 end, with up to 3,000 stages: how long
 chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long
 	go test -count=1 -timeout 60m -v ./integration/sim -stride 1 -schedules 60000
+
+soak: ## many thousands of processes, flows and sources come and go, in virtual time and as processes; what is left is compared
+	go test -count=1 -timeout 60m -v -run '^TestAYearInVirtualTime$$' ./integration/soak -rounds 300
+	go test -count=1 -timeout 90m -v -run '^TestAYearOfProcesses$$' ./integration/soak -visits 6000 -long
 
 mutants: ## break the protocol one rule at a time; a test has to notice each
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./integration/mutants

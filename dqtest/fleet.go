@@ -3,6 +3,7 @@ package dqtest
 import (
 	"context"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -143,6 +144,12 @@ func (f *Fleet) LoseData() {
 	if err := f.flush(); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// Dial connects to the broker, which speaks the protocol of Redis, whatever the address. It is a
+// dialer for a go-redis client that looks at the keys.
+func (f *Fleet) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return f.server.Dial(ctx, network, addr)
 }
 
 // Queues returns the queues of the namespace, by name, when all goroutines of the test wait. No

@@ -1,0 +1,110 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// An inventory counts what is in Redis: keys, fields of hashes, members of sets, entries,
+// groups and consumers of streams, by names without random parts and numbers.
+type inventory map[string]int64
+
+var (
+	random = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{4,}|[0-9]+`)
+	prefix = regexp.MustCompile(`^\{[^}]*\}:`)
+)
+
+// bounded are the counts that grow, and their bounds.
+var bounded = map[string]func(i inventory, durable int64) int64{
+	// A mailbox keeps the last hints, also those that were read.
+	"entries p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
+	"pending p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
+	// An ended durable source leaves one field in a hash that only a scatter of its name reads.
+	"fields named:orders site-#": func(_ inventory, durable int64) int64 { return durable },
+}
+
+// take makes an inventory of all keys of a server.
+func take(ctx context.Context, raw *redis.Client) (inventory, error) {
+	found := inventory{}
+	keys, err := raw.Keys(ctx, "*").Result()
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		name := random.ReplaceAllString(prefix.ReplaceAllString(key, ""), "#")
+		if name == "watcher" { // a few numbers, some of which are there at times
+			continue
+		}
+		mortal, err := raw.PTTL(ctx, key).Result()
+		if err != nil {
+			return nil, err
+		}
+		if mortal > 0 && strings.HasPrefix(name, "f:") { // the result of a function that ran for a future that was given up
+			continue
+		}
+		found["keys "+name]++
+		kind, err := raw.Type(ctx, key).Result()
+		if err != nil {
+			return nil, err
+		}
+		switch kind {
+		case "hash":
+			fields, err := raw.HKeys(ctx, key).Result()
+			if err != nil {
+				return nil, err
+			}
+			for _, field := range fields {
+				found["fields "+name+" "+random.ReplaceAllString(field, "#")]++
+			}
+		case "set":
+			found["members "+name] += raw.SCard(ctx, key).Val()
+		case "zset":
+			found["members "+name] += raw.ZCard(ctx, key).Val()
+		case "stream":
+			found["entries "+name] += raw.XLen(ctx, key).Val()
+			groups, err := raw.XInfoGroups(ctx, key).Result()
+			if err != nil {
+				return nil, err
+			}
+			for _, g := range groups {
+				found["consumers "+name] += g.Consumers
+				found["pending "+name] += g.Pending
+			}
+		}
+	}
+	maps.DeleteFunc(found, func(_ string, n int64) bool { return n == 0 })
+	return found, nil
+}
+
+// changed lists what there is more or less of than in an earlier inventory, and what is beyond
+// its bound. durable is how many durable sources there were.
+func (i inventory) changed(before inventory, durable int64) (lines []string) {
+	names := maps.Clone(before)
+	maps.Copy(names, i)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		bound, most := bounded[name], before[name]
+		if bound != nil {
+			most = bound(i, durable)
+		}
+		if i[name] > most || bound == nil && i[name] != most {
+			lines = append(lines, fmt.Sprintf("%s: %d, expected %d", name, i[name], most))
+		}
+	}
+	return lines
+}
+
+// total sums the counts of one kind.
+func (i inventory) total(kind string) (n int64) {
+	for name, count := range i {
+		if strings.HasPrefix(name, kind+" ") {
+			n += count
+		}
+	}
+	return n
+}
