@@ -28,8 +28,10 @@ format: ## fail where gofmt or go mod tidy would change something
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; } >&2
 	go mod tidy -diff
 
-vet: ## go vet and staticcheck; the benchmarks have to build, as far as they use this module
+vet: ## go vet and staticcheck; the texts of the mutants; the benchmarks have to build, as far as they use this module
 	go vet ./...
+	go vet -tags mutants ./integration/mutants
+	go test -tags mutants -count=1 -run '^TestTextsOfMutants$$' ./integration/mutants
 	$(STATICCHECK) ./...
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/procs ./internal/target ./internal/cost)
 

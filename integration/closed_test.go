@@ -26,6 +26,7 @@ type opened struct {
 	future *executor.Future[int]
 
 	producer *bridge.Producer[int]
+	result   bridge.Result[int] // not acknowledged
 }
 
 // closedCalls are the exported calls that need a connection.
@@ -44,6 +45,7 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"bridge.Gather":           func(ctx context.Context, o *opened) error { return failed(bridge.Gather(ctx, o.q)) },
 	"bridge.GatherSlices":     func(ctx context.Context, o *opened) error { return failed(bridge.GatherSlices(ctx, o.q)) },
 	"bridge.All":              func(ctx context.Context, o *opened) error { return last(bridge.All(ctx, o.q)) },
+	"bridge.Result.AckWait":   func(ctx context.Context, o *opened) error { return o.result.AckWait(ctx) },
 	"executor.Open": func(ctx context.Context, o *opened) error {
 		return failed(executor.Open[int](ctx, o.ex, "events"))
 	},
@@ -112,6 +114,7 @@ func open(t *testing.T, url string) *opened {
 	step(func() { o.q, err = bridge.Scatter(t.Context(), o.ex, make(chan int)) })
 	step(func() { o.p, err = bridge.Scatter(t.Context(), o.ex, make(chan int)) })
 	step(func() { o.future, err = executor.Submit(t.Context(), o.ex, endless, 1) })
+	step(func() { err = o.take(t.Context()) })
 	step(func() { o.producer, err = bridge.NewProducer[int](t.Context(), o.ex) })
 	if url != "" {
 		step(func() { o.view, err = executor.Observe(t.Context(), url) })
@@ -120,6 +123,20 @@ func open(t *testing.T, url string) *opened {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// take takes a result that is not acknowledged.
+func (o *opened) take(ctx context.Context) error {
+	q, err := bridge.ScatterSeq(ctx, o.ex, slices.Values([]int{1}))
+	if err != nil {
+		return err
+	}
+	results, err := bridge.Gather(ctx, q, bridge.ManualAck())
+	if err != nil {
+		return err
+	}
+	o.result = <-results
+	return o.result.Err
 }
 
 func (o *opened) close(t *testing.T) {

@@ -223,8 +223,8 @@ var all = []mutant{
 		pkg: "internal/broker", run: "OneProcessLooks",
 	},
 	{
-		name: "a stream ends with its sources", file: "internal/edge/ends.go",
-		from: "	ended = r.order.reached(local) >= p.End\n", to: "	ended = true\n",
+		name: "a stream ends with its sources", file: "internal/edge/sources.go",
+		from: " || r.order.reached(s.name) < s.end {", to: " {",
 		pkg: "internal/edge", run: "TheEndOfAStream|GoesOnWhere",
 	},
 	{
@@ -322,7 +322,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "one audit is enough", file: "internal/edge/audit.go",
-		from: "		m.absent = absent\n		return nil\n", to: "		m.absent = absent\n",
+		from: "	if m.absent == nil {\n", to: "	if m.absent == nil {\n		m.absent = absent\n	}\n	if false {\n",
 		pkg: "internal/edge", run: "OneAudit",
 	},
 	{

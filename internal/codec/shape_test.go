@@ -176,7 +176,7 @@ func TestWhatATypeIsResponsibleFor(t *testing.T) {
 		wantRoundTrip(t, c, netip.MustParseAddr("10.0.0.1"))
 		wantRoundTrip(t, c, *big.NewInt(77))
 		wantRoundTrip(t, c, embeds{named{1}, 2})
-		wantRoundTrip(t, c, tagged{})
+		wantRoundTrip(t, c, tagged{y: 0, n: struct{}{}})
 		wantRoundTrip(t, c, struct{}{})
 	}
 	wantRoundTrip(t, JSON, embedsExported{&Named{1}, 2}, embedsExported{nil, 3})
@@ -200,6 +200,7 @@ func TestFieldsWithOneNameAreRefused(t *testing.T) {
 	wantUnfit[embedsPointer](t, JSON, "embedded pointer to an unexported struct")
 	wantUnfit[embedsPointer](t, MsgPack, "field embedsPointer.named is an embedded pointer")
 	wantUnfit[embedsExported](t, MsgPack, "field embedsExported.Named is an embedded pointer")
+	_ = self{self: nil}
 	wantUnfitForBoth[self](t, "self")
 }
 

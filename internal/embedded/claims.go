@@ -7,7 +7,6 @@ import (
 
 // A claim moves pending entries to a consumer.
 type claim struct {
-	idle       int64 // they are so old, in ms
 	at         int64 // when they count as delivered
 	retries    int64 // how often; negative: once more
 	force      bool  // also what is not pending

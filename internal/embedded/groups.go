@@ -20,7 +20,7 @@ func (c *call) group(key, name string) (s *stream, g *group, ok bool) {
 		return nil, nil, false
 	}
 	if s != nil {
-		g, ok = s.groups.get(name)
+		g, _ = s.groups.get(name)
 	}
 	if g == nil {
 		c.out.fail("NOGROUP No such key '" + key + "' or consumer group '" + name + "'")
