@@ -199,7 +199,7 @@ var all = []mutant{
 	},
 	{
 		name: "AckWait does not wait", file: "internal/edge/await.go",
-		from: "	case t.state == acked && !moved && !writing:\n", to: "	case t.state == acked:\n",
+		from: "	case t.state == acked && !moved && !writing:\n", to: "	case t.state == acked && (source != \"\" || moved && writing):\n",
 		pkg: "bridge", run: "AckWaitReturnsOnce",
 	},
 	{
