@@ -179,7 +179,7 @@ func TestABlockedCommandLeavesNoKeys(t *testing.T) {
 				t.Parallel()
 				s := newSite(t)
 				s.worker(t)
-				before := s.keys(t)
+				before := append(s.keys(t), s.key("watcher")) // of the worker, after its next heartbeat
 				if c.before != "" {
 					s.run(t, lines, append([]string{"dqbridge"}, strings.Fields(c.before)...)...)
 				}
@@ -202,9 +202,16 @@ func TestABlockedCommandLeavesNoKeys(t *testing.T) {
 				if c.named {
 					s.run(t, "", "dqbridge", "delete", "numbers")
 				}
+				var left []string
+				defer func() {
+					if len(left) > 0 {
+						t.Errorf("keys are left: %q", left)
+					}
+				}()
 				testkit.Eventually(t, func() bool {
 					s.endGrace(t)
-					return len(s.keys(t, before...)) == 0
+					left = s.keys(t, before...)
+					return len(left) == 0
 				}, "no key is left")
 			})
 		}
