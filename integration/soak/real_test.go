@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	visitors = flag.Int("visits", 33, "visits of processes")
+	visitors = flag.Int("visits", 12, "visits of processes")
 	long     = flag.Bool("long", false, "kill executors too, whose queues stay for ten minutes")
 )
 

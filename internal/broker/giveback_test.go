@@ -82,7 +82,6 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 		return commands(t, c.Raw()) - before
 	}
 	later := func(d time.Duration) int {
-		t.Helper()
 		c.Raw().HIncrBy(t.Context(), c.Key("watcher"), "watched", d.Milliseconds())
 		return beat()
 	}
@@ -107,8 +106,10 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 		t.Errorf("%d dead are remembered", n)
 	}
 	for _, q := range queues {
-		if names := c.Raw().XInfoConsumers(t.Context(), c.Key("q:"+q), "w").Val(); len(names) > 0 {
-			t.Fatalf("consumers of %s: %v", q, names)
+		for _, consumer := range c.Raw().XInfoConsumers(t.Context(), c.Key("q:"+q), "w").Val() {
+			if consumer.Name != "w" { // which lives: Valkey knows also one that has found nothing
+				t.Fatal(q, consumer)
+			}
 		}
 	}
 }

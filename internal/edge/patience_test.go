@@ -133,10 +133,10 @@ func TestTheWayOfItems(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := w.receive(t, "b", ReceiverOptions{})
-		r.waits(t, 10*time.Minute)
+		r.waits(t, 3*time.Minute)
 		l := line{world: w}
 		l.move(t, "q:a", "r:a")
-		r.waits(t, 10*time.Minute)
+		r.waits(t, 3*time.Minute)
 		l.branch(t, "q:a", "q:a0", "s~0")
 		l.branch(t, "q:a", "q:m", "s~1")
 		entries, err := l.raw.XRange(t.Context(), l.key("q:a"), "-", "+").Result()
@@ -145,7 +145,7 @@ func TestTheWayOfItems(t *testing.T) {
 			l.must(t, l.raw.XDel(t.Context(), l.key("q:a"), e.ID).Err())
 		}
 		// Now [5,10) waits in r:a for both branches, and the others further down.
-		r.waits(t, 10*time.Minute)
+		r.waits(t, 3*time.Minute)
 		l.must(t, l.raw.Del(t.Context(), l.key("r:a")).Err())
 		l.must(t, l.raw.Del(t.Context(), l.key("q:a0")).Err())
 		select {
@@ -157,7 +157,7 @@ func TestTheWayOfItems(t *testing.T) {
 		case <-time.After(5 * time.Minute):
 			t.Fatal("what is lost does not come")
 		}
-		r.waits(t, 10*time.Minute) // [0,5) of s~1 waits
+		r.waits(t, 3*time.Minute) // [0,5) of s~1 waits
 		r.cancel()
 		_ = r.ended(t)
 	})
