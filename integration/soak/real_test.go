@@ -157,7 +157,7 @@ func (l *life) rest(t *testing.T, want inventory) (s state) {
 		if want == nil && !fenced || want != nil && len(s.keys.changed(want, int64(l.n))) == 0 || time.Since(begin) > 13*time.Minute {
 			break
 		}
-		if !*long && time.Since(begin) > 30*lease {
+		if !*long && time.Since(begin) > 60*lease {
 			break
 		}
 	}
