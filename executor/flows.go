@@ -83,13 +83,32 @@ func (f *flows) expire(l *link) {
 
 // changed has the ends of the flow behind a link looked at.
 func (f *flows) changed(l *link) {
-	l.since = time.Now()
-	for _, down := range l.below {
-		f.changed(down)
+	now := time.Now()
+	l.reach(func(l *link) []*link { return l.below }, func(l *link) bool {
+		l.since = now
+		if len(l.below) == 0 && l.gathers == 0 {
+			f.look(l.name, l.patience())
+		}
+		return true
+	})
+}
+
+// reach visits a link and those that next leads to, each once however many ways lead there, until
+// visit returns false. It returns false then.
+func (l *link) reach(next func(*link) []*link, visit func(*link) bool) bool {
+	seen := map[*link]bool{l: true}
+	for list := []*link{l}; len(list) > 0; list = list[1:] {
+		if !visit(list[0]) {
+			return false
+		}
+		for _, other := range next(list[0]) {
+			if !seen[other] {
+				seen[other] = true
+				list = append(list, other)
+			}
+		}
 	}
-	if len(l.below) == 0 && l.gathers == 0 {
-		f.look(l.name, l.patience())
-	}
+	return true
 }
 
 // begin notes that a gather of a queue begins.
@@ -124,7 +143,7 @@ func (l *link) patience() time.Duration {
 
 // alive reports whether the context of one of the calls that made a flow down to here lives.
 func (l *link) alive() bool {
-	return l.live || slices.ContainsFunc(l.above, (*link).alive)
+	return !l.reach(func(l *link) []*link { return l.above }, func(l *link) bool { return !l.live })
 }
 
 // abandoned reports whether nobody can gather a queue any more, as far as this process knows.
@@ -140,20 +159,20 @@ func (f *flows) abandoned(queue string) bool {
 func (f *flows) end(queue string, cause error) (gone []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for todo := []*link{f.m[queue]}; len(todo) > 0; todo = todo[1:] {
-		l := todo[0]
+	for ending := []*link{f.m[queue]}; len(ending) > 0; ending = ending[1:] {
+		l := ending[0]
 		if l == nil || f.m[l.name] != l {
 			continue
 		}
 		gone = append(gone, l.name)
 		for _, up := range f.remove(l, cause) {
 			if len(up.below) == 0 {
-				todo = append(todo, up)
+				ending = append(ending, up)
 			}
 		}
 		for _, down := range l.below {
 			if len(down.above) == 0 {
-				todo = append(todo, down)
+				ending = append(ending, down)
 			}
 		}
 	}

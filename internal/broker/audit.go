@@ -43,13 +43,13 @@ var around = []Part{Fresh, Returned, Suspect, delayed, Returned, Suspect}
 // stages on it.
 func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 	var stages []Stage
-	seen, todo := map[string]bool{}, []string{g.Queue.Name}
-	for len(todo) > 0 {
-		q, err := c.lookDying(ctx, todo[0])
+	seen, above := map[string]bool{}, []string{g.Queue.Name}
+	for len(above) > 0 {
+		q, err := c.lookDying(ctx, above[0])
 		if err != nil {
 			return nil, err
 		}
-		todo = todo[1:]
+		above = above[1:]
 		ids := slices.DeleteFunc(q.stages, func(id string) bool { return seen[id] })
 		if len(ids) == 0 {
 			continue
@@ -63,7 +63,7 @@ func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 		}
 		for _, s := range adding {
 			for _, in := range s.Ins {
-				todo = append(todo, in.Name)
+				above = append(above, in.Name)
 			}
 		}
 		stages = append(stages, adding...)
