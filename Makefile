@@ -37,6 +37,7 @@ vet: ## go vet and staticcheck; the texts of the mutants; the benchmarks have to
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
 	go test -race -count=1 $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)
+	go test -race -count=1 -run 'Close|NilAndZero|Forged|DoesNotStand' ./integration
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
 	go test -count=1 ./integration ./integration/chaos ./integration/soak ./integration/topology

@@ -133,6 +133,24 @@ func TestAWorkerIsKilledAfterItsItems(t *testing.T) {
 	}
 }
 
+// An Executor that runs functions itself is killed after its items as a worker is.
+func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		calls := &counter{calls: map[int]int{}}
+		inc := calls.function("inc")
+		ex, process := f.StartExecutor(executor.Hands(1))
+		if err := ex.Register(inc); err != nil {
+			t.Fatal(err)
+		}
+		process.KillAfter(3)
+		flow(t, ex, inc)
+		<-time.After(time.Minute)
+		if got := calls.total(); got != 3 {
+			t.Errorf("an Executor that is killed after 3 items has run %d", got)
+		}
+	})
+}
+
 // The queues of an Executor that was killed stay for ten minutes; then others delete them.
 func TestTheQueuesOfADeadExecutorGo(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {

@@ -30,9 +30,9 @@ type Process struct {
 }
 
 // Kill ends the process as kill -9 does: its connections are cut, and nothing that it does
-// later reaches the broker. The contexts of its functions end. Kill does not wait for them. Of
-// an Executor that was killed, Close must not be called for its queues: other processes
-// delete them when its lease has run out.
+// later reaches the broker. The contexts of its functions end. Kill does not wait for them. The
+// queues of a killed Executor stay for ten minutes of virtual time, then another process
+// deletes them; Close of such an Executor frees its goroutines and returns an error.
 func (p *Process) Kill() {
 	p.mu.Lock()
 	conns, kills := p.conns, p.kills
