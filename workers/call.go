@@ -89,8 +89,9 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 // looked at.
 const seriesItems = 1 << 14
 
-// series is try for values of which nothing has to be looked at between two of
-// them, up to the first that fails.
+// series is try for short values, up to the first that fails. It looks at ctx only when leave
+// says to leave, which it does within a spell: a look at each item would cost more than
+// all else that is done for it.
 func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
 	for _, v := range values {
 		made, err := r.f(ctx, v)
@@ -98,15 +99,16 @@ func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
 			r.missed(ctx, missOf(ctx, err, 0), c)
 			return
 		}
-		over := ctx.Err() != nil
-		if over && stageEnded(ctx) {
-			r.left = true
-			return
+		if c.leave == nil || c.leave() {
+			if stageEnded(ctx) {
+				r.left = true
+				return
+			}
+			r.left = c.leave != nil || ctx.Err() != nil
 		}
 		r.out.values = append(r.out.values, made)
 		r.out.size += batch.Short
-		if over || c.leave != nil && c.leave() {
-			r.left = true
+		if r.left {
 			return
 		}
 	}
