@@ -36,6 +36,7 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 	if err := r.in.begin(&c); err != nil {
 		return result{err: err}
 	}
+	c.now.counts(r.out.len)
 	r.left, r.spent = false, 0
 	for r.out.begin(&c); !r.left && r.out.len() < c.batch.N; {
 		crash := c.guard(&r.spent, func() { r.loop(ctx, &c) })
@@ -214,6 +215,7 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 		}
 	}
 	if len(r.todo) > 0 && ctx.Err() == nil {
+		c.now.counts(func() int { return r.todo[0] })
 		r.try(ctx, &c)
 	}
 	r.in.next = 0

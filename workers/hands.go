@@ -126,7 +126,7 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	h.called, h.late = r.function, h.clock.spell()
 	s := step{route: r, runner: h.runner(r.function)}
 	defer h.returned()
-	if !h.now.begin(r, b) {
+	if !h.now.begin(r, b, attempts+1) {
 		return s
 	}
 	leave := h.leave

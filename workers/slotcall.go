@@ -36,6 +36,8 @@ type slotCall struct {
 	route    *route                  // nil: no function runs
 	source   string
 	first    int64
+	attempt  int
+	index    func() int              // of the item that f is at; only for f itself
 	ended    time.Time               // of the context of the slot, since the call began; zero: it has not
 	why      error                   // it or that of the item ended
 	single   context.CancelCauseFunc // of the context of a future, nil where there is none
@@ -46,7 +48,7 @@ type slotCall struct {
 
 // open returns a new context for the slot.
 func (x *slotCall) open(ctx context.Context) context.Context {
-	own, cancel := context.WithCancelCause(ctx)
+	own, cancel := context.WithCancelCause(context.WithValue(ctx, itemKey{}, x))
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.cancel != nil {
@@ -65,11 +67,11 @@ func (x *slotCall) close() {
 
 // begin notes that a function is about to run on a batch. It returns false if the stage has
 // ended.
-func (x *slotCall) begin(r *route, b batch.Batch) bool {
+func (x *slotCall) begin(r *route, b batch.Batch, attempt int) bool {
 	x.due.Store(0)
 	x.span(0, b.N)
 	x.mu.Lock()
-	x.route, x.source, x.first = r, b.Source, b.First
+	x.route, x.source, x.first, x.attempt, x.index = r, b.Source, b.First, attempt, nil
 	x.ended, x.why, x.patience = time.Time{}, nil, hungAfter
 	x.mu.Unlock()
 	return !r.ended.Load()
@@ -80,6 +82,16 @@ func (x *slotCall) span(i, n int) {
 	if x != nil {
 		x.at.Store(int64(i)*2*batch.MaxItems + int64(n))
 	}
+}
+
+// counts notes how to find the item that the function is at.
+func (x *slotCall) counts(index func() int) {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.index = index
 }
 
 // limit notes when the context of the item will end.

@@ -23,7 +23,8 @@ func RedisFlag(otherwise string) urfave.Flag {
 func FnFlag() urfave.Flag {
 	return &urfave.StringSliceFlag{
 		Name: "fn", KeepSpace: true,
-		Usage: "make a function of an external command, `NAME=KIND:COMMAND`, where KIND is exec (a process for each item), " +
+		Usage: "make a function of an external command, `NAME=KIND:COMMAND`, where KIND is exec (a process for each item, " +
+			"which {} in COMMAND stands for), " +
 			"pipe (for each batch) or coproc (one that stays)",
 	}
 }

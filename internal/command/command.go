@@ -1,5 +1,5 @@
-// Package command makes functions of external commands. They are run by
-// `sh -c` and get items by stdin only, never as a part of the command line.
+// Package command makes functions of external commands, which `sh -c` runs. They get
+// items by stdin, or quoted in the place of placeholders such as {}; see Parse.
 //
 // Every process leads a process group of its own. The group is killed when
 // the context of the call ends and when its leader has exited, so nothing that

@@ -36,11 +36,13 @@ func launch(t *testing.T) *launcher {
 // A call is a function of one item, of any kind.
 type call func(context.Context, string) (string, error)
 
+func noPlaces(command string) template { return template{{text: command}} }
+
 // calls returns the command as a function of each kind.
 func calls(l *launcher, command string) map[Kind]call {
 	pipe := l.pipe(command)
 	return map[Kind]call{
-		Exec: l.exec(command),
+		Exec: l.exec(noPlaces(command)),
 		Pipe: func(ctx context.Context, item string) (string, error) {
 			values, err := pipe(ctx, []string{item})
 			return strings.Join(values, "\n"), err
@@ -170,7 +172,7 @@ func TestEndedContextStartsNothing(t *testing.T) {
 
 func TestNothingIsLeftInTheBackground(t *testing.T) {
 	f := newFifo(t)
-	call := launch(t).exec("exec 9>" + f.path + "; (echo up >&9; sleep 1000) >&- 2>&- & echo done")
+	call := launch(t).exec(noPlaces("exec 9>" + f.path + "; (echo up >&9; sleep 1000) >&- 2>&- & echo done"))
 	value := make(chan string)
 	go func() {
 		v, err := call(t.Context(), "x")
@@ -189,7 +191,7 @@ func TestNothingIsLeftInTheBackground(t *testing.T) {
 }
 
 func TestHeldOutputIsAnError(t *testing.T) {
-	_, err := launch(t).exec("sleep 1000 & echo done")(t.Context(), "x")
+	_, err := launch(t).exec(noPlaces("sleep 1000 & echo done"))(t.Context(), "x")
 	wantError(t, err, "still held its output")
 }
 

@@ -11,15 +11,26 @@ import (
 
 var errNewline = errors.New("the item contains a newline and cannot be a line, use exec: for it")
 
-// exec returns the function that runs a process for each item: stdin is the
-// item, the value is stdout without its last newline (a "\n", nothing else).
-// The value may have 64 MiB. A command need not read the item.
-func (l *launcher) exec(command string) func(context.Context, string) (string, error) {
+// exec returns the function that runs a process for each item. Placeholders in the command are replaced by
+// the item; a command without any gets it by stdin, which it need not read. The value is stdout without its
+// last newline (a "\n", nothing else). It may have 64 MiB.
+func (l *launcher) exec(command template) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, item string) (string, error) {
-		out, err := l.run(ctx, command, item)
-		return strings.TrimSuffix(out, "\n"), err
+		if !command.takesItem() {
+			return trimmed(l.run(ctx, command[0].text, item))
+		}
+		slot := l.slots.take()
+		defer l.slots.release(slot)
+		at, _ := workers.ItemFrom(ctx)
+		line, err := command.expand(target{item: item, number: at.Offset + 1, slot: slot})
+		if err != nil {
+			return "", err
+		}
+		return trimmed(l.run(ctx, line, ""))
 	}
 }
+
+func trimmed(out string, err error) (string, error) { return strings.TrimSuffix(out, "\n"), err }
 
 // pipe returns the function that runs a process for each batch: a line for
 // each item, in order, out as well as in. The last line of the output may lack

@@ -22,7 +22,7 @@ func TestExec(t *testing.T) {
 		{"exec <&-; echo closed", strings.Repeat("unread", 1<<16), "closed"},
 		{"echo noise >&2; echo value", "", "value"},
 	} {
-		if got, err := launch(t).exec(c.command)(t.Context(), c.item); got != c.want || err != nil {
+		if got, err := launch(t).exec(noPlaces(c.command))(t.Context(), c.item); got != c.want || err != nil {
 			t.Errorf("%s of %.20q: got %q, %v", c.command, c.item, got, err)
 		}
 	}

@@ -9,7 +9,7 @@ func (s *Set) Functions() []workers.Function {
 	for i, spec := range s.specs {
 		switch spec.Kind {
 		case Exec:
-			functions[i] = workers.Define(spec.Name, s.launcher.exec(spec.Command))
+			functions[i] = workers.Define(spec.Name, s.launcher.exec(spec.template))
 		case Pipe:
 			functions[i] = workers.DefineBatch(spec.Name, s.launcher.pipe(spec.Command))
 		case Coproc:

@@ -23,6 +23,7 @@ type launcher struct {
 	closing chan struct{}
 	once    sync.Once // closes closing
 	closed  chan struct{}
+	slots   slots
 }
 
 type start struct {

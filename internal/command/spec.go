@@ -22,7 +22,9 @@ const (
 type Spec struct {
 	Name    string
 	Kind    Kind
-	Command string // what sh runs
+	Command string // what sh runs; of Exec with placeholders
+
+	template template // of Exec
 }
 
 var (
@@ -39,6 +41,13 @@ var (
 //
 // COMMAND is kept as it is and may contain "=" and ":". The error of a kind
 // that does not exist lists those that do.
+//
+// In the COMMAND of exec these placeholders are replaced, as by GNU parallel: {} by the item, {.} by the item
+// without its extension, {/} by its last path element, {//} by its directory, {/.} by its last path element
+// without the extension, {#} by the number of the item, {%} by that of a slot, both from 1. The shell takes the
+// value as one word whatever is in it. Within quotes it is that word quoted for another shell. Behind
+// a construct of the shell in which that cannot be done, such as a here-document, a placeholder is an error, as it
+// is for pipe and coproc.
 func Parse(spec string) (Spec, error) {
 	s, err := parse(spec)
 	if err != nil {
@@ -64,7 +73,23 @@ func parse(spec string) (Spec, error) {
 	case strings.Contains(command, "\x00"):
 		return Spec{}, errors.New("a command cannot contain a NUL byte")
 	}
-	return Spec{name, Kind(kind), command}, nil
+	s := Spec{Name: name, Kind: Kind(kind), Command: command}
+	if s.Kind != Exec {
+		return s, noPlaceholders(s)
+	}
+	var err error
+	s.template, err = parseTemplate(command)
+	return s, err
+}
+
+// noPlaceholders refuses a command with a placeholder whose process gets many items.
+func noPlaceholders(s Spec) error {
+	place := firstPlaceholder(s.Command)
+	if place == "" {
+		return nil
+	}
+	return fmt.Errorf("%s: a process gets many items, each as a line of stdin, so that none can stand for %s: use exec:, "+
+		"or write { } with a space if the command needs braces", s.Kind, place)
 }
 
 func nearest(text string) Kind {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -8,12 +9,15 @@ import (
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]Spec{
-		"host=pipe:awk '{print $1}'":        {"host", Pipe, "awk '{print $1}'"},
-		"a.b-C_9=exec: x=y:z ":              {"a.b-C_9", Exec, " x=y:z "},
-		"n=coproc:sed -u\ns/a/b/":           {"n", Coproc, "sed -u\ns/a/b/"},
-		strings.Repeat("n", 64) + "=exec:x": {strings.Repeat("n", 64), Exec, "x"},
+		"host=pipe:awk '{print $1}'":        {Name: "host", Kind: Pipe, Command: "awk '{print $1}'"},
+		"a.b-C_9=exec: x=y:z ":              {Name: "a.b-C_9", Kind: Exec, Command: " x=y:z "},
+		"n=coproc:sed -u\ns/a/b/":           {Name: "n", Kind: Coproc, Command: "sed -u\ns/a/b/"},
+		"n=exec:cp {} {.}":                  {Name: "n", Kind: Exec, Command: "cp {} {.}"},
+		strings.Repeat("n", 64) + "=exec:x": {Name: strings.Repeat("n", 64), Kind: Exec, Command: "x"},
 	} {
-		if got, err := Parse(text); got != want || err != nil {
+		got, err := Parse(text)
+		got.template = nil
+		if !reflect.DeepEqual(got, want) || err != nil {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}
 	}
@@ -36,9 +40,12 @@ func TestParseRefuses(t *testing.T) {
 		"a=exec":                            "exec: has no command",
 		"a=pipe: \t\n":                      "pipe: has no command",
 		"a=exec:x\x00y":                     "NUL",
+		"a=pipe:wc {}":                      "none can stand for {}: use exec:",
+		"a=coproc:'{//}'":                   "none can stand for {//}: use exec:",
+		"a=exec:cat <<X\n{}\nX":             "{} behind << cannot be quoted safely",
 	} {
 		got, err := Parse(text)
-		if err == nil || !strings.Contains(err.Error(), want) || got != (Spec{}) {
+		if err == nil || !strings.Contains(err.Error(), want) || !reflect.DeepEqual(got, Spec{}) {
 			t.Errorf("%q: got %+v, %v, want %q", text, got, err, want)
 		}
 	}
@@ -64,7 +71,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text)
 		if err != nil {
-			if s != (Spec{}) || err.Error() == "" {
+			if !reflect.DeepEqual(s, Spec{}) || err.Error() == "" {
 				t.Fatalf("got %+v with %q", s, err)
 			}
 			return
