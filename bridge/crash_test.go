@@ -135,3 +135,35 @@ func TestAPanicWhileDecodingIsAFailureInItsPlace(t *testing.T) {
 		}
 	})
 }
+
+// leaver is encoded as a number, and ends its goroutine when it is decoded.
+type leaver int
+
+func (l *leaver) UnmarshalJSON([]byte) error {
+	runtime.Goexit()
+	return nil
+}
+
+func TestGoexitWhileDecodingEndsTheStream(t *testing.T) {
+	add := workers.Define2("add", func(_ context.Context, x, y leaver) (int, error) { return int(x + y), nil })
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		results := must(bridge.Gather(t.Context(), scatter(t, ex, []leaver{1, 2})))(t)
+		n := 0
+		for r := range results {
+			if n++; r.Err == nil || !strings.Contains(r.Err.Error(), "runtime.Goexit") {
+				t.Errorf("got %v, %v", r.Value, r.Err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d results", n)
+		}
+		sum := must(executor.Map2(t.Context(), add, scatter(t, ex, []leaver{1}), scatter(t, ex, []leaver{2})))(t)
+		var cut error
+		for _, err := range bridge.All(t.Context(), sum) {
+			cut = err
+		}
+		if !errors.Is(cut, executor.ErrCut) || !strings.Contains(cut.Error(), "runtime.Goexit") {
+			t.Errorf("Map2 ended with %v", cut)
+		}
+	}, add)
+}

@@ -157,25 +157,35 @@ type hole struct {
 // there is nothing to send.
 const lookAtBuffer = 2 * time.Millisecond
 
+// run delivers the stream and then closes the channel, also if a method that decodes a value
+// ends the goroutine.
 func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 	var reading errgroup.Group
-	reading.Go(func() error { return d.r.Run(ctx) })
-	err := d.deliver(ctx)
-	if err != nil {
-		d.sent -= d.out.takeBack() // they are not delivered, and the last result has room
-	}
-	d.report()
-	d.r.Left()
-	if failed := reading.Wait(); err == nil {
-		err = failed
-	}
-	if err != nil {
-		d.out.last(Result[T]{Err: fmt.Errorf("gather: %w", err)})
-	}
-	release(err)
-	d.out.close()
-	close(d.ended)
+	read, stop := context.WithCancelCause(ctx)
+	reading.Go(func() error { return d.r.Run(read) })
+	err := errGoexitDecode
+	defer func() {
+		defer stop(nil)
+		if err != nil {
+			stop(err)
+			d.sent -= d.out.takeBack() // they are not delivered, and the last result has room
+		}
+		d.report()
+		d.r.Left()
+		if failed := reading.Wait(); err == nil {
+			err = failed
+		}
+		if err != nil {
+			d.out.last(Result[T]{Err: fmt.Errorf("gather: %w", err)})
+		}
+		release(err)
+		d.out.close()
+		close(d.ended)
+	}()
+	err = d.deliver(ctx)
 }
+
+var errGoexitDecode = errors.New("a method that decodes a value called runtime.Goexit, as FailNow of a test does: return an error instead")
 
 // deliver sends until the stream has ended and its last item was taken. It returns an
 // error if ctx ends first.

@@ -96,24 +96,32 @@ type zipper[A, B any] struct {
 	b      side[B]
 }
 
+// run makes pairs until one of the queues has ended. What ends it, also a method of a value that
+// ends the goroutine, ends the third queue.
 func (z *zipper[A, B]) run(ctx context.Context) {
 	reading, stop := context.WithCancelCause(ctx)
 	z.a.ended, z.b.ended = make(chan error, 1), make(chan error, 1)
 	var group errgroup.Group
 	group.Go(func() error { z.a.ended <- z.a.r.Run(reading); return nil })
 	group.Go(func() error { z.b.ended <- z.b.r.Run(reading); return nil })
-	err := z.pairs(ctx)
-	if err == nil {
-		err = z.feed.Finish(ctx, z.feed.Next())
+	err := errGoexit
+	defer func() {
+		z.a.r.Left()
+		z.b.r.Left()
+		stop(errZipped)
+		_ = group.Wait() // its functions return nil
+		z.a.release(z.a.result(err))
+		z.b.release(z.b.result(err))
+		z.feed.Ended(ctx, err)
+	}()
+	made := z.pairs(ctx)
+	if made == nil {
+		made = z.feed.Finish(ctx, z.feed.Next())
 	}
-	z.a.r.Left()
-	z.b.r.Left()
-	stop(errZipped)
-	_ = group.Wait() // its functions return nil
-	z.a.release(z.a.result(err))
-	z.b.release(z.b.result(err))
-	z.feed.Ended(ctx, err)
+	err = made
 }
+
+var errGoexit = errors.New("Map2: a method that encodes or decodes a value called runtime.Goexit, as FailNow of a test does: return an error instead")
 
 var errZipped = fmt.Errorf("one of two queues has ended: %w", edge.ErrLeft)
 
