@@ -261,7 +261,8 @@ func Name(queue string) MapOption {
 //
 // With Name, the new stage adds to another out-queue. The old out-queue gets no more items: its
 // gather, also one that begins later, brings those that it holds and ends with
-// ErrStageReplaced. A gather of the new one reports items that the old function has finished and
+// ErrStageReplaced. So does the gather of a queue behind further stages: what these stages have not
+// finished then, a gather that begins later brings. A gather of the new one reports items that the old function has finished and
 // that were not delivered before as ErrLost.
 func ReplaceStage() MapOption {
 	return mapOption(func(s *stageOptions) error {
