@@ -21,7 +21,7 @@ func main() { os.Exit(Main()) }
 
 // Main is the whole command. It returns the exit status.
 func Main() int {
-	return cli.Command{App: app(), Grace: grace, Exit: os.Exit}.Run(context.Background(), os.Args)
+	return cli.Command{App: app(), Grace: grace, Commands: "run", Exit: os.Exit}.Run(context.Background(), os.Args)
 }
 
 func app() *urfave.App {

@@ -86,7 +86,7 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) err
 	if c.IsSet("max") {
 		opts = append(opts, bridge.MaxSize(c.Int("max")))
 	}
-	input := cli.Feed(c.Context, c.App.Reader, func(line []byte) codec.Item { return line })
+	input := cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader)))
 	q, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func mapVerb() *urfave.Command {
 		Name: "map", Usage: "have the fleet call a function for each item of a named queue",
 		UsageText: "dqbridge map [--replace] FN IN OUT", ArgsUsage: "FN IN OUT",
 		Flags: common(
-			&urfave.DurationFlag{Name: "timeout", Usage: "give the function `TIME` for an item", DefaultText: "none"},
+			&urfave.StringFlag{Name: "timeout", Usage: "give the function `TIME` for an item, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
 			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function that IN has"}),
 		Action: func(c *urfave.Context) error {

@@ -23,28 +23,44 @@ func errorsFlag() urfave.Flag {
 
 func runVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "run", Usage: "send the lines of stdin through functions to stdout, in order",
-		UsageText: "dqbridge run [FLAGS] FN...", ArgsUsage: "FN...", Action: run,
+		Name: "run", Usage: "send the lines of stdin through functions, or run a command for each, to stdout, in order",
+		UsageText: "dqbridge run [FLAGS] FN...\ndqbridge run [FLAGS] -- COMMAND...", ArgsUsage: "FN...", Action: run,
 		Description: "A line is an item. What it means follows the first function: one of strings takes it as it is,\n" +
-			"any other takes it as JSON.",
+			"any other takes it as JSON. The words of a COMMAND are joined and run by sh for each item, which is put in place of {},\n" +
+			"quoted, and without any at the end. {.} is it without extension, {/} its base name, {//} its directory, {/.} its\n" +
+			"base name without extension, {#} its number, {%} the number of a slot. The exit status is the number of items\n" +
+			"whose command failed, 101 for more than 100, and 255 if something else fails.",
 		Flags: common(errorsFlag(), cli.FnFlag(),
-			&urfave.IntFlag{Name: "hands", Value: 4, Usage: "run `N` items at once in this process"},
-			&urfave.DurationFlag{Name: "timeout", Usage: "give a function `TIME` for an item", DefaultText: "none"},
+			&urfave.IntFlag{Name: "hands", Aliases: []string{"concurrency", "j"}, Usage: "run `N` items at once in this process",
+				DefaultText: "4; of a command the number of processors"},
+			&urfave.StringFlag{Name: "timeout", Usage: "give a function or command `TIME` for an item, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
 			&urfave.IntFlag{Name: "max-in-flight", Usage: "let at most `N` lines be between stdin and stdout", DefaultText: "262144"}),
 	}
 }
 
 func run(c *urfave.Context) error {
+	if err := cli.Positive(c, "hands", "max-in-flight"); err != nil {
+		return err
+	}
+	functions, words, command := splitWords(c.Args().Slice())
+	switch {
+	case command && len(functions) > 0:
+		return cli.Usagef("run takes functions or a command, not both: %q stands before the --", functions[0])
+	case command:
+		return runCommand(c, words)
+	}
+	return runFunctions(c)
+}
+
+func runFunctions(c *urfave.Context) error {
 	errors, err := cli.ParseErrors(c.String("errors"))
 	if err != nil {
 		return err
 	}
 	if c.NArg() == 0 {
-		return cli.Usagef("which function? dqbridge run [FLAGS] FN..., and dqbridge functions lists them")
-	}
-	if err := cli.Positive(c, "hands", "max-in-flight"); err != nil {
-		return err
+		return cli.Usagef("which function? dqbridge run [FLAGS] FN..., and dqbridge functions lists them; " +
+			"or which command? dqbridge run [FLAGS] -- COMMAND...")
 	}
 	stage, err := stageOptions(c)
 	if err != nil {
@@ -71,23 +87,37 @@ func run(c *urfave.Context) error {
 			}
 		}
 		return pipeline(c, ex, console, errors, stage)
-	}, executor.Hands(c.Int("hands")))
+	}, executor.Hands(concurrency(c, 4)))
+}
+
+// concurrency is how many items run at once in this process.
+func concurrency(c *urfave.Context, otherwise int) int {
+	if c.IsSet("hands") {
+		return c.Int("hands")
+	}
+	return otherwise
 }
 
 func stageOptions(c *urfave.Context) (opts []executor.MapOption, err error) {
-	if c.IsSet("timeout") {
-		if c.Duration("timeout") <= 0 {
-			return nil, cli.Usagef("--timeout %v: it must be above 0", c.Duration("timeout"))
-		}
-		opts = append(opts, executor.Timeout(c.Duration("timeout")))
+	timeout, retries, err := limits(c)
+	if timeout > 0 {
+		opts = append(opts, executor.Timeout(timeout))
 	}
 	if c.IsSet("retries") {
-		if c.Int("retries") < 0 {
-			return nil, cli.Usagef("--retries %d: it must not be negative", c.Int("retries"))
-		}
-		opts = append(opts, executor.Retries(c.Int("retries")))
+		opts = append(opts, executor.Retries(retries))
 	}
-	return opts, nil
+	return opts, err
+}
+
+// limits reads --timeout and --retries.
+func limits(c *urfave.Context) (timeout time.Duration, retries int, err error) {
+	if timeout, err = cli.Duration(c, "timeout"); err != nil {
+		return 0, 0, err
+	}
+	if retries = c.Int("retries"); retries < 0 {
+		return 0, 0, cli.Usagef("--retries %d: it must not be negative", retries)
+	}
+	return timeout, retries, nil
 }
 
 // pipeline reads stdin, has its lines go through the functions and prints what
@@ -104,7 +134,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 	if err := cli.CheckText(last.Name, last.Out, last.OutCodec); err != nil {
 		return err
 	}
-	input := cli.Feed(c.Context, c.App.Reader, func(line []byte) codec.Item { return line })
+	input := cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader)))
 	var opts []bridge.ScatterOption
 	if c.IsSet("max-in-flight") {
 		opts = append(opts, bridge.MaxInFlight(c.Int("max-in-flight")))

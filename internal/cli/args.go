@@ -8,10 +8,10 @@ import (
 )
 
 // arrange puts the verb first, its flags behind it and the arguments last, as
-// the parser wants them: flags may stand anywhere before a "--". It refuses
-// verbs and flags that do not exist.
-func arrange(app *urfave.App, args []string) ([]string, error) {
-	a := arranger{app: app, known: slices.Concat(app.Flags, helpFlags)}
+// the parser wants them: flags may stand anywhere before a "--". The arguments behind that follow behind another
+// "--" if the verb is commands. It refuses verbs and flags that do not exist.
+func arrange(app *urfave.App, commands string, args []string) ([]string, error) {
+	a := arranger{app: app, commands: commands, known: slices.Concat(app.Flags, helpFlags)}
 	for _, verb := range app.Commands {
 		a.known = slices.Concat(a.known, verb.Flags)
 	}
@@ -30,12 +30,13 @@ var helpFlags = []urfave.Flag{urfave.HelpFlag}
 type given struct{ name, value, text string }
 
 type arranger struct {
-	app   *urfave.App
-	known []urfave.Flag // of the verb, once that is known
-	verb  *urfave.Command
-	help  bool
-	flags []given
-	args  []string
+	app      *urfave.App
+	commands string        // the verb that takes a command behind "--"
+	known    []urfave.Flag // of the verb, once that is known
+	verb     *urfave.Command
+	help     bool
+	flags    []given
+	args     []string
 }
 
 // take takes the first of the arguments, with its value if it is a flag that
@@ -43,6 +44,9 @@ type arranger struct {
 func (a *arranger) take(rest []string) ([]string, error) {
 	arg, rest := rest[0], rest[1:]
 	switch {
+	case arg == "--" && a.verb != nil && a.verb.Name == a.commands:
+		a.args = append(append(a.args, arg), rest...)
+		return nil, nil
 	case arg == "--":
 		for _, arg := range rest {
 			if err := a.argument(arg); err != nil {
@@ -55,6 +59,9 @@ func (a *arranger) take(rest []string) ([]string, error) {
 	}
 	text, value, assigned := strings.Cut(arg, "=")
 	f := lookup(a.known, text)
+	if short := lookup(a.known, arg[:2]); f == nil && arg[1] != '-' && short != nil && takesValue(short) { // -j8
+		f, text, value, assigned = short, arg[:2], arg[2:], true
+	}
 	if f == nil {
 		return nil, a.unknown(text)
 	}

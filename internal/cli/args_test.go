@@ -13,6 +13,7 @@ func testApp() *urfave.App {
 		Name: "app", Flags: []urfave.Flag{VersionFlag()},
 		Commands: []*urfave.Command{
 			{Name: "run", Flags: []urfave.Flag{RedisFlag("embedded"), FnFlag(), VerboseFlag()}},
+			{Name: "exec", Flags: []urfave.Flag{VerboseFlag(), &urfave.IntFlag{Name: "jobs", Aliases: []string{"j"}}}},
 			{Name: "list", Flags: []urfave.Flag{JSONFlag()}},
 		},
 	}
@@ -33,9 +34,11 @@ func TestFlagsStandAnywhere(t *testing.T) {
 		"run a --help":               "app run --help",
 		"help run":                   "app run --help",
 		"--version":                  "app --version=true --",
+		"exec -v -- wc -l":           "app exec --verbose=true -- -- wc -l",
+		"exec -j8 a -- b -- -v":      "app exec --jobs=8 -- a -- b -- -v",
 		"run --fn a=exec:x --fn b=y": "app run --fn=a=exec:x --fn=b=y --",
 	} {
-		got, err := arrange(testApp(), append([]string{"app"}, strings.Fields(given)...))
+		got, err := arrange(testApp(), "exec", append([]string{"app"}, strings.Fields(given)...))
 		if err != nil || !slices.Equal(got, strings.Fields(want)) {
 			t.Errorf("%q: %q, %v, not %q", given, got, err, want)
 		}
@@ -44,7 +47,7 @@ func TestFlagsStandAnywhere(t *testing.T) {
 
 func TestMistakesNameWhatIsNear(t *testing.T) {
 	for given, want := range map[string]string{
-		"":               "a verb is missing: there are help, list, run",
+		"":               "a verb is missing: there are exec, help, list, run",
 		"rnu":            `unknown verb "rnu": did you mean run?`,
 		"run --redsi x":  "unknown flag --redsi of run: did you mean --redis?",
 		"list --redis x": "unknown flag --redis of list",
@@ -52,7 +55,7 @@ func TestMistakesNameWhatIsNear(t *testing.T) {
 		"run --redis":    "the flag --redis needs a value",
 		"-z":             "unknown flag -z",
 	} {
-		_, err := arrange(testApp(), append([]string{"app"}, strings.Fields(given)...))
+		_, err := arrange(testApp(), "exec", append([]string{"app"}, strings.Fields(given)...))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, not %q", given, err, want)
 		}

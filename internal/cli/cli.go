@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
 // The exit statuses besides 0. A signal that stops a command makes it 128 and
@@ -23,6 +25,10 @@ const (
 	StatusFailed   = 1 // items failed, or something else did
 	StatusUsage    = 2 // the command line is wrong
 	StatusUnusable = 3 // Redis cannot be used: it does not answer, or refuses
+
+	// StatusOther is the exit status, as of GNU parallel, if a command for each item is given and something other
+	// than items failed.
+	StatusOther = 255
 )
 
 // A Command is a program as a process runs it.
@@ -33,6 +39,8 @@ type Command struct {
 	Grace time.Duration
 	// Drains tells that a signal is how the command is meant to end.
 	Drains bool
+	// Commands is the verb that takes a command behind "--".
+	Commands string
 	// Exit ends the process in the middle of its work: os.Exit.
 	Exit func(status int)
 }
@@ -52,14 +60,33 @@ func (c Command) Run(ctx context.Context, args []string) int {
 	broker.Quiet()
 	ctx, release := c.signals(ctx)
 	defer release()
-	ordered, err := arrange(a, args)
+	ordered, err := arrange(a, c.Commands, args)
 	if err == nil {
 		err = a.RunContext(ctx, ordered)
 	}
 	if c.Drains && err == nil {
 		return 0
 	}
-	return report(ctx, a.ErrWriter, a.Name, err)
+	status := report(ctx, a.ErrWriter, a.Name, err)
+	if c.Commands != "" && slices.Contains(args, "--") {
+		return parallelStatus(status, err)
+	}
+	return status
+}
+
+// parallelStatus returns the exit status that GNU parallel has in place of ours.
+func parallelStatus(status int, err error) int {
+	var failed ItemsFailed
+	var halted Halted
+	switch {
+	case errors.As(err, &halted):
+		return halted.Status
+	case errors.As(err, &failed) && status == StatusFailed:
+		return jobs.Status(failed.Failed)
+	case status == StatusFailed || status == StatusUsage || status == StatusUnusable:
+		return StatusOther
+	}
+	return status
 }
 
 // report says what went wrong, and returns the exit status that tells it.

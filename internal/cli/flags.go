@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -50,6 +53,26 @@ func Positive(c *urfave.Context, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// Duration reads a flag that is a duration above 0: of Go, such as 1m30s, or a number of seconds. It is 0 if the flag
+// is not given.
+func Duration(c *urfave.Context, name string) (time.Duration, error) {
+	text := c.String(name)
+	if text == "" && !c.IsSet(name) {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if seconds, failed := strconv.ParseFloat(text, 64); failed == nil && seconds < math.MaxInt64/1e9 {
+		d, err = time.Duration(seconds*float64(time.Second)), nil
+	}
+	switch {
+	case err != nil:
+		return 0, Usagef("--%s %q: it is no duration such as 1m30s and no number of seconds", name, text)
+	case d <= 0:
+		return 0, Usagef("--%s %s: it must be above 0", name, text)
+	}
+	return d, nil
 }
 
 // OneOf reads a flag that is one of some words.

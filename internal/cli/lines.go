@@ -128,32 +128,40 @@ func (in *Input) Err() error {
 	return nil
 }
 
-// Feed reads lines, each made an item by form, until ctx ends. Its goroutine is
-// left behind in a read that does not return.
-func Feed(ctx context.Context, r io.Reader, form func(line []byte) codec.Item) *Input {
-	items := make(chan codec.Item, 1024)
-	in := &Input{Items: items}
-	go in.feed(ctx, items, r, form)
+// Feed sends items, until ctx ends or stop is closed. Its goroutine is left behind in a read that does not return.
+func Feed(ctx context.Context, stop <-chan struct{}, items iter.Seq2[codec.Item, error]) *Input {
+	out := make(chan codec.Item, 1024)
+	in := &Input{Items: out}
+	go in.feed(ctx, stop, out, items)
 	return in
 }
 
-func (in *Input) feed(ctx context.Context, items chan<- codec.Item, r io.Reader, form func([]byte) codec.Item) {
-	for line, err := range Lines(r) {
+// Plain are lines as items.
+func Plain(lines iter.Seq2[[]byte, error]) iter.Seq2[codec.Item, error] {
+	return func(yield func(codec.Item, error) bool) {
+		lines(func(line []byte, err error) bool { return yield(line, err) })
+	}
+}
+
+func (in *Input) feed(ctx context.Context, stop <-chan struct{}, out chan<- codec.Item, items iter.Seq2[codec.Item, error]) {
+	for item, err := range items {
 		if err != nil {
 			in.failed.Store(&err)
 			break
 		}
-		item := form(line)
 		select {
-		case items <- item: // without the cost of looking at ctx
+		case out <- item: // without the cost of looking at ctx
 		default:
 			select {
-			case items <- item:
+			case out <- item:
+			case <-stop:
+				close(out)
+				return
 			case <-ctx.Done():
 				return // not the end of the stream
 			}
 		}
 		in.read.Add(1)
 	}
-	close(items)
+	close(out)
 }

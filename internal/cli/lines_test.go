@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-
-	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
 // readAll reads lines, each a copy, as a whole.
@@ -59,8 +57,7 @@ func TestLinesAreKept(t *testing.T) {
 
 func TestAReadErrorComesLast(t *testing.T) {
 	broken := errors.New("broken")
-	in := Feed(t.Context(), io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)),
-		func(line []byte) codec.Item { return line })
+	in := Feed(t.Context(), nil, Plain(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)))))
 	var got []string
 	for item := range in.Items {
 		got = append(got, string(item))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,14 @@ type Printer struct {
 	Name    string // of the command, before each failure
 	Errors  Errors
 	Each    bool // each failure goes to the Console as it comes
+	// Records makes records of results. The zero value of Printer takes them as those of functions.
+	Records Records
+	// Format appends the text of a record to dst. The zero value appends the output and a newline.
+	Format func(dst []byte, rec *Record) []byte
+	// Both says that Format takes failed records too.
+	Both bool
+	// Unit is the name of an item in messages, "line" if it is empty.
+	Unit string
 	// Progress makes the status line, nil for none.
 	Progress *Progress
 	Rest     string // of an OutputError
@@ -100,6 +109,10 @@ var errStop = errors.New("a failed item ends the output")
 // there are failures, and the cause of ctx when that has ended.
 func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
 	p.out = newOutput(p.Out)
+	if p.Records == nil {
+		p.Records = new(FunctionRecords)
+	}
+	p.Unit = cmp.Or(p.Unit, "line")
 	defer p.out.close()
 	err := p.loop(ctx, results)
 	p.Console.Clear()
@@ -255,18 +268,22 @@ func (p *Printer) print(ctx context.Context, all []Result) error {
 }
 
 func (p *Printer) one(ctx context.Context, r Result) error {
-	if r.Err == nil {
-		p.total++
-		p.line(r.Value)
-		return nil
-	}
-	var item *executor.ItemError
-	if !errors.As(r.Err, &item) {
-		return r.Err
+	rec, err := p.Records.Next(r)
+	if err != nil || rec.Skipped {
+		return err
 	}
 	p.total++
+	if !rec.Failed || p.Both {
+		p.add(rec)
+	}
+	if err := p.stderr(ctx, rec.Stderr); err != nil {
+		return err
+	}
+	if !rec.Failed {
+		return nil
+	}
 	p.failed++
-	text := fmt.Sprintf("line %d: %s", p.total, describe(item))
+	text := fmt.Sprintf("%s %d: %s", p.Unit, rec.Number, rec.Why)
 	if p.Errors == Inline {
 		p.line([]byte(text))
 		return nil
@@ -280,11 +297,28 @@ func (p *Printer) one(ctx context.Context, r Result) error {
 	if !p.Each {
 		return nil
 	}
-	if err := p.flush(ctx); err != nil { // on a terminal it stands where it belongs
+	return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, text))
+}
+
+// stderr writes text behind the lines before it: on a terminal it stands where it belongs.
+func (p *Printer) stderr(ctx context.Context, text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	if err := p.flush(ctx); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(p.Console, "%s: %s\n", p.Name, text)
-	return err
+	_, _ = p.Console.Write(text) // without stderr, the output goes on
+	return nil
+}
+
+func (p *Printer) add(rec *Record) {
+	if p.Format == nil {
+		p.line(rec.Output)
+		return
+	}
+	p.out.text = p.Format(p.out.text, rec)
+	p.collected.lines++
 }
 
 func (p *Printer) line(text []byte) {
@@ -302,3 +336,20 @@ func describe(e *executor.ItemError) string {
 	}
 	return newlines.Replace(text)
 }
+
+// Halted is the error of a run that its --halt has ended.
+type Halted struct {
+	Status int
+	Cause  error // the items that failed; nil: none
+}
+
+// Error tells it with the failures.
+func (h Halted) Error() string {
+	if h.Cause == nil {
+		return "halted"
+	}
+	return "halted: " + h.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (h Halted) Unwrap() error { return h.Cause }

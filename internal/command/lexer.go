@@ -8,6 +8,7 @@ import (
 // A lexer finds the placeholders of a command and the quotes around each. It knows as much of the shell as that
 // needs; behind what it does not know it finds no quotes, and refuses placeholders of items.
 type lexer struct {
+	placeAt func(text string) string // the placeholder that text begins with
 	rest    string
 	parts   template
 	text    strings.Builder
@@ -17,8 +18,10 @@ type lexer struct {
 }
 
 // parseTemplate returns the placeholders of a command for `sh -c`.
-func parseTemplate(command string) (template, error) {
-	x := lexer{rest: command}
+func parseTemplate(command string) (template, error) { return parseWith(placeAt, command) }
+
+func parseWith(placeAt func(string) string, command string) (template, error) {
+	x := lexer{placeAt: placeAt, rest: command}
 	for x.rest != "" {
 		if err := x.step(); err != nil {
 			return nil, err
@@ -55,7 +58,7 @@ func (x *lexer) place(place string, q quoting) error {
 }
 
 func (x *lexer) step() error {
-	if place := placeAt(x.rest); place != "" {
+	if place := x.placeAt(x.rest); place != "" {
 		if x.quoted() {
 			return x.place(place, doubleQuoted)
 		}
@@ -113,7 +116,7 @@ func (x *lexer) plain(c byte) error {
 func (x *lexer) single() error {
 	x.take(1)
 	for x.rest != "" && x.rest[0] != '\'' {
-		if place := placeAt(x.rest); place != "" {
+		if place := x.placeAt(x.rest); place != "" {
 			if err := x.place(place, singleQuoted); err != nil {
 				return err
 			}

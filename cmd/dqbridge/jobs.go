@@ -1,0 +1,90 @@
+package main
+
+import (
+	"crypto/rand"
+	"iter"
+	"runtime"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/command"
+	"github.com/dqbridge/dqbridge/internal/jobs"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// splitWords splits arguments at the "--" before a command.
+func splitWords(args []string) (functions, words []string, command bool) {
+	at := slices.Index(args, "--")
+	if at < 0 {
+		return args, nil, false
+	}
+	return args[:at], args[at+1:], true
+}
+
+// runCommand runs a command for each item of stdin, in this process.
+func runCommand(c *urfave.Context, words []string) error {
+	for _, name := range []string{"errors", "fn"} {
+		if c.IsSet(name) {
+			return cli.Usagef("--%s is for functions, not for a command behind --", name)
+		}
+	}
+	timeout, retries, err := limits(c)
+	if err != nil {
+		return err
+	}
+	line, err := command.ParseLine(words, nil)
+	if err != nil {
+		return cli.AsUsage(err)
+	}
+	set, err := command.New(nil)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	runner := jobs.NewRunner(jobs.Settings{Commands: set, Line: line, Timeout: timeout, Retries: retries})
+	console := cli.NewConsole(c.App.ErrWriter)
+	return with(c, console, func(ex *executor.Executor) error {
+		return runJobs(c, ex, console, runner, jobs.Read(cli.Lines(c.App.Reader), 1))
+	}, executor.Hands(concurrency(c, runtime.NumCPU())))
+}
+
+// runJobs sends jobs through a stage that only this process has, and prints their outcomes.
+func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, runner *jobs.Runner, all iter.Seq2[jobs.Job, error]) error {
+	f := workers.Define("run."+rand.Text(), runner.Call)
+	if err := ex.Register(f); err != nil {
+		return err
+	}
+	input := cli.Feed(c.Context, runner.Halted(), encoded(all))
+	var opts []bridge.ScatterOption
+	if c.IsSet("max-in-flight") {
+		opts = append(opts, bridge.MaxInFlight(c.Int("max-in-flight")))
+	}
+	in, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
+	if err != nil {
+		return err
+	}
+	out, err := executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](f.Name()), in)
+	if err != nil {
+		return err
+	}
+	p := cli.Printer{
+		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Read: input.Read},
+		Records: new(cli.JobRecords), Format: cli.FormatRaw, Both: true, Unit: "job",
+	}
+	if err := show(c, out, p); err != nil {
+		return err
+	}
+	return input.Err()
+}
+
+// encoded are jobs as items.
+func encoded(all iter.Seq2[jobs.Job, error]) iter.Seq2[codec.Item, error] {
+	return func(yield func(codec.Item, error) bool) {
+		all(func(job jobs.Job, err error) bool { return yield(job.Encode(), err) })
+	}
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/jobs"
+)
+
+// A Record is an item and what became of it.
+type Record = jobs.Record
+
+// Records makes records of results, which come in the order of the output. A record is valid until the next one.
+// An error that is not that of an item is returned.
+type Records interface {
+	Next(r Result) (*Record, error)
+}
+
+// FunctionRecords are those of items that functions of the fleet process.
+type FunctionRecords struct {
+	count int64
+	rec   Record
+}
+
+// Next returns the record of a result.
+func (f *FunctionRecords) Next(r Result) (*Record, error) {
+	f.count++
+	f.rec = Record{Number: f.count, Output: r.Value}
+	if r.Err == nil {
+		return &f.rec, nil
+	}
+	return &f.rec, fail(&f.rec, r.Err)
+}
+
+// fail makes rec that of a failed item. An error that is not that of an item is returned.
+func fail(rec *Record, err error) error {
+	var item *executor.ItemError
+	if !errors.As(err, &item) {
+		return err
+	}
+	rec.Failed, rec.Why, rec.Attempts, rec.Worker = true, describe(item), item.Attempts, item.Worker
+	return nil
+}
+
+// JobRecords are those of the jobs of a command.
+type JobRecords struct {
+	count int64
+	rec   Record
+}
+
+// Next returns the record of a result, which is an encoded Outcome.
+func (j *JobRecords) Next(r Result) (*Record, error) {
+	j.count++
+	if r.Err != nil {
+		j.rec = Record{Number: j.count, Exit: 255}
+		return &j.rec, fail(&j.rec, r.Err)
+	}
+	out, err := jobs.DecodeOutcome(r.Value)
+	if err != nil {
+		return nil, err
+	}
+	j.rec = Record{
+		Number: out.Number, Output: out.Stdout, Failed: out.Failed(), Skipped: out.Skipped, Attempts: out.Attempts,
+		Command: out.Command, Stderr: out.Stderr, Exit: out.Exit, Signal: out.Signal, Start: out.Start, Took: out.Took,
+	}
+	if j.rec.Failed {
+		j.rec.Why = newlines.Replace(out.Reason())
+	}
+	return &j.rec, nil
+}

@@ -1,0 +1,48 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"syscall"
+)
+
+// ErrTooLarge says that a command wrote more than 64 MiB to stdout or to stderr. It was killed for that.
+var ErrTooLarge = errTooLarge
+
+// A Run is the end of a command line.
+type Run struct {
+	Exit   int // the exit status; 0 if a signal ended it
+	Signal int // the signal that ended it, 0 for none
+	Stdout []byte
+	Stderr []byte
+}
+
+// Shell runs a command line with an empty stdin. An exit status other than 0 is no error. The error is the cause of
+// ctx if that ends first, ErrTooLarge, or why the process could not be started; the Run then has what was written.
+func (s *Set) Shell(ctx context.Context, line string) (Run, error) {
+	p := newProcess(ctx, line)
+	out, errors := output{tooLarge: p.kill}, output{tooLarge: p.kill}
+	p.cmd.Stdout, p.cmd.Stderr = &out, &errors
+	if err := s.launcher.start(p); err != nil {
+		return Run{}, err
+	}
+	err := p.wait()
+	run := Run{Stdout: []byte(out.text.String()), Stderr: []byte(errors.text.String())}
+	return run.ended(err)
+}
+
+// ended takes the exit status out of the error of a process.
+func (r Run) ended(err error) (Run, error) {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return r, err
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() {
+		r.Signal = int(status.Signal())
+		return r, nil
+	}
+	r.Exit = exit.ExitCode()
+	return r, nil
+}

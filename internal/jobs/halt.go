@@ -1,0 +1,95 @@
+package jobs
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// A Halt says when a run ends early. The zero value never does.
+type Halt struct {
+	Now     bool   // kill the jobs that run
+	Of      string // what is counted: "fail", "success" or "done"; empty: never
+	Count   int64
+	Percent int64 // of all jobs, in place of Count
+}
+
+// halts are the short forms.
+var halts = map[string]string{
+	"0": "never", "1": "soon,fail=1", "2": "now,fail=1", "-1": "soon,success=1", "-2": "now,success=1",
+}
+
+// ParseHalt reads --halt: never, or now|soon,fail|success|done=N or N%, or a short form of GNU parallel.
+func ParseHalt(text string) (Halt, error) {
+	bad := fmt.Errorf("%q is not now|soon,fail|success|done=N or N%%, such as soon,fail=3 or now,fail=10%%", text)
+	if long := halts[text]; long != "" {
+		text = long
+	}
+	if text == "" || text == "never" {
+		return Halt{}, nil
+	}
+	if !strings.Contains(text, ",") && strings.HasSuffix(text, "%") {
+		text = "soon,fail=" + text
+	}
+	when, condition, _ := strings.Cut(text, ",")
+	of, number, _ := strings.Cut(condition, "=")
+	if when != "now" && when != "soon" || of != "fail" && of != "success" && of != "done" {
+		return Halt{}, bad
+	}
+	number, percent := strings.CutSuffix(number, "%")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || percent && n > 100 {
+		return Halt{}, bad
+	}
+	h := Halt{Now: when == "now", Of: of}
+	if percent {
+		h.Percent = n
+	} else {
+		h.Count = n
+	}
+	return h, nil
+}
+
+// counts are the jobs that have ended.
+type counts struct{ done, failed int64 }
+
+// limit is the number at which the run halts. total is the number of all jobs, which only a percentage needs.
+func (h Halt) limit(total int64) float64 {
+	if h.Percent > 0 {
+		return float64(total*h.Percent) / 100
+	}
+	return float64(h.Count)
+}
+
+// reached reports whether the end of a job halts the run.
+func (h Halt) reached(c counts, failed bool, total int64) bool {
+	n := c.done
+	switch {
+	case h.Of == "fail" && failed:
+		n = c.failed
+	case h.Of == "success" && !failed:
+		n = c.done - c.failed
+	case h.Of != "done":
+		return false
+	}
+	return float64(n) >= h.limit(total)
+}
+
+// status is the exit status of a run that this job has halted.
+func (h Halt) status(c counts, last *Outcome, total int64) int {
+	switch {
+	case h.Of == "success":
+		return 0
+	case h.limit(total) == 1 && last.Signal != 0:
+		return 128 + last.Signal
+	case h.limit(total) == 1:
+		return last.Exit & 0xff
+	case h.Percent > 0:
+		return int(math.Ceil(float64(c.failed) / float64(max(1, total)) * 100))
+	}
+	return Status(c.failed)
+}
+
+// Status is the exit status for a number of failed jobs.
+func Status(failed int64) int { return int(min(failed, 101)) }

@@ -1,0 +1,22 @@
+package jobs
+
+import "time"
+
+// A Record is an item and what became of it.
+type Record struct {
+	Number   int64 // its place in the input, from 1
+	Args     []string
+	Output   []byte
+	Failed   bool
+	Skipped  bool   // it was not processed, since the run was halted
+	Why      string // it failed, in one line
+	Attempts int    // 0: not known
+	Worker   string // empty: not known
+
+	// Of a command:
+	Command      string
+	Stderr       []byte
+	Exit, Signal int
+	Start        time.Time
+	Took         time.Duration
+}
