@@ -2,7 +2,7 @@ package main
 
 import (
 	"crypto/rand"
-	"iter"
+	"os"
 	"runtime"
 	"slices"
 
@@ -33,6 +33,10 @@ func runCommand(c *urfave.Context, words []string) error {
 			return cli.Usagef("--%s is for functions, not for a command behind --", name)
 		}
 	}
+	lines, err := parseLines(c, true)
+	if err != nil {
+		return err
+	}
 	timeout, retries, err := limits(c)
 	if err != nil {
 		return err
@@ -49,22 +53,22 @@ func runCommand(c *urfave.Context, words []string) error {
 	runner := jobs.NewRunner(jobs.Settings{Commands: set, Line: line, Timeout: timeout, Retries: retries})
 	console := cli.NewConsole(c.App.ErrWriter)
 	return with(c, console, func(ex *executor.Executor) error {
-		return runJobs(c, ex, console, runner, jobs.Read(cli.Lines(c.App.Reader), 1))
+		return runJobs(c, ex, console, runner, lines)
 	}, executor.Hands(concurrency(c, runtime.NumCPU())))
 }
 
 // runJobs sends jobs through a stage that only this process has, and prints their outcomes.
-func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, runner *jobs.Runner, all iter.Seq2[jobs.Job, error]) error {
+func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, runner *jobs.Runner, lines lineOptions) error {
 	f := workers.Define("run."+rand.Text(), runner.Call)
 	if err := ex.Register(f); err != nil {
 		return err
 	}
-	input := cli.Feed(c.Context, runner.Halted(), encoded(all))
-	var opts []bridge.ScatterOption
-	if c.IsSet("max-in-flight") {
-		opts = append(opts, bridge.MaxInFlight(c.Int("max-in-flight")))
+	host, err := os.Hostname()
+	if err != nil {
+		return err
 	}
-	in, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
+	input := lines.feed(c.Context, runner.Halted(), lines.jobs(c), func(job jobs.Job) codec.Item { return job.Encode() })
+	in, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
 	}
@@ -73,18 +77,19 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, run
 		return err
 	}
 	p := cli.Printer{
-		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Read: input.Read},
-		Records: new(cli.JobRecords), Format: cli.FormatRaw, Both: true, Unit: "job",
+		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Read: input.Read}, Style: lines.style, Unit: "job",
+		Records: &cli.JobRecords{Ledger: input.ledger, Unordered: lines.unordered, Worker: host},
 	}
-	if err := show(c, out, p); err != nil {
+	if err := show(c, out, p, lines.gather()...); err != nil {
 		return err
 	}
 	return input.Err()
 }
 
-// encoded are jobs as items.
-func encoded(all iter.Seq2[jobs.Job, error]) iter.Seq2[codec.Item, error] {
-	return func(yield func(codec.Item, error) bool) {
-		all(func(job jobs.Job, err error) bool { return yield(job.Encode(), err) })
+// scatterOptions reads --max-in-flight.
+func scatterOptions(c *urfave.Context) []bridge.ScatterOption {
+	if !c.IsSet("max-in-flight") {
+		return nil
 	}
+	return []bridge.ScatterOption{bridge.MaxInFlight(c.Int("max-in-flight"))}
 }

@@ -30,12 +30,12 @@ func runVerb() *urfave.Command {
 			"quoted, and without any at the end. {.} is it without extension, {/} its base name, {//} its directory, {/.} its\n" +
 			"base name without extension, {#} its number, {%} the number of a slot. The exit status is the number of items\n" +
 			"whose command failed, 101 for more than 100, and 255 if something else fails.",
-		Flags: common(errorsFlag(), cli.FnFlag(),
+		Flags: common(append(lineFlags(), errorsFlag(), cli.FnFlag(),
 			&urfave.IntFlag{Name: "hands", Aliases: []string{"concurrency", "j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; of a command the number of processors"},
 			&urfave.StringFlag{Name: "timeout", Usage: "give a function or command `TIME` for an item, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
-			&urfave.IntFlag{Name: "max-in-flight", Usage: "let at most `N` lines be between stdin and stdout", DefaultText: "262144"}),
+			&urfave.IntFlag{Name: "max-in-flight", Usage: "let at most `N` lines be between stdin and stdout", DefaultText: "262144"})...),
 	}
 }
 
@@ -62,6 +62,10 @@ func runFunctions(c *urfave.Context) error {
 		return cli.Usagef("which function? dqbridge run [FLAGS] FN..., and dqbridge functions lists them; " +
 			"or which command? dqbridge run [FLAGS] -- COMMAND...")
 	}
+	lines, err := parseLines(c, false)
+	if err != nil {
+		return err
+	}
 	stage, err := stageOptions(c)
 	if err != nil {
 		return err
@@ -86,7 +90,7 @@ func runFunctions(c *urfave.Context) error {
 				return cli.AsUsage(err)
 			}
 		}
-		return pipeline(c, ex, console, errors, stage)
+		return pipeline(c, ex, console, errors, lines, stage)
 	}, executor.Hands(concurrency(c, 4)))
 }
 
@@ -122,7 +126,7 @@ func limits(c *urfave.Context) (timeout time.Duration, retries int, err error) {
 
 // pipeline reads stdin, has its lines go through the functions and prints what
 // comes.
-func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.Errors, stage []executor.MapOption) error {
+func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.Errors, lines lineOptions, stage []executor.MapOption) error {
 	infos, err := await(c.Context, ex, console, c.Args().Slice())
 	if err != nil {
 		return err
@@ -134,12 +138,9 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 	if err := cli.CheckText(last.Name, last.Out, last.OutCodec); err != nil {
 		return err
 	}
-	input := cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader)))
-	var opts []bridge.ScatterOption
-	if c.IsSet("max-in-flight") {
-		opts = append(opts, bridge.MaxInFlight(c.Int("max-in-flight")))
-	}
-	q, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
+	lines.style.InJSON, lines.style.OutJSON = infos[0].InCodec == "json", last.OutCodec == "json"
+	input := lines.plain(c)
+	q, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
 	}
@@ -148,8 +149,14 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 			return err
 		}
 	}
-	p := cli.Printer{Console: console, Errors: errors, Progress: &cli.Progress{Read: input.Read}}
-	if err := show(c, q, p); err != nil {
+	records := &cli.FunctionRecords{Ledger: input.ledger, Unordered: lines.unordered}
+	if !c.IsSet("retries") {
+		records.Attempts = 1
+	}
+	p := cli.Printer{
+		Console: console, Errors: errors, Progress: &cli.Progress{Read: input.Read}, Records: records, Style: lines.style,
+	}
+	if err := show(c, q, p, lines.gather()...); err != nil {
 		return err
 	}
 	return input.Err()

@@ -21,14 +21,14 @@ const (
 	leastRead = 16 << 10
 )
 
-// Lines reads lines without the newline that ends them; the last one may have
-// none. Whoever gets a line may keep it, but not change it. An error of r is
+// Lines reads lines without the byte that ends them, a newline or another one; the last one may have
+// none. The receiver of a line may keep it, but not change it. An error of r is
 // the last that comes.
-func Lines(r io.Reader) iter.Seq2[[]byte, error] { return linesUpTo(r, MaxLine) }
+func Lines(r io.Reader, end byte) iter.Seq2[[]byte, error] { return linesUpTo(r, end, MaxLine) }
 
-func linesUpTo(r io.Reader, limit int) iter.Seq2[[]byte, error] {
+func linesUpTo(r io.Reader, end byte, limit int) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		s := splitter{limit: limit, yield: func(line []byte) bool { return yield(line, nil) }}
+		s := splitter{limit: limit, newline: end, yield: func(line []byte) bool { return yield(line, nil) }}
 		for {
 			s.grow()
 			n, err := r.Read(s.buf[len(s.buf):cap(s.buf)])
@@ -53,6 +53,7 @@ func linesUpTo(r io.Reader, limit int) iter.Seq2[[]byte, error] {
 // is never written again.
 type splitter struct {
 	limit    int
+	newline  byte
 	yield    func([]byte) bool
 	buf      []byte // of the line that has begun
 	skipping bool   // the rest of a line that is too long
@@ -72,7 +73,7 @@ func (s *splitter) split(n int) bool {
 	from := len(s.buf)
 	s.buf = s.buf[:from+n]
 	for {
-		i := bytes.IndexByte(s.buf[from:], '\n')
+		i := bytes.IndexByte(s.buf[from:], s.newline)
 		if i < 0 {
 			return s.bound()
 		}

@@ -13,7 +13,7 @@ import (
 // readAll reads lines, each a copy, as a whole.
 func readAll(t testing.TB, r io.Reader, limit int) (lines [][]byte) {
 	t.Helper()
-	for line, err := range linesUpTo(r, limit) {
+	for line, err := range linesUpTo(r, '\n', limit) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func FuzzLines(f *testing.F) {
 func TestLinesAreKept(t *testing.T) {
 	text := strings.Repeat("a line of some length\n", 100_000)
 	var lines [][]byte
-	for line, err := range Lines(strings.NewReader(text)) {
+	for line, err := range Lines(strings.NewReader(text), '\n') {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestLinesAreKept(t *testing.T) {
 
 func TestAReadErrorComesLast(t *testing.T) {
 	broken := errors.New("broken")
-	in := Feed(t.Context(), nil, Plain(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)))))
+	in := Feed(t.Context(), nil, Plain(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
 	var got []string
 	for item := range in.Items {
 		got = append(got, string(item))

@@ -62,6 +62,7 @@ const outputSize = 64 << 10
 // goroutine.
 type output struct {
 	to      io.Writer
+	end     byte   // of a line
 	text    []byte // collected
 	other   []byte // memory to collect in, while the first one is written
 	writing bool
@@ -71,8 +72,8 @@ type output struct {
 	ended   chan struct{}
 }
 
-func newOutput(to io.Writer) *output {
-	o := &output{to: to, writes: make(chan []byte), wrote: make(chan error, 1), ended: make(chan struct{})}
+func newOutput(to io.Writer, end byte) *output {
+	o := &output{to: to, end: end, writes: make(chan []byte), wrote: make(chan error, 1), ended: make(chan struct{})}
 	go o.run()
 	return o
 }
@@ -82,8 +83,8 @@ func (o *output) run() {
 	for text := range o.writes {
 		n, err := o.to.Write(text)
 		if err != nil {
-			o.whole = int64(bytes.Count(text[:n], []byte("\n")))
-			cutTorn(o.to, text[:n])
+			o.whole = int64(bytes.Count(text[:n], []byte{o.end}))
+			cutTorn(o.to, o.end, text[:n])
 		}
 		o.wrote <- err
 	}
@@ -120,9 +121,9 @@ func (o *output) wait(ctx context.Context) error {
 
 // cutTorn removes the beginning of a line from the end of a file whose last write failed within it.
 // Otherwise a command that appends to the file later would continue that line.
-func cutTorn(to io.Writer, written []byte) {
+func cutTorn(to io.Writer, end byte, written []byte) {
 	f, ok := to.(*os.File)
-	torn := int64(len(written) - 1 - bytes.LastIndexByte(written, '\n'))
+	torn := int64(len(written) - 1 - bytes.LastIndexByte(written, end))
 	if !ok {
 		return
 	}

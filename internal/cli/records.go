@@ -18,6 +18,13 @@ type Records interface {
 
 // FunctionRecords are those of items that functions of the fleet process.
 type FunctionRecords struct {
+	// Ledger has the values by the place of their results; nil: they are not needed.
+	Ledger *jobs.Ledger
+	// Attempts is how often a function was tried that has a value, 0 if that is not known.
+	Attempts int
+	// Unordered says that the numbers of items are not known.
+	Unordered bool
+
 	count int64
 	rec   Record
 }
@@ -25,7 +32,14 @@ type FunctionRecords struct {
 // Next returns the record of a result.
 func (f *FunctionRecords) Next(r Result) (*Record, error) {
 	f.count++
-	f.rec = Record{Number: f.count, Output: r.Value}
+	f.rec = Record{Number: f.count, Output: r.Value, Attempts: f.Attempts}
+	switch {
+	case f.Unordered:
+		f.rec.Number = 0
+	case f.Ledger != nil:
+		job := f.Ledger.Take(f.count)
+		f.rec.Number, f.rec.Args = job.Number, job.Args
+	}
 	if r.Err == nil {
 		return &f.rec, nil
 	}
@@ -44,6 +58,13 @@ func fail(rec *Record, err error) error {
 
 // JobRecords are those of the jobs of a command.
 type JobRecords struct {
+	// Ledger has the jobs, by their numbers if Unordered and otherwise by the place of their results; nil: they are
+	// not needed.
+	Ledger    *jobs.Ledger
+	Unordered bool
+	// Worker is the name of this process.
+	Worker string
+
 	count int64
 	rec   Record
 }
@@ -51,8 +72,13 @@ type JobRecords struct {
 // Next returns the record of a result, which is an encoded Outcome.
 func (j *JobRecords) Next(r Result) (*Record, error) {
 	j.count++
+	j.rec = Record{Number: j.count, Worker: j.Worker}
 	if r.Err != nil {
-		j.rec = Record{Number: j.count, Exit: 255}
+		j.rec.Exit = 255
+		if j.Unordered {
+			j.rec.Number = 0
+		}
+		j.values()
 		return &j.rec, fail(&j.rec, r.Err)
 	}
 	out, err := jobs.DecodeOutcome(r.Value)
@@ -60,11 +86,24 @@ func (j *JobRecords) Next(r Result) (*Record, error) {
 		return nil, err
 	}
 	j.rec = Record{
-		Number: out.Number, Output: out.Stdout, Failed: out.Failed(), Skipped: out.Skipped, Attempts: out.Attempts,
+		Number: out.Number, Output: out.Stdout, Failed: out.Failed(), Skipped: out.Skipped, Attempts: out.Attempts, Worker: j.Worker,
 		Command: out.Command, Stderr: out.Stderr, Exit: out.Exit, Signal: out.Signal, Start: out.Start, Took: out.Took,
 	}
 	if j.rec.Failed {
 		j.rec.Why = newlines.Replace(out.Reason())
 	}
+	j.values()
 	return &j.rec, nil
+}
+
+// values adds what the Ledger has of a job.
+func (j *JobRecords) values() {
+	switch {
+	case j.Ledger == nil:
+	case j.Unordered:
+		j.rec.Args = j.Ledger.Take(j.rec.Number).Args
+	default:
+		job := j.Ledger.Take(j.count)
+		j.rec.Number, j.rec.Args = job.Number, job.Args
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,10 +77,8 @@ type Printer struct {
 	Each    bool // each failure goes to the Console as it comes
 	// Records makes records of results. The zero value of Printer takes them as those of functions.
 	Records Records
-	// Format appends the text of a record to dst. The zero value appends the output and a newline.
-	Format func(dst []byte, rec *Record) []byte
-	// Both says that Format takes failed records too.
-	Both bool
+	// Style is how records become text.
+	Style Style
 	// Unit is the name of an item in messages, "line" if it is empty.
 	Unit string
 	// Progress makes the status line, nil for none.
@@ -108,7 +107,10 @@ var errStop = errors.New("a failed item ends the output")
 // Print prints results until there are no more. It returns ItemsFailed where
 // there are failures, and the cause of ctx when that has ended.
 func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
-	p.out = newOutput(p.Out)
+	if p.Style.End == "" && !p.Style.Jobs {
+		p.Style.End = "\n"
+	}
+	p.out = newOutput(p.Out, p.Style.lineEnd())
 	if p.Records == nil {
 		p.Records = new(FunctionRecords)
 	}
@@ -273,19 +275,21 @@ func (p *Printer) one(ctx context.Context, r Result) error {
 		return err
 	}
 	p.total++
-	if !rec.Failed || p.Both {
-		p.add(rec)
+	if !rec.Failed || p.Style.Jobs || p.Style.JSON {
+		p.out.text = p.Style.Format(p.out.text, rec)
+		p.collected.lines++
 	}
-	if err := p.stderr(ctx, rec.Stderr); err != nil {
+	if err := p.stderr(ctx, p.Style.Stderr(rec)); err != nil {
 		return err
 	}
 	if !rec.Failed {
 		return nil
 	}
 	p.failed++
-	text := fmt.Sprintf("%s %d: %s", p.Unit, rec.Number, rec.Why)
-	if p.Errors == Inline {
-		p.line([]byte(text))
+	text := p.name(rec) + ": " + rec.Why
+	if p.Errors == Inline && !p.Style.JSON {
+		p.out.text = append(append(p.out.text, text...), p.Style.End...)
+		p.collected.lines++
 		return nil
 	}
 	if p.first == "" {
@@ -300,6 +304,14 @@ func (p *Printer) one(ctx context.Context, r Result) error {
 	return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, text))
 }
 
+// name names a record in messages.
+func (p *Printer) name(rec *Record) string {
+	if rec.Number == 0 {
+		return "a " + p.Unit
+	}
+	return p.Unit + " " + strconv.FormatInt(rec.Number, 10)
+}
+
 // stderr writes text behind the lines before it: on a terminal it stands where it belongs.
 func (p *Printer) stderr(ctx context.Context, text []byte) error {
 	if len(text) == 0 {
@@ -310,20 +322,6 @@ func (p *Printer) stderr(ctx context.Context, text []byte) error {
 	}
 	_, _ = p.Console.Write(text) // without stderr, the output goes on
 	return nil
-}
-
-func (p *Printer) add(rec *Record) {
-	if p.Format == nil {
-		p.line(rec.Output)
-		return
-	}
-	p.out.text = p.Format(p.out.text, rec)
-	p.collected.lines++
-}
-
-func (p *Printer) line(text []byte) {
-	p.out.text = append(append(p.out.text, text...), '\n')
-	p.collected.lines++
 }
 
 var newlines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")

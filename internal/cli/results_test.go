@@ -164,7 +164,7 @@ func TestATornLineIsCutOff(t *testing.T) {
 		if err := errors.Join(err, sought); err != nil {
 			t.Fatal(err)
 		}
-		cutTorn(f, []byte(c.written))
+		cutTorn(f, '\n', []byte(c.written))
 		if text, err := os.ReadFile(f.Name()); string(text) != c.left || err != nil {
 			t.Errorf("%q of %q, %v", text, c.written, err)
 		}
@@ -179,7 +179,7 @@ func TestATornLineIsCutOff(t *testing.T) {
 	if _, err := f.Seek(6, 0); err != nil {
 		t.Fatal(err)
 	}
-	cutTorn(f, []byte("one\ntw"))
+	cutTorn(f, '\n', []byte("one\ntw"))
 	if text, err := os.ReadFile(f.Name()); string(text) != "one\ntwthree\n" || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
