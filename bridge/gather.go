@@ -175,6 +175,9 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 		if failed := reading.Wait(); err == nil {
 			err = failed
 		}
+		if err != nil && ctx.Err() != nil { // the same may have ended the scatter a moment before
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			d.out.last(Result[T]{Err: fmt.Errorf("gather: %w", err)})
 		}

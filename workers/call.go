@@ -91,8 +91,8 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 const seriesItems = 1 << 14
 
 // series is try for short values, up to the first that fails. It looks at ctx only when leave
-// says to leave, which it does within a spell: a look at each item would cost more than
-// all else that is done for it.
+// says to leave, which it does at the end of the stage and of a spell: a look after each item would
+// cost more than all else that is done for it.
 func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
 	for _, v := range values {
 		made, err := r.f(ctx, v)

@@ -45,6 +45,7 @@ type hand struct {
 	now    slotCall  // the call of a function
 	job    *job      // that it works on
 	called *function // the last one
+	route  *route    // whose function it was
 	late   int64     // tick of the clock when it has worked for a spell
 }
 
@@ -86,7 +87,9 @@ func (h *hand) next() bool {
 }
 
 // leave tells after each item whether to leave off.
-func (h *hand) leave() bool { return h.clock.ticks.Load() >= h.late || h.stopping.Load() }
+func (h *hand) leave() bool {
+	return h.clock.ticks.Load() >= h.late || h.stopping.Load() || h.route.ended.Load()
+}
 
 func (h *hand) do(ctx context.Context, j job) done {
 	r, e := j.route, j.entry
@@ -123,7 +126,7 @@ func (h *hand) do(ctx context.Context, j job) done {
 
 // call runs one stage on a batch, for a spell.
 func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) step {
-	h.called, h.late = r.function, h.clock.spell()
+	h.called, h.route, h.late = r.function, r, h.clock.spell()
 	s := step{route: r, runner: h.runner(r.function)}
 	defer h.returned()
 	if !h.now.begin(r, b, attempts+1) {
