@@ -36,7 +36,7 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 	if err := r.in.begin(&c); err != nil {
 		return result{err: err}
 	}
-	c.now.counts(r.out.len)
+	c.now.follow(r)
 	r.left, r.spent = false, 0
 	for r.out.begin(&c); !r.left && r.out.len() < c.batch.N; {
 		crash := c.guard(&r.spent, func() { r.loop(ctx, &c) })
@@ -85,6 +85,9 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 		}
 	}
 }
+
+// position is the item that the function is at.
+func (r *items[In, Out]) position() int { return r.out.len() }
 
 // seriesItems is how many short items are run until the size of what came out is
 // looked at.
@@ -215,7 +218,7 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 		}
 	}
 	if len(r.todo) > 0 && ctx.Err() == nil {
-		c.now.counts(func() int { return r.todo[0] })
+		c.now.follow(r)
 		r.try(ctx, &c)
 	}
 	r.in.next = 0
@@ -226,6 +229,9 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	}
 	return r.out.result(r.spent, &c)
 }
+
+// position is the first item that the function got.
+func (r *together[In, Out]) position() int { return r.todo[0] }
 
 // try calls the function with what is to do.
 func (r *together[In, Out]) try(ctx context.Context, c *call) {

@@ -36,8 +36,8 @@ func (x *slotCall) item() (item Item, ok bool) {
 		return Item{}, false
 	}
 	index := 0
-	if x.index != nil {
-		index = x.index()
+	if x.runner != nil {
+		index = x.runner.position()
 	}
 	return Item{Queue: x.route.In, Source: x.source, Offset: x.first + int64(index), Attempt: x.attempt}, true
 }

@@ -37,13 +37,13 @@ type slotCall struct {
 	source   string
 	first    int64
 	attempt  int
-	index    func() int              // of the item that f is at; only for f itself
-	ended    time.Time               // of the context of the slot, since the call began; zero: it has not
-	why      error                   // it or that of the item ended
-	single   context.CancelCauseFunc // of the context of a future, nil where there is none
-	offset   int64                   // of that future
-	patience time.Duration           // time after the end of the context until the next report
-	late     bool                    // the call was reported
+	runner   interface{ position() int } // of f, which tells the item that it is at; only for f itself
+	ended    time.Time                   // of the context of the slot, since the call began; zero: it has not
+	why      error                       // it or that of the item ended
+	single   context.CancelCauseFunc     // of the context of a future, nil where there is none
+	offset   int64                       // of that future
+	patience time.Duration               // time after the end of the context until the next report
+	late     bool                        // the call was reported
 }
 
 // open returns a new context for the slot.
@@ -71,7 +71,7 @@ func (x *slotCall) begin(r *route, b batch.Batch, attempt int) bool {
 	x.due.Store(0)
 	x.span(0, b.N)
 	x.mu.Lock()
-	x.route, x.source, x.first, x.attempt, x.index = r, b.Source, b.First, attempt, nil
+	x.route, x.source, x.first, x.attempt, x.runner = r, b.Source, b.First, attempt, nil
 	x.ended, x.why, x.patience = time.Time{}, nil, hungAfter
 	x.mu.Unlock()
 	return !r.ended.Load()
@@ -84,14 +84,14 @@ func (x *slotCall) span(i, n int) {
 	}
 }
 
-// counts notes how to find the item that the function is at.
-func (x *slotCall) counts(index func() int) {
+// follow notes who knows the item that the function is at.
+func (x *slotCall) follow(runner interface{ position() int }) {
 	if x == nil {
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.index = index
+	x.runner = runner
 }
 
 // limit notes when the context of the item will end.
