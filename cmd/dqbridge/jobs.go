@@ -28,6 +28,9 @@ func splitWords(args []string) (functions, words []string, command bool) {
 
 // runCommand runs a command for each item of stdin, in this process.
 func runCommand(c *urfave.Context, words []string) error {
+	if retries(c) && len(words) > 0 {
+		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out -- and what follows")
+	}
 	for _, name := range []string{"errors", "fn"} {
 		if c.IsSet(name) {
 			return cli.Usagef("--%s is for functions, not for a command behind --", name)
@@ -52,13 +55,15 @@ func runCommand(c *urfave.Context, words []string) error {
 	defer set.Close()
 	runner := jobs.NewRunner(jobs.Settings{Commands: set, Line: line, Timeout: timeout, Retries: retries})
 	console := cli.NewConsole(c.App.ErrWriter)
-	return with(c, console, func(ex *executor.Executor) error {
-		return runJobs(c, ex, console, runner, lines)
-	}, executor.Hands(concurrency(c, runtime.NumCPU())))
+	return withFiles(c, lines, console, func(files *runFiles) error {
+		return with(c, console, func(ex *executor.Executor) error {
+			return runJobs(c, ex, console, runner, lines, files)
+		}, executor.Hands(concurrency(c, runtime.NumCPU())))
+	})
 }
 
 // runJobs sends jobs through a stage that only this process has, and prints their outcomes.
-func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, runner *jobs.Runner, lines lineOptions) error {
+func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, runner *jobs.Runner, lines lineOptions, files *runFiles) error {
 	f := workers.Define("run."+rand.Text(), runner.Call)
 	if err := ex.Register(f); err != nil {
 		return err
@@ -67,7 +72,11 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, run
 	if err != nil {
 		return err
 	}
-	input := lines.feed(c.Context, runner.Halted(), lines.jobs(c), func(job jobs.Job) codec.Item { return job.Encode() })
+	all := files.left(lines.jobs(c))
+	if retries(c) {
+		all = files.failed()
+	}
+	input := lines.feed(c.Context, runner.Halted(), all, func(job jobs.Job) codec.Item { return job.Encode() })
 	in, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
@@ -77,7 +86,7 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, run
 		return err
 	}
 	p := cli.Printer{
-		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Read: input.Read}, Style: lines.style, Unit: "job",
+		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Read: input.Read}, Style: lines.style, Unit: "job", Logs: files.logs,
 		Records: &cli.JobRecords{Ledger: input.ledger, Unordered: lines.unordered, Worker: host},
 	}
 	if err := show(c, out, p, lines.gather()...); err != nil {

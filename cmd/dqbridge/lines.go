@@ -35,7 +35,7 @@ type lineOptions struct {
 
 func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	o := lineOptions{
-		end: '\n', per: 1, unordered: c.Bool("unordered"), keep: c.Bool("json") || c.Bool("tag"),
+		end: '\n', per: 1, unordered: c.Bool("unordered"), keep: needsValues(c, command),
 		style: cli.Style{JSON: c.Bool("json"), Tag: c.Bool("tag"), Jobs: command},
 	}
 	if err := cli.Positive(c, "max-args"); err != nil {
@@ -56,9 +56,15 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	case o.per > 1 && !command:
 		return o, cli.Usagef("--max-args is for a command behind --: a function gets one item at a time")
 	case o.unordered && o.keep && !command:
-		return o, cli.Usagef("--unordered of functions has no input beside a result: leave out --json and --tag, or the --unordered")
+		return o, cli.Usagef("--unordered of functions knows no input of a result: leave it out, or the flag that shows inputs or numbers")
 	}
 	return o, nil
+}
+
+// needsValues reports whether the output needs the values or the numbers of items.
+func needsValues(c *urfave.Context, command bool) bool {
+	return c.Bool("json") || c.Bool("tag") || c.IsSet("failed") || c.IsSet("results") ||
+		c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog") && !command
 }
 
 // jobs reads the input.
@@ -73,11 +79,11 @@ type inlet struct {
 }
 
 // plain feeds items as they are.
-func (o lineOptions) plain(c *urfave.Context) inlet {
+func (o lineOptions) plain(c *urfave.Context, files *runFiles) inlet {
 	if !o.keep {
 		return inlet{Input: cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader, o.end)))}
 	}
-	return o.feed(c.Context, nil, o.jobs(c), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
+	return o.feed(c.Context, nil, files.left(o.jobs(c)), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
 }
 
 // feed feeds jobs.

@@ -30,7 +30,7 @@ func runVerb() *urfave.Command {
 			"quoted, and without any at the end. {.} is it without extension, {/} its base name, {//} its directory, {/.} its\n" +
 			"base name without extension, {#} its number, {%} the number of a slot. The exit status is the number of items\n" +
 			"whose command failed, 101 for more than 100, and 255 if something else fails.",
-		Flags: common(append(lineFlags(), errorsFlag(), cli.FnFlag(),
+		Flags: common(append(append(lineFlags(), fileFlags()...), errorsFlag(), cli.FnFlag(),
 			&urfave.IntFlag{Name: "hands", Aliases: []string{"concurrency", "j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; of a command the number of processors"},
 			&urfave.StringFlag{Name: "timeout", Usage: "give a function or command `TIME` for an item, such as 10s", DefaultText: "none"},
@@ -45,9 +45,12 @@ func run(c *urfave.Context) error {
 	}
 	functions, words, command := splitWords(c.Args().Slice())
 	switch {
+	case retries(c) && len(functions) > 0:
+		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out %q", functions[0])
 	case command && len(functions) > 0:
 		return cli.Usagef("run takes functions or a command, not both: %q stands before the --", functions[0])
-	case command:
+	case command || retries(c):
+		c.App.Metadata = map[string]any{cli.AsParallel: true}
 		return runCommand(c, words)
 	}
 	return runFunctions(c)
@@ -84,14 +87,16 @@ func runFunctions(c *urfave.Context) error {
 		}
 	}
 	console := cli.NewConsole(c.App.ErrWriter)
-	return with(c, console, func(ex *executor.Executor) error {
-		if len(own) > 0 {
-			if err := ex.Register(own...); err != nil {
-				return cli.AsUsage(err)
+	return withFiles(c, lines, console, func(files *runFiles) error {
+		return with(c, console, func(ex *executor.Executor) error {
+			if len(own) > 0 {
+				if err := ex.Register(own...); err != nil {
+					return cli.AsUsage(err)
+				}
 			}
-		}
-		return pipeline(c, ex, console, errors, lines, stage)
-	}, executor.Hands(concurrency(c, 4)))
+			return pipeline(c, ex, console, errors, lines, files, stage)
+		}, executor.Hands(concurrency(c, 4)))
+	})
 }
 
 // concurrency is how many items run at once in this process.
@@ -126,7 +131,7 @@ func limits(c *urfave.Context) (timeout time.Duration, retries int, err error) {
 
 // pipeline reads stdin, has its lines go through the functions and prints what
 // comes.
-func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.Errors, lines lineOptions, stage []executor.MapOption) error {
+func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.Errors, lines lineOptions, files *runFiles, stage []executor.MapOption) error {
 	infos, err := await(c.Context, ex, console, c.Args().Slice())
 	if err != nil {
 		return err
@@ -139,7 +144,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		return err
 	}
 	lines.style.InJSON, lines.style.OutJSON = infos[0].InCodec == "json", last.OutCodec == "json"
-	input := lines.plain(c)
+	input := lines.plain(c, files)
 	q, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
@@ -149,12 +154,14 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 			return err
 		}
 	}
-	records := &cli.FunctionRecords{Ledger: input.ledger, Unordered: lines.unordered}
+	records := &cli.FunctionRecords{
+		Ledger: input.ledger, Unordered: lines.unordered, Functions: strings.Join(c.Args().Slice(), " "),
+	}
 	if !c.IsSet("retries") {
 		records.Attempts = 1
 	}
 	p := cli.Printer{
-		Console: console, Errors: errors, Progress: &cli.Progress{Read: input.Read}, Records: records, Style: lines.style,
+		Console: console, Errors: errors, Progress: &cli.Progress{Read: input.Read}, Records: records, Style: lines.style, Logs: files.logs,
 	}
 	if err := show(c, q, p, lines.gather()...); err != nil {
 		return err

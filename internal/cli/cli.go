@@ -31,6 +31,9 @@ const (
 	StatusOther = 255
 )
 
+// AsParallel is the key of App.Metadata by which a verb has the exit statuses of GNU parallel.
+const AsParallel = "parallel"
+
 // A Command is a program as a process runs it.
 type Command struct {
 	App *urfave.App
@@ -68,7 +71,7 @@ func (c Command) Run(ctx context.Context, args []string) int {
 		return 0
 	}
 	status := report(ctx, a.ErrWriter, a.Name, err)
-	if c.Commands != "" && slices.Contains(args, "--") {
+	if _, parallel := a.Metadata[AsParallel]; parallel || c.Commands != "" && slices.Contains(args, "--") {
 		return parallelStatus(status, err)
 	}
 	return status

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"errors"
+	"strings"
+	"time"
 
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/command"
 	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
@@ -22,6 +25,8 @@ type FunctionRecords struct {
 	Ledger *jobs.Ledger
 	// Attempts is how often a function was tried that has a value, 0 if that is not known.
 	Attempts int
+	// Functions are their names, for the Command of a record that has values.
+	Functions string
 	// Unordered says that the numbers of items are not known.
 	Unordered bool
 
@@ -32,13 +37,14 @@ type FunctionRecords struct {
 // Next returns the record of a result.
 func (f *FunctionRecords) Next(r Result) (*Record, error) {
 	f.count++
-	f.rec = Record{Number: f.count, Output: r.Value, Attempts: f.Attempts}
+	f.rec = Record{Number: f.count, Output: r.Value, Attempts: f.Attempts, Function: true}
 	switch {
 	case f.Unordered:
 		f.rec.Number = 0
 	case f.Ledger != nil:
 		job := f.Ledger.Take(f.count)
-		f.rec.Number, f.rec.Args = job.Number, job.Args
+		f.rec.Number, f.rec.Args, f.rec.Start = job.Number, job.Args, time.Now()
+		f.rec.Command = f.Functions + " " + command.Quote(strings.Join(job.Args, " "))
 	}
 	if r.Err == nil {
 		return &f.rec, nil

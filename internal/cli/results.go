@@ -7,52 +7,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
-	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
-
-// Errors is what becomes of the place of a failed item in the output.
-type Errors string
-
-// What can be chosen by --errors.
-const (
-	Skip   Errors = "skip"   // its line is left out
-	Inline Errors = "inline" // the text of its error
-	Stop   Errors = "stop"   // the output ends there
-)
-
-// ParseErrors reads --errors.
-func ParseErrors(text string) (Errors, error) {
-	names := []string{string(Skip), string(Inline), string(Stop)}
-	for _, name := range names {
-		if text == name {
-			return Errors(name), nil
-		}
-	}
-	return "", Usagef("unknown --errors %q: %s", text, Instead(text, names))
-}
-
-// ItemsFailed is the error of a stream that has come to its end with failures.
-type ItemsFailed struct {
-	Failed, Total int64
-	First         string // the first failure, "" where it stands in the output
-}
-
-// Error tells how many there are, in one line.
-func (f ItemsFailed) Error() string {
-	text := fmt.Sprintf("%d of %d items failed", f.Failed, f.Total)
-	switch {
-	case f.First == "":
-		return text
-	case f.Failed == 1:
-		return text + ": " + f.First
-	}
-	return text + ", the first: " + f.First
-}
 
 const (
 	// settled is how long the output is kept together while results come one
@@ -84,6 +43,8 @@ type Printer struct {
 	// Progress makes the status line, nil for none.
 	Progress *Progress
 	Rest     string // of an OutputError
+	// Logs get each record when its output was written.
+	Logs []Log
 
 	out       *output
 	flushed   time.Time
@@ -96,9 +57,17 @@ type Printer struct {
 	first     string // failure
 }
 
+// A Log is a file about records. Flush writes those that Add has added.
+type Log interface {
+	Add(rec *Record) error
+	Flush() error
+	Close() error
+}
+
 // printed are results whose lines are collected or being written.
 type printed struct {
 	results [][]Result
+	records []Record // for Logs
 	lines   int64
 }
 
@@ -207,7 +176,7 @@ func (p *Printer) write(ctx context.Context) error {
 	if err := p.wait(ctx); err != nil {
 		return err
 	}
-	p.writing, p.collected = p.collected, printed{results: p.writing.results[:0]}
+	p.writing, p.collected = p.collected, printed{results: p.writing.results[:0], records: p.writing.records[:0]}
 	if len(p.out.text) == 0 {
 		return p.wrote(nil)
 	}
@@ -238,9 +207,28 @@ func (p *Printer) wrote(err error) error {
 		bridge.AckAll(all)
 	}
 	p.lines += p.writing.lines
+	err = p.log()
 	clear(p.writing.results)
-	p.writing = printed{results: p.writing.results[:0]}
+	clear(p.writing.records)
+	p.writing = printed{results: p.writing.results[:0], records: p.writing.records[:0]}
 	p.flushed = time.Now()
+	return err
+}
+
+// log adds the written records to the Logs. After an error, no more is written.
+func (p *Printer) log() error {
+	for _, log := range p.Logs {
+		for i := range p.writing.records {
+			if err := log.Add(&p.writing.records[i]); err != nil {
+				p.broken = true
+				return err
+			}
+		}
+		if err := log.Flush(); err != nil {
+			p.broken = true
+			return err
+		}
+	}
 	return nil
 }
 
@@ -275,6 +263,9 @@ func (p *Printer) one(ctx context.Context, r Result) error {
 		return err
 	}
 	p.total++
+	if len(p.Logs) > 0 {
+		p.collected.records = append(p.collected.records, *rec)
+	}
 	if !rec.Failed || p.Style.Jobs || p.Style.JSON {
 		p.out.text = p.Style.Format(p.out.text, rec)
 		p.collected.lines++
@@ -323,31 +314,3 @@ func (p *Printer) stderr(ctx context.Context, text []byte) error {
 	_, _ = p.Console.Write(text) // without stderr, the output goes on
 	return nil
 }
-
-var newlines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
-
-// describe tells in one line why an item failed.
-func describe(e *executor.ItemError) string {
-	text := e.Error()
-	if e.Code != "error" && !strings.HasPrefix(e.Message, e.Code+":") {
-		text = e.Code + ": " + text
-	}
-	return newlines.Replace(text)
-}
-
-// Halted is the error of a run that its --halt has ended.
-type Halted struct {
-	Status int
-	Cause  error // the items that failed; nil: none
-}
-
-// Error tells it with the failures.
-func (h Halted) Error() string {
-	if h.Cause == nil {
-		return "halted"
-	}
-	return "halted: " + h.Cause.Error()
-}
-
-// Unwrap returns the cause.
-func (h Halted) Unwrap() error { return h.Cause }

@@ -87,6 +87,9 @@ func (q quoting) likeParallel(value string) string {
 	return q.quote(value)
 }
 
+// Quote returns a value as one word for a shell, as it is if no shell would change it.
+func Quote(value string) string { return forShell(value) }
+
 // index returns which of n values a column is.
 func (l *Line) index(column string, n int) int {
 	if i := slices.Index(l.names, column); i >= 0 {

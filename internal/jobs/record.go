@@ -12,11 +12,13 @@ type Record struct {
 	Why      string // it failed, in one line
 	Attempts int    // 0: not known
 	Worker   string // empty: not known
+	Function bool   // functions have processed it, no command
+
+	Start   time.Time // of a command; of a function when its result came
+	Command string    // the command line, or the functions with the item
 
 	// Of a command:
-	Command      string
 	Stderr       []byte
 	Exit, Signal int
-	Start        time.Time
 	Took         time.Duration
 }

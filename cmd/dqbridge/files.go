@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/jobs"
+)
+
+// fileFlags are those of run about its files.
+func fileFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "joblog", Aliases: []string{"jl"}, Usage: "write a row for each item to `FILE`, as parallel does; +FILE continues it"},
+		&urfave.BoolFlag{Name: "resume", DisableDefaultText: true, Usage: "leave out items that the joblog has"},
+		&urfave.BoolFlag{Name: "resume-failed", DisableDefaultText: true, Usage: "leave out items that have succeeded by the joblog"},
+		&urfave.BoolFlag{Name: "retry-failed", DisableDefaultText: true, Usage: "run the commands that have failed by the joblog, and read no input"},
+		&urfave.StringFlag{Name: "failed", Usage: "write the items that failed to `FILE`"},
+		&urfave.StringFlag{Name: "results", Aliases: []string{"res"}, Usage: "write stdout and stderr of each item below `DIR`"},
+	}
+}
+
+// runFiles are the files of a run.
+type runFiles struct {
+	logs []cli.Log
+	skip func(number int64) bool // by the joblog
+	past *jobs.Past
+}
+
+// retries reports whether the input is the joblog.
+func retries(c *urfave.Context) bool { return c.Bool("retry-failed") }
+
+// openFiles opens the files that flags name. They have to be closed.
+func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console) (_ *runFiles, err error) {
+	f := &runFiles{skip: func(int64) bool { return false }}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.close())
+		}
+	}()
+	if dir := c.String("results"); dir != "" {
+		f.logs = append(f.logs, &jobs.Results{Dir: dir, Warn: func(text string) {
+			_, _ = fmt.Fprintf(console, "%s: --results: %s\n", c.App.Name, text)
+		}})
+	}
+	if path := c.String("failed"); path != "" {
+		input, _ := c.App.Reader.(*os.File)
+		failed, err := jobs.CreateFailed(path, c.Bool("resume"), lines.end, input)
+		if err != nil {
+			return nil, err
+		}
+		f.logs = append(f.logs, failed)
+	}
+	return f, f.joblog(c)
+}
+
+func (f *runFiles) joblog(c *urfave.Context) (err error) {
+	path, resumes := c.String("joblog"), false
+	for _, flag := range []string{"resume", "resume-failed", "retry-failed"} {
+		resumes = resumes || c.Bool(flag)
+		if c.Bool(flag) && path == "" {
+			return cli.Usagef("--%s reads the joblog: give --joblog FILE", flag)
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	if resumes {
+		if f.past, err = jobs.ReadJoblog(path); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Bool("resume-failed"):
+		f.skip = f.past.Good
+	case c.Bool("resume"):
+		f.skip = f.past.Done
+	}
+	log, err := jobs.CreateJoblog(path, resumes)
+	if err == nil {
+		f.logs = append(f.logs, log)
+	}
+	return err
+}
+
+// left are the jobs that are not skipped.
+func (f *runFiles) left(all iter.Seq2[jobs.Job, error]) iter.Seq2[jobs.Job, error] {
+	return func(yield func(jobs.Job, error) bool) {
+		for job, err := range all {
+			if (err != nil || !f.skip(job.Number)) && !yield(job, err) {
+				return
+			}
+		}
+	}
+}
+
+// failed are the jobs to be retried.
+func (f *runFiles) failed() iter.Seq2[jobs.Job, error] {
+	return func(yield func(jobs.Job, error) bool) {
+		for _, job := range f.past.Failed() {
+			if !yield(job, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *runFiles) close() (err error) {
+	for _, log := range f.logs {
+		err = errors.Join(err, log.Close())
+	}
+	return err
+}
+
+// withFiles opens the files of a run, does something and closes them.
+func withFiles(c *urfave.Context, lines lineOptions, console *cli.Console, do func(*runFiles) error) error {
+	files, err := openFiles(c, lines, console)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(files), files.close())
+}

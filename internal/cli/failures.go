@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dqbridge/dqbridge/executor"
+)
+
+// Errors is what becomes of the place of a failed item in the output.
+type Errors string
+
+// What can be chosen by --errors.
+const (
+	Skip   Errors = "skip"   // its line is left out
+	Inline Errors = "inline" // the text of its error
+	Stop   Errors = "stop"   // the output ends there
+)
+
+// ParseErrors reads --errors.
+func ParseErrors(text string) (Errors, error) {
+	names := []string{string(Skip), string(Inline), string(Stop)}
+	for _, name := range names {
+		if text == name {
+			return Errors(name), nil
+		}
+	}
+	return "", Usagef("unknown --errors %q: %s", text, Instead(text, names))
+}
+
+// ItemsFailed is the error of a stream that has come to its end with failures.
+type ItemsFailed struct {
+	Failed, Total int64
+	First         string // the first failure, "" where it stands in the output
+}
+
+// Error tells how many there are, in one line.
+func (f ItemsFailed) Error() string {
+	text := fmt.Sprintf("%d of %d items failed", f.Failed, f.Total)
+	switch {
+	case f.First == "":
+		return text
+	case f.Failed == 1:
+		return text + ": " + f.First
+	}
+	return text + ", the first: " + f.First
+}
+
+var newlines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
+
+// describe tells in one line why an item failed.
+func describe(e *executor.ItemError) string {
+	text := e.Error()
+	if e.Code != "error" && !strings.HasPrefix(e.Message, e.Code+":") {
+		text = e.Code + ": " + text
+	}
+	return newlines.Replace(text)
+}
+
+// Halted is the error of a run that its --halt has ended.
+type Halted struct {
+	Status int
+	Cause  error // the items that failed; nil: none
+}
+
+// Error tells it with the failures.
+func (h Halted) Error() string {
+	if h.Cause == nil {
+		return "halted"
+	}
+	return "halted: " + h.Cause.Error()
+}
+
+// Unwrap returns the cause.
+func (h Halted) Unwrap() error { return h.Cause }
