@@ -53,17 +53,27 @@ func runCommand(c *urfave.Context, words []string) error {
 		return err
 	}
 	defer set.Close()
-	runner := jobs.NewRunner(jobs.Settings{Commands: set, Line: line, Timeout: timeout, Retries: retries})
+	delay, err := cli.Duration(c, "delay")
+	if err != nil {
+		return err
+	}
+	settings := jobs.Settings{Commands: set, Line: line, Timeout: timeout, Retries: retries, Delay: delay}
 	console := cli.NewConsole(c.App.ErrWriter)
 	return withFiles(c, lines, console, func(files *runFiles) error {
 		return with(c, console, func(ex *executor.Executor) error {
-			return runJobs(c, ex, console, runner, lines, files)
+			return runJobs(c, ex, console, settings, lines, files)
 		}, executor.Hands(concurrency(c, runtime.NumCPU())))
 	})
 }
 
 // runJobs sends jobs through a stage that only this process has, and prints their outcomes.
-func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, runner *jobs.Runner, lines lineOptions, files *runFiles) error {
+func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, settings jobs.Settings, lines lineOptions, files *runFiles) error {
+	total, all := int64(0), files.failed()
+	if !retries(c) {
+		total, all = lines.jobs(c)
+	}
+	settings.Breaker = jobs.NewBreaker(lines.halt, total)
+	runner := jobs.NewRunner(settings)
 	f := workers.Define("run."+rand.Text(), runner.Call)
 	if err := ex.Register(f); err != nil {
 		return err
@@ -72,11 +82,7 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, run
 	if err != nil {
 		return err
 	}
-	all := files.left(lines.jobs(c))
-	if retries(c) {
-		all = files.failed()
-	}
-	input := lines.feed(c.Context, runner.Halted(), all, func(job jobs.Job) codec.Item { return job.Encode() })
+	input := lines.feed(c.Context, settings.Breaker.Halted(), files.left(all), func(job jobs.Job) codec.Item { return job.Encode() })
 	in, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, run
 		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Read: input.Read}, Style: lines.style, Unit: "job", Logs: files.logs,
 		Records: &cli.JobRecords{Ledger: input.ledger, Unordered: lines.unordered, Worker: host},
 	}
-	if err := show(c, out, p, lines.gather()...); err != nil {
+	if err := cli.AsHalted(settings.Breaker, show(c, out, p, lines.gather()...)); err != nil {
 		return err
 	}
 	return input.Err()

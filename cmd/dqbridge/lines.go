@@ -20,6 +20,9 @@ func lineFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print an object for each item: input, output, error and more"},
 		&urfave.BoolFlag{Name: "tag", DisableDefaultText: true, Usage: "write the item and a tab before each line of its result"},
 		&urfave.BoolFlag{Name: "unordered", DisableDefaultText: true, Usage: "write results as they come"},
+		&urfave.StringFlag{Name: "halt", Usage: "end early: `WHEN` is now or soon, and fail, success or done with =N or =N%, such as soon,fail=3"},
+		&urfave.BoolFlag{Name: "shuf", DisableDefaultText: true, Usage: "read all items before the first and take them in a random order"},
+		&urfave.StringFlag{Name: "delay", Usage: "wait `TIME` between the starts of two commands"},
 		&urfave.IntFlag{Name: "max-args", Aliases: []string{"n", "N"}, Usage: "give a command `N` items at once", DefaultText: "1"},
 	}
 }
@@ -31,12 +34,15 @@ type lineOptions struct {
 	style     cli.Style
 	unordered bool
 	keep      bool // values are needed beside results
+	halt      jobs.Halt
+	shuffle   bool
 }
 
 func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	o := lineOptions{
 		end: '\n', per: 1, unordered: c.Bool("unordered"), keep: needsValues(c, command),
-		style: cli.Style{JSON: c.Bool("json"), Tag: c.Bool("tag"), Jobs: command},
+		shuffle: c.Bool("shuf"),
+		style:   cli.Style{JSON: c.Bool("json"), Tag: c.Bool("tag"), Jobs: command},
 	}
 	if err := cli.Positive(c, "max-args"); err != nil {
 		return o, err
@@ -50,7 +56,13 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	if c.Bool("null-output") {
 		o.style.End = "\x00"
 	}
+	var err error
+	if o.halt, err = jobs.ParseHalt(c.String("halt")); err != nil {
+		return o, cli.Usagef("--halt %v", err)
+	}
 	switch {
+	case c.IsSet("delay") && !command:
+		return o, cli.Usagef("--delay is for a command behind --")
 	case o.style.JSON && (o.style.Tag || o.style.End != ""):
 		return o, cli.Usagef("--json is a format of its own: leave out --tag and --null-output")
 	case o.per > 1 && !command:
@@ -64,26 +76,35 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 // needsValues reports whether the output needs the values or the numbers of items.
 func needsValues(c *urfave.Context, command bool) bool {
 	return c.Bool("json") || c.Bool("tag") || c.IsSet("failed") || c.IsSet("results") ||
-		c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog") && !command
+		c.Bool("shuf") || c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog") && !command
 }
 
-// jobs reads the input.
-func (o lineOptions) jobs(c *urfave.Context) iter.Seq2[jobs.Job, error] {
-	return jobs.Read(cli.Lines(c.App.Reader, o.end), o.per)
+// jobs reads the input, all of it at once if that is needed: only then the total is known.
+func (o lineOptions) jobs(c *urfave.Context) (total int64, _ iter.Seq2[jobs.Job, error]) {
+	all := jobs.Read(cli.Lines(c.App.Reader, o.end), o.per)
+	if o.shuffle || o.halt.Percent > 0 {
+		return jobs.ReadAll(all, o.shuffle)
+	}
+	return 0, all
 }
 
 // An inlet is the input of run on its way, and the values that the output needs.
 type inlet struct {
 	*cli.Input
-	ledger *jobs.Ledger // nil: none
+	ledger  *jobs.Ledger  // nil: none
+	breaker *jobs.Breaker // nil: none
 }
 
-// plain feeds items as they are.
+// plain feeds items as they are, to functions.
 func (o lineOptions) plain(c *urfave.Context, files *runFiles) inlet {
-	if !o.keep {
+	if !o.keep && o.halt == (jobs.Halt{}) {
 		return inlet{Input: cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader, o.end)))}
 	}
-	return o.feed(c.Context, nil, files.left(o.jobs(c)), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
+	total, all := o.jobs(c)
+	breaker := jobs.NewBreaker(o.halt, total)
+	in := o.feed(c.Context, breaker.Halted(), files.left(all), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
+	in.breaker = breaker
+	return in
 }
 
 // feed feeds jobs.

@@ -162,8 +162,12 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 	}
 	p := cli.Printer{
 		Console: console, Errors: errors, Progress: &cli.Progress{Read: input.Read}, Records: records, Style: lines.style, Logs: files.logs,
+		Breaker: input.breaker,
 	}
-	if err := show(c, q, p, lines.gather()...); err != nil {
+	if err = show(c, q, p, lines.gather()...); input.breaker != nil {
+		err = cli.AsHalted(input.breaker, err)
+	}
+	if err != nil {
 		return err
 	}
 	return input.Err()

@@ -82,7 +82,7 @@ func parallelStatus(status int, err error) int {
 	var failed ItemsFailed
 	var halted Halted
 	switch {
-	case errors.As(err, &halted):
+	case errors.As(err, &halted) && status <= StatusFailed:
 		return halted.Status
 	case errors.As(err, &failed) && status == StatusFailed:
 		return jobs.Status(failed.Failed)
@@ -97,12 +97,15 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 	var stopped Stopped
 	var usage Usage
 	var output OutputError
+	var halted Halted
 	status := StatusFailed
 	switch {
 	case errors.As(err, &stopped), errors.As(context.Cause(ctx), &stopped):
 		return stopped.Status()
 	case err == nil:
 		return 0
+	case errors.As(err, &halted) && halted.Cause == nil:
+		status = 0
 	case errors.As(err, &output) && output.Closed():
 		status = 128 + int(syscall.SIGPIPE)
 	case errors.As(err, &usage), errors.Is(err, executor.ErrURL), errors.Is(err, executor.ErrType), errors.Is(err, executor.ErrName):

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
 // Errors is what becomes of the place of a failed item in the output.
@@ -57,18 +59,29 @@ func describe(e *executor.ItemError) string {
 	return newlines.Replace(text)
 }
 
-// Halted is the error of a run that its --halt has ended.
+// Halted is the error of a run that --halt has ended.
 type Halted struct {
-	Status int
+	By     jobs.Halt
+	Status int   // of the exit of a run of commands
 	Cause  error // the items that failed; nil: none
 }
 
-// Error tells it with the failures.
-func (h Halted) Error() string {
-	if h.Cause == nil {
-		return "halted"
+// AsHalted makes the error of a run that a Breaker has halted a Halted.
+func AsHalted(b *jobs.Breaker, err error) error {
+	var failed ItemsFailed
+	if !b.IsHalted() || err != nil && !errors.As(err, &failed) {
+		return err
 	}
-	return "halted: " + h.Cause.Error()
+	return Halted{b.Halt, b.Status(), err}
+}
+
+// Error returns the condition and the failures.
+func (h Halted) Error() string {
+	text := fmt.Sprintf("halted by --halt %v", h.By)
+	if h.Cause != nil {
+		text += ": " + h.Cause.Error()
+	}
+	return text
 }
 
 // Unwrap returns the cause.

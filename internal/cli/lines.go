@@ -129,12 +129,43 @@ func (in *Input) Err() error {
 	return nil
 }
 
-// Feed sends items, until ctx ends or stop is closed. Its goroutine is left behind in a read that does not return.
+// Feed sends items, until ctx ends or stop is closed, which ends the stream. Its goroutine is left behind in a read that
+// does not return. A nil stop costs less.
 func Feed(ctx context.Context, stop <-chan struct{}, items iter.Seq2[codec.Item, error]) *Input {
 	out := make(chan codec.Item, 1024)
 	in := &Input{Items: out}
-	go in.feed(ctx, stop, out, items)
+	if stop == nil {
+		go in.feed(ctx, out, items)
+		return in
+	}
+	read := make(chan codec.Item, 64)
+	go in.feed(ctx, read, items)
+	go forward(ctx, stop, read, out)
 	return in
+}
+
+// forward sends what comes from one channel into another, which it closes at the end of the first and when stop is
+// closed.
+func forward(ctx context.Context, stop <-chan struct{}, from <-chan codec.Item, to chan<- codec.Item) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-stop:
+			close(to)
+			return
+		case item, ok := <-from:
+			if !ok {
+				close(to)
+				return
+			}
+			select {
+			case to <- item:
+			case <-stop:
+			case <-ctx.Done():
+			}
+		}
+	}
 }
 
 // Plain are lines as items.
@@ -144,7 +175,7 @@ func Plain(lines iter.Seq2[[]byte, error]) iter.Seq2[codec.Item, error] {
 	}
 }
 
-func (in *Input) feed(ctx context.Context, stop <-chan struct{}, out chan<- codec.Item, items iter.Seq2[codec.Item, error]) {
+func (in *Input) feed(ctx context.Context, out chan<- codec.Item, items iter.Seq2[codec.Item, error]) {
 	for item, err := range items {
 		if err != nil {
 			in.failed.Store(&err)
@@ -155,9 +186,6 @@ func (in *Input) feed(ctx context.Context, stop <-chan struct{}, out chan<- code
 		default:
 			select {
 			case out <- item:
-			case <-stop:
-				close(out)
-				return
 			case <-ctx.Done():
 				return // not the end of the stream
 			}

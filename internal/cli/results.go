@@ -11,6 +11,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
 const (
@@ -43,6 +44,8 @@ type Printer struct {
 	// Progress makes the status line, nil for none.
 	Progress *Progress
 	Rest     string // of an OutputError
+	// Breaker halts the output of functions; nil: never. The jobs of a command are counted where they run.
+	Breaker *jobs.Breaker
 	// Logs get each record when its output was written.
 	Logs []Log
 
@@ -104,7 +107,7 @@ func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
 		return context.Cause(ctx)
 	case err != nil:
 		return err
-	case stopped || p.failed > 0:
+	case p.failed > 0:
 		return ItemsFailed{p.failed, p.total, p.first}
 	}
 	return nil
@@ -257,7 +260,7 @@ func (p *Printer) print(ctx context.Context, all []Result) error {
 	return nil
 }
 
-func (p *Printer) one(ctx context.Context, r Result) error {
+func (p *Printer) one(ctx context.Context, r Result) (err error) {
 	rec, err := p.Records.Next(r)
 	if err != nil || rec.Skipped {
 		return err
@@ -266,12 +269,16 @@ func (p *Printer) one(ctx context.Context, r Result) error {
 	if len(p.Logs) > 0 {
 		p.collected.records = append(p.collected.records, *rec)
 	}
+	halts := p.Breaker != nil && p.Breaker.Ended(rec.Failed, 0, 0) && p.Breaker.Halt.Now
 	if !rec.Failed || p.Style.Jobs || p.Style.JSON {
 		p.out.text = p.Style.Format(p.out.text, rec)
 		p.collected.lines++
 	}
 	if err := p.stderr(ctx, p.Style.Stderr(rec)); err != nil {
 		return err
+	}
+	if halts {
+		defer func() { err = cmp.Or(err, errStop) }()
 	}
 	if !rec.Failed {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A Halt says when a run ends early. The zero value never does.
@@ -13,7 +14,11 @@ type Halt struct {
 	Of      string // what is counted: "fail", "success" or "done"; empty: never
 	Count   int64
 	Percent int64 // of all jobs, in place of Count
+	text    string
 }
+
+// String returns the text that was parsed.
+func (h Halt) String() string { return h.text }
 
 // halts are the short forms.
 var halts = map[string]string{
@@ -42,7 +47,7 @@ func ParseHalt(text string) (Halt, error) {
 	if err != nil || n < 1 || percent && n > 100 {
 		return Halt{}, bad
 	}
-	h := Halt{Now: when == "now", Of: of}
+	h := Halt{Now: when == "now", Of: of, text: text}
 	if percent {
 		h.Percent = n
 	} else {
@@ -77,18 +82,71 @@ func (h Halt) reached(c counts, failed bool, total int64) bool {
 }
 
 // status is the exit status of a run that this job has halted.
-func (h Halt) status(c counts, last *Outcome, total int64) int {
+func (h Halt) status(c counts, exit, signal int, total int64) int {
 	switch {
 	case h.Of == "success":
 		return 0
-	case h.limit(total) == 1 && last.Signal != 0:
-		return 128 + last.Signal
+	case h.limit(total) == 1 && signal != 0:
+		return 128 + signal
 	case h.limit(total) == 1:
-		return last.Exit & 0xff
+		return exit & 0xff
 	case h.Percent > 0:
 		return int(math.Ceil(float64(c.failed) / float64(max(1, total)) * 100))
 	}
 	return Status(c.failed)
+}
+
+// A Breaker counts what has ended, and halts a run. Its methods can be called from many goroutines.
+type Breaker struct {
+	Halt  Halt
+	Total int64 // items, which only a Halt by percentage needs
+
+	halted chan struct{}
+	mu     sync.Mutex
+	counts counts
+	status int
+}
+
+// NewBreaker returns a Breaker.
+func NewBreaker(h Halt, total int64) *Breaker {
+	return &Breaker{Halt: h, Total: total, halted: make(chan struct{})}
+}
+
+// Halted returns a channel that is closed when nothing more starts.
+func (b *Breaker) Halted() <-chan struct{} { return b.halted }
+
+// IsHalted reports whether nothing more starts.
+func (b *Breaker) IsHalted() bool {
+	select {
+	case <-b.halted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Status returns the exit status of a run of commands that was halted.
+func (b *Breaker) Status() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status
+}
+
+// Ended counts one that has ended, with its exit status and signal if it is a command. It reports whether that has
+// halted the run.
+func (b *Breaker) Ended(failed bool, exit, signal int) (halts bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.counts.done++
+	if failed {
+		b.counts.failed++
+	}
+	if b.IsHalted() || !b.Halt.reached(b.counts, failed, b.Total) {
+		return false
+	}
+	b.status = b.Halt.status(b.counts, exit, signal, b.Total)
+	close(b.halted)
+	return true
 }
 
 // Status is the exit status for a number of failed jobs.

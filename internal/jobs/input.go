@@ -1,6 +1,9 @@
 package jobs
 
-import "iter"
+import (
+	"iter"
+	"math/rand/v2"
+)
 
 // Read makes jobs of items, each of at most per of them. The error of an item is the last that comes.
 func Read(items iter.Seq2[[]byte, error], per int) iter.Seq2[Job, error] {
@@ -25,6 +28,32 @@ func Read(items iter.Seq2[[]byte, error], per int) iter.Seq2[Job, error] {
 		}
 		if len(next.Args) > 0 {
 			yield(next, nil)
+		}
+	}
+}
+
+// ReadAll reads all jobs before the first, in a random order if shuffle says so. The error of the input comes behind them.
+func ReadAll(all iter.Seq2[Job, error], shuffle bool) (total int64, _ iter.Seq2[Job, error]) {
+	var list []Job
+	var failed error
+	for job, err := range all {
+		if err != nil {
+			failed = err
+			break
+		}
+		list = append(list, job)
+	}
+	if shuffle {
+		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	}
+	return int64(len(list)), func(yield func(Job, error) bool) {
+		for _, job := range list {
+			if !yield(job, nil) {
+				return
+			}
+		}
+		if failed != nil {
+			yield(Job{}, failed)
 		}
 	}
 }

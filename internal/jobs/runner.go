@@ -16,25 +16,21 @@ type Settings struct {
 	Timeout  time.Duration // of an attempt; 0: none
 	Retries  int           // more attempts for a job that failed
 	Delay    time.Duration // between two starts
-	Halt     Halt
-	Total    int64 // jobs, which only a Halt by percentage needs
+	Breaker  *Breaker
 }
 
 // A Runner runs jobs.
 type Runner struct {
 	Settings
-	halted chan struct{} // closed when no more jobs start
 
-	mu     sync.Mutex
-	counts counts
-	status int                               // of the run, once it is halted
-	next   time.Time                         // when the next job may start
-	kill   map[int64]context.CancelCauseFunc // the jobs that run, by number
+	mu   sync.Mutex
+	next time.Time                         // when the next job may start
+	kill map[int64]context.CancelCauseFunc // the jobs that run, by number
 }
 
 // NewRunner returns a Runner.
 func NewRunner(s Settings) *Runner {
-	return &Runner{Settings: s, halted: make(chan struct{}), kill: make(map[int64]context.CancelCauseFunc)}
+	return &Runner{Settings: s, kill: make(map[int64]context.CancelCauseFunc)}
 }
 
 // errHalted is the cause of the contexts of jobs that are killed.
@@ -42,25 +38,6 @@ var errHalted = errors.New("the run was halted")
 
 // errTimeout is the cause of the context of an attempt that takes too long.
 var errTimeout = errors.New("timeout")
-
-// Halted returns a channel that is closed when no more jobs start.
-func (r *Runner) Halted() <-chan struct{} { return r.halted }
-
-func (r *Runner) isHalted() bool {
-	select {
-	case <-r.halted:
-		return true
-	default:
-		return false
-	}
-}
-
-// Status returns the exit status of a run that was halted.
-func (r *Runner) Status() (status int, halted bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.status, r.isHalted()
-}
 
 // Call runs a job, an item that Job.Encode has made, and returns its Outcome as Encode makes it. A command that fails
 // is no error. If ctx ends, the error is its cause.
@@ -99,7 +76,7 @@ func (r *Runner) enter(ctx context.Context, number int64, cancel context.CancelC
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.isHalted() {
+	if r.Breaker.IsHalted() {
 		return false
 	}
 	r.kill[number] = cancel
@@ -130,7 +107,7 @@ func (r *Runner) wait(ctx context.Context) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-r.halted:
+	case <-r.Breaker.Halted():
 	case <-ctx.Done():
 	}
 	return false
@@ -179,22 +156,14 @@ func (r *Runner) attempt(ctx context.Context, job Job) (*Outcome, error) {
 	return out, nil
 }
 
-// ended counts a job, and halts the run if that is due.
+// ended counts a job, and kills the others if that halts the run at once.
 func (r *Runner) ended(out *Outcome) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.counts.done++
-	if out.Failed() {
-		r.counts.failed++
-	}
-	if r.isHalted() || !r.Halt.reached(r.counts, out.Failed(), r.Total) {
+	if !r.Breaker.Ended(out.Failed(), out.Exit, out.Signal) || !r.Breaker.Halt.Now {
 		return
 	}
-	r.status = r.Halt.status(r.counts, out, r.Total)
-	close(r.halted)
-	if r.Halt.Now {
-		for _, cancel := range r.kill {
-			cancel(errHalted)
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, cancel := range r.kill {
+		cancel(errHalted)
 	}
 }
