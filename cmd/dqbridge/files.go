@@ -31,11 +31,11 @@ type runFiles struct {
 	past *jobs.Past
 }
 
-// retries reports whether the input is the joblog.
-func retries(c *urfave.Context) bool { return c.Bool("retry-failed") }
+// fromJoblog reports whether the input is the joblog.
+func fromJoblog(c *urfave.Context) bool { return c.Bool("retry-failed") }
 
 // openFiles opens the files that flags name. They have to be closed.
-func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console) (_ *runFiles, err error) {
+func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in reading) (_ *runFiles, err error) {
 	f := &runFiles{skip: func(int64) bool { return false }}
 	defer func() {
 		if err != nil {
@@ -43,13 +43,13 @@ func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console) (_ *r
 		}
 	}()
 	if dir := c.String("results"); dir != "" {
-		f.logs = append(f.logs, &jobs.Results{Dir: dir, Warn: func(text string) {
+		f.logs = append(f.logs, &jobs.Results{Dir: dir, Names: in.names, Warn: func(text string) {
 			_, _ = fmt.Fprintf(console, "%s: --results: %s\n", c.App.Name, text)
 		}})
 	}
 	if path := c.String("failed"); path != "" {
 		input, _ := c.App.Reader.(*os.File)
-		failed, err := jobs.CreateFailed(path, c.Bool("resume"), lines.end, input)
+		failed, err := jobs.CreateFailed(path, c.Bool("resume"), lines.end, in.head, input)
 		if err != nil {
 			return nil, err
 		}
@@ -117,8 +117,8 @@ func (f *runFiles) close() (err error) {
 }
 
 // withFiles opens the files of a run, does something and closes them.
-func withFiles(c *urfave.Context, lines lineOptions, console *cli.Console, do func(*runFiles) error) error {
-	files, err := openFiles(c, lines, console)
+func withFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in reading, do func(*runFiles) error) error {
+	files, err := openFiles(c, lines, console, in)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func splitWords(args []string) (functions, words []string, command bool) {
 
 // runCommand runs a command for each item of stdin, in this process.
 func runCommand(c *urfave.Context, words []string) error {
-	if retries(c) && len(words) > 0 {
+	if fromJoblog(c) && len(words) > 0 {
 		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out -- and what follows")
 	}
 	for _, name := range []string{"errors", "fn"} {
@@ -44,7 +44,14 @@ func runCommand(c *urfave.Context, words []string) error {
 	if err != nil {
 		return err
 	}
-	line, err := command.ParseLine(words, nil)
+	var in reading
+	if !fromJoblog(c) {
+		if in, err = lines.read(c); err != nil {
+			return err
+		}
+	}
+	lines.style.Names = in.names
+	line, err := command.ParseLine(words, in.names)
 	if err != nil {
 		return cli.AsUsage(err)
 	}
@@ -59,20 +66,19 @@ func runCommand(c *urfave.Context, words []string) error {
 	}
 	settings := jobs.Settings{Commands: set, Line: line, Timeout: timeout, Retries: retries, Delay: delay}
 	console := cli.NewConsole(c.App.ErrWriter)
-	return withFiles(c, lines, console, func(files *runFiles) error {
+	return withFiles(c, lines, console, in, func(files *runFiles) error {
 		return with(c, console, func(ex *executor.Executor) error {
-			return runJobs(c, ex, console, settings, lines, files)
+			return runJobs(c, ex, console, settings, lines, files, in)
 		}, executor.Hands(concurrency(c, runtime.NumCPU())))
 	})
 }
 
 // runJobs sends jobs through a stage that only this process has, and prints their outcomes.
-func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, settings jobs.Settings, lines lineOptions, files *runFiles) error {
-	total, all := int64(0), files.failed()
-	if !retries(c) {
-		total, all = lines.jobs(c)
+func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, settings jobs.Settings, lines lineOptions, files *runFiles, in reading) error {
+	if fromJoblog(c) {
+		in.jobs = files.failed()
 	}
-	settings.Breaker = jobs.NewBreaker(lines.halt, total)
+	settings.Breaker = jobs.NewBreaker(lines.halt, in.total)
 	runner := jobs.NewRunner(settings)
 	f := workers.Define("run."+rand.Text(), runner.Call)
 	if err := ex.Register(f); err != nil {
@@ -82,12 +88,12 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, set
 	if err != nil {
 		return err
 	}
-	input := lines.feed(c.Context, settings.Breaker.Halted(), files.left(all), func(job jobs.Job) codec.Item { return job.Encode() })
-	in, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
+	input := lines.feed(c.Context, settings.Breaker.Halted(), files.left(in.jobs), func(job jobs.Job) codec.Item { return job.Encode() })
+	queue, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
 	}
-	out, err := executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](f.Name()), in)
+	out, err := executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](f.Name()), queue)
 	if err != nil {
 		return err
 	}

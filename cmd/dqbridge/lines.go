@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	urfave "github.com/urfave/cli/v2"
@@ -23,6 +24,9 @@ func lineFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "halt", Usage: "end early: `WHEN` is now or soon, and fail, success or done with =N or =N%, such as soon,fail=3"},
 		&urfave.BoolFlag{Name: "shuf", DisableDefaultText: true, Usage: "read all items before the first and take them in a random order"},
 		&urfave.StringFlag{Name: "delay", Usage: "wait `TIME` between the starts of two commands"},
+		&urfave.BoolFlag{Name: "csv", DisableDefaultText: true, Usage: "read stdin as CSV: a record is an item of a command, {1} its first column"},
+		&urfave.StringFlag{Name: "colsep", Aliases: []string{"C"}, Usage: "split each line into columns at `REGEXP`; of CSV the character between them"},
+		&urfave.StringFlag{Name: "header", Usage: "`:` makes names of columns of the first line: {NAME}"},
 		&urfave.IntFlag{Name: "max-args", Aliases: []string{"n", "N"}, Usage: "give a command `N` items at once", DefaultText: "1"},
 	}
 }
@@ -35,6 +39,7 @@ type lineOptions struct {
 	unordered bool
 	keep      bool // values are needed beside results
 	halt      jobs.Halt
+	table     jobs.Table
 	shuffle   bool
 }
 
@@ -60,7 +65,13 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	if o.halt, err = jobs.ParseHalt(c.String("halt")); err != nil {
 		return o, cli.Usagef("--halt %v", err)
 	}
+	if o.table, err = jobs.NewTable(c.Bool("csv"), c.String("colsep"), c.String("header")); err != nil {
+		return o, cli.AsUsage(err)
+	}
+	o.style.Quiet = c.IsSet("results")
 	switch {
+	case o.table.Columns() && !command:
+		return o, cli.Usagef("--csv, --colsep and --header are for a command behind --: a function gets a line as it is")
 	case c.IsSet("delay") && !command:
 		return o, cli.Usagef("--delay is for a command behind --")
 	case o.style.JSON && (o.style.Tag || o.style.End != ""):
@@ -79,13 +90,25 @@ func needsValues(c *urfave.Context, command bool) bool {
 		c.Bool("shuf") || c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog") && !command
 }
 
-// jobs reads the input, all of it at once if that is needed: only then the total is known.
-func (o lineOptions) jobs(c *urfave.Context) (total int64, _ iter.Seq2[jobs.Job, error]) {
-	all := jobs.Read(cli.Lines(c.App.Reader, o.end), o.per)
-	if o.shuffle || o.halt.Percent > 0 {
-		return jobs.ReadAll(all, o.shuffle)
+// A reading is the input of run as jobs.
+type reading struct {
+	names []string // of columns
+	head  string   // the line that has them
+	total int64    // 0: not known
+	jobs  iter.Seq2[jobs.Job, error]
+}
+
+// read begins to read the input, and reads all of it if that is needed.
+func (o lineOptions) read(c *urfave.Context) (reading, error) {
+	names, head, rows, err := o.table.Open(c.App.Reader, cli.Lines(c.App.Reader, o.end))
+	if err != nil {
+		return reading{}, fmt.Errorf("read stdin: %w", err)
 	}
-	return 0, all
+	in := reading{names: names, head: head, jobs: jobs.Read(rows, o.per)}
+	if o.shuffle || o.halt.Percent > 0 {
+		in.total, in.jobs = jobs.ReadAll(in.jobs, o.shuffle)
+	}
+	return in, nil
 }
 
 // An inlet is the input of run on its way, and the values that the output needs.
@@ -96,15 +119,18 @@ type inlet struct {
 }
 
 // plain feeds items as they are, to functions.
-func (o lineOptions) plain(c *urfave.Context, files *runFiles) inlet {
+func (o lineOptions) plain(c *urfave.Context, files *runFiles) (inlet, error) {
 	if !o.keep && o.halt == (jobs.Halt{}) {
-		return inlet{Input: cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader, o.end)))}
+		return inlet{Input: cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader, o.end)))}, nil
 	}
-	total, all := o.jobs(c)
-	breaker := jobs.NewBreaker(o.halt, total)
-	in := o.feed(c.Context, breaker.Halted(), files.left(all), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
+	read, err := o.read(c)
+	if err != nil {
+		return inlet{}, err
+	}
+	breaker := jobs.NewBreaker(o.halt, read.total)
+	in := o.feed(c.Context, breaker.Halted(), files.left(read.jobs), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
 	in.breaker = breaker
-	return in
+	return in, nil
 }
 
 // feed feeds jobs.

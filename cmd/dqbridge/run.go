@@ -45,11 +45,11 @@ func run(c *urfave.Context) error {
 	}
 	functions, words, command := splitWords(c.Args().Slice())
 	switch {
-	case retries(c) && len(functions) > 0:
+	case fromJoblog(c) && len(functions) > 0:
 		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out %q", functions[0])
 	case command && len(functions) > 0:
 		return cli.Usagef("run takes functions or a command, not both: %q stands before the --", functions[0])
-	case command || retries(c):
+	case command || fromJoblog(c):
 		c.App.Metadata = map[string]any{cli.AsParallel: true}
 		return runCommand(c, words)
 	}
@@ -87,7 +87,7 @@ func runFunctions(c *urfave.Context) error {
 		}
 	}
 	console := cli.NewConsole(c.App.ErrWriter)
-	return withFiles(c, lines, console, func(files *runFiles) error {
+	return withFiles(c, lines, console, reading{}, func(files *runFiles) error {
 		return with(c, console, func(ex *executor.Executor) error {
 			if len(own) > 0 {
 				if err := ex.Register(own...); err != nil {
@@ -144,7 +144,10 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		return err
 	}
 	lines.style.InJSON, lines.style.OutJSON = infos[0].InCodec == "json", last.OutCodec == "json"
-	input := lines.plain(c, files)
+	input, err := lines.plain(c, files)
+	if err != nil {
+		return err
+	}
 	q, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err

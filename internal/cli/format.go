@@ -14,6 +14,10 @@ type Style struct {
 	Tag  bool   // the values before each line
 	// InJSON and OutJSON say that the values and the outputs are JSON already.
 	InJSON, OutJSON bool
+	// Names are those of the values in JSON.
+	Names []string
+	// Quiet says that only JSON is written.
+	Quiet bool
 	// Jobs says that the records are those of jobs of a command.
 	Jobs bool
 }
@@ -31,6 +35,7 @@ func (s *Style) Format(dst []byte, rec *Record) []byte {
 	switch {
 	case s.JSON:
 		dst = s.appendJSON(dst, rec)
+	case s.Quiet:
 	case s.Tag:
 		dst = append(tagged(dst, rec, rec.Output, !s.Jobs), s.End...)
 	default:
@@ -42,7 +47,7 @@ func (s *Style) Format(dst []byte, rec *Record) []byte {
 // Stderr is the text of the stderr of a record.
 func (s *Style) Stderr(rec *Record) []byte {
 	switch {
-	case s.JSON:
+	case s.JSON || s.Quiet:
 		return nil
 	case s.Tag:
 		return tagged(nil, rec, rec.Stderr, false)
@@ -106,8 +111,15 @@ func (s *Style) appendJSON(dst []byte, rec *Record) []byte {
 	return append(dst, text.Bytes()...)
 }
 
-// input is the value of a record, or a list of its values.
+// input is the value of a record, a list of its values or an object of those that have names.
 func (s *Style) input(rec *Record) any {
+	if len(s.Names) > 0 {
+		row := make(map[string]any, len(rec.Args))
+		for i, arg := range rec.Args[:min(len(rec.Args), len(s.Names))] {
+			row[s.Names[i]] = asJSON([]byte(arg), false)
+		}
+		return row
+	}
 	if len(rec.Args) == 1 {
 		return asJSON([]byte(rec.Args[0]), s.InJSON)
 	}

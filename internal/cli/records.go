@@ -43,7 +43,7 @@ func (f *FunctionRecords) Next(r Result) (*Record, error) {
 		f.rec.Number = 0
 	case f.Ledger != nil:
 		job := f.Ledger.Take(f.count)
-		f.rec.Number, f.rec.Args, f.rec.Start = job.Number, job.Args, time.Now()
+		f.rec.Number, f.rec.Args, f.rec.Lines, f.rec.Start = job.Number, job.Args, job.Lines, time.Now()
 		f.rec.Command = f.Functions + " " + command.Quote(strings.Join(job.Args, " "))
 	}
 	if r.Err == nil {
@@ -107,9 +107,10 @@ func (j *JobRecords) values() {
 	switch {
 	case j.Ledger == nil:
 	case j.Unordered:
-		j.rec.Args = j.Ledger.Take(j.rec.Number).Args
+		job := j.Ledger.Take(j.rec.Number)
+		j.rec.Args, j.rec.Lines = job.Args, job.Lines
 	default:
 		job := j.Ledger.Take(j.count)
-		j.rec.Number, j.rec.Args = job.Number, job.Args
+		j.rec.Number, j.rec.Args, j.rec.Lines = job.Number, job.Args, job.Lines
 	}
 }

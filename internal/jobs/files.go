@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,25 +14,32 @@ type Failed struct {
 	file
 }
 
-// CreateFailed begins such a file, or continues it if keep says so. Each value has end behind it. It must not be
-// the input.
-func CreateFailed(path string, keep bool, end byte, input *os.File) (*Failed, error) {
+// CreateFailed begins such a file, or continues it if keep says so. Each line has end behind it. A head is
+// its first line. The file must not be the input.
+func CreateFailed(path string, keep bool, end byte, head string, input *os.File) (*Failed, error) {
 	if a, err := os.Stat(path); err == nil && input != nil {
 		if b, err := input.Stat(); err == nil && a.Mode().IsRegular() && os.SameFile(a, b) {
 			return nil, fmt.Errorf("failed: %s is the input, which it would overwrite", path)
 		}
 	}
 	f := &Failed{file{end: end}}
-	return f, f.open("failed", path, keep)
+	if err := f.open("failed", path, keep); err != nil {
+		return nil, err
+	}
+	if head != "" && f.size == 0 {
+		f.text.WriteString(head)
+		f.text.WriteByte(end)
+	}
+	return f, f.Flush()
 }
 
-// Add adds the values of a record that failed.
+// Add adds the lines of a record that failed.
 func (f *Failed) Add(rec *Record) error {
 	if !rec.Failed {
 		return nil
 	}
-	for _, arg := range rec.Args {
-		f.text.WriteString(arg)
+	for _, line := range rec.Lines {
+		f.text.WriteString(line)
 		f.text.WriteByte(f.end)
 	}
 	return nil
@@ -86,17 +94,24 @@ const maxName = 255
 var asName = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\x00", `\0`, "/", `\_`)
 
 func (r *Results) path(args []string) string {
-	path := []string{r.Dir}
-	for i, arg := range args {
-		head := strconv.Itoa(i + 1)
+	order := make([]int, len(args))
+	heads := make([]string, len(args))
+	for i := range args {
+		order[i], heads[i] = i, strconv.Itoa(i+1)
 		if i < len(r.Names) {
-			head = asName.Replace(r.Names[i])
+			heads[i] = asName.Replace(r.Names[i])
 		}
-		name := asName.Replace(arg)
+	}
+	if len(r.Names) > 0 {
+		slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(heads[a], heads[b]) })
+	}
+	path := []string{r.Dir}
+	for _, i := range order {
+		name := asName.Replace(args[i])
 		if name == "." || name == ".." {
 			name = `\` + name // it would be another directory
 		}
-		path = append(path, head, name[:min(len(name), maxName)])
+		path = append(path, heads[i], name[:min(len(name), maxName)])
 	}
 	return filepath.Join(path...)
 }

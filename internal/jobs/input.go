@@ -5,20 +5,20 @@ import (
 	"math/rand/v2"
 )
 
-// Read makes jobs of items, each of at most per of them. The error of an item is the last that comes.
-func Read(items iter.Seq2[[]byte, error], per int) iter.Seq2[Job, error] {
+// Read makes jobs of rows, each of at most per of them. The error of a row is the last that comes.
+func Read(rows iter.Seq2[Row, error], per int) iter.Seq2[Job, error] {
 	return func(yield func(Job, error) bool) {
 		next := Job{Number: 1}
-		for item, err := range items {
+		for row, err := range rows {
 			if err != nil {
-				if len(next.Args) > 0 && !yield(next, nil) {
+				if len(next.Lines) > 0 && !yield(next, nil) {
 					return
 				}
 				yield(Job{}, err)
 				return
 			}
-			next.Args = append(next.Args, string(item))
-			if len(next.Args) < per {
+			next.Args, next.Lines = append(next.Args, row.Values...), append(next.Lines, row.Line)
+			if len(next.Lines) < per {
 				continue
 			}
 			if !yield(next, nil) {
@@ -26,7 +26,7 @@ func Read(items iter.Seq2[[]byte, error], per int) iter.Seq2[Job, error] {
 			}
 			next = Job{Number: next.Number + 1}
 		}
-		if len(next.Args) > 0 {
+		if len(next.Lines) > 0 {
 			yield(next, nil)
 		}
 	}

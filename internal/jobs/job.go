@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// A Job is one call of a command: its place in the input, from 1, and its values.
+// A Job is one call of a command: its place in the input, from 1, and its values. Lines are those of the input.
 type Job struct {
 	Number int64
 	Args   []string
+	Lines  []string
 }
 
 // An Outcome is the end of a Job.
@@ -33,7 +34,7 @@ type Outcome struct {
 // Failed reports whether the job counts as failed.
 func (o *Outcome) Failed() bool { return o.Exit != 0 || o.Signal != 0 || o.Why != "" }
 
-// Encode returns the job as an item.
+// Encode returns the job as an item, without its Lines.
 func (j Job) Encode() []byte {
 	b := binary.AppendVarint(nil, j.Number)
 	for _, arg := range j.Args {

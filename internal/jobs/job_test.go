@@ -1,10 +1,10 @@
 package jobs
 
 import (
-	"bytes"
 	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,13 +55,13 @@ func TestParseHalt(t *testing.T) {
 
 func TestReadGroupsItems(t *testing.T) {
 	broken := errors.New("broken")
-	items := func(yield func([]byte, error) bool) {
-		for _, item := range bytes.Fields([]byte("a b c")) {
-			if !yield(item, nil) {
+	items := func(yield func(Row, error) bool) {
+		for _, item := range strings.Fields("a b c") {
+			if !yield(Row{item, []string{item}}, nil) {
 				return
 			}
 		}
-		yield(nil, broken)
+		yield(Row{}, broken)
 	}
 	var got []Job
 	var last error
@@ -70,7 +70,7 @@ func TestReadGroupsItems(t *testing.T) {
 			got = append(got, job)
 		}
 	}
-	if want := []Job{{1, []string{"a", "b"}}, {2, []string{"c"}}}; !reflect.DeepEqual(got, want) || !errors.Is(last, broken) {
+	if want := []Job{{1, []string{"a", "b"}, []string{"a", "b"}}, {2, []string{"c"}, []string{"c"}}}; !reflect.DeepEqual(got, want) || !errors.Is(last, broken) {
 		t.Errorf("%v, %v", got, last)
 	}
 	if got = slices.Collect(first(Read(items, 1), 1)); len(got) != 1 {

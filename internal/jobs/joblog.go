@@ -101,10 +101,15 @@ func readPast(from io.Reader) (*Past, error) {
 	}
 	for number := range p.done.all() {
 		if !p.good.has(number) {
-			p.failed = append(p.failed, Job{Number: number, Args: []string{strings.ReplaceAll(commands[number], "\x00", "\n")}})
+			p.failed = append(p.failed, failedJob(number, commands[number]))
 		}
 	}
 	return p, nil
+}
+
+func failedJob(number int64, command string) Job {
+	line := []string{strings.ReplaceAll(command, "\x00", "\n")}
+	return Job{Number: number, Args: line, Lines: line}
 }
 
 var errRow = errors.New("it is no row of a joblog: number, host, 6 numbers and a command, with tabs between")

@@ -46,7 +46,7 @@ func TestJoblogIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Job{{2, []string{"a\nb"}}, {4, []string{"up 4"}}, {70, []string{"again"}}}
+	want := []Job{failedJob(2, "a\nb"), failedJob(4, "up 4"), failedJob(70, "again")}
 	if !reflect.DeepEqual(p.Failed(), want) {
 		t.Errorf("%v", p.Failed())
 	}
@@ -98,12 +98,12 @@ func TestJoblogOfAnotherFormatIsRefused(t *testing.T) {
 }
 
 func TestResultsHaveTheirPlaces(t *testing.T) {
-	r := Results{Dir: "d", Names: []string{"a/b"}}
+	r := Results{Dir: "d", Names: []string{"a/b", "B"}}
 	for want, args := range map[string][]string{
 		`d/a\_b/x y`:      {"x y"},
-		`d/a\_b/\../2/\.`: {"..", "."},
+		`d/B/\./a\_b/\..`: {"..", "."},
 		`d/a\_b/\\\t\0\_`: {"\\\t\x00/"},
-		`d/a\_b/2/z`:      {"", "z"},
+		`d/B/z/a\_b`:      {"", "z"},
 		"d/a\\_b/" + strings.Repeat("ä", 127) + "\xc3": {strings.Repeat("ä", 200)},
 	} {
 		if got := r.path(args); got != want {

@@ -6,6 +6,7 @@ import "time"
 type Record struct {
 	Number   int64 // its place in the input, from 1
 	Args     []string
+	Lines    []string // of the input
 	Output   []byte
 	Failed   bool
 	Skipped  bool   // it was not processed, since the run was halted
