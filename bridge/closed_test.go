@@ -24,7 +24,7 @@ func TestCloseEndsStandbysAndAcknowledgements(t *testing.T) {
 		begun := make(chan struct{})
 		go func() {
 			close(begun)
-			_, err := bridge.Gather(t.Context(), q, bridge.Standby())
+			_, err := bridge.Gather(t.Context(), q, bridge.Wait())
 			waiting <- err
 		}()
 		<-begun
@@ -44,7 +44,7 @@ func TestCloseEndsStandbysAndAcknowledgements(t *testing.T) {
 		third.Nack(0)
 		bridge.AckAll([]bridge.Result[int]{first, second, third})
 		cut(t, results, executor.ErrClosed)
-		if _, err := bridge.Gather(context.Background(), q, bridge.Standby()); !errors.Is(err, executor.ErrClosed) {
+		if _, err := bridge.Gather(context.Background(), q, bridge.Wait()); !errors.Is(err, executor.ErrClosed) {
 			t.Errorf("a standby behind Close: %v", err)
 		}
 	})

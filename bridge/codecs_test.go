@@ -84,7 +84,7 @@ func TestAValueThatCannotBeEncodedFailsAlone(t *testing.T) {
 		q := scatter(t, ex, []any{1.0, math.Inf(1), "x"})
 		var got []any
 		for v, err := range bridge.All(t.Context(), q) {
-			if bridge.IsItem(err) {
+			if bridge.IsItemError(err) {
 				v = "failed"
 			}
 			got = append(got, v)

@@ -12,7 +12,7 @@ import (
 // cut receives the one result that is left of a gather that was cut.
 func cut(t *testing.T, results <-chan bridge.Result[int], why error) {
 	t.Helper()
-	if r := <-results; !errors.Is(r.Err, why) || bridge.IsItem(r.Err) {
+	if r := <-results; !errors.Is(r.Err, why) || bridge.IsItemError(r.Err) {
 		t.Errorf("the gather ends with %v, not with %v", r, why)
 	}
 	for r := range results {

@@ -19,7 +19,7 @@ func TestTheEndOfTheInputIsTheEndOfTheOutput(t *testing.T) {
 		want(t, values(t, must(executor.Merge(t.Context(), scatter(t, ex, []int{}), scatter(t, ex, []int{1})))(t)), 1)
 		failed := 0
 		for _, err := range bridge.All(t.Context(), stage(t, odd, scatter(t, ex, []int{2, 4}))) {
-			if !bridge.IsItem(err) {
+			if !bridge.IsItemError(err) {
 				t.Errorf("got %v", err)
 			}
 			failed++
@@ -53,7 +53,7 @@ func TestACanceledScatterEndsItsStreamWithAnError(t *testing.T) {
 			t.Fatalf("got %v", r)
 		}
 		cancel()
-		if r := <-results; !errors.Is(r.Err, executor.ErrCut) || bridge.IsItem(r.Err) {
+		if r := <-results; !errors.Is(r.Err, executor.ErrCut) || bridge.IsItemError(r.Err) {
 			t.Errorf("got %v", r)
 		}
 		if r, ok := <-results; ok {

@@ -37,7 +37,7 @@ func TestAScatterWhoseTailWasLostEnds(t *testing.T) {
 	}
 	next, lost := 0, 0
 	for v, err := range bridge.All(t.Context(), q) {
-		if errors.Is(err, executor.ErrLost) && bridge.IsItem(err) && strings.Contains(err.Error(), "lost") {
+		if errors.Is(err, executor.ErrLost) && bridge.IsItemError(err) && strings.Contains(err.Error(), "lost") {
 			lost++
 		} else if err != nil || v != next {
 			t.Errorf("%d, %v in the place of %d", v, err, next)

@@ -41,7 +41,7 @@ func TestFlushAllIsToldToBothEnds(t *testing.T) {
 			}
 			select {
 			case r := <-results:
-				if !errors.Is(r.Err, executor.ErrNoQueue) || bridge.IsItem(r.Err) {
+				if !errors.Is(r.Err, executor.ErrNoQueue) || bridge.IsItemError(r.Err) {
 					t.Errorf("the gather is told %v", r)
 				}
 			case <-time.After(10 * time.Second):

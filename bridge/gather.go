@@ -31,7 +31,7 @@ type Result[T any] struct {
 // If ctx ends or the Executor is closed, a last Result has the reason, also if nothing
 // receives at that time: a loop that was cut can be told from a complete one.
 //
-// It is the one consumer of the queue: ErrTaken if there is another. A result that was
+// It is the one consumer of the queue: ErrConsumerExists if there is another. A result that was
 // taken from the channel is delivered. Results that lie in the channel when ctx ends are
 // taken back. Another Gather of the queue goes on behind the delivered ones, unless the flow of a
 // queue without a name was deleted meanwhile, see Scatter: then it returns executor.ErrNoQueue.
@@ -278,9 +278,9 @@ func (d *deliverer[T]) decode(p edge.Piece) {
 
 var errManualLoop = errors.New("bridge: ManualAck in a loop over All, which has no result to ack: use Gather")
 
-// IsItem reports whether an error is that of one item, after which the stream
+// IsItemError reports whether an error is that of one item, after which the stream
 // goes on.
-func IsItem(err error) bool {
+func IsItemError(err error) bool {
 	var item *executor.ItemError
 	return errors.As(err, &item)
 }

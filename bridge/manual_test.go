@@ -101,7 +101,7 @@ func TestAckIsHarmlessWithoutManualAck(t *testing.T) {
 			t.Errorf("%d failures of 5", failed)
 		}
 		for _, err := range bridge.All(t.Context(), scatter(t, ex, []int{1}), bridge.ManualAck()) {
-			if err == nil || bridge.IsItem(err) {
+			if err == nil || bridge.IsItemError(err) {
 				t.Errorf("a loop without results to ack is not refused: %v", err)
 			}
 		}

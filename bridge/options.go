@@ -215,12 +215,12 @@ func MaxDeliveries(n int) GatherOption {
 	})
 }
 
-// Standby makes Gather wait for the right to gather the queue, instead of returning
-// executor.ErrTaken, while another gather has it: until that one ends, or its process is
+// Wait makes Gather wait for the right to gather the queue, instead of returning
+// executor.ErrConsumerExists, while another gather has it: until that one ends, or its process is
 // dead, or ctx ends. It is told, and does not ask again and again. A process that waits
 // so takes over within a moment, and after a death when that is found. Several may
-// wait; one of them gets the queue. A queue that a stage reads is executor.ErrTaken.
-func Standby() GatherOption {
+// wait; one of them gets the queue. A queue that a stage reads is executor.ErrConsumerExists.
+func Wait() GatherOption {
 	return gatherOption(func(o *options) error {
 		o.standby = true
 		return nil

@@ -121,7 +121,7 @@ func TestTheEndsOfAnOutageAreMadeUpFor(t *testing.T) {
 		n.mend()
 		waitFor(t, func() bool {
 			again, err := bridge.Gather(t.Context(), q)
-			if errors.Is(err, executor.ErrTaken) {
+			if errors.Is(err, executor.ErrConsumerExists) {
 				return false
 			}
 			if err != nil {

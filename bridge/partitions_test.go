@@ -56,7 +56,7 @@ func TestANameIsUsedOnceInAllPartitions(t *testing.T) {
 	}
 	want(t, values(t, again), 1, 2)
 	stage(t, inc, queues[0], executor.Name("results"))
-	if _, err := executor.Map(t.Context(), inc, queues[1], executor.Name("results")); !errors.Is(err, executor.ErrTaken) {
+	if _, err := executor.Map(t.Context(), inc, queues[1], executor.Name("results")); !errors.Is(err, executor.ErrConsumerExists) {
 		t.Errorf("a second queue results was made: %v", err)
 	}
 	if err := all[1].Delete(t.Context(), "results"); err != nil {

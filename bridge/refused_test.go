@@ -30,7 +30,7 @@ func TestAQueueHasOneConsumer(t *testing.T) {
 		_, half := executor.Map2(t.Context(), sum, scatter(t, ex, []int{1}), right)
 		_, beside := bridge.Gather(t.Context(), left)
 		for _, err := range []error{mapped, gathered, again, over, zipped, half, beside} {
-			if !errors.Is(err, executor.ErrTaken) || !strings.Contains(err.Error(), "Multiplex") {
+			if !errors.Is(err, executor.ErrConsumerExists) || !strings.Contains(err.Error(), "Multiplex") {
 				t.Errorf("got %v", err)
 			}
 		}

@@ -41,7 +41,7 @@ func TestStageOfAnotherFunctionIsRefused(t *testing.T) {
 		_, both := executor.Map(t.Context(), inc, q, executor.Name("elsewhere"))
 		_, branches := executor.Multiplex(t.Context(), 2, q)
 		for what, err := range map[string]error{"derived": derived, "named": named, "both": both, "branches": branches} {
-			if !errors.Is(err, executor.ErrStageExists) || !errors.Is(err, executor.ErrTaken) || !strings.Contains(err.Error(), `function "inc"`) ||
+			if !errors.Is(err, executor.ErrStageExists) || !errors.Is(err, executor.ErrConsumerExists) || !strings.Contains(err.Error(), `function "inc"`) ||
 				!strings.Contains(err.Error(), "ReplaceStage") {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -51,7 +51,7 @@ func TestStageOfAnotherFunctionIsRefused(t *testing.T) {
 				t.Errorf("the new function is not named: %v", err)
 			}
 		}
-		if _, err := executor.Map(t.Context(), inc, other, executor.Name(results.Name())); !errors.Is(err, executor.ErrTaken) {
+		if _, err := executor.Map(t.Context(), inc, other, executor.Name(results.Name())); !errors.Is(err, executor.ErrConsumerExists) {
 			t.Errorf("the out-queue of another stage: %v", err)
 		}
 		if after := must(ex.Queues(t.Context()))(t); len(after) != len(before) {

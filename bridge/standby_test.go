@@ -73,7 +73,7 @@ func awaits[T any](t *testing.T, ctx context.Context, q *executor.Queue[T], opts
 	t.Helper()
 	has := make(chan (<-chan bridge.Result[T]), 1)
 	go func() {
-		results, err := bridge.Gather(ctx, q, append(opts, bridge.Standby())...)
+		results, err := bridge.Gather(ctx, q, append(opts, bridge.Wait())...)
 		if err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
@@ -166,7 +166,7 @@ func TestAStandbyIsToldWhatCannotBe(t *testing.T) {
 		must(bridge.Gather(ctx, q))(t)
 		deleted := make(chan error, 1)
 		go func() {
-			_, err := bridge.Gather(t.Context(), q, bridge.Standby())
+			_, err := bridge.Gather(t.Context(), q, bridge.Wait())
 			deleted <- err
 		}()
 		if err := ex.Delete(t.Context(), "orders"); err != nil {
@@ -177,7 +177,7 @@ func TestAStandbyIsToldWhatCannotBe(t *testing.T) {
 		}
 		mapped := scatter(t, ex, upTo(1))
 		stage(t, inc, mapped)
-		if _, err := bridge.Gather(t.Context(), mapped, bridge.Standby()); !errors.Is(err, executor.ErrTaken) {
+		if _, err := bridge.Gather(t.Context(), mapped, bridge.Wait()); !errors.Is(err, executor.ErrConsumerExists) {
 			t.Errorf("a stage reads the queue: %v", err)
 		}
 	}, inc)
@@ -190,7 +190,7 @@ func TestAStandbyEndsWithItsExecutor(t *testing.T) {
 	must(bridge.Gather(t.Context(), q))(t)
 	again, told := must(executor.Open[int](t.Context(), waits, "orders"))(t), make(chan error, 1)
 	go func() {
-		_, err := bridge.Gather(t.Context(), again, bridge.Standby())
+		_, err := bridge.Gather(t.Context(), again, bridge.Wait())
 		told <- err
 	}()
 	if err := waits.Close(); err != nil {

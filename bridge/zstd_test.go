@@ -40,7 +40,7 @@ func TestLargeItemsTravelCompressed(t *testing.T) {
 		q := stage(t, upper, scatter(t, ex, texts(), bridge.Codec(zstdJSON)))
 		i := 0
 		for got, err := range bridge.All(t.Context(), q) {
-			if text := texts()[i]; got != strings.ToUpper(text) || bridge.IsItem(err) != (text == "") {
+			if text := texts()[i]; got != strings.ToUpper(text) || bridge.IsItemError(err) != (text == "") {
 				t.Errorf("%d: %d bytes came back as %d, %v", i, len(text), len(got), err)
 			}
 			i++

@@ -16,7 +16,7 @@
 // Futures hands out the items of a queue without their values.
 //
 // A queue has one consumer: a stage or a gather. A second one is refused with
-// ErrTaken, since two would steal from each other; Multiplex makes a queue for
+// ErrConsumerExists, since two would steal from each other; Multiplex makes a queue for
 // each. Types are compared when a stage is made or a queue is opened, with the
 // queue and with the workers that have the function: ErrType.
 //

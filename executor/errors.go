@@ -31,10 +31,10 @@ var (
 	ErrVersion = broker.ErrVersion
 	// ErrNoQueue says that there is no queue of that name (any more).
 	ErrNoQueue = broker.ErrNoQueue
-	// ErrTaken says that a queue has its one consumer already.
-	ErrTaken = broker.ErrTaken
+	// ErrConsumerExists says that a queue has its one consumer already.
+	ErrConsumerExists = broker.ErrConsumerExists
 	// ErrStageExists says that a queue has a stage already, or that the out-queue of a
-	// new stage belongs to another one. It is an ErrTaken too.
+	// new stage belongs to another one. It is an ErrConsumerExists too.
 	ErrStageExists = broker.ErrStageExists
 	// ErrStageReplaced says that a queue gets no more items, since the stage before it was replaced by one
 	// that adds to another queue, see ReplaceStage. The items that the queue held were delivered.

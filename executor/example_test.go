@@ -73,7 +73,7 @@ func ExampleMap() {
 	}
 	// A queue has one consumer: a second one is refused.
 	_, err = executor.Map(ctx, exampleDouble, incQ)
-	fmt.Println(errors.Is(err, executor.ErrTaken))
+	fmt.Println(errors.Is(err, executor.ErrConsumerExists))
 
 	for v, err := range bridge.All(ctx, doubleQ) {
 		fmt.Println(v, err)

@@ -197,7 +197,7 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 	}
 	if !slices.Equal(found.From, q.From) && (len(found.From) > 0 || len(q.From) > 0) {
 		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: its items come from %s; use another name",
-			q.Name, ErrTaken, strings.Join(paths(found), " and "))
+			q.Name, ErrConsumerExists, strings.Join(paths(found), " and "))
 	}
 	if info(found).Wildcard() && !t.Wildcard() {
 		if err := ex.c.Adopt(ctx, found, t.Codec, t.Type); err != nil {

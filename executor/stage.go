@@ -20,7 +20,7 @@ const nobody = 2 * time.Second
 // pass through; f does not see them.
 //
 // The stage is the one consumer of q. ErrStageExists: q has a stage of another function,
-// see ReplaceStage, or the named out-queue belongs to another stage. ErrTaken: q has a
+// see ReplaceStage, or the named out-queue belongs to another stage. ErrConsumerExists: q has a
 // gather. ErrType: f takes another type than q holds, or the fleet has it with other
 // types. ErrFunctionNotRegistered: on the embedded broker, Register f before. On Redis, if
 // no live worker has f, Map logs a warning and the stage waits for a worker.

@@ -31,7 +31,7 @@ func (ex *Executor) receive(ctx context.Context, queue string, o edge.ReceiverOp
 	defer look.Stop()
 	for {
 		r, err := edge.Receive(ctx, ex.c, queue, o)
-		if !errors.Is(err, ErrTaken) {
+		if !errors.Is(err, ErrConsumerExists) {
 			return r, err
 		}
 		now, err := ex.c.Standby(ctx, ex.id, queue, 3*ex.lease)

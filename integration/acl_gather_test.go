@@ -29,7 +29,7 @@ func standsBy(t *testing.T, admin *redis.Client, q *executor.Queue[int], opts ..
 	t.Helper()
 	has := make(chan (<-chan bridge.Result[int]), 1)
 	go func() {
-		results, err := bridge.Gather(t.Context(), q, append(opts, bridge.Standby())...)
+		results, err := bridge.Gather(t.Context(), q, append(opts, bridge.Wait())...)
 		if err != nil {
 			t.Error(err)
 		}

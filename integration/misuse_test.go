@@ -139,8 +139,8 @@ var misusesOfBridge = map[string]misuse{
 		bridge.Push(noCtx, closed(1), make(chan int, 1))
 		return nil
 	},
-	"bridge.IsItem": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		bridge.IsItem(nil)
+	"bridge.IsItemError": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.IsItemError(nil)
 		return nil
 	},
 	"bridge.AckAll": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {

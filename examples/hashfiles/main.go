@@ -81,7 +81,7 @@ func run(ctx context.Context, dir string) (failed int, err error) {
 	}
 	for d, err := range bridge.All(ctx, digests) {
 		switch {
-		case bridge.IsItem(err):
+		case bridge.IsItemError(err):
 			fmt.Fprintln(os.Stderr, "hashfiles:", err)
 			failed++
 		case err != nil:

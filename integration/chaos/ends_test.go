@@ -86,7 +86,7 @@ func (r role) gather(ctx context.Context, ex *executor.Executor, b *book) error 
 		if err == nil {
 			err = r.take(ctx, ex, b, q)
 		}
-		if !errors.Is(err, executor.ErrNoQueue) && !errors.Is(err, executor.ErrTaken) {
+		if !errors.Is(err, executor.ErrNoQueue) && !errors.Is(err, executor.ErrConsumerExists) {
 			return err
 		}
 		<-time.After(20 * time.Millisecond)
@@ -118,7 +118,7 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 		return err
 	}
 	for result := range out {
-		if result.Err != nil && !bridge.IsItem(result.Err) {
+		if result.Err != nil && !bridge.IsItemError(result.Err) {
 			b.write(record{event: broken})
 			return result.Err
 		}

@@ -89,7 +89,7 @@ func gather(f workers.Func[number, number], parts *[]part) func(context.Context,
 			return false, err
 		}
 		results, err := bridge.Gather(ctx, out, bridge.Buffer(0))
-		for errors.Is(err, executor.ErrTaken) { // until the lease of its predecessor has run out
+		for errors.Is(err, executor.ErrConsumerExists) { // until the lease of its predecessor has run out
 			pass(lease / 4)
 			results, err = bridge.Gather(ctx, out, bridge.Buffer(0))
 		}

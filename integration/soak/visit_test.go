@@ -92,7 +92,7 @@ var visits = []visit{
 		}
 		n := 0
 		for _, err := range bridge.All(ctx, out) {
-			if !bridge.IsItem(err) {
+			if !bridge.IsItemError(err) {
 				return fmt.Errorf("the result of a function that fails: %w", err)
 			}
 			n++
@@ -228,7 +228,7 @@ func drain(ctx context.Context, ex *executor.Executor) error {
 	if err != nil {
 		return err
 	}
-	for _, err := range bridge.All(ctx, q, bridge.Standby()) {
+	for _, err := range bridge.All(ctx, q, bridge.Wait()) {
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("gather: %w", err)
 		}

@@ -51,7 +51,7 @@ func TestFlowsSpreadOverACluster(t *testing.T) {
 		group.Go(func() {
 			at := 0
 			for v, err := range bridge.All(t.Context(), q) {
-				lost := errors.Is(err, executor.ErrLost) && bridge.IsItem(err) // the replica had not heard of it yet
+				lost := errors.Is(err, executor.ErrLost) && bridge.IsItemError(err) // the replica had not heard of it yet
 				if !lost && (err != nil || at >= n || v != want[at]) {
 					t.Errorf("flow %d: result %d is %d, %v", i, at, v, err)
 					return

@@ -17,7 +17,7 @@ var (
 	ErrVersion       = errors.New("made by another version of dqbridge")
 	ErrPartitions    = errors.New("the namespace has another number of partitions")
 	ErrNoQueue       = errors.New("no such queue")
-	ErrTaken         = errors.New("the queue has a consumer already")
+	ErrConsumerExists         = errors.New("the queue has a consumer already")
 	ErrStageExists   = errors.New("there is a stage already")
 	ErrStageReplaced = errors.New("the stage before the queue was replaced by one that adds to another queue")
 	ErrSealed        = errors.New("the queue is sealed: no further source can join")
@@ -41,7 +41,7 @@ func (unusable) Unwrap() error { return ErrUnreachable }
 // IsRefusal reports whether an error is an answer of Redis, after which nothing has changed: the
 // object of the call is gone or is in other hands. Any other error may be that of a lost reply.
 func IsRefusal(err error) bool {
-	return slices.ContainsFunc([]error{ErrName, ErrVersion, ErrNoQueue, ErrTaken, ErrSealed, ErrEnded, ErrFenced, ErrElsewhere},
+	return slices.ContainsFunc([]error{ErrName, ErrVersion, ErrNoQueue, ErrConsumerExists, ErrSealed, ErrEnded, ErrFenced, ErrElsewhere},
 		func(answer error) bool { return errors.Is(err, answer) })
 }
 

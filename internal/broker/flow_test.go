@@ -77,7 +77,7 @@ func TestABatchGoesThrough(t *testing.T) {
 			t.Fatalf("completed %v, then %v", first, again)
 		}
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
-		if _, err := c.Consume(t.Context(), "g2", "x1", "b"); !errors.Is(err, broker.ErrTaken) {
+		if _, err := c.Consume(t.Context(), "g2", "x1", "b"); !errors.Is(err, broker.ErrConsumerExists) {
 			t.Fatalf("a second gather: %v", err)
 		}
 		gathered(t, c, g, []string{"one", "two", big})

@@ -25,7 +25,7 @@ type Gather struct {
 
 // Consume makes a gather the consumer of a queue, with a mailbox. It takes over from a
 // gather whose executor is not in the registry, since it was declared dead or has left;
-// otherwise it returns ErrTaken. No clock is involved: an outage, or another server whose
+// otherwise it returns ErrConsumerExists. No clock is involved: an outage, or another server whose
 // clock is ahead, ends no gather.
 func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gather, error) {
 	what := "gather queue " + queue

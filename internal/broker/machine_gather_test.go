@@ -104,7 +104,7 @@ func (m *machine) acknowledge(t *rapid.T, which func(held) (from, to int64)) {
 // succession replaces the gather by one that inherits.
 func (m *machine) succession(t *rapid.T) {
 	old := m.g
-	if _, err := m.c.Consume(m.ctx, "second", m.name("x"), m.b.Name); !errors.Is(err, broker.ErrTaken) {
+	if _, err := m.c.Consume(m.ctx, "second", m.name("x"), m.b.Name); !errors.Is(err, broker.ErrConsumerExists) {
 		t.Fatalf("a second consumer: %v", err)
 	}
 	if rapid.Bool().Draw(t, "crash") {

@@ -48,7 +48,7 @@ func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
 		_, fourth := c.Consume(t.Context(), "g2", "x1", "a")
 		_, fifth := c.Consume(t.Context(), "g2", "x1", "b")
 		for i, err := range []error{c.Stage(t.Context(), second), c.Stage(t.Context(), third), fourth, fifth} {
-			if !errors.Is(err, broker.ErrTaken) || !strings.Contains(err.Error(), "Multiplex") {
+			if !errors.Is(err, broker.ErrConsumerExists) || !strings.Contains(err.Error(), "Multiplex") {
 				t.Errorf("%d: %v", i, err)
 			}
 		}

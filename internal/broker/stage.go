@@ -140,11 +140,11 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 
 func taken(queue, consumer string) error {
 	return fmt.Errorf("queue %q: %w, %s: use executor.Multiplex to make equal queues of it, one for each consumer",
-		queue, ErrTaken, consumer)
+		queue, ErrConsumerExists, consumer)
 }
 
 // A StageConflict is the error of a stage that cannot be made, since an old one reads its
-// in-queue or adds to its out-queue. It is an ErrStageExists and an ErrTaken.
+// in-queue or adds to its out-queue. It is an ErrStageExists and an ErrConsumerExists.
 type StageConflict struct{ Old, New Stage }
 
 // Error names both stages with their functions.
@@ -154,8 +154,8 @@ func (e *StageConflict) Error() string {
 		e.New.ID, e.New.what(), ErrStageExists, e.Old.ID, e.Old.what())
 }
 
-// Is makes it an ErrStageExists and an ErrTaken.
-func (*StageConflict) Is(target error) bool { return target == ErrStageExists || target == ErrTaken }
+// Is makes it an ErrStageExists and an ErrConsumerExists.
+func (*StageConflict) Is(target error) bool { return target == ErrStageExists || target == ErrConsumerExists }
 
 // Replaceable reports whether both stages run a function over the same queue.
 func (e *StageConflict) Replaceable() bool {

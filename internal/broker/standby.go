@@ -10,7 +10,7 @@ import (
 // Standby lets an executor wait for the right to gather a queue. Its mailbox is told
 // HintFree when the gather that has the queue gives it up or is dead, and when the queue
 // is deleted. The call is repeated at least once in a third of silence. free: no gather
-// has the queue now. ErrTaken: a stage reads it. It is safe to repeat.
+// has the queue now. ErrConsumerExists: a stage reads it. It is safe to repeat.
 func (c *Client) Standby(ctx context.Context, executor, queue string, silence time.Duration) (free bool, err error) {
 	what := "wait for queue " + queue
 	reply, err := c.run(ctx, what, scripts.standby, []string{c.keys.meta(queue), c.keys.registry(RoleExecutor), c.keys.standby(queue)},

@@ -31,7 +31,7 @@ func TestTakeoverNeedsADeadExecutor(t *testing.T) {
 				makeFlow(t, c, 0)
 				g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
 				aged(t, c, broker.RoleExecutor, "x1")
-				if _, err := c.Consume(t.Context(), "g2", "x2", "b"); !errors.Is(err, broker.ErrTaken) {
+				if _, err := c.Consume(t.Context(), "g2", "x2", "b"); !errors.Is(err, broker.ErrConsumerExists) {
 					t.Fatalf("the standby takes over from an executor with an old heartbeat: %v", err)
 				}
 				if _, err := c.Ack(t.Context(), g, nil, nil, 0, nil); err != nil {

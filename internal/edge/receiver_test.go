@@ -243,7 +243,7 @@ func TestAQueueHasOneReceiver(t *testing.T) {
 		w.declare(t, broker.Queue{Name: "q"})
 		r := w.receive(t, "q", ReceiverOptions{})
 		_, err := Receive(t.Context(), w.c, "q", ReceiverOptions{Executor: "x1"})
-		if !errors.Is(err, broker.ErrTaken) {
+		if !errors.Is(err, broker.ErrConsumerExists) {
 			t.Fatalf("a second one: %v", err)
 		}
 		if err := w.c.Seal(t.Context(), "q"); err != nil {
