@@ -12,8 +12,16 @@ import (
 // it, and after the gather has ended, Ack does nothing. It can be called from any
 // goroutine, and again.
 func (r Result[T]) Ack() {
-	if r.ticket != nil {
-		r.ticket.Ack()
+	if t := r.ticket(); t != nil {
+		t.Ack()
+	}
+}
+
+// AckThrough acknowledges the result and all that the gather has handed out before it, of all
+// sources, but for those that were given back. It costs little more than one Ack. Else it is as Ack.
+func (r Result[T]) AckThrough() {
+	if t := r.ticket(); t != nil {
+		t.AckThrough()
 	}
 }
 
@@ -25,10 +33,10 @@ func (r Result[T]) AckWait(ctx context.Context) error {
 	switch {
 	case ctx == nil:
 		return errNoContext
-	case r.ticket == nil:
+	case r.ticket() == nil:
 		return errNotManual
 	}
-	return r.ticket.AckWait(ctx)
+	return r.ticket().AckWait(ctx)
 }
 
 // Nack gives the result back. It comes again, after delay at the earliest and behind results
@@ -39,26 +47,26 @@ func (r Result[T]) AckWait(ctx context.Context) error {
 // Redis stores the number of deliveries until the result is acknowledged. A delivery that
 // ended with the process of the gather is not counted.
 func (r Result[T]) Nack(delay time.Duration) {
-	if r.ticket != nil {
-		r.ticket.Nack(delay)
+	if t := r.ticket(); t != nil {
+		t.Nack(delay)
 	}
 }
 
 // Deliveries is how often the result came, with this time: 1 if Nack was never called for it.
 func (r Result[T]) Deliveries() int {
-	if r.ticket == nil {
-		return 1
+	if t := r.ticket(); t != nil {
+		return t.Deliveries()
 	}
-	return r.ticket.Deliveries()
+	return 1
 }
 
 // AckAll acknowledges results as Ack does each of them. For results that follow on each other, as
 // in a slice of GatherSlices, it costs little more than one Ack.
 func AckAll[T any](results []Result[T]) {
 	for len(results) > 0 {
-		first, n := results[0].ticket, 1
+		first, n := results[0].ticket(), 1
 		if first != nil {
-			for n < len(results) && results[n].ticket.Follows(results[n-1].ticket) {
+			for n < len(results) && results[n].origin == results[0].origin && results[n].at == results[0].at+n {
 				n++
 			}
 			first.AckRun(n)

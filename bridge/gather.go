@@ -19,10 +19,32 @@ import (
 // *executor.ItemError. Any other error says why the stream was cut before its end, and its
 // Result is the last one.
 type Result[T any] struct {
-	Value  T
-	Err    error
-	ticket *edge.Ticket
+	Value T
+	Err   error
+
+	origin *edge.Origin // of the item, nil for an error that ends the stream
+	at     int          // the item's place there
 }
+
+// Source is the name of the source that the item belongs to: that of SourceName, else one that
+// Scatter has made. It is "" for an error that ends the stream.
+func (r Result[T]) Source() string {
+	if r.origin == nil {
+		return ""
+	}
+	return r.origin.Source
+}
+
+// Offset is the place of the item in its source: 0 for the first one that was scattered, in every
+// queue of the flow. Source and Offset together name the item, see workers.ItemFrom.
+func (r Result[T]) Offset() int64 {
+	if r.origin == nil {
+		return 0
+	}
+	return r.origin.First + int64(r.at)
+}
+
+func (r Result[T]) ticket() *edge.Ticket { return r.origin.Ticket(r.at) }
 
 // Gather brings the items of a remote queue into a channel, in the order in
 // which they were scattered, exactly one result for each. The channel is closed
@@ -142,7 +164,7 @@ type deliverer[T any] struct {
 
 	sent     int // in total
 	reported int // of them delivered
-	piece    edge.Piece
+	origin   *edge.Origin
 	values   []T
 	holes    []hole // in order
 }
@@ -261,15 +283,19 @@ func (d *deliverer[T]) to(holes []hole) int {
 
 // failed is the result in the place of a hole.
 func (d *deliverer[T]) failed(h hole) Result[T] {
-	return Result[T]{Err: h.why, ticket: d.piece.Ticket(h.place)}
+	return Result[T]{Err: h.why, origin: d.origin, at: h.place}
 }
 
 func (d *deliverer[T]) decode(p edge.Piece) {
-	d.piece = p
+	d.origin = p.Origin()
 	clear(d.values)
 	d.holes = d.holes[:0]
 	d.values = d.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, d.values[:0], func(i int, why *batch.Failure) {
-		d.holes = append(d.holes, hole{i, executor.NewItemError(*why)})
+		failed := executor.NewItemError(*why)
+		if failed.Source = d.origin.Source; !p.Notice {
+			failed.Offset = d.origin.First + int64(i)
+		}
+		d.holes = append(d.holes, hole{i, failed})
 	})
 	if d.typed.Copies() {
 		d.r.Spent(p)
@@ -278,9 +304,20 @@ func (d *deliverer[T]) decode(p edge.Piece) {
 
 var errManualLoop = errors.New("bridge: ManualAck in a loop over All, which has no result to ack: use Gather")
 
-// IsItemError reports whether an error is that of one item, after which the stream
-// goes on.
+// IsItemError reports whether an error is that of one item, after which the stream goes on.
 func IsItemError(err error) bool {
 	var item *executor.ItemError
-	return errors.As(err, &item)
+	return errors.As(err, &item) && !ofSource(item)
+}
+
+// IsSourceError reports whether an error tells of a source of a queue that stays open: that it was
+// cut (executor.ErrCut), or that its process has died (executor.ErrAway). It stands in no item's
+// place, and the stream goes on.
+func IsSourceError(err error) bool {
+	var item *executor.ItemError
+	return errors.As(err, &item) && ofSource(item)
+}
+
+func ofSource(item *executor.ItemError) bool {
+	return errors.Is(item, executor.ErrCut) || errors.Is(item, executor.ErrAway)
 }

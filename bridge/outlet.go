@@ -24,7 +24,7 @@ func (out results[T]) put(ctx context.Context, d *deliverer[T]) error {
 	holes := d.holes
 	for i := 0; i < len(d.values); i++ {
 		for end := d.to(holes); i < end; i++ {
-			if err := out.one(ctx, d, Result[T]{Value: d.values[i], ticket: d.piece.Ticket(i)}); err != nil {
+			if err := out.one(ctx, d, Result[T]{Value: d.values[i], origin: d.origin, at: i}); err != nil {
 				return err
 			}
 		}
@@ -80,12 +80,7 @@ func (p *pieces[T]) put(ctx context.Context, d *deliverer[T]) error {
 	}
 	all := make([]Result[T], len(d.values))
 	for i, v := range d.values {
-		all[i].Value = v
-	}
-	if d.piece.Ticket(0) != nil {
-		for i := range all {
-			all[i].ticket = d.piece.Ticket(i)
-		}
+		all[i] = Result[T]{Value: v, origin: d.origin, at: i}
 	}
 	for _, h := range d.holes {
 		all[h.place] = d.failed(h)

@@ -92,7 +92,7 @@ func TestADurableSourceGoesOnAfterKills(t *testing.T) {
 	for next := 0; next < ordered; {
 		r := <-results
 		if r.Err != nil {
-			if !errors.Is(r.Err, executor.ErrAway) || !bridge.IsItemError(r.Err) || !strings.Contains(r.Err.Error(), "orders-eu") {
+			if !errors.Is(r.Err, executor.ErrAway) || !bridge.IsSourceError(r.Err) || !strings.Contains(r.Err.Error(), "orders-eu") {
 				t.Fatalf("behind %d: %v", next, r.Err)
 			}
 			away++

@@ -93,6 +93,10 @@ type ItemError struct {
 	Attempts int `json:"attempts"`
 	// Stack is that of a panic, on the worker.
 	Stack string `json:"stack,omitempty"`
+	// Source and Offset name the item: the source that it belongs to, and its place there, 0 for the
+	// first one. They are empty for a future and a value that was not stored.
+	Source string `json:"source,omitempty"`
+	Offset int64  `json:"offset,omitempty"`
 }
 
 // Error returns for example "fail: 3 is a multiple of 3".

@@ -118,7 +118,7 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 		return err
 	}
 	for result := range out {
-		if result.Err != nil && !bridge.IsItemError(result.Err) {
+		if result.Err != nil && !bridge.IsItemError(result.Err) && !bridge.IsSourceError(result.Err) {
 			b.write(record{event: broken})
 			return result.Err
 		}

@@ -40,7 +40,7 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	case "version":
 		return Gather{}, fmt.Errorf("gather: %w", checkVersion(queue, l.text(1)))
 	case "taken":
-		return Gather{}, fmt.Errorf("gather: %w", taken(queue, l.text(1)))
+		return Gather{}, fmt.Errorf("gather: %w", c.takenBy(ctx, queue, l.text(1), l.text(2)))
 	case "gone":
 		return Gather{}, fmt.Errorf("%s: %w", what, ErrNoQueue)
 	}
@@ -55,6 +55,32 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 		err = c.CollectRequeued(ctx, g)
 	}
 	return g, err
+}
+
+// takenBy is the error of a queue that another gather has. It names the process of that gather, if that
+// can be read.
+func (c *Client) takenBy(ctx context.Context, queue, consumer, executor string) error {
+	if executor == "" {
+		return taken(queue, consumer)
+	}
+	var card *redis.SliceCmd
+	var now *redis.TimeCmd
+	if err := c.try(ctx, "read who gathers", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			card = p.HMGet(ctx, c.keys.card(RoleExecutor, executor), "host", "pid", "seen")
+			now = p.Time(ctx)
+			return nil
+		})
+		return err
+	}); err != nil {
+		return taken(queue, consumer)
+	}
+	l := list(card.Val())
+	beat := now.Val().Sub(time.UnixMilli(l.number(2))).Round(100 * time.Millisecond)
+	return fmt.Errorf("queue %q: %w, %s of process %s on host %s, whose last heartbeat was %v ago: "+
+		"bridge.Wait takes the queue over when that gather ends, or when its process has not beaten for a lease; "+
+		"executor.Multiplex makes equal queues of it, one for each consumer",
+		queue, ErrConsumerExists, consumer, l.text(1), l.text(0), max(0, beat))
 }
 
 // scan reads a hash in pages.

@@ -155,7 +155,9 @@ func (e *StageConflict) Error() string {
 }
 
 // Is makes it an ErrStageExists and an ErrConsumerExists.
-func (*StageConflict) Is(target error) bool { return target == ErrStageExists || target == ErrConsumerExists }
+func (*StageConflict) Is(target error) bool {
+	return target == ErrStageExists || target == ErrConsumerExists
+}
 
 // Replaceable reports whether both stages run a function over the same queue.
 func (e *StageConflict) Replaceable() bool {

@@ -58,6 +58,7 @@ func (t *Ticket) Nack(delay time.Duration) {
 		return
 	}
 	t.state = givenBack
+	t.of.settle(1)
 	a.byHand.nacked = append(a.byHand.nacked, nack{
 		piece: t.of.piece, at: t.at, deliveries: int64(t.deliveries), due: time.Now().Add(max(0, delay)),
 	})
@@ -135,6 +136,7 @@ func (a *acks) nextDue() (p Piece, wait time.Duration, done bool) {
 	of := &ticketed{acks: a}
 	p.tickets = []Ticket{{of: of, at: n.at, deliveries: int32(n.deliveries) + 1}}
 	of.piece = p
+	a.open(of)
 	return p, 0, false
 }
 

@@ -1,10 +1,12 @@
 package edge
 
 import (
+	"container/list"
 	"context"
 	"errors"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
 // MaxByHand is how many items may be handed out and not acknowledged at most, if each is
@@ -20,6 +22,8 @@ type handed struct {
 	most  int           // items that may be handed out and not acknowledged
 	items int           // handed out and not acknowledged
 	fewer chan struct{} // rung when items gets less
+	open  list.List     // of *ticketed with such items, in the order in which they were handed out
+	last  int64         // order of the last one
 
 	maxDeliveries int64         // after which an item becomes a dead letter; 0: never
 	nacked        []nack        // not yet written
@@ -48,20 +52,30 @@ const (
 type ticketed struct {
 	acks  *acks
 	piece Piece
+	left  int           // items that are neither acknowledged nor given back
+	place *list.Element // among the pieces with such items
+	order int64         // of the piece, as it was handed out
+}
+
+// An Origin says where the items of a piece come from. It refers to no frame.
+type Origin struct {
+	Source  string // as it was called where it was scattered
+	First   int64  // offset of the first item
+	tickets []Ticket
+}
+
+// Origin is that of the items of the piece.
+func (p Piece) Origin() *Origin {
+	source, _ := broker.Root(p.Entry.Source)
+	return &Origin{source, p.From, p.tickets}
 }
 
 // Ticket is that of the i-th item, nil if items are delivered in their order.
-func (p Piece) Ticket(i int) *Ticket {
-	if p.tickets == nil {
+func (o *Origin) Ticket(i int) *Ticket {
+	if o == nil || o.tickets == nil {
 		return nil
 	}
-	return &p.tickets[i]
-}
-
-// Follows reports whether the item of the ticket comes next behind that of another one, in the same
-// piece.
-func (t *Ticket) Follows(before *Ticket) bool {
-	return t != nil && t.of == before.of && t.at == before.at+1
+	return &o.tickets[i]
 }
 
 // Deliveries is how often the item was handed out, with this time: 1 if it was never given back.
@@ -73,13 +87,40 @@ func (t *Ticket) Ack() { t.AckRun(1) }
 
 // AckRun is Ack of n items: that of the ticket and those that follow it in its piece.
 func (t *Ticket) AckRun(n int) {
-	a, p := t.of.acks, t.of.piece
-	tickets := p.tickets[t.at-p.From:][:n]
+	a := t.of.acks
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over == nil {
+		t.of.ack(t.at, t.at+int64(n))
+		a.acked()
+	}
+}
+
+// AckThrough is Ack of the item and of all that were handed out before it.
+func (t *Ticket) AckThrough() {
+	a := t.of.acks
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.over != nil {
 		return
 	}
+	for at := a.byHand.open.Front(); at != nil; {
+		of := at.Value.(*ticketed)
+		if at = at.Next(); of.order > t.of.order {
+			break
+		}
+		to := of.piece.To
+		if of == t.of {
+			to = t.at + 1
+		}
+		of.ack(of.piece.From, to)
+	}
+	a.acked()
+}
+
+// ack takes the items of [from, to) for delivered that are handed out.
+func (of *ticketed) ack(from, to int64) {
+	tickets := of.piece.tickets[from-of.piece.From : to-of.piece.From]
 	for len(tickets) > 0 {
 		n := 0
 		for n < len(tickets) && tickets[n].state == handedOut {
@@ -87,11 +128,23 @@ func (t *Ticket) AckRun(n int) {
 			n++
 		}
 		if n > 0 {
-			a.byHand.items -= n
-			a.mark(p, tickets[0].at, tickets[0].at+int64(n))
+			of.acks.byHand.items -= n
+			of.acks.mark(of.piece, tickets[0].at, tickets[0].at+int64(n))
+			of.settle(n)
 		}
 		tickets = tickets[min(n+1, len(tickets)):]
 	}
+}
+
+// settle counts n items as acknowledged or given back.
+func (of *ticketed) settle(n int) {
+	if of.left -= n; of.left == 0 {
+		of.acks.byHand.open.Remove(of.place)
+	}
+}
+
+// acked tells those who wait for acknowledgements.
+func (a *acks) acked() {
 	a.ring()
 	knock(a.byHand.fewer)
 	if a.ended && a.byHand.items == 0 {
@@ -149,7 +202,19 @@ func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
 	}
 	p.tickets[0].deliveries += int32(a.deliveries(p)) // an item that was given back is a piece by itself
 	of.piece = p
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if of.order = a.byHand.last; !p.Notice {
+		a.open(of)
+	}
 	return p, nil
+}
+
+// open puts a piece behind those that have items which are neither acknowledged nor given back.
+func (a *acks) open(of *ticketed) {
+	a.byHand.last++
+	of.left, of.order = of.piece.Len(), a.byHand.last
+	of.place = a.byHand.open.PushBack(of)
 }
 
 // reuse lets frames of pieces be used again once all their items are acknowledged.

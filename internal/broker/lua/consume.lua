@@ -7,7 +7,7 @@
 -- KEYS 6+ requeued r:<queue>, x:<queue>
 -- ARGV 1 gather    its id
 -- ARGV 2 executor  that it belongs to
--- reply: {'ok', epoch, fields of meta, fields of delivered unless there are more than a thousand, entries that are requeued, items that were given back} or {'taken', its consumer}, {'version', that of the queue}, {'gone'}
+-- reply: {'ok', epoch, fields of meta, fields of delivered unless there are more than a thousand, entries that are requeued, items that were given back} or {'taken', its consumer, the executor of a gather that has it}, {'version', that of the queue}, {'gone'}
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying', 'v')
 if not meta[1] or meta[4] then return {'gone'} end
 if meta[5] ~= '1' then return {'version', meta[5] or ''} end
@@ -25,7 +25,7 @@ local function marks() return redis.call('HLEN', KEYS[4]) <= 1000 and redis.call
 if meta[2] == 'gather:' .. ARGV[1] then -- the reply was lost
   return {'ok', tonumber(redis.call('HGET', KEYS[1], 'gepoch')), redis.call('HGETALL', KEYS[1]), marks(), requeued(), redis.call('HLEN', KEYS[5])}
 end
-if meta[2] and (not meta[3] or redis.call('ZSCORE', KEYS[3], meta[3])) then return {'taken', meta[2]} end
+if meta[2] and (not meta[3] or redis.call('ZSCORE', KEYS[3], meta[3])) then return {'taken', meta[2], meta[3] or ''} end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
 redis.call('PEXPIRE', KEYS[2], 600000) -- of a gather that dies before it watches, it goes by itself
