@@ -143,6 +143,22 @@ var misusesOfBridge = map[string]misuse{
 		bridge.IsItemError(nil)
 		return nil
 	},
+	"bridge.IsSourceError": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.IsSourceError(nil)
+		return nil
+	},
+	"bridge.Result.AckThrough": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		bridge.Result[int]{}.AckThrough()
+		return nil
+	},
+	"bridge.Result.Source": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = bridge.Result[int]{}.Source()
+		return nil
+	},
+	"bridge.Result.Offset": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = bridge.Result[int]{}.Offset()
+		return nil
+	},
 	"bridge.AckAll": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		bridge.AckAll[int](nil)
 		bridge.AckAll(make([]bridge.Result[int], 2))
@@ -387,6 +403,11 @@ var misusesOfWorkers = map[string]misuse{
 	},
 	"workers.Permanent": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = workers.Permanent(nil)
+		return nil
+	},
+	"workers.ItemFrom": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = workers.ItemFrom(noCtx)
+		_, _ = workers.ItemFrom(context.Background())
 		return nil
 	},
 	"workers.Errors.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
