@@ -19,6 +19,9 @@ type Item struct {
 // those that it got. It may be called while the function runs; ok is false if the context is not that of a
 // function which a worker calls.
 func ItemFrom(ctx context.Context) (item Item, ok bool) {
+	if ctx == nil {
+		return Item{}, false
+	}
 	x, _ := ctx.Value(itemKey{}).(*slotCall)
 	if x == nil {
 		return Item{}, false
