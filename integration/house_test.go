@@ -71,6 +71,7 @@ var homes = map[string][]string{
 	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
 	"github.com/urfave/cli/":         {"internal/cli", "cmd/dqbridge", "cmd/dqworker"},
+	"golang.org/x/term":              {"internal/cli"},
 	"os/exec":                        {"internal/command"},
 	"testing":                        {"dqtest"},
 }

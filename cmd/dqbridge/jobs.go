@@ -98,7 +98,7 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, set
 		return err
 	}
 	p := cli.Printer{
-		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Read: input.Read}, Style: lines.style, Unit: "job", Logs: files.logs,
+		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Look: lines.look, Input: input.Input}, Style: lines.style, Unit: "job", Logs: files.logs,
 		Records: &cli.JobRecords{Ledger: input.ledger, Unordered: lines.unordered, Worker: host},
 	}
 	if err := cli.AsHalted(settings.Breaker, show(c, out, p, lines.gather()...)); err != nil {

@@ -27,6 +27,9 @@ func lineFlags() []urfave.Flag {
 		&urfave.BoolFlag{Name: "csv", DisableDefaultText: true, Usage: "read stdin as CSV: a record is an item of a command, {1} its first column"},
 		&urfave.StringFlag{Name: "colsep", Aliases: []string{"C"}, Usage: "split each line into columns at `REGEXP`; of CSV the character between them"},
 		&urfave.StringFlag{Name: "header", Usage: "`:` makes names of columns of the first line: {NAME}"},
+		&urfave.BoolFlag{Name: string(cli.Bar), DisableDefaultText: true, Usage: "show a bar on the terminal"},
+		&urfave.BoolFlag{Name: string(cli.ETA), DisableDefaultText: true, Usage: "show the time that is left on the terminal"},
+		&urfave.BoolFlag{Name: string(cli.Fraction), DisableDefaultText: true, Usage: "show how much of all is done on the terminal"},
 		&urfave.IntFlag{Name: "max-args", Aliases: []string{"n", "N"}, Usage: "give a command `N` items at once", DefaultText: "1"},
 	}
 }
@@ -39,6 +42,8 @@ type lineOptions struct {
 	unordered bool
 	keep      bool // values are needed beside results
 	halt      jobs.Halt
+	source    *cli.Source
+	look      cli.Look
 	table     jobs.Table
 	shuffle   bool
 }
@@ -46,8 +51,8 @@ type lineOptions struct {
 func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	o := lineOptions{
 		end: '\n', per: 1, unordered: c.Bool("unordered"), keep: needsValues(c, command),
-		shuffle: c.Bool("shuf"),
-		style:   cli.Style{JSON: c.Bool("json"), Tag: c.Bool("tag"), Jobs: command},
+		shuffle: c.Bool("shuf"), source: cli.NewSource(c.App.Reader),
+		style: cli.Style{JSON: c.Bool("json"), Tag: c.Bool("tag"), Jobs: command},
 	}
 	if err := cli.Positive(c, "max-args"); err != nil {
 		return o, err
@@ -60,6 +65,11 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	}
 	if c.Bool("null-output") {
 		o.style.End = "\x00"
+	}
+	for _, look := range []cli.Look{cli.Fraction, cli.ETA, cli.Bar} {
+		if c.Bool(string(look)) {
+			o.look = look
+		}
 	}
 	var err error
 	if o.halt, err = jobs.ParseHalt(c.String("halt")); err != nil {
@@ -100,7 +110,7 @@ type reading struct {
 
 // read begins to read the input, and reads all of it if that is needed.
 func (o lineOptions) read(c *urfave.Context) (reading, error) {
-	names, head, rows, err := o.table.Open(c.App.Reader, cli.Lines(c.App.Reader, o.end))
+	names, head, rows, err := o.table.Open(o.source, cli.Lines(o.source, o.end))
 	if err != nil {
 		return reading{}, fmt.Errorf("read stdin: %w", err)
 	}
@@ -121,7 +131,7 @@ type inlet struct {
 // plain feeds items as they are, to functions.
 func (o lineOptions) plain(c *urfave.Context, files *runFiles) (inlet, error) {
 	if !o.keep && o.halt == (jobs.Halt{}) {
-		return inlet{Input: cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader, o.end)))}, nil
+		return inlet{Input: cli.Feed(c.Context, nil, o.source, cli.Items(cli.Lines(o.source, o.end)))}, nil
 	}
 	read, err := o.read(c)
 	if err != nil {
@@ -139,7 +149,7 @@ func (o lineOptions) feed(ctx context.Context, stop <-chan struct{}, all iter.Se
 	if o.keep {
 		in.ledger = jobs.NewLedger(ctx)
 	}
-	in.Input = cli.Feed(ctx, stop, func(yield func(codec.Item, error) bool) {
+	in.Input = cli.Feed(ctx, stop, o.source, func(yield func(codec.Item, error) bool) {
 		place := int64(0)
 		for job, err := range all {
 			if err != nil {

@@ -86,7 +86,7 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) err
 	if c.IsSet("max") {
 		opts = append(opts, bridge.MaxSize(c.Int("max")))
 	}
-	input := cli.Feed(c.Context, nil, cli.Plain(cli.Lines(c.App.Reader, '\n')))
+	input := cli.Feed(c.Context, nil, nil, cli.Items(cli.Lines(c.App.Reader, '\n')))
 	q, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -164,7 +163,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		records.Attempts = 1
 	}
 	p := cli.Printer{
-		Console: console, Errors: errors, Progress: &cli.Progress{Read: input.Read}, Records: records, Style: lines.style, Logs: files.logs,
+		Console: console, Errors: errors, Progress: &cli.Progress{Look: lines.look, Input: input.Input}, Records: records, Style: lines.style, Logs: files.logs,
 		Breaker: input.breaker,
 	}
 	if err = show(c, q, p, lines.gather()...); input.breaker != nil {
@@ -189,7 +188,7 @@ func show(c *urfave.Context, q *executor.Queue[codec.Item], p cli.Printer, opts 
 		return err
 	}
 	p.Out, p.Name, p.Each = c.App.Writer, c.App.Name, c.Bool("verbose")
-	if !cli.IsTerminal(os.Stderr) {
+	if !cli.ShowsStatus(c.App.ErrWriter) {
 		p.Progress = nil
 	}
 	return p.Print(c.Context, results)

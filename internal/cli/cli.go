@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -131,10 +130,4 @@ func Usagef(format string, args ...any) error { return Usage(fmt.Sprintf(format,
 // usageError keeps urfave from printing all of the help.
 func usageError(c *urfave.Context, err error, _ bool) error {
 	return Usagef("%v (see %s --help)", err, c.Command.HelpName)
-}
-
-// IsTerminal reports whether a file is a terminal.
-func IsTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

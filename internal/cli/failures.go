@@ -48,15 +48,13 @@ func (f ItemsFailed) Error() string {
 	return text + ", the first: " + f.First
 }
 
-var newlines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
-
 // describe tells in one line why an item failed.
 func describe(e *executor.ItemError) string {
 	text := e.Error()
 	if e.Code != "error" && !strings.HasPrefix(e.Message, e.Code+":") {
 		text = e.Code + ": " + text
 	}
-	return newlines.Replace(text)
+	return Printable(text)
 }
 
 // Halted is the error of a run that --halt has ended.

@@ -113,12 +113,26 @@ type Input struct {
 	// Items is closed behind the last line, and not where ctx has ended.
 	Items <-chan codec.Item
 
+	source *Source
 	read   atomic.Int64
+	ended  atomic.Bool
 	failed atomic.Pointer[error]
 }
 
 // Read returns how many lines have gone out so far.
 func (in *Input) Read() int64 { return in.read.Load() }
+
+// total is how many items there are.
+func (in *Input) total() total {
+	read := in.read.Load()
+	if in.ended.Load() {
+		return total{exact: read}
+	}
+	if in.source == nil {
+		return total{}
+	}
+	return total{estimate: in.source.estimate(read)}
+}
 
 // Err returns why the lines ended before their end. It is known when Items is
 // closed.
@@ -130,10 +144,10 @@ func (in *Input) Err() error {
 }
 
 // Feed sends items, until ctx ends or stop is closed, which ends the stream. Its goroutine is left behind in a read that
-// does not return. A nil stop costs less.
-func Feed(ctx context.Context, stop <-chan struct{}, items iter.Seq2[codec.Item, error]) *Input {
+// does not return. A nil stop costs less. The source is that of the items, nil if it is not known.
+func Feed(ctx context.Context, stop <-chan struct{}, source *Source, items iter.Seq2[codec.Item, error]) *Input {
 	out := make(chan codec.Item, 1024)
-	in := &Input{Items: out}
+	in := &Input{Items: out, source: source}
 	if stop == nil {
 		go in.feed(ctx, out, items)
 		return in
@@ -168,8 +182,8 @@ func forward(ctx context.Context, stop <-chan struct{}, from <-chan codec.Item, 
 	}
 }
 
-// Plain are lines as items.
-func Plain(lines iter.Seq2[[]byte, error]) iter.Seq2[codec.Item, error] {
+// Items are lines as they are.
+func Items(lines iter.Seq2[[]byte, error]) iter.Seq2[codec.Item, error] {
 	return func(yield func(codec.Item, error) bool) {
 		lines(func(line []byte, err error) bool { return yield(line, err) })
 	}
@@ -192,5 +206,6 @@ func (in *Input) feed(ctx context.Context, out chan<- codec.Item, items iter.Seq
 		}
 		in.read.Add(1)
 	}
+	in.ended.Store(true)
 	close(out)
 }

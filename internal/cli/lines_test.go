@@ -57,7 +57,7 @@ func TestLinesAreKept(t *testing.T) {
 
 func TestAReadErrorComesLast(t *testing.T) {
 	broken := errors.New("broken")
-	in := Feed(t.Context(), nil, Plain(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
+	in := Feed(t.Context(), nil, nil, Items(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
 	var got []string
 	for item := range in.Items {
 		got = append(got, string(item))

@@ -39,7 +39,7 @@ func (p plain) WithGroup(string) slog.Handler { return p }
 func (p plain) Handle(_ context.Context, r slog.Record) error {
 	var about []string
 	add := func(a slog.Attr) bool {
-		about = append(about, a.Key+" "+newlines.Replace(a.Value.String()))
+		about = append(about, a.Key+" "+Printable(a.Value.String()))
 		return true
 	}
 	for _, a := range p.attrs {

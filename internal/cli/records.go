@@ -96,7 +96,7 @@ func (j *JobRecords) Next(r Result) (*Record, error) {
 		Command: out.Command, Stderr: out.Stderr, Exit: out.Exit, Signal: out.Signal, Start: out.Start, Took: out.Took,
 	}
 	if j.rec.Failed {
-		j.rec.Why = newlines.Replace(out.Reason())
+		j.rec.Why = Printable(out.Reason())
 	}
 	j.values()
 	return &j.rec, nil

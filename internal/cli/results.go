@@ -143,7 +143,7 @@ func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 		case <-wait:
 		case <-tick.C:
 			if !p.out.writing { // it may be to the same terminal
-				p.Console.Status(p.Progress.line(p.total, p.failed))
+				p.Console.Status(p.Progress.line(p.total, p.failed, p.Console.Width()))
 			}
 		case <-ctx.Done():
 			return nil
@@ -183,7 +183,9 @@ func (p *Printer) write(ctx context.Context) error {
 	if len(p.out.text) == 0 {
 		return p.wrote(nil)
 	}
-	p.Console.Clear() // it may be the same terminal
+	if IsTerminal(p.Out) { // it may be that of the Console
+		p.Console.Clear()
+	}
 	p.out.start()
 	return nil
 }

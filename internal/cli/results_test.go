@@ -187,9 +187,36 @@ func TestATornLineIsCutOff(t *testing.T) {
 
 func TestProgressLine(t *testing.T) {
 	begin := time.Now()
-	p := &Progress{Read: func() int64 { return 150 }, marks: []mark{{at: begin}}}
-	if got, want := p.lineAt(begin.Add(2*time.Second), 100, 3), "100 done, 50/s, 50 in flight, 3 failed"; got != want {
-		t.Errorf("%q, not %q", got, want)
+	for name, c := range map[string]struct {
+		look  Look
+		ended bool
+		size  int64 // of the file, of which 300 bytes were read
+		want  string
+	}{
+		"plain":         {Plain, false, 0, "100 done, 50/s, 50 in flight, 3 failed"},
+		"plain ended":   {Plain, true, 0, "100 done, 50/s, 3 failed"},
+		"progress":      {Fraction, true, 0, "100 of 150 done, 50/s, 3 failed"},
+		"eta":           {ETA, true, 0, "100 of 150 done, ETA 1s, 50/s, 3 failed"},
+		"eta of a pipe": {ETA, false, 0, "100 done, ETA ?, 50/s, 50 in flight, 3 failed"},
+		"eta of a file": {ETA, false, 600, "100 of ~300 done, ETA 4s, 50/s, 50 in flight, 3 failed"},
+		"bar":           {Bar, true, 0, " 67% [######   ] 100 of 150 done, ETA 1s, 3 failed"},
+		"bar of a file": {Bar, false, 600, " 33% [##      ] 100 of ~300 done, ETA 4s, 3 failed"},
+		"bar of a pipe": {Bar, false, 0, "100 done, ETA ?, 3 failed"},
+	} {
+		in := &Input{source: &Source{size: c.size}}
+		in.read.Store(150)
+		in.ended.Store(c.ended)
+		in.source.read.Store(300)
+		p := &Progress{Look: c.look, Input: in, begin: begin, marks: []mark{{at: begin}}}
+		if got := p.lineAt(begin.Add(2*time.Second), 100, 3, 50); got != c.want {
+			t.Errorf("%s: %q, not %q", name, got, c.want)
+		}
+	}
+	p := &Progress{Look: Bar, Input: &Input{}, begin: begin, marks: []mark{{at: begin}}}
+	p.Input.read.Store(10)
+	p.Input.ended.Store(true)
+	if got, want := p.lineAt(begin.Add(time.Second), 5, 0, 20), " 50% 5 of 10 done, ETA 1s, 0 failed"; got != want {
+		t.Errorf("narrow: %q, not %q", got, want)
 	}
 }
 
