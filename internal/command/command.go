@@ -2,9 +2,9 @@
 // items by stdin, or quoted in the place of placeholders such as {}; see Parse.
 //
 // Every process leads a process group of its own. The group is killed when
-// the context of the call ends and when its leader has exited, so nothing that
-// a command left in the background outlives it. When the worker dies, however it
-// does, a guardian kills the groups that it left.
+// the context of the call ends and when its leader has exited, and on Linux with it
+// every other descendant, so nothing that a command left in the background outlives it.
+// When the worker dies, however it does, a guardian kills what it left.
 //
 // The error of a command that failed has the exit status and the last 4 KiB of
 // what it wrote to stderr; the stderr of one that did not fail is dropped.

@@ -190,9 +190,16 @@ func TestNothingIsLeftInTheBackground(t *testing.T) {
 	}
 }
 
-func TestHeldOutputIsAnError(t *testing.T) {
-	_, err := launch(t).exec(noPlaces("sleep 1000 & echo done"))(t.Context(), "x")
-	wantError(t, err, "still held its output")
+func TestTheEndOfTheCommandIsTheEndOfTheItem(t *testing.T) {
+	for command, want := range map[string]string{
+		"sleep 1000 & echo done":                            "done",
+		"sleep 1000 & cat":                                  "item",
+		"(sleep 1000; echo late) & head -c 60000 /dev/zero": strings.Repeat("\x00", 60000),
+	} {
+		if v, err := launch(t).exec(noPlaces(command))(t.Context(), "item"); v != want || err != nil {
+			t.Errorf("%s: got %.20q, %v", command, v, err)
+		}
+	}
 }
 
 func TestFailuresHaveStatusAndStderr(t *testing.T) {

@@ -54,7 +54,7 @@ func (c *coproc) take(ctx context.Context) (*peer, error) {
 	for {
 		p := c.pop()
 		if p == nil {
-			return c.launcher.peer(context.WithoutCancel(ctx), c.command)
+			return c.launcher.peer(ctx, c.command)
 		}
 		select {
 		case <-p.lines:
@@ -82,34 +82,29 @@ func (c *coproc) pop() *peer {
 // A peer is a process of a coproc.
 type peer struct {
 	*process
-	stdin   io.Writer
 	partial output
 	asked   atomic.Bool // a line may come
 	lines   chan string // has room for it, is closed after the end
 	err     error       // why there is no line; set when lines is closed
 }
 
+// peer starts a process. It outlives ctx.
 func (l *launcher) peer(ctx context.Context, command string) (*peer, error) {
-	p := &peer{process: newProcess(ctx, command), lines: make(chan string, 1)}
+	p := &peer{process: newProcess(command), lines: make(chan string, 1)}
 	p.partial.tooLarge = p.kill
-	p.cmd.Stdout = p
-	stdin, err := p.cmd.StdinPipe()
-	if err != nil {
+	p.stdout, p.keepInput = p, true
+	if err := l.start(context.WithoutCancel(ctx), p.process); err != nil {
 		return nil, err
 	}
-	p.stdin = stdin
-	if err := l.start(p.process); err != nil {
-		return nil, err
-	}
-	go p.watch()
+	go p.watch(l)
 	return p, nil
 }
 
-func (p *peer) watch() {
+func (p *peer) watch(l *launcher) {
 	defer close(p.lines)
-	err := p.wait()
+	err := l.wait(p.process)
 	if err == nil {
-		err = p.exitError(errors.New(p.cmd.ProcessState.String()))
+		err = p.exitError()
 	}
 	p.err = fmt.Errorf("coproc: no answer: %w", err)
 }

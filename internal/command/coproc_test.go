@@ -77,7 +77,7 @@ func TestCoprocThatDiedIdleIsNotMissed(t *testing.T) {
 	c := newCoproc(t, withPid)
 	first := answer(t, c, "x")
 	p := c.idle[0]
-	if err := syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM); err != nil {
+	if err := syscall.Kill(p.proc.Pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	<-p.lines

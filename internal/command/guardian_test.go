@@ -30,18 +30,21 @@ func TestProcessesDieWithTheWorker(t *testing.T) {
 }
 
 func TestTheGuardianForgetsWhatHasEnded(t *testing.T) {
-	g, err := newGuardian()
+	g, err := newGuardian("NO_SUCH_VARIABLE")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := g.watch(); err != nil {
+		t.Fatal(err)
+	}
 	stays := exec.Command("sleep", "1000")
-	stays.SysProcAttr = attributes()
+	stays.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := stays.Start(); err != nil {
 		t.Fatal(err)
 	}
-	end := g.begin(stays.Process.Pid)
-	g.begin(1 << 30)()
-	end()
+	seat := g.begin(stays.Process.Pid)
+	g.end(g.begin(1 << 30))
+	g.end(seat)
 	g.close()
 	if err := stays.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)

@@ -3,8 +3,11 @@ package command
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
-	"runtime"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -12,105 +15,128 @@ import (
 // ErrClosed is the error of a call to a command whose Set is closed.
 var ErrClosed = errors.New("the commands are closed")
 
-// A launcher starts processes, all of them from one thread: the kernel sends
-// the death signal of a child when the thread that forked it ends, and this
-// thread ends after its last child. Forks do not run in parallel anyway, the
-// syscall package holds a lock meanwhile.
+// A launcher starts processes and knows those that run.
 type launcher struct {
-	starts  chan start
-	guard   *guardian      // of what was started, nil before; only the thread
-	running sync.WaitGroup // only the thread adds and waits
-	closing chan struct{}
-	once    sync.Once // closes closing
-	closed  chan struct{}
-	slots   slots
+	mark        string   // a variable in the environment of each process; its value is the number of the process
+	environment []string // of the processes, without the mark
+	slots       slots    // of the placeholder {%}
+
+	mu      sync.Mutex
+	closed  bool
+	last    int64              // number of a process
+	running map[int64]*process // by number
+	guard   *guardian          // nil before the first process
+	ended   sync.WaitGroup     // of running
 }
 
-type start struct {
-	process *process
-	reply   chan<- error
-}
+// secrets are variables that a command does not get: the address of a Redis may contain its password.
+var secrets = []string{"DQBRIDGE_REDIS="}
 
 func newLauncher() *launcher {
-	l := &launcher{starts: make(chan start), closing: make(chan struct{}), closed: make(chan struct{})}
-	go l.loop()
-	return l
+	environment := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return slices.ContainsFunc(secrets, func(name string) bool { return strings.HasPrefix(variable, name) })
+	})
+	return &launcher{mark: "DQBRIDGE_" + rand.Text(), environment: slices.Clip(environment), running: map[int64]*process{}}
 }
 
-func (l *launcher) loop() {
-	defer close(l.closed)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	for {
-		select {
-		case s := <-l.starts:
-			s.reply <- l.launch(s.process)
-		case <-l.closing:
-			l.running.Wait()
-			if l.guard != nil {
-				l.guard.close()
-			}
-			return
-		}
+// close kills every process and waits until it is gone, with all of its descendants that this process may kill.
+func (l *launcher) close() {
+	l.mu.Lock()
+	l.closed = true
+	for _, p := range l.running {
+		p.kill(ErrClosed)
+	}
+	guard := l.guard
+	l.guard = nil
+	l.mu.Unlock()
+	l.ended.Wait()
+	if guard != nil {
+		orphans().leave()
+		guard.close()
 	}
 }
 
-func (l *launcher) launch(p *process) (err error) {
+// enter notes that a process is about to run, and has a guardian for it.
+func (l *launcher) enter(p *process) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
 	if l.guard == nil {
-		if l.guard, err = newGuardian(); err != nil {
+		guard, err := newGuardian(l.mark)
+		if err != nil {
 			return err
 		}
+		l.guard = guard
+		orphans().enter()
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := l.guard.watch(); err != nil {
 		return err
 	}
-	end := l.guard.begin(p.cmd.Process.Pid)
-	l.running.Add(1)
-	p.release = func() {
-		end()
-		l.running.Done()
+	l.last++
+	p.number, p.guard = l.last, l.guard
+	l.running[p.number] = p
+	l.ended.Add(1)
+	return nil
+}
+
+// leave notes that a process has ended or did not start.
+func (l *launcher) leave(p *process) {
+	l.mu.Lock()
+	delete(l.running, p.number)
+	l.mu.Unlock()
+}
+
+// isOver reports whether a process with an environment belongs to a command that has ended.
+func (l *launcher) isOver(environment string) bool {
+	_, value, ok := strings.Cut("\x00"+environment, "\x00"+l.mark+"=")
+	if !ok {
+		return false
+	}
+	value, _, _ = strings.Cut(value, "\x00")
+	number, err := strconv.ParseInt(value, 10, 64)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return err == nil && l.running[number] == nil
+}
+
+// start starts p. Once it has, l.wait has to be called.
+func (l *launcher) start(ctx context.Context, p *process) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := l.enter(p); err != nil {
+		return err
+	}
+	p.attach(ctx)
+	if err := p.begin(append(l.environment, l.mark+"="+strconv.FormatInt(p.number, 10))); err != nil {
+		p.detach()
+		l.leave(p)
+		l.ended.Done()
+		return cmp.Or(p.killed(), err)
 	}
 	return nil
 }
 
-func (l *launcher) close() {
-	l.once.Do(func() { close(l.closing) })
-	<-l.closed
+// wait waits for a process, and kills its descendants that have left its group.
+func (l *launcher) wait(p *process) error {
+	defer l.ended.Done()
+	return p.wait(func() {
+		l.leave(p)
+		orphans().kill(l.isOver)
+	})
 }
 
-// start starts p. Once it has, p.wait has to be called.
-func (l *launcher) start(p *process) error {
-	reply := make(chan error, 1)
-	err := ErrClosed
-	select {
-	case l.starts <- start{p, reply}:
-		err = <-reply
-	case <-l.closing:
-	}
-	if err != nil {
-		defer p.kill(nil)
-		return cmp.Or(p.cause(), err)
-	}
-	go func() {
-		select {
-		case <-l.closing:
-			p.kill(ErrClosed)
-		case <-p.done:
-		}
-	}()
-	return nil
-}
-
-// run runs a command with input as its stdin and returns its stdout.
-func (l *launcher) run(ctx context.Context, command, input string) (string, error) {
-	p := newProcess(ctx, command)
+// run runs a command line with input as its stdin and returns its stdout.
+func (l *launcher) run(ctx context.Context, line, input string) (string, error) {
+	p := newProcess(line)
 	out := output{tooLarge: p.kill}
-	p.cmd.Stdin = strings.NewReader(input)
-	p.cmd.Stdout = &out
-	if err := l.start(p); err != nil {
+	p.stdout, p.input = &out, input
+	if err := l.start(ctx, p); err != nil {
 		return "", err
 	}
-	if err := p.wait(); err != nil {
+	if err := l.wait(p); err != nil {
 		return "", err
 	}
 	return out.text.String(), nil

@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"errors"
-	"os/exec"
 	"syscall"
 )
 
@@ -21,28 +20,28 @@ type Run struct {
 // Shell runs a command line with an empty stdin. An exit status other than 0 is no error. The error is the cause of
 // ctx if that ends first, ErrTooLarge, or why the process could not be started; the Run then has what was written.
 func (s *Set) Shell(ctx context.Context, line string) (Run, error) {
-	p := newProcess(ctx, line)
+	p := newProcess(line)
 	out, errors := output{tooLarge: p.kill}, output{tooLarge: p.kill}
-	p.cmd.Stdout, p.cmd.Stderr = &out, &errors
-	if err := s.launcher.start(p); err != nil {
+	p.stdout, p.stderr = &out, &errors
+	if err := s.launcher.start(ctx, p); err != nil {
 		return Run{}, err
 	}
-	err := p.wait()
+	err := s.launcher.wait(p)
 	run := Run{Stdout: []byte(out.text.String()), Stderr: []byte(errors.text.String())}
 	return run.ended(err)
 }
 
 // ended takes the exit status out of the error of a process.
 func (r Run) ended(err error) (Run, error) {
-	exit, ok := errors.AsType[*exec.ExitError](err)
+	exit, ok := errors.AsType[*exitError](err)
 	if !ok {
 		return r, err
 	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
+	status, ok := exit.state.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
 		r.Signal = int(status.Signal())
 		return r, nil
 	}
-	r.Exit = exit.ExitCode()
+	r.Exit = exit.state.ExitCode()
 	return r, nil
 }

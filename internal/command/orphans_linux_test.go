@@ -1,0 +1,153 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// runaways are commands with a descendant that has left their group, by the way it did. It holds the fifo open.
+func (f fifo) runaways() map[string]string {
+	up := "exec 9>" + f.path + "; echo up >&9; sleep 1000"
+	return map[string]string{
+		"setsid":  "setsid -w sh -c '" + up + "'",
+		"timeout": "timeout 1000 sh -c '" + up + "'",
+		"daemon":  "(setsid sh -c '" + up + "' &); sleep 1000",
+		"nested":  "setsid -w timeout 1000 setsid -w sh -c '(setsid sh -c \"" + up + "\" &); sleep 1000'",
+	}
+}
+
+func (f fifo) each(t *testing.T, test func(t *testing.T, f fifo, command string)) {
+	for name := range f.runaways() {
+		t.Run(name, func(t *testing.T) {
+			f := newFifo(t)
+			test(t, f, f.runaways()[name])
+		})
+	}
+}
+
+func TestEndOfContextKillsWhatHasLeftTheGroup(t *testing.T) {
+	cause := errors.New("enough")
+	fifo{}.each(t, func(t *testing.T, f fifo, command string) {
+		l := launch(t)
+		other := newCoproc(t, withPid) // goes on
+		before := answer(t, other, "x")
+		failed := make(chan error)
+		ctx, kill := context.WithCancelCause(t.Context())
+		go func() {
+			_, err := l.exec(noPlaces(command))(ctx, "x")
+			failed <- err
+		}()
+		file := f.read(t)
+		kill(cause)
+		wantEOF(t, file)
+		if err := <-failed; !errors.Is(err, cause) {
+			t.Error(err)
+		}
+		if after := answer(t, other, "x"); after != before {
+			t.Errorf("another command was killed: %q, then %q", before, after)
+		}
+	})
+}
+
+func TestCloseKillsWhatHasLeftTheGroup(t *testing.T) {
+	fifo{}.each(t, func(t *testing.T, f fifo, command string) {
+		l := newLauncher()
+		failed := make(chan error)
+		go func() {
+			_, err := l.run(t.Context(), command, "")
+			failed <- err
+		}()
+		file := f.read(t)
+		l.close()
+		wantEOF(t, file)
+		if err := <-failed; !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEndOfTheWorkerKillsWhatHasLeftTheGroup(t *testing.T) {
+	fifo{}.each(t, func(t *testing.T, f fifo, command string) {
+		worker := exec.Command(os.Args[0])
+		worker.Env = append(os.Environ(), workerEnv+"="+command)
+		if err := worker.Start(); err != nil {
+			t.Fatal(err)
+		}
+		file := f.read(t)
+		if err := worker.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		wantEOF(t, file)
+		wantError(t, worker.Wait(), "signal: killed")
+	})
+}
+
+// What a command leaves behind goes with it, also if its environment tells nothing; the latter not before Close.
+func TestNothingIsLeftOfACommand(t *testing.T) {
+	for command, atOnce := range map[string]bool{
+		"(setsid sh -c 'exec 9>$0; echo up >&9; sleep 1000' FIFO >/dev/null 2>&1 </dev/null &); head -n 1 FIFO":        true,
+		"(env -i setsid sh -c 'exec 9>$0; echo up >&9; sleep 1000' FIFO >/dev/null 2>&1 </dev/null &); head -n 1 FIFO": false,
+	} {
+		f, l := newFifo(t), newLauncher()
+		lock, err := os.OpenFile(f.path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := l.run(t.Context(), strings.ReplaceAll(command, "FIFO", f.path), ""); v != "up\n" || err != nil {
+			t.Errorf("got %q, %v", v, err)
+		}
+		left, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := lock.Close(); err != nil {
+			t.Error(err)
+		}
+		if atOnce {
+			wantEOF(t, left)
+		}
+		l.close()
+		if _, err := io.ReadAll(left); err != nil {
+			t.Error(err)
+		}
+		_ = left.Close()
+	}
+}
+
+// Nobody else waits for the commands themselves, however short they are and whatever orphans there are.
+func TestOrphansAreNoCommands(t *testing.T) {
+	l := launch(t)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 25 {
+				if v, err := l.run(t.Context(), "(setsid true &); (true &); exit 3", ""); v != "" || err == nil || err.Error() != "exit status 3" {
+					t.Errorf("got %q, %v", v, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	l.close()
+	if left := orphans().adopted(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestCommandsDoNotKnowTheRedis(t *testing.T) {
+	t.Setenv("DQBRIDGE_REDIS", "redis://:secret@host")
+	t.Setenv("DQBRIDGE_OTHER", "kept")
+	for _, command := range []string{"env", "env | cat"} {
+		v, err := launch(t).run(t.Context(), command, "")
+		if err != nil || strings.Contains(v, "secret") || !strings.Contains(v, "DQBRIDGE_OTHER=kept") {
+			t.Errorf("%s: got %q, %v", command, v, err)
+		}
+	}
+}
