@@ -88,8 +88,6 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 		return o, cli.Usagef("--json is a format of its own: leave out --tag and --null-output")
 	case o.per > 1 && !command:
 		return o, cli.Usagef("--max-args is for a command behind --: a function gets one item at a time")
-	case o.unordered && o.keep && !command:
-		return o, cli.Usagef("--unordered of functions knows no input of a result: leave it out, or the flag that shows inputs or numbers")
 	}
 	return o, nil
 }
@@ -97,7 +95,7 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 // needsValues reports whether the output needs the values or the numbers of items.
 func needsValues(c *urfave.Context, command bool) bool {
 	return c.Bool("json") || c.Bool("tag") || c.IsSet("failed") || c.IsSet("results") ||
-		c.Bool("shuf") || c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog") && !command
+		c.Bool("shuf") || c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog") || command
 }
 
 // A reading is the input of run as jobs.
@@ -156,12 +154,7 @@ func (o lineOptions) feed(ctx context.Context, stop <-chan struct{}, all iter.Se
 				yield(nil, err)
 				return
 			}
-			place++
-			switch {
-			case in.ledger == nil:
-			case o.unordered:
-				in.ledger.Add(job.Number, job)
-			default:
+			if place++; in.ledger != nil {
 				in.ledger.Add(place, job)
 			}
 			if !yield(encode(job), nil) {

@@ -24,10 +24,6 @@ const (
 	StatusFailed   = 1 // items failed, or something else did
 	StatusUsage    = 2 // the command line is wrong
 	StatusUnusable = 3 // Redis cannot be used: it does not answer, or refuses
-
-	// StatusOther is the exit status, as of GNU parallel, if a command for each item is given and something other
-	// than items failed.
-	StatusOther = 255
 )
 
 // AsParallel is the key of App.Metadata by which a verb has the exit statuses of GNU parallel.
@@ -86,7 +82,7 @@ func parallelStatus(status int, err error) int {
 	case errors.As(err, &failed) && status == StatusFailed:
 		return jobs.Status(failed.Failed)
 	case status == StatusFailed || status == StatusUsage || status == StatusUnusable:
-		return StatusOther
+		return jobs.StatusOther
 	}
 	return status
 }

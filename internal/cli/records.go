@@ -21,14 +21,14 @@ type Records interface {
 
 // FunctionRecords are those of items that functions of the fleet process.
 type FunctionRecords struct {
-	// Ledger has the values by the place of their results; nil: they are not needed.
+	// Single says that the results are those of one source: their offsets number the items.
+	Single bool
+	// Ledger has the jobs by the places of the items in the source; nil: they are not needed.
 	Ledger *jobs.Ledger
 	// Attempts is how often a function was tried that has a value, 0 if that is not known.
 	Attempts int
 	// Functions are their names, for the Command of a record that has values.
 	Functions string
-	// Unordered says that the numbers of items are not known.
-	Unordered bool
 
 	count int64
 	rec   Record
@@ -38,13 +38,13 @@ type FunctionRecords struct {
 func (f *FunctionRecords) Next(r Result) (*Record, error) {
 	f.count++
 	f.rec = Record{Number: f.count, Output: r.Value, Attempts: f.Attempts, Function: true}
-	switch {
-	case f.Unordered:
-		f.rec.Number = 0
-	case f.Ledger != nil:
-		job := f.Ledger.Take(f.count)
-		f.rec.Number, f.rec.Args, f.rec.Lines, f.rec.Start = job.Number, job.Args, job.Lines, time.Now()
-		f.rec.Command = f.Functions + " " + command.Quote(strings.Join(job.Args, " "))
+	if f.Single {
+		f.rec.Number = r.Offset() + 1
+	}
+	if f.Ledger != nil {
+		f.rec.Of(f.Ledger.Take(f.rec.Number))
+		f.rec.Start = time.Now()
+		f.rec.Command = f.Functions + " " + command.Quote(strings.Join(f.rec.Args, " "))
 	}
 	if r.Err == nil {
 		return &f.rec, nil
@@ -62,55 +62,36 @@ func fail(rec *Record, err error) error {
 	return nil
 }
 
-// JobRecords are those of the jobs of a command.
+// JobRecords are those of the jobs of a command, which are one source.
 type JobRecords struct {
-	// Ledger has the jobs, by their numbers if Unordered and otherwise by the place of their results; nil: they are
-	// not needed.
-	Ledger    *jobs.Ledger
-	Unordered bool
+	// Ledger has the jobs by the places of the items in the source.
+	Ledger *jobs.Ledger
 	// Worker is the name of this process.
 	Worker string
 
-	count int64
-	rec   Record
+	rec Record
 }
 
 // Next returns the record of a result, which is an encoded Outcome.
 func (j *JobRecords) Next(r Result) (*Record, error) {
-	j.count++
-	j.rec = Record{Number: j.count, Worker: j.Worker}
-	if r.Err != nil {
-		j.rec.Exit = 255
-		if j.Unordered {
-			j.rec.Number = 0
+	j.rec = Record{Worker: j.Worker}
+	out := &jobs.Outcome{Exit: jobs.StatusOther}
+	if r.Err == nil {
+		var err error
+		if out, err = jobs.DecodeOutcome(r.Value); err != nil {
+			return nil, err
 		}
-		j.values()
-		return &j.rec, fail(&j.rec, r.Err)
-	}
-	out, err := jobs.DecodeOutcome(r.Value)
-	if err != nil {
-		return nil, err
 	}
 	j.rec = Record{
-		Number: out.Number, Output: out.Stdout, Failed: out.Failed(), Skipped: out.Skipped, Attempts: out.Attempts, Worker: j.Worker,
+		Output: out.Stdout, Failed: out.Failed(), Skipped: out.Skipped, Attempts: out.Attempts, Worker: j.Worker,
 		Command: out.Command, Stderr: out.Stderr, Exit: out.Exit, Signal: out.Signal, Start: out.Start, Took: out.Took,
+	}
+	j.rec.Of(j.Ledger.Take(r.Offset() + 1))
+	if r.Err != nil {
+		return &j.rec, fail(&j.rec, r.Err)
 	}
 	if j.rec.Failed {
 		j.rec.Why = Printable(out.Reason())
 	}
-	j.values()
 	return &j.rec, nil
-}
-
-// values adds what the Ledger has of a job.
-func (j *JobRecords) values() {
-	switch {
-	case j.Ledger == nil:
-	case j.Unordered:
-		job := j.Ledger.Take(j.rec.Number)
-		j.rec.Args, j.rec.Lines = job.Args, job.Lines
-	default:
-		job := j.Ledger.Take(j.count)
-		j.rec.Number, j.rec.Args, j.rec.Lines = job.Number, job.Args, job.Lines
-	}
 }

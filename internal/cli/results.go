@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
@@ -286,7 +285,7 @@ func (p *Printer) one(ctx context.Context, r Result) (err error) {
 		return nil
 	}
 	p.failed++
-	text := p.name(rec) + ": " + rec.Why
+	text := fmt.Sprintf("%s %d: %s", p.Unit, rec.Number, rec.Why)
 	if p.Errors == Inline && !p.Style.JSON {
 		p.out.text = append(append(p.out.text, text...), p.Style.End...)
 		p.collected.lines++
@@ -302,14 +301,6 @@ func (p *Printer) one(ctx context.Context, r Result) (err error) {
 		return nil
 	}
 	return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, text))
-}
-
-// name names a record in messages.
-func (p *Printer) name(rec *Record) string {
-	if rec.Number == 0 {
-		return "a " + p.Unit
-	}
-	return p.Unit + " " + strconv.FormatInt(rec.Number, 10)
 }
 
 // stderr writes text behind the lines before it: on a terminal it stands where it belongs.

@@ -149,5 +149,8 @@ func (b *Breaker) Ended(failed bool, exit, signal int) (halts bool) {
 	return true
 }
 
+// StatusOther is the exit status if something other than jobs failed, and of a job whose command did not end.
+const StatusOther = 255
+
 // Status is the exit status for a number of failed jobs.
 func Status(failed int64) int { return int(min(failed, 101)) }

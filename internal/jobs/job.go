@@ -19,7 +19,6 @@ type Job struct {
 
 // An Outcome is the end of a Job.
 type Outcome struct {
-	Number       int64
 	Command      string // the command line that ran
 	Exit, Signal int    // Exit is -1 after a timeout
 	Start        time.Time
@@ -60,7 +59,7 @@ func (o *Outcome) Encode() []byte {
 	if o.Skipped {
 		skipped = 1
 	}
-	for _, n := range []int64{o.Number, int64(o.Exit), int64(o.Signal), o.Start.UnixNano(), int64(o.Took), int64(o.Attempts), skipped} {
+	for _, n := range []int64{int64(o.Exit), int64(o.Signal), o.Start.UnixNano(), int64(o.Took), int64(o.Attempts), skipped} {
 		b = binary.AppendVarint(b, n)
 	}
 	b = appendText(appendText(b, o.Command), o.Why)
@@ -70,7 +69,7 @@ func (o *Outcome) Encode() []byte {
 // DecodeOutcome reads what Encode has made. The output is part of item.
 func DecodeOutcome(item []byte) (*Outcome, error) {
 	d := decoder{rest: item}
-	o := &Outcome{Number: d.number(), Exit: int(d.number()), Signal: int(d.number())}
+	o := &Outcome{Exit: int(d.number()), Signal: int(d.number())}
 	o.Start, o.Took = time.Unix(0, d.number()), time.Duration(d.number())
 	o.Attempts, o.Skipped = int(d.number()), d.number() == 1
 	o.Command, o.Why = string(d.text()), string(d.text())

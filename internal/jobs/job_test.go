@@ -19,8 +19,8 @@ func TestJobsAreEncoded(t *testing.T) {
 
 func TestOutcomesAreEncoded(t *testing.T) {
 	for _, want := range []Outcome{
-		{Number: 2, Command: "x", Exit: -1, Signal: 15, Start: time.Unix(5, 7), Took: time.Second, Attempts: 3, Why: "w", Stdout: []byte("out"), Stderr: []byte("err")},
-		{Number: 1, Skipped: true, Start: time.Unix(0, 0), Stdout: []byte{}, Stderr: []byte{}},
+		{Command: "x", Exit: -1, Signal: 15, Start: time.Unix(5, 7), Took: time.Second, Attempts: 3, Why: "w", Stdout: []byte("out"), Stderr: []byte("err")},
+		{Skipped: true, Start: time.Unix(0, 0), Stdout: []byte{}, Stderr: []byte{}},
 	} {
 		item := want.Encode()
 		if got, err := DecodeOutcome(item); err != nil || !reflect.DeepEqual(*got, want) {

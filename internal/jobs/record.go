@@ -23,3 +23,6 @@ type Record struct {
 	Exit, Signal int
 	Took         time.Duration
 }
+
+// Of makes rec that of a job.
+func (rec *Record) Of(job Job) { rec.Number, rec.Args, rec.Lines = job.Number, job.Args, job.Lines }

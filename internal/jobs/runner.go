@@ -52,7 +52,7 @@ func (r *Runner) Call(ctx context.Context, item []byte) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return (&Outcome{Number: job.Number, Skipped: true}).Encode(), nil
+		return (&Outcome{Skipped: true}).Encode(), nil
 	}
 	defer r.leave(job.Number)
 	out, err := r.attempts(own, job)
@@ -62,7 +62,6 @@ func (r *Runner) Call(ctx context.Context, item []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Number = job.Number
 	if !out.Skipped {
 		r.ended(out)
 	}
@@ -130,7 +129,7 @@ func (r *Runner) attempts(ctx context.Context, job Job) (*Outcome, error) {
 func (r *Runner) attempt(ctx context.Context, job Job) (*Outcome, error) {
 	line, release, err := r.Line.Expand(job.Args, job.Number)
 	if err != nil {
-		return &Outcome{Exit: 255, Why: err.Error(), Start: time.Now()}, nil
+		return &Outcome{Exit: StatusOther, Why: err.Error(), Start: time.Now()}, nil
 	}
 	defer release()
 	if r.Timeout > 0 {
