@@ -15,14 +15,16 @@ help: ## print this list
 
 test: tools format vet race faults sim single valkey examples vuln ## the whole gate, in this order; CI runs the same
 
-tools: ## install redis-server if it is missing
-	@if command -v redis-server >/dev/null; then redis-server --version; \
+tools: ## install redis-server and GNU parallel if they are missing
+	@redis-server --version 2>/dev/null || missing=redis-server; \
+	parallel --version 2>/dev/null | grep '^GNU parallel' || missing="$$missing parallel"; \
+	if [ -z "$$missing" ]; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y redis-server; \
+		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y $$missing; \
 	elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then \
-		sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y redis-server; \
-	elif command -v brew >/dev/null; then echo 'redis-server is missing: run "brew install redis"' >&2; exit 1; \
-	else echo 'redis-server is missing: install it with your package manager, so that it is in PATH' >&2; exit 1; fi
+		sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y $$missing; \
+	elif command -v brew >/dev/null; then echo "missing: $$missing: run \"brew install redis parallel\"" >&2; exit 1; \
+	else echo "missing: $$missing: install them with your package manager, so that they are in PATH" >&2; exit 1; fi
 
 format: ## fail where gofmt or go mod tidy would change something
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; } >&2
