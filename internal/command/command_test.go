@@ -42,7 +42,7 @@ func noPlaces(command string) template { return template{{text: command}} }
 func calls(l *launcher, command string) map[Kind]call {
 	pipe := l.pipe(command)
 	return map[Kind]call{
-		Exec: l.exec(noPlaces(command)),
+		Exec: l.exec(noPlaces(command), "\n"),
 		Pipe: func(ctx context.Context, item string) (string, error) {
 			values, err := pipe(ctx, []string{item})
 			return strings.Join(values, "\n"), err
@@ -172,7 +172,7 @@ func TestEndedContextStartsNothing(t *testing.T) {
 
 func TestNothingIsLeftInTheBackground(t *testing.T) {
 	f := newFifo(t)
-	call := launch(t).exec(noPlaces("exec 9>" + f.path + "; (echo up >&9; sleep 1000) >&- 2>&- & echo done"))
+	call := launch(t).exec(noPlaces("exec 9>"+f.path+"; (echo up >&9; sleep 1000) >&- 2>&- & echo done"), "\n")
 	value := make(chan string)
 	go func() {
 		v, err := call(t.Context(), "x")
@@ -196,7 +196,7 @@ func TestTheEndOfTheCommandIsTheEndOfTheItem(t *testing.T) {
 		"sleep 1000 & cat":                                  "item",
 		"(sleep 1000; echo late) & head -c 60000 /dev/zero": strings.Repeat("\x00", 60000),
 	} {
-		if v, err := launch(t).exec(noPlaces(command))(t.Context(), "item"); v != want || err != nil {
+		if v, err := launch(t).exec(noPlaces(command), "\n")(t.Context(), "item"); v != want || err != nil {
 			t.Errorf("%s: got %.20q, %v", command, v, err)
 		}
 	}

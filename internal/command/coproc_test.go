@@ -196,7 +196,7 @@ func BenchmarkCoproc(b *testing.B) {
 func BenchmarkExec(b *testing.B) {
 	l := newLauncher()
 	defer l.close()
-	call := l.exec(noPlaces("cat"))
+	call := l.exec(noPlaces("cat"), "\n")
 	for b.Loop() {
 		if _, err := call(b.Context(), "item"); err != nil {
 			b.Fatal(err)

@@ -12,12 +12,12 @@ import (
 var errNewline = errors.New("the item contains a newline and cannot be a line, use exec: for it")
 
 // exec returns the function that runs a process for each item. Placeholders in the command are replaced by
-// the item; a command without any gets it by stdin, which it need not read. The value is stdout without its
-// last newline (a "\n", nothing else). It may have 64 MiB.
-func (l *launcher) exec(command template) func(context.Context, string) (string, error) {
+// the item; a command without any gets it by stdin, with end behind it, and need not read it. The value is stdout without
+// its last newline (a "\n", nothing else). It may have 64 MiB.
+func (l *launcher) exec(command template, end string) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, item string) (string, error) {
 		if !command.takesItem() {
-			return trimmed(l.run(ctx, command[0].text, item))
+			return trimmed(l.run(ctx, command[0].text, item+end))
 		}
 		slot := l.slots.take()
 		defer l.slots.release(slot)

@@ -14,16 +14,30 @@ import (
 func TestExec(t *testing.T) {
 	for _, c := range []struct{ command, item, want string }{
 		{"cat", "a\nb", "a\nb"},
-		{"cat", "a\n", "a"},
-		{"cat", "a\n\n", "a\n"},
-		{"cat", "a\r\n", "a\r"},
-		{"wc -c", "four", "4"},
+		{"cat", "a\n", "a\n"},
+		{"cat", "a\r", "a\r"},
+		{"wc -c", "four", "5"},
+		{"read -r sum && echo $(($sum))", "1+1", "2"},
+		{"while read -r l; do echo \"got $l\"; done", "it", "got it"},
 		{"true", strings.Repeat("unread", 1<<16), ""},
 		{"exec <&-; echo closed", strings.Repeat("unread", 1<<16), "closed"},
 		{"echo noise >&2; echo value", "", "value"},
 	} {
-		if got, err := launch(t).exec(noPlaces(c.command))(t.Context(), c.item); got != c.want || err != nil {
+		if got, err := launch(t).exec(noPlaces(c.command), "\n")(t.Context(), c.item); got != c.want || err != nil {
 			t.Errorf("%s of %.20q: got %q, %v", c.command, c.item, got, err)
+		}
+	}
+}
+
+func TestExec0(t *testing.T) {
+	for _, c := range []struct{ command, item, want string }{
+		{"wc -c", "four", "4"},
+		{"cat", "a\n", "a"},
+		{"cat", "a\n\n", "a\n"},
+		{"cat", "a\x00b\r\n", "a\x00b\r"},
+	} {
+		if got, err := launch(t).exec(noPlaces(c.command), "")(t.Context(), c.item); got != c.want || err != nil {
+			t.Errorf("%s of %q: got %q, %v", c.command, c.item, got, err)
 		}
 	}
 }

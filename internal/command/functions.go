@@ -9,7 +9,9 @@ func (s *Set) Functions() []workers.Function {
 	for i, spec := range s.specs {
 		switch spec.Kind {
 		case Exec:
-			functions[i] = workers.Define(spec.Name, s.launcher.exec(spec.template))
+			functions[i] = workers.Define(spec.Name, s.launcher.exec(spec.template, "\n"))
+		case Exec0:
+			functions[i] = workers.Define(spec.Name, s.launcher.exec(spec.template, ""))
 		case Pipe:
 			functions[i] = workers.DefineBatch(spec.Name, s.launcher.pipe(spec.Command))
 		case Coproc:

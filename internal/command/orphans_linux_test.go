@@ -41,7 +41,7 @@ func TestEndOfContextKillsWhatHasLeftTheGroup(t *testing.T) {
 		failed := make(chan error)
 		ctx, kill := context.WithCancelCause(t.Context())
 		go func() {
-			_, err := l.exec(noPlaces(command))(ctx, "x")
+			_, err := l.exec(noPlaces(command), "\n")(ctx, "x")
 			failed <- err
 		}()
 		file := f.read(t)

@@ -13,7 +13,8 @@ type Kind string
 
 // The kinds of commands.
 const (
-	Exec   Kind = "exec"   // a process for each item
+	Exec   Kind = "exec"   // a process for each item, which is a line of stdin
+	Exec0  Kind = "exec0"  // the same, without a newline behind the item
 	Pipe   Kind = "pipe"   // a process for each batch, a line for each item
 	Coproc Kind = "coproc" // a process that stays, a line for each item
 )
@@ -22,13 +23,13 @@ const (
 type Spec struct {
 	Name    string
 	Kind    Kind
-	Command string // what sh runs; of Exec with placeholders
+	Command string // what sh runs; of Exec and Exec0 with placeholders
 
-	template template // of Exec
+	template template // of these two
 }
 
 var (
-	kinds    = []Kind{Exec, Pipe, Coproc}
+	kinds    = []Kind{Exec, Exec0, Pipe, Coproc}
 	goodName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 )
 
@@ -36,13 +37,13 @@ var (
 //
 //	SPEC    = NAME "=" KIND ":" COMMAND
 //	NAME    = 1 to 64 of the characters A-Z a-z 0-9 . _ -
-//	KIND    = "exec" | "pipe" | "coproc"
+//	KIND    = "exec" | "exec0" | "pipe" | "coproc"
 //	COMMAND = what `sh -c` takes: not blank, without NUL bytes
 //
 // COMMAND is kept as it is and may contain "=" and ":". The error of a kind
 // that does not exist lists those that do.
 //
-// In the COMMAND of exec these placeholders are replaced, as by GNU parallel: {} by the item, {.} by the item
+// In the COMMAND of exec and exec0 these placeholders are replaced, as by GNU parallel: {} by the item, {.} by the item
 // without its extension, {/} by its last path element, {//} by its directory, {/.} by its last path element
 // without the extension, {#} by the number of the item, {%} by that of a slot, both from 1. The shell takes the
 // value as one word whatever is in it. Within quotes it is that word quoted for another shell. Behind
@@ -67,14 +68,14 @@ func parse(spec string) (Spec, error) {
 	kind, command, _ := strings.Cut(rest, ":")
 	switch {
 	case !slices.Contains(kinds, Kind(kind)):
-		return Spec{}, fmt.Errorf("%q is not exec:, pipe: or coproc: (nearest: %s:)", kind, nearest(kind))
+		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe: or coproc: (nearest: %s:)", kind, nearest(kind))
 	case strings.TrimSpace(command) == "":
 		return Spec{}, fmt.Errorf("%s: has no command", kind)
 	case strings.Contains(command, "\x00"):
 		return Spec{}, errors.New("a command cannot contain a NUL byte")
 	}
 	s := Spec{Name: name, Kind: Kind(kind), Command: command}
-	if s.Kind != Exec {
+	if s.Kind != Exec && s.Kind != Exec0 {
 		return s, noPlaceholders(s)
 	}
 	var err error
