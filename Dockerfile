@@ -3,8 +3,10 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+# docker build --build-arg VERSION="$(git describe --tags --always --dirty)" .
+ARG VERSION=
 # Static: no C, so that the image needs nothing else.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/dqbridge ./cmd/dqworker
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X github.com/dqbridge/dqbridge/internal/cli.built=$VERSION" -o /out/ ./cmd/dqbridge ./cmd/dqworker
 
 FROM scratch
 # For rediss:// addresses.

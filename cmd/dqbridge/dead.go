@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,14 +20,18 @@ func deadVerb() *urfave.Command {
 		Name: "dead", Usage: "look after the dead letters: entries that no worker could process",
 		UsageText: "dqbridge " + deadUsage, ArgsUsage: "list | show | retry | drop",
 		Description: "list names them, show prints their items, a line each, retry sends the items into their queue once more,\n" +
-			"at its end, and drop deletes them. With --all, retry and drop take all of them.",
-		Flags: common(cli.JSONFlag(), &urfave.BoolFlag{Name: "all", DisableDefaultText: true, Usage: "retry or drop all of them"}),
+			"at its end, and drop deletes them. With --all, show, retry and drop take all of them: what cannot be done with one is\n" +
+			"told, and the others follow.",
+		Flags: common(cli.JSONFlag(), &urfave.BoolFlag{Name: "all", DisableDefaultText: true, Usage: "show, retry or drop all of them"}),
 		Action: func(c *urfave.Context) error {
 			act, ok := deadActs[c.Args().First()]
 			if !ok {
 				return cli.Usagef("dead %q: %s: dqbridge %s", c.Args().First(), cli.Instead(c.Args().First(), []string{"list", "show", "retry", "drop"}), deadUsage)
 			}
-			if c.Bool("all") == (c.NArg() > 1) && c.Args().First() != "list" {
+			switch list := c.Args().First() == "list"; {
+			case list && (c.NArg() > 1 || c.Bool("all")):
+				return cli.Usagef("dead list takes neither ids nor --all: dqbridge %s", deadUsage)
+			case !list && c.Bool("all") == (c.NArg() > 1):
 				return cli.Usagef("dead %s takes ids, or --all: dqbridge %s", c.Args().First(), deadUsage)
 			}
 			return shared(c, c.NArg(), deadUsage, func(ex *executor.Executor) error { return act(c, ex) })
@@ -36,7 +41,7 @@ func deadVerb() *urfave.Command {
 
 var deadActs = map[string]func(*urfave.Context, *executor.Executor) error{
 	"list":  listDead,
-	"show":  showDead,
+	"show":  func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, showDead(c, ex)) },
 	"retry": func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, ex.RetryDead) },
 	"drop":  func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, ex.DropDead) },
 }
@@ -61,9 +66,10 @@ func listDead(c *urfave.Context, ex *executor.Executor) error {
 		column{Head: "WHY", Cell: func(d executor.DeadLetter) any { return d.Why.Error() }})
 }
 
-func showDead(c *urfave.Context, ex *executor.Executor) error {
-	for _, id := range c.Args().Slice()[1:] {
-		items, err := ex.DeadItems(c.Context, id)
+// showDead prints the items of a dead letter.
+func showDead(c *urfave.Context, ex *executor.Executor) func(context.Context, string) error {
+	return func(ctx context.Context, id string) error {
+		items, err := ex.DeadItems(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -72,10 +78,11 @@ func showDead(c *urfave.Context, ex *executor.Executor) error {
 				return cli.AsOutput(err)
 			}
 		}
+		return nil
 	}
-	return nil
 }
 
+// eachDead does something with each letter. After an error it goes on with the next one.
 func eachDead(c *urfave.Context, ex *executor.Executor, do func(context.Context, string) error) error {
 	ids := slices.Clone(c.Args().Slice()[1:])
 	if c.Bool("all") {
@@ -86,10 +93,13 @@ func eachDead(c *urfave.Context, ex *executor.Executor, do func(context.Context,
 			ids = append(ids, d.ID)
 		}
 	}
+	var failed error
 	for _, id := range ids {
-		if err := do(c.Context, id); err != nil {
+		err := do(c.Context, id)
+		if errors.As(err, new(cli.OutputError)) || c.Context.Err() != nil {
 			return err
 		}
+		failed = errors.Join(failed, err)
 	}
-	return nil
+	return failed
 }

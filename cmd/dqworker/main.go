@@ -3,8 +3,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"runtime"
+	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -23,15 +27,16 @@ func app() *urfave.App {
 	return &urfave.App{
 		Name:      "dqworker",
 		Usage:     "run functions for everybody who uses the same Redis",
-		UsageText: "dqworker --redis URL [--concurrency N] [--fn NAME=KIND:COMMAND]...",
+		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
 		Flags: []urfave.Flag{
 			cli.RedisFlag("none: it has to be given"),
-			&urfave.IntFlag{Name: "concurrency", Usage: "run `N` items at once", DefaultText: "the number of processors"},
+			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),
 			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "offer the built-in functions too"},
 			&urfave.DurationFlag{Name: "lease", Usage: "let others take this process for dead after `TIME` without a heartbeat; " +
 				"the same in the whole fleet", DefaultText: "10s"},
 			&urfave.DurationFlag{Name: "drain", Usage: "give running functions `TIME` to end when the worker stops", DefaultText: "30s"},
+			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait for a Redis that does not answer yet"},
 			cli.VerboseFlag(),
 			cli.VersionFlag(),
 		},
@@ -76,9 +81,51 @@ func work(c *urfave.Context) error {
 	if c.IsSet("drain") {
 		options = append(options, workers.Drain(c.Duration("drain")))
 	}
-	w, err := workers.New(c.String("redis"), options...)
-	if err != nil {
-		return cli.AsUsage(err)
+	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), hands, strings.Join(cli.Names(functions, workers.Function.Name), " "))
+	return serve(c, about, options)
+}
+
+// again is how long to wait for a Redis that does not answer.
+const again = time.Second
+
+// serve runs a worker. With --wait it starts another one until Redis answers.
+func serve(c *urfave.Context, about string, options []workers.Option) error {
+	warned := false
+	for {
+		w, err := workers.New(c.String("redis"), options...)
+		if err != nil {
+			return cli.AsUsage(err)
+		}
+		err = tell(c, w, about)
+		if !c.Bool("wait") || !errors.Is(err, workers.ErrUnreachable) || errors.Is(err, workers.ErrUnusable) {
+			return err
+		}
+		if !warned {
+			warned = true
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %v; waiting until it does (not with --wait=false)\n", c.App.Name, err)
+		}
+		select {
+		case <-c.Context.Done():
+			return nil
+		case <-time.After(again):
+		}
 	}
-	return w.Run(c.Context)
+}
+
+// tell runs a worker, and says what it does once others know it.
+func tell(c *urfave.Context, w *workers.Worker, about string) error {
+	ctx, cancel := context.WithCancel(c.Context)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		select {
+		case <-w.Ready():
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, about)
+		case <-ctx.Done():
+		}
+	}()
+	err := w.Run(c.Context)
+	cancel()
+	<-told
+	return err
 }

@@ -61,6 +61,9 @@ func Open(address string, opts Options) (*Client, error) {
 		return nil, err
 	}
 	t.options.Dialer, t.inProcess = contain(opts.Dialer), opts.InProcess
+	if t.inProcess {
+		t.label = "embedded"
+	}
 	if opts.Password != "" {
 		t.options.Username, t.options.Password = opts.Username, opts.Password
 	}
@@ -139,6 +142,12 @@ func (c *Client) Patience(d time.Duration) time.Duration {
 
 // String names the server, without user and password.
 func (c *Client) String() string { return c.target.label }
+
+// Label is an address without its secrets and options, empty if it is none.
+func Label(address string) string {
+	t, _ := parseURL(address)
+	return t.label
+}
 
 // Close ends all connections.
 func (c *Client) Close() error { return c.rdb.Close() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -46,7 +47,7 @@ func parseURL(address string) (target, error) {
 	}
 	if err != nil || u.Scheme == "" {
 		// The parser's error repeats the address, password and all.
-		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, forms)
+		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, meant(address))
 	}
 	t := target{namespace: "dq", label: u.Scheme + "://" + u.Host + u.Path}
 	query := u.Query()
@@ -76,11 +77,25 @@ func parseURL(address string) (target, error) {
 		err = t.many(u, query)
 	default:
 		err = fmt.Errorf("scheme %q is not known", u.Scheme)
+		if hostPort.MatchString(address) {
+			return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, meant(address))
+		}
 	}
 	if err != nil {
 		return target{}, fmt.Errorf("%w: %s: %w: %s", ErrURL, t.label, err, forms)
 	}
 	return t, nil
+}
+
+// hostPort is an address that lacks only its scheme.
+var hostPort = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]+)?(/[0-9]+)?$`)
+
+// meant says how to write an address: what may have been meant if that has no secrets.
+func meant(address string) string {
+	if hostPort.MatchString(address) {
+		return "did you mean redis://" + address + "?"
+	}
+	return forms
 }
 
 // misplaced tells whether a part of a password stands behind the host, because a

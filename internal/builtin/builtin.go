@@ -9,13 +9,28 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 func inc(_ context.Context, x int) (int, error) { return x + 1, nil }
 
 func double(_ context.Context, x int) (int, error) { return 2 * x, nil }
 
-func upper(_ context.Context, s string) (string, error) { return strings.ToUpper(s), nil }
+func upper(_ context.Context, s string) (string, error) {
+	if utf8.ValidString(s) {
+		return strings.ToUpper(s), nil
+	}
+	var b strings.Builder
+	for i, r := range s {
+		if _, size := utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && size == 1 {
+			b.WriteByte(s[i]) // it is no text
+			continue
+		}
+		b.WriteRune(unicode.ToUpper(r))
+	}
+	return b.String(), nil
+}
 
 func fail(_ context.Context, x int) (int, error) {
 	if x%3 == 0 {

@@ -52,6 +52,12 @@ func TestUpper(t *testing.T) {
 	}
 }
 
+func TestUpperLeavesOtherBytesAlone(t *testing.T) {
+	if got, err := upper(t.Context(), "a\xffé\xe9\uFFFDz"); got != "A\xffÉ\xe9\uFFFDZ" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"10ms": 10 * time.Millisecond, "1m1s": 61 * time.Second, "0": 0, "2": 2 * time.Second,

@@ -6,7 +6,8 @@ import "github.com/dqbridge/dqbridge/workers"
 //
 //   - inc: int to int, x+1, which wraps around at the largest int
 //   - double: int to int, 2x, which wraps around too
-//   - upper: string to string, in upper case as of Unicode
+//   - upper: string to string, in upper case as of Unicode, other bytes
+//     as they are
 //   - fail: int to int, x itself; every multiple of 3, and so 0, fails at
 //     every attempt
 //   - sleep: string to string, the input after as long as it says: a duration

@@ -29,12 +29,38 @@ func CheckText(function, typ, codec string) error {
 // AsUsage makes a mistake of the user's of an error.
 func AsUsage(err error) error { return Usage(err.Error()) }
 
+// nextVersion is the version to be released next, as in CHANGELOG.md.
+const nextVersion = "0.1.0"
+
+// built is the version that the linker is told, as for an image, which is built without the repository.
+var built string
+
 // PrintVersion prints the version of the command.
 func PrintVersion(c *urfave.Context) error {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, version)
+	info, _ := debug.ReadBuildInfo()
+	_, err := fmt.Fprintf(c.App.Writer, "%s %s\n", c.App.Name, version(built, info))
 	return AsOutput(err)
+}
+
+// version is that of the linker or of the module, and otherwise the next one with the revision that it is built from.
+func version(built string, info *debug.BuildInfo) string {
+	if built != "" {
+		return built
+	}
+	text := "v" + nextVersion + "-devel"
+	if info == nil {
+		return text
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			text += "+" + s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			text += ".dirty"
+		}
+	}
+	return text
 }

@@ -9,6 +9,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/builtin"
 	"github.com/dqbridge/dqbridge/internal/command"
 	"github.com/dqbridge/dqbridge/workers"
@@ -21,6 +22,9 @@ func RedisFlag(otherwise string) urfave.Flag {
 		Usage: "share the Redis at `URL`, such as redis://127.0.0.1:6379",
 	}
 }
+
+// Address is that of --redis without its secrets.
+func Address(c *urfave.Context) string { return broker.Label(c.String("redis")) }
 
 // FnFlag is --fn, which may be repeated.
 func FnFlag() urfave.Flag {

@@ -22,15 +22,17 @@ func Instead(name string, names []string) string {
 	return "there are " + strings.Join(names, ", ")
 }
 
-// nearest returns the name that may have been meant, "" if there is none.
+// nearest returns the name that may have been meant, "" if there is none: a third of it may be wrong.
 func nearest(name string, names []string) string {
-	best, least := "", 2+len(name)/3
+	bare := func(name string) string { return strings.ToLower(strings.TrimLeft(name, "-")) }
+	wanted := bare(name)
+	best, least := "", max(1, len(wanted)/3)+1
 	for _, candidate := range names {
-		d := distance(strings.ToLower(name), strings.ToLower(candidate))
-		if d >= len(name) { // nothing of it is left
+		d := distance(wanted, bare(candidate))
+		if d >= len(wanted) { // nothing of it is left
 			continue
 		}
-		if d < least || d == least && candidate < best {
+		if d < least || d == least && best != "" && candidate < best {
 			best, least = candidate, d
 		}
 	}

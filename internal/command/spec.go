@@ -68,7 +68,7 @@ func parse(spec string) (Spec, error) {
 	kind, command, _ := strings.Cut(rest, ":")
 	switch {
 	case !slices.Contains(kinds, Kind(kind)):
-		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe: or coproc: (nearest: %s:)", kind, nearest(kind))
+		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe: or coproc:%s", kind, nearest(kind))
 	case strings.TrimSpace(command) == "":
 		return Spec{}, fmt.Errorf("%s: has no command", kind)
 	case strings.Contains(command, "\x00"):
@@ -93,10 +93,14 @@ func noPlaceholders(s Spec) error {
 		"or write { } with a space if the command needs braces", s.Kind, place)
 }
 
-func nearest(text string) Kind {
-	return slices.MinFunc(kinds, func(a, b Kind) int {
-		return distance(text, string(a)) - distance(text, string(b))
-	})
+// nearest says which kind may have been meant, if one is near.
+func nearest(text string) string {
+	for _, kind := range kinds {
+		if d := distance(text, string(kind)); d <= len(text)/3 {
+			return fmt.Sprintf(" (nearest: %s:)", kind)
+		}
+	}
+	return ""
 }
 
 // distance is how many bytes have to be inserted, deleted or replaced to make

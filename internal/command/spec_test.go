@@ -36,6 +36,7 @@ func TestParseRefuses(t *testing.T) {
 		"a=Pipe:x":                          "nearest: pipe:",
 		"a=corpoc:x":                        "nearest: coproc:",
 		"a=awk '{print $1}'":                "is not exec:, exec0:, pipe: or coproc:",
+		"a=shell:x":                         "is not exec:, exec0:, pipe: or coproc:",
 		"a=":                                `"" is not exec:, exec0:, pipe: or coproc:`,
 		"a=exec":                            "exec: has no command",
 		"a=pipe: \t\n":                      "pipe: has no command",
