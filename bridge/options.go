@@ -112,7 +112,8 @@ func MaxInFlight(items int) ScatterOption {
 
 // MaxBatch is how many items travel together at most. It is not needed for speed:
 // without it, batches are as many items as are a few milliseconds of work, at most
-// 8192.
+// 8192. It does not bound the calls of a function made by workers.DefineBatch, which take
+// several batches: workers.BatchSize does.
 func MaxBatch(items int) ScatterOption {
 	return scatterOption(func(o *options) error {
 		if items < 1 {

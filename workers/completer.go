@@ -45,23 +45,32 @@ func portion(all []done) int {
 // settle has written what a hand has done: by itself where nobody else works or writes
 // and another hand could take what comes meanwhile, else by complete. By itself it may
 // also take what comes out for the stage behind, with which the hand goes on.
-func (l *life) settle(ctx context.Context, d done) (next *job) {
+func (l *life) settle(ctx context.Context, made []done) (next *job) {
 	if l.concurrency == 1 || l.held.Load() > 0 || len(l.done) > 0 {
-		l.done <- d
+		l.handOver(made)
 		return nil
 	}
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	default:
-		l.done <- d
+		l.handOver(made)
 		return nil
 	}
-	if after := d.after(); after != nil && ctx.Err() == nil && !l.stopping.Load() {
-		return l.advance(ctx, d, after)
+	if len(made) == 1 {
+		if after := made[0].after(); after != nil && ctx.Err() == nil && !l.stopping.Load() {
+			return l.advance(ctx, made[0], after)
+		}
 	}
-	l.commit(ctx, []done{d})
+	l.commit(ctx, made)
 	return nil
+}
+
+// handOver gives completions to complete.
+func (l *life) handOver(made []done) {
+	for _, d := range made {
+		l.done <- d
+	}
 }
 
 // after is the route that reads what has become of the entry, nil where nobody goes on.

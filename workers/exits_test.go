@@ -32,7 +32,7 @@ func TestGoexitEndsNoHand(t *testing.T) {
 			xs[i] = -xs[i]
 		}
 		return xs, nil
-	})
+	}, workers.BatchSize(1, 1))
 	for name, f := range map[string]workers.Func[int, int]{"items": quits, "batches": all} {
 		for _, hands := range []int{1, 4} {
 			t.Run(name, func(t *testing.T) {

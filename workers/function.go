@@ -39,6 +39,8 @@ type function struct {
 	runner func() runner
 	// whole tells that a call is for a whole batch.
 	whole bool
+	// least and most are how many items a call should have and may have, 0 if that is not given.
+	least, most int
 	// copies tells that no value that came in refers to the frame it came in.
 	copies bool
 	// exits is set once a call has ended its goroutine.
@@ -70,6 +72,9 @@ var errNotDefined = errors.New("a workers.Func that was not made: make it with D
 // as is one whose worker dies: f has to bear being called twice for an item.
 func Define[In, Out any](name string, f func(context.Context, In) (Out, error), opts ...DefineOption) Func[In, Out] {
 	fn := newFunc[In, Out](name, opts)
+	if fn.erased.most > 0 {
+		fn.erased.mistake(errors.New("BatchSize is for DefineBatch: Define calls f for one item at a time"))
+	}
 	if f == nil {
 		fn.erased.mistake(errors.New("Define got nil: pass the function, or use Remote for one that only the fleet holds"))
 	}
@@ -77,10 +82,13 @@ func Define[In, Out any](name string, f func(context.Context, In) (Out, error), 
 	return fn
 }
 
-// DefineBatch makes a function of f, which is called for the items that happen
-// to travel together: at least one, in their order, without those that have
-// failed already. It returns one result for each, in the same order; any other
-// number fails all of them. The slice is f's own.
+// DefineBatch makes a function of f, which is called for consecutive items of a stream: at
+// least one, in their order, without those that have failed already. It returns one result
+// for each, in the same order; any other number fails all of them. The slice is f's own.
+//
+// The worker finds how many items a call should get by the items a second that calls of
+// different sizes bring, up to 65,536 items and about 1 MiB of their encoded bytes. It starts
+// with at most 16 items. A call gets fewer items if fewer are there. See BatchSize.
 //
 // An error of f that is or wraps an Errors fails the items that it names; any
 // other error, a panic and a timeout fail all items of the call. Where failed
@@ -120,6 +128,7 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 	var inErr, outErr error
 	fn.in, inErr = codec.For[In](codecOf[In](d))
 	fn.out, outErr = codec.For[Out](codecOf[Out](d))
+	fn.erased.least, fn.erased.most = d.least, d.most
 	fn.erased.in, fn.erased.out, fn.erased.copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
 	switch {
 	case noOption != nil:
@@ -128,6 +137,8 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 		fn.erased.mistake(fmt.Errorf("its input: %w", inErr))
 	case outErr != nil:
 		fn.erased.mistake(fmt.Errorf("its output: %w", outErr))
+	case d.sized && (d.least < 1 || d.most < d.least):
+		fn.erased.mistake(fmt.Errorf("BatchSize(%d, %d): min must be at least 1, and max at least min", d.least, d.most))
 	}
 	if err := checkName(name); err != nil {
 		fn.erased.err = err
@@ -171,8 +182,22 @@ type DefineOption interface{ applyDefine(*definition) }
 
 type definition struct {
 	codec Codec
+	sized bool // BatchSize was given
+	least int
+	most  int
 	drop  bool // unexported fields may stay behind
 }
+
+// BatchSize bounds the number of items in a call of a function made by DefineBatch. No call
+// gets more than max items. min is a wish: calls get at least min items as long as so many
+// are there, but no call waits for more, and the bound of about 1 MiB holds. Without
+// BatchSize the worker finds the number. min must be at least 1 and max at least min;
+// otherwise Err returns an error.
+func BatchSize(min, max int) DefineOption { return batchSize{min, max} }
+
+type batchSize struct{ min, max int }
+
+func (b batchSize) applyDefine(d *definition) { d.sized, d.least, d.most = true, b.min, b.max }
 
 // codecOf returns the codec of a definition for values of type T, nil for the default.
 func codecOf[T any](d definition) Codec {

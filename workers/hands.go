@@ -44,6 +44,7 @@ type hand struct {
 	idle   map[*function][]runner
 	now    slotCall  // the call of a function
 	job    *job      // that it works on
+	made   []done    // of the last one
 	called *function // the last one
 	route  *route    // whose function it was
 	late   int64     // tick of the clock when it has worked for a spell
@@ -64,14 +65,15 @@ func (h *hand) run(ctx context.Context) {
 		if own.Err() != nil && ctx.Err() == nil { // a stage has ended
 			own = h.now.open(ctx)
 		}
-		d := h.do(own, *h.job)
+		h.made = h.process(own, *h.job)
 		h.held.Add(-1)
 		h.job.route.held.Add(-1)
 		h.job = nil
 		h.end()
-		if h.job = h.settle(ctx, d); h.job != nil {
+		if h.job = h.settle(ctx, h.made); h.job != nil {
 			h.begin()
 		}
+		h.made = emptied(h.made)
 	}
 	closed = true
 }
@@ -111,17 +113,20 @@ func (h *hand) do(ctx context.Context, j job) done {
 	if share := r.share(e.N); share < e.N {
 		return divided(j, share)
 	}
+	if 0 < j.leaf && j.leaf < e.N {
+		return divided(j, j.leaf)
+	}
 	all, err := h.steps(ctx, j)
 	defer h.release(all)
 	if err != nil {
 		return unreadable(j, err)
 	}
 	h.learn(j, all)
-	d, err := product(j, all, &h.memory)
-	if err != nil { // cannot be: the runner has read it
+	var made [1]done
+	if err := product(r, []broker.Entry{e}, all, &h.memory, made[:]); err != nil { // cannot be: the runner has read it
 		return unreadable(j, err)
 	}
-	return d
+	return made[0]
 }
 
 // call runs one stage on a batch, for a spell.
@@ -133,8 +138,12 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 		return s
 	}
 	leave := h.leave
+	if r.whole() { // the batch function behind would get what was done in a spell
+		leave = h.stopping.Load
+	}
 	if h.probe != nil {
-		leave = func() bool { h.probe.Ran(1); return ctx.Err() != nil || h.leave() }
+		own := leave
+		leave = func() bool { h.probe.Ran(1); return ctx.Err() != nil || own() }
 	}
 	c := call{
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,

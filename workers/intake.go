@@ -21,17 +21,19 @@ const (
 	endWait   = 500 * time.Millisecond // from the hint that ends a blocked read until its connection is closed
 )
 
-// A job is an entry for a hand.
+// A job is an entry for a hand, or several that are adjacent.
 type job struct {
 	route *route
 	entry broker.Entry
+	more  []broker.Entry // behind it, for the same call
+	leaf  int            // items of the parts that it should be cut into; 0: it should not
 }
 
 // job makes one of an entry that is held.
 func (l *life) job(r *route, e broker.Entry) *job {
 	l.held.Add(1)
 	r.held.Add(1)
-	return &job{r, e}
+	return &job{route: r, entry: e}
 }
 
 // intake takes work while there are hands for it, until ctx ends. Nobody else reads, but for a
@@ -47,6 +49,7 @@ type intake struct {
 	again   time.Time // when to look once more, the request itself may have come late; zero: not
 	failed  int64     // calls of the client, when that was last looked at
 	heard   time.Time
+	joining []*route // of which something is collected
 }
 
 // It returns an error where the Redis user may not read.
@@ -60,6 +63,7 @@ func (l *life) intake(ctx context.Context) error {
 	defer func() {
 		close(stop)
 		<-ended
+		in.giveBackAll(ctx)
 		_ = in.reader.Close()
 		l.read, l.unsure = in.mayHold()
 	}()
@@ -143,26 +147,20 @@ func (in *intake) round(ctx context.Context) (err error) {
 			in.again = time.Now().Add(in.lease)
 		}
 	}
+	if err := in.dispatch(ctx); err != nil {
+		return err
+	}
 	asked, lately := in.asked()
 	shares := in.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
-		timer := time.NewTimer(busyWait)
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-		case <-in.freed:
-		case <-timer.C: // a connection that idles may be closed, and is the sign of life
-			in.changed = append(in.changed, in.working()...) // a hint may be lost
-			_, err = in.listen(ctx, nil, 0)
-		}
-		return err
+		return in.awaitSlot(ctx)
 	}
 	if time.Since(in.heard) >= sweep {
 		if found, err := in.listen(ctx, in.others(cap(in.work)-len(in.work)), 0); found || err != nil {
 			return err
 		}
 	}
-	if !in.calm {
+	if !in.calm || len(in.joining) > 0 {
 		found := 0
 		for _, s := range shares {
 			n, err := in.grab(ctx, s.routes, s.budget)
@@ -170,7 +168,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		if found > 0 {
+		if found > 0 || in.linger(ctx) {
 			return nil
 		}
 	}
@@ -178,6 +176,24 @@ func (in *intake) round(ctx context.Context) (err error) {
 		_, err = in.listen(ctx, asked, sweep)
 	} else {
 		_, err = in.listen(ctx, in.open(), in.client.Patience(readWait))
+	}
+	return err
+}
+
+// awaitSlot waits until a slot may be free.
+func (in *intake) awaitSlot(ctx context.Context) (err error) {
+	wait := busyWait
+	if len(in.joining) > 0 {
+		wait = stale
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-in.freed:
+	case <-timer.C: // a connection that idles may be closed, and is the sign of life
+		in.changed = append(in.changed, in.working()...) // a hint may be lost
+		_, err = in.listen(ctx, nil, 0)
 	}
 	return err
 }
@@ -197,38 +213,6 @@ func (in *intake) refresh(ctx context.Context) error {
 	return nil
 }
 
-// A share is routes and how many entries may be taken from them.
-type share struct {
-	routes []*route
-	budget int
-}
-
-// shares are those of the routes where batches are cheap, of which some may be
-// in stock, and those of all others: one for each free hand. A dear entry
-// may stand behind a stock, which is soon done.
-func (in *intake) shares(routes []*route) (shares []share) {
-	if in.held.Load() == 0 {
-		return []share{{routes, min(in.concurrency, in.free())}}
-	}
-	cheap := share{budget: maxAhead * in.concurrency}
-	dear := share{budget: min(in.concurrency-in.dear(), in.free())}
-	for _, r := range routes {
-		if ahead := int(r.ahead.Load()); ahead > 0 {
-			cheap.routes, cheap.budget = append(cheap.routes, r), min(cheap.budget, ahead)
-		} else {
-			dear.routes = append(dear.routes, r)
-		}
-	}
-	cheap.budget += in.concurrency - int(in.held.Load())
-	if cheap.routes != nil {
-		shares = append(shares, cheap)
-	}
-	if dear.routes != nil || dear.budget <= 0 { // all hands are busy for long
-		shares = append(shares, dear)
-	}
-	return shares
-}
-
 // grab takes what is there, without waiting.
 func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int, err error) {
 	if len(routes) == 0 {
@@ -243,6 +227,10 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 	if err != nil {
 		return 0, err
 	}
+	total := 0
+	for _, t := range taken {
+		total += len(t.Entries)
+	}
 	for i, t := range taken {
 		r := routes[i]
 		r.full, r.sick, r.beyond = time.Time{}, t.Sick, t.Beyond
@@ -251,6 +239,7 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 			r.full = time.Now()
 		}
 		in.stale = in.stale || t.Sick
+		r.collected.measure(t.Entries, total >= budget)
 		if err := in.give(ctx, r, t.Entries); err != nil {
 			return n, err
 		}
@@ -290,6 +279,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 		in.calm = looked // for what no read brings, every second look is enough
 	}
 	for _, e := range entries {
+		by[e.Queue].collected.more = len(entries) >= count
 		if err := in.give(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
 			return true, err
 		}
@@ -361,11 +351,14 @@ func (in *intake) recover(ctx context.Context) error {
 // give hands entries to the hands. More than there are hands for came by
 // chance, since a read counts by stream: they go back at once.
 func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) error {
-	if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
-		return err
-	}
 	if len(entries) > 0 {
 		in.found(r)
+	}
+	if r.joins() {
+		entries = in.collect(r, entries)
+	}
+	if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
+		return err
 	}
 	for _, e := range entries {
 		if !in.take(e.Ref) {

@@ -48,8 +48,9 @@ func (r *route) share(n int) int {
 	if room := int(r.room.Load()); room > 0 {
 		share = min(share, room)
 	}
-	if r.function.whole && r.stage.Retries > 0 {
-		share = min(share, maxTogether)
+	if r.whole() {
+		_, most := r.batchSize()
+		share = min(share, most)
 	}
 	if cost := r.cost(); !r.whole() && cost > 0 && n > int(dearSpells*spell/cost) {
 		share = min(share, spellItems(cost))

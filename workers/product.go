@@ -2,54 +2,108 @@ package workers
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// product is what steps do to the entry. Frames are made in memory.
-func product(j job, all []step, memory *batch.Memory) (done, error) {
-	r, e, got := j.route, j.entry, all[0]
-	left, err := remain(e.Batch, got.n, r.cost())
-	if err != nil {
-		return done{}, err
-	}
-	d := putBack(r, e, left...)
-	if got.n == 0 {
-		return d, nil
-	}
-	d.replace.Cost = r.cost()
-	if got.again != nil { // the only step
-		in := e.Batch
-		if got.n < e.N {
-			if in, _, err = in.Split(got.n); err != nil {
-				return done{}, err
-			}
+// product is what steps did to the entries of a job, whose items they ran one after the
+// other: made has room for one done for each entry. Frames are made in memory.
+func product(r *route, entries []broker.Entry, all []step, memory *batch.Memory, made []done) error {
+	cost, at := r.cost(), 0
+	for i, e := range entries {
+		n := inside(all[0].n, at, e.N)
+		left, err := remain(e.Batch, n, cost)
+		if err != nil {
+			return err
 		}
-		return d, d.mixed(in, d.made(got, 0, memory), got.again)
+		made[i] = putBack(r, e, left...)
+		if n > 0 {
+			made[i].replace.Cost = cost
+		}
+		at += e.N
 	}
 	for i, s := range all {
 		taken := 0
 		if i+1 < len(all) {
 			taken = all[i+1].n
-			d.replace.By = append(d.replace.By, broker.Passed{Queue: s.route.stage.Outs[0].Queue, Items: taken})
+			passed(s.route.stage.Outs[0].Queue, taken, entries, made)
 		}
 		if taken == s.n {
 			continue
 		}
-		if err := d.results(s.route.stage, d.made(s, taken, memory)); err != nil {
-			return done{}, err
+		if err := outputs(s, taken, entries, memory, made); err != nil {
+			return err
 		}
 	}
-	return d, nil
+	return nil
 }
 
-// made are the items that a step has done, from the nth on.
-func (d *done) made(s step, n int, memory *batch.Memory) batch.Batch {
-	out := s.from(d.replace.Entry.Source, d.replace.Entry.First, n, memory)
-	d.spent = append(d.spent, out.Frame)
-	return out
+// inside is how many of the first n items are among size items from the one at on.
+func inside(n, at, size int) int { return min(max(n-at, 0), size) }
+
+// passed notes that the first n items went past a queue.
+func passed(q broker.Queue, n int, entries []broker.Entry, made []done) {
+	at := 0
+	for i, e := range entries {
+		if by := inside(n, at, e.N); by > 0 {
+			made[i].replace.By = append(made[i].replace.By, broker.Passed{Queue: q, Items: by})
+		}
+		at += e.N
+	}
+}
+
+// outputs gives the items that a step has done, from the nth on, to the entries that they
+// come from.
+func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made []done) error {
+	out := s.from(entries[0].Source, entries[0].First, n, memory)
+	var borders []int
+	for _, e := range entries[:len(entries)-1] {
+		if border := int(e.End() - out.First); 0 < border && border < out.N {
+			borders = append(borders, border)
+		}
+	}
+	first := slices.IndexFunc(entries, func(e broker.Entry) bool { return out.First < e.End() })
+	made[first].spent = append(made[first].spent, out.Frame)
+	if borders == nil {
+		return made[first].add(s, out, n)
+	}
+	parts, err := out.Parts(borders)
+	if err != nil {
+		return err
+	}
+	for i, part := range parts {
+		d := &made[first+i]
+		if i > 0 { // the first one is a part of the frame
+			d.spent = append(d.spent, part.Frame)
+		}
+		if err := d.add(s, part, int(part.First-entries[0].First)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds what a step made of items of the entry; at is the index of the first one among
+// those that the step ran.
+func (d *done) add(s step, out batch.Batch, at int) error {
+	if s.again == nil {
+		return d.results(s.route.stage, out)
+	}
+	in := d.replace.Entry.Batch // it is the only step
+	if out.N < in.N {
+		var err error
+		if in, _, err = in.Split(out.N); err != nil {
+			return err
+		}
+	}
+	failed := make(map[int]bool, len(s.again))
+	for _, i := range s.again {
+		failed[i-at] = true
+	}
+	return d.mixed(in, out, failed)
 }
 
 // remain is what was left off, in pieces that fit into a spell and few others.
@@ -87,12 +141,8 @@ func (d *done) results(s broker.Stage, out batch.Batch) error {
 	return nil
 }
 
-// mixed takes apart what is done and what is to be tried again, by its index.
-func (d *done) mixed(in, out batch.Batch, again []int) error {
-	failed := make(map[int]bool, len(again))
-	for _, i := range again {
-		failed[i] = true
-	}
+// mixed takes apart what is done and what failed and is to be tried again, by its index.
+func (d *done) mixed(in, out batch.Batch, failed map[int]bool) error {
 	var cuts []int
 	for i := 1; i < out.N; i++ {
 		if failed[i] != failed[i-1] {

@@ -32,8 +32,8 @@ type route struct {
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
 	items int
-	dear  bool  // the last batch was much dearer than those before
-	calls calls // in place of these, where a function is called for a batch
+	dear  bool     // the last batch was much dearer than those before
+	calls callSize // in place of these, if a function is called for a batch
 
 	// intake only
 	full  time.Time // since when an out-queue has no room; zero: it has
@@ -43,8 +43,10 @@ type route struct {
 	behind []*route
 	// bounded is whether the user has set a bound on the in-queue or an out-queue.
 	bounded bool
-	sick    bool // a queue of it is gone, or no queue
-	beyond  bool // what is next is beyond the window of its source
+	// collected is what was taken and has no slot yet.
+	collected collection
+	sick      bool // a queue of it is gone, or no queue
+	beyond    bool // what is next is beyond the window of its source
 }
 
 // window is how much work the cost of an item is an average of.
@@ -92,7 +94,9 @@ const (
 // stock decides how many batches may wait, if they are like the last one: many hands
 // are soon through with one that would be long for a single hand.
 func (r *route) stock(spent time.Duration, items, size, hands int) {
-	spent = max(spent, r.cost()*time.Duration(items))
+	if !r.whole() {
+		spent = max(spent, r.cost()*time.Duration(items))
+	}
 	all := time.Duration(hands)
 	r.ahead.Store(min(int64(all*stockTime/max(spent, 1)), int64(all)*min(r.most.Load(), int64(stockBytes/max(size, 1)))))
 }
@@ -110,12 +114,29 @@ func (r *route) cost() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.whole() {
-		return r.calls.cost()
+		_, most := r.batchSize()
+		return costOf(min(r.calls.settled(), most))
 	}
 	if r.items == 0 {
 		return 0
 	}
 	return max(1, r.spent/time.Duration(r.items))
+}
+
+// entriesOfCall is about how many entries a call takes, if producers know its size: few, as
+// each is completed by itself, and enough to divide a backlog evenly.
+const entriesOfCall = 8
+
+// aim is how much work a batch is cut to where items enter.
+const aim = 8 * time.Millisecond
+
+// costOf is the cost of an item as it makes producers cut entries for calls of so many items, 0
+// if these are not known.
+func costOf(items int) time.Duration {
+	if items == 0 {
+		return 0
+	}
+	return max(1, aim*entriesOfCall/time.Duration(items))
 }
 
 // whole tells whether a function that runs for this route is called for whole

@@ -158,10 +158,11 @@ func (s *script) check(t *rapid.T, f Function, inputs []int) {
 		todo = todo[1:]
 		result := s.run(t, runner, e)
 		wantFailed -= result.failed
-		d, err := product(job{r, e}, []step{{route: r, result: result}}, nil)
-		if err != nil {
+		made := make([]done, 1)
+		if err := product(r, []broker.Entry{e}, []step{{route: r, result: result}}, nil, made); err != nil {
 			t.Fatal(err)
 		}
+		d := made[0]
 		for _, rest := range d.replace.Rests {
 			if rest.Delay == 0 != (rest.Attempts == e.Attempts) {
 				t.Fatalf("an item with %d attempts comes back after %v with %d", e.Attempts, rest.Delay, rest.Attempts)

@@ -387,7 +387,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a frame is read into while it is written", file: "workers/completer.go",
-		from: "func (l *life) settle(ctx context.Context, d done) (next *job) {\n", to: "func (l *life) settle(ctx context.Context, d done) (next *job) {\n	for _, frame := range d.spent {\n		l.memory.Put(frame)\n	}\n	d.spent = nil\n",
+		from: "func (l *life) settle(ctx context.Context, made []done) (next *job) {\n", to: "func (l *life) settle(ctx context.Context, made []done) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			l.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
 		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
 	},
 	{

@@ -130,16 +130,28 @@ func (b Batch) Cut(size int) ([]Batch, error) {
 	return append(parts, rest...), err
 }
 
-// Join is the opposite of Split: b must begin where a ends.
-func Join(a, b Batch) (Batch, error) {
-	if a.Source != b.Source || a.End() != b.First || a.Lost != nil || b.Lost != nil {
-		return Batch{}, fmt.Errorf("%w: [%d,%d) of %q and [%d,%d) of %q do not join", ErrFrame,
-			a.First, a.End(), a.Source, b.First, b.End(), b.Source)
+// Join is the opposite of Parts: each batch must begin where the one before it ends. The
+// frame is made in memory, which may be nil; that of a single batch is its own.
+func Join(parts []Batch, memory *Memory) (Batch, error) {
+	joined := parts[0]
+	size := 1
+	for i, part := range parts {
+		if part.Lost != nil || len(part.Frame) == 0 || part.Frame[0] != Version || i > 0 && (part.Source != joined.Source || part.First != joined.End()) {
+			return Batch{}, fmt.Errorf("%w: [%d,%d) of %q and [%d,%d) of %q do not join", ErrFrame,
+				joined.First, joined.End(), joined.Source, part.First, part.End(), part.Source)
+		}
+		size += len(part.Frame) - 1
+		if i > 0 {
+			joined.N += part.N
+		}
 	}
-	if len(a.Frame) == 0 || len(b.Frame) == 0 {
-		return Batch{}, fmt.Errorf("%w: it is empty", ErrFrame)
+	if len(parts) == 1 {
+		return joined, nil
 	}
-	frame := append(make([]byte, 0, len(a.Frame)+len(b.Frame)), a.Frame...)
-	frame = append(frame, b.Frame[1:]...)
-	return Batch{Source: a.Source, First: a.First, N: a.N + b.N, Frame: frame}, nil
+	frame := append(memory.Get(size)[:0], joined.Frame...)
+	for _, part := range parts[1:] {
+		frame = append(frame, part.Frame[1:]...)
+	}
+	joined.Frame = frame
+	return joined, nil
 }

@@ -43,7 +43,7 @@ func TestSplitThenJoinIsIdentity(t *testing.T) {
 		wantGood(t, head)
 		wantGood(t, tail)
 		_ = append(head.Frame, 0xff)
-		joined, err := batch.Join(head, tail)
+		joined, err := batch.Join([]batch.Batch{head, tail}, nil)
 		if err != nil || !reflect.DeepEqual(joined, whole) || string(whole.Frame) != before {
 			t.Fatalf("joined to %+v, %v", joined, err)
 		}
@@ -58,20 +58,14 @@ func TestCutThenJoinIsIdentity(t *testing.T) {
 		if err != nil || len(parts) != (whole.N+size-1)/size {
 			t.Fatalf("%d parts, %v", len(parts), err)
 		}
-		joined := parts[0]
 		for i, part := range parts {
 			wantGood(t, part)
 			if part.N > size || part.N < size && i < len(parts)-1 {
 				t.Fatalf("part %d has %d items", i, part.N)
 			}
-			if i > 0 {
-				if joined, err = batch.Join(joined, part); err != nil {
-					t.Fatal(err)
-				}
-			}
 		}
-		if !reflect.DeepEqual(joined, whole) {
-			t.Fatalf("joined to %+v", joined)
+		if joined, err := batch.Join(parts, new(batch.Memory)); err != nil || !reflect.DeepEqual(joined, whole) {
+			t.Fatalf("joined to %+v, %v", joined, err)
 		}
 	})
 }
@@ -115,18 +109,19 @@ func TestCheckCountsItems(t *testing.T) {
 func TestJoinRefuses(t *testing.T) {
 	a := batch.Batch{Source: "s", First: 0, N: 1, Frame: []byte("\x01\x02a")}
 	b := batch.Batch{Source: "s", First: 1, N: 1, Frame: []byte("\x01\x02b")}
-	other, gap, lost, empty := b, b, b, b
+	other, gap, lost, empty, later := b, b, b, b, b
+	later.Frame = []byte("\x02\x02b")
 	other.Source, gap.First, lost.Lost, empty.Frame = "t", 2, &batch.Failure{}, nil
-	for _, b := range []batch.Batch{other, gap, lost, empty, a} {
-		if _, err := batch.Join(a, b); !errors.Is(err, batch.ErrFrame) {
+	for _, b := range []batch.Batch{other, gap, lost, empty, later, a} {
+		if _, err := batch.Join([]batch.Batch{a, b}, nil); !errors.Is(err, batch.ErrFrame) {
 			t.Errorf("%+v: %v", b, err)
 		}
 	}
 	empty.First = 0
-	if _, err := batch.Join(empty, b); !errors.Is(err, batch.ErrFrame) {
+	if _, err := batch.Join([]batch.Batch{empty, b}, nil); !errors.Is(err, batch.ErrFrame) {
 		t.Errorf("an empty head: %v", err)
 	}
-	if joined, err := batch.Join(a, b); err != nil || joined.Check() != nil {
+	if joined, err := batch.Join([]batch.Batch{a, b}, nil); err != nil || joined.Check() != nil {
 		t.Errorf("got %+v, %v", joined, err)
 	}
 }

@@ -32,7 +32,7 @@ func FnFlag() urfave.Flag {
 		Name: "fn", KeepSpace: true,
 		Usage: "make a function of an external command, `NAME=KIND:COMMAND`, where KIND is exec (a process for each item, " +
 			"which {} in COMMAND stands for), exec0 (without a newline behind the item), " +
-			"pipe (for each batch) or coproc (one that stays)",
+			"pipe (for many items) or coproc (one that stays)",
 	}
 }
 

@@ -32,7 +32,7 @@ func (l *launcher) exec(command template, end string) func(context.Context, stri
 
 func trimmed(out string, err error) (string, error) { return strings.TrimSuffix(out, "\n"), err }
 
-// pipe returns the function that runs a process for each batch: a line for
+// pipe returns the function that runs a process for each call, with up to 65,536 items: a line for
 // each item, in order, out as well as in. The last line of the output may lack
 // its newline, all of it may have 64 MiB. An item that contains a newline
 // fails alone; whatever else is wrong fails all items.

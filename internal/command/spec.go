@@ -15,7 +15,7 @@ type Kind string
 const (
 	Exec   Kind = "exec"   // a process for each item, which is a line of stdin
 	Exec0  Kind = "exec0"  // the same, without a newline behind the item
-	Pipe   Kind = "pipe"   // a process for each batch, a line for each item
+	Pipe   Kind = "pipe"   // a process for many items, a line for each
 	Coproc Kind = "coproc" // a process that stays, a line for each item
 )
 
