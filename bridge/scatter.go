@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -39,23 +38,6 @@ func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opt
 		return nil, err
 	}
 	go f.run(ctx, func(ctx context.Context) error { return f.collect(ctx, in) })
-	return q, nil
-}
-
-// ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own,
-// which only looks at ctx between two values: Executor.Close waits for one that
-// blocks. If the iterator panics or calls runtime.Goexit, the stream is cut as if ctx had ended:
-// gathers get executor.ErrCut behind the items stored so far, and Err of the queue returns an error
-// with the text of the panic and its stack.
-func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
-	if seq == nil {
-		return nil, errNoInput
-	}
-	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
-	if err != nil {
-		return nil, err
-	}
-	go f.run(ctx, func(ctx context.Context) error { return contain(func() error { return f.pull(ctx, seq) }) })
 	return q, nil
 }
 
@@ -154,16 +136,6 @@ func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error
 	f.Ended(ctx, err)
 }
 
-// contain runs an iterator of the user and returns its panic as an error: no caller could recover it.
-func contain(f func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = batch.NewCrash("the iterator", r)
-		}
-	}()
-	return f()
-}
-
 var errGoexit = errors.New("an iterator, or a method that encodes a value, called runtime.Goexit, as FailNow of a test does")
 
 // collect reads the caller's channel until it is closed.
@@ -209,13 +181,8 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 			if !ok {
 				return f.flush(ctx)
 			}
-			for len(vs) > 0 {
-				vs = vs[f.addAll(vs):]
-				if f.Full() {
-					if err := f.flush(ctx); err != nil {
-						return err
-					}
-				}
+			if err := f.addSlice(ctx, vs); err != nil {
+				return err
 			}
 		case <-f.ready():
 			f.hand()
@@ -264,30 +231,6 @@ func (f *feeder[T]) drain(in <-chan T) (open bool) {
 	return open
 }
 
-// pull reads an iterator to its end.
-func (f *feeder[T]) pull(ctx context.Context, seq iter.Seq[T]) error {
-	for v := range seq {
-		f.add(v)
-		if f.Full() {
-			if err := f.flush(ctx); err != nil {
-				return err
-			}
-			continue
-		}
-		select {
-		case <-f.ready():
-			f.hand()
-		case <-f.over:
-			f.ripe = true
-		default:
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-		}
-	}
-	return f.flush(ctx)
-}
-
 // flush waits until what has collected can be handed over.
 func (f *feeder[T]) flush(ctx context.Context) error {
 	if f.Len() == 0 {
@@ -300,6 +243,19 @@ func (f *feeder[T]) flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// addSlice adds values, and waits whenever it is Full.
+func (f *feeder[T]) addSlice(ctx context.Context, vs []T) error {
+	for len(vs) > 0 {
+		vs = vs[f.addAll(vs):]
+		if f.Full() {
+			if err := f.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // addAll encodes values straight into batches, until it is Full. It returns how

@@ -35,6 +35,7 @@ const (
 // imports is the diagram: what each package may import of this module, always
 // from a layer below. A new package gets its line here and in .golangci.yml.
 var imports = map[string][]string{
+	"internal/ahead":    {},
 	"internal/batch":    {},
 	"internal/codec":    {"internal/batch"},
 	"internal/logging":  {},
@@ -45,12 +46,12 @@ var imports = map[string][]string{
 	"workers":           {"internal/batch", "internal/broker", "internal/codec", "internal/logging", "internal/probe"},
 	"executor": {"internal/batch", "internal/broker", "internal/codec", "internal/edge", "internal/embedded",
 		"internal/logging", "workers"},
-	"bridge":           {"internal/batch", "internal/codec", "internal/edge", "executor"},
+	"bridge":           {"internal/ahead", "internal/batch", "internal/codec", "internal/edge", "executor"},
 	"dqtest":           {"bridge", "executor", "internal/embedded", "internal/probe", "workers"},
 	"internal/builtin": {"workers"},
 	"internal/command": {"workers"},
 	"internal/jobs":    {"internal/command"},
-	"internal/cli": {"bridge", "executor", "workers", "internal/broker", "internal/builtin", "internal/codec", "internal/command",
+	"internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/builtin", "internal/codec", "internal/command",
 		"internal/jobs"},
 	"cmd/dqworker": {"workers", "internal/cli"},
 	"cmd/dqbridge": {"bridge", "executor", "workers", "internal/codec", "internal/cli", "internal/command",
