@@ -105,7 +105,7 @@ func gatherOptions(opts []GatherOption) (options, error) {
 
 func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out outlet[T]) (*deliverer[T], error) {
 	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{
-		Unordered: o.unordered, ByHand: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), Standby: o.standby,
+		Unordered: o.unordered, ByHand: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), MaxHeld: o.held, Standby: o.standby,
 	})
 	if err != nil {
 		return nil, err

@@ -254,7 +254,7 @@ func TestOptionsOfManualAckAreRefusedWithoutIt(t *testing.T) {
 			t.Error("the option is accepted without ManualAck")
 		}
 	}
-	for _, opt := range []bridge.GatherOption{bridge.MaxUnacked(0), bridge.MaxUnacked(16385), bridge.MaxDeliveries(0)} {
+	for _, opt := range []bridge.GatherOption{bridge.MaxUnacked(0), bridge.MaxUnacked(16385), bridge.MaxDeliveries(0), bridge.MaxHeld(0)} {
 		if _, err := bridge.Gather(t.Context(), q, bridge.ManualAck(), opt); err == nil {
 			t.Error("a bound that cannot be is accepted")
 		}

@@ -34,6 +34,7 @@ type options struct {
 	standby    bool
 	unacked    int
 	deliveries int
+	held       int
 	codec      codec.Codec
 }
 
@@ -198,6 +199,19 @@ func MaxUnacked(n int) GatherOption {
 			return fmt.Errorf("bridge: MaxUnacked(%d): it must be 1 to %d", n, edge.MaxByHand)
 		}
 		o.unacked = n
+		return nil
+	})
+}
+
+// MaxHeld bounds the results that wait for a result before them, in encoded bytes: 256 MiB if it is
+// not given. What comes beyond it stays in Redis until it is due, and costs a round trip then; batches
+// below 2 KiB are held all the same. With Unordered nothing waits.
+func MaxHeld(bytes int) GatherOption {
+	return gatherOption(func(o *options) error {
+		if bytes < 1 {
+			return fmt.Errorf("bridge: MaxHeld(%d): it must be at least 1", bytes)
+		}
+		o.held = bytes
 		return nil
 	})
 }

@@ -16,6 +16,7 @@ type Piece struct {
 	From, To int64
 	Notice   bool          // it tells of a source, in the place of one failed item
 	left     *int64        // items of its entry that are not delivered
+	held     int           // bytes that it counts for while it waits for those before it
 	tickets  []Ticket      // where each item is acknowledged by itself
 	at       *batch.Reader // stands before the item From; nil: it is not there yet
 }
@@ -77,6 +78,7 @@ type order struct {
 	lanes     map[string]*lane
 	ready     []*lane // that may have something to hand out
 	covered   []Piece // what came twice, in two entries; see takeCovered
+	held      int     // bytes of frames that wait
 }
 
 // lane is one source.
@@ -129,10 +131,12 @@ func (l *lane) fresh(from, to int64) ranges {
 func (o *order) put(e *broker.Entry) int {
 	l := o.lane(e.Source)
 	parts := l.fresh(e.First, e.End())
-	left := new(int64)
+	left, held := new(int64), len(e.Frame)
 	for _, s := range parts {
 		*left += s.to - s.from
-		l.waiting.push(Piece{Entry: e, From: s.from, To: s.to, left: left})
+		l.waiting.push(Piece{Entry: e, From: s.from, To: s.to, left: left, held: held})
+		o.held += held
+		held = 0
 	}
 	if len(parts) > 0 && !l.ready {
 		l.ready, o.ready = true, append(o.ready, l)
@@ -145,7 +149,9 @@ func (o *order) pop() (Piece, bool) {
 	for len(o.ready) > 0 {
 		l := o.ready[0]
 		for len(l.waiting) > 0 && (o.unordered || l.waiting[0].From <= l.next) {
-			p, ok := o.uncovered(l, l.first())
+			p := l.first()
+			o.held -= p.held
+			p, ok := o.uncovered(l, p)
 			if !ok {
 				continue
 			}
@@ -211,7 +217,7 @@ func (o *order) uncovered(l *lane, p Piece) (rest Piece, ok bool) {
 	}
 	if rest.To < p.To {
 		after := p
-		after.From = rest.To
+		after.From, after.held = rest.To, 0
 		l.waiting.push(after)
 	}
 	return rest, true
@@ -224,6 +230,9 @@ func (o *order) takeCovered() []Piece {
 	o.covered = nil
 	return covered
 }
+
+// waits reports whether an entry would wait for those before it.
+func (o *order) waits(e broker.Entry) bool { return !o.unordered && e.First > o.reached(e.Source) }
 
 // reached is the offset of a source up to which all was handed out.
 func (o *order) reached(source string) int64 {

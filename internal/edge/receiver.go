@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,8 @@ type Receiver struct {
 	leave  sync.Once
 	memory batch.Memory // of frames
 
+	maxHeld int // bytes of frames that wait for items before them
+
 	// the read loop only
 	order   *order
 	sources *sources
@@ -70,7 +73,10 @@ type ReceiverOptions struct {
 	// MaxUnacked is how many may be handed out and not acknowledged by their tickets, 0: MaxByHand.
 	MaxUnacked    int
 	MaxDeliveries int64 // of an item that is given back each time, until it is a dead letter; 0: any number
-	Log           *slog.Logger
+	// MaxHeld is how many bytes of frames wait at most for items before them, 0: 256 MiB. Beyond it
+	// a frame stays in Redis until it is due, unless it is short.
+	MaxHeld int
+	Log     *slog.Logger
 	// KeepPayloads leaves frames that are keys of their own in Redis, for so
 	// long; what is delivered is where they are. 0: they are fetched, and go.
 	KeepPayloads time.Duration
@@ -103,6 +109,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 		o.Later("release of queue "+queue, r.release)
 		return nil, err
 	}
+	r.maxHeld = cmp.Or(o.MaxHeld, defaultMaxHeld)
 	r.acks.byHand.on, r.acks.byHand.maxDeliveries = o.ByHand, o.MaxDeliveries
 	if r.acks.byHand.most = o.MaxUnacked; o.MaxUnacked == 0 {
 		r.acks.byHand.most = MaxByHand
@@ -305,10 +312,8 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 			fresh = append(fresh, e)
 		}
 	}
-	if r.keep == 0 {
-		if err := r.c.Fetch(ctx, &r.memory, fresh); err != nil {
-			return err
-		}
+	if err := r.fetch(ctx, fresh); err != nil {
+		return err
 	}
 	fresh, err := r.sift(ctx, fresh)
 	if err != nil {
@@ -333,6 +338,9 @@ func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
 // flush hands out the pieces that are due.
 func (r *Receiver) flush(ctx context.Context) error {
 	for p, ok := r.order.pop(); ok; p, ok = r.order.pop() {
+		if err := r.fetchLate(ctx, p.Entry); err != nil {
+			return err
+		}
 		if err := r.out(ctx, p); err != nil {
 			return err
 		}

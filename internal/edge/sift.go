@@ -45,7 +45,7 @@ func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.E
 			delete(r.known, e.ID)
 			continue
 		case malformed != nil:
-			e.Lost = &batch.Failure{Code: batch.CodeDecode, Message: malformed.Error(), Stage: e.Queue}
+			e.Lost = malformedFrame(e.Queue, malformed)
 		}
 		batches = append(batches, e)
 	}
@@ -63,8 +63,8 @@ func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.E
 
 // malformed tells what is wrong with the frame of an entry, if that was read.
 func (r *Receiver) malformed(e broker.Entry) error {
-	if e.Payload != "" && r.keep > 0 {
-		return nil
+	if unread(&e) {
+		return e.CheckRange()
 	}
 	return e.Check()
 }
