@@ -89,7 +89,7 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, set
 		return err
 	}
 	input := lines.feed(c.Context, settings.Breaker.Halted(), files.left(in.jobs), func(job jobs.Job) codec.Item { return job.Encode() })
-	queue, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
+	queue, err := bridge.ScatterSlices(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
 	}

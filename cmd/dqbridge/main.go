@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/debug"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -17,7 +18,16 @@ import (
 // grace is how long cleaning up may take after Ctrl-C.
 const grace = 3 * time.Second
 
-func main() { os.Exit(Main()) }
+// memory is about how much the command takes unless what it holds is more: lines that are on their way are
+// garbage as soon as they are stored, and Go would let as much of that collect as there is of all else.
+const memory = 160 << 20
+
+func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memory)
+	}
+	os.Exit(Main())
+}
 
 // Main is the whole command. It returns the exit status.
 func Main() int {

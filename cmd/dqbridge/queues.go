@@ -87,7 +87,7 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) err
 		opts = append(opts, bridge.MaxSize(c.Int("max")))
 	}
 	input := cli.Feed(c.Context, nil, nil, cli.Items(cli.Lines(c.App.Reader, '\n')))
-	q, err := bridge.Scatter(c.Context, ex, input.Items, opts...)
+	q, err := bridge.ScatterSlices(c.Context, ex, input.Items, opts...)
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 	if err != nil {
 		return err
 	}
-	q, err := bridge.Scatter(c.Context, ex, input.Items, scatterOptions(c)...)
+	q, err := bridge.ScatterSlices(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
 	}

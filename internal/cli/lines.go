@@ -9,6 +9,7 @@ import (
 	"iter"
 	"sync/atomic"
 
+	"github.com/dqbridge/dqbridge/internal/ahead"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
@@ -111,20 +112,20 @@ func (s *splitter) end() bool {
 // An Input is lines on their way into a queue.
 type Input struct {
 	// Items is closed behind the last line, and not where ctx has ended.
-	Items <-chan codec.Item
+	Items <-chan []codec.Item
 
 	source *Source
-	read   atomic.Int64
+	sent   atomic.Int64
 	ended  atomic.Bool
 	failed atomic.Pointer[error]
 }
 
 // Read returns how many lines have gone out so far.
-func (in *Input) Read() int64 { return in.read.Load() }
+func (in *Input) Read() int64 { return in.sent.Load() }
 
 // total is how many items there are.
 func (in *Input) total() total {
-	read := in.read.Load()
+	read := in.sent.Load()
 	if in.ended.Load() {
 		return total{exact: read}
 	}
@@ -143,43 +144,63 @@ func (in *Input) Err() error {
 	return nil
 }
 
-// Feed sends items, until ctx ends or stop is closed, which ends the stream. Its goroutine is left behind in a read that
-// does not return. A nil stop costs less. The source is that of the items, nil if it is not known.
+// Feed sends items, until ctx ends or stop is closed, which ends the stream; a nil stop never does. It reads 256 items or
+// 1 MiB ahead. Its goroutine is left behind in a read that does not return. The source is that of the items, nil if it is
+// not known.
 func Feed(ctx context.Context, stop <-chan struct{}, source *Source, items iter.Seq2[codec.Item, error]) *Input {
-	out := make(chan codec.Item, 1024)
+	out := make(chan []codec.Item)
 	in := &Input{Items: out, source: source}
-	if stop == nil {
-		go in.feed(ctx, out, items)
-		return in
-	}
-	read := make(chan codec.Item, 64)
-	go in.feed(ctx, read, items)
-	go forward(ctx, stop, read, out)
+	read := ahead.New(func(item codec.Item) int { return len(item) })
+	go in.read(read, items)
+	go in.send(ctx, stop, read, out)
 	return in
 }
 
-// forward sends what comes from one channel into another, which it closes at the end of the first and when stop is
-// closed.
-func forward(ctx context.Context, stop <-chan struct{}, from <-chan codec.Item, to chan<- codec.Item) {
-	for {
-		select {
-		case <-ctx.Done():
+// read gives what items brings.
+func (in *Input) read(to *ahead.Buffer[codec.Item], items iter.Seq2[codec.Item, error]) {
+	for item, err := range items {
+		if err != nil {
+			to.End(err)
 			return
-		case <-stop:
-			close(to)
+		}
+		if !to.Give(item) {
 			return
-		case item, ok := <-from:
-			if !ok {
-				close(to)
-				return
-			}
-			select {
-			case to <- item:
-			case <-stop:
-			case <-ctx.Done():
-			}
 		}
 	}
+	to.End(nil)
+}
+
+// send sends what was read, and closes out behind it and when stop is closed.
+func (in *Input) send(ctx context.Context, stop <-chan struct{}, read *ahead.Buffer[codec.Item], out chan<- []codec.Item) {
+	defer read.Close()
+	for more := true; more; {
+		var items []codec.Item
+		var err error
+		select {
+		case <-read.Some():
+			items, more, err = read.Take(nil)
+		case <-stop:
+			more = false
+		case <-ctx.Done():
+			return // not the end of the stream
+		}
+		if err != nil {
+			in.failed.Store(&err)
+		}
+		if len(items) == 0 {
+			continue
+		}
+		select {
+		case out <- items:
+			in.sent.Add(int64(len(items)))
+		case <-stop:
+			more = false
+		case <-ctx.Done():
+			return
+		}
+	}
+	in.ended.Store(true)
+	close(out)
 }
 
 // Items are lines as they are.
@@ -187,25 +208,4 @@ func Items(lines iter.Seq2[[]byte, error]) iter.Seq2[codec.Item, error] {
 	return func(yield func(codec.Item, error) bool) {
 		lines(func(line []byte, err error) bool { return yield(line, err) })
 	}
-}
-
-func (in *Input) feed(ctx context.Context, out chan<- codec.Item, items iter.Seq2[codec.Item, error]) {
-	for item, err := range items {
-		if err != nil {
-			in.failed.Store(&err)
-			break
-		}
-		select {
-		case out <- item: // without the cost of looking at ctx
-		default:
-			select {
-			case out <- item:
-			case <-ctx.Done():
-				return // not the end of the stream
-			}
-		}
-		in.read.Add(1)
-	}
-	in.ended.Store(true)
-	close(out)
 }

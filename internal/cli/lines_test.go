@@ -2,12 +2,16 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
 // readAll reads lines, each a copy, as a whole.
@@ -59,10 +63,34 @@ func TestAReadErrorComesLast(t *testing.T) {
 	broken := errors.New("broken")
 	in := Feed(t.Context(), nil, nil, Items(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
 	var got []string
-	for item := range in.Items {
-		got = append(got, string(item))
+	for items := range in.Items {
+		for _, item := range items {
+			got = append(got, string(item))
+		}
 	}
 	if !slices.Equal(got, []string{"a", "b"}) || !errors.Is(in.Err(), broken) || in.Read() != 2 {
 		t.Errorf("%q, %d read, %v", got, in.Read(), in.Err())
 	}
+}
+
+// Large lines are not read far ahead of what takes them.
+func TestFeedIsBoundedByBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, most = 1 << 20, 8 << 20
+		ctx, cancel := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer cancel()
+		gave := 0
+		in := Feed(ctx, nil, nil, func(yield func(codec.Item, error) bool) {
+			for line := make([]byte, size); yield(line, nil); gave += size {
+			}
+		})
+		for range 3 {
+			synctest.Wait()
+			if ahead := gave - int(in.Read())*size; ahead > most {
+				t.Errorf("%d bytes were read ahead", ahead)
+			}
+			<-in.Items
+		}
+	})
 }

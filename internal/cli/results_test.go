@@ -204,7 +204,7 @@ func TestProgressLine(t *testing.T) {
 		"bar of a pipe": {Bar, false, 0, "100 done, ETA ?, 3 failed"},
 	} {
 		in := &Input{source: &Source{size: c.size}}
-		in.read.Store(150)
+		in.sent.Store(150)
 		in.ended.Store(c.ended)
 		in.source.read.Store(300)
 		p := &Progress{Look: c.look, Input: in, begin: begin, marks: []mark{{at: begin}}}
@@ -213,7 +213,7 @@ func TestProgressLine(t *testing.T) {
 		}
 	}
 	p := &Progress{Look: Bar, Input: &Input{}, begin: begin, marks: []mark{{at: begin}}}
-	p.Input.read.Store(10)
+	p.Input.sent.Store(10)
 	p.Input.ended.Store(true)
 	if got, want := p.lineAt(begin.Add(time.Second), 5, 0, 20), " 50% 5 of 10 done, ETA 1s, 0 failed"; got != want {
 		t.Errorf("narrow: %q, not %q", got, want)
