@@ -405,6 +405,14 @@ var misusesOfWorkers = map[string]misuse{
 		_ = workers.Permanent(nil)
 		return nil
 	},
+	"workers.Unavailable": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = workers.Unavailable(nil)
+		return nil
+	},
+	"workers.RetryAfter": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = workers.RetryAfter(nil, -1)
+		return nil
+	},
 	"workers.ItemFrom": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_, _ = workers.ItemFrom(noCtx)
 		_, _ = workers.ItemFrom(context.Background())

@@ -136,12 +136,17 @@ func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
 // missed takes note of an item whose attempt failed; one that the end of the worker or of
 // the stage may have caused is left to others.
 func (r *items[In, Out]) missed(ctx context.Context, m *miss, c *call) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || c.goesBack(r.out.len(), m) {
 		r.left = true
 		return
 	}
 	r.out.missed(m, c)
 	r.left = c.leave != nil && c.leave()
+}
+
+// goesBack reports whether the i-th item and those behind it are left to others, since the function is unavailable.
+func (c *call) goesBack(i int, m *miss) bool {
+	return m.unavailable && c.unavailable != nil && c.unavailable(i, m.text)
 }
 
 // context is what the i-th item gets.
@@ -262,7 +267,7 @@ func (r *together[In, Out]) try(ctx context.Context, c *call) {
 	for k, i := range r.todo {
 		if m := miss(k); m == nil {
 			r.places[i] = place[Out]{value: values[k], done: true}
-		} else if !ended {
+		} else if !ended && !c.goesBack(i, m) {
 			r.places[i] = place[Out]{miss: m, done: true}
 		}
 	}
@@ -319,7 +324,9 @@ func (r *together[In, Out]) release() {
 // A miss is why an item has no result.
 type miss struct {
 	code, text, stack string
-	permanent         bool // another attempt is of no use
+	permanent         bool          // another attempt is of no use
+	unavailable       bool          // it is no attempt
+	pause             time.Duration // until the next attempt, at least
 }
 
 // missOf makes a miss of what a function returned, under the context that it
@@ -333,7 +340,9 @@ func missOf(ctx context.Context, err error, late time.Duration) *miss {
 			"raise the timeout or give it less to do: %s", late, batch.Text(err))}
 	}
 	var final *permanent
-	return &miss{code: batch.CodeError, text: batch.Text(err), permanent: errors.As(err, &final)}
+	return &miss{
+		code: batch.CodeError, text: batch.Text(err), permanent: errors.As(err, &final), unavailable: isUnavailable(err), pause: pauseOf(err),
+	}
 }
 
 // guard calls f and returns how it ended if not by returning. The time that f took

@@ -76,7 +76,7 @@ func (l *life) handOver(made []done) {
 // after is the route that reads what has become of the entry, nil where nobody goes on.
 func (d *done) after() *route {
 	after := d.route.after.Load()
-	if after == nil || after.shut.Load() || after.ended.Load() || len(d.replace.Outs) != 1 || d.replace.Outs[0].Queue.Name != after.In {
+	if after == nil || after.shut.Load() || after.ended.Load() || after.trouble.rests() || len(d.replace.Outs) != 1 || d.replace.Outs[0].Queue.Name != after.In {
 		return nil
 	}
 	return after

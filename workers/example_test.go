@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
-
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/workers"
@@ -192,4 +195,40 @@ func ExampleDefineBatch() {
 	})
 	fmt.Println(lookUp.Name(), lookUp.Err())
 	// Output: lookup <nil>
+}
+
+func ExampleUnavailable() {
+	// Without the model no item can be classified here. The items go to workers that have it.
+	classify := workers.Define("classify", func(_ context.Context, text string) (string, error) {
+		model, err := os.ReadFile("/var/lib/model")
+		if err != nil {
+			return "", workers.Unavailable(err)
+		}
+		return fmt.Sprint(len(model), text), nil
+	})
+	fmt.Println(classify.Name(), classify.Err())
+	// Output: classify <nil>
+}
+
+func ExampleRetryAfter() {
+	// The server says when to come again. With executor.Retries the item is tried then.
+	fetch := workers.Define("fetch", func(ctx context.Context, url string) (string, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return "", workers.Permanent(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		if response.StatusCode == http.StatusTooManyRequests {
+			seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+			return "", workers.RetryAfter(errors.New(response.Status), time.Duration(seconds)*time.Second)
+		}
+		body, err := io.ReadAll(response.Body)
+		return string(body), err
+	})
+	fmt.Println(fetch.Name(), fetch.Err())
+	// Output: fetch <nil>
 }

@@ -130,9 +130,13 @@ func (h *hand) do(ctx context.Context, j job) done {
 }
 
 // call runs one stage on a batch, for a spell.
-func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) step {
+func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) (s step) {
 	h.called, h.route, h.late = r.function, r, h.clock.spell()
-	s := step{route: r, runner: h.runner(r.function)}
+	s = step{route: r, runner: h.runner(r.function)}
+	if !r.trouble.begin() {
+		return s
+	}
+	defer func() { r.trouble.end(s.n > 0) }()
 	defer h.returned()
 	if !h.now.begin(r, b, attempts+1) {
 		return s
@@ -148,7 +152,8 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	c := call{
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
 		tries: attempts + 1, retries: r.stage.Retries, leave: leave, exposed: !r.function.exits.Load(), memory: &h.memory,
-		now: &h.now, single: r.stage.Kind == broker.KindFuture,
+		unavailable: func(i int, why string) bool { return h.unavailable(r, b, i, why) },
+		now:         &h.now, single: r.stage.Kind == broker.KindFuture,
 	}
 	s.result = s.runner.run(ctx, c)
 	if h.probe != nil && r.function.whole {

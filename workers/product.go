@@ -103,7 +103,7 @@ func (d *done) add(s step, out batch.Batch, at int) error {
 	for _, i := range s.again {
 		failed[i-at] = true
 	}
-	return d.mixed(in, out, failed)
+	return d.mixed(in, out, failed, s.pause)
 }
 
 // remain is what was left off, in pieces that fit into a spell and few others.
@@ -141,8 +141,9 @@ func (d *done) results(s broker.Stage, out batch.Batch) error {
 	return nil
 }
 
-// mixed takes apart what is done and what failed and is to be tried again, by its index.
-func (d *done) mixed(in, out batch.Batch, failed map[int]bool) error {
+// mixed takes apart what is done and what failed and is to be tried again, by its index, not before least
+// has passed.
+func (d *done) mixed(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
 	var cuts []int
 	for i := 1; i < out.N; i++ {
 		if failed[i] != failed[i-1] {
@@ -160,7 +161,7 @@ func (d *done) mixed(in, out batch.Batch, failed map[int]bool) error {
 	tried := d.replace.Entry.Attempts + 1
 	for i := range outs {
 		if failed[int(ins[i].First-in.First)] {
-			d.replace.Rests = append(d.replace.Rests, broker.Rest{Batch: ins[i], Attempts: tried, Delay: backoff(d.route.stage, tried)})
+			d.replace.Rests = append(d.replace.Rests, broker.Rest{Batch: ins[i], Attempts: tried, Delay: max(least, backoff(d.route.stage, tried))})
 		} else if err := d.results(d.route.stage, outs[i]); err != nil {
 			return err
 		}

@@ -67,6 +67,9 @@ func (l *life) bringBack(ctx context.Context) {
 				l.log.WarnContext(ctx, "retries could not be brought back", "err", err)
 				l.retry.in(overdue)
 			}
+			if l.rested() {
+				l.wake(ctx, "") // intake may take items of the function again
+			}
 		}
 		if d, ok := l.retry.next(); ok {
 			timer.Reset(d)

@@ -54,7 +54,7 @@ func (r *route) quiet() bool { return r.held.Load() == 0 && time.Since(r.found) 
 
 // open reports whether a route may be read.
 func (r *route) open() bool {
-	return !r.sick && (r.full.IsZero() || time.Since(r.full) >= fullWait)
+	return !r.sick && !r.trouble.rests() && (r.full.IsZero() || time.Since(r.full) >= fullWait)
 }
 
 // next returns at most n routes that may be read, each time beginning behind the last one.

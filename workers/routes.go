@@ -17,6 +17,7 @@ import (
 type route struct {
 	stage    broker.Stage
 	function *function // nil for a copy
+	trouble  *trouble  // of the function; nil for a copy
 	broker.Route
 	most atomic.Int64 // bound of ahead, for each hand
 	room atomic.Int64 // items of a batch whose results do not become too many parts in bounded out-queues; 0: any number
@@ -254,7 +255,7 @@ func (l *life) route(ctx context.Context, s broker.Stage) *route {
 	case broker.KindCopy:
 		return r
 	case broker.KindMap, broker.KindFuture:
-		r.function = l.function(s.Function)
+		r.function, r.trouble = l.function(s.Function)
 	}
 	if r.function == nil {
 		return nil

@@ -22,19 +22,20 @@ type runner interface {
 // A call is a batch to be run and how. When its context has ended, it is left
 // off after the item at hand, and where that fails, before it.
 type call struct {
-	batch   batch.Batch
-	held    held          // what another runner has made and holds, in the place of the batch's frame
-	hold    bool          // what comes out may be held
-	worker  string        // as failures name it
-	stage   string        // as failures name it
-	timeout time.Duration // of one item, 0 for none
-	tries   int           // the number of this attempt
-	retries int           // attempts that may follow the first
-	memory  *batch.Memory // that frames are made in
-	now     *slotCall     // what is known of the call; may be nil
-	single  bool          // each item has a context of its own, as a future can be canceled
-	leave   func() bool   // asked after each item that was run: leave off here? May be nil
-	exposed bool          // a function that ends its goroutine ends that of the caller
+	batch       batch.Batch
+	held        held                                // what another runner has made and holds, in the place of the batch's frame
+	hold        bool                                // what comes out may be held
+	worker      string                              // as failures name it
+	stage       string                              // as failures name it
+	timeout     time.Duration                       // of one item, 0 for none
+	tries       int                                 // the number of this attempt
+	retries     int                                 // attempts that may follow the first
+	memory      *batch.Memory                       // that frames are made in
+	now         *slotCall                           // what is known of the call; may be nil
+	single      bool                                // each item has a context of its own, as a future can be canceled
+	leave       func() bool                         // asked after each item that was run: leave off here? May be nil
+	unavailable func(i int, why string) (back bool) // decides about an item for which the function is unavailable; may be nil
+	exposed     bool                                // a function that ends its goroutine ends that of the caller
 }
 
 // A result is what has become of a batch: the items of [First, First+n). It is
@@ -44,8 +45,9 @@ type result struct {
 	frame  []byte // nobody else's; nil where the results are held
 	held   held   // until the runner is released; nil where there is a frame
 	n      int
-	again  []int // of the n, those to be tried again, by their index; something stands in their place
-	failed int   // of the n, those that failed here for good
+	again  []int         // of the n, those to be tried again, by their index; something stands in their place
+	pause  time.Duration // until these are tried, at least
+	failed int           // of the n, those that failed here for good
 	spent  time.Duration
 	err    error // the batch is malformed, nothing was done
 }
@@ -158,7 +160,8 @@ type output[Out any] struct {
 	open   batch.Builder
 	size   int // about that of the values in the column
 	again  []int
-	mixed  int // runs of such items
+	mixed  int           // runs of such items
+	pause  time.Duration // the longest that one of them asks for
 	failed int
 }
 
@@ -176,7 +179,7 @@ func (out *output[Out]) len() int {
 func (out *output[Out]) begin(c *call) {
 	b := &c.batch
 	out.clear()
-	out.size, out.again, out.mixed, out.failed = 0, nil, 0, 0
+	out.size, out.again, out.mixed, out.pause, out.failed = 0, nil, 0, 0, 0
 	if out.faithful() {
 		out.values = slices.Grow(out.values, min(b.N, keep))
 		return
@@ -243,7 +246,7 @@ func (out *output[Out]) missed(m *miss, c *call) {
 	if n := len(out.again); n == 0 || out.again[n-1] < out.len()-1 {
 		out.mixed++
 	}
-	out.again = append(out.again, out.len())
+	out.again, out.pause = append(out.again, out.len()), max(out.pause, m.pause)
 	if out.faithful() {
 		var none Out
 		out.values = append(out.values, none)
@@ -301,7 +304,7 @@ func (out *output[Out]) full() bool {
 // result takes the items, which may be held. A frame that needs far less memory
 // than it got is copied.
 func (out *output[Out]) result(spent time.Duration, c *call) result {
-	r := result{n: out.len(), again: out.again, failed: out.failed, spent: spent}
+	r := result{n: out.len(), again: out.again, pause: out.pause, failed: out.failed, spent: spent}
 	switch {
 	case r.n == 0:
 		return r

@@ -48,6 +48,7 @@ type Worker struct {
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*function
+	troubles  map[*function]*trouble
 	run       progress
 }
 
@@ -97,7 +98,7 @@ func (w *Worker) step(from, to progress) bool {
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	w := &Worker{settings: settings{
 		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: logging.Default(),
-	}, functions: map[string]*function{}, crew: newCrew()}
+	}, functions: map[string]*function{}, troubles: map[*function]*trouble{}, crew: newCrew()}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, errors.New("workers: New: one of the options is nil")
@@ -137,6 +138,11 @@ func (w *Worker) add(functions []Function) error {
 			return fmt.Errorf("workers: two functions have the name %q", erased.name)
 		}
 		added[erased.name] = erased
+	}
+	for _, f := range added {
+		if w.troubles[f] == nil {
+			w.troubles[f] = newTrouble()
+		}
 	}
 	w.functions = added
 	return nil
@@ -181,11 +187,24 @@ func (w *Worker) Register(ctx context.Context, functions ...Function) error {
 	return nil
 }
 
-// function returns the function of a name, nil if the worker does not hold it.
-func (w *Worker) function(name string) *function {
+// function returns the function of a name and the trouble with it, nil if the worker does not hold it.
+func (w *Worker) function(name string) (*function, *trouble) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.functions[name]
+	f := w.functions[name]
+	return f, w.troubles[f]
+}
+
+// rested reports whether a function may run again that could not.
+func (w *Worker) rested() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.troubles {
+		if t.rested() {
+			return true
+		}
+	}
+	return false
 }
 
 // card is what others can read about the worker.

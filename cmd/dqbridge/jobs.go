@@ -60,6 +60,9 @@ func runCommand(c *urfave.Context, words []string) error {
 		return err
 	}
 	defer set.Close()
+	var stop func()
+	c.Context, stop = cli.UntilBroken(c, set)
+	defer stop()
 	delay, err := cli.Duration(c, "delay")
 	if err != nil {
 		return err

@@ -78,7 +78,10 @@ func runFunctions(c *urfave.Context) error {
 	}
 	defer set.Close()
 	own := set.Functions()
-	if c.String("redis") == "" {
+	if c.String("redis") == "" { // no other worker can come
+		var stop func()
+		c.Context, stop = cli.UntilBroken(c, set)
+		defer stop()
 		own = cli.WithBuiltins(own)
 		known := cli.Names(own, workers.Function.Name)
 		if err := cli.CheckKnown(c.Args().Slice(), known); err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"math"
 	"slices"
 	"strconv"
@@ -95,7 +96,29 @@ func Commands(c *urfave.Context) (*command.Set, error) {
 	if err != nil {
 		return nil, Usagef("--fn: %s", strings.TrimPrefix(err.Error(), "command "))
 	}
+	if err := set.Check(); err != nil {
+		set.Close()
+		return nil, Usagef("--fn: %v", err)
+	}
 	return set, nil
+}
+
+// UntilBroken returns a context that ends when a command of set turns out not to run on this machine. Its cause is why.
+func UntilBroken(c *urfave.Context, set *command.Set) (ctx context.Context, stop func()) {
+	own, cancel := context.WithCancelCause(c.Context)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case err := <-set.Broken():
+			cancel(err)
+		case <-own.Done():
+		}
+	}()
+	return own, func() {
+		cancel(nil)
+		<-stopped
+	}
 }
 
 // WithBuiltins adds the built-in functions to others, except where these have

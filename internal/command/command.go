@@ -15,6 +15,8 @@ import "fmt"
 // A Set is the commands of a worker and the processes that run for them.
 type Set struct {
 	launcher *launcher
+	broken   chan error
+	shell    *health // of Shell
 	specs    []Spec
 }
 
@@ -22,7 +24,8 @@ type Set struct {
 // that cannot be parsed and a name that appears twice are errors. No process
 // runs before it is needed. The Set has to be closed.
 func New(specs []string) (*Set, error) {
-	s := new(Set)
+	s := &Set{broken: make(chan error, 1)}
+	s.shell = &health{name: "the command", broken: s.broken}
 	seen := make(map[string]bool)
 	for _, text := range specs {
 		spec, err := Parse(text)

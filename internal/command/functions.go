@@ -1,23 +1,36 @@
 package command
 
-import "github.com/dqbridge/dqbridge/workers"
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/workers"
+)
 
 // Functions returns the commands as functions of strings, in the order in
 // which they were given. They work until Close.
 func (s *Set) Functions() []workers.Function {
 	functions := make([]workers.Function, len(s.specs))
 	for i, spec := range s.specs {
+		h := &health{name: spec.Name, broken: s.broken}
 		switch spec.Kind {
 		case Exec:
-			functions[i] = workers.Define(spec.Name, s.launcher.exec(spec.template, "\n"))
+			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "\n")))
 		case Exec0:
-			functions[i] = workers.Define(spec.Name, s.launcher.exec(spec.template, ""))
+			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "")))
 		case Pipe:
-			functions[i] = workers.DefineBatch(spec.Name, s.launcher.pipe(spec.Command))
+			functions[i] = workers.DefineBatch(spec.Name, watched(h, s.launcher.pipe(spec.Command)))
 		case Coproc:
 			c := &coproc{launcher: s.launcher, command: spec.Command}
-			functions[i] = workers.Define(spec.Name, c.call)
+			functions[i] = workers.Define(spec.Name, watched(h, c.call))
 		}
 	}
 	return functions
+}
+
+// watched is a function whose errors a health judges.
+func watched[In, Out any](h *health, f func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
+	return func(ctx context.Context, in In) (Out, error) {
+		out, err := f(ctx, in)
+		return out, h.judge(err)
+	}
 }

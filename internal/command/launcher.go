@@ -106,15 +106,17 @@ func (l *launcher) start(ctx context.Context, p *process) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := l.enter(p); err != nil {
+	if err := l.enter(p); errors.Is(err, ErrClosed) {
 		return err
+	} else if err != nil {
+		return &startError{err}
 	}
 	p.attach(ctx)
 	if err := p.begin(append(l.environment, l.mark+"="+strconv.FormatInt(p.number, 10))); err != nil {
 		p.detach()
 		l.leave(p)
 		l.ended.Done()
-		return cmp.Or(p.killed(), err)
+		return cmp.Or[error](p.killed(), &startError{err})
 	}
 	return nil
 }

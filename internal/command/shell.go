@@ -18,12 +18,13 @@ type Run struct {
 }
 
 // Shell runs a command line with an empty stdin. An exit status other than 0 is no error. The error is the cause of
-// ctx if that ends first, ErrTooLarge, or why the process could not be started; the Run then has what was written.
+// ctx if that ends first, ErrTooLarge, or why the process could not be started (a workers.Unavailable unless the line is
+// too long); the Run then has what was written.
 func (s *Set) Shell(ctx context.Context, line string) (Run, error) {
 	p := newProcess(line)
 	out, errors := output{tooLarge: p.kill}, output{tooLarge: p.kill}
 	p.stdout, p.stderr = &out, &errors
-	if err := s.launcher.start(ctx, p); err != nil {
+	if err := s.shell.judge(s.launcher.start(ctx, p)); err != nil {
 		return Run{}, err
 	}
 	err := s.launcher.wait(p)

@@ -1,0 +1,165 @@
+package workers
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+const (
+	// firstRest is how long a worker does not run a function that was unavailable; each further time it is twice as long.
+	firstRest   = 100 * time.Millisecond
+	longestRest = 30 * time.Second
+	// longRow is how many rests without a success in between are told again.
+	longRow = 6
+	// quiet is how long a worker that has warned of a function does not do so again.
+	quiet = time.Minute
+	// recovery is how many calls have to succeed until one more may run at the same time.
+	recovery = 32
+	// maxBlame is how often an item may be unavailable in a worker in which the function has succeeded. Without a success in
+	// between, that takes 13 seconds.
+	maxBlame = 8
+	// maxBlamed is how many items are remembered for that.
+	maxBlamed = 1024
+)
+
+// A trouble is what a worker knows of a function that was unavailable in it.
+type trouble struct {
+	until atomic.Int64 // no call begins before, in ns since 1970; 0: at any time
+
+	mu    sync.Mutex
+	freed *sync.Cond     // a call has ended
+	row   int            // rests without a success in between
+	limit int            // calls at the same time; 0: any number
+	calls int            // that run
+	good  int64          // calls that succeeded
+	raise int64          // when good is that, the limit is raised
+	told  time.Time      // when the worker warned
+	items map[itemID]int // how often each was unavailable
+}
+
+type itemID struct {
+	source string
+	offset int64
+}
+
+func newTrouble() *trouble {
+	t := &trouble{items: map[itemID]int{}}
+	t.freed = sync.NewCond(&t.mu)
+	return t
+}
+
+// rests reports whether the function is not run for now. A nil trouble never rests.
+func (t *trouble) rests() bool {
+	if t == nil {
+		return false
+	}
+	until := t.until.Load()
+	return until > 0 && time.Now().UnixNano() < until
+}
+
+// begin waits until one more call may run. It returns false if none may for now.
+func (t *trouble) begin() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.limit > 0 && t.calls >= t.limit && !t.rests() {
+		t.freed.Wait()
+	}
+	if t.rests() {
+		return false
+	}
+	t.calls++
+	return true
+}
+
+// end notes that a call has ended, and whether it has run any item.
+func (t *trouble) end(success bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.calls--
+	t.freed.Broadcast()
+	if !success {
+		return
+	}
+	t.row = 0
+	if t.good++; t.limit > 0 && t.good >= t.raise {
+		t.limit, t.raise = t.limit+1, t.good+recovery
+	}
+}
+
+// A verdict is what follows from an item for which a function was unavailable.
+type verdict struct {
+	blamed bool          // the item is the cause
+	rest   time.Duration // of the function, which begins now; 0: it has begun before
+	row    int
+	warn   bool // for the first time in a while
+}
+
+// unavailable notes that a call could not run an item.
+func (t *trouble) unavailable(id itemID) verdict {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.blames(id) {
+		return verdict{blamed: true}
+	}
+	if t.rests() {
+		return verdict{}
+	}
+	t.row++
+	rest := longestRest
+	if shift := t.row - 1; shift < 16 {
+		rest = min(rest, firstRest<<shift)
+	}
+	t.until.Store(time.Now().Add(rest).UnixNano())
+	if t.calls > 1 {
+		t.limit, t.raise = t.calls/2, t.good+recovery
+	}
+	t.freed.Broadcast()
+	warn := time.Since(t.told) > quiet
+	if warn {
+		t.told = time.Now()
+	}
+	return verdict{rest: rest, row: t.row, warn: warn}
+}
+
+// blames reports whether an item has been unavailable so often that it is the cause.
+func (t *trouble) blames(id itemID) bool {
+	times := t.items[id] + 1
+	if times >= maxBlame && t.good > 0 {
+		delete(t.items, id)
+		return true
+	}
+	if len(t.items) >= maxBlamed {
+		clear(t.items)
+	}
+	t.items[id] = times
+	return false
+}
+
+// rested reports whether a rest has ended lately.
+func (t *trouble) rested() bool {
+	until := t.until.Load()
+	return until > 0 && time.Since(time.Unix(0, until)) < 10*time.Second
+}
+
+// unavailable decides what becomes of the i-th item of a batch that a function could not run: it goes back, or the item
+// is the cause.
+func (h *hand) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
+	v := r.trouble.unavailable(itemID{b.Source, b.First + int64(i)})
+	if v.rest > 0 {
+		for _, l := range h.all() {
+			l.retry.in(v.rest)
+		}
+		switch {
+		case v.warn:
+			h.log.Warn("a function is unavailable in this worker; its items go back and count no attempt", "function", r.function.name, "why", why)
+		case v.row == longRow:
+			h.log.Warn("a function is still unavailable in this worker, which tries it again every 30s or sooner", "function", r.function.name, "why", why)
+		default:
+			h.log.Debug("a function is unavailable again", "function", r.function.name, "rest", v.rest, "why", why)
+		}
+	}
+	return !v.blamed
+}
