@@ -111,6 +111,9 @@ func (ex *Executor) source(ctx context.Context, q broker.Queue, f Feeding) (s br
 	}
 	switch {
 	case errors.Is(err, ErrEnded):
+		if f.Stored != nil {
+			*f.Stored = stored
+		}
 		err = fmt.Errorf("%w after %d items, since its input was closed: scatter what is new under another name", err, stored)
 	case err != nil && ctx.Err() != nil && !broker.IsRefusal(err): // the reply may be lost
 		cause := err.Error()

@@ -40,7 +40,7 @@ func app() *urfave.App {
 		Usage:     "send lines through functions that a fleet runs, in order",
 		UsageText: "dqbridge VERB [FLAGS] [ARGUMENTS]",
 		Description: "Exit status: 0; 1 if items or something else failed; 2 for a mistake on the command line;\n" +
-			"3 if Redis cannot be used; 130 after Ctrl-C.",
+			"3 if Redis cannot be used; 4 if the stream has ended before its end; 130 after Ctrl-C.",
 		Commands:  []*urfave.Command{runVerb(), functionsVerb(), scatterVerb(), mapVerb(), gatherVerb(), queuesVerb(), workersVerb(), stagesVerb(), deadVerb(), deleteVerb()},
 		Flags:     []urfave.Flag{cli.VersionFlag()},
 		Action:    cli.PrintVersion,

@@ -7,7 +7,6 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/cli"
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -56,45 +55,6 @@ func listFunctions(c *urfave.Context, ex *executor.Executor) error {
 		cli.Column[executor.FunctionInfo]{Head: "WORKERS", Cell: func(f executor.FunctionInfo) any { return f.Workers }})
 }
 
-func scatterVerb() *urfave.Command {
-	return &urfave.Command{
-		Name: "scatter", Usage: "add the lines of stdin to a named queue",
-		UsageText: "dqbridge scatter [--seal] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
-		Flags: common(
-			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "nothing is added afterwards, so that a gather can end"},
-			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait, if the queue is made now", DefaultText: "no bound"},
-			&urfave.StringFlag{Name: "on-full", Value: string(bridge.Block), Usage: "do `WHAT` with a line for which there is no room: " +
-				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends"}),
-		Action: func(c *urfave.Context) error {
-			if err := cli.Positive(c, "max"); err != nil {
-				return err
-			}
-			onFull, err := cli.OneOf(c, "on-full", bridge.Block, bridge.DropNewest, bridge.DropOldest, bridge.Fail)
-			if err != nil {
-				return err
-			}
-			return shared(c, 1, "scatter [--seal] [--on-full WHAT] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
-		},
-	}
-}
-
-func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) error {
-	opts := []bridge.ScatterOption{bridge.Name(c.Args().First()), bridge.Overflow(onFull)}
-	if c.Bool("seal") {
-		opts = append(opts, bridge.Seal())
-	}
-	if c.IsSet("max") {
-		opts = append(opts, bridge.MaxSize(c.Int("max")))
-	}
-	input := cli.Feed(c.Context, nil, nil, cli.Items(cli.Lines(c.App.Reader, '\n')))
-	q, err := bridge.ScatterSlices(c.Context, ex, input.Items, opts...)
-	if err != nil {
-		return err
-	}
-	<-q.Done()
-	return errors.Join(q.Err(), input.Err())
-}
-
 func mapVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "map", Usage: "have the fleet call a function for each item of a named queue",
@@ -125,31 +85,6 @@ func mapVerb() *urfave.Command {
 					err = fmt.Errorf("%w (dqbridge map --replace)", err)
 				}
 				return err
-			})
-		},
-	}
-}
-
-func gatherVerb() *urfave.Command {
-	return &urfave.Command{
-		Name: "gather", Usage: "take the items of a named queue to stdout, in order, until it is sealed and empty",
-		UsageText: "dqbridge gather [--errors WHAT] QUEUE", ArgsUsage: "QUEUE", Flags: common(errorsFlag()),
-		Action: func(c *urfave.Context) error {
-			what, err := cli.ParseErrors(c.String("errors"))
-			if err != nil {
-				return err
-			}
-			return shared(c, 1, "gather QUEUE", func(ex *executor.Executor) error {
-				q, err := open(c.Context, ex, c.Args().First())
-				if err != nil {
-					return err
-				}
-				// A line is delivered when it was written: the next gather brings the others.
-				p := cli.Printer{
-					Console: cli.NewConsole(c.App.ErrWriter), Errors: what, Progress: &cli.Progress{},
-					Rest: "gather " + q.Name() + " again for the others",
-				}
-				return show(c, q, p, bridge.ManualAck())
 			})
 		},
 	}

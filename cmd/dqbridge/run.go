@@ -134,7 +134,7 @@ func limits(c *urfave.Context) (timeout time.Duration, retries int, err error) {
 // pipeline reads stdin, has its lines go through the functions and prints what
 // comes.
 func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.Errors, lines lineOptions, files *runFiles, stage []executor.MapOption) error {
-	infos, err := await(c.Context, ex, console, c.Args().Slice())
+	infos, err := awaitFunctions(c.Context, ex, console, c.Args().Slice())
 	if err != nil {
 		return err
 	}
@@ -197,9 +197,9 @@ func show(c *urfave.Context, q *executor.Queue[codec.Item], p cli.Printer, opts 
 	return p.Print(c.Context, results)
 }
 
-// await finds the functions among those of the live workers, and waits for
+// awaitFunctions finds the functions among those of the live workers, and waits for
 // those that no worker has yet.
-func await(ctx context.Context, ex *executor.Executor, console *cli.Console, names []string) ([]executor.FunctionInfo, error) {
+func awaitFunctions(ctx context.Context, ex *executor.Executor, console *cli.Console, names []string) ([]executor.FunctionInfo, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	warned := false

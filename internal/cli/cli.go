@@ -24,6 +24,7 @@ const (
 	StatusFailed   = 1 // items failed, or something else did
 	StatusUsage    = 2 // the command line is wrong
 	StatusUnusable = 3 // Redis cannot be used: it does not answer, or refuses
+	StatusBroken   = 4 // the stream has ended before its end
 )
 
 // AsParallel is the key of App.Metadata by which a verb has the exit statuses of GNU parallel.
@@ -81,7 +82,7 @@ func parallelStatus(status int, err error) int {
 		return halted.Status
 	case errors.As(err, &failed) && status == StatusFailed:
 		return jobs.Status(failed.Failed)
-	case status == StatusFailed || status == StatusUsage || status == StatusUnusable:
+	case status >= StatusFailed && status <= StatusBroken:
 		return jobs.StatusOther
 	}
 	return status
@@ -107,6 +108,8 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		status = StatusUsage
 	case errors.Is(err, executor.ErrUnreachable), errors.Is(err, executor.ErrDenied):
 		status = StatusUnusable
+	case errors.As(err, new(StreamBroken)):
+		status = StatusBroken
 	}
 	if !output.quiet() {
 		_, _ = fmt.Fprintf(w, "%s: %v\n", name, err) // there is nobody else to tell

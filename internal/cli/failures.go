@@ -57,6 +57,15 @@ func describe(e *executor.ItemError) string {
 	return Printable(text)
 }
 
+// StreamBroken is the error of a stream that has ended before its end.
+type StreamBroken struct{ Cause error }
+
+// Error returns the cause.
+func (b StreamBroken) Error() string { return Printable(b.Cause.Error()) }
+
+// Unwrap returns the cause.
+func (b StreamBroken) Unwrap() error { return b.Cause }
+
 // Halted is the error of a run that --halt has ended.
 type Halted struct {
 	By     jobs.Halt

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/command"
 	"github.com/dqbridge/dqbridge/internal/jobs"
@@ -55,7 +56,7 @@ func (f *FunctionRecords) Next(r Result) (*Record, error) {
 // fail makes rec that of a failed item. An error that is not that of an item is returned.
 func fail(rec *Record, err error) error {
 	var item *executor.ItemError
-	if !errors.As(err, &item) {
+	if !bridge.IsItemError(err) || !errors.As(err, &item) {
 		return err
 	}
 	rec.Failed, rec.Why, rec.Attempts, rec.Worker = true, describe(item), item.Attempts, item.Worker

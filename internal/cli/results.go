@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/jobs"
 )
@@ -45,6 +46,10 @@ type Printer struct {
 	Rest     string // of an OutputError
 	// Breaker halts the output of functions; nil: never. The jobs of a command are counted where they run.
 	Breaker *jobs.Breaker
+	// Follow goes on behind a source that broke.
+	Follow bool
+	// Acks acknowledges the results; nil: each is when it was written.
+	Acks *Acks
 	// Logs get each record when its output was written.
 	Logs []Log
 
@@ -56,6 +61,7 @@ type Printer struct {
 	broken    bool  // a write has failed: another one would leave a gap
 	total     int64
 	failed    int64
+	cut       error  // of the first source that broke
 	first     string // failure
 }
 
@@ -106,8 +112,12 @@ func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
 		return context.Cause(ctx)
 	case err != nil:
 		return err
+	case p.failed > 0 && p.cut != nil:
+		return errors.Join(ItemsFailed{p.failed, p.total, p.first}, StreamBroken{p.cut})
 	case p.failed > 0:
 		return ItemsFailed{p.failed, p.total, p.first}
+	case p.cut != nil:
+		return StreamBroken{p.cut}
 	}
 	return nil
 }
@@ -208,7 +218,11 @@ func (p *Printer) wrote(err error) error {
 		return OutputError{err, p.lines + p.out.whole, p.Rest}
 	}
 	for _, all := range p.writing.results {
-		bridge.AckAll(all)
+		if p.Acks != nil {
+			p.Acks.written(all)
+		} else {
+			bridge.AckAll(all)
+		}
 	}
 	p.lines += p.writing.lines
 	err = p.log()
@@ -263,8 +277,14 @@ func (p *Printer) print(ctx context.Context, all []Result) error {
 
 func (p *Printer) one(ctx context.Context, r Result) (err error) {
 	rec, err := p.Records.Next(r)
-	if err != nil || rec.Skipped {
-		return err
+	if bridge.IsSourceError(err) {
+		return p.source(ctx, err)
+	}
+	if err != nil {
+		return StreamBroken{err}
+	}
+	if rec.Skipped {
+		return nil
 	}
 	p.total++
 	if len(p.Logs) > 0 {
@@ -301,6 +321,17 @@ func (p *Printer) one(ctx context.Context, r Result) (err error) {
 		return nil
 	}
 	return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, text))
+}
+
+// source notes an error of a source: it broke, or its process has died and a successor is awaited.
+func (p *Printer) source(ctx context.Context, err error) error {
+	if p.Follow || !errors.Is(err, executor.ErrCut) {
+		return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, Printable(err.Error())))
+	}
+	if p.cut = cmp.Or(p.cut, err); p.Errors == Stop {
+		return errStop
+	}
+	return nil
 }
 
 // stderr writes text behind the lines before it: on a terminal it stands where it belongs.

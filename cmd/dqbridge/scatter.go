@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/codec"
+)
+
+func scatterVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "scatter", Usage: "add the lines of stdin to a named queue",
+		UsageText: "dqbridge scatter [--seal] [--source NAME] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
+		Flags: common(
+			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "nothing is added afterwards, so that a gather can end"},
+			&urfave.StringFlag{Name: "source", Usage: "go on where a scatter of this `NAME` has stopped: the same input again, less what is stored"},
+			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait, if the queue is made now", DefaultText: "no bound"},
+			&urfave.StringFlag{Name: "on-full", Value: string(bridge.Block), Usage: "do `WHAT` with a line for which there is no room: " +
+				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends"}),
+		Action: func(c *urfave.Context) error {
+			if err := cli.Positive(c, "max"); err != nil {
+				return err
+			}
+			onFull, err := cli.OneOf(c, "on-full", bridge.Block, bridge.DropNewest, bridge.DropOldest, bridge.Fail)
+			if err != nil {
+				return err
+			}
+			return shared(c, 1, "scatter [--seal] [--source NAME] [--on-full WHAT] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
+		},
+	}
+}
+
+func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) error {
+	opts := []bridge.ScatterOption{bridge.Name(c.Args().First()), bridge.Overflow(onFull)}
+	if c.Bool("seal") {
+		opts = append(opts, bridge.Seal())
+	}
+	if c.IsSet("max") {
+		opts = append(opts, bridge.MaxSize(c.Int("max")))
+	}
+	lines := cli.Lines(c.App.Reader, '\n')
+	if name := c.String("source"); name != "" {
+		return durable(c, ex, name, lines, opts)
+	}
+	return send(c.Context, ex, cli.Items(lines), opts)
+}
+
+// send scatters items and waits until they are stored.
+func send(ctx context.Context, ex *executor.Executor, items iter.Seq2[codec.Item, error], opts []bridge.ScatterOption) error {
+	input := cli.Feed(ctx, nil, nil, items)
+	q, err := bridge.ScatterSlices(ctx, ex, input.Items, opts...)
+	if err != nil {
+		return err
+	}
+	<-q.Done()
+	return errors.Join(q.Err(), input.Err())
+}
+
+// durable scatters lines as a source that the same command continues after it was stopped or killed.
+func durable(c *urfave.Context, ex *executor.Executor, name string, lines iter.Seq2[[]byte, error], opts []bridge.ScatterOption) error {
+	ctx, cancel := context.WithCancelCause(c.Context)
+	defer cancel(nil)
+	var stored int64
+	begin := make(chan struct{}) // closed when stored is known
+	items := func(yield func(codec.Item, error) bool) {
+		select {
+		case <-begin:
+		case <-ctx.Done():
+			return
+		}
+		for line, err := range behind(lines, stored) {
+			if err != nil { // the source must not end here
+				cancel(fmt.Errorf("read stdin: %w", err))
+				<-c.Context.Done()
+				return
+			}
+			if !yield(line, nil) {
+				return
+			}
+		}
+	}
+	input := cli.Feed(ctx, nil, nil, items)
+	q, err := bridge.ScatterSlices(ctx, ex, input.Items, append(opts, bridge.SourceName(name), bridge.Resume(&stored))...)
+	if errors.Is(err, executor.ErrEnded) {
+		return again(c, name, behind(lines, stored), stored)
+	}
+	if err != nil {
+		return err
+	}
+	if stored > 0 {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: source %s goes on behind line %d\n", c.App.Name, name, stored)
+	}
+	close(begin)
+	<-q.Done()
+	return q.Err()
+}
+
+// again is for a source that has ended: there must be no line behind those that it has stored.
+func again(c *urfave.Context, name string, rest iter.Seq2[[]byte, error], stored int64) error {
+	for _, err := range rest {
+		if err != nil {
+			return fmt.Errorf("read stdin: %w", err)
+		}
+		return fmt.Errorf("source %s has ended behind line %d, and the input has more: scatter these under another name", name, stored)
+	}
+	_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: source %s has all %d lines already\n", c.App.Name, name, stored)
+	return nil
+}
+
+// behind are the lines behind the first n.
+func behind(lines iter.Seq2[[]byte, error], n int64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for line, err := range lines {
+			if n--; err == nil && n >= 0 {
+				continue
+			}
+			if !yield(line, err) {
+				return
+			}
+		}
+	}
+}
