@@ -69,6 +69,7 @@ type WorkerInfo struct {
 	Host      string    `json:"host"`
 	PID       int       `json:"pid"`
 	Hands     int       `json:"hands"` // items that it runs at once
+	Stuck     int       `json:"stuck"` // functions that did not return after their timeout, beside these
 	Functions []string  `json:"functions"`
 	Done      int64     `json:"done"`   // items so far
 	Failed    int64     `json:"failed"` // of them
@@ -97,6 +98,7 @@ func (l lists) workers(ctx context.Context) (found []WorkerInfo, err error) {
 	for _, p := range live {
 		w := WorkerInfo{ID: p.ID, Host: p.Card["host"], Functions: []string{}, Seen: time.UnixMilli(number(p.Card["seen"]))}
 		w.PID, w.Hands = int(number(p.Card["pid"])), int(number(p.Card["hands"]))
+		w.Stuck = int(number(p.Card["stuck"]))
 		w.Done, w.Failed = number(p.Card["done"]), number(p.Card["failed"])
 		for _, card := range cards(p) {
 			w.Functions = append(w.Functions, card.Name)

@@ -157,25 +157,6 @@ func (c *call) context(ctx context.Context, i int) context.Context {
 	return c.now.future(ctx, i)
 }
 
-// within calls f. late is the limit where f returned an error after it.
-func within[In, Out any](
-	ctx context.Context, c *call, limit time.Duration, f func(context.Context, In) (Out, error), v In,
-) (out Out, late time.Duration, err error) {
-	if limit <= 0 {
-		out, err = f(ctx, v)
-		return out, 0, err
-	}
-	deadline := time.Now().Add(limit)
-	c.now.limit(deadline)
-	own, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	out, err = f(own, v)
-	if err != nil && !time.Now().Before(deadline) {
-		late = limit
-	}
-	return out, late, err
-}
-
 // together runs a function on all good items of a batch at once.
 type together[In, Out any] struct {
 	f      func(context.Context, []In) ([]Out, error)
@@ -332,6 +313,9 @@ type miss struct {
 // missOf makes a miss of what a function returned, under the context that it
 // had, late if it is above 0.
 func missOf(ctx context.Context, err error, late time.Duration) *miss {
+	if crashed, ok := errors.AsType[*crash](err); ok {
+		return crashed.miss
+	}
 	if errors.Is(context.Cause(ctx), errCanceled) {
 		return &miss{code: batch.CodeCanceled, text: errCanceled.Error(), permanent: true}
 	}
@@ -345,6 +329,8 @@ func missOf(ctx context.Context, err error, late time.Duration) *miss {
 	}
 }
 
+const goexit = "the function ended its goroutine by runtime.Goexit, as FailNow of a test does: return an error instead"
+
 // guard calls f and returns how it ended if not by returning. The time that f took
 // is added to spent.
 func (c *call) guard(spent *time.Duration, f func()) *miss {
@@ -353,8 +339,7 @@ func (c *call) guard(spent *time.Duration, f func()) *miss {
 	}
 	ended := make(chan *miss, 1)
 	go func() {
-		crash := &miss{code: batch.CodePanic, text: "the function ended its goroutine by runtime.Goexit, " +
-			"as FailNow of a test does: return an error instead"}
+		crash := &miss{code: batch.CodePanic, text: goexit}
 		defer func() { ended <- crash }()
 		crash = caught(spent, f)
 	}()

@@ -18,6 +18,7 @@ type crew struct {
 
 	ok     atomic.Int64 // items done, of them failed
 	failed atomic.Int64
+	left   atomic.Int64 // functions that did not return and were left behind
 
 	mates atomic.Pointer[[]*life] // those that go on; never changed in place
 

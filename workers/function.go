@@ -65,8 +65,10 @@ var errNotDefined = errors.New("a workers.Func that was not made: make it with D
 //
 // The context of f ends when the timeout of the item has passed, when its future is
 // canceled, within two seconds after its stage was removed or replaced, and when the worker
-// has to stop at once. f should watch it: nothing else ends a call, and a worker warns of a
-// function that does not return within 5 seconds after that. An error that f returns after
+// has to stop at once. f should watch it: nothing else ends a call. If f has a timeout and does not return within half a
+// second after the end of its context, the item fails, and f is left behind: its slot goes on, its worker warns and
+// counts it, and what it returns is dropped. Without a timeout, a worker warns of a
+// function that does not return within 5 seconds. An error that f returns after
 // its timeout is a timeout, a result counts. What f returns after its stage has ended is
 // dropped. A call that ends because the worker stops or the stage is replaced is made again,
 // as is one whose worker dies: f has to bear being called twice for an item.

@@ -153,6 +153,7 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
 		tries: attempts + 1, retries: r.stage.Retries, leave: leave, exposed: !r.function.exits.Load(), memory: &h.memory,
 		unavailable: func(i int, why string) bool { return h.unavailable(r, b, i, why) },
+		stuck:       h.stuck,
 		now:         &h.now, single: r.stage.Kind == broker.KindFuture,
 	}
 	s.result = s.runner.run(ctx, c)

@@ -22,11 +22,13 @@ func ItemFrom(ctx context.Context) (item Item, ok bool) {
 	if ctx == nil {
 		return Item{}, false
 	}
-	x, _ := ctx.Value(itemKey{}).(*slotCall)
-	if x == nil {
-		return Item{}, false
+	switch x := ctx.Value(itemKey{}).(type) {
+	case *slotCall:
+		return x.item()
+	case Item: // of a call with a timeout
+		return x, true
 	}
-	return x.item()
+	return Item{}, false
 }
 
 type itemKey struct{}

@@ -159,7 +159,7 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 // worker was fenced off.
 func (l *life) beat(ctx context.Context, lease *broker.Lease) error {
 	for lease.Wait(ctx) {
-		pulse, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load())
+		pulse, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load(), "stuck", l.left.Load())
 		if pulse.Overdue > overdue {
 			l.retry.in(0)
 		}

@@ -35,6 +35,7 @@ type call struct {
 	single      bool                                // each item has a context of its own, as a future can be canceled
 	leave       func() bool                         // asked after each item that was run: leave off here? May be nil
 	unavailable func(i int, why string) (back bool) // decides about an item for which the function is unavailable; may be nil
+	stuck       func() (returned func())            // notes that the function is left behind; may be nil
 	exposed     bool                                // a function that ends its goroutine ends that of the caller
 }
 

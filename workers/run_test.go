@@ -281,7 +281,13 @@ func TestTimeouts(t *testing.T) {
 		c := call{timeout: 5 * time.Second, tries: 3, retries: 2}
 		wantOutcomes(t, runOf(t, Define("f", wait), c, "1", "9", "4"), "1", "timeout after 3", "4")
 		wantOutcomes(t, runOf(t, Define("f", deaf), c, "3", "5", "8", "9"),
-			"error after 3", "timeout after 3", "8", "timeout after 3")
+			"error after 3", "timeout after 3", "timeout after 3", "timeout after 3")
+		late := func(ctx context.Context, x int) (int, error) {
+			<-ctx.Done()
+			<-time.After(time.Duration(x) * time.Millisecond)
+			return x, nil
+		}
+		wantOutcomes(t, runOf(t, Define("f", late), c, "400", "600"), "400", "timeout after 3")
 		f := failureOf(t, runOf(t, Define("f", wait), c, "9"))
 		wantText(t, f.Message, "timeout: the function took longer than the 5s", "raise", "context deadline exceeded")
 		all := DefineBatch("f", func(ctx context.Context, xs []int) ([]int, error) {

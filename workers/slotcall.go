@@ -189,6 +189,13 @@ func (x *slotCall) hangs(now time.Time) (h hung, ok bool) {
 	return h, true
 }
 
+// attrs describes the call that runs.
+func (x *slotCall) attrs() []any {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.hung().attrs()
+}
+
 // hung is the call that runs. Its context has ended, unless ended is zero or not yet there.
 func (x *slotCall) hung() hung {
 	at := x.at.Load()

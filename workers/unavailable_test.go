@@ -22,7 +22,7 @@ var errBroken = errors.New("no room here")
 func each(t *testing.T, test func(t *testing.T, ex *executor.Executor)) {
 	for name, url := range map[string]string{"embedded": "", "redis": testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {
-			ex := must(executor.New(t.Context(), url, executor.Logger(nil)))(t)
+			ex := must(executor.New(t.Context(), url, executor.Logger(nil), executor.Lease(time.Second)))(t)
 			test(t, ex)
 			if err := ex.Close(); err != nil {
 				t.Error(err)

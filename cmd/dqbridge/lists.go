@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -30,7 +31,7 @@ func workersVerb() *urfave.Command {
 		column{Head: "WORKER", Cell: func(w executor.WorkerInfo) any { return w.ID }},
 		column{Head: "HOST", Cell: func(w executor.WorkerInfo) any { return w.Host }},
 		column{Head: "PID", Cell: func(w executor.WorkerInfo) any { return w.PID }},
-		column{Head: "HANDS", Cell: func(w executor.WorkerInfo) any { return w.Hands }},
+		column{Head: "CONCURRENCY", Cell: func(w executor.WorkerInfo) any { return slots(w) }},
 		column{Head: "DONE", Cell: func(w executor.WorkerInfo) any { return w.Done }},
 		column{Head: "FAILED", Cell: func(w executor.WorkerInfo) any { return w.Failed }},
 		column{Head: "FUNCTIONS", Cell: func(w executor.WorkerInfo) any { return w.Functions }})
@@ -66,4 +67,12 @@ func lister[T any](name, usage string, rows func(*executor.Observer, context.Con
 			return cli.List(c, list, columns...)
 		},
 	}
+}
+
+// slots tells how many items a worker runs at once, and how many functions do not return.
+func slots(w executor.WorkerInfo) string {
+	if w.Stuck == 0 {
+		return fmt.Sprintf("%d slots", w.Hands)
+	}
+	return fmt.Sprintf("%d slots, %d stuck", w.Hands, w.Stuck)
 }
