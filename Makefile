@@ -8,22 +8,23 @@ BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
+.PHONY: help clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: tools format vet race faults sim single valkey examples vuln ## the whole gate, in this order; CI runs the same
 
-tools: ## install redis-server and GNU parallel if they are missing
+tools: ## install redis-server, GNU parallel and Python if they are missing
 	@redis-server --version 2>/dev/null || missing=redis-server; \
 	parallel --version 2>/dev/null | grep '^GNU parallel' || missing="$$missing parallel"; \
+	python3 --version 2>/dev/null || missing="$$missing python3"; \
 	if [ -z "$$missing" ]; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y $$missing; \
 	elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then \
 		sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y $$missing; \
-	elif command -v brew >/dev/null; then echo "missing: $$missing: run \"brew install redis parallel\"" >&2; exit 1; \
+	elif command -v brew >/dev/null; then echo "missing: $$missing: run \"brew install redis parallel python\"" >&2; exit 1; \
 	else echo "missing: $$missing: install them with your package manager, so that they are in PATH" >&2; exit 1; fi
 
 format: ## fail where gofmt or go mod tidy would change something
@@ -63,9 +64,14 @@ fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m; their seeds are tes
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
 	done
 
-examples: ## the documentation's examples, each by name
+examples: ## the documentation's examples, each by name, and the helper for functions in Python
 	@grep -rlE --include='*_test.go' --exclude-dir=bench '^func Example' . | xargs -r -n1 dirname | sort -u | \
 	xargs -r go test -count=1 -v -run '^Example'
+	python3 -m unittest discover clients/python
+
+clients: ## the helpers for functions in Python and in JavaScript; needs node
+	python3 -m unittest discover clients/python
+	node --test clients/node
 
 vuln: ## known vulnerabilities in what is called; says so where the database cannot be reached
 	@if found=$$($(GOVULNCHECK) ./... 2>&1); then echo "$$found"; \

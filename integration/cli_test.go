@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,13 +60,16 @@ func TestCommands(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			url := server.URL() + "/?ns=" + testkit.Namespace(t)
 			port, err := closedPort()
+			clients, failed := filepath.Abs(filepath.Join(root, "clients"))
+			env.Setenv("PYTHONPATH", filepath.Join(clients, "python"))
+			env.Setenv("PYTHONDONTWRITEBYTECODE", "1")
 			env.Setenv("REDIS", url)
 			env.Setenv("NOBODY", "redis://user:secret@127.0.0.1:"+strconv.Itoa(port))
 			env.Setenv("WRONG", "redis://poor:secret2@"+server.Addr())
 			env.Setenv("POOR", "redis://poor:secret@"+server.Addr())
 			env.Setenv("TLS", "rediss://"+server.Addr())
 			env.Setenv("DQBRIDGE_REDIS", "")
-			return err
+			return errors.Join(err, failed)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status, "worker": worker, "interrupt": interrupt,
@@ -99,7 +103,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	ts.Defer(cancel)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"DQBRIDGE_REDIS", "PATH", "HOME"} {
+	for _, name := range []string{"DQBRIDGE_REDIS", "PATH", "HOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	return cmd

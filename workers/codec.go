@@ -100,3 +100,14 @@ func apply(c Codec, opts []CodecOption) Codec {
 // Make it once and keep it: it has 0.3 MiB for each processor, up to 3 MiB once
 // items are large.
 func Zstd(c Codec, above int) Codec { return codec.Zstd(c, above) }
+
+// Encoded declares the types of a function of items that are encoded already, as other programs name them: the types, and
+// the codecs that the items are in. It is for functions that are not written in Go, see docs/children.md. Define and
+// DefineBatch take it for a function of encoded items alone, otherwise Err returns an error.
+func Encoded(in, inCodec, out, outCodec string) DefineOption {
+	return encoded{codec.Info{Codec: inCodec, Type: in}, codec.Info{Codec: outCodec, Type: out}}
+}
+
+type encoded struct{ in, out codec.Info }
+
+func (e encoded) applyDefine(d *definition) { d.encoded = &e }

@@ -132,6 +132,10 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 	fn.out, outErr = codec.For[Out](codecOf[Out](d))
 	fn.erased.least, fn.erased.most = d.least, d.most
 	fn.erased.in, fn.erased.out, fn.erased.copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
+	wild := fn.erased.in.Wildcard() && fn.erased.out.Wildcard()
+	if d.encoded != nil && wild {
+		fn.erased.in, fn.erased.out = d.encoded.in, d.encoded.out
+	}
 	switch {
 	case noOption != nil:
 		fn.erased.mistake(noOption)
@@ -139,6 +143,8 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 		fn.erased.mistake(fmt.Errorf("its input: %w", inErr))
 	case outErr != nil:
 		fn.erased.mistake(fmt.Errorf("its output: %w", outErr))
+	case d.encoded != nil && (!wild || d.encoded.in.Wildcard() || d.encoded.out.Wildcard()):
+		fn.erased.mistake(errors.New("Encoded needs a function of encoded items, and names for their types"))
 	case d.sized && (d.least < 1 || d.most < d.least):
 		fn.erased.mistake(fmt.Errorf("BatchSize(%d, %d): min must be at least 1, and max at least min", d.least, d.most))
 	}
@@ -188,6 +194,8 @@ type definition struct {
 	least int
 	most  int
 	drop  bool // unexported fields may stay behind
+
+	encoded *encoded // types of items that are encoded already
 }
 
 // BatchSize bounds the number of items in a call of a function made by DefineBatch. No call

@@ -16,21 +16,21 @@ import (
 func functionsVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "functions", Usage: "list the functions of the fleet, with types; without Redis, those that run can use here",
-		UsageText: "dqbridge functions [--json]", Flags: common(cli.JSONFlag(), cli.FnFlag()),
+		UsageText: "dqbridge functions [--json]", Flags: common(cli.JSONFlag(), cli.FnFlag(), cli.ChildFlag()),
 		Action: func(c *urfave.Context) error {
 			if c.NArg() > 0 {
 				return cli.Usagef("functions takes no argument, got %q", c.Args().First())
 			}
-			set, err := cli.Commands(c)
+			console := cli.NewConsole(c.App.ErrWriter)
+			set, own, err := cli.Commands(c, console)
 			if err != nil {
 				return err
 			}
 			defer set.Close()
-			own := set.Functions()
 			if c.String("redis") == "" {
 				own = cli.WithBuiltins(own)
 			}
-			return with(c, cli.NewConsole(c.App.ErrWriter), func(ex *executor.Executor) error {
+			return with(c, console, func(ex *executor.Executor) error {
 				if len(own) > 0 {
 					if err := ex.Register(own...); err != nil {
 						return cli.AsUsage(err)

@@ -29,7 +29,7 @@ func runVerb() *urfave.Command {
 			"quoted, and without any at the end. {.} is it without extension, {/} its base name, {//} its directory, {/.} its\n" +
 			"base name without extension, {#} its number, {%} the number of a slot. The exit status is the number of items\n" +
 			"whose command failed, 101 for more than 100, and 255 if something else fails.",
-		Flags: common(append(append(lineFlags(), fileFlags()...), errorsFlag(), cli.FnFlag(),
+		Flags: common(append(append(lineFlags(), fileFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
 			&urfave.IntFlag{Name: "hands", Aliases: []string{"concurrency", "j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; of a command the number of processors"},
 			&urfave.StringFlag{Name: "timeout", Usage: "give a function or command `TIME` for an item, such as 10s", DefaultText: "none"},
@@ -72,12 +72,12 @@ func runFunctions(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	set, err := cli.Commands(c)
+	console := cli.NewConsole(c.App.ErrWriter)
+	set, own, err := cli.Commands(c, console)
 	if err != nil {
 		return err
 	}
 	defer set.Close()
-	own := set.Functions()
 	if c.String("redis") == "" { // no other worker can come
 		var stop func()
 		c.Context, stop = cli.UntilBroken(c, set)
@@ -88,7 +88,6 @@ func runFunctions(c *urfave.Context) error {
 			return err
 		}
 	}
-	console := cli.NewConsole(c.App.ErrWriter)
 	return withFiles(c, lines, console, reading{}, func(files *runFiles) error {
 		return with(c, console, func(ex *executor.Executor) error {
 			if len(own) > 0 {

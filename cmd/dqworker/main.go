@@ -32,6 +32,7 @@ func app() *urfave.App {
 			cli.RedisFlag("none: it has to be given"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),
+			cli.ChildFlag(),
 			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "offer the built-in functions too"},
 			&urfave.DurationFlag{Name: "lease", Usage: "let others take this process for dead after `TIME` without a heartbeat; " +
 				"the same in the whole fleet", DefaultText: "10s"},
@@ -59,12 +60,11 @@ func work(c *urfave.Context) error {
 	if err := cli.Positive(c, "concurrency"); err != nil {
 		return err
 	}
-	set, err := cli.Commands(c)
+	set, functions, err := cli.Commands(c, c.App.ErrWriter)
 	if err != nil {
 		return err
 	}
 	defer set.Close()
-	functions := set.Functions()
 	if c.Bool("builtin") {
 		functions = cli.WithBuiltins(functions)
 	}

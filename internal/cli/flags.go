@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/builtin"
+	"github.com/dqbridge/dqbridge/internal/child"
 	"github.com/dqbridge/dqbridge/internal/command"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -90,17 +92,34 @@ func OneOf[T ~string](c *urfave.Context, flag string, words ...T) (T, error) {
 	return word, Usagef("unknown --%s %q: %s", flag, word, Instead(string(word), names))
 }
 
-// Commands reads --fn. The Set has to be closed.
-func Commands(c *urfave.Context) (*command.Set, error) {
+// ChildFlag is --child, which may be repeated.
+func ChildFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{
+		Name: "child", KeepSpace: true,
+		Usage: "offer the functions of a program in another language, `COMMAND`, which runs once for each slot; see docs/children.md",
+	}
+}
+
+// Commands reads --fn and --child. It starts the first child of each, whose stderr goes to stderr. The Set has to be closed.
+func Commands(c *urfave.Context, stderr io.Writer) (*command.Set, []workers.Function, error) {
 	set, err := command.New(c.StringSlice("fn"))
 	if err != nil {
-		return nil, Usagef("--fn: %s", strings.TrimPrefix(err.Error(), "command "))
+		return nil, nil, Usagef("--fn: %s", strings.TrimPrefix(err.Error(), "command "))
 	}
 	if err := set.Check(); err != nil {
 		set.Close()
-		return nil, Usagef("--fn: %v", err)
+		return nil, nil, Usagef("--fn: %v", err)
 	}
-	return set, nil
+	functions := set.Functions()
+	for _, line := range c.StringSlice("child") {
+		children, err := child.Open(c.Context, set, line, stderr)
+		if err != nil {
+			set.Close()
+			return nil, nil, Usagef("--child: %v", err)
+		}
+		functions = append(functions, children.Functions()...)
+	}
+	return set, functions, nil
 }
 
 // UntilBroken returns a context that ends when a command of set turns out not to run on this machine. Its cause is why.

@@ -1,0 +1,147 @@
+package child
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// version is that of the protocol.
+const version = 1
+
+// The bounds of what a child writes.
+const (
+	maxHeader = 1 << 20
+	maxFrame  = 256 << 20
+)
+
+// A hello is the first line of a child.
+type hello struct {
+	V         int        `json:"v"`
+	Functions []function `json:"functions"`
+}
+
+// A function is one that a child has.
+type function struct {
+	Name     string `json:"name"`
+	In       string `json:"in"`
+	InCodec  string `json:"in_codec"`
+	Out      string `json:"out"`
+	OutCodec string `json:"out_codec"`
+	Max      int    `json:"max,omitempty"` // items of a call; 0: as many as the worker finds useful
+}
+
+// A request is the line before the frame of the items of a call.
+type request struct {
+	Call     int64  `json:"call"`
+	Function string `json:"function"`
+	Items    int    `json:"items"`
+	Bytes    int    `json:"bytes"`
+	Queue    string `json:"queue,omitempty"`
+	Source   string `json:"source,omitempty"`
+	Offset   int64  `json:"offset"`
+	Attempt  int    `json:"attempt,omitempty"`
+	Deadline int64  `json:"deadline,omitempty"` // Unix time in ms
+}
+
+// A reply is the line before the frame of the results.
+type reply struct {
+	Call  int64    `json:"call"`
+	Items int      `json:"items"`
+	Bytes int      `json:"bytes"`
+	Error *failure `json:"error,omitempty"` // of the whole call; then there is no frame
+}
+
+// A failure says why an item has no result.
+type failure struct {
+	Message     string `json:"message"`
+	Permanent   bool   `json:"permanent,omitempty"`
+	Unavailable bool   `json:"unavailable,omitempty"`
+	RetryAfter  int64  `json:"retry_after,omitempty"` // ms
+}
+
+func (f failure) err() error {
+	err := errors.New(f.Message)
+	switch {
+	case f.Permanent:
+		return workers.Permanent(err)
+	case f.Unavailable:
+		return workers.Unavailable(err)
+	case f.RetryAfter > 0:
+		return workers.RetryAfter(err, time.Duration(f.RetryAfter)*time.Millisecond)
+	}
+	return err
+}
+
+// errProtocol says that a child does not keep to the protocol.
+var errProtocol = errors.New("the child does not keep to docs/children.md, it may have printed to its stdout: print to stderr")
+
+// readLine reads a line of JSON.
+func readLine(r *bufio.Reader, into any) error {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxHeader {
+			return fmt.Errorf("%w: a line has more than %d bytes", errProtocol, maxHeader)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		break
+	}
+	if err := json.Unmarshal(line, into); err != nil {
+		return fmt.Errorf("%w: %.200q where a line of JSON was due", errProtocol, line)
+	}
+	return nil
+}
+
+// readReply reads the results of a call of n items. An error that is or wraps workers.Errors or that of the reply is
+// the function's; any other one is that of the child.
+func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed, err error) {
+	var head reply
+	if err := readLine(r, &head); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case head.Call != call:
+		return nil, nil, fmt.Errorf("%w: an answer to call %d, where %d was asked", errProtocol, head.Call, call)
+	case head.Error != nil:
+		return nil, head.Error.err(), nil
+	case head.Items != n || head.Bytes < 1 || head.Bytes > maxFrame:
+		return nil, nil, fmt.Errorf("%w: %d results in %d bytes for %d items", errProtocol, head.Items, head.Bytes, n)
+	}
+	frame := make([]byte, head.Bytes)
+	if _, err := io.ReadFull(r, frame); err != nil {
+		return nil, nil, err
+	}
+	results, some := make([]codec.Item, 0, n), workers.Errors{}
+	items := batch.Read(frame)
+	for item, bad, ok := items.Next(); ok; item, bad, ok = items.Next() {
+		if bad {
+			var f failure
+			if json.Unmarshal(item, &f) != nil {
+				f = failure{Message: string(item)}
+			}
+			some[len(results)], item = f.err(), nil
+		}
+		results = append(results, item)
+	}
+	if err := items.Err(); err != nil || len(results) != n {
+		return nil, nil, fmt.Errorf("%w: a frame of %d items for %d, %v", errProtocol, len(results), n, err)
+	}
+	if len(some) > 0 {
+		return results, some, nil
+	}
+	return results, nil, nil
+}
