@@ -97,7 +97,7 @@ chaos: ## faults on real processes for a quarter of an hour, and their table; th
 
 soak: ## many thousands of processes, flows and sources come and go, in virtual time and as processes; what is left is compared
 	go test -count=1 -timeout 60m -v -run '^TestAYearInVirtualTime$$' ./integration/soak -rounds 300
-	go test -count=1 -timeout 90m -v -run '^TestAYearOfProcesses$$' ./integration/soak -visits 6000 -long
+	go test -count=1 -timeout 90m -v -run '^TestAYearOfProcesses$$' ./integration/soak -visits 1500 -long
 
 mutants: ## break the protocol one rule at a time; a test has to notice each
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./integration/mutants

@@ -229,7 +229,7 @@ func drain(ctx context.Context, ex *executor.Executor) error {
 		return err
 	}
 	for _, err := range bridge.All(ctx, q, bridge.Wait()) {
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !bridge.IsSourceError(err) && ctx.Err() == nil { // producers die
 			return fmt.Errorf("gather: %w", err)
 		}
 	}
