@@ -401,6 +401,9 @@ var misusesOfWorkers = map[string]misuse{
 	"workers.Zstd": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		return []error{workers.Remote[int, int]("f", workers.WithCodec(workers.Zstd(nil, 1))).Err(), failed(workers.Zstd(nil, 1).Marshal(1))}
 	},
+	"workers.PauseIf": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{failed(workers.New("redis://127.0.0.1:1", workers.PauseIf(nil)))}
+	},
 	"workers.Permanent": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = workers.Permanent(nil)
 		return nil

@@ -133,7 +133,7 @@ func (h *hand) do(ctx context.Context, j job) done {
 func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) (s step) {
 	h.called, h.route, h.late = r.function, r, h.clock.spell()
 	s = step{route: r, runner: h.runner(r.function)}
-	if !r.trouble.begin() {
+	if h.pauses(r) || !r.trouble.begin() {
 		return s
 	}
 	defer func() { r.trouble.end(s.n > 0) }()

@@ -20,6 +20,7 @@ type settings struct {
 	concurrency int
 	lease       time.Duration
 	drain       time.Duration
+	pauseIf     func() error
 	log         *slog.Logger
 	functions   []Function
 	client      *broker.Client

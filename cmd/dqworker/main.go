@@ -28,7 +28,7 @@ func app() *urfave.App {
 		Name:      "dqworker",
 		Usage:     "run functions for everybody who uses the same Redis",
 		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
-		Flags: []urfave.Flag{
+		Flags: append(cli.LimitFlags(),
 			cli.RedisFlag("none: it has to be given"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),
@@ -39,8 +39,7 @@ func app() *urfave.App {
 			&urfave.DurationFlag{Name: "drain", Usage: "give running functions `TIME` to end when the worker stops", DefaultText: "30s"},
 			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait for a Redis that does not answer yet"},
 			cli.VerboseFlag(),
-			cli.VersionFlag(),
-		},
+			cli.VersionFlag()),
 		Action:    work,
 		Writer:    os.Stdout,
 		ErrWriter: os.Stderr,
@@ -72,8 +71,14 @@ func work(c *urfave.Context) error {
 	if hands == 0 {
 		hands = runtime.GOMAXPROCS(0)
 	}
-	options := []workers.Option{
-		workers.Concurrency(hands), workers.Functions(functions...), workers.Logger(cli.Logger(c, c.App.ErrWriter)),
+	log := cli.Logger(c, c.App.ErrWriter)
+	options := []workers.Option{workers.Concurrency(hands), workers.Functions(functions...), workers.Logger(log)}
+	limits, err := cli.ParseLimits(c, log)
+	if err != nil {
+		return err
+	}
+	if limits != nil {
+		options = append(options, workers.PauseIf(limits.Reason))
 	}
 	if c.IsSet("lease") {
 		options = append(options, workers.Lease(c.Duration("lease")))

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+)
+
+// LimitFlags are --memfree and --load.
+func LimitFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "memfree", Usage: "begin no item while less than `SIZE` of memory is available, such as 500M or 2G", DefaultText: "no bound"},
+		&urfave.StringFlag{Name: "load", Usage: "begin no item while the load of this machine is above `N`, or N% of its processors", DefaultText: "no bound"},
+	}
+}
+
+// lookEvery is how long a look at the machine is good for.
+const lookEvery = time.Second
+
+// Limits look at the machine: is there memory, is it busy? Their methods can be called from many goroutines.
+type Limits struct {
+	memory int64   // bytes that have to be available; 0: any
+	load   float64 // 0: any
+	proc   string  // where the kernel tells
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	looked time.Time
+	reason error
+}
+
+// ParseLimits reads --memfree and --load. It returns nil if neither is given.
+func ParseLimits(c *urfave.Context, log *slog.Logger) (*Limits, error) {
+	if !c.IsSet("memfree") && !c.IsSet("load") {
+		return nil, nil
+	}
+	l := &Limits{proc: "/proc", log: log}
+	var err error
+	if l.memory, err = parseSize(c.String("memfree")); err != nil {
+		return nil, Usagef("--memfree %q: %v", c.String("memfree"), err)
+	}
+	if l.load, err = parseLoad(c.String("load"), runtime.NumCPU()); err != nil {
+		return nil, Usagef("--load %q: %v", c.String("load"), err)
+	}
+	if _, err := l.look(); err != nil {
+		return nil, fmt.Errorf("--memfree and --load need Linux: %w", err)
+	}
+	return l, nil
+}
+
+// Reason returns why no item should begin now, nil if there is no reason.
+func (l *Limits) Reason() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.looked) < lookEvery {
+		return l.reason
+	}
+	reason, err := l.look()
+	if err != nil {
+		l.log.Warn("cannot look at the machine: no limit holds", "err", err)
+	}
+	switch {
+	case reason != nil && l.reason == nil:
+		l.log.Warn("paused", "why", reason)
+	case reason == nil && l.reason != nil:
+		l.log.Warn("goes on")
+	}
+	l.reason, l.looked = reason, time.Now()
+	return reason
+}
+
+func (l *Limits) look() (reason, err error) {
+	if l.memory > 0 {
+		available, err := available(filepath.Join(l.proc, "meminfo"))
+		if err != nil {
+			return nil, err
+		}
+		if available < l.memory {
+			return fmt.Errorf("%d MiB of memory are available, less than %d MiB", available>>20, l.memory>>20), nil
+		}
+	}
+	if l.load > 0 {
+		text, err := os.ReadFile(filepath.Join(l.proc, "loadavg"))
+		if err != nil {
+			return nil, err
+		}
+		first, _, _ := strings.Cut(string(text), " ")
+		load, err := strconv.ParseFloat(first, 64)
+		if err != nil {
+			return nil, err
+		}
+		if load > l.load {
+			return fmt.Errorf("the load is %.1f, above %.1f", load, l.load), nil
+		}
+	}
+	return nil, nil
+}
+
+// available is how many bytes of memory are available by meminfo of the kernel.
+func available(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "MemAvailable:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, errors.New("no MemAvailable in " + path)
+}
+
+// parseSize reads a number of bytes, or with K, M, G or T behind it of 1024, 1024² and so on. Empty is 0.
+func parseSize(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number := strings.TrimRight(strings.ToUpper(text), "KMGT")
+	unit := strings.TrimPrefix(strings.ToUpper(text), number)
+	n, err := strconv.ParseFloat(number, 64)
+	shift := map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+	power, known := shift[unit]
+	if n *= float64(int64(1) << power); err != nil || !known || !(n >= 1 && n < math.MaxInt64/2) {
+		return 0, errors.New("it is no size such as 500M or 2G")
+	}
+	return int64(n), nil
+}
+
+// parseLoad reads a load, or a percentage of the processors. Empty is 0.
+func parseLoad(text string, processors int) (float64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number, percent := strings.CutSuffix(text, "%")
+	load, err := strconv.ParseFloat(number, 64)
+	if percent {
+		load *= float64(processors) / 100
+	}
+	if err != nil || !(load > 0) {
+		return 0, errors.New("it is no number above 0 and no percentage")
+	}
+	return load, nil
+}
