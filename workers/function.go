@@ -41,6 +41,7 @@ type function struct {
 	whole bool
 	// least and most are how many items a call should have and may have, 0 if that is not given.
 	least, most int
+	bytes       int // that a call may have, 0 if that is not given
 	// copies tells that no value that came in refers to the frame it came in.
 	copies bool
 	// exits is set once a call has ended its goroutine.
@@ -74,8 +75,8 @@ var errNotDefined = errors.New("a workers.Func that was not made: make it with D
 // as is one whose worker dies: f has to bear being called twice for an item.
 func Define[In, Out any](name string, f func(context.Context, In) (Out, error), opts ...DefineOption) Func[In, Out] {
 	fn := newFunc[In, Out](name, opts)
-	if fn.erased.most > 0 {
-		fn.erased.mistake(errors.New("BatchSize is for DefineBatch: Define calls f for one item at a time"))
+	if fn.erased.most > 0 || fn.erased.bytes > 0 {
+		fn.erased.mistake(errors.New("BatchSize and BatchBytes are for DefineBatch: Define calls f for one item at a time"))
 	}
 	if f == nil {
 		fn.erased.mistake(errors.New("Define got nil: pass the function, or use Remote for one that only the fleet holds"))
@@ -89,8 +90,8 @@ func Define[In, Out any](name string, f func(context.Context, In) (Out, error), 
 // for each, in the same order; any other number fails all of them. The slice is f's own.
 //
 // The worker finds how many items a call should get by the items a second that calls of
-// different sizes bring, up to 65,536 items and about 1 MiB of their encoded bytes. It starts
-// with at most 16 items. A call gets fewer items if fewer are there. See BatchSize.
+// different sizes bring, up to 65,536 items and 1 MiB of their encoded bytes. It starts
+// with at most 16 items. A call gets fewer items if fewer are there. See BatchSize and BatchBytes.
 //
 // An error of f that is or wraps an Errors fails the items that it names; any
 // other error, a panic and a timeout fail all items of the call. Where failed
@@ -130,7 +131,7 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 	var inErr, outErr error
 	fn.in, inErr = codec.For[In](codecOf[In](d))
 	fn.out, outErr = codec.For[Out](codecOf[Out](d))
-	fn.erased.least, fn.erased.most = d.least, d.most
+	fn.erased.least, fn.erased.most, fn.erased.bytes = d.batch.min, d.batch.max, int(d.bytes)
 	fn.erased.in, fn.erased.out, fn.erased.copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
 	wild := fn.erased.in.Wildcard() && fn.erased.out.Wildcard()
 	if d.encoded != nil && wild {
@@ -145,8 +146,8 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 		fn.erased.mistake(fmt.Errorf("its output: %w", outErr))
 	case d.encoded != nil && (!wild || d.encoded.in.Wildcard() || d.encoded.out.Wildcard()):
 		fn.erased.mistake(errors.New("Encoded needs a function of encoded items, and names for their types"))
-	case d.sized && (d.least < 1 || d.most < d.least):
-		fn.erased.mistake(fmt.Errorf("BatchSize(%d, %d): min must be at least 1, and max at least min", d.least, d.most))
+	case d.wrong != nil:
+		fn.erased.mistake(d.wrong)
 	}
 	if err := checkName(name); err != nil {
 		fn.erased.err = err
@@ -190,24 +191,41 @@ type DefineOption interface{ applyDefine(*definition) }
 
 type definition struct {
 	codec Codec
-	sized bool // BatchSize was given
-	least int
-	most  int
-	drop  bool // unexported fields may stay behind
+	batch batchSize
+	bytes batchBytes
+	wrong error // an option has a bad value
+	drop  bool  // unexported fields may stay behind
 
 	encoded *encoded // types of items that are encoded already
 }
 
 // BatchSize bounds the number of items in a call of a function made by DefineBatch. No call
 // gets more than max items. min is a wish: calls get at least min items as long as so many
-// are there, but no call waits for more, and the bound of about 1 MiB holds. Without
+// are there, but no call waits for more, and the bound of BatchBytes holds. Without
 // BatchSize the worker finds the number. min must be at least 1 and max at least min;
 // otherwise Err returns an error.
 func BatchSize(min, max int) DefineOption { return batchSize{min, max} }
 
 type batchSize struct{ min, max int }
 
-func (b batchSize) applyDefine(d *definition) { d.sized, d.least, d.most = true, b.min, b.max }
+func (b batchSize) applyDefine(d *definition) {
+	if d.batch = b; b.min < 1 || b.max < b.min {
+		d.wrong = fmt.Errorf("BatchSize(%d, %d): min must be at least 1, and max at least min", b.min, b.max)
+	}
+}
+
+// BatchBytes bounds the encoded bytes of the items in a call of a function made by
+// DefineBatch. A single item may have more. The default is 1 MiB. It must be from 1 to
+// 64 MiB; otherwise Err returns an error.
+func BatchBytes(max int) DefineOption { return batchBytes(max) }
+
+type batchBytes int
+
+func (b batchBytes) applyDefine(d *definition) {
+	if d.bytes = b; b < 1 || b > maxCallBytes {
+		d.wrong = fmt.Errorf("BatchBytes(%d): it must be from 1 to %d", int(b), maxCallBytes)
+	}
+}
 
 // codecOf returns the codec of a definition for values of type T, nil for the default.
 func codecOf[T any](d definition) Codec {

@@ -43,6 +43,10 @@ func TestMistakesAreToldNotThrown(t *testing.T) {
 		"the codec is a nil *workers.broken":                                                    Define("f", plusOne, WithCodec(noCodec)),
 		"codec workers.broken panicked: ":                                                       Define("f", plusOne, WithCodec(broken{})),
 		"make it with Define, DefineBatch or Remote":                                            Func[int, int]{},
+		`function "f": BatchSize(0, 5): min must be at least 1`:                                 DefineBatch("f", plusOnes, BatchSize(0, 5)),
+		`function "f": BatchSize(5, 4): min must be at least 1, and max at least min`:           Remote[int, int]("f", BatchSize(5, 4)),
+		`function "f": BatchBytes(0): it must be from 1 to`:                                     DefineBatch("f", plusOnes, BatchBytes(0)),
+		`function "f": BatchSize and BatchBytes are for DefineBatch`:                            Define("f", plusOne, BatchSize(1, 2)),
 		`function "f": one of its options is nil`:                                               Define("f", plusOne, nil),
 	} {
 		err := f.Err()

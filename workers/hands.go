@@ -90,8 +90,12 @@ func (h *hand) next() bool {
 
 // leave tells after each item whether to leave off.
 func (h *hand) leave() bool {
-	return h.clock.ticks.Load() >= h.late || h.stopping.Load() || h.route.ended.Load()
+	ticks := h.clock.ticks.Load()
+	return ticks >= h.late && ticks >= h.late+h.longer() || h.stopping.Load() || h.route.ended.Load()
 }
+
+// longer is how many ticks the slot may work beyond a spell.
+func (h *hand) longer() int64 { return int64(h.job.route.spells()-1) * 2 }
 
 func (h *hand) do(ctx context.Context, j job) done {
 	r, e := j.route, j.entry

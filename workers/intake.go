@@ -27,13 +27,14 @@ type job struct {
 	entry broker.Entry
 	more  []broker.Entry // behind it, for the same call
 	leaf  int            // items of the parts that it should be cut into; 0: it should not
+	since time.Time      // when it was taken
 }
 
 // job makes one of an entry that is held.
 func (l *life) job(r *route, e broker.Entry) *job {
 	l.held.Add(1)
 	r.held.Add(1)
-	return &job{route: r, entry: e}
+	return &job{route: r, entry: e, since: time.Now()}
 }
 
 // intake takes work while there are hands for it, until ctx ends. Nobody else reads, but for a
@@ -49,7 +50,8 @@ type intake struct {
 	again   time.Time // when to look once more, the request itself may have come late; zero: not
 	failed  int64     // calls of the client, when that was last looked at
 	heard   time.Time
-	joining []*route // of which something is collected
+	counted time.Time // when the stock was looked at
+	joining []*route  // of which something is collected
 }
 
 // It returns an error where the Redis user may not read.
@@ -150,6 +152,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 	if err := in.dispatch(ctx); err != nil {
 		return err
 	}
+	in.unstock()
 	asked, lately := in.asked()
 	shares := in.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
@@ -183,8 +186,8 @@ func (in *intake) round(ctx context.Context) (err error) {
 // awaitSlot waits until a slot may be free.
 func (in *intake) awaitSlot(ctx context.Context) (err error) {
 	wait := busyWait
-	if len(in.joining) > 0 {
-		wait = stale
+	if len(in.joining) > 0 || len(in.work) > 0 {
+		wait = stale / 2
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -192,6 +195,9 @@ func (in *intake) awaitSlot(ctx context.Context) (err error) {
 	case <-ctx.Done():
 	case <-in.freed:
 	case <-timer.C: // a connection that idles may be closed, and is the sign of life
+		if time.Since(in.heard) < busyWait {
+			break
+		}
 		in.changed = append(in.changed, in.working()...) // a hint may be lost
 		_, err = in.listen(ctx, nil, 0)
 	}
@@ -240,6 +246,7 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 		}
 		in.stale = in.stale || t.Sick
 		r.collected.measure(t.Entries, total >= budget)
+		r.backlog.Store(total >= budget && len(in.busy) <= 1 && !r.limited())
 		if err := in.give(ctx, r, t.Entries); err != nil {
 			return n, err
 		}

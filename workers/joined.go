@@ -1,8 +1,8 @@
 package workers
 
 import (
+	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -12,7 +12,8 @@ import (
 
 // Bounds of what one call of a batch function takes, and of how it is collected.
 const (
-	callBytes    = 1 << 20                // of frames, but for a single entry
+	callBytes    = 1 << 20                // of frames, but for a single entry, if the function has no other bound,
+	maxCallBytes = 64 << 20               // which may be this
 	callEntries  = 2048                   // each is completed by itself
 	takeEntries  = 512                    // of one call of Take
 	lingerStarts = 10                     // a call is waited for no longer than so many starts of it
@@ -67,13 +68,13 @@ func (c *collection) collect(e broker.Entry) {
 	c.runs = append(c.runs, run{[]broker.Entry{e}, e.N, e.Size})
 }
 
-// cut takes the first entries of the first run off, about n items, and no more than most
-// unless the first one has more.
-func (c *collection) cut(n, most int) []broker.Entry {
+// cut takes the first entries of the first run off, about n items, and no more than most and
+// so many bytes unless the first one has more.
+func (c *collection) cut(n, most, bytes int) []broker.Entry {
 	run := &c.runs[0]
 	items, size, k := 0, 0, 0
 	for _, e := range run.entries {
-		if k > 0 && (items+e.N/2 > n || items+e.N > most || size+e.Size > callBytes || k == callEntries) {
+		if k > 0 && (items+e.N/2 > n || items+e.N > most || size+e.Size > bytes || k == callEntries) {
 			break
 		}
 		items, size, k = items+e.N, size+e.Size, k+1
@@ -106,23 +107,24 @@ func (c *collection) measure(entries []broker.Entry, more bool) {
 	c.each.bytes = (c.each.bytes + float64(size)/n) / 2
 }
 
-// want is how many entries to ask for, so that calls of so many items are full.
-func (c *collection) want(calls, items int) int {
+// want is how many entries to ask for, so that so many calls are full.
+func (c *collection) want(calls int, w wish) int {
 	if calls <= 0 {
 		return 0
 	}
-	missing := float64(calls*items - c.items)
+	missing := float64(calls)*float64(w.items) - float64(c.items)
 	by := missing / max(c.each.items, 1)
 	if c.each.bytes > 0 {
-		by = min(by, float64(calls*callBytes)/c.each.bytes)
+		by = min(by, float64(calls)*float64(w.bytes)/c.each.bytes)
 	}
-	return min(max(int(by)+1, calls), takeEntries)
+	return int(min(max(by+1, float64(calls)), takeEntries))
 }
 
 // A wish is what calls of a route should be like now.
 type wish struct {
 	items       int           // of the next call
-	most        int           // items that a call may have
+	most        int           // items that a call may have,
+	bytes       int           // and bytes of them
 	indivisible int           // items that a call may have although other slots are free
 	linger      time.Duration // how long entries wait for more of them, as long as more come
 	gap         time.Duration // after which no more come
@@ -141,27 +143,40 @@ func (r *route) wish() wish {
 	if running > 0 {
 		w.after = r.calls.ready()
 	}
-	least, most := r.batchSize()
+	least, most, bytes := r.batchSize()
 	if room := r.room.Load(); room > 0 { // results are never refused
 		most = min(most, int(room/maxOuts))
 	}
-	w.items, w.most = min(max(w.items, least), most), most
+	w.items, w.most, w.bytes = min(max(w.items, least), most), most, bytes
 	w.indivisible = max(w.indivisible, least)
 	return w
 }
 
-// batchSize is how many items a call should have and may have at most.
-func (r *route) batchSize() (least, most int) {
-	most = math.MaxInt
+// batchSize is how many items a call should have, how many it may have at most, and how many
+// bytes.
+func (r *route) batchSize() (least, most, bytes int) {
+	most, bytes = batch.MaxItems, maxCallBytes
 	for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
-		if f := at.function; f != nil && f.most > 0 {
-			least, most = max(least, f.least), min(most, f.most)
+		if f := at.function; f != nil && f.whole {
+			least, most, bytes = max(least, f.least), min(most, cmp.Or(f.most, most)), min(bytes, cmp.Or(f.bytes, callBytes))
 		}
 		if at.function != nil && at.function.whole && at.stage.Retries > 0 {
 			most = min(most, maxTogether)
 		}
 	}
-	return min(least, most), most
+	return min(least, most), most, bytes
+}
+
+// leaf is of how many items the parts should be that an entry is cut into, 0 if it is not far
+// above what a call should have.
+func (w wish) leaf(e broker.Entry) int {
+	switch {
+	case e.Size > w.bytes && e.N > 1:
+		return max(1, min(w.items, int(int64(e.N)*int64(w.bytes)/int64(e.Size))))
+	case e.N > 2*w.items:
+		return w.items
+	}
+	return 0
 }
 
 // ripe tells whether the first run should be called now.
@@ -169,7 +184,7 @@ func (c *collection) ripe(w wish) bool {
 	first := &c.runs[0]
 	now := time.Now()
 	switch {
-	case c.items >= w.items, first.bytes >= callBytes, len(first.entries) >= callEntries:
+	case c.items >= w.items, first.bytes >= w.bytes, len(first.entries) >= callEntries:
 		return true
 	case now.Before(w.after), c.more:
 		return false
@@ -229,14 +244,14 @@ func (in *intake) dispatchOf(ctx context.Context, r *route) error {
 		if !c.more && c.items < calls*n {
 			n = min(n, max((c.items+calls-1)/calls, w.indivisible))
 		}
-		entries := c.cut(n, w.most)
+		entries := c.cut(n, w.most, w.bytes)
 		if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
 			c.uncut(entries)
 			return err
 		}
 		j := in.job(r, entries[0])
-		if j.more = entries[1:]; len(j.more) == 0 && entries[0].N > 2*w.items {
-			j.leaf = w.items
+		if j.more = entries[1:]; len(j.more) == 0 {
+			j.leaf = w.leaf(entries[0])
 		}
 		r.begun()
 		in.work <- *j // the only sender
@@ -262,7 +277,7 @@ func (c *collection) uncut(entries []broker.Entry) {
 // giveBack puts back what was collected of a route.
 func (in *intake) giveBack(ctx context.Context, r *route) error {
 	for c := &r.collected; c.items > 0; {
-		entries := c.cut(c.items, c.items)
+		entries := c.cut(c.items, c.items, callBytes)
 		if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
 			c.uncut(entries)
 			return err

@@ -122,7 +122,7 @@ func TestACallGetsAdjacentEntries(t *testing.T) {
 		c.collect(e)
 	}
 	for _, want := range []string{"a [0,8)", "a [8,16)", "b [12,17)", "a [20,40)", "a [40,42)"} {
-		entries := c.cut(8, 9)
+		entries := c.cut(8, 9, callBytes)
 		first, last := entries[0], entries[len(entries)-1]
 		if got := fmt.Sprintf("%s [%d,%d)", first.Source, first.First, last.End()); got != want {
 			t.Errorf("a call gets %s, not %s", got, want)
@@ -135,7 +135,7 @@ func TestACallGetsAdjacentEntries(t *testing.T) {
 		e.Size = callBytes / 2
 		c.collect(e)
 	}
-	if got := len(c.cut(100, 100)); got != 2 {
+	if got := len(c.cut(100, 100, callBytes)); got != 2 {
 		t.Errorf("a call gets %d entries of half of the bytes that it may have", got)
 	}
 }

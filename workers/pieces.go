@@ -9,13 +9,14 @@ import (
 // Bounds of what may replace one entry: each part costs Redis some microseconds in a script,
 // during which it does nothing else.
 const (
-	maxLeaves   = 32        // pieces of a batch that slots run as they are
-	maxTails    = 32        // pieces of the same batch that the next slots cut again
-	tailBytes   = 256 << 10 // of a tail, about, as it is written anew with each cut
-	maxOuts     = 64        // parts of a result that is cut for a bounded out-queue
-	maxMixed    = 32        // runs of items in a result that are tried again
-	maxTogether = 1024      // items of a call that is made for a batch and may be tried again
-	dearSpells  = 8         // spells of work in a batch from which on it is cut before it is run
+	maxLeaves     = 32        // pieces of a batch that slots run as they are
+	maxTails      = 32        // pieces of the same batch that the next slots cut again
+	tailBytes     = 256 << 10 // of a tail, about, as it is written anew with each cut
+	maxOuts       = 64        // parts of a result that is cut for a bounded out-queue
+	maxMixed      = 32        // runs of items in a result that are tried again
+	maxTogether   = 1024      // items of a call that is made for a batch and may be tried again
+	backlogSpells = 8         // spells that a slot may work on a batch if there is a backlog
+	dearSpells    = 8         // times a batch has to be the work that a slot may do to be cut before it is run
 )
 
 // pieces cuts a batch that is too much for one slot: leaves of some items, which slots can
@@ -38,8 +39,19 @@ func pieces(b batch.Batch, leaf int) ([]batch.Batch, error) {
 	return b.Parts(cuts)
 }
 
-// spellItems is how many items are the work of a spell.
-func spellItems(cost time.Duration) int { return int(max(1, spell/max(cost, 1))) }
+// spellItems is how many items are the work of so many spells.
+func spellItems(spells int, cost time.Duration) int {
+	return int(max(1, time.Duration(spells)*spell/max(cost, 1)))
+}
+
+// spells is how many spells a slot may work on a batch, if its items are dear: many if no other
+// slot waits for work.
+func (r *route) spells() int {
+	if r.backlog.Load() {
+		return backlogSpells
+	}
+	return 1
+}
 
 // share is how many of n items of a batch a slot runs. If it is less than n, the batch is
 // cut before, so that other slots get their share at once.
@@ -49,11 +61,12 @@ func (r *route) share(n int) int {
 		share = min(share, room)
 	}
 	if r.whole() {
-		_, most := r.batchSize()
+		_, most, _ := r.batchSize()
 		share = min(share, most)
 	}
-	if cost := r.cost(); !r.whole() && cost > 0 && n > int(dearSpells*spell/cost) {
-		share = min(share, spellItems(cost))
+	spells := r.spells()
+	if cost := r.cost(); !r.whole() && cost > 0 && n > int(dearSpells*time.Duration(spells)*spell/cost) {
+		share = min(share, spellItems(spells, cost))
 	}
 	return share
 }

@@ -15,7 +15,7 @@ func product(r *route, entries []broker.Entry, all []step, memory *batch.Memory,
 	cost, at := r.cost(), 0
 	for i, e := range entries {
 		n := inside(all[0].n, at, e.N)
-		left, err := remain(e.Batch, n, cost)
+		left, err := remain(e.Batch, n, r.spells(), cost)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (d *done) add(s step, out batch.Batch, at int) error {
 }
 
 // remain is what was left off, in pieces that fit into a spell and few others.
-func remain(b batch.Batch, done int, cost time.Duration) ([]batch.Batch, error) {
+func remain(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch, error) {
 	if done == b.N {
 		return nil, nil
 	}
@@ -118,7 +118,7 @@ func remain(b batch.Batch, done int, cost time.Duration) ([]batch.Batch, error) 
 			return nil, err
 		}
 	}
-	return pieces(rest, spellItems(cost))
+	return pieces(rest, spellItems(spells, cost))
 }
 
 // results adds items that a stage has done to its out-queue, or to the futures.

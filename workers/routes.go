@@ -22,13 +22,14 @@ type route struct {
 	most atomic.Int64 // bound of ahead, for each hand
 	room atomic.Int64 // items of a batch whose results do not become too many parts in bounded out-queues; 0: any number
 
-	held  atomic.Int64          // jobs of it that hands have or that wait for one
-	ahead atomic.Int64          // batches that may be in stock for the hands
-	ended atomic.Bool           // the stage was removed or replaced: nothing is run for it any more
-	gone  atomic.Bool           // its in-queue was deleted while it had work of it
-	next  atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
-	after atomic.Pointer[route] // that reads what comes out in the end, nil where its hand should not go on with that
-	shut  atomic.Bool           // as after: intake has found a queue of it full, or what is next beyond the window
+	held    atomic.Int64          // jobs of it that hands have or that wait for one
+	ahead   atomic.Int64          // batches that may be in stock for the hands
+	backlog atomic.Bool           // the last request brought all that it asked for
+	ended   atomic.Bool           // the stage was removed or replaced: nothing is run for it any more
+	gone    atomic.Bool           // its in-queue was deleted while it had work of it
+	next    atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
+	after   atomic.Pointer[route] // that reads what comes out in the end, nil where its hand should not go on with that
+	shut    atomic.Bool           // as after: intake has found a queue of it full, or what is next beyond the window
 
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
@@ -81,15 +82,16 @@ func (r *route) learn(spent time.Duration, items int) {
 	}
 }
 
-// What may wait for a hand: batches of one route, so that a hand has work while
-// others are fetched. All of them together are little work and little memory,
-// and a dear route has none: somebody else may have a free hand. Where the user
-// has bounded what comes out, one: results are never refused, and go beyond
-// the bound.
+// What may wait for a slot: batches of one route, so that a slot has work while others are
+// fetched. All of them together are little work and little memory, and a route with dear items
+// has none as long as another worker may have a free slot. If there is a backlog, no slot is
+// free for long: then they may be more work. If the user has bounded the results, one may
+// wait: results are never refused, and go beyond the bound.
 const (
-	maxAhead   = 15
-	stockTime  = 2 * time.Millisecond
-	stockBytes = 1 << 20
+	maxAhead    = 15
+	stockTime   = 2 * time.Millisecond
+	backlogTime = 50 * time.Millisecond
+	stockBytes  = 1 << 20
 )
 
 // stock decides how many batches may wait, if they are like the last one: many hands
@@ -98,8 +100,11 @@ func (r *route) stock(spent time.Duration, items, size, hands int) {
 	if !r.whole() {
 		spent = max(spent, r.cost()*time.Duration(items))
 	}
-	all := time.Duration(hands)
-	r.ahead.Store(min(int64(all*stockTime/max(spent, 1)), int64(all)*min(r.most.Load(), int64(stockBytes/max(size, 1)))))
+	all, most := time.Duration(hands), stockTime
+	if r.backlog.Load() && !r.whole() {
+		most = backlogTime
+	}
+	r.ahead.Store(min(int64(all*most/max(spent, 1)), int64(all)*min(r.most.Load(), int64(stockBytes/max(size, 1)))))
 }
 
 // narrow reports whether there may be no room for what comes next, or somebody who
@@ -115,7 +120,7 @@ func (r *route) cost() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.whole() {
-		_, most := r.batchSize()
+		_, most, _ := r.batchSize()
 		return costOf(min(r.calls.settled(), most))
 	}
 	if r.items == 0 {

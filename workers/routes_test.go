@@ -64,6 +64,12 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 			t.Errorf("%s: %d batches in stock, not %d", c.name, got, c.want)
 		}
 	}
+	backlog := bounded(maxAhead)
+	backlog.backlog.Store(true)
+	backlog.stock(20*time.Millisecond, 1, 2000, 100)
+	if got := backlog.ahead.Load(); got != 250 {
+		t.Errorf("%d batches of 20 ms in stock for 100 slots with a backlog, not 250", got)
+	}
 	r := bounded(maxAhead)
 	r.learn(time.Second, 10)
 	r.stock(time.Microsecond, 1, 10, 8)

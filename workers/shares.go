@@ -1,6 +1,11 @@
 package workers
 
-import "slices"
+import (
+	"slices"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
 
 // A share is routes and how many entries may be taken from them.
 type share struct {
@@ -25,7 +30,11 @@ func (in *intake) shares(routes []*route) (shares []share) {
 			dear.routes = append(dear.routes, r)
 		}
 	}
+	stock := cheap.budget
 	cheap.budget += in.concurrency - int(in.held.Load())
+	if 0 < cheap.budget && cheap.budget < stock/2 && hasBacklog(cheap.routes) { // one request later brings them all
+		cheap.budget = 0
+	}
 	if cheap.routes != nil {
 		shares = append(shares, cheap)
 	}
@@ -44,10 +53,42 @@ func (in *intake) sharesOfCalls(routes []*route) (others []*route, shares []shar
 	}
 	for _, r := range routes {
 		if isMany(r) {
-			shares = append(shares, share{[]*route{r}, r.collected.want(in.calls(r), r.wish().items)})
+			shares = append(shares, share{[]*route{r}, r.collected.want(in.calls(r), r.wish())})
 		} else {
 			others = append(others, r)
 		}
 	}
 	return others, shares
+}
+
+// hasBacklog tells whether the stock of all of the routes may be as large as that of a backlog.
+func hasBacklog(routes []*route) bool {
+	return !slices.ContainsFunc(routes, func(r *route) bool { return !r.backlog.Load() })
+}
+
+// unstock gives back the jobs that have waited for a slot for longer than stale: their slots
+// are stuck, and another worker may have a free one.
+func (in *intake) unstock() {
+	if len(in.work) == 0 || time.Since(in.counted) < stale/2 {
+		return
+	}
+	in.counted = time.Now()
+	for range len(in.work) {
+		select {
+		case j := <-in.work:
+			if in.counted.Sub(j.since) < stale {
+				in.work <- j // behind all others, of which each gets its turn here
+				continue
+			}
+			in.held.Add(-1)
+			j.route.held.Add(-1)
+			j.route.backlog.Store(false)
+			j.route.ahead.Store(0)
+			for _, e := range append([]broker.Entry{j.entry}, j.more...) {
+				in.done <- putBack(j.route, e, e.Batch)
+			}
+		default:
+			return
+		}
+	}
 }

@@ -29,7 +29,7 @@ func runVerb() *urfave.Command {
 			"quoted, and without any at the end. {.} is it without extension, {/} its base name, {//} its directory, {/.} its\n" +
 			"base name without extension, {#} its number, {%} the number of a slot. The exit status is the number of items\n" +
 			"whose command failed, 101 for more than 100, and 255 if something else fails.",
-		Flags: common(append(append(lineFlags(), fileFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
+		Flags: common(append(append(append(lineFlags(), fileFlags()...), cli.BatchFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
 			&urfave.IntFlag{Name: "hands", Aliases: []string{"concurrency", "j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; of a command the number of processors"},
 			&urfave.StringFlag{Name: "timeout", Usage: "give a function or command `TIME` for an item, such as 10s", DefaultText: "none"},
@@ -48,6 +48,8 @@ func run(c *urfave.Context) error {
 		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out %q", functions[0])
 	case command && len(functions) > 0:
 		return cli.Usagef("run takes functions or a command, not both: %q stands before the --", functions[0])
+	case (command || fromJoblog(c)) && (c.IsSet("batch") || c.IsSet("block")):
+		return cli.Usagef("--batch and --block are for functions of pipe:, not for a command behind --")
 	case command || fromJoblog(c):
 		c.App.Metadata = map[string]any{cli.AsParallel: true}
 		return runCommand(c, words)

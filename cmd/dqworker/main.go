@@ -28,7 +28,7 @@ func app() *urfave.App {
 		Name:      "dqworker",
 		Usage:     "run functions for everybody who uses the same Redis",
 		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
-		Flags: append(cli.LimitFlags(),
+		Flags: append(append(cli.LimitFlags(), cli.BatchFlags()...),
 			cli.RedisFlag("none: it has to be given"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),

@@ -396,6 +396,21 @@ local function full(stream, meta)
 		pkg: "internal/edge", run: "SpentIsAWholeFrame",
 	},
 	{
+		name: "stock stays behind stuck slots", file: "workers/shares.go",
+		from: "			if in.counted.Sub(j.since) < stale {\n", to: "			if true {\n",
+		pkg: "workers", run: "TheStockOfStuckSlots",
+	},
+	{
+		name: "results of a call go to the wrong entry", file: "workers/product.go",
+		from: "		d := &made[first+i]\n", to: "		d := &made[i]\n",
+		pkg: "workers", run: "ProductReplacesEachEntry",
+	},
+	{
+		name: "entries that are not adjacent share a call", file: "workers/joined.go",
+		from: "head.Source == e.Source && head.Attempts == e.Attempts && run.end() == e.First", to: "head.Source == e.Source && head.Attempts == e.Attempts",
+		pkg: "workers", run: "ACallGetsAdjacentEntries",
+	},
+	{
 		name: "what is new waits for its turn", file: "workers/rota.go",
 		from: "	if len(fresh) <= few {\n", to: "	if false {\n",
 		pkg: "workers", run: "AFewNewRoutes",

@@ -100,9 +100,13 @@ func ChildFlag() urfave.Flag {
 	}
 }
 
-// Commands reads --fn and --child. It starts the first child of each, whose stderr goes to stderr. The Set has to be closed.
+// Commands reads --fn, --child, --batch and --block. It starts the first child of each, whose stderr goes to stderr. The Set has to be closed.
 func Commands(c *urfave.Context, stderr io.Writer) (*command.Set, []workers.Function, error) {
-	set, err := command.New(c.StringSlice("fn"))
+	opts, err := batchOptions(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := command.New(c.StringSlice("fn"), opts...)
 	if err != nil {
 		return nil, nil, Usagef("--fn: %s", strings.TrimPrefix(err.Error(), "command "))
 	}

@@ -10,7 +10,11 @@
 // what it wrote to stderr; the stderr of one that did not fail is dropped.
 package command
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/dqbridge/dqbridge/workers"
+)
 
 // A Set is the commands of a worker and the processes that run for them.
 type Set struct {
@@ -18,13 +22,15 @@ type Set struct {
 	broken   chan error
 	shell    *health // of Shell
 	specs    []Spec
+	pipe     []workers.DefineOption
 }
 
 // New returns the commands that specs define, each as Parse takes it. A spec
 // that cannot be parsed and a name that appears twice are errors. No process
-// runs before it is needed. The Set has to be closed.
-func New(specs []string) (*Set, error) {
-	s := &Set{broken: make(chan error, 1)}
+// runs before it is needed. The options are for the functions of pipe:. The Set has to be
+// closed.
+func New(specs []string, pipe ...workers.DefineOption) (*Set, error) {
+	s := &Set{broken: make(chan error, 1), pipe: pipe}
 	s.shell = &health{name: "the command", broken: s.broken}
 	seen := make(map[string]bool)
 	for _, text := range specs {

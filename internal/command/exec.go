@@ -32,6 +32,10 @@ func (l *launcher) exec(command template, end string) func(context.Context, stri
 
 func trimmed(out string, err error) (string, error) { return strings.TrimSuffix(out, "\n"), err }
 
+// MaxBlock is how many bytes of items a process of pipe: may get: its output has the bound of a
+// result.
+const MaxBlock = 64 << 20
+
 // pipe returns the function that runs a process for each call, with up to 65,536 items: a line for
 // each item, in order, out as well as in. The last line of the output may lack
 // its newline, all of it may have 64 MiB. An item that contains a newline

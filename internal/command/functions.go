@@ -18,7 +18,7 @@ func (s *Set) Functions() []workers.Function {
 		case Exec0:
 			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "")))
 		case Pipe:
-			functions[i] = workers.DefineBatch(spec.Name, watched(h, s.launcher.pipe(spec.Command)))
+			functions[i] = workers.DefineBatch(spec.Name, watched(h, s.launcher.pipe(spec.Command)), s.pipe...)
 		case Coproc:
 			c := &coproc{launcher: s.launcher, command: spec.Command}
 			functions[i] = workers.Define(spec.Name, watched(h, c.call))

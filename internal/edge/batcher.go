@@ -17,6 +17,11 @@ const (
 	maxBytes = 1 << 20
 	// target is how much work a batch should be at the dearest stage.
 	target = 8 * time.Millisecond
+	// backlogTarget is how much work a batch of dear items may be at most, and backlogItems how
+	// many, if that leaves backlogBatches batches in flight.
+	backlogTarget  = 80 * time.Millisecond
+	backlogItems   = 8
+	backlogBatches = 2048
 	// pendingItems, pendingBatches and pendingBytes bound what collects while a send is in
 	// flight.
 	pendingItems   = 8 * maxItems
@@ -191,10 +196,11 @@ func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
 // portionFor is what to send where an item costs so much at the dearest stage. An
 // unknown cost begins with single items, over which the workers learn it, and grows
 // with what was stored: a backlog that nobody works on yet should not be made of single
-// items.
-func portionFor(cost time.Duration, stored int64) Portion {
+// items. Neither should one in which there are far more dear items than slots.
+func portionFor(cost time.Duration, stored, inFlight int64) Portion {
 	if cost <= 0 {
 		return Portion{int(max(1, min(stored/64, maxItems))), firstBatches}
 	}
-	return Portion{int(max(1, min(target/cost, maxItems))), pendingBatches}
+	some := min(int64(backlogTarget/cost), inFlight/backlogBatches, backlogItems)
+	return Portion{int(max(1, some, min(int64(target/cost), maxItems))), pendingBatches}
 }

@@ -129,16 +129,21 @@ func TestBatcherHeedsItsLimit(t *testing.T) {
 func TestPortionForCost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		cost   time.Duration
-		stored int64
-		want   Portion
+		cost             time.Duration
+		stored, inFlight int64
+		want             Portion
 	}{
-		{0, 0, Portion{1, firstBatches}}, {0, 63, Portion{1, firstBatches}},
-		{0, 6400, Portion{100, firstBatches}}, {0, 1 << 40, Portion{maxItems, firstBatches}},
-		{time.Second, 0, Portion{1, pendingBatches}}, {target, 0, Portion{1, pendingBatches}},
-		{target / 100, 0, Portion{100, pendingBatches}}, {1, 1 << 40, Portion{maxItems, pendingBatches}},
+		{0, 0, 0, Portion{1, firstBatches}}, {0, 63, 63, Portion{1, firstBatches}},
+		{0, 6400, 0, Portion{100, firstBatches}}, {0, 1 << 40, 1 << 40, Portion{maxItems, firstBatches}},
+		{time.Second, 0, 0, Portion{1, pendingBatches}}, {target, 0, 0, Portion{1, pendingBatches}},
+		{target / 100, 0, 0, Portion{100, pendingBatches}}, {1, 1 << 40, 0, Portion{maxItems, pendingBatches}},
+		{20 * time.Millisecond, 1 << 40, 2 * backlogBatches, Portion{2, pendingBatches}},
+		{20 * time.Millisecond, 1 << 40, 1 << 18, Portion{4, pendingBatches}},
+		{target, 1 << 40, 1 << 18, Portion{backlogItems, pendingBatches}},
+		{target / 100, 1 << 40, 1 << 18, Portion{100, pendingBatches}},
+		{time.Second, 1 << 40, 1 << 18, Portion{1, pendingBatches}},
 	} {
-		if got := portionFor(c.cost, c.stored); got != c.want {
+		if got := portionFor(c.cost, c.stored, c.inFlight); got != c.want {
 			t.Errorf("an item of %v after %d: %+v, not %+v", c.cost, c.stored, got, c.want)
 		}
 	}

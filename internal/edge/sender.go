@@ -160,7 +160,11 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 
 func (s *Sender) learn(got broker.Scattered) {
 	s.room = got.Room
-	p := portionFor(got.Cost, got.Stored)
+	inFlight := int64(0)
+	if got.Low >= 0 {
+		inFlight = got.Stored - got.Low
+	}
+	p := portionFor(got.Cost, got.Stored, inFlight)
 	if got.Limit > 0 {
 		p.Items = int(min(int64(p.Items), got.Limit))
 	}
