@@ -30,6 +30,9 @@ func (s *Style) lineEnd() byte {
 	return '\n'
 }
 
+// isPlain reports whether the text of a record is its output and End.
+func (s *Style) isPlain() bool { return !s.JSON && !s.Tag && !s.Quiet }
+
 // Format appends the text of a record to dst.
 func (s *Style) Format(dst []byte, rec *Record) []byte {
 	switch {

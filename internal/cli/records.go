@@ -31,14 +31,12 @@ type FunctionRecords struct {
 	// Functions are their names, for the Command of a record that has values.
 	Functions string
 
-	count int64
-	rec   Record
+	rec Record
 }
 
-// Next returns the record of a result.
+// Next returns the record of a result. It has no number if the results are not those of one source.
 func (f *FunctionRecords) Next(r Result) (*Record, error) {
-	f.count++
-	f.rec = Record{Number: f.count, Output: r.Value, Attempts: f.Attempts, Function: true}
+	f.rec = Record{Output: r.Value, Attempts: f.Attempts, Function: true}
 	if f.Single {
 		f.rec.Number = r.Offset() + 1
 	}

@@ -62,6 +62,7 @@ type Printer struct {
 	total     int64
 	failed    int64
 	cut       error  // of the first source that broke
+	simple    bool   // values are printed as they are, without records
 	first     string // failure
 }
 
@@ -92,6 +93,8 @@ func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
 		p.Records = new(FunctionRecords)
 	}
 	p.Unit = cmp.Or(p.Unit, "line")
+	functions, ok := p.Records.(*FunctionRecords)
+	p.simple = ok && functions.Ledger == nil && p.Style.isPlain() && len(p.Logs) == 0 && p.Breaker == nil
 	defer p.out.close()
 	err := p.loop(ctx, results)
 	p.Console.Clear()
@@ -275,34 +278,44 @@ func (p *Printer) print(ctx context.Context, all []Result) error {
 	return nil
 }
 
-func (p *Printer) one(ctx context.Context, r Result) (err error) {
+// one prints a result. The value of a function costs no more than its bytes.
+func (p *Printer) one(ctx context.Context, r Result) error {
+	if p.simple && r.Err == nil {
+		p.total++
+		p.out.text = append(append(p.out.text, r.Value...), p.Style.End...)
+		p.collected.lines++
+		return nil
+	}
 	rec, err := p.Records.Next(r)
-	if bridge.IsSourceError(err) {
+	switch {
+	case bridge.IsSourceError(err):
 		return p.source(ctx, err)
-	}
-	if err != nil {
+	case err != nil:
 		return StreamBroken{err}
-	}
-	if rec.Skipped {
+	case rec.Skipped:
 		return nil
 	}
 	p.total++
+	if rec.Number == 0 {
+		rec.Number = p.total
+	}
 	if len(p.Logs) > 0 {
 		p.collected.records = append(p.collected.records, *rec)
 	}
 	halts := p.Breaker != nil && p.Breaker.Ended(rec.Failed, 0, 0) && p.Breaker.Halt.Now
+	if err := p.record(ctx, rec); err != nil || !halts {
+		return err
+	}
+	return errStop
+}
+
+func (p *Printer) record(ctx context.Context, rec *Record) error {
 	if !rec.Failed || p.Style.Jobs || p.Style.JSON {
 		p.out.text = p.Style.Format(p.out.text, rec)
 		p.collected.lines++
 	}
-	if err := p.stderr(ctx, p.Style.Stderr(rec)); err != nil {
+	if err := p.stderr(ctx, p.Style.Stderr(rec)); err != nil || !rec.Failed {
 		return err
-	}
-	if halts {
-		defer func() { err = cmp.Or(err, errStop) }()
-	}
-	if !rec.Failed {
-		return nil
 	}
 	p.failed++
 	text := fmt.Sprintf("%s %d: %s", p.Unit, rec.Number, rec.Why)

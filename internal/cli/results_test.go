@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,5 +234,25 @@ func TestAStatusLineGivesWay(t *testing.T) {
 	want := eraseLine + "1 done" + eraseLine + "a warning\n" + eraseLine + "2 done" + eraseLine
 	if screen.String() != want {
 		t.Errorf("%q, not %q", screen.String(), want)
+	}
+}
+
+func TestAPrintedValueCostsNoAllocation(t *testing.T) {
+	const n = 10_000
+	all := make([]Result, n)
+	for i := range all {
+		all[i].Value = codec.Item("value")
+	}
+	allocs := testing.AllocsPerRun(5, func() {
+		results := make(chan []Result, 1)
+		results <- all
+		close(results)
+		p := Printer{Out: io.Discard, Console: NewConsole(io.Discard), Errors: Skip, Records: &FunctionRecords{Single: true}}
+		if err := p.Print(t.Context(), results); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocs > n/10 {
+		t.Errorf("%.0f allocations for %d values", allocs, n)
 	}
 }
