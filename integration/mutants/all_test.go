@@ -228,8 +228,8 @@ var all = []mutant{
 		pkg: "internal/edge", run: "TheEndOfAStream|GoesOnWhere",
 	},
 	{
-		name: "a value is the end", file: "bridge/scatter.go",
-		from: "	for v := range seq {\n		f.add(v)\n", to: "	for v := range seq {\n		if fmt.Sprint(v) == \"EOF\" {\n			break\n		}\n		f.add(v)\n",
+		name: "a value is the end", file: "bridge/seq.go",
+		from: "			if !to.Give(v) {", to: "			if any(v) == any(\"EOF\") || !to.Give(v) {",
 		pkg: "bridge", run: "EveryValueIsData",
 	},
 	{
