@@ -55,7 +55,7 @@ func runCommand(c *urfave.Context, words []string) error {
 	if err != nil {
 		return cli.AsUsage(err)
 	}
-	set, err := command.New(nil)
+	set, err := command.New(nil, cli.Logger(c, c.App.ErrWriter))
 	if err != nil {
 		return err
 	}

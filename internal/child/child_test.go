@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,7 +101,7 @@ func (s *safe) Write(b []byte) (int, error) {
 
 func raise(t *testing.T) family {
 	t.Helper()
-	commands, err := command.New(nil)
+	commands, err := command.New(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func TestWhatAChildPrintsIsShown(t *testing.T) {
 }
 
 func TestCommandsThatAreNoChildren(t *testing.T) {
-	commands, err := command.New(nil)
+	commands, err := command.New(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func FnFlag() urfave.Flag {
 		Name: "fn", KeepSpace: true,
 		Usage: "make a function of an external command, `NAME=KIND:COMMAND`, where KIND is exec (a process for each item, " +
 			"which {} in COMMAND stands for), exec0 (without a newline behind the item), " +
-			"pipe (for many items) or coproc (one that stays)",
+			"pipe (for many items), coproc (one that stays) or coproc+id (the same, with an id before each line)",
 	}
 }
 
@@ -106,7 +106,7 @@ func Commands(c *urfave.Context, stderr io.Writer) (*command.Set, []workers.Func
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := command.New(c.StringSlice("fn"), opts...)
+	set, err := command.New(c.StringSlice("fn"), Logger(c, stderr), opts...)
 	if err != nil {
 		return nil, nil, Usagef("--fn: %s", strings.TrimPrefix(err.Error(), "command "))
 	}

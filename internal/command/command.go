@@ -12,6 +12,7 @@ package command
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -21,16 +22,17 @@ type Set struct {
 	launcher *launcher
 	broken   chan error
 	shell    *health // of Shell
+	log      *slog.Logger
 	specs    []Spec
 	pipe     []workers.DefineOption
 }
 
 // New returns the commands that specs define, each as Parse takes it. A spec
 // that cannot be parsed and a name that appears twice are errors. No process
-// runs before it is needed. The options are for the functions of pipe:. The Set has to be
-// closed.
-func New(specs []string, pipe ...workers.DefineOption) (*Set, error) {
-	s := &Set{broken: make(chan error, 1), pipe: pipe}
+// runs before it is needed. What commands do wrong without failing goes to log. The options are for the functions
+// of pipe:. The Set has to be closed.
+func New(specs []string, log *slog.Logger, pipe ...workers.DefineOption) (*Set, error) {
+	s := &Set{broken: make(chan error, 1), log: log, pipe: pipe}
 	s.shell = &health{name: "the command", broken: s.broken}
 	seen := make(map[string]bool)
 	for _, text := range specs {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 // workerEnv makes the test binary a worker that runs the command in it until
@@ -36,6 +39,23 @@ func launch(t *testing.T) *launcher {
 // A call is a function of one item, of any kind.
 type call func(context.Context, string) (string, error)
 
+var silent = slog.New(slog.DiscardHandler)
+
+// one returns the function of a coproc for one item.
+func one(c *coproc) call {
+	return func(ctx context.Context, item string) (string, error) {
+		values, err := c.call(ctx, []string{item})
+		var bad workers.Errors
+		switch {
+		case errors.As(err, &bad):
+			return "", bad[0]
+		case err != nil:
+			return "", err
+		}
+		return values[0], nil
+	}
+}
+
 func noPlaces(command string) template { return template{{text: command}} }
 
 // calls returns the command as a function of each kind.
@@ -47,7 +67,7 @@ func calls(l *launcher, command string) map[Kind]call {
 			values, err := pipe(ctx, []string{item})
 			return strings.Join(values, "\n"), err
 		},
-		Coproc: (&coproc{launcher: l, command: command}).call,
+		Coproc: one(&coproc{launcher: l, command: command, log: silent}),
 	}
 }
 
@@ -257,7 +277,7 @@ func TestTooMuchOutput(t *testing.T) {
 }
 
 func TestSet(t *testing.T) {
-	s, err := New([]string{"a=exec:cat", "b=pipe:cat", "c=coproc:cat"})
+	s, err := New([]string{"a=exec:cat", "b=pipe:cat", "c=coproc:cat"}, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,9 +285,9 @@ func TestSet(t *testing.T) {
 	if n := len(s.Functions()); n != 3 {
 		t.Errorf("%d functions", n)
 	}
-	_, err = New([]string{"a=exec:cat", "b=pip:cat"})
+	_, err = New([]string{"a=exec:cat", "b=pip:cat"}, silent)
 	wantError(t, err, `command "b=pip:cat"`, "nearest: pipe:")
-	_, err = New([]string{"a=exec:cat", "a=pipe:cat"})
+	_, err = New([]string{"a=exec:cat", "a=pipe:cat"}, silent)
 	wantError(t, err, `two of the name "a"`)
 }
 

@@ -1,66 +1,109 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
+
+	"github.com/dqbridge/dqbridge/workers"
 )
 
-var errOutOfStep = errors.New("more lines than items: a coprocess writes one line for each line that it reads")
+var errOutOfStep = errors.New("more lines than items: a coprocess writes one line for each line that it reads; " +
+	"one line too many makes its answers those of other items, also some that were given before. " +
+	"With coproc+id: each answer names its item")
 
 // A coproc is a command whose processes stay, one for each call at a time.
 type coproc struct {
 	launcher *launcher
+	name     string
 	command  string
-	mu       sync.Mutex
-	idle     []*peer
+	framed   bool // each line has an id, a space, and the item or its answer
+	log      *slog.Logger
+
+	mu   sync.Mutex
+	idle []*peer
 }
 
-// call writes the item as a line and returns the line that comes back, which
-// may have 64 MiB. The process has to flush it. An item that contains a
-// newline is an error. A process that ends before it answers, or writes
-// more than one line, fails the item; so does the end of ctx, which kills the
-// process. The next item gets another one.
-func (c *coproc) call(ctx context.Context, item string) (string, error) {
-	if strings.Contains(item, "\n") {
-		return "", errNewline
+// call writes each item as a line and returns the lines that come back, which the process has to flush and which may
+// have 64 MiB each. An item that contains a newline is an error. A process that ends fails the first item that it has
+// not answered; another process gets those behind. One that writes a line too many fails all items, and so does
+// the end of ctx, which kills the process.
+func (c *coproc) call(ctx context.Context, items []string) ([]string, error) {
+	values, bad := make([]string, len(items)), make(workers.Errors)
+	left := make([]int, 0, len(items))
+	for i, item := range items {
+		if strings.Contains(item, "\n") {
+			bad[i] = errNewline
+		} else {
+			left = append(left, i)
+		}
 	}
-	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
+	for len(left) > 0 {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		var err error
+		if left, err = c.part(ctx, items, left, values); err == nil {
+			continue
+		}
+		if _, died := errors.AsType[*deathError](err); !died || notTheItem(err) {
+			return nil, err
+		}
+		bad[left[0]] = err
+		left = left[1:]
 	}
+	if len(bad) > 0 {
+		return values, bad
+	}
+	return values, nil
+}
+
+// part asks one process for the items at left, and returns those that it has not answered.
+func (c *coproc) part(ctx context.Context, items []string, left []int, values []string) ([]int, error) {
 	p, err := c.take(ctx)
 	if err != nil {
-		return "", err
+		return left, err
 	}
-	line, err := p.ask(ctx, item)
+	lines := make([]string, len(left))
+	for k, i := range left {
+		lines[k] = items[i]
+	}
+	answers, err := p.ask(ctx, lines)
+	var none []int
+	for k, i := range left {
+		if k < len(answers) && answers[k] != nil {
+			values[i] = *answers[k]
+		} else {
+			none = append(none, i)
+		}
+	}
 	if err != nil {
 		p.end(err)
-		return "", err
+		return none, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = append(c.idle, p)
-	return line, nil
+	return none, nil
 }
 
-// take returns an idle process or starts one. One that ended since its last
-// answer is not missed, unless it was for a line that nobody asked for.
+// take returns an idle process or starts one. One that ended since its last answer is not missed, but a line that nothing
+// asked for is an error.
 func (c *coproc) take(ctx context.Context) (*peer, error) {
 	for {
 		p := c.pop()
 		if p == nil {
-			return c.launcher.peer(ctx, c.command)
+			return c.peer(ctx)
+		}
+		if p.strayed() {
+			p.end(errOutOfStep)
+			return nil, errOutOfStep
 		}
 		select {
-		case <-p.lines:
-			if errors.Is(p.err, errOutOfStep) {
-				return nil, p.err
-			}
+		case <-p.gone:
 		default:
 			return p, nil
 		}
@@ -79,75 +122,10 @@ func (c *coproc) pop() *peer {
 	return p
 }
 
-// A peer is a process of a coproc.
-type peer struct {
-	*process
-	partial output
-	asked   atomic.Bool // a line may come
-	lines   chan string // has room for it, is closed after the end
-	err     error       // why there is no line; set when lines is closed
-}
+// A deathError is why a process of a coproc gives no answer.
+type deathError struct{ error }
 
-// peer starts a process. It outlives ctx.
-func (l *launcher) peer(ctx context.Context, command string) (*peer, error) {
-	p := &peer{process: newProcess(command), lines: make(chan string, 1)}
-	p.partial.tooLarge = p.kill
-	p.stdout, p.keepInput = p, true
-	if err := l.start(context.WithoutCancel(ctx), p.process); err != nil {
-		return nil, err
-	}
-	go p.watch(l)
-	return p, nil
-}
+// Error returns why.
+func (e *deathError) Error() string { return fmt.Sprintf("coproc: no answer: %v", e.error) }
 
-func (p *peer) watch(l *launcher) {
-	defer close(p.lines)
-	err := l.wait(p.process)
-	if err == nil {
-		err = p.exitError()
-	}
-	p.err = fmt.Errorf("coproc: no answer: %w", err)
-}
-
-func (p *peer) ask(ctx context.Context, item string) (string, error) {
-	stop := context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx)) })
-	p.asked.Store(true)
-	_, broken := io.WriteString(p.stdin, item+"\n")
-	line, ok := <-p.lines
-	switch {
-	case !stop():
-		return "", context.Cause(ctx)
-	case !ok:
-		return "", p.err
-	case broken != nil:
-		p.end(broken)
-	}
-	return line, nil
-}
-
-// end kills the process and waits until it is gone.
-func (p *peer) end(cause error) {
-	p.kill(cause)
-	for range p.lines {
-	}
-}
-
-// Write takes what the process writes to stdout. It fails, and the process is
-// killed, where that is not one line for one item.
-func (p *peer) Write(b []byte) (int, error) {
-	end := bytes.IndexByte(b, '\n')
-	if end < 0 {
-		return p.partial.Write(b)
-	}
-	if end < len(b)-1 || !p.asked.CompareAndSwap(true, false) {
-		p.kill(errOutOfStep)
-		return 0, errOutOfStep
-	}
-	if _, err := p.partial.Write(b[:end]); err != nil {
-		return 0, err
-	}
-	line := p.partial.text.String()
-	p.partial.text.Reset()
-	p.lines <- line
-	return len(b), nil
-}
+func (e *deathError) Unwrap() error { return e.error }

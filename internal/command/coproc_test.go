@@ -4,17 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 func newCoproc(t *testing.T, command string) *coproc {
 	t.Helper()
-	return &coproc{launcher: launch(t), command: command}
+	return &coproc{launcher: launch(t), command: command, log: silent}
 }
 
 // withPid answers with its process id and the line.
@@ -22,7 +27,7 @@ const withPid = `while IFS= read -r x; do printf '%s %s\n' $$ "$x"; done`
 
 func answer(t *testing.T, c *coproc, item string) string {
 	t.Helper()
-	v, err := c.call(t.Context(), item)
+	v, err := one(c)(t.Context(), item)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +68,7 @@ func TestCoprocIsStartedAgain(t *testing.T) {
 		"leave": "coproc: no answer: exit status 0",
 		"half":  "coproc: no answer: exit status 0",
 	} {
-		_, err := c.call(t.Context(), item)
+		_, err := one(c)(t.Context(), item)
 		wantError(t, err, want)
 		after := answer(t, c, "x")
 		if after == before {
@@ -80,24 +85,106 @@ func TestCoprocThatDiedIdleIsNotMissed(t *testing.T) {
 	if err := syscall.Kill(p.proc.Pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	<-p.lines
+	<-p.gone
 	if second := answer(t, c, "x"); second == first {
 		t.Errorf("twice %q", first)
 	}
 }
 
 func TestCoprocOutOfStep(t *testing.T) {
-	c := newCoproc(t, `while read x; do printf '1\n2\n'; done`)
-	_, err := c.call(t.Context(), "x")
-	wantError(t, err, "more lines than items")
-
-	c = newCoproc(t, `echo banner; exec cat`)
-	_, err = c.call(t.Context(), "first")
-	if err == nil {
-		<-c.idle[0].lines
-		_, err = c.call(t.Context(), "second")
+	items := []string{"1", "2", "3", "4", "5"}
+	for _, command := range []string{
+		`while read x; do printf '1\n2\n'; done`,
+		`echo banner; exec cat`,
+		`sleep 0.05; echo banner; exec cat`,
+		`while read x; do echo $x; [ $x = 3 ] && sleep 0.02 && echo stray; done`,
+		`while read x; do echo $x; [ $x = 5 ] && echo stray; done`,
+		`while read x; do echo $x; [ $x = 5 ] && sleep 0.02 && echo stray; done`,
+		`while read x; do echo $x; (sleep 0.003; echo $x again); done`,
+	} {
+		c := newCoproc(t, command)
+		values, err := c.call(t.Context(), items)
+		wantError(t, err, "more lines than items")
+		if values != nil || len(c.idle) != 0 {
+			t.Errorf("%s: got %q, %d processes", command, values, len(c.idle))
+		}
 	}
+}
+
+// A line that comes while the process is idle fails the next call.
+func TestCoprocWritesWhileItIsIdle(t *testing.T) {
+	f := newFifo(t)
+	c := newCoproc(t, `read x; echo $x; read go <`+f.path+`; echo stray; cat`)
+	answer(t, c, "x")
+	gate, err := os.OpenFile(f.path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = gate.WriteString("go\n")
+	_ = gate.Close()
+	<-c.idle[0].gone
+	_, err = one(c)(t.Context(), "y")
 	wantError(t, err, "more lines than items")
+}
+
+func TestFramedCoproc(t *testing.T) {
+	items := make([]string, 1000)
+	for i := range items {
+		items[i] = fmt.Sprintf("item %d", i%100)
+	}
+	for _, command := range []string{
+		"cat",
+		"echo banner; echo 7; cat",
+		`while read -r line; do echo stray; echo "$line"; echo 1000000000 stray; done`,
+		`while read -r first && read -r second; do echo "$second"; echo "$first"; done`,
+	} {
+		c := newCoproc(t, command)
+		c.framed = true
+		for range 2 {
+			if values, err := c.call(t.Context(), items); !slices.Equal(values, items) || err != nil {
+				t.Errorf("%s: %d values, %v", command, len(values), err)
+			}
+		}
+	}
+	c := newCoproc(t, `read id x; echo $id $x; read id x; echo sorry >&2; exit 3`)
+	c.framed = true
+	values, err := c.call(t.Context(), []string{"a", "b", "c", "d\n"})
+	var bad workers.Errors
+	if !errors.As(err, &bad) || values[0] != "a" || values[2] != "c" || len(bad) != 2 {
+		t.Fatalf("got %q, %v", values, err)
+	}
+	wantError(t, bad[1], "exit status 3: sorry")
+	wantError(t, bad[3], "contains a newline")
+}
+
+// What was answered before the process died counts, and others get the items behind the one that killed it.
+func TestCoprocThatDiesFailsOneItem(t *testing.T) {
+	c := newCoproc(t, `while read x; do [ $x = 3 ] && exit 7; echo $x; done`)
+	items := []string{"1", "2", "3", "4", "3", "5"}
+	values, err := c.call(t.Context(), items)
+	var bad workers.Errors
+	if !errors.As(err, &bad) || !slices.Equal(values, []string{"1", "2", "", "4", "", "5"}) || len(bad) != 2 {
+		t.Fatalf("got %q, %v", values, err)
+	}
+	wantError(t, bad[2], "exit status 7")
+	wantError(t, bad[4], "exit status 7")
+}
+
+func TestCoprocThatBuffersIsReported(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var log strings.Builder
+	c := newCoproc(t, "sed s/x/y/")
+	c.log = slog.New(slog.NewTextHandler(&log, nil))
+	failed := make(chan error)
+	go func() {
+		_, err := one(c)(ctx, "x")
+		failed <- err
+	}()
+	time.AfterFunc(slowAnswer+time.Second, func() { cancel(context.DeadlineExceeded) })
+	wantError(t, <-failed, "deadline exceeded", "sed -u")
+	if !strings.Contains(log.String(), "stdbuf -oL") {
+		t.Errorf("logged %q", log.String())
+	}
 }
 
 func TestCoprocIsNotReusedAfterItsContext(t *testing.T) {
@@ -110,7 +197,7 @@ func TestCoprocIsNotReusedAfterItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, err := c.call(ctx, "wait")
+		_, err := one(c)(ctx, "wait")
 		failed <- err
 	}()
 	gate, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -136,7 +223,7 @@ func TestCoprocThatDoesNotRead(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, err := c.call(ctx, strings.Repeat("x", 1<<20))
+		_, err := one(c)(ctx, strings.Repeat("x", 1<<20))
 		failed <- err
 	}()
 	file := f.read(t)
@@ -165,7 +252,7 @@ func TestCoprocIsCalledConcurrently(t *testing.T) {
 		group.Go(func() {
 			for i := range items {
 				item := fmt.Sprintf("item %d of hand %d", i, hand)
-				v, err := c.call(t.Context(), item)
+				v, err := one(c)(t.Context(), item)
 				pid, line, _ := strings.Cut(v, " ")
 				if line != item || err != nil {
 					t.Errorf("%q became %q, %v", item, v, err)
@@ -185,9 +272,9 @@ func TestCoprocIsCalledConcurrently(t *testing.T) {
 func BenchmarkCoproc(b *testing.B) {
 	l := newLauncher()
 	defer l.close()
-	c := &coproc{launcher: l, command: "cat"}
+	c := &coproc{launcher: l, command: "cat", log: silent}
 	for b.Loop() {
-		if _, err := c.call(b.Context(), "item"); err != nil {
+		if _, err := one(c)(b.Context(), "item"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -19,9 +19,9 @@ func (s *Set) Functions() []workers.Function {
 			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "")))
 		case Pipe:
 			functions[i] = workers.DefineBatch(spec.Name, watched(h, s.launcher.pipe(spec.Command)), s.pipe...)
-		case Coproc:
-			c := &coproc{launcher: s.launcher, command: spec.Command}
-			functions[i] = workers.Define(spec.Name, watched(h, c.call))
+		case Coproc, CoprocID:
+			c := &coproc{launcher: s.launcher, name: spec.Name, command: spec.Command, framed: spec.Kind == CoprocID, log: s.log}
+			functions[i] = workers.DefineBatch(spec.Name, watched(h, c.call))
 		}
 	}
 	return functions

@@ -71,7 +71,7 @@ func TestSlotsOfALineAreTakenAgain(t *testing.T) {
 }
 
 func TestShell(t *testing.T) {
-	set, err := New(nil)
+	set, err := New(nil, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestShell(t *testing.T) {
 }
 
 func TestShellEndsWithItsContext(t *testing.T) {
-	set, err := New(nil)
+	set, err := New(nil, silent)
 	if err != nil {
 		t.Fatal(err)
 	}

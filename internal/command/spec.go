@@ -17,6 +17,8 @@ const (
 	Exec0  Kind = "exec0"  // the same, without a newline behind the item
 	Pipe   Kind = "pipe"   // a process for many items, a line for each
 	Coproc Kind = "coproc" // a process that stays, a line for each item
+	// CoprocID is the same, with an id before each line and before its answer.
+	CoprocID Kind = "coproc+id"
 )
 
 // A Spec is a command as it was given.
@@ -29,7 +31,7 @@ type Spec struct {
 }
 
 var (
-	kinds    = []Kind{Exec, Exec0, Pipe, Coproc}
+	kinds    = []Kind{Exec, Exec0, Pipe, Coproc, CoprocID}
 	goodName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 )
 
@@ -37,7 +39,7 @@ var (
 //
 //	SPEC    = NAME "=" KIND ":" COMMAND
 //	NAME    = 1 to 64 of the characters A-Z a-z 0-9 . _ -
-//	KIND    = "exec" | "exec0" | "pipe" | "coproc"
+//	KIND    = "exec" | "exec0" | "pipe" | "coproc" | "coproc+id"
 //	COMMAND = what `sh -c` takes: not blank, without NUL bytes
 //
 // COMMAND is kept as it is and may contain "=" and ":". The error of a kind
@@ -68,7 +70,7 @@ func parse(spec string) (Spec, error) {
 	kind, command, _ := strings.Cut(rest, ":")
 	switch {
 	case !slices.Contains(kinds, Kind(kind)):
-		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe: or coproc:%s", kind, nearest(kind))
+		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe:, coproc: or coproc+id:%s", kind, nearest(kind))
 	case strings.TrimSpace(command) == "":
 		return Spec{}, fmt.Errorf("%s: has no command", kind)
 	case strings.Contains(command, "\x00"):

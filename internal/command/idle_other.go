@@ -1,0 +1,5 @@
+//go:build !linux
+
+package command
+
+func idle(int) (is, known bool) { return false, false }
