@@ -103,6 +103,12 @@ var parallelCases = []struct {
 	{"0\n3\n2\n4\n0\n", "-j1 --halt 10%", []string{"echo {}; exit {}"}},
 	{"0\n3\n2\n4\n0\n", "--halt never", []string{"echo {}; exit {}"}},
 	{"1\n", "-j1 --halt soon,fail=1", []string{"kill -9 $$; : {}"}},
+	{"", "", []string{"echo", ":::", "a", "b c", "$HOME", ""}},
+	{"", "--tag", []string{"echo {2}-{1}", ":::", "a", "b", ":::", "1", "2", "3"}},
+	{"", "-n2", []string{"echo", ":::", "a", "b", "c"}},
+	{"", "", []string{":::", "echo 1", "exit 2"}},
+	{"", "", []string{"echo", ":::"}},
+	{"", "-j1 --halt now,fail=1", []string{"exit", ":::", "0", "3", "4"}},
 	{"1\n", "--halt often", []string{"echo"}},
 	{"1\n", "--resume-failed --joblog /nonexistent/log", []string{"echo"}},
 }

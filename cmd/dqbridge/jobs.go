@@ -26,16 +26,31 @@ func splitWords(args []string) (functions, words []string, command bool) {
 	return args[:at], args[at+1:], true
 }
 
+// splitLists splits the words of a command at each ":::", behind which a list of items stands.
+func splitLists(words []string) (command []string, lists [][]string) {
+	parts := make([][]string, 1)
+	for _, word := range words {
+		if word == ":::" {
+			parts = append(parts, nil)
+			continue
+		}
+		last := len(parts) - 1
+		parts[last] = append(parts[last], word)
+	}
+	return parts[0], parts[1:]
+}
+
 // runCommand runs a command for each item of stdin, in this process.
 func runCommand(c *urfave.Context, words []string) error {
 	if fromJoblog(c) && len(words) > 0 {
 		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out -- and what follows")
 	}
-	for _, name := range []string{"errors", "fn"} {
+	for _, name := range []string{"errors", "fn", "child", "batch", "block"} {
 		if c.IsSet(name) {
 			return cli.Usagef("--%s is for functions, not for a command behind --", name)
 		}
 	}
+	words, lists := splitLists(words)
 	lines, err := parseLines(c, true)
 	if err != nil {
 		return err
@@ -46,7 +61,7 @@ func runCommand(c *urfave.Context, words []string) error {
 	}
 	var in reading
 	if !fromJoblog(c) {
-		if in, err = lines.read(c); err != nil {
+		if in, err = lines.read(lists); err != nil {
 			return err
 		}
 	}

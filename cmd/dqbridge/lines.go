@@ -106,13 +106,18 @@ type reading struct {
 	jobs  iter.Seq2[jobs.Job, error]
 }
 
-// read begins to read the input, and reads all of it if that is needed.
-func (o lineOptions) read(c *urfave.Context) (reading, error) {
-	names, head, rows, err := o.table.Open(o.source, cli.Lines(o.source, o.end))
-	if err != nil {
-		return reading{}, fmt.Errorf("read stdin: %w", err)
+// read begins to read the input: lists of the command line, or else stdin. It reads all of it if that is needed.
+func (o lineOptions) read(lists [][]string) (in reading, err error) {
+	rows := jobs.Combine(lists)
+	switch {
+	case len(lists) > 0 && o.table.Columns():
+		return in, cli.Usagef("--csv, --colsep and --header are for stdin, not for the lists behind :::")
+	case len(lists) == 0:
+		if in.names, in.head, rows, err = o.table.Open(o.source, cli.Lines(o.source, o.end)); err != nil {
+			return in, fmt.Errorf("read stdin: %w", err)
+		}
 	}
-	in := reading{names: names, head: head, jobs: jobs.Read(rows, o.per)}
+	in.jobs = jobs.Read(rows, o.per)
 	if o.shuffle || o.halt.Percent > 0 {
 		in.total, in.jobs = jobs.ReadAll(in.jobs, o.shuffle)
 	}
@@ -131,7 +136,7 @@ func (o lineOptions) plain(c *urfave.Context, files *runFiles) (inlet, error) {
 	if !o.keep && o.halt == (jobs.Halt{}) {
 		return inlet{Input: cli.Feed(c.Context, nil, o.source, cli.Items(cli.Lines(o.source, o.end)))}, nil
 	}
-	read, err := o.read(c)
+	read, err := o.read(nil)
 	if err != nil {
 		return inlet{}, err
 	}

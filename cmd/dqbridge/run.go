@@ -27,8 +27,8 @@ func runVerb() *urfave.Command {
 		Description: "A line is an item. What it means follows the first function: one of strings takes it as it is,\n" +
 			"any other takes it as JSON. The words of a COMMAND are joined and run by sh for each item, which is put in place of {},\n" +
 			"quoted, and without any at the end. {.} is it without extension, {/} its base name, {//} its directory, {/.} its\n" +
-			"base name without extension, {#} its number, {%} the number of a slot. The exit status is the number of items\n" +
-			"whose command failed, 101 for more than 100, and 255 if something else fails.",
+			"base name without extension, {#} its number, {%} the number of a slot. Behind ::: stand items in\n" +
+			"place of stdin. The exit status is the number of items whose command failed, 101 for more than 100, and 255 if something else fails.",
 		Flags: common(append(append(append(lineFlags(), fileFlags()...), cli.BatchFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
 			&urfave.IntFlag{Name: "hands", Aliases: []string{"concurrency", "j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; of a command the number of processors"},

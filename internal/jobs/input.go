@@ -3,6 +3,8 @@ package jobs
 import (
 	"iter"
 	"math/rand/v2"
+	"slices"
+	"strings"
 )
 
 // Read makes jobs of rows, each of at most per of them. The error of a row is the last that comes.
@@ -56,4 +58,26 @@ func ReadAll(all iter.Seq2[Job, error], shuffle bool) (total int64, _ iter.Seq2[
 			yield(Job{}, failed)
 		}
 	}
+}
+
+// Combine makes rows of lists: each value of the first one with each of the second, and so on.
+func Combine(lists [][]string) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		if len(lists) > 0 {
+			combine(nil, lists, yield)
+		}
+	}
+}
+
+// combine yields the rows that begin with values.
+func combine(values []string, lists [][]string, yield func(Row, error) bool) bool {
+	if len(lists) == 0 {
+		return yield(Row{strings.Join(values, " "), slices.Clone(values)}, nil)
+	}
+	for _, value := range lists[0] {
+		if !combine(append(values, value), lists[1:], yield) {
+			return false
+		}
+	}
+	return true
 }
