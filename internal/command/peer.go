@@ -16,7 +16,7 @@ const (
 	// quietTime is how long a line too many is waited for if it is not known what the process does.
 	quietTime = time.Millisecond
 	// maxSettle is how long a process may go on after its last answer.
-	maxSettle = 100 * time.Millisecond
+	maxSettle = 2 * time.Second
 	// slowAnswer is after how long without an answer a process is reported.
 	slowAnswer = 5 * time.Second
 	// firstID is the least id of the lines of a process, so that no number that it prints by itself is taken for one.
