@@ -117,7 +117,7 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, set
 	}
 	p := cli.Printer{
 		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Look: lines.look, Input: input.Input}, Style: lines.style, Unit: "job", Logs: files.logs,
-		Records: &cli.JobRecords{Ledger: input.ledger, Worker: host},
+		Records: &cli.JobRecords{Ledger: input.ledger, Worker: host, Line: settings.Line},
 	}
 	if err := cli.AsHalted(settings.Breaker, show(c, out, p, lines.gather()...)); err != nil {
 		return err

@@ -67,8 +67,23 @@ type JobRecords struct {
 	Ledger *jobs.Ledger
 	// Worker is the name of this process.
 	Worker string
+	// Line makes the command line of a job that could not be run.
+	Line *command.Line
 
 	rec Record
+}
+
+// notRun makes the record that of a job that could not be run, with its command line, so that it can be retried.
+func (j *JobRecords) notRun(err error) error {
+	if err := fail(&j.rec, err); err != nil {
+		return err
+	}
+	j.rec.Start = time.Now()
+	if line, release, err := j.Line.Expand(j.rec.Args, j.rec.Number); err == nil {
+		j.rec.Command = line
+		release()
+	}
+	return nil
 }
 
 // Next returns the record of a result, which is an encoded Outcome.
@@ -87,7 +102,7 @@ func (j *JobRecords) Next(r Result) (*Record, error) {
 	}
 	j.rec.Of(j.Ledger.Take(r.Offset() + 1))
 	if r.Err != nil {
-		return &j.rec, fail(&j.rec, r.Err)
+		return &j.rec, j.notRun(r.Err)
 	}
 	if j.rec.Failed {
 		j.rec.Why = Printable(out.Reason())
