@@ -15,8 +15,9 @@ import (
 
 // A counter counts the calls of a function, each of which takes a second.
 type counter struct {
-	mu    sync.Mutex
-	calls map[int]int
+	mu      sync.Mutex
+	calls   map[int]int
+	largest int // items of a call
 }
 
 func (c *counter) function(name string) workers.Func[int, int] {

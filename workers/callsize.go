@@ -69,6 +69,8 @@ const (
 	seldom = 0.8
 	// creep is by how much quiet rises with each call.
 	creep = 1.005
+	// mostSlower bounds what is believed of that.
+	mostSlower = 8
 	// lasting is how many calls a size has to last until producers are told.
 	lasting = 16
 )
@@ -330,6 +332,14 @@ func (s *callSize) start() time.Duration {
 	}
 	start, _ := s.line(s.at)
 	return max(0, time.Duration(start*s.load.middle())-callOverhead)
+}
+
+// slower is how many times slower the machine is than when it is quiet, as far as is known.
+func (s *callSize) slower() float64 {
+	if s.quiet == 0 {
+		return 1
+	}
+	return min(max(s.load.middle()/s.quiet, 1), mostSlower)
 }
 
 // indivisible is of how many items the calls are that two calls of half of them would not

@@ -17,7 +17,7 @@ const (
 	callEntries  = 2048                   // each is completed by itself
 	takeEntries  = 512                    // of one call of Take
 	lingerStarts = 10                     // a call is waited for no longer than so many starts of it
-	lingerMost   = 25 * time.Millisecond  // and than this
+	lingerMost   = 25 * time.Millisecond  // and than this, on a quiet machine
 	lingerPause  = time.Millisecond       // until the queue is asked again
 	stale        = 200 * time.Millisecond // after which collected entries that no slot is free for go back
 )
@@ -138,7 +138,8 @@ func (r *route) wish() wish {
 	running := int(r.held.Load())
 	w := wish{items: r.calls.next(running), indivisible: r.calls.indivisible()}
 	if start := r.calls.start(); start >= lingerPause/2 {
-		w.linger, w.gap = min(lingerStarts*start, lingerMost), min(max(start, lingerPause), lingerMost/2)
+		longest := time.Duration(float64(lingerMost) * r.calls.slower()) // producers are slower too
+		w.linger, w.gap = min(lingerStarts*start, longest), min(max(start, lingerPause), longest/2)
 	}
 	if running > 0 {
 		w.after = r.calls.ready()

@@ -33,8 +33,9 @@ const (
 
 // calls counts how often each function was run on each item.
 type calls struct {
-	mu sync.Mutex
-	n  map[string]int
+	mu      sync.Mutex
+	n       map[string]int
+	largest int // items of a call
 }
 
 func (c *calls) add(name string, x number) {
@@ -64,6 +65,26 @@ func (c *calls) slow(name string, f func(number) number) workers.Func[number, nu
 			return f(x), nil
 		case <-ctx.Done():
 			return 0, ctx.Err()
+		}
+	})
+}
+
+// together is slow for a batch function, which gets the items of several entries.
+func (c *calls) together(name string, f func(number) number) workers.Func[number, number] {
+	return workers.DefineBatch(name, func(ctx context.Context, xs []number) ([]number, error) {
+		made := make([]number, len(xs))
+		for i, x := range xs {
+			c.add(name, x)
+			made[i] = f(x)
+		}
+		c.mu.Lock()
+		c.largest = max(c.largest, len(xs))
+		c.mu.Unlock()
+		select {
+		case <-time.After(3 * time.Millisecond):
+			return made, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	})
 }
@@ -114,7 +135,7 @@ func simulate(t *testing.T, plan map[int]fault, fleet int, opts ...executor.MapO
 		defer r.world.server.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), watchdog)
 		defer cancel()
-		inc, double := r.calls.slow("inc", func(x number) number { return x + 1 }), r.calls.slow("double", func(x number) number { return 2 * x })
+		inc, double := r.calls.together("inc", func(x number) number { return x + 1 }), r.calls.slow("double", func(x number) number { return 2 * x })
 		var running errgroup.Group
 		var stops []context.CancelFunc
 		for i := range fleet {

@@ -32,6 +32,9 @@ func TestNoFault(t *testing.T) {
 		if err := r.check(); err != nil {
 			t.Fatalf("%v\n%s", err, r.world.last())
 		}
+		if r.calls.largest < 3 {
+			t.Errorf("no call had more than %d items", r.calls.largest)
+		}
 		t.Logf("%d requests", r.world.requests)
 	}
 }

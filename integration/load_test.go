@@ -1,0 +1,95 @@
+package integration_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/command"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// burn keeps all processors busy with other processes until the test ends.
+func burn(t *testing.T) {
+	t.Helper()
+	for range 8 {
+		busy := exec.Command("sh", "-c", "while :; do :; done")
+		if err := busy.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = busy.Process.Kill()
+			_ = busy.Wait()
+		})
+	}
+}
+
+// On a machine that others keep busy, each process of pipe: takes many times as long. It gets
+// thousands of lines all the same: its start is what is dear, and no less so under load.
+func TestProcessesOnABusyMachineGetManyLines(t *testing.T) {
+	const n = 100_000
+	for name, url := range map[string]string{"embedded": "", "redis": testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
+		t.Run(name, func(t *testing.T) {
+			burn(t)
+			starts := filepath.Join(t.TempDir(), "starts")
+			set, err := command.New([]string{fmt.Sprintf("up=pipe:echo >> %s; tr 0-9 a-j", starts)}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer set.Close()
+			ex, err := executor.New(t.Context(), url, executor.Hands(4))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ex.Register(set.Functions()...); err != nil {
+				t.Fatal(err)
+			}
+			q, err := bridge.ScatterSeq(t.Context(), ex, func(yield func(string) bool) {
+				for i := 0; i < n && yield(strconv.Itoa(i)); i++ {
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			q, err = executor.Map(t.Context(), workers.Remote[string, string]("up"), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantLetters(t, q, n)
+			if err := ex.Close(); err != nil {
+				t.Error(err)
+			}
+			started, err := os.ReadFile(starts)
+			if processes := bytes.Count(started, []byte("\n")); err != nil || processes > n/250 {
+				t.Errorf("%d processes for %d lines, %v", processes, n, err)
+			}
+		})
+	}
+}
+
+// wantLetters wants n numbers in order, with letters for digits.
+func wantLetters(t *testing.T, q *executor.Queue[string], n int) {
+	t.Helper()
+	next := 0
+	for v, err := range bridge.All(t.Context(), q) {
+		want := []byte(strconv.Itoa(next))
+		for i := range want {
+			want[i] += 'a' - '0'
+		}
+		if err != nil || v != string(want) {
+			t.Fatalf("line %d is %q, %v", next, v, err)
+		}
+		next++
+	}
+	if next != n {
+		t.Errorf("%d lines of %d", next, n)
+	}
+}
