@@ -1,0 +1,108 @@
+package target
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// A rival is a way to have lines run by a command, which pipe targets compare with.
+type rival struct {
+	lines int
+	spec  string   // of the function of dqbridge run
+	other []string // the rival
+}
+
+var (
+	shortLines = rival{1_000_000, "pipe:tr a-z A-Z", []string{"parallel", "--pipe", "-k", "tr a-z A-Z"}}
+	dearStart  = rival{20_000, "pipe:sleep 0.3; cat", []string{"parallel", "-j4", "--pipe", "-N", "5000", "-k", "sleep 0.3; cat"}}
+	coprocess  = rival{1_000_000, "coproc:sed -u s/1/2/", []string{"sed", "-u", "s/1/2/"}}
+)
+
+func pipeTargets() []Target {
+	return []Target{
+		{Name: "pipe", What: "1,000,000 lines of pipe:tr, against parallel --pipe", Want: 1.5, Most: true, Unit: "x", measure: shortLines.quiet},
+		{Name: "pipe-busy", What: "the same beside 8 busy processes", Want: 1.5, Most: true, Unit: "x", measure: shortLines.busy},
+		{Name: "pipe-processes", What: "processes of pipe:tr for 1,000,000 lines", Want: 60, Most: true, Unit: "processes", measure: processes},
+		{Name: "pipe-start", What: "20,000 lines of a command with 0.3 s of start, against parallel --pipe -N 5000", Want: 1.2, Most: true, Unit: "x", measure: dearStart.quiet},
+		{Name: "pipe-start-busy", What: "the same beside 8 busy processes", Want: 1.2, Most: true, Unit: "x", measure: dearStart.busy},
+		{Name: "coproc", What: "1,000,000 lines of coproc:sed -u, against sed -u", Want: 1.5, Most: true, Unit: "x", measure: coprocess.quiet},
+	}
+}
+
+// quiet compares dqbridge run with the rival.
+func (v rival) quiet(ctx context.Context, r *run) (_ float64, _ string, err error) {
+	if _, err := exec.LookPath(v.other[0]); err != nil {
+		return 0, "", fmt.Errorf("there is nothing to compare with, install the package %s: %w", v.other[0], err)
+	}
+	dir, err := os.MkdirTemp("", "dqbench")
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	program := filepath.Join(dir, "dqbridge")
+	if err := build(ctx, program); err != nil {
+		return 0, "", err
+	}
+	medians, err := r.Turns(
+		func() (float64, error) {
+			return piped(ctx, v.lines, io.Discard, program, "run", "--fn", "f="+v.spec, "f")
+		},
+		func() (float64, error) { return piped(ctx, v.lines, io.Discard, v.other...) },
+	)
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[0] / medians[1], fmt.Sprintf("%.2f s over %.2f s", medians[0], medians[1]), nil
+}
+
+// busy is quiet beside processes that keep all processors busy.
+func (v rival) busy(ctx context.Context, r *run) (float64, string, error) {
+	var others []*exec.Cmd
+	defer func() {
+		for _, other := range others {
+			_ = other.Process.Kill()
+			_ = other.Wait()
+		}
+	}()
+	for range 8 {
+		other := exec.CommandContext(ctx, "sh", "-c", "while :; do :; done")
+		if err := other.Start(); err != nil {
+			return 0, "", err
+		}
+		others = append(others, other)
+	}
+	return v.quiet(ctx, r)
+}
+
+// processes counts those that a million short lines take, the median of all runs.
+func processes(ctx context.Context, r *run) (_ float64, _ string, err error) {
+	dir, err := os.MkdirTemp("", "dqbench")
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	program, starts := filepath.Join(dir, "dqbridge"), filepath.Join(dir, "starts")
+	if err := build(ctx, program); err != nil {
+		return 0, "", err
+	}
+	medians, err := r.Turns(func() (float64, error) {
+		if err := os.RemoveAll(starts); err != nil {
+			return 0, err
+		}
+		if _, err := piped(ctx, shortLines.lines, io.Discard, program, "run", "--fn", "f=pipe:echo >> "+starts+"; tr a-z A-Z", "f"); err != nil {
+			return 0, err
+		}
+		all, err := os.ReadFile(starts)
+		return float64(bytes.Count(all, []byte("\n"))), err
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	return medians[0], "", nil
+}
