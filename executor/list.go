@@ -26,7 +26,8 @@ type FunctionInfo struct {
 	InCodec  string `json:"in_codec"`
 	Out      string `json:"out"`
 	OutCodec string `json:"out_codec"`
-	Workers  int    `json:"workers"` // that have it
+	Version  string `json:"version,omitempty"` // as workers.Version gave it; of a command a hash
+	Workers  int    `json:"workers"`           // that have it
 }
 
 // Functions lists the functions of the live workers, by name.
@@ -55,10 +56,10 @@ func (l lists) functions(ctx context.Context) (found []FunctionInfo, err error) 
 	}
 	found = []FunctionInfo{}
 	for card, n := range count {
-		found = append(found, FunctionInfo{card.Name, card.In, card.InCodec, card.Out, card.OutCodec, n})
+		found = append(found, FunctionInfo{card.Name, card.In, card.InCodec, card.Out, card.OutCodec, card.Version, n})
 	}
 	slices.SortFunc(found, func(a, b FunctionInfo) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.In, b.In), cmp.Compare(a.Out, b.Out))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.In, b.In), cmp.Compare(a.Out, b.Out), cmp.Compare(a.Version, b.Version))
 	})
 	return found, nil
 }

@@ -52,7 +52,11 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 		return nil, fmt.Errorf("map over queue %q: %w", q.q.Name, err)
 	}
 	in, typed := f.Codecs()
-	inType, outType, held, err := ex.types(ctx, f.Name(), in.Info(), typed.Info())
+	wanted := in.Info()
+	if wanted.Wildcard() {
+		wanted = info(q.q)
+	}
+	inType, outType, held, err := ex.types(ctx, f.Name(), wanted, typed.Info())
 	if err != nil {
 		return nil, err
 	}
@@ -191,35 +195,6 @@ func (ex *Executor) bound(ctx context.Context, s broker.Stage) error {
 		roots = append(roots, root)
 	}
 	return ex.c.Bound(ctx, roots, s.Outs[0].Max)
-}
-
-// types compares a function with the live workers that have it, and takes the
-// types from them where the caller deals in encoded items. held: there is one.
-func (ex *Executor) types(ctx context.Context, name string, in, out codec.Info) (inType, outType codec.Info, held bool, err error) {
-	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
-	if err != nil {
-		return in, out, false, err
-	}
-	for _, p := range live {
-		for _, card := range cards(p) {
-			if card.Name != name {
-				continue
-			}
-			theirIn, theirOut := codec.Info{Codec: card.InCodec, Type: card.In}, codec.Info{Codec: card.OutCodec, Type: card.Out}
-			if !fits(in, theirIn) || !fits(out, theirOut) {
-				return in, out, true, fmt.Errorf("function %q: %w: worker %s on %s has it from %v to %v, this handle is from %v to %v",
-					name, ErrType, p.ID, p.Card["host"], theirIn, theirOut, in, out)
-			}
-			if in.Wildcard() {
-				in = theirIn
-			}
-			if out.Wildcard() {
-				out = theirOut
-			}
-			held = true
-		}
-	}
-	return in, out, held, nil
 }
 
 func cards(p broker.Process) (list []broker.FunctionCard) {

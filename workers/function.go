@@ -32,6 +32,7 @@ type Function interface {
 // function is a Func without its types.
 type function struct {
 	name    string
+	version string
 	in, out codec.Info
 	err     error
 	// runner makes a runner for one hand, which keeps its buffers between
@@ -132,6 +133,7 @@ func newFunc[In, Out any](name string, opts []DefineOption) Func[In, Out] {
 	fn.in, inErr = codec.For[In](codecOf[In](d))
 	fn.out, outErr = codec.For[Out](codecOf[Out](d))
 	fn.erased.least, fn.erased.most, fn.erased.bytes = d.batch.min, d.batch.max, int(d.bytes)
+	fn.erased.version = d.version
 	fn.erased.in, fn.erased.out, fn.erased.copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
 	wild := fn.erased.in.Wildcard() && fn.erased.out.Wildcard()
 	if d.encoded != nil && wild {
@@ -190,11 +192,12 @@ func (f Func[In, Out]) function() *function {
 type DefineOption interface{ applyDefine(*definition) }
 
 type definition struct {
-	codec Codec
-	batch batchSize
-	bytes batchBytes
-	wrong error // an option has a bad value
-	drop  bool  // unexported fields may stay behind
+	version string
+	codec   Codec
+	batch   batchSize
+	bytes   batchBytes
+	wrong   error // an option has a bad value
+	drop    bool  // unexported fields may stay behind
 
 	encoded *encoded // types of items that are encoded already
 }
@@ -226,6 +229,15 @@ func (b batchBytes) applyDefine(d *definition) {
 		d.wrong = fmt.Errorf("BatchBytes(%d): it must be from 1 to %d", int(b), maxCallBytes)
 	}
 }
+
+// Version names what a function does, for example a release or a hash. It travels with the function: Functions
+// of an Executor lists each version, and workers and callers warn of two under one name, since the results of both mix. The
+// default is none.
+func Version(version string) DefineOption { return versionOption(version) }
+
+type versionOption string
+
+func (v versionOption) applyDefine(d *definition) { d.version = string(v) }
 
 // codecOf returns the codec of a definition for values of type T, nil for the default.
 func codecOf[T any](d definition) Codec {

@@ -79,6 +79,9 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		}
 		return err
 	}
+	if part.Index() == 0 {
+		l.warnOfVersions(ctx)
+	}
 	beating := part.Lease(broker.RoleWorker, l.id, l.lease)
 	l.reader = beating.Reader(part.Patience(readWait))
 	w.enter(l)

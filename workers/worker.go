@@ -217,7 +217,7 @@ func (w *Worker) card() map[string]string {
 	list := make([]broker.FunctionCard, 0, len(w.functions))
 	for name, f := range w.functions {
 		list = append(list, broker.FunctionCard{
-			Name: name, In: f.in.Type, InCodec: f.in.Codec, Out: f.out.Type, OutCodec: f.out.Codec,
+			Name: name, In: f.in.Type, InCodec: f.in.Codec, Out: f.out.Type, OutCodec: f.out.Codec, Version: f.version,
 		})
 	}
 	w.mu.Unlock()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ func listFunctions(c *urfave.Context, ex *executor.Executor) error {
 		cli.Column[executor.FunctionInfo]{Head: "FUNCTION", Cell: func(f executor.FunctionInfo) any { return f.Name }},
 		cli.Column[executor.FunctionInfo]{Head: "IN", Cell: func(f executor.FunctionInfo) any { return typed(f.In, f.InCodec) }},
 		cli.Column[executor.FunctionInfo]{Head: "OUT", Cell: func(f executor.FunctionInfo) any { return typed(f.Out, f.OutCodec) }},
+		cli.Column[executor.FunctionInfo]{Head: "VERSION", Cell: func(f executor.FunctionInfo) any { return cmp.Or(f.Version, "-") }},
 		cli.Column[executor.FunctionInfo]{Head: "WORKERS", Cell: func(f executor.FunctionInfo) any { return f.Workers }})
 }
 

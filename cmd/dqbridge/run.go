@@ -227,8 +227,10 @@ func find(ctx context.Context, ex *executor.Executor, names []string) (found []e
 		return nil, nil, err
 	}
 	by := map[string]executor.FunctionInfo{}
-	for _, info := range infos {
-		by[info.Name] = info
+	for _, info := range infos { // with the types that most workers have
+		if by[info.Name].Workers < info.Workers {
+			by[info.Name] = info
+		}
 	}
 	for _, name := range names {
 		if info, ok := by[name]; ok {

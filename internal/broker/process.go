@@ -33,6 +33,7 @@ type FunctionCard struct {
 	InCodec  string `json:"incodec"`
 	Out      string `json:"out"`
 	OutCodec string `json:"outcodec"`
+	Version  string `json:"version,omitempty"`
 }
 
 // Join enters a process and makes its mailbox.

@@ -12,16 +12,17 @@ func (s *Set) Functions() []workers.Function {
 	functions := make([]workers.Function, len(s.specs))
 	for i, spec := range s.specs {
 		h := &health{name: spec.Name, broken: s.broken}
+		version := workers.Version(spec.version())
 		switch spec.Kind {
 		case Exec:
-			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "\n")))
+			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "\n")), version)
 		case Exec0:
-			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "")))
+			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "")), version)
 		case Pipe:
-			functions[i] = workers.DefineBatch(spec.Name, watched(h, s.launcher.pipe(spec.Command)), s.pipe...)
+			functions[i] = workers.DefineBatch(spec.Name, watched(h, s.launcher.pipe(spec.Command)), append([]workers.DefineOption{version}, s.pipe...)...)
 		case Coproc, CoprocID:
 			c := &coproc{launcher: s.launcher, name: spec.Name, command: spec.Command, framed: spec.Kind == CoprocID, log: s.log}
-			functions[i] = workers.DefineBatch(spec.Name, watched(h, c.call))
+			functions[i] = workers.DefineBatch(spec.Name, watched(h, c.call), version)
 		}
 	}
 	return functions

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -83,6 +85,12 @@ func parse(spec string) (Spec, error) {
 	var err error
 	s.template, err = parseTemplate(command)
 	return s, err
+}
+
+// version returns a hash of the command, which workers compare.
+func (s Spec) version() string {
+	sum := sha256.Sum256([]byte(string(s.Kind) + ":" + s.Command))
+	return hex.EncodeToString(sum[:4])
 }
 
 // noPlaceholders refuses a command with a placeholder whose process gets many items.
