@@ -295,7 +295,7 @@ func (ex *Executor) leave(ctx context.Context) error {
 	ex.flows.close()
 	err := errors.Join(ex.owed.close(ctx), ex.hub.forget(ctx))
 	owned, failed := ex.c.Owned(ctx, ex.id)
-	err = errors.Join(err, failed, ex.c.DeleteAll(ctx, owned))
+	err = errors.Join(err, failed, ex.c.DeleteOwned(ctx, ex.id, owned))
 	if err == nil {
 		err = ex.c.Leave(ctx, broker.RoleExecutor, ex.id)
 	}

@@ -264,10 +264,16 @@ func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 		return err
 	}
 	defer end(&err)
+	if err := ex.c.Begun(ctx, ex.id, queue); err != nil {
+		return err
+	}
 	for _, part := range ex.parts {
 		if err = part.Delete(ctx, queue); !errors.Is(err, ErrNoQueue) {
 			break
 		}
+	}
+	if err == nil || errors.Is(err, ErrNoQueue) {
+		err = errors.Join(err, ex.c.Ended(ctx, ex.id, queue))
 	}
 	if err == nil {
 		for _, seat := range append(ex.seats.all(), ex) {

@@ -190,9 +190,15 @@ func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
 		if dead, err := l.isDead(ctx, d); err != nil || !dead {
 			return err
 		}
-		if err := l.c.DeleteAll(ctx, some); err != nil {
+		if err := l.c.DeleteOwned(ctx, d.id, some); err != nil {
 			return err
 		}
+	}
+	err = l.c.try(ctx, "forget what a dead executor owned", func(ctx context.Context) error {
+		return l.c.rdb.Del(ctx, l.c.keys.owned(d.id)).Err()
+	})
+	if err != nil {
+		return err
 	}
 	return l.cleaned(ctx, []deadProcess{d}, []string{""})
 }

@@ -76,3 +76,33 @@ func deletedFor(t *testing.T, server *embedded.Server, requests int) (died bool)
 	}
 	return died
 }
+
+// A process dies while it deletes a queue of its own, or one that it has noted. Whoever cleans up after it finds the queue.
+func TestADeletionIsEndedForADeadExecutor(t *testing.T) {
+	for owner, noted := range map[string]bool{"x1": false, "": true} {
+		for at, died := 0, true; died; at++ {
+			server := embedded.New()
+			t.Cleanup(server.Close)
+			c, err := server.Open("redis://127.0.0.1/", nil)
+			c = opened(t, c, err)
+			must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "a", Owner: owner})))
+			if noted {
+				if err := c.Begun(t.Context(), "x1", "a"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			died = deletedFor(t, server, at)
+			marked := c.Raw().HExists(t.Context(), c.Key("m:a"), "dying").Val()
+			if err := c.DeleteOwned(t.Context(), "x1", must[[]string](t)(c.Owned(t.Context(), "x1"))); err != nil {
+				t.Fatal(err)
+			}
+			there := c.Raw().Exists(t.Context(), c.Key("m:a")).Val() == 1
+			if keep := noted && !marked; there && !keep {
+				t.Errorf("owner %q, died at request %d: the queue is left", owner, at)
+			}
+			if queues := must[[]string](t)(c.Queues(t.Context())); !there && len(queues) > 0 {
+				t.Errorf("owner %q, died at request %d: left in the list: %q", owner, at, queues)
+			}
+		}
+	}
+}

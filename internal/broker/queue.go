@@ -178,7 +178,7 @@ const purgeChunk = 500
 // Delete deletes a queue with its sources and its stages, in steps that can be
 // resumed: a queue that is marked is refused by everybody. ErrNoQueue: there is none.
 func (c *Client) Delete(ctx context.Context, name string) error {
-	stages, err := c.mark(ctx, name)
+	stages, err := c.mark(ctx, name, "")
 	if err != nil {
 		return err
 	}
@@ -187,10 +187,33 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 
 // DeleteAll deletes queues, upstream first, and says which could not be.
 func (c *Client) DeleteAll(ctx context.Context, names []string) error {
+	return c.deleteAll(ctx, "", names)
+}
+
+// DeleteOwned deletes those of an executor's queues that it still has, or that it has begun to delete.
+func (c *Client) DeleteOwned(ctx context.Context, executor string, names []string) error {
+	return c.deleteAll(ctx, executor, names)
+}
+
+// Begun notes that an executor is about to delete a queue: another process goes on with that if it dies.
+func (c *Client) Begun(ctx context.Context, executor, name string) error {
+	return c.try(ctx, "delete queue "+name, func(ctx context.Context) error {
+		return c.rdb.SAdd(ctx, c.keys.owned(executor), name).Err()
+	})
+}
+
+// Ended notes the end of what Begun notes.
+func (c *Client) Ended(ctx context.Context, executor, name string) error {
+	return c.try(ctx, "delete queue "+name, func(ctx context.Context) error {
+		return c.rdb.SRem(ctx, c.keys.owned(executor), name).Err()
+	})
+}
+
+func (c *Client) deleteAll(ctx context.Context, executor string, names []string) error {
 	var failed error
 	var marked, around []string
 	for _, name := range names {
-		switch stages, err := c.mark(ctx, name); {
+		switch stages, err := c.mark(ctx, name, executor); {
 		case err == nil:
 			marked, around = append(marked, name), append(around, stages...)
 		case !errors.Is(err, ErrNoQueue):
@@ -212,11 +235,11 @@ func (c *Client) remove(ctx context.Context, marked, stages []string) error {
 	return failed
 }
 
-// mark lets everybody refuse a queue. It returns the ids of the stages around it, to which
-// none is added any more.
-func (c *Client) mark(ctx context.Context, name string) (stages []string, err error) {
+// mark lets everybody refuse a queue, with an executor only one that is its own or marked already. It returns
+// the ids of the stages around it, to which none is added any more.
+func (c *Client) mark(ctx context.Context, name, executor string) (stages []string, err error) {
 	k := c.keys
-	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name, k.prefix)
+	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name, k.prefix, executor)
 	if err == nil && reply == "gone" {
 		err = fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}
@@ -268,7 +291,6 @@ func (c *Client) drop(ctx context.Context, name string) error {
 		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.Unlink(ctx, k.stream(name), k.returns(name), k.suspects(name), k.delayed(name), k.wait(name), k.watch(name), k.sources(name),
 				k.named(name), k.marks(name), k.nacked(name))
-			p.SRem(ctx, k.owned(meta["owner"]), name)
 			if gather, ok := strings.CutPrefix(meta["consumer"], "gather:"); ok {
 				for _, path := range queueOf(name, meta).From {
 					root, _ := Root(path)
@@ -283,6 +305,7 @@ func (c *Client) drop(ctx context.Context, name string) error {
 		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.SRem(ctx, k.queues(), name)
 			p.Del(ctx, k.meta(name))
+			p.SRem(ctx, k.owned(meta["owner"]), name) // last, so that what was interrupted is found again
 			return nil
 		})
 		return err

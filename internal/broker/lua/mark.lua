@@ -4,8 +4,10 @@
 -- KEYS 3 watch  watch:<queue>
 -- ARGV 1 queue  its name
 -- ARGV 2 prefix of all keys
--- reply: 'gone', or the stages that read it or add to it, sorted
-if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
+-- ARGV 3 owner  executor that the queue has to go with, unless it is dying; '': any
+-- reply: 'gone' (also if it is another owner's), or the stages that read it or add to it, sorted
+local queue = redis.call('HMGET', KEYS[1], 'inc', 'owner', 'dying')
+if not queue[1] or ARGV[3] ~= '' and queue[2] ~= ARGV[3] and not queue[3] then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], 'dying', 1)
 tell_all(KEYS[2], 'room', ARGV[1])
