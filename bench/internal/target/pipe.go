@@ -16,12 +16,13 @@ type rival struct {
 	lines int
 	spec  string   // of the function of dqbridge run
 	other []string // the rival
+	flags []string // of dqbridge run
 }
 
 var (
-	shortLines = rival{1_000_000, "pipe:tr a-z A-Z", []string{"parallel", "--pipe", "-k", "tr a-z A-Z"}}
-	dearStart  = rival{20_000, "pipe:sleep 0.3; cat", []string{"parallel", "-j4", "--pipe", "-N", "5000", "-k", "sleep 0.3; cat"}}
-	coprocess  = rival{1_000_000, "coproc:sed -u s/1/2/", []string{"sed", "-u", "s/1/2/"}}
+	shortLines = rival{lines: 1_000_000, spec: "pipe:tr a-z A-Z", other: []string{"parallel", "--pipe", "-k", "tr a-z A-Z"}}
+	dearStart  = rival{lines: 20_000, spec: "pipe:sleep 0.3; cat", other: []string{"parallel", "-j4", "--pipe", "-N", "5000", "-k", "sleep 0.3; cat"}}
+	coprocess  = rival{lines: 1_000_000, spec: "coproc:sed -u s/1/2/", other: []string{"sed", "-u", "s/1/2/"}}
 )
 
 func pipeTargets() []Target {
@@ -51,7 +52,7 @@ func (v rival) quiet(ctx context.Context, r *run) (_ float64, _ string, err erro
 	}
 	medians, err := r.Turns(
 		func() (float64, error) {
-			return piped(ctx, v.lines, io.Discard, program, "run", "--fn", "f="+v.spec, "f")
+			return piped(ctx, v.lines, io.Discard, append([]string{program, "run", "--fn", "f=" + v.spec, "f"}, v.flags...)...)
 		},
 		func() (float64, error) { return piped(ctx, v.lines, io.Discard, v.other...) },
 	)

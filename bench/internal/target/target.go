@@ -56,7 +56,7 @@ const longest = 300
 // All are in the order in which they are measured: the last one looks back.
 func All() []Target {
 	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
-		commandTargets(), pipeTargets(), peakTargets())
+		commandTargets(), pipeTargets(), execTargets(), peakTargets())
 }
 
 // Names are those that -only knows.
