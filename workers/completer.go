@@ -254,7 +254,7 @@ func (l *life) committed(ctx context.Context, d broker.Done) {
 }
 
 func (l *life) lost(ctx context.Context, all []done, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		l.log.InfoContext(ctx, "the worker ended before its results were written; other workers run the items again",
 			"batches", len(all), "err", err)
 		return
