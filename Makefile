@@ -43,7 +43,7 @@ race: ## the tests under the race detector, on the embedded broker and on real R
 	go test -race -count=1 -run 'Close|NilAndZero|Forged|DoesNotStand' ./integration
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
-	go test -count=1 ./integration ./integration/chaos ./integration/soak ./integration/topology
+	go test -count=1 ./integration ./integration/topology ./integration/chaos ./integration/soak
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
 	go test -count=1 -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)

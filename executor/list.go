@@ -264,16 +264,10 @@ func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 		return err
 	}
 	defer end(&err)
-	if err := ex.c.Begun(ctx, ex.id, queue); err != nil {
-		return err
-	}
 	for _, part := range ex.parts {
-		if err = part.Delete(ctx, queue); !errors.Is(err, ErrNoQueue) {
+		if err = part.DeleteFor(ctx, ex.id, queue); !errors.Is(err, ErrNoQueue) {
 			break
 		}
-	}
-	if err == nil || errors.Is(err, ErrNoQueue) {
-		err = errors.Join(err, ex.c.Ended(ctx, ex.id, queue))
 	}
 	if err == nil {
 		for _, seat := range append(ex.seats.all(), ex) {

@@ -37,7 +37,7 @@ func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
 		pile(t, c, f, 2)
 		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 2, large(2))}}))
 		f.takeAll(t, c, "w1")
-		died = deletedFor(t, server, at)
+		died = deletedFor(t, server, at, func(ctx context.Context, c *broker.Client) error { return c.Delete(ctx, "a") })
 		if there := c.Raw().Exists(t.Context(), c.Key("m:a")).Val() == 1; there {
 			whole := c.Raw().XLen(t.Context(), c.Key("q:a")).Val() == 3 && c.Raw().HLen(t.Context(), c.Key("stages")).Val() == 1
 			if marked := c.Raw().HExists(t.Context(), c.Key("m:a"), "dying").Val(); !marked && !whole {
@@ -58,7 +58,7 @@ func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
 }
 
 // deletedFor deletes the queue a until the process dies, if it has so many requests.
-func deletedFor(t *testing.T, server *embedded.Server, requests int) (died bool) {
+func deletedFor(t *testing.T, server *embedded.Server, requests int, delete func(context.Context, *broker.Client) error) (died bool) {
 	t.Helper()
 	ctx, die := context.WithCancel(t.Context())
 	defer die()
@@ -70,7 +70,7 @@ func deletedFor(t *testing.T, server *embedded.Server, requests int) (died bool)
 		t.Fatal(err)
 	}
 	defer c.Close()
-	err = c.Delete(ctx, "a")
+	err = delete(ctx, c)
 	if died = ctx.Err() != nil; !died && err != nil {
 		t.Fatal(err)
 	}
@@ -86,12 +86,12 @@ func TestADeletionIsEndedForADeadExecutor(t *testing.T) {
 			c, err := server.Open("redis://127.0.0.1/", nil)
 			c = opened(t, c, err)
 			must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "a", Owner: owner})))
-			if noted {
-				if err := c.Begun(t.Context(), "x1", "a"); err != nil {
-					t.Fatal(err)
+			died = deletedFor(t, server, at, func(ctx context.Context, c *broker.Client) error {
+				if noted {
+					return c.DeleteFor(ctx, "x1", "a")
 				}
-			}
-			died = deletedFor(t, server, at)
+				return c.Delete(ctx, "a")
+			})
 			marked := c.Raw().HExists(t.Context(), c.Key("m:a"), "dying").Val()
 			if err := c.DeleteOwned(t.Context(), "x1", must[[]string](t)(c.Owned(t.Context(), "x1"))); err != nil {
 				t.Fatal(err)

@@ -178,7 +178,7 @@ const purgeChunk = 500
 // Delete deletes a queue with its sources and its stages, in steps that can be
 // resumed: a queue that is marked is refused by everybody. ErrNoQueue: there is none.
 func (c *Client) Delete(ctx context.Context, name string) error {
-	stages, err := c.mark(ctx, name, "")
+	stages, err := c.mark(ctx, name, "", "")
 	if err != nil {
 		return err
 	}
@@ -195,15 +195,15 @@ func (c *Client) DeleteOwned(ctx context.Context, executor string, names []strin
 	return c.deleteAll(ctx, executor, names)
 }
 
-// Begun notes that an executor is about to delete a queue: another process goes on with that if it dies.
-func (c *Client) Begun(ctx context.Context, executor, name string) error {
-	return c.try(ctx, "delete queue "+name, func(ctx context.Context) error {
-		return c.rdb.SAdd(ctx, c.keys.owned(executor), name).Err()
-	})
-}
-
-// Ended notes the end of what Begun notes.
-func (c *Client) Ended(ctx context.Context, executor, name string) error {
+// DeleteFor is Delete for an executor: if it dies meanwhile, another process goes on with that.
+func (c *Client) DeleteFor(ctx context.Context, executor, name string) error {
+	stages, err := c.mark(ctx, name, "", executor)
+	if err == nil {
+		err = c.remove(ctx, []string{name}, stages)
+	}
+	if err != nil {
+		return err
+	}
 	return c.try(ctx, "delete queue "+name, func(ctx context.Context) error {
 		return c.rdb.SRem(ctx, c.keys.owned(executor), name).Err()
 	})
@@ -213,7 +213,7 @@ func (c *Client) deleteAll(ctx context.Context, executor string, names []string)
 	var failed error
 	var marked, around []string
 	for _, name := range names {
-		switch stages, err := c.mark(ctx, name, executor); {
+		switch stages, err := c.mark(ctx, name, executor, ""); {
 		case err == nil:
 			marked, around = append(marked, name), append(around, stages...)
 		case !errors.Is(err, ErrNoQueue):
@@ -235,11 +235,11 @@ func (c *Client) remove(ctx context.Context, marked, stages []string) error {
 	return failed
 }
 
-// mark lets everybody refuse a queue, with an executor only one that is its own or marked already. It returns
-// the ids of the stages around it, to which none is added any more.
-func (c *Client) mark(ctx context.Context, name, executor string) (stages []string, err error) {
+// mark lets everybody refuse a queue, with an owner only one that is its own or marked already, and notes which executor
+// deletes it. It returns the ids of the stages around it, to which none is added any more.
+func (c *Client) mark(ctx context.Context, name, owner, by string) (stages []string, err error) {
 	k := c.keys
-	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name)}, name, k.prefix, executor)
+	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name), k.owned(by)}, name, k.prefix, owner, by)
 	if err == nil && reply == "gone" {
 		err = fmt.Errorf("queue %q: %w", name, ErrNoQueue)
 	}

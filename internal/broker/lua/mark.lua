@@ -2,14 +2,17 @@
 -- KEYS 1 meta   m:<queue>
 -- KEYS 2 wait   wait:<queue>
 -- KEYS 3 watch  watch:<queue>
+-- KEYS 4 own    own:<executor> that deletes it
 -- ARGV 1 queue  its name
 -- ARGV 2 prefix of all keys
 -- ARGV 3 owner  executor that the queue has to go with, unless it is dying; '': any
+-- ARGV 4 by     executor that deletes it, whose death lets another process go on; '': none
 -- reply: 'gone' (also if it is another owner's), or the stages that read it or add to it, sorted
 local queue = redis.call('HMGET', KEYS[1], 'inc', 'owner', 'dying')
 if not queue[1] or ARGV[3] ~= '' and queue[2] ~= ARGV[3] and not queue[3] then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], 'dying', 1)
+if ARGV[4] ~= '' then redis.call('SADD', KEYS[4], ARGV[1]) end
 tell_all(KEYS[2], 'room', ARGV[1])
 tell_all(KEYS[3], 'gone', ARGV[1])
 release_standby(ARGV[2], redis.call('HGET', KEYS[1], 'gatherer'), ARGV[1])
