@@ -39,7 +39,7 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 	c.now.follow(r)
 	r.left, r.spent = false, 0
 	for r.out.begin(&c); !r.left && r.out.len() < c.batch.N; {
-		crash := c.guard(&r.spent, func() { r.loop(ctx, &c) })
+		crash := r.attempt(ctx, &c)
 		switch {
 		case crash == nil:
 		case !r.in.decoded:
@@ -52,6 +52,15 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 		}
 	}
 	return r.out.result(r.spent, &c)
+}
+
+// attempt calls the function until all is done, it is left off, or something crashes. A future has a context of its own,
+// whose end only its own call knows.
+func (r *items[In, Out]) attempt(ctx context.Context, c *call) *miss {
+	if c.timeout > 0 && !c.single {
+		return c.attend(ctx, &r.spent, func(own context.Context) { r.loop(own, c) })
+	}
+	return c.guard(&r.spent, func() { r.loop(ctx, c) })
 }
 
 func (r *items[In, Out]) release() {
@@ -121,7 +130,7 @@ func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
 func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
 	c.now.span(i, 1)
 	own := c.context(ctx, i)
-	v, late, err := within(own, c, c.timeout, r.f, r.in.values[i])
+	v, late, err := r.callFor(own, c, i)
 	switch {
 	case err != nil:
 		r.missed(ctx, missOf(own, err, late), c)
@@ -131,6 +140,14 @@ func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
 		r.out.value(v, c)
 		r.left = c.leave != nil && c.leave()
 	}
+}
+
+// callFor calls the function for the i-th item.
+func (r *items[In, Out]) callFor(ctx context.Context, c *call, i int) (Out, time.Duration, error) {
+	if c.caller != nil {
+		return timed(ctx, c, i, r.f, r.in.values[i])
+	}
+	return within(ctx, c, c.timeout, r.f, r.in.values[i])
 }
 
 // missed takes note of an item whose attempt failed; one that the end of the worker or of

@@ -25,7 +25,9 @@ func ItemFrom(ctx context.Context) (item Item, ok bool) {
 	switch x := ctx.Value(itemKey{}).(type) {
 	case *slotCall:
 		return x.item()
-	case Item: // of a call with a timeout
+	case *caller:
+		return x.itemAt(), true
+	case Item: // of a single call with a timeout
 		return x, true
 	}
 	return Item{}, false

@@ -70,3 +70,17 @@ func TestRunDoesNotAllocateForEachItem(t *testing.T) {
 		}
 	}
 }
+
+// A timeout costs an item its context, and no goroutine or channel.
+func TestATimeoutCostsAnItemOnlyItsContext(t *testing.T) {
+	const n = 1024
+	r := Define("inc", plusOne).function().runner()
+	c := call{batch: repeated(n, "1234567"), timeout: time.Hour}
+	context := testing.AllocsPerRun(100, func() {
+		_, cancel := context.WithTimeout(t.Context(), time.Hour)
+		cancel()
+	})
+	if allocs := testing.AllocsPerRun(20, func() { r.run(t.Context(), c) }); allocs > (context+0.5)*n {
+		t.Errorf("%v allocations for an item, %v of them for its context", allocs/n, context)
+	}
+}

@@ -1,0 +1,125 @@
+package workers
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
+
+// A caller is a goroutine that calls a function with a timeout for one item after the other. Its slot watches it: if the
+// function does not return in time, the slot takes what is left from the caller, and another one goes on behind the
+// item. So a timeout costs a goroutine for each batch, and for each item two atomic steps beside its context.
+type caller struct {
+	epoch time.Time
+	first int64 // offset of the first item of the batch
+	item  Item  // without its Offset
+	ended chan callerEnd
+
+	at  atomic.Int64 // index of the item that the function has, or had last
+	due atomic.Int64 // when its context ends, in ns since epoch
+	// running is 1 + the index of the item that the function has, 0 if it has none, and lost once the slot goes on
+	// without the caller, which then touches nothing any more.
+	running atomic.Int64
+}
+
+const lost = -1
+
+// A callerEnd is how a caller has ended, and how long it took.
+type callerEnd struct {
+	crash *miss // nil: by returning
+	spent time.Duration
+}
+
+// attend has a caller run loop, and returns how that ended. If the function does not return within grace after the end of
+// its context, the caller is lost, which is the end of the item.
+func (c *call) attend(ctx context.Context, spent *time.Duration, loop func(context.Context)) *miss {
+	t := &caller{epoch: time.Now(), first: c.batch.First, ended: make(chan callerEnd, 1)}
+	t.item, _ = ItemFrom(ctx)
+	c.caller = t
+	go t.run(context.WithValue(ctx, itemKey{}, t), loop)
+	timer := time.NewTimer(c.timeout + grace)
+	defer timer.Stop()
+	for over := ctx.Done(); ; {
+		select {
+		case end := <-t.ended:
+			*spent += end.spent
+			return end.crash
+		case <-over:
+			over = nil
+			timer.Reset(grace)
+		case <-timer.C:
+			item := t.running.Load()
+			late := time.Since(t.epoch) - time.Duration(t.due.Load())
+			wait := c.timeout + grace
+			if item > 0 {
+				wait = grace - late
+			}
+			if over == nil {
+				wait = min(wait, grace)
+			}
+			if item > 0 && (late >= grace || over == nil) && t.running.CompareAndSwap(item, lost) {
+				*spent += time.Since(t.epoch)
+				c.leaveBehind(func() { <-t.ended })
+				if late < 0 {
+					return missOf(ctx, errLeft, 0)
+				}
+				return missOf(ctx, errLeft, c.timeout)
+			}
+			timer.Reset(max(wait, time.Millisecond))
+		}
+	}
+}
+
+// run calls loop, also if a function in it ends the goroutine.
+func (t *caller) run(ctx context.Context, loop func(context.Context)) {
+	end := callerEnd{crash: &miss{code: batch.CodePanic, text: goexit}}
+	defer func() {
+		if r := recover(); r != nil {
+			end.crash = &miss{code: batch.CodePanic, text: "panic: " + batch.Text(r), stack: batch.Stack(debug.Stack())}
+		}
+		end.spent = time.Since(t.epoch)
+		t.ended <- end
+	}()
+	loop(ctx)
+	end.crash = nil
+}
+
+// begin notes that the function gets the i-th item.
+func (t *caller) begin(i int, deadline time.Time) {
+	t.at.Store(int64(i))
+	t.due.Store(int64(deadline.Sub(t.epoch)))
+	t.running.Store(int64(i) + 1)
+}
+
+// end notes that the function has returned. It does not return itself if the slot has gone on.
+func (t *caller) end() {
+	if !t.running.CompareAndSwap(t.at.Load()+1, 0) {
+		runtime.Goexit()
+	}
+}
+
+// itemAt returns the item that the function has, or had last.
+func (t *caller) itemAt() Item {
+	item := t.item
+	item.Offset = t.first + t.at.Load()
+	return item
+}
+
+// timed calls f for the i-th item in the caller of a call. late is the timeout if f returned an error after it.
+func timed[In, Out any](ctx context.Context, c *call, i int, f func(context.Context, In) (Out, error), v In) (out Out, late time.Duration, err error) {
+	t, deadline := c.caller, time.Now().Add(c.timeout) // c has another caller once this one is lost
+	c.now.limit(deadline)
+	own, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	t.begin(i, deadline)
+	out, err = f(own, v)
+	t.end()
+	if err != nil && !time.Now().Before(deadline) {
+		late = c.timeout
+	}
+	return out, late, err
+}
