@@ -52,26 +52,42 @@ func (c *call) attend(ctx context.Context, spent *time.Duration, loop func(conte
 			over = nil
 			timer.Reset(grace)
 		case <-timer.C:
-			item := t.running.Load()
-			late := time.Since(t.epoch) - time.Duration(t.due.Load())
-			wait := c.timeout + grace
-			if item > 0 {
-				wait = grace - late
+			isLost, late := t.lose(over == nil)
+			if !isLost {
+				timer.Reset(t.again(over == nil, c.timeout))
+				continue
 			}
-			if over == nil {
-				wait = min(wait, grace)
+			*spent += time.Since(t.epoch)
+			c.leaveBehind(func() { <-t.ended })
+			if !late {
+				return missOf(ctx, errLeft, 0)
 			}
-			if item > 0 && (late >= grace || over == nil) && t.running.CompareAndSwap(item, lost) {
-				*spent += time.Since(t.epoch)
-				c.leaveBehind(func() { <-t.ended })
-				if late < 0 {
-					return missOf(ctx, errLeft, 0)
-				}
-				return missOf(ctx, errLeft, c.timeout)
-			}
-			timer.Reset(max(wait, time.Millisecond))
+			return missOf(ctx, errLeft, c.timeout)
 		}
 	}
+}
+
+// overdue is for how long the context of the last item has ended, below 0 if it has not.
+func (t *caller) overdue() time.Duration { return time.Since(t.epoch) - time.Duration(t.due.Load()) }
+
+// lose gives the caller up if the function has an item for too long: grace after its context has ended, or at any time once
+// that of the call is over. late tells whether the item has timed out.
+func (t *caller) lose(over bool) (isLost, late bool) {
+	item, overdue := t.running.Load(), t.overdue()
+	isLost = item > 0 && (over || overdue >= grace) && t.running.CompareAndSwap(item, lost)
+	return isLost, overdue >= 0
+}
+
+// again is when to look at the caller again.
+func (t *caller) again(over bool, timeout time.Duration) time.Duration {
+	wait := timeout + grace
+	if t.running.Load() > 0 {
+		wait = grace - t.overdue()
+	}
+	if over {
+		wait = min(wait, grace)
+	}
+	return max(wait, time.Millisecond)
 }
 
 // run calls loop, also if a function in it ends the goroutine.
