@@ -127,12 +127,12 @@ func (l *lines) Write(b []byte) (int, error) {
 
 // fail ends a child, and returns what is wrong with it.
 func (c *child) fail(err error) error {
-	c.Kill(err)
-	ended := c.End()
 	if errors.Is(err, errProtocol) {
+		c.Kill(err)
+		_ = c.End()
 		return err
 	}
-	return fmt.Errorf("%w: %w", errDead, ended)
+	return fmt.Errorf("%w: %w", errDead, c.End())
 }
 
 // errDead says that a child has died.
@@ -216,7 +216,7 @@ func (s *Set) ask(ctx context.Context, name string, about workers.Item, items []
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, c.fail(err)
+		return nil, err
 	}
 	s.put(c)
 	return results, failed
@@ -246,10 +246,10 @@ func (c *child) ask(ctx context.Context, name string, about workers.Item, items 
 	}()
 	results, failed, err = readReply(c.in, c.calls, len(items))
 	if err != nil {
-		c.Kill(err)
+		err = c.fail(err)
 	}
-	if broken := <-written; err == nil {
-		err = broken
+	if broken := <-written; err == nil && broken != nil { // it has answered before it has read all
+		err = c.fail(broken)
 	}
 	return results, failed, err
 }

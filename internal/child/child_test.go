@@ -65,6 +65,9 @@ func serve(in io.Reader, out io.Writer) {
 			switch string(item) {
 			case "die":
 				os.Exit(7)
+			case "shut":
+				_ = os.Stdout.Close()
+				select {}
 			case "hang":
 				select {}
 			case "print":
@@ -172,6 +175,16 @@ func TestADeadChildFailsNoOtherItem(t *testing.T) {
 	}
 	if n := f.begun(t); n != 4 { // the first one, one for a and die, one for die again, one for b
 		t.Errorf("%d children", n)
+	}
+}
+
+// One that closes its stdout and goes on is killed: it will not answer.
+func TestAChildThatClosesItsStdoutHasDied(t *testing.T) {
+	f := raise(t)
+	got, err := f.upper(t.Context(), "a", "shut", "b")
+	some, _ := errors.AsType[workers.Errors](err)
+	if len(some) != 1 || !errors.Is(some[1], errDead) || !strings.Contains(some[1].Error(), "closed its stdout") || got[0] != "A" || got[2] != "B" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

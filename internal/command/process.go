@@ -212,10 +212,13 @@ type stream struct {
 	done chan struct{} // closed when nothing more is read
 }
 
-// run reads until the end, or until to fails.
+// run reads until the end, or until to fails. It closes to, if that can be closed.
 func (s *stream) run() {
 	defer close(s.done)
 	defer func() { _ = s.from.Close() }()
+	if to, ok := s.to.(io.Closer); ok {
+		defer func() { _ = to.Close() }()
+	}
 	buf := make([]byte, 8<<10)
 	for {
 		n, err := s.from.Read(buf)

@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
+	"time"
 )
 
 // A Talk is a process that stays and is talked with over its stdin and stdout. One goroutine reads and one writes.
@@ -17,7 +19,7 @@ type Talk struct {
 func (s *Set) Talk(ctx context.Context, line string, stderr io.Writer) (*Talk, error) {
 	p := newProcess(line)
 	out, in := io.Pipe()
-	p.stdout, p.stderr, p.keepInput = in, io.MultiWriter(&p.last, stderr), true
+	p.stdout, p.stderr, p.keepInput = in, io.MultiWriter(&p.last, stderr), true // in is closed at the end of stdout
 	if err := s.launcher.start(context.WithoutCancel(ctx), p); err != nil {
 		return nil, err
 	}
@@ -27,7 +29,6 @@ func (s *Set) Talk(ctx context.Context, line string, stderr io.Writer) (*Talk, e
 		if t.err = s.launcher.wait(p); t.err == nil {
 			t.err = p.exitError()
 		}
-		_ = in.CloseWithError(io.EOF)
 	}()
 	return t, nil
 }
@@ -44,8 +45,21 @@ func (t *Talk) Kill(cause error) {
 	t.process.kill(cause)
 }
 
-// End waits for the end of the process, and returns how it has ended.
+// End waits for the end of the process, and returns how it has ended. It kills a process that has closed its stdout and does
+// not end by itself.
 func (t *Talk) End() error {
-	<-t.ended
+	timer := time.NewTimer(endWait)
+	defer timer.Stop()
+	select {
+	case <-t.ended:
+	case <-timer.C:
+		t.Kill(errStdoutClosed)
+		<-t.ended
+	}
 	return t.err
 }
+
+// endWait is how long a process may go on behind the end of its stdout.
+const endWait = time.Second
+
+var errStdoutClosed = errors.New("it has closed its stdout and goes on")
