@@ -177,8 +177,10 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 			return err
 		case errors.Is(err, redis.ErrClosed):
 			return fmt.Errorf("%s: the connection to %s is closed: %w", what, c, err)
-		case ctx.Err() != nil && errors.Is(err, ctx.Err()): // says less than the cause
+		case ctx.Err() != nil && errors.Is(last, ctx.Err()): // says less than the cause
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()): // says less than the answer before
+			return fmt.Errorf("%s: %w (%w)", what, last, context.Cause(ctx))
 		case !c.passes(err):
 			return fmt.Errorf("%s: %w", what, c.explained(err))
 		}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,5 +42,26 @@ func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 	err = c.explained(answer(around + "The user executing the script can't run this command or subcommand"))
 	if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), `"poor"`) {
 		t.Error(err)
+	}
+}
+
+// The end of the context cuts the second attempt short. The error says what Redis answered to the first one.
+func TestAnAttemptThatIsCutSaysLessThanTheAnswerBefore(t *testing.T) {
+	c, err := Open("redis://127.0.0.1", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	attempts := 0
+	err = c.try(ctx, "write", func(ctx context.Context) error {
+		if attempts++; attempts == 1 {
+			return answer("READONLY You can't write against a read only replica.")
+		}
+		cancel()
+		return ctx.Err()
+	})
+	if attempts != 2 || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "READONLY") {
+		t.Errorf("after %d attempts: %v", attempts, err)
 	}
 }
