@@ -7,13 +7,15 @@ SCHEDULES   ?= 1500
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
 .PHONY: help clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: tools format vet race faults sim single valkey examples vuln ## the whole gate, in this order; CI runs the same
+test: ## the whole gate, in this order; CI runs the same. sim computes and the two beside it wait
+	$(MAKE) -j1 tools format vet race faults
+	$(MAKE) -j3 sim single valkey
+	$(MAKE) -j1 examples
 
 tools: ## install redis-server, GNU parallel and Python if they are missing
 	@redis-server --version 2>/dev/null || missing=redis-server; \
@@ -43,7 +45,7 @@ race: ## the tests under the race detector, on the embedded broker and on real R
 	go test -race -count=1 -run 'Close|NilAndZero|Forged|DoesNotStand' ./integration
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
-	go test -count=1 ./integration ./integration/topology ./integration/chaos ./integration/soak
+	go test -count=1 -p 3 -parallel 4 ./integration/soak ./integration ./integration/topology ./integration/chaos
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
 	go test -count=1 -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)

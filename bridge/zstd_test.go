@@ -37,16 +37,17 @@ func TestLargeItemsTravelCompressed(t *testing.T) {
 		return strings.ToUpper(text), nil
 	}, workers.WithCodec(zstdJSON))
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		q := stage(t, upper, scatter(t, ex, texts(), bridge.Codec(zstdJSON)))
+		want := texts()
+		q := stage(t, upper, scatter(t, ex, want, bridge.Codec(zstdJSON)))
 		i := 0
 		for got, err := range bridge.All(t.Context(), q) {
-			if text := texts()[i]; got != strings.ToUpper(text) || bridge.IsItemError(err) != (text == "") {
+			if text := want[i]; got != strings.ToUpper(text) || bridge.IsItemError(err) != (text == "") {
 				t.Errorf("%d: %d bytes came back as %d, %v", i, len(text), len(got), err)
 			}
 			i++
 		}
-		if i != len(texts()) {
-			t.Errorf("%d results of %d", i, len(texts()))
+		if i != len(want) {
+			t.Errorf("%d results of %d", i, len(want))
 		}
 	}, upper)
 }

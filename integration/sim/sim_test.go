@@ -5,12 +5,14 @@ package sim
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"strings"
 	"testing"
 
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
@@ -22,6 +24,9 @@ var (
 
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(800) // a schedule leaves little behind, and makes much
+	// What thousands of schedules log would hide the one that fails, which has its trace.
+	broker.Quiet()
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	testkit.Main(m)
 }
 

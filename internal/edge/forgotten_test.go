@@ -1,18 +1,14 @@
 package edge
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
-	"github.com/dqbridge/dqbridge/internal/embedded"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
@@ -119,55 +115,6 @@ func TestABranchTellsOfASourceThatWasGivenUp(t *testing.T) {
 			_ = r.ended(t)
 		}
 	})
-}
-
-// Hundreds of sources wait for a worker that does not come. Their gather looks for none of their items, and its looks at
-// the sources do not grow with their number.
-func TestAGatherBehindABacklogCostsNothing(t *testing.T) {
-	idle := func(t *testing.T, sources int) (bytes int64) {
-		t.Helper()
-		synctest.Test(t, func(t *testing.T) {
-			server := embedded.New()
-			t.Cleanup(server.Close)
-			m := &meter{dial: server.Dial}
-			c, err := broker.Open("redis://127.0.0.1/?ns=dq", broker.Options{Dialer: m.Dial})
-			raw := redis.NewClient(&redis.Options{Dialer: server.Dial, Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: quiet})
-			w := opened(t, world{c, server.Keys, raw, "dq"}, err)
-			a := w.declare(t, broker.Queue{Name: "a"})
-			b := w.declare(t, broker.Queue{Name: "b", From: []string{"a"}, Seal: true})
-			stage := broker.Stage{ID: "b", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{a}, Outs: []broker.Out{{Queue: b}}}
-			if err := c.Stage(t.Context(), stage); err != nil {
-				t.Fatal(err)
-			}
-			for i := range sources {
-				name := "s" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + time.Duration(i).String()
-				s, _, err := c.Source(t.Context(), name, a, 0)
-				if err == nil {
-					_, err = c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: numbers(name, 0, 2)}})
-				}
-				if err = errors.Join(err, c.Finish(t.Context(), s, 2)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			r := w.receive(t, "b", ReceiverOptions{})
-			<-time.After(time.Minute)
-			synctest.Wait()
-			before := m.bytes.Load()
-			<-time.After(5 * time.Minute)
-			synctest.Wait()
-			bytes = m.bytes.Load() - before
-			if r.auditor.wait != r.auditor.pace {
-				t.Error("it looks for items that wait for a worker")
-			}
-			r.cancel()
-			_ = r.ended(t)
-		})
-		return bytes
-	}
-	few, many := idle(t, 64), idle(t, 300)
-	if many > few+few/4 {
-		t.Errorf("%d bytes were sent behind 64 sources, %d behind 300", few, many)
-	}
 }
 
 // An end that Redis has lost with its last writes is one that has not come: its source is not forgotten.

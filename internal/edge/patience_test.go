@@ -25,63 +25,6 @@ func inBubble(t *testing.T, test func(t *testing.T, w world)) {
 	})
 }
 
-// What is under way for an hour is not lost: in the hands of a live worker,
-// waiting for its retry or for any worker at all.
-func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
-	for what, hold := range map[string]func(t *testing.T, l line) (release func()){
-		"in the hands of a worker": func(t *testing.T, l line) func() {
-			t.Helper()
-			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
-			l.read(t, "q:a", "w1")
-			l.read(t, "q:a", "w1")
-			return func() { l.must(t, l.c.GiveBack(t.Context(), "w1", "a")) }
-		},
-		"in the return stream": func(t *testing.T, l line) func() {
-			t.Helper()
-			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
-			l.read(t, "q:a", "w1")
-			l.read(t, "q:a", "w1")
-			l.must(t, l.c.GiveBack(t.Context(), "w1", "a"))
-			return func() {}
-		},
-		"waiting for a retry": func(t *testing.T, l line) func() {
-			t.Helper()
-			for range 4 {
-				l.move(t, "q:a", "l:a")
-			}
-			return func() {
-				for range 4 {
-					l.move(t, "l:a", "r:a")
-				}
-			}
-		},
-		"waiting for a worker": func(*testing.T, line) func() { return func() {} },
-	} {
-		for _, unordered := range []bool{false, true} {
-			t.Run(what, func(t *testing.T) {
-				inBubble(t, func(t *testing.T, w world) {
-					t.Helper()
-					l := w.line(t)
-					l.unordered = unordered
-					release := hold(t, l)
-					r := w.receive(t, "b", ReceiverOptions{Unordered: unordered})
-					r.waits(t, 5*time.Minute)
-					if audited := r.auditor.wait > r.auditor.pace; audited != (what != "waiting for a worker") {
-						t.Errorf("audited: %v", audited)
-					}
-					release()
-					l.work(t)
-					got := r.all(t)["s"]
-					if err := r.ended(t); err != nil {
-						t.Error(err)
-					}
-					l.compare(t, got, nil)
-				})
-			})
-		}
-	}
-}
-
 // waits lets time pass in which nothing comes.
 func (r *running) waits(t *testing.T, d time.Duration) {
 	t.Helper()
