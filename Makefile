@@ -1,9 +1,11 @@
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# go vet has a step of its own, and would be built for the race detector once more.
+TEST        := go test -count=1 -vet=off
 FUZZTIME    ?= 60s
-STRIDE      ?= 3
-SCHEDULES   ?= 1500
+STRIDE      ?= 4
+SCHEDULES   ?= 1000
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
@@ -41,24 +43,24 @@ vet: ## go vet and staticcheck; the texts of the mutants; the benchmarks have to
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/procs ./internal/target ./internal/cost)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
-	go test -race -p 3 -count=1 ./bridge ./workers ./internal/edge $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)
-	go test -race -count=1 -run 'Close|NilAndZero|Forged|DoesNotStand' ./integration
+	$(TEST) -race -p 3 ./bridge ./workers ./internal/edge $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)
+	$(TEST) -race -run 'Close|NilAndZero|Forged|DoesNotStand' ./integration
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
-	go test -count=1 -p 3 -parallel 4 ./integration/soak ./integration ./integration/topology ./integration/chaos
+	$(TEST) -p 3 -parallel 4 ./integration/soak ./integration ./integration/topology ./integration/chaos
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
-	go test -count=1 -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
-	go test -count=1 ./integration/model
+	$(TEST) -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
+	$(TEST) ./integration/model
 
 single: ## on one processor, which finds other races, and with what the race detector was spared; of bridge, whose tests mostly wait, only that
-	GOMAXPROCS=1 go test -count=1 -p 3 ./workers ./internal/edge ./internal/broker
-	GOMAXPROCS=1 go test -count=1 -run 'TooLarge|EightMebibytes' ./bridge
+	GOMAXPROCS=1 $(TEST) -p 3 ./workers ./internal/edge ./internal/broker
+	GOMAXPROCS=1 $(TEST) -run 'TooLarge|EightMebibytes' ./bridge
 
 valkey: ## the tests of the broker and of the executor on Valkey in place of Redis, but for the comparison with Redis 7.0 by the command; says so where there is none
 	@dir=$$(sh internal/testkit/valkey.sh) || exit 1; \
 	if [ -z "$$dir" ]; then echo "valkey: NOT CHECKED, there is no valkey-server in PATH"; \
-	else PATH="$$dir:$$PATH" go test -count=1 -skip '^TestRandomOrders$$' ./internal/broker ./executor; fi
+	else PATH="$$dir:$$PATH" $(TEST) -skip '^TestRandomOrders$$' ./internal/broker ./executor; fi
 
 fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m; their seeds are tests like others
 	@grep -rnoE --include='*_test.go' --exclude-dir=bench '^func Fuzz[A-Za-z0-9_]*' . | sort | \

@@ -25,6 +25,8 @@ var bounded = map[string]func(i inventory, durable int64) int64{
 	// A mailbox keeps the last hints, also those that were read.
 	"entries p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
 	"pending p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
+	// Each of the two workers may have read what was given back, or not yet.
+	"consumers r:orders": func(inventory, int64) int64 { return 2 },
 	// An ended durable source leaves one field in a hash that only a scatter of its name reads.
 	"fields named:orders site-#": func(_ inventory, durable int64) int64 { return durable },
 }
