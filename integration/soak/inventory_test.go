@@ -50,11 +50,14 @@ func take(ctx context.Context, raw *redis.Client) (inventory, error) {
 		if mortal > 0 && strings.HasPrefix(name, "f:") { // the result of a function that ran for a future that was given up
 			continue
 		}
-		found["keys "+name]++
 		kind, err := raw.Type(ctx, key).Result()
 		if err != nil {
 			return nil, err
 		}
+		if kind == "none" { // it went meanwhile
+			continue
+		}
+		found["keys "+name]++
 		switch kind {
 		case "hash":
 			fields, err := raw.HKeys(ctx, key).Result()
@@ -71,7 +74,7 @@ func take(ctx context.Context, raw *redis.Client) (inventory, error) {
 		case "stream":
 			found["entries "+name] += raw.XLen(ctx, key).Val()
 			groups, err := raw.XInfoGroups(ctx, key).Result()
-			if err != nil {
+			if err != nil && !strings.Contains(err.Error(), "no such key") { // it went since Type
 				return nil, err
 			}
 			for _, g := range groups {

@@ -25,6 +25,9 @@ var (
 	long     = flag.Bool("long", false, "kill executors too, whose queues stay for ten minutes")
 )
 
+// costlier is how much dearer an item may be after the visits.
+const costlier = 1.05
+
 // A state is what is in use at rest.
 type state struct {
 	keys        inventory
@@ -68,6 +71,10 @@ func TestAYearOfProcesses(t *testing.T) {
 	began := time.Now()
 	l.visit(t, *visitors)
 	after := l.rest(t, before.keys)
+	for begin := time.Now(); after.commands > costlier*before.commands && time.Since(begin) < 60*lease; {
+		<-time.After(lease)
+		l.measure(t, &after) // other tests on this machine make an item dearer for as long as they run
+	}
 	t.Logf("%d visits in %v", l.n, time.Since(began).Round(time.Second))
 	fmt.Print(table(before, after))
 	for _, line := range after.keys.changed(before.keys, int64(l.n)) {
@@ -80,7 +87,7 @@ func TestAYearOfProcesses(t *testing.T) {
 	if most := before.connections + int64(10*runtime.GOMAXPROCS(0)); after.connections > most {
 		t.Errorf("%d connections, at most %d are expected", after.connections, most)
 	}
-	if after.commands > 1.05*before.commands {
+	if after.commands > costlier*before.commands {
 		t.Errorf("an item costs %.3f commands, %.3f before", after.commands, before.commands)
 	}
 	err = errors.Join(l.gather.terminate(), ex.Delete(t.Context(), results), ex.Delete(t.Context(), orders),
