@@ -30,17 +30,24 @@ func TestMain(m *testing.M) {
 	testkit.Main(m)
 }
 
-// Without a fault nothing is run twice and nothing is left.
+// Without a fault nothing is run twice and nothing is left. How many items a call has follows from
+// the processor time of calls, which is real in a bubble too: on a busy machine a run may have
+// small calls only, and one of some has a large one.
 func TestNoFault(t *testing.T) {
+	const runs = 50
 	for _, opts := range [][]executor.MapOption{nil, apart} {
-		r := simulate(t, nil, trio, opts...)
-		if err := r.check(); err != nil {
-			t.Fatalf("%v\n%s", err, r.world.last())
+		largest := 0
+		for i := 0; i == 0 || i < runs && largest < 3; i++ {
+			r := simulate(t, nil, trio, opts...)
+			if err := r.check(); err != nil {
+				t.Fatalf("%v\n%s", err, r.world.last())
+			}
+			largest = max(largest, r.calls.largest)
+			t.Logf("%d requests", r.world.requests)
 		}
-		if r.calls.largest < 3 {
-			t.Errorf("no call had more than %d items", r.calls.largest)
+		if largest < 3 {
+			t.Errorf("no call of %d runs had more than %d items", runs, largest)
 		}
-		t.Logf("%d requests", r.world.requests)
 	}
 }
 
