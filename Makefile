@@ -47,7 +47,7 @@ race: ## the tests under the race detector, on the embedded broker and on real R
 	$(TEST) -race -run 'Close|NilAndZero|Forged|DoesNotStand' ./integration
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
-	$(TEST) -p 3 -parallel 4 ./integration/soak ./integration ./integration/topology ./integration/chaos
+	$(TEST) -p 3 ./integration/soak ./integration ./integration/topology ./integration/chaos
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
 	$(TEST) -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)

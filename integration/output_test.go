@@ -175,7 +175,7 @@ func TestGatherDeliversWhatItHasWritten(t *testing.T) {
 // watch has a process that looks for the dead.
 func (s shell) watch() {
 	s.t.Helper()
-	lives, err := executor.New(s.t.Context(), s.url, executor.Lease(time.Second), executor.Logger(slog.New(slog.DiscardHandler)))
+	lives, err := executor.New(s.t.Context(), s.url, executor.Lease(3*time.Second), executor.Logger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		s.t.Fatal(err)
 	}
