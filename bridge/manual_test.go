@@ -63,7 +63,7 @@ func TestAckAllAcknowledgesWhatItIsGiven(t *testing.T) {
 		bridge.AckAll([]bridge.Result[int]{all[2999], {}, all[2900], all[2901], all[2903]})
 		bridge.AckAll[int](nil)
 		cancel()
-		for range out { //nolint:revive // it is read to its end
+		for range out {
 		}
 		acked := func(v int) bool {
 			return v >= 10 && v < 2000 || v >= 2500 && v < 2600 || v >= 2100 && v < 2200 || slices.Contains([]int{2999, 2900, 2901, 2903}, v)

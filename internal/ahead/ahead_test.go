@@ -21,13 +21,14 @@ func TestWhatIsGivenIsBoundedAndComesInOrder(t *testing.T) {
 			b, given := New(func(int) int { return c.size }), 0
 			go give(b, &given)
 			var values []int
-			next, more := 0, true
+			next := 0
 			for range 3 {
 				synctest.Wait()
 				if given-next > c.most {
 					t.Errorf("of size %d, %d are ahead", c.size, given-next)
 				}
 				<-b.Some()
+				var more bool
 				if values, more, _ = b.Take(values); !more || len(values) == 0 || values[0] != next {
 					t.Fatalf("got %v, more %v, where %d was next", values, more, next)
 				}

@@ -138,7 +138,7 @@ func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed
 		results = append(results, item)
 	}
 	if err := items.Err(); err != nil || len(results) != n {
-		return nil, nil, fmt.Errorf("%w: a frame of %d items for %d, %v", errProtocol, len(results), n, err)
+		return nil, nil, fmt.Errorf("%w: a frame of %d items for %d, %v", errProtocol, len(results), n, err) //nolint:errorlint // err may be nil
 	}
 	if len(some) > 0 {
 		return results, some, nil

@@ -214,10 +214,12 @@ func probeParts(parts []part) probe {
 	}
 	return func(w walk, v reflect.Value) error {
 		for _, p := range parts {
-			f, ok := v, true
+			var f reflect.Value
 			if len(p.index) == 1 {
 				f = v.Field(p.index[0])
-			} else if f, ok = fieldAt(v, p.index); !ok {
+			} else if at, ok := fieldAt(v, p.index); ok {
+				f = at
+			} else {
 				continue
 			}
 			if k := f.Kind(); (k == reflect.Map || k == reflect.Pointer || k == reflect.Interface) && f.IsNil() {

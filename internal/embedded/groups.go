@@ -190,7 +190,7 @@ func (c *call) xack() {
 }
 
 func (c *call) xpending() {
-	args, idle, ok := c.args[2:], int64(0), true
+	args, idle := c.args[2:], int64(0)
 	if len(args) == 0 {
 		if _, g, ok := c.group(c.args[0], c.args[1]); ok {
 			c.summary(g)
@@ -198,6 +198,7 @@ func (c *call) xpending() {
 		return
 	}
 	if is(args[0], "IDLE") && len(args) > 1 {
+		var ok bool
 		if idle, ok = c.number(args[1]); !ok {
 			return
 		}

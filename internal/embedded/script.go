@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"crypto/sha1" // how Redis names scripts
+	"errors"
 	"fmt"
 	"strings"
 
@@ -107,8 +108,8 @@ func (c *call) runScript(script *lua.FunctionProto, keys, args []string) {
 
 // failure is the text of an error that a script has not caught.
 func failure(err error) string {
-	failed, ok := err.(*lua.ApiError)
-	if !ok {
+	failed := new(lua.ApiError)
+	if !errors.As(err, &failed) {
 		return "ERR " + err.Error()
 	}
 	if t, ok := failed.Object.(*lua.LTable); ok {

@@ -58,12 +58,13 @@ func (c *call) sismember() {
 // srandom replies with one random member or, if a count is given, with a list of so many: a
 // negative count allows a member twice.
 func (c *call) srandom() {
-	count, ok := int64(1), true
 	if len(c.args) > 2 {
 		c.out.fail(errSyntax)
 		return
 	}
+	var count int64
 	if len(c.args) == 2 {
+		var ok bool
 		if count, ok = c.number(c.args[1]); !ok {
 			return
 		}
