@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // Without a fault nothing is run twice and nothing is left. How many items a call has follows from
 // the processor time of calls, which is real in a bubble too: on a busy machine a run may have
-// small calls only, and one of some has a large one.
+// small calls only, so some runs are made until one has a large call.
 func TestNoFault(t *testing.T) {
 	const runs = 50
 	for _, opts := range [][]executor.MapOption{nil, apart} {

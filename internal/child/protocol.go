@@ -137,8 +137,11 @@ func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed
 		}
 		results = append(results, item)
 	}
-	if err := items.Err(); err != nil || len(results) != n {
-		return nil, nil, fmt.Errorf("%w: a frame of %d items for %d, %v", errProtocol, len(results), n, err) //nolint:errorlint // err may be nil
+	if err := items.Err(); err != nil {
+		return nil, nil, fmt.Errorf("%w: the frame of the results ends after %d: %w", errProtocol, len(results), err)
+	}
+	if len(results) != n {
+		return nil, nil, fmt.Errorf("%w: the frame has %d results for %d items", errProtocol, len(results), n)
 	}
 	if len(some) > 0 {
 		return results, some, nil

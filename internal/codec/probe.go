@@ -214,12 +214,8 @@ func probeParts(parts []part) probe {
 	}
 	return func(w walk, v reflect.Value) error {
 		for _, p := range parts {
-			var f reflect.Value
-			if len(p.index) == 1 {
-				f = v.Field(p.index[0])
-			} else if at, ok := fieldAt(v, p.index); ok {
-				f = at
-			} else {
+			f, ok := fieldAt(v, p.index)
+			if !ok {
 				continue
 			}
 			if k := f.Kind(); (k == reflect.Map || k == reflect.Pointer || k == reflect.Interface) && f.IsNil() {
