@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -214,8 +215,9 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	if r.in.err != nil {
 		return result{err: r.in.err}
 	}
+	r.todo = slices.Grow(r.todo, c.batch.N)
+	r.places = slices.Grow(r.places, c.batch.N)[:c.batch.N]
 	for i := range c.batch.N {
-		r.places = append(r.places, place[Out]{})
 		if _, ok := r.in.hole(i); !ok {
 			r.todo = append(r.todo, i)
 		}

@@ -2,7 +2,10 @@
 // bytes. The first may block between two values: the other one has all that it has given.
 package ahead
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // What may wait in a Buffer.
 const (
@@ -66,7 +69,8 @@ func (b *Buffer[T]) Take(spent []T) (values []T, more bool, err error) {
 	clear(spent)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	values, b.values, b.bytes = b.values, spent[:0], 0
+	values, b.bytes = b.values, 0
+	b.values = slices.Grow(spent[:0], len(values))
 	ring(b.room)
 	return values, !b.ended, b.err
 }

@@ -42,38 +42,61 @@ const MaxBlock = 64 << 20
 // fails alone; whatever else is wrong fails all items.
 func (l *launcher) pipe(command string) func(context.Context, []string) ([]string, error) {
 	return func(ctx context.Context, items []string) ([]string, error) {
-		var input strings.Builder
-		var sent []int
-		bad := make(workers.Errors)
-		for i, item := range items {
-			if strings.Contains(item, "\n") {
-				bad[i] = errNewline
-				continue
-			}
-			input.WriteString(item)
-			input.WriteByte('\n')
-			sent = append(sent, i)
+		input, bad := joinLines(items)
+		sent := len(items) - len(bad)
+		switch {
+		case len(items) == 0:
+			return nil, nil
+		case sent == 0:
+			return make([]string, len(items)), bad
 		}
-		values := make([]string, len(items))
-		if len(sent) > 0 {
-			out, err := l.run(ctx, command, input.String())
-			if err != nil {
-				return nil, err
-			}
-			got := lines(out)
-			if len(got) != len(sent) {
-				return nil, fmt.Errorf("pipe: %d lines in, %d lines out: it takes a line for each line, "+
-					"use exec: for a command that does not write that", len(sent), len(got))
-			}
-			for k, i := range sent {
-				values[i] = got[k]
-			}
+		out, err := l.run(ctx, command, input)
+		if err != nil {
+			return nil, err
+		}
+		values := lines(out)
+		if len(values) != sent {
+			return nil, fmt.Errorf("pipe: %d lines in, %d lines out: it takes a line for each line, "+
+				"use exec: for a command that does not write that", sent, len(values))
 		}
 		if len(bad) > 0 {
-			return values, bad
+			return spread(values, len(items), bad), bad
 		}
 		return values, nil
 	}
+}
+
+// joinLines makes a line of each item. An item that contains a newline is left out.
+func joinLines(items []string) (text string, bad workers.Errors) {
+	size := len(items)
+	for _, item := range items {
+		size += len(item)
+	}
+	var input strings.Builder
+	input.Grow(size)
+	for i, item := range items {
+		if strings.Contains(item, "\n") {
+			if bad == nil {
+				bad = make(workers.Errors)
+			}
+			bad[i] = errNewline
+			continue
+		}
+		input.WriteString(item)
+		input.WriteByte('\n')
+	}
+	return input.String(), bad
+}
+
+// spread returns n values, which are empty where there is an error.
+func spread(values []string, n int, bad workers.Errors) []string {
+	all := make([]string, n)
+	for i := range all {
+		if bad[i] == nil {
+			all[i], values = values[0], values[1:]
+		}
+	}
+	return all
 }
 
 func lines(text string) []string {

@@ -30,6 +30,8 @@ const (
 	// batches would only be in the way of what comes when it is known.
 	firstBatches = 8
 	pendingBytes = 2 * batch.MaxBytes
+	// steep is after how many items of unknown cost batches grow faster.
+	steep = 1024
 )
 
 // A Batcher collects the items of one source and cuts them into batches. It is
@@ -199,7 +201,11 @@ func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
 // items. Neither should one in which there are far more dear items than slots.
 func portionFor(cost time.Duration, stored, inFlight int64) Portion {
 	if cost <= 0 {
-		return Portion{int(max(1, min(stored/64, maxItems))), firstBatches}
+		part := int64(64)
+		if stored >= steep {
+			part = 16
+		}
+		return Portion{int(max(1, min(stored/part, maxItems))), firstBatches}
 	}
 	some := min(int64(backlogTarget/cost), inFlight/backlogBatches, backlogItems)
 	return Portion{int(max(1, some, min(int64(target/cost), maxItems))), pendingBatches}

@@ -134,7 +134,7 @@ func TestPortionForCost(t *testing.T) {
 		want             Portion
 	}{
 		{0, 0, 0, Portion{1, firstBatches}}, {0, 63, 63, Portion{1, firstBatches}},
-		{0, 6400, 0, Portion{100, firstBatches}}, {0, 1 << 40, 1 << 40, Portion{maxItems, firstBatches}},
+		{0, 640, 0, Portion{10, firstBatches}}, {0, 6400, 0, Portion{400, firstBatches}}, {0, 1 << 40, 1 << 40, Portion{maxItems, firstBatches}},
 		{time.Second, 0, 0, Portion{1, pendingBatches}}, {target, 0, 0, Portion{1, pendingBatches}},
 		{target / 100, 0, 0, Portion{100, pendingBatches}}, {1, 1 << 40, 0, Portion{maxItems, pendingBatches}},
 		{20 * time.Millisecond, 1 << 40, 2 * backlogBatches, Portion{2, pendingBatches}},
