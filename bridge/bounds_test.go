@@ -82,7 +82,7 @@ func TestMaxInFlightHoldsFromTheFirstItem(t *testing.T) {
 // hold, stays within the window but for a batch.
 func TestTheWindowHoldsForABacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const n, window, batch = 400_000, 1 << 18, 4096
+		const n, window, batch = 400_000, 1 << 18, 8192
 		var calls atomic.Int64
 		gathered := make(chan struct{})
 		slow := workers.Define("slow", func(_ context.Context, x int) (int, error) {

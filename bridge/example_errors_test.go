@@ -56,6 +56,50 @@ func ExampleIsItemError() {
 	// line 2 is 8: odd: it is even
 }
 
+// The second function fails, and the failure comes with what was scattered.
+func ExampleKeepInput() {
+	ctx := context.Background()
+	length := workers.Define("length", func(_ context.Context, word string) (int, error) { return len(word), nil })
+	short := workers.Define("short", func(_ context.Context, n int) (int, error) {
+		if n > 4 {
+			return 0, errors.New("it is too long")
+		}
+		return n, nil
+	})
+	ex, err := executor.New(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	if err := ex.Register(length, short); err != nil {
+		log.Fatal(err)
+	}
+	words, err := bridge.ScatterSeq(ctx, ex, slices.Values([]string{"oak", "willow", "elm"}), bridge.KeepInput())
+	if err != nil {
+		log.Fatal(err)
+	}
+	lengths, err := executor.Map(ctx, length, words)
+	if err != nil {
+		log.Fatal(err)
+	}
+	lengths, err = executor.Map(ctx, short, lengths)
+	if err != nil {
+		log.Fatal(err)
+	}
+	results, err := bridge.Gather(ctx, lengths, bridge.KeepInput())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for r := range results {
+		if bridge.IsItemError(r.Err) {
+			word, err := executor.InputAs[string](r.Err, nil)
+			fmt.Println(word, r.Err, err)
+		}
+	}
+	// Output:
+	// willow short: it is too long <nil>
+}
+
 // A consumer stores results by the hundred, and then acknowledges all of them at once. While another process has the
 // queue, it waits.
 func ExampleResult_AckThrough() {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,6 +112,9 @@ func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out out
 		return nil, err
 	}
 	d := &deliverer[T]{r: r, out: out, ended: make(chan struct{}), typed: q.Codec()}
+	if o.keepInput {
+		d.inputs = r.Inputs()
+	}
 	go d.run(ctx, release)
 	return d, nil
 }
@@ -157,10 +161,11 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 // deliverer is the only sender on the channel of a gather. What is sent less
 // what lies in the channel is delivered.
 type deliverer[T any] struct {
-	r     *edge.Receiver
-	out   outlet[T]
-	ended chan struct{} // closed behind out
-	typed codec.Typed[T]
+	r      *edge.Receiver
+	out    outlet[T]
+	ended  chan struct{} // closed behind out
+	typed  codec.Typed[T]
+	inputs *edge.Inputs // of failed items, nil if they are not brought
 
 	sent     int // in total
 	reported int // of them delivered
@@ -224,6 +229,9 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 			return d.settle(ctx)
 		}
 		d.decode(p)
+		if err := d.bring(ctx); err != nil {
+			return err
+		}
 		if err := d.out.put(ctx, d); err != nil {
 			return err
 		}
@@ -300,6 +308,26 @@ func (d *deliverer[T]) decode(p edge.Piece) {
 	if d.typed.Copies() {
 		d.r.Spent(p)
 	}
+}
+
+// bring gives the failures of a piece their inputs.
+func (d *deliverer[T]) bring(ctx context.Context) error {
+	if d.inputs == nil {
+		return nil
+	}
+	for _, h := range d.holes {
+		if ofSource(h.why) {
+			continue
+		}
+		item, format, err := d.inputs.Of(ctx, h.why.Source, h.why.Offset)
+		if err != nil {
+			return err
+		}
+		if item != nil {
+			h.why.Input, h.why.InputType = bytes.Clone(item), format
+		}
+	}
+	return nil
 }
 
 var errManualLoop = errors.New("bridge: ManualAck in a loop over All, which has no result to ack: use Gather")

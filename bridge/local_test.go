@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/bridge"
 )
 
-func channel(values ...int) <-chan int {
-	ch := make(chan int, len(values))
+func channel[T any](values ...T) <-chan T {
+	ch := make(chan T, len(values))
 	for _, v := range values {
 		ch <- v
 	}
@@ -28,13 +28,13 @@ func TestLocalMultiplex(t *testing.T) {
 	for _, ch := range bridge.Multiplex(t.Context(), 3, channel(1, 2, 3), 3) {
 		want(t, drained(ch), 1, 2, 3)
 	}
-	if chs := bridge.Multiplex(t.Context(), 0, channel(), 1); chs != nil {
+	if chs := bridge.Multiplex(t.Context(), 0, channel[int](), 1); chs != nil {
 		t.Errorf("%d channels", len(chs))
 	}
 }
 
 func TestLocalMergeAndPush(t *testing.T) {
-	got := drained(bridge.Merge(t.Context(), channel(1, 2, 3), channel(10, 20), channel()))
+	got := drained(bridge.Merge(t.Context(), channel(1, 2, 3), channel(10, 20), channel[int]()))
 	inOrder(t, got, 1, 2, 3)
 	inOrder(t, got, 10, 20)
 	slices.Sort(got)
@@ -50,7 +50,7 @@ func TestLocalChannelsEndWithTheirContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	never := make(chan int)
 	outs := bridge.Multiplex(ctx, 2, never, 0)
-	merged := bridge.Merge(ctx, never, channel())
+	merged := bridge.Merge(ctx, never, channel[int]())
 	cancel()
 	bridge.Push(ctx, never, make(chan int))
 	for _, ch := range append(outs, merged) {

@@ -32,6 +32,7 @@ type options struct {
 	unordered  bool
 	manual     bool
 	standby    bool
+	keepInput  bool
 	unacked    int
 	deliveries int
 	held       int
@@ -156,6 +157,26 @@ func Seal() ScatterOption {
 		return nil
 	})
 }
+
+// KeepInput brings the input of an item with its failure, if it is given to both Scatter and Gather:
+// what was scattered is in executor.ItemError.Input, see executor.InputAs, whichever stage failed.
+//
+// Redis holds each input until its result is delivered: about twice the memory of the items in flight,
+// see MaxInFlight. A batch with failures costs the gather one more round trip. Once a source
+// (SourceName) keeps its inputs, its successors do so too.
+func KeepInput() InputOption { return keepInput{} }
+
+// An InputOption is an option of both Scatter and Gather.
+type InputOption interface {
+	ScatterOption
+	GatherOption
+}
+
+type keepInput struct{}
+
+func (keepInput) applyScatter(o *options) error { o.keepInput = true; return nil }
+
+func (keepInput) applyGather(o *options) error { o.keepInput = true; return nil }
 
 // Codec is the format of the items, such as workers.MsgPack() or one of the
 // user's own. It is raw for strings and []byte and JSON for all other types if

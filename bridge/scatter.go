@@ -90,7 +90,7 @@ func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opt
 		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)
 	}
 	q, feed, bound, err = executor.NewFeed(ctx, ex, typed, executor.Feeding{
-		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: string(o.overflow), Source: o.source, Stored: o.stored,
+		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: string(o.overflow), Source: o.source, Stored: o.stored, Keep: o.keepInput,
 	})
 	if err != nil {
 		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)

@@ -97,7 +97,35 @@ type ItemError struct {
 	// first one. They are empty for a future and a value that was not stored.
 	Source string `json:"source,omitempty"`
 	Offset int64  `json:"offset,omitempty"`
+	// Input is the item as it was scattered, encoded, if bridge.KeepInput was given to Scatter and
+	// to Gather; nil if not, and if the value could not be encoded. InputType is its type and codec,
+	// such as "int (json)". See InputAs.
+	Input     []byte `json:"input,omitempty"`
+	InputType string `json:"input_type,omitempty"`
 }
+
+// InputAs returns the item, as it was scattered, that an error is about. It returns an error if there is
+// no Input, and an ErrType if T is not the type of the first queue of the flow. c is the codec of that
+// queue, as bridge.Codec had it; nil for the default one.
+func InputAs[T any](err error, c codec.Codec) (v T, _ error) {
+	var failed *ItemError
+	if !errors.As(err, &failed) || failed == nil || failed.Input == nil {
+		return v, errNoInput
+	}
+	typed, err := codec.For[T](c)
+	if err != nil {
+		return v, fmt.Errorf("input of an item: %w", err)
+	}
+	if info := typed.Info(); info.String() != failed.InputType && !info.Wildcard() {
+		return v, fmt.Errorf("input of an item: %w: it is of type %s, not %s", ErrType, failed.InputType, info)
+	}
+	if v, err = typed.One(failed.Input); err != nil {
+		return v, fmt.Errorf("input of an item: %w", err)
+	}
+	return v, nil
+}
+
+var errNoInput = errors.New("the error has no input of an item: give bridge.KeepInput to Scatter and to Gather")
 
 // Error returns for example "fail: 3 is a multiple of 3".
 func (e *ItemError) Error() string {

@@ -21,6 +21,7 @@ type Feeding struct {
 	// Overflow is what becomes of items for which there is no room: a bridge.Policy.
 	Overflow string
 	Source   string // name of a durable source, "" for one that goes with the Executor
+	Keep     bool   // each item is kept until it is delivered
 	Stored   *int64 // gets the number of items that the source has stored already; may be nil
 }
 
@@ -69,7 +70,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f F
 		release()
 		return nil, nil, nil, err
 	}
-	source, stored, err := ex.source(making, q, f)
+	source, stored, err := ex.source(making, q, f, typed.Info().String())
 	if err != nil {
 		ex.discard(q)
 		release()
@@ -102,8 +103,11 @@ func (f Feeding) room(q broker.Queue) int64 {
 }
 
 // source makes the source of a feed, or goes on with the one of its name.
-func (ex *Executor) source(ctx context.Context, q broker.Queue, f Feeding) (s broker.Source, stored int64, err error) {
+func (ex *Executor) source(ctx context.Context, q broker.Queue, f Feeding, format string) (s broker.Source, stored int64, err error) {
 	opts := []broker.SourceOption{broker.Of(ex.id)}
+	if f.Keep {
+		opts = append(opts, broker.KeepInputs(format))
+	}
 	if f.Source == "" {
 		s, stored, err = ex.c.Source(ctx, fresh("s"), q, f.Seal, opts...)
 	} else {

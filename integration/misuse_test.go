@@ -374,6 +374,14 @@ var misusesOfFutures = map[string]misuse{
 		var noCodec *codecOfNone
 		return []error{failed(executor.Open[int](ctx, ex, "q", executor.WithCodec(noCodec)))}
 	},
+	"executor.InputAs": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		var none *executor.ItemError
+		return []error{
+			failed(executor.InputAs[int](nil, nil)), failed(executor.InputAs[int](none, nil)), failed(executor.InputAs[int](errors.New("no item"), nil)),
+			failed(executor.InputAs[chan int](&executor.ItemError{Input: []byte("1")}, nil)), failed(executor.InputAs[int](&executor.ItemError{Input: []byte("1")}, nil)),
+			failed(executor.InputAs[int](&executor.ItemError{Input: []byte("x"), InputType: "int (json)"}, nil)),
+		}
+	},
 	"executor.Dialer": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
 		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()

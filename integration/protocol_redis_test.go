@@ -163,7 +163,7 @@ func TestProtocolLook(t *testing.T) {
 func TestProtocolFields(t *testing.T) {
 	t.Parallel()
 	c, raw, q := numbers(t)
-	s, _, err := c.Source(t.Context(), "s-1", q, 0)
+	s, _, err := c.Source(t.Context(), "s-1", q, 0, broker.KeepInputs("int (json)"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func gather(c *urfave.Context, ex *executor.Executor, what cli.Errors) error {
 	if err != nil {
 		return err
 	}
-	opts := []bridge.GatherOption{bridge.ManualAck()}
+	opts := []bridge.GatherOption{bridge.ManualAck(), bridge.KeepInput()}
 	if c.Bool("follow") {
 		opts = append(opts, bridge.Wait())
 	}

@@ -17,10 +17,11 @@ import (
 func scatterVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "scatter", Usage: "add the lines of stdin to a named queue",
-		UsageText: "dqbridge scatter [--seal] [--source NAME] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
+		UsageText: "dqbridge scatter [--seal] [--source NAME] [--keep-input] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
 		Flags: common(
 			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "nothing is added afterwards, so that a gather can end"},
 			&urfave.StringFlag{Name: "source", Usage: "go on where a scatter of this `NAME` has stopped: the same input again, less what is stored"},
+			&urfave.BoolFlag{Name: "keep-input", DisableDefaultText: true, Usage: "keep each line until its result is taken, so that gather shows it where it failed"},
 			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait, if the queue is made now", DefaultText: "no bound"},
 			&urfave.StringFlag{Name: "on-full", Value: string(bridge.Block), Usage: "do `WHAT` with a line for which there is no room: " +
 				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends"}),
@@ -32,7 +33,7 @@ func scatterVerb() *urfave.Command {
 			if err != nil {
 				return err
 			}
-			return shared(c, 1, "scatter [--seal] [--source NAME] [--on-full WHAT] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
+			return shared(c, 1, "scatter [--seal] [--source NAME] [--keep-input] [--on-full WHAT] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
 		},
 	}
 }
@@ -41,6 +42,9 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) err
 	opts := []bridge.ScatterOption{bridge.Name(c.Args().First()), bridge.Overflow(onFull)}
 	if c.Bool("seal") {
 		opts = append(opts, bridge.Seal())
+	}
+	if c.Bool("keep-input") {
+		opts = append(opts, bridge.KeepInput())
 	}
 	if c.IsSet("max") {
 		opts = append(opts, bridge.MaxSize(c.Int("max")))

@@ -27,6 +27,21 @@ var all = []mutant{
 		pkg: "internal/edge", run: "EndWasLost",
 	},
 	{
+		name: "inputs are kept for ever", file: lua + "ack.lua",
+		from: "        if source[6] then trim_inputs(name, low) end\n", to: "",
+		pkg: "internal/broker", run: "InputsAreKept",
+	},
+	{
+		name: "inputs outlive their source", file: lua + "lib.lua",
+		from: ", prefix .. 'in:' .. name)", to: ")",
+		pkg: "internal/broker", run: "InputsAreKept",
+	},
+	{
+		name: "an input goes before it is delivered", file: lua + "ack.lua",
+		from: "math.min(low, 2 ^ 52) + 1))", to: "math.min(low, 2 ^ 52) + 2))",
+		pkg: "internal/broker", run: "InputsAreKept",
+	},
+	{
 		name: "entries of one read are judged by two looks", file: "internal/edge/sift.go",
 		from: "	if doubtful != nil {\n", to: "	if false {\n",
 		pkg: "internal/edge", run: "ForgottenSource|Forged",

@@ -38,6 +38,7 @@ func (k keys) watch(queue string) string    { return k.prefix + "watch:" + queue
 func (k keys) sources(queue string) string  { return k.prefix + "src:" + queue }
 func (k keys) source(name string) string    { return k.prefix + "s:" + name }
 func (k keys) gaps(source string) string    { return k.prefix + "gaps:" + source }
+func (k keys) inputs(source string) string  { return k.prefix + "in:" + source }
 func (k keys) named(queue string) string    { return k.prefix + "named:" + queue }
 func (k keys) marks(queue string) string    { return k.prefix + "d:" + queue }
 func (k keys) nacked(queue string) string   { return k.prefix + "nacked:" + queue }

@@ -39,6 +39,7 @@ type SourceOption func(*holder)
 type holder struct {
 	executor string
 	named    int
+	keep     string
 }
 
 // Of is the executor that a source goes with: when it dies, the source is given
@@ -48,6 +49,9 @@ func Of(executor string) SourceOption { return func(h *holder) { h.executor = ex
 // Durable lets a source outlive its executor: whoever makes one of the same
 // name goes on with it.
 func Durable() SourceOption { return func(h *holder) { h.named = 1 } }
+
+// KeepInputs keeps each item until it is delivered, for Input; format says what the items are.
+func KeepInputs(format string) SourceOption { return func(h *holder) { h.keep = format } }
 
 // Source makes a source of a queue, or takes over the one of that name; stored
 // is the offset where it goes on. seal lets no other source join after it. If the error
@@ -64,7 +68,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostBefore(q.Name)}
 	reply, err := c.run(ctx, what, scripts.source,
 		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor), c.keys.named(q.Name)},
-		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""), s.claim)
+		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""), s.claim, by.keep)
 	if err != nil {
 		return s, 0, err
 	}

@@ -58,6 +58,10 @@ func fail(rec *Record, err error) error {
 		return err
 	}
 	rec.Failed, rec.Why, rec.Attempts, rec.Worker = true, describe(item), item.Attempts, item.Worker
+	if item.Input != nil && rec.Args == nil {
+		rec.Args = []string{string(item.Input)}
+		rec.Lines = rec.Args
+	}
 	return nil
 }
 

@@ -34,18 +34,29 @@ else
 end
 redis.call('HSET', KEYS[1], 'acks', ARGV[2])
 
--- trim forgets the gaps of a source that all leaves have delivered, some in each call.
-local function trim(key, name, leaves)
-  local gaps, low = ARGV[4] .. 'gaps:' .. name, math.huge
+-- lowest is the offset below which all leaves have delivered a source.
+local function lowest(key, leaves)
+  local low = math.huge
   for leaf in string.gmatch(leaves, '%S+') do
     low = math.min(low, tonumber(redis.call('HGET', key, 'g:' .. leaf) or 0) or math.huge)
   end
+  return low
+end
+
+-- trim_gaps forgets the gaps of a source that are delivered, some in each call.
+local function trim_gaps(key, name, low)
+  local gaps = ARGV[4] .. 'gaps:' .. name
   for _ = 1, 100 do
     local from, to = first_gap(gaps)
     if not from or to > low then return end
     redis.call('ZREMRANGEBYRANK', gaps, 0, 0)
     redis.call('HINCRBY', key, 'dropped', from - to)
   end
+end
+
+-- trim_inputs forgets the inputs that a source keeps and that are delivered.
+local function trim_inputs(name, low)
+  redis.call('XTRIM', ARGV[4] .. 'in:' .. name, 'MINID', string.format('%.0f-0', math.min(low, 2 ^ 52) + 1))
 end
 
 -- wake tells all that wait until the window of a source moves.
@@ -59,18 +70,20 @@ local marks = {}
 for i = 0, sources - 1 do
   local a, k = 8 + ids + 6 * i, 5 + 2 * i
   local here, name, root, low = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]
-  local source = redis.call('HMGET', KEYS[k], 'wait', 'dropped', 'held', 'epoch', 'end')
+  local source = redis.call('HMGET', KEYS[k], 'wait', 'dropped', 'held', 'epoch', 'end', 'keep')
   if source[4] then -- a source that was forgotten gets no mark again
     local done = ARGV[a + 5] == '1' and tonumber(source[5]) >= 0 and tonumber(low) >= tonumber(source[5])
     marks[#marks + 1], marks[#marks + 2] = here, ARGV[a + 3]
     redis.call('HSET', KEYS[k], 'g:' .. ARGV[3] .. string.sub(here, #name + 1), done and 'end' or low)
     if source[1] or source[3] then wake(KEYS[k], source[1], source[3]) end
-    if done or tonumber(source[2] or 0) > 0 then
+    if done or tonumber(source[2] or 0) > 0 or source[6] then
       local leaves = redis.call('HGET', KEYS[k + 1], 'leaves') or root
       if done and forget_delivered(ARGV[4], root, leaves, name) then
         marks[#marks], marks[#marks - 1] = nil, nil
-      elseif source[2] then
-        trim(KEYS[k], name, leaves)
+      else
+        local low = lowest(KEYS[k], leaves)
+        if source[2] then trim_gaps(KEYS[k], name, low) end
+        if source[6] then trim_inputs(name, low) end
       end
     end
   end

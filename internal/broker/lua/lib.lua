@@ -142,7 +142,7 @@ end
 
 -- forget_source deletes a source of a root queue, and its marks in all leaves.
 local function forget_source(prefix, root, leaves, name)
-  redis.call('UNLINK', prefix .. 's:' .. name, prefix .. 'gaps:' .. name)
+  redis.call('UNLINK', prefix .. 's:' .. name, prefix .. 'gaps:' .. name, prefix .. 'in:' .. name)
   redis.call('ZREM', prefix .. 'src:' .. root, name)
   for queue, branch in string.gmatch(leaves, '([^%s~]+)(%S*)') do
     redis.call('HDEL', prefix .. 'd:' .. queue, name .. branch)

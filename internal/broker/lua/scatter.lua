@@ -93,6 +93,12 @@ local function evict(why)
   return true
 end
 
+-- keep copies a batch, until it is delivered: what fails comes with what it was.
+local function keep(first, n, kind, data, payload)
+  if kind == 'f' then data = redis.call('GET', payload) end
+  redis.call('XADD', ARGV[8] .. 'in:' .. ARGV[1], string.format('%d-0', first + n), 'n', n, 'p', data)
+end
+
 local status = 'ok'
 local narrow = false -- something came beyond the window
 local key = 7
@@ -126,6 +132,7 @@ local function store()
           stored = at + n
         end
       end
+      if source.keep and kind ~= 'e' then keep(first, n, kind, data, payload) end
       if why then
         drop(ARGV[1], first, first + n)
         if payload then redis.call('UNLINK', payload) end

@@ -13,6 +13,7 @@
 -- ARGV 6 named    1 where it outlives its executor
 -- ARGV 7 prefix   of the keys of what executors hold
 -- ARGV 8 claim    random text of this call, by which abandon.lua knows the source if this reply is lost
+-- ARGV 9 keep     the format of the items, where each is kept until it is delivered; '': they are not
 -- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying', 'epochs')
 if meta[1] ~= ARGV[3] or meta[3] then return {'gone', 0, 0} end
@@ -31,6 +32,7 @@ redis.call('HSET', KEYS[1], 'by', ARGV[5], 'claim', ARGV[8])
 if ARGV[5] ~= '' then redis.call('SADD', ARGV[7] .. ARGV[5], ARGV[1]) end
 redis.call('HDEL', KEYS[1], 'away')
 if ARGV[6] == '1' then redis.call('HSET', KEYS[1], 'named', 1) end
+if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'keep', ARGV[9]) end
 if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'sealed', 1) end
 note_change(KEYS[2], KEYS[3], ARGV[1])
 notify(KEYS[4], 'source', ARGV[1])

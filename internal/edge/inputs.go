@@ -1,0 +1,40 @@
+package edge
+
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
+// Inputs finds the items of sources that keep them as they were scattered. One goroutine uses it.
+type Inputs struct {
+	c      *broker.Client
+	kept   broker.Kept // those that were read last
+	reader batch.Reader
+	at     int64 // offset of the item that the reader reads next
+}
+
+// Inputs returns the inputs of what the Receiver hands out. They are there until it is delivered.
+func (r *Receiver) Inputs() *Inputs { return &Inputs{c: r.c} }
+
+// Of returns the item at an offset of a source, and its format. It is nil if the source keeps none, and if it has failed
+// before it was stored. It waits for one round trip, unless the item was stored together with the last one.
+func (in *Inputs) Of(ctx context.Context, source string, offset int64) (item []byte, format string, err error) {
+	if in.kept.Source != source || offset < in.kept.First || offset >= in.kept.End() {
+		if in.kept, err = in.c.Input(ctx, source, offset); err != nil || in.kept.N == 0 {
+			return nil, "", err
+		}
+		in.at = in.kept.End()
+	}
+	if offset < in.at {
+		in.reader, in.at = batch.Read(in.kept.Frame), in.kept.First
+	}
+	for ok := true; ok && in.at <= offset; in.at++ {
+		var failed bool
+		if item, failed, ok = in.reader.Next(); failed {
+			item = nil
+		}
+	}
+	return item, in.kept.Format, nil
+}
