@@ -115,6 +115,7 @@ type Input struct {
 	Items <-chan []codec.Item
 
 	source *Source
+	recent recent
 	sent   atomic.Int64
 	ended  atomic.Bool
 	failed atomic.Pointer[error]
@@ -190,6 +191,7 @@ func (in *Input) send(ctx context.Context, stop <-chan struct{}, read *ahead.Buf
 		if len(items) == 0 {
 			continue
 		}
+		in.recent.add(items)
 		select {
 		case out <- items:
 			in.sent.Add(int64(len(items)))

@@ -26,6 +26,8 @@ type FunctionRecords struct {
 	Single bool
 	// Ledger has the jobs by the places of the items in the source; nil: they are not needed.
 	Ledger *jobs.Ledger
+	// Input is where the items come from, for the text of a failure; nil: not known.
+	Input *Input
 	// Attempts is how often a function was tried that has a value, 0 if that is not known.
 	Attempts int
 	// Functions are their names, for the Command of a record that has values.
@@ -48,7 +50,13 @@ func (f *FunctionRecords) Next(r Result) (*Record, error) {
 	if r.Err == nil {
 		return &f.rec, nil
 	}
-	return &f.rec, fail(&f.rec, r.Err)
+	if err := fail(&f.rec, r.Err); err != nil {
+		return &f.rec, err
+	}
+	if f.Input != nil && f.rec.Args == nil {
+		setLine(&f.rec, f.Input.recent.line(r.Offset()))
+	}
+	return &f.rec, nil
 }
 
 // fail makes rec that of a failed item. An error that is not that of an item is returned.
@@ -58,11 +66,18 @@ func fail(rec *Record, err error) error {
 		return err
 	}
 	rec.Failed, rec.Why, rec.Attempts, rec.Worker = true, describe(item), item.Attempts, item.Worker
-	if item.Input != nil && rec.Args == nil {
-		rec.Args = []string{string(item.Input)}
-		rec.Lines = rec.Args
+	if rec.Args == nil {
+		setLine(rec, item.Input)
 	}
 	return nil
+}
+
+// setLine makes rec that of a line, nil if that is not known.
+func setLine(rec *Record, line []byte) {
+	if line != nil {
+		rec.Args = []string{string(line)}
+		rec.Lines = rec.Args
+	}
 }
 
 // JobRecords are those of the jobs of a command, which are one source.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
@@ -324,6 +325,7 @@ func (p *Printer) record(ctx context.Context, rec *Record) error {
 		p.collected.lines++
 		return nil
 	}
+	text += shortened(rec)
 	if p.first == "" {
 		p.first = text
 	}
@@ -334,6 +336,20 @@ func (p *Printer) record(ctx context.Context, rec *Record) error {
 		return nil
 	}
 	return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, text))
+}
+
+// shortened is the beginning of an item, quoted, behind the text of its failure. It is empty if the item is not known, and
+// of a command, whose text has it.
+func shortened(rec *Record) string {
+	const most = 60
+	if len(rec.Args) == 0 || !rec.Function {
+		return ""
+	}
+	text := strings.Join(rec.Args, " ")
+	if runes := []rune(text[:min(len(text), 4*(most+1))]); len(runes) > most {
+		return fmt.Sprintf(": %q...", string(runes[:most]))
+	}
+	return fmt.Sprintf(": %q", text)
 }
 
 // source notes an error of a source: it broke, or its process has died and a successor is awaited.

@@ -75,6 +75,23 @@ func TestPrinterTellsEachFailure(t *testing.T) {
 	}
 }
 
+// A message has the item that failed, not all of a long one, and no control character of it.
+func TestAFailureShowsItsItem(t *testing.T) {
+	for _, c := range []struct{ item, want string }{
+		{"a b", `line 1: f: bad: "a b"`}, {"", `line 1: f: bad: ""`}, {"\x1b[31mé", `line 1: f: bad: "\x1b[31mé"`},
+		{strings.Repeat("é", 60), `line 1: f: bad: "` + strings.Repeat("é", 60) + `"`},
+		{strings.Repeat("𝄞", 61), `line 1: f: bad: "` + strings.Repeat("𝄞", 60) + `"...`},
+		{strings.Repeat("x", 1<<20), `line 1: f: bad: "` + strings.Repeat("x", 60) + `"...`},
+	} {
+		var out strings.Builder
+		p := Printer{Out: &out, Console: NewConsole(&strings.Builder{}), Errors: Skip}
+		failed := &executor.ItemError{Code: "error", Message: "bad", Function: "f", Input: []byte(c.item)}
+		if err := p.Print(t.Context(), results(failed)); err == nil || err.Error() != "1 of 1 items failed: "+c.want {
+			t.Errorf("%.70q: %v", c.item, err)
+		}
+	}
+}
+
 type closedPipe struct{}
 
 func (closedPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
