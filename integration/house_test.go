@@ -52,10 +52,11 @@ var imports = map[string][]string{
 	"internal/command": {"workers"},
 	"internal/child":   {"internal/batch", "internal/codec", "internal/command", "workers"},
 	"internal/jobs":    {"internal/command"},
+	"internal/check":   {"bridge", "executor", "internal/batch", "internal/broker", "internal/codec", "workers"},
 	"internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/builtin", "internal/child", "internal/codec",
 		"internal/command", "internal/jobs"},
 	"cmd/dqworker": {"workers", "internal/cli"},
-	"cmd/dqbridge": {"bridge", "executor", "workers", "internal/codec", "internal/cli", "internal/command",
+	"cmd/dqbridge": {"bridge", "executor", "workers", "internal/check", "internal/codec", "internal/cli", "internal/command",
 		"internal/jobs"},
 
 	"examples/walkthrough":     {"bridge", "executor", "workers"},
@@ -74,7 +75,7 @@ var homes = map[string][]string{
 	"github.com/vmihailenco/":        {"internal/codec"},
 	"github.com/urfave/cli/":         {"internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"golang.org/x/term":              {"internal/cli"},
-	"os/exec":                        {"internal/command"},
+	"os/exec":                        {"internal/command", "internal/check"},
 	"testing":                        {"dqtest"},
 }
 

@@ -1,0 +1,54 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Suspect makes the one entry of a queue that nobody reads yet look as if so many workers had died with it. It is for tests of
+// workers.
+func (c *Client) Suspect(ctx context.Context, queue string, crashes int) error {
+	stream, suspects := c.keys.stream(queue), c.keys.suspects(queue)
+	found, err := c.rdb.XRange(ctx, stream, "-", "+").Result()
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("queue %s has %d entries, not one: %w", queue, len(found), err)
+	}
+	values := found[0].Values
+	values["k"] = crashes
+	if err := c.rdb.XGroupCreateMkStream(ctx, suspects, "w", "0").Err(); err != nil {
+		return err
+	}
+	_, err = c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.XAdd(ctx, &redis.XAddArgs{Stream: suspects, Values: values})
+		p.XDel(ctx, stream, found[0].ID)
+		return nil
+	})
+	return err
+}
+
+// Sizes returns the numbers of items of the entries that a queue holds. Its cost is O(entries): it is for tests of workers.
+func (c *Client) Sizes(ctx context.Context, queue string) (sizes []int, err error) {
+	found, err := c.rdb.XRange(ctx, c.keys.stream(queue), "-", "+").Result()
+	for _, e := range found {
+		n, _ := e.Values["n"].(string)
+		sizes = append(sizes, int(parseInt(n)))
+	}
+	return sizes, err
+}
+
+// A MemoryBound is how much memory the server may take, and what it does then, as its configuration has them.
+type MemoryBound struct{ Most, Policy string }
+
+// MemoryBound reads it.
+func (c *Client) MemoryBound(ctx context.Context) (MemoryBound, error) {
+	found, err := c.rdb.ConfigGet(ctx, "maxmemory*").Result()
+	return MemoryBound{found["maxmemory"], found["maxmemory-policy"]}, err
+}
+
+// SetMemoryBound sets it.
+func (c *Client) SetMemoryBound(ctx context.Context, b MemoryBound) error {
+	return errors.Join(c.rdb.ConfigSet(ctx, "maxmemory-policy", b.Policy).Err(), c.rdb.ConfigSet(ctx, "maxmemory", b.Most).Err())
+}

@@ -1,0 +1,118 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// A flow is a queue, the function behind it and the results.
+type flow struct {
+	in, out *executor.Queue[codec.Item]
+	results <-chan bridge.Result[codec.Item]
+}
+
+// flow sends inputs through a function.
+func (c *Checker) flow(ctx context.Context, name string, inputs []codec.Item, opts ...executor.MapOption) (f flow, err error) {
+	if f.in, err = bridge.ScatterSeq(ctx, c.Executor, slices.Values(inputs)); err != nil {
+		return f, err
+	}
+	if f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](name), f.in, opts...); err != nil {
+		return f, err
+	}
+	f.results, err = bridge.Gather(ctx, f.out, bridge.Buffer(0))
+	return f, err
+}
+
+// compare takes n results from the place from on, each of which must be the wanted one.
+func (c *Checker) compare(f flow, from, n int) error {
+	for i := from; i < from+n; i++ {
+		r, ok := <-f.results
+		switch {
+		case !ok:
+			return fmt.Errorf("the stream ends behind %d of %d results", i, from+n)
+		case r.Err != nil:
+			return fmt.Errorf("result %d: %w", i, r.Err)
+		case !bytes.Equal(r.Value, c.wanted[i%len(c.wanted)]):
+			return fmt.Errorf("result %d is %.60q, not %.60q", i, r.Value, c.wanted[i%len(c.wanted)])
+		}
+	}
+	return nil
+}
+
+// end says whether nothing more comes.
+func (f flow) end() error {
+	if r, ok := <-f.results; ok {
+		return fmt.Errorf("a result too many: %.60q, %w", r.Value, r.Err)
+	}
+	return nil
+}
+
+// plant makes a queue with one entry of inputs, with which some workers have died already, and then the stage of the function. The
+// caller deletes both queues.
+func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (f flow, err error) {
+	var b batch.Builder
+	for _, item := range inputs {
+		b.Value(item)
+	}
+	part, err := c.client.Place(ctx, fresh(), -1)
+	if err != nil {
+		return f, err
+	}
+	q, _, err := part.Declare(ctx, broker.Queue{Name: fresh(), Codec: c.function.InCodec, Type: c.function.In})
+	if err != nil {
+		return f, err
+	}
+	source, _, err := part.Source(ctx, "s."+q.Name, q, 1)
+	if err != nil {
+		return f, err
+	}
+	entry := batch.Batch{Source: source.Name, N: len(inputs), Frame: b.Take()}
+	if _, err := part.Scatter(ctx, source, source.Name, 0, []broker.Parcel{{Batch: entry}}); err != nil {
+		return f, err
+	}
+	if err := part.Finish(ctx, source, int64(len(inputs))); err != nil {
+		return f, err
+	}
+	if crashes > 0 {
+		if err := part.Suspect(ctx, q.Name, crashes); err != nil {
+			return f, err
+		}
+	}
+	if f.in, err = executor.Open[codec.Item](ctx, c.Executor, q.Name); err != nil {
+		return f, err
+	}
+	f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](c.Name), f.in, executor.Name(fresh()))
+	return f, err
+}
+
+// drop deletes the queues of a planted flow.
+func (f flow) drop(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for _, q := range []*executor.Queue[codec.Item]{f.out, f.in} {
+		if q != nil {
+			_ = q.Delete(ctx)
+		}
+	}
+}
+
+// asItem returns the failure in the place of an item.
+func asItem(err error) (*executor.ItemError, error) {
+	var failed *executor.ItemError
+	switch {
+	case err == nil:
+		return nil, errors.New("there is a value in the place of a failure")
+	case !errors.As(err, &failed):
+		return nil, err
+	}
+	return failed, nil
+}
