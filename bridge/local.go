@@ -73,7 +73,7 @@ func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
 // return, and a panic in one of their goroutines would end the process.
 func orEndless(ctx context.Context) context.Context {
 	if ctx == nil {
-		return context.Background()
+		return context.Background() //nolint:forbidigo // the caller has none
 	}
 	return ctx
 }

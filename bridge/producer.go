@@ -150,7 +150,7 @@ func (p *Producer[T]) Flush(ctx context.Context) error {
 // that. It returns nil, or why the Producer has ended before. Closing again does the
 // same.
 func (p *Producer[T]) Close() error {
-	if err := p.check(context.Background()); err != nil {
+	if err := p.check(context.Background()); err != nil { //nolint:forbidigo // it takes none, as io.Closer
 		return err
 	}
 	p.group.Close()

@@ -50,7 +50,7 @@ func (c *conn) Close() error {
 
 // flush empties the broker, its scripts among it.
 func (f *Fleet) flush() error {
-	c, err := f.server.Dial(context.Background(), "", "")
+	c, err := f.server.Dial(context.Background(), "", "") //nolint:forbidigo // it is in memory
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
 	if err := ex.check("functions"); err != nil {
 		return nil, err
 	}
-	return ex.lists.functions(ctx)
+	return ex.functions(ctx)
 }
 
 func (l lists) functions(ctx context.Context) (found []FunctionInfo, err error) {
@@ -82,7 +82,7 @@ func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
 	if err := ex.check("workers"); err != nil {
 		return nil, err
 	}
-	return ex.lists.workers(ctx)
+	return ex.workers(ctx)
 }
 
 func (l lists) workers(ctx context.Context) (found []WorkerInfo, err error) {
@@ -148,7 +148,7 @@ func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
 	if err := ex.check("queues"); err != nil {
 		return nil, err
 	}
-	return ex.lists.queues(ctx)
+	return ex.queues(ctx)
 }
 
 func (l lists) queues(ctx context.Context) (found []QueueInfo, err error) {
@@ -206,7 +206,7 @@ func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
 	if err := ex.check("stages"); err != nil {
 		return nil, err
 	}
-	return ex.lists.stages(ctx)
+	return ex.stages(ctx)
 }
 
 func (l lists) stages(ctx context.Context) (found []StageInfo, err error) {

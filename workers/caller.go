@@ -79,7 +79,7 @@ func (t *caller) lose(over bool) (isLost, late bool) {
 }
 
 // again is when to look at the caller again.
-func (t *caller) again(over bool, timeout time.Duration) time.Duration {
+func (t *caller) again(over bool, timeout time.Duration) time.Duration { //nolint:revive // a state of the caller
 	wait := timeout + grace
 	if t.running.Load() > 0 {
 		wait = grace - t.overdue()

@@ -162,7 +162,7 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	}
 	s.result = s.runner.run(ctx, c)
 	if h.probe != nil && r.function.whole {
-		h.probe.Ran(s.result.n)
+		h.probe.Ran(s.n)
 	}
 	return s
 }

@@ -75,7 +75,7 @@ func (t *trouble) begin() bool {
 }
 
 // end notes that a call has ended, and whether it has run any item.
-func (t *trouble) end(success bool) {
+func (t *trouble) end(success bool) { //nolint:revive // it is counted
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.calls--

@@ -233,7 +233,7 @@ func (w *Worker) card() map[string]string {
 
 // Ready is closed when Run has made the worker known to others.
 func (w *Worker) Ready() <-chan struct{} {
-	if w.check(context.Background()) != nil {
+	if w.check(context.Background()) != nil { //nolint:forbidigo // it takes none
 		return nil
 	}
 	return w.ready

@@ -96,7 +96,7 @@ func eachDead(c *urfave.Context, ex *executor.Executor, do func(context.Context,
 	var failed error
 	for _, id := range ids {
 		err := do(c.Context, id)
-		if errors.As(err, new(cli.OutputError)) || c.Context.Err() != nil {
+		if errors.As(err, new(cli.OutputError)) || c.Err() != nil {
 			return err
 		}
 		failed = errors.Join(failed, err)

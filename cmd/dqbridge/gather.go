@@ -78,7 +78,7 @@ func awaitQueue(c *urfave.Context, ex *executor.Executor, console *cli.Console) 
 			_, _ = fmt.Fprintf(console, "%s: there is no queue %s yet, waiting\n", c.App.Name, c.Args().First())
 		}
 		select {
-		case <-c.Context.Done():
+		case <-c.Done():
 			return nil, context.Cause(c.Context)
 		case <-tick.C:
 		}

@@ -118,8 +118,11 @@ func (o lineOptions) read(lists [][]string) (in reading, err error) {
 		}
 	}
 	in.jobs = jobs.Read(rows, o.per)
-	if o.shuffle || o.halt.Percent > 0 {
-		in.total, in.jobs = jobs.ReadAll(in.jobs, o.shuffle)
+	switch {
+	case o.shuffle:
+		in.total, in.jobs = jobs.ReadAll(in.jobs, jobs.Shuffle)
+	case o.halt.Percent > 0:
+		in.total, in.jobs = jobs.ReadAll(in.jobs, jobs.Keep)
 	}
 	return in, nil
 }

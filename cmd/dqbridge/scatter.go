@@ -82,7 +82,7 @@ func durable(c *urfave.Context, ex *executor.Executor, name string, lines iter.S
 		for line, err := range behind(lines, stored) {
 			if err != nil { // the source must not end here
 				cancel(fmt.Errorf("read stdin: %w", err))
-				<-c.Context.Done()
+				<-c.Done()
 				return
 			}
 			if !yield(line, nil) {

@@ -110,7 +110,7 @@ func serve(c *urfave.Context, about string, options []workers.Option) error {
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %v; waiting until it does (not with --wait=false)\n", c.App.Name, err)
 		}
 		select {
-		case <-c.Context.Done():
+		case <-c.Done():
 			return nil
 		case <-time.After(again):
 		}
@@ -124,7 +124,7 @@ func tell(c *urfave.Context, w *workers.Worker, about string) error {
 	go func() {
 		defer close(told)
 		select {
-		case <-w.Ready():
+		case <-w.Ready(): //nolint:contextcheck // it waits for nothing
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, about)
 		case <-ctx.Done():
 		}

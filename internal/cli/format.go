@@ -40,7 +40,10 @@ func (s *Style) Format(dst []byte, rec *Record) []byte {
 		dst = s.appendJSON(dst, rec)
 	case s.Quiet:
 	case s.Tag:
-		dst = append(tagged(dst, rec, rec.Output, !s.Jobs), s.End...)
+		if len(rec.Output) == 0 && !s.Jobs { // an empty result is a line
+			dst = append(dst, tag(rec)...)
+		}
+		dst = append(tagged(dst, rec, rec.Output), s.End...)
 	default:
 		dst = append(append(dst, rec.Output...), s.End...)
 	}
@@ -53,17 +56,17 @@ func (s *Style) Stderr(rec *Record) []byte {
 	case s.JSON || s.Quiet:
 		return nil
 	case s.Tag:
-		return tagged(nil, rec, rec.Stderr, false)
+		return tagged(nil, rec, rec.Stderr)
 	}
 	return rec.Stderr
 }
 
-// tagged appends text to dst, each of its lines behind the values of the record. An empty text is a line if whole says so.
-func tagged(dst []byte, rec *Record, text []byte, whole bool) []byte {
-	tag := strings.Join(rec.Args, " ") + "\t"
-	if whole && len(text) == 0 {
-		return append(dst, tag...)
-	}
+// tag is what stands before each line of a record: its values.
+func tag(rec *Record) string { return strings.Join(rec.Args, " ") + "\t" }
+
+// tagged appends text to dst, each of its lines behind the tag of the record.
+func tagged(dst []byte, rec *Record, text []byte) []byte {
+	tag := tag(rec)
 	for line := range bytes.Lines(text) {
 		dst = append(append(dst, tag...), line...)
 	}

@@ -229,7 +229,7 @@ func typeText(t reflect.Type) string { return cmp.Or(t.Name(), t.String()) }
 
 // own reports whether the format encodes and decodes values of t by methods of t, which are then
 // responsible for its fields.
-func (in *inspector) own(t reflect.Type, addr bool) (bool, error) {
+func (in *inspector) own(t reflect.Type, addr bool) (bool, error) { //nolint:revive // a property of the value
 	enc, dec := find(in.encode, t), find(in.decode, t)
 	if enc != nil && !addr && !t.Implements(enc.of) {
 		if in.reaches {

@@ -89,7 +89,7 @@ func (a *adopter) kill(over func(environment string) bool) {
 		if len(a.adopted()) == 0 || !a.round(over) {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // the kernel tells of no end of a grandchild
 	}
 }
 

@@ -203,7 +203,7 @@ func (g *Group) collect(ctx context.Context) ([]batch.Batch, error) {
 // cut moves items of requests into batches and returns these, unless further items may
 // come: more have come since the last call, or items may linger. over: there will be
 // nothing more.
-func (g *Group) cut(due bool) (batches []batch.Batch, more, over bool) {
+func (g *Group) cut(due bool) (batches []batch.Batch, more, over bool) { //nolint:revive // a state of the items
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := g.batcher.Len()

@@ -96,7 +96,7 @@ func parseInt(text string) (n int64, ok bool) {
 func (c *call) ok() { c.out.status("OK") }
 
 // flag replies with 1 or 0.
-func (c *call) flag(yes bool) {
+func (c *call) flag(yes bool) { //nolint:revive // it is the reply
 	if yes {
 		c.out.integer(1)
 	} else {

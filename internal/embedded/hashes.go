@@ -133,7 +133,10 @@ func (c *call) hincr() {
 		return
 	}
 	old, stored := h.get(c.args[1])
-	if n, ok := c.sum(old, stored, by); ok {
+	if !stored {
+		old = "0"
+	}
+	if n, ok := c.sum(old, by); ok {
 		h, _ = c.hash()
 		h.put(c.args[1], strconv.FormatInt(n, 10))
 		c.out.integer(n)

@@ -105,24 +105,23 @@ func (c *call) incr() {
 			return
 		}
 	}
-	v, due := c.s.keys[c.args[0]], int64(forever)
-	if v != nil {
+	due := int64(forever)
+	if v := c.s.keys[c.args[0]]; v != nil {
 		due = v.due
+	} else {
+		text = "0"
 	}
-	if n, ok := c.sum(text, v != nil, by); ok {
+	if n, ok := c.sum(text, by); ok {
 		c.s.store(c.args[0], strconv.FormatInt(n, 10))
 		c.s.live(c.s.keys[c.args[0]], due)
 		c.out.integer(n)
 	}
 }
 
-// sum adds to a number, which is 0 if it is not stored. It reports whether that is
-// possible, otherwise it has replied.
-func (c *call) sum(text string, stored bool, by int64) (n int64, ok bool) {
-	if stored {
-		if n, ok = c.number(text); !ok {
-			return 0, false
-		}
+// sum adds to a number. It reports whether that is possible, otherwise it has replied.
+func (c *call) sum(text string, by int64) (n int64, ok bool) {
+	if n, ok = c.number(text); !ok {
+		return 0, false
 	}
 	if by > 0 && n > math.MaxInt64-by || by < 0 && n < math.MinInt64-by {
 		c.out.fail("ERR increment or decrement would overflow")

@@ -134,7 +134,7 @@ func (b *Breaker) Status() int {
 
 // Ended counts one that has ended, with its exit status and signal if it is a command. It reports whether that has
 // halted the run.
-func (b *Breaker) Ended(failed bool, exit, signal int) (halts bool) {
+func (b *Breaker) Ended(failed bool, exit, signal int) (halts bool) { //nolint:revive // it is counted
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.counts.done++

@@ -34,8 +34,16 @@ func Read(rows iter.Seq2[Row, error], per int) iter.Seq2[Job, error] {
 	}
 }
 
-// ReadAll reads all jobs before the first, in a random order if shuffle says so. The error of the input comes behind them.
-func ReadAll(all iter.Seq2[Job, error], shuffle bool) (total int64, _ iter.Seq2[Job, error]) {
+// Keep leaves jobs in their order.
+func Keep([]Job) {}
+
+// Shuffle puts jobs into a random order.
+func Shuffle(list []Job) {
+	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+}
+
+// ReadAll reads all jobs before the first, and has arrange order them. The error of the input comes behind them.
+func ReadAll(all iter.Seq2[Job, error], arrange func([]Job)) (total int64, _ iter.Seq2[Job, error]) {
 	var list []Job
 	var failed error
 	for job, err := range all {
@@ -45,9 +53,7 @@ func ReadAll(all iter.Seq2[Job, error], shuffle bool) (total int64, _ iter.Seq2[
 		}
 		list = append(list, job)
 	}
-	if shuffle {
-		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	}
+	arrange(list)
 	return int64(len(list)), func(yield func(Job, error) bool) {
 		for _, job := range list {
 			if !yield(job, nil) {

@@ -18,7 +18,7 @@ type file struct {
 }
 
 // open opens a file to be written, which keeps what is there if keep says so: but for a last row without an end.
-func (f *file) open(kind, path string, keep bool) (err error) {
+func (f *file) open(kind, path string, keep bool) (err error) { //nolint:revive // the user says it
 	f.kind = kind
 	flags := os.O_RDWR | os.O_CREATE
 	if !keep {

@@ -26,7 +26,7 @@ type Table struct {
 }
 
 // NewTable returns the Table of --csv, --colsep and --header.
-func NewTable(isCSV bool, colsep, header string) (t Table, err error) {
+func NewTable(isCSV bool, colsep, header string) (t Table, err error) { //nolint:revive // the user says it
 	t = Table{CSV: isCSV, Comma: ',', Header: header == ":"}
 	if header != "" && header != ":" {
 		return t, fmt.Errorf("--header %q: only : is known, the first line names the columns", header)
