@@ -14,7 +14,45 @@ import (
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/workers"
 )
+
+// Items of many entries that were run in one call are acknowledged and given back one by one.
+func TestItemsThatWereRunTogetherAreAckedOneByOne(t *testing.T) {
+	const n = 3000
+	var mu sync.Mutex
+	largest := 0
+	together := workers.DefineBatch("together", func(_ context.Context, xs []int) ([]int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		largest = max(largest, len(xs))
+		return xs, nil
+	}, workers.BatchSize(100, 1000))
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q := must(executor.Map(t.Context(), together, scatter(t, ex, upTo(n), bridge.MaxBatch(10))))(t)
+		times := make([]int, n)
+		for r := range must(bridge.Gather(t.Context(), q, bridge.ManualAck()))(t) {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			if times[r.Value]++; r.Deliveries() == 1 && r.Value%7 == 0 {
+				r.Nack(0)
+				continue
+			}
+			r.Ack()
+		}
+		for v, k := range times {
+			if k > 2 || (k == 2) != (v%7 == 0) {
+				t.Fatalf("%d was delivered %d times", v, k)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if largest < 20 {
+			t.Errorf("the largest call had %d items", largest)
+		}
+	}, together)
+}
 
 func TestNackBringsTheResultAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {

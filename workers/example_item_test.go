@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"slices"
+	"strings"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
@@ -68,6 +69,24 @@ func ExampleBatchSize() {
 	// user-7 <nil>
 	// user-8 <nil>
 	// user-9 <nil>
+}
+
+// A model takes at most 8 KiB of text at once, and any number of texts.
+func ExampleBatchBytes() {
+	lengths := workers.DefineBatch("lengths", func(_ context.Context, texts []string) ([]int, error) {
+		found, all := make([]int, len(texts)), 0
+		for i, text := range texts {
+			found[i], all = len(text), all+len(text)
+		}
+		if all > 8<<10 {
+			return nil, fmt.Errorf("%d bytes at once", all)
+		}
+		return found, nil
+	}, workers.BatchBytes(8<<10))
+	run(lengths, []string{strings.Repeat("a", 5000), strings.Repeat("b", 6000)})
+	// Output:
+	// 5000 <nil>
+	// 6000 <nil>
 }
 
 // A worker begins no item while its disk is nearly full; other workers get the items.

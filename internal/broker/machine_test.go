@@ -62,7 +62,7 @@ var machines atomic.Int64
 
 // A machine is a flow a -> b with its model. Its names are its own.
 type machine struct {
-	ctx     context.Context //nolint:containedctx // a machine is one test's
+	ctx     context.Context
 	c       *broker.Client
 	n       int64
 	a, b    broker.Queue

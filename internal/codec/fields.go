@@ -156,8 +156,8 @@ func hasOption(options, name string) bool {
 
 // inline returns the fields of an embedded struct, if they become fields of the outer one: the library
 // does so unless the struct encodes itself or has a name that is taken.
-func (in *inspector) inline(
-	taken []field, f reflect.StructField, addr bool, index []int, open []reflect.Type, forced bool, //nolint:revive // a tag of the field
+func (in *inspector) inline( //nolint:revive // forced is a tag of the field
+	taken []field, f reflect.StructField, addr bool, index []int, open []reflect.Type, forced bool,
 ) (all []field, inlined bool, err error) {
 	inner := f.Type
 	for inner.Kind() == reflect.Pointer {

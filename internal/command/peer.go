@@ -125,7 +125,7 @@ func (p *peer) ask(ctx context.Context, lines []string) (answers []*string, err 
 	p.first += int64(len(lines))
 	if !stop() {
 		p.end(context.Cause(ctx))
-		_ = <-written
+		<-written //nolint:errcheck // the caller has left
 		return nil, fmt.Errorf("%w (the coprocess has not answered; %s)", context.Cause(ctx), remedies)
 	}
 	if err != nil {
