@@ -7,10 +7,14 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// recentBytes is how much of the input is kept for messages about lines that fail.
-const recentBytes = 8 << 20
+// What is kept of the input for messages about lines that fail: of each line what a message shows, of so many
+// lines as are so many bytes.
+const (
+	recentLine  = 4 * (shownRunes + 1)
+	recentBytes = 8 << 20
+)
 
-// recent are the lines that were read last. Several goroutines use it.
+// recent are the beginnings of the lines that were read last. Several goroutines use it.
 type recent struct {
 	mu    sync.Mutex
 	texts []lineText // in order
@@ -29,19 +33,15 @@ type lineText struct {
 func (r *recent) add(lines []codec.Item) {
 	size := 0
 	for _, line := range lines {
-		size += len(line)
+		size += min(len(line), recentLine)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	added := lineText{first: r.next}
 	r.next += int64(len(lines))
-	if size > recentBytes {
-		r.texts, r.bytes = nil, 0
-		return
-	}
 	added.text, added.ends = make([]byte, 0, size), make([]uint32, 0, len(lines))
 	for _, line := range lines {
-		added.text = append(added.text, line...)
+		added.text = append(added.text, line[:min(len(line), recentLine)]...)
 		added.ends = append(added.ends, uint32(len(added.text)))
 	}
 	r.texts, r.bytes = append(r.texts, added), r.bytes+added.size()
@@ -55,7 +55,7 @@ func (r *recent) add(lines []codec.Item) {
 // size is about how many bytes of memory it takes.
 func (t *lineText) size() int { return cap(t.text) + 4*cap(t.ends) }
 
-// line returns a line, nil if it is not one of the last.
+// line returns the beginning of a line, nil if it is not one of the last.
 func (r *recent) line(offset int64) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()

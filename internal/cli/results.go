@@ -338,16 +338,18 @@ func (p *Printer) record(ctx context.Context, rec *Record) error {
 	return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, text))
 }
 
+// shownRunes is how much of an item a message shows.
+const shownRunes = 60
+
 // shortened is the beginning of an item, quoted, behind the text of its failure. It is empty if the item is not known, and
 // of a command, whose text has it.
 func shortened(rec *Record) string {
-	const most = 60
 	if len(rec.Args) == 0 || !rec.Function {
 		return ""
 	}
 	text := strings.Join(rec.Args, " ")
-	if runes := []rune(text[:min(len(text), 4*(most+1))]); len(runes) > most {
-		return fmt.Sprintf(": %q...", string(runes[:most]))
+	if runes := []rune(text[:min(len(text), 4*(shownRunes+1))]); len(runes) > shownRunes {
+		return fmt.Sprintf(": %q...", string(runes[:shownRunes]))
 	}
 	return fmt.Sprintf(": %q", text)
 }
