@@ -203,9 +203,9 @@ type definition struct {
 }
 
 // BatchSize bounds the number of items in a call of a function made by DefineBatch. No call
-// gets more than max items. min is a wish: calls get at least min items as long as so many
-// are there, but no call waits for more, and the bound of BatchBytes holds. Without
-// BatchSize the worker finds the number. min must be at least 1 and max at least min;
+// gets more than max items. min is a wish: above 1, a call waits up to 25 ms for so many items,
+// longer on a busy machine, and the bound of BatchBytes holds. Without BatchSize the worker
+// finds the number. min must be at least 1 and max at least min;
 // otherwise Err returns an error.
 func BatchSize(min, max int) DefineOption { return batchSize{min, max} }
 

@@ -123,6 +123,7 @@ func (c *collection) want(calls int, w wish) int {
 // A wish is what calls of a route should be like now.
 type wish struct {
 	items       int           // of the next call
+	least       int           // items that the user wants it to have, 0: any
 	most        int           // items that a call may have,
 	bytes       int           // and bytes of them
 	indivisible int           // items that a call may have although other slots are free
@@ -137,8 +138,8 @@ func (r *route) wish() wish {
 	defer r.mu.Unlock()
 	running := int(r.held.Load())
 	w := wish{items: r.calls.next(running), indivisible: r.calls.indivisible()}
+	longest := time.Duration(float64(lingerMost) * r.calls.slower()) // producers are slower too
 	if start := r.calls.start(); start >= lingerPause/2 {
-		longest := time.Duration(float64(lingerMost) * r.calls.slower()) // producers are slower too
 		w.linger, w.gap = min(lingerStarts*start, longest), min(max(start, lingerPause), longest/2)
 	}
 	if running > 0 {
@@ -148,7 +149,10 @@ func (r *route) wish() wish {
 	if room := r.room.Load(); room > 0 { // results are never refused
 		most = min(most, int(room/maxOuts))
 	}
-	w.items, w.most, w.bytes = min(max(w.items, least), most), most, bytes
+	if least > 1 { // the user knows that calls are dear
+		w.linger, w.gap = longest, longest/2
+	}
+	w.least, w.items, w.most, w.bytes = least, min(max(w.items, least), most), most, bytes
 	w.indivisible = max(w.indivisible, least)
 	return w
 }
@@ -189,7 +193,7 @@ func (c *collection) ripe(w wish) bool {
 		return true
 	case now.Before(w.after), c.more:
 		return false
-	case c.items == 1:
+	case c.items == 1 && w.least <= 1:
 		return true
 	}
 	return now.Sub(c.since) >= w.linger || now.Sub(c.grown) >= w.gap
