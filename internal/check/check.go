@@ -116,7 +116,7 @@ func (c *Checker) await(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-c.running.ended():
-			return fmt.Errorf("the worker has ended before it had function %q: %w", c.Name, c.running.err)
+			return fmt.Errorf("the worker has ended before it had function %q: %v", c.Name, c.running.cmd.ProcessState)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

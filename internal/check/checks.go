@@ -231,7 +231,9 @@ func (c *Checker) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := first.term(ending); err != nil {
+	drained := make(chan error, 1)
+	go func() { drained <- first.term(ending) }()
+	if err := errors.Join(c.compare(f, 10, n-10), <-drained); err != nil {
 		return err
 	}
 	infos, err := c.Executor.Workers(ctx)
@@ -243,9 +245,6 @@ func (c *Checker) drain(ctx context.Context) error {
 			return fmt.Errorf("it has ended and is still registered as %s: leave.lua takes it out", w.ID)
 		}
 	}
-	if err := c.compare(f, 10, n-10); err != nil {
-		return err
-	}
 	return f.end()
 }
 
@@ -256,8 +255,14 @@ func (c *Checker) kill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first.kill()
-	if err := c.compare(f, 10, n-10); err != nil {
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		first.kill()
+	}()
+	err = c.compare(f, 10, n-10)
+	<-killed
+	if err != nil {
 		return err
 	}
 	return f.end()

@@ -21,9 +21,12 @@ type flow struct {
 	results <-chan bridge.Result[codec.Item]
 }
 
+// ahead is how many items a worker may be ahead of the check: it has work as long as results are taken.
+const ahead = 1000
+
 // flow sends inputs through a function.
 func (c *Checker) flow(ctx context.Context, name string, inputs []codec.Item, opts ...executor.MapOption) (f flow, err error) {
-	if f.in, err = bridge.ScatterSeq(ctx, c.Executor, slices.Values(inputs)); err != nil {
+	if f.in, err = bridge.ScatterSeq(ctx, c.Executor, slices.Values(inputs), bridge.MaxInFlight(ahead)); err != nil {
 		return f, err
 	}
 	if f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](name), f.in, opts...); err != nil {
@@ -52,7 +55,7 @@ func (c *Checker) compare(f flow, from, n int) error {
 // end says whether nothing more comes.
 func (f flow) end() error {
 	if r, ok := <-f.results; ok {
-		return fmt.Errorf("a result too many: %.60q, %w", r.Value, r.Err)
+		return errors.Join(fmt.Errorf("a result too many: %.60q", r.Value), r.Err)
 	}
 	return nil
 }
