@@ -74,9 +74,10 @@ examples: ## the documentation's examples, each by name, and the helper for func
 	xargs -r go test -count=1 -v -run '^Example'
 	python3 -m unittest discover clients/python
 
-clients: ## the helpers for functions in Python and in JavaScript; needs node
+clients: ## the helpers for functions in Python and in JavaScript, and the examples; needs node and python3-yaml
 	python3 -m unittest discover clients/python
 	node --test clients/node
+	python3 -m unittest discover clients/examples
 
 vuln: ## known vulnerabilities in what is called; says so where the database cannot be reached
 	@if found=$$($(GOVULNCHECK) ./... 2>&1); then echo "$$found"; \

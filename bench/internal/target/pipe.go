@@ -28,10 +28,12 @@ var (
 func pipeTargets() []Target {
 	return []Target{
 		{Name: "pipe", What: "1,000,000 lines of pipe:tr, against parallel --pipe", Want: 1.5, Most: true, Unit: "x", measure: shortLines.quiet},
-		{Name: "pipe-busy", What: "the same beside 8 busy processes", Want: 1.5, Most: true, Unit: "x", measure: shortLines.busy},
+		{Name: "pipe-redis", What: "the same over Redis", Want: 1.5, Most: true, Unit: "x", measure: shortLines.overRedis},
+		{Name: "pipe-busy", What: "1,000,000 lines of pipe:tr beside 8 busy processes", Want: 1.5, Most: true, Unit: "x", measure: shortLines.busy},
 		{Name: "pipe-processes", What: "processes of pipe:tr for 1,000,000 lines", Want: 60, Most: true, Unit: "processes", measure: processes},
 		{Name: "pipe-start", What: "20,000 lines of a command with 0.3 s of start, against parallel --pipe -N 5000", Want: 1.2, Most: true, Unit: "x", measure: dearStart.quiet},
 		{Name: "pipe-start-busy", What: "the same beside 8 busy processes", Want: 1.2, Most: true, Unit: "x", measure: dearStart.busy},
+		{Name: "batch-50ms", What: "items/s of a DefineBatch of 50 ms a call, over those of the best fixed size", Want: 0.9, Unit: "x", measure: dearCalls},
 		{Name: "coproc", What: "1,000,000 lines of coproc:sed -u, against sed -u", Want: 1.5, Most: true, Unit: "x", measure: coprocess.quiet},
 	}
 }
@@ -60,6 +62,12 @@ func (v rival) quiet(ctx context.Context, r *run) (_ float64, _ string, err erro
 		return 0, "", err
 	}
 	return medians[0] / medians[1], fmt.Sprintf("%.2f s over %.2f s", medians[0], medians[1]), nil
+}
+
+// overRedis is quiet with the Redis of the measurements.
+func (v rival) overRedis(ctx context.Context, r *run) (float64, string, error) {
+	v.flags = append(v.flags, "--redis", "redis://"+r.Server.Address+"/?ns=pipe")
+	return v.quiet(ctx, r)
 }
 
 // busy is quiet beside processes that keep all processors busy.

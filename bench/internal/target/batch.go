@@ -1,0 +1,74 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/flow"
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// dearCalls compares the size that a worker finds for calls of 50 ms, whatever their size, with fixed sizes.
+func dearCalls(ctx context.Context, r *run) (float64, string, error) {
+	fixed := []int{1024, 4096, 16384, 65536}
+	with := func(opts ...workers.DefineOption) func() (float64, error) {
+		return func() (float64, error) { return callRate(ctx, opts...) }
+	}
+	runs := []func() (float64, error){with()}
+	for _, size := range fixed {
+		runs = append(runs, with(workers.BatchSize(size, size)))
+	}
+	medians, err := r.Turns(runs...)
+	if err != nil {
+		return 0, "", err
+	}
+	best := slices.Max(medians[1:])
+	return medians[0] / best, fmt.Sprintf("%.0f items/s; calls of %d items bring %.0f", medians[0], fixed, medians[1:]), nil
+}
+
+// callRate returns the items a second of a batch function in 4 slots, on the embedded broker.
+func callRate(ctx context.Context, opts ...workers.DefineOption) (rate float64, err error) {
+	const n, slots = 1_000_000, 4
+	dear := workers.DefineBatch("dear", func(ctx context.Context, items []int) ([]int, error) {
+		return items, flow.Pause(ctx, 50*time.Millisecond)
+	}, opts...)
+	ex, err := executor.New(ctx, "", executor.Hands(slots))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, ex.Close()) }()
+	if err := ex.Register(dear); err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	in, err := bridge.ScatterSeq(ctx, ex, func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	out, err := executor.Map(ctx, dear, in)
+	if err != nil {
+		return 0, err
+	}
+	got := 0
+	for _, err := range bridge.All(ctx, out) {
+		if err != nil {
+			return 0, err
+		}
+		got++
+	}
+	if got != n {
+		return 0, fmt.Errorf("%d results of %d", got, n)
+	}
+	return n / time.Since(begin).Seconds(), nil
+}
