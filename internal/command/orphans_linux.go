@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,12 +23,13 @@ type adopter struct {
 	starts sync.RWMutex // held for reading while a process starts
 	mu     sync.Mutex
 	own    map[int]*os.Process // children that somebody waits for; nil: they were there before
+	bare   map[int]bool        // adopted children that have no environment
 	users  int
 }
 
 // orphans returns the adopter of this process. There is one, since a process has one list of children.
 var orphans = sync.OnceValue(func() *adopter {
-	a := &adopter{own: map[int]*os.Process{}}
+	a := &adopter{own: map[int]*os.Process{}, bare: map[int]bool{}}
 	children, err := os.Open(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
 	if err != nil || unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != nil {
 		return a // an old kernel; groups are killed all the same
@@ -83,31 +85,93 @@ func (a *adopter) reaped(proc *os.Process) {
 // orphanRounds is how often orphans are looked for that came from others which were killed, with a pause in between.
 const orphanRounds = 1000
 
+// bareRounds is in how many of them an orphan has no environment until it is taken for one without: the
+// kernel shows none of a process that is just beginning another program.
+const bareRounds = 100
+
 // kill kills the orphans whose environment over takes, and theirs, until they are gone.
 func (a *adopter) kill(over func(environment string) bool) {
-	for range orphanRounds {
-		if len(a.adopted()) == 0 || !a.round(over) {
+	for i := range orphanRounds {
+		if len(a.adopted()) == 0 {
+			return
+		}
+		some, bare := a.round(over)
+		if i >= bareRounds {
+			a.remember(bare)
+		} else {
+			some = some || len(bare) > 0
+		}
+		if !some {
 			return
 		}
 		time.Sleep(time.Millisecond) //nolint:forbidigo // the kernel tells of no end of a grandchild
 	}
 }
 
-// round kills orphans once. It returns false if there were none.
-func (a *adopter) round(over func(environment string) bool) (some bool) {
+// remember notes orphans that have no environment.
+func (a *adopter) remember(bare []int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, pid := range bare {
+		a.bare[pid] = true
+	}
+}
+
+// isBare tells whether an orphan is known to have no environment.
+func (a *adopter) isBare(pid int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.bare[pid]
+}
+
+// forget forgets an orphan that has ended, whose number may be another's now.
+func (a *adopter) forget(pid int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.bare, pid)
+}
+
+// round kills orphans once. It returns false if there were none, and those that show no environment for the first time.
+func (a *adopter) round(over func(environment string) bool) (some bool, bare []int) {
 	a.starts.Lock() // every child is known or adopted
 	defer a.starts.Unlock()
 	for _, pid := range a.adopted() {
 		if gone, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); gone == pid {
+			a.forget(pid)
 			some = true // it may have had children
 			continue
 		}
-		environment, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // empty if it is another user's
-		if over(string(environment)) && unix.Kill(pid, unix.SIGKILL) == nil {
-			some = true
+		environment, err := environmentOf(pid) // an error if it is another user's
+		switch {
+		case over(environment):
+			some = unix.Kill(pid, unix.SIGKILL) == nil || some
+		case err == nil && len(environment) == 0 && !a.isBare(pid):
+			bare = append(bare, pid)
 		}
 	}
-	return some
+	return some, bare
+}
+
+// environmentOf reads the environment of a process. It takes one read: a process that begins another program between two of
+// them has no second part.
+func environmentOf(pid int) (string, error) {
+	for size := 64 << 10; ; size *= 4 {
+		file, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil {
+			return "", err
+		}
+		text := make([]byte, size)
+		n, err := file.Read(text)
+		_ = file.Close()
+		switch {
+		case errors.Is(err, io.EOF):
+			return "", nil
+		case err != nil:
+			return "", err
+		case n < size:
+			return string(text[:n]), nil
+		}
+	}
 }
 
 // adopted returns the children that nobody waits for.

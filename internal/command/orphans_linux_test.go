@@ -121,6 +121,27 @@ func TestNothingIsLeftOfACommand(t *testing.T) {
 	}
 }
 
+// An orphan that begins another program just then shows no environment for a moment.
+func TestAnOrphanThatBeginsAnotherProgramIsKilled(t *testing.T) {
+	l := launch(t)
+	for range 100 {
+		f := newFifo(t)
+		lock, err := os.OpenFile(f.path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		command := "(setsid sh -c 'exec 9>FIFO; echo up >&9; exec sleep 1000' >/dev/null 2>&1 </dev/null &); head -n 1 FIFO"
+		if v, err := l.run(t.Context(), strings.ReplaceAll(command, "FIFO", f.path), ""); v != "up\n" || err != nil {
+			t.Fatalf("got %q, %v", v, err)
+		}
+		left := f.open(t)
+		if err := lock.Close(); err != nil {
+			t.Error(err)
+		}
+		wantEOF(t, left)
+	}
+}
+
 // Nobody else waits for the commands themselves, however short they are and whatever orphans there are.
 func TestOrphansAreNoCommands(t *testing.T) {
 	l := launch(t)
