@@ -28,7 +28,7 @@ var (
 func pipeTargets() []Target {
 	return []Target{
 		{Name: "pipe", What: "1,000,000 lines of pipe:tr, against parallel --pipe", Want: 1.5, Most: true, Unit: "x", measure: shortLines.quiet},
-		{Name: "pipe-redis", What: "the same over Redis", Want: 1.5, Most: true, Unit: "x", measure: shortLines.overRedis},
+		{Name: "pipe-redis", What: "1,000,000 lines of pipe:tr over Redis", Want: 1.5, Most: true, Unit: "x", measure: shortLines.overRedis},
 		{Name: "pipe-busy", What: "1,000,000 lines of pipe:tr beside 8 busy processes", Want: 1.5, Most: true, Unit: "x", measure: shortLines.busy},
 		{Name: "pipe-processes", What: "processes of pipe:tr for 1,000,000 lines", Want: 60, Most: true, Unit: "processes", measure: processes},
 		{Name: "pipe-start", What: "20,000 lines of a command with 0.3 s of start, against parallel --pipe -N 5000", Want: 1.2, Most: true, Unit: "x", measure: dearStart.quiet},
