@@ -319,7 +319,7 @@ func (d *deliverer[T]) bring(ctx context.Context) error {
 		if ofSource(h.why) {
 			continue
 		}
-		item, format, err := d.inputs.Of(ctx, h.why.Source, h.why.Offset)
+		item, format, err := d.inputs.Of(ctx, h.why.Source, h.why.Offset, d.origin.First+int64(len(d.values)))
 		if err != nil {
 			return err
 		}

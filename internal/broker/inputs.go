@@ -18,8 +18,8 @@ type Kept struct {
 	Format string // of the items, as KeepInputs had it
 }
 
-// Input reads the items that a source keeps and that were stored together with the one at an offset. The batch has no
-// items if that one is not kept, or was delivered.
+// Input reads the batch of kept items that has the one at an offset of a source, or else the next batch behind it. It has no
+// items if there is none.
 func (c *Client) Input(ctx context.Context, source string, offset int64) (Kept, error) {
 	what := fmt.Sprintf("read input %d of source %s", offset, source)
 	var keep *redis.StringCmd
@@ -45,9 +45,6 @@ func (c *Client) Input(ctx context.Context, source string, offset int64) (Kept, 
 	kept := Kept{Batch: batch.Batch{Source: source, First: parseInt(id) - parseInt(n), N: int(parseInt(n)), Frame: []byte(frame)}}
 	if err := kept.Check(); err != nil {
 		return Kept{}, fmt.Errorf("%s: entry %s: %w", what, entry.ID, err)
-	}
-	if offset < kept.First {
-		return Kept{}, nil
 	}
 	kept.Format = keep.Val()
 	return kept, nil

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -29,8 +30,11 @@ func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 		kept := func(offset int64) string {
 			t.Helper()
 			got := must[broker.Kept](t)(c.Input(ctx, "s", offset))
-			if got.N > 0 && (offset < got.First || offset >= got.End() || got.Format != "string (raw)") {
+			if got.N > 0 && (offset >= got.End() || got.Format != "string (raw)") {
 				t.Errorf("input %d: %d items from %d on, of %q", offset, got.N, got.First, got.Format)
+			}
+			if offset < got.First {
+				return ""
 			}
 			return string(got.Frame)
 		}
@@ -60,6 +64,46 @@ func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 		}
 		if keys := must[[]string](t)(c.Raw().Keys(ctx, c.Key("in:*")).Result()); len(keys) > 0 {
 			t.Errorf("inputs are left: %q", keys)
+		}
+	})
+}
+
+// A call that has kept a batch and could not store it is made again. A successor of the source keeps its items too.
+func TestInputsAreKeptAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		ctx := t.Context()
+		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, _, err := c.Source(ctx, "s", q, 0, broker.Durable(), broker.KeepInputs("string (raw)"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := c.Key("q:q")
+		if err := errors.Join(c.Raw().Del(ctx, stream).Err(), c.Raw().Set(ctx, stream, "a stranger's", 0).Err()); err != nil {
+			t.Fatal(err)
+		}
+		first := []broker.Parcel{{Batch: framed("s", 0, "a")}}
+		if _, err := c.Scatter(ctx, s, "x", 0, first); err == nil {
+			t.Error("a batch is stored in a string")
+		}
+		if err := errors.Join(c.Raw().Del(ctx, stream).Err(), c.Raw().XGroupCreateMkStream(ctx, stream, "w", "0").Err()); err != nil {
+			t.Fatal(err)
+		}
+		if got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 0, first)); got.Stored != 1 {
+			t.Errorf("stored %d", got.Stored)
+		}
+		successor, stored, err := c.Source(ctx, "s", q, 0, broker.Durable())
+		if err != nil || stored != 1 {
+			t.Fatal(stored, err)
+		}
+		must[broker.Scattered](t)(c.Scatter(ctx, successor, "x", 0, []broker.Parcel{{Batch: framed("s", 1, "b")}}))
+		for offset, want := range []string{"a", "b"} {
+			got := must[broker.Kept](t)(c.Input(ctx, "s", int64(offset)))
+			if got.First != int64(offset) || string(got.Frame) != string(framed("s", got.First, want).Frame) {
+				t.Errorf("input %d is %+v", offset, got)
+			}
 		}
 	})
 }

@@ -13,19 +13,34 @@ type Inputs struct {
 	kept   broker.Kept // those that were read last
 	reader batch.Reader
 	at     int64 // offset of the item that the reader reads next
+	none   span  // offsets of the same source that are known to have no input
 }
 
 // Inputs returns the inputs of what the Receiver hands out. They are there until it is delivered.
 func (r *Receiver) Inputs() *Inputs { return &Inputs{c: r.c} }
 
 // Of returns the item at an offset of a source, and its format. It is nil if the source keeps none, and if it has failed
-// before it was stored. It waits for one round trip, unless the item was stored together with the last one.
-func (in *Inputs) Of(ctx context.Context, source string, offset int64) (item []byte, format string, err error) {
-	if in.kept.Source != source || offset < in.kept.First || offset >= in.kept.End() {
-		if in.kept, err = in.c.Input(ctx, source, offset); err != nil || in.kept.N == 0 {
+// before it was stored. It waits for one round trip, unless the item was stored together with the last one. end is that of
+// the piece: where no input is found, none is looked for up to there.
+func (in *Inputs) Of(ctx context.Context, source string, offset, end int64) (item []byte, format string, err error) {
+	if in.kept.Source != source {
+		in.kept, in.none = broker.Kept{}, span{}
+	}
+	if in.none.from <= offset && offset < in.none.to {
+		return nil, "", nil
+	}
+	if offset < in.kept.First || offset >= in.kept.End() {
+		if in.kept, err = in.c.Input(ctx, source, offset); err != nil {
 			return nil, "", err
 		}
 		in.at = in.kept.End()
+		if in.kept.Source = source; in.kept.N == 0 || offset < in.kept.First {
+			in.none = span{offset, end}
+			if in.kept.N > 0 {
+				in.none.to = min(end, in.kept.First)
+			}
+			return nil, "", nil
+		}
 	}
 	if offset < in.at {
 		in.reader, in.at = batch.Read(in.kept.Frame), in.kept.First

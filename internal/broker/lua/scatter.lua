@@ -93,10 +93,11 @@ local function evict(why)
   return true
 end
 
--- keep copies a batch, until it is delivered: what fails comes with what it was.
+-- keep copies a batch, for failures of its items. An earlier call may have kept it that could not store it.
 local function keep(first, n, kind, data, payload)
   if kind == 'f' then data = redis.call('GET', payload) end
-  redis.call('XADD', ARGV[8] .. 'in:' .. ARGV[1], string.format('%d-0', first + n), 'n', n, 'p', data)
+  local kept = redis.pcall('XADD', ARGV[8] .. 'in:' .. ARGV[1], string.format('%d-0', first + n), 'n', n, 'p', data)
+  if type(kept) == 'table' and kept.err and not string.find(kept.err, 'equal or smaller', 1, true) then error(kept) end
 end
 
 local status = 'ok'
