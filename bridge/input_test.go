@@ -9,6 +9,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -42,6 +43,10 @@ func TestAFailureBringsWhatWasScattered(t *testing.T) {
 			x, err := executor.InputAs[int](r.Err, nil)
 			if err != nil || !strings.HasSuffix(fmt.Sprint(2*x), "6") || int64(x) != r.Offset() {
 				t.Fatalf("result %d: %v: input %d, %v", r.Offset(), r.Err, x, err)
+			}
+			untyped := &executor.ItemError{Input: []byte(fmt.Sprint(x)), InputType: codec.Info{}.String()}
+			if same, err := executor.InputAs[int](untyped, nil); same != x || err != nil {
+				t.Fatalf("of encoded items: %d, %v", same, err)
 			}
 			if _, err := executor.InputAs[string](r.Err, nil); !errors.Is(err, executor.ErrType) {
 				t.Fatalf("an int as a string: %v", err)

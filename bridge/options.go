@@ -162,7 +162,7 @@ func Seal() ScatterOption {
 // what was scattered is in executor.ItemError.Input, see executor.InputAs, whichever stage failed.
 //
 // Redis holds each input until its result is delivered: about twice the memory of the items in flight,
-// see MaxInFlight. A batch with failures costs the gather one more round trip. Once a source
+// which MaxInFlight bounds; before the first gather only if it is given. A batch with failures costs the gather one more round trip. Once a source
 // (SourceName) keeps its inputs, its successors do so too.
 func KeepInput() InputOption { return keepInput{} }
 

@@ -116,7 +116,8 @@ func InputAs[T any](err error, c codec.Codec) (v T, _ error) {
 	if err != nil {
 		return v, fmt.Errorf("input of an item: %w", err)
 	}
-	if info := typed.Info(); info.String() != failed.InputType && !info.Wildcard() {
+	info, encoded := typed.Info(), codec.Info{}.String() // as programs scatter that know no type
+	if info.String() != failed.InputType && failed.InputType != encoded && !info.Wildcard() {
 		return v, fmt.Errorf("input of an item: %w: it is of type %s, not %s", ErrType, failed.InputType, info)
 	}
 	if v, err = typed.One(failed.Input); err != nil {

@@ -130,14 +130,16 @@ func (o lineOptions) read(lists [][]string) (in reading, err error) {
 // An inlet is the input of run on its way, and the values that the output needs.
 type inlet struct {
 	*cli.Input
-	ledger  *jobs.Ledger  // nil: none
+	ledger  *jobs.Ledger  // of all values; nil: none
+	recent  *cli.Recent   // the last values, where there is no ledger
 	breaker *jobs.Breaker // nil: none
 }
 
 // plain feeds items as they are, to functions.
 func (o lineOptions) plain(c *urfave.Context, files *runFiles) (inlet, error) {
 	if !o.keep && o.halt == (jobs.Halt{}) {
-		return inlet{Input: cli.Feed(c.Context, nil, o.source, cli.Items(cli.Lines(o.source, o.end)))}, nil
+		recent := new(cli.Recent)
+		return inlet{Input: cli.Feed(c.Context, nil, o.source, recent, cli.Items(cli.Lines(o.source, o.end))), recent: recent}, nil
 	}
 	read, err := o.read(nil)
 	if err != nil {
@@ -154,8 +156,10 @@ func (o lineOptions) feed(ctx context.Context, stop <-chan struct{}, all iter.Se
 	var in inlet
 	if o.keep {
 		in.ledger = jobs.NewLedger(ctx)
+	} else {
+		in.recent = new(cli.Recent)
 	}
-	in.Input = cli.Feed(ctx, stop, o.source, func(yield func(codec.Item, error) bool) {
+	in.Input = cli.Feed(ctx, stop, o.source, in.recent, func(yield func(codec.Item, error) bool) {
 		place := int64(0)
 		for job, err := range all {
 			if err != nil {

@@ -161,7 +161,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		}
 	}
 	records := &cli.FunctionRecords{
-		Single: true, Ledger: input.ledger, Input: input.Input, Functions: strings.Join(c.Args().Slice(), " "),
+		Single: true, Ledger: input.ledger, Recent: input.recent, Functions: strings.Join(c.Args().Slice(), " "),
 	}
 	if !c.IsSet("retries") {
 		records.Attempts = 1

@@ -58,7 +58,7 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) err
 
 // send scatters items and waits until they are stored.
 func send(ctx context.Context, ex *executor.Executor, items iter.Seq2[codec.Item, error], opts []bridge.ScatterOption) error {
-	input := cli.Feed(ctx, nil, nil, items)
+	input := cli.Feed(ctx, nil, nil, nil, items)
 	q, err := bridge.ScatterSlices(ctx, ex, input.Items, opts...)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func durable(c *urfave.Context, ex *executor.Executor, name string, lines iter.S
 			}
 		}
 	}
-	input := cli.Feed(ctx, nil, nil, items)
+	input := cli.Feed(ctx, nil, nil, nil, items)
 	q, err := bridge.ScatterSlices(ctx, ex, input.Items, append(opts, bridge.SourceName(name), bridge.Resume(&stored))...)
 	if errors.Is(err, executor.ErrEnded) {
 		return again(c, name, behind(lines, stored), stored)

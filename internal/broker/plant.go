@@ -13,8 +13,11 @@ import (
 func (c *Client) Suspect(ctx context.Context, queue string, crashes int) error {
 	stream, suspects := c.keys.stream(queue), c.keys.suspects(queue)
 	found, err := c.rdb.XRange(ctx, stream, "-", "+").Result()
-	if err != nil || len(found) != 1 {
-		return fmt.Errorf("queue %s has %d entries, not one: %w", queue, len(found), err)
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 {
+		return fmt.Errorf("queue %s has %d entries, not one", queue, len(found))
 	}
 	values := found[0].Values
 	values["k"] = crashes

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -148,20 +149,18 @@ func (c *Checker) verdict(ctx context.Context, name string, run func(context.Con
 func (c *Checker) input(i int) (codec.Item, error) {
 	text := strconv.Itoa(i)
 	switch {
-	case c.function.In == "string" && c.function.InCodec == "raw", c.function.In == "[]byte" && c.function.InCodec == "raw":
+	case c.function.In == "string" && c.function.InCodec == "raw", c.function.In == "bytes" && c.function.InCodec == "raw":
 		return codec.Item("item " + text), nil
 	case c.function.In == "string" && c.function.InCodec == "json":
 		return codec.Item(strconv.Quote("item " + text)), nil
-	case c.function.InCodec == "json" && isNumber(c.function.In):
+	case c.function.InCodec == "json" && number.MatchString(c.function.In):
 		return codec.Item(text), nil
 	}
 	return nil, fmt.Errorf("function %q takes %s (%s), and the checks have strings (raw or json) and numbers (json): "+
 		"let the worker have a function of these as well", c.Name, c.function.In, c.function.InCodec)
 }
 
-func isNumber(name string) bool {
-	return strings.HasPrefix(strings.TrimPrefix(name, "u"), "int") || strings.HasPrefix(name, "float")
-}
+var number = regexp.MustCompile(`^(u?int(8|16|32|64)?|float(32|64)?)$`)
 
 // inputs are n of them. All are different up to the number of wanted outputs.
 func (c *Checker) inputs(n int) []codec.Item {
@@ -173,7 +172,7 @@ func (c *Checker) inputs(n int) []codec.Item {
 }
 
 // differing is how many different inputs there are.
-const differing = 200
+const differing = 100 // an int8 can be any of them
 
 // fresh is a name for a queue of a check.
 func fresh() string { return "check-" + strings.ToLower(rand.Text()[:12]) }

@@ -94,7 +94,10 @@ func (c *Checker) planted(ctx context.Context, crashes int, look func(part *brok
 	if f.results, err = bridge.Gather(ctx, f.out); err != nil {
 		return err
 	}
-	return c.compare(f, 0, differing)
+	if err := c.compare(f, 0, differing); err != nil {
+		return err
+	}
+	return f.end()
 }
 
 // filled waits until so many items were added to a queue.
@@ -170,7 +173,7 @@ func (c *Checker) retry(ctx context.Context) error {
 }
 
 // memory stops the worker, fills a queue and then the memory, and has the worker go on.
-func (c *Checker) memory(ctx context.Context) error {
+func (c *Checker) memory(ctx context.Context) (err error) {
 	if !c.Memory || c.running == nil {
 		return errSkipped{"it fills the memory of the server and needs a worker that it can stop: --full-memory, if nobody else uses the server, and --worker COMMAND"}
 	}
@@ -193,7 +196,11 @@ func (c *Checker) memory(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	defer func() { _ = c.client.SetMemoryBound(context.WithoutCancel(ctx), old) }()
+	defer func() {
+		if failed := c.client.SetMemoryBound(context.WithoutCancel(ctx), old); failed != nil {
+			err = errors.Join(err, fmt.Errorf("the server keeps maxmemory 1, set it to %s and maxmemory-policy to %s: %w", old.Most, old.Policy, failed))
+		}
+	}()
 	if err := c.client.SetMemoryBound(ctx, broker.MemoryBound{Most: "1", Policy: "noeviction"}); err != nil {
 		return errSkipped{"the server refuses another maxmemory: " + err.Error()}
 	}

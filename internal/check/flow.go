@@ -67,11 +67,12 @@ func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (
 	for _, item := range inputs {
 		b.Value(item)
 	}
-	part, err := c.client.Place(ctx, fresh(), -1)
+	name := fresh()
+	part, err := c.client.Place(ctx, name, -1)
 	if err != nil {
 		return f, err
 	}
-	q, _, err := part.Declare(ctx, broker.Queue{Name: fresh(), Codec: c.function.InCodec, Type: c.function.In})
+	q, _, err := part.Declare(ctx, broker.Queue{Name: name, Codec: c.function.InCodec, Type: c.function.In})
 	if err != nil {
 		return f, err
 	}

@@ -115,7 +115,7 @@ type Input struct {
 	Items <-chan []codec.Item
 
 	source *Source
-	recent recent
+	recent *Recent // nil: not kept
 	sent   atomic.Int64
 	ended  atomic.Bool
 	failed atomic.Pointer[error]
@@ -147,10 +147,10 @@ func (in *Input) Err() error {
 
 // Feed sends items, until ctx ends or stop is closed, which ends the stream; a nil stop never does. It reads 256 items or
 // 1 MiB ahead. Its goroutine is left behind in a read that does not return. The source is that of the items, nil if it is
-// not known.
-func Feed(ctx context.Context, stop <-chan struct{}, source *Source, items iter.Seq2[codec.Item, error]) *Input {
+// not known. The last lines go into recent, unless that is nil.
+func Feed(ctx context.Context, stop <-chan struct{}, source *Source, recent *Recent, items iter.Seq2[codec.Item, error]) *Input {
 	out := make(chan []codec.Item)
-	in := &Input{Items: out, source: source}
+	in := &Input{Items: out, source: source, recent: recent}
 	read := ahead.New(func(item codec.Item) int { return len(item) })
 	go in.read(read, items)
 	go in.send(ctx, stop, read, out)
@@ -191,7 +191,9 @@ func (in *Input) send(ctx context.Context, stop <-chan struct{}, read *ahead.Buf
 		if len(items) == 0 {
 			continue
 		}
-		in.recent.add(items)
+		if in.recent != nil {
+			in.recent.add(items)
+		}
 		select {
 		case out <- items:
 			in.sent.Add(int64(len(items)))

@@ -61,7 +61,7 @@ func TestLinesAreKept(t *testing.T) {
 
 func TestAReadErrorComesLast(t *testing.T) {
 	broken := errors.New("broken")
-	in := Feed(t.Context(), nil, nil, Items(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
+	in := Feed(t.Context(), nil, nil, nil, Items(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
 	var got []string
 	for items := range in.Items {
 		for _, item := range items {
@@ -81,7 +81,7 @@ func TestFeedIsBoundedByBytes(t *testing.T) {
 		defer synctest.Wait()
 		defer cancel()
 		gave := 0
-		in := Feed(ctx, nil, nil, func(yield func(codec.Item, error) bool) {
+		in := Feed(ctx, nil, nil, nil, func(yield func(codec.Item, error) bool) {
 			for line := make([]byte, size); yield(line, nil); gave += size {
 			}
 		})

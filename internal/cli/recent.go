@@ -7,15 +7,16 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// What is kept of the input for messages about lines that fail: of each line what a message shows, of so many
-// lines as are so many bytes.
+// What is kept of the input for messages about lines that fail: of each line as much as a message shows, and so many bytes in
+// all. Lines are kept together in texts, so that many short reads cost no more than few long ones.
 const (
 	recentLine  = 4 * (shownRunes + 1)
+	recentText  = 32 << 10
 	recentBytes = 8 << 20
 )
 
-// recent are the beginnings of the lines that were read last. Several goroutines use it.
-type recent struct {
+// Recent are the beginnings of the lines that were read last. Several goroutines use it.
+type Recent struct {
 	mu    sync.Mutex
 	texts []lineText // in order
 	bytes int
@@ -30,21 +31,21 @@ type lineText struct {
 }
 
 // add adds the next lines, and forgets the oldest ones of too many.
-func (r *recent) add(lines []codec.Item) {
-	size := 0
-	for _, line := range lines {
-		size += min(len(line), recentLine)
-	}
+func (r *Recent) add(lines []codec.Item) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	added := lineText{first: r.next}
-	r.next += int64(len(lines))
-	added.text, added.ends = make([]byte, 0, size), make([]uint32, 0, len(lines))
 	for _, line := range lines {
-		added.text = append(added.text, line[:min(len(line), recentLine)]...)
-		added.ends = append(added.ends, uint32(len(added.text)))
+		last := len(r.texts) - 1
+		if last < 0 || r.texts[last].size() >= recentText {
+			r.texts, last = append(r.texts, lineText{first: r.next}), last+1
+		}
+		t := &r.texts[last]
+		head := line[:min(len(line), recentLine)]
+		t.text = append(t.text, head...)
+		t.ends = append(t.ends, uint32(len(t.text)))
+		r.bytes += len(head) + 4
+		r.next++
 	}
-	r.texts, r.bytes = append(r.texts, added), r.bytes+added.size()
 	for r.bytes > recentBytes {
 		r.bytes -= r.texts[0].size()
 		r.texts[0] = lineText{}
@@ -53,10 +54,10 @@ func (r *recent) add(lines []codec.Item) {
 }
 
 // size is about how many bytes of memory it takes.
-func (t *lineText) size() int { return cap(t.text) + 4*cap(t.ends) }
+func (t *lineText) size() int { return len(t.text) + 4*len(t.ends) }
 
 // line returns the beginning of a line, nil if it is not one of the last.
-func (r *recent) line(offset int64) []byte {
+func (r *Recent) line(offset int64) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := sort.Search(len(r.texts), func(i int) bool { return r.texts[i].first > offset }) - 1

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTheLastLinesAreKept(t *testing.T) {
-	var r recent
+	var r Recent
 	offset := int64(0)
 	for i := range 40_000 {
 		lines := []codec.Item{fmt.Appendf(nil, "line %d", offset), {}, bytes.Repeat([]byte{byte(i)}, 200)}
@@ -45,5 +45,19 @@ func TestTheLastLinesAreKept(t *testing.T) {
 	r.add([]codec.Item{bytes.Repeat([]byte("x"), 1<<20)})
 	if got := r.line(offset); len(got) != recentLine {
 		t.Errorf("of a huge line, %d bytes are kept", len(got))
+	}
+}
+
+// A line at a time, as a slow input has them, takes no more memory than many at once.
+func TestLinesThatComeOneByOneAreKeptTogether(t *testing.T) {
+	var r Recent
+	for i := range 300_000 {
+		r.add([]codec.Item{fmt.Appendf(nil, "%d", i)})
+	}
+	if most := recentBytes/recentText + 1; len(r.texts) > most {
+		t.Errorf("%d texts", len(r.texts))
+	}
+	if got := r.line(299_999); string(got) != "299999" {
+		t.Errorf("the last line is %q", got)
 	}
 }

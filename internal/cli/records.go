@@ -26,8 +26,8 @@ type FunctionRecords struct {
 	Single bool
 	// Ledger has the jobs by the places of the items in the source; nil: they are not needed.
 	Ledger *jobs.Ledger
-	// Input is where the items come from, for the text of a failure; nil: not known.
-	Input *Input
+	// Recent are the last lines of the input, for the text of a failure; nil: they are not known.
+	Recent *Recent
 	// Attempts is how often a function was tried that has a value, 0 if that is not known.
 	Attempts int
 	// Functions are their names, for the Command of a record that has values.
@@ -53,8 +53,8 @@ func (f *FunctionRecords) Next(r Result) (*Record, error) {
 	if err := fail(&f.rec, r.Err); err != nil {
 		return &f.rec, err
 	}
-	if f.Input != nil && f.rec.Args == nil {
-		setLine(&f.rec, f.Input.recent.line(r.Offset()))
+	if f.Recent != nil && f.rec.Args == nil {
+		setLine(&f.rec, f.Recent.line(r.Offset()))
 	}
 	return &f.rec, nil
 }
