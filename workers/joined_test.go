@@ -139,3 +139,22 @@ func TestACallGetsAdjacentEntries(t *testing.T) {
 		t.Errorf("a call gets %d entries of half of the bytes that it may have", got)
 	}
 }
+
+// A call waits for the least number of items that the user has asked for, as long as more come.
+func TestACallWaitsForItsLeastItems(t *testing.T) {
+	t.Parallel()
+	f := &function{whole: true}
+	r := &route{function: f, stage: broker.Stage{Kind: broker.KindMap}}
+	for least, waits := range map[int]bool{0: false, 1: false, 50: true} {
+		f.least = least
+		var c collection
+		c.collect(entriesOf("s", 0, []int{1})[0])
+		w := r.wish()
+		if ripe := c.ripe(w); ripe == waits || (w.linger > 0) != waits {
+			t.Errorf("with at least %d items, one of them is called: %v; it waits for %v", least, ripe, w.linger)
+		}
+		if c.since = c.since.Add(-w.linger); !c.ripe(w) {
+			t.Errorf("with at least %d items, one is not called after %v", least, w.linger)
+		}
+	}
+}
