@@ -56,7 +56,7 @@ func ExampleIsItemError() {
 	// line 2 is 8: odd: it is even
 }
 
-// The second function fails, and the failure comes with what was scattered.
+// The second function fails, and the failure brings the word that was scattered.
 func ExampleKeepInput() {
 	ctx := context.Background()
 	length := workers.Define("length", func(_ context.Context, word string) (int, error) { return len(word), nil })

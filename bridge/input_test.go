@@ -15,7 +15,7 @@ import (
 
 var errThird = errors.New("a multiple of three")
 
-// parity fails in the second stage, whose own input is not what was scattered.
+// parity fails in the second stage. Its own input is not the item that was scattered.
 var (
 	twice  = workers.Define("twice", func(_ context.Context, x int) (string, error) { return fmt.Sprint(2 * x), nil })
 	parity = workers.Define("parity", func(_ context.Context, text string) (string, error) {

@@ -158,8 +158,8 @@ func Seal() ScatterOption {
 	})
 }
 
-// KeepInput brings the input of an item with its failure, if it is given to both Scatter and Gather:
-// what was scattered is in executor.ItemError.Input, see executor.InputAs, whichever stage failed.
+// KeepInput, given to both Scatter and Gather, brings the input of an item with its failure: the item as it
+// was scattered is in executor.ItemError.Input, whichever stage failed. executor.InputAs decodes it.
 //
 // Redis holds each input until its result is delivered: about twice the memory of the items in flight,
 // which MaxInFlight bounds; before the first gather only if it is given. A batch with failures costs the gather one more round trip. Once a source

@@ -78,7 +78,7 @@ func TestABatchFunctionWithDearCallsGetsLargeBatches(t *testing.T) {
 		if calls := len(dear.sizes); calls > n/200 {
 			t.Errorf("%d calls for %d items, of these sizes: %v", calls, n, dear.sizes)
 		}
-		if dear.sizes[0] > 32 { // twice what it should have: such an entry is not divided
+		if dear.sizes[0] > 32 { // an entry of up to twice 16 items is not divided
 			t.Errorf("the first call has %d items", dear.sizes[0])
 		}
 	})

@@ -22,7 +22,7 @@ func checkVerb() *urfave.Command {
 			&urfave.StringFlag{Name: "fn", Usage: "the function `NAME` of the worker"},
 			&urfave.StringFlag{Name: "fails", Usage: "its function `NAME` that fails for each of these items"},
 			&urfave.StringFlag{Name: "worker", Usage: "start it with `COMMAND`, which finds the address in DQBRIDGE_REDIS and ends at SIGTERM (default: it runs already)"},
-			&urfave.BoolFlag{Name: "full-memory", DisableDefaultText: true, Usage: "fill the memory of the server, which nobody else uses, by its maxmemory"}),
+			&urfave.BoolFlag{Name: "full-memory", DisableDefaultText: true, Usage: "fill the memory of the server by its maxmemory; no one else may use it"}),
 		Action: func(c *urfave.Context) error {
 			if c.String("fn") == "" {
 				return cli.Usagef("check needs --fn NAME: dqbridge %s", checkUsage)

@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A source that keeps its items keeps each until all leaves have delivered it, also what was dropped
-// and what is in a key of its own, and nothing of what it stores again.
+// A source with KeepInputs keeps each item until all leaves have delivered it, also a dropped one and one
+// with a payload key. A batch that is stored again is kept once.
 func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx, large := t.Context(), strings.Repeat("x", 5000)

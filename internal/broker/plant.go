@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Suspect makes the one entry of a queue that nobody reads yet look as if so many workers had died with it. It is for tests of
+// Suspect makes the one entry of a queue without readers look as if so many workers had died with it. It is for tests of
 // workers.
 func (c *Client) Suspect(ctx context.Context, queue string, crashes int) error {
 	stream, suspects := c.keys.stream(queue), c.keys.suspects(queue)
@@ -42,7 +42,7 @@ func (c *Client) Sizes(ctx context.Context, queue string) (sizes []int, err erro
 	return sizes, err
 }
 
-// A MemoryBound is how much memory the server may take, and what it does then, as its configuration has them.
+// A MemoryBound is maxmemory and maxmemory-policy of the server, as its configuration has them.
 type MemoryBound struct{ Most, Policy string }
 
 // MemoryBound reads it.

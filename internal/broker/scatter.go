@@ -50,7 +50,7 @@ func Of(executor string) SourceOption { return func(h *holder) { h.executor = ex
 // name goes on with it.
 func Durable() SourceOption { return func(h *holder) { h.named = 1 } }
 
-// KeepInputs keeps each item until it is delivered, for Input; format says what the items are.
+// KeepInputs keeps each item until it is delivered, for Input; format names their type and codec.
 func KeepInputs(format string) SourceOption { return func(h *holder) { h.keep = format } }
 
 // Source makes a source of a queue, or takes over the one of that name; stored

@@ -39,11 +39,11 @@ type Checker struct {
 	wanted   [][]byte // the outputs of the inputs
 }
 
-// A Verdict is what became of one check.
+// A Verdict is the outcome of one check.
 type Verdict struct {
 	Name    string
-	Skipped string // why it was not made
-	Err     error  // what was wrong
+	Skipped string // why it was not made; "" if it was
+	Err     error  // why the worker has failed it
 }
 
 // errSkipped wraps why a check is not made.

@@ -175,7 +175,7 @@ func (c *Checker) retry(ctx context.Context) error {
 // memory stops the worker, fills a queue and then the memory, and has the worker go on.
 func (c *Checker) memory(ctx context.Context) (err error) {
 	if !c.Memory || c.running == nil {
-		return errSkipped{"it fills the memory of the server and needs a worker that it can stop: --full-memory, if nobody else uses the server, and --worker COMMAND"}
+		return errSkipped{"it fills the memory of the server and needs a worker that it can stop: --full-memory, for a server without other users, and --worker COMMAND"}
 	}
 	if err := c.known(); err != nil {
 		return err

@@ -61,7 +61,7 @@ func (s *Style) Stderr(rec *Record) []byte {
 	return rec.Stderr
 }
 
-// tag is what stands before each line of a record: its values.
+// tag returns the beginning of each line of a record: its values and a tab.
 func tag(rec *Record) string { return strings.Join(rec.Args, " ") + "\t" }
 
 // tagged appends text to dst, each of its lines behind the tag of the record.

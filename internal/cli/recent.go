@@ -7,8 +7,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// What is kept of the input for messages about lines that fail: of each line as much as a message shows, and so many bytes in
-// all. Lines are kept together in texts, so that many short reads cost no more than few long ones.
+// Bounds, in bytes, of the lines that are kept for messages about failures: of a line, of a text, which has many lines so that
+// short reads cost no more than long ones, and of all texts.
 const (
 	recentLine  = 4 * (shownRunes + 1)
 	recentText  = 32 << 10

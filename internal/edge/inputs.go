@@ -16,7 +16,7 @@ type Inputs struct {
 	none   span  // offsets of the same source that are known to have no input
 }
 
-// Inputs returns the inputs of what the Receiver hands out. They are there until it is delivered.
+// Inputs finds the inputs of the items that the Receiver hands out. Each is there until its item is delivered.
 func (r *Receiver) Inputs() *Inputs { return &Inputs{c: r.c} }
 
 // Of returns the item at an offset of a source, and its format. It is nil if the source keeps none, and if it has failed
