@@ -197,7 +197,10 @@ func MaxBytes(bytes int64) StageOption {
 // Retries is how many further attempts the fleet makes with an item whose
 // function returned an error, panicked or took too long; none if it is not
 // given. An item waits before each, see Backoff, while others run. An error
-// that workers.Permanent made ends the attempts.
+// that workers.Permanent made ends the attempts. A free worker other than the
+// one whose attempt failed goes first, and a worker whose every call fails
+// while others succeed with the same items runs the function rarely until one
+// of its calls succeeds.
 func Retries(n int) StageOption {
 	return func(s *stageOptions) error {
 		if n < 0 {

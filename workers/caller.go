@@ -127,6 +127,9 @@ func (t *caller) itemAt() Item {
 
 // timed calls f for the i-th item in the caller of a call. late is the timeout if f returned an error after it.
 func timed[In, Out any](ctx context.Context, c *call, i int, f func(context.Context, In) (Out, error), v In) (out Out, late time.Duration, err error) {
+	if c.isCrowded() {
+		return out, 0, Unavailable(errCrowded)
+	}
 	t, deadline := c.caller, time.Now().Add(c.timeout) // c has another caller once this one is lost
 	c.now.limit(deadline)
 	own, cancel := context.WithDeadline(ctx, deadline)

@@ -198,6 +198,7 @@ func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (bac
 	switch outcome {
 	case broker.Committed:
 		l.committed(ctx, d.replace)
+		l.tellOfSuccess(ctx, d)
 	case broker.Beaten:
 		l.log.DebugContext(ctx, "somebody else finished a batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
 	case broker.NoIn:

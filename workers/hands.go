@@ -17,6 +17,7 @@ type done struct {
 	route    *route
 	resolved []broker.Resolved // results that are futures: set before
 	replace  broker.Done       // what replaces the entry
+	cured    bool              // the entry is a retry, and all its items succeeded
 	spent    [][]byte          // frames to which nobody refers once it is written
 }
 
@@ -130,6 +131,7 @@ func (h *hand) do(ctx context.Context, j job) done {
 	if err := product(r, []broker.Entry{e}, all, &h.memory, made[:]); err != nil { // cannot be: the runner has read it
 		return unreadable(j, err)
 	}
+	made[0].cured = e.Failed != "" && all[0].n == e.N && all[0].failed == 0 && all[0].again == nil
 	return made[0]
 }
 
@@ -140,7 +142,11 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	if h.pauses(r) || !r.trouble.begin() {
 		return s
 	}
-	defer func() { r.trouble.end(s.n > 0) }()
+	defer func() {
+		if rest := r.trouble.end(s.n, s.failed+len(s.again)); rest > 0 {
+			h.restUntilRetry(rest)
+		}
+	}()
 	defer h.returned()
 	if !h.now.begin(r, b, attempts+1) {
 		return s
@@ -158,6 +164,7 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 		tries: attempts + 1, retries: r.stage.Retries, leave: leave, exposed: !r.function.exits.Load(), memory: &h.memory,
 		unavailable: func(i int, why string) bool { return h.unavailable(r, b, i, why) },
 		stuck:       h.stuck,
+		left:        &r.trouble.left,
 		now:         &h.now, single: r.stage.Kind == broker.KindFuture,
 	}
 	s.result = s.runner.run(ctx, c)

@@ -320,6 +320,8 @@ func (in *intake) hear(ctx context.Context, hints []broker.Hint) error {
 			if in.stale = in.stale || h.What == "" || len(hints) > few; !slices.Contains(in.changed, h.What) {
 				in.changed = append(in.changed, h.What)
 			}
+		case broker.HintSuccess:
+			in.succeedsElsewhere(ctx, h.What)
 		case broker.HintRoom:
 			for _, r := range in.all {
 				r.full = time.Time{}
@@ -356,7 +358,8 @@ func (in *intake) recover(ctx context.Context) error {
 }
 
 // give hands entries to the hands. More than there are hands for came by
-// chance, since a read counts by stream: they go back at once.
+// chance, since a read counts by stream: they go back at once. So does, once, a
+// retry of what failed in this worker: a worker that is free gets it before.
 func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) error {
 	if len(entries) > 0 {
 		in.found(r)
@@ -371,7 +374,7 @@ func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) er
 		if !in.take(e.Ref) {
 			continue
 		}
-		if r.ahead.Load() == 0 && in.dear() >= 3*in.concurrency || len(in.work) == cap(in.work) {
+		if e.Failed == in.id || r.ahead.Load() == 0 && in.dear() >= 3*in.concurrency || len(in.work) == cap(in.work) {
 			in.done <- putBack(r, e, e.Batch)
 			continue
 		}

@@ -31,6 +31,8 @@ type route struct {
 	after   atomic.Pointer[route] // that reads what comes out in the end, nil where its hand should not go on with that
 	shut    atomic.Bool           // as after: intake has found a queue of it full, or what is next beyond the window
 
+	told time.Time // when another worker was told of a success; for whose turn it is to complete
+
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
 	items int

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -36,6 +37,7 @@ type call struct {
 	leave       func() bool                         // asked after each item that was run: leave off here? May be nil
 	unavailable func(i int, why string) (back bool) // decides about an item for which the function is unavailable; may be nil
 	stuck       func() (returned func())            // notes that the function is left behind; may be nil
+	left        *atomic.Int64                       // calls of the function that were left behind; may be nil
 	caller      *caller                             // that calls the function; nil: the slot does
 	exposed     bool                                // a function that ends its goroutine ends that of the caller
 }

@@ -1,11 +1,14 @@
 package workers
 
 import (
+	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
 const (
@@ -21,6 +24,8 @@ const (
 	// maxBlame is how often an item may be unavailable in a worker in which the function has succeeded. Without a success in
 	// between, that takes 13 seconds.
 	maxBlame = 8
+	// maxFailing is how many calls in a row may fail here, if others succeed on the same items, until the function rests.
+	maxFailing = 8
 	// maxBlamed is how many items are remembered for that.
 	maxBlamed = 1024
 )
@@ -28,6 +33,7 @@ const (
 // A trouble is what a worker knows of a function that was unavailable in it.
 type trouble struct {
 	until atomic.Int64 // no call begins before, in ns since 1970; 0: at any time
+	left  atomic.Int64 // calls that were left behind and still run
 
 	mu    sync.Mutex
 	freed *sync.Cond     // a call has ended
@@ -38,6 +44,9 @@ type trouble struct {
 	raise int64          // when good is that, the limit is raised
 	told  time.Time      // when the worker warned
 	items map[itemID]int // how often each was unavailable
+
+	failing int // calls without an item that succeeded, since the last success
+	alone   int // rests since the last success, because other workers succeed
 }
 
 type itemID struct {
@@ -74,19 +83,30 @@ func (t *trouble) begin() bool {
 	return true
 }
 
-// end notes that a call has ended, and whether it has run any item.
-func (t *trouble) end(success bool) { //nolint:revive // it is counted
+// end notes that a call has ended, which has run some items, of which so many failed. It returns the rest that begins now.
+func (t *trouble) end(ran, failed int) (rest time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.calls--
 	t.freed.Broadcast()
-	if !success {
-		return
+	if ran == 0 {
+		return 0
 	}
 	t.row = 0
+	switch {
+	case failed == ran:
+		if t.failing++; t.alone > 0 && !t.rests() { // it was a trial
+			rest = t.restAlone().rest
+		}
+	case t.alone > 0:
+		t.failing, t.alone, t.limit = 0, 0, 0
+	default:
+		t.failing = 0
+	}
 	if t.good++; t.limit > 0 && t.good >= t.raise {
 		t.limit, t.raise = t.limit+1, t.good+recovery
 	}
+	return rest
 }
 
 // A verdict is what follows from an item for which a function was unavailable.
@@ -108,8 +128,31 @@ func (t *trouble) unavailable(id itemID) verdict {
 		return verdict{}
 	}
 	t.row++
+	return t.rest(t.row)
+}
+
+// succeedsElsewhere notes that another worker has succeeded with an item that failed in this one.
+func (t *trouble) succeedsElsewhere() verdict {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failing < maxFailing || t.rests() {
+		return verdict{}
+	}
+	return t.restAlone()
+}
+
+// restAlone begins a rest of a function that fails in this worker alone. One call at a time tries it afterwards.
+func (t *trouble) restAlone() verdict {
+	t.alone++
+	v := t.rest(t.alone)
+	t.limit, t.raise = 1, math.MaxInt64
+	return v
+}
+
+// rest begins a rest, the row-th in a row.
+func (t *trouble) rest(row int) verdict {
 	rest := longestRest
-	if shift := t.row - 1; shift < 16 {
+	if shift := row - 1; shift < 16 {
 		rest = min(rest, firstRest<<shift)
 	}
 	t.until.Store(time.Now().Add(rest).UnixNano())
@@ -121,7 +164,7 @@ func (t *trouble) unavailable(id itemID) verdict {
 	if warn {
 		t.told = time.Now()
 	}
-	return verdict{rest: rest, row: t.row, warn: warn}
+	return verdict{rest: rest, row: row, warn: warn}
 }
 
 // blames reports whether an item has been unavailable so often that it is the cause.
@@ -149,9 +192,7 @@ func (t *trouble) rested() bool {
 func (h *hand) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
 	v := r.trouble.unavailable(itemID{b.Source, b.First + int64(i)})
 	if v.rest > 0 {
-		for _, l := range h.all() {
-			l.retry.in(v.rest)
-		}
+		h.restUntilRetry(v.rest)
 		switch {
 		case v.warn:
 			h.log.Warn("a function is unavailable in this worker; its items go back and count no attempt", "function", r.function.name, "why", why)
@@ -162,4 +203,41 @@ func (h *hand) unavailable(r *route, b batch.Batch, i int, why string) (back boo
 		}
 	}
 	return !v.blamed
+}
+
+// succeedsElsewhere lets a function rest in this worker if each of its last calls here failed.
+func (l *life) succeedsElsewhere(ctx context.Context, function string) {
+	_, trouble := l.function(function)
+	if trouble == nil {
+		return
+	}
+	v := trouble.succeedsElsewhere()
+	if v.rest == 0 {
+		return
+	}
+	l.restUntilRetry(v.rest)
+	if v.warn {
+		l.log.WarnContext(ctx, "every call of a function fails in this worker, and another worker succeeds with the same items; "+
+			"this worker calls it less often until a call succeeds", "function", function)
+	}
+}
+
+// restUntilRetry lets each partition look for work again after a rest.
+func (w *Worker) restUntilRetry(rest time.Duration) {
+	for _, l := range w.all() {
+		l.retry.in(rest)
+	}
+}
+
+// tellOfSuccess tells the worker whose attempt of an entry failed that this worker has succeeded: once in a while for a
+// route. Its caller has the turn to complete.
+func (l *life) tellOfSuccess(ctx context.Context, d done) {
+	failed := d.replace.Entry.Failed
+	if !d.cured || failed == l.id || time.Since(d.route.told) < firstRest {
+		return
+	}
+	d.route.told = time.Now()
+	if err := l.client.Tell(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.name}); err != nil {
+		l.log.DebugContext(ctx, "tell a worker of a success", "worker", failed, "err", err)
+	}
 }

@@ -1,6 +1,14 @@
 package workers
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
+)
 
 func TestTroubleLowersConcurrencyAndRecovers(t *testing.T) {
 	x := newTrouble()
@@ -17,14 +25,14 @@ func TestTroubleLowersConcurrencyAndRecovers(t *testing.T) {
 		t.Errorf("rests: %v, limit %d", x.rests(), x.limit)
 	}
 	for range 16 {
-		x.end(false)
+		x.end(0, 0)
 	}
 	x.until.Store(1)
 	for range recovery {
 		if !x.begin() {
 			t.Fatal("a call may not begin after the rest")
 		}
-		x.end(true)
+		x.end(1, 0)
 	}
 	if x.limit != 9 || x.row != 0 {
 		t.Errorf("limit %d, row %d", x.limit, x.row)
@@ -53,7 +61,7 @@ func TestTroubleBlamesAnItem(t *testing.T) {
 			t.Error("another item is blamed")
 		}
 		x.calls++
-		x.end(i == 0)
+		x.end(1-min(i, 1), 0)
 	}
 	for i := range 3 * maxBlamed {
 		x.unavailable(itemID{"s", int64(1000 + i)})
@@ -62,3 +70,73 @@ func TestTroubleBlamesAnItem(t *testing.T) {
 		t.Errorf("%d items are kept", len(x.items))
 	}
 }
+
+func TestTroubleAloneTriesOneCallAtATime(t *testing.T) {
+	x := newTrouble()
+	call := func(failed int) time.Duration {
+		t.Helper()
+		if !x.begin() {
+			t.Fatal("a call may not begin")
+		}
+		return x.end(1, failed)
+	}
+	call(0)
+	for range maxFailing - 1 {
+		call(1)
+	}
+	if v := x.succeedsElsewhere(); v != (verdict{}) || x.rests() {
+		t.Errorf("after %d calls that failed: %+v", maxFailing-1, v)
+	}
+	call(1)
+	if v := x.succeedsElsewhere(); v.rest != firstRest || !v.warn || !x.rests() || x.limit != 1 {
+		t.Errorf("after %d calls that failed: %+v, limit %d", maxFailing, v, x.limit)
+	}
+	x.until.Store(1)
+	if rest := call(1); rest != 2*firstRest || !x.rests() {
+		t.Errorf("a trial that failed: a rest of %v", rest)
+	}
+	x.until.Store(1)
+	if rest := call(0); rest != 0 || x.rests() || x.limit != 0 {
+		t.Errorf("a trial that succeeded: a rest of %v, limit %d", rest, x.limit)
+	}
+	if v := x.succeedsElsewhere(); v != (verdict{}) {
+		t.Errorf("after a success: %+v", v)
+	}
+}
+
+func TestAFunctionThatLeftTooManyBehindIsUnavailable(t *testing.T) {
+	r := &route{function: &function{name: "deaf"}, trouble: newTrouble()}
+	h := &hand{life: &life{Worker: &Worker{settings: settings{log: slog.New(slog.DiscardHandler)}}}, route: r}
+	h.now.open(t.Context())
+	defer h.now.close()
+	h.now.begin(r, batch.Batch{Source: "s", N: 1}, 1)
+	for name, run := range map[string]func(c *call) error{
+		"alone": func(c *call) error {
+			_, _, err := within(t.Context(), c, time.Hour, double, 1)
+			return err
+		},
+		"of a batch": func(c *call) error {
+			c.caller = &caller{epoch: time.Now()}
+			_, _, err := timed(t.Context(), c, 0, double, 1)
+			return err
+		},
+	} {
+		var returned []func()
+		for range maxLeft {
+			returned = append(returned, h.stuck())
+		}
+		c := &call{left: &r.trouble.left, timeout: time.Hour, now: &h.now}
+		if err := run(c); !isUnavailable(err) || !errors.Is(err, errCrowded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		returned[0]()
+		if err := run(c); err != nil {
+			t.Errorf("%s: %v after one has returned", name, err)
+		}
+		for _, f := range returned[1:] {
+			f()
+		}
+	}
+}
+
+func double(_ context.Context, x int) (int, error) { return 2 * x, nil }

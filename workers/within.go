@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -13,6 +14,13 @@ const grace = 500 * time.Millisecond
 
 // errLeft is the error of a function that did not return in time.
 var errLeft = errors.New("it has not returned since, and its goroutine is left behind: the function has to end when its context does")
+
+// maxLeft is how many calls of a function may be left behind in a worker. With so many, the function is unavailable there.
+const maxLeft = 1000
+
+// errCrowded is why a function that has left too many calls behind is not called.
+var errCrowded = fmt.Errorf("%d calls of the function did not return after their timeouts and still run: "+
+	"the function has to end when its context does", maxLeft)
 
 // An ending is what a function returned, or how it ended otherwise.
 type ending[Out any] struct {
@@ -35,6 +43,9 @@ func within[In, Out any](
 	if limit <= 0 {
 		out, err = f(ctx, v)
 		return out, 0, err
+	}
+	if c.isCrowded() {
+		return out, 0, Unavailable(errCrowded)
 	}
 	deadline := time.Now().Add(limit)
 	c.now.limit(deadline)
@@ -81,6 +92,9 @@ func await[T any](ctx context.Context, ended <-chan T) (e T, ok bool) {
 	}
 }
 
+// isCrowded reports whether the function has left too many calls behind.
+func (c *call) isCrowded() bool { return c.left != nil && c.left.Load() >= maxLeft }
+
 // leaveBehind notes that a function did not return. wait waits until it does.
 func (c *call) leaveBehind(wait func()) {
 	if c.stuck == nil {
@@ -97,9 +111,12 @@ func (c *call) leaveBehind(wait func()) {
 func (h *hand) stuck() (returned func()) {
 	attrs := h.now.attrs()
 	h.log.Warn("a function does not return although its context has ended; its goroutine is left behind and its slot goes on", attrs...)
+	trouble := h.route.trouble
 	h.left.Add(1)
+	trouble.left.Add(1)
 	return func() {
 		h.left.Add(-1)
+		trouble.left.Add(-1)
 		h.log.Info("a function that was left behind has returned", attrs...)
 	}
 }

@@ -450,4 +450,14 @@ local function full(stream, meta)
 		from: "h.What == \"\" || len(hints) > few; !slices", to: "h.What == \"\"; false && !slices",
 		pkg: "workers", run: "OnlyStages",
 	},
+	{
+		name: "a retry does not name the worker that failed", file: lua + "complete.lua",
+		from: "rest.kind, rest.data, e.worker))", to: "rest.kind, rest.data))",
+		pkg: "internal/broker", run: "ARetryNames",
+	},
+	{
+		name: "a worker that fails alone takes all retries", file: "workers/trouble.go",
+		from: "if t.failing < maxFailing || t.rests() {", to: "if true {",
+		pkg: "workers", run: "RetriesGoToAWorker|TriesOneCall",
+	},
 }

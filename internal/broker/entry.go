@@ -32,6 +32,7 @@ type Entry struct {
 	Ref
 	Attempts int    // calls of the function that failed, for each of its items
 	Crashes  int    // workers that died with it
+	Failed   string // worker whose attempt this is a retry of; "": none, or that worker has put it back
 	Payload  string // id of the key that its frame is in, "" where it is inline
 	Size     int    // bytes of the frame, also before it is fetched
 }
@@ -51,6 +52,8 @@ func entryOf(at Place, raw list) Entry {
 			e.Attempts = int(fields.number(i + 1))
 		case "k":
 			e.Crashes = int(fields.number(i + 1))
+		case "w":
+			e.Failed = fields.text(i + 1)
 		case "p":
 			e.Frame = frameOf(fields.text(i + 1))
 			e.Size = len(e.Frame)

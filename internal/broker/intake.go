@@ -18,14 +18,15 @@ type Hint struct{ Kind, What string }
 
 // The kinds of hints.
 const (
-	HintStages = "stages" // a stage was made or removed
-	HintRoom   = "room"   // a full queue has room again
-	HintEnd    = "end"    // a source has ended
-	HintSource = "source" // a source has joined
-	HintGone   = "gone"   // a queue is being deleted
-	HintFree   = "free"   // a queue has no gather any more
-	HintDone   = "done"   // futures have results
-	HintCancel = "cancel" // a future was canceled
+	HintStages  = "stages"  // a stage was made or removed
+	HintRoom    = "room"    // a full queue has room again
+	HintEnd     = "end"     // a source has ended
+	HintSource  = "source"  // a source has joined
+	HintGone    = "gone"    // a queue is being deleted
+	HintFree    = "free"    // a queue has no gather any more
+	HintDone    = "done"    // futures have results
+	HintSuccess = "success" // another worker has succeeded with what failed in this one
+	HintCancel  = "cancel"  // a future was canceled
 )
 
 // A Route is a stage as a worker reads it.

@@ -104,6 +104,9 @@ func TestCoprocOutOfStep(t *testing.T) {
 	} {
 		c := newCoproc(t, command)
 		values, err := c.call(t.Context(), items)
+		for err == nil && slices.Equal(values, items) { // the line came late, on a busy machine: a later call fails
+			values, err = c.call(t.Context(), items)
+		}
 		wantError(t, err, "more lines than items")
 		if values != nil || len(c.idle) != 0 {
 			t.Errorf("%s: got %q, %d processes", command, values, len(c.idle))

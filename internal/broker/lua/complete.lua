@@ -101,8 +101,16 @@ local function bring_back(e, rest)
       rest.attempts, e.crashes, rest.kind, rest.data)
   end
   local id = redis.call('XADD', e.delayed, '*',
-    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, rest.kind, rest.data))
+    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, rest.kind, rest.data, e.worker))
   redis.call('ZADD', KEYS[1], now_ms() + rest.delay, e.queue .. ' ' .. id)
+end
+
+-- retries reports whether items of an entry are tried again after a delay: another worker is to try them, if one is free.
+local function retries(e)
+  for _, rest in ipairs(e.rests) do
+    if rest.delay > 0 then return true end
+  end
+  return false
 end
 
 -- bury makes a dead letter of an entry as it stands there. Of too many, the oldest go.
@@ -125,6 +133,10 @@ end
 local function commit(e)
   local refusal = check(e)
   if refusal then return refuse(e, refusal) end
+  if retries(e) then
+    local holder = redis.call('XPENDING', e.stream, 'w', e.id, e.id, 1)[1]
+    e.worker = holder and holder[2]
+  end
   if redis.call('XACK', e.stream, 'w', e.id) == 0 and #redis.call('XRANGE', e.stream, e.id, e.id) == 0 then
     return refuse(e, 'lost')
   end

@@ -220,8 +220,11 @@ local function trim_dead(dead, payloads, most)
   end
 end
 
--- returned makes the fields of an entry that comes back.
-local function returned(source, first, n, attempts, crashes, kind, data)
+-- returned makes the fields of an entry that comes back. failed: the worker that it is a retry of; nil: none.
+local function returned(source, first, n, attempts, crashes, kind, data, failed)
+  if failed then
+    return 's', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, 'w', failed, kind, data
+  end
   return 's', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, kind, data
 end
 

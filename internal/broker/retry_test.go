@@ -1,0 +1,46 @@
+package broker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+)
+
+// A retry names the worker whose attempt failed, until that worker puts it back.
+func TestARetryNamesTheWorkerThatFailed(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		pile(t, c, f, 1)
+		e := f.takeAll(t, c, "w1")[0]
+		if e.Failed != "" {
+			t.Errorf("before an attempt failed: %q", e.Failed)
+		}
+		complete := func(e broker.Entry, delay time.Duration) {
+			t.Helper()
+			rest := broker.Rest{Batch: e.Batch, Attempts: 1, Delay: delay}
+			got := must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{Entry: e, In: f.a, Rests: []broker.Rest{rest}}}))
+			if got[0] != broker.Committed {
+				t.Fatal(got)
+			}
+		}
+		complete(e, time.Millisecond)
+		var back []broker.Entry
+		testkit.Eventually(t, func() bool {
+			if err := c.BringBack(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			back = f.takeAll(t, c, "w2")
+			return len(back) == 1
+		}, "the retry is due")
+		if back[0].Failed != "w1" || back[0].Attempts != 1 {
+			t.Errorf("the retry: %+v", back[0])
+		}
+		complete(back[0], 0)
+		if again := f.takeAll(t, c, "w1"); len(again) != 1 || again[0].Failed != "" || again[0].Attempts != 1 {
+			t.Errorf("after it was put back: %+v", again)
+		}
+	})
+}
