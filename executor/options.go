@@ -225,7 +225,10 @@ func Backoff(first, longest time.Duration) StageOption {
 }
 
 // Timeout is after how long the context of a function that runs on one item
-// ends; there is none if it is not given.
+// ends; there is none if it is not given. A function that does not return
+// within half a second after that fails the item in its place, the slot goes on
+// with others, and the call is left behind: Workers counts it as Stuck. A worker
+// in which 1,000 calls of a function are left behind does not call it.
 func Timeout(d time.Duration) StageOption {
 	return func(s *stageOptions) error {
 		if d <= 0 {

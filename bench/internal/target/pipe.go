@@ -29,12 +29,15 @@ func pipeTargets() []Target {
 	return []Target{
 		{Name: "pipe", What: "1,000,000 lines of pipe:tr, against parallel --pipe", Want: 1.5, Most: true, Unit: "x", measure: shortLines.quiet},
 		{Name: "pipe-redis", What: "1,000,000 lines of pipe:tr over Redis", Want: 1.5, Most: true, Unit: "x", measure: shortLines.overRedis},
-		{Name: "pipe-busy", What: "1,000,000 lines of pipe:tr beside 8 busy processes", Want: 1.5, Most: true, Unit: "x", measure: shortLines.busy},
+		{Name: "pipe-busy", What: "1,000,000 lines of pipe:tr beside 8 busy processes", Want: 1.5, Most: true, Unit: "x", measure: busy(shortLines.quiet)},
 		{Name: "pipe-processes", What: "processes of pipe:tr for 1,000,000 lines", Want: 60, Most: true, Unit: "processes", measure: processes},
+		{Name: "pipe-processes-busy", What: "the same beside 8 busy processes", Want: 60, Most: true, Unit: "processes", measure: busy(processes)},
 		{Name: "pipe-start", What: "20,000 lines of a command with 0.3 s of start, against parallel --pipe -N 5000", Want: 1.2, Most: true, Unit: "x", measure: dearStart.quiet},
-		{Name: "pipe-start-busy", What: "the same beside 8 busy processes", Want: 1.2, Most: true, Unit: "x", measure: dearStart.busy},
+		{Name: "pipe-start-busy", What: "the same beside 8 busy processes", Want: 1.2, Most: true, Unit: "x", measure: busy(dearStart.quiet)},
 		{Name: "batch-50ms", What: "items/s of a DefineBatch of 50 ms a call, over those of the best fixed size", Want: 0.9, Unit: "x", measure: dearCalls},
+		{Name: "batch-50ms-busy", What: "the same beside 8 busy processes", Want: 0.9, Unit: "x", measure: busy(dearCalls)},
 		{Name: "coproc", What: "1,000,000 lines of coproc:sed -u, against sed -u", Want: 1.5, Most: true, Unit: "x", measure: coprocess.quiet},
+		{Name: "coproc-busy", What: "the same beside 8 busy processes", Want: 1.5, Most: true, Unit: "x", measure: busy(coprocess.quiet)},
 	}
 }
 
@@ -67,25 +70,6 @@ func (v rival) quiet(ctx context.Context, r *run) (_ float64, _ string, err erro
 // overRedis is quiet with the Redis of the measurements.
 func (v rival) overRedis(ctx context.Context, r *run) (float64, string, error) {
 	v.flags = append(v.flags, "--redis", "redis://"+r.Server.Address+"/?ns=pipe")
-	return v.quiet(ctx, r)
-}
-
-// busy is quiet beside processes that keep all processors busy.
-func (v rival) busy(ctx context.Context, r *run) (float64, string, error) {
-	var others []*exec.Cmd
-	defer func() {
-		for _, other := range others {
-			_ = other.Process.Kill()
-			_ = other.Wait()
-		}
-	}()
-	for range 8 {
-		other := exec.CommandContext(ctx, "sh", "-c", "while :; do :; done")
-		if err := other.Start(); err != nil {
-			return 0, "", err
-		}
-		others = append(others, other)
-	}
 	return v.quiet(ctx, r)
 }
 

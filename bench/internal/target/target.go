@@ -15,13 +15,12 @@ import (
 
 // A Target is one line of what is to be reached.
 type Target struct {
-	Name string // for -only
-	What string
-	Want float64
-	Most bool // Want is a bound from above
-	Unit string
-	// measure returns the figure, and what explains it.
-	measure func(ctx context.Context, r *run) (got float64, note string, err error)
+	Name    string // for -only
+	What    string
+	Want    float64
+	Most    bool // Want is a bound from above
+	Unit    string
+	measure measure
 }
 
 // A Result is a target that was measured.
@@ -55,7 +54,7 @@ const longest = 300
 
 // All are in the order in which they are measured: the last one looks back.
 func All() []Target {
-	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
+	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), slotTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
 		commandTargets(), pipeTargets(), execTargets(), peakTargets())
 }
 
