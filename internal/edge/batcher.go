@@ -21,7 +21,7 @@ const (
 	// many, if that leaves backlogBatches batches in flight.
 	backlogTarget  = 80 * time.Millisecond
 	backlogItems   = 8
-	backlogBatches = 2048
+	backlogBatches = 1024
 	// pendingItems, pendingBatches and pendingBytes bound what collects while a send is in
 	// flight.
 	pendingItems   = 8 * maxItems
@@ -29,7 +29,7 @@ const (
 	// firstBatches bound it instead while nobody knows what an item costs: many small
 	// batches would only be in the way of what comes when it is known.
 	firstBatches = 8
-	pendingBytes = 2 * batch.MaxBytes
+	pendingBytes = batch.MaxBytes
 	// steep is after how many items of unknown cost batches grow faster.
 	steep = 1024
 )

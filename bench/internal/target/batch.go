@@ -33,7 +33,7 @@ func dearCalls(ctx context.Context, r *run) (float64, string, error) {
 
 // callRate returns the items a second of a batch function in 4 slots, on the embedded broker.
 func callRate(ctx context.Context, opts ...workers.DefineOption) (rate float64, err error) {
-	const n, slots = 4_000_000, 4
+	const n, slots = 10_000_000, 4
 	dear := workers.DefineBatch("dear", func(ctx context.Context, items []int) ([]int, error) {
 		return items, flow.Pause(ctx, 50*time.Millisecond)
 	}, opts...)
