@@ -76,6 +76,9 @@ func TestMixedFleet(t *testing.T) {
 	if !own.has(`versions="[\"3\" \"4\"]"`) || !own.has("with other types") || !logs.has("in another version") {
 		t.Errorf("logged %s and %s", own.text.String(), logs.text.String())
 	}
+	for _, side := range []string{"version=4 theirs=3", "version=3 theirs=4"} { // of the worker that has joined, and of one before it
+		testkit.Eventually(t, func() bool { return logs.has(side) }, side)
+	}
 	stop()
 	group.Wait()
 	if err := ex.Close(); err != nil {

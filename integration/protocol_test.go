@@ -245,5 +245,5 @@ func TestProtocolScripts(t *testing.T) {
 	}
 	same(t, "scripts", column(t, "script"), files)
 	same(t, "hints", column(t, "kind"), []string{broker.HintStages, broker.HintRoom, broker.HintSource, broker.HintEnd,
-		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintSuccess})
+		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintSuccess, broker.HintVersion})
 }

@@ -320,6 +320,8 @@ func (in *intake) hear(ctx context.Context, hints []broker.Hint) error {
 			if in.stale = in.stale || h.What == "" || len(hints) > few; !slices.Contains(in.changed, h.What) {
 				in.changed = append(in.changed, h.What)
 			}
+		case broker.HintVersion:
+			in.hearOfVersion(ctx, h.What)
 		case broker.HintSuccess:
 			in.succeedsElsewhere(ctx, h.What)
 		case broker.HintRoom:

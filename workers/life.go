@@ -48,8 +48,10 @@ type life struct {
 
 	probe   *probe.Probe    // of a test, nil for all others
 	foreign map[string]bool // stages of other types that were logged; intake only
-	read    []string        // queues of the last routes; set when intake ends,
-	unsure  []string        // and those of them of which this worker may hold entries that are not in ids
+	// versions are those of other workers that this one has been told of; intake only.
+	versions map[versionNote]bool
+	read     []string // queues of the last routes; set when intake ends,
+	unsure   []string // and those of them of which this worker may hold entries that are not in ids
 
 	mu     sync.Mutex
 	ids    map[broker.Ref]bool // entries taken and not yet replaced
@@ -58,7 +60,7 @@ type life struct {
 
 func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 	l := &life{
-		Worker: w, client: part, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{},
+		Worker: w, client: part, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{}, versions: map[versionNote]bool{},
 		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
 	for range w.concurrency {
@@ -80,7 +82,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		return err
 	}
 	if part.Index() == 0 {
-		l.warnOfVersions(ctx)
+		l.compareVersions(ctx)
 	}
 	beating := part.Lease(broker.RoleWorker, l.id, l.lease)
 	l.reader = beating.Reader(part.Patience(readWait))

@@ -25,6 +25,7 @@ const (
 	HintGone    = "gone"    // a queue is being deleted
 	HintFree    = "free"    // a queue has no gather any more
 	HintDone    = "done"    // futures have results
+	HintVersion = "version" // a worker has joined that has a function of this one in another version
 	HintSuccess = "success" // another worker has succeeded with what failed in this one
 	HintCancel  = "cancel"  // a future was canceled
 )
