@@ -20,7 +20,7 @@ func TestD06BoundedQueuesStopTheProducer(t *testing.T) {
 	const hands = 4
 	const most = 2 + 3*2 + 2*2*hands*2 + 3
 	synctest.Test(t, func(t *testing.T) {
-		ex := must(executor.New(t.Context(), "", executor.Hands(hands)))(t)
+		ex := must(executor.New(t.Context(), "", executor.Concurrency(hands)))(t)
 		if err := ex.Register(inc); err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func TestMaxBytesBoundsBothQueues(t *testing.T) {
 	}, same)
 }
 
-// Items that come one by one, with which a hand goes on from stage to stage, stop where
+// Items that come one by one, with which a slot goes on from stage to stage, stop where
 // what comes out has no room, and wait between the stages.
 func TestAHandDoesNotGoOnBeyondABound(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {

@@ -31,7 +31,7 @@ func TestCodecs(t *testing.T) {
 			return point{p.Y, p.X, p.Name}, nil
 		}, workers.WithCodec(c))
 		onBoth(t, func(t *testing.T, ex *executor.Executor) {
-			q := stage(t, swap, scatter(t, ex, points, bridge.Codec(c), bridge.Name("points"), bridge.Seal()))
+			q := stage(t, swap, scatter(t, ex, points, bridge.WithCodec(c), bridge.Name("points"), bridge.Seal()))
 			want(t, values(t, q), point{2, 1, "a"}, point{}, point{math.MaxInt32, -1, "\u00fc"})
 			for _, name := range []string{q.Name(), "points"} {
 				if err := ex.Delete(t.Context(), name); err != nil {
@@ -44,8 +44,8 @@ func TestCodecs(t *testing.T) {
 
 func TestOpenKnowsTheFormat(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		scatter(t, ex, []point{{1, 2, "a"}}, bridge.Codec(workers.MsgPack()), bridge.Name("packed"), bridge.Seal())
-		scatter(t, ex, []point{{3, 4, "b"}}, bridge.Codec(xmlCodec{}), bridge.Name("marked"), bridge.Seal())
+		scatter(t, ex, []point{{1, 2, "a"}}, bridge.WithCodec(workers.MsgPack()), bridge.Name("packed"), bridge.Seal())
+		scatter(t, ex, []point{{3, 4, "b"}}, bridge.WithCodec(xmlCodec{}), bridge.Name("marked"), bridge.Seal())
 		want(t, values(t, must(executor.Open[point](t.Context(), ex, "packed"))(t)), point{1, 2, "a"})
 		want(t, values(t, must(executor.Open[point](t.Context(), ex, "marked", executor.WithCodec(xmlCodec{})))(t)), point{3, 4, "b"})
 		for _, name := range []string{"packed", "marked"} {

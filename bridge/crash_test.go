@@ -51,7 +51,7 @@ func TestAnIteratorThatPanics(t *testing.T) {
 				q := stage(t, inc, in)
 				n, cut := 0, false
 				for v, err := range bridge.All(t.Context(), q) {
-					if cut = errors.Is(err, executor.ErrCut); cut {
+					if cut = errors.Is(err, executor.ErrTruncated); cut {
 						if !strings.Contains(err.Error(), c.text) {
 							t.Errorf("cut by %v", err)
 						}
@@ -162,7 +162,7 @@ func TestGoexitWhileDecodingEndsTheStream(t *testing.T) {
 		for _, err := range bridge.All(t.Context(), sum) {
 			cut = err
 		}
-		if !errors.Is(cut, executor.ErrCut) || !strings.Contains(cut.Error(), "runtime.Goexit") {
+		if !errors.Is(cut, executor.ErrTruncated) || !strings.Contains(cut.Error(), "runtime.Goexit") {
 			t.Errorf("Map2 ended with %v", cut)
 		}
 	}, add)

@@ -2,7 +2,7 @@
 // comes from a channel into a queue that a fleet of workers reads, and Gather
 // brings what comes out at the end back into a channel, in order.
 //
-// A whole program, with the broker and four hands in its own process:
+// A whole program, with the broker and four slots in its own process:
 //
 //	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 //	double := workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })

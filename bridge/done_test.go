@@ -27,7 +27,7 @@ func TestDoneTellsAProducerThatItsScatterFailed(t *testing.T) {
 				t.Fatal("the producer still waits")
 			}
 		}
-		if err := q.Err(); !errors.Is(err, executor.ErrNoQueue) {
+		if err := q.Err(); !errors.Is(err, executor.ErrQueueNotFound) {
 			t.Errorf("the scatter failed with %v", err)
 		}
 		select {

@@ -53,7 +53,7 @@ func TestACanceledScatterEndsItsStreamWithAnError(t *testing.T) {
 			t.Fatalf("got %v", r)
 		}
 		cancel()
-		if r := <-results; !errors.Is(r.Err, executor.ErrCut) || bridge.IsItemError(r.Err) {
+		if r := <-results; !errors.Is(r.Err, executor.ErrTruncated) || bridge.IsItemError(r.Err) {
 			t.Errorf("got %v", r)
 		}
 		if r, ok := <-results; ok {

@@ -123,13 +123,13 @@ func TestOrderOfLongFunctionsOnFourHands(t *testing.T) {
 		const n = 100
 		var calls tally
 		f := jitter(time.Minute, &calls)
-		ex := must(executor.New(t.Context(), "", executor.Hands(4)))(t)
+		ex := must(executor.New(t.Context(), "", executor.Concurrency(4)))(t)
 		register(t, ex, f)
 		begin := time.Now()
 		want(t, values(t, stage(t, f, scatter(t, ex, upTo(n)))), upTo(n + 1)[1:]...)
 		calls.once(t, n)
 		if took, serial := time.Since(begin), n*time.Minute/2; took > serial/2 {
-			t.Errorf("it took %v, about %v of work for four hands", took, serial)
+			t.Errorf("it took %v, about %v of work for four slots", took, serial)
 		}
 		if err := ex.Close(); err != nil {
 			t.Error(err)

@@ -41,7 +41,7 @@ func TestFlushAllIsToldToBothEnds(t *testing.T) {
 			}
 			select {
 			case r := <-results:
-				if !errors.Is(r.Err, executor.ErrNoQueue) || bridge.IsItemError(r.Err) {
+				if !errors.Is(r.Err, executor.ErrQueueNotFound) || bridge.IsItemError(r.Err) {
 					t.Errorf("the gather is told %v", r)
 				}
 			case <-time.After(10 * time.Second):
@@ -51,7 +51,7 @@ func TestFlushAllIsToldToBothEnds(t *testing.T) {
 				close(flushed)
 			}
 			<-q.Done()
-			if err := q.Err(); !errors.Is(err, executor.ErrNoQueue) {
+			if err := q.Err(); !errors.Is(err, executor.ErrQueueNotFound) {
 				t.Errorf("the producer is told %v", err)
 			}
 			goesOn(t, ex)

@@ -126,7 +126,7 @@ func TestADearSecondStageIsLeftToOthers(t *testing.T) {
 				most.Store(n)
 			}
 			defer now.Add(-1)
-			if x%50 == 0 { // longer than a hand stays with a batch
+			if x%50 == 0 { // longer than a slot stays with a batch
 				<-time.After(15 * time.Millisecond)
 			}
 			return x, nil
@@ -149,7 +149,7 @@ func TestADearSecondStageIsLeftToOthers(t *testing.T) {
 		close(staged)
 		want(t, values(t, out), upTo(5001)[1:]...)
 		if through, beside := passed(t, ex, "between"); through == 0 || beside == 0 || through+beside != 5000 || most.Load() < 2 {
-			t.Errorf("%d items went through the queue between, %d beside it; of four hands, %d worked at once", through, beside, most.Load())
+			t.Errorf("%d items went through the queue between, %d beside it; of four slots, %d worked at once", through, beside, most.Load())
 		}
 		deleteAll(t, ex, "in", "between", "out")
 	})

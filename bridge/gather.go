@@ -27,7 +27,7 @@ type Result[T any] struct {
 	at     int          // the item's place there
 }
 
-// Source is the name of the source that the item belongs to: that of SourceName, else one that
+// Source is the name of the source that the item belongs to: that of DurableSource, else one that
 // Scatter has made. It is "" for an error that ends the stream.
 func (r Result[T]) Source() string {
 	if r.origin == nil {
@@ -57,7 +57,7 @@ func (r Result[T]) ticket() *edge.Ticket { return r.origin.Ticket(r.at) }
 // It is the one consumer of the queue: ErrConsumerExists if there is another. A result that was
 // taken from the channel is delivered. Results that lie in the channel when ctx ends are
 // taken back. Another Gather of the queue goes on behind the delivered ones, unless the flow of a
-// queue without a name was deleted meanwhile, see Scatter: then it returns executor.ErrNoQueue.
+// queue without a name was deleted meanwhile, see Scatter: then it returns executor.ErrQueueNotFound.
 func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
@@ -339,7 +339,7 @@ func IsItemError(err error) bool {
 }
 
 // IsSourceError reports whether an error tells of a source of a queue that stays open: that it was
-// cut (executor.ErrCut), or that its process has died (executor.ErrAway). It stands in no item's
+// cut (executor.ErrTruncated), or that its process has died (executor.ErrSourceOffline). It stands in no item's
 // place, and the stream goes on.
 func IsSourceError(err error) bool {
 	var item *executor.ItemError
@@ -347,5 +347,5 @@ func IsSourceError(err error) bool {
 }
 
 func ofSource(item *executor.ItemError) bool {
-	return errors.Is(item, executor.ErrCut) || errors.Is(item, executor.ErrAway)
+	return errors.Is(item, executor.ErrTruncated) || errors.Is(item, executor.ErrSourceOffline)
 }

@@ -48,7 +48,7 @@ func TestAFailureBringsWhatWasScattered(t *testing.T) {
 			if same, err := executor.InputAs[int](untyped, nil); same != x || err != nil {
 				t.Fatalf("of encoded items: %d, %v", same, err)
 			}
-			if _, err := executor.InputAs[string](r.Err, nil); !errors.Is(err, executor.ErrType) {
+			if _, err := executor.InputAs[string](r.Err, nil); !errors.Is(err, executor.ErrTypeMismatch) {
 				t.Fatalf("an int as a string: %v", err)
 			}
 		}

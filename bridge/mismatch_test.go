@@ -23,22 +23,22 @@ var keep = workers.Define("keep", func(_ context.Context, h hidden) (hidden, err
 func TestTypesThatTheCodecCannotCarryAreRefused(t *testing.T) {
 	refusing := workers.Define("refusing", func(_ context.Context, h hidden) (int, error) { return h.Seen, nil })
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		open := scatter(t, ex, []hidden{{Seen: 1, lost: 2}}, bridge.Name("open"), bridge.Codec(workers.JSON(workers.DropUnexported())))
+		open := scatter(t, ex, []hidden{{Seen: 1, lost: 2}}, bridge.Name("open"), bridge.WithCodec(workers.JSON(workers.DropUnexported())))
 		calls := map[string]error{
 			"Scatter":       second(bridge.Scatter(t.Context(), ex, make(chan hidden))),
 			"ScatterSeq":    second(bridge.ScatterSeq(t.Context(), ex, slices.Values([]hidden{}))),
 			"ScatterSlices": second(bridge.ScatterSlices(t.Context(), ex, make(chan []hidden))),
-			"NewProducer":   second(bridge.NewProducer[hidden](t.Context(), ex, bridge.Codec(workers.MsgPack()))),
+			"NewProducer":   second(bridge.NewProducer[hidden](t.Context(), ex, bridge.WithCodec(workers.MsgPack()))),
 			"Open":          second(executor.Open[hidden](t.Context(), ex, "open")),
 			"Submit":        second(executor.Submit(t.Context(), ex, refusing, hidden{})),
 			"Map":           second(executor.Map(t.Context(), refusing, open)),
 			"Register":      ex.Register(refusing),
 		}
 		for name, err := range calls {
-			if !errors.Is(err, executor.ErrType) || !strings.Contains(err.Error(), "field hidden.lost is unexported") {
+			if !errors.Is(err, executor.ErrTypeMismatch) || !strings.Contains(err.Error(), "field hidden.lost is unexported") {
 				t.Errorf("%s: got %v", name, err)
 			}
-			if err != nil && strings.Count(err.Error(), executor.ErrType.Error()) > 1 {
+			if err != nil && strings.Count(err.Error(), executor.ErrTypeMismatch.Error()) > 1 {
 				t.Errorf("%s says it twice: %v", name, err)
 			}
 		}
@@ -72,7 +72,7 @@ func TestValuesThatTheCodecWouldChangeAreFailures(t *testing.T) {
 			wantEncodeFailure(t, i, r.Err, i%2 == 1 && odd+i-1 != (odd+i-1)/2*2)
 			i++
 		}
-		for r := range must(bridge.Gather(t.Context(), stage(t, keep, scatter(t, ex, []hidden{{1, 2}}, bridge.Codec(workers.JSON(workers.DropUnexported()))))))(t) {
+		for r := range must(bridge.Gather(t.Context(), stage(t, keep, scatter(t, ex, []hidden{{1, 2}}, bridge.WithCodec(workers.JSON(workers.DropUnexported()))))))(t) {
 			if r.Err != nil || r.Value != (hidden{Seen: 1}) {
 				t.Errorf("got %+v", r)
 			}

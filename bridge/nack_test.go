@@ -163,10 +163,10 @@ func wantLetters(t *testing.T, ex *executor.Executor) {
 			t.Errorf("got %+v, %v", d, err)
 		}
 		letters = append(letters, d.Offset)
-		if items, err := ex.DeadItems(t.Context(), d.ID); err != nil || string(items[0]) != fmt.Sprint(d.Offset) {
+		if items, err := ex.DeadLetterItems(t.Context(), d.ID); err != nil || string(items[0]) != fmt.Sprint(d.Offset) {
 			t.Errorf("the item is %q, %v", items, err)
 		}
-		if err := ex.DropDead(t.Context(), d.ID); err != nil {
+		if err := ex.DeleteDeadLetter(t.Context(), d.ID); err != nil {
 			t.Error(err)
 		}
 	}

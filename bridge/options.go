@@ -7,6 +7,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 const (
@@ -20,11 +21,10 @@ const (
 type options struct {
 	name       string
 	source     string
-	stored     *int64
 	max        int64
 	maxBytes   int64
 	window     int64
-	overflow   Policy
+	overflow   OverflowPolicy
 	seal       int
 	buffer     int // -1: not given
 	batch      int
@@ -63,11 +63,8 @@ func scatterOptions(call string, opts []ScatterOption) (options, error) {
 			return o, err
 		}
 	}
-	switch {
-	case o.source != "" && o.name == "":
+	if o.source != "" && o.name == "" {
 		return o, errSourceOfNoName
-	case o.source == "" && o.stored != nil:
-		return o, errResumeOfNoName
 	}
 	return o, nil
 }
@@ -163,7 +160,7 @@ func Seal() ScatterOption {
 //
 // Redis holds each input until its result is delivered: about twice the memory of the items in flight,
 // which MaxInFlight bounds; before the first gather only if it is given. A batch with failures costs the gather one more round trip. Once a source
-// (SourceName) keeps its inputs, its successors do so too.
+// (DurableSource) keeps its inputs, its successors do so too.
 func KeepInput() InputOption { return keepInput{} }
 
 // An InputOption is an option of both Scatter and Gather.
@@ -178,10 +175,10 @@ func (keepInput) applyScatter(o *options) error { o.keepInput = true; return nil
 
 func (keepInput) applyGather(o *options) error { o.keepInput = true; return nil }
 
-// Codec is the format of the items, such as workers.MsgPack() or one of the
+// WithCodec is the format of the items, such as workers.MsgPack() or one of the
 // user's own. It is raw for strings and []byte and JSON for all other types if
 // it is not given.
-func Codec(c codec.Codec) ScatterOption {
+func WithCodec(c workers.Codec) ScatterOption {
 	return scatterOption(func(o *options) error {
 		o.codec = c
 		return nil

@@ -25,7 +25,7 @@ func TestResultsNameTheirItems(t *testing.T) {
 		return x, nil
 	})
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		q := scatter(t, ex, upTo(3000), bridge.Name("numbers"), bridge.SourceName("file-7"), bridge.Seal())
+		q := scatter(t, ex, upTo(3000), bridge.Name("numbers"), bridge.DurableSource("file-7"), bridge.Seal())
 		names := []string{"numbers"}
 		for i, branch := range must(executor.Multiplex(t.Context(), 2, q))(t) {
 			name := fmt.Sprint("odd-", i)
@@ -68,7 +68,7 @@ func TestErrorsOfSourcesAreTold(t *testing.T) {
 		}
 		cancel()
 		r := <-results
-		if !bridge.IsSourceError(r.Err) || bridge.IsItemError(r.Err) || !errors.Is(r.Err, executor.ErrCut) || r.Source() == "" {
+		if !bridge.IsSourceError(r.Err) || bridge.IsItemError(r.Err) || !errors.Is(r.Err, executor.ErrTruncated) || r.Source() == "" {
 			t.Errorf("the end of the source is %v of source %q", r.Err, r.Source())
 		}
 		deleteAll(t, ex, "numbers")

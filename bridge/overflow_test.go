@@ -42,7 +42,7 @@ var bounds = map[string]struct {
 func TestDropNewestKeepsTheFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		for name, bound := range bounds {
-			q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.DropNewest))
+			q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.OverflowDropNewest))
 			if err := ex.Flush(t.Context()); err != nil {
 				t.Fatal(name, err)
 			}
@@ -58,7 +58,7 @@ func TestDropNewestKeepsTheFirst(t *testing.T) {
 func TestDropOldestKeepsTheLast(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		for name, bound := range bounds {
-			q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.DropOldest))
+			q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.OverflowDropOldest))
 			if err := ex.Flush(t.Context()); err != nil {
 				t.Fatal(name, err)
 			}
@@ -76,7 +76,7 @@ func TestDropOldestKeepsTheLast(t *testing.T) {
 func TestDropsWhileItFlows(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const n = 2_000
-		for _, policy := range []bridge.Policy{bridge.DropNewest, bridge.DropOldest} {
+		for _, policy := range []bridge.OverflowPolicy{bridge.OverflowDropNewest, bridge.OverflowDropOldest} {
 			q := scatter(t, ex, upTo(n), bridge.MaxSize(8), bridge.Overflow(policy))
 			branches := must(executor.Multiplex(t.Context(), 2, q))(t)
 			for _, branch := range branches {
@@ -93,7 +93,7 @@ func TestFailEndsTheScatter(t *testing.T) {
 	for name, bound := range bounds {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, ex *executor.Executor) {
-				q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.Fail))
+				q := scatter(t, ex, upTo(1000), bound.option, bridge.Overflow(bridge.OverflowFail))
 				<-q.Done()
 				if err := q.Err(); !errors.Is(err, executor.ErrFull) {
 					t.Errorf("the scatter ended with %v", err)
@@ -105,7 +105,7 @@ func TestFailEndsTheScatter(t *testing.T) {
 						n++
 					}
 				}
-				if !errors.Is(ended, executor.ErrCut) || n == 0 || n > bound.most {
+				if !errors.Is(ended, executor.ErrTruncated) || n == 0 || n > bound.most {
 					t.Errorf("%d items, then %v", n, ended)
 				}
 			})
@@ -115,7 +115,7 @@ func TestFailEndsTheScatter(t *testing.T) {
 
 func TestNothingIsDroppedWithoutAPolicy(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		for name, opts := range map[string][]bridge.ScatterOption{"none": nil, "block": {bridge.Overflow(bridge.Block)}} {
+		for name, opts := range map[string][]bridge.ScatterOption{"none": nil, "block": {bridge.Overflow(bridge.OverflowBlock)}} {
 			q := scatter(t, ex, upTo(500), append(opts, bridge.MaxSize(3), bridge.MaxBytes(20), bridge.MaxInFlight(5))...)
 			kept, dropped := gathered(t, stage(t, double, q))
 			if len(kept) != 500 || dropped != 0 {

@@ -129,7 +129,7 @@ func TestTheEndsOfAnOutageAreMadeUpFor(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := <-again
-			if !errors.Is(r.Err, executor.ErrCut) {
+			if !errors.Is(r.Err, executor.ErrTruncated) {
 				t.Errorf("the next gather gets %v", r)
 			}
 			return true
@@ -177,7 +177,7 @@ func TestAScatterThatLostAReplyLeavesTheStreamWhole(t *testing.T) {
 // is told, and a successor goes on.
 func TestADurableScatterThatLostAReplyIsAway(t *testing.T) {
 	onNetworks(t, func(t *testing.T, n *network, ex *executor.Executor) {
-		durable := []bridge.ScatterOption{bridge.Name("jobs"), bridge.SourceName("a"), bridge.Seal()}
+		durable := []bridge.ScatterOption{bridge.Name("jobs"), bridge.DurableSource("a"), bridge.Seal()}
 		want(t, values(t, scatter(t, ex, []int{1})), 1) // the server knows the scripts from here on
 		ctx, cancel := context.WithCancel(t.Context())
 		n.lose(func(request []byte) bool {
@@ -188,7 +188,7 @@ func TestADurableScatterThatLostAReplyIsAway(t *testing.T) {
 		}
 		q := must(executor.Open[int](t.Context(), ex, "jobs"))(t)
 		results := must(bridge.Gather(t.Context(), q))(t)
-		if r := <-results; !errors.Is(r.Err, executor.ErrAway) {
+		if r := <-results; !errors.Is(r.Err, executor.ErrSourceOffline) {
 			t.Errorf("the gather is told %v", r)
 		}
 		scatter(t, ex, []int{1}, durable...)

@@ -68,7 +68,7 @@ func TestANameIsUsedOnceInAllPartitions(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := executor.Open[int](t.Context(), all[0], "results"); !errors.Is(err, executor.ErrNoQueue) {
+	if _, err := executor.Open[int](t.Context(), all[0], "results"); !errors.Is(err, executor.ErrQueueNotFound) {
 		t.Errorf("a deleted queue was found: %v", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestDeadLettersOfAllPartitions(t *testing.T) {
 	}
 	waitFor(t, func() bool { return len(letters()) == len(queues) })
 	for _, id := range letters() {
-		if err := all[1].DropDead(t.Context(), id); err != nil {
+		if err := all[1].DeleteDeadLetter(t.Context(), id); err != nil {
 			t.Error(err)
 		}
 	}

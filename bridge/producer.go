@@ -27,9 +27,9 @@ type Producer[T any] struct {
 // NewProducer makes a source of a new remote queue, or of a named one (Name). It takes
 // the options of Scatter. The Producer lives until Close. If ctx ends or the Executor is
 // closed before, the stream is aborted as that of a Scatter is: readers get the values
-// stored so far and then executor.ErrCut.
+// stored so far and then executor.ErrTruncated.
 //
-// A durable source (SourceName) waits for a successor of the same name, unless Close
+// A durable source (DurableSource) waits for a successor of the same name, unless Close
 // ends it. To leave it to a successor, as a service does that is started again, end ctx
 // and wait for Done.
 func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...ScatterOption) (*Producer[T], error) {
@@ -44,7 +44,7 @@ func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...Scat
 }
 
 // run stores what is sent until Close, and ends the source.
-func (p *Producer[T]) run(ctx context.Context, feed *executor.Feed) {
+func (p *Producer[T]) run(ctx context.Context, feed *edge.Feed) {
 	err := p.group.Run(ctx)
 	if err == nil {
 		err = feed.Finish(ctx, feed.Next())
@@ -170,7 +170,7 @@ func (p *Producer[T]) Queue() *executor.Queue[T] {
 // early, and then Err says why.
 func (p *Producer[T]) Done() <-chan struct{} { return p.Queue().Done() }
 
-// Err returns why the Producer has ended: the cause of its context, executor.ErrNoQueue
+// Err returns why the Producer has ended: the cause of its context, executor.ErrQueueNotFound
 // if its queue was deleted, executor.ErrFenced if another process has taken its source
 // over, executor.ErrClosed if its Executor was closed. It returns nil before Done is
 // closed, and after Close has stored everything.

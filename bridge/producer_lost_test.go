@@ -19,14 +19,14 @@ func behindProxy(t *testing.T) (*executor.Executor, *testkit.Proxy) {
 }
 
 // scatters tells the calls that store values under a policy.
-func scatters(policy bridge.Policy) func(req []byte) bool {
+func scatters(policy bridge.OverflowPolicy) func(req []byte) bool {
 	return func(req []byte) bool { return bytes.Contains(req, []byte("\r\n"+policy+"\r\n")) }
 }
 
 func TestSendWhoseReplyWasLostStoresTheValueOnce(t *testing.T) {
 	ex, proxy := behindProxy(t)
-	p := produces[int](t, ex, bridge.Overflow(bridge.Block))
-	lost := proxy.CutAfterRequest(scatters(bridge.Block))
+	p := produces[int](t, ex, bridge.Overflow(bridge.OverflowBlock))
+	lost := proxy.CutAfterRequest(scatters(bridge.OverflowBlock))
 	if err := p.Send(t.Context(), 1); err != nil {
 		t.Error(err)
 	}
@@ -39,12 +39,12 @@ func TestSendWhoseReplyWasLostStoresTheValueOnce(t *testing.T) {
 
 func TestSendWhoseReplyWasLostTellsThatTheValueWasDropped(t *testing.T) {
 	ex, proxy := behindProxy(t)
-	p := produces[int](t, ex, bridge.MaxSize(2), bridge.Overflow(bridge.DropNewest))
+	p := produces[int](t, ex, bridge.MaxSize(2), bridge.Overflow(bridge.OverflowDropNewest))
 	if err := p.SendAll(t.Context(), []int{1, 2}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 2 {
-		lost := proxy.CutAfterRequest(scatters(bridge.DropNewest))
+		lost := proxy.CutAfterRequest(scatters(bridge.OverflowDropNewest))
 		if err := p.Send(t.Context(), 3+i); !errors.Is(err, executor.ErrDropped) {
 			t.Errorf("%d was dropped, and its sender is told %v", 3+i, err)
 		}
@@ -61,8 +61,8 @@ func TestSendWhoseReplyWasLostTellsThatTheValueWasDropped(t *testing.T) {
 // The caller leaves while the request is on its way: the value is stored later.
 func TestSendWhoseContextEndsDuringTheCall(t *testing.T) {
 	ex, proxy := behindProxy(t)
-	p := produces[int](t, ex, bridge.Overflow(bridge.Block))
-	arrived, passes, is := make(chan struct{}), make(chan struct{}), scatters(bridge.Block)
+	p := produces[int](t, ex, bridge.Overflow(bridge.OverflowBlock))
+	arrived, passes, is := make(chan struct{}), make(chan struct{}), scatters(bridge.OverflowBlock)
 	proxy.CutAfterRequest(func(req []byte) bool {
 		if is(req) {
 			close(arrived)

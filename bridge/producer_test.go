@@ -168,7 +168,7 @@ func TestSendTakesItsValueBackWhileTheQueueIsFull(t *testing.T) {
 
 func TestAProducerGoesOnAfterErrFull(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		p := produces[int](t, ex, bridge.MaxSize(3), bridge.Overflow(bridge.Fail))
+		p := produces[int](t, ex, bridge.MaxSize(3), bridge.Overflow(bridge.OverflowFail))
 		var partly *bridge.SendError
 		if err := p.SendAll(t.Context(), upTo(10)); !errors.Is(err, executor.ErrFull) || !errors.As(err, &partly) || partly.Stored > 3 {
 			t.Fatalf("ten values for three places: %v", err)
@@ -200,7 +200,7 @@ func TestAProducerGoesOnAfterErrFull(t *testing.T) {
 
 func TestSendTellsWhatWasDropped(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		p := produces[int](t, ex, bridge.MaxSize(3), bridge.Overflow(bridge.DropNewest))
+		p := produces[int](t, ex, bridge.MaxSize(3), bridge.Overflow(bridge.OverflowDropNewest))
 		var partly *bridge.SendError
 		if err := p.SendAll(t.Context(), upTo(5)); !errors.Is(err, executor.ErrDropped) || !errors.As(err, &partly) {
 			t.Fatalf("five values for three places: %v", err)
@@ -225,7 +225,7 @@ func TestSendTellsWhatWasDropped(t *testing.T) {
 
 func TestSendWithDropOldestStoresTheValue(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		p := produces[int](t, ex, bridge.MaxSize(3), bridge.Overflow(bridge.DropOldest))
+		p := produces[int](t, ex, bridge.MaxSize(3), bridge.Overflow(bridge.OverflowDropOldest))
 		for i := range 10 {
 			if err := p.Send(t.Context(), i); err != nil {
 				t.Fatal(i, err)
@@ -297,7 +297,7 @@ func TestAProducerEndsWithItsContext(t *testing.T) {
 		if r := <-results; r.Value != 1 || r.Err != nil {
 			t.Errorf("got %v", r)
 		}
-		if r := <-results; !errors.Is(r.Err, executor.ErrCut) {
+		if r := <-results; !errors.Is(r.Err, executor.ErrTruncated) {
 			t.Errorf("got %v", r)
 		}
 	})
@@ -316,7 +316,7 @@ func TestSendAfterTheQueueWasDeleted(t *testing.T) {
 		}
 		<-p.Done()
 		for i, err := range []error{<-waits, p.Err(), p.Send(t.Context(), 3), p.Close()} {
-			if !errors.Is(err, executor.ErrNoQueue) {
+			if !errors.Is(err, executor.ErrQueueNotFound) {
 				t.Errorf("%d: %v", i, err)
 			}
 		}
@@ -341,15 +341,14 @@ func TestSendAfterTheExecutorWasClosed(t *testing.T) {
 
 func TestASuccessorFencesTheProducerOfADurableSource(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		var stored int64
-		durable := []bridge.ScatterOption{bridge.Name("orders"), bridge.SourceName("eu"), bridge.Resume(&stored), bridge.Seal()}
+		durable := []bridge.ScatterOption{bridge.Name("orders"), bridge.DurableSource("eu"), bridge.Seal()}
 		first := produces[int](t, ex, durable...)
 		if err := first.SendAll(t.Context(), []int{0, 1, 2}); err != nil {
 			t.Fatal(err)
 		}
 		second := produces[int](t, ex, durable...)
-		if err := second.Send(t.Context(), 3); err != nil || stored != 3 {
-			t.Errorf("the successor goes on behind %d values: %v", stored, err)
+		if err := second.Send(t.Context(), 3); err != nil || second.Queue().Stored() != 3 {
+			t.Errorf("the successor goes on behind %d values: %v", second.Queue().Stored(), err)
 		}
 		if err := first.Send(t.Context(), 99); !errors.Is(err, executor.ErrFenced) {
 			t.Errorf("the predecessor sends: %v", err)
@@ -406,7 +405,7 @@ func TestAProducerLingers(t *testing.T) {
 func TestNewProducerRefusesWhatScatterRefuses(t *testing.T) {
 	ex := connect(t, "")
 	for i, opts := range [][]bridge.ScatterOption{
-		{bridge.MaxSize(0)}, {bridge.SourceName("a")}, {bridge.Name("a{b")}, {bridge.Codec(workers.Raw())},
+		{bridge.MaxSize(0)}, {bridge.DurableSource("a")}, {bridge.Name("a{b")}, {bridge.WithCodec(workers.Raw())},
 	} {
 		if p, err := bridge.NewProducer[int](t.Context(), ex, opts...); err == nil || p != nil {
 			t.Errorf("%d: it is not refused", i)

@@ -43,14 +43,14 @@ func TestTypesHaveToFit(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		_, function := executor.Map(t.Context(), text, scatter(t, ex, []string{"a"}))
 		_, format := executor.Map(t.Context(), packed, scatter(t, ex, []int{1}))
-		_, other := executor.Map(t.Context(), inc, scatter(t, ex, []int{1}, bridge.Codec(workers.MsgPack())))
+		_, other := executor.Map(t.Context(), inc, scatter(t, ex, []int{1}, bridge.WithCodec(workers.MsgPack())))
 		items := scatter(t, ex, []string{"a"}, bridge.Name("texts"), bridge.Seal())
 		_, opened := executor.Open[int](t.Context(), ex, "texts")
 		_, scattered := bridge.Scatter(t.Context(), ex, make(chan int), bridge.Name("texts"))
 		encoded := must(executor.Open[codec.Item](t.Context(), ex, "texts"))(t)
 		_, mapped := executor.Map(t.Context(), workers.Remote[codec.Item, codec.Item]("inc"), encoded)
 		for i, err := range []error{function, format, other, opened, scattered, mapped} {
-			if !errors.Is(err, executor.ErrType) {
+			if !errors.Is(err, executor.ErrTypeMismatch) {
 				t.Errorf("%d: %v", i, err)
 			}
 		}
@@ -71,7 +71,7 @@ func TestMistakesAreToldAtOnce(t *testing.T) {
 		_, most := bridge.Scatter(t.Context(), ex, in, bridge.MaxBatch(0))
 		_, linger := bridge.Scatter(t.Context(), ex, in, bridge.Linger(0))
 		_, window := bridge.Scatter(t.Context(), ex, in, bridge.MaxInFlight(-1))
-		_, codec := bridge.Scatter(t.Context(), ex, in, bridge.Codec(workers.Raw()))
+		_, codec := bridge.Scatter(t.Context(), ex, in, bridge.WithCodec(workers.Raw()))
 		_, channel := bridge.Scatter(t.Context(), ex, make(chan chan int))
 		_, open := executor.Open[int](t.Context(), ex, "nobody-made-it")
 		_, queue := bridge.Gather[int](t.Context(), nil)

@@ -55,7 +55,7 @@ func TestTheNextConsumerGoesOn(t *testing.T) {
 	v2 := workers.Define("v2", func(_ context.Context, x int) (int, error) { return x, nil })
 	const window = 50
 	for what, opts := range map[string][]bridge.ScatterOption{
-		"window": {bridge.MaxInFlight(window)}, "named source": {bridge.MaxInFlight(window), bridge.SourceName("site-1")},
+		"window": {bridge.MaxInFlight(window)}, "named source": {bridge.MaxInFlight(window), bridge.DurableSource("site-1")},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

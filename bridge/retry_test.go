@@ -61,17 +61,17 @@ func doubled(values []int) []int {
 	return values
 }
 
-// A pause is not spent in a hand: others run meanwhile, and it doubles.
+// A pause is not spent in a slot: others run meanwhile, and it doubles.
 func TestAnItemWaitsBetweenAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a attempts
 		f := flaky(&a)
-		ex := must(executor.New(t.Context(), "", executor.Hands(1)))(t)
+		ex := must(executor.New(t.Context(), "", executor.Concurrency(1)))(t)
 		register(t, ex, f)
 		begin := time.Now()
 		want(t, values(t, stage(t, f, scatter(t, ex, []int{3, 4, 8}), executor.Retries(3), executor.Backoff(time.Minute, 2*time.Minute))), 3, 4, 8)
 		if late := a.made[8][0].Sub(begin); late > 30*time.Second {
-			t.Errorf("it waited %v for the one hand", late)
+			t.Errorf("it waited %v for the one slot", late)
 		}
 		for i, least := range []time.Duration{0, 45 * time.Second, 90 * time.Second, 90 * time.Second} {
 			if i == 0 {

@@ -172,7 +172,7 @@ func TestAStandbyIsToldWhatCannotBe(t *testing.T) {
 		if err := ex.Delete(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-deleted; !errors.Is(err, executor.ErrNoQueue) {
+		if err := <-deleted; !errors.Is(err, executor.ErrQueueNotFound) {
 			t.Errorf("the queue was deleted: %v", err)
 		}
 		mapped := scatter(t, ex, upTo(1))

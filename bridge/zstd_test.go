@@ -38,7 +38,7 @@ func TestLargeItemsTravelCompressed(t *testing.T) {
 	}, workers.WithCodec(zstdJSON))
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		want := texts()
-		q := stage(t, upper, scatter(t, ex, want, bridge.Codec(zstdJSON)))
+		q := stage(t, upper, scatter(t, ex, want, bridge.WithCodec(zstdJSON)))
 		i := 0
 		for got, err := range bridge.All(t.Context(), q) {
 			if text := want[i]; got != strings.ToUpper(text) || bridge.IsItemError(err) != (text == "") {
@@ -57,17 +57,17 @@ func TestBothEndsHaveToCompress(t *testing.T) {
 		workers.WithCodec(workers.JSON()))
 	packed := workers.Remote[string, string]("copy", workers.WithCodec(zstdJSON))
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		q := scatter(t, ex, []string{"a"}, bridge.Codec(zstdJSON), bridge.Name("packed"), bridge.Seal())
+		q := scatter(t, ex, []string{"a"}, bridge.WithCodec(zstdJSON), bridge.Name("packed"), bridge.Seal())
 		_, reading := executor.Map(t.Context(), plain, q)
-		_, writing := executor.Map(t.Context(), packed, scatter(t, ex, []string{"a"}, bridge.Codec(workers.JSON())))
-		_, worker := executor.Map(t.Context(), packed, scatter(t, ex, []string{"a"}, bridge.Codec(zstdJSON)))
+		_, writing := executor.Map(t.Context(), packed, scatter(t, ex, []string{"a"}, bridge.WithCodec(workers.JSON())))
+		_, worker := executor.Map(t.Context(), packed, scatter(t, ex, []string{"a"}, bridge.WithCodec(zstdJSON)))
 		_, opened := executor.Open[string](t.Context(), ex, "packed")
 		for i, err := range []error{reading, writing, worker, opened} {
-			if !errors.Is(err, executor.ErrType) || !strings.Contains(err.Error(), "string (zstd+json)") {
+			if !errors.Is(err, executor.ErrTypeMismatch) || !strings.Contains(err.Error(), "string (zstd+json)") {
 				t.Errorf("%d: %v", i, err)
 			}
 		}
-		_, none := bridge.Scatter(t.Context(), ex, make(chan string), bridge.Codec(workers.Zstd(nil, 0)))
+		_, none := bridge.Scatter(t.Context(), ex, make(chan string), bridge.WithCodec(workers.Zstd(nil, 0)))
 		if none == nil || !strings.Contains(none.Error(), "Zstd got nil") {
 			t.Errorf("got %v", none)
 		}
@@ -88,7 +88,7 @@ func TestRedisHoldsFewerBytes(t *testing.T) {
 	// held scatters the texts and tells the bytes of the payloads in Redis.
 	held := func(c workers.Codec) (bytes int64) {
 		ex := connect(t, url)
-		q := scatter(t, ex, texts(), bridge.Codec(c))
+		q := scatter(t, ex, texts(), bridge.WithCodec(c))
 		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -110,7 +110,7 @@ func TestAPipelineWhoseDataIsLost(t *testing.T) {
 		<-q.Done()
 		f.LoseData()
 		for r := range results {
-			if !errors.Is(r.Err, executor.ErrNoQueue) && !errors.Is(r.Err, executor.ErrLost) {
+			if !errors.Is(r.Err, executor.ErrQueueNotFound) && !errors.Is(r.Err, executor.ErrLost) {
 				t.Errorf("a result is %v", r)
 			}
 		}

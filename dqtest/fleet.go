@@ -158,7 +158,7 @@ func (f *Fleet) Queues() []executor.QueueInfo {
 	f.t.Helper()
 	synctest.Wait()
 	ctx := context.WithoutCancel(f.t.Context())
-	o, err := executor.Observe(ctx, address, executor.Dialer(f.server.Dial))
+	o, err := executor.NewInspector(ctx, address, executor.Dialer(f.server.Dial))
 	if err != nil {
 		f.t.Fatal(err)
 	}

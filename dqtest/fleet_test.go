@@ -139,7 +139,7 @@ func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		calls := &counter{calls: map[int]int{}}
 		inc := calls.function("inc")
-		ex, process := f.StartExecutor(executor.Hands(1))
+		ex, process := f.StartExecutor(executor.Concurrency(1))
 		if err := ex.Register(inc); err != nil {
 			t.Fatal(err)
 		}

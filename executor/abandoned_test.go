@@ -218,7 +218,7 @@ func TestAScatterEndsWithItsFlow(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatal("the scatter goes on")
 		}
-		if err := q.Err(); !errors.Is(err, executor.ErrNoQueue) {
+		if err := q.Err(); !errors.Is(err, executor.ErrQueueNotFound) {
 			t.Errorf("Err: %v", err)
 		}
 		gone(t, ex)
@@ -255,7 +255,7 @@ func TestFlowsAreForgotten(t *testing.T) {
 		if err := errors.Join(in.Delete(t.Context())); err != nil {
 			t.Error(err)
 		}
-		if err := out.Delete(t.Context()); !errors.Is(err, executor.ErrNoQueue) {
+		if err := out.Delete(t.Context()); !errors.Is(err, executor.ErrQueueNotFound) {
 			t.Errorf("Delete of a queue that went with the one before: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

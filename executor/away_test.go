@@ -167,7 +167,7 @@ func (c mute) Write(b []byte) (int, error) {
 	return c.Conn.Write(bytes.ReplaceAll(told, []byte("\r\ndone\r\n"), []byte("\r\nnone\r\n")))
 }
 
-// A worker whose hands are all busy finds out by itself that a future was canceled, and
+// A worker whose slots are all busy finds out by itself that a future was canceled, and
 // an executor that another one has its result.
 func TestAFutureWhoseMessagesAreLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestAFutureWhoseMessagesAreLost(t *testing.T) {
 			close(ended)
 			return x, ctx.Err()
 		})
-		ex, err := executor.New(t.Context(), "redis://127.0.0.1:6379", executor.Dialer(dial), executor.Hands(1))
+		ex, err := executor.New(t.Context(), "redis://127.0.0.1:6379", executor.Dialer(dial), executor.Concurrency(1))
 		if err == nil {
 			err = ex.Register(patient, inc)
 		}

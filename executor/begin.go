@@ -8,12 +8,12 @@ import (
 
 // What an exported call was given instead of a value that it can use.
 var (
-	errNoExecutor = errors.New("the Executor is nil or a zero value: make it with executor.New")
-	errNoObserver = errors.New("the Observer is nil or a zero value: make it with executor.Observe")
-	errNoQueue    = errors.New("the Queue is nil or a zero value: bridge.Scatter, executor.Map and executor.Open return one")
-	errNoFuture   = errors.New("the Future is nil or a zero value: executor.Submit and executor.MapSlice return one")
-	errNoContext  = errors.New("the context is nil: pass that of the caller, or context.Background()")
-	errNoOption   = errors.New("an option is nil")
+	errNoExecutor  = errors.New("the Executor is nil or a zero value: make it with executor.New")
+	errNoInspector = errors.New("the Inspector is nil or a zero value: make it with executor.NewInspector")
+	errNoQueue     = errors.New("the Queue is nil or a zero value: bridge.Scatter, executor.Map and executor.Open return one")
+	errNoFuture    = errors.New("the Future is nil or a zero value: executor.Submit and executor.MapSlice return one")
+	errNoContext   = errors.New("the context is nil: pass that of the caller, or context.Background()")
+	errNoOption    = errors.New("an option is nil")
 )
 
 // begin starts an exported call, which its errors name unless the name is empty. It checks what the

@@ -96,9 +96,9 @@ func (ex *Executor) dead(id string) (*broker.Client, string) {
 	return ex.parts[0], id
 }
 
-// DeadItems returns the items of a dead letter as they are encoded. ErrNoLetter:
+// DeadLetterItems returns the items of a dead letter as they are encoded. ErrDeadLetterNotFound:
 // there is none of that id.
-func (ex *Executor) DeadItems(ctx context.Context, id string) (items [][]byte, err error) {
+func (ex *Executor) DeadLetterItems(ctx context.Context, id string) (items [][]byte, err error) {
 	ctx, end, err := ex.begin(ctx, "dead items")
 	if err != nil {
 		return nil, err
@@ -119,10 +119,10 @@ func (ex *Executor) DeadItems(ctx context.Context, id string) (items [][]byte, e
 	return items, nil
 }
 
-// RetryDead sends the items of a dead letter into their queue once more, as a
+// RetryDeadLetter sends the items of a dead letter into their queue once more, as a
 // source of their own behind what is there, and drops the letter. Their old
-// place keeps its error. The queue has to be open: ErrSealed, ErrNoQueue.
-func (ex *Executor) RetryDead(ctx context.Context, id string) (err error) {
+// place keeps its error. The queue has to be open: ErrSealed, ErrQueueNotFound.
+func (ex *Executor) RetryDeadLetter(ctx context.Context, id string) (err error) {
 	ctx, end, err := ex.begin(ctx, "retry dead letter")
 	if err != nil {
 		return err
@@ -132,8 +132,8 @@ func (ex *Executor) RetryDead(ctx context.Context, id string) (err error) {
 	return part.Retry(ctx, at)
 }
 
-// DropDead deletes a dead letter.
-func (ex *Executor) DropDead(ctx context.Context, id string) (err error) {
+// DeleteDeadLetter deletes a dead letter.
+func (ex *Executor) DeleteDeadLetter(ctx context.Context, id string) (err error) {
 	ctx, end, err := ex.begin(ctx, "drop dead letter")
 	if err != nil {
 		return err
@@ -147,5 +147,5 @@ func (ex *Executor) DropDead(ctx context.Context, id string) (err error) {
 	return part.Forget(ctx, d)
 }
 
-// ErrNoLetter says that there is no dead letter of that id (any more).
-var ErrNoLetter = broker.ErrNoLetter
+// ErrDeadLetterNotFound says that there is no dead letter of that id (any more).
+var ErrDeadLetterNotFound = broker.ErrDeadLetterNotFound

@@ -18,7 +18,7 @@
 // A queue has one consumer: a stage or a gather. A second one is refused with
 // ErrConsumerExists, since two would steal from each other; Multiplex makes a queue for
 // each. Types are compared when a stage is made or a queue is opened, with the
-// queue and with the workers that have the function: ErrType.
+// queue and with the workers that have the function: ErrTypeMismatch.
 //
 // For single values there are futures, as from a local call:
 //

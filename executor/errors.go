@@ -13,8 +13,8 @@ import (
 
 // What callers decide on, with errors.Is.
 var (
-	// ErrURL says that an address has no form that is known.
-	ErrURL = broker.ErrURL
+	// ErrInvalidURL says that an address has no form that is known.
+	ErrInvalidURL = broker.ErrInvalidURL
 	// ErrUnreachable says that nothing answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
 	// ErrUnusable says that the Redis at an address refuses in a way that waiting does not change:
@@ -22,15 +22,15 @@ var (
 	ErrUnusable = broker.ErrUnusable
 	// ErrDenied says that the Redis user lacks a permission; see docs/security.md.
 	ErrDenied = broker.ErrDenied
-	// ErrName says that a name cannot be one.
-	ErrName = broker.ErrName
+	// ErrInvalidName says that a name cannot be one.
+	ErrInvalidName = broker.ErrInvalidName
 	// ErrPartitions says that the namespace has another number of partitions, or
 	// that what was to be one flow is in two of them.
 	ErrPartitions = broker.ErrPartitions
 	// ErrVersion says that a queue has a format that this program does not know.
 	ErrVersion = broker.ErrVersion
-	// ErrNoQueue says that there is no queue of that name (any more).
-	ErrNoQueue = broker.ErrNoQueue
+	// ErrQueueNotFound says that there is no queue of that name (any more).
+	ErrQueueNotFound = broker.ErrQueueNotFound
 	// ErrConsumerExists says that a queue has its one consumer already.
 	ErrConsumerExists = broker.ErrConsumerExists
 	// ErrStageExists says that a queue has a stage already, or that the out-queue of a
@@ -43,16 +43,16 @@ var (
 	ErrSealed = broker.ErrSealed
 	// ErrFenced says that a successor has taken over.
 	ErrFenced = broker.ErrFenced
-	// ErrCut says that a scatter ended before its input did: its context ended,
+	// ErrTruncated says that a scatter ended before its input did: its context ended,
 	// or its Executor was closed. What it had sent was delivered.
-	ErrCut = broker.ErrCut
+	ErrTruncated = broker.ErrTruncated
 	// ErrEnded says that a named source has ended: nothing can be added to it.
 	ErrEnded = broker.ErrEnded
 	// ErrLost says that an item is no longer in Redis, although it was stored.
 	ErrLost = errors.New("lost in Redis")
-	// ErrAway says that the process of a named source has died. The stream goes on
+	// ErrSourceOffline says that the process of a named source has died. The stream goes on
 	// when another one scatters under its name.
-	ErrAway = errors.New("the source is away")
+	ErrSourceOffline = errors.New("the source is away")
 	// ErrFull says that a scatter was given up since its queue was full, as its
 	// policy wants it.
 	ErrFull = broker.ErrFull
@@ -62,17 +62,32 @@ var (
 	// ErrOutcomeUnknown says that a value may be stored or may not be: the caller has
 	// stopped waiting while Redis had it.
 	ErrOutcomeUnknown = edge.ErrOutcomeUnknown
-	// ErrType says that the types of a queue, a function or a value do not fit, or that a codec cannot
+	// ErrTypeMismatch says that the types of a queue, a function or a value do not fit, or that a codec cannot
 	// carry a type. It is workers.ErrTypeMismatch.
-	ErrType = codec.ErrType
+	ErrTypeMismatch = codec.ErrTypeMismatch
 	// ErrFunctionNotRegistered says that no worker can ever run a function: the broker
 	// is embedded, and the function is not registered in this process.
 	ErrFunctionNotRegistered = errors.New("the function is not registered")
-	// ErrClosed says that the Executor or the Observer was closed.
+	// ErrClosed says that the Executor or the Inspector was closed.
 	ErrClosed = errors.New("the executor is closed")
 	// ErrCanceled says that an item was canceled.
 	ErrCanceled = errors.New("canceled")
 )
+
+// An EndedError is an ErrEnded: the input of a durable source was closed.
+type EndedError struct {
+	Source string
+	Stored int64 // items that it has stored
+}
+
+// Error says what to do.
+func (e *EndedError) Error() string {
+	return fmt.Sprintf("%v: source %q has stored %d items, and its input was closed: scatter new items under another source name",
+		ErrEnded, e.Source, e.Stored)
+}
+
+// Is reports whether target is ErrEnded.
+func (e *EndedError) Is(target error) bool { return target == ErrEnded }
 
 // An ItemError is why one item has no value. It comes in the item's place, and
 // the stream goes on. Two codes are no item's: "cut" and "away" tell of a
@@ -105,8 +120,8 @@ type ItemError struct {
 }
 
 // InputAs returns the item, as it was scattered, that an error is about. It returns an error if there is
-// no Input, and an ErrType if T is not the type of the first queue of the flow. c is the codec of that
-// queue, as bridge.Codec had it; nil for the default one.
+// no Input, and an ErrTypeMismatch if T is not the type of the first queue of the flow. c is the codec of that
+// queue, as bridge.WithCodec had it; nil for the default one.
 func InputAs[T any](err error, c codec.Codec) (v T, _ error) {
 	var failed *ItemError
 	if !errors.As(err, &failed) || failed == nil || failed.Input == nil {
@@ -118,7 +133,7 @@ func InputAs[T any](err error, c codec.Codec) (v T, _ error) {
 	}
 	info, encoded := typed.Info(), codec.Info{}.String() // as programs scatter that know no type
 	if info.String() != failed.InputType && failed.InputType != encoded && !info.Wildcard() {
-		return v, fmt.Errorf("input of an item: %w: it is of type %s, not %s", ErrType, failed.InputType, info)
+		return v, fmt.Errorf("input of an item: %w: it is of type %s, not %s", ErrTypeMismatch, failed.InputType, info)
 	}
 	if v, err = typed.One(failed.Input); err != nil {
 		return v, fmt.Errorf("input of an item: %w", err)
@@ -144,7 +159,7 @@ func (e *ItemError) Error() string {
 
 // Is makes a remote timeout a context.DeadlineExceeded, a canceled item an
 // ErrCanceled, a dropped one an ErrDropped and a lost one an ErrLost; what tells
-// of a source is an ErrCut or an ErrAway.
+// of a source is an ErrTruncated or an ErrSourceOffline.
 func (e *ItemError) Is(target error) bool {
 	if e == nil {
 		return false
@@ -155,7 +170,7 @@ func (e *ItemError) Is(target error) bool {
 
 var meanings = map[string]error{
 	batch.CodeTimeout: context.DeadlineExceeded, batch.CodeCanceled: ErrCanceled, batch.CodeLost: ErrLost,
-	batch.CodeDropped: ErrDropped, batch.CodeCut: ErrCut, batch.CodeAway: ErrAway,
+	batch.CodeDropped: ErrDropped, batch.CodeCut: ErrTruncated, batch.CodeAway: ErrSourceOffline,
 }
 
 // NewItemError reads the error of a failed item. It is for the other packages

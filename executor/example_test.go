@@ -50,7 +50,7 @@ func ExampleNew() {
 	fmt.Println(ex.Close())
 
 	_, err = executor.New(ctx, "http://127.0.0.1:6379")
-	fmt.Println(errors.Is(err, executor.ErrURL))
+	fmt.Println(errors.Is(err, executor.ErrInvalidURL))
 	// Output:
 	// <Executor: scheduler= workers=1 threads=4>
 	// <nil>
@@ -271,7 +271,7 @@ func ExampleOpen() {
 		fmt.Println(v, err)
 	}
 	_, err = executor.Open[string](ctx, ex, "numbers")
-	fmt.Println(errors.Is(err, executor.ErrType))
+	fmt.Println(errors.Is(err, executor.ErrTypeMismatch))
 	// Output:
 	// 1 <nil>
 	// 2 <nil>

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	defaultHands = 4
-	defaultLease = 10 * time.Second
-	pingLimit    = 5 * time.Second
+	defaultConcurrency = 4
+	defaultLease       = 10 * time.Second
+	pingLimit          = 5 * time.Second
 	// closing is how long it may take to clean up when an Executor ends.
 	closing = 5 * time.Second
 )
@@ -61,7 +61,7 @@ type call struct {
 
 // New connects to the Redis at an address, one of
 //
-//	""                                       embedded: a broker and 4 hands in this process
+//	""                                       embedded: a broker and 4 slots in this process
 //	redis://user:password@host:6379/0        rediss:// with TLS
 //	unix:///run/redis.sock
 //	redis+sentinel://h1:26379,h2:26379/name  rediss+sentinel:// with TLS
@@ -69,7 +69,7 @@ type call struct {
 //
 // each with ?ns=NAME for a namespace of its own, "dq" if it is not given, and
 // ?partitions=N, see Partitions. It
-// returns ErrURL for another form, ErrUnreachable if nothing answers within 5 seconds, and at
+// returns ErrInvalidURL for another form, ErrUnreachable if nothing answers within 5 seconds, and at
 // once ErrUnusable for what waiting does not change: a wrong password, a user without rights,
 // TLS at one end only, a Redis that is too old, one node of a Cluster. ctx bounds New alone; the
 // Executor lives until Close.
@@ -209,7 +209,7 @@ func (ex *Executor) count(ctx context.Context) error {
 	}
 	threads := 0
 	for _, p := range live {
-		n, err := strconv.Atoi(p.Card["hands"])
+		n, err := strconv.Atoi(p.Card["concurrency"])
 		if err == nil {
 			threads += n
 		}
@@ -234,7 +234,7 @@ func (ex *Executor) String() string {
 	return fmt.Sprintf("<Executor: scheduler=%s workers=%d threads=%d>", scheduler, ex.counts.workers.Load(), ex.counts.threads.Load())
 }
 
-// Register makes this process run functions too, on its own hands. On the embedded broker
+// Register makes this process run functions too, in slots of its own. On the embedded broker
 // no other process does, so a function is registered before Map or Submit uses it.
 // Functions are made by workers.Define or workers.DefineBatch. If one of them is refused,
 // none is registered.

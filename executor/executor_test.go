@@ -63,8 +63,8 @@ func TestCloseWarnsOfNothing(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for address, want := range map[string]error{
-		"redis://127.0.0.1:1": executor.ErrUnreachable, "foo://x": executor.ErrURL, "127.0.0.1:6379": executor.ErrURL,
-		"redis://127.0.0.1:6379/?ns=a{b": executor.ErrURL, "redis+sentinel://h": executor.ErrURL,
+		"redis://127.0.0.1:1": executor.ErrUnreachable, "foo://x": executor.ErrInvalidURL, "127.0.0.1:6379": executor.ErrInvalidURL,
+		"redis://127.0.0.1:6379/?ns=a{b": executor.ErrInvalidURL, "redis+sentinel://h": executor.ErrInvalidURL,
 	} {
 		if _, err := executor.New(t.Context(), address); !errors.Is(err, want) {
 			t.Errorf("%s: %v", address, err)
@@ -73,7 +73,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	for _, o := range []executor.Option{executor.Hands(0), executor.Lease(1)} {
+	for _, o := range []executor.Option{executor.Concurrency(0), executor.Lease(1)} {
 		if _, err := executor.New(t.Context(), "", o); err == nil || !strings.Contains(err.Error(), "at least") {
 			t.Errorf("got %v", err)
 		}
@@ -99,7 +99,7 @@ func TestLists(t *testing.T) {
 			t.Errorf("%v, %v", functions, err)
 		}
 		live, err := ex.Workers(t.Context())
-		if err != nil || len(live) != 1 || live[0].Hands != 4 || live[0].PID == 0 || live[0].Seen.IsZero() {
+		if err != nil || len(live) != 1 || live[0].Concurrency != 4 || live[0].PID == 0 || live[0].Seen.IsZero() {
 			t.Errorf("%v, %v", live, err)
 		}
 		stages, err := ex.Stages(t.Context())

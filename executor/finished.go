@@ -63,11 +63,5 @@ func (ex *Executor) confirm(ctx context.Context) error {
 	return nil
 }
 
-// Finish ends the source of a feed.
-func (f *Feed) Finish(ctx context.Context, at int64) error {
-	err := f.Sender.Finish(ctx, at)
-	if err == nil {
-		f.ex.ends.add(f.Source(), at)
-	}
-	return err
-}
+// Finished notes an end that is stored once more, a lease later.
+func (f *feedKeeper) Finished(at int64) { f.ex.ends.add(f.sender.Source(), at) }

@@ -47,7 +47,7 @@ func (ex *Executor) types(ctx context.Context, name string, in, out codec.Info) 
 	case len(count) == 0:
 		return in, out, false, nil
 	case fitting == 0:
-		return in, out, true, fmt.Errorf("function %q: %w: the workers have it %v, this handle is %v", name, ErrType, best, want)
+		return in, out, true, fmt.Errorf("function %q: %w: the workers have it %v, this handle is %v", name, ErrTypeMismatch, best, want)
 	case len(count) > 1:
 		ex.log.WarnContext(ctx, "some workers have a function with other types: they are left out", "function", name, "types", best.String())
 	}

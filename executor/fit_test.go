@@ -66,7 +66,7 @@ func TestMixedFleet(t *testing.T) {
 	if v, err := submit(t, ex, workers.Remote[int, int]("inc"), 1); v != 2 || err != nil {
 		t.Errorf("got %d, %v", v, err)
 	}
-	if _, err := submit(t, ex, workers.Remote[bool, bool]("inc"), true); !errors.Is(err, executor.ErrType) {
+	if _, err := submit(t, ex, workers.Remote[bool, bool]("inc"), true); !errors.Is(err, executor.ErrTypeMismatch) {
 		t.Errorf("got %v", err)
 	}
 	infos, err := ex.Functions(t.Context())

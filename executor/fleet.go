@@ -51,8 +51,8 @@ func (f *fleet) start(ctx context.Context, ex *Executor, functions []workers.Fun
 	if f.worker != nil {
 		return f.worker.Register(ctx, functions...)
 	}
-	w, err := workers.New("", workers.On(ex.conn), workers.Concurrency(ex.hands), workers.Functions(functions...),
-		workers.Logger(ex.log), workers.Lease(ex.lease), workers.Drain(0))
+	w, err := workers.New("", workers.On(ex.conn), workers.Concurrency(ex.concurrency), workers.Functions(functions...),
+		workers.Logger(ex.log), workers.Lease(ex.lease), workers.DrainTimeout(0))
 	if err != nil {
 		return err
 	}

@@ -220,8 +220,8 @@ func (f *flows) close() {
 
 // What ends a scatter into a queue that is deleted.
 var (
-	errDeleted   = fmt.Errorf("%w: it was deleted", ErrNoQueue)
-	errAbandoned = fmt.Errorf("%w: nothing gathers its flow any more, and it is deleted", ErrNoQueue)
+	errDeleted   = fmt.Errorf("%w: it was deleted", ErrQueueNotFound)
+	errAbandoned = fmt.Errorf("%w: nothing gathers its flow any more, and it is deleted", ErrQueueNotFound)
 )
 
 // resume has the flows of an executor resumed that were paused after its death: it has joined again, or

@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// lists reads the registries of a namespace, for an Executor or an Observer.
+// lists reads the registries of a namespace, for an Executor or an Inspector.
 type lists struct {
 	parts  []*broker.Client // the partitions; workers join each
 	recent time.Duration    // a process whose last heartbeat is older is dead
@@ -66,15 +66,15 @@ func (l lists) functions(ctx context.Context) (found []FunctionInfo, err error) 
 
 // WorkerInfo is a live worker.
 type WorkerInfo struct {
-	ID        string    `json:"id"`
-	Host      string    `json:"host"`
-	PID       int       `json:"pid"`
-	Hands     int       `json:"hands"` // items that it runs at once
-	Stuck     int       `json:"stuck"` // functions that did not return after their timeout, beside these
-	Functions []string  `json:"functions"`
-	Done      int64     `json:"done"`   // items so far
-	Failed    int64     `json:"failed"` // of them
-	Seen      time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
+	ID          string    `json:"id"`
+	Host        string    `json:"host"`
+	PID         int       `json:"pid"`
+	Concurrency int       `json:"concurrency"` // items that it runs at once
+	Stuck       int       `json:"stuck"`       // functions that did not return after their timeout, beside these
+	Functions   []string  `json:"functions"`
+	Done        int64     `json:"done"`   // items so far
+	Failed      int64     `json:"failed"` // of them
+	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
 }
 
 // Workers lists the live workers, by host and process.
@@ -98,7 +98,7 @@ func (l lists) workers(ctx context.Context) (found []WorkerInfo, err error) {
 	found = []WorkerInfo{}
 	for _, p := range live {
 		w := WorkerInfo{ID: p.ID, Host: p.Card["host"], Functions: []string{}, Seen: time.UnixMilli(number(p.Card["seen"]))}
-		w.PID, w.Hands = int(number(p.Card["pid"])), int(number(p.Card["hands"]))
+		w.PID, w.Concurrency = int(number(p.Card["pid"])), int(number(p.Card["concurrency"]))
 		w.Stuck = int(number(p.Card["stuck"]))
 		w.Done, w.Failed = number(p.Card["done"]), number(p.Card["failed"])
 		for _, card := range cards(p) {
@@ -167,7 +167,7 @@ func (l lists) queues(ctx context.Context) (found []QueueInfo, err error) {
 			info, err := queueInfo(ctx, part, name)
 			if err == nil {
 				found = append(found, info)
-			} else if !errors.Is(err, ErrNoQueue) { // it may be deleted meanwhile
+			} else if !errors.Is(err, ErrQueueNotFound) { // it may be deleted meanwhile
 				return nil, err
 			}
 		}
@@ -257,7 +257,7 @@ func stageInfo(ctx context.Context, part *broker.Client, s broker.Stage, workers
 }
 
 // Delete deletes a queue with what is in it, with its sources and with the
-// stages that read it or write to it. ErrNoQueue: there is none.
+// stages that read it or write to it. ErrQueueNotFound: there is none.
 func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 	ctx, end, err := ex.begin(ctx, "delete")
 	if err != nil {
@@ -265,7 +265,7 @@ func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 	}
 	defer end(&err)
 	for _, part := range ex.parts {
-		if err = part.DeleteFor(ctx, ex.id, queue); !errors.Is(err, ErrNoQueue) {
+		if err = part.DeleteFor(ctx, ex.id, queue); !errors.Is(err, ErrQueueNotFound) {
 			break
 		}
 	}

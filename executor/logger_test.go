@@ -25,7 +25,7 @@ func cut(t *testing.T, opts ...executor.Option) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1, 2, 3}), bridge.Name("small"), bridge.MaxSize(1), bridge.Overflow(bridge.Fail))
+		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1, 2, 3}), bridge.Name("small"), bridge.MaxSize(1), bridge.Overflow(bridge.OverflowFail))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func repeated(add func(string, func(context.Context) error), n int, err error) *
 
 func TestObligationsAreRepeatedUntilTheySucceed(t *testing.T) {
 	const lease = 10 * time.Second
-	refusal := fmt.Errorf("a queue: %w", ErrNoQueue)
+	refusal := fmt.Errorf("a queue: %w", ErrQueueNotFound)
 	synctest.Test(t, func(t *testing.T) {
 		o := newObligations(lease, slog.New(slog.DiscardHandler))
 		go o.run(t.Context())

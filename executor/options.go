@@ -18,15 +18,15 @@ import (
 type Option func(*settings) error
 
 type settings struct {
-	connection broker.Options
-	hands      int
-	log        *slog.Logger
-	lease      time.Duration
+	connection  broker.Options
+	concurrency int
+	log         *slog.Logger
+	lease       time.Duration
 }
 
 // settingsOf applies the options of a call to the defaults.
 func settingsOf(call string, opts []Option) (settings, error) {
-	s := settings{hands: defaultHands, lease: defaultLease, log: logging.Default()}
+	s := settings{concurrency: defaultConcurrency, lease: defaultLease, log: logging.Default()}
 	for _, o := range opts {
 		if o == nil {
 			return s, fmt.Errorf("%s: %w", call, errNoOption)
@@ -38,21 +38,21 @@ func settingsOf(call string, opts []Option) (settings, error) {
 	return s, nil
 }
 
-// Hands is how many items this process runs at once when it has functions of
+// Concurrency is how many items this process runs at once when it has functions of
 // its own, see Register; 4 if it is not given.
-func Hands(n int) Option {
+func Concurrency(n int) Option {
 	return func(s *settings) error {
 		if n < 1 {
-			return fmt.Errorf("executor: Hands(%d): it must be at least 1", n)
+			return fmt.Errorf("executor: Concurrency(%d): it must be at least 1", n)
 		}
-		s.hands = n
+		s.concurrency = n
 		return nil
 	}
 }
 
-// Logger sets the logger for what the Executor or Observer reports, above all warnings: a function that
+// Logger sets the logger for what the Executor or Inspector reports, above all warnings: a function that
 // no worker has, a Redis that does not answer. The default is slog.Default(), as it is when New or
-// Observe is called, from slog.LevelWarn on. Logger(nil) is silent.
+// NewInspector is called, from slog.LevelWarn on. Logger(nil) is silent.
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
 		s.log = logging.OrSilent(log)

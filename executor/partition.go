@@ -102,7 +102,7 @@ func (ex *Executor) place(ctx context.Context, name string) error {
 		return fmt.Errorf("queue %q: %w: it is in partition %d, and a flow stays within one, which here is %d: use another name",
 			name, ErrConsumerExists, part.Index(), ex.c.Index())
 	}
-	if errors.Is(err, ErrNoQueue) { // it has been deleted
+	if errors.Is(err, ErrQueueNotFound) { // it has been deleted
 		_, err = ex.c.Place(ctx, name, part.Index())
 	}
 	return err

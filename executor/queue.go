@@ -18,14 +18,24 @@ const defaultBytes = 64 << 20
 // A Queue is a remote queue of values of type T. It is a handle: copying it
 // copies nothing.
 type Queue[T any] struct {
-	ex    *Executor
-	q     broker.Queue
-	typed codec.Typed[T]
-	fed   *feeding // the scatter that returned this handle; nil if another call did
+	ex     *Executor
+	q      broker.Queue
+	typed  codec.Typed[T]
+	fed    *feeding // the scatter that returned this handle; nil if another call did
+	stored int64    // by a durable source, when that scatter took it over
 }
 
-// Open returns a named queue that somebody has made. ErrNoQueue: nobody has;
-// ErrType: its items are of another type.
+// Stored returns how many items the durable source of the scatter that returned this queue had stored before that
+// scatter began: the input goes on behind them. It is 0 if the source is new, and for a queue from any other call.
+func (q *Queue[T]) Stored() int64 {
+	if q == nil {
+		return 0
+	}
+	return q.stored
+}
+
+// Open returns a named queue that somebody has made. ErrQueueNotFound: nobody has;
+// ErrTypeMismatch: its items are of another type.
 func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOption) (_ *Queue[T], err error) {
 	s, err := optionsOf("open", opts, OpenOption.apply)
 	if err != nil {
@@ -52,7 +62,7 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 		return nil, fmt.Errorf("open queue %q: %w", name, err)
 	}
 	if !fits(info(q), typed.Info()) {
-		return nil, fmt.Errorf("open queue %q: %w: it holds %v and was opened as %v", name, ErrType, info(q), typed.Info())
+		return nil, fmt.Errorf("open queue %q: %w: it holds %v and was opened as %v", name, ErrTypeMismatch, info(q), typed.Info())
 	}
 	return &Queue[T]{ex: ex, q: q, typed: typed}, nil
 }
@@ -127,7 +137,7 @@ func (q *Queue[T]) Done() <-chan struct{} {
 }
 
 // Err returns why the scatter that returned this queue failed: the cause of the end of its
-// context, ErrNoQueue if the queue was deleted, ErrFenced if a successor took its source
+// context, ErrQueueNotFound if the queue was deleted, ErrFenced if a successor took its source
 // over, ErrFull if its overflow policy ends it, ErrClosed. It returns nil before Done is
 // closed, and after a scatter that stored everything.
 func (q *Queue[T]) Err() error {
@@ -142,8 +152,8 @@ func (q *Queue[T]) Err() error {
 // Delete deletes the queue with what is in it, with its sources and with the stages that read it or
 // add to it: the context of their functions ends. It also deletes the queues without a name of the
 // user's that only fed it or that it alone fed. A gather and a scatter of a deleted queue end with
-// ErrNoQueue. Use it for a flow that is not needed any more and does not end by itself: one with named
-// queues, or one whose contexts live on. ErrNoQueue: the queue is gone, also if another one has its
+// ErrQueueNotFound. Use it for a flow that is not needed any more and does not end by itself: one with named
+// queues, or one whose contexts live on. ErrQueueNotFound: the queue is gone, also if another one has its
 // name. Delete costs a few round trips, and Redis some time for each item that waits.
 func (q *Queue[T]) Delete(ctx context.Context) (err error) {
 	ctx, end, err := q.begin(ctx, "delete")
@@ -153,7 +163,7 @@ func (q *Queue[T]) Delete(ctx context.Context) (err error) {
 	defer end(&err)
 	found, err := q.ex.c.Look(ctx, q.q.Name)
 	if err == nil && found.Inc != q.q.Inc {
-		err = fmt.Errorf("queue %q: %w: another one has its name now", q.q.Name, ErrNoQueue)
+		err = fmt.Errorf("queue %q: %w: another one has its name now", q.q.Name, ErrQueueNotFound)
 	}
 	if err != nil {
 		return fmt.Errorf("delete: %w", err)
@@ -193,7 +203,7 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 		return found, made, err
 	}
 	if !fits(info(found), t) {
-		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: it holds %v, this would be %v", q.Name, ErrType, info(found), t)
+		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: it holds %v, this would be %v", q.Name, ErrTypeMismatch, info(found), t)
 	}
 	if !slices.Equal(found.From, q.From) && (len(found.From) > 0 || len(q.From) > 0) {
 		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: its items come from %s; use another name",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/edge"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -58,7 +59,7 @@ func waitingFlows(t *testing.T, ctx context.Context, n int) *Executor {
 		t.Fatal(err)
 	}
 	for range n {
-		q, feed, life, err := NewFeed(ctx, ex, typed, Feeding{})
+		q, feed, life, err := NewFeed(ctx, ex, typed, edge.Feeding{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ const nobody = 2 * time.Second
 //
 // The stage is the one consumer of q. ErrStageExists: q has a stage of another function,
 // see ReplaceStage, or the named out-queue belongs to another stage. ErrConsumerExists: q has a
-// gather. ErrType: f takes another type than q holds, or the fleet has it with other
+// gather. ErrTypeMismatch: f takes another type than q holds, or the fleet has it with other
 // types. ErrFunctionNotRegistered: on the embedded broker, Register f before. On Redis, if
 // no live worker has f, Map logs a warning and the stage waits for a worker.
 //
@@ -62,7 +62,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	}
 	if !fits(info(q.q), inType) {
 		return nil, fmt.Errorf("map %s over queue %q: %w: the function takes %v, the queue holds %v",
-			f.Name(), q.q.Name, ErrType, inType, info(q.q))
+			f.Name(), q.q.Name, ErrTypeMismatch, inType, info(q.q))
 	}
 	if info(q.q).Wildcard() && !inType.Wildcard() {
 		if err := ex.c.Adopt(ctx, q.q, inType.Codec, inType.Type); err != nil {
@@ -105,7 +105,7 @@ func (ex *Executor) again(ctx context.Context, s stageOptions, function string, 
 		return s, err
 	}
 	out, err := ex.c.Look(ctx, old.Outs[0].Name)
-	if errors.Is(err, ErrNoQueue) { // it was deleted meanwhile, and with it the stage
+	if errors.Is(err, ErrQueueNotFound) { // it was deleted meanwhile, and with it the stage
 		return s, nil
 	}
 	s.name, s.owner = out.Name, out.Owner
@@ -123,7 +123,7 @@ func (ex *Executor) derive(ctx context.Context, s stageOptions, function string,
 	default:
 		out.Name = ins[0].Name + "." + function
 		if len(out.Name) > 64 {
-			return broker.Queue{}, nil, fmt.Errorf("%w: %q is too long for a queue: choose one with executor.Name", ErrName, out.Name)
+			return broker.Queue{}, nil, fmt.Errorf("%w: %q is too long for a queue: choose one with executor.Name", ErrInvalidName, out.Name)
 		}
 	}
 	for _, in := range ins {
@@ -289,7 +289,7 @@ func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (_ *Que
 			return nil, err
 		}
 		if !fits(info(q.q), info(other.q)) {
-			return nil, fmt.Errorf("merge: %w: %q holds %v, %q holds %v", ErrType, q.q.Name, info(q.q), other.q.Name, info(other.q))
+			return nil, fmt.Errorf("merge: %w: %q holds %v, %q holds %v", ErrTypeMismatch, q.q.Name, info(q.q), other.q.Name, info(other.q))
 		}
 		ins = append(ins, other.q)
 		from = append(from[:len(from):len(from)], paths(other.q)...)

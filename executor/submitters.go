@@ -59,7 +59,7 @@ func (ex *Executor) submit(ctx context.Context, sub submission, items [][]byte) 
 		}
 		results, err := s.send(ctx, ex.hub, items)
 		s.users.Add(-1)
-		if given != nil || !errors.Is(err, ErrNoQueue) && !errors.Is(err, ErrFenced) {
+		if given != nil || !errors.Is(err, ErrQueueNotFound) && !errors.Is(err, ErrFenced) {
 			return results, err
 		}
 		given = s

@@ -33,7 +33,7 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 		return nil, fmt.Errorf("map2: %w", err)
 	}
 	typed, _ := f.Codecs()
-	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, Feeding{})
+	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, edge.Feeding{})
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ type side[T any] struct {
 // zipper brings two queues together. Its one goroutine reads both and feeds a
 // third.
 type zipper[A, B any] struct {
-	feed   *Feed
+	feed   *edge.Feed
 	encode func([]byte, workers.Pair[A, B]) ([]byte, error)
 	a      side[A]
 	b      side[B]

@@ -122,7 +122,7 @@ func TestRolesAreEnoughForAFlow(t *testing.T) {
 		t.Errorf("%d results", n)
 	}
 
-	observer, err := executor.Observe(t.Context(), address("observer"))
+	observer, err := executor.NewInspector(t.Context(), address("observer"))
 	if err != nil {
 		t.Fatal(err)
 	}

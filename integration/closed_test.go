@@ -17,10 +17,10 @@ import (
 )
 
 // opened is what calls are made with: an Executor with a named queue and with queues and a future of
-// its own, and an Observer.
+// its own, and an Inspector.
 type opened struct {
 	ex     *executor.Executor
-	view   *executor.Observer
+	view   *executor.Inspector
 	named  *executor.Queue[int]
 	q, p   *executor.Queue[int]
 	future *executor.Future[int]
@@ -82,14 +82,14 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Executor.DeadLetters": func(ctx context.Context, o *opened) error {
 		return last(o.ex.DeadLetters(ctx))
 	},
-	"executor.Executor.DeadItems": func(ctx context.Context, o *opened) error { return failed(o.ex.DeadItems(ctx, "1-1")) },
-	"executor.Executor.RetryDead": func(ctx context.Context, o *opened) error { return o.ex.RetryDead(ctx, "1-1") },
-	"executor.Executor.DropDead":  func(ctx context.Context, o *opened) error { return o.ex.DropDead(ctx, "1-1") },
-	"executor.Observer.Functions": func(ctx context.Context, o *opened) error { return failed(o.view.Functions(ctx)) },
-	"executor.Observer.Workers":   func(ctx context.Context, o *opened) error { return failed(o.view.Workers(ctx)) },
-	"executor.Observer.Queues":    func(ctx context.Context, o *opened) error { return failed(o.view.Queues(ctx)) },
-	"executor.Observer.Stages":    func(ctx context.Context, o *opened) error { return failed(o.view.Stages(ctx)) },
-	"executor.Executor.Register":  func(_ context.Context, o *opened) error { return o.ex.Register(sum) },
+	"executor.Executor.DeadLetterItems":  func(ctx context.Context, o *opened) error { return failed(o.ex.DeadLetterItems(ctx, "1-1")) },
+	"executor.Executor.RetryDeadLetter":  func(ctx context.Context, o *opened) error { return o.ex.RetryDeadLetter(ctx, "1-1") },
+	"executor.Executor.DeleteDeadLetter": func(ctx context.Context, o *opened) error { return o.ex.DeleteDeadLetter(ctx, "1-1") },
+	"executor.Inspector.Functions":       func(ctx context.Context, o *opened) error { return failed(o.view.Functions(ctx)) },
+	"executor.Inspector.Workers":         func(ctx context.Context, o *opened) error { return failed(o.view.Workers(ctx)) },
+	"executor.Inspector.Queues":          func(ctx context.Context, o *opened) error { return failed(o.view.Queues(ctx)) },
+	"executor.Inspector.Stages":          func(ctx context.Context, o *opened) error { return failed(o.view.Stages(ctx)) },
+	"executor.Executor.Register":         func(_ context.Context, o *opened) error { return o.ex.Register(sum) },
 }
 
 // endless returns when its context ends.
@@ -117,7 +117,7 @@ func open(t *testing.T, url string) *opened {
 	step(func() { err = o.take(t.Context()) })
 	step(func() { o.producer, err = bridge.NewProducer[int](t.Context(), o.ex) })
 	if url != "" {
-		step(func() { o.view, err = executor.Observe(t.Context(), url) })
+		step(func() { o.view, err = executor.NewInspector(t.Context(), url) })
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestCallsAfterCloseAreErrClosed(t *testing.T) {
 			o.close(t)
 			o.close(t) // again
 			for name, call := range closedCalls {
-				if o.view == nil && strings.Contains(name, "Observer") {
+				if o.view == nil && strings.Contains(name, "Inspector") {
 					continue
 				}
 				if err := call(t.Context(), o); !errors.Is(err, executor.ErrClosed) {
@@ -206,7 +206,7 @@ func waiting() (n int) {
 
 func TestClosedCallsAreAllThatNeedAConnection(t *testing.T) {
 	t.Parallel()
-	local := []string{"bridge.Multiplex", "bridge.Merge", "bridge.Push", "executor.New", "executor.Observe"}
+	local := []string{"bridge.Multiplex", "bridge.Merge", "bridge.Push", "executor.New", "executor.NewInspector"}
 	for name, fun := range calls(t) {
 		if strings.HasPrefix(name, "workers.") || internal(name, fun) || slices.Contains(local, name) {
 			continue

@@ -210,7 +210,7 @@ func TestADropCostsTheSameBehindThousands(t *testing.T) {
 	d.must(t, err)
 	s, _, err := c.Source(t.Context(), "s", q, 0)
 	d.must(t, err)
-	s.Overflow = broker.DropNewest
+	s.Overflow = broker.OverflowDropNewest
 	at := int64(0)
 	pair := func() { // one item is stored, one is dropped, and the first one is read
 		var parcels []broker.Parcel

@@ -181,7 +181,7 @@ func forge(t *testing.T, raw *redis.Client, in, out string) {
 	}
 	failed = errors.Join(failed,
 		raw.LPush(ctx, prefix+"f:typed", "x").Err(),
-		raw.HSet(ctx, prefix+"w:ghost", "functions", strings.Repeat("[", 100_000), "hands", "-1", "seen", "x").Err(),
+		raw.HSet(ctx, prefix+"w:ghost", "functions", strings.Repeat("[", 100_000), "concurrency", "-1", "seen", "x").Err(),
 		raw.ZAdd(ctx, prefix+"workers", redis.Z{Score: math.Inf(1), Member: "ghost"}).Err())
 	if failed != nil {
 		t.Fatal(failed)

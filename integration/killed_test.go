@@ -68,7 +68,7 @@ func TestKilledProcessesLeaveNoKey(t *testing.T) {
 		}
 		return raw.Exists(t.Context(), prefix+"fenced").Val() == 0
 	}, "the killed processes are buried")
-	if err := lives.Delete(t.Context(), "q"); err != nil && !errors.Is(err, executor.ErrNoQueue) {
+	if err := lives.Delete(t.Context(), "q"); err != nil && !errors.Is(err, executor.ErrQueueNotFound) {
 		t.Error(err)
 	}
 	testkit.Eventually(t, func() bool { return slices.Equal(keys(), before) }, "no key without a lifetime is left")

@@ -45,7 +45,7 @@ func TestProcessesOnABusyMachineGetManyLines(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer set.Close()
-			ex, err := executor.New(t.Context(), url, executor.Hands(4))
+			ex, err := executor.New(t.Context(), url, executor.Concurrency(4))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,7 +15,7 @@ import (
 func TestMemoryOfLargeLines(t *testing.T) {
 	t.Parallel()
 	const lines, size, most = 150, 2_000_000, 200 << 20
-	cmd := exec.CommandContext(t.Context(), "dqbridge", "run", "--hands", "2", "--fn", "slow=exec:sleep 0.02; wc -c", "slow")
+	cmd := exec.CommandContext(t.Context(), "dqbridge", "run", "--concurrency", "2", "--fn", "slow=exec:sleep 0.02; wc -c", "slow")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ var (
 	sum      = workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
 	noCtx    context.Context
 	noEx     *executor.Executor
-	noView   *executor.Observer
+	noView   *executor.Inspector
 	noQ      *executor.Queue[int]
 	noFut    *executor.Future[int]
 	noWork   *workers.Worker
@@ -168,15 +168,11 @@ var misusesOfBridge = map[string]misuse{
 		bridge.Result[int]{}.Ack()
 		return nil
 	},
-	"bridge.Resume": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
-		in := make(chan int)
-		return []error{failed(bridge.Scatter(ctx, ex, in, bridge.Name("n"), bridge.SourceName("s"), bridge.Resume(nil)))}
-	},
-	"bridge.Codec": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+	"bridge.WithCodec": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		in := make(chan int)
 		close(in)
 		var noCodec *codecOfNone
-		return []error{failed(bridge.Scatter(ctx, ex, in, bridge.Codec(noCodec))), failed(bridge.Scatter(ctx, ex, in, bridge.Codec(workers.Zstd(nil, 1))))}
+		return []error{failed(bridge.Scatter(ctx, ex, in, bridge.WithCodec(noCodec))), failed(bridge.Scatter(ctx, ex, in, bridge.WithCodec(workers.Zstd(nil, 1))))}
 	},
 }
 
@@ -195,8 +191,8 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.New": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(executor.New(noCtx, "")), failed(executor.New(ctx, "", nil))}
 	},
-	"executor.Observe": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(executor.Observe(noCtx, "redis://127.0.0.1:1")), failed(executor.Observe(ctx, "redis://127.0.0.1:1", nil))}
+	"executor.NewInspector": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(executor.NewInspector(noCtx, "redis://127.0.0.1:1")), failed(executor.NewInspector(ctx, "redis://127.0.0.1:1", nil))}
 	},
 	"executor.Executor.Register": func(_ context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		var noFunc *workers.Func[int, int]
@@ -221,14 +217,14 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.DeadLetters": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{last(noEx.DeadLetters(ctx)), last(new(executor.Executor).DeadLetters(ctx)), last(ex.DeadLetters(noCtx))}
 	},
-	"executor.Executor.DeadItems": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noEx.DeadItems(ctx, "1")), failed(ex.DeadItems(noCtx, "1")), failed(ex.DeadItems(ctx, ""))}
+	"executor.Executor.DeadLetterItems": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.DeadLetterItems(ctx, "1")), failed(ex.DeadLetterItems(noCtx, "1")), failed(ex.DeadLetterItems(ctx, ""))}
 	},
-	"executor.Executor.RetryDead": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{noEx.RetryDead(ctx, "1"), ex.RetryDead(noCtx, "1"), ex.RetryDead(ctx, "")}
+	"executor.Executor.RetryDeadLetter": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.RetryDeadLetter(ctx, "1"), ex.RetryDeadLetter(noCtx, "1"), ex.RetryDeadLetter(ctx, "")}
 	},
-	"executor.Executor.DropDead": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{noEx.DropDead(ctx, "1"), ex.DropDead(noCtx, "1"), ex.DropDead(ctx, "")}
+	"executor.Executor.DeleteDeadLetter": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.DeleteDeadLetter(ctx, "1"), ex.DeleteDeadLetter(noCtx, "1"), ex.DeleteDeadLetter(ctx, "")}
 	},
 	"executor.Executor.Functions": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Functions(ctx)), failed(new(executor.Executor).Functions(ctx)), failed(ex.Functions(noCtx))}
@@ -242,20 +238,20 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Stages": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Stages(ctx)), failed(new(executor.Executor).Stages(ctx)), failed(ex.Stages(noCtx))}
 	},
-	"executor.Observer.Functions": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Functions(ctx)), failed(new(executor.Observer).Functions(ctx))}
+	"executor.Inspector.Functions": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Functions(ctx)), failed(new(executor.Inspector).Functions(ctx))}
 	},
-	"executor.Observer.Workers": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Workers(ctx)), failed(new(executor.Observer).Workers(ctx))}
+	"executor.Inspector.Workers": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Workers(ctx)), failed(new(executor.Inspector).Workers(ctx))}
 	},
-	"executor.Observer.Queues": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Queues(ctx)), failed(new(executor.Observer).Queues(ctx))}
+	"executor.Inspector.Queues": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Queues(ctx)), failed(new(executor.Inspector).Queues(ctx))}
 	},
-	"executor.Observer.Stages": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Stages(ctx)), failed(new(executor.Observer).Stages(ctx))}
+	"executor.Inspector.Stages": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noView.Stages(ctx)), failed(new(executor.Inspector).Stages(ctx))}
 	},
-	"executor.Observer.Close": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		return []error{noView.Close(), new(executor.Observer).Close()}
+	"executor.Inspector.Close": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{noView.Close(), new(executor.Inspector).Close()}
 	},
 	"executor.ItemError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = (*executor.ItemError)(nil).Error()
@@ -292,6 +288,17 @@ var misusesOfQueues = map[string]misuse{
 	},
 	"executor.Merge": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
 		return []error{failed(executor.Merge(ctx, noQ)), failed(executor.Merge(ctx, q, nil)), failed(executor.Merge(noCtx, q, q))}
+	},
+	"executor.Queue.Stored": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = noQ.Stored(), new(executor.Queue[int]).Stored()
+		return nil
+	},
+	"executor.EndedError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{new(executor.EndedError)}
+	},
+	"executor.EndedError.Is": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = new(executor.EndedError).Is(nil)
+		return nil
 	},
 	"executor.Queue.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_, _ = noQ.Name(), new(executor.Queue[int]).Name()

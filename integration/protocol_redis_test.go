@@ -176,7 +176,7 @@ func TestProtocolFields(t *testing.T) {
 	if err == nil {
 		_, err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s-1", Delivered: "0"}}, 0, func(string) string { return "numbers" })
 	}
-	for _, policy := range []broker.Overflow{broker.Block, broker.DropNewest} {
+	for _, policy := range []broker.OverflowPolicy{broker.OverflowBlock, broker.OverflowDropNewest} {
 		if s.Overflow = policy; err == nil {
 			_, err = c.Scatter(t.Context(), s, "x", 5, []broker.Parcel{{Batch: batch.Batch{Source: "s-1", First: 5, N: 1, Frame: []byte{1, 0}}}})
 		}

@@ -20,7 +20,7 @@ func onBothBrokers(t *testing.T, test func(t *testing.T, ex *executor.Executor))
 	t.Helper()
 	for name, url := range map[string]string{"embedded": "", "redis": testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {
-			ex := must(executor.New(t.Context(), url, executor.Hands(4)))(t)
+			ex := must(executor.New(t.Context(), url, executor.Concurrency(4)))(t)
 			test(t, ex)
 			if err := ex.Close(); err != nil {
 				t.Error(err)

@@ -32,7 +32,7 @@ func (l *life) cancelStale(ctx context.Context) {
 func (l *life) canceled(ctx context.Context) error {
 	var ids []string
 	var stops []func()
-	for _, h := range l.hands {
+	for _, h := range l.slots {
 		if id, stop := h.now.awaited(); stop != nil {
 			ids, stops = append(ids, id), append(stops, stop)
 		}

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// spell is how long a hand works on a batch before it gives the rest to
+// spell is how long a slot works on a batch before it gives the rest to
 // others, half a spell more at most: a batch should be about as much work.
 const spell = 10 * time.Millisecond
 
-// A clock tells hands when a spell has passed. A timer for each batch would wake
+// A clock tells slots when a spell has passed. A timer for each batch would wake
 // somebody for each item that comes alone; this is one for all, as long as they work.
 type clock struct {
 	ticks atomic.Int64 // half spells in which somebody worked

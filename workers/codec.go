@@ -3,8 +3,8 @@ package workers
 import "github.com/dqbridge/dqbridge/internal/codec"
 
 // ErrTypeMismatch says that types do not fit: a codec cannot carry values of a type without losing
-// something. The text names the field. It is executor.ErrType.
-var ErrTypeMismatch = codec.ErrType
+// something. The text names the field. It is executor.ErrTypeMismatch.
+var ErrTypeMismatch = codec.ErrTypeMismatch
 
 // Codec is a format for items. Name is what the two ends of a queue compare.
 // Marshal gets a value and Unmarshal a pointer to a zero value; the data that
@@ -28,7 +28,7 @@ func (w withCodec) applyDefine(d *definition) { d.codec = w.c }
 
 // DropUnexported lets unexported fields stay behind: they are zero at the other end. Without it, a
 // struct with such fields is an ErrTypeMismatch. As an option of Define, DefineBatch and Remote it
-// holds for the codec of the function, whichever that is; for the options bridge.Codec and
+// holds for the codec of the function, whichever that is; for the options bridge.WithCodec and
 // executor.WithCodec it goes into the codec, as in JSON(DropUnexported()).
 func DropUnexported() CodecOption { return dropUnexported{} }
 

@@ -42,9 +42,9 @@ func portion(all []done) int {
 	return len(all)
 }
 
-// settle has written what a hand has done: by itself where nobody else works or writes
-// and another hand could take what comes meanwhile, else by complete. By itself it may
-// also take what comes out for the stage behind, with which the hand goes on.
+// settle has written what a slot has done: by itself where nobody else works or writes
+// and another slot could take what comes meanwhile, else by complete. By itself it may
+// also take what comes out for the stage behind, with which the slot goes on.
 func (l *life) settle(ctx context.Context, made []done) (next *job) {
 	if l.concurrency == 1 || l.held.Load() > 0 || len(l.done) > 0 {
 		l.handOver(made)
@@ -106,7 +106,7 @@ func (l *life) advance(ctx context.Context, d done, behind *route) *job {
 	return nil
 }
 
-// complete writes what the hands have done until done is closed: what ends
+// complete writes what the slots have done until done is closed: what ends
 // during one call goes with the next. A result is safe when Complete returned;
 // what could not be written stays with the consumer and is given back.
 func (l *life) complete(ctx context.Context) {

@@ -11,10 +11,10 @@ import (
 )
 
 // A crew is the lives of a worker, one in each partition, and what they share:
-// of all their hands no more work at a time than the worker's concurrency.
+// of all their slots no more work at a time than the worker's concurrency.
 type crew struct {
-	ready chan struct{} // closed when there has been a life in each partition
-	slots chan struct{} // a token for each item that runs, nil with one partition: its hands are all there are
+	ready  chan struct{} // closed when there has been a life in each partition
+	tokens chan struct{} // a token for each item that runs, nil with one partition: its slots are all there are
 
 	ok     atomic.Int64 // items done, of them failed
 	failed atomic.Int64
@@ -37,7 +37,7 @@ func (c *crew) open(parts []*broker.Client, concurrency int) {
 		c.empty[part] = struct{}{}
 	}
 	if len(parts) > 1 {
-		c.slots = make(chan struct{}, concurrency)
+		c.tokens = make(chan struct{}, concurrency)
 	}
 }
 
@@ -74,25 +74,25 @@ func (c *crew) all() []*life {
 	return nil
 }
 
-// free is how many more hands may work, as far as other partitions are concerned.
+// free is how many more slots may work, as far as other partitions are concerned.
 func (c *crew) free() int {
-	if c.slots == nil {
+	if c.tokens == nil {
 		return math.MaxInt
 	}
-	return cap(c.slots) - len(c.slots)
+	return cap(c.tokens) - len(c.tokens)
 }
 
-// begin waits until one more hand may work.
+// begin waits until one more slot may work.
 func (c *crew) begin() {
-	if c.slots != nil {
-		c.slots <- struct{}{}
+	if c.tokens != nil {
+		c.tokens <- struct{}{}
 	}
 }
 
-// end is called by a hand that worked. All lives hear of it.
+// end is called by a slot that worked. All lives hear of it.
 func (c *crew) end() {
-	if c.slots != nil {
-		<-c.slots
+	if c.tokens != nil {
+		<-c.tokens
 	}
 	for _, l := range c.all() {
 		select {

@@ -46,7 +46,7 @@ func ExampleItemFrom() {
 		}
 		return fmt.Sprintf("%s-%d: %d", item.Source, item.Offset, amount), nil
 	})
-	run(pay, []int{100, 250}, bridge.Name("orders"), bridge.SourceName("shop-7"), bridge.Seal())
+	run(pay, []int{100, 250}, bridge.Name("orders"), bridge.DurableSource("shop-7"), bridge.Seal())
 	// Output:
 	// shop-7-0: 100 <nil>
 	// shop-7-1: 250 <nil>

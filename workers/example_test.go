@@ -153,7 +153,7 @@ func ExampleZstd() {
 		log.Fatal(err)
 	}
 	texts := slices.Values([]string{"short", strings.Repeat("long ", 20_000)})
-	queue, err := bridge.ScatterSeq(ctx, ex, texts, bridge.Codec(compressed))
+	queue, err := bridge.ScatterSeq(ctx, ex, texts, bridge.WithCodec(compressed))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func ExampleZstd() {
 		log.Fatal(err)
 	}
 	_, err = executor.Map(ctx, twice, queue)
-	fmt.Println(errors.Is(err, executor.ErrType))
+	fmt.Println(errors.Is(err, executor.ErrTypeMismatch))
 	// Output:
 	// 10 <nil>
 	// 200000 <nil>

@@ -14,7 +14,7 @@ import (
 )
 
 // A function that ends the goroutine it is called in is the failure of that item,
-// with one hand and with several, alone and behind another stage; all others have
+// with one slot and with several, alone and behind another stage; all others have
 // their results, and the worker ends as it should.
 func TestGoexitEndsNoHand(t *testing.T) {
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
@@ -34,10 +34,10 @@ func TestGoexitEndsNoHand(t *testing.T) {
 		return xs, nil
 	}, workers.BatchSize(1, 1))
 	for name, f := range map[string]workers.Func[int, int]{"items": quits, "batches": all} {
-		for _, hands := range []int{1, 4} {
+		for _, slots := range []int{1, 4} {
 			t.Run(name, func(t *testing.T) {
 				url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-				w := must(workers.New(url, workers.Concurrency(hands), workers.Functions(inc, f)))(t)
+				w := must(workers.New(url, workers.Concurrency(slots), workers.Functions(inc, f)))(t)
 				ctx, stop := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				go func() { ended <- w.Run(ctx) }()

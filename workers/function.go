@@ -35,7 +35,7 @@ type function struct {
 	version string
 	in, out codec.Info
 	err     error
-	// runner makes a runner for one hand, which keeps its buffers between
+	// runner makes a runner for one slot, which keeps its buffers between
 	// batches. It is nil for a function that only the fleet holds.
 	runner func() runner
 	// whole tells that a call is for a whole batch.

@@ -50,7 +50,7 @@ func fuse(routes []*route) {
 	}
 }
 
-// goesOn is the route that a hand may go on with when it has completed this one: who reads
+// goesOn is the route that a slot may go on with when it has completed this one: who reads
 // the only out-queue, where no bound of the user's has to be looked at first.
 func (r *route) goesOn() *route {
 	if len(r.stage.Outs) != 1 || len(r.behind) != 1 {
@@ -94,7 +94,7 @@ func (s step) from(source string, first int64, n int, memory *batch.Memory) batc
 // steps runs a batch through the stage of a job and those that are fused with it,
 // as far as it goes: there is at least one step, and each has done no more than
 // the one before. An entry that workers have died with is left to one stage.
-func (h *hand) steps(ctx context.Context, j job) ([]step, error) {
+func (h *slot) steps(ctx context.Context, j job) ([]step, error) {
 	b := j.entry.Batch
 	all := []step{h.call(ctx, j.route, b, nil, j.entry.Attempts)}
 	for next := j.route.next.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.next.Load() {
@@ -115,7 +115,7 @@ func (h *hand) steps(ctx context.Context, j job) ([]step, error) {
 
 // learn takes note of what the steps cost: to the queue of the first one, an item
 // costs what all of them do.
-func (h *hand) learn(j job, all []step) {
+func (h *slot) learn(j job, all []step) {
 	var total time.Duration
 	size := len(j.entry.Frame)
 	for _, s := range all {

@@ -133,7 +133,7 @@ func gateOf(name string) *gate {
 }
 
 // A line is a flow through functions, each of which has its queue, of a worker with two
-// hands behind a network.
+// slots behind a network.
 type line struct {
 	in     chan int
 	out    <-chan bridge.Result[int]
@@ -199,7 +199,7 @@ func TestWhatIsCompletedMeanwhileIsNotRunAgain(t *testing.T) {
 	}
 }
 
-// advanced sends items through f and g until a hand goes on from one to the other with the
+// advanced sends items through f and g until a slot goes on from one to the other with the
 // last of them, and keeps the reply with which it does.
 func (l line) advanced(t *testing.T, network *lateNetwork, f, g *gate) (last int, reply *late) {
 	t.Helper()
@@ -219,7 +219,7 @@ func (l line) advanced(t *testing.T, network *lateNetwork, f, g *gate) (last int
 	}
 }
 
-// A hand goes on with what stands behind its own work, which it takes with its
+// A slot goes on with what stands behind its own work, which it takes with its
 // completion. While it does, the worker asks what it holds: that is not run again.
 func TestWhatAHandGoesOnWithIsNotRunAgain(t *testing.T) {
 	t.Parallel()
@@ -241,7 +241,7 @@ func TestWhatAHandGoesOnWithIsNotRunAgain(t *testing.T) {
 	}
 }
 
-// Where the reply is lost with which a hand was to go on, the worker finds what it holds.
+// Where the reply is lost with which a slot was to go on, the worker finds what it holds.
 func TestALostReplyStopsNobodyWhoGoesOn(t *testing.T) {
 	t.Parallel()
 	network, f, g := &lateNetwork{}, gateOf("f"), gateOf("g")

@@ -21,7 +21,7 @@ const (
 	endWait   = 500 * time.Millisecond // from the hint that ends a blocked read until its connection is closed
 )
 
-// A job is an entry for a hand, or several that are adjacent.
+// A job is an entry for a slot, or several that are adjacent.
 type job struct {
 	route *route
 	entry broker.Entry
@@ -37,8 +37,8 @@ func (l *life) job(r *route, e broker.Entry) *job {
 	return &job{route: r, entry: e, since: time.Now()}
 }
 
-// intake takes work while there are hands for it, until ctx ends. Nobody else reads, but for a
-// hand that goes on with what is behind its own work.
+// intake takes work while there are slots for it, until ctx ends. Nobody else reads, but for a
+// slot that goes on with what is behind its own work.
 type intake struct {
 	*life
 	rota
@@ -130,7 +130,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// round waits for a free hand or for work, and brings the two together.
+// round waits for a free slot or for work, and brings the two together.
 func (in *intake) round(ctx context.Context) (err error) {
 	if in.look.Swap(false) {
 		in.stale, in.lost = true, true
@@ -292,7 +292,7 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 		}
 	}
 	if len(entries) > 0 {
-		runtime.Gosched() // the hand begins before this goroutine writes its next request
+		runtime.Gosched() // the slot begins before this goroutine writes its next request
 	}
 	found = len(hints)+len(entries) > 0
 	if wait >= readWait && !found {
@@ -359,7 +359,7 @@ func (in *intake) recover(ctx context.Context) error {
 	return nil
 }
 
-// give hands entries to the hands. More than there are hands for came by
+// give passes entries to the slots. More than there are slots for came by
 // chance, since a read counts by stream: they go back at once. So does, once, a
 // retry of what failed in this worker: a worker that is free gets it before.
 func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) error {

@@ -323,7 +323,7 @@ func (in *intake) linger(ctx context.Context) bool {
 }
 
 // process runs a job, and returns what became of its entries.
-func (h *hand) process(ctx context.Context, j job) []done {
+func (h *slot) process(ctx context.Context, j job) []done {
 	made := h.made[:0]
 	if len(j.more) == 0 {
 		return append(made, h.do(ctx, j))
@@ -345,7 +345,7 @@ func (h *hand) process(ctx context.Context, j job) []done {
 }
 
 // joined runs entries in one call. It returns false if their frames are none.
-func (h *hand) joined(ctx context.Context, r *route, entries []broker.Entry) (made []done, ok bool) {
+func (h *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (made []done, ok bool) {
 	parts := make([]batch.Batch, len(entries))
 	for i, e := range entries {
 		parts[i] = e.Batch

@@ -29,22 +29,22 @@ type life struct {
 	client *broker.Client // of the partition
 
 	id    string
-	work  chan job      // intake to hands; closed by intake
-	done  chan done     // hands to completer; closed when all hands have ended
+	work  chan job      // intake to slots; closed by intake
+	done  chan done     // slots to completer; closed when all slots have ended
 	turn  chan struct{} // a token of who completes now
-	freed chan struct{} // a hand is free
-	clock clock         // of the hands
+	freed chan struct{} // a slot is free
+	clock clock         // of the slots
 
 	memory batch.Memory // of frames that were read or made
 
-	hands  []*hand // the slots
+	slots  []*slot // the slots
 	retry  *alarm  // when what was delayed is due
 	reader *broker.Reader
 
 	suspects atomic.Int64 // entries held that several workers died with
 	held     atomic.Int64 // jobs that hands have or that wait for one
 	stopping atomic.Bool
-	look     atomic.Bool // at the stages and at what is held: a route is gone, or what was taken did not reach a hand
+	look     atomic.Bool // at the stages and at what is held: a route is gone, or what was taken did not reach a slot
 
 	probe   *probe.Probe    // of a test, nil for all others
 	foreign map[string]bool // stages of other types that were logged; intake only
@@ -64,7 +64,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
 	for range w.concurrency {
-		l.hands = append(l.hands, &hand{life: l, idle: map[*function][]runner{}, now: slotCall{epoch: time.Now()}})
+		l.slots = append(l.slots, &slot{life: l, idle: map[*function][]runner{}, now: slotCall{epoch: time.Now()}})
 	}
 	l.clock.look = l.lookForHung
 	soft, stop := context.WithCancelCause(ctx)
@@ -88,7 +88,7 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 	l.reader = beating.Reader(part.Patience(readWait))
 	w.enter(l)
 	defer w.exit(l)
-	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", part.String(), "partition", part.Index(), "hands", w.concurrency)
+	w.log.InfoContext(ctx, "worker started", "id", l.id, "redis", part.String(), "partition", part.Index(), "concurrency", w.concurrency)
 
 	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBeats()
@@ -111,11 +111,11 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 
 // labour runs until soft has ended, which it does itself if the worker may not
 // read. Each line of its end waits for the one
-// before: intake closes work, then the hands end, then done is closed, then
+// before: intake closes work, then the slots end, then done is closed, then
 // the completer writes what is left.
 func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseFunc) error {
 	var group errgroup.Group
-	var hands sync.WaitGroup
+	var slots sync.WaitGroup
 	group.Go(func() error {
 		defer close(l.work)
 		err := l.intake(soft)
@@ -125,14 +125,14 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 		}
 		return err
 	})
-	for _, h := range l.hands {
-		h.group = &hands
-		hands.Go(func() { h.run(hard) })
+	for _, h := range l.slots {
+		h.group = &slots
+		slots.Go(func() { h.run(hard) })
 	}
 	defer context.AfterFunc(hard, func() { l.cutOff(context.Cause(hard)) })()
 	group.Go(func() error {
 		defer close(l.done)
-		hands.Wait()
+		slots.Wait()
 		l.clock.stop()
 		return nil
 	})
@@ -200,11 +200,11 @@ func (l *life) leave(ctx context.Context) {
 	}
 }
 
-// holding returns the queues of which this worker may hold entries, when the hands and intake
+// holding returns the queues of which this worker may hold entries, when the slots and intake
 // have ended.
 func (l *life) holding() []string {
 	queues := slices.Clone(l.unsure)
-	if l.look.Load() { // a hand lost a reply after intake had ended
+	if l.look.Load() { // a slot lost a reply after intake had ended
 		queues = slices.Clone(l.read)
 	}
 	l.mu.Lock()

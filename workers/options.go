@@ -26,14 +26,14 @@ type settings struct {
 	client      *broker.Client
 }
 
-// Concurrency is how many items the worker runs at once, its hands: at least 1,
+// Concurrency is how many items the worker runs at once, its slots: at least 1,
 // the number of processors if it is not given.
-func Concurrency(hands int) Option {
+func Concurrency(slots int) Option {
 	return func(s *settings) error {
-		if hands < 1 {
-			return fmt.Errorf("workers: Concurrency(%d): it must be at least 1", hands)
+		if slots < 1 {
+			return fmt.Errorf("workers: Concurrency(%d): it must be at least 1", slots)
 		}
-		s.concurrency = hands
+		s.concurrency = slots
 		return nil
 	}
 }
@@ -94,12 +94,12 @@ func Lease(d time.Duration) Option {
 	}
 }
 
-// Drain is how long functions may go on when Run has to end, before their
+// DrainTimeout is how long functions may go on when Run has to end, before their
 // context is canceled: 30 seconds if it is not given.
-func Drain(d time.Duration) Option {
+func DrainTimeout(d time.Duration) Option {
 	return func(s *settings) error {
 		if d < 0 {
-			return fmt.Errorf("workers: Drain(%v): it must not be negative", d)
+			return fmt.Errorf("workers: DrainTimeout(%v): it must not be negative", d)
 		}
 		s.drain = d
 		return nil

@@ -23,7 +23,7 @@ func PauseIf(reason func() error) Option {
 }
 
 // pauses reports whether no call may begin now.
-func (h *hand) pauses(r *route) bool {
+func (h *slot) pauses(r *route) bool {
 	if h.pauseIf == nil || h.pauseIf() == nil {
 		return false
 	}

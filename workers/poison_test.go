@@ -83,10 +83,10 @@ func TestAnItemThatKillsItsWorkersIsADeadLetter(t *testing.T) {
 	if len(letters) != 1 || letters[0].Offset != deadly || letters[0].Items != 1 || letters[0].Crashes != 5 || letters[0].Attempts != 0 {
 		t.Fatalf("the dead letters are %+v", letters)
 	}
-	if payload, err := ex.DeadItems(t.Context(), letters[0].ID); err != nil || string(payload[0]) != "13" {
+	if payload, err := ex.DeadLetterItems(t.Context(), letters[0].ID); err != nil || string(payload[0]) != "13" {
 		t.Errorf("it holds %q, %v", payload, err)
 	}
-	if err := ex.DropDead(t.Context(), letters[0].ID); err != nil {
+	if err := ex.DeleteDeadLetter(t.Context(), letters[0].ID); err != nil {
 		t.Error(err)
 	}
 	if err := ex.Close(); err != nil {

@@ -19,16 +19,16 @@ type route struct {
 	function *function // nil for a copy
 	trouble  *trouble  // of the function; nil for a copy
 	broker.Route
-	most atomic.Int64 // bound of ahead, for each hand
+	most atomic.Int64 // bound of ahead, for each slot
 	room atomic.Int64 // items of a batch whose results do not become too many parts in bounded out-queues; 0: any number
 
 	held    atomic.Int64          // jobs of it that hands have or that wait for one
-	ahead   atomic.Int64          // batches that may be in stock for the hands
+	ahead   atomic.Int64          // batches that may be in stock for the slots
 	backlog atomic.Bool           // the last request brought all that it asked for
 	ended   atomic.Bool           // the stage was removed or replaced: nothing is run for it any more
 	gone    atomic.Bool           // its in-queue was deleted while it had work of it
 	next    atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
-	after   atomic.Pointer[route] // that reads what comes out in the end, nil where its hand should not go on with that
+	after   atomic.Pointer[route] // that reads what comes out in the end, nil where its slot should not go on with that
 	shut    atomic.Bool           // as after: intake has found a queue of it full, or what is next beyond the window
 
 	told time.Time // when another worker was told of a success; for whose turn it is to complete
@@ -96,13 +96,13 @@ const (
 	stockBytes  = 1 << 20
 )
 
-// stock decides how many batches may wait, if they are like the last one: many hands
-// are soon through with one that would be long for a single hand.
-func (r *route) stock(spent time.Duration, items, size, hands int) {
+// stock decides how many batches may wait, if they are like the last one: many slots
+// are soon through with one that would be long for a single slot.
+func (r *route) stock(spent time.Duration, items, size, slots int) {
 	if !r.whole() {
 		spent = max(spent, r.cost()*time.Duration(items))
 	}
-	all, most := time.Duration(hands), stockTime
+	all, most := time.Duration(slots), stockTime
 	if r.backlog.Load() && !r.whole() {
 		most = backlogTime
 	}

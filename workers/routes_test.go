@@ -42,7 +42,7 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 		spent time.Duration
 		items int
 		size  int
-		hands int
+		slots int
 		want  int64
 	}{
 		{"tiny", maxAhead, time.Microsecond, 1, 10, 1, maxAhead},
@@ -52,14 +52,14 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 		{"very large", maxAhead, time.Microsecond, 1, 8 << 20, 1, 0},
 		{"before a bound", 1, time.Microsecond, 1, 10, 1, 1},
 		{"dear before a bound", 1, time.Second, 1, 10, 1, 0},
-		{"tiny, for many hands", maxAhead, time.Microsecond, 1, 10, 8, 8 * maxAhead},
-		{"a few milliseconds, for many hands", maxAhead, 8 * time.Millisecond, 1, 10, 8, 2},
-		{"a second, for many hands", maxAhead, time.Second, 1, 10, 8, 0},
-		{"very large, for many hands", maxAhead, time.Microsecond, 1, 8 << 20, 8, 0},
+		{"tiny, for many slots", maxAhead, time.Microsecond, 1, 10, 8, 8 * maxAhead},
+		{"a few milliseconds, for many slots", maxAhead, 8 * time.Millisecond, 1, 10, 8, 2},
+		{"a second, for many slots", maxAhead, time.Second, 1, 10, 8, 0},
+		{"very large, for many slots", maxAhead, time.Microsecond, 1, 8 << 20, 8, 0},
 	} {
 		r := bounded(c.most)
 		r.learn(c.spent, c.items)
-		r.stock(c.spent, c.items, c.size, c.hands)
+		r.stock(c.spent, c.items, c.size, c.slots)
 		if got := r.ahead.Load(); got != c.want {
 			t.Errorf("%s: %d batches in stock, not %d", c.name, got, c.want)
 		}
@@ -78,7 +78,7 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 	}
 }
 
-// A hand goes on with the stage behind its own, but where somebody has set a bound there, or
+// A slot goes on with the stage behind its own, but where somebody has set a bound there, or
 // intake has found a queue full, or another queue has the name.
 func TestAHandGoesOnWhereNoBoundIsNear(t *testing.T) {
 	t.Parallel()

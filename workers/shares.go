@@ -14,7 +14,7 @@ type share struct {
 }
 
 // shares are those of the routes where batches are cheap, of which some may be
-// in stock, and those of all others: one for each free hand. A dear entry
+// in stock, and those of all others: one for each free slot. A dear entry
 // may stand behind a stock, which is soon done.
 func (in *intake) shares(routes []*route) (shares []share) {
 	routes, shares = in.sharesOfCalls(routes)
@@ -38,7 +38,7 @@ func (in *intake) shares(routes []*route) (shares []share) {
 	if cheap.routes != nil {
 		shares = append(shares, cheap)
 	}
-	if dear.routes != nil || dear.budget <= 0 { // all hands are busy for long
+	if dear.routes != nil || dear.budget <= 0 { // all slots are busy for long
 		shares = append(shares, dear)
 	}
 	return shares

@@ -236,21 +236,21 @@ func (x *slotCall) busy() bool {
 // endStage ends the calls that run for a route.
 func (l *life) endStage(r *route) {
 	r.ended.Store(true)
-	for _, h := range l.hands {
+	for _, h := range l.slots {
 		h.now.end(r)
 	}
 }
 
 // cutOff notes that the context of all slots has ended.
 func (l *life) cutOff(why error) {
-	for _, h := range l.hands {
+	for _, h := range l.slots {
 		h.now.cut(why)
 	}
 }
 
 // lookForHung reports the calls that hang, and tells whether any call runs.
 func (l *life) lookForHung() (busy bool) {
-	for _, h := range l.hands {
+	for _, h := range l.slots {
 		if late, ok := h.now.hangs(time.Now()); ok {
 			l.log.Warn("a function does not return although its context has ended; its slot is taken until it does", late.attrs()...)
 		}

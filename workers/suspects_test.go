@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// What several workers have died with runs alone, whatever the number of hands,
+// What several workers have died with runs alone, whatever the number of slots,
 // so that the next crash has one cause.
 func TestSuspectsRunOneAtATime(t *testing.T) {
 	var running, most atomic.Int64

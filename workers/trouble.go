@@ -189,7 +189,7 @@ func (t *trouble) rested() bool {
 
 // unavailable decides what becomes of the i-th item of a batch that a function could not run: it goes back, or the item
 // is the cause.
-func (h *hand) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
+func (h *slot) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
 	v := r.trouble.unavailable(itemID{b.Source, b.First + int64(i)})
 	if v.rest > 0 {
 		h.restUntilRetry(v.rest)

@@ -106,7 +106,7 @@ func TestTroubleAloneTriesOneCallAtATime(t *testing.T) {
 
 func TestAFunctionThatLeftTooManyBehindIsUnavailable(t *testing.T) {
 	r := &route{function: &function{name: "deaf"}, trouble: newTrouble()}
-	h := &hand{life: &life{Worker: &Worker{settings: settings{log: slog.New(slog.DiscardHandler)}}}, route: r}
+	h := &slot{life: &life{Worker: &Worker{settings: settings{log: slog.New(slog.DiscardHandler)}}}, route: r}
 	h.now.open(t.Context())
 	defer h.now.close()
 	h.now.begin(r, batch.Batch{Source: "s", N: 1}, 1)

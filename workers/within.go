@@ -108,7 +108,7 @@ func (c *call) leaveBehind(wait func()) {
 }
 
 // stuck notes that the function that runs is left behind. returned has to be called when it returns.
-func (h *hand) stuck() (returned func()) {
+func (h *slot) stuck() (returned func()) {
 	attrs := h.now.attrs()
 	h.log.Warn("a function does not return although its context has ended; its goroutine is left behind and its slot goes on", attrs...)
 	trouble := h.route.trouble

@@ -22,8 +22,8 @@ import (
 
 // What callers decide on.
 var (
-	// ErrURL says that an address has no form that is known.
-	ErrURL = broker.ErrURL
+	// ErrInvalidURL says that an address has no form that is known.
+	ErrInvalidURL = broker.ErrInvalidURL
 	// ErrUnreachable says that nothing answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
 	// ErrUnusable says that the Redis at an address refuses in a way that waiting does not change:
@@ -92,7 +92,7 @@ func (w *Worker) step(from, to progress) bool {
 }
 
 // New makes a worker for the Redis at an address, which Run connects to; see
-// executor.New for the forms of an address. An empty one is ErrURL, since nobody
+// executor.New for the forms of an address. An empty one is ErrInvalidURL, since nobody
 // else would reach an embedded broker. The functions must have been made
 // by Define or DefineBatch, each name once.
 func New(redisURL string, opts ...Option) (*Worker, error) {
@@ -227,7 +227,7 @@ func (w *Worker) card() map[string]string {
 		functions = []byte("[]")
 	}
 	return map[string]string{
-		"host": host, "pid": strconv.Itoa(os.Getpid()), "hands": strconv.Itoa(w.concurrency), "functions": string(functions),
+		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.Itoa(w.concurrency), "functions": string(functions),
 	}
 }
 

@@ -42,8 +42,8 @@ func deadVerb() *urfave.Command {
 var deadActs = map[string]func(*urfave.Context, *executor.Executor) error{
 	"list":  listDead,
 	"show":  func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, showDead(c, ex)) },
-	"retry": func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, ex.RetryDead) },
-	"drop":  func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, ex.DropDead) },
+	"retry": func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, ex.RetryDeadLetter) },
+	"drop":  func(c *urfave.Context, ex *executor.Executor) error { return eachDead(c, ex, ex.DeleteDeadLetter) },
 }
 
 func listDead(c *urfave.Context, ex *executor.Executor) error {
@@ -69,7 +69,7 @@ func listDead(c *urfave.Context, ex *executor.Executor) error {
 // showDead prints the items of a dead letter.
 func showDead(c *urfave.Context, ex *executor.Executor) func(context.Context, string) error {
 	return func(ctx context.Context, id string) error {
-		items, err := ex.DeadItems(ctx, id)
+		items, err := ex.DeadLetterItems(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func awaitQueue(c *urfave.Context, ex *executor.Executor, console *cli.Console) 
 	defer tick.Stop()
 	for warned := false; ; warned = true {
 		q, err := open(c.Context, ex, c.Args().First())
-		if !c.Bool("follow") || !errors.Is(err, executor.ErrNoQueue) {
+		if !c.Bool("follow") || !errors.Is(err, executor.ErrQueueNotFound) {
 			return q, err
 		}
 		if !warned {

@@ -87,7 +87,7 @@ func runCommand(c *urfave.Context, words []string) error {
 	return withFiles(c, lines, console, in, func(files *runFiles) error {
 		return with(c, console, func(ex *executor.Executor) error {
 			return runJobs(c, ex, console, settings, lines, files, in)
-		}, executor.Hands(concurrency(c, runtime.NumCPU())))
+		}, executor.Concurrency(concurrency(c, runtime.NumCPU())))
 	})
 }
 

@@ -99,7 +99,7 @@ func open(ctx context.Context, ex *executor.Executor, name string) (*executor.Qu
 }
 
 func near(ctx context.Context, ex *executor.Executor, name string, err error) error {
-	if !errors.Is(err, executor.ErrNoQueue) {
+	if !errors.Is(err, executor.ErrQueueNotFound) {
 		return err
 	}
 	queues, failed := ex.Queues(ctx)

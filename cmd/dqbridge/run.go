@@ -30,7 +30,7 @@ func runVerb() *urfave.Command {
 			"base name without extension, {#} its number, {%} the number of a slot. Behind ::: stand items in\n" +
 			"place of stdin. The exit status is the number of items whose command failed, 101 for more than 100, and 255 if something else fails.",
 		Flags: common(append(append(append(lineFlags(), fileFlags()...), cli.BatchFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
-			&urfave.IntFlag{Name: "hands", Aliases: []string{"concurrency", "j"}, Usage: "run `N` items at once in this process",
+			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; of a command the number of processors"},
 			&urfave.StringFlag{Name: "timeout", Usage: "give a function or command `TIME` for an item, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
@@ -39,7 +39,7 @@ func runVerb() *urfave.Command {
 }
 
 func run(c *urfave.Context) error {
-	if err := cli.Positive(c, "hands", "max-in-flight"); err != nil {
+	if err := cli.Positive(c, "concurrency", "max-in-flight"); err != nil {
 		return err
 	}
 	functions, words, command := splitWords(c.Args().Slice())
@@ -98,14 +98,14 @@ func runFunctions(c *urfave.Context) error {
 				}
 			}
 			return pipeline(c, ex, console, errors, lines, files, stage)
-		}, executor.Hands(concurrency(c, 4)))
+		}, executor.Concurrency(concurrency(c, 4)))
 	})
 }
 
 // concurrency is how many items run at once in this process.
 func concurrency(c *urfave.Context, otherwise int) int {
-	if c.IsSet("hands") {
-		return c.Int("hands")
+	if c.IsSet("concurrency") {
+		return c.Int("concurrency")
 	}
 	return otherwise
 }

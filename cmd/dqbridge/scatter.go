@@ -23,13 +23,13 @@ func scatterVerb() *urfave.Command {
 			&urfave.StringFlag{Name: "source", Usage: "go on where a scatter of this `NAME` has stopped: the same input again, less what is stored"},
 			&urfave.BoolFlag{Name: "keep-input", DisableDefaultText: true, Usage: "keep each line until its result is taken, so that gather shows it where it failed"},
 			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait, if the queue is made now", DefaultText: "no bound"},
-			&urfave.StringFlag{Name: "on-full", Value: string(bridge.Block), Usage: "do `WHAT` with a line for which there is no room: " +
+			&urfave.StringFlag{Name: "on-full", Value: string(bridge.OverflowBlock), Usage: "do `WHAT` with a line for which there is no room: " +
 				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.Positive(c, "max"); err != nil {
 				return err
 			}
-			onFull, err := cli.OneOf(c, "on-full", bridge.Block, bridge.DropNewest, bridge.DropOldest, bridge.Fail)
+			onFull, err := cli.OneOf(c, "on-full", bridge.OverflowBlock, bridge.OverflowDropNewest, bridge.OverflowDropOldest, bridge.OverflowFail)
 			if err != nil {
 				return err
 			}
@@ -38,7 +38,7 @@ func scatterVerb() *urfave.Command {
 	}
 }
 
-func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.Policy) error {
+func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.OverflowPolicy) error {
 	opts := []bridge.ScatterOption{bridge.Name(c.Args().First()), bridge.Overflow(onFull)}
 	if c.Bool("seal") {
 		opts = append(opts, bridge.Seal())
@@ -91,14 +91,14 @@ func durable(c *urfave.Context, ex *executor.Executor, name string, lines iter.S
 		}
 	}
 	input := cli.Feed(ctx, nil, nil, nil, items)
-	q, err := bridge.ScatterSlices(ctx, ex, input.Items, append(opts, bridge.SourceName(name), bridge.Resume(&stored))...)
-	if errors.Is(err, executor.ErrEnded) {
-		return again(c, name, behind(lines, stored), stored)
+	q, err := bridge.ScatterSlices(ctx, ex, input.Items, append(opts, bridge.DurableSource(name))...)
+	if ended, ok := errors.AsType[*executor.EndedError](err); ok {
+		return again(c, name, behind(lines, ended.Stored), ended.Stored)
 	}
 	if err != nil {
 		return err
 	}
-	if stored > 0 {
+	if stored = q.Stored(); stored > 0 {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: source %s goes on behind line %d\n", c.App.Name, name, stored)
 	}
 	close(begin)

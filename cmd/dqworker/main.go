@@ -67,12 +67,12 @@ func work(c *urfave.Context) error {
 	if c.Bool("builtin") {
 		functions = cli.WithBuiltins(functions)
 	}
-	hands := c.Int("concurrency")
-	if hands == 0 {
-		hands = runtime.GOMAXPROCS(0)
+	concurrent := c.Int("concurrency")
+	if concurrent == 0 {
+		concurrent = runtime.GOMAXPROCS(0)
 	}
 	log := cli.Logger(c, c.App.ErrWriter)
-	options := []workers.Option{workers.Concurrency(hands), workers.Functions(functions...), workers.Logger(log)}
+	options := []workers.Option{workers.Concurrency(concurrent), workers.Functions(functions...), workers.Logger(log)}
 	limits, err := cli.ParseLimits(c, log)
 	if err != nil {
 		return err
@@ -84,9 +84,9 @@ func work(c *urfave.Context) error {
 		options = append(options, workers.Lease(c.Duration("lease")))
 	}
 	if c.IsSet("drain") {
-		options = append(options, workers.Drain(c.Duration("drain")))
+		options = append(options, workers.DrainTimeout(c.Duration("drain")))
 	}
-	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), hands, strings.Join(cli.Names(functions, workers.Function.Name), " "))
+	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), concurrent, strings.Join(cli.Names(functions, workers.Function.Name), " "))
 	return serve(c, about, options)
 }
 

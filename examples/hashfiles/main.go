@@ -61,7 +61,7 @@ func main() {
 
 // run returns how many files could not be read.
 func run(ctx context.Context, dir string) (failed int, err error) {
-	ex, err := executor.New(ctx, "", executor.Hands(runtime.GOMAXPROCS(0)))
+	ex, err := executor.New(ctx, "", executor.Concurrency(runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return 0, err
 	}

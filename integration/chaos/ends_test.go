@@ -16,16 +16,15 @@ import (
 // predecessor has stopped.
 func (r role) produce(ctx context.Context, ex *executor.Executor, b *book, end <-chan struct{}) error {
 	in := make(chan string)
-	var stored int64
 	opts := []bridge.ScatterOption{bridge.Name(r.Queue)}
 	if !r.Mortal {
-		opts = append(opts, bridge.SourceName(fmt.Sprint("source-", r.Source)), bridge.Resume(&stored))
+		opts = append(opts, bridge.DurableSource(fmt.Sprint("source-", r.Source)))
 	}
 	q, err := bridge.Scatter(ctx, ex, in, r.scatterOptions(opts...)...)
 	if err != nil {
 		return err
 	}
-	return r.feed(ctx, q, b, in, stored, end)
+	return r.feed(ctx, q, b, in, q.Stored(), end)
 }
 
 func (r role) scatterOptions(opts ...bridge.ScatterOption) []bridge.ScatterOption {
@@ -86,7 +85,7 @@ func (r role) gather(ctx context.Context, ex *executor.Executor, b *book) error 
 		if err == nil {
 			err = r.take(ctx, ex, b, q)
 		}
-		if !errors.Is(err, executor.ErrNoQueue) && !errors.Is(err, executor.ErrConsumerExists) {
+		if !errors.Is(err, executor.ErrQueueNotFound) && !errors.Is(err, executor.ErrConsumerExists) {
 			return err
 		}
 		<-time.After(20 * time.Millisecond)
@@ -123,7 +122,7 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 			return result.Err
 		}
 		switch {
-		case errors.Is(result.Err, executor.ErrAway):
+		case errors.Is(result.Err, executor.ErrSourceOffline):
 			fmt.Fprintln(os.Stderr, result.Err) // a notice, no item
 		case errors.Is(result.Err, executor.ErrLost):
 			fmt.Fprintln(os.Stderr, result.Err)

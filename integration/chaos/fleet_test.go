@@ -133,7 +133,7 @@ func (f *fleet) start(n int) {
 		return x, nil
 	})
 	for range n {
-		w, err := workers.New("redis://"+f.raw.Options().Addr, workers.Functions(wait), workers.Concurrency(1), workers.Drain(0))
+		w, err := workers.New("redis://"+f.raw.Options().Addr, workers.Functions(wait), workers.Concurrency(1), workers.DrainTimeout(0))
 		if err != nil {
 			f.t.Fatal(err)
 		}

@@ -239,7 +239,7 @@ func (f *flow) bury(client *redis.Client) {
 	}
 }
 
-// entries are the streams in which something is left, in a hand or in none.
+// entries are the streams in which something is left, in a slot or in none.
 func (f *flow) entries(client *redis.Client) (left []string) {
 	f.t.Helper()
 	for _, part := range []string{"q", "r", "x", "l"} {

@@ -96,7 +96,7 @@ func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
 			b["5-gather"] = slices.Insert(b["5-gather"], 0, record{event: got, source: 1, offset: 4})
 		}, "", "I1: source 1 items from 4 came twice"},
 		"an end too short": {func(b map[string][]record) { b["1-produce"][10].offset = 9 }, "", "I1: source 1: 10 sent"},
-		"two in one hand": {func(b map[string][]record) {
+		"two in one slot": {func(b map[string][]record) {
 			b["4-killed"], b["5-gather"] = b["4-killed"][:4], b["5-gather"][1:]
 		}, "", "I1: source 1 item 5"},
 		"a second run":        {insert("2-work", 3, record{event: ran, source: 1, offset: 3}), "", "I8: 1 runs"},

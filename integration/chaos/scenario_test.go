@@ -149,7 +149,7 @@ func TestAKilledProducerCutsItsStream(t *testing.T) {
 	if err := f.sink.wait(f); err == nil {
 		t.Error("the gather has ended as if nothing was missing")
 	}
-	if text, err := os.ReadFile(f.sink.log.Name()); err != nil || !strings.Contains(string(text), executor.ErrCut.Error()) {
+	if text, err := os.ReadFile(f.sink.log.Name()); err != nil || !strings.Contains(string(text), executor.ErrTruncated.Error()) {
 		t.Errorf("the gather does not tell that the stream was cut: %v\n%s", err, text)
 	}
 	f.check(bounds{extra: fleetSize * mayHold, cut: 1}, f.leave())
@@ -174,7 +174,7 @@ func (f *flow) storedOfCut() (items int64) {
 }
 
 // mayHold is how many items a worker may have run and not yet committed: for
-// each hand 18 batches that wait for the completer and the one in the hand. A
+// each slot 18 batches that wait for the completer and the one in the slot. A
 // batch is about 8 ms of work, which is 50 items here, and never above 128. Where
 // both stages are one hop, both have run.
 const mayHold = (18 + 1) * hands * 128 * stages

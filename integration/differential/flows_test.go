@@ -137,7 +137,7 @@ func names(t *testing.T, both *testkit.Twins) {
 	url := both.URL() + "/?ns=names"
 	stop := employ(t, url, inc)
 	first, second := connect(t, url), connect(t, url)
-	q := scatter(t, first, numbers(12, same), bridge.Name("numbers"), bridge.SourceName("me"))
+	q := scatter(t, first, numbers(12, same), bridge.Name("numbers"), bridge.DurableSource("me"))
 	out := stage(t, inc, q, executor.Name("more"))
 	if err := first.Flush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func bounds(t *testing.T, both *testkit.Twins) {
 	employ(t, url, inc)
 	yields(t, out, numbers(30, next)...)
 	yields(t, stage(t, inc, scatter(t, ex, numbers(30, same), bridge.MaxInFlight(4))), numbers(30, next)...)
-	for _, policy := range []bridge.Policy{bridge.DropOldest, bridge.DropNewest} {
+	for _, policy := range []bridge.OverflowPolicy{bridge.OverflowDropOldest, bridge.OverflowDropNewest} {
 		dropping := scatter(t, ex, numbers(20, same), bridge.MaxSize(3), bridge.Overflow(policy))
 		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
@@ -237,7 +237,7 @@ func deaths(t *testing.T, both *testkit.Twins) {
 	proxy.Pause()
 	heir := must(executor.Open[int](t.Context(), ex, q.Name()))(t)
 	for v, err := range bridge.All(t.Context(), heir) {
-		if v != 1 && !errors.Is(err, executor.ErrCut) {
+		if v != 1 && !errors.Is(err, executor.ErrTruncated) {
 			t.Errorf("%d, %v", v, err)
 		}
 	}
@@ -271,7 +271,7 @@ func strangers(t *testing.T, both *testkit.Twins) {
 		return ids
 	}
 	testkit.Eventually(t, func() bool { return len(letters()) == 1 }, "a dead letter")
-	if err := ex.DropDead(t.Context(), letters()[0]); err != nil {
+	if err := ex.DeleteDeadLetter(t.Context(), letters()[0]); err != nil {
 		t.Fatal(err)
 	}
 	in <- 1

@@ -253,7 +253,7 @@ var all = []mutant{
 		pkg: "internal/broker", run: "AnEndThatWasLost",
 	},
 	{
-		name: "all branches have one mark", file: "workers/hands.go",
+		name: "all branches have one mark", file: "workers/slots.go",
 		from: "		b.Source += out.Branch\n", to: "",
 		pkg: "bridge", run: "Multiplex",
 	},
@@ -361,7 +361,7 @@ local function full(stream, meta)
 		pkg: "internal/edge", run: "WaitedFor",
 	},
 	{
-		name: "a job goes with the goroutine that a function has ended", file: "workers/hands.go",
+		name: "a job goes with the goroutine that a function has ended", file: "workers/slots.go",
 		from: "			h.group.Go(func() { h.run(ctx) })\n", to: "			h.job = nil\n			h.group.Go(func() { h.run(ctx) })\n",
 		pkg: "workers", run: "Goexit",
 	},

@@ -52,14 +52,13 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
-	var stored int64
 	in := make(chan number)
-	q, err := bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.SourceName("s"), bridge.Resume(&stored), bridge.Seal())
+	q, err := bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.DurableSource("s"), bridge.Seal())
 	if err != nil {
 		close(in)
 		return errors.Is(err, executor.ErrEnded), nil // a predecessor has ended it and died before it knew
 	}
-	for x := stored; x < items; x++ {
+	for x := q.Stored(); x < items; x++ {
 		select {
 		case in <- number(x):
 		case <-q.Done(): // or the process is dead
@@ -104,7 +103,7 @@ func gather(f workers.Func[number, number], parts *[]part) func(context.Context,
 				*got = append(*got, r.Value)
 			case ctx.Err() != nil: // the process is dead
 				return false, nil
-			case !errors.Is(r.Err, executor.ErrAway): // a producer has died, its successor comes
+			case !errors.Is(r.Err, executor.ErrSourceOffline): // a producer has died, its successor comes
 				return false, r.Err
 			}
 		}
@@ -119,7 +118,7 @@ func opened(ctx context.Context, ex *executor.Executor, f workers.Func[number, n
 		if err == nil {
 			return executor.Map(ctx, f, q, executor.Name("results"))
 		}
-		if !errors.Is(err, executor.ErrNoQueue) || ctx.Err() != nil {
+		if !errors.Is(err, executor.ErrQueueNotFound) || ctx.Err() != nil {
 			return nil, err
 		}
 		pass(100 * time.Millisecond)

@@ -139,7 +139,7 @@ var visits = []visit{
 		return errors.Join(p.SendAll(ctx, upTo(items)), p.Close(), ex.Delete(ctx, name))
 	}},
 	{"durable source", func(ctx context.Context, ex *executor.Executor, n int) error {
-		return send(ctx, ex, bridge.SourceName(fmt.Sprint("site-", n)))
+		return send(ctx, ex, bridge.DurableSource(fmt.Sprint("site-", n)))
 	}},
 	{"source", func(ctx context.Context, ex *executor.Executor, _ int) error { return send(ctx, ex) }},
 	{"replaced stage", func(ctx context.Context, ex *executor.Executor, n int) error {

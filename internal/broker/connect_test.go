@@ -164,7 +164,7 @@ func TestUnknownMasterIsNoEmptyAnswer(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := c.Look(ctx, "q"); errors.Is(err, broker.ErrNoQueue) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := c.Look(ctx, "q"); errors.Is(err, broker.ErrQueueNotFound) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }

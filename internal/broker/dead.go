@@ -11,8 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// ErrNoLetter says that there is no dead letter of that id (any more).
-var ErrNoLetter = errors.New("no such dead letter")
+// ErrDeadLetterNotFound says that there is no dead letter of that id (any more).
+var ErrDeadLetterNotFound = errors.New("no such dead letter")
 
 // A DeadLetter is an entry that could not be processed, as it stood in its
 // queue. What is missing in a malformed one is zero.
@@ -65,7 +65,7 @@ func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
 		return DeadLetter{}, err
 	}
 	if len(letters) == 0 {
-		return DeadLetter{}, fmt.Errorf("%w: %q", ErrNoLetter, id)
+		return DeadLetter{}, fmt.Errorf("%w: %q", ErrDeadLetterNotFound, id)
 	}
 	entries := []Entry{letters[0].Entry}
 	err = c.Fetch(ctx, nil, entries)

@@ -46,7 +46,7 @@ func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := c.Letter(t.Context(), letters[0].ID); !errors.Is(err, broker.ErrNoLetter) {
+		if _, err := c.Letter(t.Context(), letters[0].ID); !errors.Is(err, broker.ErrDeadLetterNotFound) {
 			t.Errorf("it is still there: %v", err)
 		}
 		if n := c.Raw().Exists(t.Context(), c.Key("dead"), c.Key("f:"+second.Payload)).Val(); n != 0 {
@@ -75,7 +75,7 @@ func TestARetriedLetterIsANewInputOnce(t *testing.T) {
 		if len(again) != 1 || again[0].Source != "dead-"+id || again[0].First != 0 || again[0].Crashes != 0 || !slices.Equal(texts(again[0].Batch), []string{"bad"}) {
 			t.Fatalf("it comes back as %+v", again)
 		}
-		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrNoLetter) {
+		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrDeadLetterNotFound) {
 			t.Errorf("a second time: %v", err)
 		}
 	})

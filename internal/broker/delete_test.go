@@ -45,7 +45,7 @@ func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
 			}
 		}
 		again := c.Delete(t.Context(), "a")
-		if errors.Is(again, broker.ErrNoQueue) {
+		if errors.Is(again, broker.ErrQueueNotFound) {
 			again = nil
 		}
 		if err := errors.Join(again, c.Delete(t.Context(), "b")); err != nil {

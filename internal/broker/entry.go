@@ -123,7 +123,7 @@ func payloadKeys(keys []string, payloads []payload) []string {
 func checkStatus(what, status string) error {
 	switch status {
 	case "gone":
-		return fmt.Errorf("%s: %w", what, ErrNoQueue)
+		return fmt.Errorf("%s: %w", what, ErrQueueNotFound)
 	case "fenced":
 		return fmt.Errorf("%s: %w", what, ErrFenced)
 	case "":

@@ -77,7 +77,7 @@ func doesNothing(t *testing.T, c *broker.Client, s broker.Source) {
 	t.Helper()
 	_, err := c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed("shop", 1, "late")}})
 	for what, err := range map[string]error{"adds": err, "ends": c.Finish(t.Context(), s, 1), "gives up": c.Abandon(t.Context(), s, "late")} {
-		if !errors.Is(err, broker.ErrFenced) && !errors.Is(err, broker.ErrNoQueue) {
+		if !errors.Is(err, broker.ErrFenced) && !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Errorf("a source of old %s: %v", what, err)
 		}
 	}

@@ -11,19 +11,19 @@ import (
 
 // What callers decide on.
 var (
-	ErrURL            = errors.New("bad Redis URL")
+	ErrInvalidURL     = errors.New("bad Redis URL")
 	ErrUnreachable    = errors.New("redis cannot be reached")
-	ErrName           = errors.New("bad name")
+	ErrInvalidName    = errors.New("bad name")
 	ErrVersion        = errors.New("made by another version of dqbridge")
 	ErrPartitions     = errors.New("the namespace has another number of partitions")
-	ErrNoQueue        = errors.New("no such queue")
+	ErrQueueNotFound  = errors.New("no such queue")
 	ErrConsumerExists = errors.New("the queue has a consumer already")
 	ErrStageExists    = errors.New("there is a stage already")
 	ErrStageReplaced  = errors.New("the stage before the queue was replaced by one that adds to another queue")
 	ErrSealed         = errors.New("the queue is sealed: no further source can join")
 	ErrEnded          = errors.New("the source has ended")
 	ErrFenced         = errors.New("fenced off: a successor has taken over, or the lease ran out")
-	ErrCut            = errors.New("the stream was given up before its end")
+	ErrTruncated      = errors.New("the stream was given up before its end")
 	ErrFull           = errors.New("the queue is full")
 	ErrElsewhere      = errors.New("the source feeds another queue")
 )
@@ -41,7 +41,7 @@ func (unusable) Unwrap() error { return ErrUnreachable }
 // IsRefusal reports whether an error is an answer of Redis, after which nothing has changed: the
 // object of the call is gone or is in other hands. Any other error may be that of a lost reply.
 func IsRefusal(err error) bool {
-	return slices.ContainsFunc([]error{ErrName, ErrVersion, ErrNoQueue, ErrConsumerExists, ErrSealed, ErrEnded, ErrFenced, ErrElsewhere},
+	return slices.ContainsFunc([]error{ErrInvalidName, ErrVersion, ErrQueueNotFound, ErrConsumerExists, ErrSealed, ErrEnded, ErrFenced, ErrElsewhere},
 		func(answer error) bool { return errors.Is(err, answer) })
 }
 

@@ -88,7 +88,7 @@ func TestTheEndOfASourceThatIsGoneIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Raw().AddHook(failing{fail: c.CountFailure})
-		if err := c.Finish(t.Context(), f.source, 3); !errors.Is(err, broker.ErrNoQueue) {
+		if err := c.Finish(t.Context(), f.source, 3); !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Errorf("a source that is gone ends with %v", err)
 		}
 	})

@@ -203,7 +203,7 @@ func TestADeletedQueueLeavesNothingBehind(t *testing.T) {
 				}
 			}
 		}
-		if _, err := c.Watch(t.Context(), g, broker.Path{Queue: "q", Branch: "~1"}, "0"); !errors.Is(err, broker.ErrNoQueue) {
+		if _, err := c.Watch(t.Context(), g, broker.Path{Queue: "q", Branch: "~1"}, "0"); !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Errorf("a gather of the deleted queue watches on: %v", err)
 		}
 	})

@@ -122,8 +122,8 @@ func FuzzAddresses(f *testing.F) {
 			return
 		}
 		parsed, err := parseURL(before + password + "@" + behind)
-		if err != nil && !errors.Is(err, ErrURL) {
-			t.Fatalf("%v is no ErrURL", err)
+		if err != nil && !errors.Is(err, ErrInvalidURL) {
+			t.Fatalf("%v is no ErrInvalidURL", err)
 		}
 		if err != nil && strings.Contains(err.Error(), password) || strings.Contains(parsed.label, password) {
 			t.Fatalf("%q: %v, %s", form, err, parsed.label)

@@ -42,7 +42,7 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	case "taken":
 		return Gather{}, fmt.Errorf("gather: %w", c.takenBy(ctx, queue, l.text(1), l.text(2)))
 	case "gone":
-		return Gather{}, fmt.Errorf("%s: %w", what, ErrNoQueue)
+		return Gather{}, fmt.Errorf("%s: %w", what, ErrQueueNotFound)
 	}
 	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64)}
 	if g.delivered = l.list(3).fields(); l.list(3) == nil {
@@ -125,7 +125,7 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 			return err
 		})
 		if hasCode(err, "NOGROUP") {
-			return nil, fmt.Errorf("%s: %w", what, ErrNoQueue)
+			return nil, fmt.Errorf("%s: %w", what, ErrQueueNotFound)
 		}
 		if err != nil {
 			return nil, err
@@ -298,7 +298,7 @@ func (c *Client) Dropped(ctx context.Context, source string, from int64) (ranges
 
 // IsGone reports whether the error says that a queue is no longer there.
 func IsGone(err error) bool {
-	return errors.Is(err, ErrNoQueue) || hasCode(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED the stream")
+	return errors.Is(err, ErrQueueNotFound) || hasCode(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED the stream")
 }
 
 // IsSick reports whether the error says that a queue is no longer there, or that

@@ -21,7 +21,7 @@ func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Overflow = broker.DropNewest
+		s.Overflow = broker.OverflowDropNewest
 		for range 2 { // the first reply is lost
 			parcels := []broker.Parcel{{Batch: framed("s", 0, "a", "b")}, {Batch: framed("s", 2, large)}, {Batch: framed("s", 3, "dropped")}}
 			must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 3, parcels))

@@ -244,7 +244,7 @@ const (
 )
 
 // Held returns what a worker has read of a queue and not finished; the caller knows what
-// of it is in its hands.
+// of it is in its slots.
 func (c *Client) Held(ctx context.Context, worker, queue string) (entries []Entry, err error) {
 	for _, part := range []Part{Returned, Fresh, Suspect} {
 		held, err := c.pending(ctx, worker, Place{queue, part})

@@ -11,7 +11,7 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // part of a key. what says in the error whose name it is.
 func CheckName(what, name string) error {
 	if !nameForm.MatchString(name) {
-		return fmt.Errorf("%w: %s %q: use 1 to 64 of A-Z a-z 0-9 . _ -", ErrName, what, name)
+		return fmt.Errorf("%w: %s %q: use 1 to 64 of A-Z a-z 0-9 . _ -", ErrInvalidName, what, name)
 	}
 	return nil
 }

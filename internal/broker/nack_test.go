@@ -56,7 +56,7 @@ func TestDeliveriesAreKeptUntilAcknowledged(t *testing.T) {
 		if err := errors.Join(c.Nack(t.Context(), g, many[:1]), c.Delete(t.Context(), "q")); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Nack(t.Context(), g, many); !errors.Is(err, broker.ErrNoQueue) {
+		if err := c.Nack(t.Context(), g, many); !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Errorf("the gather of a deleted queue gets %v", err)
 		}
 		if n := c.Raw().Exists(t.Context(), c.Key("nacked:q")).Val(); n != 0 {

@@ -22,7 +22,7 @@ func TestDropOldestAgain(t *testing.T) {
 		if err != nil || errB != nil {
 			t.Fatal(err, errB)
 		}
-		a.Overflow = broker.DropOldest
+		a.Overflow = broker.OverflowDropOldest
 		store := func(s broker.Source, first int64, items ...string) broker.Scattered {
 			t.Helper()
 			parcels := []broker.Parcel{{Batch: framed(s.Name, first, items...)}}
@@ -68,7 +68,7 @@ func TestGapsAndTheWindow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Overflow = broker.DropNewest
+		s.Overflow = broker.OverflowDropNewest
 		var parcels []broker.Parcel
 		for at := range int64(10) {
 			parcels = append(parcels, broker.Parcel{Batch: framed("s", at, "item")})

@@ -89,7 +89,7 @@ func (c *Client) partition(i int) (*Client, error) {
 func (c *Client) Find(ctx context.Context, name string) (part *Client, q Queue, err error) {
 	for i := range c.parts {
 		part = c.parts[(c.index+i)%len(c.parts)]
-		if q, err = part.Look(ctx, name); err == nil || !errors.Is(err, ErrNoQueue) {
+		if q, err = part.Look(ctx, name); err == nil || !errors.Is(err, ErrQueueNotFound) {
 			break
 		}
 	}

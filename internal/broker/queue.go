@@ -99,7 +99,7 @@ func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, 
 	meta := asList(reply).list(1).fields()
 	found = queueOf(q.Name, meta)
 	if asList(reply).text(0) == "dying" {
-		return Queue{}, false, fmt.Errorf("%s: %w: it is being deleted", what, ErrNoQueue)
+		return Queue{}, false, fmt.Errorf("%s: %w: it is being deleted", what, ErrQueueNotFound)
 	}
 	return found, found.Inc == inc, checkVersion(q.Name, meta["v"]) // made also where a lost reply made it look found
 }
@@ -118,7 +118,7 @@ func (c *Client) Look(ctx context.Context, name string) (Queue, error) {
 		return Queue{}, err
 	}
 	if m["inc"] == "" || m["dying"] != "" {
-		return Queue{}, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+		return Queue{}, fmt.Errorf("queue %q: %w", name, ErrQueueNotFound)
 	}
 	return queueOf(name, m), checkVersion(name, m["v"])
 }
@@ -148,7 +148,7 @@ func (c *Client) Waiting(ctx context.Context, name string) (Backlog, error) {
 	}
 	l := asList(reply)
 	if l.text(0) != "ok" {
-		return Backlog{}, fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+		return Backlog{}, fmt.Errorf("queue %q: %w", name, ErrQueueNotFound)
 	}
 	return Backlog{l.number(1), l.number(2), l.number(3), l.number(4), l.number(5), l.number(6)}, nil
 }
@@ -176,7 +176,7 @@ func (c *Client) members(ctx context.Context, key string) (names []string, err e
 const purgeChunk = 500
 
 // Delete deletes a queue with its sources and its stages, in steps that can be
-// resumed: a queue that is marked is refused by everybody. ErrNoQueue: there is none.
+// resumed: a queue that is marked is refused by everybody. ErrQueueNotFound: there is none.
 func (c *Client) Delete(ctx context.Context, name string) error {
 	stages, err := c.mark(ctx, name, "", "")
 	if err != nil {
@@ -216,7 +216,7 @@ func (c *Client) deleteAll(ctx context.Context, executor string, names []string)
 		switch stages, err := c.mark(ctx, name, executor, ""); {
 		case err == nil:
 			marked, around = append(marked, name), append(around, stages...)
-		case !errors.Is(err, ErrNoQueue):
+		case !errors.Is(err, ErrQueueNotFound):
 			failed = errors.Join(failed, err)
 		}
 	}
@@ -241,7 +241,7 @@ func (c *Client) mark(ctx context.Context, name, owner, by string) (stages []str
 	k := c.keys
 	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name), k.owned(by)}, name, k.prefix, owner, by)
 	if err == nil && reply == "gone" {
-		err = fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+		err = fmt.Errorf("queue %q: %w", name, ErrQueueNotFound)
 	}
 	for i := range asList(reply) {
 		stages = append(stages, asList(reply).text(i))
@@ -316,7 +316,7 @@ func (c *Client) drop(ctx context.Context, name string) error {
 func (c *Client) Seal(ctx context.Context, name string) error {
 	reply, err := c.run(ctx, "seal queue "+name, scripts.seal, []string{c.keys.meta(name), c.keys.watch(name)}, name)
 	if err == nil && reply == "gone" {
-		return fmt.Errorf("queue %q: %w", name, ErrNoQueue)
+		return fmt.Errorf("queue %q: %w", name, ErrQueueNotFound)
 	}
 	return err
 }

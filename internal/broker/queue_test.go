@@ -25,7 +25,7 @@ func TestNamesThatMoveAKeyAreRefused(t *testing.T) {
 			_, looked := c.Look(t.Context(), name)
 			_, _, scattered := c.Source(t.Context(), name, q, 0)
 			for verb, err := range map[string]error{"declare": declared, "look": looked, "source": scattered} {
-				if !errors.Is(err, broker.ErrName) || !strings.Contains(err.Error(), "A-Z a-z 0-9") {
+				if !errors.Is(err, broker.ErrInvalidName) || !strings.Contains(err.Error(), "A-Z a-z 0-9") {
 					t.Errorf("%s %q: %v", verb, name, err)
 				}
 			}
@@ -98,7 +98,7 @@ func TestADeletionCanBeResumed(t *testing.T) {
 			if err := errors.Join(c.Delete(t.Context(), "a"), c.Delete(t.Context(), "b")); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.Delete(t.Context(), "a"); !errors.Is(err, broker.ErrNoQueue) {
+			if err := c.Delete(t.Context(), "a"); !errors.Is(err, broker.ErrQueueNotFound) {
 				t.Errorf("deleted twice: %v", err)
 			}
 			if left := leftOf(t, c); len(left) != 0 {
@@ -126,7 +126,7 @@ func refusedBy(t *testing.T, c *broker.Client, f flow) {
 	_, looked := c.Look(t.Context(), "a")
 	_, consumed := c.Consume(t.Context(), "g1", "x1", "a")
 	for verb, err := range map[string]error{"scatter": scattered, "source": joined, "declare": declared, "look": looked, "consume": consumed} {
-		if !errors.Is(err, broker.ErrNoQueue) {
+		if !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Errorf("%s a queue that is being deleted: %v", verb, err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestAQueueIsFoundAgain(t *testing.T) {
 		if err := c.DeleteAll(t.Context(), []string{"q", "never"}); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.Waiting(t.Context(), "q"); !errors.Is(err, broker.ErrNoQueue) {
+		if _, err := c.Waiting(t.Context(), "q"); !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Error(err)
 		}
 	})
@@ -277,7 +277,7 @@ func TestADeletedQueueTakesItsStages(t *testing.T) {
 		if stages := must[[]broker.Stage](t)(c.Stages(t.Context())); len(stages) != 0 {
 			t.Errorf("left are %+v", stages)
 		}
-		if err := c.Stage(t.Context(), f.stage); !errors.Is(err, broker.ErrNoQueue) || !strings.Contains(err.Error(), `"b"`) {
+		if err := c.Stage(t.Context(), f.stage); !errors.Is(err, broker.ErrQueueNotFound) || !strings.Contains(err.Error(), `"b"`) {
 			t.Errorf("a stage into what was deleted: %v", err)
 		}
 		if consumer := c.Raw().HGet(t.Context(), c.Key("m:a"), "consumer").Val(); consumer != "" {

@@ -16,21 +16,21 @@ type Source struct {
 	Epoch int64
 	// Overflow is what becomes of items for which there is no room. It is the
 	// holder's choice and not kept in Redis.
-	Overflow Overflow
+	Overflow OverflowPolicy
 
 	claim string // random text of the call that made it
 	lost  []byte // the failure of items that Redis loses of it
 }
 
-// Overflow is what becomes of items for which there is no room.
-type Overflow string
+// An OverflowPolicy is what becomes of items for which there is no room.
+type OverflowPolicy string
 
 // The policies. None but the two that drop lose anything.
 const (
-	Block      Overflow = "block"       // they wait, as without a policy
-	Fail       Overflow = "fail"        // the source is given up
-	DropNewest Overflow = "drop-newest" // they are dropped
-	DropOldest Overflow = "drop-oldest" // what nobody has read yet is dropped, the oldest first
+	OverflowBlock      OverflowPolicy = "block"       // they wait, as without a policy
+	OverflowFail       OverflowPolicy = "fail"        // the source is given up
+	OverflowDropNewest OverflowPolicy = "drop-newest" // they are dropped
+	OverflowDropOldest OverflowPolicy = "drop-oldest" // what nobody has read yet is dropped, the oldest first
 )
 
 // A SourceOption tells who makes a source.

@@ -119,7 +119,7 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	l := asList(reply)
 	switch at := int(l.number(1)); l.text(0) {
 	case "gone":
-		return fmt.Errorf("queue %q: %w", s.queues()[at], ErrNoQueue)
+		return fmt.Errorf("queue %q: %w", s.queues()[at], ErrQueueNotFound)
 	case "taken":
 		return taken(s.Ins[at].Name, l.text(2))
 	case "exists":

@@ -68,7 +68,7 @@ func TestStandbysAreToldWhenAQueueHasNoGather(t *testing.T) {
 				}
 			}
 			free, err := c.Standby(t.Context(), "x2", "q", time.Minute)
-			if gone := way == "it is deleted"; free == gone || errors.Is(err, broker.ErrNoQueue) != gone {
+			if gone := way == "it is deleted"; free == gone || errors.Is(err, broker.ErrQueueNotFound) != gone {
 				t.Errorf("%s: then %v, %v", way, free, err)
 			}
 			if n := c.Raw().Exists(t.Context(), c.Key("standby:q"), c.Key("awaited:holder")).Val(); n != 0 {

@@ -43,18 +43,18 @@ const escapes = "write %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @, %5
 func parseURL(address string) (target, error) {
 	u, err := parseHosts(address)
 	if err == nil && misplaced(u) || err != nil && unescaped(address) {
-		return target{}, fmt.Errorf("%w: user or password contains a character that has to be escaped: %s", ErrURL, escapes)
+		return target{}, fmt.Errorf("%w: user or password contains a character that has to be escaped: %s", ErrInvalidURL, escapes)
 	}
 	if err != nil || u.Scheme == "" {
 		// The parser's error repeats the address, password and all.
-		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, meant(address))
+		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, meant(address))
 	}
 	t := target{namespace: "dq", label: u.Scheme + "://" + u.Host + u.Path}
 	query := u.Query()
 	if query.Has("ns") {
 		t.namespace = query.Get("ns")
 		if err := CheckName("namespace", t.namespace); err != nil {
-			return target{}, fmt.Errorf("%w: %w", ErrURL, err)
+			return target{}, fmt.Errorf("%w: %w", ErrInvalidURL, err)
 		}
 		query.Del("ns")
 	}
@@ -64,7 +64,7 @@ func parseURL(address string) (target, error) {
 			err = CheckPartitions(n)
 		}
 		if err != nil {
-			return target{}, fmt.Errorf("%w: partitions=%s: %w", ErrURL, query.Get("partitions"), err)
+			return target{}, fmt.Errorf("%w: partitions=%s: %w", ErrInvalidURL, query.Get("partitions"), err)
 		}
 		t.partitions = n
 		query.Del("partitions")
@@ -78,11 +78,11 @@ func parseURL(address string) (target, error) {
 	default:
 		err = fmt.Errorf("scheme %q is not known", u.Scheme)
 		if hostPort.MatchString(address) {
-			return target{}, fmt.Errorf("%w: it is no URL: %s", ErrURL, meant(address))
+			return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, meant(address))
 		}
 	}
 	if err != nil {
-		return target{}, fmt.Errorf("%w: %s: %w: %s", ErrURL, t.label, err, forms)
+		return target{}, fmt.Errorf("%w: %s: %w: %s", ErrInvalidURL, t.label, err, forms)
 	}
 	return t, nil
 }

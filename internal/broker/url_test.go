@@ -72,7 +72,7 @@ func TestBadAddressesAreExplainedWithoutTheirPassword(t *testing.T) {
 			t.Errorf("%q is an address", address)
 			continue
 		}
-		if !errors.Is(err, broker.ErrURL) {
+		if !errors.Is(err, broker.ErrInvalidURL) {
 			t.Errorf("%q: %v", address, err)
 		}
 		if text := err.Error(); strings.Contains(text, "u:secret") || strings.Contains(text, ":secret@") || strings.Contains(text, "cret@h") {
@@ -86,13 +86,13 @@ func TestPasswordsThatNeedEscapingAreNamed(t *testing.T) {
 	for _, character := range []string{"/", "?", "#", "%", "[", "]", " ", "\"", "<", "^", "|", "ä", "\x7f", "/@"} {
 		for _, form := range []string{"redis://user:sec%sret@h:1", "rediss://:sec%sret@h/1?ns=x", "redis+cluster://sec%sret:x@h1:1,h2:2"} {
 			_, _, _, err := broker.Parsed(fmt.Sprintf(form, character))
-			if !errors.Is(err, broker.ErrURL) || !strings.Contains(err.Error(), "%2F for /") || strings.Contains(err.Error(), "sec") {
+			if !errors.Is(err, broker.ErrInvalidURL) || !strings.Contains(err.Error(), "%2F for /") || strings.Contains(err.Error(), "sec") {
 				t.Errorf(form+": %v", character, err)
 			}
 		}
 	}
 	for _, address := range []string{"redis://user:pa-._~!$&'()*+,;=:@ss%2F@h:port", "redis://h:port", "redis://u:p@h?ns=@"} {
-		if _, _, _, err := broker.Parsed(address); !errors.Is(err, broker.ErrURL) || strings.Contains(err.Error(), "escaped") {
+		if _, _, _, err := broker.Parsed(address); !errors.Is(err, broker.ErrInvalidURL) || strings.Contains(err.Error(), "escaped") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

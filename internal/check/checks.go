@@ -138,7 +138,7 @@ func (c *Checker) poison(ctx context.Context) error {
 			return err
 		}
 		if letter.Queue == f.in.Name() {
-			return c.Executor.DropDead(ctx, letter.ID)
+			return c.Executor.DeleteDeadLetter(ctx, letter.ID)
 		}
 	}
 	return errors.New("there is no dead letter of it")

@@ -104,7 +104,7 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		status = 0
 	case errors.As(err, &output) && output.Closed():
 		status = 128 + int(syscall.SIGPIPE)
-	case errors.As(err, &usage), errors.Is(err, executor.ErrURL), errors.Is(err, executor.ErrType), errors.Is(err, executor.ErrName):
+	case errors.As(err, &usage), errors.Is(err, executor.ErrInvalidURL), errors.Is(err, executor.ErrTypeMismatch), errors.Is(err, executor.ErrInvalidName):
 		status = StatusUsage
 	case errors.Is(err, executor.ErrUnreachable), errors.Is(err, executor.ErrDenied):
 		status = StatusUnusable

@@ -356,7 +356,7 @@ func shortened(rec *Record) string {
 
 // source notes an error of a source: it broke, or its process has died and a successor is awaited.
 func (p *Printer) source(ctx context.Context, err error) error {
-	if p.Follow || !errors.Is(err, executor.ErrCut) {
+	if p.Follow || !errors.Is(err, executor.ErrTruncated) {
 		return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, Printable(err.Error())))
 	}
 	if p.cut = cmp.Or(p.cut, err); p.Errors == Stop {

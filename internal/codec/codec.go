@@ -79,8 +79,8 @@ func For[T any](c Codec) (Typed[T], error) {
 		c = defaultFor(t)
 	}
 	vs, err := inspect(c, t)
-	if err != nil && !errors.Is(err, ErrType) {
-		err = fmt.Errorf("%w: %w", ErrType, err)
+	if err != nil && !errors.Is(err, ErrTypeMismatch) {
+		err = fmt.Errorf("%w: %w", ErrTypeMismatch, err)
 	}
 	if err != nil {
 		return Typed[T]{}, err

@@ -46,7 +46,7 @@ func (c rawCodec) check(t reflect.Type) error {
 	if t != nil && (t.Kind() == reflect.String || isBytes(t)) {
 		return nil
 	}
-	return fmt.Errorf("%w: raw takes a string or []byte only, not %v: JSON and MsgPack take the rest", ErrType, t)
+	return fmt.Errorf("%w: raw takes a string or []byte only, not %v: JSON and MsgPack take the rest", ErrTypeMismatch, t)
 }
 
 // directRaw returns the form for the type of v, nil where there is none.

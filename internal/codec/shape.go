@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// ErrType is the error for types and values that do not fit: a codec, a queue, a function.
-var ErrType = errors.New("types do not fit")
+// ErrTypeMismatch is the error for types and values that do not fit: a codec, a queue, a function.
+var ErrTypeMismatch = errors.New("types do not fit")
 
 // rules are how a format treats the values of a type.
 type rules struct {
@@ -87,12 +87,12 @@ func (in *inspector) refuse(format string, args ...any) error {
 	if in.field != "" {
 		where = "field " + in.field + ": "
 	}
-	return fmt.Errorf("%w: type %v: %s%s", ErrType, in.root, where, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: type %v: %s%s", ErrTypeMismatch, in.root, where, fmt.Sprintf(format, args...))
 }
 
 // refuseField is the error for a field of a struct.
 func (in *inspector) refuseField(of reflect.Type, name, format string, args ...any) error {
-	return fmt.Errorf("%w: type %v: field %s %s", ErrType, in.root, fieldName(of, name), fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: type %v: field %s %s", ErrTypeMismatch, in.root, fieldName(of, name), fmt.Sprintf(format, args...))
 }
 
 // visit looks at a type, which is that of a value with an address or without one.

@@ -138,7 +138,7 @@ func wantUnfitForBoth[T any](t *testing.T, parts ...string) {
 }
 
 func TestUnexportedFieldsAreRefused(t *testing.T) {
-	if _, err := For[point](JSON); !errors.Is(err, ErrType) || err.Error() != "types do not fit: type codec.point: field point.x is unexported and JSON would drop it: "+
+	if _, err := For[point](JSON); !errors.Is(err, ErrTypeMismatch) || err.Error() != "types do not fit: type codec.point: field point.x is unexported and JSON would drop it: "+
 		"export it, give point the methods MarshalJSON and UnmarshalJSON, or allow it with workers.DropUnexported()" {
 		t.Errorf("got %v", err)
 	}

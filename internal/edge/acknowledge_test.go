@@ -43,7 +43,7 @@ func TestItemsThatComeOneByOneShareAcknowledgements(t *testing.T) {
 // A flow in which each item waits for the acknowledgement of the one before goes on
 // at once: only now and then the next one is not expected.
 func TestAnAcknowledgementThatIsWaitedForComesAtOnce(t *testing.T) {
-	for name, overflow := range map[string]broker.Overflow{"waits": broker.Block, "drops": broker.DropNewest} {
+	for name, overflow := range map[string]broker.OverflowPolicy{"waits": broker.OverflowBlock, "drops": broker.OverflowDropNewest} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w world) {
 				q := w.declare(t, broker.Queue{Name: "q"})

@@ -67,11 +67,11 @@ func TestAGatherBehindABacklogCostsNothing(t *testing.T) {
 	}
 }
 
-// What is under way for an hour is not lost: in the hands of a live worker,
+// What is under way for an hour is not lost: in the slots of a live worker,
 // waiting for its retry or for any worker at all.
 func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
 	for what, hold := range map[string]func(t *testing.T, l line) (release func()){
-		"in the hands of a worker": func(t *testing.T, l line) func() {
+		"in the slots of a worker": func(t *testing.T, l line) func() {
 			t.Helper()
 			l.must(t, l.c.Join(t.Context(), broker.RoleWorker, "w1", nil))
 			l.read(t, "q:a", "w1")

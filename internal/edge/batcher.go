@@ -13,7 +13,7 @@ const (
 	// maxItems bounds a batch by items; beyond it a batch saves nothing more.
 	maxItems = 8192
 	// maxBytes closes a batch: beyond it a larger one saves nothing more either, and
-	// each hand and each reader holds one several times.
+	// each slot and each reader holds one several times.
 	maxBytes = 1 << 20
 	// target is how much work a batch should be at the dearest stage.
 	target = 8 * time.Millisecond

@@ -40,7 +40,7 @@ func TestAnAbandonedSourceOfASealedQueueIsTheLastError(t *testing.T) {
 			t.Errorf("received %v", got)
 		}
 		err := r.ended(t)
-		if !errors.Is(err, broker.ErrCut) || !strings.Contains(err.Error(), "source s0: its process died") || !strings.Contains(err.Error(), "source s1") {
+		if !errors.Is(err, broker.ErrTruncated) || !strings.Contains(err.Error(), "source s0: its process died") || !strings.Contains(err.Error(), "source s1") {
 			t.Errorf("it ended with %v", err)
 		}
 	})
@@ -56,7 +56,7 @@ func TestAnOpenQueueTellsOfItsSourcesAndGoesOn(t *testing.T) {
 		told := map[string]int{}
 		for range 8 {
 			source, text := r.item(t)
-			if text = strings.TrimPrefix(text, "failed: queue q: "); strings.HasPrefix(text, broker.ErrCut.Error()+", after 3 items of source going: its process died") ||
+			if text = strings.TrimPrefix(text, "failed: queue q: "); strings.HasPrefix(text, broker.ErrTruncated.Error()+", after 3 items of source going: its process died") ||
 				strings.HasPrefix(text, "source staying is away after 3 items: its process died") {
 				told[source]++
 				if code := r.piece.Entry.Lost.Code; code != map[string]string{"going": batch.CodeCut, "staying": batch.CodeAway}[source] {

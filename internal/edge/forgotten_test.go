@@ -103,7 +103,7 @@ func TestABranchTellsOfASourceThatWasGivenUp(t *testing.T) {
 				r.item(t)
 				r.Delivered(1)
 			}
-			if _, text := r.item(t); !strings.Contains(text, broker.ErrCut.Error()) {
+			if _, text := r.item(t); !strings.Contains(text, broker.ErrTruncated.Error()) {
 				t.Errorf("behind the last item of %s comes %q", name, text)
 			}
 			r.Delivered(1)

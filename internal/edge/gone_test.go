@@ -34,7 +34,7 @@ func TestAKeyThatIsGoneIsTold(t *testing.T) {
 					}
 				}
 				told := errors.Join(s.Send(t.Context(), []batch.Batch{numbers("s", 3, 6)}), s.Finish(t.Context(), 6))
-				if err := w.c.Seal(t.Context(), "q"); err != nil && !errors.Is(err, broker.ErrNoQueue) {
+				if err := w.c.Seal(t.Context(), "q"); err != nil && !errors.Is(err, broker.ErrQueueNotFound) {
 					t.Fatal(err)
 				}
 				got := r.all(t)["s"]

@@ -17,7 +17,7 @@ import (
 
 // group makes a Group of a source of a queue, which batches without a look at the bounds
 // of that.
-func (w world) group(t *testing.T, q broker.Queue, overflow broker.Overflow) *Group {
+func (w world) group(t *testing.T, q broker.Queue, overflow broker.OverflowPolicy) *Group {
 	t.Helper()
 	s := w.sender(t, "s", q, 0)
 	s.source.Overflow = overflow
@@ -82,7 +82,7 @@ type told struct {
 func TestItemsOfCallersThatLeftAreNotStored(t *testing.T) {
 	onBoth(t, func(t *testing.T, w world) {
 		t.Helper()
-		g := w.group(t, w.declare(t, broker.Queue{Name: "q", Max: 2}), broker.Block)
+		g := w.group(t, w.declare(t, broker.Queue{Name: "q", Max: 2}), broker.OverflowBlock)
 		ctx, leave := context.WithCancel(t.Context())
 		first := g.inBackground(ctx, g.request("a", "b", "c", "d"))
 		batches := g.batches(t, 4)
@@ -123,7 +123,7 @@ func TestItemsOfCallersThatLeftAreNotStored(t *testing.T) {
 func TestACallerThatLeavesDuringTheCallIsToldThatItIsNotKnown(t *testing.T) {
 	onBoth(t, func(t *testing.T, w world) {
 		t.Helper()
-		g := w.group(t, w.declare(t, broker.Queue{Name: "q", Max: 1}), broker.Block)
+		g := w.group(t, w.declare(t, broker.Queue{Name: "q", Max: 1}), broker.OverflowBlock)
 		ctx, leave := context.WithCancel(t.Context())
 		left := g.inBackground(ctx, g.request("a", "b"))
 		batches := g.batches(t, 2)
@@ -158,7 +158,7 @@ func TestACallerThatLeavesDuringTheCallIsToldThatItIsNotKnown(t *testing.T) {
 // Senders come and leave at any time while a reader makes room. Each item is there as
 // its sender was told: once, or not at all; only what is in doubt may be either.
 func TestEachItemIsWhereItsSenderWasTold(t *testing.T) {
-	for _, overflow := range []broker.Overflow{broker.Block, broker.Fail, broker.DropNewest} {
+	for _, overflow := range []broker.OverflowPolicy{broker.OverflowBlock, broker.OverflowFail, broker.OverflowDropNewest} {
 		t.Run(string(overflow), func(t *testing.T) {
 			onBoth(t, func(t *testing.T, w world) {
 				t.Helper()

@@ -266,7 +266,7 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 	}
 	for _, h := range hints {
 		if h.Kind == broker.HintGone && h.What == r.g.Queue.Name {
-			return nil, fmt.Errorf("gather queue %s: %w: it was deleted", r.g.Queue.Name, broker.ErrNoQueue)
+			return nil, fmt.Errorf("gather queue %s: %w: it was deleted", r.g.Queue.Name, broker.ErrQueueNotFound)
 		}
 		r.look = r.look || h.Kind == broker.HintEnd || h.Kind == broker.HintSource
 	}
@@ -282,7 +282,7 @@ func (r *Receiver) recover(ctx context.Context, err error) error {
 		return looked
 	}
 	if q.Inc != r.g.Queue.Inc {
-		return fmt.Errorf("gather queue %s: %w: another one has its name now", q.Name, broker.ErrNoQueue)
+		return fmt.Errorf("gather queue %s: %w: another one has its name now", q.Name, broker.ErrQueueNotFound)
 	}
 	if errors.Is(err, broker.ErrDenied) || strings.Contains(err.Error(), "WRONGTYPE") {
 		return err

@@ -132,7 +132,7 @@ func TestSourcesOfAnOpenQueueAreForgotten(t *testing.T) {
 			})
 		}
 		testkit.Eventually(t, forgotten, "the sources are gone")
-		if err := senders[0].Finish(t.Context(), 5); !errors.Is(err, broker.ErrNoQueue) || !forgotten() {
+		if err := senders[0].Finish(t.Context(), 5); !errors.Is(err, broker.ErrQueueNotFound) || !forgotten() {
 			t.Errorf("a late end of a source that is gone: %v", err)
 		}
 		found, err := w.c.Look(t.Context(), "q")
@@ -225,7 +225,7 @@ func TestADeletedQueueIsAnError(t *testing.T) {
 		}
 		began := time.Now()
 		r.all(t)
-		if err := r.ended(t); !errors.Is(err, broker.ErrNoQueue) {
+		if err := r.ended(t); !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Fatalf("after %v: %v", time.Since(began), err)
 		}
 		if left := slices.DeleteFunc(w.keys(), func(key string) bool {
@@ -283,7 +283,7 @@ func TestOnlyTheLastHeirDelivers(t *testing.T) {
 		last := overtaken[2]
 		for _, r := range overtaken[:2] {
 			r.Delivered(1)
-			if err := r.ended(t); !errors.Is(err, broker.ErrFenced) && !errors.Is(err, broker.ErrNoQueue) {
+			if err := r.ended(t); !errors.Is(err, broker.ErrFenced) && !errors.Is(err, broker.ErrQueueNotFound) {
 				t.Errorf("one that was overtaken ends with %v", err)
 			}
 		}

@@ -125,7 +125,7 @@ func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) erro
 // send stores the first n parcels as far as there is room.
 func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (done Storing, err error) {
 	window := s.window
-	if s.source.Overflow == "" || s.source.Overflow == broker.Block { // to drop for it nobody has chosen
+	if s.source.Overflow == "" || s.source.Overflow == broker.OverflowBlock { // to drop for it nobody has chosen
 		window = s.flight.window(window)
 	}
 	got, err := s.c.Scatter(ctx, s.source, s.mailbox, window, (*parcels)[:n])
@@ -151,7 +151,7 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 		*parcels = (*parcels)[1:]
 	}
 	// No room for items, or room for them and not for their bytes.
-	if got.Full && s.source.Overflow == broker.Fail {
+	if got.Full && s.source.Overflow == broker.OverflowFail {
 		return done, fmt.Errorf("scatter into queue %s: %w", s.source.Queue.Name, broker.ErrFull)
 	}
 	done.Full = got.Full && (got.Room <= 0 || got.Room >= int64((*parcels)[0].N))

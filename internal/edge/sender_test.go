@@ -163,7 +163,7 @@ func TestACanceledSendLeavesNoPayloads(t *testing.T) {
 		}
 		r := w.receive(t, "q", ReceiverOptions{})
 		got := r.all(t)
-		if err := r.ended(t); !errors.Is(err, broker.ErrCut) || !strings.Contains(err.Error(), "no more") || len(got["s"]) != 2 {
+		if err := r.ended(t); !errors.Is(err, broker.ErrTruncated) || !strings.Contains(err.Error(), "no more") || len(got["s"]) != 2 {
 			t.Fatalf("%d items, then %v", len(got["s"]), err)
 		}
 		if left := w.payloads(); len(left) != 0 {

@@ -122,7 +122,7 @@ func (ss *sources) cut() (err error) {
 
 // cause is why a source was given up before its end.
 func (s *source) cause() error {
-	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", s.root.Queue, broker.ErrCut, s.end, s.name, s.cut)
+	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", s.root.Queue, broker.ErrTruncated, s.end, s.name, s.cut)
 }
 
 // lookAtSources reads the sources that have changed since the last look, and some others.

@@ -1,4 +1,4 @@
-// Package logging chooses the logger of an Executor, an Observer or a Worker.
+// Package logging chooses the logger of an Executor, an Inspector or a Worker.
 package logging
 
 import (

@@ -44,12 +44,12 @@ func cases() []struct {
 		title string
 		plan  procs.Plan
 	}{
-		{"ints, two stages fused", procs.Plan{Workers: 1, Job: procs.Job{N: 3_000_000, Hands: 4}}},
-		{"ints, two stages apart", procs.Plan{Workers: 1, Job: procs.Job{N: 3_000_000, Hands: 4, Apart: true}}},
-		{"ints, two workers", procs.Plan{Workers: 2, Job: procs.Job{N: 3_000_000, Hands: 2}}},
-		{"100 bytes, one stage", procs.Plan{Workers: 1, Job: procs.Job{N: 1_000_000, Size: 100, Hands: 4}}},
-		{"10 KiB, one stage", procs.Plan{Workers: 1, Job: procs.Job{N: 50_000, Size: 10 << 10, Hands: 4}}},
-		{"1 MiB, one stage", procs.Plan{Workers: 1, Job: procs.Job{N: 1_000, Size: 1 << 20, Hands: 4}}},
+		{"ints, two stages fused", procs.Plan{Workers: 1, Job: procs.Job{N: 3_000_000, Concurrency: 4}}},
+		{"ints, two stages apart", procs.Plan{Workers: 1, Job: procs.Job{N: 3_000_000, Concurrency: 4, Apart: true}}},
+		{"ints, two workers", procs.Plan{Workers: 2, Job: procs.Job{N: 3_000_000, Concurrency: 2}}},
+		{"100 bytes, one stage", procs.Plan{Workers: 1, Job: procs.Job{N: 1_000_000, Size: 100, Concurrency: 4}}},
+		{"10 KiB, one stage", procs.Plan{Workers: 1, Job: procs.Job{N: 50_000, Size: 10 << 10, Concurrency: 4}}},
+		{"1 MiB, one stage", procs.Plan{Workers: 1, Job: procs.Job{N: 1_000, Size: 1 << 20, Concurrency: 4}}},
 	}
 }
 

@@ -45,7 +45,7 @@ func registered(f flow.Flow[int]) (functions []workers.Function) {
 	return functions
 }
 
-// byCost has one stage on 8 hands.
+// byCost has one stage on 8 slots.
 func byCost(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	const hands = 8
 	var rate, single lines
@@ -62,11 +62,11 @@ func byCost(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 		if err != nil {
 			return nil, err
 		}
-		rate.add("dqbridge, 8 hands", x, perSecond)
+		rate.add("dqbridge, 8 slots", x, perSecond)
 		if cost >= 100*time.Microsecond { // asleep, so that processors do not count
-			rate.computed("8 hands and nothing else", x, hands/cost.Seconds())
+			rate.computed("8 slots and nothing else", x, hands/cost.Seconds())
 		} else {
-			rate.computed("8 hands and nothing else", x, float64(min(hands, runtime.GOMAXPROCS(0)))/cost.Seconds())
+			rate.computed("8 slots and nothing else", x, float64(min(hands, runtime.GOMAXPROCS(0)))/cost.Seconds())
 		}
 		took, err := oneByOne(ctx, l, hands, numbers(trips, stage))
 		if err != nil {
@@ -79,7 +79,7 @@ func byCost(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	}
 	x := Axis{"cost of an item", span}
 	return []Chart{
-		{"cost-rate.svg", "Items a second by the cost of the function, 8 hands", x, perSecond, rate.series},
+		{"cost-rate.svg", "Items a second by the cost of the function, 8 slots", x, perSecond, rate.series},
 		{"cost-latency.svg", "One item at a time by the cost of the function", x, latency, single.series},
 	}, nil
 }

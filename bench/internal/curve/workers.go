@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// byWorkers has a function that sleeps, on the hands of one process and on
-// processes of one hand each.
+// byWorkers has a function that sleeps, on the slots of one process and on
+// processes of one slot each.
 func byWorkers(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	var rate, single lines
 	for _, workers := range []int{1, 2, 5, 10, 20, 50, 100} {
@@ -21,16 +21,16 @@ func byWorkers(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 		x, each := float64(workers), int(time.Second/procs.SlowFor)
 		f := numbers(2*each*workers, procs.Slow)
 		if err := apart(ctx, l, workers, func(ex *executor.Executor) error {
-			return point(ctx, l, ex, f, "processes of one hand", x, &rate, &single)
+			return point(ctx, l, ex, f, "processes of one slot", x, &rate, &single)
 		}); err != nil {
 			return nil, err
 		}
 		if err := l.Fresh(ctx, workers, registered(f), func(ctx context.Context, ex *executor.Executor) error {
-			return point(ctx, l, ex, f, "hands of one process", x, &rate, &single)
+			return point(ctx, l, ex, f, "slots of one process", x, &rate, &single)
 		}); err != nil {
 			return nil, err
 		}
-		rate.computed("hands and nothing else", x, x*float64(each))
+		rate.computed("slots and nothing else", x, x*float64(each))
 		single.computed("the function alone", x, float64(procs.SlowFor)/float64(time.Millisecond))
 	}
 	x := Axis{"workers", func(v float64) string { return fmt.Sprint(v) }}
@@ -42,7 +42,7 @@ func byWorkers(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 
 // apart has an Executor without hands, and workers as processes.
 func apart(ctx context.Context, l *lab.Lab, workers int, f func(*executor.Executor) error) error {
-	return procs.With(ctx, procs.Job{URL: l.Server.URL(), Hands: 1}, workers, func() error {
+	return procs.With(ctx, procs.Job{URL: l.Server.URL(), Concurrency: 1}, workers, func() error {
 		ex, err := executor.New(ctx, l.Server.URL())
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ func Same[T any](name string) workers.Func[T, T] {
 	return workers.Define(name, func(_ context.Context, v T) (T, error) { return v, nil })
 }
 
-// What functions cost here is time that they sleep, so that many hands fit on
+// What functions cost here is time that they sleep, so that many slots fit on
 // few processors; below that a processor is kept busy.
 
 // Pause sleeps, or ends with its context.

@@ -13,7 +13,7 @@ import (
 func (l *Lab) Fresh(ctx context.Context, hands int, functions []workers.Function, f func(context.Context, *executor.Executor) error) (err error) {
 	bound, cancel := context.WithTimeout(ctx, stuck)
 	defer cancel()
-	ex, err := executor.New(bound, l.Server.URL(), executor.Hands(hands))
+	ex, err := executor.New(bound, l.Server.URL(), executor.Concurrency(hands))
 	if err != nil {
 		return err
 	}

@@ -32,14 +32,14 @@ func Roles() map[string]role.Func {
 
 // A Job is what all three get.
 type Job struct {
-	URL   string `json:"url"`
-	Queue string `json:"queue"`
-	N     int    `json:"n"`
-	Size  int    `json:"size"`  // bytes of an item; 0: ints
-	Hands int    `json:"hands"` // of each worker
-	Bytes int64  `json:"bytes"` // that may wait in the queue; 0: as many as by default
-	Apart bool   `json:"apart"` // a queue between the stages
-	Batch int    `json:"batch"` // most items of a batch; 0: as many as by default
+	URL         string `json:"url"`
+	Queue       string `json:"queue"`
+	N           int    `json:"n"`
+	Size        int    `json:"size"`        // bytes of an item; 0: ints
+	Concurrency int    `json:"concurrency"` // of each worker
+	Bytes       int64  `json:"bytes"`       // that may wait in the queue; 0: as many as by default
+	Apart       bool   `json:"apart"`       // a queue between the stages
+	Batch       int    `json:"batch"`       // most items of a batch; 0: as many as by default
 }
 
 func (j Job) mapOptions() (opts []executor.MapOption) {
@@ -63,7 +63,7 @@ func labour(ctx context.Context, args json.RawMessage, ready func(string)) (int,
 	if err := json.Unmarshal(args, &j); err != nil {
 		return 0, err
 	}
-	w, err := workers.New(j.URL, workers.Functions(rows.Inc, rows.Double, same, Slow), workers.Concurrency(j.Hands))
+	w, err := workers.New(j.URL, workers.Functions(rows.Inc, rows.Double, same, Slow), workers.Concurrency(j.Concurrency))
 	if err != nil {
 		return 0, err
 	}

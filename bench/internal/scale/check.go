@@ -31,7 +31,7 @@ const (
 	checkFlows      = 12
 	checkPartitions = 6
 	checkHands      = 4
-	// checkBatch keeps callers and hands from being the limit.
+	// checkBatch keeps callers and slots from being the limit.
 	checkBatch = 256
 	// checkShare is what each node gets of a processor. On a machine of two, three
 	// nodes that run freely would share it with all the rest, and more nodes could
@@ -107,7 +107,7 @@ type load struct {
 }
 
 func (l *load) open(ctx context.Context) error {
-	fleet, err := executor.New(ctx, l.url, executor.Hands(checkHands))
+	fleet, err := executor.New(ctx, l.url, executor.Concurrency(checkHands))
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // otherwise.
 const maxClients = 10_000
 
-// fleets are what the page tells of: 1,000 workers of 8 hands.
+// fleets are what the page tells of: 1,000 workers of 8 slots.
 func fleets() []Fleet {
 	var list []Fleet
 	for _, cost := range []float64{0, 10e-6, 1e-3, 100e-3} {
@@ -31,7 +31,7 @@ func (f Forecast) limit() string {
 	case most < 0.9:
 		return "what is under way"
 	case most == f.Hands:
-		return "the hands"
+		return "the slots"
 	case most == f.Nodes:
 		return "the busiest node"
 	}
@@ -41,7 +41,7 @@ func (f Forecast) limit() string {
 // WriteForecasts sets what 1,000 workers carry as a table.
 func (u Units) WriteForecasts(w io.Writer) error {
 	grid := [][]string{{
-		"1,000 workers of 8 hands", "nodes", "partitions", "flows", "items/s", "batch", "limit", "busiest node", "heartbeats", "hands",
+		"1,000 workers of 8 slots", "nodes", "partitions", "flows", "items/s", "batch", "limit", "busiest node", "heartbeats", "hands",
 		"nodes used", "waiting connections", "MB/s of a node",
 	}}
 	for _, fleet := range fleets() {

@@ -26,7 +26,7 @@ type Forecast struct {
 	Batch       int
 	Nodes       float64 // how busy the busiest node is
 	Beats       float64 // what heartbeats take of a node at most
-	Hands       float64 // how busy all hands are
+	Hands       float64 // how busy all slots are
 	Ends        float64 // how busy the busiest producer or consumer is
 	Used        int     // nodes that have a partition
 	Connections int     // that wait at the busiest node

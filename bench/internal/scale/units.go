@@ -51,7 +51,7 @@ func Measure(ctx context.Context, runs int, progress io.Writer) (u Units, err er
 		_, _ = fmt.Fprintf(progress, "units: batches of %d\n", s.batch)
 		var all []procs.Outcome
 		for range runs {
-			o, err := procs.Run(ctx, procs.Plan{Workers: 1, Job: procs.Job{N: s.items, Hands: 4, Batch: s.batch}})
+			o, err := procs.Run(ctx, procs.Plan{Workers: 1, Job: procs.Job{N: s.items, Concurrency: 4, Batch: s.batch}})
 			if err != nil {
 				return u, err
 			}
@@ -72,7 +72,7 @@ func Measure(ctx context.Context, runs int, progress io.Writer) (u Units, err er
 	}
 	u.Error = u.Redis.Of(sizes[1].batch)/float64(sizes[1].batch)/used[1][3] - 1
 	_, _ = fmt.Fprintln(progress, "units: processes with nothing to do")
-	o, err := procs.Run(ctx, procs.Plan{Workers: 8, Idle: 10 * time.Second, Job: procs.Job{N: 1, Hands: 1}})
+	o, err := procs.Run(ctx, procs.Plan{Workers: 8, Idle: 10 * time.Second, Job: procs.Job{N: 1, Concurrency: 1}})
 	u.Beat, u.Commands = o.Idle.CPU, o.Idle.Commands
 	return u, err
 }

@@ -37,7 +37,7 @@ func callRate(ctx context.Context, opts ...workers.DefineOption) (rate float64, 
 	dear := workers.DefineBatch("dear", func(ctx context.Context, items []int) ([]int, error) {
 		return items, flow.Pause(ctx, 50*time.Millisecond)
 	}, opts...)
-	ex, err := executor.New(ctx, "", executor.Hands(slots))
+	ex, err := executor.New(ctx, "", executor.Concurrency(slots))
 	if err != nil {
 		return 0, err
 	}

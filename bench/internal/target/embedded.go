@@ -80,7 +80,7 @@ func besideWaiting(want int, measure func(context.Context, *executor.Executor) (
 
 // embedded runs f with an Executor that has its broker in this process.
 func embedded(ctx context.Context, f func(context.Context, *executor.Executor) error) (err error) {
-	ex, err := executor.New(ctx, "", executor.Hands(hands))
+	ex, err := executor.New(ctx, "", executor.Concurrency(hands))
 	if err != nil {
 		return err
 	}

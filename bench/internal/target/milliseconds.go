@@ -50,7 +50,7 @@ func milliseconds(ctx context.Context, r *run) (float64, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	return medians[0], fmt.Sprintf("goroutines and a channel %.3f; where the function sleeps with a timer %.3f, with the hands in calls for %.3f of the time, goroutines and a channel %.3f, and %.3f in a process to which messages come",
+	return medians[0], fmt.Sprintf("goroutines and a channel %.3f; where the function sleeps with a timer %.3f, with the slots in calls for %.3f of the time, goroutines and a channel %.3f, and %.3f in a process to which messages come",
 		medians[1], medians[2], inCalls, medians[3], medians[4]), nil
 }
 

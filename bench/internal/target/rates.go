@@ -45,7 +45,7 @@ func rateTargets() []Target {
 			}},
 		{Name: "idle-commands", What: "commands a second of an idle process", Want: 2, Most: true, Unit: "commands",
 			measure: func(ctx context.Context, r *run) (float64, string, error) {
-				o, err := procs.Run(ctx, procs.Plan{Job: procs.Job{N: 1, Hands: 4}, Workers: 2, Idle: 10 * time.Second})
+				o, err := procs.Run(ctx, procs.Plan{Job: procs.Job{N: 1, Concurrency: 4}, Workers: 2, Idle: 10 * time.Second})
 				return o.Idle.Commands, "of a producer, a consumer and 2 workers, in one partition, over 10 s", err
 			}},
 	}

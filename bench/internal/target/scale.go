@@ -71,7 +71,7 @@ func (r *run) processes(ctx context.Context, what string, p procs.Plan) (procs.O
 // they come, and with a small backlog, which has no producer beside it either:
 // the worse ratio counts.
 func behindBacklog(ctx context.Context, r *run) (float64, string, error) {
-	plan := procs.Plan{Job: procs.Job{N: backlog, Hands: hands, Bytes: backlogMB}, Workers: 1}
+	plan := procs.Plan{Job: procs.Job{N: backlog, Concurrency: hands, Bytes: backlogMB}, Workers: 1}
 	empty, err := r.processes(ctx, "10,000,000 ints from empty", plan)
 	if err != nil {
 		return 0, "", err
@@ -179,7 +179,7 @@ func manyStages(ctx context.Context, r *run, opts ...executor.MapOption) (float6
 
 // largeMemory runs items of 1 MiB through processes of their own.
 func largeMemory(ctx context.Context, r *run) (float64, string, error) {
-	o, err := r.processes(ctx, "items of 1 MiB", procs.Plan{Job: procs.Job{N: 1000, Size: large, Hands: hands}, Workers: 1})
+	o, err := r.processes(ctx, "items of 1 MiB", procs.Plan{Job: procs.Job{N: 1000, Size: large, Concurrency: hands}, Workers: 1})
 	return o.Largest() / 1e6, fmt.Sprintf("%.0f MiB/s; producer %.0f MB, worker %.0f MB, consumer %.0f MB, Redis %.0f MB", o.PerSecond(),
 		o.Producer.Peak/1e6, o.Worker.Peak/1e6, o.Consumer.Peak/1e6, o.Peak/1e6), err
 }

@@ -14,9 +14,9 @@ import (
 
 func waitTargets() []Target {
 	return []Target{
-		{Name: "1ms", What: "functions of 1 ms on 8 hands, of 8,000 a second", Want: 0.95, Unit: "x", measure: milliseconds},
+		{Name: "1ms", What: "functions of 1 ms on 8 slots, of 8,000 a second", Want: 0.95, Unit: "x", measure: milliseconds},
 		{Name: "mixed", What: "1 of 100 takes 100 ms, the rest 1 us, of the ideal", Want: 0.9, Unit: "x", measure: mixed},
-		{Name: "sleep", What: "8 items of 1 s on 8 hands", Want: 1.2, Most: true, Unit: "s", measure: seconds},
+		{Name: "sleep", What: "8 items of 1 s on 8 slots", Want: 1.2, Most: true, Unit: "s", measure: seconds},
 		{Name: "jump", What: "from 1 us to 50 ms in mid-stream, settled after", Want: 3, Most: true, Unit: "s", measure: jump},
 	}
 }
@@ -76,7 +76,7 @@ func beside(ctx context.Context, r *run, hands, n int, wait waiting) (ours, thei
 }
 
 // mixed has a slow item at one place of each hundred, which one is not
-// regular. The ideal is all the work divided by the hands.
+// regular. The ideal is all the work divided by the slots.
 func mixed(ctx context.Context, r *run) (float64, string, error) {
 	const hands, hundreds = 32, 1280
 	cost := func(i int) time.Duration {
@@ -102,7 +102,7 @@ func seconds(ctx context.Context, r *run) (float64, string, error) {
 }
 
 // jump looks at the results after the jump: settled is when from then on every
-// second brings 0.9 of what the hands can do.
+// second brings 0.9 of what the slots can do.
 func jump(ctx context.Context, r *run) (float64, string, error) {
 	const hands, quick, slow, perSecond = 8, 300_000, 1200, 8 * 20
 	medians, err := r.Turns(func() (float64, error) {

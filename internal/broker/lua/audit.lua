@@ -5,7 +5,7 @@
 -- ARGV 2 count    at most so many entries
 -- ARGV 3 gather   the consumer where the queue is gathered, '' where workers read it
 -- ARGV 4+ gap     for each source: its name in this queue, the lowest offset that is missing
--- reply: {the last id, '' where the page is the last, then for each entry of these sources that ends behind the offset: source, first, n, id, 'waits'|'held'|'stray' (delivered, and in no hand)}
+-- reply: {the last id, '' where the page is the last, then for each entry of these sources that ends behind the offset: source, first, n, id, 'waits'|'held'|'stray' (delivered, and in no slot)}
 if redis.call('EXISTS', KEYS[1]) == 0 then return {''} end
 local gaps = {}
 for i = 4, #ARGV, 2 do gaps[ARGV[i]] = tonumber(ARGV[i + 1]) end

@@ -12,7 +12,7 @@ import (
 // the cause.
 const maxCrashes = 5
 
-// A done is what a hand made of a job.
+// A done is what a slot made of a job.
 type done struct {
 	route    *route
 	resolved []broker.Resolved // results that are futures: set before
@@ -38,8 +38,8 @@ func rests(e broker.Entry, batches []batch.Batch) []broker.Rest {
 	return all
 }
 
-// A hand works on one job after the other.
-type hand struct {
+// A slot works on one job after the other.
+type slot struct {
 	*life
 	group  *sync.WaitGroup // that waits for it
 	idle   map[*function][]runner
@@ -53,7 +53,7 @@ type hand struct {
 
 // run works until work is closed. A function that ends its goroutine ends this
 // one: the next one begins the job anew and is not exposed to that.
-func (h *hand) run(ctx context.Context) {
+func (h *slot) run(ctx context.Context) {
 	closed, own := false, h.now.open(ctx)
 	defer func() {
 		h.now.close()
@@ -80,7 +80,7 @@ func (h *hand) run(ctx context.Context) {
 }
 
 // next waits for a job.
-func (h *hand) next() bool {
+func (h *slot) next() bool {
 	j, ok := <-h.work
 	if ok {
 		h.begin()
@@ -90,15 +90,15 @@ func (h *hand) next() bool {
 }
 
 // leave tells after each item whether to leave off.
-func (h *hand) leave() bool {
+func (h *slot) leave() bool {
 	ticks := h.clock.ticks.Load()
 	return ticks >= h.late && ticks >= h.late+h.longer() || h.stopping.Load() || h.route.ended.Load()
 }
 
 // longer is how many ticks the slot may work beyond a spell.
-func (h *hand) longer() int64 { return int64(h.job.route.spells()-1) * 2 }
+func (h *slot) longer() int64 { return int64(h.job.route.spells()-1) * 2 }
 
-func (h *hand) do(ctx context.Context, j job) done {
+func (h *slot) do(ctx context.Context, j job) done {
 	r, e := j.route, j.entry
 	switch {
 	case h.stopping.Load(), r.ended.Load():
@@ -136,7 +136,7 @@ func (h *hand) do(ctx context.Context, j job) done {
 }
 
 // call runs one stage on a batch, for a spell.
-func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) (s step) {
+func (h *slot) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) (s step) {
 	h.called, h.route, h.late = r.function, r, h.clock.spell()
 	s = step{route: r, runner: h.runner(r.function)}
 	if h.pauses(r) || !r.trouble.begin() {
@@ -175,7 +175,7 @@ func (h *hand) call(ctx context.Context, r *route, b batch.Batch, from held, att
 }
 
 // returned notes that a function runs no more.
-func (h *hand) returned() {
+func (h *slot) returned() {
 	if call, late := h.now.done(); late {
 		h.log.Warn("a function has returned long after its context had ended", call.attrs()...)
 	}
@@ -183,7 +183,7 @@ func (h *hand) returned() {
 
 // runner takes one that is idle, or makes one: a function may be there twice among
 // stages that are run one after the other.
-func (h *hand) runner(f *function) runner {
+func (h *slot) runner(f *function) runner {
 	idle := h.idle[f]
 	if len(idle) == 0 {
 		return f.runner()
@@ -193,7 +193,7 @@ func (h *hand) runner(f *function) runner {
 }
 
 // release lets go of what the steps have made.
-func (h *hand) release(all []step) {
+func (h *slot) release(all []step) {
 	for _, s := range all {
 		s.runner.release()
 		h.idle[s.route.function] = append(h.idle[s.route.function], s.runner)

@@ -7,13 +7,13 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// An Observer lists what there is. It only reads, so that a Redis user who may
+// An Inspector lists what there is. It only reads, so that a Redis user who may
 // change nothing is enough for it. Its methods can be called from many
 // goroutines. Close it.
-type Observer struct{ lists }
+type Inspector struct{ lists }
 
-// Observe connects to the Redis at an address, see New, and joins nothing.
-func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, error) {
+// NewInspector connects to the Redis at an address, see New, and joins nothing.
+func NewInspector(ctx context.Context, redisURL string, opts ...Option) (*Inspector, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("observe: %w", errNoContext)
 	}
@@ -30,11 +30,11 @@ func Observe(ctx context.Context, redisURL string, opts ...Option) (*Observer, e
 		_ = c.Close()
 		return nil, err
 	}
-	return &Observer{lists{c.Partitions(), s.lease, new(tasks)}}, nil
+	return &Inspector{lists{c.Partitions(), s.lease, new(tasks)}}, nil
 }
 
 // Functions is that of an Executor.
-func (o *Observer) Functions(ctx context.Context) ([]FunctionInfo, error) {
+func (o *Inspector) Functions(ctx context.Context) ([]FunctionInfo, error) {
 	if err := o.check("functions"); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (o *Observer) Functions(ctx context.Context) ([]FunctionInfo, error) {
 }
 
 // Workers is that of an Executor.
-func (o *Observer) Workers(ctx context.Context) ([]WorkerInfo, error) {
+func (o *Inspector) Workers(ctx context.Context) ([]WorkerInfo, error) {
 	if err := o.check("workers"); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (o *Observer) Workers(ctx context.Context) ([]WorkerInfo, error) {
 }
 
 // Queues is that of an Executor.
-func (o *Observer) Queues(ctx context.Context) ([]QueueInfo, error) {
+func (o *Inspector) Queues(ctx context.Context) ([]QueueInfo, error) {
 	if err := o.check("queues"); err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (o *Observer) Queues(ctx context.Context) ([]QueueInfo, error) {
 }
 
 // Stages is that of an Executor.
-func (o *Observer) Stages(ctx context.Context) ([]StageInfo, error) {
+func (o *Inspector) Stages(ctx context.Context) ([]StageInfo, error) {
 	if err := o.check("stages"); err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (o *Observer) Stages(ctx context.Context) ([]StageInfo, error) {
 
 // Close ends the connection. Calls that are under way, and all later ones, return ErrClosed. Closing
 // again does nothing.
-func (o *Observer) Close() error {
+func (o *Inspector) Close() error {
 	if err := o.check("close"); err != nil {
 		return err
 	}
@@ -77,10 +77,10 @@ func (o *Observer) Close() error {
 	return o.parts[0].Close()
 }
 
-// check returns an error if Observe has not made the Observer.
-func (o *Observer) check(call string) error {
+// check returns an error if NewInspector has not made the Inspector.
+func (o *Inspector) check(call string) error {
 	if o == nil || o.tasks == nil {
-		return named(call, errNoObserver)
+		return named(call, errNoInspector)
 	}
 	return nil
 }

@@ -32,17 +32,16 @@ func produce(url string) error {
 	if err != nil {
 		return err
 	}
-	var stored int64
 	opts := []bridge.ScatterOption{bridge.Name("orders"), bridge.MaxInFlight(100)}
 	if name := os.Getenv(producerSource); name != "" {
-		opts = append(opts, bridge.SourceName(name), bridge.Resume(&stored))
+		opts = append(opts, bridge.DurableSource(name))
 	}
 	in := make(chan int)
 	q, err := bridge.Scatter(ctx, ex, in, opts...)
 	if err != nil {
 		return errors.Join(err, ex.Close())
 	}
-	for v := int(stored); v < ordered; v++ {
+	for v := int(q.Stored()); v < ordered; v++ {
 		in <- v
 	}
 	close(in)
@@ -93,7 +92,7 @@ func TestADurableSourceGoesOnAfterKills(t *testing.T) {
 	for next := 0; next < ordered; {
 		r := <-results
 		if r.Err != nil {
-			if !errors.Is(r.Err, executor.ErrAway) || !bridge.IsSourceError(r.Err) || !strings.Contains(r.Err.Error(), "orders-eu") {
+			if !errors.Is(r.Err, executor.ErrSourceOffline) || !bridge.IsSourceError(r.Err) || !strings.Contains(r.Err.Error(), "orders-eu") {
 				t.Fatalf("behind %d: %v", next, r.Err)
 			}
 			away++
@@ -115,14 +114,15 @@ func TestADurableSourceGoesOnAfterKills(t *testing.T) {
 	if err := <-done; err != nil || away < 2 {
 		t.Errorf("the last producer: %v; told %d times that the source is away", err, away)
 	}
-	_, err := bridge.Scatter(t.Context(), ex, make(chan int), bridge.Name("orders"), bridge.SourceName("orders-eu"))
-	if !errors.Is(err, executor.ErrEnded) || !strings.Contains(err.Error(), "another name") {
+	_, err := bridge.Scatter(t.Context(), ex, make(chan int), bridge.Name("orders"), bridge.DurableSource("orders-eu"))
+	var ended *executor.EndedError
+	if !errors.Is(err, executor.ErrEnded) || !errors.As(err, &ended) || ended.Stored != ordered || ended.Source != "orders-eu" {
 		t.Errorf("the ended source goes on: %v", err)
 	}
 	if err := ex.Delete(t.Context(), "orders"); err != nil {
 		t.Error(err)
 	}
-	if r := <-results; !errors.Is(r.Err, executor.ErrNoQueue) {
+	if r := <-results; !errors.Is(r.Err, executor.ErrQueueNotFound) {
 		t.Errorf("the queue was deleted, and %v", r)
 	}
 	if err := ex.Close(); err != nil {
@@ -144,7 +144,7 @@ func TestAProducerThatDiesCutsItsStream(t *testing.T) {
 	next := 200
 	for r := range results {
 		if r.Err != nil {
-			if !errors.Is(r.Err, executor.ErrCut) || !strings.Contains(r.Err.Error(), fmt.Sprintf("after %d items of source s.", next)) ||
+			if !errors.Is(r.Err, executor.ErrTruncated) || !strings.Contains(r.Err.Error(), fmt.Sprintf("after %d items of source s.", next)) ||
 				!strings.Contains(r.Err.Error(), "its process died") {
 				t.Errorf("behind %d: %v", next, r.Err)
 			}
@@ -158,7 +158,7 @@ func TestAProducerThatDiesCutsItsStream(t *testing.T) {
 	if err := ex.Delete(t.Context(), "orders"); err != nil {
 		t.Error(err)
 	}
-	if r := <-results; !errors.Is(r.Err, executor.ErrNoQueue) {
+	if r := <-results; !errors.Is(r.Err, executor.ErrQueueNotFound) {
 		t.Errorf("the queue was deleted, and %v", r)
 	}
 	if err := ex.Close(); err != nil {
@@ -169,16 +169,15 @@ func TestAProducerThatDiesCutsItsStream(t *testing.T) {
 func TestASuccessorFencesItsPredecessor(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		first, second := make(chan string), make(chan string)
-		var stored int64 = -1
-		q := must(bridge.Scatter(t.Context(), ex, first, bridge.Name("texts"), bridge.SourceName("a"), bridge.Resume(&stored)))(t)
+		q := must(bridge.Scatter(t.Context(), ex, first, bridge.Name("texts"), bridge.DurableSource("a")))(t)
 		results := must(bridge.Gather(t.Context(), q))(t)
 		first <- "one"
-		if r := <-results; stored != 0 || r.Value != "one" {
-			t.Fatalf("it began at %d, with %v", stored, r)
+		if r := <-results; q.Stored() != 0 || r.Value != "one" {
+			t.Fatalf("it began at %d, with %v", q.Stored(), r)
 		}
-		must(bridge.Scatter(t.Context(), ex, second, bridge.Name("texts"), bridge.SourceName("a"), bridge.Resume(&stored), bridge.Seal()))(t)
-		if stored != 1 {
-			t.Errorf("the successor begins at %d", stored)
+		successor := must(bridge.Scatter(t.Context(), ex, second, bridge.Name("texts"), bridge.DurableSource("a"), bridge.Seal()))(t)
+		if successor.Stored() != 1 {
+			t.Errorf("the successor begins at %d", successor.Stored())
 		}
 		first <- "late"
 		second <- "two"
@@ -203,21 +202,20 @@ func TestACanceledDurableScatterStaysOpen(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		ctx, cancel := context.WithCancel(t.Context())
 		in := make(chan int)
-		q := must(bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.SourceName("a"), bridge.Seal()))(t)
+		q := must(bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.DurableSource("a"), bridge.Seal()))(t)
 		results := must(bridge.Gather(t.Context(), q))(t)
 		in <- 1
 		if r := <-results; r.Value != 1 {
 			t.Fatalf("got %v", r)
 		}
 		cancel()
-		if r := <-results; !errors.Is(r.Err, executor.ErrAway) {
+		if r := <-results; !errors.Is(r.Err, executor.ErrSourceOffline) {
 			t.Fatalf("got %v", r)
 		}
-		var stored int64
-		must(bridge.ScatterSeq(t.Context(), ex, func(yield func(int) bool) { yield(2) },
-			bridge.Name("numbers"), bridge.SourceName("a"), bridge.Resume(&stored)))(t)
-		if r := <-results; stored != 1 || r.Value != 2 {
-			t.Errorf("its successor began at %d, with %v", stored, r)
+		successor := must(bridge.ScatterSeq(t.Context(), ex, func(yield func(int) bool) { yield(2) },
+			bridge.Name("numbers"), bridge.DurableSource("a")))(t)
+		if r := <-results; successor.Stored() != 1 || r.Value != 2 {
+			t.Errorf("its successor began at %d, with %v", successor.Stored(), r)
 		}
 		if r, ok := <-results; ok {
 			t.Errorf("behind the end %v", r)
@@ -230,10 +228,9 @@ func TestACanceledDurableScatterStaysOpen(t *testing.T) {
 
 func TestADurableSourceNeedsANamedQueue(t *testing.T) {
 	ex := connect(t, "")
-	var stored int64
 	for _, opts := range [][]bridge.ScatterOption{
-		{bridge.SourceName("a")}, {bridge.Name("q"), bridge.Resume(&stored)}, {bridge.Name("q"), bridge.SourceName("a~b")},
-		{bridge.Name("q"), bridge.SourceName("")},
+		{bridge.DurableSource("a")}, {bridge.Name("q"), bridge.DurableSource("a~b")},
+		{bridge.Name("q"), bridge.DurableSource("")},
 	} {
 		if _, err := bridge.Scatter(t.Context(), ex, make(chan int), opts...); err == nil {
 			t.Errorf("%d options are not refused", len(opts))
