@@ -156,7 +156,7 @@ func (f *feeder[T]) collect(ctx context.Context, in <-chan T) error {
 				return f.flush(ctx)
 			}
 		case <-f.ready():
-			f.hand()
+			f.pass()
 		case <-f.over:
 			f.ripe = true
 		case <-ctx.Done():
@@ -186,7 +186,7 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 				return err
 			}
 		case <-f.ready():
-			f.hand()
+			f.pass()
 		case <-f.over:
 			f.ripe = true
 		case <-ctx.Done():
@@ -195,8 +195,8 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 	}
 }
 
-// hand gives what has collected to the send goroutine, whose token was taken.
-func (f *feeder[T]) hand() {
+// pass gives what has collected to the send goroutine, whose token was taken.
+func (f *feeder[T]) pass() {
 	f.stop()
 	f.pending <- f.Take()
 	f.Limit(f.Portion())
@@ -239,7 +239,7 @@ func (f *feeder[T]) flush(ctx context.Context) error {
 	}
 	select {
 	case <-f.idle:
-		f.hand()
+		f.pass()
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

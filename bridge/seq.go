@@ -50,7 +50,7 @@ func (f *feeder[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
 				return f.flush(ctx)
 			}
 		case <-f.ready():
-			f.hand()
+			f.pass()
 		case <-f.over:
 			f.ripe = true
 		case <-ctx.Done():

@@ -47,14 +47,14 @@ func portion(all []done) int {
 // also take what comes out for the stage behind, with which the slot goes on.
 func (l *life) settle(ctx context.Context, made []done) (next *job) {
 	if l.concurrency == 1 || l.held.Load() > 0 || len(l.done) > 0 {
-		l.handOver(made)
+		l.queueCompletions(made)
 		return nil
 	}
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	default:
-		l.handOver(made)
+		l.queueCompletions(made)
 		return nil
 	}
 	if len(made) == 1 {
@@ -66,8 +66,8 @@ func (l *life) settle(ctx context.Context, made []done) (next *job) {
 	return nil
 }
 
-// handOver gives completions to complete.
-func (l *life) handOver(made []done) {
+// queueCompletions gives completions to complete.
+func (l *life) queueCompletions(made []done) {
 	for _, d := range made {
 		l.done <- d
 	}

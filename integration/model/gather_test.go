@@ -46,7 +46,7 @@ func (m *model) gathering(s *state, out emit) {
 	} else {
 		m.reads(s, reader, out, func(s *state) { s.gather.ask = true })
 	}
-	m.hand(s, out)
+	m.pass(s, out)
 	m.acknowledge(s, reader, out)
 }
 
@@ -76,8 +76,8 @@ func (s *state) held() {
 	}
 }
 
-// hand hands on the next item of a lane.
-func (m *model) hand(s *state, out emit) {
+// pass hands on the next item of a lane.
+func (m *model) pass(s *state, out emit) {
 	for _, e := range s.entries {
 		next := s.gather.next[m.line(e.lane)]
 		if e.stream != results || e.seen&seenBy(reader) == 0 || e.to <= next || m.broken != asTheyCome && e.from > next {

@@ -108,7 +108,7 @@ func (m *model) finish(s *state, r request) reply {
 	return reply{ok: true}
 }
 
-// orphan.lua: the source of a dead process is fenced and given up, a named one
+// abandon_sources.lua: the source of a dead process is fenced and given up, a named one
 // waits for a successor.
 func (m *model) orphan(s *state, i int) {
 	src := &s.sources[i]
@@ -225,7 +225,7 @@ func (m *model) read(s *state, r request) reply {
 	return reply{ok: true, entry: s.entries[at]}
 }
 
-// rescue.lua on the queue that is gathered: what another consumer holds.
+// requeue_stray.lua on the queue that is gathered: what another consumer holds.
 func (m *model) rescue(s *state) reply {
 	for i := range s.entries {
 		if e := &s.entries[i]; e.stream == results && e.owner == previous {

@@ -42,7 +42,7 @@ var all = []mutant{
 		pkg: "internal/broker", run: "InputsAreKept",
 	},
 	{
-		name: "entries of one read are judged by two looks", file: "internal/edge/sift.go",
+		name: "entries of one read are judged by two looks", file: "internal/edge/validate.go",
 		from: "	if doubtful != nil {\n", to: "	if false {\n",
 		pkg: "internal/edge", run: "ForgottenSource|Forged",
 	},
@@ -148,7 +148,7 @@ var all = []mutant{
 		pkg: "internal/broker", run: "LoadedAgain",
 	},
 	{
-		name: "a lease is not renewed", file: lua + "beat.lua",
+		name: "a lease is not renewed", file: lua + "heartbeat.lua",
 		from: "redis.call('ZADD', KEYS[1], ms, ARGV[1])\n", to: "",
 		pkg: "internal/broker", run: "Fenced|Outage",
 	},
@@ -158,7 +158,7 @@ var all = []mutant{
 		pkg: "internal/broker", run: "Outage",
 	},
 	{
-		name: "an outage is a part of the grace", file: lua + "beat.lua",
+		name: "an outage is a part of the grace", file: lua + "heartbeat.lua",
 		from: "math.min(since, silence)", to: "since",
 		pkg: "internal/broker", run: "Grace",
 	},
@@ -233,7 +233,7 @@ var all = []mutant{
 		pkg: "internal/broker", run: "PileUp",
 	},
 	{
-		name: "all look for the dead", file: lua + "beat.lua",
+		name: "all look for the dead", file: lua + "heartbeat.lua",
 		from: "if watcher[1] and watcher[1] ~= ARGV[1] and", to: "if false and",
 		pkg: "internal/broker", run: "OneProcessLooks",
 	},
@@ -341,17 +341,17 @@ local function full(stream, meta)
 		pkg: "internal/edge", run: "OneAudit",
 	},
 	{
-		name: "what is completed while a worker looks is run again", file: "workers/life.go",
+		name: "what is completed while a worker looks is run again", file: "workers/session.go",
 		from: "l.recall = maps.Clone(l.ids)", to: "l.recall = maps.Clone(l.recall)",
 		pkg: "workers", run: "CompletedMeanwhile|GoesOn",
 	},
 	{
-		name: "suspects are run together", file: "workers/intake.go",
+		name: "suspects are run together", file: "workers/fetcher.go",
 		from: "	suspects := int(max(0, 1-in.suspects.Load()))\n", to: "	suspects := 100\n",
 		pkg: "workers", run: "Suspects",
 	},
 	{
-		name: "who waits for an acknowledgement is not told of", file: "internal/edge/acks.go",
+		name: "who waits for an acknowledgement is not told of", file: "internal/edge/tracker.go",
 		from: "	a.eager = ackEager\n", to: "	a.eager = 0\n",
 		pkg: "internal/edge", run: "WaitedFor",
 	},
@@ -371,7 +371,7 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "LateAcknowledgement",
 	},
 	{
-		name: "what a late request brought is not looked for", file: "workers/intake.go",
+		name: "what a late request brought is not looked for", file: "workers/fetcher.go",
 		from: "	late := !in.again.IsZero() && time.Now().After(in.again)\n", to: "	late := false\n",
 		pkg: "workers", run: "LateRequest",
 	},
@@ -386,7 +386,7 @@ local function full(stream, meta)
 		pkg: "integration", run: "DoesNotStand",
 	},
 	{
-		name: "what a fused stage leaves off is forgotten", file: "workers/product.go",
+		name: "what a fused stage leaves off is forgotten", file: "workers/completion.go",
 		from: "		if taken == s.n {\n", to: "		if taken > 0 {\n",
 		pkg: "bridge", run: "DearSecondStage",
 	},
@@ -411,27 +411,27 @@ local function full(stream, meta)
 		pkg: "internal/edge", run: "SpentIsAWholeFrame",
 	},
 	{
-		name: "stock stays behind stuck slots", file: "workers/shares.go",
+		name: "stock stays behind stuck slots", file: "workers/budget.go",
 		from: "			if in.counted.Sub(j.since) < stale {\n", to: "			if true {\n",
 		pkg: "workers", run: "TheStockOfStuckSlots",
 	},
 	{
-		name: "results of a call go to the wrong entry", file: "workers/product.go",
+		name: "results of a call go to the wrong entry", file: "workers/completion.go",
 		from: "		d := &made[first+i]\n", to: "		d := &made[i]\n",
 		pkg: "workers", run: "ProductReplacesEachEntry",
 	},
 	{
-		name: "entries that are not adjacent share a call", file: "workers/joined.go",
+		name: "entries that are not adjacent share a call", file: "workers/batchcalls.go",
 		from: "head.Source == e.Source && head.Attempts == e.Attempts && run.end() == e.First", to: "head.Source == e.Source && head.Attempts == e.Attempts",
 		pkg: "workers", run: "ACallGetsAdjacentEntries",
 	},
 	{
-		name: "what is new waits for its turn", file: "workers/rota.go",
+		name: "what is new waits for its turn", file: "workers/scheduler.go",
 		from: "	if len(fresh) <= few {\n", to: "	if false {\n",
 		pkg: "workers", run: "AFewNewRoutes",
 	},
 	{
-		name: "what is behind waits for its turn", file: "workers/rota.go",
+		name: "what is behind waits for its turn", file: "workers/scheduler.go",
 		from: "	for _, next := range r.behind {\n", to: "	for _, next := range r.behind[:0] {\n",
 		pkg: "workers", run: "WhatIsBehindIt",
 	},
@@ -441,12 +441,12 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "AnAdvanceTakes|LostAdvance",
 	},
 	{
-		name: "what is heard in passing waits for the next read", file: "workers/intake.go",
+		name: "what is heard in passing waits for the next read", file: "workers/fetcher.go",
 		from: "0); found || err != nil {", to: "0); found && err != nil {",
 		pkg: "workers", run: "HeardOf",
 	},
 	{
-		name: "a stage that was made is not read", file: "workers/intake.go",
+		name: "a stage that was made is not read", file: "workers/fetcher.go",
 		from: "h.What == \"\" || len(hints) > few; !slices", to: "h.What == \"\"; false && !slices",
 		pkg: "workers", run: "OnlyStages",
 	},
@@ -456,7 +456,7 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "ARetryNames",
 	},
 	{
-		name: "a worker that fails alone takes all retries", file: "workers/trouble.go",
+		name: "a worker that fails alone takes all retries", file: "workers/breaker.go",
 		from: "if t.failing < maxFailing || t.rests() {", to: "if true {",
 		pkg: "workers", run: "RetriesGoToAWorker|TriesOneCall",
 	},

@@ -163,7 +163,7 @@ func (c *Client) Rescue(ctx context.Context, g Gather, s Sight) (entries int64, 
 		back = c.keys.suspects(s.Queue)
 	}
 	for from := s.ID; ; {
-		reply, err := c.run(ctx, "rescue what is in no hand of queue "+s.Queue, scripts.rescue,
+		reply, err := c.run(ctx, "rescue what is in no hand of queue "+s.Queue, scripts.requeueStray,
 			[]string{c.keys.place(s.Place), back, c.keys.registry(RoleWorker)}, from, auditPage, g.reads(s.Place))
 		if err != nil {
 			return entries, err

@@ -143,7 +143,7 @@ func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	k := l.c.keys
 	for found := any(int64(abandonPage)); found == int64(abandonPage); {
 		var err error
-		found, err = l.c.run(ctx, "give up the sources of executor "+d.id, scripts.orphan,
+		found, err = l.c.run(ctx, "give up the sources of executor "+d.id, scripts.abandonSources,
 			[]string{k.holds(d.id), k.registry(RoleExecutor)}, d.id, cause, k.prefix, abandonPage)
 		if err != nil {
 			return err

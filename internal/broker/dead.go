@@ -119,6 +119,6 @@ func (c *Client) Forget(ctx context.Context, d DeadLetter) error {
 	if d.Payload != "" {
 		keys = append(keys, c.keys.payload(d.Payload))
 	}
-	_, err := c.run(ctx, "drop dead letter "+d.ID, scripts.forget, keys, d.ID)
+	_, err := c.run(ctx, "drop dead letter "+d.ID, scripts.deleteDeadLetter, keys, d.ID)
 	return err
 }

@@ -85,7 +85,7 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	l.next = began.Add(l.lease / Beats)
 	_, conn, _ := l.sign.known()
 	card = append(card, "conn", conn)
-	reply, err := l.c.run(ctx, "beat", scripts.beat,
+	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
 		append([]any{l.id, l.watch().Milliseconds()}, card...)...)
 	if err != nil {

@@ -23,7 +23,7 @@ func CheckPartitions(n int) error {
 // over another number than this client was told.
 func (c *Client) spread(ctx context.Context) error {
 	want := c.target.partitions
-	reply, err := c.run(ctx, "read the number of partitions", scripts.spread,
+	reply, err := c.run(ctx, "read the number of partitions", scripts.partitions,
 		[]string{c.keys.space(), c.keys.registry(RoleWorker), c.keys.registry(RoleExecutor), c.keys.queues()}, want)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, 
 	if len(c.parts) == 1 {
 		return c, nil
 	}
-	reply, err := c.run(ctx, "place queue "+name, scripts.place, []string{c.Home(name).keys.places()}, name, c.index, instead)
+	reply, err := c.run(ctx, "place queue "+name, scripts.assign, []string{c.Home(name).keys.places()}, name, c.index, instead)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +101,6 @@ func (c *Client) unplace(ctx context.Context, name string) error {
 	if len(c.parts) <= 1 {
 		return nil
 	}
-	_, err := c.run(ctx, "forget where queue "+name+" was", scripts.unplace, []string{c.Home(name).keys.places()}, name, c.index)
+	_, err := c.run(ctx, "forget where queue "+name+" was", scripts.unassign, []string{c.Home(name).keys.places()}, name, c.index)
 	return err
 }

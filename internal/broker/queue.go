@@ -141,7 +141,7 @@ type Backlog struct {
 // Waiting reads the backlog of a queue.
 func (c *Client) Waiting(ctx context.Context, name string) (Backlog, error) {
 	k := c.keys
-	reply, err := c.run(ctx, "length of queue "+name, scripts.waiting,
+	reply, err := c.run(ctx, "length of queue "+name, scripts.backlog,
 		[]string{k.meta(name), k.delayed(name), k.stream(name), k.returns(name), k.suspects(name)})
 	if err != nil {
 		return Backlog{}, err
@@ -239,7 +239,7 @@ func (c *Client) remove(ctx context.Context, marked, stages []string) error {
 // deletes it. It returns the ids of the stages around it, to which none is added any more.
 func (c *Client) mark(ctx context.Context, name, owner, by string) (stages []string, err error) {
 	k := c.keys
-	reply, err := c.run(ctx, "delete queue "+name, scripts.mark, []string{k.meta(name), k.wait(name), k.watch(name), k.owned(by)}, name, k.prefix, owner, by)
+	reply, err := c.run(ctx, "delete queue "+name, scripts.markDeleting, []string{k.meta(name), k.wait(name), k.watch(name), k.owned(by)}, name, k.prefix, owner, by)
 	if err == nil && reply == "gone" {
 		err = fmt.Errorf("queue %q: %w", name, ErrQueueNotFound)
 	}

@@ -15,16 +15,18 @@ import (
 var (
 	//go:embed lua/abandon.lua
 	abandonLua string
+	//go:embed lua/abandon_sources.lua
+	abandonSourcesLua string
 	//go:embed lua/ack.lua
 	ackLua string
 	//go:embed lua/adopt.lua
 	adoptLua string
+	//go:embed lua/assign.lua
+	assignLua string
 	//go:embed lua/audit.lua
 	auditLua string
-	//go:embed lua/beat.lua
-	beatLua string
-	//go:embed lua/bound.lua
-	boundLua string
+	//go:embed lua/backlog.lua
+	backlogLua string
 	//go:embed lua/cleaned.lua
 	cleanedLua string
 	//go:embed lua/collect_requeued.lua
@@ -35,52 +37,52 @@ var (
 	consumeLua string
 	//go:embed lua/declare.lua
 	declareLua string
+	//go:embed lua/delete_dead_letter.lua
+	deleteDeadLetterLua string
 	//go:embed lua/discard.lua
 	discardLua string
 	//go:embed lua/drop_sources.lua
 	dropSourcesLua string
-	//go:embed lua/due.lua
-	dueLua string
 	//go:embed lua/fence.lua
 	fenceLua string
 	//go:embed lua/finish.lua
 	finishLua string
-	//go:embed lua/forget.lua
-	forgetLua string
+	//go:embed lua/heartbeat.lua
+	heartbeatLua string
 	//go:embed lua/join.lua
 	joinLua string
 	//go:embed lua/leave.lua
 	leaveLua string
 	//go:embed lua/lib.lua
 	libLua string
-	//go:embed lua/mark.lua
-	markLua string
+	//go:embed lua/limit_batches.lua
+	limitBatchesLua string
+	//go:embed lua/mark_deleting.lua
+	markDeletingLua string
 	//go:embed lua/nack.lua
 	nackLua string
-	//go:embed lua/orphan.lua
-	orphanLua string
+	//go:embed lua/partitions.lua
+	partitionsLua string
 	//go:embed lua/pause.lua
 	pauseLua string
-	//go:embed lua/place.lua
-	placeLua string
 	//go:embed lua/purge.lua
 	purgeLua string
 	//go:embed lua/reclaim.lua
 	reclaimLua string
 	//go:embed lua/release.lua
 	releaseLua string
+	//go:embed lua/requeue_due.lua
+	requeueDueLua string
 	//go:embed lua/requeue_foreign.lua
 	requeueForeignLua string
-	//go:embed lua/rescue.lua
-	rescueLua string
+	//go:embed lua/requeue_stray.lua
+	requeueStrayLua string
 	//go:embed lua/scatter.lua
 	scatterLua string
 	//go:embed lua/seal.lua
 	sealLua string
 	//go:embed lua/source.lua
 	sourceLua string
-	//go:embed lua/spread.lua
-	spreadLua string
 	//go:embed lua/stage.lua
 	stageLua string
 	//go:embed lua/standby.lua
@@ -89,60 +91,58 @@ var (
 	sweepLua string
 	//go:embed lua/take.lua
 	takeLua string
-	//go:embed lua/unplace.lua
-	unplaceLua string
+	//go:embed lua/unassign.lua
+	unassignLua string
 	//go:embed lua/unstage.lua
 	unstageLua string
-	//go:embed lua/waiting.lua
-	waitingLua string
 	//go:embed lua/watch.lua
 	watchLua string
 )
 
 var scripts = struct {
-	abandon, ack, adopt, audit, beat, bound, cleaned, collectRequeued, complete, consume, declare, discard, dropSources, due, fence, finish, forget, join, leave, mark, nack, orphan, pause, place, purge, reclaim, release, requeueForeign, rescue, scatter, seal, source, spread, stage, standby, sweep, take, unplace, unstage, waiting, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, markDeleting, nack, partitions, pause, purge, reclaim, release, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
-	abandon:         script(abandonLua),
-	ack:             script(ackLua),
-	adopt:           script(adoptLua),
-	audit:           script(auditLua),
-	beat:            script(beatLua),
-	bound:           script(boundLua),
-	cleaned:         script(cleanedLua),
-	collectRequeued: script(collectRequeuedLua),
-	complete:        script(completeLua),
-	consume:         script(consumeLua),
-	declare:         script(declareLua),
-	discard:         script(discardLua),
-	dropSources:     script(dropSourcesLua),
-	due:             script(dueLua),
-	fence:           script(fenceLua),
-	finish:          script(finishLua),
-	forget:          script(forgetLua),
-	join:            script(joinLua),
-	leave:           script(leaveLua),
-	mark:            script(markLua),
-	nack:            script(nackLua),
-	orphan:          script(orphanLua),
-	pause:           script(pauseLua),
-	place:           script(placeLua),
-	purge:           script(purgeLua),
-	reclaim:         script(reclaimLua),
-	release:         script(releaseLua),
-	requeueForeign:  script(requeueForeignLua),
-	rescue:          script(rescueLua),
-	scatter:         script(scatterLua),
-	seal:            script(sealLua),
-	spread:          script(spreadLua),
-	source:          script(sourceLua),
-	stage:           script(stageLua),
-	unplace:         script(unplaceLua),
-	standby:         script(standbyLua),
-	sweep:           script(sweepLua),
-	take:            script(takeLua),
-	unstage:         script(unstageLua),
-	waiting:         script(waitingLua),
-	watch:           script(watchLua),
+	abandon:          script(abandonLua),
+	abandonSources:   script(abandonSourcesLua),
+	ack:              script(ackLua),
+	adopt:            script(adoptLua),
+	assign:           script(assignLua),
+	audit:            script(auditLua),
+	backlog:          script(backlogLua),
+	cleaned:          script(cleanedLua),
+	collectRequeued:  script(collectRequeuedLua),
+	complete:         script(completeLua),
+	consume:          script(consumeLua),
+	declare:          script(declareLua),
+	deleteDeadLetter: script(deleteDeadLetterLua),
+	discard:          script(discardLua),
+	dropSources:      script(dropSourcesLua),
+	fence:            script(fenceLua),
+	finish:           script(finishLua),
+	heartbeat:        script(heartbeatLua),
+	join:             script(joinLua),
+	leave:            script(leaveLua),
+	limitBatches:     script(limitBatchesLua),
+	markDeleting:     script(markDeletingLua),
+	nack:             script(nackLua),
+	partitions:       script(partitionsLua),
+	pause:            script(pauseLua),
+	purge:            script(purgeLua),
+	reclaim:          script(reclaimLua),
+	release:          script(releaseLua),
+	requeueDue:       script(requeueDueLua),
+	requeueForeign:   script(requeueForeignLua),
+	requeueStray:     script(requeueStrayLua),
+	scatter:          script(scatterLua),
+	seal:             script(sealLua),
+	source:           script(sourceLua),
+	stage:            script(stageLua),
+	standby:          script(standbyLua),
+	sweep:            script(sweepLua),
+	take:             script(takeLua),
+	unassign:         script(unassignLua),
+	unstage:          script(unstageLua),
+	watch:            script(watchLua),
 }
 
 func script(body string) *redis.Script { return redis.NewScript(withLib(body)) }

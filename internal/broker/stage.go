@@ -380,6 +380,6 @@ func (c *Client) Bound(ctx context.Context, roots []string, items int64) error {
 	for i, root := range roots {
 		keys[i] = c.keys.meta(root)
 	}
-	_, err := c.run(ctx, "bound batches", scripts.bound, keys, items)
+	_, err := c.run(ctx, "bound batches", scripts.limitBatches, keys, items)
 	return err
 }

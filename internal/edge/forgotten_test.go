@@ -40,7 +40,7 @@ func TestAnEntryOfAForgottenSourceIsNotHandedOutAgain(t *testing.T) {
 		}
 		entries, err := r.next(t.Context())
 		must(err)
-		must(r.hand(t.Context(), entries))
+		must(r.pass(t.Context(), entries))
 		r.Delivered((<-r.Pieces()).Len())
 		must(r.lookAtSources(t.Context())) // s is listed, has ended and is to be forgotten
 		w.short(t, "t", q)
@@ -54,7 +54,7 @@ func TestAnEntryOfAForgottenSourceIsNotHandedOutAgain(t *testing.T) {
 		if sources := w.raw.ZRange(t.Context(), w.key("src:q"), 0, -1).Val(); !slices.Equal(sources, []string{"t"}) {
 			t.Fatalf("Redis knows the sources %q", sources)
 		}
-		must(r.hand(t.Context(), held))
+		must(r.pass(t.Context(), held))
 		close(r.pieces)
 		var got []string
 		for p := range r.Pieces() {

@@ -39,7 +39,7 @@ func TestWhatWaitsForAnItemIsBounded(t *testing.T) {
 		}
 		first := entries[0]
 		for part := range slices.Chunk(entries[1:], 7) {
-			if err := r.hand(t.Context(), slices.Clone(part)); err != nil || r.order.held > most {
+			if err := r.pass(t.Context(), slices.Clone(part)); err != nil || r.order.held > most {
 				t.Fatalf("%d bytes wait, %v", r.order.held, err)
 			}
 		}
@@ -49,7 +49,7 @@ func TestWhatWaitsForAnItemIsBounded(t *testing.T) {
 		handed := make(chan error, 1)
 		go func() {
 			defer close(r.pieces)
-			handed <- r.hand(t.Context(), []broker.Entry{first})
+			handed <- r.pass(t.Context(), []broker.Entry{first})
 		}()
 		n := 0
 		for p := range r.Pieces() {

@@ -198,7 +198,7 @@ func (r *Receiver) release(ctx context.Context) error {
 func (r *Receiver) read(ctx context.Context) error {
 	entries, err := r.c.Inherit(ctx, r.g)
 	for err == nil {
-		if err = r.hand(ctx, entries); err != nil {
+		if err = r.pass(ctx, entries); err != nil {
 			break
 		}
 		if r.look || time.Since(r.looked) > r.every {
@@ -230,7 +230,7 @@ func (r *Receiver) drain(ctx context.Context) error {
 		if len(entries) == 0 {
 			break
 		}
-		if err := r.hand(ctx, entries); err != nil {
+		if err := r.pass(ctx, entries); err != nil {
 			return err
 		}
 	}
@@ -300,8 +300,8 @@ func (r *Receiver) recover(ctx context.Context, err error) error {
 	return nil
 }
 
-// hand puts entries in order and hands out what is due.
-func (r *Receiver) hand(ctx context.Context, entries []broker.Entry) error {
+// pass puts entries in order and hands out what is due.
+func (r *Receiver) pass(ctx context.Context, entries []broker.Entry) error {
 	for _, id := range r.acks.takeGone() { // one that is there again was acknowledged in vain
 		delete(r.known, id)
 	}
@@ -359,7 +359,7 @@ func (r *Receiver) flush(ctx context.Context) error {
 // out hands out a piece, in several if need be.
 func (r *Receiver) out(ctx context.Context, p Piece) error {
 	for p.Len() > 0 {
-		head, rest, err := r.acks.hand(ctx, p)
+		head, rest, err := r.acks.track(ctx, p)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
--- bound.lua: lowers the bound of the batches that a scatter makes
+-- limit_batches.lua: lowers the bound of the batches that a scatter makes
 -- KEYS 1+ meta  m:<root queue>
 -- ARGV 1 limit  items of a batch
 -- reply: 'ok'

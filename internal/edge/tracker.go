@@ -98,9 +98,9 @@ func (a *acks) resume() {
 	a.mu.Unlock()
 }
 
-// hand takes note of a piece before it is handed out, or of its beginning. It returns that and the
+// track takes note of a piece before it is handed out, or of its beginning. It returns that and the
 // rest.
-func (a *acks) hand(ctx context.Context, p Piece) (head, rest Piece, err error) {
+func (a *acks) track(ctx context.Context, p Piece) (head, rest Piece, err error) {
 	head = a.apart(p)
 	if a.byHand.on {
 		head, err = a.handTickets(ctx, head)

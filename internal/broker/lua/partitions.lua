@@ -1,4 +1,4 @@
--- spread.lua: over how many partitions a namespace is spread; who comes first decides
+-- partitions.lua: over how many partitions a namespace is spread; who comes first decides
 -- KEYS 1 space     hash {ns:0}:space
 -- KEYS 2 workers   zset
 -- KEYS 3 executors zset

@@ -1,4 +1,4 @@
--- beat.lua: a heartbeat; one process at a time, the watcher, is also told of all others, to find the dead
+-- heartbeat.lua: a heartbeat; one process at a time, the watcher, is also told of all others, to find the dead
 -- KEYS 1 registry   zset workers or executors
 -- KEYS 2 card       hash w:<id> or e:<id>
 -- KEYS 3 watcher    hash: the process that looks for the dead, and when it last did

@@ -1,4 +1,4 @@
--- place.lua: in which partition the queue of a name is made; the first one stays
+-- assign.lua: in which partition the queue of a name is made; the first one stays
 -- KEYS 1 places   hash of partitions by the name of a queue
 -- ARGV 1 queue    its name
 -- ARGV 2 wanted   partition

@@ -1,4 +1,4 @@
--- due.lua: brings back what was delayed and is due
+-- requeue_due.lua: brings back what was delayed and is due
 -- KEYS 1 due      zset of what is delayed: '<queue> <id in l:<queue>>' by its time in ms
 -- ARGV 1 prefix   of all keys
 -- ARGV 2 count    at most so many entries

@@ -116,7 +116,7 @@ func TestAnAckAllocatesNothing(t *testing.T) {
 	}
 	a.byHand.on, a.byHand.most = true, MaxByHand
 	left := int64(MaxByHand)
-	p, _, err := a.hand(t.Context(), Piece{Entry: &broker.Entry{}, To: left, left: &left})
+	p, _, err := a.track(t.Context(), Piece{Entry: &broker.Entry{}, To: left, left: &left})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ const dueChunk = 100
 // repeat, and for several to call at once.
 func (c *Client) BringBack(ctx context.Context) error {
 	for {
-		more, err := c.run(ctx, "bring back retries", scripts.due, []string{c.keys.due()}, c.keys.prefix, dueChunk)
+		more, err := c.run(ctx, "bring back retries", scripts.requeueDue, []string{c.keys.due()}, c.keys.prefix, dueChunk)
 		if err != nil || more == int64(0) {
 			return err
 		}

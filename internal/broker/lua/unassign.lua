@@ -1,4 +1,4 @@
--- unplace.lua: forgets in which partition a queue was
+-- unassign.lua: forgets in which partition a queue was
 -- KEYS 1 places   hash of partitions by the name of a queue
 -- ARGV 1 queue    its name
 -- ARGV 2 at       partition that had it

@@ -1,4 +1,4 @@
--- orphan.lua: fences some sources of an executor that is not in the registry, gives them up and tells the gathers
+-- abandon_sources.lua: fences some sources of an executor that is not in the registry, gives them up and tells the gathers
 -- KEYS 1 holds     holds:<executor>, the names of its sources
 -- KEYS 2 executors zset of the live executors
 -- ARGV 1 executor  its id

@@ -1,4 +1,4 @@
--- waiting.lua: what waits in a queue
+-- backlog.lua: what waits in a queue
 -- KEYS 1 meta     m:<queue>
 -- KEYS 2 delayed  l:<queue>
 -- KEYS 3+ stream  q:<queue>, r:<queue>, x:<queue>

@@ -326,7 +326,7 @@ func settled(verb string, r Reply) Reply {
 		r.List = []Reply{r.List[0], {Kind: ':', Text: "us"}}
 	case verb == "consume.lua" && len(r.List) > 3:
 		return r.with(2, r.List[2].sorted(0, 2)).with(3, r.List[3].sorted(0, 2))
-	case verb == "beat.lua" && len(r.List) > 5:
+	case verb == "heartbeat.lua" && len(r.List) > 5:
 		return r.with(5, r.List[5].sorted(0, 2))
 	}
 	return r

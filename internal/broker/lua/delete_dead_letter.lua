@@ -1,4 +1,4 @@
--- forget.lua: deletes a dead letter with its payload
+-- delete_dead_letter.lua: deletes a dead letter with its payload
 -- KEYS 1 dead     stream of the dead letters
 -- KEYS 2 payload  f:<id>, where it has one
 -- ARGV 1 id       of the letter

@@ -1,0 +1,160 @@
+package integration
+
+import (
+	"go/ast"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// retired are words that names of the code had in the place of a word of the glossary.
+var retired = map[string]string{
+	"hand": "slot", "hands": "slots",
+}
+
+var glossaryRow = regexp.MustCompile(`(?m)^\| ([a-z][a-z ]*) \| .+ \|$`)
+
+// glossary returns the words that the table of the architecture explains.
+func glossary(t *testing.T) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n## Glossary\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	words := map[string]bool{}
+	var order []string
+	for _, row := range glossaryRow.FindAllStringSubmatch(table, -1) {
+		if words[row[1]] {
+			t.Errorf("the glossary explains %q twice", row[1])
+		}
+		words[row[1]] = true
+		order = append(order, row[1])
+	}
+	if len(words) < 40 || !slices.IsSorted(order) {
+		t.Errorf("the glossary has %d words, sorted: %v", len(words), slices.IsSorted(order))
+	}
+	return words
+}
+
+// TestGlossary wants exported names and file names to be made of words of the glossary and of ordinary words. A new word
+// belongs into one of the two.
+func TestGlossary(t *testing.T) {
+	t.Parallel()
+	known := glossary(t)
+	for word := range maps.Keys(known) {
+		for _, part := range strings.Fields(word) {
+			known[part] = true
+		}
+	}
+	for _, word := range strings.Fields(ordinary) {
+		known[word] = true
+	}
+	used := map[string]bool{}
+	check := func(where, name string) {
+		for _, word := range wordsOf(name) {
+			used[word] = true
+			if !known[word] && !known[singular(word)] {
+				t.Errorf("%s: %s: the word %q is neither in the glossary nor an ordinary one", where, name, word)
+			}
+			used[singular(word)] = true
+		}
+	}
+	for _, s := range sources(t) {
+		if s.test() || strings.HasPrefix(s.path, "bench/") || strings.HasPrefix(s.path, "examples/") {
+			continue
+		}
+		check(s.path, strings.TrimSuffix(path.Base(s.path), ".go"))
+		if slices.Contains([]string{"bridge", "executor", "workers"}, path.Dir(s.path)) {
+			for _, id := range declared(s.file) {
+				if id.IsExported() {
+					check(positions.Position(id.Pos()).String(), id.Name)
+				}
+			}
+		}
+	}
+	for _, word := range strings.Fields(ordinary) {
+		if !used[word] {
+			t.Errorf("no name has the ordinary word %q", word)
+		}
+	}
+}
+
+// TestRetiredWordsAreGone wants no name to have a word that another one has replaced.
+func TestRetiredWordsAreGone(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if strings.HasPrefix(s.path, "bench/") { // a pipeline that is written by hand is one of its rows
+			continue
+		}
+		for _, id := range declared(s.file) {
+			for _, word := range wordsOf(id.Name) {
+				if instead, ok := retired[word]; ok {
+					t.Errorf("%v: %s: the word is %q", positions.Position(id.Pos()), id.Name, instead)
+				}
+			}
+		}
+	}
+}
+
+// declared are the names that a file declares: types, functions, methods, fields, values.
+func declared(f *ast.File) (ids []*ast.Ident) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch d := n.(type) {
+		case *ast.FuncDecl:
+			ids = append(ids, d.Name)
+		case *ast.TypeSpec:
+			ids = append(ids, d.Name)
+		case *ast.Field:
+			ids = append(ids, d.Names...)
+		case *ast.ValueSpec:
+			ids = append(ids, d.Names...)
+		}
+		return true
+	})
+	return ids
+}
+
+// wordsOf are the words of a name, in lower case: those of HTTPServer are http and server.
+func wordsOf(name string) (words []string) {
+	letters := []rune(name)
+	start := 0
+	end := func(at int) {
+		if at > start {
+			words = append(words, strings.ToLower(string(letters[start:at])))
+		}
+	}
+	for i, r := range letters {
+		switch {
+		case !unicode.IsLetter(r):
+			end(i)
+			start = i + 1
+		case i > start && unicode.IsUpper(r) && (unicode.IsLower(letters[i-1]) || i+1 < len(letters) && unicode.IsLower(letters[i+1])):
+			end(i)
+			start = i
+		}
+	}
+	end(len(letters))
+	return words
+}
+
+// singular is a word without the ending of a plural.
+func singular(word string) string {
+	switch {
+	case strings.HasSuffix(word, "ies"):
+		return strings.TrimSuffix(word, "ies") + "y"
+	case strings.HasSuffix(word, "ches"):
+		return strings.TrimSuffix(word, "es")
+	}
+	return strings.TrimSuffix(word, "s")
+}
+
+// ordinary are words that mean in a name what they mean elsewhere.
+const ordinary = ``
