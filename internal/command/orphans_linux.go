@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -141,8 +142,10 @@ func (a *adopter) round(over func(environment string) bool) (some bool, bare []i
 			some = true // it may have had children
 			continue
 		}
-		environment, err := environmentOf(pid) // an error if it is another user's
+		environment, err := environmentOf(pid)
 		switch {
+		case err != nil && !errors.Is(err, fs.ErrPermission): // it ends just now; another user's may not be read
+			some = true // it may have children
 		case over(environment):
 			some = unix.Kill(pid, unix.SIGKILL) == nil || some
 		case err == nil && len(environment) == 0 && !a.isBare(pid):
@@ -185,7 +188,24 @@ func (a *adopter) adopted() []int {
 	})
 }
 
-func (a *adopter) list() (pids []int) {
+// lookAlike is how many times the children are read at most until two readings are alike: the kernel may leave children out of
+// a list while others end.
+const lookAlike = 5
+
+// list returns the children of this process.
+func (a *adopter) list() []int {
+	pids := a.read()
+	for range lookAlike {
+		again := a.read()
+		if slices.Equal(pids, again) {
+			break
+		}
+		pids = again
+	}
+	return pids
+}
+
+func (a *adopter) read() (pids []int) {
 	if a.children == nil {
 		return nil
 	}
