@@ -17,10 +17,10 @@ import (
 // D6: in=2 and out=3 with nobody reading. What is taken from the producer is at
 // most what docs/dask.md says, then it waits; it goes on when the reader reads.
 func TestD06BoundedQueuesStopTheProducer(t *testing.T) {
-	const hands = 4
-	const most = 2 + 3*2 + 2*2*hands*2 + 3
+	const slots = 4
+	const most = 2 + 3*2 + 2*2*slots*2 + 3
 	synctest.Test(t, func(t *testing.T) {
-		ex := must(executor.New(t.Context(), "", executor.Concurrency(hands)))(t)
+		ex := must(executor.New(t.Context(), "", executor.Concurrency(slots)))(t)
 		if err := ex.Register(inc); err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestMaxBytesBoundsBothQueues(t *testing.T) {
 
 // Items that come one by one, with which a slot goes on from stage to stage, stop where
 // what comes out has no room, and wait between the stages.
-func TestAHandDoesNotGoOnBeyondABound(t *testing.T) {
+func TestASlotDoesNotGoOnBeyondABound(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const sent, most = 28, 17 // of a MiB each
 		in := make(chan string)

@@ -118,7 +118,7 @@ func TestAFleetThatChangesKeepsTheOrder(t *testing.T) {
 
 // Hours of work in virtual time: nothing is run twice, because a long function
 // is no dead worker.
-func TestOrderOfLongFunctionsOnFourHands(t *testing.T) {
+func TestOrderOfLongFunctionsInFourSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 100
 		var calls tally

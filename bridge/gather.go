@@ -104,9 +104,9 @@ func gatherOptions(opts []GatherOption) (options, error) {
 	return o, nil
 }
 
-func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out outlet[T]) (*deliverer[T], error) {
+func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out sink[T]) (*deliverer[T], error) {
 	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{
-		Unordered: o.unordered, ByHand: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), MaxHeld: o.held, Standby: o.standby,
+		Unordered: o.unordered, Manual: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), MaxHeld: o.held, Standby: o.standby,
 	})
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 // what lies in the channel is delivered.
 type deliverer[T any] struct {
 	r      *edge.Receiver
-	out    outlet[T]
+	out    sink[T]
 	ended  chan struct{} // closed behind out
 	typed  codec.Typed[T]
 	inputs *edge.Inputs // of failed items, nil if they are not brought
@@ -253,7 +253,7 @@ func (d *deliverer[T]) settle(ctx context.Context) error {
 }
 
 // next waits for a piece and, meanwhile, reports what is taken from the buffer.
-func (d *deliverer[T]) next(ctx context.Context) (p edge.Piece, ok bool, err error) {
+func (d *deliverer[T]) next(ctx context.Context) (p edge.Range, ok bool, err error) {
 	select {
 	case p, ok = <-d.r.Pieces():
 		return p, ok, nil
@@ -270,7 +270,7 @@ func (d *deliverer[T]) next(ctx context.Context) (p edge.Piece, ok bool, err err
 			return p, ok, nil
 		case <-tick:
 		case <-ctx.Done():
-			return edge.Piece{}, false, context.Cause(ctx)
+			return edge.Range{}, false, context.Cause(ctx)
 		}
 	}
 }
@@ -294,7 +294,7 @@ func (d *deliverer[T]) failed(h hole) Result[T] {
 	return Result[T]{Err: h.why, origin: d.origin, at: h.place}
 }
 
-func (d *deliverer[T]) decode(p edge.Piece) {
+func (d *deliverer[T]) decode(p edge.Range) {
 	d.origin = p.Origin()
 	clear(d.values)
 	d.holes = d.holes[:0]

@@ -213,8 +213,8 @@ func ManualAck() GatherOption {
 // which is also the most. It needs ManualAck.
 func MaxUnacked(n int) GatherOption {
 	return gatherOption(func(o *options) error {
-		if n < 1 || n > edge.MaxByHand {
-			return fmt.Errorf("bridge: MaxUnacked(%d): it must be 1 to %d", n, edge.MaxByHand)
+		if n < 1 || n > edge.MaxManual {
+			return fmt.Errorf("bridge: MaxUnacked(%d): it must be 1 to %d", n, edge.MaxManual)
 		}
 		o.unacked = n
 		return nil

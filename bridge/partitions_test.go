@@ -153,7 +153,7 @@ func TestDeadLettersOfAllPartitions(t *testing.T) {
 }
 
 // The hands of a worker are shared by all partitions.
-func TestAWorkerHasItsHandsInAllPartitions(t *testing.T) {
+func TestAWorkerHasItsSlotsInAllPartitions(t *testing.T) {
 	url := spread(t)
 	_, queues := apart(t, url, 4)
 	var running, most atomic.Int64

@@ -2,9 +2,9 @@ package bridge
 
 import "context"
 
-// An outlet is the channel of a gather. Its methods are called by the deliverer
+// An sink is the channel of a gather. Its methods are called by the deliverer
 // alone.
-type outlet[T any] interface {
+type sink[T any] interface {
 	// put sends the results of a piece, and counts them. Before it waits, what was
 	// taken is reported.
 	put(ctx context.Context, d *deliverer[T]) error
@@ -17,7 +17,7 @@ type outlet[T any] interface {
 	close()
 }
 
-// results is the outlet of Gather.
+// results is the sink of Gather.
 type results[T any] chan Result[T]
 
 func (out results[T]) put(ctx context.Context, d *deliverer[T]) error {
@@ -68,7 +68,7 @@ func (out results[T]) last(r Result[T]) { out <- r }
 
 func (out results[T]) close() { close(out) }
 
-// pieces is the outlet of GatherSlices.
+// pieces is the sink of GatherSlices.
 type pieces[T any] struct {
 	out  chan []Result[T]
 	lens []int // of the slices that may lie in it

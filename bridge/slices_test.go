@@ -87,7 +87,7 @@ func TestWhatIsTakenInSlicesIsDelivered(t *testing.T) {
 	}, inc)
 }
 
-func TestResultsOfSlicesAreAckedByHand(t *testing.T) {
+func TestResultsOfSlicesAreAcknowledgedManually(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		out := must(bridge.GatherSlices(t.Context(), scatter(t, ex, upTo(5000)), bridge.ManualAck()))(t)
 		n := 0

@@ -19,7 +19,7 @@ var (
 // begin starts an exported call, which its errors name unless the name is empty. It checks what the
 // call was given, and returns a context that ends with ctx and with Close. Defer end with the address
 // of the call's error: it becomes ErrClosed if Close ended the call, and Close waits for it until then.
-func (t *tasks) begin(ctx context.Context, call string) (bound context.Context, end func(*error), err error) {
+func (t *lifecycle) begin(ctx context.Context, call string) (bound context.Context, end func(*error), err error) {
 	if ctx == nil {
 		return nil, nil, named(call, errNoContext)
 	}
@@ -44,7 +44,7 @@ func (ex *Executor) begin(ctx context.Context, call string) (bound context.Conte
 
 // check returns an error if New has not made the Executor.
 func (ex *Executor) check(call string) error {
-	if ex == nil || ex.hub == nil {
+	if ex == nil || ex.mailbox == nil {
 		return named(call, errNoExecutor)
 	}
 	return nil

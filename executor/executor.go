@@ -31,16 +31,16 @@ const (
 // goroutines. Close it.
 type Executor struct {
 	settings
-	lists
+	inspector
 	id      string
 	conn    *broker.Client // of all partitions
 	c       *broker.Client // of its own partition
 	parent  *Executor      // that this one is a seat of, nil for all others
 	seats   seats
 	server  *embedded.Server // nil where Redis is
-	hub     *hub
+	mailbox *mailbox
 	flows   flows
-	tasks   tasks
+	tasks   lifecycle
 	ends    finished
 	owed    *obligations
 	submits submitters
@@ -85,8 +85,8 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	if err := ex.connect(ctx, redisURL); err != nil {
 		return nil, err
 	}
-	ex.lists = lists{ex.conn.Partitions(), ex.lease, &ex.tasks}
-	ex.hub, ex.owed = newHub(ex.c, ex.id, ex.log), newObligations(ex.lease, ex.log)
+	ex.inspector = inspector{ex.conn.Partitions(), ex.lease, &ex.tasks}
+	ex.mailbox, ex.owed = newMailbox(ex.c, ex.id, ex.log), newObligations(ex.lease, ex.log)
 	ex.flows.look = ex.lookAt
 	if err := ex.start(ctx); err != nil {
 		return nil, errors.Join(err, ex.Close())
@@ -116,7 +116,7 @@ func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
 		ex.server.Close()
 	}
 	if err == nil {
-		ex.c = ex.conn.Home(ex.id)
+		ex.c = ex.conn.PartitionOf(ex.id)
 	}
 	return err
 }
@@ -140,8 +140,8 @@ func (ex *Executor) start(ctx context.Context) error {
 		return fmt.Errorf("connect to %s: %w", ex.c, err)
 	}
 	lease := ex.c.Lease(broker.RoleExecutor, ex.id, ex.lease)
-	reader := lease.Reader(hubWait)
-	ex.life.Go(func() error { ex.hub.listen(life, reader); return nil })
+	reader := lease.Reader(mailboxWait)
+	ex.life.Go(func() error { ex.mailbox.listen(life, reader); return nil })
 	ex.life.Go(func() error { ex.beat(life, lease, card); return nil })
 	ex.life.Go(func() error { ex.tend(life); return nil })
 	if ex.server != nil {
@@ -270,7 +270,7 @@ func (ex *Executor) Close() error {
 		return nil
 	}
 	err := ex.seats.close()
-	close(ex.hub.closed)
+	close(ex.mailbox.closed)
 	err = errors.Join(err, ex.call(func(ctx context.Context) error {
 		return errors.Join(ex.fleet.stop(), ex.leave(ctx))
 	}))
@@ -293,7 +293,7 @@ func (ex *Executor) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closing)
 	defer cancel()
 	ex.flows.close()
-	err := errors.Join(ex.owed.close(ctx), ex.hub.forget(ctx))
+	err := errors.Join(ex.owed.close(ctx), ex.mailbox.forget(ctx))
 	owned, failed := ex.c.Owned(ctx, ex.id)
 	err = errors.Join(err, failed, ex.c.DeleteOwned(ctx, ex.id, owned))
 	if err == nil {

@@ -82,7 +82,7 @@ func (f *Future[T]) wait(ctx context.Context) error {
 	select {
 	case <-f.done:
 		return nil
-	case <-f.ex.hub.closed:
+	case <-f.ex.mailbox.closed:
 		return fmt.Errorf("future %s: %w", f.id, ErrClosed)
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -133,13 +133,13 @@ func (f *Future[T]) Cancel(ctx context.Context) (err error) {
 	frame := b.Take()
 	canceled, err := f.ex.c.Cancel(ctx, f.id, frame, resultTTL)
 	if canceled { // what is set stays there, since it is what a worker looks at
-		f.ex.hub.settle(f.id, frame)
-		f.ex.hub.keep(f.id)
+		f.ex.mailbox.settle(f.id, frame)
+		f.ex.mailbox.keep(f.id)
 	}
 	if canceled || err != nil {
 		return err
 	}
-	return f.ex.hub.fetch(ctx, []string{f.id})
+	return f.ex.mailbox.fetch(ctx, []string{f.id})
 }
 
 // GatherSlice waits for all futures and returns their values in order. A nil error means that every
@@ -227,7 +227,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.ex.hub.keep(id) }})
+		r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.ex.mailbox.keep(id) }})
 		if err != nil {
 			yield(nil, err)
 			return
@@ -264,7 +264,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 }
 
 // yield yields the elements of a piece. It reports whether the loop goes on.
-func (q *Queue[T]) yield(r *edge.Receiver, p edge.Piece, yield func(*Future[T], error) bool) (more bool) {
+func (q *Queue[T]) yield(r *edge.Receiver, p edge.Range, yield func(*Future[T], error) bool) (more bool) {
 	if p.Notice { // it is no element
 		r.Delivered(1)
 		return true

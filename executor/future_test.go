@@ -158,8 +158,8 @@ func TestR08Cancel(t *testing.T) {
 // The context of a function that runs ends when its future is canceled, and
 // only that: the items beside it go on.
 func TestCancelReachesAFunctionThatRuns(t *testing.T) {
-	const hands = 4 // of an Executor that is not told how many: all of them are busy
-	begun, ended := make(chan int, hands), make(chan int, hands)
+	const slots = 4 // of an Executor that is not told how many: all of them are busy
+	begun, ended := make(chan int, slots), make(chan int, slots)
 	release := make(chan struct{})
 	patient := workers.Define("patient", func(ctx context.Context, x int) (int, error) {
 		begun <- x
@@ -173,12 +173,12 @@ func TestCancelReachesAFunctionThatRuns(t *testing.T) {
 	})
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		release = make(chan struct{})
-		items := make([]int, hands)
+		items := make([]int, slots)
 		for i := range items {
 			items[i] = i + 1
 		}
 		futures := mapSlice(t, ex, patient, items...)
-		for range hands {
+		for range slots {
 			<-begun
 		}
 		if err := futures[0].Cancel(t.Context()); err != nil {

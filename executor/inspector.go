@@ -10,7 +10,7 @@ import (
 // An Inspector lists what there is. It only reads, so that a Redis user who may
 // change nothing is enough for it. Its methods can be called from many
 // goroutines. Close it.
-type Inspector struct{ lists }
+type Inspector struct{ inspector }
 
 // NewInspector connects to the Redis at an address, see New, and joins nothing.
 func NewInspector(ctx context.Context, redisURL string, opts ...Option) (*Inspector, error) {
@@ -30,7 +30,7 @@ func NewInspector(ctx context.Context, redisURL string, opts ...Option) (*Inspec
 		_ = c.Close()
 		return nil, err
 	}
-	return &Inspector{lists{c.Partitions(), s.lease, new(tasks)}}, nil
+	return &Inspector{inspector{c.Partitions(), s.lease, new(lifecycle)}}, nil
 }
 
 // Functions is that of an Executor.

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// tasks are what goes on for callers, so that Close can end it and wait.
-type tasks struct {
+// lifecycle are what goes on for callers, so that Close can end it and wait.
+type lifecycle struct {
 	group sync.WaitGroup
 
 	mu     sync.Mutex
@@ -27,7 +27,7 @@ type feeding struct {
 
 // enter begins something that Close waits for, unless it is closed. Its end is
 // group.Done.
-func (t *tasks) enter() bool {
+func (t *lifecycle) enter() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -38,7 +38,7 @@ func (t *tasks) enter() bool {
 }
 
 // bind returns a context that ends with ctx and with Close; release it.
-func (t *tasks) bind(ctx context.Context) (bound context.Context, release func(), err error) {
+func (t *lifecycle) bind(ctx context.Context) (bound context.Context, release func(), err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -60,7 +60,7 @@ func (t *tasks) bind(ctx context.Context) (bound context.Context, release func()
 }
 
 // feed registers a scatter that begins; fed is called when it has ended.
-func (t *tasks) feed() *feeding {
+func (t *lifecycle) feed() *feeding {
 	f := &feeding{done: make(chan struct{})}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,27 +72,27 @@ func (t *tasks) feed() *feeding {
 }
 
 // alone lets Flush not wait for a scatter.
-func (t *tasks) alone(f *feeding) {
+func (t *lifecycle) alone(f *feeding) {
 	t.mu.Lock()
 	delete(t.feeds, f)
 	t.mu.Unlock()
 }
 
-func (t *tasks) fed(f *feeding, err error) {
+func (t *lifecycle) fed(f *feeding, err error) {
 	t.alone(f)
 	f.err = err
 	close(f.done)
 }
 
 // underWay returns the scatters that have not ended.
-func (t *tasks) underWay() []*feeding {
+func (t *lifecycle) underWay() []*feeding {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Collect(maps.Keys(t.feeds))
 }
 
 // close ends everything and waits for it; false if that was done before.
-func (t *tasks) close() bool {
+func (t *lifecycle) close() bool {
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
@@ -108,7 +108,7 @@ func (t *tasks) close() bool {
 }
 
 // over reports whether close was called.
-func (t *tasks) over() bool {
+func (t *lifecycle) over() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.closed

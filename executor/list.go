@@ -12,11 +12,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// lists reads the registries of a namespace, for an Executor or an Inspector.
-type lists struct {
+// inspector reads the registries of a namespace, for an Executor or an Inspector.
+type inspector struct {
 	parts  []*broker.Client // the partitions; workers join each
 	recent time.Duration    // a process whose last heartbeat is older is dead
-	tasks  *tasks           // the calls of the owner
+	tasks  *lifecycle       // the calls of the owner
 }
 
 // FunctionInfo is a function that live workers have.
@@ -38,7 +38,7 @@ func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
 	return ex.functions(ctx)
 }
 
-func (l lists) functions(ctx context.Context) (found []FunctionInfo, err error) {
+func (l inspector) functions(ctx context.Context) (found []FunctionInfo, err error) {
 	ctx, end, err := l.tasks.begin(ctx, "functions")
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
 	return ex.workers(ctx)
 }
 
-func (l lists) workers(ctx context.Context) (found []WorkerInfo, err error) {
+func (l inspector) workers(ctx context.Context) (found []WorkerInfo, err error) {
 	ctx, end, err := l.tasks.begin(ctx, "workers")
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
 	return ex.queues(ctx)
 }
 
-func (l lists) queues(ctx context.Context) (found []QueueInfo, err error) {
+func (l inspector) queues(ctx context.Context) (found []QueueInfo, err error) {
 	ctx, end, err := l.tasks.begin(ctx, "queues")
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
 	return ex.stages(ctx)
 }
 
-func (l lists) stages(ctx context.Context) (found []StageInfo, err error) {
+func (l inspector) stages(ctx context.Context) (found []StageInfo, err error) {
 	ctx, end, err := l.tasks.begin(ctx, "stages")
 	if err != nil {
 		return nil, err

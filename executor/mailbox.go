@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	hubWait = 2 * time.Second // of a read of the mailbox; also how long a hint may be lost
+	mailboxWait = 2 * time.Second // of a read of the mailbox; also how long a hint may be lost
 	// resultTTL is how long a result waits for an executor that does not come.
 	resultTTL = 10 * time.Minute
 	// futuresRead is how many results are read at once.
@@ -22,9 +22,9 @@ const (
 	maxKept     = 1 << 16
 )
 
-// hub reads the mailbox of an Executor and tells who waits: senders for room,
+// mailbox reads the mailbox of an Executor and tells who waits: senders for room,
 // futures for results.
-type hub struct {
+type mailbox struct {
 	c   *broker.Client
 	id  string
 	log *slog.Logger
@@ -43,17 +43,17 @@ type hub struct {
 type result struct {
 	id    string
 	of    *submitter    // that has sent its item
-	sent  bool          // it was; the lock of the hub guards it
+	sent  bool          // it was; the lock of the mailbox guards it
 	done  chan struct{} // closed when frame is there
 	frame []byte
 }
 
-func newHub(c *broker.Client, id string, log *slog.Logger) *hub {
-	return &hub{c: c, id: id, log: log, closed: make(chan struct{}), senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}, standbys: map[string]map[chan struct{}]struct{}{}}
+func newMailbox(c *broker.Client, id string, log *slog.Logger) *mailbox {
+	return &mailbox{c: c, id: id, log: log, closed: make(chan struct{}), senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}, standbys: map[string]map[chan struct{}]struct{}{}}
 }
 
 // sender returns a channel that hears of room; give it back.
-func (h *hub) sender() chan struct{} {
+func (h *mailbox) sender() chan struct{} {
 	wake := make(chan struct{}, 1)
 	h.mu.Lock()
 	h.senders[wake] = struct{}{}
@@ -61,14 +61,14 @@ func (h *hub) sender() chan struct{} {
 	return wake
 }
 
-func (h *hub) giveBack(wake chan struct{}) {
+func (h *mailbox) giveBack(wake chan struct{}) {
 	h.mu.Lock()
 	delete(h.senders, wake)
 	h.mu.Unlock()
 }
 
 // expect makes futures of offsets of a source, before anything is sent.
-func (h *hub) expect(of *submitter, source string, first int64, n int) []*result {
+func (h *mailbox) expect(of *submitter, source string, first int64, n int) []*result {
 	of.users.Add(int64(n))
 	results := make([]*result, n)
 	h.mu.Lock()
@@ -83,7 +83,7 @@ func (h *hub) expect(of *submitter, source string, first int64, n int) []*result
 
 // keep takes note of a payload that Close has to delete; the oldest of many go
 // when their time is over.
-func (h *hub) keep(id string) {
+func (h *mailbox) keep(id string) {
 	h.mu.Lock()
 	h.kept = append(h.kept, id)
 	if len(h.kept) > maxKept {
@@ -93,7 +93,7 @@ func (h *hub) keep(id string) {
 }
 
 // listen reads the mailbox until ctx ends, and closes the reader.
-func (h *hub) listen(ctx context.Context, reader *broker.Reader) {
+func (h *mailbox) listen(ctx context.Context, reader *broker.Reader) {
 	stop := context.AfterFunc(ctx, reader.Interrupt)
 	defer func() {
 		stop()
@@ -123,7 +123,7 @@ func (h *hub) listen(ctx context.Context, reader *broker.Reader) {
 	}
 }
 
-func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
+func (h *mailbox) hear(ctx context.Context, hints []broker.Hint) error {
 	if slices.ContainsFunc(hints, func(hint broker.Hint) bool { return hint.Kind == broker.HintRoom }) {
 		h.room()
 	}
@@ -143,7 +143,7 @@ func (h *hub) hear(ctx context.Context, hints []broker.Hint) error {
 // named are the ids of the futures that hints tell of. Where they claim more
 // results than anybody waits for, and where there are none, since hints may be
 // lost, they are all: so whatever number a hint has, it costs no more.
-func (h *hub) named(hints []broker.Hint) (ids []string) {
+func (h *mailbox) named(hints []broker.Hint) (ids []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	claimed := int64(0)
@@ -172,7 +172,7 @@ func (h *hub) named(hints []broker.Hint) (ids []string) {
 	return ids
 }
 
-func (h *hub) room() {
+func (h *mailbox) room() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for wake := range h.senders {
@@ -184,7 +184,7 @@ func (h *hub) room() {
 }
 
 // fetch reads results and deletes them in Redis.
-func (h *hub) fetch(ctx context.Context, ids []string) error {
+func (h *mailbox) fetch(ctx context.Context, ids []string) error {
 	frames, err := h.c.Futures(ctx, ids)
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (h *hub) fetch(ctx context.Context, ids []string) error {
 }
 
 // settle gives a future its result.
-func (h *hub) settle(id string, frame []byte) {
+func (h *mailbox) settle(id string, frame []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r := h.futures[id]; r != nil {
@@ -220,13 +220,13 @@ func (h *hub) settle(id string, frame []byte) {
 }
 
 // remove forgets a future that nothing is expected for.
-func (h *hub) remove(r *result) {
+func (h *mailbox) remove(r *result) {
 	delete(h.futures, r.id)
 	r.of.users.Add(-1)
 }
 
 // forget deletes the results that nobody will wait for.
-func (h *hub) forget(ctx context.Context) error {
+func (h *mailbox) forget(ctx context.Context) error {
 	h.mu.Lock()
 	ids := append(slices.Sorted(maps.Keys(h.futures)), h.kept...)
 	h.mu.Unlock()

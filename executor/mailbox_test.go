@@ -24,7 +24,7 @@ func FuzzHints(f *testing.F) {
 	f.Add(broker.HintRoom, "", int64(3), int64(4), uint8(5))
 	f.Add("another", "s 0 1", int64(-2), int64(4), uint8(0))
 	f.Fuzz(func(t *testing.T, kind, what string, first, n int64, waiting uint8) {
-		h := newHub(nil, "x", nil)
+		h := newMailbox(nil, "x", nil)
 		wake := h.sender()
 		h.expect(&submitter{queue: "q"}, "s", 0, int(waiting))
 		hint := broker.Hint{Kind: kind, What: what}

@@ -37,7 +37,7 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	if err != nil {
 		return nil, err
 	}
-	z := &zipper[A, B]{feed: feed, encode: typed.Append}
+	z := &pairer[A, B]{feed: feed, encode: typed.Append}
 	if err := z.open(bound, a, b); err != nil {
 		a.ex.discard(pairs.q)
 		feed.Ended(ctx, nil)
@@ -55,8 +55,8 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	return out, nil
 }
 
-// open makes the zipper the consumer of both queues, or of none.
-func (z *zipper[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
+// open makes the pairer the consumer of both queues, or of none.
+func (z *pairer[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
 	z.a.typed, z.b.typed = a.typed, b.typed
 	if z.a.r, _, z.a.release, err = a.Receive(ctx, edge.ReceiverOptions{}); err != nil {
 		return err
@@ -87,9 +87,9 @@ type side[T any] struct {
 	failed  []*batch.Failure
 }
 
-// zipper brings two queues together. Its one goroutine reads both and feeds a
+// pairer brings two queues together. Its one goroutine reads both and feeds a
 // third.
-type zipper[A, B any] struct {
+type pairer[A, B any] struct {
 	feed   *edge.Feed
 	encode func([]byte, workers.Pair[A, B]) ([]byte, error)
 	a      side[A]
@@ -98,7 +98,7 @@ type zipper[A, B any] struct {
 
 // run makes pairs until one of the queues has ended. What ends it, also a method of a value that
 // ends the goroutine, ends the third queue.
-func (z *zipper[A, B]) run(ctx context.Context) {
+func (z *pairer[A, B]) run(ctx context.Context) {
 	reading, stop := context.WithCancelCause(ctx)
 	z.a.ended, z.b.ended = make(chan error, 1), make(chan error, 1)
 	var group errgroup.Group
@@ -143,7 +143,7 @@ func (s *side[T]) result(failed error) error {
 }
 
 // pairs sends what both sides have, until one of them has ended.
-func (z *zipper[A, B]) pairs(ctx context.Context) error {
+func (z *pairer[A, B]) pairs(ctx context.Context) error {
 	for {
 		if ok, err := z.a.fill(ctx); !ok || err != nil {
 			return err
@@ -168,12 +168,12 @@ func (z *zipper[A, B]) pairs(ctx context.Context) error {
 	}
 }
 
-func (z *zipper[A, B]) send(ctx context.Context) error {
+func (z *pairer[A, B]) send(ctx context.Context) error {
 	defer func() { z.feed.Limit(z.feed.Portion()) }()
 	return z.feed.Send(ctx, z.feed.Take())
 }
 
-func (z *zipper[A, B]) add(i int) {
+func (z *pairer[A, B]) add(i int) {
 	begun := z.feed.Begin()
 	for _, failure := range []*batch.Failure{z.a.failed[i], z.b.failed[i]} {
 		if failure != nil {
@@ -216,7 +216,7 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 	}
 }
 
-func (s *side[T]) decode(p edge.Piece) {
+func (s *side[T]) decode(p edge.Range) {
 	s.failed = make([]*batch.Failure, p.Len())
 	s.values = s.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, nil, func(i int, why *batch.Failure) { s.failed[i] = why })
 	if s.typed.Copies() {

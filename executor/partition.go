@@ -60,8 +60,8 @@ func (s *seats) slot(partition int) chan *Executor {
 
 // sit joins a partition.
 func (ex *Executor) sit(ctx context.Context, part *broker.Client) (*Executor, error) {
-	seat := &Executor{settings: ex.settings, lists: ex.lists, id: ex.id, conn: ex.conn, c: part, parent: ex, calls: make(chan call)}
-	seat.hub, seat.owed = newHub(part, ex.id, ex.log), newObligations(ex.lease, ex.log)
+	seat := &Executor{settings: ex.settings, inspector: ex.inspector, id: ex.id, conn: ex.conn, c: part, parent: ex, calls: make(chan call)}
+	seat.mailbox, seat.owed = newMailbox(part, ex.id, ex.log), newObligations(ex.lease, ex.log)
 	seat.flows.look = seat.lookAt
 	if err := seat.start(ctx); err != nil {
 		return nil, errors.Join(err, seat.Close())

@@ -9,7 +9,7 @@ import (
 )
 
 // sent takes note that the items of results are in Redis.
-func (h *hub) sent(results []*result) {
+func (h *mailbox) sent(results []*result) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range results {
@@ -18,7 +18,7 @@ func (h *hub) sent(results []*result) {
 }
 
 // unexpect forgets results that nobody was told of.
-func (h *hub) unexpect(results []*result) {
+func (h *mailbox) unexpect(results []*result) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range results {
@@ -29,7 +29,7 @@ func (h *hub) unexpect(results []*result) {
 }
 
 // waiting are the ids of the futures whose items were sent, by their queue.
-func (h *hub) waiting() map[string][]string {
+func (h *mailbox) waiting() map[string][]string {
 	ids := map[string][]string{}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -44,7 +44,7 @@ func (h *hub) waiting() map[string][]string {
 // vanished ends the futures for which no result comes any more: one that was away
 // for longer than results are kept, or whose Redis has lost what it held, would
 // wait for ever.
-func (h *hub) vanished(ctx context.Context) error {
+func (h *mailbox) vanished(ctx context.Context) error {
 	for queue, ids := range h.waiting() {
 		backlog, err := h.c.Waiting(ctx, queue)
 		if err != nil && !broker.IsGone(err) {

@@ -64,7 +64,7 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f e
 	if q.Owner != "" {
 		ex.flows.add(ctx, q.Name, stop)
 	}
-	wake := ex.hub.sender()
+	wake := ex.mailbox.sender()
 	keeper := &feedKeeper{
 		ex: ex, sender: edge.NewSender(ex.c, source, ex.id, wake, f.Window), wake: wake, state: ex.tasks.feed(), release: release,
 	}
@@ -108,7 +108,7 @@ func (f *feedKeeper) Ended(ctx context.Context, err error) {
 	if errors.Is(err, ErrQueueNotFound) {
 		f.ex.flows.forget(f.sender.Source().Queue.Name)
 	}
-	f.ex.hub.giveBack(f.wake)
+	f.ex.mailbox.giveBack(f.wake)
 	f.ex.tasks.fed(f.state, err)
 	f.release()
 }

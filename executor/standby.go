@@ -19,9 +19,9 @@ func (ex *Executor) receive(ctx context.Context, queue string, o edge.ReceiverOp
 	if !o.Standby {
 		return edge.Receive(ctx, ex.c, queue, o)
 	}
-	free := ex.hub.standby(queue)
+	free := ex.mailbox.standby(queue)
 	defer func() {
-		if ex.hub.standDown(queue, free) {
+		if ex.mailbox.standDown(queue, free) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), standDown)
 			defer cancel()
 			_ = ex.c.StandDown(last, ex.id, queue)
@@ -51,7 +51,7 @@ func (ex *Executor) receive(ctx context.Context, queue string, o edge.ReceiverOp
 }
 
 // standby returns a channel that is rung when a queue has no gather; stand it down.
-func (h *hub) standby(queue string) chan struct{} {
+func (h *mailbox) standby(queue string) chan struct{} {
 	free := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +63,7 @@ func (h *hub) standby(queue string) chan struct{} {
 }
 
 // standDown reports whether no other call waits for the queue.
-func (h *hub) standDown(queue string, free chan struct{}) bool {
+func (h *mailbox) standDown(queue string, free chan struct{}) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.standbys[queue], free)
@@ -75,7 +75,7 @@ func (h *hub) standDown(queue string, free chan struct{}) bool {
 }
 
 // free rings those who wait for a queue.
-func (h *hub) free(queue string) {
+func (h *mailbox) free(queue string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for free := range h.standbys[queue] {

@@ -103,7 +103,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	if !held {
 		ex.warnLater(ctx, sub.function, name)
 	}
-	wake := ex.hub.sender()
+	wake := ex.mailbox.sender()
 	s := &submitter{
 		queue: name, turn: make(chan struct{}, 1), wake: wake,
 		sender: edge.NewSender(ex.c, source, ex.id, wake, 0), batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
@@ -113,7 +113,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 }
 
 // send stores items and returns what their results go to.
-func (s *submitter) send(ctx context.Context, h *hub, items [][]byte) ([]*result, error) {
+func (s *submitter) send(ctx context.Context, h *mailbox, items [][]byte) ([]*result, error) {
 	select {
 	case <-s.turn:
 	case <-ctx.Done():

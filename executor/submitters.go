@@ -57,7 +57,7 @@ func (ex *Executor) submit(ctx context.Context, sub submission, items [][]byte) 
 		if err != nil {
 			return nil, err
 		}
-		results, err := s.send(ctx, ex.hub, items)
+		results, err := s.send(ctx, ex.mailbox, items)
 		s.users.Add(-1)
 		if given != nil || !errors.Is(err, ErrQueueNotFound) && !errors.Is(err, ErrFenced) {
 			return results, err
@@ -75,7 +75,7 @@ func (ex *Executor) submitter(ctx context.Context, sub submission, given *submit
 		return nil, err
 	}
 	if s != nil && s == given {
-		ex.hub.giveBack(s.wake)
+		ex.mailbox.giveBack(s.wake)
 		s = nil
 	}
 	made := s == nil
@@ -203,7 +203,7 @@ func (ex *Executor) forgetIdle(sub submission, slot submitterSlot, since time.Du
 		slot <- s
 	}
 	if idle {
-		ex.hub.giveBack(s.wake)
+		ex.mailbox.giveBack(s.wake)
 		ex.owed.soon("deletion of queue "+s.queue, func(ctx context.Context) error { return ex.c.DeleteAll(ctx, []string{s.queue}) })
 	}
 	return s == nil || idle

@@ -156,7 +156,7 @@ func (d *town) prices(t *testing.T) map[string]bill {
 			taken, err := c.Take(ctx, "w", 1, 1, []broker.Route{{In: "q", Outs: []string{"b"}}})
 			d.must(t, err)
 			e := taken[0].Entries[0]
-			_, err = c.Complete(ctx, []broker.Done{{Entry: e, In: d.q, Outs: []broker.Product{{Queue: d.b, Batch: e.Batch}}}})
+			_, err = c.Complete(ctx, []broker.Completion{{Entry: e, In: d.q, Outs: []broker.Output{{Queue: d.b, Batch: e.Batch}}}})
 			d.must(t, err)
 		},
 		"begin and end a gather": func() {

@@ -23,7 +23,7 @@ const (
 )
 
 // A collection is entries of a route that were taken and that no slot has yet: adjacent
-// ones become one call of its batch function. It is intake's.
+// ones become one call of its batch function. It is the fetcher's.
 type collection struct {
 	runs  []run
 	items int
@@ -200,7 +200,7 @@ func (c *collection) ripe(w wish) bool {
 }
 
 // calls is how many calls of a route may be begun.
-func (in *intake) calls(r *route) int {
+func (in *fetcher) calls(r *route) int {
 	if ahead := int(r.ahead.Load()); ahead > 0 {
 		return min(ahead, maxAhead*in.concurrency) + in.concurrency - int(in.held.Load())
 	}
@@ -208,12 +208,12 @@ func (in *intake) calls(r *route) int {
 }
 
 // collect takes entries that may become a part of a call, and returns all others.
-func (in *intake) collect(r *route, entries []broker.Entry) (others []broker.Entry) {
+func (in *fetcher) collect(r *route, entries []broker.Entry) (others []broker.Entry) {
 	for _, e := range entries {
 		switch {
 		case !joinable(e):
 			others = append(others, e)
-		case in.take(e.Ref):
+		case in.hold(e.Ref):
 			r.collected.collect(e)
 		}
 	}
@@ -223,10 +223,10 @@ func (in *intake) collect(r *route, entries []broker.Entry) (others []broker.Ent
 	return others
 }
 
-// dispatch begins the calls that are ripe, and gives back what no slot will have soon.
-func (in *intake) dispatch(ctx context.Context) error {
+// dispatchCalls begins the calls that are ripe, and gives back what no slot will have soon.
+func (in *fetcher) dispatchCalls(ctx context.Context) error {
 	for _, r := range in.joining {
-		if err := in.dispatchOf(ctx, r); err != nil {
+		if err := in.dispatchCallsOf(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -234,7 +234,7 @@ func (in *intake) dispatch(ctx context.Context) error {
 	return nil
 }
 
-func (in *intake) dispatchOf(ctx context.Context, r *route) error {
+func (in *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 	c := &r.collected
 	calls := min(in.calls(r), cap(in.work)-len(in.work))
 	if r.ended.Load() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
@@ -280,7 +280,7 @@ func (c *collection) uncut(entries []broker.Entry) {
 }
 
 // giveBack puts back what was collected of a route.
-func (in *intake) giveBack(ctx context.Context, r *route) error {
+func (in *fetcher) giveBack(ctx context.Context, r *route) error {
 	for c := &r.collected; c.items > 0; {
 		entries := c.cut(c.items, c.items, callBytes)
 		if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
@@ -288,7 +288,7 @@ func (in *intake) giveBack(ctx context.Context, r *route) error {
 			return err
 		}
 		for _, e := range entries {
-			in.done <- putBack(r, e, e.Batch)
+			in.completions <- requeue(r, e, e.Batch)
 		}
 	}
 	return nil
@@ -296,7 +296,7 @@ func (in *intake) giveBack(ctx context.Context, r *route) error {
 
 // giveBackAll gives back what was collected, as far as Redis answers; the rest is given back
 // when the worker leaves.
-func (in *intake) giveBackAll(ctx context.Context) {
+func (in *fetcher) giveBackAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	for _, r := range in.joining {
@@ -308,7 +308,7 @@ func (in *intake) giveBackAll(ctx context.Context) {
 
 // linger waits until more entries may be there, or a slot is free. It returns false at once
 // if nothing waits for that.
-func (in *intake) linger(ctx context.Context) bool {
+func (in *fetcher) linger(ctx context.Context) bool {
 	if len(in.joining) == 0 {
 		return false
 	}
@@ -323,7 +323,7 @@ func (in *intake) linger(ctx context.Context) bool {
 }
 
 // process runs a job, and returns what became of its entries.
-func (h *slot) process(ctx context.Context, j job) []done {
+func (h *slot) process(ctx context.Context, j job) []completion {
 	made := h.made[:0]
 	if len(j.more) == 0 {
 		return append(made, h.do(ctx, j))
@@ -331,7 +331,7 @@ func (h *slot) process(ctx context.Context, j job) []done {
 	entries := append([]broker.Entry{j.entry}, j.more...)
 	if h.stopping.Load() || j.route.ended.Load() {
 		for _, e := range entries {
-			made = append(made, putBack(j.route, e, e.Batch))
+			made = append(made, requeue(j.route, e, e.Batch))
 		}
 		return made
 	}
@@ -345,7 +345,7 @@ func (h *slot) process(ctx context.Context, j job) []done {
 }
 
 // joined runs entries in one call. It returns false if their frames are none.
-func (h *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (made []done, ok bool) {
+func (h *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (made []completion, ok bool) {
 	parts := make([]batch.Batch, len(entries))
 	for i, e := range entries {
 		parts[i] = e.Batch
@@ -362,7 +362,7 @@ func (h *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (ma
 		return nil, false
 	}
 	h.learn(j, all)
-	made = make([]done, len(entries))
+	made = make([]completion, len(entries))
 	if err := product(r, entries, all, &h.memory, made); err != nil {
 		return nil, false
 	}

@@ -46,7 +46,7 @@ func TestProductReplacesEachEntryByItsItems(t *testing.T) {
 		} else if done > 0 && rapid.Bool().Draw(t, "behind") {
 			all = append(all, stepOf(behind, 3, rapid.IntRange(1, done).Draw(t, "taken")))
 		}
-		made := make([]done, len(entries))
+		made := make([]completion, len(entries))
 		if err := product(r, entries, all, nil, made); err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +65,7 @@ func stepOf(r *route, first int64, n int) step {
 	return step{route: r, result: result{n: n, frame: b.Take()}}
 }
 
-func wantReplaced(t *rapid.T, e broker.Entry, d done, all []step) {
+func wantReplaced(t *rapid.T, e broker.Entry, d completion, all []step) {
 	got := make(map[int64]string) // where each item is
 	note := func(b batch.Batch, where string) {
 		if b.Check() != nil || b.Source != e.Source {
@@ -83,11 +83,11 @@ func wantReplaced(t *rapid.T, e broker.Entry, d done, all []step) {
 	for _, out := range d.replace.Outs {
 		note(out.Batch, out.Queue.Name)
 	}
-	for _, rest := range d.replace.Rests {
+	for _, rest := range d.replace.Remainders {
 		note(rest.Batch, map[bool]string{true: "again", false: "rest"}[rest.Attempts > e.Attempts])
 	}
 	passed := 0
-	for _, by := range d.replace.By {
+	for _, by := range d.replace.Bypassed {
 		passed += by.Items
 	}
 	for offset := e.First; offset < e.End(); offset++ {

@@ -30,8 +30,8 @@ const (
 	maxBlamed = 1024
 )
 
-// A trouble is what a worker knows of a function that was unavailable in it.
-type trouble struct {
+// A breaker is what a worker knows of a function that was unavailable in it.
+type breaker struct {
 	until atomic.Int64 // no call begins before, in ns since 1970; 0: at any time
 	left  atomic.Int64 // calls that were left behind and still run
 
@@ -54,14 +54,14 @@ type itemID struct {
 	offset int64
 }
 
-func newTrouble() *trouble {
-	t := &trouble{items: map[itemID]int{}}
+func newBreaker() *breaker {
+	t := &breaker{items: map[itemID]int{}}
 	t.freed = sync.NewCond(&t.mu)
 	return t
 }
 
-// rests reports whether the function is not run for now. A nil trouble never rests.
-func (t *trouble) rests() bool {
+// rests reports whether the function is not run for now. A nil breaker never rests.
+func (t *breaker) rests() bool {
 	if t == nil {
 		return false
 	}
@@ -70,7 +70,7 @@ func (t *trouble) rests() bool {
 }
 
 // begin waits until one more call may run. It returns false if none may for now.
-func (t *trouble) begin() bool {
+func (t *breaker) begin() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.limit > 0 && t.calls >= t.limit && !t.rests() {
@@ -84,7 +84,7 @@ func (t *trouble) begin() bool {
 }
 
 // end notes that a call has ended, which has run some items, of which so many failed. It returns the rest that begins now.
-func (t *trouble) end(ran, failed int) (rest time.Duration) {
+func (t *breaker) end(ran, failed int) (rest time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.calls--
@@ -118,7 +118,7 @@ type verdict struct {
 }
 
 // unavailable notes that a call could not run an item.
-func (t *trouble) unavailable(id itemID) verdict {
+func (t *breaker) unavailable(id itemID) verdict {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.blames(id) {
@@ -132,7 +132,7 @@ func (t *trouble) unavailable(id itemID) verdict {
 }
 
 // succeedsElsewhere notes that another worker has succeeded with an item that failed in this one.
-func (t *trouble) succeedsElsewhere() verdict {
+func (t *breaker) succeedsElsewhere() verdict {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.failing < maxFailing || t.rests() {
@@ -142,7 +142,7 @@ func (t *trouble) succeedsElsewhere() verdict {
 }
 
 // restAlone begins a rest of a function that fails in this worker alone. One call at a time tries it afterwards.
-func (t *trouble) restAlone() verdict {
+func (t *breaker) restAlone() verdict {
 	t.alone++
 	v := t.rest(t.alone)
 	t.limit, t.raise = 1, math.MaxInt64
@@ -150,7 +150,7 @@ func (t *trouble) restAlone() verdict {
 }
 
 // rest begins a rest, the row-th in a row.
-func (t *trouble) rest(row int) verdict {
+func (t *breaker) rest(row int) verdict {
 	rest := longestRest
 	if shift := row - 1; shift < 16 {
 		rest = min(rest, firstRest<<shift)
@@ -168,7 +168,7 @@ func (t *trouble) rest(row int) verdict {
 }
 
 // blames reports whether an item has been unavailable so often that it is the cause.
-func (t *trouble) blames(id itemID) bool {
+func (t *breaker) blames(id itemID) bool {
 	times := t.items[id] + 1
 	if times >= maxBlame && t.good > 0 {
 		delete(t.items, id)
@@ -182,7 +182,7 @@ func (t *trouble) blames(id itemID) bool {
 }
 
 // rested reports whether a rest has ended lately.
-func (t *trouble) rested() bool {
+func (t *breaker) rested() bool {
 	until := t.until.Load()
 	return until > 0 && time.Since(time.Unix(0, until)) < 10*time.Second
 }
@@ -190,7 +190,7 @@ func (t *trouble) rested() bool {
 // unavailable decides what becomes of the i-th item of a batch that a function could not run: it goes back, or the item
 // is the cause.
 func (h *slot) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
-	v := r.trouble.unavailable(itemID{b.Source, b.First + int64(i)})
+	v := r.breaker.unavailable(itemID{b.Source, b.First + int64(i)})
 	if v.rest > 0 {
 		h.restUntilRetry(v.rest)
 		switch {
@@ -206,7 +206,7 @@ func (h *slot) unavailable(r *route, b batch.Batch, i int, why string) (back boo
 }
 
 // succeedsElsewhere lets a function rest in this worker if each of its last calls here failed.
-func (l *life) succeedsElsewhere(ctx context.Context, function string) {
+func (l *session) succeedsElsewhere(ctx context.Context, function string) {
 	_, trouble := l.function(function)
 	if trouble == nil {
 		return
@@ -231,7 +231,7 @@ func (w *Worker) restUntilRetry(rest time.Duration) {
 
 // tellOfSuccess tells the worker whose attempt of an entry failed that this worker has succeeded: once in a while for a
 // route. Its caller has the turn to complete.
-func (l *life) tellOfSuccess(ctx context.Context, d done) {
+func (l *session) tellOfSuccess(ctx context.Context, d completion) {
 	failed := d.replace.Entry.Failed
 	if !d.cured || failed == l.id || time.Since(d.route.told) < firstRest {
 		return

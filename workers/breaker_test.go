@@ -11,7 +11,7 @@ import (
 )
 
 func TestTroubleLowersConcurrencyAndRecovers(t *testing.T) {
-	x := newTrouble()
+	x := newBreaker()
 	for range 16 {
 		if !x.begin() {
 			t.Fatal("a call may not begin")
@@ -40,7 +40,7 @@ func TestTroubleLowersConcurrencyAndRecovers(t *testing.T) {
 }
 
 func TestTroubleRestsLonger(t *testing.T) {
-	x := newTrouble()
+	x := newBreaker()
 	var last verdict
 	for range 20 {
 		x.until.Store(1)
@@ -52,7 +52,7 @@ func TestTroubleRestsLonger(t *testing.T) {
 }
 
 func TestTroubleBlamesAnItem(t *testing.T) {
-	x := newTrouble()
+	x := newBreaker()
 	for i := range maxBlame {
 		if v := x.unavailable(itemID{"s", 1}); v.blamed != (i == maxBlame-1) {
 			t.Errorf("%d: %+v", i, v)
@@ -72,7 +72,7 @@ func TestTroubleBlamesAnItem(t *testing.T) {
 }
 
 func TestTroubleAloneTriesOneCallAtATime(t *testing.T) {
-	x := newTrouble()
+	x := newBreaker()
 	call := func(failed int) time.Duration {
 		t.Helper()
 		if !x.begin() {
@@ -105,8 +105,8 @@ func TestTroubleAloneTriesOneCallAtATime(t *testing.T) {
 }
 
 func TestAFunctionThatLeftTooManyBehindIsUnavailable(t *testing.T) {
-	r := &route{function: &function{name: "deaf"}, trouble: newTrouble()}
-	h := &slot{life: &life{Worker: &Worker{settings: settings{log: slog.New(slog.DiscardHandler)}}}, route: r}
+	r := &route{function: &function{name: "deaf"}, breaker: newBreaker()}
+	h := &slot{session: &session{Worker: &Worker{settings: settings{log: slog.New(slog.DiscardHandler)}}}, route: r}
 	h.now.open(t.Context())
 	defer h.now.close()
 	h.now.begin(r, batch.Batch{Source: "s", N: 1}, 1)
@@ -125,7 +125,7 @@ func TestAFunctionThatLeftTooManyBehindIsUnavailable(t *testing.T) {
 		for range maxLeft {
 			returned = append(returned, h.stuck())
 		}
-		c := &call{left: &r.trouble.left, timeout: time.Hour, now: &h.now}
+		c := &call{left: &r.breaker.left, timeout: time.Hour, now: &h.now}
 		if err := run(c); !isUnavailable(err) || !errors.Is(err, errCrowded) {
 			t.Errorf("%s: %v", name, err)
 		}

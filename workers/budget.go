@@ -16,7 +16,7 @@ type share struct {
 // shares are those of the routes where batches are cheap, of which some may be
 // in stock, and those of all others: one for each free slot. A dear entry
 // may stand behind a stock, which is soon done.
-func (in *intake) shares(routes []*route) (shares []share) {
+func (in *fetcher) shares(routes []*route) (shares []share) {
 	routes, shares = in.sharesOfCalls(routes)
 	if in.held.Load() == 0 {
 		return append(shares, share{routes, min(in.concurrency, in.free())})
@@ -46,7 +46,7 @@ func (in *intake) shares(routes []*route) (shares []share) {
 
 // sharesOfCalls are the shares of the routes whose entries become a part of calls, if there
 // may be many. It returns the other routes too.
-func (in *intake) sharesOfCalls(routes []*route) (others []*route, shares []share) {
+func (in *fetcher) sharesOfCalls(routes []*route) (others []*route, shares []share) {
 	isMany := func(r *route) bool { return r.joins() && !r.quiet() }
 	if !slices.ContainsFunc(routes, isMany) {
 		return routes, nil
@@ -68,7 +68,7 @@ func hasBacklog(routes []*route) bool {
 
 // unstock gives back the jobs that have waited for a slot for longer than stale: their slots
 // are stuck, and another worker may have a free one.
-func (in *intake) unstock() {
+func (in *fetcher) unstock() {
 	if len(in.work) == 0 || time.Since(in.counted) < stale/2 {
 		return
 	}
@@ -85,7 +85,7 @@ func (in *intake) unstock() {
 			j.route.backlog.Store(false)
 			j.route.ahead.Store(0)
 			for _, e := range append([]broker.Entry{j.entry}, j.more...) {
-				in.done <- putBack(j.route, e, e.Batch)
+				in.completions <- requeue(j.route, e, e.Batch)
 			}
 		default:
 			return

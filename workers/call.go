@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// items runs a function item by item.
-type items[In, Out any] struct {
+// itemRunner runs a function item by item.
+type itemRunner[In, Out any] struct {
 	f     func(context.Context, In) (Out, error)
 	in    input[In]
 	out   output[Out]
@@ -22,15 +22,15 @@ type items[In, Out any] struct {
 	spent time.Duration // on the batch
 }
 
-func newItems[In, Out any](
+func newItemRunner[In, Out any](
 	name string, f func(context.Context, In) (Out, error), in codec.Typed[In], out codec.Typed[Out],
-) *items[In, Out] {
-	r := &items[In, Out]{f: f, out: output[Out]{name: name}}
+) *itemRunner[In, Out] {
+	r := &itemRunner[In, Out]{f: f, out: output[Out]{name: name}}
 	r.in.codec, r.out.codec = in, out
 	return r
 }
 
-func (r *items[In, Out]) run(ctx context.Context, c call) result {
+func (r *itemRunner[In, Out]) run(ctx context.Context, c call) result {
 	if c.batch.Lost != nil {
 		return r.out.lost(c.batch)
 	}
@@ -57,20 +57,20 @@ func (r *items[In, Out]) run(ctx context.Context, c call) result {
 
 // attempt calls the function until all is done, it is left off, or something crashes. A future has a context of its own,
 // whose end only its own call knows.
-func (r *items[In, Out]) attempt(ctx context.Context, c *call) *miss {
+func (r *itemRunner[In, Out]) attempt(ctx context.Context, c *call) *attemptError {
 	if c.timeout > 0 && !c.single {
 		return c.attend(ctx, &r.spent, func(own context.Context) { r.loop(own, c) })
 	}
-	return c.guard(&r.spent, func() { r.loop(ctx, c) })
+	return c.recovered(&r.spent, func() { r.loop(ctx, c) })
 }
 
-func (r *items[In, Out]) release() {
+func (r *itemRunner[In, Out]) release() {
 	r.in.release()
 	r.out.clear()
 }
 
 // loop goes on at the item where it ended, by itself or by a panic.
-func (r *items[In, Out]) loop(ctx context.Context, c *call) {
+func (r *itemRunner[In, Out]) loop(ctx context.Context, c *call) {
 	if !r.in.decoded {
 		if r.in.decode(c); r.in.err != nil {
 			return
@@ -97,28 +97,28 @@ func (r *items[In, Out]) loop(ctx context.Context, c *call) {
 }
 
 // position is the item that the function is at.
-func (r *items[In, Out]) position() int { return r.out.len() }
+func (r *itemRunner[In, Out]) position() int { return r.out.len() }
 
 // seriesItems is how many short items are run until the size of what came out is
 // looked at.
 const seriesItems = 1 << 14
 
 // series is try for short values, up to the first that fails. It looks at ctx only when leave
-// says to leave, which it does at the end of the stage and of a spell: a look after each item would
+// says to leave, which it does at the end of the stage and of a time slice: a look after each item would
 // cost more than all else that is done for it.
-func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
+func (r *itemRunner[In, Out]) series(ctx context.Context, values []In, c *call) {
 	for _, v := range values {
 		made, err := r.f(ctx, v)
 		if err != nil {
 			r.missed(ctx, missOf(ctx, err, 0), c)
 			return
 		}
-		if c.leave == nil || c.leave() {
+		if c.shouldYield == nil || c.shouldYield() {
 			if stageEnded(ctx) {
 				r.left = true
 				return
 			}
-			r.left = c.leave != nil || ctx.Err() != nil
+			r.left = c.shouldYield != nil || ctx.Err() != nil
 		}
 		r.out.values = append(r.out.values, made)
 		r.out.size += batch.Short
@@ -128,7 +128,7 @@ func (r *items[In, Out]) series(ctx context.Context, values []In, c *call) {
 	}
 }
 
-func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
+func (r *itemRunner[In, Out]) try(ctx context.Context, i int, c *call) {
 	c.now.span(i, 1)
 	own := c.context(ctx, i)
 	v, late, err := r.callFor(own, c, i)
@@ -139,12 +139,12 @@ func (r *items[In, Out]) try(ctx context.Context, i int, c *call) {
 		r.left = true
 	default:
 		r.out.value(v, c)
-		r.left = c.leave != nil && c.leave()
+		r.left = c.shouldYield != nil && c.shouldYield()
 	}
 }
 
 // callFor calls the function for the i-th item.
-func (r *items[In, Out]) callFor(ctx context.Context, c *call, i int) (Out, time.Duration, error) {
+func (r *itemRunner[In, Out]) callFor(ctx context.Context, c *call, i int) (Out, time.Duration, error) {
 	if c.caller != nil {
 		return timed(ctx, c, i, r.f, r.in.values[i])
 	}
@@ -153,17 +153,17 @@ func (r *items[In, Out]) callFor(ctx context.Context, c *call, i int) (Out, time
 
 // missed takes note of an item whose attempt failed; one that the end of the worker or of
 // the stage may have caused is left to others.
-func (r *items[In, Out]) missed(ctx context.Context, m *miss, c *call) {
+func (r *itemRunner[In, Out]) missed(ctx context.Context, m *attemptError, c *call) {
 	if ctx.Err() != nil || c.goesBack(r.out.len(), m) {
 		r.left = true
 		return
 	}
 	r.out.missed(m, c)
-	r.left = c.leave != nil && c.leave()
+	r.left = c.shouldYield != nil && c.shouldYield()
 }
 
 // goesBack reports whether the i-th item and those behind it are left to others, since the function is unavailable.
-func (c *call) goesBack(i int, m *miss) bool {
+func (c *call) goesBack(i int, m *attemptError) bool {
 	return m.unavailable && c.unavailable != nil && c.unavailable(i, m.text)
 }
 
@@ -175,8 +175,8 @@ func (c *call) context(ctx context.Context, i int) context.Context {
 	return c.now.future(ctx, i)
 }
 
-// together runs a function on all good items of a batch at once.
-type together[In, Out any] struct {
+// batchRunner runs a function on all good items of a batch at once.
+type batchRunner[In, Out any] struct {
 	f      func(context.Context, []In) ([]Out, error)
 	in     input[In]
 	out    output[Out]
@@ -188,19 +188,19 @@ type together[In, Out any] struct {
 // A place is what has become of an item.
 type place[Out any] struct {
 	value Out
-	miss  *miss
+	miss  *attemptError
 	done  bool
 }
 
-func newTogether[In, Out any](
+func newBatchRunner[In, Out any](
 	name string, f func(context.Context, []In) ([]Out, error), in codec.Typed[In], out codec.Typed[Out],
-) *together[In, Out] {
-	r := &together[In, Out]{f: f, out: output[Out]{name: name}}
+) *batchRunner[In, Out] {
+	r := &batchRunner[In, Out]{f: f, out: output[Out]{name: name}}
 	r.in.codec, r.out.codec = in, out
 	return r
 }
 
-func (r *together[In, Out]) run(ctx context.Context, c call) result {
+func (r *batchRunner[In, Out]) run(ctx context.Context, c call) result {
 	if c.batch.Lost != nil {
 		return r.out.lost(c.batch)
 	}
@@ -209,7 +209,7 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 		return result{err: err}
 	}
 	r.spent = 0
-	if crash := c.guard(&r.spent, func() { r.in.decode(&c) }); crash != nil {
+	if crash := c.recovered(&r.spent, func() { r.in.decode(&c) }); crash != nil {
 		r.in.spoil(crash)
 	}
 	if r.in.err != nil {
@@ -229,17 +229,17 @@ func (r *together[In, Out]) run(ctx context.Context, c call) result {
 	r.in.next = 0
 	r.out.begin(&c)
 	write := func() { r.write(&c) }
-	for crash := c.guard(&r.spent, write); crash != nil; crash = c.guard(&r.spent, write) {
+	for crash := c.recovered(&r.spent, write); crash != nil; crash = c.recovered(&r.spent, write) {
 		r.places[r.out.len()].miss = r.out.unencodable(&batch.Crash{Text: crash.text, Stack: crash.stack})
 	}
 	return r.out.result(r.spent, &c)
 }
 
 // position is the first item that the function got.
-func (r *together[In, Out]) position() int { return r.todo[0] }
+func (r *batchRunner[In, Out]) position() int { return r.todo[0] }
 
 // try calls the function with what is to do.
-func (r *together[In, Out]) try(ctx context.Context, c *call) {
+func (r *batchRunner[In, Out]) try(ctx context.Context, c *call) {
 	given := make([]In, len(r.todo))
 	for k, i := range r.todo {
 		given[k] = r.in.values[i]
@@ -249,8 +249,8 @@ func (r *together[In, Out]) try(ctx context.Context, c *call) {
 		limit = math.MaxInt64
 	}
 	var values []Out
-	var miss func(k int) *miss
-	if crash := c.guard(&r.spent, func() {
+	var miss func(k int) *attemptError
+	if crash := c.recovered(&r.spent, func() {
 		own := ctx
 		if c.batch.N == 1 { // else the end of one would be that of others
 			own = c.context(ctx, 0)
@@ -275,12 +275,12 @@ func (r *together[In, Out]) try(ctx context.Context, c *call) {
 
 // judge tells which of n items failed, in a call that returned results and an
 // error.
-func judge(ctx context.Context, n, results int, err error, late time.Duration) func(k int) *miss {
+func judge(ctx context.Context, n, results int, err error, late time.Duration) func(k int) *attemptError {
 	var some Errors
 	if err != nil && !errors.As(err, &some) {
 		return all(missOf(ctx, err, late))
 	}
-	misses := make(map[int]*miss)
+	misses := make(map[int]*attemptError)
 	for k, err := range some {
 		if k < 0 || k >= n {
 			return all(missOf(ctx, fmt.Errorf("the function returned Errors with index %d, but it got %d items: "+
@@ -294,13 +294,13 @@ func judge(ctx context.Context, n, results int, err error, late time.Duration) f
 		return all(missOf(ctx, fmt.Errorf("the function got %d items and returned %d results: "+
 			"it has to return one for each, in order, also beside Errors", n, results), 0))
 	}
-	return func(k int) *miss { return misses[k] }
+	return func(k int) *attemptError { return misses[k] }
 }
 
-func all(m *miss) func(int) *miss { return func(int) *miss { return m } }
+func all(m *attemptError) func(int) *attemptError { return func(int) *attemptError { return m } }
 
 // write writes what is there, up to the first item that is not done.
-func (r *together[In, Out]) write(c *call) {
+func (r *batchRunner[In, Out]) write(c *call) {
 	for i := r.out.len(); i < c.batch.N; i++ {
 		p := &r.places[i]
 		if h, ok := r.in.hole(i); ok {
@@ -315,14 +315,14 @@ func (r *together[In, Out]) write(c *call) {
 	}
 }
 
-func (r *together[In, Out]) release() {
+func (r *batchRunner[In, Out]) release() {
 	r.in.release()
 	r.out.clear()
 	r.todo, r.places = emptied(r.todo), emptied(r.places)
 }
 
-// A miss is why an item has no result.
-type miss struct {
+// A attemptError is why an item has no result.
+type attemptError struct {
 	code, text, stack string
 	permanent         bool          // another attempt is of no use
 	unavailable       bool          // it is no attempt
@@ -331,47 +331,47 @@ type miss struct {
 
 // missOf makes a miss of what a function returned, under the context that it
 // had, late if it is above 0.
-func missOf(ctx context.Context, err error, late time.Duration) *miss {
+func missOf(ctx context.Context, err error, late time.Duration) *attemptError {
 	if crashed, ok := errors.AsType[*crash](err); ok {
 		return crashed.miss
 	}
 	if errors.Is(context.Cause(ctx), errCanceled) {
-		return &miss{code: batch.CodeCanceled, text: errCanceled.Error(), permanent: true}
+		return &attemptError{code: batch.CodeCanceled, text: errCanceled.Error(), permanent: true}
 	}
 	if late > 0 {
-		return &miss{code: batch.CodeTimeout, text: fmt.Sprintf("timeout: the function took longer than the %v that it may, "+
+		return &attemptError{code: batch.CodeTimeout, text: fmt.Sprintf("timeout: the function took longer than the %v that it may, "+
 			"raise the timeout or give it less to do: %s", late, batch.Text(err))}
 	}
 	var final *permanent
-	return &miss{
+	return &attemptError{
 		code: batch.CodeError, text: batch.Text(err), permanent: errors.As(err, &final), unavailable: isUnavailable(err), pause: pauseOf(err),
 	}
 }
 
 const goexit = "the function ended its goroutine by runtime.Goexit, as FailNow of a test does: return an error instead"
 
-// guard calls f and returns how it ended if not by returning. The time that f took
+// recovered calls f and returns how it ended if not by returning. The time that f took
 // is added to spent.
-func (c *call) guard(spent *time.Duration, f func()) *miss {
+func (c *call) recovered(spent *time.Duration, f func()) *attemptError {
 	if c.exposed {
-		return caught(spent, f)
+		return recoverPanic(spent, f)
 	}
-	ended := make(chan *miss, 1)
+	ended := make(chan *attemptError, 1)
 	go func() {
-		crash := &miss{code: batch.CodePanic, text: goexit}
+		crash := &attemptError{code: batch.CodePanic, text: goexit}
 		defer func() { ended <- crash }()
-		crash = caught(spent, f)
+		crash = recoverPanic(spent, f)
 	}()
 	return <-ended
 }
 
-// caught calls f and returns its panic.
-func caught(spent *time.Duration, f func()) (crash *miss) {
+// recoverPanic calls f and returns its panic.
+func recoverPanic(spent *time.Duration, f func()) (crash *attemptError) {
 	begin := time.Now()
 	defer func() {
 		*spent += time.Since(begin)
 		if r := recover(); r != nil {
-			crash = &miss{code: batch.CodePanic, text: "panic: " + batch.Text(r), stack: batch.Stack(debug.Stack())}
+			crash = &attemptError{code: batch.CodePanic, text: "panic: " + batch.Text(r), stack: batch.Stack(debug.Stack())}
 		}
 	}()
 	f()

@@ -52,7 +52,7 @@ func TestTextsOfFailures(t *testing.T) {
 func TestStackBeginsAtThePanic(t *testing.T) {
 	f := failureOf(t, runOf(t, Define("f", explode), call{}, "5"))
 	wantText(t, f.Message, "panic: runtime error: index out of range [5] with length 1")
-	frames, _, _ := strings.Cut(f.Stack, "workers.(*items")
+	frames, _, _ := strings.Cut(f.Stack, "workers.(*itemRunner")
 	if len(strings.Split(frames, "\n")) > 5 || !strings.Contains(frames, "workers.explode(") || !strings.Contains(frames, "call_test.go:") {
 		t.Errorf("the stack is\n%s", f.Stack)
 	}
@@ -270,7 +270,7 @@ func TestGoexitInCodecs(t *testing.T) {
 	frame.EndFailure(append(frame.Begin(), "failure"...))
 	frame.Value([]byte("1"))
 	spoiled := input[int]{batch: batch.Batch{N: 2, Frame: frame.Take()}}
-	spoiled.spoil(&miss{})
+	spoiled.spoil(&attemptError{})
 	if h, ok := spoiled.hole(0); !ok || string(h.failed) != "failure" {
 		t.Errorf("got %+v", h)
 	}
@@ -290,8 +290,8 @@ func ptrs(t *testing.T) codec.Typed[*string] {
 }
 
 func TestNothingOfTheUserIsKept(t *testing.T) {
-	single := newItems("f", func(_ context.Context, s *string) (*string, error) { return s, nil }, ptrs(t), ptrs(t))
-	many := newTogether("f", func(_ context.Context, s []*string) ([]*string, error) { return s, nil }, ptrs(t), ptrs(t))
+	single := newItemRunner("f", func(_ context.Context, s *string) (*string, error) { return s, nil }, ptrs(t), ptrs(t))
+	many := newBatchRunner("f", func(_ context.Context, s []*string) ([]*string, error) { return s, nil }, ptrs(t), ptrs(t))
 	items := repeated(100, `"text"`)
 	for _, r := range []runner{single, many} {
 		r.run(t.Context(), call{batch: items})

@@ -30,13 +30,13 @@ const lost = -1
 
 // A callerEnd is how a caller has ended, and how long it took.
 type callerEnd struct {
-	crash *miss // nil: by returning
+	crash *attemptError // nil: by returning
 	spent time.Duration
 }
 
 // attend has a caller run loop, and returns how that ended. If the function does not return within grace after the end of
 // its context, the caller is lost, which is the end of the item.
-func (c *call) attend(ctx context.Context, spent *time.Duration, loop func(context.Context)) *miss {
+func (c *call) attend(ctx context.Context, spent *time.Duration, loop func(context.Context)) *attemptError {
 	t := &caller{epoch: time.Now(), first: c.batch.First, ended: make(chan callerEnd, 1)}
 	t.item, _ = ItemFrom(ctx)
 	c.caller = t
@@ -92,10 +92,10 @@ func (t *caller) again(over bool, timeout time.Duration) time.Duration { //nolin
 
 // run calls loop, also if a function in it ends the goroutine.
 func (t *caller) run(ctx context.Context, loop func(context.Context)) {
-	end := callerEnd{crash: &miss{code: batch.CodePanic, text: goexit}}
+	end := callerEnd{crash: &attemptError{code: batch.CodePanic, text: goexit}}
 	defer func() {
 		if r := recover(); r != nil {
-			end.crash = &miss{code: batch.CodePanic, text: "panic: " + batch.Text(r), stack: batch.Stack(debug.Stack())}
+			end.crash = &attemptError{code: batch.CodePanic, text: "panic: " + batch.Text(r), stack: batch.Stack(debug.Stack())}
 		}
 		end.spent = time.Since(t.epoch)
 		t.ended <- end

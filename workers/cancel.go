@@ -13,7 +13,7 @@ import (
 var errCanceled = errors.New("the future was canceled")
 
 // cancelStale calls canceled once a heartbeat until ctx ends: a hint may be lost.
-func (l *life) cancelStale(ctx context.Context) {
+func (l *session) cancelStale(ctx context.Context) {
 	tick := time.NewTicker(l.lease / broker.Beats)
 	defer tick.Stop()
 	for {
@@ -29,7 +29,7 @@ func (l *life) cancelStale(ctx context.Context) {
 }
 
 // canceled stops the functions whose futures have a result already.
-func (l *life) canceled(ctx context.Context) error {
+func (l *session) canceled(ctx context.Context) error {
 	var ids []string
 	var stops []func()
 	for _, h := range l.slots {

@@ -19,18 +19,18 @@ const (
 )
 
 // size is how many parts and bytes a completion has.
-func (d *done) size() (parts, bytes int) {
+func (d *completion) size() (parts, bytes int) {
 	for _, out := range d.replace.Outs {
 		bytes += len(out.Frame)
 	}
-	for _, rest := range d.replace.Rests {
+	for _, rest := range d.replace.Remainders {
 		bytes += len(rest.Frame)
 	}
-	return len(d.replace.Outs) + len(d.replace.By) + len(d.replace.Rests), bytes
+	return len(d.replace.Outs) + len(d.replace.Bypassed) + len(d.replace.Remainders), bytes
 }
 
 // portion is how many of the first completions go into one call.
-func portion(all []done) int {
+func portion(all []completion) int {
 	parts, bytes := 0, 0
 	for i := range all {
 		p, b := all[i].size()
@@ -42,11 +42,11 @@ func portion(all []done) int {
 	return len(all)
 }
 
-// settle has written what a slot has done: by itself where nobody else works or writes
+// finish has written what a slot has done: by itself where nobody else works or writes
 // and another slot could take what comes meanwhile, else by complete. By itself it may
 // also take what comes out for the stage behind, with which the slot goes on.
-func (l *life) settle(ctx context.Context, made []done) (next *job) {
-	if l.concurrency == 1 || l.held.Load() > 0 || len(l.done) > 0 {
+func (l *session) finish(ctx context.Context, made []completion) (next *job) {
+	if l.concurrency == 1 || l.held.Load() > 0 || len(l.completions) > 0 {
 		l.queueCompletions(made)
 		return nil
 	}
@@ -59,7 +59,7 @@ func (l *life) settle(ctx context.Context, made []done) (next *job) {
 	}
 	if len(made) == 1 {
 		if after := made[0].after(); after != nil && ctx.Err() == nil && !l.stopping.Load() {
-			return l.advance(ctx, made[0], after)
+			return l.commitAndTakeNext(ctx, made[0], after)
 		}
 	}
 	l.commit(ctx, made)
@@ -67,39 +67,39 @@ func (l *life) settle(ctx context.Context, made []done) (next *job) {
 }
 
 // queueCompletions gives completions to complete.
-func (l *life) queueCompletions(made []done) {
+func (l *session) queueCompletions(made []completion) {
 	for _, d := range made {
-		l.done <- d
+		l.completions <- d
 	}
 }
 
 // after is the route that reads what has become of the entry, nil where nobody goes on.
-func (d *done) after() *route {
+func (d *completion) after() *route {
 	after := d.route.after.Load()
-	if after == nil || after.shut.Load() || after.ended.Load() || after.trouble.rests() || len(d.replace.Outs) != 1 || d.replace.Outs[0].Queue.Name != after.In {
+	if after == nil || after.shut.Load() || after.ended.Load() || after.breaker.rests() || len(d.replace.Outs) != 1 || d.replace.Outs[0].Queue.Name != after.In {
 		return nil
 	}
 	return after
 }
 
-// advance commits, and takes what is next on the route behind.
-func (l *life) advance(ctx context.Context, d done, behind *route) *job {
+// commitAndTakeNext commits, and takes what is next on the route behind.
+func (l *session) commitAndTakeNext(ctx context.Context, d completion, behind *route) *job {
 	outcome, entries, err := l.client.Advance(ctx, d.replace, l.id)
-	if err != nil || outcome == broker.Beaten { // by itself, where a reply was lost and with it what was taken
+	if err != nil || outcome == broker.Superseded { // by itself, where a reply was lost and with it what was taken
 		l.lookAgain(ctx, behind.In)
 	}
 	if err != nil {
-		l.lost(ctx, []done{d}, err)
+		l.lost(ctx, []completion{d}, err)
 		return nil
 	}
-	l.follow(ctx, []done{d}, []broker.Outcome{outcome})
+	l.follow(ctx, []completion{d}, []broker.Outcome{outcome})
 	if err := l.client.Fetch(ctx, &l.memory, entries); err != nil {
 		l.log.DebugContext(ctx, "go on with the stage behind", "err", err)
 		l.lookAgain(ctx, behind.In)
 		return nil
 	}
 	for _, e := range entries {
-		if l.take(e.Ref) {
+		if l.hold(e.Ref) {
 			return l.job(behind, e)
 		}
 	}
@@ -109,8 +109,8 @@ func (l *life) advance(ctx context.Context, d done, behind *route) *job {
 // complete writes what the slots have done until done is closed: what ends
 // during one call goes with the next. A result is safe when Complete returned;
 // what could not be written stays with the consumer and is given back.
-func (l *life) complete(ctx context.Context) {
-	for first := range l.done {
+func (l *session) complete(ctx context.Context) {
+	for first := range l.completions {
 		l.turn <- struct{}{}
 		l.commit(ctx, l.ready(first))
 		<-l.turn
@@ -118,11 +118,11 @@ func (l *life) complete(ctx context.Context) {
 }
 
 // ready is what one call may complete, the first one and what is there already.
-func (l *life) ready(first done) []done {
-	all := []done{first}
+func (l *session) ready(first completion) []completion {
+	all := []completion{first}
 	for len(all) < completeEntries {
 		select {
-		case d, ok := <-l.done:
+		case d, ok := <-l.completions:
 			if !ok {
 				return all
 			}
@@ -135,7 +135,7 @@ func (l *life) ready(first done) []done {
 }
 
 // commit completes entries, in as few calls as are not too large.
-func (l *life) commit(ctx context.Context, all []done) {
+func (l *session) commit(ctx context.Context, all []completion) {
 	if ctx.Err() != nil { // the last words of a worker that was stopped hard
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), closing)
@@ -148,12 +148,12 @@ func (l *life) commit(ctx context.Context, all []done) {
 	}
 }
 
-func (l *life) write(ctx context.Context, all []done) {
-	replace := make([]broker.Done, 0, len(all))
-	which := make([]done, 0, len(all))
+func (l *session) write(ctx context.Context, all []completion) {
+	replace := make([]broker.Completion, 0, len(all))
+	which := make([]completion, 0, len(all))
 	for _, d := range all {
 		if err := l.resolve(ctx, d.resolved); err != nil {
-			l.lost(ctx, []done{d}, err)
+			l.lost(ctx, []completion{d}, err)
 			continue
 		}
 		replace, which = append(replace, d.replace), append(which, d)
@@ -170,8 +170,8 @@ func (l *life) write(ctx context.Context, all []done) {
 }
 
 // follow does what follows from the outcomes.
-func (l *life) follow(ctx context.Context, all []done, outcomes []broker.Outcome) {
-	var back []done
+func (l *session) follow(ctx context.Context, all []completion, outcomes []broker.Outcome) {
+	var back []completion
 	for i, outcome := range outcomes {
 		if d, again := l.outcome(ctx, all[i], outcome); again {
 			back = append(back, d)
@@ -183,7 +183,7 @@ func (l *life) follow(ctx context.Context, all []done, outcomes []broker.Outcome
 	}
 }
 
-func (l *life) resolve(ctx context.Context, all []broker.Resolved) error {
+func (l *session) resolve(ctx context.Context, all []broker.Resolved) error {
 	for _, r := range all {
 		if err := l.client.Resolve(ctx, r); err != nil {
 			return err
@@ -193,15 +193,15 @@ func (l *life) resolve(ctx context.Context, all []broker.Resolved) error {
 }
 
 // outcome decides what becomes of an entry; again: it is put back.
-func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (back done, again bool) {
+func (l *session) outcome(ctx context.Context, d completion, outcome broker.Outcome) (back completion, again bool) {
 	e := d.replace.Entry
 	switch outcome {
 	case broker.Committed:
 		l.committed(ctx, d.replace)
 		l.tellOfSuccess(ctx, d)
-	case broker.Beaten:
+	case broker.Superseded:
 		l.log.DebugContext(ctx, "somebody else finished a batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
-	case broker.NoIn:
+	case broker.InputGone:
 		l.log.DebugContext(ctx, "a queue was deleted with work in hand", "queue", e.Queue)
 		d.route.gone.Store(true)
 		l.look.Store(true)
@@ -209,41 +209,41 @@ func (l *life) outcome(ctx context.Context, d done, outcome broker.Outcome) (bac
 		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // putting back failed as well
 			l.log.ErrorContext(ctx, "a batch could neither be completed nor put back; it stays with this worker until it ends",
 				"queue", e.Queue, "source", e.Source, "first", e.First, "outcome", string(outcome))
-			return done{}, false
+			return completion{}, false
 		}
 		level := slog.LevelWarn
-		if outcome == broker.NoOut { // who gives a flow up deletes its queues while work is under way
+		if outcome == broker.OutputGone { // who gives a flow up deletes its queues while work is under way
 			level = slog.LevelInfo
 		}
 		l.log.Log(ctx, level, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
-		return putBack(d.route, e, e.Batch), true
+		return requeue(d.route, e, e.Batch), true
 	}
 	for _, frame := range d.spent {
 		l.memory.Put(frame)
 	}
 	l.drop(e.Ref)
-	if e.Part == broker.Suspect { // nobody waits on that stream: this worker may take the next one
+	if e.StreamKind == broker.Suspect { // nobody waits on that stream: this worker may take the next one
 		l.wake(ctx, e.Queue)
 	}
-	return done{}, false
+	return completion{}, false
 }
 
-// lookAgain lets intake look at once at the stages and at what is held.
-func (l *life) lookAgain(ctx context.Context, queue string) {
+// lookAgain lets the fetcher look at once at the stages and at what is held.
+func (l *session) lookAgain(ctx context.Context, queue string) {
 	l.look.Store(true)
 	l.wake(ctx, queue)
 }
 
 // wake ends the read that waits.
-func (l *life) wake(ctx context.Context, queue string) {
+func (l *session) wake(ctx context.Context, queue string) {
 	if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
 		l.log.DebugContext(ctx, "tell myself", "err", err)
 	}
 }
 
 // committed does what follows from what is now in Redis.
-func (l *life) committed(ctx context.Context, d broker.Done) {
-	for _, rest := range d.Rests {
+func (l *session) committed(ctx context.Context, d broker.Completion) {
+	for _, rest := range d.Remainders {
 		if rest.Delay > 0 {
 			l.retry.in(rest.Delay)
 		}
@@ -254,7 +254,7 @@ func (l *life) committed(ctx context.Context, d broker.Done) {
 	}
 }
 
-func (l *life) lost(ctx context.Context, all []done, err error) {
+func (l *session) lost(ctx context.Context, all []completion, err error) {
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		l.log.InfoContext(ctx, "the worker ended before its results were written; other workers run the items again",
 			"batches", len(all), "err", err)

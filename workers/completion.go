@@ -11,15 +11,15 @@ import (
 
 // product is what steps did to the entries of a job, whose items they ran one after the
 // other: made has room for one done for each entry. Frames are made in memory.
-func product(r *route, entries []broker.Entry, all []step, memory *batch.Memory, made []done) error {
+func product(r *route, entries []broker.Entry, all []step, memory *batch.Memory, made []completion) error {
 	cost, at := r.cost(), 0
 	for i, e := range entries {
 		n := inside(all[0].n, at, e.N)
-		left, err := remain(e.Batch, n, r.spells(), cost)
+		left, err := remain(e.Batch, n, r.timeSlices(), cost)
 		if err != nil {
 			return err
 		}
-		made[i] = putBack(r, e, left...)
+		made[i] = requeue(r, e, left...)
 		if n > 0 {
 			made[i].replace.Cost = cost
 		}
@@ -45,11 +45,11 @@ func product(r *route, entries []broker.Entry, all []step, memory *batch.Memory,
 func inside(n, at, size int) int { return min(max(n-at, 0), size) }
 
 // passed notes that the first n items went past a queue.
-func passed(q broker.Queue, n int, entries []broker.Entry, made []done) {
+func passed(q broker.Queue, n int, entries []broker.Entry, made []completion) {
 	at := 0
 	for i, e := range entries {
 		if by := inside(n, at, e.N); by > 0 {
-			made[i].replace.By = append(made[i].replace.By, broker.Passed{Queue: q, Items: by})
+			made[i].replace.Bypassed = append(made[i].replace.Bypassed, broker.Bypassed{Queue: q, Items: by})
 		}
 		at += e.N
 	}
@@ -57,7 +57,7 @@ func passed(q broker.Queue, n int, entries []broker.Entry, made []done) {
 
 // outputs gives the items that a step has done, from the nth on, to the entries that they
 // come from.
-func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made []done) error {
+func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made []completion) error {
 	out := s.from(entries[0].Source, entries[0].First, n, memory)
 	var borders []int
 	for _, e := range entries[:len(entries)-1] {
@@ -88,7 +88,7 @@ func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made [
 
 // add adds what a step made of items of the entry; at is the index of the first one among
 // those that the step ran.
-func (d *done) add(s step, out batch.Batch, at int) error {
+func (d *completion) add(s step, out batch.Batch, at int) error {
 	if s.again == nil {
 		return d.results(s.route.stage, out)
 	}
@@ -106,7 +106,7 @@ func (d *done) add(s step, out batch.Batch, at int) error {
 	return d.mixed(in, out, failed, s.pause)
 }
 
-// remain is what was left off, in pieces that fit into a spell and few others.
+// remain is what was left off, in pieces that fit into a time slice and few others.
 func remain(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch, error) {
 	if done == b.N {
 		return nil, nil
@@ -118,11 +118,11 @@ func remain(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch,
 			return nil, err
 		}
 	}
-	return pieces(rest, spellItems(spells, cost))
+	return pieces(rest, timeSliceItems(spells, cost))
 }
 
 // results adds items that a stage has done to its out-queue, or to the futures.
-func (d *done) results(s broker.Stage, out batch.Batch) error {
+func (d *completion) results(s broker.Stage, out batch.Batch) error {
 	if s.Kind == broker.KindFuture {
 		d.resolved = append(d.resolved, futures(s, out))
 		return nil
@@ -136,14 +136,14 @@ func (d *done) results(s broker.Stage, out batch.Batch) error {
 		}
 	}
 	for _, part := range parts {
-		d.replace.Outs = append(d.replace.Outs, broker.Product{Queue: target, Batch: part})
+		d.replace.Outs = append(d.replace.Outs, broker.Output{Queue: target, Batch: part})
 	}
 	return nil
 }
 
 // mixed takes apart what is done and what failed and is to be tried again, by its index, not before least
 // has passed.
-func (d *done) mixed(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
+func (d *completion) mixed(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
 	var cuts []int
 	for i := 1; i < out.N; i++ {
 		if failed[i] != failed[i-1] {
@@ -161,7 +161,7 @@ func (d *done) mixed(in, out batch.Batch, failed map[int]bool, least time.Durati
 	tried := d.replace.Entry.Attempts + 1
 	for i := range outs {
 		if failed[int(ins[i].First-in.First)] {
-			d.replace.Rests = append(d.replace.Rests, broker.Rest{Batch: ins[i], Attempts: tried, Delay: max(least, backoff(d.route.stage, tried))})
+			d.replace.Remainders = append(d.replace.Remainders, broker.Remainder{Batch: ins[i], Attempts: tried, Delay: max(least, backoff(d.route.stage, tried))})
 		} else if err := d.results(d.route.stage, outs[i]); err != nil {
 			return err
 		}

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// A callSize finds how many items a call of a batch function should get, by the items a
+// A costModel finds how many items a call of a batch function should get, by the items a
 // second that calls of different sizes bring. It knows calls by classes, the powers of two
 // of their items.
 //
 // Times are compared under the same load: calls of the class in use tell how much slower
 // the machine is than it was, and the times of all other calls are divided by that. So a
 // machine that becomes busy changes no size.
-type callSize struct {
+type costModel struct {
 	classes [maxClass + 1]callClass
 	at      int       // the class in use
 	load    recent    // times of recent calls of that class over base
@@ -134,7 +134,7 @@ func (r *recent) spread() float64 {
 func classOf(items int) int { return min(bits.Len(uint(items))-1, maxClass) }
 
 // learn takes note of a call.
-func (s *callSize) learn(spent time.Duration, items int) {
+func (s *costModel) learn(spent time.Duration, items int) {
 	s.last = time.Now()
 	k := classOf(items)
 	c := &s.classes[k]
@@ -159,7 +159,7 @@ func (s *callSize) learn(spent time.Duration, items int) {
 }
 
 // compare compares the calls that wait with those of the class in use.
-func (s *callSize) compare() {
+func (s *costModel) compare() {
 	for _, tried := range s.waiting {
 		c := &s.classes[tried.class]
 		if tried.class == s.at {
@@ -182,18 +182,18 @@ func (s *callSize) compare() {
 }
 
 // gain is how many times the items a second calls of a class bring.
-func (s *callSize) gain(k int) float64 {
+func (s *costModel) gain(k int) float64 {
 	c, now := &s.classes[k], &s.classes[s.at]
 	return c.items / c.base / (now.items / now.base)
 }
 
 // doubt is by how much what is known of a class may be wrong, relative to it.
-func (s *callSize) doubt(c *callClass) float64 {
+func (s *costModel) doubt(c *callClass) float64 {
 	return s.load.spread() / math.Sqrt(float64(c.spent.kept()))
 }
 
 // use changes the class in use.
-func (s *callSize) use(k int) {
+func (s *costModel) use(k int) {
 	old := &s.classes[s.at]
 	old.spent = recent{}
 	old.spent.add(old.base)
@@ -202,7 +202,7 @@ func (s *callSize) use(k int) {
 
 // line is the start of a call and what each item adds, in ns: a line through a class and
 // one of a quarter of its items or less, or else of half of them.
-func (s *callSize) line(top int) (start, item float64) {
+func (s *costModel) line(top int) (start, item float64) {
 	c, below := &s.classes[top], -1
 	for k := range top {
 		if s.classes[k].items > 0 && (below < 0 || k <= top-2) {
@@ -218,7 +218,7 @@ func (s *callSize) line(top int) (start, item float64) {
 }
 
 // expected is how long a call takes without load, in ns.
-func (s *callSize) expected(items float64) float64 {
+func (s *costModel) expected(items float64) float64 {
 	var below, above *callClass
 	last := 0
 	for k := range s.classes {
@@ -245,7 +245,7 @@ func (s *callSize) expected(items float64) float64 {
 
 // goal is the class that the size grows to at once: that in use, if calls of more items
 // would bring little.
-func (s *callSize) goal() int {
+func (s *costModel) goal() int {
 	limit := min(maxClass, s.at+leap)
 	for k := s.at + 1; k <= limit; k++ {
 		if c := &s.classes[k]; c.items > 0 && s.gain(k)*(1+s.doubt(c)) < 1 { // it brings less
@@ -267,13 +267,13 @@ func (s *callSize) goal() int {
 // inTime tells whether the items of a call of a class take little enough time. The start of
 // a call is left out: fewer items do not make it shorter. So is the load: a busy machine
 // needs no smaller calls.
-func (s *callSize) inTime(k int) bool {
+func (s *costModel) inTime(k int) bool {
 	start, _ := s.line(s.at)
 	return (s.expected(math.Exp2(float64(k)))-start)*s.quiet <= float64(callTime)
 }
 
 // next is how many items the next call should have, if running calls have not returned yet.
-func (s *callSize) next(running int) int {
+func (s *costModel) next(running int) int {
 	if s.known == 0 {
 		return min(1<<(2*min(running, 2)), firstItems)
 	}
@@ -292,7 +292,7 @@ func (s *callSize) next(running int) int {
 
 // probe is the class of the next call where k would be: now and then another one. Larger
 // ones are tried more often if their calls are short, and seldom if they brought less.
-func (s *callSize) probe(k int) int {
+func (s *costModel) probe(k int) int {
 	turn, up, each := s.begun%probes, min(k+1, maxClass), probes/4
 	if k+2 <= maxClass && s.expected(math.Exp2(float64(k+2)))*s.quiet <= float64(short) {
 		up, each = k+2, probes/16
@@ -314,7 +314,7 @@ func (s *callSize) probe(k int) int {
 
 // settled is how many items calls have as long as nothing changes, 0 if that is not
 // known yet: producers that cut too small entries cost more than too large ones.
-func (s *callSize) settled() int {
+func (s *costModel) settled() int {
 	k := s.goal()
 	if s.known < 2 || k == s.at && s.begun-s.since < lasting {
 		return s.told
@@ -326,7 +326,7 @@ func (s *callSize) settled() int {
 }
 
 // start is how long a call without items would take, 0 if that is not known.
-func (s *callSize) start() time.Duration {
+func (s *costModel) start() time.Duration {
 	if s.known < 2 {
 		return 0
 	}
@@ -335,7 +335,7 @@ func (s *callSize) start() time.Duration {
 }
 
 // slower is how many times slower the machine is than when it is quiet, as far as is known.
-func (s *callSize) slower() float64 {
+func (s *costModel) slower() float64 {
 	if s.quiet == 0 {
 		return 1
 	}
@@ -344,7 +344,7 @@ func (s *callSize) slower() float64 {
 
 // indivisible is of how many items the calls are that two calls of half of them would not
 // be much shorter than.
-func (s *callSize) indivisible() int {
+func (s *costModel) indivisible() int {
 	if s.known < 2 {
 		return 1
 	}
@@ -354,7 +354,7 @@ func (s *callSize) indivisible() int {
 
 // ready is when a size may be known, if calls of other sizes take as long as the only one
 // that has returned; zero if nothing is to be waited for.
-func (s *callSize) ready() time.Time {
+func (s *costModel) ready() time.Time {
 	if s.known != 1 {
 		return time.Time{}
 	}

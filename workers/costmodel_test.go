@@ -14,7 +14,7 @@ const (
 
 // A simulated is a machine with slots on which calls cost what a function says.
 type simulated struct {
-	callSize
+	costModel
 	cost  func(items float64) float64 // ns
 	noise float64                     // the standard deviation of the logarithm of a call's time
 	load  func(round int) float64     // how many times slower the machine is

@@ -11,8 +11,8 @@ var errNoBatch = errors.New("it is no batch: its source is missing, or its offse
 
 // unreadable makes a dead letter of an entry that is no batch. It has no place
 // in any stream that a result could go to.
-func unreadable(j job, why error) done {
-	d := putBack(j.route, j.entry)
+func unreadable(j job, why error) completion {
+	d := requeue(j.route, j.entry)
 	d.replace.Dead = &batch.Failure{
 		Code: batch.CodeDecode, Message: "malformed entry: " + why.Error(), Stage: j.route.stage.ID, Function: j.route.stage.Function,
 	}
@@ -21,7 +21,7 @@ func unreadable(j job, why error) done {
 
 // poison makes a dead letter of an item that kills its workers, and puts a
 // failure in its place.
-func (l *life) poison(j job) done {
+func (l *session) poison(j job) completion {
 	s := j.route.stage
 	why := &batch.Failure{
 		Code: batch.CodeCrashed, Stage: s.ID, Function: s.Function, Attempts: j.entry.Attempts,
@@ -29,7 +29,7 @@ func (l *life) poison(j job) done {
 	}
 	var b batch.Builder
 	b.Failure(*why)
-	d := putBack(j.route, j.entry)
+	d := requeue(j.route, j.entry)
 	d.replace.Dead = why
 	out := batch.Batch{Source: j.entry.Source, First: j.entry.First, N: 1, Frame: b.Take()}
 	if err := d.results(s, out); err != nil {

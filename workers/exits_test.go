@@ -16,7 +16,7 @@ import (
 // A function that ends the goroutine it is called in is the failure of that item,
 // with one slot and with several, alone and behind another stage; all others have
 // their results, and the worker ends as it should.
-func TestGoexitEndsNoHand(t *testing.T) {
+func TestGoexitEndsNoSlot(t *testing.T) {
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 	quits := workers.Define("quits", func(_ context.Context, x int) (int, error) {
 		if x%100 == 7 {

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	readWait  = 2 * time.Second        // of a blocked read; also how long a hint may be lost
-	busyWait  = time.Second            // until a worker without a free slot looks into its mailbox
-	fullWait  = time.Second            // until a full queue is asked again, if nobody tells that it has room
-	sweep     = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
-	maxCalms  = 16                     // reads until a worker looks whether there is room for what it makes
-	maxHints  = 1000                   // a mailbox keeps no more
-	failPause = 100 * time.Millisecond // after a read that failed
-	endWait   = 500 * time.Millisecond // from the hint that ends a blocked read until its connection is closed
+	readWait      = 2 * time.Second        // of a blocked read; also how long a hint may be lost
+	busyWait      = time.Second            // until a worker without a free slot looks into its mailbox
+	fullWait      = time.Second            // until a full queue is asked again, if nobody tells that it has room
+	sweep         = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
+	maxEmptyReads = 16                     // reads until a worker looks whether there is room for what it makes
+	maxHints      = 1000                   // a mailbox keeps no more
+	failPause     = 100 * time.Millisecond // after a read that failed
+	endWait       = 500 * time.Millisecond // from the hint that ends a blocked read until its connection is closed
 )
 
 // A job is an entry for a slot, or several that are adjacent.
@@ -31,32 +31,32 @@ type job struct {
 }
 
 // job makes one of an entry that is held.
-func (l *life) job(r *route, e broker.Entry) *job {
+func (l *session) job(r *route, e broker.Entry) *job {
 	l.held.Add(1)
 	r.held.Add(1)
 	return &job{route: r, entry: e, since: time.Now()}
 }
 
-// intake takes work while there are slots for it, until ctx ends. Nobody else reads, but for a
+// fetcher takes work while there are slots for it, until ctx ends. Nobody else reads, but for a
 // slot that goes on with what is behind its own work.
-type intake struct {
-	*life
-	rota
-	stale   bool      // read all stages again,
-	changed []string  // or those with these ids
-	lost    bool      // a reply was lost: look at what is held
-	calm    bool      // the last read that waited has left nothing behind,
-	calms   int       // and so many before it
-	again   time.Time // when to look once more, the request itself may have come late; zero: not
-	failed  int64     // calls of the client, when that was last looked at
-	heard   time.Time
-	counted time.Time // when the stock was looked at
-	joining []*route  // of which something is collected
+type fetcher struct {
+	*session
+	routeScheduler
+	stale      bool      // read all stages again,
+	changed    []string  // or those with these ids
+	lost       bool      // a reply was lost: look at what is held
+	skipPoll   bool      // the last read that waited has left nothing behind,
+	emptyReads int       // and so many before it
+	again      time.Time // when to look once more, the request itself may have come late; zero: not
+	failed     int64     // calls of the client, when that was last looked at
+	heard      time.Time
+	counted    time.Time // when the stock was looked at
+	joining    []*route  // of which something is collected
 }
 
 // It returns an error where the Redis user may not read.
-func (l *life) intake(ctx context.Context) error {
-	in := &intake{life: l, stale: true}
+func (l *session) fetch(ctx context.Context) error {
+	in := &fetcher{session: l, stale: true}
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -70,7 +70,7 @@ func (l *life) intake(ctx context.Context) error {
 		l.read, l.unsure = in.mayHold()
 	}()
 	for ctx.Err() == nil {
-		err := in.round(ctx)
+		err := in.step(ctx)
 		if err == nil {
 			continue
 		}
@@ -81,7 +81,7 @@ func (l *life) intake(ctx context.Context) error {
 		if errors.Is(err, broker.ErrDenied) {
 			return err
 		}
-		l.log.DebugContext(ctx, "intake", "err", err)
+		l.log.DebugContext(ctx, "fetch failed; it is repeated", "err", err)
 		pause(ctx, failPause)
 	}
 	return nil
@@ -90,7 +90,7 @@ func (l *life) intake(ctx context.Context) error {
 // endRead ends a blocked read when ctx ends, by a hint: closing the connection could lose a
 // reply with entries. If the hint does not end the read within endWait, or this worker is
 // fenced, endRead closes the connection.
-func (in *intake) endRead(ctx context.Context, stop <-chan struct{}) {
+func (in *fetcher) endRead(ctx context.Context, stop <-chan struct{}) {
 	select {
 	case <-stop:
 		return
@@ -111,7 +111,7 @@ func (in *intake) endRead(ctx context.Context, stop <-chan struct{}) {
 
 // mayHold returns the queues of the routes, and of them those of which this worker may hold
 // entries that it does not know of: all if a reply was lost, or a request may still arrive late.
-func (in *intake) mayHold() (queues, unsure []string) {
+func (in *fetcher) mayHold() (queues, unsure []string) {
 	for _, r := range in.all {
 		queues = append(queues, r.In)
 	}
@@ -130,8 +130,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// round waits for a free slot or for work, and brings the two together.
-func (in *intake) round(ctx context.Context) (err error) {
+// step waits for a free slot or for work, and brings the two together.
+func (in *fetcher) step(ctx context.Context) (err error) {
 	if in.look.Swap(false) {
 		in.stale, in.lost = true, true
 	}
@@ -149,7 +149,7 @@ func (in *intake) round(ctx context.Context) (err error) {
 			in.again = time.Now().Add(in.lease)
 		}
 	}
-	if err := in.dispatch(ctx); err != nil {
+	if err := in.dispatchCalls(ctx); err != nil {
 		return err
 	}
 	in.unstock()
@@ -159,14 +159,14 @@ func (in *intake) round(ctx context.Context) (err error) {
 		return in.awaitSlot(ctx)
 	}
 	if time.Since(in.heard) >= sweep {
-		if found, err := in.listen(ctx, in.others(cap(in.work)-len(in.work)), 0); found || err != nil {
+		if found, err := in.readBlocking(ctx, in.others(cap(in.work)-len(in.work)), 0); found || err != nil {
 			return err
 		}
 	}
-	if !in.calm || len(in.joining) > 0 {
+	if !in.skipPoll || len(in.joining) > 0 {
 		found := 0
 		for _, s := range shares {
-			n, err := in.grab(ctx, s.routes, s.budget)
+			n, err := in.take(ctx, s.routes, s.budget)
 			if found += n; err != nil {
 				return err
 			}
@@ -176,15 +176,15 @@ func (in *intake) round(ctx context.Context) (err error) {
 		}
 	}
 	if lately { // the others are read by and by
-		_, err = in.listen(ctx, asked, sweep)
+		_, err = in.readBlocking(ctx, asked, sweep)
 	} else {
-		_, err = in.listen(ctx, in.open(), in.client.Patience(readWait))
+		_, err = in.readBlocking(ctx, in.open(), in.client.Patience(readWait))
 	}
 	return err
 }
 
 // awaitSlot waits until a slot may be free.
-func (in *intake) awaitSlot(ctx context.Context) (err error) {
+func (in *fetcher) awaitSlot(ctx context.Context) (err error) {
 	wait := busyWait
 	if len(in.joining) > 0 || len(in.work) > 0 {
 		wait = stale / 2
@@ -199,13 +199,13 @@ func (in *intake) awaitSlot(ctx context.Context) (err error) {
 			break
 		}
 		in.changed = append(in.changed, in.working()...) // a hint may be lost
-		_, err = in.listen(ctx, nil, 0)
+		_, err = in.readBlocking(ctx, nil, 0)
 	}
 	return err
 }
 
 // refresh reads the stages that may have changed.
-func (in *intake) refresh(ctx context.Context) error {
+func (in *fetcher) refresh(ctx context.Context) error {
 	ids := in.changed
 	if in.stale {
 		ids = nil
@@ -219,8 +219,8 @@ func (in *intake) refresh(ctx context.Context) error {
 	return nil
 }
 
-// grab takes what is there, without waiting.
-func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int, err error) {
+// take takes what is there, without waiting.
+func (in *fetcher) take(ctx context.Context, routes []*route, budget int) (n int, err error) {
 	if len(routes) == 0 {
 		return 0, nil
 	}
@@ -247,7 +247,7 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 		in.stale = in.stale || t.Sick
 		r.collected.measure(t.Entries, total >= budget)
 		r.backlog.Store(total >= budget && len(in.busy) <= 1 && !r.limited())
-		if err := in.give(ctx, r, t.Entries); err != nil {
+		if err := in.dispatch(ctx, r, t.Entries); err != nil {
 			return n, err
 		}
 		n += len(t.Entries)
@@ -255,14 +255,14 @@ func (in *intake) grab(ctx context.Context, routes []*route, budget int) (n int,
 	return n, nil
 }
 
-// listen waits until the mailbox or one of the queues has something, which it tells.
-func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duration) (found bool, err error) {
-	from := make([]broker.Place, 0, 2*len(routes))
+// readBlocking waits until the mailbox or one of the queues has something, which it tells.
+func (in *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.Duration) (found bool, err error) {
+	from := make([]broker.StreamRef, 0, 2*len(routes))
 	by := make(map[string]*route, len(routes))
 	for _, r := range routes {
-		from = append(from, broker.Place{Queue: r.In, Part: broker.Returned})
+		from = append(from, broker.StreamRef{Queue: r.In, StreamKind: broker.Returned})
 		if !r.beyond { // a read that waits looks at no window
-			from = append(from, broker.Place{Queue: r.In})
+			from = append(from, broker.StreamRef{Queue: r.In})
 		}
 		by[r.In] = r
 	}
@@ -270,8 +270,8 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	if wait > 0 && in.concurrency-int(in.held.Load()) >= 2 {
 		count = 2 // to see whether there are more
 	}
-	looked := !in.calm
-	in.calm = false
+	looked := !in.skipPoll
+	in.skipPoll = false
 	entries, hints, err := in.reader.Read(ctx, from, count, wait)
 	if err != nil {
 		return false, err
@@ -280,14 +280,14 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	switch {
 	case wait == 0 || len(hints) > 0 || slices.ContainsFunc(in.all, (*route).narrow):
 	case len(entries) == 1:
-		in.calms++
-		in.calm = count == 2 && in.calms%maxCalms != 0 && entries[0].Payload == ""
+		in.emptyReads++
+		in.skipPoll = count == 2 && in.emptyReads%maxEmptyReads != 0 && entries[0].Payload == ""
 	case len(entries) == 0:
-		in.calm = looked // for what no read brings, every second look is enough
+		in.skipPoll = looked // for what no read brings, every second look is enough
 	}
 	for _, e := range entries {
 		by[e.Queue].collected.more = len(entries) >= count
-		if err := in.give(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
+		if err := in.dispatch(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
 			return true, err
 		}
 	}
@@ -297,13 +297,13 @@ func (in *intake) listen(ctx context.Context, routes []*route, wait time.Duratio
 	found = len(hints)+len(entries) > 0
 	if wait >= readWait && !found {
 		in.memory.Forget()
-		in.stale = in.stale || !in.calm
+		in.stale = in.stale || !in.skipPoll
 	}
-	return found, in.hear(ctx, hints)
+	return found, in.handleHints(ctx, hints)
 }
 
-// hear does what hints tell.
-func (in *intake) hear(ctx context.Context, hints []broker.Hint) error {
+// handleHints does what hints tell.
+func (in *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 	if len(hints) == 0 {
 		return nil
 	}
@@ -335,7 +335,7 @@ func (in *intake) hear(ctx context.Context, hints []broker.Hint) error {
 
 // recover finds what a lost reply brought, and what was done already and is
 // pending again since Redis has lost the last writes.
-func (in *intake) recover(ctx context.Context) error {
+func (in *fetcher) recover(ctx context.Context) error {
 	failed := in.client.Failures()
 	in.remember()
 	defer in.forget()
@@ -351,7 +351,7 @@ func (in *intake) recover(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := in.give(ctx, r, slices.DeleteFunc(entries, in.remembered)); err != nil {
+		if err := in.dispatch(ctx, r, slices.DeleteFunc(entries, in.remembered)); err != nil {
 			return err
 		}
 	}
@@ -359,10 +359,10 @@ func (in *intake) recover(ctx context.Context) error {
 	return nil
 }
 
-// give passes entries to the slots. More than there are slots for came by
+// dispatch passes entries to the slots. More than there are slots for came by
 // chance, since a read counts by stream: they go back at once. So does, once, a
 // retry of what failed in this worker: a worker that is free gets it before.
-func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) error {
+func (in *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry) error {
 	if len(entries) > 0 {
 		in.found(r)
 	}
@@ -373,11 +373,11 @@ func (in *intake) give(ctx context.Context, r *route, entries []broker.Entry) er
 		return err
 	}
 	for _, e := range entries {
-		if !in.take(e.Ref) {
+		if !in.hold(e.Ref) {
 			continue
 		}
 		if e.Failed == in.id || r.ahead.Load() == 0 && in.dear() >= 3*in.concurrency || len(in.work) == cap(in.work) {
-			in.done <- putBack(r, e, e.Batch)
+			in.completions <- requeue(r, e, e.Batch)
 			continue
 		}
 		in.work <- *in.job(r, e) // the only sender

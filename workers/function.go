@@ -82,7 +82,7 @@ func Define[In, Out any](name string, f func(context.Context, In) (Out, error), 
 	if f == nil {
 		fn.erased.mistake(errors.New("Define got nil: pass the function, or use Remote for one that only the fleet holds"))
 	}
-	fn.erased.runner = func() runner { return newItems(name, f, fn.in, fn.out) }
+	fn.erased.runner = func() runner { return newItemRunner(name, f, fn.in, fn.out) }
 	return fn
 }
 
@@ -107,7 +107,7 @@ func DefineBatch[In, Out any](name string, f func(context.Context, []In) ([]Out,
 		fn.erased.mistake(errors.New("DefineBatch got nil: pass the function, or use Remote for one that only the fleet holds"))
 	}
 	fn.erased.whole = true
-	fn.erased.runner = func() runner { return newTogether(name, f, fn.in, fn.out) }
+	fn.erased.runner = func() runner { return newBatchRunner(name, f, fn.in, fn.out) }
 	return fn
 }
 

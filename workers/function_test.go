@@ -89,7 +89,7 @@ func TestDefinitions(t *testing.T) {
 	}
 }
 
-func TestEachHandHasARunnerOfItsOwn(t *testing.T) {
+func TestEachSlotHasARunnerOfItsOwn(t *testing.T) {
 	f := Define("inc", plusOne).function()
 	if f.runner() == f.runner() {
 		t.Error("it is the same")

@@ -99,7 +99,7 @@ func (h *slot) steps(ctx context.Context, j job) ([]step, error) {
 	all := []step{h.call(ctx, j.route, b, nil, j.entry.Attempts)}
 	for next := j.route.next.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.next.Load() {
 		last := all[len(all)-1]
-		if last.n == 0 || last.again != nil || ctx.Err() != nil || next.trouble.rests() {
+		if last.n == 0 || last.again != nil || ctx.Err() != nil || next.breaker.rests() {
 			break
 		}
 		between := batch.Batch{Source: b.Source, First: b.First, N: last.n, Frame: last.frame}

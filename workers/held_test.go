@@ -221,7 +221,7 @@ func (l line) advanced(t *testing.T, network *lateNetwork, f, g *gate) (last int
 
 // A slot goes on with what stands behind its own work, which it takes with its
 // completion. While it does, the worker asks what it holds: that is not run again.
-func TestWhatAHandGoesOnWithIsNotRunAgain(t *testing.T) {
+func TestWhatASlotGoesOnWithIsNotRunAgain(t *testing.T) {
 	t.Parallel()
 	network, f, g := &lateNetwork{}, gateOf("f"), gateOf("g")
 	l := lineOf(t, network, f, g)

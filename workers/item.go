@@ -23,7 +23,7 @@ func ItemFrom(ctx context.Context) (item Item, ok bool) {
 		return Item{}, false
 	}
 	switch x := ctx.Value(itemKey{}).(type) {
-	case *slotCall:
+	case *runningCall:
 		return x.item()
 	case *caller:
 		return x.itemAt(), true
@@ -36,7 +36,7 @@ func ItemFrom(ctx context.Context) (item Item, ok bool) {
 type itemKey struct{}
 
 // item is the one that the function runs on.
-func (x *slotCall) item() (item Item, ok bool) {
+func (x *runningCall) item() (item Item, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.route == nil {

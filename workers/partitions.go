@@ -10,9 +10,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A crew is the lives of a worker, one in each partition, and what they share:
+// A partitionSet is the lives of a worker, one in each partition, and what they share:
 // of all their slots no more work at a time than the worker's concurrency.
-type crew struct {
+type partitionSet struct {
 	ready  chan struct{} // closed when there has been a life in each partition
 	tokens chan struct{} // a token for each item that runs, nil with one partition: its slots are all there are
 
@@ -20,19 +20,19 @@ type crew struct {
 	failed atomic.Int64
 	left   atomic.Int64 // functions that did not return and were left behind
 
-	mates atomic.Pointer[[]*life] // those that go on; never changed in place
+	mates atomic.Pointer[[]*session] // those that go on; never changed in place
 
 	mu    sync.Mutex
-	lives map[*life]struct{}
+	lives map[*session]struct{}
 	empty map[*broker.Client]struct{} // partitions that have had no life yet
 }
 
-func newCrew() crew {
-	return crew{ready: make(chan struct{}), lives: map[*life]struct{}{}, empty: map[*broker.Client]struct{}{}}
+func newPartitionSet() partitionSet {
+	return partitionSet{ready: make(chan struct{}), lives: map[*session]struct{}{}, empty: map[*broker.Client]struct{}{}}
 }
 
 // open makes room in partitions.
-func (c *crew) open(parts []*broker.Client, concurrency int) {
+func (c *partitionSet) open(parts []*broker.Client, concurrency int) {
 	for _, part := range parts {
 		c.empty[part] = struct{}{}
 	}
@@ -41,7 +41,7 @@ func (c *crew) open(parts []*broker.Client, concurrency int) {
 	}
 }
 
-func (c *crew) enter(l *life) {
+func (c *partitionSet) enter(l *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lives[l] = struct{}{}
@@ -54,20 +54,20 @@ func (c *crew) enter(l *life) {
 	}
 }
 
-func (c *crew) exit(l *life) {
+func (c *partitionSet) exit(l *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.lives, l)
 	c.publish()
 }
 
-func (c *crew) publish() {
+func (c *partitionSet) publish() {
 	all := slices.Collect(maps.Keys(c.lives))
 	c.mates.Store(&all)
 }
 
 // all are the lives that go on.
-func (c *crew) all() []*life {
+func (c *partitionSet) all() []*session {
 	if all := c.mates.Load(); all != nil {
 		return *all
 	}
@@ -75,7 +75,7 @@ func (c *crew) all() []*life {
 }
 
 // free is how many more slots may work, as far as other partitions are concerned.
-func (c *crew) free() int {
+func (c *partitionSet) free() int {
 	if c.tokens == nil {
 		return math.MaxInt
 	}
@@ -83,14 +83,14 @@ func (c *crew) free() int {
 }
 
 // begin waits until one more slot may work.
-func (c *crew) begin() {
+func (c *partitionSet) begin() {
 	if c.tokens != nil {
 		c.tokens <- struct{}{}
 	}
 }
 
-// end is called by a slot that worked. All lives hear of it.
-func (c *crew) end() {
+// end is called by a slot that worked. All sessions hear of it.
+func (c *partitionSet) end() {
 	if c.tokens != nil {
 		<-c.tokens
 	}

@@ -27,7 +27,7 @@ func (h *slot) pauses(r *route) bool {
 	if h.pauseIf == nil || h.pauseIf() == nil {
 		return false
 	}
-	r.trouble.pause(pauseFor)
+	r.breaker.pause(pauseFor)
 	for _, l := range h.all() {
 		l.retry.in(pauseFor)
 	}
@@ -35,7 +35,7 @@ func (h *slot) pauses(r *route) bool {
 }
 
 // pause lets no call begin for a while.
-func (t *trouble) pause(d time.Duration) {
+func (t *breaker) pause(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.until.Store(max(t.until.Load(), time.Now().Add(d).UnixNano()))

@@ -52,9 +52,9 @@ func (a *alarm) next() (d time.Duration, ok bool) {
 	return a.due[0].Sub(now), true
 }
 
-// bringBack brings back what this worker has delayed, and what a dead one has,
+// requeueDue brings back what this worker has delayed, and what a dead one has,
 // until ctx ends.
-func (l *life) bringBack(ctx context.Context) {
+func (l *session) requeueDue(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -68,7 +68,7 @@ func (l *life) bringBack(ctx context.Context) {
 				l.retry.in(overdue)
 			}
 			if l.rested() {
-				l.wake(ctx, "") // intake may take items of the function again
+				l.wake(ctx, "") // the fetcher may take items of the function again
 			}
 		}
 		if d, ok := l.retry.next(); ok {

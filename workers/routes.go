@@ -17,7 +17,7 @@ import (
 type route struct {
 	stage    broker.Stage
 	function *function // nil for a copy
-	trouble  *trouble  // of the function; nil for a copy
+	breaker  *breaker  // of the function; nil for a copy
 	broker.Route
 	most atomic.Int64 // bound of ahead, for each slot
 	room atomic.Int64 // items of a batch whose results do not become too many parts in bounded out-queues; 0: any number
@@ -29,20 +29,20 @@ type route struct {
 	gone    atomic.Bool           // its in-queue was deleted while it had work of it
 	next    atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
 	after   atomic.Pointer[route] // that reads what comes out in the end, nil where its slot should not go on with that
-	shut    atomic.Bool           // as after: intake has found a queue of it full, or what is next beyond the window
+	shut    atomic.Bool           // as after: the fetcher has found a queue of it full, or what is next beyond the window
 
 	told time.Time // when another worker was told of a success; for whose turn it is to complete
 
 	mu    sync.Mutex
 	spent time.Duration // on items, in the recent past
 	items int
-	dear  bool     // the last batch was much dearer than those before
-	calls callSize // in place of these, if a function is called for a batch
+	dear  bool      // the last batch was much dearer than those before
+	calls costModel // in place of these, if a function is called for a batch
 
-	// intake only
+	// the fetcher only
 	full  time.Time // since when an out-queue has no room; zero: it has
 	found time.Time // when it had something, or was likely to have soon
-	busy  bool      // it is among those of a rota
+	busy  bool      // it is among those of the scheduler
 	// behind are those that read what it makes.
 	behind []*route
 	// bounded is whether the user has set a bound on the in-queue or an out-queue.
@@ -75,7 +75,7 @@ func (r *route) learn(spent time.Duration, items int) {
 	if chance {
 		return
 	}
-	if dear && spent >= spell {
+	if dear && spent >= timeSlice {
 		r.spent, r.items = 0, 0
 	}
 	r.spent, r.items = r.spent+spent, r.items+items
@@ -163,7 +163,7 @@ func (r *route) whole() bool {
 // routes stay as they are. What comes later in a flow comes first. A stage that is
 // not the consumer of its in-queue has none: what it took, it could not finish. fresh
 // are those of the routes that were not there. A route that is left out has ended.
-func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, fresh []*route, err error) {
+func (l *session) routes(ctx context.Context, old []*route, ids []string) (routes, fresh []*route, err error) {
 	var stages []broker.Stage
 	if ids == nil {
 		stages, err = l.client.Stages(ctx)
@@ -217,7 +217,7 @@ func (l *life) routes(ctx context.Context, old []*route, ids []string) (routes, 
 }
 
 // forgetForeign forgets stages that were logged and are gone: of those with some ids, of all if ids is nil.
-func (l *life) forgetForeign(ids []string, stages []broker.Stage) {
+func (l *session) forgetForeign(ids []string, stages []broker.Stage) {
 	if len(l.foreign) == 0 {
 		return
 	}
@@ -229,7 +229,7 @@ func (l *life) forgetForeign(ids []string, stages []broker.Stage) {
 }
 
 // standing are those of the routes whose stages are the consumers of their queues.
-func (l *life) standing(ctx context.Context, asked []*route) (standing []*route, err error) {
+func (l *session) standing(ctx context.Context, asked []*route) (standing []*route, err error) {
 	stands, err := l.client.Stand(ctx, stagesOf(asked))
 	if err != nil {
 		return nil, err
@@ -253,7 +253,7 @@ func stagesOf(routes []*route) []broker.Stage {
 	return stages
 }
 
-func (l *life) route(ctx context.Context, s broker.Stage) *route {
+func (l *session) route(ctx context.Context, s broker.Stage) *route {
 	if len(s.Ins) != 1 || s.Paused {
 		return nil
 	}
@@ -262,7 +262,7 @@ func (l *life) route(ctx context.Context, s broker.Stage) *route {
 	case broker.KindCopy:
 		return r
 	case broker.KindMap, broker.KindFuture:
-		r.function, r.trouble = l.function(s.Function)
+		r.function, r.breaker = l.function(s.Function)
 	}
 	if r.function == nil {
 		return nil

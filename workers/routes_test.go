@@ -79,22 +79,22 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 }
 
 // A slot goes on with the stage behind its own, but where somebody has set a bound there, or
-// intake has found a queue full, or another queue has the name.
-func TestAHandGoesOnWhereNoBoundIsNear(t *testing.T) {
+// the fetcher has found a queue full, or another queue has the name.
+func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(first, second *route, d *done)
+		change func(first, second *route, d *completion)
 		goesOn bool
 	}{
-		"as it is":              {func(_, _ *route, _ *done) {}, true},
-		"a bound of its queues": {func(_, second *route, _ *done) { second.bounded = true }, false},
-		"a bound of what it makes": {func(_, second *route, _ *done) {
+		"as it is":              {func(_, _ *route, _ *completion) {}, true},
+		"a bound of its queues": {func(_, second *route, _ *completion) { second.bounded = true }, false},
+		"a bound of what it makes": {func(_, second *route, _ *completion) {
 			second.stage.Outs[0].Max = 5
 		}, false},
-		"another queue of the name": {func(first, _ *route, _ *done) { first.stage.Outs[0].Inc = "2" }, false},
-		"found full":                {func(_, second *route, _ *done) { second.shut.Store(true) }, false},
-		"left off before":           {func(_, _ *route, d *done) { d.replace.Outs[0].Queue.Name = "between" }, false},
-		"nothing came out":          {func(_, _ *route, d *done) { d.replace.Outs = nil }, false},
+		"another queue of the name": {func(first, _ *route, _ *completion) { first.stage.Outs[0].Inc = "2" }, false},
+		"found full":                {func(_, second *route, _ *completion) { second.shut.Store(true) }, false},
+		"left off before":           {func(_, _ *route, d *completion) { d.replace.Outs[0].Queue.Name = "between" }, false},
+		"nothing came out":          {func(_, _ *route, d *completion) { d.replace.Outs = nil }, false},
 	} {
 		between, behind := broker.Queue{Name: "b", Inc: "1"}, broker.Queue{Name: "c", Inc: "1"}
 		of := func(in, out broker.Queue) *route {
@@ -103,7 +103,7 @@ func TestAHandGoesOnWhereNoBoundIsNear(t *testing.T) {
 			}}
 		}
 		first, second := of(broker.Queue{Name: "a", Inc: "1"}, between), of(between, behind)
-		d := &done{route: first, replace: broker.Done{Outs: []broker.Product{{Queue: between}}}}
+		d := &completion{route: first, replace: broker.Completion{Outs: []broker.Output{{Queue: between}}}}
 		c.change(first, second, d)
 		fuse([]*route{second, first})
 		if after := d.after(); (after == second) != c.goesOn || (after == nil) == c.goesOn {
@@ -115,7 +115,7 @@ func TestAHandGoesOnWhereNoBoundIsNear(t *testing.T) {
 // A worker forgets that it has logged a stage of other types once the stage is gone.
 func TestStagesOfOtherTypesAreForgotten(t *testing.T) {
 	t.Parallel()
-	l := &life{foreign: map[string]bool{"there": true, "gone": true, "not asked": true}}
+	l := &session{foreign: map[string]bool{"there": true, "gone": true, "not asked": true}}
 	l.forgetForeign([]string{"there", "gone"}, []broker.Stage{{ID: "there"}})
 	if l.foreign["gone"] || len(l.foreign) != 2 {
 		t.Errorf("after a look at two stages: %v", l.foreign)

@@ -32,9 +32,9 @@ type call struct {
 	tries       int                                 // the number of this attempt
 	retries     int                                 // attempts that may follow the first
 	memory      *batch.Memory                       // that frames are made in
-	now         *slotCall                           // what is known of the call; may be nil
+	now         *runningCall                        // what is known of the call; may be nil
 	single      bool                                // each item has a context of its own, as a future can be canceled
-	leave       func() bool                         // asked after each item that was run: leave off here? May be nil
+	shouldYield func() bool                         // asked after each item that was run: leave off here? May be nil
 	unavailable func(i int, why string) (back bool) // decides about an item for which the function is unavailable; may be nil
 	stuck       func() (returned func())            // notes that the function is left behind; may be nil
 	left        *atomic.Int64                       // calls of the function that were left behind; may be nil
@@ -105,15 +105,15 @@ func (in *input[In]) decode(c *call) {
 	in.values, in.decoded = values, true
 }
 
-func (in *input[In]) undecodable(err error) *miss {
+func (in *input[In]) undecodable(err error) *attemptError {
 	text, stack := batch.Describe(err)
-	return &miss{code: batch.CodeDecode, stack: stack, text: fmt.Sprintf("the item is not %s, which the function takes: "+
+	return &attemptError{code: batch.CodeDecode, stack: stack, text: fmt.Sprintf("the item is not %s, which the function takes: "+
 		"look at what the stage or the program before it writes: %s", in.codec.Info(), text)}
 }
 
 // spoil makes holes of all items, after code of the user's has ended the
 // goroutine that decoded them.
-func (in *input[In]) spoil(why *miss) {
+func (in *input[In]) spoil(why *attemptError) {
 	why.code = batch.CodeDecode
 	b := in.batch
 	in.values, in.holes = make([]In, b.N), in.holes[:0]
@@ -230,19 +230,19 @@ func (out *output[Out]) keep(v Out, c *call) {
 	out.values = append(out.values, v)
 }
 
-func tooLarge(size int) *miss {
-	return &miss{code: batch.CodeTooLarge, text: fmt.Sprintf("the result has %d bytes, which is above the bound of %d MiB: "+
+func tooLarge(size int) *attemptError {
+	return &attemptError{code: batch.CodeTooLarge, text: fmt.Sprintf("the result has %d bytes, which is above the bound of %d MiB: "+
 		"return it in parts, or store it and return where", size, batch.MaxItem>>20)}
 }
 
-func (out *output[Out]) unencodable(why error) *miss {
+func (out *output[Out]) unencodable(why error) *attemptError {
 	text, stack := batch.Describe(why)
-	return &miss{code: batch.CodeEncode, stack: stack, text: fmt.Sprintf("the result cannot be encoded as %s: "+
+	return &attemptError{code: batch.CodeEncode, stack: stack, text: fmt.Sprintf("the result cannot be encoded as %s: "+
 		"return what the codec can hold, or define the function with another: %s", out.codec.Info(), text)}
 }
 
 // missed writes a failure, or leaves the place to another attempt.
-func (out *output[Out]) missed(m *miss, c *call) {
+func (out *output[Out]) missed(m *attemptError, c *call) {
 	if m.permanent || c.tries > c.retries || m.code == batch.CodeEncode {
 		out.miss(m, c.tries, c)
 		return
@@ -259,7 +259,7 @@ func (out *output[Out]) missed(m *miss, c *call) {
 	out.open.Value(nil)
 }
 
-func (out *output[Out]) miss(m *miss, tries int, c *call) {
+func (out *output[Out]) miss(m *attemptError, tries int, c *call) {
 	out.failed++
 	out.pass(batch.Failure{
 		Code: m.code, Message: m.text, Stage: c.stage, Function: out.name, Worker: c.worker, Attempts: tries, Stack: m.stack,

@@ -47,7 +47,7 @@ func benchRun(b *testing.B, f Function, c call) {
 
 func BenchmarkRun(b *testing.B) {
 	for _, n := range []int{1, 16, 256, 1024, 4096} {
-		c := call{batch: repeated(n, "1234567"), leave: func() bool { return false }}
+		c := call{batch: repeated(n, "1234567"), shouldYield: func() bool { return false }}
 		b.Run(fmt.Sprintf("int/%d", n), func(b *testing.B) { benchRun(b, Define("inc", plusOne), c) })
 		b.Run(fmt.Sprintf("batch/%d", n), func(b *testing.B) { benchRun(b, DefineBatch("inc", plusOnes), c) })
 	}

@@ -152,23 +152,23 @@ func (s *script) check(t *rapid.T, f Function, inputs []int) {
 	runner := f.function().runner()
 	r := &route{stage: broker.Stage{Retries: s.retries, Ins: make([]broker.Queue, 1), Outs: make([]broker.Out, 1)}}
 	got := make([]string, len(inputs))
-	todo := []broker.Rest{{Batch: whole}}
+	todo := []broker.Remainder{{Batch: whole}}
 	for len(todo) > 0 {
 		e := broker.Entry{Batch: todo[0].Batch, Attempts: todo[0].Attempts}
 		todo = todo[1:]
 		result := s.run(t, runner, e)
 		wantFailed -= result.failed
-		made := make([]done, 1)
+		made := make([]completion, 1)
 		if err := product(r, []broker.Entry{e}, []step{{route: r, result: result}}, nil, made); err != nil {
 			t.Fatal(err)
 		}
 		d := made[0]
-		for _, rest := range d.replace.Rests {
+		for _, rest := range d.replace.Remainders {
 			if rest.Delay == 0 != (rest.Attempts == e.Attempts) {
 				t.Fatalf("an item with %d attempts comes back after %v with %d", e.Attempts, rest.Delay, rest.Attempts)
 			}
 		}
-		todo = append(todo, d.replace.Rests...)
+		todo = append(todo, d.replace.Remainders...)
 		for _, out := range d.replace.Outs {
 			for i, text := range outcomes(t, out.Batch) {
 				got[out.First+int64(i)] += text
@@ -186,7 +186,7 @@ func (s *script) run(t *rapid.T, r runner, e broker.Entry) result {
 	s.attempt, s.stop = e.Attempts+1, stop
 	got := r.run(ctx, call{
 		batch: e.Batch, worker: "worker", stage: "stage", tries: s.attempt, retries: s.retries,
-		leave: func() bool { return next(&s.leaves) },
+		shouldYield: func() bool { return next(&s.leaves) },
 	})
 	if got.err != nil || got.n > e.N || got.n == 0 && ctx.Err() == nil || got.n == 0 && got.frame != nil {
 		t.Fatalf("got %+v of %d items", got, e.N)

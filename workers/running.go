@@ -24,9 +24,9 @@ func stageEnded(ctx context.Context) bool {
 // reported. Each further report takes twice as long.
 const hungAfter = 5 * time.Second
 
-// A slotCall is what a slot runs, as other goroutines see it: one call at a time of the
+// A runningCall is what a slot runs, as other goroutines see it: one call at a time of the
 // function of a stage. The slot has one context for all of its calls, until a stage ends.
-type slotCall struct {
+type runningCall struct {
 	epoch time.Time
 	at    atomic.Int64 // the items that f may be at, see span
 	due   atomic.Int64 // when the context of the item ends, in ns since epoch; 0: with that of the slot
@@ -47,7 +47,7 @@ type slotCall struct {
 }
 
 // open returns a new context for the slot.
-func (x *slotCall) open(ctx context.Context) context.Context {
+func (x *runningCall) open(ctx context.Context) context.Context {
 	own, cancel := context.WithCancelCause(context.WithValue(ctx, itemKey{}, x))
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -59,7 +59,7 @@ func (x *slotCall) open(ctx context.Context) context.Context {
 }
 
 // close ends the context of the slot.
-func (x *slotCall) close() {
+func (x *runningCall) close() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.cancel(nil)
@@ -67,7 +67,7 @@ func (x *slotCall) close() {
 
 // begin notes that a function is about to run on a batch. It returns false if the stage has
 // ended.
-func (x *slotCall) begin(r *route, b batch.Batch, attempt int) bool {
+func (x *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	x.due.Store(0)
 	x.span(0, b.N)
 	x.mu.Lock()
@@ -78,14 +78,14 @@ func (x *slotCall) begin(r *route, b batch.Batch, attempt int) bool {
 }
 
 // span notes that the function runs on one of n items from the i-th of the batch on.
-func (x *slotCall) span(i, n int) {
+func (x *runningCall) span(i, n int) {
 	if x != nil {
 		x.at.Store(int64(i)*2*batch.MaxItems + int64(n))
 	}
 }
 
 // follow notes who knows the item that the function is at.
-func (x *slotCall) follow(runner interface{ position() int }) {
+func (x *runningCall) follow(runner interface{ position() int }) {
 	if x == nil {
 		return
 	}
@@ -95,7 +95,7 @@ func (x *slotCall) follow(runner interface{ position() int }) {
 }
 
 // limit notes when the context of the item will end.
-func (x *slotCall) limit(deadline time.Time) {
+func (x *runningCall) limit(deadline time.Time) {
 	if x != nil {
 		x.due.Store(int64(deadline.Sub(x.epoch)))
 	}
@@ -103,7 +103,7 @@ func (x *slotCall) limit(deadline time.Time) {
 
 // future returns a context for the i-th item of the batch, which ends the one of the future
 // before.
-func (x *slotCall) future(ctx context.Context, i int) context.Context {
+func (x *runningCall) future(ctx context.Context, i int) context.Context {
 	own, cancel := context.WithCancelCause(ctx)
 	x.due.Store(0)
 	x.mu.Lock()
@@ -118,7 +118,7 @@ func (x *slotCall) future(ctx context.Context, i int) context.Context {
 
 // awaited names the result of the future that runs. stop ends the context of that future,
 // and is nil if none runs that was not stopped.
-func (x *slotCall) awaited() (id string, stop func()) {
+func (x *runningCall) awaited() (id string, stop func()) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.single == nil || x.why != nil {
@@ -137,7 +137,7 @@ func (x *slotCall) awaited() (id string, stop func()) {
 }
 
 // end ends the context of the slot if it runs the function of a route.
-func (x *slotCall) end(r *route) {
+func (x *runningCall) end(r *route) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.route == r {
@@ -147,13 +147,13 @@ func (x *slotCall) end(r *route) {
 }
 
 // cut notes that the context of the slot has ended with that of the worker.
-func (x *slotCall) cut(why error) {
+func (x *runningCall) cut(why error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.note(why)
 }
 
-func (x *slotCall) note(why error) {
+func (x *runningCall) note(why error) {
 	if x.ended.IsZero() {
 		x.ended, x.why = time.Now(), why
 	}
@@ -178,7 +178,7 @@ func (h hung) attrs() []any {
 }
 
 // hangs tells which call should be reported now, if any.
-func (x *slotCall) hangs(now time.Time) (h hung, ok bool) {
+func (x *runningCall) hangs(now time.Time) (h hung, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if h = x.hung(); x.route == nil || h.ended.IsZero() || now.Sub(h.ended) < x.patience {
@@ -190,14 +190,14 @@ func (x *slotCall) hangs(now time.Time) (h hung, ok bool) {
 }
 
 // attrs describes the call that runs.
-func (x *slotCall) attrs() []any {
+func (x *runningCall) attrs() []any {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.hung().attrs()
 }
 
 // hung is the call that runs. Its context has ended, unless ended is zero or not yet there.
-func (x *slotCall) hung() hung {
+func (x *runningCall) hung() hung {
 	at := x.at.Load()
 	h := hung{
 		route: x.route, source: x.source, offset: x.first + at/(2*batch.MaxItems), items: int(at % (2 * batch.MaxItems)),
@@ -215,7 +215,7 @@ func (x *slotCall) hung() hung {
 }
 
 // done notes that the function has returned, and tells whether it was reported.
-func (x *slotCall) done() (h hung, late bool) {
+func (x *runningCall) done() (h hung, late bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	h, late = x.hung(), x.late
@@ -227,14 +227,14 @@ func (x *slotCall) done() (h hung, late bool) {
 }
 
 // busy tells whether a function runs.
-func (x *slotCall) busy() bool {
+func (x *runningCall) busy() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.route != nil
 }
 
 // endStage ends the calls that run for a route.
-func (l *life) endStage(r *route) {
+func (l *session) endStage(r *route) {
 	r.ended.Store(true)
 	for _, h := range l.slots {
 		h.now.end(r)
@@ -242,14 +242,14 @@ func (l *life) endStage(r *route) {
 }
 
 // cutOff notes that the context of all slots has ended.
-func (l *life) cutOff(why error) {
+func (l *session) cutOff(why error) {
 	for _, h := range l.slots {
 		h.now.cut(why)
 	}
 }
 
 // lookForHung reports the calls that hang, and tells whether any call runs.
-func (l *life) lookForHung() (busy bool) {
+func (l *session) lookForHung() (busy bool) {
 	for _, h := range l.slots {
 		if late, ok := h.now.hangs(time.Now()); ok {
 			l.log.Warn("a function does not return although its context has ended; its slot is taken until it does", late.attrs()...)

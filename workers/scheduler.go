@@ -10,16 +10,16 @@ const (
 	recently = 100 * time.Millisecond // a route had something, or may have soon
 )
 
-// A rota is in which order routes are asked for work. What it costs to choose does
+// A routeScheduler is in which order routes are asked for work. What it costs to choose does
 // not grow with how many there are, while work comes from a few of them.
-type rota struct {
+type routeScheduler struct {
 	all  []*route
 	busy []*route // those that work came from lately or may come from soon, and of which some is held
 	turn int      // of all, the one that is next
 }
 
 // replace takes over what there is now. Of a few that are new, work comes soon.
-func (o *rota) replace(all, fresh []*route) {
+func (o *routeScheduler) replace(all, fresh []*route) {
 	o.all = all
 	if len(fresh) <= few {
 		for _, r := range fresh {
@@ -36,7 +36,7 @@ func (o *rota) replace(all, fresh []*route) {
 
 // found takes note that work came from a route: there may be more, and soon also
 // behind it.
-func (o *rota) found(r *route) {
+func (o *routeScheduler) found(r *route) {
 	now := time.Now()
 	note := func(r *route) {
 		if r.found = now; !r.busy {
@@ -54,11 +54,11 @@ func (r *route) quiet() bool { return r.held.Load() == 0 && time.Since(r.found) 
 
 // open reports whether a route may be read.
 func (r *route) open() bool {
-	return !r.sick && !r.trouble.rests() && (r.full.IsZero() || time.Since(r.full) >= fullWait)
+	return !r.sick && !r.breaker.rests() && (r.full.IsZero() || time.Since(r.full) >= fullWait)
 }
 
 // next returns at most n routes that may be read, each time beginning behind the last one.
-func (o *rota) next(n int) (routes []*route) {
+func (o *routeScheduler) next(n int) (routes []*route) {
 	for range o.all {
 		if len(routes) == n {
 			break
@@ -72,7 +72,7 @@ func (o *rota) next(n int) (routes []*route) {
 }
 
 // open are the routes that may be read, each time beginning with another one.
-func (o *rota) open() []*route {
+func (o *routeScheduler) open() []*route {
 	o.turn++
 	return o.next(len(o.all))
 }
@@ -80,7 +80,7 @@ func (o *rota) open() []*route {
 // asked are the routes that are asked for more: all of a few. Of many, those that
 // are busy, which lately tells, or else some in turns; what the others have is found
 // by a read, which is cheaper.
-func (o *rota) asked() (routes []*route, lately bool) {
+func (o *routeScheduler) asked() (routes []*route, lately bool) {
 	o.busy = slices.DeleteFunc(o.busy, func(r *route) bool {
 		r.busy = !r.quiet()
 		return !r.busy
@@ -101,7 +101,7 @@ func (o *rota) asked() (routes []*route, lately bool) {
 }
 
 // others are some of the routes that are not asked, where there are such.
-func (o *rota) others(n int) []*route {
+func (o *routeScheduler) others(n int) []*route {
 	if len(o.all) <= few {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (o *rota) others(n int) []*route {
 }
 
 // working are the ids of the stages of which something is held.
-func (o *rota) working() (ids []string) {
+func (o *routeScheduler) working() (ids []string) {
 	for _, r := range o.busy {
 		if r.held.Load() > 0 {
 			ids = append(ids, r.stage.ID)
@@ -119,7 +119,7 @@ func (o *rota) working() (ids []string) {
 }
 
 // dear is how many entries are held of routes that have no stock.
-func (o *rota) dear() (n int) {
+func (o *routeScheduler) dear() (n int) {
 	for _, r := range o.busy {
 		if r.ahead.Load() == 0 {
 			n += int(r.held.Load())

@@ -19,7 +19,7 @@ func quietRoutes(n int) []*route {
 func TestOfManyRoutesEachHasItsTurn(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, few, few + 1, 10*few + 7} {
-		var o rota
+		var o routeScheduler
 		o.replace(quietRoutes(n), nil)
 		o.all[n/2].sick = true
 		seen := map[*route]bool{}
@@ -41,7 +41,7 @@ func TestOfManyRoutesEachHasItsTurn(t *testing.T) {
 func TestWhereWorkCameFromIsAskedAndWhatIsBehindIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var o rota
+		var o routeScheduler
 		o.replace(quietRoutes(10*few), quietRoutes(few+1))
 		first, second, other := o.all[3], o.all[70], o.all[200]
 		first.behind = []*route{second}
@@ -85,7 +85,7 @@ func TestWhereWorkCameFromIsAskedAndWhatIsBehindIt(t *testing.T) {
 func TestAFewNewRoutesAreAskedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var o rota
+		var o routeScheduler
 		old, fresh := quietRoutes(10*few), quietRoutes(2)
 		o.replace(old, old)
 		if _, lately := o.asked(); lately {
@@ -102,7 +102,7 @@ func TestAFewNewRoutesAreAskedAtOnce(t *testing.T) {
 func BenchmarkAsked(b *testing.B) {
 	for _, n := range []int{few + 1, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var o rota
+			var o routeScheduler
 			o.replace(quietRoutes(n), nil)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -21,19 +21,19 @@ import (
 // closing is how long it may take to write what is left when a worker ends.
 const closing = 2 * time.Second
 
-// A life is one membership of a worker, from joining to leaving or being
+// A session is one membership of a worker, from joining to leaving or being
 // fenced off, in a partition. Names of consumers are never used twice, so that
 // each has its own.
-type life struct {
+type session struct {
 	*Worker
 	client *broker.Client // of the partition
 
-	id    string
-	work  chan job      // intake to slots; closed by intake
-	done  chan done     // slots to completer; closed when all slots have ended
-	turn  chan struct{} // a token of who completes now
-	freed chan struct{} // a slot is free
-	clock clock         // of the slots
+	id          string
+	work        chan job        // the fetcher to slots; closed by the fetcher
+	completions chan completion // slots to completer; closed when all slots have ended
+	turn        chan struct{}   // a token of who completes now
+	freed       chan struct{}   // a slot is free
+	clock       sliceClock      // of the slots
 
 	memory batch.Memory // of frames that were read or made
 
@@ -47,24 +47,24 @@ type life struct {
 	look     atomic.Bool // at the stages and at what is held: a route is gone, or what was taken did not reach a slot
 
 	probe   *probe.Probe    // of a test, nil for all others
-	foreign map[string]bool // stages of other types that were logged; intake only
-	// versions are those of other workers that this one has been told of; intake only.
+	foreign map[string]bool // stages of other types that were logged; the fetcher only
+	// versions are those of other workers that this one has been told of; the fetcher only.
 	versions map[versionNote]bool
-	read     []string // queues of the last routes; set when intake ends,
+	read     []string // queues of the last routes; set when the fetcher ends,
 	unsure   []string // and those of them of which this worker may hold entries that are not in ids
 
 	mu     sync.Mutex
 	ids    map[broker.Ref]bool // entries taken and not yet replaced
-	recall map[broker.Ref]bool // while intake asks what is held: all that was held since it began to ask
+	recall map[broker.Ref]bool // while the fetcher asks what is held: all that was held since it began to ask
 }
 
-func (w *Worker) live(ctx context.Context, part *broker.Client) error {
-	l := &life{
+func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
+	l := &session{
 		Worker: w, client: part, id: uuid.NewString(), ids: map[broker.Ref]bool{}, foreign: map[string]bool{}, versions: map[versionNote]bool{},
-		work: make(chan job, (3+maxAhead)*w.concurrency), done: make(chan done, (3+maxAhead)*w.concurrency), turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), retry: newAlarm(),
+		work: make(chan job, (3+maxAhead)*w.concurrency), completions: make(chan completion, (3+maxAhead)*w.concurrency), turn: make(chan struct{}, 1), freed: make(chan struct{}, 1), retry: newAlarm(),
 	}
 	for range w.concurrency {
-		l.slots = append(l.slots, &slot{life: l, idle: map[*function][]runner{}, now: slotCall{epoch: time.Now()}})
+		l.slots = append(l.slots, &slot{session: l, idle: map[*function][]runner{}, now: runningCall{epoch: time.Now()}})
 	}
 	l.clock.look = l.lookForHung
 	soft, stop := context.WithCancelCause(ctx)
@@ -103,22 +103,22 @@ func (w *Worker) live(ctx context.Context, part *broker.Client) error {
 		return err
 	})
 	lease.Go(func() error { l.cancelStale(beats); return nil })
-	err := l.labour(soft, hard, stop, cut)
+	err := l.runRoles(soft, hard, stop, cut)
 	l.leave(ctx)
 	stopBeats()
 	return errors.Join(err, lease.Wait())
 }
 
-// labour runs until soft has ended, which it does itself if the worker may not
+// runRoles runs until soft has ended, which it does itself if the worker may not
 // read. Each line of its end waits for the one
-// before: intake closes work, then the slots end, then done is closed, then
+// before: the fetcher closes work, then the slots end, then done is closed, then
 // the completer writes what is left.
-func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseFunc) error {
+func (l *session) runRoles(soft, hard context.Context, stop, cut context.CancelCauseFunc) error {
 	var group errgroup.Group
 	var slots sync.WaitGroup
 	group.Go(func() error {
 		defer close(l.work)
-		err := l.intake(soft)
+		err := l.fetch(soft)
 		l.stopping.Store(true)
 		if err != nil {
 			stop(err)
@@ -131,13 +131,13 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 	}
 	defer context.AfterFunc(hard, func() { l.cutOff(context.Cause(hard)) })()
 	group.Go(func() error {
-		defer close(l.done)
+		defer close(l.completions)
 		slots.Wait()
 		l.clock.stop()
 		return nil
 	})
 	group.Go(func() error { l.complete(hard); return nil })
-	group.Go(func() error { l.bringBack(soft); return nil })
+	group.Go(func() error { l.requeueDue(soft); return nil })
 	drained := make(chan struct{})
 	var watch errgroup.Group
 	watch.Go(func() error {
@@ -162,7 +162,7 @@ func (l *life) labour(soft, hard context.Context, stop, cut context.CancelCauseF
 
 // beat renews the lease until ctx ends. It returns an error only when the
 // worker was fenced off.
-func (l *life) beat(ctx context.Context, lease *broker.Lease) error {
+func (l *session) beat(ctx context.Context, lease *broker.Lease) error {
 	for lease.Wait(ctx) {
 		pulse, err := lease.Beat(ctx, "done", l.ok.Load(), "failed", l.failed.Load(), "stuck", l.left.Load())
 		if pulse.Overdue > overdue {
@@ -181,7 +181,7 @@ func (l *life) beat(ctx context.Context, lease *broker.Lease) error {
 // leave requeues what this worker still holds and takes it out of the registry. It removes the
 // worker's name from the streams of its stages if half of closing is enough for that, since
 // many workers may leave at once; otherwise the watcher does so later.
-func (l *life) leave(ctx context.Context) {
+func (l *session) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	err := l.client.GiveBack(ctx, l.id, l.holding()...)
@@ -200,11 +200,11 @@ func (l *life) leave(ctx context.Context) {
 	}
 }
 
-// holding returns the queues of which this worker may hold entries, when the slots and intake
+// holding returns the queues of which this worker may hold entries, when the slots and the fetcher
 // have ended.
-func (l *life) holding() []string {
+func (l *session) holding() []string {
 	queues := slices.Clone(l.unsure)
-	if l.look.Load() { // a slot lost a reply after intake had ended
+	if l.look.Load() { // a slot lost a reply after the fetcher had ended
 		queues = slices.Clone(l.read)
 	}
 	l.mu.Lock()
@@ -217,8 +217,8 @@ func (l *life) holding() []string {
 	return queues
 }
 
-// take notes an entry as held, unless it is, or was while intake asked.
-func (l *life) take(id broker.Ref) bool {
+// hold notes an entry as held, unless it is, or was while the fetcher asked.
+func (l *session) hold(id broker.Ref) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ids[id] || l.recall[id] {
@@ -228,7 +228,7 @@ func (l *life) take(id broker.Ref) bool {
 	if l.recall != nil {
 		l.recall[id] = true
 	}
-	if id.Part == broker.Suspect {
+	if id.StreamKind == broker.Suspect {
 		l.suspects.Add(1)
 	}
 	return true
@@ -236,29 +236,29 @@ func (l *life) take(id broker.Ref) bool {
 
 // remember lets take refuse, until forget, also what is done meanwhile: what Redis
 // answers may be older.
-func (l *life) remember() {
+func (l *session) remember() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.recall = maps.Clone(l.ids)
 }
 
-func (l *life) forget() {
+func (l *session) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.recall = nil
 }
 
 // remembered reports whether an entry was held since remember.
-func (l *life) remembered(e broker.Entry) bool {
+func (l *session) remembered(e broker.Entry) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.recall[e.Ref]
 }
 
-func (l *life) drop(id broker.Ref) {
+func (l *session) drop(id broker.Ref) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ids[id] && id.Part == broker.Suspect {
+	if l.ids[id] && id.StreamKind == broker.Suspect {
 		l.suspects.Add(-1)
 	}
 	delete(l.ids, id)

@@ -12,43 +12,43 @@ import (
 // the cause.
 const maxCrashes = 5
 
-// A done is what a slot made of a job.
-type done struct {
+// A completion is what a slot made of a job.
+type completion struct {
 	route    *route
 	resolved []broker.Resolved // results that are futures: set before
-	replace  broker.Done       // what replaces the entry
+	replace  broker.Completion // what replaces the entry
 	cured    bool              // the entry is a retry, and all its items succeeded
 	spent    [][]byte          // frames to which nobody refers once it is written
 }
 
-// putBack is an entry that was not worked on.
-func putBack(r *route, e broker.Entry, batches ...batch.Batch) done {
-	d := done{route: r, replace: broker.Done{Entry: e, In: r.stage.Ins[0], Rests: rests(e, batches)}}
+// requeue is an entry that was not worked on.
+func requeue(r *route, e broker.Entry, batches ...batch.Batch) completion {
+	d := completion{route: r, replace: broker.Completion{Entry: e, In: r.stage.Ins[0], Remainders: remainders(e, batches)}}
 	if e.Payload != "" && (r.function == nil || r.function.copies) {
 		d.spent = [][]byte{e.Frame}
 	}
 	return d
 }
 
-func rests(e broker.Entry, batches []batch.Batch) []broker.Rest {
-	all := make([]broker.Rest, len(batches))
+func remainders(e broker.Entry, batches []batch.Batch) []broker.Remainder {
+	all := make([]broker.Remainder, len(batches))
 	for i, b := range batches {
-		all[i] = broker.Rest{Batch: b, Attempts: e.Attempts}
+		all[i] = broker.Remainder{Batch: b, Attempts: e.Attempts}
 	}
 	return all
 }
 
 // A slot works on one job after the other.
 type slot struct {
-	*life
+	*session
 	group  *sync.WaitGroup // that waits for it
 	idle   map[*function][]runner
-	now    slotCall  // the call of a function
-	job    *job      // that it works on
-	made   []done    // of the last one
-	called *function // the last one
-	route  *route    // whose function it was
-	late   int64     // tick of the clock when it has worked for a spell
+	now    runningCall  // the call of a function
+	job    *job         // that it works on
+	made   []completion // of the last one
+	called *function    // the last one
+	route  *route       // whose function it was
+	late   int64        // tick of the clock when it has worked for a time slice
 }
 
 // run works until work is closed. A function that ends its goroutine ends this
@@ -71,7 +71,7 @@ func (h *slot) run(ctx context.Context) {
 		h.job.route.held.Add(-1)
 		h.job = nil
 		h.end()
-		if h.job = h.settle(ctx, h.made); h.job != nil {
+		if h.job = h.finish(ctx, h.made); h.job != nil {
 			h.begin()
 		}
 		h.made = emptied(h.made)
@@ -89,20 +89,20 @@ func (h *slot) next() bool {
 	return ok
 }
 
-// leave tells after each item whether to leave off.
-func (h *slot) leave() bool {
+// shouldYield tells after each item whether to shouldYield off.
+func (h *slot) shouldYield() bool {
 	ticks := h.clock.ticks.Load()
 	return ticks >= h.late && ticks >= h.late+h.longer() || h.stopping.Load() || h.route.ended.Load()
 }
 
-// longer is how many ticks the slot may work beyond a spell.
-func (h *slot) longer() int64 { return int64(h.job.route.spells()-1) * 2 }
+// longer is how many ticks the slot may work beyond a time slice.
+func (h *slot) longer() int64 { return int64(h.job.route.timeSlices()-1) * 2 }
 
-func (h *slot) do(ctx context.Context, j job) done {
+func (h *slot) do(ctx context.Context, j job) completion {
 	r, e := j.route, j.entry
 	switch {
 	case h.stopping.Load(), r.ended.Load():
-		return putBack(r, e, e.Batch)
+		return requeue(r, e, e.Batch)
 	case e.Source == "" || e.CheckRange() != nil:
 		return unreadable(j, errNoBatch)
 	case r.stage.Kind == broker.KindCopy:
@@ -127,7 +127,7 @@ func (h *slot) do(ctx context.Context, j job) done {
 		return unreadable(j, err)
 	}
 	h.learn(j, all)
-	var made [1]done
+	var made [1]completion
 	if err := product(r, []broker.Entry{e}, all, &h.memory, made[:]); err != nil { // cannot be: the runner has read it
 		return unreadable(j, err)
 	}
@@ -135,15 +135,15 @@ func (h *slot) do(ctx context.Context, j job) done {
 	return made[0]
 }
 
-// call runs one stage on a batch, for a spell.
+// call runs one stage on a batch, for a time slice.
 func (h *slot) call(ctx context.Context, r *route, b batch.Batch, from held, attempts int) (s step) {
-	h.called, h.route, h.late = r.function, r, h.clock.spell()
+	h.called, h.route, h.late = r.function, r, h.clock.begin()
 	s = step{route: r, runner: h.runner(r.function)}
-	if h.pauses(r) || !r.trouble.begin() {
+	if h.pauses(r) || !r.breaker.begin() {
 		return s
 	}
 	defer func() {
-		if rest := r.trouble.end(s.n, s.failed+len(s.again)); rest > 0 {
+		if rest := r.breaker.end(s.n, s.failed+len(s.again)); rest > 0 {
 			h.restUntilRetry(rest)
 		}
 	}()
@@ -151,8 +151,8 @@ func (h *slot) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	if !h.now.begin(r, b, attempts+1) {
 		return s
 	}
-	leave := h.leave
-	if r.whole() { // the batch function behind would get what was done in a spell
+	leave := h.shouldYield
+	if r.whole() { // the batch function behind would get what was done in a time slice
 		leave = h.stopping.Load
 	}
 	if h.probe != nil {
@@ -161,10 +161,10 @@ func (h *slot) call(ctx context.Context, r *route, b batch.Batch, from held, att
 	}
 	c := call{
 		batch: b, held: from, hold: r.next.Load() != nil, worker: h.id, stage: r.stage.ID, timeout: r.stage.Timeout,
-		tries: attempts + 1, retries: r.stage.Retries, leave: leave, exposed: !r.function.exits.Load(), memory: &h.memory,
+		tries: attempts + 1, retries: r.stage.Retries, shouldYield: leave, exposed: !r.function.exits.Load(), memory: &h.memory,
 		unavailable: func(i int, why string) bool { return h.unavailable(r, b, i, why) },
 		stuck:       h.stuck,
-		left:        &r.trouble.left,
+		left:        &r.breaker.left,
 		now:         &h.now, single: r.stage.Kind == broker.KindFuture,
 	}
 	s.result = s.runner.run(ctx, c)
@@ -201,12 +201,12 @@ func (h *slot) release(all []step) {
 }
 
 // copied adds a batch to every out-queue.
-func copied(j job) done {
-	d := putBack(j.route, j.entry)
+func copied(j job) completion {
+	d := requeue(j.route, j.entry)
 	for _, out := range j.route.stage.Outs {
 		b := j.entry.Batch
 		b.Source += out.Branch
-		d.replace.Outs = append(d.replace.Outs, broker.Product{Queue: out.Queue, Batch: b})
+		d.replace.Outs = append(d.replace.Outs, broker.Output{Queue: out.Queue, Batch: b})
 	}
 	return d
 }

@@ -9,14 +9,14 @@ import (
 // Bounds of what may replace one entry: each part costs Redis some microseconds in a script,
 // during which it does nothing else.
 const (
-	maxLeaves     = 32        // pieces of a batch that slots run as they are
-	maxTails      = 32        // pieces of the same batch that the next slots cut again
-	tailBytes     = 256 << 10 // of a tail, about, as it is written anew with each cut
-	maxOuts       = 64        // parts of a result that is cut for a bounded out-queue
-	maxMixed      = 32        // runs of items in a result that are tried again
-	maxTogether   = 1024      // items of a call that is made for a batch and may be tried again
-	backlogSpells = 8         // spells that a slot may work on a batch if there is a backlog
-	dearSpells    = 8         // times a batch has to be the work that a slot may do to be cut before it is run
+	maxLeaves         = 32        // pieces of a batch that slots run as they are
+	maxTails          = 32        // pieces of the same batch that the next slots cut again
+	tailBytes         = 256 << 10 // of a tail, about, as it is written anew with each cut
+	maxOuts           = 64        // parts of a result that is cut for a bounded out-queue
+	maxMixed          = 32        // runs of items in a result that are tried again
+	maxTogether       = 1024      // items of a call that is made for a batch and may be tried again
+	backlogTimeSlices = 8         // time slices that a slot may work on a batch if there is a backlog
+	dearTimeSlices    = 8         // times a batch has to be the work that a slot may do to be cut before it is run
 )
 
 // pieces cuts a batch that is too much for one slot: leaves of some items, which slots can
@@ -39,16 +39,16 @@ func pieces(b batch.Batch, leaf int) ([]batch.Batch, error) {
 	return b.Parts(cuts)
 }
 
-// spellItems is how many items are the work of so many spells.
-func spellItems(spells int, cost time.Duration) int {
-	return int(max(1, time.Duration(spells)*spell/max(cost, 1)))
+// timeSliceItems is how many items are the work of so many time slices.
+func timeSliceItems(spells int, cost time.Duration) int {
+	return int(max(1, time.Duration(spells)*timeSlice/max(cost, 1)))
 }
 
-// spells is how many spells a slot may work on a batch, if its items are dear: many if no other
+// timeSlices is how many timeSlices a slot may work on a batch, if its items are dear: many if no other
 // slot waits for work.
-func (r *route) spells() int {
+func (r *route) timeSlices() int {
 	if r.backlog.Load() {
-		return backlogSpells
+		return backlogTimeSlices
 	}
 	return 1
 }
@@ -64,18 +64,18 @@ func (r *route) share(n int) int {
 		_, most, _ := r.batchSize()
 		share = min(share, most)
 	}
-	spells := r.spells()
-	if cost := r.cost(); !r.whole() && cost > 0 && n > int(dearSpells*time.Duration(spells)*spell/cost) {
-		share = min(share, spellItems(spells, cost))
+	spells := r.timeSlices()
+	if cost := r.cost(); !r.whole() && cost > 0 && n > int(dearTimeSlices*time.Duration(spells)*timeSlice/cost) {
+		share = min(share, timeSliceItems(spells, cost))
 	}
 	return share
 }
 
 // divided is a batch that was cut and not run.
-func divided(j job, leaf int) done {
+func divided(j job, leaf int) completion {
 	parts, err := pieces(j.entry.Batch, leaf)
 	if err != nil {
 		return unreadable(j, err)
 	}
-	return putBack(j.route, j.entry, parts...)
+	return requeue(j.route, j.entry, parts...)
 }

@@ -47,10 +47,10 @@ func TestPiecesAreFewAndCoverTheBatch(t *testing.T) {
 // What goes into one call is bounded by parts and by bytes; an entry that is more goes alone.
 func TestPortionsAreBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := make([]done, rapid.IntRange(1, completeEntries).Draw(t, "entries"))
+		all := make([]completion, rapid.IntRange(1, completeEntries).Draw(t, "entries"))
 		for i := range all {
-			all[i].replace.Rests = make([]broker.Rest, rapid.IntRange(0, 2*completeParts).Draw(t, "rests"))
-			all[i].replace.Outs = []broker.Product{{Batch: batch.Batch{Frame: make([]byte, rapid.IntRange(0, completeBytes).Draw(t, "bytes"))}}}
+			all[i].replace.Remainders = make([]broker.Remainder, rapid.IntRange(0, 2*completeParts).Draw(t, "rests"))
+			all[i].replace.Outs = []broker.Output{{Batch: batch.Batch{Frame: make([]byte, rapid.IntRange(0, completeBytes).Draw(t, "bytes"))}}}
 		}
 		for len(all) > 0 {
 			n := portion(all)

@@ -26,11 +26,11 @@ var errCrowded = fmt.Errorf("%d calls of the function did not return after their
 type ending[Out any] struct {
 	out   Out
 	err   error
-	crash *miss
+	crash *attemptError
 }
 
 // A crash is a miss as an error.
-type crash struct{ miss *miss }
+type crash struct{ miss *attemptError }
 
 // Error returns the text of the miss.
 func (c *crash) Error() string { return c.miss.text }
@@ -56,10 +56,10 @@ func within[In, Out any](
 	defer cancel()
 	ended := make(chan ending[Out], 1)
 	go func() {
-		e := ending[Out]{crash: &miss{code: batch.CodePanic, text: goexit}}
+		e := ending[Out]{crash: &attemptError{code: batch.CodePanic, text: goexit}}
 		defer func() { ended <- e }()
 		var spent time.Duration
-		e.crash = caught(&spent, func() { e.out, e.err = f(own, v) })
+		e.crash = recoverPanic(&spent, func() { e.out, e.err = f(own, v) })
 	}()
 	e, returned := await(own, ended)
 	switch {
@@ -111,7 +111,7 @@ func (c *call) leaveBehind(wait func()) {
 func (h *slot) stuck() (returned func()) {
 	attrs := h.now.attrs()
 	h.log.Warn("a function does not return although its context has ended; its goroutine is left behind and its slot goes on", attrs...)
-	trouble := h.route.trouble
+	trouble := h.route.breaker
 	h.left.Add(1)
 	trouble.left.Add(1)
 	return func() {

@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// A column is the items of a batch as values: what a stage takes, and what it has
+// A values is the items of a batch as values: what a stage takes, and what it has
 // made where the next one may take it as it is.
 type column[T any] struct {
 	codec  codec.Typed[T]
@@ -21,7 +21,7 @@ type column[T any] struct {
 type hole struct {
 	place  int
 	failed []byte
-	miss   *miss
+	miss   *attemptError
 }
 
 // held is a column whose type the caller does not know.

@@ -19,7 +19,7 @@ type versionNote struct {
 }
 
 // compareVersions warns of live workers that have a function of this one in another version, and tells one of them.
-func (l *life) compareVersions(ctx context.Context) {
+func (l *session) compareVersions(ctx context.Context) {
 	live, err := l.client.Processes(ctx, broker.RoleWorker, l.lease)
 	if err != nil {
 		l.log.DebugContext(ctx, "versions of functions are not compared", "err", err)
@@ -45,7 +45,7 @@ func (l *life) compareVersions(ctx context.Context) {
 }
 
 // tellOfVersion tells a worker of a version of this one.
-func (l *life) tellOfVersion(ctx context.Context, worker string, note versionNote) {
+func (l *session) tellOfVersion(ctx context.Context, worker string, note versionNote) {
 	text, err := json.Marshal(note)
 	if err == nil {
 		err = l.client.Tell(ctx, worker, broker.Hint{Kind: broker.HintVersion, What: string(text)})
@@ -56,7 +56,7 @@ func (l *life) tellOfVersion(ctx context.Context, worker string, note versionNot
 }
 
 // hearOfVersion warns of what a worker that has joined tells: once of each version.
-func (l *life) hearOfVersion(ctx context.Context, text string) {
+func (l *session) hearOfVersion(ctx context.Context, text string) {
 	var note versionNote
 	if json.Unmarshal([]byte(text), &note) != nil {
 		return
@@ -69,7 +69,7 @@ func (l *life) hearOfVersion(ctx context.Context, text string) {
 	l.warnOfVersion(ctx, note)
 }
 
-func (l *life) warnOfVersion(ctx context.Context, theirs versionNote) {
+func (l *session) warnOfVersion(ctx context.Context, theirs versionNote) {
 	f, _ := l.function(theirs.Function)
 	if f == nil {
 		return

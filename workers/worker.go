@@ -43,12 +43,12 @@ const (
 // can be called from many goroutines.
 type Worker struct {
 	settings
-	crew
+	partitionSet
 	owned bool // the client is the worker's
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*function
-	troubles  map[*function]*trouble
+	breakers  map[*function]*breaker
 	run       progress
 }
 
@@ -98,7 +98,7 @@ func (w *Worker) step(from, to progress) bool {
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	w := &Worker{settings: settings{
 		concurrency: runtime.GOMAXPROCS(0), lease: defaultLease, drain: defaultDrain, log: logging.Default(),
-	}, functions: map[string]*function{}, troubles: map[*function]*trouble{}, crew: newCrew()}
+	}, functions: map[string]*function{}, breakers: map[*function]*breaker{}, partitionSet: newPartitionSet()}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, errors.New("workers: New: one of the options is nil")
@@ -140,8 +140,8 @@ func (w *Worker) add(functions []Function) error {
 		added[erased.name] = erased
 	}
 	for _, f := range added {
-		if w.troubles[f] == nil {
-			w.troubles[f] = newTrouble()
+		if w.breakers[f] == nil {
+			w.breakers[f] = newBreaker()
 		}
 	}
 	w.functions = added
@@ -188,18 +188,18 @@ func (w *Worker) Register(ctx context.Context, functions ...Function) error {
 }
 
 // function returns the function of a name and the trouble with it, nil if the worker does not hold it.
-func (w *Worker) function(name string) (*function, *trouble) {
+func (w *Worker) function(name string) (*function, *breaker) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.functions[name]
-	return f, w.troubles[f]
+	return f, w.breakers[f]
 }
 
 // rested reports whether a function may run again that could not.
 func (w *Worker) rested() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, t := range w.troubles {
+	for _, t := range w.breakers {
 		if t.rested() {
 			return true
 		}
@@ -276,7 +276,7 @@ func (w *Worker) Run(ctx context.Context) error {
 // serve works in a partition, in one life after the other.
 func (w *Worker) serve(ctx context.Context, part *broker.Client) error {
 	for ctx.Err() == nil {
-		err := w.live(ctx, part)
+		err := w.runSession(ctx, part)
 		if !errors.Is(err, broker.ErrFenced) {
 			return err
 		}

@@ -49,13 +49,13 @@ type verdict struct {
 
 // bounds is what a run may show.
 type bounds struct {
-	extra int64    // runs beyond the first of each item and function
-	again bool     // also in workers to which nothing happened: Redis forgets what they have done
-	left  []string // keys that may be there afterwards
-	cut   int      // sources that may be without an end
-	told  int64    // items that may be lost, if that is told
-	hands int64    // items that may have been in the hand of a gather that was killed
-	use   int64    // KiB of memory at most, of a process and of Redis
+	extra       int64    // runs beyond the first of each item and function
+	again       bool     // also in workers to which nothing happened: Redis forgets what they have done
+	left        []string // keys that may be there afterwards
+	cut         int      // sources that may be without an end
+	told        int64    // items that may be lost, if that is told
+	interrupted int64    // items that may have been in the hand of a gather that was killed
+	use         int64    // KiB of memory at most, of a process and of Redis
 }
 
 func newChecker() *checker { return &checker{sources: map[uint16]*history{}, hurt: map[string]bool{}} }
@@ -180,8 +180,8 @@ func (c *checker) check(allowed bounds, left []string) verdict {
 	if c.verdict.told > allowed.told || c.verdict.told > c.verdict.lost {
 		c.breach("I1", "%d items are told to be lost, %d are, %d may be", c.verdict.told, c.verdict.lost, allowed.told)
 	}
-	if c.verdict.unseen > allowed.hands {
-		c.breach("I1", "%d stored items have no result, where %d gathers were killed", c.verdict.unseen, allowed.hands)
+	if c.verdict.unseen > allowed.interrupted {
+		c.breach("I1", "%d stored items have no result, where %d gathers were killed", c.verdict.unseen, allowed.interrupted)
 	}
 	for _, key := range left {
 		if !slices.Contains(allowed.left, key) {
@@ -200,7 +200,7 @@ func (c *checker) checkItems(number uint16, h *history) {
 	}
 	for i := range max(h.intended, int64(len(h.results))) {
 		results := at(h.results, i)
-		if results == 0 && i < h.stored && !c.inHand(number, i) {
+		if results == 0 && i < h.stored && !c.inGather(number, i) {
 			if c.verdict.lost++; c.verdict.lost > c.verdict.told {
 				c.breach("I1", "source %d item %d was stored and has no result", number, i)
 			}
@@ -231,9 +231,9 @@ func (c *checker) checkRuns(number uint16, h *history) {
 	}
 }
 
-// inHand tells whether a gather process that was killed may have taken the item
+// inGather tells whether a gather process that was killed may have taken the item
 // and died before it wrote that down.
-func (c *checker) inHand(source uint16, offset int64) bool {
+func (c *checker) inGather(source uint16, offset int64) bool {
 	for _, r := range c.gathers {
 		if r.source == source && !r.whole && r.last == offset-1 {
 			c.verdict.unseen++

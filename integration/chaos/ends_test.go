@@ -109,7 +109,7 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 		return err
 	}
 	var opts []bridge.GatherOption
-	if r.ByHand {
+	if r.Manual {
 		opts = append(opts, bridge.ManualAck())
 	}
 	out, err := bridge.Gather(ctx, q, opts...)

@@ -68,7 +68,7 @@ func delay(f *flow) {
 // killGather is kill -9 of the gather, and a successor.
 func killGather(f *flow) {
 	f.sink.kill()
-	f.killed, f.hands = f.killed+1, f.hands+1
+	f.killed, f.interrupted = f.killed+1, f.interrupted+1
 	f.sink = f.start(f.role("gather", 0))
 	f.progress()
 }

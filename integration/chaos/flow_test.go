@@ -17,26 +17,26 @@ import (
 
 const (
 	fleetSize = 4
-	hands     = 4
+	slots     = 4
 	queueName = "orders"
 )
 
 // A flow is a stream through two functions, all of it real processes.
 type flow struct {
-	t       *testing.T
-	s       scenario
-	rng     *rand.Rand
-	apart   bool // the two stages are not fused
-	dir     string
-	server  *testkit.Server
-	proxy   *testkit.Proxy
-	watcher *executor.Executor // looks for the dead as any other does, and deletes
-	book    *book
-	started int
-	strikes int
-	killed  int   // executors
-	alone   int64 // entries that were taken apart, since two workers had died with them
-	hands   int64 // gathers that were killed and had something in their hand
+	t           *testing.T
+	s           scenario
+	rng         *rand.Rand
+	apart       bool // the two stages are not fused
+	dir         string
+	server      *testkit.Server
+	proxy       *testkit.Proxy
+	watcher     *executor.Executor // looks for the dead as any other does, and deletes
+	book        *book
+	started     int
+	strikes     int
+	killed      int   // executors
+	alone       int64 // entries that were taken apart, since two workers had died with them
+	interrupted int64 // gathers that were killed and had something in their hand
 
 	peaks peaks
 	all   []*process // also those that are no more
@@ -78,7 +78,7 @@ func begin(t *testing.T, s scenario, seed uint64) *flow {
 }
 
 func (f *flow) role(name string, source uint16) role {
-	return role{Name: name, Apart: f.apart, URL: f.proxy.URL(), Lease: f.s.lease, Hands: hands, Queue: queueName, Source: source, Items: f.s.items(), Rate: f.s.rate, Max: f.s.max, ByHand: f.s.byHand, Mortal: f.s.mortal}
+	return role{Name: name, Apart: f.apart, URL: f.proxy.URL(), Lease: f.s.lease, Slots: slots, Queue: queueName, Source: source, Items: f.s.items(), Rate: f.s.rate, Max: f.s.max, Manual: f.s.manual, Mortal: f.s.mortal}
 }
 
 func (f *flow) worker() *process { return f.start(f.role("work", 0)) }

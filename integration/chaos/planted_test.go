@@ -29,7 +29,7 @@ func sound() map[string][]record {
 }
 
 func verdictOf(books map[string][]record, left ...string) verdict {
-	return joined(books, "").check(bounds{left: []string{"allowed"}, hands: 1}, left)
+	return joined(books, "").check(bounds{left: []string{"allowed"}, interrupted: 1}, left)
 }
 
 // joined has read all books, of which one is that of a process that was hurt.
@@ -57,9 +57,9 @@ func TestTheCheckerFindsNothingInASoundRun(t *testing.T) {
 	if v := verdictOf(away); v.breaches != nil {
 		t.Errorf("%+v", v)
 	}
-	inHand := sound()
-	inHand["5-gather"] = slices.Delete(inHand["5-gather"], 0, 1)
-	if v := verdictOf(inHand); v.breaches != nil || v.unseen != 1 {
+	inGather := sound()
+	inGather["5-gather"] = slices.Delete(inGather["5-gather"], 0, 1)
+	if v := verdictOf(inGather); v.breaches != nil || v.unseen != 1 {
 		t.Errorf("%+v", v)
 	}
 }
@@ -122,15 +122,15 @@ func TestTheCheckerAsksWhoRanAnItemAgain(t *testing.T) {
 	t.Parallel()
 	books := sound()
 	books["2-work"] = append(books["2-work"], record{event: ran, source: 1, offset: 3, stage: 1})
-	if breaches := joined(books, "").check(bounds{hands: 1, extra: 1}, nil).breaches; len(breaches) != 1 ||
+	if breaches := joined(books, "").check(bounds{interrupted: 1, extra: 1}, nil).breaches; len(breaches) != 1 ||
 		breaches[0] != "I8: source 1 item 3: function 1 ran 2 times in workers to which nothing happened" {
 		t.Errorf("found %q", breaches)
 	}
-	if breaches := joined(books, "").check(bounds{hands: 1, extra: 1, again: true}, nil).breaches; breaches != nil {
+	if breaches := joined(books, "").check(bounds{interrupted: 1, extra: 1, again: true}, nil).breaches; breaches != nil {
 		t.Errorf("where Redis forgets, found %q", breaches)
 	}
 	books["3-test"] = append(books["3-test"], record{event: ran, source: 1, offset: 4, stage: 0})
-	if breaches := joined(books, "2-work").check(bounds{hands: 1, extra: 2}, nil).breaches; breaches != nil {
+	if breaches := joined(books, "2-work").check(bounds{interrupted: 1, extra: 2}, nil).breaches; breaches != nil {
 		t.Errorf("of a worker that was hurt, found %q", breaches)
 	}
 }
@@ -140,7 +140,7 @@ func TestTheCheckerWeighs(t *testing.T) {
 	for used, want := range map[peaks]int{{10, 10}: 0, {11, 0}: 1, {0, 11}: 1} {
 		c := joined(sound(), "")
 		c.peaks = used
-		breaches := c.check(bounds{hands: 1, use: 10}, nil).breaches
+		breaches := c.check(bounds{interrupted: 1, use: 10}, nil).breaches
 		if len(breaches) != want || want == 1 && breaches[0] != "I9: 11 KiB of memory were used, 10 may be" {
 			t.Errorf("of %+v, found %q", used, breaches)
 		}

@@ -27,13 +27,13 @@ type role struct {
 	URL    string
 	Ledger string
 	Lease  time.Duration
-	Hands  int    // of a worker
+	Slots  int    // of a worker
 	Queue  string // the named one; a bridge has none
 	Source uint16
 	Items  int64 // at least so many, then until SIGTERM
 	Rate   int64 // items a second
 	Mortal bool  // a producer whose source goes with it
-	ByHand bool  // a gather that acknowledges what it has written down
+	Manual bool  // a gather that acknowledges what it has written down
 	Apart  bool  // the two stages are not fused
 	Max    int   // items that may wait in each queue, 0 for no bound
 }
@@ -100,7 +100,7 @@ func (r role) play() error {
 	}
 }
 
-// Some items are slow, so that workers mostly have something in their hands.
+// Some items are slow, so that workers mostly have something in their interrupted.
 const (
 	slowOnes = 32
 	slowness = 5 * time.Millisecond
@@ -119,7 +119,7 @@ func (r role) work(ctx context.Context, b *book, log *slog.Logger) error {
 		})
 	}
 	for {
-		w, err := workers.New(r.URL, workers.Concurrency(r.Hands), workers.Lease(r.Lease), workers.Logger(log), workers.Functions(
+		w, err := workers.New(r.URL, workers.Concurrency(r.Slots), workers.Lease(r.Lease), workers.Logger(log), workers.Functions(
 			define("first", 0, twiceAndOne, origin),
 			define("second", 1, negative, func(x int64) (uint16, int64) { return origin((x - 1) / 2) }),
 		))

@@ -33,7 +33,7 @@ type scenario struct {
 	max    int   // items that may wait in each queue, 0 for no bound
 	lease  time.Duration
 	both   string // the process that is both ends; "": two producers and a gather meet at a named queue
-	byHand bool   // the gather acknowledges what it has written down
+	manual bool   // the gather acknowledges what it has written down
 	mortal bool   // producers whose sources go with them
 	disk   string // when the server writes down what it has done, see appendfsync; "": never
 	// victims is how many workers may be taken for dead by a strike.
@@ -81,12 +81,12 @@ func scenarios() []scenario {
 		{name: "cut-replies-of-futures", title: "a script runs, its reply is lost, futures", strike: cutReply, every: 10 * ms, short: 60, long: 500, both: "futures", lease: calm},
 		{name: "restarts-of-futures", title: "kill -9 of Redis and restart, futures", strike: restart, every: time.Second, short: 1, long: 10, both: "futures", disk: always, lease: calm},
 		{name: "killed-gathers", title: "kill -9 of the gather, and a successor", strike: killGather, every: 500 * ms, short: 2, long: 20, victims: fleetSize},
-		{name: "killed-gathers-by-hand", title: "the same, with ManualAck", strike: killGather, every: 500 * ms, short: 2, long: 20, byHand: true, victims: fleetSize},
+		{name: "killed-gathers-by-hand", title: "the same, with ManualAck", strike: killGather, every: 500 * ms, short: 2, long: 20, manual: true, victims: fleetSize},
 		{name: "killed-producers", title: "kill -9 of a producer, and a successor of its name", strike: killProducer, every: 300 * ms, short: 4, long: 50, victims: fleetSize},
 		{name: "restarts", title: "kill -9 of Redis and restart, appendfsync always", strike: restart, every: time.Second, short: 2, long: 20, disk: always, rate: 5000, lease: calm},
 		{name: "restarts-everysec", title: "kill -9 of Redis and restart, appendfsync everysec", strike: restart, every: time.Second, long: 10, disk: "everysec", rate: 5000, lease: calm, victims: fleetSize, losses: 1 << 20},
 		{name: "rollbacks", title: "kill -9 of Redis, and its last writes are gone", strike: rollBack, every: 3 * time.Second, short: 1, long: 10, disk: always, rate: 2000, lease: calm, victims: fleetSize, losses: 1 << 20},
-		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, disk: always, rate: 5000, max: 5000, byHand: true, victims: fleetSize},
+		{name: "everything", title: "all of these at random", strike: anything, every: 150 * ms, short: 14, long: 400, disk: always, rate: 5000, max: 5000, manual: true, victims: fleetSize},
 	}
 }
 
@@ -125,9 +125,9 @@ func run(t *testing.T, s scenario) row {
 	took := time.Since(began)
 	left := f.leave()
 
-	b := bounds{extra: int64(f.strikes * s.victims * mayHold), hands: f.hands, told: s.losses}
-	if s.byHand {
-		b.hands = 0
+	b := bounds{extra: int64(f.strikes * s.victims * mayHold), interrupted: f.interrupted, told: s.losses}
+	if s.manual {
+		b.interrupted = 0
 	}
 	c := f.check(b, left)
 	r := row{title: s.title, strikes: f.strikes, verdict: c.verdict, took: took, pauses: c.pauses()}
@@ -177,7 +177,7 @@ func (f *flow) storedOfCut() (items int64) {
 // each slot 18 batches that wait for the completer and the one in the slot. A
 // batch is about 8 ms of work, which is 50 items here, and never above 128. Where
 // both stages are one hop, both have run.
-const mayHold = (18 + 1) * hands * 128 * stages
+const mayHold = (18 + 1) * slots * 128 * stages
 
 // mayUse is how many KiB of memory a process of ours may use, and Redis: the race
 // detector takes most of it.

@@ -71,8 +71,8 @@ func discard(t *testing.T, c *broker.Client, source broker.Source, at int64) {
 // letter makes a dead letter of an entry, and tries it again.
 func letter(t *testing.T, c *broker.Client, in broker.Queue, e broker.Entry) {
 	t.Helper()
-	done := broker.Done{Entry: e, In: in, Dead: &batch.Failure{Code: batch.CodeCrashed, Message: "why"}}
-	must(c.Complete(t.Context(), []broker.Done{done}))(t)
+	done := broker.Completion{Entry: e, In: in, Dead: &batch.Failure{Code: batch.CodeCrashed, Message: "why"}}
+	must(c.Complete(t.Context(), []broker.Completion{done}))(t)
 	dead := must(c.Dead(t.Context(), "", 10))(t)
 	if len(dead) != 1 {
 		t.Fatalf("the dead letters are %+v", dead)
@@ -103,7 +103,7 @@ func nacked(t *testing.T, both *testkit.Twins) {
 	}
 	reader := c.Reader("g", time.Second)
 	defer reader.Close()
-	_, _, err = reader.Read(t.Context(), []broker.Place{{Queue: "q"}}, 10, 0)
+	_, _, err = reader.Read(t.Context(), []broker.StreamRef{{Queue: "q"}}, 10, 0)
 	fine(t, err, c.Release(t.Context(), heir), c.Stage(t.Context(), broker.Stage{ID: "q", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}}))
 	both.Compare()
 	fine(t, c.Unstage(t.Context(), "q"))
@@ -130,7 +130,7 @@ func deleted(t *testing.T, both *testkit.Twins) {
 	g := must(c.Consume(t.Context(), "g", "dead", "b"))(t)
 	reader := c.Reader("g", time.Second)
 	defer reader.Close()
-	read, _, err := reader.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+	read, _, err := reader.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0)
 	fine(t, err)
 	taken := must(c.Take(t.Context(), "w", 10, 1, []broker.Route{{In: "a"}}))(t)[0].Entries
 	fine(t, raw.XDel(t.Context(), "{deleted:0}:q:a", taken[0].ID, taken[1].ID).Err(), raw.XDel(t.Context(), "{deleted:0}:q:b", read[0].ID).Err())
@@ -139,7 +139,7 @@ func deleted(t *testing.T, both *testkit.Twins) {
 	}
 	both.Compare()
 	must(c.Waiting(t.Context(), "a"))(t)
-	must(c.Complete(t.Context(), []broker.Done{{Entry: taken[0], In: a}}))(t)
+	must(c.Complete(t.Context(), []broker.Completion{{Entry: taken[0], In: a}}))(t)
 	both.Compare()
 	heir := must(c.Consume(t.Context(), "h", "x", "b"))(t)
 	if left := must(c.Inherit(t.Context(), heir))(t); len(left) != 2 {
@@ -162,7 +162,7 @@ func handover(t *testing.T, both *testkit.Twins) {
 	g := must(c.Consume(t.Context(), "g", "x", "a"))(t)
 	reader := c.Reader("g", time.Second)
 	defer reader.Close()
-	_, _, err = reader.Read(t.Context(), []broker.Place{{Queue: "a"}}, 2, 0)
+	_, _, err = reader.Read(t.Context(), []broker.StreamRef{{Queue: "a"}}, 2, 0)
 	fine(t, err, c.Release(t.Context(), g), c.Stage(t.Context(), stage))
 	both.Compare()
 	if taken := must(c.Take(t.Context(), "w", 10, 1, []broker.Route{{In: "a"}}))(t)[0].Entries; len(taken) != 4 {
@@ -173,7 +173,7 @@ func handover(t *testing.T, both *testkit.Twins) {
 	both.Compare()
 	next := c.Reader("h", time.Second)
 	defer next.Close()
-	if read, _, err := next.Read(t.Context(), []broker.Place{{Queue: "a"}}, 10, 0); err != nil || len(read) != 4 {
+	if read, _, err := next.Read(t.Context(), []broker.StreamRef{{Queue: "a"}}, 10, 0); err != nil || len(read) != 4 {
 		t.Errorf("the gather behind the stage reads %+v, %v", read, err)
 	}
 	fine(t, c.Release(t.Context(), heir), c.DeleteAll(t.Context(), []string{"a"}),

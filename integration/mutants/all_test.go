@@ -102,7 +102,7 @@ var all = []mutant{
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
-		name: "the mark is saved before the hand-over", file: "bridge/gather.go",
+		name: "the mark is saved before the delivery", file: "bridge/gather.go",
 		from: "	taken := d.sent - d.out.untaken()\n", to: "	taken := d.sent\n",
 		pkg: "bridge", run: "Resume|LeavesALoop",
 	},
@@ -402,7 +402,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a frame is read into while it is written", file: "workers/completer.go",
-		from: "func (l *life) settle(ctx context.Context, made []done) (next *job) {\n", to: "func (l *life) settle(ctx context.Context, made []done) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			l.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
+		from: "func (l *session) finish(ctx context.Context, made []completion) (next *job) {\n", to: "func (l *session) finish(ctx context.Context, made []completion) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			l.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
 		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
 	},
 	{

@@ -19,7 +19,7 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 			{Batch: framed("s1", 0, "zero")}, {Batch: framed("s1", 1, long)}, {Batch: framed("s1", 2, "two")},
 		}))
 		done := f.whole(f.takeAll(t, c, "w1"))
-		advance := func(d broker.Done, want broker.Outcome, items ...string) {
+		advance := func(d broker.Completion, want broker.Outcome, items ...string) {
 			t.Helper()
 			outcome, entries, err := c.Advance(t.Context(), d, "w1")
 			if err == nil {
@@ -38,7 +38,7 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 		}
 		advance(done[0], broker.Committed, "zero")
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), done[1:2]))
-		advance(done[0], broker.Beaten)
+		advance(done[0], broker.Superseded)
 		advance(done[2], broker.Committed, long)
 		if held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "b")); len(held) != 2 {
 			t.Errorf("%d entries of b are held", len(held))
@@ -58,7 +58,7 @@ func TestALostAdvanceIsHeld(t *testing.T) {
 	done := f.whole(f.takeAll(t, c, "w1"))
 	lost := cutAtScript(p)
 	outcome, entries, err := c.Advance(t.Context(), done[0], "w1")
-	if wasLost(t, lost); err != nil || outcome != broker.Beaten || entries != nil {
+	if wasLost(t, lost); err != nil || outcome != broker.Superseded || entries != nil {
 		t.Fatalf("advanced %v to %v, %v", outcome, entries, err)
 	}
 	if held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "b")); len(held) != 1 || !slices.Equal(texts(held[0].Batch), []string{"one"}) {

@@ -16,8 +16,8 @@ type Gap struct {
 	Offset int64
 }
 
-// A Sight is an entry that an audit saw.
-type Sight struct {
+// A Found is an entry that an audit saw.
+type Found struct {
 	Ref
 	First, End int64
 	Stray      bool // it was delivered, and is in nobody's hands
@@ -26,9 +26,9 @@ type Sight struct {
 // An Audit is what is on its way to a gather.
 type Audit struct {
 	// Found is for each source that has it the entry that covers its gap.
-	Found map[string]Sight
+	Found map[string]Found
 	// Above is what there is of the others, all of it.
-	Above map[string][]Sight
+	Above map[string][]Found
 }
 
 // A Path is a queue on the way to another one, and the branches that its items
@@ -37,7 +37,7 @@ type Path struct{ Queue, Branch string }
 
 // around is the order in which an audit looks at the streams of a queue: what
 // was delayed comes from what was returned or is suspect, and goes back there.
-var around = []Part{Fresh, Returned, Suspect, delayed, Returned, Suspect}
+var around = []StreamKind{Fresh, Returned, Suspect, delayed, Returned, Suspect}
 
 // Upstream is the way to a gathered queue, each queue behind those that it is fed from. The cost is that of the
 // stages on it.
@@ -74,10 +74,10 @@ func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 // Audit looks for the entries of what a gather misses, on the way from its roots down: what moves on meanwhile is found
 // further down.
 func (c *Client) Audit(ctx context.Context, g Gather, way []Path, gaps []Gap) (Audit, error) {
-	a := Audit{Found: map[string]Sight{}, Above: map[string][]Sight{}}
+	a := Audit{Found: map[string]Found{}, Above: map[string][]Found{}}
 	for _, p := range way {
 		for _, part := range around {
-			if err := c.look(ctx, g, p.Branch, Place{p.Queue, part}, gaps, &a); err != nil {
+			if err := c.look(ctx, g, p.Branch, StreamRef{p.Queue, part}, gaps, &a); err != nil {
 				return a, err
 			}
 		}
@@ -86,7 +86,7 @@ func (c *Client) Audit(ctx context.Context, g Gather, way []Path, gaps []Gap) (A
 }
 
 // look pages through one stream until no source is left that was not found.
-func (c *Client) look(ctx context.Context, g Gather, branch string, at Place, gaps []Gap, a *Audit) error {
+func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef, gaps []Gap, a *Audit) error {
 	for from := "-"; ; {
 		args := []any{from, auditPage, g.reads(at)}
 		for _, gap := range gaps {
@@ -104,7 +104,7 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at Place, ga
 		l := asList(reply)
 		for i := 1; i+4 < len(l); i += 5 {
 			source, first, state := l.text(i)+branch, l.number(i+1), l.text(i+4)
-			s := Sight{Ref{at, l.text(i + 3)}, first, first + l.number(i+2), state == "stray"}
+			s := Found{Ref{at, l.text(i + 3)}, first, first + l.number(i+2), state == "stray"}
 			if state != "" {
 				a.Found[source] = s
 			} else {
@@ -120,7 +120,7 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at Place, ga
 
 // reads is the consumer of a place where that is the gather, "" where workers
 // are.
-func (g Gather) reads(at Place) string {
+func (g Gather) reads(at StreamRef) string {
 	if at.Queue == g.Queue.Name {
 		return g.ID
 	}
@@ -157,14 +157,14 @@ func upstream(stages []Stage, roots []Path, to Path) (way []Path) {
 // Rescue puts back what an audit saw in nobody's hands: for the workers into
 // the return stream, for the gather among what it holds. What stands behind it
 // and is pending with nobody at all comes with it.
-func (c *Client) Rescue(ctx context.Context, g Gather, s Sight) (entries int64, err error) {
+func (c *Client) Rescue(ctx context.Context, g Gather, s Found) (entries int64, err error) {
 	back := c.keys.returns(s.Queue)
-	if s.Part == Suspect {
+	if s.StreamKind == Suspect {
 		back = c.keys.suspects(s.Queue)
 	}
 	for from := s.ID; ; {
 		reply, err := c.run(ctx, "rescue what is in no hand of queue "+s.Queue, scripts.requeueStray,
-			[]string{c.keys.place(s.Place), back, c.keys.registry(RoleWorker)}, from, auditPage, g.reads(s.Place))
+			[]string{c.keys.place(s.StreamRef), back, c.keys.registry(RoleWorker)}, from, auditPage, g.reads(s.StreamRef))
 		if err != nil {
 			return entries, err
 		}

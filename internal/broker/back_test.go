@@ -37,8 +37,8 @@ func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{
-			Entry: first, In: f.a, Outs: []broker.Product{{Queue: f.b, Batch: head}}, Rests: []broker.Rest{{Batch: rest}},
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{
+			Entry: first, In: f.a, Outs: []broker.Output{{Queue: f.b, Batch: head}}, Remainders: []broker.Remainder{{Batch: rest}},
 		}}))
 		next := func(worker string, want int64) {
 			t.Helper()
@@ -76,7 +76,7 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "dead", "b"))
 		r := c.Reader("g1", time.Second)
 		defer r.Close()
-		read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+		read, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0)
 		if err != nil || len(read) != 3 {
 			t.Fatal(read, err)
 		}

@@ -19,7 +19,7 @@ func declareDead(t *testing.T, c *broker.Client, watcher *broker.Lease, r broker
 	if err := watcher.Fence(t.Context(), r, id, strconv.FormatFloat(score, 'f', -1, 64)); err != nil {
 		t.Fatal(err)
 	}
-	must[broker.Pulse](t)(watcher.Beat(t.Context()))
+	must[broker.HeartbeatReply](t)(watcher.Beat(t.Context()))
 	watcher.Rest()
 }
 
@@ -30,7 +30,7 @@ func watching(t *testing.T, c *broker.Client, id string) *broker.Lease {
 		t.Fatal(err)
 	}
 	l := c.Lease(broker.RoleExecutor, id, time.Minute)
-	must[broker.Pulse](t)(l.Beat(t.Context()))
+	must[broker.HeartbeatReply](t)(l.Beat(t.Context()))
 	return l
 }
 
@@ -141,7 +141,7 @@ func TestAHeartbeatWaitsForNoCleanUp(t *testing.T) {
 		longest := time.Duration(0)
 		for range 10 * broker.Beats {
 			began := time.Now()
-			must[broker.Pulse](t)(beats.Beat(t.Context()))
+			must[broker.HeartbeatReply](t)(beats.Beat(t.Context()))
 			took := time.Since(began)
 			longest = max(longest, took)
 			after(t, lease/broker.Beats-took)
@@ -166,7 +166,7 @@ func TestAWatcherForgetsWhoHasLeft(t *testing.T) {
 			if err := c.Join(t.Context(), broker.RoleWorker, id, nil); err != nil {
 				t.Fatal(err)
 			}
-			must[broker.Pulse](t)(watcher.Beat(t.Context()))
+			must[broker.HeartbeatReply](t)(watcher.Beat(t.Context()))
 			if n := watcher.Seen(); n != 2 {
 				t.Fatalf("%d processes are remembered, and two are there", n)
 			}

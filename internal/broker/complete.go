@@ -9,28 +9,28 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// Done is what came of an entry: batches for the out-queues and what goes
+// Completion is what came of an entry: batches for the out-queues and what goes
 // back. Together they replace the entry, or nothing does.
-type Done struct {
-	Entry Entry
-	In    Queue
-	Cost  time.Duration // of an item, 0: not measured
-	Outs  []Product
-	Rests []Rest
-	By    []Passed
-	Dead  *batch.Failure // why the entry is kept as a dead letter; nil: it is not
+type Completion struct {
+	Entry      Entry
+	In         Queue
+	Cost       time.Duration // of an item, 0: not measured
+	Outs       []Output
+	Remainders []Remainder
+	Bypassed   []Bypassed
+	Dead       *batch.Failure // why the entry is kept as a dead letter; nil: it is not
 }
 
-// A Passed is a queue that items would have gone through, had a worker not run the
+// A Bypassed is a queue that items would have gone through, had a worker not run the
 // stage behind it at once.
-type Passed struct {
+type Bypassed struct {
 	Queue Queue
 	Items int
 }
 
-// A Rest is a batch that goes back: what was not run, or what failed and is to
+// A Remainder is a batch that goes back: what was not run, or what failed and is to
 // be tried again.
-type Rest struct {
+type Remainder struct {
 	batch.Batch
 	Attempts int           // calls that failed
 	Delay    time.Duration // until it comes back
@@ -43,8 +43,8 @@ const Suspicious = 2
 // maxDead dead letters are kept; of more, the oldest go.
 const maxDead = 10_000
 
-// A Product is a batch for an out-queue.
-type Product struct {
+// A Output is a batch for an out-queue.
+type Output struct {
 	Queue Queue
 	batch.Batch
 }
@@ -54,17 +54,17 @@ type Outcome string
 
 // The outcomes.
 const (
-	Committed Outcome = "ok"
-	Beaten    Outcome = "lost"  // somebody else finished it
-	NoIn      Outcome = "gone"  // the in-queue is gone
-	NoOut     Outcome = "noout" // an out-queue is gone: the entry is still held
+	Committed  Outcome = "ok"
+	Superseded Outcome = "lost"  // somebody else finished it
+	InputGone  Outcome = "gone"  // the in-queue is gone
+	OutputGone Outcome = "noout" // an out-queue is gone: the entry is still held
 )
 
 // Complete replaces each entry by what came of it, if it is still there: the
 // first finisher wins. An outcome that is none of the constants is the text of
 // an error that Redis had with this entry alone; the entry is still held. It
 // is safe to repeat.
-func (c *Client) Complete(ctx context.Context, done []Done) ([]Outcome, error) {
+func (c *Client) Complete(ctx context.Context, done []Completion) ([]Outcome, error) {
 	outcomes, _, err := c.settle(ctx, done, "")
 	return outcomes, err
 }
@@ -72,15 +72,15 @@ func (c *Client) Complete(ctx context.Context, done []Done) ([]Outcome, error) {
 // Advance completes an entry with a product and, where it is committed, takes for a consumer
 // what is next in the queue of that: one entry, or none. A reply that is lost leaves it
 // with the consumer, see Held; the call that follows is then Beaten.
-func (c *Client) Advance(ctx context.Context, d Done, consumer string) (Outcome, []Entry, error) {
-	outcomes, taken, err := c.settle(ctx, []Done{d}, consumer)
+func (c *Client) Advance(ctx context.Context, d Completion, consumer string) (Outcome, []Entry, error) {
+	outcomes, taken, err := c.settle(ctx, []Completion{d}, consumer)
 	if err != nil {
 		return "", nil, err
 	}
 	return outcomes[0], taken, nil
 }
 
-func (c *Client) settle(ctx context.Context, done []Done, taker string) (_ []Outcome, taken []Entry, _ error) {
+func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_ []Outcome, taken []Entry, _ error) {
 	outcomes := make([]Outcome, len(done))
 	open := make([]int, len(done)) // indexes into done of what is sent
 	for i := range open {
@@ -97,7 +97,7 @@ func (c *Client) settle(ctx context.Context, done []Done, taker string) (_ []Out
 				return err
 			}
 			if len(replies) > len(open) {
-				taken = entriesOf(Place{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(open)))
+				taken = entriesOf(StreamRef{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(open)))
 			}
 			open, err = unsettled(open, replies, outcomes)
 			return err
@@ -129,7 +129,7 @@ func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passi
 
 type packer func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
 
-func (c *Client) complete(ctx context.Context, done []Done, open []int, part packer, taker string) (list, error) {
+func (c *Client) complete(ctx context.Context, done []Completion, open []int, part packer, taker string) (list, error) {
 	k := c.keys
 	keys := []string{k.due(), k.dead()}
 	args := []any{k.payload(""), Suspicious, maxDead, taker}
@@ -137,7 +137,7 @@ func (c *Client) complete(ctx context.Context, done []Done, open []int, part pac
 	for _, i := range open {
 		d := &done[i]
 		e := &d.Entry
-		keys = append(keys, k.place(e.Place), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
+		keys = append(keys, k.place(e.StreamRef), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
 		args = append(args, e.ID, d.In.Inc, int64(d.Cost), e.Crashes, e.Source, e.Queue)
 		if d.Dead == nil {
 			args = append(args, "")
@@ -148,7 +148,7 @@ func (c *Client) complete(ctx context.Context, done []Done, open []int, part pac
 		if e.Payload != "" && d.Dead == nil {
 			keys, old = append(keys, k.payload(e.Payload)), 1
 		}
-		args = append(args, old, len(d.Outs), len(d.By), len(d.Rests))
+		args = append(args, old, len(d.Outs), len(d.Bypassed), len(d.Remainders))
 		var payloads []payload
 		for _, out := range d.Outs {
 			kind, data, grown := part(out.Batch, payloads)
@@ -156,11 +156,11 @@ func (c *Client) complete(ctx context.Context, done []Done, open []int, part pac
 			keys = append(keys, k.stream(out.Queue.Name), k.meta(out.Queue.Name))
 			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
 		}
-		for _, by := range d.By {
+		for _, by := range d.Bypassed {
 			keys = append(keys, k.meta(by.Queue.Name))
 			args = append(args, by.Queue.Inc, by.Items)
 		}
-		for _, rest := range d.Rests {
+		for _, rest := range d.Remainders {
 			kind, data, grown := part(rest.Batch, payloads)
 			payloads = grown
 			args = append(args, rest.Attempts, rest.Delay.Milliseconds(), rest.First, rest.N, len(rest.Frame), kind, data)

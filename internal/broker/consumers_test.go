@@ -33,7 +33,7 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := c.Reader(g.ID, time.Second)
-			read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+			read, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0)
 			if err == nil {
 				err = r.Close()
 			}

@@ -23,7 +23,7 @@ type DeadLetter struct {
 }
 
 func letterOf(raw list) DeadLetter {
-	d := DeadLetter{Entry: entryOf(Place{}, raw)}
+	d := DeadLetter{Entry: entryOf(StreamRef{}, raw)}
 	fields := raw.list(1).fields()
 	d.Queue, d.Why = fields["q"], batch.ParseFailure([]byte(fields["why"]))
 	var ms, seq int64

@@ -24,7 +24,7 @@ func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
 			done[i].Dead = &batch.Failure{Code: batch.CodeCrashed, Message: "why"}
 			done[i].Entry.Lost, done[i].Entry.Frame = nil, nil
 		}
-		for _, want := range []broker.Outcome{broker.Committed, broker.Beaten} {
+		for _, want := range []broker.Outcome{broker.Committed, broker.Superseded} {
 			outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
 			if !slices.Equal(outcomes, []broker.Outcome{want, want}) {
 				t.Fatalf("completed %v, not %s", outcomes, want)
@@ -110,8 +110,8 @@ func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
 		f := makeFlow(t, c, 0)
 		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
 		e := f.takeAll(t, c, "w1")[0]
-		rest := broker.Rest{Batch: e.Batch, Attempts: 1, Delay: time.Hour}
-		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{Entry: e, In: f.a, Rests: []broker.Rest{rest}}}))
+		rest := broker.Remainder{Batch: e.Batch, Attempts: 1, Delay: time.Hour}
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: []broker.Remainder{rest}}}))
 		if b := must[broker.Backlog](t)(c.Waiting(t.Context(), "a")); b != (broker.Backlog{Delayed: 1, Entries: 1, Added: 1}) {
 			t.Fatalf("the backlog is %+v", b)
 		}
@@ -140,8 +140,8 @@ func TestWhatIsDelayedIsDueByTheClockOfRedis(t *testing.T) {
 			f := makeFlow(t, c, 0)
 			pile(t, c, f, 1)
 			e := f.takeAll(t, c, "w1")[0]
-			rest := broker.Rest{Batch: e.Batch, Attempts: 1, Delay: time.Minute}
-			must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{Entry: e, In: f.a, Rests: []broker.Rest{rest}}}))
+			rest := broker.Remainder{Batch: e.Batch, Attempts: 1, Delay: time.Minute}
+			must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: []broker.Remainder{rest}}}))
 			for want, later := range []time.Duration{59 * time.Second, 61 * time.Second} {
 				server.StandAt(now.Add(later))
 				if err := c.BringBack(t.Context()); err != nil {

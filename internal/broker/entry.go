@@ -22,7 +22,7 @@ const payloadTTL = 10 * time.Minute
 // A Ref is where an entry stands: ids are those of one stream, and two streams
 // have the same ones.
 type Ref struct {
-	Place
+	StreamRef
 	ID string
 }
 
@@ -37,7 +37,7 @@ type Entry struct {
 	Size     int    // bytes of the frame, also before it is fetched
 }
 
-func entryOf(at Place, raw list) Entry {
+func entryOf(at StreamRef, raw list) Entry {
 	e := Entry{Ref: Ref{at, raw.text(0)}}
 	fields := raw.list(1)
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -68,7 +68,7 @@ func entryOf(at Place, raw list) Entry {
 	return e
 }
 
-func entriesOf(at Place, raw list) []Entry {
+func entriesOf(at StreamRef, raw list) []Entry {
 	entries := make([]Entry, len(raw))
 	for i := range raw {
 		entries[i] = entryOf(at, raw.list(i))

@@ -28,9 +28,9 @@ func (f flow) takeAll(t *testing.T, c *broker.Client, worker string) []broker.En
 }
 
 // whole is what came of entries whose items a function leaves as they are.
-func (f flow) whole(entries []broker.Entry) (done []broker.Done) {
+func (f flow) whole(entries []broker.Entry) (done []broker.Completion) {
 	for _, e := range entries {
-		done = append(done, broker.Done{Entry: e, In: f.a, Outs: []broker.Product{{Queue: f.b, Batch: e.Batch}}})
+		done = append(done, broker.Completion{Entry: e, In: f.a, Outs: []broker.Output{{Queue: f.b, Batch: e.Batch}}})
 	}
 	return done
 }
@@ -92,7 +92,7 @@ func TestALostReplyAddsNothingTwice(t *testing.T) {
 			done := f.whole(f.takeAll(t, c, "w1"))
 			lost = cutAtScript(p)
 			outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
-			if wasLost(t, lost); !slices.Equal(outcomes, []broker.Outcome{broker.Beaten, broker.Beaten}) {
+			if wasLost(t, lost); !slices.Equal(outcomes, []broker.Outcome{broker.Superseded, broker.Superseded}) {
 				t.Fatalf("completed %v: the first call did it", outcomes)
 			}
 			if in, out := queued(t, c, "a"), queued(t, c, "b"); len(in) != 0 || !slices.Equal(out, []string{"0+2", "2+1"}) {
@@ -188,7 +188,7 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 	if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.Committed}) {
 		t.Fatalf("completed %v", outcomes)
 	}
-	must[broker.Pulse](t)(c.Lease(broker.RoleWorker, "w1", time.Minute).Beat(t.Context()))
+	must[broker.HeartbeatReply](t)(c.Lease(broker.RoleWorker, "w1", time.Minute).Beat(t.Context()))
 	if err := c.Delete(t.Context(), "other"); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
 		done := f.whole(entries)
 		done[1].Outs[0].Queue = sick
 		outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
-		if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.NoOut, broker.Committed}) {
+		if !slices.Equal(outcomes, []broker.Outcome{broker.Committed, broker.OutputGone, broker.Committed}) {
 			t.Fatalf("completed %v", outcomes)
 		}
 		held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "a"))

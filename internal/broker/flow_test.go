@@ -65,15 +65,15 @@ func TestABatchGoesThrough(t *testing.T) {
 		if len(entries) != 2 || c.Fetch(t.Context(), nil, entries) != nil {
 			t.Fatalf("took %+v", taken)
 		}
-		var done []broker.Done
+		var done []broker.Completion
 		for _, e := range entries {
 			out := framed("s1", e.First, texts(e.Batch)...)
-			done = append(done, broker.Done{Entry: e, In: f.a, Outs: []broker.Product{{Queue: f.b, Batch: out}}, Cost: time.Millisecond})
+			done = append(done, broker.Completion{Entry: e, In: f.a, Outs: []broker.Output{{Queue: f.b, Batch: out}}, Cost: time.Millisecond})
 		}
 		first := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
 		again := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
 		if !slices.Equal(first, []broker.Outcome{broker.Committed, broker.Committed}) ||
-			!slices.Equal(again, []broker.Outcome{broker.Beaten, broker.Beaten}) {
+			!slices.Equal(again, []broker.Outcome{broker.Superseded, broker.Superseded}) {
 			t.Fatalf("completed %v, then %v", first, again)
 		}
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
@@ -94,7 +94,7 @@ func gathered(t *testing.T, c *broker.Client, g broker.Gather, want []string) {
 	t.Helper()
 	r := c.Reader(g.ID, 100*time.Millisecond)
 	defer r.Close()
-	entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+	entries, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0)
 	if err == nil {
 		err = c.Fetch(t.Context(), nil, entries)
 	}

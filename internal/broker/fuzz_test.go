@@ -29,7 +29,7 @@ func FuzzNames(f *testing.F) {
 		k := keys{"{" + name + ":0}:"}
 		for _, key := range []string{
 			k.stream(name), k.returns(name), k.meta(name), k.wait(name), k.watch(name), k.sources(name), k.source(name + "~0"),
-			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.place(Place{Queue: name}), k.stages(), k.queues(),
+			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.place(StreamRef{Queue: name}), k.stages(), k.queues(),
 			k.suspects(name), k.delayed(name), k.card(RoleExecutor, name), k.registry(RoleWorker), k.registry(RoleExecutor),
 			k.due(), k.dead(), k.fenced(), k.watcher(), k.space(), k.places(),
 		} {
@@ -51,7 +51,7 @@ func FuzzEntries(f *testing.F) {
 			[]any{id, []any{a, b, c, d, e, g}}, []any{id, []any{a, b, c}}, []any{id}, []any{}, nil, id, int64(1),
 			[]any{int64(1), id}, []any{id, []any{[]any{a}, nil, int64(3), b}},
 		} {
-			for _, entry := range entriesOf(Place{Queue: "q"}, list{raw, raw}) {
+			for _, entry := range entriesOf(StreamRef{Queue: "q"}, list{raw, raw}) {
 				_, _ = entry.CheckRange(), entry.Check()
 				if len(entry.Frame) > len(b)+len(d)+len(g) {
 					t.Fatalf("a frame of %d bytes", len(entry.Frame))

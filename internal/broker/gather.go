@@ -130,7 +130,7 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range entriesOf(Place{Queue: g.Queue.Name}, asList(reply).list(1)) {
+		for _, e := range entriesOf(StreamRef{Queue: g.Queue.Name}, asList(reply).list(1)) {
 			// A page of Redis before 6.2.2 begins with the last entry of the page before.
 			if e.N > 0 && (len(entries) == 0 || entries[len(entries)-1].ID != e.ID) {
 				entries = append(entries, e)

@@ -23,7 +23,7 @@ func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
 		if last.Err() != nil {
 			t.Fatal(last.Err())
 		}
-		if outcomes, err := c.Complete(t.Context(), done); err != nil || outcomes[0] == broker.Committed || outcomes[0] == broker.Beaten {
+		if outcomes, err := c.Complete(t.Context(), done); err != nil || outcomes[0] == broker.Committed || outcomes[0] == broker.Superseded {
 			t.Fatalf("completed %v, %v", outcomes, err)
 		}
 		if in := queued(t, c, "a"); !slices.Equal(in, []string{"0+1"}) {
@@ -33,7 +33,7 @@ func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
 			c.Raw().XGroupCreateMkStream(t.Context(), c.Key("q:b"), "w", "0").Err()); err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []broker.Outcome{broker.Committed, broker.Beaten} {
+		for _, want := range []broker.Outcome{broker.Committed, broker.Superseded} {
 			if outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done)); outcomes[0] != want {
 				t.Fatalf("completed %v, not %s", outcomes, want)
 			}
@@ -103,7 +103,7 @@ func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[0].Outs[0].Batch = framed("s1", 0, large(1))
 		full("b")
-		if outcomes, err := c.Complete(t.Context(), done); err != nil || outcomes[0] == broker.Committed || outcomes[0] == broker.Beaten {
+		if outcomes, err := c.Complete(t.Context(), done); err != nil || outcomes[0] == broker.Committed || outcomes[0] == broker.Superseded {
 			t.Fatalf("completed %v, %v", outcomes, err)
 		}
 		full("a")
@@ -169,11 +169,11 @@ func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 			}
 		}
 		completed(entries[0], broker.Committed, 1)
-		completed(entries[0], broker.Beaten, 1)
+		completed(entries[0], broker.Superseded, 1)
 		if err := c.Raw().HSet(t.Context(), c.Key("m:b"), "inc", "another").Err(); err != nil {
 			t.Fatal(err)
 		}
-		completed(entries[1], broker.NoOut, 1)
+		completed(entries[1], broker.OutputGone, 1)
 	})
 }
 
@@ -188,11 +188,11 @@ func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
 		}
 		pile(t, c, f, 1)
 		done := f.whole(f.takeAll(t, c, "w1"))
-		done[0].By = []broker.Passed{{Queue: between, Items: 1}}
+		done[0].Bypassed = []broker.Bypassed{{Queue: between, Items: 1}}
 		if err := c.Delete(t.Context(), "between"); err != nil {
 			t.Fatal(err)
 		}
-		if outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done)); outcomes[0] != broker.NoOut {
+		if outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done)); outcomes[0] != broker.OutputGone {
 			t.Errorf("completed %v", outcomes)
 		}
 		if in, out := queued(t, c, "a"), queued(t, c, "b"); len(in) != 1 || len(out) != 0 {
@@ -299,7 +299,7 @@ func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 		seen := c.Raw().ZScore(t.Context(), c.Key("workers"), "w1").Val()
 		l := c.Lease(broker.RoleWorker, "w1", time.Minute)
 		for fmt.Sprint(c.Raw().ZScore(t.Context(), c.Key("workers"), "w1").Val()) == fmt.Sprint(seen) {
-			must[broker.Pulse](t)(l.Beat(t.Context()))
+			must[broker.HeartbeatReply](t)(l.Beat(t.Context()))
 		}
 		watcher := c.Lease(broker.RoleExecutor, "x1", time.Minute)
 		if err := watcher.Fence(t.Context(), broker.RoleWorker, "w1", strconv.FormatFloat(seen, 'f', -1, 64)); err != nil {

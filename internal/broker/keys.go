@@ -56,8 +56,8 @@ func (k keys) card(r Role, id string) string {
 	return k.prefix + string(r[0]) + ":" + id
 }
 
-func (k keys) place(p Place) string {
-	switch p.Part {
+func (k keys) place(p StreamRef) string {
+	switch p.StreamKind {
 	case Returned:
 		return k.returns(p.Queue)
 	case Suspect:

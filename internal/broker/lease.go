@@ -71,8 +71,8 @@ func (l *Lease) Wait(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// A Pulse is what a heartbeat tells.
-type Pulse struct {
+// A HeartbeatReply is what a heartbeat tells.
+type HeartbeatReply struct {
 	Workers int           // that live
 	Overdue time.Duration // since when a retry should be back and is not; 0: none
 }
@@ -80,7 +80,7 @@ type Pulse struct {
 // Beat renews the lease and writes what changed in the card. What it begins as the watcher
 // goes on in the background until ctx ends or another process is the watcher. ErrFenced:
 // this process was declared dead.
-func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
+func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	k, began := l.c.keys, time.Now()
 	l.next = began.Add(l.lease / Beats)
 	_, conn, _ := l.sign.known()
@@ -89,11 +89,11 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
 		append([]any{l.id, l.watch().Milliseconds()}, card...)...)
 	if err != nil {
-		return Pulse{}, err
+		return HeartbeatReply{}, err
 	}
 	r := asList(reply)
 	if r.text(0) == "fenced" {
-		return Pulse{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
+		return HeartbeatReply{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
 	}
 	if time.Since(began) > l.lease/4 {
 		l.trouble = time.Now()
@@ -108,7 +108,7 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (Pulse, error) {
 	if l.denied(ctx, err) {
 		err = nil
 	}
-	return Pulse{int(r.number(1)), time.Duration(r.number(2)) * time.Millisecond}, err
+	return HeartbeatReply{int(r.number(1)), time.Duration(r.number(2)) * time.Millisecond}, err
 }
 
 // denied reports whether an error is that this process may not do what a watcher does:

@@ -167,7 +167,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		}
 		after(t, 2*lease) // it may have been w1 that looks for the dead
 		back := f.takeAll(t, l.c, "w2")
-		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].Part != broker.Returned || texts(back[1].Batch)[0] != large(1) {
+		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].StreamKind != broker.Returned || texts(back[1].Batch)[0] != large(1) {
 			t.Fatalf("what w1 held is %+v", back)
 		}
 		if _, err := stopped.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {
@@ -183,7 +183,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 			t.Fatalf("what w1 read late is %+v", late)
 		}
 		outcomes := must[[]broker.Outcome](t)(l.c.Complete(t.Context(), f.whole(entries)))
-		if outcomes[0] != broker.Beaten || outcomes[1] != broker.Beaten {
+		if outcomes[0] != broker.Superseded || outcomes[1] != broker.Superseded {
 			t.Fatalf("w1 completes %v", outcomes)
 		}
 		after(t, lease)

@@ -36,7 +36,7 @@ func (m *machine) read(t *rapid.T) {
 
 func (m *machine) gather(t *rapid.T, count int) {
 	t.Helper()
-	entries, _, err := m.reader.Read(m.ctx, []broker.Place{{Queue: m.b.Name}}, count, 0)
+	entries, _, err := m.reader.Read(m.ctx, []broker.StreamRef{{Queue: m.b.Name}}, count, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +154,8 @@ func (m *machine) drain(t *rapid.T) {
 		if err := m.c.GiveBack(m.ctx, m.name(worker), m.a.Name); err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range []broker.Part{broker.Fresh, broker.Returned, broker.Suspect} {
-			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.Part == part }) {
+		for _, part := range []broker.StreamKind{broker.Fresh, broker.Returned, broker.Suspect} {
+			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.StreamKind == part }) {
 				m.comeBack(h.part)
 			}
 		}
@@ -164,8 +164,8 @@ func (m *machine) drain(t *rapid.T) {
 	for len(m.unreadA)+len(m.unreadR)+len(m.unreadX)+len(m.unreadB)+len(m.heldB) > 0 {
 		m.taken(t, m.name("w"), 100, 100)
 		for _, h := range slices.Clone(m.heldA) {
-			d := broker.Done{Entry: m.entries[h.ref], In: m.a, Outs: []broker.Product{{Queue: m.b, Batch: m.entries[h.ref].Batch}}}
-			if outcomes, err := m.c.Complete(m.ctx, []broker.Done{d}); err != nil || outcomes[0] != broker.Committed {
+			d := broker.Completion{Entry: m.entries[h.ref], In: m.a, Outs: []broker.Output{{Queue: m.b, Batch: m.entries[h.ref].Batch}}}
+			if outcomes, err := m.c.Complete(m.ctx, []broker.Completion{d}); err != nil || outcomes[0] != broker.Committed {
 				t.Fatal(outcomes, err)
 			}
 			m.commit(h, d)

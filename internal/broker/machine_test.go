@@ -73,7 +73,7 @@ type machine struct {
 	ahead                     bool   // a source of a is, or was, beyond its window
 	heldA, heldB              []held // by workers of a and its returns, by gathers of b
 	entries                   map[broker.Ref]broker.Entry
-	history                   []broker.Done
+	history                   []broker.Completion
 
 	g       broker.Gather
 	gathers int
@@ -246,7 +246,7 @@ func (m *machine) hold(t *rapid.T, in *[]held, by string, entries []broker.Entry
 // complete finishes some of what a worker holds, each in its own way.
 func (m *machine) complete(t *rapid.T) {
 	worker := m.worker(t)
-	var done []broker.Done
+	var done []broker.Completion
 	var moved func()
 	for _, h := range slices.Clone(m.heldA) {
 		if h.by != worker || rapid.IntRange(0, 2).Draw(t, "leave") == 0 {
@@ -296,29 +296,29 @@ func (m *machine) advance(t *rapid.T) {
 
 // outcome draws what becomes of an entry: a part of it is done, the rest goes
 // back in one or two batches.
-func (m *machine) outcome(t *rapid.T, h held) broker.Done {
+func (m *machine) outcome(t *rapid.T, h held) broker.Completion {
 	e := m.entries[h.ref]
-	d := broker.Done{Entry: e, In: m.a}
+	d := broker.Completion{Entry: e, In: m.a}
 	done := rapid.Int64Range(0, 2*(h.to-h.from)).Draw(t, "done")
 	rest := e.Batch
 	if done >= h.to-h.from {
-		d.Outs = []broker.Product{{Queue: m.b, Batch: e.Batch}}
+		d.Outs = []broker.Output{{Queue: m.b, Batch: e.Batch}}
 		return d
 	}
 	if done > 0 {
-		d.Outs = []broker.Product{{Queue: m.b}}
+		d.Outs = []broker.Output{{Queue: m.b}}
 		d.Outs[0].Batch, rest = split(t, rest, int(done))
 	}
 	if k := rapid.IntRange(0, rest.N-1).Draw(t, "split the rest at"); k > 0 {
 		var head batch.Batch
 		head, rest = split(t, rest, k)
-		d.Rests = append(d.Rests, broker.Rest{Batch: head, Attempts: h.attempts})
+		d.Remainders = append(d.Remainders, broker.Remainder{Batch: head, Attempts: h.attempts})
 	}
-	last := broker.Rest{Batch: rest, Attempts: h.attempts}
+	last := broker.Remainder{Batch: rest, Attempts: h.attempts}
 	if !h.lost && rapid.Bool().Draw(t, "try again later") {
 		last.Attempts, last.Delay = h.attempts+1, time.Millisecond
 	}
-	d.Rests = append(d.Rests, last)
+	d.Remainders = append(d.Remainders, last)
 	return d
 }
 
@@ -331,13 +331,13 @@ func split(t *rapid.T, b batch.Batch, k int) (head, tail batch.Batch) {
 	return head, tail
 }
 
-func (m *machine) commit(h held, d broker.Done) {
+func (m *machine) commit(h held, d broker.Completion) {
 	take(&m.heldA, func(o held) bool { return o.ref == h.ref })
 	delete(m.entries, h.ref)
 	for _, out := range d.Outs {
 		m.unreadB = append(m.unreadB, part{source: h.source, from: out.First, to: out.End(), size: len(out.Frame), lost: h.lost})
 	}
-	for _, rest := range d.Rests {
+	for _, rest := range d.Remainders {
 		back := part{h.source, rest.First, rest.End(), len(rest.Frame), h.crashes, h.lost, rest.Attempts}
 		if rest.Delay > 0 {
 			m.delayed = append(m.delayed, back)
@@ -388,8 +388,8 @@ func (m *machine) zombie(t *rapid.T) {
 		return
 	}
 	d := rapid.SampledFrom(m.history).Draw(t, "finished")
-	outcomes, err := m.c.Complete(m.ctx, []broker.Done{d})
-	if err != nil || outcomes[0] != broker.Beaten {
+	outcomes, err := m.c.Complete(m.ctx, []broker.Completion{d})
+	if err != nil || outcomes[0] != broker.Superseded {
 		t.Fatalf("a zombie completed %v, %v", outcomes, err)
 	}
 }
@@ -400,10 +400,10 @@ func (m *machine) die(t *rapid.T) {
 	if err := m.c.Die(m.ctx, worker); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []broker.Part{broker.Fresh, broker.Returned, broker.Suspect} {
-		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.Part == part }) {
-			m.history = append(m.history, broker.Done{Entry: m.entries[h.ref], In: m.a,
-				Outs: []broker.Product{{Queue: m.b, Batch: m.entries[h.ref].Batch}}})
+	for _, part := range []broker.StreamKind{broker.Fresh, broker.Returned, broker.Suspect} {
+		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.StreamKind == part }) {
+			m.history = append(m.history, broker.Completion{Entry: m.entries[h.ref], In: m.a,
+				Outs: []broker.Output{{Queue: m.b, Batch: m.entries[h.ref].Batch}}})
 			delete(m.entries, h.ref)
 			h.crashes++
 			m.comeBack(h.part)

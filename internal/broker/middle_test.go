@@ -162,7 +162,7 @@ func TestAStrangeReplyIsAnError(t *testing.T) {
 		done := f.whole(nil)
 		c.Raw().AddHook(&strange{})
 		_, scattered := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "item")}})
-		_, completed := c.Complete(t.Context(), append(done, broker.Done{}))
+		_, completed := c.Complete(t.Context(), append(done, broker.Completion{}))
 		for what, err := range map[string]error{"scatter": scattered, "finish": c.Finish(t.Context(), f.source, 0), "complete": completed} {
 			if err == nil {
 				t.Errorf("%s takes it for an answer", what)

@@ -48,9 +48,9 @@ func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
 			}
 			for held, bring := range []func() error{
 				func() error { _, err := c.Take(t.Context(), "w1", 1, 1, f.routes()); return err },
-				func() error { _, _, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}}, 1, 0); return err },
+				func() error { _, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}}, 1, 0); return err },
 				func() error {
-					_, _, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}}, 1, time.Second)
+					_, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}}, 1, time.Second)
 					return err
 				},
 			} {
@@ -82,7 +82,7 @@ func TestAReadThatFindsNothingIsNoError(t *testing.T) {
 			t.Fatal(hints, err)
 		}
 		for _, wait := range []time.Duration{0, 10 * time.Millisecond, time.Hour} {
-			entries, hints, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}}, 1, wait)
+			entries, hints, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}}, 1, wait)
 			if err != nil || len(entries)+len(hints) != 0 {
 				t.Errorf("after %v it finds %v, %v, %v", wait, entries, hints, err)
 			}

@@ -100,7 +100,7 @@ func TestAnotherWatcherGivesTheSourcesUp(t *testing.T) {
 		if err := l.c.Join(t.Context(), broker.RoleExecutor, "x1", nil); err != nil {
 			t.Fatal(err)
 		}
-		must[broker.Pulse](t)(l.c.Lease(broker.RoleExecutor, "x1", lease).Beat(t.Context()))
+		must[broker.HeartbeatReply](t)(l.c.Lease(broker.RoleExecutor, "x1", lease).Beat(t.Context()))
 		if id := l.c.Raw().HGet(t.Context(), l.c.Key("watcher"), "id").Val(); id != "x1" {
 			t.Fatalf("the watcher is %q", id)
 		}

@@ -21,7 +21,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		pile(t, c, f, several)
 		stray(t, c, "q:a")
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "dead", "b"))
-		look := func(offset int64) broker.Sight {
+		look := func(offset int64) broker.Found {
 			t.Helper()
 			seen := must[broker.Audit](t)(c.Audit(t.Context(), g, []broker.Path{{Queue: "a"}}, []broker.Gap{{Source: "s1", Offset: offset}}))
 			return seen.Found["s1"]
@@ -32,9 +32,9 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		if n := must[int64](t)(c.Rescue(t.Context(), g, look(0))); n != several {
 			t.Fatalf("%d entries in nobody's hands are put back of %d", n, several)
 		}
-		var done []broker.Done
+		var done []broker.Completion
 		for _, e := range drained(t, c, f, several) {
-			done = append(done, broker.Done{Entry: e, In: f.a, Rests: []broker.Rest{{Batch: e.Batch, Attempts: 1, Delay: time.Hour}}})
+			done = append(done, broker.Completion{Entry: e, In: f.a, Remainders: []broker.Remainder{{Batch: e.Batch, Attempts: 1, Delay: time.Hour}}})
 		}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
 		due := c.Key("due")
@@ -47,7 +47,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(drained(t, c, f, several))))
 		r := c.Reader(g.ID, time.Second)
 		defer r.Close()
-		if read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 2*several, 0); err != nil || len(read) != several {
+		if read, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 2*several, 0); err != nil || len(read) != several {
 			t.Fatalf("the gather reads %d, %v", len(read), err)
 		}
 		g = must[broker.Gather](t)(c.Consume(t.Context(), "g2", "dead", "b"))

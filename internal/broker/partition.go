@@ -56,9 +56,9 @@ func (c *Client) Partitions() []*Client { return c.parts }
 // Index is the number of the partition.
 func (c *Client) Index() int { return c.index }
 
-// Home is the partition that a name falls to by chance, always the same one: it
+// PartitionOf is the partition that a name falls to by chance, always the same one: it
 // keeps where the queue of that name is.
-func (c *Client) Home(name string) *Client {
+func (c *Client) PartitionOf(name string) *Client {
 	h := fnv.New32a()
 	h.Write([]byte(name))
 	return c.parts[int(h.Sum32())%len(c.parts)]
@@ -71,7 +71,7 @@ func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, 
 	if len(c.parts) == 1 {
 		return c, nil
 	}
-	reply, err := c.run(ctx, "place queue "+name, scripts.assign, []string{c.Home(name).keys.places()}, name, c.index, instead)
+	reply, err := c.run(ctx, "place queue "+name, scripts.assign, []string{c.PartitionOf(name).keys.places()}, name, c.index, instead)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +101,6 @@ func (c *Client) unplace(ctx context.Context, name string) error {
 	if len(c.parts) <= 1 {
 		return nil
 	}
-	_, err := c.run(ctx, "forget where queue "+name+" was", scripts.unassign, []string{c.Home(name).keys.places()}, name, c.index)
+	_, err := c.run(ctx, "forget where queue "+name+" was", scripts.unassign, []string{c.PartitionOf(name).keys.places()}, name, c.index)
 	return err
 }

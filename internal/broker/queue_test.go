@@ -175,7 +175,7 @@ func TestHeldAndMailboxes(t *testing.T) {
 		if err := c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom, What: "x"}); err != nil {
 			t.Fatal(err)
 		}
-		none, hints, err := r.Read(t.Context(), []broker.Place{{Queue: "a"}, {Queue: "a", Part: broker.Returned}}, 10, time.Second)
+		none, hints, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}, {Queue: "a", StreamKind: broker.Returned}}, 10, time.Second)
 		if err != nil || len(none) != 0 || !slices.Contains(hints, broker.Hint{Kind: broker.HintRoom, What: "x"}) || !slices.Contains(hints, broker.Hint{Kind: broker.HintStages, What: "b"}) {
 			t.Fatalf("read %+v, %+v, %v", none, hints, err)
 		}

@@ -65,8 +65,8 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 	taken := make([]Taken, len(routes))
 	for i := range taken {
 		l := asList(reply).list(i)
-		for part, at := range []Part{Returned, Fresh, Suspect} {
-			taken[i].Entries = append(taken[i].Entries, entriesOf(Place{routes[i].In, at}, l.list(1+part))...)
+		for part, at := range []StreamKind{Returned, Fresh, Suspect} {
+			taken[i].Entries = append(taken[i].Entries, entriesOf(StreamRef{routes[i].In, at}, l.list(1+part))...)
 		}
 		taken[i].Full, taken[i].Sick = l.text(0) == "full", l.text(0) == "sick"
 		taken[i].Beyond = l.text(0) == "window"
@@ -175,14 +175,14 @@ func (d *dialed) close() {
 // Read waits, at most for wait and not at all for 0, until one of the streams has an entry that nobody has read, or
 // the mailbox a hint. It returns at most count entries of each stream. An error
 // leaves what may have been read with the consumer, see Held.
-func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Duration) (entries []Entry, hints []Hint, err error) {
+func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait time.Duration) (entries []Entry, hints []Hint, err error) {
 	mailbox := r.c.keys.mailbox(r.consumer)
 	args := []any{"XREADGROUP", "GROUP", "w", r.consumer, "COUNT", count}
 	if wait > 0 {
 		args = append(args, "BLOCK", min(wait, r.wait).Milliseconds())
 	}
 	args = append(args, "STREAMS", mailbox)
-	by := make(map[string]Place, len(from))
+	by := make(map[string]StreamRef, len(from))
 	for _, p := range from {
 		stream := r.c.keys.place(p)
 		by[stream] = p
@@ -226,28 +226,28 @@ func (r *Reader) Read(ctx context.Context, from []Place, count int, wait time.Du
 	return entries, hints, nil
 }
 
-// A Place is one of the streams of a queue.
-type Place struct {
+// A StreamRef is one of the streams of a queue.
+type StreamRef struct {
 	Queue string
-	Part
+	StreamKind
 }
 
-// A Part is what a stream of a queue holds.
-type Part int
+// A StreamKind is what a stream of a queue holds.
+type StreamKind int
 
 // The parts. What was delayed is read by nobody: it comes back when it is due.
 const (
-	Fresh    Part = iota // what was added
-	Returned             // what came back, to be read first
-	Suspect              // what two workers died with, to be run one at a time
-	delayed              // what waits for its retry
+	Fresh    StreamKind = iota // what was added
+	Returned                   // what came back, to be read first
+	Suspect                    // what two workers died with, to be run one at a time
+	delayed                    // what waits for its retry
 )
 
 // Held returns what a worker has read of a queue and not finished; the caller knows what
 // of it is in its slots.
 func (c *Client) Held(ctx context.Context, worker, queue string) (entries []Entry, err error) {
-	for _, part := range []Part{Returned, Fresh, Suspect} {
-		held, err := c.pending(ctx, worker, Place{queue, part})
+	for _, part := range []StreamKind{Returned, Fresh, Suspect} {
+		held, err := c.pending(ctx, worker, StreamRef{queue, part})
 		if part == Suspect && hasCode(err, "NOGROUP") { // there never was one
 			continue
 		}
@@ -262,11 +262,11 @@ func (c *Client) Held(ctx context.Context, worker, queue string) (entries []Entr
 // HeldBy returns what a gather has read of its queue and not acknowledged. It reads no
 // other stream of the queue, since a read leaves the name of its consumer in the group.
 func (c *Client) HeldBy(ctx context.Context, g Gather) ([]Entry, error) {
-	return c.pending(ctx, g.ID, Place{Queue: g.Queue.Name})
+	return c.pending(ctx, g.ID, StreamRef{Queue: g.Queue.Name})
 }
 
 // pending returns the entries of a stream that are pending with a consumer.
-func (c *Client) pending(ctx context.Context, consumer string, at Place) (entries []Entry, err error) {
+func (c *Client) pending(ctx context.Context, consumer string, at StreamRef) (entries []Entry, err error) {
 	var reply any
 	err = c.try(ctx, "read what is held of queue "+at.Queue, func(ctx context.Context) (err error) {
 		reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.place(at), "0").Result()

@@ -77,7 +77,7 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 	beat := func() int {
 		t.Helper()
 		before := commands(t, c.Raw())
-		must[broker.Pulse](t)(watcher.Beat(t.Context()))
+		must[broker.HeartbeatReply](t)(watcher.Beat(t.Context()))
 		watcher.Rest()
 		return commands(t, c.Raw()) - before
 	}
@@ -160,7 +160,7 @@ func TestWhatLiveProcessesHoldStays(t *testing.T) {
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
 		r := c.Reader(g.ID, time.Second)
 		defer r.Close()
-		if read, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0); err != nil || len(read) != 1 {
+		if read, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0); err != nil || len(read) != 1 {
 			t.Fatal(read, err)
 		}
 		// A stage that was made over the gathered queue by a program of another kind.

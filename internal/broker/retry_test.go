@@ -20,8 +20,8 @@ func TestARetryNamesTheWorkerThatFailed(t *testing.T) {
 		}
 		complete := func(e broker.Entry, delay time.Duration) {
 			t.Helper()
-			rest := broker.Rest{Batch: e.Batch, Attempts: 1, Delay: delay}
-			got := must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Done{{Entry: e, In: f.a, Rests: []broker.Rest{rest}}}))
+			rest := broker.Remainder{Batch: e.Batch, Attempts: 1, Delay: delay}
+			got := must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: []broker.Remainder{rest}}}))
 			if got[0] != broker.Committed {
 				t.Fatal(got)
 			}

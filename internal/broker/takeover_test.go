@@ -68,7 +68,7 @@ func TestOnlyTheCurrentGatherChangesPayloads(t *testing.T) {
 		old := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
 		r := c.Reader(old.ID, 100*time.Millisecond)
 		defer r.Close()
-		entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, 0)
+		entries, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0)
 		if err := errors.Join(err, c.Leave(t.Context(), broker.RoleExecutor, "x1")); err != nil || len(entries) != 1 {
 			t.Fatalf("read %d entries, %v", len(entries), err)
 		}

@@ -247,14 +247,14 @@ func TestCoprocThatAnswersBeforeItHasReadAll(t *testing.T) {
 }
 
 func TestCoprocIsCalledConcurrently(t *testing.T) {
-	const hands, items = 8, 200
+	const slots, items = 8, 200
 	c := newCoproc(t, withPid)
 	var group sync.WaitGroup
 	var pids sync.Map
-	for hand := range hands {
+	for slot := range slots {
 		group.Go(func() {
 			for i := range items {
-				item := fmt.Sprintf("item %d of hand %d", i, hand)
+				item := fmt.Sprintf("item %d of slot %d", i, slot)
 				v, err := one(c)(t.Context(), item)
 				pid, line, _ := strings.Cut(v, " ")
 				if line != item || err != nil {
@@ -267,8 +267,8 @@ func TestCoprocIsCalledConcurrently(t *testing.T) {
 	group.Wait()
 	processes := 0
 	pids.Range(func(any, any) bool { processes++; return true })
-	if processes > hands || processes != len(c.idle) {
-		t.Errorf("%d processes, %d idle, for %d hands", processes, len(c.idle), hands)
+	if processes > slots || processes != len(c.idle) {
+		t.Errorf("%d processes, %d idle, for %d slots", processes, len(c.idle), slots)
 	}
 }
 

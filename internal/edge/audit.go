@@ -175,7 +175,7 @@ func (r *Receiver) judge(ctx context.Context, gap broker.Gap, seen broker.Audit)
 	m.stray, m.absent = broker.Ref{}, nil
 	switch {
 	case at.Queue != r.g.Queue.Name:
-	case at.Part == broker.Fresh: // held by this gather: a reply was lost
+	case at.StreamKind == broker.Fresh: // held by this gather: a reply was lost
 		r.recall = true
 	default: // a worker requeued it after its stage was removed
 		return false, r.c.CollectRequeued(ctx, r.g)
@@ -184,7 +184,7 @@ func (r *Receiver) judge(ctx context.Context, gap broker.Gap, seen broker.Audit)
 }
 
 // orphaned puts back an entry that is pending with no consumer, if the last audit found it so too.
-func (r *Receiver) orphaned(ctx context.Context, source string, m *miss, at broker.Sight) (decided bool, err error) {
+func (r *Receiver) orphaned(ctx context.Context, source string, m *miss, at broker.Found) (decided bool, err error) {
 	m.absent = nil
 	if m.stray != at.Ref {
 		m.stray = at.Ref
@@ -203,7 +203,7 @@ func (r *Receiver) orphaned(ctx context.Context, source string, m *miss, at brok
 }
 
 // lost gives up offsets that two audits found nowhere: a failure takes their place.
-func (r *Receiver) lost(ctx context.Context, source string, m *miss, above []broker.Sight) (decided bool, err error) {
+func (r *Receiver) lost(ctx context.Context, source string, m *miss, above []broker.Found) (decided bool, err error) {
 	m.stray = broker.Ref{}
 	s := r.sources.known[source]
 	if s == nil { // it was forgotten meanwhile

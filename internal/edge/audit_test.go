@@ -46,9 +46,9 @@ func (l line) step(ctx context.Context, worker string) error {
 	if err != nil {
 		return err
 	}
-	var done []broker.Done
+	var done []broker.Completion
 	for _, e := range taken[0].Entries {
-		done = append(done, broker.Done{Entry: e, In: l.a, Outs: []broker.Product{{Queue: l.b, Batch: e.Batch}}})
+		done = append(done, broker.Completion{Entry: e, In: l.a, Outs: []broker.Output{{Queue: l.b, Batch: e.Batch}}})
 	}
 	_, err = l.c.Complete(ctx, done)
 	return err

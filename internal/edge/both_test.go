@@ -139,7 +139,7 @@ type running struct {
 	*Receiver
 	cancel context.CancelFunc
 	done   chan error
-	piece  Piece
+	piece  Range
 	next   int64
 }
 

@@ -86,13 +86,13 @@ func TestABranchTellsOfASourceThatWasGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range taken[0].Entries {
-			done := broker.Done{Entry: e, In: q}
+			done := broker.Completion{Entry: e, In: q}
 			for _, out := range stage.Outs {
 				b := e.Batch
 				b.Source += out.Branch
-				done.Outs = append(done.Outs, broker.Product{Queue: out.Queue, Batch: b})
+				done.Outs = append(done.Outs, broker.Output{Queue: out.Queue, Batch: b})
 			}
-			if _, err := w.c.Complete(t.Context(), []broker.Done{done}); err != nil {
+			if _, err := w.c.Complete(t.Context(), []broker.Completion{done}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -2,10 +2,10 @@ package edge
 
 // A pieceHeap is a binary heap of pieces: the first one has the lowest From. Ten thousand items
 // that are retried one by one come as so many pieces in any order.
-type pieceHeap []Piece
+type pieceHeap []Range
 
 // push adds a piece in O(log n).
-func (h *pieceHeap) push(p Piece) {
+func (h *pieceHeap) push(p Range) {
 	*h = append(*h, p)
 	all := *h
 	for at := len(all) - 1; at > 0; {
@@ -19,10 +19,10 @@ func (h *pieceHeap) push(p Piece) {
 }
 
 // pop removes the first piece in O(log n).
-func (h *pieceHeap) pop() Piece {
+func (h *pieceHeap) pop() Range {
 	all := *h
 	first, last := all[0], len(all)-1
-	all[0], all[last] = all[last], Piece{}
+	all[0], all[last] = all[last], Range{}
 	if *h = all[:last]; last == 0 && cap(all) > keptPieces {
 		*h = nil
 	}

@@ -33,7 +33,7 @@ func TestWhatWaitsForAnItemIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = r.reader.Close() }()
-		entries, _, err := r.reader.Read(t.Context(), []broker.Place{{Queue: "q"}}, items, 0)
+		entries, _, err := r.reader.Read(t.Context(), []broker.StreamRef{{Queue: "q"}}, items, 0)
 		if err != nil || len(entries) != items {
 			t.Fatalf("%d entries, %v", len(entries), err)
 		}

@@ -9,10 +9,10 @@ const (
 	flightLegs = 64
 )
 
-// flight is what a source has stored and its gathers have not delivered, in
+// inFlight is what a source has stored and its gathers have not delivered, in
 // bytes. It is known to the sender only, since only here an offset and the bytes
 // before it are known together; who takes a source over begins at 0.
-type flight struct {
+type inFlight struct {
 	most  int64 // bytes
 	low   int64 // offset that all gathers have delivered, -1: there is none
 	end   int64 // offset stored
@@ -24,7 +24,7 @@ type flight struct {
 type leg struct{ end, bytes int64 }
 
 // depart takes note of a batch that was stored.
-func (f *flight) depart(end, bytes int64) {
+func (f *inFlight) depart(end, bytes int64) {
 	f.end = end
 	f.bytes += bytes
 	if n := len(f.legs); n > 0 && f.legs[n-1].bytes+bytes <= f.most/flightLegs {
@@ -35,7 +35,7 @@ func (f *flight) depart(end, bytes int64) {
 }
 
 // arrive takes note of how far the gathers have delivered.
-func (f *flight) arrive(low int64) {
+func (f *inFlight) arrive(low int64) {
 	f.low = low
 	for len(f.legs) > 0 && f.legs[0].end <= low {
 		f.bytes -= f.legs[0].bytes
@@ -46,7 +46,7 @@ func (f *flight) arrive(low int64) {
 // window is the window of items for the next call: the one that was asked for, or
 // what is in flight now where that is enough in bytes. Something has to gather,
 // or nothing would ever arrive.
-func (f *flight) window(items int64) int64 {
+func (f *inFlight) window(items int64) int64 {
 	if items == 0 || f.low < 0 || f.bytes < f.most || f.end <= f.low {
 		return items
 	}

@@ -51,7 +51,7 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 
 func TestFlight(t *testing.T) {
 	t.Parallel()
-	f := flight{most: 6400, low: -1}
+	f := inFlight{most: 6400, low: -1}
 	for end := int64(1); end <= 100; end++ {
 		f.depart(end, 100)
 	}

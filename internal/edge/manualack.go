@@ -9,9 +9,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// MaxByHand is how many items may be handed out and not acknowledged at most, if each is
+// MaxManual is how many items may be handed out and not acknowledged at most, if each is
 // acknowledged by itself: a mark may have that many ranges.
-const MaxByHand = 1 << 14
+const MaxManual = 1 << 14
 
 // ErrGivenBack says that an item cannot be acknowledged, since it was given back before.
 var ErrGivenBack = errors.New("the result was given back by Nack")
@@ -51,7 +51,7 @@ const (
 // ticketed is a piece whose items have tickets.
 type ticketed struct {
 	acks  *acks
-	piece Piece
+	piece Range
 	left  int           // items that are neither acknowledged nor given back
 	place *list.Element // among the pieces with such items
 	order int64         // of the piece, as it was handed out
@@ -65,7 +65,7 @@ type Origin struct {
 }
 
 // Origin is that of the items of the piece.
-func (p Piece) Origin() *Origin {
+func (p Range) Origin() *Origin {
 	source, _ := broker.Root(p.Entry.Source)
 	return &Origin{source, p.From, p.tickets}
 }
@@ -104,7 +104,7 @@ func (t *Ticket) AckThrough() {
 	if a.over != nil {
 		return
 	}
-	for at := a.byHand.open.Front(); at != nil; {
+	for at := a.manual.open.Front(); at != nil; {
 		of := at.Value.(*ticketed)
 		if at = at.Next(); of.order > t.of.order {
 			break
@@ -128,7 +128,7 @@ func (of *ticketed) ack(from, to int64) {
 			n++
 		}
 		if n > 0 {
-			of.acks.byHand.items -= n
+			of.acks.manual.items -= n
 			of.acks.mark(of.piece, tickets[0].at, tickets[0].at+int64(n))
 			of.settle(n)
 		}
@@ -139,16 +139,16 @@ func (of *ticketed) ack(from, to int64) {
 // settle counts n items as acknowledged or given back.
 func (of *ticketed) settle(n int) {
 	if of.left -= n; of.left == 0 {
-		of.acks.byHand.open.Remove(of.place)
+		of.acks.manual.open.Remove(of.place)
 	}
 }
 
 // acked tells those who wait for acknowledgements.
 func (a *acks) acked() {
 	a.ring()
-	knock(a.byHand.fewer)
-	if a.ended && a.byHand.items == 0 {
-		knock(a.byHand.again)
+	knock(a.manual.fewer)
+	if a.ended && a.manual.items == 0 {
+		knock(a.manual.again)
 	}
 }
 
@@ -176,9 +176,9 @@ func knock(wake chan struct{}) {
 	}
 }
 
-// handTickets gives items at the beginning of a piece tickets, as many as may be handed out, and
+// newTickets gives items at the beginning of a piece tickets, as many as may be handed out, and
 // waits while that is none.
-func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
+func (a *acks) newTickets(ctx context.Context, p Range) (Range, error) {
 	of := &ticketed{acks: a}
 	first := Ticket{of: of, at: p.From, deliveries: 1}
 	if p.Notice {
@@ -190,7 +190,7 @@ func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
 			break
 		}
 		select {
-		case <-a.byHand.fewer:
+		case <-a.manual.fewer:
 		case <-ctx.Done():
 			return p, context.Cause(ctx)
 		}
@@ -204,7 +204,7 @@ func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
 	of.piece = p
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if of.order = a.byHand.last; !p.Notice {
+	if of.order = a.manual.last; !p.Notice {
 		a.open(of)
 	}
 	return p, nil
@@ -212,15 +212,15 @@ func (a *acks) handTickets(ctx context.Context, p Piece) (Piece, error) {
 
 // open puts a piece behind those that have items which are neither acknowledged nor given back.
 func (a *acks) open(of *ticketed) {
-	a.byHand.last++
-	of.left, of.order = of.piece.Len(), a.byHand.last
-	of.place = a.byHand.open.PushBack(of)
+	a.manual.last++
+	of.left, of.order = of.piece.Len(), a.manual.last
+	of.place = a.manual.open.PushBack(of)
 }
 
 // reuse lets frames of pieces be used again once all their items are acknowledged.
 func (a *acks) reuse(memory *batch.Memory) {
 	a.mu.Lock()
-	a.byHand.memory = memory
+	a.manual.memory = memory
 	a.mu.Unlock()
 }
 
@@ -228,7 +228,7 @@ func (a *acks) reuse(memory *batch.Memory) {
 func (a *acks) admit(n int) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n = max(0, min(n, a.byHand.most-a.byHand.items))
-	a.byHand.items += n
+	n = max(0, min(n, a.manual.most-a.manual.items))
+	a.manual.items += n
 	return n
 }

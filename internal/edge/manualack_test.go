@@ -42,7 +42,7 @@ func TestItemsThatAreNotAcknowledgedComeAgain(t *testing.T) {
 				random := rand.New(rand.NewPCG(1, 2))
 				for round := range 4 {
 					tickets := map[string]*Ticket{}
-					r := w.receive(t, "q", ReceiverOptions{Unordered: unordered, ByHand: true})
+					r := w.receive(t, "q", ReceiverOptions{Unordered: unordered, Manual: true})
 					for range len(left) {
 						text, ticket := r.ticket(t)
 						if !left[text] || tickets[text] != nil {
@@ -78,14 +78,14 @@ func TestItemsThatAreNotAcknowledgedComeAgain(t *testing.T) {
 func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
 	onBoth(t, func(t *testing.T, w world) {
 		t.Helper()
-		const n = 3 * MaxByHand
+		const n = 3 * MaxManual
 		q := w.declare(t, broker.Queue{Name: "q"})
 		if err := <-send(t.Context(), w.sender(t, "s", q, 0), 1000, n); err != nil {
 			t.Fatal(err)
 		}
-		r := w.receive(t, "q", ReceiverOptions{ByHand: true})
+		r := w.receive(t, "q", ReceiverOptions{Manual: true})
 		var tickets []*Ticket
-		for range MaxByHand {
+		for range MaxManual {
 			_, ticket := r.ticket(t)
 			tickets = append(tickets, ticket)
 		}
@@ -114,9 +114,9 @@ func TestAnAckAllocatesNothing(t *testing.T) {
 	if err := a.begin(nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	a.byHand.on, a.byHand.most = true, MaxByHand
-	left := int64(MaxByHand)
-	p, _, err := a.track(t.Context(), Piece{Entry: &broker.Entry{}, To: left, left: &left})
+	a.manual.on, a.manual.most = true, MaxManual
+	left := int64(MaxManual)
+	p, _, err := a.track(t.Context(), Range{Entry: &broker.Entry{}, To: left, left: &left})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ const nacksWritten = 100
 
 // A nack is an item that was given back.
 type nack struct {
-	piece      Piece // that it was handed out in
+	piece      Range // that it was handed out in
 	at         int64
 	deliveries int64
 	due        time.Time // to be handed out again
@@ -25,7 +25,7 @@ type nack struct {
 func (n nack) item() broker.Item { return broker.Item{Source: n.piece.Entry.Source, Offset: n.at} }
 
 // alone is the piece of the item.
-func (n nack) alone() Piece {
+func (n nack) alone() Range {
 	_, p := n.piece.cut(int(n.at - n.piece.From))
 	p.To = n.at + 1
 	return p
@@ -59,7 +59,7 @@ func (t *Ticket) Nack(delay time.Duration) {
 	}
 	t.state = givenBack
 	t.of.settle(1)
-	a.byHand.nacked = append(a.byHand.nacked, nack{
+	a.manual.nacked = append(a.manual.nacked, nack{
 		piece: t.of.piece, at: t.at, deliveries: int64(t.deliveries), due: time.Now().Add(max(0, delay)),
 	})
 	a.ring()
@@ -69,11 +69,11 @@ func (t *Ticket) Nack(delay time.Duration) {
 func (a *acks) takeNacks() []nack {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := min(len(a.byHand.nacked), nacksWritten)
-	nacks := slices.Clone(a.byHand.nacked[:n])
-	a.byHand.nacked = a.byHand.nacked[n:]
+	n := min(len(a.manual.nacked), nacksWritten)
+	nacks := slices.Clone(a.manual.nacked[:n])
+	a.manual.nacked = a.manual.nacked[n:]
 	for i, n := range nacks {
-		if most := a.byHand.maxDeliveries; most > 0 && n.deliveries >= most && a.counts[n.item()] >= 0 {
+		if most := a.manual.maxDeliveries; most > 0 && n.deliveries >= most && a.counts[n.item()] >= 0 {
 			nacks[i].why = rejected(n.piece.Entry.Queue, n.deliveries)
 		}
 	}
@@ -91,7 +91,7 @@ func rejected(queue string, deliveries int64) *batch.Failure {
 // restoreNacks takes back what could not be noted.
 func (a *acks) restoreNacks(nacks []nack) {
 	a.mu.Lock()
-	a.byHand.nacked = append(nacks, a.byHand.nacked...)
+	a.manual.nacked = append(nacks, a.manual.nacked...)
 	a.mu.Unlock()
 }
 
@@ -106,29 +106,29 @@ func (a *acks) schedule(nacks []nack) {
 		if n.why != nil {
 			a.counts[n.item()], n.due = -n.deliveries, time.Now()
 		}
-		due := a.byHand.due
+		due := a.manual.due
 		at := len(due)
 		if at > 0 && due[at-1].due.After(n.due) {
 			at, _ = slices.BinarySearchFunc(due, n, func(a, b nack) int { return a.due.Compare(b.due) })
 		}
-		a.byHand.due = slices.Insert(due, at, n)
+		a.manual.due = slices.Insert(due, at, n)
 	}
-	knock(a.byHand.again)
+	knock(a.manual.again)
 }
 
 // nextDue returns a piece that is due, or how long to wait for one, 0 for any time. done: no item will be
 // given back any more.
-func (a *acks) nextDue() (p Piece, wait time.Duration, done bool) {
+func (a *acks) nextDue() (p Range, wait time.Duration, done bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.byHand.due) == 0 {
-		return Piece{}, 0, a.ended && a.byHand.items == 0
+	if len(a.manual.due) == 0 {
+		return Range{}, 0, a.ended && a.manual.items == 0
 	}
-	n := a.byHand.due[0]
+	n := a.manual.due[0]
 	if wait = time.Until(n.due); wait > 0 {
-		return Piece{}, wait, false
+		return Range{}, wait, false
 	}
-	a.byHand.due = a.byHand.due[1:]
+	a.manual.due = a.manual.due[1:]
 	p = n.alone()
 	if n.why != nil {
 		p.lose(n.why)
@@ -169,7 +169,7 @@ func (r *Receiver) awaitDue(ctx context.Context, wait time.Duration) error {
 	}
 	select {
 	case <-due:
-	case <-r.acks.byHand.again:
+	case <-r.acks.manual.again:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -199,7 +199,7 @@ func (r *Receiver) note(ctx context.Context) (some bool, err error) {
 
 // apart cuts a piece behind its first item, if that was given back before, or before the first one
 // that was. An item that is a dead letter becomes a failure.
-func (a *acks) apart(p Piece) Piece {
+func (a *acks) apart(p Range) Range {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.counts) == 0 || p.Notice {
@@ -221,7 +221,7 @@ func (a *acks) apart(p Piece) Piece {
 }
 
 // deliveries is how often the first item of a piece was delivered before.
-func (a *acks) deliveries(p Piece) int64 {
+func (a *acks) deliveries(p Range) int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := a.counts[broker.Item{Source: p.Entry.Source, Offset: p.From}]

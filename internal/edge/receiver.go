@@ -43,7 +43,7 @@ type Receiver struct {
 	keep   time.Duration
 	kept   func(payload string)
 	reader *broker.Reader
-	pieces chan Piece
+	pieces chan Range
 	acks   acks
 	left   chan struct{} // closed by Left
 	leave  sync.Once
@@ -69,8 +69,8 @@ type ReceiverOptions struct {
 	Executor  string
 	Unordered bool
 	Standby   bool // the executor waits for the right to gather
-	ByHand    bool // items are acknowledged by their tickets, not by Delivered
-	// MaxUnacked is how many may be handed out and not acknowledged by their tickets, 0: MaxByHand.
+	Manual    bool // items are acknowledged by their tickets, not by Delivered
+	// MaxUnacked is how many may be handed out and not acknowledged by their tickets, 0: MaxManual.
 	MaxUnacked    int
 	MaxDeliveries int64 // of an item that is given back each time, until it is a dead letter; 0: any number
 	// MaxHeld is how many bytes of frames wait at most for items before them, 0: 256 MiB. Beyond it
@@ -98,7 +98,7 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 		return nil, err
 	}
 	r := &Receiver{
-		c: c, log: o.Log, later: o.Later, g: g, keep: o.KeepPayloads, kept: o.Kept, pieces: make(chan Piece, piecesHeld), left: make(chan struct{}), known: map[string]bool{},
+		c: c, log: o.Log, later: o.Later, g: g, keep: o.KeepPayloads, kept: o.Kept, pieces: make(chan Range, piecesHeld), left: make(chan struct{}), known: map[string]bool{},
 		sources: newSources(g.Roots()), auditor: newAuditor(), count: 16, look: true, every: lookAgain,
 	}
 	if r.order, err = newOrder(g.Delivered(), o.Unordered); err != nil {
@@ -110,9 +110,9 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 		return nil, err
 	}
 	r.maxHeld = cmp.Or(o.MaxHeld, defaultMaxHeld)
-	r.acks.byHand.on, r.acks.byHand.maxDeliveries = o.ByHand, o.MaxDeliveries
-	if r.acks.byHand.most = o.MaxUnacked; o.MaxUnacked == 0 {
-		r.acks.byHand.most = MaxByHand
+	r.acks.manual.on, r.acks.manual.maxDeliveries = o.Manual, o.MaxDeliveries
+	if r.acks.manual.most = o.MaxUnacked; o.MaxUnacked == 0 {
+		r.acks.manual.most = MaxManual
 	}
 	r.reader = c.Reader(g.ID, c.Patience(readWait))
 	return r, nil
@@ -122,13 +122,13 @@ func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOpti
 var ErrLeft = errors.New("the loop was left")
 
 // Pieces is closed by Run when the stream has ended or failed.
-func (r *Receiver) Pieces() <-chan Piece { return r.pieces }
+func (r *Receiver) Pieces() <-chan Range { return r.pieces }
 
 // Delivered reports that n more items were delivered, in the order of Pieces.
 func (r *Receiver) Delivered(n int) { r.acks.deliver(n) }
 
 // Spent lets the memory of a piece be used again: nobody refers to its frame.
-func (r *Receiver) Spent(p Piece) {
+func (r *Receiver) Spent(p Range) {
 	if p.tickets != nil { // its items may be given back
 		r.acks.reuse(&r.memory)
 		return
@@ -171,7 +171,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 func (r *Receiver) feed(ctx context.Context) error {
 	defer close(r.pieces)
 	group, ctx := errgroup.WithContext(ctx)
-	if r.acks.byHand.on {
+	if r.acks.manual.on {
 		group.Go(func() error { return r.redeliver(ctx) })
 	}
 	err := r.read(ctx)
@@ -223,7 +223,7 @@ func (r *Receiver) read(ctx context.Context) error {
 // drain hands out what a queue holds that gets no more items, also behind gaps, and returns why the stream ends.
 func (r *Receiver) drain(ctx context.Context) error {
 	for {
-		entries, _, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, 0)
+		entries, _, err := r.reader.Read(ctx, []broker.StreamRef{{Queue: r.g.Queue.Name}}, r.count, 0)
 		if err != nil {
 			return err
 		}
@@ -252,7 +252,7 @@ func (r *Receiver) next(ctx context.Context) ([]broker.Entry, error) {
 		r.look, r.sources.all = true, true // hints may be lost as well, and what was read last of the sources
 		return entries, err
 	}
-	entries, hints, err := r.reader.Read(ctx, []broker.Place{{Queue: r.g.Queue.Name}}, r.count, r.auditor.patience(r.c.Patience(readWait)))
+	entries, hints, err := r.reader.Read(ctx, []broker.StreamRef{{Queue: r.g.Queue.Name}}, r.count, r.auditor.patience(r.c.Patience(readWait)))
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -357,7 +357,7 @@ func (r *Receiver) flush(ctx context.Context) error {
 }
 
 // out hands out a piece, in several if need be.
-func (r *Receiver) out(ctx context.Context, p Piece) error {
+func (r *Receiver) out(ctx context.Context, p Range) error {
 	for p.Len() > 0 {
 		head, rest, err := r.acks.track(ctx, p)
 		if err != nil {
@@ -371,7 +371,7 @@ func (r *Receiver) out(ctx context.Context, p Piece) error {
 	return nil
 }
 
-func (r *Receiver) send(ctx context.Context, p Piece) error {
+func (r *Receiver) send(ctx context.Context, p Range) error {
 	select {
 	case r.pieces <- p:
 		runtime.Gosched() // it is delivered before this goroutine writes its next request

@@ -304,21 +304,21 @@ func TestSpentIsAWholeFrame(t *testing.T) {
 	t.Parallel()
 	var r Receiver
 	e := &broker.Entry{Batch: batch.Batch{First: 4, N: 10, Frame: make([]byte, 50_000)}, Payload: "id"}
-	again := func(p Piece) bool {
+	again := func(p Range) bool {
 		r.Spent(p)
 		return &r.memory.Get(len(e.Frame))[0] == &e.Frame[0]
 	}
-	for _, p := range []Piece{{Entry: e, From: 4, To: 13}, {Entry: e, From: 5, To: 14}} {
+	for _, p := range []Range{{Entry: e, From: 4, To: 13}, {Entry: e, From: 5, To: 14}} {
 		if again(p) {
 			t.Errorf("the memory of [%d,%d) of [4,14) is used again", p.From, p.To)
 		}
 	}
 	inline := *e
 	inline.Payload = ""
-	if again(Piece{Entry: &inline, From: 4, To: 14}) {
+	if again(Range{Entry: &inline, From: 4, To: 14}) {
 		t.Error("the memory of a reply is used again")
 	}
-	if !again(Piece{Entry: e, From: 4, To: 14}) {
+	if !again(Range{Entry: e, From: 4, To: 14}) {
 		t.Error("the memory of a whole frame is not used again")
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A Piece is the items [From, To) of an entry, to be delivered.
-type Piece struct {
+// A Range is the items [From, To) of an entry, to be delivered.
+type Range struct {
 	Entry    *broker.Entry
 	From, To int64
 	Notice   bool          // it tells of a source, in the place of one failed item
@@ -22,18 +22,18 @@ type Piece struct {
 }
 
 // notice is a Piece that tells something of a source: it has no offset.
-func notice(source, code, message string) Piece {
-	return Piece{
+func notice(source, code, message string) Range {
+	return Range{
 		Entry: &broker.Entry{Batch: batch.Batch{Source: source, N: 1, Lost: &batch.Failure{Code: code, Message: message}}},
 		To:    1, Notice: true,
 	}
 }
 
 // Len is the number of items.
-func (p Piece) Len() int { return int(p.To - p.From) }
+func (p Range) Len() int { return int(p.To - p.From) }
 
 // Reader reads the items. Where the entry is Lost it has none: each is that failure.
-func (p Piece) Reader() batch.Reader {
+func (p Range) Reader() batch.Reader {
 	if p.at != nil {
 		return *p.at
 	}
@@ -45,7 +45,7 @@ func (p Piece) Reader() batch.Reader {
 }
 
 // cut splits the piece behind n items.
-func (p Piece) cut(n int) (head, rest Piece) {
+func (p Range) cut(n int) (head, rest Range) {
 	head, rest = p, p
 	head.To = p.From + int64(n)
 	rest.From = head.To
@@ -60,7 +60,7 @@ func (p Piece) cut(n int) (head, rest Piece) {
 }
 
 // lose makes the items a failure.
-func (p *Piece) lose(why *batch.Failure) {
+func (p *Range) lose(why *batch.Failure) {
 	e := *p.Entry
 	e.Frame, e.Lost = nil, why
 	p.Entry = &e
@@ -75,14 +75,14 @@ const failPiece = 4096
 // without I/O, used by one goroutine.
 type order struct {
 	unordered bool
-	lanes     map[string]*lane
-	ready     []*lane // that may have something to hand out
-	covered   []Piece // what came twice, in two entries; see takeCovered
-	held      int     // bytes of frames that wait
+	lanes     map[string]*sourceOrder
+	ready     []*sourceOrder // that may have something to hand out
+	covered   []Range        // what came twice, in two entries; see takeCovered
+	held      int            // bytes of frames that wait
 }
 
-// lane is one source.
-type lane struct {
+// sourceOrder is one source.
+type sourceOrder struct {
 	source  string
 	next    int64  // offset to hand out next
 	done    ranges // what was delivered before this reader began
@@ -92,7 +92,7 @@ type lane struct {
 }
 
 func newOrder(delivered map[string]string, unordered bool) (*order, error) {
-	o := &order{unordered: unordered, lanes: map[string]*lane{}}
+	o := &order{unordered: unordered, lanes: map[string]*sourceOrder{}}
 	for source, mark := range delivered {
 		done, err := parseRanges(mark)
 		if err != nil {
@@ -105,17 +105,17 @@ func newOrder(delivered map[string]string, unordered bool) (*order, error) {
 	return o, nil
 }
 
-func (o *order) lane(source string) *lane {
+func (o *order) lane(source string) *sourceOrder {
 	l := o.lanes[source]
 	if l == nil {
-		l = &lane{source: source}
+		l = &sourceOrder{source: source}
 		o.lanes[source] = l
 	}
 	return l
 }
 
 // skip moves next over what was delivered before.
-func (l *lane) skip() {
+func (l *sourceOrder) skip() {
 	for len(l.done) > 0 && l.done[0].from <= l.next {
 		l.next = max(l.next, l.done[0].to)
 		l.done = l.done[1:]
@@ -123,7 +123,7 @@ func (l *lane) skip() {
 }
 
 // fresh is what of the offsets [from, to) was not handed out.
-func (l *lane) fresh(from, to int64) ranges {
+func (l *sourceOrder) fresh(from, to int64) ranges {
 	return l.done.without(max(from, min(l.next, to)), to)
 }
 
@@ -134,7 +134,7 @@ func (o *order) put(e *broker.Entry) int {
 	left, held := new(int64), len(e.Frame)
 	for _, s := range parts {
 		*left += s.to - s.from
-		l.waiting.push(Piece{Entry: e, From: s.from, To: s.to, left: left, held: held})
+		l.waiting.push(Range{Entry: e, From: s.from, To: s.to, left: left, held: held})
 		o.held += held
 		held = 0
 	}
@@ -145,7 +145,7 @@ func (o *order) put(e *broker.Entry) int {
 }
 
 // pop returns the next piece that may be handed out.
-func (o *order) pop() (Piece, bool) {
+func (o *order) pop() (Range, bool) {
 	for len(o.ready) > 0 {
 		l := o.ready[0]
 		for len(l.waiting) > 0 && (o.unordered || l.waiting[0].From <= l.next) {
@@ -165,7 +165,7 @@ func (o *order) pop() (Piece, bool) {
 		}
 		l.ready, o.ready = false, o.ready[1:]
 	}
-	return Piece{}, false
+	return Range{}, false
 }
 
 // release lets all that waits be handed out, although items before it are missing.
@@ -179,7 +179,7 @@ func (o *order) release() {
 }
 
 // first takes what waits first, not more than a piece of it.
-func (l *lane) first() Piece {
+func (l *sourceOrder) first() Range {
 	p := l.waiting[0]
 	if p.Entry.Lost != nil && p.To-p.From > failPiece {
 		p.To = p.From + failPiece
@@ -202,12 +202,12 @@ func (o *order) fail(source string, s span, why *batch.Failure) {
 // uncovered cuts off a piece what came in another entry while it was waiting.
 // Ranges of a source overlap only after Redis has lost writes: what is held here
 // is older than what it has now, which may be cut elsewhere.
-func (o *order) uncovered(l *lane, p Piece) (rest Piece, ok bool) {
+func (o *order) uncovered(l *sourceOrder, p Range) (rest Range, ok bool) {
 	rest = p
 	parts := l.fresh(p.From, p.To)
 	if len(parts) == 0 {
 		o.covered = append(o.covered, p)
-		return Piece{}, false
+		return Range{}, false
 	}
 	rest.From, rest.To = parts[0].from, parts[0].to
 	if rest.From > p.From {
@@ -225,7 +225,7 @@ func (o *order) uncovered(l *lane, p Piece) (rest Piece, ok bool) {
 
 // takeCovered returns the pieces that need not be delivered, since all of their
 // items were handed out from other entries.
-func (o *order) takeCovered() []Piece {
+func (o *order) takeCovered() []Range {
 	covered := o.covered
 	o.covered = nil
 	return covered
@@ -246,7 +246,7 @@ func (o *order) reached(source string) int64 {
 func (o *order) missing(source string, stored int64) ranges {
 	l := o.lane(source)
 	have := slices.Clone(l.done)
-	waiting := slices.SortedFunc(slices.Values(l.waiting), func(a, b Piece) int { return cmp.Compare(a.From, b.From) })
+	waiting := slices.SortedFunc(slices.Values(l.waiting), func(a, b Range) int { return cmp.Compare(a.From, b.From) })
 	for _, p := range waiting {
 		have = have.add(p.From, p.To)
 	}

@@ -14,7 +14,7 @@ import (
 
 // numbers is a batch whose items are their offsets.
 // each calls f for each item of a piece: its bytes, or its failure.
-func each(p Piece, f func(i int, item []byte, failure *batch.Failure)) {
+func each(p Range, f func(i int, item []byte, failure *batch.Failure)) {
 	r := p.Reader()
 	for i := range p.Len() {
 		if p.Entry.Lost != nil {
@@ -184,7 +184,7 @@ func TestALostEntryIsFailuresItemByItem(t *testing.T) {
 	t.Parallel()
 	e := broker.Entry{Batch: batch.Batch{Source: "s", First: 3, N: 4, Lost: &batch.Failure{Code: batch.CodeLost}}}
 	n := 0
-	each(Piece{Entry: &e, From: 4, To: 6}, func(i int, item []byte, f *batch.Failure) {
+	each(Range{Entry: &e, From: 4, To: 6}, func(i int, item []byte, f *batch.Failure) {
 		if i != n || item != nil || f == nil || f.Code != batch.CodeLost {
 			t.Errorf("item %d: %q, %v", i, item, f)
 		}

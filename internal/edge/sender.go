@@ -20,14 +20,14 @@ type Sender struct {
 	window  int64
 	portion atomic.Pointer[Portion]
 	room    int64 // items that the last reply had room for, -1: no bound
-	flight  flight
+	flight  inFlight
 }
 
 // NewSender makes a Sender. mailbox is told when there is room again, and wake
 // hears of it. window bounds the items between here and the gathers, 0 for no
 // bound.
 func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window int64) *Sender {
-	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: flight{most: flightBytes, low: -1}}
+	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{most: flightBytes, low: -1}}
 	sender.portion.Store(&Portion{1, firstBatches})
 	return sender
 }

@@ -37,8 +37,8 @@ func TestGroupsThatAreSetBackDoubleNothing(t *testing.T) {
 				l.work(t)
 				testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 && len(l.ids(t, "q:a")) == 0 }, "others do all of it")
 				for _, e := range held[0].Entries {
-					outcomes, err := l.c.Complete(t.Context(), []broker.Done{{Entry: e, In: l.a, Outs: []broker.Product{{Queue: l.b, Batch: e.Batch}}}})
-					if err != nil || outcomes[0] != broker.Beaten {
+					outcomes, err := l.c.Complete(t.Context(), []broker.Completion{{Entry: e, In: l.a, Outs: []broker.Output{{Queue: l.b, Batch: e.Batch}}}})
+					if err != nil || outcomes[0] != broker.Superseded {
 						t.Errorf("who held an entry completes it: %v, %v", outcomes, err)
 					}
 				}

@@ -23,7 +23,7 @@ const (
 type acks struct {
 	mu      sync.Mutex
 	wake    chan struct{}
-	pieces  []Piece // handed out and not delivered whole
+	pieces  []Range // handed out and not delivered whole
 	first   int64   // items of pieces[0] that were delivered
 	marks   map[string]ranges
 	moved   map[string]bool // marks to write
@@ -33,7 +33,7 @@ type acks struct {
 	roots   map[string]string
 	ends    map[string]int64      // sources to forget when delivered to there
 	ended   bool                  // nothing more will be handed out
-	byHand  handed                // where each item is acknowledged by itself
+	manual  handed                // where each item is acknowledged by itself
 	counts  map[broker.Item]int64 // deliveries of items that were given back, see broker.Gather.Nacked
 	settled map[string][]int64    // offsets by source: acknowledged, their deliveries to be forgotten
 	writing []broker.Mark         // marks that are being written
@@ -48,7 +48,7 @@ func (a *acks) begin(delivered map[string]string, nacked map[broker.Item]int64) 
 	a.wake = make(chan struct{}, 1)
 	a.marks, a.moved = map[string]ranges{}, map[string]bool{}
 	a.roots, a.ends = map[string]string{}, map[string]int64{}
-	a.byHand.fewer, a.byHand.again = make(chan struct{}, 1), make(chan struct{}, 1)
+	a.manual.fewer, a.manual.again = make(chan struct{}, 1), make(chan struct{}, 1)
 	a.counts, a.settled = maps.Clone(nacked), map[string][]int64{}
 	if a.counts == nil {
 		a.counts = map[broker.Item]int64{}
@@ -100,10 +100,10 @@ func (a *acks) resume() {
 
 // track takes note of a piece before it is handed out, or of its beginning. It returns that and the
 // rest.
-func (a *acks) track(ctx context.Context, p Piece) (head, rest Piece, err error) {
+func (a *acks) track(ctx context.Context, p Range) (head, rest Range, err error) {
 	head = a.apart(p)
-	if a.byHand.on {
-		head, err = a.handTickets(ctx, head)
+	if a.manual.on {
+		head, err = a.newTickets(ctx, head)
 	} else {
 		a.mu.Lock()
 		a.pieces = append(a.pieces, head)
@@ -123,7 +123,7 @@ func (a *acks) entry(e broker.Entry) {
 
 // cover takes note of items of an entry that are not handed out, since they came
 // in another entry.
-func (a *acks) cover(p Piece) {
+func (a *acks) cover(p Range) {
 	a.mu.Lock()
 	a.finish(p, p.To-p.From)
 	a.ring()
@@ -131,7 +131,7 @@ func (a *acks) cover(p Piece) {
 }
 
 // finish counts items of an entry that need nothing more.
-func (a *acks) finish(p Piece, items int64) {
+func (a *acks) finish(p Range, items int64) {
 	*p.left -= items
 	if *p.left != 0 {
 		return
@@ -140,7 +140,7 @@ func (a *acks) finish(p Piece, items int64) {
 		a.whole = append(a.whole, *p.Entry)
 	}
 	if p.Entry.Payload != "" {
-		a.byHand.memory.Put(p.Entry.Frame)
+		a.manual.memory.Put(p.Entry.Frame)
 	}
 }
 
@@ -186,13 +186,13 @@ func (a *acks) end() {
 	a.mu.Lock()
 	a.ended, a.urgent = true, true
 	a.ring()
-	knock(a.byHand.again)
+	knock(a.manual.again)
 	a.mu.Unlock()
 }
 
 // deliver moves the marks by n items.
 func (a *acks) deliver(n int) {
-	if n == 0 || a.byHand.on {
+	if n == 0 || a.manual.on {
 		return
 	}
 	a.mu.Lock()
@@ -212,7 +212,7 @@ func (a *acks) deliver(n int) {
 }
 
 // mark takes items of a piece for delivered.
-func (a *acks) mark(p Piece, from, to int64) {
+func (a *acks) mark(p Range, from, to int64) {
 	if p.Notice {
 		return
 	}
@@ -254,7 +254,7 @@ func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 	}
 	a.begun(marks)
 	a.urgent = a.ended
-	return entries, marks, a.ended && len(a.pieces) == 0 && a.byHand.items == 0 && len(a.whole) == 0 && len(a.moved) == 0
+	return entries, marks, a.ended && len(a.pieces) == 0 && a.manual.items == 0 && len(a.whole) == 0 && len(a.moved) == 0
 }
 
 // restore takes back what could not be acknowledged.

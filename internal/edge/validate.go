@@ -34,14 +34,14 @@ func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.E
 			return nil, err
 		}
 	}
-	var forged []broker.Done
+	var forged []broker.Completion
 	batches := entries[:0]
 	for i, e := range entries {
 		malformed := broken[i]
 		switch why := r.forged(e, malformed); {
 		case why != "":
 			f := &batch.Failure{Code: batch.CodeDecode, Message: why, Stage: e.Queue}
-			forged = append(forged, broker.Done{Entry: e, In: r.g.Queue, Dead: f})
+			forged = append(forged, broker.Completion{Entry: e, In: r.g.Queue, Dead: f})
 			delete(r.known, e.ID)
 			continue
 		case malformed != nil:

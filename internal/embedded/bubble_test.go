@@ -57,12 +57,12 @@ func TestAFlowFollowsTheFakeClock(t *testing.T) {
 		fine(t, err)
 		r := c.Reader("g", time.Second)
 		defer r.Close()
-		entries, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, time.Second)
+		entries, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, time.Second)
 		if fine(t, err); len(entries) != 2 || entries[0].First+entries[1].First != 1 {
 			t.Fatalf("gathered %+v", entries)
 		}
 		asked := time.Now()
-		if none, _, err := r.Read(t.Context(), []broker.Place{{Queue: "b"}}, 10, time.Second); err != nil || len(none) != 0 || time.Since(asked) < time.Second {
+		if none, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, time.Second); err != nil || len(none) != 0 || time.Since(asked) < time.Second {
 			t.Errorf("a read that waits took %v of virtual time, %v", time.Since(asked), err)
 		}
 		live, err := c.Processes(t.Context(), broker.RoleWorker, 10*time.Second)
@@ -109,13 +109,13 @@ func work(ctx context.Context, c *broker.Client, a, b broker.Queue) error {
 				return err
 			}
 		}
-		entries, _, err := r.Read(ctx, []broker.Place{{Queue: "a", Part: broker.Returned}, {Queue: "a"}}, 10, 2*time.Second)
+		entries, _, err := r.Read(ctx, []broker.StreamRef{{Queue: "a", StreamKind: broker.Returned}, {Queue: "a"}}, 10, 2*time.Second)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		for _, e := range entries {
-			out := broker.Done{Entry: e, In: a, Outs: []broker.Product{{Queue: b, Batch: e.Batch}}}
-			if outcomes, err := c.Complete(ctx, []broker.Done{out}); err != nil || outcomes[0] != broker.Committed {
+			out := broker.Completion{Entry: e, In: a, Outs: []broker.Output{{Queue: b, Batch: e.Batch}}}
+			if outcomes, err := c.Complete(ctx, []broker.Completion{out}); err != nil || outcomes[0] != broker.Committed {
 				return fmt.Errorf("%v: %w", outcomes, err)
 			}
 		}
