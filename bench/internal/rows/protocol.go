@@ -133,7 +133,7 @@ func (p *protocol) batch(source string, first int64, items []int) batch.Batch {
 // work completes what it has read of the first queue, and goes on with an item that
 // comes alone, through the stages behind.
 func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queue, stages []func(int) int) error {
-	from := []broker.Place{{Queue: queues[0].Name, Part: broker.Returned}, {Queue: queues[0].Name}}
+	from := []broker.StreamRef{{Queue: queues[0].Name, StreamKind: broker.Returned}, {Queue: queues[0].Name}}
 	return p.read(ctx, worker, from, func(entries []broker.Entry) error {
 		for i, f := range stages {
 			done, err := p.run(entries, queues[i], queues[i+1], f)
@@ -155,8 +155,8 @@ func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queu
 	})
 }
 
-func (p *protocol) run(entries []broker.Entry, in, out broker.Queue, f func(int) int) ([]broker.Done, error) {
-	done := make([]broker.Done, len(entries))
+func (p *protocol) run(entries []broker.Entry, in, out broker.Queue, f func(int) int) ([]broker.Completion, error) {
+	done := make([]broker.Completion, len(entries))
 	for i, e := range entries {
 		items, err := p.values(e)
 		if err != nil {
@@ -165,7 +165,7 @@ func (p *protocol) run(entries []broker.Entry, in, out broker.Queue, f func(int)
 		for k, x := range items {
 			items[k] = f(x)
 		}
-		done[i] = broker.Done{Entry: e, In: in, Outs: []broker.Product{{Queue: out, Batch: p.batch(e.Source, e.First, items)}}}
+		done[i] = broker.Completion{Entry: e, In: in, Outs: []broker.Output{{Queue: out, Batch: p.batch(e.Source, e.First, items)}}}
 	}
 	return done, nil
 }
@@ -173,7 +173,7 @@ func (p *protocol) run(entries []broker.Entry, in, out broker.Queue, f func(int)
 func (p *protocol) gather(ctx context.Context, g broker.Gather, queue string, out chan<- int) error {
 	var whole []broker.Entry
 	var written time.Time
-	return p.read(ctx, g.ID, []broker.Place{{Queue: queue}}, func(entries []broker.Entry) error {
+	return p.read(ctx, g.ID, []broker.StreamRef{{Queue: queue}}, func(entries []broker.Entry) error {
 		end := int64(0)
 		for _, e := range entries {
 			items, err := p.values(e)
@@ -199,7 +199,7 @@ func (p *protocol) gather(ctx context.Context, g broker.Gather, queue string, ou
 }
 
 // read hands over what comes, until it fails.
-func (p *protocol) read(ctx context.Context, consumer string, from []broker.Place, take func([]broker.Entry) error) error {
+func (p *protocol) read(ctx context.Context, consumer string, from []broker.StreamRef, take func([]broker.Entry) error) error {
 	r := p.c.Reader(consumer, protocolWait)
 	defer context.AfterFunc(ctx, r.Interrupt)()
 	for {
