@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// The quick start of README.md.
+// A pipeline on a broker in this process.
 func Example() {
 	ctx := context.Background()
 	square := workers.Define("square", func(_ context.Context, x int) (int, error) {

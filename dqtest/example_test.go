@@ -35,7 +35,7 @@ func areas(ctx context.Context, words *executor.Queue[string]) (*executor.Queue[
 }
 
 // A whole pipeline in one line. The functions take minutes, the test takes milliseconds.
-func TestAPipeline(t *testing.T) {
+func TestAreas(t *testing.T) {
 	got := dqtest.Values(t, areas, []string{"a", "bc", "def"}, length, square)
 	if !slices.Equal(got, []int{1, 4, 9}) {
 		t.Errorf("the areas are %v", got)

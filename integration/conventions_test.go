@@ -59,6 +59,7 @@ var imports = map[string][]string{
 	"cmd/dqbridge": {"bridge", "executor", "workers", "internal/check", "internal/codec", "internal/cli", "internal/command",
 		"internal/jobs"},
 
+	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},
 	"examples/hashfiles":       {"bridge", "executor", "workers"},
 	"examples/fleet/functions": {"workers"},

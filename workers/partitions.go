@@ -13,7 +13,7 @@ import (
 // A partitionSet is the lives of a worker, one in each partition, and what they share:
 // of all their slots no more work at a time than the worker's concurrency.
 type partitionSet struct {
-	ready  chan struct{} // closed when there has been a life in each partition
+	ready  chan struct{} // closed when there has been a session in each partition
 	tokens chan struct{} // a token for each item that runs, nil with one partition: its slots are all there are
 
 	ok     atomic.Int64 // items done, of them failed
@@ -24,7 +24,7 @@ type partitionSet struct {
 
 	mu    sync.Mutex
 	lives map[*session]struct{}
-	empty map[*broker.Client]struct{} // partitions that have had no life yet
+	empty map[*broker.Client]struct{} // partitions that have had no session yet
 }
 
 func newPartitionSet() partitionSet {

@@ -273,7 +273,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// serve works in a partition, in one life after the other.
+// serve works in a partition, in one session after the other.
 func (w *Worker) serve(ctx context.Context, part *broker.Client) error {
 	for ctx.Err() == nil {
 		err := w.runSession(ctx, part)

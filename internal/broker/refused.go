@@ -55,7 +55,7 @@ var remedies = []struct{ text, remedy string }{
 	{"cluster support disabled", "the server is no node of a Redis Cluster: use redis://host:port"},
 	{"SELECT is not allowed", "a Redis Cluster has only the database 0: leave the number out of the address"},
 	{"unknown command 'sentinel'", "the server is no Sentinel: use redis://host:port"},
-	{"undeclared key", "the server refuses scripts that compute names of keys: README.md lists the servers that work"},
+	{"undeclared key", "the server refuses scripts that compute names of keys: docs/deployment.md lists the servers that work"},
 	{"NOAUTH", "the server wants a password: give it in the address, redis://user:password@host:port"},
 	{"WRONGPASS", "user or password is wrong; in an address, special characters are escaped, such as %25 for %"},
 	{"redis: invalid reply", "what answers there is no Redis"},
