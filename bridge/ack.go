@@ -8,17 +8,17 @@ import (
 	"github.com/dqbridge/dqbridge/internal/edge"
 )
 
-// Ack takes the result for delivered where the gather has ManualAck; without
-// it, and after the gather has ended, Ack does nothing. It can be called from any
-// goroutine, and again.
+// Ack acknowledges the result, if the gather has ManualAck: the result counts as delivered, and no later
+// gather gets it. Without ManualAck, and after the end of the gather, Ack has no effect. Any goroutine may
+// call it, more than once. It does not block.
 func (r Result[T]) Ack() {
 	if t := r.ticket(); t != nil {
 		t.Ack()
 	}
 }
 
-// AckThrough acknowledges the result and all that the gather has handed out before it, of all
-// sources, but for those that were given back. It costs little more than one Ack. Else it is as Ack.
+// AckThrough acknowledges this result and all results that the gather has delivered before it, of all
+// sources, except those that Nack gave back. It costs little more than one Ack, and is like Ack otherwise.
 func (r Result[T]) AckThrough() {
 	if t := r.ticket(); t != nil {
 		t.AckThrough()
@@ -42,7 +42,7 @@ func (r Result[T]) AckWait(ctx context.Context) error {
 // Nack gives the result back. It comes again, after delay at the earliest and behind results
 // that came meanwhile: to this gather, or at once to its successor. Deliveries then tells how
 // often. See MaxDeliveries for a bound. Without ManualAck, after Ack, after another Nack, and
-// after the gather has ended, Nack does nothing. It can be called from any goroutine.
+// after the gather has ended, Nack has no effect. It can be called from any goroutine.
 //
 // Redis stores the number of deliveries until the result is acknowledged. A delivery that
 // ended with the process of the gather is not counted.

@@ -39,9 +39,9 @@ func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-c
 	return results
 }
 
-// Merge sends what comes from several channels into one: the order of each is
-// kept, and between them there is none. It is closed when all are closed or
-// ctx ends: if ctx.Err returns nil after the last value, it is complete.
+// Merge sends the values of several channels into one. The order of each channel is kept; between channels
+// there is no order. Merge closes its channel when all others are closed or ctx ends: if ctx.Err returns nil
+// after the last value, the result is complete.
 func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
 	ctx = orEndless(ctx)
 	out := make(chan T)

@@ -1,6 +1,6 @@
-// Package bridge connects local channels to remote queues: Scatter sends what
-// comes from a channel into a queue that a fleet of workers reads, and Gather
-// brings what comes out at the end back into a channel, in order.
+// Package bridge connects local channels to remote queues: Scatter sends the
+// values of a channel into a queue that a fleet of workers reads, and Gather
+// brings the results of a queue back into a channel, in order.
 //
 // A whole program, with the broker and four slots in its own process:
 //
@@ -32,15 +32,14 @@
 // panic or a timeout in a function is the result of that item, an
 // *executor.ItemError; the stream goes on, and later stages skip the item.
 //
-// Where the reader is slow, workers stop taking and Scatter stops reading its
-// channel: MaxSize, MaxInFlight and Buffer say where. Nothing is dropped.
+// If the reader is slow, workers stop taking and Scatter stops reading its
+// channel: MaxSize, MaxInFlight and Buffer set the bounds. No item is dropped.
 // Cancelling the context of Scatter or of Gather gives the stream up; so does
 // Executor.Close, which leaves no goroutine and no key behind. Name makes a
 // queue that stays and that other processes reach by its name.
 //
-// A Producer stores values and confirms each one, for services that have to know what is
-// stored: its Send returns when the value is in Redis.
+// A Producer stores values and confirms each one, for services that answer "stored" to their
+// clients: its Send returns when the value is in Redis.
 //
-// Multiplex, Merge and Push are the same for channels alone: they split and join
-// what goes into Scatter and what comes from Gather.
+// Multiplex, Merge and Push split and join local channels, before Scatter and after Gather.
 package bridge

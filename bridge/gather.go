@@ -27,7 +27,7 @@ type Result[T any] struct {
 	at     int          // the item's place there
 }
 
-// Source is the name of the source that the item belongs to: that of DurableSource, else one that
+// Source is the name of the source that the item belongs to: that of DurableSource, or a name that
 // Scatter has made. It is "" for an error that ends the stream.
 func (r Result[T]) Source() string {
 	if r.origin == nil {
@@ -51,8 +51,8 @@ func (r Result[T]) ticket() *edge.Ticket { return r.origin.Ticket(r.at) }
 // which they were scattered, exactly one result for each. The channel is closed
 // after the last one.
 //
-// If ctx ends or the Executor is closed, a last Result has the reason, also if nothing
-// receives at that time: a loop that was cut can be told from a complete one.
+// If ctx ends or the Executor is closed, a last Result has the reason, also if the program does not
+// receive at that time: a complete loop can be told from an aborted one.
 //
 // It is the one consumer of the queue: ErrConsumerExists if there is another. A result that was
 // taken from the channel is delivered. Results that lie in the channel when ctx ends are
@@ -70,9 +70,8 @@ func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOpti
 	return out, nil
 }
 
-// GatherSlices is Gather by the slice: what comes in one piece is sent in one
-// piece, which costs one operation of the channel and not one an item. No slice is
-// empty, and each is the receiver's.
+// GatherSlices is Gather for slices of results: results that arrive together are sent together, which costs
+// one operation of the channel instead of one an item. No slice is empty, and each belongs to the receiver.
 func GatherSlices[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan []Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
@@ -119,8 +118,8 @@ func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out sin
 	return d, nil
 }
 
-// All is Gather as an iterator. If the loop is left, by break, return or a panic, what it
-// has not seen is not delivered, and the flow of a queue without a name is deleted half a
+// All is Gather as an iterator. If the loop is left, by break, return or a panic, the results that it
+// has not received are not delivered, and the flow of a queue without a name is deleted half a
 // second later, unless another gather of it has begun. Use Gather or a named queue to go on
 // after a longer pause.
 func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) iter.Seq2[T, error] {
@@ -158,8 +157,8 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 	}
 }
 
-// deliverer is the only sender on the channel of a gather. What is sent less
-// what lies in the channel is delivered.
+// deliverer is the only sender on the channel of a gather. Results that it has sent and that are not in the
+// channel any more are delivered.
 type deliverer[T any] struct {
 	r      *edge.Receiver
 	out    sink[T]
@@ -181,7 +180,7 @@ type hole struct {
 }
 
 // lookAtBuffer is how often a gather looks whether its buffer was read, while
-// there is nothing to send.
+// it has no results to send.
 const lookAtBuffer = 2 * time.Millisecond
 
 // run delivers the stream and then closes the channel, also if a method that decodes a value
@@ -252,7 +251,7 @@ func (d *deliverer[T]) settle(ctx context.Context) error {
 	return nil
 }
 
-// next waits for a piece and, meanwhile, reports what is taken from the buffer.
+// next waits for a piece and, meanwhile, reports the results that were taken from the buffer.
 func (d *deliverer[T]) next(ctx context.Context) (p edge.Range, ok bool, err error) {
 	select {
 	case p, ok = <-d.r.Pieces():

@@ -2,8 +2,7 @@ package bridge
 
 import "time"
 
-// A linger lets the first of what collects wait for more. Without a time it does
-// nothing.
+// A linger lets the first item of a batch wait for more items. Without a time it has no effect.
 type linger struct {
 	time  time.Duration
 	timer *time.Timer
@@ -34,7 +33,7 @@ func (l *linger) lingers() bool {
 	return true
 }
 
-// stop is called when nothing waits any more.
+// stop is called when no item waits any more.
 func (l *linger) stop() {
 	if l.began {
 		l.timer.Stop()

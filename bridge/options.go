@@ -13,7 +13,7 @@ import (
 const (
 	defaultBuffer = 1024 // items
 	defaultSlices = 4
-	// defaultWindow bounds what an ordered gather may have to hold back while
+	// defaultWindow bounds the results that an ordered gather may have to hold while
 	// it waits for one slow item.
 	defaultWindow = 1 << 18
 )
@@ -96,9 +96,8 @@ func MaxBytes(bytes int64) ScatterOption {
 }
 
 // MaxInFlight is how many items may be between Scatter and Gather: sent and not
-// yet delivered. If it is not given it is 262144, and counts once something
-// gathers. Then 256 MiB of what was sent may be in flight too, unless a policy
-// drops.
+// yet delivered. The default is 262144, and counts once a gather has begun. From then on at most 256 MiB of
+// encoded items are in flight, unless an overflow policy drops items.
 func MaxInFlight(items int) ScatterOption {
 	return scatterOption(func(o *options) error {
 		if items < 1 {
@@ -123,10 +122,9 @@ func MaxBatch(items int) ScatterOption {
 	})
 }
 
-// Linger lets the first item of a batch wait so long for more, up to what would be
-// sent at once anyway. It saves commands where items come now and then, and costs
-// them that time. Without it what has collected goes as soon as the send before
-// it is done.
+// Linger lets the first item of a batch wait so long for more items, up to the size of a batch that is
+// sent at once. It saves commands if items come now and then, and delays them by that time. Without Linger a
+// batch is sent as soon as the send before it is done.
 func Linger(d time.Duration) ScatterOption {
 	return scatterOption(func(o *options) error {
 		if d <= 0 {
@@ -222,8 +220,8 @@ func MaxUnacked(n int) GatherOption {
 }
 
 // MaxHeld bounds the results that wait for a result before them, in encoded bytes: 256 MiB if it is
-// not given. What comes beyond it stays in Redis until it is due, and costs a round trip then; batches
-// below 2 KiB are held all the same. With Unordered nothing waits.
+// not given. Results beyond it stay in Redis until they are due, and cost a round trip then; batches
+// below 2 KiB are held all the same. With Unordered no result waits.
 func MaxHeld(bytes int) GatherOption {
 	return gatherOption(func(o *options) error {
 		if bytes < 1 {
@@ -262,8 +260,8 @@ func Wait() GatherOption {
 
 // Buffer is the capacity of the channel that Gather returns: 1024 results if it is not
 // given, 4 slices for GatherSlices. Results that lie in the channel are not delivered: they
-// come again to the next Gather. Buffer(0) is Buffer(1), since the Result that tells why a
-// stream was cut needs a place where nothing receives.
+// come again to the next Gather. Buffer(0) is Buffer(1): the Result with the reason of an
+// aborted stream needs a place if the program does not receive.
 func Buffer(n int) GatherOption {
 	return gatherOption(func(o *options) error {
 		if n < 0 {

@@ -11,18 +11,18 @@ const (
 	// OverflowBlock does not read the channel until there is room. It is the policy if
 	// none is chosen.
 	OverflowBlock OverflowPolicy = "block"
-	// OverflowDropNewest drops what comes while there is no room.
+	// OverflowDropNewest drops new items while there is no room.
 	OverflowDropNewest OverflowPolicy = "drop-newest"
-	// OverflowDropOldest drops what nobody has read from the queue yet, the oldest first,
-	// to make room for what comes. Where all was read, it drops what comes.
+	// OverflowDropOldest drops items of the queue that no worker has read yet, the oldest first,
+	// to make room for new ones. If all were read, it drops new items.
 	OverflowDropOldest OverflowPolicy = "drop-oldest"
-	// OverflowFail gives the scatter up, as if its context had ended: behind what is
+	// OverflowFail aborts the scatter, as if its context had ended: behind the items that are
 	// stored, the stream ends with an error (executor.ErrTruncated), and the queue's Err
 	// is executor.ErrFull.
 	OverflowFail OverflowPolicy = "fail"
 )
 
-// Overflow chooses the policy. What is dropped keeps its place in the stream:
+// Overflow chooses the policy. A dropped item keeps its place in the stream:
 // Gather has an *executor.ItemError there, which is an executor.ErrDropped, and
 // executor.Queue.Dropped counts it. Items are dropped by the batch in which they
 // travel.

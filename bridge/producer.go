@@ -12,7 +12,7 @@ import (
 )
 
 // A Producer stores values in a remote queue and confirms each one. It is for programs
-// that have to know what is stored: an HTTP handler answers 202 after Send has returned
+// that have to know whether a value is stored: an HTTP handler answers 202 after Send has returned
 // nil. Its methods may be called from any number of goroutines at once. Close it.
 //
 // Callers share batches: while one call to Redis is under way, the values of other
@@ -43,7 +43,7 @@ func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...Scat
 	return p, nil
 }
 
-// run stores what is sent until Close, and ends the source.
+// run stores the values of Send until Close, and ends the source.
 func (p *Producer[T]) run(ctx context.Context, feed *edge.Feed) {
 	err := p.group.Run(ctx)
 	if err == nil {
@@ -59,7 +59,7 @@ func (p *Producer[T]) run(ctx context.Context, feed *edge.Feed) {
 //   - an *executor.ItemError with the code "encode" or "toolarge": the value cannot be
 //     encoded, or has more than 64 MiB.
 //   - executor.ErrFull or executor.ErrDropped: there was no room, and the policy of
-//     Overflow says what becomes of the value then. The Producer goes on after both.
+//     Overflow decided about the value. The Producer goes on after both.
 //   - the cause of ctx, if it has ended.
 //   - what Err returns, after the Producer has ended; executor.ErrClosed after Close.
 //
@@ -176,7 +176,7 @@ func (p *Producer[T]) Done() <-chan struct{} { return p.Queue().Done() }
 // closed, and after Close has stored everything.
 func (p *Producer[T]) Err() error { return p.Queue().Err() }
 
-// check returns an error for what a method of a Producer cannot use.
+// check returns an error for arguments that a method of a Producer cannot use.
 func (p *Producer[T]) check(ctx context.Context) error {
 	switch {
 	case p == nil || p.group == nil:
@@ -207,7 +207,7 @@ func (producerClosed) Error() string { return "the producer is closed" }
 
 func (producerClosed) Is(target error) bool { return target == executor.ErrClosed }
 
-// Bounds of a request of SendAll: about what one batch holds.
+// Bounds of a request of SendAll: about those of one batch.
 const (
 	requestItems = 8192
 	requestBytes = 1 << 20

@@ -58,11 +58,11 @@ func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan 
 }
 
 // A feeder is the two goroutines of a scatter: one collects and encodes while
-// the other sends, so that what comes during one send goes with the next.
+// the other sends, so that the items which arrive during one send go with the next.
 type feeder[T any] struct {
 	*edge.Feed
 	typed   codec.Typed[T]
-	idle    chan struct{}      // a token while nothing is being sent
+	idle    chan struct{}      // a token while no batch is being sent
 	pending chan []batch.Batch // to be sent; the token has room for it
 	spent   chan []batch.Batch // sent, their memory may be used again
 	taken   []T                // from the channel, to be encoded at once
@@ -79,7 +79,7 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 	}, ctx, nil
 }
 
-// newFeed makes a queue and a source of it, as the options say. what names the caller in
+// newFeed makes a queue and a source of it, as the options say. The text names the caller in
 // errors.
 func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opts []ScatterOption) (
 	q *executor.Queue[T], feed *edge.Feed, typed codec.Typed[T], o options, bound context.Context, err error,
@@ -101,8 +101,8 @@ func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opt
 }
 
 // run owns both goroutines: it sends, waits for the one that collects and ends
-// the source. Where sending fails for good, the caller's channel is not read any
-// more: nothing is dropped without a word.
+// the source. If sending fails for good, the caller's channel is not read any
+// more: no item is dropped in silence.
 func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error) {
 	collecting, stop := context.WithCancelCause(ctx)
 	collected := make(chan error, 1)
@@ -195,7 +195,7 @@ func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 	}
 }
 
-// pass gives what has collected to the send goroutine, whose token was taken.
+// pass gives the collected batches to the send goroutine, whose token was taken.
 func (f *feeder[T]) pass() {
 	f.stop()
 	f.pending <- f.Take()
@@ -207,7 +207,7 @@ func (f *feeder[T]) pass() {
 	}
 }
 
-// drain takes what lies in the channel already, which needs no select. It
+// drain takes the values that are in the channel already, which needs no select. It
 // reports whether the channel is still open.
 func (f *feeder[T]) drain(in <-chan T) (open bool) {
 	if !f.typed.Short() {
@@ -232,7 +232,7 @@ func (f *feeder[T]) drain(in <-chan T) (open bool) {
 	return open
 }
 
-// flush waits until what has collected can be handed over.
+// flush waits until the collected batches can be passed on.
 func (f *feeder[T]) flush(ctx context.Context) error {
 	if f.Len() == 0 {
 		return nil

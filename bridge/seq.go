@@ -11,8 +11,9 @@ import (
 )
 
 // ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own, up to 256 values or
-// about 1 MiB of strings ahead of what is encoded, and what it has given does not wait for its next
-// value. It looks at ctx only between two values: Executor.Close waits for one that blocks. If the iterator panics or calls runtime.Goexit, the stream is cut as if ctx had ended:
+// about 1 MiB of strings ahead of the encoder; a value is sent without waiting for the next one. ScatterSeq looks at
+// ctx only between two values: Executor.Close waits for an iterator that blocks. If the iterator panics or calls
+// runtime.Goexit, the stream is aborted as if ctx had ended:
 // gathers get executor.ErrTruncated behind the items stored so far, and Err of the queue returns an error
 // with the text of the panic and its stack.
 func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {

@@ -2,11 +2,11 @@ package bridge
 
 import "context"
 
-// An sink is the channel of a gather. Its methods are called by the deliverer
+// A sink is the channel of a gather. Its methods are called by the deliverer
 // alone.
 type sink[T any] interface {
-	// put sends the results of a piece, and counts them. Before it waits, what was
-	// taken is reported.
+	// put sends the results of a piece, and counts them. Before it waits, it
+	// reports the results that were taken.
 	put(ctx context.Context, d *deliverer[T]) error
 	// untaken is how many results lie in the channel.
 	untaken() int

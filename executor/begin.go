@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// What an exported call was given instead of a value that it can use.
+// Errors of arguments that an exported call cannot use.
 var (
 	errNoExecutor  = errors.New("the Executor is nil or a zero value: make it with executor.New")
 	errNoInspector = errors.New("the Inspector is nil or a zero value: make it with executor.NewInspector")

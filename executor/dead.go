@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A DeadLetter is what no worker could process: an item with which several
+// A DeadLetter is an item that no worker could process: one with which several
 // workers have died, or an entry that is malformed. The place of an item in its
 // stream has an error that says so.
 type DeadLetter struct {

@@ -27,7 +27,7 @@
 //	futures, err := executor.MapSlice(ctx, ex, length, []string{"a", "bc"})
 //	values, err := executor.GatherSlice(ctx, futures)
 //
-// What an Executor makes without a name goes when it is closed, and some time
+// Queues and stages without a name are deleted when their Executor is closed, and some time
 // after its process has died. Queues with a name, and the stages over them, stay
 // until they are deleted.
 package executor

@@ -11,11 +11,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/edge"
 )
 
-// What callers decide on, with errors.Is.
+// Errors for errors.Is.
 var (
 	// ErrInvalidURL says that an address has no form that is known.
 	ErrInvalidURL = broker.ErrInvalidURL
-	// ErrUnreachable says that nothing answers at an address.
+	// ErrUnreachable says that no server answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
 	// ErrUnusable says that the Redis at an address refuses in a way that waiting does not change:
 	// a password, a permission, TLS, its version, or its kind. It is an ErrUnreachable too.
@@ -25,7 +25,7 @@ var (
 	// ErrInvalidName says that a name cannot be one.
 	ErrInvalidName = broker.ErrInvalidName
 	// ErrPartitions says that the namespace has another number of partitions, or
-	// that what was to be one flow is in two of them.
+	// that two queues of one call are in different partitions.
 	ErrPartitions = broker.ErrPartitions
 	// ErrVersion says that a queue has a format that this program does not know.
 	ErrVersion = broker.ErrVersion
@@ -44,9 +44,9 @@ var (
 	// ErrFenced says that a successor has taken over.
 	ErrFenced = broker.ErrFenced
 	// ErrTruncated says that a scatter ended before its input did: its context ended,
-	// or its Executor was closed. What it had sent was delivered.
+	// or its Executor was closed. The items that it had sent were delivered.
 	ErrTruncated = broker.ErrTruncated
-	// ErrEnded says that a named source has ended: nothing can be added to it.
+	// ErrEnded says that a named source has ended: it takes no more items.
 	ErrEnded = broker.ErrEnded
 	// ErrLost says that an item is no longer in Redis, although it was stored.
 	ErrLost = errors.New("lost in Redis")

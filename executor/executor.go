@@ -46,7 +46,7 @@ type Executor struct {
 	submits submitters
 	counts  struct{ workers, threads atomic.Int64 }
 
-	life  errgroup.Group // mailbox, lease and what follows
+	life  errgroup.Group // mailbox, lease and the goroutines below
 	calls chan call      // to the goroutine that owns the life's context
 
 	fleet fleet // that goroutine only
@@ -69,7 +69,7 @@ type call struct {
 //
 // each with ?ns=NAME for a namespace of its own, "dq" if it is not given, and
 // ?partitions=N, see Partitions. It
-// returns ErrInvalidURL for another form, ErrUnreachable if nothing answers within 5 seconds, and at
+// returns ErrInvalidURL for another form, ErrUnreachable if no server answers within 5 seconds, and at
 // once ErrUnusable for what waiting does not change: a wrong password, a user without rights,
 // TLS at one end only, a Redis that is too old, one node of a Cluster. ctx bounds New alone; the
 // Executor lives until Close.
@@ -160,7 +160,7 @@ func (ex *Executor) call(do func(context.Context) error) error {
 }
 
 // beat renews the lease, and joins again if this process was declared dead: its queues
-// have a time of grace. It does nothing else, since a late heartbeat is a death.
+// have a time of grace. It has no other work, since a late heartbeat is a death.
 func (ex *Executor) beat(ctx context.Context, lease *broker.Lease, card map[string]string) {
 	defer lease.Close()
 	for lease.Wait(ctx) {
@@ -181,7 +181,7 @@ func (ex *Executor) beat(ctx context.Context, lease *broker.Lease, card map[stri
 	}
 }
 
-// tend does until ctx ends what takes longer the more there is: it stores the ends of
+// tend does the work that takes longer the more sources there are, until ctx ends: it stores the ends of
 // scatters again, and counts the workers, once a lease.
 func (ex *Executor) tend(ctx context.Context) {
 	tick := time.NewTicker(ex.lease / broker.Beats)
@@ -261,7 +261,7 @@ func (ex *Executor) Register(functions ...workers.Function) error {
 
 // Close stops everything that the Executor does, deletes the queues that it
 // made without a name, and returns when no goroutine and no key of it is left.
-// Calls that are under way, and all later ones, return ErrClosed. Closing again does nothing.
+// Calls that are under way, and all later ones, return ErrClosed. Another Close has no effect.
 func (ex *Executor) Close() error {
 	if err := ex.check("close"); err != nil {
 		return err
@@ -285,7 +285,7 @@ func (ex *Executor) Close() error {
 	return err
 }
 
-// leave deletes what goes with the Executor. The embedded broker goes with it as a whole.
+// leave deletes the keys that go with the Executor. The embedded broker goes with it as a whole.
 func (ex *Executor) leave(ctx context.Context) error {
 	if ex.server != nil {
 		return nil

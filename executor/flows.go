@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// reopening is how long after the end of a gather another one may begin, if nothing else keeps
+	// reopening is how long after the end of a gather another one may begin, if no other call keeps
 	// the flow.
 	reopening = 500 * time.Millisecond
 	// ungathered is how long a flow is kept that no gather has begun to read, after its contexts have
@@ -146,7 +146,7 @@ func (l *link) alive() bool {
 	return !l.reach(func(l *link) []*link { return l.above }, func(l *link) bool { return !l.live })
 }
 
-// abandoned reports whether nobody can gather a queue any more, as far as this process knows.
+// abandoned reports whether no call can gather a queue any more, as far as this process knows.
 func (f *flows) abandoned(queue string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -154,7 +154,7 @@ func (f *flows) abandoned(queue string) bool {
 	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.patience()
 }
 
-// end forgets a queue, those that only it fed, and those that are needed for nothing else. It returns
+// end forgets a queue, those that only it fed, and those that no other queue needs. It returns
 // their names. A cause ends the scatters into them.
 func (f *flows) end(queue string, cause error) (gone []string) {
 	f.mu.Lock()
@@ -218,7 +218,7 @@ func (f *flows) close() {
 	f.m = nil
 }
 
-// What ends a scatter into a queue that is deleted.
+// The cause of the end of a scatter into a queue that is deleted.
 var (
 	errDeleted   = fmt.Errorf("%w: it was deleted", ErrQueueNotFound)
 	errAbandoned = fmt.Errorf("%w: nothing gathers its flow any more, and it is deleted", ErrQueueNotFound)
@@ -263,7 +263,7 @@ func (ex *Executor) lookAt(queue string, after time.Duration) {
 	}})
 }
 
-// abandon deletes the flow of a queue that nobody can gather any more. If another process gathers the
+// abandon deletes the flow of a queue that no call can gather any more. If another process gathers the
 // queue, or has made a stage over it, the flow is looked at again later.
 func (ex *Executor) abandon(ctx context.Context, queue string) error {
 	if !ex.flows.abandoned(queue) {

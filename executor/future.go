@@ -20,7 +20,7 @@ type Future[T any] struct {
 	id    string
 	typed codec.Typed[T]
 	*result
-	load func(context.Context) (item []byte, failure *ItemError, err error) // of an element of a queue; else nil
+	load func(context.Context) (item []byte, failure *ItemError, err error) // of an element of a queue; nil for other futures
 }
 
 // ID names the future in the whole fleet.

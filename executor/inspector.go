@@ -7,12 +7,12 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// An Inspector lists what there is. It only reads, so that a Redis user who may
-// change nothing is enough for it. Its methods can be called from many
+// An Inspector lists queues, stages, workers and functions. It only reads, so that a Redis user who may
+// not change any key is enough for it. Its methods can be called from many
 // goroutines. Close it.
 type Inspector struct{ inspector }
 
-// NewInspector connects to the Redis at an address, see New, and joins nothing.
+// NewInspector connects to the Redis at an address, see New, and does not join it.
 func NewInspector(ctx context.Context, redisURL string, opts ...Option) (*Inspector, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("observe: %w", errNoContext)
@@ -66,7 +66,7 @@ func (o *Inspector) Stages(ctx context.Context) ([]StageInfo, error) {
 }
 
 // Close ends the connection. Calls that are under way, and all later ones, return ErrClosed. Closing
-// again does nothing.
+// again has no effect.
 func (o *Inspector) Close() error {
 	if err := o.check("close"); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// lifecycle are what goes on for callers, so that Close can end it and wait.
+// A lifecycle is the work that goes on for callers, so that Close can end it and wait.
 type lifecycle struct {
 	group sync.WaitGroup
 

@@ -112,7 +112,7 @@ func (l inspector) workers(ctx context.Context) (found []WorkerInfo, err error) 
 	return found, nil
 }
 
-// number reads a field of a card; what is no number is 0.
+// number reads a field of a card; text that is no number is 0.
 func number(text string) int64 {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -126,7 +126,7 @@ type QueueInfo struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
 	Codec    string   `json:"codec"`
-	Waiting  int64    `json:"waiting"`  // items that nobody has read yet
+	Waiting  int64    `json:"waiting"`  // items that no worker has read yet
 	Running  int64    `json:"running"`  // batches that were read and are not finished
 	Delayed  int64    `json:"delayed"`  // batches that wait for another attempt
 	Bytes    int64    `json:"bytes"`    // that wait
@@ -256,7 +256,7 @@ func stageInfo(ctx context.Context, part *broker.Client, s broker.Stage, workers
 	return info
 }
 
-// Delete deletes a queue with what is in it, with its sources and with the
+// Delete deletes a queue with its items, with its sources and with the
 // stages that read it or write to it. ErrQueueNotFound: there is none.
 func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 	ctx, end, err := ex.begin(ctx, "delete")

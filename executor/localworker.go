@@ -64,7 +64,7 @@ func (f *fleet) start(ctx context.Context, ex *Executor, functions []workers.Fun
 		return err
 	})
 	select {
-	case <-w.Ready(): //nolint:contextcheck // it waits for nothing
+	case <-w.Ready(): //nolint:contextcheck // it does not wait
 		f.worker, f.cancel = w, cancel
 		return nil
 	case err := <-ended:

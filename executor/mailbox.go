@@ -39,7 +39,7 @@ type mailbox struct {
 	kept     []string // payloads that elements of queues refer to
 }
 
-// result is what a future waits for.
+// A result is the value that a future waits for.
 type result struct {
 	id    string
 	of    *submitter    // that has sent its item
@@ -219,13 +219,13 @@ func (h *mailbox) settle(id string, frame []byte) {
 	}
 }
 
-// remove forgets a future that nothing is expected for.
+// remove forgets a future that expects no result.
 func (h *mailbox) remove(r *result) {
 	delete(h.futures, r.id)
 	r.of.users.Add(-1)
 }
 
-// forget deletes the results that nobody will wait for.
+// forget deletes the results that no call will wait for.
 func (h *mailbox) forget(ctx context.Context) error {
 	h.mu.Lock()
 	ids := append(slices.Sorted(maps.Keys(h.futures)), h.kept...)

@@ -14,14 +14,14 @@ import (
 )
 
 // Map2 makes a stage over two queues: f, made by workers.Define2, is called
-// with the nth item of each. It ends with the shorter one. What is left of the
-// other is not read: without a name, its flow is deleted as after a loop over All that was
+// with the nth item of each. It ends with the shorter one. The remaining items of the
+// other are not read: without a name, its flow is deleted as after a loop over All that was
 // left; with a name, its scatter waits where it is bounded. Where one of the two has
 // failed, the pair has its failure.
 //
 // The pairs are made in this process, so that it is the one consumer of both
-// queues until it ends, and what it has read of named queues goes with it. All
-// else is as for Map.
+// queues until it ends, and the items that it has read of named queues go with it. Otherwise
+// it is as Map.
 func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B], Out], a *Queue[A], b *Queue[B], opts ...MapOption) (*Queue[Out], error) {
 	if err := errors.Join(a.check("map2"), b.check("map2"), f.Err()); err != nil {
 		return nil, err

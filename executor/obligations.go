@@ -94,7 +94,7 @@ func (o *obligations) run(ctx context.Context) {
 	for {
 		ob, next := o.take(time.Now())
 		if ob != nil {
-			group.Go(func() error { _ = o.attempt(ctx, ob); return nil }) // what failed is in the list again
+			group.Go(func() error { _ = o.attempt(ctx, ob); return nil }) // a failed request is in the list again
 		}
 		timer.Reset(next)
 		select {

@@ -50,7 +50,7 @@ func Concurrency(n int) Option {
 	}
 }
 
-// Logger sets the logger for what the Executor or Inspector reports, above all warnings: a function that
+// Logger sets the logger of the Executor or Inspector, for warnings above all: a function that
 // no worker has, a Redis that does not answer. The default is slog.Default(), as it is when New or
 // NewInspector is called, from slog.LevelWarn on. Logger(nil) is silent.
 func Logger(log *slog.Logger) Option {
@@ -78,12 +78,11 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-// Replicas lets a scatter count an item as stored only when n replicas have it:
-// Flush and MaxInFlight wait for them, and where another server takes over
-// meanwhile the item is sent again. That costs a round trip to the replicas for
-// each send. What was stored before is safe if the replica that takes over is
-// one of the n; with n of all, it is. No replica is waited for if it is not
-// given. The embedded broker has none.
+// Replicas lets a scatter count an item as stored only when n replicas have it. The default is 0. Flush and
+// MaxInFlight wait for the replicas; if another server takes over meanwhile, the item is sent again. Replicas
+// costs a round trip to the replicas for each send. A stored item survives a failover if the promoted replica is
+// one of the n that confirmed it; with n equal to the number of replicas this always holds. The embedded broker
+// has no replicas.
 func Replicas(n int) Option {
 	return func(s *settings) error {
 		if n < 1 {
@@ -94,11 +93,10 @@ func Replicas(n int) Option {
 	}
 }
 
-// Partitions is over how many partitions the flows of the namespace are spread, as
-// ?partitions=n in the address: 1 to 64. Each Executor makes its flows in one of
-// them, whose keys a Cluster holds in one slot. Who uses the namespace first
-// decides; all others, workers among them, find the number there, and
-// ErrPartitions says that it is another one. It is 1 if nobody has given it.
+// Partitions is the number of partitions over which the flows of the namespace are spread, like
+// ?partitions=n in the address: 1 to 64, default 1. Each Executor makes its flows in one partition, whose keys
+// are in one slot of a Redis Cluster. The first client of a namespace fixes the number. Later clients, also
+// workers, read it; passing another number returns ErrPartitions.
 func Partitions(n int) Option {
 	return func(s *settings) error {
 		if err := broker.CheckPartitions(n); err != nil {
@@ -109,7 +107,7 @@ func Partitions(n int) Option {
 	}
 }
 
-// TLS is how to talk TLS, instead of what the address says.
+// TLS sets the configuration of TLS, in place of the one that the address implies.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) error {
 		s.connection.TLS = config
@@ -130,7 +128,7 @@ func Lease(d time.Duration) Option {
 	}
 }
 
-// stageOptions is what the options of a stage set.
+// stageOptions holds the options of a stage.
 type stageOptions struct {
 	name     string
 	owner    string // of the queue of that name, if it is there and goes with an Executor

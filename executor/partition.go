@@ -15,7 +15,7 @@ import (
 // Executor below it, from when it first needs a queue there.
 type seats struct {
 	mu sync.Mutex
-	m  map[int]chan *Executor // by partition; holds it while nobody looks at it
+	m  map[int]chan *Executor // by partition; holds it while no call looks at it
 }
 
 // at returns the Executor of a partition.

@@ -17,7 +17,7 @@ func (h *mailbox) sent(results []*result) {
 	}
 }
 
-// unexpect forgets results that nobody was told of.
+// unexpect forgets results that no caller has heard of.
 func (h *mailbox) unexpect(results []*result) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

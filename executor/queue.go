@@ -16,7 +16,7 @@ import (
 const defaultBytes = 64 << 20
 
 // A Queue is a remote queue of values of type T. It is a handle: copying it
-// copies nothing.
+// does not copy the queue.
 type Queue[T any] struct {
 	ex     *Executor
 	q      broker.Queue
@@ -34,7 +34,7 @@ func (q *Queue[T]) Stored() int64 {
 	return q.stored
 }
 
-// Open returns a named queue that somebody has made. ErrQueueNotFound: nobody has;
+// Open returns a named queue that exists. ErrQueueNotFound: there is none;
 // ErrTypeMismatch: its items are of another type.
 func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOption) (_ *Queue[T], err error) {
 	s, err := optionsOf("open", opts, OpenOption.apply)
@@ -95,7 +95,7 @@ func (q *Queue[T]) Len(ctx context.Context) (n int, err error) {
 }
 
 // Dropped returns how many items were dropped since there was no room for them,
-// by the policies of the scatters into the queue. Nothing is without one.
+// by the policies of the scatters into the queue. Without a policy no item is dropped.
 func (q *Queue[T]) Dropped(ctx context.Context) (n int, err error) {
 	ctx, end, err := q.begin(ctx, "dropped")
 	if err != nil {
@@ -149,7 +149,7 @@ func (q *Queue[T]) Err() error {
 	}
 }
 
-// Delete deletes the queue with what is in it, with its sources and with the stages that read it or
+// Delete deletes the queue with its items, with its sources and with the stages that read it or
 // add to it: the context of their functions ends. It also deletes the queues without a name of the
 // user's that only fed it or that it alone fed. A gather and a scatter of a deleted queue end with
 // ErrQueueNotFound. Use it for a flow that is not needed any more and does not end by itself: one with named
@@ -218,7 +218,7 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 	return found, false, nil
 }
 
-// fresh is a name for a queue that nobody has to know.
+// fresh is a name for a queue that is in no user's code.
 func fresh(of string) string {
 	if len(of) > 40 {
 		of = of[:40]

@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/edge"
 )
 
-// A feedKeeper is what a feed of the Executor holds of it.
+// A feedKeeper is the part of an Executor that one of its feeds belongs to.
 type feedKeeper struct {
 	ex      *Executor
 	sender  *edge.Sender
@@ -93,7 +93,7 @@ func (ex *Executor) source(ctx context.Context, q broker.Queue, f edge.Feeding, 
 	return s, stored, err
 }
 
-// Alone lets Executor.Flush not wait for this feed: its callers know what is stored.
+// Alone lets Executor.Flush not wait for this feed: its callers know which items are stored.
 func (f *feedKeeper) Alone() { f.ex.tasks.alone(f.state) }
 
 // Ended ends what NewFeed began; err is how it went. An error ends the source
@@ -159,7 +159,7 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 	return r, bound, release, nil
 }
 
-// Codec is what encodes the items. It is for package bridge.
+// Codec is the codec of the items. It is for package bridge.
 func (q *Queue[T]) Codec() codec.Typed[T] { return q.typed }
 
 // discard deletes those of some queues that have no name of the user's, in the background: the call that has made

@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// nobody is after how long a function that no worker has is worth a warning.
+// nobody is the time after which a function that no worker has is worth a warning.
 const nobody = 2 * time.Second
 
 // Map makes a stage: workers call f for every item of q, and the results go, in
@@ -32,7 +32,7 @@ const nobody = 2 * time.Second
 // unless Name gives a name. Calling Map again with f returns the same out-queue. If
 // options of the stage differ, such as Timeout or Retries, they hold from then on: workers
 // end the context of the calls that run and make these calls again under the new options,
-// which counts no attempt. If nothing differs, nothing happens.
+// which counts no attempt. If the stage is the same, the call has no effect.
 func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (_ *Queue[Out], err error) {
 	s, err := mapOptions("map", opts)
 	if err != nil {
@@ -204,7 +204,7 @@ func cards(p broker.Process) (list []broker.FunctionCard) {
 	return list
 }
 
-// warnLater warns if nobody has the function after a while.
+// warnLater warns if no worker has the function after a while.
 func (ex *Executor) warnLater(ctx context.Context, function, queue string) {
 	bound, release, err := ex.tasks.bind(context.WithoutCancel(ctx))
 	if err != nil {

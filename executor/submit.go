@@ -12,7 +12,7 @@ import (
 )
 
 // Submit has f called with one value somewhere in the fleet. It waits only
-// where MaxSize bounds what waits. A value that cannot be encoded is an error at
+// where MaxSize bounds the items that wait. A value that cannot be encoded is an error at
 // once; so is ErrFunctionNotRegistered, as for Map. For many values, MapSlice takes fewer round trips.
 func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...SubmitOption) (*Future[Out], error) {
 	futures, err := MapSlice(ctx, ex, f, []In{v}, opts...)

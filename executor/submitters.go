@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// submitterIdle is how long a submitter is kept that nothing uses.
+	// submitterIdle is how long a submitter is kept that no call uses.
 	submitterIdle = time.Minute
 	// idleVariants is how many of them are kept that differ in their options only: a timeout that is
-	// what is left of a deadline makes one for each call.
+	// the rest of a deadline makes one for each call.
 	idleVariants = 4
 )
 
-// submission is what futures have in common that one stage can resolve.
+// A submission has the values that the futures of one stage have in common.
 type submission struct {
 	function string
 	in, out  codec.Info

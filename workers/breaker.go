@@ -30,7 +30,7 @@ const (
 	maxBlamed = 1024
 )
 
-// A breaker is what a worker knows of a function that was unavailable in it.
+// A breaker keeps a worker from calling a function that is unavailable in it.
 type breaker struct {
 	until atomic.Int64 // no call begins before, in ns since 1970; 0: at any time
 	left  atomic.Int64 // calls that were left behind and still run
@@ -109,7 +109,7 @@ func (t *breaker) end(ran, failed int) (rest time.Duration) {
 	return rest
 }
 
-// A verdict is what follows from an item for which a function was unavailable.
+// A verdict is the decision about an item for which a function was unavailable.
 type verdict struct {
 	blamed bool          // the item is the cause
 	rest   time.Duration // of the function, which begins now; 0: it has begun before
@@ -187,7 +187,7 @@ func (t *breaker) rested() bool {
 	return until > 0 && time.Since(time.Unix(0, until)) < 10*time.Second
 }
 
-// unavailable decides what becomes of the i-th item of a batch that a function could not run: it goes back, or the item
+// unavailable decides about the i-th item of a batch that a function could not run: it goes back, or the item
 // is the cause.
 func (h *slot) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
 	v := r.breaker.unavailable(itemID{b.Source, b.First + int64(i)})

@@ -6,7 +6,7 @@ import "github.com/dqbridge/dqbridge/internal/codec"
 // something. The text names the field. It is executor.ErrTypeMismatch.
 var ErrTypeMismatch = codec.ErrTypeMismatch
 
-// Codec is a format for items. Name is what the two ends of a queue compare.
+// Codec is a format for items. The two ends of a queue compare its Name.
 // Marshal gets a value and Unmarshal a pointer to a zero value; the data that
 // Unmarshal gets is overwritten after the call. Both are called by many
 // goroutines at once. A panic in either becomes the error of the item.
@@ -52,7 +52,7 @@ func (dropUnexported) applyCodec(c Codec) Codec { return codec.DropUnexported(c,
 //     json:"-" stay behind on purpose.
 //   - An any comes back as nil, bool, float64, string, []any or map[string]any: a struct as a map, a
 //     time and a []byte as a string. An integer in an any that a float64 cannot hold, such as 1<<53+1,
-//     is a failure. Interfaces with methods are refused, since nothing tells which type to make.
+//     is a failure. Interfaces with methods are refused, since their encoding has no type.
 //   - A string or a key that is not UTF-8 is a failure; a []byte may have any bytes. Items of a program
 //     that are not UTF-8 or have half of a surrogate pair cannot be decoded.
 //   - A float keeps all digits, and -0 its sign. NaN and infinities are allowed as items, as the texts
@@ -63,10 +63,10 @@ func (dropUnexported) applyCodec(c Codec) Codec { return codec.DropUnexported(c,
 //     omitempty as nil. A pointer to a nil pointer, slice, map or any comes back as a nil pointer.
 func JSON(opts ...CodecOption) Codec { return apply(codec.JSON, opts) }
 
-// Raw takes strings and []byte as they are, and nothing else. A nil []byte comes back as an empty one.
+// Raw takes strings and []byte as they are, and no other type. A nil []byte comes back as an empty one.
 func Raw() Codec { return codec.Raw }
 
-// MsgPack is MessagePack, for all types of plain data. What it cannot carry is an error, as for JSON,
+// MsgPack is MessagePack, for all types of plain data. A value that it cannot carry is an error, as for JSON,
 // with these differences:
 //
 //   - The tag of fields is msgpack, and the methods that count are EncodeMsgpack and DecodeMsgpack,
@@ -93,7 +93,7 @@ func apply(c Codec, opts []CodecOption) Codec {
 // ends of a queue have to use it; above may differ between them. A nil c is a
 // mistake that is told where the codec is used.
 //
-// Bounds in bytes, such as MaxBytes, count what is compressed; decoded it may be
+// Bounds in bytes, such as MaxBytes, count compressed bytes; decoded they may be
 // up to 64 times as much. An item is bounded to 64 MiB before it is compressed,
 // too.
 //

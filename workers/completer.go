@@ -9,7 +9,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// What one call completes is bounded by these, but for an entry that is more by itself. A
+// One call that completes entries is bounded by these, but for an entry that is more by itself. A
 // part is a batch that is added or put back; with 256 of them Redis is busy for about a
 // millisecond.
 const (
@@ -82,7 +82,7 @@ func (d *completion) after() *route {
 	return after
 }
 
-// commitAndTakeNext commits, and takes what is next on the route behind.
+// commitAndTakeNext commits, and takes the next entry of the route behind.
 func (l *session) commitAndTakeNext(ctx context.Context, d completion, behind *route) *job {
 	outcome, entries, err := l.client.Advance(ctx, d.replace, l.id)
 	if err != nil || outcome == broker.Superseded { // by itself, where a reply was lost and with it what was taken
@@ -106,9 +106,9 @@ func (l *session) commitAndTakeNext(ctx context.Context, d completion, behind *r
 	return nil
 }
 
-// complete writes what the slots have done until done is closed: what ends
-// during one call goes with the next. A result is safe when Complete returned;
-// what could not be written stays with the consumer and is given back.
+// complete writes the completions of the slots until their channel is closed: those that arrive
+// during one call go with the next. A result is safe when Complete returned;
+// an entry whose completion could not be written stays with the consumer and is given back.
 func (l *session) complete(ctx context.Context) {
 	for first := range l.completions {
 		l.turn <- struct{}{}
@@ -117,7 +117,7 @@ func (l *session) complete(ctx context.Context) {
 	}
 }
 
-// ready is what one call may complete, the first one and what is there already.
+// ready returns the completions of one call: the first one and those that are there already.
 func (l *session) ready(first completion) []completion {
 	all := []completion{first}
 	for len(all) < completeEntries {
@@ -169,7 +169,7 @@ func (l *session) write(ctx context.Context, all []completion) {
 	l.follow(ctx, which, outcomes)
 }
 
-// follow does what follows from the outcomes.
+// follow acts on the outcomes.
 func (l *session) follow(ctx context.Context, all []completion, outcomes []broker.Outcome) {
 	var back []completion
 	for i, outcome := range outcomes {
@@ -192,7 +192,7 @@ func (l *session) resolve(ctx context.Context, all []broker.Resolved) error {
 	return nil
 }
 
-// outcome decides what becomes of an entry; again: it is put back.
+// outcome acts on the outcome of one entry; again: the entry is put back.
 func (l *session) outcome(ctx context.Context, d completion, outcome broker.Outcome) (back completion, again bool) {
 	e := d.replace.Entry
 	switch outcome {
@@ -241,7 +241,7 @@ func (l *session) wake(ctx context.Context, queue string) {
 	}
 }
 
-// committed does what follows from what is now in Redis.
+// committed acts on a completion that is in Redis.
 func (l *session) committed(ctx context.Context, d broker.Completion) {
 	for _, rest := range d.Remainders {
 		if rest.Delay > 0 {

@@ -106,7 +106,7 @@ func (d *completion) add(s step, out batch.Batch, at int) error {
 	return d.mixed(in, out, failed, s.pause)
 }
 
-// remain is what was left off, in pieces that fit into a time slice and few others.
+// remain returns the items that were left off, in pieces that fit into a time slice and few others.
 func remain(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch, error) {
 	if done == b.N {
 		return nil, nil

@@ -1,4 +1,4 @@
-// Package workers defines functions and runs them for everybody who uses the
+// Package workers defines functions and runs them for all programs that use the
 // same Redis. A fleet is as many of these programs as there is work for:
 //
 //	var Length = workers.Define("length", func(_ context.Context, s string) (int, error) { return len(s), nil })
@@ -12,8 +12,8 @@
 //		}
 //	}
 //
-// Who calls the function uses the same variable where the programs share the
-// package, and else a handle: Remote[string, int]("length").
+// A caller of the function uses the same variable if the programs share the
+// package, and otherwise a handle: Remote[string, int]("length").
 //
 // Define makes a function of one item, DefineBatch of all items that happen to
 // travel together, Define2 of the items of two queues. A function may be called
@@ -21,7 +21,7 @@
 // its result is stored; the result is delivered once. Effects outside should
 // bear to be repeated.
 //
-// An error, a panic and a timeout become the error of that item and stop nothing
-// else. A function that runs longer than the lease of its worker is not taken
+// An error, a panic and a timeout become the error of that item; the stream goes
+// on. A function that runs longer than the lease of its worker is not taken
 // for dead: the worker renews the lease while it runs.
 package workers

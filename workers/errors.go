@@ -60,7 +60,7 @@ func pauseOf(err error) time.Duration {
 	return 0
 }
 
-// isUnavailable reports whether an error says nothing about the item.
+// isUnavailable reports whether an error is not about the item.
 func isUnavailable(err error) bool {
 	_, ok := errors.AsType[*unavailable](err)
 	return ok

@@ -13,9 +13,9 @@ import (
 const (
 	readWait      = 2 * time.Second        // of a blocked read; also how long a hint may be lost
 	busyWait      = time.Second            // until a worker without a free slot looks into its mailbox
-	fullWait      = time.Second            // until a full queue is asked again, if nobody tells that it has room
+	fullWait      = time.Second            // until a full queue is asked again, if no hint says that it has room
 	sweep         = 20 * time.Millisecond  // how often a busy worker looks into its mailbox
-	maxEmptyReads = 16                     // reads until a worker looks whether there is room for what it makes
+	maxEmptyReads = 16                     // reads until a worker looks whether its out-queues have room
 	maxHints      = 1000                   // a mailbox keeps no more
 	failPause     = 100 * time.Millisecond // after a read that failed
 	endWait       = 500 * time.Millisecond // from the hint that ends a blocked read until its connection is closed
@@ -37,15 +37,15 @@ func (l *session) job(r *route, e broker.Entry) *job {
 	return &job{route: r, entry: e, since: time.Now()}
 }
 
-// fetcher takes work while there are slots for it, until ctx ends. Nobody else reads, but for a
-// slot that goes on with what is behind its own work.
+// fetcher takes work while there are slots for it, until ctx ends. No other goroutine reads, except a
+// slot that goes on with the entry behind its own work.
 type fetcher struct {
 	*session
 	routeScheduler
 	stale      bool      // read all stages again,
 	changed    []string  // or those with these ids
 	lost       bool      // a reply was lost: look at what is held
-	skipPoll   bool      // the last read that waited has left nothing behind,
+	skipPoll   bool      // the last read that waited has taken all entries,
 	emptyReads int       // and so many before it
 	again      time.Time // when to look once more, the request itself may have come late; zero: not
 	failed     int64     // calls of the client, when that was last looked at
@@ -219,7 +219,7 @@ func (in *fetcher) refresh(ctx context.Context) error {
 	return nil
 }
 
-// take takes what is there, without waiting.
+// take takes entries without waiting.
 func (in *fetcher) take(ctx context.Context, routes []*route, budget int) (n int, err error) {
 	if len(routes) == 0 {
 		return 0, nil
@@ -302,7 +302,7 @@ func (in *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.
 	return found, in.handleHints(ctx, hints)
 }
 
-// handleHints does what hints tell.
+// handleHints acts on hints.
 func (in *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 	if len(hints) == 0 {
 		return nil
@@ -361,7 +361,7 @@ func (in *fetcher) recover(ctx context.Context) error {
 
 // dispatch passes entries to the slots. More than there are slots for came by
 // chance, since a read counts by stream: they go back at once. So does, once, a
-// retry of what failed in this worker: a worker that is free gets it before.
+// retry of an item that failed in this worker: a worker that is free gets it before.
 func (in *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry) error {
 	if len(entries) > 0 {
 		in.found(r)

@@ -67,9 +67,9 @@ var errNotDefined = errors.New("a workers.Func that was not made: make it with D
 //
 // The context of f ends when the timeout of the item has passed, when its future is
 // canceled, within two seconds after its stage was removed or replaced, and when the worker
-// has to stop at once. f should watch it: nothing else ends a call. If f has a timeout and does not return within half a
+// has to stop at once. f should watch it: a call ends in no other way. If f has a timeout and does not return within half a
 // second after the end of its context, the item fails, and f is left behind: its slot goes on, its worker warns and
-// counts it, and what it returns is dropped. Without a timeout, a worker warns of a
+// counts it, and its results are dropped. Without a timeout, a worker warns of a
 // function that does not return within 5 seconds. An error that f returns after
 // its timeout is a timeout, a result counts. What f returns after its stage has ended is
 // dropped. A call that ends because the worker stops or the stage is replaced is made again,
@@ -174,10 +174,10 @@ func checkName(name string) error {
 // Name returns the name that the fleet knows the function by.
 func (f Func[In, Out]) Name() string { return f.function().name }
 
-// Err returns what is wrong with the definition, nil where nothing is.
+// Err returns the error of the definition, nil if there is none.
 func (f Func[In, Out]) Err() error { return f.function().err }
 
-// Codecs returns what encodes the inputs and the outputs. It is for the other
+// Codecs returns the codecs of the inputs and the outputs. It is for the other
 // packages of this module.
 func (f Func[In, Out]) Codecs() (in codec.Typed[In], out codec.Typed[Out]) { return f.in, f.out }
 
@@ -230,7 +230,7 @@ func (b batchBytes) applyDefine(d *definition) {
 	}
 }
 
-// Version names what a function does, for example a release or a hash. It travels with the function: Functions
+// Version names the behavior of a function, for example by a release or a hash. It travels with the function: Functions
 // of an Executor lists each version, and workers and callers warn of two under one name, since the results of both mix. The
 // default is none.
 func Version(version string) DefineOption { return versionOption(version) }
@@ -247,7 +247,7 @@ func codecOf[T any](d definition) Codec {
 	return d.codec
 }
 
-// Errors is what a batch function returns where some of its items failed: the
+// Errors is the error that a batch function returns if some of its items failed: the
 // error of each, by its index in the slice that the function got. The results
 // of all others are taken from the slice returned, which needs its full length
 // then. A nil error and an empty Errors are none; an index that does not exist

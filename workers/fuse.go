@@ -71,7 +71,7 @@ func fusable(first, second broker.Stage) bool {
 		between.Max == 0 && between.Inc == second.Ins[0].Inc && second.Retries == 0
 }
 
-// A step is what one stage made of a batch.
+// A step is the result of one stage for a batch.
 type step struct {
 	route  *route
 	runner runner

@@ -38,7 +38,7 @@ func Concurrency(slots int) Option {
 	}
 }
 
-// Functions are what the worker runs. Given more than once, they add up.
+// Functions sets the functions that the worker runs. Given more than once, they add up.
 func Functions(functions ...Function) Option {
 	return func(s *settings) error {
 		s.functions = append(s.functions, functions...)
@@ -46,7 +46,7 @@ func Functions(functions ...Function) Option {
 	}
 }
 
-// Logger sets the logger for what the worker reports. The default is slog.Default(), as it is when New
+// Logger sets the logger of the worker. The default is slog.Default(), as it is when New
 // is called, from slog.LevelWarn on. Logger(nil) is silent.
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
@@ -73,7 +73,7 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-// TLS is how to talk TLS, instead of what the address says.
+// TLS sets the configuration of TLS, in place of the one that the address implies.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) error {
 		s.connection.TLS = config
@@ -82,7 +82,7 @@ func TLS(config *tls.Config) Option {
 }
 
 // Lease is after how long without a heartbeat others take the worker for dead
-// and give back what it holds: 10 seconds if it is not given, at least 100 ms.
+// and give back its entries: 10 seconds if it is not given, at least 100 ms.
 // It should be the same in the whole fleet.
 func Lease(d time.Duration) Option {
 	return func(s *settings) error {

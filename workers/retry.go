@@ -11,7 +11,7 @@ import (
 // delayed it bring it back: that one is dead.
 const overdue = time.Second
 
-// grid is what times are rounded up to, so that many of them are few.
+// grid is the multiple that times are rounded up to, so that many of them are few.
 const grid = 10 * time.Millisecond
 
 // An alarm is times to do something at.
@@ -52,7 +52,7 @@ func (a *alarm) next() (d time.Duration, ok bool) {
 	return a.due[0].Sub(now), true
 }
 
-// requeueDue brings back what this worker has delayed, and what a dead one has,
+// requeueDue brings back the entries that this worker, or a dead one, has delayed,
 // until ctx ends.
 func (l *session) requeueDue(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)

@@ -42,7 +42,7 @@ type call struct {
 	exposed     bool                                // a function that ends its goroutine ends that of the caller
 }
 
-// A result is what has become of a batch: the items of [First, First+n). It is
+// A result has the outputs of a batch for the items of [First, First+n). It is
 // left off, so that n < N, where the call says so and, unless the function takes
 // whole batches, where the output has reached batch.MaxBytes.
 type result struct {

@@ -18,7 +18,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/probe"
 )
 
-// closing is how long it may take to write what is left when a worker ends.
+// closing is how long a worker may take at its end to write completions.
 const closing = 2 * time.Second
 
 // A session is one membership of a worker, from joining to leaving or being
@@ -31,14 +31,14 @@ type session struct {
 	id          string
 	work        chan job        // the fetcher to slots; closed by the fetcher
 	completions chan completion // slots to completer; closed when all slots have ended
-	turn        chan struct{}   // a token of who completes now
+	turn        chan struct{}   // the token of the goroutine that completes now
 	freed       chan struct{}   // a slot is free
 	clock       sliceClock      // of the slots
 
 	memory batch.Memory // of frames that were read or made
 
 	slots  []*slot // the slots
-	retry  *alarm  // when what was delayed is due
+	retry  *alarm  // when delayed entries are due
 	reader *broker.Reader
 
 	suspects atomic.Int64 // entries held that several workers died with
@@ -178,7 +178,7 @@ func (l *session) beat(ctx context.Context, lease *broker.Lease) error {
 	return nil
 }
 
-// leave requeues what this worker still holds and takes it out of the registry. It removes the
+// leave requeues the entries that this worker still holds and takes it out of the registry. It removes the
 // worker's name from the streams of its stages if half of closing is enough for that, since
 // many workers may leave at once; otherwise the watcher does so later.
 func (l *session) leave(ctx context.Context) {

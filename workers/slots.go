@@ -12,13 +12,13 @@ import (
 // the cause.
 const maxCrashes = 5
 
-// A completion is what a slot made of a job.
+// A completion is the outcome of a job in a slot.
 type completion struct {
 	route    *route
 	resolved []broker.Resolved // results that are futures: set before
-	replace  broker.Completion // what replaces the entry
+	replace  broker.Completion // outputs and remainders in place of the entry
 	cured    bool              // the entry is a retry, and all its items succeeded
-	spent    [][]byte          // frames to which nobody refers once it is written
+	spent    [][]byte          // frames that are free once it is written
 }
 
 // requeue is an entry that was not worked on.

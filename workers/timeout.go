@@ -22,7 +22,7 @@ const maxLeft = 1000
 var errCrowded = fmt.Errorf("%d calls of the function did not return after their timeouts and still run: "+
 	"the function has to end when its context does", maxLeft)
 
-// An ending is what a function returned, or how it ended otherwise.
+// An ending is the return of a function, or how it ended otherwise.
 type ending[Out any] struct {
 	out   Out
 	err   error

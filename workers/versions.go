@@ -55,7 +55,7 @@ func (l *session) tellOfVersion(ctx context.Context, worker string, note version
 	}
 }
 
-// hearOfVersion warns of what a worker that has joined tells: once of each version.
+// hearOfVersion warns of a version that a worker has told of when it joined: once of each.
 func (l *session) hearOfVersion(ctx context.Context, text string) {
 	var note versionNote
 	if json.Unmarshal([]byte(text), &note) != nil {

@@ -20,11 +20,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
-// What callers decide on.
+// Errors for errors.Is.
 var (
 	// ErrInvalidURL says that an address has no form that is known.
 	ErrInvalidURL = broker.ErrInvalidURL
-	// ErrUnreachable says that nothing answers at an address.
+	// ErrUnreachable says that no server answers at an address.
 	ErrUnreachable = broker.ErrUnreachable
 	// ErrUnusable says that the Redis at an address refuses in a way that waiting does not change:
 	// a password, a permission, TLS, its version, or its kind. It is an ErrUnreachable too.
@@ -39,7 +39,7 @@ const (
 	pingLimit    = 5 * time.Second
 )
 
-// A Worker runs functions for everybody who uses the same Redis. Its methods
+// A Worker runs functions for all programs that use the same Redis and namespace. Its methods
 // can be called from many goroutines.
 type Worker struct {
 	settings
@@ -69,7 +69,7 @@ var (
 	errEnded     = errors.New("workers: the Worker has ended: make another one with workers.New")
 )
 
-// check returns an error for what a method of a Worker cannot use.
+// check returns an error for arguments that a method of a Worker cannot use.
 func (w *Worker) check(ctx context.Context) error {
 	switch {
 	case w == nil || w.functions == nil:
@@ -92,8 +92,8 @@ func (w *Worker) step(from, to progress) bool {
 }
 
 // New makes a worker for the Redis at an address, which Run connects to; see
-// executor.New for the forms of an address. An empty one is ErrInvalidURL, since nobody
-// else would reach an embedded broker. The functions must have been made
+// executor.New for the forms of an address. An empty one is ErrInvalidURL, since no
+// other process would reach an embedded broker. The functions must have been made
 // by Define or DefineBatch, each name once.
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	w := &Worker{settings: settings{
@@ -207,7 +207,7 @@ func (w *Worker) rested() bool {
 	return false
 }
 
-// card is what others can read about the worker.
+// card is the description of the worker that other processes read.
 func (w *Worker) card() map[string]string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -240,7 +240,7 @@ func (w *Worker) Ready() <-chan struct{} {
 }
 
 // Run works in all partitions until ctx is done. Then it takes no more, lets the functions end
-// that run, gives back what has not begun, leaves and returns nil. It returns ErrUnreachable
+// that run, gives back entries that have not begun, leaves and returns nil. It returns ErrUnreachable
 // or ErrUnusable if Redis does not answer or refuses within 5 seconds of the start; later it waits.
 // A second call is an error.
 func (w *Worker) Run(ctx context.Context) error {
