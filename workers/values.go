@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// A values is the items of a batch as values: what a stage takes, and what it has
+// A column is the items of a batch as values: what a stage takes, and what it has
 // made where the next one may take it as it is.
 type column[T any] struct {
 	codec  codec.Typed[T]

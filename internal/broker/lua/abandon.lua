@@ -7,7 +7,7 @@
 -- ARGV 2 epoch   of the source, as its maker was told, 0 if the reply of source.lua was lost
 -- ARGV 3 cause   why, for the gathers
 -- ARGV 4 inc     the queue's incarnation
--- ARGV 5 prefix  of the keys of what executors hold
+-- ARGV 5 prefix  of the sets of keys that executors hold
 -- ARGV 6 claim   that source.lua was given
 -- reply: 'ok'|'gone'|'fenced'
 local source = redis.call('HMGET', KEYS[1], 'epoch', 'end', 'inc', 'by', 'claim', 'stored', 'named')

@@ -5,7 +5,7 @@
 -- KEYS 4 delivered  d:<queue>
 -- KEYS 5+ source    for each source with a mark: s:<source>, m:<root queue>; then the payload keys of the entries
 -- ARGV 1 reader     the queue's incarnation and the epoch of the gather, with a space between
--- ARGV 2 number     of this acknowledgement in the epoch; one that comes behind a later one changes nothing
+-- ARGV 2 number     of this acknowledgement in the epoch; one that arrives behind a later one has no effect
 -- ARGV 3 queue      its name
 -- ARGV 4 prefix     of all keys
 -- ARGV 5 keep       how long the payloads live on, ms, 0 to delete them

@@ -1,4 +1,4 @@
--- adopt.lua: gives a queue of encoded items the codec and type of what reads it
+-- adopt.lua: gives a queue of encoded items the codec and type of its reader
 -- KEYS 1 meta   m:<queue>
 -- ARGV 1 inc    the queue's incarnation
 -- ARGV 2 codec  of its items

@@ -1,4 +1,4 @@
--- audit.lua: looks through a page of a stream for the entries of sources that a gather misses; changes nothing
+-- audit.lua: looks through a page of a stream for the entries of sources that a gather misses; reads only
 -- KEYS 1 stream   q:, r:, x: or l:<queue>
 -- KEYS 2 workers  zset of the live workers
 -- ARGV 1 from     id to begin with, - for the first, (id for the one behind

@@ -1,8 +1,8 @@
--- backlog.lua: what waits in a queue
+-- backlog.lua: counts the entries and items of a queue
 -- KEYS 1 meta     m:<queue>
 -- KEYS 2 delayed  l:<queue>
 -- KEYS 3+ stream  q:<queue>, r:<queue>, x:<queue>
--- reply: {'ok', items and bytes that nobody has read, entries that were read and are not finished, entries that are delayed, entries in all, items added so far} or {'gone'}
+-- reply: {'ok', items and bytes that no reader has read, entries that were read and are not finished, entries that are delayed, entries in all, items added so far} or {'gone'}
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'gone'} end
 local items, bytes = unread(KEYS[3], KEYS[1])
 local delayed = redis.call('XLEN', KEYS[2])

@@ -1,4 +1,4 @@
--- cleaned.lua: notes what has been cleaned up after processes that were declared dead
+-- cleaned.lua: notes the finished clean-ups of processes that were declared dead
 -- KEYS 1 fenced   hash of the processes that were declared dead
 -- ARGV 1+ process its mark, its entry as it was seen, and the entry that replaces it, '': it is removed
 -- reply: processes whose entry is another one now: they have joined again

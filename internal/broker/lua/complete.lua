@@ -1,13 +1,13 @@
--- complete.lua: replaces each finished entry by what came of it, if it is still there: first finisher wins
--- KEYS 1 due      zset of what is delayed
+-- complete.lua: replaces each finished entry by its outputs and remainders, if it is still there: first finisher wins
+-- KEYS 1 due      zset of the delayed entries
 -- KEYS 2 dead     stream of the dead letters
 -- KEYS 3+ entry  for each: its stream, m:<in>, r:<in>, x:<in>, l:<in>, old payload keys, then for each out q:<out>, m:<out>, for each queue that was passed by m:<queue>; then the payload keys of outs and rests in their order
 -- ARGV 1 prefix   of payload keys
 -- ARGV 2 many     crashes that make an entry a suspect
 -- ARGV 3 most     dead letters that are kept
--- ARGV 4 taker    consumer that takes what is next in the out-queue of the only entry; '': nobody does
+-- ARGV 4 taker    consumer that takes the next entry of the out-queue of the only entry; '': none
 -- ARGV 5+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of queues passed by, of rests; then for each out: inc, source, first, n, size, kind, data; for each queue passed by: inc, items; for each rest: attempts, delay in ms, first, n, size, kind, data
--- reply: for each entry 'ok', 'lost' (somebody else finished it), 'gone' (the in-queue), 'noout' (an out-queue, or one passed by), 'resend' (a payload), or 'ERR ...'; then, with a taker and 'ok', the entries that were taken, at most one
+-- reply: for each entry 'ok', 'lost' (another worker finished it), 'gone' (the in-queue), 'noout' (an out-queue, or one passed by), 'resend' (a payload), or 'ERR ...'; then, with a taker and 'ok', the entries that were taken, at most one
 
 -- read returns the entry whose keys come behind KEYS[k] and whose arguments come
 -- behind ARGV[a], and where the next one's come.
@@ -51,8 +51,8 @@ local function read(k, a)
   return e, k, a
 end
 
--- queues are those that the entries are about, as far as they were looked at: what
--- stands in their metas, and what is to be added there at the end.
+-- queues are those of the entries, as far as they were looked at: the fields of
+-- their metas, and the changes that are written at the end.
 local queues = {}
 
 local function queue(meta)
@@ -84,7 +84,7 @@ local function check(e)
   end
 end
 
--- refuse deletes what nobody will want. What an earlier run with the same ids has
+-- refuse deletes payloads that have no use. Payloads that an earlier run with the same ids has
 -- stored has no lifetime any more, and stays.
 local function refuse(e, why)
   if why == 'resend' then return why end
@@ -124,7 +124,7 @@ local function bury(e)
   trim_dead(KEYS[2], ARGV[1], tonumber(ARGV[3]))
 end
 
--- take reads for the taker, which waits for nothing: an error is his that reads next.
+-- take reads for the taker without waiting: an error belongs to the next read.
 local function take(stream)
   local got = redis.pcall('XREADGROUP', 'GROUP', 'w', ARGV[4], 'COUNT', 1, 'STREAMS', stream, '>')
   return got and not got.err and got[1][2] or {}

@@ -4,7 +4,7 @@
 -- ARGV 1 prefix   of all keys
 -- ARGV 2 queue    its name
 -- ARGV 3 count    at most so many
--- reply: sources deleted; 0 when nothing is left
+-- reply: sources deleted; 0 when none is left
 local leaves = redis.call('HGET', KEYS[1], 'leaves') or ARGV[2]
 local names = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[3]) - 1)
 for _, name in ipairs(names) do

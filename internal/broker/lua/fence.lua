@@ -5,7 +5,7 @@
 -- KEYS 4 watcher   hash: the process that looks for the dead
 -- ARGV 1 prefix    of all keys
 -- ARGV 2+ process  its mark, w:<id> or e:<id>, and its last beat, as it was seen
--- reply: for each what is in fenced now, '' if it has beaten
+-- reply: for each its field of fenced, '' if its heartbeat came
 local replies = {}
 for i = 2, #ARGV, 2 do
   local mark = ARGV[i]

@@ -9,7 +9,7 @@
 -- ARGV 3 end     the offset behind the last item
 -- ARGV 4 inc     the queue's incarnation
 -- ARGV 5 lost    the failure to put where a range was lost
--- ARGV 6 prefix  of the keys of what executors hold
+-- ARGV 6 prefix  of the sets of keys that executors hold
 -- reply: 'ok'|'gone'|'fenced'
 local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end', 'inc', 'by')
 local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying', 'items', 'bytes')

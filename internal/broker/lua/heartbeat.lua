@@ -5,11 +5,11 @@
 -- KEYS 4 workers    zset
 -- KEYS 5 executors  zset
 -- KEYS 6 fenced     hash of the processes that were declared dead
--- KEYS 7 due        zset of what is delayed
+-- KEYS 7 due        zset of the delayed entries
 -- ARGV 1 id         of the process
 -- ARGV 2 silence    ms of the watcher after which another one takes its place; 0: this one never does
--- ARGV 3+ field     name and value of what changed in the card
--- reply: {'fenced'} or {'ok', live workers, ms that the first of what is delayed is overdue (0: not)}, which for the watcher goes on with {workers and beats, executors and beats, fenced, the time in ms, the watched time in ms}
+-- ARGV 3+ field     name and value of a changed field of the card
+-- reply: {'fenced'} or {'ok', live workers, ms that the first delayed entry is overdue (0: not)}, which for the watcher goes on with {workers and beats, executors and beats, fenced, the time in ms, the watched time in ms}
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
 local ms = now_ms()
 redis.call('HDEL', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full

@@ -1,4 +1,4 @@
--- leave.lua: takes a process out of its registry; the watcher cleans up what an executor leaves behind, or a worker's name, as if it had died
+-- leave.lua: takes a process out of its registry; the watcher cleans up the keys of an executor, or a worker's name, as if it had died
 -- KEYS 1 registry  zset workers or executors
 -- KEYS 2 card      hash w:<id> or e:<id>
 -- KEYS 3 mailbox   p:<id>

@@ -85,10 +85,10 @@ local function is_behind(id, other)
   return tonumber(ms) > tonumber(other_ms)
 end
 
--- unread returns the items and bytes that nobody has read yet. Readers are not
--- counted: every entry carries what was added before it, so what waits is what
--- was added less what was added before the first entry behind the last read,
--- which is the third result.
+-- unread returns the items and bytes that no reader has read yet. Readers do not
+-- count: every entry carries the items added before it, so the unread items are
+-- all items added, less those added before the first entry behind the last read.
+-- That entry is the third result.
 local function unread(stream, meta)
   if redis.call('XLEN', stream) == 0 then return 0, 0 end
   local first = redis.call('XRANGE', stream, '(' .. delivered(stream), '+', 'COUNT', 1)[1]
@@ -172,13 +172,13 @@ local function give_up(source, cause)
   end
 end
 
--- drop_hold takes a source off what its executor holds.
+-- drop_hold takes a source out of the set of its executor.
 local function drop_hold(holds, executor, source)
   if executor and executor ~= '' then redis.call('SREM', holds .. executor, source) end
 end
 
--- fenced_entry is what is noted of a process that others clean up after: when that
--- began, in watched time, how many clean-ups are done, and what process it was.
+-- fenced_entry describes a process that others clean up after: when that
+-- began, in watched time, how many clean-ups are done, and its process id and host.
 local function fenced_entry(watcher, done, pid, host)
   local watched = redis.call('HGET', watcher, 'watched') or now_ms()
   return string.format('%s %d %s %s', watched, done, pid or '', host or '')
@@ -189,7 +189,7 @@ local function is_full(items, bytes, max, max_bytes)
   return (max > 0 and items >= max) or (max_bytes > 0 and bytes >= max_bytes)
 end
 
--- tally begins to count what a script adds to a queue: fields are 'items' and
+-- tally begins to count the items that a script adds to a queue: fields are 'items' and
 -- 'bytes' of its meta. post writes the meta once.
 local function tally(stream, meta, items, bytes)
   return {stream = stream, meta = meta, items = tonumber(items) or 0, bytes = tonumber(bytes) or 0, n = 0}

@@ -1,4 +1,4 @@
--- mark_deleting.lua: marks a queue as dying, so that everybody refuses it
+-- mark_deleting.lua: marks a queue as dying, so that all scripts refuse it
 -- KEYS 1 meta   m:<queue>
 -- KEYS 2 wait   wait:<queue>
 -- KEYS 3 watch  watch:<queue>

@@ -1,9 +1,9 @@
--- partitions.lua: over how many partitions a namespace is spread; who comes first decides
+-- partitions.lua: the number of partitions of a namespace; its first client fixes it
 -- KEYS 1 space     hash {ns:0}:space
 -- KEYS 2 workers   zset
 -- KEYS 3 executors zset
 -- KEYS 4 queues    set of all queues
--- ARGV 1 wanted    0 where whatever there is will do
+-- ARGV 1 wanted    0: any number
 -- reply: their number
 local n = redis.call('HGET', KEYS[1], 'partitions')
 if n then return tonumber(n) end

@@ -1,11 +1,11 @@
--- reclaim.lua: requeues what workers hold of some queues: one worker, or all that are not in the registry
+-- reclaim.lua: requeues the entries of some queues that workers hold: one worker, or all that are not in the registry
 -- KEYS 1 workers  zset of the live workers
 -- KEYS 2+ queue   for each: m:<queue>, q:<queue>, r:<queue>, x:<queue>
 -- ARGV 1 worker   whose entries are requeued; '': those of all workers that are not in the registry
 -- ARGV 2 count    at most so many entries
--- ARGV 3 crashes  what is added to the count of each entry
+-- ARGV 3 crashes  are added to the count of each entry
 -- ARGV 4 many     crashes that make an entry a suspect
--- ARGV 5+ name    consumers whose names are removed, once they hold nothing
+-- ARGV 5+ name    consumers whose names are removed, once they hold no entry
 -- reply: {number of the queue at which count was reached (0: all queues are done), then for each stream that cannot be requeued: its key, the error}
 local left = tonumber(ARGV[2])
 local reply = {0}
@@ -26,11 +26,11 @@ local function holders(stream)
   return dead
 end
 
--- requeue puts what a consumer holds of a stream into r:, or into x: if it is a suspect.
+-- requeue puts the entries of a stream that a consumer holds into r:, or into x: if it is a suspect.
 local function requeue(stream, returns, suspects, consumer)
   local pending = redis.call('XPENDING', stream, 'w', '-', '+', left, consumer)
   if #pending == 0 then return end
-  redis.call('XACK', stream, 'w', '0-0') -- who may not take out must not put in; and one that has begun may add where the memory is full
+  redis.call('XACK', stream, 'w', '0-0') -- a user without the right to remove must not add; and a script that has begun may add if the memory is full
   redis.call('XDEL', stream, '0-0')
   for _, row in ipairs(pending) do
     local entry = redis.call('XRANGE', stream, row[1], row[1])[1]

@@ -1,4 +1,4 @@
--- release.lua: a gather gives its queue up; what it read and did not finish waits for its successor
+-- release.lua: a gather gives its queue up; entries that it read and did not finish wait for its successor
 -- KEYS 1 meta     m:<queue>
 -- KEYS 2 mailbox  p:<gather>
 -- KEYS 3 stream   q:<queue>

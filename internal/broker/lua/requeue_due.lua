@@ -1,5 +1,5 @@
--- requeue_due.lua: brings back what was delayed and is due
--- KEYS 1 due      zset of what is delayed: '<queue> <id in l:<queue>>' by its time in ms
+-- requeue_due.lua: brings back delayed entries that are due
+-- KEYS 1 due      zset of the delayed entries: '<queue> <id in l:<queue>>' by its time in ms
 -- ARGV 1 prefix   of all keys
 -- ARGV 2 count    at most so many entries
 -- reply: 1 where more are due

@@ -1,4 +1,4 @@
--- requeue_foreign.lua: requeues entries of a queue that were read by others than live workers: its stage goes on with what a gather has left
+-- requeue_foreign.lua: requeues entries of a queue that were read by others than live workers: its stage goes on with the entries that a gather has left
 -- KEYS 1 stream   q:<queue>
 -- KEYS 2 returns  r:<queue>
 -- KEYS 3 workers  zset of the live workers

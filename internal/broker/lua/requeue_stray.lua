@@ -1,4 +1,4 @@
--- requeue_stray.lua: puts back an entry that was delivered and is in no slot, and those behind it that are pending with nobody
+-- requeue_stray.lua: puts back an entry that was delivered and is in no slot, and those behind it that are pending with no live consumer
 -- KEYS 1 stream   q:<queue>, r:<queue> or x:<queue>
 -- KEYS 2 back     r:<queue>, or x:<queue> for a suspect: where workers find it again
 -- KEYS 3 workers  zset of the live workers

@@ -12,7 +12,7 @@
 -- ARGV 4 mailbox  to tell when there is room
 -- ARGV 5 window   items between scatter and gather; 0 for no bound, -n for one of n that counts once something gathers
 -- ARGV 6 lost     the failure to put where a range was lost
--- ARGV 7 policy   where there is no room: 'drop-newest' drops the batch, 'drop-oldest' what nobody has read yet, all others wait
+-- ARGV 7 policy   without room: 'drop-newest' drops the batch, 'drop-oldest' drops entries that no worker has read yet, all others wait
 -- ARGV 8 prefix   of all keys
 -- ARGV 9+ batch   first, n, size in bytes, kind, data
 -- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch, offset delivered by all gathers, ranges of these batches that were dropped, from-to with commas between}; room is -1 and limit 0 where there is no bound, delivered is -1 where there is no gather
@@ -60,7 +60,7 @@ local own = {} -- ranges of the batches of this call that were dropped, also by 
 local earlier, ranges = string.match(source.drops or '', '^(%d+) (.+)$')
 if earlier and earlier == ARGV[9] and tonumber(earlier) < stored then own[1] = ranges end
 
--- note writes down what was added so far.
+-- note stores the counts of the items that were added so far.
 local noted = stored
 local function note()
   post(queue)
@@ -68,7 +68,7 @@ local function note()
   noted = stored
 end
 
--- drop takes note of the items [from, to) of a source that nobody will get.
+-- drop takes note of the items [from, to) of a source that no gather will get.
 local function drop(name, from, to)
   add_gap(name, from, to)
   note_change(KEYS[2], KEYS[6], name)

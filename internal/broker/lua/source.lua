@@ -1,4 +1,4 @@
--- source.lua: makes a source, or takes over the one of that name; who had it is fenced off
+-- source.lua: makes a source, or takes over the one of that name; its previous owner is fenced
 -- KEYS 1 source   s:<source>
 -- KEYS 2 meta     m:<queue>
 -- KEYS 3 sources  src:<queue>, the queue's sources by the number of their last change
@@ -11,7 +11,7 @@
 -- ARGV 4 seal     1 where no other source can join after it
 -- ARGV 5 by       the executor that it goes with, '' for none
 -- ARGV 6 named    1 where it outlives its executor
--- ARGV 7 prefix   of the keys of what executors hold
+-- ARGV 7 prefix   of the sets of keys that executors hold
 -- ARGV 8 claim    random text of this call, by which abandon.lua knows the source if this reply is lost
 -- ARGV 9 keep     the format of the items, where each is kept until it is delivered; '': they are not
 -- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}

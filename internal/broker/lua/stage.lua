@@ -41,7 +41,7 @@ if away then redis.call('HDEL', KEYS[1], ARGV[8]) end
 -- out returns the name of an out-queue and its branch.
 local function out(i) return string.match(ARGV[8 + ins + i], '^([^~]+)(.*)$') end
 
--- move_marks gives the out-queues what readers of another queue have delivered.
+-- move_marks gives the out-queues the watermarks of the readers of another queue.
 local function move_marks(queue, suffix)
   local marks = redis.call('HGETALL', ARGV[3] .. 'd:' .. queue)
   for i = 1, #marks, 2 do

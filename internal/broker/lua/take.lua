@@ -1,4 +1,4 @@
--- take.lua: reads for a worker what it may run now, without waiting
+-- take.lua: reads entries that a worker may run now, without waiting
 -- KEYS 1+ route   for each route: r:<in>, q:<in>, m:<in>, wait:<in>, x:<in>, then for each out q:<out>, m:<out>, wait:<out>
 -- ARGV 1 consumer the worker
 -- ARGV 2 budget   entries that it can hold, over all routes
@@ -35,8 +35,8 @@ local function full(stream, meta)
   return is_full(items, bytes, max, max_bytes)
 end
 
--- room tells who waits for room in the in-queue. A blocked read makes room too
--- and cannot tell, so it is looked at also where nothing is taken now.
+-- room tells the mailboxes that wait for room in the in-queue. A blocked read makes room too
+-- and cannot tell, so the queue is looked at also if no entry is taken now.
 local function room(base, name)
   if redis.call('EXISTS', KEYS[base + 3]) == 1 and not full(KEYS[base + 1], KEYS[base + 2]) then
     tell_all(KEYS[base + 3], 'room', name)
@@ -44,8 +44,8 @@ local function room(base, name)
 end
 
 -- within returns how many entries of the in-queue may be read now, and whether
--- the next one is beyond the window of its source: what is read early is what
--- an ordered gather has to hold.
+-- the next one is beyond the window of its source: an ordered gather has to
+-- hold entries that were read early.
 local function within(stream, meta)
   local root = redis.call('HMGET', meta, 'ahead', 'leaves')
   if not root[1] then return budget, false end

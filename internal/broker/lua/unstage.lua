@@ -20,7 +20,7 @@ local function lower(mark, other)
   return not other or tonumber(string.match(mark, '^%d+') or 0) < tonumber(string.match(other, '^%d+') or 0)
 end
 
--- move_marks leaves with the in-queue what its readers have delivered of the sources of a root queue: the next
+-- move_marks leaves with the in-queue the watermarks of its readers for the sources of a root queue: the next
 -- reader goes on behind that.
 local function move_marks(root, queue, path)
   for k = 1, outs do

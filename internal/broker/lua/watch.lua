@@ -23,7 +23,7 @@ redis.call('SADD', KEYS[3], ARGV[1])
 redis.call('PEXPIRE', ARGV[1], 600000) -- of a gather that dies, it goes by itself
 
 local after = ARGV[6]
-if tonumber(root[3] or 0) < tonumber(after) then after = '0' end -- Redis has lost what came last
+if tonumber(root[3] or 0) < tonumber(after) then after = '0' end -- Redis has lost the last writes
 local rows = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[7])
 local reply = {root[1] == '1' and 'sealed' or 'open', rows[#rows] or after, #rows == 2 * tonumber(ARGV[7]) and 1 or 0, meta[4] or ''}
 local leaf = 'g:' .. ARGV[3] .. ARGV[4]
