@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// maxItems bounds a batch by items; beyond it a batch saves nothing more.
+	// maxItems bounds a batch by items; a larger batch saves no further cost.
 	maxItems = 8192
-	// maxBytes closes a batch: beyond it a larger one saves nothing more either, and
+	// maxBytes closes a batch: a larger one saves no further cost either, and
 	// each slot and each reader holds one several times.
 	maxBytes = 1 << 20
 	// target is how much work a batch should be at the dearest stage.
@@ -22,12 +22,12 @@ const (
 	backlogTarget  = 80 * time.Millisecond
 	backlogItems   = 8
 	backlogBatches = 1024
-	// pendingItems, pendingBatches and pendingBytes bound what collects while a send is in
+	// pendingItems, pendingBatches and pendingBytes bound the batches that collect while a send is in
 	// flight.
 	pendingItems   = 8 * maxItems
 	pendingBatches = 64
-	// firstBatches bound it instead while nobody knows what an item costs: many small
-	// batches would only be in the way of what comes when it is known.
+	// firstBatches bound it instead while the cost of an item is unknown: many small
+	// batches would only be in the way of the larger ones that follow.
 	firstBatches = 8
 	pendingBytes = batch.MaxBytes
 	// steep is after how many items of unknown cost batches grow faster.
@@ -171,12 +171,12 @@ func (b *Batcher) close() {
 // Len is the number of items that have collected.
 func (b *Batcher) Len() int { return b.items + b.open.Len() }
 
-// Full tells to take what has collected before more is added.
+// Full reports that the collected batches have to be taken before more items are added.
 func (b *Batcher) Full() bool {
 	return b.Len() >= min(b.bound, b.lots*b.limit) || b.size+b.open.Size() >= b.bytes
 }
 
-// Take returns what has collected, and forgets it.
+// Take returns the collected batches, and forgets them.
 func (b *Batcher) Take() []batch.Batch {
 	if b.open.Len() > 0 {
 		b.close()
@@ -186,7 +186,7 @@ func (b *Batcher) Take() []batch.Batch {
 	return taken
 }
 
-// Rewind forgets what has collected: the next item has the offset to.
+// Rewind forgets the collected batches: the next item has the offset to.
 func (b *Batcher) Rewind(to int64) {
 	b.open.Reset()
 	b.cut, b.items, b.size, b.next = nil, 0, 0, to
@@ -197,7 +197,7 @@ func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
 
 // portionFor is what to send where an item costs so much at the dearest stage. An
 // unknown cost begins with single items, over which the workers learn it, and grows
-// with what was stored: a backlog that nobody works on yet should not be made of single
+// with the number of stored items: a backlog that no worker reads yet should not be made of single
 // items. Neither should one in which there are far more dear items than slots.
 func portionFor(cost time.Duration, stored, inFlight int64) Portion {
 	if cost <= 0 {

@@ -29,7 +29,7 @@ func (r *Receiver) acknowledge(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-r.acks.wake:
-			runtime.Gosched() // who took the item goes first: others wait for what he does with it
+			runtime.Gosched() // the receiver of the item goes first: others may wait for it
 		}
 	}
 }
@@ -39,7 +39,7 @@ func (r *Receiver) rest(ctx context.Context) error {
 	timer := time.NewTimer(ackPace)
 	defer timer.Stop()
 	defer r.acks.resume()
-	for r.acks.rest() {
+	for r.acks.coalesce() {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -51,8 +51,8 @@ func (r *Receiver) rest(ctx context.Context) error {
 	return nil
 }
 
-// write acknowledges what was delivered; some: there was something, done: there
-// will be nothing more.
+// write acknowledges delivered items; some: there were any, done: there
+// will be no more.
 func (r *Receiver) write(ctx context.Context) (some, done bool, err error) {
 	noted, err := r.note(ctx)
 	if err != nil {
@@ -79,7 +79,7 @@ func (r *Receiver) write(ctx context.Context) (some, done bool, err error) {
 	return true, done, nil
 }
 
-// commit writes what is left when a Receiver ends.
+// commit writes the remaining acknowledgements when a Receiver ends.
 func (r *Receiver) commit(ctx context.Context) error {
 	for {
 		some, done, err := r.write(ctx)

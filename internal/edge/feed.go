@@ -41,9 +41,9 @@ type Feed struct {
 	keeper Keeper
 }
 
-// A Keeper knows what a feed belongs to.
+// A Keeper is the part of an executor that a feed belongs to.
 type Keeper interface {
-	// Alone lets nobody wait until the feed has stored everything: its callers know what is stored.
+	// Alone takes the feed out of the executor's Flush: its callers know which items are stored.
 	Alone()
 	// Finished notes that the end of the source is stored, at an offset.
 	Finished(at int64)

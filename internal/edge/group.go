@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// What callers of a Group decide on.
+// Errors of a Group for errors.Is.
 var (
 	// ErrOutcomeUnknown says that items may be stored or may not be: the reply to the
 	// call that carried them is not known.

@@ -9,7 +9,7 @@ const (
 	flightLegs = 64
 )
 
-// inFlight is what a source has stored and its gathers have not delivered, in
+// An inFlight counts the items that a source has stored and its gathers have not delivered, in
 // bytes. It is known to the sender only, since only here an offset and the bytes
 // before it are known together; who takes a source over begins at 0.
 type inFlight struct {

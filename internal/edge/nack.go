@@ -49,7 +49,7 @@ func (n nack) frame() []byte {
 }
 
 // Nack gives the item back: it is handed out again after delay, with another ticket. Any goroutine
-// may call it; it does nothing if the item was acknowledged or given back.
+// may call it; it has no effect if the item was acknowledged or given back.
 func (t *Ticket) Nack(delay time.Duration) {
 	a := t.of.acks
 	a.mu.Lock()
@@ -88,7 +88,7 @@ func rejected(queue string, deliveries int64) *batch.Failure {
 	}
 }
 
-// restoreNacks takes back what could not be noted.
+// restoreNacks takes back deliveries that could not be stored.
 func (a *acks) restoreNacks(nacks []nack) {
 	a.mu.Lock()
 	a.manual.nacked = append(nacks, a.manual.nacked...)
@@ -140,7 +140,7 @@ func (a *acks) nextDue() (p Range, wait time.Duration, done bool) {
 	return p, 0, false
 }
 
-// redeliver hands out what was given back, until nothing will be.
+// redeliver hands out results that were given back, until there will be no more.
 func (r *Receiver) redeliver(ctx context.Context) error {
 	for {
 		p, wait, done := r.acks.nextDue()

@@ -52,7 +52,7 @@ func (r ranges) without(from, to int64) (rest []span) {
 	return rest
 }
 
-// both returns what is in both sets.
+// both returns the offsets in both sets.
 func (r ranges) both(o ranges) (both ranges) {
 	for _, s := range r {
 		rest := ranges(o.without(s.from, s.to))
@@ -88,7 +88,7 @@ func (r ranges) String() string {
 	return string(text)
 }
 
-// parseRanges reads what String wrote. What is malformed is an error: to take
+// parseRanges reads the text of String. Malformed text is an error: to take
 // it for nothing would deliver twice.
 func parseRanges(text string) (r ranges, err error) {
 	mark, above, _ := strings.Cut(text, ",")

@@ -20,9 +20,9 @@ import (
 
 const (
 	readWait   = 2 * time.Second // of a blocked read
-	readBytes  = 8 << 20         // about what one read should bring
+	readBytes  = 8 << 20         // of one read, about
 	maxEntries = 256             // of one read
-	piecesHeld = 4               // read ahead of who delivers them
+	piecesHeld = 4               // read ahead of the deliverer
 	failPause  = 100 * time.Millisecond
 	// idlePace is the longest time between two looks at the sources, which are for hints
 	// that were lost: of a flow in which nothing happens.
@@ -64,7 +64,7 @@ type Receiver struct {
 	every   time.Duration // until they are looked at without a reason
 }
 
-// ReceiverOptions is what a Receiver has to know.
+// ReceiverOptions are the options of a Receiver.
 type ReceiverOptions struct {
 	Executor  string
 	Unordered bool
@@ -127,7 +127,7 @@ func (r *Receiver) Pieces() <-chan Range { return r.pieces }
 // Delivered reports that n more items were delivered, in the order of Pieces.
 func (r *Receiver) Delivered(n int) { r.acks.deliver(n) }
 
-// Spent lets the memory of a piece be used again: nobody refers to its frame.
+// Spent lets the memory of a range be used again: no reference to its frame is left.
 func (r *Receiver) Spent(p Range) {
 	if p.tickets != nil { // its items may be given back
 		r.acks.reuse(&r.memory)
@@ -182,7 +182,7 @@ func (r *Receiver) feed(ctx context.Context) error {
 	return group.Wait()
 }
 
-// leaveQueue writes what was delivered, and gives the queue up.
+// leaveQueue writes the delivered items, and gives the queue up.
 func (r *Receiver) leaveQueue(ctx context.Context) error {
 	if err := r.commit(ctx); err != nil && ctx.Err() != nil { // an outage, no answer
 		return err
@@ -300,7 +300,7 @@ func (r *Receiver) recover(ctx context.Context, err error) error {
 	return nil
 }
 
-// pass puts entries in order and hands out what is due.
+// pass puts entries in order and hands out the ranges that are due.
 func (r *Receiver) pass(ctx context.Context, entries []broker.Entry) error {
 	for _, id := range r.acks.takeGone() { // one that is there again was acknowledged in vain
 		delete(r.known, id)

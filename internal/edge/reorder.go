@@ -77,7 +77,7 @@ type order struct {
 	unordered bool
 	lanes     map[string]*sourceOrder
 	ready     []*sourceOrder // that may have something to hand out
-	covered   []Range        // what came twice, in two entries; see takeCovered
+	covered   []Range        // ranges that came twice, in two entries; see takeCovered
 	held      int            // bytes of frames that wait
 }
 
@@ -85,8 +85,8 @@ type order struct {
 type sourceOrder struct {
 	source  string
 	next    int64  // offset to hand out next
-	done    ranges // what was delivered before this reader began
-	gaps    ranges // what was dropped, as far as it is known
+	done    ranges // delivered before this reader began
+	gaps    ranges // dropped, as far as it is known
 	waiting pieceHeap
 	ready   bool // it is among those that may have something to hand out
 }
@@ -114,7 +114,7 @@ func (o *order) lane(source string) *sourceOrder {
 	return l
 }
 
-// skip moves next over what was delivered before.
+// skip moves next over offsets that were delivered before.
 func (l *sourceOrder) skip() {
 	for len(l.done) > 0 && l.done[0].from <= l.next {
 		l.next = max(l.next, l.done[0].to)

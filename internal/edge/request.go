@@ -30,7 +30,7 @@ type Request struct {
 // isUnderWay reports whether a batch that is not settled has items of it.
 func (r *Request) isUnderWay() bool { return r.taken > r.settled() }
 
-// rewind makes what is not settled wait for a batch again.
+// rewind makes the items that are not settled wait for a batch again.
 func (r *Request) rewind() {
 	r.rest, r.taken = batch.Read(r.Frame()), 0
 	for r.taken < r.settled() {
@@ -84,7 +84,7 @@ func (l *requests) remove(r *Request) {
 	r.before, r.after, r.queued = nil, nil, false
 }
 
-// cut leaves of a request what is in batches.
+// cut leaves of a request the items that are in batches.
 func (l *requests) cut(r *Request) {
 	r.n = r.taken
 	if l.next == r {

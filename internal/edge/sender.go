@@ -42,7 +42,7 @@ func (s *Sender) Source() broker.Source { return s.source }
 // hints and may be lost.
 const lookAgain = time.Second
 
-// Send stores batches, which follow on what was sent before, and waits while
+// Send stores batches, which follow on those sent before, and waits while
 // there is no room for them.
 func (s *Sender) Send(ctx context.Context, batches []batch.Batch) error {
 	parcels := Parcels(batches)
@@ -68,10 +68,10 @@ func Parcels(batches []batch.Batch) []broker.Parcel {
 	return parcels
 }
 
-// A Storing tells what one call of Store did.
+// A Storing is the outcome of one call of Store.
 type Storing struct {
 	Full    bool   // there is no room for the rest: Await
-	Dropped ranges // offsets of what a policy dropped of these parcels
+	Dropped ranges // offsets that a policy dropped of these parcels
 }
 
 // Store stores parcels in one call, as far as there is room, and takes the stored

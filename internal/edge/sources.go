@@ -23,7 +23,7 @@ type root struct {
 	last   string // number of the last change of its sources that was read
 }
 
-// A source is what a gather knows of a source.
+// A source is a gather's view of a source.
 type source struct {
 	name   string // in the gathered queue
 	root   *root

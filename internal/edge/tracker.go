@@ -15,7 +15,7 @@ const (
 	ackSources = 256  // whose marks one acknowledgement moves
 	ackSettled = 1024 // items whose deliveries one acknowledgement forgets
 	ackMany    = 4    // that do not wait for more
-	ackEager   = 64   // acknowledgements that do not wait for more, behind one that somebody waited for
+	ackEager   = 64   // acknowledgements that do not wait for more, behind one with a waiting caller
 )
 
 // acks turns the number of delivered items into entries to delete and marks to
@@ -32,15 +32,15 @@ type acks struct {
 	retired []string        // sources forgotten since the reader asked
 	roots   map[string]string
 	ends    map[string]int64      // sources to forget when delivered to there
-	ended   bool                  // nothing more will be handed out
+	ended   bool                  // no more results will be handed out
 	manual  handed                // where each item is acknowledged by itself
 	counts  map[broker.Item]int64 // deliveries of items that were given back, see broker.Gather.Nacked
 	settled map[string][]int64    // offsets by source: acknowledged, their deliveries to be forgotten
 	writing []broker.Mark         // marks that are being written
 	waiters []*waiter             // for marks
-	over    error                 // why nothing more is acknowledged
-	urgent  bool                  // what there is has to be written at once
-	rests   bool                  // who writes waits for more
+	over    error                 // why no more results are acknowledged
+	urgent  bool                  // acknowledgements have to be written at once
+	rests   bool                  // the committer waits for more acknowledgements
 	eager   int                   // acknowledgements that do not wait for more
 }
 
@@ -80,12 +80,12 @@ func (a *acks) ring() {
 	}
 }
 
-// presses reports whether what there is waits for no more. The lock is held.
+// presses reports whether the acknowledgements are written at once. The lock is held.
 func (a *acks) presses() bool { return a.urgent || a.eager > 0 || len(a.whole) >= ackMany }
 
-// rest reports whether who writes may wait for more, and lets him not be woken for
-// it, until resume.
-func (a *acks) rest() bool {
+// coalesce reports whether the committer may wait to batch acknowledgements. Until resume is called, new
+// acknowledgements do not wake it.
+func (a *acks) coalesce() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.rests = !a.presses()
@@ -113,7 +113,7 @@ func (a *acks) track(ctx context.Context, p Range) (head, rest Range, err error)
 	return head, rest, err
 }
 
-// entry takes note of an entry that holds nothing new.
+// entry takes note of an entry without new items.
 func (a *acks) entry(e broker.Entry) {
 	a.mu.Lock()
 	a.whole = append(a.whole, e)
@@ -130,7 +130,7 @@ func (a *acks) cover(p Range) {
 	a.mu.Unlock()
 }
 
-// finish counts items of an entry that need nothing more.
+// finish counts items of an entry that are done.
 func (a *acks) finish(p Range, items int64) {
 	*p.left -= items
 	if *p.left != 0 {
@@ -231,7 +231,7 @@ func (a *acks) takeGone() []string {
 	return gone
 }
 
-// take is what to acknowledge next; done: there will be nothing more.
+// take returns the next acknowledgements; done: there will be no more.
 func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -257,7 +257,7 @@ func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
 	return entries, marks, a.ended && len(a.pieces) == 0 && a.manual.items == 0 && len(a.whole) == 0 && len(a.moved) == 0
 }
 
-// restore takes back what could not be acknowledged.
+// restore takes back acknowledgements that could not be written.
 func (a *acks) restore(entries []broker.Entry, marks []broker.Mark) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -285,7 +285,7 @@ func (a *acks) hurry() {
 	a.mu.Unlock()
 }
 
-// written takes note of what was acknowledged.
+// written takes note of written acknowledgements.
 func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
 	a.mu.Lock()
 	a.eager = max(0, a.eager-1)

@@ -61,7 +61,7 @@ func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.E
 	return batches, nil
 }
 
-// malformed tells what is wrong with the frame of an entry, if that was read.
+// malformed returns the defect of the frame of an entry, if that was read.
 func (r *Receiver) malformed(e broker.Entry) error {
 	if unread(&e) {
 		return e.CheckRange()
