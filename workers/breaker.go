@@ -45,8 +45,9 @@ type breaker struct {
 	told  time.Time      // when the worker warned
 	items map[itemID]int // how often each was unavailable
 
-	failing int // calls without an item that succeeded, since the last success
-	alone   int // rests since the last success, because other workers succeed
+	failing int  // calls without an item that succeeded, since the last success
+	alone   int  // rests because other workers succeed, since the function was last called freely
+	cured   bool // another worker has succeeded since the last of these rests began
 }
 
 type itemID struct {
@@ -95,8 +96,13 @@ func (t *breaker) end(ran, failed int) (rest time.Duration) {
 	t.row = 0
 	switch {
 	case failed == ran:
-		if t.failing++; t.alone > 0 && !t.rests() { // it was a trial
+		t.failing++
+		switch {
+		case t.alone == 0 || t.rests():
+		case t.cured: // it was a trial, and others still succeed
 			rest = t.restAlone().rest
+		default: // the items are to blame, or no other worker is left
+			t.alone, t.limit = 0, 0
 		}
 	case t.alone > 0:
 		t.failing, t.alone, t.limit = 0, 0, 0
@@ -135,15 +141,18 @@ func (t *breaker) unavailable(id itemID) verdict {
 func (t *breaker) succeedsElsewhere() verdict {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.failing < maxFailing || t.rests() {
+	t.cured = true
+	if t.failing < maxFailing || t.alone > 0 || t.rests() {
 		return verdict{}
 	}
 	return t.restAlone()
 }
 
-// restAlone begins a rest of a function that fails in this worker alone. One call at a time tries it afterwards.
+// restAlone begins a rest of a function that fails in this worker alone. One call at a time tries it afterwards: if that
+// fails too, and another worker has succeeded meanwhile, a longer rest follows. Otherwise the function is called freely again,
+// so that items which fail everywhere do not slow the worker down, and neither does the end of all other workers.
 func (t *breaker) restAlone() verdict {
-	t.alone++
+	t.alone, t.cured = t.alone+1, false
 	v := t.rest(t.alone)
 	t.limit, t.raise = 1, math.MaxInt64
 	return v
@@ -207,11 +216,11 @@ func (h *slot) unavailable(r *route, b batch.Batch, i int, why string) (back boo
 
 // succeedsElsewhere lets a function rest in this worker if each of its last calls here failed.
 func (l *session) succeedsElsewhere(ctx context.Context, function string) {
-	_, trouble := l.function(function)
-	if trouble == nil {
+	_, b := l.function(function)
+	if b == nil {
 		return
 	}
-	v := trouble.succeedsElsewhere()
+	v := b.succeedsElsewhere()
 	if v.rest == 0 {
 		return
 	}
@@ -233,7 +242,7 @@ func (w *Worker) restUntilRetry(rest time.Duration) {
 // route. Its caller has the turn to complete.
 func (l *session) tellOfSuccess(ctx context.Context, d completion) {
 	failed := d.replace.Entry.Failed
-	if !d.cured || failed == l.id || time.Since(d.route.told) < firstRest {
+	if !d.cured || failed == l.id || time.Since(d.route.told) < firstRest/4 {
 		return
 	}
 	d.route.told = time.Now()

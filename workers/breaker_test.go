@@ -91,9 +91,19 @@ func TestTroubleAloneTriesOneCallAtATime(t *testing.T) {
 	if v := x.succeedsElsewhere(); v.rest != firstRest || !v.warn || !x.rests() || x.limit != 1 {
 		t.Errorf("after %d calls that failed: %+v, limit %d", maxFailing, v, x.limit)
 	}
+	if v := x.succeedsElsewhere(); v != (verdict{}) {
+		t.Errorf("during the rest: %+v", v)
+	}
 	x.until.Store(1)
 	if rest := call(1); rest != 2*firstRest || !x.rests() {
-		t.Errorf("a trial that failed: a rest of %v", rest)
+		t.Errorf("a trial that failed while others succeed: a rest of %v", rest)
+	}
+	x.until.Store(1)
+	if rest := call(1); rest != 0 || x.rests() || x.limit != 0 {
+		t.Errorf("a trial that failed while no other worker succeeds: a rest of %v, limit %d", rest, x.limit)
+	}
+	if v := x.succeedsElsewhere(); v.rest != firstRest || x.limit != 1 {
+		t.Errorf("another worker succeeds again: %+v, limit %d", v, x.limit)
 	}
 	x.until.Store(1)
 	if rest := call(0); rest != 0 || x.rests() || x.limit != 0 {

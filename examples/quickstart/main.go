@@ -1,4 +1,6 @@
-// Quickstart squares numbers on a broker inside this process. It is the first program of README.md.
+// Command quickstart squares numbers on a broker inside this process. It is the program of README.md:
+//
+//	go run ./examples/quickstart
 package main
 
 import (

@@ -457,7 +457,12 @@ local function full(stream, meta)
 	},
 	{
 		name: "a worker that fails alone takes all retries", file: "workers/breaker.go",
-		from: "if t.failing < maxFailing || t.rests() {", to: "if true {",
+		from: "if t.failing < maxFailing || t.alone > 0 || t.rests() {", to: "if true {",
 		pkg: "workers", run: "RetriesGoToAWorker|TriesOneCall",
+	},
+	{
+		name: "a worker that fails alone slows down for good", file: "workers/breaker.go",
+		from: "case t.cured: // it was a trial", to: "case true: // it was a trial",
+		pkg: "workers", run: "TriesOneCall",
 	},
 }
