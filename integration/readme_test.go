@@ -74,7 +74,9 @@ func TestReadmeCommandsRun(t *testing.T) {
 			t.Errorf("README.md has no command that begins with %s", start)
 			continue
 		}
-		got, err := exec.CommandContext(t.Context(), "sh", "-c", command[1]).Output()
+		run := exec.CommandContext(t.Context(), "sh", "-c", command[1])
+		run.Dir = root
+		got, err := run.Output()
 		if err != nil || !strings.HasPrefix(string(got), want) {
 			t.Errorf("%s: got %.60q, %v", command[1], got, err)
 		}
