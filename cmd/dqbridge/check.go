@@ -5,9 +5,9 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/dqbridge/dqbridge/cmd/internal/check"
+	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/check"
-	"github.com/dqbridge/dqbridge/internal/cli"
 )
 
 const checkUsage = "check --fn NAME [--fails NAME] [--worker COMMAND] [--full-memory]"

@@ -8,8 +8,8 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"github.com/dqbridge/dqbridge/internal/cli"
-	"github.com/dqbridge/dqbridge/internal/jobs"
+	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 )
 
 // fileFlags are those of run about its files.

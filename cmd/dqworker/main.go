@@ -12,7 +12,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"github.com/dqbridge/dqbridge/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/workers"
 )
 

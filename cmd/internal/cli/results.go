@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
 const (

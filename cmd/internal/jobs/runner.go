@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/command"
+	"github.com/dqbridge/dqbridge/cmd/internal/command"
 )
 
 // Settings are how a Runner runs jobs.

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/cmd/internal/command"
+	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/command"
-	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
 // A Record is an item and what became of it.

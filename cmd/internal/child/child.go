@@ -14,9 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dqbridge/dqbridge/cmd/internal/command"
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/command"
 	"github.com/dqbridge/dqbridge/workers"
 )
 

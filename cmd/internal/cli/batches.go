@@ -9,7 +9,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"github.com/dqbridge/dqbridge/internal/command"
+	"github.com/dqbridge/dqbridge/cmd/internal/command"
 	"github.com/dqbridge/dqbridge/workers"
 )
 

@@ -11,10 +11,10 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/dqbridge/dqbridge/cmd/internal/builtin"
+	"github.com/dqbridge/dqbridge/cmd/internal/child"
+	"github.com/dqbridge/dqbridge/cmd/internal/command"
 	"github.com/dqbridge/dqbridge/internal/broker"
-	"github.com/dqbridge/dqbridge/internal/builtin"
-	"github.com/dqbridge/dqbridge/internal/child"
-	"github.com/dqbridge/dqbridge/internal/command"
 	"github.com/dqbridge/dqbridge/workers"
 )
 

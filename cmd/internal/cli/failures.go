@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
 // Errors is what becomes of the place of a failed item in the output.

@@ -13,9 +13,9 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
+	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/broker"
-	"github.com/dqbridge/dqbridge/internal/jobs"
 )
 
 // The exit statuses besides 0. A signal that stops a command makes it 128 and

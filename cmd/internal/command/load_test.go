@@ -1,4 +1,4 @@
-package integration_test
+package command_test
 
 import (
 	"bytes"
@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/cmd/internal/command"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/command"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
