@@ -43,7 +43,7 @@ vet: ## go vet and staticcheck; the texts of the mutants; the benchmarks have to
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/procs ./internal/target ./internal/cost)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
-	$(TEST) -race -p 3 ./bridge ./workers ./internal/edge $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)
+	$(TEST) -race -p 3 ./bridge ./workers ./internal/producer ./internal/consumer $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)
 	$(TEST) -race -run 'Close|NilAndZero|Forged|DoesNotStand' ./integration
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
@@ -54,7 +54,7 @@ sim: ## flows in virtual time, and in a model, with a fault at each place where 
 	$(TEST) ./integration/model
 
 single: ## on one processor, which finds other races, and with what the race detector was spared; of bridge, whose tests mostly wait, only that
-	GOMAXPROCS=1 $(TEST) -p 3 ./workers ./internal/edge ./internal/broker
+	GOMAXPROCS=1 $(TEST) -p 3 ./workers ./internal/producer ./internal/consumer ./internal/broker
 	GOMAXPROCS=1 $(TEST) -run 'TooLarge|EightMebibytes' ./bridge
 
 valkey: ## the tests of the broker and of the executor on Valkey in place of Redis, but for the comparison with Redis 7.0 by the command; says so where there is none

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
 // Ack acknowledges the result, if the gather has ManualAck: the result counts as delivered, and no later
@@ -77,9 +77,9 @@ func AckAll[T any](results []Result[T]) {
 
 var (
 	// ErrGivenBack says that a result cannot be acknowledged, since Nack was called before.
-	ErrGivenBack = edge.ErrGivenBack
+	ErrGivenBack = consumer.ErrGivenBack
 	// ErrOver says that a gather ended before an acknowledgement was stored.
-	ErrOver = edge.ErrOver
+	ErrOver = consumer.ErrOver
 
 	errNotManual = errors.New("bridge: the gather has no ManualAck")
 )

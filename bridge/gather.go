@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
 // A Result is the value or the error of one item. The error of an item is an
@@ -23,8 +23,8 @@ type Result[T any] struct {
 	Value T
 	Err   error
 
-	origin *edge.Origin // of the item, nil for an error that ends the stream
-	at     int          // the item's place there
+	origin *consumer.Origin // of the item, nil for an error that ends the stream
+	at     int              // the item's place there
 }
 
 // Source is the name of the source that the item belongs to: that of DurableSource, or a name that
@@ -45,7 +45,7 @@ func (r Result[T]) Offset() int64 {
 	return r.origin.First + int64(r.at)
 }
 
-func (r Result[T]) ticket() *edge.Ticket { return r.origin.Ticket(r.at) }
+func (r Result[T]) ticket() *consumer.Ticket { return r.origin.Ticket(r.at) }
 
 // Gather brings the items of a remote queue into a channel, in the order in
 // which they were scattered, exactly one result for each. The channel is closed
@@ -104,7 +104,7 @@ func gatherOptions(opts []GatherOption) (options, error) {
 }
 
 func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out sink[T]) (*deliverer[T], error) {
-	r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{
+	r, ctx, release, err := q.Receive(ctx, consumer.ReceiverOptions{
 		Unordered: o.unordered, Manual: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), MaxHeld: o.held, Standby: o.standby,
 	})
 	if err != nil {
@@ -146,8 +146,8 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 			return
 		}
 		defer func() { // also if the loop body panics or calls runtime.Goexit
-			cancel(edge.ErrLeft) // unless the stream has ended
-			<-d.ended            // without a look into the channel, which would take results
+			cancel(consumer.ErrLeft) // unless the stream has ended
+			<-d.ended                // without a look into the channel, which would take results
 		}()
 		for r := range out {
 			if !yield(r.Value, r.Err) {
@@ -160,15 +160,15 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 // deliverer is the only sender on the channel of a gather. Results that it has sent and that are not in the
 // channel any more are delivered.
 type deliverer[T any] struct {
-	r      *edge.Receiver
+	r      *consumer.Receiver
 	out    sink[T]
 	ended  chan struct{} // closed behind out
 	typed  codec.Typed[T]
-	inputs *edge.Inputs // of failed items, nil if they are not brought
+	inputs *consumer.Inputs // of failed items, nil if they are not brought
 
 	sent     int // in total
 	reported int // of them delivered
-	origin   *edge.Origin
+	origin   *consumer.Origin
 	values   []T
 	holes    []hole // in order
 }
@@ -252,7 +252,7 @@ func (d *deliverer[T]) settle(ctx context.Context) error {
 }
 
 // next waits for a piece and, meanwhile, reports the results that were taken from the buffer.
-func (d *deliverer[T]) next(ctx context.Context) (p edge.Range, ok bool, err error) {
+func (d *deliverer[T]) next(ctx context.Context) (p consumer.Range, ok bool, err error) {
 	select {
 	case p, ok = <-d.r.Pieces():
 		return p, ok, nil
@@ -269,7 +269,7 @@ func (d *deliverer[T]) next(ctx context.Context) (p edge.Range, ok bool, err err
 			return p, ok, nil
 		case <-tick:
 		case <-ctx.Done():
-			return edge.Range{}, false, context.Cause(ctx)
+			return consumer.Range{}, false, context.Cause(ctx)
 		}
 	}
 }
@@ -293,7 +293,7 @@ func (d *deliverer[T]) failed(h hole) Result[T] {
 	return Result[T]{Err: h.why, origin: d.origin, at: h.place}
 }
 
-func (d *deliverer[T]) decode(p edge.Range) {
+func (d *deliverer[T]) decode(p consumer.Range) {
 	d.origin = p.Origin()
 	clear(d.values)
 	d.holes = d.holes[:0]

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -211,8 +211,8 @@ func ManualAck() GatherOption {
 // which is also the most. It needs ManualAck.
 func MaxUnacked(n int) GatherOption {
 	return gatherOption(func(o *options) error {
-		if n < 1 || n > edge.MaxManual {
-			return fmt.Errorf("bridge: MaxUnacked(%d): it must be 1 to %d", n, edge.MaxManual)
+		if n < 1 || n > consumer.MaxManual {
+			return fmt.Errorf("bridge: MaxUnacked(%d): it must be 1 to %d", n, consumer.MaxManual)
 		}
 		o.unacked = n
 		return nil

@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
 // A Producer stores values in a remote queue and confirms each one. It is for programs
@@ -21,7 +21,7 @@ import (
 type Producer[T any] struct {
 	queue *executor.Queue[T]
 	typed codec.Typed[T]
-	group *edge.Group
+	group *producer.Group
 }
 
 // NewProducer makes a source of a new remote queue, or of a named one (Name). It takes
@@ -38,13 +38,13 @@ func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...Scat
 		return nil, err
 	}
 	feed.Alone()
-	p := &Producer[T]{q, typed, edge.NewGroup(feed.Sender, feed.Batcher, o.linger)}
+	p := &Producer[T]{q, typed, producer.NewGroup(feed.Sender, feed.Batcher, o.linger)}
 	go p.run(ctx, feed)
 	return p, nil
 }
 
 // run stores the values of Send until Close, and ends the source.
-func (p *Producer[T]) run(ctx context.Context, feed *edge.Feed) {
+func (p *Producer[T]) run(ctx context.Context, feed *producer.Feed) {
 	err := p.group.Run(ctx)
 	if err == nil {
 		err = feed.Finish(ctx, feed.Next())
@@ -90,7 +90,7 @@ func (p *Producer[T]) SendAll(ctx context.Context, vs []T) error {
 	if err := p.check(ctx); err != nil {
 		return err
 	}
-	var all edge.Stored
+	var all producer.Stored
 	for rest := vs; len(rest) > 0; {
 		r := p.group.Request()
 		n, err := p.fill(r, rest)
@@ -194,7 +194,7 @@ func (p *Producer[T]) failed(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, edge.ErrGroupClosed):
+	case errors.Is(err, producer.ErrGroupClosed):
 		err = producerClosed{}
 	}
 	return fmt.Errorf("send to queue %q: %w", p.queue.Name(), err)
@@ -215,7 +215,7 @@ const (
 
 // fill encodes the first of some values, and returns how many. An error is that of the
 // nth value.
-func (p *Producer[T]) fill(r *edge.Request, vs []T) (n int, err error) {
+func (p *Producer[T]) fill(r *producer.Request, vs []T) (n int, err error) {
 	vs = vs[:min(len(vs), requestItems)]
 	if p.typed.Short() {
 		p.typed.Fill(&r.Builder, vs)
@@ -231,7 +231,7 @@ func (p *Producer[T]) fill(r *edge.Request, vs []T) (n int, err error) {
 }
 
 // encode adds a value to a request.
-func (p *Producer[T]) encode(r *edge.Request, v T) error {
+func (p *Producer[T]) encode(r *producer.Request, v T) error {
 	if p.typed.Sized() && p.typed.Size(v) > batch.MaxItem {
 		return tooLarge(p.typed.Size(v))
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
 // Scatter reads a channel until it is closed and stores its items in a new remote queue,
@@ -60,7 +60,7 @@ func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan 
 // A feeder is the two goroutines of a scatter: one collects and encodes while
 // the other sends, so that the items which arrive during one send go with the next.
 type feeder[T any] struct {
-	*edge.Feed
+	*producer.Feed
 	typed   codec.Typed[T]
 	idle    chan struct{}      // a token while no batch is being sent
 	pending chan []batch.Batch // to be sent; the token has room for it
@@ -82,7 +82,7 @@ func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []Scatter
 // newFeed makes a queue and a source of it, as the options say. The text names the caller in
 // errors.
 func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opts []ScatterOption) (
-	q *executor.Queue[T], feed *edge.Feed, typed codec.Typed[T], o options, bound context.Context, err error,
+	q *executor.Queue[T], feed *producer.Feed, typed codec.Typed[T], o options, bound context.Context, err error,
 ) {
 	if o, err = scatterOptions(what, opts); err != nil {
 		return nil, nil, typed, o, nil, err
@@ -90,8 +90,8 @@ func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opt
 	if typed, err = codec.For[T](o.codec); err != nil {
 		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)
 	}
-	q, feed, bound, err = executor.NewFeed(ctx, ex, typed, edge.Feeding{
-		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: edge.OverflowPolicy(o.overflow), Source: o.source, Keep: o.keepInput,
+	q, feed, bound, err = executor.NewFeed(ctx, ex, typed, producer.Feeding{
+		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: producer.OverflowPolicy(o.overflow), Source: o.source, Keep: o.keepInput,
 	})
 	if err != nil {
 		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)

@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
 // Errors for errors.Is.
@@ -61,7 +61,7 @@ var (
 	ErrDropped = errors.New("dropped")
 	// ErrOutcomeUnknown says that a value may be stored or may not be: the caller has
 	// stopped waiting while Redis had it.
-	ErrOutcomeUnknown = edge.ErrOutcomeUnknown
+	ErrOutcomeUnknown = producer.ErrOutcomeUnknown
 	// ErrTypeMismatch says that the types of a queue, a function or a value do not fit, or that a codec cannot
 	// carry a type. It is workers.ErrTypeMismatch.
 	ErrTypeMismatch = codec.ErrTypeMismatch

@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
 // A Future is a result that may not be there yet.
@@ -227,7 +227,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		r, ctx, release, err := q.Receive(ctx, edge.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.ex.mailbox.keep(id) }})
+		r, ctx, release, err := q.Receive(ctx, consumer.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.ex.mailbox.keep(id) }})
 		if err != nil {
 			yield(nil, err)
 			return
@@ -247,7 +247,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		whole := false
 		defer func() { // also if the loop body panics or calls runtime.Goexit
 			if !whole {
-				cancel(edge.ErrLeft)
+				cancel(consumer.ErrLeft)
 				_ = end()
 			}
 		}()
@@ -264,7 +264,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 }
 
 // yield yields the elements of a piece. It reports whether the loop goes on.
-func (q *Queue[T]) yield(r *edge.Receiver, p edge.Range, yield func(*Future[T], error) bool) (more bool) {
+func (q *Queue[T]) yield(r *consumer.Receiver, p consumer.Range, yield func(*Future[T], error) bool) (more bool) {
 	if p.Notice { // it is no element
 		r.Delivered(1)
 		return true

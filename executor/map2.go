@@ -9,7 +9,8 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
+	"github.com/dqbridge/dqbridge/internal/producer"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -33,7 +34,7 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 		return nil, fmt.Errorf("map2: %w", err)
 	}
 	typed, _ := f.Codecs()
-	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, edge.Feeding{})
+	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, producer.Feeding{})
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +59,10 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 // open makes the pairer the consumer of both queues, or of none.
 func (z *pairer[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
 	z.a.typed, z.b.typed = a.typed, b.typed
-	if z.a.r, _, z.a.release, err = a.Receive(ctx, edge.ReceiverOptions{}); err != nil {
+	if z.a.r, _, z.a.release, err = a.Receive(ctx, consumer.ReceiverOptions{}); err != nil {
 		return err
 	}
-	if z.b.r, _, z.b.release, err = b.Receive(ctx, edge.ReceiverOptions{}); err != nil {
+	if z.b.r, _, z.b.release, err = b.Receive(ctx, consumer.ReceiverOptions{}); err != nil {
 		z.a.leave(ctx, err)
 	}
 	return err
@@ -78,7 +79,7 @@ func (s *side[T]) leave(ctx context.Context, why error) {
 
 // A side is one of the two queues.
 type side[T any] struct {
-	r       *edge.Receiver
+	r       *consumer.Receiver
 	ended   chan error // what Run returned
 	whole   bool       // it returned nil: the stream was delivered to its end
 	release func(error)
@@ -90,7 +91,7 @@ type side[T any] struct {
 // pairer brings two queues together. Its one goroutine reads both and feeds a
 // third.
 type pairer[A, B any] struct {
-	feed   *edge.Feed
+	feed   *producer.Feed
 	encode func([]byte, workers.Pair[A, B]) ([]byte, error)
 	a      side[A]
 	b      side[B]
@@ -123,7 +124,7 @@ func (z *pairer[A, B]) run(ctx context.Context) {
 
 var errGoexit = errors.New("Map2: a method that encodes or decodes a value called runtime.Goexit, as FailNow of a test does: return an error instead")
 
-var errZipped = fmt.Errorf("one of two queues has ended: %w", edge.ErrLeft)
+var errZipped = fmt.Errorf("one of two queues has ended: %w", consumer.ErrLeft)
 
 // result is how the gather of a side has ended, once Run has returned. failed is why no more pairs
 // are made, if not since a side has ended.
@@ -216,7 +217,7 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 	}
 }
 
-func (s *side[T]) decode(p edge.Range) {
+func (s *side[T]) decode(p consumer.Range) {
 	s.failed = make([]*batch.Failure, p.Len())
 	s.values = s.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, nil, func(i int, why *batch.Failure) { s.failed[i] = why })
 	if s.typed.Copies() {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/producer"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -59,7 +59,7 @@ func waitingFlows(t *testing.T, ctx context.Context, n int) *Executor {
 		t.Fatal(err)
 	}
 	for range n {
-		q, feed, life, err := NewFeed(ctx, ex, typed, edge.Feeding{})
+		q, feed, life, err := NewFeed(ctx, ex, typed, producer.Feeding{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,13 +7,14 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
+	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
 // A feedKeeper is the part of an Executor that one of its feeds belongs to.
 type feedKeeper struct {
 	ex      *Executor
-	sender  *edge.Sender
+	sender  *producer.Sender
 	wake    chan struct{}
 	state   *feeding
 	release func()
@@ -22,7 +23,7 @@ type feedKeeper struct {
 // NewFeed makes a queue and a source for it, which lives until Ended, at most as
 // long as the context that it returns. It is for package bridge: programs call
 // bridge.Scatter.
-func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f edge.Feeding) (_ *Queue[T], _ *edge.Feed, _ context.Context, err error) {
+func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f producer.Feeding) (_ *Queue[T], _ *producer.Feed, _ context.Context, err error) {
 	making, end, err := ex.begin(ctx, "")
 	if err != nil {
 		return nil, nil, nil, err
@@ -66,14 +67,14 @@ func NewFeed[T any](ctx context.Context, ex *Executor, typed codec.Typed[T], f e
 	}
 	wake := ex.mailbox.sender()
 	keeper := &feedKeeper{
-		ex: ex, sender: edge.NewSender(ex.c, source, ex.id, wake, f.Window), wake: wake, state: ex.tasks.feed(), release: release,
+		ex: ex, sender: producer.NewSender(ex.c, source, ex.id, wake, f.Window), wake: wake, state: ex.tasks.feed(), release: release,
 	}
-	feed := edge.NewFeed(keeper.sender, edge.NewBatcher(source.Name, stored, f.Room(q.Max), q.MaxB), keeper)
+	feed := producer.NewFeed(keeper.sender, producer.NewBatcher(source.Name, stored, f.Room(q.Max), q.MaxB), keeper)
 	return &Queue[T]{ex: ex, q: q, typed: typed, fed: keeper.state, stored: stored}, feed, bound, nil
 }
 
 // source makes the source of a feed, or goes on with the one of its name.
-func (ex *Executor) source(ctx context.Context, q broker.Queue, f edge.Feeding, format string) (s broker.Source, stored int64, err error) {
+func (ex *Executor) source(ctx context.Context, q broker.Queue, f producer.Feeding, format string) (s broker.Source, stored int64, err error) {
 	opts := []broker.SourceOption{broker.Of(ex.id)}
 	if f.Keep {
 		opts = append(opts, broker.KeepInputs(format))
@@ -127,7 +128,7 @@ func (f *feedKeeper) abandon(ctx context.Context, cause error) {
 // Receive makes a receiver the one consumer of the queue, which lives until its
 // release is called, at most as long as the context that it returns. It is for
 // package bridge: programs call bridge.Gather.
-func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge.Receiver, bound context.Context, release func(ended error), err error) {
+func (q *Queue[T]) Receive(ctx context.Context, o consumer.ReceiverOptions) (r *consumer.Receiver, bound context.Context, release func(ended error), err error) {
 	making, end, err := q.begin(ctx, "gather")
 	if err != nil {
 		return nil, nil, nil, err
@@ -147,7 +148,7 @@ func (q *Queue[T]) Receive(ctx context.Context, o edge.ReceiverOptions) (r *edge
 		case errors.Is(ended, ErrQueueNotFound):
 			q.ex.flows.forget(q.q.Name)
 		default:
-			left := errors.Is(errors.Join(ended, context.Cause(bound)), edge.ErrLeft) // a call that was cut may say only that its context ended
+			left := errors.Is(errors.Join(ended, context.Cause(bound)), consumer.ErrLeft) // a call that was cut may say only that its context ended
 			q.ex.flows.over(q.q.Name, left || errors.Is(ended, ErrTruncated))
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
 // standDown is how long it may take to tell Redis that a call does not wait any more.
@@ -15,9 +15,9 @@ const standDown = 2 * time.Second
 // receive makes a receiver the consumer of a queue, if o.Standby says so once no other
 // gather is. Then it is told by the mailbox, and looks once in a lease, since hints may be
 // lost.
-func (ex *Executor) receive(ctx context.Context, queue string, o edge.ReceiverOptions) (*edge.Receiver, error) {
+func (ex *Executor) receive(ctx context.Context, queue string, o consumer.ReceiverOptions) (*consumer.Receiver, error) {
 	if !o.Standby {
-		return edge.Receive(ctx, ex.c, queue, o)
+		return consumer.Receive(ctx, ex.c, queue, o)
 	}
 	free := ex.mailbox.standby(queue)
 	defer func() {
@@ -30,7 +30,7 @@ func (ex *Executor) receive(ctx context.Context, queue string, o edge.ReceiverOp
 	look := time.NewTicker(ex.lease)
 	defer look.Stop()
 	for {
-		r, err := edge.Receive(ctx, ex.c, queue, o)
+		r, err := consumer.Receive(ctx, ex.c, queue, o)
 		if !errors.Is(err, ErrConsumerExists) {
 			return r, err
 		}

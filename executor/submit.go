@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/producer"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -106,7 +106,7 @@ func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitte
 	wake := ex.mailbox.sender()
 	s := &submitter{
 		queue: name, turn: make(chan struct{}, 1), wake: wake,
-		sender: edge.NewSender(ex.c, source, ex.id, wake, 0), batcher: edge.NewBatcher(source.Name, stored, q.Max, q.MaxB),
+		sender: producer.NewSender(ex.c, source, ex.id, wake, 0), batcher: producer.NewBatcher(source.Name, stored, q.Max, q.MaxB),
 	}
 	s.turn <- struct{}{}
 	return s, nil

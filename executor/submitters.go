@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
 const (
@@ -33,8 +33,8 @@ type submitter struct {
 	queue   string
 	turn    chan struct{} // a token: one call sends at a time
 	wake    chan struct{}
-	sender  *edge.Sender
-	batcher *edge.Batcher
+	sender  *producer.Sender
+	batcher *producer.Batcher
 	users   atomic.Int64 // calls that send, and futures that have no result
 	used    atomic.Int64 // when a call has begun to use it, Unix time in ns
 }

@@ -42,11 +42,13 @@ var imports = map[string][]string{
 	"internal/probe":    {},
 	"internal/broker":   {"internal/batch", "internal/logging"},
 	"internal/embedded": {"internal/broker"},
-	"internal/edge":     {"internal/batch", "internal/broker"},
+	"internal/ranges":   {},
+	"internal/producer": {"internal/batch", "internal/broker", "internal/ranges"},
+	"internal/consumer": {"internal/batch", "internal/broker", "internal/ranges"},
 	"workers":           {"internal/batch", "internal/broker", "internal/codec", "internal/logging", "internal/probe"},
-	"executor": {"internal/batch", "internal/broker", "internal/codec", "internal/edge", "internal/embedded",
+	"executor": {"internal/batch", "internal/broker", "internal/codec", "internal/consumer", "internal/embedded", "internal/producer",
 		"internal/logging", "workers"},
-	"bridge":               {"internal/ahead", "internal/batch", "internal/codec", "internal/edge", "executor", "workers"},
+	"bridge":               {"internal/ahead", "internal/batch", "internal/codec", "internal/consumer", "internal/producer", "executor", "workers"},
 	"dqtest":               {"bridge", "executor", "internal/embedded", "internal/probe", "workers"},
 	"cmd/internal/builtin": {"workers"},
 	"cmd/internal/command": {"workers"},
@@ -152,7 +154,7 @@ func TestImportsPointDown(t *testing.T) {
 	t.Parallel()
 	for _, pkg := range list(t, "./...") {
 		name := strings.TrimPrefix(pkg.ImportPath, module+"/")
-		if name == "integration" || strings.HasPrefix(name, "integration/") || name == "internal/testkit" {
+		if name == "integration" || strings.HasPrefix(name, "integration/") || name == "internal/testkit" || strings.HasPrefix(name, "internal/testkit/") {
 			continue
 		}
 		allowed, known := imports[name]
@@ -176,7 +178,7 @@ func TestImportsPointDown(t *testing.T) {
 func TestUsersGetNoTestCode(t *testing.T) {
 	t.Parallel()
 	for _, pkg := range list(t, "-deps", "./bridge", "./executor", "./workers", "./cmd/...") {
-		if pkg.ImportPath == "testing" || strings.HasSuffix(pkg.ImportPath, "/testkit") {
+		if pkg.ImportPath == "testing" || strings.Contains(pkg.ImportPath, "/internal/testkit") {
 			t.Errorf("%s is in users' programs", pkg.ImportPath)
 		}
 	}

@@ -178,14 +178,14 @@ func singular(word string) string {
 // ordinary are words that mean in a name what they mean elsewhere.
 const ordinary = `
 ack added after ahead all alone args as at attempt audit auth await back backoff batchcalls batcher begin block
-breaker budget buffer builtin bulk bytes call caller cancel canceled channels check child claims cleanup cli client
+breaker budget buffer brokertest builtin bulk bytes call caller cancel canceled channels check child claims cleanup cli client
 close closed code command committer complete completed completer confirm conn connect console coproc cost costmodel
 crash crashes define delayed delete deliveries denied dialer differences differential direct doc done drain dropped
 durable embedded encoded ended err error exec exists fail failed fake feed fenced fetcher fields files finished first
 fit flags fleet flight flush format found from full func fused generic given group halt handover hashes health heap
 held hold host id idle if in inflight info input ints invalid is job joblog json keep keys keyspace kind known
 launcher leaks ledger len lexer lifecycle limits line linger linux list liveness localworker log logger logging lost
-lua main manual manualack map max memory merge message miniredis mismatch msg msgpack multiplex nack name nearest new
+lua main manual manualack map max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new
 newest no not obligations of offline oldest on open option ordered orphans other out outcome output over owner pack
 pair pause peer pending permanent pid plant poison policy probe process progress protocol proxy push race raw read
 ready reaper receive receiver recent record refused register registered registry remote reorder replace replaced

@@ -16,7 +16,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
-	"github.com/dqbridge/dqbridge/internal/edge"
+	"github.com/dqbridge/dqbridge/internal/consumer"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
@@ -109,7 +109,7 @@ func TestProtocolMark(t *testing.T) {
 	if _, err := c.Scatter(t.Context(), s, "x", 0, []broker.Parcel{{Batch: batch.Batch{Source: "s-2", N: 14, Frame: b.Take()}}}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := edge.Receive(t.Context(), c, "numbers", edge.ReceiverOptions{Log: slog.New(slog.DiscardHandler)})
+	r, err := consumer.Receive(t.Context(), c, "numbers", consumer.ReceiverOptions{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ var all = []mutant{
 	{
 		name: "a source without an end is forgotten", file: lua + "ack.lua",
 		from: "ARGV[a + 5] == '1' and tonumber(source[5]) >= 0 and", to: "ARGV[a + 5] == '1' and",
-		pkg: "internal/edge", run: "EndWasLost",
+		pkg: "internal/consumer", run: "EndWasLost",
 	},
 	{
 		name: "inputs are kept for ever", file: lua + "ack.lua",
@@ -42,9 +42,9 @@ var all = []mutant{
 		pkg: "internal/broker", run: "InputsAreKept",
 	},
 	{
-		name: "entries of one read are judged by two looks", file: "internal/edge/validate.go",
+		name: "entries of one read are judged by two looks", file: "internal/consumer/validate.go",
 		from: "	if doubtful != nil {\n", to: "	if false {\n",
-		pkg: "internal/edge", run: "ForgottenSource|Forged",
+		pkg: "internal/consumer", run: "ForgottenSource|Forged",
 	},
 	{
 		name: "the completion is not guarded", file: lua + "complete.lua",
@@ -87,14 +87,14 @@ var all = []mutant{
 		pkg: "internal/broker", run: "Standby",
 	},
 	{
-		name: "items of callers that left are stored", file: "internal/edge/group.go",
+		name: "items of callers that left are stored", file: "internal/producer/group.go",
 		from: "	g.calling = !g.withdrawn\n", to: "	g.calling = true\n",
-		pkg: "internal/edge", run: "CallersThatLeft|ACallerThatLeaves",
+		pkg: "internal/producer", run: "CallersThatLeft|ACallerThatLeaves",
 	},
 	{
-		name: "a caller that leaves during the call is told that nothing is stored", file: "internal/edge/group.go",
+		name: "a caller that leaves during the call is told that nothing is stored", file: "internal/producer/group.go",
 		from: "	case g.calling && r.isUnderWay():\n", to: "	case false:\n",
-		pkg: "internal/edge", run: "ACallerThatLeaves|EachItemIsWhere",
+		pkg: "internal/producer", run: "ACallerThatLeaves|EachItemIsWhere",
 	},
 	{
 		name: "offsets begin anew with each epoch", file: lua + "source.lua",
@@ -107,9 +107,9 @@ var all = []mutant{
 		pkg: "bridge", run: "Resume|LeavesALoop",
 	},
 	{
-		name: "acknowledged for the last time before all is reported", file: "internal/edge/receiver.go",
+		name: "acknowledged for the last time before all is reported", file: "internal/consumer/receiver.go",
 		from: "		<-r.left\n", to: "",
-		pkg: "internal/edge", run: "LastAcknowledgement",
+		pkg: "internal/consumer", run: "LastAcknowledgement",
 	},
 	{
 		name: "a consumer is deleted with what it holds", file: lua + "reclaim.lua",
@@ -188,7 +188,7 @@ var all = []mutant{
 		pkg: "bridge", run: "ReplacedStageLeaves",
 	},
 	{
-		name: "results behind a gap stay in a replaced queue", file: "internal/edge/receiver.go",
+		name: "results behind a gap stay in a replaced queue", file: "internal/consumer/receiver.go",
 		from: "	r.order.release()\n", to: "",
 		pkg: "bridge", run: "ReplacedStageLeaves",
 	},
@@ -208,12 +208,12 @@ var all = []mutant{
 		pkg: "internal/broker", run: "DeliveriesAreKept",
 	},
 	{
-		name: "a stale ticket acknowledges", file: "internal/edge/nack.go",
+		name: "a stale ticket acknowledges", file: "internal/consumer/nack.go",
 		from: "	t.state = givenBack\n", to: "",
 		pkg: "bridge", run: "NackBringsTheResultAgain",
 	},
 	{
-		name: "AckWait does not wait", file: "internal/edge/await.go",
+		name: "AckWait does not wait", file: "internal/consumer/await.go",
 		from: "	case t.state == acked && !moved && !writing:\n", to: "	case t.state == acked && (source != \"\" || moved && writing):\n",
 		pkg: "bridge", run: "AckWaitReturnsOnce",
 	},
@@ -238,9 +238,9 @@ var all = []mutant{
 		pkg: "internal/broker", run: "OneProcessLooks",
 	},
 	{
-		name: "a stream ends with its sources", file: "internal/edge/sources.go",
+		name: "a stream ends with its sources", file: "internal/consumer/sources.go",
 		from: " || r.order.reached(s.name) < s.end {", to: " {",
-		pkg: "internal/edge", run: "TheEndOfAStream|GoesOnWhere",
+		pkg: "internal/consumer", run: "TheEndOfAStream|GoesOnWhere",
 	},
 	{
 		name: "a value is the end", file: "bridge/seq.go",
@@ -336,9 +336,9 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
-		name: "one audit is enough", file: "internal/edge/audit.go",
+		name: "one audit is enough", file: "internal/consumer/audit.go",
 		from: "	if m.absent == nil {\n", to: "	if m.absent == nil {\n		m.absent = absent\n	}\n	if false {\n",
-		pkg: "internal/edge", run: "OneAudit",
+		pkg: "internal/consumer", run: "OneAudit",
 	},
 	{
 		name: "what is completed while a worker looks is run again", file: "workers/session.go",
@@ -351,14 +351,14 @@ local function full(stream, meta)
 		pkg: "workers", run: "Suspects",
 	},
 	{
-		name: "who waits for an acknowledgement is not told of", file: "internal/edge/tracker.go",
+		name: "who waits for an acknowledgement is not told of", file: "internal/consumer/tracker.go",
 		from: "	a.eager = ackEager\n", to: "	a.eager = 0\n",
-		pkg: "internal/edge", run: "WaitedFor",
+		pkg: "internal/consumer", run: "WaitedFor",
 	},
 	{
 		name: "what is dropped for the window waits for nobody", file: lua + "scatter.lua",
 		from: "if narrow then redis", to: "if status == 'window' then redis",
-		pkg: "internal/edge", run: "WaitedFor",
+		pkg: "internal/consumer", run: "WaitedFor",
 	},
 	{
 		name: "a job goes with the goroutine that a function has ended", file: "workers/slots.go",
@@ -406,9 +406,9 @@ local function full(stream, meta)
 		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
 	},
 	{
-		name: "the memory of half a frame is used again", file: "internal/edge/receiver.go",
+		name: "the memory of half a frame is used again", file: "internal/consumer/receiver.go",
 		from: "	whole := p.From == p.Entry.First && p.To == p.Entry.End()", to: "	whole := true",
-		pkg: "internal/edge", run: "SpentIsAWholeFrame",
+		pkg: "internal/consumer", run: "SpentIsAWholeFrame",
 	},
 	{
 		name: "stock stays behind stuck slots", file: "workers/budget.go",
