@@ -54,7 +54,7 @@ sim: ## flows in virtual time, and in a model, with a fault at each place where 
 	$(TEST) ./integration/model
 
 single: ## on one processor, which finds other races, and with what the race detector was spared; of bridge, whose tests mostly wait, only that
-	GOMAXPROCS=1 $(TEST) -p 3 ./workers ./internal/producer ./internal/consumer ./internal/broker
+	GOMAXPROCS=1 $(TEST) -p 3 ./workers ./internal/worker ./internal/runner ./internal/producer ./internal/consumer ./internal/broker
 	GOMAXPROCS=1 $(TEST) -run 'TooLarge|EightMebibytes' ./bridge
 
 valkey: ## the tests of the broker and of the executor on Valkey in place of Redis, but for the comparison with Redis 7.0 by the command; says so where there is none

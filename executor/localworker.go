@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/worker"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -47,11 +49,19 @@ func (f *fleet) register(ctx context.Context, ex *Executor, functions []workers.
 	return nil
 }
 
+// on lets a worker use a client that stays open when its Run ends.
+func on(c *broker.Client) workers.Option {
+	return func(o *worker.Options) error {
+		o.Client = c
+		return nil
+	}
+}
+
 func (f *fleet) start(ctx context.Context, ex *Executor, functions []workers.Function) error {
 	if f.worker != nil {
 		return f.worker.Register(ctx, functions...)
 	}
-	w, err := workers.New("", workers.On(ex.conn), workers.Concurrency(ex.concurrency), workers.Functions(functions...),
+	w, err := workers.New("", on(ex.conn), workers.Concurrency(ex.concurrency), workers.Functions(functions...),
 		workers.Logger(ex.log), workers.Lease(ex.lease), workers.DrainTimeout(0))
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
 	"github.com/dqbridge/dqbridge/internal/producer"
+	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -33,7 +34,7 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	if err := a.ex.registered(f.Name()); err != nil {
 		return nil, fmt.Errorf("map2: %w", err)
 	}
-	typed, _ := f.Codecs()
+	typed, _ := runner.Func[workers.Pair[A, B], Out](f).Codecs()
 	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, producer.Feeding{})
 	if err != nil {
 		return nil, err

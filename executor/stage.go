@@ -9,6 +9,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -51,7 +52,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	if err := ex.registered(f.Name()); err != nil {
 		return nil, fmt.Errorf("map over queue %q: %w", q.q.Name, err)
 	}
-	in, typed := f.Codecs()
+	in, typed := runner.Func[In, Out](f).Codecs()
 	wanted := in.Info()
 	if wanted.Wildcard() {
 		wanted = info(q.q)

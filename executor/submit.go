@@ -8,6 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/producer"
+	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -41,7 +42,7 @@ func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In,
 	if len(values) == 0 {
 		return nil, nil
 	}
-	in, out := f.Codecs()
+	in, out := runner.Func[In, Out](f).Codecs()
 	frames, err := encode(in, values)
 	if err != nil {
 		return nil, fmt.Errorf("submit to %s: %w", f.Name(), err)

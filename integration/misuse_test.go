@@ -431,9 +431,6 @@ var misusesOfWorkers = map[string]misuse{
 		_ = workers.RetryAfter(nil, -1)
 		return nil
 	},
-	"workers.Encoded": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		return []error{workers.Remote[int, int]("f", workers.Encoded("int", "json", "int", "json")).Err()}
-	},
 	"workers.ItemFrom": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_, _ = workers.ItemFrom(noCtx)
 		_, _ = workers.ItemFrom(context.Background())

@@ -10,7 +10,6 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -40,9 +39,8 @@ func TestOnlyStagesThatChangeAreRead(t *testing.T) {
 	const flows = 30
 	network := &counted{}
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-	client := must(broker.Open(url, broker.Options{Dialer: network.dial}))(t)
 	same := workers.Define("same", func(_ context.Context, x int) (int, error) { return x, nil })
-	w := must(workers.New(url, workers.On(client), workers.Functions(same)))(t)
+	w := must(workers.New(url, workers.Dialer(network.dial), workers.Functions(same)))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -63,7 +61,7 @@ func TestOnlyStagesThatChangeAreRead(t *testing.T) {
 		}
 	}
 	stop()
-	if err := errors.Join(<-ended, ex.Close(), client.Close()); err != nil {
+	if err := errors.Join(<-ended, ex.Close()); err != nil {
 		t.Error(err)
 	}
 	if whole := network.whole.Load(); whole == 0 || whole > flows/2 { // at first, and each few seconds of idling

@@ -1,6 +1,9 @@
 package workers
 
-import "github.com/dqbridge/dqbridge/internal/codec"
+import (
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/runner"
+)
 
 // ErrTypeMismatch says that types do not fit: a codec cannot carry values of a type without losing
 // something. The text names the field. It is executor.ErrTypeMismatch.
@@ -24,7 +27,7 @@ func WithCodec(c Codec) DefineOption { return withCodec{c} }
 
 type withCodec struct{ c Codec }
 
-func (w withCodec) applyDefine(d *definition) { d.codec = w.c }
+func (w withCodec) applyDefine(d *runner.Definition) { d.Codec = w.c }
 
 // DropUnexported lets unexported fields stay behind: they are zero at the other end. Without it, a
 // struct with such fields is an ErrTypeMismatch. As an option of Define, DefineBatch and Remote it
@@ -34,7 +37,7 @@ func DropUnexported() CodecOption { return dropUnexported{} }
 
 type dropUnexported struct{}
 
-func (dropUnexported) applyDefine(d *definition) { d.drop = true }
+func (dropUnexported) applyDefine(d *runner.Definition) { d.DropUnexported = true }
 
 func (dropUnexported) applyCodec(c Codec) Codec { return codec.DropUnexported(c, nil) }
 
@@ -100,14 +103,3 @@ func apply(c Codec, opts []CodecOption) Codec {
 // Make it once and keep it: it has 0.3 MiB for each processor, up to 3 MiB once
 // items are large.
 func Zstd(c Codec, above int) Codec { return codec.Zstd(c, above) }
-
-// Encoded declares the types of a function of items that are encoded already, as other programs name them: the types, and
-// the codecs that the items are in. It is for functions that are not written in Go, see docs/children.md. Define and
-// DefineBatch take it for a function of encoded items alone, otherwise Err returns an error.
-func Encoded(in, inCodec, out, outCodec string) DefineOption {
-	return encoded{codec.Info{Codec: inCodec, Type: in}, codec.Info{Codec: outCodec, Type: out}}
-}
-
-type encoded struct{ in, out codec.Info }
-
-func (e encoded) applyDefine(d *definition) { d.encoded = &e }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -113,8 +112,7 @@ func TestNoCommandHasManyArguments(t *testing.T) {
 func through(t *testing.T, network *measuredNetwork, f workers.Func[int, int], options ...executor.MapOption) {
 	t.Helper()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-	client := must(broker.Open(url, broker.Options{Dialer: network.dial}))(t)
-	w := must(workers.New(url, workers.On(client), workers.Concurrency(64), workers.Functions(f)))(t)
+	w := must(workers.New(url, workers.Dialer(network.dial), workers.Concurrency(64), workers.Functions(f)))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -141,7 +139,7 @@ func through(t *testing.T, network *measuredNetwork, f workers.Func[int, int], o
 		t.Errorf("%d of %d items", len(seen), serviceItems)
 	}
 	stop()
-	if err := errors.Join(<-ended, ex.Close(), client.Close()); err != nil {
+	if err := errors.Join(<-ended, ex.Close()); err != nil {
 		t.Error(err)
 	}
 }

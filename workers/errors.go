@@ -2,8 +2,26 @@ package workers
 
 import (
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/runner"
 )
+
+// ErrInvalidURL is the error of New for an address of an unknown form.
+var ErrInvalidURL = broker.ErrInvalidURL
+
+// ErrUnreachable is the error of Run if no server answers at the address.
+var ErrUnreachable = broker.ErrUnreachable
+
+// ErrUnusable is the error of Run if the Redis at the address refuses in a way that waiting does not
+// change: a password, a permission, TLS, its version, or its kind. It is an ErrUnreachable too.
+var ErrUnusable = broker.ErrUnusable
+
+// ErrDenied is the error of Run and Register if the Redis user lacks a permission; see
+// docs/security.md.
+var ErrDenied = broker.ErrDenied
 
 // Permanent makes an error of a function final: the item is not tried again,
 // however many Retries its stage has. It is nil for nil; errors.Is and errors.As
@@ -12,7 +30,7 @@ func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &permanent{err}
+	return &runner.Permanent{Err: err}
 }
 
 type permanent struct{ error }
@@ -28,7 +46,7 @@ func Unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &unavailable{err}
+	return &runner.Unavailable{Err: err}
 }
 
 type unavailable struct{ error }
@@ -42,26 +60,39 @@ func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &later{err, d}
+	return &runner.RetryAfter{Err: err, Pause: d}
 }
 
-type later struct {
-	error
-	pause time.Duration
-}
+// Errors is the error that a batch function returns if some of its items failed: the
+// error of each, by its index in the slice that the function got. The results
+// of all others are taken from the slice returned, which needs its full length
+// then. A nil error and an empty Errors are none; an index that does not exist
+// fails all items.
+type Errors map[int]error
 
-func (l *later) Unwrap() error { return l.error }
-
-// pauseOf is how long an error asks to wait.
-func pauseOf(err error) time.Duration {
-	if l, ok := errors.AsType[*later](err); ok {
-		return l.pause
+// Error tells how many there are, and the first.
+func (e Errors) Error() string {
+	first, n := -1, 0
+	for i, err := range e {
+		if err == nil {
+			continue
+		}
+		n++
+		if first < 0 || i < first {
+			first = i
+		}
 	}
-	return 0
+	if n == 0 {
+		return "no item of the batch failed"
+	}
+	return fmt.Sprintf("%d items of the batch failed, the first at index %d: %v", n, first, e[first])
 }
 
-// isUnavailable reports whether an error is not about the item.
-func isUnavailable(err error) bool {
-	_, ok := errors.AsType[*unavailable](err)
-	return ok
+// itemErrors returns an Errors that err is or wraps in the form that a runner knows, and any other
+// error as it is.
+func itemErrors(err error) error {
+	if some, ok := errors.AsType[Errors](err); ok {
+		return runner.Failed(some)
+	}
+	return err
 }

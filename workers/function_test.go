@@ -2,13 +2,21 @@ package workers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/runner"
 )
+
+func plusOne(_ context.Context, x int) (int, error) { return x + 1, nil }
+
+func plusOnes(_ context.Context, xs []int) ([]int, error) {
+	for i := range xs {
+		xs[i]++
+	}
+	return xs, nil
+}
 
 func wantText(t *testing.T, got string, parts ...string) {
 	t.Helper()
@@ -56,7 +64,7 @@ func TestMistakesAreToldNotThrown(t *testing.T) {
 		wantText(t, err.Error(), want)
 	}
 	var zero Func[int, string]
-	if in, out := zero.Codecs(); zero.Name() != "" || !in.Info().Wildcard() || !out.Info().Wildcard() {
+	if in, out := runner.Func[int, string](zero).Codecs(); zero.Name() != "" || !in.Info().Wildcard() || !out.Info().Wildcard() {
 		t.Errorf("the zero Func is %q", zero.Name())
 	}
 }
@@ -77,9 +85,9 @@ func TestDefinitions(t *testing.T) {
 			codec.Info{Codec: "msgpack", Type: "string"}, codec.Info{Codec: "msgpack", Type: "int"}, false,
 		},
 	} {
-		f := c.f.function()
-		in, out := c.f.Codecs()
-		if c.f.Err() != nil || c.f.Name() != "f" || f.in != c.in || f.out != c.out || (f.runner != nil) != c.runs ||
+		f := c.f.erased()
+		in, out := runner.Func[string, int](c.f).Codecs()
+		if c.f.Err() != nil || c.f.Name() != "f" || f.In != c.in || f.Out != c.out || (f.New != nil) != c.runs ||
 			in.Info() != c.in || out.Info() != c.out {
 			t.Errorf("got %+v", f)
 		}
@@ -90,19 +98,8 @@ func TestDefinitions(t *testing.T) {
 }
 
 func TestEachSlotHasARunnerOfItsOwn(t *testing.T) {
-	f := Define("inc", plusOne).function()
-	if f.runner() == f.runner() {
+	f := Define("inc", plusOne).erased()
+	if f.New() == f.New() {
 		t.Error("it is the same")
-	}
-}
-
-func TestErrorsTellTheFirst(t *testing.T) {
-	for want, err := range map[string]error{
-		"2 items of the batch failed, the first at index 3: bad": Errors{7: errors.New("worse"), 3: errors.New("bad"), 1: nil},
-		"no item of the batch failed":                            fmt.Errorf("%w", Errors{}),
-	} {
-		if err.Error() != want {
-			t.Errorf("got %v", err)
-		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -144,12 +143,11 @@ type line struct {
 func lineOf(t *testing.T, network *lateNetwork, functions ...*gate) line {
 	t.Helper()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-	client := must(broker.Open(url, broker.Options{Dialer: network.dial}))(t)
 	all := make([]workers.Function, len(functions))
 	for i, f := range functions {
 		all[i] = f
 	}
-	w := must(workers.New(url, workers.On(client), workers.Concurrency(2), workers.Functions(all...)))(t)
+	w := must(workers.New(url, workers.Dialer(network.dial), workers.Concurrency(2), workers.Functions(all...)))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -165,7 +163,7 @@ func lineOf(t *testing.T, network *lateNetwork, functions ...*gate) line {
 	l.stop = func() error {
 		close(l.in)
 		stop()
-		return errors.Join(<-ended, ex.Close(), client.Close())
+		return errors.Join(<-ended, ex.Close())
 	}
 	return l
 }

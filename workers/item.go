@@ -1,6 +1,10 @@
 package workers
 
-import "context"
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/internal/runner"
+)
 
 // An Item says which item a function works on.
 type Item struct {
@@ -19,32 +23,6 @@ type Item struct {
 // those that it got. It may be called while the function runs; ok is false if the context is not that of a
 // function which a worker calls.
 func ItemFrom(ctx context.Context) (item Item, ok bool) {
-	if ctx == nil {
-		return Item{}, false
-	}
-	switch x := ctx.Value(itemKey{}).(type) {
-	case *runningCall:
-		return x.item()
-	case *caller:
-		return x.itemAt(), true
-	case Item: // of a single call with a timeout
-		return x, true
-	}
-	return Item{}, false
-}
-
-type itemKey struct{}
-
-// item is the one that the function runs on.
-func (x *runningCall) item() (item Item, ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.route == nil {
-		return Item{}, false
-	}
-	index := 0
-	if x.runner != nil {
-		index = x.runner.position()
-	}
-	return Item{Queue: x.route.In, Source: x.source, Offset: x.first + int64(index), Attempt: x.attempt}, true
+	i, ok := runner.ItemFrom(ctx)
+	return Item(i), ok
 }

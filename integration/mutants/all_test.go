@@ -54,7 +54,7 @@ var all = []mutant{
 	{
 		name: "deleted before it is acknowledged", file: lua + "complete.lua",
 		from: "  if redis.call('XACK', e.stream, 'w', e.id) == 0", to: "  redis.call('XDEL', e.stream, e.id)\n  if redis.call('XACK', e.stream, 'w', e.id) == 0",
-		pkg: "internal/broker", run: "SickOutQueue|RandomOrders|LostReply|AnAddThatFails",
+		pkg: "internal/broker", run: "ASickQueue|RandomOrders|LostReply|AnAddThatFails",
 	},
 	{
 		name: "deleted before it is added", file: lua + "complete.lua",
@@ -253,7 +253,7 @@ var all = []mutant{
 		pkg: "internal/broker", run: "AnEndThatWasLost",
 	},
 	{
-		name: "all branches have one mark", file: "workers/slots.go",
+		name: "all branches have one mark", file: "internal/worker/slots.go",
 		from: "		b.Source += out.Branch\n", to: "",
 		pkg: "bridge", run: "Multiplex",
 	},
@@ -341,12 +341,12 @@ local function full(stream, meta)
 		pkg: "internal/consumer", run: "OneAudit",
 	},
 	{
-		name: "what is completed while a worker looks is run again", file: "workers/session.go",
+		name: "what is completed while a worker looks is run again", file: "internal/worker/session.go",
 		from: "l.recall = maps.Clone(l.ids)", to: "l.recall = maps.Clone(l.recall)",
 		pkg: "workers", run: "CompletedMeanwhile|GoesOn",
 	},
 	{
-		name: "suspects are run together", file: "workers/fetcher.go",
+		name: "suspects are run together", file: "internal/worker/fetcher.go",
 		from: "	suspects := int(max(0, 1-in.suspects.Load()))\n", to: "	suspects := 100\n",
 		pkg: "workers", run: "Suspects",
 	},
@@ -361,7 +361,7 @@ local function full(stream, meta)
 		pkg: "internal/consumer", run: "WaitedFor",
 	},
 	{
-		name: "a job goes with the goroutine that a function has ended", file: "workers/slots.go",
+		name: "a job goes with the goroutine that a function has ended", file: "internal/worker/slots.go",
 		from: "			h.group.Go(func() { h.run(ctx) })\n", to: "			h.job = nil\n			h.group.Go(func() { h.run(ctx) })\n",
 		pkg: "workers", run: "Goexit",
 	},
@@ -371,7 +371,7 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "LateAcknowledgement",
 	},
 	{
-		name: "what a late request brought is not looked for", file: "workers/fetcher.go",
+		name: "what a late request brought is not looked for", file: "internal/worker/fetcher.go",
 		from: "	late := !in.again.IsZero() && time.Now().After(in.again)\n", to: "	late := false\n",
 		pkg: "workers", run: "LateRequest",
 	},
@@ -381,27 +381,27 @@ local function full(stream, meta)
 		pkg: "integration", run: "TheDeadAreLeft",
 	},
 	{
-		name: "a stage that is no consumer takes", file: "workers/routes.go",
+		name: "a stage that is no consumer takes", file: "internal/worker/routes.go",
 		from: "		if stands[i].Consumer {\n", to: "		if stands[i].Consumer || true {\n",
 		pkg: "integration", run: "DoesNotStand",
 	},
 	{
-		name: "what a fused stage leaves off is forgotten", file: "workers/completion.go",
-		from: "		if taken == s.n {\n", to: "		if taken > 0 {\n",
+		name: "what a fused stage leaves off is forgotten", file: "internal/worker/completion.go",
+		from: "		if taken == s.N {\n", to: "		if taken > 0 {\n",
 		pkg: "bridge", run: "DearSecondStage",
 	},
 	{
-		name: "a read follows a read also where there is a bound", file: "workers/routes.go",
+		name: "a read follows a read also where there is a bound", file: "internal/worker/routes.go",
 		from: "return r.limited() || !r.full.IsZero()", to: "return false",
 		pkg: "bridge", run: "BoundedQueuesStop|MaxBytesBounds",
 	},
 	{
-		name: "values are handed on without their failures", file: "workers/run.go",
-		from: "made.values, made.holes, true, true", to: "made.values, nil, true, true",
-		pkg: "workers", run: "HeldResults",
+		name: "values are handed on without their failures", file: "internal/runner/input.go",
+		from: "in.values, in.holes, in.decoded, in.lent = made.values, made.holes, true, true", to: "in.values, in.holes, in.decoded, in.lent = made.values, nil, true, true",
+		pkg: "internal/runner", run: "HeldResults",
 	},
 	{
-		name: "a frame is read into while it is written", file: "workers/completer.go",
+		name: "a frame is read into while it is written", file: "internal/worker/completer.go",
 		from: "func (l *session) finish(ctx context.Context, made []completion) (next *job) {\n", to: "func (l *session) finish(ctx context.Context, made []completion) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			l.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
 		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
 	},
@@ -411,29 +411,29 @@ local function full(stream, meta)
 		pkg: "internal/consumer", run: "SpentIsAWholeFrame",
 	},
 	{
-		name: "stock stays behind stuck slots", file: "workers/budget.go",
+		name: "stock stays behind stuck slots", file: "internal/worker/budget.go",
 		from: "			if in.counted.Sub(j.since) < stale {\n", to: "			if true {\n",
 		pkg: "workers", run: "TheStockOfStuckSlots",
 	},
 	{
-		name: "results of a call go to the wrong entry", file: "workers/completion.go",
+		name: "results of a call go to the wrong entry", file: "internal/worker/completion.go",
 		from: "		d := &made[first+i]\n", to: "		d := &made[i]\n",
-		pkg: "workers", run: "ProductReplacesEachEntry",
+		pkg: "internal/worker", run: "ProductReplacesEachEntry",
 	},
 	{
-		name: "entries that are not adjacent share a call", file: "workers/batchcalls.go",
+		name: "entries that are not adjacent share a call", file: "internal/worker/batchcalls.go",
 		from: "head.Source == e.Source && head.Attempts == e.Attempts && run.end() == e.First", to: "head.Source == e.Source && head.Attempts == e.Attempts",
-		pkg: "workers", run: "ACallGetsAdjacentEntries",
+		pkg: "internal/worker", run: "ACallGetsAdjacentEntries",
 	},
 	{
-		name: "what is new waits for its turn", file: "workers/scheduler.go",
+		name: "what is new waits for its turn", file: "internal/worker/scheduler.go",
 		from: "	if len(fresh) <= few {\n", to: "	if false {\n",
-		pkg: "workers", run: "AFewNewRoutes",
+		pkg: "internal/worker", run: "AFewNewRoutes",
 	},
 	{
-		name: "what is behind waits for its turn", file: "workers/scheduler.go",
+		name: "what is behind waits for its turn", file: "internal/worker/scheduler.go",
 		from: "	for _, next := range r.behind {\n", to: "	for _, next := range r.behind[:0] {\n",
-		pkg: "workers", run: "WhatIsBehindIt",
+		pkg: "internal/worker", run: "WhatIsBehindIt",
 	},
 	{
 		name: "who completes takes, although nothing was completed", file: lua + "complete.lua",
@@ -441,12 +441,12 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "AnAdvanceTakes|LostAdvance",
 	},
 	{
-		name: "what is heard in passing waits for the next read", file: "workers/fetcher.go",
+		name: "what is heard in passing waits for the next read", file: "internal/worker/fetcher.go",
 		from: "0); found || err != nil {", to: "0); found && err != nil {",
 		pkg: "workers", run: "HeardOf",
 	},
 	{
-		name: "a stage that was made is not read", file: "workers/fetcher.go",
+		name: "a stage that was made is not read", file: "internal/worker/fetcher.go",
 		from: "h.What == \"\" || len(hints) > few; !slices", to: "h.What == \"\"; false && !slices",
 		pkg: "workers", run: "OnlyStages",
 	},
@@ -456,13 +456,13 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "ARetryNames",
 	},
 	{
-		name: "a worker that fails alone takes all retries", file: "workers/breaker.go",
+		name: "a worker that fails alone takes all retries", file: "internal/worker/breaker.go",
 		from: "if t.failing < maxFailing || t.alone > 0 || t.rests() {", to: "if true {",
-		pkg: "workers", run: "RetriesGoToAWorker|TriesOneCall",
+		pkg: "workers", run: "RetriesGoToAWorker",
 	},
 	{
-		name: "a worker that fails alone slows down for good", file: "workers/breaker.go",
+		name: "a worker that fails alone slows down for good", file: "internal/worker/breaker.go",
 		from: "case t.cured: // it was a trial", to: "case true: // it was a trial",
-		pkg: "workers", run: "TriesOneCall",
+		pkg: "internal/worker", run: "TriesOneCall",
 	},
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ const (
 	builds = 5 * time.Minute
 )
 
-// The text that each mutant changes is in its file.
+// The text that each mutant changes is in its file, and the tests that have to notice it exist.
 func TestTextsOfMutants(t *testing.T) {
 	for _, m := range all {
 		text, err := os.ReadFile(filepath.Join("../..", m.file))
@@ -46,7 +47,33 @@ func TestTextsOfMutants(t *testing.T) {
 		if n := strings.Count(string(text), m.from); n != max(1, m.n) {
 			t.Errorf("%s: %s has the text %d times: the mutant has to be written anew:\n%s", m.name, m.file, n, m.from)
 		}
+		for pattern := range strings.SplitSeq(m.run, "|") {
+			if !slices.ContainsFunc(testsOf(t, m.pkg), regexp.MustCompile(pattern).MatchString) {
+				t.Errorf("%s: no test of %s matches %q", m.name, m.pkg, pattern)
+			}
+		}
 	}
+}
+
+var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)`)
+
+// testsOf returns the names of the tests of a package.
+func testsOf(t *testing.T, pkg string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("../..", pkg, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range testFunc.FindAllStringSubmatch(string(text), -1) {
+			names = append(names, found[1])
+		}
+	}
+	return names
 }
 
 func TestMutants(t *testing.T) {

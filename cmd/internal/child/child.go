@@ -17,6 +17,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/command"
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -52,13 +53,17 @@ func Open(ctx context.Context, commands *command.Set, line string, stderr io.Wri
 func (s *Set) Functions() []workers.Function {
 	var all []workers.Function
 	for _, f := range s.functions {
-		opts := []workers.DefineOption{workers.Encoded(f.In, f.InCodec, f.Out, f.OutCodec)}
-		if f.Max > 0 {
-			opts = append(opts, workers.BatchSize(1, f.Max))
+		types := runner.Types{In: codec.Info{Codec: f.InCodec, Type: f.In}, Out: codec.Info{Codec: f.OutCodec, Type: f.Out}}
+		batches := func(ctx context.Context, items []codec.Item) ([]codec.Item, error) {
+			results, err := s.call(ctx, f.Name, items)
+			if some, ok := errors.AsType[workers.Errors](err); ok {
+				err = runner.Failed(some)
+			}
+			return results, err
 		}
-		all = append(all, workers.DefineBatch(f.Name, func(ctx context.Context, items []codec.Item) ([]codec.Item, error) {
-			return s.call(ctx, f.Name, items)
-		}, opts...))
+		all = append(all, workers.Func[codec.Item, codec.Item](runner.DefineBatch(f.Name, batches, runner.Definition{
+			Encoded: &types, MinItems: min(1, f.Max), MaxItems: f.Max,
+		})))
 	}
 	return all
 }

@@ -1,0 +1,60 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrStageEnded is the cause of the end of a call's context whose stage was removed or replaced. The
+// result of the call is dropped.
+var ErrStageEnded = errors.New("the stage was removed or replaced")
+
+// ErrCanceled is the cause of the end of a call's context whose future was canceled.
+var ErrCanceled = errors.New("the future was canceled")
+
+// Permanent, Unavailable and RetryAfter are the errors of functions that workers makes.
+type (
+	// Permanent is an error of an item that is not retried.
+	Permanent struct{ Err error }
+	// Unavailable is an error of the function, whatever the item: the item goes to another worker.
+	Unavailable struct{ Err error }
+	// RetryAfter is an error of an item that is not retried before Pause has passed.
+	RetryAfter struct {
+		Err   error
+		Pause time.Duration
+	}
+	// Failed is the error of a batch function: those of some items, by their index.
+	Failed map[int]error
+)
+
+func (e *Permanent) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of the function.
+func (e *Permanent) Unwrap() error { return e.Err }
+
+func (e *Unavailable) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of the function.
+func (e *Unavailable) Unwrap() error { return e.Err }
+
+func (e *RetryAfter) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of the function.
+func (e *RetryAfter) Unwrap() error { return e.Err }
+
+func (e Failed) Error() string { return fmt.Sprintf("%d items of the batch failed", len(e)) }
+
+// stageEnded reports whether the context of a call has ended with its stage.
+func stageEnded(ctx context.Context) bool {
+	return ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrStageEnded)
+}
+
+// pauseOf returns how long an error asks to wait before the next attempt.
+func pauseOf(err error) time.Duration {
+	if later, ok := errors.AsType[*RetryAfter](err); ok {
+		return later.Pause
+	}
+	return 0
+}

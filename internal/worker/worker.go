@@ -1,0 +1,237 @@
+// Package worker runs functions for the stages of a fleet. A Worker has one session in each
+// partition at a time. In a session, a fetcher takes entries from the queues of its routes, slots run
+// them, and a completer replaces them by their results:
+//
+//	fetcher ── job ──> slot ── completion ──> completer ──> Redis
+//	   ^                 │
+//	   └──── freed ──────┘
+package worker
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/runner"
+)
+
+const pingLimit = 5 * time.Second
+
+// Options are the settings of a Worker. The package workers has the defaults.
+type Options struct {
+	Connection  broker.Options // of the client that New opens
+	Client      *broker.Client // used instead, and not closed by Run; nil: New opens one
+	Concurrency int            // calls at the same time
+	Lease       time.Duration
+	Drain       time.Duration // for calls that run when Run has to end
+	PauseIf     func() error  // asked before calls; nil: none
+	Log         *slog.Logger
+	Functions   []*runner.Function // Register adds further ones
+}
+
+// A Worker runs functions. Its methods can be called from many goroutines.
+type Worker struct {
+	Options
+	owned      bool // Run closes the client
+	partitions *partitionSet
+	counts     counts
+
+	mu        sync.Mutex // never held across I/O
+	functions map[string]*runner.Function
+	breakers  map[*runner.Function]*breaker
+	progress  progress
+}
+
+// counts are reported with each heartbeat.
+type counts struct {
+	done   atomic.Int64 // items, including those that failed
+	failed atomic.Int64 // items
+	left   atomic.Int64 // calls that did not return and were left behind
+}
+
+// progress is the state of the one Run of a Worker.
+type progress int
+
+const (
+	notRun progress = iota
+	running
+	ended
+)
+
+var (
+	errRunTwice = errors.New("workers: Run was called before: a Worker runs once, make another one with workers.New")
+	errKilled   = errors.New("workers: the test has killed the worker")
+	errEnded    = errors.New("workers: the Worker has ended: make another one with workers.New")
+)
+
+// New returns a Worker for the Redis at an address. It does not connect.
+func New(redisURL string, o Options) (*Worker, error) {
+	w := &Worker{
+		Options: o, functions: map[string]*runner.Function{}, breakers: map[*runner.Function]*breaker{}, partitions: newPartitionSet(),
+	}
+	if err := w.add(o.Functions); err != nil {
+		return nil, err
+	}
+	if w.Client == nil {
+		w.Connection.Log = w.Log
+		c, err := broker.Open(redisURL, w.Connection)
+		if err != nil {
+			return nil, err
+		}
+		w.Client, w.owned = c, true
+	}
+	return w, nil
+}
+
+// setProgress moves Run from one state to another. It returns false if Run is in a different state.
+func (w *Worker) setProgress(from, to progress) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.progress != from {
+		return false
+	}
+	w.progress = to
+	return true
+}
+
+// add adds all functions, or none.
+func (w *Worker) add(functions []*runner.Function) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.progress == ended {
+		return errEnded
+	}
+	added := maps.Clone(w.functions)
+	for _, f := range functions {
+		if old := added[f.Name]; old != nil && old != f {
+			return fmt.Errorf("workers: two functions have the name %q", f.Name)
+		}
+		added[f.Name] = f
+	}
+	for _, f := range added {
+		if w.breakers[f] == nil {
+			w.breakers[f] = newBreaker()
+		}
+	}
+	w.functions = added
+	return nil
+}
+
+// Register adds all functions, or none, also while Run runs. It returns an error after Run has ended.
+func (w *Worker) Register(ctx context.Context, functions []*runner.Function) error {
+	if err := w.add(functions); err != nil {
+		return err
+	}
+	for _, s := range w.partitions.sessions() {
+		if err := s.client.Join(ctx, broker.RoleWorker, s.id, w.card()); err != nil {
+			return err
+		}
+		if err := s.client.Tell(ctx, s.id, broker.Hint{Kind: broker.HintStages}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// function returns the function of a name and its breaker, nil if the worker does not have it.
+func (w *Worker) function(name string) (*runner.Function, *breaker) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f := w.functions[name]
+	return f, w.breakers[f]
+}
+
+// rested reports whether the rest of a function has ended lately.
+func (w *Worker) rested() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range w.breakers {
+		if b.rested() {
+			return true
+		}
+	}
+	return false
+}
+
+// card returns the description of the worker for other processes.
+func (w *Worker) card() map[string]string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	w.mu.Lock()
+	list := make([]broker.FunctionCard, 0, len(w.functions))
+	for name, f := range w.functions {
+		list = append(list, broker.FunctionCard{
+			Name: name, In: f.In.Type, InCodec: f.In.Codec, Out: f.Out.Type, OutCodec: f.Out.Codec, Version: f.Version,
+		})
+	}
+	w.mu.Unlock()
+	slices.SortFunc(list, func(a, b broker.FunctionCard) int { return cmp.Compare(a.Name, b.Name) })
+	functions, err := json.Marshal(list)
+	if err != nil {
+		functions = []byte("[]")
+	}
+	return map[string]string{
+		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.Itoa(w.Concurrency), "functions": string(functions),
+	}
+}
+
+// Ready returns a channel that is closed when the worker has joined every partition.
+func (w *Worker) Ready() <-chan struct{} { return w.partitions.ready }
+
+// Run works in all partitions until ctx ends, and then drains. workers.Worker.Run documents it.
+func (w *Worker) Run(ctx context.Context) error {
+	if !w.setProgress(notRun, running) {
+		return errRunTwice
+	}
+	defer w.setProgress(running, ended)
+	if w.owned {
+		defer w.Client.Close()
+		err := w.Client.Connect(ctx, pingLimit)
+		if err == nil {
+			err = w.Client.Writable(ctx, pingLimit)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	parts := w.Client.Partitions()
+	w.partitions.open(parts, w.Concurrency)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, part := range parts {
+		group.Go(func() error { return w.serve(ctx, part) })
+	}
+	return group.Wait()
+}
+
+// serve works in a partition, in one session after another.
+func (w *Worker) serve(ctx context.Context, part *broker.Client) error {
+	for ctx.Err() == nil {
+		err := w.runSession(ctx, part)
+		if !errors.Is(err, broker.ErrFenced) {
+			return err
+		}
+		if ctx.Err() != nil { // the worker has left while a heartbeat was in flight
+			return nil
+		}
+		w.Log.WarnContext(ctx, "the lease ran out and other processes declared this worker dead; it goes on with a new identity", "err", err)
+	}
+	return nil
+}
