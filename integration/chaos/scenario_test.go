@@ -67,7 +67,7 @@ func scenarios() []scenario {
 		always = "always"
 	)
 	return []scenario{
-		{name: "quiet", title: "nothing", strike: nothing, every: 500 * ms, short: 2, long: 10, lease: calm},
+		{name: "quiet", title: "no fault", strike: nothing, every: 500 * ms, short: 2, long: 10, lease: calm},
 		{name: "killed-workers", title: "kill -9 of a worker each 200 ms", strike: killWorker, every: 200 * ms, short: 8, long: 200, least: 1_000_000, victims: 1},
 		{name: "killed-worker", title: "kill -9 of a worker, lease 1 s", strike: killWorker, every: 4 * time.Second, long: 20, lease: time.Second, victims: 1},
 		{name: "killed-worker-of-10s", title: "kill -9 of a worker, lease 10 s (default)", strike: killWorker, every: 10 * time.Second, long: 20, rate: 2000, lease: calm, victims: 1},
@@ -76,7 +76,7 @@ func scenarios() []scenario {
 		{name: "cut-replies", title: "a script runs, its reply is lost", strike: cutReply, every: 10 * ms, short: 60, long: 1000, lease: calm},
 		{name: "cut-replies-bounded", title: "the same, queues bounded at 1,000 items", strike: cutReply, every: 10 * ms, short: 60, long: 1000, max: 1000, lease: calm, both: "bridge"},
 		{name: "cut-connections", title: "all connections are cut", strike: cutAll, every: 100 * ms, short: 15, long: 200, lease: calm, both: "bridge"},
-		{name: "delays", title: "nothing passes for up to 0.5 s", strike: delay, every: 500 * ms, short: 4, long: 50, lease: calm},
+		{name: "delays", title: "no data passes for up to 0.5 s", strike: delay, every: 500 * ms, short: 4, long: 50, lease: calm},
 		{name: "killed-workers-of-futures", title: "kill -9 of a worker, futures", strike: killWorker, every: 200 * ms, short: 6, long: 50, both: "futures", lease: time.Second, victims: 1},
 		{name: "cut-replies-of-futures", title: "a script runs, its reply is lost, futures", strike: cutReply, every: 10 * ms, short: 60, long: 500, both: "futures", lease: calm},
 		{name: "restarts-of-futures", title: "kill -9 of Redis and restart, futures", strike: restart, every: time.Second, short: 1, long: 10, both: "futures", disk: always, lease: calm},

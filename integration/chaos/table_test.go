@@ -33,7 +33,7 @@ type table []row
 
 func (t table) String() string {
 	var text strings.Builder
-	text.WriteString("| what happens | times | items | lost | double | out of order | extra runs | seconds | pause, median | pause, worst |\n")
+	text.WriteString("| event | times | items | lost | double | out of order | extra runs | seconds | pause, median | pause, worst |\n")
 	text.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range t {
 		if r.title != "" {

@@ -41,7 +41,7 @@ func (f Forecast) limit() string {
 // WriteForecasts sets what 1,000 workers carry as a table.
 func (u Units) WriteForecasts(w io.Writer) error {
 	grid := [][]string{{
-		"1,000 workers of 8 slots", "nodes", "partitions", "flows", "items/s", "batch", "limit", "busiest node", "heartbeats", "hands",
+		"1,000 workers of 8 slots", "nodes", "partitions", "flows", "items/s", "batch", "limit", "busiest node", "heartbeats", "slots",
 		"nodes used", "waiting connections", "MB/s of a node",
 	}}
 	for _, fleet := range fleets() {

@@ -17,7 +17,7 @@ import (
 // exchange is the example of the documentation: what the child and the worker write.
 func exchange(t *testing.T) (child, worker [][]byte) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/children.md")
+	page, err := os.ReadFile("../../../docs/children.md")
 	_, block, ok := strings.Cut(string(page), "```exchange\n")
 	if err != nil || !ok {
 		t.Fatal("the page has no exchange", err)

@@ -26,7 +26,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestNextVersionIsThatOfTheChangelog(t *testing.T) {
-	text, err := os.ReadFile("../../CHANGELOG.md")
+	text, err := os.ReadFile("../../../CHANGELOG.md")
 	if err != nil || !strings.Contains(string(text), "To be "+nextVersion+".") {
 		t.Errorf("CHANGELOG.md is not about %s: %v", nextVersion, err)
 	}

@@ -36,7 +36,7 @@ func burn(t *testing.T) {
 // thousands of lines all the same: its start is what is dear, and no less so under load.
 func TestProcessesOnABusyMachineGetManyLines(t *testing.T) {
 	const n = 100_000
-	for name, url := range map[string]string{"embedded": "", "redis": testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
+	for name, url := range map[string]string{"embedded": "", "redis": testkit.StartRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {
 			burn(t)
 			starts := filepath.Join(t.TempDir(), "starts")
