@@ -341,13 +341,13 @@ local function full(stream, meta)
 		pkg: "internal/consumer", run: "OneAudit",
 	},
 	{
-		name: "what is completed while a worker looks is run again", file: "internal/worker/session.go",
-		from: "l.recall = maps.Clone(l.ids)", to: "l.recall = maps.Clone(l.recall)",
+		name: "what is completed while a worker looks is run again", file: "internal/worker/held.go",
+		from: "h.recall = maps.Clone(h.held)", to: "l.recall = maps.Clone(l.recall)",
 		pkg: "workers", run: "CompletedMeanwhile|GoesOn",
 	},
 	{
 		name: "suspects are run together", file: "internal/worker/fetcher.go",
-		from: "	suspects := int(max(0, 1-in.suspects.Load()))\n", to: "	suspects := 100\n",
+		from: "	suspects := int(max(0, 1-f.entries.suspects.Load()))\n", to: "	suspects := 100\n",
 		pkg: "workers", run: "Suspects",
 	},
 	{
@@ -362,7 +362,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a job goes with the goroutine that a function has ended", file: "internal/worker/slots.go",
-		from: "			h.group.Go(func() { h.run(ctx) })\n", to: "			h.job = nil\n			h.group.Go(func() { h.run(ctx) })\n",
+		from: "			s.group.Go(func() { s.run(ctx) })\n", to: "			h.job = nil\n			s.group.Go(func() { s.run(ctx) })\n",
 		pkg: "workers", run: "Goexit",
 	},
 	{
@@ -371,8 +371,8 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "LateAcknowledgement",
 	},
 	{
-		name: "what a late request brought is not looked for", file: "internal/worker/fetcher.go",
-		from: "	late := !in.again.IsZero() && time.Now().After(in.again)\n", to: "	late := false\n",
+		name: "what a late request brought is not looked for", file: "internal/worker/fetchstate.go",
+		from: "return !c.again.IsZero() && now.After(c.again)", to: "return false",
 		pkg: "workers", run: "LateRequest",
 	},
 	{
@@ -397,12 +397,12 @@ local function full(stream, meta)
 	},
 	{
 		name: "values are handed on without their failures", file: "internal/runner/input.go",
-		from: "in.values, in.holes, in.decoded, in.lent = made.values, made.holes, true, true", to: "in.values, in.holes, in.decoded, in.lent = made.values, nil, true, true",
+		from: "in.values, in.failures, in.decoded, in.borrowed = made.values, made.failures, true, true", to: "in.values, in.failures, in.decoded, in.borrowed = made.values, nil, true, true",
 		pkg: "internal/runner", run: "HeldResults",
 	},
 	{
 		name: "a frame is read into while it is written", file: "internal/worker/completer.go",
-		from: "func (l *session) finish(ctx context.Context, made []completion) (next *job) {\n", to: "func (l *session) finish(ctx context.Context, made []completion) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			l.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
+		from: "func (s *session) finish(ctx context.Context, made []completion) (next *job) {\n", to: "func (s *session) finish(ctx context.Context, made []completion) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			s.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
 		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
 	},
 	{
@@ -412,7 +412,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "stock stays behind stuck slots", file: "internal/worker/budget.go",
-		from: "			if in.counted.Sub(j.since) < stale {\n", to: "			if true {\n",
+		from: "			if f.counted.Sub(j.since) < stale {\n", to: "			if true {\n",
 		pkg: "workers", run: "TheStockOfStuckSlots",
 	},
 	{
@@ -447,7 +447,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a stage that was made is not read", file: "internal/worker/fetcher.go",
-		from: "h.What == \"\" || len(hints) > few; !slices", to: "h.What == \"\"; false && !slices",
+		from: "if !slices.Contains(f.stages.changed, h.What) {", to: "if false {",
 		pkg: "workers", run: "OnlyStages",
 	},
 	{
@@ -457,12 +457,12 @@ local function full(stream, meta)
 	},
 	{
 		name: "a worker that fails alone takes all retries", file: "internal/worker/breaker.go",
-		from: "if t.failing < maxFailing || t.alone > 0 || t.rests() {", to: "if true {",
+		from: "if b.failing < maxFailing || b.alone > 0 || b.rests() {", to: "if true {",
 		pkg: "workers", run: "RetriesGoToAWorker",
 	},
 	{
 		name: "a worker that fails alone slows down for good", file: "internal/worker/breaker.go",
-		from: "case t.cured: // it was a trial", to: "case true: // it was a trial",
+		from: "case b.cured: // it was a trial", to: "case true: // it was a trial",
 		pkg: "internal/worker", run: "TriesOneCall",
 	},
 }

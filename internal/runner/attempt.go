@@ -10,18 +10,18 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// A attemptError is why an item has no result.
+// An attemptError is the reason why an attempt of an item has no result.
 type attemptError struct {
 	code, text, stack string
-	permanent         bool          // another attempt is of no use
-	unavailable       bool          // it is no attempt
-	pause             time.Duration // until the next attempt, at least
+	permanent         bool          // no attempt follows
+	unavailable       bool          // it counts no attempt
+	pause             time.Duration // before the next attempt, at least
 }
 
-// missOf makes a miss of what a function returned, under the context that it
-// had, late if it is above 0.
-func missOf(ctx context.Context, err error, late time.Duration) *attemptError {
-	if crashed, ok := errors.AsType[*crash](err); ok {
+// attemptErrorOf returns the reason for the error of a function that ran under ctx. If late is
+// above 0, the function returned after that timeout.
+func attemptErrorOf(ctx context.Context, err error, late time.Duration) *attemptError {
+	if crashed, ok := errors.AsType[*crashError](err); ok {
 		return crashed.miss
 	}
 	if errors.Is(context.Cause(ctx), ErrCanceled) {
@@ -38,17 +38,17 @@ func missOf(ctx context.Context, err error, late time.Duration) *attemptError {
 	}
 }
 
-const goexit = "the function ended its goroutine by runtime.Goexit, as FailNow of a test does: return an error instead"
+const goexitText = "the function ended its goroutine by runtime.Goexit, as FailNow of a test does: return an error instead"
 
-// recovered calls f and returns how it ended if not by returning. The time that f took
-// is added to spent.
-func (c *Call) recovered(spent *time.Duration, f func()) *attemptError {
+// protect calls f and returns its panic or its runtime.Goexit, nil if f has returned. It adds the
+// time of f to spent.
+func (c *Call) protect(spent *time.Duration, f func()) *attemptError {
 	if c.Exposed {
 		return recoverPanic(spent, f)
 	}
 	ended := make(chan *attemptError, 1)
 	go func() {
-		crash := &attemptError{code: batch.CodePanic, text: goexit}
+		crash := &attemptError{code: batch.CodePanic, text: goexitText}
 		defer func() { ended <- crash }()
 		crash = recoverPanic(spent, f)
 	}()

@@ -12,20 +12,20 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// batchRunner runs a function on all good items of a batch at once.
+// batchRunner calls a function for all items of a batch that have a value.
 type batchRunner[In, Out any] struct {
-	f      func(context.Context, []In) ([]Out, error)
-	in     input[In]
-	out    output[Out]
-	todo   []int
-	places []place[Out]
-	spent  time.Duration // on the batch
+	f        func(context.Context, []In) ([]Out, error)
+	in       input[In]
+	out      output[Out]
+	todo     []int
+	outcomes []outcome[Out]
+	spent    time.Duration // on the batch
 }
 
-// A place is what has become of an item.
-type place[Out any] struct {
+// An outcome is the result of an item or its error.
+type outcome[Out any] struct {
 	value Out
-	miss  *attemptError
+	err   *attemptError
 	done  bool
 }
 
@@ -39,23 +39,23 @@ func newBatchRunner[In, Out any](
 
 func (r *batchRunner[In, Out]) Run(ctx context.Context, c Call) Result {
 	if c.Batch.Lost != nil {
-		return r.out.lost(c.Batch)
+		return r.out.failedBatch(c.Batch)
 	}
 	r.Release()
 	if err := r.in.begin(&c); err != nil {
 		return Result{Err: err}
 	}
 	r.spent = 0
-	if crash := c.recovered(&r.spent, func() { r.in.decode(&c) }); crash != nil {
-		r.in.spoil(crash)
+	if crash := c.protect(&r.spent, func() { r.in.decode(&c) }); crash != nil {
+		r.in.failAll(crash)
 	}
 	if r.in.err != nil {
 		return Result{Err: r.in.err}
 	}
 	r.todo = slices.Grow(r.todo, c.Batch.N)
-	r.places = slices.Grow(r.places, c.Batch.N)[:c.Batch.N]
+	r.outcomes = slices.Grow(r.outcomes, c.Batch.N)[:c.Batch.N]
 	for i := range c.Batch.N {
-		if _, ok := r.in.hole(i); !ok {
+		if _, ok := r.in.failureAt(i); !ok {
 			r.todo = append(r.todo, i)
 		}
 	}
@@ -63,19 +63,19 @@ func (r *batchRunner[In, Out]) Run(ctx context.Context, c Call) Result {
 		c.follow(r)
 		r.try(ctx, &c)
 	}
-	r.in.next = 0
+	r.in.passed = 0
 	r.out.begin(&c)
 	write := func() { r.write(&c) }
-	for crash := c.recovered(&r.spent, write); crash != nil; crash = c.recovered(&r.spent, write) {
-		r.places[r.out.len()].miss = r.out.unencodable(&batch.Crash{Text: crash.text, Stack: crash.stack})
+	for crash := c.protect(&r.spent, write); crash != nil; crash = c.protect(&r.spent, write) {
+		r.outcomes[r.out.len()].err = r.out.unencodable(&batch.Crash{Text: crash.text, Stack: crash.stack})
 	}
 	return r.out.result(r.spent, &c)
 }
 
-// Position is the first item that the function got.
+// Position returns the index of the first item of the call.
 func (r *batchRunner[In, Out]) Position() int { return r.todo[0] }
 
-// try calls the function with what is to do.
+// try calls the function for the items in todo.
 func (r *batchRunner[In, Out]) try(ctx context.Context, c *Call) {
 	given := make([]In, len(r.todo))
 	for k, i := range r.todo {
@@ -87,15 +87,15 @@ func (r *batchRunner[In, Out]) try(ctx context.Context, c *Call) {
 	}
 	var values []Out
 	var miss func(k int) *attemptError
-	if crash := c.recovered(&r.spent, func() {
+	if crash := c.protect(&r.spent, func() {
 		own := ctx
-		if c.Batch.N == 1 { // else the end of one would be that of others
+		if c.Batch.N == 1 { // otherwise the end of one future would end the others
 			own = c.context(ctx, 0)
 		}
-		out, late, err := within(own, c, limit, r.f, given)
-		values, miss = out, judge(own, len(given), len(out), err, late)
+		out, late, err := callWithTimeout(own, c, limit, r.f, given)
+		values, miss = out, itemErrors(own, len(given), len(out), err, late)
 	}); crash != nil {
-		miss = all(crash)
+		miss = sameForAll(crash)
 	}
 	if stageEnded(ctx) {
 		return
@@ -103,51 +103,51 @@ func (r *batchRunner[In, Out]) try(ctx context.Context, c *Call) {
 	ended := ctx.Err() != nil
 	for k, i := range r.todo {
 		if m := miss(k); m == nil {
-			r.places[i] = place[Out]{value: values[k], done: true}
+			r.outcomes[i] = outcome[Out]{value: values[k], done: true}
 		} else if !ended && !c.goesBack(i, m) {
-			r.places[i] = place[Out]{miss: m, done: true}
+			r.outcomes[i] = outcome[Out]{err: m, done: true}
 		}
 	}
 }
 
-// judge tells which of n items failed, in a call that returned results and an
-// error.
-func judge(ctx context.Context, n, results int, err error, late time.Duration) func(k int) *attemptError {
+// itemErrors returns a function that returns the error of the k-th of n items, nil for none, after
+// a call that returned results and an error.
+func itemErrors(ctx context.Context, n, results int, err error, late time.Duration) func(k int) *attemptError {
 	var some Failed
 	if err != nil && !errors.As(err, &some) {
-		return all(missOf(ctx, err, late))
+		return sameForAll(attemptErrorOf(ctx, err, late))
 	}
 	misses := make(map[int]*attemptError)
 	for k, err := range some {
 		if k < 0 || k >= n {
-			return all(missOf(ctx, fmt.Errorf("the function returned Errors with index %d, but it got %d items: "+
+			return sameForAll(attemptErrorOf(ctx, fmt.Errorf("the function returned Errors with index %d, but it got %d items: "+
 				"the index is that in the slice it gets", k, n), 0))
 		}
 		if err != nil {
-			misses[k] = missOf(ctx, err, late)
+			misses[k] = attemptErrorOf(ctx, err, late)
 		}
 	}
 	if results != n && len(misses) < n {
-		return all(missOf(ctx, fmt.Errorf("the function got %d items and returned %d results: "+
+		return sameForAll(attemptErrorOf(ctx, fmt.Errorf("the function got %d items and returned %d results: "+
 			"it has to return one for each, in order, also beside Errors", n, results), 0))
 	}
 	return func(k int) *attemptError { return misses[k] }
 }
 
-func all(m *attemptError) func(int) *attemptError { return func(int) *attemptError { return m } }
+func sameForAll(m *attemptError) func(int) *attemptError { return func(int) *attemptError { return m } }
 
-// write writes what is there, up to the first item that is not done.
+// write adds the outcomes to the result, up to the first item that is not done.
 func (r *batchRunner[In, Out]) write(c *Call) {
 	for i := r.out.len(); i < c.Batch.N; i++ {
-		p := &r.places[i]
-		if h, ok := r.in.hole(i); ok {
-			r.out.hole(h, c)
+		p := &r.outcomes[i]
+		if h, ok := r.in.failureAt(i); ok {
+			r.out.passOn(h, c)
 		} else if !p.done {
 			return
-		} else if p.miss != nil {
-			r.out.missed(p.miss, c)
+		} else if p.err != nil {
+			r.out.failOrRetry(p.err, c)
 		} else {
-			r.out.value(p.value, c)
+			r.out.add(p.value, c)
 		}
 	}
 }
@@ -155,5 +155,5 @@ func (r *batchRunner[In, Out]) write(c *Call) {
 func (r *batchRunner[In, Out]) Release() {
 	r.in.release()
 	r.out.clear()
-	r.todo, r.places = emptied(r.todo), emptied(r.places)
+	r.todo, r.outcomes = emptied(r.todo), emptied(r.outcomes)
 }

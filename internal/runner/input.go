@@ -6,28 +6,28 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// An input is the items of a batch, decoded.
+// An input is the decoded items of a batch.
 type input[In any] struct {
 	column[In]
-	batch   batch.Batch
-	next    int // holes before it have been passed
-	decoded bool
-	lent    bool  // the values are another runner's
-	err     error // the batch is malformed
+	batch    batch.Batch
+	passed   int // failures before it are behind the caller
+	decoded  bool
+	borrowed bool  // the values belong to another Runner
+	err      error // the batch is malformed
 }
 
-// begin tells whether there can be such a batch.
+// begin drops the last batch and checks the range of the next one.
 func (in *input[In]) begin(c *Call) error {
 	in.release()
 	return c.Batch.CheckRange()
 }
 
-// decode takes the items of a batch. It is called once, and may crash where the
-// codec is the user's.
+// decode decodes the items of a batch. It is called once a batch. A codec of the user may panic in
+// it.
 func (in *input[In]) decode(c *Call) {
 	if made, ok := c.Held.(*column[In]); ok {
 		in.release()
-		in.values, in.holes, in.decoded, in.lent = made.values, made.holes, true, true
+		in.values, in.failures, in.decoded, in.borrowed = made.values, made.failures, true, true
 		return
 	}
 	in.batch = c.Batch
@@ -41,13 +41,13 @@ func (in *input[In]) decode(c *Call) {
 	}
 	r := batch.Read(b.Frame)
 	values := in.values
-	in.values = nil // half full after a Goexit
+	in.values = nil // a codec may call runtime.Goexit and leave them half full
 	values, err := in.codec.Decode(&r, b.N, values, func(i int, failed []byte, err error) {
-		h := hole{place: i, failed: failed}
+		h := failedItem{index: i, failure: failed}
 		if err != nil {
-			h.miss = in.undecodable(err)
+			h.err = in.undecodable(err)
 		}
-		in.holes = append(in.holes, h)
+		in.failures = append(in.failures, h)
 	})
 	if err != nil || len(r.Rest()) > 0 {
 		in.err = b.Check()
@@ -61,47 +61,46 @@ func (in *input[In]) undecodable(err error) *attemptError {
 		"look at what the stage or the program before it writes: %s", in.codec.Info(), text)}
 }
 
-// spoil makes holes of all items, after code of the user's has ended the
-// goroutine that decoded them.
-func (in *input[In]) spoil(why *attemptError) {
+// failAll fails all items, after a codec of the user has panicked or ended its goroutine.
+func (in *input[In]) failAll(why *attemptError) {
 	why.code = batch.CodeDecode
 	b := in.batch
-	in.values, in.holes = make([]In, b.N), in.holes[:0]
+	in.values, in.failures = make([]In, b.N), in.failures[:0]
 	r := batch.Read(b.Frame)
 	for i := range b.N {
-		h := hole{place: i, miss: why}
+		h := failedItem{index: i, err: why}
 		if item, failed, _ := r.Next(); failed {
-			h.failed = item
+			h.failure = item
 		}
-		in.holes = append(in.holes, h)
+		in.failures = append(in.failures, h)
 	}
 	in.err, in.decoded = b.Check(), true
 }
 
-// hole returns the hole at place i. The places asked for only grow.
-func (in *input[In]) hole(i int) (h hole, ok bool) {
-	if in.upTo(i) > i {
-		return hole{}, false
+// failureAt returns the failure at index i, if there is one. Callers ask for growing indexes only.
+func (in *input[In]) failureAt(i int) (h failedItem, ok bool) {
+	if in.nextFailure(i) > i {
+		return failedItem{}, false
 	}
-	return in.holes[in.next], true
+	return in.failures[in.passed], true
 }
 
-// upTo is the place of the first hole from i on, or the end.
-func (in *input[In]) upTo(i int) int {
-	for in.next < len(in.holes) && in.holes[in.next].place < i {
-		in.next++
+// nextFailure returns the index of the first failure from i on, or the number of items.
+func (in *input[In]) nextFailure(i int) int {
+	for in.passed < len(in.failures) && in.failures[in.passed].index < i {
+		in.passed++
 	}
-	if in.next == len(in.holes) {
+	if in.passed == len(in.failures) {
 		return len(in.values)
 	}
-	return in.holes[in.next].place
+	return in.failures[in.passed].index
 }
 
-// release lets go of what belongs to the batch.
+// release drops the values of the batch.
 func (in *input[In]) release() {
-	if in.lent {
-		in.values, in.holes = nil, nil
+	if in.borrowed {
+		in.values, in.failures = nil, nil
 	}
 	in.clear()
-	in.batch, in.next, in.decoded, in.lent, in.err = batch.Batch{}, 0, false, false, nil
+	in.batch, in.passed, in.decoded, in.borrowed, in.err = batch.Batch{}, 0, false, false, nil
 }

@@ -10,11 +10,11 @@ import (
 
 // itemRunner runs a function item by item.
 type itemRunner[In, Out any] struct {
-	f     func(context.Context, In) (Out, error)
-	in    input[In]
-	out   output[Out]
-	left  bool
-	spent time.Duration // on the batch
+	f       func(context.Context, In) (Out, error)
+	in      input[In]
+	out     output[Out]
+	stopped bool
+	spent   time.Duration // on the batch
 }
 
 func newItemRunner[In, Out any](
@@ -27,21 +27,21 @@ func newItemRunner[In, Out any](
 
 func (r *itemRunner[In, Out]) Run(ctx context.Context, c Call) Result {
 	if c.Batch.Lost != nil {
-		return r.out.lost(c.Batch)
+		return r.out.failedBatch(c.Batch)
 	}
 	if err := r.in.begin(&c); err != nil {
 		return Result{Err: err}
 	}
 	c.follow(r)
-	r.left, r.spent = false, 0
-	for r.out.begin(&c); !r.left && r.out.len() < c.Batch.N; {
+	r.stopped, r.spent = false, 0
+	for r.out.begin(&c); !r.stopped && r.out.len() < c.Batch.N; {
 		crash := r.attempt(ctx, &c)
 		switch {
 		case crash == nil:
 		case !r.in.decoded:
-			r.in.spoil(crash)
+			r.in.failAll(crash)
 		default:
-			r.missed(ctx, crash, &c)
+			r.failed(ctx, crash, &c)
 		}
 		if r.in.err != nil {
 			return Result{Err: r.in.err}
@@ -50,13 +50,14 @@ func (r *itemRunner[In, Out]) Run(ctx context.Context, c Call) Result {
 	return r.out.result(r.spent, &c)
 }
 
-// attempt calls the function until all is done, it is left off, or something crashes. A future has a context of its own,
-// whose end only its own call knows.
+// attempt calls the function for item after item until the last one, until it has to stop, or until
+// the function panics. It returns the panic. With a timeout the function runs in a goroutine of its
+// own, except for futures, which have a context each.
 func (r *itemRunner[In, Out]) attempt(ctx context.Context, c *Call) *attemptError {
 	if c.Timeout > 0 && !c.Single {
-		return c.attend(ctx, &r.spent, func(own context.Context) { r.loop(own, c) })
+		return c.callInGoroutine(ctx, &r.spent, func(own context.Context) { r.runItems(own, c) })
 	}
-	return c.recovered(&r.spent, func() { r.loop(ctx, c) })
+	return c.protect(&r.spent, func() { r.runItems(ctx, c) })
 }
 
 func (r *itemRunner[In, Out]) Release() {
@@ -64,105 +65,105 @@ func (r *itemRunner[In, Out]) Release() {
 	r.out.clear()
 }
 
-// loop goes on at the item where it ended, by itself or by a panic.
-func (r *itemRunner[In, Out]) loop(ctx context.Context, c *Call) {
+// runItems goes on at the first item without a result.
+func (r *itemRunner[In, Out]) runItems(ctx context.Context, c *Call) {
 	if !r.in.decoded {
 		if r.in.decode(c); r.in.err != nil {
 			return
 		}
 	}
 	simple := r.out.codec.Short() && c.Timeout <= 0 && !c.Single
-	for i := r.out.len(); !r.left && i < c.Batch.N; i = r.out.len() {
-		end := r.in.upTo(i)
+	for i := r.out.len(); !r.stopped && i < c.Batch.N; i = r.out.len() {
+		end := r.in.nextFailure(i)
 		switch {
 		case r.out.full():
-			r.left = true
+			r.stopped = true
 		case end == i:
-			h, _ := r.in.hole(i)
-			r.out.hole(h, c)
+			h, _ := r.in.failureAt(i)
+			r.out.passOn(h, c)
 		case ctx.Err() != nil:
-			r.left = true
+			r.stopped = true
 		case simple:
-			c.span(i, min(end-i, seriesItems))
-			r.series(ctx, r.in.values[i:min(end, i+seriesItems)], c)
+			c.span(i, min(end-i, shortItems))
+			r.runShort(ctx, r.in.values[i:min(end, i+shortItems)], c)
 		default:
-			r.try(ctx, i, c)
+			r.runItem(ctx, i, c)
 		}
 	}
 }
 
-// Position is the item that the function is at.
+// Position returns the index of the current item.
 func (r *itemRunner[In, Out]) Position() int { return r.out.len() }
 
-// seriesItems is how many short items are run until the size of what came out is
-// looked at.
-const seriesItems = 1 << 14
+// shortItems is the number of short items between two checks of the size of the result.
+const shortItems = 1 << 14
 
-// series is try for short values, up to the first that fails. It looks at ctx only when leave
-// says to leave, which it does at the end of the stage and of a time slice: a look after each item would
-// cost more than all else that is done for it.
-func (r *itemRunner[In, Out]) series(ctx context.Context, values []In, c *Call) {
+// runShort is runItem for many short values, up to the first error. It looks at ctx only if
+// ShouldYield says to stop, which it does at the end of the stage and of a time slice: a look after
+// each item would cost more than all other work for it.
+func (r *itemRunner[In, Out]) runShort(ctx context.Context, values []In, c *Call) {
 	for _, v := range values {
 		made, err := r.f(ctx, v)
 		if err != nil {
-			r.missed(ctx, missOf(ctx, err, 0), c)
+			r.failed(ctx, attemptErrorOf(ctx, err, 0), c)
 			return
 		}
 		if c.ShouldYield == nil || c.ShouldYield() {
 			if stageEnded(ctx) {
-				r.left = true
+				r.stopped = true
 				return
 			}
-			r.left = c.ShouldYield != nil || ctx.Err() != nil
+			r.stopped = c.ShouldYield != nil || ctx.Err() != nil
 		}
 		r.out.values = append(r.out.values, made)
 		r.out.size += batch.Short
-		if r.left {
+		if r.stopped {
 			return
 		}
 	}
 }
 
-func (r *itemRunner[In, Out]) try(ctx context.Context, i int, c *Call) {
+func (r *itemRunner[In, Out]) runItem(ctx context.Context, i int, c *Call) {
 	c.span(i, 1)
 	own := c.context(ctx, i)
 	v, late, err := r.callFor(own, c, i)
 	switch {
 	case err != nil:
-		r.missed(ctx, missOf(own, err, late), c)
+		r.failed(ctx, attemptErrorOf(own, err, late), c)
 	case stageEnded(ctx):
-		r.left = true
+		r.stopped = true
 	default:
-		r.out.value(v, c)
-		r.left = c.ShouldYield != nil && c.ShouldYield()
+		r.out.add(v, c)
+		r.stopped = c.ShouldYield != nil && c.ShouldYield()
 	}
 }
 
 // callFor calls the function for the i-th item.
 func (r *itemRunner[In, Out]) callFor(ctx context.Context, c *Call, i int) (Out, time.Duration, error) {
 	if c.caller != nil {
-		return timed(ctx, c, i, r.f, r.in.values[i])
+		return callTimed(ctx, c, i, r.f, r.in.values[i])
 	}
-	return within(ctx, c, c.Timeout, r.f, r.in.values[i])
+	return callWithTimeout(ctx, c, c.Timeout, r.f, r.in.values[i])
 }
 
-// missed takes note of an item whose attempt failed; one that the end of the worker or of
-// the stage may have caused is left to others.
-func (r *itemRunner[In, Out]) missed(ctx context.Context, m *attemptError, c *Call) {
+// failed records the failed attempt of the current item. If the end of the worker or of the stage
+// may be the cause, it stops before the item instead.
+func (r *itemRunner[In, Out]) failed(ctx context.Context, m *attemptError, c *Call) {
 	if ctx.Err() != nil || c.goesBack(r.out.len(), m) {
-		r.left = true
+		r.stopped = true
 		return
 	}
-	r.out.missed(m, c)
-	r.left = c.ShouldYield != nil && c.ShouldYield()
+	r.out.failOrRetry(m, c)
+	r.stopped = c.ShouldYield != nil && c.ShouldYield()
 }
 
-// goesBack reports whether the i-th item and those behind it are left to others, since the function is unavailable.
+// goesBack reports whether the i-th item and those behind it go to other workers, since the
+// function is unavailable.
 func (c *Call) goesBack(i int, m *attemptError) bool {
 	return m.unavailable && c.Unavailable != nil && c.Unavailable(i, m.text)
 }
 
-// context is what the i-th item gets.
+// context returns the context for the i-th item.
 func (c *Call) context(ctx context.Context, i int) context.Context {
 	if !c.Single {
 		return ctx

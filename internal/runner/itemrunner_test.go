@@ -246,8 +246,8 @@ func TestGoexitInCodecs(t *testing.T) {
 	frame.EndFailure(append(frame.Begin(), "failure"...))
 	frame.Value([]byte("1"))
 	spoiled := input[int]{batch: batch.Batch{N: 2, Frame: frame.Take()}}
-	spoiled.spoil(&attemptError{})
-	if h, ok := spoiled.hole(0); !ok || string(h.failed) != "failure" {
+	spoiled.failAll(&attemptError{})
+	if h, ok := spoiled.failureAt(0); !ok || string(h.failure) != "failure" {
 		t.Errorf("got %+v", h)
 	}
 	into := func(context.Context, int) (any, error) { return quitter(1), nil }
@@ -280,14 +280,14 @@ func TestNothingOfTheUserIsKept(t *testing.T) {
 			}
 		}
 	}
-	for i, p := range many.places[:cap(many.places)] {
+	for i, p := range many.outcomes[:cap(many.outcomes)] {
 		if p.value != nil {
 			t.Fatalf("result %d is kept", i)
 		}
 	}
-	many.Run(t.Context(), Call{Batch: repeated(keep+1, `"text"`)})
+	many.Run(t.Context(), Call{Batch: repeated(keptItems+1, `"text"`)})
 	many.Release()
-	if cap(many.places)+cap(many.in.values)+cap(many.todo) > 0 {
+	if cap(many.outcomes)+cap(many.in.values)+cap(many.todo) > 0 {
 		t.Error("the memory of a very large batch is kept")
 	}
 }

@@ -9,23 +9,24 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// maxMixed is how many runs of items to retry a Result may have: each becomes an entry of its own.
-const maxMixed = 32
+// maxRetryRuns limits the runs of adjacent items to retry in a Result, since each run becomes an
+// entry.
+const maxRetryRuns = 32
 
-// An output collects the items of a result: as a column where they may be values,
-// else in a frame. Its length is the place of the next item.
+// An output collects the results of a batch, as values if the codec gives each value back
+// unchanged, and otherwise in a frame. Its length is the index of the next item.
 type output[Out any] struct {
 	column[Out]
-	name   string // of the function
-	open   batch.Builder
-	size   int // about that of the values in the column
-	again  []int
-	mixed  int           // runs of such items
-	pause  time.Duration // the longest that one of them asks for
-	failed int
+	name      string // of the function
+	open      batch.Builder
+	size      int // about the encoded bytes of the values
+	retry     []int
+	retryRuns int           // runs of adjacent items in retry
+	pause     time.Duration // before the retry: the longest that an item asks for
+	failed    int
 }
 
-// faithful reports whether the items are collected as values.
+// faithful reports whether the results are collected as values.
 func (out *output[Out]) faithful() bool { return out.codec.Faithful() }
 
 func (out *output[Out]) len() int {
@@ -35,13 +36,13 @@ func (out *output[Out]) len() int {
 	return out.open.Len()
 }
 
-// begin makes room for the items of a batch.
+// begin drops the last results and makes room for those of the next batch.
 func (out *output[Out]) begin(c *Call) {
 	b := &c.Batch
 	out.clear()
-	out.size, out.again, out.mixed, out.pause, out.failed = 0, nil, 0, 0, 0
+	out.size, out.retry, out.retryRuns, out.pause, out.failed = 0, nil, 0, 0, 0
 	if out.faithful() {
-		out.values = slices.Grow(out.values, min(b.N, keep))
+		out.values = slices.Grow(out.values, min(b.N, keptItems))
 		return
 	}
 	item := cmp.Or(out.item, len(b.Frame)/b.N+1)
@@ -49,14 +50,14 @@ func (out *output[Out]) begin(c *Call) {
 	out.open.Use(c.Memory.Get(min(item, batch.MaxBytes/b.N+1)*b.N + 64))
 }
 
-func (out *output[Out]) value(v Out, c *Call) {
+func (out *output[Out]) add(v Out, c *Call) {
 	if out.faithful() {
-		out.keep(v, c)
+		out.addValue(v, c)
 		return
 	}
 	if out.codec.Sized() && out.codec.Size(v) <= batch.MaxItem {
 		out.values = append(out.values[:0], v)
-		out.codec.Fill(&out.open, out.values) // its header need not make way afterwards
+		out.codec.Fill(&out.open, out.values) // the size is known, so that the header is written once
 		out.values[0] = *new(Out)
 		return
 	}
@@ -70,16 +71,16 @@ func (out *output[Out]) value(v Out, c *Call) {
 	}
 	out.open.Abort(buf)
 	if err != nil {
-		out.miss(out.unencodable(err), c.Attempt, c)
+		out.fail(out.unencodable(err), c.Attempt, c)
 		return
 	}
-	out.miss(tooLarge(size), c.Attempt, c)
+	out.fail(tooLarge(size), c.Attempt, c)
 }
 
-func (out *output[Out]) keep(v Out, c *Call) {
+func (out *output[Out]) addValue(v Out, c *Call) {
 	size := out.codec.Size(v)
 	if size > batch.MaxItem {
-		out.miss(tooLarge(size), c.Attempt, c)
+		out.fail(tooLarge(size), c.Attempt, c)
 		return
 	}
 	out.size += size
@@ -97,16 +98,16 @@ func (out *output[Out]) unencodable(why error) *attemptError {
 		"return what the codec can hold, or define the function with another: %s", out.codec.Info(), text)}
 }
 
-// missed writes a failure, or leaves the place to another attempt.
-func (out *output[Out]) missed(m *attemptError, c *Call) {
+// failOrRetry adds a failure for good, or a placeholder if another attempt follows.
+func (out *output[Out]) failOrRetry(m *attemptError, c *Call) {
 	if m.permanent || c.Attempt > c.Retries || m.code == batch.CodeEncode {
-		out.miss(m, c.Attempt, c)
+		out.fail(m, c.Attempt, c)
 		return
 	}
-	if n := len(out.again); n == 0 || out.again[n-1] < out.len()-1 {
-		out.mixed++
+	if n := len(out.retry); n == 0 || out.retry[n-1] < out.len()-1 {
+		out.retryRuns++
 	}
-	out.again, out.pause = append(out.again, out.len()), max(out.pause, m.pause)
+	out.retry, out.pause = append(out.retry, out.len()), max(out.pause, m.pause)
 	if out.faithful() {
 		var none Out
 		out.values = append(out.values, none)
@@ -115,35 +116,35 @@ func (out *output[Out]) missed(m *attemptError, c *Call) {
 	out.open.Value(nil)
 }
 
-func (out *output[Out]) miss(m *attemptError, tries int, c *Call) {
+func (out *output[Out]) fail(m *attemptError, tries int, c *Call) {
 	out.failed++
-	out.pass(batch.Failure{
+	out.addFailure(batch.Failure{
 		Code: m.code, Message: m.text, Stage: c.Stage, Function: out.name, Worker: c.Worker, Attempts: tries, Stack: m.stack,
 	}.Append(nil))
 }
 
-func (out *output[Out]) hole(h hole, c *Call) {
-	if h.failed == nil {
-		out.miss(h.miss, 0, c)
+func (out *output[Out]) passOn(h failedItem, c *Call) {
+	if h.failure == nil {
+		out.fail(h.err, 0, c)
 		return
 	}
-	out.pass(h.failed)
+	out.addFailure(h.failure)
 }
 
-// pass puts a failure in the next place.
-func (out *output[Out]) pass(failed []byte) {
+// addFailure adds an encoded failure.
+func (out *output[Out]) addFailure(failed []byte) {
 	if !out.faithful() {
 		out.open.EndFailure(append(out.open.Begin(), failed...))
 		return
 	}
 	var none Out
-	out.holes = append(out.holes, hole{place: len(out.values), failed: failed})
+	out.failures = append(out.failures, failedItem{index: len(out.values), failure: failed})
 	out.values = append(out.values, none)
 	out.size += len(failed)
 }
 
-// lost returns the result of a batch that is one failure.
-func (out *output[Out]) lost(b batch.Batch) Result {
+// failedBatch returns the result of a batch whose items are all the same failure.
+func (out *output[Out]) failedBatch(b batch.Batch) Result {
 	if err := b.Check(); err != nil {
 		return Result{Err: err}
 	}
@@ -155,16 +156,15 @@ func (out *output[Out]) lost(b batch.Batch) Result {
 	return Result{N: frame.Len(), Frame: frame.Take()}
 }
 
-// full reports whether what comes next should be left to others: the results are many
-// bytes or would become many parts.
+// full reports whether the result has enough bytes or runs of retries: the remaining items become
+// an entry of their own.
 func (out *output[Out]) full() bool {
-	return max(out.size, out.open.Size()) >= batch.MaxBytes || out.mixed >= maxMixed
+	return max(out.size, out.open.Size()) >= batch.MaxBytes || out.retryRuns >= maxRetryRuns
 }
 
-// result takes the items, which may be held. A frame that needs far less memory
-// than it got is copied.
+// result returns the result. It copies a frame that fills less than half of its memory.
 func (out *output[Out]) result(spent time.Duration, c *Call) Result {
-	r := Result{N: out.len(), Again: out.again, Pause: out.pause, Failed: out.failed, Spent: spent}
+	r := Result{N: out.len(), Again: out.retry, Pause: out.pause, Failed: out.failed, Spent: spent}
 	switch {
 	case r.N == 0:
 		return r

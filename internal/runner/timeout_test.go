@@ -21,7 +21,7 @@ func TestFunctionWithTooManyCallsLeftBehindIsUnavailable(t *testing.T) {
 			return true
 		}}
 		left.Store(maxLeft)
-		if r := runOf(t, f, c, "1"); r.N != 0 || !strings.Contains(why, errCrowded.Error()) {
+		if r := runOf(t, f, c, "1"); r.N != 0 || !strings.Contains(why, errTooManyLeft.Error()) {
 			t.Errorf("%s: %d items run, and the function is unavailable because of %q", name, r.N, why)
 		}
 		left.Store(maxLeft - 1)

@@ -136,7 +136,7 @@ type wish struct {
 func (r *route) wish() wish {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	running := int(r.held.Load())
+	running := int(r.jobs.Load())
 	w := wish{items: r.calls.next(running), indivisible: r.calls.indivisible()}
 	longest := time.Duration(float64(lingerMost) * r.calls.slower()) // producers are slower too
 	if start := r.calls.start(); start >= lingerPause/2 {
@@ -200,45 +200,45 @@ func (c *collection) ripe(w wish) bool {
 }
 
 // calls is how many calls of a route may be begun.
-func (in *fetcher) calls(r *route) int {
+func (f *fetcher) calls(r *route) int {
 	if ahead := int(r.ahead.Load()); ahead > 0 {
-		return min(ahead, maxAhead*in.concurrency) + in.concurrency - int(in.held.Load())
+		return min(ahead, maxAhead*f.concurrency) + f.concurrency - int(f.jobs.Load())
 	}
-	return min(in.concurrency-in.dear(), in.worker.partitions.free())
+	return min(f.concurrency-f.dear(), f.worker.partitions.free())
 }
 
 // collect takes entries that may become a part of a call, and returns all others.
-func (in *fetcher) collect(r *route, entries []broker.Entry) (others []broker.Entry) {
+func (f *fetcher) collect(r *route, entries []broker.Entry) (others []broker.Entry) {
 	for _, e := range entries {
 		switch {
 		case !joinable(e):
 			others = append(others, e)
-		case in.hold(e.Ref):
+		case f.entries.add(e.Ref):
 			r.collected.collect(e)
 		}
 	}
-	if r.collected.items > 0 && !slices.Contains(in.joining, r) {
-		in.joining = append(in.joining, r)
+	if r.collected.items > 0 && !slices.Contains(f.collecting, r) {
+		f.collecting = append(f.collecting, r)
 	}
 	return others
 }
 
 // dispatchCalls begins the calls that are ripe, and gives back what no slot will have soon.
-func (in *fetcher) dispatchCalls(ctx context.Context) error {
-	for _, r := range in.joining {
-		if err := in.dispatchCallsOf(ctx, r); err != nil {
+func (f *fetcher) dispatchCalls(ctx context.Context) error {
+	for _, r := range f.collecting {
+		if err := f.dispatchCallsOf(ctx, r); err != nil {
 			return err
 		}
 	}
-	in.joining = slices.DeleteFunc(in.joining, func(r *route) bool { return r.collected.items == 0 })
+	f.collecting = slices.DeleteFunc(f.collecting, func(r *route) bool { return r.collected.items == 0 })
 	return nil
 }
 
-func (in *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
+func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 	c := &r.collected
-	calls := min(in.calls(r), cap(in.work)-len(in.work))
+	calls := min(f.calls(r), cap(f.work)-len(f.work))
 	if r.ended.Load() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
-		return in.giveBack(ctx, r)
+		return f.giveBack(ctx, r)
 	}
 	for ; calls > 0 && c.items > 0; calls-- {
 		w := r.wish()
@@ -250,16 +250,16 @@ func (in *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 			n = min(n, max((c.items+calls-1)/calls, w.indivisible))
 		}
 		entries := c.cut(n, w.most, w.bytes)
-		if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
+		if err := f.client.Fetch(ctx, &f.memory, entries); err != nil {
 			c.uncut(entries)
 			return err
 		}
-		j := in.job(r, entries[0])
+		j := f.newJob(r, entries[0])
 		if j.more = entries[1:]; len(j.more) == 0 {
 			j.leaf = w.leaf(entries[0])
 		}
 		r.begun()
-		in.work <- *j // the only sender
+		f.work <- *j // the only sender
 	}
 	return nil
 }
@@ -280,15 +280,15 @@ func (c *collection) uncut(entries []broker.Entry) {
 }
 
 // giveBack puts back what was collected of a route.
-func (in *fetcher) giveBack(ctx context.Context, r *route) error {
+func (f *fetcher) giveBack(ctx context.Context, r *route) error {
 	for c := &r.collected; c.items > 0; {
 		entries := c.cut(c.items, c.items, callBytes)
-		if err := in.client.Fetch(ctx, &in.memory, entries); err != nil {
+		if err := f.client.Fetch(ctx, &f.memory, entries); err != nil {
 			c.uncut(entries)
 			return err
 		}
 		for _, e := range entries {
-			in.completions <- requeue(r, e, e.Batch)
+			f.completions <- requeue(r, e, e.Batch)
 		}
 	}
 	return nil
@@ -296,74 +296,74 @@ func (in *fetcher) giveBack(ctx context.Context, r *route) error {
 
 // giveBackAll gives back what was collected, as far as Redis answers; the rest is given back
 // when the worker leaves.
-func (in *fetcher) giveBackAll(ctx context.Context) {
+func (f *fetcher) giveBackAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
-	for _, r := range in.joining {
-		if err := in.giveBack(ctx, r); err != nil {
-			in.log.DebugContext(ctx, "give back", "err", err)
+	for _, r := range f.collecting {
+		if err := f.giveBack(ctx, r); err != nil {
+			f.log.DebugContext(ctx, "give back", "err", err)
 		}
 	}
 }
 
 // linger waits until more entries may be there, or a slot is free. It returns false at once
 // if nothing waits for that.
-func (in *fetcher) linger(ctx context.Context) bool {
-	if len(in.joining) == 0 {
+func (f *fetcher) linger(ctx context.Context) bool {
+	if len(f.collecting) == 0 {
 		return false
 	}
 	timer := time.NewTimer(lingerPause)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-in.freed:
+	case <-f.freed:
 	case <-timer.C:
 	}
 	return true
 }
 
 // process runs a job, and returns what became of its entries.
-func (h *slot) process(ctx context.Context, j job) []completion {
-	made := h.made[:0]
+func (s *slot) process(ctx context.Context, j job) []completion {
+	made := s.made[:0]
 	if len(j.more) == 0 {
-		return append(made, h.do(ctx, j))
+		return append(made, s.do(ctx, j))
 	}
 	entries := append([]broker.Entry{j.entry}, j.more...)
-	if h.stopping.Load() || j.route.ended.Load() {
+	if s.stopping.Load() || j.route.ended.Load() {
 		for _, e := range entries {
 			made = append(made, requeue(j.route, e, e.Batch))
 		}
 		return made
 	}
-	if made, ok := h.joined(ctx, j.route, entries); ok {
+	if made, ok := s.joined(ctx, j.route, entries); ok {
 		return made
 	}
 	for _, e := range entries { // one of them is not well formed
-		made = append(made, h.do(ctx, job{route: j.route, entry: e}))
+		made = append(made, s.do(ctx, job{route: j.route, entry: e}))
 	}
 	return made
 }
 
 // joined runs entries in one call. It returns false if their frames are none.
-func (h *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (made []completion, ok bool) {
+func (s *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (made []completion, ok bool) {
 	parts := make([]batch.Batch, len(entries))
 	for i, e := range entries {
 		parts[i] = e.Batch
 	}
-	whole, err := batch.Join(parts, &h.memory)
+	whole, err := batch.Join(parts, &s.memory)
 	if err != nil {
 		return nil, false
 	}
 	j := job{route: r, entry: entries[0]}
 	j.entry.Batch = whole
-	all, err := h.steps(ctx, j)
-	defer h.release(all)
+	all, err := s.steps(ctx, j)
+	defer s.release(all)
 	if err != nil {
 		return nil, false
 	}
-	h.learn(j, all)
+	s.learn(j, all)
 	made = make([]completion, len(entries))
-	if err := product(r, entries, all, &h.memory, made); err != nil {
+	if err := product(r, entries, all, &s.memory, made); err != nil {
 		return nil, false
 	}
 	return made, true

@@ -62,55 +62,55 @@ func newBreaker() *breaker {
 }
 
 // rests reports whether the function is not run for now. A nil breaker never rests.
-func (t *breaker) rests() bool {
-	if t == nil {
+func (b *breaker) rests() bool {
+	if b == nil {
 		return false
 	}
-	until := t.until.Load()
+	until := b.until.Load()
 	return until > 0 && time.Now().UnixNano() < until
 }
 
 // begin waits until one more call may run. It returns false if none may for now.
-func (t *breaker) begin() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for t.limit > 0 && t.calls >= t.limit && !t.rests() {
-		t.freed.Wait()
+func (b *breaker) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.limit > 0 && b.calls >= b.limit && !b.rests() {
+		b.freed.Wait()
 	}
-	if t.rests() {
+	if b.rests() {
 		return false
 	}
-	t.calls++
+	b.calls++
 	return true
 }
 
 // end notes that a call has ended, which has run some items, of which so many failed. It returns the rest that begins now.
-func (t *breaker) end(ran, failed int) (rest time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.calls--
-	t.freed.Broadcast()
+func (b *breaker) end(ran, failed int) (rest time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls--
+	b.freed.Broadcast()
 	if ran == 0 {
 		return 0
 	}
-	t.row = 0
+	b.row = 0
 	switch {
 	case failed == ran:
-		t.failing++
+		b.failing++
 		switch {
-		case t.alone == 0 || t.rests():
-		case t.cured: // it was a trial, and others still succeed
-			rest = t.restAlone().rest
+		case b.alone == 0 || b.rests():
+		case b.cured: // it was a trial, and others still succeed
+			rest = b.restAlone().rest
 		default: // the items are to blame, or no other worker is left
-			t.alone, t.limit = 0, 0
+			b.alone, b.limit = 0, 0
 		}
-	case t.alone > 0:
-		t.failing, t.alone, t.limit = 0, 0, 0
+	case b.alone > 0:
+		b.failing, b.alone, b.limit = 0, 0, 0
 	default:
-		t.failing = 0
+		b.failing = 0
 	}
-	if t.good++; t.limit > 0 && t.good >= t.raise {
-		t.limit, t.raise = t.limit+1, t.good+recovery
+	if b.good++; b.limit > 0 && b.good >= b.raise {
+		b.limit, b.raise = b.limit+1, b.good+recovery
 	}
 	return rest
 }
@@ -124,99 +124,99 @@ type verdict struct {
 }
 
 // unavailable notes that a call could not run an item.
-func (t *breaker) unavailable(id itemID) verdict {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.blames(id) {
+func (b *breaker) unavailable(id itemID) verdict {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.blames(id) {
 		return verdict{blamed: true}
 	}
-	if t.rests() {
+	if b.rests() {
 		return verdict{}
 	}
-	t.row++
-	return t.rest(t.row)
+	b.row++
+	return b.rest(b.row)
 }
 
 // succeedsElsewhere notes that another worker has succeeded with an item that failed in this one.
-func (t *breaker) succeedsElsewhere() verdict {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.cured = true
-	if t.failing < maxFailing || t.alone > 0 || t.rests() {
+func (b *breaker) succeedsElsewhere() verdict {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cured = true
+	if b.failing < maxFailing || b.alone > 0 || b.rests() {
 		return verdict{}
 	}
-	return t.restAlone()
+	return b.restAlone()
 }
 
 // restAlone begins a rest of a function that fails in this worker alone. One call at a time tries it afterwards: if that
 // fails too, and another worker has succeeded meanwhile, a longer rest follows. Otherwise the function is called freely again,
 // so that items which fail everywhere do not slow the worker down, and neither does the end of all other workers.
-func (t *breaker) restAlone() verdict {
-	t.alone, t.cured = t.alone+1, false
-	v := t.rest(t.alone)
-	t.limit, t.raise = 1, math.MaxInt64
+func (b *breaker) restAlone() verdict {
+	b.alone, b.cured = b.alone+1, false
+	v := b.rest(b.alone)
+	b.limit, b.raise = 1, math.MaxInt64
 	return v
 }
 
 // rest begins a rest, the row-th in a row.
-func (t *breaker) rest(row int) verdict {
+func (b *breaker) rest(row int) verdict {
 	rest := longestRest
 	if shift := row - 1; shift < 16 {
 		rest = min(rest, firstRest<<shift)
 	}
-	t.until.Store(time.Now().Add(rest).UnixNano())
-	if t.calls > 1 {
-		t.limit, t.raise = t.calls/2, t.good+recovery
+	b.until.Store(time.Now().Add(rest).UnixNano())
+	if b.calls > 1 {
+		b.limit, b.raise = b.calls/2, b.good+recovery
 	}
-	t.freed.Broadcast()
-	warn := time.Since(t.told) > quiet
+	b.freed.Broadcast()
+	warn := time.Since(b.told) > quiet
 	if warn {
-		t.told = time.Now()
+		b.told = time.Now()
 	}
 	return verdict{rest: rest, row: row, warn: warn}
 }
 
 // blames reports whether an item has been unavailable so often that it is the cause.
-func (t *breaker) blames(id itemID) bool {
-	times := t.items[id] + 1
-	if times >= maxBlame && t.good > 0 {
-		delete(t.items, id)
+func (b *breaker) blames(id itemID) bool {
+	times := b.items[id] + 1
+	if times >= maxBlame && b.good > 0 {
+		delete(b.items, id)
 		return true
 	}
-	if len(t.items) >= maxBlamed {
-		clear(t.items)
+	if len(b.items) >= maxBlamed {
+		clear(b.items)
 	}
-	t.items[id] = times
+	b.items[id] = times
 	return false
 }
 
 // rested reports whether a rest has ended lately.
-func (t *breaker) rested() bool {
-	until := t.until.Load()
+func (b *breaker) rested() bool {
+	until := b.until.Load()
 	return until > 0 && time.Since(time.Unix(0, until)) < 10*time.Second
 }
 
 // unavailable decides about the i-th item of a batch that a function could not run: it goes back, or the item
 // is the cause.
-func (h *slot) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
+func (s *slot) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
 	v := r.breaker.unavailable(itemID{b.Source, b.First + int64(i)})
 	if v.rest > 0 {
-		h.worker.restUntilRetry(v.rest)
+		s.worker.restUntilRetry(v.rest)
 		switch {
 		case v.warn:
-			h.log.Warn("a function is unavailable in this worker; its items go back and count no attempt", "function", r.function.Name, "why", why)
+			s.log.Warn("a function is unavailable in this worker; its items go back and count no attempt", "function", r.function.Name, "why", why)
 		case v.row == longRow:
-			h.log.Warn("a function is still unavailable in this worker, which tries it again every 30s or sooner", "function", r.function.Name, "why", why)
+			s.log.Warn("a function is still unavailable in this worker, which tries it again every 30s or sooner", "function", r.function.Name, "why", why)
 		default:
-			h.log.Debug("a function is unavailable again", "function", r.function.Name, "rest", v.rest, "why", why)
+			s.log.Debug("a function is unavailable again", "function", r.function.Name, "rest", v.rest, "why", why)
 		}
 	}
 	return !v.blamed
 }
 
 // succeedsElsewhere lets a function rest in this worker if each of its last calls here failed.
-func (l *session) succeedsElsewhere(ctx context.Context, function string) {
-	_, b := l.worker.function(function)
+func (s *session) succeedsElsewhere(ctx context.Context, function string) {
+	_, b := s.worker.function(function)
 	if b == nil {
 		return
 	}
@@ -224,9 +224,9 @@ func (l *session) succeedsElsewhere(ctx context.Context, function string) {
 	if v.rest == 0 {
 		return
 	}
-	l.worker.restUntilRetry(v.rest)
+	s.worker.restUntilRetry(v.rest)
 	if v.warn {
-		l.log.WarnContext(ctx, "every call of a function fails in this worker, and another worker succeeds with the same items; "+
+		s.log.WarnContext(ctx, "every call of a function fails in this worker, and another worker succeeds with the same items; "+
 			"this worker calls it less often until a call succeeds", "function", function)
 	}
 }
@@ -234,20 +234,20 @@ func (l *session) succeedsElsewhere(ctx context.Context, function string) {
 // restUntilRetry lets each partition look for work again after a rest.
 func (w *Worker) restUntilRetry(rest time.Duration) {
 	for _, l := range w.partitions.sessions() {
-		l.retry.in(rest)
+		l.retries.in(rest)
 	}
 }
 
 // tellOfSuccess tells the worker whose attempt of an entry failed that this worker has succeeded: once in a while for a
 // route. Its caller has the turn to complete.
-func (l *session) tellOfSuccess(ctx context.Context, d completion) {
+func (s *session) tellOfSuccess(ctx context.Context, d completion) {
 	failed := d.replace.Entry.Failed
-	if !d.cured || failed == l.id || time.Since(d.route.told) < firstRest/4 {
+	if !d.cured || failed == s.id || time.Since(d.route.told) < firstRest/4 {
 		return
 	}
 	d.route.told = time.Now()
-	if err := l.client.Tell(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.Name}); err != nil {
-		l.log.DebugContext(ctx, "tell a worker of a success", "worker", failed, "err", err)
+	if err := s.client.Tell(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.Name}); err != nil {
+		s.log.DebugContext(ctx, "tell a worker of a success", "worker", failed, "err", err)
 	}
 }
 
@@ -255,21 +255,21 @@ func (l *session) tellOfSuccess(ctx context.Context, d completion) {
 const pauseFor = time.Second
 
 // pauses reports whether no call may begin now.
-func (h *slot) pauses(r *route) bool {
-	if h.worker.PauseIf == nil || h.worker.PauseIf() == nil {
+func (s *slot) pauses(r *route) bool {
+	if s.worker.PauseIf == nil || s.worker.PauseIf() == nil {
 		return false
 	}
 	r.breaker.pause(pauseFor)
-	for _, l := range h.worker.partitions.sessions() {
-		l.retry.in(pauseFor)
+	for _, l := range s.worker.partitions.sessions() {
+		l.retries.in(pauseFor)
 	}
 	return true
 }
 
 // pause lets no call begin for a while.
-func (t *breaker) pause(d time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.until.Store(max(t.until.Load(), time.Now().Add(d).UnixNano()))
-	t.freed.Broadcast()
+func (b *breaker) pause(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until.Store(max(b.until.Load(), time.Now().Add(d).UnixNano()))
+	b.freed.Broadcast()
 }

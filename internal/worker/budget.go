@@ -16,13 +16,13 @@ type share struct {
 // shares are those of the routes where batches are cheap, of which some may be
 // in stock, and those of all others: one for each free slot. A dear entry
 // may stand behind a stock, which is soon done.
-func (in *fetcher) shares(routes []*route) (shares []share) {
-	routes, shares = in.sharesOfCalls(routes)
-	if in.held.Load() == 0 {
-		return append(shares, share{routes, min(in.concurrency, in.worker.partitions.free())})
+func (f *fetcher) shares(routes []*route) (shares []share) {
+	routes, shares = f.sharesOfCalls(routes)
+	if f.jobs.Load() == 0 {
+		return append(shares, share{routes, min(f.concurrency, f.worker.partitions.free())})
 	}
-	cheap := share{budget: maxAhead * in.concurrency}
-	dear := share{budget: min(in.concurrency-in.dear(), in.worker.partitions.free())}
+	cheap := share{budget: maxAhead * f.concurrency}
+	dear := share{budget: min(f.concurrency-f.dear(), f.worker.partitions.free())}
 	for _, r := range routes {
 		if ahead := int(r.ahead.Load()); ahead > 0 {
 			cheap.routes, cheap.budget = append(cheap.routes, r), min(cheap.budget, ahead)
@@ -31,7 +31,7 @@ func (in *fetcher) shares(routes []*route) (shares []share) {
 		}
 	}
 	stock := cheap.budget
-	cheap.budget += in.concurrency - int(in.held.Load())
+	cheap.budget += f.concurrency - int(f.jobs.Load())
 	if 0 < cheap.budget && cheap.budget < stock/2 && hasBacklog(cheap.routes) { // one request later brings them all
 		cheap.budget = 0
 	}
@@ -46,14 +46,14 @@ func (in *fetcher) shares(routes []*route) (shares []share) {
 
 // sharesOfCalls are the shares of the routes whose entries become a part of calls, if there
 // may be many. It returns the other routes too.
-func (in *fetcher) sharesOfCalls(routes []*route) (others []*route, shares []share) {
+func (f *fetcher) sharesOfCalls(routes []*route) (others []*route, shares []share) {
 	isMany := func(r *route) bool { return r.joins() && !r.quiet() }
 	if !slices.ContainsFunc(routes, isMany) {
 		return routes, nil
 	}
 	for _, r := range routes {
 		if isMany(r) {
-			shares = append(shares, share{[]*route{r}, r.collected.want(in.calls(r), r.wish())})
+			shares = append(shares, share{[]*route{r}, r.collected.want(f.calls(r), r.wish())})
 		} else {
 			others = append(others, r)
 		}
@@ -68,24 +68,24 @@ func hasBacklog(routes []*route) bool {
 
 // unstock gives back the jobs that have waited for a slot for longer than stale: their slots
 // are stuck, and another worker may have a free one.
-func (in *fetcher) unstock() {
-	if len(in.work) == 0 || time.Since(in.counted) < stale/2 {
+func (f *fetcher) unstock() {
+	if len(f.work) == 0 || time.Since(f.counted) < stale/2 {
 		return
 	}
-	in.counted = time.Now()
-	for range len(in.work) {
+	f.counted = time.Now()
+	for range len(f.work) {
 		select {
-		case j := <-in.work:
-			if in.counted.Sub(j.since) < stale {
-				in.work <- j // behind all others, of which each gets its turn here
+		case j := <-f.work:
+			if f.counted.Sub(j.since) < stale {
+				f.work <- j // behind all others, of which each gets its turn here
 				continue
 			}
-			in.held.Add(-1)
-			j.route.held.Add(-1)
+			f.jobs.Add(-1)
+			j.route.jobs.Add(-1)
 			j.route.backlog.Store(false)
 			j.route.ahead.Store(0)
 			for _, e := range append([]broker.Entry{j.entry}, j.more...) {
-				in.completions <- requeue(j.route, e, e.Batch)
+				f.completions <- requeue(j.route, e, e.Batch)
 			}
 		default:
 			return

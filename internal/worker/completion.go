@@ -90,11 +90,11 @@ func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made [
 
 // add adds what a step made of items of the entry; at is the index of the first one among
 // those that the step ran.
-func (d *completion) add(s step, out batch.Batch, at int) error {
+func (c *completion) add(s step, out batch.Batch, at int) error {
 	if s.Again == nil {
-		return d.results(s.route.stage, out)
+		return c.results(s.route.stage, out)
 	}
-	in := d.replace.Entry.Batch // it is the only step
+	in := c.replace.Entry.Batch // it is the only step
 	if out.N < in.N {
 		var err error
 		if in, _, err = in.Split(out.N); err != nil {
@@ -105,7 +105,7 @@ func (d *completion) add(s step, out batch.Batch, at int) error {
 	for _, i := range s.Again {
 		failed[i-at] = true
 	}
-	return d.mixed(in, out, failed, s.Pause)
+	return c.mixed(in, out, failed, s.Pause)
 }
 
 // remain returns the items that were left off, in pieces that fit into a time slice and few others.
@@ -124,9 +124,9 @@ func remain(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch,
 }
 
 // results adds items that a stage has done to its out-queue, or to the futures.
-func (d *completion) results(s broker.Stage, out batch.Batch) error {
+func (c *completion) results(s broker.Stage, out batch.Batch) error {
 	if s.Kind == broker.KindFuture {
-		d.resolved = append(d.resolved, futures(s, out))
+		c.resolved = append(c.resolved, futures(s, out))
 		return nil
 	}
 	target := s.Outs[0].Queue
@@ -138,14 +138,14 @@ func (d *completion) results(s broker.Stage, out batch.Batch) error {
 		}
 	}
 	for _, part := range parts {
-		d.replace.Outs = append(d.replace.Outs, broker.Output{Queue: target, Batch: part})
+		c.replace.Outs = append(c.replace.Outs, broker.Output{Queue: target, Batch: part})
 	}
 	return nil
 }
 
 // mixed takes apart what is done and what failed and is to be tried again, by its index, not before least
 // has passed.
-func (d *completion) mixed(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
+func (c *completion) mixed(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
 	var cuts []int
 	for i := 1; i < out.N; i++ {
 		if failed[i] != failed[i-1] {
@@ -160,11 +160,11 @@ func (d *completion) mixed(in, out batch.Batch, failed map[int]bool, least time.
 	if err != nil {
 		return err
 	}
-	tried := d.replace.Entry.Attempts + 1
+	tried := c.replace.Entry.Attempts + 1
 	for i := range outs {
 		if failed[int(ins[i].First-in.First)] {
-			d.replace.Remainders = append(d.replace.Remainders, broker.Remainder{Batch: ins[i], Attempts: tried, Delay: max(least, backoff(d.route.stage, tried))})
-		} else if err := d.results(d.route.stage, outs[i]); err != nil {
+			c.replace.Remainders = append(c.replace.Remainders, broker.Remainder{Batch: ins[i], Attempts: tried, Delay: max(least, backoff(c.route.stage, tried))})
+		} else if err := c.results(c.route.stage, outs[i]); err != nil {
 			return err
 		}
 	}
@@ -209,10 +209,10 @@ func unreadable(j job, why error) completion {
 
 // poison makes a dead letter of an item that kills its workers, and puts a
 // failure in its place.
-func (l *session) poison(j job) completion {
-	s := j.route.stage
+func (s *session) poison(j job) completion {
+	stage := j.route.stage
 	why := &batch.Failure{
-		Code: batch.CodeCrashed, Stage: s.ID, Function: s.Function, Attempts: j.entry.Attempts,
+		Code: batch.CodeCrashed, Stage: stage.ID, Function: stage.Function, Attempts: j.entry.Attempts,
 		Message: fmt.Sprintf("%d workers died while they ran the function on it; it is kept as a dead letter", j.entry.Crashes),
 	}
 	var b batch.Builder
@@ -220,9 +220,9 @@ func (l *session) poison(j job) completion {
 	d := requeue(j.route, j.entry)
 	d.replace.Dead = why
 	out := batch.Batch{Source: j.entry.Source, First: j.entry.First, N: 1, Frame: b.Take()}
-	if err := d.results(s, out); err != nil {
+	if err := d.results(stage, out); err != nil {
 		return unreadable(j, err)
 	}
-	l.worker.counts.failed.Add(1)
+	s.worker.counts.failed.Add(1)
 	return d
 }

@@ -95,18 +95,18 @@ func (s step) from(source string, first int64, n int, memory *batch.Memory) batc
 // steps runs a batch through the stage of a job and those that are fused with it,
 // as far as it goes: there is at least one step, and each has done no more than
 // the one before. An entry that workers have died with is left to one stage.
-func (h *slot) steps(ctx context.Context, j job) ([]step, error) {
+func (s *slot) steps(ctx context.Context, j job) ([]step, error) {
 	b := j.entry.Batch
-	all := []step{h.call(ctx, j.route, b, nil, j.entry.Attempts)}
+	all := []step{s.call(ctx, j.route, b, nil, j.entry.Attempts)}
 	for next := j.route.next.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.next.Load() {
 		last := all[len(all)-1]
 		if last.N == 0 || last.Again != nil || ctx.Err() != nil || next.breaker.rests() {
 			break
 		}
 		between := batch.Batch{Source: b.Source, First: b.First, N: last.N, Frame: last.Frame}
-		got := h.call(ctx, next, between, last.Held, 0)
+		got := s.call(ctx, next, between, last.Held, 0)
 		if got.Err != nil || got.N == 0 {
-			h.release([]step{got})
+			s.release([]step{got})
 			break
 		}
 		all = append(all, got)
@@ -116,19 +116,19 @@ func (h *slot) steps(ctx context.Context, j job) ([]step, error) {
 
 // learn takes note of what the steps cost: to the queue of the first one, an item
 // costs what all of them do.
-func (h *slot) learn(j job, all []step) {
+func (s *slot) learn(j job, all []step) {
 	var total time.Duration
 	size := len(j.entry.Frame)
-	for _, s := range all {
-		h.worker.counts.done.Add(int64(s.N - len(s.Again)))
-		h.worker.counts.failed.Add(int64(s.Failed))
-		total, size = total+s.Spent, max(size, len(s.Frame))
-		if s.route != j.route {
-			s.route.learn(s.Spent, s.N)
+	for _, st := range all {
+		s.worker.counts.done.Add(int64(st.N - len(st.Again)))
+		s.worker.counts.failed.Add(int64(st.Failed))
+		total, size = total+st.Spent, max(size, len(st.Frame))
+		if st.route != j.route {
+			st.route.learn(st.Spent, st.N)
 		}
 	}
 	if n := all[0].N; n > 0 {
 		j.route.learn(total, n)
-		j.route.stock(total, n, size, h.concurrency)
+		j.route.stock(total, n, size, s.concurrency)
 	}
 }

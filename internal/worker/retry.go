@@ -54,24 +54,24 @@ func (a *alarm) next() (d time.Duration, ok bool) {
 
 // requeueDue brings back the entries that this worker, or a dead one, has delayed,
 // until ctx ends.
-func (l *session) requeueDue(ctx context.Context) {
+func (s *session) requeueDue(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.retry.rung:
+		case <-s.retries.rung:
 		case <-timer.C:
-			if err := l.client.BringBack(ctx); err != nil && ctx.Err() == nil {
-				l.log.WarnContext(ctx, "retries could not be brought back", "err", err)
-				l.retry.in(overdue)
+			if err := s.client.BringBack(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "retries could not be brought back", "err", err)
+				s.retries.in(overdue)
 			}
-			if l.worker.rested() {
-				l.wake(ctx, "") // the fetcher may take items of the function again
+			if s.worker.rested() {
+				s.wake(ctx, "") // the fetcher may take items of the function again
 			}
 		}
-		if d, ok := l.retry.next(); ok {
+		if d, ok := s.retries.next(); ok {
 			timer.Reset(d)
 		}
 	}

@@ -23,7 +23,7 @@ type route struct {
 	most atomic.Int64 // bound of ahead, for each slot
 	room atomic.Int64 // items of a batch whose results do not become too many parts in bounded out-queues; 0: any number
 
-	held    atomic.Int64          // jobs of it that hands have or that wait for one
+	jobs    atomic.Int64          // in slots or waiting for one
 	ahead   atomic.Int64          // batches that may be in stock for the slots
 	backlog atomic.Bool           // the last request brought all that it asked for
 	ended   atomic.Bool           // the stage was removed or replaced: nothing is run for it any more
@@ -164,17 +164,17 @@ func (r *route) whole() bool {
 // routes stay as they are. What comes later in a flow comes first. A stage that is
 // not the consumer of its in-queue has none: what it took, it could not finish. fresh
 // are those of the routes that were not there. A route that is left out has ended.
-func (l *session) routes(ctx context.Context, old []*route, ids []string) (routes, fresh []*route, err error) {
+func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (routes, fresh []*route, err error) {
 	var stages []broker.Stage
 	if ids == nil {
-		stages, err = l.client.Stages(ctx)
+		stages, err = f.client.Stages(ctx)
 	} else {
-		stages, err = l.client.StagesOf(ctx, ids)
+		stages, err = f.client.StagesOf(ctx, ids)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	l.forgetForeign(ids, stages)
+	f.forgetForeign(ids, stages)
 	known := make(map[string]*route, len(stages))
 	for _, r := range old {
 		if ids == nil || slices.Contains(ids, r.stage.ID) {
@@ -184,14 +184,14 @@ func (l *session) routes(ctx context.Context, old []*route, ids []string) (route
 		}
 	}
 	var asked []*route
-	for _, s := range stages {
-		r := known[s.ID]
-		if r != nil && r.stage.Record != s.Record {
+	for _, stage := range stages {
+		r := known[stage.ID]
+		if r != nil && r.stage.Record != stage.Record {
 			r = nil
 		}
 		switch {
 		case r == nil:
-			if r = l.route(ctx, s); r != nil {
+			if r = f.route(ctx, stage); r != nil {
 				asked = append(asked, r)
 			}
 		case r.sick || r.gone.Load():
@@ -200,7 +200,7 @@ func (l *session) routes(ctx context.Context, old []*route, ids []string) (route
 			routes = append(routes, r)
 		}
 	}
-	if fresh, err = l.standing(ctx, asked); err != nil {
+	if fresh, err = f.standing(ctx, asked); err != nil {
 		return nil, nil, err
 	}
 	routes = append(routes, fresh...)
@@ -210,7 +210,7 @@ func (l *session) routes(ctx context.Context, old []*route, ids []string) (route
 		}
 	}
 	for _, r := range known {
-		l.endStage(r)
+		f.endStage(r)
 	}
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
 	fuse(routes)
@@ -218,20 +218,20 @@ func (l *session) routes(ctx context.Context, old []*route, ids []string) (route
 }
 
 // forgetForeign forgets stages that were logged and are gone: of those with some ids, of all if ids is nil.
-func (l *session) forgetForeign(ids []string, stages []broker.Stage) {
-	if len(l.foreign) == 0 {
+func (f *fetcher) forgetForeign(ids []string, stages []broker.Stage) {
+	if len(f.foreign) == 0 {
 		return
 	}
 	there := make(map[string]bool, len(stages))
-	for _, s := range stages {
-		there[s.ID] = true
+	for _, stage := range stages {
+		there[stage.ID] = true
 	}
-	maps.DeleteFunc(l.foreign, func(id string, _ bool) bool { return !there[id] && (ids == nil || slices.Contains(ids, id)) })
+	maps.DeleteFunc(f.foreign, func(id string, _ bool) bool { return !there[id] && (ids == nil || slices.Contains(ids, id)) })
 }
 
 // standing are those of the routes whose stages are the consumers of their queues.
-func (l *session) standing(ctx context.Context, asked []*route) (standing []*route, err error) {
-	stands, err := l.client.Stand(ctx, stagesOf(asked))
+func (f *fetcher) standing(ctx context.Context, asked []*route) (standing []*route, err error) {
+	stands, err := f.client.Stand(ctx, stagesOf(asked))
 	if err != nil {
 		return nil, err
 	}
@@ -254,28 +254,28 @@ func stagesOf(routes []*route) []broker.Stage {
 	return stages
 }
 
-func (l *session) route(ctx context.Context, s broker.Stage) *route {
-	if len(s.Ins) != 1 || s.Paused {
+func (f *fetcher) route(ctx context.Context, stage broker.Stage) *route {
+	if len(stage.Ins) != 1 || stage.Paused {
 		return nil
 	}
-	r := &route{stage: s, Route: broker.Route{In: s.Ins[0].Name}}
-	switch s.Kind {
+	r := &route{stage: stage, Route: broker.Route{In: stage.Ins[0].Name}}
+	switch stage.Kind {
 	case broker.KindCopy:
 		return r
 	case broker.KindMap, broker.KindFuture:
-		r.function, r.breaker = l.worker.function(s.Function)
+		r.function, r.breaker = f.worker.function(stage.Function)
 	}
 	if r.function == nil {
 		return nil
 	}
-	in, out := codec.Info{Codec: s.InCodec, Type: s.InType}, codec.Info{Codec: s.OutCodec, Type: s.OutType}
+	in, out := codec.Info{Codec: stage.InCodec, Type: stage.InType}, codec.Info{Codec: stage.OutCodec, Type: stage.OutType}
 	if !fits(in, r.function.In) || !fits(out, r.function.Out) {
-		if l.foreign[s.ID] {
+		if f.foreign[stage.ID] {
 			return nil
 		}
-		l.foreign[s.ID] = true
-		l.log.WarnContext(ctx, "a stage is left to others: this worker has its function with other types",
-			"stage", s.ID, "function", s.Function, "wants", in.String()+" to "+out.String(),
+		f.foreign[stage.ID] = true
+		f.log.WarnContext(ctx, "a stage is left to others: this worker has its function with other types",
+			"stage", stage.ID, "function", stage.Function, "wants", in.String()+" to "+out.String(),
 			"has", r.function.In.String()+" to "+r.function.Out.String())
 		return nil
 	}

@@ -115,7 +115,7 @@ func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 // A worker forgets that it has logged a stage of other types once the stage is gone.
 func TestStagesOfOtherTypesAreForgotten(t *testing.T) {
 	t.Parallel()
-	l := &session{foreign: map[string]bool{"there": true, "gone": true, "not asked": true}}
+	l := &fetcher{foreign: map[string]bool{"there": true, "gone": true, "not asked": true}}
 	l.forgetForeign([]string{"there", "gone"}, []broker.Stage{{ID: "there"}})
 	if l.foreign["gone"] || len(l.foreign) != 2 {
 		t.Errorf("after a look at two stages: %v", l.foreign)

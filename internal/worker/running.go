@@ -38,62 +38,62 @@ type runningCall struct {
 }
 
 // open returns a new context for the slot.
-func (x *runningCall) open(ctx context.Context) context.Context {
-	own, cancel := context.WithCancelCause(runner.WithLocator(ctx, x))
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.cancel != nil {
-		x.cancel(nil)
+func (c *runningCall) open(ctx context.Context) context.Context {
+	own, cancel := context.WithCancelCause(runner.WithLocator(ctx, c))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil {
+		c.cancel(nil)
 	}
-	x.cancel = cancel
+	c.cancel = cancel
 	return own
 }
 
 // close ends the context of the slot.
-func (x *runningCall) close() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.cancel(nil)
+func (c *runningCall) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel(nil)
 }
 
 // begin notes that a function is about to run on a batch. It returns false if the stage has
 // ended.
-func (x *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
-	x.due.Store(0)
-	x.Span(0, b.N)
-	x.mu.Lock()
-	x.route, x.source, x.first, x.attempt, x.positioner = r, b.Source, b.First, attempt, nil
-	x.ended, x.why, x.patience = time.Time{}, nil, hungAfter
-	x.mu.Unlock()
+func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
+	c.due.Store(0)
+	c.Span(0, b.N)
+	c.mu.Lock()
+	c.route, c.source, c.first, c.attempt, c.positioner = r, b.Source, b.First, attempt, nil
+	c.ended, c.why, c.patience = time.Time{}, nil, hungAfter
+	c.mu.Unlock()
 	return !r.ended.Load()
 }
 
 // Span notes that the function runs on one of n items from the i-th of the batch on.
-func (x *runningCall) Span(i, n int) {
-	x.at.Store(int64(i)*2*batch.MaxItems + int64(n))
+func (c *runningCall) Span(i, n int) {
+	c.at.Store(int64(i)*2*batch.MaxItems + int64(n))
 }
 
 // Follow notes who knows the item that the function is at.
-func (x *runningCall) Follow(p runner.Positioner) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.positioner = p
+func (c *runningCall) Follow(p runner.Positioner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.positioner = p
 }
 
 // Limit notes when the context of the item will end.
-func (x *runningCall) Limit(deadline time.Time) {
-	x.due.Store(int64(deadline.Sub(x.epoch)))
+func (c *runningCall) Limit(deadline time.Time) {
+	c.due.Store(int64(deadline.Sub(c.epoch)))
 }
 
 // Future returns a context for the i-th item of the batch, which ends the one of the Future
 // before.
-func (x *runningCall) Future(ctx context.Context, i int) context.Context {
+func (c *runningCall) Future(ctx context.Context, i int) context.Context {
 	own, cancel := context.WithCancelCause(ctx)
-	x.due.Store(0)
-	x.mu.Lock()
-	last := x.single
-	x.single, x.offset, x.why = cancel, x.first+int64(i), nil
-	x.mu.Unlock()
+	c.due.Store(0)
+	c.mu.Lock()
+	last := c.single
+	c.single, c.offset, c.why = cancel, c.first+int64(i), nil
+	c.mu.Unlock()
 	if last != nil {
 		last(nil)
 	}
@@ -102,44 +102,44 @@ func (x *runningCall) Future(ctx context.Context, i int) context.Context {
 
 // awaited names the result of the future that runs. stop ends the context of that future,
 // and is nil if none runs that was not stopped.
-func (x *runningCall) awaited() (id string, stop func()) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.single == nil || x.why != nil {
+func (c *runningCall) awaited() (id string, stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.single == nil || c.why != nil {
 		return "", nil
 	}
-	id, cancel := broker.FutureID(x.source, x.offset), x.single
+	id, cancel := broker.FutureID(c.source, c.offset), c.single
 	return id, func() {
 		cancel(runner.ErrCanceled)
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if x.single != nil && broker.FutureID(x.source, x.offset) == id {
-			x.why = runner.ErrCanceled
-			x.Limit(time.Now())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.single != nil && broker.FutureID(c.source, c.offset) == id {
+			c.why = runner.ErrCanceled
+			c.Limit(time.Now())
 		}
 	}
 }
 
 // end ends the context of the slot if it runs the function of a route.
-func (x *runningCall) end(r *route) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.route == r {
-		x.cancel(runner.ErrStageEnded)
-		x.note(runner.ErrStageEnded)
+func (c *runningCall) end(r *route) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.route == r {
+		c.cancel(runner.ErrStageEnded)
+		c.note(runner.ErrStageEnded)
 	}
 }
 
 // cut notes that the context of the slot has ended with that of the worker.
-func (x *runningCall) cut(why error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.note(why)
+func (c *runningCall) cut(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note(why)
 }
 
-func (x *runningCall) note(why error) {
-	if x.ended.IsZero() {
-		x.ended, x.why = time.Now(), why
+func (c *runningCall) note(why error) {
+	if c.ended.IsZero() {
+		c.ended, c.why = time.Now(), why
 	}
 }
 
@@ -162,33 +162,33 @@ func (h hung) attrs() []any {
 }
 
 // hangs tells which call should be reported now, if any.
-func (x *runningCall) hangs(now time.Time) (h hung, ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if h = x.hung(); x.route == nil || h.ended.IsZero() || now.Sub(h.ended) < x.patience {
+func (c *runningCall) hangs(now time.Time) (h hung, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h = c.hung(); c.route == nil || h.ended.IsZero() || now.Sub(h.ended) < c.patience {
 		return hung{}, false
 	}
-	x.late = true
-	x.patience *= 2
+	c.late = true
+	c.patience *= 2
 	return h, true
 }
 
 // attrs describes the call that runs.
-func (x *runningCall) attrs() []any {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.hung().attrs()
+func (c *runningCall) attrs() []any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hung().attrs()
 }
 
 // hung is the call that runs. Its context has ended, unless ended is zero or not yet there.
-func (x *runningCall) hung() hung {
-	at := x.at.Load()
+func (c *runningCall) hung() hung {
+	at := c.at.Load()
 	h := hung{
-		route: x.route, source: x.source, offset: x.first + at/(2*batch.MaxItems), items: int(at % (2 * batch.MaxItems)),
-		ended: x.ended, why: x.why,
+		route: c.route, source: c.source, offset: c.first + at/(2*batch.MaxItems), items: int(at % (2 * batch.MaxItems)),
+		ended: c.ended, why: c.why,
 	}
-	if due := x.due.Load(); due > 0 {
-		if at := x.epoch.Add(time.Duration(due)); h.ended.IsZero() || at.Before(h.ended) {
+	if due := c.due.Load(); due > 0 {
+		if at := c.epoch.Add(time.Duration(due)); h.ended.IsZero() || at.Before(h.ended) {
 			h.ended = at
 		}
 		if h.why == nil {
@@ -199,44 +199,44 @@ func (x *runningCall) hung() hung {
 }
 
 // done notes that the function has returned, and tells whether it was reported.
-func (x *runningCall) done() (h hung, late bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	h, late = x.hung(), x.late
-	if x.single != nil {
-		x.single(nil)
+func (c *runningCall) done() (h hung, late bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, late = c.hung(), c.late
+	if c.single != nil {
+		c.single(nil)
 	}
-	x.route, x.single, x.late = nil, nil, false
+	c.route, c.single, c.late = nil, nil, false
 	return h, late
 }
 
 // busy tells whether a function runs.
-func (x *runningCall) busy() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.route != nil
+func (c *runningCall) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.route != nil
 }
 
 // endStage ends the calls that run for a route.
-func (l *session) endStage(r *route) {
+func (s *session) endStage(r *route) {
 	r.ended.Store(true)
-	for _, h := range l.slots {
+	for _, h := range s.slots {
 		h.now.end(r)
 	}
 }
 
 // cutOff notes that the context of all slots has ended.
-func (l *session) cutOff(why error) {
-	for _, h := range l.slots {
+func (s *session) cutOff(why error) {
+	for _, h := range s.slots {
 		h.now.cut(why)
 	}
 }
 
 // lookForHung reports the calls that hang, and tells whether any call runs.
-func (l *session) lookForHung() (busy bool) {
-	for _, h := range l.slots {
+func (s *session) lookForHung() (busy bool) {
+	for _, h := range s.slots {
 		if late, ok := h.now.hangs(time.Now()); ok {
-			l.log.Warn("a function does not return although its context has ended; its slot is taken until it does", late.attrs()...)
+			s.log.Warn("a function does not return although its context has ended; its slot is taken until it does", late.attrs()...)
 		}
 		busy = busy || h.now.busy()
 	}
@@ -244,36 +244,36 @@ func (l *session) lookForHung() (busy bool) {
 }
 
 // Item returns the item that the function runs on, if one runs.
-func (x *runningCall) Item() (item runner.Item, ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.route == nil {
+func (c *runningCall) Item() (item runner.Item, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.route == nil {
 		return runner.Item{}, false
 	}
 	index := 0
-	if x.positioner != nil {
-		index = x.positioner.Position()
+	if c.positioner != nil {
+		index = c.positioner.Position()
 	}
-	return runner.Item{Queue: x.route.In, Source: x.source, Offset: x.first + int64(index), Attempt: x.attempt}, true
+	return runner.Item{Queue: c.route.In, Source: c.source, Offset: c.first + int64(index), Attempt: c.attempt}, true
 }
 
 // stuck notes that the call of a slot is left behind. returned is called when it returns.
-func (h *slot) stuck() (returned func()) {
-	attrs := h.now.attrs()
-	h.log.Warn("a function does not return although its context has ended; its goroutine is left behind and its slot goes on", attrs...)
-	left, ofFunction := &h.worker.counts.left, &h.route.breaker.left
+func (s *slot) stuck() (returned func()) {
+	attrs := s.now.attrs()
+	s.log.Warn("a function does not return although its context has ended; its goroutine is left behind and its slot goes on", attrs...)
+	left, ofFunction := &s.worker.counts.left, &s.route.breaker.left
 	left.Add(1)
 	ofFunction.Add(1)
 	return func() {
 		left.Add(-1)
 		ofFunction.Add(-1)
-		h.log.Info("a function that was left behind has returned", attrs...)
+		s.log.Info("a function that was left behind has returned", attrs...)
 	}
 }
 
 // cancelStale calls canceled once a heartbeat until ctx ends: a hint may be lost.
-func (l *session) cancelStale(ctx context.Context) {
-	tick := time.NewTicker(l.lease / broker.Beats)
+func (s *session) cancelStale(ctx context.Context) {
+	tick := time.NewTicker(s.lease / broker.Beats)
 	defer tick.Stop()
 	for {
 		select {
@@ -281,17 +281,17 @@ func (l *session) cancelStale(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := l.canceled(ctx); err != nil && ctx.Err() == nil {
-			l.log.WarnContext(ctx, "canceled futures cannot be read", "err", err)
+		if err := s.canceled(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "canceled futures cannot be read", "err", err)
 		}
 	}
 }
 
 // canceled stops the functions whose futures have a result already.
-func (l *session) canceled(ctx context.Context) error {
+func (s *session) canceled(ctx context.Context) error {
 	var ids []string
 	var stops []func()
-	for _, h := range l.slots {
+	for _, h := range s.slots {
 		if id, stop := h.now.awaited(); stop != nil {
 			ids, stops = append(ids, id), append(stops, stop)
 		}
@@ -299,7 +299,7 @@ func (l *session) canceled(ctx context.Context) error {
 	if ids == nil {
 		return nil
 	}
-	settled, err := l.client.Settled(ctx, ids)
+	settled, err := s.client.Settled(ctx, ids)
 	for i, done := range settled {
 		if done {
 			stops[i]()

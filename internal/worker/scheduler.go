@@ -19,28 +19,28 @@ type routeScheduler struct {
 }
 
 // replace takes over what there is now. Of a few that are new, work comes soon.
-func (o *routeScheduler) replace(all, fresh []*route) {
-	o.all = all
+func (s *routeScheduler) replace(all, fresh []*route) {
+	s.all = all
 	if len(fresh) <= few {
 		for _, r := range fresh {
 			r.found = time.Now()
 		}
 	}
-	o.busy = o.busy[:0]
+	s.busy = s.busy[:0]
 	for _, r := range all {
 		if r.busy = !r.quiet(); r.busy {
-			o.busy = append(o.busy, r)
+			s.busy = append(s.busy, r)
 		}
 	}
 }
 
 // found takes note that work came from a route: there may be more, and soon also
 // behind it.
-func (o *routeScheduler) found(r *route) {
+func (s *routeScheduler) found(r *route) {
 	now := time.Now()
 	note := func(r *route) {
 		if r.found = now; !r.busy {
-			o.busy, r.busy = append(o.busy, r), true
+			s.busy, r.busy = append(s.busy, r), true
 		}
 	}
 	note(r)
@@ -50,7 +50,7 @@ func (o *routeScheduler) found(r *route) {
 }
 
 // quiet reports whether nothing is to be expected of a route more than of others.
-func (r *route) quiet() bool { return r.held.Load() == 0 && time.Since(r.found) >= recently }
+func (r *route) quiet() bool { return r.jobs.Load() == 0 && time.Since(r.found) >= recently }
 
 // open reports whether a route may be read.
 func (r *route) open() bool {
@@ -58,13 +58,13 @@ func (r *route) open() bool {
 }
 
 // next returns at most n routes that may be read, each time beginning behind the last one.
-func (o *routeScheduler) next(n int) (routes []*route) {
-	for range o.all {
+func (s *routeScheduler) next(n int) (routes []*route) {
+	for range s.all {
 		if len(routes) == n {
 			break
 		}
-		o.turn++
-		if r := o.all[o.turn%len(o.all)]; r.open() {
+		s.turn++
+		if r := s.all[s.turn%len(s.all)]; r.open() {
 			routes = append(routes, r)
 		}
 	}
@@ -72,46 +72,46 @@ func (o *routeScheduler) next(n int) (routes []*route) {
 }
 
 // open are the routes that may be read, each time beginning with another one.
-func (o *routeScheduler) open() []*route {
-	o.turn++
-	return o.next(len(o.all))
+func (s *routeScheduler) open() []*route {
+	s.turn++
+	return s.next(len(s.all))
 }
 
 // asked are the routes that are asked for more: all of a few. Of many, those that
 // are busy, which lately tells, or else some in turns; what the others have is found
 // by a read, which is cheaper.
-func (o *routeScheduler) asked() (routes []*route, lately bool) {
-	o.busy = slices.DeleteFunc(o.busy, func(r *route) bool {
+func (s *routeScheduler) asked() (routes []*route, lately bool) {
+	s.busy = slices.DeleteFunc(s.busy, func(r *route) bool {
 		r.busy = !r.quiet()
 		return !r.busy
 	})
-	if len(o.all) <= few {
-		return o.open(), false
+	if len(s.all) <= few {
+		return s.open(), false
 	}
-	for i := range o.busy {
-		if r := o.busy[(i+o.turn)%len(o.busy)]; r.open() {
+	for i := range s.busy {
+		if r := s.busy[(i+s.turn)%len(s.busy)]; r.open() {
 			routes = append(routes, r)
 		}
 	}
 	if len(routes) == 0 {
-		return o.next(few), false
+		return s.next(few), false
 	}
-	o.turn++
+	s.turn++
 	return routes, true
 }
 
 // others are some of the routes that are not asked, where there are such.
-func (o *routeScheduler) others(n int) []*route {
-	if len(o.all) <= few {
+func (s *routeScheduler) others(n int) []*route {
+	if len(s.all) <= few {
 		return nil
 	}
-	return o.next(n)
+	return s.next(n)
 }
 
 // working are the ids of the stages of which something is held.
-func (o *routeScheduler) working() (ids []string) {
-	for _, r := range o.busy {
-		if r.held.Load() > 0 {
+func (s *routeScheduler) working() (ids []string) {
+	for _, r := range s.busy {
+		if r.jobs.Load() > 0 {
 			ids = append(ids, r.stage.ID)
 		}
 	}
@@ -119,10 +119,10 @@ func (o *routeScheduler) working() (ids []string) {
 }
 
 // dear is how many entries are held of routes that have no stock.
-func (o *routeScheduler) dear() (n int) {
-	for _, r := range o.busy {
+func (s *routeScheduler) dear() (n int) {
+	for _, r := range s.busy {
 		if r.ahead.Load() == 0 {
-			n += int(r.held.Load())
+			n += int(r.jobs.Load())
 		}
 	}
 	return n

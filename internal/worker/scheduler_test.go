@@ -63,7 +63,7 @@ func TestWhereWorkCameFromIsAskedAndWhatIsBehindIt(t *testing.T) {
 		second.full = time.Now()
 		asked(first)
 		second.full = time.Time{}
-		other.held.Add(1)
+		other.jobs.Add(1)
 		o.found(other)
 		asked(first, second, other)
 		<-time.After(recently)
@@ -74,7 +74,7 @@ func TestWhereWorkCameFromIsAskedAndWhatIsBehindIt(t *testing.T) {
 		if got := o.dear(); got != 1 {
 			t.Errorf("%d entries of dear routes, not 1", got)
 		}
-		other.held.Add(-1)
+		other.jobs.Add(-1)
 		<-time.After(recently)
 		if routes, lately := o.asked(); len(routes) != few || lately {
 			t.Errorf("%d routes are asked when all are quiet, lately %v", len(routes), lately)

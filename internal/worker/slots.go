@@ -54,68 +54,68 @@ type slot struct {
 
 // run works until work is closed. A function that ends its goroutine ends this
 // one: the next one begins the job anew and is not exposed to that.
-func (h *slot) run(ctx context.Context) {
-	closed, own := false, h.now.open(ctx)
+func (s *slot) run(ctx context.Context) {
+	closed, own := false, s.now.open(ctx)
 	defer func() {
-		h.now.close()
+		s.now.close()
 		if !closed {
-			h.called.Exits.Store(true)
-			h.group.Go(func() { h.run(ctx) })
+			s.called.Exits.Store(true)
+			s.group.Go(func() { s.run(ctx) })
 		}
 	}()
-	for h.job != nil || h.next() {
+	for s.job != nil || s.next() {
 		if own.Err() != nil && ctx.Err() == nil { // a stage has ended
-			own = h.now.open(ctx)
+			own = s.now.open(ctx)
 		}
-		h.made = h.process(own, *h.job)
-		h.held.Add(-1)
-		h.job.route.held.Add(-1)
-		h.job = nil
-		h.worker.partitions.end()
-		if h.job = h.finish(ctx, h.made); h.job != nil {
-			h.worker.partitions.begin()
+		s.made = s.process(own, *s.job)
+		s.jobs.Add(-1)
+		s.job.route.jobs.Add(-1)
+		s.job = nil
+		s.worker.partitions.end()
+		if s.job = s.finish(ctx, s.made); s.job != nil {
+			s.worker.partitions.begin()
 		}
-		clear(h.made)
-		h.made = h.made[:0]
+		clear(s.made)
+		s.made = s.made[:0]
 	}
 	closed = true
 }
 
 // next waits for a job.
-func (h *slot) next() bool {
-	j, ok := <-h.work
+func (s *slot) next() bool {
+	j, ok := <-s.work
 	if ok {
-		h.worker.partitions.begin()
-		h.job = &j
+		s.worker.partitions.begin()
+		s.job = &j
 	}
 	return ok
 }
 
 // shouldYield tells after each item whether to shouldYield off.
-func (h *slot) shouldYield() bool {
-	ticks := h.clock.ticks.Load()
-	return ticks >= h.late && ticks >= h.late+h.longer() || h.stopping.Load() || h.route.ended.Load()
+func (s *slot) shouldYield() bool {
+	ticks := s.clock.ticks.Load()
+	return ticks >= s.late && ticks >= s.late+s.longer() || s.stopping.Load() || s.route.ended.Load()
 }
 
 // longer is how many ticks the slot may work beyond a time slice.
-func (h *slot) longer() int64 { return int64(h.job.route.timeSlices()-1) * 2 }
+func (s *slot) longer() int64 { return int64(s.job.route.timeSlices()-1) * 2 }
 
-func (h *slot) do(ctx context.Context, j job) completion {
+func (s *slot) do(ctx context.Context, j job) completion {
 	r, e := j.route, j.entry
 	switch {
-	case h.stopping.Load(), r.ended.Load():
+	case s.stopping.Load(), r.ended.Load():
 		return requeue(r, e, e.Batch)
 	case e.Source == "" || e.CheckRange() != nil:
 		return unreadable(j, errNoBatch)
 	case r.stage.Kind == broker.KindCopy:
-		r.stock(0, e.N, len(e.Frame), h.concurrency)
+		r.stock(0, e.N, len(e.Frame), s.concurrency)
 		return copied(j)
 	case e.Lost != nil && r.stage.Kind == broker.KindMap:
 		return copied(j)
 	case e.Crashes >= broker.Suspicious && e.N > 1:
 		return divided(j, 1) // only one of its items may be the cause
 	case e.Crashes >= maxCrashes:
-		return h.poison(j)
+		return s.poison(j)
 	}
 	if share := r.share(e.N); share < e.N {
 		return divided(j, share)
@@ -123,14 +123,14 @@ func (h *slot) do(ctx context.Context, j job) completion {
 	if 0 < j.leaf && j.leaf < e.N {
 		return divided(j, j.leaf)
 	}
-	all, err := h.steps(ctx, j)
-	defer h.release(all)
+	all, err := s.steps(ctx, j)
+	defer s.release(all)
 	if err != nil {
 		return unreadable(j, err)
 	}
-	h.learn(j, all)
+	s.learn(j, all)
 	var made [1]completion
-	if err := product(r, []broker.Entry{e}, all, &h.memory, made[:]); err != nil { // cannot be: the runner has read it
+	if err := product(r, []broker.Entry{e}, all, &s.memory, made[:]); err != nil { // cannot be: the runner has read it
 		return unreadable(j, err)
 	}
 	made[0].cured = e.Failed != "" && all[0].N == e.N && all[0].Failed == 0 && all[0].Again == nil
@@ -138,67 +138,67 @@ func (h *slot) do(ctx context.Context, j job) completion {
 }
 
 // call runs one stage on a batch, for a time slice.
-func (h *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.Held, attempts int) (s step) {
-	h.called, h.route, h.late = r.function, r, h.clock.begin()
-	s = step{route: r, runner: h.runner(r.function)}
-	if h.pauses(r) || !r.breaker.begin() {
-		return s
+func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.Held, attempts int) (done step) {
+	s.called, s.route, s.late = r.function, r, s.clock.begin()
+	done = step{route: r, runner: s.runner(r.function)}
+	if s.pauses(r) || !r.breaker.begin() {
+		return done
 	}
 	defer func() {
-		if rest := r.breaker.end(s.N, s.Failed+len(s.Again)); rest > 0 {
-			h.worker.restUntilRetry(rest)
+		if rest := r.breaker.end(done.N, done.Failed+len(done.Again)); rest > 0 {
+			s.worker.restUntilRetry(rest)
 		}
 	}()
-	defer h.returned()
-	if !h.now.begin(r, b, attempts+1) {
-		return s
+	defer s.returned()
+	if !s.now.begin(r, b, attempts+1) {
+		return done
 	}
-	leave := h.shouldYield
+	leave := s.shouldYield
 	if r.whole() { // the batch function behind would get what was done in a time slice
-		leave = h.stopping.Load
+		leave = s.stopping.Load
 	}
-	if h.probe != nil {
+	if s.probe != nil {
 		own := leave
-		leave = func() bool { h.probe.Ran(1); return ctx.Err() != nil || own() }
+		leave = func() bool { s.probe.Ran(1); return ctx.Err() != nil || own() }
 	}
 	c := runner.Call{
-		Batch: b, Held: from, Hold: r.next.Load() != nil, Worker: h.id, Stage: r.stage.ID, Timeout: r.stage.Timeout,
-		Attempt: attempts + 1, Retries: r.stage.Retries, ShouldYield: leave, Exposed: !r.function.Exits.Load(), Memory: &h.memory,
-		Unavailable: func(i int, why string) bool { return h.unavailable(r, b, i, why) },
-		Stuck:       h.stuck,
+		Batch: b, Held: from, Hold: r.next.Load() != nil, Worker: s.id, Stage: r.stage.ID, Timeout: r.stage.Timeout,
+		Attempt: attempts + 1, Retries: r.stage.Retries, ShouldYield: leave, Exposed: !r.function.Exits.Load(), Memory: &s.memory,
+		Unavailable: func(i int, why string) bool { return s.unavailable(r, b, i, why) },
+		Stuck:       s.stuck,
 		Left:        &r.breaker.left,
-		Progress:    &h.now, Single: r.stage.Kind == broker.KindFuture,
+		Progress:    &s.now, Single: r.stage.Kind == broker.KindFuture,
 	}
-	s.Result = s.runner.Run(ctx, c)
-	if h.probe != nil && r.function.Whole {
-		h.probe.Ran(s.N)
+	done.Result = done.runner.Run(ctx, c)
+	if s.probe != nil && r.function.Whole {
+		s.probe.Ran(done.N)
 	}
-	return s
+	return done
 }
 
 // returned notes that a function runs no more.
-func (h *slot) returned() {
-	if call, late := h.now.done(); late {
-		h.log.Warn("a function has returned long after its context had ended", call.attrs()...)
+func (s *slot) returned() {
+	if call, late := s.now.done(); late {
+		s.log.Warn("a function has returned long after its context had ended", call.attrs()...)
 	}
 }
 
 // runner takes one that is idle, or makes one: a function may be there twice among
 // stages that are run one after the other.
-func (h *slot) runner(f *runner.Function) runner.Runner {
-	idle := h.idle[f]
+func (s *slot) runner(f *runner.Function) runner.Runner {
+	idle := s.idle[f]
 	if len(idle) == 0 {
 		return f.New()
 	}
-	h.idle[f] = idle[:len(idle)-1]
+	s.idle[f] = idle[:len(idle)-1]
 	return idle[len(idle)-1]
 }
 
 // release lets go of what the steps have made.
-func (h *slot) release(all []step) {
-	for _, s := range all {
-		s.runner.Release()
-		h.idle[s.route.function] = append(h.idle[s.route.function], s.runner)
+func (s *slot) release(all []step) {
+	for _, st := range all {
+		st.runner.Release()
+		s.idle[st.route.function] = append(s.idle[st.route.function], st.runner)
 	}
 }
 

@@ -19,61 +19,61 @@ type versionNote struct {
 }
 
 // compareVersions warns of live workers that have a function of this one in another version, and tells one of them.
-func (l *session) compareVersions(ctx context.Context) {
-	live, err := l.client.Processes(ctx, broker.RoleWorker, l.lease)
+func (s *session) compareVersions(ctx context.Context) {
+	live, err := s.client.Processes(ctx, broker.RoleWorker, s.lease)
 	if err != nil {
-		l.log.DebugContext(ctx, "versions of functions are not compared", "err", err)
+		s.log.DebugContext(ctx, "versions of functions are not compared", "err", err)
 		return
 	}
-	own := l.worker.card()
+	own := s.worker.card()
 	told := map[string]bool{}
 	for _, p := range live {
 		var cards []broker.FunctionCard
-		if p.ID == l.id || json.Unmarshal([]byte(p.Card["functions"]), &cards) != nil {
+		if p.ID == s.id || json.Unmarshal([]byte(p.Card["functions"]), &cards) != nil {
 			continue
 		}
 		for _, card := range cards {
-			f, _ := l.worker.function(card.Name)
+			f, _ := s.worker.function(card.Name)
 			if f == nil || f.Version == card.Version || told[card.Name] {
 				continue
 			}
 			told[card.Name] = true
-			l.warnOfVersion(ctx, versionNote{card.Name, card.Version, p.Card["host"], p.Card["pid"]})
-			l.tellOfVersion(ctx, p.ID, versionNote{card.Name, f.Version, own["host"], own["pid"]})
+			s.warnOfVersion(ctx, versionNote{card.Name, card.Version, p.Card["host"], p.Card["pid"]})
+			s.tellOfVersion(ctx, p.ID, versionNote{card.Name, f.Version, own["host"], own["pid"]})
 		}
 	}
 }
 
 // tellOfVersion tells a worker of a version of this one.
-func (l *session) tellOfVersion(ctx context.Context, worker string, note versionNote) {
+func (s *session) tellOfVersion(ctx context.Context, worker string, note versionNote) {
 	text, err := json.Marshal(note)
 	if err == nil {
-		err = l.client.Tell(ctx, worker, broker.Hint{Kind: broker.HintVersion, What: string(text)})
+		err = s.client.Tell(ctx, worker, broker.Hint{Kind: broker.HintVersion, What: string(text)})
 	}
 	if err != nil {
-		l.log.DebugContext(ctx, "tell a worker of a version", "worker", worker, "err", err)
+		s.log.DebugContext(ctx, "tell a worker of a version", "worker", worker, "err", err)
 	}
 }
 
 // hearOfVersion warns of a version that a worker has told of when it joined: once of each.
-func (l *session) hearOfVersion(ctx context.Context, text string) {
+func (f *fetcher) hearOfVersion(ctx context.Context, text string) {
 	var note versionNote
 	if json.Unmarshal([]byte(text), &note) != nil {
 		return
 	}
 	about := versionNote{Function: note.Function, Version: note.Version}
-	if f, _ := l.worker.function(note.Function); f == nil || f.Version == note.Version || l.versions[about] || len(l.versions) >= maxTold {
+	if own, _ := f.worker.function(note.Function); own == nil || own.Version == note.Version || f.versions[about] || len(f.versions) >= maxTold {
 		return
 	}
-	l.versions[about] = true
-	l.warnOfVersion(ctx, note)
+	f.versions[about] = true
+	f.warnOfVersion(ctx, note)
 }
 
-func (l *session) warnOfVersion(ctx context.Context, theirs versionNote) {
-	f, _ := l.worker.function(theirs.Function)
+func (s *session) warnOfVersion(ctx context.Context, theirs versionNote) {
+	f, _ := s.worker.function(theirs.Function)
 	if f == nil {
 		return
 	}
-	l.log.WarnContext(ctx, "another worker has a function in another version: the results of both mix",
+	s.log.WarnContext(ctx, "another worker has a function in another version: the results of both mix",
 		"function", theirs.Function, "version", f.Version, "theirs", theirs.Version, "host", theirs.Host, "pid", theirs.PID)
 }
