@@ -392,7 +392,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a read follows a read also where there is a bound", file: "internal/worker/routes.go",
-		from: "return r.limited() || !r.full.IsZero()", to: "return false",
+		from: "return r.userBounded() || !r.full.IsZero()", to: "return false",
 		pkg: "bridge", run: "BoundedQueuesStop|MaxBytesBounds",
 	},
 	{
@@ -402,7 +402,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a frame is read into while it is written", file: "internal/worker/completer.go",
-		from: "func (s *session) finish(ctx context.Context, made []completion) (next *job) {\n", to: "func (s *session) finish(ctx context.Context, made []completion) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			s.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
+		from: "func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *job) {\n", to: "func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *job) {\n	for i := range made {\n		for _, frame := range made[i].spent {\n			s.memory.Put(frame)\n		}\n		made[i].spent = nil\n	}\n",
 		pkg: "bridge", run: "WindowHoldsForABacklog|Slices",
 	},
 	{
@@ -427,12 +427,12 @@ local function full(stream, meta)
 	},
 	{
 		name: "what is new waits for its turn", file: "internal/worker/scheduler.go",
-		from: "	if len(fresh) <= few {\n", to: "	if false {\n",
+		from: "	if len(fresh) <= polledRoutes {\n", to: "	if false {\n",
 		pkg: "internal/worker", run: "AFewNewRoutes",
 	},
 	{
 		name: "what is behind waits for its turn", file: "internal/worker/scheduler.go",
-		from: "	for _, next := range r.behind {\n", to: "	for _, next := range r.behind[:0] {\n",
+		from: "	for _, next := range r.readers {\n", to: "	for _, next := range r.readers[:0] {\n",
 		pkg: "internal/worker", run: "WhatIsBehindIt",
 	},
 	{
@@ -457,12 +457,12 @@ local function full(stream, meta)
 	},
 	{
 		name: "a worker that fails alone takes all retries", file: "internal/worker/breaker.go",
-		from: "if b.failing < maxFailing || b.alone > 0 || b.rests() {", to: "if true {",
+		from: "if b.failing < maxFailing || b.aloneRests > 0 || b.rests() {", to: "if true {",
 		pkg: "workers", run: "RetriesGoToAWorker",
 	},
 	{
 		name: "a worker that fails alone slows down for good", file: "internal/worker/breaker.go",
-		from: "case b.cured: // it was a trial", to: "case true: // it was a trial",
+		from: "case b.othersSucceed: // a trial failed", to: "case true: // a trial failed",
 		pkg: "internal/worker", run: "TriesOneCall",
 	},
 }

@@ -11,47 +11,47 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// Bounds of what one call of a batch function takes, and of how it is collected.
+// Bounds of a call of a batch function, and of the collection of its entries.
 const (
-	callBytes    = 1 << 20                // of frames, but for a single entry, if the function sets no bound
-	callEntries  = 2048                   // each is completed by itself
+	callBytes    = 1 << 20                // of frames, if the function sets no bound; a single entry may have more
+	callEntries  = 2048                   // each is replaced by itself
 	takeEntries  = 512                    // of one call of Take
-	lingerStarts = 10                     // a call is waited for no longer than so many starts of it
-	lingerMost   = 25 * time.Millisecond  // and than this, on a quiet machine
-	lingerPause  = time.Millisecond       // until the queue is asked again
-	stale        = 200 * time.Millisecond // after which collected entries that no slot is free for go back
+	lingerStarts = 10                     // bound of the wait for more entries, in starts of a call
+	lingerMost   = 25 * time.Millisecond  // bound of the same wait on a quiet machine
+	lingerPause  = time.Millisecond       // between two requests
+	stale        = 200 * time.Millisecond // after which collected entries without a free slot are requeued
 )
 
-// A collection is entries of a route that were taken and that no slot has yet: adjacent
-// ones become one call of its batch function. It is the fetcher's.
+// A collection is the entries of a route that were taken and have no slot yet. Adjacent entries
+// become one call of its batch function. Only the fetcher uses it.
 type collection struct {
-	runs  []run
+	runs  []adjacent
 	items int
-	since time.Time // when the first of them was taken,
-	grown time.Time // and when the last one
-	more  bool      // the last request brought all that it asked for
+	since time.Time // when its first entry was taken
+	grown time.Time // when its last entry was taken
+	more  bool      // the last request returned as many entries as it asked for
 	each  struct{ items, bytes float64 }
 }
 
-// A run is entries of one source, each of which begins where the one before it ends.
-type run struct {
+// A adjacent is entries of one source, each of which begins where the one before it ends.
+type adjacent struct {
 	entries      []broker.Entry
 	items, bytes int
 }
 
-func (r *run) end() int64 { return r.entries[len(r.entries)-1].End() }
+func (r *adjacent) end() int64 { return r.entries[len(r.entries)-1].End() }
 
-// joins tells whether several entries of a route may become one call.
+// joins reports whether adjacent entries of a route become one call.
 func (r *route) joins() bool {
-	return r.stage.Kind == broker.KindMap && r.whole()
+	return r.stage.Kind == broker.KindMap && r.runsBatches()
 }
 
-// joinable tells whether an entry may be a part of a call.
+// joinable reports whether an entry may share a call with others.
 func joinable(e broker.Entry) bool {
 	return e.Crashes == 0 && e.Lost == nil && e.Source != "" && e.CheckRange() == nil
 }
 
-// collect adds an entry, to the run that it continues if there is one.
+// collect adds an entry to the run that it continues, or as a new run.
 func (c *collection) collect(e broker.Entry) {
 	c.grown = time.Now()
 	if len(c.runs) == 0 {
@@ -65,11 +65,11 @@ func (c *collection) collect(e broker.Entry) {
 			return
 		}
 	}
-	c.runs = append(c.runs, run{[]broker.Entry{e}, e.N, e.Size})
+	c.runs = append(c.runs, adjacent{[]broker.Entry{e}, e.N, e.Size})
 }
 
-// cut takes the first entries of the first run off, about n items, and no more than most and
-// so many bytes unless the first one has more.
+// cut removes about n items from the front of the first run, at most most items and so many bytes.
+// The first entry may have more.
 func (c *collection) cut(n, most, bytes int) []broker.Entry {
 	run := &c.runs[0]
 	items, size, k := 0, 0, 0
@@ -88,7 +88,7 @@ func (c *collection) cut(n, most, bytes int) []broker.Entry {
 	return entries
 }
 
-// measure takes note of what one request brought.
+// measure updates the average size of an entry by the entries of one request.
 func (c *collection) measure(entries []broker.Entry, more bool) {
 	c.more = more
 	if len(entries) == 0 {
@@ -107,8 +107,8 @@ func (c *collection) measure(entries []broker.Entry, more bool) {
 	c.each.bytes = (c.each.bytes + float64(size)/n) / 2
 }
 
-// want is how many entries to ask for, so that so many calls are full.
-func (c *collection) want(calls int, w wish) int {
+// want returns the number of entries that fill so many calls.
+func (c *collection) want(calls int, w callTarget) int {
 	if calls <= 0 {
 		return 0
 	}
@@ -120,24 +120,24 @@ func (c *collection) want(calls int, w wish) int {
 	return int(min(max(by+1, float64(calls)), takeEntries))
 }
 
-// A wish is what calls of a route should be like now.
-type wish struct {
+// A callTarget is the size and the timing of the next calls of a route.
+type callTarget struct {
 	items       int           // of the next call
-	least       int           // items that the user wants it to have, 0: any
-	most        int           // items that a call may have,
-	bytes       int           // and bytes of them
-	indivisible int           // items that a call may have although other slots are free
-	linger      time.Duration // how long entries wait for more of them, as long as more come
-	gap         time.Duration // after which no more come
-	after       time.Time     // when the size may be known
+	least       int           // items that the user wants it to have; 0: any
+	most        int           // items that a call may have
+	bytes       int           // bytes that a call may have
+	indivisible int           // items of a call that is not divided for free slots
+	linger      time.Duration // bound of the wait for more entries
+	gap         time.Duration // without a new entry, after which the wait ends
+	after       time.Time     // when the cost model may know the size
 }
 
-// wish returns what calls of a route should be like.
-func (r *route) wish() wish {
+// wish returns the target of the next call of a route.
+func (r *route) target() callTarget {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	running := int(r.jobs.Load())
-	w := wish{items: r.calls.next(running), indivisible: r.calls.indivisible()}
+	w := callTarget{items: r.calls.next(running), indivisible: r.calls.indivisible()}
 	longest := time.Duration(float64(lingerMost) * r.calls.slower()) // producers are slower too
 	if start := r.calls.start(); start >= lingerPause/2 {
 		w.linger, w.gap = min(lingerStarts*start, longest), min(max(start, lingerPause), longest/2)
@@ -146,10 +146,10 @@ func (r *route) wish() wish {
 		w.after = r.calls.ready()
 	}
 	least, most, bytes := r.batchSize()
-	if room := r.room.Load(); room > 0 { // results are never refused
+	if room := r.maxItems.Load(); room > 0 { // out-queues never refuse results
 		most = min(most, int(room/maxOuts))
 	}
-	if least > 1 { // the user knows that calls are dear
+	if least > 1 { // the user says that calls are expensive
 		w.linger, w.gap = longest, longest/2
 	}
 	w.least, w.items, w.most, w.bytes = least, min(max(w.items, least), most), most, bytes
@@ -157,11 +157,11 @@ func (r *route) wish() wish {
 	return w
 }
 
-// batchSize is how many items a call should have, how many it may have at most, and how many
-// bytes.
+// batchSize returns the number of items that a call should have, and the number of items and bytes
+// that it may have.
 func (r *route) batchSize() (least, most, bytes int) {
 	most, bytes = batch.MaxItems, runner.MaxCallBytes
-	for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
+	for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.fused.Load() {
 		if f := at.function; f != nil && f.Whole {
 			least, most, bytes = max(least, f.MinItems), min(most, cmp.Or(f.MaxItems, most)), min(bytes, cmp.Or(f.MaxBytes, callBytes))
 		}
@@ -172,9 +172,9 @@ func (r *route) batchSize() (least, most, bytes int) {
 	return min(least, most), most, bytes
 }
 
-// leaf is of how many items the parts should be that an entry is cut into, 0 if it is not far
-// above what a call should have.
-func (w wish) leaf(e broker.Entry) int {
+// leaf returns the number of items of the parts that an entry is cut into, 0 if it is not much
+// larger than a call.
+func (w callTarget) leaf(e broker.Entry) int {
 	switch {
 	case e.Size > w.bytes && e.N > 1:
 		return max(1, min(w.items, int(int64(e.N)*int64(w.bytes)/int64(e.Size))))
@@ -184,8 +184,8 @@ func (w wish) leaf(e broker.Entry) int {
 	return 0
 }
 
-// ripe tells whether the first run should be called now.
-func (c *collection) ripe(w wish) bool {
+// ready reports whether the first run is called now.
+func (c *collection) ready(w callTarget) bool {
 	first := &c.runs[0]
 	now := time.Now()
 	switch {
@@ -199,15 +199,15 @@ func (c *collection) ripe(w wish) bool {
 	return now.Sub(c.since) >= w.linger || now.Sub(c.grown) >= w.gap
 }
 
-// calls is how many calls of a route may be begun.
+// calls returns the number of calls of a route that may begin.
 func (f *fetcher) calls(r *route) int {
 	if ahead := int(r.ahead.Load()); ahead > 0 {
 		return min(ahead, maxAhead*f.concurrency) + f.concurrency - int(f.jobs.Load())
 	}
-	return min(f.concurrency-f.dear(), f.worker.partitions.free())
+	return min(f.concurrency-f.expensive(), f.worker.partitions.free())
 }
 
-// collect takes entries that may become a part of a call, and returns all others.
+// collect keeps entries that may share a call, and returns the others.
 func (f *fetcher) collect(r *route, entries []broker.Entry) (others []broker.Entry) {
 	for _, e := range entries {
 		switch {
@@ -223,7 +223,7 @@ func (f *fetcher) collect(r *route, entries []broker.Entry) (others []broker.Ent
 	return others
 }
 
-// dispatchCalls begins the calls that are ripe, and gives back what no slot will have soon.
+// dispatchCalls begins the calls that are ready, and requeues entries that have no slot soon.
 func (f *fetcher) dispatchCalls(ctx context.Context) error {
 	for _, r := range f.collecting {
 		if err := f.dispatchCallsOf(ctx, r); err != nil {
@@ -241,8 +241,8 @@ func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 		return f.giveBack(ctx, r)
 	}
 	for ; calls > 0 && c.items > 0; calls-- {
-		w := r.wish()
-		if !c.ripe(w) {
+		w := r.target()
+		if !c.ready(w) {
 			break
 		}
 		n := w.items
@@ -251,7 +251,7 @@ func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 		}
 		entries := c.cut(n, w.most, w.bytes)
 		if err := f.client.Fetch(ctx, &f.memory, entries); err != nil {
-			c.uncut(entries)
+			c.putBack(entries)
 			return err
 		}
 		j := f.newJob(r, entries[0])
@@ -270,21 +270,21 @@ func (r *route) begun() {
 	r.calls.begun++
 }
 
-// uncut takes back what cut has returned.
-func (c *collection) uncut(entries []broker.Entry) {
-	old := run{entries: entries}
+// putBack takes back the entries that cut has returned.
+func (c *collection) putBack(entries []broker.Entry) {
+	old := adjacent{entries: entries}
 	for _, e := range entries {
 		old.items, old.bytes = old.items+e.N, old.bytes+e.Size
 	}
 	c.runs, c.items = slices.Insert(c.runs, 0, old), c.items+old.items
 }
 
-// giveBack puts back what was collected of a route.
+// giveBack requeues the collected entries of a route.
 func (f *fetcher) giveBack(ctx context.Context, r *route) error {
 	for c := &r.collected; c.items > 0; {
 		entries := c.cut(c.items, c.items, callBytes)
 		if err := f.client.Fetch(ctx, &f.memory, entries); err != nil {
-			c.uncut(entries)
+			c.putBack(entries)
 			return err
 		}
 		for _, e := range entries {
@@ -294,8 +294,8 @@ func (f *fetcher) giveBack(ctx context.Context, r *route) error {
 	return nil
 }
 
-// giveBackAll gives back what was collected, as far as Redis answers; the rest is given back
-// when the worker leaves.
+// giveBackAll requeues all collected entries if Redis answers. Otherwise they are requeued when the
+// worker leaves.
 func (f *fetcher) giveBackAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
@@ -306,8 +306,8 @@ func (f *fetcher) giveBackAll(ctx context.Context) {
 	}
 }
 
-// linger waits until more entries may be there, or a slot is free. It returns false at once
-// if nothing waits for that.
+// linger waits until the queue may have more entries or a slot is free. It returns false at once if
+// no collected entry waits.
 func (f *fetcher) linger(ctx context.Context) bool {
 	if len(f.collecting) == 0 {
 		return false
@@ -322,7 +322,7 @@ func (f *fetcher) linger(ctx context.Context) bool {
 	return true
 }
 
-// process runs a job, and returns what became of its entries.
+// process runs a job and returns the completions of its entries.
 func (s *slot) process(ctx context.Context, j job) []completion {
 	made := s.made[:0]
 	if len(j.more) == 0 {
@@ -338,13 +338,13 @@ func (s *slot) process(ctx context.Context, j job) []completion {
 	if made, ok := s.joined(ctx, j.route, entries); ok {
 		return made
 	}
-	for _, e := range entries { // one of them is not well formed
+	for _, e := range entries { // one of them is malformed
 		made = append(made, s.do(ctx, job{route: j.route, entry: e}))
 	}
 	return made
 }
 
-// joined runs entries in one call. It returns false if their frames are none.
+// joined runs entries in one call. It returns false if a frame is malformed.
 func (s *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (made []completion, ok bool) {
 	parts := make([]batch.Batch, len(entries))
 	for i, e := range entries {
@@ -363,7 +363,7 @@ func (s *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (ma
 	}
 	s.learn(j, all)
 	made = make([]completion, len(entries))
-	if err := product(r, entries, all, &s.memory, made); err != nil {
+	if err := completionsOf(r, entries, all, &s.memory, made); err != nil {
 		return nil, false
 	}
 	return made, true

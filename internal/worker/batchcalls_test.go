@@ -48,7 +48,7 @@ func TestProductReplacesEachEntryByItsItems(t *testing.T) {
 			all = append(all, stepOf(behind, 3, rapid.IntRange(1, done).Draw(t, "taken")))
 		}
 		made := make([]completion, len(entries))
-		if err := product(r, entries, all, nil, made); err != nil {
+		if err := completionsOf(r, entries, all, nil, made); err != nil {
 			t.Fatal(err)
 		}
 		for i, d := range made {
@@ -150,11 +150,11 @@ func TestACallWaitsForItsLeastItems(t *testing.T) {
 		f.MinItems = least
 		var c collection
 		c.collect(entriesOf("s", 0, []int{1})[0])
-		w := r.wish()
-		if ripe := c.ripe(w); ripe == waits || (w.linger > 0) != waits {
+		w := r.target()
+		if ripe := c.ready(w); ripe == waits || (w.linger > 0) != waits {
 			t.Errorf("with at least %d items, one of them is called: %v; it waits for %v", least, ripe, w.linger)
 		}
-		if c.since = c.since.Add(-w.linger); !c.ripe(w) {
+		if c.since = c.since.Add(-w.linger); !c.ready(w) {
 			t.Errorf("with at least %d items, one is not called after %v", least, w.linger)
 		}
 	}

@@ -12,42 +12,46 @@ import (
 )
 
 const (
-	// firstRest is how long a worker does not run a function that was unavailable; each further time it is twice as long.
+	// firstRest is the first rest of a function that was unavailable. Each further rest is twice as
+	// long, up to longestRest.
 	firstRest   = 100 * time.Millisecond
 	longestRest = 30 * time.Second
-	// longRow is how many rests without a success in between are told again.
+	// longRow is the number of rests without a success after which the worker warns again.
 	longRow = 6
-	// quiet is how long a worker that has warned of a function does not do so again.
-	quiet = time.Minute
-	// recovery is how many calls have to succeed until one more may run at the same time.
+	// warnPause is the time between two warnings about a function.
+	warnPause = time.Minute
+	// recovery is the number of successful calls after which the limit of concurrent calls grows by
+	// one.
 	recovery = 32
-	// maxBlame is how often an item may be unavailable in a worker in which the function has succeeded. Without a success in
-	// between, that takes 13 seconds.
+	// maxBlame is the number of times that an item may be unavailable in a worker in which the
+	// function has succeeded. Without a success in between, that takes 13 seconds.
 	maxBlame = 8
-	// maxFailing is how many calls in a row may fail here, if others succeed on the same items, until the function rests.
+	// maxFailing is the number of failed calls in a row after which the function rests, if other
+	// workers succeed with the same items.
 	maxFailing = 8
-	// maxBlamed is how many items are remembered for that.
+	// maxBlamed limits the items whose unavailability is counted.
 	maxBlamed = 1024
 )
 
-// A breaker keeps a worker from calling a function that is unavailable in it.
+// A breaker stops the calls of a function that is unavailable in this worker, or that fails only
+// here.
 type breaker struct {
 	until atomic.Int64 // no call begins before, in ns since 1970; 0: at any time
 	left  atomic.Int64 // calls that were left behind and still run
 
-	mu    sync.Mutex
-	freed *sync.Cond     // a call has ended
-	row   int            // rests without a success in between
-	limit int            // calls at the same time; 0: any number
-	calls int            // that run
-	good  int64          // calls that succeeded
-	raise int64          // when good is that, the limit is raised
-	told  time.Time      // when the worker warned
-	items map[itemID]int // how often each was unavailable
+	mu     sync.Mutex
+	freed  *sync.Cond     // a call has ended
+	restsInRow int            // rests without a success in between
+	limit  int            // calls at the same time; 0: any number
+	calls  int            // that run now
+	good   int64          // calls that succeeded
+	raise  int64          // the limit grows when good reaches it
+	warned time.Time      // last warning of the worker
+	items  map[itemID]int // number of times that each was unavailable
 
-	failing int  // calls without an item that succeeded, since the last success
-	alone   int  // rests because other workers succeed, since the function was last called freely
-	cured   bool // another worker has succeeded since the last of these rests began
+	failing       int  // calls in which every item failed, since the last success
+	aloneRests    int  // rests because other workers succeed, since the last call without a limit
+	othersSucceed bool // another worker has succeeded since the last of these rests began
 }
 
 type itemID struct {
@@ -61,7 +65,7 @@ func newBreaker() *breaker {
 	return t
 }
 
-// rests reports whether the function is not run for now. A nil breaker never rests.
+// rests reports whether no call may begin now. A nil breaker never rests.
 func (b *breaker) rests() bool {
 	if b == nil {
 		return false
@@ -70,7 +74,7 @@ func (b *breaker) rests() bool {
 	return until > 0 && time.Now().UnixNano() < until
 }
 
-// begin waits until one more call may run. It returns false if none may for now.
+// begin waits until one more call may run. It returns false if the function rests.
 func (b *breaker) begin() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,7 +88,8 @@ func (b *breaker) begin() bool {
 	return true
 }
 
-// end notes that a call has ended, which has run some items, of which so many failed. It returns the rest that begins now.
+// end records the end of a call, with the number of items that ran and failed. It returns the rest
+// that begins now.
 func (b *breaker) end(ran, failed int) (rest time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,19 +98,19 @@ func (b *breaker) end(ran, failed int) (rest time.Duration) {
 	if ran == 0 {
 		return 0
 	}
-	b.row = 0
+	b.restsInRow = 0
 	switch {
 	case failed == ran:
 		b.failing++
 		switch {
-		case b.alone == 0 || b.rests():
-		case b.cured: // it was a trial, and others still succeed
+		case b.aloneRests == 0 || b.rests():
+		case b.othersSucceed: // a trial failed, and other workers still succeed
 			rest = b.restAlone().rest
 		default: // the items are to blame, or no other worker is left
-			b.alone, b.limit = 0, 0
+			b.aloneRests, b.limit = 0, 0
 		}
-	case b.alone > 0:
-		b.failing, b.alone, b.limit = 0, 0, 0
+	case b.aloneRests > 0:
+		b.failing, b.aloneRests, b.limit = 0, 0, 0
 	default:
 		b.failing = 0
 	}
@@ -118,42 +123,43 @@ func (b *breaker) end(ran, failed int) (rest time.Duration) {
 // A verdict is the decision about an item for which a function was unavailable.
 type verdict struct {
 	blamed bool          // the item is the cause
-	rest   time.Duration // of the function, which begins now; 0: it has begun before
+	rest   time.Duration // of the function, if it begins now; 0 otherwise
 	row    int
-	warn   bool // for the first time in a while
+	warn   bool // the last warning is longer ago than warnPause
 }
 
-// unavailable notes that a call could not run an item.
+// unavailable records that a call could not run an item.
 func (b *breaker) unavailable(id itemID) verdict {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.blames(id) {
+	if b.isToBlame(id) {
 		return verdict{blamed: true}
 	}
 	if b.rests() {
 		return verdict{}
 	}
-	b.row++
-	return b.rest(b.row)
+	b.restsInRow++
+	return b.rest(b.restsInRow)
 }
 
-// succeedsElsewhere notes that another worker has succeeded with an item that failed in this one.
+// succeedsElsewhere records that another worker has succeeded with an item that failed in this one.
 func (b *breaker) succeedsElsewhere() verdict {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.cured = true
-	if b.failing < maxFailing || b.alone > 0 || b.rests() {
+	b.othersSucceed = true
+	if b.failing < maxFailing || b.aloneRests > 0 || b.rests() {
 		return verdict{}
 	}
 	return b.restAlone()
 }
 
-// restAlone begins a rest of a function that fails in this worker alone. One call at a time tries it afterwards: if that
-// fails too, and another worker has succeeded meanwhile, a longer rest follows. Otherwise the function is called freely again,
-// so that items which fail everywhere do not slow the worker down, and neither does the end of all other workers.
+// restAlone begins a rest of a function that fails in this worker alone. Afterwards one call at a
+// time tries it. If the trial fails too, and another worker has succeeded meanwhile, a longer rest
+// follows. Otherwise the limit ends: items that fail everywhere, and the end of all other workers,
+// do not slow this worker down.
 func (b *breaker) restAlone() verdict {
-	b.alone, b.cured = b.alone+1, false
-	v := b.rest(b.alone)
+	b.aloneRests, b.othersSucceed = b.aloneRests+1, false
+	v := b.rest(b.aloneRests)
 	b.limit, b.raise = 1, math.MaxInt64
 	return v
 }
@@ -169,15 +175,15 @@ func (b *breaker) rest(row int) verdict {
 		b.limit, b.raise = b.calls/2, b.good+recovery
 	}
 	b.freed.Broadcast()
-	warn := time.Since(b.told) > quiet
+	warn := time.Since(b.warned) > warnPause
 	if warn {
-		b.told = time.Now()
+		b.warned = time.Now()
 	}
 	return verdict{rest: rest, row: row, warn: warn}
 }
 
-// blames reports whether an item has been unavailable so often that it is the cause.
-func (b *breaker) blames(id itemID) bool {
+// isToBlame counts that an item was unavailable. It reports whether the item is the cause.
+func (b *breaker) isToBlame(id itemID) bool {
 	times := b.items[id] + 1
 	if times >= maxBlame && b.good > 0 {
 		delete(b.items, id)
@@ -190,14 +196,14 @@ func (b *breaker) blames(id itemID) bool {
 	return false
 }
 
-// rested reports whether a rest has ended lately.
+// rested reports whether a rest has ended in the last 10 seconds.
 func (b *breaker) rested() bool {
 	until := b.until.Load()
 	return until > 0 && time.Since(time.Unix(0, until)) < 10*time.Second
 }
 
-// unavailable decides about the i-th item of a batch that a function could not run: it goes back, or the item
-// is the cause.
+// unavailable decides about the i-th item of a batch for which a function is unavailable: it goes
+// back, unless the item is the cause.
 func (s *slot) unavailable(r *route, b batch.Batch, i int, why string) (back bool) {
 	v := r.breaker.unavailable(itemID{b.Source, b.First + int64(i)})
 	if v.rest > 0 {
@@ -214,7 +220,7 @@ func (s *slot) unavailable(r *route, b batch.Batch, i int, why string) (back boo
 	return !v.blamed
 }
 
-// succeedsElsewhere lets a function rest in this worker if each of its last calls here failed.
+// succeedsElsewhere makes a function rest in this worker if its last calls here have failed.
 func (s *session) succeedsElsewhere(ctx context.Context, function string) {
 	_, b := s.worker.function(function)
 	if b == nil {
@@ -231,30 +237,30 @@ func (s *session) succeedsElsewhere(ctx context.Context, function string) {
 	}
 }
 
-// restUntilRetry lets each partition look for work again after a rest.
+// restUntilRetry makes the fetcher of each partition look for work again after a rest.
 func (w *Worker) restUntilRetry(rest time.Duration) {
 	for _, l := range w.partitions.sessions() {
 		l.retries.in(rest)
 	}
 }
 
-// tellOfSuccess tells the worker whose attempt of an entry failed that this worker has succeeded: once in a while for a
-// route. Its caller has the turn to complete.
+// tellOfSuccess tells the worker in which an attempt of an entry failed that this worker has
+// succeeded, at most once in firstRest/4 for a route. Its caller holds the token of committing.
 func (s *session) tellOfSuccess(ctx context.Context, d completion) {
 	failed := d.replace.Entry.Failed
-	if !d.cured || failed == s.id || time.Since(d.route.told) < firstRest/4 {
+	if !d.cured || failed == s.id || time.Since(d.route.successTold) < firstRest/4 {
 		return
 	}
-	d.route.told = time.Now()
+	d.route.successTold = time.Now()
 	if err := s.client.Tell(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.Name}); err != nil {
 		s.log.DebugContext(ctx, "tell a worker of a success", "worker", failed, "err", err)
 	}
 }
 
-// pauseFor is how long a worker calls no function after it found a reason for that.
+// pauseFor is the time without new calls after PauseIf has returned an error.
 const pauseFor = time.Second
 
-// pauses reports whether no call may begin now.
+// pauses asks PauseIf. It reports whether no call may begin now.
 func (s *slot) pauses(r *route) bool {
 	if s.worker.PauseIf == nil || s.worker.PauseIf() == nil {
 		return false
@@ -266,7 +272,7 @@ func (s *slot) pauses(r *route) bool {
 	return true
 }
 
-// pause lets no call begin for a while.
+// pause delays the next call.
 func (b *breaker) pause(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

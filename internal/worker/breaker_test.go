@@ -34,8 +34,8 @@ func TestTroubleLowersConcurrencyAndRecovers(t *testing.T) {
 		}
 		x.end(1, 0)
 	}
-	if x.limit != 9 || x.row != 0 {
-		t.Errorf("limit %d, row %d", x.limit, x.row)
+	if x.limit != 9 || x.restsInRow != 0 {
+		t.Errorf("limit %d, row %d", x.limit, x.restsInRow)
 	}
 }
 

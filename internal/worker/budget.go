@@ -7,22 +7,22 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A share is routes and how many entries may be taken from them.
+// A share is a set of routes and the number of entries that may be taken from them.
 type share struct {
 	routes []*route
 	budget int
 }
 
-// shares are those of the routes where batches are cheap, of which some may be
-// in stock, and those of all others: one for each free slot. A dear entry
-// may stand behind a stock, which is soon done.
+// shares divides routes into those with cheap batches, of which some may be in stock, and all
+// others, of which each free slot takes one. An expensive entry may wait behind a stock, which is
+// short work.
 func (f *fetcher) shares(routes []*route) (shares []share) {
 	routes, shares = f.sharesOfCalls(routes)
 	if f.jobs.Load() == 0 {
 		return append(shares, share{routes, min(f.concurrency, f.worker.partitions.free())})
 	}
 	cheap := share{budget: maxAhead * f.concurrency}
-	dear := share{budget: min(f.concurrency-f.dear(), f.worker.partitions.free())}
+	dear := share{budget: min(f.concurrency-f.expensive(), f.worker.partitions.free())}
 	for _, r := range routes {
 		if ahead := int(r.ahead.Load()); ahead > 0 {
 			cheap.routes, cheap.budget = append(cheap.routes, r), min(cheap.budget, ahead)
@@ -32,28 +32,28 @@ func (f *fetcher) shares(routes []*route) (shares []share) {
 	}
 	stock := cheap.budget
 	cheap.budget += f.concurrency - int(f.jobs.Load())
-	if 0 < cheap.budget && cheap.budget < stock/2 && hasBacklog(cheap.routes) { // one request later brings them all
+	if 0 < cheap.budget && cheap.budget < stock/2 && hasBacklog(cheap.routes) { // a later request takes them all
 		cheap.budget = 0
 	}
 	if cheap.routes != nil {
 		shares = append(shares, cheap)
 	}
-	if dear.routes != nil || dear.budget <= 0 { // all slots are busy for long
+	if dear.routes != nil || dear.budget <= 0 { // all slots have long work
 		shares = append(shares, dear)
 	}
 	return shares
 }
 
-// sharesOfCalls are the shares of the routes whose entries become a part of calls, if there
-// may be many. It returns the other routes too.
+// sharesOfCalls returns a share for each route whose entries share calls and has work. It returns
+// the other routes too.
 func (f *fetcher) sharesOfCalls(routes []*route) (others []*route, shares []share) {
-	isMany := func(r *route) bool { return r.joins() && !r.quiet() }
+	isMany := func(r *route) bool { return r.joins() && !r.idle() }
 	if !slices.ContainsFunc(routes, isMany) {
 		return routes, nil
 	}
 	for _, r := range routes {
 		if isMany(r) {
-			shares = append(shares, share{[]*route{r}, r.collected.want(f.calls(r), r.wish())})
+			shares = append(shares, share{[]*route{r}, r.collected.want(f.calls(r), r.target())})
 		} else {
 			others = append(others, r)
 		}
@@ -61,14 +61,14 @@ func (f *fetcher) sharesOfCalls(routes []*route) (others []*route, shares []shar
 	return others, shares
 }
 
-// hasBacklog tells whether the stock of all of the routes may be as large as that of a backlog.
+// hasBacklog reports whether all of the routes have a backlog.
 func hasBacklog(routes []*route) bool {
 	return !slices.ContainsFunc(routes, func(r *route) bool { return !r.backlog.Load() })
 }
 
-// unstock gives back the jobs that have waited for a slot for longer than stale: their slots
-// are stuck, and another worker may have a free one.
-func (f *fetcher) unstock() {
+// requeueStale requeues the jobs that have waited for a slot for longer than stale: their slots are
+// stuck, and another worker may have a free one.
+func (f *fetcher) requeueStale() {
 	if len(f.work) == 0 || time.Since(f.counted) < stale/2 {
 		return
 	}
@@ -77,7 +77,7 @@ func (f *fetcher) unstock() {
 		select {
 		case j := <-f.work:
 			if f.counted.Sub(j.since) < stale {
-				f.work <- j // behind all others, of which each gets its turn here
+				f.work <- j // to the end, so that each job is looked at once
 				continue
 			}
 			f.jobs.Add(-1)

@@ -9,16 +9,15 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// One call that completes entries is bounded by these, but for an entry that is more by itself. A
-// part is a batch that is added or put back; with 256 of them Redis is busy for about a
-// millisecond.
+// Bounds of a call that completes entries; a single entry may exceed them. A part is a batch that
+// is added or requeued. With 256 parts Redis is busy for about a millisecond.
 const (
 	completeEntries = 64
 	completeParts   = 256
 	completeBytes   = 4 << 20
 )
 
-// size is how many parts and bytes a completion has.
+// size returns the parts and bytes of a completion.
 func (c *completion) size() (parts, bytes int) {
 	for _, out := range c.replace.Outs {
 		bytes += len(out.Frame)
@@ -29,8 +28,8 @@ func (c *completion) size() (parts, bytes int) {
 	return len(c.replace.Outs) + len(c.replace.Bypassed) + len(c.replace.Remainders), bytes
 }
 
-// portion is how many of the first completions go into one call.
-func portion(all []completion) int {
+// inOneCall returns the number of completions that go into the next call.
+func inOneCall(all []completion) int {
 	parts, bytes := 0, 0
 	for i := range all {
 		p, b := all[i].size()
@@ -42,10 +41,10 @@ func portion(all []completion) int {
 	return len(all)
 }
 
-// finish has written what a slot has done: by itself where nobody else works or writes
-// and another slot could take what comes meanwhile, else by complete. By itself it may
-// also take what comes out for the stage behind, with which the slot goes on.
-func (s *session) finish(ctx context.Context, made []completion) (next *job) {
+// commitOrQueue commits the completions of a slot: at once if no other goroutine works or commits
+// and another slot is free for new entries, and otherwise through complete. At once, it may also
+// take the next entry of the following stage, with which the slot goes on.
+func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *job) {
 	if s.concurrency == 1 || s.jobs.Load() > 0 || len(s.completions) > 0 {
 		s.queueCompletions(made)
 		return nil
@@ -58,7 +57,7 @@ func (s *session) finish(ctx context.Context, made []completion) (next *job) {
 		return nil
 	}
 	if len(made) == 1 {
-		if after := made[0].after(); after != nil && ctx.Err() == nil && !s.stopping.Load() {
+		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() {
 			return s.commitAndTakeNext(ctx, made[0], after)
 		}
 	}
@@ -66,17 +65,17 @@ func (s *session) finish(ctx context.Context, made []completion) (next *job) {
 	return nil
 }
 
-// queueCompletions gives completions to complete.
+// queueCompletions passes completions to complete.
 func (s *session) queueCompletions(made []completion) {
 	for _, d := range made {
 		s.completions <- d
 	}
 }
 
-// after is the route that reads what has become of the entry, nil where nobody goes on.
-func (c *completion) after() *route {
-	after := c.route.after.Load()
-	if after == nil || after.shut.Load() || after.ended.Load() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
+// continuation returns the route that reads the output, nil if the slot does not go on with it.
+func (c *completion) continuation() *route {
+	after := c.route.continuation.Load()
+	if after == nil || after.blocked.Load() || after.ended.Load() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
 		return nil
 	}
 	return after
@@ -85,14 +84,14 @@ func (c *completion) after() *route {
 // commitAndTakeNext commits, and takes the next entry of the route behind.
 func (s *session) commitAndTakeNext(ctx context.Context, d completion, behind *route) *job {
 	outcome, entries, err := s.client.Advance(ctx, d.replace, s.id)
-	if err != nil || outcome == broker.Superseded { // by itself, where a reply was lost and with it what was taken
+	if err != nil || outcome == broker.Superseded { // a lost reply may have taken an entry
 		s.lookAgain(ctx, behind.In)
 	}
 	if err != nil {
-		s.lost(ctx, []completion{d}, err)
+		s.reportLost(ctx, []completion{d}, err)
 		return nil
 	}
-	s.follow(ctx, []completion{d}, []broker.Outcome{outcome})
+	s.settle(ctx, []completion{d}, []broker.Outcome{outcome})
 	if err := s.client.Fetch(ctx, &s.memory, entries); err != nil {
 		s.log.DebugContext(ctx, "go on with the stage behind", "err", err)
 		s.lookAgain(ctx, behind.In)
@@ -106,19 +105,19 @@ func (s *session) commitAndTakeNext(ctx context.Context, d completion, behind *r
 	return nil
 }
 
-// complete writes the completions of the slots until their channel is closed: those that arrive
-// during one call go with the next. A result is safe when Complete returned;
-// an entry whose completion could not be written stays with the consumer and is given back.
+// complete commits the completions of the slots until their channel is closed. Those that arrive
+// during one call go with the next. A result is safe when Complete has returned. An entry whose
+// completion failed stays with the consumer, which requeues it when it leaves.
 func (s *session) complete(ctx context.Context) {
 	for first := range s.completions {
 		s.committing <- struct{}{}
-		s.commit(ctx, s.ready(first))
+		s.commit(ctx, s.waiting(first))
 		<-s.committing
 	}
 }
 
-// ready returns the completions of one call: the first one and those that are there already.
-func (s *session) ready(first completion) []completion {
+// waiting returns the first completion and those that wait already, for one call.
+func (s *session) waiting(first completion) []completion {
 	all := []completion{first}
 	for len(all) < completeEntries {
 		select {
@@ -134,15 +133,15 @@ func (s *session) ready(first completion) []completion {
 	return all
 }
 
-// commit completes entries, in as few calls as are not too large.
+// commit completes entries in as few calls as the bounds allow.
 func (s *session) commit(ctx context.Context, all []completion) {
-	if ctx.Err() != nil { // the last words of a worker that was stopped hard
+	if ctx.Err() != nil { // a worker that was cut off commits once more
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), closing)
 		defer cancel()
 	}
 	for len(all) > 0 {
-		n := portion(all)
+		n := inOneCall(all)
 		s.write(ctx, all[:n])
 		all = all[n:]
 	}
@@ -153,7 +152,7 @@ func (s *session) write(ctx context.Context, all []completion) {
 	which := make([]completion, 0, len(all))
 	for _, d := range all {
 		if err := s.resolve(ctx, d.resolved); err != nil {
-			s.lost(ctx, []completion{d}, err)
+			s.reportLost(ctx, []completion{d}, err)
 			continue
 		}
 		replace, which = append(replace, d.replace), append(which, d)
@@ -163,14 +162,14 @@ func (s *session) write(ctx context.Context, all []completion) {
 	}
 	outcomes, err := s.client.Complete(ctx, replace)
 	if err != nil {
-		s.lost(ctx, which, err)
+		s.reportLost(ctx, which, err)
 		return
 	}
-	s.follow(ctx, which, outcomes)
+	s.settle(ctx, which, outcomes)
 }
 
-// follow acts on the outcomes.
-func (s *session) follow(ctx context.Context, all []completion, outcomes []broker.Outcome) {
+// settle acts on the outcomes of completions.
+func (s *session) settle(ctx context.Context, all []completion, outcomes []broker.Outcome) {
 	var back []completion
 	for i, outcome := range outcomes {
 		if d, again := s.outcome(ctx, all[i], outcome); again {
@@ -178,7 +177,7 @@ func (s *session) follow(ctx context.Context, all []completion, outcomes []broke
 		}
 	}
 	if len(back) > 0 {
-		pause(ctx, 50*time.Millisecond) // what is wrong with an out-queue takes its time
+		pause(ctx, 50*time.Millisecond) // the defect of an out-queue lasts for a while
 		s.commit(ctx, back)
 	}
 }
@@ -192,7 +191,8 @@ func (s *session) resolve(ctx context.Context, all []broker.Resolved) error {
 	return nil
 }
 
-// outcome acts on the outcome of one entry; again: the entry is put back.
+// outcome acts on the outcome of one entry. again reports that the entry has to be requeued by the
+// completion back.
 func (s *session) outcome(ctx context.Context, d completion, outcome broker.Outcome) (back completion, again bool) {
 	e := d.replace.Entry
 	switch outcome {
@@ -206,13 +206,13 @@ func (s *session) outcome(ctx context.Context, d completion, outcome broker.Outc
 		d.route.gone.Store(true)
 		s.recheck.Store(true)
 	default:
-		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // putting back failed as well
+		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // the requeue failed as well
 			s.log.ErrorContext(ctx, "a batch could neither be completed nor put back; it stays with this worker until it ends",
 				"queue", e.Queue, "source", e.Source, "first", e.First, "outcome", string(outcome))
 			return completion{}, false
 		}
 		level := slog.LevelWarn
-		if outcome == broker.OutputGone { // who gives a flow up deletes its queues while work is under way
+		if outcome == broker.OutputGone { // a flow that is aborted deletes its queues during the work
 			level = slog.LevelInfo
 		}
 		s.log.Log(ctx, level, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
@@ -222,26 +222,26 @@ func (s *session) outcome(ctx context.Context, d completion, outcome broker.Outc
 		s.memory.Put(frame)
 	}
 	s.entries.remove(e.Ref)
-	if e.StreamKind == broker.Suspect { // nobody waits on that stream: this worker may take the next one
+	if e.StreamKind == broker.Suspect { // no reader blocks on that stream; this worker may take the next entry
 		s.wake(ctx, e.Queue)
 	}
 	return completion{}, false
 }
 
-// lookAgain lets the fetcher look at once at the stages and at what is held.
+// lookAgain makes the fetcher read the stages and the held entries again at once.
 func (s *session) lookAgain(ctx context.Context, queue string) {
 	s.recheck.Store(true)
 	s.wake(ctx, queue)
 }
 
-// wake ends the read that waits.
+// wake ends the blocked read of the fetcher.
 func (s *session) wake(ctx context.Context, queue string) {
 	if err := s.client.Tell(ctx, s.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
 		s.log.DebugContext(ctx, "tell myself", "err", err)
 	}
 }
 
-// committed acts on a completion that is in Redis.
+// committed acts on a completion that Redis has stored.
 func (s *session) committed(ctx context.Context, d broker.Completion) {
 	for _, rest := range d.Remainders {
 		if rest.Delay > 0 {
@@ -254,7 +254,7 @@ func (s *session) committed(ctx context.Context, d broker.Completion) {
 	}
 }
 
-func (s *session) lost(ctx context.Context, all []completion, err error) {
+func (s *session) reportLost(ctx context.Context, all []completion, err error) {
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		s.log.InfoContext(ctx, "the worker ended before its results were written; other workers run the items again",
 			"batches", len(all), "err", err)

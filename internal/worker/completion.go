@@ -11,13 +11,13 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// product is what steps did to the entries of a job, whose items they ran one after the
-// other: made has room for one done for each entry. Frames are made in memory.
-func product(r *route, entries []broker.Entry, all []step, memory *batch.Memory, made []completion) error {
+// completionsOf fills made with the completion of each entry of a job, whose items the steps ran
+// one after another. It makes frames in memory.
+func completionsOf(r *route, entries []broker.Entry, all []step, memory *batch.Memory, made []completion) error {
 	cost, at := r.cost(), 0
 	for i, e := range entries {
-		n := inside(all[0].N, at, e.N)
-		left, err := remain(e.Batch, n, r.timeSlices(), cost)
+		n := overlap(all[0].N, at, e.N)
+		left, err := stopped(e.Batch, n, r.timeSlices(), cost)
 		if err != nil {
 			return err
 		}
@@ -31,35 +31,35 @@ func product(r *route, entries []broker.Entry, all []step, memory *batch.Memory,
 		taken := 0
 		if i+1 < len(all) {
 			taken = all[i+1].N
-			passed(s.route.stage.Outs[0].Queue, taken, entries, made)
+			addBypassed(s.route.stage.Outs[0].Queue, taken, entries, made)
 		}
 		if taken == s.N {
 			continue
 		}
-		if err := outputs(s, taken, entries, memory, made); err != nil {
+		if err := addOutputs(s, taken, entries, memory, made); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// inside is how many of the first n items are among size items from the one at on.
-func inside(n, at, size int) int { return min(max(n-at, 0), size) }
+// overlap returns how many of the first n items are among the size items from index at on.
+func overlap(n, at, size int) int { return min(max(n-at, 0), size) }
 
-// passed notes that the first n items went past a queue.
-func passed(q broker.Queue, n int, entries []broker.Entry, made []completion) {
+// addBypassed records that the first n items bypassed a queue.
+func addBypassed(q broker.Queue, n int, entries []broker.Entry, made []completion) {
 	at := 0
 	for i, e := range entries {
-		if by := inside(n, at, e.N); by > 0 {
+		if by := overlap(n, at, e.N); by > 0 {
 			made[i].replace.Bypassed = append(made[i].replace.Bypassed, broker.Bypassed{Queue: q, Items: by})
 		}
 		at += e.N
 	}
 }
 
-// outputs gives the items that a step has done, from the nth on, to the entries that they
-// come from.
-func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made []completion) error {
+// addOutputs adds the outputs of a step, from the n-th item on, to the completions of their
+// entries.
+func addOutputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made []completion) error {
 	out := s.from(entries[0].Source, entries[0].First, n, memory)
 	var borders []int
 	for _, e := range entries[:len(entries)-1] {
@@ -70,7 +70,7 @@ func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made [
 	first := slices.IndexFunc(entries, func(e broker.Entry) bool { return out.First < e.End() })
 	made[first].spent = append(made[first].spent, out.Frame)
 	if borders == nil {
-		return made[first].add(s, out, n)
+		return made[first].addStep(s, out, n)
 	}
 	parts, err := out.Parts(borders)
 	if err != nil {
@@ -78,23 +78,23 @@ func outputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made [
 	}
 	for i, part := range parts {
 		d := &made[first+i]
-		if i > 0 { // the first one is a part of the frame
+		if i > 0 { // the first one shares the frame
 			d.spent = append(d.spent, part.Frame)
 		}
-		if err := d.add(s, part, int(part.First-entries[0].First)); err != nil {
+		if err := d.addStep(s, part, int(part.First-entries[0].First)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add adds what a step made of items of the entry; at is the index of the first one among
-// those that the step ran.
-func (c *completion) add(s step, out batch.Batch, at int) error {
+// addStep adds outputs of a step for items of the entry. at is the index of the first of them among
+// the items of the step.
+func (c *completion) addStep(s step, out batch.Batch, at int) error {
 	if s.Again == nil {
-		return c.results(s.route.stage, out)
+		return c.addResults(s.route.stage, out)
 	}
-	in := c.replace.Entry.Batch // it is the only step
+	in := c.replace.Entry.Batch // a step with retries is the only one
 	if out.N < in.N {
 		var err error
 		if in, _, err = in.Split(out.N); err != nil {
@@ -105,11 +105,11 @@ func (c *completion) add(s step, out batch.Batch, at int) error {
 	for _, i := range s.Again {
 		failed[i-at] = true
 	}
-	return c.mixed(in, out, failed, s.Pause)
+	return c.addRetries(in, out, failed, s.Pause)
 }
 
-// remain returns the items that were left off, in pieces that fit into a time slice and few others.
-func remain(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch, error) {
+// stopped returns the items that did not run: pieces for a time slice each, and few larger ones.
+func stopped(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch, error) {
 	if done == b.N {
 		return nil, nil
 	}
@@ -123,10 +123,10 @@ func remain(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch,
 	return pieces(rest, timeSliceItems(spells, cost))
 }
 
-// results adds items that a stage has done to its out-queue, or to the futures.
-func (c *completion) results(s broker.Stage, out batch.Batch) error {
+// addResults adds outputs to the out-queue, or as results of futures.
+func (c *completion) addResults(s broker.Stage, out batch.Batch) error {
 	if s.Kind == broker.KindFuture {
-		c.resolved = append(c.resolved, futures(s, out))
+		c.resolved = append(c.resolved, resolved(s, out))
 		return nil
 	}
 	target := s.Outs[0].Queue
@@ -143,9 +143,9 @@ func (c *completion) results(s broker.Stage, out batch.Batch) error {
 	return nil
 }
 
-// mixed takes apart what is done and what failed and is to be tried again, by its index, not before least
-// has passed.
-func (c *completion) mixed(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
+// addRetries divides outputs into results and items to retry, which failed names by index. The
+// retry is not before least has passed.
+func (c *completion) addRetries(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
 	var cuts []int
 	for i := 1; i < out.N; i++ {
 		if failed[i] != failed[i-1] {
@@ -164,22 +164,22 @@ func (c *completion) mixed(in, out batch.Batch, failed map[int]bool, least time.
 	for i := range outs {
 		if failed[int(ins[i].First-in.First)] {
 			c.replace.Remainders = append(c.replace.Remainders, broker.Remainder{Batch: ins[i], Attempts: tried, Delay: max(least, backoff(c.route.stage, tried))})
-		} else if err := c.results(c.route.stage, outs[i]); err != nil {
+		} else if err := c.addResults(c.route.stage, outs[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// The pause before the second attempt of an item, which doubles with each
-// further one up to the longest, where the stage does not say others.
+// The pause before the second attempt of an item, if the stage does not set one. It doubles with
+// each attempt, up to the longest.
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 30 * time.Second
 )
 
-// backoff is how long to wait after so many attempts: a quarter more or less,
-// so that what failed together does not come back together.
+// backoff returns the pause after an attempt, a quarter longer or shorter at random, so that items
+// that failed together are not retried together.
 func backoff(s broker.Stage, tried int) time.Duration {
 	pause, longest := s.Backoff, s.MaxBackoff
 	if pause <= 0 {
@@ -197,9 +197,9 @@ func backoff(s broker.Stage, tried int) time.Duration {
 
 var errNoBatch = errors.New("it is no batch: its source is missing, or its offset and number of items are none")
 
-// unreadable makes a dead letter of an entry that is no batch. It has no place
-// in any stream that a result could go to.
-func unreadable(j job, why error) completion {
+// malformed makes a dead letter of an entry that is no batch. It has no offset in any queue for a
+// result.
+func malformed(j job, why error) completion {
 	d := requeue(j.route, j.entry)
 	d.replace.Dead = &batch.Failure{
 		Code: batch.CodeDecode, Message: "malformed entry: " + why.Error(), Stage: j.route.stage.ID, Function: j.route.stage.Function,
@@ -207,8 +207,7 @@ func unreadable(j job, why error) completion {
 	return d
 }
 
-// poison makes a dead letter of an item that kills its workers, and puts a
-// failure in its place.
+// poison makes a dead letter of an item that kills its workers. A failure takes its place.
 func (s *session) poison(j job) completion {
 	stage := j.route.stage
 	why := &batch.Failure{
@@ -220,8 +219,8 @@ func (s *session) poison(j job) completion {
 	d := requeue(j.route, j.entry)
 	d.replace.Dead = why
 	out := batch.Batch{Source: j.entry.Source, First: j.entry.First, N: 1, Frame: b.Take()}
-	if err := d.results(stage, out); err != nil {
-		return unreadable(j, err)
+	if err := d.addResults(stage, out); err != nil {
+		return malformed(j, err)
 	}
 	s.worker.counts.failed.Add(1)
 	return d

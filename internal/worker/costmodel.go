@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// A costModel finds how many items a call of a batch function should get, by the items a
-// second that calls of different sizes bring. It knows calls by classes, the powers of two
-// of their items.
+// A costModel finds the number of items for a call of a batch function: the number that brings the
+// most items a second, as measured. It keeps figures by class, the powers of two of the items of a
+// call.
 //
-// Times are compared under the same load: calls of the class in use tell how much slower
-// the machine is than it was, and the times of all other calls are divided by that. So a
-// machine that becomes busy changes no size.
+// It compares times under the same load. Calls of the class in use tell how much slower the machine
+// is than before, and the times of all other calls are divided by that. So a machine that becomes
+// busy changes no size.
 type costModel struct {
 	classes [maxClass + 1]callClass
 	at      int       // the class in use
 	load    recent    // times of recent calls of that class over base
-	quiet   float64   // about the least load, by which times are those of a quiet machine
-	known   int       // classes that had a call
+	quiet   float64   // about the least load: times divided by it are those of a quiet machine
+	known   int       // number of classes with a call
 	begun   int       // calls
-	since   int       // of them when the class came into use
-	told    int       // items of a call, to producers; 0: nothing yet
-	last    time.Time // when the last one was learned
+	since   int       // value of begun when the class came into use
+	told    int       // items of a call as reported to producers; 0: none yet
+	last    time.Time // when the last call was learned
 	waiting []callTried
 }
 
-// A callClass is what is known of calls of 2^k to 2^(k+1)-1 items.
+// A callClass has the figures of calls of 2^k to 2^(k+1)-1 items.
 type callClass struct {
-	items float64 // of a call; 0: there was none
+	items float64 // of a call; 0: no call so far
 	base  float64 // ns of such a call, without load
-	spent recent  // ns of recent ones, without load; not kept of the class in use
+	spent recent  // ns of recent calls, without load; not kept for the class in use
 }
 
-// A callTried is a call of a class that is not in use, which waits for one that is: only
-// that one tells the load.
+// A callTried is a call of a class that is not in use. It waits for a call of the class in use,
+// which tells the load.
 type callTried struct {
 	class int
 	spent float64
@@ -44,38 +44,38 @@ type callTried struct {
 
 const (
 	maxClass = 16 // 65,536 items
-	// firstItems is how many items the first calls get at most.
+	// firstItems limits the items of the first calls.
 	firstItems = 16
-	// callTime is how long the items of a call may be expected to take.
+	// callTime limits the expected time of a call.
 	callTime = 2500 * time.Millisecond
-	// callOverhead is what a call costs beside the function.
+	// callOverhead is the time of a call beside the function.
 	callOverhead = aim / spare
-	// The work of a call's items should be so many times its start. At full, twice as many
-	// items bring less than a tenth more items a second. Short calls may as well be larger,
-	// which spares processors.
+	// The work of the items of a call should be so many times its start. At full, twice as many
+	// items bring less than a tenth more items a second. Short calls may be larger, which saves
+	// CPU.
 	full  = 9
 	spare = 20
-	// short is how long a short call is.
+	// short is the bound of a short call.
 	short = 100 * time.Millisecond
-	// worthwhile is how many times the items a second another class has to bring.
+	// worthwhile is the factor of items a second at which another class comes into use.
 	worthwhile = 1.1
-	// leap is the most classes that a size grows by at once.
+	// leap limits the classes that a size grows by at once.
 	leap = 9
-	// mostWaiting is how many calls wait for one of the class in use.
+	// mostWaiting limits the calls that wait for one of the class in use.
 	mostWaiting = 4
-	// probes is in how many calls each other class is tried.
+	// probes is the number of calls in which each other class is tried once.
 	probes = 64
-	// seldom is what part of the items a second a larger class brings that is seldom tried.
+	// seldom is the factor of items a second below which a larger class is tried rarely.
 	seldom = 0.8
-	// creep is by how much quiet rises with each call.
+	// creep is the factor by which quiet rises with each call.
 	creep = 1.005
-	// mostSlower bounds what is believed of that.
+	// mostSlower limits the estimate of the load.
 	mostSlower = 8
-	// lasting is how many calls a size has to last until producers are told.
+	// lasting is the number of calls for which a size has to be in use until producers are told.
 	lasting = 16
 )
 
-// recent are the last of some figures, which are above 0.
+// recent keeps the last of some figures above 0.
 type recent struct {
 	last [8]float64
 	n    int // figures so far
@@ -86,10 +86,10 @@ func (r *recent) add(v float64) {
 	r.n++
 }
 
-// kept is how many figures there are.
+// kept returns the number of figures.
 func (r *recent) kept() int { return min(r.n, len(r.last)) }
 
-// least returns the least of the last m figures, 1 if there is none.
+// least returns the least of the last m figures, 1 without figures.
 func (r *recent) least(m int) float64 {
 	if r.n == 0 {
 		return 1
@@ -101,7 +101,7 @@ func (r *recent) least(m int) float64 {
 	return least
 }
 
-// middle returns the median of the figures, 1 if there is none.
+// middle returns the median of the figures, 1 without figures.
 func (r *recent) middle() float64 {
 	if r.n == 0 {
 		return 1
@@ -111,7 +111,7 @@ func (r *recent) middle() float64 {
 	return sorted[(r.kept()-1)/2]
 }
 
-// around returns the mean of the last two figures, 1 if there is none.
+// around returns the mean of the last two figures, 1 without figures.
 func (r *recent) around() float64 {
 	switch r.n {
 	case 0:
@@ -122,8 +122,7 @@ func (r *recent) around() float64 {
 	return math.Sqrt(r.last[(r.n-1)%len(r.last)] * r.last[(r.n-2)%len(r.last)])
 }
 
-// spread is by how much the middle is above the least, relative to that. Of few figures
-// nothing is known.
+// spread returns the relative distance of the median from the least. It is unknown for few figures.
 func (r *recent) spread() float64 {
 	if r.n < 4 {
 		return 0.3
@@ -133,7 +132,7 @@ func (r *recent) spread() float64 {
 
 func classOf(items int) int { return min(bits.Len(uint(items))-1, maxClass) }
 
-// learn takes note of a call.
+// learn records a call.
 func (s *costModel) learn(spent time.Duration, items int) {
 	s.last = time.Now()
 	k := classOf(items)
@@ -144,7 +143,7 @@ func (s *costModel) learn(spent time.Duration, items int) {
 		if s.known++; s.known == 1 {
 			s.at, c.base = k, t
 		}
-	} else { // as if it had been of so many items
+	} else { // scaled to the items of the class
 		t *= s.expected(c.items) / s.expected(float64(items))
 	}
 	if k == s.at {
@@ -158,7 +157,7 @@ func (s *costModel) learn(spent time.Duration, items int) {
 	}
 }
 
-// compare compares the calls that wait with those of the class in use.
+// compare divides the times of the waiting calls by the load of the class in use.
 func (s *costModel) compare() {
 	for _, tried := range s.waiting {
 		c := &s.classes[tried.class]
@@ -181,13 +180,13 @@ func (s *costModel) compare() {
 	s.waiting = s.waiting[:0]
 }
 
-// gain is how many times the items a second calls of a class bring.
+// gain returns the items a second of a class, relative to the class in use.
 func (s *costModel) gain(k int) float64 {
 	c, now := &s.classes[k], &s.classes[s.at]
 	return c.items / c.base / (now.items / now.base)
 }
 
-// doubt is by how much what is known of a class may be wrong, relative to it.
+// doubt returns the relative error of the figures of a class.
 func (s *costModel) doubt(c *callClass) float64 {
 	return s.load.spread() / math.Sqrt(float64(c.spent.kept()))
 }
@@ -200,8 +199,8 @@ func (s *costModel) use(k int) {
 	s.at, s.since = k, s.begun
 }
 
-// line is the start of a call and what each item adds, in ns: a line through a class and
-// one of a quarter of its items or less, or else of half of them.
+// line returns the start of a call and the time of each item, in ns: a line through a class and one
+// of a quarter of its items or less, or otherwise of half of them.
 func (s *costModel) line(top int) (start, item float64) {
 	c, below := &s.classes[top], -1
 	for k := range top {
@@ -217,7 +216,7 @@ func (s *costModel) line(top int) (start, item float64) {
 	return max(c.base-item*c.items, 0), item
 }
 
-// expected is how long a call takes without load, in ns.
+// expected returns the time of a call without load, in ns.
 func (s *costModel) expected(items float64) float64 {
 	var below, above *callClass
 	last := 0
@@ -243,8 +242,8 @@ func (s *costModel) expected(items float64) float64 {
 	return below.base + part*(above.base-below.base)
 }
 
-// goal is the class that the size grows to at once: that in use, if calls of more items
-// would bring little.
+// goal returns the class that the size grows to at once. It is the class in use if calls of more
+// items bring little.
 func (s *costModel) goal() int {
 	limit := min(maxClass, s.at+leap)
 	for k := s.at + 1; k <= limit; k++ {
@@ -264,15 +263,15 @@ func (s *costModel) goal() int {
 	return k
 }
 
-// inTime tells whether the items of a call of a class take little enough time. The start of
-// a call is left out: fewer items do not make it shorter. So is the load: a busy machine
-// needs no smaller calls.
+// inTime reports whether the items of a call of a class take no longer than callTime. The start of
+// a call does not count: fewer items do not shorten it. Nor does the load: a busy machine needs no
+// smaller calls.
 func (s *costModel) inTime(k int) bool {
 	start, _ := s.line(s.at)
 	return (s.expected(math.Exp2(float64(k)))-start)*s.quiet <= float64(callTime)
 }
 
-// next is how many items the next call should have, if running calls have not returned yet.
+// next returns the number of items for the next call while so many calls run.
 func (s *costModel) next(running int) int {
 	if s.known == 0 {
 		return min(1<<(2*min(running, 2)), firstItems)
@@ -290,8 +289,8 @@ func (s *costModel) next(running int) int {
 	return 1 << s.probe(k)
 }
 
-// probe is the class of the next call where k would be: now and then another one. Larger
-// ones are tried more often if their calls are short, and seldom if they brought less.
+// probe returns the class of the next call, usually k and sometimes another one. It tries larger
+// classes more often if their calls are short, and rarely if they brought less.
 func (s *costModel) probe(k int) int {
 	turn, up, each := s.begun%probes, min(k+1, maxClass), probes/4
 	if k+2 <= maxClass && s.expected(math.Exp2(float64(k+2)))*s.quiet <= float64(short) {
@@ -312,8 +311,8 @@ func (s *costModel) probe(k int) int {
 	return k
 }
 
-// settled is how many items calls have as long as nothing changes, 0 if that is not
-// known yet: producers that cut too small entries cost more than too large ones.
+// settled returns the number of items of calls that producers are told, 0 if it is unknown so far:
+// entries that are too small cost more than entries that are too large.
 func (s *costModel) settled() int {
 	k := s.goal()
 	if s.known < 2 || k == s.at && s.begun-s.since < lasting {
@@ -325,7 +324,7 @@ func (s *costModel) settled() int {
 	return s.told
 }
 
-// start is how long a call without items would take, 0 if that is not known.
+// start returns the time of a call without items, 0 if it is unknown.
 func (s *costModel) start() time.Duration {
 	if s.known < 2 {
 		return 0
@@ -334,7 +333,7 @@ func (s *costModel) start() time.Duration {
 	return max(0, time.Duration(start*s.load.middle())-callOverhead)
 }
 
-// slower is how many times slower the machine is than when it is quiet, as far as is known.
+// slower returns how many times slower the machine is than a quiet one.
 func (s *costModel) slower() float64 {
 	if s.quiet == 0 {
 		return 1
@@ -342,8 +341,8 @@ func (s *costModel) slower() float64 {
 	return min(max(s.load.middle()/s.quiet, 1), mostSlower)
 }
 
-// indivisible is of how many items the calls are that two calls of half of them would not
-// be much shorter than.
+// indivisible returns the number of items of a call that would not be much faster as two calls of
+// half.
 func (s *costModel) indivisible() int {
 	if s.known < 2 {
 		return 1
@@ -352,8 +351,8 @@ func (s *costModel) indivisible() int {
 	return int(min(max(start/item/4, 1), 1<<maxClass))
 }
 
-// ready is when a size may be known, if calls of other sizes take as long as the only one
-// that has returned; zero if nothing is to be waited for.
+// ready returns the time at which a size may be known, if calls of other sizes take as long as the
+// only one that has returned. It is zero if there is no reason to wait.
 func (s *costModel) ready() time.Time {
 	if s.known != 1 {
 		return time.Time{}

@@ -108,8 +108,8 @@ func (f *fetcher) endRead(ctx context.Context, stop <-chan struct{}) {
 	f.reader.Interrupt()
 }
 
-// mayHold returns the queues of the routes, and of them those of which this worker may hold
-// entries that it does not know of: all if a reply was lost, or a request may still arrive late.
+// mayHold returns the queues of the routes, and those of which this worker may hold entries that it
+// does not know of: all of them if a reply was lost or a request may still arrive late.
 func (f *fetcher) mayHold() (queues, unsure []string) {
 	for _, r := range f.all {
 		queues = append(queues, r.In)
@@ -129,7 +129,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// step waits for a free slot or for work, and brings the two together.
+// step waits for a free slot or for entries, and dispatches entries to slots.
 func (f *fetcher) step(ctx context.Context) (err error) {
 	if f.recheck.Swap(false) {
 		f.stages.all, f.holds.lost = true, true
@@ -147,14 +147,14 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 	if err := f.dispatchCalls(ctx); err != nil {
 		return err
 	}
-	f.unstock()
-	asked, lately := f.asked()
+	f.requeueStale()
+	asked, lately := f.toPoll()
 	shares := f.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
 		return f.awaitSlot(ctx)
 	}
 	if time.Since(f.heard) >= sweep {
-		if found, err := f.readBlocking(ctx, f.others(cap(f.work)-len(f.work)), 0); found || err != nil {
+		if found, err := f.readBlocking(ctx, f.sample(cap(f.work)-len(f.work)), 0); found || err != nil {
 			return err
 		}
 	}
@@ -170,10 +170,10 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	if lately { // the others are read by and by
+	if lately { // a short read, so that the other routes get their turn
 		_, err = f.readBlocking(ctx, asked, sweep)
 	} else {
-		_, err = f.readBlocking(ctx, f.open(), f.client.Patience(readWait))
+		_, err = f.readBlocking(ctx, f.allPollable(), f.client.Patience(readWait))
 	}
 	return err
 }
@@ -189,11 +189,11 @@ func (f *fetcher) awaitSlot(ctx context.Context) (err error) {
 	select {
 	case <-ctx.Done():
 	case <-f.freed:
-	case <-timer.C: // a connection that idles may be closed, and is the sign of life
+	case <-timer.C: // an idle connection may be closed, and other processes take it as the sign of life
 		if time.Since(f.heard) < busyWait {
 			break
 		}
-		f.stages.changed = append(f.stages.changed, f.working()...) // a hint may be lost
+		f.stages.changed = append(f.stages.changed, f.busyStages()...) // a hint may be lost
 		_, err = f.readBlocking(ctx, nil, 0)
 	}
 	return err
@@ -231,13 +231,13 @@ func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int,
 	for i, t := range taken {
 		r := routes[i]
 		r.full, r.sick, r.beyond = time.Time{}, t.Sick, t.Beyond
-		r.shut.Store(t.Full || t.Beyond)
+		r.blocked.Store(t.Full || t.Beyond)
 		if t.Full {
 			r.full = time.Now()
 		}
 		f.stages.all = f.stages.all || t.Sick
 		r.collected.measure(t.Entries, total >= budget)
-		r.backlog.Store(total >= budget && len(f.busy) <= 1 && !r.limited())
+		r.backlog.Store(total >= budget && len(f.busy) <= 1 && !r.userBounded())
 		if err := f.dispatch(ctx, r, t.Entries); err != nil {
 			return n, err
 		}
@@ -246,20 +246,21 @@ func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int,
 	return n, nil
 }
 
-// readBlocking waits until the mailbox or one of the queues has something, which it tells.
+// readBlocking waits for entries of the routes or hints in the mailbox, and acts on both. found
+// reports whether there were any.
 func (f *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.Duration) (found bool, err error) {
 	from := make([]broker.StreamRef, 0, 2*len(routes))
 	by := make(map[string]*route, len(routes))
 	for _, r := range routes {
 		from = append(from, broker.StreamRef{Queue: r.In, StreamKind: broker.Returned})
-		if !r.beyond { // a read that waits looks at no window
+		if !r.beyond { // a blocked read ignores the window
 			from = append(from, broker.StreamRef{Queue: r.In})
 		}
 		by[r.In] = r
 	}
 	count := 1
 	if wait > 0 && f.concurrency-int(f.jobs.Load()) >= 2 {
-		count = 2 // to see whether there are more
+		count = 2 // more than one tells that the queue has a backlog
 	}
 	entries, hints, err := f.reader.Read(ctx, from, count, wait)
 	if err != nil {
@@ -267,7 +268,7 @@ func (f *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.D
 		return false, err
 	}
 	f.heard = time.Now()
-	if wait == 0 || len(hints) > 0 || slices.ContainsFunc(f.all, (*route).narrow) {
+	if wait == 0 || len(hints) > 0 || slices.ContainsFunc(f.all, (*route).mayBeFull) {
 		f.poll.needed()
 	} else {
 		f.poll.read(entries, count)
@@ -294,7 +295,7 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 	if len(hints) == 0 {
 		return nil
 	}
-	_, more, err := f.reader.Read(ctx, nil, maxHints, 0) // a thousand new stages are one reason to look
+	_, more, err := f.reader.Read(ctx, nil, maxHints, 0) // so that a thousand new stages are one read
 	if err != nil {
 		return err
 	}
@@ -304,7 +305,7 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 		case broker.HintCancel:
 			err = f.canceled(ctx)
 		case broker.HintStages:
-			f.stages.all = f.stages.all || h.What == "" || len(hints) > few
+			f.stages.all = f.stages.all || h.What == "" || len(hints) > polledRoutes
 			if !slices.Contains(f.stages.changed, h.What) {
 				f.stages.changed = append(f.stages.changed, h.What)
 			}
@@ -347,12 +348,12 @@ func (f *fetcher) recall(ctx context.Context) error {
 	return nil
 }
 
-// dispatch passes entries to the slots. More than there are slots for came by
-// chance, since a read counts by stream: they go back at once. So does, once, a
-// retry of an item that failed in this worker: a worker that is free gets it before.
+// dispatch passes entries to the slots. It requeues entries at once for which there is no slot,
+// since a read counts by stream. It also requeues, once, a retry of an item that failed in this
+// worker: a free worker gets it first.
 func (f *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry) error {
 	if len(entries) > 0 {
-		f.found(r)
+		f.noteWork(r)
 	}
 	if r.joins() {
 		entries = f.collect(r, entries)
@@ -364,7 +365,7 @@ func (f *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry
 		if !f.entries.add(e.Ref) {
 			continue
 		}
-		if e.Failed == f.id || r.ahead.Load() == 0 && f.dear() >= 3*f.concurrency || len(f.work) == cap(f.work) {
+		if e.Failed == f.id || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency || len(f.work) == cap(f.work) {
 			f.completions <- requeue(r, e, e.Batch)
 			continue
 		}

@@ -9,34 +9,33 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// maxFused is how many stages run one after the other at most.
+// maxFused limits the stages that run one after another.
 const maxFused = 32
 
-// fuse makes chains of routes: where a stage's out-queue is read by a stage that
-// this worker has too, and nobody asked for a place of its own, what the first
-// one makes need not go through the queue.
+// fuse links routes. If this worker also has the stage that reads the out-queue of a stage, and no
+// option forbids it, the results of the first stage do not go through the queue.
 func fuse(routes []*route) {
 	reader := make(map[string]*route, len(routes))
 	for _, r := range routes {
 		reader[r.In] = r
 	}
 	for _, r := range routes {
-		r.behind = nil
+		r.readers = nil
 		for _, out := range r.stage.Outs {
 			if next := reader[out.Name]; next != nil {
-				r.behind = append(r.behind, next)
+				r.readers = append(r.readers, next)
 			}
 		}
 		var next *route
-		if len(r.stage.Outs) == 1 && len(r.behind) == 1 && fusable(r.stage, r.behind[0].stage) {
-			next = r.behind[0]
+		if len(r.stage.Outs) == 1 && len(r.readers) == 1 && fusable(r.stage, r.readers[0].stage) {
+			next = r.readers[0]
 		}
-		r.next.Store(next)
+		r.fused.Store(next)
 	}
 	for _, r := range routes {
 		most, room, last := int64(maxAhead), int64(0), r
 		r.Outs = nil
-		for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
+		for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.fused.Load() {
 			last = at
 			for _, out := range at.stage.Outs {
 				if out.Max > 0 { // only the last one may have a bound
@@ -45,27 +44,26 @@ func fuse(routes []*route) {
 				r.Outs = append(r.Outs, out.Name)
 			}
 		}
-		r.most.Store(most)
-		r.room.Store(room)
-		r.after.Store(last.goesOn())
+		r.maxStock.Store(most)
+		r.maxItems.Store(room)
+		r.continuation.Store(last.continuationRoute())
 	}
 }
 
-// goesOn is the route that a slot may go on with when it has completed this one: who reads
-// the only out-queue, where no bound of the user's has to be looked at first.
-func (r *route) goesOn() *route {
-	if len(r.stage.Outs) != 1 || len(r.behind) != 1 {
+// continuationRoute returns the route that a slot may go on with after this one: the reader of the
+// only out-queue, if no bound of the user has to be checked first.
+func (r *route) continuationRoute() *route {
+	if len(r.stage.Outs) != 1 || len(r.readers) != 1 {
 		return nil
 	}
-	if behind := r.behind[0]; !behind.limited() && behind.stage.Ins[0].Inc == r.stage.Outs[0].Inc {
+	if behind := r.readers[0]; !behind.userBounded() && behind.stage.Ins[0].Inc == r.stage.Outs[0].Inc {
 		return behind
 	}
 	return nil
 }
 
-// fusable tells whether a stage can run with the one behind it. A bound on the
-// queue between is a wish for that queue, and what the second stage tries again
-// waits there.
+// fusable reports whether a stage can run with the one behind it. A bound on the queue between them
+// is meant for that queue, and retries of the second stage wait in it.
 func fusable(first, second broker.Stage) bool {
 	between := first.Outs[0]
 	return first.Kind == broker.KindMap && second.Kind == broker.KindMap && !first.NoFuse && !second.NoFuse &&
@@ -79,26 +77,25 @@ type step struct {
 	runner.Result
 }
 
-// from returns the items that the step has done, from the nth on, as they go into
-// a queue.
+// from returns the outputs of the step from the n-th on, as a batch for a queue.
 func (s step) from(source string, first int64, n int, memory *batch.Memory) batch.Batch {
 	if s.Held != nil {
 		return batch.Batch{Source: source, First: first + int64(n), N: s.N - n, Frame: s.Held.Encode(n, memory)}
 	}
 	made := batch.Batch{Source: source, First: first, N: s.N, Frame: s.Frame}
 	if n > 0 {
-		_, made, _ = made.Split(n) // 0 < n < N, and the frame is the runner's
+		_, made, _ = made.Split(n) // cannot fail: 0 < n < N, and the runner has made the frame
 	}
 	return made
 }
 
-// steps runs a batch through the stage of a job and those that are fused with it,
-// as far as it goes: there is at least one step, and each has done no more than
-// the one before. An entry that workers have died with is left to one stage.
+// steps runs a batch through the stage of a job and those fused with it. It returns at least one
+// step, and each has run no more items than the one before. An entry that workers have died with
+// runs through one stage only.
 func (s *slot) steps(ctx context.Context, j job) ([]step, error) {
 	b := j.entry.Batch
 	all := []step{s.call(ctx, j.route, b, nil, j.entry.Attempts)}
-	for next := j.route.next.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.next.Load() {
+	for next := j.route.fused.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.fused.Load() {
 		last := all[len(all)-1]
 		if last.N == 0 || last.Again != nil || ctx.Err() != nil || next.breaker.rests() {
 			break
@@ -114,8 +111,8 @@ func (s *slot) steps(ctx context.Context, j job) ([]step, error) {
 	return all, all[0].Err
 }
 
-// learn takes note of what the steps cost: to the queue of the first one, an item
-// costs what all of them do.
+// learn records the cost of the steps. For the first queue, the cost of an item is that of all
+// steps.
 func (s *slot) learn(j job, all []step) {
 	var total time.Duration
 	size := len(j.entry.Frame)

@@ -158,7 +158,7 @@ func (s *script) check(t *rapid.T, f *runner.Function, inputs []int) {
 		result := s.run(t, running, e)
 		wantFailed -= result.Failed
 		made := make([]completion, 1)
-		if err := product(r, []broker.Entry{e}, []step{{route: r, Result: result}}, nil, made); err != nil {
+		if err := completionsOf(r, []broker.Entry{e}, []step{{route: r, Result: result}}, nil, made); err != nil {
 			t.Fatal(err)
 		}
 		d := made[0]

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// overdue is how late a retry has to be until others than the worker that
-// delayed it bring it back: that one is dead.
+// overdue is the delay of a retry after which other workers requeue it: the worker that delayed it
+// is dead.
 const overdue = time.Second
 
-// grid is the multiple that times are rounded up to, so that many of them are few.
-const grid = 10 * time.Millisecond
+// alarmGrid is the multiple that times are rounded up to, so that many retries share a time.
+const alarmGrid = 10 * time.Millisecond
 
-// An alarm is times to do something at.
+// An alarm is a sorted list of times.
 type alarm struct {
 	mu   sync.Mutex
 	due  []time.Time // sorted
@@ -25,7 +25,7 @@ func newAlarm() *alarm { return &alarm{rung: make(chan struct{}, 1)} }
 
 // in adds a time.
 func (a *alarm) in(d time.Duration) {
-	at := time.Now().Add(d + grid).Truncate(grid)
+	at := time.Now().Add(d + alarmGrid).Truncate(alarmGrid)
 	a.mu.Lock()
 	i, known := slices.BinarySearchFunc(a.due, at, time.Time.Compare)
 	if !known {
@@ -38,8 +38,8 @@ func (a *alarm) in(d time.Duration) {
 	}
 }
 
-// next forgets the times that have come and returns how long it is to the
-// next one; ok: there is one.
+// next drops the times that have passed and returns the time until the next one. ok reports whether
+// there is one.
 func (a *alarm) next() (d time.Duration, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -52,8 +52,8 @@ func (a *alarm) next() (d time.Duration, ok bool) {
 	return a.due[0].Sub(now), true
 }
 
-// requeueDue brings back the entries that this worker, or a dead one, has delayed,
-// until ctx ends.
+// requeueDue requeues the delayed entries that are due, of this worker and of dead ones, until ctx
+// ends.
 func (s *session) requeueDue(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -68,7 +68,7 @@ func (s *session) requeueDue(ctx context.Context) {
 				s.retries.in(overdue)
 			}
 			if s.worker.rested() {
-				s.wake(ctx, "") // the fetcher may take items of the function again
+				s.wake(ctx, "") // a function may run again
 			}
 		}
 		if d, ok := s.retries.next(); ok {

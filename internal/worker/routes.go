@@ -20,59 +20,58 @@ type route struct {
 	function *runner.Function // nil for a copy
 	breaker  *breaker         // of the function; nil for a copy
 	broker.Route
-	most atomic.Int64 // bound of ahead, for each slot
-	room atomic.Int64 // items of a batch whose results do not become too many parts in bounded out-queues; 0: any number
+	maxStock atomic.Int64 // bound of ahead for each slot
+	maxItems atomic.Int64 // items of a batch, so that its results become few parts in a bounded out-queue; 0: any number
 
-	jobs    atomic.Int64          // in slots or waiting for one
-	ahead   atomic.Int64          // batches that may be in stock for the slots
-	backlog atomic.Bool           // the last request brought all that it asked for
-	ended   atomic.Bool           // the stage was removed or replaced: nothing is run for it any more
-	gone    atomic.Bool           // its in-queue was deleted while it had work of it
-	next    atomic.Pointer[route] // that runs what this one makes at once, nil where it goes into the queue
-	after   atomic.Pointer[route] // that reads what comes out in the end, nil where its slot should not go on with that
-	shut    atomic.Bool           // as after: the fetcher has found a queue of it full, or what is next beyond the window
+	jobs         atomic.Int64          // in slots or waiting for one
+	ahead        atomic.Int64          // batches that may wait for the slots
+	backlog      atomic.Bool           // the last request returned as many entries as it asked for
+	ended        atomic.Bool           // the stage was removed or replaced, and runs no more
+	gone         atomic.Bool           // the in-queue was deleted during the work
+	fused        atomic.Pointer[route] // stage that takes the results of this one directly; nil: they go into the queue
+	continuation atomic.Pointer[route] // reader of the last out-queue, with which a slot goes on; nil: it does not
+	blocked      atomic.Bool           // for continuation: a queue is full, or the next entry is beyond the window
 
-	told time.Time // when another worker was told of a success; for whose turn it is to complete
+	successTold time.Time // last hint of a success to another worker; guarded by the token of committing
 
-	mu    sync.Mutex
-	spent time.Duration // on items, in the recent past
-	items int
-	dear  bool      // the last batch was much dearer than those before
-	calls costModel // in place of these, if a function is called for a batch
+	mu      sync.Mutex
+	spent   time.Duration // on the recent items
+	items   int
+	outlier bool      // the last batch was much more expensive than those before
+	calls   costModel // in place of spent and items, if the function takes batches
 
-	// the fetcher only
-	full  time.Time // since when an out-queue has no room; zero: it has
-	found time.Time // when it had something, or was likely to have soon
-	busy  bool      // it is among those of the scheduler
-	// behind are those that read what it makes.
-	behind []*route
-	// bounded is whether the user has set a bound on the in-queue or an out-queue.
+	// Only the fetcher uses these:
+	full   time.Time // when an out-queue was found full; zero: it has room
+	active time.Time // when it had work, or was likely to have some soon
+	busy   bool      // the scheduler has it in its own list busy
+	// readers are the routes that read its out-queues.
+	readers []*route
+	// bounded reports that the user has bounded the in-queue or an out-queue.
 	bounded bool
-	// collected is what was taken and has no slot yet.
+	// collected has the entries that were taken and have no slot yet.
 	collected collection
-	sick      bool // a queue of it is gone, or no queue
-	beyond    bool // what is next is beyond the window of its source
+	sick      bool // a queue of it is gone, or its key has another type
+	beyond    bool // the next entry is beyond the window of its source
 }
 
-// window is how much work the cost of an item is an average of.
+// window is the work that the average cost of an item covers.
 const window = 200 * time.Millisecond
 
-// learn takes note of what a batch cost. The average is one over items and not
-// over batches, so that a short batch does not count for many. One that is much
-// dearer than those before may have waited for a processor, which happens when
-// all are busy, and would make batches small for long just then: it is left out.
-// If the next one is as dear, the items have changed, and where that is real
-// work, what was before is forgotten.
+// learn records the cost of a batch. The average is over items and not over batches, so that a
+// short batch counts for little. It leaves out a batch that is much more expensive than those
+// before: it may have waited for a CPU, and would make batches small just while the machine is
+// busy. If the next batch is as expensive, the items have changed. If they are real work, the
+// average begins anew.
 func (r *route) learn(spent time.Duration, items int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.whole() {
+	if r.runsBatches() {
 		r.calls.learn(spent, items)
 		return
 	}
 	dear := r.items > 0 && spent/time.Duration(items) > 8*(r.spent/time.Duration(r.items))
-	chance := dear && !r.dear
-	r.dear = dear
+	chance := dear && !r.outlier
+	r.outlier = dear
 	if chance {
 		return
 	}
@@ -85,11 +84,11 @@ func (r *route) learn(spent time.Duration, items int) {
 	}
 }
 
-// What may wait for a slot: batches of one route, so that a slot has work while others are
-// fetched. All of them together are little work and little memory, and a route with dear items
-// has none as long as another worker may have a free slot. If there is a backlog, no slot is
-// free for long: then they may be more work. If the user has bounded the results, one may
-// wait: results are never refused, and go beyond the bound.
+// Bounds of the batches of one route that wait for a slot, so that a slot has work during the next
+// fetch. Together they are little work and little memory, and a route with expensive items has
+// none: another worker may have a free slot. With a backlog no slot is free for long, and they may
+// be more work. If the user has bounded the results, one may wait, since results are never refused
+// and exceed the bound.
 const (
 	maxAhead    = 15
 	stockTime   = 2 * time.Millisecond
@@ -97,32 +96,30 @@ const (
 	stockBytes  = 1 << 20
 )
 
-// stock decides how many batches may wait, if they are like the last one: many slots
-// are soon through with one that would be long for a single slot.
+// stock sets the number of batches that may wait, assuming that they are like the last one.
 func (r *route) stock(spent time.Duration, items, size, slots int) {
-	if !r.whole() {
+	if !r.runsBatches() {
 		spent = max(spent, r.cost()*time.Duration(items))
 	}
 	all, most := time.Duration(slots), stockTime
-	if r.backlog.Load() && !r.whole() {
+	if r.backlog.Load() && !r.runsBatches() {
 		most = backlogTime
 	}
-	r.ahead.Store(min(int64(all*most/max(spent, 1)), int64(all)*min(r.most.Load(), int64(stockBytes/max(size, 1)))))
+	r.ahead.Store(min(int64(all*most/max(spent, 1)), int64(all)*min(r.maxStock.Load(), int64(stockBytes/max(size, 1)))))
 }
 
-// narrow reports whether there may be no room for what comes next, or somebody who
-// waits for room: a bound that the user has set is looked at before each item, others
-// now and then.
-func (r *route) narrow() bool { return r.limited() || !r.full.IsZero() }
+// mayBeFull reports whether the next results may have no room, or another process waits for room. A
+// bound of the user is checked before each item, other bounds now and then.
+func (r *route) mayBeFull() bool { return r.userBounded() || !r.full.IsZero() }
 
-// limited reports whether the user has set a bound.
-func (r *route) limited() bool { return r.bounded || r.most.Load() <= 1 }
+// userBounded reports whether the user has set a bound.
+func (r *route) userBounded() bool { return r.bounded || r.maxStock.Load() <= 1 }
 
-// cost is that of an item, 0 if it is not known.
+// cost returns the cost of an item, 0 if it is unknown.
 func (r *route) cost() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.whole() {
+	if r.runsBatches() {
 		_, most, _ := r.batchSize()
 		return costOf(min(r.calls.settled(), most))
 	}
@@ -132,15 +129,15 @@ func (r *route) cost() time.Duration {
 	return max(1, r.spent/time.Duration(r.items))
 }
 
-// entriesOfCall is about how many entries a call takes, if producers know its size: few, as
-// each is completed by itself, and enough to divide a backlog evenly.
+// entriesOfCall is about the number of entries of a call, if producers know its size: few, since
+// each is replaced by itself, and enough to divide a backlog evenly.
 const entriesOfCall = 8
 
-// aim is how much work a batch is cut to where items enter.
+// aim is the work that producers cut a batch to.
 const aim = 8 * time.Millisecond
 
-// costOf is the cost of an item as it makes producers cut entries for calls of so many items, 0
-// if these are not known.
+// costOf returns the cost of an item with which producers cut entries for calls of so many items, 0
+// if the number is unknown.
 func costOf(items int) time.Duration {
 	if items == 0 {
 		return 0
@@ -148,10 +145,9 @@ func costOf(items int) time.Duration {
 	return max(1, aim*entriesOfCall/time.Duration(items))
 }
 
-// whole tells whether a function that runs for this route is called for whole
-// batches.
-func (r *route) whole() bool {
-	for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.next.Load() {
+// runsBatches reports whether this stage or a fused one takes whole batches.
+func (r *route) runsBatches() bool {
+	for i, at := 0, r; at != nil && i < maxFused; i, at = i+1, at.fused.Load() {
 		if at.function != nil && at.function.Whole {
 			return true
 		}
@@ -159,11 +155,10 @@ func (r *route) whole() bool {
 	return false
 }
 
-// routes makes routes of the stages that this worker can run, those that were
-// there stay the same; where ids are given, of the stages with these ids, and all other
-// routes stay as they are. What comes later in a flow comes first. A stage that is
-// not the consumer of its in-queue has none: what it took, it could not finish. fresh
-// are those of the routes that were not there. A route that is left out has ended.
+// routes returns the routes of the stages that this worker can run: with ids, it reads these stages
+// only and keeps all other routes. Routes of unchanged stages stay the same. Later stages of a flow
+// come first. A stage that is not the consumer of its in-queue gets no route, since it could not
+// complete its entries. fresh has the new routes. A route that is left out has ended.
 func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (routes, fresh []*route, err error) {
 	var stages []broker.Stage
 	if ids == nil {
@@ -200,7 +195,7 @@ func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (route
 			routes = append(routes, r)
 		}
 	}
-	if fresh, err = f.standing(ctx, asked); err != nil {
+	if fresh, err = f.consuming(ctx, asked); err != nil {
 		return nil, nil, err
 	}
 	routes = append(routes, fresh...)
@@ -217,7 +212,8 @@ func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (route
 	return routes, fresh, nil
 }
 
-// forgetForeign forgets stages that were logged and are gone: of those with some ids, of all if ids is nil.
+// forgetForeign drops the logged stages that are gone: among those with some ids, or among all if
+// ids is nil.
 func (f *fetcher) forgetForeign(ids []string, stages []broker.Stage) {
 	if len(f.foreign) == 0 {
 		return
@@ -229,8 +225,8 @@ func (f *fetcher) forgetForeign(ids []string, stages []broker.Stage) {
 	maps.DeleteFunc(f.foreign, func(id string, _ bool) bool { return !there[id] && (ids == nil || slices.Contains(ids, id)) })
 }
 
-// standing are those of the routes whose stages are the consumers of their queues.
-func (f *fetcher) standing(ctx context.Context, asked []*route) (standing []*route, err error) {
+// consuming returns the routes whose stages are the consumers of their queues.
+func (f *fetcher) consuming(ctx context.Context, asked []*route) (standing []*route, err error) {
 	stands, err := f.client.Stand(ctx, stagesOf(asked))
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 // bounded is a route with so many batches in stock at most.
 func bounded(most int64) *route {
 	r := &route{}
-	r.most.Store(most)
+	r.maxStock.Store(most)
 	return r
 }
 
@@ -92,7 +92,7 @@ func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 			second.stage.Outs[0].Max = 5
 		}, false},
 		"another queue of the name": {func(first, _ *route, _ *completion) { first.stage.Outs[0].Inc = "2" }, false},
-		"found full":                {func(_, second *route, _ *completion) { second.shut.Store(true) }, false},
+		"found full":                {func(_, second *route, _ *completion) { second.blocked.Store(true) }, false},
 		"left off before":           {func(_, _ *route, d *completion) { d.replace.Outs[0].Queue.Name = "between" }, false},
 		"nothing came out":          {func(_, _ *route, d *completion) { d.replace.Outs = nil }, false},
 	} {
@@ -106,7 +106,7 @@ func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 		d := &completion{route: first, replace: broker.Completion{Outs: []broker.Output{{Queue: between}}}}
 		c.change(first, second, d)
 		fuse([]*route{second, first})
-		if after := d.after(); (after == second) != c.goesOn || (after == nil) == c.goesOn {
+		if after := d.continuation(); (after == second) != c.goesOn || (after == nil) == c.goesOn {
 			t.Errorf("%s: it goes on with %v", name, after)
 		}
 	}

@@ -11,27 +11,27 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// hungAfter is how long after the end of its context a function may run until it is
-// reported. Each further report takes twice as long.
+// hungAfter is the time that a function may run after the end of its context until it is reported.
+// Each further report takes twice as long.
 const hungAfter = 5 * time.Second
 
-// A runningCall is what a slot runs, as other goroutines see it: one call at a time of the
-// function of a stage. The slot has one context for all of its calls, until a stage ends.
+// A runningCall is the current call of a slot, as other goroutines see it. The slot has one context
+// for all of its calls, until a stage ends.
 type runningCall struct {
 	epoch time.Time
-	at    atomic.Int64 // the items that f may be at, see span
-	due   atomic.Int64 // when the context of the item ends, in ns since epoch; 0: with that of the slot
+	at    atomic.Int64 // index and number of the items that the function may be at, see Span
+	due   atomic.Int64 // end of the context of the item, in ns since epoch; 0: it ends with that of the slot
 
 	mu         sync.Mutex
 	cancel     context.CancelCauseFunc // of the context of the slot
-	route      *route                  // nil: no function runs
+	route      *route                  // nil: no call
 	source     string
 	first      int64
 	attempt    int
-	positioner runner.Positioner       // of the runner, which tells the item of the function; only the function asks
-	ended      time.Time               // of the context of the slot, since the call began; zero: it has not
-	why        error                   // it or that of the item ended
-	single     context.CancelCauseFunc // of the context of a future, nil where there is none
+	positioner runner.Positioner       // asked only by the function
+	ended      time.Time               // end of the context of the slot during the call; zero: it has not ended
+	why        error                   // that context, or that of the item, has ended
+	single     context.CancelCauseFunc // of the context of a future; nil: none
 	offset     int64                   // of that future
 	patience   time.Duration           // time after the end of the context until the next report
 	late       bool                    // the call was reported
@@ -56,7 +56,7 @@ func (c *runningCall) close() {
 	c.cancel(nil)
 }
 
-// begin notes that a function is about to run on a batch. It returns false if the stage has
+// begin records that a function is about to run on a batch. It returns false if the stage has
 // ended.
 func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	c.due.Store(0)
@@ -68,25 +68,24 @@ func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	return !r.ended.Load()
 }
 
-// Span notes that the function runs on one of n items from the i-th of the batch on.
+// Span records that the function runs on one of n items from the i-th of the batch on.
 func (c *runningCall) Span(i, n int) {
 	c.at.Store(int64(i)*2*batch.MaxItems + int64(n))
 }
 
-// Follow notes who knows the item that the function is at.
+// Follow records the source of the current index.
 func (c *runningCall) Follow(p runner.Positioner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.positioner = p
 }
 
-// Limit notes when the context of the item will end.
+// Limit records when the context of the item will end.
 func (c *runningCall) Limit(deadline time.Time) {
 	c.due.Store(int64(deadline.Sub(c.epoch)))
 }
 
-// Future returns a context for the i-th item of the batch, which ends the one of the Future
-// before.
+// Future returns a context for the i-th item of the batch, and ends that of the item before.
 func (c *runningCall) Future(ctx context.Context, i int) context.Context {
 	own, cancel := context.WithCancelCause(ctx)
 	c.due.Store(0)
@@ -100,9 +99,9 @@ func (c *runningCall) Future(ctx context.Context, i int) context.Context {
 	return own
 }
 
-// awaited names the result of the future that runs. stop ends the context of that future,
-// and is nil if none runs that was not stopped.
-func (c *runningCall) awaited() (id string, stop func()) {
+// future returns the id of the future that runs. stop ends its context. stop is nil if no future
+// runs or it was stopped before.
+func (c *runningCall) future() (id string, stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.single == nil || c.why != nil {
@@ -130,7 +129,7 @@ func (c *runningCall) end(r *route) {
 	}
 }
 
-// cut notes that the context of the slot has ended with that of the worker.
+// cut records that the context of the slot has ended with that of the worker.
 func (c *runningCall) cut(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,12 +142,12 @@ func (c *runningCall) note(why error) {
 	}
 }
 
-// A call that hangs.
+// A hung call is one that runs although its context has ended.
 type hung struct {
 	route  *route
 	source string
 	offset int64
-	items  int // it is at one of so many
+	items  int // that it may be at
 	ended  time.Time
 	why    error
 }
@@ -161,7 +160,7 @@ func (h hung) attrs() []any {
 	return append(attrs, "ended", h.ended.Format(time.RFC3339), "why", h.why)
 }
 
-// hangs tells which call should be reported now, if any.
+// hangs returns the call if it has to be reported now.
 func (c *runningCall) hangs(now time.Time) (h hung, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -173,14 +172,14 @@ func (c *runningCall) hangs(now time.Time) (h hung, ok bool) {
 	return h, true
 }
 
-// attrs describes the call that runs.
+// attrs returns log attributes of the current call.
 func (c *runningCall) attrs() []any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.hung().attrs()
 }
 
-// hung is the call that runs. Its context has ended, unless ended is zero or not yet there.
+// hung returns the current call. Its context has ended if ended is in the past and not zero.
 func (c *runningCall) hung() hung {
 	at := c.at.Load()
 	h := hung{
@@ -198,7 +197,7 @@ func (c *runningCall) hung() hung {
 	return h
 }
 
-// done notes that the function has returned, and tells whether it was reported.
+// done records that the function has returned. late reports whether it was reported as hung.
 func (c *runningCall) done() (h hung, late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -210,7 +209,7 @@ func (c *runningCall) done() (h hung, late bool) {
 	return h, late
 }
 
-// busy tells whether a function runs.
+// busy reports whether a function runs.
 func (c *runningCall) busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -225,14 +224,14 @@ func (s *session) endStage(r *route) {
 	}
 }
 
-// cutOff notes that the context of all slots has ended.
+// cutOff records that the context of all slots has ended.
 func (s *session) cutOff(why error) {
 	for _, h := range s.slots {
 		h.now.cut(why)
 	}
 }
 
-// lookForHung reports the calls that hang, and tells whether any call runs.
+// lookForHung logs the calls that hang. busy reports whether any call runs.
 func (s *session) lookForHung() (busy bool) {
 	for _, h := range s.slots {
 		if late, ok := h.now.hangs(time.Now()); ok {
@@ -257,7 +256,8 @@ func (c *runningCall) Item() (item runner.Item, ok bool) {
 	return runner.Item{Queue: c.route.In, Source: c.source, Offset: c.first + int64(index), Attempt: c.attempt}, true
 }
 
-// stuck notes that the call of a slot is left behind. returned is called when it returns.
+// stuck counts and logs that the call of a slot is left behind. The caller calls returned when the
+// function returns.
 func (s *slot) stuck() (returned func()) {
 	attrs := s.now.attrs()
 	s.log.Warn("a function does not return although its context has ended; its goroutine is left behind and its slot goes on", attrs...)
@@ -287,12 +287,12 @@ func (s *session) cancelStale(ctx context.Context) {
 	}
 }
 
-// canceled stops the functions whose futures have a result already.
+// canceled ends the contexts of calls whose futures have a result already.
 func (s *session) canceled(ctx context.Context) error {
 	var ids []string
 	var stops []func()
 	for _, h := range s.slots {
-		if id, stop := h.now.awaited(); stop != nil {
+		if id, stop := h.now.future(); stop != nil {
 			ids, stops = append(ids, id), append(stops, stop)
 		}
 	}

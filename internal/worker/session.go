@@ -80,7 +80,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	if s.probe = probe.From(ctx); s.probe != nil {
 		defer s.probe.Dying(func() { stop(errKilled); cut(errKilled) })()
 	}
-	// The mailbox comes before the first look at the stages.
+	// The mailbox has to exist before the first read of the stages.
 	if err := part.Join(ctx, broker.RoleWorker, s.id, w.card()); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -102,7 +102,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	lease.Go(func() error {
 		defer beating.Close()
 		err := s.beat(beats, beating)
-		if err != nil { // fenced off: what it does is no longer wanted
+		if err != nil { // fenced: other workers have its entries
 			stop(err)
 			cut(err)
 		}
@@ -115,10 +115,9 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	return errors.Join(err, lease.Wait())
 }
 
-// runRoles runs until soft has ended, which it does itself if the worker may not
-// read. Each line of its end waits for the one
-// before: the fetcher closes work, then the slots end, then done is closed, then
-// the completer writes what is left.
+// runRoles runs the goroutines of the session until soft ends, which it ends itself if the worker
+// may not read. They end in this order: the fetcher closes work, the slots end, completions is
+// closed, the completer commits the rest.
 func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelCauseFunc) error {
 	var group errgroup.Group
 	var slots sync.WaitGroup
@@ -166,8 +165,8 @@ func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelC
 	return err
 }
 
-// beat renews the lease until ctx ends. It returns an error only when the
-// worker was fenced off.
+// beat renews the lease until ctx ends. It returns broker.ErrFenced if the worker was fenced, and
+// no other error.
 func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 	counts := &s.worker.counts
 	for lease.Wait(ctx) {

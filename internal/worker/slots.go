@@ -9,20 +9,19 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// maxCrashes is how many workers may die with an item before it is taken for
-// the cause.
+// maxCrashes is the number of workers that may die with an item. After that it is a dead letter.
 const maxCrashes = 5
 
 // A completion is the outcome of a job in a slot.
 type completion struct {
 	route    *route
-	resolved []broker.Resolved // results that are futures: set before
+	resolved []broker.Resolved // results of futures, which are stored first
 	replace  broker.Completion // outputs and remainders in place of the entry
 	cured    bool              // the entry is a retry, and all its items succeeded
-	spent    [][]byte          // frames that are free once it is written
+	spent    [][]byte          // frames to reuse after the commit
 }
 
-// requeue is an entry that was not worked on.
+// requeue returns the completion of an entry that did not run.
 func requeue(r *route, e broker.Entry, batches ...batch.Batch) completion {
 	d := completion{route: r, replace: broker.Completion{Entry: e, In: r.stage.Ins[0], Remainders: remainders(e, batches)}}
 	if e.Payload != "" && (r.function == nil || r.function.Copies) {
@@ -39,21 +38,21 @@ func remainders(e broker.Entry, batches []batch.Batch) []broker.Remainder {
 	return all
 }
 
-// A slot works on one job after the other.
+// A slot runs one job after another.
 type slot struct {
 	*session
-	group  *sync.WaitGroup // that waits for it
+	group  *sync.WaitGroup // of all slots
 	idle   map[*runner.Function][]runner.Runner
-	now    runningCall      // the call of a function
-	job    *job             // that it works on
-	made   []completion     // of the last one
-	called *runner.Function // the last one
-	route  *route           // whose function it was
-	late   int64            // tick of the clock when it has worked for a time slice
+	now    runningCall      // current call
+	job    *job             // current job; nil: none
+	made   []completion     // of the last job
+	called *runner.Function // last function
+	route  *route           // of the last function
+	late   int64            // tick of the clock at the end of the time slice
 }
 
-// run works until work is closed. A function that ends its goroutine ends this
-// one: the next one begins the job anew and is not exposed to that.
+// run runs jobs until work is closed. If a function ends this goroutine, another one runs the job
+// again, and calls that function in a goroutine of its own.
 func (s *slot) run(ctx context.Context) {
 	closed, own := false, s.now.open(ctx)
 	defer func() {
@@ -72,7 +71,7 @@ func (s *slot) run(ctx context.Context) {
 		s.job.route.jobs.Add(-1)
 		s.job = nil
 		s.worker.partitions.end()
-		if s.job = s.finish(ctx, s.made); s.job != nil {
+		if s.job = s.commitOrQueue(ctx, s.made); s.job != nil {
 			s.worker.partitions.begin()
 		}
 		clear(s.made)
@@ -91,13 +90,13 @@ func (s *slot) next() bool {
 	return ok
 }
 
-// shouldYield tells after each item whether to shouldYield off.
+// shouldYield reports, after each item, whether to stop here.
 func (s *slot) shouldYield() bool {
 	ticks := s.clock.ticks.Load()
 	return ticks >= s.late && ticks >= s.late+s.longer() || s.stopping.Load() || s.route.ended.Load()
 }
 
-// longer is how many ticks the slot may work beyond a time slice.
+// longer returns the ticks that the slot may work beyond a time slice.
 func (s *slot) longer() int64 { return int64(s.job.route.timeSlices()-1) * 2 }
 
 func (s *slot) do(ctx context.Context, j job) completion {
@@ -106,38 +105,38 @@ func (s *slot) do(ctx context.Context, j job) completion {
 	case s.stopping.Load(), r.ended.Load():
 		return requeue(r, e, e.Batch)
 	case e.Source == "" || e.CheckRange() != nil:
-		return unreadable(j, errNoBatch)
+		return malformed(j, errNoBatch)
 	case r.stage.Kind == broker.KindCopy:
 		r.stock(0, e.N, len(e.Frame), s.concurrency)
-		return copied(j)
+		return copyToAll(j)
 	case e.Lost != nil && r.stage.Kind == broker.KindMap:
-		return copied(j)
+		return copyToAll(j)
 	case e.Crashes >= broker.Suspicious && e.N > 1:
-		return divided(j, 1) // only one of its items may be the cause
+		return divide(j, 1) // one of its items may be the cause
 	case e.Crashes >= maxCrashes:
 		return s.poison(j)
 	}
 	if share := r.share(e.N); share < e.N {
-		return divided(j, share)
+		return divide(j, share)
 	}
 	if 0 < j.leaf && j.leaf < e.N {
-		return divided(j, j.leaf)
+		return divide(j, j.leaf)
 	}
 	all, err := s.steps(ctx, j)
 	defer s.release(all)
 	if err != nil {
-		return unreadable(j, err)
+		return malformed(j, err)
 	}
 	s.learn(j, all)
 	var made [1]completion
-	if err := product(r, []broker.Entry{e}, all, &s.memory, made[:]); err != nil { // cannot be: the runner has read it
-		return unreadable(j, err)
+	if err := completionsOf(r, []broker.Entry{e}, all, &s.memory, made[:]); err != nil { // cannot happen: the runner has read the frame
+		return malformed(j, err)
 	}
 	made[0].cured = e.Failed != "" && all[0].N == e.N && all[0].Failed == 0 && all[0].Again == nil
 	return made[0]
 }
 
-// call runs one stage on a batch, for a time slice.
+// call runs one stage on a batch for a time slice.
 func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.Held, attempts int) (done step) {
 	s.called, s.route, s.late = r.function, r, s.clock.begin()
 	done = step{route: r, runner: s.runner(r.function)}
@@ -154,7 +153,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 		return done
 	}
 	leave := s.shouldYield
-	if r.whole() { // the batch function behind would get what was done in a time slice
+	if r.runsBatches() { // the next batch function should get the whole batch
 		leave = s.stopping.Load
 	}
 	if s.probe != nil {
@@ -162,7 +161,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 		leave = func() bool { s.probe.Ran(1); return ctx.Err() != nil || own() }
 	}
 	c := runner.Call{
-		Batch: b, Held: from, Hold: r.next.Load() != nil, Worker: s.id, Stage: r.stage.ID, Timeout: r.stage.Timeout,
+		Batch: b, Held: from, Hold: r.fused.Load() != nil, Worker: s.id, Stage: r.stage.ID, Timeout: r.stage.Timeout,
 		Attempt: attempts + 1, Retries: r.stage.Retries, ShouldYield: leave, Exposed: !r.function.Exits.Load(), Memory: &s.memory,
 		Unavailable: func(i int, why string) bool { return s.unavailable(r, b, i, why) },
 		Stuck:       s.stuck,
@@ -176,15 +175,15 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 	return done
 }
 
-// returned notes that a function runs no more.
+// returned records that a function has returned.
 func (s *slot) returned() {
 	if call, late := s.now.done(); late {
 		s.log.Warn("a function has returned long after its context had ended", call.attrs()...)
 	}
 }
 
-// runner takes one that is idle, or makes one: a function may be there twice among
-// stages that are run one after the other.
+// runner returns an idle Runner of a function, or a new one: a function may occur twice among fused
+// stages.
 func (s *slot) runner(f *runner.Function) runner.Runner {
 	idle := s.idle[f]
 	if len(idle) == 0 {
@@ -194,7 +193,7 @@ func (s *slot) runner(f *runner.Function) runner.Runner {
 	return idle[len(idle)-1]
 }
 
-// release lets go of what the steps have made.
+// release drops the values of the steps and keeps their Runners.
 func (s *slot) release(all []step) {
 	for _, st := range all {
 		st.runner.Release()
@@ -202,8 +201,8 @@ func (s *slot) release(all []step) {
 	}
 }
 
-// copied adds a batch to every out-queue.
-func copied(j job) completion {
+// copyToAll adds a batch to every out-queue.
+func copyToAll(j job) completion {
 	d := requeue(j.route, j.entry)
 	for _, out := range j.route.stage.Outs {
 		b := j.entry.Batch
@@ -213,8 +212,8 @@ func copied(j job) completion {
 	return d
 }
 
-// futures takes results apart, a frame for each.
-func futures(s broker.Stage, out batch.Batch) broker.Resolved {
+// resolved divides results into one frame for each future.
+func resolved(s broker.Stage, out batch.Batch) broker.Resolved {
 	resolved := broker.Resolved{Source: out.Source, First: out.First, Reply: s.Reply, TTL: s.TTL}
 	reader := batch.Read(out.Frame)
 	for item, failed, ok := reader.Next(); ok; item, failed, ok = reader.Next() {

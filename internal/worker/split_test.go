@@ -54,7 +54,7 @@ func TestPortionsAreBounded(t *testing.T) {
 			all[i].replace.Outs = []broker.Output{{Batch: batch.Batch{Frame: make([]byte, rapid.IntRange(0, completeBytes).Draw(t, "bytes"))}}}
 		}
 		for len(all) > 0 {
-			n := portion(all)
+			n := inOneCall(all)
 			parts, bytes := 0, 0
 			for i := range all[:n] {
 				p, b := all[i].size()
@@ -91,7 +91,7 @@ func TestTheShareOfASlot(t *testing.T) {
 		if r.function == nil {
 			r.function = &runner.Function{}
 		}
-		r.room.Store(c.room)
+		r.maxItems.Store(c.room)
 		if c.cost > 0 {
 			r.learn(c.cost, 1)
 		}

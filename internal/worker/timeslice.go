@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// timeSlice is how long a slot works on a batch before it gives the rest to
-// others, half a timeSlice more at most: a batch should be about as much work.
+// timeSlice is the time that a slot works on a batch before it passes the rest to others, plus at
+// most half of it. A batch should be about as much work.
 const timeSlice = 10 * time.Millisecond
 
-// A sliceClock tells slots when a time slice has passed. A timer for each batch would wake
-// somebody for each item that comes alone; this is one for all, as long as they work.
+// A sliceClock tells slots that a time slice has passed. It is one timer for all slots while they
+// work: a timer for each batch would wake a goroutine for each item that comes alone.
 type sliceClock struct {
-	ticks atomic.Int64 // half time slices in which somebody worked
-	look  func() bool  // at the slots, if none begins a time slice; returns whether to look again; may be nil
+	ticks atomic.Int64 // half time slices in which a slot worked
+	look  func() bool  // called while no slot begins a time slice; reports whether to call it again; may be nil
 
 	mu      sync.Mutex
-	left    int // ticks until it only looks
+	left    int // ticks until it only calls look
 	timer   *time.Timer
 	stopped bool
 }
 
-// lookPause is how often a clock looks at slots that have begun no time slice for a while.
+// lookPause is the time between two calls of look.
 const lookPause = time.Second
 
 // begin begins a time slice and returns the tick that ends it.
@@ -30,7 +30,7 @@ func (c *sliceClock) begin() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	stood := c.left == 0
-	c.left = 3 // the first one comes at any time
+	c.left = 3 // the first tick may come at once
 	switch {
 	case c.timer == nil:
 		c.timer = time.AfterFunc(timeSlice/2, c.tick)
@@ -47,7 +47,7 @@ func (c *sliceClock) tick() {
 	}
 }
 
-// goesOn sets the timer for the next half time slice, if there is one.
+// goesOn sets the timer for the next half time slice, if one follows.
 func (c *sliceClock) goesOn() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *sliceClock) goesOn() bool {
 	return c.left > 0
 }
 
-// slow sets the timer for the next look, unless a time slice has begun.
+// slow sets the timer for the next call of look, unless a time slice has begun.
 func (c *sliceClock) slow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,7 +67,7 @@ func (c *sliceClock) slow() {
 	}
 }
 
-// stop ends it; no time slice may follow.
+// stop stops the timer. No time slice may begin afterwards.
 func (c *sliceClock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// maxTold is how many versions of other workers a worker warns of.
+// maxTold limits the versions of other workers that a worker warns of.
 const maxTold = 100
 
 // A versionNote tells a worker that another one has a function of it in another version.
@@ -55,7 +55,7 @@ func (s *session) tellOfVersion(ctx context.Context, worker string, note version
 	}
 }
 
-// hearOfVersion warns of a version that a worker has told of when it joined: once of each.
+// hearOfVersion warns of a version that another worker has reported, once a version.
 func (f *fetcher) hearOfVersion(ctx context.Context, text string) {
 	var note versionNote
 	if json.Unmarshal([]byte(text), &note) != nil {
