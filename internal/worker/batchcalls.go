@@ -25,7 +25,7 @@ const (
 // A collection is the entries of a route that were taken and have no slot yet. Adjacent entries
 // become one call of its batch function. Only the fetcher uses it.
 type collection struct {
-	runs  []adjacent
+	runs  []adjacentEntries
 	items int
 	since time.Time // when its first entry was taken
 	grown time.Time // when its last entry was taken
@@ -33,13 +33,13 @@ type collection struct {
 	each  struct{ items, bytes float64 }
 }
 
-// A adjacent is entries of one source, each of which begins where the one before it ends.
-type adjacent struct {
+// adjacentEntries are entries of one source, each of which begins at the end of the one before it.
+type adjacentEntries struct {
 	entries      []broker.Entry
 	items, bytes int
 }
 
-func (r *adjacent) end() int64 { return r.entries[len(r.entries)-1].End() }
+func (r *adjacentEntries) end() int64 { return r.entries[len(r.entries)-1].End() }
 
 // joins reports whether adjacent entries of a route become one call.
 func (r *route) joins() bool {
@@ -65,7 +65,7 @@ func (c *collection) collect(e broker.Entry) {
 			return
 		}
 	}
-	c.runs = append(c.runs, adjacent{[]broker.Entry{e}, e.N, e.Size})
+	c.runs = append(c.runs, adjacentEntries{[]broker.Entry{e}, e.N, e.Size})
 }
 
 // cut removes about n items from the front of the first run, at most most items and so many bytes.
@@ -272,7 +272,7 @@ func (r *route) begun() {
 
 // putBack takes back the entries that cut has returned.
 func (c *collection) putBack(entries []broker.Entry) {
-	old := adjacent{entries: entries}
+	old := adjacentEntries{entries: entries}
 	for _, e := range entries {
 		old.items, old.bytes = old.items+e.N, old.bytes+e.Size
 	}
