@@ -247,3 +247,39 @@ func TestProtocolScripts(t *testing.T) {
 	same(t, "hints", column(t, "kind"), []string{broker.HintStages, broker.HintRoom, broker.HintSource, broker.HintEnd,
 		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintSuccess, broker.HintVersion})
 }
+
+// Each key in the header of a script is a row of the table of keys.
+func TestProtocolKeysOfScripts(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "docs/protocol.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Scripts map[string]struct {
+			Keys []struct {
+				Form string `json:"form"`
+			} `json:"keys"`
+		} `json:"scripts"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, key := range column(t, "key") {
+		stem, _, _ := strings.Cut(key, "<")
+		known[stem] = true
+	}
+	for name, s := range file.Scripts {
+		for _, key := range s.Keys {
+			for _, pattern := range strings.FieldsFunc(key.Form, func(r rune) bool { return strings.ContainsRune("|{},*", r) }) {
+				if stem, _, _ := strings.Cut(strings.TrimSpace(pattern), "<"); stem != "" && !known[stem] {
+					t.Errorf("%s.lua: the key %q is not in the table", name, pattern)
+				}
+			}
+		}
+	}
+	if len(file.Scripts) < 40 {
+		t.Errorf("%d scripts are in docs/protocol.json", len(file.Scripts))
+	}
+}
