@@ -4,27 +4,27 @@
 -- KEYS 2 dead  dead
 -- KEYS 3+ entries  {q:<in>|r:<in>|x:<in>, m:<in>, r:<in>, x:<in>, l:<in>, {f:<old>}*, {q:<out>,
 --   m:<out>}*, {m:<bypassed>}*, {f:<new>}*}*  for each entry: its stream and queue, its old
---   payloads, each out, each queue that was passed by, the payloads of outs and rests of kind f in
---   their order
+--   payloads, each out, each queue that was passed by, the payloads of outs and remainders of kind
+--   f in their order
 -- ARGV 1 payloads  prefix of payload keys, the prefix of all keys and f:
 -- ARGV 2 many  crashes that make an entry a suspect
 -- ARGV 3 most  dead letters that are kept
 -- ARGV 4 taker  consumer that takes the next entry of the out-queue of the only entry; empty: none
--- ARGV 5+ entries  {id, inc, cost, crashes, source, queue, why, olds, outs, bys, rests, {out_inc,
---   out_source, first, n, size, kind, data}*, {by_inc, items}*, {attempts, delay, first, n, size,
---   kind, data}*}*  for each entry: eleven arguments, then seven for each out, two for each queue
---   passed by, seven for each rest
+-- ARGV 5+ entries  {id, inc, cost, crashes, source, queue, why, olds, outs, bys, remainders,
+--   {out_inc, out_source, first, n, size, kind, data}*, {by_inc, items}*, {attempts, delay, first,
+--   n, size, kind, data}*}*  for each entry: eleven arguments, then seven for each out, two for
+--   each queue passed by, seven for each remainder
 -- field id  of the entry in its stream
 -- field inc  incarnation of the in-queue
 -- field cost  ns of an item as measured, 0: not measured
--- field crashes  of the rests
--- field source  of the entry and its rests
+-- field crashes  of the remainders
+-- field source  of the entry and its remainders
 -- field queue  name of the in-queue
 -- field why  JSON of the failure that makes the entry a dead letter; empty: it becomes none
 -- field olds  number of old payloads, which are deleted
 -- field outs  number of outs
 -- field bys  number of queues passed by
--- field rests  number of rests
+-- field remainders  number of remainders
 -- field out_inc  incarnation of the out-queue
 -- field out_source  name of the source in the out-queue
 -- field first  first offset
@@ -35,8 +35,8 @@
 -- field data  see kind
 -- field by_inc  incarnation of the queue passed by
 -- field items  that went past it
--- field attempts  calls of the function that failed, for each item of the rest
--- field delay  ms until the rest is due; 0: it is requeued at once
+-- field attempts  calls of the function that failed, for each item of the remainder
+-- field delay  ms until the remainder is due; 0: it is requeued at once
 -- reply [{status}*]  one status for each entry, in their order
 -- reply [{status}*, taken]  with a taker, if the first status is ok
 -- field status  one of the words, or 'ERR <text>' with the error of a command that failed for this
