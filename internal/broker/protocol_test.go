@@ -75,7 +75,7 @@ func TestProtocolFilesAreFresh(t *testing.T) {
 	for path, fresh := range map[string][]byte{"protocol.json": protocolJSON(t), "protocol/constants.md": constantsPage(t)} {
 		file := filepath.Join("../../docs", path)
 		if *update {
-			if err := os.WriteFile(file, fresh, 0o644); err != nil { //nolint:gosec // it is documentation
+			if err := os.WriteFile(file, fresh, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
