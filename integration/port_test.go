@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,5 +165,17 @@ func TestProtocolPortScattersAndGathers(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// dqbridge check kills the worker in Python, gives it entries with a history, and fills the memory.
+func TestProtocolPortPassesTheCheck(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	worker, _ := port(t, server, "worker.py")
+	out, err := exec.CommandContext(t.Context(), "dqbridge", "check", "--redis", server.URL(), "--fn", "upper", "--fails", "broken", "--full-memory",
+		"--worker", strings.Join(worker.Args, " ")).CombinedOutput()
+	if ok := regexp.MustCompile(`(?m)^ok `).FindAll(out, -1); err != nil || len(ok) != 8 {
+		t.Errorf("%d checks are ok, %v: %s", len(ok), err, out)
 	}
 }

@@ -163,7 +163,7 @@ class Process:
 
     def __init__(self, client, role, card):
         self.client, self.role, self.id = client, role, str(uuid.uuid4())
-        self.mark, self.end, self.fenced, self.overdue = role[0] + ":" + self.id, threading.Event(), False, 0
+        self.mark, self.end, self.fenced, self.overdue, self.conn = role[0] + ":" + self.id, threading.Event(), False, 0, ""
         k = client.key
         if client.run("partitions", {"space": k("space"), "workers": k("workers"), "executors": k("executors"), "queues": k("queues")}, {"wanted": 0}) != 1:
             raise SystemExit("the namespace has several partitions")
@@ -177,7 +177,7 @@ class Process:
         while not self.end.wait(BEAT):
             reply = self.client.run("heartbeat", {"registry": k(self.role + "s"), "card": k(self.mark), "watcher": k("watcher"), "workers": k("workers"),
                                                   "executors": k("executors"), "fenced": k("fenced"), "due": k("due")},
-                                    {"id": self.id, "silence": 0, "card": []})
+                                    {"id": self.id, "silence": 0, "card": ["conn", self.conn]})
             if text(reply[0]) == "fenced":
                 self.fenced = True
                 return
