@@ -163,7 +163,7 @@ class Process:
 
     def __init__(self, client, role, card):
         self.client, self.role, self.id = client, role, str(uuid.uuid4())
-        self.mark, self.end, self.fenced, self.overdue, self.conn = role[0] + ":" + self.id, threading.Event(), False, 0, ""
+        self.mark, self.due, self.end, self.fenced, self.overdue, self.conn = role[0] + ":" + self.id, threading.Event(), False, False, 0, ""
         k = client.key
         if client.run("partitions", {"space": k("space"), "workers": k("workers"), "executors": k("executors"), "queues": k("queues")}, {"wanted": 0}) != 1:
             raise SystemExit("the namespace has several partitions")
@@ -174,7 +174,11 @@ class Process:
 
     def beat(self):
         k = self.client.key
-        while not self.end.wait(BEAT):
+        while True:
+            self.due.wait(BEAT)
+            self.due.clear()
+            if self.end:
+                return
             reply = self.client.run("heartbeat", {"registry": k(self.role + "s"), "card": k(self.mark), "watcher": k("watcher"), "workers": k("workers"),
                                                   "executors": k("executors"), "fenced": k("fenced"), "due": k("due")},
                                     {"id": self.id, "silence": 0, "card": ["conn", self.conn]})
@@ -183,8 +187,15 @@ class Process:
                 return
             self.overdue = int(reply[2])
 
+    def waits_here(self):
+        """Notes the connection of this thread as the sign of life. A change of it is a reason to beat."""
+        before, self.conn = self.conn, text(self.client.redis("CLIENT", "ID"))
+        if self.conn != before:
+            self.due.set()
+
     def leave(self):
-        self.end.set()
+        self.end = True
+        self.due.set()
         self.beats.join()
         k = self.client.key
         self.client.run("leave", {"registry": k(self.role + "s"), "card": k(self.mark), "mailbox": k("p", self.id), "watcher": k("watcher"), "fenced": k("fenced"),

@@ -72,7 +72,7 @@ class Worker(Process):
         while not stop.is_set() and not self.fenced:
             try:
                 if stale:
-                    self.conn = text(self.client.redis("CLIENT", "ID"))  # of this thread's connection
+                    self.waits_here()
                     self.look()
                     stale = False
                 found = list(self.pending() if recover else self.take())
