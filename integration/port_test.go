@@ -144,7 +144,7 @@ func TestProtocolPortScattersAndGathers(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	<-w.Ready()
-	cmd, complaints := port(t, server, "flow.py", "double")
+	cmd, complaints := port(t, server, "flow.py", "map", "double")
 	var in, want strings.Builder
 	for i := range 5000 {
 		in.WriteString(strconv.Itoa(i) + "\n")
@@ -177,5 +177,54 @@ func TestProtocolPortPassesTheCheck(t *testing.T) {
 		"--worker", strings.Join(worker.Args, " ")).CombinedOutput()
 	if ok := regexp.MustCompile(`(?m)^ok `).FindAll(out, -1); err != nil || len(ok) != 8 {
 		t.Errorf("%d checks are ok, %v: %s", len(ok), err, out)
+	}
+}
+
+// A gather in Python takes a queue over from a gather in Go that has acknowledged some items, also behind others.
+func TestProtocolPortTakesOver(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	ex, err := executor.New(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := bridge.ScatterSeq(t.Context(), ex, func(yield func(int) bool) {
+		for i := 0; i < 3000 && yield(i); i++ {
+		}
+	}, bridge.Name("numbers"), bridge.Seal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	isAcked := func(i int) bool { return i < 500 || 700 <= i && i < 1000 || i > 2000 && i%3 == 0 }
+	ctx, leave := context.WithCancel(t.Context())
+	results, err := bridge.Gather(ctx, q, bridge.ManualAck())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2500 {
+		if r := <-results; r.Err != nil || r.Value != i {
+			t.Fatalf("result %d is %v, %v", i, r.Value, r.Err)
+		} else if isAcked(i) {
+			r.Ack()
+		}
+	}
+	leave()
+	for range results {
+	}
+	if <-q.Done(); q.Err() != nil {
+		t.Fatal(q.Err())
+	}
+	if err := ex.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for i := range 3000 {
+		if i >= 2500 || !isAcked(i) {
+			want.WriteString(strconv.Itoa(i) + "\n")
+		}
+	}
+	cmd, complaints := port(t, server, "flow.py", "gather", "numbers")
+	if out, err := cmd.Output(); err != nil || string(out) != want.String() {
+		t.Errorf("the items that were left are %.300q, %v: %s", out, err, complaints)
 	}
 }

@@ -1,5 +1,9 @@
-"""An executor: flow.py HOST:PORT NAMESPACE FUNCTION scatters the lines of its input, JSON of the type int, through a
-function of the fleet and prints the results in order."""
+"""An executor.
+
+    flow.py HOST:PORT NAMESPACE map FUNCTION    scatters the lines of its input, JSON of the type int, through a function
+                                                of the fleet and prints the results in order
+    flow.py HOST:PORT NAMESPACE gather QUEUE    prints the items of a queue that are not delivered yet
+"""
 
 import json
 import os
@@ -9,7 +13,7 @@ import threading
 import time
 import uuid
 
-from client import C, Client, Process, failure, frame, pairs, text
+from client import C, Client, Entry, Process, failure, frame, pairs, text
 
 
 class Queue:
@@ -82,7 +86,16 @@ class Executor(Process):
         return out
 
 
+def ranges(mark):
+    """The ranges of a delivered mark, in their order."""
+    low, *above = mark.split(",")
+    return [(0, int(low))] + [tuple(int(n) for n in r.split("-")) for r in above]
+
+
 class Gather:
+    """The reader of a queue. It holds sources by their names in the queue: next is the offset to deliver, done the ranges
+    above it that were delivered before."""
+
     def __init__(self, executor, queue):
         self.executor, self.client, self.queue, self.id = executor, executor.client, queue.name, str(uuid.uuid4())
         k, self.sources, self.whole, self.acks = self.client.key, {}, [], 0
@@ -92,6 +105,8 @@ class Gather:
         if text(status) != "ok":
             raise SystemExit("consume: %s %s" % (text(status), reply))
         self.reader = "%s %d" % (Queue(self.queue, reply[1]).inc, reply[0])
+        self.delivered = {name: ranges(text(mark)) for name, mark in pairs(reply[2] or []).items()}
+        self.before = Queue(self.queue, reply[1]).meta.get("before", "")
         self.roots = [[path.partition("~")[0], "".join(path.partition("~")[1:]), 0, False] for path in queue.paths or [queue.name]]
 
     def watch(self):
@@ -108,39 +123,64 @@ class Gather:
                     raise SystemExit("watch: " + text(status))
                 root[2], more, root[3], rows = text(reply[0]), int(reply[1]), text(status) == "sealed", reply[3:]
                 for i in range(0, len(rows), 7):
-                    source = self.sources.setdefault(text(rows[i]) + root[1], {"root": root, "next": 0, "waiting": {}, "told": None})
+                    source = self.sources.setdefault(text(rows[i]) + root[1], {"root": root, "next": 0, "done": [], "waiting": {}, "told": None})
+                    if source["told"] is None:
+                        source["done"] += self.delivered.pop(text(rows[i]) + root[1], [])
+                        self.skip(source)
                     source.update(end=int(rows[i + 2]), cut=text(rows[i + 3]))
+
+    def inherit(self):
+        """Takes over the entries of a predecessor, and removes it."""
+        k, start, entries = self.client.key, "0-0", []
+        while True:
+            start, found, *_ = self.client.redis("XAUTOCLAIM", k("q", self.queue), "w", self.id, 0, start, "COUNT", 100)
+            entries += [Entry(k("q", self.queue), e) for e in found if e and e[1]]
+            if text(start) == "0-0":
+                break
+        if self.before:
+            self.release(self.before)
+        return entries
+
+    def release(self, gather):
+        k = self.client.key
+        self.client.run("release", {"meta": k("m", self.queue), "mailbox": k("p", gather), "stream": k("q", self.queue), "roots": [k("watch", r[0]) for r in self.roots]},
+                        {"gather": gather, "mailbox": k("p", gather), "queue": self.queue, "prefix": self.client.prefix})
+
+    def skip(self, s):
+        while s["done"] and s["done"][0][0] <= s["next"]:
+            s["next"] = max(s["next"], s["done"].pop(0)[1])
+
+    def due(self, s):
+        """Yields the items of a source that are due."""
+        while s["waiting"] and min(s["waiting"]) <= s["next"]:
+            e = s["waiting"].pop(min(s["waiting"]))
+            found = e.items or [(failure("decode", e.why), True)] * e.n
+            while s["next"] < e.first + e.n:
+                at, s["next"] = s["next"], min([e.first + e.n] + [r[0] for r in s["done"]])
+                yield from found[at - e.first:s["next"] - e.first]
+                self.skip(s)
+            self.whole.append(e)
 
     def ended(self):
         return all(root[3] for root in self.roots) and all(0 <= s["end"] <= s["next"] for s in self.sources.values())
 
     def run(self):
         """Yields the items, each with whether it is a failure."""
-        stream, looked, every, look = self.client.key("q", self.queue), 0, 1, True
+        stream, looked, every, look, entries = self.client.key("q", self.queue), 0, 1, True, self.inherit()
         while True:
-            if look or time.monotonic() - looked > every:
+            if look or time.monotonic() - looked > every or any(e.source not in self.sources for e in entries):
                 self.watch()
                 looked, every, look = time.monotonic(), min(2 * every, C["gather_look_max"] / 1000), False
-            if self.ended():
-                break
-            hints, entries = self.executor.read(self.id, [stream], C["gather_wait"], C["gather_entries"])
-            every = 1 if hints or entries else every
-            look = any(kind in ("end", "source") for kind, _ in hints) or any(e.source not in self.sources for e in entries)
-            if look:
-                self.watch()
             for e in entries:
                 self.sources[e.source]["waiting"][e.first] = e.load(self.client)
             for s in self.sources.values():
-                while s["next"] in s["waiting"]:
-                    e = s["waiting"].pop(s["next"])
-                    yield from e.items or [(failure("decode", e.why), True)] * e.n
-                    s["next"] += e.n
-                    self.whole.append(e)
+                yield from self.due(s)
             self.ack()
-        self.ack()
-        k = self.client.key
-        self.client.run("release", {"meta": k("m", self.queue), "mailbox": k("p", self.id), "stream": stream, "roots": [k("watch", r[0]) for r in self.roots]},
-                        {"gather": self.id, "mailbox": k("p", self.id), "queue": self.queue, "prefix": self.client.prefix})
+            if self.ended():
+                return self.release(self.id)
+            hints, entries = self.executor.read(self.id, [stream], C["gather_wait"], C["gather_entries"])
+            every = 1 if hints or entries else every
+            look = any(kind in ("end", "source") for kind, _ in hints)
 
     def ack(self):
         k = self.client.key
@@ -152,7 +192,7 @@ class Gather:
                 if s["told"] != (s["next"], ended):
                     source, s["told"] = name.removesuffix(s["root"][1]), (s["next"], ended)
                     keys += [k("s", source), k("m", s["root"][0])]
-                    args += [name, source, s["root"][0], s["next"], s["next"], int(ended)]
+                    args += [name, source, s["root"][0], ",".join([str(s["next"])] + ["%d-%d" % r for r in s["done"]]), s["next"], int(ended)]
             if not whole and not keys:
                 return
             self.acks += 1
@@ -164,17 +204,21 @@ class Gather:
                 raise SystemExit("ack: " + text(status))
 
 
-def main(address, namespace, function):
-    values = [line.rstrip(b"\n") for line in sys.stdin.buffer]
-    executor = Executor(Client(address, namespace))
-    name = "scatter." + str(uuid.uuid4())[:13]
-    root = executor.declare(name, "json", "int", 0, [], name)
-    out = executor.map(root, function)
-    producer = threading.Thread(target=executor.scatter, args=(root, values))
-    producer.start()
-    for item, failed in Gather(executor, out).run():
+def main(address, namespace, verb, name):
+    executor, producer = Executor(Client(address, namespace)), None
+    if verb == "map":
+        values = [line.rstrip(b"\n") for line in sys.stdin.buffer]
+        flow = "scatter." + str(uuid.uuid4())[:13]
+        root = executor.declare(flow, "json", "int", 0, [], flow)
+        queue = executor.map(root, name)
+        producer = threading.Thread(target=executor.scatter, args=(root, values))
+        producer.start()
+    else:
+        queue = Queue(name, executor.client.redis("HGETALL", executor.client.key("m", name)))
+    for item, failed in Gather(executor, queue).run():
         print(("failure " if failed else "") + item.decode(), flush=True)
-    producer.join()
+    if producer:
+        producer.join()
     executor.leave()
 
 
