@@ -94,6 +94,24 @@ func TestProtocolPortWorks(t *testing.T) {
 	if !slices.Equal(got, words) {
 		t.Errorf("%d of %d results, or in another order: %.200q", len(got), len(words), got)
 	}
+	failsTwice(t, ex)
+	if err := ex.Close(); err != nil {
+		t.Error(err)
+	}
+	end()
+	seen, err := executor.NewInspector(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seen.Close()
+	if live, err := seen.Workers(t.Context()); err != nil || len(live) != 0 {
+		t.Errorf("workers after the end: %v, %v", live, err)
+	}
+}
+
+// failsTwice wants two items to fail in each of two attempts.
+func failsTwice(t *testing.T, ex *executor.Executor) {
+	t.Helper()
 	fails, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]string{"a", "b"}))
 	if err == nil {
 		fails, err = executor.Map(t.Context(), workers.Remote[string, string]("broken"), fails, executor.Retries(1))
@@ -111,18 +129,6 @@ func TestProtocolPortWorks(t *testing.T) {
 	}
 	if failed != 2 {
 		t.Errorf("%d failures", failed)
-	}
-	if err := ex.Close(); err != nil {
-		t.Error(err)
-	}
-	end()
-	seen, err := executor.NewInspector(t.Context(), server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer seen.Close()
-	if live, err := seen.Workers(t.Context()); err != nil || len(live) != 0 {
-		t.Errorf("workers after the end: %v, %v", live, err)
 	}
 }
 

@@ -22,8 +22,8 @@ type figure struct {
 	code    string // name of the Go constant
 }
 
-// figures are the constants that another implementation of the protocol needs. Some bind all processes of a namespace,
-// the others are what the Go code uses.
+// figures are the constants that another implementation of the protocol needs. Some bind all processes of a namespace.
+// The others are choices of the Go code.
 var figures = []figure{
 	{"lease", 0, "ms", "default lease; all processes of a namespace use the same one", "executor.go", "defaultLease"},
 	{"beats", 0, "heartbeats", "heartbeats in a lease", "lease.go", "Beats"},

@@ -49,7 +49,7 @@
 -- word resend  a new payload is not there; the entry is still pending
 
 -- read returns the entry whose keys come behind KEYS[k] and whose arguments come
--- behind ARGV[a], and where the next one's come.
+-- behind ARGV[a], and the k and a of the next entry.
 local function read(k, a)
   local e = {
     stream = KEYS[k + 1], meta = KEYS[k + 2], returns = KEYS[k + 3], suspects = KEYS[k + 4], delayed = KEYS[k + 5],

@@ -15,7 +15,7 @@
 -- field suspects  list of entries of x:
 -- field why  key wait:<out> of the full queue, or the text of the error; otherwise empty
 -- word ok  the route was read
--- word full  an out-queue has no room: nothing was read
+-- word full  an out-queue has no room: no entry was read
 -- word window  the next entry of q: is beyond the window of its source
 -- word sick  a queue of the route is gone, or its key has another type
 local budget, suspects = tonumber(ARGV[2]), tonumber(ARGV[4])
