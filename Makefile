@@ -9,7 +9,7 @@ SCHEDULES   ?= 1000
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: help clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
+.PHONY: help protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,9 @@ soak: ## many thousands of processes, flows and sources come and go, in virtual 
 
 mutants: ## break the protocol one rule at a time; a test has to notice each
 	go test -tags mutants -count=1 -timeout 60m -v -run '^TestMutants$$' ./integration/mutants
+
+protocol: ## docs/protocol.json and docs/protocol/constants.md, from the heads of the scripts and the constants of the code
+	go test -count=1 -run '^TestProtocolFilesAreFresh$$' ./internal/broker -update
 
 build: ## both commands as static binaries in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...

@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -211,14 +210,9 @@ func list(t *testing.T, args ...string) []listed {
 	}
 }
 
-var (
-	titleLine = regexp.MustCompile(`^-- (\w+)\.lua: \S`)
-	indexLine = regexp.MustCompile(`^-- (KEYS|ARGV) (\d+)(\+?) +\w+ +\S`)
-	literal   = regexp.MustCompile(`(KEYS|ARGV)\[(\d+)\]`)
-	embedded  = regexp.MustCompile(`(?m)^\t?//go:embed (.+)$`)
-)
+var embedded = regexp.MustCompile(`(?m)^\t?//go:embed (.+)$`)
 
-func TestScriptsKeepTheirHeaders(t *testing.T) {
+func TestScriptsAreEmbedded(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob(filepath.Join(root, "internal/broker/lua/*.lua"))
 	if err != nil || len(scripts) == 0 {
@@ -226,19 +220,8 @@ func TestScriptsKeepTheirHeaders(t *testing.T) {
 	}
 	embeds := embeds(t)
 	for _, script := range scripts {
-		name := filepath.Base(script)
-		if !embeds["lua/"+name] {
+		if name := filepath.Base(script); !embeds["lua/"+name] {
 			t.Errorf("%s: no file of internal/broker embeds it by its name", name)
-		}
-		if name == "lib.lua" || strings.HasPrefix(name, "_") {
-			continue
-		}
-		text, err := os.ReadFile(script)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, breach := range checkScript(strings.TrimSuffix(name, ".lua"), string(text)) {
-			t.Errorf("%s: %s", name, breach)
 		}
 	}
 }
@@ -259,94 +242,6 @@ func embeds(t *testing.T) map[string]bool {
 		}
 	}
 	return found
-}
-
-// A header is what the comments at the top of a script promise: how many KEYS
-// and ARGV have a number of their own, and whether more follow.
-type header struct {
-	fixed  map[string]int
-	repeat map[string]bool
-}
-
-// checkScript returns where a script's header is not in its form or does not
-// agree with the body.
-func checkScript(name, text string) (breaches []string) {
-	lines := strings.Split(text, "\n")
-	end := slices.IndexFunc(lines, func(line string) bool { return !strings.HasPrefix(line, "--") })
-	if end < 1 {
-		return []string{"it has no header or no body"}
-	}
-	if title := titleLine.FindStringSubmatch(lines[0]); title == nil || title[1] != name {
-		breaches = append(breaches, "its first line is not -- "+name+".lua: what it does")
-	}
-	if !strings.HasPrefix(lines[end-1], "-- reply: ") {
-		breaches = append(breaches, "the last line of its header is not -- reply: what it answers")
-	}
-	h := header{map[string]int{}, map[string]bool{}}
-	for _, line := range lines[1:max(1, end-1)] {
-		breaches = append(breaches, h.read(line)...)
-	}
-	var body strings.Builder
-	for _, line := range lines[end:] {
-		code, _, _ := strings.Cut(line, "--")
-		body.WriteString(code + "\n")
-	}
-	return append(breaches, h.compare(body.String())...)
-}
-
-func (h header) read(line string) []string {
-	index := indexLine.FindStringSubmatch(line)
-	if index == nil {
-		return []string{"not KEYS or ARGV, number, name and meaning: " + line}
-	}
-	kind := index[1]
-	if n, _ := strconv.Atoi(index[2]); h.repeat[kind] || n != h.fixed[kind]+1 {
-		return []string{"not the next number: " + line}
-	}
-	if h.repeat[kind] = index[3] == "+"; !h.repeat[kind] {
-		h.fixed[kind]++
-	}
-	return nil
-}
-
-func (h header) compare(body string) (breaches []string) {
-	used := map[string]bool{}
-	for _, use := range literal.FindAllStringSubmatch(body, -1) {
-		used[use[0]] = true
-		if n, _ := strconv.Atoi(use[2]); n > h.fixed[use[1]] && !h.repeat[use[1]] {
-			breaches = append(breaches, use[0]+" is used and not documented")
-		}
-	}
-	for _, kind := range []string{"KEYS", "ARGV"} {
-		for n := range h.fixed[kind] {
-			if use := kind + "[" + strconv.Itoa(n+1) + "]"; !used[use] {
-				breaches = append(breaches, use+" is documented and not used")
-			}
-		}
-		if walks := strings.Contains(literal.ReplaceAllString(body, ""), kind); walks && !h.repeat[kind] {
-			breaches = append(breaches, kind+" is walked and no repeating part is documented")
-		}
-	}
-	return breaches
-}
-
-// The check of the scripts would be green too if it saw nothing.
-func TestScriptBreachesAreSeen(t *testing.T) {
-	t.Parallel()
-	good := "-- x.lua: does it\n-- KEYS 1 meta  m:<queue>\n-- ARGV 1 name  its name\n-- ARGV 2+ id  more\n-- reply: 'ok'\n" +
-		"redis.call('HSET', KEYS[1], ARGV[1], #ARGV) -- not KEYS[7]\nreturn 'ok'\n"
-	if breaches := checkScript("x", good); breaches != nil {
-		t.Fatalf("a good script is refused: %q", breaches)
-	}
-	for _, change := range [][2]string{
-		{"x.lua", "y.lua"}, {"KEYS 1 ", "KEYS 2 "}, {"-- reply", "-- answer"}, {"KEYS[1]", "KEYS[2]"},
-		{"KEYS[1]", "KEYS[i]"}, {"-- KEYS 1 meta  m:<queue>\n", ""}, {"2+", "2"}, {"2+", "3+"},
-		{"'ok'\nredis", "'ok'\nlocal n = ARGV[1], KEYS[2] redis"}, {"  more", ""},
-	} {
-		if checkScript("x", strings.Replace(good, change[0], change[1], 1)) == nil {
-			t.Errorf("%q in place of %q is not seen", change[1], change[0])
-		}
-	}
 }
 
 func TestExportedNamesAreFewAndDocumented(t *testing.T) {

@@ -181,7 +181,7 @@ ack added after ahead all alone args as at attempt audit auth await back backoff
 breaker budget buffer brokertest builtin bulk bytes caller cancel canceled channels check child claims cleanup cli client
 close closed code command committer complete completed completer confirm conn connect console coproc cost costmodel
 crash crashes define delayed delete deliveries denied dialer differences differential direct doc done drain dropped
-durable embedded ended err error exec exists fail failed fake feed fenced fetcher fields files finished first
+durable embedded ended err error exec exists fail failed fake feed fenced fetcher fetchstate fields files finished first
 fit flags fleet flight flush format found from full func fused generic given group halt handover hashes health heap
 held hold host id idle if in inflight info input ints invalid is itemrunner job joblog json keep keys keyspace kind known
 launcher leaks ledger len lexer lifecycle limits line linger linux list liveness localworker log logger logging lost

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -246,4 +247,98 @@ func TestProtocolScripts(t *testing.T) {
 	same(t, "scripts", column(t, "script"), files)
 	same(t, "hints", column(t, "kind"), []string{broker.HintStages, broker.HintRoom, broker.HintSource, broker.HintEnd,
 		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintSuccess, broker.HintVersion})
+}
+
+// Each key in the header of a script is a row of the table of keys.
+func TestProtocolKeysOfScripts(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "docs/protocol.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Scripts map[string]struct {
+			Keys []struct {
+				Form string `json:"form"`
+			} `json:"keys"`
+		} `json:"scripts"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, key := range column(t, "key") {
+		stem, _, _ := strings.Cut(key, "<")
+		known[stem] = true
+	}
+	for name, s := range file.Scripts {
+		for _, key := range s.Keys {
+			for _, pattern := range strings.FieldsFunc(key.Form, func(r rune) bool { return strings.ContainsRune("|{},*", r) }) {
+				if stem, _, _ := strings.Cut(strings.TrimSpace(pattern), "<"); stem != "" && !known[stem] {
+					t.Errorf("%s.lua: the key %q is not in the table", name, pattern)
+				}
+			}
+		}
+	}
+	if len(file.Scripts) < 40 {
+		t.Errorf("%d scripts are in docs/protocol.json", len(file.Scripts))
+	}
+}
+
+var (
+	scriptName = regexp.MustCompile("`(\\w+\\.lua)`")
+	pageLink   = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
+	heading    = regexp.MustCompile(`(?m)^#+ (.+)$|<a id="([^"]+)">`)
+)
+
+// anchors are the anchors of a page, as GitHub makes them of headings.
+func anchors(text string) map[string]bool {
+	found := map[string]bool{"": true}
+	for _, h := range heading.FindAllStringSubmatch(text, -1) {
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, h[1]+h[2])
+		found["#"+name] = true
+	}
+	return found
+}
+
+// The pages of the protocol name scripts that exist, and link to what is there.
+func TestProtocolPagesFit(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob(filepath.Join(root, "docs/protocol/*.md"))
+	if err != nil || len(pages) < 3 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range append(pages, filepath.Join(root, "docs/protocol.md")) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range scriptName.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(root, "internal/broker/lua", name[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+		for _, link := range pageLink.FindAllStringSubmatch(string(text), -1) {
+			to, linked := filepath.Join(filepath.Dir(page), link[1]), text
+			if link[1] == "" {
+				to = page
+			} else if linked, err = os.ReadFile(to); err != nil && filepath.Ext(to) == ".md" {
+				t.Errorf("%s: %v", page, err)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+			if !anchors(string(linked))[link[2]] {
+				t.Errorf("%s: %s has no %s", page, to, link[2])
+			}
+		}
+	}
 }

@@ -1,11 +1,12 @@
--- abandon_sources.lua: fences some sources of an executor that is not in the registry, gives them up and tells the gathers
--- KEYS 1 holds     holds:<executor>, the names of its sources
--- KEYS 2 executors zset of the live executors
+-- abandon_sources.lua: fences some sources of an executor that is not in the registry, gives them
+--   up and tells the gathers
+-- KEYS 1 holds  holds:<executor>  names of its sources
+-- KEYS 2 executors  executors
 -- ARGV 1 executor  its id
--- ARGV 2 cause     why, for the gathers
--- ARGV 3 prefix    of all keys
--- ARGV 4 count     look at so many sources at most
--- reply: sources that it looked at; fewer than count if none is left
+-- ARGV 2 cause  why, a text for the gathers
+-- ARGV 3 prefix  of all keys
+-- ARGV 4 count  most sources that the call looks at
+-- reply looked  sources that it looked at; fewer than count: none is left
 if redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
 redis.call('SREM', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 

@@ -1,18 +1,33 @@
 -- ack.lua: deletes the entries that a gather has delivered, and moves its marks
--- KEYS 1 meta       m:<queue>
--- KEYS 2 stream     q:<queue>
--- KEYS 3 wait       wait:<queue>
+-- KEYS 1 meta  m:<queue>
+-- KEYS 2 stream  q:<queue>
+-- KEYS 3 wait  wait:<queue>
 -- KEYS 4 delivered  d:<queue>
--- KEYS 5+ source    for each source with a mark: s:<source>, m:<root queue>; then the payload keys of the entries
--- ARGV 1 reader     the queue's incarnation and the epoch of the gather, with a space between
--- ARGV 2 number     of this acknowledgement in the epoch; one that arrives behind a later one has no effect
--- ARGV 3 queue      its name
--- ARGV 4 prefix     of all keys
--- ARGV 5 keep       how long the payloads live on, ms, 0 to delete them
--- ARGV 6 ids        number of entries delivered whole
--- ARGV 7 sources    number of sources whose mark moved
--- ARGV 8+ entry     the ids; then for each source: name in this queue, root name, root queue, mark, offset below which all is delivered, 1 if it has ended and is delivered here; then the items whose deliveries are forgotten: '<source> <offset>'
--- reply: 'ok'|'waited' (ok, and a producer or a worker waited for it)|'gone'|'fenced'
+-- KEYS 5+ more  {s:<source>, m:<root queue>}*, {f:<id>}*  for each source with a mark, then the
+--   payloads of the entries
+-- ARGV 1 reader  incarnation of the queue and epoch of the gather, with a space between
+-- ARGV 2 number  of this acknowledgement in the epoch, from 1; one that arrives behind a later one
+--   has no effect
+-- ARGV 3 queue  its name
+-- ARGV 4 prefix  of all keys
+-- ARGV 5 keep  ms that the payloads live on; 0 deletes them
+-- ARGV 6 ids  number of entries that are delivered whole
+-- ARGV 7 sources  number of sources whose mark moved
+-- ARGV 8+ more  {id}*, {name, source, root, mark, low, ended}*, {item}*  as many ids and sources as
+--   declared, then items
+-- field id  id of an entry in q:<queue>
+-- field name  name of the source in this queue, with its branch
+-- field source  name of the source without its branch
+-- field root  root queue that the source feeds
+-- field mark  the new delivered mark
+-- field low  offset below which all is delivered
+-- field ended  1 if the source has ended and is delivered here to its end, otherwise 0
+-- field item  '<name> <offset>' of an item whose deliveries are forgotten, see nack.lua
+-- reply status
+-- word ok  done, or a later acknowledgement was first
+-- word waited  as ok, and a producer or a worker waited for it
+-- word gone  the queue is gone or is being deleted
+-- word fenced  another gather has the queue
 local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'max', 'maxb', 'acks', 'inc', 'dying')
 if not meta[1] or meta[6] then return 'gone' end
 if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end

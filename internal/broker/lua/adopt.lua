@@ -1,9 +1,10 @@
 -- adopt.lua: gives a queue of encoded items the codec and type of its reader
--- KEYS 1 meta   m:<queue>
--- ARGV 1 inc    the queue's incarnation
+-- KEYS 1 meta  m:<queue>
+-- ARGV 1 inc  incarnation of the queue
 -- ARGV 2 codec  of its items
--- ARGV 3 type   of its items
--- reply: 1 where it took them
+-- ARGV 3 type  of its items
+-- reply 1  the queue has them now
+-- reply 0  the queue had a type, or has another incarnation
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'type')
 if meta[1] ~= ARGV[1] or meta[2] ~= '' then return 0 end
 redis.call('HSET', KEYS[1], 'codec', ARGV[2], 'type', ARGV[3])

@@ -1,11 +1,25 @@
--- audit.lua: looks through a page of a stream for the entries of sources that a gather misses; reads only
--- KEYS 1 stream   q:, r:, x: or l:<queue>
--- KEYS 2 workers  zset of the live workers
--- ARGV 1 from     id to begin with, - for the first, (id for the one behind
--- ARGV 2 count    at most so many entries
--- ARGV 3 gather   the consumer where the queue is gathered, '' where workers read it
--- ARGV 4+ gap     for each source: its name in this queue, the lowest offset that is missing
--- reply: {the last id, '' where the page is the last, then for each entry of these sources that ends behind the offset: source, first, n, id, 'waits'|'held'|'stray' (delivered, and in no slot)}
+-- audit.lua: looks through a page of a stream for the entries of sources that a gather misses;
+--   reads only
+-- KEYS 1 stream  q:<queue>|r:<queue>|x:<queue>|l:<queue>
+-- KEYS 2 workers  workers
+-- ARGV 1 from  id to begin with, - for the first, (id for the one behind
+-- ARGV 2 count  most entries of the page
+-- ARGV 3 gather  id of the gather, for the queue that it gathers; empty for a queue that workers
+--   read
+-- ARGV 4+ gaps  {source, offset}*  for each source that misses an offset
+-- field source  its name in this queue
+-- field offset  lowest offset that is missing
+-- reply [last, {source, first, n, id, state}*]  the entries of these sources that end behind the
+--   offset
+-- field last  id of the last entry of the page; empty: the page is the last
+-- field first  first offset of the entry
+-- field n  its number of items
+-- field id  its id
+-- field state  one of the words; empty for an entry that begins behind the offset
+-- word waits  no consumer has read the entry
+-- word held  it is pending with the gather, or with a live worker
+-- word stray  it was delivered, and no live consumer has it
+-- error NOGROUP  the stream has lost its group
 if redis.call('EXISTS', KEYS[1]) == 0 then return {''} end
 local gaps = {}
 for i = 4, #ARGV, 2 do gaps[ARGV[i]] = tonumber(ARGV[i + 1]) end

@@ -1,8 +1,18 @@
--- backlog.lua: counts the entries and items of a queue
--- KEYS 1 meta     m:<queue>
+-- backlog.lua: counts the entries and items of a queue; reads only
+-- KEYS 1 meta  m:<queue>
 -- KEYS 2 delayed  l:<queue>
--- KEYS 3+ stream  q:<queue>, r:<queue>, x:<queue>
--- reply: {'ok', items and bytes that no reader has read, entries that were read and are not finished, entries that are delayed, entries in all, items added so far} or {'gone'}
+-- KEYS 3+ streams  q:<queue>, r:<queue>, x:<queue>
+-- reply ['ok', items, bytes, running, delayed, entries, added]
+-- reply ['gone']
+-- field items  items that no consumer has read
+-- field bytes  bytes of these
+-- field running  entries that were read and are not finished
+-- field delayed  entries that wait for another attempt
+-- field entries  entries in all four streams
+-- field added  items added to the queue so far
+-- word ok  the queue is there
+-- word gone  the queue has no stream
+-- error NOGROUP  a stream has lost its group
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'gone'} end
 local items, bytes = unread(KEYS[3], KEYS[1])
 local delayed = redis.call('XLEN', KEYS[2])

@@ -1,16 +1,55 @@
--- complete.lua: replaces each finished entry by its outputs and remainders, if it is still there: first finisher wins
--- KEYS 1 due      zset of the delayed entries
--- KEYS 2 dead     stream of the dead letters
--- KEYS 3+ entry  for each: its stream, m:<in>, r:<in>, x:<in>, l:<in>, old payload keys, then for each out q:<out>, m:<out>, for each queue that was passed by m:<queue>; then the payload keys of outs and rests in their order
--- ARGV 1 prefix   of payload keys
--- ARGV 2 many     crashes that make an entry a suspect
--- ARGV 3 most     dead letters that are kept
--- ARGV 4 taker    consumer that takes the next entry of the out-queue of the only entry; '': none
--- ARGV 5+ entry  for each: id, inc, cost in ns an item, crashes of the rests, source, queue, why it is a dead letter ('': it is none), number of old payload keys, of outs, of queues passed by, of rests; then for each out: inc, source, first, n, size, kind, data; for each queue passed by: inc, items; for each rest: attempts, delay in ms, first, n, size, kind, data
--- reply: for each entry 'ok', 'lost' (another worker finished it), 'gone' (the in-queue), 'noout' (an out-queue, or one passed by), 'resend' (a payload), or 'ERR ...'; then, with a taker and 'ok', the entries that were taken, at most one
+-- complete.lua: replaces each finished entry by its outputs and remainders, if it is still there:
+--   first finisher wins
+-- KEYS 1 due  due
+-- KEYS 2 dead  dead
+-- KEYS 3+ entries  {q:<in>|r:<in>|x:<in>, m:<in>, r:<in>, x:<in>, l:<in>, {f:<old>}*, {q:<out>,
+--   m:<out>}*, {m:<bypassed>}*, {f:<new>}*}*  for each entry: its stream and queue, its old
+--   payloads, each out, each queue that was passed by, the payloads of outs and remainders of kind
+--   f in their order
+-- ARGV 1 payloads  prefix of payload keys, the prefix of all keys and f:
+-- ARGV 2 many  crashes that make an entry a suspect
+-- ARGV 3 most  dead letters that are kept
+-- ARGV 4 taker  consumer that takes the next entry of the out-queue of the only entry; empty: none
+-- ARGV 5+ entries  {id, inc, cost, crashes, source, queue, why, olds, outs, bys, remainders,
+--   {out_inc, out_source, first, n, size, kind, data}*, {by_inc, items}*, {attempts, delay, first,
+--   n, size, kind, data}*}*  for each entry: eleven arguments, then seven for each out, two for
+--   each queue passed by, seven for each remainder
+-- field id  of the entry in its stream
+-- field inc  incarnation of the in-queue
+-- field cost  ns of an item as measured, 0: not measured
+-- field crashes  of the remainders
+-- field source  of the entry and its remainders
+-- field queue  name of the in-queue
+-- field why  JSON of the failure that makes the entry a dead letter; empty: it becomes none
+-- field olds  number of old payloads, which are deleted
+-- field outs  number of outs
+-- field bys  number of queues passed by
+-- field remainders  number of remainders
+-- field out_inc  incarnation of the out-queue
+-- field out_source  name of the source in the out-queue
+-- field first  first offset
+-- field n  number of items
+-- field size  bytes of the frame
+-- field kind  p: data is the frame; f: data is the id of its payload; e: data is the JSON of a
+--   failure of all the items
+-- field data  see kind
+-- field by_inc  incarnation of the queue passed by
+-- field items  that went past it
+-- field attempts  calls of the function that failed, for each item of the remainder
+-- field delay  ms until the remainder is due; 0: it is requeued at once
+-- reply [{status}*]  one status for each entry, in their order
+-- reply [{status}*, taken]  with a taker, if the first status is ok
+-- field status  one of the words, or 'ERR <text>' with the error of a command that failed for this
+--   entry alone
+-- field taken  list of at most one entry
+-- word ok  the entry is replaced
+-- word lost  another worker has finished it, or its queue was purged
+-- word gone  the in-queue is gone, is being deleted, or has another incarnation
+-- word noout  that holds for an out-queue or a queue passed by; the entry is still pending
+-- word resend  a new payload is not there; the entry is still pending
 
 -- read returns the entry whose keys come behind KEYS[k] and whose arguments come
--- behind ARGV[a], and where the next one's come.
+-- behind ARGV[a], and the k and a of the next entry.
 local function read(k, a)
   local e = {
     stream = KEYS[k + 1], meta = KEYS[k + 2], returns = KEYS[k + 3], suspects = KEYS[k + 4], delayed = KEYS[k + 5],

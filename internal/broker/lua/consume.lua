@@ -1,13 +1,33 @@
--- consume.lua: makes a gather the consumer of a queue, instead of a gather whose executor was declared dead or has left
--- KEYS 1 meta      m:<queue>
--- KEYS 2 mailbox   p:<gather>
--- KEYS 3 executors zset of the live executors
--- KEYS 4 delivered d:<queue>
--- KEYS 5 nacked    nacked:<queue>
--- KEYS 6+ requeued r:<queue>, x:<queue>
--- ARGV 1 gather    its id
+-- consume.lua: makes a gather the consumer of a queue, instead of a gather whose executor was
+--   declared dead or has left
+-- KEYS 1 meta  m:<queue>
+-- KEYS 2 mailbox  p:<gather>
+-- KEYS 3 executors  executors
+-- KEYS 4 delivered  d:<queue>
+-- KEYS 5 nacked  nacked:<queue>
+-- KEYS 6+ requeued  r:<queue>, x:<queue>
+-- ARGV 1 gather  its id
 -- ARGV 2 executor  that it belongs to
--- reply: {'ok', epoch, fields of meta, fields of delivered unless there are more than a thousand, entries that are requeued, items that were given back} or {'taken', its consumer, the executor of a gather that has it}, {'version', that of the queue}, {'gone'}
+-- reply ['ok', epoch, [{field, value}*], [{source, mark}*], requeued, nacked]  the gather is the
+--   consumer; the list of marks is nil if there are more than a thousand, which HSCAN reads
+-- reply ['taken', consumer, executor]
+-- reply ['version', version]
+-- reply ['gone']
+-- field epoch  of the gather
+-- field field  name of a field of the meta
+-- field value  of that field
+-- field source  name of a source in this queue
+-- field mark  its delivered mark, a value of d:<queue>
+-- field requeued  entries in r:<queue> and x:<queue>, see collect_requeued.lua
+-- field nacked  number of fields of nacked:<queue>
+-- field consumer  stage:<id> or gather:<id>
+-- field executor  of the gather that has it; empty for a stage
+-- field version  v of the queue
+-- word ok  also for a repeated call
+-- word taken  a stage, or a gather of a live executor, has the queue
+-- word version  the format of the queue is not 1
+-- word gone  the queue is gone or is being deleted
+-- error BUSYGROUP  the mailbox is there: another gather has the id
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'consumer', 'gatherer', 'dying', 'v')
 if not meta[1] or meta[4] then return {'gone'} end
 if meta[5] ~= '1' then return {'version', meta[5] or ''} end

@@ -1,20 +1,26 @@
 -- declare.lua: makes a queue, or finds the one of that name
--- KEYS 1 meta     m:<queue>
--- KEYS 2 stream   q:<queue>
+-- KEYS 1 meta  m:<queue>
+-- KEYS 2 stream  q:<queue>
 -- KEYS 3 returns  r:<queue>
--- KEYS 4 owned    own:<executor>, the queues that go with it
--- KEYS 5 queues   set of all queues
--- ARGV 1 queue    its name
--- ARGV 2 inc      incarnation, if it is made now
--- ARGV 3 codec    of its items
--- ARGV 4 type     of its items
--- ARGV 5 max      items that may wait, 0 for no bound
--- ARGV 6 maxb     bytes that may wait, 0 for no bound
--- ARGV 7 owner    executor it goes with, empty for a queue that stays
--- ARGV 8 sealed   1 where no source can join
--- ARGV 9 from     JSON, the queues it is fed from
--- ARGV 10 flow    the queue where its flow begins
--- reply: {'made'|'found'|'dying', the fields of meta}
+-- KEYS 4 owned  own:<executor>  of its owner
+-- KEYS 5 queues  queues
+-- ARGV 1 queue  its name
+-- ARGV 2 inc  incarnation, if it is made now
+-- ARGV 3 codec  of its items; empty, with an empty type: not known yet
+-- ARGV 4 type  of its items
+-- ARGV 5 max  items that may wait, 0 for no bound
+-- ARGV 6 maxb  bytes that may wait, 0 for no bound
+-- ARGV 7 owner  executor it goes with; empty for a queue that stays
+-- ARGV 8 sealed  1 if no source can join, otherwise 0
+-- ARGV 9 from  JSON list of the paths it is fed from, [] for a root
+-- ARGV 10 flow  the queue in which its flow begins
+-- reply [status, [{field, value}*]]  with the fields of the meta
+-- field field  name of a field of the meta
+-- field value  of that field
+-- word made  the queue was made by this call
+-- word found  a queue of that name was there
+-- word dying  it is being deleted
+-- error BUSYGROUP  a stream of that name is there without its meta
 local status = 'found'
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')

@@ -1,11 +1,14 @@
 -- fence.lua: declares processes dead, unless they have beaten since they were looked at
--- KEYS 1 workers   zset of the live workers
--- KEYS 2 executors zset of the live executors
--- KEYS 3 fenced    hash of the processes that were declared dead
--- KEYS 4 watcher   hash: the process that looks for the dead
--- ARGV 1 prefix    of all keys
--- ARGV 2+ process  its mark, w:<id> or e:<id>, and its last beat, as it was seen
--- reply: for each its field of fenced, '' if its heartbeat came
+-- KEYS 1 workers  workers
+-- KEYS 2 executors  executors
+-- KEYS 3 fenced  fenced
+-- KEYS 4 watcher  watcher
+-- ARGV 1 prefix  of all keys
+-- ARGV 2+ processes  {mark, beat}*  for each process
+-- field mark  w:<id> or e:<id>
+-- field beat  its last heartbeat, as it was read
+-- reply [{entry}*]  for each process, in their order
+-- field entry  its new field of fenced; empty: it has beaten since, or is not in the registry
 local replies = {}
 for i = 2, #ARGV, 2 do
   local mark = ARGV[i]

@@ -1,16 +1,19 @@
 -- finish.lua: ends a source behind its last item and tells the gathers
 -- KEYS 1 source  s:<source>
--- KEYS 2 watch   watch:<queue>, mailboxes of its gathers
--- KEYS 3 meta    m:<queue>
+-- KEYS 2 watch  watch:<queue>  mailboxes of its gathers
+-- KEYS 3 meta  m:<queue>
 -- KEYS 4 stream  q:<queue>
--- KEYS 5 sources src:<queue>
+-- KEYS 5 sources  src:<queue>
 -- ARGV 1 source  its name
--- ARGV 2 epoch   of the source, as its maker was told
--- ARGV 3 end     the offset behind the last item
--- ARGV 4 inc     the queue's incarnation
--- ARGV 5 lost    the failure to put where a range was lost
--- ARGV 6 prefix  of the sets of keys that executors hold
--- reply: 'ok'|'gone'|'fenced'
+-- ARGV 2 epoch  of the source, as its maker was told
+-- ARGV 3 end  the offset behind the last item
+-- ARGV 4 inc  incarnation of the queue
+-- ARGV 5 lost  JSON of the failure of items that Redis has lost
+-- ARGV 6 holds  prefix of the keys holds:<executor>
+-- reply status
+-- word ok  the source has ended there
+-- word gone  the source or its queue is gone: the source may be delivered and forgotten
+-- word fenced  the source has a successor, or has stored items behind the end
 local source = redis.call('HMGET', KEYS[1], 'epoch', 'stored', 'end', 'inc', 'by')
 local meta = redis.call('HMGET', KEYS[3], 'inc', 'dying', 'items', 'bytes')
 if not source[1] or source[4] ~= ARGV[4] or meta[1] ~= ARGV[4] or meta[2] then return 'gone' end

@@ -1,15 +1,32 @@
--- heartbeat.lua: a heartbeat; one process at a time, the watcher, is also told of all others, to find the dead
--- KEYS 1 registry   zset workers or executors
--- KEYS 2 card       hash w:<id> or e:<id>
--- KEYS 3 watcher    hash: the process that looks for the dead, and when it last did
--- KEYS 4 workers    zset
--- KEYS 5 executors  zset
--- KEYS 6 fenced     hash of the processes that were declared dead
--- KEYS 7 due        zset of the delayed entries
--- ARGV 1 id         of the process
--- ARGV 2 silence    ms of the watcher after which another one takes its place; 0: this one never does
--- ARGV 3+ field     name and value of a changed field of the card
--- reply: {'fenced'} or {'ok', live workers, ms that the first delayed entry is overdue (0: not)}, which for the watcher goes on with {workers and beats, executors and beats, fenced, the time in ms, the watched time in ms}
+-- heartbeat.lua: renews a lease; one process at a time, the watcher, is also told of all others, to
+--   find the dead
+-- KEYS 1 registry  workers|executors
+-- KEYS 2 card  w:<id>|e:<id>
+-- KEYS 3 watcher  watcher
+-- KEYS 4 workers  workers
+-- KEYS 5 executors  executors
+-- KEYS 6 fenced  fenced
+-- KEYS 7 due  due
+-- ARGV 1 id  of the process
+-- ARGV 2 silence  ms of the watcher after which another one takes its place; 0: this process is
+--   never the watcher
+-- ARGV 3+ card  {field, value}*  changed fields of the card
+-- field field  name of a field of the card
+-- field value  of that field
+-- reply ['fenced']
+-- reply ['ok', live, overdue]
+-- reply ['ok', live, overdue, [{id, beat}*], [{id, beat}*], [{mark, entry}*], time, watched]  for
+--   the watcher: workers, executors, fenced
+-- field live  number of live workers
+-- field overdue  ms that the first delayed entry is overdue, 0: none is
+-- field id  of a process
+-- field beat  its last heartbeat in ms
+-- field mark  w:<id> or e:<id>
+-- field entry  its field of fenced
+-- field time  of Redis in ms
+-- field watched  the watched time in ms
+-- word ok  the lease is renewed
+-- word fenced  the process is not in the registry: it was declared dead, or has left
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
 local ms = now_ms()
 redis.call('HDEL', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full

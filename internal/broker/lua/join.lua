@@ -1,14 +1,17 @@
 -- join.lua: enters a process into its registry and makes its mailbox
--- KEYS 1 registry  zset workers or executors: last beat in ms by id
--- KEYS 2 card      hash w:<id> or e:<id>
--- KEYS 3 mailbox   p:<id>
--- KEYS 4 fenced    hash of the processes that were declared dead
--- KEYS 5 space     hash {ns:0}:space
--- ARGV 1 id        of the process
--- ARGV 2 mark      w:<id> or e:<id>
--- ARGV 3 spread    number of partitions, 0 where another partition has told it
--- ARGV 4+ field    name and value of each field of the card
--- reply: the time, ms, or 0 where the number of partitions is another one
+-- KEYS 1 registry  workers|executors
+-- KEYS 2 card  w:<id>|e:<id>
+-- KEYS 3 mailbox  p:<id>
+-- KEYS 4 fenced  fenced
+-- KEYS 5 space  space  of partition 0
+-- ARGV 1 id  of the process
+-- ARGV 2 mark  w:<id> or e:<id>
+-- ARGV 3 partitions  their number, in partition 0; 0 in another partition
+-- ARGV 4+ card  {field, value}*  all fields of the card
+-- field field  name of a field of the card
+-- field value  of that field
+-- reply time  of Redis in ms; 0: the number of partitions is another one, and the process has not
+--   joined
 if ARGV[3] ~= '0' and (redis.call('HGET', KEYS[5], 'partitions') or '1') ~= ARGV[3] then return 0 end
 redis.call('HDEL', KEYS[4], ARGV[2]) -- it comes first: a script that has begun to delete may add, also where the memory is full
 if redis.call('EXISTS', KEYS[3]) == 0 then

@@ -1,17 +1,19 @@
--- leave.lua: takes a process out of its registry; the watcher cleans up the keys of an executor, or a worker's name, as if it had died
--- KEYS 1 registry  zset workers or executors
--- KEYS 2 card      hash w:<id> or e:<id>
--- KEYS 3 mailbox   p:<id>
--- KEYS 4 watcher   hash: the process that looks for the dead
--- KEYS 5 fenced    hash of the processes that were declared dead
--- KEYS 6 holds     holds:<id>, the sources of an executor
--- KEYS 7 owned     own:<id>, the queues of an executor
--- KEYS 8 awaited   awaited:<id>, the queues of its gathers that others wait for
--- ARGV 1 id        of the process
--- ARGV 2 mark      w:<id> or e:<id>
--- ARGV 3 prefix    of all keys
--- ARGV 4 names     1 if a worker has left its name in streams
--- reply: 1 where it was there
+-- leave.lua: takes a process out of its registry; the watcher cleans up the keys of an executor, or
+--   the name of a worker, as after a death
+-- KEYS 1 registry  workers|executors
+-- KEYS 2 card  w:<id>|e:<id>
+-- KEYS 3 mailbox  p:<id>
+-- KEYS 4 watcher  watcher
+-- KEYS 5 fenced  fenced
+-- KEYS 6 holds  holds:<executor>  with the id of the process
+-- KEYS 7 owned  own:<executor>  likewise
+-- KEYS 8 awaited  awaited:<id>
+-- ARGV 1 id  of the process
+-- ARGV 2 mark  w:<id> or e:<id>
+-- ARGV 3 prefix  of all keys
+-- ARGV 4 names  1 if a worker has left its name in streams, otherwise 0
+-- reply 1  the process was in the registry
+-- reply 0  it was not
 local names = ARGV[4] == '1'
 if names or redis.call('EXISTS', KEYS[6], KEYS[7]) > 0 then
   local card = redis.call('HMGET', KEYS[2], 'pid', 'host')

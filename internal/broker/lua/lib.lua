@@ -1,4 +1,4 @@
--- What several scripts share. Of these paragraphs, each script gets the functions that it uses.
+-- Functions that several scripts share. Each script gets the paragraphs whose functions it uses.
 
 -- field returns the value of one field of an entry {id, {name, value, ...}}, nil
 -- where it is missing: that is a value too, which tonumber(field(...)) needs.
@@ -228,7 +228,7 @@ local function returned(source, first, n, attempts, crashes, kind, data, failed)
   return 's', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, kind, data
 end
 
--- put_back puts items into r:, or into x: where they are suspects. That stream
+-- put_back puts items into r:, or into x: if they are suspects. That stream
 -- is made with the first one.
 local function put_back(returns, suspects, suspect, ...)
   if not suspect then return redis.call('XADD', returns, 'NOMKSTREAM', '*', returned(...)) end

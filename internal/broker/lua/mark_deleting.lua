@@ -1,13 +1,16 @@
 -- mark_deleting.lua: marks a queue as dying, so that all scripts refuse it
--- KEYS 1 meta   m:<queue>
--- KEYS 2 wait   wait:<queue>
+-- KEYS 1 meta  m:<queue>
+-- KEYS 2 wait  wait:<queue>
 -- KEYS 3 watch  watch:<queue>
--- KEYS 4 own    own:<executor> that deletes it
+-- KEYS 4 own  own:<executor>  of the executor that deletes it
 -- ARGV 1 queue  its name
--- ARGV 2 prefix of all keys
--- ARGV 3 owner  executor that the queue has to go with, unless it is dying; '': any
--- ARGV 4 by     executor that deletes it, whose death lets another process go on; '': none
--- reply: 'gone' (also if it is another owner's), or the stages that read it or add to it, sorted
+-- ARGV 2 prefix  of all keys
+-- ARGV 3 owner  executor that the queue has to go with, unless it is dying; empty: any
+-- ARGV 4 by  executor that deletes it, whose death lets another process go on; empty: none
+-- reply 'gone'
+-- reply [{stage}*]  the stages that read the queue or add to it, sorted
+-- field stage  its id
+-- word gone  there is no such queue, or it belongs to another owner
 local queue = redis.call('HMGET', KEYS[1], 'inc', 'owner', 'dying')
 if not queue[1] or ARGV[3] ~= '' and queue[2] ~= ARGV[3] and not queue[3] then return 'gone' end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full

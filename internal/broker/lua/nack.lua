@@ -1,13 +1,22 @@
--- nack.lua: notes how often items that a gather has given back were delivered, and makes dead letters of some
--- KEYS 1 meta    m:<queue>
--- KEYS 2 nacked  nacked:<queue>, by '<source> <offset>' how often an item was delivered; negative if it is a dead letter
--- KEYS 3 dead    stream of the dead letters
--- ARGV 1 reader  the queue's incarnation and the epoch of the gather, with a space between
--- ARGV 2 queue   its name
--- ARGV 3 prefix  of payload keys
--- ARGV 4 most    dead letters that are kept
--- ARGV 5+ item   for each: source, offset, deliveries, why it becomes a dead letter ('': it does not), its frame in that case
--- reply: 'ok'|'gone'|'fenced'
+-- nack.lua: notes how often items that a gather has given back were delivered, and makes dead
+--   letters of some
+-- KEYS 1 meta  m:<queue>
+-- KEYS 2 nacked  nacked:<queue>
+-- KEYS 3 dead  dead
+-- ARGV 1 reader  incarnation of the queue and epoch of the gather, with a space between
+-- ARGV 2 queue  its name
+-- ARGV 3 payloads  prefix of payload keys
+-- ARGV 4 most  dead letters that are kept
+-- ARGV 5+ items  {source, offset, deliveries, why, frame}*  for each item
+-- field source  its name in this queue
+-- field offset  of the item
+-- field deliveries  of the item so far
+-- field why  JSON of the failure that makes it a dead letter; empty: it becomes none
+-- field frame  of the item alone if it becomes a dead letter, otherwise empty
+-- reply status
+-- word ok  noted
+-- word gone  the queue is gone or is being deleted
+-- word fenced  another gather has the queue
 local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'inc', 'dying')
 if not meta[1] or meta[3] then return 'gone' end
 if (meta[2] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end

@@ -1,10 +1,10 @@
--- partitions.lua: the number of partitions of a namespace; its first client fixes it
--- KEYS 1 space     hash {ns:0}:space
--- KEYS 2 workers   zset
--- KEYS 3 executors zset
--- KEYS 4 queues    set of all queues
--- ARGV 1 wanted    0: any number
--- reply: their number
+-- partitions.lua: tells the number of partitions of a namespace; its first client fixes it
+-- KEYS 1 space  space  of partition 0
+-- KEYS 2 workers  workers
+-- KEYS 3 executors  executors
+-- KEYS 4 queues  queues
+-- ARGV 1 wanted  number of partitions; 0: any
+-- reply partitions  their number
 local n = redis.call('HGET', KEYS[1], 'partitions')
 if n then return tonumber(n) end
 if tonumber(ARGV[1]) <= 1 then return 1 end

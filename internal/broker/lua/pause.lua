@@ -1,11 +1,13 @@
--- pause.lua: pauses the flows of an executor that is not in the registry, unless something reads them, and resumes the others
--- KEYS 1 executors zset of the live executors
--- KEYS 2 workers   zset of the live workers
--- KEYS 3 stages    hash of all stages
+-- pause.lua: pauses the flows of an executor that is not in the registry, unless something reads
+--   them, and resumes the others
+-- KEYS 1 executors  executors
+-- KEYS 2 workers  workers
+-- KEYS 3 stages  stages
 -- ARGV 1 executor  its id
--- ARGV 2 prefix    of all keys
--- ARGV 3+ queue    the names of some of its queues
--- reply: number of the stages that were paused or resumed
+-- ARGV 2 prefix  of all keys
+-- ARGV 3+ queues  {queue}*  some of those that it owns
+-- field queue  its name
+-- reply changed  stages that were paused or resumed
 local live = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local changed = 0
 

@@ -1,10 +1,10 @@
 -- purge.lua: deletes some entries of a dying queue, and their payload keys
--- KEYS 1 stream  q:, r:, x: or l:<queue>
--- KEYS 2 due     zset of the delayed entries
--- ARGV 1 count   at most so many
--- ARGV 2 prefix  of payload keys
--- ARGV 3 queue   its name
--- reply: entries deleted; 0 when none is left
+-- KEYS 1 stream  q:<queue>|r:<queue>|x:<queue>|l:<queue>
+-- KEYS 2 due  due
+-- ARGV 1 count  most entries that are deleted
+-- ARGV 2 payloads  prefix of payload keys
+-- ARGV 3 queue  its name
+-- reply deleted  entries that were deleted; 0: none is left
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local entries = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[1])
 for _, entry in ipairs(entries) do

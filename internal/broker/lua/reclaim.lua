@@ -1,12 +1,19 @@
--- reclaim.lua: requeues the entries of some queues that workers hold: one worker, or all that are not in the registry
--- KEYS 1 workers  zset of the live workers
--- KEYS 2+ queue   for each: m:<queue>, q:<queue>, r:<queue>, x:<queue>
--- ARGV 1 worker   whose entries are requeued; '': those of all workers that are not in the registry
--- ARGV 2 count    at most so many entries
--- ARGV 3 crashes  are added to the count of each entry
--- ARGV 4 many     crashes that make an entry a suspect
--- ARGV 5+ name    consumers whose names are removed, once they hold no entry
--- reply: {number of the queue at which count was reached (0: all queues are done), then for each stream that cannot be requeued: its key, the error}
+-- reclaim.lua: requeues the entries of some queues that workers hold: one worker, or all that are
+--   not in the registry
+-- KEYS 1 workers  workers
+-- KEYS 2+ queues  {m:<queue>, q:<queue>, r:<queue>, x:<queue>}*  for each queue
+-- ARGV 1 worker  whose entries are requeued; empty: those of all workers that are not in the
+--   registry
+-- ARGV 2 count  most entries that are requeued
+-- ARGV 3 crashes  that are added to the count of each entry
+-- ARGV 4 many  crashes that make an entry a suspect
+-- ARGV 5+ names  {name}*  consumers whose names are removed, once they hold no entry
+-- field name  of a consumer
+-- reply [at, {key, error}*]  with the streams that cannot be requeued
+-- field at  number of the queue at which count was reached, from 1: the next call begins with it;
+--   0: all are done
+-- field key  of a stream
+-- field error  text of the error
 local left = tonumber(ARGV[2])
 local reply = {0}
 local live = {}

@@ -1,13 +1,16 @@
--- release.lua: a gather gives its queue up; entries that it read and did not finish wait for its successor
--- KEYS 1 meta     m:<queue>
+-- release.lua: gives up the queue of a gather; entries that it read and did not finish wait for its
+--   successor
+-- KEYS 1 meta  m:<queue>
 -- KEYS 2 mailbox  p:<gather>
--- KEYS 3 stream   q:<queue>
--- KEYS 4+ watch   watch:<root queue> of each root
--- ARGV 1 gather   its id
--- ARGV 2 mailbox  as it stands in the watch sets
--- ARGV 3 queue    its name
--- ARGV 4 prefix   of all keys
--- reply: 1 where it was still the consumer
+-- KEYS 3 stream  q:<queue>
+-- KEYS 4+ roots  {watch:<root queue>}*  of each root
+-- ARGV 1 gather  its id
+-- ARGV 2 mailbox  its key, as it stands in the watch sets
+-- ARGV 3 queue  its name
+-- ARGV 4 prefix  of all keys
+-- reply 1  the gather was the consumer
+-- reply 0  it was not
+-- error NOGROUP  the stream has lost its group
 redis.call('DEL', KEYS[2])
 for i = 4, #KEYS do redis.call('SREM', KEYS[i], ARGV[2]) end
 if redis.call('EXISTS', KEYS[3]) == 1 then

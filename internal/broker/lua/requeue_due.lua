@@ -1,8 +1,9 @@
 -- requeue_due.lua: brings back delayed entries that are due
--- KEYS 1 due      zset of the delayed entries: '<queue> <id in l:<queue>>' by its time in ms
--- ARGV 1 prefix   of all keys
--- ARGV 2 count    at most so many entries
--- reply: 1 where more are due
+-- KEYS 1 due  due
+-- ARGV 1 prefix  of all keys
+-- ARGV 2 count  most entries that are brought back
+-- reply 1  more may be due: the call is repeated
+-- reply 0  no more are due
 local function bring(queue, id)
   local delayed, returns = ARGV[1] .. 'l:' .. queue, ARGV[1] .. 'r:' .. queue
   if redis.call('TYPE', delayed).ok ~= 'stream' or redis.call('TYPE', returns).ok ~= 'stream' then return end

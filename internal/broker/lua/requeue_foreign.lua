@@ -1,10 +1,12 @@
--- requeue_foreign.lua: requeues entries of a queue that were read by others than live workers: its stage goes on with the entries that a gather has left
--- KEYS 1 stream   q:<queue>
+-- requeue_foreign.lua: requeues entries of a queue that were read by others than live workers: its
+--   stage goes on with the entries that a gather has left
+-- KEYS 1 stream  q:<queue>
 -- KEYS 2 returns  r:<queue>
--- KEYS 3 workers  zset of the live workers
--- ARGV 1 after    id behind which to look, - for all
--- ARGV 2 count    look at so many pending entries at most
--- reply: id of the last entry that was looked at, '' at the end
+-- KEYS 3 workers  workers
+-- ARGV 1 after  (id behind which to look, - for all
+-- ARGV 2 count  most pending entries that the call looks at
+-- reply last  id of the last entry that it looked at; empty at the end
+-- error NOGROUP  the stream has lost its group
 if redis.call('EXISTS', KEYS[1]) == 0 then return '' end
 redis.call('XACK', KEYS[1], 'w', '0-0') -- a script that has begun to delete may add, also where the memory is full
 local pending = redis.call('XPENDING', KEYS[1], 'w', ARGV[1], '+', ARGV[2])

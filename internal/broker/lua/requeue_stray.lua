@@ -1,11 +1,16 @@
--- requeue_stray.lua: puts back an entry that was delivered and is in no slot, and those behind it that are pending with no live consumer
--- KEYS 1 stream   q:<queue>, r:<queue> or x:<queue>
--- KEYS 2 back     r:<queue>, or x:<queue> for a suspect: where workers find it again
--- KEYS 3 workers  zset of the live workers
--- ARGV 1 from     its id, or (id to go on behind that
--- ARGV 2 count    look at so many entries at most
--- ARGV 3 gather   the consumer that gets it where the queue is gathered, '' where workers read it
--- reply: {entries put back, id to go on behind, '' at the end}
+-- requeue_stray.lua: puts back an entry that was delivered and is in no slot, and those behind it
+--   that are pending with no consumer
+-- KEYS 1 stream  q:<queue>|r:<queue>|x:<queue>
+-- KEYS 2 back  r:<queue>|x:<queue>  x: for an entry of x:
+-- KEYS 3 workers  workers
+-- ARGV 1 from  its id, or (id to go on behind that
+-- ARGV 2 count  most entries that the call looks at
+-- ARGV 3 gather  id of the gather, for the queue that it gathers: it gets the entries; empty for a
+--   queue that workers read
+-- reply [moved, last]
+-- field moved  entries that were put back
+-- field last  id to go on behind; empty at the end
+-- error NOGROUP  the stream has lost its group
 if redis.call('EXISTS', KEYS[1]) == 0 then return {0, ''} end
 redis.call('XACK', KEYS[1], 'w', '0-0') -- a script that has begun to delete may add, also where the memory is full
 local last = delivered(KEYS[1])

@@ -1,21 +1,44 @@
 -- scatter.lua: stores the batches of a source that are ready, each once
--- KEYS 1 source   s:<source>
--- KEYS 2 meta     m:<queue>
--- KEYS 3 stream   q:<queue>
--- KEYS 4 wait     wait:<queue>, mailboxes to tell when there is room
--- KEYS 5 watch    watch:<queue>, mailboxes of its gathers
+-- KEYS 1 source  s:<source>
+-- KEYS 2 meta  m:<queue>
+-- KEYS 3 stream  q:<queue>
+-- KEYS 4 wait  wait:<queue>  mailboxes to tell when there is room
+-- KEYS 5 watch  watch:<queue>  mailboxes of its gathers
 -- KEYS 6 sources  src:<queue>
--- KEYS 7+ payload f:<id>, one for each batch of kind f
--- ARGV 1 source   its name
--- ARGV 2 epoch    of the source, as its maker was told
--- ARGV 3 inc      the queue's incarnation
--- ARGV 4 mailbox  to tell when there is room
--- ARGV 5 window   items between scatter and gather; 0 for no bound, -n for one of n that counts once something gathers
--- ARGV 6 lost     the failure to put where a range was lost
--- ARGV 7 policy   without room: 'drop-newest' drops the batch, 'drop-oldest' drops entries that no worker has read yet, all others wait
--- ARGV 8 prefix   of all keys
--- ARGV 9+ batch   first, n, size in bytes, kind, data
--- reply: {'ok'|'full'|'window'|'straddle'|'resend'|'gone'|'fenced', stored, room, cost in ns, limit of a batch, offset delivered by all gathers, ranges of these batches that were dropped, from-to with commas between}; room is -1 and limit 0 where there is no bound, delivered is -1 where there is no gather
+-- KEYS 7+ payloads  {f:<id>}*  one for each batch of kind f
+-- ARGV 1 source  its name
+-- ARGV 2 epoch  of the source, as its maker was told
+-- ARGV 3 inc  incarnation of the queue
+-- ARGV 4 mailbox  key of the mailbox to tell when there is room
+-- ARGV 5 window  items between scatter and gather; 0 for no bound, -n for a bound of n that counts
+--   once a gather has begun
+-- ARGV 6 lost  JSON of the failure of items that Redis has lost
+-- ARGV 7 policy  without room: 'drop-newest' drops the batch, 'drop-oldest' drops entries that no
+--   worker has read; with any other text the batches wait
+-- ARGV 8 prefix  of all keys
+-- ARGV 9+ batches  {first, n, size, kind, data}*  for each batch, in the order of offsets
+-- field first  first offset
+-- field n  number of items
+-- field size  bytes of the frame
+-- field kind  p: data is the frame; f: data is the id of its payload; e: data is the JSON of a
+--   failure of all the items
+-- field data  see kind
+-- reply [status, stored, room, cost, limit, delivered, dropped]
+-- reply [status, stored, -1, 0]  for gone and fenced
+-- field stored  offset up to which all is stored, or dropped by the policy
+-- field room  items that have room now; -1: no bound
+-- field cost  ns of an item at the dearest stage; 0: not known
+-- field limit  most items of a batch; 0: no bound
+-- field delivered  offset up to which all gathers have delivered; -1: there is no gather
+-- field dropped  ranges of the batches of this call that the policy dropped, from-to with commas
+--   between
+-- word ok  all batches are stored
+-- word full  the bound of the queue is reached: the batches behind stored wait
+-- word window  the window is reached: the batches behind stored wait
+-- word straddle  a batch begins below stored and ends above: it is cut at stored
+-- word resend  a payload is not there: it is written again
+-- word gone  the queue is gone, is being deleted, or has another incarnation
+-- word fenced  the source has a successor, or is delivered and forgotten
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit', 'items', 'bytes', 'leaves')
 local source, low = read_source(KEYS[1], meta[9])
 local stored = tonumber(source.stored or 0)

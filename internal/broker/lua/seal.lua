@@ -1,8 +1,10 @@
 -- seal.lua: closes a queue to further sources and tells the gathers
--- KEYS 1 meta   m:<queue>
--- KEYS 2 watch  watch:<queue>, mailboxes of its gathers
+-- KEYS 1 meta  m:<queue>
+-- KEYS 2 watch  watch:<queue>  mailboxes of its gathers
 -- ARGV 1 queue  its name
--- reply: 'ok'|'gone'
+-- reply status
+-- word ok  no source can join
+-- word gone  there is no such queue
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
 redis.call('HSET', KEYS[1], 'sealed', 1)
 notify(KEYS[2], 'end', ARGV[1])

@@ -1,20 +1,30 @@
 -- source.lua: makes a source, or takes over the one of that name; its previous owner is fenced
--- KEYS 1 source   s:<source>
--- KEYS 2 meta     m:<queue>
--- KEYS 3 sources  src:<queue>, the queue's sources by the number of their last change
--- KEYS 4 watch    watch:<queue>, mailboxes of its gathers
--- KEYS 5 executors zset of the live executors
--- KEYS 6 named     named:<queue>, the named sources that have ended and are delivered: where they ended
--- ARGV 1 source   its name
--- ARGV 2 queue    that it feeds
--- ARGV 3 inc      the queue's incarnation
--- ARGV 4 seal     1 where no other source can join after it
--- ARGV 5 by       the executor that it goes with, '' for none
--- ARGV 6 named    1 where it outlives its executor
--- ARGV 7 prefix   of the sets of keys that executors hold
--- ARGV 8 claim    random text of this call, by which abandon.lua knows the source if this reply is lost
--- ARGV 9 keep     the format of the items, where each is kept until it is delivered; '': they are not
--- reply: {'ok'|'gone'|'sealed'|'elsewhere'|'ended'|'fenced' (the executor), epoch, stored}
+-- KEYS 1 source  s:<source>
+-- KEYS 2 meta  m:<queue>
+-- KEYS 3 sources  src:<queue>
+-- KEYS 4 watch  watch:<queue>  mailboxes of its gathers
+-- KEYS 5 executors  executors
+-- KEYS 6 named  named:<queue>
+-- ARGV 1 source  its name
+-- ARGV 2 queue  that it feeds
+-- ARGV 3 inc  incarnation of the queue
+-- ARGV 4 seal  1 if no other source can join after it, otherwise 0
+-- ARGV 5 by  the executor that it goes with; empty for none
+-- ARGV 6 named  1 if it outlives its executor, otherwise 0
+-- ARGV 7 holds  prefix of the keys holds:<executor>
+-- ARGV 8 claim  random text of this call, by which abandon.lua knows the source if this reply is
+--   lost
+-- ARGV 9 keep  type and codec of the items, if each is kept until it is delivered; empty: they are
+--   not
+-- reply [status, epoch, stored]
+-- field epoch  of the source; 0 unless ok
+-- field stored  offset at which the source goes on, or ended; 0 unless ok or ended
+-- word ok  the caller has the source
+-- word gone  the queue is gone, is being deleted, or has another incarnation
+-- word sealed  no source can join
+-- word elsewhere  a source of that name feeds another queue
+-- word ended  it has ended, at stored
+-- word fenced  the executor is not in the registry
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'sealed', 'dying', 'epochs')
 if meta[1] ~= ARGV[3] or meta[3] then return {'gone', 0, 0} end
 local delivered = redis.call('HGET', KEYS[6], ARGV[1])

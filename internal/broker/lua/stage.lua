@@ -1,17 +1,38 @@
 -- stage.lua: makes a stage the consumer of its in-queues and tells the workers
--- KEYS 1 stages   hash of all stages
--- KEYS 2 workers  zset of the live workers
--- KEYS 3+ meta    m:<queue> of each in-queue, of each out-queue, of each out-queue that the stage that makes way does not share, then of the root queue of each path
--- ARGV 1 stage    its id
--- ARGV 2 record   JSON
--- ARGV 3 prefix   of all keys
--- ARGV 4 ins      number of in-queues
--- ARGV 5 outs     number of out-queues
--- ARGV 6 goes     number of out-queues of the stage that makes way
--- ARGV 7 old      record of this id that is replaced, '': there is none
--- ARGV 8 away     id of another stage of the same in-queues that makes way, '': none does
--- ARGV 9+ queue   the names of the in-queues, of the out-queues, and of those of the stage that makes way, out-queues with their branches; then for each path from a root queue to an in-queue: number of the in-queue, its branch there, the leaves that go, with spaces between
--- reply: {'ok', 1 if a gather has read an in-queue before}, {'gone', number of the queue}, {'taken', number of the in-queue, its consumer} or {'exists', number of the in-queue, record of a stage that is in the way}
+-- KEYS 1 stages  stages
+-- KEYS 2 workers  workers
+-- KEYS 3+ metas  {m:<in>}*, {m:<out>}*, {m:<gone out>}*, {m:<root queue>}*  of each in-queue, each
+--   out-queue, each out-queue of the stage that makes way which the new stage does not share, and
+--   the root queue of each path
+-- ARGV 1 stage  its id
+-- ARGV 2 record  JSON
+-- ARGV 3 prefix  of all keys
+-- ARGV 4 ins  number of in-queues
+-- ARGV 5 outs  number of out-queues
+-- ARGV 6 goes  number of out-queues that only the stage that makes way has
+-- ARGV 7 old  record of this id that is replaced; empty: there is none
+-- ARGV 8 away  id of another stage of the same in-queues that makes way; empty: none does
+-- ARGV 9+ more  {in}*, {out}*, {gone}*, {number, branch, leaves}*  the names of the queues, then
+--   for each path from a root queue to an in-queue
+-- field in  name of an in-queue
+-- field out  name of an out-queue with its branch
+-- field gone  name of an out-queue that goes, with its branch
+-- field number  of the in-queue, from 1
+-- field branch  of the path at the in-queue
+-- field leaves  that go, with spaces between
+-- reply ['ok', gathered]
+-- reply ['gone', queue, '']  the last element is an empty text
+-- reply ['taken', queue, consumer]
+-- reply ['exists', queue, record]
+-- field gathered  1 if the stage is new and a gather has read an in-queue before:
+--   requeue_foreign.lua follows
+-- field queue  number of the queue among in-queues and out-queues, from 0
+-- field consumer  stage:<id> or gather:<id>
+-- field record  of the stage that is in the way
+-- word ok  the stage is the consumer of its in-queues
+-- word gone  the queue is gone or is being deleted
+-- word taken  the in-queue has another consumer
+-- word exists  a stage of another id reads the in-queue, or the record of this id is not old
 local ins, outs, goes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local this, away = 'stage:' .. ARGV[1], ARGV[8] ~= '' and 'stage:' .. ARGV[8]
 for i = 1, ins + outs do

@@ -1,12 +1,17 @@
--- standby.lua: lets an executor wait for the right to gather a queue, while a gather of a live executor has it
--- KEYS 1 meta       m:<queue>
--- KEYS 2 executors  zset of the live executors
--- KEYS 3 standby    standby:<queue>, mailboxes to tell when the queue has no gather, by the time of their last call in ms
--- ARGV 1 mailbox    of the executor that waits
--- ARGV 2 queue      its name
--- ARGV 3 prefix     of all keys
--- ARGV 4 silence    ms after which an executor that has not called again is forgotten
--- reply: 'waits'|'free' (no gather has it)|'gone', or 'stage:<id>' of a stage that reads it
+-- standby.lua: lets an executor wait for the right to gather a queue, while a gather of a live
+--   executor has it
+-- KEYS 1 meta  m:<queue>
+-- KEYS 2 executors  executors
+-- KEYS 3 standby  standby:<queue>
+-- ARGV 1 mailbox  key of the mailbox of the executor that waits
+-- ARGV 2 queue  its name
+-- ARGV 3 prefix  of all keys
+-- ARGV 4 silence  ms after which an executor that has not called again is forgotten
+-- reply status
+-- reply 'stage:<id>'  a stage reads the queue
+-- word waits  the mailbox is told
+-- word free  no live gather has the queue
+-- word gone  the queue is gone or is being deleted
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'dying', 'consumer', 'gatherer')
 if not meta[1] or meta[2] then return 'gone' end
 if string.sub(meta[3] or '', 1, 6) == 'stage:' then return meta[3] end

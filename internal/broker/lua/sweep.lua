@@ -1,11 +1,11 @@
--- sweep.lua: after leaves of a root queue have gone, forgets what some of its sources kept for them
--- KEYS 1 meta     m:<root queue>
+-- sweep.lua: forgets the state of leaves that are gone, which the sources of a root queue keep
+-- KEYS 1 meta  m:<root queue>
 -- KEYS 2 sources  src:<root queue>
--- ARGV 1 prefix   of all keys
--- ARGV 2 queue    the root queue
--- ARGV 3 after    number of the last change that was looked at, 0 to begin
--- ARGV 4 count    at most so many sources
--- reply: number of the last change that was looked at, '' at the end
+-- ARGV 1 prefix  of all keys
+-- ARGV 2 queue  the root queue
+-- ARGV 3 after  number of the last change that was looked at, 0 to begin
+-- ARGV 4 count  most sources that the call looks at
+-- reply last  number of the last change that it looked at; empty at the end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 local leaves = redis.call('HGET', KEYS[1], 'leaves') or ARGV[2]
 local rows = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])

@@ -1,12 +1,23 @@
 -- take.lua: reads entries that a worker may run now, without waiting
--- KEYS 1+ route   for each route: r:<in>, q:<in>, m:<in>, wait:<in>, x:<in>, then for each out q:<out>, m:<out>, wait:<out>
--- ARGV 1 consumer the worker
--- ARGV 2 budget   entries that it can hold, over all routes
--- ARGV 3 mailbox  to tell when a full out-queue has room
--- ARGV 4 suspects entries of x: that it may hold, over all routes
--- ARGV 5 prefix   of all keys
--- ARGV 6+ route   for each route the name of its in-queue and the number of its outs
--- reply: for each route {'ok'|'full'|'window' (of the source that is next in q)|'sick', entries of r, entries of q, entries of x, name of the full or sick out or in}
+-- KEYS 1+ routes  {r:<in>, q:<in>, m:<in>, wait:<in>, x:<in>, {q:<out>, m:<out>,
+--   wait:<out>}*}*  for each route: its in-queue and each out-queue
+-- ARGV 1 consumer  id of the worker
+-- ARGV 2 budget  most entries over all routes
+-- ARGV 3 mailbox  key of the mailbox to tell when a full out-queue has room
+-- ARGV 4 suspects  most entries of x: over all routes
+-- ARGV 5 prefix  of all keys
+-- ARGV 6+ routes  {in, outs}*  for each route
+-- field in  name of its in-queue
+-- field outs  number of its out-queues
+-- reply [{[status, back, fresh, suspects, why]}*]  one list for each route, in their order
+-- field back  list of entries of r:
+-- field fresh  list of entries of q:
+-- field suspects  list of entries of x:
+-- field why  key wait:<out> of the full queue, or the text of the error; otherwise empty
+-- word ok  the route was read
+-- word full  an out-queue has no room: no entry was read
+-- word window  the next entry of q: is beyond the window of its source
+-- word sick  a queue of the route is gone, or its key has another type
 local budget, suspects = tonumber(ARGV[2]), tonumber(ARGV[4])
 local replies = {}
 local key = 1

@@ -1,15 +1,23 @@
 -- unstage.lua: removes a stage, whose in-queues have no consumer then, or takes out-queues from it
--- KEYS 1 stages   hash of all stages
--- KEYS 2 workers  zset of the live workers
--- KEYS 3+ meta    m:<queue> of each in-queue, then of each out-queue that goes, then of the root queue of each path
--- ARGV 1 stage    its id
--- ARGV 2 record   JSON, as it was read
--- ARGV 3 left     JSON of the stage with the out-queues that stay, '' to remove it
--- ARGV 4 prefix   of all keys
--- ARGV 5 ins      number of in-queues
--- ARGV 6 outs     number of out-queues that go
--- ARGV 7+ queue   the names of the in-queues, those of the out-queues that go each with its branch; then for each path from a root queue to an in-queue: number of the in-queue, its branch there, the leaves that go, with spaces between
--- reply: 1, or 0 if the stage has changed since it was read
+-- KEYS 1 stages  stages
+-- KEYS 2 workers  workers
+-- KEYS 3+ metas  {m:<in>}*, {m:<gone out>}*, {m:<root queue>}*  of each in-queue, each out-queue
+--   that goes, and the root queue of each path
+-- ARGV 1 stage  its id
+-- ARGV 2 record  JSON, as it was read
+-- ARGV 3 left  JSON of the stage with the out-queues that stay; empty removes it
+-- ARGV 4 prefix  of all keys
+-- ARGV 5 ins  number of in-queues
+-- ARGV 6 outs  number of out-queues that go
+-- ARGV 7+ more  {in}*, {out}*, {number, branch, leaves}*  the names of the queues, then for each
+--   path from a root queue to an in-queue
+-- field in  name of an in-queue
+-- field out  name of an out-queue that goes, with its branch
+-- field number  of the in-queue, from 1
+-- field branch  of the path at the in-queue
+-- field leaves  that go, with spaces between
+-- reply 1  done
+-- reply 0  the stage has changed since it was read
 local found = redis.call('HGET', KEYS[1], ARGV[1])
 if found and found ~= ARGV[2] then return 0 end
 local ins, outs = tonumber(ARGV[5]), tonumber(ARGV[6])

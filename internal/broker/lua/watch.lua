@@ -1,18 +1,35 @@
--- watch.lua: reads the sources of a root queue that have changed, and has the gather told of further changes
--- KEYS 1 root       m:<root queue>
--- KEYS 2 sources    src:<root queue>
--- KEYS 3 watch      watch:<root queue>
--- KEYS 4 meta       m:<queue> that is gathered
--- KEYS 5 delivered  d:<queue>
--- ARGV 1 mailbox    to tell when a source begins or ends
--- ARGV 2 prefix     of source keys
--- ARGV 3 queue      that is gathered; from now on the window counts
--- ARGV 4 branch     that the items took on the way from the root queue
--- ARGV 5 reader     the incarnation of the gathered queue and the epoch of the gather, with a space between
--- ARGV 6 after      number of the last change that the gather knows, 0 for all
--- ARGV 7 count      at most so many of the changes
--- ARGV 8+ name      of sources to read as well
--- reply: {'gone'|'fenced'|'open'|'sealed', number of the last change read, 1 if there are more, the stage that has replaced those before the queue ('': none has), then for each source: name, stored, end (-1: not yet), why it was given up and why a named one is away ('': it was or is not), 1 if it is named, items dropped}
+-- watch.lua: reads the sources of a root queue that have changed, and has the gather told of
+--   further changes
+-- KEYS 1 root  m:<root queue>
+-- KEYS 2 sources  src:<root queue>
+-- KEYS 3 watch  watch:<root queue>
+-- KEYS 4 meta  m:<queue>  that is gathered
+-- KEYS 5 delivered  d:<queue>  that is gathered
+-- ARGV 1 mailbox  key of the mailbox of the gather
+-- ARGV 2 sources  prefix of source keys, the prefix of all keys and s:
+-- ARGV 3 queue  that is gathered; from now on the window counts
+-- ARGV 4 branch  that the items took on the way from the root queue
+-- ARGV 5 reader  incarnation of the gathered queue and epoch of the gather, with a space between
+-- ARGV 6 after  number of the last change that the gather knows, 0 for all
+-- ARGV 7 count  most changes that are read
+-- ARGV 8+ names  {name}*  of sources to read as well
+-- field name  of a source, without its branch
+-- reply [status, last, more, replaced, {name, stored, end, cut, away, named, dropped}*]
+-- reply ['gone']
+-- reply ['fenced']
+-- field last  number of the last change read
+-- field more  1 if there are more
+-- field replaced  stage that has replaced those before the gathered queue; empty: none has
+-- field stored  offset up to which it is stored
+-- field end  its end; -1: it has not ended
+-- field cut  why it was given up; empty: it was not
+-- field away  why no process adds to a named one; empty: one may
+-- field named  1 if it outlives its executor
+-- field dropped  items that policies have dropped
+-- word open  further sources may join
+-- word sealed  none can join
+-- word gone  the root queue or the gathered queue is gone
+-- word fenced  another gather has the queue
 local root = redis.call('HMGET', KEYS[1], 'sealed', 'dying', 'changes')
 if not root[1] or root[2] then return {'gone'} end
 local meta = redis.call('HMGET', KEYS[4], 'inc', 'gepoch', 'dying', 'replaced')
