@@ -41,13 +41,24 @@ type process struct {
 // StartRedis starts a redis-server for this test and ends it with the test.
 // It keeps nothing on disk and evicts nothing; args come behind these settings
 // and override them. A machine without redis-server fails the test.
+//
+// With -short it skips the test: the quick half of the tests needs no server.
 func StartRedis(t testing.TB, args ...string) *Server {
 	t.Helper()
 	return start(t, "", args)
 }
 
+// skipQuick skips a test that needs a server if the tests run with -short.
+func skipQuick(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs redis-server, which -short leaves out")
+	}
+}
+
 func start(t testing.TB, config string, args []string) *Server {
 	t.Helper()
+	skipQuick(t)
 	s, err := launch(config, args)
 	if err != nil {
 		t.Fatal(err)

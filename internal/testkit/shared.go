@@ -18,6 +18,7 @@ var shared struct {
 // uses it needs func TestMain(m *testing.M) { testkit.Main(m) }.
 func SharedRedis(t testing.TB) *Server {
 	t.Helper()
+	skipQuick(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil {
