@@ -351,7 +351,7 @@ local function full(stream, meta)
 		pkg: "workers", run: "Suspects",
 	},
 	{
-		name: "who waits for an acknowledgement is not told of", file: "internal/consumer/committer.go",
+		name: "who waits for an acknowledgement is not told of", file: "internal/consumer/tracker.go",
 		from: "	t.urgency.eager = ackEager\n", to: "	t.urgency.eager = 0\n",
 		pkg: "internal/consumer", run: "Awaited",
 	},

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// auditInterval is how long an offset has to be missing before an audit searches for it, and the time
-	// between two audits that have to agree.
+	// auditInterval is how long an offset has to be missing before an audit searches for it, and
+	// the time between two audits that have to agree.
 	auditInterval = 3 * time.Second
 	// maxAuditInterval is the longest time between two audits that find all offsets in progress.
 	maxAuditInterval = time.Minute
@@ -31,16 +31,16 @@ type missing struct {
 	absent   ranges.Set // offsets that the last audit did not find
 }
 
-// An auditor searches the flow for items that are missing for long. Each missing offset is in one of these
-// states:
+// An auditor searches the flow for items that are missing for long. Each missing offset is in one
+// of these states:
 //
-//	state       found by an audit                                 consequence
-//	inProgress  in an entry that a stage or this gather will read  the offset is waited for, audits get rarer
-//	orphaned    in an entry that is pending without a consumer    if two audits agree, the entry is requeued
-//	lost        in no entry                                       if two audits agree, a failure takes its place
+//	state       an audit finds it              consequence
+//	inProgress  in an entry that will be read  none; the next audit is later
+//	orphaned    pending without a consumer     if two audits agree, its entry is requeued
+//	lost        in no entry                    if two audits agree, a failure takes its place
 //
-// An audit pages through all entries of the flow. So the auditor waits until the backlog is read that was there
-// when an offset was first missing: the offset may be in it.
+// An audit pages through all entries of the flow. So the auditor waits until the backlog is read
+// that was there when an offset was first missing: the offset may be in it.
 type auditor struct {
 	client  *broker.Client
 	gather  broker.Gather
@@ -52,8 +52,8 @@ type auditor struct {
 	backoff  time.Duration // until the next audit, after one that finds all offsets in progress
 	next     time.Time
 	missing  map[string]*missing // by source
-	// added is, for each queue of the flow, the number of items added to it when an offset was first missing
-	// for long.
+	// added is, for each queue of the flow, the number of items added to it when an offset was
+	// first missing for long.
 	added map[string]int64
 }
 
@@ -138,7 +138,8 @@ func (a *auditor) postpone() {
 	a.next = time.Now().Add(a.backoff)
 }
 
-// overdue returns the offsets that are missing for long enough to search for them, the oldest first.
+// overdue returns the offsets that are missing for long enough to search for them, the oldest
+// first.
 func (a *auditor) overdue(now time.Time) (gaps []broker.Gap) {
 	for name := range a.missing {
 		if s := a.sources.byName[name]; s == nil || a.order.handedOut(name) >= s.stored {
@@ -165,8 +166,8 @@ func (a *auditor) overdue(now time.Time) (gaps []broker.Gap) {
 	return gaps[:min(len(gaps), auditSources)]
 }
 
-// search searches the flow. searched is false if a queue still has backlog from the time when an offset was
-// first missing for long.
+// search searches the flow. searched is false if a queue still has backlog from the time when an
+// offset was first missing for long.
 func (a *auditor) search(ctx context.Context, gaps []broker.Gap) (found broker.Audit, searched bool, err error) {
 	paths, err := a.client.Upstream(ctx, a.gather)
 	if err != nil {
@@ -194,7 +195,8 @@ func (a *auditor) search(ctx context.Context, gaps []broker.Gap) (found broker.A
 	return found, err == nil, err
 }
 
-// judge decides about one gap and adds the consequences to fs. decided is false if another audit has to agree.
+// judge decides about one gap and adds the consequences to fs. decided is false if another audit
+// has to agree.
 func (a *auditor) judge(ctx context.Context, gap broker.Gap, found broker.Audit, fs *findings) (decided bool, err error) {
 	m := a.missing[gap.Source]
 	at, ok := found.Found[gap.Source]
@@ -239,8 +241,8 @@ func (a *auditor) orphaned(ctx context.Context, source string, m *missing, at br
 	return false, nil
 }
 
-// lost adds the offsets that two audits did not find to fs. above are the entries of the source that this audit
-// has found.
+// lost adds the offsets that two audits did not find to fs. above are the entries of the source
+// that this audit has found.
 func (a *auditor) lost(ctx context.Context, name string, m *missing, above []broker.Found, fs *findings) (decided bool) {
 	m.orphaned = broker.Ref{}
 	s := a.sources.byName[name]

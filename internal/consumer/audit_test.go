@@ -17,7 +17,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// damages are changes by other programs to the streams of a flow, and the items that are lost by each.
+// damages are changes by other programs to the streams of a flow, and the items that are lost by
+// each.
 var damages = map[string]struct {
 	before func(t *testing.T, l line) // before the worker runs
 	after  func(t *testing.T, l line) // after the worker has completed all entries
@@ -99,7 +100,8 @@ func TestDamageIsRepairedOrReported(t *testing.T) {
 	}
 }
 
-// A queue of several sources always has a backlog. Lost items of one source are reported all the same.
+// A queue of several sources always has a backlog. Lost items of one source are reported all the
+// same.
 func TestLossIsReportedDespiteABacklog(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
@@ -186,8 +188,8 @@ func TestAuditFollowsBranchesAndMerges(t *testing.T) {
 	})
 }
 
-// An item that one audit does not find may be between two streams. It is lost only if the next audit does not find
-// it either.
+// An item that one audit does not find may be between two streams. It is lost only if the next
+// audit does not find it either.
 func TestOneAuditDeclaresNothingLost(t *testing.T) {
 	inBubble(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()

@@ -2,8 +2,8 @@
 
 package consumer
 
-// These tests take minutes of virtual time, in which one goroutine at a time runs. The race detector makes
-// them six times as long.
+// These tests take minutes of virtual time, in which one goroutine at a time runs. The race
+// detector makes them six times as long.
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// Hundreds of sources wait for a worker that does not start. The gather audits none of their items, and the cost of
-// refreshes does not grow with the number of sources.
+// Hundreds of sources wait for a worker that does not start. The gather audits none of their items,
+// and the cost of refreshes does not grow with the number of sources.
 func TestBacklogDelaysAudits(t *testing.T) {
 	idle := func(t *testing.T, sources int) (bytes int64) {
 		t.Helper()
@@ -64,8 +64,8 @@ func TestBacklogDelaysAudits(t *testing.T) {
 	}
 }
 
-// Items that are in progress for minutes are not lost: in the slots of a live worker, before their retry, or
-// before any worker reads them.
+// Items that are in progress for minutes are not lost: in the slots of a live worker, before their
+// retry, or before any worker reads them.
 func TestItemsInProgressAreNotLost(t *testing.T) {
 	for what, hold := range map[string]func(t *testing.T, l line) (release func()){
 		"in the slots of a worker": func(t *testing.T, l line) func() {

@@ -39,8 +39,8 @@ func (tk *Ticket) AckWait(ctx context.Context) error {
 	}
 }
 
-// await returns a channel that receives the result of the acknowledgement of an item. The channel is nil if the
-// result is known: it is err then.
+// await returns a channel that receives the result of the acknowledgement of an item. The channel
+// is nil if the result is known: it is err then.
 func (t *tracker) await(tk *Ticket) (written <-chan error, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

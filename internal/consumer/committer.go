@@ -9,18 +9,19 @@ import (
 )
 
 const (
-	// ackDelay is how long the committer waits after an acknowledgement, so that the next one has more items.
-	// If items arrive one by one, an acknowledgement for each would cost Redis as much as the items do, and
-	// delay the next item.
+	// ackDelay is how long the committer waits after an acknowledgement, so that the next one has
+	// more items. If items arrive one by one, an acknowledgement for each would cost Redis as much
+	// as the items do, and delay the next item.
 	ackDelay = time.Millisecond
 	// ackMany is how many finished entries are acknowledged without a delay.
 	ackMany = 4
-	// ackEager is how many acknowledgements are written without a delay after one that unblocked a producer.
+	// ackEager is how many acknowledgements are written without a delay after one that unblocked a
+	// producer.
 	ackEager = 64
 )
 
-// A committer writes the acknowledgements of a tracker to Redis, each with all items delivered since the last
-// one.
+// A committer writes the acknowledgements of a tracker to Redis, each with all items delivered
+// since the last one.
 type committer struct {
 	client  *broker.Client
 	gather  broker.Gather
@@ -68,7 +69,8 @@ func (c *committer) delay(ctx context.Context) error {
 	return nil
 }
 
-// write writes one acknowledgement. wrote reports whether there was one; last, that there will be no other one.
+// write writes one acknowledgement. wrote reports whether there was one; last, that there will be
+// no other one.
 func (c *committer) write(ctx context.Context) (wrote, last bool, err error) {
 	nacked, err := c.writeNacks(ctx)
 	if err != nil {
@@ -105,55 +107,16 @@ func (c *committer) flush(ctx context.Context) error {
 	}
 }
 
-// urgency decides whether new acknowledgements are written at once, or wait for more of them. The lock of the
-// tracker guards it.
+// urgency decides whether new acknowledgements are written at once, or wait for more of them. The
+// lock of the tracker guards it.
 type urgency struct {
 	immediate bool // write the next one at once
 	eager     int  // so many acknowledgements are written at once
 	waiting   bool // the committer waits for more items
 }
 
+// urgent reports whether acknowledgements are written at once, if so many entries are finished.
+func (u *urgency) urgent(finished int) bool { return u.immediate || u.eager > 0 || finished >= ackMany }
+
+// written counts an acknowledgement.
 func (u *urgency) written() { u.eager = max(0, u.eager-1) }
-
-// urgent reports whether acknowledgements are written at once. The lock is held.
-func (t *tracker) urgent() bool {
-	return t.urgency.immediate || t.urgency.eager > 0 || len(t.finished) >= ackMany
-}
-
-// signal wakes the committer, unless it waits for more items. The lock is held.
-func (t *tracker) signal() {
-	if !t.urgency.waiting || t.urgent() {
-		signal(t.wake)
-	}
-}
-
-// coalesce reports whether the committer may wait for more items. Until resume is called, new items do not wake
-// it.
-func (t *tracker) coalesce() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.urgency.waiting = !t.urgent()
-	return t.urgency.waiting
-}
-
-// resume lets new items wake the committer again.
-func (t *tracker) resume() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.urgency.waiting = false
-}
-
-// setEager records that a producer waited for an acknowledgement. It will wait for the next ones too.
-func (t *tracker) setEager() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.urgency.eager = ackEager
-}
-
-// signal wakes the receiver of a channel that has room for one signal.
-func signal(wake chan struct{}) {
-	select {
-	case wake <- struct{}{}:
-	default:
-	}
-}

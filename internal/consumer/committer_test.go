@@ -12,7 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// Items that arrive one by one share acknowledgements, and the last ones are acknowledged after the delay.
+// Items that arrive one by one share acknowledgements, and the last ones are acknowledged after the
+// delay.
 func TestSingleItemsShareAcknowledgements(t *testing.T) {
 	inBubble(t, func(t *testing.T, w brokertest.World) {
 		q := w.Queue(t, broker.Queue{Name: "q"})
@@ -40,8 +41,8 @@ func TestSingleItemsShareAcknowledgements(t *testing.T) {
 	})
 }
 
-// In a flow in which each item waits for the acknowledgement of the one before, acknowledgements are written
-// without a delay, except the first one of each ackEager.
+// In a flow in which each item waits for the acknowledgement of the item before it,
+// acknowledgements are written without a delay. At most one in ackEager of them is delayed.
 func TestAwaitedAcknowledgementsAreWrittenAtOnce(t *testing.T) {
 	for name, overflow := range map[string]broker.OverflowPolicy{"waits": broker.OverflowBlock, "drops": broker.OverflowDropNewest} {
 		t.Run(name, func(t *testing.T) {
@@ -87,8 +88,8 @@ func TestAwaitedAcknowledgementsAreWrittenAtOnce(t *testing.T) {
 	}
 }
 
-// A gather ends while the committer waits for more items. Run returns the reason, and the delivered items are
-// acknowledged.
+// A gather ends while the committer waits for more items. Run returns the reason, and the delivered
+// items are acknowledged.
 func TestGatherThatEndsDuringTheDelayReturnsTheReason(t *testing.T) {
 	inBubble(t, func(t *testing.T, w brokertest.World) {
 		q := w.Queue(t, broker.Queue{Name: "q"})

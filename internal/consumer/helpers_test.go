@@ -38,7 +38,8 @@ type running struct {
 	next    int64
 }
 
-// inherit starts the successor of the receiver of a queue. The executor leaves before that and joins again.
+// inherit starts the successor of the receiver of a queue. The executor leaves before that and
+// joins again.
 func inherit(t *testing.T, w brokertest.World, queue string) *running {
 	t.Helper()
 	err := w.C.Leave(t.Context(), broker.RoleExecutor, "x1")

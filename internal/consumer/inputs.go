@@ -8,7 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/ranges"
 )
 
-// Inputs reads the inputs of sources that keep them: the items as they were scattered. One goroutine uses it.
+// Inputs reads the inputs of sources that keep them: the items as they were scattered. One
+// goroutine uses it.
 type Inputs struct {
 	client *broker.Client
 	kept   broker.Kept // the inputs that were read last
@@ -17,14 +18,14 @@ type Inputs struct {
 	none   ranges.Span // offsets of the same source without an input
 }
 
-// Inputs returns the inputs of the items that the Receiver hands out. An input can be read until its item is
-// delivered.
+// Inputs returns the inputs of the items that the Receiver hands out. An input can be read until
+// its item is delivered.
 func (r *Receiver) Inputs() *Inputs { return &Inputs{client: r.client} }
 
-// Of returns the input at an offset of a source, and its format. The input is nil if the source keeps none, or
-// if the item was stored as a failure. end is the end of the item's range: if no input is found, the other
-// items up to there are taken to have none too. A call takes one round trip, unless the input was stored
-// together with the last one.
+// Of returns the input at an offset of a source, and its format. The input is nil if the source
+// keeps none, or if the item was stored as a failure. end is the end of the item's range: if no
+// input is found, the other items up to there are taken to have none too. A call takes one round
+// trip, unless the input was stored together with the last one.
 func (in *Inputs) Of(ctx context.Context, source string, offset, end int64) (item []byte, format string, err error) {
 	if in.kept.Source != source {
 		in.kept, in.none = broker.Kept{}, ranges.Span{}

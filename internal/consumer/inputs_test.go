@@ -9,8 +9,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// One round trip reads the inputs of a batch, and one finds that a range has none. Calls behind it have a canceled
-// context.
+// One round trip reads the inputs of a batch, and one finds that a range has none. Calls behind it
+// have a canceled context.
 func TestInputsTakeOneRoundTripPerBatch(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()

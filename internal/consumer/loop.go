@@ -9,8 +9,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A readLoop reads a queue until its stream has ended, and hands out ranges. It passes data from one part to
-// the next; one goroutine runs it.
+// A readLoop reads a queue until its stream has ended, and hands out ranges. It passes data from
+// one part to the next; one goroutine runs it.
 type readLoop struct {
 	client    *broker.Client
 	gather    broker.Gather
@@ -24,8 +24,8 @@ type readLoop struct {
 	tracker   *tracker
 }
 
-// run hands out ranges until the stream has ended. It returns nil if all sources have ended normally. The states
-// of the stream are those of streamState.
+// run hands out ranges until the stream has ended. It returns nil if all sources have ended
+// normally. The states of the stream are those of streamState.
 func (l *readLoop) run(ctx context.Context) error {
 	entries, err := l.client.Inherit(ctx, l.gather)
 	for err == nil {
@@ -52,8 +52,8 @@ func (l *readLoop) run(ctx context.Context) error {
 	return err
 }
 
-// drain hands out the rest of a queue that gets no more items, also behind missing ones, and returns why the
-// stream ends.
+// drain hands out the rest of a queue that gets no more items, also behind missing ones, and
+// returns why the stream ends.
 func (l *readLoop) drain(ctx context.Context) error {
 	for {
 		entries, err := l.reader.available(ctx)
@@ -114,8 +114,8 @@ func (l *readLoop) process(ctx context.Context, entries []broker.Entry) error {
 	return l.flush(ctx)
 }
 
-// validate returns the valid entries. One read of the sources confirms all doubtful entries: a source that it
-// does not find is forgotten, and with it which of its items are delivered.
+// validate returns the valid entries. One read of the sources confirms all doubtful entries: a
+// source that it does not find is forgotten, and with it which of its items are delivered.
 func (l *readLoop) validate(ctx context.Context, entries []broker.Entry) ([]broker.Entry, error) {
 	defects, doubtful := l.validator.check(entries)
 	if len(doubtful) > 0 {
@@ -247,7 +247,8 @@ func (l *readLoop) handleProgress(ctx context.Context, of *root, p broker.Progre
 	return l.notify(ctx, s, batch.CodeAway, s.offline(p.Away))
 }
 
-// handleDropped puts a failure in the place of each item that a source has dropped: no entry will arrive for it.
+// handleDropped puts a failure in the place of each item that a source has dropped: no entry will
+// arrive for it.
 func (l *readLoop) handleDropped(ctx context.Context, s *source) error {
 	why := batch.Failure{
 		Code: batch.CodeDropped, Message: "there was no room for it in queue " + s.root.Queue, Stage: s.root.Queue,
@@ -263,8 +264,9 @@ func (l *readLoop) handleDropped(ctx context.Context, s *source) error {
 	return l.flush(ctx)
 }
 
-// handleAbsent removes a source that Redis does not have, unless some of its entries still wait for items before
-// them. The source is delivered to its end, its key was deleted, or it was lost with the last writes.
+// handleAbsent removes a source that Redis does not have, unless some of its entries still wait for
+// items before them. The source is delivered to its end, its key was deleted, or it was lost with
+// the last writes.
 func (l *readLoop) handleAbsent(name string) {
 	if !l.order.holds(name) {
 		l.forget(name)
@@ -278,8 +280,8 @@ func (l *readLoop) forget(name string) {
 	l.tracker.forget(name)
 }
 
-// checkEnd handles a source that was handed out to its end. It is forgotten once it is delivered, unless the
-// stream ends with an error about it.
+// checkEnd handles a source that was handed out to its end. It is forgotten once it is delivered,
+// unless the stream ends with an error about it.
 func (l *readLoop) checkEnd(ctx context.Context, s *source) error {
 	if s.end < 0 || s.handedOut || l.order.handedOut(s.name) < s.end {
 		return nil

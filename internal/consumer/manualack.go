@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// MaxManual bounds the items that are handed out and not acknowledged, if items are acknowledged one by one:
-// the mark of a source may need a range for each of them.
+// MaxManual bounds the items that are handed out and not acknowledged, if items are acknowledged
+// one by one: the mark of a source may need a range for each of them.
 const MaxManual = 1 << 14
 
 // ErrGivenBack says that an item cannot be acknowledged, since it was given back before.
@@ -59,10 +59,12 @@ const (
 	nacked
 )
 
-// Deliveries returns how often the item was handed out, including this time: 1 if it was never given back.
+// Deliveries returns how often the item was handed out, including this time: 1 if it was never
+// given back.
 func (tk *Ticket) Deliveries() int { return int(tk.deliveries) }
 
-// Ack acknowledges the item. Any goroutine may call it, repeatedly, and also after the Receiver has ended.
+// Ack acknowledges the item. Any goroutine may call it, repeatedly, and also after the Receiver has
+// ended.
 func (tk *Ticket) Ack() { tk.AckRun(1) }
 
 // AckRun is Ack of n items: that of the ticket and those that follow it in its range.
@@ -132,8 +134,8 @@ func (t *tracker) signalAcked() {
 	}
 }
 
-// addManual registers the first items of a range, as many as may be handed out, and gives each a ticket. It
-// blocks until that is at least one item.
+// addManual registers the first items of a range, as many as may be handed out, and gives each a
+// ticket. It blocks until that is at least one item.
 func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
 	of := &openRange{tracker: t}
 	first := Ticket{of: of, offset: rg.From, deliveries: 1}

@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// Each of four receivers acknowledges a random half of its items, in random order. The next one gets the other half,
-// and the last one acknowledges all.
+// Each of four receivers acknowledges a random half of its items, in random order. The next one
+// gets the other half, and the last one acknowledges all.
 func TestUnacknowledgedItemsAreHandedOutAgain(t *testing.T) {
 	for _, unordered := range []bool{false, true} {
 		t.Run(fmt.Sprintf("unordered=%v", unordered), func(t *testing.T) {

@@ -57,8 +57,8 @@ func rejected(queue string, deliveries int64) *batch.Failure {
 	}
 }
 
-// deliveries counts the deliveries of items that were given back and are not acknowledged. The lock of the
-// tracker guards it. See broker.Gather.Nacked.
+// deliveries counts the deliveries of items that were given back and are not acknowledged. The lock
+// of the tracker guards it. See broker.Gather.Nacked.
 type deliveries struct {
 	counts map[broker.Item]int64 // a negative number for a dead letter
 	limit  int64                 // an item that is given back after so many is a dead letter; 0: no limit
@@ -113,8 +113,8 @@ func (q *nackQueue) schedule(n nack) {
 	q.due = slices.Insert(q.due, at, n)
 }
 
-// Nack gives the item back: it is handed out again after delay, with another ticket. Any goroutine may call it.
-// It has no effect if the item was acknowledged or given back before.
+// Nack gives the item back: it is handed out again after delay, with another ticket. Any goroutine
+// may call it. It has no effect if the item was acknowledged or given back before.
 func (tk *Ticket) Nack(delay time.Duration) {
 	t := tk.of.tracker
 	t.mu.Lock()
@@ -152,7 +152,8 @@ func (t *tracker) restoreNacks(nacks []nack) {
 	t.nacks.pending = append(nacks, t.nacks.pending...)
 }
 
-// scheduleNacks lets items whose return is written be handed out again when they are due, dead letters at once.
+// scheduleNacks lets items whose return is written be handed out again when they are due, dead
+// letters at once.
 func (t *tracker) scheduleNacks(nacks []nack) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -169,8 +170,8 @@ func (t *tracker) scheduleNacks(nacks []nack) {
 	signal(t.nacks.changed)
 }
 
-// nextDue returns the range of an item that is due, or how long to wait for one; 0 is without a limit. last
-// reports that no item can be given back any more.
+// nextDue returns the range of an item that is due, or how long to wait for one; 0 is without a
+// limit. last reports that no item can be given back any more.
 func (t *tracker) nextDue() (rg Range, wait time.Duration, last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -193,8 +194,8 @@ func (t *tracker) nextDue() (rg Range, wait time.Duration, last bool) {
 	return rg, 0, false
 }
 
-// separateNacked cuts a range behind its first item if that was given back before, otherwise before the first
-// item that was. A dead letter becomes a failure.
+// separateNacked cuts a range behind its first item if that was given back before, otherwise before
+// the first item that was. A dead letter becomes a failure.
 func (t *tracker) separateNacked(rg Range) Range {
 	t.mu.Lock()
 	defer t.mu.Unlock()

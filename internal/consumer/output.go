@@ -8,8 +8,8 @@ import (
 // maxReadAhead is how many ranges wait in the channel of an output.
 const maxReadAhead = 4
 
-// An output hands out ranges to the goroutine that delivers their items. The tracker knows of each range
-// before it is handed out.
+// An output hands out ranges to the goroutine that delivers their items. The tracker knows of each
+// range before it is handed out.
 type output struct {
 	ranges  chan Range
 	tracker *tracker
@@ -19,8 +19,8 @@ func newOutput(t *tracker) *output {
 	return &output{ranges: make(chan Range, maxReadAhead), tracker: t}
 }
 
-// put registers a range with the tracker and sends it, in several parts if the tracker cuts it. It blocks
-// while the channel is full, and while too many items are not acknowledged.
+// put registers a range with the tracker and sends it, in several parts if the tracker cuts it. It
+// blocks while the channel is full, and while too many items are not acknowledged.
 func (o *output) put(ctx context.Context, rg Range) error {
 	for rg.Len() > 0 {
 		head, rest, err := o.tracker.add(ctx, rg)

@@ -10,8 +10,9 @@ import (
 // defaultMaxHeld is the default of ReceiverOptions.MaxHeld.
 const defaultMaxHeld = 256 << 20
 
-// payloads fetches payloads: frames in keys of their own. The frames that wait in the order have at most
-// maxHeld bytes. Beyond that, the payload of an entry that would wait stays in Redis until the entry is due.
+// payloads fetches payloads: frames in keys of their own. The frames that wait in the order have at
+// most maxHeld bytes. Beyond that, the payload of an entry that would wait stays in Redis until the
+// entry is due.
 type payloads struct {
 	client  *broker.Client
 	order   *order
@@ -42,8 +43,8 @@ func (ps *payloads) fetch(ctx context.Context, entries []broker.Entry) error {
 	return nil
 }
 
-// fetchDue reads the payload of an entry that is due, if fetch has left it in Redis. If the frame is
-// malformed, the items become failures.
+// fetchDue reads the payload of an entry that is due, if fetch has left it in Redis. If the frame
+// is malformed, the items become failures.
 func (ps *payloads) fetchDue(ctx context.Context, e *broker.Entry) error {
 	if ps.keep || !unfetched(e) {
 		return nil

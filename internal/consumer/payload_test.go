@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// The first item of a source arrives last. The frames that wait for it are bounded, and all items are handed out in
-// order.
+// The first item of a source arrives last. The frames that wait for it are bounded, and all items
+// are handed out in order.
 func TestHeldFramesAreBounded(t *testing.T) {
 	const items, size, most = 60, 100 << 10, 1 << 20
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {

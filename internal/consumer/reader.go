@@ -19,9 +19,10 @@ const (
 	retryPause   = 100 * time.Millisecond
 )
 
-// A reader reads the entries of a queue and the hints for its gather. It returns each entry once. Most reads
-// are blocking reads of new entries. If a reply may be lost, the next read returns the entries that Redis
-// holds for this gather instead. A reply may be lost if reread is set, or if calls of the client have failed.
+// A reader reads the entries of a queue and the hints for its gather. It returns each entry once.
+// Most reads are blocking reads of new entries. If a reply may be lost, the next read returns the
+// entries that Redis holds for this gather instead. A reply may be lost if reread is set, or if
+// calls of the client have failed.
 type reader struct {
 	client *broker.Client
 	conn   *broker.Reader
@@ -43,11 +44,11 @@ type reading struct {
 
 // A readOutcome is the kind of a reading:
 //
-//	outcome     condition                                  sources to refresh   next read
-//	readFailed  the read has failed                        the changed ones     held entries, after a pause
-//	readNew     entries or hints have arrived              as the hints say     new entries
-//	readIdle    neither has arrived within the wait        none                 new entries
-//	readHeld    a reply might be lost before this read     all                  new entries
+//	outcome     condition                         sources to refresh  next read
+//	readFailed  the read has failed               changed ones        held entries, after a pause
+//	readNew     entries or hints have arrived     as the hints say    new entries
+//	readIdle    neither has arrived in time       none                new entries
+//	readHeld    an earlier reply may be lost      all                 new entries
 type readOutcome int
 
 const (
@@ -102,8 +103,8 @@ func (r *reader) stream() []broker.StreamRef {
 	return []broker.StreamRef{{Queue: r.gather.Queue.Name}}
 }
 
-// recover handles a failed read. It returns nil, after a pause, if the queue still exists and the reason can
-// pass.
+// recover handles a failed read. It returns nil, after a pause, if the queue still exists and the
+// reason can pass.
 func (r *reader) recover(ctx context.Context, failed error) error {
 	r.reread = true
 	q, err := r.client.Look(ctx, r.gather.Queue.Name)
@@ -129,8 +130,9 @@ func (r *reader) recover(ctx context.Context, failed error) error {
 	return nil
 }
 
-// unseen returns the entries that were not returned before. deleted are the ids of entries that were
-// acknowledged: if such an entry is read again, its acknowledgement was lost, and the entry counts as new.
+// unseen returns the entries that were not returned before. deleted are the ids of entries that
+// were acknowledged: if such an entry is read again, its acknowledgement was lost, and the entry
+// counts as new.
 func (r *reader) unseen(entries []broker.Entry, deleted []string) []broker.Entry {
 	r.forget(deleted...)
 	fresh := entries[:0]

@@ -1,28 +1,27 @@
 // Package consumer is the gather side of a queue. A Receiver reads the entries of a queue, puts the
-// items of each source back in order, hands each out once, and acknowledges those that were delivered.
+// items of each source back in order, hands each out once, and acknowledges those that were
+// delivered.
 //
-//	  Redis
-//	    │
-//	 reader          entries and hints; each entry once
-//	    │
-//	payloads         frames in keys of their own
-//	    │
-//	validator        entries of other programs become dead letters
-//	    │
-//	  order          ranges of each source in order
-//	    │
-//	 output ─────────> the caller, who calls Delivered or Ticket.Ack
-//	                                          │
-//	 output <── redeliverer <── Nack ── tracker    entries to delete, marks to move
-//	                                          │
-//	                                      committer    acknowledgements
-//	                                          │
-//	                                        Redis
+//	Redis ─> reader ─> payloads ─> validator ─> order ─> output ─> caller
+//	                                                        ↑         │ Delivered, Ack, Nack
+//	                                                   redeliverer    ↓
+//	                                                        └───── tracker ─> committer ─> Redis
 //
-// One goroutine runs the readLoop, which passes data from the reader down to the output. It also asks two parts
-// that have no data of their own in the flow: sources, which know how far each source is and when the stream
-// ends, and the auditor, which searches for items that do not arrive. The committer and the redeliverer have a
-// goroutine each. The tracker is the only part that several goroutines share.
+//	reader       reads entries and hints, each entry once
+//	payloads     fetches frames in keys of their own
+//	validator    makes dead letters of entries that no source has stored
+//	order        puts the ranges of each source in order
+//	output       hands out ranges, each after the tracker knows of it
+//	tracker      turns delivered items into entries to delete and marks to move
+//	redeliverer  hands out again the items that were given back
+//	committer    writes acknowledgements
+//	sources      know how far each source is, and when the stream ends
+//	auditor      searches for items that do not arrive
+//
+// The readLoop passes data from the reader to the output, and asks sources and the auditor between
+// two reads. It has one goroutine. The committer and the redeliverer have one each. Several
+// goroutines use the tracker, which has a lock, and the output, which is a channel. Each other part
+// belongs to one goroutine.
 package consumer
 
 import (
@@ -44,7 +43,8 @@ import (
 // closeTimeout bounds the last acknowledgement and the release of the queue.
 const closeTimeout = 2 * time.Second
 
-// ErrLeft is the cause of the end of a context if the caller left its loop: it does not want the remaining items.
+// ErrLeft is the cause of the end of a context if the caller left its loop: it does not want the
+// remaining items.
 var ErrLeft = errors.New("the loop was left")
 
 // A Receiver reads a queue to its end: ranges in order, each item once.
@@ -72,24 +72,26 @@ type ReceiverOptions struct {
 	Unordered bool
 	Standby   bool // the executor waits for the right to gather
 	Manual    bool // items are acknowledged by their tickets, not by Delivered
-	// MaxUnacked bounds the items that are handed out and not acknowledged by their tickets. 0: MaxManual.
+	// MaxUnacked bounds the items that are handed out and not acknowledged by their tickets. 0:
+	// MaxManual.
 	MaxUnacked int
-	// MaxDeliveries is how often an item can be given back until it becomes a dead letter. 0: no limit.
+	// MaxDeliveries bounds the deliveries of an item: it becomes a dead letter if the last one is
+	// given back too. 0: no limit.
 	MaxDeliveries int64
-	// MaxHeld bounds the bytes of frames that wait for items before them. 0: 256 MiB. Beyond it, a payload
-	// stays in Redis until its entry is due.
+	// MaxHeld bounds the bytes of frames that wait for items before them. 0: 256 MiB. Beyond it, a
+	// payload stays in Redis until its entry is due.
 	MaxHeld int
 	Log     *slog.Logger
-	// KeepPayloads is how long payloads stay in Redis after their acknowledgement. They are not fetched: the
-	// caller gets their names. 0: payloads are fetched and deleted.
+	// KeepPayloads is how long payloads stay in Redis after their acknowledgement. They are not
+	// fetched: the caller gets their names. 0: payloads are fetched and deleted.
 	KeepPayloads time.Duration
 	Kept         func(payload string) // called for each payload that stays, when it is acknowledged
 	// Later repeats do in the background until it succeeds. Logs call it what.
 	Later func(what string, do func(context.Context) error)
 }
 
-// Receive makes a Receiver the consumer of a queue. The caller must call Run, which releases the queue when it
-// ends.
+// Receive makes a Receiver the consumer of a queue. The caller must call Run, which releases the
+// queue when it ends.
 func Receive(ctx context.Context, c *broker.Client, queue string, o ReceiverOptions) (*Receiver, error) {
 	id := uuid.NewString()
 	g, err := c.Consume(ctx, id, o.Executor, queue)
@@ -140,7 +142,8 @@ func (r *Receiver) Pieces() <-chan Range { return r.output.ranges }
 // Delivered reports that n more items were delivered, in the order of Pieces.
 func (r *Receiver) Delivered(n int) { r.tracker.deliver(n) }
 
-// Spent lets the memory of a range be used again. The caller has no reference to its frame any more.
+// Spent lets the memory of a range be used again. The caller has no reference to its frame any
+// more.
 func (r *Receiver) Spent(rg Range) {
 	if rg.tickets != nil { // its items may be given back
 		r.tracker.reuse(r.memory)
@@ -152,12 +155,13 @@ func (r *Receiver) Spent(rg Range) {
 	}
 }
 
-// Left says that the caller receives no more ranges, and has reported all deliveries. It may be called more than
-// once.
+// Left says that the caller receives no more ranges, and has reported all deliveries. It may be
+// called more than once.
 func (r *Receiver) Left() { r.leave.Do(func() { close(r.left) }) }
 
-// Run reads until the stream has ended and all items are delivered, or until ctx ends or the queue is lost. In the
-// last two cases it waits for Left, acknowledges the items that are delivered by then, and returns the reason.
+// Run reads until the stream has ended and all items are delivered, or until ctx ends or the queue
+// is lost. In the last two cases it waits for Left, acknowledges the items that are delivered by
+// then, and returns the reason.
 func (r *Receiver) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, r.loop.reader.interrupt)

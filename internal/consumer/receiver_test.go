@@ -142,8 +142,8 @@ func TestDeletedQueueIsAnError(t *testing.T) {
 	})
 }
 
-// A key of a queue is deleted while a gather reads it, as an eviction does. The gather ends, and the loss is
-// reported by it or to the producer.
+// A key of a queue is deleted while a gather reads it, as an eviction does. The gather ends, and
+// the loss is reported by it or to the producer.
 func TestDeletedKeysAreReported(t *testing.T) {
 	for what, gone := range map[string][]string{
 		"stream": {"q:q"}, "meta": {"m:q"}, "source": {"s:s"}, "all": {"q:q", "r:q", "m:q", "s:s", "src:q", "watch:q", "wait:q", "queues"},
@@ -198,7 +198,8 @@ func TestQueueHasOneReceiver(t *testing.T) {
 	})
 }
 
-// Two successors claim the entries of a gather that still runs. Only the deliveries of the last successor count.
+// Two successors claim the entries of a gather that still runs. Only the deliveries of the last
+// successor count.
 func TestOnlyTheLastSuccessorDelivers(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
@@ -265,8 +266,8 @@ func TestLastAcknowledgementIncludesLateDeliveries(t *testing.T) {
 	})
 }
 
-// A gather that has lost a reply reads its entries again. It leaves its name in no stream of the queue, unless it
-// still holds entries; then the next gather removes the name when it ends.
+// A gather that has lost a reply reads its entries again. It leaves its name in no stream of the
+// queue, unless it still holds entries; then the next gather removes the name when it ends.
 func TestReceiverLeavesNoConsumer(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
@@ -298,8 +299,8 @@ func TestReceiverLeavesNoConsumer(t *testing.T) {
 	})
 }
 
-// Another program moves the groups back while a worker and the gather hold entries. Each item is handed out once,
-// and a late result is superseded.
+// Another program moves the groups back while a worker and the gather hold entries. Each item is
+// handed out once, and a late result is superseded.
 func TestResetGroupsDuplicateNoItem(t *testing.T) {
 	for name, move := range map[string]func(l line, t *testing.T, stream string){"moved back": line.setBack, "made again": line.anew} {
 		t.Run(name, func(t *testing.T) {
@@ -334,8 +335,8 @@ func TestResetGroupsDuplicateNoItem(t *testing.T) {
 	}
 }
 
-// The memory of a frame is used again only if one range has all its items: otherwise another range may still be
-// read.
+// The memory of a frame is used again only if one range has all its items: otherwise another range
+// may still be read.
 func TestSpentReusesWholeFrames(t *testing.T) {
 	t.Parallel()
 	r := Receiver{memory: new(batch.Memory)}

@@ -11,8 +11,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/ranges"
 )
 
-// maxFailed is how many items with the same failure are handed out in one range. An entry of failures has
-// any number of items at no cost, but the caller may allocate memory for each item of a range.
+// maxFailed is how many items with the same failure are handed out in one range. An entry of
+// failures has any number of items at no cost, but the caller may allocate memory for each item of
+// a range.
 const maxFailed = 4096
 
 // order puts the ranges of sources back in order. It is a data structure without I/O, and one
@@ -150,9 +151,10 @@ func (o *order) fail(source string, s ranges.Span, why *batch.Failure) {
 	}
 }
 
-// skipDuplicate cuts off the items of a range that were handed out from another entry while the range was
-// waiting. ok is false if no item remains. Entries overlap only after Redis has lost writes: this gather holds
-// entries from before, and Redis has the same items in entries with other bounds.
+// skipDuplicate cuts off the items of a range that were handed out from another entry while the
+// range was waiting. ok is false if no item remains. Entries overlap only after Redis has lost
+// writes: this gather holds entries from before, and Redis has the same items in entries with other
+// bounds.
 func (o *order) skipDuplicate(so *sourceOrder, rg Range) (rest Range, ok bool) {
 	rest = rg
 	parts := so.remaining(rg.From, rg.To)
@@ -174,8 +176,8 @@ func (o *order) skipDuplicate(so *sourceOrder, rg Range) (rest Range, ok bool) {
 	return rest, true
 }
 
-// takeDuplicates returns the ranges that need no delivery, since all their items were handed out from other
-// entries.
+// takeDuplicates returns the ranges that need no delivery, since all their items were handed out
+// from other entries.
 func (o *order) takeDuplicates() []Range {
 	duplicates := o.duplicates
 	o.duplicates = nil
@@ -204,7 +206,8 @@ func (o *order) missing(source string, stored int64) ranges.Set {
 	return arrived.Without(so.next, stored)
 }
 
-// drop puts a failure in the place of items that a source has dropped, except those that are known already.
+// drop puts a failure in the place of items that a source has dropped, except those that are known
+// already.
 func (o *order) drop(source string, dropped ranges.Set, why batch.Failure) {
 	so := o.of(source)
 	for _, d := range dropped {

@@ -24,7 +24,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A scene is the input of one order: sources with their delivered offsets, and entries that arrive in any order.
+// A scene is the input of one order: sources with their delivered offsets, and entries that arrive
+// in any order.
 type scene struct {
 	order     *order
 	unordered bool
@@ -94,8 +95,8 @@ func (s *scene) play(t *rapid.T) {
 	s.check(t)
 }
 
-// pop takes all ranges that can be handed out: those of each source up to its next missing item, whatever is missing
-// of other sources.
+// pop takes all ranges that can be handed out: those of each source up to its next missing item,
+// whatever is missing of other sources.
 func (s *scene) pop(t *rapid.T) {
 	t.Helper()
 	for rg, ok := s.order.pop(); ok; rg, ok = s.order.pop() {
@@ -154,8 +155,8 @@ func (s *scene) check(t *rapid.T) {
 	}
 }
 
-// After Redis has lost writes, a reader holds old entries and gets the same items again in entries with other
-// bounds.
+// After Redis has lost writes, a reader holds old entries and gets the same items again in entries
+// with other bounds.
 func TestOverlappingEntriesAreHandedOutOnce(t *testing.T) {
 	t.Parallel()
 	for _, unordered := range []bool{false, true} {
@@ -223,23 +224,8 @@ func drain(o *order, tr *tracker) (got []int64) {
 	return got
 }
 
-func TestEachItemOfALostEntryIsAFailure(t *testing.T) {
-	t.Parallel()
-	e := broker.Entry{Batch: batch.Batch{Source: "s", First: 3, N: 4, Lost: &batch.Failure{Code: batch.CodeLost}}}
-	n := 0
-	each(Range{Entry: &e, From: 4, To: 6}, func(i int, item []byte, f *batch.Failure) {
-		if i != n || item != nil || f == nil || f.Code != batch.CodeLost {
-			t.Errorf("item %d: %q, %v", i, item, f)
-		}
-		n++
-	})
-	if n != 2 {
-		t.Errorf("%d items", n)
-	}
-}
-
-// Any text about dropped ranges costs no more memory than its length. The order hands out the dropped offsets that
-// were not delivered before, each once.
+// Any text about dropped ranges costs no more memory than its length. The order hands out the
+// dropped offsets that were not delivered before, each once.
 func FuzzDroppedRanges(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"0", ""}, {"0", "0-1"}, {"0", "0-9223372036854775807"}, {"5,7-9", "0-4096,4097-9000"}, {"2", "1-2,2-3,1-9"},

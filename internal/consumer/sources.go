@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// refreshInterval is the first time between two reads of the sources without a hint, since a hint may be
-	// lost. It doubles up to maxRefreshInterval while the queue is idle.
+	// refreshInterval is the first time between two reads of the sources without a hint, since a
+	// hint may be lost. It doubles up to maxRefreshInterval while the queue is idle.
 	refreshInterval    = time.Second
 	maxRefreshInterval = 8 * time.Second
-	// refreshedUnchanged is how many sources without a noted change each refresh reads, in round-robin order:
-	// Redis notes no change of a source for items that it stores.
+	// refreshedUnchanged is how many sources without a noted change each refresh reads, in
+	// round-robin order: Redis notes no change of a source for items that it stores.
 	refreshedUnchanged = 64
 )
 
 // A refresh says which sources are read again. A greater value includes the smaller ones.
 //
-//	refresh         requested by                                              reads
-//	refreshNone     -                                                         no source
-//	refreshChanged  a hint, a failed read, the time since the last refresh    the sources that have changed, and a few others
-//	refreshAll      the begin of the gather, a reply that may be lost         every source
+//	refresh         requested by                                    reads
+//	refreshNone     -                                               as refreshChanged, after the interval
+//	refreshChanged  a hint, a failed read                           changed sources and a few others
+//	refreshAll      begin of the gather, a reply that may be lost   all sources
 type refresh int
 
 const (
@@ -38,10 +38,10 @@ const (
 
 // A streamState says how the stream goes on:
 //
-//	state           condition                                                     the read loop
-//	streamOpen      otherwise                                                     waits for entries
-//	streamEnded     no source can join, and all were handed out to their ends     ends
-//	streamReplaced  another stage replaced the one before the queue: no item comes  hands out the rest, and ends
+//	state           condition                                              the read loop
+//	streamOpen      otherwise                                              waits for entries
+//	streamEnded     no source can join; all are handed out to their ends   ends
+//	streamReplaced  the stage before the queue is replaced: no item comes  hands out the rest, ends
 type streamState int
 
 const (
@@ -97,7 +97,8 @@ func newSources(c *broker.Client, g broker.Gather) *sources {
 	return ss
 }
 
-// state returns the state of the stream. It is open while a refresh of all sources is requested.
+// state returns the state of the stream. The stream has not ended while a refresh of all sources is
+// requested.
 func (ss *sources) state() streamState {
 	unsealed := slices.ContainsFunc(ss.roots, func(r *root) bool { return !r.sealed })
 	switch {
@@ -156,7 +157,8 @@ func (ss *sources) unchanged(of *root) (names []string) {
 	return names
 }
 
-// read reads the next page of the sources of a root that have changed, and the sources with the names.
+// read reads the next page of the sources of a root that have changed, and the sources with the
+// names.
 func (ss *sources) read(ctx context.Context, of *root, names []string) (broker.Watched, error) {
 	page, err := ss.client.Watch(ctx, ss.gather, of.Path, of.last, names...)
 	if err == nil {
@@ -165,7 +167,8 @@ func (ss *sources) read(ctx context.Context, of *root, names []string) (broker.W
 	return page, err
 }
 
-// update returns the source that was read, with its new state. The source is added if it is not known.
+// update returns the source that was read, with its new state. The source is added if it is not
+// known.
 func (ss *sources) update(of *root, p broker.Progress) *source {
 	name := p.Name + of.Branch
 	s := ss.byName[name]
@@ -179,8 +182,8 @@ func (ss *sources) update(of *root, p broker.Progress) *source {
 	return s
 }
 
-// readDropped reads ranges that a source has dropped and that are not known yet. more reports whether there are
-// further ones.
+// readDropped reads ranges that a source has dropped and that are not known yet. more reports
+// whether there are further ones.
 func (ss *sources) readDropped(ctx context.Context, s *source) (dropped ranges.Set, more bool, err error) {
 	name, _ := broker.Root(s.name)
 	text, more, err := ss.client.Dropped(ctx, name, s.dropped)
@@ -196,8 +199,8 @@ func (ss *sources) readDropped(ctx context.Context, s *source) (dropped ranges.S
 	return dropped, more, nil
 }
 
-// setHandedOut records whether a source was handed out to its end. A source that was may lose its end by a
-// failover.
+// setHandedOut records whether a source was handed out to its end. A source that was may lose its
+// end by a failover.
 func (ss *sources) setHandedOut(s *source, handedOut bool) {
 	switch {
 	case handedOut && !s.handedOut:
@@ -223,8 +226,8 @@ func (ss *sources) forget(name string) {
 	}
 }
 
-// truncated returns an error for each source that was given up before its end, except those that a notice has
-// reported.
+// truncated returns an error for each source that was given up before its end, except those that a
+// notice has reported.
 func (ss *sources) truncated() (err error) {
 	cut := slices.DeleteFunc(slices.Clone(ss.list), func(s *source) bool { return s.cut == "" || s.notice == s.truncated().Error() })
 	slices.SortFunc(cut, func(a, b *source) int { return cmp.Compare(a.name, b.name) })

@@ -115,7 +115,8 @@ func TestOpenQueueReportsAbandonedSources(t *testing.T) {
 	})
 }
 
-// A source of an open multiplexed queue is abandoned. Each branch reports that once and forgets the source.
+// A source of an open multiplexed queue is abandoned. Each branch reports that once and forgets the
+// source.
 func TestEachBranchReportsAnAbandonedSource(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
@@ -226,7 +227,8 @@ func TestSourcesOfAnOpenQueueAreForgotten(t *testing.T) {
 	})
 }
 
-// Redis has lost the end of a source with its last writes. The source has not ended then and is not forgotten.
+// Redis has lost the end of a source with its last writes. The source has not ended then and is not
+// forgotten.
 func TestSourceWithALostEndIsNotForgotten(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
@@ -259,8 +261,9 @@ func short(t *testing.T, w brokertest.World, name string, q broker.Queue) {
 	}
 }
 
-// A call has failed, so an entry is read again after it was delivered. Its source is forgotten meanwhile, and the
-// entry arrives together with one of an unknown source. It is not handed out again.
+// A call has failed, so an entry is read again after it was delivered. Its source is forgotten
+// meanwhile, and the entry arrives together with one of an unknown source. It is not handed out
+// again.
 func TestEntryOfAForgottenSourceIsHandedOutOnce(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
@@ -335,8 +338,8 @@ func TestEndIsFoundWithoutAHint(t *testing.T) {
 	})
 }
 
-// An idle gather reads every two seconds and refreshes its sources more and more rarely. It still finds an end
-// without a hint.
+// An idle gather reads every two seconds and refreshes its sources more and more rarely. It still
+// finds an end without a hint.
 func TestIdleGatherRefreshesRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := embedded.New()

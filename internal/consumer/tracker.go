@@ -17,8 +17,8 @@ const (
 	ackSettled = 1024 // items whose counts of deliveries it removes
 )
 
-// A tracker turns the number of delivered items into acknowledgements: entries to delete and marks to move.
-// Its methods can be called by any goroutine. The lock is never held across I/O.
+// A tracker turns the number of delivered items into acknowledgements: entries to delete and marks
+// to move. Its methods can be called by any goroutine. The lock is never held across I/O.
 type tracker struct {
 	mu   sync.Mutex
 	wake chan struct{} // signaled for the committer
@@ -82,7 +82,8 @@ func (t *tracker) of(name string) *trackedSource {
 	return s
 }
 
-// add registers a range before it is handed out. It may register a part only: it returns that and the rest.
+// add registers a range before it is handed out. It may register a part only: it returns that and
+// the rest.
 func (t *tracker) add(ctx context.Context, rg Range) (head, rest Range, err error) {
 	head = t.separateNacked(rg)
 	if t.manual.enabled {
@@ -104,7 +105,8 @@ func (t *tracker) addDelivered(e broker.Entry) {
 	t.signal()
 }
 
-// skip registers items of an entry that are not handed out, since they were handed out from another entry.
+// skip registers items of an entry that are not handed out, since they were handed out from another
+// entry.
 func (t *tracker) skip(rg Range) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -146,7 +148,8 @@ func (t *tracker) mark(rg Range, from, to int64) {
 	t.finish(rg, to-from)
 }
 
-// settle records that the deliveries of acknowledged items need no count any more. The lock is held.
+// settle records that the deliveries of acknowledged items need no count any more. The lock is
+// held.
 func (t *tracker) settle(name string, s *trackedSource, from, to int64) {
 	for at := from; at < to && !t.deliveries.empty(); at++ {
 		if t.deliveries.remove(broker.Item{Source: name, Offset: at}) {
@@ -295,5 +298,44 @@ func (t *tracker) confirm(entries []broker.Entry, marks []broker.Mark) {
 	}
 	for _, e := range entries {
 		t.deleted = append(t.deleted, e.ID)
+	}
+}
+
+// signal wakes the committer, unless it waits for more items. The lock is held.
+func (t *tracker) signal() {
+	if !t.urgency.waiting || t.urgency.urgent(len(t.finished)) {
+		signal(t.wake)
+	}
+}
+
+// coalesce reports whether the committer may wait for more items. Until resume is called, new items
+// do not wake it.
+func (t *tracker) coalesce() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.urgency.waiting = !t.urgency.urgent(len(t.finished))
+	return t.urgency.waiting
+}
+
+// resume lets new items wake the committer again.
+func (t *tracker) resume() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.urgency.waiting = false
+}
+
+// setEager records that a producer waited for an acknowledgement. It will wait for the next ones
+// too.
+func (t *tracker) setEager() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.urgency.eager = ackEager
+}
+
+// signal wakes the receiver of a channel that has room for one signal.
+func signal(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
 	}
 }

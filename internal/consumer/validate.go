@@ -11,13 +11,13 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// maxAhead is how far an entry may begin beyond the stored offset that was read last of its source. The
-// validator wants an entry farther ahead to be confirmed by another read of the source.
+// maxAhead is how far an entry may begin beyond the stored offset that was read last of its source.
+// The validator wants an entry farther ahead to be confirmed by another read of the source.
 const maxAhead = 1 << 20
 
-// A validator checks entries before their items count. An entry that is no batch of a source of this queue
-// was written by another program. It becomes a dead letter, since no producer waits for its result. A frame
-// that cannot be decoded becomes a failure of each item that it should hold.
+// A validator checks entries before their items count. An entry that is no batch of a source of
+// this queue was written by another program. It becomes a dead letter, since no producer waits for
+// its result. A frame that cannot be decoded becomes a failure of each item that it should hold.
 type validator struct {
 	client  *broker.Client
 	gather  broker.Gather
@@ -25,8 +25,8 @@ type validator struct {
 	sources *sources
 }
 
-// check returns the defect of each frame, nil for a sound one, and the names of the sources that have to be
-// read before accept can decide.
+// check returns the defect of each frame, nil for a sound one, and the names of the sources that
+// have to be read before accept can decide.
 func (v *validator) check(entries []broker.Entry) (defects []error, doubtful []string) {
 	defects = make([]error, len(entries))
 	for i, e := range entries {
@@ -39,8 +39,8 @@ func (v *validator) check(entries []broker.Entry) (defects []error, doubtful []s
 	return defects, slices.Compact(doubtful)
 }
 
-// accept returns the entries that are batches of known sources. The others become dead letters. It reuses the
-// memory of entries.
+// accept returns the entries that are batches of known sources. The others become dead letters. It
+// reuses the memory of entries.
 func (v *validator) accept(ctx context.Context, entries []broker.Entry, defects []error) (valid, rejected []broker.Entry, err error) {
 	var letters []broker.Completion
 	valid = entries[:0]
@@ -68,7 +68,8 @@ func (v *validator) accept(ctx context.Context, entries []broker.Entry, defects 
 	return valid, rejected, nil
 }
 
-// checkFrame returns the defect of the frame of an entry, or of its range if the frame is not fetched.
+// checkFrame returns the defect of the frame of an entry, or of its range if the frame is not
+// fetched.
 func checkFrame(e broker.Entry) error {
 	if unfetched(&e) {
 		return e.CheckRange()
@@ -76,7 +77,8 @@ func checkFrame(e broker.Entry) error {
 	return e.Check()
 }
 
-// isDoubtful reports whether the source of an entry, as it was read last, does not confirm the entry.
+// isDoubtful reports whether the source of an entry, as it was read last, does not confirm the
+// entry.
 func (v *validator) isDoubtful(e broker.Entry, defect error) bool {
 	s := v.sources.byName[e.Source]
 	unreadable := defect != nil || e.Lost != nil || e.Frame == nil

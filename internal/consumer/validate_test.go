@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// Another program adds invalid entries before and behind the valid ones. They become dead letters, and the stream is
-// unchanged.
+// Another program adds invalid entries before and behind the valid ones. They become dead letters,
+// and the stream is unchanged.
 func TestForgedEntriesBecomeDeadLetters(t *testing.T) {
 	forged := [][]any{
 		{"hello", "world"},
