@@ -27,7 +27,7 @@ type waiter struct {
 // AckWait is Ack, and blocks until Redis has stored the acknowledgement.
 func (tk *Ticket) AckWait(ctx context.Context) error {
 	tk.Ack()
-	written, err := tk.of.tracker.await(tk)
+	written, err := tk.open.tracker.await(tk)
 	if written == nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (tk *Ticket) AckWait(ctx context.Context) error {
 func (t *tracker) await(tk *Ticket) (written <-chan error, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	source := tk.of.items.Entry.Source
+	source := tk.open.rg.Entry.Source
 	_, changed := t.changed[source]
 	writing := slices.ContainsFunc(t.waiters.writing, func(m broker.Mark) bool { return m.Source == source })
 	switch {

@@ -68,7 +68,7 @@ func (l *readLoop) drain(ctx context.Context) error {
 		}
 	}
 	l.order.release()
-	if err := l.flush(ctx); err != nil {
+	if err := l.handOut(ctx); err != nil {
 		return err
 	}
 	if l.sources.state() == streamEnded {
@@ -86,7 +86,7 @@ func (l *readLoop) read(ctx context.Context) ([]broker.Entry, error) {
 	l.sources.request(got.refresh)
 	switch got.outcome {
 	case readNew:
-		l.sources.active()
+		l.sources.resetInterval()
 	case readIdle:
 		l.payloads.memory.Forget() // a process may have a thousand gathers, most of them idle
 	case readHeld, readFailed:
@@ -111,7 +111,7 @@ func (l *readLoop) process(ctx context.Context, entries []broker.Entry) error {
 			l.tracker.addDelivered(e)
 		}
 	}
-	return l.flush(ctx)
+	return l.handOut(ctx)
 }
 
 // validate returns the valid entries. One read of the sources confirms all doubtful entries: a
@@ -130,8 +130,8 @@ func (l *readLoop) validate(ctx context.Context, entries []broker.Entry) ([]brok
 	return valid, err
 }
 
-// flush hands out the ranges that are due.
-func (l *readLoop) flush(ctx context.Context) error {
+// handOut hands out the ranges that are due.
+func (l *readLoop) handOut(ctx context.Context) error {
 	for rg, ok := l.order.pop(); ok; rg, ok = l.order.pop() {
 		if err := l.payloads.fetchDue(ctx, rg.Entry); err != nil {
 			return err
@@ -146,7 +146,7 @@ func (l *readLoop) flush(ctx context.Context) error {
 		}
 	}
 	for _, rg := range l.order.takeDuplicates() {
-		l.tracker.skip(rg)
+		l.tracker.skipDuplicate(rg)
 	}
 	return nil
 }
@@ -168,18 +168,18 @@ func (l *readLoop) audit(ctx context.Context) error {
 			"the items %d to %d of source %s were stored and are in no queue any more: Redis lost them, or they were deleted",
 			lost.From, lost.To-1, lost.source)})
 	}
-	return l.flush(ctx)
+	return l.handOut(ctx)
 }
 
 // refresh reads the sources that have changed since the last refresh, and a few others.
 func (l *readLoop) refresh(ctx context.Context) error {
-	l.sources.begin()
+	l.sources.beginRefresh()
 	for _, root := range l.sources.roots {
 		if err := l.readSources(ctx, root, l.sources.unchanged(root)); err != nil {
 			return err
 		}
 	}
-	for _, name := range l.sources.end() {
+	for _, name := range l.sources.endRefresh() {
 		l.handleAbsent(name)
 	}
 	return nil
@@ -261,7 +261,7 @@ func (l *readLoop) handleDropped(ctx context.Context, s *source) error {
 		l.order.drop(s.name, dropped, why)
 		more = further
 	}
-	return l.flush(ctx)
+	return l.handOut(ctx)
 }
 
 // handleAbsent removes a source that Redis does not have, unless some of its entries still wait for
@@ -287,10 +287,10 @@ func (l *readLoop) checkEnd(ctx context.Context, s *source) error {
 		return nil
 	}
 	l.sources.setHandedOut(s, true)
-	if s.cut != "" && s.root.sealed {
+	if s.abandoned != "" && s.root.sealed {
 		return nil
 	}
-	if s.cut != "" {
+	if s.abandoned != "" {
 		if err := l.notify(ctx, s, batch.CodeCut, s.truncated().Error()); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func newManual() manual { return manual{limit: MaxManual, freed: make(chan struc
 // An openRange is a range with items that are neither acknowledged nor given back.
 type openRange struct {
 	tracker  *tracker
-	items    Range
+	rg       Range
 	left     int // number of such items
 	element  *list.Element
 	sequence int64
@@ -39,7 +39,7 @@ type openRange struct {
 
 // A Ticket is one delivery of an item. It acknowledges the item, or gives it back.
 type Ticket struct {
-	of         *openRange
+	open       *openRange
 	offset     int64
 	deliveries int32 // including this one
 	state      ticketState
@@ -69,40 +69,40 @@ func (tk *Ticket) Ack() { tk.AckRun(1) }
 
 // AckRun is Ack of n items: that of the ticket and those that follow it in its range.
 func (tk *Ticket) AckRun(n int) {
-	t := tk.of.tracker
+	t := tk.open.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over == nil {
-		tk.of.ack(tk.offset, tk.offset+int64(n))
+		tk.open.ack(tk.offset, tk.offset+int64(n))
 		t.signalAcked()
 	}
 }
 
 // AckThrough is Ack of the item and of all items that were handed out before it.
 func (tk *Ticket) AckThrough() {
-	t := tk.of.tracker
+	t := tk.open.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over != nil {
 		return
 	}
 	for at := t.manual.open.Front(); at != nil; {
-		of := at.Value.(*openRange)
-		if at = at.Next(); of.sequence > tk.of.sequence {
+		open := at.Value.(*openRange)
+		if at = at.Next(); open.sequence > tk.open.sequence {
 			break
 		}
-		to := of.items.To
-		if of == tk.of {
+		to := open.rg.To
+		if open == tk.open {
 			to = tk.offset + 1
 		}
-		of.ack(of.items.From, to)
+		open.ack(open.rg.From, to)
 	}
 	t.signalAcked()
 }
 
 // ack acknowledges those items of [from, to) that are handed out. The lock of the tracker is held.
 func (o *openRange) ack(from, to int64) {
-	tickets := o.items.tickets[from-o.items.From : to-o.items.From]
+	tickets := o.rg.tickets[from-o.rg.From : to-o.rg.From]
 	for len(tickets) > 0 {
 		n := 0
 		for n < len(tickets) && tickets[n].state == handedOut {
@@ -111,7 +111,7 @@ func (o *openRange) ack(from, to int64) {
 		}
 		if n > 0 {
 			o.tracker.manual.unacked -= n
-			o.tracker.mark(o.items, tickets[0].offset, tickets[0].offset+int64(n))
+			o.tracker.mark(o.rg, tickets[0].offset, tickets[0].offset+int64(n))
 			o.close(n)
 		}
 		tickets = tickets[min(n+1, len(tickets)):]
@@ -137,8 +137,8 @@ func (t *tracker) signalAcked() {
 // addManual registers the first items of a range, as many as may be handed out, and gives each a
 // ticket. It blocks until that is at least one item.
 func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
-	of := &openRange{tracker: t}
-	first := Ticket{of: of, offset: rg.From, deliveries: 1}
+	open := &openRange{tracker: t}
+	first := Ticket{open: open, offset: rg.From, deliveries: 1}
 	if rg.Notice {
 		first.state = acked
 	}
@@ -160,19 +160,19 @@ func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	rg.tickets[0].deliveries += int32(t.deliveries.of(rg)) // an item that was given back is a range of its own
-	of.items = rg
-	if of.sequence = t.manual.last; !rg.Notice {
-		t.manual.add(of)
+	rg.tickets[0].deliveries += int32(t.deliveries.count(rg)) // an item that was given back is a range of its own
+	open.rg = rg
+	if open.sequence = t.manual.last; !rg.Notice {
+		t.manual.add(open)
 	}
 	return rg, nil
 }
 
 // add adds a range behind the others.
-func (m *manual) add(of *openRange) {
+func (m *manual) add(open *openRange) {
 	m.last++
-	of.left, of.sequence = of.items.Len(), m.last
-	of.element = m.open.PushBack(of)
+	open.left, open.sequence = open.rg.Len(), m.last
+	open.element = m.open.PushBack(open)
 }
 
 // admit counts up to n more items as handed out, and returns how many.

@@ -16,18 +16,18 @@ const maxNacks = 100
 
 // A nack is an item that was given back.
 type nack struct {
-	from       Range // in which it was handed out
+	rg         Range // in which it was handed out
 	offset     int64
 	deliveries int64
 	due        time.Time      // it is handed out again
 	dead       *batch.Failure // why it becomes a dead letter, nil if it does not
 }
 
-func (n nack) item() broker.Item { return broker.Item{Source: n.from.Entry.Source, Offset: n.offset} }
+func (n nack) item() broker.Item { return broker.Item{Source: n.rg.Entry.Source, Offset: n.offset} }
 
 // single returns the range of the item.
 func (n nack) single() Range {
-	_, rg := n.from.cut(int(n.offset - n.from.From))
+	_, rg := n.rg.split(int(n.offset - n.rg.From))
 	rg.To = n.offset + 1
 	return rg
 }
@@ -35,7 +35,7 @@ func (n nack) single() Range {
 // frame returns a frame with the item alone.
 func (n nack) frame() []byte {
 	var b batch.Builder
-	if lost := n.from.Entry.Lost; lost != nil {
+	if lost := n.rg.Entry.Lost; lost != nil {
 		b.Failure(*lost)
 		return b.Take()
 	}
@@ -74,8 +74,8 @@ func newDeliveries(nacked map[broker.Item]int64) deliveries {
 
 func (d *deliveries) empty() bool { return len(d.counts) == 0 }
 
-// of returns how often the first item of a range was delivered and given back.
-func (d *deliveries) of(rg Range) int64 {
+// count returns how often the first item of a range was delivered and given back.
+func (d *deliveries) count(rg Range) int64 {
 	n := d.counts[broker.Item{Source: rg.Entry.Source, Offset: rg.From}]
 	return max(n, -n)
 }
@@ -116,16 +116,16 @@ func (q *nackQueue) schedule(n nack) {
 // Nack gives the item back: it is handed out again after delay, with another ticket. Any goroutine
 // may call it. It has no effect if the item was acknowledged or given back before.
 func (tk *Ticket) Nack(delay time.Duration) {
-	t := tk.of.tracker
+	t := tk.open.tracker
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over != nil || tk.state != handedOut {
 		return
 	}
 	tk.state = nacked
-	tk.of.close(1)
+	tk.open.close(1)
 	t.nacks.pending = append(t.nacks.pending, nack{
-		from: tk.of.items, offset: tk.offset, deliveries: int64(tk.deliveries), due: time.Now().Add(max(0, delay)),
+		rg: tk.open.rg, offset: tk.offset, deliveries: int64(tk.deliveries), due: time.Now().Add(max(0, delay)),
 	})
 	t.signal()
 }
@@ -139,7 +139,7 @@ func (t *tracker) takeNacks() []nack {
 	t.nacks.pending = t.nacks.pending[n:]
 	for i, n := range taken {
 		if t.deliveries.exhausted(n) {
-			taken[i].dead = rejected(n.from.Entry.Queue, n.deliveries)
+			taken[i].dead = rejected(n.rg.Entry.Queue, n.deliveries)
 		}
 	}
 	return taken
@@ -187,10 +187,10 @@ func (t *tracker) nextDue() (rg Range, wait time.Duration, last bool) {
 	if n.dead != nil {
 		rg.fail(n.dead)
 	}
-	of := &openRange{tracker: t}
-	rg.tickets = []Ticket{{of: of, offset: n.offset, deliveries: int32(n.deliveries) + 1}}
-	of.items = rg
-	t.manual.add(of)
+	open := &openRange{tracker: t}
+	rg.tickets = []Ticket{{open: open, offset: n.offset, deliveries: int32(n.deliveries) + 1}}
+	open.rg = rg
+	t.manual.add(open)
 	return rg, 0, false
 }
 

@@ -40,8 +40,8 @@ func (rg Range) Reader() batch.Reader {
 	return r
 }
 
-// cut splits the range behind its first n items.
-func (rg Range) cut(n int) (head, rest Range) {
+// split splits the range behind its first n items.
+func (rg Range) split(n int) (head, rest Range) {
 	head, rest = rg, rg
 	head.To = rg.From + int64(n)
 	rest.From = head.To

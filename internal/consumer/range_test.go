@@ -8,11 +8,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-func TestBothPartsOfACutRangeReadTheirItems(t *testing.T) {
+func TestBothPartsOfASplitRangeReadTheirItems(t *testing.T) {
 	t.Parallel()
 	whole := Range{Entry: &broker.Entry{Batch: brokertest.Numbers("s", 3, 9)}, From: 4, To: 9}
 	for n := range whole.Len() + 1 {
-		head, rest := whole.cut(n)
+		head, rest := whole.split(n)
 		var got []string
 		for _, part := range []Range{head, rest} {
 			each(part, func(_ int, item []byte, _ *batch.Failure) { got = append(got, string(item)) })

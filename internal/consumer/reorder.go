@@ -43,19 +43,19 @@ func newOrder(delivered map[string]string, unordered bool) (*order, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", source, err)
 		}
-		so := o.of(source)
+		so := o.source(source)
 		so.delivered = done
 		so.advance()
 	}
 	return o, nil
 }
 
-// of returns the order of a source.
-func (o *order) of(source string) *sourceOrder {
-	so := o.sources[source]
+// source returns the order of a source, which is added if it is new.
+func (o *order) source(name string) *sourceOrder {
+	so := o.sources[name]
 	if so == nil {
 		so = &sourceOrder{}
-		o.sources[source] = so
+		o.sources[name] = so
 	}
 	return so
 }
@@ -75,7 +75,7 @@ func (so *sourceOrder) remaining(from, to int64) ranges.Set {
 
 // put adds an entry and returns how many of its ranges are still to be delivered.
 func (o *order) put(e *broker.Entry) int {
-	so := o.of(e.Source)
+	so := o.source(e.Source)
 	parts := so.remaining(e.First, e.End())
 	undelivered, heldBytes := new(int64), len(e.Frame)
 	for _, s := range parts {
@@ -103,7 +103,7 @@ func (o *order) pop() (Range, bool) {
 		for len(so.waiting) > 0 && (o.unordered || so.waiting[0].From <= so.next) {
 			rg := so.first()
 			o.heldBytes -= rg.heldBytes
-			rg, ok := o.skipDuplicate(so, rg)
+			rg, ok := o.cutDuplicates(so, rg)
 			if !ok {
 				continue
 			}
@@ -151,11 +151,11 @@ func (o *order) fail(source string, s ranges.Span, why *batch.Failure) {
 	}
 }
 
-// skipDuplicate cuts off the items of a range that were handed out from another entry while the
+// cutDuplicates cuts off the items of a range that were handed out from another entry while the
 // range was waiting. ok is false if no item remains. Entries overlap only after Redis has lost
 // writes: this gather holds entries from before, and Redis has the same items in entries with other
 // bounds.
-func (o *order) skipDuplicate(so *sourceOrder, rg Range) (rest Range, ok bool) {
+func (o *order) cutDuplicates(so *sourceOrder, rg Range) (rest Range, ok bool) {
 	rest = rg
 	parts := so.remaining(rg.From, rg.To)
 	if len(parts) == 0 {
@@ -197,7 +197,7 @@ func (o *order) handedOut(source string) int64 {
 
 // missing returns the offsets of a source below stored that have not arrived.
 func (o *order) missing(source string, stored int64) ranges.Set {
-	so := o.of(source)
+	so := o.source(source)
 	arrived := slices.Clone(so.delivered)
 	waiting := slices.SortedFunc(slices.Values(so.waiting), func(a, b Range) int { return cmp.Compare(a.From, b.From) })
 	for _, rg := range waiting {
@@ -209,7 +209,7 @@ func (o *order) missing(source string, stored int64) ranges.Set {
 // drop puts a failure in the place of items that a source has dropped, except those that are known
 // already.
 func (o *order) drop(source string, dropped ranges.Set, why batch.Failure) {
-	so := o.of(source)
+	so := o.source(source)
 	for _, d := range dropped {
 		for _, s := range so.dropped.Without(max(d.From, so.next), d.To) {
 			o.fail(source, s, &why)

@@ -219,7 +219,7 @@ func drain(o *order, tr *tracker) (got []int64) {
 		tr.mark(rg, rg.From, rg.To)
 	}
 	for _, rg := range o.takeDuplicates() {
-		tr.skip(rg)
+		tr.skipDuplicate(rg)
 	}
 	return got
 }

@@ -63,7 +63,7 @@ type source struct {
 	root      *root
 	stored    int64  // offset up to which its items are stored
 	end       int64  // -1 until it has ended
-	cut       string // why it was given up before its end, otherwise ""
+	abandoned string // why it was abandoned before its end, otherwise ""
 	notice    string // text of the last notice about it
 	dropped   int64  // offset up to which its dropped ranges are known
 	handedOut bool   // up to its end
@@ -113,16 +113,16 @@ func (ss *sources) state() streamState {
 // request asks for a refresh.
 func (ss *sources) request(r refresh) { ss.requested = max(ss.requested, r) }
 
-// active sets the interval of refreshes back, since the queue is not idle.
-func (ss *sources) active() { ss.interval = refreshInterval }
+// resetInterval sets the interval of refreshes back, since the queue is not idle.
+func (ss *sources) resetInterval() { ss.interval = refreshInterval }
 
 // due reports whether the sources have to be refreshed.
 func (ss *sources) due() bool {
 	return ss.requested != refreshNone || time.Since(ss.refreshed) > ss.interval
 }
 
-// begin begins a refresh.
-func (ss *sources) begin() {
+// beginRefresh begins a refresh.
+func (ss *sources) beginRefresh() {
 	if ss.requested != refreshAll {
 		return
 	}
@@ -132,8 +132,8 @@ func (ss *sources) begin() {
 	}
 }
 
-// end ends a refresh. It returns the names of the sources that Redis does not have any more.
-func (ss *sources) end() (absent []string) {
+// endRefresh ends a refresh. It returns the names of the sources that Redis does not have any more.
+func (ss *sources) endRefresh() (absent []string) {
 	if ss.requested == refreshAll {
 		for _, s := range ss.list {
 			if s.pass != ss.pass {
@@ -178,7 +178,7 @@ func (ss *sources) update(of *root, p broker.Progress) *source {
 		ss.unfinished++
 	}
 	s.pass = ss.pass
-	s.stored, s.end, s.cut = p.Stored, p.End, p.Cut
+	s.stored, s.end, s.abandoned = p.Stored, p.End, p.Cut
 	return s
 }
 
@@ -226,20 +226,20 @@ func (ss *sources) forget(name string) {
 	}
 }
 
-// truncated returns an error for each source that was given up before its end, except those that a
+// truncated returns an error for each source that was abandoned before its end, except those that a
 // notice has reported.
 func (ss *sources) truncated() (err error) {
-	cut := slices.DeleteFunc(slices.Clone(ss.list), func(s *source) bool { return s.cut == "" || s.notice == s.truncated().Error() })
-	slices.SortFunc(cut, func(a, b *source) int { return cmp.Compare(a.name, b.name) })
-	for _, s := range cut {
+	abandoned := slices.DeleteFunc(slices.Clone(ss.list), func(s *source) bool { return s.abandoned == "" || s.notice == s.truncated().Error() })
+	slices.SortFunc(abandoned, func(a, b *source) int { return cmp.Compare(a.name, b.name) })
+	for _, s := range abandoned {
 		err = errors.Join(err, s.truncated())
 	}
 	return err
 }
 
-// truncated returns the error of a source that was given up before its end.
+// truncated returns the error of a source that was abandoned before its end.
 func (s *source) truncated() error {
-	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", s.root.Queue, broker.ErrTruncated, s.end, s.name, s.cut)
+	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", s.root.Queue, broker.ErrTruncated, s.end, s.name, s.abandoned)
 }
 
 // offline returns the text of the notice about a source without a producer.

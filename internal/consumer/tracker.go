@@ -61,10 +61,10 @@ func newTracker(marks map[string]string, nacked map[broker.Item]int64) (*tracker
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
-		t.of(name).delivered = delivered
+		t.source(name).delivered = delivered
 	}
 	for item := range nacked {
-		if s := t.of(item.Source); s.delivered.Count(item.Offset, item.Offset+1) > 0 {
+		if s := t.source(item.Source); s.delivered.Count(item.Offset, item.Offset+1) > 0 {
 			t.settle(item.Source, s, item.Offset, item.Offset+1)
 			t.changed[item.Source] = s
 		}
@@ -72,8 +72,8 @@ func newTracker(marks map[string]string, nacked map[broker.Item]int64) (*tracker
 	return t, nil
 }
 
-// of returns a source, which is added if it is new. The lock is held.
-func (t *tracker) of(name string) *trackedSource {
+// source returns a source, which is added if it is new. The lock is held.
+func (t *tracker) source(name string) *trackedSource {
 	s := t.sources[name]
 	if s == nil {
 		s = &trackedSource{end: -1}
@@ -93,7 +93,7 @@ func (t *tracker) add(ctx context.Context, rg Range) (head, rest Range, err erro
 		t.handedOut = append(t.handedOut, head)
 		t.mu.Unlock()
 	}
-	_, rest = rg.cut(head.Len())
+	_, rest = rg.split(head.Len())
 	return head, rest, err
 }
 
@@ -105,9 +105,9 @@ func (t *tracker) addDelivered(e broker.Entry) {
 	t.signal()
 }
 
-// skip registers items of an entry that are not handed out, since they were handed out from another
-// entry.
-func (t *tracker) skip(rg Range) {
+// skipDuplicate registers items of an entry that are not handed out, since they were handed out
+// from another entry.
+func (t *tracker) skipDuplicate(rg Range) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.finish(rg, rg.To-rg.From)
@@ -141,7 +141,7 @@ func (t *tracker) mark(rg Range, from, to int64) {
 		return
 	}
 	name := rg.Entry.Source
-	s := t.of(name)
+	s := t.source(name)
 	s.delivered = s.delivered.Add(from, to)
 	t.changed[name] = s
 	t.settle(name, s, from, to)
@@ -175,7 +175,7 @@ func (t *tracker) finish(rg Range, n int64) {
 func (t *tracker) setRoot(source, root string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.of(source).root = root
+	t.source(source).root = root
 }
 
 // rootOf returns the root queue of a source.
@@ -192,7 +192,7 @@ func (t *tracker) rootOf(source string) string {
 func (t *tracker) retire(source string, end int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.of(source)
+	s := t.source(source)
 	if s.end = end; s.delivered.Low() >= end {
 		t.changed[source] = s
 		t.urgency.immediate = true
@@ -276,7 +276,7 @@ func (t *tracker) restore(entries []broker.Entry, marks []broker.Mark) {
 	defer t.mu.Unlock()
 	t.finished = append(entries, t.finished...)
 	for _, m := range marks {
-		s := t.of(m.Source)
+		s := t.source(m.Source)
 		t.changed[m.Source] = s
 		if len(m.Settled) > 0 {
 			s.settled = append(m.Settled, s.settled...)
