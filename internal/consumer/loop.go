@@ -68,7 +68,7 @@ func (l *readLoop) drain(ctx context.Context) error {
 		}
 	}
 	l.order.release()
-	if err := l.handOut(ctx); err != nil {
+	if err := l.emit(ctx); err != nil {
 		return err
 	}
 	if l.sources.state() == streamEnded {
@@ -111,7 +111,7 @@ func (l *readLoop) process(ctx context.Context, entries []broker.Entry) error {
 			l.tracker.addDelivered(e)
 		}
 	}
-	return l.handOut(ctx)
+	return l.emit(ctx)
 }
 
 // validate returns the valid entries. One read of the sources confirms all doubtful entries: a
@@ -130,8 +130,8 @@ func (l *readLoop) validate(ctx context.Context, entries []broker.Entry) ([]brok
 	return valid, err
 }
 
-// handOut hands out the ranges that are due.
-func (l *readLoop) handOut(ctx context.Context) error {
+// emit hands out the ranges that are due.
+func (l *readLoop) emit(ctx context.Context) error {
 	for rg, ok := l.order.pop(); ok; rg, ok = l.order.pop() {
 		if err := l.payloads.fetchDue(ctx, rg.Entry); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (l *readLoop) audit(ctx context.Context) error {
 			"the items %d to %d of source %s were stored and are in no queue any more: Redis lost them, or they were deleted",
 			lost.From, lost.To-1, lost.source)})
 	}
-	return l.handOut(ctx)
+	return l.emit(ctx)
 }
 
 // refresh reads the sources that have changed since the last refresh, and a few others.
@@ -261,7 +261,7 @@ func (l *readLoop) handleDropped(ctx context.Context, s *source) error {
 		l.order.drop(s.name, dropped, why)
 		more = further
 	}
-	return l.handOut(ctx)
+	return l.emit(ctx)
 }
 
 // handleAbsent removes a source that Redis does not have, unless some of its entries still wait for
