@@ -232,7 +232,7 @@ func (a *auditor) orphaned(ctx context.Context, source string, m *missing, at br
 	m.orphaned = broker.Ref{}
 	n, err := a.client.Rescue(ctx, a.gather, at)
 	if err != nil {
-		a.log.WarnContext(ctx, "requeue of orphaned entries failed; the next audit repeats it", "queue", at.Queue, "source", source, "err", err)
+		a.log.WarnContext(ctx, "requeue of orphaned entries failed; a later audit repeats it", "queue", at.Queue, "source", source, "err", err)
 		return true, context.Cause(ctx)
 	}
 	fs.reread = fs.reread || at.Queue == a.gather.Queue.Name
