@@ -183,11 +183,12 @@ close closed code command committer complete completed completer confirm conn co
 crash crashes define delayed delete deliveries denied dialer differences differential direct doc done drain dropped
 durable embedded ended err error exec exists fail failed fake feed fenced fetcher fetchstate fields files finished first
 fit flags fleet flight flush format found from full func fused generic given group halt handover hashes health heap
-held hold host id idle if in inflight info input ints invalid is itemrunner job joblog json keep keys keyspace kind known
-launcher leaks ledger len lexer lifecycle limits line linger linux list liveness localworker log logger logging lost
-lua main manual manualack map max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new
-newest no not obligations of offline oldest open option ordered orphans other out outcome output over owner pack
-pair pause peer pending permanent pid plant poison policy probe process progress protocol proxy push race raw read
+held host id idle if in inflight info input ints invalid is itemrunner job joblog json keep keys keyspace kind
+known launcher leaks ledger len lexer lifecycle limits line linger linux list liveness localworker log logger
+logging loop lost lua main manual manualack map max memory merge message meter miniredis mismatch msg msgpack
+multiplex nack name nearest new newest no not obligations of offline oldest open option ordered orphans other
+out outcome output over owner pack pair pause peer pending permanent pid plant poison policy probe process
+progress protocol proxy push race raw read reader
 ready reaper receive receiver recent record refused register registered registry remote reorder replace replaced
 replicas request resp rows run runner running scheduler script sealed seam second seen send sender seq server sets sha
 shape shared shell signal sink size slice spec split stack standby stored stream string stuck submit submitters sys

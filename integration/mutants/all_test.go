@@ -24,7 +24,7 @@ var all = []mutant{
 	{
 		name: "a source without an end is forgotten", file: lua + "ack.lua",
 		from: "ARGV[a + 5] == '1' and tonumber(source[5]) >= 0 and", to: "ARGV[a + 5] == '1' and",
-		pkg: "internal/consumer", run: "EndWasLost",
+		pkg: "internal/consumer", run: "LostEnd",
 	},
 	{
 		name: "inputs are kept for ever", file: lua + "ack.lua",
@@ -42,8 +42,8 @@ var all = []mutant{
 		pkg: "internal/broker", run: "InputsAreKept",
 	},
 	{
-		name: "entries of one read are judged by two looks", file: "internal/consumer/validate.go",
-		from: "	if doubtful != nil {\n", to: "	if false {\n",
+		name: "entries of one read are judged by two looks", file: "internal/consumer/loop.go",
+		from: "	if len(doubtful) > 0 {\n", to: "	if false {\n",
 		pkg: "internal/consumer", run: "ForgottenSource|Forged",
 	},
 	{
@@ -188,8 +188,8 @@ var all = []mutant{
 		pkg: "bridge", run: "ReplacedStageLeaves",
 	},
 	{
-		name: "results behind a gap stay in a replaced queue", file: "internal/consumer/receiver.go",
-		from: "	r.order.release()\n", to: "",
+		name: "results behind a gap stay in a replaced queue", file: "internal/consumer/loop.go",
+		from: "	l.order.release()\n", to: "",
 		pkg: "bridge", run: "ReplacedStageLeaves",
 	},
 	{
@@ -209,12 +209,12 @@ var all = []mutant{
 	},
 	{
 		name: "a stale ticket acknowledges", file: "internal/consumer/nack.go",
-		from: "	t.state = givenBack\n", to: "",
+		from: "	tk.state = nacked\n", to: "",
 		pkg: "bridge", run: "NackBringsTheResultAgain",
 	},
 	{
 		name: "AckWait does not wait", file: "internal/consumer/await.go",
-		from: "	case t.state == acked && !moved && !writing:\n", to: "	case t.state == acked && (source != \"\" || moved && writing):\n",
+		from: "	case tk.state == acked && !changed && !writing:\n", to: "	case tk.state == acked && (source != \"\" || changed && writing):\n",
 		pkg: "bridge", run: "AckWaitReturnsOnce",
 	},
 	{
@@ -238,9 +238,9 @@ var all = []mutant{
 		pkg: "internal/broker", run: "OneProcessLooks",
 	},
 	{
-		name: "a stream ends with its sources", file: "internal/consumer/sources.go",
-		from: " || r.order.reached(s.name) < s.end {", to: " {",
-		pkg: "internal/consumer", run: "TheEndOfAStream|GoesOnWhere",
+		name: "a stream ends with its sources", file: "internal/consumer/loop.go",
+		from: " || l.order.handedOut(s.name) < s.end {", to: " {",
+		pkg: "internal/consumer", run: "EndOfStream|ContinuesAfter",
 	},
 	{
 		name: "a value is the end", file: "bridge/seq.go",
@@ -352,13 +352,13 @@ local function full(stream, meta)
 	},
 	{
 		name: "who waits for an acknowledgement is not told of", file: "internal/consumer/tracker.go",
-		from: "	a.eager = ackEager\n", to: "	a.eager = 0\n",
-		pkg: "internal/consumer", run: "WaitedFor",
+		from: "	t.urgency.eager = ackEager\n", to: "	t.urgency.eager = 0\n",
+		pkg: "internal/consumer", run: "Awaited",
 	},
 	{
 		name: "what is dropped for the window waits for nobody", file: lua + "scatter.lua",
 		from: "if narrow then redis", to: "if status == 'window' then redis",
-		pkg: "internal/consumer", run: "WaitedFor",
+		pkg: "internal/consumer", run: "Awaited",
 	},
 	{
 		name: "a job goes with the goroutine that a function has ended", file: "internal/worker/slots.go",
@@ -407,8 +407,8 @@ local function full(stream, meta)
 	},
 	{
 		name: "the memory of half a frame is used again", file: "internal/consumer/receiver.go",
-		from: "	whole := p.From == p.Entry.First && p.To == p.Entry.End()", to: "	whole := true",
-		pkg: "internal/consumer", run: "SpentIsAWholeFrame",
+		from: "	whole := rg.From == rg.Entry.First && rg.To == rg.Entry.End()", to: "	whole := true",
+		pkg: "internal/consumer", run: "SpentReusesWholeFrames",
 	},
 	{
 		name: "stock stays behind stuck slots", file: "internal/worker/budget.go",

@@ -3,238 +3,272 @@ package consumer
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/ranges"
 )
 
 const (
-	// missPace is how long an offset is missed before an audit may look for it, and the time between two audits that
-	// agree.
-	missPace = 3 * time.Second
-	// maxMissPace is the longest time between two audits of offsets that are on their way.
-	maxMissPace = time.Minute
-	// auditSources are looked for by one audit.
+	// auditInterval is how long an offset has to be missing before an audit searches for it, and
+	// the time between two audits that have to agree.
+	auditInterval = 3 * time.Second
+	// maxAuditInterval is the longest time between two audits that find all offsets in progress.
+	maxAuditInterval = time.Minute
+	// auditSources is how many sources one audit searches for.
 	auditSources = 500
-	// auditShare is the part of the time that audits may take: one in so many.
+	// auditShare bounds the time that audits take: 1/auditShare of all time.
 	auditShare = 20
 )
 
-// A miss is the lowest offset of a source that has not come.
-type miss struct {
-	offset int64
-	since  time.Time
-	stray  broker.Ref // where the last audit found it, pending with no consumer
-	absent ranges.Set // offsets that the last audit found nowhere
+// A missing is the lowest offset of a source that has not arrived.
+type missing struct {
+	offset   int64
+	since    time.Time
+	orphaned broker.Ref // the entry that the last audit found, pending without a consumer
+	absent   ranges.Set // offsets that the last audit did not find
 }
 
-// An auditor decides when to look for offsets that are missed. It costs nothing while the flow has a backlog that was
-// there when the offset was first missed: the offset may be in it.
+// An auditor searches the flow for items that are missing for long. Each missing offset is in one
+// of these states:
+//
+//	state       an audit finds it              consequence
+//	inProgress  in an entry that will be read  none; the next audit is later
+//	orphaned    pending without a consumer     if two audits agree, its entry is requeued
+//	lost        in no entry                    if two audits agree, a failure takes its place
+//
+// An audit pages through all entries of the flow. So the auditor waits until the backlog is read
+// that was there when an offset was first missing: the offset may be in it.
 type auditor struct {
-	pace   time.Duration
-	wait   time.Duration // after an audit that finds all on the way
-	next   time.Time
-	misses map[string]*miss
-	// added is, for each queue of the flow, how many items had been added when an offset was first missed for long.
+	client  *broker.Client
+	gather  broker.Gather
+	log     *slog.Logger
+	sources *sources
+	order   *order
+
+	interval time.Duration
+	backoff  time.Duration // until the next audit, after one that finds all offsets in progress
+	next     time.Time
+	missing  map[string]*missing // by source
+	// added is, for each queue of the flow, the number of items added to it when an offset was
+	// first missing for long.
 	added map[string]int64
 }
 
-func newAuditor() *auditor {
-	return &auditor{pace: missPace, wait: missPace, misses: map[string]*miss{}}
+// findings are the consequences of an audit.
+type findings struct {
+	reread  bool      // this gather holds entries that it has not received
+	dropped []*source // sources whose dropped ranges have to be read again
+	lost    []lostRange
 }
 
-// patience is how long a read may wait until there is something to audit, at most wait.
-func (a *auditor) patience(wait time.Duration) time.Duration {
-	if len(a.misses) == 0 {
+// A lostRange is stored items of a source that are in no queue any more.
+type lostRange struct {
+	source string
+	ranges.Span
+}
+
+func newAuditor(c *broker.Client, g broker.Gather, log *slog.Logger, ss *sources, o *order) *auditor {
+	return &auditor{
+		client: c, gather: g, log: log, sources: ss, order: o,
+		interval: auditInterval, backoff: auditInterval, missing: map[string]*missing{},
+	}
+}
+
+// limit returns how long a read can wait until the next audit, at most wait.
+func (a *auditor) limit(wait time.Duration) time.Duration {
+	if len(a.missing) == 0 {
 		return wait
 	}
 	return max(min(wait, time.Until(a.next)), time.Millisecond)
 }
 
-// audit looks for offsets that are missed for long. Those on their way are waited for, entries that two audits find
-// pending with no consumer are put back, and offsets that two audits find nowhere are lost.
-func (r *Receiver) audit(ctx context.Context) error {
-	a, now := r.auditor, time.Now()
-	if now.Before(a.next) {
-		return nil
+// audit searches for offsets that are missing for long, if an audit is due.
+func (a *auditor) audit(ctx context.Context) (findings, error) {
+	began := time.Now()
+	if began.Before(a.next) {
+		return findings{}, nil
 	}
-	a.next = now.Add(a.pace)
-	gaps := r.missing(now)
+	a.next = began.Add(a.interval)
+	gaps := a.overdue(began)
 	if len(gaps) == 0 {
 		a.added = nil
-		return nil
+		return findings{}, nil
 	}
-	found, done, err := r.search(ctx, gaps)
+	found, searched, err := a.search(ctx, gaps)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return findings{}, context.Cause(ctx)
 	}
 	if err != nil {
-		r.log.WarnContext(ctx, "audit failed; it is repeated", "queue", r.g.Queue.Name, "err", err)
-		a.later()
+		a.log.WarnContext(ctx, "audit failed; it is repeated", "queue", a.gather.Queue.Name, "err", err)
+		a.postpone()
 	}
-	if err != nil || !done {
-		return nil
+	if err != nil || !searched {
+		return findings{}, nil
 	}
 	a.added = nil
-	sure := false // an audit that agrees decides
+	return a.decide(ctx, began, gaps, found)
+}
+
+// decide decides about each gap, and when the next audit is due.
+func (a *auditor) decide(ctx context.Context, began time.Time, gaps []broker.Gap, found broker.Audit) (fs findings, err error) {
+	repeat := false // another audit has to agree
 	for _, gap := range gaps {
-		decided, err := r.judge(ctx, gap, found)
+		decided, err := a.judge(ctx, gap, found, &fs)
 		if err != nil {
-			return err
+			return fs, err
 		}
-		sure = sure || !decided
+		repeat = repeat || !decided
 	}
-	a.next = time.Now().Add(a.pace)
-	if !sure {
-		a.later()
+	a.next = time.Now().Add(a.interval)
+	if !repeat {
+		a.postpone()
 	}
-	if took := time.Since(now); took*auditShare > time.Until(a.next) {
+	if took := time.Since(began); took*auditShare > time.Until(a.next) {
 		a.next = time.Now().Add(took * auditShare)
 	}
-	return nil
+	return fs, nil
 }
 
-// later doubles the time until the next audit.
-func (a *auditor) later() {
-	a.wait = min(2*a.wait, maxMissPace)
-	a.next = time.Now().Add(a.wait)
+// postpone doubles the time until the next audit.
+func (a *auditor) postpone() {
+	a.backoff = min(2*a.backoff, maxAuditInterval)
+	a.next = time.Now().Add(a.backoff)
 }
 
-// missing returns the offsets that have been missed for long enough to look for them.
-func (r *Receiver) missing(now time.Time) (gaps []broker.Gap) {
-	a := r.auditor
-	for name := range a.misses {
-		if s := r.sources.known[name]; s == nil || r.order.reached(name) >= s.stored {
-			delete(a.misses, name)
+// overdue returns the offsets that are missing for long enough to search for them, the oldest
+// first.
+func (a *auditor) overdue(now time.Time) (gaps []broker.Gap) {
+	for name := range a.missing {
+		if s := a.sources.byName[name]; s == nil || a.order.handedOut(name) >= s.stored {
+			delete(a.missing, name)
 		}
 	}
-	if len(a.misses) == 0 {
-		a.wait = a.pace
+	if len(a.missing) == 0 {
+		a.backoff = a.interval
 	}
-	for _, s := range r.sources.list {
-		next := r.order.reached(s.name)
+	for _, s := range a.sources.list {
+		next := a.order.handedOut(s.name)
 		if next >= s.stored {
 			continue
 		}
-		if m := a.misses[s.name]; m == nil || m.offset != next {
-			a.misses[s.name] = &miss{offset: next, since: now}
-		} else if now.Sub(m.since) >= a.pace {
+		if m := a.missing[s.name]; m == nil || m.offset != next {
+			a.missing[s.name] = &missing{offset: next, since: now}
+		} else if now.Sub(m.since) >= a.interval {
 			gaps = append(gaps, broker.Gap{Source: s.name, Offset: next})
 		}
 	}
 	slices.SortFunc(gaps, func(x, y broker.Gap) int {
-		return cmp.Or(a.misses[x.Source].since.Compare(a.misses[y.Source].since), cmp.Compare(x.Source, y.Source))
+		return cmp.Or(a.missing[x.Source].since.Compare(a.missing[y.Source].since), cmp.Compare(x.Source, y.Source))
 	})
 	return gaps[:min(len(gaps), auditSources)]
 }
 
-// search audits the flow, once the backlog is read that was there when an offset was first missed for long. done
-// reports whether it did.
-func (r *Receiver) search(ctx context.Context, gaps []broker.Gap) (found broker.Audit, done bool, err error) {
-	way, err := r.c.Upstream(ctx, r.g)
+// search searches the flow. searched is false if a queue still has backlog from the time when an
+// offset was first missing for long.
+func (a *auditor) search(ctx context.Context, gaps []broker.Gap) (found broker.Audit, searched bool, err error) {
+	paths, err := a.client.Upstream(ctx, a.gather)
 	if err != nil {
 		return found, false, err
 	}
-	first := r.auditor.added == nil
-	if first {
-		r.auditor.added = map[string]int64{}
+	if a.added == nil {
+		a.added = map[string]int64{}
 	}
-	for _, path := range way {
-		backlog, err := r.c.Waiting(ctx, path.Queue)
+	for _, path := range paths {
+		backlog, err := a.client.Waiting(ctx, path.Queue)
 		if broker.IsGone(err) {
 			continue
 		}
 		if err != nil {
 			return found, false, err
 		}
-		if _, noted := r.auditor.added[path.Queue]; !noted {
-			r.auditor.added[path.Queue] = backlog.Added
+		if _, noted := a.added[path.Queue]; !noted {
+			a.added[path.Queue] = backlog.Added
 		}
-		if backlog.Added-backlog.Items < r.auditor.added[path.Queue] {
+		if backlog.Added-backlog.Items < a.added[path.Queue] {
 			return found, false, nil
 		}
 	}
-	found, err = r.c.Audit(ctx, r.g, way, gaps)
+	found, err = a.client.Audit(ctx, a.gather, paths, gaps)
 	return found, err == nil, err
 }
 
-// judge decides on one offset. decided is false if another audit has to agree.
-func (r *Receiver) judge(ctx context.Context, gap broker.Gap, seen broker.Audit) (decided bool, err error) {
-	m := r.auditor.misses[gap.Source]
-	at, found := seen.Found[gap.Source]
+// judge decides about one gap and adds the consequences to fs. decided is false if another audit
+// has to agree.
+func (a *auditor) judge(ctx context.Context, gap broker.Gap, found broker.Audit, fs *findings) (decided bool, err error) {
+	m := a.missing[gap.Source]
+	at, ok := found.Found[gap.Source]
 	switch {
-	case !found:
-		return r.lost(ctx, gap.Source, m, seen.Above[gap.Source])
+	case !ok:
+		return a.lost(ctx, gap.Source, m, found.Above[gap.Source], fs), nil
 	case at.Stray:
-		return r.orphaned(ctx, gap.Source, m, at)
+		return a.orphaned(ctx, gap.Source, m, at, fs)
 	}
-	m.stray, m.absent = broker.Ref{}, nil
+	return a.inProgress(ctx, m, at, fs)
+}
+
+// inProgress handles an offset whose entry is on its way to this gather.
+func (a *auditor) inProgress(ctx context.Context, m *missing, at broker.Found, fs *findings) (decided bool, err error) {
+	m.orphaned, m.absent = broker.Ref{}, nil
 	switch {
-	case at.Queue != r.g.Queue.Name:
-	case at.StreamKind == broker.Fresh: // held by this gather: a reply was lost
-		r.recall = true
-	default: // a worker requeued it after its stage was removed
-		return false, r.c.CollectRequeued(ctx, r.g)
+	case at.Queue != a.gather.Queue.Name:
+	case at.StreamKind == broker.Fresh: // this gather holds the entry: a reply was lost
+		fs.reread = true
+	default: // a worker requeued the entry after its stage was removed
+		return false, a.client.CollectRequeued(ctx, a.gather)
 	}
 	return true, nil
 }
 
-// orphaned puts back an entry that is pending with no consumer, if the last audit found it so too.
-func (r *Receiver) orphaned(ctx context.Context, source string, m *miss, at broker.Found) (decided bool, err error) {
+// orphaned requeues an entry that is pending without a consumer, if the last audit found the same.
+func (a *auditor) orphaned(ctx context.Context, source string, m *missing, at broker.Found, fs *findings) (decided bool, err error) {
 	m.absent = nil
-	if m.stray != at.Ref {
-		m.stray = at.Ref
+	if m.orphaned != at.Ref {
+		m.orphaned = at.Ref
 		return false, nil
 	}
-	m.stray = broker.Ref{}
-	n, err := r.c.Rescue(ctx, r.g, at)
+	m.orphaned = broker.Ref{}
+	n, err := a.client.Rescue(ctx, a.gather, at)
 	if err != nil {
-		r.log.WarnContext(ctx, "orphaned entries cannot be put back", "queue", at.Queue, "source", source, "err", err)
+		a.log.WarnContext(ctx, "requeue of orphaned entries failed; a later audit repeats it", "queue", at.Queue, "source", source, "err", err)
 		return true, context.Cause(ctx)
 	}
-	r.recall = r.recall || at.Queue == r.g.Queue.Name
-	r.log.LogAttrs(ctx, slog.LevelWarn, "orphaned entries are put back",
+	fs.reread = fs.reread || at.Queue == a.gather.Queue.Name
+	a.log.LogAttrs(ctx, slog.LevelWarn, "orphaned entries were requeued",
 		slog.String("queue", at.Queue), slog.String("source", source), slog.Int64("offset", m.offset), slog.Int64("entries", n))
 	return false, nil
 }
 
-// lost gives up offsets that two audits found nowhere: a failure takes their place.
-func (r *Receiver) lost(ctx context.Context, source string, m *miss, above []broker.Found) (decided bool, err error) {
-	m.stray = broker.Ref{}
-	s := r.sources.known[source]
+// lost adds the offsets that two audits did not find to fs. above are the entries of the source
+// that this audit has found.
+func (a *auditor) lost(ctx context.Context, name string, m *missing, above []broker.Found, fs *findings) (decided bool) {
+	m.orphaned = broker.Ref{}
+	s := a.sources.byName[name]
 	if s == nil { // it was forgotten meanwhile
-		return true, nil
+		return true
 	}
-	var there ranges.Set
-	for _, s := range above {
-		there = there.Add(s.First, s.End)
+	var found ranges.Set
+	for _, f := range above {
+		found = found.Add(f.First, f.End)
 	}
 	var absent ranges.Set
-	for _, s := range r.order.missing(source, s.stored) {
-		absent = append(absent, there.Without(s.From, s.To)...)
+	for _, gap := range a.order.missing(name, s.stored) {
+		absent = append(absent, found.Without(gap.From, gap.To)...)
 	}
 	if m.absent == nil {
 		m.absent = absent
-		s.gaps = m.offset // another source may have dropped items of this one behind the gaps that are known
-		return false, r.skip(ctx, s)
+		s.dropped = m.offset // another source may have dropped items of this one, above the ranges that are known
+		fs.dropped = append(fs.dropped, s)
+		return false
 	}
 	lost := absent.Intersect(m.absent)
 	m.absent = nil
-	for _, s := range lost {
-		r.log.LogAttrs(ctx, slog.LevelError, "stored items are in no queue any more",
-			slog.String("queue", r.g.Queue.Name), slog.String("source", source), slog.Int64("from", s.From), slog.Int64("to", s.To))
-		r.lose(source, s)
+	for _, span := range lost {
+		a.log.LogAttrs(ctx, slog.LevelError, "stored items are lost; their results are errors",
+			slog.String("queue", a.gather.Queue.Name), slog.String("source", name), slog.Int64("from", span.From), slog.Int64("to", span.To))
+		fs.lost = append(fs.lost, lostRange{name, span})
 	}
-	return true, r.flush(ctx)
-}
-
-// lose puts failures in the place of items.
-func (r *Receiver) lose(source string, s ranges.Span) {
-	r.order.fail(source, s, &batch.Failure{Code: batch.CodeLost, Stage: r.g.Queue.Name, Message: fmt.Sprintf(
-		"the items %d to %d of source %s were stored and are in no queue any more: Redis lost them, or they were deleted", s.From, s.To-1, source)})
+	return true
 }

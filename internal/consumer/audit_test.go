@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,108 +17,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// A line is a flow of 20 items in batches of 5: source s -> a -> stage -> b.
-type line struct {
-	brokertest.World
-	a, b      broker.Queue
-	unordered bool // how it is gathered
-}
-
-func newLine(t *testing.T, w brokertest.World) line {
-	t.Helper()
-	l := line{World: w, a: w.Queue(t, broker.Queue{Name: "a", Seal: false})}
-	l.b = w.Queue(t, broker.Queue{Name: "b", From: []string{"a"}, Seal: true})
-	stage := broker.Stage{ID: "b", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{l.a}, Outs: []broker.Out{{Queue: l.b}}}
-	if err := w.C.Stage(t.Context(), stage); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-brokertest.Send(t.Context(), sender(t, w, "s", l.a), 5, 20); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.C.Seal(t.Context(), "a"); err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// step does the work that there is now.
-func (l line) step(ctx context.Context, worker string) error {
-	taken, err := l.C.Take(ctx, worker, 100, 1, []broker.Route{{In: "a", Outs: []string{"b"}}})
-	if err != nil {
-		return err
-	}
-	var done []broker.Completion
-	for _, e := range taken[0].Entries {
-		done = append(done, broker.Completion{Entry: e, In: l.a, Outs: []broker.Output{{Queue: l.b, Batch: e.Batch}}})
-	}
-	_, err = l.C.Complete(ctx, done)
-	return err
-}
-
-// work lets a worker run until the test has ended.
-func (l line) work(t *testing.T) {
-	t.Helper()
-	if err := l.C.Join(t.Context(), broker.RoleWorker, "w2", nil); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		defer close(ended)
-		for l.step(ctx, "w2") == nil {
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
-}
-
-// ids are those of a stream.
-func (l line) ids(t *testing.T, stream string) (ids []string) {
-	t.Helper()
-	entries, err := l.Raw.XRange(t.Context(), l.Key(stream), "-", "+").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		ids = append(ids, e.ID)
-	}
-	return ids
-}
-
-// read reads entries as a consumer that nobody knows.
-func (l line) read(t *testing.T, stream, consumer string) {
-	t.Helper()
-	err := l.Raw.XReadGroup(t.Context(), &redis.XReadGroupArgs{
-		Group: "w", Consumer: consumer, Streams: []string{l.Key(stream), ">"}, Count: 3, Block: -1,
-	}).Err()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// toTheEnd sets the group of a stream behind all entries.
-func (l line) toTheEnd(t *testing.T, stream string) {
-	t.Helper()
-	l.must(t, l.Raw.XGroupSetID(t.Context(), l.Key(stream), "w", "$").Err())
-}
-
-func (l line) must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// What strangers do to the streams of a flow, and which items are lost by it.
+// damages are changes by other programs to the streams of a flow, and the items that are lost by
+// each.
 var damages = map[string]struct {
-	before func(t *testing.T, l line) // any work is done
-	after  func(t *testing.T, l line) // all work is done
+	before func(t *testing.T, l line) // before the worker runs
+	after  func(t *testing.T, l line) // after the worker has completed all entries
 	lost   []int64
 }{
 	"an entry of workers is deleted": {before: func(t *testing.T, l line) {
@@ -150,13 +53,13 @@ var damages = map[string]struct {
 		l.read(t, "q:a", "w1")
 		l.must(t, l.Raw.XAck(t.Context(), l.Key("q:a"), "w", l.ids(t, "q:a")...).Err())
 	}},
-	"a stranger reads what is for workers": {before: func(t *testing.T, l line) {
+	"another program reads entries of workers": {before: func(t *testing.T, l line) {
 		t.Helper()
-		l.read(t, "q:a", "stranger")
+		l.read(t, "q:a", "other")
 	}},
-	"a stranger reads what is for the gather": {after: func(t *testing.T, l line) {
+	"another program reads entries of the gather": {after: func(t *testing.T, l line) {
 		t.Helper()
-		l.read(t, "q:b", "stranger")
+		l.read(t, "q:b", "other")
 	}},
 	"the group of workers is set to the end": {before: func(t *testing.T, l line) {
 		t.Helper()
@@ -168,7 +71,7 @@ var damages = map[string]struct {
 	}},
 }
 
-func TestDamageIsFoundAndRepairedOrTold(t *testing.T) {
+func TestDamageIsRepairedOrReported(t *testing.T) {
 	for what, damage := range damages {
 		for _, unordered := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, unordered=%v", what, unordered), func(t *testing.T) {
@@ -182,7 +85,7 @@ func TestDamageIsFoundAndRepairedOrTold(t *testing.T) {
 					}
 					l.work(t)
 					if damage.after != nil {
-						testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 }, "the work is done")
+						testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 }, "the worker has completed all entries")
 						damage.after(t, l)
 					}
 					r := receive(t, w, "b", ReceiverOptions{Unordered: unordered})
@@ -197,9 +100,9 @@ func TestDamageIsFoundAndRepairedOrTold(t *testing.T) {
 	}
 }
 
-// In a queue of several sources something always waits: what one of them has lost is
-// told all the same.
-func TestALossIsToldBesideABacklog(t *testing.T) {
+// A queue of several sources always has a backlog. Lost items of one source are reported all the
+// same.
+func TestLossIsReportedDespiteABacklog(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
 		l := line{World: w}
@@ -208,19 +111,19 @@ func TestALossIsToldBesideABacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.must(t, l.Raw.XDel(t.Context(), l.Key("q:q"), l.ids(t, "q:q")[1]).Err())
-		lives := sender(t, w, "lives", q)
-		if err := lives.Send(t.Context(), []batch.Batch{brokertest.Numbers("lives", 0, 7), brokertest.Numbers("lives", 7, 15)}); err != nil {
+		live := sender(t, w, "live", q)
+		if err := live.Send(t.Context(), []batch.Batch{brokertest.Numbers("live", 0, 7), brokertest.Numbers("live", 7, 15)}); err != nil {
 			t.Fatal(err)
 		}
 		r := receive(t, w, "q", ReceiverOptions{})
 		got := map[string][]string{}
-		for range 20 + 15 { // and nothing is delivered: all of it stays in the queue
+		for range 20 + 15 { // no item is delivered: all entries stay in the queue
 			source, text := r.item(t)
 			got[source] = append(got[source], text)
 		}
 		l.compare(t, got["s"], []int64{5, 6, 7, 8, 9})
-		if !slices.Equal(got["lives"], brokertest.Offsets(0, 15)) {
-			t.Errorf("of the other source come %q", got["lives"])
+		if !slices.Equal(got["live"], brokertest.Offsets(0, 15)) {
+			t.Errorf("received %q of the other source", got["live"])
 		}
 		r.cancel()
 		if err := r.ended(t); !errors.Is(err, context.Canceled) {
@@ -229,23 +132,88 @@ func TestALossIsToldBesideABacklog(t *testing.T) {
 	})
 }
 
-// compare looks whether each item came once, in order or sorted, or is lost.
-func (l line) compare(t *testing.T, got []string, lost []int64) {
-	t.Helper()
-	want := brokertest.Offsets(0, 20)
-	for _, at := range lost {
-		want[at] = "lost"
-	}
-	for i, text := range got {
-		if strings.Contains(text, "Redis lost them") {
-			got[i] = "lost"
+// Two branches of a queue that are merged again have the offsets of one source under two names.
+func TestAuditFollowsBranchesAndMerges(t *testing.T) {
+	inBubble(t, func(t *testing.T, w brokertest.World) {
+		t.Helper()
+		a := w.Queue(t, broker.Queue{Name: "a"})
+		queues := map[string]broker.Queue{}
+		for _, name := range []string{"a0", "a1", "m", "b"} {
+			from := map[string][]string{"a0": {"a~0"}, "a1": {"a~1"}}[name]
+			if from == nil {
+				from = []string{"a~0", "a~1"}
+			}
+			queues[name] = w.Queue(t, broker.Queue{Name: name, From: from, Seal: true})
 		}
-	}
-	if l.unordered {
-		slices.Sort(got)
-		slices.Sort(want)
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("received %q, not %q", got, want)
-	}
+		for _, s := range []broker.Stage{
+			{ID: "copy", Kind: broker.KindCopy, Ins: []broker.Queue{a}, Outs: []broker.Out{{Queue: queues["a0"], Branch: "~0"}, {Queue: queues["a1"], Branch: "~1"}}},
+			{ID: "merge", Kind: broker.KindCopy, Ins: []broker.Queue{queues["a0"], queues["a1"]}, Outs: []broker.Out{{Queue: queues["m"]}}},
+			{ID: "last", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{queues["m"]}, Outs: []broker.Out{{Queue: queues["b"]}}},
+		} {
+			if err := w.C.Stage(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-brokertest.Send(t.Context(), sender(t, w, "s", a), 5, 20); err != nil {
+			t.Fatal(err)
+		}
+		r := receive(t, w, "b", ReceiverOptions{})
+		r.waits(t, 3*time.Minute)
+		l := line{World: w}
+		l.move(t, "q:a", "r:a")
+		r.waits(t, 3*time.Minute)
+		l.branch(t, "q:a", "q:a0", "s~0")
+		l.branch(t, "q:a", "q:m", "s~1")
+		entries, err := l.Raw.XRange(t.Context(), l.Key("q:a"), "-", "+").Result()
+		l.must(t, err)
+		for _, e := range entries {
+			l.must(t, l.Raw.XDel(t.Context(), l.Key("q:a"), e.ID).Err())
+		}
+		// Now [5,10) is in r:a for both branches, and the other ranges are further down.
+		r.waits(t, 3*time.Minute)
+		l.must(t, l.Raw.Del(t.Context(), l.Key("r:a")).Err())
+		l.must(t, l.Raw.Del(t.Context(), l.Key("q:a0")).Err())
+		select {
+		case rg := <-r.Pieces():
+			if rg.Entry.Source != "s~0" || rg.From != 0 || rg.To != 20 || rg.Entry.Lost == nil || rg.Entry.Lost.Code != batch.CodeLost {
+				t.Errorf("[%d,%d) of %s was handed out, %+v", rg.From, rg.To, rg.Entry.Source, rg.Entry.Lost)
+			}
+			r.Delivered(rg.Len())
+		case <-time.After(5 * time.Minute):
+			t.Fatal("no lost range was handed out")
+		}
+		r.waits(t, 3*time.Minute) // [0,5) of s~1 waits
+		r.cancel()
+		_ = r.ended(t)
+	})
+}
+
+// An item that one audit does not find may be between two streams. It is lost only if the next
+// audit does not find it either.
+func TestOneAuditDeclaresNothingLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, w brokertest.World) {
+		t.Helper()
+		l := newLine(t, w)
+		l.work(t)
+		testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 }, "the worker has completed all entries")
+		entries, err := l.Raw.XRange(t.Context(), l.Key("q:b"), "-", "+").Result()
+		l.must(t, err)
+		l.must(t, l.Raw.XDel(t.Context(), l.Key("q:b"), entries[0].ID).Err())
+		r := receive(t, w, "b", ReceiverOptions{})
+		select {
+		case rg := <-r.Pieces():
+			t.Fatalf("[%d,%d) was handed out, %+v", rg.From, rg.To, rg.Entry.Lost)
+		case <-time.After(r.loop.auditor.interval * 3 / 2): // between the first audit and the second
+		}
+		synctest.Wait()
+		if m := r.loop.auditor.missing["s"]; m == nil || m.absent == nil {
+			t.Fatal("no audit has missed the item")
+		}
+		l.must(t, l.Raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.Key("q:b"), Values: entries[0].Values}).Err())
+		got := r.all(t)["s"]
+		if err := r.ended(t); err != nil {
+			t.Error(err)
+		}
+		l.compare(t, got, nil)
+	})
 }

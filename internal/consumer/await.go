@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -10,68 +11,94 @@ import (
 // ErrOver says that a gather has ended before an item was acknowledged.
 var ErrOver = errors.New("the gather has ended")
 
+// waiters are the calls of AckWait that wait. The lock of the tracker guards them.
+type waiters struct {
+	writing []broker.Mark // marks that the committer is writing
+	list    []*waiter
+}
+
 // A waiter waits until the mark of a source is written.
 type waiter struct {
 	source  string
 	written chan error
-	taken   bool // by the acknowledgement that is being written
+	writing bool // the mark is being written
 }
 
-// await returns a channel that tells when the acknowledgement of an item is written. It is nil
-// if that is known: err then tells how.
-func (a *acks) await(t *Ticket) (written <-chan error, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	source := t.of.piece.Entry.Source
-	moved := a.moved[source]
-	writing := slices.ContainsFunc(a.writing, func(m broker.Mark) bool { return m.Source == source })
-	switch {
-	case t.state == givenBack:
-		return nil, ErrGivenBack
-	case t.state == acked && !moved && !writing:
-		return nil, nil
-	case a.over != nil:
-		return nil, a.over
+// AckWait is Ack, and blocks until Redis has stored the acknowledgement.
+func (tk *Ticket) AckWait(ctx context.Context) error {
+	tk.Ack()
+	written, err := tk.open.tracker.await(tk)
+	if written == nil {
+		return err
 	}
-	w := &waiter{source, make(chan error, 1), !moved}
-	a.waiters = append(a.waiters, w)
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// await returns a channel that receives the result of the acknowledgement of an item. The channel
+// is nil if the result is known: it is err then.
+func (t *tracker) await(tk *Ticket) (written <-chan error, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	source := tk.open.rg.Entry.Source
+	_, changed := t.changed[source]
+	writing := slices.ContainsFunc(t.waiters.writing, func(m broker.Mark) bool { return m.Source == source })
+	switch {
+	case tk.state == nacked:
+		return nil, ErrGivenBack
+	case tk.state == acked && !changed && !writing:
+		return nil, nil
+	case t.over != nil:
+		return nil, t.over
+	}
+	w := &waiter{source, make(chan error, 1), !changed}
+	t.waiters.list = append(t.waiters.list, w)
 	return w.written, nil
 }
 
-// begun takes note that marks are being written. The lock is held.
-func (a *acks) begun(marks []broker.Mark) {
-	a.writing = marks
-	for _, w := range a.waiters {
-		w.taken = slices.ContainsFunc(marks, func(m broker.Mark) bool { return m.Source == w.source })
+// begin records that marks are being written.
+func (ws *waiters) begin(marks []broker.Mark) {
+	ws.writing = marks
+	for _, w := range ws.list {
+		w.writing = slices.ContainsFunc(marks, func(m broker.Mark) bool { return m.Source == w.source })
 	}
 }
 
-// confirm tells those who wait for the marks that were written. The lock is held.
-func (a *acks) confirm() {
-	a.writing = nil
-	a.waiters = slices.DeleteFunc(a.waiters, func(w *waiter) bool {
-		if w.taken {
+// confirm ends the calls whose marks are written.
+func (ws *waiters) confirm() {
+	ws.writing = nil
+	ws.list = slices.DeleteFunc(ws.list, func(w *waiter) bool {
+		if w.writing {
 			w.written <- nil
 		}
-		return w.taken
+		return w.writing
 	})
 }
 
-// refuse takes note that marks could not be written. The lock is held.
-func (a *acks) refuse() {
-	a.writing = nil
-	for _, w := range a.waiters {
-		w.taken = false
+// fail records that the marks could not be written.
+func (ws *waiters) fail() {
+	ws.writing = nil
+	for _, w := range ws.list {
+		w.writing = false
 	}
 }
 
-// close ends the acknowledgements: err is why, nil if the stream has ended.
-func (a *acks) close(err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.over = errors.Join(ErrOver, err)
-	for _, w := range a.waiters {
-		w.written <- a.over
+// close ends all calls with an error.
+func (ws *waiters) close(err error) {
+	for _, w := range ws.list {
+		w.written <- err
 	}
-	a.waiters = nil
+	ws.list = nil
+}
+
+// close ends the acknowledgements. err is the reason, nil if the stream has ended.
+func (t *tracker) close(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = errors.Join(ErrOver, err)
+	t.waiters.close(t.over)
 }

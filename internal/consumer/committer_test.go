@@ -12,13 +12,13 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// Items that come one by one share acknowledgements, and the last ones do not wait
-// long for more.
-func TestItemsThatComeOneByOneShareAcknowledgements(t *testing.T) {
+// Items that arrive one by one share acknowledgements, and the last ones are acknowledged after the
+// delay.
+func TestSingleItemsShareAcknowledgements(t *testing.T) {
 	inBubble(t, func(t *testing.T, w brokertest.World) {
 		q := w.Queue(t, broker.Queue{Name: "q"})
 		s, r := sender(t, w, "s", q), receive(t, w, "q", ReceiverOptions{})
-		const n, every = 200, ackPace / 5
+		const n, every = 200, ackDelay / 5
 		for i := range int64(n) {
 			if err := s.Send(t.Context(), brokertest.Texts(int(i)+1, 10)[i:]); err != nil {
 				t.Fatal(err)
@@ -27,23 +27,23 @@ func TestItemsThatComeOneByOneShareAcknowledgements(t *testing.T) {
 			r.Delivered(1)
 			<-time.After(every)
 		}
-		<-time.After(ackPace)
+		<-time.After(ackDelay)
 		synctest.Wait()
 		acks, err := w.Raw.HGet(t.Context(), w.Key("m:q"), "acks").Int()
 		if most := n/(ackMany-1) + 2; err != nil || acks > most || acks < n/ackEntries {
 			t.Errorf("%d acknowledgements of %d items that came every %v, %v", acks, n, every, err)
 		}
 		if left := w.Raw.XLen(t.Context(), w.Key("q:q")).Val(); left != 0 {
-			t.Errorf("%d items are delivered and still there", left)
+			t.Errorf("%d delivered items are still in the queue", left)
 		}
 		r.cancel()
 		_ = r.ended(t)
 	})
 }
 
-// A flow in which each item waits for the acknowledgement of the one before goes on
-// at once: only now and then the next one is not expected.
-func TestAnAcknowledgementThatIsWaitedForComesAtOnce(t *testing.T) {
+// In a flow in which each item waits for the acknowledgement of the item before it,
+// acknowledgements are written without a delay. At most one in ackEager of them is delayed.
+func TestAwaitedAcknowledgementsAreWrittenAtOnce(t *testing.T) {
 	for name, overflow := range map[string]broker.OverflowPolicy{"waits": broker.OverflowBlock, "drops": broker.OverflowDropNewest} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w brokertest.World) {
@@ -64,17 +64,17 @@ func TestAnAcknowledgementThatIsWaitedForComesAtOnce(t *testing.T) {
 					}
 					if got.Full {
 						refused++
-						<-time.After(ackPace)
+						<-time.After(ackDelay)
 						synctest.Wait()
 						got, err = w.C.Scatter(t.Context(), s, "x1", 1, []broker.Parcel{{Batch: b}})
 					} else if all, _ := w.Raw.HGet(t.Context(), w.Key("m:q"), "dropped").Int64(); all > dropped {
 						refused, dropped = refused+1, all
-						<-time.After(ackPace)
+						<-time.After(ackDelay)
 					}
 					if err != nil || got.Stored != int64(at)+1 {
 						t.Fatalf("stored %+v of %d, %v", got, at+1, err)
 					}
-					r.item(t) // what was dropped is a failure in its place
+					r.item(t) // a dropped item is a failure in its place
 					r.Delivered(1)
 					synctest.Wait()
 				}
@@ -88,9 +88,9 @@ func TestAnAcknowledgementThatIsWaitedForComesAtOnce(t *testing.T) {
 	}
 }
 
-// Who ends a gather while it waits for more to acknowledge hears why it ended, and
-// what was delivered is acknowledged all the same.
-func TestAGatherThatEndsWhileItRestsSaysWhy(t *testing.T) {
+// A gather ends while the committer waits for more items. Run returns the reason, and the delivered
+// items are acknowledged.
+func TestGatherThatEndsDuringTheDelayReturnsTheReason(t *testing.T) {
 	inBubble(t, func(t *testing.T, w brokertest.World) {
 		q := w.Queue(t, broker.Queue{Name: "q"})
 		s := sender(t, w, "s", q)
@@ -107,7 +107,7 @@ func TestAGatherThatEndsWhileItRestsSaysWhy(t *testing.T) {
 			}
 			<-r.Pieces()
 			r.Delivered(1)
-			synctest.Wait() // the first one is acknowledged at once, the second one rests
+			synctest.Wait() // the first one is acknowledged at once, the second one after the delay
 		}
 		why := errors.New("enough")
 		end(why)
@@ -116,7 +116,7 @@ func TestAGatherThatEndsWhileItRestsSaysWhy(t *testing.T) {
 			t.Errorf("it ended by %v", err)
 		}
 		if left := w.Raw.XLen(t.Context(), w.Key("q:q")).Val(); left != 0 {
-			t.Errorf("%d items are delivered and still there", left)
+			t.Errorf("%d delivered items are still in the queue", left)
 		}
 	})
 }

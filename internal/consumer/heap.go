@@ -1,12 +1,12 @@
 package consumer
 
-// A pieceHeap is a binary heap of pieces: the first one has the lowest From. Ten thousand items
-// that are retried one by one come as so many pieces in any order.
-type pieceHeap []Range
+// A rangeHeap is a binary heap of ranges. The first one has the lowest From. Ten thousand items
+// that are retried one by one arrive as ten thousand ranges in any order.
+type rangeHeap []Range
 
-// push adds a piece in O(log n).
-func (h *pieceHeap) push(p Range) {
-	*h = append(*h, p)
+// push adds a range in O(log n).
+func (h *rangeHeap) push(rg Range) {
+	*h = append(*h, rg)
 	all := *h
 	for at := len(all) - 1; at > 0; {
 		parent := (at - 1) / 2
@@ -18,23 +18,23 @@ func (h *pieceHeap) push(p Range) {
 	}
 }
 
-// pop removes the first piece in O(log n).
-func (h *pieceHeap) pop() Range {
+// pop removes the first range in O(log n).
+func (h *rangeHeap) pop() Range {
 	all := *h
 	first, last := all[0], len(all)-1
 	all[0], all[last] = all[last], Range{}
-	if *h = all[:last]; last == 0 && cap(all) > keptPieces {
+	if *h = all[:last]; last == 0 && cap(all) > minHeap {
 		*h = nil
 	}
 	h.down()
 	return first
 }
 
-// keptPieces is how many pieces an empty heap keeps memory for.
-const keptPieces = 64
+// minHeap is the number of ranges for which an empty heap keeps memory.
+const minHeap = 64
 
-// down moves the first piece, whose From has grown, to its place.
-func (h *pieceHeap) down() {
+// down moves the first range, whose From has grown, to its position.
+func (h *rangeHeap) down() {
 	all := *h
 	for at := 0; ; {
 		least := at

@@ -9,8 +9,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// One round trip brings the inputs of a batch, and one tells that a piece has none: there is time for no other.
-func TestInputsTakeOneRoundTripForABatch(t *testing.T) {
+// One round trip reads the inputs of a batch, and one finds that a range has none. Calls behind it
+// have a canceled context.
+func TestInputsTakeOneRoundTripPerBatch(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
 		q := w.Queue(t, broker.Queue{Name: "q"})
@@ -27,7 +28,7 @@ func TestInputsTakeOneRoundTripForABatch(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		keeps, plain := &Inputs{c: w.C}, &Inputs{c: w.C}
+		keeps, plain := &Inputs{client: w.C}, &Inputs{client: w.C}
 		for _, in := range []struct {
 			*Inputs
 			source string

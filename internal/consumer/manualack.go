@@ -6,121 +6,103 @@ import (
 	"errors"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
-	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// MaxManual is how many items may be handed out and not acknowledged at most, if each is
-// acknowledged by itself: a mark may have that many ranges.
+// MaxManual bounds the items that are handed out and not acknowledged, if items are acknowledged
+// one by one: the mark of a source may need a range for each of them.
 const MaxManual = 1 << 14
 
 // ErrGivenBack says that an item cannot be acknowledged, since it was given back before.
 var ErrGivenBack = errors.New("the result was given back by Nack")
 
-// handed counts the items that are acknowledged one by one. The lock of acks guards it.
-type handed struct {
-	on    bool          // set once
-	most  int           // items that may be handed out and not acknowledged
-	items int           // handed out and not acknowledged
-	fewer chan struct{} // rung when items gets less
-	open  list.List     // of *ticketed with such items, in the order in which they were handed out
-	last  int64         // order of the last one
-
-	maxDeliveries int64         // after which an item becomes a dead letter; 0: never
-	nacked        []nack        // not yet written
-	due           []nack        // written, by the time when they are due
-	again         chan struct{} // rung when due changes, and when no item will be given back any more
-	memory        *batch.Memory // for the frames of pieces that are acknowledged whole; nil: values refer to them
+// manual is the mode in which items are acknowledged one by one. The lock of the tracker guards it.
+type manual struct {
+	enabled bool          // does not change
+	limit   int           // most items that are handed out and not acknowledged
+	unacked int           // items that are handed out and not acknowledged, also those that were given back
+	freed   chan struct{} // signaled when unacked decreases
+	open    list.List     // of *openRange, in the order in which they were handed out
+	last    int64         // sequence number of the last openRange
+	memory  *batch.Memory // for the frames of acknowledged entries; nil while values refer to frames
 }
 
-// A Ticket is one delivery of an item, to be acknowledged or given back by itself.
+func newManual() manual { return manual{limit: MaxManual, freed: make(chan struct{}, 1)} }
+
+// An openRange is a range with items that are neither acknowledged nor given back.
+type openRange struct {
+	tracker  *tracker
+	rg       Range
+	left     int // number of such items
+	element  *list.Element
+	sequence int64
+}
+
+// A Ticket is one delivery of an item. It acknowledges the item, or gives it back.
 type Ticket struct {
-	of         *ticketed
-	at         int64
-	deliveries int32 // with this one
+	open       *openRange
+	offset     int64
+	deliveries int32 // including this one
 	state      ticketState
 }
 
+// A ticketState is the state of a delivery:
+//
+//	state      next
+//	handedOut  acked by Ack, AckRun or AckThrough; nacked by Nack
+//	acked      -
+//	nacked     -: the item is handed out again with another ticket
 type ticketState uint8
 
 const (
 	handedOut ticketState = iota
 	acked
-	givenBack
+	nacked
 )
 
-// ticketed is a piece whose items have tickets.
-type ticketed struct {
-	acks  *acks
-	piece Range
-	left  int           // items that are neither acknowledged nor given back
-	place *list.Element // among the pieces with such items
-	order int64         // of the piece, as it was handed out
-}
+// Deliveries returns how often the item was handed out, including this time: 1 if it was never
+// given back.
+func (tk *Ticket) Deliveries() int { return int(tk.deliveries) }
 
-// An Origin says where the items of a piece come from. It refers to no frame.
-type Origin struct {
-	Source  string // as it was called where it was scattered
-	First   int64  // offset of the first item
-	tickets []Ticket
-}
+// Ack acknowledges the item. Any goroutine may call it, repeatedly, and also after the Receiver has
+// ended.
+func (tk *Ticket) Ack() { tk.AckRun(1) }
 
-// Origin is that of the items of the piece.
-func (p Range) Origin() *Origin {
-	source, _ := broker.Root(p.Entry.Source)
-	return &Origin{source, p.From, p.tickets}
-}
-
-// Ticket is that of the i-th item, nil if items are delivered in their order.
-func (o *Origin) Ticket(i int) *Ticket {
-	if o == nil || o.tickets == nil {
-		return nil
-	}
-	return &o.tickets[i]
-}
-
-// Deliveries is how often the item was handed out, with this time: 1 if it was never given back.
-func (t *Ticket) Deliveries() int { return int(t.deliveries) }
-
-// Ack takes the item for delivered. Any goroutine may call it, again and also
-// after the Receiver has ended.
-func (t *Ticket) Ack() { t.AckRun(1) }
-
-// AckRun is Ack of n items: that of the ticket and those that follow it in its piece.
-func (t *Ticket) AckRun(n int) {
-	a := t.of.acks
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.over == nil {
-		t.of.ack(t.at, t.at+int64(n))
-		a.acked()
+// AckRun is Ack of n items: that of the ticket and those that follow it in its range.
+func (tk *Ticket) AckRun(n int) {
+	t := tk.open.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over == nil {
+		tk.open.ack(tk.offset, tk.offset+int64(n))
+		t.signalAcked()
 	}
 }
 
-// AckThrough is Ack of the item and of all that were handed out before it.
-func (t *Ticket) AckThrough() {
-	a := t.of.acks
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.over != nil {
+// AckThrough is Ack of the item and of all items that were handed out before it.
+func (tk *Ticket) AckThrough() {
+	t := tk.open.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over != nil {
 		return
 	}
-	for at := a.manual.open.Front(); at != nil; {
-		of := at.Value.(*ticketed)
-		if at = at.Next(); of.order > t.of.order {
+	for at := t.manual.open.Front(); at != nil; {
+		open := at.Value.(*openRange)
+		if at = at.Next(); open.sequence > tk.open.sequence {
 			break
 		}
-		to := of.piece.To
-		if of == t.of {
-			to = t.at + 1
+		to := open.rg.To
+		if open == tk.open {
+			to = tk.offset + 1
 		}
-		of.ack(of.piece.From, to)
+		open.ack(open.rg.From, to)
 	}
-	a.acked()
+	t.signalAcked()
 }
 
-// ack takes the items of [from, to) for delivered that are handed out.
-func (of *ticketed) ack(from, to int64) {
-	tickets := of.piece.tickets[from-of.piece.From : to-of.piece.From]
+// ack acknowledges those items of [from, to) that are handed out. The lock of the tracker is held.
+func (o *openRange) ack(from, to int64) {
+	tickets := o.rg.tickets[from-o.rg.From : to-o.rg.From]
 	for len(tickets) > 0 {
 		n := 0
 		for n < len(tickets) && tickets[n].state == handedOut {
@@ -128,107 +110,83 @@ func (of *ticketed) ack(from, to int64) {
 			n++
 		}
 		if n > 0 {
-			of.acks.manual.items -= n
-			of.acks.mark(of.piece, tickets[0].at, tickets[0].at+int64(n))
-			of.settle(n)
+			o.tracker.manual.unacked -= n
+			o.tracker.mark(o.rg, tickets[0].offset, tickets[0].offset+int64(n))
+			o.close(n)
 		}
 		tickets = tickets[min(n+1, len(tickets)):]
 	}
 }
 
-// settle counts n items as acknowledged or given back.
-func (of *ticketed) settle(n int) {
-	if of.left -= n; of.left == 0 {
-		of.acks.manual.open.Remove(of.place)
+// close counts n items as acknowledged or given back. The lock of the tracker is held.
+func (o *openRange) close(n int) {
+	if o.left -= n; o.left == 0 {
+		o.tracker.manual.open.Remove(o.element)
 	}
 }
 
-// acked tells those who wait for acknowledgements.
-func (a *acks) acked() {
-	a.ring()
-	knock(a.manual.fewer)
-	if a.ended && a.manual.items == 0 {
-		knock(a.manual.again)
+// signalAcked wakes the goroutines that wait for acknowledgements. The lock is held.
+func (t *tracker) signalAcked() {
+	t.signal()
+	signal(t.manual.freed)
+	if t.ended && t.manual.unacked == 0 {
+		signal(t.nacks.changed)
 	}
 }
 
-// AckWait is Ack, and waits until Redis has it.
-func (t *Ticket) AckWait(ctx context.Context) error {
-	t.Ack()
-	a := t.of.acks
-	written, err := a.await(t)
-	if written == nil {
-		return err
-	}
-	select {
-	case err := <-written:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// knock wakes the receiver of a channel with room for one.
-func knock(wake chan struct{}) {
-	select {
-	case wake <- struct{}{}:
-	default:
-	}
-}
-
-// newTickets gives items at the beginning of a piece tickets, as many as may be handed out, and
-// waits while that is none.
-func (a *acks) newTickets(ctx context.Context, p Range) (Range, error) {
-	of := &ticketed{acks: a}
-	first := Ticket{of: of, at: p.From, deliveries: 1}
-	if p.Notice {
+// addManual registers the first items of a range, as many as may be handed out, and gives each a
+// ticket. It blocks until that is at least one item.
+func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
+	open := &openRange{tracker: t}
+	first := Ticket{open: open, offset: rg.From, deliveries: 1}
+	if rg.Notice {
 		first.state = acked
 	}
-	for n := 0; !p.Notice; {
-		if n = a.admit(p.Len()); n > 0 {
-			p.To = p.From + int64(n)
+	for n := 0; !rg.Notice; {
+		if n = t.admit(rg.Len()); n > 0 {
+			rg.To = rg.From + int64(n)
 			break
 		}
 		select {
-		case <-a.manual.fewer:
+		case <-t.manual.freed:
 		case <-ctx.Done():
-			return p, context.Cause(ctx)
+			return rg, context.Cause(ctx)
 		}
 	}
-	p.tickets = make([]Ticket, p.Len())
-	for i := range p.tickets {
-		p.tickets[i] = first
-		first.at++
+	rg.tickets = make([]Ticket, rg.Len())
+	for i := range rg.tickets {
+		rg.tickets[i] = first
+		first.offset++
 	}
-	p.tickets[0].deliveries += int32(a.deliveries(p)) // an item that was given back is a piece by itself
-	of.piece = p
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if of.order = a.manual.last; !p.Notice {
-		a.open(of)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rg.tickets[0].deliveries += int32(t.deliveries.count(rg)) // an item that was given back is a range of its own
+	open.rg = rg
+	if open.sequence = t.manual.last; !rg.Notice {
+		t.manual.add(open)
 	}
-	return p, nil
+	return rg, nil
 }
 
-// open puts a piece behind those that have items which are neither acknowledged nor given back.
-func (a *acks) open(of *ticketed) {
-	a.manual.last++
-	of.left, of.order = of.piece.Len(), a.manual.last
-	of.place = a.manual.open.PushBack(of)
-}
-
-// reuse lets frames of pieces be used again once all their items are acknowledged.
-func (a *acks) reuse(memory *batch.Memory) {
-	a.mu.Lock()
-	a.manual.memory = memory
-	a.mu.Unlock()
+// add adds a range behind the others.
+func (m *manual) add(open *openRange) {
+	m.last++
+	open.left, open.sequence = open.rg.Len(), m.last
+	open.element = m.open.PushBack(open)
 }
 
 // admit counts up to n more items as handed out, and returns how many.
-func (a *acks) admit(n int) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n = max(0, min(n, a.manual.most-a.manual.items))
-	a.manual.items += n
+func (t *tracker) admit(n int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n = max(0, min(n, t.manual.limit-t.manual.unacked))
+	t.manual.unacked += n
 	return n
+}
+
+// reuse lets the frame of an entry be used again once all items of the entry are acknowledged.
+func (t *tracker) reuse(memory *batch.Memory) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.manual.memory = memory
 }

@@ -13,18 +13,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// ticket receives the next item with its ticket.
-func (r *running) ticket(t *testing.T) (text string, ticket *Ticket) {
-	t.Helper()
-	if _, text = r.item(t); text == "" {
-		return "", nil
-	}
-	return text, r.piece.Origin().Ticket(int(r.next - 1 - r.piece.From))
-}
-
-// Of 200 items a random half is acknowledged, in random order, by each of four
-// receivers; each gets what was not, and the last one acknowledges all.
-func TestItemsThatAreNotAcknowledgedComeAgain(t *testing.T) {
+// Each of four receivers acknowledges a random half of its items, in random order. The next one
+// gets the other half, and the last one acknowledges all.
+func TestUnacknowledgedItemsAreHandedOutAgain(t *testing.T) {
 	for _, unordered := range []bool{false, true} {
 		t.Run(fmt.Sprintf("unordered=%v", unordered), func(t *testing.T) {
 			brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
@@ -64,7 +55,7 @@ func TestItemsThatAreNotAcknowledgedComeAgain(t *testing.T) {
 					if err := r.ended(t); (err == nil) != (round == 3) {
 						t.Fatalf("round %d ended with %v", round, err)
 					}
-					for _, ticket := range tickets { // too late, and harmless
+					for _, ticket := range tickets { // too late, without an effect
 						ticket.Ack()
 					}
 				}
@@ -76,7 +67,7 @@ func TestItemsThatAreNotAcknowledgedComeAgain(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
+func TestUnacknowledgedItemsAreBounded(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
 		const n = 3 * MaxManual
@@ -91,11 +82,11 @@ func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
 			tickets = append(tickets, ticket)
 		}
 		select {
-		case p := <-r.Pieces():
-			t.Fatalf("%d items are handed out, and %d more", len(tickets), p.Len())
+		case rg := <-r.Pieces():
+			t.Fatalf("%d items are handed out, and %d more", len(tickets), rg.Len())
 		case <-time.After(50 * time.Millisecond):
 		}
-		slices.Reverse(tickets) // the last first: one range
+		slices.Reverse(tickets) // the last one first: the mark needs one range
 		for len(tickets) > 0 {
 			tickets[0].Ack()
 			if tickets = tickets[1:]; r.next < n {
@@ -109,19 +100,19 @@ func TestWhatIsNotAcknowledgedIsBounded(t *testing.T) {
 	})
 }
 
-// An Ack is a lock and a range that grows.
-func TestAnAckAllocatesNothing(t *testing.T) {
-	var a acks
-	if err := a.begin(nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	a.manual.on, a.manual.most = true, MaxManual
-	left := int64(MaxManual)
-	p, _, err := a.track(t.Context(), Range{Entry: &broker.Entry{}, To: left, left: &left})
+// Ack takes a lock and extends a range.
+func TestAckDoesNotAllocate(t *testing.T) {
+	tr, err := newTracker(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	origin, i := p.Origin(), 0
+	tr.manual.enabled = true
+	left := int64(MaxManual)
+	rg, _, err := tr.add(t.Context(), Range{Entry: &broker.Entry{}, To: left, undelivered: &left})
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, i := rg.Origin(), 0
 	if n := testing.AllocsPerRun(1000, func() {
 		origin.Ticket(i).Ack()
 		i++

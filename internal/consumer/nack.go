@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -10,35 +11,35 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// nacksWritten are written by one call at most.
-const nacksWritten = 100
+// maxNacks is how many items given back one call writes.
+const maxNacks = 100
 
 // A nack is an item that was given back.
 type nack struct {
-	piece      Range // that it was handed out in
-	at         int64
+	rg         Range // in which it was handed out
+	offset     int64
 	deliveries int64
-	due        time.Time // to be handed out again
-	why        *batch.Failure
+	due        time.Time      // it is handed out again
+	dead       *batch.Failure // why it becomes a dead letter, nil if it does not
 }
 
-func (n nack) item() broker.Item { return broker.Item{Source: n.piece.Entry.Source, Offset: n.at} }
+func (n nack) item() broker.Item { return broker.Item{Source: n.rg.Entry.Source, Offset: n.offset} }
 
-// alone is the piece of the item.
-func (n nack) alone() Range {
-	_, p := n.piece.cut(int(n.at - n.piece.From))
-	p.To = n.at + 1
-	return p
+// single returns the range of the item.
+func (n nack) single() Range {
+	_, rg := n.rg.split(int(n.offset - n.rg.From))
+	rg.To = n.offset + 1
+	return rg
 }
 
-// frame has the item alone.
+// frame returns a frame with the item alone.
 func (n nack) frame() []byte {
 	var b batch.Builder
-	if lost := n.piece.Entry.Lost; lost != nil {
+	if lost := n.rg.Entry.Lost; lost != nil {
 		b.Failure(*lost)
 		return b.Take()
 	}
-	r := n.alone().Reader()
+	r := n.single().Reader()
 	item, failed, _ := r.Next()
 	if into := append(b.Begin(), item...); failed {
 		b.EndFailure(into)
@@ -46,38 +47,6 @@ func (n nack) frame() []byte {
 		b.End(into)
 	}
 	return b.Take()
-}
-
-// Nack gives the item back: it is handed out again after delay, with another ticket. Any goroutine
-// may call it; it has no effect if the item was acknowledged or given back.
-func (t *Ticket) Nack(delay time.Duration) {
-	a := t.of.acks
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.over != nil || t.state != handedOut {
-		return
-	}
-	t.state = givenBack
-	t.of.settle(1)
-	a.manual.nacked = append(a.manual.nacked, nack{
-		piece: t.of.piece, at: t.at, deliveries: int64(t.deliveries), due: time.Now().Add(max(0, delay)),
-	})
-	a.ring()
-}
-
-// takeNacks returns items to note as given back. One that was delivered too often gets its failure.
-func (a *acks) takeNacks() []nack {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := min(len(a.manual.nacked), nacksWritten)
-	nacks := slices.Clone(a.manual.nacked[:n])
-	a.manual.nacked = a.manual.nacked[n:]
-	for i, n := range nacks {
-		if most := a.manual.maxDeliveries; most > 0 && n.deliveries >= most && a.counts[n.item()] >= 0 {
-			nacks[i].why = rejected(n.piece.Entry.Queue, n.deliveries)
-		}
-	}
-	return nacks
 }
 
 // rejected is the failure of an item that was delivered too often.
@@ -88,163 +57,225 @@ func rejected(queue string, deliveries int64) *batch.Failure {
 	}
 }
 
-// restoreNacks takes back deliveries that could not be stored.
-func (a *acks) restoreNacks(nacks []nack) {
-	a.mu.Lock()
-	a.manual.nacked = append(nacks, a.manual.nacked...)
-	a.mu.Unlock()
+// deliveries counts the deliveries of items that were given back and are not acknowledged. The lock
+// of the tracker guards it. See broker.Gather.Nacked.
+type deliveries struct {
+	counts map[broker.Item]int64 // a negative number for a dead letter
+	limit  int64                 // an item that is given back after so many is a dead letter; 0: no limit
 }
 
-// schedule lets items that were noted be handed out again when they are due, dead letters at once.
-func (a *acks) schedule(nacks []nack) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func newDeliveries(nacked map[broker.Item]int64) deliveries {
+	counts := maps.Clone(nacked)
+	if counts == nil {
+		counts = map[broker.Item]int64{}
+	}
+	return deliveries{counts: counts}
+}
+
+func (d *deliveries) empty() bool { return len(d.counts) == 0 }
+
+// count returns how often the first item of a range was delivered and given back.
+func (d *deliveries) count(rg Range) int64 {
+	n := d.counts[broker.Item{Source: rg.Entry.Source, Offset: rg.From}]
+	return max(n, -n)
+}
+
+// isDead reports whether an item is a dead letter already.
+func (d *deliveries) isDead(item broker.Item) bool { return d.counts[item] < 0 }
+
+// exhausted reports whether an item that is given back becomes a dead letter by that.
+func (d *deliveries) exhausted(n nack) bool {
+	return d.limit > 0 && n.deliveries >= d.limit && !d.isDead(n.item())
+}
+
+// remove removes the count of an item. It reports whether there was one.
+func (d *deliveries) remove(item broker.Item) bool {
+	_, found := d.counts[item]
+	delete(d.counts, item)
+	return found
+}
+
+// A nackQueue holds the items that were given back. The lock of the tracker guards it.
+type nackQueue struct {
+	pending []nack        // not yet written to Redis
+	due     []nack        // written, sorted by the time when they are due
+	changed chan struct{} // signaled when due changes, and when no item can be given back any more
+}
+
+func newNackQueue() nackQueue { return nackQueue{changed: make(chan struct{}, 1)} }
+
+// schedule adds an item that is written.
+func (q *nackQueue) schedule(n nack) {
+	at := len(q.due)
+	if at > 0 && q.due[at-1].due.After(n.due) {
+		at, _ = slices.BinarySearchFunc(q.due, n, func(a, b nack) int { return a.due.Compare(b.due) })
+	}
+	q.due = slices.Insert(q.due, at, n)
+}
+
+// Nack gives the item back: it is handed out again after delay, with another ticket. Any goroutine
+// may call it. It has no effect if the item was acknowledged or given back before.
+func (tk *Ticket) Nack(delay time.Duration) {
+	t := tk.open.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over != nil || tk.state != handedOut {
+		return
+	}
+	tk.state = nacked
+	tk.open.close(1)
+	t.nacks.pending = append(t.nacks.pending, nack{
+		rg: tk.open.rg, offset: tk.offset, deliveries: int64(tk.deliveries), due: time.Now().Add(max(0, delay)),
+	})
+	t.signal()
+}
+
+// takeNacks returns items whose return has to be written.
+func (t *tracker) takeNacks() []nack {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := min(len(t.nacks.pending), maxNacks)
+	taken := slices.Clone(t.nacks.pending[:n])
+	t.nacks.pending = t.nacks.pending[n:]
+	for i, n := range taken {
+		if t.deliveries.exhausted(n) {
+			taken[i].dead = rejected(n.rg.Entry.Queue, n.deliveries)
+		}
+	}
+	return taken
+}
+
+// restoreNacks takes back items whose return could not be written.
+func (t *tracker) restoreNacks(nacks []nack) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.nacks.pending = append(nacks, t.nacks.pending...)
+}
+
+// scheduleNacks lets items whose return is written be handed out again when they are due, dead
+// letters at once.
+func (t *tracker) scheduleNacks(nacks []nack) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, n := range nacks {
-		if a.counts[n.item()] >= 0 {
-			a.counts[n.item()] = n.deliveries
+		item := n.item()
+		if !t.deliveries.isDead(item) {
+			t.deliveries.counts[item] = n.deliveries
 		}
-		if n.why != nil {
-			a.counts[n.item()], n.due = -n.deliveries, time.Now()
+		if n.dead != nil {
+			t.deliveries.counts[item], n.due = -n.deliveries, time.Now()
 		}
-		due := a.manual.due
-		at := len(due)
-		if at > 0 && due[at-1].due.After(n.due) {
-			at, _ = slices.BinarySearchFunc(due, n, func(a, b nack) int { return a.due.Compare(b.due) })
-		}
-		a.manual.due = slices.Insert(due, at, n)
+		t.nacks.schedule(n)
 	}
-	knock(a.manual.again)
+	signal(t.nacks.changed)
 }
 
-// nextDue returns a piece that is due, or how long to wait for one, 0 for any time. done: no item will be
-// given back any more.
-func (a *acks) nextDue() (p Range, wait time.Duration, done bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.manual.due) == 0 {
-		return Range{}, 0, a.ended && a.manual.items == 0
+// nextDue returns the range of an item that is due, or how long to wait for one; 0 is without a
+// limit. last reports that no item can be given back any more.
+func (t *tracker) nextDue() (rg Range, wait time.Duration, last bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.nacks.due) == 0 {
+		return Range{}, 0, t.ended && t.manual.unacked == 0
 	}
-	n := a.manual.due[0]
+	n := t.nacks.due[0]
 	if wait = time.Until(n.due); wait > 0 {
 		return Range{}, wait, false
 	}
-	a.manual.due = a.manual.due[1:]
-	p = n.alone()
-	if n.why != nil {
-		p.lose(n.why)
+	t.nacks.due = t.nacks.due[1:]
+	rg = n.single()
+	if n.dead != nil {
+		rg.fail(n.dead)
 	}
-	of := &ticketed{acks: a}
-	p.tickets = []Ticket{{of: of, at: n.at, deliveries: int32(n.deliveries) + 1}}
-	of.piece = p
-	a.open(of)
-	return p, 0, false
+	open := &openRange{tracker: t}
+	rg.tickets = []Ticket{{open: open, offset: n.offset, deliveries: int32(n.deliveries) + 1}}
+	open.rg = rg
+	t.manual.add(open)
+	return rg, 0, false
 }
 
-// redeliver hands out results that were given back, until there will be no more.
-func (r *Receiver) redeliver(ctx context.Context) error {
-	for {
-		p, wait, done := r.acks.nextDue()
-		if done {
-			return nil
-		}
-		if p.Len() > 0 {
-			if err := r.send(ctx, p); err != nil {
-				return err
+// separateNacked cuts a range behind its first item if that was given back before, otherwise before
+// the first item that was. A dead letter becomes a failure.
+func (t *tracker) separateNacked(rg Range) Range {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.deliveries.empty() || rg.Notice {
+		return rg
+	}
+	for at := rg.From; at < rg.To; at++ {
+		n, found := t.deliveries.counts[broker.Item{Source: rg.Entry.Source, Offset: at}]
+		switch {
+		case found && at > rg.From:
+			rg.To = at
+		case found:
+			rg.To = at + 1
+			if n < 0 {
+				rg.fail(rejected(rg.Entry.Queue, -n))
 			}
-			continue
-		}
-		if err := r.awaitDue(ctx, wait); err != nil {
-			return err
 		}
 	}
+	return rg
 }
 
-// awaitDue waits for a time, if it is not 0, or until it may be another one.
-func (r *Receiver) awaitDue(ctx context.Context, wait time.Duration) error {
-	var due <-chan time.Time
-	if wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		due = timer.C
-	}
-	select {
-	case <-due:
-	case <-r.acks.manual.again:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-// note writes that items were given back.
-func (r *Receiver) note(ctx context.Context) (some bool, err error) {
-	nacks := r.acks.takeNacks()
+// writeNacks writes that items were given back. wrote reports whether there were any.
+func (c *committer) writeNacks(ctx context.Context) (wrote bool, err error) {
+	nacks := c.tracker.takeNacks()
 	if len(nacks) == 0 {
 		return false, nil
 	}
 	items := make([]broker.Nacked, len(nacks))
 	for i, n := range nacks {
-		items[i] = broker.Nacked{Item: n.item(), Deliveries: n.deliveries, Dead: n.why}
-		if n.why != nil {
+		items[i] = broker.Nacked{Item: n.item(), Deliveries: n.deliveries, Dead: n.dead}
+		if n.dead != nil {
 			items[i].Frame = n.frame()
 		}
 	}
-	if err := r.c.Nack(ctx, r.g, items); err != nil {
-		r.acks.restoreNacks(nacks)
+	if err := c.client.Nack(ctx, c.gather, items); err != nil {
+		c.tracker.restoreNacks(nacks)
 		return true, err
 	}
-	r.acks.schedule(nacks)
+	c.tracker.scheduleNacks(nacks)
 	return true, nil
 }
 
-// apart cuts a piece behind its first item, if that was given back before, or before the first one
-// that was. An item that is a dead letter becomes a failure.
-func (a *acks) apart(p Range) Range {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.counts) == 0 || p.Notice {
-		return p
-	}
-	for at := p.From; at < p.To; at++ {
-		n, found := a.counts[broker.Item{Source: p.Entry.Source, Offset: at}]
-		switch {
-		case found && at > p.From:
-			p.To = at
-		case found:
-			p.To = at + 1
-			if n < 0 {
-				p.lose(rejected(p.Entry.Queue, -n))
+// A redeliverer hands out the items that were given back and are due.
+type redeliverer struct {
+	tracker *tracker
+	output  *output
+}
+
+// run hands out items until none can be given back any more.
+func (r *redeliverer) run(ctx context.Context) error {
+	for {
+		rg, wait, last := r.tracker.nextDue()
+		if last {
+			return nil
+		}
+		if rg.Len() > 0 {
+			if err := r.output.send(ctx, rg); err != nil {
+				return err
 			}
+			continue
 		}
-	}
-	return p
-}
-
-// deliveries is how often the first item of a piece was delivered before.
-func (a *acks) deliveries(p Range) int64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := a.counts[broker.Item{Source: p.Entry.Source, Offset: p.From}]
-	return max(n, -n)
-}
-
-// settle lets the deliveries of items that were acknowledged be forgotten. The lock is held.
-func (a *acks) settle(source string, from, to int64) {
-	for at := from; at < to && len(a.counts) > 0; at++ {
-		item := broker.Item{Source: source, Offset: at}
-		if _, found := a.counts[item]; found {
-			delete(a.counts, item)
-			a.settled[source] = append(a.settled[source], at)
+		if err := r.wait(ctx, wait); err != nil {
+			return err
 		}
 	}
 }
 
-// takeSettled returns at most n offsets of a source whose deliveries are forgotten. The lock is held.
-func (a *acks) takeSettled(source string, n int) []int64 {
-	all := a.settled[source]
-	some := all[:min(n, len(all))]
-	if a.settled[source] = all[len(some):]; len(some) == len(all) {
-		delete(a.settled, source)
+// wait waits for the next item, at most for limit if it is not 0.
+func (r *redeliverer) wait(ctx context.Context, limit time.Duration) error {
+	var due <-chan time.Time
+	if limit > 0 {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		due = timer.C
 	}
-	return some
+	select {
+	case <-due:
+	case <-r.tracker.nacks.changed:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }

@@ -11,187 +11,138 @@ import (
 	"github.com/dqbridge/dqbridge/internal/ranges"
 )
 
-// A Range is the items [From, To) of an entry, to be delivered.
-type Range struct {
-	Entry    *broker.Entry
-	From, To int64
-	Notice   bool          // it tells of a source, in the place of one failed item
-	left     *int64        // items of its entry that are not delivered
-	held     int           // bytes that it counts for while it waits for those before it
-	tickets  []Ticket      // where each item is acknowledged by itself
-	at       *batch.Reader // stands before the item From; nil: it is not there yet
-}
+// maxFailed is how many items with the same failure are handed out in one range. An entry of
+// failures has any number of items at no cost, but the caller may allocate memory for each item of
+// a range.
+const maxFailed = 4096
 
-// notice is a Piece that tells something of a source: it has no offset.
-func notice(source, code, message string) Range {
-	return Range{
-		Entry: &broker.Entry{Batch: batch.Batch{Source: source, N: 1, Lost: &batch.Failure{Code: code, Message: message}}},
-		To:    1, Notice: true,
-	}
-}
-
-// Len is the number of items.
-func (p Range) Len() int { return int(p.To - p.From) }
-
-// Reader reads the items. Where the entry is Lost it has none: each is that failure.
-func (p Range) Reader() batch.Reader {
-	if p.at != nil {
-		return *p.at
-	}
-	r := batch.Read(p.Entry.Frame)
-	for at := p.Entry.First; at < p.From && p.Entry.Lost == nil; at++ {
-		r.Next() // the receiver has checked the frame
-	}
-	return r
-}
-
-// cut splits the piece behind n items.
-func (p Range) cut(n int) (head, rest Range) {
-	head, rest = p, p
-	head.To = p.From + int64(n)
-	rest.From = head.To
-	if n > 0 && n < p.Len() && p.Entry.Lost == nil {
-		r := p.Reader()
-		for range n {
-			r.Next()
-		}
-		rest.at = &r
-	}
-	return head, rest
-}
-
-// lose makes the items a failure.
-func (p *Range) lose(why *batch.Failure) {
-	e := *p.Entry
-	e.Frame, e.Lost = nil, why
-	p.Entry = &e
-}
-
-// failPiece is how many items that are one failure are handed out in a piece: there
-// may be any number of them, at no cost, and whoever takes a piece may keep
-// something for each.
-const failPiece = 4096
-
-// order puts the ranges of sources back in order. It is a data structure
-// without I/O, used by one goroutine.
+// order puts the ranges of sources back in order. It is a data structure without I/O, and one
+// goroutine uses it.
 type order struct {
-	unordered bool
-	lanes     map[string]*sourceOrder
-	ready     []*sourceOrder // that may have something to hand out
-	covered   []Range        // ranges that came twice, in two entries; see takeCovered
-	held      int            // bytes of frames that wait
+	unordered  bool
+	sources    map[string]*sourceOrder
+	ready      []*sourceOrder // those that may have a range to hand out
+	duplicates []Range        // see takeDuplicates
+	heldBytes  int            // bytes of frames that wait
 }
 
-// sourceOrder is one source.
+// sourceOrder is the order of one source.
 type sourceOrder struct {
-	source  string
-	next    int64      // offset to hand out next
-	done    ranges.Set // delivered before this reader began
-	gaps    ranges.Set // dropped, as far as it is known
-	waiting pieceHeap
-	ready   bool // it is among those that may have something to hand out
+	next      int64      // offset to hand out next
+	delivered ranges.Set // delivered before this gather began or, if unordered, handed out; from next on
+	dropped   ranges.Set // dropped by the overflow policy, as far as this is known
+	waiting   rangeHeap
+	ready     bool // it is in order.ready
 }
 
+// newOrder returns an order that skips the delivered offsets, which are marks by source.
 func newOrder(delivered map[string]string, unordered bool) (*order, error) {
-	o := &order{unordered: unordered, lanes: map[string]*sourceOrder{}}
+	o := &order{unordered: unordered, sources: map[string]*sourceOrder{}}
 	for source, mark := range delivered {
 		done, err := ranges.Parse(mark)
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", source, err)
 		}
-		l := o.lane(source)
-		l.done = done
-		l.skip()
+		so := o.source(source)
+		so.delivered = done
+		so.advance()
 	}
 	return o, nil
 }
 
-func (o *order) lane(source string) *sourceOrder {
-	l := o.lanes[source]
-	if l == nil {
-		l = &sourceOrder{source: source}
-		o.lanes[source] = l
+// source returns the order of a source, which is added if it is new.
+func (o *order) source(name string) *sourceOrder {
+	so := o.sources[name]
+	if so == nil {
+		so = &sourceOrder{}
+		o.sources[name] = so
 	}
-	return l
+	return so
 }
 
-// skip moves next over offsets that were delivered before.
-func (l *sourceOrder) skip() {
-	for len(l.done) > 0 && l.done[0].From <= l.next {
-		l.next = max(l.next, l.done[0].To)
-		l.done = l.done[1:]
+// advance moves next over offsets that are delivered.
+func (so *sourceOrder) advance() {
+	for len(so.delivered) > 0 && so.delivered[0].From <= so.next {
+		so.next = max(so.next, so.delivered[0].To)
+		so.delivered = so.delivered[1:]
 	}
 }
 
-// fresh is what of the offsets [from, to) was not handed out.
-func (l *sourceOrder) fresh(from, to int64) ranges.Set {
-	return l.done.Without(max(from, min(l.next, to)), to)
+// remaining returns the offsets of [from, to) that are not handed out.
+func (so *sourceOrder) remaining(from, to int64) ranges.Set {
+	return so.delivered.Without(max(from, min(so.next, to)), to)
 }
 
-// put adds an entry and returns how many pieces of it remain to be delivered.
+// put adds an entry and returns how many of its ranges are still to be delivered.
 func (o *order) put(e *broker.Entry) int {
-	l := o.lane(e.Source)
-	parts := l.fresh(e.First, e.End())
-	left, held := new(int64), len(e.Frame)
+	so := o.source(e.Source)
+	parts := so.remaining(e.First, e.End())
+	undelivered, heldBytes := new(int64), len(e.Frame)
 	for _, s := range parts {
-		*left += s.To - s.From
-		l.waiting.push(Range{Entry: e, From: s.From, To: s.To, left: left, held: held})
-		o.held += held
-		held = 0
+		*undelivered += s.To - s.From
+		so.waiting.push(Range{Entry: e, From: s.From, To: s.To, undelivered: undelivered, heldBytes: heldBytes})
+		o.heldBytes += heldBytes
+		heldBytes = 0
 	}
-	if len(parts) > 0 && !l.ready {
-		l.ready, o.ready = true, append(o.ready, l)
+	if len(parts) > 0 {
+		o.markReady(so)
 	}
 	return len(parts)
 }
 
-// pop returns the next piece that may be handed out.
+func (o *order) markReady(so *sourceOrder) {
+	if !so.ready {
+		so.ready, o.ready = true, append(o.ready, so)
+	}
+}
+
+// pop returns the next range that can be handed out.
 func (o *order) pop() (Range, bool) {
 	for len(o.ready) > 0 {
-		l := o.ready[0]
-		for len(l.waiting) > 0 && (o.unordered || l.waiting[0].From <= l.next) {
-			p := l.first()
-			o.held -= p.held
-			p, ok := o.uncovered(l, p)
+		so := o.ready[0]
+		for len(so.waiting) > 0 && (o.unordered || so.waiting[0].From <= so.next) {
+			rg := so.first()
+			o.heldBytes -= rg.heldBytes
+			rg, ok := o.cutDuplicates(so, rg)
 			if !ok {
 				continue
 			}
 			if o.unordered {
-				l.done = l.done.Add(p.From, p.To)
+				so.delivered = so.delivered.Add(rg.From, rg.To)
 			} else {
-				l.next = p.To
+				so.next = rg.To
 			}
-			l.skip()
-			return p, true
+			so.advance()
+			return rg, true
 		}
-		l.ready, o.ready = false, o.ready[1:]
+		so.ready, o.ready = false, o.ready[1:]
 	}
 	return Range{}, false
 }
 
-// release lets all that waits be handed out, although items before it are missing.
+// release lets pop return all ranges that wait, although items before them are missing.
 func (o *order) release() {
 	o.unordered = true
-	for _, l := range o.lanes {
-		if len(l.waiting) > 0 && !l.ready {
-			l.ready, o.ready = true, append(o.ready, l)
+	for _, so := range o.sources {
+		if len(so.waiting) > 0 {
+			o.markReady(so)
 		}
 	}
 }
 
-// first takes what waits first, not more than a piece of it.
-func (l *sourceOrder) first() Range {
-	p := l.waiting[0]
-	if p.Entry.Lost != nil && p.To-p.From > failPiece {
-		p.To = p.From + failPiece
-		l.waiting[0].From = p.To
-		l.waiting.down()
-		return p
+// first removes the first range that waits, or the first maxFailed items of a range of failures.
+func (so *sourceOrder) first() Range {
+	rg := so.waiting[0]
+	if rg.Entry.Lost != nil && rg.To-rg.From > maxFailed {
+		rg.To = rg.From + maxFailed
+		so.waiting[0].From = rg.To
+		so.waiting.down()
+		return rg
 	}
-	return l.waiting.pop()
+	return so.waiting.pop()
 }
 
-// fail puts a failure in the place of items for which no entry will come.
+// fail puts a failure in the place of items for which no entry will arrive.
 func (o *order) fail(source string, s ranges.Span, why *batch.Failure) {
 	for from := s.From; from < s.To; {
 		n := min(s.To-from, math.MaxInt)
@@ -200,81 +151,83 @@ func (o *order) fail(source string, s ranges.Span, why *batch.Failure) {
 	}
 }
 
-// uncovered cuts off a piece what came in another entry while it was waiting.
-// Ranges of a source overlap only after Redis has lost writes: what is held here
-// is older than what it has now, which may be cut elsewhere.
-func (o *order) uncovered(l *sourceOrder, p Range) (rest Range, ok bool) {
-	rest = p
-	parts := l.fresh(p.From, p.To)
+// cutDuplicates cuts off the items of a range that were handed out from another entry while the
+// range was waiting. ok is false if no item remains. Entries overlap only after Redis has lost
+// writes: this gather holds entries from before, and Redis has the same items in entries with other
+// bounds.
+func (o *order) cutDuplicates(so *sourceOrder, rg Range) (rest Range, ok bool) {
+	rest = rg
+	parts := so.remaining(rg.From, rg.To)
 	if len(parts) == 0 {
-		o.covered = append(o.covered, p)
+		o.duplicates = append(o.duplicates, rg)
 		return Range{}, false
 	}
 	rest.From, rest.To = parts[0].From, parts[0].To
-	if rest.From > p.From {
-		before := p
+	if rest.From > rg.From {
+		before := rg
 		before.To = rest.From
-		o.covered = append(o.covered, before)
+		o.duplicates = append(o.duplicates, before)
 	}
-	if rest.To < p.To {
-		after := p
-		after.From, after.held = rest.To, 0
-		l.waiting.push(after)
+	if rest.To < rg.To {
+		after := rg
+		after.From, after.heldBytes = rest.To, 0
+		so.waiting.push(after)
 	}
 	return rest, true
 }
 
-// takeCovered returns the pieces that need not be delivered, since all of their
-// items were handed out from other entries.
-func (o *order) takeCovered() []Range {
-	covered := o.covered
-	o.covered = nil
-	return covered
+// takeDuplicates returns the ranges that need no delivery, since all their items were handed out
+// from other entries.
+func (o *order) takeDuplicates() []Range {
+	duplicates := o.duplicates
+	o.duplicates = nil
+	return duplicates
 }
 
-// waits reports whether an entry would wait for those before it.
-func (o *order) waits(e broker.Entry) bool { return !o.unordered && e.First > o.reached(e.Source) }
+// waits reports whether an entry would wait for items before it.
+func (o *order) waits(e broker.Entry) bool { return !o.unordered && e.First > o.handedOut(e.Source) }
 
-// reached is the offset of a source up to which all was handed out.
-func (o *order) reached(source string) int64 {
-	if l := o.lanes[source]; l != nil {
-		return l.next
+// handedOut returns the offset of a source up to which all items are handed out.
+func (o *order) handedOut(source string) int64 {
+	if so := o.sources[source]; so != nil {
+		return so.next
 	}
 	return 0
 }
 
-// missing is what of a source, up to an offset, has not come.
+// missing returns the offsets of a source below stored that have not arrived.
 func (o *order) missing(source string, stored int64) ranges.Set {
-	l := o.lane(source)
-	have := slices.Clone(l.done)
-	waiting := slices.SortedFunc(slices.Values(l.waiting), func(a, b Range) int { return cmp.Compare(a.From, b.From) })
-	for _, p := range waiting {
-		have = have.Add(p.From, p.To)
+	so := o.source(source)
+	arrived := slices.Clone(so.delivered)
+	waiting := slices.SortedFunc(slices.Values(so.waiting), func(a, b Range) int { return cmp.Compare(a.From, b.From) })
+	for _, rg := range waiting {
+		arrived = arrived.Add(rg.From, rg.To)
 	}
-	return have.Without(l.next, stored)
+	return arrived.Without(so.next, stored)
 }
 
-// drop puts a failure in the place of items that a source has dropped, as far as that is not known yet.
+// drop puts a failure in the place of items that a source has dropped, except those that are known
+// already.
 func (o *order) drop(source string, dropped ranges.Set, why batch.Failure) {
-	l := o.lane(source)
-	for _, gap := range dropped {
-		for _, s := range l.gaps.Without(max(gap.From, l.next), gap.To) {
+	so := o.source(source)
+	for _, d := range dropped {
+		for _, s := range so.dropped.Without(max(d.From, so.next), d.To) {
 			o.fail(source, s, &why)
 		}
-		l.gaps = l.gaps.Add(gap.From, gap.To)
+		so.dropped = so.dropped.Add(d.From, d.To)
 	}
 	passed := 0
-	for passed < len(l.gaps) && l.gaps[passed].To <= l.next {
+	for passed < len(so.dropped) && so.dropped[passed].To <= so.next {
 		passed++
 	}
-	l.gaps = l.gaps[passed:]
+	so.dropped = so.dropped[passed:]
 }
 
-// holds reports whether entries of a source wait for those before them.
+// holds reports whether entries of a source wait for items before them.
 func (o *order) holds(source string) bool {
-	l := o.lanes[source]
-	return l != nil && len(l.waiting) > 0
+	so := o.sources[source]
+	return so != nil && len(so.waiting) > 0
 }
 
-// forget removes a source that was handed out to its end.
-func (o *order) forget(source string) { delete(o.lanes, source) }
+// forget removes a source.
+func (o *order) forget(source string) { delete(o.sources, source) }

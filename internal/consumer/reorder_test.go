@@ -3,6 +3,7 @@ package consumer
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -12,24 +13,6 @@ import (
 	"github.com/dqbridge/dqbridge/internal/ranges"
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
-
-// each calls f for each item of a piece: its bytes, or its failure.
-func each(p Range, f func(i int, item []byte, failure *batch.Failure)) {
-	r := p.Reader()
-	for i := range p.Len() {
-		if p.Entry.Lost != nil {
-			f(i, nil, p.Entry.Lost)
-			continue
-		}
-		item, failed, _ := r.Next()
-		if failed {
-			failure := batch.ParseFailure(item)
-			f(i, nil, &failure)
-			continue
-		}
-		f(i, item, nil)
-	}
-}
 
 func TestOrder(t *testing.T) {
 	t.Parallel()
@@ -41,8 +24,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A scene is what one order is asked to do: sources, what was delivered of them
-// before, and entries that arrive in any order.
+// A scene is the input of one order: sources with their delivered offsets, and entries that arrive
+// in any order.
 type scene struct {
 	order     *order
 	unordered bool
@@ -51,7 +34,7 @@ type scene struct {
 	come      map[string]ranges.Set // delivered before, or put since
 	arriving  []*broker.Entry
 	got       map[string][]int64
-	left      map[*broker.Entry]int // pieces to come
+	left      map[*broker.Entry]int // ranges that are not handed out yet
 	over      []*broker.Entry       // handed out whole
 }
 
@@ -92,7 +75,7 @@ func (s *scene) play(t *rapid.T) {
 		s.arriving = s.arriving[1:]
 		want := len(s.delivered[e.Source].Without(e.First, e.End()))
 		if got := s.order.put(e); got != want {
-			t.Fatalf("[%d,%d) of %s has %d pieces, %v was delivered", e.First, e.End(), e.Source, got, s.delivered[e.Source])
+			t.Fatalf("[%d,%d) of %s has %d ranges, %v was delivered", e.First, e.End(), e.Source, got, s.delivered[e.Source])
 		}
 		s.come[e.Source] = s.come[e.Source].Add(e.First, e.End())
 		if s.left[e] = want; want == 0 {
@@ -104,7 +87,7 @@ func (s *scene) play(t *rapid.T) {
 		if len(s.over) > 0 && rapid.IntRange(0, 3).Draw(t, "again") == 0 {
 			again := *rapid.SampledFrom(s.over).Draw(t, "duplicate")
 			if n := s.order.put(&again); n != 0 {
-				t.Fatalf("[%d,%d) of %s came twice and has %d pieces", again.First, again.End(), again.Source, n)
+				t.Fatalf("[%d,%d) of %s came twice and has %d ranges", again.First, again.End(), again.Source, n)
 			}
 		}
 	}
@@ -112,33 +95,33 @@ func (s *scene) play(t *rapid.T) {
 	s.check(t)
 }
 
-// pop takes what may be handed out: of each source all up to its own next gap,
-// whatever is missing of the others.
+// pop takes all ranges that can be handed out: those of each source up to its next missing item,
+// whatever is missing of other sources.
 func (s *scene) pop(t *rapid.T) {
 	t.Helper()
-	for p, ok := s.order.pop(); ok; p, ok = s.order.pop() {
+	for rg, ok := s.order.pop(); ok; rg, ok = s.order.pop() {
 		n := 0
-		each(p, func(i int, item []byte, failure *batch.Failure) {
-			at := p.From + int64(i)
+		each(rg, func(i int, item []byte, failure *batch.Failure) {
+			at := rg.From + int64(i)
 			if failure != nil || string(item) != fmt.Sprint(at) || i != n {
 				t.Fatalf("item %d at %d is %q, %v", i, at, item, failure)
 			}
 			n++
-			s.got[p.Entry.Source] = append(s.got[p.Entry.Source], at)
+			s.got[rg.Entry.Source] = append(s.got[rg.Entry.Source], at)
 		})
-		if n != p.Len() || n == 0 {
-			t.Fatalf("%d items of a piece of %d", n, p.Len())
+		if n != rg.Len() || n == 0 {
+			t.Fatalf("%d items of a range of %d", n, rg.Len())
 		}
-		*p.left -= int64(p.Len())
-		if s.left[p.Entry]--; (s.left[p.Entry] == 0) != (*p.left == 0) {
-			t.Fatalf("%d pieces of an entry are left, and %d items", s.left[p.Entry], *p.left)
+		*rg.undelivered -= int64(rg.Len())
+		if s.left[rg.Entry]--; (s.left[rg.Entry] == 0) != (*rg.undelivered == 0) {
+			t.Fatalf("%d ranges of an entry are left, and %d items", s.left[rg.Entry], *rg.undelivered)
 		}
-		if *p.left == 0 {
-			s.over = append(s.over, p.Entry)
+		if *rg.undelivered == 0 {
+			s.over = append(s.over, rg.Entry)
 		}
 	}
 	for source, come := range s.come {
-		if reached := s.order.reached(source); reached != come.Low() {
+		if reached := s.order.handedOut(source); reached != come.Low() {
 			t.Fatalf("%s is handed out to %d, and %v of it has come", source, reached, come)
 		}
 	}
@@ -160,34 +143,134 @@ func (s *scene) check(t *rapid.T) {
 				t.Fatalf("item %d of %s: delivered before %v, handed out %v", at, source, was, seen[at])
 			}
 		}
-		if reached := s.order.reached(source); reached != end {
+		if reached := s.order.handedOut(source); reached != end {
 			t.Fatalf("%s was handed out to %d of %d", source, reached, end)
 		}
 	}
 	for source := range s.ends {
 		s.order.forget(source)
 	}
-	if len(s.order.lanes)+len(s.order.ready) > 0 {
-		t.Fatalf("%d sources are kept, %d have something to hand out", len(s.order.lanes), len(s.order.ready))
+	if len(s.order.sources)+len(s.order.ready) > 0 {
+		t.Fatalf("%d sources are kept, %d have something to hand out", len(s.order.sources), len(s.order.ready))
 	}
 }
 
-func TestALostEntryIsFailuresItemByItem(t *testing.T) {
+// After Redis has lost writes, a reader holds old entries and gets the same items again in entries
+// with other bounds.
+func TestOverlappingEntriesAreHandedOutOnce(t *testing.T) {
 	t.Parallel()
-	e := broker.Entry{Batch: batch.Batch{Source: "s", First: 3, N: 4, Lost: &batch.Failure{Code: batch.CodeLost}}}
-	n := 0
-	each(Range{Entry: &e, From: 4, To: 6}, func(i int, item []byte, f *batch.Failure) {
-		if i != n || item != nil || f == nil || f.Code != batch.CodeLost {
-			t.Errorf("item %d: %q, %v", i, item, f)
-		}
-		n++
-	})
-	if n != 2 {
-		t.Errorf("%d items", n)
+	for _, unordered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("unordered=%v", unordered), func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(t *rapid.T) {
+				o, err := newOrder(nil, unordered)
+				if err != nil {
+					t.Fatal(err)
+				}
+				overlap(t, o)
+			})
+		})
 	}
 }
 
-// One operation is 10,000 items that come one by one, the last one first.
+func overlap(t *rapid.T, o *order) {
+	n := rapid.Int64Range(1, 20).Draw(t, "items")
+	var entries []*broker.Entry
+	for range 2 {
+		for from := int64(0); from < n; {
+			to := min(n, from+rapid.Int64Range(1, 7).Draw(t, "entry"))
+			entries = append(entries, &broker.Entry{Ref: broker.Ref{ID: fmt.Sprint(len(entries))}, Batch: brokertest.Numbers("s", from, to)})
+			from = to
+		}
+	}
+	tr, err := newTracker(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for _, e := range rapid.Permutation(entries).Draw(t, "arrival") {
+		if o.put(e) == 0 {
+			tr.addDelivered(*e)
+		}
+		if rapid.Bool().Draw(t, "later") {
+			continue
+		}
+		got = append(got, drain(o, tr)...)
+	}
+	got = append(got, drain(o, tr)...)
+	if !o.unordered && !slices.IsSorted(got) {
+		t.Fatalf("out of order: %v", got)
+	}
+	slices.Sort(got)
+	if int64(len(got)) != n || got[n-1] != n-1 || len(slices.Compact(got)) != int(n) {
+		t.Fatalf("%d items came as %v", n, got)
+	}
+	if finished, _, last := tr.take(); len(finished) != len(entries) || last {
+		t.Fatalf("%d of %d entries can be deleted", len(finished), len(entries))
+	}
+}
+
+// drain takes and delivers all ranges that can be handed out.
+func drain(o *order, tr *tracker) (got []int64) {
+	for rg, ok := o.pop(); ok; rg, ok = o.pop() {
+		for at := rg.From; at < rg.To; at++ {
+			got = append(got, at)
+		}
+		tr.mark(rg, rg.From, rg.To)
+	}
+	for _, rg := range o.takeDuplicates() {
+		tr.skipDuplicate(rg)
+	}
+	return got
+}
+
+// Any text about dropped ranges costs no more memory than its length. The order hands out the
+// dropped offsets that were not delivered before, each once.
+func FuzzDroppedRanges(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"0", ""}, {"0", "0-1"}, {"0", "0-9223372036854775807"}, {"5,7-9", "0-4096,4097-9000"}, {"2", "1-2,2-3,1-9"},
+		{"0", "5-3"}, {"0", ",,3-4"}, {"9223372036854775807", "1-2"}, {"0,4611686018427387904-4611686018427387905", "4611686018427387903-9223372036854775807"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, mark, gaps string) {
+		o, err := newOrder(map[string]string{"s": mark}, true)
+		if err != nil {
+			return
+		}
+		dropped, err := ranges.ParseSpans(gaps)
+		if err != nil {
+			return
+		}
+		done, _ := ranges.Parse(mark)
+		var want ranges.Set
+		for _, s := range dropped {
+			want = append(want, done.Without(s.From, s.To)...)
+		}
+		for range 2 { // each refresh reports it again
+			o.drop("s", dropped, batch.Failure{Code: batch.CodeDropped})
+		}
+		if n, most := len(o.sources["s"].waiting), strings.Count(mark+","+gaps, ",")+1; n > most {
+			t.Fatalf("%q and %q make %d ranges that wait", mark, gaps, n)
+		}
+		var got ranges.Set
+		for range 64 {
+			rg, ok := o.pop()
+			if !ok {
+				if !slices.Equal(got, want) {
+					t.Fatalf("%q behind %q hands out %v and not %v", gaps, mark, got, want)
+				}
+				return
+			}
+			if rg.Len() < 1 || rg.Len() > maxFailed || len(ranges.Set(want.Without(rg.From, rg.To))) > 0 || len(got.Intersect(ranges.Set{{From: rg.From, To: rg.To}})) > 0 {
+				t.Fatalf("%q behind %q hands out [%d,%d)", gaps, mark, rg.From, rg.To)
+			}
+			got = got.Add(rg.From, rg.To)
+		}
+	})
+}
+
+// One operation is 10,000 items in entries of one item, the last item first.
 func BenchmarkOrderBackwards(b *testing.B) {
 	const items = 10_000
 	entries := make([]broker.Entry, items)
@@ -207,7 +290,7 @@ func BenchmarkOrderBackwards(b *testing.B) {
 			n++
 		}
 		if n != items {
-			b.Fatalf("%d of %d pieces", n, items)
+			b.Fatalf("%d of %d ranges", n, items)
 		}
 	}
 }

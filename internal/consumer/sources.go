@@ -8,102 +8,148 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/ranges"
 )
 
-// refreshed sources of which no change was noted are read by each look, in turn: a source notes no change for items
-// that it stores.
-const refreshed = 64
+const (
+	// refreshInterval is the first time between two reads of the sources without a hint, since a
+	// hint may be lost. It doubles up to maxRefreshInterval while the queue is idle.
+	refreshInterval    = time.Second
+	maxRefreshInterval = 8 * time.Second
+	// refreshedUnchanged is how many sources without a noted change each refresh reads, in
+	// round-robin order: Redis notes no change of a source for items that it stores.
+	refreshedUnchanged = 64
+)
 
-// A root is a root queue of a gather, and the path from it.
+// A refresh says which sources are read again. A greater value includes the smaller ones.
+//
+//	refresh         requested by                                    reads
+//	refreshNone     -                                               as refreshChanged, after the interval
+//	refreshChanged  a hint, a failed read                           changed sources and a few others
+//	refreshAll      begin of the gather, a reply that may be lost   all sources
+type refresh int
+
+const (
+	refreshNone refresh = iota
+	refreshChanged
+	refreshAll
+)
+
+// A streamState says how the stream goes on:
+//
+//	state           condition                                              the read loop
+//	streamOpen      otherwise                                              waits for entries
+//	streamEnded     no source can join; all are handed out to their ends   ends
+//	streamReplaced  the stage before the queue is replaced: no item comes  hands out the rest, ends
+type streamState int
+
+const (
+	streamOpen streamState = iota
+	streamEnded
+	streamReplaced
+)
+
+// A root is a queue that scatters write to, and the path of its items to the gathered queue.
 type root struct {
 	broker.Path
 	sealed bool
 	last   string // number of the last change of its sources that was read
 }
 
-// A source is a gather's view of a source.
+// A source is a source as the gather has read it last.
 type source struct {
-	name   string // in the gathered queue
-	root   *root
-	stored int64  // offset up to which its items are stored, when it was last read
-	end    int64  // -1 until it has ended
-	cut    string // why it was given up before its end
-	told   string // the last notice about it
-	gaps   int64  // offset up to which the ranges that it has dropped are known
-	done   bool   // it was handed out to its end
-	place  int    // in the list of all
-	pass   int    // the last look at all sources that found it
+	name      string // in the gathered queue
+	root      *root
+	stored    int64  // offset up to which its items are stored
+	end       int64  // -1 until it has ended
+	abandoned string // why it was abandoned before its end, otherwise ""
+	notice    string // text of the last notice about it
+	dropped   int64  // offset up to which its dropped ranges are known
+	handedOut bool   // up to its end
+	index     int    // in sources.list
+	pass      int    // number of the last refresh of all sources that found it
 }
 
-// sources are those that a gather has not delivered to their ends.
+// sources are the sources that the gather has not delivered to their ends.
 type sources struct {
+	client *broker.Client
+	gather broker.Gather
+
 	roots      []*root
-	known      map[string]*source
+	byName     map[string]*source
 	list       []*source
-	turn       int  // of the list, the one that is refreshed next
-	unfinished int  // those that are not done
-	pass       int  // looks at all sources so far
-	all        bool // the next look is one at all sources
-	// replaced is the stage that has replaced the one before the queue, "" if none has: no items come any more.
-	replaced string
+	next       int // index of the source that is refreshed next without a change
+	unfinished int // number of sources that are not handed out to their ends
+	replacedBy string
+
+	requested refresh
+	pass      int // number of refreshes of all sources
+	refreshed time.Time
+	interval  time.Duration // until the next refresh without a request
 }
 
-func newSources(paths []broker.Path) *sources {
-	s := &sources{known: map[string]*source{}, all: true}
-	for _, p := range paths {
-		s.roots = append(s.roots, &root{Path: p, last: "0"})
+func newSources(c *broker.Client, g broker.Gather) *sources {
+	ss := &sources{client: c, gather: g, byName: map[string]*source{}, requested: refreshAll, interval: refreshInterval}
+	for _, p := range g.Roots() {
+		ss.roots = append(ss.roots, &root{Path: p, last: "0"})
 	}
-	return s
+	return ss
 }
 
-// at returns a source, which is added if it is not known.
-func (ss *sources) at(name string, of *root) *source {
-	s := ss.known[name]
-	if s == nil {
-		s = &source{name: name, root: of, end: -1, place: len(ss.list)}
-		ss.known[name], ss.list = s, append(ss.list, s)
-		ss.unfinished++
-	}
-	s.pass = ss.pass
-	return s
-}
-
-// forget removes a source.
-func (ss *sources) forget(s *source) {
-	last := ss.list[len(ss.list)-1]
-	ss.list[s.place], last.place = last, s.place
-	ss.list = ss.list[:len(ss.list)-1]
-	delete(ss.known, s.name)
-	if !s.done {
-		ss.unfinished--
-	}
-}
-
-// setDone notes whether a source was handed out to its end. After a failover, one that was may have lost its end.
-func (ss *sources) setDone(s *source, done bool) {
+// state returns the state of the stream. The stream has not ended while a refresh of all sources is
+// requested.
+func (ss *sources) state() streamState {
+	unsealed := slices.ContainsFunc(ss.roots, func(r *root) bool { return !r.sealed })
 	switch {
-	case done && !s.done:
-		ss.unfinished--
-	case !done && s.done:
-		ss.unfinished++
+	case !unsealed && ss.requested != refreshAll && ss.unfinished == 0:
+		return streamEnded
+	case ss.replacedBy != "":
+		return streamReplaced
 	}
-	s.done = done
+	return streamOpen
 }
 
-// ended reports whether no source can join any more, and all were handed out to their ends.
-func (ss *sources) ended() bool {
-	open := slices.ContainsFunc(ss.roots, func(r *root) bool { return !r.sealed })
-	return !open && !ss.all && ss.unfinished == 0
+// request asks for a refresh.
+func (ss *sources) request(r refresh) { ss.requested = max(ss.requested, r) }
+
+// resetInterval sets the interval of refreshes back, since the queue is not idle.
+func (ss *sources) resetInterval() { ss.interval = refreshInterval }
+
+// due reports whether the sources have to be refreshed.
+func (ss *sources) due() bool {
+	return ss.requested != refreshNone || time.Since(ss.refreshed) > ss.interval
 }
 
-// stale are the names, at a root, of the sources that are refreshed next.
-func (ss *sources) stale(of *root) (names []string) {
-	for range min(refreshed, len(ss.list)) {
-		ss.turn = (ss.turn + 1) % len(ss.list)
-		if s := ss.list[ss.turn]; s.root == of && !s.done {
+// beginRefresh begins a refresh.
+func (ss *sources) beginRefresh() {
+	if ss.requested != refreshAll {
+		return
+	}
+	ss.pass++
+	for _, r := range ss.roots {
+		r.last = "0"
+	}
+}
+
+// endRefresh ends a refresh. It returns the names of the sources that Redis does not have any more.
+func (ss *sources) endRefresh() (absent []string) {
+	if ss.requested == refreshAll {
+		for _, s := range ss.list {
+			if s.pass != ss.pass {
+				absent = append(absent, s.name)
+			}
+		}
+	}
+	ss.requested, ss.refreshed, ss.interval = refreshNone, time.Now(), min(2*ss.interval, ss.client.Patience(maxRefreshInterval))
+	return absent
+}
+
+// unchanged returns the names, at a root, of the sources that are refreshed next without a change.
+func (ss *sources) unchanged(of *root) (names []string) {
+	for range min(refreshedUnchanged, len(ss.list)) {
+		ss.next = (ss.next + 1) % len(ss.list)
+		if s := ss.list[ss.next]; s.root == of && !s.handedOut {
 			name, _ := broker.Root(s.name)
 			names = append(names, name)
 		}
@@ -111,177 +157,102 @@ func (ss *sources) stale(of *root) (names []string) {
 	return names
 }
 
-// cut tells which sources were given up, as far as no notice has told it.
-func (ss *sources) cut() (err error) {
-	cuts := slices.DeleteFunc(slices.Clone(ss.list), func(s *source) bool { return s.cut == "" || s.told == s.cause().Error() })
-	slices.SortFunc(cuts, func(a, b *source) int { return cmp.Compare(a.name, b.name) })
-	for _, s := range cuts {
-		err = errors.Join(err, s.cause())
+// read reads the next page of the sources of a root that have changed, and the sources with the
+// names.
+func (ss *sources) read(ctx context.Context, of *root, names []string) (broker.Watched, error) {
+	page, err := ss.client.Watch(ctx, ss.gather, of.Path, of.last, names...)
+	if err == nil {
+		of.sealed, of.last, ss.replacedBy = page.Sealed, page.Last, page.Replaced
+	}
+	return page, err
+}
+
+// update returns the source that was read, with its new state. The source is added if it is not
+// known.
+func (ss *sources) update(of *root, p broker.Progress) *source {
+	name := p.Name + of.Branch
+	s := ss.byName[name]
+	if s == nil {
+		s = &source{name: name, root: of, index: len(ss.list)}
+		ss.byName[name], ss.list = s, append(ss.list, s)
+		ss.unfinished++
+	}
+	s.pass = ss.pass
+	s.stored, s.end, s.abandoned = p.Stored, p.End, p.Cut
+	return s
+}
+
+// readDropped reads ranges that a source has dropped and that are not known yet. more reports
+// whether there are further ones.
+func (ss *sources) readDropped(ctx context.Context, s *source) (dropped ranges.Set, more bool, err error) {
+	name, _ := broker.Root(s.name)
+	text, more, err := ss.client.Dropped(ctx, name, s.dropped)
+	if err != nil {
+		return nil, false, err
+	}
+	if dropped, err = ranges.ParseSpans(text); err != nil {
+		return nil, false, fmt.Errorf("gather queue %s: dropped ranges of source %s: %w", ss.gather.Queue.Name, s.name, err)
+	}
+	if n := len(dropped); n > 0 {
+		s.dropped = dropped[n-1].From
+	}
+	return dropped, more, nil
+}
+
+// setHandedOut records whether a source was handed out to its end. A source that was may lose its
+// end by a failover.
+func (ss *sources) setHandedOut(s *source, handedOut bool) {
+	switch {
+	case handedOut && !s.handedOut:
+		ss.unfinished--
+	case !handedOut && s.handedOut:
+		ss.unfinished++
+	}
+	s.handedOut = handedOut
+}
+
+// forget removes a source, if it is known.
+func (ss *sources) forget(name string) {
+	s := ss.byName[name]
+	if s == nil {
+		return
+	}
+	last := ss.list[len(ss.list)-1]
+	ss.list[s.index], last.index = last, s.index
+	ss.list = ss.list[:len(ss.list)-1]
+	delete(ss.byName, name)
+	if !s.handedOut {
+		ss.unfinished--
+	}
+}
+
+// truncated returns an error for each source that was abandoned before its end, except those that a
+// notice has reported.
+func (ss *sources) truncated() (err error) {
+	abandoned := slices.DeleteFunc(slices.Clone(ss.list), func(s *source) bool { return s.abandoned == "" || s.notice == s.truncated().Error() })
+	slices.SortFunc(abandoned, func(a, b *source) int { return cmp.Compare(a.name, b.name) })
+	for _, s := range abandoned {
+		err = errors.Join(err, s.truncated())
 	}
 	return err
 }
 
-// cause is why a source was given up before its end.
-func (s *source) cause() error {
-	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", s.root.Queue, broker.ErrTruncated, s.end, s.name, s.cut)
+// truncated returns the error of a source that was abandoned before its end.
+func (s *source) truncated() error {
+	return fmt.Errorf("queue %s: %w, after %d items of source %s: %s", s.root.Queue, broker.ErrTruncated, s.end, s.name, s.abandoned)
 }
 
-// lookAtSources reads the sources that have changed since the last look, and some others.
-func (r *Receiver) lookAtSources(ctx context.Context) error {
-	all := r.sources.all
-	if all {
-		r.sources.pass++
-	}
-	for _, root := range r.sources.roots {
-		if all {
-			root.last = "0"
-		}
-		if err := r.readSources(ctx, root, r.sources.stale(root)); err != nil {
-			return err
-		}
-	}
-	r.look, r.looked, r.every, r.sources.all = false, time.Now(), min(2*r.every, r.c.Patience(idlePace)), false
-	if all {
-		for _, s := range slices.Clone(r.sources.list) {
-			if s.pass != r.sources.pass {
-				r.gone(s.name)
-			}
-		}
-	}
-	return nil
+// offline returns the text of the notice about a source without a producer.
+func (s *source) offline(reason string) string {
+	return fmt.Sprintf("queue %s: source %s is away after %d items: %s; the next scatter with its name continues it",
+		s.root.Queue, s.name, s.stored, reason)
 }
 
-// readSources reads the sources of a root queue that have changed, and those of some names.
-func (r *Receiver) readSources(ctx context.Context, of *root, names []string) error {
-	for more := true; more; names = nil {
-		page, err := r.c.Watch(ctx, r.g, of.Path, of.last, names...)
-		if err != nil {
-			return err
-		}
-		of.sealed, of.last, more = page.Sealed, page.Last, page.More
-		r.sources.replaced = page.Replaced
-		for _, p := range page.Sources {
-			names = slices.DeleteFunc(names, func(name string) bool { return name == p.Name })
-			if err := r.learn(ctx, of, p); err != nil {
-				return err
-			}
-		}
-		for _, name := range names {
-			r.gone(name + of.Branch)
-		}
+// note records the text of a notice. It returns false if it was the text of the last notice too.
+func (s *source) note(text string) bool {
+	if s.notice == text {
+		return false
 	}
-	for _, name := range r.acks.takeRetired() { // also those that a page read before they were
-		r.forget(name)
-	}
-	return nil
-}
-
-// readNamed reads sources by their names in the gathered queue.
-func (r *Receiver) readNamed(ctx context.Context, names []string) error {
-	for _, root := range r.sources.roots {
-		var here []string
-		for _, name := range names {
-			if at, branch := broker.Root(name); branch == root.Branch {
-				here = append(here, at)
-			}
-		}
-		if len(here) > 0 {
-			if err := r.readSources(ctx, root, here); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// gone removes a source that Redis does not have: it is delivered to its end, or was lost with the last writes, or its
-// key was deleted. What has come of it is handed out.
-func (r *Receiver) gone(name string) {
-	if !r.order.holds(name) {
-		r.forget(name)
-	}
-}
-
-// forget removes a source.
-func (r *Receiver) forget(name string) {
-	if s := r.sources.known[name]; s != nil {
-		r.sources.forget(s)
-	}
-	r.order.forget(name)
-	r.acks.forget(name)
-}
-
-// learn takes note of how far a source is.
-func (r *Receiver) learn(ctx context.Context, of *root, p broker.Progress) error {
-	s := r.sources.at(p.Name+of.Branch, of)
-	s.stored, s.end, s.cut = p.Stored, p.End, p.Cut
-	r.acks.feeds(s.name, of.Queue)
-	if p.Dropped {
-		if err := r.skip(ctx, s); err != nil {
-			return err
-		}
-	}
-	if p.End >= 0 {
-		return r.reach(ctx, s)
-	}
-	r.sources.setDone(s, false)
-	if p.Away == "" {
-		s.told = ""
-		return nil
-	}
-	return r.tell(ctx, s, batch.CodeAway, fmt.Sprintf("queue %s: source %s is away after %d items: %s; whoever scatters under its name goes on",
-		of.Queue, s.name, p.Stored, p.Away))
-}
-
-// reach looks whether a source was handed out to its end. It is forgotten then, unless the stream ends with an error
-// about it.
-func (r *Receiver) reach(ctx context.Context, s *source) error {
-	if s.end < 0 || s.done || r.order.reached(s.name) < s.end {
-		return nil
-	}
-	r.sources.setDone(s, true)
-	if s.cut != "" && s.root.sealed {
-		return nil
-	}
-	if s.cut != "" {
-		if err := r.tell(ctx, s, batch.CodeCut, s.cause().Error()); err != nil {
-			return err
-		}
-	}
-	r.acks.retire(s.name, s.end)
-	return nil
-}
-
-// tell hands out a notice about a source, unless it was the last one.
-func (r *Receiver) tell(ctx context.Context, s *source, code, message string) error {
-	if s.told == message {
-		return nil
-	}
-	s.told = message
-	return r.out(ctx, notice(s.name, code, message))
-}
-
-// skip hands out a failure in the place of each item that a source has dropped and that is not known yet: no entry will
-// come for it.
-func (r *Receiver) skip(ctx context.Context, s *source) error {
-	why := batch.Failure{
-		Code: batch.CodeDropped, Message: "there was no room for it in queue " + s.root.Queue, Stage: s.root.Queue,
-	}
-	name, _ := broker.Root(s.name)
-	for more := true; more; {
-		text, others, err := r.c.Dropped(ctx, name, s.gaps)
-		if err != nil {
-			return err
-		}
-		dropped, err := ranges.ParseSpans(text)
-		if err != nil {
-			return fmt.Errorf("gather queue %s: what source %s has dropped: %w", r.g.Queue.Name, s.name, err)
-		}
-		r.order.drop(s.name, dropped, why)
-		if n := len(dropped); n > 0 {
-			s.gaps = dropped[n-1].From
-		}
-		more = others
-	}
-	return r.flush(ctx)
+	s.notice = text
+	return true
 }

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -11,293 +10,332 @@ import (
 	"github.com/dqbridge/dqbridge/internal/ranges"
 )
 
+// Bounds of one acknowledgement.
 const (
-	ackEntries = 256  // that one acknowledgement takes
-	ackSources = 256  // whose marks one acknowledgement moves
-	ackSettled = 1024 // items whose deliveries one acknowledgement forgets
-	ackMany    = 4    // that do not wait for more
-	ackEager   = 64   // acknowledgements that do not wait for more, behind one with a waiting caller
+	ackEntries = 256  // entries that it deletes
+	ackSources = 256  // sources whose marks it moves
+	ackSettled = 1024 // items whose counts of deliveries it removes
 )
 
-// acks turns the number of delivered items into entries to delete and marks to
-// move. Its lock is never held across I/O.
-type acks struct {
-	mu      sync.Mutex
-	wake    chan struct{}
-	pieces  []Range // handed out and not delivered whole
-	first   int64   // items of pieces[0] that were delivered
-	marks   map[string]ranges.Set
-	moved   map[string]bool // marks to write
-	whole   []broker.Entry  // delivered whole, not yet deleted
-	gone    []string        // ids deleted since the reader asked
-	retired []string        // sources forgotten since the reader asked
-	roots   map[string]string
-	ends    map[string]int64      // sources to forget when delivered to there
-	ended   bool                  // no more results will be handed out
-	manual  handed                // where each item is acknowledged by itself
-	counts  map[broker.Item]int64 // deliveries of items that were given back, see broker.Gather.Nacked
-	settled map[string][]int64    // offsets by source: acknowledged, their deliveries to be forgotten
-	writing []broker.Mark         // marks that are being written
-	waiters []*waiter             // for marks
-	over    error                 // why no more results are acknowledged
-	urgent  bool                  // acknowledgements have to be written at once
-	rests   bool                  // the committer waits for more acknowledgements
-	eager   int                   // acknowledgements that do not wait for more
+// A tracker turns the number of delivered items into acknowledgements: entries to delete and marks
+// to move. Its methods can be called by any goroutine. The lock is never held across I/O.
+type tracker struct {
+	mu   sync.Mutex
+	wake chan struct{} // signaled for the committer
+
+	handedOut []Range // in their order, not delivered whole; without manual mode
+	first     int64   // delivered items of handedOut[0]
+
+	sources map[string]*trackedSource
+	changed map[string]*trackedSource // those with a mark to write
+
+	finished []broker.Entry // delivered whole, not yet deleted
+	deleted  []string       // ids of entries deleted since takeDeleted
+	retired  []string       // sources retired since takeRetired
+	ended    bool           // no more ranges will be handed out
+	over     error          // why no more acknowledgements count
+
+	urgency    urgency
+	manual     manual
+	deliveries deliveries
+	nacks      nackQueue
+	waiters    waiters
 }
 
-func (a *acks) begin(delivered map[string]string, nacked map[broker.Item]int64) error {
-	a.wake = make(chan struct{}, 1)
-	a.marks, a.moved = map[string]ranges.Set{}, map[string]bool{}
-	a.roots, a.ends = map[string]string{}, map[string]int64{}
-	a.manual.fewer, a.manual.again = make(chan struct{}, 1), make(chan struct{}, 1)
-	a.counts, a.settled = maps.Clone(nacked), map[string][]int64{}
-	if a.counts == nil {
-		a.counts = map[broker.Item]int64{}
+// A trackedSource is the acknowledgement of one source.
+type trackedSource struct {
+	delivered ranges.Set // the mark in Redis
+	root      string     // its root queue
+	end       int64      // it retires when it is delivered up to here; -1: not yet
+	settled   []int64    // acknowledged offsets whose counts of deliveries have to be removed
+}
+
+// newTracker returns a tracker that begins with the marks and the counts of deliveries in Redis.
+func newTracker(marks map[string]string, nacked map[broker.Item]int64) (*tracker, error) {
+	t := &tracker{
+		wake: make(chan struct{}, 1), sources: map[string]*trackedSource{}, changed: map[string]*trackedSource{},
+		manual: newManual(), deliveries: newDeliveries(nacked), nacks: newNackQueue(),
 	}
-	for source, mark := range delivered {
-		r, err := ranges.Parse(mark)
+	for name, mark := range marks {
+		delivered, err := ranges.Parse(mark)
 		if err != nil {
-			return fmt.Errorf("source %s: %w", source, err)
+			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
-		a.marks[source] = r
+		t.source(name).delivered = delivered
 	}
 	for item := range nacked {
-		if a.marks[item.Source].Count(item.Offset, item.Offset+1) > 0 {
-			a.settle(item.Source, item.Offset, item.Offset+1)
-			a.moved[item.Source] = true
+		if s := t.source(item.Source); s.delivered.Count(item.Offset, item.Offset+1) > 0 {
+			t.settle(item.Source, s, item.Offset, item.Offset+1)
+			t.changed[item.Source] = s
 		}
 	}
-	return nil
+	return t, nil
 }
 
-// ring wakes who writes, unless he waits for more. The lock is held.
-func (a *acks) ring() {
-	if a.rests && !a.presses() {
-		return
+// source returns a source, which is added if it is new. The lock is held.
+func (t *tracker) source(name string) *trackedSource {
+	s := t.sources[name]
+	if s == nil {
+		s = &trackedSource{end: -1}
+		t.sources[name] = s
 	}
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
+	return s
 }
 
-// presses reports whether the acknowledgements are written at once. The lock is held.
-func (a *acks) presses() bool { return a.urgent || a.eager > 0 || len(a.whole) >= ackMany }
-
-// coalesce reports whether the committer may wait to batch acknowledgements. Until resume is called, new
-// acknowledgements do not wake it.
-func (a *acks) coalesce() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.rests = !a.presses()
-	return a.rests
-}
-
-func (a *acks) resume() {
-	a.mu.Lock()
-	a.rests = false
-	a.mu.Unlock()
-}
-
-// track takes note of a piece before it is handed out, or of its beginning. It returns that and the
-// rest.
-func (a *acks) track(ctx context.Context, p Range) (head, rest Range, err error) {
-	head = a.apart(p)
-	if a.manual.on {
-		head, err = a.newTickets(ctx, head)
+// add registers a range before it is handed out. It may register a part only: it returns that and
+// the rest.
+func (t *tracker) add(ctx context.Context, rg Range) (head, rest Range, err error) {
+	head = t.separateNacked(rg)
+	if t.manual.enabled {
+		head, err = t.addManual(ctx, head)
 	} else {
-		a.mu.Lock()
-		a.pieces = append(a.pieces, head)
-		a.mu.Unlock()
+		t.mu.Lock()
+		t.handedOut = append(t.handedOut, head)
+		t.mu.Unlock()
 	}
-	_, rest = p.cut(head.Len())
+	_, rest = rg.split(head.Len())
 	return head, rest, err
 }
 
-// entry takes note of an entry without new items.
-func (a *acks) entry(e broker.Entry) {
-	a.mu.Lock()
-	a.whole = append(a.whole, e)
-	a.ring()
-	a.mu.Unlock()
+// addDelivered registers an entry whose items are all delivered already.
+func (t *tracker) addDelivered(e broker.Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.finished = append(t.finished, e)
+	t.signal()
 }
 
-// cover takes note of items of an entry that are not handed out, since they came
-// in another entry.
-func (a *acks) cover(p Range) {
-	a.mu.Lock()
-	a.finish(p, p.To-p.From)
-	a.ring()
-	a.mu.Unlock()
+// skipDuplicate registers items of an entry that are not handed out, since they were handed out
+// from another entry.
+func (t *tracker) skipDuplicate(rg Range) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.finish(rg, rg.To-rg.From)
+	t.signal()
 }
 
-// finish counts items of an entry that are done.
-func (a *acks) finish(p Range, items int64) {
-	*p.left -= items
-	if *p.left != 0 {
+// deliver moves the marks by n items, in the order in which the ranges were handed out.
+func (t *tracker) deliver(n int) {
+	if n == 0 || t.manual.enabled {
 		return
 	}
-	if p.Entry.ID != "" {
-		a.whole = append(a.whole, *p.Entry)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := int64(n)
+	for left > 0 && len(t.handedOut) > 0 {
+		rg := t.handedOut[0]
+		from := rg.From + t.first
+		to := min(rg.To, from+left)
+		t.mark(rg, from, to)
+		left -= to - from
+		if t.first += to - from; to == rg.To {
+			t.handedOut, t.first = t.handedOut[1:], 0
+		}
 	}
-	if p.Entry.Payload != "" {
-		a.manual.memory.Put(p.Entry.Frame)
+	t.signal()
+}
+
+// mark records items of a range as delivered. The lock is held.
+func (t *tracker) mark(rg Range, from, to int64) {
+	if rg.Notice {
+		return
+	}
+	name := rg.Entry.Source
+	s := t.source(name)
+	s.delivered = s.delivered.Add(from, to)
+	t.changed[name] = s
+	t.settle(name, s, from, to)
+	t.finish(rg, to-from)
+}
+
+// settle records that the deliveries of acknowledged items need no count any more. The lock is
+// held.
+func (t *tracker) settle(name string, s *trackedSource, from, to int64) {
+	for at := from; at < to && !t.deliveries.empty(); at++ {
+		if t.deliveries.remove(broker.Item{Source: name, Offset: at}) {
+			s.settled = append(s.settled, at)
+		}
 	}
 }
 
-func (a *acks) feeds(source, root string) {
-	a.mu.Lock()
-	a.roots[source] = root
-	a.mu.Unlock()
-}
-
-// retire lets a source be forgotten once it is delivered up to its end.
-func (a *acks) retire(source string, end int64) {
-	a.mu.Lock()
-	a.ends[source] = end
-	if a.marks[source].Low() >= end {
-		a.moved[source] = true
-		a.urgent = true
-		a.ring()
+// finish counts n items of an entry as delivered. The lock is held.
+func (t *tracker) finish(rg Range, n int64) {
+	if *rg.undelivered -= n; *rg.undelivered != 0 {
+		return
 	}
-	a.mu.Unlock()
+	if rg.Entry.ID != "" {
+		t.finished = append(t.finished, *rg.Entry)
+	}
+	if rg.Entry.Payload != "" {
+		t.manual.memory.Put(rg.Entry.Frame)
+	}
 }
 
-// takeRetired returns the sources that were forgotten since the last call.
-func (a *acks) takeRetired() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	retired := a.retired
-	a.retired = nil
+// setRoot records the root queue of a source.
+func (t *tracker) setRoot(source, root string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.source(source).root = root
+}
+
+// rootOf returns the root queue of a source.
+func (t *tracker) rootOf(source string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.sources[source]; s != nil {
+		return s.root
+	}
+	return ""
+}
+
+// retire lets a source be forgotten in Redis once it is delivered up to its end.
+func (t *tracker) retire(source string, end int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.source(source)
+	if s.end = end; s.delivered.Low() >= end {
+		t.changed[source] = s
+		t.urgency.immediate = true
+		t.signal()
+	}
+}
+
+// takeRetired returns the sources that were forgotten in Redis since the last call.
+func (t *tracker) takeRetired() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	retired := t.retired
+	t.retired = nil
 	return retired
 }
 
+// takeDeleted returns the ids of the entries that were deleted since the last call.
+func (t *tracker) takeDeleted() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	deleted := t.deleted
+	t.deleted = nil
+	return deleted
+}
+
 // forget removes a source.
-func (a *acks) forget(source string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.marks, source)
-	delete(a.ends, source)
-	delete(a.roots, source)
-	delete(a.moved, source)
-	delete(a.settled, source)
+func (t *tracker) forget(source string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sources, source)
+	delete(t.changed, source)
 }
 
-func (a *acks) end() {
-	a.mu.Lock()
-	a.ended, a.urgent = true, true
-	a.ring()
-	knock(a.manual.again)
-	a.mu.Unlock()
+// end records that no more ranges will be handed out, except items that are given back.
+func (t *tracker) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended, t.urgency.immediate = true, true
+	t.signal()
+	signal(t.nacks.changed)
 }
 
-// deliver moves the marks by n items.
-func (a *acks) deliver(n int) {
-	if n == 0 || a.manual.on {
-		return
-	}
-	a.mu.Lock()
-	left := int64(n)
-	for left > 0 && len(a.pieces) > 0 {
-		p := a.pieces[0]
-		from := p.From + a.first
-		to := min(p.To, from+left)
-		a.mark(p, from, to)
-		left -= to - from
-		if a.first += to - from; to == p.To {
-			a.pieces, a.first = a.pieces[1:], 0
-		}
-	}
-	a.ring()
-	a.mu.Unlock()
-}
-
-// mark takes items of a piece for delivered.
-func (a *acks) mark(p Range, from, to int64) {
-	if p.Notice {
-		return
-	}
-	a.marks[p.Entry.Source] = a.marks[p.Entry.Source].Add(from, to)
-	a.moved[p.Entry.Source] = true
-	a.settle(p.Entry.Source, from, to)
-	a.finish(p, to-from)
-}
-
-// takeGone returns the ids of the entries that were deleted since the last call.
-func (a *acks) takeGone() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	gone := a.gone
-	a.gone = nil
-	return gone
-}
-
-// take returns the next acknowledgements; done: there will be no more.
-func (a *acks) take() (entries []broker.Entry, marks []broker.Mark, done bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := min(len(a.whole), ackEntries)
-	entries, a.whole = slices.Clone(a.whole[:n]), a.whole[n:]
+// take returns the next acknowledgement. last reports that there is no other one behind it.
+func (t *tracker) take() (entries []broker.Entry, marks []broker.Mark, last bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := min(len(t.finished), ackEntries)
+	entries, t.finished = slices.Clone(t.finished[:n]), t.finished[n:]
 	room := ackSettled
-	for source := range a.moved {
+	for name, s := range t.changed {
 		if len(marks) == ackSources {
 			break
 		}
-		r := a.marks[source]
-		end, ended := a.ends[source]
-		ended = ended && r.Low() >= end
-		m := broker.Mark{Source: source, Delivered: r.String(), Low: r.Low(), Settled: a.takeSettled(source, room)}
-		m.Retire = ended && len(a.whole) == 0 && a.settled[source] == nil
-		if marks = append(marks, m); ended == m.Retire && a.settled[source] == nil {
-			delete(a.moved, source)
+		ended := s.end >= 0 && s.delivered.Low() >= s.end
+		m := broker.Mark{Source: name, Delivered: s.delivered.String(), Low: s.delivered.Low(), Settled: s.takeSettled(room)}
+		m.Retire = ended && len(t.finished) == 0 && s.settled == nil
+		if marks = append(marks, m); ended == m.Retire && s.settled == nil {
+			delete(t.changed, name)
 		}
 		room -= len(m.Settled)
 	}
-	a.begun(marks)
-	a.urgent = a.ended
-	return entries, marks, a.ended && len(a.pieces) == 0 && a.manual.items == 0 && len(a.whole) == 0 && len(a.moved) == 0
+	t.waiters.begin(marks)
+	t.urgency.immediate = t.ended
+	last = t.ended && len(t.handedOut) == 0 && t.manual.unacked == 0 && len(t.finished) == 0 && len(t.changed) == 0
+	return entries, marks, last
 }
 
-// restore takes back acknowledgements that could not be written.
-func (a *acks) restore(entries []broker.Entry, marks []broker.Mark) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.whole = append(entries, a.whole...)
+// takeSettled removes and returns at most n of the settled offsets.
+func (s *trackedSource) takeSettled(n int) []int64 {
+	n = min(n, len(s.settled))
+	taken := s.settled[:n]
+	if s.settled = s.settled[n:]; len(s.settled) == 0 {
+		s.settled = nil
+	}
+	return taken
+}
+
+// restore takes back an acknowledgement that could not be written.
+func (t *tracker) restore(entries []broker.Entry, marks []broker.Mark) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.finished = append(entries, t.finished...)
 	for _, m := range marks {
-		a.moved[m.Source] = true
+		s := t.source(m.Source)
+		t.changed[m.Source] = s
 		if len(m.Settled) > 0 {
-			a.settled[m.Source] = append(m.Settled, a.settled[m.Source]...)
+			s.settled = append(m.Settled, s.settled...)
 		}
 	}
-	a.refuse()
+	t.waiters.fail()
 }
 
-func (a *acks) rootOf(source string) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.roots[source]
-}
-
-// hurry takes note that somebody has waited for what was acknowledged, and will wait
-// for the next ones.
-func (a *acks) hurry() {
-	a.mu.Lock()
-	a.eager = ackEager
-	a.mu.Unlock()
-}
-
-// written takes note of written acknowledgements.
-func (a *acks) written(entries []broker.Entry, marks []broker.Mark) {
-	a.mu.Lock()
-	a.eager = max(0, a.eager-1)
-	a.confirm()
+// confirm records that an acknowledgement is written.
+func (t *tracker) confirm(entries []broker.Entry, marks []broker.Mark) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.urgency.written()
+	t.waiters.confirm()
 	for _, m := range marks {
 		if m.Retire {
-			a.retired = append(a.retired, m.Source)
+			t.retired = append(t.retired, m.Source)
 		}
 	}
 	for _, e := range entries {
-		a.gone = append(a.gone, e.ID)
+		t.deleted = append(t.deleted, e.ID)
 	}
-	a.mu.Unlock()
+}
+
+// signal wakes the committer, unless it waits for more items. The lock is held.
+func (t *tracker) signal() {
+	if !t.urgency.waiting || t.urgency.urgent(len(t.finished)) {
+		signal(t.wake)
+	}
+}
+
+// coalesce reports whether the committer may wait for more items. Until resume is called, new items
+// do not wake it.
+func (t *tracker) coalesce() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.urgency.waiting = !t.urgency.urgent(len(t.finished))
+	return t.urgency.waiting
+}
+
+// resume lets new items wake the committer again.
+func (t *tracker) resume() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.urgency.waiting = false
+}
+
+// setEager records that a producer waited for an acknowledgement. It will wait for the next ones
+// too.
+func (t *tracker) setEager() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.urgency.eager = ackEager
+}
+
+// signal wakes the receiver of a channel that has room for one signal.
+func signal(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
 }

@@ -11,79 +11,86 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// farAhead of what a source had stored when it was last looked at, an entry is
-// looked into.
-const farAhead = 1 << 20
+// maxAhead is how far an entry may begin beyond the stored offset that was read last of its source.
+// The validator wants an entry farther ahead to be confirmed by another read of the source.
+const maxAhead = 1 << 20
 
-// sift takes out what is no batch of a source of this queue: a stranger put it
-// there, and nobody waits for it. It becomes a dead letter. A frame that cannot be
-// read becomes failures of the items that it should hold.
-func (r *Receiver) sift(ctx context.Context, entries []broker.Entry) ([]broker.Entry, error) {
-	broken := make([]error, len(entries))
-	var doubtful []string
+// A validator checks entries before their items count. An entry that is no batch of a source of
+// this queue was written by another program. It becomes a dead letter, since no producer waits for
+// its result. A frame that cannot be decoded becomes a failure of each item that it should hold.
+type validator struct {
+	client  *broker.Client
+	gather  broker.Gather
+	log     *slog.Logger
+	sources *sources
+}
+
+// check returns the defect of each frame, nil for a sound one, and the names of the sources that
+// have to be read before accept can decide.
+func (v *validator) check(entries []broker.Entry) (defects []error, doubtful []string) {
+	defects = make([]error, len(entries))
 	for i, e := range entries {
-		broken[i] = r.malformed(e)
-		if e.N > 0 && r.isDoubtful(e, broken[i]) {
+		defects[i] = checkFrame(e)
+		if e.N > 0 && v.isDoubtful(e, defects[i]) {
 			doubtful = append(doubtful, e.Source)
 		}
 	}
-	// All entries are judged by one look: a source that it does not find is forgotten, and with it that it was delivered.
-	if doubtful != nil {
-		slices.Sort(doubtful)
-		if err := r.readNamed(ctx, slices.Compact(doubtful)); err != nil {
-			return nil, err
-		}
-	}
-	var forged []broker.Completion
-	batches := entries[:0]
-	for i, e := range entries {
-		malformed := broken[i]
-		switch why := r.forged(e, malformed); {
-		case why != "":
-			f := &batch.Failure{Code: batch.CodeDecode, Message: why, Stage: e.Queue}
-			forged = append(forged, broker.Completion{Entry: e, In: r.g.Queue, Dead: f})
-			delete(r.known, e.ID)
-			continue
-		case malformed != nil:
-			e.Lost = malformedFrame(e.Queue, malformed)
-		}
-		batches = append(batches, e)
-	}
-	if forged == nil {
-		return batches, nil
-	}
-	outcomes, err := r.c.Complete(ctx, forged)
-	if err != nil {
-		return nil, err
-	}
-	r.log.LogAttrs(ctx, slog.LevelWarn, "entries of a stranger become dead letters", slog.String("queue", r.g.Queue.Name),
-		slog.Int("entries", len(forged)), slog.String("why", forged[0].Dead.Message), slog.String("outcome", string(outcomes[0])))
-	return batches, nil
+	slices.Sort(doubtful)
+	return defects, slices.Compact(doubtful)
 }
 
-// malformed returns the defect of the frame of an entry, if that was read.
-func (r *Receiver) malformed(e broker.Entry) error {
-	if unread(&e) {
+// accept returns the entries that are batches of known sources. The others become dead letters. It
+// reuses the memory of entries.
+func (v *validator) accept(ctx context.Context, entries []broker.Entry, defects []error) (valid, rejected []broker.Entry, err error) {
+	var letters []broker.Completion
+	valid = entries[:0]
+	for i, e := range entries {
+		if why := v.reject(e, defects[i]); why != "" {
+			f := &batch.Failure{Code: batch.CodeDecode, Message: why, Stage: e.Queue}
+			letters = append(letters, broker.Completion{Entry: e, In: v.gather.Queue, Dead: f})
+			rejected = append(rejected, e)
+			continue
+		}
+		if defects[i] != nil {
+			e.Lost = malformed(e.Queue, defects[i])
+		}
+		valid = append(valid, e)
+	}
+	if letters == nil {
+		return valid, nil, nil
+	}
+	outcomes, err := v.client.Complete(ctx, letters)
+	if err != nil {
+		return nil, nil, err
+	}
+	v.log.LogAttrs(ctx, slog.LevelWarn, "invalid entries became dead letters", slog.String("queue", v.gather.Queue.Name),
+		slog.Int("entries", len(letters)), slog.String("reason", letters[0].Dead.Message), slog.String("outcome", string(outcomes[0])))
+	return valid, rejected, nil
+}
+
+// checkFrame returns the defect of the frame of an entry, or of its range if the frame is not
+// fetched.
+func checkFrame(e broker.Entry) error {
+	if unfetched(&e) {
 		return e.CheckRange()
 	}
 	return e.Check()
 }
 
-// isDoubtful tells whether the sources have to be looked at before an entry is
-// believed.
-func (r *Receiver) isDoubtful(e broker.Entry, malformed error) bool {
-	s := r.sources.known[e.Source]
-	unread := malformed != nil || e.Lost != nil || e.Frame == nil
-	return s == nil || unread && e.End() > s.stored || e.First > s.stored+farAhead
+// isDoubtful reports whether the source of an entry, as it was read last, does not confirm the
+// entry.
+func (v *validator) isDoubtful(e broker.Entry, defect error) bool {
+	s := v.sources.byName[e.Source]
+	unreadable := defect != nil || e.Lost != nil || e.Frame == nil
+	return s == nil || unreadable && e.End() > s.stored || e.First > s.stored+maxAhead
 }
 
-// forged tells why an entry is no batch of a source of this queue, "" where it
-// may be one.
-func (r *Receiver) forged(e broker.Entry, malformed error) string {
+// reject returns why an entry is no batch of a source of this queue, "" if it is one.
+func (v *validator) reject(e broker.Entry, defect error) string {
 	if e.N < 1 || e.First < 0 || e.First > math.MaxInt64-int64(e.N) {
 		return fmt.Sprintf("%d items at offset %d are no batch", e.N, e.First)
 	}
-	if r.isDoubtful(e, malformed) {
+	if v.isDoubtful(e, defect) {
 		return fmt.Sprintf("source %q has not stored the items %d to %d", e.Source, e.First, e.End()-1)
 	}
 	return ""

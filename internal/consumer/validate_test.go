@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// Strangers add what they want, in front of what is genuine and behind it. All
-// of that becomes dead letters, and the stream is what it was.
+// Another program adds invalid entries before and behind the valid ones. They become dead letters,
+// and the stream is unchanged.
 func TestForgedEntriesBecomeDeadLetters(t *testing.T) {
 	forged := [][]any{
 		{"hello", "world"},
@@ -41,7 +41,7 @@ func TestForgedEntriesBecomeDeadLetters(t *testing.T) {
 			}
 			forge()
 			l.work(t)
-			testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4+len(forged) }, "the work is done")
+			testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4+len(forged) }, "the worker has completed all entries")
 			forge()
 			r := receive(t, w, "b", ReceiverOptions{Unordered: unordered})
 			got := r.all(t)["s"]
@@ -57,13 +57,13 @@ func TestForgedEntriesBecomeDeadLetters(t *testing.T) {
 	}
 }
 
-// A frame that cannot be read is as many failures as it should have items.
-func TestABrokenFrameIsFailuresInItsPlace(t *testing.T) {
+// A frame that cannot be decoded becomes a failure for each item that it should have.
+func TestMalformedFrameBecomesFailures(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
 		l := newLine(t, w)
 		l.work(t)
-		testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 }, "the work is done")
+		testkit.Eventually(t, func() bool { return len(l.ids(t, "q:b")) == 4 }, "the worker has completed all entries")
 		l.must(t, l.Raw.XDel(t.Context(), l.Key("q:b"), l.ids(t, "q:b")[1]).Err())
 		l.must(t, l.Raw.XAdd(t.Context(), &redis.XAddArgs{Stream: l.Key("q:b"), Values: []any{"s", "s", "o", 5, "n", 5, "p", "\x01\x021"}}).Err())
 		r := receive(t, w, "b", ReceiverOptions{})

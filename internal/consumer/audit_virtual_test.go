@@ -2,8 +2,8 @@
 
 package consumer
 
-// Minutes of virtual time, in which one goroutine at a time has something to do. The race detector
-// makes them six times as long.
+// These tests take minutes of virtual time, in which one goroutine at a time runs. The race
+// detector makes them six times as long.
 
 import (
 	"errors"
@@ -17,9 +17,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// Hundreds of sources wait for a worker that does not come. Their gather looks for none of their items, and its looks at
-// the sources do not grow with their number.
-func TestAGatherBehindABacklogCostsNothing(t *testing.T) {
+// Hundreds of sources wait for a worker that does not start. The gather audits none of their items,
+// and the cost of refreshes does not grow with the number of sources.
+func TestBacklogDelaysAudits(t *testing.T) {
 	idle := func(t *testing.T, sources int) (bytes int64) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
@@ -50,8 +50,8 @@ func TestAGatherBehindABacklogCostsNothing(t *testing.T) {
 			<-time.After(5 * time.Minute)
 			synctest.Wait()
 			bytes = m.Bytes.Load() - before
-			if r.auditor.wait != r.auditor.pace {
-				t.Error("it looks for items that wait for a worker")
+			if r.loop.auditor.backoff != r.loop.auditor.interval {
+				t.Error("it audits items that wait for a worker")
 			}
 			r.cancel()
 			_ = r.ended(t)
@@ -64,9 +64,9 @@ func TestAGatherBehindABacklogCostsNothing(t *testing.T) {
 	}
 }
 
-// What is under way for an hour is not lost: in the slots of a live worker,
-// waiting for its retry or for any worker at all.
-func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
+// Items that are in progress for minutes are not lost: in the slots of a live worker, before their
+// retry, or before any worker reads them.
+func TestItemsInProgressAreNotLost(t *testing.T) {
 	for what, hold := range map[string]func(t *testing.T, l line) (release func()){
 		"in the slots of a worker": func(t *testing.T, l line) func() {
 			t.Helper()
@@ -105,7 +105,7 @@ func TestWhatIsUnderWayIsWaitedFor(t *testing.T) {
 					release := hold(t, l)
 					r := receive(t, w, "b", ReceiverOptions{Unordered: unordered})
 					r.waits(t, 5*time.Minute)
-					if audited := r.auditor.wait > r.auditor.pace; audited != (what != "waiting for a worker") {
+					if audited := r.loop.auditor.backoff > r.loop.auditor.interval; audited != (what != "waiting for a worker") {
 						t.Errorf("audited: %v", audited)
 					}
 					release()

@@ -12,9 +12,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// The first item of a source comes last. Of what comes before it and waits, no more is held than may
-// be, and all comes in order.
-func TestWhatWaitsForAnItemIsBounded(t *testing.T) {
+// The first item of a source arrives last. The frames that wait for it are bounded, and all items
+// are handed out in order.
+func TestHeldFramesAreBounded(t *testing.T) {
 	const items, size, most = 60, 100 << 10, 1 << 20
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		q := w.Queue(t, broker.Queue{Name: "q"})
@@ -33,35 +33,35 @@ func TestWhatWaitsForAnItemIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = r.reader.Close() }()
-		entries, _, err := r.reader.Read(t.Context(), []broker.StreamRef{{Queue: "q"}}, items, 0)
+		defer func() { _ = r.loop.reader.conn.Close() }()
+		entries, _, err := r.loop.reader.conn.Read(t.Context(), []broker.StreamRef{{Queue: "q"}}, items, 0)
 		if err != nil || len(entries) != items {
 			t.Fatalf("%d entries, %v", len(entries), err)
 		}
 		first := entries[0]
 		for part := range slices.Chunk(entries[1:], 7) {
-			if err := r.pass(t.Context(), slices.Clone(part)); err != nil || r.order.held > most {
-				t.Fatalf("%d bytes wait, %v", r.order.held, err)
+			if err := r.loop.process(t.Context(), slices.Clone(part)); err != nil || r.loop.order.heldBytes > most {
+				t.Fatalf("%d bytes wait, %v", r.loop.order.heldBytes, err)
 			}
 		}
-		if r.order.held < most-2*size {
-			t.Errorf("only %d bytes wait", r.order.held)
+		if r.loop.order.heldBytes < most-2*size {
+			t.Errorf("only %d bytes wait", r.loop.order.heldBytes)
 		}
-		handed := make(chan error, 1)
+		processed := make(chan error, 1)
 		go func() {
-			defer close(r.pieces)
-			handed <- r.pass(t.Context(), []broker.Entry{first})
+			defer r.output.close()
+			processed <- r.loop.process(t.Context(), []broker.Entry{first})
 		}()
 		n := 0
-		for p := range r.Pieces() {
-			reader := p.Reader()
+		for rg := range r.Pieces() {
+			reader := rg.Reader()
 			if item, failed, ok := reader.Next(); !ok || failed || len(item) != size || item[0] != byte(n) {
 				t.Errorf("item %d is %d bytes, failed %v", n, len(item), failed)
 			}
 			n++
 		}
-		if err := <-handed; err != nil || n != items || r.order.held != 0 {
-			t.Errorf("%d items, %d bytes wait, %v", n, r.order.held, err)
+		if err := <-processed; err != nil || n != items || r.loop.order.heldBytes != 0 {
+			t.Errorf("%d items, %d bytes wait, %v", n, r.loop.order.heldBytes, err)
 		}
 	})
 }
