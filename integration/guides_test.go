@@ -17,6 +17,7 @@ type block struct {
 var (
 	fence    = regexp.MustCompile("(?ms)(?:^<!-- plant: (\\S+) -->\n+)?^```(\\w*)\n(.*?)^```$")
 	excerpt  = regexp.MustCompile(`^// (\S+\.\w+)\n`)
+	codeText = regexp.MustCompile("(?s)```.*?```|`[^`]*`")
 	pageLink = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 )
 
@@ -64,8 +65,8 @@ func TestGuidesShowExamples(t *testing.T) {
 				head := excerpt.FindStringSubmatch(b.text)
 				if head == nil {
 					t.Errorf("%s: a Go block names no file:\n%s", guide, b.text)
-				} else if code := strings.TrimPrefix(b.text, head[0]); !strings.Contains(read(t, filepath.Join(root, head[1])), code) {
-					t.Errorf("%s: %s has no\n%s", guide, head[1], code)
+				} else if part := strings.TrimPrefix(b.text, head[0]); !strings.Contains(read(t, filepath.Join(root, head[1])), part) {
+					t.Errorf("%s: %s has no\n%s", guide, head[1], part)
 				}
 			case "python":
 				for line := range strings.Lines(b.text) {
@@ -94,7 +95,7 @@ func TestGuidesAreLinked(t *testing.T) {
 		if !strings.Contains(readme, "docs/guides/"+guide+".md") {
 			t.Errorf("the README has no link to %s", guide)
 		}
-		for _, link := range pageLink.FindAllStringSubmatch(text, -1) {
+		for _, link := range pageLink.FindAllStringSubmatch(codeText.ReplaceAllString(text, ""), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
 				t.Errorf("%s: %v", guide, err)
 			}
