@@ -48,7 +48,7 @@ type session struct {
 
 	probe   *probe.Probe    // of a test, nil for all others
 	foreign map[string]bool // stages of other types that were logged; the fetcher only
-	// versions are those of other workers that this one has been told of; the fetcher only.
+	// versions are those of other workers that this one has warned of; the fetcher only, and compareVersions before it starts.
 	versions map[versionNote]bool
 	read     []string // queues of the last routes; set when the fetcher ends,
 	unsure   []string // and those of them of which this worker may hold entries that are not in ids

@@ -38,6 +38,7 @@ func (l *session) compareVersions(ctx context.Context) {
 				continue
 			}
 			told[card.Name] = true
+			l.versions[versionNote{Function: card.Name, Version: card.Version}] = true
 			l.warnOfVersion(ctx, versionNote{card.Name, card.Version, p.Card["host"], p.Card["pid"]})
 			l.tellOfVersion(ctx, p.ID, versionNote{card.Name, f.version, own["host"], own["pid"]})
 		}
@@ -55,7 +56,8 @@ func (l *session) tellOfVersion(ctx context.Context, worker string, note version
 	}
 }
 
-// hearOfVersion warns of a version that a worker has told of when it joined: once of each.
+// hearOfVersion warns of a version that a worker has told of when it joined: once of each, with those that compareVersions
+// has warned of.
 func (l *session) hearOfVersion(ctx context.Context, text string) {
 	var note versionNote
 	if json.Unmarshal([]byte(text), &note) != nil {
