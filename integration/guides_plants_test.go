@@ -87,7 +87,7 @@ func plantNoWorker(t *testing.T, address string) {
 func plantNoReader(t *testing.T, address string) {
 	ex := plantExecutor(t, address)
 	plantWorker(t, address, workers.Concurrency(1), workers.Functions(resize))
-	plantStage(t, resize, plantQueue(t, ex, "photos", 1000), executor.Name("thumbnails"), executor.MaxSize(100))
+	plantStage(t, resize, plantQueue(t, ex, "photos", 3000), executor.Name("thumbnails"), executor.MaxSize(100))
 }
 
 // A function ignores its context and never returns.

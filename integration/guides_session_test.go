@@ -66,7 +66,7 @@ func startConsole(t *testing.T, plant string) *console {
 	dir := t.TempDir()
 	tools := filepath.Join(dir, ".tools")
 	project, err := filepath.Abs(root)
-	err = errors.Join(err, os.Mkdir(tools, 0o700), // and what stands for git clones nothing
+	err = errors.Join(err, os.Mkdir(tools, 0o700), // the project is there: git does not clone it
 		os.WriteFile(filepath.Join(tools, "git"), []byte("#!/bin/sh\n"), 0o700)) //nolint:gosec // a script of this test
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func startConsole(t *testing.T, plant string) *console {
 	}
 	shell := exec.Command("sh")
 	shell.Dir, shell.SysProcAttr = dir, &syscall.SysProcAttr{Setpgid: true}
-	shell.Env = append(os.Environ(), "PATH="+tools+string(os.PathListSeparator)+os.Getenv("PATH"), environment, "GOFLAGS=-buildvcs=false")
+	shell.Env = append(os.Environ(), "PATH="+tools+string(os.PathListSeparator)+os.Getenv("PATH"), environment, "GOFLAGS=-buildvcs=false -vet=off")
 	in, errIn := shell.StdinPipe()
 	out, w, errOut := os.Pipe()
 	if errIn != nil || errOut != nil {
@@ -183,7 +183,7 @@ func (c *console) run(command string) string {
 	return ""
 }
 
-// volatile are parts of an output that differ from run to run, and what stands for them.
+// volatile are parts of an output that differ from run to run, and their replacements.
 var volatile = []struct {
 	pattern *regexp.Regexp
 	instead string
@@ -196,7 +196,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`[ \t]+`), " "},
 }
 
-// normal is a text without what differs from run to run, in which one space stands between columns.
+// normal replaces the parts of a text that differ from run to run, and puts one space between columns.
 func (c *console) normal(text string) string {
 	if host, err := os.Hostname(); err == nil {
 		text = regexp.MustCompile(`\b`+regexp.QuoteMeta(host)+`\b`).ReplaceAllString(text, "host")

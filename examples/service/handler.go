@@ -27,7 +27,7 @@ func handler(ex *executor.Executor) http.Handler {
 			http.Error(w, err.Error(), status(err))
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]int{"km": km}) // an error is the client's, who has gone
+		_ = json.NewEncoder(w).Encode(map[string]int{"km": km}) // an error means that the client has gone
 	})
 	return mux
 }

@@ -109,7 +109,7 @@ func watch(ctx context.Context, address string, out io.Writer) (err error) {
 	return nil
 }
 
-// inspect prints what the queues hold.
+// inspect prints the numbers of items of each queue.
 func inspect(ctx context.Context, address string, out io.Writer) (err error) {
 	inspector, err := executor.NewInspector(ctx, address)
 	if err != nil {
