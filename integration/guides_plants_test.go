@@ -102,7 +102,7 @@ func plantSlow(t *testing.T, address string) {
 	ex := plantExecutor(t, address)
 	plantWorker(t, address, workers.Concurrency(1), workers.Functions(render))
 	plantWorker(t, address, workers.Concurrency(4), workers.Functions(resize))
-	resized := plantStage(t, resize, plantQueue(t, ex, "photos", 10000), executor.Name("thumbnails"))
+	resized := plantStage(t, resize, plantQueue(t, ex, "photos", 10000, bridge.MaxBatch(10)), executor.Name("thumbnails"))
 	plantStage(t, render, resized, executor.Name("pages"))
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,11 +155,7 @@ func (c *console) run(command string) string {
 	c.t.Helper()
 	for _, port := range regexp.MustCompile(`\b(6379|8080)\b`).FindAllString(command, -1) {
 		if c.ports[port] == "" {
-			free, err := closedPort()
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			c.ports[port] = strconv.Itoa(free)
+			c.ports[port] = lowPort(c.t)
 		}
 		command = strings.ReplaceAll(command, port, c.ports[port])
 	}
@@ -181,6 +179,17 @@ func (c *console) run(command string) string {
 	}
 	c.t.Fatalf("$ %s\n%s\nthe shell has ended", command, strings.Join(out, "\n"))
 	return ""
+}
+
+// lowPort returns a free port below those that the system gives to connections, one of which could take it.
+func lowPort(t *testing.T) (port string) {
+	t.Helper()
+	testkit.Eventually(t, func() bool {
+		port = strconv.Itoa(10000 + rand.IntN(12000))
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+		return err == nil && l.Close() == nil
+	}, "a port is free")
+	return port
 }
 
 // volatile are parts of an output that differ from run to run, and their replacements.
