@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
@@ -53,6 +54,7 @@ func TestGuideSessions(t *testing.T) {
 type console struct {
 	t     *testing.T
 	in    io.Writer
+	pipe  *os.File
 	out   *bufio.Scanner
 	clone string            // the project, which a guide has in ../dqbridge
 	loose bool              // numbers of three digits and more differ from run to run
@@ -60,7 +62,10 @@ type console struct {
 	count int
 }
 
-const marker = "@@@"
+const (
+	marker       = "@@@"
+	commandLimit = 3 * time.Minute
+)
 
 func startConsole(t *testing.T, plant string) *console {
 	t.Helper()
@@ -69,7 +74,7 @@ func startConsole(t *testing.T, plant string) *console {
 	tools := filepath.Join(dir, ".tools")
 	project, err := filepath.Abs(root)
 	err = errors.Join(err, os.Mkdir(tools, 0o700), // the project is there: git does not clone it
-		os.WriteFile(filepath.Join(tools, "git"), []byte("#!/bin/sh\n"), 0o700)) //nolint:gosec // a script of this test
+		os.WriteFile(filepath.Join(tools, "git"), []byte("#!/bin/sh\n"), 0o700))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +109,8 @@ func startConsole(t *testing.T, plant string) *console {
 		_ = w.Close()
 		_ = out.Close()
 	})
-	c.in, c.out = in, bufio.NewScanner(out)
+	c.in, c.pipe, c.out = in, out, bufio.NewScanner(out)
+	c.run("trap 'trap - EXIT; kill -9 0' EXIT") // also if the test binary dies
 	return c
 }
 
@@ -165,6 +171,9 @@ func (c *console) run(command string) string {
 	if _, err := fmt.Fprintf(c.in, "%s\necho; echo %s\n", command, end); err != nil {
 		c.t.Fatal(err)
 	}
+	if err := c.pipe.SetReadDeadline(time.Now().Add(commandLimit)); err != nil {
+		c.t.Fatal(err)
+	}
 	var out []string
 	for c.out.Scan() {
 		line := c.out.Text()
@@ -177,7 +186,7 @@ func (c *console) run(command string) string {
 		}
 		out = append(out, line)
 	}
-	c.t.Fatalf("$ %s\n%s\nthe shell has ended", command, strings.Join(out, "\n"))
+	c.t.Fatalf("$ %s\n%s\nhas not ended: %v", command, strings.Join(out, "\n"), c.out.Err())
 	return ""
 }
 
