@@ -114,7 +114,8 @@ func slow(calls *atomic.Int32) workers.Function {
 		calls.Add(1)
 		select {
 		case <-time.After(time.Minute):
-			return m.Name, nil
+			item, _ := workers.ItemFrom(ctx)
+			return fmt.Sprintf("%s: attempt %d", m.Name, item.Attempt), nil
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
 		}
@@ -139,7 +140,7 @@ func TestDraining(t *testing.T) {
 					t.Error(err)
 				}
 				var out bytes.Buffer
-				if err := read(t.Context(), ex, &out); err != nil || out.String() != "Everest\n" || calls.Load() != want {
+				if err := read(t.Context(), ex, &out); err != nil || out.String() != "Everest: attempt 1\n" || calls.Load() != want {
 					t.Errorf("%v, %q after %d calls, want %d", err, &out, calls.Load(), want)
 				}
 				clean(t, ex, "described", "mountains")
