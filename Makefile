@@ -19,16 +19,17 @@ test: ## the whole gate, in this order; CI runs the same. sim computes and the t
 	$(MAKE) -j3 sim single valkey
 	$(MAKE) -j1 examples
 
-tools: ## install redis-server, GNU parallel and Python if they are missing
+tools: ## install redis-server, GNU parallel, Python and curl if they are missing
 	@redis-server --version 2>/dev/null || missing=redis-server; \
 	parallel --version 2>/dev/null | grep '^GNU parallel' || missing="$$missing parallel"; \
 	python3 --version 2>/dev/null || missing="$$missing python3"; \
+	curl --version 2>/dev/null | head -1 | grep '^curl' || missing="$$missing curl"; \
 	if [ -z "$$missing" ]; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y $$missing; \
 	elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then \
 		sudo apt-get update && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y $$missing; \
-	elif command -v brew >/dev/null; then echo "missing: $$missing: run \"brew install redis parallel python\"" >&2; exit 1; \
+	elif command -v brew >/dev/null; then echo "missing: $$missing: run \"brew install redis parallel python curl\"" >&2; exit 1; \
 	else echo "missing: $$missing: install them with your package manager, so that they are in PATH" >&2; exit 1; fi
 
 format: ## fail where gofmt or go mod tidy would change something

@@ -39,15 +39,15 @@ type breaker struct {
 	until atomic.Int64 // no call begins before, in ns since 1970; 0: at any time
 	left  atomic.Int64 // calls that were left behind and still run
 
-	mu     sync.Mutex
-	freed  *sync.Cond     // a call has ended
+	mu         sync.Mutex
+	freed      *sync.Cond     // a call has ended
 	restsInRow int            // rests without a success in between
-	limit  int            // calls at the same time; 0: any number
-	calls  int            // that run now
-	good   int64          // calls that succeeded
-	raise  int64          // the limit grows when good reaches it
-	warned time.Time      // last warning of the worker
-	items  map[itemID]int // number of times that each was unavailable
+	limit      int            // calls at the same time; 0: any number
+	calls      int            // that run now
+	good       int64          // calls that succeeded
+	raise      int64          // the limit grows when good reaches it
+	warned     time.Time      // last warning of the worker
+	items      map[itemID]int // number of times that each was unavailable
 
 	failing       int  // calls in which every item failed, since the last success
 	aloneRests    int  // rests because other workers succeed, since the last call without a limit

@@ -44,17 +44,16 @@ type fetcher struct {
 	stages     stageView
 	holds      heldCheck
 	poll       pollPolicy
-	heard      time.Time            // last read of the mailbox
-	counted    time.Time            // last look at the stock
-	collecting []*route             // routes with collected entries
-	foreign    map[string]bool      // ids of stages of other types that were logged
-	versions   map[versionNote]bool // versions in other workers that were logged
+	heard      time.Time       // last read of the mailbox
+	counted    time.Time       // last look at the stock
+	collecting []*route        // routes with collected entries
+	foreign    map[string]bool // ids of stages of other types that were logged
 }
 
 // fetch takes entries until ctx ends. It returns broker.ErrDenied if the Redis user may not read.
 func (s *session) fetch(ctx context.Context) error {
 	f := &fetcher{
-		session: s, stages: stageView{all: true}, foreign: map[string]bool{}, versions: map[versionNote]bool{},
+		session: s, stages: stageView{all: true}, foreign: map[string]bool{},
 	}
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {

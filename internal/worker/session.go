@@ -48,6 +48,8 @@ type session struct {
 	stopping atomic.Bool
 	recheck  atomic.Bool // the fetcher has to look at the stages and the held entries again
 
+	versions map[versionNote]bool // of other workers that were logged; the fetcher uses it, and compareVersions before
+
 	// Set when the fetcher has ended:
 	queues []string // of its routes
 	unsure []string // those of which this worker may hold entries that it does not know of
@@ -59,7 +61,7 @@ func (w *Worker) newSession(part *broker.Client) *session {
 		worker: w, client: part, log: w.Log, concurrency: w.Concurrency, lease: w.Lease, id: uuid.NewString(),
 		work: make(chan job, buffered), completions: make(chan completion, buffered),
 		committing: make(chan struct{}, 1), freed: make(chan struct{}, 1), retries: newAlarm(),
-		entries: heldEntries{held: map[broker.Ref]bool{}},
+		entries: heldEntries{held: map[broker.Ref]bool{}}, versions: map[versionNote]bool{},
 	}
 	for range w.Concurrency {
 		s.slots = append(s.slots, &slot{

@@ -38,6 +38,7 @@ func (s *session) compareVersions(ctx context.Context) {
 				continue
 			}
 			told[card.Name] = true
+			s.versions[versionNote{Function: card.Name, Version: card.Version}] = true
 			s.warnOfVersion(ctx, versionNote{card.Name, card.Version, p.Card["host"], p.Card["pid"]})
 			s.tellOfVersion(ctx, p.ID, versionNote{card.Name, f.Version, own["host"], own["pid"]})
 		}
@@ -55,18 +56,18 @@ func (s *session) tellOfVersion(ctx context.Context, worker string, note version
 	}
 }
 
-// hearOfVersion warns of a version that another worker has reported, once a version.
-func (f *fetcher) hearOfVersion(ctx context.Context, text string) {
+// hearOfVersion warns of a version that another worker has reported, unless this worker has warned of it.
+func (s *session) hearOfVersion(ctx context.Context, text string) {
 	var note versionNote
 	if json.Unmarshal([]byte(text), &note) != nil {
 		return
 	}
 	about := versionNote{Function: note.Function, Version: note.Version}
-	if own, _ := f.worker.function(note.Function); own == nil || own.Version == note.Version || f.versions[about] || len(f.versions) >= maxTold {
+	if own, _ := s.worker.function(note.Function); own == nil || own.Version == note.Version || s.versions[about] || len(s.versions) >= maxTold {
 		return
 	}
-	f.versions[about] = true
-	f.warnOfVersion(ctx, note)
+	s.versions[about] = true
+	s.warnOfVersion(ctx, note)
 }
 
 func (s *session) warnOfVersion(ctx context.Context, theirs versionNote) {
