@@ -14,6 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
+	"github.com/dqbridge/dqbridge/internal/handle"
 )
 
 // A Result is the value or the error of one item. The error of an item is an
@@ -63,7 +64,7 @@ func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOpti
 	if err != nil {
 		return nil, err
 	}
-	out := make(results[T], o.capacity(defaultBuffer))
+	out := make(resultSink[T], o.capacity(defaultBuffer))
 	if _, err := gather(ctx, q, o, out); err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func GatherSlices[T any](ctx context.Context, q *executor.Queue[T], opts ...Gath
 	if err != nil {
 		return nil, err
 	}
-	out := &pieces[T]{out: make(chan []Result[T], o.capacity(defaultSlices))}
+	out := &sliceSink[T]{out: make(chan []Result[T], o.capacity(defaultSlices))}
 	if _, err := gather(ctx, q, o, out); err != nil {
 		return nil, err
 	}
@@ -95,22 +96,21 @@ func gatherOptions(opts []GatherOption) (options, error) {
 		}
 	}
 	switch {
-	case !o.manual && o.unacked > 0:
-		return o, fmt.Errorf("MaxUnacked(%d): %w", o.unacked, errNotManual)
-	case !o.manual && o.deliveries > 0:
-		return o, fmt.Errorf("MaxDeliveries(%d): %w", o.deliveries, errNotManual)
+	case !o.receiver.Manual && o.receiver.MaxUnacked > 0:
+		return o, fmt.Errorf("MaxUnacked(%d): %w", o.receiver.MaxUnacked, errNotManual)
+	case !o.receiver.Manual && o.receiver.MaxDeliveries > 0:
+		return o, fmt.Errorf("MaxDeliveries(%d): %w", o.receiver.MaxDeliveries, errNotManual)
 	}
 	return o, nil
 }
 
 func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out sink[T]) (*deliverer[T], error) {
-	r, ctx, release, err := q.Receive(ctx, consumer.ReceiverOptions{
-		Unordered: o.unordered, Manual: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), MaxHeld: o.held, Standby: o.standby,
-	})
+	queue := q.Internal(handle.Key{})
+	r, ctx, release, err := queue.Gather(ctx, o.receiver)
 	if err != nil {
 		return nil, err
 	}
-	d := &deliverer[T]{r: r, out: out, ended: make(chan struct{}), typed: q.Codec()}
+	d := &deliverer[T]{r: r, out: out, ended: make(chan struct{}), typed: queue.Codec()}
 	if o.keepInput {
 		d.inputs = r.Inputs()
 	}
@@ -132,10 +132,10 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		o, err := gatherOptions(opts)
-		if err == nil && o.manual {
+		if err == nil && o.receiver.Manual {
 			err = errManualLoop
 		}
-		out := make(results[T], o.capacity(defaultBuffer))
+		out := make(resultSink[T], o.capacity(defaultBuffer))
 		var d *deliverer[T]
 		if err == nil {
 			d, err = gather(ctx, q, o, out)
@@ -166,17 +166,19 @@ type deliverer[T any] struct {
 	typed  codec.Typed[T]
 	inputs *consumer.Inputs // of failed items, nil if they are not brought
 
-	sent     int // in total
-	reported int // of them delivered
-	origin   *consumer.Origin
-	values   []T
-	holes    []hole // in order
+	sent     int // results, in total
+	reported int // of them, those that were reported as delivered
+
+	// the range of items that is being delivered
+	origin *consumer.Origin
+	values []T
+	failed []failedItem // in order; their values are zero
 }
 
-// A hole is the place of an item that has no value.
-type hole struct {
-	place int
-	why   *executor.ItemError
+// A failedItem is an item without a value.
+type failedItem struct {
+	index int // in values
+	err   *executor.ItemError
 }
 
 // lookAtBuffer is how often a gather looks whether its buffer was read, while
@@ -225,10 +227,10 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 			return err
 		}
 		if !ok {
-			return d.settle(ctx)
+			return d.awaitTaken(ctx)
 		}
 		d.decode(p)
-		if err := d.bring(ctx); err != nil {
+		if err := d.fetchInputs(ctx); err != nil {
 			return err
 		}
 		if err := d.out.put(ctx, d); err != nil {
@@ -237,8 +239,8 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 	}
 }
 
-// settle waits until the last item was taken.
-func (d *deliverer[T]) settle(ctx context.Context) error {
+// awaitTaken waits until the program has taken the last result.
+func (d *deliverer[T]) awaitTaken(ctx context.Context) error {
 	tick := time.NewTicker(lookAtBuffer)
 	defer tick.Stop()
 	for d.report(); d.reported < d.sent; d.report() {
@@ -251,7 +253,7 @@ func (d *deliverer[T]) settle(ctx context.Context) error {
 	return nil
 }
 
-// next waits for a piece and, meanwhile, reports the results that were taken from the buffer.
+// next waits for a range of items and, meanwhile, reports the results that were taken from the buffer.
 func (d *deliverer[T]) next(ctx context.Context) (p consumer.Range, ok bool, err error) {
 	select {
 	case p, ok = <-d.r.Pieces():
@@ -280,50 +282,57 @@ func (d *deliverer[T]) report() {
 	d.reported = taken
 }
 
-// to is the place of the first of some holes, or the end of the piece.
-func (d *deliverer[T]) to(holes []hole) int {
-	if len(holes) == 0 {
+// firstOf returns the index of the first of some failed items, or the end of the range without one.
+func (d *deliverer[T]) firstOf(failed []failedItem) int {
+	if len(failed) == 0 {
 		return len(d.values)
 	}
-	return holes[0].place
+	return failed[0].index
 }
 
-// failed is the result in the place of a hole.
-func (d *deliverer[T]) failed(h hole) Result[T] {
-	return Result[T]{Err: h.why, origin: d.origin, at: h.place}
+// failure is the result of a failed item.
+func (d *deliverer[T]) failure(f failedItem) Result[T] {
+	return Result[T]{Err: f.err, origin: d.origin, at: f.index}
+}
+
+// itemError is the error of a failed item.
+func itemError(f batch.Failure) *executor.ItemError {
+	return &executor.ItemError{
+		Code: f.Code, Message: f.Message, Stage: f.Stage, Function: f.Function, Worker: f.Worker, Attempts: f.Attempts, Stack: f.Stack,
+	}
 }
 
 func (d *deliverer[T]) decode(p consumer.Range) {
 	d.origin = p.Origin()
 	clear(d.values)
-	d.holes = d.holes[:0]
+	d.failed = d.failed[:0]
 	d.values = d.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, d.values[:0], func(i int, why *batch.Failure) {
-		failed := executor.NewItemError(*why)
-		if failed.Source = d.origin.Source; !p.Notice {
-			failed.Offset = d.origin.First + int64(i)
+		err := itemError(*why)
+		if err.Source = d.origin.Source; !p.Notice {
+			err.Offset = d.origin.First + int64(i)
 		}
-		d.holes = append(d.holes, hole{i, failed})
+		d.failed = append(d.failed, failedItem{i, err})
 	})
 	if d.typed.Copies() {
 		d.r.Spent(p)
 	}
 }
 
-// bring gives the failures of a piece their inputs.
-func (d *deliverer[T]) bring(ctx context.Context) error {
+// fetchInputs reads the inputs of the failed items, if KeepInput was given.
+func (d *deliverer[T]) fetchInputs(ctx context.Context) error {
 	if d.inputs == nil {
 		return nil
 	}
-	for _, h := range d.holes {
-		if ofSource(h.why) {
+	for _, f := range d.failed {
+		if ofSource(f.err) {
 			continue
 		}
-		item, format, err := d.inputs.Of(ctx, h.why.Source, h.why.Offset, d.origin.First+int64(len(d.values)))
+		item, format, err := d.inputs.Of(ctx, f.err.Source, f.err.Offset, d.origin.First+int64(len(d.values)))
 		if err != nil {
 			return err
 		}
 		if item != nil {
-			h.why.Input, h.why.InputType = bytes.Clone(item), format
+			f.err.Input, f.err.InputType = bytes.Clone(item), format
 		}
 	}
 	return nil

@@ -1,12 +1,15 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
+	"github.com/dqbridge/dqbridge/internal/producer"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -18,25 +21,16 @@ const (
 	defaultWindow = 1 << 18
 )
 
+// options are the options of Scatter or of Gather.
 type options struct {
-	name       string
-	source     string
-	max        int64
-	maxBytes   int64
-	window     int64
-	overflow   OverflowPolicy
-	seal       int
-	buffer     int // -1: not given
-	batch      int
-	linger     time.Duration
-	unordered  bool
-	manual     bool
-	standby    bool
-	keepInput  bool
-	unacked    int
-	deliveries int
-	held       int
-	codec      codec.Codec
+	source   producer.Options // of Scatter
+	batch    int
+	linger   time.Duration
+	codec    codec.Codec
+	receiver consumer.ReceiverOptions // of Gather
+	buffer   int                      // -1: not given
+
+	keepInput bool // of Gather
 }
 
 // ScatterOption changes what Scatter makes.
@@ -54,7 +48,7 @@ type gatherOption func(*options) error
 func (o gatherOption) applyGather(s *options) error { return o(s) }
 
 func scatterOptions(call string, opts []ScatterOption) (options, error) {
-	o := options{window: -defaultWindow}
+	o := options{source: producer.Options{Window: broker.Window{Items: defaultWindow, OnceGathered: true}}}
 	for _, opt := range opts {
 		if opt == nil {
 			return o, fmt.Errorf("%s: %w", call, errNoOption)
@@ -63,7 +57,7 @@ func scatterOptions(call string, opts []ScatterOption) (options, error) {
 			return o, err
 		}
 	}
-	if o.source != "" && o.name == "" {
+	if o.source.Source != "" && o.source.Queue == "" {
 		return o, errSourceOfNoName
 	}
 	return o, nil
@@ -77,7 +71,7 @@ func MaxSize(items int) ScatterOption {
 		if items < 1 {
 			return fmt.Errorf("bridge: MaxSize(%d): it must be at least 1", items)
 		}
-		o.max = int64(items)
+		o.source.Bounds.Max = int64(items)
 		return nil
 	})
 }
@@ -90,7 +84,7 @@ func MaxBytes(bytes int64) ScatterOption {
 		if bytes < 1 {
 			return fmt.Errorf("bridge: MaxBytes(%d): it must be at least 1", bytes)
 		}
-		o.maxBytes = bytes
+		o.source.Bounds.MaxBytes = bytes
 		return nil
 	})
 }
@@ -103,7 +97,7 @@ func MaxInFlight(items int) ScatterOption {
 		if items < 1 {
 			return fmt.Errorf("bridge: MaxInFlight(%d): it must be at least 1", items)
 		}
-		o.window = int64(items)
+		o.source.Window = broker.Window{Items: int64(items)}
 		return nil
 	})
 }
@@ -139,7 +133,7 @@ func Linger(d time.Duration) ScatterOption {
 // scatters may feed it, and other processes reach it with executor.Open.
 func Name(queue string) ScatterOption {
 	return scatterOption(func(o *options) error {
-		o.name = queue
+		o.source.Queue = queue
 		return nil
 	})
 }
@@ -148,8 +142,59 @@ func Name(queue string) ScatterOption {
 // stream ends with it. A queue without a name is always sealed.
 func Seal() ScatterOption {
 	return scatterOption(func(o *options) error {
-		o.seal = 1
+		o.source.Seal = true
 		return nil
+	})
+}
+
+// DurableSource makes a scatter into a named queue durable: if its process dies,
+// the stream stays open, and the next scatter with the same source goes on with
+// it. Stored of the queue that Scatter returns is the number of items that are
+// stored already: send those behind them. A scatter of the source that is still
+// alive is fenced off, and ends with executor.ErrFenced. A source whose input was
+// closed has ended for good: Scatter returns an *executor.EndedError.
+func DurableSource(source string) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if source == "" {
+			return errors.New("bridge: DurableSource: it must not be empty")
+		}
+		o.source.Source = source
+		return nil
+	})
+}
+
+var errSourceOfNoName = errors.New("bridge: DurableSource needs Name: a queue without a name goes with its process")
+
+// An OverflowPolicy is what Scatter does with items for which there is no room, since MaxSize, MaxBytes
+// or MaxInFlight is reached. See Overflow.
+type OverflowPolicy = broker.OverflowPolicy
+
+// OverflowBlock waits: Scatter does not read its channel until there is room. It is the default.
+const OverflowBlock OverflowPolicy = broker.OverflowBlock
+
+// OverflowDropNewest drops new items while there is no room.
+const OverflowDropNewest OverflowPolicy = broker.OverflowDropNewest
+
+// OverflowDropOldest drops items of the queue that no worker has read yet, the oldest first, to make room
+// for new ones. If all were read, it drops new items.
+const OverflowDropOldest OverflowPolicy = broker.OverflowDropOldest
+
+// OverflowFail aborts the scatter as if its context had ended: behind the stored items, the stream ends
+// with executor.ErrTruncated, and Err of the queue returns executor.ErrFull.
+const OverflowFail OverflowPolicy = broker.OverflowFail
+
+// Overflow chooses the policy. A dropped item keeps its place in the stream:
+// Gather has an *executor.ItemError there, which is an executor.ErrDropped, and
+// executor.Queue.Dropped counts it. Items are dropped by the batch in which they
+// travel.
+func Overflow(p OverflowPolicy) ScatterOption {
+	return scatterOption(func(o *options) error {
+		switch p {
+		case OverflowBlock, OverflowDropNewest, OverflowDropOldest, OverflowFail:
+			o.source.Overflow = p
+			return nil
+		}
+		return fmt.Errorf("bridge: Overflow(%q): it must be one of %s, %s, %s and %s", p, OverflowBlock, OverflowDropNewest, OverflowDropOldest, OverflowFail)
 	})
 }
 
@@ -169,7 +214,7 @@ type InputOption interface {
 
 type keepInput struct{}
 
-func (keepInput) applyScatter(o *options) error { o.keepInput = true; return nil }
+func (keepInput) applyScatter(o *options) error { o.source.KeepInputs = true; return nil }
 
 func (keepInput) applyGather(o *options) error { o.keepInput = true; return nil }
 
@@ -187,7 +232,7 @@ func WithCodec(c workers.Codec) ScatterOption {
 // held back until all before it are there.
 func Unordered() GatherOption {
 	return gatherOption(func(o *options) error {
-		o.unordered = true
+		o.receiver.Unordered = true
 		return nil
 	})
 }
@@ -201,7 +246,7 @@ func Unordered() GatherOption {
 // it and all before it are acked.
 func ManualAck() GatherOption {
 	return gatherOption(func(o *options) error {
-		o.manual = true
+		o.receiver.Manual = true
 		return nil
 	})
 }
@@ -214,7 +259,7 @@ func MaxUnacked(n int) GatherOption {
 		if n < 1 || n > consumer.MaxManual {
 			return fmt.Errorf("bridge: MaxUnacked(%d): it must be 1 to %d", n, consumer.MaxManual)
 		}
-		o.unacked = n
+		o.receiver.MaxUnacked = n
 		return nil
 	})
 }
@@ -227,7 +272,7 @@ func MaxHeld(bytes int) GatherOption {
 		if bytes < 1 {
 			return fmt.Errorf("bridge: MaxHeld(%d): it must be at least 1", bytes)
 		}
-		o.held = bytes
+		o.receiver.MaxHeld = bytes
 		return nil
 	})
 }
@@ -241,7 +286,7 @@ func MaxDeliveries(n int) GatherOption {
 		if n < 1 || n > math.MaxInt32 {
 			return fmt.Errorf("bridge: MaxDeliveries(%d): it must be 1 to %d", n, math.MaxInt32)
 		}
-		o.deliveries = n
+		o.receiver.MaxDeliveries = int64(n)
 		return nil
 	})
 }
@@ -253,7 +298,7 @@ func MaxDeliveries(n int) GatherOption {
 // wait; one of them gets the queue. A queue that a stage reads is executor.ErrConsumerExists.
 func Wait() GatherOption {
 	return gatherOption(func(o *options) error {
-		o.standby = true
+		o.receiver.Standby = true
 		return nil
 	})
 }

@@ -33,13 +33,13 @@ type Producer[T any] struct {
 // ends it. To leave it to a successor, as a service does that is started again, end ctx
 // and wait for Done.
 func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...ScatterOption) (*Producer[T], error) {
-	q, feed, typed, o, ctx, err := newFeed[T](ctx, ex, "new producer", opts)
+	source, ctx, err := newSource[T](ctx, ex, "new producer", opts)
 	if err != nil {
 		return nil, err
 	}
-	feed.Alone()
-	p := &Producer[T]{q, typed, producer.NewGroup(feed.Sender, feed.Batcher, o.linger)}
-	go p.run(ctx, feed)
+	source.feed.ExcludeFromFlush()
+	p := &Producer[T]{source.queue, source.typed, producer.NewGroup(source.feed.Sender, source.feed.Batcher, source.linger)}
+	go p.run(ctx, source.feed)
 	return p, nil
 }
 
@@ -47,9 +47,9 @@ func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...Scat
 func (p *Producer[T]) run(ctx context.Context, feed *producer.Feed) {
 	err := p.group.Run(ctx)
 	if err == nil {
-		err = feed.Finish(ctx, feed.Next())
+		err = feed.Finish(ctx)
 	}
-	feed.Ended(ctx, err)
+	feed.Release(ctx, err)
 }
 
 // Send stores a value. It returns nil once the value is in Redis, and with
@@ -233,22 +233,16 @@ func (p *Producer[T]) fill(r *producer.Request, vs []T) (n int, err error) {
 // encode adds a value to a request.
 func (p *Producer[T]) encode(r *producer.Request, v T) error {
 	if p.typed.Sized() && p.typed.Size(v) > batch.MaxItem {
-		return tooLarge(p.typed.Size(v))
+		return itemError(tooLarge(p.typed.Size(v)))
 	}
 	begun := r.Begin()
 	buf, err := p.typed.Append(begun, v)
 	switch size := len(buf) - len(begun); {
 	case err != nil:
-		text, stack := batch.Describe(err)
-		return executor.NewItemError(batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
+		return itemError(cannotEncode(err))
 	case size > batch.MaxItem:
-		return tooLarge(size)
+		return itemError(tooLarge(size))
 	}
 	r.End(buf)
 	return nil
-}
-
-func tooLarge(size int) error {
-	return executor.NewItemError(batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
-		"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", size, batch.MaxItem)})
 }

@@ -20,17 +20,17 @@ func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[
 	if seq == nil {
 		return nil, errNoInput
 	}
-	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
+	q, s, ctx, err := newScatterer[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
 	}
-	go f.run(ctx, func(ctx context.Context) error { return f.collectSeq(ctx, seq) })
+	go s.run(ctx, func(ctx context.Context) error { return s.collectSeq(ctx, seq) })
 	return q, nil
 }
 
 // collectSeq reads an iterator to its end.
-func (f *feeder[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
-	given := ahead.New(f.sizeOf)
+func (s *scatterer[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
+	given := ahead.New(s.sizeOf)
 	var pulling sync.WaitGroup
 	pulling.Go(func() { pull(seq, given) })
 	defer pulling.Wait()
@@ -44,16 +44,16 @@ func (f *feeder[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
 			if values, more, err = given.Take(values); err != nil {
 				return err
 			}
-			if err := f.addSlice(ctx, values); err != nil {
+			if err := s.addSlice(ctx, values); err != nil {
 				return err
 			}
 			if !more {
-				return f.flush(ctx)
+				return s.flush(ctx)
 			}
-		case <-f.ready():
-			f.pass()
-		case <-f.over:
-			f.ripe = true
+		case <-s.ready():
+			s.passBatches()
+		case <-s.timeout:
+			s.expired = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -61,9 +61,9 @@ func (f *feeder[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
 }
 
 // sizeOf is about how many bytes a value has, 0 where only encoding it would tell.
-func (f *feeder[T]) sizeOf(v T) int {
-	if f.typed.Sized() {
-		return f.typed.Size(v)
+func (s *scatterer[T]) sizeOf(v T) int {
+	if s.typed.Sized() {
+		return s.typed.Size(v)
 	}
 	return 0
 }

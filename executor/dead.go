@@ -55,7 +55,7 @@ func (ex *Executor) deadOf(ctx context.Context, part *broker.Client, yield func(
 			return false
 		}
 		for _, d := range page {
-			letter := DeadLetter{deadID(part, d.ID), d.At, d.Queue, d.Source, d.First, d.N, d.Attempts, d.Crashes, NewItemError(d.Why)}
+			letter := DeadLetter{deadID(part, d.ID), d.At, d.Queue, d.Source, d.First, d.N, d.Attempts, d.Crashes, newItemError(d.Why)}
 			if !yield(letter, nil) {
 				return false
 			}

@@ -173,9 +173,8 @@ var meanings = map[string]error{
 	batch.CodeDropped: ErrDropped, batch.CodeCut: ErrTruncated, batch.CodeAway: ErrSourceOffline,
 }
 
-// NewItemError reads the error of a failed item. It is for the other packages
-// of this module.
-func NewItemError(f batch.Failure) *ItemError {
+// newItemError returns the error of a failed item.
+func newItemError(f batch.Failure) *ItemError {
 	return &ItemError{
 		Code: f.Code, Message: f.Message, Stage: f.Stage, Function: f.Function,
 		Worker: f.Worker, Attempts: f.Attempts, Stack: f.Stack,

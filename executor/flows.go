@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// reopening is how long after the end of a gather another one may begin, if no other call keeps
+	// reopenLimit is how long after the end of a gather another one may begin, if no other call keeps
 	// the flow.
-	reopening = 500 * time.Millisecond
-	// ungathered is how long a flow is kept that no gather has begun to read, after its contexts have
+	reopenLimit = 500 * time.Millisecond
+	// ungatheredLimit is how long a flow is kept that no gather has begun to read, after its contexts have
 	// ended.
-	ungathered = 10 * time.Minute
-	// deletion is how long a gather waits for the deletion of the queues of its flow.
-	deletion = 2 * time.Second
+	ungatheredLimit = 10 * time.Minute
+	// deleteLimit is how long a gather waits for the deletion of the queues of its flow.
+	deleteLimit = 2 * time.Second
 )
 
 // flows are the queues of an Executor that have no name of the user's, and which of them feeds which.
@@ -81,21 +81,21 @@ func (f *flows) expire(l *link) {
 	}
 }
 
-// changed has the ends of the flow behind a link looked at.
+// changed has flows.look called for the ends of the flow below a link.
 func (f *flows) changed(l *link) {
 	now := time.Now()
-	l.reach(func(l *link) []*link { return l.below }, func(l *link) bool {
+	l.walk(func(l *link) []*link { return l.below }, func(l *link) bool {
 		l.since = now
 		if len(l.below) == 0 && l.gathers == 0 {
-			f.look(l.name, l.patience())
+			f.look(l.name, l.keepFor())
 		}
 		return true
 	})
 }
 
-// reach visits a link and those that next leads to, each once however many ways lead there, until
-// visit returns false. It returns false then.
-func (l *link) reach(next func(*link) []*link, visit func(*link) bool) bool {
+// walk visits a link and all links that next leads to, once each, until visit returns false. It returns
+// false then.
+func (l *link) walk(next func(*link) []*link, visit func(*link) bool) bool {
 	seen := map[*link]bool{l: true}
 	for list := []*link{l}; len(list) > 0; list = list[1:] {
 		if !visit(list[0]) {
@@ -111,8 +111,8 @@ func (l *link) reach(next func(*link) []*link, visit func(*link) bool) bool {
 	return true
 }
 
-// begin notes that a gather of a queue begins.
-func (f *flows) begin(queue string) {
+// beginGather notes that a gather of a queue begins.
+func (f *flows) beginGather(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if l := f.m[queue]; l != nil {
@@ -121,9 +121,9 @@ func (f *flows) begin(queue string) {
 	}
 }
 
-// over notes that a gather of a queue has ended before its stream did. left: its caller does not want
-// the rest.
-func (f *flows) over(queue string, left bool) {
+// endGather notes that a gather of a queue has ended before its stream did. left: its caller does not want
+// the remaining items.
+func (f *flows) endGather(queue string, left bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if l := f.m[queue]; l != nil {
@@ -133,17 +133,17 @@ func (f *flows) over(queue string, left bool) {
 	}
 }
 
-// patience is how long a queue is kept that is not needed.
-func (l *link) patience() time.Duration {
+// keepFor is how long a queue is kept that is not needed.
+func (l *link) keepFor() time.Duration {
 	if l.begun {
-		return reopening
+		return reopenLimit
 	}
-	return ungathered
+	return ungatheredLimit
 }
 
 // alive reports whether the context of one of the calls that made a flow down to here lives.
 func (l *link) alive() bool {
-	return !l.reach(func(l *link) []*link { return l.above }, func(l *link) bool { return !l.live })
+	return !l.walk(func(l *link) []*link { return l.above }, func(l *link) bool { return !l.live })
 }
 
 // abandoned reports whether no call can gather a queue any more, as far as this process knows.
@@ -151,7 +151,7 @@ func (f *flows) abandoned(queue string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.m[queue]
-	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.patience()
+	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.keepFor()
 }
 
 // end forgets a queue, those that only it fed, and those that no other queue needs. It returns
@@ -226,59 +226,59 @@ var (
 
 // resume has the flows of an executor resumed that were paused after its death: it has joined again, or
 // this Executor reads one of them.
-func (ex *Executor) resume(owner string) {
-	ex.owed.soon("resumption of the flows of executor "+owner, func(ctx context.Context) error { return ex.c.PauseFlows(ctx, owner) })
+func (p *partition) resume(owner string) {
+	p.owed.soon("resumption of the flows of executor "+owner, func(ctx context.Context) error { return p.c.PauseFlows(ctx, owner) })
 }
 
-// resumeOf is resume for the owner of a queue, unless that is this Executor.
-func (ex *Executor) resumeOf(q broker.Queue) {
-	if q.Owner != "" && q.Owner != ex.id {
-		ex.resume(q.Owner)
+// resumeOwner is resume for the owner of a queue, unless that is this Executor.
+func (p *partition) resumeOwner(q broker.Queue) {
+	if q.Owner != "" && q.Owner != p.ex.id {
+		p.resume(q.Owner)
 	}
 }
 
-// ended deletes the queues of a flow that was delivered to its end.
-func (ex *Executor) ended(ctx context.Context, queue string) {
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deletion)
+// deleteDelivered deletes the queues of a flow that was delivered to its end.
+func (p *partition) deleteDelivered(ctx context.Context, queue string) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteLimit)
 	defer cancel()
-	_ = ex.deleteQueues(limited, ex.flows.end(queue, nil)) // it is repeated
+	_ = p.deleteQueues(limited, p.flows.end(queue, nil)) // it is repeated
 }
 
 // deleteQueues deletes queues, in the background if that fails at first.
-func (ex *Executor) deleteQueues(ctx context.Context, queues []string) error {
+func (p *partition) deleteQueues(ctx context.Context, queues []string) error {
 	if len(queues) == 0 {
 		return nil
 	}
-	err := ex.c.DeleteAll(ctx, queues)
+	err := p.c.DeleteAll(ctx, queues)
 	if err != nil {
-		ex.owed.soon("deletion of queues "+strings.Join(queues, ", "), func(ctx context.Context) error { return ex.c.DeleteAll(ctx, queues) })
+		p.owed.soon("deletion of queues "+strings.Join(queues, ", "), func(ctx context.Context) error { return p.c.DeleteAll(ctx, queues) })
 	}
 	return err
 }
 
 // lookAt deletes the flow of a queue after a while, if it is abandoned then.
-func (ex *Executor) lookAt(queue string, after time.Duration) {
-	ex.owed.add(&obligation{what: "deletion of the flow of queue " + queue, due: time.Now().Add(after), do: func(ctx context.Context) error {
-		return ex.abandon(ctx, queue)
+func (p *partition) lookAt(queue string, after time.Duration) {
+	p.owed.add(&obligation{what: "deletion of the flow of queue " + queue, due: time.Now().Add(after), do: func(ctx context.Context) error {
+		return p.abandon(ctx, queue)
 	}})
 }
 
 // abandon deletes the flow of a queue that no call can gather any more. If another process gathers the
 // queue, or has made a stage over it, the flow is looked at again later.
-func (ex *Executor) abandon(ctx context.Context, queue string) error {
-	if !ex.flows.abandoned(queue) {
+func (p *partition) abandon(ctx context.Context, queue string) error {
+	if !p.flows.abandoned(queue) {
 		return nil
 	}
-	found, err := ex.c.Look(ctx, queue)
+	found, err := p.c.Look(ctx, queue)
 	switch {
 	case err == nil && found.Consumer != "":
-		ex.lookAt(queue, time.Minute)
+		p.lookAt(queue, time.Minute)
 		return nil
 	case err != nil && !broker.IsRefusal(err):
 		return err
 	}
-	if ex.flows.abandoned(queue) { // no gather has begun meanwhile
-		_ = ex.deleteQueues(ctx, ex.flows.end(queue, errAbandoned)) // it is repeated
+	if p.flows.abandoned(queue) { // no gather has begun meanwhile
+		_ = p.deleteQueues(ctx, p.flows.end(queue, errAbandoned)) // it is repeated
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // A Future is a result that may not be there yet.
 type Future[T any] struct {
-	ex    *Executor
+	part  *partition
 	id    string
 	typed codec.Typed[T]
 	*result
@@ -82,7 +82,7 @@ func (f *Future[T]) wait(ctx context.Context) error {
 	select {
 	case <-f.done:
 		return nil
-	case <-f.ex.mailbox.closed:
+	case <-f.part.ex.closed:
 		return fmt.Errorf("future %s: %w", f.id, ErrClosed)
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -106,7 +106,7 @@ func itemAt(frame []byte, i int) ([]byte, *ItemError, error) {
 			return nil, &ItemError{Code: batch.CodeLost, Message: "its result cannot be read"}, nil
 		case i > 0:
 		case failed:
-			return nil, NewItemError(batch.ParseFailure(item)), nil
+			return nil, newItemError(batch.ParseFailure(item)), nil
 		default:
 			return item, nil, nil
 		}
@@ -120,7 +120,7 @@ func (f *Future[T]) Cancel(ctx context.Context) (err error) {
 	if !f.made() {
 		return fmt.Errorf("cancel: %w", errNoFuture)
 	}
-	ctx, end, err := f.ex.begin(ctx, "cancel")
+	ctx, end, err := f.part.ex.begin(ctx, "cancel")
 	if err != nil {
 		return err
 	}
@@ -131,15 +131,15 @@ func (f *Future[T]) Cancel(ctx context.Context) (err error) {
 	var b batch.Builder
 	b.Failure(batch.Failure{Code: batch.CodeCanceled, Message: ErrCanceled.Error()})
 	frame := b.Take()
-	canceled, err := f.ex.c.Cancel(ctx, f.id, frame, resultTTL)
+	canceled, err := f.part.c.Cancel(ctx, f.id, frame, resultTTL)
 	if canceled { // what is set stays there, since it is what a worker looks at
-		f.ex.mailbox.settle(f.id, frame)
-		f.ex.mailbox.keep(f.id)
+		f.part.mailbox.settle(f.id, frame)
+		f.part.mailbox.keep(f.id)
 	}
 	if canceled || err != nil {
 		return err
 	}
-	return f.ex.mailbox.fetch(ctx, []string{f.id})
+	return f.part.mailbox.fetch(ctx, []string{f.id})
 }
 
 // GatherSlice waits for all futures and returns their values in order. A nil error means that every
@@ -227,7 +227,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		r, ctx, release, err := q.Receive(ctx, consumer.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.ex.mailbox.keep(id) }})
+		r, ctx, release, err := q.gather(ctx, consumer.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.part.mailbox.keep(id) }})
 		if err != nil {
 			yield(nil, err)
 			return
@@ -281,19 +281,19 @@ func (q *Queue[T]) yield(r *consumer.Receiver, p consumer.Range, yield func(*Fut
 func (q *Queue[T]) element(e *broker.Entry, i int) *Future[T] {
 	done := make(chan struct{})
 	close(done)
-	f := &Future[T]{ex: q.ex, id: broker.FutureID(e.Source, e.First+int64(i)), typed: q.typed, result: &result{done: done}}
+	f := &Future[T]{part: q.part, id: broker.FutureID(e.Source, e.First+int64(i)), typed: q.typed, result: &result{done: done}}
 	f.load = func(ctx context.Context) (item []byte, failure *ItemError, err error) {
-		ctx, end, err := q.ex.begin(ctx, "result")
+		ctx, end, err := q.part.ex.begin(ctx, "result")
 		if err != nil {
 			return nil, nil, err
 		}
 		defer end(&err)
 		fetched := []broker.Entry{*e}
-		if err := q.ex.c.Fetch(ctx, nil, fetched); err != nil {
+		if err := q.part.c.Fetch(ctx, nil, fetched); err != nil {
 			return nil, nil, err
 		}
 		if lost := fetched[0].Lost; lost != nil {
-			return nil, NewItemError(*lost), nil
+			return nil, newItemError(*lost), nil
 		}
 		return itemAt(fetched[0].Frame, i)
 	}

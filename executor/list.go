@@ -184,7 +184,7 @@ func queueInfo(ctx context.Context, part *broker.Client, name string) (QueueInfo
 	backlog, err := part.Waiting(ctx, name)
 	return QueueInfo{
 		Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer, Partition: part.Index(),
-		From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxB, Dropped: q.Dropped,
+		From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxBytes, Dropped: q.Dropped,
 		Waiting: backlog.Items, Bytes: backlog.Bytes, Added: q.Items, Fused: q.Fused, Running: backlog.Running, Delayed: backlog.Delayed,
 	}, err
 }
@@ -270,8 +270,8 @@ func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 		}
 	}
 	if err == nil {
-		for _, seat := range append(ex.seats.all(), ex) {
-			seat.flows.forget(queue)
+		for _, p := range append(ex.others.all(), ex.home) {
+			p.flows.forget(queue)
 		}
 	}
 	return err

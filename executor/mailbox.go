@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -22,38 +23,38 @@ const (
 	maxKept     = 1 << 16
 )
 
-// mailbox reads the mailbox of an Executor and tells who waits: senders for room,
-// futures for results.
+// A mailbox reads the mailbox of an Executor in one partition. It wakes senders that wait for room and
+// calls that wait for the right to gather, and settles futures.
 type mailbox struct {
 	c   *broker.Client
 	id  string
 	log *slog.Logger
 
-	closed chan struct{} // by Close
-
-	mu      sync.Mutex
-	senders map[chan struct{}]struct{}
-	futures map[string]*result // by id, those without a result
-	// standbys are the calls that wait for the right to gather, by queue.
-	standbys map[string]map[chan struct{}]struct{}
-	kept     []string // payloads that elements of queues refer to
+	mu       sync.Mutex
+	senders  map[chan struct{}]struct{}
+	futures  map[string]*result                    // by id, those without a result
+	standbys map[string]map[chan struct{}]struct{} // calls that wait for the right to gather, by queue
+	kept     []string                              // payloads that elements of queues refer to
 }
 
 // A result is the value that a future waits for.
 type result struct {
 	id    string
-	of    *submitter    // that has sent its item
-	sent  bool          // it was; the lock of the mailbox guards it
-	done  chan struct{} // closed when frame is there
+	of    *submitter    // sends its item
+	sent  bool          // the item was sent; the lock of the mailbox guards it
+	done  chan struct{} // closed when frame is set
 	frame []byte
 }
 
 func newMailbox(c *broker.Client, id string, log *slog.Logger) *mailbox {
-	return &mailbox{c: c, id: id, log: log, closed: make(chan struct{}), senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}, standbys: map[string]map[chan struct{}]struct{}{}}
+	return &mailbox{
+		c: c, id: id, log: log,
+		senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}, standbys: map[string]map[chan struct{}]struct{}{},
+	}
 }
 
-// sender returns a channel that hears of room; give it back.
-func (h *mailbox) sender() chan struct{} {
+// addSender returns a channel that gets a token when a queue may have room, until removeSender is called.
+func (h *mailbox) addSender() chan struct{} {
 	wake := make(chan struct{}, 1)
 	h.mu.Lock()
 	h.senders[wake] = struct{}{}
@@ -61,7 +62,7 @@ func (h *mailbox) sender() chan struct{} {
 	return wake
 }
 
-func (h *mailbox) giveBack(wake chan struct{}) {
+func (h *mailbox) removeSender(wake chan struct{}) {
 	h.mu.Lock()
 	delete(h.senders, wake)
 	h.mu.Unlock()
@@ -81,8 +82,8 @@ func (h *mailbox) expect(of *submitter, source string, first int64, n int) []*re
 	return results
 }
 
-// keep takes note of a payload that Close has to delete; the oldest of many go
-// when their time is over.
+// keep notes a payload that Close has to delete. If there are too many, the oldest are left to their
+// expiry.
 func (h *mailbox) keep(id string) {
 	h.mu.Lock()
 	h.kept = append(h.kept, id)
@@ -104,10 +105,10 @@ func (h *mailbox) listen(ctx context.Context, reader *broker.Reader) {
 		hints, last, err := reader.Hints(ctx, after)
 		after = last
 		if err == nil {
-			err = h.hear(ctx, hints)
+			err = h.handleHints(ctx, hints)
 		}
 		if err == nil && len(hints) == 0 {
-			err = h.vanished(ctx)
+			err = h.failLost(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			if errors.Is(err, broker.ErrDenied) && !denied {
@@ -123,16 +124,17 @@ func (h *mailbox) listen(ctx context.Context, reader *broker.Reader) {
 	}
 }
 
-func (h *mailbox) hear(ctx context.Context, hints []broker.Hint) error {
+// handleHints wakes the calls and fetches the results that hints name.
+func (h *mailbox) handleHints(ctx context.Context, hints []broker.Hint) error {
 	if slices.ContainsFunc(hints, func(hint broker.Hint) bool { return hint.Kind == broker.HintRoom }) {
-		h.room()
+		h.wakeSenders()
 	}
 	for _, hint := range hints {
 		if hint.Kind == broker.HintFree {
-			h.free(hint.What)
+			h.wakeStandbys(hint.What)
 		}
 	}
-	for part := range slices.Chunk(h.named(hints), futuresRead) {
+	for part := range slices.Chunk(h.hintedFutures(hints), futuresRead) {
 		if err := h.fetch(ctx, part); err != nil {
 			return err
 		}
@@ -140,10 +142,10 @@ func (h *mailbox) hear(ctx context.Context, hints []broker.Hint) error {
 	return nil
 }
 
-// named are the ids of the futures that hints tell of. Where they claim more
-// results than anybody waits for, and where there are none, since hints may be
-// lost, they are all: so whatever number a hint has, it costs no more.
-func (h *mailbox) named(hints []broker.Hint) (ids []string) {
+// hintedFutures returns the ids of the futures that hints name. It returns all ids without a hint, since
+// hints may be lost, and if hints claim more results than there are futures: so no number in a hint makes
+// it cost more.
+func (h *mailbox) hintedFutures(hints []broker.Hint) (ids []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	claimed := int64(0)
@@ -172,7 +174,8 @@ func (h *mailbox) named(hints []broker.Hint) (ids []string) {
 	return ids
 }
 
-func (h *mailbox) room() {
+// wakeSenders wakes the senders that wait for room.
+func (h *mailbox) wakeSenders() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for wake := range h.senders {
@@ -219,20 +222,79 @@ func (h *mailbox) settle(id string, frame []byte) {
 	}
 }
 
-// remove forgets a future that expects no result.
+// remove forgets a future that waits for no result any more.
 func (h *mailbox) remove(r *result) {
 	delete(h.futures, r.id)
 	r.of.users.Add(-1)
 }
 
-// forget deletes the results that no call will wait for.
-func (h *mailbox) forget(ctx context.Context) error {
+// dropFutures deletes the results that no call will wait for.
+func (h *mailbox) dropFutures(ctx context.Context) error {
 	h.mu.Lock()
 	ids := append(slices.Sorted(maps.Keys(h.futures)), h.kept...)
 	h.mu.Unlock()
 	for part := range slices.Chunk(ids, futuresRead) {
 		if err := h.c.DropFutures(ctx, part); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// markSent notes that the items of results are in Redis.
+func (h *mailbox) markSent(results []*result) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range results {
+		r.sent = true
+	}
+}
+
+// unexpect forgets results whose futures were not returned to a caller.
+func (h *mailbox) unexpect(results []*result) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range results {
+		if h.futures[r.id] == r {
+			h.remove(r)
+		}
+	}
+}
+
+// sentIDs returns the ids of the futures whose items were sent, by their queue.
+func (h *mailbox) sentIDs() map[string][]string {
+	ids := map[string][]string{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, r := range h.futures {
+		if r.sent {
+			ids[r.of.queue] = append(ids[r.of.queue], id)
+		}
+	}
+	return ids
+}
+
+// failLost fails the futures whose item and whose result are no longer in Redis: this process did not
+// read results for longer than Redis keeps them, or Redis has lost them.
+func (h *mailbox) failLost(ctx context.Context) error {
+	for queue, ids := range h.sentIDs() {
+		backlog, err := h.c.Waiting(ctx, queue)
+		if err != nil && !broker.IsGone(err) {
+			return err
+		}
+		if backlog.Entries > 0 {
+			continue
+		}
+		var b batch.Builder
+		b.Failure(batch.Failure{Code: batch.CodeLost, Message: "neither its result nor its item is in Redis any more", Stage: queue})
+		lost := b.Take()
+		for part := range slices.Chunk(ids, futuresRead) {
+			if err := h.fetch(ctx, part); err != nil { // a result is set before its item goes
+				return err
+			}
+			for _, id := range part {
+				h.settle(id, lost)
+			}
 		}
 	}
 	return nil

@@ -25,12 +25,12 @@ func FuzzHints(f *testing.F) {
 	f.Add("another", "s 0 1", int64(-2), int64(4), uint8(0))
 	f.Fuzz(func(t *testing.T, kind, what string, first, n int64, waiting uint8) {
 		h := newMailbox(nil, "x", nil)
-		wake := h.sender()
+		wake := h.addSender()
 		h.expect(&submitter{queue: "q"}, "s", 0, int(waiting))
 		hint := broker.Hint{Kind: kind, What: what}
 		// As workers write it, and that of a stranger in front of it, many times.
 		real := broker.Hint{Kind: broker.HintDone, What: fmt.Sprintf("%s %d %d", "s", first, n)}
-		ids := h.named(append(slices.Repeat([]broker.Hint{hint}, 20), real))
+		ids := h.hintedFutures(append(slices.Repeat([]broker.Hint{hint}, 20), real))
 		if len(ids) > int(waiting) {
 			t.Fatalf("%q names %d futures where %d are waited for", what, len(ids), waiting)
 		}
@@ -46,13 +46,13 @@ func FuzzHints(f *testing.F) {
 				t.Fatalf("%q behind %q names %q and not %s", real.What, what, ids, id)
 			}
 		}
-		if got := h.named(nil); len(got) != int(waiting) {
+		if got := h.hintedFutures(nil); len(got) != int(waiting) {
 			t.Fatalf("without a hint it looks for %q", got)
 		}
 		if kind == broker.HintDone {
 			return
 		}
-		if err := h.hear(t.Context(), []broker.Hint{hint}); err != nil { // it has no connection to use
+		if err := h.handleHints(t.Context(), []broker.Hint{hint}); err != nil { // it has no connection to use
 			t.Fatal(err)
 		}
 		if len(wake) != map[bool]int{true: 1}[kind == broker.HintRoom] {

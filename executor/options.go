@@ -130,17 +130,16 @@ func Lease(d time.Duration) Option {
 
 // stageOptions holds the options of a stage.
 type stageOptions struct {
-	name     string
-	owner    string // of the queue of that name, if it is there and goes with an Executor
-	max      int64
-	maxBytes int64
-	retries  int
-	backoff  time.Duration // before the second attempt
-	longest  time.Duration // pause between attempts
-	timeout  time.Duration
-	alone    bool
-	replace  bool // the stage that the in-queue has
-	codec    workers.Codec
+	name    string
+	owner   string // of the queue of that name, if it is there and goes with an Executor
+	bounds  broker.Bounds
+	retries int
+	backoff time.Duration // before the second attempt
+	longest time.Duration // pause between attempts
+	timeout time.Duration
+	noFuse  bool
+	replace bool // the stage that the in-queue has
+	codec   workers.Codec
 }
 
 // MapOption changes what Map, Map2, Multiplex and Merge make.
@@ -174,7 +173,7 @@ func MaxSize(items int) StageOption {
 		if items < 1 {
 			return fmt.Errorf("executor: MaxSize(%d): it must be at least 1", items)
 		}
-		s.max = int64(items)
+		s.bounds.Max = int64(items)
 		return nil
 	}
 }
@@ -187,7 +186,7 @@ func MaxBytes(bytes int64) StageOption {
 		if bytes < 1 {
 			return fmt.Errorf("executor: MaxBytes(%d): it must be at least 1", bytes)
 		}
-		s.maxBytes = bytes
+		s.bounds.MaxBytes = bytes
 		return nil
 	}
 }
@@ -243,7 +242,7 @@ func Timeout(d time.Duration) StageOption {
 // MaxSize or the second one Retries. The results are the same.
 func NoFuse() MapOption {
 	return mapOption(func(s *stageOptions) error {
-		s.alone = true
+		s.noFuse = true
 		return nil
 	})
 }

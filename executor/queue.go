@@ -18,11 +18,11 @@ const defaultBytes = 64 << 20
 // A Queue is a remote queue of values of type T. It is a handle: copying it
 // does not copy the queue.
 type Queue[T any] struct {
-	ex     *Executor
-	q      broker.Queue
-	typed  codec.Typed[T]
-	fed    *feeding // the scatter that returned this handle; nil if another call did
-	stored int64    // by a durable source, when that scatter took it over
+	part    *partition
+	q       broker.Queue
+	typed   codec.Typed[T]
+	scatter *scatterState // that returned this handle; nil if another call did
+	stored  int64         // items of the scatter's source before it began
 }
 
 // Stored returns how many items the durable source of the scatter that returned this queue had stored before that
@@ -46,9 +46,10 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 		return nil, err
 	}
 	defer end(&err)
-	part, q, err := ex.c.Find(ctx, name)
+	c, q, err := ex.home.c.Find(ctx, name)
+	var part *partition
 	if err == nil {
-		ex, err = ex.at(ctx, part)
+		part, err = ex.partitionOf(ctx, c)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
@@ -64,7 +65,7 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 	if !fits(info(q), typed.Info()) {
 		return nil, fmt.Errorf("open queue %q: %w: it holds %v and was opened as %v", name, ErrTypeMismatch, info(q), typed.Info())
 	}
-	return &Queue[T]{ex: ex, q: q, typed: typed}, nil
+	return &Queue[T]{part: part, q: q, typed: typed}, nil
 }
 
 // formats are the codecs that a queue can name.
@@ -90,7 +91,7 @@ func (q *Queue[T]) Len(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	defer end(&err)
-	backlog, err := q.ex.c.Waiting(ctx, q.q.Name)
+	backlog, err := q.part.c.Waiting(ctx, q.q.Name)
 	return int(backlog.Items), err
 }
 
@@ -102,7 +103,7 @@ func (q *Queue[T]) Dropped(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	defer end(&err)
-	found, err := q.ex.c.Look(ctx, q.q.Name)
+	found, err := q.part.c.Look(ctx, q.q.Name)
 	return int(found.Dropped), err
 }
 
@@ -114,7 +115,7 @@ func (q *Queue[T]) Seal(ctx context.Context) (err error) {
 		return err
 	}
 	defer end(&err)
-	return q.ex.c.Seal(ctx, q.q.Name)
+	return q.part.c.Seal(ctx, q.q.Name)
 }
 
 // Done returns a channel that is closed when the scatter that returned this queue has
@@ -130,10 +131,10 @@ func (q *Queue[T]) Seal(ctx context.Context) (err error) {
 //
 // For a queue that no scatter returned, as one from Map or Open, Done returns nil.
 func (q *Queue[T]) Done() <-chan struct{} {
-	if q == nil || q.fed == nil {
+	if q == nil || q.scatter == nil {
 		return nil
 	}
-	return q.fed.done
+	return q.scatter.done
 }
 
 // Err returns why the scatter that returned this queue failed: the cause of the end of its
@@ -143,7 +144,7 @@ func (q *Queue[T]) Done() <-chan struct{} {
 func (q *Queue[T]) Err() error {
 	select {
 	case <-q.Done():
-		return q.fed.err
+		return q.scatter.err
 	default:
 		return nil
 	}
@@ -161,18 +162,18 @@ func (q *Queue[T]) Delete(ctx context.Context) (err error) {
 		return err
 	}
 	defer end(&err)
-	found, err := q.ex.c.Look(ctx, q.q.Name)
+	found, err := q.part.c.Look(ctx, q.q.Name)
 	if err == nil && found.Inc != q.q.Inc {
 		err = fmt.Errorf("queue %q: %w: another one has its name now", q.q.Name, ErrQueueNotFound)
 	}
 	if err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	gone := q.ex.flows.end(q.q.Name, errDeleted)
+	gone := q.part.flows.end(q.q.Name, errDeleted)
 	if len(gone) == 0 { // it has a name of the user's
 		gone = []string{q.q.Name}
 	}
-	return q.ex.deleteQueues(ctx, gone)
+	return q.part.deleteQueues(ctx, gone)
 }
 
 // paths are the roots that the items of a queue come from.
@@ -185,19 +186,19 @@ func paths(q broker.Queue) []string {
 
 // declare makes a queue of the type t, or finds the named one and compares. It
 // tells which.
-func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (found broker.Queue, made bool, err error) {
+func (p *partition) declare(ctx context.Context, q broker.Queue, t codec.Info) (found broker.Queue, made bool, err error) {
 	q.Codec, q.Type = t.Codec, t.Type
-	if q.MaxB == 0 {
-		q.MaxB = defaultBytes
+	if q.MaxBytes == 0 {
+		q.MaxBytes = defaultBytes
 	}
 	if q.Owner == "" {
-		if err := ex.place(ctx, q.Name); err != nil {
+		if err := p.reserve(ctx, q.Name); err != nil {
 			return broker.Queue{}, false, err
 		}
 	}
-	found, made, err = ex.c.Declare(ctx, q)
+	found, made, err = p.c.Declare(ctx, q)
 	if ctx.Err() != nil && err != nil && !broker.IsRefusal(err) { // the reply may be lost
-		ex.discard(q)
+		p.discard(q)
 	}
 	if err != nil || made {
 		return found, made, err
@@ -210,7 +211,7 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 			q.Name, ErrConsumerExists, strings.Join(paths(found), " and "))
 	}
 	if info(found).Wildcard() && !t.Wildcard() {
-		if err := ex.c.Adopt(ctx, found, t.Codec, t.Type); err != nil {
+		if err := p.c.Adopt(ctx, found, t.Codec, t.Type); err != nil {
 			return broker.Queue{}, false, err
 		}
 		found.Codec, found.Type = t.Codec, t.Type
@@ -218,8 +219,23 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 	return found, false, nil
 }
 
-// fresh is a name for a queue that is in no user's code.
-func fresh(of string) string {
+// discard deletes queues in the background, except those with a name of the user's. The call that has
+// made them, or may have made them, has failed.
+func (p *partition) discard(queues ...broker.Queue) {
+	var names []string
+	for _, q := range queues {
+		if q.Owner != "" {
+			names = append(names, q.Name)
+			p.flows.forget(q.Name)
+		}
+	}
+	if len(names) > 0 {
+		p.owed.undo("deletion of queues "+strings.Join(names, ", "), func(ctx context.Context) error { return p.c.DeleteAll(ctx, names) })
+	}
+}
+
+// uniqueName returns a name for a queue or a source without a name of the user's.
+func uniqueName(of string) string {
 	if len(of) > 40 {
 		of = of[:40]
 	}

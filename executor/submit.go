@@ -46,13 +46,13 @@ func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In,
 	if err != nil {
 		return nil, fmt.Errorf("submit to %s: %w", f.Name(), err)
 	}
-	results, err := ex.submit(bound, submission{f.Name(), in.Info(), out.Info(), o}, frames)
+	results, err := ex.home.submit(bound, submission{f.Name(), in.Info(), out.Info(), o}, frames)
 	if err != nil {
 		return nil, err
 	}
 	futures := make([]*Future[Out], len(results))
 	for i, r := range results {
-		futures[i] = &Future[Out]{ex: ex, id: r.id, typed: out, result: r}
+		futures[i] = &Future[Out]{part: ex.home, id: r.id, typed: out, result: r}
 	}
 	return futures, nil
 }
@@ -72,41 +72,41 @@ func encode[T any](typed codec.Typed[T], values []T) ([][]byte, error) {
 	return items, nil
 }
 
-func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
-	if err := ex.registered(sub.function); err != nil {
+func (p *partition) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
+	if err := p.ex.registered(sub.function); err != nil {
 		return nil, fmt.Errorf("submit: %w", err)
 	}
-	in, out, held, err := ex.types(ctx, sub.function, sub.in, sub.out)
+	in, out, held, err := p.types(ctx, sub.function, sub.in, sub.out)
 	if err != nil {
 		return nil, err
 	}
-	name := fresh(sub.function)
-	q, _, err := ex.declare(ctx, broker.Queue{Name: name, Owner: ex.id, Max: sub.options.max, MaxB: sub.options.maxBytes, Flow: name}, in)
+	name := uniqueName(sub.function)
+	q, _, err := p.declare(ctx, broker.Queue{Name: name, Owner: p.ex.id, Bounds: sub.options.bounds, Flow: name}, in)
 	if err != nil {
 		return nil, err
 	}
-	source, stored, err := ex.c.Source(ctx, fresh("s"), q, 1, broker.Of(ex.id))
+	source, stored, err := p.c.Source(ctx, uniqueName("s"), q, 1, broker.Of(p.ex.id))
 	if err != nil {
-		ex.discard(q)
+		p.discard(q)
 		return nil, err
 	}
-	err = ex.c.Stage(ctx, broker.Stage{
+	err = p.c.Stage(ctx, broker.Stage{
 		ID: name, Kind: broker.KindFuture, Function: sub.function, Ins: []broker.Queue{q}, Outs: []broker.Out{},
 		InCodec: in.Codec, InType: in.Type, OutCodec: out.Codec, OutType: out.Type,
 		Timeout: sub.options.timeout, Retries: sub.options.retries,
-		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, TTL: resultTTL, Reply: ex.id,
+		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, TTL: resultTTL, Reply: p.ex.id,
 	})
 	if err != nil {
-		ex.discard(q)
+		p.discard(q)
 		return nil, err
 	}
 	if !held {
-		ex.warnLater(ctx, sub.function, name)
+		p.warnLater(ctx, sub.function, name)
 	}
-	wake := ex.mailbox.sender()
+	wake := p.mailbox.addSender()
 	s := &submitter{
 		queue: name, turn: make(chan struct{}, 1), wake: wake,
-		sender: producer.NewSender(ex.c, source, ex.id, wake, 0), batcher: producer.NewBatcher(source.Name, stored, q.Max, q.MaxB),
+		sender: producer.NewSender(p.c, source, p.ex.id, wake, broker.Window{}), batcher: producer.NewBatcher(source.Name, stored, q.Bounds),
 	}
 	s.turn <- struct{}{}
 	return s, nil
@@ -126,7 +126,7 @@ func (s *submitter) send(ctx context.Context, h *mailbox, items [][]byte) ([]*re
 		h.unexpect(results)
 		return nil, err
 	}
-	h.sent(results)
+	h.markSent(results)
 	return results, nil
 }
 

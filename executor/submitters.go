@@ -50,37 +50,36 @@ type submitterSlot chan *submitter
 
 // submit sends items. While this process was away, or since Redis has lost it, the
 // source or the queue of a submission may have been given up: it gets new ones.
-func (ex *Executor) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
-	var given *submitter
+func (p *partition) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
+	var stale *submitter
 	for {
-		s, err := ex.submitter(ctx, sub, given)
+		s, err := p.submitter(ctx, sub, stale)
 		if err != nil {
 			return nil, err
 		}
-		results, err := s.send(ctx, ex.mailbox, items)
+		results, err := s.send(ctx, p.mailbox, items)
 		s.users.Add(-1)
-		if given != nil || !errors.Is(err, ErrQueueNotFound) && !errors.Is(err, ErrFenced) {
+		if stale != nil || !errors.Is(err, ErrQueueNotFound) && !errors.Is(err, ErrFenced) {
 			return results, err
 		}
-		given = s
+		stale = s
 	}
 }
 
-// submitter returns that of a submission, another one than that which was given
-// up, and counts the caller among its users. Two calls for the same one wait for each other; no lock
-// is held meanwhile.
-func (ex *Executor) submitter(ctx context.Context, sub submission, given *submitter) (*submitter, error) {
-	slot, s, err := ex.submits.take(ctx, sub)
+// submitter returns the submitter of a submission, not the stale one, and counts the caller among its
+// users. Two calls for one submission wait for each other; they hold no lock while they wait.
+func (p *partition) submitter(ctx context.Context, sub submission, stale *submitter) (*submitter, error) {
+	slot, s, err := p.submits.take(ctx, sub)
 	if err != nil {
 		return nil, err
 	}
-	if s != nil && s == given {
-		ex.mailbox.giveBack(s.wake)
+	if s != nil && s == stale {
+		p.mailbox.removeSender(s.wake)
 		s = nil
 	}
 	made := s == nil
 	if made {
-		s, err = ex.newSubmitter(ctx, sub)
+		s, err = p.newSubmitter(ctx, sub)
 	}
 	if s != nil {
 		s.users.Add(1)
@@ -89,11 +88,11 @@ func (ex *Executor) submitter(ctx context.Context, sub submission, given *submit
 	slot <- s
 	switch {
 	case err != nil:
-		ex.submits.forget(sub, slot)
+		p.submits.forget(sub, slot)
 	case made:
-		ex.forgetLater(sub, slot)
-		for variant, idle := range ex.submits.surplus(sub) {
-			ex.forgetIdle(variant, idle, 0)
+		p.forgetLater(sub, slot)
+		for variant, idle := range p.submits.surplus(sub) {
+			p.forgetIdle(variant, idle, 0)
 		}
 	}
 	return s, err
@@ -177,10 +176,10 @@ func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 }
 
 // forgetLater forgets a submitter once it is idle for a while.
-func (ex *Executor) forgetLater(sub submission, slot submitterSlot) {
-	ex.owed.add(&obligation{what: "deletion of an idle queue of " + sub.function, due: time.Now().Add(submitterIdle), do: func(context.Context) error {
-		if !ex.forgetIdle(sub, slot, submitterIdle) {
-			ex.forgetLater(sub, slot)
+func (p *partition) forgetLater(sub submission, slot submitterSlot) {
+	p.owed.add(&obligation{what: "deletion of an idle queue of " + sub.function, due: time.Now().Add(submitterIdle), do: func(context.Context) error {
+		if !p.forgetIdle(sub, slot, submitterIdle) {
+			p.forgetLater(sub, slot)
 		}
 		return nil
 	}})
@@ -188,7 +187,7 @@ func (ex *Executor) forgetLater(sub submission, slot submitterSlot) {
 
 // forgetIdle forgets a submitter that is idle for so long, and deletes its queue in the background. It
 // reports whether the submitter is gone.
-func (ex *Executor) forgetIdle(sub submission, slot submitterSlot, since time.Duration) (gone bool) {
+func (p *partition) forgetIdle(sub submission, slot submitterSlot, since time.Duration) (gone bool) {
 	var s *submitter
 	select {
 	case s = <-slot:
@@ -198,13 +197,13 @@ func (ex *Executor) forgetIdle(sub submission, slot submitterSlot, since time.Du
 	idle := s != nil && s.users.Load() == 0 && time.Since(time.Unix(0, s.used.Load())) >= since
 	if s == nil || idle {
 		slot <- nil
-		ex.submits.forget(sub, slot)
+		p.submits.forget(sub, slot)
 	} else {
 		slot <- s
 	}
 	if idle {
-		ex.mailbox.giveBack(s.wake)
-		ex.owed.soon("deletion of queue "+s.queue, func(ctx context.Context) error { return ex.c.DeleteAll(ctx, []string{s.queue}) })
+		p.mailbox.removeSender(s.wake)
+		p.owed.soon("deletion of queue "+s.queue, func(ctx context.Context) error { return p.c.DeleteAll(ctx, []string{s.queue}) })
 	}
 	return s == nil || idle
 }

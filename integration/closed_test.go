@@ -208,7 +208,7 @@ func TestClosedCallsAreAllThatNeedAConnection(t *testing.T) {
 	t.Parallel()
 	local := []string{"bridge.Multiplex", "bridge.Merge", "bridge.Push", "executor.New", "executor.NewInspector"}
 	for name, fun := range calls(t) {
-		if strings.HasPrefix(name, "workers.") || internal(name, fun) || slices.Contains(local, name) {
+		if strings.HasPrefix(name, "workers.") || internal(fun) || slices.Contains(local, name) {
 			continue
 		}
 		params := fun.Decl.Type.Params.List

@@ -16,7 +16,7 @@ func abandoned(t *testing.T, w brokertest.World, name string, q broker.Queue, op
 	t.Helper()
 	s, stored, err := w.C.Source(t.Context(), name, q, 0, opts...)
 	if err == nil {
-		_, err = w.C.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: brokertest.Numbers(name, stored, stored+3)}})
+		_, err = w.C.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: brokertest.Numbers(name, stored, stored+3)}})
 	}
 	if err == nil {
 		err = w.C.Abandon(t.Context(), s, "its process died")

@@ -25,7 +25,7 @@ func TestAGatherThatIdlesLooksSeldom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := producer.NewSender(c, source, "x1", nil, 0).Send(t.Context(), brokertest.Texts(1, 10_000)); err != nil {
+		if err := producer.NewSender(c, source, "x1", nil, broker.Window{}).Send(t.Context(), brokertest.Texts(1, 10_000)); err != nil {
 			t.Fatal(err)
 		}
 		r := receive(t, w, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})

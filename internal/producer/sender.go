@@ -18,17 +18,16 @@ type Sender struct {
 	source  broker.Source
 	mailbox string
 	wake    <-chan struct{} // there may be room
-	window  int64
+	window  broker.Window
 	portion atomic.Pointer[Portion]
 	room    int64 // items that the last reply had room for, -1: no bound
 	flight  inFlight
 }
 
-// NewSender makes a Sender. mailbox is told when there is room again, and wake
-// hears of it. window bounds the items between here and the gathers, 0 for no
-// bound.
-func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window int64) *Sender {
-	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{most: flightBytes, low: -1}}
+// NewSender makes a Sender for a source. mailbox is the mailbox that gets a hint when the queue has room
+// again. The caller then sends to wake. window bounds the items between the source and its gathers.
+func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window broker.Window) *Sender {
+	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{limit: inFlightBytes, delivered: -1}}
 	sender.portion.Store(&Portion{1, firstBatches})
 	return sender
 }
@@ -129,7 +128,7 @@ func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) erro
 // send stores the first n parcels as far as there is room.
 func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (done Storing, err error) {
 	window := s.window
-	if s.source.Overflow == "" || s.source.Overflow == broker.OverflowBlock { // to drop for it nobody has chosen
+	if s.source.Overflow == "" || s.source.Overflow == broker.OverflowBlock { // other policies would drop items for it
 		window = s.flight.window(window)
 	}
 	got, err := s.c.Scatter(ctx, s.source, s.mailbox, window, (*parcels)[:n])
@@ -141,10 +140,10 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 		return done, err
 	}
 	for len(*parcels) > 0 && (*parcels)[0].End() <= got.Stored {
-		s.flight.depart((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
+		s.flight.addStored((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
 		*parcels = (*parcels)[1:]
 	}
-	s.flight.arrive(got.Low)
+	s.flight.setDelivered(got.Low)
 	if len(*parcels) == 0 {
 		return done, nil
 	}
