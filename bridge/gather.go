@@ -17,9 +17,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/handle"
 )
 
-// A Result is the value or the error of one item. The error of an item is an
-// *executor.ItemError. Any other error says why the stream was cut before its end, and its
-// Result is the last one.
+// A Result is the value or the error of one item. The error of an item is an *executor.ItemError.
+// Any other error says why the stream ended before its end, and its Result is the last one.
 type Result[T any] struct {
 	Value T
 	Err   error
@@ -28,8 +27,8 @@ type Result[T any] struct {
 	at     int              // the item's place there
 }
 
-// Source is the name of the source that the item belongs to: that of DurableSource, or a name that
-// Scatter has made. It is "" for an error that ends the stream.
+// Source returns the name of the source of the item: that of DurableSource, or a name that Scatter
+// has made. It is "" for an error that ends the stream.
 func (r Result[T]) Source() string {
 	if r.origin == nil {
 		return ""
@@ -37,8 +36,9 @@ func (r Result[T]) Source() string {
 	return r.origin.Source
 }
 
-// Offset is the place of the item in its source: 0 for the first one that was scattered, in every
-// queue of the flow. Source and Offset together name the item, see workers.ItemFrom.
+// Offset returns the place of the item in its source, 0 for the first item that was scattered. It
+// is the same in every queue of the flow. Source and Offset together name the item, see
+// workers.ItemFrom.
 func (r Result[T]) Offset() int64 {
 	if r.origin == nil {
 		return 0
@@ -48,17 +48,19 @@ func (r Result[T]) Offset() int64 {
 
 func (r Result[T]) ticket() *consumer.Ticket { return r.origin.Ticket(r.at) }
 
-// Gather brings the items of a remote queue into a channel, in the order in
-// which they were scattered, exactly one result for each. The channel is closed
-// after the last one.
+// Gather reads a remote queue into a new channel, and returns at once. It sends one Result for each
+// item, in the order in which the items of a source were scattered. It closes the channel after the
+// last one.
 //
-// If ctx ends or the Executor is closed, a last Result has the reason, also if the program does not
-// receive at that time: a complete loop can be told from an aborted one.
+// A result is delivered when the program has taken it from the channel, see ManualAck for another
+// way. If ctx ends or the Executor is closed, results that lie in the channel are taken back, and a
+// last Result has the reason, even if the program does not receive at that time. So a complete loop
+// differs from an aborted one.
 //
-// It is the one consumer of the queue: ErrConsumerExists if there is another. A result that was
-// taken from the channel is delivered. Results that lie in the channel when ctx ends are
-// taken back. Another Gather of the queue goes on behind the delivered ones, unless the flow of a
-// queue without a name was deleted meanwhile, see Scatter: then it returns executor.ErrQueueNotFound.
+// Gather is the one consumer of the queue. Errors: executor.ErrConsumerExists if the queue has a
+// stage or another gather (see Wait), executor.ErrQueueNotFound, executor.ErrClosed. After the end
+// of a gather, another one continues behind the delivered results, unless the flow was deleted
+// meanwhile: see Scatter for a queue without a name.
 func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
@@ -71,8 +73,9 @@ func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOpti
 	return out, nil
 }
 
-// GatherSlices is Gather for slices of results: results that arrive together are sent together, which costs
-// one operation of the channel instead of one an item. No slice is empty, and each belongs to the receiver.
+// GatherSlices is Gather for slices: results that arrive together are sent together, which costs
+// one channel operation for each slice and not for each result. No slice is empty, and each belongs
+// to the receiver.
 func GatherSlices[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan []Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
@@ -118,10 +121,12 @@ func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out sin
 	return d, nil
 }
 
-// All is Gather as an iterator. If the loop is left, by break, return or a panic, the results that it
-// has not received are not delivered, and the flow of a queue without a name is deleted half a
-// second later, unless another gather of it has begun. Use Gather or a named queue to go on
-// after a longer pause.
+// All is Gather as an iterator. An error that is no *executor.ItemError is the last pair. ManualAck
+// is refused, since the loop has no Result to acknowledge.
+//
+// If the loop is left early, by break, return or a panic, the results that it has not received are
+// not delivered, and the flow of a queue without a name is deleted half a second later, unless
+// another gather of it has begun. To continue after a longer pause, use Gather or a named queue.
 func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if ctx == nil {
@@ -340,15 +345,15 @@ func (d *deliverer[T]) fetchInputs(ctx context.Context) error {
 
 var errManualLoop = errors.New("bridge: ManualAck in a loop over All, which has no result to ack: use Gather")
 
-// IsItemError reports whether an error is that of one item, after which the stream goes on.
+// IsItemError reports whether an error is the error of one item. The stream goes on after it.
 func IsItemError(err error) bool {
 	var item *executor.ItemError
 	return errors.As(err, &item) && !ofSource(item)
 }
 
-// IsSourceError reports whether an error tells of a source of a queue that stays open: that it was
-// cut (executor.ErrTruncated), or that its process has died (executor.ErrSourceOffline). It stands in no item's
-// place, and the stream goes on.
+// IsSourceError reports whether an error is about a source of a queue that stays open: it was cut
+// (executor.ErrTruncated), or its process has died (executor.ErrSourceOffline). The error stands in
+// the place of no item, and the stream goes on.
 func IsSourceError(err error) bool {
 	var item *executor.ItemError
 	return errors.As(err, &item) && ofSource(item)

@@ -13,25 +13,27 @@ import (
 	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
-// Scatter reads a channel until it is closed and stores its items in a new remote queue,
-// whose stream then ends. It returns at once. If ctx ends first, the stream is aborted:
-// its gather gets the items that were stored and then executor.ErrTruncated.
+// Scatter sends the values of a channel to a new remote queue, and returns at once. It reads in
+// until it is closed; the stream then ends normally. If ctx ends first, the stream is aborted:
+// gathers get the items that were stored and then executor.ErrTruncated. Items keep their order. A
+// value that cannot be encoded or has more than 64 MiB becomes an *executor.ItemError in its place.
+// While the queue is full, Scatter does not read in.
 //
-// Without Name, the queue and the stages over it, the flow, are deleted when its stream was
-// delivered to its end, and also when no call can gather it any more: half a second after
-// its last gather has ended, if ctx and the contexts of executor.Map and its relatives have
-// ended too, or if that gather was a loop over All that was left. A flow that no gather has
-// begun to read is deleted ten minutes after these contexts have ended. Functions that run
-// for it are canceled. executor.Queue.Delete deletes it at any time.
+// Errors: executor.ErrTypeMismatch if the codec cannot carry T, or if the named queue has another
+// type. executor.ErrInvalidName, executor.ErrSealed and *executor.EndedError with Name.
+// executor.ErrClosed.
 //
-// If storing fails for good, since the queue was deleted or another process took the
-// source over, the channel is not read any more. The queue's Done tells it, and Err
-// returns why: a producer selects on Done beside its send, see executor.Queue.Done.
-// Executor.Flush waits until the items of all scatters are stored.
+// A failure to store items for good, since the queue was deleted or another process has taken over
+// the source, ends the scatter, and in is not read any more. Done of the queue is then closed, and
+// Err returns the reason; so a producer selects on Done beside its send, see executor.Queue.Done.
+// executor.Executor.Flush waits until all scatters have stored their items.
 //
-// Items keep their order. A value that cannot be encoded or has more than 64
-// MiB becomes an *executor.ItemError in its place. Where the queue is full, the
-// channel is not read.
+// The queue and the stages over it are a flow. Without Name, the flow is deleted once its stream
+// was delivered to its end, and once no call can gather it any more. That is half a second after
+// the end of its last gather, if ctx and the contexts of executor.Map and its relatives have ended
+// too, or if that gather was a loop over All that was left early. A flow that no gather has begun
+// to read is deleted ten minutes after the end of these contexts. Functions that run for it are
+// canceled. executor.Queue.Delete deletes it at any time.
 func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opts ...ScatterOption) (*executor.Queue[T], error) {
 	if in == nil {
 		return nil, errNoInput
@@ -44,9 +46,9 @@ func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opt
 	return q, nil
 }
 
-// ScatterSlices is Scatter by the slice, which costs one operation of the channel a
-// slice and not one an item. A slice belongs to Scatter once it is sent. Its items
-// are items like others: it neither makes a batch nor a border.
+// ScatterSlices is Scatter for a channel of slices, which costs one channel operation for each
+// slice and not for each item. A slice belongs to Scatter once it is sent. Slice boundaries have no
+// meaning: items are batched as usual.
 func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan []T, opts ...ScatterOption) (*executor.Queue[T], error) {
 	if in == nil {
 		return nil, errNoInput

@@ -10,12 +10,14 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own, up to 256 values or
-// about 1 MiB of strings ahead of the encoder; a value is sent without waiting for the next one. ScatterSeq looks at
-// ctx only between two values: Executor.Close waits for an iterator that blocks. If the iterator panics or calls
-// runtime.Goexit, the stream is aborted as if ctx had ended:
-// gathers get executor.ErrTruncated behind the items stored so far, and Err of the queue returns an error
-// with the text of the panic and its stack.
+// ScatterSeq is Scatter for an iterator, which it calls in a goroutine of its own. The iterator
+// runs up to 256 values, or about 1 MiB of strings, ahead of the encoder; an item is sent without a
+// wait for the next one. ScatterSeq checks ctx between two values only, and executor.Executor.Close
+// waits for an iterator that blocks.
+//
+// If the iterator panics or calls runtime.Goexit, the stream is aborted as if ctx had ended:
+// gathers get executor.ErrTruncated behind the items stored so far, and Err of the queue returns an
+// error with the text of the panic and its stack.
 func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
 	if seq == nil {
 		return nil, errNoInput

@@ -26,8 +26,8 @@ const (
 )
 
 // An Executor is a connection to a fleet of workers. It makes queues and stages, and calls single
-// functions. Queues and stages without a name go with the Executor: Close deletes them. All methods may
-// be called from many goroutines. The caller closes it.
+// functions. What it makes without a name goes with it: Close deletes those queues and stages. All
+// methods may be called from many goroutines. The caller closes it.
 type Executor struct {
 	settings
 	inspector
@@ -42,7 +42,8 @@ type Executor struct {
 	counts struct{ workers, threads atomic.Int64 }
 }
 
-// New connects to the Redis at an address, one of
+// New connects to the Redis at an address and returns an Executor, which lives until Close. The
+// address has one of these forms:
 //
 //	""                                       embedded: a broker and 4 slots in this process
 //	redis://user:password@host:6379/0        rediss:// with TLS
@@ -50,12 +51,13 @@ type Executor struct {
 //	redis+sentinel://h1:26379,h2:26379/name  rediss+sentinel:// with TLS
 //	redis+cluster://h1:7000,h2:7001          rediss+cluster:// with TLS
 //
-// each with ?ns=NAME for a namespace of its own, "dq" if it is not given, and
-// ?partitions=N, see Partitions. It
-// returns ErrInvalidURL for another form, ErrUnreachable if no server answers within 5 seconds, and at
-// once ErrUnusable for what waiting does not change: a wrong password, a user without rights,
-// TLS at one end only, a Redis that is too old, one node of a Cluster. ctx bounds New alone; the
-// Executor lives until Close.
+// An address other than "" may end with ?ns=NAME, which selects a namespace ("dq" by default), and
+// with ?partitions=N, see Partitions. ctx bounds New alone.
+//
+// Errors: ErrInvalidURL for another form. ErrUnreachable if no server answers within 5 seconds.
+// ErrUnusable, at once, if waiting does not help: a wrong password, a user without rights, TLS at
+// one end only, a Redis that is too old, a single node of a Cluster. ErrPartitions if the namespace
+// has another number of partitions.
 func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("new executor: %w", errNoContext)
@@ -125,9 +127,9 @@ func (ex *Executor) countWorkers(ctx context.Context) error {
 	return nil
 }
 
-// String returns for example <Executor: scheduler=127.0.0.1:6379 workers=1
-// threads=4>, as of the last lease; the scheduler of an embedded one is
-// empty.
+// String returns for example "<Executor: scheduler=127.0.0.1:6379 workers=1 threads=4>". It counts
+// the live workers and their slots, at most one lease ago (see Lease). The scheduler of an embedded
+// broker is empty.
 func (ex *Executor) String() string {
 	if ex.check("") != nil {
 		return "<Executor: none>"
@@ -140,11 +142,11 @@ func (ex *Executor) String() string {
 	return fmt.Sprintf("<Executor: scheduler=%s workers=%d threads=%d>", scheduler, ex.counts.workers.Load(), ex.counts.threads.Load())
 }
 
-// Register makes this process run functions too, in slots of its own: see Concurrency. It returns once
-// this process can run them. The functions come from workers.Define or workers.DefineBatch. If one of
-// them is refused, none is registered. On an embedded broker, a function must be registered before Map,
-// Submit and their relatives use it, since no other process runs functions there. Errors: ErrClosed, and
-// that of a function that was not defined well.
+// Register makes this process run functions too, in slots of its own (see Concurrency). It returns
+// once this process can run them. The functions come from workers.Define or workers.DefineBatch. If
+// one of them is refused, none is registered. On an embedded broker a function must be registered
+// before Map or Submit uses it, since no other process runs functions there. Errors: ErrClosed, and
+// the error of a function that is defined badly.
 func (ex *Executor) Register(functions ...workers.Function) error {
 	if err := ex.check("register"); err != nil {
 		return err
@@ -162,10 +164,11 @@ func (ex *Executor) Register(functions ...workers.Function) error {
 	})
 }
 
-// Close ends all that the Executor does, deletes the queues that it made without a name, and returns when
-// it has no goroutine and no key any more. Calls that are under way and later calls return ErrClosed. If
-// Redis does not answer for 5 seconds, Close returns an error, and other processes delete the keys after
-// the lease has run out. A second Close returns nil at once.
+// Close ends all work of the Executor, deletes the queues that it made without a name, and returns
+// when no goroutine and no key of it is left. Calls that are under way and later calls return
+// ErrClosed. If Redis does not answer, Close returns an error after 5 seconds for each partition
+// that the Executor uses; other processes delete its keys once its lease has run out. A second
+// Close returns nil at once.
 func (ex *Executor) Close() error {
 	if err := ex.check("close"); err != nil {
 		return err

@@ -120,7 +120,7 @@ func (p *partition) source(ctx context.Context, items codec.Info, o producer.Opt
 		s, stored, err = p.c.Source(ctx, o.Source, q, seal, append(opts, broker.Durable())...)
 	}
 	switch {
-	case errors.Is(err, ErrEnded):
+	case errors.Is(err, broker.ErrEnded):
 		err = &EndedError{Source: o.Source, Stored: stored}
 	case err != nil && ctx.Err() != nil && !broker.IsRefusal(err): // the reply may be lost
 		cause := err.Error()

@@ -105,12 +105,11 @@ func (t *lifecycle) isClosed() bool {
 
 // Errors of arguments that an exported call cannot use.
 var (
-	errNoExecutor  = errors.New("the Executor is nil or a zero value: make it with executor.New")
-	errNoInspector = errors.New("the Inspector is nil or a zero value: make it with executor.NewInspector")
-	errNoQueue     = errors.New("the Queue is nil or a zero value: bridge.Scatter, executor.Map and executor.Open return one")
-	errNoFuture    = errors.New("the Future is nil or a zero value: executor.Submit and executor.MapSlice return one")
-	errNoContext   = errors.New("the context is nil: pass that of the caller, or context.Background()")
-	errNoOption    = errors.New("an option is nil")
+	errNoExecutor = errors.New("the Executor is nil or a zero value: make it with executor.New")
+	errNoQueue    = errors.New("the Queue is nil or a zero value: bridge.Scatter, executor.Map and executor.Open return one")
+	errNoFuture   = errors.New("the Future is nil or a zero value: executor.Submit and executor.MapSlice return one")
+	errNoContext  = errors.New("the context is nil: pass that of the caller, or context.Background()")
+	errNoOption   = errors.New("an option is nil")
 )
 
 // begin starts an exported call, which its errors name unless the name is empty. It checks what the
@@ -169,13 +168,13 @@ func named(call string, err error) error {
 	return fmt.Errorf("%s: %w", call, err)
 }
 
-// Flush waits until the scatters that are under way now have ended: the channel of each
-// was closed, and its items and its end are stored in Redis. It returns the errors of
-// those that failed, joined. If ctx ends first, it returns the cause of that as well.
+// Flush waits until the scatters that are under way now have ended: the input of each was closed,
+// and its items and its end are stored in Redis. It returns the errors of the scatters that failed,
+// joined. If ctx ends first, the error has the cause of that as well. ErrClosed: the Executor was
+// closed.
 //
-// A scatter that has ended before the call is not part of it, whether it failed or not:
-// Queue.Err returns the error of one scatter at any time. ErrClosed: the Executor was
-// closed. Flush does not wait for a bridge.Producer, which has a Flush of its own.
+// Flush ignores scatters that have ended before the call; Queue.Err returns the error of one
+// scatter at any time. It also ignores a bridge.Producer, which has a Flush of its own.
 func (ex *Executor) Flush(ctx context.Context) (err error) {
 	ctx, end, err := ex.begin(ctx, "flush")
 	if err != nil {

@@ -19,7 +19,8 @@ type inspector struct {
 	tasks  *lifecycle       // the calls of the owner
 }
 
-// FunctionInfo is a function that live workers have.
+// FunctionInfo describes a function that live workers have, in one version and with one pair of
+// types.
 type FunctionInfo struct {
 	Name     string `json:"name"`
 	In       string `json:"in"` // the type of its input, for example "int"
@@ -30,21 +31,23 @@ type FunctionInfo struct {
 	Workers  int    `json:"workers"`           // that have it
 }
 
-// Functions lists the functions of the live workers, by name.
+// Functions lists the functions of the live workers, sorted by name. It costs a few round trips.
+// ErrClosed: the Executor was closed.
 func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
 	if err := ex.check("functions"); err != nil {
 		return nil, err
 	}
-	return ex.functions(ctx)
+	return ex.inspector.Functions(ctx)
 }
 
-func (l inspector) functions(ctx context.Context) (found []FunctionInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "functions")
+// Functions lists what Executor.Functions does.
+func (i inspector) Functions(ctx context.Context) (found []FunctionInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "functions")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
-	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := i.parts[0].Processes(ctx, broker.RoleWorker, i.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func (l inspector) functions(ctx context.Context) (found []FunctionInfo, err err
 	return found, nil
 }
 
-// WorkerInfo is a live worker.
+// WorkerInfo describes a live worker.
 type WorkerInfo struct {
 	ID          string    `json:"id"`
 	Host        string    `json:"host"`
@@ -77,21 +80,23 @@ type WorkerInfo struct {
 	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
 }
 
-// Workers lists the live workers, by host and process.
+// Workers lists the live workers, sorted by host and process. It costs a few round trips.
+// ErrClosed: the Executor was closed.
 func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
 	if err := ex.check("workers"); err != nil {
 		return nil, err
 	}
-	return ex.workers(ctx)
+	return ex.inspector.Workers(ctx)
 }
 
-func (l inspector) workers(ctx context.Context) (found []WorkerInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "workers")
+// Workers lists what Executor.Workers does.
+func (i inspector) Workers(ctx context.Context) (found []WorkerInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "workers")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
-	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := i.parts[0].Processes(ctx, broker.RoleWorker, i.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +126,7 @@ func number(text string) int64 {
 	return n
 }
 
-// QueueInfo is a queue.
+// QueueInfo describes a queue.
 type QueueInfo struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
@@ -143,22 +148,24 @@ type QueueInfo struct {
 	Partition int `json:"partition"`
 }
 
-// Queues lists all queues, by name.
+// Queues lists all queues of the namespace, sorted by name. It costs two round trips for each
+// queue. ErrClosed: the Executor was closed.
 func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
 	if err := ex.check("queues"); err != nil {
 		return nil, err
 	}
-	return ex.queues(ctx)
+	return ex.inspector.Queues(ctx)
 }
 
-func (l inspector) queues(ctx context.Context) (found []QueueInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "queues")
+// Queues lists what Executor.Queues does.
+func (i inspector) Queues(ctx context.Context) (found []QueueInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "queues")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
 	found = []QueueInfo{}
-	for _, part := range l.parts {
+	for _, part := range i.parts {
 		names, err := part.Queues(ctx)
 		if err != nil {
 			return nil, err
@@ -189,7 +196,7 @@ func queueInfo(ctx context.Context, part *broker.Client, name string) (QueueInfo
 	}, err
 }
 
-// StageInfo is a stage.
+// StageInfo describes a stage.
 type StageInfo struct {
 	ID       string        `json:"id"`
 	Kind     string        `json:"kind"` // "map", "copy" or "future"
@@ -200,22 +207,24 @@ type StageInfo struct {
 	Workers  int           `json:"workers"` // that have the function
 }
 
-// Stages lists all stages, those of a partition in the order in which they were
-// made.
+// Stages lists all stages of the namespace, those of a partition in the order in which they were
+// made. It costs a few round trips, and one for each input queue of a stage. ErrClosed: the
+// Executor was closed.
 func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
 	if err := ex.check("stages"); err != nil {
 		return nil, err
 	}
-	return ex.stages(ctx)
+	return ex.inspector.Stages(ctx)
 }
 
-func (l inspector) stages(ctx context.Context) (found []StageInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "stages")
+// Stages lists what Executor.Stages does.
+func (i inspector) Stages(ctx context.Context) (found []StageInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "stages")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
-	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := i.parts[0].Processes(ctx, broker.RoleWorker, i.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +239,7 @@ func (l inspector) stages(ctx context.Context) (found []StageInfo, err error) {
 		}
 	}
 	found = []StageInfo{}
-	for _, part := range l.parts {
+	for _, part := range i.parts {
 		stages, err := part.Stages(ctx)
 		if err != nil {
 			return nil, err
@@ -256,8 +265,10 @@ func stageInfo(ctx context.Context, part *broker.Client, s broker.Stage, workers
 	return info
 }
 
-// Delete deletes a queue with its items, with its sources and with the
-// stages that read it or write to it. ErrQueueNotFound: there is none.
+// Delete deletes a queue with its items, its sources, and the stages that read it or add to it.
+// Functions that run for these stages are canceled. Delete costs a few round trips, and Redis some
+// time for each item that waits. ErrQueueNotFound: there is no queue of that name. Queue.Delete
+// deletes a flow of queues without names.
 func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 	ctx, end, err := ex.begin(ctx, "delete")
 	if err != nil {

@@ -14,15 +14,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Map2 makes a stage over two queues: f, made by workers.Define2, is called
-// with the nth item of each. It ends with the shorter one. The remaining items of the
-// other are not read: without a name, its flow is deleted as after a loop over All that was
-// left; with a name, its scatter waits where it is bounded. Where one of the two has
-// failed, the pair has its failure.
+// Map2 makes a stage over two queues: workers call f, which workers.Define2 has made, with the nth
+// items of both. If one of the two items has failed, the pair has its failure and f is not called.
+// The stage ends with the shorter queue. The remaining items of the longer one are not read: its
+// flow is deleted if it has no name, as after a loop over bridge.All that was left; its scatter
+// waits if it has a name and a bound.
 //
-// The pairs are made in this process, so that it is the one consumer of both
-// queues until it ends, and the items that it has read of named queues go with it. Otherwise
-// it is as Map.
+// This process makes the pairs. So it is the one consumer of both queues until one ends, and items
+// that it has read from named queues are lost with it. In all else Map2 is like Map.
 func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B], Out], a *Queue[A], b *Queue[B], opts ...MapOption) (*Queue[Out], error) {
 	if err := errors.Join(a.check("map2"), b.check("map2"), f.Err()); err != nil {
 		return nil, err

@@ -7,9 +7,10 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Multiplex makes n equal queues of one: each gets all items, in order. The
-// slowest one holds the others back once its bound is reached. A copy costs no
-// call of a function.
+// Multiplex makes n queues that each get all items of q, in order. It is the one consumer of q. The
+// slowest queue holds the others back once its bound (MaxSize, MaxBytes) is reached. Copies need no
+// call of a function, but a worker makes them. Name is refused, since one name does not fit n
+// queues. Errors: ErrConsumerExists or ErrStageExists if q has a consumer, ErrQueueNotFound.
 func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption) (_ []*Queue[T], err error) {
 	s, err := mapOptions("multiplex", opts)
 	if err != nil {
@@ -51,8 +52,11 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 	return queues, nil
 }
 
-// Merge makes one queue of several: each item of each of them, the order within
-// each source kept. It ends when all have ended.
+// Merge makes one queue that gets the items of q and of all others. The order within each source is
+// kept; between sources there is no order. The stream ends when all inputs have ended. Merge is the
+// one consumer of each input. Errors: ErrTypeMismatch if the queues hold different types,
+// ErrPartitions if they are in different partitions, ErrConsumerExists or ErrStageExists if one of
+// them has a consumer, ErrQueueNotFound.
 func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (_ *Queue[T], err error) {
 	caller := ctx
 	ctx, end, err := q.begin(ctx, "merge")

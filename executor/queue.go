@@ -15,8 +15,9 @@ import (
 // defaultBytes is how many bytes may wait in a queue.
 const defaultBytes = 64 << 20
 
-// A Queue is a remote queue of values of type T. It is a handle: copying it
-// does not copy the queue.
+// A Queue is a handle for a remote queue of values of type T. bridge.Scatter, Map and Open return
+// one. Copying a Queue does not copy the remote queue. All methods may be called from many
+// goroutines.
 type Queue[T any] struct {
 	part    *partition
 	q       broker.Queue
@@ -25,8 +26,9 @@ type Queue[T any] struct {
 	stored  int64         // items of the scatter's source before it began
 }
 
-// Stored returns how many items the durable source of the scatter that returned this queue had stored before that
-// scatter began: the input goes on behind them. It is 0 if the source is new, and for a queue from any other call.
+// Stored returns the number of items that the durable source of the scatter which returned this
+// Queue had stored before that scatter began: continue the input behind them. It is 0 for a new
+// source, and for a Queue from any other call.
 func (q *Queue[T]) Stored() int64 {
 	if q == nil {
 		return 0
@@ -34,8 +36,9 @@ func (q *Queue[T]) Stored() int64 {
 	return q.stored
 }
 
-// Open returns a named queue that exists. ErrQueueNotFound: there is none;
-// ErrTypeMismatch: its items are of another type.
+// Open returns the named queue of another call or process. Errors: ErrQueueNotFound if there is no
+// queue of that name, ErrTypeMismatch if its items have another type or codec. It costs a round
+// trip for each partition that it looks into.
 func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOption) (_ *Queue[T], err error) {
 	s, err := optionsOf("open", opts, OpenOption.apply)
 	if err != nil {
@@ -75,7 +78,8 @@ func info(q broker.Queue) codec.Info { return codec.Info{Codec: q.Codec, Type: q
 
 func fits(a, b codec.Info) bool { return a == b || a.Wildcard() || b.Wildcard() }
 
-// Name returns the name by which Open finds it.
+// Name returns the name of the queue, which Open and Executor.Delete take. A queue without a name
+// of the user's has a unique one.
 func (q *Queue[T]) Name() string {
 	if q == nil {
 		return ""
@@ -83,8 +87,8 @@ func (q *Queue[T]) Name() string {
 	return q.q.Name
 }
 
-// Len returns how many items wait in it: added and not yet read by its
-// consumer.
+// Len returns the number of items in the queue that its consumer has not read. It costs one round
+// trip. ErrQueueNotFound: the queue was deleted.
 func (q *Queue[T]) Len(ctx context.Context) (n int, err error) {
 	ctx, end, err := q.begin(ctx, "len")
 	if err != nil {
@@ -95,8 +99,9 @@ func (q *Queue[T]) Len(ctx context.Context) (n int, err error) {
 	return int(backlog.Items), err
 }
 
-// Dropped returns how many items were dropped since there was no room for them,
-// by the policies of the scatters into the queue. Without a policy no item is dropped.
+// Dropped returns the number of items that the overflow policies of scatters have dropped from the
+// queue so far, see bridge.Overflow. It costs one round trip. ErrQueueNotFound: the queue was
+// deleted.
 func (q *Queue[T]) Dropped(ctx context.Context) (n int, err error) {
 	ctx, end, err := q.begin(ctx, "dropped")
 	if err != nil {
@@ -107,8 +112,8 @@ func (q *Queue[T]) Dropped(ctx context.Context) (n int, err error) {
 	return int(found.Dropped), err
 }
 
-// Seal lets no further scatter join a named queue, so that its gather ends
-// when those that have joined have ended.
+// Seal lets no further source join a named queue. Its stream ends when the sources that have joined
+// have ended. It costs one round trip. ErrQueueNotFound: the queue was deleted.
 func (q *Queue[T]) Seal(ctx context.Context) (err error) {
 	ctx, end, err := q.begin(ctx, "seal")
 	if err != nil {
@@ -118,10 +123,9 @@ func (q *Queue[T]) Seal(ctx context.Context) (err error) {
 	return q.part.c.Seal(ctx, q.q.Name)
 }
 
-// Done returns a channel that is closed when the scatter that returned this queue has
-// ended: all of its input and its end are stored in Redis, or it failed, and Err returns
-// why. From then on it does not read its channel any more, so a producer selects on
-// both:
+// Done returns a channel that is closed when the scatter that returned this Queue has ended: its
+// input and its end are stored in Redis, or it failed, and Err returns the reason. From then on the
+// scatter does not read its channel, so a program selects on both:
 //
 //	select {
 //	case in <- v:
@@ -129,7 +133,7 @@ func (q *Queue[T]) Seal(ctx context.Context) (err error) {
 //		return queue.Err()
 //	}
 //
-// For a queue that no scatter returned, as one from Map or Open, Done returns nil.
+// Done returns nil for a Queue that no scatter returned, such as one from Map or Open.
 func (q *Queue[T]) Done() <-chan struct{} {
 	if q == nil || q.scatter == nil {
 		return nil
@@ -137,10 +141,10 @@ func (q *Queue[T]) Done() <-chan struct{} {
 	return q.scatter.done
 }
 
-// Err returns why the scatter that returned this queue failed: the cause of the end of its
-// context, ErrQueueNotFound if the queue was deleted, ErrFenced if a successor took its source
-// over, ErrFull if its overflow policy ends it, ErrClosed. It returns nil before Done is
-// closed, and after a scatter that stored everything.
+// Err returns why the scatter that returned this Queue failed. It returns nil before Done is
+// closed, and after a scatter that has stored all its input. Errors: the cause of the end of the
+// scatter's context, ErrQueueNotFound if the queue was deleted, ErrFenced if a successor has taken
+// over its source, ErrFull if its overflow policy aborts it, ErrClosed.
 func (q *Queue[T]) Err() error {
 	select {
 	case <-q.Done():
@@ -150,12 +154,14 @@ func (q *Queue[T]) Err() error {
 	}
 }
 
-// Delete deletes the queue with its items, with its sources and with the stages that read it or
-// add to it: the context of their functions ends. It also deletes the queues without a name of the
-// user's that only fed it or that it alone fed. A gather and a scatter of a deleted queue end with
-// ErrQueueNotFound. Use it for a flow that is not needed any more and does not end by itself: one with named
-// queues, or one whose contexts live on. ErrQueueNotFound: the queue is gone, also if another one has its
-// name. Delete costs a few round trips, and Redis some time for each item that waits.
+// Delete deletes the queue with its items, its sources, and the stages that read it or add to it.
+// Functions that run for these stages are canceled. It also deletes the queues without names that
+// feed only this queue or that only this queue feeds. A gather and a scatter of a deleted queue end
+// with ErrQueueNotFound. Call it for a flow that is not needed any more and does not end by itself:
+// a flow with named queues, or one whose contexts live on.
+//
+// Delete costs a few round trips, and Redis some time for each item that waits. ErrQueueNotFound:
+// the queue is gone, or another queue has its name now.
 func (q *Queue[T]) Delete(ctx context.Context) (err error) {
 	ctx, end, err := q.begin(ctx, "delete")
 	if err != nil {

@@ -18,24 +18,24 @@ import (
 // warnAfter is the time after which Map warns of a function that no worker has.
 const warnAfter = 2 * time.Second
 
-// Map makes a stage: workers call f for every item of q, and the results go, in
-// the order of the items, to the queue that it returns. Items that have failed
-// pass through; f does not see them.
+// Map makes a stage over q and returns its out-queue: workers call f for every item of q and add
+// the results, in the order of the items. An item that has failed goes to the out-queue without a
+// call of f. Map does not wait for results; it costs a few round trips.
 //
-// The stage is the one consumer of q. ErrStageExists: q has a stage of another function,
-// see ReplaceStage, or the named out-queue belongs to another stage. ErrConsumerExists: q has a
-// gather. ErrTypeMismatch: f takes another type than q holds, or the fleet has it with other
-// types. ErrFunctionNotRegistered: on the embedded broker, Register f before. On Redis, if
-// no live worker has f, Map logs a warning and the stage waits for a worker.
+// The stage is the one consumer of q. Errors: ErrStageExists if q has a stage of another function
+// (see ReplaceStage), or if the named out-queue belongs to another stage. ErrConsumerExists if q
+// has a gather. ErrTypeMismatch if f takes another type than q holds, or if all workers that have f
+// have it with other types. ErrFunctionNotRegistered, on the embedded broker, if f is not
+// registered. ErrQueueNotFound if q was deleted. On Redis, if no live worker has f, the stage waits
+// for one, and Map logs a warning two seconds later.
 //
-// The stage of a queue without a name goes with its flow, see bridge.Scatter: ctx is one of the
-// contexts whose end lets the flow go.
+// The stage of a queue without a name belongs to the flow of that queue, see bridge.Scatter: the
+// end of ctx is one of the conditions for the deletion of the flow.
 //
-// A stage over a named queue is durable itself: its out-queue is named after q and f,
-// unless Name gives a name. Calling Map again with f returns the same out-queue. If
-// options of the stage differ, such as Timeout or Retries, they hold from then on: workers
-// end the context of the calls that run and make these calls again under the new options,
-// which counts no attempt. If the stage is the same, the call has no effect.
+// The stage of a named queue stays, with its out-queue, until the queue is deleted. The out-queue
+// is named after q and f, unless Name is given. A further Map with f returns the same out-queue. If
+// its options, such as Timeout or Retries, differ, they hold from then on: workers end the contexts
+// of running calls and repeat the calls under the new options, which counts no attempt.
 func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (_ *Queue[Out], err error) {
 	s, err := mapOptions("map", opts)
 	if err != nil {

@@ -11,10 +11,12 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Submit has f called with one value somewhere in the fleet. It waits only
-// where MaxSize bounds the items that wait. A value that cannot be encoded is an error at
-// once; so is ErrFunctionNotRegistered, as for Map. For many values, MapSlice takes fewer round trips.
-func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...SubmitOption) (*Future[Out], error) {
+// Submit sends one value to the fleet, where a worker calls f with it, and returns a future for the
+// result. It waits only while the queue of the function is full, see MaxSize. For many values,
+// MapSlice takes fewer round trips. Errors: that of a value which cannot be encoded or has more
+// than 64 MiB, ErrTypeMismatch, ErrFunctionNotRegistered as for Map, ErrClosed, and the cause of
+// ctx.
+func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...StageOption) (*Future[Out], error) {
 	futures, err := MapSlice(ctx, ex, f, []In{v}, opts...)
 	if err != nil {
 		return nil, err
@@ -22,10 +24,9 @@ func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, O
 	return futures[0], nil
 }
 
-// MapSlice has f called with each of the values somewhere in the fleet, and
-// returns their futures in the same order. If one of the values cannot be
-// encoded, none is sent.
-func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], values []In, opts ...SubmitOption) (_ []*Future[Out], err error) {
+// MapSlice is Submit for many values: it returns their futures in the same order. If one of the
+// values cannot be encoded, none is sent.
+func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], values []In, opts ...StageOption) (_ []*Future[Out], err error) {
 	o, err := submitOptions("submit", opts)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ import (
 // its own, and an Inspector.
 type opened struct {
 	ex     *executor.Executor
-	view   *executor.Inspector
+	view   executor.Inspector
 	named  *executor.Queue[int]
 	q, p   *executor.Queue[int]
 	future *executor.Future[int]

@@ -43,7 +43,6 @@ var (
 	sum      = workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
 	noCtx    context.Context
 	noEx     *executor.Executor
-	noView   *executor.Inspector
 	noQ      *executor.Queue[int]
 	noFut    *executor.Future[int]
 	noWork   *workers.Worker
@@ -99,14 +98,6 @@ var misusesOfBridge = map[string]misuse{
 	},
 	"bridge.Producer.Queue": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_, _ = noSend.Queue(), new(bridge.Producer[int]).Queue()
-		return nil
-	},
-	"bridge.Producer.Done": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		_, _ = noSend.Done(), new(bridge.Producer[int]).Done()
-		return nil
-	},
-	"bridge.Producer.Err": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		_, _ = noSend.Err(), new(bridge.Producer[int]).Err()
 		return nil
 	},
 	"bridge.SendError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
@@ -242,21 +233,6 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Stages": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Stages(ctx)), failed(new(executor.Executor).Stages(ctx)), failed(ex.Stages(noCtx))}
 	},
-	"executor.Inspector.Functions": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Functions(ctx)), failed(new(executor.Inspector).Functions(ctx))}
-	},
-	"executor.Inspector.Workers": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Workers(ctx)), failed(new(executor.Inspector).Workers(ctx))}
-	},
-	"executor.Inspector.Queues": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Queues(ctx)), failed(new(executor.Inspector).Queues(ctx))}
-	},
-	"executor.Inspector.Stages": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{failed(noView.Stages(ctx)), failed(new(executor.Inspector).Stages(ctx))}
-	},
-	"executor.Inspector.Close": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		return []error{noView.Close(), new(executor.Inspector).Close()}
-	},
 	"executor.ItemError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = (*executor.ItemError)(nil).Error()
 		return nil
@@ -299,10 +275,6 @@ var misusesOfQueues = map[string]misuse{
 	},
 	"executor.EndedError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		return []error{new(executor.EndedError)}
-	},
-	"executor.EndedError.Is": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		_ = new(executor.EndedError).Is(nil)
-		return nil
 	},
 	"executor.Queue.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_, _ = noQ.Name(), new(executor.Queue[int]).Name()
@@ -373,10 +345,6 @@ var misusesOfFutures = map[string]misuse{
 	},
 	"executor.Futures": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
 		return []error{last(executor.Futures(ctx, noQ)), last(executor.Futures(ctx, new(executor.Queue[int]))), last(executor.Futures(noCtx, q))}
-	},
-	"executor.Future.ID": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		_, _ = noFut.ID(), new(executor.Future[int]).ID()
-		return nil
 	},
 	"executor.Future.Done": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_, _ = noFut.Done(), new(executor.Future[int]).Done()
