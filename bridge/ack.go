@@ -18,8 +18,8 @@ func (r Result[T]) Ack() {
 }
 
 // AckThrough acknowledges this result and all results of any source that the gather has delivered
-// before it, except those that Nack gave back. It costs little more than one Ack, and is like Ack
-// in all else.
+// before it, except those that Nack gave back. It costs little more than one Ack, and is otherwise
+// like Ack.
 func (r Result[T]) AckThrough() {
 	if t := r.ticket(); t != nil {
 		t.AckThrough()

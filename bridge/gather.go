@@ -162,8 +162,8 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 	}
 }
 
-// deliverer is the only sender on the channel of a gather. Results that it has sent and that are not in the
-// channel any more are delivered.
+// A deliverer is the only sender on the channel of a gather. The results that it has sent and that
+// are no longer in the channel are delivered.
 type deliverer[T any] struct {
 	r      *consumer.Receiver
 	out    sink[T]
@@ -186,8 +186,7 @@ type failedItem struct {
 	err   *executor.ItemError
 }
 
-// lookAtBuffer is how often a gather looks whether its buffer was read, while
-// it has no results to send.
+// lookAtBuffer is the interval at which a gather without results to send checks its buffer.
 const lookAtBuffer = 2 * time.Millisecond
 
 // run delivers the stream and then closes the channel, also if a method that decodes a value
@@ -223,8 +222,8 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 
 var errGoexitDecode = errors.New("a method that decodes a value called runtime.Goexit, as FailNow of a test does: return an error instead")
 
-// deliver sends until the stream has ended and its last item was taken. It returns an
-// error if ctx ends first.
+// deliver sends results until the stream has ended and the program has taken the last one. It
+// returns an error if ctx ends first.
 func (d *deliverer[T]) deliver(ctx context.Context) error {
 	for {
 		p, ok, err := d.next(ctx)

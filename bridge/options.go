@@ -181,7 +181,7 @@ const OverflowDropOldest OverflowPolicy = broker.OverflowDropOldest
 // with executor.ErrTruncated, and Err of the queue returns executor.ErrFull.
 const OverflowFail OverflowPolicy = broker.OverflowFail
 
-// Overflow sets what happens to items for which there is no room. The default is OverflowBlock. A
+// Overflow sets the policy for items for which there is no room. The default is OverflowBlock. A
 // dropped item keeps its place in the stream: Gather has an *executor.ItemError there, which is an
 // executor.ErrDropped, and executor.Queue.Dropped counts it. A policy drops whole batches.
 func Overflow(p OverflowPolicy) ScatterOption {

@@ -240,7 +240,7 @@ func (s *scatterer[T]) takeBuffered(in <-chan T) (open bool) {
 	return open
 }
 
-// flush waits until the collected batches can be passed on.
+// flush waits until the other goroutine can take the collected batches.
 func (s *scatterer[T]) flush(ctx context.Context) error {
 	if s.Len() == 0 {
 		return nil
@@ -254,7 +254,7 @@ func (s *scatterer[T]) flush(ctx context.Context) error {
 	}
 }
 
-// addSlice adds values, and waits whenever it is Full.
+// addSlice adds values, and flushes whenever the Batcher is full.
 func (s *scatterer[T]) addSlice(ctx context.Context, vs []T) error {
 	for len(vs) > 0 {
 		vs = vs[s.addAll(vs):]
@@ -267,8 +267,7 @@ func (s *scatterer[T]) addSlice(ctx context.Context, vs []T) error {
 	return nil
 }
 
-// addAll encodes values straight into batches, until it is Full. It returns how
-// many.
+// addAll encodes values straight into batches, until the Batcher is full. It returns their number.
 func (s *scatterer[T]) addAll(vs []T) (n int) {
 	if s.typed.Short() {
 		n = min(len(vs), s.Spare())

@@ -2,17 +2,16 @@ package bridge
 
 import "context"
 
-// A sink is the channel of a gather. Its methods are called by the deliverer
-// alone.
+// A sink is the channel of a gather. Only the deliverer calls its methods.
 type sink[T any] interface {
-	// put sends the results of a piece, and counts them. Before it waits, it
-	// reports the results that were taken.
+	// put sends the results of a range of items, and counts them. Before it waits, it reports the results
+	// that the program has taken.
 	put(ctx context.Context, d *deliverer[T]) error
-	// untaken is how many results lie in the channel.
+	// untaken is the number of results in the channel.
 	untaken() int
-	// takeBack takes the untaken results out of the channel, and returns how many they are.
+	// takeBack removes the results from the channel, and returns their number.
 	takeBack() int
-	// last sends the error that ends the stream. The channel is empty, so it does not block.
+	// last sends the error that ends the stream. The channel is empty, so last does not block.
 	last(r Result[T])
 	close()
 }

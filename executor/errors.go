@@ -177,9 +177,9 @@ func (e *ItemError) Error() string {
 	return e.Function + ": " + e.Message
 }
 
-// Is reports whether target says what the code says: context.DeadlineExceeded for "timeout",
-// ErrCanceled for "canceled", ErrDropped for "dropped", ErrLost for "lost", ErrTruncated for "cut"
-// and ErrSourceOffline for "away".
+// Is reports whether the code of the error stands for target: "timeout" for
+// context.DeadlineExceeded, "canceled" for ErrCanceled, "dropped" for ErrDropped, "lost" for
+// ErrLost, "cut" for ErrTruncated, "away" for ErrSourceOffline.
 func (e *ItemError) Is(target error) bool {
 	if e == nil {
 		return false

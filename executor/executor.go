@@ -26,16 +26,16 @@ const (
 )
 
 // An Executor is a connection to a fleet of workers. It makes queues and stages, and calls single
-// functions. What it makes without a name goes with it: Close deletes those queues and stages. All
-// methods may be called from many goroutines. The caller closes it.
+// functions. Queues and stages without a name go with the Executor: Close deletes them. All methods
+// may be called from many goroutines. The caller closes it.
 type Executor struct {
 	settings
 	inspector
 	id     string
 	conn   *broker.Client   // to all partitions
 	server *embedded.Server // nil unless the broker is embedded
-	home   *partition       // where the Executor makes its queues
-	others partitions       // where it uses queues of other processes
+	home   *partition       // the partition in which the Executor makes its queues
+	others partitions       // partitions in which it uses queues of other processes
 	tasks  lifecycle
 	closed chan struct{} // closed by Close
 	local  localWorker

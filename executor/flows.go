@@ -22,9 +22,9 @@ const (
 	deleteLimit = 2 * time.Second
 )
 
-// flows are the queues of an Executor that have no name of the user's, and which of them feeds which.
-// A queue at the end of a flow is needed until its stream was delivered to its end, or until it is
-// abandoned; the queues above it are needed for as long as one below is.
+// flows are the queues of an Executor without a name of the user's, and the stages between them. A
+// queue at the end of a flow is needed until its stream was delivered to its end, or until it is
+// abandoned. A queue above it is needed as long as a queue below is.
 type flows struct {
 	look func(queue string, after time.Duration) // calls abandon later
 
@@ -43,11 +43,11 @@ type link struct {
 
 	gathers int       // under way
 	begun   bool      // a gather has begun, or could not begin
-	left    bool      // no other gather can follow, as far as the last one tells
-	since   time.Time // when one of these, or a context, has changed
+	left    bool      // the caller of the last gather does not want the remaining items
+	since   time.Time // of the last change of these fields or of a context
 }
 
-// add notes a queue that a call with a context has made, and those that it is fed from. stop ends the
+// add notes a queue that a call with a context has made, and the queues that feed it. stop ends the
 // scatter into it.
 func (f *flows) add(ctx context.Context, queue string, stop context.CancelCauseFunc, from ...string) {
 	f.mu.Lock()
@@ -81,7 +81,7 @@ func (f *flows) expire(l *link) {
 	}
 }
 
-// changed has flows.look called for the ends of the flow below a link.
+// changed has look called for the ends of the flow below a link.
 func (f *flows) changed(l *link) {
 	now := time.Now()
 	l.walk(func(l *link) []*link { return l.below }, func(l *link) bool {
@@ -141,12 +141,12 @@ func (l *link) keepFor() time.Duration {
 	return ungatheredLimit
 }
 
-// alive reports whether the context of one of the calls that made a flow down to here lives.
+// alive reports whether the context of each call that made the flow down to here is alive.
 func (l *link) alive() bool {
 	return !l.walk(func(l *link) []*link { return l.above }, func(l *link) bool { return !l.live })
 }
 
-// abandoned reports whether no call can gather a queue any more, as far as this process knows.
+// abandoned reports whether no call of this process can gather a queue any more.
 func (f *flows) abandoned(queue string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -154,7 +154,7 @@ func (f *flows) abandoned(queue string) bool {
 	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.keepFor()
 }
 
-// end forgets a queue, those that only it fed, and those that no other queue needs. It returns
+// end forgets a queue, the queues that only feed it, and the queues that only it feeds. It returns
 // their names. A cause ends the scatters into them.
 func (f *flows) end(queue string, cause error) (gone []string) {
 	f.mu.Lock()
@@ -179,7 +179,7 @@ func (f *flows) end(queue string, cause error) (gone []string) {
 	return gone
 }
 
-// forget forgets a queue that was deleted. Those that feed it may get another stage.
+// forget forgets a queue that was deleted. The queues that feed it may get another stage.
 func (f *flows) forget(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -191,7 +191,7 @@ func (f *flows) forget(queue string) {
 	}
 }
 
-// remove takes a link out. It returns those above.
+// remove removes a link. It returns the links above.
 func (f *flows) remove(l *link, cause error) (above []*link) {
 	delete(f.m, l.name)
 	l.unwatch()
@@ -221,10 +221,10 @@ func (f *flows) close() {
 // The cause of the end of a scatter into a queue that is deleted.
 var (
 	errDeleted   = fmt.Errorf("%w: it was deleted", ErrQueueNotFound)
-	errAbandoned = fmt.Errorf("%w: nothing gathers its flow any more, and it is deleted", ErrQueueNotFound)
+	errAbandoned = fmt.Errorf("%w: it was deleted, since no call gathers its flow any more", ErrQueueNotFound)
 )
 
-// resume has the flows of an executor resumed that were paused after its death: it has joined again, or
+// resume resumes the flows of an executor that were paused after its death: it has joined again, or
 // this Executor reads one of them.
 func (p *partition) resume(owner string) {
 	p.owed.soon("resumption of the flows of executor "+owner, func(ctx context.Context) error { return p.c.PauseFlows(ctx, owner) })
@@ -263,8 +263,8 @@ func (p *partition) lookAt(queue string, after time.Duration) {
 	}})
 }
 
-// abandon deletes the flow of a queue that no call can gather any more. If another process gathers the
-// queue, or has made a stage over it, the flow is looked at again later.
+// abandon deletes the flow of a queue that no call can gather any more. If another process gathers
+// the queue, or has made a stage over it, abandon looks at the flow again later.
 func (p *partition) abandon(ctx context.Context, queue string) error {
 	if !p.flows.abandoned(queue) {
 		return nil

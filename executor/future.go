@@ -126,7 +126,7 @@ func (f *Future[T]) Cancel(ctx context.Context) (err error) {
 	b.Failure(batch.Failure{Code: batch.CodeCanceled, Message: ErrCanceled.Error()})
 	frame := b.Take()
 	canceled, err := f.part.c.Cancel(ctx, f.id, frame, resultTTL)
-	if canceled { // what is set stays there, since it is what a worker looks at
+	if canceled { // the result stays in Redis, since workers read it
 		f.part.mailbox.settle(f.id, frame)
 		f.part.mailbox.keep(f.id)
 	}

@@ -28,7 +28,7 @@ var _ Inspector = (*Executor)(nil)
 
 // NewInspector connects to the Redis at an address, and changes no key there. The form of the address,
 // the errors and the meaning of ctx are those of New, with one exception: an empty address is
-// ErrInvalidURL, since an embedded broker has nothing to list. The caller closes the Inspector.
+// ErrInvalidURL, since no other process can use an embedded broker. The caller closes the Inspector.
 func NewInspector(ctx context.Context, redisURL string, opts ...Option) (Inspector, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("new inspector: %w", errNoContext)

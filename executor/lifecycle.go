@@ -9,7 +9,8 @@ import (
 	"sync"
 )
 
-// A lifecycle is the work that goes on for callers, so that Close can end it and wait.
+// A lifecycle is the calls and scatters of an Executor or Inspector. Close ends them and waits for
+// them.
 type lifecycle struct {
 	group sync.WaitGroup
 
@@ -80,7 +81,7 @@ func (t *lifecycle) runningScatters() []*scatterState {
 	return slices.Collect(maps.Keys(t.scatters))
 }
 
-// close ends everything and waits for it; false if that was done before.
+// close ends all of them and waits. It returns false if it was called before.
 func (t *lifecycle) close() bool {
 	t.mu.Lock()
 	if t.closed {
@@ -112,9 +113,9 @@ var (
 	errNoOption   = errors.New("an option is nil")
 )
 
-// begin starts an exported call, which its errors name unless the name is empty. It checks what the
-// call was given, and returns a context that ends with ctx and with Close. Defer end with the address
-// of the call's error: it becomes ErrClosed if Close ended the call, and Close waits for it until then.
+// begin starts an exported call, which its errors name unless the name is empty. It returns a
+// context that ends with ctx and with Close. Defer end with the address of the call's error: end
+// sets the error to ErrClosed if Close has ended the call, and Close waits for end.
 func (t *lifecycle) begin(ctx context.Context, call string) (bound context.Context, end func(*error), err error) {
 	if ctx == nil {
 		return nil, nil, named(call, errNoContext)

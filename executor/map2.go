@@ -21,7 +21,7 @@ import (
 // waits if it has a name and a bound.
 //
 // This process makes the pairs. So it is the one consumer of both queues until one ends, and items
-// that it has read from named queues are lost with it. In all else Map2 is like Map.
+// that it has read from named queues are lost with it. Map2 is otherwise like Map.
 func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B], Out], a *Queue[A], b *Queue[B], opts ...MapOption) (*Queue[Out], error) {
 	if err := errors.Join(a.check("map2"), b.check("map2"), f.Err()); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (p *pairer[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err 
 	return err
 }
 
-// leave gives the queue up before anything was read.
+// leave ends the gather of a side before it has read an item.
 func (s *side[T]) leave(ctx context.Context, why error) {
 	stopped, cancel := context.WithCancel(ctx)
 	cancel()
@@ -87,8 +87,8 @@ type side[T any] struct {
 	failed   []*batch.Failure
 }
 
-// pairer brings two queues together. Its one goroutine reads both and feeds a
-// third.
+// A pairer makes pairs of the items of two queues. Its one goroutine reads both and feeds a third
+// queue.
 type pairer[A, B any] struct {
 	feed   *producer.Feed
 	encode func([]byte, workers.Pair[A, B]) ([]byte, error)
@@ -96,8 +96,8 @@ type pairer[A, B any] struct {
 	b      side[B]
 }
 
-// run makes pairs until one of the queues has ended. What ends it, also a method of a value that
-// ends the goroutine, ends the third queue.
+// run makes pairs until one of the queues has ended. After an error, and if a method of a value
+// ends the goroutine, it aborts the third queue.
 func (p *pairer[A, B]) run(ctx context.Context) {
 	reading, stop := context.WithCancelCause(ctx)
 	p.a.ended, p.b.ended = make(chan error, 1), make(chan error, 1)
@@ -125,8 +125,8 @@ var errGoexit = errors.New("Map2: a method that encodes or decodes a value calle
 
 var errOtherEnded = fmt.Errorf("one of two queues has ended: %w", consumer.ErrLeft)
 
-// result is how the gather of a side has ended, once Run has returned. failed is why no more pairs
-// are made, if not since a side has ended.
+// result returns how the gather of a side has ended, once Run has returned. failed is the error
+// that ended the pairs, nil if a side has ended.
 func (s *side[T]) result(failed error) error {
 	select {
 	case err := <-s.ended:
@@ -142,7 +142,7 @@ func (s *side[T]) result(failed error) error {
 	return errOtherEnded
 }
 
-// pairs sends what both sides have, until one of them has ended.
+// pairs sends pairs until one of the sides has ended.
 func (p *pairer[A, B]) pairs(ctx context.Context) error {
 	for {
 		if ok, err := p.a.fill(ctx); !ok || err != nil {
@@ -190,7 +190,7 @@ func (p *pairer[A, B]) add(i int) {
 	p.feed.End(buf)
 }
 
-// fill waits until there are values; false: there will be none.
+// fill waits until there are values. It returns false if the queue has ended.
 func (s *side[T]) fill(ctx context.Context) (bool, error) {
 	if len(s.values) > 0 {
 		return true, nil
@@ -224,7 +224,7 @@ func (s *side[T]) decode(p consumer.Range) {
 	}
 }
 
-// done drops n values, which are delivered.
+// done removes n values, which count as delivered.
 func (s *side[T]) done(n int) {
 	s.values, s.failed = s.values[n:], s.failed[n:]
 	s.r.Delivered(n)

@@ -16,8 +16,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A partition is what an Executor has in one partition of the namespace: a mailbox, a lease, and the
-// queues that go with the Executor.
+// A partition is the part of an Executor in one partition of the namespace: a mailbox, a lease, and
+// the queues that go with the Executor.
 type partition struct {
 	ex      *Executor
 	c       *broker.Client
@@ -141,8 +141,8 @@ type partitions struct {
 	byIndex map[int]chan *partition
 }
 
-// partitionOf returns what the Executor has in the partition of a client, and joins the partition if it
-// has not yet. It is called within a call that Close waits for.
+// partitionOf returns the part of the Executor in the partition of a client. It joins the partition
+// at the first call. Close waits for the caller.
 func (ex *Executor) partitionOf(ctx context.Context, c *broker.Client) (*partition, error) {
 	if c == ex.home.c {
 		return ex.home, nil

@@ -97,8 +97,8 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	return &Queue[Out]{part: part, q: out, typed: typed}, nil
 }
 
-// continued names the out-queue of the stage that a queue has, if a stage of the function goes
-// on with it: one of the same function, or of any that may be replaced.
+// continued names the out-queue of the stage that a queue has, if the new stage continues it: a
+// stage of the same function, or any stage that may be replaced.
 func (p *partition) continued(ctx context.Context, s stageOptions, function string, q broker.Queue) (stageOptions, error) {
 	if s.name != "" || q.Owner != "" && !s.replace {
 		return s, nil
@@ -115,8 +115,8 @@ func (p *partition) continued(ctx context.Context, s stageOptions, function stri
 	return s, err
 }
 
-// derive makes the queue that a stage writes to. It is as durable as those
-// that the stage reads. made has it if it was not there.
+// derive makes the out-queue of a stage. The out-queue stays if all in-queues do. made has it if it
+// is new.
 func (p *partition) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []broker.Queue, err error) {
 	out := broker.Queue{Name: s.name, Owner: s.owner, Bounds: s.bounds, From: from, Seal: true, Flow: ins[0].Flow}
 	switch {
@@ -151,10 +151,10 @@ func (p *partition) replace(ctx context.Context, s broker.Stage) error {
 	return err
 }
 
-// unmake deletes queues that a call has made before it failed with err, which it returns.
+// unmake deletes the queues that a call has made before it failed with err. It returns err.
 func (p *partition) unmake(ctx context.Context, made []broker.Queue, err error) error {
 	p.discard(made...)
-	if ctx.Err() != nil { // the stage may be there: what has a name of the user's stays until it is deleted
+	if ctx.Err() != nil { // the stage may exist: a queue with a name of the user's stays
 		return err
 	}
 	var named []string
@@ -166,8 +166,8 @@ func (p *partition) unmake(ctx context.Context, made []broker.Queue, err error) 
 	return errors.Join(err, p.c.DeleteAll(ctx, named))
 }
 
-// stage makes a stage by put, and takes back the queues made for it if it is refused. caller is the
-// context of the caller, with which a flow ends.
+// stage makes a stage with put, and deletes the queues made for it if that fails. caller is the
+// context with whose end the flow may end.
 func (p *partition) stage(ctx, caller context.Context, s broker.Stage, made []broker.Queue, put func(context.Context, broker.Stage) error) error {
 	err := put(ctx, s)
 	if err == nil {
@@ -239,9 +239,10 @@ func (s signature) String() string { return fmt.Sprintf("from %v to %v", s.in, s
 // compare orders signatures by their text.
 func (s signature) compare(other signature) int { return cmp.Compare(s.String(), other.String()) }
 
-// types compares a function with the live workers that have it, and takes the types from them where the caller deals in
-// encoded items: of several, those that most workers have. held: there is a worker that fits. It is an error only if all
-// workers that have the function have other types; workers with other types leave the stage to those that fit.
+// types compares a function with that of the live workers. If the caller deals in encoded items,
+// types takes the types from the workers: of several, those that most workers have. held: a worker
+// fits. It is an error only if all workers with the function have other types; workers with other
+// types leave the stage to the fitting ones.
 func (p *partition) types(ctx context.Context, name string, in, out codec.Info) (inType, outType codec.Info, held bool, err error) {
 	live, err := p.c.Processes(ctx, broker.RoleWorker, p.ex.lease)
 	if err != nil {

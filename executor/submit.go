@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Submit sends one value to the fleet, where a worker calls f with it, and returns a future for the
+// Submit sends one value to the fleet, lets a worker call f with it, and returns a future for the
 // result. It waits only while the queue of the function is full, see MaxSize. For many values,
 // MapSlice takes fewer round trips. Errors: that of a value which cannot be encoded or has more
 // than 64 MiB, ErrTypeMismatch, ErrFunctionNotRegistered as for Map, ErrClosed, and the cause of
@@ -113,7 +113,7 @@ func (p *partition) newSubmitter(ctx context.Context, sub submission) (*submitte
 	return s, nil
 }
 
-// send stores items and returns what their results go to.
+// send stores items and returns the results that their futures wait for.
 func (s *submitter) send(ctx context.Context, h *mailbox, items [][]byte) ([]*result, error) {
 	select {
 	case <-s.turn:

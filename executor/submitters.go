@@ -21,22 +21,22 @@ const (
 	idleVariants = 4
 )
 
-// A submission has the values that the futures of one stage have in common.
+// A submission is the values that the futures of one stage have in common.
 type submission struct {
 	function string
 	in, out  codec.Info
 	options  stageOptions
 }
 
-// submitter feeds the stage of a submission.
+// A submitter feeds the stage of a submission.
 type submitter struct {
 	queue   string
 	turn    chan struct{} // a token: one call sends at a time
 	wake    chan struct{}
 	sender  *producer.Sender
 	batcher *producer.Batcher
-	users   atomic.Int64 // calls that send, and futures that have no result
-	used    atomic.Int64 // when a call has begun to use it, Unix time in ns
+	users   atomic.Int64 // calls that send, and futures without a result
+	used    atomic.Int64 // start of the last call that uses it, Unix time in ns
 }
 
 // submitters are made when they are first needed, and forgotten when they are idle.
@@ -48,8 +48,8 @@ type submitters struct {
 // A submitterSlot holds a submitter while no call looks at it, nil if there is none.
 type submitterSlot chan *submitter
 
-// submit sends items. While this process was away, or since Redis has lost it, the
-// source or the queue of a submission may have been given up: it gets new ones.
+// submit sends items. The source or the queue of a submission may be gone, since this process did
+// not answer for long or since Redis has lost it: then submit makes new ones.
 func (p *partition) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
 	var stale *submitter
 	for {
@@ -98,7 +98,8 @@ func (p *partition) submitter(ctx context.Context, sub submission, stale *submit
 	return s, err
 }
 
-// take takes what the slot of a submission holds; the caller puts back what it holds then.
+// take takes the submitter out of the slot of a submission, nil if there is none. The caller puts a
+// submitter or nil back.
 func (ss *submitters) take(ctx context.Context, sub submission) (slot submitterSlot, s *submitter, err error) {
 	for {
 		ss.mu.Lock()
@@ -144,8 +145,7 @@ func (ss *submitters) forget(sub submission, slot submitterSlot) {
 	}
 }
 
-// surplus returns the submissions of the same function that have not been used for the longest time,
-// but for the last few.
+// surplus returns idle submissions of the same function, without the ones that were used last.
 func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	type idle struct {
 		sub  submission
@@ -185,8 +185,8 @@ func (p *partition) forgetLater(sub submission, slot submitterSlot) {
 	}})
 }
 
-// forgetIdle forgets a submitter that is idle for so long, and deletes its queue in the background. It
-// reports whether the submitter is gone.
+// forgetIdle forgets a submitter that was idle for so long, and deletes its queue in the
+// background. It reports whether the submitter is gone.
 func (p *partition) forgetIdle(sub submission, slot submitterSlot, since time.Duration) (gone bool) {
 	var s *submitter
 	select {

@@ -107,13 +107,13 @@ func (b *Batcher) Begin() []byte {
 	return b.open.Begin()
 }
 
-// End closes the item begun.
+// End ends the item that Begin has started.
 func (b *Batcher) End(buf []byte) {
 	b.open.End(buf)
 	b.closeFull()
 }
 
-// Fail puts a failure in the place of the item begun.
+// Fail puts a failure in the place of the item that Begin has started.
 func (b *Batcher) Fail(buf []byte, f batch.Failure) {
 	b.open.Abort(buf)
 	b.open.Failure(f)
@@ -175,7 +175,7 @@ func (b *Batcher) close() {
 // Len is the number of items that have collected.
 func (b *Batcher) Len() int { return b.items + b.open.Len() }
 
-// Full reports that the collected batches have to be taken before more items are added.
+// Full reports that the caller must Take the collected batches before it adds items.
 func (b *Batcher) Full() bool {
 	return b.Len() >= min(b.maxPending(), b.maxBatches*b.limit) || b.size+b.open.Size() >= b.maxPendingBytes()
 }
@@ -190,7 +190,7 @@ func (b *Batcher) Take() []batch.Batch {
 	return taken
 }
 
-// Rewind forgets the collected batches: the next item has the offset to.
+// Rewind drops the collected batches. The next item gets the offset to.
 func (b *Batcher) Rewind(to int64) {
 	b.open.Reset()
 	b.cut, b.items, b.size, b.next = nil, 0, 0, to
