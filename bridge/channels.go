@@ -70,8 +70,8 @@ func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
 	}
 }
 
-// orEndless returns ctx, or a context that never ends if ctx is nil: these functions have no error to
-// return, and a panic in one of their goroutines would end the process.
+// orEndless returns ctx, or a context that never ends if ctx is nil: these functions have no error
+// to return, and a panic in one of their goroutines would end the process.
 func orEndless(ctx context.Context) context.Context {
 	if ctx == nil {
 		return context.Background() //nolint:forbidigo // the caller has none

@@ -257,7 +257,8 @@ func (d *deliverer[T]) awaitTaken(ctx context.Context) error {
 	return nil
 }
 
-// next waits for a range of items and, meanwhile, reports the results that were taken from the buffer.
+// next waits for a range of items and, meanwhile, reports the results that were taken from the
+// buffer.
 func (d *deliverer[T]) next(ctx context.Context) (p consumer.Range, ok bool, err error) {
 	select {
 	case p, ok = <-d.r.Pieces():

@@ -163,8 +163,8 @@ func DurableSource(source string) ScatterOption {
 
 var errSourceOfNoName = errors.New("bridge: DurableSource needs Name: a queue without a name goes with its process")
 
-// An OverflowPolicy is what Scatter does with items for which there is no room, since MaxSize, MaxBytes
-// or MaxInFlight is reached. See Overflow.
+// An OverflowPolicy is what Scatter does with items for which there is no room, since MaxSize,
+// MaxBytes or MaxInFlight is reached. See Overflow.
 type OverflowPolicy = broker.OverflowPolicy
 
 // OverflowBlock waits: Scatter does not read its channel until there is room. It is the default.
@@ -173,12 +173,12 @@ const OverflowBlock OverflowPolicy = broker.OverflowBlock
 // OverflowDropNewest drops new items while there is no room.
 const OverflowDropNewest OverflowPolicy = broker.OverflowDropNewest
 
-// OverflowDropOldest drops items of the queue that no worker has read yet, the oldest first, to make room
-// for new ones. If all were read, it drops new items.
+// OverflowDropOldest drops items of the queue that no worker has read yet, the oldest first, to
+// make room for new ones. If all were read, it drops new items.
 const OverflowDropOldest OverflowPolicy = broker.OverflowDropOldest
 
-// OverflowFail aborts the scatter as if its context had ended: behind the stored items, the stream ends
-// with executor.ErrTruncated, and Err of the queue returns executor.ErrFull.
+// OverflowFail aborts the scatter as if its context had ended: behind the stored items, the stream
+// ends with executor.ErrTruncated, and Err of the queue returns executor.ErrFull.
 const OverflowFail OverflowPolicy = broker.OverflowFail
 
 // Overflow sets the policy for items for which there is no room. The default is OverflowBlock. A

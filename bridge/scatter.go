@@ -61,8 +61,8 @@ func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan 
 	return q, nil
 }
 
-// A scatterer is the two goroutines of a scatter. One collects and encodes items while the other one
-// sends, so that all items which arrive during a send go with the next one.
+// A scatterer is the two goroutines of a scatter. One collects and encodes items while the other
+// one sends, so that all items which arrive during a send go with the next one.
 type scatterer[T any] struct {
 	*producer.Feed
 	typed   codec.Typed[T]
@@ -92,8 +92,8 @@ type source[T any] struct {
 	linger time.Duration
 }
 
-// newSource makes a queue and a source of it as the options say. The source ends with the context that
-// newSource returns. Errors name the call.
+// newSource makes a queue and a source of it as the options say. The source ends with the context
+// that newSource returns. Errors name the call.
 func newSource[T any](ctx context.Context, ex *executor.Executor, call string, opts []ScatterOption) (s source[T], bound context.Context, err error) {
 	o, err := scatterOptions(call, opts)
 	if err != nil {
@@ -110,8 +110,8 @@ func newSource[T any](ctx context.Context, ex *executor.Executor, call string, o
 	return s, bound, nil
 }
 
-// run sends, waits for the goroutine that collects, and ends the source. If a send fails for good, the
-// caller's channel is not read any more, so that no item is dropped in silence.
+// run sends, waits for the goroutine that collects, and ends the source. If a send fails for good,
+// the caller's channel is not read any more, so that no item is dropped in silence.
 func (s *scatterer[T]) run(ctx context.Context, collect func(context.Context) error) {
 	collecting, stop := context.WithCancelCause(ctx)
 	collected := make(chan error, 1)
@@ -203,7 +203,8 @@ func (s *scatterer[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 	}
 }
 
-// passBatches gives the collected batches to the goroutine that sends. The caller has taken the token.
+// passBatches gives the collected batches to the goroutine that sends. The caller has taken the
+// token.
 func (s *scatterer[T]) passBatches() {
 	s.stop()
 	s.pending <- s.Take()
@@ -215,8 +216,8 @@ func (s *scatterer[T]) passBatches() {
 	}
 }
 
-// takeBuffered takes the values that are in the buffer of the channel, which needs no select. It reports
-// whether the channel is still open.
+// takeBuffered takes the values that are in the buffer of the channel, which needs no select. It
+// reports whether the channel is still open.
 func (s *scatterer[T]) takeBuffered(in <-chan T) (open bool) {
 	if !s.typed.Short() {
 		for n := len(in); n > 0 && !s.Full(); n-- {
@@ -301,7 +302,8 @@ func (s *scatterer[T]) add(v T) {
 	}
 }
 
-// A linger lets the first item of a batch wait for more items, see Linger. It has no effect without a time.
+// A linger lets the first item of a batch wait for more items, see Linger. It has no effect without
+// a time.
 type linger struct {
 	time    time.Duration
 	timer   *time.Timer

@@ -84,7 +84,8 @@ func pull[T any](seq iter.Seq[T], to *ahead.Buffer[T]) {
 	})
 }
 
-// contain runs an iterator of the user and returns its panic as an error: no caller could recover it.
+// contain runs an iterator of the user and returns its panic as an error: no caller could recover
+// it.
 func contain(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -4,8 +4,8 @@ import "context"
 
 // A sink is the channel of a gather. Only the deliverer calls its methods.
 type sink[T any] interface {
-	// put sends the results of a range of items, and counts them. Before it waits, it reports the results
-	// that the program has taken.
+	// put sends the results of a range of items, and counts them. Before it waits, it reports the
+	// results that the program has taken.
 	put(ctx context.Context, d *deliverer[T]) error
 	// untaken is the number of results in the channel.
 	untaken() int

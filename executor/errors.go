@@ -117,8 +117,8 @@ type ItemError struct {
 	Code string `json:"code"`
 	// Message is the text of the error, cut to a few KiB.
 	Message string `json:"message"`
-	// Stage is the queue that the failed stage adds to, Function its function, and Worker the worker
-	// that ran it. They are empty for an item that failed before a function was called.
+	// Stage is the queue that the failed stage adds to, Function its function, and Worker the
+	// worker that ran it. They are empty for an item that failed before a function was called.
 	Stage    string `json:"stage"`
 	Function string `json:"function"`
 	Worker   string `json:"worker"`
@@ -126,13 +126,13 @@ type ItemError struct {
 	Attempts int `json:"attempts"`
 	// Stack is the stack of a panic on the worker.
 	Stack string `json:"stack,omitempty"`
-	// Source and Offset name the item: its source, and its place there, 0 for the first item. They are
-	// empty for a future, and for a value that was not stored.
+	// Source and Offset name the item: its source, and its place there, 0 for the first item. They
+	// are empty for a future, and for a value that was not stored.
 	Source string `json:"source,omitempty"`
 	Offset int64  `json:"offset,omitempty"`
-	// Input is the item as it was scattered, encoded, if bridge.KeepInput was given to Scatter and to
-	// Gather. Otherwise, and for a value that could not be encoded, it is nil. InputType is the type
-	// and the codec of Input, such as "int (json)". InputAs decodes Input.
+	// Input is the item as it was scattered, encoded, if bridge.KeepInput was given to Scatter and
+	// to Gather. Otherwise, and for a value that could not be encoded, it is nil. InputType is the
+	// type and the codec of Input, such as "int (json)". InputAs decodes Input.
 	Input     []byte `json:"input,omitempty"`
 	InputType string `json:"input_type,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,13 +15,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/connection"
 	"github.com/dqbridge/dqbridge/internal/embedded"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
 const (
 	defaultConcurrency = 4
-	defaultLease       = 10 * time.Second
 	pingLimit          = 5 * time.Second
 	closeLimit         = 5 * time.Second // of the deletion of keys in Close, in each partition
 )
@@ -29,9 +30,10 @@ const (
 // functions. Queues and stages without a name go with the Executor: Close deletes them. All methods
 // may be called from many goroutines. The caller closes it.
 type Executor struct {
-	settings
 	inspector
 	id     string
+	log    *slog.Logger
+	lease  time.Duration
 	conn   *broker.Client   // to all partitions
 	server *embedded.Server // nil unless the broker is embedded
 	home   *partition       // the partition in which the Executor makes its queues
@@ -66,8 +68,9 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	if err != nil {
 		return nil, err
 	}
-	ex := &Executor{settings: s, id: uuid.NewString(), closed: make(chan struct{})}
-	if err := ex.connect(ctx, redisURL); err != nil {
+	ex := &Executor{id: uuid.NewString(), log: s.connection.Log, lease: s.connection.Lease, closed: make(chan struct{})}
+	ex.local.concurrency = s.concurrency
+	if err := ex.connect(ctx, redisURL, s.connection); err != nil {
 		return nil, err
 	}
 	ex.inspector = inspector{ex.conn.Partitions(), ex.lease, &ex.tasks}
@@ -85,21 +88,17 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	return ex, nil
 }
 
-func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
-	if redisURL == "" && ex.connection.Replicas > 0 {
-		return fmt.Errorf("executor: Replicas(%d): the embedded broker has none: give the address of a Redis that has", ex.connection.Replicas)
+func (ex *Executor) connect(ctx context.Context, redisURL string, s connection.Settings) (err error) {
+	if redisURL == "" && s.Replicas > 0 {
+		return fmt.Errorf("executor: Replicas(%d): the embedded broker has none: give the address of a Redis that has", s.Replicas)
 	}
-	ex.connection.Log = ex.log
 	if redisURL == "" {
 		ex.server = embedded.New()
-		redisURL = fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, ex.connection.Partitions))
-		ex.connection = broker.Options{Log: ex.log, Dialer: ex.server.Dial, InProcess: true}
+		redisURL = fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, s.Partitions))
+		s.Options = broker.Options{Log: ex.log, Dialer: ex.server.Dial, InProcess: true}
 	}
-	if ex.conn, err = broker.Open(redisURL, ex.connection); err == nil {
-		if err = ex.conn.Connect(ctx, pingLimit); err == nil {
-			err = ex.conn.Writable(ctx, pingLimit)
-		}
-		if err != nil {
+	if ex.conn, err = s.Connect(ctx, redisURL); err == nil {
+		if err = ex.conn.Writable(ctx, pingLimit); err != nil {
 			_ = ex.conn.Close()
 		}
 	}
@@ -186,6 +185,8 @@ func (ex *Executor) Close() error {
 
 // A localWorker is the worker in this process, from the first Register on.
 type localWorker struct {
+	concurrency int
+
 	mu     sync.Mutex // held by register
 	worker *workers.Worker
 	cancel context.CancelFunc
@@ -224,7 +225,7 @@ func (l *localWorker) start(ctx context.Context, ex *Executor, functions []worke
 	if l.worker != nil {
 		return l.worker.Register(ctx, functions...)
 	}
-	w, err := workers.New("", workers.On(ex.conn), workers.Concurrency(ex.concurrency), workers.Functions(functions...),
+	w, err := workers.New("", workers.On(ex.conn), workers.Concurrency(l.concurrency), workers.Functions(functions...),
 		workers.Logger(ex.log), workers.Lease(ex.lease), workers.DrainTimeout(0))
 	if err != nil {
 		return err

@@ -50,8 +50,9 @@ type feedKeeper struct {
 	unbind func()
 }
 
-// newFeed makes a queue and a source of it, in the partition p unless a queue of that name is in another
-// one. The source lives until the feed is released, at most as long as the context that newFeed returns.
+// newFeed makes a queue and a source of it, in the partition p unless a queue of that name is in
+// another one. The source lives until the feed is released, at most as long as the context that
+// newFeed returns.
 func newFeed[T any](ctx context.Context, p *partition, typed codec.Typed[T], o producer.Options) (*Queue[T], *producer.Feed, context.Context, error) {
 	keeper, feed, bound, err := p.feed(ctx, typed.Info(), o)
 	if err != nil {
@@ -136,8 +137,8 @@ func (p *partition) source(ctx context.Context, items codec.Info, o producer.Opt
 // ExcludeFromFlush lets Executor.Flush ignore this feed: its callers know which items are stored.
 func (f *feedKeeper) ExcludeFromFlush() { f.part.ex.tasks.excludeFromFlush(f.state) }
 
-// Release ends the feed; err is the reason. An error abandons the source, except a durable one, which
-// waits for its successor.
+// Release ends the feed; err is the reason. An error abandons the source, except a durable one,
+// which waits for its successor.
 func (f *feedKeeper) Release(ctx context.Context, err error) {
 	queue := f.sender.Source().Queue.Name
 	if err != nil && !errors.Is(err, ErrQueueNotFound) && !errors.Is(err, ErrFenced) {
@@ -168,8 +169,9 @@ func (f *feedKeeper) abandon(ctx context.Context, cause error) {
 // SourceFinished notes an end that is stored once more, a lease later.
 func (f *feedKeeper) SourceFinished(end int64) { f.part.ends.add(f.sender.Source(), end) }
 
-// storedEnds are the ends of sources that Redis has stored. A failover may lose the end that was stored
-// last, and the gather of that source would never end. So each end is stored again, a lease later.
+// storedEnds are the ends of sources that Redis has stored. A failover may lose the end that was
+// stored last, and the gather of that source would never end. So each end is stored again, a lease
+// later.
 type storedEnds struct {
 	mu   sync.Mutex
 	list []storedEnd // in the order in which they were stored
@@ -211,7 +213,8 @@ func (e *storedEnds) remove(n int) {
 	e.mu.Unlock()
 }
 
-// confirmEnds stores the ends of sources again that are a lease old, and removes them from the list.
+// confirmEnds stores the ends of sources again that are a lease old, and removes them from the
+// list.
 func (p *partition) confirmEnds(ctx context.Context) error {
 	for due := p.ends.before(time.Now().Add(-p.ex.lease)); len(due) > 0; due = p.ends.before(time.Now().Add(-p.ex.lease)) {
 		if err := p.c.FinishAgain(ctx, due); err != nil {

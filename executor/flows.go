@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// reopenLimit is how long after the end of a gather another one may begin, if no other call keeps
-	// the flow.
+	// reopenLimit is how long after the end of a gather another one may begin, if no other call
+	// keeps the flow.
 	reopenLimit = 500 * time.Millisecond
-	// ungatheredLimit is how long a flow is kept that no gather has begun to read, after its contexts have
-	// ended.
+	// ungatheredLimit is how long a flow is kept that no gather has begun to read, after its
+	// contexts have ended.
 	ungatheredLimit = 10 * time.Minute
 	// deleteLimit is how long a gather waits for the deletion of the queues of its flow.
 	deleteLimit = 2 * time.Second
@@ -93,8 +93,8 @@ func (f *flows) changed(l *link) {
 	})
 }
 
-// walk visits a link and all links that next leads to, once each, until visit returns false. It returns
-// false then.
+// walk visits a link and all links that next leads to, once each, until visit returns false. It
+// returns false then.
 func (l *link) walk(next func(*link) []*link, visit func(*link) bool) bool {
 	seen := map[*link]bool{l: true}
 	for list := []*link{l}; len(list) > 0; list = list[1:] {
@@ -121,8 +121,8 @@ func (f *flows) beginGather(queue string) {
 	}
 }
 
-// endGather notes that a gather of a queue has ended before its stream did. left: its caller does not want
-// the remaining items.
+// endGather notes that a gather of a queue has ended before its stream did. left: its caller does
+// not want the remaining items.
 func (f *flows) endGather(queue string, left bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -3,14 +3,12 @@ package executor
 import (
 	"context"
 	"fmt"
-
-	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// An Inspector lists queues, stages, workers and functions. An Executor is an Inspector as well. The one
-// from NewInspector only reads, so that a Redis user without the permission to change a key is enough.
-// All methods may be called from many goroutines. After Close they return ErrClosed. If no process of the
-// namespace is alive, all lists except Queues take up to a lease.
+// An Inspector lists queues, stages, workers and functions. An Executor is an Inspector as well.
+// The one from NewInspector only reads, so that a Redis user without the permission to change a key
+// is enough. All methods may be called from many goroutines. After Close they return ErrClosed. If
+// no process of the namespace is alive, all lists except Queues take up to a lease.
 type Inspector interface {
 	// Functions lists the functions of the live workers, see Executor.Functions.
 	Functions(ctx context.Context) ([]FunctionInfo, error)
@@ -26,9 +24,10 @@ type Inspector interface {
 
 var _ Inspector = (*Executor)(nil)
 
-// NewInspector connects to the Redis at an address, and changes no key there. The form of the address,
-// the errors and the meaning of ctx are those of New, with one exception: an empty address is
-// ErrInvalidURL, since no other process can use an embedded broker. The caller closes the Inspector.
+// NewInspector connects to the Redis at an address, and changes no key there. The form of the
+// address, the errors and the meaning of ctx are those of New, with one exception: an empty address
+// is ErrInvalidURL, since no other process can use an embedded broker. The caller closes the
+// Inspector.
 func NewInspector(ctx context.Context, redisURL string, opts ...Option) (Inspector, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("new inspector: %w", errNoContext)
@@ -37,16 +36,11 @@ func NewInspector(ctx context.Context, redisURL string, opts ...Option) (Inspect
 	if err != nil {
 		return nil, err
 	}
-	s.connection.Log = s.log
-	c, err := broker.Open(redisURL, s.connection)
+	c, err := s.connection.Connect(ctx, redisURL)
 	if err != nil {
 		return nil, err
 	}
-	if err = c.Connect(ctx, pingLimit); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return inspector{c.Partitions(), s.lease, new(lifecycle)}, nil
+	return inspector{c.Partitions(), s.connection.Lease, new(lifecycle)}, nil
 }
 
 // Close ends the connection. A second Close returns nil at once.

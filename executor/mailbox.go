@@ -23,8 +23,8 @@ const (
 	maxKept     = 1 << 16
 )
 
-// A mailbox reads the mailbox of an Executor in one partition. It wakes senders that wait for room and
-// calls that wait for the right to gather, and settles futures.
+// A mailbox reads the mailbox of an Executor in one partition. It wakes senders that wait for room
+// and calls that wait for the right to gather, and settles futures.
 type mailbox struct {
 	c   *broker.Client
 	id  string
@@ -53,7 +53,8 @@ func newMailbox(c *broker.Client, id string, log *slog.Logger) *mailbox {
 	}
 }
 
-// addSender returns a channel that gets a token when a queue may have room, until removeSender is called.
+// addSender returns a channel that gets a token when a queue may have room, until removeSender is
+// called.
 func (h *mailbox) addSender() chan struct{} {
 	wake := make(chan struct{}, 1)
 	h.mu.Lock()
@@ -82,8 +83,8 @@ func (h *mailbox) expect(of *submitter, source string, first int64, n int) []*re
 	return results
 }
 
-// keep notes a payload that Close has to delete. If there are too many, the oldest are left to their
-// expiry.
+// keep notes a payload that Close has to delete. If there are too many, the oldest are left to
+// their expiry.
 func (h *mailbox) keep(id string) {
 	h.mu.Lock()
 	h.kept = append(h.kept, id)
@@ -142,9 +143,9 @@ func (h *mailbox) handleHints(ctx context.Context, hints []broker.Hint) error {
 	return nil
 }
 
-// hintedFutures returns the ids of the futures that hints name. It returns all ids without a hint, since
-// hints may be lost, and if hints claim more results than there are futures: so no number in a hint makes
-// it cost more.
+// hintedFutures returns the ids of the futures that hints name. It returns all ids without a hint,
+// since hints may be lost, and if hints claim more results than there are futures: so no number in
+// a hint makes it cost more.
 func (h *mailbox) hintedFutures(hints []broker.Hint) (ids []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -274,8 +275,8 @@ func (h *mailbox) sentIDs() map[string][]string {
 	return ids
 }
 
-// failLost fails the futures whose item and whose result are no longer in Redis: this process did not
-// read results for longer than Redis keeps them, or Redis has lost them.
+// failLost fails the futures whose item and whose result are no longer in Redis: this process did
+// not read results for longer than Redis keeps them, or Redis has lost them.
 func (h *mailbox) failLost(ctx context.Context) error {
 	for queue, ids := range h.sentIDs() {
 		backlog, err := h.c.Waiting(ctx, queue)

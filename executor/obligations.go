@@ -20,8 +20,8 @@ const (
 	attemptsAtOnce = 8
 	firstPause     = 50 * time.Millisecond
 	longestPause   = time.Minute
-	// maxRefused is how often Redis may answer an obligation with an error that does not pass, for example
-	// since a key has another type, before it is dropped. ErrDenied is enough once.
+	// maxRefused is how often Redis may answer an obligation with an error that does not pass, for
+	// example since a key has another type, before it is dropped. ErrDenied is enough once.
 	maxRefused = 10
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
-	"github.com/dqbridge/dqbridge/internal/logging"
+	"github.com/dqbridge/dqbridge/internal/connection"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -18,21 +18,19 @@ import (
 type Option func(*settings) error
 
 type settings struct {
-	connection  broker.Options
+	connection  connection.Settings
 	concurrency int
-	log         *slog.Logger
-	lease       time.Duration
 }
 
 // settingsOf applies the options of a call to the defaults.
 func settingsOf(call string, opts []Option) (settings, error) {
-	s := settings{concurrency: defaultConcurrency, lease: defaultLease, log: logging.Default()}
+	s := settings{connection: connection.Default(), concurrency: defaultConcurrency}
 	for _, o := range opts {
 		if o == nil {
 			return s, fmt.Errorf("%s: %w", call, errNoOption)
 		}
 		if err := o(&s); err != nil {
-			return s, err
+			return s, fmt.Errorf("executor: %w", err)
 		}
 	}
 	return s, nil
@@ -43,7 +41,7 @@ func settingsOf(call string, opts []Option) (settings, error) {
 func Concurrency(n int) Option {
 	return func(s *settings) error {
 		if n < 1 {
-			return fmt.Errorf("executor: Concurrency(%d): it must be at least 1", n)
+			return fmt.Errorf("Concurrency(%d): it must be at least 1", n)
 		}
 		s.concurrency = n
 		return nil
@@ -55,7 +53,7 @@ func Concurrency(n int) Option {
 // is when New or NewInspector is called, from slog.LevelWarn on. Logger(nil) discards all.
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
-		s.log = logging.OrSilent(log)
+		s.connection.SetLogger(log)
 		return nil
 	}
 }
@@ -64,7 +62,7 @@ func Logger(log *slog.Logger) Option {
 // error shows them.
 func Auth(user, password string) Option {
 	return func(s *settings) error {
-		s.connection.Username, s.connection.Password = user, password
+		s.connection.SetAuth(user, password)
 		return nil
 	}
 }
@@ -73,7 +71,7 @@ func Auth(user, password string) Option {
 // default is a plain or TLS connection, as the address says.
 func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(s *settings) error {
-		s.connection.Dialer = dial
+		s.connection.SetDialer(dial)
 		return nil
 	}
 }
@@ -87,7 +85,7 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 func Replicas(n int) Option {
 	return func(s *settings) error {
 		if n < 1 {
-			return fmt.Errorf("executor: Replicas(%d): it must be at least 1", n)
+			return fmt.Errorf("Replicas(%d): it must be at least 1", n)
 		}
 		s.connection.Replicas = n
 		return nil
@@ -101,7 +99,7 @@ func Replicas(n int) Option {
 func Partitions(n int) Option {
 	return func(s *settings) error {
 		if err := broker.CheckPartitions(n); err != nil {
-			return fmt.Errorf("executor: Partitions(%d): %w", n, err)
+			return fmt.Errorf("Partitions(%d): %w", n, err)
 		}
 		s.connection.Partitions = n
 		return nil
@@ -111,7 +109,7 @@ func Partitions(n int) Option {
 // TLS sets the TLS configuration, in place of the one that the address implies.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) error {
-		s.connection.TLS = config
+		s.connection.SetTLS(config)
 		return nil
 	}
 }
@@ -120,13 +118,7 @@ func TLS(config *tls.Config) Option {
 // The default is 10 seconds, and d must be at least 100 ms. All processes of a fleet must have the
 // same lease.
 func Lease(d time.Duration) Option {
-	return func(s *settings) error {
-		if d < 100*time.Millisecond {
-			return fmt.Errorf("executor: Lease(%v): it must be at least 100ms", d)
-		}
-		s.lease = d
-		return nil
-	}
+	return func(s *settings) error { return s.connection.SetLease(d) }
 }
 
 // stageOptions holds the options of a stage.

@@ -38,8 +38,8 @@ func newPartition(ex *Executor, c *broker.Client) *partition {
 	return p
 }
 
-// start joins the partition and starts its goroutines, which run until close. ctx bounds the call only.
-// After an error, close must be called as well.
+// start joins the partition and starts its goroutines, which run until close. ctx bounds the call
+// only. After an error, close must be called as well.
 func (p *partition) start(ctx context.Context) error {
 	host, err := os.Hostname()
 	if err != nil {
@@ -61,8 +61,8 @@ func (p *partition) start(ctx context.Context) error {
 }
 
 // heartbeat renews the lease until ctx ends. If other processes have declared this process dead, it
-// joins again: the queues of a dead process are deleted after a grace time only. It does no other work,
-// since a late heartbeat is a death.
+// joins again: the queues of a dead process are deleted after a grace time only. It does no other
+// work, since a late heartbeat is a death.
 func (p *partition) heartbeat(ctx context.Context, lease *broker.Lease, card map[string]string) {
 	defer lease.Close()
 	for lease.Wait(ctx) {
@@ -84,7 +84,8 @@ func (p *partition) heartbeat(ctx context.Context, lease *broker.Lease, card map
 }
 
 // tend stores the ends of sources again until ctx ends. In the home partition it also counts the
-// workers, once a lease. The work grows with the number of sources, so it is apart from the heartbeat.
+// workers, once a lease. The work grows with the number of sources, so it is apart from the
+// heartbeat.
 func (p *partition) tend(ctx context.Context) {
 	tick := time.NewTicker(p.ex.lease / broker.Beats)
 	defer tick.Stop()
@@ -112,7 +113,8 @@ func (p *partition) close() error {
 	return err
 }
 
-// leave deletes the keys that go with the Executor. The keys of an embedded broker need no deletion.
+// leave deletes the keys that go with the Executor. The keys of an embedded broker need no
+// deletion.
 func (p *partition) leave(ctx context.Context) error {
 	if p.ex.server != nil {
 		return nil
@@ -132,12 +134,12 @@ func (p *partition) leave(ctx context.Context) error {
 	return nil
 }
 
-// partitions are the partitions that an Executor has joined beside its home, each when it first used a
-// queue there.
+// partitions are the partitions that an Executor has joined beside its home, each when it first
+// used a queue there.
 type partitions struct {
 	mu sync.Mutex
-	// byIndex has a channel of capacity 1 for each of them. A call takes the partition out, nil before
-	// it is joined, and puts it back.
+	// byIndex has a channel of capacity 1 for each of them. A call takes the partition out, nil
+	// before it is joined, and puts it back.
 	byIndex map[int]chan *partition
 }
 
@@ -214,7 +216,8 @@ func (p *partition) placeOf(ctx context.Context, queue string) (*partition, erro
 	return p.ex.partitionOf(ctx, c)
 }
 
-// reserve makes sure that a named queue can be made in this partition: no other partition uses the name.
+// reserve makes sure that a named queue can be made in this partition: no other partition uses the
+// name.
 func (p *partition) reserve(ctx context.Context, queue string) error {
 	c, err := p.c.Place(ctx, queue, -1)
 	if err != nil || c == p.c {

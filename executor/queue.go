@@ -225,8 +225,8 @@ func (p *partition) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 	return found, false, nil
 }
 
-// discard deletes queues in the background, except those with a name of the user's. The call that has
-// made them, or may have made them, has failed.
+// discard deletes queues in the background, except those with a name of the user's. The call that
+// has made them, or may have made them, has failed.
 func (p *partition) discard(queues ...broker.Queue) {
 	var names []string
 	for _, q := range queues {

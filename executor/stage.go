@@ -283,8 +283,8 @@ func (p *partition) types(ctx context.Context, name string, in, out codec.Info) 
 	return in, out, true, nil
 }
 
-// mostCommon returns the signature that most workers have, of the fitting ones if there are any, and the
-// number of fitting ones.
+// mostCommon returns the signature that most workers have, of the fitting ones if there are any,
+// and the number of fitting ones.
 func mostCommon(count map[signature]int, want signature) (best signature, fitting int) {
 	for i, s := range slices.SortedFunc(maps.Keys(count), signature.compare) {
 		if s.fits(want) {

@@ -8,12 +8,12 @@ import (
 	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
-// standDownLimit bounds the request that ends a wait for the right to gather. Redis forgets a wait that
-// was not ended so.
+// standDownLimit bounds the request that ends a wait for the right to gather. Redis forgets a wait
+// that was not ended so.
 const standDownLimit = 2 * time.Second
 
-// gather makes a receiver the one consumer of the queue. The receiver lives until release is called with
-// the reason, at most as long as the context that gather returns.
+// gather makes a receiver the one consumer of the queue. The receiver lives until release is called
+// with the reason, at most as long as the context that gather returns.
 func (q *Queue[T]) gather(ctx context.Context, o consumer.ReceiverOptions) (r *consumer.Receiver, bound context.Context, release func(error), err error) {
 	making, end, err := q.begin(ctx, "gather")
 	if err != nil {
@@ -46,9 +46,9 @@ func (q *Queue[T]) gather(ctx context.Context, o consumer.ReceiverOptions) (r *c
 	return r, bound, release, nil
 }
 
-// receive makes a receiver the consumer of a queue. With o.Standby it waits until the queue has no other
-// gather: a hint in the mailbox ends the wait, and receive tries again once a lease, since hints may be
-// lost.
+// receive makes a receiver the consumer of a queue. With o.Standby it waits until the queue has no
+// other gather: a hint in the mailbox ends the wait, and receive tries again once a lease, since
+// hints may be lost.
 func (p *partition) receive(ctx context.Context, queue string, o consumer.ReceiverOptions) (*consumer.Receiver, error) {
 	if !o.Standby {
 		return consumer.Receive(ctx, p.c, queue, o)
@@ -84,7 +84,8 @@ func (p *partition) receive(ctx context.Context, queue string, o consumer.Receiv
 	}
 }
 
-// standby returns a channel that gets a token when a queue has no gather any more, until standDown is called.
+// standby returns a channel that gets a token when a queue has no gather any more, until standDown
+// is called.
 func (h *mailbox) standby(queue string) chan struct{} {
 	free := make(chan struct{}, 1)
 	h.mu.Lock()

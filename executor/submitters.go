@@ -16,8 +16,8 @@ import (
 const (
 	// submitterIdle is how long a submitter is kept that no call uses.
 	submitterIdle = time.Minute
-	// idleVariants is how many of them are kept that differ in their options only: a timeout that is
-	// the rest of a deadline makes one for each call.
+	// idleVariants is how many of them are kept that differ in their options only: a timeout that
+	// is the rest of a deadline makes one for each call.
 	idleVariants = 4
 )
 
@@ -66,8 +66,8 @@ func (p *partition) submit(ctx context.Context, sub submission, items [][]byte) 
 	}
 }
 
-// submitter returns the submitter of a submission, not the stale one, and counts the caller among its
-// users. Two calls for one submission wait for each other; they hold no lock while they wait.
+// submitter returns the submitter of a submission, not the stale one, and counts the caller among
+// its users. Two calls for one submission wait for each other; they hold no lock while they wait.
 func (p *partition) submitter(ctx context.Context, sub submission, stale *submitter) (*submitter, error) {
 	slot, s, err := p.submits.take(ctx, sub)
 	if err != nil {

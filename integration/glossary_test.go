@@ -179,7 +179,7 @@ func singular(word string) string {
 const ordinary = `
 ack added after ahead all args as at attempt audit auth await back backoff batchcalls batcher block
 breaker budget buffer brokertest builtin bulk bytes call caller cancel canceled channels check child claims cleanup cli client
-close closed code command committer complete completed completer confirm conn connect console coproc cost costmodel
+close closed code command committer complete completed completer confirm conn connect connection console coproc cost costmodel
 crash crashes define delayed delete deliveries denied dialer differences differential direct doc done drain dropped
 durable embedded encoded ended err error exclude exec exists fail failed fake feed fenced fetcher fields files finished first
 flags fleet flight flush format found from full func fused generic given group halt handle handover hashes health heap

@@ -14,13 +14,13 @@ import (
 const (
 	// batchItems bounds a batch by items; a larger batch saves no further cost.
 	batchItems = 8192
-	// batchBytes closes a batch: a larger batch saves no further cost, and each slot and each reader
-	// holds several batches.
+	// batchBytes closes a batch: a larger batch saves no further cost, and each slot and each
+	// reader holds several batches.
 	batchBytes = 1 << 20
 	// target is the work of one batch at the dearest stage.
 	target = 8 * time.Millisecond
-	// backlogTarget bounds the work of a batch of dear items, and backlogItems their number, as long as
-	// backlogBatches batches are in flight.
+	// backlogTarget bounds the work of a batch of dear items, and backlogItems their number, as
+	// long as backlogBatches batches are in flight.
 	backlogTarget  = 80 * time.Millisecond
 	backlogItems   = 8
 	backlogBatches = 1024
@@ -35,8 +35,8 @@ const (
 	growthItems = 1024
 )
 
-// A Batcher collects the items of one source and cuts them into batches. One goroutine uses it. It does
-// no I/O.
+// A Batcher collects the items of one source and cuts them into batches. One goroutine uses it. It
+// does no I/O.
 type Batcher struct {
 	source     string
 	next       int64 // offset of the item after the last batch
@@ -52,9 +52,9 @@ type Batcher struct {
 	memory     batch.Memory
 }
 
-// NewBatcher collects the items of a source from the offset first on. No batch exceeds bounds, which
-// are those of the queue; 0 is no bound. The collected items do not exceed bounds either. A single item
-// may be larger than bounds.
+// NewBatcher collects the items of a source from the offset first on. No batch exceeds bounds,
+// which are those of the queue; 0 is no bound. The collected items do not exceed bounds either. A
+// single item may be larger than bounds.
 func NewBatcher(source string, first int64, bounds broker.Bounds) *Batcher {
 	b := &Batcher{source: source, next: first, maxItems: batchItems, pending: broker.Bounds{Max: pendingItems, MaxBytes: pendingBytes}}
 	if bounds.Max > 0 {
@@ -87,7 +87,8 @@ func (b *Batcher) maxPending() int { return int(b.pending.Max) }
 
 func (b *Batcher) maxPendingBytes() int { return int(b.pending.MaxBytes) }
 
-// Reuse takes back the memory of batches that Take has returned. The caller does not use them any more.
+// Reuse takes back the memory of batches that Take has returned. The caller does not use them any
+// more.
 func (b *Batcher) Reuse(done []batch.Batch) {
 	for _, d := range done {
 		b.memory.Put(d.Frame)
@@ -120,8 +121,8 @@ func (b *Batcher) Fail(buf []byte, f batch.Failure) {
 	b.closeFull()
 }
 
-// Fill adds n short items, at most Spare. It calls frame once for each batch, which appends the items
-// from from to to.
+// Fill adds n short items, at most Spare. It calls frame once for each batch, which appends the
+// items from from to to.
 func (b *Batcher) Fill(n int, frame func(open *batch.Builder, from, to int)) {
 	for at := 0; at < n; {
 		to := min(n, at+max(1, min(b.limit-b.open.Len(), (b.closingSize()-b.open.Size())/batch.Short)))
@@ -199,10 +200,10 @@ func (b *Batcher) Rewind(to int64) {
 // Next is the offset behind the last item.
 func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
 
-// portionFor returns the portion for items that cost so much at the dearest stage. While the cost is
-// unknown, the first batches have one item each, so that workers measure the cost. Batches then grow
-// with the number of stored items: a backlog that no worker reads yet must not consist of single
-// items. The same holds for a backlog with far more dear items than slots.
+// portionFor returns the portion for items that cost so much at the dearest stage. While the cost
+// is unknown, the first batches have one item each, so that workers measure the cost. Batches then
+// grow with the number of stored items: a backlog that no worker reads yet must not consist of
+// single items. The same holds for a backlog with far more dear items than slots.
 func portionFor(cost time.Duration, stored, inFlight int64) Portion {
 	if cost <= 0 {
 		share := int64(64)

@@ -17,8 +17,8 @@ type Options struct {
 	KeepInputs bool   // Redis keeps each item until its result is delivered
 }
 
-// BatchBounds returns the bounds of a batch for a queue with these bounds. With OverflowDropOldest a
-// batch does not exceed the window either, since a larger batch would be dropped as a whole.
+// BatchBounds returns the bounds of a batch for a queue with these bounds. With OverflowDropOldest
+// a batch does not exceed the window either, since a larger batch would be dropped as a whole.
 func (o Options) BatchBounds(queue broker.Bounds) broker.Bounds {
 	if window := o.Window.Items; o.Overflow == broker.OverflowDropOldest && window > 0 && (queue.Max == 0 || window < queue.Max) {
 		queue.Max = window
@@ -39,7 +39,8 @@ type Keeper interface {
 	ExcludeFromFlush()
 	// SourceFinished notes that the end of the source is stored, at an offset.
 	SourceFinished(end int64)
-	// Release ends the membership of the Feed; err is the reason, nil if the source has ended normally.
+	// Release ends the membership of the Feed; err is the reason, nil if the source has ended
+	// normally.
 	Release(ctx context.Context, err error)
 }
 
@@ -56,9 +57,11 @@ func (f *Feed) Finish(ctx context.Context) error {
 	return err
 }
 
-// ExcludeFromFlush lets the executor's Flush ignore the feed: its callers know which items are stored.
+// ExcludeFromFlush lets the executor's Flush ignore the feed: its callers know which items are
+// stored.
 func (f *Feed) ExcludeFromFlush() { f.keeper.ExcludeFromFlush() }
 
-// Release ends the feed; err is the reason, nil if the source has ended normally. An error abandons the
-// source: its stream ends behind the stored items. A durable source waits for its successor instead.
+// Release ends the feed; err is the reason, nil if the source has ended normally. An error abandons
+// the source: its stream ends behind the stored items. A durable source waits for its successor
+// instead.
 func (f *Feed) Release(ctx context.Context, err error) { f.keeper.Release(ctx, err) }

@@ -3,16 +3,16 @@ package producer
 import "github.com/dqbridge/dqbridge/internal/broker"
 
 const (
-	// inFlightBytes bounds the frames between a scatter and its gathers. An ordered gather may have to
-	// hold all of them for one slow item, and more if functions make items larger.
+	// inFlightBytes bounds the frames between a scatter and its gathers. An ordered gather may
+	// have to hold all of them for one slow item, and more if functions make items larger.
 	inFlightBytes = 256 << 20
 	// inFlightSegments is the number of segments that these bytes are counted in.
 	inFlightSegments = 64
 )
 
 // An inFlight counts the bytes of the items that a source has stored and its gathers have not
-// delivered. Only the sender knows both an offset and the bytes before it. The successor of a source
-// begins at 0.
+// delivered. Only the sender knows both an offset and the bytes before it. The successor of a
+// source begins at 0.
 type inFlight struct {
 	limit     int64 // bytes
 	delivered int64 // offset that all gathers have delivered, -1: the queue has no gather

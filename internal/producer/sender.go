@@ -23,8 +23,9 @@ type Sender struct {
 	flight  inFlight
 }
 
-// NewSender makes a Sender for a source. mailbox is the mailbox that gets a hint when the queue has room
-// again. The caller then sends to wake. window bounds the items between the source and its gathers.
+// NewSender makes a Sender for a source. mailbox is the mailbox that gets a hint when the queue has
+// room again. The caller then sends to wake. window bounds the items between the source and its
+// gathers.
 func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window broker.Window) *Sender {
 	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{limit: inFlightBytes, delivered: -1}}
 	sender.portion.Store(&Portion{1, firstBatches})
