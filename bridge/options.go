@@ -163,8 +163,8 @@ func DurableSource(source string) ScatterOption {
 
 var errSourceOfNoName = errors.New("bridge: DurableSource needs Name: a queue without a name goes with its process")
 
-// An OverflowPolicy is what Scatter does with items for which there is no room, since MaxSize,
-// MaxBytes or MaxInFlight is reached. See Overflow.
+// An OverflowPolicy names what Scatter does with items for which there is no room, since MaxSize,
+// MaxBytes or MaxInFlight is reached. See Overflow. It is a string.
 type OverflowPolicy = broker.OverflowPolicy
 
 // OverflowBlock waits: Scatter does not read its channel until there is room. It is the default.

@@ -114,8 +114,8 @@ func (p *Producer[T]) SendAll(ctx context.Context, vs []T) error {
 // an overflow policy has dropped some. If Err is an executor.ErrOutcomeUnknown, more values may be
 // stored.
 type SendError struct {
-	Stored, Of int
-	Err        error // why the others are not
+	Stored, Of int   // stored values, of all values of the call
+	Err        error // why the other values are not stored
 }
 
 // Error returns for example "12 of 20 values are stored: the queue is full".

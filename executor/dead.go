@@ -17,13 +17,13 @@ import (
 // stream has an *ItemError. RetryDeadLetter and DeleteDeadLetter take its ID.
 type DeadLetter struct {
 	ID       string     `json:"id"`
-	At       time.Time  `json:"at"` // by the clock of Redis
+	At       time.Time  `json:"at"` // time at which it was given up, by the clock of Redis
 	Queue    string     `json:"queue"`
 	Source   string     `json:"source"`
 	Offset   int64      `json:"offset"` // of its first item in the source
 	Items    int        `json:"items"`
-	Attempts int        `json:"attempts"` // calls of the function that failed
-	Crashes  int        `json:"crashes"`  // workers that died with it
+	Attempts int        `json:"attempts"` // failed calls of the function
+	Crashes  int        `json:"crashes"`  // workers that died while they had it
 	Why      *ItemError `json:"why"`
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/producer"
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 // ErrInvalidURL says that an address has none of the forms that New knows.
@@ -99,7 +100,7 @@ var ErrDeadLetterNotFound = broker.ErrDeadLetterNotFound
 // more items: see bridge.DurableSource.
 type EndedError struct {
 	Source string
-	Stored int64 // items that it has stored
+	Stored int64 // number of items that it has stored
 }
 
 // Error names the source and the number of its stored items, and says what to do.
@@ -141,7 +142,7 @@ type ItemError struct {
 // Scatter and to Gather. c is the codec of the first queue of the flow, as given to
 // bridge.WithCodec; nil is the default codec. Errors: one that says so if err has no input, and
 // ErrTypeMismatch if T is not the type of the first queue of the flow.
-func InputAs[T any](err error, c codec.Codec) (v T, _ error) {
+func InputAs[T any](err error, c workers.Codec) (v T, _ error) {
 	var failed *ItemError
 	if !errors.As(err, &failed) || failed == nil || failed.Input == nil {
 		return v, errNoInput

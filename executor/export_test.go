@@ -4,12 +4,12 @@ package executor
 func Remembered(ex *Executor) int {
 	ex.home.flows.mu.Lock()
 	defer ex.home.flows.mu.Unlock()
-	return len(ex.home.flows.m)
+	return len(ex.home.flows.links)
 }
 
 // Submitters returns how many submitters an Executor has.
 func Submitters(ex *Executor) int {
 	ex.home.submits.mu.Lock()
 	defer ex.home.submits.mu.Unlock()
-	return len(ex.home.submits.m)
+	return len(ex.home.submits.slots)
 }

@@ -28,8 +28,8 @@ const (
 type flows struct {
 	look func(queue string, after time.Duration) // calls abandon later
 
-	mu sync.Mutex
-	m  map[string]*link
+	mu    sync.Mutex
+	links map[string]*link
 }
 
 // A link is one of these queues.
@@ -52,20 +52,20 @@ type link struct {
 func (f *flows) add(ctx context.Context, queue string, stop context.CancelCauseFunc, from ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.m == nil {
-		f.m = map[string]*link{}
+	if f.links == nil {
+		f.links = map[string]*link{}
 	}
-	l := f.m[queue]
+	l := f.links[queue]
 	if l == nil {
 		l = &link{name: queue, stop: stop}
-		f.m[queue] = l
+		f.links[queue] = l
 	} else {
 		l.unwatch()
 	}
 	l.live, l.since = true, time.Now()
 	l.unwatch = context.AfterFunc(ctx, func() { f.expire(l) })
 	for _, name := range from {
-		if up := f.m[name]; up != nil && !slices.Contains(l.above, up) {
+		if up := f.links[name]; up != nil && !slices.Contains(l.above, up) {
 			l.above, up.below = append(l.above, up), append(up.below, l)
 		}
 	}
@@ -75,7 +75,7 @@ func (f *flows) add(ctx context.Context, queue string, stop context.CancelCauseF
 func (f *flows) expire(l *link) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.m[l.name] == l {
+	if f.links[l.name] == l {
 		l.live = false
 		f.changed(l)
 	}
@@ -115,7 +115,7 @@ func (l *link) walk(next func(*link) []*link, visit func(*link) bool) bool {
 func (f *flows) beginGather(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.m[queue]; l != nil {
+	if l := f.links[queue]; l != nil {
 		l.gathers++
 		l.begun, l.left = true, false
 	}
@@ -126,7 +126,7 @@ func (f *flows) beginGather(queue string) {
 func (f *flows) endGather(queue string, left bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.m[queue]; l != nil {
+	if l := f.links[queue]; l != nil {
 		l.gathers--
 		l.left = left
 		f.changed(l)
@@ -150,7 +150,7 @@ func (l *link) alive() bool {
 func (f *flows) abandoned(queue string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := f.m[queue]
+	l := f.links[queue]
 	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.keepFor()
 }
 
@@ -159,9 +159,9 @@ func (f *flows) abandoned(queue string) bool {
 func (f *flows) end(queue string, cause error) (gone []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for ending := []*link{f.m[queue]}; len(ending) > 0; ending = ending[1:] {
+	for ending := []*link{f.links[queue]}; len(ending) > 0; ending = ending[1:] {
 		l := ending[0]
-		if l == nil || f.m[l.name] != l {
+		if l == nil || f.links[l.name] != l {
 			continue
 		}
 		gone = append(gone, l.name)
@@ -183,7 +183,7 @@ func (f *flows) end(queue string, cause error) (gone []string) {
 func (f *flows) forget(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.m[queue]; l != nil {
+	if l := f.links[queue]; l != nil {
 		for _, up := range f.remove(l, errDeleted) {
 			up.begun = up.begun || l.begun
 			f.changed(up)
@@ -193,7 +193,7 @@ func (f *flows) forget(queue string) {
 
 // remove removes a link. It returns the links above.
 func (f *flows) remove(l *link, cause error) (above []*link) {
-	delete(f.m, l.name)
+	delete(f.links, l.name)
 	l.unwatch()
 	if l.stop != nil && cause != nil {
 		l.stop(cause)
@@ -212,10 +212,10 @@ func (f *flows) remove(l *link, cause error) (above []*link) {
 func (f *flows) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, l := range f.m {
+	for _, l := range f.links {
 		l.unwatch()
 	}
-	f.m = nil
+	f.links = nil
 }
 
 // The cause of the end of a scatter into a queue that is deleted.

@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// inspector reads the registries of a namespace, for an Executor or an Inspector.
+// An inspector reads the registries of a namespace, for an Executor or an Inspector.
 type inspector struct {
 	parts  []*broker.Client // the partitions; workers join each
 	recent time.Duration    // a process whose last heartbeat is older is dead
@@ -27,8 +27,8 @@ type FunctionInfo struct {
 	InCodec  string `json:"in_codec"`
 	Out      string `json:"out"`
 	OutCodec string `json:"out_codec"`
-	Version  string `json:"version,omitempty"` // as workers.Version gave it; of a command a hash
-	Workers  int    `json:"workers"`           // that have it
+	Version  string `json:"version,omitempty"` // as given to workers.Version; a hash for a command
+	Workers  int    `json:"workers"`           // live workers that have it
 }
 
 // Functions lists the functions of the live workers, sorted by name. It costs a few round trips.
@@ -72,11 +72,11 @@ type WorkerInfo struct {
 	ID          string    `json:"id"`
 	Host        string    `json:"host"`
 	PID         int       `json:"pid"`
-	Concurrency int       `json:"concurrency"` // items that it runs at once
-	Stuck       int       `json:"stuck"`       // functions that did not return after their timeout, beside these
+	Concurrency int       `json:"concurrency"` // number of slots
+	Stuck       int       `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
 	Functions   []string  `json:"functions"`
-	Done        int64     `json:"done"`   // items so far
-	Failed      int64     `json:"failed"` // of them
+	Done        int64     `json:"done"`   // items so far, with the failed ones
+	Failed      int64     `json:"failed"` // items so far that failed
 	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
 }
 
@@ -132,19 +132,19 @@ type QueueInfo struct {
 	Type     string   `json:"type"`
 	Codec    string   `json:"codec"`
 	Waiting  int64    `json:"waiting"`  // items that no worker has read yet
-	Running  int64    `json:"running"`  // batches that were read and are not finished
+	Running  int64    `json:"running"`  // batches that workers have read and not finished
 	Delayed  int64    `json:"delayed"`  // batches that wait for another attempt
-	Bytes    int64    `json:"bytes"`    // that wait
+	Bytes    int64    `json:"bytes"`    // of the waiting items
 	Added    int64    `json:"added"`    // items so far
-	Fused    int64    `json:"fused"`    // items that a worker handed on beside it, to a stage that it ran at once
+	Fused    int64    `json:"fused"`    // items that did not go through the queue, see NoFuse
 	Max      int64    `json:"max"`      // items that may wait, 0 for no bound
-	MaxBytes int64    `json:"maxbytes"` // bytes that may wait
-	Dropped  int64    `json:"dropped"`  // items for which there was no room, by policies of scatters
-	Sealed   bool     `json:"sealed"`   // no scatter can join
+	MaxBytes int64    `json:"maxbytes"` // encoded bytes that may wait
+	Dropped  int64    `json:"dropped"`  // items that overflow policies have dropped so far
+	Sealed   bool     `json:"sealed"`   // no further source can join
 	Consumer string   `json:"consumer"` // its stage or gather
 	From     []string `json:"from"`     // the queues that its items were scattered into
-	Owner    string   `json:"owner"`    // the executor that it goes with
-	// Partition is where the keys of its flow are, 0 where there is only one.
+	Owner    string   `json:"owner"`    // id of the Executor that it goes with, "" for a named queue
+	// Partition is the number of the partition that has the queue, 0 if there is only one.
 	Partition int `json:"partition"`
 }
 
@@ -203,8 +203,8 @@ type StageInfo struct {
 	Function string        `json:"function"`
 	In       []string      `json:"in"`
 	Out      []string      `json:"out"`
-	Cost     time.Duration `json:"cost_ns"` // of an item, here or at a dearer stage that follows; 0: not known
-	Workers  int           `json:"workers"` // that have the function
+	Cost     time.Duration `json:"cost_ns"` // of an item at the dearest stage from this one on, 0 if unknown
+	Workers  int           `json:"workers"` // live workers that have the function
 }
 
 // Stages lists all stages of the namespace, those of a partition in the order in which they were

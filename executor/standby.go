@@ -86,34 +86,34 @@ func (p *partition) receive(ctx context.Context, queue string, o consumer.Receiv
 
 // standby returns a channel that gets a token when a queue has no gather any more, until standDown
 // is called.
-func (h *mailbox) standby(queue string) chan struct{} {
+func (m *mailbox) standby(queue string) chan struct{} {
 	free := make(chan struct{}, 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.standbys[queue] == nil {
-		h.standbys[queue] = map[chan struct{}]struct{}{}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.standbys[queue] == nil {
+		m.standbys[queue] = map[chan struct{}]struct{}{}
 	}
-	h.standbys[queue][free] = struct{}{}
+	m.standbys[queue][free] = struct{}{}
 	return free
 }
 
 // standDown ends a wait. It reports whether no other call waits for the queue.
-func (h *mailbox) standDown(queue string, free chan struct{}) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.standbys[queue], free)
-	if len(h.standbys[queue]) > 0 {
+func (m *mailbox) standDown(queue string, free chan struct{}) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.standbys[queue], free)
+	if len(m.standbys[queue]) > 0 {
 		return false
 	}
-	delete(h.standbys, queue)
+	delete(m.standbys, queue)
 	return true
 }
 
 // wakeStandbys wakes the calls that wait for the right to gather a queue.
-func (h *mailbox) wakeStandbys(queue string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for free := range h.standbys[queue] {
+func (m *mailbox) wakeStandbys(queue string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for free := range m.standbys[queue] {
 		select {
 		case free <- struct{}{}:
 		default:

@@ -114,20 +114,20 @@ func (p *partition) newSubmitter(ctx context.Context, sub submission) (*submitte
 }
 
 // send stores items and returns the results that their futures wait for.
-func (s *submitter) send(ctx context.Context, h *mailbox, items [][]byte) ([]*result, error) {
+func (s *submitter) send(ctx context.Context, m *mailbox, items [][]byte) ([]*result, error) {
 	select {
 	case <-s.turn:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 	defer func() { s.turn <- struct{}{} }()
-	results := h.expect(s, s.sender.Source().Name, s.batcher.Next(), len(items))
+	results := m.expect(s, s.sender.Source().Name, s.batcher.Next(), len(items))
 	err := s.sendAll(ctx, items)
 	if err != nil {
-		h.unexpect(results)
+		m.unexpect(results)
 		return nil, err
 	}
-	h.markSent(results)
+	m.markSent(results)
 	return results, nil
 }
 

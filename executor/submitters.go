@@ -41,8 +41,8 @@ type submitter struct {
 
 // submitters are made when they are first needed, and forgotten when they are idle.
 type submitters struct {
-	mu sync.Mutex
-	m  map[submission]submitterSlot
+	mu    sync.Mutex
+	slots map[submission]submitterSlot
 }
 
 // A submitterSlot holds a submitter while no call looks at it, nil if there is none.
@@ -103,14 +103,14 @@ func (p *partition) submitter(ctx context.Context, sub submission, stale *submit
 func (ss *submitters) take(ctx context.Context, sub submission) (slot submitterSlot, s *submitter, err error) {
 	for {
 		ss.mu.Lock()
-		slot = ss.m[sub]
+		slot = ss.slots[sub]
 		if slot == nil {
-			if ss.m == nil {
-				ss.m = map[submission]submitterSlot{}
+			if ss.slots == nil {
+				ss.slots = map[submission]submitterSlot{}
 			}
 			slot = make(submitterSlot, 1)
 			slot <- nil
-			ss.m[sub] = slot
+			ss.slots[sub] = slot
 		}
 		ss.mu.Unlock()
 		select {
@@ -128,7 +128,7 @@ func (ss *submitters) take(ctx context.Context, sub submission) (slot submitterS
 func (ss *submitters) has(sub submission, slot submitterSlot) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	return ss.m[sub] == slot
+	return ss.slots[sub] == slot
 }
 
 // forget forgets a slot if it holds no submitter.
@@ -136,8 +136,8 @@ func (ss *submitters) forget(sub submission, slot submitterSlot) {
 	select {
 	case s := <-slot:
 		ss.mu.Lock()
-		if s == nil && ss.m[sub] == slot {
-			delete(ss.m, sub)
+		if s == nil && ss.slots[sub] == slot {
+			delete(ss.slots, sub)
 		}
 		ss.mu.Unlock()
 		slot <- s
@@ -155,7 +155,7 @@ func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	surplus := map[submission]submitterSlot{}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	for sub, slot := range ss.m {
+	for sub, slot := range ss.slots {
 		if sub.function != of.function || sub == of {
 			continue
 		}
@@ -170,7 +170,7 @@ func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	}
 	slices.SortFunc(all, func(a, b idle) int { return cmp.Compare(b.used, a.used) })
 	for _, i := range all[min(len(all), idleVariants):] {
-		surplus[i.sub] = ss.m[i.sub]
+		surplus[i.sub] = ss.slots[i.sub]
 	}
 	return surplus
 }
