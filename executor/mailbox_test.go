@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Whatever a mailbox holds: of what somebody waits for, that which a hint tells of is
-// looked for, nothing else is, and no number in a hint makes it cost more.
+// With any content of a mailbox, a hint makes the mailbox look for the futures that it names and
+// for no others. No number in a hint makes it cost more.
 func FuzzHints(f *testing.F) {
 	for _, seed := range []string{
 		"", "s", "s 0", "s 0 3", "s 2 1 9", "s -1 4", "s 0 -1", "t 0 3", "s\n0\n2", "s 0x1 0b11", "s 0 9223372036854775807", "s 9223372036854775807 2",

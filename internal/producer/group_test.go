@@ -156,8 +156,8 @@ func TestACallerThatLeavesDuringTheCallIsToldThatItIsNotKnown(t *testing.T) {
 	})
 }
 
-// Senders come and leave at any time while a reader makes room. Each item is there as
-// its sender was told: once, or not at all; only what is in doubt may be either.
+// Senders come and leave at any time while a reader makes room. Each item is stored as often as its
+// sender was told: once or never. Items whose outcome is unknown may be either.
 func TestEachItemIsWhereItsSenderWasTold(t *testing.T) {
 	for _, overflow := range []broker.OverflowPolicy{broker.OverflowBlock, broker.OverflowFail, broker.OverflowDropNewest} {
 		t.Run(string(overflow), func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestEachItemIsWhereItsSenderWasTold(t *testing.T) {
 	}
 }
 
-// sendAndLeave stores items, or leaves early. It returns what it was told of each.
+// sendAndLeave stores items, or leaves early. It returns the outcome of each item.
 func (g *Group) sendAndLeave(ctx context.Context, random *rand.Rand, items []string) (outcomes []string) {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
@@ -245,7 +245,7 @@ func (g *Group) sendAndLeave(ctx context.Context, random *rand.Rand, items []str
 	return outcomes
 }
 
-// What allocates is the batch and the call, which many requests share.
+// A batch and a call allocate memory, and many requests share both.
 func TestARequestAllocatesNothing(t *testing.T) {
 	g := NewGroup(NewSender(nil, broker.Source{}, "", nil, broker.Window{}), NewBatcher("s", 0, broker.Bounds{}), 0)
 	g.sender.portion.Store(&Portion{batchItems, pendingBatches})

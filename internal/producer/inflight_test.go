@@ -9,8 +9,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// 64 batches of 1,500 bytes through a flight of 6,000: what is stored and not
-// delivered is never more than that and a batch, and all arrives.
+// 64 batches of 1,500 bytes go through a flight of 6,000 bytes: the stored items that are not
+// delivered are never more than that and a batch.
 func TestBytesInFlightAreBounded(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()

@@ -90,7 +90,7 @@ func TestABoundOfBytesIsWaitedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wake := make(chan struct{}) // taken only by who waits
+		wake := make(chan struct{}) // only a waiting sender receives from it
 		s := NewSender(w.C, source, "x1", wake, broker.Window{})
 		sent := brokertest.Send(t.Context(), s, 20, 100)
 		select {
