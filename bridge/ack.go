@@ -8,27 +8,28 @@ import (
 	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
-// Ack acknowledges the result, if the gather has ManualAck: the result counts as delivered, and no later
-// gather gets it. Without ManualAck, and after the end of the gather, Ack has no effect. Any goroutine may
-// call it, more than once. It does not block.
+// Ack acknowledges the result in a gather with ManualAck: it counts as delivered, and no later
+// gather gets it. Without ManualAck, and after the end of the gather, Ack has no effect. Any
+// goroutine may call it, more than once. It does not block.
 func (r Result[T]) Ack() {
 	if t := r.ticket(); t != nil {
 		t.Ack()
 	}
 }
 
-// AckThrough acknowledges this result and all results that the gather has delivered before it, of all
-// sources, except those that Nack gave back. It costs little more than one Ack, and is like Ack otherwise.
+// AckThrough acknowledges this result and all results of any source that the gather has delivered
+// before it, except those that Nack gave back. It costs little more than one Ack, and is otherwise
+// like Ack.
 func (r Result[T]) AckThrough() {
 	if t := r.ticket(); t != nil {
 		t.AckThrough()
 	}
 }
 
-// AckWait is Ack, and returns once Redis has stored it: then the result comes to no gather
-// again. Concurrent calls share a round trip. Errors: ErrGivenBack if Nack was called before,
-// ErrOver if the gather ended first, together with its reason, and that of ctx. In the last two
-// cases the result may come again. A Result without ManualAck returns an error.
+// AckWait acknowledges the result like Ack, and returns once Redis has stored that: then no gather
+// gets the result again. Concurrent calls share a round trip. Errors: ErrGivenBack if Nack was
+// called before. ErrOver, with the reason, if the gather ended first, and the cause of ctx: then
+// the result may come again. Without ManualAck it returns an error.
 func (r Result[T]) AckWait(ctx context.Context) error {
 	switch {
 	case ctx == nil:
@@ -39,20 +40,21 @@ func (r Result[T]) AckWait(ctx context.Context) error {
 	return r.ticket().AckWait(ctx)
 }
 
-// Nack gives the result back. It comes again, after delay at the earliest and behind results
-// that came meanwhile: to this gather, or at once to its successor. Deliveries then tells how
-// often. See MaxDeliveries for a bound. Without ManualAck, after Ack, after another Nack, and
-// after the gather has ended, Nack has no effect. It can be called from any goroutine.
+// Nack gives the result back. The result comes again, after delay at the earliest and behind
+// results that came meanwhile: to this gather, or at once to its successor. Deliveries then counts
+// one more; MaxDeliveries bounds the number. Nack has no effect without ManualAck, after Ack, after
+// another Nack, and after the end of the gather. Any goroutine may call it. It does not block.
 //
-// Redis stores the number of deliveries until the result is acknowledged. A delivery that
-// ended with the process of the gather is not counted.
+// Redis stores the number of deliveries until the result is acknowledged. A delivery that ended
+// with the process of the gather is not counted.
 func (r Result[T]) Nack(delay time.Duration) {
 	if t := r.ticket(); t != nil {
 		t.Nack(delay)
 	}
 }
 
-// Deliveries is how often the result came, with this time: 1 if Nack was never called for it.
+// Deliveries returns how often the result was delivered, with this time: 1 if Nack was never called
+// for it.
 func (r Result[T]) Deliveries() int {
 	if t := r.ticket(); t != nil {
 		return t.Deliveries()
@@ -60,8 +62,8 @@ func (r Result[T]) Deliveries() int {
 	return 1
 }
 
-// AckAll acknowledges results as Ack does each of them. For results that follow on each other, as
-// in a slice of GatherSlices, it costs little more than one Ack.
+// AckAll acknowledges each of the results as Ack does. For consecutive results, such as a slice of
+// GatherSlices, it costs little more than one Ack.
 func AckAll[T any](results []Result[T]) {
 	for len(results) > 0 {
 		first, n := results[0].ticket(), 1
@@ -75,11 +77,10 @@ func AckAll[T any](results []Result[T]) {
 	}
 }
 
-var (
-	// ErrGivenBack says that a result cannot be acknowledged, since Nack was called before.
-	ErrGivenBack = consumer.ErrGivenBack
-	// ErrOver says that a gather ended before an acknowledgement was stored.
-	ErrOver = consumer.ErrOver
+// ErrGivenBack says that a result cannot be acknowledged, since Nack was called before.
+var ErrGivenBack = consumer.ErrGivenBack
 
-	errNotManual = errors.New("bridge: the gather has no ManualAck")
-)
+// ErrOver says that a gather ended before an acknowledgement was stored.
+var ErrOver = consumer.ErrOver
+
+var errNotManual = errors.New("bridge: the gather has no ManualAck")

@@ -42,9 +42,8 @@ var (
 	})
 )
 
-// onBoth runs a test on the embedded broker and on a real server, with an
-// Executor that runs functions itself. Afterwards nothing is left: no goroutine,
-// which TestMain sees, and no key.
+// onBoth runs a test on the embedded broker and on a real server, with an Executor that runs
+// functions itself. It checks that no key is left afterwards; TestMain checks that no goroutine is.
 func onBoth(t *testing.T, test func(t *testing.T, ex *executor.Executor), functions ...workers.Function) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
@@ -127,7 +126,7 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-// values gathers a queue to its end, in which nothing fails.
+// values gathers a queue to its end. Each item must have a value.
 func values[T any](t *testing.T, q *executor.Queue[T], opts ...bridge.GatherOption) []T {
 	t.Helper()
 	got := []T{}

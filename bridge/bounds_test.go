@@ -14,8 +14,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// D6: in=2 and out=3 with nobody reading. What is taken from the producer is at
-// most what docs/dask.md says, then it waits; it goes on when the reader reads.
+// D6: in=2 and out=3 without a reader. The producer can send as many items as docs/dask.md says,
+// and then waits until the reader reads.
 func TestD06BoundedQueuesStopTheProducer(t *testing.T) {
 	const slots = 4
 	const most = 2 + 3*2 + 2*2*slots*2 + 3
@@ -77,9 +77,9 @@ func TestMaxInFlightHoldsFromTheFirstItem(t *testing.T) {
 	}, inc)
 }
 
-// What was stored before anybody gathered is more than the window. One item at
-// the head takes a minute: what is done meanwhile, and so what the gather has to
-// hold, stays within the window but for a batch.
+// A backlog from before the first gather is larger than the window. The item at its head takes a
+// minute. The items that workers finish meanwhile, which the gather has to hold, stay within the
+// window and one batch.
 func TestTheWindowHoldsForABacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, window, batch = 400_000, 1 << 18, 8192
@@ -166,8 +166,8 @@ func TestMaxBytesBoundsBothQueues(t *testing.T) {
 	}, same)
 }
 
-// Items that come one by one, with which a slot goes on from stage to stage, stop where
-// what comes out has no room, and wait between the stages.
+// A slot takes single items from stage to stage. It stops before a full out-queue, and the items
+// wait between the stages.
 func TestASlotDoesNotGoOnBeyondABound(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const sent, most = 28, 17 // of a MiB each

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// Multiplex copies a channel into n channels: each gets every value, in order.
-// buffer is their capacity. A full one holds all of them back. They are closed
-// when ch is closed or ctx ends: if ctx.Err returns nil after the last value, all of them
-// are complete. It returns nil for n < 1.
+// Multiplex copies a channel into n new channels with room for buffer values: each gets every
+// value, in order. A full channel holds all of them back. Multiplex closes them when ch is closed
+// or ctx ends. If ctx.Err returns nil after the last value, all copies are complete. For n below 1
+// it returns nil. It does not block.
 func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-chan T {
 	if n < 1 {
 		return nil
@@ -39,9 +39,10 @@ func Multiplex[T any](ctx context.Context, n int, ch <-chan T, buffer int) []<-c
 	return results
 }
 
-// Merge sends the values of several channels into one. The order of each channel is kept; between channels
-// there is no order. Merge closes its channel when all others are closed or ctx ends: if ctx.Err returns nil
-// after the last value, the result is complete.
+// Merge sends the values of several channels into one new channel. The order of each channel is
+// kept; between channels there is no order. Merge closes the new channel when all others are closed
+// or ctx ends. If ctx.Err returns nil after the last value, the result is complete. It does not
+// block.
 func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
 	ctx = orEndless(ctx)
 	out := make(chan T)
@@ -56,8 +57,8 @@ func Merge[T any](ctx context.Context, chs ...<-chan T) <-chan T {
 	return out
 }
 
-// Push sends the values of one channel into another until the first is closed or ctx ends,
-// and returns. It closes neither. If ctx.Err returns nil then, it has sent all values.
+// Push sends the values of one channel into another one, and returns when from is closed or ctx
+// ends. It closes neither. If ctx.Err returns nil then, it has sent all values.
 func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
 	ctx = orEndless(ctx)
 	for v := range until(ctx, from) {
@@ -69,8 +70,8 @@ func Push[T any](ctx context.Context, from <-chan T, to chan<- T) {
 	}
 }
 
-// orEndless returns ctx, or a context that never ends if ctx is nil: these functions have no error to
-// return, and a panic in one of their goroutines would end the process.
+// orEndless returns ctx, or a context that never ends if ctx is nil: these functions have no error
+// to return, and a panic in one of their goroutines would end the process.
 func orEndless(ctx context.Context) context.Context {
 	if ctx == nil {
 		return context.Background() //nolint:forbidigo // the caller has none

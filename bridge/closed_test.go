@@ -10,7 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// Close ends the calls that wait, and each tells why: a standby, an acknowledgement, and what is left of a gather.
+// Close ends the calls that wait, each with an error that says so: a standby, an acknowledgement,
+// and a gather.
 func TestCloseEndsStandbysAndAcknowledgements(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		q := scatter(t, ex, upTo(3))

@@ -23,8 +23,8 @@ func cut(t *testing.T, results <-chan bridge.Result[int], why error) {
 // buffers are the options of gathers with room for none, one, some and all of 100 results.
 var buffers = map[string][]bridge.GatherOption{"0": {bridge.Buffer(0)}, "1": {bridge.Buffer(1)}, "7": {bridge.Buffer(7)}, "default": nil}
 
-// Nothing receives when the context ends, and the channel is full: the reason comes all the
-// same, and the results that were not taken come again.
+// The program does not receive when the context ends, and the channel is full. The last result has
+// the reason all the same, and the next gather gets the other results again.
 func TestAGatherThatIsCutEndsWithTheReason(t *testing.T) {
 	const n = 100
 	why := errors.New("no time")

@@ -1,6 +1,6 @@
-// Package bridge connects local channels to remote queues: Scatter sends the
-// values of a channel into a queue that a fleet of workers reads, and Gather
-// brings the results of a queue back into a channel, in order.
+// Package bridge connects local channels to remote queues: Scatter sends the values of a channel
+// into a queue that a fleet of workers reads, and Gather brings the results of a queue back into a
+// channel, in order.
 //
 // A whole program, with the broker and four slots in its own process:
 //
@@ -27,16 +27,14 @@
 //		fmt.Println(r.Value, r.Err)
 //	}
 //
-// Results come in the order of their inputs, exactly one for each, whatever the
-// durations of the functions and however many workers there are. An error, a
-// panic or a timeout in a function is the result of that item, an
-// *executor.ItemError; the stream goes on, and later stages skip the item.
+// Each input has exactly one result, and results come in the order of their inputs. An error, a panic
+// or a timeout in a function is the result of that item, an *executor.ItemError; the stream goes on,
+// and later stages skip the item.
 //
-// If the reader is slow, workers stop taking and Scatter stops reading its
-// channel: MaxSize, MaxInFlight and Buffer set the bounds. No item is dropped.
-// Cancelling the context of Scatter or of Gather gives the stream up; so does
-// Executor.Close, which leaves no goroutine and no key behind. Name makes a
-// queue that stays and that other processes reach by its name.
+// If the program reads results slowly, workers take no more items and Scatter does not read its
+// channel: MaxSize, MaxInFlight and Buffer set the bounds. No item is dropped. The end of the context
+// of Scatter aborts the stream, and the end of the context of Gather ends the gather.
+// executor.Executor.Close does both and leaves no goroutine and no key. Name makes a queue that stays and that other processes reach by its name.
 //
 // A Producer stores values and confirms each one, for services that answer "stored" to their
 // clients: its Send returns when the value is in Redis.

@@ -85,8 +85,8 @@ func batchBlocker() *blocker {
 	return b
 }
 
-// The context of a function ends with the stage that it runs for. What the function returns
-// is dropped, and the items that it was called with are run again where their queue is left.
+// The context of a function ends with the stage that it runs for. Its result is dropped, and its
+// items are run again if their queue still exists.
 func TestCallsEndWithTheirStage(t *testing.T) {
 	for ending, end := range endings {
 		for kind, make := range map[string]func() *blocker{"items": itemBlocker, "batches": batchBlocker} {
@@ -147,8 +147,8 @@ func TestABusyWorkerCancelsWithinTwoSeconds(t *testing.T) {
 	}
 }
 
-// Behind another stage in the same slot, a function is canceled too, and what the stage
-// before it has made is kept.
+// A function is canceled too if its stage follows another stage in the same slot. The results of
+// the earlier stage are kept.
 func TestASecondStageOfASlotEnds(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		b, double := itemBlocker(), workers.Define("twice", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
@@ -199,7 +199,7 @@ var outlived = map[string]func(t *testing.T, ex *executor.Executor, f number) (e
 	},
 }
 
-// reports are what was logged of a function, when nothing goes on.
+// reports returns the log lines about a function, once all goroutines wait.
 func (l told) reports(function string) (texts []string) {
 	synctest.Wait()
 	for len(l) > 0 {

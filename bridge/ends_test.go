@@ -125,8 +125,8 @@ func TestNamedQueuesResumeBehindWhatWasTaken(t *testing.T) {
 	})
 }
 
-// What a stage has taken from a queue that stays is in one that stays as well, also
-// after the end of the process that made the stage.
+// A stage over a named queue has a named out-queue. The results stay there after the end of the
+// process that made the stage.
 func TestAStageOverANamedQueueIsFoundAgain(t *testing.T) {
 	url := namespace(t)
 	work(t, url, inc)

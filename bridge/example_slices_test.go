@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Where a program has many items at a time, slices spare it a channel operation
-// for each. The stream is the same.
+// A program that has many items at a time saves a channel operation for each item. The stream is
+// the same.
 func ExampleScatterSlices() {
 	ctx := context.Background()
 	ex, err := executor.New(ctx, "")

@@ -12,8 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What a failover does that loses the last items of a scatter and its end, when
-// nobody is left who would send them.
+// A failover loses the last items of a scatter and its end, and no process sends them again.
 func TestAScatterWhoseTailWasLostEnds(t *testing.T) {
 	server, ns := testkit.SharedRedis(t), testkit.Namespace(t)
 	raw := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2})

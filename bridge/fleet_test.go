@@ -116,8 +116,8 @@ func TestAFleetThatChangesKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// Hours of work in virtual time: nothing is run twice, because a long function
-// is no dead worker.
+// Hours of work in virtual time: no item is run twice, since a worker with a long function is not
+// dead.
 func TestOrderOfLongFunctionsInFourSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 100
@@ -153,8 +153,8 @@ func TestAWorkerThatComesLaterRunsTheStage(t *testing.T) {
 	}
 }
 
-// Leaving the loop of All delivers what the loop has seen, and nothing of what
-// lay in the buffer.
+// When a loop over All is left, the results that the loop has received are delivered. The results
+// in the buffer are not.
 func TestWhoLeavesALoopLosesNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const n = 1000

@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// Somebody empties Redis in the middle of a stream: both ends are told, and what
-// is begun afterwards works.
+// FLUSHALL in the middle of a stream ends the scatter and the gather with an error. Later flows
+// work.
 func TestFlushAllIsToldToBothEnds(t *testing.T) {
 	for _, sends := range []bool{true, false} { // the producer, when it happens
 		t.Run(fmt.Sprintf("sends=%v", sends), func(t *testing.T) {
@@ -62,8 +62,8 @@ func TestFlushAllIsToldToBothEnds(t *testing.T) {
 	}
 }
 
-// feed sends a hundred numbers before something happens, and what is taken of a
-// hundred after it.
+// feed sends a hundred numbers before an event, and as many of a hundred after it as the scatter
+// takes.
 func feed(t *testing.T, in chan<- int, happened <-chan struct{}) {
 	t.Helper()
 	defer close(in)
@@ -74,7 +74,7 @@ func feed(t *testing.T, in chan<- int, happened <-chan struct{}) {
 	for i := range 100 {
 		select {
 		case in <- i:
-		case <-t.Context().Done(): // nobody reads it any more
+		case <-t.Context().Done(): // the scatter does not read it any more
 			return
 		}
 	}

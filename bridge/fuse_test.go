@@ -25,8 +25,7 @@ func passed(t *testing.T, ex *executor.Executor, queue string) (through, beside 
 	return 0, 0
 }
 
-// Two stages that one worker has are one hop, unless somebody wants the queue
-// between them.
+// Two stages of one worker are one hop, unless another reader needs the queue between them.
 func TestStagesAreFused(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, second []executor.MapOption
@@ -85,7 +84,7 @@ func deleteAll(t *testing.T, ex *executor.Executor, names ...string) {
 	}
 }
 
-// What fails in one of two stages is an error in its place, of that stage.
+// A failure in one of two fused stages is an error in the place of its item, and names that stage.
 func TestFailuresOfFusedStages(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		var calls atomic.Int64
@@ -116,8 +115,8 @@ func TestFailuresOfFusedStages(t *testing.T) {
 	}, odd)
 }
 
-// Where the second stage takes long, what it has not done in time goes into the
-// queue between, where others find it.
+// If the second stage takes long, its unfinished items go into the queue between, where other
+// workers find them.
 func TestADearSecondStageIsLeftToOthers(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		var most, now atomic.Int64
@@ -140,7 +139,7 @@ func TestADearSecondStageIsLeftToOthers(t *testing.T) {
 			return x + 1, nil
 		})
 		register(t, ex, first, dear)
-		in := scatter(t, ex, upTo(5000), bridge.Name("in"), bridge.Seal()) // in batches that grow, since nobody knows what they cost
+		in := scatter(t, ex, upTo(5000), bridge.Name("in"), bridge.Seal()) // in growing batches, since the cost is unknown
 		if err := ex.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}

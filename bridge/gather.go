@@ -14,11 +14,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
+	"github.com/dqbridge/dqbridge/internal/handle"
 )
 
-// A Result is the value or the error of one item. The error of an item is an
-// *executor.ItemError. Any other error says why the stream was cut before its end, and its
-// Result is the last one.
+// A Result is the value or the error of one item. The error of an item is an *executor.ItemError.
+// Any other error says why the stream ended before its end, and its Result is the last one.
 type Result[T any] struct {
 	Value T
 	Err   error
@@ -27,8 +27,8 @@ type Result[T any] struct {
 	at     int              // the item's place there
 }
 
-// Source is the name of the source that the item belongs to: that of DurableSource, or a name that
-// Scatter has made. It is "" for an error that ends the stream.
+// Source returns the name of the source of the item: that of DurableSource, or a name that Scatter
+// has made. It is "" for an error that ends the stream.
 func (r Result[T]) Source() string {
 	if r.origin == nil {
 		return ""
@@ -36,8 +36,9 @@ func (r Result[T]) Source() string {
 	return r.origin.Source
 }
 
-// Offset is the place of the item in its source: 0 for the first one that was scattered, in every
-// queue of the flow. Source and Offset together name the item, see workers.ItemFrom.
+// Offset returns the place of the item in its source, 0 for the first item that was scattered. It
+// is the same in every queue of the flow. Source and Offset together name the item, see
+// workers.ItemFrom.
 func (r Result[T]) Offset() int64 {
 	if r.origin == nil {
 		return 0
@@ -47,37 +48,40 @@ func (r Result[T]) Offset() int64 {
 
 func (r Result[T]) ticket() *consumer.Ticket { return r.origin.Ticket(r.at) }
 
-// Gather brings the items of a remote queue into a channel, in the order in
-// which they were scattered, exactly one result for each. The channel is closed
-// after the last one.
+// Gather reads a remote queue into a new channel, and returns at once. It sends one Result for each
+// item, in the order in which the items of a source were scattered. It closes the channel after the
+// last one.
 //
-// If ctx ends or the Executor is closed, a last Result has the reason, also if the program does not
-// receive at that time: a complete loop can be told from an aborted one.
+// A result is delivered when the program has taken it from the channel, see ManualAck for another
+// way. If ctx ends or the Executor is closed, results that lie in the channel are taken back, and a
+// last Result has the reason, even if the program does not receive at that time. So a complete loop
+// differs from an aborted one.
 //
-// It is the one consumer of the queue: ErrConsumerExists if there is another. A result that was
-// taken from the channel is delivered. Results that lie in the channel when ctx ends are
-// taken back. Another Gather of the queue goes on behind the delivered ones, unless the flow of a
-// queue without a name was deleted meanwhile, see Scatter: then it returns executor.ErrQueueNotFound.
+// Gather is the one consumer of the queue. Errors: executor.ErrConsumerExists if the queue has a
+// stage or another gather (see Wait), executor.ErrQueueNotFound, executor.ErrClosed. After the end
+// of a gather, another one continues behind the delivered results, unless the flow was deleted
+// meanwhile: see Scatter for a queue without a name.
 func Gather[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
 		return nil, err
 	}
-	out := make(results[T], o.capacity(defaultBuffer))
+	out := make(resultSink[T], o.capacity(defaultBuffer))
 	if _, err := gather(ctx, q, o, out); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// GatherSlices is Gather for slices of results: results that arrive together are sent together, which costs
-// one operation of the channel instead of one an item. No slice is empty, and each belongs to the receiver.
+// GatherSlices is Gather for slices: results that arrive together are sent together, which costs
+// one channel operation for each slice and not for each result. No slice is empty, and each belongs
+// to the receiver.
 func GatherSlices[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) (<-chan []Result[T], error) {
 	o, err := gatherOptions(opts)
 	if err != nil {
 		return nil, err
 	}
-	out := &pieces[T]{out: make(chan []Result[T], o.capacity(defaultSlices))}
+	out := &sliceSink[T]{out: make(chan []Result[T], o.capacity(defaultSlices))}
 	if _, err := gather(ctx, q, o, out); err != nil {
 		return nil, err
 	}
@@ -95,22 +99,21 @@ func gatherOptions(opts []GatherOption) (options, error) {
 		}
 	}
 	switch {
-	case !o.manual && o.unacked > 0:
-		return o, fmt.Errorf("MaxUnacked(%d): %w", o.unacked, errNotManual)
-	case !o.manual && o.deliveries > 0:
-		return o, fmt.Errorf("MaxDeliveries(%d): %w", o.deliveries, errNotManual)
+	case !o.receiver.Manual && o.receiver.MaxUnacked > 0:
+		return o, fmt.Errorf("MaxUnacked(%d): %w", o.receiver.MaxUnacked, errNotManual)
+	case !o.receiver.Manual && o.receiver.MaxDeliveries > 0:
+		return o, fmt.Errorf("MaxDeliveries(%d): %w", o.receiver.MaxDeliveries, errNotManual)
 	}
 	return o, nil
 }
 
 func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out sink[T]) (*deliverer[T], error) {
-	r, ctx, release, err := q.Receive(ctx, consumer.ReceiverOptions{
-		Unordered: o.unordered, Manual: o.manual, MaxUnacked: o.unacked, MaxDeliveries: int64(o.deliveries), MaxHeld: o.held, Standby: o.standby,
-	})
+	queue := q.Internal(handle.Key{})
+	r, ctx, release, err := queue.Gather(ctx, o.receiver)
 	if err != nil {
 		return nil, err
 	}
-	d := &deliverer[T]{r: r, out: out, ended: make(chan struct{}), typed: q.Codec()}
+	d := &deliverer[T]{r: r, out: out, ended: make(chan struct{}), typed: queue.Codec()}
 	if o.keepInput {
 		d.inputs = r.Inputs()
 	}
@@ -118,10 +121,12 @@ func gather[T any](ctx context.Context, q *executor.Queue[T], o options, out sin
 	return d, nil
 }
 
-// All is Gather as an iterator. If the loop is left, by break, return or a panic, the results that it
-// has not received are not delivered, and the flow of a queue without a name is deleted half a
-// second later, unless another gather of it has begun. Use Gather or a named queue to go on
-// after a longer pause.
+// All is Gather as an iterator. An error that is no *executor.ItemError is the last pair. ManualAck
+// is refused, since the loop has no Result to acknowledge.
+//
+// If the loop is left early, by break, return or a panic, the results that it has not received are
+// not delivered, and the flow of a queue without a name is deleted half a second later, unless
+// another gather of it has begun. To continue after a longer pause, use Gather or a named queue.
 func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if ctx == nil {
@@ -132,10 +137,10 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		o, err := gatherOptions(opts)
-		if err == nil && o.manual {
+		if err == nil && o.receiver.Manual {
 			err = errManualLoop
 		}
-		out := make(results[T], o.capacity(defaultBuffer))
+		out := make(resultSink[T], o.capacity(defaultBuffer))
 		var d *deliverer[T]
 		if err == nil {
 			d, err = gather(ctx, q, o, out)
@@ -157,8 +162,8 @@ func All[T any](ctx context.Context, q *executor.Queue[T], opts ...GatherOption)
 	}
 }
 
-// deliverer is the only sender on the channel of a gather. Results that it has sent and that are not in the
-// channel any more are delivered.
+// A deliverer is the only sender on the channel of a gather. The results that it has sent and that
+// are no longer in the channel are delivered.
 type deliverer[T any] struct {
 	r      *consumer.Receiver
 	out    sink[T]
@@ -166,21 +171,22 @@ type deliverer[T any] struct {
 	typed  codec.Typed[T]
 	inputs *consumer.Inputs // of failed items, nil if they are not brought
 
-	sent     int // in total
-	reported int // of them delivered
-	origin   *consumer.Origin
-	values   []T
-	holes    []hole // in order
+	sent     int // results, in total
+	reported int // of them, those that were reported as delivered
+
+	// the range of items that is being delivered
+	origin *consumer.Origin
+	values []T
+	failed []failedItem // in order; their values are zero
 }
 
-// A hole is the place of an item that has no value.
-type hole struct {
-	place int
-	why   *executor.ItemError
+// A failedItem is an item without a value.
+type failedItem struct {
+	index int // in values
+	err   *executor.ItemError
 }
 
-// lookAtBuffer is how often a gather looks whether its buffer was read, while
-// it has no results to send.
+// lookAtBuffer is the interval at which a gather without results to send checks its buffer.
 const lookAtBuffer = 2 * time.Millisecond
 
 // run delivers the stream and then closes the channel, also if a method that decodes a value
@@ -216,8 +222,8 @@ func (d *deliverer[T]) run(ctx context.Context, release func(error)) {
 
 var errGoexitDecode = errors.New("a method that decodes a value called runtime.Goexit, as FailNow of a test does: return an error instead")
 
-// deliver sends until the stream has ended and its last item was taken. It returns an
-// error if ctx ends first.
+// deliver sends results until the stream has ended and the program has taken the last one. It
+// returns an error if ctx ends first.
 func (d *deliverer[T]) deliver(ctx context.Context) error {
 	for {
 		p, ok, err := d.next(ctx)
@@ -225,10 +231,10 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 			return err
 		}
 		if !ok {
-			return d.settle(ctx)
+			return d.awaitTaken(ctx)
 		}
 		d.decode(p)
-		if err := d.bring(ctx); err != nil {
+		if err := d.fetchInputs(ctx); err != nil {
 			return err
 		}
 		if err := d.out.put(ctx, d); err != nil {
@@ -237,8 +243,8 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 	}
 }
 
-// settle waits until the last item was taken.
-func (d *deliverer[T]) settle(ctx context.Context) error {
+// awaitTaken waits until the program has taken the last result.
+func (d *deliverer[T]) awaitTaken(ctx context.Context) error {
 	tick := time.NewTicker(lookAtBuffer)
 	defer tick.Stop()
 	for d.report(); d.reported < d.sent; d.report() {
@@ -251,7 +257,8 @@ func (d *deliverer[T]) settle(ctx context.Context) error {
 	return nil
 }
 
-// next waits for a piece and, meanwhile, reports the results that were taken from the buffer.
+// next waits for a range of items and, meanwhile, reports the results that were taken from the
+// buffer.
 func (d *deliverer[T]) next(ctx context.Context) (p consumer.Range, ok bool, err error) {
 	select {
 	case p, ok = <-d.r.Pieces():
@@ -280,50 +287,57 @@ func (d *deliverer[T]) report() {
 	d.reported = taken
 }
 
-// to is the place of the first of some holes, or the end of the piece.
-func (d *deliverer[T]) to(holes []hole) int {
-	if len(holes) == 0 {
+// firstOf returns the index of the first of some failed items, or the end of the range without one.
+func (d *deliverer[T]) firstOf(failed []failedItem) int {
+	if len(failed) == 0 {
 		return len(d.values)
 	}
-	return holes[0].place
+	return failed[0].index
 }
 
-// failed is the result in the place of a hole.
-func (d *deliverer[T]) failed(h hole) Result[T] {
-	return Result[T]{Err: h.why, origin: d.origin, at: h.place}
+// failure is the result of a failed item.
+func (d *deliverer[T]) failure(f failedItem) Result[T] {
+	return Result[T]{Err: f.err, origin: d.origin, at: f.index}
+}
+
+// itemError is the error of a failed item.
+func itemError(f batch.Failure) *executor.ItemError {
+	return &executor.ItemError{
+		Code: f.Code, Message: f.Message, Stage: f.Stage, Function: f.Function, Worker: f.Worker, Attempts: f.Attempts, Stack: f.Stack,
+	}
 }
 
 func (d *deliverer[T]) decode(p consumer.Range) {
 	d.origin = p.Origin()
 	clear(d.values)
-	d.holes = d.holes[:0]
+	d.failed = d.failed[:0]
 	d.values = d.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, d.values[:0], func(i int, why *batch.Failure) {
-		failed := executor.NewItemError(*why)
-		if failed.Source = d.origin.Source; !p.Notice {
-			failed.Offset = d.origin.First + int64(i)
+		err := itemError(*why)
+		if err.Source = d.origin.Source; !p.Notice {
+			err.Offset = d.origin.First + int64(i)
 		}
-		d.holes = append(d.holes, hole{i, failed})
+		d.failed = append(d.failed, failedItem{i, err})
 	})
 	if d.typed.Copies() {
 		d.r.Spent(p)
 	}
 }
 
-// bring gives the failures of a piece their inputs.
-func (d *deliverer[T]) bring(ctx context.Context) error {
+// fetchInputs reads the inputs of the failed items, if KeepInput was given.
+func (d *deliverer[T]) fetchInputs(ctx context.Context) error {
 	if d.inputs == nil {
 		return nil
 	}
-	for _, h := range d.holes {
-		if ofSource(h.why) {
+	for _, f := range d.failed {
+		if ofSource(f.err) {
 			continue
 		}
-		item, format, err := d.inputs.Of(ctx, h.why.Source, h.why.Offset, d.origin.First+int64(len(d.values)))
+		item, format, err := d.inputs.Of(ctx, f.err.Source, f.err.Offset, d.origin.First+int64(len(d.values)))
 		if err != nil {
 			return err
 		}
 		if item != nil {
-			h.why.Input, h.why.InputType = bytes.Clone(item), format
+			f.err.Input, f.err.InputType = bytes.Clone(item), format
 		}
 	}
 	return nil
@@ -331,15 +345,15 @@ func (d *deliverer[T]) bring(ctx context.Context) error {
 
 var errManualLoop = errors.New("bridge: ManualAck in a loop over All, which has no result to ack: use Gather")
 
-// IsItemError reports whether an error is that of one item, after which the stream goes on.
+// IsItemError reports whether an error is the error of one item. The stream goes on after it.
 func IsItemError(err error) bool {
 	var item *executor.ItemError
 	return errors.As(err, &item) && !ofSource(item)
 }
 
-// IsSourceError reports whether an error tells of a source of a queue that stays open: that it was
-// cut (executor.ErrTruncated), or that its process has died (executor.ErrSourceOffline). It stands in no item's
-// place, and the stream goes on.
+// IsSourceError reports whether an error is about a source of a queue that stays open: it was cut
+// (executor.ErrTruncated), or its process has died (executor.ErrSourceOffline). The error stands in
+// the place of no item, and the stream goes on.
 func IsSourceError(err error) bool {
 	var item *executor.ItemError
 	return errors.As(err, &item) && ofSource(item)

@@ -11,8 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// D6 once more, in real time and on both brokers: all queues are full, the
-// producer stands still, and it goes on when somebody reads.
+// D6 again, in real time and on both brokers: all queues are full, the producer waits, and it
+// continues when the reader reads.
 func TestABoundedFlowStandsStillUntilItIsRead(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const most = 2 + 3*2 + 4*4*2 + 3 // see docs/dask.md
@@ -50,7 +50,7 @@ func repeat(v, n int) []int {
 	return all
 }
 
-// told passes on what is logged.
+// told is a writer of a log that sends each line.
 type told chan string
 
 func (l told) Write(p []byte) (int, error) {

@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What lingers is sent when its time is over, when the input ends, and when more
-// would not be sent at once anyway.
+// Lingering items are sent when their time is over, when the input ends, and when a full batch has
+// collected.
 func TestLinger(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		in := make(chan int)

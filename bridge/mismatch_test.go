@@ -19,7 +19,7 @@ type hidden struct {
 
 var keep = workers.Define("keep", func(_ context.Context, h hidden) (hidden, error) { return h, nil }, workers.DropUnexported())
 
-// Each call that learns of a type refuses what the codec cannot carry, before it makes anything.
+// Each call that gets a type refuses a type that its codec cannot carry, before it makes anything.
 func TestTypesThatTheCodecCannotCarryAreRefused(t *testing.T) {
 	refusing := workers.Define("refusing", func(_ context.Context, h hidden) (int, error) { return h.Seen, nil })
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {

@@ -194,7 +194,7 @@ func TestAckWaitReturnsOnceTheAcknowledgementIsStored(t *testing.T) {
 	for r := range must(bridge.Gather(t.Context(), q, bridge.ManualAck()))(t) {
 		i++
 		if i == 100 {
-			r.Ack() // nothing is left behind it
+			r.Ack() // it is the last one
 			continue
 		}
 		if err := r.AckWait(t.Context()); err != nil {

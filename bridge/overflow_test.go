@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// gathered is what came in the place of each item.
+// gathered is the value or the error in the place of each item.
 func gathered(t *testing.T, q *executor.Queue[int]) (kept []int, dropped int) {
 	t.Helper()
 	last := -1
@@ -71,8 +71,7 @@ func TestDropOldestKeepsTheLast(t *testing.T) {
 	}, double)
 }
 
-// What is dropped while workers and the gather work has its place on every
-// branch.
+// An item that is dropped while workers and the gather work has its place on every branch.
 func TestDropsWhileItFlows(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const n = 2_000

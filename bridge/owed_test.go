@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A call whose context ends while the reply of one of its requests is lost has done what it
-// reports as failed. What it has made goes, and what it has taken is free again.
+// The context of a call ends while Redis has executed one of its requests and the reply is lost.
+// The call fails. The queues that it made are deleted, and the rights that it took are released.
 func TestCallsThatLostAReplyLeaveNothing(t *testing.T) {
 	sum := workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
 	calls := map[string]func(ctx context.Context, ex *executor.Executor, q, other *executor.Queue[int]) error{
@@ -98,8 +98,8 @@ func idle(queues ...*executor.Queue[int]) (list []string) {
 	return list
 }
 
-// A gather and a scatter end while Redis is away. Their queue is free, and their stream
-// ended, as soon as it is back: nothing waits for the end of the process.
+// A gather and a scatter end while Redis is away. Once Redis is back, their queue is free and their
+// stream has ended, while the process lives on.
 func TestTheEndsOfAnOutageAreMadeUpFor(t *testing.T) {
 	onNetworks(t, func(t *testing.T, n *network, ex *executor.Executor) {
 		in := make(chan int)

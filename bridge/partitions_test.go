@@ -93,8 +93,7 @@ func TestNoFlowCrossesPartitions(t *testing.T) {
 	}
 }
 
-// An Executor is idle in one partition, whatever their number, until it uses a queue
-// in another one.
+// An Executor is active in one partition of any number, until it uses a queue in another one.
 func TestAnExecutorJoinsThePartitionsThatItUses(t *testing.T) {
 	url := spread(t)
 	all, queues := apart(t, url, 2)

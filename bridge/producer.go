@@ -11,35 +11,35 @@ import (
 	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
-// A Producer stores values in a remote queue and confirms each one. It is for programs
-// that have to know whether a value is stored: an HTTP handler answers 202 after Send has returned
-// nil. Its methods may be called from any number of goroutines at once. Close it.
+// A Producer stores values in a remote queue and confirms each one. It is for programs that have to
+// know whether a value is stored: an HTTP handler answers 202 after Send has returned nil. All
+// methods may be called from many goroutines. The caller closes it.
 //
-// Callers share batches: while one call to Redis is under way, the values of other
-// callers collect and go with the next call. So many callers at a time cost few
-// commands, and one alone waits for one round trip.
+// Concurrent callers share batches: while one call to Redis is under way, the values of other
+// callers collect and go with the next call. So many callers cost few commands, and a single caller
+// waits for one round trip.
 type Producer[T any] struct {
 	queue *executor.Queue[T]
 	typed codec.Typed[T]
 	group *producer.Group
 }
 
-// NewProducer makes a source of a new remote queue, or of a named one (Name). It takes
-// the options of Scatter. The Producer lives until Close. If ctx ends or the Executor is
-// closed before, the stream is aborted as that of a Scatter is: readers get the values
-// stored so far and then executor.ErrTruncated.
+// NewProducer makes a source of a new remote queue, or of the one with a Name. It takes the options
+// of Scatter and returns their errors. The Producer lives until Close. If ctx ends or the Executor
+// is closed before, the stream is aborted: gathers get the values stored so far and then
+// executor.ErrTruncated. Done of the queue is closed when the Producer has ended, and Err returns
+// the reason.
 //
-// A durable source (DurableSource) waits for a successor of the same name, unless Close
-// ends it. To leave it to a successor, as a service does that is started again, end ctx
-// and wait for Done.
+// Close ends a durable source (DurableSource) for good. To leave it to a successor, as a service
+// does that is started again, end ctx and wait for Done of the queue.
 func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...ScatterOption) (*Producer[T], error) {
-	q, feed, typed, o, ctx, err := newFeed[T](ctx, ex, "new producer", opts)
+	source, ctx, err := newSource[T](ctx, ex, "new producer", opts)
 	if err != nil {
 		return nil, err
 	}
-	feed.Alone()
-	p := &Producer[T]{q, typed, producer.NewGroup(feed.Sender, feed.Batcher, o.linger)}
-	go p.run(ctx, feed)
+	source.feed.ExcludeFromFlush()
+	p := &Producer[T]{source.queue, source.typed, producer.NewGroup(source.feed.Sender, source.feed.Batcher, source.linger)}
+	go p.run(ctx, source.feed)
 	return p, nil
 }
 
@@ -47,25 +47,24 @@ func NewProducer[T any](ctx context.Context, ex *executor.Executor, opts ...Scat
 func (p *Producer[T]) run(ctx context.Context, feed *producer.Feed) {
 	err := p.group.Run(ctx)
 	if err == nil {
-		err = feed.Finish(ctx, feed.Next())
+		err = feed.Finish(ctx)
 	}
-	feed.Ended(ctx, err)
+	feed.Release(ctx, err)
 }
 
-// Send stores a value. It returns nil once the value is in Redis, and with
-// executor.Replicas in the replicas too. It waits for one round trip, and for room
-// while the queue is full. Otherwise the error says why not:
+// Send stores a value. It returns nil once the value is in Redis, and with executor.Replicas in the
+// replicas too. It waits for one round trip, and for room while the queue is full. Errors:
 //
-//   - an *executor.ItemError with the code "encode" or "toolarge": the value cannot be
-//     encoded, or has more than 64 MiB.
-//   - executor.ErrFull or executor.ErrDropped: there was no room, and the policy of
-//     Overflow decided about the value. The Producer goes on after both.
+//   - an *executor.ItemError with the code "encode" or "toolarge": the value cannot be encoded, or
+//     has more than 64 MiB.
+//   - executor.ErrFull or executor.ErrDropped: there was no room, and the policy of Overflow
+//     applied to the value. The Producer goes on after both.
 //   - the cause of ctx, if it has ended.
-//   - what Err returns, after the Producer has ended; executor.ErrClosed after Close.
+//   - the error of Queue().Err, after the Producer has ended; executor.ErrClosed after Close.
 //
-// The value is not stored then, unless the error is also an
-// executor.ErrOutcomeUnknown: ctx or the Producer has ended while Redis had the value
-// and the reply was not there. Callers that send it once more may store it twice.
+// After an error the value is not stored, unless the error is also an executor.ErrOutcomeUnknown:
+// ctx or the Producer ended before Redis answered. A caller that sends the value again then may
+// store it twice.
 func (p *Producer[T]) Send(ctx context.Context, v T) error {
 	if err := p.check(ctx); err != nil {
 		return err
@@ -82,10 +81,10 @@ func (p *Producer[T]) Send(ctx context.Context, v T) error {
 	return p.failed(err)
 }
 
-// SendAll stores values in their order, as many as can travel together with one call.
-// Values of other callers may come between them. If not all of them are stored, the
-// error is a *SendError, which wraps one of those of Send. It stops at the first value
-// that is not stored, but for those that a policy drops.
+// SendAll stores values in their order, with as few calls to Redis as possible. Values of other
+// callers may come between them. If not all of them are stored, the error is a *SendError, which
+// wraps one of the errors of Send. SendAll stops at the first value that is not stored, except for
+// values that an overflow policy drops.
 func (p *Producer[T]) SendAll(ctx context.Context, vs []T) error {
 	if err := p.check(ctx); err != nil {
 		return err
@@ -111,11 +110,12 @@ func (p *Producer[T]) SendAll(ctx context.Context, vs []T) error {
 	return nil
 }
 
-// A SendError says how many values SendAll has stored: the first ones, unless a policy
-// has dropped some. If Err is an executor.ErrOutcomeUnknown, more may be stored.
+// A SendError is the error of SendAll. It says how many values are stored: the first ones, unless
+// an overflow policy has dropped some. If Err is an executor.ErrOutcomeUnknown, more values may be
+// stored.
 type SendError struct {
-	Stored, Of int
-	Err        error // why the others are not
+	Stored, Of int   // stored values, of all values of the call
+	Err        error // why the other values are not stored
 }
 
 // Error returns for example "12 of 20 values are stored: the queue is full".
@@ -126,7 +126,7 @@ func (e *SendError) Error() string {
 	return fmt.Sprintf("%d of %d values are stored: %v", e.Stored, e.Of, e.Err)
 }
 
-// Unwrap returns why not all values are stored.
+// Unwrap returns Err, for errors.Is and errors.As.
 func (e *SendError) Unwrap() error {
 	if e == nil {
 		return nil
@@ -134,9 +134,9 @@ func (e *SendError) Unwrap() error {
 	return e.Err
 }
 
-// Flush waits until each Send and SendAll of this Producer that was called before is
-// settled: its values are stored, or its caller gets an error. It returns the errors
-// of the end of ctx and of the Producer.
+// Flush waits until each earlier Send and SendAll of this Producer has returned or is about to: its
+// values are stored, or it gets an error. Errors: the cause of ctx, and the reason why the Producer
+// has ended.
 func (p *Producer[T]) Flush(ctx context.Context) error {
 	if err := p.check(ctx); err != nil {
 		return err
@@ -145,36 +145,25 @@ func (p *Producer[T]) Flush(ctx context.Context) error {
 	return p.failed(err)
 }
 
-// Close ends the stream behind the values that were sent. It waits until they and the
-// end are stored, however long Redis is away: end the context of NewProducer to abort
-// that. It returns nil, or why the Producer has ended before. Closing again does the
-// same.
+// Close ends the stream behind the values that were sent, and waits until they and the end are
+// stored, however long Redis does not answer. To give up, end the context of NewProducer. Close
+// returns nil, or why the Producer ended before. A second Close waits and returns the same.
 func (p *Producer[T]) Close() error {
 	if err := p.check(context.Background()); err != nil { //nolint:forbidigo // it takes none, as io.Closer
 		return err
 	}
 	p.group.Close()
-	<-p.Done()
-	return p.Err()
+	<-p.queue.Done()
+	return p.queue.Err()
 }
 
-// Queue returns the queue that the values are sent to.
+// Queue returns the queue that the values go to. Its Done and Err are those of the Producer.
 func (p *Producer[T]) Queue() *executor.Queue[T] {
 	if p == nil {
 		return nil
 	}
 	return p.queue
 }
-
-// Done returns a channel that is closed when the Producer has ended: after Close, or
-// early, and then Err says why.
-func (p *Producer[T]) Done() <-chan struct{} { return p.Queue().Done() }
-
-// Err returns why the Producer has ended: the cause of its context, executor.ErrQueueNotFound
-// if its queue was deleted, executor.ErrFenced if another process has taken its source
-// over, executor.ErrClosed if its Executor was closed. It returns nil before Done is
-// closed, and after Close has stored everything.
-func (p *Producer[T]) Err() error { return p.Queue().Err() }
 
 // check returns an error for arguments that a method of a Producer cannot use.
 func (p *Producer[T]) check(ctx context.Context) error {
@@ -233,22 +222,16 @@ func (p *Producer[T]) fill(r *producer.Request, vs []T) (n int, err error) {
 // encode adds a value to a request.
 func (p *Producer[T]) encode(r *producer.Request, v T) error {
 	if p.typed.Sized() && p.typed.Size(v) > batch.MaxItem {
-		return tooLarge(p.typed.Size(v))
+		return itemError(tooLarge(p.typed.Size(v)))
 	}
 	begun := r.Begin()
 	buf, err := p.typed.Append(begun, v)
 	switch size := len(buf) - len(begun); {
 	case err != nil:
-		text, stack := batch.Describe(err)
-		return executor.NewItemError(batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
+		return itemError(cannotEncode(err))
 	case size > batch.MaxItem:
-		return tooLarge(size)
+		return itemError(tooLarge(size))
 	}
 	r.End(buf)
 	return nil
-}
-
-func tooLarge(size int) error {
-	return executor.NewItemError(batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
-		"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", size, batch.MaxItem)})
 }

@@ -264,10 +264,10 @@ func TestFlushWaitsForThisProducerAlone(t *testing.T) {
 func TestAfterCloseASendIsErrClosed(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		p := produces[int](t, ex)
-		if err := errors.Join(p.Send(t.Context(), 1), p.Close(), p.Close(), p.Err()); err != nil {
+		if err := errors.Join(p.Send(t.Context(), 1), p.Close(), p.Close(), p.Queue().Err()); err != nil {
 			t.Fatal(err)
 		}
-		<-p.Done()
+		<-p.Queue().Done()
 		for _, err := range []error{p.Send(t.Context(), 2), p.SendAll(t.Context(), []int{2}), p.Flush(t.Context())} {
 			if !errors.Is(err, executor.ErrClosed) || !strings.Contains(err.Error(), "producer is closed") {
 				t.Errorf("after Close: %v", err)
@@ -281,14 +281,14 @@ func TestAProducerEndsWithItsContext(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		p := must(bridge.NewProducer[int](ctx, ex, bridge.MaxSize(1)))(t)
-		if err := errors.Join(p.Send(t.Context(), 1), p.Err()); err != nil {
+		if err := errors.Join(p.Send(t.Context(), 1), p.Queue().Err()); err != nil {
 			t.Fatal(err)
 		}
 		waits, cause := make(chan error, 1), errors.New("the service stops")
 		go func() { waits <- p.Send(t.Context(), 2) }()
 		cancel(cause)
-		<-p.Done()
-		for i, err := range []error{<-waits, p.Err(), p.Close(), p.Send(t.Context(), 3), p.Flush(t.Context())} {
+		<-p.Queue().Done()
+		for i, err := range []error{<-waits, p.Queue().Err(), p.Close(), p.Send(t.Context(), 3), p.Flush(t.Context())} {
 			if !errors.Is(err, cause) {
 				t.Errorf("%d: %v", i, err)
 			}
@@ -314,8 +314,8 @@ func TestSendAfterTheQueueWasDeleted(t *testing.T) {
 		if err := ex.Delete(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
-		<-p.Done()
-		for i, err := range []error{<-waits, p.Err(), p.Send(t.Context(), 3), p.Close()} {
+		<-p.Queue().Done()
+		for i, err := range []error{<-waits, p.Queue().Err(), p.Send(t.Context(), 3), p.Close()} {
 			if !errors.Is(err, executor.ErrQueueNotFound) {
 				t.Errorf("%d: %v", i, err)
 			}
@@ -329,7 +329,7 @@ func TestSendAfterTheExecutorWasClosed(t *testing.T) {
 	if err := ex.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for i, err := range []error{p.Send(t.Context(), 1), p.Flush(t.Context()), p.Close(), p.Err()} {
+	for i, err := range []error{p.Send(t.Context(), 1), p.Flush(t.Context()), p.Close(), p.Queue().Err()} {
 		if !errors.Is(err, executor.ErrClosed) {
 			t.Errorf("%d: %v", i, err)
 		}
@@ -359,7 +359,7 @@ func TestASuccessorFencesTheProducerOfADurableSource(t *testing.T) {
 			t.Error(err)
 		}
 		leave()
-		<-third.Done()
+		<-third.Queue().Done()
 		last := produces[int](t, ex, durable...)
 		if err := errors.Join(last.Send(t.Context(), 5), last.Close()); err != nil {
 			t.Error(err)

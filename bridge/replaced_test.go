@@ -79,7 +79,7 @@ func TestTheNextConsumerGoesOn(t *testing.T) {
 	}
 }
 
-// A gather gives way to a stage, and that to a gather again: what one has delivered, the next does not bring.
+// A stage follows a gather, and a gather follows the stage: no item is delivered by two of them.
 func TestAStageGoesOnBehindAGather(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		t.Helper()

@@ -4,254 +4,263 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/handle"
 	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
-// Scatter reads a channel until it is closed and stores its items in a new remote queue,
-// whose stream then ends. It returns at once. If ctx ends first, the stream is aborted:
-// its gather gets the items that were stored and then executor.ErrTruncated.
+// Scatter sends the values of a channel to a new remote queue, and returns at once. It reads in
+// until it is closed; the stream then ends normally. If ctx ends first, the stream is aborted:
+// gathers get the items that were stored and then executor.ErrTruncated. Items keep their order. A
+// value that cannot be encoded or has more than 64 MiB becomes an *executor.ItemError in its place.
+// While the queue is full, Scatter does not read in.
 //
-// Without Name, the queue and the stages over it, the flow, are deleted when its stream was
-// delivered to its end, and also when no call can gather it any more: half a second after
-// its last gather has ended, if ctx and the contexts of executor.Map and its relatives have
-// ended too, or if that gather was a loop over All that was left. A flow that no gather has
-// begun to read is deleted ten minutes after these contexts have ended. Functions that run
-// for it are canceled. executor.Queue.Delete deletes it at any time.
+// Errors: executor.ErrTypeMismatch if the codec cannot carry T, or if the named queue has another
+// type. executor.ErrInvalidName, executor.ErrSealed and *executor.EndedError with Name.
+// executor.ErrClosed.
 //
-// If storing fails for good, since the queue was deleted or another process took the
-// source over, the channel is not read any more. The queue's Done tells it, and Err
-// returns why: a producer selects on Done beside its send, see executor.Queue.Done.
-// Executor.Flush waits until the items of all scatters are stored.
+// A failure to store items for good, since the queue was deleted or another process has taken over
+// the source, ends the scatter, and in is not read any more. Done of the queue is then closed, and
+// Err returns the reason; so a producer selects on Done beside its send, see executor.Queue.Done.
+// executor.Executor.Flush waits until all scatters have stored their items.
 //
-// Items keep their order. A value that cannot be encoded or has more than 64
-// MiB becomes an *executor.ItemError in its place. Where the queue is full, the
-// channel is not read.
+// The queue and the stages over it are a flow. Without Name, the flow is deleted once its stream
+// was delivered to its end, and once no call can gather it any more. That is half a second after
+// the end of its last gather, if ctx and the contexts of executor.Map and its relatives have ended
+// too, or if that gather was a loop over All that was left early. A flow that no gather has begun
+// to read is deleted ten minutes after the end of these contexts. Functions that run for it are
+// canceled. executor.Queue.Delete deletes it at any time.
 func Scatter[T any](ctx context.Context, ex *executor.Executor, in <-chan T, opts ...ScatterOption) (*executor.Queue[T], error) {
 	if in == nil {
 		return nil, errNoInput
 	}
-	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
+	q, s, ctx, err := newScatterer[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
 	}
-	go f.run(ctx, func(ctx context.Context) error { return f.collect(ctx, in) })
+	go s.run(ctx, func(ctx context.Context) error { return s.collect(ctx, in) })
 	return q, nil
 }
 
-// ScatterSlices is Scatter by the slice, which costs one operation of the channel a
-// slice and not one an item. A slice belongs to Scatter once it is sent. Its items
-// are items like others: it neither makes a batch nor a border.
+// ScatterSlices is Scatter for a channel of slices, which costs one channel operation for each
+// slice and not for each item. A slice belongs to Scatter once it is sent. Slice boundaries have no
+// meaning: items are batched as usual.
 func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan []T, opts ...ScatterOption) (*executor.Queue[T], error) {
 	if in == nil {
 		return nil, errNoInput
 	}
-	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
+	q, s, ctx, err := newScatterer[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
 	}
-	go f.run(ctx, func(ctx context.Context) error { return f.collectSlices(ctx, in) })
+	go s.run(ctx, func(ctx context.Context) error { return s.collectSlices(ctx, in) })
 	return q, nil
 }
 
-// A feeder is the two goroutines of a scatter: one collects and encodes while
-// the other sends, so that the items which arrive during one send go with the next.
-type feeder[T any] struct {
+// A scatterer is the two goroutines of a scatter. One collects and encodes items while the other
+// one sends, so that all items which arrive during a send go with the next one.
+type scatterer[T any] struct {
 	*producer.Feed
 	typed   codec.Typed[T]
-	idle    chan struct{}      // a token while no batch is being sent
+	idle    chan struct{}      // has a token while no batch is being sent
 	pending chan []batch.Batch // to be sent; the token has room for it
-	spent   chan []batch.Batch // sent, their memory may be used again
+	sent    chan []batch.Batch // their memory can be used again
 	taken   []T                // from the channel, to be encoded at once
 	linger
 }
 
-func newFeeder[T any](ctx context.Context, ex *executor.Executor, opts []ScatterOption) (*executor.Queue[T], *feeder[T], context.Context, error) {
-	q, feed, typed, o, ctx, err := newFeed[T](ctx, ex, "scatter", opts)
+func newScatterer[T any](ctx context.Context, ex *executor.Executor, opts []ScatterOption) (*executor.Queue[T], *scatterer[T], context.Context, error) {
+	source, ctx, err := newSource[T](ctx, ex, "scatter", opts)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return q, &feeder[T]{
-		Feed: feed, typed: typed, idle: make(chan struct{}, 1), pending: make(chan []batch.Batch, 1), spent: make(chan []batch.Batch, 1), linger: newLinger(o.linger),
+	return source.queue, &scatterer[T]{
+		Feed: source.feed, typed: source.typed, linger: newLinger(source.linger),
+		idle: make(chan struct{}, 1), pending: make(chan []batch.Batch, 1), sent: make(chan []batch.Batch, 1),
 	}, ctx, nil
 }
 
-// newFeed makes a queue and a source of it, as the options say. The text names the caller in
-// errors.
-func newFeed[T any](ctx context.Context, ex *executor.Executor, what string, opts []ScatterOption) (
-	q *executor.Queue[T], feed *producer.Feed, typed codec.Typed[T], o options, bound context.Context, err error,
-) {
-	if o, err = scatterOptions(what, opts); err != nil {
-		return nil, nil, typed, o, nil, err
-	}
-	if typed, err = codec.For[T](o.codec); err != nil {
-		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)
-	}
-	q, feed, bound, err = executor.NewFeed(ctx, ex, typed, producer.Feeding{
-		Name: o.name, Max: o.max, MaxB: o.maxBytes, Window: o.window, Seal: o.seal, Overflow: producer.OverflowPolicy(o.overflow), Source: o.source, Keep: o.keepInput,
-	})
-	if err != nil {
-		return nil, nil, typed, o, nil, fmt.Errorf("%s: %w", what, err)
-	}
-	feed.Most(o.batch)
-	return q, feed, typed, o, bound, nil
+// A source is a source of a queue, with the options that hold in this process.
+type source[T any] struct {
+	queue  *executor.Queue[T]
+	feed   *producer.Feed
+	typed  codec.Typed[T]
+	linger time.Duration
 }
 
-// run owns both goroutines: it sends, waits for the one that collects and ends
-// the source. If sending fails for good, the caller's channel is not read any
-// more: no item is dropped in silence.
-func (f *feeder[T]) run(ctx context.Context, collect func(context.Context) error) {
+// newSource makes a queue and a source of it as the options say. The source ends with the context
+// that newSource returns. Errors name the call.
+func newSource[T any](ctx context.Context, ex *executor.Executor, call string, opts []ScatterOption) (s source[T], bound context.Context, err error) {
+	o, err := scatterOptions(call, opts)
+	if err != nil {
+		return s, nil, err
+	}
+	s.queue, s.linger = new(executor.Queue[T]), o.linger
+	if s.typed, err = codec.For[T](o.codec); err == nil {
+		s.feed, bound, err = s.queue.Internal(handle.Key{}).Scatter(ctx, ex, s.typed, o.source)
+	}
+	if err != nil {
+		return s, nil, fmt.Errorf("%s: %w", call, err)
+	}
+	s.feed.LimitItems(o.batch)
+	return s, bound, nil
+}
+
+// run sends, waits for the goroutine that collects, and ends the source. If a send fails for good,
+// the caller's channel is not read any more, so that no item is dropped in silence.
+func (s *scatterer[T]) run(ctx context.Context, collect func(context.Context) error) {
 	collecting, stop := context.WithCancelCause(ctx)
 	collected := make(chan error, 1)
 	go func() {
 		err := errGoexit
 		defer func() {
-			close(f.pending)
+			close(s.pending)
 			collected <- err
 		}()
 		err = collect(collecting)
 	}()
 	var err error
-	f.idle <- struct{}{}
-	for batches := range f.pending {
-		if err = f.Send(ctx, batches); err != nil {
+	s.idle <- struct{}{}
+	for batches := range s.pending {
+		if err = s.Send(ctx, batches); err != nil {
 			stop(err)
 			break
 		}
 		select {
-		case f.spent <- batches:
-		default: // nothing has collected since the last one
+		case s.sent <- batches:
+		default: // the memory of an earlier send was not used again
 		}
-		f.idle <- struct{}{}
+		s.idle <- struct{}{}
 	}
 	if failed := <-collected; err == nil {
 		err = failed
 	}
 	stop(nil)
 	if err == nil {
-		err = f.Finish(ctx, f.Next())
+		err = s.Finish(ctx)
 	}
-	f.Ended(ctx, err)
+	s.Release(ctx, err)
 }
 
 var errGoexit = errors.New("an iterator, or a method that encodes a value, called runtime.Goexit, as FailNow of a test does")
 
 // collect reads the caller's channel until it is closed.
-func (f *feeder[T]) collect(ctx context.Context, in <-chan T) error {
+func (s *scatterer[T]) collect(ctx context.Context, in <-chan T) error {
 	for {
 		from := in
-		if f.Full() {
+		if s.Full() {
 			from = nil
 		}
 		select {
 		case v, ok := <-from:
 			if !ok {
-				return f.flush(ctx)
+				return s.flush(ctx)
 			}
-			f.add(v)
-			if !f.drain(in) {
-				return f.flush(ctx)
+			s.add(v)
+			if !s.takeBuffered(in) {
+				return s.flush(ctx)
 			}
-		case <-f.ready():
-			f.pass()
-		case <-f.over:
-			f.ripe = true
+		case <-s.ready():
+			s.passBatches()
+		case <-s.timeout:
+			s.expired = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// ready is the token's channel where there is something to hand over that does not
-// linger, nil elsewhere.
-func (f *feeder[T]) ready() <-chan struct{} {
-	if f.Len() == 0 || !f.Full() && f.lingers() {
+// ready returns the channel of the token if there are items that need not linger, otherwise nil.
+func (s *scatterer[T]) ready() <-chan struct{} {
+	if s.Len() == 0 || !s.Full() && s.lingers() {
 		return nil
 	}
-	return f.idle
+	return s.idle
 }
 
 // collectSlices is collect for slices.
-func (f *feeder[T]) collectSlices(ctx context.Context, in <-chan []T) error {
+func (s *scatterer[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 	for {
 		select {
 		case vs, ok := <-in:
 			if !ok {
-				return f.flush(ctx)
+				return s.flush(ctx)
 			}
-			if err := f.addSlice(ctx, vs); err != nil {
+			if err := s.addSlice(ctx, vs); err != nil {
 				return err
 			}
-		case <-f.ready():
-			f.pass()
-		case <-f.over:
-			f.ripe = true
+		case <-s.ready():
+			s.passBatches()
+		case <-s.timeout:
+			s.expired = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// pass gives the collected batches to the send goroutine, whose token was taken.
-func (f *feeder[T]) pass() {
-	f.stop()
-	f.pending <- f.Take()
-	f.Limit(f.Portion())
+// passBatches gives the collected batches to the goroutine that sends. The caller has taken the
+// token.
+func (s *scatterer[T]) passBatches() {
+	s.stop()
+	s.pending <- s.Take()
+	s.Limit(s.Portion())
 	select {
-	case sent := <-f.spent:
-		f.Reuse(sent)
+	case batches := <-s.sent:
+		s.Reuse(batches)
 	default:
 	}
 }
 
-// drain takes the values that are in the channel already, which needs no select. It
+// takeBuffered takes the values that are in the buffer of the channel, which needs no select. It
 // reports whether the channel is still open.
-func (f *feeder[T]) drain(in <-chan T) (open bool) {
-	if !f.typed.Short() {
-		for n := len(in); n > 0 && !f.Full(); n-- {
+func (s *scatterer[T]) takeBuffered(in <-chan T) (open bool) {
+	if !s.typed.Short() {
+		for n := len(in); n > 0 && !s.Full(); n-- {
 			v, ok := <-in
 			if !ok {
 				return false
 			}
-			f.add(v)
+			s.add(v)
 		}
 		return true
 	}
-	f.taken, open = f.taken[:0], true
-	for range min(len(in), f.Spare()) {
+	s.taken, open = s.taken[:0], true
+	for range min(len(in), s.Spare()) {
 		v, ok := <-in
 		if open = ok; !ok {
 			break
 		}
-		f.taken = append(f.taken, v)
+		s.taken = append(s.taken, v)
 	}
-	f.addAll(f.taken)
+	s.addAll(s.taken)
 	return open
 }
 
-// flush waits until the collected batches can be passed on.
-func (f *feeder[T]) flush(ctx context.Context) error {
-	if f.Len() == 0 {
+// flush waits until the other goroutine can take the collected batches.
+func (s *scatterer[T]) flush(ctx context.Context) error {
+	if s.Len() == 0 {
 		return nil
 	}
 	select {
-	case <-f.idle:
-		f.pass()
+	case <-s.idle:
+		s.passBatches()
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// addSlice adds values, and waits whenever it is Full.
-func (f *feeder[T]) addSlice(ctx context.Context, vs []T) error {
+// addSlice adds values, and flushes whenever the Batcher is full.
+func (s *scatterer[T]) addSlice(ctx context.Context, vs []T) error {
 	for len(vs) > 0 {
-		vs = vs[f.addAll(vs):]
-		if f.Full() {
-			if err := f.flush(ctx); err != nil {
+		vs = vs[s.addAll(vs):]
+		if s.Full() {
+			if err := s.flush(ctx); err != nil {
 				return err
 			}
 		}
@@ -259,41 +268,90 @@ func (f *feeder[T]) addSlice(ctx context.Context, vs []T) error {
 	return nil
 }
 
-// addAll encodes values straight into batches, until it is Full. It returns how
-// many.
-func (f *feeder[T]) addAll(vs []T) (n int) {
-	if f.typed.Short() {
-		n = min(len(vs), f.Spare())
-		f.Fill(n, func(open *batch.Builder, from, to int) { f.typed.Fill(open, vs[from:to]) })
+// addAll encodes values straight into batches, until the Batcher is full. It returns their number.
+func (s *scatterer[T]) addAll(vs []T) (n int) {
+	if s.typed.Short() {
+		n = min(len(vs), s.Spare())
+		s.Fill(n, func(open *batch.Builder, from, to int) { s.typed.Fill(open, vs[from:to]) })
 		return n
 	}
-	for n < len(vs) && !f.Full() {
-		f.add(vs[n])
+	for n < len(vs) && !s.Full() {
+		s.add(vs[n])
 		n++
 	}
 	return n
 }
 
 // add encodes a value straight into the batch.
-func (f *feeder[T]) add(v T) {
-	if f.typed.Sized() && f.typed.Size(v) <= batch.MaxItem { // its header need not make way afterwards
-		f.taken = append(f.taken[:0], v)
-		f.Add(f.typed.Size(v), func(open *batch.Builder) { f.typed.Fill(open, f.taken) })
-		f.taken[0] = *new(T)
+func (s *scatterer[T]) add(v T) {
+	if s.typed.Sized() && s.typed.Size(v) <= batch.MaxItem { // its header need not make way afterwards
+		s.taken = append(s.taken[:0], v)
+		s.Add(s.typed.Size(v), func(open *batch.Builder) { s.typed.Fill(open, s.taken) })
+		s.taken[0] = *new(T)
 		return
 	}
-	begun := f.Begin()
-	buf, err := f.typed.Append(begun, v)
+	begun := s.Begin()
+	buf, err := s.typed.Append(begun, v)
 	switch {
 	case err != nil:
-		text, stack := batch.Describe(err)
-		f.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
+		s.Fail(begun, cannotEncode(err))
 	case len(buf)-len(begun) > batch.MaxItem:
-		f.Fail(begun, batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
-			"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", len(buf)-len(begun), batch.MaxItem)})
+		s.Fail(begun, tooLarge(len(buf)-len(begun)))
 	default:
-		f.End(buf)
+		s.End(buf)
 	}
+}
+
+// A linger lets the first item of a batch wait for more items, see Linger. It has no effect without
+// a time.
+type linger struct {
+	time    time.Duration
+	timer   *time.Timer
+	timeout <-chan time.Time
+	began   bool
+	expired bool
+}
+
+func newLinger(d time.Duration) linger {
+	l := linger{time: d}
+	if d > 0 {
+		l.timer = time.NewTimer(d)
+		l.timeout = l.timer.C
+		l.timer.Stop()
+	}
+	return l
+}
+
+// lingers reports whether the items can wait for more, and starts the timer for the first of them.
+func (l *linger) lingers() bool {
+	if l.timer == nil || l.expired {
+		return false
+	}
+	if !l.began {
+		l.began = true
+		l.timer.Reset(l.time)
+	}
+	return true
+}
+
+// stop stops the timer: the items were handed over.
+func (l *linger) stop() {
+	if l.began {
+		l.timer.Stop()
+		l.began, l.expired = false, false
+	}
+}
+
+// cannotEncode is the failure of a value that its codec cannot encode.
+func cannotEncode(err error) batch.Failure {
+	text, stack := batch.Describe(err)
+	return batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack}
+}
+
+// tooLarge is the failure of a value of more than batch.MaxItem bytes.
+func tooLarge(size int) batch.Failure {
+	return batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
+		"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", size, batch.MaxItem)}
 }
 
 var (

@@ -10,27 +10,29 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// ScatterSeq is Scatter for an iterator. It runs in a goroutine of its own, up to 256 values or
-// about 1 MiB of strings ahead of the encoder; a value is sent without waiting for the next one. ScatterSeq looks at
-// ctx only between two values: Executor.Close waits for an iterator that blocks. If the iterator panics or calls
-// runtime.Goexit, the stream is aborted as if ctx had ended:
-// gathers get executor.ErrTruncated behind the items stored so far, and Err of the queue returns an error
-// with the text of the panic and its stack.
+// ScatterSeq is Scatter for an iterator, which it calls in a goroutine of its own. The iterator
+// runs up to 256 values, or about 1 MiB of strings, ahead of the encoder; an item is sent without a
+// wait for the next one. ScatterSeq checks ctx between two values only, and executor.Executor.Close
+// waits for an iterator that blocks.
+//
+// If the iterator panics or calls runtime.Goexit, the stream is aborted as if ctx had ended:
+// gathers get executor.ErrTruncated behind the items stored so far, and Err of the queue returns an
+// error with the text of the panic and its stack.
 func ScatterSeq[T any](ctx context.Context, ex *executor.Executor, seq iter.Seq[T], opts ...ScatterOption) (*executor.Queue[T], error) {
 	if seq == nil {
 		return nil, errNoInput
 	}
-	q, f, ctx, err := newFeeder[T](ctx, ex, opts)
+	q, s, ctx, err := newScatterer[T](ctx, ex, opts)
 	if err != nil {
 		return nil, err
 	}
-	go f.run(ctx, func(ctx context.Context) error { return f.collectSeq(ctx, seq) })
+	go s.run(ctx, func(ctx context.Context) error { return s.collectSeq(ctx, seq) })
 	return q, nil
 }
 
 // collectSeq reads an iterator to its end.
-func (f *feeder[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
-	given := ahead.New(f.sizeOf)
+func (s *scatterer[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
+	given := ahead.New(s.sizeOf)
 	var pulling sync.WaitGroup
 	pulling.Go(func() { pull(seq, given) })
 	defer pulling.Wait()
@@ -44,16 +46,16 @@ func (f *feeder[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
 			if values, more, err = given.Take(values); err != nil {
 				return err
 			}
-			if err := f.addSlice(ctx, values); err != nil {
+			if err := s.addSlice(ctx, values); err != nil {
 				return err
 			}
 			if !more {
-				return f.flush(ctx)
+				return s.flush(ctx)
 			}
-		case <-f.ready():
-			f.pass()
-		case <-f.over:
-			f.ripe = true
+		case <-s.ready():
+			s.passBatches()
+		case <-s.timeout:
+			s.expired = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -61,9 +63,9 @@ func (f *feeder[T]) collectSeq(ctx context.Context, seq iter.Seq[T]) error {
 }
 
 // sizeOf is about how many bytes a value has, 0 where only encoding it would tell.
-func (f *feeder[T]) sizeOf(v T) int {
-	if f.typed.Sized() {
-		return f.typed.Size(v)
+func (s *scatterer[T]) sizeOf(v T) int {
+	if s.typed.Sized() {
+		return s.typed.Size(v)
 	}
 	return 0
 }
@@ -82,7 +84,8 @@ func pull[T any](seq iter.Seq[T], to *ahead.Buffer[T]) {
 	})
 }
 
-// contain runs an iterator of the user and returns its panic as an error: no caller could recover it.
+// contain runs an iterator of the user and returns its panic as an error: no caller could recover
+// it.
 func contain(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

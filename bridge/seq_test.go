@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// An iterator that waits until all that it has given is delivered: nothing may wait for its next value.
+// The iterator waits until all its values are delivered. So no value may wait for the next one.
 func TestAnIteratorThatWaitsForItsItems(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const rounds, each = 50, 7

@@ -2,43 +2,42 @@ package bridge
 
 import "context"
 
-// A sink is the channel of a gather. Its methods are called by the deliverer
-// alone.
+// A sink is the channel of a gather. Only the deliverer calls its methods.
 type sink[T any] interface {
-	// put sends the results of a piece, and counts them. Before it waits, it
-	// reports the results that were taken.
+	// put sends the results of a range of items, and counts them. Before it waits, it reports the
+	// results that the program has taken.
 	put(ctx context.Context, d *deliverer[T]) error
-	// untaken is how many results lie in the channel.
+	// untaken is the number of results in the channel.
 	untaken() int
-	// takeBack takes the untaken results out of the channel, and returns how many they are.
+	// takeBack removes the results from the channel, and returns their number.
 	takeBack() int
-	// last sends the error that ends the stream. The channel is empty, so it does not block.
+	// last sends the error that ends the stream. The channel is empty, so last does not block.
 	last(r Result[T])
 	close()
 }
 
-// results is the sink of Gather.
-type results[T any] chan Result[T]
+// A resultSink is the sink of Gather.
+type resultSink[T any] chan Result[T]
 
-func (out results[T]) put(ctx context.Context, d *deliverer[T]) error {
-	holes := d.holes
+func (out resultSink[T]) put(ctx context.Context, d *deliverer[T]) error {
+	failed := d.failed
 	for i := 0; i < len(d.values); i++ {
-		for end := d.to(holes); i < end; i++ {
+		for end := d.firstOf(failed); i < end; i++ {
 			if err := out.one(ctx, d, Result[T]{Value: d.values[i], origin: d.origin, at: i}); err != nil {
 				return err
 			}
 		}
-		if len(holes) > 0 {
-			if err := out.one(ctx, d, d.failed(holes[0])); err != nil {
+		if len(failed) > 0 {
+			if err := out.one(ctx, d, d.failure(failed[0])); err != nil {
 				return err
 			}
-			holes = holes[1:]
+			failed = failed[1:]
 		}
 	}
 	return nil
 }
 
-func (out results[T]) one(ctx context.Context, d *deliverer[T], r Result[T]) error {
+func (out resultSink[T]) one(ctx context.Context, d *deliverer[T], r Result[T]) error {
 	select {
 	case out <- r:
 	default:
@@ -51,9 +50,9 @@ func (out results[T]) one(ctx context.Context, d *deliverer[T], r Result[T]) err
 	return nil
 }
 
-func (out results[T]) untaken() int { return len(out) }
+func (out resultSink[T]) untaken() int { return len(out) }
 
-func (out results[T]) takeBack() (n int) {
+func (out resultSink[T]) takeBack() (n int) {
 	for {
 		select {
 		case <-out:
@@ -64,17 +63,17 @@ func (out results[T]) takeBack() (n int) {
 	}
 }
 
-func (out results[T]) last(r Result[T]) { out <- r }
+func (out resultSink[T]) last(r Result[T]) { out <- r }
 
-func (out results[T]) close() { close(out) }
+func (out resultSink[T]) close() { close(out) }
 
-// pieces is the sink of GatherSlices.
-type pieces[T any] struct {
+// A sliceSink is the sink of GatherSlices.
+type sliceSink[T any] struct {
 	out  chan []Result[T]
 	lens []int // of the slices that may lie in it
 }
 
-func (p *pieces[T]) put(ctx context.Context, d *deliverer[T]) error {
+func (p *sliceSink[T]) put(ctx context.Context, d *deliverer[T]) error {
 	if len(d.values) == 0 {
 		return nil
 	}
@@ -82,8 +81,8 @@ func (p *pieces[T]) put(ctx context.Context, d *deliverer[T]) error {
 	for i, v := range d.values {
 		all[i] = Result[T]{Value: v, origin: d.origin, at: i}
 	}
-	for _, h := range d.holes {
-		all[h.place] = d.failed(h)
+	for _, f := range d.failed {
+		all[f.index] = d.failure(f)
 	}
 	d.report()
 	if err := send(ctx, p.out, all); err != nil {
@@ -94,7 +93,7 @@ func (p *pieces[T]) put(ctx context.Context, d *deliverer[T]) error {
 	return nil
 }
 
-func (p *pieces[T]) untaken() (n int) {
+func (p *sliceSink[T]) untaken() (n int) {
 	p.lens = p.lens[len(p.lens)-len(p.out):]
 	for _, l := range p.lens {
 		n += l
@@ -102,7 +101,7 @@ func (p *pieces[T]) untaken() (n int) {
 	return n
 }
 
-func (p *pieces[T]) takeBack() (n int) {
+func (p *sliceSink[T]) takeBack() (n int) {
 	for {
 		select {
 		case slice := <-p.out:
@@ -113,9 +112,9 @@ func (p *pieces[T]) takeBack() (n int) {
 	}
 }
 
-func (p *pieces[T]) last(r Result[T]) { p.out <- []Result[T]{r} }
+func (p *sliceSink[T]) last(r Result[T]) { p.out <- []Result[T]{r} }
 
-func (p *pieces[T]) close() { close(p.out) }
+func (p *sliceSink[T]) close() { close(p.out) }
 
 func send[E any](ctx context.Context, out chan<- E, e E) error {
 	select {

@@ -48,7 +48,7 @@ func TestSlicesAreTheSameStream(t *testing.T) {
 	}, odd)
 }
 
-// What was taken in slices is delivered, and what lies in the channel is not.
+// Slices that the program has taken are delivered. Slices in the channel are not.
 func TestWhatIsTakenInSlicesIsDelivered(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const n = 10_000

@@ -225,7 +225,7 @@ func TestAScatterEndsWithItsFlow(t *testing.T) {
 	})
 }
 
-// What the Executor remembers of flows goes with them.
+// The Executor forgets the queues of a flow when it deletes them.
 func TestFlowsAreForgotten(t *testing.T) {
 	double := workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {

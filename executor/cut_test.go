@@ -64,7 +64,8 @@ func TestGatherSliceTellsThatItWasCut(t *testing.T) {
 	}, inc, div, wait)
 }
 
-// outcomes counts what AsCompleted yields: each future, and the errors of those that were cut.
+// outcomes counts how often AsCompleted yields each future, and the errors of the futures that were
+// cut.
 func outcomes(ctx context.Context, futures []*executor.Future[int], cut error) (seen map[*executor.Future[int]]int, cuts int) {
 	seen = map[*executor.Future[int]]int{}
 	for f := range executor.AsCompleted(ctx, futures) {

@@ -12,26 +12,27 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A DeadLetter is an item that no worker could process: one with which several
-// workers have died, or an entry that is malformed. The place of an item in its
-// stream has an error that says so.
+// A DeadLetter is a batch of items that the fleet has given up: several workers have died with it,
+// a gather has rejected it too often, or its entry is malformed. The place of each item in its
+// stream has an *ItemError. RetryDeadLetter and DeleteDeadLetter take its ID.
 type DeadLetter struct {
 	ID       string     `json:"id"`
-	At       time.Time  `json:"at"` // by the clock of Redis
+	At       time.Time  `json:"at"` // time at which it was given up, by the clock of Redis
 	Queue    string     `json:"queue"`
 	Source   string     `json:"source"`
 	Offset   int64      `json:"offset"` // of its first item in the source
 	Items    int        `json:"items"`
-	Attempts int        `json:"attempts"` // calls of the function that failed
-	Crashes  int        `json:"crashes"`  // workers that died with it
+	Attempts int        `json:"attempts"` // failed calls of the function
+	Crashes  int        `json:"crashes"`  // workers that died while they had it
 	Why      *ItemError `json:"why"`
 }
 
 // deadPageSize is how many dead letters are read at once.
 const deadPageSize = 100
 
-// DeadLetters lists the dead letters, the oldest of a partition first. At
-// most 10000 are kept in each; of more, the oldest go. An error is the last.
+// DeadLetters yields the dead letters, the oldest of a partition first. Redis keeps at most 10000
+// in each partition and drops the oldest of more. It reads 100 in one round trip. An error is the
+// last pair that it yields.
 func (ex *Executor) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		if err := ex.check("dead letters"); err != nil {
@@ -55,7 +56,7 @@ func (ex *Executor) deadOf(ctx context.Context, part *broker.Client, yield func(
 			return false
 		}
 		for _, d := range page {
-			letter := DeadLetter{deadID(part, d.ID), d.At, d.Queue, d.Source, d.First, d.N, d.Attempts, d.Crashes, NewItemError(d.Why)}
+			letter := DeadLetter{deadID(part, d.ID), d.At, d.Queue, d.Source, d.First, d.N, d.Attempts, d.Crashes, newItemError(d.Why)}
 			if !yield(letter, nil) {
 				return false
 			}
@@ -96,8 +97,8 @@ func (ex *Executor) dead(id string) (*broker.Client, string) {
 	return ex.parts[0], id
 }
 
-// DeadLetterItems returns the items of a dead letter as they are encoded. ErrDeadLetterNotFound:
-// there is none of that id.
+// DeadLetterItems returns the encoded items of a dead letter. ErrDeadLetterNotFound: there is no
+// dead letter of that id.
 func (ex *Executor) DeadLetterItems(ctx context.Context, id string) (items [][]byte, err error) {
 	ctx, end, err := ex.begin(ctx, "dead items")
 	if err != nil {
@@ -119,9 +120,10 @@ func (ex *Executor) DeadLetterItems(ctx context.Context, id string) (items [][]b
 	return items, nil
 }
 
-// RetryDeadLetter sends the items of a dead letter into their queue once more, as a
-// source of their own behind what is there, and drops the letter. Their old
-// place keeps its error. The queue has to be open: ErrSealed, ErrQueueNotFound.
+// RetryDeadLetter adds the items of a dead letter to their queue again, as a source of their own
+// behind the items that wait there, and deletes the letter. The old places of the items keep their
+// error. It waits while the queue is full. Errors: ErrDeadLetterNotFound, ErrSealed if no source
+// can join the queue, ErrQueueNotFound if it was deleted, and the cause of ctx.
 func (ex *Executor) RetryDeadLetter(ctx context.Context, id string) (err error) {
 	ctx, end, err := ex.begin(ctx, "retry dead letter")
 	if err != nil {
@@ -132,7 +134,8 @@ func (ex *Executor) RetryDeadLetter(ctx context.Context, id string) (err error) 
 	return part.Retry(ctx, at)
 }
 
-// DeleteDeadLetter deletes a dead letter.
+// DeleteDeadLetter deletes a dead letter and its items. ErrDeadLetterNotFound: there is no dead
+// letter of that id.
 func (ex *Executor) DeleteDeadLetter(ctx context.Context, id string) (err error) {
 	ctx, end, err := ex.begin(ctx, "drop dead letter")
 	if err != nil {
@@ -146,6 +149,3 @@ func (ex *Executor) DeleteDeadLetter(ctx context.Context, id string) (err error)
 	}
 	return part.Forget(ctx, d)
 }
-
-// ErrDeadLetterNotFound says that there is no dead letter of that id (any more).
-var ErrDeadLetterNotFound = broker.ErrDeadLetterNotFound

@@ -190,7 +190,7 @@ func ExampleAsCompleted() {
 	// 1 <nil>
 }
 
-// What is large stays in Redis until Result asks for it.
+// A large value stays in Redis until Result fetches it.
 func ExampleFutures() {
 	ctx := context.Background()
 	ex := exampleExecutor(ctx)

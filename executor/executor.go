@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,52 +15,38 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/connection"
 	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/internal/worker"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
 const (
 	defaultConcurrency = 4
-	defaultLease       = 10 * time.Second
 	pingLimit          = 5 * time.Second
-	// closing is how long it may take to clean up when an Executor ends.
-	closing = 5 * time.Second
+	closeLimit         = 5 * time.Second // of the deletion of keys in Close, in each partition
 )
 
-// An Executor is a connection to a fleet: it makes queues and stages, and what
-// it makes without a name goes with it. Its methods can be called from many
-// goroutines. Close it.
+// An Executor is a connection to a fleet of workers. It makes queues and stages, and calls single
+// functions. Queues and stages without a name go with the Executor: Close deletes them. All methods
+// may be called from many goroutines. The caller closes it.
 type Executor struct {
-	settings
 	inspector
-	id      string
-	conn    *broker.Client // of all partitions
-	c       *broker.Client // of its own partition
-	parent  *Executor      // that this one is a seat of, nil for all others
-	seats   seats
-	server  *embedded.Server // nil where Redis is
-	mailbox *mailbox
-	flows   flows
-	tasks   lifecycle
-	ends    finished
-	owed    *obligations
-	submits submitters
-	counts  struct{ workers, threads atomic.Int64 }
-
-	life  errgroup.Group // mailbox, lease and the goroutines below
-	calls chan call      // to the goroutine that owns the life's context
-
-	fleet fleet // that goroutine only
+	id     string
+	log    *slog.Logger
+	lease  time.Duration
+	conn   *broker.Client   // to all partitions
+	server *embedded.Server // nil unless the broker is embedded
+	home   *partition       // the partition in which the Executor makes its queues
+	others partitions       // partitions in which it uses queues of other processes
+	tasks  lifecycle
+	closed chan struct{} // closed by Close
+	local  localWorker
+	counts struct{ workers, threads atomic.Int64 }
 }
 
-// A call is done by the goroutine that owns the context of an Executor's life,
-// for methods that get none.
-type call struct {
-	do   func(context.Context) error
-	done chan error
-}
-
-// New connects to the Redis at an address, one of
+// New connects to the Redis at an address and returns an Executor, which lives until Close. The
+// address has one of these forms:
 //
 //	""                                       embedded: a broker and 4 slots in this process
 //	redis://user:password@host:6379/0        rediss:// with TLS
@@ -67,12 +54,13 @@ type call struct {
 //	redis+sentinel://h1:26379,h2:26379/name  rediss+sentinel:// with TLS
 //	redis+cluster://h1:7000,h2:7001          rediss+cluster:// with TLS
 //
-// each with ?ns=NAME for a namespace of its own, "dq" if it is not given, and
-// ?partitions=N, see Partitions. It
-// returns ErrInvalidURL for another form, ErrUnreachable if no server answers within 5 seconds, and at
-// once ErrUnusable for what waiting does not change: a wrong password, a user without rights,
-// TLS at one end only, a Redis that is too old, one node of a Cluster. ctx bounds New alone; the
-// Executor lives until Close.
+// An address other than "" may end with ?ns=NAME, which selects a namespace ("dq" by default), and
+// with ?partitions=N, see Partitions. ctx bounds New alone.
+//
+// Errors: ErrInvalidURL for another form. ErrUnreachable if no server answers within 5 seconds.
+// ErrUnusable, at once, if waiting does not help: a wrong password, a user without rights, TLS at
+// one end only, a Redis that is too old, a single node of a Cluster. ErrPartitions if the namespace
+// has another number of partitions.
 func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error) {
 	if ctx == nil {
 		return nil, fmt.Errorf("new executor: %w", errNoContext)
@@ -81,129 +69,49 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	if err != nil {
 		return nil, err
 	}
-	ex := &Executor{settings: s, id: uuid.NewString(), calls: make(chan call)}
-	if err := ex.connect(ctx, redisURL); err != nil {
+	ex := &Executor{id: uuid.NewString(), log: s.connection.Log, lease: s.connection.Lease, closed: make(chan struct{})}
+	ex.local.concurrency = s.concurrency
+	if err := ex.connect(ctx, redisURL, s.connection); err != nil {
 		return nil, err
 	}
 	ex.inspector = inspector{ex.conn.Partitions(), ex.lease, &ex.tasks}
-	ex.mailbox, ex.owed = newMailbox(ex.c, ex.id, ex.log), newObligations(ex.lease, ex.log)
-	ex.flows.look = ex.lookAt
-	if err := ex.start(ctx); err != nil {
+	ex.home = newPartition(ex, ex.conn.PartitionOf(ex.id))
+	err = ex.home.start(ctx)
+	if err == nil && ex.server != nil {
+		err = ex.Register()
+	}
+	if err == nil {
+		err = ex.countWorkers(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, ex.Close())
 	}
 	return ex, nil
 }
 
-func (ex *Executor) connect(ctx context.Context, redisURL string) (err error) {
-	if redisURL == "" && ex.connection.Replicas > 0 {
-		return fmt.Errorf("executor: Replicas(%d): the embedded broker has none: give the address of a Redis that has", ex.connection.Replicas)
+func (ex *Executor) connect(ctx context.Context, redisURL string, s connection.Settings) (err error) {
+	if redisURL == "" && s.Replicas > 0 {
+		return fmt.Errorf("executor: Replicas(%d): the embedded broker has none: give the address of a Redis that has", s.Replicas)
 	}
-	ex.connection.Log = ex.log
 	if redisURL == "" {
 		ex.server = embedded.New()
-		redisURL = fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, ex.connection.Partitions))
-		ex.connection = broker.Options{Log: ex.log, Dialer: ex.server.Dial, InProcess: true}
+		redisURL = fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, s.Partitions))
+		s.Options = broker.Options{Log: ex.log, Dialer: ex.server.Dial, InProcess: true}
 	}
-	if ex.conn, err = broker.Open(redisURL, ex.connection); err == nil {
-		if err = ex.conn.Connect(ctx, pingLimit); err == nil {
-			err = ex.conn.Writable(ctx, pingLimit)
-		}
-		if err != nil {
+	if ex.conn, err = s.Connect(ctx, redisURL); err == nil {
+		if err = ex.conn.Writable(ctx, pingLimit); err != nil {
 			_ = ex.conn.Close()
 		}
 	}
 	if err != nil && ex.server != nil {
 		ex.server.Close()
 	}
-	if err == nil {
-		ex.c = ex.conn.PartitionOf(ex.id)
-	}
 	return err
 }
 
-func (ex *Executor) start(ctx context.Context) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	card := map[string]string{"host": host, "pid": strconv.Itoa(os.Getpid())}
-	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ex.life.Go(func() error {
-		defer stop()
-		for call := range ex.calls {
-			call.done <- call.do(life)
-		}
-		return nil
-	})
-	ex.life.Go(func() error { ex.owed.run(life); return nil })
-	if err := ex.c.Join(ctx, broker.RoleExecutor, ex.id, card); err != nil {
-		return fmt.Errorf("connect to %s: %w", ex.c, err)
-	}
-	lease := ex.c.Lease(broker.RoleExecutor, ex.id, ex.lease)
-	reader := lease.Reader(mailboxWait)
-	ex.life.Go(func() error { ex.mailbox.listen(life, reader); return nil })
-	ex.life.Go(func() error { ex.beat(life, lease, card); return nil })
-	ex.life.Go(func() error { ex.tend(life); return nil })
-	if ex.server != nil {
-		if err := ex.Register(); err != nil {
-			return err
-		}
-	}
-	return ex.count(ctx)
-}
-
-// call has something done within the life of the Executor.
-func (ex *Executor) call(do func(context.Context) error) error {
-	c := call{do, make(chan error, 1)}
-	ex.calls <- c
-	return <-c.done
-}
-
-// beat renews the lease, and joins again if this process was declared dead: its queues
-// have a time of grace. It has no other work, since a late heartbeat is a death.
-func (ex *Executor) beat(ctx context.Context, lease *broker.Lease, card map[string]string) {
-	defer lease.Close()
-	for lease.Wait(ctx) {
-		_, err := lease.Beat(ctx)
-		fenced := errors.Is(err, broker.ErrFenced)
-		if fenced && ex.tasks.over() { // Close has left
-			continue
-		}
-		if fenced {
-			ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
-			if err = ex.c.Join(ctx, broker.RoleExecutor, ex.id, card); err == nil {
-				ex.resume(ex.id)
-			}
-		}
-		if err != nil && ctx.Err() == nil {
-			ex.log.WarnContext(ctx, "heartbeat", "err", err)
-		}
-	}
-}
-
-// tend does the work that takes longer the more sources there are, until ctx ends: it stores the ends of
-// scatters again, and counts the workers, once a lease.
-func (ex *Executor) tend(ctx context.Context) {
-	tick := time.NewTicker(ex.lease / broker.Beats)
-	defer tick.Stop()
-	for i := 1; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := ex.confirm(ctx)
-		if i%broker.Beats == 0 {
-			err = errors.Join(err, ex.count(ctx))
-		}
-		if err != nil && ctx.Err() == nil {
-			ex.log.WarnContext(ctx, "look after an executor", "err", err)
-		}
-	}
-}
-
-func (ex *Executor) count(ctx context.Context) error {
-	live, err := ex.c.Processes(ctx, broker.RoleWorker, ex.lease)
+// countWorkers counts the live workers and their slots, for String.
+func (ex *Executor) countWorkers(ctx context.Context) error {
+	live, err := ex.home.c.Processes(ctx, broker.RoleWorker, ex.lease)
 	if err != nil {
 		return err
 	}
@@ -219,49 +127,48 @@ func (ex *Executor) count(ctx context.Context) error {
 	return nil
 }
 
-// String returns for example <Executor: scheduler=127.0.0.1:6379 workers=1
-// threads=4>, as of the last lease; the scheduler of an embedded one is
-// empty.
+// String returns for example "<Executor: scheduler=127.0.0.1:6379 workers=1 threads=4>". It counts
+// the live workers and their slots, at most one lease ago (see Lease). The scheduler of an embedded
+// broker is empty.
 func (ex *Executor) String() string {
 	if ex.check("") != nil {
 		return "<Executor: none>"
 	}
 	scheduler := ""
 	if ex.server == nil {
-		_, scheduler, _ = strings.Cut(ex.c.String(), "://")
+		_, scheduler, _ = strings.Cut(ex.home.c.String(), "://")
 		scheduler = strings.TrimSuffix(scheduler, "/")
 	}
 	return fmt.Sprintf("<Executor: scheduler=%s workers=%d threads=%d>", scheduler, ex.counts.workers.Load(), ex.counts.threads.Load())
 }
 
-// Register makes this process run functions too, in slots of its own. On the embedded broker
-// no other process does, so a function is registered before Map or Submit uses it.
-// Functions are made by workers.Define or workers.DefineBatch. If one of them is refused,
-// none is registered.
+// Register makes this process run functions too, in slots of its own (see Concurrency). It returns
+// once this process can run them. The functions come from workers.Define or workers.DefineBatch. If
+// one of them is refused, none is registered. On an embedded broker a function must be registered
+// before Map or Submit uses it, since no other process runs functions there. Errors: ErrClosed, and
+// the error of a function that is defined badly.
 func (ex *Executor) Register(functions ...workers.Function) error {
 	if err := ex.check("register"); err != nil {
 		return err
 	}
-	if !ex.tasks.enter() {
-		return fmt.Errorf("register: %w", ErrClosed)
-	}
-	defer ex.tasks.group.Done()
-	return ex.call(func(life context.Context) (err error) {
+	return ex.home.within(func(life context.Context) (err error) {
 		ctx, end, err := ex.begin(life, "register")
 		if err != nil {
 			return err
 		}
 		defer end(&err)
-		if err := ex.fleet.register(ctx, ex, functions); err != nil {
+		if err := ex.local.register(ctx, ex, functions); err != nil {
 			return err
 		}
-		return ex.count(ctx)
+		return ex.countWorkers(ctx)
 	})
 }
 
-// Close stops everything that the Executor does, deletes the queues that it
-// made without a name, and returns when no goroutine and no key of it is left.
-// Calls that are under way, and all later ones, return ErrClosed. Another Close has no effect.
+// Close ends all work of the Executor, deletes the queues that it made without a name, and returns
+// when no goroutine and no key of it is left. Calls that are under way and later calls return
+// ErrClosed. If Redis does not answer, Close returns an error after 5 seconds for each partition
+// that the Executor uses; other processes delete its keys once its lease has run out. A second
+// Close returns nil at once.
 func (ex *Executor) Close() error {
 	if err := ex.check("close"); err != nil {
 		return err
@@ -269,38 +176,94 @@ func (ex *Executor) Close() error {
 	if !ex.tasks.close() {
 		return nil
 	}
-	err := ex.seats.close()
-	close(ex.mailbox.closed)
-	err = errors.Join(err, ex.call(func(ctx context.Context) error {
-		return errors.Join(ex.fleet.stop(), ex.leave(ctx))
-	}))
-	close(ex.calls)
-	_ = ex.life.Wait() // its functions return nil
-	if ex.parent == nil {
-		err = errors.Join(err, ex.conn.Close())
-	}
+	close(ex.closed)
+	err := errors.Join(ex.others.close(), ex.local.stop(), ex.home.close(), ex.conn.Close())
 	if ex.server != nil {
 		ex.server.Close()
 	}
 	return err
 }
 
-// leave deletes the keys that go with the Executor. The embedded broker goes with it as a whole.
-func (ex *Executor) leave(ctx context.Context) error {
-	if ex.server != nil {
+// A localWorker is the worker in this process, from the first Register on.
+type localWorker struct {
+	concurrency int
+
+	mu     sync.Mutex // held by register
+	worker *workers.Worker
+	cancel context.CancelFunc
+	run    errgroup.Group
+
+	names sync.Map // of the functions that were registered
+}
+
+// registered returns ErrFunctionNotRegistered if no worker can ever have a function, since no other
+// process uses an embedded broker. It returns ErrClosed for a closed Executor.
+func (ex *Executor) registered(function string) error {
+	if _, known := ex.local.names.Load(function); known || ex.server == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, closing)
-	defer cancel()
-	ex.flows.close()
-	err := errors.Join(ex.owed.close(ctx), ex.mailbox.forget(ctx))
-	owned, failed := ex.c.Owned(ctx, ex.id)
-	err = errors.Join(err, failed, ex.c.DeleteOwned(ctx, ex.id, owned))
-	if err == nil {
-		err = ex.c.Leave(ctx, broker.RoleExecutor, ex.id)
+	if ex.tasks.isClosed() {
+		return ErrClosed
 	}
-	if err != nil {
-		return fmt.Errorf("close executor: what is left goes when its lease has run out: %w", err)
+	return fmt.Errorf("function %q: %w: the embedded broker runs only functions of this process, call Register with it first",
+		function, ErrFunctionNotRegistered)
+}
+
+// register lets the worker run functions, and starts it with the first ones.
+func (l *localWorker) register(ctx context.Context, ex *Executor, functions []workers.Function) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.start(ctx, ex, functions); err != nil {
+		return err
+	}
+	for _, function := range functions {
+		l.names.Store(function.Name(), nil)
 	}
 	return nil
+}
+
+// on makes a worker use a client, which stays open when its Run ends.
+func on(c *broker.Client) workers.Option {
+	return func(o *worker.Options) error {
+		o.Client = c
+		return nil
+	}
+}
+
+func (l *localWorker) start(ctx context.Context, ex *Executor, functions []workers.Function) error {
+	if l.worker != nil {
+		return l.worker.Register(ctx, functions...)
+	}
+	w, err := workers.New("", on(ex.conn), workers.Concurrency(l.concurrency), workers.Functions(functions...),
+		workers.Logger(ex.log), workers.Lease(ex.lease), workers.DrainTimeout(0))
+	if err != nil {
+		return err
+	}
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	l.run.Go(func() error {
+		err := w.Run(running)
+		ended <- err
+		return err
+	})
+	select {
+	case <-w.Ready(): //nolint:contextcheck // it does not wait
+		l.worker, l.cancel = w, cancel
+		return nil
+	case err := <-ended:
+		cancel()
+		return err
+	case <-ctx.Done():
+		cancel()
+		return errors.Join(context.Cause(ctx), <-ended)
+	}
+}
+
+// stop ends the worker. No Register is under way.
+func (l *localWorker) stop() error {
+	if l.worker == nil {
+		return nil
+	}
+	l.cancel()
+	return l.run.Wait()
 }

@@ -2,14 +2,14 @@ package executor
 
 // Remembered returns how many queues of flows an Executor remembers.
 func Remembered(ex *Executor) int {
-	ex.flows.mu.Lock()
-	defer ex.flows.mu.Unlock()
-	return len(ex.flows.m)
+	ex.home.flows.mu.Lock()
+	defer ex.home.flows.mu.Unlock()
+	return len(ex.home.flows.links)
 }
 
 // Submitters returns how many submitters an Executor has.
 func Submitters(ex *Executor) int {
-	ex.submits.mu.Lock()
-	defer ex.submits.mu.Unlock()
-	return len(ex.submits.m)
+	ex.home.submits.mu.Lock()
+	defer ex.home.submits.mu.Unlock()
+	return len(ex.home.submits.slots)
 }

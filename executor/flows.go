@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// reopening is how long after the end of a gather another one may begin, if no other call keeps
-	// the flow.
-	reopening = 500 * time.Millisecond
-	// ungathered is how long a flow is kept that no gather has begun to read, after its contexts have
-	// ended.
-	ungathered = 10 * time.Minute
-	// deletion is how long a gather waits for the deletion of the queues of its flow.
-	deletion = 2 * time.Second
+	// reopenLimit is how long after the end of a gather another one may begin, if no other call
+	// keeps the flow.
+	reopenLimit = 500 * time.Millisecond
+	// ungatheredLimit is how long a flow is kept that no gather has begun to read, after its
+	// contexts have ended.
+	ungatheredLimit = 10 * time.Minute
+	// deleteLimit is how long a gather waits for the deletion of the queues of its flow.
+	deleteLimit = 2 * time.Second
 )
 
-// flows are the queues of an Executor that have no name of the user's, and which of them feeds which.
-// A queue at the end of a flow is needed until its stream was delivered to its end, or until it is
-// abandoned; the queues above it are needed for as long as one below is.
+// flows are the queues of an Executor without a name of the user's, and the stages between them. A
+// queue at the end of a flow is needed until its stream was delivered to its end, or until it is
+// abandoned. A queue above it is needed as long as a queue below is.
 type flows struct {
 	look func(queue string, after time.Duration) // calls abandon later
 
-	mu sync.Mutex
-	m  map[string]*link
+	mu    sync.Mutex
+	links map[string]*link
 }
 
 // A link is one of these queues.
@@ -43,29 +43,29 @@ type link struct {
 
 	gathers int       // under way
 	begun   bool      // a gather has begun, or could not begin
-	left    bool      // no other gather can follow, as far as the last one tells
-	since   time.Time // when one of these, or a context, has changed
+	left    bool      // the caller of the last gather does not want the remaining items
+	since   time.Time // of the last change of these fields or of a context
 }
 
-// add notes a queue that a call with a context has made, and those that it is fed from. stop ends the
+// add notes a queue that a call with a context has made, and the queues that feed it. stop ends the
 // scatter into it.
 func (f *flows) add(ctx context.Context, queue string, stop context.CancelCauseFunc, from ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.m == nil {
-		f.m = map[string]*link{}
+	if f.links == nil {
+		f.links = map[string]*link{}
 	}
-	l := f.m[queue]
+	l := f.links[queue]
 	if l == nil {
 		l = &link{name: queue, stop: stop}
-		f.m[queue] = l
+		f.links[queue] = l
 	} else {
 		l.unwatch()
 	}
 	l.live, l.since = true, time.Now()
 	l.unwatch = context.AfterFunc(ctx, func() { f.expire(l) })
 	for _, name := range from {
-		if up := f.m[name]; up != nil && !slices.Contains(l.above, up) {
+		if up := f.links[name]; up != nil && !slices.Contains(l.above, up) {
 			l.above, up.below = append(l.above, up), append(up.below, l)
 		}
 	}
@@ -75,27 +75,27 @@ func (f *flows) add(ctx context.Context, queue string, stop context.CancelCauseF
 func (f *flows) expire(l *link) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.m[l.name] == l {
+	if f.links[l.name] == l {
 		l.live = false
 		f.changed(l)
 	}
 }
 
-// changed has the ends of the flow behind a link looked at.
+// changed has look called for the ends of the flow below a link.
 func (f *flows) changed(l *link) {
 	now := time.Now()
-	l.reach(func(l *link) []*link { return l.below }, func(l *link) bool {
+	l.walk(func(l *link) []*link { return l.below }, func(l *link) bool {
 		l.since = now
 		if len(l.below) == 0 && l.gathers == 0 {
-			f.look(l.name, l.patience())
+			f.look(l.name, l.keepFor())
 		}
 		return true
 	})
 }
 
-// reach visits a link and those that next leads to, each once however many ways lead there, until
-// visit returns false. It returns false then.
-func (l *link) reach(next func(*link) []*link, visit func(*link) bool) bool {
+// walk visits a link and all links that next leads to, once each, until visit returns false. It
+// returns false then.
+func (l *link) walk(next func(*link) []*link, visit func(*link) bool) bool {
 	seen := map[*link]bool{l: true}
 	for list := []*link{l}; len(list) > 0; list = list[1:] {
 		if !visit(list[0]) {
@@ -111,57 +111,57 @@ func (l *link) reach(next func(*link) []*link, visit func(*link) bool) bool {
 	return true
 }
 
-// begin notes that a gather of a queue begins.
-func (f *flows) begin(queue string) {
+// beginGather notes that a gather of a queue begins.
+func (f *flows) beginGather(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.m[queue]; l != nil {
+	if l := f.links[queue]; l != nil {
 		l.gathers++
 		l.begun, l.left = true, false
 	}
 }
 
-// over notes that a gather of a queue has ended before its stream did. left: its caller does not want
-// the rest.
-func (f *flows) over(queue string, left bool) {
+// endGather notes that a gather of a queue has ended before its stream did. left: its caller does
+// not want the remaining items.
+func (f *flows) endGather(queue string, left bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.m[queue]; l != nil {
+	if l := f.links[queue]; l != nil {
 		l.gathers--
 		l.left = left
 		f.changed(l)
 	}
 }
 
-// patience is how long a queue is kept that is not needed.
-func (l *link) patience() time.Duration {
+// keepFor is how long a queue is kept that is not needed.
+func (l *link) keepFor() time.Duration {
 	if l.begun {
-		return reopening
+		return reopenLimit
 	}
-	return ungathered
+	return ungatheredLimit
 }
 
-// alive reports whether the context of one of the calls that made a flow down to here lives.
+// alive reports whether the context of each call that made the flow down to here is alive.
 func (l *link) alive() bool {
-	return !l.reach(func(l *link) []*link { return l.above }, func(l *link) bool { return !l.live })
+	return !l.walk(func(l *link) []*link { return l.above }, func(l *link) bool { return !l.live })
 }
 
-// abandoned reports whether no call can gather a queue any more, as far as this process knows.
+// abandoned reports whether no call of this process can gather a queue any more.
 func (f *flows) abandoned(queue string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := f.m[queue]
-	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.patience()
+	l := f.links[queue]
+	return l != nil && len(l.below) == 0 && l.gathers == 0 && (l.left || !l.alive()) && time.Since(l.since) >= l.keepFor()
 }
 
-// end forgets a queue, those that only it fed, and those that no other queue needs. It returns
+// end forgets a queue, the queues that only feed it, and the queues that only it feeds. It returns
 // their names. A cause ends the scatters into them.
 func (f *flows) end(queue string, cause error) (gone []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for ending := []*link{f.m[queue]}; len(ending) > 0; ending = ending[1:] {
+	for ending := []*link{f.links[queue]}; len(ending) > 0; ending = ending[1:] {
 		l := ending[0]
-		if l == nil || f.m[l.name] != l {
+		if l == nil || f.links[l.name] != l {
 			continue
 		}
 		gone = append(gone, l.name)
@@ -179,11 +179,11 @@ func (f *flows) end(queue string, cause error) (gone []string) {
 	return gone
 }
 
-// forget forgets a queue that was deleted. Those that feed it may get another stage.
+// forget forgets a queue that was deleted. The queues that feed it may get another stage.
 func (f *flows) forget(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l := f.m[queue]; l != nil {
+	if l := f.links[queue]; l != nil {
 		for _, up := range f.remove(l, errDeleted) {
 			up.begun = up.begun || l.begun
 			f.changed(up)
@@ -191,9 +191,9 @@ func (f *flows) forget(queue string) {
 	}
 }
 
-// remove takes a link out. It returns those above.
+// remove removes a link. It returns the links above.
 func (f *flows) remove(l *link, cause error) (above []*link) {
-	delete(f.m, l.name)
+	delete(f.links, l.name)
 	l.unwatch()
 	if l.stop != nil && cause != nil {
 		l.stop(cause)
@@ -212,73 +212,73 @@ func (f *flows) remove(l *link, cause error) (above []*link) {
 func (f *flows) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, l := range f.m {
+	for _, l := range f.links {
 		l.unwatch()
 	}
-	f.m = nil
+	f.links = nil
 }
 
 // The cause of the end of a scatter into a queue that is deleted.
 var (
 	errDeleted   = fmt.Errorf("%w: it was deleted", ErrQueueNotFound)
-	errAbandoned = fmt.Errorf("%w: nothing gathers its flow any more, and it is deleted", ErrQueueNotFound)
+	errAbandoned = fmt.Errorf("%w: it was deleted, since no call gathers its flow any more", ErrQueueNotFound)
 )
 
-// resume has the flows of an executor resumed that were paused after its death: it has joined again, or
+// resume resumes the flows of an executor that were paused after its death: it has joined again, or
 // this Executor reads one of them.
-func (ex *Executor) resume(owner string) {
-	ex.owed.soon("resumption of the flows of executor "+owner, func(ctx context.Context) error { return ex.c.PauseFlows(ctx, owner) })
+func (p *partition) resume(owner string) {
+	p.owed.soon("resumption of the flows of executor "+owner, func(ctx context.Context) error { return p.c.PauseFlows(ctx, owner) })
 }
 
-// resumeOf is resume for the owner of a queue, unless that is this Executor.
-func (ex *Executor) resumeOf(q broker.Queue) {
-	if q.Owner != "" && q.Owner != ex.id {
-		ex.resume(q.Owner)
+// resumeOwner is resume for the owner of a queue, unless that is this Executor.
+func (p *partition) resumeOwner(q broker.Queue) {
+	if q.Owner != "" && q.Owner != p.ex.id {
+		p.resume(q.Owner)
 	}
 }
 
-// ended deletes the queues of a flow that was delivered to its end.
-func (ex *Executor) ended(ctx context.Context, queue string) {
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deletion)
+// deleteDelivered deletes the queues of a flow that was delivered to its end.
+func (p *partition) deleteDelivered(ctx context.Context, queue string) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteLimit)
 	defer cancel()
-	_ = ex.deleteQueues(limited, ex.flows.end(queue, nil)) // it is repeated
+	_ = p.deleteQueues(limited, p.flows.end(queue, nil)) // it is repeated
 }
 
 // deleteQueues deletes queues, in the background if that fails at first.
-func (ex *Executor) deleteQueues(ctx context.Context, queues []string) error {
+func (p *partition) deleteQueues(ctx context.Context, queues []string) error {
 	if len(queues) == 0 {
 		return nil
 	}
-	err := ex.c.DeleteAll(ctx, queues)
+	err := p.c.DeleteAll(ctx, queues)
 	if err != nil {
-		ex.owed.soon("deletion of queues "+strings.Join(queues, ", "), func(ctx context.Context) error { return ex.c.DeleteAll(ctx, queues) })
+		p.owed.soon("deletion of queues "+strings.Join(queues, ", "), func(ctx context.Context) error { return p.c.DeleteAll(ctx, queues) })
 	}
 	return err
 }
 
 // lookAt deletes the flow of a queue after a while, if it is abandoned then.
-func (ex *Executor) lookAt(queue string, after time.Duration) {
-	ex.owed.add(&obligation{what: "deletion of the flow of queue " + queue, due: time.Now().Add(after), do: func(ctx context.Context) error {
-		return ex.abandon(ctx, queue)
+func (p *partition) lookAt(queue string, after time.Duration) {
+	p.owed.add(&obligation{what: "deletion of the flow of queue " + queue, due: time.Now().Add(after), do: func(ctx context.Context) error {
+		return p.abandon(ctx, queue)
 	}})
 }
 
-// abandon deletes the flow of a queue that no call can gather any more. If another process gathers the
-// queue, or has made a stage over it, the flow is looked at again later.
-func (ex *Executor) abandon(ctx context.Context, queue string) error {
-	if !ex.flows.abandoned(queue) {
+// abandon deletes the flow of a queue that no call can gather any more. If another process gathers
+// the queue, or has made a stage over it, abandon looks at the flow again later.
+func (p *partition) abandon(ctx context.Context, queue string) error {
+	if !p.flows.abandoned(queue) {
 		return nil
 	}
-	found, err := ex.c.Look(ctx, queue)
+	found, err := p.c.Look(ctx, queue)
 	switch {
 	case err == nil && found.Consumer != "":
-		ex.lookAt(queue, time.Minute)
+		p.lookAt(queue, time.Minute)
 		return nil
 	case err != nil && !broker.IsRefusal(err):
 		return err
 	}
-	if ex.flows.abandoned(queue) { // no gather has begun meanwhile
-		_ = ex.deleteQueues(ctx, ex.flows.end(queue, errAbandoned)) // it is repeated
+	if p.flows.abandoned(queue) { // no gather has begun meanwhile
+		_ = p.deleteQueues(ctx, p.flows.end(queue, errAbandoned)) // it is repeated
 	}
 	return nil
 }

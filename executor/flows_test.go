@@ -24,8 +24,8 @@ func TestFlowsThatSplitAndJoinAreWalkedOnce(t *testing.T) {
 	}
 	end := fmt.Sprint("joined ", splits)
 	f.mu.Lock()
-	alive := f.m[end].alive()
-	f.changed(f.m["joined 0"])
+	alive := f.links[end].alive()
+	f.changed(f.links["joined 0"])
 	f.mu.Unlock()
 	if !alive || len(looks) != 1 || looks[end] != 1 {
 		t.Errorf("alive: %v, looks %v", alive, looks)

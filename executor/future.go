@@ -14,28 +14,21 @@ import (
 	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
-// A Future is a result that may not be there yet.
+// A Future is the result of one call of a function, or one element of a queue. Submit, MapSlice and
+// Futures return one. All methods may be called from many goroutines.
 type Future[T any] struct {
-	ex    *Executor
+	part  *partition
 	id    string
 	typed codec.Typed[T]
 	*result
 	load func(context.Context) (item []byte, failure *ItemError, err error) // of an element of a queue; nil for other futures
 }
 
-// ID names the future in the whole fleet.
-func (f *Future[T]) ID() string {
-	if f == nil {
-		return ""
-	}
-	return f.id
-}
-
 // made reports whether a call of this module has returned the future.
 func (f *Future[T]) made() bool { return f != nil && f.result != nil }
 
-// Done reports whether Result would return at once: there is a value or an
-// error, or it was canceled.
+// Done reports whether the future is settled: it has a value or an error, or it was canceled.
+// Result does not wait then. Done costs no round trip.
 func (f *Future[T]) Done() bool {
 	if !f.made() {
 		return true
@@ -48,8 +41,9 @@ func (f *Future[T]) Done() bool {
 	}
 }
 
-// Result waits for the value. The error of the item is an *ItemError. After Executor.Close it is
-// ErrClosed, unless the value had arrived before.
+// Result waits for the value and returns it. The error of the item is an *ItemError. Other errors:
+// the cause of the end of ctx, and ErrClosed after Executor.Close if the value had not arrived
+// before.
 func (f *Future[T]) Result(ctx context.Context) (v T, err error) {
 	switch {
 	case !f.made():
@@ -82,7 +76,7 @@ func (f *Future[T]) wait(ctx context.Context) error {
 	select {
 	case <-f.done:
 		return nil
-	case <-f.ex.mailbox.closed:
+	case <-f.part.ex.closed:
 		return fmt.Errorf("future %s: %w", f.id, ErrClosed)
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -106,21 +100,21 @@ func itemAt(frame []byte, i int) ([]byte, *ItemError, error) {
 			return nil, &ItemError{Code: batch.CodeLost, Message: "its result cannot be read"}, nil
 		case i > 0:
 		case failed:
-			return nil, NewItemError(batch.ParseFailure(item)), nil
+			return nil, newItemError(batch.ParseFailure(item)), nil
 		default:
 			return item, nil, nil
 		}
 	}
 }
 
-// Cancel makes the future an ErrCanceled, unless it has a result already. The
-// context of a function that runs for it ends, wherever that is; what it returns
-// is dropped. An element of a queue has its result already.
+// Cancel settles the future with an ErrCanceled, unless it has a result. The context of a function
+// that runs for it ends, on any worker, and the result of that function is dropped. Cancel has no
+// effect on an element of a queue, which has a result. It costs a few round trips.
 func (f *Future[T]) Cancel(ctx context.Context) (err error) {
 	if !f.made() {
 		return fmt.Errorf("cancel: %w", errNoFuture)
 	}
-	ctx, end, err := f.ex.begin(ctx, "cancel")
+	ctx, end, err := f.part.ex.begin(ctx, "cancel")
 	if err != nil {
 		return err
 	}
@@ -131,21 +125,21 @@ func (f *Future[T]) Cancel(ctx context.Context) (err error) {
 	var b batch.Builder
 	b.Failure(batch.Failure{Code: batch.CodeCanceled, Message: ErrCanceled.Error()})
 	frame := b.Take()
-	canceled, err := f.ex.c.Cancel(ctx, f.id, frame, resultTTL)
-	if canceled { // what is set stays there, since it is what a worker looks at
-		f.ex.mailbox.settle(f.id, frame)
-		f.ex.mailbox.keep(f.id)
+	canceled, err := f.part.c.Cancel(ctx, f.id, frame, resultTTL)
+	if canceled { // the result stays in Redis, since workers read it
+		f.part.mailbox.settle(f.id, frame)
+		f.part.mailbox.keep(f.id)
 	}
 	if canceled || err != nil {
 		return err
 	}
-	return f.ex.mailbox.fetch(ctx, []string{f.id})
+	return f.part.mailbox.fetch(ctx, []string{f.id})
 }
 
 // GatherSlice waits for all futures and returns their values in order. A nil error means that every
-// value is there. Otherwise the places of futures without a value hold the zero value, and the error
-// is that of the first of them. If ctx ends or the Executor is closed before every future has a
-// result, the error says so, also behind the error of an item: values may be missing that exist.
+// value is there. Otherwise a future without a value has the zero value in its place, and the error
+// is that of the first such future. If ctx ends or the Executor is closed before every future has a
+// result, the error says so, even if an earlier item has failed: values may be missing that exist.
 func GatherSlice[T any](ctx context.Context, futures []*Future[T]) ([]T, error) {
 	values := make([]T, len(futures))
 	var first error
@@ -163,10 +157,10 @@ func GatherSlice[T any](ctx context.Context, futures []*Future[T]) ([]T, error) 
 	return values, first
 }
 
-// AsCompleted yields every future exactly once, in the order in which they get a result, failed and
-// canceled ones too. When ctx ends or the Executor is closed, it yields at once those that have no
-// result, in the order of futures: their Result returns why. So a loop that calls Result with the same
-// ctx and looks at its errors sees whether it was cut.
+// AsCompleted yields each future once, in the order in which they are settled, failed and canceled
+// ones too. If ctx ends or the Executor is closed, it yields the other futures at once, in their
+// order, and their Result returns the reason. So a loop that calls Result with the same ctx and
+// checks its error notices that. It starts one goroutine for each future, which ends with the loop.
 func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Future[T]] {
 	return func(yield func(*Future[T]) bool) {
 		if ctx == nil { // Result says so
@@ -210,10 +204,11 @@ func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Fut
 	}
 }
 
-// Futures yields the elements of a queue as futures, in order, as they come. Large values are not
-// fetched before Result asks for them, and are kept for ten minutes. The loop is the one consumer of
-// the queue. An element is delivered when the loop body has returned, not if it panics. The error is
-// why the stream ended before its end, and is the last. If the loop is left, the flow of a queue
+// Futures yields the elements of a queue as futures, in order, as they arrive. It does not fetch
+// large values: Result does, and they are kept for ten minutes. The loop is the one consumer of the
+// queue. An element is delivered when the loop body returns, and not if the body panics. An error
+// is the last pair, and says why the stream ended before its end: ErrConsumerExists, ErrTruncated,
+// ErrQueueNotFound, ErrClosed or the cause of ctx. If the loop is left early, the flow of a queue
 // without a name is deleted, see bridge.All.
 func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], error] {
 	return func(yield func(*Future[T], error) bool) {
@@ -227,7 +222,7 @@ func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], erro
 		}
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		r, ctx, release, err := q.Receive(ctx, consumer.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.ex.mailbox.keep(id) }})
+		r, ctx, release, err := q.gather(ctx, consumer.ReceiverOptions{KeepPayloads: resultTTL, Kept: func(id string) { q.part.mailbox.keep(id) }})
 		if err != nil {
 			yield(nil, err)
 			return
@@ -281,19 +276,19 @@ func (q *Queue[T]) yield(r *consumer.Receiver, p consumer.Range, yield func(*Fut
 func (q *Queue[T]) element(e *broker.Entry, i int) *Future[T] {
 	done := make(chan struct{})
 	close(done)
-	f := &Future[T]{ex: q.ex, id: broker.FutureID(e.Source, e.First+int64(i)), typed: q.typed, result: &result{done: done}}
+	f := &Future[T]{part: q.part, id: broker.FutureID(e.Source, e.First+int64(i)), typed: q.typed, result: &result{done: done}}
 	f.load = func(ctx context.Context) (item []byte, failure *ItemError, err error) {
-		ctx, end, err := q.ex.begin(ctx, "result")
+		ctx, end, err := q.part.ex.begin(ctx, "result")
 		if err != nil {
 			return nil, nil, err
 		}
 		defer end(&err)
 		fetched := []broker.Entry{*e}
-		if err := q.ex.c.Fetch(ctx, nil, fetched); err != nil {
+		if err := q.part.c.Fetch(ctx, nil, fetched); err != nil {
 			return nil, nil, err
 		}
 		if lost := fetched[0].Lost; lost != nil {
-			return nil, NewItemError(*lost), nil
+			return nil, newItemError(*lost), nil
 		}
 		return itemAt(fetched[0].Frame, i)
 	}

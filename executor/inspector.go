@@ -3,84 +3,50 @@ package executor
 import (
 	"context"
 	"fmt"
-
-	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// An Inspector lists queues, stages, workers and functions. It only reads, so that a Redis user who may
-// not change any key is enough for it. Its methods can be called from many
-// goroutines. Close it.
-type Inspector struct{ inspector }
+// An Inspector lists queues, stages, workers and functions. An Executor is an Inspector as well.
+// The one from NewInspector only reads, so that a Redis user without the permission to change a key
+// is enough. All methods may be called from many goroutines. After Close they return ErrClosed. If
+// no process of the namespace is alive, all lists except Queues take up to a lease.
+type Inspector interface {
+	// Functions lists the functions of the live workers, see Executor.Functions.
+	Functions(ctx context.Context) ([]FunctionInfo, error)
+	// Workers lists the live workers, see Executor.Workers.
+	Workers(ctx context.Context) ([]WorkerInfo, error)
+	// Queues lists all queues, see Executor.Queues.
+	Queues(ctx context.Context) ([]QueueInfo, error)
+	// Stages lists all stages, see Executor.Stages.
+	Stages(ctx context.Context) ([]StageInfo, error)
+	// Close ends the connection, and all calls that are under way.
+	Close() error
+}
 
-// NewInspector connects to the Redis at an address, see New, and does not join it.
-func NewInspector(ctx context.Context, redisURL string, opts ...Option) (*Inspector, error) {
+var _ Inspector = (*Executor)(nil)
+
+// NewInspector connects to the Redis at an address, and changes no key there. The form of the
+// address, the errors and the meaning of ctx are those of New, with one exception: an empty address
+// is ErrInvalidURL, since no other process can use an embedded broker. The caller closes the
+// Inspector.
+func NewInspector(ctx context.Context, redisURL string, opts ...Option) (Inspector, error) {
 	if ctx == nil {
-		return nil, fmt.Errorf("observe: %w", errNoContext)
+		return nil, fmt.Errorf("new inspector: %w", errNoContext)
 	}
-	s, err := settingsOf("observe", opts)
+	s, err := settingsOf("new inspector", opts)
 	if err != nil {
 		return nil, err
 	}
-	s.connection.Log = s.log
-	c, err := broker.Open(redisURL, s.connection)
+	c, err := s.connection.Connect(ctx, redisURL)
 	if err != nil {
 		return nil, err
 	}
-	if err = c.Connect(ctx, pingLimit); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return &Inspector{inspector{c.Partitions(), s.lease, new(lifecycle)}}, nil
+	return inspector{c.Partitions(), s.connection.Lease, new(lifecycle)}, nil
 }
 
-// Functions is that of an Executor.
-func (o *Inspector) Functions(ctx context.Context) ([]FunctionInfo, error) {
-	if err := o.check("functions"); err != nil {
-		return nil, err
-	}
-	return o.functions(ctx)
-}
-
-// Workers is that of an Executor.
-func (o *Inspector) Workers(ctx context.Context) ([]WorkerInfo, error) {
-	if err := o.check("workers"); err != nil {
-		return nil, err
-	}
-	return o.workers(ctx)
-}
-
-// Queues is that of an Executor.
-func (o *Inspector) Queues(ctx context.Context) ([]QueueInfo, error) {
-	if err := o.check("queues"); err != nil {
-		return nil, err
-	}
-	return o.queues(ctx)
-}
-
-// Stages is that of an Executor.
-func (o *Inspector) Stages(ctx context.Context) ([]StageInfo, error) {
-	if err := o.check("stages"); err != nil {
-		return nil, err
-	}
-	return o.stages(ctx)
-}
-
-// Close ends the connection. Calls that are under way, and all later ones, return ErrClosed. Closing
-// again has no effect.
-func (o *Inspector) Close() error {
-	if err := o.check("close"); err != nil {
-		return err
-	}
-	if !o.tasks.close() {
+// Close ends the connection. A second Close returns nil at once.
+func (i inspector) Close() error {
+	if !i.tasks.close() {
 		return nil
 	}
-	return o.parts[0].Close()
-}
-
-// check returns an error if NewInspector has not made the Inspector.
-func (o *Inspector) check(call string) error {
-	if o == nil || o.tasks == nil {
-		return named(call, errNoInspector)
-	}
-	return nil
+	return i.parts[0].Close()
 }

@@ -12,39 +12,42 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// inspector reads the registries of a namespace, for an Executor or an Inspector.
+// An inspector reads the registries of a namespace, for an Executor or an Inspector.
 type inspector struct {
 	parts  []*broker.Client // the partitions; workers join each
 	recent time.Duration    // a process whose last heartbeat is older is dead
 	tasks  *lifecycle       // the calls of the owner
 }
 
-// FunctionInfo is a function that live workers have.
+// FunctionInfo describes a function that live workers have, in one version and with one pair of
+// types.
 type FunctionInfo struct {
 	Name     string `json:"name"`
 	In       string `json:"in"` // the type of its input, for example "int"
 	InCodec  string `json:"in_codec"`
 	Out      string `json:"out"`
 	OutCodec string `json:"out_codec"`
-	Version  string `json:"version,omitempty"` // as workers.Version gave it; of a command a hash
-	Workers  int    `json:"workers"`           // that have it
+	Version  string `json:"version,omitempty"` // as given to workers.Version; a hash for a command
+	Workers  int    `json:"workers"`           // live workers that have it
 }
 
-// Functions lists the functions of the live workers, by name.
+// Functions lists the functions of the live workers, sorted by name. It costs a few round trips.
+// ErrClosed: the Executor was closed.
 func (ex *Executor) Functions(ctx context.Context) ([]FunctionInfo, error) {
 	if err := ex.check("functions"); err != nil {
 		return nil, err
 	}
-	return ex.functions(ctx)
+	return ex.inspector.Functions(ctx)
 }
 
-func (l inspector) functions(ctx context.Context) (found []FunctionInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "functions")
+// Functions lists what Executor.Functions does.
+func (i inspector) Functions(ctx context.Context) (found []FunctionInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "functions")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
-	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := i.parts[0].Processes(ctx, broker.RoleWorker, i.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -64,34 +67,36 @@ func (l inspector) functions(ctx context.Context) (found []FunctionInfo, err err
 	return found, nil
 }
 
-// WorkerInfo is a live worker.
+// WorkerInfo describes a live worker.
 type WorkerInfo struct {
 	ID          string    `json:"id"`
 	Host        string    `json:"host"`
 	PID         int       `json:"pid"`
-	Concurrency int       `json:"concurrency"` // items that it runs at once
-	Stuck       int       `json:"stuck"`       // functions that did not return after their timeout, beside these
+	Concurrency int       `json:"concurrency"` // number of slots
+	Stuck       int       `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
 	Functions   []string  `json:"functions"`
-	Done        int64     `json:"done"`   // items so far
-	Failed      int64     `json:"failed"` // of them
+	Done        int64     `json:"done"`   // items so far, with the failed ones
+	Failed      int64     `json:"failed"` // items so far that failed
 	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
 }
 
-// Workers lists the live workers, by host and process.
+// Workers lists the live workers, sorted by host and process. It costs a few round trips.
+// ErrClosed: the Executor was closed.
 func (ex *Executor) Workers(ctx context.Context) ([]WorkerInfo, error) {
 	if err := ex.check("workers"); err != nil {
 		return nil, err
 	}
-	return ex.workers(ctx)
+	return ex.inspector.Workers(ctx)
 }
 
-func (l inspector) workers(ctx context.Context) (found []WorkerInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "workers")
+// Workers lists what Executor.Workers does.
+func (i inspector) Workers(ctx context.Context) (found []WorkerInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "workers")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
-	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := i.parts[0].Processes(ctx, broker.RoleWorker, i.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -121,44 +126,46 @@ func number(text string) int64 {
 	return n
 }
 
-// QueueInfo is a queue.
+// QueueInfo describes a queue.
 type QueueInfo struct {
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`
 	Codec    string   `json:"codec"`
 	Waiting  int64    `json:"waiting"`  // items that no worker has read yet
-	Running  int64    `json:"running"`  // batches that were read and are not finished
+	Running  int64    `json:"running"`  // batches that workers have read and not finished
 	Delayed  int64    `json:"delayed"`  // batches that wait for another attempt
-	Bytes    int64    `json:"bytes"`    // that wait
+	Bytes    int64    `json:"bytes"`    // of the waiting items
 	Added    int64    `json:"added"`    // items so far
-	Fused    int64    `json:"fused"`    // items that a worker handed on beside it, to a stage that it ran at once
+	Fused    int64    `json:"fused"`    // items that did not go through the queue, see NoFuse
 	Max      int64    `json:"max"`      // items that may wait, 0 for no bound
-	MaxBytes int64    `json:"maxbytes"` // bytes that may wait
-	Dropped  int64    `json:"dropped"`  // items for which there was no room, by policies of scatters
-	Sealed   bool     `json:"sealed"`   // no scatter can join
+	MaxBytes int64    `json:"maxbytes"` // encoded bytes that may wait
+	Dropped  int64    `json:"dropped"`  // items that overflow policies have dropped so far
+	Sealed   bool     `json:"sealed"`   // no further source can join
 	Consumer string   `json:"consumer"` // its stage or gather
 	From     []string `json:"from"`     // the queues that its items were scattered into
-	Owner    string   `json:"owner"`    // the executor that it goes with
-	// Partition is where the keys of its flow are, 0 where there is only one.
+	Owner    string   `json:"owner"`    // id of the Executor that it goes with, "" for a named queue
+	// Partition is the number of the partition that has the queue, 0 if there is only one.
 	Partition int `json:"partition"`
 }
 
-// Queues lists all queues, by name.
+// Queues lists all queues of the namespace, sorted by name. It costs two round trips for each
+// queue. ErrClosed: the Executor was closed.
 func (ex *Executor) Queues(ctx context.Context) ([]QueueInfo, error) {
 	if err := ex.check("queues"); err != nil {
 		return nil, err
 	}
-	return ex.queues(ctx)
+	return ex.inspector.Queues(ctx)
 }
 
-func (l inspector) queues(ctx context.Context) (found []QueueInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "queues")
+// Queues lists what Executor.Queues does.
+func (i inspector) Queues(ctx context.Context) (found []QueueInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "queues")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
 	found = []QueueInfo{}
-	for _, part := range l.parts {
+	for _, part := range i.parts {
 		names, err := part.Queues(ctx)
 		if err != nil {
 			return nil, err
@@ -184,38 +191,40 @@ func queueInfo(ctx context.Context, part *broker.Client, name string) (QueueInfo
 	backlog, err := part.Waiting(ctx, name)
 	return QueueInfo{
 		Name: name, Type: q.Type, Codec: q.Codec, Max: q.Max, Sealed: q.Seal, Consumer: q.Consumer, Partition: part.Index(),
-		From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxB, Dropped: q.Dropped,
+		From: append([]string{}, q.From...), Owner: q.Owner, MaxBytes: q.MaxBytes, Dropped: q.Dropped,
 		Waiting: backlog.Items, Bytes: backlog.Bytes, Added: q.Items, Fused: q.Fused, Running: backlog.Running, Delayed: backlog.Delayed,
 	}, err
 }
 
-// StageInfo is a stage.
+// StageInfo describes a stage.
 type StageInfo struct {
 	ID       string        `json:"id"`
 	Kind     string        `json:"kind"` // "map", "copy" or "future"
 	Function string        `json:"function"`
 	In       []string      `json:"in"`
 	Out      []string      `json:"out"`
-	Cost     time.Duration `json:"cost_ns"` // of an item, here or at a dearer stage that follows; 0: not known
-	Workers  int           `json:"workers"` // that have the function
+	Cost     time.Duration `json:"cost_ns"` // of an item at the dearest stage from this one on, 0 if unknown
+	Workers  int           `json:"workers"` // live workers that have the function
 }
 
-// Stages lists all stages, those of a partition in the order in which they were
-// made.
+// Stages lists all stages of the namespace, those of a partition in the order in which they were
+// made. It costs a few round trips, and one for each input queue of a stage. ErrClosed: the
+// Executor was closed.
 func (ex *Executor) Stages(ctx context.Context) ([]StageInfo, error) {
 	if err := ex.check("stages"); err != nil {
 		return nil, err
 	}
-	return ex.stages(ctx)
+	return ex.inspector.Stages(ctx)
 }
 
-func (l inspector) stages(ctx context.Context) (found []StageInfo, err error) {
-	ctx, end, err := l.tasks.begin(ctx, "stages")
+// Stages lists what Executor.Stages does.
+func (i inspector) Stages(ctx context.Context) (found []StageInfo, err error) {
+	ctx, end, err := i.tasks.begin(ctx, "stages")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
-	live, err := l.parts[0].Processes(ctx, broker.RoleWorker, l.recent)
+	live, err := i.parts[0].Processes(ctx, broker.RoleWorker, i.recent)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +239,7 @@ func (l inspector) stages(ctx context.Context) (found []StageInfo, err error) {
 		}
 	}
 	found = []StageInfo{}
-	for _, part := range l.parts {
+	for _, part := range i.parts {
 		stages, err := part.Stages(ctx)
 		if err != nil {
 			return nil, err
@@ -256,8 +265,10 @@ func stageInfo(ctx context.Context, part *broker.Client, s broker.Stage, workers
 	return info
 }
 
-// Delete deletes a queue with its items, with its sources and with the
-// stages that read it or write to it. ErrQueueNotFound: there is none.
+// Delete deletes a queue with its items, its sources, and the stages that read it or add to it.
+// Functions that run for these stages are canceled. Delete costs a few round trips, and Redis some
+// time for each item that waits. ErrQueueNotFound: there is no queue of that name. Queue.Delete
+// deletes a flow of queues without names.
 func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 	ctx, end, err := ex.begin(ctx, "delete")
 	if err != nil {
@@ -270,8 +281,8 @@ func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
 		}
 	}
 	if err == nil {
-		for _, seat := range append(ex.seats.all(), ex) {
-			seat.flows.forget(queue)
+		for _, p := range append(ex.others.all(), ex.home) {
+			p.flows.forget(queue)
 		}
 	}
 	return err

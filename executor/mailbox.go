@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
@@ -22,78 +23,79 @@ const (
 	maxKept     = 1 << 16
 )
 
-// mailbox reads the mailbox of an Executor and tells who waits: senders for room,
-// futures for results.
+// A mailbox reads the mailbox of an Executor in one partition. It wakes senders that wait for room
+// and calls that wait for the right to gather, and settles futures.
 type mailbox struct {
 	c   *broker.Client
 	id  string
 	log *slog.Logger
 
-	closed chan struct{} // by Close
-
-	mu      sync.Mutex
-	senders map[chan struct{}]struct{}
-	futures map[string]*result // by id, those without a result
-	// standbys are the calls that wait for the right to gather, by queue.
-	standbys map[string]map[chan struct{}]struct{}
-	kept     []string // payloads that elements of queues refer to
+	mu       sync.Mutex
+	senders  map[chan struct{}]struct{}
+	futures  map[string]*result                    // by id, those without a result
+	standbys map[string]map[chan struct{}]struct{} // calls that wait for the right to gather, by queue
+	kept     []string                              // payloads that elements of queues refer to
 }
 
 // A result is the value that a future waits for.
 type result struct {
 	id    string
-	of    *submitter    // that has sent its item
-	sent  bool          // it was; the lock of the mailbox guards it
-	done  chan struct{} // closed when frame is there
+	of    *submitter    // sends its item
+	sent  bool          // the item was sent; the lock of the mailbox guards it
+	done  chan struct{} // closed when frame is set
 	frame []byte
 }
 
 func newMailbox(c *broker.Client, id string, log *slog.Logger) *mailbox {
-	return &mailbox{c: c, id: id, log: log, closed: make(chan struct{}), senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}, standbys: map[string]map[chan struct{}]struct{}{}}
+	return &mailbox{
+		c: c, id: id, log: log,
+		senders: map[chan struct{}]struct{}{}, futures: map[string]*result{}, standbys: map[string]map[chan struct{}]struct{}{},
+	}
 }
 
-// sender returns a channel that hears of room; give it back.
-func (h *mailbox) sender() chan struct{} {
+// addSender returns a channel that gets a token when a queue may have room, until removeSender is
+// called.
+func (m *mailbox) addSender() chan struct{} {
 	wake := make(chan struct{}, 1)
-	h.mu.Lock()
-	h.senders[wake] = struct{}{}
-	h.mu.Unlock()
+	m.mu.Lock()
+	m.senders[wake] = struct{}{}
+	m.mu.Unlock()
 	return wake
 }
 
-func (h *mailbox) giveBack(wake chan struct{}) {
-	h.mu.Lock()
-	delete(h.senders, wake)
-	h.mu.Unlock()
+func (m *mailbox) removeSender(wake chan struct{}) {
+	m.mu.Lock()
+	delete(m.senders, wake)
+	m.mu.Unlock()
 }
 
 // expect makes futures of offsets of a source, before anything is sent.
-func (h *mailbox) expect(of *submitter, source string, first int64, n int) []*result {
+func (m *mailbox) expect(of *submitter, source string, first int64, n int) []*result {
 	of.users.Add(int64(n))
 	results := make([]*result, n)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for i := range results {
 		r := &result{id: broker.FutureID(source, first+int64(i)), of: of, done: make(chan struct{})}
-		h.futures[r.id] = r
+		m.futures[r.id] = r
 		results[i] = r
 	}
 	return results
 }
 
-// keep takes note of a payload that Close has to delete; the oldest of many go
-// when their time is over.
-func (h *mailbox) keep(id string) {
-	h.mu.Lock()
-	h.kept = append(h.kept, id)
-	if len(h.kept) > maxKept {
-		h.kept = slices.Clone(h.kept[maxKept/2:])
+// keep notes a payload that Close has to delete. If there are too many, the oldest are left to
+// their expiry.
+func (m *mailbox) keep(id string) {
+	m.mu.Lock()
+	m.kept = append(m.kept, id)
+	if len(m.kept) > maxKept {
+		m.kept = slices.Clone(m.kept[maxKept/2:])
 	}
-	h.mu.Unlock()
+	m.mu.Unlock()
 }
 
 // listen reads the mailbox until ctx ends, and closes the reader.
-func (h *mailbox) listen(ctx context.Context, reader *broker.Reader) {
+func (m *mailbox) listen(ctx context.Context, reader *broker.Reader) {
 	stop := context.AfterFunc(ctx, reader.Interrupt)
 	defer func() {
 		stop()
@@ -104,17 +106,17 @@ func (h *mailbox) listen(ctx context.Context, reader *broker.Reader) {
 		hints, last, err := reader.Hints(ctx, after)
 		after = last
 		if err == nil {
-			err = h.hear(ctx, hints)
+			err = m.handleHints(ctx, hints)
 		}
 		if err == nil && len(hints) == 0 {
-			err = h.vanished(ctx)
+			err = m.failLost(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			if errors.Is(err, broker.ErrDenied) && !denied {
-				h.log.ErrorContext(ctx, "the mailbox cannot be read", "err", err)
+				m.log.ErrorContext(ctx, "the mailbox cannot be read", "err", err)
 				denied = true
 			}
-			h.log.DebugContext(ctx, "mailbox", "err", err)
+			m.log.DebugContext(ctx, "mailbox", "err", err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(100 * time.Millisecond):
@@ -123,29 +125,30 @@ func (h *mailbox) listen(ctx context.Context, reader *broker.Reader) {
 	}
 }
 
-func (h *mailbox) hear(ctx context.Context, hints []broker.Hint) error {
+// handleHints wakes the calls and fetches the results that hints name.
+func (m *mailbox) handleHints(ctx context.Context, hints []broker.Hint) error {
 	if slices.ContainsFunc(hints, func(hint broker.Hint) bool { return hint.Kind == broker.HintRoom }) {
-		h.room()
+		m.wakeSenders()
 	}
 	for _, hint := range hints {
 		if hint.Kind == broker.HintFree {
-			h.free(hint.What)
+			m.wakeStandbys(hint.What)
 		}
 	}
-	for part := range slices.Chunk(h.named(hints), futuresRead) {
-		if err := h.fetch(ctx, part); err != nil {
+	for part := range slices.Chunk(m.hintedFutures(hints), futuresRead) {
+		if err := m.fetch(ctx, part); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// named are the ids of the futures that hints tell of. Where they claim more
-// results than anybody waits for, and where there are none, since hints may be
-// lost, they are all: so whatever number a hint has, it costs no more.
-func (h *mailbox) named(hints []broker.Hint) (ids []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// hintedFutures returns the ids of the futures that hints name. It returns all ids without a hint,
+// since hints may be lost, and if hints claim more results than there are futures: so no number in
+// a hint makes it cost more.
+func (m *mailbox) hintedFutures(hints []broker.Hint) (ids []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	claimed := int64(0)
 	for _, hint := range hints {
 		var source string
@@ -156,26 +159,27 @@ func (h *mailbox) named(hints []broker.Hint) (ids []string) {
 		if _, err := fmt.Sscan(hint.What, &source, &first, &n); err != nil {
 			continue
 		}
-		if n > int64(len(h.futures))-claimed {
-			return slices.Sorted(maps.Keys(h.futures))
+		if n > int64(len(m.futures))-claimed {
+			return slices.Sorted(maps.Keys(m.futures))
 		}
 		for i := range n {
-			if id := broker.FutureID(source, first+i); h.futures[id] != nil {
+			if id := broker.FutureID(source, first+i); m.futures[id] != nil {
 				ids = append(ids, id)
 			}
 		}
 		claimed += max(n, 0)
 	}
 	if len(hints) == 0 {
-		return slices.Sorted(maps.Keys(h.futures))
+		return slices.Sorted(maps.Keys(m.futures))
 	}
 	return ids
 }
 
-func (h *mailbox) room() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for wake := range h.senders {
+// wakeSenders wakes the senders that wait for room.
+func (m *mailbox) wakeSenders() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for wake := range m.senders {
 		select {
 		case wake <- struct{}{}:
 		default:
@@ -184,55 +188,114 @@ func (h *mailbox) room() {
 }
 
 // fetch reads results and deletes them in Redis.
-func (h *mailbox) fetch(ctx context.Context, ids []string) error {
-	frames, err := h.c.Futures(ctx, ids)
+func (m *mailbox) fetch(ctx context.Context, ids []string) error {
+	frames, err := m.c.Futures(ctx, ids)
 	if err != nil {
 		return err
 	}
 	var got []string
-	h.mu.Lock()
+	m.mu.Lock()
 	for i, frame := range frames {
-		r := h.futures[ids[i]]
+		r := m.futures[ids[i]]
 		if frame == nil || r == nil {
 			continue
 		}
 		r.frame = frame
 		close(r.done)
-		h.remove(r)
+		m.remove(r)
 		got = append(got, ids[i])
 	}
-	h.mu.Unlock()
+	m.mu.Unlock()
 	if got == nil {
 		return nil
 	}
-	return h.c.DropFutures(ctx, got)
+	return m.c.DropFutures(ctx, got)
 }
 
 // settle gives a future its result.
-func (h *mailbox) settle(id string, frame []byte) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if r := h.futures[id]; r != nil {
+func (m *mailbox) settle(id string, frame []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.futures[id]; r != nil {
 		r.frame = frame
 		close(r.done)
-		h.remove(r)
+		m.remove(r)
 	}
 }
 
-// remove forgets a future that expects no result.
-func (h *mailbox) remove(r *result) {
-	delete(h.futures, r.id)
+// remove forgets a future that waits for no result any more.
+func (m *mailbox) remove(r *result) {
+	delete(m.futures, r.id)
 	r.of.users.Add(-1)
 }
 
-// forget deletes the results that no call will wait for.
-func (h *mailbox) forget(ctx context.Context) error {
-	h.mu.Lock()
-	ids := append(slices.Sorted(maps.Keys(h.futures)), h.kept...)
-	h.mu.Unlock()
+// dropFutures deletes the results that no call will wait for.
+func (m *mailbox) dropFutures(ctx context.Context) error {
+	m.mu.Lock()
+	ids := append(slices.Sorted(maps.Keys(m.futures)), m.kept...)
+	m.mu.Unlock()
 	for part := range slices.Chunk(ids, futuresRead) {
-		if err := h.c.DropFutures(ctx, part); err != nil {
+		if err := m.c.DropFutures(ctx, part); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// markSent notes that the items of results are in Redis.
+func (m *mailbox) markSent(results []*result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range results {
+		r.sent = true
+	}
+}
+
+// unexpect forgets results whose futures were not returned to a caller.
+func (m *mailbox) unexpect(results []*result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range results {
+		if m.futures[r.id] == r {
+			m.remove(r)
+		}
+	}
+}
+
+// sentIDs returns the ids of the futures whose items were sent, by their queue.
+func (m *mailbox) sentIDs() map[string][]string {
+	ids := map[string][]string{}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, r := range m.futures {
+		if r.sent {
+			ids[r.of.queue] = append(ids[r.of.queue], id)
+		}
+	}
+	return ids
+}
+
+// failLost fails the futures whose item and whose result are no longer in Redis: this process did
+// not read results for longer than Redis keeps them, or Redis has lost them.
+func (m *mailbox) failLost(ctx context.Context) error {
+	for queue, ids := range m.sentIDs() {
+		backlog, err := m.c.Waiting(ctx, queue)
+		if err != nil && !broker.IsGone(err) {
+			return err
+		}
+		if backlog.Entries > 0 {
+			continue
+		}
+		var b batch.Builder
+		b.Failure(batch.Failure{Code: batch.CodeLost, Message: "neither its result nor its item is in Redis any more", Stage: queue})
+		lost := b.Take()
+		for part := range slices.Chunk(ids, futuresRead) {
+			if err := m.fetch(ctx, part); err != nil { // a result is set before its item goes
+				return err
+			}
+			for _, id := range part {
+				m.settle(id, lost)
+			}
 		}
 	}
 	return nil

@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Whatever a mailbox holds: of what somebody waits for, that which a hint tells of is
-// looked for, nothing else is, and no number in a hint makes it cost more.
+// With any content of a mailbox, a hint makes the mailbox look for the futures that it names and
+// for no others. No number in a hint makes it cost more.
 func FuzzHints(f *testing.F) {
 	for _, seed := range []string{
 		"", "s", "s 0", "s 0 3", "s 2 1 9", "s -1 4", "s 0 -1", "t 0 3", "s\n0\n2", "s 0x1 0b11", "s 0 9223372036854775807", "s 9223372036854775807 2",
@@ -25,12 +25,12 @@ func FuzzHints(f *testing.F) {
 	f.Add("another", "s 0 1", int64(-2), int64(4), uint8(0))
 	f.Fuzz(func(t *testing.T, kind, what string, first, n int64, waiting uint8) {
 		h := newMailbox(nil, "x", nil)
-		wake := h.sender()
+		wake := h.addSender()
 		h.expect(&submitter{queue: "q"}, "s", 0, int(waiting))
 		hint := broker.Hint{Kind: kind, What: what}
 		// As workers write it, and that of a stranger in front of it, many times.
 		real := broker.Hint{Kind: broker.HintDone, What: fmt.Sprintf("%s %d %d", "s", first, n)}
-		ids := h.named(append(slices.Repeat([]broker.Hint{hint}, 20), real))
+		ids := h.hintedFutures(append(slices.Repeat([]broker.Hint{hint}, 20), real))
 		if len(ids) > int(waiting) {
 			t.Fatalf("%q names %d futures where %d are waited for", what, len(ids), waiting)
 		}
@@ -46,13 +46,13 @@ func FuzzHints(f *testing.F) {
 				t.Fatalf("%q behind %q names %q and not %s", real.What, what, ids, id)
 			}
 		}
-		if got := h.named(nil); len(got) != int(waiting) {
+		if got := h.hintedFutures(nil); len(got) != int(waiting) {
 			t.Fatalf("without a hint it looks for %q", got)
 		}
 		if kind == broker.HintDone {
 			return
 		}
-		if err := h.hear(t.Context(), []broker.Hint{hint}); err != nil { // it has no connection to use
+		if err := h.handleHints(t.Context(), []broker.Hint{hint}); err != nil { // it has no connection to use
 			t.Fatal(err)
 		}
 		if len(wake) != map[bool]int{true: 1}[kind == broker.HintRoom] {

@@ -15,61 +15,60 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Map2 makes a stage over two queues: f, made by workers.Define2, is called
-// with the nth item of each. It ends with the shorter one. The remaining items of the
-// other are not read: without a name, its flow is deleted as after a loop over All that was
-// left; with a name, its scatter waits where it is bounded. Where one of the two has
-// failed, the pair has its failure.
+// Map2 makes a stage over two queues: workers call f, which workers.Define2 has made, with the nth
+// items of both. If one of the two items has failed, the pair has its failure and f is not called.
+// The stage ends with the shorter queue. The remaining items of the longer one are not read: its
+// flow is deleted if it has no name, as after a loop over bridge.All that was left; its scatter
+// waits if it has a name and a bound.
 //
-// The pairs are made in this process, so that it is the one consumer of both
-// queues until it ends, and the items that it has read of named queues go with it. Otherwise
-// it is as Map.
+// This process makes the pairs. So it is the one consumer of both queues until one ends, and items
+// that it has read from named queues are lost with it. Map2 is otherwise like Map.
 func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B], Out], a *Queue[A], b *Queue[B], opts ...MapOption) (*Queue[Out], error) {
 	if err := errors.Join(a.check("map2"), b.check("map2"), f.Err()); err != nil {
 		return nil, err
 	}
-	if err := a.ex.together("map2", b.ex); err != nil {
+	if err := a.part.joinable("map2", b.part); err != nil {
 		return nil, err
 	}
-	if err := a.ex.registered(f.Name()); err != nil {
+	if err := a.part.ex.registered(f.Name()); err != nil {
 		return nil, fmt.Errorf("map2: %w", err)
 	}
 	typed, _ := runner.Func[workers.Pair[A, B], Out](f).Codecs()
-	pairs, feed, bound, err := NewFeed(ctx, a.ex, typed, producer.Feeding{})
+	pairs, feed, bound, err := newFeed(ctx, a.part, typed, producer.Options{})
 	if err != nil {
 		return nil, err
 	}
-	z := &pairer[A, B]{feed: feed, encode: typed.Append}
-	if err := z.open(bound, a, b); err != nil {
-		a.ex.discard(pairs.q)
-		feed.Ended(ctx, nil)
+	p := &pairer[A, B]{feed: feed, encode: typed.Append}
+	if err := p.open(bound, a, b); err != nil {
+		a.part.discard(pairs.q)
+		feed.Release(ctx, nil)
 		return nil, fmt.Errorf("map2: %w", err)
 	}
 	out, err := Map(ctx, f, pairs, opts...)
 	if err != nil {
-		z.a.leave(bound, err)
-		z.b.leave(bound, err)
-		a.ex.discard(pairs.q)
-		feed.Ended(ctx, nil)
+		p.a.leave(bound, err)
+		p.b.leave(bound, err)
+		a.part.discard(pairs.q)
+		feed.Release(ctx, nil)
 		return nil, err
 	}
-	go z.run(bound)
+	go p.run(bound)
 	return out, nil
 }
 
 // open makes the pairer the consumer of both queues, or of none.
-func (z *pairer[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
-	z.a.typed, z.b.typed = a.typed, b.typed
-	if z.a.r, _, z.a.release, err = a.Receive(ctx, consumer.ReceiverOptions{}); err != nil {
+func (p *pairer[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
+	p.a.typed, p.b.typed = a.typed, b.typed
+	if p.a.r, _, p.a.release, err = a.gather(ctx, consumer.ReceiverOptions{}); err != nil {
 		return err
 	}
-	if z.b.r, _, z.b.release, err = b.Receive(ctx, consumer.ReceiverOptions{}); err != nil {
-		z.a.leave(ctx, err)
+	if p.b.r, _, p.b.release, err = b.gather(ctx, consumer.ReceiverOptions{}); err != nil {
+		p.a.leave(ctx, err)
 	}
 	return err
 }
 
-// leave gives the queue up before anything was read.
+// leave ends the gather of a side before it has read an item.
 func (s *side[T]) leave(ctx context.Context, why error) {
 	stopped, cancel := context.WithCancel(ctx)
 	cancel()
@@ -80,17 +79,17 @@ func (s *side[T]) leave(ctx context.Context, why error) {
 
 // A side is one of the two queues.
 type side[T any] struct {
-	r       *consumer.Receiver
-	ended   chan error // what Run returned
-	whole   bool       // it returned nil: the stream was delivered to its end
-	release func(error)
-	typed   codec.Typed[T]
-	values  []T
-	failed  []*batch.Failure
+	r        *consumer.Receiver
+	ended    chan error // what Run returned
+	complete bool       // it returned nil: the stream was delivered to its end
+	release  func(error)
+	typed    codec.Typed[T]
+	values   []T
+	failed   []*batch.Failure
 }
 
-// pairer brings two queues together. Its one goroutine reads both and feeds a
-// third.
+// A pairer makes pairs of the items of two queues. Its one goroutine reads both and feeds a third
+// queue.
 type pairer[A, B any] struct {
 	feed   *producer.Feed
 	encode func([]byte, workers.Pair[A, B]) ([]byte, error)
@@ -98,101 +97,101 @@ type pairer[A, B any] struct {
 	b      side[B]
 }
 
-// run makes pairs until one of the queues has ended. What ends it, also a method of a value that
-// ends the goroutine, ends the third queue.
-func (z *pairer[A, B]) run(ctx context.Context) {
+// run makes pairs until one of the queues has ended. After an error, and if a method of a value
+// ends the goroutine, it aborts the third queue.
+func (p *pairer[A, B]) run(ctx context.Context) {
 	reading, stop := context.WithCancelCause(ctx)
-	z.a.ended, z.b.ended = make(chan error, 1), make(chan error, 1)
+	p.a.ended, p.b.ended = make(chan error, 1), make(chan error, 1)
 	var group errgroup.Group
-	group.Go(func() error { z.a.ended <- z.a.r.Run(reading); return nil })
-	group.Go(func() error { z.b.ended <- z.b.r.Run(reading); return nil })
+	group.Go(func() error { p.a.ended <- p.a.r.Run(reading); return nil })
+	group.Go(func() error { p.b.ended <- p.b.r.Run(reading); return nil })
 	err := errGoexit
 	defer func() {
-		z.a.r.Left()
-		z.b.r.Left()
-		stop(errZipped)
+		p.a.r.Left()
+		p.b.r.Left()
+		stop(errOtherEnded)
 		_ = group.Wait() // its functions return nil
-		z.a.release(z.a.result(err))
-		z.b.release(z.b.result(err))
-		z.feed.Ended(ctx, err)
+		p.a.release(p.a.result(err))
+		p.b.release(p.b.result(err))
+		p.feed.Release(ctx, err)
 	}()
-	made := z.pairs(ctx)
+	made := p.pairs(ctx)
 	if made == nil {
-		made = z.feed.Finish(ctx, z.feed.Next())
+		made = p.feed.Finish(ctx)
 	}
 	err = made
 }
 
 var errGoexit = errors.New("Map2: a method that encodes or decodes a value called runtime.Goexit, as FailNow of a test does: return an error instead")
 
-var errZipped = fmt.Errorf("one of two queues has ended: %w", consumer.ErrLeft)
+var errOtherEnded = fmt.Errorf("one of two queues has ended: %w", consumer.ErrLeft)
 
-// result is how the gather of a side has ended, once Run has returned. failed is why no more pairs
-// are made, if not since a side has ended.
+// result returns how the gather of a side has ended, once Run has returned. failed is the error
+// that ended the pairs, nil if a side has ended.
 func (s *side[T]) result(failed error) error {
 	select {
 	case err := <-s.ended:
-		s.whole = err == nil
+		s.complete = err == nil
 	default: // fill has taken it
 	}
 	switch {
-	case s.whole:
+	case s.complete:
 		return nil
 	case failed != nil:
 		return failed
 	}
-	return errZipped
+	return errOtherEnded
 }
 
-// pairs sends what both sides have, until one of them has ended.
-func (z *pairer[A, B]) pairs(ctx context.Context) error {
+// pairs sends pairs until one of the sides has ended.
+func (p *pairer[A, B]) pairs(ctx context.Context) error {
 	for {
-		if ok, err := z.a.fill(ctx); !ok || err != nil {
+		if ok, err := p.a.fill(ctx); !ok || err != nil {
 			return err
 		}
-		if ok, err := z.b.fill(ctx); !ok || err != nil {
+		if ok, err := p.b.fill(ctx); !ok || err != nil {
 			return err
 		}
-		n := min(len(z.a.values), len(z.b.values))
+		n := min(len(p.a.values), len(p.b.values))
 		for i := range n {
-			z.add(i)
-			if z.feed.Full() {
-				if err := z.send(ctx); err != nil {
+			p.add(i)
+			if p.feed.Full() {
+				if err := p.send(ctx); err != nil {
 					return err
 				}
 			}
 		}
-		if err := z.send(ctx); err != nil {
+		if err := p.send(ctx); err != nil {
 			return err
 		}
-		z.a.done(n)
-		z.b.done(n)
+		p.a.done(n)
+		p.b.done(n)
 	}
 }
 
-func (z *pairer[A, B]) send(ctx context.Context) error {
-	defer func() { z.feed.Limit(z.feed.Portion()) }()
-	return z.feed.Send(ctx, z.feed.Take())
+func (p *pairer[A, B]) send(ctx context.Context) error {
+	defer func() { p.feed.Limit(p.feed.Portion()) }()
+	return p.feed.Send(ctx, p.feed.Take())
 }
 
-func (z *pairer[A, B]) add(i int) {
-	begun := z.feed.Begin()
-	for _, failure := range []*batch.Failure{z.a.failed[i], z.b.failed[i]} {
+func (p *pairer[A, B]) add(i int) {
+	begun := p.feed.Begin()
+	for _, failure := range []*batch.Failure{p.a.failed[i], p.b.failed[i]} {
 		if failure != nil {
-			z.feed.Fail(begun, *failure)
+			p.feed.Fail(begun, *failure)
 			return
 		}
 	}
-	buf, err := z.encode(begun, workers.Pair[A, B]{First: z.a.values[i], Second: z.b.values[i]})
+	buf, err := p.encode(begun, workers.Pair[A, B]{First: p.a.values[i], Second: p.b.values[i]})
 	if err != nil {
 		text, stack := batch.Describe(err)
-		z.feed.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
+		p.feed.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
 		return
 	}
-	z.feed.End(buf)
+	p.feed.End(buf)
 }
 
-// fill waits until there are values; false: there will be none.
+// fill waits until there are values. It returns false if the queue has ended.
 func (s *side[T]) fill(ctx context.Context) (bool, error) {
 	if len(s.values) > 0 {
 		return true, nil
@@ -203,7 +202,7 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 			if !ok { // all before was delivered: Run returns
 				s.r.Left()
 				err := <-s.ended
-				s.whole = err == nil
+				s.complete = err == nil
 				return false, err
 			}
 			if p.Notice { // it has no place in a pair
@@ -226,7 +225,7 @@ func (s *side[T]) decode(p consumer.Range) {
 	}
 }
 
-// done drops n values, which are delivered.
+// done removes n values, which count as delivered.
 func (s *side[T]) done(n int) {
 	s.values, s.failed = s.values[n:], s.failed[n:]
 	s.r.Delivered(n)

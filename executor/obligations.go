@@ -20,14 +20,15 @@ const (
 	attemptsAtOnce = 8
 	firstPause     = 50 * time.Millisecond
 	longestPause   = time.Minute
-	// maxRefused is how often Redis may answer an obligation with an error that does not pass, for example
-	// since a key has another type, before it is dropped. ErrDenied is enough once.
+	// maxRefused is how often Redis may answer an obligation with an error that does not pass, for
+	// example since a key has another type, before it is dropped. ErrDenied is enough once.
 	maxRefused = 10
 )
 
-// obligations are requests that this process still owes to Redis: what it may hold after a call that
-// failed is given up. Each is repeated, with a pause that grows, until it succeeds or its
-// object is gone. The goroutine of run makes them; close makes those that are left once more.
+// obligations are requests that this process still owes to Redis: a call has failed, and its
+// queues, sources or rights may remain there. Each request is repeated, with a growing pause, until
+// it succeeds or its object is gone. The goroutine of run makes the requests; close makes the
+// remaining ones once more.
 type obligations struct {
 	lease  time.Duration
 	log    *slog.Logger
@@ -39,7 +40,7 @@ type obligations struct {
 	list []*obligation // in the order in which they are due
 }
 
-// An obligation is one of them.
+// An obligation is one request.
 type obligation struct {
 	what    string // to do, for the log
 	do      func(context.Context) error
@@ -53,18 +54,19 @@ func newObligations(lease time.Duration, log *slog.Logger) *obligations {
 	return &obligations{lease: lease, log: log, wake: make(chan struct{}, 1), closed: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// soon has a request made as soon as possible.
+// soon makes a request as soon as possible.
 func (o *obligations) soon(what string, do func(context.Context) error) {
 	o.add(&obligation{what: what, do: do})
 }
 
-// undo has a request made that undoes another one, whose reply may be lost: also once more a lease later,
-// since Redis may get that one afterwards, from a connection that is closed here.
+// undo makes a request that undoes an earlier one whose reply may be lost. It makes the request
+// again a lease later, since Redis may get the earlier one after that, from a connection that this
+// process has closed.
 func (o *obligations) undo(what string, do func(context.Context) error) {
 	o.add(&obligation{what: what, do: do, again: o.lease})
 }
 
-// add has an obligation made when it is due. After close, it is not made.
+// add adds an obligation to the list. After close, it is not made.
 func (o *obligations) add(ob *obligation) {
 	o.mu.Lock()
 	at, _ := slices.BinarySearchFunc(o.list, ob, func(a, b *obligation) int {
@@ -108,7 +110,8 @@ func (o *obligations) run(ctx context.Context) {
 	}
 }
 
-// take removes the first obligation that is due from the list, if there is one. next is when to look again.
+// take removes the first obligation that is due from the list, if there is one. next is the time
+// until the next one.
 func (o *obligations) take(now time.Time) (ob *obligation, next time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -123,8 +126,8 @@ func (o *obligations) take(now time.Time) (ob *obligation, next time.Duration) {
 	return ob, 0
 }
 
-// attempt makes an obligation, and adds it again if that failed. Errors that say that its object is gone, or
-// belongs to a successor, are successes.
+// attempt makes an obligation, and adds it again if that failed. An error that says that its object
+// is gone, or that a successor has it, is a success.
 func (o *obligations) attempt(ctx context.Context, ob *obligation) error {
 	limited, cancel := context.WithTimeout(ctx, attemptLimit)
 	defer cancel()
@@ -151,7 +154,7 @@ func (o *obligations) attempt(ctx context.Context, ob *obligation) error {
 	return err
 }
 
-// close ends run, and makes those that are left once more.
+// close ends run, and makes the remaining obligations once more.
 func (o *obligations) close(ctx context.Context) error {
 	close(o.closed)
 	<-o.ended

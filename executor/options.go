@@ -10,150 +10,138 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
-	"github.com/dqbridge/dqbridge/internal/logging"
+	"github.com/dqbridge/dqbridge/internal/connection"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Option changes what New makes.
+// An Option changes what New or NewInspector makes.
 type Option func(*settings) error
 
 type settings struct {
-	connection  broker.Options
+	connection  connection.Settings
 	concurrency int
-	log         *slog.Logger
-	lease       time.Duration
 }
 
 // settingsOf applies the options of a call to the defaults.
 func settingsOf(call string, opts []Option) (settings, error) {
-	s := settings{concurrency: defaultConcurrency, lease: defaultLease, log: logging.Default()}
+	s := settings{connection: connection.Default(), concurrency: defaultConcurrency}
 	for _, o := range opts {
 		if o == nil {
 			return s, fmt.Errorf("%s: %w", call, errNoOption)
 		}
 		if err := o(&s); err != nil {
-			return s, err
+			return s, fmt.Errorf("executor: %w", err)
 		}
 	}
 	return s, nil
 }
 
-// Concurrency is how many items this process runs at once when it has functions of
-// its own, see Register; 4 if it is not given.
+// Concurrency sets the number of slots of this process: the items that it works on at the same time
+// once it has functions of its own, see Executor.Register. The default is 4. n must be at least 1.
 func Concurrency(n int) Option {
 	return func(s *settings) error {
 		if n < 1 {
-			return fmt.Errorf("executor: Concurrency(%d): it must be at least 1", n)
+			return fmt.Errorf("Concurrency(%d): it must be at least 1", n)
 		}
 		s.concurrency = n
 		return nil
 	}
 }
 
-// Logger sets the logger of the Executor or Inspector, for warnings above all: a function that
-// no worker has, a Redis that does not answer. The default is slog.Default(), as it is when New or
-// NewInspector is called, from slog.LevelWarn on. Logger(nil) is silent.
+// Logger sets the logger of the Executor or Inspector. It gets warnings above all, such as a
+// function that no worker has or a Redis that does not answer. The default is slog.Default() as it
+// is when New or NewInspector is called, from slog.LevelWarn on. Logger(nil) discards all.
 func Logger(log *slog.Logger) Option {
 	return func(s *settings) error {
-		s.log = logging.OrSilent(log)
+		s.connection.SetLogger(log)
 		return nil
 	}
 }
 
-// Auth is the user and the password for Redis, instead of those in the address.
-// Neither shows in a log or an error.
+// Auth sets the user and the password for Redis, in place of those in the address. No log and no
+// error shows them.
 func Auth(user, password string) Option {
 	return func(s *settings) error {
-		s.connection.Username, s.connection.Password = user, password
+		s.connection.SetAuth(user, password)
 		return nil
 	}
 }
 
-// Dialer is how to connect to an address of Redis, for example through a
-// tunnel; the network and TLS stand as they are if it is not given.
+// Dialer sets the function that connects to an address of Redis, for example through a tunnel. The
+// default is a plain or TLS connection, as the address says.
 func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(s *settings) error {
-		s.connection.Dialer = dial
+		s.connection.SetDialer(dial)
 		return nil
 	}
 }
 
-// Replicas lets a scatter count an item as stored only when n replicas have it. The default is 0. Flush and
-// MaxInFlight wait for the replicas; if another server takes over meanwhile, the item is sent again. Replicas
-// costs a round trip to the replicas for each send. A stored item survives a failover if the promoted replica is
-// one of the n that confirmed it; with n equal to the number of replicas this always holds. The embedded broker
-// has no replicas.
+// Replicas lets a scatter count an item as stored only when n replicas of Redis have it. The
+// default is 0; n must be at least 1. Flush and MaxInFlight wait for the replicas. If another
+// server takes over before, the item is sent again. Each send costs a round trip to the replicas. A
+// stored item survives a failover if the promoted replica is one of the n that confirmed it; with n
+// equal to the number of replicas this always holds. New returns an error on the embedded broker,
+// which has no replicas.
 func Replicas(n int) Option {
 	return func(s *settings) error {
 		if n < 1 {
-			return fmt.Errorf("executor: Replicas(%d): it must be at least 1", n)
+			return fmt.Errorf("Replicas(%d): it must be at least 1", n)
 		}
 		s.connection.Replicas = n
 		return nil
 	}
 }
 
-// Partitions is the number of partitions over which the flows of the namespace are spread, like
-// ?partitions=n in the address: 1 to 64, default 1. Each Executor makes its flows in one partition, whose keys
-// are in one slot of a Redis Cluster. The first client of a namespace fixes the number. Later clients, also
-// workers, read it; passing another number returns ErrPartitions.
+// Partitions sets the number of partitions over which the flows of the namespace are spread, like
+// ?partitions=n in the address: 1 to 64, default 1. Each Executor makes its flows in one partition,
+// whose keys are in one slot of a Redis Cluster. The first client of a namespace fixes the number.
+// Later clients and workers read it; for another number, New returns ErrPartitions.
 func Partitions(n int) Option {
 	return func(s *settings) error {
 		if err := broker.CheckPartitions(n); err != nil {
-			return fmt.Errorf("executor: Partitions(%d): %w", n, err)
+			return fmt.Errorf("Partitions(%d): %w", n, err)
 		}
 		s.connection.Partitions = n
 		return nil
 	}
 }
 
-// TLS sets the configuration of TLS, in place of the one that the address implies.
+// TLS sets the TLS configuration, in place of the one that the address implies.
 func TLS(config *tls.Config) Option {
 	return func(s *settings) error {
-		s.connection.TLS = config
+		s.connection.SetTLS(config)
 		return nil
 	}
 }
 
-// Lease is after how long without a heartbeat others take this process for
-// dead: 10 seconds if it is not given, at least 100 ms. It should be the same
-// in the whole fleet.
+// Lease sets the time without a heartbeat after which other processes declare this process dead.
+// The default is 10 seconds, and d must be at least 100 ms. All processes of a fleet must have the
+// same lease.
 func Lease(d time.Duration) Option {
-	return func(s *settings) error {
-		if d < 100*time.Millisecond {
-			return fmt.Errorf("executor: Lease(%v): it must be at least 100ms", d)
-		}
-		s.lease = d
-		return nil
-	}
+	return func(s *settings) error { return s.connection.SetLease(d) }
 }
 
 // stageOptions holds the options of a stage.
 type stageOptions struct {
-	name     string
-	owner    string // of the queue of that name, if it is there and goes with an Executor
-	max      int64
-	maxBytes int64
-	retries  int
-	backoff  time.Duration // before the second attempt
-	longest  time.Duration // pause between attempts
-	timeout  time.Duration
-	alone    bool
-	replace  bool // the stage that the in-queue has
-	codec    workers.Codec
+	name    string
+	owner   string // of the queue of that name, if it is there and goes with an Executor
+	bounds  broker.Bounds
+	retries int
+	backoff time.Duration // before the second attempt
+	longest time.Duration // pause between attempts
+	timeout time.Duration
+	noFuse  bool
+	replace bool // the stage that the in-queue has
+	codec   workers.Codec
 }
 
-// MapOption changes what Map, Map2, Multiplex and Merge make.
+// A MapOption is an option of Map, Map2 and Multiplex.
 type MapOption interface{ applyMap(*stageOptions) error }
 
-// SubmitOption changes what Submit and MapSlice do.
-type SubmitOption interface{ applySubmit(*stageOptions) error }
-
-// StageOption is one for both.
+// A StageOption is an option of Submit and MapSlice. It is a MapOption too.
 type StageOption func(*stageOptions) error
 
-func (o StageOption) applyMap(s *stageOptions) error    { return o.apply(s) }
-func (o StageOption) applySubmit(s *stageOptions) error { return o.apply(s) }
+func (o StageOption) applyMap(s *stageOptions) error { return o.apply(s) }
 
 func (o StageOption) apply(s *stageOptions) error {
 	if o == nil {
@@ -166,39 +154,38 @@ type mapOption func(*stageOptions) error
 
 func (o mapOption) applyMap(s *stageOptions) error { return o(s) }
 
-// MaxSize is how many items may wait in the queue that the call makes: workers
-// stop before a full one. With Submit it is the queue before the function, and
-// Submit waits. There is no bound by number if it is not given.
+// MaxSize bounds the number of items that wait in the queue that the call makes; workers stop
+// before a full queue. For Submit and MapSlice it bounds the queue in front of the function, and
+// these calls wait while it is full. The default is no bound. items must be at least 1.
 func MaxSize(items int) StageOption {
 	return func(s *stageOptions) error {
 		if items < 1 {
 			return fmt.Errorf("executor: MaxSize(%d): it must be at least 1", items)
 		}
-		s.max = int64(items)
+		s.bounds.Max = int64(items)
 		return nil
 	}
 }
 
-// MaxBytes is how many bytes may wait in the queue that the call makes, encoded;
-// 64 MiB if it is not given. It stops like MaxSize. One item always enters an
-// empty queue, however large it is.
+// MaxBytes bounds the encoded bytes that wait in the queue that the call makes, like MaxSize. The
+// default is 64 MiB. An empty queue takes one item of any size. bytes must be at least 1.
 func MaxBytes(bytes int64) StageOption {
 	return func(s *stageOptions) error {
 		if bytes < 1 {
 			return fmt.Errorf("executor: MaxBytes(%d): it must be at least 1", bytes)
 		}
-		s.maxBytes = bytes
+		s.bounds.MaxBytes = bytes
 		return nil
 	}
 }
 
-// Retries is how many further attempts the fleet makes with an item whose
-// function returned an error, panicked or took too long; none if it is not
-// given. An item waits before each, see Backoff, while others run. An error
-// that workers.Permanent made ends the attempts. A free worker other than the
-// one whose attempt failed goes first, and a worker whose every call fails
-// while others succeed with the same items runs the function rarely until one
-// of its calls succeeds.
+// Retries sets the number of further attempts for an item whose function returned an error,
+// panicked or took longer than its timeout. The default is 0. An item waits before each further
+// attempt while other items go on, see Backoff. An error from workers.Permanent ends the attempts.
+//
+// A free worker other than the one whose attempt failed takes the item first. If each call of the
+// function fails on one worker, and calls for the same items succeed on others, that worker calls
+// the function rarely until a call succeeds.
 func Retries(n int) StageOption {
 	return func(s *stageOptions) error {
 		if n < 0 {
@@ -209,9 +196,9 @@ func Retries(n int) StageOption {
 	}
 }
 
-// Backoff is how long an item waits before its second attempt, and the longest
-// pause, to which it doubles with each further one: 100 ms and 30 s if it is not
-// given. Each pause is up to a quarter longer or shorter, by chance.
+// Backoff sets the pause before the second attempt of an item, and the longest pause: each further
+// pause is twice as long as the one before, up to longest. The defaults are 100 ms and 30 s. Each
+// pause varies at random by up to a quarter. first must be above 0, and longest at least first.
 func Backoff(first, longest time.Duration) StageOption {
 	return func(s *stageOptions) error {
 		if first <= 0 || longest < first {
@@ -222,11 +209,11 @@ func Backoff(first, longest time.Duration) StageOption {
 	}
 }
 
-// Timeout is after how long the context of a function that runs on one item
-// ends; there is none if it is not given. A function that does not return
-// within half a second after that fails the item in its place, the slot goes on
-// with others, and the call is left behind: Workers counts it as Stuck. A worker
-// in which 1,000 calls of a function are left behind does not call it.
+// Timeout bounds the time of one call of the function for one item: the context of the call ends
+// after d. The default is no bound. If the function does not return within half a second after
+// that, the item fails in its place, the slot goes on with other items, and the call is left
+// behind: WorkerInfo.Stuck counts it. A worker with 1,000 such calls of a function does not call
+// that function any more. d must be above 0.
 func Timeout(d time.Duration) StageOption {
 	return func(s *stageOptions) error {
 		if d <= 0 {
@@ -237,19 +224,19 @@ func Timeout(d time.Duration) StageOption {
 	}
 }
 
-// NoFuse keeps a stage apart from those before and behind it. Otherwise a worker
-// that has the functions of two stages runs them one after the other, and what
-// the first one makes does not go through the queue between: unless that has a
-// MaxSize or the second one Retries. The results are the same.
+// NoFuse keeps a stage apart from the stages before and after it. By default, a worker that has the
+// functions of two consecutive stages calls them one after the other, and the items do not go
+// through the queue between them; this does not happen if that queue has a MaxSize or the second
+// stage has Retries. The results are the same.
 func NoFuse() MapOption {
 	return mapOption(func(s *stageOptions) error {
-		s.alone = true
+		s.noFuse = true
 		return nil
 	})
 }
 
-// Name gives the queue that a stage writes to a name of its own. It stays until
-// it is deleted, and other processes reach it with Open.
+// Name names the queue that a stage adds to. A named queue stays until it is deleted, and other
+// processes reach it with Open. ErrInvalidName: the name is not a valid one.
 func Name(queue string) MapOption {
 	return mapOption(func(s *stageOptions) error {
 		s.name = queue
@@ -257,17 +244,16 @@ func Name(queue string) MapOption {
 	})
 }
 
-// ReplaceStage lets Map replace the stage of another function that the queue has, for
-// example after the function was renamed. The backlog stays: the new function gets all
-// items that the old one has not finished, also those that it was called with, whose
-// context ends. The new stage adds to the out-queue of the old one, which has to hold the
-// same type.
+// ReplaceStage lets Map replace the stage of another function that the queue has, for example after
+// the function was renamed. The backlog stays: the new function gets all items that the old one has
+// not finished. The contexts of running calls of the old function end, and their items go to the
+// new function. The new stage adds to the out-queue of the old one, which must hold the same type.
 //
-// With Name, the new stage adds to another out-queue. The old out-queue gets no more items: its
-// gather, also one that begins later, brings those that it holds and ends with
-// ErrStageReplaced. So does the gather of a queue behind further stages: what these stages have not
-// finished then, a gather that begins later brings. A gather of the new one reports items that the old function has finished and
-// that were not delivered before as ErrLost.
+// With Name, the new stage adds to another out-queue, and the old out-queue gets no more items. A
+// gather of the old out-queue delivers the items that it holds and then ends with ErrStageReplaced.
+// So does a gather behind further stages; a later gather delivers the items that these stages have
+// not finished by then. A gather of the new out-queue reports an item as ErrLost if the old
+// function has finished it and no gather had delivered it before.
 func ReplaceStage() MapOption {
 	return mapOption(func(s *stageOptions) error {
 		s.replace = true
@@ -275,7 +261,7 @@ func ReplaceStage() MapOption {
 	})
 }
 
-// OpenOption changes what Open does.
+// An OpenOption is an option of Open.
 type OpenOption func(*stageOptions) error
 
 func (o OpenOption) apply(s *stageOptions) error {
@@ -285,7 +271,8 @@ func (o OpenOption) apply(s *stageOptions) error {
 	return o(s)
 }
 
-// WithCodec opens a queue whose items have a format of the user's own.
+// WithCodec opens a queue whose items have a codec of the user's own. By default, Open uses the
+// codec that the queue names: raw, JSON or MessagePack.
 func WithCodec(c workers.Codec) OpenOption {
 	return func(s *stageOptions) error {
 		s.codec = c
@@ -314,6 +301,6 @@ func mapOptions(call string, opts []MapOption) (stageOptions, error) {
 	return optionsOf(call, opts, MapOption.applyMap)
 }
 
-func submitOptions(call string, opts []SubmitOption) (stageOptions, error) {
-	return optionsOf(call, opts, SubmitOption.applySubmit)
+func submitOptions(call string, opts []StageOption) (stageOptions, error) {
+	return optionsOf(call, opts, StageOption.apply)
 }

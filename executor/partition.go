@@ -5,117 +5,242 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// seats are the other partitions that an Executor takes part in, each as an
-// Executor below it, from when it first needs a queue there.
-type seats struct {
-	mu sync.Mutex
-	m  map[int]chan *Executor // by partition; holds it while no call looks at it
+// A partition is the part of an Executor in one partition of the namespace: a mailbox, a lease, and
+// the queues that go with the Executor.
+type partition struct {
+	ex      *Executor
+	c       *broker.Client
+	mailbox *mailbox
+	flows   flows
+	ends    storedEnds
+	owed    *obligations
+	submits submitters
+
+	running errgroup.Group                                 // the goroutines of start
+	within  func(do func(ctx context.Context) error) error // calls do with their context; start sets it
+	stop    context.CancelFunc                             // ends their context
 }
 
-// at returns the Executor of a partition.
-func (ex *Executor) at(ctx context.Context, part *broker.Client) (*Executor, error) {
-	if ex.parent != nil {
-		return ex.parent.at(ctx, part)
+func newPartition(ex *Executor, c *broker.Client) *partition {
+	p := &partition{ex: ex, c: c, mailbox: newMailbox(c, ex.id, ex.log), owed: newObligations(ex.lease, ex.log)}
+	p.flows.look = p.lookAt
+	return p
+}
+
+// start joins the partition and starts its goroutines, which run until close. ctx bounds the call
+// only. After an error, close must be called as well.
+func (p *partition) start(ctx context.Context) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
 	}
-	if part == ex.c {
-		return ex, nil
+	card := map[string]string{"host": host, "pid": strconv.Itoa(os.Getpid())}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p.stop, p.within = stop, func(do func(context.Context) error) error { return do(life) }
+	p.running.Go(func() error { p.owed.run(life); return nil })
+	if err := p.c.Join(ctx, broker.RoleExecutor, p.ex.id, card); err != nil {
+		return fmt.Errorf("connect to %s: %w", p.c, err)
 	}
-	if !ex.tasks.enter() {
-		return nil, ErrClosed
+	lease := p.c.Lease(broker.RoleExecutor, p.ex.id, p.ex.lease)
+	reader := lease.Reader(mailboxWait)
+	p.running.Go(func() error { p.mailbox.listen(life, reader); return nil })
+	p.running.Go(func() error { p.heartbeat(life, lease, card); return nil })
+	p.running.Go(func() error { p.tend(life); return nil })
+	return nil
+}
+
+// heartbeat renews the lease until ctx ends. If other processes have declared this process dead, it
+// joins again: the queues of a dead process are deleted after a grace time only. It does no other
+// work, since a late heartbeat is a death.
+func (p *partition) heartbeat(ctx context.Context, lease *broker.Lease, card map[string]string) {
+	defer lease.Close()
+	for lease.Wait(ctx) {
+		_, err := lease.Beat(ctx)
+		fenced := errors.Is(err, broker.ErrFenced)
+		if fenced && p.ex.tasks.isClosed() { // Close has left the partition
+			continue
+		}
+		if fenced {
+			p.ex.log.WarnContext(ctx, "the lease ran out: joining again", "err", err)
+			if err = p.c.Join(ctx, broker.RoleExecutor, p.ex.id, card); err == nil {
+				p.resume(p.ex.id)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			p.ex.log.WarnContext(ctx, "heartbeat", "err", err)
+		}
 	}
-	defer ex.tasks.group.Done()
-	slot := ex.seats.slot(part.Index())
-	var seat *Executor
+}
+
+// tend stores the ends of sources again until ctx ends. In the home partition it also counts the
+// workers, once a lease. The work grows with the number of sources, so it is apart from the
+// heartbeat.
+func (p *partition) tend(ctx context.Context) {
+	tick := time.NewTicker(p.ex.lease / broker.Beats)
+	defer tick.Stop()
+	for i := 1; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := p.confirmEnds(ctx)
+		if i%broker.Beats == 0 && p == p.ex.home {
+			err = errors.Join(err, p.ex.countWorkers(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			p.ex.log.WarnContext(ctx, "look after an executor", "err", err)
+		}
+	}
+}
+
+// close deletes the keys of the Executor in this partition and waits for the goroutines to end.
+func (p *partition) close() error {
+	err := p.within(p.leave)
+	p.stop()
+	_ = p.running.Wait() // its functions return nil
+	return err
+}
+
+// leave deletes the keys that go with the Executor. The keys of an embedded broker need no
+// deletion.
+func (p *partition) leave(ctx context.Context) error {
+	if p.ex.server != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, closeLimit)
+	defer cancel()
+	p.flows.close()
+	err := errors.Join(p.owed.close(ctx), p.mailbox.dropFutures(ctx))
+	owned, failed := p.c.Owned(ctx, p.ex.id)
+	err = errors.Join(err, failed, p.c.DeleteOwned(ctx, p.ex.id, owned))
+	if err == nil {
+		err = p.c.Leave(ctx, broker.RoleExecutor, p.ex.id)
+	}
+	if err != nil {
+		return fmt.Errorf("close executor: the remaining keys are deleted after the lease has run out: %w", err)
+	}
+	return nil
+}
+
+// partitions are the partitions that an Executor has joined beside its home, each when it first
+// used a queue there.
+type partitions struct {
+	mu sync.Mutex
+	// byIndex has a channel of capacity 1 for each of them. A call takes the partition out, nil
+	// before it is joined, and puts it back.
+	byIndex map[int]chan *partition
+}
+
+// partitionOf returns the part of the Executor in the partition of a client. It joins the partition
+// at the first call. Close waits for the caller.
+func (ex *Executor) partitionOf(ctx context.Context, c *broker.Client) (*partition, error) {
+	if c == ex.home.c {
+		return ex.home, nil
+	}
+	slot := ex.others.slot(c.Index())
+	var p *partition
 	select {
-	case seat = <-slot:
+	case p = <-slot:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 	var err error
-	if seat == nil {
-		seat, err = ex.sit(ctx, part)
+	if p == nil {
+		p, err = ex.join(ctx, c)
 	}
-	slot <- seat
-	return seat, err
+	slot <- p
+	return p, err
 }
 
-func (s *seats) slot(partition int) chan *Executor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m == nil {
-		s.m = map[int]chan *Executor{}
+func (ex *Executor) join(ctx context.Context, c *broker.Client) (*partition, error) {
+	p := newPartition(ex, c)
+	if err := p.start(ctx); err != nil {
+		return nil, errors.Join(err, p.close())
 	}
-	if s.m[partition] == nil {
-		s.m[partition] = make(chan *Executor, 1)
-		s.m[partition] <- nil
-	}
-	return s.m[partition]
+	return p, nil
 }
 
-// sit joins a partition.
-func (ex *Executor) sit(ctx context.Context, part *broker.Client) (*Executor, error) {
-	seat := &Executor{settings: ex.settings, inspector: ex.inspector, id: ex.id, conn: ex.conn, c: part, parent: ex, calls: make(chan call)}
-	seat.mailbox, seat.owed = newMailbox(part, ex.id, ex.log), newObligations(ex.lease, ex.log)
-	seat.flows.look = seat.lookAt
-	if err := seat.start(ctx); err != nil {
-		return nil, errors.Join(err, seat.Close())
+func (ps *partitions) slot(index int) chan *partition {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.byIndex == nil {
+		ps.byIndex = map[int]chan *partition{}
 	}
-	return seat, nil
+	if ps.byIndex[index] == nil {
+		ps.byIndex[index] = make(chan *partition, 1)
+		ps.byIndex[index] <- nil
+	}
+	return ps.byIndex[index]
 }
 
-// all are the seats that were taken. None is being taken meanwhile.
-func (s *seats) all() (all []*Executor) {
-	s.mu.Lock()
-	slots := slices.Collect(maps.Values(s.m))
-	s.mu.Unlock()
+// all returns the partitions that were joined. It waits for calls that join one.
+func (ps *partitions) all() (all []*partition) {
+	ps.mu.Lock()
+	slots := slices.Collect(maps.Values(ps.byIndex))
+	ps.mu.Unlock()
 	for _, slot := range slots {
-		seat := <-slot
-		slot <- seat
-		if seat != nil {
-			all = append(all, seat)
+		p := <-slot
+		slot <- p
+		if p != nil {
+			all = append(all, p)
 		}
 	}
 	return all
 }
 
-func (s *seats) close() (err error) {
-	for _, seat := range s.all() {
-		err = errors.Join(err, seat.Close())
+func (ps *partitions) close() (err error) {
+	for _, p := range ps.all() {
+		err = errors.Join(err, p.close())
 	}
 	return err
 }
 
-// place makes sure that a queue that stays can be made in the partition of its
-// flow: its name is used there alone.
-func (ex *Executor) place(ctx context.Context, name string) error {
-	part, err := ex.c.Place(ctx, name, -1)
-	if err != nil || part == ex.c {
+// placeOf returns the partition of the queue of a name: p, unless the queue is in another one.
+func (p *partition) placeOf(ctx context.Context, queue string) (*partition, error) {
+	c, err := p.c.Place(ctx, queue, -1)
+	if err != nil {
+		return nil, err
+	}
+	return p.ex.partitionOf(ctx, c)
+}
+
+// reserve makes sure that a named queue can be made in this partition: no other partition uses the
+// name.
+func (p *partition) reserve(ctx context.Context, queue string) error {
+	c, err := p.c.Place(ctx, queue, -1)
+	if err != nil || c == p.c {
 		return err
 	}
-	if _, err = part.Look(ctx, name); err == nil {
+	if _, err = c.Look(ctx, queue); err == nil {
 		return fmt.Errorf("queue %q: %w: it is in partition %d, and a flow stays within one, which here is %d: use another name",
-			name, ErrConsumerExists, part.Index(), ex.c.Index())
+			queue, ErrConsumerExists, c.Index(), p.c.Index())
 	}
-	if errors.Is(err, ErrQueueNotFound) { // it has been deleted
-		_, err = ex.c.Place(ctx, name, part.Index())
+	if errors.Is(err, ErrQueueNotFound) { // it was deleted
+		_, err = p.c.Place(ctx, queue, c.Index())
 	}
 	return err
 }
 
-// together tells why two queues cannot be in one flow, if they cannot.
-func (ex *Executor) together(what string, other *Executor) error {
+// joinable returns an error if queues of two partitions cannot be in one flow.
+func (p *partition) joinable(call string, other *partition) error {
 	switch {
-	case other == ex:
+	case other == p:
 		return nil
-	case other.id == ex.id:
+	case other.ex == p.ex:
 		return fmt.Errorf("%s: %w: the queues are in %d and %d, and a flow stays within one: "+
-			"what one Executor scatters without names is in one", what, ErrPartitions, ex.c.Index(), other.c.Index())
+			"what one Executor scatters without names is in one", call, ErrPartitions, p.c.Index(), other.c.Index())
 	}
-	return fmt.Errorf("%s: the queues belong to two Executors: open them on one", what)
+	return fmt.Errorf("%s: the queues belong to two Executors: open them on one", call)
 }

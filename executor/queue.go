@@ -15,18 +15,20 @@ import (
 // defaultBytes is how many bytes may wait in a queue.
 const defaultBytes = 64 << 20
 
-// A Queue is a remote queue of values of type T. It is a handle: copying it
-// does not copy the queue.
+// A Queue is a handle for a remote queue of values of type T. bridge.Scatter, Map and Open return
+// one. Copying a Queue does not copy the remote queue. All methods may be called from many
+// goroutines.
 type Queue[T any] struct {
-	ex     *Executor
-	q      broker.Queue
-	typed  codec.Typed[T]
-	fed    *feeding // the scatter that returned this handle; nil if another call did
-	stored int64    // by a durable source, when that scatter took it over
+	part    *partition
+	q       broker.Queue
+	typed   codec.Typed[T]
+	scatter *scatterState // that returned this handle; nil if another call did
+	stored  int64         // items of the scatter's source before it began
 }
 
-// Stored returns how many items the durable source of the scatter that returned this queue had stored before that
-// scatter began: the input goes on behind them. It is 0 if the source is new, and for a queue from any other call.
+// Stored returns the number of items that the durable source of the scatter which returned this
+// Queue had stored before that scatter began: continue the input behind them. It is 0 for a new
+// source, and for a Queue from any other call.
 func (q *Queue[T]) Stored() int64 {
 	if q == nil {
 		return 0
@@ -34,8 +36,9 @@ func (q *Queue[T]) Stored() int64 {
 	return q.stored
 }
 
-// Open returns a named queue that exists. ErrQueueNotFound: there is none;
-// ErrTypeMismatch: its items are of another type.
+// Open returns the named queue of another call or process. Errors: ErrQueueNotFound if there is no
+// queue of that name, ErrTypeMismatch if its items have another type or codec. It costs a round
+// trip for each partition that it looks into.
 func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOption) (_ *Queue[T], err error) {
 	s, err := optionsOf("open", opts, OpenOption.apply)
 	if err != nil {
@@ -46,9 +49,10 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 		return nil, err
 	}
 	defer end(&err)
-	part, q, err := ex.c.Find(ctx, name)
+	c, q, err := ex.home.c.Find(ctx, name)
+	var part *partition
 	if err == nil {
-		ex, err = ex.at(ctx, part)
+		part, err = ex.partitionOf(ctx, c)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
@@ -64,7 +68,7 @@ func Open[T any](ctx context.Context, ex *Executor, name string, opts ...OpenOpt
 	if !fits(info(q), typed.Info()) {
 		return nil, fmt.Errorf("open queue %q: %w: it holds %v and was opened as %v", name, ErrTypeMismatch, info(q), typed.Info())
 	}
-	return &Queue[T]{ex: ex, q: q, typed: typed}, nil
+	return &Queue[T]{part: part, q: q, typed: typed}, nil
 }
 
 // formats are the codecs that a queue can name.
@@ -74,7 +78,8 @@ func info(q broker.Queue) codec.Info { return codec.Info{Codec: q.Codec, Type: q
 
 func fits(a, b codec.Info) bool { return a == b || a.Wildcard() || b.Wildcard() }
 
-// Name returns the name by which Open finds it.
+// Name returns the name of the queue, which Open and Executor.Delete take. A queue without a name
+// of the user's has a unique one.
 func (q *Queue[T]) Name() string {
 	if q == nil {
 		return ""
@@ -82,45 +87,45 @@ func (q *Queue[T]) Name() string {
 	return q.q.Name
 }
 
-// Len returns how many items wait in it: added and not yet read by its
-// consumer.
+// Len returns the number of items in the queue that its consumer has not read. It costs one round
+// trip. ErrQueueNotFound: the queue was deleted.
 func (q *Queue[T]) Len(ctx context.Context) (n int, err error) {
 	ctx, end, err := q.begin(ctx, "len")
 	if err != nil {
 		return 0, err
 	}
 	defer end(&err)
-	backlog, err := q.ex.c.Waiting(ctx, q.q.Name)
+	backlog, err := q.part.c.Waiting(ctx, q.q.Name)
 	return int(backlog.Items), err
 }
 
-// Dropped returns how many items were dropped since there was no room for them,
-// by the policies of the scatters into the queue. Without a policy no item is dropped.
+// Dropped returns the number of items that the overflow policies of scatters have dropped from the
+// queue so far, see bridge.Overflow. It costs one round trip. ErrQueueNotFound: the queue was
+// deleted.
 func (q *Queue[T]) Dropped(ctx context.Context) (n int, err error) {
 	ctx, end, err := q.begin(ctx, "dropped")
 	if err != nil {
 		return 0, err
 	}
 	defer end(&err)
-	found, err := q.ex.c.Look(ctx, q.q.Name)
+	found, err := q.part.c.Look(ctx, q.q.Name)
 	return int(found.Dropped), err
 }
 
-// Seal lets no further scatter join a named queue, so that its gather ends
-// when those that have joined have ended.
+// Seal lets no further source join a named queue. Its stream ends when the sources that have joined
+// have ended. It costs one round trip. ErrQueueNotFound: the queue was deleted.
 func (q *Queue[T]) Seal(ctx context.Context) (err error) {
 	ctx, end, err := q.begin(ctx, "seal")
 	if err != nil {
 		return err
 	}
 	defer end(&err)
-	return q.ex.c.Seal(ctx, q.q.Name)
+	return q.part.c.Seal(ctx, q.q.Name)
 }
 
-// Done returns a channel that is closed when the scatter that returned this queue has
-// ended: all of its input and its end are stored in Redis, or it failed, and Err returns
-// why. From then on it does not read its channel any more, so a producer selects on
-// both:
+// Done returns a channel that is closed when the scatter that returned this Queue has ended: its
+// input and its end are stored in Redis, or it failed, and Err returns the reason. From then on the
+// scatter does not read its channel, so a program selects on both:
 //
 //	select {
 //	case in <- v:
@@ -128,51 +133,53 @@ func (q *Queue[T]) Seal(ctx context.Context) (err error) {
 //		return queue.Err()
 //	}
 //
-// For a queue that no scatter returned, as one from Map or Open, Done returns nil.
+// Done returns nil for a Queue that no scatter returned, such as one from Map or Open.
 func (q *Queue[T]) Done() <-chan struct{} {
-	if q == nil || q.fed == nil {
+	if q == nil || q.scatter == nil {
 		return nil
 	}
-	return q.fed.done
+	return q.scatter.done
 }
 
-// Err returns why the scatter that returned this queue failed: the cause of the end of its
-// context, ErrQueueNotFound if the queue was deleted, ErrFenced if a successor took its source
-// over, ErrFull if its overflow policy ends it, ErrClosed. It returns nil before Done is
-// closed, and after a scatter that stored everything.
+// Err returns why the scatter that returned this Queue failed. It returns nil before Done is
+// closed, and after a scatter that has stored all its input. Errors: the cause of the end of the
+// scatter's context, ErrQueueNotFound if the queue was deleted, ErrFenced if a successor has taken
+// over its source, ErrFull if its overflow policy aborts it, ErrClosed.
 func (q *Queue[T]) Err() error {
 	select {
 	case <-q.Done():
-		return q.fed.err
+		return q.scatter.err
 	default:
 		return nil
 	}
 }
 
-// Delete deletes the queue with its items, with its sources and with the stages that read it or
-// add to it: the context of their functions ends. It also deletes the queues without a name of the
-// user's that only fed it or that it alone fed. A gather and a scatter of a deleted queue end with
-// ErrQueueNotFound. Use it for a flow that is not needed any more and does not end by itself: one with named
-// queues, or one whose contexts live on. ErrQueueNotFound: the queue is gone, also if another one has its
-// name. Delete costs a few round trips, and Redis some time for each item that waits.
+// Delete deletes the queue with its items, its sources, and the stages that read it or add to it.
+// Functions that run for these stages are canceled. It also deletes the queues without names that
+// feed only this queue or that only this queue feeds. A gather and a scatter of a deleted queue end
+// with ErrQueueNotFound. Call it for a flow that is not needed any more and does not end by itself:
+// a flow with named queues, or one whose contexts live on.
+//
+// Delete costs a few round trips, and Redis some time for each item that waits. ErrQueueNotFound:
+// the queue is gone, or another queue has its name now.
 func (q *Queue[T]) Delete(ctx context.Context) (err error) {
 	ctx, end, err := q.begin(ctx, "delete")
 	if err != nil {
 		return err
 	}
 	defer end(&err)
-	found, err := q.ex.c.Look(ctx, q.q.Name)
+	found, err := q.part.c.Look(ctx, q.q.Name)
 	if err == nil && found.Inc != q.q.Inc {
 		err = fmt.Errorf("queue %q: %w: another one has its name now", q.q.Name, ErrQueueNotFound)
 	}
 	if err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	gone := q.ex.flows.end(q.q.Name, errDeleted)
+	gone := q.part.flows.end(q.q.Name, errDeleted)
 	if len(gone) == 0 { // it has a name of the user's
 		gone = []string{q.q.Name}
 	}
-	return q.ex.deleteQueues(ctx, gone)
+	return q.part.deleteQueues(ctx, gone)
 }
 
 // paths are the roots that the items of a queue come from.
@@ -185,19 +192,19 @@ func paths(q broker.Queue) []string {
 
 // declare makes a queue of the type t, or finds the named one and compares. It
 // tells which.
-func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (found broker.Queue, made bool, err error) {
+func (p *partition) declare(ctx context.Context, q broker.Queue, t codec.Info) (found broker.Queue, made bool, err error) {
 	q.Codec, q.Type = t.Codec, t.Type
-	if q.MaxB == 0 {
-		q.MaxB = defaultBytes
+	if q.MaxBytes == 0 {
+		q.MaxBytes = defaultBytes
 	}
 	if q.Owner == "" {
-		if err := ex.place(ctx, q.Name); err != nil {
+		if err := p.reserve(ctx, q.Name); err != nil {
 			return broker.Queue{}, false, err
 		}
 	}
-	found, made, err = ex.c.Declare(ctx, q)
+	found, made, err = p.c.Declare(ctx, q)
 	if ctx.Err() != nil && err != nil && !broker.IsRefusal(err) { // the reply may be lost
-		ex.discard(q)
+		p.discard(q)
 	}
 	if err != nil || made {
 		return found, made, err
@@ -210,7 +217,7 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 			q.Name, ErrConsumerExists, strings.Join(paths(found), " and "))
 	}
 	if info(found).Wildcard() && !t.Wildcard() {
-		if err := ex.c.Adopt(ctx, found, t.Codec, t.Type); err != nil {
+		if err := p.c.Adopt(ctx, found, t.Codec, t.Type); err != nil {
 			return broker.Queue{}, false, err
 		}
 		found.Codec, found.Type = t.Codec, t.Type
@@ -218,8 +225,23 @@ func (ex *Executor) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 	return found, false, nil
 }
 
-// fresh is a name for a queue that is in no user's code.
-func fresh(of string) string {
+// discard deletes queues in the background, except those with a name of the user's. The call that
+// has made them, or may have made them, has failed.
+func (p *partition) discard(queues ...broker.Queue) {
+	var names []string
+	for _, q := range queues {
+		if q.Owner != "" {
+			names = append(names, q.Name)
+			p.flows.forget(q.Name)
+		}
+	}
+	if len(names) > 0 {
+		p.owed.undo("deletion of queues "+strings.Join(names, ", "), func(ctx context.Context) error { return p.c.DeleteAll(ctx, names) })
+	}
+}
+
+// uniqueName returns a name for a queue or a source without a name of the user's.
+func uniqueName(of string) string {
 	if len(of) > 40 {
 		of = of[:40]
 	}

@@ -43,7 +43,7 @@ func wait(t *testing.T, d time.Duration) {
 	synctest.Wait()
 }
 
-// waitingFlows makes flows into which nothing is sent: a source, a stage and a gather each.
+// waitingFlows makes flows without items: each has a source, a stage and a gather.
 func waitingFlows(t *testing.T, ctx context.Context, n int) *Executor {
 	t.Helper()
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
@@ -59,13 +59,13 @@ func waitingFlows(t *testing.T, ctx context.Context, n int) *Executor {
 		t.Fatal(err)
 	}
 	for range n {
-		q, feed, life, err := NewFeed(ctx, ex, typed, producer.Feeding{})
+		q, feed, life, err := newFeed(ctx, ex.home, typed, producer.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		go func() {
 			<-life.Done()
-			feed.Ended(life, life.Err())
+			feed.Release(life, life.Err())
 		}()
 		if q, err = Map(ctx, inc, q); err != nil {
 			t.Fatal(err)

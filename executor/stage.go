@@ -1,10 +1,13 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -13,27 +16,27 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// nobody is the time after which a function that no worker has is worth a warning.
-const nobody = 2 * time.Second
+// warnAfter is the time after which Map warns of a function that no worker has.
+const warnAfter = 2 * time.Second
 
-// Map makes a stage: workers call f for every item of q, and the results go, in
-// the order of the items, to the queue that it returns. Items that have failed
-// pass through; f does not see them.
+// Map makes a stage over q and returns its out-queue: workers call f for every item of q and add
+// the results, in the order of the items. An item that has failed goes to the out-queue without a
+// call of f. Map does not wait for results; it costs a few round trips.
 //
-// The stage is the one consumer of q. ErrStageExists: q has a stage of another function,
-// see ReplaceStage, or the named out-queue belongs to another stage. ErrConsumerExists: q has a
-// gather. ErrTypeMismatch: f takes another type than q holds, or the fleet has it with other
-// types. ErrFunctionNotRegistered: on the embedded broker, Register f before. On Redis, if
-// no live worker has f, Map logs a warning and the stage waits for a worker.
+// The stage is the one consumer of q. Errors: ErrStageExists if q has a stage of another function
+// (see ReplaceStage), or if the named out-queue belongs to another stage. ErrConsumerExists if q
+// has a gather. ErrTypeMismatch if f takes another type than q holds, or if all workers that have f
+// have it with other types. ErrFunctionNotRegistered, on the embedded broker, if f is not
+// registered. ErrQueueNotFound if q was deleted. On Redis, if no live worker has f, the stage waits
+// for one, and Map logs a warning two seconds later.
 //
-// The stage of a queue without a name goes with its flow, see bridge.Scatter: ctx is one of the
-// contexts whose end lets the flow go.
+// The stage of a queue without a name belongs to the flow of that queue, see bridge.Scatter: the
+// end of ctx is one of the conditions for the deletion of the flow.
 //
-// A stage over a named queue is durable itself: its out-queue is named after q and f,
-// unless Name gives a name. Calling Map again with f returns the same out-queue. If
-// options of the stage differ, such as Timeout or Retries, they hold from then on: workers
-// end the context of the calls that run and make these calls again under the new options,
-// which counts no attempt. If the stage is the same, the call has no effect.
+// The stage of a named queue stays, with its out-queue, until the queue is deleted. The out-queue
+// is named after q and f, unless Name is given. A further Map with f returns the same out-queue. If
+// its options, such as Timeout or Retries, differ, they hold from then on: workers end the contexts
+// of running calls and repeat the calls under the new options, which counts no attempt.
 func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (_ *Queue[Out], err error) {
 	s, err := mapOptions("map", opts)
 	if err != nil {
@@ -48,8 +51,8 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 		return nil, err
 	}
 	defer end(&err)
-	ex := q.ex
-	if err := ex.registered(f.Name()); err != nil {
+	part := q.part
+	if err := part.ex.registered(f.Name()); err != nil {
 		return nil, fmt.Errorf("map over queue %q: %w", q.q.Name, err)
 	}
 	in, typed := runner.Func[In, Out](f).Codecs()
@@ -57,7 +60,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	if wanted.Wildcard() {
 		wanted = info(q.q)
 	}
-	inType, outType, held, err := ex.types(ctx, f.Name(), wanted, typed.Info())
+	inType, outType, held, err := part.types(ctx, f.Name(), wanted, typed.Info())
 	if err != nil {
 		return nil, err
 	}
@@ -66,46 +69,46 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 			f.Name(), q.q.Name, ErrTypeMismatch, inType, info(q.q))
 	}
 	if info(q.q).Wildcard() && !inType.Wildcard() {
-		if err := ex.c.Adopt(ctx, q.q, inType.Codec, inType.Type); err != nil {
+		if err := part.c.Adopt(ctx, q.q, inType.Codec, inType.Type); err != nil {
 			return nil, err
 		}
 	}
-	if s, err = ex.again(ctx, s, f.Name(), q.q); err != nil {
+	if s, err = part.continued(ctx, s, f.Name(), q.q); err != nil {
 		return nil, err
 	}
-	out, made, err := ex.derive(ctx, s, f.Name(), outType, paths(q.q), q.q)
+	out, made, err := part.derive(ctx, s, f.Name(), outType, paths(q.q), q.q)
 	if err != nil {
 		return nil, err
 	}
 	stage := broker.Stage{
 		ID: out.Name, Kind: broker.KindMap, Function: f.Name(), Ins: []broker.Queue{q.q}, Outs: []broker.Out{{Queue: out}},
 		InCodec: inType.Codec, InType: inType.Type, OutCodec: outType.Codec, OutType: outType.Type,
-		Timeout: s.timeout, Retries: s.retries, Backoff: s.backoff, MaxBackoff: s.longest, NoFuse: s.alone,
+		Timeout: s.timeout, Retries: s.retries, Backoff: s.backoff, MaxBackoff: s.longest, NoFuse: s.noFuse,
 	}
-	put := ex.c.Stage
+	put := part.c.Stage
 	if s.replace {
-		put = ex.replace
+		put = part.replace
 	}
-	if err := ex.stage(ctx, caller, stage, made, put); err != nil {
+	if err := part.stage(ctx, caller, stage, made, put); err != nil {
 		return nil, err
 	}
 	if !held {
-		ex.warnLater(ctx, f.Name(), q.q.Name)
+		part.warnLater(ctx, f.Name(), q.q.Name)
 	}
-	return &Queue[Out]{ex: ex, q: out, typed: typed}, nil
+	return &Queue[Out]{part: part, q: out, typed: typed}, nil
 }
 
-// again names the out-queue of the stage that a queue has, if a stage of the function goes
-// on with it: one of the same function, or of any that may be replaced.
-func (ex *Executor) again(ctx context.Context, s stageOptions, function string, q broker.Queue) (stageOptions, error) {
+// continued names the out-queue of the stage that a queue has, if the new stage continues it: a
+// stage of the same function, or any stage that may be replaced.
+func (p *partition) continued(ctx context.Context, s stageOptions, function string, q broker.Queue) (stageOptions, error) {
 	if s.name != "" || q.Owner != "" && !s.replace {
 		return s, nil
 	}
-	old, found, err := ex.c.StageOf(ctx, q.Name)
+	old, found, err := p.c.StageOf(ctx, q.Name)
 	if err != nil || !found || old.Kind != broker.KindMap || old.Function != function && !s.replace {
 		return s, err
 	}
-	out, err := ex.c.Look(ctx, old.Outs[0].Name)
+	out, err := p.c.Look(ctx, old.Outs[0].Name)
 	if errors.Is(err, ErrQueueNotFound) { // it was deleted meanwhile, and with it the stage
 		return s, nil
 	}
@@ -113,14 +116,14 @@ func (ex *Executor) again(ctx context.Context, s stageOptions, function string, 
 	return s, err
 }
 
-// derive makes the queue that a stage writes to. It is as durable as those
-// that the stage reads. made has it if it was not there.
-func (ex *Executor) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []broker.Queue, err error) {
-	out := broker.Queue{Name: s.name, Owner: s.owner, Max: s.max, MaxB: s.maxBytes, From: from, Seal: true, Flow: ins[0].Flow}
+// derive makes the out-queue of a stage. The out-queue stays if all in-queues do. made has it if it
+// is new.
+func (p *partition) derive(ctx context.Context, s stageOptions, function string, t codec.Info, from []string, ins ...broker.Queue) (q broker.Queue, made []broker.Queue, err error) {
+	out := broker.Queue{Name: s.name, Owner: s.owner, Bounds: s.bounds, From: from, Seal: true, Flow: ins[0].Flow}
 	switch {
 	case s.name != "":
 	case ins[0].Owner != "":
-		out.Name, out.Owner = fresh(function), ex.id
+		out.Name, out.Owner = uniqueName(function), p.ex.id
 	default:
 		out.Name = ins[0].Name + "." + function
 		if len(out.Name) > 64 {
@@ -129,10 +132,10 @@ func (ex *Executor) derive(ctx context.Context, s stageOptions, function string,
 	}
 	for _, in := range ins {
 		if in.Owner != "" && out.Owner == "" && s.name == "" {
-			out.Name, out.Owner = fresh(function), ex.id
+			out.Name, out.Owner = uniqueName(function), p.ex.id
 		}
 	}
-	q, fresh, err := ex.declare(ctx, out, t)
+	q, fresh, err := p.declare(ctx, out, t)
 	if fresh {
 		made = []broker.Queue{q}
 	}
@@ -140,19 +143,19 @@ func (ex *Executor) derive(ctx context.Context, s stageOptions, function string,
 }
 
 // replace makes a stage in the place of the one that its in-queue has.
-func (ex *Executor) replace(ctx context.Context, s broker.Stage) error {
-	err := ex.c.Stage(ctx, s)
+func (p *partition) replace(ctx context.Context, s broker.Stage) error {
+	err := p.c.Stage(ctx, s)
 	var conflict *broker.StageConflict
 	if errors.As(err, &conflict) && conflict.Replaceable() {
-		return ex.c.Replace(ctx, s, conflict.Old)
+		return p.c.Replace(ctx, s, conflict.Old)
 	}
 	return err
 }
 
-// unmake deletes queues that a call has made before it failed with err, which it returns.
-func (ex *Executor) unmake(ctx context.Context, made []broker.Queue, err error) error {
-	ex.discard(made...)
-	if ctx.Err() != nil { // the stage may be there: what has a name of the user's stays until it is deleted
+// unmake deletes the queues that a call has made before it failed with err. It returns err.
+func (p *partition) unmake(ctx context.Context, made []broker.Queue, err error) error {
+	p.discard(made...)
+	if ctx.Err() != nil { // the stage may exist: a queue with a name of the user's stays
 		return err
 	}
 	var named []string
@@ -161,32 +164,32 @@ func (ex *Executor) unmake(ctx context.Context, made []broker.Queue, err error) 
 			named = append(named, q.Name)
 		}
 	}
-	return errors.Join(err, ex.c.DeleteAll(ctx, named))
+	return errors.Join(err, p.c.DeleteAll(ctx, named))
 }
 
-// stage makes a stage by put, and takes back the queues made for it if it is refused. caller is the
-// context of the caller, with which a flow ends.
-func (ex *Executor) stage(ctx, caller context.Context, s broker.Stage, made []broker.Queue, put func(context.Context, broker.Stage) error) error {
+// stage makes a stage with put, and deletes the queues made for it if that fails. caller is the
+// context with whose end the flow may end.
+func (p *partition) stage(ctx, caller context.Context, s broker.Stage, made []broker.Queue, put func(context.Context, broker.Stage) error) error {
 	err := put(ctx, s)
 	if err == nil {
-		err = ex.bound(ctx, s)
+		err = p.limitBatches(ctx, s)
 	}
 	if err != nil {
-		return ex.unmake(ctx, made, err)
+		return p.unmake(ctx, made, err)
 	}
 	for _, in := range s.Ins {
-		ex.resumeOf(in)
+		p.resumeOwner(in)
 	}
 	for _, out := range s.Outs {
 		if out.Owner != "" {
-			ex.flows.add(caller, out.Name, nil, s.Inputs()...)
+			p.flows.add(caller, out.Name, nil, s.Inputs()...)
 		}
 	}
 	return nil
 }
 
-// bound bounds the batches of the flow, if its stage adds to a queue with a bound.
-func (ex *Executor) bound(ctx context.Context, s broker.Stage) error {
+// limitBatches bounds the batches of the flow of a stage that adds to a queue with a bound.
+func (p *partition) limitBatches(ctx context.Context, s broker.Stage) error {
 	if len(s.Outs) == 0 || s.Outs[0].Max == 0 {
 		return nil
 	}
@@ -195,7 +198,7 @@ func (ex *Executor) bound(ctx context.Context, s broker.Stage) error {
 		root, _ := broker.Root(path)
 		roots = append(roots, root)
 	}
-	return ex.c.Bound(ctx, roots, s.Outs[0].Max)
+	return p.c.Bound(ctx, roots, s.Outs[0].Max)
 }
 
 func cards(p broker.Process) (list []broker.FunctionCard) {
@@ -206,104 +209,92 @@ func cards(p broker.Process) (list []broker.FunctionCard) {
 }
 
 // warnLater warns if no worker has the function after a while.
-func (ex *Executor) warnLater(ctx context.Context, function, queue string) {
-	bound, release, err := ex.tasks.bind(context.WithoutCancel(ctx))
+func (p *partition) warnLater(ctx context.Context, function, queue string) {
+	bound, release, err := p.ex.tasks.bind(context.WithoutCancel(ctx))
 	if err != nil {
 		return
 	}
 	go func() {
 		defer release()
-		timer := time.NewTimer(nobody)
+		timer := time.NewTimer(warnAfter)
 		defer timer.Stop()
 		select {
 		case <-bound.Done():
 			return
 		case <-timer.C:
 		}
-		if _, _, held, err := ex.types(bound, function, codec.Info{}, codec.Info{}); err == nil && !held {
-			ex.log.WarnContext(bound, "no live worker has the function; its stage waits for one: "+
+		if _, _, held, err := p.types(bound, function, codec.Info{}, codec.Info{}); err == nil && !held {
+			p.ex.log.WarnContext(bound, "no live worker has the function; its stage waits for one: "+
 				"start a worker with it, or Register it here", "function", function, "queue", queue)
 		}
 	}()
 }
 
-// Multiplex makes n equal queues of one: each gets all items, in order. The
-// slowest one holds the others back once its bound is reached. A copy costs no
-// call of a function.
-func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption) (_ []*Queue[T], err error) {
-	s, err := mapOptions("multiplex", opts)
+// A signature is the types of a function.
+type signature struct{ in, out codec.Info }
+
+func (s signature) fits(other signature) bool { return fits(s.in, other.in) && fits(s.out, other.out) }
+
+func (s signature) String() string { return fmt.Sprintf("from %v to %v", s.in, s.out) }
+
+// compare orders signatures by their text.
+func (s signature) compare(other signature) int { return cmp.Compare(s.String(), other.String()) }
+
+// types compares a function with that of the live workers. If the caller deals in encoded items,
+// types takes the types from the workers: of several, those that most workers have. held: a worker
+// fits. It is an error only if all workers with the function have other types; workers with other
+// types leave the stage to the fitting ones.
+func (p *partition) types(ctx context.Context, name string, in, out codec.Info) (inType, outType codec.Info, held bool, err error) {
+	live, err := p.c.Processes(ctx, broker.RoleWorker, p.ex.lease)
 	if err != nil {
-		return nil, err
+		return in, out, false, err
 	}
-	caller := ctx
-	ctx, end, err := q.begin(ctx, "multiplex")
-	if err != nil {
-		return nil, err
-	}
-	defer end(&err)
-	if n < 1 {
-		return nil, fmt.Errorf("multiplex queue %q: %d queues: there must be at least 1", q.q.Name, n)
-	}
-	if s.name != "" {
-		return nil, fmt.Errorf("multiplex queue %q: one name does not fit %d queues: leave executor.Name out", q.q.Name, n)
-	}
-	stage := broker.Stage{Kind: broker.KindCopy, Ins: []broker.Queue{q.q}}
-	queues := make([]*Queue[T], n)
-	var made []broker.Queue
-	for i := range queues {
-		branch := fmt.Sprintf("~%d", i)
-		var from []string
-		for _, path := range paths(q.q) {
-			from = append(from, path+branch)
+	want := signature{in, out}
+	count, versions := map[signature]int{}, map[signature]map[string]bool{}
+	for _, p := range live {
+		for _, card := range cards(p) {
+			if card.Name == name {
+				theirs := signature{codec.Info{Codec: card.InCodec, Type: card.In}, codec.Info{Codec: card.OutCodec, Type: card.Out}}
+				if count[theirs]++; versions[theirs] == nil {
+					versions[theirs] = map[string]bool{}
+				}
+				versions[theirs][card.Version] = true
+			}
 		}
-		out, fresh, err := q.ex.derive(ctx, s, fmt.Sprintf("branch%d", i), info(q.q), from, q.q)
-		if err != nil {
-			return nil, q.ex.unmake(ctx, made, err)
-		}
-		made = append(made, fresh...)
-		stage.Outs = append(stage.Outs, broker.Out{Queue: out, Branch: branch})
-		queues[i] = &Queue[T]{ex: q.ex, q: out, typed: q.typed}
 	}
-	stage.ID = stage.Outs[0].Name
-	if err := q.ex.stage(ctx, caller, stage, made, q.ex.c.Stage); err != nil {
-		return nil, err
+	best, fitting := mostCommon(count, want)
+	switch {
+	case len(count) == 0:
+		return in, out, false, nil
+	case fitting == 0:
+		return in, out, true, fmt.Errorf("function %q: %w: the workers have it %v, this handle is %v", name, ErrTypeMismatch, best, want)
+	case len(count) > 1:
+		p.ex.log.WarnContext(ctx, "some workers have a function with other types: they are left out", "function", name, "types", best.String())
 	}
-	return queues, nil
+	if found := versions[best]; len(found) > 1 {
+		p.ex.log.WarnContext(ctx, "workers have a function in several versions: their results mix",
+			"function", name, "versions", fmt.Sprintf("%q", slices.Sorted(maps.Keys(found))))
+	}
+	if in.Wildcard() {
+		in = best.in
+	}
+	if out.Wildcard() {
+		out = best.out
+	}
+	return in, out, true, nil
 }
 
-// Merge makes one queue of several: each item of each of them, the order within
-// each source kept. It ends when all have ended.
-func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (_ *Queue[T], err error) {
-	caller := ctx
-	ctx, end, err := q.begin(ctx, "merge")
-	if err != nil {
-		return nil, err
-	}
-	defer end(&err)
-	ins := []broker.Queue{q.q}
-	from := paths(q.q)
-	for _, other := range others {
-		if err := other.check("merge"); err != nil {
-			return nil, err
+// mostCommon returns the signature that most workers have, of the fitting ones if there are any,
+// and the number of fitting ones.
+func mostCommon(count map[signature]int, want signature) (best signature, fitting int) {
+	for i, s := range slices.SortedFunc(maps.Keys(count), signature.compare) {
+		if s.fits(want) {
+			fitting++
 		}
-		if err := q.ex.together("merge", other.ex); err != nil {
-			return nil, err
-		}
-		if !fits(info(q.q), info(other.q)) {
-			return nil, fmt.Errorf("merge: %w: %q holds %v, %q holds %v", ErrTypeMismatch, q.q.Name, info(q.q), other.q.Name, info(other.q))
-		}
-		ins = append(ins, other.q)
-		from = append(from[:len(from):len(from)], paths(other.q)...)
-	}
-	out, made, err := q.ex.derive(ctx, stageOptions{}, "merge", info(q.q), from, ins...)
-	if err != nil {
-		return nil, err
-	}
-	for i, in := range ins {
-		stage := broker.Stage{ID: fmt.Sprintf("%s.%d", out.Name, i), Kind: broker.KindCopy, Ins: ins[i : i+1], Outs: []broker.Out{{Queue: out}}}
-		if err := q.ex.stage(ctx, caller, stage, made, q.ex.c.Stage); err != nil {
-			return nil, fmt.Errorf("merge queue %q: %w", in.Name, err)
+		better := count[s] > count[best]
+		if i == 0 || s.fits(want) && (!best.fits(want) || better) {
+			best = s
 		}
 	}
-	return &Queue[T]{ex: q.ex, q: out, typed: q.typed}, nil
+	return best, fitting
 }

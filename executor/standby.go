@@ -8,33 +8,67 @@ import (
 	"github.com/dqbridge/dqbridge/internal/consumer"
 )
 
-// standDown is how long it may take to tell Redis that a call does not wait any more.
-// What it cannot tell, Redis forgets.
-const standDown = 2 * time.Second
+// standDownLimit bounds the request that ends a wait for the right to gather. Redis forgets a wait
+// that was not ended so.
+const standDownLimit = 2 * time.Second
 
-// receive makes a receiver the consumer of a queue, if o.Standby says so once no other
-// gather is. Then it is told by the mailbox, and looks once in a lease, since hints may be
-// lost.
-func (ex *Executor) receive(ctx context.Context, queue string, o consumer.ReceiverOptions) (*consumer.Receiver, error) {
-	if !o.Standby {
-		return consumer.Receive(ctx, ex.c, queue, o)
+// gather makes a receiver the one consumer of the queue. The receiver lives until release is called
+// with the reason, at most as long as the context that gather returns.
+func (q *Queue[T]) gather(ctx context.Context, o consumer.ReceiverOptions) (r *consumer.Receiver, bound context.Context, release func(error), err error) {
+	making, end, err := q.begin(ctx, "gather")
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	free := ex.mailbox.standby(queue)
+	defer end(&err)
+	bound, unbind, err := q.part.ex.tasks.bind(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	o.Executor, o.Log, o.Later = q.part.ex.id, q.part.ex.log, q.part.owed.undo
+	q.part.flows.beginGather(q.q.Name)
+	release = func(ended error) {
+		defer unbind()
+		switch {
+		case ended == nil:
+			q.part.deleteDelivered(bound, q.q.Name)
+		case errors.Is(ended, ErrQueueNotFound):
+			q.part.flows.forget(q.q.Name)
+		default:
+			left := errors.Is(errors.Join(ended, context.Cause(bound)), consumer.ErrLeft) // a call that was cut may say only that its context ended
+			q.part.flows.endGather(q.q.Name, left || errors.Is(ended, ErrTruncated))
+		}
+	}
+	if r, err = q.part.receive(making, q.q.Name, o); err != nil {
+		release(err)
+		return nil, nil, nil, err
+	}
+	q.part.resumeOwner(q.q)
+	return r, bound, release, nil
+}
+
+// receive makes a receiver the consumer of a queue. With o.Standby it waits until the queue has no
+// other gather: a hint in the mailbox ends the wait, and receive tries again once a lease, since
+// hints may be lost.
+func (p *partition) receive(ctx context.Context, queue string, o consumer.ReceiverOptions) (*consumer.Receiver, error) {
+	if !o.Standby {
+		return consumer.Receive(ctx, p.c, queue, o)
+	}
+	free := p.mailbox.standby(queue)
 	defer func() {
-		if ex.mailbox.standDown(queue, free) {
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), standDown)
+		if p.mailbox.standDown(queue, free) {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), standDownLimit)
 			defer cancel()
-			_ = ex.c.StandDown(last, ex.id, queue)
+			_ = p.c.StandDown(last, p.ex.id, queue)
 		}
 	}()
-	look := time.NewTicker(ex.lease)
+	look := time.NewTicker(p.ex.lease)
 	defer look.Stop()
 	for {
-		r, err := consumer.Receive(ctx, ex.c, queue, o)
+		r, err := consumer.Receive(ctx, p.c, queue, o)
 		if !errors.Is(err, ErrConsumerExists) {
 			return r, err
 		}
-		now, err := ex.c.Standby(ctx, ex.id, queue, 3*ex.lease)
+		now, err := p.c.Standby(ctx, p.ex.id, queue, 3*p.ex.lease)
 		if err != nil {
 			return nil, err
 		}
@@ -50,35 +84,36 @@ func (ex *Executor) receive(ctx context.Context, queue string, o consumer.Receiv
 	}
 }
 
-// standby returns a channel that is rung when a queue has no gather; stand it down.
-func (h *mailbox) standby(queue string) chan struct{} {
+// standby returns a channel that gets a token when a queue has no gather any more, until standDown
+// is called.
+func (m *mailbox) standby(queue string) chan struct{} {
 	free := make(chan struct{}, 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.standbys[queue] == nil {
-		h.standbys[queue] = map[chan struct{}]struct{}{}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.standbys[queue] == nil {
+		m.standbys[queue] = map[chan struct{}]struct{}{}
 	}
-	h.standbys[queue][free] = struct{}{}
+	m.standbys[queue][free] = struct{}{}
 	return free
 }
 
-// standDown reports whether no other call waits for the queue.
-func (h *mailbox) standDown(queue string, free chan struct{}) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.standbys[queue], free)
-	if len(h.standbys[queue]) > 0 {
+// standDown ends a wait. It reports whether no other call waits for the queue.
+func (m *mailbox) standDown(queue string, free chan struct{}) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.standbys[queue], free)
+	if len(m.standbys[queue]) > 0 {
 		return false
 	}
-	delete(h.standbys, queue)
+	delete(m.standbys, queue)
 	return true
 }
 
-// free rings those who wait for a queue.
-func (h *mailbox) free(queue string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for free := range h.standbys[queue] {
+// wakeStandbys wakes the calls that wait for the right to gather a queue.
+func (m *mailbox) wakeStandbys(queue string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for free := range m.standbys[queue] {
 		select {
 		case free <- struct{}{}:
 		default:

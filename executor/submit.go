@@ -12,10 +12,12 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Submit has f called with one value somewhere in the fleet. It waits only
-// where MaxSize bounds the items that wait. A value that cannot be encoded is an error at
-// once; so is ErrFunctionNotRegistered, as for Map. For many values, MapSlice takes fewer round trips.
-func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...SubmitOption) (*Future[Out], error) {
+// Submit sends one value to the fleet, lets a worker call f with it, and returns a future for the
+// result. It waits only while the queue of the function is full, see MaxSize. For many values,
+// MapSlice takes fewer round trips. Errors: that of a value which cannot be encoded or has more
+// than 64 MiB, ErrTypeMismatch, ErrFunctionNotRegistered as for Map, ErrClosed, and the cause of
+// ctx.
+func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...StageOption) (*Future[Out], error) {
 	futures, err := MapSlice(ctx, ex, f, []In{v}, opts...)
 	if err != nil {
 		return nil, err
@@ -23,10 +25,9 @@ func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, O
 	return futures[0], nil
 }
 
-// MapSlice has f called with each of the values somewhere in the fleet, and
-// returns their futures in the same order. If one of the values cannot be
-// encoded, none is sent.
-func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], values []In, opts ...SubmitOption) (_ []*Future[Out], err error) {
+// MapSlice is Submit for many values: it returns their futures in the same order. If one of the
+// values cannot be encoded, none is sent.
+func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], values []In, opts ...StageOption) (_ []*Future[Out], err error) {
 	o, err := submitOptions("submit", opts)
 	if err != nil {
 		return nil, err
@@ -47,13 +48,13 @@ func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In,
 	if err != nil {
 		return nil, fmt.Errorf("submit to %s: %w", f.Name(), err)
 	}
-	results, err := ex.submit(bound, submission{f.Name(), in.Info(), out.Info(), o}, frames)
+	results, err := ex.home.submit(bound, submission{f.Name(), in.Info(), out.Info(), o}, frames)
 	if err != nil {
 		return nil, err
 	}
 	futures := make([]*Future[Out], len(results))
 	for i, r := range results {
-		futures[i] = &Future[Out]{ex: ex, id: r.id, typed: out, result: r}
+		futures[i] = &Future[Out]{part: ex.home, id: r.id, typed: out, result: r}
 	}
 	return futures, nil
 }
@@ -73,61 +74,61 @@ func encode[T any](typed codec.Typed[T], values []T) ([][]byte, error) {
 	return items, nil
 }
 
-func (ex *Executor) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
-	if err := ex.registered(sub.function); err != nil {
+func (p *partition) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
+	if err := p.ex.registered(sub.function); err != nil {
 		return nil, fmt.Errorf("submit: %w", err)
 	}
-	in, out, held, err := ex.types(ctx, sub.function, sub.in, sub.out)
+	in, out, held, err := p.types(ctx, sub.function, sub.in, sub.out)
 	if err != nil {
 		return nil, err
 	}
-	name := fresh(sub.function)
-	q, _, err := ex.declare(ctx, broker.Queue{Name: name, Owner: ex.id, Max: sub.options.max, MaxB: sub.options.maxBytes, Flow: name}, in)
+	name := uniqueName(sub.function)
+	q, _, err := p.declare(ctx, broker.Queue{Name: name, Owner: p.ex.id, Bounds: sub.options.bounds, Flow: name}, in)
 	if err != nil {
 		return nil, err
 	}
-	source, stored, err := ex.c.Source(ctx, fresh("s"), q, 1, broker.Of(ex.id))
+	source, stored, err := p.c.Source(ctx, uniqueName("s"), q, 1, broker.Of(p.ex.id))
 	if err != nil {
-		ex.discard(q)
+		p.discard(q)
 		return nil, err
 	}
-	err = ex.c.Stage(ctx, broker.Stage{
+	err = p.c.Stage(ctx, broker.Stage{
 		ID: name, Kind: broker.KindFuture, Function: sub.function, Ins: []broker.Queue{q}, Outs: []broker.Out{},
 		InCodec: in.Codec, InType: in.Type, OutCodec: out.Codec, OutType: out.Type,
 		Timeout: sub.options.timeout, Retries: sub.options.retries,
-		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, TTL: resultTTL, Reply: ex.id,
+		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, TTL: resultTTL, Reply: p.ex.id,
 	})
 	if err != nil {
-		ex.discard(q)
+		p.discard(q)
 		return nil, err
 	}
 	if !held {
-		ex.warnLater(ctx, sub.function, name)
+		p.warnLater(ctx, sub.function, name)
 	}
-	wake := ex.mailbox.sender()
+	wake := p.mailbox.addSender()
 	s := &submitter{
 		queue: name, turn: make(chan struct{}, 1), wake: wake,
-		sender: producer.NewSender(ex.c, source, ex.id, wake, 0), batcher: producer.NewBatcher(source.Name, stored, q.Max, q.MaxB),
+		sender: producer.NewSender(p.c, source, p.ex.id, wake, broker.Window{}), batcher: producer.NewBatcher(source.Name, stored, q.Bounds),
 	}
 	s.turn <- struct{}{}
 	return s, nil
 }
 
-// send stores items and returns what their results go to.
-func (s *submitter) send(ctx context.Context, h *mailbox, items [][]byte) ([]*result, error) {
+// send stores items and returns the results that their futures wait for.
+func (s *submitter) send(ctx context.Context, m *mailbox, items [][]byte) ([]*result, error) {
 	select {
 	case <-s.turn:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 	defer func() { s.turn <- struct{}{} }()
-	results := h.expect(s, s.sender.Source().Name, s.batcher.Next(), len(items))
+	results := m.expect(s, s.sender.Source().Name, s.batcher.Next(), len(items))
 	err := s.sendAll(ctx, items)
 	if err != nil {
-		h.unexpect(results)
+		m.unexpect(results)
 		return nil, err
 	}
-	h.sent(results)
+	m.markSent(results)
 	return results, nil
 }
 

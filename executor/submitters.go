@@ -16,71 +16,70 @@ import (
 const (
 	// submitterIdle is how long a submitter is kept that no call uses.
 	submitterIdle = time.Minute
-	// idleVariants is how many of them are kept that differ in their options only: a timeout that is
-	// the rest of a deadline makes one for each call.
+	// idleVariants is how many of them are kept that differ in their options only: a timeout that
+	// is the rest of a deadline makes one for each call.
 	idleVariants = 4
 )
 
-// A submission has the values that the futures of one stage have in common.
+// A submission is the values that the futures of one stage have in common.
 type submission struct {
 	function string
 	in, out  codec.Info
 	options  stageOptions
 }
 
-// submitter feeds the stage of a submission.
+// A submitter feeds the stage of a submission.
 type submitter struct {
 	queue   string
 	turn    chan struct{} // a token: one call sends at a time
 	wake    chan struct{}
 	sender  *producer.Sender
 	batcher *producer.Batcher
-	users   atomic.Int64 // calls that send, and futures that have no result
-	used    atomic.Int64 // when a call has begun to use it, Unix time in ns
+	users   atomic.Int64 // calls that send, and futures without a result
+	used    atomic.Int64 // start of the last call that uses it, Unix time in ns
 }
 
 // submitters are made when they are first needed, and forgotten when they are idle.
 type submitters struct {
-	mu sync.Mutex
-	m  map[submission]submitterSlot
+	mu    sync.Mutex
+	slots map[submission]submitterSlot
 }
 
 // A submitterSlot holds a submitter while no call looks at it, nil if there is none.
 type submitterSlot chan *submitter
 
-// submit sends items. While this process was away, or since Redis has lost it, the
-// source or the queue of a submission may have been given up: it gets new ones.
-func (ex *Executor) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
-	var given *submitter
+// submit sends items. The source or the queue of a submission may be gone, since this process did
+// not answer for long or since Redis has lost it: then submit makes new ones.
+func (p *partition) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
+	var stale *submitter
 	for {
-		s, err := ex.submitter(ctx, sub, given)
+		s, err := p.submitter(ctx, sub, stale)
 		if err != nil {
 			return nil, err
 		}
-		results, err := s.send(ctx, ex.mailbox, items)
+		results, err := s.send(ctx, p.mailbox, items)
 		s.users.Add(-1)
-		if given != nil || !errors.Is(err, ErrQueueNotFound) && !errors.Is(err, ErrFenced) {
+		if stale != nil || !errors.Is(err, ErrQueueNotFound) && !errors.Is(err, ErrFenced) {
 			return results, err
 		}
-		given = s
+		stale = s
 	}
 }
 
-// submitter returns that of a submission, another one than that which was given
-// up, and counts the caller among its users. Two calls for the same one wait for each other; no lock
-// is held meanwhile.
-func (ex *Executor) submitter(ctx context.Context, sub submission, given *submitter) (*submitter, error) {
-	slot, s, err := ex.submits.take(ctx, sub)
+// submitter returns the submitter of a submission, not the stale one, and counts the caller among
+// its users. Two calls for one submission wait for each other; they hold no lock while they wait.
+func (p *partition) submitter(ctx context.Context, sub submission, stale *submitter) (*submitter, error) {
+	slot, s, err := p.submits.take(ctx, sub)
 	if err != nil {
 		return nil, err
 	}
-	if s != nil && s == given {
-		ex.mailbox.giveBack(s.wake)
+	if s != nil && s == stale {
+		p.mailbox.removeSender(s.wake)
 		s = nil
 	}
 	made := s == nil
 	if made {
-		s, err = ex.newSubmitter(ctx, sub)
+		s, err = p.newSubmitter(ctx, sub)
 	}
 	if s != nil {
 		s.users.Add(1)
@@ -89,28 +88,29 @@ func (ex *Executor) submitter(ctx context.Context, sub submission, given *submit
 	slot <- s
 	switch {
 	case err != nil:
-		ex.submits.forget(sub, slot)
+		p.submits.forget(sub, slot)
 	case made:
-		ex.forgetLater(sub, slot)
-		for variant, idle := range ex.submits.surplus(sub) {
-			ex.forgetIdle(variant, idle, 0)
+		p.forgetLater(sub, slot)
+		for variant, idle := range p.submits.surplus(sub) {
+			p.forgetIdle(variant, idle, 0)
 		}
 	}
 	return s, err
 }
 
-// take takes what the slot of a submission holds; the caller puts back what it holds then.
+// take takes the submitter out of the slot of a submission, nil if there is none. The caller puts a
+// submitter or nil back.
 func (ss *submitters) take(ctx context.Context, sub submission) (slot submitterSlot, s *submitter, err error) {
 	for {
 		ss.mu.Lock()
-		slot = ss.m[sub]
+		slot = ss.slots[sub]
 		if slot == nil {
-			if ss.m == nil {
-				ss.m = map[submission]submitterSlot{}
+			if ss.slots == nil {
+				ss.slots = map[submission]submitterSlot{}
 			}
 			slot = make(submitterSlot, 1)
 			slot <- nil
-			ss.m[sub] = slot
+			ss.slots[sub] = slot
 		}
 		ss.mu.Unlock()
 		select {
@@ -128,7 +128,7 @@ func (ss *submitters) take(ctx context.Context, sub submission) (slot submitterS
 func (ss *submitters) has(sub submission, slot submitterSlot) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	return ss.m[sub] == slot
+	return ss.slots[sub] == slot
 }
 
 // forget forgets a slot if it holds no submitter.
@@ -136,8 +136,8 @@ func (ss *submitters) forget(sub submission, slot submitterSlot) {
 	select {
 	case s := <-slot:
 		ss.mu.Lock()
-		if s == nil && ss.m[sub] == slot {
-			delete(ss.m, sub)
+		if s == nil && ss.slots[sub] == slot {
+			delete(ss.slots, sub)
 		}
 		ss.mu.Unlock()
 		slot <- s
@@ -145,8 +145,7 @@ func (ss *submitters) forget(sub submission, slot submitterSlot) {
 	}
 }
 
-// surplus returns the submissions of the same function that have not been used for the longest time,
-// but for the last few.
+// surplus returns idle submissions of the same function, without the ones that were used last.
 func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	type idle struct {
 		sub  submission
@@ -156,7 +155,7 @@ func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	surplus := map[submission]submitterSlot{}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	for sub, slot := range ss.m {
+	for sub, slot := range ss.slots {
 		if sub.function != of.function || sub == of {
 			continue
 		}
@@ -171,24 +170,24 @@ func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	}
 	slices.SortFunc(all, func(a, b idle) int { return cmp.Compare(b.used, a.used) })
 	for _, i := range all[min(len(all), idleVariants):] {
-		surplus[i.sub] = ss.m[i.sub]
+		surplus[i.sub] = ss.slots[i.sub]
 	}
 	return surplus
 }
 
 // forgetLater forgets a submitter once it is idle for a while.
-func (ex *Executor) forgetLater(sub submission, slot submitterSlot) {
-	ex.owed.add(&obligation{what: "deletion of an idle queue of " + sub.function, due: time.Now().Add(submitterIdle), do: func(context.Context) error {
-		if !ex.forgetIdle(sub, slot, submitterIdle) {
-			ex.forgetLater(sub, slot)
+func (p *partition) forgetLater(sub submission, slot submitterSlot) {
+	p.owed.add(&obligation{what: "deletion of an idle queue of " + sub.function, due: time.Now().Add(submitterIdle), do: func(context.Context) error {
+		if !p.forgetIdle(sub, slot, submitterIdle) {
+			p.forgetLater(sub, slot)
 		}
 		return nil
 	}})
 }
 
-// forgetIdle forgets a submitter that is idle for so long, and deletes its queue in the background. It
-// reports whether the submitter is gone.
-func (ex *Executor) forgetIdle(sub submission, slot submitterSlot, since time.Duration) (gone bool) {
+// forgetIdle forgets a submitter that was idle for so long, and deletes its queue in the
+// background. It reports whether the submitter is gone.
+func (p *partition) forgetIdle(sub submission, slot submitterSlot, since time.Duration) (gone bool) {
 	var s *submitter
 	select {
 	case s = <-slot:
@@ -198,13 +197,13 @@ func (ex *Executor) forgetIdle(sub submission, slot submitterSlot, since time.Du
 	idle := s != nil && s.users.Load() == 0 && time.Since(time.Unix(0, s.used.Load())) >= since
 	if s == nil || idle {
 		slot <- nil
-		ex.submits.forget(sub, slot)
+		p.submits.forget(sub, slot)
 	} else {
 		slot <- s
 	}
 	if idle {
-		ex.mailbox.giveBack(s.wake)
-		ex.owed.soon("deletion of queue "+s.queue, func(ctx context.Context) error { return ex.c.DeleteAll(ctx, []string{s.queue}) })
+		p.mailbox.removeSender(s.wake)
+		p.owed.soon("deletion of queue "+s.queue, func(ctx context.Context) error { return p.c.DeleteAll(ctx, []string{s.queue}) })
 	}
 	return s == nil || idle
 }

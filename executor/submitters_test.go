@@ -11,8 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A timeout that is what is left of a deadline makes a stage for each call. They go while more
-// are made, but not one that has a future without a result.
+// A timeout that is the remaining time of a deadline makes a stage for each call. Idle stages are
+// deleted when more are made, but not a stage that has a future without a result.
 func TestSubmitKeepsFewQueues(t *testing.T) {
 	gate := make(chan struct{})
 	wait := workers.Define("wait", func(ctx context.Context, x int) (int, error) {

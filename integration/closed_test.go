@@ -20,7 +20,7 @@ import (
 // its own, and an Inspector.
 type opened struct {
 	ex     *executor.Executor
-	view   *executor.Inspector
+	view   executor.Inspector
 	named  *executor.Queue[int]
 	q, p   *executor.Queue[int]
 	future *executor.Future[int]
@@ -208,7 +208,7 @@ func TestClosedCallsAreAllThatNeedAConnection(t *testing.T) {
 	t.Parallel()
 	local := []string{"bridge.Multiplex", "bridge.Merge", "bridge.Push", "executor.New", "executor.NewInspector"}
 	for name, fun := range calls(t) {
-		if strings.HasPrefix(name, "workers.") || internal(name, fun) || slices.Contains(local, name) {
+		if strings.HasPrefix(name, "workers.") || internal(fun) || slices.Contains(local, name) {
 			continue
 		}
 		params := fun.Decl.Type.Params.List

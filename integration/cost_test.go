@@ -79,7 +79,7 @@ func (d *town) source(t *testing.T) (name string) {
 	name = fmt.Sprintf("s%08d", d.n)
 	s, _, err := d.c.Source(t.Context(), name, d.q, 0, broker.Of("x"))
 	d.must(t, err)
-	_, err = d.c.Scatter(t.Context(), s, "x", -1000, []broker.Parcel{{Batch: batch.Batch{Source: name, N: 1, Frame: []byte{1, 2, '7'}}}})
+	_, err = d.c.Scatter(t.Context(), s, "x", broker.Window{Items: 1000, OnceGathered: true}, []broker.Parcel{{Batch: batch.Batch{Source: name, N: 1, Frame: []byte{1, 2, '7'}}}})
 	d.must(t, err, d.c.Finish(t.Context(), s, 1))
 	return name
 }
@@ -206,7 +206,7 @@ func TestADropCostsTheSameBehindThousands(t *testing.T) {
 	}
 	d := &town{c: c, raw: redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2, DisableIdentity: true})}
 	t.Cleanup(func() { _ = errors.Join(d.raw.Close(), c.Close()) })
-	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q", Max: 1})
+	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 1}})
 	d.must(t, err)
 	s, _, err := c.Source(t.Context(), "s", q, 0)
 	d.must(t, err)
@@ -218,7 +218,7 @@ func TestADropCostsTheSameBehindThousands(t *testing.T) {
 			parcels = append(parcels, broker.Parcel{Batch: batch.Batch{Source: "s", First: at, N: 1, Frame: []byte{1, 2, '7'}}})
 			at++
 		}
-		got, err := c.Scatter(t.Context(), s, "x", 0, parcels)
+		got, err := c.Scatter(t.Context(), s, "x", broker.Window{}, parcels)
 		d.must(t, err)
 		if got.Stored != at {
 			t.Fatalf("%+v", got)

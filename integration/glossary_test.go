@@ -177,20 +177,21 @@ func singular(word string) string {
 
 // ordinary are words that mean in a name what they mean elsewhere.
 const ordinary = `
-ack added after ahead all alone args as at attempt audit auth await back backoff batchcalls batcher batchrunner begin block
-breaker budget buffer brokertest builtin bulk bytes caller cancel canceled channels check child claims cleanup cli client
-close closed code command committer complete completed completer confirm conn connect console coproc cost costmodel
-crash crashes define delayed delete deliveries denied dialer differences differential direct doc done drain dropped
-durable embedded ended err error exec exists fail failed fake feed fenced fetcher fetchstate fields files finished first
-fit flags fleet flight flush format found from full func fused generic given group halt handover hashes health heap
-held host id idle if in inflight info input ints invalid is itemrunner job joblog json keep keys keyspace kind
-known launcher leaks ledger len lexer lifecycle limits line linger linux list liveness localworker log logger
-logging loop lost lua main manual manualack map max memory merge message meter miniredis mismatch msg msgpack
-multiplex nack name nearest new newest no not obligations of offline oldest open option ordered orphans other
-out outcome output over owner pack pair pause peer pending permanent pid plant poison policy probe process
-progress protocol proxy push race raw read reader
-ready reaper receive receiver recent record refused register registered registry remote reorder replace replaced
-replicas request resp rows run runner running scheduler script sealed seam second seen send sender seq server sets sha
+ack added after ahead all args as at attempt audit auth await back backoff batchcalls batcher batchrunner block
+breaker brokertest budget buffer builtin bulk bytes caller cancel canceled channels check child claims cleanup
+cli client close closed code command committer complete completed completer confirm conn connect connection
+console coproc cost costmodel crash crashes define delayed delete deliveries denied dialer differences
+differential direct doc done drain dropped durable embedded ended err error exclude exec exists fail failed fake
+feed fenced fetcher fetchstate fields files finished first flags fleet flight flush format found from full func
+fused generic given group halt handle handover hashes health heap held host id idle if in inflight info input
+internal ints invalid is itemrunner job joblog json keep keys keyspace kind known launcher leaks ledger len
+lexer lifecycle limits line linger linux list liveness log logger logging loop lost lua main manual manualack
+map max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new newest no not
+obligations of offline oldest open option ordered orphans other out outcome output over owner pack pair pause
+peer permanent pid plant poison policy probe process progress protocol proxy push race raw read reader ready
+reaper receiver recent record refused register registered registry release remote reorder replace replaced
+replicas request resp rows run runner running scheduler script sealed second seen send sender seq server sets
+sha
 shape shared shell signal sink size slice spec split stack standby stored stream string stuck submit submitters sys
 table talk template terminal testkit text through timeout timeslice tls topology tracker truncated type unacked
 unavailable unexported unknown unordered unreachable unstage unusable unwrap url validate value version wait waiting

@@ -106,7 +106,7 @@ func TestProtocolMark(t *testing.T) {
 	for at := range 14 {
 		b.Value([]byte(strconv.Itoa(at)))
 	}
-	if _, err := c.Scatter(t.Context(), s, "x", 0, []broker.Parcel{{Batch: batch.Batch{Source: "s-2", N: 14, Frame: b.Take()}}}); err != nil {
+	if _, err := c.Scatter(t.Context(), s, "x", broker.Window{}, []broker.Parcel{{Batch: batch.Batch{Source: "s-2", N: 14, Frame: b.Take()}}}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := consumer.Receive(t.Context(), c, "numbers", consumer.ReceiverOptions{Log: slog.New(slog.DiscardHandler)})
@@ -169,7 +169,7 @@ func TestProtocolFields(t *testing.T) {
 	}
 	lost := batch.Batch{Source: "s-1", First: 3, N: 1, Lost: &batch.Failure{Code: batch.CodeLost}}
 	large := batch.Batch{Source: "s-1", First: 4, N: 1, Frame: append([]byte{1, 0xf0, 0x2e}, make([]byte, 3000)...)}
-	if _, err := c.Scatter(t.Context(), s, "x", 5, []broker.Parcel{{Batch: lost}, {Batch: large}}); err != nil {
+	if _, err := c.Scatter(t.Context(), s, "x", broker.Window{Items: 5}, []broker.Parcel{{Batch: lost}, {Batch: large}}); err != nil {
 		t.Fatal(err)
 	}
 	g, err := c.Consume(t.Context(), "g", "x", "numbers")
@@ -178,7 +178,7 @@ func TestProtocolFields(t *testing.T) {
 	}
 	for _, policy := range []broker.OverflowPolicy{broker.OverflowBlock, broker.OverflowDropNewest} {
 		if s.Overflow = policy; err == nil {
-			_, err = c.Scatter(t.Context(), s, "x", 5, []broker.Parcel{{Batch: batch.Batch{Source: "s-1", First: 5, N: 1, Frame: []byte{1, 0}}}})
+			_, err = c.Scatter(t.Context(), s, "x", broker.Window{Items: 5}, []broker.Parcel{{Batch: batch.Batch{Source: "s-1", First: 5, N: 1, Frame: []byte{1, 0}}}})
 		}
 	}
 	if err == nil {

@@ -9,7 +9,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/logging"
 	"github.com/dqbridge/dqbridge/internal/worker"
 )
 
@@ -41,7 +40,7 @@ func Functions(functions ...Function) Option {
 // is called, from slog.LevelWarn on. Logger(nil) is silent.
 func Logger(log *slog.Logger) Option {
 	return func(o *worker.Options) error {
-		o.Log = logging.OrSilent(log)
+		o.Connection.SetLogger(log)
 		return nil
 	}
 }
@@ -50,7 +49,7 @@ func Logger(log *slog.Logger) Option {
 // Neither shows in a log or an error.
 func Auth(user, password string) Option {
 	return func(o *worker.Options) error {
-		o.Connection.Username, o.Connection.Password = user, password
+		o.Connection.SetAuth(user, password)
 		return nil
 	}
 }
@@ -59,7 +58,7 @@ func Auth(user, password string) Option {
 // tunnel; the network and TLS stand as they are if it is not given.
 func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(o *worker.Options) error {
-		o.Connection.Dialer = dial
+		o.Connection.SetDialer(dial)
 		return nil
 	}
 }
@@ -67,7 +66,7 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 // TLS sets the configuration of TLS, in place of the one that the address implies.
 func TLS(config *tls.Config) Option {
 	return func(o *worker.Options) error {
-		o.Connection.TLS = config
+		o.Connection.SetTLS(config)
 		return nil
 	}
 }
@@ -77,10 +76,9 @@ func TLS(config *tls.Config) Option {
 // It should be the same in the whole fleet.
 func Lease(d time.Duration) Option {
 	return func(o *worker.Options) error {
-		if d < 100*time.Millisecond {
-			return fmt.Errorf("workers: Lease(%v): it must be at least 100ms", d)
+		if err := o.Connection.SetLease(d); err != nil {
+			return fmt.Errorf("workers: %w", err)
 		}
-		o.Lease = d
 		return nil
 	}
 }

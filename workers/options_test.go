@@ -19,7 +19,7 @@ func TestTheDefaultLoggerWarns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info, warn := w.engine.Log.Enabled(t.Context(), slog.LevelInfo), w.engine.Log.Enabled(t.Context(), slog.LevelWarn); info != c.info || warn != c.warn {
+		if info, warn := w.engine.Connection.Log.Enabled(t.Context(), slog.LevelInfo), w.engine.Connection.Log.Enabled(t.Context(), slog.LevelWarn); info != c.info || warn != c.warn {
 			t.Errorf("%s: info %v, warn %v", what, info, warn)
 		}
 		if err := w.engine.Client.Close(); err != nil {

@@ -7,15 +7,12 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/logging"
+	"github.com/dqbridge/dqbridge/internal/connection"
 	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/internal/worker"
 )
 
-const (
-	defaultLease = 10 * time.Second
-	defaultDrain = 30 * time.Second
-)
+const defaultDrain = 30 * time.Second
 
 // A Worker runs functions for all programs that use the same Redis and namespace. Its methods
 // can be called from many goroutines.
@@ -43,7 +40,7 @@ func (w *Worker) check(ctx context.Context) error {
 // by Define or DefineBatch, each name once.
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	o := worker.Options{
-		Concurrency: runtime.GOMAXPROCS(0), Lease: defaultLease, Drain: defaultDrain, Log: logging.Default(),
+		Connection: connection.Default(), Concurrency: runtime.GOMAXPROCS(0), Drain: defaultDrain,
 	}
 	for _, opt := range opts {
 		if opt == nil {

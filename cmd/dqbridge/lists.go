@@ -14,7 +14,7 @@ import (
 
 func queuesVerb() *urfave.Command {
 	type column = cli.Column[executor.QueueInfo]
-	return lister("queues", "list the queues", (*executor.Inspector).Queues,
+	return lister("queues", "list the queues", executor.Inspector.Queues,
 		column{Head: "QUEUE", Cell: func(q executor.QueueInfo) any { return q.Name }},
 		column{Head: "TYPE", Cell: func(q executor.QueueInfo) any { return q.Type }},
 		column{Head: "WAITING", Cell: func(q executor.QueueInfo) any { return q.Waiting }},
@@ -27,7 +27,7 @@ func queuesVerb() *urfave.Command {
 
 func workersVerb() *urfave.Command {
 	type column = cli.Column[executor.WorkerInfo]
-	return lister("workers", "list the live workers", (*executor.Inspector).Workers,
+	return lister("workers", "list the live workers", executor.Inspector.Workers,
 		column{Head: "WORKER", Cell: func(w executor.WorkerInfo) any { return w.ID }},
 		column{Head: "HOST", Cell: func(w executor.WorkerInfo) any { return w.Host }},
 		column{Head: "PID", Cell: func(w executor.WorkerInfo) any { return w.PID }},
@@ -39,7 +39,7 @@ func workersVerb() *urfave.Command {
 
 func stagesVerb() *urfave.Command {
 	type column = cli.Column[executor.StageInfo]
-	return lister("stages", "list the stages", (*executor.Inspector).Stages,
+	return lister("stages", "list the stages", executor.Inspector.Stages,
 		column{Head: "STAGE", Cell: func(s executor.StageInfo) any { return s.ID }},
 		column{Head: "FUNCTION", Cell: func(s executor.StageInfo) any { return s.Function }},
 		column{Head: "IN", Cell: func(s executor.StageInfo) any { return s.In }},
@@ -49,7 +49,7 @@ func stagesVerb() *urfave.Command {
 }
 
 // lister makes a verb that lists rows.
-func lister[T any](name, usage string, rows func(*executor.Inspector, context.Context) ([]T, error), columns ...cli.Column[T]) *urfave.Command {
+func lister[T any](name, usage string, rows func(executor.Inspector, context.Context) ([]T, error), columns ...cli.Column[T]) *urfave.Command {
 	return &urfave.Command{
 		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [--json]", Flags: common(cli.JSONFlag()),
 		Action: func(c *urfave.Context) error {

@@ -62,7 +62,7 @@ func discard(t *testing.T, c *broker.Client, source broker.Source, at int64) {
 	var b batch.Builder
 	b.Value(make([]byte, 3000))
 	parcels := []broker.Parcel{{Batch: batch.Batch{Source: source.Name, First: at, N: 1, Frame: b.Take()}}}
-	if got := must(c.Scatter(t.Context(), source, "x", 1, parcels))(t); !got.Full || got.Stored != at {
+	if got := must(c.Scatter(t.Context(), source, "x", broker.Window{Items: 1}, parcels))(t); !got.Full || got.Stored != at {
 		t.Fatalf("scattered %+v", got)
 	}
 	fine(t, c.Discard(t.Context(), parcels...))
@@ -191,7 +191,7 @@ func scattered(t *testing.T, c *broker.Client, name string, q broker.Queue, n in
 		b.Value(fmt.Append(nil, at))
 		parcels = append(parcels, broker.Parcel{Batch: batch.Batch{Source: name, First: at, N: 1, Frame: b.Take()}})
 	}
-	must(c.Scatter(t.Context(), source, "x", 0, parcels))(t)
+	must(c.Scatter(t.Context(), source, "x", broker.Window{}, parcels))(t)
 	return source
 }
 

@@ -56,7 +56,8 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 	q, err := bridge.Scatter(ctx, ex, in, bridge.Name("numbers"), bridge.DurableSource("s"), bridge.Seal())
 	if err != nil {
 		close(in)
-		return errors.Is(err, executor.ErrEnded), nil // a predecessor has ended it and died before it knew
+		_, ended := errors.AsType[*executor.EndedError](err)
+		return ended, nil // a predecessor has ended it and died before it knew
 	}
 	for x := q.Stored(); x < items; x++ {
 		select {

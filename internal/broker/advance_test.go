@@ -15,7 +15,7 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
 		long := large(1)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{
 			{Batch: framed("s1", 0, "zero")}, {Batch: framed("s1", 1, long)}, {Batch: framed("s1", 2, "two")},
 		}))
 		done := f.whole(f.takeAll(t, c, "w1"))
@@ -54,7 +54,7 @@ func TestALostAdvanceIsHeld(t *testing.T) {
 	t.Parallel()
 	p, c := through(t)
 	f := makeFlow(t, c, 0)
-	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 	done := f.whole(f.takeAll(t, c, "w1"))
 	lost := cutAtScript(p)
 	outcome, entries, err := c.Advance(t.Context(), done[0], "w1")
@@ -72,7 +72,7 @@ func TestAnAdvanceIntoASickQueueIsACompletion(t *testing.T) {
 	c, err := broker.Open(testkit.SharedRedis(t).URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
 	c = opened(t, c, err)
 	f := makeFlow(t, c, 0)
-	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 	done := f.whole(f.takeAll(t, c, "w1"))
 	if err := c.Raw().XGroupDestroy(t.Context(), c.Key("q:b"), "w").Err(); err != nil {
 		t.Fatal(err)

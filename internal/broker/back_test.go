@@ -19,7 +19,7 @@ func pile(t *testing.T, c *broker.Client, f flow, n int64) {
 	for at := range n {
 		parcels = append(parcels, broker.Parcel{Batch: framed("s1", at, "item")})
 	}
-	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 }
 
 // Behind a backlog, an ordered gather would have to hold all of it before the turn
@@ -28,9 +28,9 @@ func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}}))
 		first := f.takeAll(t, c, "w1")[0]
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{
 			{Batch: framed("s1", 2, "three")}, {Batch: framed("s1", 3, "four")}, {Batch: framed("s1", 4, "five")},
 		}))
 		head, rest, err := first.Split(1)

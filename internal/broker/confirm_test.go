@@ -19,7 +19,7 @@ func TestEndsAreStoredAgainTogether(t *testing.T) {
 		for i := range n {
 			s, _, err := c.Source(t.Context(), fmt.Sprint("s", i), q, 0)
 			if err == nil {
-				_, err = c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed(s.Name, 0, "item")}})
+				_, err = c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(s.Name, 0, "item")}})
 			}
 			if err == nil {
 				err = c.Finish(t.Context(), s, 1)

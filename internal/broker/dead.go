@@ -94,7 +94,7 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	again := d.Batch
 	again.Source, again.First = s.Name, 0
 	for {
-		got, err := c.Scatter(ctx, s, "", 0, []Parcel{{Batch: again}})
+		got, err := c.Scatter(ctx, s, "", Window{}, []Parcel{{Batch: again}})
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0,
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{},
 			[]broker.Parcel{{Batch: framed("s1", 0, "bad")}, {Batch: framed("s1", 1, large(1))}}))
 		done := f.whole(f.takeAll(t, c, "w1"))
 		for i := range done {
@@ -59,7 +59,7 @@ func TestARetriedLetterIsANewInputOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "good")}, {Batch: framed("s1", 1, "bad")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "good")}, {Batch: framed("s1", 1, "bad")}}))
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[1].Dead = &batch.Failure{Message: "why"}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
@@ -94,7 +94,7 @@ func TestOldDeadLettersGo(t *testing.T) {
 			}
 			must[[]redis.Cmder](t)(pipe.Exec(t.Context()))
 		}
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "bad")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "bad")}}))
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[0].Dead = &batch.Failure{Message: "why"}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
@@ -108,7 +108,7 @@ func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
 		e := f.takeAll(t, c, "w1")[0]
 		rest := broker.Remainder{Batch: e.Batch, Attempts: 1, Delay: time.Hour}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: []broker.Remainder{rest}}}))

@@ -35,7 +35,7 @@ func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
 		c = opened(t, c, err)
 		f := makeFlow(t, c, 0)
 		pile(t, c, f, 2)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 2, large(2))}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 2, large(2))}}))
 		f.takeAll(t, c, "w1")
 		died = deletedFor(t, server, at, func(ctx context.Context, c *broker.Client) error { return c.Delete(ctx, "a") })
 		if there := c.Raw().Exists(t.Context(), c.Key("m:a")).Val() == 1; there {

@@ -67,7 +67,7 @@ func shop(t *testing.T, c *broker.Client, q broker.Queue, from, n int64) broker.
 		t.Fatalf("it begins at %d and not %d, %v", stored, from, err)
 	}
 	for at := range n {
-		must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed("shop", from+at, "item")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("shop", from+at, "item")}}))
 	}
 	return s
 }
@@ -75,7 +75,7 @@ func shop(t *testing.T, c *broker.Client, q broker.Queue, from, n int64) broker.
 // doesNothing tries what a process could that wakes up with a source of old.
 func doesNothing(t *testing.T, c *broker.Client, s broker.Source) {
 	t.Helper()
-	_, err := c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed("shop", 1, "late")}})
+	_, err := c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("shop", 1, "late")}})
 	for what, err := range map[string]error{"adds": err, "ends": c.Finish(t.Context(), s, 1), "gives up": c.Abandon(t.Context(), s, "late")} {
 		if !errors.Is(err, broker.ErrFenced) && !errors.Is(err, broker.ErrQueueNotFound) {
 			t.Errorf("a source of old %s: %v", what, err)

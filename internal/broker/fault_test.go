@@ -61,7 +61,7 @@ func through(t *testing.T) (*testkit.Proxy, *broker.Client) {
 	direct, err := broker.Open(testkit.SharedRedis(t).URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
 	direct = opened(t, direct, err)
 	f := makeFlow(t, direct, 0)
-	must[broker.Scattered](t)(direct.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+	must[broker.Scattered](t)(direct.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 	must[[]broker.Outcome](t)(direct.Complete(t.Context(), f.whole(f.takeAll(t, direct, "w1"))))
 	must[broker.Gather](t)(direct.Consume(t.Context(), "g1", "x1", "b"))
 	p := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
@@ -82,7 +82,7 @@ func TestALostReplyAddsNothingTwice(t *testing.T) {
 			}
 			parcels := []broker.Parcel{{Batch: framed("s1", 0, item(0), item(1))}, {Batch: framed("s1", 2, item(2))}}
 			lost := cutAtScript(p)
-			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 			if wasLost(t, lost); got.Stored != 3 || !slices.Equal(queued(t, c, "a"), []string{"0+2", "2+1"}) {
 				t.Fatalf("scattered %+v, there is %q", got, queued(t, c, "a"))
 			}
@@ -134,7 +134,7 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 		for i := range int64(3) {
 			flush()
 			parcels := []broker.Parcel{{Batch: framed("s1", 2*i, large(int(i)))}, {Batch: framed("s1", 2*i+1, "small")}}
-			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 			want = append(want, fmt.Sprint(2*i, "+1"), fmt.Sprint(2*i+1, "+1"))
 			if all := queued(t, c, "a"); got.Stored != 2*i+2 || !slices.Equal(all, want) {
 				t.Fatalf("scattered %+v, there is %q", got, all)
@@ -161,7 +161,7 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := []broker.Parcel{{Batch: framed("s1", 0, "a", "b")}, {Batch: framed("s1", 2, "c")}}
-	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, first))
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, first))
 	maxmemory := func(value string) {
 		if err := c.Raw().ConfigSet(t.Context(), "maxmemory", value).Err(); err != nil {
 			t.Fatal(err)
@@ -172,7 +172,7 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		before, refused := c.Failures(), make(chan error, 1)
 		go func() {
-			_, err := c.Scatter(ctx, f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 3, item)}})
+			_, err := c.Scatter(ctx, f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 3, item)}})
 			refused <- err
 		}()
 		testkit.Eventually(t, func() bool { return c.Failures() > before || len(refused) > 0 }, "it is refused")
@@ -194,7 +194,7 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 	}
 	scattered := make(chan error, 1)
 	go func() {
-		_, err := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 3, large(1))}})
+		_, err := c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 3, large(1))}})
 		scattered <- err
 	}()
 	time.AfterFunc(100*time.Millisecond, func() { maxmemory("0") })
@@ -217,7 +217,7 @@ func TestACompletionWaitsForAMaster(t *testing.T) {
 	c, err := broker.Open(server.URL(), broker.Options{})
 	c = opened(t, c, err)
 	f := makeFlow(t, c, 0)
-	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "a")}, {Batch: framed("s1", 1, large(1))}}))
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "a")}, {Batch: framed("s1", 1, large(1))}}))
 	done := f.whole(f.takeAll(t, c, "w1"))
 	if err := c.Raw().SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // where nobody is
 		t.Fatal(err)
@@ -254,7 +254,7 @@ func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		sick, _, err := c.Declare(t.Context(), broker.Queue{Name: "sick", Max: 10})
+		sick, _, err := c.Declare(t.Context(), broker.Queue{Name: "sick", Bounds: broker.Bounds{Max: 10}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +262,7 @@ func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
 			t.Fatal(err)
 		}
 		in := []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}, {Batch: framed("s1", 2, "three")}}
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, in))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, in))
 		entries := f.takeAll(t, c, "w1")
 		done := f.whole(entries)
 		done[1].Outs[0].Queue = sick

@@ -19,7 +19,7 @@ func TestAnEndThatWasLostIsStoredAgain(t *testing.T) {
 			onBoth(t, func(t *testing.T, c *broker.Client) {
 				t.Helper()
 				f := makeFlow(t, c, 0)
-				must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{
+				must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{
 					{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two", "three")},
 				}))
 				if err := c.Finish(t.Context(), f.source, 3); err != nil {

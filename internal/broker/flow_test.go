@@ -21,7 +21,7 @@ func makeFlow(t *testing.T, c *broker.Client, max int64) flow {
 	t.Helper()
 	var f flow
 	var err error
-	if f.a, _, err = c.Declare(t.Context(), broker.Queue{Name: "a", Codec: "raw", Type: "string", Max: max, Owner: "x1"}); err != nil {
+	if f.a, _, err = c.Declare(t.Context(), broker.Queue{Name: "a", Codec: "raw", Type: "string", Bounds: broker.Bounds{Max: max}, Owner: "x1"}); err != nil {
 		t.Fatal(err)
 	}
 	if f.b, _, err = c.Declare(t.Context(), broker.Queue{Name: "b", Codec: "raw", Type: "string", Owner: "x1", From: []string{"a"}, Seal: true}); err != nil {
@@ -52,7 +52,7 @@ func TestABatchGoesThrough(t *testing.T) {
 		big := strings.Repeat("x", 5000)
 		in := []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}, {Batch: framed("s1", 2, big)}}
 		for range 2 { // a lost reply is sent again as it was
-			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, in))
+			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, in))
 			if got.Stored != 3 || got.Full || got.Room != -1 {
 				t.Fatalf("scattered %+v", got)
 			}

@@ -15,7 +15,7 @@ func ended(t *testing.T, c *broker.Client, q broker.Queue, name string, opts ...
 	t.Helper()
 	s, _, err := c.Source(t.Context(), name, q, 0, opts...)
 	if err == nil {
-		_, err = c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed(name, 0, "one", "two")}})
+		_, err = c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(name, 0, "one", "two")}})
 	}
 	if err == nil {
 		err = c.Finish(t.Context(), s, 2)
@@ -87,7 +87,7 @@ func TestADeliveredSourceIsForgotten(t *testing.T) {
 			if got := kept(t, c, name); !slices.Equal(got, want) {
 				t.Errorf("a late mark of source %s leaves %q", name, got)
 			}
-			if _, err := c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed(name, 2, "late")}}); !errors.Is(err, broker.ErrFenced) {
+			if _, err := c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(name, 2, "late")}}); !errors.Is(err, broker.ErrFenced) {
 				t.Errorf("source %s goes on: %v", name, err)
 			}
 		}
@@ -174,7 +174,7 @@ func TestADeletedQueueLeavesNothingBehind(t *testing.T) {
 		q := branched(t, c)
 		s, _, err := c.Source(t.Context(), "s", q, 0)
 		if err == nil {
-			_, err = c.Scatter(t.Context(), s, "x1", 5, []broker.Parcel{{Batch: framed("s", 0, "one", "two")}})
+			_, err = c.Scatter(t.Context(), s, "x1", broker.Window{Items: 5}, []broker.Parcel{{Batch: framed("s", 0, "one", "two")}})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -222,7 +222,7 @@ func TestADeletedLeafHoldsNoWindow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x1", 5, nil))
+		got := must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x1", broker.Window{Items: 5}, nil))
 		if got.Low != 1 || got.Room != 6 {
 			t.Errorf("delivered up to %d, room for %d", got.Low, got.Room)
 		}

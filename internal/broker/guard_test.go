@@ -17,7 +17,7 @@ func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 		done := f.whole(f.takeAll(t, c, "w1"))
 		last := c.Raw().Do(t.Context(), "XADD", c.Key("q:b"), "18446744073709551615-18446744073709551615", "s", "s1", "o", 7, "n", 1, "p", "")
 		if last.Err() != nil {
@@ -49,7 +49,7 @@ func TestPayloadsStay(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
 		endless := func() {
 			keys := c.Raw().Keys(t.Context(), c.Key("f:*")).Val()
 			if len(keys) != 1 || c.Raw().PTTL(t.Context(), keys[0]).Val() >= 0 {
@@ -99,7 +99,7 @@ func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[0].Outs[0].Batch = framed("s1", 0, large(1))
 		full("b")
@@ -107,7 +107,7 @@ func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 			t.Fatalf("completed %v, %v", outcomes, err)
 		}
 		full("a")
-		if _, err := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 1, large(2))}}); err == nil {
+		if _, err := c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 1, large(2))}}); err == nil {
 			t.Fatal("scattered into a stream that takes no more")
 		}
 		keys := c.Raw().Keys(t.Context(), c.Key("f:*")).Val()
@@ -129,7 +129,7 @@ func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
 		t.Helper()
 		f := makeFlow(t, c, 1)
 		parcels := []broker.Parcel{{Batch: framed("s1", 0, large(0))}, {Batch: framed("s1", 1, large(1))}}
-		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 		if there := len(c.Raw().Keys(t.Context(), c.Key("f:*")).Val()); got.Stored != 1 || !got.Full || there != 2 {
 			t.Fatalf("scattered %+v, there are %d payloads", got, there)
 		}
@@ -154,7 +154,7 @@ func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}}))
 		entries := f.takeAll(t, c, "w1")
 		completed := func(e broker.Entry, want broker.Outcome, payloads int) {
 			t.Helper()
@@ -207,12 +207,12 @@ func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
 		t.Helper()
 		f := makeFlow(t, c, 1)
 		parcels := []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, large(1))}}
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 		f.takeAll(t, c, "w1")
 		if n := c.Raw().Del(t.Context(), c.Raw().Keys(t.Context(), c.Key("f:*")).Val()...).Val(); n != 1 {
 			t.Fatalf("%d payloads waited", n)
 		}
-		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 		entries := f.takeAll(t, c, "w1")
 		if got.Stored != 2 || len(entries) != 1 || entries[0].Lost != nil || !slices.Equal(texts(entries[0].Batch), []string{large(1)}) {
 			t.Errorf("scattered %+v, there is %+v", got, entries)
@@ -230,7 +230,7 @@ func TestMoreThanAChunkComesBack(t *testing.T) {
 		for i := range parcels {
 			parcels[i].Batch = framed("s1", int64(i), strconv.Itoa(i))
 		}
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 		for taken := 0; taken < n; {
 			taken += len(f.takeAll(t, c, "w1"))
 		}
@@ -270,7 +270,7 @@ func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
 				err = c.Stage(t.Context(), broker.Stage{ID: fmt.Sprint("s", i), Kind: broker.KindFuture, Function: "up", Ins: []broker.Queue{q}})
 			}
 			if err == nil {
-				_, err = c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed(s.Name, 0, "item")}})
+				_, err = c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(s.Name, 0, "item")}})
 			}
 			if err == nil {
 				_, err = c.Take(t.Context(), "w1", 1, 0, []broker.Route{{In: q.Name}})
@@ -319,7 +319,7 @@ func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
 		if err := c.Raw().Do(t.Context(), "XADD", c.Key("q:a"), "*", "hello", "world").Err(); err != nil {
 			t.Fatal(err)
 		}
-		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
+		got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 		if backlog := must[broker.Backlog](t)(c.Waiting(t.Context(), "a")); got.Stored != 1 || backlog.Items != 1 {
 			t.Errorf("scattered %+v, there is %+v", got, backlog)
 		}

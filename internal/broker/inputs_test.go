@@ -24,7 +24,7 @@ func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 		s.Overflow = broker.OverflowDropNewest
 		for range 2 { // the first reply is lost
 			parcels := []broker.Parcel{{Batch: framed("s", 0, "a", "b")}, {Batch: framed("s", 2, large)}, {Batch: framed("s", 3, "dropped")}}
-			must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 3, parcels))
+			must[broker.Scattered](t)(c.Scatter(ctx, s, "x", broker.Window{Items: 3}, parcels))
 		}
 		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "q"))
 		kept := func(offset int64) string {
@@ -55,7 +55,7 @@ func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 		if got := must[broker.Kept](t)(c.Input(ctx, "another", 0)); got.N != 0 {
 			t.Errorf("another source keeps %+v", got)
 		}
-		must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 3, []broker.Parcel{{Batch: framed("s", 4, "late")}}))
+		must[broker.Scattered](t)(c.Scatter(ctx, s, "x", broker.Window{Items: 3}, []broker.Parcel{{Batch: framed("s", 4, "late")}}))
 		if err := c.Finish(ctx, s, 5); err != nil {
 			t.Fatal(err)
 		}
@@ -85,20 +85,20 @@ func TestInputsAreKeptAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := []broker.Parcel{{Batch: framed("s", 0, "a")}}
-		if _, err := c.Scatter(ctx, s, "x", 0, first); err == nil {
+		if _, err := c.Scatter(ctx, s, "x", broker.Window{}, first); err == nil {
 			t.Error("a batch is stored in a string")
 		}
 		if err := errors.Join(c.Raw().Del(ctx, stream).Err(), c.Raw().XGroupCreateMkStream(ctx, stream, "w", "0").Err()); err != nil {
 			t.Fatal(err)
 		}
-		if got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 0, first)); got.Stored != 1 {
+		if got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", broker.Window{}, first)); got.Stored != 1 {
 			t.Errorf("stored %d", got.Stored)
 		}
 		successor, stored, err := c.Source(ctx, "s", q, 0, broker.Durable())
 		if err != nil || stored != 1 {
 			t.Fatal(stored, err)
 		}
-		must[broker.Scattered](t)(c.Scatter(ctx, successor, "x", 0, []broker.Parcel{{Batch: framed("s", 1, "b")}}))
+		must[broker.Scattered](t)(c.Scatter(ctx, successor, "x", broker.Window{}, []broker.Parcel{{Batch: framed("s", 1, "b")}}))
 		for offset, want := range []string{"a", "b"} {
 			got := must[broker.Kept](t)(c.Input(ctx, "s", int64(offset)))
 			if got.First != int64(offset) || string(got.Frame) != string(framed("s", got.First, want).Frame) {

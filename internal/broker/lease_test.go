@@ -159,7 +159,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		if pulse, err := stopped.Beat(t.Context(), "done", 7); err != nil || pulse.Workers != 3 {
 			t.Fatalf("%+v, %v", pulse, err)
 		}
-		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, large(1))}}))
+		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, large(1))}}))
 		entries := f.takeAll(t, l.c, "w1")
 		after(t, lease-lease/4)
 		if back := f.takeAll(t, l.c, "w2"); len(back) != 0 || len(l.live(t, broker.RoleWorker)) != 3 {
@@ -174,7 +174,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 			t.Fatalf("w1 goes on: %v", err)
 		}
 		// It reads once more before it learns of it, and that comes back too.
-		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 2, "late")}}))
+		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 2, "late")}}))
 		if late := f.takeAll(t, l.c, "w1"); len(late) != 1 {
 			t.Fatalf("w1 reads %+v", late)
 		}
@@ -236,7 +236,7 @@ func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
 		if _, _, err := l.c.Declare(t.Context(), broker.Queue{Name: "stays"}); err != nil {
 			t.Fatal(err)
 		}
-		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(1))}}))
+		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, large(1))}}))
 		after(t, 5*time.Minute)
 		if names := must[[]string](t)(l.c.Queues(t.Context())); len(names) != 3 || len(l.live(t, broker.RoleExecutor)) != 0 {
 			t.Fatalf("within the grace there are %q", names)

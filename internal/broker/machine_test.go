@@ -86,8 +86,8 @@ func newMachine(ctx context.Context, t *rapid.T, c *broker.Client) *machine {
 	m := &machine{ctx: ctx, c: c, n: machines.Add(1), entries: map[broker.Ref]broker.Entry{}}
 	maxA := rapid.SampledFrom([]int64{0, 6, 20}).Draw(t, "bound of a")
 	maxB := rapid.SampledFrom([]int64{0, 4, 12}).Draw(t, "bound of b")
-	m.a = m.declare(t, broker.Queue{Name: m.name("a"), Max: maxA})
-	m.b = m.declare(t, broker.Queue{Name: m.name("b"), Max: maxB, From: []string{m.name("a")}, Seal: true})
+	m.a = m.declare(t, broker.Queue{Name: m.name("a"), Bounds: broker.Bounds{Max: maxA}})
+	m.b = m.declare(t, broker.Queue{Name: m.name("b"), Bounds: broker.Bounds{Max: maxB}, From: []string{m.name("a")}, Seal: true})
 	for i := range rapid.IntRange(1, 3).Draw(t, "sources") {
 		s, stored, err := c.Source(ctx, m.name(fmt.Sprintf("s%d-", i)), m.a, 0)
 		if err != nil || stored != 0 {
@@ -172,7 +172,7 @@ func (m *machine) scatter(t *rapid.T) {
 		parcels = append(parcels, broker.Parcel{Batch: words(f.Name, at, at+n)})
 		at += n
 	}
-	m.send(t, f, rapid.SampledFrom([]int64{0, 0, 10, -10}).Draw(t, "window"), parcels)
+	m.send(t, f, rapid.SampledFrom([]broker.Window{{}, {}, {Items: 10}, {Items: 10, OnceGathered: true}}).Draw(t, "window"), parcels)
 	f.last = parcels
 }
 
@@ -182,10 +182,10 @@ func (m *machine) resend(t *rapid.T) {
 	if f.last == nil {
 		return
 	}
-	m.send(t, f, 0, f.last)
+	m.send(t, f, broker.Window{}, f.last)
 }
 
-func (m *machine) send(t *rapid.T, f *feeder, window int64, parcels []broker.Parcel) {
+func (m *machine) send(t *rapid.T, f *feeder, window broker.Window, parcels []broker.Parcel) {
 	t.Helper()
 	added, want := f.scatterModel(m.unreadA, m.a.Max, window, parcels)
 	got, err := m.c.Scatter(m.ctx, f.Source, m.name("x"), window, parcels)
@@ -194,7 +194,7 @@ func (m *machine) send(t *rapid.T, f *feeder, window int64, parcels []broker.Par
 		t.Fatalf("scattered %+v, %v; the model has %+v", got, err, want)
 	}
 	m.unreadA, f.stored = append(m.unreadA, added...), want.Stored
-	if n := max(window, -window); n > 0 && f.stored > f.low+n {
+	if n := window.Items; n > 0 && f.stored > f.low+n {
 		f.window, m.ahead = n, true
 	}
 }
@@ -420,7 +420,7 @@ func (m *machine) takeOver(t *rapid.T) {
 		t.Fatalf("took over %+v at %d, %v; the model has %d", s, stored, err, f.stored)
 	}
 	f.Source = s
-	_, err = m.c.Scatter(m.ctx, old, m.name("x"), 0, []broker.Parcel{{Batch: words(f.Name, f.stored, f.stored+1)}})
+	_, err = m.c.Scatter(m.ctx, old, m.name("x"), broker.Window{}, []broker.Parcel{{Batch: words(f.Name, f.stored, f.stored+1)}})
 	if !errors.Is(err, broker.ErrFenced) {
 		t.Fatalf("the old one scatters: %v", err)
 	}

@@ -116,7 +116,7 @@ func TestAMoveHasNoMiddle(t *testing.T) {
 func (f flow) send(t *testing.T, c *broker.Client, sent *int64) {
 	t.Helper()
 	at := *sent
-	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{
+	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{
 		{Batch: framed("s1", at, "item")}, {Batch: framed("s1", at+1, large(int(at)))},
 	}))
 	*sent += 2
@@ -161,7 +161,7 @@ func TestAStrangeReplyIsAnError(t *testing.T) {
 		f := makeFlow(t, c, 0)
 		done := f.whole(nil)
 		c.Raw().AddHook(&strange{})
-		_, scattered := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "item")}})
+		_, scattered := c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "item")}})
 		_, completed := c.Complete(t.Context(), append(done, broker.Completion{}))
 		for what, err := range map[string]error{"scatter": scattered, "finish": c.Finish(t.Context(), f.source, 0), "complete": completed} {
 			if err == nil {

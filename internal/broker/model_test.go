@@ -71,15 +71,12 @@ func words(source string, from, to int64) batch.Batch {
 }
 
 // scatterModel is scatter.lua in Go: what it adds and answers.
-func (f *feeder) scatterModel(unread []part, max, window int64, parcels []broker.Parcel) (added []part, want broker.Scattered) {
+func (f *feeder) scatterModel(unread []part, max int64, window broker.Window, parcels []broker.Parcel) (added []part, want broker.Scattered) {
 	count, _ := items(unread)
 	stored := f.stored
 	limit := int64(-1)
-	switch {
-	case window > 0:
-		limit = f.low + window
-	case window < 0 && f.acked:
-		limit = f.low - window
+	if window.Items > 0 && (f.acked || !window.OnceGathered) {
+		limit = f.low + window.Items
 	}
 	for _, p := range parcels {
 		if p.End() <= stored {

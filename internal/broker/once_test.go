@@ -98,7 +98,7 @@ func TestALateReplyIsNobodysAnswer(t *testing.T) {
 	c, err := broker.Open(proxy.URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
 	c = opened(t, c, err)
 	for i, name := range []string{"a", "b"} {
-		must[bool](t)(made(c.Declare(t.Context(), broker.Queue{Name: name, Max: int64(i + 1)})))
+		must[bool](t)(made(c.Declare(t.Context(), broker.Queue{Name: name, Bounds: broker.Bounds{Max: int64(i + 1)}})))
 	}
 	for range 20 {
 		proxy.Pause()

@@ -26,7 +26,7 @@ func TestADeadExecutorsSourcesAreGivenUp(t *testing.T) {
 		} {
 			s, _, err := l.c.Source(t.Context(), name, q, 0, opts...)
 			if err == nil {
-				_, err = l.c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed(name, 0, "one", "two")}})
+				_, err = l.c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(name, 0, "one", "two")}})
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -58,7 +58,7 @@ func TestADeadExecutorsSourcesAreGivenUp(t *testing.T) {
 func theDeadIsFenced(t *testing.T, l lab, q broker.Queue, made map[string]broker.Source) {
 	t.Helper()
 	for _, name := range []string{"going", "staying"} {
-		_, err := l.c.Scatter(t.Context(), made[name], "x1", 0, []broker.Parcel{{Batch: framed(name, 2, "late")}})
+		_, err := l.c.Scatter(t.Context(), made[name], "x1", broker.Window{}, []broker.Parcel{{Batch: framed(name, 2, "late")}})
 		if !errors.Is(err, broker.ErrFenced) {
 			t.Errorf("%s goes on: %v", name, err)
 		}

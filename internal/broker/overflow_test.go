@@ -13,7 +13,7 @@ import (
 func TestDropOldestAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx, large := t.Context(), strings.Repeat("x", 5000)
-		q, _, err := c.Declare(ctx, broker.Queue{Name: "q", Max: 4})
+		q, _, err := c.Declare(ctx, broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 4}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +26,7 @@ func TestDropOldestAgain(t *testing.T) {
 		store := func(s broker.Source, first int64, items ...string) broker.Scattered {
 			t.Helper()
 			parcels := []broker.Parcel{{Batch: framed(s.Name, first, items...)}}
-			return must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 0, parcels))
+			return must[broker.Scattered](t)(c.Scatter(ctx, s, "x", broker.Window{}, parcels))
 		}
 		store(a, 0, "read", "read")
 		if taken := must[[]broker.Taken](t)(c.Take(ctx, "w1", 1, 1, []broker.Route{{In: "q"}})); len(taken[0].Entries) != 1 {
@@ -73,7 +73,7 @@ func TestGapsAndTheWindow(t *testing.T) {
 		for at := range int64(10) {
 			parcels = append(parcels, broker.Parcel{Batch: framed("s", at, "item")})
 		}
-		must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 3, parcels))
+		must[broker.Scattered](t)(c.Scatter(ctx, s, "x", broker.Window{Items: 3}, parcels))
 		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "q"))
 		for _, step := range []struct {
 			low  int64
@@ -84,7 +84,7 @@ func TestGapsAndTheWindow(t *testing.T) {
 			if _, err := c.Ack(ctx, g, nil, marks, 0, func(string) string { return "q" }); err != nil {
 				t.Fatal(err)
 			}
-			got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", 3, nil))
+			got := must[broker.Scattered](t)(c.Scatter(ctx, s, "x", broker.Window{Items: 3}, nil))
 			if gaps(t, c, "s") != step.gaps || got.Room != step.room {
 				t.Errorf("delivered to %d: gaps %q, room %d", step.low, gaps(t, c, "s"), got.Room)
 			}

@@ -62,7 +62,7 @@ func TestFetchReadsIntoMemoryThatNobodyNeeds(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		f := makeFlow(t, c, 0)
 		scattered := []broker.Parcel{{Batch: framed("s1", 0, large(0))}, {Batch: framed("s1", 1, large(1))}}
-		if _, err := c.Scatter(t.Context(), f.source, "x1", 0, scattered); err != nil {
+		if _, err := c.Scatter(t.Context(), f.source, "x1", broker.Window{}, scattered); err != nil {
 			t.Fatal(err)
 		}
 		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 10, 1, f.routes()))

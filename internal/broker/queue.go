@@ -16,15 +16,14 @@ import (
 
 // A Queue is one incarnation of a remote queue, as its meta hash has it.
 type Queue struct {
-	Name  string   `json:"q"`
-	Inc   string   `json:"inc"`
-	Codec string   `json:"-"`
-	Type  string   `json:"-"`
-	Max   int64    `json:"max,omitempty"` // items that may wait, 0 for no bound
-	MaxB  int64    `json:"-"`             // bytes that may wait
-	Owner string   `json:"-"`             // executor that it goes with, "" for a queue that stays
-	Seal  bool     `json:"-"`             // no source can join
-	From  []string `json:"-"`             // roots that its items come from, each a path, see Root
+	Name  string `json:"q"`
+	Inc   string `json:"inc"`
+	Codec string `json:"-"`
+	Type  string `json:"-"`
+	Bounds
+	Owner string   `json:"-"` // executor that it goes with, "" for a queue that stays
+	Seal  bool     `json:"-"` // no source can join
+	From  []string `json:"-"` // roots that its items come from, each a path, see Root
 	Flow  string   `json:"-"`
 	// Found by Look, not given to Declare.
 	Consumer string        `json:"-"`
@@ -35,6 +34,12 @@ type Queue struct {
 	Cost     time.Duration `json:"-"` // of an item at the dearest stage that follows
 	stages   []string      // ids of those that add to it
 	before   string        // gather that it was taken over from
+}
+
+// Bounds are how much may wait in a queue. The encoded form of a queue has Max only.
+type Bounds struct {
+	Max      int64 `json:"max,omitempty"` // items, 0 for no bound
+	MaxBytes int64 `json:"-"`             // bytes of encoded items
 }
 
 func parseInt(s string) int64 {
@@ -55,7 +60,7 @@ func checkVersion(name, v string) error {
 
 func queueOf(name string, m map[string]string) Queue {
 	q := Queue{
-		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Max: parseInt(m["max"]), MaxB: parseInt(m["maxb"]),
+		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Bounds: Bounds{Max: parseInt(m["max"]), MaxBytes: parseInt(m["maxb"])},
 		Owner: m["owner"], Seal: m["sealed"] == "1", Flow: m["flow"], Consumer: m["consumer"],
 		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Fused: parseInt(m["fused"]), Dropped: parseInt(m["dropped"]), Cost: time.Duration(parseInt(m["cost"])),
 		before: m["before"],
@@ -92,7 +97,7 @@ func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, 
 	what, inc := "declare queue "+q.Name, uuid.NewString()
 	reply, err := c.run(ctx, what, scripts.declare,
 		[]string{c.keys.meta(q.Name), c.keys.stream(q.Name), c.keys.returns(q.Name), c.keys.owned(q.Owner), c.keys.queues()},
-		q.Name, inc, q.Codec, q.Type, q.Max, q.MaxB, q.Owner, sealed, from, q.Flow)
+		q.Name, inc, q.Codec, q.Type, q.Max, q.MaxBytes, q.Owner, sealed, from, q.Flow)
 	if err != nil {
 		return Queue{}, false, err
 	}

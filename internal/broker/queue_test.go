@@ -86,7 +86,7 @@ func TestADeletionCanBeResumed(t *testing.T) {
 					many = append(many, broker.Parcel{Batch: framed("s1", at, "x")})
 				}
 				many = append(many, broker.Parcel{Batch: framed("s1", 1203, large(1))})
-				must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, many))
+				must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, many))
 				f.takeAll(t, c, "w1")
 			}
 			if err := broken(); err != nil {
@@ -120,7 +120,7 @@ func leftOf(t *testing.T, c *broker.Client) []string {
 // refusedBy is what a queue says to everybody while it is being deleted.
 func refusedBy(t *testing.T, c *broker.Client, f flow) {
 	t.Helper()
-	_, scattered := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "x")}})
+	_, scattered := c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "x")}})
 	_, _, joined := c.Source(t.Context(), "s2", f.a, 0)
 	_, _, declared := c.Declare(t.Context(), broker.Queue{Name: "a"})
 	_, looked := c.Look(t.Context(), "a")
@@ -135,7 +135,7 @@ func refusedBy(t *testing.T, c *broker.Client, f flow) {
 func TestAQueueIsFoundAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
-		q := broker.Queue{Name: "q", Codec: "json", Type: "int", Max: 7, MaxB: 9, Owner: "x", From: []string{"p", "o~1"}, Flow: "p"}
+		q := broker.Queue{Name: "q", Codec: "json", Type: "int", Bounds: broker.Bounds{Max: 7, MaxBytes: 9}, Owner: "x", From: []string{"p", "o~1"}, Flow: "p"}
 		first, made, err := c.Declare(t.Context(), q)
 		again, twice, againErr := c.Declare(t.Context(), broker.Queue{Name: "q", Codec: "raw"})
 		looked, lookErr := c.Look(t.Context(), "q")
@@ -164,7 +164,7 @@ func TestHeldAndMailboxes(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}, {Batch: framed("s1", 1, "two")}}))
 		entries := f.takeAll(t, c, "w1") // and the reply is lost
 		held := must[[]broker.Entry](t)(c.Held(t.Context(), "w1", "a"))
 		if len(held) != 2 || held[0].ID != entries[0].ID || texts(held[1].Batch)[0] != "two" {

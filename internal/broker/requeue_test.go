@@ -23,7 +23,7 @@ func manyStages(t *testing.T, c *broker.Client, n int) (queues []string) {
 			err = c.Stage(t.Context(), broker.Stage{ID: q.Name, Kind: broker.KindFuture, Function: "f", Ins: []broker.Queue{q}})
 		}
 		if err == nil {
-			_, err = c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed(s.Name, 0, "item")}})
+			_, err = c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(s.Name, 0, "item")}})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -109,15 +109,28 @@ type Parcel struct {
 	id string // of its payload key, once that is written
 }
 
-// Scatter stores batches of a source, each once, in their order, as far as
-// there is room; a policy of the source that drops makes room, or takes a place
-// without an item. window bounds the items between here and the gathers, 0 for
-// no bound, below 0 for one that counts once something gathers. It is safe to
-// repeat.
-func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, parcels []Parcel) (Scattered, error) {
+// A Window bounds the items that a source has stored and that a gather has not delivered.
+type Window struct {
+	Items        int64 // 0 for no bound
+	OnceGathered bool  // the bound holds from the first gather on
+}
+
+// argument returns the window as the script takes it: 0 for no bound, and a negative number for one
+// that holds from the first gather on.
+func (w Window) argument() int64 {
+	if w.OnceGathered {
+		return -w.Items
+	}
+	return w.Items
+}
+
+// Scatter stores the batches of a source once each, in their order, as far as the bounds of the queue
+// and the window allow. An overflow policy that drops items makes room, or stores a gap for a batch.
+// Scatter is safe to repeat.
+func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window Window, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	for {
-		args := append(make([]any, 0, 8+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window,
+		args := append(make([]any, 0, 8+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window.argument(),
 			s.lost, string(s.Overflow), k.prefix)
 		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q), k.sources(q)}
 		var payloads []payload

@@ -63,7 +63,7 @@ func TestOnlyTheCurrentGatherChangesPayloads(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, large(0))}}))
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
 		old := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
 		r := c.Reader(old.ID, 100*time.Millisecond)

@@ -38,7 +38,7 @@ func backlog(t *testing.T, c *broker.Client) {
 			parcels = append(parcels, broker.Parcel{Batch: framed("s", at, items...)})
 			at += size
 		}
-		if got := must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x", -window, parcels)); got.Stored != at {
+		if got := must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x", broker.Window{Items: window, OnceGathered: true}, parcels)); got.Stored != at {
 			t.Fatalf("%+v", got)
 		}
 	}

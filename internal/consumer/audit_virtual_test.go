@@ -37,7 +37,7 @@ func TestBacklogDelaysAudits(t *testing.T) {
 				name := "s" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + time.Duration(i).String()
 				s, _, err := c.Source(t.Context(), name, a, 0)
 				if err == nil {
-					_, err = c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: brokertest.Numbers(name, 0, 2)}})
+					_, err = c.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: brokertest.Numbers(name, 0, 2)}})
 				}
 				if err = errors.Join(err, c.Finish(t.Context(), s, 2)); err != nil {
 					t.Fatal(err)

@@ -58,7 +58,7 @@ func TestAwaitedAcknowledgementsAreWrittenAtOnce(t *testing.T) {
 				const n = 3 * ackEager
 				refused, dropped := 0, int64(0)
 				for at, b := range brokertest.Texts(n, 10) {
-					got, err := w.C.Scatter(t.Context(), s, "x1", 1, []broker.Parcel{{Batch: b}})
+					got, err := w.C.Scatter(t.Context(), s, "x1", broker.Window{Items: 1}, []broker.Parcel{{Batch: b}})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -66,7 +66,7 @@ func TestAwaitedAcknowledgementsAreWrittenAtOnce(t *testing.T) {
 						refused++
 						<-time.After(ackDelay)
 						synctest.Wait()
-						got, err = w.C.Scatter(t.Context(), s, "x1", 1, []broker.Parcel{{Batch: b}})
+						got, err = w.C.Scatter(t.Context(), s, "x1", broker.Window{Items: 1}, []broker.Parcel{{Batch: b}})
 					} else if all, _ := w.Raw.HGet(t.Context(), w.Key("m:q"), "dropped").Int64(); all > dropped {
 						refused, dropped = refused+1, all
 						<-time.After(ackDelay)

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 func sender(t *testing.T, w brokertest.World, name string, q broker.Queue) *producer.Sender {
 	t.Helper()
 	s, wake := w.NewSource(t, name, q)
-	return producer.NewSender(w.C, s, "x1", wake, 0)
+	return producer.NewSender(w.C, s, "x1", wake, broker.Window{})
 }
 
 // A running is a Receiver whose items are received one by one.

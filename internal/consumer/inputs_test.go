@@ -24,7 +24,7 @@ func TestInputsTakeOneRoundTripPerBatch(t *testing.T) {
 			b.Value([]byte("a"))
 			b.Failure(batch.Failure{Code: batch.CodeEncode})
 			b.Value([]byte("c"))
-			if _, err := w.C.Scatter(t.Context(), s, "x", 0, []broker.Parcel{{Batch: batch.Batch{Source: name, N: 3, Frame: b.Take()}}}); err != nil {
+			if _, err := w.C.Scatter(t.Context(), s, "x", broker.Window{}, []broker.Parcel{{Batch: batch.Batch{Source: name, N: 3, Frame: b.Take()}}}); err != nil {
 				t.Fatal(err)
 			}
 		}

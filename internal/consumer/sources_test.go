@@ -28,7 +28,7 @@ func abandoned(t *testing.T, w brokertest.World, name string, q broker.Queue, op
 	t.Helper()
 	s, stored, err := w.C.Source(t.Context(), name, q, 0, opts...)
 	if err == nil {
-		_, err = w.C.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: brokertest.Numbers(name, stored, stored+3)}})
+		_, err = w.C.Scatter(t.Context(), s, "x1", broker.Window{}, []broker.Parcel{{Batch: brokertest.Numbers(name, stored, stored+3)}})
 	}
 	if err == nil {
 		err = w.C.Abandon(t.Context(), s, "its process died")
@@ -351,7 +351,7 @@ func TestIdleGatherRefreshesRarely(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := producer.NewSender(c, source, "x1", nil, 0).Send(t.Context(), brokertest.Texts(1, 10_000)); err != nil {
+		if err := producer.NewSender(c, source, "x1", nil, broker.Window{}).Send(t.Context(), brokertest.Texts(1, 10_000)); err != nil {
 			t.Fatal(err)
 		}
 		r := receive(t, w, "q", ReceiverOptions{Executor: "x1", Log: slog.New(slog.DiscardHandler)})

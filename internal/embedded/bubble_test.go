@@ -48,7 +48,7 @@ func TestAFlowFollowsTheFakeClock(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { worked <- work(ctx, c, a, b) }()
 		wait(t, 20*time.Minute)
-		scattered, err := c.Scatter(t.Context(), source, "x", 0, []broker.Parcel{one(0), one(1)})
+		scattered, err := c.Scatter(t.Context(), source, "x", broker.Window{}, []broker.Parcel{one(0), one(1)})
 		if fine(t, err, c.Finish(t.Context(), source, 2)); scattered.Stored != 2 {
 			t.Fatalf("%+v", scattered)
 		}

@@ -8,92 +8,95 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
 const (
-	// maxItems bounds a batch by items; a larger batch saves no further cost.
-	maxItems = 8192
-	// maxBytes closes a batch: a larger one saves no further cost either, and
-	// each slot and each reader holds one several times.
-	maxBytes = 1 << 20
-	// target is how much work a batch should be at the dearest stage.
+	// batchItems bounds a batch by items; a larger batch saves no further cost.
+	batchItems = 8192
+	// batchBytes closes a batch: a larger batch saves no further cost, and each slot and each
+	// reader holds several batches.
+	batchBytes = 1 << 20
+	// target is the work of one batch at the dearest stage.
 	target = 8 * time.Millisecond
-	// backlogTarget is how much work a batch of dear items may be at most, and backlogItems how
-	// many, if that leaves backlogBatches batches in flight.
+	// backlogTarget bounds the work of a batch of dear items, and backlogItems their number, as
+	// long as backlogBatches batches are in flight.
 	backlogTarget  = 80 * time.Millisecond
 	backlogItems   = 8
 	backlogBatches = 1024
-	// pendingItems, pendingBatches and pendingBytes bound the batches that collect while a send is in
-	// flight.
-	pendingItems   = 8 * maxItems
+	// pendingItems, pendingBatches and pendingBytes bound the batches that collect during a send.
+	pendingItems   = 8 * batchItems
 	pendingBatches = 64
-	// firstBatches bound it instead while the cost of an item is unknown: many small
-	// batches would only be in the way of the larger ones that follow.
+	pendingBytes   = batch.MaxBytes
+	// firstBatches replaces pendingBatches while the cost of an item is unknown: many small batches
+	// would delay the larger ones that follow.
 	firstBatches = 8
-	pendingBytes = batch.MaxBytes
-	// steep is after how many items of unknown cost batches grow faster.
-	steep = 1024
+	// growthItems is the number of items of unknown cost after which batches grow faster.
+	growthItems = 1024
 )
 
-// A Batcher collects the items of one source and cuts them into batches. It is
-// used by one goroutine and does no I/O.
+// A Batcher collects the items of one source and cuts them into batches. One goroutine uses it. It
+// does no I/O.
 type Batcher struct {
-	source string
-	next   int64 // offset of the item after the last one cut
-	limit  int   // items of a batch
-	lots   int   // batches that may collect
-	most   int   // bound of limit
-	bound  int   // items that may collect
-	bytes  int   // bytes that may collect
-	open   batch.Builder
-	cut    []batch.Batch
-	items  int // in cut
-	size   int // bytes of cut
-	last   int // bytes of the last batch
-	memory batch.Memory
+	source     string
+	next       int64 // offset of the item after the last batch
+	limit      int   // items of the next batch
+	maxItems   int   // bound of limit
+	maxBatches int   // batches that may collect
+	pending    broker.Bounds
+	open       batch.Builder
+	cut        []batch.Batch
+	items      int // in cut
+	size       int // bytes of cut
+	last       int // bytes of the last batch
+	memory     batch.Memory
 }
 
-// NewBatcher collects items of a source from an offset on. items and bytes are
-// what the queue takes, 0 for no bound: no batch is larger, but for one of a
-// single item, and neither is what collects, but for one item.
-func NewBatcher(source string, first, items, bytes int64) *Batcher {
-	b := &Batcher{source: source, next: first, most: maxItems, bound: pendingItems, bytes: pendingBytes}
-	if items > 0 {
-		b.bound = int(min(items, pendingItems))
+// NewBatcher collects the items of a source from the offset first on. No batch exceeds bounds,
+// which are those of the queue; 0 is no bound. The collected items do not exceed bounds either. A
+// single item may be larger than bounds.
+func NewBatcher(source string, first int64, bounds broker.Bounds) *Batcher {
+	b := &Batcher{source: source, next: first, maxItems: batchItems, pending: broker.Bounds{Max: pendingItems, MaxBytes: pendingBytes}}
+	if bounds.Max > 0 {
+		b.pending.Max = min(bounds.Max, pendingItems)
 	}
-	if bytes > 0 {
-		b.bytes = int(min(bytes, pendingBytes))
+	if bounds.MaxBytes > 0 {
+		b.pending.MaxBytes = min(bounds.MaxBytes, pendingBytes)
 	}
 	b.Limit(Portion{1, firstBatches})
 	return b
 }
 
-// A Portion is how large a batch should be, and how many of them should be sent at
-// once.
+// A Portion is the size of a batch in items and the number of batches of one send.
 type Portion struct{ Items, Batches int }
 
 // Limit bounds the next batches.
 func (b *Batcher) Limit(p Portion) {
-	b.limit, b.lots = max(1, min(p.Items, b.most, b.bound)), p.Batches
+	b.limit, b.maxBatches = max(1, min(p.Items, b.maxItems, b.maxPending())), p.Batches
 }
 
-// Most bounds what Limit can say, 0 for no bound.
-func (b *Batcher) Most(items int) {
+// LimitItems bounds the items of all later batches; 0 is no bound.
+func (b *Batcher) LimitItems(items int) {
 	if items > 0 {
-		b.most = min(items, maxItems)
+		b.maxItems = min(items, batchItems)
 	}
 }
 
-// Reuse takes back the memory of batches that Take has returned, which nobody may
-// look at any more.
+// maxPending is the number of items that may collect, and maxPendingBytes that of their bytes.
+func (b *Batcher) maxPending() int { return int(b.pending.Max) }
+
+func (b *Batcher) maxPendingBytes() int { return int(b.pending.MaxBytes) }
+
+// Reuse takes back the memory of batches that Take has returned. The caller does not use them any
+// more.
 func (b *Batcher) Reuse(done []batch.Batch) {
 	for _, d := range done {
 		b.memory.Put(d.Frame)
 	}
 }
 
-// room makes room for a batch like the last one.
-func (b *Batcher) room() {
+// grow gives a new batch the memory of one like the last one.
+func (b *Batcher) grow() {
 	if b.open.Len() == 0 && b.last > 0 {
 		b.open.Use(b.memory.Get(b.last + b.last/16))
 	}
@@ -101,66 +104,67 @@ func (b *Batcher) room() {
 
 // Begin starts an item, see batch.Builder.
 func (b *Batcher) Begin() []byte {
-	b.room()
+	b.grow()
 	return b.open.Begin()
 }
 
-// End closes the item begun.
+// End ends the item that Begin has started.
 func (b *Batcher) End(buf []byte) {
 	b.open.End(buf)
-	b.closed()
+	b.closeFull()
 }
 
-// Fail puts a failure in the place of the item begun.
+// Fail puts a failure in the place of the item that Begin has started.
 func (b *Batcher) Fail(buf []byte, f batch.Failure) {
 	b.open.Abort(buf)
 	b.open.Failure(f)
-	b.closed()
+	b.closeFull()
 }
 
-// Fill adds n short items at once, which frame appends: at most as many as Spare
-// says, in as many calls of frame as they make batches.
+// Fill adds n short items, at most Spare. It calls frame once for each batch, which appends the
+// items from from to to.
 func (b *Batcher) Fill(n int, frame func(open *batch.Builder, from, to int)) {
 	for at := 0; at < n; {
-		to := min(n, at+max(1, min(b.limit-b.open.Len(), (b.enough()-b.open.Size())/batch.Short)))
-		b.room()
+		to := min(n, at+max(1, min(b.limit-b.open.Len(), (b.closingSize()-b.open.Size())/batch.Short)))
+		b.grow()
 		frame(&b.open, at, to)
 		at = to
-		b.closed()
+		b.closeFull()
 	}
 }
 
-// Add adds an item of about so many bytes, which frame appends.
+// Add adds an item of about size bytes, which frame appends.
 func (b *Batcher) Add(size int, frame func(open *batch.Builder)) {
-	b.room()
+	b.grow()
 	b.open.Grow(b.open.Size() + size + binary.MaxVarintLen64)
 	frame(&b.open)
-	b.closed()
+	b.closeFull()
 }
 
-// Spare is how many short items can be added until it is Full.
+// Spare is the number of short items that can be added until the Batcher is Full.
 func (b *Batcher) Spare() int {
 	if b.Full() {
 		return 0
 	}
-	return max(0, min(min(b.bound, b.lots*b.limit)-b.Len(), 1+(b.bytes-b.size-b.open.Size()-1)/batch.Short))
+	return max(0, min(min(b.maxPending(), b.maxBatches*b.limit)-b.Len(), 1+(b.maxPendingBytes()-b.size-b.open.Size()-1)/batch.Short))
 }
 
-func (b *Batcher) closed() {
-	if b.open.Len() >= b.limit || b.open.Size() >= b.enough() {
+// closeFull closes the open batch if it is full.
+func (b *Batcher) closeFull() {
+	if b.open.Len() >= b.limit || b.open.Size() >= b.closingSize() {
 		b.close()
 	}
 }
 
-// enough is how many bytes close a batch.
-func (b *Batcher) enough() int { return min(maxBytes, b.bytes) }
+// closingSize is the number of bytes at which a batch is full.
+func (b *Batcher) closingSize() int { return min(batchBytes, b.maxPendingBytes()) }
 
 func (b *Batcher) close() {
 	n, size := b.open.Len(), b.open.Size()
 	whole := batch.Batch{Source: b.source, First: b.next, N: n, Frame: b.open.Take()}
 	b.next += int64(n)
 	b.items, b.size, b.last = b.items+n, b.size+size, size
-	if size > b.bytes && n > 1 { // it fitted until the last item came
+	if size > b.maxPendingBytes() && n > 1 { // only the last item exceeds the bound
 		if head, last, err := whole.Split(n - 1); err == nil {
 			b.cut = append(b.cut, head, last)
 			return
@@ -172,9 +176,9 @@ func (b *Batcher) close() {
 // Len is the number of items that have collected.
 func (b *Batcher) Len() int { return b.items + b.open.Len() }
 
-// Full reports that the collected batches have to be taken before more items are added.
+// Full reports that the caller must Take the collected batches before it adds items.
 func (b *Batcher) Full() bool {
-	return b.Len() >= min(b.bound, b.lots*b.limit) || b.size+b.open.Size() >= b.bytes
+	return b.Len() >= min(b.maxPending(), b.maxBatches*b.limit) || b.size+b.open.Size() >= b.maxPendingBytes()
 }
 
 // Take returns the collected batches, and forgets them.
@@ -187,7 +191,7 @@ func (b *Batcher) Take() []batch.Batch {
 	return taken
 }
 
-// Rewind forgets the collected batches: the next item has the offset to.
+// Rewind drops the collected batches. The next item gets the offset to.
 func (b *Batcher) Rewind(to int64) {
 	b.open.Reset()
 	b.cut, b.items, b.size, b.next = nil, 0, 0, to
@@ -196,18 +200,18 @@ func (b *Batcher) Rewind(to int64) {
 // Next is the offset behind the last item.
 func (b *Batcher) Next() int64 { return b.next + int64(b.open.Len()) }
 
-// portionFor is what to send where an item costs so much at the dearest stage. An
-// unknown cost begins with single items, over which the workers learn it, and grows
-// with the number of stored items: a backlog that no worker reads yet should not be made of single
-// items. Neither should one in which there are far more dear items than slots.
+// portionFor returns the portion for items that cost so much at the dearest stage. While the cost
+// is unknown, the first batches have one item each, so that workers measure the cost. Batches then
+// grow with the number of stored items: a backlog that no worker reads yet must not consist of
+// single items. The same holds for a backlog with far more dear items than slots.
 func portionFor(cost time.Duration, stored, inFlight int64) Portion {
 	if cost <= 0 {
-		part := int64(64)
-		if stored >= steep {
-			part = 16
+		share := int64(64)
+		if stored >= growthItems {
+			share = 16
 		}
-		return Portion{int(max(1, min(stored/part, maxItems))), firstBatches}
+		return Portion{int(max(1, min(stored/share, batchItems))), firstBatches}
 	}
-	some := min(int64(backlogTarget/cost), inFlight/backlogBatches, backlogItems)
-	return Portion{int(max(1, some, min(int64(target/cost), maxItems))), pendingBatches}
+	ofBacklog := min(int64(backlogTarget/cost), inFlight/backlogBatches, backlogItems)
+	return Portion{int(max(1, ofBacklog, min(int64(target/cost), batchItems))), pendingBatches}
 }

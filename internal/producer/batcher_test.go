@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
 func TestBatcherCutsWhatWasAdded(t *testing.T) {
@@ -16,7 +17,7 @@ func TestBatcherCutsWhatWasAdded(t *testing.T) {
 		first := rapid.Int64Range(0, 1000).Draw(t, "first")
 		bound := rapid.Int64Range(0, 40).Draw(t, "bound")
 		bytes := rapid.Int64Range(0, 60).Draw(t, "bytes")
-		b := NewBatcher("s", first, bound, bytes)
+		b := NewBatcher("s", first, broker.Bounds{Max: bound, MaxBytes: bytes})
 		var items []string
 		var all []batch.Batch
 		for range rapid.IntRange(1, 80).Draw(t, "items") {
@@ -60,7 +61,7 @@ func taken(t *rapid.T, b *Batcher, bound, bytes int64) []batch.Batch {
 	all, n := b.Take(), 0
 	for _, one := range all {
 		n += one.N
-		if bound > 0 && one.N > int(bound) || one.N > maxItems {
+		if bound > 0 && one.N > int(bound) || one.N > batchItems {
 			t.Fatalf("a batch of %d items, more than %d", one.N, bound)
 		}
 		if bytes > 0 && one.N > 1 && int64(len(one.Frame)) > bytes {
@@ -99,7 +100,7 @@ func same(t *rapid.T, all []batch.Batch, first int64, items []string) {
 
 func TestBatcherHeedsItsLimit(t *testing.T) {
 	t.Parallel()
-	b := NewBatcher("s", 0, 0, 0)
+	b := NewBatcher("s", 0, broker.Bounds{})
 	b.Limit(Portion{10, pendingBatches})
 	for at := range 25 {
 		b.End(append(b.Begin(), byte(at)))
@@ -108,10 +109,10 @@ func TestBatcherHeedsItsLimit(t *testing.T) {
 		t.Errorf("25 items with a limit of 10: %d batches", len(all))
 	}
 	b.Limit(Portion{1 << 30, pendingBatches})
-	for range maxItems + 1 {
+	for range batchItems + 1 {
 		b.End(b.Begin())
 	}
-	if all := b.Take(); len(all) != 2 || all[0].N != maxItems {
+	if all := b.Take(); len(all) != 2 || all[0].N != batchItems {
 		t.Errorf("no limit: %d batches, the first of %d", len(all), all[0].N)
 	}
 	big := make([]byte, batch.MaxBytes)
@@ -134,9 +135,9 @@ func TestPortionForCost(t *testing.T) {
 		want             Portion
 	}{
 		{0, 0, 0, Portion{1, firstBatches}}, {0, 63, 63, Portion{1, firstBatches}},
-		{0, 640, 0, Portion{10, firstBatches}}, {0, 6400, 0, Portion{400, firstBatches}}, {0, 1 << 40, 1 << 40, Portion{maxItems, firstBatches}},
+		{0, 640, 0, Portion{10, firstBatches}}, {0, 6400, 0, Portion{400, firstBatches}}, {0, 1 << 40, 1 << 40, Portion{batchItems, firstBatches}},
 		{time.Second, 0, 0, Portion{1, pendingBatches}}, {target, 0, 0, Portion{1, pendingBatches}},
-		{target / 100, 0, 0, Portion{100, pendingBatches}}, {1, 1 << 40, 0, Portion{maxItems, pendingBatches}},
+		{target / 100, 0, 0, Portion{100, pendingBatches}}, {1, 1 << 40, 0, Portion{batchItems, pendingBatches}},
 		{20 * time.Millisecond, 1 << 40, 2 * backlogBatches, Portion{2, pendingBatches}},
 		{20 * time.Millisecond, 1 << 40, 1 << 18, Portion{4, pendingBatches}},
 		{target, 1 << 40, 1 << 18, Portion{backlogItems, pendingBatches}},
@@ -152,8 +153,8 @@ func TestPortionForCost(t *testing.T) {
 // A bound of bytes holds for short items too, of which many are added at once.
 func TestSpareHeedsABoundOfBytes(t *testing.T) {
 	t.Parallel()
-	b := NewBatcher("s", 0, 0, 10*batch.Short)
-	b.Limit(Portion{maxItems, pendingBatches})
+	b := NewBatcher("s", 0, broker.Bounds{MaxBytes: 10 * batch.Short})
+	b.Limit(Portion{batchItems, pendingBatches})
 	long := func(open *batch.Builder, from, to int) {
 		for range to - from {
 			open.Value(make([]byte, batch.Short-1))

@@ -6,32 +6,24 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// An OverflowPolicy is that of package broker.
-type OverflowPolicy = broker.OverflowPolicy
-
-// A Feeding says what source to make, and of which queue.
-type Feeding struct {
-	Name     string // of a queue that stays, "" for one of the executor's own
-	Max      int64  // items that may wait, 0 for any number
-	MaxB     int64  // bytes that may wait, 0 for the default
-	Window   int64  // items between here and the gathers
-	Seal     int    // 1: no other source joins
-	Overflow OverflowPolicy
-	Source   string // name of a durable source, "" for one that goes with the executor
-	Keep     bool   // each item is kept until it is delivered
+// Options say which source to make, and of which queue.
+type Options struct {
+	Queue      string // name of a queue that stays, "" for a new queue that goes with its executor
+	Bounds     broker.Bounds
+	Window     broker.Window
+	Overflow   broker.OverflowPolicy
+	Seal       bool   // no other source can join the queue
+	Source     string // name of a durable source, "" for a source that goes with its executor
+	KeepInputs bool   // Redis keeps each item until its result is delivered
 }
 
-// Room returns the bound of a batch in items, 0 for none, if the queue takes so many: with
-// OverflowDropOldest also what the window takes, since a batch that is larger would be dropped as a whole.
-func (f Feeding) Room(queue int64) int64 {
-	window := max(f.Window, -f.Window)
-	switch {
-	case f.Overflow != broker.OverflowDropOldest || window == 0:
-		return queue
-	case queue == 0:
-		return window
+// BatchBounds returns the bounds of a batch for a queue with these bounds. With OverflowDropOldest
+// a batch does not exceed the window either, since a larger batch would be dropped as a whole.
+func (o Options) BatchBounds(queue broker.Bounds) broker.Bounds {
+	if window := o.Window.Items; o.Overflow == broker.OverflowDropOldest && window > 0 && (queue.Max == 0 || window < queue.Max) {
+		queue.Max = window
 	}
-	return min(queue, window)
+	return queue
 }
 
 // A Feed is a source that one goroutine adds to.
@@ -41,31 +33,35 @@ type Feed struct {
 	keeper Keeper
 }
 
-// A Keeper is the part of an executor that a feed belongs to.
+// A Keeper is the part of an executor that a Feed belongs to.
 type Keeper interface {
-	// Alone takes the feed out of the executor's Flush: its callers know which items are stored.
-	Alone()
-	// Finished notes that the end of the source is stored, at an offset.
-	Finished(at int64)
-	// Ended lets go of the feed, whose source has ended or will be ended; err is how it went.
-	Ended(ctx context.Context, err error)
+	// ExcludeFromFlush lets the executor's Flush ignore the Feed.
+	ExcludeFromFlush()
+	// SourceFinished notes that the end of the source is stored, at an offset.
+	SourceFinished(end int64)
+	// Release ends the membership of the Feed; err is the reason, nil if the source has ended
+	// normally.
+	Release(ctx context.Context, err error)
 }
 
 // NewFeed makes a Feed of its two halves.
 func NewFeed(s *Sender, b *Batcher, k Keeper) *Feed { return &Feed{Sender: s, Batcher: b, keeper: k} }
 
-// Finish ends the source at an offset.
-func (f *Feed) Finish(ctx context.Context, at int64) error {
-	err := f.Sender.Finish(ctx, at)
+// Finish ends the source behind its last item.
+func (f *Feed) Finish(ctx context.Context) error {
+	end := f.Next()
+	err := f.Sender.Finish(ctx, end)
 	if err == nil {
-		f.keeper.Finished(at)
+		f.keeper.SourceFinished(end)
 	}
 	return err
 }
 
-// Alone is that of the Keeper.
-func (f *Feed) Alone() { f.keeper.Alone() }
+// ExcludeFromFlush lets the executor's Flush ignore the feed: its callers know which items are
+// stored.
+func (f *Feed) ExcludeFromFlush() { f.keeper.ExcludeFromFlush() }
 
-// Ended ends the feed; err is how it went. An error ends the source where it stands, but for a durable one, which waits
-// for its successor.
-func (f *Feed) Ended(ctx context.Context, err error) { f.keeper.Ended(ctx, err) }
+// Release ends the feed; err is the reason, nil if the source has ended normally. An error abandons
+// the source: its stream ends behind the stored items. A durable source waits for its successor
+// instead.
+func (f *Feed) Release(ctx context.Context, err error) { f.keeper.Release(ctx, err) }

@@ -21,9 +21,8 @@ var (
 	ErrGroupClosed = errors.New("the producer is closed")
 )
 
-// A Group stores items for many callers through one source (group commit). One
-// goroutine, Run, calls the broker. The requests that arrive during one call share the
-// batches of the next call.
+// A Group stores items for many callers through one source (group commit). One goroutine, Run,
+// calls the broker. The requests that arrive during one call share the batches of the next call.
 type Group struct {
 	sender  *Sender
 	batcher *Batcher
@@ -41,8 +40,7 @@ type Group struct {
 	err       error // why Run has ended
 }
 
-// NewGroup makes a Group, whose Run must be called. A batch waits for further items
-// for up to linger.
+// NewGroup makes a Group; the caller must call Run. A batch waits up to linger for further items.
 func NewGroup(s *Sender, b *Batcher, linger time.Duration) *Group {
 	return &Group{sender: s, batcher: b, linger: linger, wake: make(chan struct{}, 1), at: b.Next()}
 }
@@ -55,17 +53,17 @@ func (g *Group) Request() *Request {
 	return &Request{done: make(chan struct{}, 1)}
 }
 
-// Discard takes back a request that is not with Store.
+// Discard takes back a request that was not given to Store.
 func (g *Group) Discard(r *Request) {
 	if r.reset() {
 		g.spare.Put(r)
 	}
 }
 
-// Store returns when all items of a request are stored or dropped. A request without
-// items waits for all requests before it. Otherwise the error says why not: ErrFull,
-// the end of ctx, or the end of the Group. With ErrOutcomeUnknown, more items may be
-// stored than Stored says. The request must not be used afterwards.
+// Store returns when all items of a request are stored or dropped. A request without items waits
+// for all requests before it. Errors: ErrFull, the cause of ctx, or the reason for the end of the
+// Group. With ErrOutcomeUnknown, more items may be stored than Stored says. The caller must not use
+// the request afterwards.
 func (g *Group) Store(ctx context.Context, r *Request) (Stored, error) {
 	if err := g.enqueue(ctx, r); err != nil {
 		g.Discard(r)
@@ -101,8 +99,8 @@ func (g *Group) enqueue(ctx context.Context, r *Request) error {
 	return nil
 }
 
-// withdraw takes a request back, unless it is settled. left: the broker may have some
-// of its items by now, and the request stays with the Group.
+// withdraw takes a request back, unless it is settled. left: the broker may have some of its items
+// now, and the request stays in the Group.
 func (g *Group) withdraw(r *Request, cause error) (so Stored, left bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -138,8 +136,8 @@ func (g *Group) Close() {
 	g.mu.Unlock()
 }
 
-// Run stores items until Close was called and all are stored: nil. Otherwise the error
-// says why it ended before: ctx has ended, or the source or its queue is gone.
+// Run stores items until Close was called and all items are stored, and then returns nil. Otherwise
+// it returns the reason: ctx has ended, or the source or its queue is gone.
 func (g *Group) Run(ctx context.Context) error {
 	for {
 		batches, err := g.collect(ctx)
@@ -157,7 +155,7 @@ func (g *Group) Run(ctx context.Context) error {
 	}
 }
 
-// end refuses the requests that are there and all that will come.
+// end refuses all requests, those that wait and later ones.
 func (g *Group) end(err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,8 +170,8 @@ func (g *Group) end(err error) {
 	}
 }
 
-// collect waits for items and cuts them into batches. There are none if the Group is
-// closed and all requests are settled.
+// collect waits for items and cuts them into batches. It returns no batch if the Group is closed
+// and all requests are settled.
 func (g *Group) collect(ctx context.Context) ([]batch.Batch, error) {
 	var ripe <-chan time.Time // when the first item has waited for linger
 	due := g.linger <= 0
@@ -200,9 +198,9 @@ func (g *Group) collect(ctx context.Context) ([]batch.Batch, error) {
 	}
 }
 
-// cut moves items of requests into batches and returns these, unless further items may
-// come: more have come since the last call, or items may linger. over: there will be
-// nothing more.
+// cut moves items of requests into batches and returns the batches. It returns none while further
+// items may come: some have come since the last call, or items may linger. over: the Group is
+// closed and no item is left.
 func (g *Group) cut(due bool) (batches []batch.Batch, more, over bool) { //nolint:revive // a state of the items
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -217,8 +215,8 @@ func (g *Group) cut(due bool) (batches []batch.Batch, more, over bool) { //nolin
 	return nil, some, false
 }
 
-// take moves items of requests into batches. flush: a request waits for those before
-// it. The lock is held.
+// take moves items of requests into batches. flush: a request waits for the requests before it. The
+// lock is held.
 func (g *Group) take() (flush bool) {
 	if g.withdrawn {
 		g.rewind()
@@ -240,8 +238,8 @@ func (g *Group) take() (flush bool) {
 	return flush
 }
 
-// rewind forgets the batches: their items wait again, without those of callers that
-// have left. The lock is held.
+// rewind takes back the batches: their items wait again, except those of callers that have left.
+// The lock is held.
 func (g *Group) rewind() {
 	g.withdrawn = false
 	g.batcher.Rewind(g.at)
@@ -257,8 +255,8 @@ func (g *Group) rewind() {
 	g.requests.next = g.requests.first
 }
 
-// store stores batches. Where a request is withdrawn while they wait for room, and
-// where there is no room and the policy is Fail, the rest is forgotten.
+// store stores batches. If a request is withdrawn while they wait for room, and if there is no room
+// and the policy is OverflowFail, it drops the remaining parcels.
 func (g *Group) store(ctx context.Context, batches []batch.Batch) error {
 	end := batches[len(batches)-1].End()
 	parcels := Parcels(batches)
@@ -282,7 +280,7 @@ func (g *Group) store(ctx context.Context, batches []batch.Batch) error {
 	return nil
 }
 
-// begin begins a call of the broker, unless the batches have to be made anew.
+// begin starts a call of the broker. It returns false if the batches must be made again.
 func (g *Group) begin() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -290,8 +288,8 @@ func (g *Group) begin() bool {
 	return g.calling
 }
 
-// settle takes note of a reply: the items below an offset are stored or dropped. It
-// returns an error that ends the Group.
+// settle notes a reply: all items below an offset are stored or dropped. It returns an error that
+// ends the Group.
 func (g *Group) settle(to int64, got Storing, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -317,7 +315,7 @@ func (g *Group) settle(to int64, got Storing, err error) error {
 	return nil
 }
 
-// deserted reports whether a caller of what waits for room has left. The lock is held.
+// deserted reports whether the caller of a request that waits for room has left. The lock is held.
 func (g *Group) deserted() bool {
 	for r := g.requests.first; r != g.requests.next; r = r.after {
 		if r.abandoned {
@@ -327,15 +325,15 @@ func (g *Group) deserted() bool {
 	return false
 }
 
-// finishEmpty finishes the requests without items that wait for nothing more. The lock
-// is held.
+// finishEmpty finishes the requests without items for which all earlier requests are settled. The
+// lock is held.
 func (g *Group) finishEmpty() {
 	for r := g.requests.first; r != g.requests.next && r.n == 0; r = g.requests.first {
 		g.finish(r, nil)
 	}
 }
 
-// finish tells the caller of a request, if it is still there. The lock is held.
+// finish wakes the caller of a request, unless it has left. The lock is held.
 func (g *Group) finish(r *Request, err error) {
 	g.requests.remove(r)
 	if r.abandoned {

@@ -20,9 +20,9 @@ import (
 // of that.
 func group(t *testing.T, w brokertest.World, q broker.Queue, overflow broker.OverflowPolicy) *Group {
 	t.Helper()
-	s := sender(t, w, "s", q, 0)
+	s := sender(t, w, "s", q, broker.Window{})
 	s.source.Overflow = overflow
-	return NewGroup(s, NewBatcher("s", 0, 0, 0), 0)
+	return NewGroup(s, NewBatcher("s", 0, broker.Bounds{}), 0)
 }
 
 // run runs it until it is closed, and ends the source.
@@ -83,7 +83,7 @@ type told struct {
 func TestItemsOfCallersThatLeftAreNotStored(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
-		g := group(t, w, w.Queue(t, broker.Queue{Name: "q", Max: 2}), broker.OverflowBlock)
+		g := group(t, w, w.Queue(t, broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 2}}), broker.OverflowBlock)
 		ctx, leave := context.WithCancel(t.Context())
 		first := g.inBackground(ctx, g.request("a", "b", "c", "d"))
 		batches := g.batches(t, 4)
@@ -124,7 +124,7 @@ func TestItemsOfCallersThatLeftAreNotStored(t *testing.T) {
 func TestACallerThatLeavesDuringTheCallIsToldThatItIsNotKnown(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
-		g := group(t, w, w.Queue(t, broker.Queue{Name: "q", Max: 1}), broker.OverflowBlock)
+		g := group(t, w, w.Queue(t, broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 1}}), broker.OverflowBlock)
 		ctx, leave := context.WithCancel(t.Context())
 		left := g.inBackground(ctx, g.request("a", "b"))
 		batches := g.batches(t, 2)
@@ -156,15 +156,15 @@ func TestACallerThatLeavesDuringTheCallIsToldThatItIsNotKnown(t *testing.T) {
 	})
 }
 
-// Senders come and leave at any time while a reader makes room. Each item is there as
-// its sender was told: once, or not at all; only what is in doubt may be either.
+// Senders come and leave at any time while a reader makes room. Each item is stored as often as its
+// sender was told: once or never. Items whose outcome is unknown may be either.
 func TestEachItemIsWhereItsSenderWasTold(t *testing.T) {
 	for _, overflow := range []broker.OverflowPolicy{broker.OverflowBlock, broker.OverflowFail, broker.OverflowDropNewest} {
 		t.Run(string(overflow), func(t *testing.T) {
 			brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 				t.Helper()
 				const senders, each = 16, 40
-				g := group(t, w, w.Queue(t, broker.Queue{Name: "q", Max: 7}), overflow)
+				g := group(t, w, w.Queue(t, broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 7}}), overflow)
 				ended := g.run(t.Context())
 				if err := w.C.Seal(t.Context(), "q"); err != nil {
 					t.Fatal(err)
@@ -217,7 +217,7 @@ func TestEachItemIsWhereItsSenderWasTold(t *testing.T) {
 	}
 }
 
-// sendAndLeave stores items, or leaves early. It returns what it was told of each.
+// sendAndLeave stores items, or leaves early. It returns the outcome of each item.
 func (g *Group) sendAndLeave(ctx context.Context, random *rand.Rand, items []string) (outcomes []string) {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
@@ -245,10 +245,10 @@ func (g *Group) sendAndLeave(ctx context.Context, random *rand.Rand, items []str
 	return outcomes
 }
 
-// What allocates is the batch and the call, which many requests share.
+// A batch and a call allocate memory, and many requests share both.
 func TestARequestAllocatesNothing(t *testing.T) {
-	g := NewGroup(NewSender(nil, broker.Source{}, "", nil, 0), NewBatcher("s", 0, 0, 0), 0)
-	g.sender.portion.Store(&Portion{maxItems, pendingBatches})
+	g := NewGroup(NewSender(nil, broker.Source{}, "", nil, broker.Window{}), NewBatcher("s", 0, broker.Bounds{}), 0)
+	g.sender.portion.Store(&Portion{batchItems, pendingBatches})
 	r := g.Request()
 	item := []byte("an item")
 	if n := testing.AllocsPerRun(1000, func() {

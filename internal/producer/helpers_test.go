@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 // sender returns a Sender of a new source.
-func sender(t *testing.T, w brokertest.World, name string, q broker.Queue, window int64) *Sender {
+func sender(t *testing.T, w brokertest.World, name string, q broker.Queue, window broker.Window) *Sender {
 	t.Helper()
 	s, wake := w.NewSource(t, name, q)
 	return NewSender(w.C, s, "x1", wake, window)

@@ -15,13 +15,13 @@ import (
 // A sender that waits for room asks once a second, in case the hint was lost. It does not resend the
 // batches that have no room.
 func TestASenderThatWaitsCostsALookASecond(t *testing.T) {
-	for name, window := range map[string]int64{"queue": 0, "window": 4} {
+	for name, window := range map[string]broker.Window{"queue": {}, "window": {Items: 4}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := embedded.New()
 				t.Cleanup(server.Close)
 				w, m := brokertest.Metered(t, server)
-				c, q := w.C, w.Queue(t, broker.Queue{Name: "q", Max: 8})
+				c, q := w.C, w.Queue(t, broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 8}})
 				source, _, err := c.Source(t.Context(), "s", q, 1)
 				if err != nil {
 					t.Fatal(err)

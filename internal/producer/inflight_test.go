@@ -9,18 +9,18 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit/brokertest"
 )
 
-// 64 batches of 1,500 bytes through a flight of 6,000: what is stored and not
-// delivered is never more than that and a batch, and all arrives.
+// 64 batches of 1,500 bytes go through a flight of 6,000 bytes: the stored items that are not
+// delivered are never more than that and a batch.
 func TestBytesInFlightAreBounded(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
 		q := w.Queue(t, broker.Queue{Name: "q"})
 		r := receive(t, w, "q")
-		s := sender(t, w, "s", q, -1<<18)
-		s.flight.most = 6000
+		s := sender(t, w, "s", q, broker.Window{Items: 1 << 18, OnceGathered: true})
+		s.flight.limit = 6000
 		testkit.Eventually(t, func() bool { // the gather has seen the source
-			got, err := w.C.Scatter(t.Context(), s.source, "x1", 0, nil)
-			s.flight.arrive(got.Low)
+			got, err := w.C.Scatter(t.Context(), s.source, "x1", broker.Window{}, nil)
+			s.flight.setDelivered(got.Low)
 			return err == nil && got.Low == 0
 		}, "the window counts")
 		all := brokertest.Texts(64, 1500)
@@ -52,22 +52,26 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 
 func TestFlight(t *testing.T) {
 	t.Parallel()
-	f := inFlight{most: 6400, low: -1}
+	f := inFlight{limit: 6400, delivered: -1}
 	for end := int64(1); end <= 100; end++ {
-		f.depart(end, 100)
+		f.addStored(end, 100)
 	}
-	if got := f.window(-50); got != -50 {
-		t.Errorf("nobody gathers, and the window is %d", got)
+	asked, counted := broker.Window{Items: 50, OnceGathered: true}, broker.Window{Items: 50}
+	if got := f.window(asked); got != asked {
+		t.Errorf("without a gather the window is %v", got)
 	}
-	for _, step := range []struct{ low, bytes, window int64 }{{0, 10000, 50}, {20, 8000, 50}, {60, 4000, -50}, {100, 0, -50}} {
-		f.arrive(step.low)
-		if got := f.window(-50); f.bytes != step.bytes || got != step.window {
-			t.Errorf("delivered to %d: %d bytes, window %d", step.low, f.bytes, got)
+	for _, step := range []struct {
+		low, bytes int64
+		window     broker.Window
+	}{{0, 10000, counted}, {20, 8000, counted}, {60, 4000, asked}, {100, 0, asked}} {
+		f.setDelivered(step.low)
+		if got := f.window(asked); f.bytes != step.bytes || got != step.window {
+			t.Errorf("delivered to %d: %d bytes, window %v", step.low, f.bytes, got)
 		}
 	}
-	f.depart(101, 10000)
-	f.arrive(100)
-	if got := f.window(50); got != 1 {
-		t.Errorf("one item is in flight, the window is %d", got)
+	f.addStored(101, 10000)
+	f.setDelivered(100)
+	if got := f.window(counted); got.Items != 1 {
+		t.Errorf("one item is in flight, the window is %v", got)
 	}
 }

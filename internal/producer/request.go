@@ -7,13 +7,13 @@ import (
 // maxSpare is the largest frame that a request keeps for its next use.
 const maxSpare = 64 << 10
 
-// Stored is how many items of a request are stored and how many were dropped.
+// Stored is the number of stored and of dropped items of a request.
 type Stored struct{ Items, Dropped int }
 
 func (s Stored) settled() int { return s.Items + s.Dropped }
 
-// A Request is the items that one caller wants stored. The caller fills the Builder
-// and gives the request to Group.Store. The rest is the Group's, under its lock.
+// A Request is the items that one caller wants to store. The caller fills the Builder and gives the
+// request to Group.Store. The lock of the Group guards the other fields.
 type Request struct {
 	batch.Builder
 	Stored
@@ -27,7 +27,7 @@ type Request struct {
 	done          chan struct{} // has a token when it is settled
 }
 
-// isUnderWay reports whether a batch that is not settled has items of it.
+// isUnderWay reports whether a batch that is not settled has items of the request.
 func (r *Request) isUnderWay() bool { return r.taken > r.settled() }
 
 // rewind makes the items that are not settled wait for a batch again.
@@ -39,7 +39,7 @@ func (r *Request) rewind() {
 	}
 }
 
-// reset empties the request. It reports whether it is worth keeping.
+// reset empties the request. It reports whether the request is small enough to keep.
 func (r *Request) reset() bool {
 	if cap(r.Frame()) > maxSpare {
 		return false
@@ -50,8 +50,8 @@ func (r *Request) reset() bool {
 	return true
 }
 
-// requests is a list of requests in the order in which they arrived. Items of those
-// before next are all in batches.
+// requests is a list of requests in the order of their arrival. All items of the requests before
+// next are in batches.
 type requests struct{ first, last, next *Request }
 
 func (l *requests) push(r *Request) {
@@ -84,7 +84,7 @@ func (l *requests) remove(r *Request) {
 	r.before, r.after, r.queued = nil, nil, false
 }
 
-// cut leaves of a request the items that are in batches.
+// cut removes the items from a request that are not in batches.
 func (l *requests) cut(r *Request) {
 	r.n = r.taken
 	if l.next == r {

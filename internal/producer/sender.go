@@ -11,32 +11,31 @@ import (
 	"github.com/dqbridge/dqbridge/internal/ranges"
 )
 
-// A Sender stores the batches of a source. Send and Finish are called by one
-// goroutine.
+// A Sender stores the batches of one source. One goroutine calls Send and Finish.
 type Sender struct {
 	c       *broker.Client
 	source  broker.Source
 	mailbox string
-	wake    <-chan struct{} // there may be room
-	window  int64
+	wake    <-chan struct{} // has a token if there may be room
+	window  broker.Window
 	portion atomic.Pointer[Portion]
-	room    int64 // items that the last reply had room for, -1: no bound
+	room    int64 // items for which there was room at the last reply, -1: no bound
 	flight  inFlight
 }
 
-// NewSender makes a Sender. mailbox is told when there is room again, and wake
-// hears of it. window bounds the items between here and the gathers, 0 for no
-// bound.
-func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window int64) *Sender {
-	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{most: flightBytes, low: -1}}
+// NewSender makes a Sender for a source. mailbox is the mailbox that gets a hint when the queue has
+// room again. The caller then sends to wake. window bounds the items between the source and its
+// gathers.
+func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window broker.Window) *Sender {
+	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{limit: inFlightBytes, delivered: -1}}
 	sender.portion.Store(&Portion{1, firstBatches})
 	return sender
 }
 
-// Portion is what to send now. Any goroutine may ask.
+// Portion is the size of the next send. Any goroutine may call it.
 func (s *Sender) Portion() Portion { return *s.portion.Load() }
 
-// Source is the source that it adds to.
+// Source is the source of the Sender.
 func (s *Sender) Source() broker.Source { return s.source }
 
 const (
@@ -46,8 +45,7 @@ const (
 	closing = 2 * time.Second
 )
 
-// Send stores batches, which follow on those sent before, and waits while
-// there is no room for them.
+// Send stores batches, which continue those sent before. It waits while there is no room for them.
 func (s *Sender) Send(ctx context.Context, batches []batch.Batch) error {
 	parcels := Parcels(batches)
 	for len(parcels) > 0 {
@@ -63,7 +61,7 @@ func (s *Sender) Send(ctx context.Context, batches []batch.Batch) error {
 	return nil
 }
 
-// Parcels are batches that are not in Redis yet.
+// Parcels makes parcels of batches that are not in Redis.
 func Parcels(batches []batch.Batch) []broker.Parcel {
 	parcels := make([]broker.Parcel, len(batches))
 	for i, b := range batches {
@@ -74,14 +72,13 @@ func Parcels(batches []batch.Batch) []broker.Parcel {
 
 // A Storing is the outcome of one call of Store.
 type Storing struct {
-	Full    bool       // there is no room for the rest: Await
-	Dropped ranges.Set // offsets that a policy dropped of these parcels
+	Full    bool       // there is no room for the remaining parcels: call Await
+	Dropped ranges.Set // offsets of items of these parcels that the policy dropped
 }
 
-// Store stores parcels in one call, as far as there is room, and takes the stored
-// and the dropped ones off the list. ErrFull: the policy of the source is Fail, and
-// there is no room for what is left. After another error, parcels on the list may be
-// stored.
+// Store stores parcels in one call, as far as there is room, and removes the stored and the dropped
+// ones from the list. ErrFull: the policy of the source is OverflowFail, and there is no room for
+// the parcels on the list. After another error, parcels on the list may be stored.
 func (s *Sender) Store(ctx context.Context, parcels *[]broker.Parcel) (Storing, error) {
 	fit, err := s.fit(ctx, parcels)
 	if err != nil {
@@ -90,16 +87,16 @@ func (s *Sender) Store(ctx context.Context, parcels *[]broker.Parcel) (Storing, 
 	return s.send(ctx, fit, parcels)
 }
 
-// Discard deletes the payloads of parcels that will not be stored, also after ctx
-// has ended. Those that it cannot delete expire.
+// Discard deletes the payloads of parcels that will not be stored, also after ctx has ended.
+// Payloads that it cannot delete expire.
 func (s *Sender) Discard(ctx context.Context, parcels []broker.Parcel) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	_ = s.c.Discard(last, parcels...)
 }
 
-// fit is how many parcels there should be room for, at least one; the first is
-// cut if it is more than that.
+// fit returns the number of parcels for which there should be room, at least one. It splits the
+// first parcel if only a part of it has room.
 func (s *Sender) fit(ctx context.Context, parcels *[]broker.Parcel) (n int, err error) {
 	if s.room < 0 {
 		return len(*parcels), nil
@@ -129,7 +126,7 @@ func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) erro
 // send stores the first n parcels as far as there is room.
 func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (done Storing, err error) {
 	window := s.window
-	if s.source.Overflow == "" || s.source.Overflow == broker.OverflowBlock { // to drop for it nobody has chosen
+	if s.source.Overflow == "" || s.source.Overflow == broker.OverflowBlock { // other policies would drop items for it
 		window = s.flight.window(window)
 	}
 	got, err := s.c.Scatter(ctx, s.source, s.mailbox, window, (*parcels)[:n])
@@ -141,10 +138,10 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 		return done, err
 	}
 	for len(*parcels) > 0 && (*parcels)[0].End() <= got.Stored {
-		s.flight.depart((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
+		s.flight.addStored((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
 		*parcels = (*parcels)[1:]
 	}
-	s.flight.arrive(got.Low)
+	s.flight.setDelivered(got.Low)
 	if len(*parcels) == 0 {
 		return done, nil
 	}
@@ -175,7 +172,7 @@ func (s *Sender) learn(got broker.Scattered) {
 	s.portion.Store(&p)
 }
 
-// Await waits until there may be room, or until nudge is rung.
+// Await waits until there may be room, or nudge has a token, or ctx ends.
 func (s *Sender) Await(ctx context.Context, nudge <-chan struct{}) error {
 	timer := time.NewTimer(lookAgain)
 	defer timer.Stop()
@@ -186,7 +183,7 @@ func (s *Sender) Await(ctx context.Context, nudge <-chan struct{}) error {
 	case <-s.wake:
 		s.room = -1
 	case <-timer.C:
-		s.room = 0 // most likely: one parcel is enough to find out
+		s.room = 0 // probably there is no room: send one parcel to find out
 	}
 	return nil
 }
@@ -196,7 +193,7 @@ func (s *Sender) Finish(ctx context.Context, end int64) error {
 	return s.c.Finish(ctx, s.source, end)
 }
 
-// Abandon ends the source where it stands, also after ctx has ended.
+// Abandon ends the source behind its stored items, also after ctx has ended.
 func (s *Sender) Abandon(ctx context.Context, cause error) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()

@@ -18,8 +18,8 @@ import (
 func TestAFullQueueHoldsTheSenderBack(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
-		q := w.Queue(t, broker.Queue{Name: "q", Max: 10})
-		s := sender(t, w, "s", q, 0)
+		q := w.Queue(t, broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 10}})
+		s := sender(t, w, "s", q, broker.Window{})
 		sent := brokertest.Send(t.Context(), s, 4, 50)
 		testkit.Eventually(t, func() bool { return w.Backlog(t, "q") == 10 }, "the queue is full to the item")
 		select {
@@ -44,7 +44,7 @@ func TestTheWindowHoldsTheSenderBack(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
 		q := w.Queue(t, broker.Queue{Name: "q"})
-		s := sender(t, w, "s", q, 8)
+		s := sender(t, w, "s", q, broker.Window{Items: 8})
 		if err := s.Send(t.Context(), []batch.Batch{brokertest.Numbers("s", 0, 1)}); err != nil {
 			t.Fatal(err)
 		}
@@ -85,13 +85,13 @@ func TestTheWindowHoldsTheSenderBack(t *testing.T) {
 func TestABoundOfBytesIsWaitedFor(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
-		q := w.Queue(t, broker.Queue{Name: "q", MaxB: 100})
+		q := w.Queue(t, broker.Queue{Name: "q", Bounds: broker.Bounds{MaxBytes: 100}})
 		source, _, err := w.C.Source(t.Context(), "s", q, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wake := make(chan struct{}) // taken only by who waits
-		s := NewSender(w.C, source, "x1", wake, 0)
+		wake := make(chan struct{}) // only a waiting sender receives from it
+		s := NewSender(w.C, source, "x1", wake, broker.Window{})
 		sent := brokertest.Send(t.Context(), s, 20, 100)
 		select {
 		case wake <- struct{}{}:
@@ -113,8 +113,8 @@ func TestABoundOfBytesIsWaitedFor(t *testing.T) {
 func TestACanceledSendLeavesNoPayloads(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
-		q := w.Queue(t, broker.Queue{Name: "q", Max: 2})
-		s := sender(t, w, "s", q, 0)
+		q := w.Queue(t, broker.Queue{Name: "q", Bounds: broker.Bounds{Max: 2}})
+		s := sender(t, w, "s", q, broker.Window{})
 		var all []batch.Batch
 		for at := range int64(6) {
 			var b batch.Builder
@@ -155,7 +155,7 @@ func TestASuccessorCutsWhatIsStored(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
 		t.Helper()
 		q := w.Queue(t, broker.Queue{Name: "q"})
-		first := sender(t, w, "s", q, 0)
+		first := sender(t, w, "s", q, broker.Window{})
 		if err := first.Send(t.Context(), []batch.Batch{brokertest.Numbers("s", 0, 3)}); err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestASuccessorCutsWhatIsStored(t *testing.T) {
 		if err != nil || stored != 3 {
 			t.Fatal(stored, err)
 		}
-		second := NewSender(w.C, source, "x1", nil, 0)
+		second := NewSender(w.C, source, "x1", nil, broker.Window{})
 		if err := first.Send(t.Context(), []batch.Batch{brokertest.Numbers("s", 3, 4)}); !errors.Is(err, broker.ErrFenced) {
 			t.Fatalf("the first one: %v", err)
 		}

@@ -58,7 +58,7 @@ type session struct {
 func (w *Worker) newSession(part *broker.Client) *session {
 	buffered := (3 + maxAhead) * w.Concurrency
 	s := &session{
-		worker: w, client: part, log: w.Log, concurrency: w.Concurrency, lease: w.Lease, id: uuid.NewString(),
+		worker: w, client: part, log: w.Connection.Log, concurrency: w.Concurrency, lease: w.Connection.Lease, id: uuid.NewString(),
 		work: make(chan job, buffered), completions: make(chan completion, buffered),
 		committing: make(chan struct{}, 1), freed: make(chan struct{}, 1), retries: newAlarm(),
 		entries: heldEntries{held: map[broker.Ref]bool{}}, versions: map[versionNote]bool{},

@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -25,6 +24,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/connection"
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
@@ -32,13 +32,11 @@ const pingLimit = 5 * time.Second
 
 // Options are the settings of a Worker. The package workers has the defaults.
 type Options struct {
-	Connection  broker.Options // of the client that New opens
-	Client      *broker.Client // used instead, and not closed by Run; nil: New opens one
-	Concurrency int            // calls at the same time
-	Lease       time.Duration
-	Drain       time.Duration // for calls that run when Run has to end
-	PauseIf     func() error  // asked before calls; nil: none
-	Log         *slog.Logger
+	Connection  connection.Settings
+	Client      *broker.Client     // used in place of one that New opens, and not closed by Run; may be nil
+	Concurrency int                // calls at the same time
+	Drain       time.Duration      // for calls that run when Run has to end
+	PauseIf     func() error       // asked before calls; nil: none
 	Functions   []*runner.Function // Register adds further ones
 }
 
@@ -86,8 +84,7 @@ func New(redisURL string, o Options) (*Worker, error) {
 		return nil, err
 	}
 	if w.Client == nil {
-		w.Connection.Log = w.Log
-		c, err := broker.Open(redisURL, w.Connection)
+		c, err := broker.Open(redisURL, w.Connection.Options)
 		if err != nil {
 			return nil, err
 		}
@@ -231,7 +228,7 @@ func (w *Worker) serve(ctx context.Context, part *broker.Client) error {
 		if ctx.Err() != nil { // the worker has left while a heartbeat was in flight
 			return nil
 		}
-		w.Log.WarnContext(ctx, "the lease ran out and other processes declared this worker dead; it goes on with a new identity", "err", err)
+		w.Connection.Log.WarnContext(ctx, "the lease ran out and other processes declared this worker dead; it goes on with a new identity", "err", err)
 	}
 	return nil
 }

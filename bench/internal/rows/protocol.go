@@ -111,7 +111,7 @@ func (p *protocol) scatter(ctx context.Context, s broker.Source, in <-chan int) 
 		}
 		parcels := []broker.Parcel{{Batch: p.batch(s.Name, first, items)}}
 		for {
-			got, err := p.c.Scatter(ctx, s, "caller", protocolWindow, parcels)
+			got, err := p.c.Scatter(ctx, s, "caller", broker.Window{Items: protocolWindow}, parcels)
 			if err != nil {
 				return err
 			}

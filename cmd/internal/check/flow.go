@@ -81,7 +81,7 @@ func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (
 		return f, err
 	}
 	entry := batch.Batch{Source: source.Name, N: len(inputs), Frame: b.Take()}
-	if _, err := part.Scatter(ctx, source, source.Name, 0, []broker.Parcel{{Batch: entry}}); err != nil {
+	if _, err := part.Scatter(ctx, source, source.Name, broker.Window{}, []broker.Parcel{{Batch: entry}}); err != nil {
 		return f, err
 	}
 	if err := part.Finish(ctx, source, int64(len(inputs))); err != nil {

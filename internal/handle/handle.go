@@ -1,0 +1,27 @@
+// Package handle lets package bridge use the private parts of package executor. A method that takes
+// a Key is internal: a program outside of this module cannot make a Key.
+package handle
+
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/consumer"
+	"github.com/dqbridge/dqbridge/internal/producer"
+)
+
+// A Key is the argument of an internal method.
+type Key struct{}
+
+// A Queue is the internal side of a queue with items of type T, for executors of type E.
+type Queue[E, T any] interface {
+	// Scatter makes the queue that the options describe, or finds it, and makes a source of it.
+	// The queue, which is a zero value before, becomes a handle for it. The source lives until the
+	// feed is released, at most as long as the context that Scatter returns.
+	Scatter(ctx context.Context, ex E, items codec.Typed[T], o producer.Options) (*producer.Feed, context.Context, error)
+	// Gather makes a receiver the one consumer of the queue. The receiver lives until release is
+	// called with the reason, at most as long as the context that Gather returns.
+	Gather(ctx context.Context, o consumer.ReceiverOptions) (r *consumer.Receiver, bound context.Context, release func(error), err error)
+	// Codec returns the codec of the items.
+	Codec() codec.Typed[T]
+}
