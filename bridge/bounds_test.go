@@ -18,7 +18,7 @@ import (
 // and then waits until the reader reads.
 func TestD06BoundedQueuesStopTheProducer(t *testing.T) {
 	const slots = 4
-	const most = 2 + 3*2 + 2*2*slots*2 + 3
+	const most = 2 + 3*2 + 2*slots*2 + 3
 	synctest.Test(t, func(t *testing.T) {
 		ex := must(executor.New(t.Context(), "", executor.Concurrency(slots)))(t)
 		if err := ex.Register(inc); err != nil {

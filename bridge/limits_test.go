@@ -15,7 +15,7 @@ import (
 // continues when the reader reads.
 func TestABoundedFlowStandsStillUntilItIsRead(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
-		const most = 2 + 3*2 + 4*4*2 + 3 // see docs/dask.md
+		const most = 2 + 3*2 + 2*4*2 + 3 // see docs/dask.md
 		in := make(chan int, 2)
 		q := must(bridge.Scatter(t.Context(), ex, in, bridge.MaxSize(2)))(t)
 		out := stage(t, inc, q, executor.MaxSize(3))

@@ -80,8 +80,7 @@ func (f *fetcher) requeueStale() {
 				f.work <- j // to the end, so that each job is looked at once
 				continue
 			}
-			f.jobs.Add(-1)
-			j.route.jobs.Add(-1)
+			f.endJob(j.route)
 			j.route.backlog.Store(false)
 			j.route.ahead.Store(0)
 			for _, e := range append([]broker.Entry{j.entry}, j.more...) {

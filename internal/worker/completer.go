@@ -45,7 +45,11 @@ func inOneCall(all []completion) int {
 // and another slot is free for new entries, and otherwise through complete. At once, it may also
 // take the next entry of the following stage, with which the slot goes on.
 func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *job) {
-	if s.concurrency == 1 || s.jobs.Load() > 0 || len(s.completions) > 0 {
+	own := int64(0)
+	if made[len(made)-1].endsJob {
+		own = 1
+	}
+	if s.concurrency == 1 || s.jobs.Load() > own || len(s.completions) > 0 {
 		s.queueCompletions(made)
 		return nil
 	}
@@ -176,9 +180,24 @@ func (s *session) settle(ctx context.Context, all []completion, outcomes []broke
 			back = append(back, d)
 		}
 	}
+	s.endJobs(all)
 	if len(back) > 0 {
 		pause(ctx, 50*time.Millisecond) // the defect of an out-queue lasts for a while
 		s.commit(ctx, back)
+	}
+}
+
+// endJobs ends the count of the jobs that counted until their commit, and wakes the fetcher.
+func (s *session) endJobs(all []completion) {
+	for i := range all {
+		if !all[i].endsJob {
+			continue
+		}
+		s.endJob(all[i].route)
+		select {
+		case s.freed <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -255,6 +274,7 @@ func (s *session) committed(ctx context.Context, d broker.Completion) {
 }
 
 func (s *session) reportLost(ctx context.Context, all []completion, err error) {
+	s.endJobs(all)
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		s.log.InfoContext(ctx, "the worker ended before its results were written; other workers run the items again",
 			"batches", len(all), "err", err)

@@ -36,6 +36,13 @@ func (s *session) newJob(r *route, e broker.Entry) *job {
 	return &job{route: r, entry: e, since: time.Now()}
 }
 
+// endJob ends the count of a job. With bounded queues that is when its completions are committed:
+// otherwise a slow commit would let the worker take more than there is room for.
+func (s *session) endJob(r *route) {
+	s.jobs.Add(-1)
+	r.jobs.Add(-1)
+}
+
 // A fetcher takes entries while slots are free. No other goroutine reads, except a slot that goes on
 // with the entry behind its own work.
 type fetcher struct {

@@ -21,9 +21,10 @@ type route struct {
 	breaker  *breaker         // of the function; nil for a copy
 	broker.Route
 	maxStock atomic.Int64 // bound of ahead for each slot
+	bounded  atomic.Bool  // the user has bounded the in-queue or an out-queue
 	maxItems atomic.Int64 // items of a batch, so that its results become few parts in a bounded out-queue; 0: any number
 
-	jobs         atomic.Int64          // in slots or waiting for one
+	jobs         atomic.Int64          // in slots or waiting for one; with userBounded, until they are committed
 	ahead        atomic.Int64          // batches that may wait for the slots
 	backlog      atomic.Bool           // the last request returned as many entries as it asked for
 	ended        atomic.Bool           // the stage was removed or replaced, and runs no more
@@ -46,8 +47,6 @@ type route struct {
 	busy   bool      // the scheduler has it in its own list busy
 	// readers are the routes that read its out-queues.
 	readers []*route
-	// bounded reports that the user has bounded the in-queue or an out-queue.
-	bounded bool
 	// collected has the entries that were taken and have no slot yet.
 	collected collection
 	sick      bool // a queue of it is gone, or its key has another type
@@ -113,7 +112,7 @@ func (r *route) stock(spent time.Duration, items, size, slots int) {
 func (r *route) mayBeFull() bool { return r.userBounded() || !r.full.IsZero() }
 
 // userBounded reports whether the user has set a bound.
-func (r *route) userBounded() bool { return r.bounded || r.maxStock.Load() <= 1 }
+func (r *route) userBounded() bool { return r.bounded.Load() || r.maxStock.Load() <= 1 }
 
 // cost returns the cost of an item, 0 if it is unknown.
 func (r *route) cost() time.Duration {
@@ -233,7 +232,7 @@ func (f *fetcher) consuming(ctx context.Context, asked []*route) (standing []*ro
 	}
 	for i, r := range asked {
 		if stands[i].Consumer {
-			r.bounded = stands[i].Bounded
+			r.bounded.Store(stands[i].Bounded)
 			r.sick = false
 			r.gone.Store(false)
 			standing = append(standing, r)

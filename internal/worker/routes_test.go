@@ -87,7 +87,7 @@ func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 		goesOn bool
 	}{
 		"as it is":              {func(_, _ *route, _ *completion) {}, true},
-		"a bound of its queues": {func(_, second *route, _ *completion) { second.bounded = true }, false},
+		"a bound of its queues": {func(_, second *route, _ *completion) { second.bounded.Store(true) }, false},
 		"a bound of what it makes": {func(_, second *route, _ *completion) {
 			second.stage.Outs[0].Max = 5
 		}, false},

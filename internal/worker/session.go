@@ -44,7 +44,7 @@ type session struct {
 	retries     *alarm // when delayed entries are due
 
 	entries  heldEntries
-	jobs     atomic.Int64 // in slots or waiting for one
+	jobs     atomic.Int64 // sum of those of the routes
 	stopping atomic.Bool
 	recheck  atomic.Bool // the fetcher has to look at the stages and the held entries again
 

@@ -19,6 +19,7 @@ type completion struct {
 	replace  broker.Completion // outputs and remainders in place of the entry
 	cured    bool              // the entry is a retry, and all its items succeeded
 	spent    [][]byte          // frames to reuse after the commit
+	endsJob  bool              // the last completion of a job that counts until it is committed
 }
 
 // requeue returns the completion of an entry that did not run.
@@ -67,8 +68,11 @@ func (s *slot) run(ctx context.Context) {
 			own = s.now.open(ctx)
 		}
 		s.made = s.process(own, *s.job)
-		s.jobs.Add(-1)
-		s.job.route.jobs.Add(-1)
+		if r := s.job.route; r.userBounded() {
+			s.made[len(s.made)-1].endsJob = true
+		} else {
+			s.endJob(r)
+		}
 		s.job = nil
 		s.worker.partitions.end()
 		if s.job = s.commitOrQueue(ctx, s.made); s.job != nil {
