@@ -9,69 +9,66 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// Completion is what came of an entry: batches for the out-queues and what goes
-// back. Together they replace the entry, or nothing does.
+// A Completion replaces an entry: by batches for the out-queues, remainders that return to the
+// in-queue, or a dead letter. The script stores all of it or none.
 type Completion struct {
 	Entry      Entry
 	In         Queue
-	Cost       time.Duration // of an item, 0: not measured
+	Cost       time.Duration // measured time of one item; 0: not measured
 	Outs       []Output
 	Remainders []Remainder
 	Bypassed   []Bypassed
-	Dead       *batch.Failure // why the entry is kept as a dead letter; nil: it is not
+	Dead       *batch.Failure // why the entry becomes a dead letter; nil: it does not
 }
 
-// A Bypassed is a queue that items would have gone through, had a worker not run the
-// stage behind it at once.
+// A Bypassed counts the items that skipped a queue, because one worker ran the stages before and
+// behind it in one call.
 type Bypassed struct {
 	Queue Queue
 	Items int
 }
 
-// A Remainder is a batch that goes back: what was not run, or what failed and is to
-// be tried again.
+// A Remainder is a part of an entry that goes back to the in-queue: not run, or to be retried.
 type Remainder struct {
 	batch.Batch
-	Attempts int           // calls that failed
-	Delay    time.Duration // until it comes back
+	Attempts int           // failed calls so far
+	Delay    time.Duration // until it is due
 }
 
-// Suspicious is how many workers have to die with an entry until it is run
-// alone, item by item.
+// Suspicious is the number of workers that die with an entry before its items run alone.
 const Suspicious = 2
 
-// maxDead dead letters are kept; of more, the oldest go.
+// maxDead is the number of dead letters kept; beyond it, the oldest are deleted.
 const maxDead = 10_000
 
-// A Output is a batch for an out-queue.
+// An Output is a batch for an out-queue.
 type Output struct {
 	Queue Queue
 	batch.Batch
 }
 
-// An Outcome tells what became of an entry.
+// An Outcome is the result of a completion.
 type Outcome string
 
 // The outcomes.
 const (
 	Committed  Outcome = "ok"
-	Superseded Outcome = "lost"  // somebody else finished it
+	Superseded Outcome = "lost"  // another worker completed the entry first
 	InputGone  Outcome = "gone"  // the in-queue is gone
-	OutputGone Outcome = "noout" // an out-queue is gone: the entry is still held
+	OutputGone Outcome = "noout" // an out-queue is gone; the entry stays pending
 )
 
-// Complete replaces each entry by what came of it, if it is still there: the
-// first finisher wins. An outcome that is none of the constants is the text of
-// an error that Redis had with this entry alone; the entry is still held. It
-// is safe to repeat.
+// Complete replaces each entry by its completion, if the entry still exists: the first completion
+// wins. An Outcome that is none of the constants is the text of an error that Redis had with that
+// entry alone; the entry stays pending. It is safe to repeat.
 func (c *Client) Complete(ctx context.Context, done []Completion) ([]Outcome, error) {
 	outcomes, _, err := c.settle(ctx, done, "")
 	return outcomes, err
 }
 
-// Advance completes an entry with a product and, where it is committed, takes for a consumer
-// what is next in the queue of that: one entry, or none. A reply that is lost leaves it
-// with the consumer, see Held; the call that follows is then Beaten.
+// Advance commits a completion with one output. If that succeeds, it also takes the next entry of
+// the output's queue for consumer: one entry or none. If the reply is lost, the entry taken stays
+// pending with the consumer, see Held, and the retried call returns Superseded.
 func (c *Client) Advance(ctx context.Context, d Completion, consumer string) (Outcome, []Entry, error) {
 	outcomes, taken, err := c.settle(ctx, []Completion{d}, consumer)
 	if err != nil {
@@ -82,7 +79,7 @@ func (c *Client) Advance(ctx context.Context, d Completion, consumer string) (Ou
 
 func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_ []Outcome, taken []Entry, _ error) {
 	outcomes := make([]Outcome, len(done))
-	open := make([]int, len(done)) // indexes into done of what is sent
+	open := make([]int, len(done)) // indexes into done of the completions still to be stored
 	for i := range open {
 		open[i] = i
 	}
@@ -109,8 +106,8 @@ func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_
 	return outcomes, taken, nil
 }
 
-// unsettled notes the outcomes and returns the indexes of what has none yet: a
-// payload ran out of time, or Redis had a passing error, which is returned.
+// unsettled stores the outcomes and returns the indexes that have none yet, because a payload
+// expired or Redis had a transient error, which it returns.
 func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passing error) {
 	for k, i := range open {
 		text := replies.text(k)

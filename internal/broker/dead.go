@@ -11,11 +11,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// ErrDeadLetterNotFound says that there is no dead letter of that id (any more).
+// ErrDeadLetterNotFound says that no dead letter has that id, or that it was deleted.
 var ErrDeadLetterNotFound = errors.New("no such dead letter")
 
-// A DeadLetter is an entry that could not be processed, as it stood in its
-// queue. What is missing in a malformed one is zero.
+// A DeadLetter is an entry that could not be processed, as it stood in its queue. Fields that are
+// missing from a malformed one are zero.
 type DeadLetter struct {
 	Entry
 	Why batch.Failure
@@ -33,8 +33,8 @@ func letterOf(raw list) DeadLetter {
 	return d
 }
 
-// Dead lists dead letters behind the one of id after, "" for all, the oldest
-// first and at most count.
+// Dead lists at most count dead letters, the oldest first, that follow the id after. "" lists from
+// the start.
 func (c *Client) Dead(ctx context.Context, after string, count int) ([]DeadLetter, error) {
 	start := "-"
 	if after != "" {
@@ -73,8 +73,8 @@ func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
 	return letters[0], err
 }
 
-// Retry scatters the items of a dead letter into their queue once more, as a
-// source of their own, and forgets the letter. It is safe to repeat.
+// Retry scatters the items of a dead letter into their queue again, as a new source, and deletes
+// the dead letter. It blocks while the queue is full. It is safe to repeat.
 func (c *Client) Retry(ctx context.Context, id string) error {
 	d, err := c.Letter(ctx, id)
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	return c.Forget(ctx, d)
 }
 
-// Forget deletes a dead letter with its payload.
+// Forget deletes a dead letter and its payload.
 func (c *Client) Forget(ctx context.Context, d DeadLetter) error {
 	keys := []string{c.keys.dead()}
 	if d.Payload != "" {

@@ -7,8 +7,8 @@ import (
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// CheckName tells whether a name of a queue, a function or a namespace can be
-// part of a key. what says in the error whose name it is.
+// CheckName checks that a name can be part of a key: the name of a queue, a function or a
+// namespace. The error names the kind of object by what.
 func CheckName(what, name string) error {
 	if !nameForm.MatchString(name) {
 		return fmt.Errorf("%w: %s %q: use 1 to 64 of A-Z a-z 0-9 . _ -", ErrInvalidName, what, name)

@@ -11,24 +11,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// again is how long after the first look at a connection that is missing the
-// second one comes, which decides.
+// again is the time between the first look that misses a connection and the second one, which
+// decides.
 const again = time.Second
 
-// A sign is the connection on which a process waits: the kernel closes it when
-// the process dies, at once, and Redis knows. Who only stands still keeps it.
+// A sign is the connection on which a process waits for hints. The kernel closes it at once when
+// the process dies, and Redis notices. A process that is only stopped keeps it.
 type sign struct {
-	news chan struct{} // there is another id
+	news chan struct{} // receives a value when the id changes
 
 	mu    sync.Mutex
-	node  redis.UniversalClient // that was asked for the id
-	id    string                // that Redis gave to the connection, "" while it is not known
+	node  redis.UniversalClient // server that was asked for the id
+	id    string                // client id that Redis gave to the connection; "": not known
 	since time.Time
 }
 
-// lost notes that a connection was opened or closed.
+// lost records that a connection was opened or closed.
 func (s *sign) lost() {
-	if s == nil { // of a gather, which is no process
+	if s == nil { // the reader of a gather has none
 		return
 	}
 	s.mu.Lock()
@@ -54,13 +54,12 @@ func (s *sign) known() (node redis.UniversalClient, id string, since time.Time) 
 	return s.node, s.id, s.since
 }
 
-// Reader makes the Reader of the process' mailbox, whose connection is its sign
-// of life. Close it.
+// Reader returns the Reader of the process' mailbox. Its connection is the liveness connection. The
+// caller closes it.
 func (l *Lease) Reader(wait time.Duration) *Reader { return l.c.reader(l.id, wait, l.sign) }
 
-// identify asks which connection it is that the next read waits on. A server
-// that does not tell, or not to this user, is not asked again: then only the
-// lease counts.
+// identify reads the client id of the connection that the next read waits on. If the server or the
+// permissions do not allow that, it does not ask again, and only the lease counts.
 func (r *Reader) identify(ctx context.Context) {
 	if r.dialed.sign == nil {
 		return
@@ -85,20 +84,21 @@ func (r *Reader) identify(ctx context.Context) {
 type suspect struct {
 	role Role
 	id   string
-	beat string
-	age  time.Duration // of the beat, by the clock of Redis
+	beat string        // last heartbeat
+	age  time.Duration // of the heartbeat, by the clock of Redis
 	seen *sighting
 }
 
-// mark is its name in the fenced hash, and after the prefix that of its card.
+// mark returns its field in the fenced hash, which is also the key of its card without the prefix.
 func (s suspect) mark() string { return string(s.role[0]) + ":" + s.id }
 
-// missing looks for the connections of processes that are late, and returns those that have
-// none in two looks and have not beaten meanwhile. A process is judged only if its last
-// beat came while this process had its own connection and no trouble: after a restart of
-// Redis, on another node or in an outage the others may just need longer to come back, and
-// have their whole lease for it. So an old beat after an outage, or by a clock that has
-// jumped, ends no process.
+// missing looks for the connections of late processes. It returns the processes that have none in
+// two looks and have sent no heartbeat in between.
+//
+// It judges a process only if its last heartbeat came after the last outage and while this process
+// had the same connection as now. After a restart of Redis, on another server or in an outage, the
+// other processes may only need longer to reconnect, and keep their whole lease. So an old
+// heartbeat after an outage, or after a clock jump, ends no process.
 func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (dead []suspect, err error) {
 	_, own, since := l.sign.known()
 	var asked []suspect
@@ -116,7 +116,7 @@ func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (d
 	}
 	open, err := l.open(ctx, append(conns, own))
 	if err != nil || !open[own] {
-		return nil, nil // nothing is known
+		return nil, nil // without the own connection in the list, it proves nothing about others
 	}
 	for i, s := range asked {
 		if conns[i] == "" || open[conns[i]] {
@@ -135,8 +135,7 @@ func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (d
 	return dead, nil
 }
 
-// conns reads which connections are those of processes, "" where that is not
-// known.
+// conns reads the connection ids of processes from their cards; "" if not known.
 func (l *Lease) conns(ctx context.Context, of []suspect) (ids []string, err error) {
 	cards := make([]*redis.SliceCmd, len(of))
 	err = l.c.try(ctx, "read cards", func(ctx context.Context) error {
@@ -157,8 +156,8 @@ func (l *Lease) conns(ctx context.Context, of []suspect) (ids []string, err erro
 	return ids, nil
 }
 
-// open tells which of some connections are, as the server that holds the
-// namespace sees it. An error is told once: the leases are still there.
+// open reports which of some connections are open on the server that holds the namespace. It logs a
+// permanent error once; then only the leases count.
 func (l *Lease) open(ctx context.Context, ids []string) (map[string]bool, error) {
 	args := []any{"CLIENT", "LIST", "ID"}
 	for _, id := range ids {

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// hiccup is how long a trouble may last before it is worth a word.
+	// hiccup is how long errors may last before the first warning.
 	hiccup = 100 * time.Millisecond
-	// settled is for how long nothing may fail until a trouble is over.
+	// settled is the time without an error after which an outage is over.
 	settled = time.Second
 )
 
-// An outage is a trouble with Redis as all calls of a Client together have it:
-// told once when it begins and once when it is over.
+// An outage is a time in which calls of a Client fail. All calls share it: it is logged once when
+// it begins and once when it ends.
 type outage struct {
-	on atomic.Bool // so that a call that is answered costs no lock
+	on atomic.Bool // read without the lock, so that a successful call costs none
 
 	mu          sync.Mutex
-	since, last time.Time // of the first failure and of the latest
+	since, last time.Time // times of the first and of the latest failure
 	waiting     int       // calls that failed and are being repeated
 	told        bool
 }
 
-// failed notes that a call met a passing error.
+// failed records a transient error of a call.
 func (c *Client) failed(ctx context.Context, verb string, err error) {
 	o, now := &c.outage, time.Now()
 	o.mu.Lock()
@@ -47,7 +47,8 @@ func (c *Client) failed(ctx context.Context, verb string, err error) {
 	}
 }
 
-// answered notes that a call got through.
+// answered records a successful call. It ends the outage if no call is being repeated and no error
+// occurred for a second.
 func (c *Client) answered(ctx context.Context) {
 	o := &c.outage
 	if !o.on.Load() {
@@ -67,8 +68,8 @@ func (c *Client) answered(ctx context.Context) {
 	}
 }
 
-// hush keeps a trouble from being told until speak is called: whoever waits is
-// told by the error.
+// hush suppresses the log lines of an outage until speak is called. The caller reports the error
+// itself.
 func (o *outage) hush() (speak func()) {
 	say := func(told bool) {
 		o.mu.Lock()
@@ -79,7 +80,7 @@ func (o *outage) hush() (speak func()) {
 	return func() { say(false) }
 }
 
-// wait keeps the outage open until done is called, while a call is repeated.
+// wait keeps the outage open, while a call is repeated, until done is called.
 func (o *outage) wait() (done func()) {
 	add := func(n int) {
 		o.mu.Lock()
@@ -90,7 +91,7 @@ func (o *outage) wait() (done func()) {
 	return func() { add(-1) }
 }
 
-// saw notes how a call ended that is not repeated here.
+// saw records the result of a call that does not go through try.
 func (c *Client) saw(ctx context.Context, verb string, err error) {
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):

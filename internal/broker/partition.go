@@ -7,10 +7,10 @@ import (
 	"hash/fnv"
 )
 
-// MaxPartitions is how many partitions a namespace can have.
+// MaxPartitions is the largest number of partitions of a namespace.
 const MaxPartitions = 64
 
-// CheckPartitions tells whether a namespace can have so many.
+// CheckPartitions returns an error if n is not a valid number of partitions.
 func CheckPartitions(n int) error {
 	if n < 1 || n > MaxPartitions {
 		return fmt.Errorf("a namespace has 1 to %d partitions", MaxPartitions)
@@ -18,9 +18,9 @@ func CheckPartitions(n int) error {
 	return nil
 }
 
-// spread learns over how many partitions the namespace is spread, which who comes
-// first decides: Partition is for those that follow. ErrPartitions: it is spread
-// over another number than this client was told.
+// spread reads the number of partitions of the namespace. If the namespace is unused, it stores the
+// number of this client instead. It returns ErrPartitions if this client was configured with
+// another number.
 func (c *Client) spread(ctx context.Context) error {
 	want := c.target.partitions
 	reply, err := c.run(ctx, "read the number of partitions", scripts.partitions,
@@ -48,25 +48,24 @@ func (c *Client) spread(ctx context.Context) error {
 	return nil
 }
 
-// Partitions are views of the namespace, a partition each, on one set of
-// connections: all keys of one are in one slot. The first is the client that
-// Connect was called of, which is closed for all.
+// Partitions returns one Client for each partition. They share their connections. The first one is
+// the Client on which Connect was called; closing it closes all of them.
 func (c *Client) Partitions() []*Client { return c.parts }
 
-// Index is the number of the partition.
+// Index returns the number of this partition.
 func (c *Client) Index() int { return c.index }
 
-// PartitionOf is the partition that a name falls to by chance, always the same one: it
-// keeps where the queue of that name is.
+// PartitionOf returns the partition that the hash of a name selects. That partition stores in which
+// partition the queue of this name is.
 func (c *Client) PartitionOf(name string) *Client {
 	h := fnv.New32a()
 	h.Write([]byte(name))
 	return c.parts[int(h.Sum32())%len(c.parts)]
 }
 
-// Place decides where the queue of a name is made: here, unless it is elsewhere
-// already. instead, where it is not negative, is a partition that turned out not
-// to have it.
+// Place returns the partition for the queue of a name: this one, unless the queue is assigned to
+// another one already. A non-negative instead is a partition that turned out not to have the queue;
+// its assignment is replaced.
 func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, error) {
 	if len(c.parts) == 1 {
 		return c, nil
@@ -85,7 +84,7 @@ func (c *Client) partition(i int) (*Client, error) {
 	return c.parts[i], nil
 }
 
-// Find looks for a queue in all partitions, in this one first.
+// Find looks for a queue in all partitions, beginning with this one.
 func (c *Client) Find(ctx context.Context, name string) (part *Client, q Queue, err error) {
 	for i := range c.parts {
 		part = c.parts[(c.index+i)%len(c.parts)]
@@ -96,7 +95,7 @@ func (c *Client) Find(ctx context.Context, name string) (part *Client, q Queue, 
 	return part, q, err
 }
 
-// unplace forgets where a queue was.
+// unplace deletes the assignment of a queue to this partition.
 func (c *Client) unplace(ctx context.Context, name string) error {
 	if len(c.parts) <= 1 {
 		return nil

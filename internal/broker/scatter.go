@@ -9,31 +9,31 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// A Source is the right to add to a queue, under one name and epoch.
+// A Source is the right to add items to a queue, under one name and epoch.
 type Source struct {
 	Name  string
 	Queue Queue
 	Epoch int64
-	// Overflow is what becomes of items for which there is no room. It is the
-	// holder's choice and not kept in Redis.
+	// Overflow is the policy for items that do not fit. The producer chooses it; Redis does not
+	// store it.
 	Overflow OverflowPolicy
 
-	claim string // random text of the call that made it
-	lost  []byte // the failure of items that Redis loses of it
+	claim string // random text of the call that made this source
+	lost  []byte // encoded failure for items that Redis loses
 }
 
-// An OverflowPolicy is what becomes of items for which there is no room.
+// An OverflowPolicy selects what happens to items if the queue or the window is full.
 type OverflowPolicy string
 
-// The policies. None but the two that drop lose anything.
+// The policies. Only the last two drop items.
 const (
-	OverflowBlock      OverflowPolicy = "block"       // they wait, as without a policy
-	OverflowFail       OverflowPolicy = "fail"        // the source is given up
-	OverflowDropNewest OverflowPolicy = "drop-newest" // they are dropped
-	OverflowDropOldest OverflowPolicy = "drop-oldest" // what nobody has read yet is dropped, the oldest first
+	OverflowBlock      OverflowPolicy = "block"       // the source waits; the default
+	OverflowFail       OverflowPolicy = "fail"        // the source is abandoned
+	OverflowDropNewest OverflowPolicy = "drop-newest" // the new items are dropped
+	OverflowDropOldest OverflowPolicy = "drop-oldest" // the oldest unread items are dropped
 )
 
-// A SourceOption tells who makes a source.
+// A SourceOption configures Client.Source.
 type SourceOption func(*holder)
 
 type holder struct {
@@ -42,20 +42,22 @@ type holder struct {
 	keep     string
 }
 
-// Of is the executor that a source goes with: when it dies, the source is given
-// up.
+// Of names the executor of a source. If that executor dies, the watcher abandons the source.
 func Of(executor string) SourceOption { return func(h *holder) { h.executor = executor } }
 
-// Durable lets a source outlive its executor: whoever makes one of the same
-// name goes on with it.
+// Durable makes a source outlive its executor: the next call of Source with the same name continues
+// it.
 func Durable() SourceOption { return func(h *holder) { h.named = 1 } }
 
-// KeepInputs keeps each item until it is delivered, for Input; format names their type and codec.
+// KeepInputs stores each item until it is delivered, so that Input can read it. format names the
+// type and the codec of the items.
 func KeepInputs(format string) SourceOption { return func(h *holder) { h.keep = format } }
 
-// Source makes a source of a queue, or takes over the one of that name; stored
-// is the offset where it goes on. seal lets no other source join after it. If the error
-// is no refusal, the source may be there: Abandon ends the one that is returned.
+// Source makes a source of a queue, or takes over the source of that name. stored is the offset at
+// which it continues. With seal 1, no other source may join the queue afterwards.
+//
+// If the error is not a refusal, see IsRefusal, the source may exist: pass the returned one to
+// Abandon.
 func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opts ...SourceOption) (s Source, stored int64, err error) {
 	var by holder
 	for _, o := range opts {
@@ -89,31 +91,32 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	return Source{}, l.number(2), fmt.Errorf("%s: source %s: %w", what, name, err)
 }
 
-// Scattered is how far a source got.
+// A Scattered is the result of Scatter.
 type Scattered struct {
-	Stored int64         // offset up to which all is stored
-	Full   bool          // the rest waits until the mailbox is told "room"
+	Stored int64         // offset below which all items are stored
+	Full   bool          // the other items do not fit yet; the mailbox gets HintRoom when there is room
 	Cut    bool          // the first batch begins below Stored: cut it there
-	Room   int64         // items that would be taken now, -1: no bound
-	Cost   time.Duration // of an item at the dearest stage, 0: not known
-	Limit  int64         // items of a batch, 0: no bound
-	Low    int64         // offset up to which all gathers have delivered, -1: there is none
-	// Dropped is what a policy dropped of these batches, as from-to with commas between.
+	Room   int64         // items that fit now; -1: no bound
+	Cost   time.Duration // of an item at the most expensive stage; 0: not known
+	Limit  int64         // largest number of items of a batch; 0: no bound
+	Low    int64         // offset below which all gathers have delivered; -1: there is no gather
+	// Dropped lists the ranges of these batches that a policy dropped, as from-to joined by commas.
 	Dropped string
 }
 
-// A Parcel is a batch on its way into Redis. It keeps the name of its payload
-// key, so that what did not fit is not written twice.
+// A Parcel is a batch that Scatter stores. It remembers its payload key, so that a batch that did
+// not fit is not written twice.
 type Parcel struct {
 	batch.Batch
-	id string // of its payload key, once that is written
+	id string // of its payload key, "" until that is written
 }
 
-// Scatter stores batches of a source, each once, in their order, as far as
-// there is room; a policy of the source that drops makes room, or takes a place
-// without an item. window bounds the items between here and the gathers, 0 for
-// no bound, below 0 for one that counts once something gathers. It is safe to
-// repeat.
+// Scatter stores batches of a source in their order, each exactly once, until the queue or the
+// window is full. If the source has a policy that drops, Scatter makes room or stores a failure in
+// the place of the new items.
+//
+// window bounds the items between the source and its gathers. 0 is no bound; a negative window
+// counts only once a gather exists. It is safe to repeat.
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window int64, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	for {
@@ -142,7 +145,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 		}
 		l := asList(reply)
 		status := l.text(0)
-		if status == "resend" { // a payload ran out of time before it was committed
+		if status == "resend" { // a payload expired before the script committed it
 			for i := range parcels {
 				parcels[i].id = ""
 			}
@@ -150,7 +153,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 		}
 		if kept, err := c.replicated(ctx, written{s.Name, "stored", l.number(1)}); err != nil {
 			return Scattered{}, err
-		} else if !kept[0] { // another server has taken over: once more, as far as that got
+		} else if !kept[0] { // a failover lost the write: repeat from the stored offset
 			continue
 		}
 		return Scattered{
@@ -160,9 +163,9 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 	}
 }
 
-// Discard deletes the payloads of parcels that will not be stored. One that is
-// stored all the same keeps its own: a call whose reply was lost may have done it,
-// or do it still. It is safe to repeat.
+// Discard deletes the payloads of parcels that will not be stored. A stored parcel keeps its
+// payload, also if the reply of its Scatter was lost or that call is still running. It is safe to
+// repeat.
 func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 	var keys []string
 	for _, p := range parcels {
@@ -177,8 +180,8 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 	return err
 }
 
-// Finish ends a source behind its last item. What Redis has lost of it becomes
-// lost items. It is safe to repeat.
+// Finish ends a source after its last item, at the offset end. Items that Redis has lost become
+// failures. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	what := "end the source of queue " + s.Queue.Name
 	keys, args := c.ending(End{s, end})
@@ -194,7 +197,7 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 			return err
 		}
 		if status == "gone" && attempts > 1 && c.stands(ctx, s.Queue) {
-			return nil // an earlier attempt has ended it, and it was delivered and forgotten meanwhile
+			return nil // an earlier attempt ended the source, and it was delivered and removed since
 		}
 		if status != "ok" {
 			return checkStatus(what, status)
@@ -205,26 +208,26 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	}
 }
 
-// ending returns what finish.lua is called with.
+// ending returns the keys and arguments of finish.lua.
 func (c *Client) ending(e End) (keys []string, args []any) {
 	k, s := c.keys, e.Source
 	return []string{k.source(s.Name), k.watch(s.Queue.Name), k.meta(s.Queue.Name), k.stream(s.Queue.Name), k.sources(s.Queue.Name)},
 		[]any{s.Name, s.Epoch, e.At, s.Queue.Inc, s.lost, k.holds("")}
 }
 
-// stands reports whether a queue is still there.
+// stands reports whether the queue still exists.
 func (c *Client) stands(ctx context.Context, q Queue) bool {
 	found, err := c.Look(ctx, q.Name)
 	return err == nil && found.Inc == q.Inc
 }
 
-// lostBefore is the failure of items that Redis loses of a source of a queue.
+// lostBefore returns the encoded failure for items of a source that Redis loses.
 func lostBefore(queue string) []byte {
 	return batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: queue}.Append(nil)
 }
 
-// Abandon ends a source where it stands, and the gathers are told why once they
-// are there; a named one stays open for a successor. It is safe to repeat.
+// Abandon ends a source at its stored offset and records the cause, which its gathers then report.
+// A durable source stays open for a successor instead. It is safe to repeat.
 func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
 	what := "give up the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,

@@ -22,12 +22,12 @@ const (
 	KindFuture = "future" // a function whose results are keys
 )
 
-// A Stage is work that the fleet does: it takes from In and adds to Outs.
+// A Stage is work for the workers: it takes entries from Ins and adds results to Outs.
 type Stage struct {
 	Paused   bool          `json:"paused,omitempty"` // no worker runs it, see PauseFlows
 	V        int           `json:"v"`
 	ID       string        `json:"id"`
-	Seq      int64         `json:"seq"` // stages made later come after
+	Seq      int64         `json:"seq"` // creation order
 	Kind     string        `json:"kind"`
 	Function string        `json:"fn,omitempty"`
 	Ins      []Queue       `json:"ins"`
@@ -38,23 +38,23 @@ type Stage struct {
 	OutType  string        `json:"outtype,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // of an item, ns
 	Retries  int           `json:"retries,omitempty"`
-	// Pause before the second attempt, ns, and the longest, to which it doubles.
+	// Backoff is the pause before the second attempt, in ns; it doubles up to MaxBackoff.
 	Backoff    time.Duration `json:"backoff,omitempty"`
 	MaxBackoff time.Duration `json:"backoffmax,omitempty"`
-	NoFuse     bool          `json:"nofuse,omitempty"` // not run with the stage before or behind it
+	NoFuse     bool          `json:"nofuse,omitempty"` // never fused with the stage before or behind it
 	TTL        time.Duration `json:"ttl,omitempty"`    // of a future's result, ns
-	Reply      string        `json:"reply,omitempty"`  // executor to tell about futures
-	Record     string        `json:"-"`                // as it was read
+	Reply      string        `json:"reply,omitempty"`  // executor whose mailbox gets HintDone
+	Record     string        `json:"-"`                // the JSON text as it was read
 }
 
-// An Out is a queue that a stage adds to. Branch is the end of the names of
-// its sources there, "" where they keep theirs.
+// An Out is a queue that a stage adds to. Branch is the suffix of the names of its sources there;
+// "" means that they keep their names.
 type Out struct {
 	Queue
 	Branch string `json:"branch,omitempty"`
 }
 
-// queues are the names of those that it reads, and then of those that it adds to.
+// queues returns the names of the in-queues, then those of the out-queues.
 func (s Stage) queues() []string {
 	all := names(s.Ins)
 	for _, out := range s.Outs {
@@ -63,7 +63,7 @@ func (s Stage) queues() []string {
 	return all
 }
 
-// Inputs are the names of the queues that it reads.
+// Inputs returns the names of the in-queues.
 func (s Stage) Inputs() []string { return names(s.Ins) }
 
 func names(queues []Queue) (names []string) {
@@ -73,9 +73,9 @@ func names(queues []Queue) (names []string) {
 	return names
 }
 
-// Stage makes a stage the consumer of its in-queues and tells the workers. A stage of the
-// same id, function and queues is updated; if its record stays the same, no worker is told.
-// If another stage is in the way, the error is a StageConflict.
+// Stage makes a stage the consumer of its in-queues and sends HintStages to the workers. It updates
+// a stage with the same id, function and queues; if the record is unchanged, it sends no hint. If
+// another stage conflicts with it, the error is a StageConflict.
 func (c *Client) Stage(ctx context.Context, s Stage) error {
 	s.V, s.Seq = 1, time.Now().UnixNano()
 	err := c.stage(ctx, s, Stage{})
@@ -86,18 +86,17 @@ func (c *Client) Stage(ctx context.Context, s Stage) error {
 	return err
 }
 
-// Replace is Stage for a stage that takes the place of an old one, also in the order in
-// which stages are served. The in-queue changes its consumer in one step, and its backlog
-// stays.
+// Replace is Stage for a stage that takes the place of an old one, also in the order of stages. The
+// consumer of the in-queue changes in one step, and the backlog stays.
 func (c *Client) Replace(ctx context.Context, s, old Stage) error {
 	s.V, s.Seq = 1, old.Seq
 	return c.stage(ctx, s, old)
 }
 
-// stage writes the record of a stage in the place of an old one, which has the same id or
-// another; the zero Stage is none.
+// stage writes the record of a stage and removes old, which may have another id. The zero Stage
+// stands for no old stage.
 func (c *Client) stage(ctx context.Context, s, old Stage) error {
-	var goes []Out // out-queues of another stage, which makes way
+	var goes []Out // out-queues only of the stage that is replaced
 	expected, away := old.Record, ""
 	if old.ID != s.ID {
 		expected, away = "", old.ID
@@ -143,28 +142,28 @@ func taken(queue, consumer string) error {
 		queue, ErrConsumerExists, consumer)
 }
 
-// A StageConflict is the error of a stage that cannot be made, since an old one reads its
-// in-queue or adds to its out-queue. It is an ErrStageExists and an ErrConsumerExists.
+// A StageConflict is the error for a stage that cannot be made, since an old stage reads its
+// in-queue or adds to its out-queue. It matches ErrStageExists and ErrConsumerExists.
 type StageConflict struct{ Old, New Stage }
 
-// Error names both stages with their functions.
+// Error names both stages and their functions.
 func (e *StageConflict) Error() string {
 	return fmt.Sprintf("stage %q, which %s: %v: stage %q, which %s: replace it with executor.ReplaceStage, "+
 		"or use executor.Multiplex to make equal queues, one for each stage",
 		e.New.ID, e.New.what(), ErrStageExists, e.Old.ID, e.Old.what())
 }
 
-// Is makes it an ErrStageExists and an ErrConsumerExists.
+// Is makes it match ErrStageExists and ErrConsumerExists.
 func (*StageConflict) Is(target error) bool {
 	return target == ErrStageExists || target == ErrConsumerExists
 }
 
-// Replaceable reports whether both stages run a function over the same queue.
+// Replaceable reports whether both stages run a function over the same in-queue.
 func (e *StageConflict) Replaceable() bool {
 	return e.Old.Kind == KindMap && e.New.Kind == KindMap && slices.Equal(names(e.Old.Ins), names(e.New.Ins))
 }
 
-// what says what a stage does.
+// what describes a stage for an error text.
 func (s Stage) what() string {
 	from, to := strings.Join(names(s.Ins), " and "), len(s.Outs)
 	if s.Kind == KindCopy {
@@ -173,8 +172,8 @@ func (s Stage) what() string {
 	return fmt.Sprintf("runs function %q over queue %s", s.Function, from)
 }
 
-// updatedBy tells whether a stage is the same one with other options: nothing is read by
-// another function, and no out-queue is left without what it got.
+// updatedBy reports whether next is the same stage with other options: the same function, the same
+// in-queues and no out-queue less.
 func (s Stage) updatedBy(next Stage) bool {
 	if s.ID != next.ID || s.Kind != next.Kind || s.Function != next.Function || !slices.Equal(names(s.Ins), names(next.Ins)) {
 		return false
@@ -182,7 +181,7 @@ func (s Stage) updatedBy(next Stage) bool {
 	return !slices.ContainsFunc(s.queues(), func(queue string) bool { return !slices.Contains(next.queues(), queue) })
 }
 
-// parse reads a record.
+// parse decodes a record.
 func (s *Stage) parse(record string) error {
 	s.Record = record
 	err := json.Unmarshal([]byte(record), s)
@@ -192,7 +191,7 @@ func (s *Stage) parse(record string) error {
 	return err
 }
 
-// StageOf returns the stage that reads a queue; found: there is one.
+// StageOf returns the stage that reads a queue. found reports whether there is one.
 func (c *Client) StageOf(ctx context.Context, queue string) (s Stage, found bool, err error) {
 	var consumer string
 	err = c.try(ctx, "read the consumer of queue "+queue, func(ctx context.Context) (err error) {
@@ -213,8 +212,8 @@ func (c *Client) StageOf(ctx context.Context, queue string) (s Stage, found bool
 	return stages[0], true, nil
 }
 
-// Stages reads all stages in the order in which they were made. One of a
-// version that this program does not know is left out, which is logged once.
+// Stages returns all stages in creation order. It skips a stage whose version this program does not
+// know and logs that once.
 func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	var records map[string]string
 	err := c.try(ctx, "read stages", func(ctx context.Context) (err error) {
@@ -228,8 +227,8 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	return c.read(ctx, records), nil
 }
 
-// StagesOf is Stages for those with some ids, as far as they are there. It keeps none of
-// them in memory: most callers remove them next.
+// StagesOf returns the existing stages with the given ids. It does not cache them, since most
+// callers remove them next.
 func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
 	records := make(map[string]string, len(ids))
 	err := c.try(ctx, "read some stages", func(ctx context.Context) error {
@@ -258,8 +257,8 @@ func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
 	return stages
 }
 
-// readings are the records of the stages that the last call of Stages found, parsed: a
-// fleet with many flows reads all of them now and then.
+// readings caches the parsed records of the last call of Stages, since each process of a fleet
+// reads all stages from time to time.
 type readings struct {
 	mu   sync.Mutex
 	last map[string]reading
@@ -271,15 +270,14 @@ type reading struct {
 	good   bool
 }
 
-// only forgets all others.
+// only removes all stages that are not in records.
 func (r *readings) only(records map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.last, func(id string, _ reading) bool { return records[id] == "" })
 }
 
-// forget forgets stages, but those that are there and cannot be read: one of another
-// version is logged once.
+// forget removes stages. It keeps existing ones that cannot be parsed, so that each is logged once.
 func (r *readings) forget(ids []string, records map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -290,7 +288,7 @@ func (r *readings) forget(ids []string, records map[string]string) {
 	}
 }
 
-// of reads records; bad is told once of each that cannot be read.
+// of parses records and calls bad once for each record that it cannot parse.
 func (r *readings) of(records map[string]string, bad func(id string, s Stage, err error)) []Stage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -315,17 +313,17 @@ func (r *readings) of(records map[string]string, bad func(id string, s Stage, er
 	return stages
 }
 
-// A Standing is what a worker has to know of a stage besides its record.
+// A Standing is the state of a stage that is not in its record.
 type Standing struct {
 	Consumer bool // it is the consumer of its in-queues
-	Bounded  bool // one of its queues has a bound of items, or a small one of bytes
+	Bounded  bool // one of its queues is bounded in items, or has a low bound in bytes
 }
 
-// wide is a bound of bytes which single items do not reach.
+// wide is a bound in bytes that no single item is expected to reach.
 const wide = 16 << 20
 
-// Stand tells how stages stand. One whose queue was deleted is no consumer, even if
-// another queue has the name now.
+// Stand returns the state of stages. A stage whose in-queue was deleted is not its consumer, even
+// if a new queue has the same name.
 func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) {
 	stands := make([]Standing, len(stages))
 	if len(stages) == 0 {
@@ -347,7 +345,7 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 			}
 			return nil
 		})
-		if hasCode(err, "WRONGTYPE") { // somebody's own key: that stage does not stand
+		if hasCode(err, "WRONGTYPE") { // a foreign key: its stage is not the consumer
 			return nil
 		}
 		return err
@@ -373,8 +371,8 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 	return stands, nil
 }
 
-// Bound lowers the size of the batches that are scattered into root queues: a
-// batch is never larger than the smallest bound of its flow.
+// Bound lowers the batch limit of root queues to items: a batch is never larger than the smallest
+// bound of its flow.
 func (c *Client) Bound(ctx context.Context, roots []string, items int64) error {
 	keys := make([]string, len(roots))
 	for i, root := range roots {
