@@ -17,7 +17,7 @@ import (
 type counter struct {
 	mu      sync.Mutex
 	calls   map[int]int
-	largest int // items of a call
+	largest int // largest number of items of a call
 }
 
 func (c *counter) function(name string) workers.Func[int, int] {
@@ -77,7 +77,8 @@ func check(t *testing.T, q *executor.Queue[int]) {
 	}
 }
 
-// Faults that the results do not show. extra is how many calls a fault may cause in addition.
+// Faults that do not change the results. extra is the number of additional calls that a fault may
+// cause.
 func TestResultsDoNotShowFaults(t *testing.T) {
 	for what, c := range map[string]struct {
 		strike func(f *dqtest.Fleet, executor, worker *dqtest.Process)
@@ -115,7 +116,7 @@ func TestResultsDoNotShowFaults(t *testing.T) {
 	}
 }
 
-// The only worker runs as many items as it may, and no more: its slot ends with it.
+// The only worker runs exactly as many items as it may: its slot ends with it.
 func TestAWorkerIsKilledAfterItsItems(t *testing.T) {
 	for n := 1; n <= items; n++ {
 		dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
@@ -134,7 +135,7 @@ func TestAWorkerIsKilledAfterItsItems(t *testing.T) {
 	}
 }
 
-// An Executor that runs functions itself is killed after its items as a worker is.
+// An Executor that runs functions itself is killed after its items, like a worker.
 func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		calls := &counter{calls: map[int]int{}}
@@ -152,7 +153,7 @@ func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
 	})
 }
 
-// The queues of an Executor that was killed stay for ten minutes; then others delete them.
+// The queues of a killed Executor stay for ten minutes; then another process deletes them.
 func TestTheQueuesOfADeadExecutorGo(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		calls := &counter{calls: map[int]int{}}

@@ -144,7 +144,7 @@ func (ex *Executor) DeleteDeadLetter(ctx context.Context, id string) (err error)
 	if err != nil {
 		return err
 	}
-	return part.Forget(ctx, d)
+	return part.DeleteDeadLetter(ctx, d)
 }
 
 // ErrDeadLetterNotFound says that there is no dead letter of that id (any more).

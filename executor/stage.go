@@ -194,7 +194,7 @@ func (ex *Executor) bound(ctx context.Context, s broker.Stage) error {
 		root, _ := broker.Root(path)
 		roots = append(roots, root)
 	}
-	return ex.c.Bound(ctx, roots, s.Outs[0].Max)
+	return ex.c.LimitBatches(ctx, roots, s.Outs[0].Max)
 }
 
 func cards(p broker.Process) (list []broker.FunctionCard) {

@@ -182,7 +182,7 @@ func TestProtocolFields(t *testing.T) {
 		}
 	}
 	if err == nil {
-		err = c.Bound(t.Context(), []string{"numbers"}, 10)
+		err = c.LimitBatches(t.Context(), []string{"numbers"}, 10)
 	}
 	if err == nil {
 		feed, _, failed := c.Declare(t.Context(), broker.Queue{Name: "feed"})

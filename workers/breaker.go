@@ -246,7 +246,7 @@ func (l *session) tellOfSuccess(ctx context.Context, d completion) {
 		return
 	}
 	d.route.told = time.Now()
-	if err := l.client.Tell(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.name}); err != nil {
+	if err := l.client.SendHint(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.name}); err != nil {
 		l.log.DebugContext(ctx, "tell a worker of a success", "worker", failed, "err", err)
 	}
 }

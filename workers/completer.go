@@ -84,7 +84,7 @@ func (d *completion) after() *route {
 
 // commitAndTakeNext commits, and takes the next entry of the route behind.
 func (l *session) commitAndTakeNext(ctx context.Context, d completion, behind *route) *job {
-	outcome, entries, err := l.client.Advance(ctx, d.replace, l.id)
+	outcome, entries, err := l.client.CommitAndTakeNext(ctx, d.replace, l.id)
 	if err != nil || outcome == broker.Superseded { // by itself, where a reply was lost and with it what was taken
 		l.lookAgain(ctx, behind.In)
 	}
@@ -222,7 +222,7 @@ func (l *session) outcome(ctx context.Context, d completion, outcome broker.Outc
 		l.memory.Put(frame)
 	}
 	l.drop(e.Ref)
-	if e.StreamKind == broker.Suspect { // nobody waits on that stream: this worker may take the next one
+	if e.Kind == broker.Suspect { // nobody waits on that stream: this worker may take the next one
 		l.wake(ctx, e.Queue)
 	}
 	return completion{}, false
@@ -236,7 +236,7 @@ func (l *session) lookAgain(ctx context.Context, queue string) {
 
 // wake ends the read that waits.
 func (l *session) wake(ctx context.Context, queue string) {
-	if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
+	if err := l.client.SendHint(ctx, l.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
 		l.log.DebugContext(ctx, "tell myself", "err", err)
 	}
 }

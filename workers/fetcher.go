@@ -260,7 +260,7 @@ func (in *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.
 	from := make([]broker.StreamRef, 0, 2*len(routes))
 	by := make(map[string]*route, len(routes))
 	for _, r := range routes {
-		from = append(from, broker.StreamRef{Queue: r.In, StreamKind: broker.Returned})
+		from = append(from, broker.StreamRef{Queue: r.In, Kind: broker.Returned})
 		if !r.beyond { // a read that waits looks at no window
 			from = append(from, broker.StreamRef{Queue: r.In})
 		}

@@ -63,7 +63,7 @@ func (l *session) requeueDue(ctx context.Context) {
 			return
 		case <-l.retry.rung:
 		case <-timer.C:
-			if err := l.client.BringBack(ctx); err != nil && ctx.Err() == nil {
+			if err := l.client.RequeueDue(ctx); err != nil && ctx.Err() == nil {
 				l.log.WarnContext(ctx, "retries could not be brought back", "err", err)
 				l.retry.in(overdue)
 			}

@@ -230,7 +230,7 @@ func (l *session) forgetForeign(ids []string, stages []broker.Stage) {
 
 // standing are those of the routes whose stages are the consumers of their queues.
 func (l *session) standing(ctx context.Context, asked []*route) (standing []*route, err error) {
-	stands, err := l.client.Stand(ctx, stagesOf(asked))
+	stands, err := l.client.StageStatuses(ctx, stagesOf(asked))
 	if err != nil {
 		return nil, err
 	}

@@ -228,7 +228,7 @@ func (l *session) hold(id broker.Ref) bool {
 	if l.recall != nil {
 		l.recall[id] = true
 	}
-	if id.StreamKind == broker.Suspect {
+	if id.Kind == broker.Suspect {
 		l.suspects.Add(1)
 	}
 	return true
@@ -258,7 +258,7 @@ func (l *session) remembered(e broker.Entry) bool {
 func (l *session) drop(id broker.Ref) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ids[id] && id.StreamKind == broker.Suspect {
+	if l.ids[id] && id.Kind == broker.Suspect {
 		l.suspects.Add(-1)
 	}
 	delete(l.ids, id)

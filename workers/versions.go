@@ -48,7 +48,7 @@ func (l *session) compareVersions(ctx context.Context) {
 func (l *session) tellOfVersion(ctx context.Context, worker string, note versionNote) {
 	text, err := json.Marshal(note)
 	if err == nil {
-		err = l.client.Tell(ctx, worker, broker.Hint{Kind: broker.HintVersion, What: string(text)})
+		err = l.client.SendHint(ctx, worker, broker.Hint{Kind: broker.HintVersion, What: string(text)})
 	}
 	if err != nil {
 		l.log.DebugContext(ctx, "tell a worker of a version", "worker", worker, "err", err)

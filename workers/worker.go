@@ -180,7 +180,7 @@ func (w *Worker) Register(ctx context.Context, functions ...Function) error {
 		if err := l.client.Join(ctx, broker.RoleWorker, l.id, w.card()); err != nil {
 			return err
 		}
-		if err := l.client.Tell(ctx, l.id, broker.Hint{Kind: broker.HintStages}); err != nil {
+		if err := l.client.SendHint(ctx, l.id, broker.Hint{Kind: broker.HintStages}); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func verbs(t *testing.T, both *testkit.Twins) {
 	must(c.Take(t.Context(), "w", 3, 1, routes))(t)
 	fine(t, raw.Do(t.Context(), "XGROUP", "DELCONSUMER", "{verbs:0}:q:a", "w", "w").Err())
 	seen := must(c.Audit(t.Context(), g, []broker.Path{{Queue: "a"}}, []broker.Gap{{Source: "s"}}))(t)
-	if s, found := seen.Found["s"]; !found || !s.Stray || must(c.Rescue(t.Context(), g, s))(t) != 3 {
+	if s, found := seen.Found["s"]; !found || !s.Stray || must(c.RequeueStray(t.Context(), g, s))(t) != 3 {
 		t.Errorf("the audit has seen %+v", seen)
 	}
 	both.Compare()

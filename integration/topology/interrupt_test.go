@@ -27,7 +27,7 @@ func interrupts(t *testing.T, url string) {
 		}
 		ended <- err
 	}()
-	if err := c.Tell(t.Context(), "reader", broker.Hint{Kind: broker.HintRoom}); err != nil {
+	if err := c.SendHint(t.Context(), "reader", broker.Hint{Kind: broker.HintRoom}); err != nil {
 		t.Fatal(err)
 	}
 	select {

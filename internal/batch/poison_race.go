@@ -2,8 +2,8 @@
 
 package batch
 
-// spoil makes a frame unreadable to which nobody should refer any more: in tests with
-// the race detector, who still does finds out.
+// spoil overwrites a frame that must have no references, so that tests with the race detector find
+// a use after Put.
 func spoil(frame []byte) {
 	frame = frame[:cap(frame)]
 	for i := range frame {

@@ -21,7 +21,7 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 		done := f.whole(f.takeAll(t, c, "w1"))
 		advance := func(d broker.Completion, want broker.Outcome, items ...string) {
 			t.Helper()
-			outcome, entries, err := c.Advance(t.Context(), d, "w1")
+			outcome, entries, err := c.CommitAndTakeNext(t.Context(), d, "w1")
 			if err == nil {
 				err = c.Fetch(t.Context(), nil, entries)
 			}
@@ -57,7 +57,7 @@ func TestALostAdvanceIsHeld(t *testing.T) {
 	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 	done := f.whole(f.takeAll(t, c, "w1"))
 	lost := cutAtScript(p)
-	outcome, entries, err := c.Advance(t.Context(), done[0], "w1")
+	outcome, entries, err := c.CommitAndTakeNext(t.Context(), done[0], "w1")
 	if wasLost(t, lost); err != nil || outcome != broker.Superseded || entries != nil {
 		t.Fatalf("advanced %v to %v, %v", outcome, entries, err)
 	}
@@ -77,7 +77,7 @@ func TestAnAdvanceIntoASickQueueIsACompletion(t *testing.T) {
 	if err := c.Raw().XGroupDestroy(t.Context(), c.Key("q:b"), "w").Err(); err != nil {
 		t.Fatal(err)
 	}
-	outcome, entries, err := c.Advance(t.Context(), done[0], "w1")
+	outcome, entries, err := c.CommitAndTakeNext(t.Context(), done[0], "w1")
 	if got := queued(t, c, "b"); err != nil || outcome != broker.Committed || len(entries) != 0 || !slices.Equal(got, []string{"0+1"}) {
 		t.Errorf("advanced %v to %v, %v; b has %q", outcome, entries, err, got)
 	}

@@ -35,9 +35,9 @@ type Audit struct {
 // A Path is a queue before another queue, with the branches that its items take in between.
 type Path struct{ Queue, Branch string }
 
-// around is the order in which an audit reads the streams of a queue. Delayed entries come from the
+// auditOrder is the order in which an audit reads the streams of a queue. Delayed entries come from the
 // returned or suspect stream and go back there, so these two are read again at the end.
-var around = []StreamKind{Fresh, Returned, Suspect, delayed, Returned, Suspect}
+var auditOrder = []StreamKind{Fresh, Returned, Suspect, delayed, Returned, Suspect}
 
 // Upstream returns the paths that lead to a gathered queue, each after those that feed it. Its cost
 // is O(stages on the way).
@@ -68,7 +68,7 @@ func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 		}
 		stages = append(stages, adding...)
 	}
-	return upstream(stages, g.Roots(), Path{Queue: g.Queue.Name}), nil
+	return pathsTo(stages, g.Roots(), Path{Queue: g.Queue.Name}), nil
 }
 
 // Audit looks for entries that cover the gaps of a gather. It reads the queues from the roots down,
@@ -76,7 +76,7 @@ func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 func (c *Client) Audit(ctx context.Context, g Gather, way []Path, gaps []Gap) (Audit, error) {
 	a := Audit{Found: map[string]Found{}, Above: map[string][]Found{}}
 	for _, p := range way {
-		for _, part := range around {
+		for _, part := range auditOrder {
 			if err := c.look(ctx, g, p.Branch, StreamRef{p.Queue, part}, gaps, &a); err != nil {
 				return a, err
 			}
@@ -88,7 +88,7 @@ func (c *Client) Audit(ctx context.Context, g Gather, way []Path, gaps []Gap) (A
 // look pages through one stream until each gap is covered or the stream ends.
 func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef, gaps []Gap, a *Audit) error {
 	for from := "-"; ; {
-		args := []any{from, auditPage, g.reads(at)}
+		args := []any{from, auditPage, g.consumerOf(at)}
 		for _, gap := range gaps {
 			if _, found := a.Found[gap.Source]; !found && strings.HasSuffix(gap.Source, branch) {
 				args = append(args, strings.TrimSuffix(gap.Source, branch), gap.Offset)
@@ -97,7 +97,7 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef
 		if len(args) == 3 {
 			return nil
 		}
-		reply, err := c.run(ctx, "audit queue "+at.Queue, scripts.audit, []string{c.keys.place(at), c.keys.registry(RoleWorker)}, args...)
+		reply, err := c.run(ctx, "audit queue "+at.Queue, scripts.audit, []string{c.keys.streamOf(at), c.keys.registry(RoleWorker)}, args...)
 		if err != nil {
 			return err
 		}
@@ -118,17 +118,17 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef
 	}
 }
 
-// reads returns the consumer of a stream: the gather for its own queue, "" for a queue that workers
+// consumerOf returns the consumer of a stream: the gather for its own queue, "" for a queue that workers
 // read.
-func (g Gather) reads(at StreamRef) string {
+func (g Gather) consumerOf(at StreamRef) string {
 	if at.Queue == g.Queue.Name {
 		return g.ID
 	}
 	return ""
 }
 
-// upstream returns the paths that lead to a queue, each after those that feed it.
-func upstream(stages []Stage, roots []Path, to Path) (way []Path) {
+// pathsTo returns the paths that lead to a queue, each after those that feed it.
+func pathsTo(stages []Stage, roots []Path, to Path) (way []Path) {
 	seen := map[Path]bool{}
 	var walk func(p Path)
 	walk = func(p Path) {
@@ -154,16 +154,16 @@ func upstream(stages []Stage, roots []Path, to Path) (way []Path) {
 	return way
 }
 
-// Rescue requeues a stray entry of an audit: for workers into the returned stream, for the gather
+// RequeueStray requeues a stray entry of an audit: for workers into the returned stream, for the gather
 // among its pending entries. It also requeues stray entries after it in the same stream.
-func (c *Client) Rescue(ctx context.Context, g Gather, s Found) (entries int64, err error) {
+func (c *Client) RequeueStray(ctx context.Context, g Gather, s Found) (entries int64, err error) {
 	back := c.keys.returns(s.Queue)
-	if s.StreamKind == Suspect {
+	if s.Kind == Suspect {
 		back = c.keys.suspects(s.Queue)
 	}
 	for from := s.ID; ; {
 		reply, err := c.run(ctx, "rescue what is in no hand of queue "+s.Queue, scripts.requeueStray,
-			[]string{c.keys.place(s.StreamRef), back, c.keys.registry(RoleWorker)}, from, auditPage, g.reads(s.StreamRef))
+			[]string{c.keys.streamOf(s.StreamRef), back, c.keys.registry(RoleWorker)}, from, auditPage, g.consumerOf(s.StreamRef))
 		if err != nil {
 			return entries, err
 		}

@@ -139,7 +139,7 @@ func TestReadersThatWaitUseNoPoolUp(t *testing.T) {
 	pile(t, c, f, 3)
 	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
 	for i := range n {
-		if err := c.Tell(t.Context(), fmt.Sprint("reader-", i), broker.Hint{Kind: broker.HintRoom}); err != nil {
+		if err := c.SendHint(t.Context(), fmt.Sprint("reader-", i), broker.Hint{Kind: broker.HintRoom}); err != nil {
 			t.Fatal(err)
 		}
 	}

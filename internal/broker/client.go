@@ -46,11 +46,11 @@ type Client struct {
 	log    *slog.Logger
 	outage outage
 
-	index    int       // number of this partition
-	parts    []*Client // all partitions, this one included
-	replicas int
-	readings readings // parsed records of stages
-	failures atomic.Int64
+	index      int       // number of this partition
+	partitions []*Client // all partitions, this one included
+	replicas   int
+	readings   stageCache // parsed records of stages
+	failures   atomic.Int64
 }
 
 // Open parses the address, see parseURL. It connects on the first use.
@@ -59,7 +59,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.options.Dialer, t.inProcess = contain(opts.Dialer), opts.InProcess
+	t.options.Dialer, t.inProcess = recoverDialer(opts.Dialer), opts.InProcess
 	if t.inProcess {
 		t.label = "embedded"
 	}
@@ -73,16 +73,16 @@ func Open(address string, opts Options) (*Client, error) {
 	if opts.Partitions > 0 {
 		t.partitions = opts.Partitions
 	}
-	c := &Client{rdb: t.connect(t.universal(0)), target: t, keys: keyed(t.namespace, 0), log: log, replicas: opts.Replicas}
-	c.parts = []*Client{c}
+	c := &Client{rdb: t.connect(t.universal(0)), target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas}
+	c.partitions = []*Client{c}
 	return c, nil
 }
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// contain turns a panic of the user's dialer into an error. go-redis dials in its own goroutines,
+// recoverDialer turns a panic of the user's dialer into an error. go-redis dials in its own goroutines,
 // in which no caller could recover it.
-func contain(dial dialer) dialer {
+func recoverDialer(dial dialer) dialer {
 	if dial == nil {
 		return nil
 	}
@@ -99,10 +99,10 @@ func contain(dial dialer) dialer {
 // node returns the client of the server that holds the namespace: the only server, or a master of
 // the cluster.
 func (c *Client) node(ctx context.Context) (redis.UniversalClient, error) {
-	return master(ctx, c.rdb, c.keys)
+	return masterOf(ctx, c.rdb, c.keys)
 }
 
-func master(ctx context.Context, rdb redis.UniversalClient, k keys) (redis.UniversalClient, error) {
+func masterOf(ctx context.Context, rdb redis.UniversalClient, k keys) (redis.UniversalClient, error) {
 	cluster, ok := rdb.(*redis.ClusterClient)
 	if !ok {
 		return rdb, nil
@@ -129,14 +129,14 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	return &o
 }
 
-// inProcess is the factor of Patience for a server in this process.
-const inProcess = 30
+// patienceFactor is the factor of Patience for a server in this process.
+const patienceFactor = 30
 
 // Patience returns the time to wait for a hint before reading without one. It is d, or 30 times d
 // if the server is in this process, since no connection can lose a hint there.
 func (c *Client) Patience(d time.Duration) time.Duration {
 	if c.target.inProcess {
-		return inProcess * d
+		return patienceFactor * d
 	}
 	return d
 }
@@ -166,7 +166,7 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 		c.answered(ctx)
 		return err
 	}
-	if c.passes(err) {
+	if c.isTransient(err) {
 		c.failures.Add(1)
 	}
 	done := c.outage.wait()
@@ -182,8 +182,8 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()): // last is the cause, and the end of ctx stopped the attempts
 			return fmt.Errorf("%s: %w (%w)", what, last, context.Cause(ctx))
-		case !c.passes(err):
-			return fmt.Errorf("%s: %w", what, c.explained(err))
+		case !c.isTransient(err):
+			return fmt.Errorf("%s: %w", what, c.withRemedy(err))
 		}
 		if ctx.Err() == nil { // otherwise the end of ctx aborted this attempt
 			c.failed(ctx, what, err)

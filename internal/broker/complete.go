@@ -62,33 +62,33 @@ const (
 // wins. An Outcome that is none of the constants is the text of an error that Redis had with that
 // entry alone; the entry stays pending. It is safe to repeat.
 func (c *Client) Complete(ctx context.Context, done []Completion) ([]Outcome, error) {
-	outcomes, _, err := c.settle(ctx, done, "")
+	outcomes, _, err := c.commit(ctx, done, "")
 	return outcomes, err
 }
 
-// Advance commits a completion with one output. If that succeeds, it also takes the next entry of
+// CommitAndTakeNext commits a completion with one output. If that succeeds, it also takes the next entry of
 // the output's queue for consumer: one entry or none. If the reply is lost, the entry taken stays
 // pending with the consumer, see Held, and the retried call returns Superseded.
-func (c *Client) Advance(ctx context.Context, d Completion, consumer string) (Outcome, []Entry, error) {
-	outcomes, taken, err := c.settle(ctx, []Completion{d}, consumer)
+func (c *Client) CommitAndTakeNext(ctx context.Context, d Completion, consumer string) (Outcome, []Entry, error) {
+	outcomes, taken, err := c.commit(ctx, []Completion{d}, consumer)
 	if err != nil {
 		return "", nil, err
 	}
 	return outcomes[0], taken, nil
 }
 
-func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_ []Outcome, taken []Entry, _ error) {
+func (c *Client) commit(ctx context.Context, done []Completion, taker string) (_ []Outcome, taken []Entry, _ error) {
 	outcomes := make([]Outcome, len(done))
 	open := make([]int, len(done)) // indexes into done of the completions still to be stored
 	for i := range open {
 		open[i] = i
 	}
-	part := c.part
+	part := c.encode
 	for len(open) > 0 {
 		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
 			replies, err := c.complete(ctx, done, open, part, taker)
 			if hasCode(err, "OOM") {
-				part = inlined
+				part = encodeInline
 			}
 			if err != nil {
 				return err
@@ -96,7 +96,7 @@ func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_
 			if len(replies) > len(open) {
 				taken = entriesOf(StreamRef{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(open)))
 			}
-			open, err = unsettled(open, replies, outcomes)
+			open, err = uncommitted(open, replies, outcomes)
 			return err
 		})
 		if err != nil {
@@ -106,16 +106,16 @@ func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_
 	return outcomes, taken, nil
 }
 
-// unsettled stores the outcomes and returns the indexes that have none yet, because a payload
+// uncommitted stores the outcomes and returns the indexes that have none yet, because a payload
 // expired or Redis had a transient error, which it returns.
-func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passing error) {
+func uncommitted(open []int, replies list, outcomes []Outcome) (again []int, passing error) {
 	for k, i := range open {
 		text := replies.text(k)
 		err := errors.New(text)
 		switch {
 		case text == "resend":
 			again = append(again, i)
-		case isPassing(err):
+		case isTransientError(err):
 			again, passing = append(again, i), err
 		default:
 			outcomes[i] = Outcome(text)
@@ -124,9 +124,9 @@ func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passi
 	return again, passing
 }
 
-type packer func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
+type encoder func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
 
-func (c *Client) complete(ctx context.Context, done []Completion, open []int, part packer, taker string) (list, error) {
+func (c *Client) complete(ctx context.Context, done []Completion, open []int, part encoder, taker string) (list, error) {
 	k := c.keys
 	keys := []string{k.due(), k.dead()}
 	args := []any{k.payload(""), Suspicious, maxDead, taker}
@@ -134,7 +134,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, pa
 	for _, i := range open {
 		d := &done[i]
 		e := &d.Entry
-		keys = append(keys, k.place(e.StreamRef), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
+		keys = append(keys, k.streamOf(e.StreamRef), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
 		args = append(args, e.ID, d.In.Inc, int64(d.Cost), e.Crashes, e.Source, e.Queue)
 		if d.Dead == nil {
 			args = append(args, "")

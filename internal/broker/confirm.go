@@ -22,9 +22,9 @@ func (c *Client) FinishAgain(ctx context.Context, ends []End) error {
 		if err != nil {
 			return err
 		}
-		check := make([]written, len(stored))
+		check := make([]sourceField, len(stored))
 		for i, e := range stored {
-			check[i] = written{e.Source.Name, "end", e.At}
+			check[i] = sourceField{e.Source.Name, "end", e.At}
 		}
 		kept, err := c.replicated(ctx, check...)
 		if err != nil {
@@ -49,7 +49,7 @@ func (c *Client) finishAll(ctx context.Context, ends []End) (stored []End, err e
 		pipe := c.rdb.Pipeline()
 		replies := make([]*redis.Cmd, len(ends))
 		for i, e := range ends {
-			keys, args := c.ending(e)
+			keys, args := c.finishArgs(e)
 			if i == 0 { // EVAL loads the script, so that EVALSHA finds it afterwards
 				replies[i] = scripts.finish.Eval(ctx, pipe, keys, args...)
 			} else {
@@ -62,14 +62,14 @@ func (c *Client) finishAll(ctx context.Context, ends []End) (stored []End, err e
 		}
 		for i, reply := range replies {
 			status, err := reply.Text()
-			if c.passes(err) {
+			if c.isTransient(err) {
 				return err
 			}
 			if status == "ok" {
 				stored = append(stored, ends[i])
 			} else if err != nil {
 				c.log.LogAttrs(ctx, slog.LevelWarn, "the end of a source cannot be stored again",
-					slog.String("source", ends[i].Source.Name), slog.Any("err", c.explained(err)))
+					slog.String("source", ends[i].Source.Name), slog.Any("err", c.withRemedy(err)))
 			}
 		}
 		return nil

@@ -51,13 +51,13 @@ func (unknownMaster) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 // partitions. It logs a warning if the eviction policy may drop stored items.
 //
 // It returns ErrUnreachable if Redis does not answer, or only with transient errors. It returns
-// ErrUnusable if waiting does not help, and ErrPartitions as described at spread.
+// ErrUnusable if waiting does not help, and ErrPartitions as described at loadPartitions.
 func (c *Client) Connect(ctx context.Context, limit time.Duration) error {
 	return c.within(ctx, limit, func(ctx context.Context) error {
 		if err := c.ping(ctx); err != nil {
 			return err
 		}
-		return c.spread(ctx)
+		return c.loadPartitions(ctx)
 	})
 }
 
@@ -75,7 +75,7 @@ func (c *Client) Writable(ctx context.Context, limit time.Duration) error {
 func (c *Client) within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	defer c.outage.hush()()
+	defer c.outage.silence()()
 	err := f(limited)
 	switch {
 	case err == nil || errors.Is(err, ErrPartitions):
@@ -103,7 +103,7 @@ func (c *Client) ping(ctx context.Context) error {
 		if err == nil { // the command may be forbidden: then the policy stays unknown
 			policy = node.ConfigGet(ctx, "maxmemory-policy").Val()
 		}
-		if err != nil && c.passes(err) && !compared {
+		if err != nil && c.isTransient(err) && !compared {
 			compared = true
 			if reason := c.compareTLS(ctx); reason != nil {
 				return reason
@@ -158,7 +158,7 @@ func (c *Client) compareTLS(ctx context.Context) error {
 		_ = conn.SetDeadline(deadline) // ctx also bounds the handshake
 	}
 	if o.TLSConfig == nil {
-		return wantsTLS(ctx, conn, o.Addrs[0])
+		return tryTLS(ctx, conn, o.Addrs[0])
 	}
 	answer := make([]byte, 1)
 	if _, err = conn.Write([]byte("PING\r\n")); err == nil {
@@ -170,9 +170,9 @@ func (c *Client) compareTLS(ctx context.Context) error {
 	return nil
 }
 
-// wantsTLS starts a TLS handshake and returns an error if the server speaks TLS, even if its
+// tryTLS starts a TLS handshake and returns an error if the server speaks TLS, even if its
 // certificate is invalid. Otherwise it returns nil.
-func wantsTLS(ctx context.Context, conn net.Conn, address string) error {
+func tryTLS(ctx context.Context, conn net.Conn, address string) error {
 	host, _, _ := net.SplitHostPort(address)
 	err := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
 	var refused *tls.CertificateVerificationError

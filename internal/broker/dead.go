@@ -22,7 +22,7 @@ type DeadLetter struct {
 	At  time.Time // by the clock of Redis
 }
 
-func letterOf(raw list) DeadLetter {
+func deadLetterOf(raw list) DeadLetter {
 	d := DeadLetter{Entry: entryOf(StreamRef{}, raw)}
 	fields := raw.list(1).fields()
 	d.Queue, d.Why = fields["q"], batch.ParseFailure([]byte(fields["why"]))
@@ -40,10 +40,10 @@ func (c *Client) Dead(ctx context.Context, after string, count int) ([]DeadLette
 	if after != "" {
 		start = "(" + after
 	}
-	return c.letters(ctx, "list dead letters", start, "+", count)
+	return c.deadLetters(ctx, "list dead letters", start, "+", count)
 }
 
-func (c *Client) letters(ctx context.Context, what, start, stop string, count int) (letters []DeadLetter, err error) {
+func (c *Client) deadLetters(ctx context.Context, what, start, stop string, count int) (letters []DeadLetter, err error) {
 	var reply any
 	err = c.try(ctx, what, func(ctx context.Context) (err error) {
 		reply, err = c.rdb.Do(ctx, "XRANGE", c.keys.dead(), start, stop, "COUNT", count).Result()
@@ -53,14 +53,14 @@ func (c *Client) letters(ctx context.Context, what, start, stop string, count in
 		return nil, err
 	}
 	for i := range asList(reply) {
-		letters = append(letters, letterOf(asList(reply).list(i)))
+		letters = append(letters, deadLetterOf(asList(reply).list(i)))
 	}
 	return letters, nil
 }
 
 // Letter reads a dead letter with its frame.
 func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
-	letters, err := c.letters(ctx, "read dead letter "+id, id, id, 1)
+	letters, err := c.deadLetters(ctx, "read dead letter "+id, id, id, 1)
 	if err != nil {
 		return DeadLetter{}, err
 	}
@@ -110,11 +110,11 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	if err := c.Finish(ctx, s, int64(again.N)); err != nil {
 		return err
 	}
-	return c.Forget(ctx, d)
+	return c.DeleteDeadLetter(ctx, d)
 }
 
-// Forget deletes a dead letter and its payload.
-func (c *Client) Forget(ctx context.Context, d DeadLetter) error {
+// DeleteDeadLetter deletes a dead letter and its payload.
+func (c *Client) DeleteDeadLetter(ctx context.Context, d DeadLetter) error {
 	keys := []string{c.keys.dead()}
 	if d.Payload != "" {
 		keys = append(keys, c.keys.payload(d.Payload))

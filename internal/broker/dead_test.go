@@ -42,7 +42,7 @@ func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
 			t.Fatalf("the second one is %.100v", second)
 		}
 		for _, d := range letters {
-			if err := c.Forget(t.Context(), d); err != nil {
+			if err := c.DeleteDeadLetter(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -144,7 +144,7 @@ func TestWhatIsDelayedIsDueByTheClockOfRedis(t *testing.T) {
 			must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: []broker.Remainder{rest}}}))
 			for want, later := range []time.Duration{59 * time.Second, 61 * time.Second} {
 				server.StandAt(now.Add(later))
-				if err := c.BringBack(t.Context()); err != nil {
+				if err := c.RequeueDue(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if back := f.takeAll(t, c, "w1"); len(back) != want {

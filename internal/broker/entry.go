@@ -89,8 +89,8 @@ func sizeIn(id string) int {
 // other reference, and frames are never written into.
 func frameOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
-// part encodes a batch for the scripts: as a failure, an inline frame or a payload of its own.
-func (c *Client) part(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
+// encode encodes a batch for the scripts: as a failure, an inline frame or a payload of its own.
+func (c *Client) encode(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
 	switch {
 	case b.Lost != nil:
 		return "e", b.Lost.Append(nil), payloads
@@ -102,9 +102,9 @@ func (c *Client) part(b batch.Batch, payloads []payload) (kind string, data any,
 	}
 }
 
-// inlined is part without payload keys. It is used if the memory of Redis is full: SET is refused
+// encodeInline is encode without payload keys. It is used if the memory of Redis is full: SET is refused
 // then, but a script may still add what it first removes.
-func inlined(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
+func encodeInline(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
 	if b.Lost != nil {
 		return "e", b.Lost.Append(nil), payloads
 	}

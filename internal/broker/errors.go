@@ -46,24 +46,24 @@ func IsRefusal(err error) bool {
 		func(answer error) bool { return errors.Is(err, answer) })
 }
 
-// passing lists the first words of transient errors of Redis: they go away without a change of the
+// transientCodes lists the first words of transient errors of Redis: they go away without a change of the
 // configuration.
-var passing = []string{
+var transientCodes = []string{
 	"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MASTERDOWN", "NOSCRIPT", "OOM", "BUSY", "NOREPLICAS",
 	"MISCONF", "UNBLOCKED force", "max number of clients",
 }
 
-// wandering lists transient errors of go-redis: it does not know which server is the master.
-var wandering = []string{"connection pool timeout", "redis: all sentinels", "redis: cluster has no nodes"}
+// topologyErrors lists transient errors of go-redis: it does not know which server is the master.
+var topologyErrors = []string{"connection pool timeout", "redis: all sentinels", "redis: cluster has no nodes"}
 
-// passes reports whether err is transient: the same command may succeed later. MOVED is transient
+// isTransient reports whether err is transient: the same command may succeed later. MOVED is transient
 // only for a Cluster client, which follows it.
-func (c *Client) passes(err error) bool {
-	return isPassing(err) && (c.target.options.IsClusterMode || !isMoved(err))
+func (c *Client) isTransient(err error) bool {
+	return isTransientError(err) && (c.target.options.IsClusterMode || !isMoved(err))
 }
 
-// isPassing is passes without the exception for MOVED.
-func isPassing(err error) bool {
+// isTransientError is isTransient without the exception for MOVED.
+func isTransientError(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
@@ -76,10 +76,10 @@ func isPassing(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
 		return true
 	}
-	text := said(err)
+	text := answerText(err)
 	if strings.Contains(text, "unknown command") {
 		return false
 	}
-	return slices.ContainsFunc(passing, func(word string) bool { return strings.HasPrefix(text, word+" ") }) ||
-		slices.ContainsFunc(wandering, func(part string) bool { return strings.Contains(text, part) })
+	return slices.ContainsFunc(transientCodes, func(word string) bool { return strings.HasPrefix(text, word+" ") }) ||
+		slices.ContainsFunc(topologyErrors, func(part string) bool { return strings.Contains(text, part) })
 }

@@ -17,7 +17,7 @@ func (c *Client) Raw() redis.UniversalClient { return c.rdb }
 func (c *Client) Key(name string) string { return c.keys.prefix + name }
 
 // IsPassing is isPassing.
-var IsPassing = isPassing
+var IsPassing = isTransientError
 
 // Parsed is what parseURL makes of an address.
 func Parsed(address string) (o redis.UniversalOptions, namespace, label string, err error) {
@@ -27,7 +27,7 @@ func Parsed(address string) (o redis.UniversalOptions, namespace, label string, 
 
 // Fence declares a process dead that was seen with a beat.
 func (l *Lease) Fence(ctx context.Context, r Role, id, beat string) error {
-	_, err := l.fence(ctx, []suspect{{role: r, id: id, beat: beat}}, "a test says so")
+	_, err := l.fence(ctx, []staleProcess{{role: r, id: id, beat: beat}}, "a test says so")
 	return err
 }
 
@@ -40,7 +40,7 @@ func (l *Lease) Rest() { l.Close() }
 // Die requeues what a worker holds, as if it had died.
 func (c *Client) Die(ctx context.Context, worker string) error {
 	return c.eachStage(ctx, func(queues []string) error {
-		return c.reclaim(ctx, holding{worker: worker, crashes: 1, names: []string{worker}}, queues)
+		return c.reclaim(ctx, reclaimScope{worker: worker, crashes: 1, names: []string{worker}}, queues)
 	})
 }
 

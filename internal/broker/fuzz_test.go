@@ -29,7 +29,7 @@ func FuzzNames(f *testing.F) {
 		k := keys{"{" + name + ":0}:"}
 		for _, key := range []string{
 			k.stream(name), k.returns(name), k.meta(name), k.wait(name), k.watch(name), k.sources(name), k.source(name + "~0"),
-			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.place(StreamRef{Queue: name}), k.stages(), k.queues(),
+			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.streamOf(StreamRef{Queue: name}), k.stages(), k.queues(),
 			k.suspects(name), k.delayed(name), k.card(RoleExecutor, name), k.registry(RoleWorker), k.registry(RoleExecutor),
 			k.due(), k.dead(), k.fenced(), k.watcher(), k.space(), k.places(),
 		} {
@@ -57,7 +57,7 @@ func FuzzEntries(f *testing.F) {
 					t.Fatalf("a frame of %d bytes", len(entry.Frame))
 				}
 			}
-			_ = letterOf(asList(raw))
+			_ = deadLetterOf(asList(raw))
 			_ = queueOf("q", asList(raw).fields())
 		}
 	})

@@ -40,7 +40,7 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	case "version":
 		return Gather{}, fmt.Errorf("gather: %w", checkVersion(queue, l.text(1)))
 	case "taken":
-		return Gather{}, fmt.Errorf("gather: %w", c.takenBy(ctx, queue, l.text(1), l.text(2)))
+		return Gather{}, fmt.Errorf("gather: %w", c.gatheredBy(ctx, queue, l.text(1), l.text(2)))
 	case "gone":
 		return Gather{}, fmt.Errorf("%s: %w", what, ErrQueueNotFound)
 	}
@@ -57,11 +57,11 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	return g, err
 }
 
-// takenBy returns the error for a queue that another gather reads. It names the process of that
+// gatheredBy returns the error for a queue that another gather reads. It names the process of that
 // gather, if its card can be read.
-func (c *Client) takenBy(ctx context.Context, queue, consumer, executor string) error {
+func (c *Client) gatheredBy(ctx context.Context, queue, consumer, executor string) error {
 	if executor == "" {
-		return taken(queue, consumer)
+		return consumerExists(queue, consumer)
 	}
 	var card *redis.SliceCmd
 	var now *redis.TimeCmd
@@ -73,7 +73,7 @@ func (c *Client) takenBy(ctx context.Context, queue, consumer, executor string) 
 		})
 		return err
 	}); err != nil {
-		return taken(queue, consumer)
+		return consumerExists(queue, consumer)
 	}
 	l := list(card.Val())
 	beat := now.Val().Sub(time.UnixMilli(l.number(2))).Round(100 * time.Millisecond)

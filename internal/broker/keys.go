@@ -19,7 +19,7 @@ func CheckName(what, name string) error {
 // keys builds the name of every key; prefix is "{ns:p}:" for the partition p.
 type keys struct{ prefix string }
 
-func keyed(namespace string, partition int) keys {
+func keysOf(namespace string, partition int) keys {
 	return keys{fmt.Sprintf("{%s:%d}:", namespace, partition)}
 }
 
@@ -56,8 +56,8 @@ func (k keys) card(r Role, id string) string {
 	return k.prefix + string(r[0]) + ":" + id
 }
 
-func (k keys) place(p StreamRef) string {
-	switch p.StreamKind {
+func (k keys) streamOf(p StreamRef) string {
+	switch p.Kind {
 	case Returned:
 		return k.returns(p.Queue)
 	case Suspect:

@@ -20,20 +20,20 @@ type Lease struct {
 	id      string
 	lease   time.Duration
 	next    time.Time // time of the next heartbeat
-	sign    *sign
-	seen    map[string]*sighting // by mark: the processes in the last check
-	last    time.Time            // time of the last check
-	trouble time.Time            // end of the last outage
+	sign    *livenessConn
+	seen    map[string]*observation // by mark: the processes in the last check
+	last    time.Time               // time of the last check
+	trouble time.Time               // end of the last outage
 
-	blind     atomic.Bool // the Redis user may not clean up after other processes
-	unlisted  bool        // the Redis user may not list connections
-	requeues  task        // of the entries of dead workers
-	abandons  task        // of the sources of dead executors
-	deletions task        // of their queues
+	cannotWatch atomic.Bool // the Redis user may not clean up after other processes
+	cannotList  bool        // the Redis user may not list connections
+	requeues    task        // of the entries of dead workers
+	abandons    task        // of the sources of dead executors
+	deletions   task        // of their queues
 }
 
-// A sighting records the last heartbeat of a process and when this process first saw it.
-type sighting struct {
+// An observation records the last heartbeat of a process and when this process first saw it.
+type observation struct {
 	beat    string
 	since   time.Time
 	conn    string    // its connection, if that is missing
@@ -45,7 +45,7 @@ const Beats = 5
 
 // Lease returns the lease of a process that has joined. The caller closes it.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	return &Lease{c: c, role: r, id: id, lease: lease, sign: &sign{news: make(chan struct{}, 1)}}
+	return &Lease{c: c, role: r, id: id, lease: lease, sign: &livenessConn{changed: make(chan struct{}, 1)}}
 }
 
 // Close waits for the clean-ups in the background. The contexts of Beat must have ended.
@@ -65,7 +65,7 @@ func (l *Lease) Wait(ctx context.Context) bool {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-l.sign.news:
+	case <-l.sign.changed:
 	case <-timer.C:
 	}
 	return ctx.Err() == nil
@@ -83,7 +83,7 @@ type HeartbeatReply struct {
 func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	k, began := l.c.keys, time.Now()
 	l.next = began.Add(l.lease / Beats)
-	_, conn, _ := l.sign.known()
+	_, conn, _ := l.sign.get()
 	card = append(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
@@ -117,7 +117,7 @@ func (l *Lease) denied(ctx context.Context, err error) bool {
 	if !errors.Is(err, ErrDenied) {
 		return false
 	}
-	if !l.blind.Swap(true) {
+	if !l.cannotWatch.Swap(true) {
 		l.c.log.InfoContext(ctx, "another process has to look for the dead", "err", err)
 	}
 	return true
@@ -125,7 +125,7 @@ func (l *Lease) denied(ctx context.Context, err error) bool {
 
 // watch returns how long the watcher may be silent until this process replaces it; 0: never.
 func (l *Lease) watch() time.Duration {
-	if l.blind.Load() {
+	if l.cannotWatch.Load() {
 		return 0
 	}
 	return overdue(l.lease)
@@ -154,15 +154,15 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 	if now.Sub(l.last) > l.lease || l.trouble.After(l.last) {
 		before = nil // this process was stopped, or Redis was away: each other process gets a whole lease again
 	}
-	l.last, l.seen = now, map[string]*sighting{}
+	l.last, l.seen = now, map[string]*observation{}
 	ms := r.number(6)
-	var still, late []suspect
+	var still, late []staleProcess
 	for i, role := range []Role{RoleWorker, RoleExecutor} {
 		beats := r.list(3 + i)
 		for j := 0; j+1 < len(beats); j += 2 {
-			s := suspect{role: role, id: beats.text(j), beat: beats.text(j + 1)}
+			s := staleProcess{role: role, id: beats.text(j), beat: beats.text(j + 1)}
 			if s.seen = before[s.mark()]; s.seen == nil || s.seen.beat != s.beat {
-				s.seen = &sighting{beat: s.beat, since: now}
+				s.seen = &observation{beat: s.beat, since: now}
 			}
 			l.seen[s.mark()] = s.seen
 			s.age = time.Duration(ms-beats.number(j+1)) * time.Millisecond
@@ -173,7 +173,7 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 			}
 		}
 	}
-	missing, err := l.missing(ctx, late[:min(len(late), maxFenced)], began)
+	missing, err := l.disconnected(ctx, late[:min(len(late), maxFenced)], began)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 }
 
 // fence declares processes dead, unless they have sent another heartbeat.
-func (l *Lease) fence(ctx context.Context, dead []suspect, why string) (fenced []deadProcess, err error) {
+func (l *Lease) fence(ctx context.Context, dead []staleProcess, why string) (fenced []deadProcess, err error) {
 	if len(dead) == 0 {
 		return nil, nil
 	}

@@ -167,7 +167,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		}
 		after(t, 2*lease) // it may have been w1 that looks for the dead
 		back := f.takeAll(t, l.c, "w2")
-		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].StreamKind != broker.Returned || texts(back[1].Batch)[0] != large(1) {
+		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].Kind != broker.Returned || texts(back[1].Batch)[0] != large(1) {
 			t.Fatalf("what w1 held is %+v", back)
 		}
 		if _, err := stopped.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {

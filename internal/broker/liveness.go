@@ -11,14 +11,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// again is the time between the first look that misses a connection and the second one, which
+// confirmAfter is the time between the first look that misses a connection and the second one, which
 // decides.
-const again = time.Second
+const confirmAfter = time.Second
 
-// A sign is the connection on which a process waits for hints. The kernel closes it at once when
+// A livenessConn is the connection on which a process waits for hints. The kernel closes it at once when
 // the process dies, and Redis notices. A process that is only stopped keeps it.
-type sign struct {
-	news chan struct{} // receives a value when the id changes
+type livenessConn struct {
+	changed chan struct{} // receives a value when the id changes
 
 	mu    sync.Mutex
 	node  redis.UniversalClient // server that was asked for the id
@@ -26,8 +26,8 @@ type sign struct {
 	since time.Time
 }
 
-// lost records that a connection was opened or closed.
-func (s *sign) lost() {
+// reset records that a connection was opened or closed.
+func (s *livenessConn) reset() {
 	if s == nil { // the reader of a gather has none
 		return
 	}
@@ -36,19 +36,19 @@ func (s *sign) lost() {
 	s.node, s.id = nil, ""
 }
 
-func (s *sign) found(node redis.UniversalClient, id string) {
+func (s *livenessConn) set(node redis.UniversalClient, id string) {
 	s.mu.Lock()
 	s.node, s.id, s.since = node, id, time.Now()
 	s.mu.Unlock()
 	if id != "" {
 		select {
-		case s.news <- struct{}{}:
+		case s.changed <- struct{}{}:
 		default:
 		}
 	}
 }
 
-func (s *sign) known() (node redis.UniversalClient, id string, since time.Time) {
+func (s *livenessConn) get() (node redis.UniversalClient, id string, since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.node, s.id, s.since
@@ -64,50 +64,50 @@ func (r *Reader) identify(ctx context.Context) {
 	if r.dialed.sign == nil {
 		return
 	}
-	node, err := master(ctx, r.rdb, r.c.keys)
+	node, err := masterOf(ctx, r.rdb, r.c.keys)
 	if err != nil {
 		return
 	}
-	if asked, _, _ := r.dialed.sign.known(); asked == node {
+	if asked, _, _ := r.dialed.sign.get(); asked == node {
 		return
 	}
 	id, err := node.ClientID(ctx).Result()
 	switch {
 	case err == nil:
-		r.dialed.sign.found(node, fmt.Sprint(id))
-	case !r.c.passes(err) && ctx.Err() == nil:
-		r.dialed.sign.found(node, "")
+		r.dialed.sign.set(node, fmt.Sprint(id))
+	case !r.c.isTransient(err) && ctx.Err() == nil:
+		r.dialed.sign.set(node, "")
 	}
 }
 
-// A suspect is a process that may be dead.
-type suspect struct {
+// A staleProcess is a process that may be dead.
+type staleProcess struct {
 	role Role
 	id   string
 	beat string        // last heartbeat
 	age  time.Duration // of the heartbeat, by the clock of Redis
-	seen *sighting
+	seen *observation
 }
 
 // mark returns its field in the fenced hash, which is also the key of its card without the prefix.
-func (s suspect) mark() string { return string(s.role[0]) + ":" + s.id }
+func (s staleProcess) mark() string { return string(s.role[0]) + ":" + s.id }
 
-// missing looks for the connections of late processes. It returns the processes that have none in
+// disconnected looks for the connections of late processes. It returns the processes that have none in
 // two looks and have sent no heartbeat in between.
 //
 // It judges a process only if its last heartbeat came after the last outage and while this process
 // had the same connection as now. After a restart of Redis, on another server or in an outage, the
 // other processes may only need longer to reconnect, and keep their whole lease. So an old
 // heartbeat after an outage, or after a clock jump, ends no process.
-func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (dead []suspect, err error) {
-	_, own, since := l.sign.known()
-	var asked []suspect
+func (l *Lease) disconnected(ctx context.Context, late []staleProcess, began time.Time) (dead []staleProcess, err error) {
+	_, own, since := l.sign.get()
+	var asked []staleProcess
 	for _, s := range late {
 		if beaten := began.Add(-s.age); beaten.After(since) && beaten.After(l.trouble) {
 			asked = append(asked, s)
 		}
 	}
-	if own == "" || l.unlisted || len(asked) == 0 {
+	if own == "" || l.cannotList || len(asked) == 0 {
 		return nil, nil
 	}
 	conns, err := l.conns(ctx, asked)
@@ -126,8 +126,8 @@ func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (d
 		if s.seen.conn != conns[i] {
 			s.seen.conn, s.seen.missing = conns[i], time.Now()
 		}
-		if time.Since(s.seen.missing) < again || s.age < overdue(l.lease) {
-			l.next = time.Now().Add(min(again, l.lease/Beats))
+		if time.Since(s.seen.missing) < confirmAfter || s.age < overdue(l.lease) {
+			l.next = time.Now().Add(min(confirmAfter, l.lease/Beats))
 			continue
 		}
 		dead = append(dead, s)
@@ -136,7 +136,7 @@ func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (d
 }
 
 // conns reads the connection ids of processes from their cards; "" if not known.
-func (l *Lease) conns(ctx context.Context, of []suspect) (ids []string, err error) {
+func (l *Lease) conns(ctx context.Context, of []staleProcess) (ids []string, err error) {
 	cards := make([]*redis.SliceCmd, len(of))
 	err = l.c.try(ctx, "read cards", func(ctx context.Context) error {
 		_, err := l.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -170,9 +170,9 @@ func (l *Lease) open(ctx context.Context, ids []string) (map[string]bool, error)
 	if err == nil {
 		list, err = node.Do(ctx, args...).Text()
 	}
-	if err != nil && !l.c.passes(err) && ctx.Err() == nil {
-		l.c.log.LogAttrs(ctx, slog.LevelDebug, "connections are not listed: only the lease counts", slog.Any("err", l.c.explained(err)))
-		l.unlisted = true
+	if err != nil && !l.c.isTransient(err) && ctx.Err() == nil {
+		l.c.log.LogAttrs(ctx, slog.LevelDebug, "connections are not listed: only the lease counts", slog.Any("err", l.c.withRemedy(err)))
+		l.cannotList = true
 	}
 	open := map[string]bool{}
 	for line := range strings.Lines(list) {

@@ -155,7 +155,7 @@ func (m *machine) drain(t *rapid.T) {
 			t.Fatal(err)
 		}
 		for _, part := range []broker.StreamKind{broker.Fresh, broker.Returned, broker.Suspect} {
-			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.StreamKind == part }) {
+			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.Kind == part }) {
 				m.comeBack(h.part)
 			}
 		}

@@ -283,7 +283,7 @@ func (m *machine) advance(t *rapid.T) {
 	if d.Outs == nil {
 		return
 	}
-	outcome, entries, err := m.c.Advance(m.ctx, d, m.g.ID)
+	outcome, entries, err := m.c.CommitAndTakeNext(m.ctx, d, m.g.ID)
 	if err != nil || outcome != broker.Committed {
 		t.Fatalf("advanced %v, %v", outcome, err)
 	}
@@ -362,7 +362,7 @@ func (m *machine) bringBack(t *rapid.T) {
 		return
 	}
 	for m.c.Raw().ZCard(m.ctx, m.c.Key("due")).Val() > 0 {
-		if err := m.c.BringBack(m.ctx); err != nil {
+		if err := m.c.RequeueDue(m.ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -401,7 +401,7 @@ func (m *machine) die(t *rapid.T) {
 		t.Fatal(err)
 	}
 	for _, part := range []broker.StreamKind{broker.Fresh, broker.Returned, broker.Suspect} {
-		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.StreamKind == part }) {
+		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.Kind == part }) {
 			m.history = append(m.history, broker.Completion{Entry: m.entries[h.ref], In: m.a,
 				Outs: []broker.Output{{Queue: m.b, Batch: m.entries[h.ref].Batch}}})
 			delete(m.entries, h.ref)

@@ -29,7 +29,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		if last := look(several - 1); last.First != several-1 || !last.Stray {
 			t.Fatalf("the last item is seen as %+v", last)
 		}
-		if n := must[int64](t)(c.Rescue(t.Context(), g, look(0))); n != several {
+		if n := must[int64](t)(c.RequeueStray(t.Context(), g, look(0))); n != several {
 			t.Fatalf("%d entries in nobody's hands are put back of %d", n, several)
 		}
 		var done []broker.Completion
@@ -41,7 +41,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		for _, member := range c.Raw().ZRange(t.Context(), due, 0, -1).Val() {
 			c.Raw().ZAdd(t.Context(), due, redis.Z{Score: 1, Member: member})
 		}
-		if err := c.BringBack(t.Context()); err != nil {
+		if err := c.RequeueDue(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(drained(t, c, f, several))))

@@ -179,7 +179,7 @@ const purgeChunk = 500
 // calls refuse it, and deletes in steps that another call can resume. It returns ErrQueueNotFound
 // if there is no such queue.
 func (c *Client) Delete(ctx context.Context, name string) error {
-	stages, err := c.mark(ctx, name, "", "")
+	stages, err := c.markDeleting(ctx, name, "", "")
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (c *Client) DeleteOwned(ctx context.Context, executor string, names []strin
 
 // DeleteFor is Delete on behalf of an executor: if that dies meanwhile, another process continues.
 func (c *Client) DeleteFor(ctx context.Context, executor, name string) error {
-	stages, err := c.mark(ctx, name, "", executor)
+	stages, err := c.markDeleting(ctx, name, "", executor)
 	if err == nil {
 		err = c.remove(ctx, []string{name}, stages)
 	}
@@ -214,7 +214,7 @@ func (c *Client) deleteAll(ctx context.Context, executor string, names []string)
 	var failed error
 	var marked, around []string
 	for _, name := range names {
-		switch stages, err := c.mark(ctx, name, executor, ""); {
+		switch stages, err := c.markDeleting(ctx, name, executor, ""); {
 		case err == nil:
 			marked, around = append(marked, name), append(around, stages...)
 		case !errors.Is(err, ErrQueueNotFound):
@@ -231,15 +231,15 @@ func (c *Client) remove(ctx context.Context, marked, stages []string) error {
 	}
 	var failed error
 	for _, name := range marked {
-		failed = errors.Join(failed, c.erase(ctx, name))
+		failed = errors.Join(failed, c.purge(ctx, name))
 	}
 	return failed
 }
 
-// mark makes all further calls refuse a queue. With an owner, it marks only a queue that is owned
+// markDeleting makes all further calls refuse a queue. With an owner, it marks only a queue that is owned
 // by it or marked already. by is recorded as the executor that deletes it. It returns the ids of
 // the stages around the queue; no stage can be added to it any more.
-func (c *Client) mark(ctx context.Context, name, owner, by string) (stages []string, err error) {
+func (c *Client) markDeleting(ctx context.Context, name, owner, by string) (stages []string, err error) {
 	k := c.keys
 	reply, err := c.run(ctx, "delete queue "+name, scripts.markDeleting, []string{k.meta(name), k.wait(name), k.watch(name), k.owned(by)}, name, k.prefix, owner, by)
 	if err == nil && reply == "gone" {
@@ -251,8 +251,8 @@ func (c *Client) mark(ctx context.Context, name, owner, by string) (stages []str
 	return stages, err
 }
 
-// erase deletes the entries of a queue, and then the queue.
-func (c *Client) erase(ctx context.Context, name string) error {
+// purge deletes the entries of a queue, and then the queue.
+func (c *Client) purge(ctx context.Context, name string) error {
 	k := c.keys
 	// In this order, since a running script may still move an entry to a later stream of this list.
 	for _, stream := range []string{k.delayed(name), k.stream(name), k.returns(name), k.suspects(name)} {
@@ -266,15 +266,15 @@ func (c *Client) erase(ctx context.Context, name string) error {
 			}
 		}
 	}
-	if err := c.drop(ctx, name); err != nil {
+	if err := c.dropKeys(ctx, name); err != nil {
 		return err
 	}
-	return c.unplace(ctx, name)
+	return c.unassign(ctx, name)
 }
 
-// drop deletes the keys of a queue without entries. The meta hash goes last, so that an interrupted
+// dropKeys deletes the keys of a queue without entries. The meta hash goes last, so that an interrupted
 // deletion can be resumed.
-func (c *Client) drop(ctx context.Context, name string) error {
+func (c *Client) dropKeys(ctx context.Context, name string) error {
 	k := c.keys
 	for {
 		n, err := c.run(ctx, "delete the sources of queue "+name, scripts.dropSources, []string{k.meta(name), k.sources(name)}, k.prefix, name, purgeChunk)

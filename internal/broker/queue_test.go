@@ -172,17 +172,17 @@ func TestHeldAndMailboxes(t *testing.T) {
 		}
 		r := c.Reader("w1", time.Second)
 		defer r.Close()
-		if err := c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom, What: "x"}); err != nil {
+		if err := c.SendHint(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom, What: "x"}); err != nil {
 			t.Fatal(err)
 		}
-		none, hints, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}, {Queue: "a", StreamKind: broker.Returned}}, 10, time.Second)
+		none, hints, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}, {Queue: "a", Kind: broker.Returned}}, 10, time.Second)
 		if err != nil || len(none) != 0 || !slices.Contains(hints, broker.Hint{Kind: broker.HintRoom, What: "x"}) || !slices.Contains(hints, broker.Hint{Kind: broker.HintStages, What: "b"}) {
 			t.Fatalf("read %+v, %+v, %v", none, hints, err)
 		}
 		if _, hints, err = r.Read(t.Context(), nil, 10, 0); err != nil || len(hints) != 0 {
 			t.Fatalf("read again: %+v, %v", hints, err)
 		}
-		if err := errors.Join(c.Leave(t.Context(), broker.RoleWorker, "w1"), c.Tell(t.Context(), "w1", broker.Hint{})); err != nil && !strings.Contains(err.Error(), "nil") {
+		if err := errors.Join(c.Leave(t.Context(), broker.RoleWorker, "w1"), c.SendHint(t.Context(), "w1", broker.Hint{})); err != nil && !strings.Contains(err.Error(), "nil") {
 			t.Errorf("a mailbox that is gone: %v", err)
 		}
 	})
@@ -202,7 +202,7 @@ func TestAMailboxIsCapped(t *testing.T) {
 		must[[]redis.Cmder](t)(pipe.Exec(t.Context()))
 		_, canceled := c.Cancel(t.Context(), "s1.0", nil, time.Minute)
 		for what, err := range map[string]error{
-			"a hint":   c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom}),
+			"a hint":   c.SendHint(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom}),
 			"a stage":  c.Stage(t.Context(), f.stage),
 			"a cancel": canceled,
 			"a result": c.Resolve(t.Context(), broker.Resolved{Source: "s1", First: 1, Reply: "x1", TTL: time.Minute, Results: [][]byte{{1}}}),

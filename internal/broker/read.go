@@ -60,9 +60,9 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 		args = append(args, r.In, len(r.Outs))
 	}
 	reply, err := scripts.take.Run(ctx, onlyOnce{c.rdb}, keys, args...).Result()
-	c.saw(ctx, "take from queues", err)
+	c.observe(ctx, "take from queues", err)
 	if err != nil {
-		return nil, fmt.Errorf("take from queues: %w", c.explained(err))
+		return nil, fmt.Errorf("take from queues: %w", c.withRemedy(err))
 	}
 	taken := make([]Taken, len(routes))
 	for i := range taken {
@@ -83,7 +83,7 @@ type Reader struct {
 	rdb      redis.UniversalClient
 	consumer string
 	wait     time.Duration
-	dialed   *dialed
+	dialed   *connSet
 }
 
 // gatherBuffer is the size in bytes of each buffer of a gather's reader. It receives entries, not
@@ -96,8 +96,8 @@ func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
 	return c.reader(consumer, wait, nil)
 }
 
-func (c *Client) reader(consumer string, wait time.Duration, s *sign) *Reader {
-	options, d := c.target.universal(wait), &dialed{conns: map[*link]struct{}{}, sign: s}
+func (c *Client) reader(consumer string, wait time.Duration, s *livenessConn) *Reader {
+	options, d := c.target.universal(wait), &connSet{conns: map[*trackedConn]struct{}{}, sign: s}
 	next := options.Dialer
 	if next == nil {
 		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
@@ -121,25 +121,25 @@ func (r *Reader) Interrupt() { r.dialed.close() }
 // Close closes the connection. No Read may be running.
 func (r *Reader) Close() error { return r.rdb.Close() }
 
-// dialed tracks the open connections of one go-redis client. A context does not end a blocked read,
+// connSet tracks the open connections of one go-redis client. A context does not end a blocked read,
 // and go-redis writes to stderr if it is closed during one, so Interrupt closes the connections
 // below it.
-type dialed struct {
-	sign *sign // liveness connection of the process, nil for a gather
+type connSet struct {
+	sign *livenessConn // liveness connection of the process, nil for a gather
 
 	mu     sync.Mutex
-	conns  map[*link]struct{}
+	conns  map[*trackedConn]struct{}
 	closed bool
 }
 
-// A link is one connection of dialed.
-type link struct {
+// A trackedConn is one connection of dialed.
+type trackedConn struct {
 	net.Conn
-	dialed *dialed
+	dialed *connSet
 }
 
 // Close closes the connection once; further calls return nil.
-func (l *link) Close() error {
+func (l *trackedConn) Close() error {
 	l.dialed.mu.Lock()
 	_, open := l.dialed.conns[l]
 	delete(l.dialed.conns, l)
@@ -147,13 +147,13 @@ func (l *link) Close() error {
 	if !open {
 		return nil
 	}
-	l.dialed.sign.lost()
+	l.dialed.sign.reset()
 	return l.Conn.Close()
 }
 
-func (d *dialed) keep(conn net.Conn) (net.Conn, error) {
-	l := &link{conn, d}
-	d.sign.lost()
+func (d *connSet) keep(conn net.Conn) (net.Conn, error) {
+	l := &trackedConn{conn, d}
+	d.sign.reset()
 	d.mu.Lock()
 	d.conns[l] = struct{}{}
 	closed := d.closed
@@ -164,7 +164,7 @@ func (d *dialed) keep(conn net.Conn) (net.Conn, error) {
 	return l, nil
 }
 
-func (d *dialed) close() {
+func (d *connSet) close() {
 	d.mu.Lock()
 	d.closed = true
 	conns := slices.Collect(maps.Keys(d.conns))
@@ -186,7 +186,7 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 	args = append(args, "STREAMS", mailbox)
 	by := make(map[string]StreamRef, len(from))
 	for _, p := range from {
-		stream := r.c.keys.place(p)
+		stream := r.c.keys.streamOf(p)
 		by[stream] = p
 		args = append(args, stream)
 	}
@@ -196,13 +196,13 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 	r.identify(ctx)
 	read := once{redis.NewCmd(ctx, args...)}
 	err = r.rdb.Process(ctx, read)
-	r.c.saw(ctx, "wait for items", err)
+	r.c.observe(ctx, "wait for items", err)
 	reply := read.Val()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("wait for items: %w", r.c.explained(err))
+		return nil, nil, fmt.Errorf("wait for items: %w", r.c.withRemedy(err))
 	}
 	var seen []string
 	for _, s := range asList(reply) {
@@ -231,7 +231,7 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 // A StreamRef is one of the streams of a queue.
 type StreamRef struct {
 	Queue string
-	StreamKind
+	Kind  StreamKind
 }
 
 // A StreamKind says which entries a stream of a queue holds.
@@ -272,7 +272,7 @@ func (c *Client) HeldBy(ctx context.Context, g Gather) ([]Entry, error) {
 func (c *Client) pending(ctx context.Context, consumer string, at StreamRef) (entries []Entry, err error) {
 	var reply any
 	err = c.try(ctx, "read what is held of queue "+at.Queue, func(ctx context.Context) (err error) {
-		reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.place(at), "0").Result()
+		reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.streamOf(at), "0").Result()
 		return err
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
@@ -286,8 +286,8 @@ func (c *Client) pending(ctx context.Context, consumer string, at StreamRef) (en
 	return entries, nil
 }
 
-// Tell adds a hint to a mailbox, if the mailbox exists.
-func (c *Client) Tell(ctx context.Context, mailbox string, h Hint) error {
+// SendHint adds a hint to a mailbox, if the mailbox exists.
+func (c *Client) SendHint(ctx context.Context, mailbox string, h Hint) error {
 	return c.try(ctx, "tell "+mailbox, func(ctx context.Context) error {
 		return c.rdb.XAdd(ctx, &redis.XAddArgs{
 			Stream: c.keys.mailbox(mailbox), NoMkStream: true, MaxLen: 1000, Values: []any{"m", h.Kind, "w", h.What},

@@ -16,8 +16,8 @@ var ErrDenied = errors.New("the Redis user may not do this (docs/security.md has
 // script. Redis 7 appends the position in the script instead.
 var wrapping = regexp.MustCompile(`^(ERR )?(Error running script \(call to \w+\): )?(@user_script: ?\d+: )+-?`)
 
-// said returns the text of a Redis error without that wrapping and without "ERR ".
-func said(err error) string {
+// answerText returns the text of a Redis error without that wrapping and without "ERR ".
+func answerText(err error) string {
 	text := err.Error()
 	if strings.Contains(text, "@user_script") {
 		text = wrapping.ReplaceAllLiteralString(text, "")
@@ -29,19 +29,19 @@ func said(err error) string {
 // command inside a script caused it.
 func hasCode(err error, code string) bool {
 	var answer redis.Error
-	return errors.As(err, &answer) && strings.HasPrefix(said(answer), code)
+	return errors.As(err, &answer) && strings.HasPrefix(answerText(answer), code)
 }
 
 // isMoved reports whether the server is a Cluster node that does not own the key.
 func isMoved(err error) bool {
-	text := said(err)
+	text := answerText(err)
 	return strings.HasPrefix(text, "MOVED ") || strings.HasPrefix(text, "ASK ")
 }
 
 // isDenial reports whether the Redis user lacks a permission for a command, or for a command inside
 // a script.
 func isDenial(err error) bool {
-	text := said(err)
+	text := answerText(err)
 	return strings.HasPrefix(text, "NOPERM ") ||
 		strings.HasPrefix(text, "The user executing the script") ||
 		strings.HasPrefix(text, "ACL failure in script")
@@ -63,8 +63,8 @@ var remedies = []struct{ text, remedy string }{
 	{"first record does not look like a TLS handshake", "the server has no TLS: use redis:// if that is meant"},
 }
 
-// explained adds a remedy to a permanent error, or the name of the user that lacks a permission.
-func (c *Client) explained(err error) error {
+// withRemedy adds a remedy to a permanent error, or the name of the user that lacks a permission.
+func (c *Client) withRemedy(err error) error {
 	if isDenial(err) {
 		user := c.target.options.Username
 		if user == "" {

@@ -27,7 +27,7 @@ func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 		"ERR user_script:1: a mistake of ours":                            "a mistake of ours",
 	} {
 		a, b := fmt.Errorf("run: %w", answer(seven)), fmt.Errorf("run: %w", answer(around+six))
-		if isDenial(answer(seven)) != isDenial(answer(around+six)) || isPassing(answer(seven)) != isPassing(answer(around+six)) || IsSick(a) != IsSick(b) {
+		if isDenial(answer(seven)) != isDenial(answer(around+six)) || isTransientError(answer(seven)) != isTransientError(answer(around+six)) || IsSick(a) != IsSick(b) {
 			t.Errorf("they differ: %q and %q", seven, around+six)
 		}
 	}
@@ -39,7 +39,7 @@ func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	err = c.explained(answer(around + "The user executing the script can't run this command or subcommand"))
+	err = c.withRemedy(answer(around + "The user executing the script can't run this command or subcommand"))
 	if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), `"poor"`) {
 		t.Error(err)
 	}

@@ -38,7 +38,7 @@ type FunctionCard struct {
 
 // Join registers a process and creates its mailbox.
 func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]string) error {
-	args := []any{id, string(r[0]) + ":" + id, len(c.parts)}
+	args := []any{id, string(r[0]) + ":" + id, len(c.partitions)}
 	if c.index > 0 {
 		args[2] = 0
 	}
@@ -113,7 +113,7 @@ func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	if attended, err := c.attended(ctx, lease); err != nil || !attended {
+	if attended, err := c.isWatched(ctx, lease); err != nil || !attended {
 		return nil, err
 	}
 	live := make([]Process, len(ids))
@@ -123,8 +123,8 @@ func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]
 	return live, nil
 }
 
-// attended reports whether any process sends heartbeats and thus declares dead processes.
-func (c *Client) attended(ctx context.Context, lease time.Duration) (bool, error) {
+// isWatched reports whether any process sends heartbeats and thus declares dead processes.
+func (c *Client) isWatched(ctx context.Context, lease time.Duration) (bool, error) {
 	first, err := c.lastBeat(ctx)
 	if err != nil {
 		return false, err
@@ -184,12 +184,12 @@ func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last st
 	streams, err := r.rdb.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{r.c.keys.mailbox(r.consumer), after}, Block: r.wait, Count: 1000,
 	}).Result()
-	r.c.saw(ctx, "wait for hints", err)
+	r.c.observe(ctx, "wait for hints", err)
 	if errors.Is(err, redis.Nil) {
 		return nil, after, nil
 	}
 	if err != nil {
-		return nil, after, fmt.Errorf("wait for hints: %w", r.c.explained(err))
+		return nil, after, fmt.Errorf("wait for hints: %w", r.c.withRemedy(err))
 	}
 	for _, m := range streams[0].Messages {
 		kind, _ := m.Values["m"].(string)

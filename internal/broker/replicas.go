@@ -12,8 +12,8 @@ import (
 // replicaWait is the timeout of one WAIT command.
 const replicaWait = time.Second
 
-// A written is the value that a script has written to a field of a source.
-type written struct {
+// A sourceField is the value that a script has sourceField to a field of a source.
+type sourceField struct {
 	source, field string
 	value         int64
 }
@@ -21,7 +21,7 @@ type written struct {
 // replicated waits until the configured number of replicas has received all writes so far. Then it
 // compares fields of sources with the values written: a server promoted meanwhile may lack them.
 // kept reports for each field whether it has its value. Without replicas, all are kept.
-func (c *Client) replicated(ctx context.Context, all ...written) (kept []bool, err error) {
+func (c *Client) replicated(ctx context.Context, all ...sourceField) (kept []bool, err error) {
 	kept = make([]bool, len(all))
 	if c.replicas == 0 || len(all) == 0 {
 		for i := range kept {

@@ -20,8 +20,8 @@ const (
 // stagePage is about how many stages one read returns.
 const stagePage = 300
 
-// A holding selects the entries that reclaim.lua requeues.
-type holding struct {
+// A reclaimScope selects the entries that reclaim.lua requeues.
+type reclaimScope struct {
 	worker  string   // "": all workers that are not in the registry
 	crashes int      // added to the count of each entry
 	names   []string // consumers to remove
@@ -30,7 +30,7 @@ type holding struct {
 // GiveBack requeues the entries of some queues that a stopping worker holds, and removes its name
 // from their groups.
 func (c *Client) GiveBack(ctx context.Context, worker string, queues ...string) error {
-	return c.reclaim(ctx, holding{worker: worker, names: []string{worker}}, queues)
+	return c.reclaim(ctx, reclaimScope{worker: worker, names: []string{worker}}, queues)
 }
 
 // Requeue requeues the entries of workers that are not in the registry, in one pass over all
@@ -39,7 +39,7 @@ func (c *Client) GiveBack(ctx context.Context, worker string, queues ...string) 
 // call, so it takes at most half of Redis.
 func (c *Client) Requeue(ctx context.Context, names ...string) error {
 	return c.eachStage(ctx, func(queues []string) error {
-		return c.reclaim(ctx, holding{crashes: 1, names: names}, queues)
+		return c.reclaim(ctx, reclaimScope{crashes: 1, names: names}, queues)
 	})
 }
 
@@ -74,7 +74,7 @@ func (c *Client) eachStage(ctx context.Context, do func(queues []string) error) 
 
 // reclaim requeues entries of some queues. It logs a stream that cannot be requeued and continues
 // with the next one.
-func (c *Client) reclaim(ctx context.Context, of holding, queues []string) error {
+func (c *Client) reclaim(ctx context.Context, of reclaimScope, queues []string) error {
 	k := c.keys
 	for len(queues) > 0 {
 		some := queues[:min(len(queues), reclaimQueues, max(1, reclaimNames/(1+len(of.names))))]
@@ -94,7 +94,7 @@ func (c *Client) reclaim(ctx context.Context, of holding, queues []string) error
 		l := asList(reply)
 		for i := 1; i+1 < len(l); i += 2 {
 			if err := errors.New(l.text(i + 1)); isDenial(err) {
-				return fmt.Errorf("requeue %s: %w", l.text(i), c.explained(err))
+				return fmt.Errorf("requeue %s: %w", l.text(i), c.withRemedy(err))
 			}
 			c.log.LogAttrs(ctx, slog.LevelWarn, "a stream cannot be requeued",
 				slog.String("key", l.text(i)), slog.String("err", l.text(i+1)))

@@ -29,7 +29,7 @@ func TestARetryNamesTheWorkerThatFailed(t *testing.T) {
 		complete(e, time.Millisecond)
 		var back []broker.Entry
 		testkit.Eventually(t, func() bool {
-			if err := c.BringBack(t.Context()); err != nil {
+			if err := c.RequeueDue(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			back = f.takeAll(t, c, "w2")

@@ -34,24 +34,24 @@ const (
 )
 
 // A SourceOption configures Client.Source.
-type SourceOption func(*holder)
+type SourceOption func(*sourceOptions)
 
-type holder struct {
+type sourceOptions struct {
 	executor string
 	named    int
 	keep     string
 }
 
 // Of names the executor of a source. If that executor dies, the watcher abandons the source.
-func Of(executor string) SourceOption { return func(h *holder) { h.executor = executor } }
+func Of(executor string) SourceOption { return func(h *sourceOptions) { h.executor = executor } }
 
 // Durable makes a source outlive its executor: the next call of Source with the same name continues
 // it.
-func Durable() SourceOption { return func(h *holder) { h.named = 1 } }
+func Durable() SourceOption { return func(h *sourceOptions) { h.named = 1 } }
 
 // KeepInputs stores each item until it is delivered, so that Input can read it. format names the
 // type and the codec of the items.
-func KeepInputs(format string) SourceOption { return func(h *holder) { h.keep = format } }
+func KeepInputs(format string) SourceOption { return func(h *sourceOptions) { h.keep = format } }
 
 // Source makes a source of a queue, or takes over the source of that name. stored is the offset at
 // which it continues. With seal 1, no other source may join the queue afterwards.
@@ -59,7 +59,7 @@ func KeepInputs(format string) SourceOption { return func(h *holder) { h.keep = 
 // If the error is not a refusal, see IsRefusal, the source may exist: pass the returned one to
 // Abandon.
 func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opts ...SourceOption) (s Source, stored int64, err error) {
-	var by holder
+	var by sourceOptions
 	for _, o := range opts {
 		o(&by)
 	}
@@ -67,7 +67,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 		return Source{}, 0, err
 	}
 	what := "scatter into queue " + q.Name
-	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostBefore(q.Name)}
+	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostFailure(q.Name)}
 	reply, err := c.run(ctx, what, scripts.source,
 		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor), c.keys.named(q.Name)},
 		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""), s.claim, by.keep)
@@ -128,7 +128,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 			p := &parcels[i]
 			kind, data, written := "f", any(p.id), []payload(nil)
 			if p.id == "" {
-				kind, data, written = c.part(p.Batch, nil)
+				kind, data, written = c.encode(p.Batch, nil)
 			}
 			if len(written) > 0 {
 				p.id, _ = data.(string)
@@ -151,7 +151,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window i
 			}
 			continue
 		}
-		if kept, err := c.replicated(ctx, written{s.Name, "stored", l.number(1)}); err != nil {
+		if kept, err := c.replicated(ctx, sourceField{s.Name, "stored", l.number(1)}); err != nil {
 			return Scattered{}, err
 		} else if !kept[0] { // a failover lost the write: repeat from the stored offset
 			continue
@@ -184,7 +184,7 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 // failures. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	what := "end the source of queue " + s.Queue.Name
-	keys, args := c.ending(End{s, end})
+	keys, args := c.finishArgs(End{s, end})
 	attempts := 0
 	for {
 		var status string
@@ -196,33 +196,33 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 		if err != nil {
 			return err
 		}
-		if status == "gone" && attempts > 1 && c.stands(ctx, s.Queue) {
+		if status == "gone" && attempts > 1 && c.exists(ctx, s.Queue) {
 			return nil // an earlier attempt ended the source, and it was delivered and removed since
 		}
 		if status != "ok" {
 			return checkStatus(what, status)
 		}
-		if kept, err := c.replicated(ctx, written{s.Name, "end", end}); err != nil || kept[0] {
+		if kept, err := c.replicated(ctx, sourceField{s.Name, "end", end}); err != nil || kept[0] {
 			return err
 		}
 	}
 }
 
-// ending returns the keys and arguments of finish.lua.
-func (c *Client) ending(e End) (keys []string, args []any) {
+// finishArgs returns the keys and arguments of finish.lua.
+func (c *Client) finishArgs(e End) (keys []string, args []any) {
 	k, s := c.keys, e.Source
 	return []string{k.source(s.Name), k.watch(s.Queue.Name), k.meta(s.Queue.Name), k.stream(s.Queue.Name), k.sources(s.Queue.Name)},
 		[]any{s.Name, s.Epoch, e.At, s.Queue.Inc, s.lost, k.holds("")}
 }
 
-// stands reports whether the queue still exists.
-func (c *Client) stands(ctx context.Context, q Queue) bool {
+// exists reports whether the queue still exists.
+func (c *Client) exists(ctx context.Context, q Queue) bool {
 	found, err := c.Look(ctx, q.Name)
 	return err == nil && found.Inc == q.Inc
 }
 
-// lostBefore returns the encoded failure for items of a source that Redis loses.
-func lostBefore(queue string) []byte {
+// lostFailure returns the encoded failure for items of a source that Redis loses.
+func lostFailure(queue string) []byte {
 	return batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: queue}.Append(nil)
 }
 

@@ -106,8 +106,8 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	if err != nil {
 		return err
 	}
-	around := surroundings{c: c, ins: s.Ins, outs: slices.Concat(s.Outs, goes)}
-	if err := around.paths(ctx, s.Ins, goes); err != nil {
+	around := stageQueues{c: c, ins: s.Ins, outs: slices.Concat(s.Outs, goes)}
+	if err := around.addPaths(ctx, s.Ins, goes); err != nil {
 		return err
 	}
 	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, around.keys(),
@@ -120,11 +120,11 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	case "gone":
 		return fmt.Errorf("queue %q: %w", s.queues()[at], ErrQueueNotFound)
 	case "taken":
-		return taken(s.Ins[at].Name, l.text(2))
+		return consumerExists(s.Ins[at].Name, l.text(2))
 	case "exists":
 		conflict := &StageConflict{New: s}
 		if err := conflict.Old.parse(l.text(2)); err != nil {
-			return taken(s.Ins[at].Name, "a stage of another version")
+			return consumerExists(s.Ins[at].Name, "a stage of another version")
 		}
 		return conflict
 	}
@@ -137,7 +137,7 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	return err
 }
 
-func taken(queue, consumer string) error {
+func consumerExists(queue, consumer string) error {
 	return fmt.Errorf("queue %q: %w, %s: use executor.Multiplex to make equal queues of it, one for each consumer",
 		queue, ErrConsumerExists, consumer)
 }
@@ -150,7 +150,7 @@ type StageConflict struct{ Old, New Stage }
 func (e *StageConflict) Error() string {
 	return fmt.Sprintf("stage %q, which %s: %v: stage %q, which %s: replace it with executor.ReplaceStage, "+
 		"or use executor.Multiplex to make equal queues, one for each stage",
-		e.New.ID, e.New.what(), ErrStageExists, e.Old.ID, e.Old.what())
+		e.New.ID, e.New.describe(), ErrStageExists, e.Old.ID, e.Old.describe())
 }
 
 // Is makes it match ErrStageExists and ErrConsumerExists.
@@ -163,8 +163,8 @@ func (e *StageConflict) Replaceable() bool {
 	return e.Old.Kind == KindMap && e.New.Kind == KindMap && slices.Equal(names(e.Old.Ins), names(e.New.Ins))
 }
 
-// what describes a stage for an error text.
-func (s Stage) what() string {
+// describe describes a stage for an error text.
+func (s Stage) describe() string {
 	from, to := strings.Join(names(s.Ins), " and "), len(s.Outs)
 	if s.Kind == KindCopy {
 		return fmt.Sprintf("copies queue %s to %d", from, to)
@@ -223,7 +223,7 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.readings.only(records)
+	c.readings.retain(records)
 	return c.read(ctx, records), nil
 }
 
@@ -248,7 +248,7 @@ func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
 }
 
 func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
-	stages := c.readings.of(records, func(id string, s Stage, err error) {
+	stages := c.readings.parse(records, func(id string, s Stage, err error) {
 		c.log.WarnContext(ctx, "a stage of another version is left alone", "stage", id, "version", s.V, "err", err)
 	})
 	slices.SortFunc(stages, func(a, b Stage) int {
@@ -257,28 +257,28 @@ func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
 	return stages
 }
 
-// readings caches the parsed records of the last call of Stages, since each process of a fleet
+// stageCache caches the parsed records of the last call of Stages, since each process of a fleet
 // reads all stages from time to time.
-type readings struct {
+type stageCache struct {
 	mu   sync.Mutex
-	last map[string]reading
+	last map[string]cachedStage
 }
 
-type reading struct {
+type cachedStage struct {
 	record string
 	stage  Stage
 	good   bool
 }
 
-// only removes all stages that are not in records.
-func (r *readings) only(records map[string]string) {
+// retain removes all stages that are not in records.
+func (r *stageCache) retain(records map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.last, func(id string, _ reading) bool { return records[id] == "" })
+	maps.DeleteFunc(r.last, func(id string, _ cachedStage) bool { return records[id] == "" })
 }
 
 // forget removes stages. It keeps existing ones that cannot be parsed, so that each is logged once.
-func (r *readings) forget(ids []string, records map[string]string) {
+func (r *stageCache) forget(ids []string, records map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range ids {
@@ -288,18 +288,18 @@ func (r *readings) forget(ids []string, records map[string]string) {
 	}
 }
 
-// of parses records and calls bad once for each record that it cannot parse.
-func (r *readings) of(records map[string]string, bad func(id string, s Stage, err error)) []Stage {
+// parse parses records and calls bad once for each record that it cannot parse.
+func (r *stageCache) parse(records map[string]string, bad func(id string, s Stage, err error)) []Stage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last == nil {
-		r.last = make(map[string]reading, len(records))
+		r.last = make(map[string]cachedStage, len(records))
 	}
 	stages := make([]Stage, 0, len(records))
 	for id, record := range records {
 		got := r.last[id]
 		if got.record != record {
-			got = reading{record: record}
+			got = cachedStage{record: record}
 			err := got.stage.parse(record)
 			if got.good = err == nil; !got.good {
 				bad(id, got.stage, err)
@@ -313,19 +313,19 @@ func (r *readings) of(records map[string]string, bad func(id string, s Stage, er
 	return stages
 }
 
-// A Standing is the state of a stage that is not in its record.
-type Standing struct {
+// A StageStatus is the state of a stage that is not in its record.
+type StageStatus struct {
 	Consumer bool // it is the consumer of its in-queues
 	Bounded  bool // one of its queues is bounded in items, or has a low bound in bytes
 }
 
-// wide is a bound in bytes that no single item is expected to reach.
-const wide = 16 << 20
+// largeBound is a bound in bytes that no single item is expected to reach.
+const largeBound = 16 << 20
 
-// Stand returns the state of stages. A stage whose in-queue was deleted is not its consumer, even
+// StageStatuses returns the state of stages. A stage whose in-queue was deleted is not its consumer, even
 // if a new queue has the same name.
-func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) {
-	stands := make([]Standing, len(stages))
+func (c *Client) StageStatuses(ctx context.Context, stages []Stage) ([]StageStatus, error) {
+	stands := make([]StageStatus, len(stages))
 	if len(stages) == 0 {
 		return stands, nil
 	}
@@ -355,7 +355,7 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 	}
 	bounded := func(m list) bool {
 		bytes := m.number(4)
-		return m.number(3) > 0 || bytes > 0 && bytes < wide
+		return m.number(3) > 0 || bytes > 0 && bytes < largeBound
 	}
 	for i, s := range stages {
 		stands[i].Consumer = true
@@ -371,9 +371,9 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 	return stands, nil
 }
 
-// Bound lowers the batch limit of root queues to items: a batch is never larger than the smallest
+// LimitBatches lowers the batch limit of root queues to items: a batch is never larger than the smallest
 // bound of its flow.
-func (c *Client) Bound(ctx context.Context, roots []string, items int64) error {
+func (c *Client) LimitBatches(ctx context.Context, roots []string, items int64) error {
 	keys := make([]string, len(roots))
 	for i, root := range roots {
 		keys[i] = c.keys.meta(root)

@@ -22,7 +22,7 @@ func (c *Client) Standby(ctx context.Context, executor, queue string, silence ti
 	}
 	status, _ := reply.(string)
 	if strings.HasPrefix(status, "stage:") {
-		return false, fmt.Errorf("gather: %w", taken(queue, status))
+		return false, fmt.Errorf("gather: %w", consumerExists(queue, status))
 	}
 	return status == "free", checkStatus(what, status)
 }

@@ -100,7 +100,7 @@ func (c *Client) unstage(ctx context.Context, r removal) (done bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	around := surroundings{c: c, ins: s.Ins, outs: r.gone}
+	around := stageQueues{c: c, ins: s.Ins, outs: r.gone}
 	var stay []Queue
 	for _, in := range s.Ins {
 		q, err := c.Look(ctx, in.Name)
@@ -111,7 +111,7 @@ func (c *Client) unstage(ctx context.Context, r removal) (done bool, err error) 
 			stay = append(stay, q)
 		}
 	}
-	if err := around.paths(ctx, stay, r.gone); err != nil {
+	if err := around.addPaths(ctx, stay, r.gone); err != nil {
 		return false, err
 	}
 	reply, err := c.run(ctx, "remove stage "+s.ID, scripts.unstage, around.keys(),
@@ -122,8 +122,8 @@ func (c *Client) unstage(ctx context.Context, r removal) (done bool, err error) 
 	return true, around.sweep(ctx)
 }
 
-// surroundings are the queues that stage.lua and unstage.lua read or change.
-type surroundings struct {
+// stageQueues are the queues that stage.lua and unstage.lua read or change.
+type stageQueues struct {
 	c       *Client
 	ins     []Queue
 	outs    []Out
@@ -131,8 +131,8 @@ type surroundings struct {
 	details []any    // number of the in-queue, branch and leaves of each path
 }
 
-// paths records the paths to in-queues and the leaves that out-queues take with them.
-func (a *surroundings) paths(ctx context.Context, ins []Queue, gone []Out) error {
+// addPaths records the addPaths to in-queues and the leaves that out-queues take with them.
+func (a *stageQueues) addPaths(ctx context.Context, ins []Queue, gone []Out) error {
 	for _, in := range ins {
 		number := 1 + slices.IndexFunc(a.ins, func(q Queue) bool { return q.Name == in.Name })
 		for _, path := range in.paths() {
@@ -147,7 +147,7 @@ func (a *surroundings) paths(ctx context.Context, ins []Queue, gone []Out) error
 	return nil
 }
 
-func (a *surroundings) keys() []string {
+func (a *stageQueues) keys() []string {
 	k := a.c.keys
 	keys := []string{k.stages(), k.registry(RoleWorker)}
 	for _, in := range a.ins {
@@ -162,7 +162,7 @@ func (a *surroundings) keys() []string {
 	return keys
 }
 
-func (a *surroundings) args() (args []any) {
+func (a *stageQueues) args() (args []any) {
 	for _, in := range a.ins {
 		args = append(args, in.Name)
 	}
@@ -173,7 +173,7 @@ func (a *surroundings) args() (args []any) {
 }
 
 // sweep removes the marks that sources of the root queues keep for leaves that are gone.
-func (a *surroundings) sweep(ctx context.Context) error {
+func (a *stageQueues) sweep(ctx context.Context) error {
 	for _, root := range a.roots {
 		if err := a.c.sweep(ctx, root); err != nil {
 			return err

@@ -47,7 +47,7 @@ func parseURL(address string) (target, error) {
 	}
 	if err != nil || u.Scheme == "" {
 		// The parser's error would repeat the password.
-		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, meant(address))
+		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, suggestion(address))
 	}
 	t := target{namespace: "dq", label: u.Scheme + "://" + u.Host + u.Path}
 	query := u.Query()
@@ -72,13 +72,13 @@ func parseURL(address string) (target, error) {
 	u.RawQuery = query.Encode()
 	switch u.Scheme {
 	case "redis", "rediss", "unix":
-		err = t.single(u)
+		err = t.parseSingle(u)
 	case "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
-		err = t.many(u, query)
+		err = t.parseMany(u, query)
 	default:
 		err = fmt.Errorf("scheme %q is not known", u.Scheme)
 		if hostPort.MatchString(address) {
-			return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, meant(address))
+			return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, suggestion(address))
 		}
 	}
 	if err != nil {
@@ -90,9 +90,9 @@ func parseURL(address string) (target, error) {
 // hostPort matches an address that lacks only its scheme.
 var hostPort = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]+)?(/[0-9]+)?$`)
 
-// meant suggests how to write an address. It repeats the address only if that is host and port
+// suggestion suggests how to write an address. It repeats the address only if that is host and port
 // alone.
-func meant(address string) string {
+func suggestion(address string) string {
 	if hostPort.MatchString(address) {
 		return "did you mean redis://" + address + "?"
 	}
@@ -137,7 +137,7 @@ func parseHosts(address string) (*url.URL, error) {
 	return u, err
 }
 
-func (t *target) single(u *url.URL) error {
+func (t *target) parseSingle(u *url.URL) error {
 	if strings.Contains(u.Host, ",") {
 		return errors.New("it names several servers, which only Sentinel and Cluster have")
 	}
@@ -154,7 +154,7 @@ func (t *target) single(u *url.URL) error {
 	return nil
 }
 
-func (t *target) many(u *url.URL, query url.Values) error {
+func (t *target) parseMany(u *url.URL, query url.Values) error {
 	kind, port := "sentinel", "26379"
 	if strings.HasSuffix(u.Scheme, "cluster") {
 		kind, port = "cluster", "6379"

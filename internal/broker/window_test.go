@@ -71,7 +71,7 @@ func TestWorkersLookAtTheWindow(t *testing.T) {
 		if err := c.GiveBack(ctx, "w1", "q"); err != nil {
 			t.Fatal(err)
 		}
-		if got := take(); len(got.Entries) != 30 || got.Entries[0].StreamKind != broker.Returned {
+		if got := take(); len(got.Entries) != 30 || got.Entries[0].Kind != broker.Returned {
 			t.Fatalf("%d entries came back", len(got.Entries))
 		}
 		for ; len(take().Entries) > 0; take() {

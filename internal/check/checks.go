@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// order learns the outputs, and wants them again.
+// order records the outputs of the first run and compares those of the second run.
 func (c *Checker) order(ctx context.Context) error {
 	f, err := c.flow(ctx, c.Name, c.inputs(differing))
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *Checker) same(ctx context.Context, n int) error {
 	return err
 }
 
-// known says why nothing can be compared, if the outputs are not known.
+// known returns an error if the expected outputs are not known.
 func (c *Checker) known() error {
 	if len(c.wanted) < differing {
 		return errSkipped{"the first check has failed"}
@@ -72,7 +72,8 @@ func (c *Checker) split(ctx context.Context) error {
 	})
 }
 
-// planted sends one entry of many items, with a history. look sees the queue of results before anything is taken from it.
+// planted sends one entry with many items that workers have died with. look sees the queue of the
+// results before one is taken.
 func (c *Checker) planted(ctx context.Context, crashes int, look func(part *broker.Client, out string) error) error {
 	if err := c.known(); err != nil {
 		return err
@@ -100,7 +101,7 @@ func (c *Checker) planted(ctx context.Context, crashes int, look func(part *brok
 	return f.end()
 }
 
-// filled waits until so many items were added to a queue.
+// filled waits until that many items were added to a queue.
 func (c *Checker) filled(ctx context.Context, queue string, items int64) (*broker.Client, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -144,7 +145,7 @@ func (c *Checker) poison(ctx context.Context) error {
 	return errors.New("there is no dead letter of it")
 }
 
-// deadly is how many workers die with an item until it is run no more.
+// deadly is the number of workers that die with an item before it becomes a dead letter.
 const deadly = 5
 
 func (c *Checker) retry(ctx context.Context) error {
@@ -172,7 +173,7 @@ func (c *Checker) retry(ctx context.Context) error {
 	return nil
 }
 
-// memory stops the worker, fills a queue and then the memory, and has the worker go on.
+// memory stops the worker, fills a queue and then the memory, and continues the worker.
 func (c *Checker) memory(ctx context.Context) (err error) {
 	if !c.Memory || c.running == nil {
 		return errSkipped{"it fills the memory of the server and needs a worker that it can stop: --full-memory, for a server without other users, and --worker COMMAND"}
@@ -211,7 +212,7 @@ func (c *Checker) memory(ctx context.Context) (err error) {
 	return f.end()
 }
 
-// pair starts a flow with one worker that has delivered some results, and a successor that has begun.
+// pair starts a flow with one worker, waits for some results, and starts a successor.
 func (c *Checker) pair(ctx context.Context, n int) (f flow, first, second *process, err error) {
 	if c.Worker == "" {
 		return f, nil, nil, errSkipped{"it needs a worker that it can end: --worker COMMAND"}

@@ -15,13 +15,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A flow is a queue, the function behind it and the results.
+// A flow is a queue, a function over it and the results.
 type flow struct {
 	in, out *executor.Queue[codec.Item]
 	results <-chan bridge.Result[codec.Item]
 }
 
-// ahead is how many items a worker may be ahead of the check: it has work as long as results are taken.
+// ahead is the number of items by which a worker may be ahead of the check. It has work as long as
+// the check takes results.
 const ahead = 1000
 
 // flow sends inputs through a function.
@@ -36,7 +37,7 @@ func (c *Checker) flow(ctx context.Context, name string, inputs []codec.Item, op
 	return f, err
 }
 
-// compare takes n results from the place from on, each of which must be the wanted one.
+// compare takes n results, beginning with number from, and compares each with the expected one.
 func (c *Checker) compare(f flow, from, n int) error {
 	for i := from; i < from+n; i++ {
 		r, ok := <-f.results
@@ -52,7 +53,7 @@ func (c *Checker) compare(f flow, from, n int) error {
 	return nil
 }
 
-// end says whether nothing more comes.
+// end checks that no further result follows.
 func (f flow) end() error {
 	if r, ok := <-f.results; ok {
 		return errors.Join(fmt.Errorf("a result too many: %.60q", r.Value), r.Err)
@@ -60,8 +61,8 @@ func (f flow) end() error {
 	return nil
 }
 
-// plant makes a queue with one entry of inputs, with which some workers have died already, and then the stage of the function. The
-// caller deletes both queues.
+// plant makes a queue with one entry of inputs, which that many workers have died with, and then
+// the stage of the function. The caller deletes both queues.
 func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (f flow, err error) {
 	var b batch.Builder
 	for _, item := range inputs {
@@ -109,7 +110,7 @@ func (f flow) drop(ctx context.Context) {
 	}
 }
 
-// asItem returns the failure in the place of an item.
+// asItem returns the ItemError of a failed item.
 func asItem(err error) (*executor.ItemError, error) {
 	var failed *executor.ItemError
 	switch {

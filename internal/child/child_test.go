@@ -46,7 +46,7 @@ func begun(path string) {
 	}
 }
 
-// serve is a child with one function, which does what its items say.
+// serve is a child with one function; the items select its behavior.
 func serve(in io.Reader, out io.Writer) {
 	fmt.Fprintln(os.Stderr, "ready")
 	fmt.Fprintln(out, `{"v":1,"functions":[{"name":"upper","in":"string","in_codec":"raw","out":"string","out_codec":"raw","max":100}]}`)
@@ -116,7 +116,7 @@ func raise(t *testing.T) family {
 	return f
 }
 
-// begun is how many children have been started.
+// begun returns the number of children started so far.
 func (f family) begun(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(f.path)
@@ -178,7 +178,7 @@ func TestADeadChildFailsNoOtherItem(t *testing.T) {
 	}
 }
 
-// One that closes its stdout and goes on is killed: it will not answer.
+// A child that closes its stdout and keeps running is killed, since it cannot reply any more.
 func TestAChildThatClosesItsStdoutHasDied(t *testing.T) {
 	f := raise(t)
 	got, err := f.upper(t.Context(), "a", "shut", "b")

@@ -14,7 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// exchange is the example of the documentation: what the child and the worker write.
+// exchange returns the example of the documentation: the lines of the child and of the worker.
 func exchange(t *testing.T) (child, worker [][]byte) {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/children.md")

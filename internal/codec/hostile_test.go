@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// wantDecoded checks what item becomes, and that its neighbours stay. A nil
-// want is an error.
+// wantDecoded checks the value of item and that its neighbours stay unchanged. A nil want is an
+// error.
 func wantDecoded[T any](t *testing.T, c Codec, good T, item string, want any) {
 	t.Helper()
 	typed := must[T](t, c)
@@ -267,7 +267,7 @@ func agrees[T any](t *rapid.T, text string) {
 	}
 	var want T
 	wantErr := json.Unmarshal([]byte(text), &want)
-	got, bad := decode(typed, []byte(text), []byte(" 7654321")) // a whole word can be read behind it
+	got, bad := decode(typed, []byte(text), []byte(" 7654321")) // so that scanWord can read a whole word
 	if (wantErr == nil) != (bad[0] == nil) || wantErr == nil && !reflect.DeepEqual(got[0], want) {
 		t.Fatalf("%T %q: got %v, %v; want %v, %v", want, text, got[0], bad[0], want, wantErr)
 	}

@@ -47,7 +47,7 @@ func TestZstdPacksWhatShrinks(t *testing.T) {
 	}
 }
 
-// What shrinks without an end is filled up, so that readers take it.
+// An item that compresses without limit is padded, so that readers accept it.
 func TestZstdBoundsWhatItemsGrowTo(t *testing.T) {
 	typed := must[[]byte](t, zstdRaw)
 	for _, size := range []int{1 << 12, 1<<20 - 1, 1 << 20, batch.MaxItem} {
@@ -69,8 +69,8 @@ func TestZstdKeepsWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// rle is a frame of zstd with blocks of 128 KiB, each of one byte repeated. It
-// declares a size where that is not negative.
+// rle returns a zstd frame with blocks of 128 KiB, each of one repeated byte. It declares a size if
+// declared is not negative.
 func rle(declared int64, window byte, blocks int) []byte {
 	frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, window}
 	if declared >= 0 {
@@ -87,7 +87,7 @@ func rle(declared int64, window byte, blocks int) []byte {
 	return frame
 }
 
-// bombs are items of some 10 KiB that want to be hundreds of MiB or more.
+// bombs returns items of some 10 KiB that unpack to hundreds of MiB or more.
 func bombs() map[string][]byte {
 	const (
 		blocks = 2500
@@ -160,7 +160,7 @@ func TestZstdInManyGoroutines(t *testing.T) {
 	wg.Wait()
 }
 
-// A codec is a variable of a package, and tests in virtual time use it too.
+// A codec is often a package variable, and tests in virtual time use it too.
 func TestZstdInAndOutOfVirtualTime(t *testing.T) {
 	c := Zstd(JSON, 0)
 	for range 2 {

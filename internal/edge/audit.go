@@ -175,7 +175,7 @@ func (r *Receiver) judge(ctx context.Context, gap broker.Gap, seen broker.Audit)
 	m.stray, m.absent = broker.Ref{}, nil
 	switch {
 	case at.Queue != r.g.Queue.Name:
-	case at.StreamKind == broker.Fresh: // held by this gather: a reply was lost
+	case at.Kind == broker.Fresh: // held by this gather: a reply was lost
 		r.recall = true
 	default: // a worker requeued it after its stage was removed
 		return false, r.c.CollectRequeued(ctx, r.g)
@@ -191,7 +191,7 @@ func (r *Receiver) orphaned(ctx context.Context, source string, m *miss, at brok
 		return false, nil
 	}
 	m.stray = broker.Ref{}
-	n, err := r.c.Rescue(ctx, r.g, at)
+	n, err := r.c.RequeueStray(ctx, r.g, at)
 	if err != nil {
 		r.log.WarnContext(ctx, "orphaned entries cannot be put back", "queue", at.Queue, "source", source, "err", err)
 		return true, context.Cause(ctx)

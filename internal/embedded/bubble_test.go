@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-// fine ends the test where one of the errors is one.
+// fine stops the test if one of the errors is not nil.
 func fine(t *testing.T, errs ...error) {
 	t.Helper()
 	if err := errors.Join(errs...); err != nil {
@@ -27,8 +27,8 @@ func one(at int64) broker.Parcel {
 	return broker.Parcel{Batch: batch.Batch{Source: "s", First: at, N: 1, Frame: b.Take()}}
 }
 
-// A whole flow in virtual time: a worker's read waits for minutes, a worker that
-// stops is found out after its lease, and none of it takes real time.
+// A whole flow runs in virtual time: a worker's read blocks for minutes, a stopped worker is
+// declared dead after its lease, and none of it takes real time.
 func TestAFlowFollowsTheFakeClock(t *testing.T) {
 	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
@@ -86,8 +86,8 @@ func wait(t *testing.T, d time.Duration) {
 	}
 }
 
-// work is a worker: it beats, waits for entries and completes them. The first
-// one it leaves to its colleague that does not beat.
+// work is a worker: it sends heartbeats, reads entries and completes them. It leaves the first
+// entry to the worker that sends no heartbeats.
 func work(ctx context.Context, c *broker.Client, a, b broker.Queue) error {
 	if err := c.Join(ctx, broker.RoleWorker, "lives", nil); err != nil {
 		return err
@@ -109,7 +109,7 @@ func work(ctx context.Context, c *broker.Client, a, b broker.Queue) error {
 				return err
 			}
 		}
-		entries, _, err := r.Read(ctx, []broker.StreamRef{{Queue: "a", StreamKind: broker.Returned}, {Queue: "a"}}, 10, 2*time.Second)
+		entries, _, err := r.Read(ctx, []broker.StreamRef{{Queue: "a", Kind: broker.Returned}, {Queue: "a"}}, 10, 2*time.Second)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}

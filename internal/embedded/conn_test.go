@@ -73,7 +73,7 @@ func TestACommandMayComeInPieces(t *testing.T) {
 	}
 }
 
-// Bytes that are no command end the connection, as in Redis: the error is the last reply.
+// Invalid bytes end the connection, as in Redis: the error is the last reply.
 func TestProtocolErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -103,8 +103,8 @@ func TestEmptyCommandsAreIgnored(t *testing.T) {
 	}
 }
 
-// A command that panics has an error as its reply. The panic ends no client, and no lock is
-// held afterwards.
+// The reply of a command that panics is an error. The panic ends no client, and no lock stays
+// locked.
 func TestAPanicIsAnErrorReply(t *testing.T) {
 	t.Parallel()
 	s, conn := connected(t)
@@ -252,7 +252,7 @@ func TestABigPipelineGoesThrough(t *testing.T) {
 	}
 }
 
-// What a large reply took is not kept by a connection that idles.
+// An idle connection does not keep the buffer of a large reply.
 func TestALargeBufferIsNotKept(t *testing.T) {
 	t.Parallel()
 	s, raw := connected(t)

@@ -38,7 +38,8 @@ func (s *Server) kind(key string) string {
 	return "stream"
 }
 
-// unit is that of the commands of lifetimes, in milliseconds.
+// unit returns the unit of a lifetime in milliseconds: 1 for commands whose name begins with P,
+// otherwise 1000.
 func (c *call) unit() int64 {
 	if strings.HasPrefix(strings.ToUpper(c.name), "P") {
 		return 1
@@ -90,7 +91,7 @@ func (c *call) persist() {
 
 func (c *call) find() { c.texts(c.s.list(c.args[0])) }
 
-// scan is also HSCAN, SSCAN and ZSCAN. It replies with all at once, whatever COUNT.
+// scan implements SCAN, HSCAN, SSCAN and ZSCAN. It ignores COUNT and replies with all elements.
 func (c *call) scan() {
 	options := c.args[1:]
 	if !is(c.name, "SCAN") {

@@ -8,7 +8,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// fromScript runs a command of a script. An error goes to failed.
+// fromScript runs a command for a script. It passes an error to failed.
 func (s *Server) fromScript(l *lua.LState, failed func(*lua.LState, lua.LValue) int) int {
 	n := l.GetTop()
 	args := make([]string, n)
@@ -43,7 +43,7 @@ func raise(l *lua.LState, v lua.LValue) int {
 	return 0
 }
 
-// formatNumber writes a number as an argument of a command.
+// formatNumber formats a number as an argument of a command.
 func formatNumber(n float64) string {
 	if n == math.Trunc(n) && math.Abs(n) < 1e17 {
 		return strconv.FormatInt(int64(n), 10)
@@ -51,19 +51,19 @@ func formatNumber(n float64) string {
 	return strconv.FormatFloat(n, 'g', 17, 64)
 }
 
-// fails is an error as a script sees it.
+// fails returns an error in the form that scripts get.
 func fails(l *lua.LState, text string) *lua.LTable {
 	t := l.CreateTable(0, 1)
 	t.RawSetString("err", lua.LString(text))
 	return t
 }
 
-// values is the reply to a script: values of Lua.
+// values builds the reply to a script from Lua values.
 type values struct {
 	l      *lua.LState
 	root   lua.LValue
 	failed bool
-	open   []level // arrays that lack elements
+	open   []level // arrays with missing elements
 }
 
 type level struct {
@@ -106,10 +106,10 @@ func (v *values) array(n int) {
 	}
 }
 
-// maxDepth is how deep the tables of a reply may be nested. A table may contain itself.
+// maxDepth bounds the nesting of tables in a reply, since a table may contain itself.
 const maxDepth = 1000
 
-// answer replies with the value of a script.
+// answer replies with the value that a script returned.
 func answer(out reply, v lua.LValue, depth int) {
 	switch v := v.(type) {
 	case lua.LString:
@@ -152,7 +152,7 @@ func answerTable(out reply, t *lua.LTable, depth int) {
 	}
 }
 
-// protected is pcall. Of an error of a command it returns the text, as in Redis.
+// protected is pcall. For an error of a command it returns the text, as Redis does.
 func protected(l *lua.LState) int {
 	l.CheckAny(1)
 	err := l.PCall(l.GetTop()-1, lua.MultRet, nil)

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// A read is XREAD or, with a group, XREADGROUP.
+// A read is the state of XREAD or, with a group, XREADGROUP.
 type read struct {
 	group, consumer string
 	count           int
 	noAck           bool
 	block           bool
-	wait            time.Duration // how long, if it blocks; 0: without an end
+	wait            time.Duration // if it blocks; 0: no timeout
 	keys            []string
 	from            []from
 }
 
-// from is behind which id a stream is read: for a group, of what the consumer holds, or
-// what is fresh.
+// from is the position of a read in a stream. With a group it selects the consumer's pending
+// entries after id, or with fresh the entries that no consumer has read.
 type from struct {
 	id    id
 	fresh bool
@@ -33,7 +33,7 @@ func (c *call) xreadgroup() {
 	c.reads(read{group: c.args[1], consumer: c.args[2]}, c.args[3:])
 }
 
-// reads replies at once if there is something, otherwise it waits if it may.
+// reads replies at once if a stream has entries. Otherwise it blocks, if the read may block.
 func (c *call) reads(r read, args []string) {
 	if !c.parse(&r, args) {
 		return
@@ -62,8 +62,7 @@ func (c *call) reads(r read, args []string) {
 	}
 }
 
-// parse reads the options and the streams. It reports whether they are right, otherwise it
-// has replied.
+// parse parses the options and the streams. If it returns false, it has replied with an error.
 func (c *call) parse(r *read, args []string) bool {
 	for len(args) > 0 && !is(args[0], "STREAMS") {
 		option := strings.ToUpper(args[0])
@@ -117,15 +116,15 @@ func (c *call) parse(r *read, args []string) bool {
 	return true
 }
 
-// opened is a stream that is read, with the group for which it is.
+// opened is a stream of a read, with its group.
 type opened struct {
 	key    string
-	stream *stream // nil: there is none
+	stream *stream // nil: the stream does not exist
 	group  *group  // nil: XREAD
 	from   from
 }
 
-// open finds what is read. It reports whether all is there, otherwise it has replied.
+// open looks up the streams and groups of a read. If ok is false, it has replied with an error.
 func (c *call) open(r *read) (list []opened, ok bool) {
 	list = make([]opened, len(r.keys))
 	for i, key := range r.keys {
@@ -148,7 +147,7 @@ func (c *call) open(r *read) (list []opened, ok bool) {
 	return list, true
 }
 
-// has reports whether there is something to reply of a stream.
+// has reports whether the stream has entries for the read.
 func (o opened) has() bool {
 	switch {
 	case o.stream == nil:
@@ -161,8 +160,8 @@ func (o opened) has() bool {
 	return true
 }
 
-// deliver returns what there is of a stream. If a group reads, it is with the consumer from
-// now on.
+// deliver returns the entries of a stream for a read. For a group, they become pending with the
+// consumer.
 func (o opened) deliver(r *read, now int64) []entry {
 	switch {
 	case o.group == nil:
@@ -181,7 +180,7 @@ func (o opened) deliver(r *read, now int64) []entry {
 	return list
 }
 
-// held returns what the consumer holds; of what is deleted, the id alone.
+// held returns the pending entries of the consumer. A deleted entry has an id only.
 func (o opened) held(r *read, now int64) (list []entry) {
 	owner := o.group.consumer(r.consumer, now)
 	at, there := o.group.at(o.from.id)
@@ -202,7 +201,7 @@ func (o opened) held(r *read, now int64) (list []entry) {
 	return list
 }
 
-// delivered is what there was of a stream.
+// delivered holds the entries of one stream in a reply.
 type delivered struct {
 	key  string
 	list []entry

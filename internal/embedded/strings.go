@@ -52,7 +52,7 @@ func (c *call) setNew() {
 	c.flag(missing)
 }
 
-// set knows NX, XX, PX, EX and KEEPTTL.
+// set supports the options NX, XX, PX, EX and KEEPTTL.
 func (c *call) set() {
 	key, data, old := c.args[0], c.args[1], c.s.keys[c.args[0]]
 	due, refused := int64(forever), false
@@ -118,7 +118,7 @@ func (c *call) incr() {
 	}
 }
 
-// sum adds to a number. It reports whether that is possible, otherwise it has replied.
+// sum adds by to a number. If ok is false, it has replied with an error.
 func (c *call) sum(text string, by int64) (n int64, ok bool) {
 	if n, ok = c.number(text); !ok {
 		return 0, false

@@ -5,21 +5,20 @@ import (
 	"time"
 )
 
-// A waiter is a read that waits until one of its streams has something.
+// A waiter is a read that blocks until one of its streams has entries.
 type waiter struct {
 	conn  *conn
 	read  read
-	timer *time.Timer // nil: it waits without an end
+	timer *time.Timer // nil: no timeout
 }
 
-// waiting is the place of a reader among those that wait for a key: first come, first
-// served.
+// waiting is an entry in the queue of blocked readers of a key. They are served in their order.
 type waiting struct {
 	*waiter
-	at int // the index of the key in its read
+	at int // index of the key in its read
 }
 
-// park lets a connection wait. The lock of the server is held.
+// park blocks the read of a connection. The caller holds the server's lock.
 func (s *Server) park(c *conn, r read) {
 	r.keys = slices.Clone(r.keys) // the arguments of a call are valid only while it runs
 	w := &waiter{conn: c, read: r}
@@ -32,7 +31,7 @@ func (s *Server) park(c *conn, r read) {
 	}
 }
 
-// unpark ends the wait of a connection.
+// unpark ends the blocked read of a connection.
 func (s *Server) unpark(w *waiter) {
 	w.conn.waiter = nil
 	if w.timer != nil {
@@ -48,7 +47,7 @@ func (s *Server) unpark(w *waiter) {
 	}
 }
 
-// elapsed ends a wait in which nothing came.
+// elapsed replies to a blocked read whose timeout has passed.
 func (s *Server) elapsed(w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +61,7 @@ func (s *Server) elapsed(w *waiter) {
 	s.serve()
 }
 
-// changed notes that those who wait for a key may have something to read.
+// changed records that the readers blocked on key may have entries.
 func (s *Server) changed(key string) {
 	if len(s.waiting[key]) > 0 && !s.isReady[key] {
 		s.isReady[key] = true
@@ -70,10 +69,9 @@ func (s *Server) changed(key string) {
 	}
 }
 
-// serve tries the reads of those who wait for what the last command has changed, and only
-// theirs.
+// serve tries the blocked reads of the keys that the last command has changed, and no others.
 func (s *Server) serve() {
-	for i := 0; i < len(s.ready); i++ { // what a connection runs next may change more
+	for i := 0; i < len(s.ready); i++ { // a queued command of a connection may change further keys
 		key := s.ready[i]
 		delete(s.isReady, key)
 		for _, w := range slices.Clone(s.waiting[key]) {
@@ -84,10 +82,10 @@ func (s *Server) serve() {
 	s.ready = s.ready[:0]
 }
 
-// try replies to a waiting read if a stream has something for it, or if a group reads and the
+// try replies to a blocked read if the stream has entries for it, or if a group reads and the
 // stream or the group is gone.
 func (s *Server) try(w waiting, key string) {
-	if w.conn.waiter != w.waiter { // it has had its reply
+	if w.conn.waiter != w.waiter { // it already has a reply
 		return
 	}
 	r := w.read
@@ -109,7 +107,7 @@ func (s *Server) try(w waiting, key string) {
 	}
 }
 
-// resume runs the commands behind a wait that has ended.
+// resume runs the queued commands after the end of a blocked read.
 func (s *Server) resume(c *conn) {
 	for c.waiter == nil && len(c.behind) > 0 {
 		args := c.behind[0]

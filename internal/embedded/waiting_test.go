@@ -13,10 +13,10 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A site is a broker on which reads wait.
+// A site is a broker on which reads block.
 type site struct {
 	*redis.Client
-	blocked func() int // connections that wait
+	blocked func() int // number of blocked connections
 }
 
 // onBoth runs a test on the embedded broker and on a real server.
@@ -40,7 +40,7 @@ func onBoth(t *testing.T, test func(t *testing.T, s site)) {
 	})
 }
 
-// blocked is how many connections wait.
+// blocked returns the number of blocked connections.
 func (s *Server) blocked() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *Server) blocked() (n int) {
 	return n
 }
 
-// wait begins a read, waits until it blocks, and returns where its reply comes.
+// wait starts a read, waits until it blocks, and returns the channel for its reply.
 func (s site) wait(t *testing.T, n int, args ...any) <-chan string {
 	t.Helper()
 	replies := make(chan string, 1)
@@ -85,7 +85,7 @@ func TestAReadThatWaitsEndsAsInRedis(t *testing.T) {
 	for name, test := range map[string]struct {
 		read  []any
 		after []string // commands
-		want  string   // prefix of the reply; "": it waits on
+		want  string   // prefix of the reply; "": it stays blocked
 	}{
 		"an entry":               {group, []string{"XADD b 1-1 f v"}, "[[b [[1-1 [f v]]]]]"},
 		"an entry of one behind": {group, []string{"XADD other 1-1 f v", "XADD a 1-1 f v"}, "[[a [[1-1 [f v]]]]]"},
@@ -150,8 +150,8 @@ func TestFirstComeFirstServed(t *testing.T) {
 	})
 }
 
-// A script is one step: what it has added and taken itself ends no wait, and of two
-// streams that it has added to, a read has the first.
+// A script is one step: entries that it adds and reads itself end no blocked read. If it adds to
+// two streams, a blocked read gets the one to which the script added first.
 func TestAReadSeesAScriptWhole(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s site) {
@@ -174,7 +174,7 @@ func TestAReadSeesAScriptWhole(t *testing.T) {
 	})
 }
 
-// Commands behind a read that waits run when it has ended, in their order.
+// Commands queued after a blocked read run when it has ended, in their order.
 func TestWhatIsBehindAReadThatWaits(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s site) {
@@ -206,7 +206,7 @@ func TestWhatIsBehindAReadThatWaits(t *testing.T) {
 	})
 }
 
-// A read waits by the clock of the bubble, and lifetimes end by it.
+// Blocked reads and lifetimes use the clock of the bubble.
 func TestWaitsAndLifetimesFollowTheFakeClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

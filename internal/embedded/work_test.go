@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// worked runs a command on a connection of its own, and returns the work that it was.
+// worked runs a command on a connection of its own and returns its work.
 func worked(t *testing.T, s *Server, args ...string) work {
 	t.Helper()
 	conn, err := s.Dial(t.Context(), "tcp", "")
@@ -20,7 +20,7 @@ func worked(t *testing.T, s *Server, args ...string) work {
 	return work{after.commands - before.commands, after.tries - before.tries, after.expired - before.expired, after.compiled - before.compiled}
 }
 
-// A command costs the same whether ten or a thousand readers wait for other keys.
+// A command costs the same with ten or a thousand readers blocked on other keys.
 func TestACommandTriesTheReadsOfItsKeysOnly(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, 1000} {
@@ -57,7 +57,7 @@ func TestACommandTriesTheReadsOfItsKeysOnly(t *testing.T) {
 	}
 }
 
-// A command costs the same whether ten or ten thousand keys have lifetimes.
+// A command costs the same with lifetimes on ten or ten thousand keys.
 func TestACommandLooksAtLifetimesThatHaveEndedOnly(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, 10_000} {
@@ -94,7 +94,7 @@ func TestACommandLooksAtLifetimesThatHaveEndedOnly(t *testing.T) {
 	}
 }
 
-// What came and went leaves nothing behind, however much it was.
+// Memory use returns to its start after many keys were created and removed.
 func TestALongLifeLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := New()

@@ -3,7 +3,7 @@ package testkit
 import (
 	"bufio"
 	"context"
-	"crypto/sha1" // how Redis names scripts
+	"crypto/sha1" // Redis names scripts by their SHA-1
 	"fmt"
 	"maps"
 	"net"
@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// Twins are a redis-server and another server that has to do the same. Their clients
-// see the redis-server. Every command goes to both, one after the other, and at one
-// time: the clock of the second stands where that of the first stood. So the ids that
-// they make are the same, and so has everything else to be.
+// Twins compares a redis-server with a second server that must behave the same. Clients get the
+// replies of the redis-server. Twins sends every command to both servers, one after the other, and
+// sets the clock of the second one to the time at which the first one ran it. So both create the
+// same ids, and all replies must be equal.
 type Twins struct {
 	t        testing.TB
 	at       func(time.Time)
@@ -30,18 +30,18 @@ type Twins struct {
 	mu      sync.Mutex
 	real    *wire
 	twin    *wire
-	changed chan struct{}     // closed when a command may have added something
-	names   map[string]string // of scripts, by their hash
+	changed chan struct{}     // closed when a command may have added data
+	names   map[string]string // names of scripts, by their hash
 	ran     map[string]int
-	seen    map[string]bool // of the known differences, why they are
+	seen    map[string]bool // known differences that occurred, by their reason
 	told    int
 	conns   map[net.Conn]bool
 }
 
-// mostTold is after how many differences a test has said enough.
+// mostTold is the number of differences after which a test reports no more.
 const mostTold = 10
 
-// NewTwins starts a redis-server and connects it with its twin, whose clock at sets.
+// NewTwins starts a redis-server and connects it to its twin; at sets the clock of the twin.
 func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn, error), at func(time.Time)) *Twins {
 	t.Helper()
 	server := StartRedis(t)
@@ -64,20 +64,20 @@ func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn
 	return w
 }
 
-// URL is redis://host:port.
+// URL returns redis://host:port.
 func (w *Twins) URL() string { return "redis://" + w.Addr() }
 
-// Addr is where clients find both.
+// Addr returns the address for clients.
 func (w *Twins) Addr() string { return w.listener.Addr().String() }
 
-// Ran is how often each command was compared, scripts by their names.
+// Ran returns how often each command was compared, with scripts by name.
 func (w *Twins) Ran() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.ran)
 }
 
-// Unseen are the known differences that were not there.
+// Unseen returns the reasons of the known differences that did not occur.
 func (w *Twins) Unseen() (unseen []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -152,8 +152,8 @@ func (w *Twins) serve(conn net.Conn, commands <-chan []string, gone <-chan struc
 	}
 }
 
-// answer runs a command. One that blocks is run again, without blocking, whenever
-// another one may have added something.
+// answer runs a command. It repeats a blocking command without blocking whenever another command
+// may have added data.
 func (w *Twins) answer(args []string, gone <-chan struct{}) Reply {
 	args, wait := cutBlock(args)
 	timer := time.NewTimer(wait)
@@ -191,8 +191,8 @@ func cutBlock(args []string) ([]string, time.Duration) {
 
 var scriptName = regexp.MustCompile(`(?m)^-- (\w+\.lua): `)
 
-// Do runs a command on both, compares the replies and returns that of the redis-server,
-// and what is closed when another command may have added something.
+// Do runs a command on both servers, compares the replies and returns that of the redis-server. The
+// channel is closed when another command may have added data.
 func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -231,7 +231,7 @@ func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
 	return real, w.changed
 }
 
-// What a redis-server holds, and how to make it hold that again.
+// Scripts that read the whole content of a redis-server and restore it.
 const (
 	saved = `local all = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -243,18 +243,18 @@ for i = 1, #ARGV, 3 do redis.call('RESTORE', ARGV[i], ARGV[i + 1], ARGV[i + 2]) 
 return #ARGV`
 )
 
-// tries is how often a command is tried until it runs within one millisecond.
+// tries is the number of attempts to run a command within one millisecond.
 const tries = 1000
 
-// onReal runs a command within one millisecond of the redis-server, and tells which:
-// where the clock moved on meanwhile, the command is undone and runs again.
+// onReal runs a command within one millisecond of the redis-server's clock, and returns that time.
+// If the clock advances meanwhile, it undoes the command and runs it again.
 func (w *Twins) onReal(args []string) (reply Reply, at time.Time, err error) {
 	for range tries {
 		replies, err := w.real.do(command("MULTI"), command("EVAL", saved, "0"), command("TIME"), command(args...), command("TIME"), command("EXEC"))
 		if err != nil {
 			return reply, at, err
 		}
-		if replies[3].Kind == '-' { // it is no command
+		if replies[3].Kind == '-' { // no valid command
 			return replies[3], time.Now().Truncate(time.Millisecond), nil
 		}
 		done := replies[5].List
@@ -287,7 +287,7 @@ func (w *Twins) judge(verb string, args []string, real, twin Reply) {
 		return
 	}
 	if x, y := without(verb, args, a, -1), without(verb, args, b, -1); x.String() == y.String() {
-		for i, d := range differences { // which of them it takes
+		for i, d := range differences { // the known differences that apply
 			if x, y := without(verb, args, a, i), without(verb, args, b, i); x.String() != y.String() {
 				w.seen[d.why] = true
 			}
@@ -303,8 +303,8 @@ func (w *Twins) fail(format string, args ...any) {
 	}
 }
 
-// settled is a reply without what may differ: the order of what has none, the texts of
-// errors behind the first word, and the parts of a millisecond.
+// settled removes the parts of a reply that may differ: the order of unordered elements, the texts
+// of errors after the first word, and fractions of a millisecond.
 func settled(verb string, r Reply) Reply {
 	switch {
 	case r.Kind == '-':
@@ -320,7 +320,7 @@ func settled(verb string, r Reply) Reply {
 		return r.sorted(0, 2)
 	case verb == "declare.lua" && len(r.List) > 1:
 		return r.with(1, r.List[1].sorted(0, 2))
-	case verb == "PTTL": // what is undone begins its lifetime again
+	case verb == "PTTL": // undoing a command restarts the lifetime
 		r.Text = r.Text[:1]
 	case verb == "TIME":
 		r.List = []Reply{r.List[0], {Kind: ':', Text: "us"}}
@@ -338,7 +338,7 @@ func (r Reply) with(i int, v Reply) Reply {
 	return r
 }
 
-// Compare compares all that the two hold.
+// Compare compares the whole content of the two servers.
 func (w *Twins) Compare() {
 	keys, _ := w.Do("KEYS", "*")
 	for _, key := range keys.texts() {

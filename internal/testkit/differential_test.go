@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A hearer hears what a test would fail with.
+// A hearer records the failures that a test would report.
 type hearer struct {
 	testing.TB
 	said []string
@@ -19,7 +19,7 @@ func (h *hearer) Errorf(format string, args ...any) {
 	h.said = append(h.said, fmt.Sprintf(format, args...))
 }
 
-// pairOf makes twins of two redis-servers. The clock of the second goes on by itself.
+// pairOf connects two redis-servers. The clock of the second one is not controlled.
 func pairOf(t *testing.T) (twins *Twins, second *Server, heard *hearer) {
 	t.Helper()
 	second, heard = StartRedis(t), &hearer{TB: t}
@@ -59,7 +59,7 @@ func TestTwinsTellWhatDiffers(t *testing.T) {
 	}
 }
 
-// Some of so many commands run while a millisecond ends, and are undone: each counts once.
+// Some of these commands are undone, since a millisecond ends while they run. Each counts once.
 func TestWhatIsUndoneCountsOnce(t *testing.T) {
 	t.Parallel()
 	twins, _, heard := pairOf(t)

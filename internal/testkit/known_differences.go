@@ -2,15 +2,14 @@ package testkit
 
 import "slices"
 
-// A difference is one between a redis-server and the embedded broker that is known and
-// harms nobody.
+// A difference is a known and harmless difference between a redis-server and the embedded broker.
 type difference struct {
-	why string // it is, and why it is harmless
-	// without is a reply without it.
+	why string // the difference, and why it is harmless
+	// without returns a reply without the difference.
 	without func(verb string, args []string, r Reply) Reply
 }
 
-// differences are all that are allowed. One that no longer is there has to go, see
+// differences lists all allowed differences. Remove an entry that no longer occurs, see
 // Twins.Unseen.
 var differences = []difference{
 	{"HELLO tells which server it is; nothing is made of it", constant("HELLO")},
@@ -24,7 +23,7 @@ var differences = []difference{
 	}},
 }
 
-// constant takes no note of what a verb answers.
+// constant ignores the reply of a command.
 func constant(of string) func(string, []string, Reply) Reply {
 	return func(verb string, _ []string, r Reply) Reply {
 		if verb == of {
@@ -34,7 +33,7 @@ func constant(of string) func(string, []string, Reply) Reply {
 	}
 }
 
-// leave leaves out fields of each of a list of flat pairs.
+// leave removes fields from each element of a list; the elements are flat pairs.
 func (r Reply) leave(names ...string) Reply {
 	r.List = slices.Clone(r.List)
 	for i, one := range r.List {
@@ -49,7 +48,7 @@ func (r Reply) leave(names ...string) Reply {
 	return r
 }
 
-// without is a reply without all known differences but the one at an index.
+// without removes all known differences from a reply, except the one with index but.
 func without(verb string, args []string, r Reply, but int) Reply {
 	for i, d := range differences {
 		if i != but {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	Main(m)
 }
 
-// leaveAnOrphan is a test binary that starts a server and is killed.
+// leaveAnOrphan runs as a test binary that starts a server and is killed.
 func leaveAnOrphan() {
 	s, err := launch("", nil)
 	if err != nil {

@@ -133,7 +133,7 @@ func (p *protocol) batch(source string, first int64, items []int) batch.Batch {
 // work completes what it has read of the first queue, and goes on with an item that
 // comes alone, through the stages behind.
 func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queue, stages []func(int) int) error {
-	from := []broker.StreamRef{{Queue: queues[0].Name, StreamKind: broker.Returned}, {Queue: queues[0].Name}}
+	from := []broker.StreamRef{{Queue: queues[0].Name, Kind: broker.Returned}, {Queue: queues[0].Name}}
 	return p.read(ctx, worker, from, func(entries []broker.Entry) error {
 		for i, f := range stages {
 			done, err := p.run(entries, queues[i], queues[i+1], f)
@@ -144,7 +144,7 @@ func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queu
 				_, err := p.c.Complete(ctx, done)
 				return err
 			}
-			if _, entries, err = p.c.Advance(ctx, done[0], worker); err == nil {
+			if _, entries, err = p.c.CommitAndTakeNext(ctx, done[0], worker); err == nil {
 				err = p.c.Fetch(ctx, nil, entries)
 			}
 			if err != nil || len(entries) == 0 {
