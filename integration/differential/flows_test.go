@@ -22,7 +22,7 @@ func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 	both := twins(t)
 	for _, flow := range []struct {
 		name string
-		run  func(*testing.T, *testkit.Twins)
+		run  func(*testing.T, *testkit.Differential)
 	}{
 		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names}, {"partitions", partitions},
 		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked},
@@ -52,7 +52,7 @@ func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 }
 
 // streams are two stages, large items, a multiplex with a merge, and a zip.
-func streams(t *testing.T, both *testkit.Twins) {
+func streams(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=streams"
 	employ(t, url, inc, double)
 	ex := connect(t, url)
@@ -83,7 +83,7 @@ func streams(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-func futures(t *testing.T, both *testkit.Twins) {
+func futures(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=futures"
 	held := make(chan struct{})
 	hold := workers.Define("hold", func(ctx context.Context, x int) (int, error) {
@@ -112,7 +112,7 @@ func futures(t *testing.T, both *testkit.Twins) {
 }
 
 // failures are errors, retries, and what kills its workers.
-func failures(t *testing.T, both *testkit.Twins) {
+func failures(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=failures"
 	var calls atomic.Int64
 	flaky := workers.Define("flaky", func(_ context.Context, x int) (int, error) {
@@ -133,7 +133,7 @@ func failures(t *testing.T, both *testkit.Twins) {
 }
 
 // names are queues that outlive what fills and empties them.
-func names(t *testing.T, both *testkit.Twins) {
+func names(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=names"
 	stop := employ(t, url, inc)
 	first, second := connect(t, url), connect(t, url)
@@ -172,7 +172,7 @@ func names(t *testing.T, both *testkit.Twins) {
 }
 
 // partitions are named flows, each in a partition of its own.
-func partitions(t *testing.T, both *testkit.Twins) {
+func partitions(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=partitions&partitions=3"
 	employ(t, url, inc)
 	for _, name := range []string{"first", "second"} {
@@ -186,7 +186,7 @@ func partitions(t *testing.T, both *testkit.Twins) {
 }
 
 // bounds are queues that are full, windows, and what is dropped.
-func bounds(t *testing.T, both *testkit.Twins) {
+func bounds(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=bounds"
 	ex := connect(t, url)
 	q := scatter(t, ex, numbers(30, same), bridge.MaxSize(5))
@@ -208,7 +208,7 @@ func bounds(t *testing.T, both *testkit.Twins) {
 }
 
 // deaths are of workers and of an executor: their connections stand still.
-func deaths(t *testing.T, both *testkit.Twins) {
+func deaths(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=deaths"
 	proxy := testkit.NewProxy(t, both.Addr())
 	var stuck atomic.Bool
@@ -249,7 +249,7 @@ func deaths(t *testing.T, both *testkit.Twins) {
 }
 
 // strangers write into a queue, delete what is held, and forget who holds it.
-func strangers(t *testing.T, both *testkit.Twins) {
+func strangers(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=strangers"
 	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 	defer raw.Close()

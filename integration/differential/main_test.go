@@ -26,11 +26,11 @@ func TestMain(m *testing.M) {
 const lease = time.Second
 
 // twins starts both brokers.
-func twins(t *testing.T) *testkit.Twins {
+func twins(t *testing.T) *testkit.Differential {
 	t.Helper()
 	server := embedded.New()
 	t.Cleanup(server.Close)
-	return testkit.NewTwins(t, server.Dial, server.StandAt)
+	return testkit.NewDifferential(t, server.Dial, server.StandAt)
 }
 
 // connect returns an Executor that ends with the test.

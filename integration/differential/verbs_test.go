@@ -15,7 +15,7 @@ import (
 
 // verbs are what a flow needs only after damage: consumers and entries that an operator
 // deletes behind the back of a worker, and a queue that has no type yet.
-func verbs(t *testing.T, both *testkit.Twins) {
+func verbs(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=verbs", broker.Options{}))(t)
 	defer c.Close()
 	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
@@ -81,7 +81,7 @@ func letter(t *testing.T, c *broker.Client, in broker.Queue, e broker.Entry) {
 }
 
 // nacked gives an item back until it is a dead letter, and acknowledges another one that was given back.
-func nacked(t *testing.T, both *testkit.Twins) {
+func nacked(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=nacked", broker.Options{}))(t)
 	defer c.Close()
 	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
@@ -116,7 +116,7 @@ func nacked(t *testing.T, both *testkit.Twins) {
 }
 
 // deleted is what a stranger deletes while a worker and a gather hold it.
-func deleted(t *testing.T, both *testkit.Twins) {
+func deleted(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=deleted", broker.Options{}))(t)
 	defer c.Close()
 	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
@@ -152,7 +152,7 @@ func deleted(t *testing.T, both *testkit.Twins) {
 }
 
 // handover gives a queue from a gather to a stage, and back, with entries that were read.
-func handover(t *testing.T, both *testkit.Twins) {
+func handover(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=handover", broker.Options{}))(t)
 	defer c.Close()
 	a, _, err := c.Declare(t.Context(), broker.Queue{Name: "a"})

@@ -25,9 +25,9 @@ var ErrFrame = errors.New("malformed batch frame")
 // The frame is the version byte and then, for each item, the unsigned varint of 2 x its length
 // (plus 1 if the item is a failure) and its bytes.
 type Builder struct {
-	buf  []byte
-	open int // offset of the header of the open item
-	n    int
+	buf    []byte
+	header int // offset of the header of the open item
+	n      int
 }
 
 // Begin opens an item. The caller appends its bytes to the returned slice and passes the result to
@@ -36,7 +36,7 @@ func (b *Builder) Begin() []byte {
 	if len(b.buf) == 0 {
 		b.buf = append(b.buf, Version)
 	}
-	b.open = len(b.buf)
+	b.header = len(b.buf)
 	return append(b.buf, 0)
 }
 
@@ -47,19 +47,19 @@ func (b *Builder) End(buf []byte) { b.end(buf, 0) }
 func (b *Builder) EndFailure(buf []byte) { b.end(buf, 1) }
 
 // Abort discards the open item. buf is the slice that Begin returned, possibly grown.
-func (b *Builder) Abort(buf []byte) { b.buf = buf[:b.open] }
+func (b *Builder) Abort(buf []byte) { b.buf = buf[:b.header] }
 
 func (b *Builder) end(buf []byte, mark uint64) {
-	size := len(buf) - b.open - 1
+	size := len(buf) - b.header - 1
 	header := uint64(size)<<1 | mark
 	if header < 0x80 {
-		buf[b.open] = byte(header)
+		buf[b.header] = byte(header)
 	} else {
 		var head [binary.MaxVarintLen64]byte
 		k := binary.PutUvarint(head[:], header)
 		buf = append(buf, head[:k-1]...) // only extends buf; the next lines overwrite the bytes
-		copy(buf[b.open+k:], buf[b.open+1:b.open+1+size])
-		copy(buf[b.open:], head[:k])
+		copy(buf[b.header+k:], buf[b.header+1:b.header+1+size])
+		copy(buf[b.header:], head[:k])
 	}
 	b.buf = buf
 	b.n++
@@ -103,7 +103,7 @@ func (b *Builder) Take() []byte {
 }
 
 // Reset removes all items and keeps the memory.
-func (b *Builder) Reset() { b.buf, b.n, b.open = b.buf[:0], 0, 0 }
+func (b *Builder) Reset() { b.buf, b.n, b.header = b.buf[:0], 0, 0 }
 
 // A Reader iterates over the items of a frame.
 type Reader struct {

@@ -51,7 +51,7 @@ func (m *Memory) Put(frame []byte) {
 	if m == nil || c < minKept || c > maxKept {
 		return
 	}
-	spoil(frame)
+	poison(frame)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.free, m.size = append(m.free, frame), m.size+c

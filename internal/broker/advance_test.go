@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// Who advances gets what is next in the out-queue, be it his own product or what
-// waited before it, and nothing where his completion did nothing.
+// CommitAndTakeNext returns the next entry of the out-queue: its own output, or an entry stored
+// before. If the completion has no effect, it returns none.
 func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -49,7 +49,7 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 	})
 }
 
-// A lost reply moves the item once, and leaves it with who was to have it.
+// After a lost reply the item has moved once, and the entry taken is pending with its consumer.
 func TestALostAdvanceIsHeld(t *testing.T) {
 	t.Parallel()
 	p, c := through(t)
@@ -66,7 +66,7 @@ func TestALostAdvanceIsHeld(t *testing.T) {
 	}
 }
 
-// Where the out-queue has lost its group, the completion stands and nothing is taken.
+// If the out-queue has lost its group, the completion is stored and no entry is taken.
 func TestAnAdvanceIntoASickQueueIsACompletion(t *testing.T) {
 	t.Parallel()
 	c, err := broker.Open(testkit.SharedRedis(t).URL()+"/?ns="+testkit.Namespace(t), broker.Options{})

@@ -22,8 +22,8 @@ func pile(t *testing.T, c *broker.Client, f flow, n int64) {
 	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, parcels))
 }
 
-// Behind a backlog, an ordered gather would have to hold all of it before the turn
-// of what came back has come.
+// If requeued entries were read after the backlog, an ordered gather would have to buffer all of
+// it.
 func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -63,8 +63,8 @@ func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 	})
 }
 
-// What a stranger deletes while it is held is in nobody's hands afterwards, and no
-// heir is handed it again and again.
+// An entry that another program deletes while it is pending belongs to no consumer afterwards, and
+// is not delivered to successors again and again.
 func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -112,14 +112,14 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 	})
 }
 
-// More readers wait than a pool has connections, and everybody else goes on.
+// More readers block than a pool has connections, and all other commands still run.
 func TestReadersThatWaitUseNoPoolUp(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
 	c = opened(t, c, err)
 	f := makeFlow(t, c, 0)
-	n := 10*runtime.GOMAXPROCS(0) + 10 // a pool of go-redis has ten for a processor
+	n := 10*runtime.GOMAXPROCS(0) + 10 // a pool of go-redis has ten connections for each processor
 	heard := make(chan string, n)
 	for i := range n {
 		id := fmt.Sprint("reader-", i)

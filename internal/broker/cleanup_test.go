@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// declareDead has a watcher declare a process dead and clean up what is due at once.
+// declareDead makes a watcher declare a process dead and start the clean-ups that are due at once.
 func declareDead(t *testing.T, c *broker.Client, watcher *broker.Lease, r broker.Role, id string) {
 	t.Helper()
 	score := must[float64](t)(c.Raw().ZScore(t.Context(), c.Key(string(r)+"s"), id).Result())
@@ -23,7 +23,7 @@ func declareDead(t *testing.T, c *broker.Client, watcher *broker.Lease, r broker
 	watcher.Rest()
 }
 
-// watching makes the lease of a process that is the watcher.
+// watching returns the lease of a process that is the watcher.
 func watching(t *testing.T, c *broker.Client, id string) *broker.Lease {
 	t.Helper()
 	if err := c.Join(t.Context(), broker.RoleExecutor, id, nil); err != nil {
@@ -34,8 +34,8 @@ func watching(t *testing.T, c *broker.Client, id string) *broker.Lease {
 	return l
 }
 
-// An executor that was declared dead, has joined again under its id, and dies: also the
-// second time its sources are given up and its gathers taken over.
+// An executor was declared dead, has joined again under its id, and dies again: its sources are
+// abandoned and its gathers taken over the second time too.
 func TestAnExecutorCanDieAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -63,13 +63,13 @@ func TestAnExecutorCanDieAgain(t *testing.T) {
 	})
 }
 
-// The queues of an executor that joins again within the grace stay; when it dies again, a
-// whole grace begins.
+// The queues of an executor that joins again within the grace period stay. When it dies again, a
+// new grace period begins.
 func TestTheGraceBeginsWithTheLastDeath(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")
-		makeFlow(t, l.c, 0) // x1 has joined, and never beats
+		makeFlow(t, l.c, 0) // x1 has joined and sends no heartbeats
 		queues := func() int { return len(must[[]string](t)(l.c.Queues(t.Context()))) }
 		after(t, 8*time.Minute)
 		if err := l.c.Join(t.Context(), broker.RoleExecutor, "x1", nil); err != nil {
@@ -89,8 +89,8 @@ func TestTheGraceBeginsWithTheLastDeath(t *testing.T) {
 	})
 }
 
-// An outage is no time in which a dead executor could have joined again, and so no part of
-// its grace.
+// A dead executor cannot join again during an outage, so an outage does not count in its grace
+// period.
 func TestAnOutageIsNoPartOfTheGrace(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
@@ -115,7 +115,7 @@ func TestAnOutageIsNoPartOfTheGrace(t *testing.T) {
 	})
 }
 
-// However much the dead have left, a heartbeat of the watcher takes a few round trips.
+// A heartbeat of the watcher takes a few round trips, however much the clean-ups have to do.
 func TestAHeartbeatWaitsForNoCleanUp(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
@@ -147,7 +147,7 @@ func TestAHeartbeatWaitsForNoCleanUp(t *testing.T) {
 			after(t, lease/broker.Beats-took)
 		}
 		beats.Close()
-		if fenced := l.c.Raw().HLen(t.Context(), l.c.Key("fenced")).Val(); fenced != dead { // those of workers are gone after six leases
+		if fenced := l.c.Raw().HLen(t.Context(), l.c.Key("fenced")).Val(); fenced != dead { // the entries of workers are gone after six leases
 			t.Errorf("%d dead processes wait for the end of their grace", fenced)
 		}
 		if longest > 5*line {
@@ -156,7 +156,7 @@ func TestAHeartbeatWaitsForNoCleanUp(t *testing.T) {
 	})
 }
 
-// A watcher remembers the processes that are there, not those that were.
+// A watcher keeps state for current processes only.
 func TestAWatcherForgetsWhoHasLeft(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -183,7 +183,7 @@ func TestAWatcherForgetsWhoHasLeft(t *testing.T) {
 	})
 }
 
-// The watcher removes the name of a worker that had no time to do so itself.
+// The watcher removes the name of a worker that could not do so itself.
 func TestTheNameOfAWorkerThatLeftIsRemoved(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()

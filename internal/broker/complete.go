@@ -79,24 +79,24 @@ func (c *Client) CommitAndTakeNext(ctx context.Context, d Completion, consumer s
 
 func (c *Client) commit(ctx context.Context, done []Completion, taker string) (_ []Outcome, taken []Entry, _ error) {
 	outcomes := make([]Outcome, len(done))
-	open := make([]int, len(done)) // indexes into done of the completions still to be stored
-	for i := range open {
-		open[i] = i
+	left := make([]int, len(done)) // indexes into done of the completions still to be stored
+	for i := range left {
+		left[i] = i
 	}
-	part := c.encode
-	for len(open) > 0 {
+	encode := c.encode
+	for len(left) > 0 {
 		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
-			replies, err := c.complete(ctx, done, open, part, taker)
+			replies, err := c.complete(ctx, done, left, encode, taker)
 			if hasCode(err, "OOM") {
-				part = encodeInline
+				encode = encodeInline
 			}
 			if err != nil {
 				return err
 			}
-			if len(replies) > len(open) {
-				taken = entriesOf(StreamRef{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(open)))
+			if len(replies) > len(left) {
+				taken = entriesOf(StreamRef{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(left)))
 			}
-			open, err = uncommitted(open, replies, outcomes)
+			left, err = uncommitted(left, replies, outcomes)
 			return err
 		})
 		if err != nil {
@@ -126,7 +126,7 @@ func uncommitted(open []int, replies list, outcomes []Outcome) (again []int, pas
 
 type encoder func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
 
-func (c *Client) complete(ctx context.Context, done []Completion, open []int, part encoder, taker string) (list, error) {
+func (c *Client) complete(ctx context.Context, done []Completion, open []int, encode encoder, taker string) (list, error) {
 	k := c.keys
 	keys := []string{k.due(), k.dead()}
 	args := []any{k.payload(""), Suspicious, maxDead, taker}
@@ -148,7 +148,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, pa
 		args = append(args, old, len(d.Outs), len(d.Bypassed), len(d.Remainders))
 		var payloads []payload
 		for _, out := range d.Outs {
-			kind, data, grown := part(out.Batch, payloads)
+			kind, data, grown := encode(out.Batch, payloads)
 			payloads = grown
 			keys = append(keys, k.stream(out.Queue.Name), k.meta(out.Queue.Name))
 			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
@@ -158,7 +158,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, pa
 			args = append(args, by.Queue.Inc, by.Items)
 		}
 		for _, rest := range d.Remainders {
-			kind, data, grown := part(rest.Batch, payloads)
+			kind, data, grown := encode(rest.Batch, payloads)
 			payloads = grown
 			args = append(args, rest.Attempts, rest.Delay.Milliseconds(), rest.First, rest.N, len(rest.Frame), kind, data)
 		}

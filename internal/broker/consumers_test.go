@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// In a queue that stays, workers and gathers come and go, some of them by dying:
-// their names go with them.
+// Workers and gathers of a permanent queue come and go, and some of them die. Their consumer names
+// are removed.
 func TestConsumersDoNotPileUp(t *testing.T) {
 	const rounds = 20
 	onBoth(t, func(t *testing.T, c *broker.Client) {
@@ -21,7 +21,7 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 			held := f.takeAll(t, c, worker)
 			must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(held[:1])))
 			end := func() error { return c.GiveBack(t.Context(), worker, "a") }
-			if i%2 == 1 { // every second one has died
+			if i%2 == 1 { // every second worker has died
 				end = func() error { return c.Requeue(t.Context(), worker) }
 			}
 			if err := end(); err != nil {
@@ -40,7 +40,7 @@ func TestConsumersDoNotPileUp(t *testing.T) {
 			if err == nil {
 				_, err = c.Ack(t.Context(), g, left, nil, 0, func(string) string { return "a" })
 			}
-			if err == nil && i%3 > 0 { // every third one dies with what it has read
+			if err == nil && i%3 > 0 { // every third gather dies with the entries that it has read
 				_, err = c.Ack(t.Context(), g, read, nil, 0, func(string) string { return "a" })
 				if err == nil {
 					err = c.Release(t.Context(), g)

@@ -81,7 +81,8 @@ func TestARetriedLetterIsANewInputOnce(t *testing.T) {
 	})
 }
 
-// Only the newest are kept, so that a stranger who floods a queue fills no memory.
+// Only the newest dead letters are kept, so that a foreign program that floods a queue cannot fill
+// the memory.
 func TestOldDeadLettersGo(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -126,8 +127,8 @@ func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
 	})
 }
 
-// When it is due is told by the clock of Redis, which may be another one than that
-// of the worker that delayed it.
+// The clock of Redis decides when an entry is due. It may differ from that of the worker that
+// delayed the entry.
 func TestWhatIsDelayedIsDueByTheClockOfRedis(t *testing.T) {
 	for _, apart := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(apart.String(), func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-// A mortal connection lets so many requests through; its process dies with the next.
+// A mortal connection passes a number of requests. Its process dies with the next one.
 type mortal struct {
 	net.Conn
 	left *int
@@ -25,8 +25,8 @@ func (m mortal) Write(request []byte) (int, error) {
 	return m.Conn.Write(request)
 }
 
-// Whoever deletes a queue may die at any request: the queue is marked before anything
-// of it is gone, and found again until all of it is.
+// A process may die at any request of a deletion. The queue is marked before the first key is
+// deleted, and it stays listed until all its keys are deleted.
 func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
 	for at, died := 0, true; died; at++ {
 		server := embedded.New()
@@ -57,7 +57,8 @@ func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
 	}
 }
 
-// deletedFor deletes the queue a until the process dies, if it has so many requests.
+// deletedFor deletes the queue a. The process dies if the deletion takes more than that many
+// requests.
 func deletedFor(t *testing.T, server *embedded.Server, requests int, delete func(context.Context, *broker.Client) error) (died bool) {
 	t.Helper()
 	ctx, die := context.WithCancel(t.Context())
@@ -77,7 +78,8 @@ func deletedFor(t *testing.T, server *embedded.Server, requests int, delete func
 	return died
 }
 
-// A process dies while it deletes a queue of its own, or one that it has noted. Whoever cleans up after it finds the queue.
+// A process dies while it deletes a queue of its own, or one that it has noted. The watcher
+// finishes the deletion.
 func TestADeletionIsEndedForADeadExecutor(t *testing.T) {
 	for owner, noted := range map[string]bool{"x1": false, "": true} {
 		for at, died := 0, true; died; at++ {

@@ -7,9 +7,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// An epoch that was given once is that of nobody else: not of the next source of the
-// name, when the first one is delivered and forgotten, nor of what reads or feeds the
-// next queue of the name.
+// An epoch belongs to one holder: neither the next source of the same name, after the first one is
+// delivered and deleted, nor the sources and gathers of the next queue of that name get it again.
 func TestEpochsAreGivenOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -32,7 +31,7 @@ func TestEpochsAreGivenOnce(t *testing.T) {
 		shop(t, c, q, 0, 1)
 		heir := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "orders"))
 		doesNothing(t, c, first)
-		shop(t, c, q, 1, 0) // its epoch is as high as that of the second one was
+		shop(t, c, q, 1, 0) // its epoch number is that of the second source
 		doesNothing(t, c, second)
 		if err := ack(g, broker.Mark{Source: "shop", Delivered: "1", Low: 1}); !errors.Is(err, broker.ErrFenced) {
 			t.Errorf("a gather of the queue that was deleted acknowledges: %v", err)
@@ -49,7 +48,7 @@ func TestEpochsAreGivenOnce(t *testing.T) {
 	})
 }
 
-// orders makes a queue that stays.
+// orders makes a permanent queue.
 func orders(t *testing.T, c *broker.Client) broker.Queue {
 	t.Helper()
 	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "orders"})
@@ -59,7 +58,7 @@ func orders(t *testing.T, c *broker.Client) broker.Queue {
 	return q
 }
 
-// shop makes or takes over the source of that name, and adds n items at from.
+// shop makes or takes over the source of that name, and stores n items at offset from.
 func shop(t *testing.T, c *broker.Client, q broker.Queue, from, n int64) broker.Source {
 	t.Helper()
 	s, stored, err := c.Source(t.Context(), "shop", q, 0)
@@ -72,7 +71,7 @@ func shop(t *testing.T, c *broker.Client, q broker.Queue, from, n int64) broker.
 	return s
 }
 
-// doesNothing tries what a process could that wakes up with a source of old.
+// doesNothing tries the calls of a process that wakes up with an old source.
 func doesNothing(t *testing.T, c *broker.Client, s broker.Source) {
 	t.Helper()
 	_, err := c.Scatter(t.Context(), s, "x1", 0, []broker.Parcel{{Batch: framed("shop", 1, "late")}})

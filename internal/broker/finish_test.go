@@ -11,8 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A failover loses the tail of a source, or its end alone: the end is stored
-// again, and what is missing up to there is lost.
+// A failover loses the tail of a source, or only its end. The end is stored again, and the items
+// missing before it become failures.
 func TestAnEndThatWasLostIsStoredAgain(t *testing.T) {
 	for what, left := range map[string]int64{"its end": 3, "its tail": 1, "all of it": 0} {
 		t.Run(what, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestAnEndThatWasLostIsStoredAgain(t *testing.T) {
 	}
 }
 
-// A failing fails a call that has nothing to do with those that go through it.
+// A failing hook makes an unrelated call fail.
 type failing struct {
 	redis.Hook
 	fail func()
@@ -78,8 +78,8 @@ func (f failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// A source that is gone was ended by an earlier attempt of the same call, or it was not ended:
-// the failure of another call says nothing about it.
+// A source that is gone was either ended by an earlier attempt of the same call, or not ended. The
+// failure of another call does not decide that.
 func TestTheEndOfASourceThatIsGoneIsAnError(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()

@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// flow is scatter -> a -> stage -> b -> gather, before anything moves.
+// flow is scatter -> a -> stage -> b -> gather, without entries.
 type flow struct {
 	a, b   broker.Queue
 	source broker.Source
@@ -51,7 +51,7 @@ func TestABatchGoesThrough(t *testing.T) {
 		f := makeFlow(t, c, 0)
 		big := strings.Repeat("x", 5000)
 		in := []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}, {Batch: framed("s1", 2, big)}}
-		for range 2 { // a lost reply is sent again as it was
+		for range 2 { // a call with a lost reply is repeated unchanged
 			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, in))
 			if got.Stored != 3 || got.Full || got.Room != -1 {
 				t.Fatalf("scattered %+v", got)

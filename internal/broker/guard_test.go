@@ -11,8 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A stream at its last id takes no more: what was finished is still there
-// afterwards, and is published once that is mended.
+// A stream at its highest id accepts no entries. The completed entry stays pending, and is
+// published after the stream is repaired.
 func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -44,7 +44,7 @@ func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
 	})
 }
 
-// A payload that is committed lives until its entry is delivered.
+// A committed payload lives until its entry is delivered.
 func TestPayloadsStay(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -62,8 +62,8 @@ func TestPayloadsStay(t *testing.T) {
 	})
 }
 
-// An add that fails is the matter of its entry: those beside it, before and behind,
-// are completed.
+// A failed XADD affects its entry only: the entries before and after it in the same call are
+// completed.
 func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -88,7 +88,7 @@ func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
 	})
 }
 
-// What an add that fails leaves behind goes by itself.
+// The payload of a failed XADD expires.
 func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -122,8 +122,8 @@ func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 	})
 }
 
-// Who gives a batch up deletes its payload, unless the batch was stored: of a call
-// whose reply was lost, and behind which another has taken over, nobody knows.
+// A process that gives up a batch deletes its payload, unless the batch is stored. After a lost
+// reply, followed by a takeover, it cannot know that.
 func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -148,8 +148,8 @@ func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
 	})
 }
 
-// What came of a batch that is refused leaves no payload behind, as where it is
-// completed a second time because the first reply was lost.
+// A refused completion leaves no payload, for example if it is repeated because the first reply was
+// lost.
 func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -177,7 +177,7 @@ func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 	})
 }
 
-// Of a queue that was passed by the reader may be another one by now.
+// A bypassed queue may have been deleted or replaced.
 func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -201,7 +201,7 @@ func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
 	})
 }
 
-// What waits for room for longer than its payload lives is written once more.
+// If a batch waits for room longer than its payload lives, the payload is written again.
 func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -220,7 +220,7 @@ func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
 	})
 }
 
-// More than one call puts back comes back too, and then the consumer is gone.
+// Requeue handles more entries than one call takes, and removes the consumer afterwards.
 func TestMoreThanAChunkComesBack(t *testing.T) {
 	const n = several
 	onBoth(t, func(t *testing.T, c *broker.Client) {
@@ -258,7 +258,7 @@ func TestMoreThanAChunkComesBack(t *testing.T) {
 	})
 }
 
-// What a worker holds of one stage among many comes back, wherever that stands.
+// Entries that a worker holds of any stage among many are requeued.
 func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -291,7 +291,7 @@ func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
 	})
 }
 
-// Who beats between the look of a watcher and its verdict is alive.
+// A process is alive if it sends a heartbeat between the watcher's look and its verdict.
 func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -311,7 +311,7 @@ func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 	})
 }
 
-// An entry of a stranger, without the fields that are counted, stops nobody.
+// An entry of a foreign program, without the counted fields, does not block other entries.
 func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -326,8 +326,7 @@ func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
 	})
 }
 
-// An acknowledgement that was given up and arrives behind a later one does not
-// move the mark back.
+// An acknowledgement that was abandoned and arrives after a later one does not move the mark back.
 func TestALateAcknowledgementChangesNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()

@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What an executor holds is noted while it holds it, and not longer, whatever ends that.
+// The objects of an executor are recorded as long as it holds them.
 func TestHoldsAreDropped(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -53,7 +53,8 @@ func TestHoldsAreDropped(t *testing.T) {
 	})
 }
 
-// The death of an executor costs what it held, however many queues and sources there are.
+// The clean-up after an executor costs O(objects that it held), for any number of queues and
+// sources.
 func TestADeathCostsWhatWasHeld(t *testing.T) {
 	t.Parallel()
 	c, err := broker.Open(testkit.StartRedis(t).URL(), broker.Options{})
@@ -95,7 +96,7 @@ func TestADeathCostsWhatWasHeld(t *testing.T) {
 	}
 }
 
-// An executor that leaves something behind is cleaned up after by those that stay.
+// If an executor leaves objects behind, other processes clean them up.
 func TestWhatAnExecutorLeavesBehindGoes(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()

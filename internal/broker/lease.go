@@ -15,15 +15,15 @@ import (
 // heartbeat waits for a call whose duration depends on data. Close waits for them. One goroutine
 // calls the other methods.
 type Lease struct {
-	c       *Client
-	role    Role
-	id      string
-	lease   time.Duration
-	next    time.Time // time of the next heartbeat
-	sign    *livenessConn
-	seen    map[string]*observation // by mark: the processes in the last check
-	last    time.Time               // time of the last check
-	trouble time.Time               // end of the last outage
+	c        *Client
+	role     Role
+	id       string
+	lease    time.Duration
+	next     time.Time // time of the next heartbeat
+	liveness *livenessConn
+	seen     map[string]*observation // by mark: the processes in the last check
+	last     time.Time               // time of the last check
+	trouble  time.Time               // end of the last outage
 
 	cannotWatch atomic.Bool // the Redis user may not clean up after other processes
 	cannotList  bool        // the Redis user may not list connections
@@ -45,7 +45,7 @@ const Beats = 5
 
 // Lease returns the lease of a process that has joined. The caller closes it.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	return &Lease{c: c, role: r, id: id, lease: lease, sign: &livenessConn{changed: make(chan struct{}, 1)}}
+	return &Lease{c: c, role: r, id: id, lease: lease, liveness: &livenessConn{changed: make(chan struct{}, 1)}}
 }
 
 // Close waits for the clean-ups in the background. The contexts of Beat must have ended.
@@ -65,7 +65,7 @@ func (l *Lease) Wait(ctx context.Context) bool {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-l.sign.changed:
+	case <-l.liveness.changed:
 	case <-timer.C:
 	}
 	return ctx.Err() == nil
@@ -83,7 +83,7 @@ type HeartbeatReply struct {
 func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	k, began := l.c.keys, time.Now()
 	l.next = began.Add(l.lease / Beats)
-	_, conn, _ := l.sign.get()
+	_, conn, _ := l.liveness.get()
 	card = append(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},

@@ -18,7 +18,7 @@ import (
 
 const lease = 10 * time.Second
 
-// A lab is a broker in virtual time whose network can be taken away.
+// A lab is a broker in virtual time with a network that can be interrupted.
 type lab struct {
 	c    *broker.Client
 	gate *gate
@@ -44,11 +44,11 @@ func inLab(t *testing.T, test func(t *testing.T, l lab)) {
 	})
 }
 
-// A gate is closed while nothing reaches the server.
+// A gate is closed while no request reaches the server.
 type gate struct {
 	mu   sync.Mutex
 	open chan struct{}
-	line time.Duration // that each request is under way
+	line time.Duration // delay of each request
 }
 
 func (g *gate) shut() {
@@ -102,7 +102,7 @@ func after(t *testing.T, d time.Duration) {
 	}
 }
 
-// beating beats for a process until stop is called, which tells how that ended.
+// beating sends heartbeats of a process until stop is called, which returns their error.
 func (l lab) beating(t *testing.T, r broker.Role, id string) (stop func() error) {
 	t.Helper()
 	if err := l.c.Join(t.Context(), r, id, map[string]string{"host": "h"}); err != nil {
@@ -165,7 +165,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		if back := f.takeAll(t, l.c, "w2"); len(back) != 0 || len(l.live(t, broker.RoleWorker)) != 3 {
 			t.Fatalf("w1 is dead too early: %+v", back)
 		}
-		after(t, 2*lease) // it may have been w1 that looks for the dead
+		after(t, 2*lease) // w1 may have been the watcher
 		back := f.takeAll(t, l.c, "w2")
 		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].Kind != broker.Returned || texts(back[1].Batch)[0] != large(1) {
 			t.Fatalf("what w1 held is %+v", back)
@@ -173,7 +173,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		if _, err := stopped.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {
 			t.Fatalf("w1 goes on: %v", err)
 		}
-		// It reads once more before it learns of it, and that comes back too.
+		// It reads once more before its heartbeat is refused; that entry is requeued too.
 		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 2, "late")}}))
 		if late := f.takeAll(t, l.c, "w1"); len(late) != 1 {
 			t.Fatalf("w1 reads %+v", late)
@@ -254,8 +254,8 @@ func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
 	})
 }
 
-// An executor that leaves has cleaned up after itself, also where it was taken
-// for dead; what a dead worker may have read is still looked for.
+// An executor that leaves has cleaned up after itself, even if it was declared dead. Entries that a
+// dead worker may have read are still requeued.
 func TestAnExecutorThatLeavesNeedsNoBurial(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()

@@ -56,27 +56,27 @@ func (s *livenessConn) get() (node redis.UniversalClient, id string, since time.
 
 // Reader returns the Reader of the process' mailbox. Its connection is the liveness connection. The
 // caller closes it.
-func (l *Lease) Reader(wait time.Duration) *Reader { return l.c.reader(l.id, wait, l.sign) }
+func (l *Lease) Reader(wait time.Duration) *Reader { return l.c.reader(l.id, wait, l.liveness) }
 
 // identify reads the client id of the connection that the next read waits on. If the server or the
 // permissions do not allow that, it does not ask again, and only the lease counts.
 func (r *Reader) identify(ctx context.Context) {
-	if r.dialed.sign == nil {
+	if r.conns.liveness == nil {
 		return
 	}
 	node, err := masterOf(ctx, r.rdb, r.c.keys)
 	if err != nil {
 		return
 	}
-	if asked, _, _ := r.dialed.sign.get(); asked == node {
+	if asked, _, _ := r.conns.liveness.get(); asked == node {
 		return
 	}
 	id, err := node.ClientID(ctx).Result()
 	switch {
 	case err == nil:
-		r.dialed.sign.set(node, fmt.Sprint(id))
+		r.conns.liveness.set(node, fmt.Sprint(id))
 	case !r.c.isTransient(err) && ctx.Err() == nil:
-		r.dialed.sign.set(node, "")
+		r.conns.liveness.set(node, "")
 	}
 }
 
@@ -100,7 +100,7 @@ func (s staleProcess) mark() string { return string(s.role[0]) + ":" + s.id }
 // other processes may only need longer to reconnect, and keep their whole lease. So an old
 // heartbeat after an outage, or after a clock jump, ends no process.
 func (l *Lease) disconnected(ctx context.Context, late []staleProcess, began time.Time) (dead []staleProcess, err error) {
-	_, own, since := l.sign.get()
+	_, own, since := l.liveness.get()
 	var asked []staleProcess
 	for _, s := range late {
 		if beaten := began.Add(-s.age); beaten.After(since) && beaten.After(l.trouble) {

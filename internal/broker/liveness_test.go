@@ -13,18 +13,18 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A soul is a process of a test, with connections of its own. It beats when it is
-// told to, and has a lease that no test outlasts.
+// A soul is a process of a test with its own connections. It sends a heartbeat when the test calls
+// beat, and its lease outlasts the test.
 type soul struct {
 	*broker.Lease
 	c   *broker.Client
 	r   broker.Role
 	id  string
 	log *bytes.Buffer
-	die func() // its mailbox is read no more, and its connection closed
+	die func() // stops reading its mailbox and closes the connection
 }
 
-// born makes a process that has told which connection is its sign of life.
+// born makes a process that has recorded its liveness connection.
 func born(t *testing.T, url string, r broker.Role, id string) soul {
 	t.Helper()
 	s := soul{r: r, id: id, log: new(bytes.Buffer)}
@@ -40,7 +40,7 @@ func born(t *testing.T, url string, r broker.Role, id string) soul {
 		defer close(ended)
 		for ctx.Err() == nil {
 			if _, _, err := reader.Read(ctx, nil, 1, time.Second); err != nil {
-				<-time.After(10 * time.Millisecond) // the next one connects again
+				<-time.After(10 * time.Millisecond) // the next read connects again
 			}
 		}
 	}()
@@ -48,7 +48,7 @@ func born(t *testing.T, url string, r broker.Role, id string) soul {
 		stop()
 		reader.Interrupt()
 		<-ended
-		_ = reader.Close() // again, by the end of the test
+		_ = reader.Close() // also closed at the end of the test
 	}
 	t.Cleanup(s.die)
 	s.beat(t)
@@ -62,14 +62,14 @@ func (s soul) beat(t *testing.T) {
 	}
 }
 
-// conn is the connection that the card names.
+// conn returns the connection in the card.
 func (s soul) conn(t *testing.T) string {
 	t.Helper()
 	return s.c.Raw().HGet(t.Context(), s.c.Key(string(s.r[0])+":"+s.id), "conn").Val()
 }
 
-// tells beats when it is time, which is at once when there is another connection,
-// until the card names one that is not old.
+// tells sends heartbeats when they are due, at once after a change of the connection, until the
+// card has another connection than old.
 func (s soul) tells(t *testing.T, old string) string {
 	t.Helper()
 	for {
@@ -83,7 +83,7 @@ func (s soul) tells(t *testing.T, old string) string {
 	}
 }
 
-// late makes the last beat of a process an old one.
+// late makes the last heartbeat of a process an old one.
 func (s soul) late(t *testing.T) {
 	t.Helper()
 	long := float64((30 * time.Second).Milliseconds())
@@ -97,7 +97,7 @@ func (s soul) lives(t *testing.T) bool {
 	return slices.Contains(s.c.Raw().ZRange(t.Context(), s.c.Key(string(s.r)+"s"), 0, -1).Val(), s.id)
 }
 
-// fates are what happens to a process, and whether it is alive then.
+// fates are events in the life of a process, and whether it is alive afterwards.
 var fates = []struct {
 	name  string
 	does  func(t *testing.T, s, watcher soul)
@@ -137,7 +137,7 @@ var fates = []struct {
 	}, true},
 }
 
-// A process that died is found by its connection, and nobody else is.
+// A dead process is detected by its connection, and no other process is.
 func TestAConnectionIsTheSignOfLife(t *testing.T) {
 	t.Parallel()
 	for _, c := range fates {
@@ -161,7 +161,7 @@ func TestAConnectionIsTheSignOfLife(t *testing.T) {
 			if !s.lives(t) {
 				t.Fatal("one look was enough")
 			}
-			for s.lives(t) && watcher.Wait(t.Context()) { // a second
+			for s.lives(t) && watcher.Wait(t.Context()) { // takes a second
 				watcher.beat(t)
 			}
 			if dead := s.c.Raw().HKeys(t.Context(), s.c.Key("fenced")).Val(); !slices.Equal(dead, []string{"w:w1"}) {
@@ -171,8 +171,8 @@ func TestAConnectionIsTheSignOfLife(t *testing.T) {
 	}
 }
 
-// Where the server does not list connections to a user, or does not name them,
-// only the lease counts, and nobody is warned.
+// If the server does not list connections to a user, or does not report their ids, only the lease
+// counts, without a warning.
 func TestWithoutConnectionsOnlyTheLeaseCounts(t *testing.T) {
 	t.Parallel()
 	for _, denied := range []string{"-client|list", "-client"} {

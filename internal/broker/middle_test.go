@@ -13,10 +13,10 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Between is what others do before a request of one process, the at-th from now
-// on. That one dies there if dies.
+// A between hook runs other calls before the at-th request of a process, counted from now. If dies
+// is set, the process dies there.
 type between struct {
-	at   int // 0: nothing happens
+	at   int // 0: never
 	do   func()
 	dies bool
 	dead bool
@@ -61,10 +61,9 @@ func (b *between) step() error {
 	return nil
 }
 
-// Whatever others do between two requests of a process that moves entries, and
-// where it dies there: each item is moved once. What a rescuer has seen may be
-// finished, or put back by another one, before it acts; and a worker that is taken
-// for dead may read once more.
+// A process moves entries. Between any two of its requests other processes act, or it dies: each
+// item is still moved exactly once. An entry that a process has seen may be completed or requeued
+// by another one before it acts, and a fenced worker may read once more.
 func TestAMoveHasNoMiddle(t *testing.T) {
 	moves := map[string]func(t *testing.T, c *broker.Client, f flow, held []broker.Entry) error{
 		"back": func(t *testing.T, c *broker.Client, _ flow, _ []broker.Entry) error {
@@ -122,8 +121,7 @@ func (f flow) send(t *testing.T, c *broker.Client, sent *int64) {
 	*sent += 2
 }
 
-// once gives back what is held, does what is left, and wants each item to be
-// there once.
+// once requeues held entries, completes the rest, and checks that each item exists exactly once.
 func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
 	t.Helper()
 	if err := c.Die(t.Context(), "w1"); err != nil {
@@ -141,7 +139,7 @@ func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
 	}
 }
 
-// strange answers every script with nothing.
+// strange replies to every script with an empty reply.
 type strange struct{ between }
 
 func (s *strange) ProcessHook(redis.ProcessHook) redis.ProcessHook {
@@ -153,8 +151,8 @@ func (s *strange) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// What no script answers is an error, and not taken for zeros: a scatter would send
-// the same for ever.
+// An unexpected reply is an error. If it were read as zeros, a scatter would repeat the same call
+// for ever.
 func TestAStrangeReplyIsAnError(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -184,7 +182,7 @@ func (r *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
-// A completion that comes twice, as it was, keeps the payload that it has stored.
+// A completion that is repeated unchanged keeps the payload that it has stored.
 func TestACompletionThatComesTwiceKeepsItsPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()

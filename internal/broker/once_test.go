@@ -16,8 +16,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What brings something each time is sent once, also where its reply was lost: a
-// second reply would hide what the first one had brought.
+// A read that moves entries is sent once, even if its reply is lost: the reply of a second read
+// would not contain the entries of the first one.
 func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{"single": nil, "cluster": {"--cluster-enabled", "yes"}} {
@@ -39,7 +39,7 @@ func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
 			}})
 			c = opened(t, c, err)
 			f := makeFlow(t, c, 0)
-			must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes())) // the server knows the script now
+			must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes())) // loads the script
 			pile(t, c, f, 9)
 			r := c.Reader("w1", time.Second)
 			defer r.Close()
@@ -70,8 +70,8 @@ func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
 	}
 }
 
-// A read waits as long as its reader may and no longer, and finding nothing is no
-// error, of the server's clock nor of the client's.
+// A read blocks exactly for the time of its reader. An empty read is no error, by the clocks of
+// neither the server nor the client.
 func TestAReadThatFindsNothingIsNoError(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -90,8 +90,7 @@ func TestAReadThatFindsNothingIsNoError(t *testing.T) {
 	})
 }
 
-// A reply that comes when nobody waits for it any more is not taken for that of
-// another command.
+// A reply that arrives after its caller has given up is not used for another command.
 func TestALateReplyIsNobodysAnswer(t *testing.T) {
 	t.Parallel()
 	proxy := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
@@ -114,7 +113,7 @@ func TestALateReplyIsNobodysAnswer(t *testing.T) {
 	}
 }
 
-// Who connects to a server that may drop what is stored is told so, and nobody else.
+// A client of a server that may evict keys logs a warning; other clients do not.
 func TestAnEvictionPolicyIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)

@@ -54,7 +54,7 @@ func TestADeadExecutorsSourcesAreGivenUp(t *testing.T) {
 	})
 }
 
-// theDeadIsFenced tries what the process of the sources could try.
+// theDeadIsFenced tries the calls that the process of the sources could make.
 func theDeadIsFenced(t *testing.T, l lab, q broker.Queue, made map[string]broker.Source) {
 	t.Helper()
 	for _, name := range []string{"going", "staying"} {
@@ -71,14 +71,14 @@ func theDeadIsFenced(t *testing.T, l lab, q broker.Queue, made map[string]broker
 	}
 }
 
-// successor goes on with the source that stays, and gives it up.
+// successor continues the durable source and abandons it.
 func successor(t *testing.T, l lab, q broker.Queue, g broker.Gather, epoch int64) {
 	t.Helper()
 	s, stored, err := l.c.Source(t.Context(), "staying", q, 0, broker.Of("x2"), broker.Durable())
 	if err != nil || stored != 2 || s.Epoch <= epoch {
 		t.Fatalf("the successor %+v begins at %d, %v", s, stored, err)
 	}
-	after(t, 3*lease) // the dead executor is looked at again and again
+	after(t, 3*lease) // the watcher looks at the dead executor again and again
 	sources, _ := watched(t, l.c, g, "q")
 	if sources["staying"].Away != "" || !sources["staying"].Named {
 		t.Errorf("staying is %+v", sources["staying"])
@@ -91,9 +91,8 @@ func successor(t *testing.T, l lab, q broker.Queue, g broker.Gather, epoch int64
 	}
 }
 
-// The first watcher is dead, and has died between a declaration and what follows from
-// it: the next one takes its place and does that, and does not know where the process
-// was.
+// The first watcher died between the declaration of a death and its clean-ups. The next watcher
+// does the clean-ups, without knowing how far the first one got.
 func TestAnotherWatcherGivesTheSourcesUp(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
@@ -125,7 +124,7 @@ func TestAnotherWatcherGivesTheSourcesUp(t *testing.T) {
 	})
 }
 
-// While all of them beat, one and the same process looks for the dead.
+// While all processes send heartbeats, the watcher does not change.
 func TestOneProcessLooksForTheDead(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()

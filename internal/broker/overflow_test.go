@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A call whose reply was lost is made again: it drops nothing twice. What is
-// dropped leaves no payload, and only what nobody has read is dropped.
+// A call with a lost reply is repeated and drops no item twice. Dropped items leave no payload, and
+// only unread items are dropped.
 func TestDropOldestAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx, large := t.Context(), strings.Repeat("x", 5000)
@@ -55,8 +55,7 @@ func TestDropOldestAgain(t *testing.T) {
 	})
 }
 
-// Places without an item do not count in the window, and are forgotten when
-// they are delivered.
+// Dropped items do not count in the window, and their ranges are deleted when they are delivered.
 func TestGapsAndTheWindow(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx := t.Context()

@@ -9,11 +9,10 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// several is more than two pages of whatever goes through a queue in pages.
+// several is more than two pages of every paged operation.
 const several = 1100
 
-// A page that is full, or of which nothing is asked, does not hide the rest: of
-// what is looked for, brought back, put back and inherited.
+// A full page, or one without matches, does not end an audit, a requeue, a retry or an inheritance.
 func TestNoPageHidesTheRest(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -57,7 +56,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 	})
 }
 
-// stray reads all that waits in a stream as a consumer that is deleted then.
+// stray reads all waiting entries of a stream as a consumer that is then deleted.
 func stray(t *testing.T, c *broker.Client, stream string) {
 	t.Helper()
 	err := c.Raw().XReadGroup(t.Context(), &redis.XReadGroupArgs{
@@ -71,7 +70,7 @@ func stray(t *testing.T, c *broker.Client, stream string) {
 	}
 }
 
-// drained is all that a worker finds, which has to be n entries.
+// drained returns all entries available to a worker, which must be n.
 func drained(t *testing.T, c *broker.Client, f flow, n int) (all []broker.Entry) {
 	t.Helper()
 	for more := f.takeAll(t, c, "w1"); len(more) > 0; more = f.takeAll(t, c, "w1") {

@@ -64,7 +64,7 @@ func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
 	})
 }
 
-// Whatever step of a deletion was the last, the next one finishes it.
+// A deletion that was interrupted after any step is finished by the next call.
 func TestADeletionCanBeResumed(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -108,7 +108,7 @@ func TestADeletionCanBeResumed(t *testing.T) {
 	})
 }
 
-// leftOf are the keys of queues.
+// leftOf returns the keys of queues.
 func leftOf(t *testing.T, c *broker.Client) []string {
 	t.Helper()
 	return slices.DeleteFunc(must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()), func(key string) bool {
@@ -117,7 +117,7 @@ func leftOf(t *testing.T, c *broker.Client) []string {
 	})
 }
 
-// refusedBy is what a queue says to everybody while it is being deleted.
+// refusedBy checks that all calls refuse a queue that is being deleted.
 func refusedBy(t *testing.T, c *broker.Client, f flow) {
 	t.Helper()
 	_, scattered := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "x")}})
@@ -188,7 +188,7 @@ func TestHeldAndMailboxes(t *testing.T) {
 	})
 }
 
-// Whoever stands still is told no more than its mailbox holds, whichever way.
+// The mailbox of a stopped process is bounded, for every way of sending hints.
 func TestAMailboxIsCapped(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -222,7 +222,7 @@ func TestAMailboxIsCapped(t *testing.T) {
 	})
 }
 
-// A gather that dies as soon as it has the queue leaves nothing that stays.
+// A gather that dies as soon as it has the queue leaves no permanent key.
 func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -234,7 +234,7 @@ func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
 	})
 }
 
-// What a newer program has made is left alone, and logged once.
+// Records of a newer version are ignored, and logged once.
 func TestOtherVersionsAreLeftAlone(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -257,8 +257,8 @@ func TestOtherVersionsAreLeftAlone(t *testing.T) {
 	})
 }
 
-// Who deletes a queue removes the stages around it, whoever made them and wherever else they
-// read; and none is made around a queue that is being deleted.
+// Deleting a queue removes the stages around it, of any executor and with any other queues. No
+// stage can be made around a queue that is being deleted.
 func TestADeletedQueueTakesItsStages(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -289,7 +289,7 @@ func TestADeletedQueueTakesItsStages(t *testing.T) {
 	})
 }
 
-// An executor makes and deletes stages for as long as it lives: none may stay in its memory.
+// An executor makes and deletes stages all its life: none may stay in its memory.
 func TestRecordsOfDeletedStagesAreForgotten(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()

@@ -83,7 +83,7 @@ type Reader struct {
 	rdb      redis.UniversalClient
 	consumer string
 	wait     time.Duration
-	dialed   *connSet
+	conns    *connSet
 }
 
 // gatherBuffer is the size in bytes of each buffer of a gather's reader. It receives entries, not
@@ -97,7 +97,7 @@ func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
 }
 
 func (c *Client) reader(consumer string, wait time.Duration, s *livenessConn) *Reader {
-	options, d := c.target.universal(wait), &connSet{conns: map[*trackedConn]struct{}{}, sign: s}
+	options, d := c.target.universal(wait), &connSet{conns: map[*trackedConn]struct{}{}, liveness: s}
 	next := options.Dialer
 	if next == nil {
 		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
@@ -116,7 +116,7 @@ func (c *Client) reader(consumer string, wait time.Duration, s *livenessConn) *R
 }
 
 // Interrupt ends a blocked Read. No Read may follow.
-func (r *Reader) Interrupt() { r.dialed.close() }
+func (r *Reader) Interrupt() { r.conns.close() }
 
 // Close closes the connection. No Read may be running.
 func (r *Reader) Close() error { return r.rdb.Close() }
@@ -125,35 +125,35 @@ func (r *Reader) Close() error { return r.rdb.Close() }
 // and go-redis writes to stderr if it is closed during one, so Interrupt closes the connections
 // below it.
 type connSet struct {
-	sign *livenessConn // liveness connection of the process, nil for a gather
+	liveness *livenessConn // liveness connection of the process, nil for a gather
 
 	mu     sync.Mutex
 	conns  map[*trackedConn]struct{}
 	closed bool
 }
 
-// A trackedConn is one connection of dialed.
+// A trackedConn is one connection of a connSet.
 type trackedConn struct {
 	net.Conn
-	dialed *connSet
+	set *connSet
 }
 
 // Close closes the connection once; further calls return nil.
 func (l *trackedConn) Close() error {
-	l.dialed.mu.Lock()
-	_, open := l.dialed.conns[l]
-	delete(l.dialed.conns, l)
-	l.dialed.mu.Unlock()
+	l.set.mu.Lock()
+	_, open := l.set.conns[l]
+	delete(l.set.conns, l)
+	l.set.mu.Unlock()
 	if !open {
 		return nil
 	}
-	l.dialed.sign.reset()
+	l.set.liveness.reset()
 	return l.Conn.Close()
 }
 
 func (d *connSet) keep(conn net.Conn) (net.Conn, error) {
 	l := &trackedConn{conn, d}
-	d.sign.reset()
+	d.liveness.reset()
 	d.mu.Lock()
 	d.conns[l] = struct{}{}
 	closed := d.closed

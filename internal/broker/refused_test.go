@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// An answer is an error as go-redis makes one of what Redis says.
+// An answer is an error in the form in which go-redis returns a reply of Redis.
 type answer string
 
 func (a answer) Error() string { return string(a) }
 
 func (answer) RedisError() {}
 
-// Redis 6.2 and KeyDB put the error of a command into that of the script, Redis 7 does not.
+// Redis 6.2 and KeyDB wrap the error of a command into that of its script; Redis 7 does not.
 func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 	const around = "ERR Error running script (call to f_9a4f): @user_script:22: @user_script: 22: "
 	for seven, six := range map[string]string{
@@ -45,7 +45,7 @@ func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 	}
 }
 
-// The end of the context cuts the second attempt short. The error says what Redis answered to the first one.
+// The end of the context aborts the second attempt. The error contains the reply to the first one.
 func TestAnAttemptThatIsCutSaysLessThanTheAnswerBefore(t *testing.T) {
 	c, err := Open("redis://127.0.0.1", Options{})
 	if err != nil {

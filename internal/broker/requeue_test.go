@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// manyStages makes stages of one queue each, with one item in it.
+// manyStages makes stages over one queue each, with one item in it.
 func manyStages(t *testing.T, c *broker.Client, n int) (queues []string) {
 	t.Helper()
 	for i := range n {
@@ -33,13 +33,13 @@ func manyStages(t *testing.T, c *broker.Client, n int) (queues []string) {
 	return queues
 }
 
-// hold has a worker take what is in a queue.
+// hold makes a worker take the entries of a queue.
 func hold(t *testing.T, c *broker.Client, worker, queue string) []broker.Entry {
 	t.Helper()
 	return must[[]broker.Taken](t)(c.Take(t.Context(), worker, 10, 1, []broker.Route{{In: queue}}))[0].Entries
 }
 
-// commands is how many commands a server has carried out, also those within scripts.
+// commands returns the number of commands that a server has run, including those in scripts.
 func commands(t *testing.T, rdb redis.UniversalClient) (n int) {
 	t.Helper()
 	for line := range strings.Lines(rdb.Info(t.Context(), "commandstats").Val()) {
@@ -51,8 +51,8 @@ func commands(t *testing.T, rdb redis.UniversalClient) (n int) {
 	return n
 }
 
-// Many workers die with many stages: what they held is requeued by one pass over the
-// stages for all of them, at once, after a lease and after six, and not in each census.
+// Many workers with many stages die. One pass over the stages requeues the entries of all of them:
+// at once, after a lease and after six leases, and not in each check.
 func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 	t.Parallel()
 	const dead, stages = 10, 300
@@ -105,7 +105,7 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 	if n := c.Raw().HLen(t.Context(), c.Key("fenced")).Val(); n != 0 {
 		t.Errorf("%d dead are remembered", n)
 	}
-	must[int](t)(0, c.GiveBack(t.Context(), "w", queues...)) // Valkey knows also a worker that has found nothing
+	must[int](t)(0, c.GiveBack(t.Context(), "w", queues...)) // Valkey also lists a worker that has found no entry
 	for _, q := range queues {
 		if names := c.Raw().XInfoConsumers(t.Context(), c.Key("q:"+q), "w").Val(); len(names) > 0 {
 			t.Fatalf("consumers of %s: %v", q, names)
@@ -113,8 +113,7 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 	}
 }
 
-// A key of a stranger in the place of one stream holds up what dead workers held of no
-// other queue.
+// A foreign key in the place of one stream does not stop the requeue for other queues.
 func TestASickStreamHoldsUpNoOther(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -150,7 +149,7 @@ func TestASickStreamHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-// Requeue takes nothing from workers that live, and nothing from a gather.
+// Requeue leaves the entries of live workers and of gathers alone.
 func TestWhatLiveProcessesHoldStays(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -163,7 +162,7 @@ func TestWhatLiveProcessesHoldStays(t *testing.T) {
 		if read, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0); err != nil || len(read) != 1 {
 			t.Fatal(read, err)
 		}
-		// A stage that was made over the gathered queue by a program of another kind.
+		// A stage over the gathered queue, made by another kind of program.
 		if err := c.Raw().HSet(t.Context(), c.Key("stages"), "odd", `{"v":1,"id":"odd","ins":[{"q":"b"}]}`).Err(); err != nil {
 			t.Fatal(err)
 		}

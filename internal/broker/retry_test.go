@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A retry names the worker whose attempt failed, until that worker puts it back.
+// A retry has the id of the worker whose attempt failed, until that worker requeues it.
 func TestARetryNamesTheWorkerThatFailed(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()

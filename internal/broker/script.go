@@ -183,14 +183,14 @@ func (once) NoRetry() bool { return true }
 type onlyOnce struct{ redis.UniversalClient }
 
 func (c onlyOnce) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
-	return c.process(ctx, "eval", script, keys, args)
+	return c.send(ctx, "eval", script, keys, args)
 }
 
 func (c onlyOnce) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
-	return c.process(ctx, "evalsha", sha1, keys, args)
+	return c.send(ctx, "evalsha", sha1, keys, args)
 }
 
-func (c onlyOnce) process(ctx context.Context, verb, script string, keys []string, args []any) *redis.Cmd {
+func (c onlyOnce) send(ctx context.Context, verb, script string, keys []string, args []any) *redis.Cmd {
 	all := append(make([]any, 0, 3+len(keys)+len(args)), verb, script, len(keys))
 	for _, key := range keys {
 		all = append(all, key)

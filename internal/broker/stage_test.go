@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// hinted are the stages that the mailbox of w1 tells of, which is empty afterwards.
+// hinted returns the stages named by the hints in the mailbox of w1, and empties it.
 func hinted(t *testing.T, c *broker.Client) (ids []string) {
 	t.Helper()
 	mailbox := c.Key("p:w1")

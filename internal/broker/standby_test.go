@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// hints takes what lies in a mailbox.
+// hints takes the hints out of a mailbox.
 func hints(t *testing.T, c *broker.Client, id string) (kinds []string) {
 	t.Helper()
 	messages, err := c.Raw().XRange(t.Context(), c.Key("p:"+id), "-", "+").Result()
@@ -28,7 +28,7 @@ func hints(t *testing.T, c *broker.Client, id string) (kinds []string) {
 	return kinds
 }
 
-// Each way in which a gather loses its queue is told to those who wait for it, once.
+// A standby gets one hint for each way in which a gather loses its queue.
 func TestStandbysAreToldWhenAQueueHasNoGather(t *testing.T) {
 	ways := map[string]func(t *testing.T, c *broker.Client, g broker.Gather) error{
 		"it is released": func(t *testing.T, c *broker.Client, g broker.Gather) error { return c.Release(t.Context(), g) },
@@ -81,7 +81,7 @@ func TestStandbysAreToldWhenAQueueHasNoGather(t *testing.T) {
 	})
 }
 
-// Of a thousand that waited and died, the next call forgets all.
+// The next call removes a thousand standbys that have died.
 func TestAStandbyThatIsSilentIsForgotten(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "q"})))

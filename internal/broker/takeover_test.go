@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// aged makes the last heartbeat of a process an hour old, as an outage does, or a server
-// whose clock is ahead by that much.
+// aged makes the last heartbeat of a process an hour old, as after an outage, or on a server whose
+// clock is an hour ahead.
 func aged(t *testing.T, c *broker.Client, r broker.Role, id string) {
 	t.Helper()
 	old := redis.Z{Score: float64(time.Now().Add(-time.Hour).UnixMilli()), Member: id}
@@ -83,7 +83,7 @@ func TestOnlyTheCurrentGatherChangesPayloads(t *testing.T) {
 	})
 }
 
-// After an outage all heartbeats are older than a lease, and the processes live.
+// After an outage all heartbeats are older than a lease, but the processes are alive.
 func TestProcessesAreListedAfterAnOutage(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
@@ -103,8 +103,7 @@ func TestProcessesAreListedAfterAnOutage(t *testing.T) {
 	})
 }
 
-// Of processes that have all died, none is listed, although no process is left to declare
-// them dead.
+// If all processes have died, none is listed, although no process is left to declare them dead.
 func TestNoProcessIsListedIfNoneBeats(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()

@@ -106,7 +106,7 @@ func TestOptionsStandAboveTheAddress(t *testing.T) {
 		Dialer: func(_ context.Context, network, addr string) (net.Conn, error) {
 			select {
 			case dialed <- network + " " + addr:
-			default: // the first one is enough
+			default: // one value is enough
 			}
 			return nil, io.ErrUnexpectedEOF
 		},
@@ -136,7 +136,7 @@ func TestThePasswordIsNotLogged(t *testing.T) {
 	}
 	defer c.Close()
 	err = c.Connect(t.Context(), 200*time.Millisecond)
-	if !errors.Is(err, broker.ErrUnreachable) || out.Len() > 0 { // the error says it
+	if !errors.Is(err, broker.ErrUnreachable) || out.Len() > 0 { // the error explains it
 		t.Fatalf("%v, logged %s", err, &out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -167,7 +167,7 @@ func TestErrorsThatPass(t *testing.T) {
 		errors.New("@user_script: 70: -OOM command not allowed when used memory > 'maxmemory'."),
 		errors.New("ERR Error running script (call to f_9a4f): @user_script:22: @user_script: 22: -MISCONF Redis is configured to save RDB snapshots"),
 	} {
-		if !broker.IsPassing(err) {
+		if !broker.IsTransientError(err) {
 			t.Errorf("it does not pass: %v", err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestErrorsThatPass(t *testing.T) {
 		errors.New("ERR Error running script (call to f_9a4f): @user_script:3: WRONGTYPE Operation against a key"),
 		errors.New("ERR Error running script (call to f_9a4f): @user_script:3: @user_script: 3: a field says -OOM and READONLY "),
 	} {
-		if broker.IsPassing(err) {
+		if broker.IsTransientError(err) {
 			t.Errorf("it passes: %v", err)
 		}
 	}

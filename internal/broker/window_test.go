@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// What backlog stores, in batches of size.
+// stored items are in the backlog, in batches of size; the window is that of their source.
 const stored, size, window = 100_000, 20, 1000
 
 // backlog stores items of the source s in the queue q, which a stage reads.
@@ -44,9 +44,8 @@ func backlog(t *testing.T, c *broker.Client) {
 	}
 }
 
-// A backlog of 100,000 items was stored before anybody gathered. Then workers
-// take what is within the window, what came back in any case, and are told when
-// it moves.
+// A backlog of 100,000 items was stored before the first gather. Then workers take requeued entries
+// and entries within the window, and get a hint when the window moves.
 func TestWorkersLookAtTheWindow(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx := t.Context()
@@ -55,7 +54,7 @@ func TestWorkersLookAtTheWindow(t *testing.T) {
 			t.Helper()
 			return must[[]broker.Taken](t)(c.Take(ctx, "w1", 30, 0, []broker.Route{{In: "q"}}))[0]
 		}
-		if got := take(); len(got.Entries) != 30 || got.Beyond { // nobody gathers
+		if got := take(); len(got.Entries) != 30 || got.Beyond { // there is no gather
 			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
 		}
 		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "out"))

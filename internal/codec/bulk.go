@@ -178,9 +178,9 @@ func header(frame []byte) (size, k int) {
 // keeps little memory of its neighbours.
 const chunk = 4 << 10
 
-// together returns how many items, of at most most, are copied at once, and the offset of their
+// fitting returns how many items, of at most most, are copied at once, and the offset of their
 // end. It is at least one item if a value is next.
-func together(frame []byte, most int) (n, end int) {
+func fitting(frame []byte, most int) (n, end int) {
 	for n < most {
 		size, k := header(frame[end:])
 		if k == 0 || n > 0 && end+k+size > chunk {
@@ -194,7 +194,7 @@ func together(frame []byte, most int) (n, end int) {
 
 func scanStrings(frame []byte, vs []string) (n int, rest []byte) {
 	for n < len(vs) {
-		count, end := together(frame, len(vs)-n)
+		count, end := fitting(frame, len(vs)-n)
 		if count == 0 {
 			break
 		}
@@ -212,7 +212,7 @@ func scanStrings(frame []byte, vs []string) (n int, rest []byte) {
 
 func scanBytes[B ~[]byte](frame []byte, vs []B) (n int, rest []byte) {
 	for n < len(vs) {
-		count, end := together(frame, len(vs)-n)
+		count, end := fitting(frame, len(vs)-n)
 		if count == 0 {
 			break
 		}

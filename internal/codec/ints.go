@@ -56,19 +56,19 @@ const zeros = 0x3030303030303030
 func putDigits(dst []byte, at int, n uint64) (end int) {
 	if n >= 1e8 {
 		at = putDigits(dst, at, n/1e8)
-		binary.LittleEndian.PutUint64(dst[at:], spread(n%1e8)|zeros)
+		binary.LittleEndian.PutUint64(dst[at:], splitDigits(n%1e8)|zeros)
 		return at + 8
 	}
-	word := spread(n)
+	word := splitDigits(n)
 	leading := min(bits.TrailingZeros64(word)/8, 7)
 	binary.LittleEndian.PutUint64(dst[at:], (word|zeros)>>(8*leading))
 	return at + 8 - leading
 }
 
-// spread turns a number below 1e8 into eight digits, the first one in the lowest byte: first two
+// splitDigits turns a number below 1e8 into eight digits, the first one in the lowest byte: first two
 // numbers of four digits, then four of two, in one word. 10486/1<<20 is about 1/100, 103/1<<10
 // about 1/10.
-func spread(n uint64) uint64 {
+func splitDigits(n uint64) uint64 {
 	fours := n/1e4 | n%1e4<<32
 	hundreds := fours * 10486 >> 20 & 0x0000007f0000007f
 	twos := hundreds | (fours-100*hundreds)<<16
@@ -153,12 +153,12 @@ func scanWord(frame []byte) (n uint64, size int, ok bool) {
 	if byte(word) == '0' && digits > 1 {
 		return 0, 0, false
 	}
-	n, ok = join(word<<(64-8*digits) | zeros>>(8*digits))
+	n, ok = joinDigits(word<<(64-8*digits) | zeros>>(8*digits))
 	return n, 1 + digits, ok
 }
 
-// join is the inverse of spread, for ASCII digits. ok is false if a byte is no digit.
-func join(word uint64) (n uint64, ok bool) {
+// joinDigits is the inverse of spread, for ASCII digits. ok is false if a byte is no digit.
+func joinDigits(word uint64) (n uint64, ok bool) {
 	const high, low = 0xf0f0f0f0f0f0f0f0, 0x0f0f0f0f0f0f0f0f
 	if word&high != zeros || (word&low+0x0606060606060606)&high != 0 {
 		return 0, false

@@ -37,7 +37,7 @@ var (
 
 func (c jsonCodec) inspect(t reflect.Type) (*values, error) {
 	r := &rules{
-		format: "JSON", tag: "json", drop: c.drop, encode: jsonEncode, decode: jsonDecode,
+		format: "JSON", tag: "json", dropUnexported: c.drop, encode: jsonEncode, decode: jsonDecode,
 		fields: jsonFields, key: jsonKey, texts: true,
 	}
 	in, n, err := r.inspect(t, false)

@@ -65,9 +65,9 @@ var (
 
 func (c msgPackCodec) inspect(t reflect.Type) (*values, error) {
 	r := &rules{
-		format: "MessagePack", tag: "msgpack", drop: c.drop, encode: msgPackEncode, decode: msgPackDecode, fields: msgPackFields,
+		format: "MessagePack", tag: "msgpack", dropUnexported: c.drop, encode: msgPackEncode, decode: msgPackDecode, fields: msgPackFields,
 		key:     func(in *inspector, t reflect.Type) error { _, err := in.visit(t, false); return err },
-		refused: []reflect.Kind{reflect.Uintptr}, digits: true, reaches: true,
+		refused: []reflect.Kind{reflect.Uintptr}, digits: true, callsPointer: true,
 	}
 	in, n, err := r.inspect(t, false)
 	if err != nil {

@@ -22,8 +22,8 @@ type values struct {
 	types sync.Map // of values found in an any: a met by reflect.Type
 }
 
-// A met is the result of inspecting a type.
-type met struct {
+// A inspected is the result of inspecting a type.
+type inspected struct {
 	node *node
 	err  error
 }
@@ -89,19 +89,19 @@ func (w walk) content(x any) error {
 			}
 		}
 	default:
-		return w.other(reflect.ValueOf(x))
+		return w.dynamic(reflect.ValueOf(x))
 	}
 	return nil
 }
 
-// other checks the content of an any if it has none of the usual types.
-func (w walk) other(v reflect.Value) error {
+// dynamic checks the content of an any if it has none of the usual types.
+func (w walk) dynamic(v reflect.Value) error {
 	known, ok := w.types.Load(v.Type())
 	if !ok {
 		_, n, err := w.rules.inspect(v.Type(), true)
-		known, _ = w.types.LoadOrStore(v.Type(), met{n, err})
+		known, _ = w.types.LoadOrStore(v.Type(), inspected{n, err})
 	}
-	m := known.(met)
+	m := known.(inspected)
 	if m.err != nil {
 		return fmt.Errorf("inside a value of type any: %w", m.err)
 	}

@@ -14,9 +14,9 @@ var ErrTypeMismatch = errors.New("types do not fit")
 
 // rules describe how a format treats values of a type.
 type rules struct {
-	format string // in errors
-	tag    string // of fields
-	drop   bool   // unexported fields may be left out
+	format         string // in errors
+	tag            string // of fields
+	dropUnexported bool   // unexported fields may be left out
 	// encode and decode are the methods by which a type encodes and decodes itself, in the order in
 	// which the format looks for them.
 	encode, decode []method
@@ -25,9 +25,9 @@ type rules struct {
 	refused        []reflect.Kind // besides channels, functions and complex numbers
 	texts          bool           // keys of maps become texts, so two of them may collide
 	digits         bool           // an integer in an any keeps its digits
-	// reaches says that a value without an address, as in a map, is encoded by a method with a
+	// callsPointer says that a value without an address, as in a map, is encoded by a method with a
 	// pointer receiver or is an error. Otherwise it is encoded without that method.
-	reaches bool
+	callsPointer bool
 }
 
 // A method is the name of a method and its interface.
@@ -122,7 +122,7 @@ func (in *inspector) look(t reflect.Type, addr bool) (probe, error) {
 	case reflect.Pointer:
 		return in.pointer(t)
 	}
-	own, err := in.own(t, addr)
+	own, err := in.selfEncoded(t, addr)
 	own = own || in.inside && t == jsonNumber
 	switch {
 	case err != nil || own && (!in.inside || in.digits):
@@ -216,7 +216,7 @@ func (in *inspector) structure(t reflect.Type, addr bool) (probe, error) {
 // unexported returns an error for a field that the format would silently drop, unless that is
 // allowed or the field has no content.
 func (in *inspector) unexported(of reflect.Type, f reflect.StructField) error {
-	if in.drop || f.Name == "_" || f.Type.Size() == 0 {
+	if in.dropUnexported || f.Name == "_" || f.Type.Size() == 0 {
 		return nil
 	}
 	return in.refuseField(of, f.Name, "is unexported and %s would drop it: export it, give %s the methods %s and %s, "+
@@ -228,12 +228,12 @@ func fieldName(of reflect.Type, name string) string { return typeText(of) + "." 
 // typeText returns the name of a type without its package.
 func typeText(t reflect.Type) string { return cmp.Or(t.Name(), t.String()) }
 
-// own reports whether the format encodes and decodes values of t by methods of t. These are then
+// selfEncoded reports whether the format encodes and decodes values of t by methods of t. These are then
 // responsible for its fields.
-func (in *inspector) own(t reflect.Type, addr bool) (bool, error) { //nolint:revive // a property of the value
+func (in *inspector) selfEncoded(t reflect.Type, addr bool) (bool, error) { //nolint:revive // a property of the value
 	enc, dec := find(in.encode, t), find(in.decode, t)
 	if enc != nil && !addr && !t.Implements(enc.of) {
-		if in.reaches {
+		if in.callsPointer {
 			return false, in.refuse("%s of %v needs a value with an address, which an element of a map is not: use pointers to it", enc.name, t)
 		}
 		enc = nil

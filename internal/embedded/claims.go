@@ -49,8 +49,8 @@ func (c *call) options(args []string) (o claim, ok bool) {
 	return o, true
 }
 
-// take claims one pending entry, which exists.
-func (o claim) take(g *group, p pending, owner *consumer) {
+// apply claims one pending entry, which exists.
+func (o claim) apply(g *group, p pending, owner *consumer) {
 	count := p.count
 	switch {
 	case o.retries >= 0:
@@ -108,7 +108,7 @@ func (c *call) xclaim() {
 		if held {
 			p = g.pending[at]
 		}
-		o.take(g, p, g.consumer(c.args[2], c.s.ms()))
+		o.apply(g, p, g.consumer(c.args[2], c.s.ms()))
 		claimed = append(claimed, entry{i, fields})
 	}
 	o.reply(c, claimed)
@@ -156,7 +156,7 @@ func (c *call) xautoclaim() {
 			g.release(p.id)
 			deleted = append(deleted, p.id.String())
 		case c.s.ms()-p.at >= idle:
-			o.take(g, p, g.consumer(c.args[2], c.s.ms()))
+			o.apply(g, p, g.consumer(c.args[2], c.s.ms()))
 			claimed = append(claimed, entry{p.id, fields})
 		}
 	}

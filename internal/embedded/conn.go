@@ -21,7 +21,7 @@ type conn struct {
 
 	// The server's lock guards the next two fields.
 	waiter *waiter    // the blocked read of this connection
-	behind [][]string // commands that follow it
+	queued [][]string // commands that follow it
 
 	mu       sync.Mutex // locked after the server's lock
 	out      answers    // replies
@@ -36,8 +36,8 @@ var (
 	errServerClosed = io.EOF
 )
 
-// most is the largest capacity of an empty buffer that a connection keeps.
-const most = 64 << 10
+// maxIdleBuffer is the largest capacity of an empty buffer that a connection keeps.
+const maxIdleBuffer = 64 << 10
 
 func newConn(s *Server) *conn { return &conn{s: s, more: make(chan struct{}, 1)} }
 
@@ -87,12 +87,12 @@ func (c *conn) run(args []string) bool {
 		return false
 	}
 	if c.waiter != nil {
-		c.behind = append(c.behind, slices.Clone(args))
+		c.queued = append(c.queued, slices.Clone(args))
 		return true
 	}
 	c.s.do(c, args)
 	clear(args) // an idle connection keeps none of them
-	c.s.serve()
+	c.s.serveBlocked()
 	return true
 }
 
@@ -142,7 +142,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		n := copy(b, c.out.b[c.read:])
 		if c.read += n; c.read == len(c.out.b) {
 			c.out.b, c.read = c.out.b[:0], 0
-			if cap(c.out.b) > most {
+			if cap(c.out.b) > maxIdleBuffer {
 				c.out.b = nil
 			}
 		}

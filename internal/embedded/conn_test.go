@@ -256,7 +256,7 @@ func TestABigPipelineGoesThrough(t *testing.T) {
 func TestALargeBufferIsNotKept(t *testing.T) {
 	t.Parallel()
 	s, raw := connected(t)
-	text := request("PING", strings.Repeat("v", 4*most))
+	text := request("PING", strings.Repeat("v", 4*maxIdleBuffer))
 	write(t, raw, text)
 	if _, err := io.ReadFull(raw, make([]byte, len(text)-len("*2\r\n$4\r\nPING\r\n"))); err != nil {
 		t.Fatal(err)

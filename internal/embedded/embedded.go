@@ -27,9 +27,9 @@ type Server struct {
 	closed  bool
 	conns   map[*conn]struct{}
 	now     time.Time // time of the running command
-	stands  time.Time // time of a stopped clock; zero: the clock runs
+	stopped time.Time // time of a stopped clock; zero: the clock runs
 	keys    map[string]*value
-	most    int // largest number of keys since the map was allocated
+	maxKeys int // largest number of keys since the map was allocated
 	expires deadlines
 	waiting map[string][]waiting // blocked readers, by key
 	ready   []string             // keys with blocked readers that the running command has changed
@@ -91,7 +91,7 @@ func (s *Server) Commands() int {
 // StandAt stops the clock at a time, for tests that compare with another server.
 func (s *Server) StandAt(now time.Time) {
 	s.mu.Lock()
-	s.stands = now
+	s.stopped = now
 	s.mu.Unlock()
 }
 
@@ -110,13 +110,13 @@ func (s *Server) Close() {
 func (s *Server) drop(c *conn) {
 	delete(s.conns, c)
 	if c.waiter != nil {
-		s.unpark(c.waiter)
+		s.unblock(c.waiter)
 	}
 }
 
 // tick sets the time of a command and removes expired keys.
 func (s *Server) tick() {
-	if s.now = s.stands; s.now.IsZero() {
+	if s.now = s.stopped; s.now.IsZero() {
 		s.now = time.Now()
 	}
 	s.expire()

@@ -62,7 +62,7 @@ func (c *call) expire() {
 	case due <= c.s.ms():
 		c.s.remove(v.key)
 	default:
-		c.s.live(v, due)
+		c.s.setDue(v, due)
 	}
 	c.flag(v != nil)
 }
@@ -84,7 +84,7 @@ func (c *call) persist() {
 	v := c.s.keys[c.args[0]]
 	limited := v != nil && v.due < forever
 	if limited {
-		c.s.live(v, forever)
+		c.s.setDue(v, forever)
 	}
 	c.flag(limited)
 }

@@ -61,7 +61,7 @@ func (s *Server) ms() int64 { return s.now.UnixMilli() }
 func (s *Server) store(key string, data any) {
 	s.remove(key)
 	s.keys[key] = &value{key: key, data: data, due: forever}
-	s.most = max(s.most, len(s.keys))
+	s.maxKeys = max(s.maxKeys, len(s.keys))
 }
 
 // shrunk returns a map without unused memory, if it has at most a quarter of most entries. now is
@@ -75,8 +75,8 @@ func shrunk[V any](m map[string]V, most int) (small map[string]V, now int) {
 	return small, len(m)
 }
 
-// live sets the lifetime of a value, or removes it.
-func (s *Server) live(v *value, due int64) {
+// setDue sets the lifetime of a value, or removes it.
+func (s *Server) setDue(v *value, due int64) {
 	if v.due < forever {
 		heap.Remove(&s.expires, v.at)
 	}
@@ -91,9 +91,9 @@ func (s *Server) remove(key string) bool {
 	if v == nil {
 		return false
 	}
-	s.live(v, forever)
+	s.setDue(v, forever)
 	delete(s.keys, key)
-	s.keys, s.most = shrunk(s.keys, s.most)
+	s.keys, s.maxKeys = shrunk(s.keys, s.maxKeys)
 	s.changed(key)
 	return true
 }

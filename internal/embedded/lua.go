@@ -19,11 +19,11 @@ func (s *Server) fromScript(l *lua.LState, failed func(*lua.LState, lua.LValue) 
 		case lua.LNumber:
 			args[i] = formatNumber(float64(v))
 		default:
-			return failed(l, fails(l, "ERR Lua redis lib command arguments must be strings or integers"))
+			return failed(l, errorTable(l, "ERR Lua redis lib command arguments must be strings or integers"))
 		}
 	}
 	if n == 0 {
-		return failed(l, fails(l, "ERR Please specify at least one argument for this redis.call() call"))
+		return failed(l, errorTable(l, "ERR Please specify at least one argument for this redis.call() call"))
 	}
 	out := &values{l: l}
 	s.run(nil, args, out)
@@ -51,8 +51,8 @@ func formatNumber(n float64) string {
 	return strconv.FormatFloat(n, 'g', 17, 64)
 }
 
-// fails returns an error in the form that scripts get.
-func fails(l *lua.LState, text string) *lua.LTable {
+// errorTable returns an error in the form that scripts get.
+func errorTable(l *lua.LState, text string) *lua.LTable {
 	t := l.CreateTable(0, 1)
 	t.RawSetString("err", lua.LString(text))
 	return t
@@ -95,7 +95,7 @@ func (v *values) status(text string) {
 
 func (v *values) fail(text string) {
 	v.failed = true
-	v.put(fails(v.l, text))
+	v.put(errorTable(v.l, text))
 }
 
 func (v *values) array(n int) {
@@ -152,8 +152,8 @@ func answerTable(out reply, t *lua.LTable, depth int) {
 	}
 }
 
-// protected is pcall. For an error of a command it returns the text, as Redis does.
-func protected(l *lua.LState) int {
+// pcall is pcall. For an error of a command it returns the text, as Redis does.
+func pcall(l *lua.LState) int {
 	l.CheckAny(1)
 	err := l.PCall(l.GetTop()-1, lua.MultRet, nil)
 	if err == nil {

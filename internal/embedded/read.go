@@ -56,7 +56,7 @@ func (c *call) reads(r read, args []string) {
 	case len(found) > 0:
 		c.delivered(found)
 	case r.block:
-		c.s.park(c.conn, r)
+		c.s.block(c.conn, r)
 	default:
 		c.out.nullArray()
 	}
@@ -116,8 +116,8 @@ func (c *call) parse(r *read, args []string) bool {
 	return true
 }
 
-// opened is a stream of a read, with its group.
-type opened struct {
+// openStream is a stream of a read, with its group.
+type openStream struct {
 	key    string
 	stream *stream // nil: the stream does not exist
 	group  *group  // nil: XREAD
@@ -125,14 +125,14 @@ type opened struct {
 }
 
 // open looks up the streams and groups of a read. If ok is false, it has replied with an error.
-func (c *call) open(r *read) (list []opened, ok bool) {
-	list = make([]opened, len(r.keys))
+func (c *call) open(r *read) (list []openStream, ok bool) {
+	list = make([]openStream, len(r.keys))
 	for i, key := range r.keys {
 		s, ok := find[*stream](c, key)
 		if !ok {
 			return nil, false
 		}
-		list[i] = opened{key: key, stream: s, from: r.from[i]}
+		list[i] = openStream{key: key, stream: s, from: r.from[i]}
 		if r.group == "" {
 			continue
 		}
@@ -148,28 +148,28 @@ func (c *call) open(r *read) (list []opened, ok bool) {
 }
 
 // has reports whether the stream has entries for the read.
-func (o opened) has() bool {
+func (o openStream) has() bool {
 	switch {
 	case o.stream == nil:
 		return false
 	case o.group == nil:
-		return o.stream.last.compare(o.from.id) > 0 && len(o.stream.behind(o.from.id, 1)) > 0
+		return o.stream.last.compare(o.from.id) > 0 && len(o.stream.after(o.from.id, 1)) > 0
 	case o.from.fresh:
-		return o.stream.last.compare(o.group.last) > 0 && len(o.stream.behind(o.group.last, 1)) > 0
+		return o.stream.last.compare(o.group.last) > 0 && len(o.stream.after(o.group.last, 1)) > 0
 	}
 	return true
 }
 
 // deliver returns the entries of a stream for a read. For a group, they become pending with the
 // consumer.
-func (o opened) deliver(r *read, now int64) []entry {
+func (o openStream) deliver(r *read, now int64) []entry {
 	switch {
 	case o.group == nil:
-		return o.stream.behind(o.from.id, r.count)
+		return o.stream.after(o.from.id, r.count)
 	case !o.from.fresh:
 		return o.held(r, now)
 	}
-	list := o.stream.behind(o.group.last, r.count)
+	list := o.stream.after(o.group.last, r.count)
 	o.group.last = list[len(list)-1].id
 	owner := o.group.consumer(r.consumer, now)
 	for _, e := range list {
@@ -181,7 +181,7 @@ func (o opened) deliver(r *read, now int64) []entry {
 }
 
 // held returns the pending entries of the consumer. A deleted entry has an id only.
-func (o opened) held(r *read, now int64) (list []entry) {
+func (o openStream) held(r *read, now int64) (list []entry) {
 	owner := o.group.consumer(r.consumer, now)
 	at, there := o.group.at(o.from.id)
 	if there {

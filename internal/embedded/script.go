@@ -139,13 +139,13 @@ func newState(s *Server) *lua.LState {
 		l.Push(lua.LString(name))
 		l.Call(1, 0)
 	}
-	l.G.Global.RawSetString("pcall", l.NewFunction(protected))
+	l.G.Global.RawSetString("pcall", l.NewFunction(pcall))
 	module := l.NewTable()
 	for name, f := range map[string]lua.LGFunction{
 		"call":  func(l *lua.LState) int { return s.fromScript(l, raise) },
 		"pcall": func(l *lua.LState) int { return s.fromScript(l, push) },
 		"error_reply": func(l *lua.LState) int {
-			return push(l, fails(l, strings.TrimPrefix(l.CheckString(1), "-")))
+			return push(l, errorTable(l, strings.TrimPrefix(l.CheckString(1), "-")))
 		},
 		"status_reply": func(l *lua.LState) int {
 			t := l.NewTable()

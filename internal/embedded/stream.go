@@ -86,8 +86,8 @@ func (s *stream) fields(i id) (fields []string, there bool) {
 	return fields, there
 }
 
-// behind returns the entries after an id, at most count if count is positive.
-func (s *stream) behind(i id, count int) []entry {
+// after returns the entries after an id, at most count if count is positive.
+func (s *stream) after(i id, count int) []entry {
 	from, ok := i.next()
 	if !ok {
 		return nil
@@ -103,7 +103,7 @@ func (s *stream) behind(i id, count int) []entry {
 func (s *stream) remove(i id) bool {
 	at, there := s.at(i)
 	if there {
-		s.entries = without(s.entries, at)
+		s.entries = deleteAt(s.entries, at)
 	}
 	return there
 }
@@ -175,7 +175,7 @@ func (g *group) release(i id) bool {
 	at, there := g.at(i)
 	if there {
 		g.pending[at].owner.held--
-		g.pending = without(g.pending, at)
+		g.pending = deleteAt(g.pending, at)
 	}
 	return there
 }

@@ -90,7 +90,7 @@ func (c *call) set() {
 		return
 	}
 	c.s.store(key, data)
-	c.s.live(c.s.keys[key], due)
+	c.s.setDue(c.s.keys[key], due)
 	c.ok()
 }
 
@@ -113,7 +113,7 @@ func (c *call) incr() {
 	}
 	if n, ok := c.sum(text, by); ok {
 		c.s.store(c.args[0], strconv.FormatInt(n, 10))
-		c.s.live(c.s.keys[c.args[0]], due)
+		c.s.setDue(c.s.keys[c.args[0]], due)
 		c.out.integer(n)
 	}
 }

@@ -138,15 +138,15 @@ func TestALongLifeLeavesNothing(t *testing.T) {
 	for what, size := range map[string]int{
 		"entries": cap(stream.entries), "pending": cap(group.pending), "consumers": cap(group.consumers.list),
 		"fields": cap(s.keys["h"].data.(*hash).list), "members": cap(s.keys["m"].data.(*set).list),
-		"scores": cap(s.keys["z"].data.(*zset).list), "members with scores": s.keys["z"].data.(*zset).most, "lifetimes": cap(s.expires), "keys": len(s.keys), "ready": cap(s.ready),
+		"scores": cap(s.keys["z"].data.(*zset).list), "members with scores": s.keys["z"].data.(*zset).maxMembers, "lifetimes": cap(s.expires), "keys": len(s.keys), "ready": cap(s.ready),
 	} {
 		if size > 64 {
 			t.Errorf("there is room for %d %s, and 10 are there", size, what)
 		}
 	}
 	run("FLUSHALL")
-	if s.most > 64 {
-		t.Errorf("the map of the keys has room for %d", s.most)
+	if s.maxKeys > 64 {
+		t.Errorf("the map of the keys has room for %d", s.maxKeys)
 	}
 	if len(s.keys)+len(s.expires)+len(s.waiting)+len(s.isReady) > 0 {
 		t.Errorf("left are %v, %v, %v, %v", s.keys, s.expires, s.waiting, s.isReady)

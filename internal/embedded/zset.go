@@ -10,9 +10,9 @@ import (
 
 // A zset is a sorted set.
 type zset struct {
-	scores map[string]float64
-	most   int      // largest number of members since the map was allocated
-	list   []scored // sorted by score, then by member
+	scores     map[string]float64
+	maxMembers int      // largest number of members since the map was allocated
+	list       []scored // sorted by score, then by member
 }
 
 type scored struct {
@@ -49,7 +49,7 @@ func (z *zset) put(member string, score float64) bool {
 	at, _ := slices.BinarySearchFunc(z.list, scored{score, member}, scored.compare)
 	z.list = slices.Insert(z.list, at, scored{score, member})
 	z.scores[member] = score
-	z.most = max(z.most, len(z.scores))
+	z.maxMembers = max(z.maxMembers, len(z.scores))
 	return added
 }
 
@@ -58,15 +58,15 @@ func (z *zset) remove(member string) bool {
 	score, there := z.score(member)
 	if there {
 		at, _ := slices.BinarySearchFunc(z.list, scored{score, member}, scored.compare)
-		z.list = without(z.list, at)
+		z.list = deleteAt(z.list, at)
 		delete(z.scores, member)
-		z.scores, z.most = shrunk(z.scores, z.most)
+		z.scores, z.maxMembers = shrunk(z.scores, z.maxMembers)
 	}
 	return there
 }
 
-// without removes one element of a list. It moves the shorter side.
-func without[T any](list []T, at int) []T {
+// deleteAt removes one element of a list. It moves the shorter side.
+func deleteAt[T any](list []T, at int) []T {
 	if at >= len(list)/2 {
 		return slices.Delete(list, at, at+1)
 	}
@@ -127,8 +127,8 @@ func formatScore(score float64) string {
 	return strconv.FormatFloat(score, 'g', 17, 64)
 }
 
-// span turns the indexes of a command, which may count from the end, into those of a slice.
-func span(first, last int64, n int) (from, to int) {
+// indexRange turns the indexes of a command, which may count from the end, into those of a slice.
+func indexRange(first, last int64, n int) (from, to int) {
 	size := int64(n)
 	if first < 0 {
 		first = max(first+size, 0)

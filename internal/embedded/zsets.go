@@ -90,11 +90,11 @@ func (c *call) zrem() {
 		return
 	}
 	c.count(c.args[1:], z.remove)
-	c.tidy(z)
+	c.removeEmpty(z)
 }
 
-// tidy removes a sorted set that has become empty.
-func (c *call) tidy(z *zset) {
+// removeEmpty removes a sorted set that has become empty.
+func (c *call) removeEmpty(z *zset) {
 	if z != nil && z.len() == 0 {
 		c.s.remove(c.args[0])
 	}
@@ -124,14 +124,14 @@ func (c *call) zcount() {
 	}
 }
 
-// A pick is the options of a range command.
-type pick struct {
+// A rangeOptions is the options of a range command.
+type rangeOptions struct {
 	byScore, reverse, withScores bool
 	offset, count                int64
 }
 
 // pick parses the options of a range command. If ok is false, it has replied with an error.
-func (c *call) pick(options []string) (p pick, ok bool) {
+func (c *call) pick(options []string) (p rangeOptions, ok bool) {
 	p.count = -1
 	for i := 0; i < len(options); i++ {
 		switch strings.ToUpper(options[i]) {
@@ -162,7 +162,7 @@ func (c *call) pick(options []string) (p pick, ok bool) {
 }
 
 // reply replies with the selected part of a range, which is in ascending order.
-func (p pick) reply(c *call, list []scored) {
+func (p rangeOptions) reply(c *call, list []scored) {
 	at := func(i int) scored { return list[i] }
 	if p.reverse {
 		at = func(i int) scored { return list[len(list)-1-i] }
@@ -222,7 +222,7 @@ func (c *call) zscores() {
 
 // between replies with the members between two scores. In reverse order the higher bound comes
 // first.
-func (c *call) between(p pick) {
+func (c *call) between(p rangeOptions) {
 	low, high := c.args[1], c.args[2]
 	if p.reverse {
 		low, high = high, low
@@ -250,7 +250,7 @@ func (c *call) ranks() (z *zset, from, to int, ok bool) {
 		return nil, 0, 0, false
 	}
 	if z, ok = find[*zset](c, c.args[0]); ok {
-		from, to = span(first, last, z.len())
+		from, to = indexRange(first, last, z.len())
 	}
 	return z, from, to, ok
 }
@@ -267,5 +267,5 @@ func (c *call) zcut(z *zset, list []scored) {
 		z.remove(m.member)
 	}
 	c.out.integer(int64(len(list)))
-	c.tidy(z)
+	c.removeEmpty(z)
 }

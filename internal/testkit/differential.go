@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// Twins compares a redis-server with a second server that must behave the same. Clients get the
-// replies of the redis-server. Twins sends every command to both servers, one after the other, and
+// Differential compares a redis-server with a second server that must behave the same. Clients get the
+// replies of the redis-server. Differential sends every command to both servers, one after the other, and
 // sets the clock of the second one to the time at which the first one ran it. So both create the
 // same ids, and all replies must be equal.
-type Twins struct {
+type Differential struct {
 	t        testing.TB
 	at       func(time.Time)
 	listener net.Listener
@@ -38,11 +38,11 @@ type Twins struct {
 	conns   map[net.Conn]bool
 }
 
-// mostTold is the number of differences after which a test reports no more.
-const mostTold = 10
+// maxReported is the number of differences after which a test reports no more.
+const maxReported = 10
 
-// NewTwins starts a redis-server and connects it to its twin; at sets the clock of the twin.
-func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn, error), at func(time.Time)) *Twins {
+// NewDifferential starts a redis-server and connects it to its twin; at sets the clock of the twin.
+func NewDifferential(t testing.TB, dial func(context.Context, string, string) (net.Conn, error), at func(time.Time)) *Differential {
 	t.Helper()
 	server := StartRedis(t)
 	real, err := net.Dial("tcp", server.Addr())
@@ -57,7 +57,7 @@ func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Twins{t: t, at: at, listener: l, closing: make(chan struct{}), real: newWire(real), twin: newWire(twin),
+	w := &Differential{t: t, at: at, listener: l, closing: make(chan struct{}), real: newWire(real), twin: newWire(twin),
 		changed: make(chan struct{}), names: map[string]string{}, ran: map[string]int{}, seen: map[string]bool{}, conns: map[net.Conn]bool{}}
 	w.running.Go(w.accept)
 	t.Cleanup(w.close)
@@ -65,20 +65,20 @@ func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn
 }
 
 // URL returns redis://host:port.
-func (w *Twins) URL() string { return "redis://" + w.Addr() }
+func (w *Differential) URL() string { return "redis://" + w.Addr() }
 
 // Addr returns the address for clients.
-func (w *Twins) Addr() string { return w.listener.Addr().String() }
+func (w *Differential) Addr() string { return w.listener.Addr().String() }
 
 // Ran returns how often each command was compared, with scripts by name.
-func (w *Twins) Ran() map[string]int {
+func (w *Differential) Ran() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.ran)
 }
 
 // Unseen returns the reasons of the known differences that did not occur.
-func (w *Twins) Unseen() (unseen []string) {
+func (w *Differential) Unseen() (unseen []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range differences {
@@ -89,7 +89,7 @@ func (w *Twins) Unseen() (unseen []string) {
 	return unseen
 }
 
-func (w *Twins) close() {
+func (w *Differential) close() {
 	close(w.closing)
 	_ = w.listener.Close()
 	w.mu.Lock()
@@ -102,7 +102,7 @@ func (w *Twins) close() {
 	_ = w.twin.conn.Close()
 }
 
-func (w *Twins) accept() {
+func (w *Differential) accept() {
 	for {
 		conn, err := w.listener.Accept()
 		if err != nil {
@@ -131,7 +131,7 @@ func (w *Twins) accept() {
 	}
 }
 
-func (w *Twins) serve(conn net.Conn, commands <-chan []string, gone <-chan struct{}) {
+func (w *Differential) serve(conn net.Conn, commands <-chan []string, gone <-chan struct{}) {
 	defer func() {
 		_ = conn.Close()
 		w.mu.Lock()
@@ -154,7 +154,7 @@ func (w *Twins) serve(conn net.Conn, commands <-chan []string, gone <-chan struc
 
 // answer runs a command. It repeats a blocking command without blocking whenever another command
 // may have added data.
-func (w *Twins) answer(args []string, gone <-chan struct{}) Reply {
+func (w *Differential) answer(args []string, gone <-chan struct{}) Reply {
 	args, wait := cutBlock(args)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -193,7 +193,7 @@ var scriptName = regexp.MustCompile(`(?m)^-- (\w+\.lua): `)
 
 // Do runs a command on both servers, compares the replies and returns that of the redis-server. The
 // channel is closed when another command may have added data.
-func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
+func (w *Differential) Do(args ...string) (Reply, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	verb := strings.ToUpper(args[0])
@@ -223,7 +223,7 @@ func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
 		w.fail("%s: its twin: %v", verb, err)
 		return real, w.changed
 	}
-	w.judge(verb, args, real, twins[0])
+	w.compareReplies(verb, args, real, twins[0])
 	if !strings.HasPrefix(verb, "XREAD") {
 		close(w.changed)
 		w.changed = make(chan struct{})
@@ -243,13 +243,13 @@ for i = 1, #ARGV, 3 do redis.call('RESTORE', ARGV[i], ARGV[i + 1], ARGV[i + 2]) 
 return #ARGV`
 )
 
-// tries is the number of attempts to run a command within one millisecond.
-const tries = 1000
+// maxTries is the number of attempts to run a command within one millisecond.
+const maxTries = 1000
 
 // onReal runs a command within one millisecond of the redis-server's clock, and returns that time.
 // If the clock advances meanwhile, it undoes the command and runs it again.
-func (w *Twins) onReal(args []string) (reply Reply, at time.Time, err error) {
-	for range tries {
+func (w *Differential) onReal(args []string) (reply Reply, at time.Time, err error) {
+	for range maxTries {
 		replies, err := w.real.do(command("MULTI"), command("EVAL", saved, "0"), command("TIME"), command(args...), command("TIME"), command("EXEC"))
 		if err != nil {
 			return reply, at, err
@@ -270,7 +270,7 @@ func (w *Twins) onReal(args []string) (reply Reply, at time.Time, err error) {
 			return reply, at, fmt.Errorf("%v, %w", undone, err)
 		}
 	}
-	return reply, at, fmt.Errorf("it takes more than a millisecond, %d times", tries)
+	return reply, at, fmt.Errorf("it takes more than a millisecond, %d times", maxTries)
 }
 
 func serverTime(r Reply) time.Time {
@@ -279,10 +279,10 @@ func serverTime(r Reply) time.Time {
 	return time.Unix(s, us*1000)
 }
 
-// judge compares two replies.
-func (w *Twins) judge(verb string, args []string, real, twin Reply) {
+// compareReplies compares two replies.
+func (w *Differential) compareReplies(verb string, args []string, real, twin Reply) {
 	w.ran[verb]++
-	a, b := settled(verb, real), settled(verb, twin)
+	a, b := comparable(verb, real), comparable(verb, twin)
 	if a.String() == b.String() {
 		return
 	}
@@ -297,15 +297,15 @@ func (w *Twins) judge(verb string, args []string, real, twin Reply) {
 	w.fail("%s %.300q\nredis-server: %.2000s\nits twin:     %.2000s", verb, args[1:], a, b)
 }
 
-func (w *Twins) fail(format string, args ...any) {
-	if w.told++; w.told <= mostTold {
+func (w *Differential) fail(format string, args ...any) {
+	if w.told++; w.told <= maxReported {
 		w.t.Errorf(format, args...)
 	}
 }
 
-// settled removes the parts of a reply that may differ: the order of unordered elements, the texts
+// comparable removes the parts of a reply that may differ: the order of unordered elements, the texts
 // of errors after the first word, and fractions of a millisecond.
-func settled(verb string, r Reply) Reply {
+func comparable(verb string, r Reply) Reply {
 	switch {
 	case r.Kind == '-':
 		r.Text, _, _ = strings.Cut(r.Text, " ")
@@ -339,7 +339,7 @@ func (r Reply) with(i int, v Reply) Reply {
 }
 
 // Compare compares the whole content of the two servers.
-func (w *Twins) Compare() {
+func (w *Differential) Compare() {
 	keys, _ := w.Do("KEYS", "*")
 	for _, key := range keys.texts() {
 		kind, _ := w.Do("TYPE", key)

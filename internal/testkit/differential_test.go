@@ -20,13 +20,13 @@ func (h *hearer) Errorf(format string, args ...any) {
 }
 
 // pairOf connects two redis-servers. The clock of the second one is not controlled.
-func pairOf(t *testing.T) (twins *Twins, second *Server, heard *hearer) {
+func pairOf(t *testing.T) (twins *Differential, second *Server, heard *hearer) {
 	t.Helper()
 	second, heard = StartRedis(t), &hearer{TB: t}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", second.Addr())
 	}
-	return NewTwins(heard, dial, func(time.Time) {}), second, heard
+	return NewDifferential(heard, dial, func(time.Time) {}), second, heard
 }
 
 func TestTwinsTellWhatDiffers(t *testing.T) {

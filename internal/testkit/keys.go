@@ -18,7 +18,7 @@ func Keys(t testing.TB, url, pattern string) []string {
 	}
 	client := redis.NewClient(opt)
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 	defer cancel()
 	var keys []string
 	scan := client.Scan(ctx, 0, pattern, 1000).Iterator()

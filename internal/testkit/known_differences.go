@@ -12,19 +12,19 @@ type difference struct {
 // differences lists all allowed differences. Remove an entry that no longer occurs, see
 // Twins.Unseen.
 var differences = []difference{
-	{"HELLO tells which server it is; nothing is made of it", constant("HELLO")},
-	{"CONFIG is not known to the embedded broker; it drops nothing, and only a warning is made of it", constant("CONFIG")},
-	{"CLIENT is not known to the embedded broker, all of whose processes end at one time: only the lease counts there", constant("CLIENT")},
+	{"HELLO tells which server it is; nothing is made of it", ignore("HELLO")},
+	{"CONFIG is not known to the embedded broker; it drops nothing, and only a warning is made of it", ignore("CONFIG")},
+	{"CLIENT is not known to the embedded broker, all of whose processes end at one time: only the lease counts there", ignore("CLIENT")},
 	{"entries-read and lag of a group are not counted; what is unread is computed from the entries", func(verb string, args []string, r Reply) Reply {
 		if verb != "XINFO" || len(args) < 2 || args[1] != "GROUPS" || r.Kind != '*' {
 			return r
 		}
-		return r.leave("entries-read", "lag")
+		return r.dropFields("entries-read", "lag")
 	}},
 }
 
-// constant ignores the reply of a command.
-func constant(of string) func(string, []string, Reply) Reply {
+// ignore ignores the reply of a command.
+func ignore(of string) func(string, []string, Reply) Reply {
 	return func(verb string, _ []string, r Reply) Reply {
 		if verb == of {
 			return Reply{Kind: '+', Text: of}
@@ -33,8 +33,8 @@ func constant(of string) func(string, []string, Reply) Reply {
 	}
 }
 
-// leave removes fields from each element of a list; the elements are flat pairs.
-func (r Reply) leave(names ...string) Reply {
+// dropFields removes fields from each element of a list; the elements are flat pairs.
+func (r Reply) dropFields(names ...string) Reply {
 	r.List = slices.Clone(r.List)
 	for i, one := range r.List {
 		var kept []Reply

@@ -114,7 +114,7 @@ func (s *Server) start() (*process, error) {
 		p.kill()
 		return nil, err
 	}
-	if !poll(func() bool { return p.gone() || s.answers() }, patience) || p.gone() {
+	if !poll(func() bool { return p.gone() || s.answers() }, timeout) || p.gone() {
 		p.kill()
 		return nil, fmt.Errorf("redis-server does not answer on port %d:\n%s", s.port, &out)
 	}

@@ -114,7 +114,7 @@ func TestStoppedServerAnswersWhenItGoesOn(t *testing.T) {
 		t.Fatalf("a stopped server answered %q, %v", reply, err)
 	}
 	s.Cont()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(reply); err != nil || string(reply) != "+PONG" {

@@ -201,7 +201,7 @@ func ask(t testing.TB, s *Server, args ...any) answer {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: s.Addr(), Protocol: 2, MaxRetries: -1, DisableIdentity: true})
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 	defer cancel()
 	value, err := client.Do(ctx, args...).Result()
 	return answer{value, err}

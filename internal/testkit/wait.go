@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// patience is the time limit of a condition.
-const patience = 30 * time.Second
+// timeout is the time limit of a condition.
+const timeout = 30 * time.Second
 
 // Eventually returns when cond holds. It fails the test if that takes more than 30 seconds; what
 // describes the condition.
 func Eventually(t testing.TB, cond func() bool, what string) {
 	t.Helper()
-	if !poll(cond, patience) {
-		t.Fatalf("waited %v in vain: %s", patience, what)
+	if !poll(cond, timeout) {
+		t.Fatalf("waited %v in vain: %s", timeout, what)
 	}
 }
 
