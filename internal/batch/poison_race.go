@@ -2,9 +2,9 @@
 
 package batch
 
-// spoil overwrites a frame that must have no references, so that tests with the race detector find
+// poison overwrites a frame that must have no references, so that tests with the race detector find
 // a use after Put.
-func spoil(frame []byte) {
+func poison(frame []byte) {
 	frame = frame[:cap(frame)]
 	for i := range frame {
 		frame[i] = 0xdb

@@ -10,7 +10,7 @@ type difference struct {
 }
 
 // differences lists all allowed differences. Remove an entry that no longer occurs, see
-// Twins.Unseen.
+// Differential.Unseen.
 var differences = []difference{
 	{"HELLO tells which server it is; nothing is made of it", ignore("HELLO")},
 	{"CONFIG is not known to the embedded broker; it drops nothing, and only a warning is made of it", ignore("CONFIG")},
