@@ -31,7 +31,7 @@ func (c *counter) batches(name string) workers.Func[int, int] {
 
 // A call with several entries is as safe as one with a single entry: if its worker is killed,
 // stopped until it is fenced, or cut off, no item is lost or delivered twice.
-func TestResultsDoNotShowFaultsOfCallsWithSeveralEntries(t *testing.T) {
+func TestBatchCallsSurviveFaults(t *testing.T) {
 	for what, c := range map[string]struct {
 		strike func(w *dqtest.Process) error
 		extra  int

@@ -44,7 +44,7 @@ func TestAreas(t *testing.T) {
 
 // A worker dies after it has run a function four times. The other worker runs again the items whose
 // results were not stored, and the results are the same as without a fault.
-func TestAPipelineWhoseWorkerDies(t *testing.T) {
+func TestPipelineSurvivesWorkerDeath(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		f.StartWorker(workers.Functions(length, square)).KillAfter(4)
@@ -72,7 +72,7 @@ func TestAPipelineWhoseWorkerDies(t *testing.T) {
 }
 
 // Queues shows the waiting items before virtual time advances.
-func TestTheQueuesOfAPipeline(t *testing.T) {
+func TestPipelineQueues(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]string{"a", "bc"}), bridge.Name("words"))
@@ -91,7 +91,7 @@ func TestTheQueuesOfAPipeline(t *testing.T) {
 }
 
 // A broker that restarts empty loses items. Each lost item becomes an error in its place.
-func TestAPipelineWhoseDataIsLost(t *testing.T) {
+func TestPipelineReportsLostData(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]string{"a", "bc"}))

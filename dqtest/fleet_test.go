@@ -79,7 +79,7 @@ func check(t *testing.T, q *executor.Queue[int]) {
 
 // Faults that do not change the results. extra is the number of additional calls that a fault may
 // cause.
-func TestResultsDoNotShowFaults(t *testing.T) {
+func TestResultsSurviveFaults(t *testing.T) {
 	for what, c := range map[string]struct {
 		strike func(f *dqtest.Fleet, executor, worker *dqtest.Process)
 		extra  int
@@ -117,7 +117,7 @@ func TestResultsDoNotShowFaults(t *testing.T) {
 }
 
 // The only worker runs exactly as many items as it may: its slot ends with it.
-func TestAWorkerIsKilledAfterItsItems(t *testing.T) {
+func TestKillAfterKillsWorker(t *testing.T) {
 	for n := 1; n <= items; n++ {
 		dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 			calls := &counter{calls: map[int]int{}}
@@ -136,7 +136,7 @@ func TestAWorkerIsKilledAfterItsItems(t *testing.T) {
 }
 
 // An Executor that runs functions itself is killed after its items, like a worker.
-func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
+func TestKillAfterKillsExecutor(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		calls := &counter{calls: map[int]int{}}
 		inc := calls.function("inc")
@@ -154,7 +154,7 @@ func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
 }
 
 // The queues of a killed Executor stay for ten minutes; then another process deletes them.
-func TestTheQueuesOfADeadExecutorGo(t *testing.T) {
+func TestQueuesOfDeadExecutorAreDeleted(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		calls := &counter{calls: map[int]int{}}
 		inc := calls.function("inc")

@@ -51,7 +51,7 @@ func crash(depth int) (err error) {
 	return nil
 }
 
-func TestACrashHasTextAndStack(t *testing.T) {
+func TestCrashHasTextAndStack(t *testing.T) {
 	for _, depth := range []int{0, 500} {
 		err := crash(depth)
 		text, stack := Describe(err)

@@ -93,7 +93,7 @@ func TestBuilderIsAList(t *testing.T) {
 	})
 }
 
-func TestTakeGivesTheMemoryAway(t *testing.T) {
+func TestTakeTransfersMemory(t *testing.T) {
 	var b batch.Builder
 	b.Value([]byte("first"))
 	first := b.Take()
@@ -103,7 +103,7 @@ func TestTakeGivesTheMemoryAway(t *testing.T) {
 	}
 }
 
-func TestHeaderBorders(t *testing.T) {
+func TestHeaderSizes(t *testing.T) {
 	for size, header := range map[int]int{0: 1, 0x3f: 1, 0x40: 2, 0x1fff: 2, 0x2000: 3, 0xfffff: 3, 0x100000: 4} {
 		for _, failed := range []bool{false, true} {
 			want := entry{strings.Repeat("x", size), failed}

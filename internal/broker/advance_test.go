@@ -10,7 +10,7 @@ import (
 
 // CommitAndTakeNext returns the next entry of the out-queue: its own output, or an entry stored
 // before. If the completion has no effect, it returns none.
-func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
+func TestCommitTakesNextEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -50,7 +50,7 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 }
 
 // After a lost reply the item has moved once, and the entry taken is pending with its consumer.
-func TestALostAdvanceIsHeld(t *testing.T) {
+func TestEntryOfLostCommitReplyIsHeld(t *testing.T) {
 	t.Parallel()
 	p, c := through(t)
 	f := makeFlow(t, c, 0)
@@ -67,7 +67,7 @@ func TestALostAdvanceIsHeld(t *testing.T) {
 }
 
 // If the out-queue has lost its group, the completion is stored and no entry is taken.
-func TestAnAdvanceIntoASickQueueIsACompletion(t *testing.T) {
+func TestCommitIntoSickQueueTakesNoEntry(t *testing.T) {
 	t.Parallel()
 	c, err := broker.Open(testkit.SharedRedis(t).URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
 	c = opened(t, c, err)

@@ -24,7 +24,7 @@ func pile(t *testing.T, c *broker.Client, f flow, n int64) {
 
 // If requeued entries were read after the backlog, an ordered gather would have to buffer all of
 // it.
-func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
+func TestRequeuedEntriesAreReadBeforeBacklog(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -65,7 +65,7 @@ func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 
 // An entry that another program deletes while it is pending belongs to no consumer afterwards, and
 // is not delivered to successors again and again.
-func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
+func TestDeletedEntriesAreNotClaimed(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -113,7 +113,7 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 }
 
 // More readers block than a pool has connections, and all other commands still run.
-func TestReadersThatWaitUseNoPoolUp(t *testing.T) {
+func TestBlockedReadersUseNoPoolConnections(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})

@@ -36,7 +36,7 @@ func watching(t *testing.T, c *broker.Client, id string) *broker.Lease {
 
 // An executor was declared dead, has joined again under its id, and dies again: its sources are
 // abandoned and its gathers taken over the second time too.
-func TestAnExecutorCanDieAgain(t *testing.T) {
+func TestExecutorCanDieTwice(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		watcher := watching(t, c, "x2")
@@ -65,7 +65,7 @@ func TestAnExecutorCanDieAgain(t *testing.T) {
 
 // The queues of an executor that joins again within the grace period stay. When it dies again, a
 // new grace period begins.
-func TestTheGraceBeginsWithTheLastDeath(t *testing.T) {
+func TestGraceStartsAtLastDeath(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")
@@ -91,7 +91,7 @@ func TestTheGraceBeginsWithTheLastDeath(t *testing.T) {
 
 // A dead executor cannot join again during an outage, so an outage does not count in its grace
 // period.
-func TestAnOutageIsNoPartOfTheGrace(t *testing.T) {
+func TestOutageExtendsGrace(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")
@@ -116,7 +116,7 @@ func TestAnOutageIsNoPartOfTheGrace(t *testing.T) {
 }
 
 // A heartbeat of the watcher takes a few round trips, however much the clean-ups have to do.
-func TestAHeartbeatWaitsForNoCleanUp(t *testing.T) {
+func TestHeartbeatDoesNotWaitForCleanUps(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		const dead, queues, line = 50, 50, 100 * time.Millisecond
@@ -157,7 +157,7 @@ func TestAHeartbeatWaitsForNoCleanUp(t *testing.T) {
 }
 
 // A watcher keeps state for current processes only.
-func TestAWatcherForgetsWhoHasLeft(t *testing.T) {
+func TestWatcherForgetsLeftProcesses(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		watcher := watching(t, c, "x1")
@@ -184,7 +184,7 @@ func TestAWatcherForgetsWhoHasLeft(t *testing.T) {
 }
 
 // The watcher removes the name of a worker that could not do so itself.
-func TestTheNameOfAWorkerThatLeftIsRemoved(t *testing.T) {
+func TestNameOfLeftWorkerIsRemoved(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")

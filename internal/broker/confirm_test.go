@@ -9,7 +9,7 @@ import (
 
 // FinishAgain stores the ends of many sources. A source that is gone, fenced or replaced by a
 // foreign key does not affect the others.
-func TestEndsAreStoredAgainTogether(t *testing.T) {
+func TestFinishAgainStoresManyEnds(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		const n = 40

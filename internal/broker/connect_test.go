@@ -39,7 +39,7 @@ func refuses(t *testing.T, address string, opts broker.Options, reason string) e
 	return err
 }
 
-func TestCredentialsThatAreRefusedAreNotTriedAgain(t *testing.T) {
+func TestRefusedCredentialsAreNotRetried(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t, "--requirepass", "sesame")
 	admin := must[*broker.Client](t)(connect(t, "redis://:sesame@"+server.Addr(), broker.Options{}))
@@ -65,7 +65,7 @@ func TestCredentialsThatAreRefusedAreNotTriedAgain(t *testing.T) {
 	refuses(t, "redis+cluster://:sesame@"+server.Addr(), broker.Options{}, "use redis://")
 }
 
-func TestReadersOfAReplicaConnectAndWritersDoNot(t *testing.T) {
+func TestReplicaAcceptsReadersOnly(t *testing.T) {
 	t.Parallel()
 	master, replica := testkit.StartRedis(t), testkit.StartRedis(t)
 	c, err := broker.Open(replica.URL(), broker.Options{})
@@ -80,7 +80,7 @@ func TestReadersOfAReplicaConnectAndWritersDoNot(t *testing.T) {
 	}
 }
 
-func TestTLSAtOneEndIsNamed(t *testing.T) {
+func TestTLSMismatchIsExplained(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -106,7 +106,7 @@ func TestTLSAtOneEndIsNamed(t *testing.T) {
 }
 
 // The replies are those of the named servers, except for commands that these checks do not send.
-func TestServersThatAreNotMeantAreNamed(t *testing.T) {
+func TestWrongServersAreExplained(t *testing.T) {
 	t.Parallel()
 	const hello = "*4\r\n$7\r\nversion\r\n$6\r\n6.0.16\r\n$4\r\nmode\r\n"
 	for name, c := range map[string]struct {
@@ -153,7 +153,7 @@ func TestServersThatAreNotMeantAreNamed(t *testing.T) {
 }
 
 // Sentinels that do not know a master may learn of it later. Until then a read must not return nil.
-func TestUnknownMasterIsNoEmptyAnswer(t *testing.T) {
+func TestUnknownMasterIsAnError(t *testing.T) {
 	t.Parallel()
 	addr := testkit.StartFake(t, func([]string) string { return "*-1\r\n" })
 	c, err := broker.Open("redis+sentinel://"+addr+"/nosuch", broker.Options{})
@@ -170,7 +170,7 @@ func TestUnknownMasterIsNoEmptyAnswer(t *testing.T) {
 }
 
 // A user who lacks the permission for the probe can connect.
-func TestProbeOfTheVersionNeedsNoPermission(t *testing.T) {
+func TestVersionProbeNeedsNoPermission(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{"ping": "+PONG\r\n", "evalsha": ":1\r\n", "hdel": ":0\r\n", "hello": "-ERR unknown command 'hello'\r\n"}
 	addr := testkit.StartFake(t, func(words []string) string {

@@ -10,7 +10,7 @@ import (
 
 // Workers and gathers of a permanent queue come and go, and some of them die. Their consumer names
 // are removed.
-func TestConsumersDoNotPileUp(t *testing.T) {
+func TestConsumerNamesDoNotPileUp(t *testing.T) {
 	const rounds = 20
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()

@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
+func TestDeadLettersKeepTheirEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -55,7 +55,7 @@ func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
 	})
 }
 
-func TestARetriedLetterIsANewInputOnce(t *testing.T) {
+func TestRetriedDeadLetterIsScatteredOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -83,7 +83,7 @@ func TestARetriedLetterIsANewInputOnce(t *testing.T) {
 
 // Only the newest dead letters are kept, so that a foreign program that floods a queue cannot fill
 // the memory.
-func TestOldDeadLettersGo(t *testing.T) {
+func TestOldestDeadLettersAreDeleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -105,7 +105,7 @@ func TestOldDeadLettersGo(t *testing.T) {
 	})
 }
 
-func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
+func TestDelayedEntriesAreDeletedWithQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -129,7 +129,7 @@ func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
 
 // The clock of Redis decides when an entry is due. It may differ from that of the worker that
 // delayed the entry.
-func TestWhatIsDelayedIsDueByTheClockOfRedis(t *testing.T) {
+func TestDelayUsesClockOfRedis(t *testing.T) {
 	for _, apart := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(apart.String(), func(t *testing.T) {
 			server := embedded.New()

@@ -27,7 +27,7 @@ func (m mortal) Write(request []byte) (int, error) {
 
 // A process may die at any request of a deletion. The queue is marked before the first key is
 // deleted, and it stays listed until all its keys are deleted.
-func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
+func TestDeletionSurvivesCrash(t *testing.T) {
 	for at, died := 0, true; died; at++ {
 		server := embedded.New()
 		t.Cleanup(server.Close)
@@ -80,7 +80,7 @@ func deletedFor(t *testing.T, server *embedded.Server, requests int, delete func
 
 // A process dies while it deletes a queue of its own, or one that it has noted. The watcher
 // finishes the deletion.
-func TestADeletionIsEndedForADeadExecutor(t *testing.T) {
+func TestDeletionOfDeadExecutorIsFinished(t *testing.T) {
 	for owner, noted := range map[string]bool{"x1": false, "": true} {
 		for at, died := 0, true; died; at++ {
 			server := embedded.New()

@@ -9,7 +9,7 @@ import (
 
 // An epoch belongs to one holder: neither the next source of the same name, after the first one is
 // delivered and deleted, nor the sources and gathers of the next queue of that name get it again.
-func TestEpochsAreGivenOnce(t *testing.T) {
+func TestEpochsAreUnique(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := orders(t, c)

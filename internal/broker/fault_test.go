@@ -69,7 +69,7 @@ func through(t *testing.T) (*testkit.Proxy, *broker.Client) {
 	return p, opened(t, c, err)
 }
 
-func TestALostReplyAddsNothingTwice(t *testing.T) {
+func TestLostReplyStoresOnce(t *testing.T) {
 	t.Parallel()
 	for _, size := range []string{"small", "large"} {
 		t.Run(size, func(t *testing.T) {
@@ -121,7 +121,7 @@ func wasLost(t *testing.T, lost <-chan struct{}) {
 	}
 }
 
-func TestScriptsAreLoadedAgain(t *testing.T) {
+func TestScriptsAreReloaded(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -150,7 +150,7 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 	})
 }
 
-func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
+func TestFullMemoryIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
@@ -211,7 +211,7 @@ func made(_ broker.Queue, made bool, err error) (bool, error) { return made, err
 
 // If a completion fails because the server was demoted to a replica, its entry is not at fault: it
 // is completed when there is a master again.
-func TestACompletionWaitsForAMaster(t *testing.T) {
+func TestCompletionWaitsForMaster(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
@@ -229,7 +229,7 @@ func TestACompletionWaitsForAMaster(t *testing.T) {
 	}
 }
 
-func TestAReplicaIsWaitedFor(t *testing.T) {
+func TestDeclareWaitsForMaster(t *testing.T) {
 	t.Parallel()
 	master, server := testkit.StartRedis(t), testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
@@ -250,7 +250,7 @@ func TestAReplicaIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
+func TestSickOutQueueStopsOnlyItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

@@ -13,7 +13,7 @@ import (
 
 // A failover loses the tail of a source, or only its end. The end is stored again, and the items
 // missing before it become failures.
-func TestAnEndThatWasLostIsStoredAgain(t *testing.T) {
+func TestLostEndIsStoredAgain(t *testing.T) {
 	for what, left := range map[string]int64{"its end": 3, "its tail": 1, "all of it": 0} {
 		t.Run(what, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, c *broker.Client) {
@@ -80,7 +80,7 @@ func (f failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 // A source that is gone was either ended by an earlier attempt of the same call, or not ended. The
 // failure of another call does not decide that.
-func TestTheEndOfASourceThatIsGoneIsAnError(t *testing.T) {
+func TestFinishOfDeletedSourceFails(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

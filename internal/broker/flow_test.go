@@ -45,7 +45,7 @@ func makeFlow(t *testing.T, c *broker.Client, max int64) flow {
 
 func (f flow) routes() []broker.Route { return []broker.Route{{In: "a", Outs: []string{"b"}}} }
 
-func TestABatchGoesThrough(t *testing.T) {
+func TestBatchPassesStage(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

@@ -65,7 +65,7 @@ func kept(t *testing.T, c *broker.Client, name string) (found []string) {
 
 // A source that all leaves of its queue have delivered leaves no key. A durable source leaves a
 // field with its end.
-func TestADeliveredSourceIsForgotten(t *testing.T) {
+func TestDeliveredSourceIsDeleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
@@ -132,7 +132,7 @@ func branched(t *testing.T, c *broker.Client) (q broker.Queue) {
 
 // A source of a multiplexed queue stays until the last branch has delivered it, or is deleted. A
 // branch that has delivered it gets no further hints about it.
-func TestASourceStaysForTheLastBranch(t *testing.T) {
+func TestSourceStaysForLastBranch(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := branched(t, c)
@@ -168,7 +168,7 @@ func TestASourceStaysForTheLastBranch(t *testing.T) {
 }
 
 // A deleted queue leaves no field and no member in the sources and queues that stay.
-func TestADeletedQueueLeavesNothingBehind(t *testing.T) {
+func TestDeletedQueueLeavesNoKeys(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := branched(t, c)
@@ -211,7 +211,7 @@ func TestADeletedQueueLeavesNothingBehind(t *testing.T) {
 
 // Only existing leaves hold the window of a producer. The mark of a former leaf, which a source may
 // still have for a while, does not count.
-func TestADeletedLeafHoldsNoWindow(t *testing.T) {
+func TestDeletedLeafHoldsNoWindow(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := branched(t, c)

@@ -13,7 +13,7 @@ import (
 
 // A stream at its highest id accepts no entries. The completed entry stays pending, and is
 // published after the stream is repaired.
-func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
+func TestFailedAddKeepsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -45,7 +45,7 @@ func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
 }
 
 // A committed payload lives until its entry is delivered.
-func TestPayloadsStay(t *testing.T) {
+func TestCommittedPayloadsStay(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -64,7 +64,7 @@ func TestPayloadsStay(t *testing.T) {
 
 // A failed XADD affects its entry only: the entries before and after it in the same call are
 // completed.
-func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
+func TestFailedAddStopsOnlyItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -89,7 +89,7 @@ func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
 }
 
 // The payload of a failed XADD expires.
-func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
+func TestPayloadOfFailedAddExpires(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -124,7 +124,7 @@ func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 
 // A process that gives up a batch deletes its payload, unless the batch is stored. After a lost
 // reply, followed by a takeover, it cannot know that.
-func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
+func TestStoredPayloadIsNotDiscarded(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 1)
@@ -150,7 +150,7 @@ func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
 
 // A refused completion leaves no payload, for example if it is repeated because the first reply was
 // lost.
-func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
+func TestRefusedCompletionLeavesNoPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -178,7 +178,7 @@ func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 }
 
 // A bypassed queue may have been deleted or replaced.
-func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
+func TestBypassedQueueMustExist(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -202,7 +202,7 @@ func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
 }
 
 // If a batch waits for room longer than its payload lives, the payload is written again.
-func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
+func TestExpiredPayloadIsSentAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 1)
@@ -221,7 +221,7 @@ func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
 }
 
 // Requeue handles more entries than one call takes, and removes the consumer afterwards.
-func TestMoreThanAChunkComesBack(t *testing.T) {
+func TestRequeueTakesSeveralCalls(t *testing.T) {
 	const n = several
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -259,7 +259,7 @@ func TestMoreThanAChunkComesBack(t *testing.T) {
 }
 
 // Entries that a worker holds of any stage among many are requeued.
-func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
+func TestEntriesOfManyStagesAreRequeued(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		const n = 120
@@ -292,7 +292,7 @@ func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
 }
 
 // A process is alive if it sends a heartbeat between the watcher's look and its verdict.
-func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
+func TestNewHeartbeatPreventsFence(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		makeFlow(t, c, 0)
@@ -312,7 +312,7 @@ func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 }
 
 // An entry of a foreign program, without the counted fields, does not block other entries.
-func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
+func TestForeignEntryIsNotCounted(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 10)
@@ -327,7 +327,7 @@ func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
 }
 
 // An acknowledgement that was abandoned and arrives after a later one does not move the mark back.
-func TestALateAcknowledgementChangesNothing(t *testing.T) {
+func TestLateAckHasNoEffect(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

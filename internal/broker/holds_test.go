@@ -12,7 +12,7 @@ import (
 )
 
 // The objects of an executor are recorded as long as it holds them.
-func TestHoldsAreDropped(t *testing.T) {
+func TestHoldsAreRemoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		for _, id := range []string{"x1", "x2"} {
@@ -55,7 +55,7 @@ func TestHoldsAreDropped(t *testing.T) {
 
 // The clean-up after an executor costs O(objects that it held), for any number of queues and
 // sources.
-func TestADeathCostsWhatWasHeld(t *testing.T) {
+func TestCleanUpCostsOnlyHeldObjects(t *testing.T) {
 	t.Parallel()
 	c, err := broker.Open(testkit.StartRedis(t).URL(), broker.Options{})
 	c = opened(t, c, err)
@@ -97,7 +97,7 @@ func TestADeathCostsWhatWasHeld(t *testing.T) {
 }
 
 // If an executor leaves objects behind, other processes clean them up.
-func TestWhatAnExecutorLeavesBehindGoes(t *testing.T) {
+func TestLeftoversOfExecutorAreCleanedUp(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")

@@ -10,7 +10,7 @@ import (
 
 // A source with KeepInputs keeps each item until all leaves have delivered it, including dropped
 // items and payloads. A batch that is stored twice is kept once.
-func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
+func TestInputsAreKeptUntilDelivered(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx, large := t.Context(), strings.Repeat("x", 5000)
 		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})
@@ -70,7 +70,7 @@ func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 
 // A call that kept a batch but could not store it is repeated. A successor of the source keeps its
 // items too.
-func TestInputsAreKeptAgain(t *testing.T) {
+func TestInputsAreKeptAfterRetry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx := t.Context()
 		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})

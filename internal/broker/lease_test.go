@@ -150,7 +150,7 @@ func (l lab) live(t *testing.T, r broker.Role) (ids []string) {
 	return ids
 }
 
-func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
+func TestStoppedWorkerIsFencedAndRequeued(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		f := makeFlow(t, l.c, 0)
@@ -198,7 +198,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 	})
 }
 
-func TestAnOutageKillsNobody(t *testing.T) {
+func TestOutageEndsNoProcess(t *testing.T) {
 	for _, outage := range []time.Duration{lease / 2, lease * 7 / 10, lease * 9 / 10, lease, 3 * lease} {
 		for _, phase := range []time.Duration{0, lease / 50, lease * 8 / 100} {
 			t.Run(fmt.Sprint(outage, phase), func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestAnOutageKillsNobody(t *testing.T) {
 	}
 }
 
-func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
+func TestQueuesOfDeadExecutorAreDeletedAfterGrace(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")
@@ -256,7 +256,7 @@ func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
 
 // An executor that leaves has cleaned up after itself, even if it was declared dead. Entries that a
 // dead worker may have read are still requeued.
-func TestAnExecutorThatLeavesNeedsNoBurial(t *testing.T) {
+func TestLeftExecutorNeedsNoCleanUp(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		if err := c.Raw().HSet(t.Context(), c.Key("fenced"), "e:x1", 1, "w:w1", 1).Err(); err != nil {

@@ -138,7 +138,7 @@ var fates = []struct {
 }
 
 // A dead process is detected by its connection, and no other process is.
-func TestAConnectionIsTheSignOfLife(t *testing.T) {
+func TestClosedConnectionMeansDeath(t *testing.T) {
 	t.Parallel()
 	for _, c := range fates {
 		t.Run(c.name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestAConnectionIsTheSignOfLife(t *testing.T) {
 
 // If the server does not list connections to a user, or does not report their ids, only the lease
 // counts, without a warning.
-func TestWithoutConnectionsOnlyTheLeaseCounts(t *testing.T) {
+func TestLeaseCountsWithoutClientList(t *testing.T) {
 	t.Parallel()
 	for _, denied := range []string{"-client|list", "-client"} {
 		t.Run(denied, func(t *testing.T) {

@@ -64,7 +64,7 @@ func (b *between) step() error {
 // A process moves entries. Between any two of its requests other processes act, or it dies: each
 // item is still moved exactly once. An entry that a process has seen may be completed or requeued
 // by another one before it acts, and a fenced worker may read once more.
-func TestAMoveHasNoMiddle(t *testing.T) {
+func TestMoveIsAtomic(t *testing.T) {
 	moves := map[string]func(t *testing.T, c *broker.Client, f flow, held []broker.Entry) error{
 		"back": func(t *testing.T, c *broker.Client, _ flow, _ []broker.Entry) error {
 			t.Helper()
@@ -153,7 +153,7 @@ func (s *strange) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 
 // An unexpected reply is an error. If it were read as zeros, a scatter would repeat the same call
 // for ever.
-func TestAStrangeReplyIsAnError(t *testing.T) {
+func TestUnexpectedReplyIsAnError(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -183,7 +183,7 @@ func (r *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 }
 
 // A completion that is repeated unchanged keeps the payload that it has stored.
-func TestACompletionThatComesTwiceKeepsItsPayload(t *testing.T) {
+func TestRepeatedCompletionKeepsPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f, r := makeFlow(t, c, 0), &recorder{}

@@ -18,7 +18,7 @@ import (
 
 // A read that moves entries is sent once, even if its reply is lost: the reply of a second read
 // would not contain the entries of the first one.
-func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
+func TestNonIdempotentReadsAreNotRetried(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{"single": nil, "cluster": {"--cluster-enabled", "yes"}} {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
 
 // A read blocks exactly for the time of its reader. An empty read is no error, by the clocks of
 // neither the server nor the client.
-func TestAReadThatFindsNothingIsNoError(t *testing.T) {
+func TestEmptyReadIsNoError(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		makeFlow(t, c, 0)
@@ -91,7 +91,7 @@ func TestAReadThatFindsNothingIsNoError(t *testing.T) {
 }
 
 // A reply that arrives after its caller has given up is not used for another command.
-func TestALateReplyIsNobodysAnswer(t *testing.T) {
+func TestLateReplyIsDiscarded(t *testing.T) {
 	t.Parallel()
 	proxy := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
 	c, err := broker.Open(proxy.URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
@@ -114,7 +114,7 @@ func TestALateReplyIsNobodysAnswer(t *testing.T) {
 }
 
 // A client of a server that may evict keys logs a warning; other clients do not.
-func TestAnEvictionPolicyIsWarnedOf(t *testing.T) {
+func TestEvictionPolicyIsLogged(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	for policy, warnings := range map[string]int{"noeviction": 0, "allkeys-lru": 1, "volatile-ttl": 1} {

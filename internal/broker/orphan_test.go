@@ -9,7 +9,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-func TestADeadExecutorsSourcesAreGivenUp(t *testing.T) {
+func TestSourcesOfDeadExecutorAreAbandoned(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleExecutor, "x2")
@@ -93,7 +93,7 @@ func successor(t *testing.T, l lab, q broker.Queue, g broker.Gather, epoch int64
 
 // The first watcher died between the declaration of a death and its clean-ups. The next watcher
 // does the clean-ups, without knowing how far the first one got.
-func TestAnotherWatcherGivesTheSourcesUp(t *testing.T) {
+func TestNextWatcherAbandonsSources(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		if err := l.c.Join(t.Context(), broker.RoleExecutor, "x1", nil); err != nil {
@@ -125,7 +125,7 @@ func TestAnotherWatcherGivesTheSourcesUp(t *testing.T) {
 }
 
 // While all processes send heartbeats, the watcher does not change.
-func TestOneProcessLooksForTheDead(t *testing.T) {
+func TestOneProcessIsTheWatcher(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		var stop []func() error

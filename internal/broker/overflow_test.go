@@ -10,7 +10,7 @@ import (
 
 // A call with a lost reply is repeated and drops no item twice. Dropped items leave no payload, and
 // only unread items are dropped.
-func TestDropOldestAgain(t *testing.T) {
+func TestRepeatedDropOldestDropsOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx, large := t.Context(), strings.Repeat("x", 5000)
 		q, _, err := c.Declare(ctx, broker.Queue{Name: "q", Max: 4})
@@ -56,7 +56,7 @@ func TestDropOldestAgain(t *testing.T) {
 }
 
 // Dropped items do not count in the window, and their ranges are deleted when they are delivered.
-func TestGapsAndTheWindow(t *testing.T) {
+func TestDroppedItemsDoNotCountInWindow(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx := t.Context()
 		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})

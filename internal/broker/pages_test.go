@@ -13,7 +13,7 @@ import (
 const several = 1100
 
 // A full page, or one without matches, does not end an audit, a requeue, a retry or an inheritance.
-func TestNoPageHidesTheRest(t *testing.T) {
+func TestAllPagesAreRead(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

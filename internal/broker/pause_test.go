@@ -43,7 +43,7 @@ func (f flow) extend(t *testing.T, c *broker.Client, in broker.Queue, out, owner
 
 // The flow of an executor that is not in the registry is paused, unless its end is read: by a
 // gather or a stage of another executor, or by the executor itself after it has joined again.
-func TestFlowsOfTheDeadArePaused(t *testing.T) {
+func TestFlowsOfDeadExecutorArePaused(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

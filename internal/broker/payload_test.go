@@ -14,7 +14,7 @@ import (
 
 // The id of a payload contains the size of its frame. For any announced size, the frame is read
 // completely or reported as lost.
-func TestFetchReadsWhatIsThere(t *testing.T) {
+func TestFetchTrustsNoAnnouncedSize(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		frame := framed("s", 0, strings.Repeat("x", 10_000)).Frame
 		size := len(frame)
@@ -58,7 +58,7 @@ func TestFetchReadsWhatIsThere(t *testing.T) {
 	})
 }
 
-func TestFetchReadsIntoMemoryThatNobodyNeeds(t *testing.T) {
+func TestFetchReusesMemory(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		f := makeFlow(t, c, 0)
 		scattered := []broker.Parcel{{Batch: framed("s1", 0, large(0))}, {Batch: framed("s1", 1, large(1))}}

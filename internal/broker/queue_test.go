@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-func TestNamesThatMoveAKeyAreRefused(t *testing.T) {
+func TestInvalidNamesAreRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q, made, err := c.Declare(t.Context(), broker.Queue{Name: strings.Repeat("n", 64)})
@@ -33,7 +33,7 @@ func TestNamesThatMoveAKeyAreRefused(t *testing.T) {
 	})
 }
 
-func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
+func TestConsumerExistsNamesAlternatives(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -65,7 +65,7 @@ func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
 }
 
 // A deletion that was interrupted after any step is finished by the next call.
-func TestADeletionCanBeResumed(t *testing.T) {
+func TestDeletionCanBeResumed(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		for i, broken := range []func() error{
@@ -132,7 +132,7 @@ func refusedBy(t *testing.T, c *broker.Client, f flow) {
 	}
 }
 
-func TestAQueueIsFoundAgain(t *testing.T) {
+func TestDeclareFindsExistingQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := broker.Queue{Name: "q", Codec: "json", Type: "int", Max: 7, MaxB: 9, Owner: "x", From: []string{"p", "o~1"}, Flow: "p"}
@@ -160,7 +160,7 @@ func TestAQueueIsFoundAgain(t *testing.T) {
 	})
 }
 
-func TestHeldAndMailboxes(t *testing.T) {
+func TestHeldEntriesAndMailboxes(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -189,7 +189,7 @@ func TestHeldAndMailboxes(t *testing.T) {
 }
 
 // The mailbox of a stopped process is bounded, for every way of sending hints.
-func TestAMailboxIsCapped(t *testing.T) {
+func TestMailboxIsCapped(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -223,7 +223,7 @@ func TestAMailboxIsCapped(t *testing.T) {
 }
 
 // A gather that dies as soon as it has the queue leaves no permanent key.
-func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
+func TestGatherMailboxExpires(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		makeFlow(t, c, 0)
@@ -235,7 +235,7 @@ func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
 }
 
 // Records of a newer version are ignored, and logged once.
-func TestOtherVersionsAreLeftAlone(t *testing.T) {
+func TestOtherVersionsAreIgnored(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -259,7 +259,7 @@ func TestOtherVersionsAreLeftAlone(t *testing.T) {
 
 // Deleting a queue removes the stages around it, of any executor and with any other queues. No
 // stage can be made around a queue that is being deleted.
-func TestADeletedQueueTakesItsStages(t *testing.T) {
+func TestStagesAreDeletedWithQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -290,7 +290,7 @@ func TestADeletedQueueTakesItsStages(t *testing.T) {
 }
 
 // An executor makes and deletes stages all its life: none may stay in its memory.
-func TestRecordsOfDeletedStagesAreForgotten(t *testing.T) {
+func TestDeletedStagesLeaveCache(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		for range 3 {

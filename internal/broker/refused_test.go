@@ -16,7 +16,7 @@ func (a answer) Error() string { return string(a) }
 func (answer) RedisError() {}
 
 // Redis 6.2 and KeyDB wrap the error of a command into that of its script; Redis 7 does not.
-func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
+func TestScriptErrorsOfRedis62(t *testing.T) {
 	const around = "ERR Error running script (call to f_9a4f): @user_script:22: @user_script: 22: "
 	for seven, six := range map[string]string{
 		"NOPERM this user has no permissions to run the 'hset' command":   "The user executing the script can't run this command or subcommand",
@@ -46,7 +46,7 @@ func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 }
 
 // The end of the context aborts the second attempt. The error contains the reply to the first one.
-func TestAnAttemptThatIsCutSaysLessThanTheAnswerBefore(t *testing.T) {
+func TestErrorKeepsLastAnswer(t *testing.T) {
 	c, err := Open("redis://127.0.0.1", Options{})
 	if err != nil {
 		t.Fatal(err)

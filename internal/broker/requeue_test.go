@@ -53,7 +53,7 @@ func commands(t *testing.T, rdb redis.UniversalClient) (n int) {
 
 // Many workers with many stages die. One pass over the stages requeues the entries of all of them:
 // at once, after a lease and after six leases, and not in each check.
-func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
+func TestDeadWorkersAreRequeuedInOnePass(t *testing.T) {
 	t.Parallel()
 	const dead, stages = 10, 300
 	c, err := broker.Open(testkit.StartRedis(t).URL(), broker.Options{})
@@ -114,7 +114,7 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 }
 
 // A foreign key in the place of one stream does not stop the requeue for other queues.
-func TestASickStreamHoldsUpNoOther(t *testing.T) {
+func TestSickStreamDoesNotBlockRequeue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		queues := manyStages(t, c, 5)
@@ -150,7 +150,7 @@ func TestASickStreamHoldsUpNoOther(t *testing.T) {
 }
 
 // Requeue leaves the entries of live workers and of gathers alone.
-func TestWhatLiveProcessesHoldStays(t *testing.T) {
+func TestRequeueSkipsLiveProcesses(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

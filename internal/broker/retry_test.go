@@ -9,7 +9,7 @@ import (
 )
 
 // A retry has the id of the worker whose attempt failed, until that worker requeues it.
-func TestARetryNamesTheWorkerThatFailed(t *testing.T) {
+func TestRetryNamesFailedWorker(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

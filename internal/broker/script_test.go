@@ -6,7 +6,7 @@ import (
 )
 
 // A script contains the functions of lib.lua that it uses, directly or indirectly, and no others.
-func TestAScriptHasWhatItUses(t *testing.T) {
+func TestScriptHasFunctionsItUses(t *testing.T) {
 	got := withLib("return put_back(unpack(ARGV))")
 	for name, wanted := range map[string]bool{"put_back": true, "returned": true, "unread": false, "add": false} {
 		if strings.Contains(got, "local function "+name+"(") != wanted {

@@ -23,7 +23,7 @@ func hinted(t *testing.T, c *broker.Client) (ids []string) {
 	return ids
 }
 
-func TestStageIsWrittenOnlyIfItDiffers(t *testing.T) {
+func TestUnchangedStageIsNotWritten(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -47,7 +47,7 @@ func TestStageIsWrittenOnlyIfItDiffers(t *testing.T) {
 	})
 }
 
-func TestStageInTheWayIsReplacedInOneStep(t *testing.T) {
+func TestConflictingStageIsReplacedAtomically(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

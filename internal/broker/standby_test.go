@@ -29,7 +29,7 @@ func hints(t *testing.T, c *broker.Client, id string) (kinds []string) {
 }
 
 // A standby gets one hint for each way in which a gather loses its queue.
-func TestStandbysAreToldWhenAQueueHasNoGather(t *testing.T) {
+func TestStandbysGetHintFree(t *testing.T) {
 	ways := map[string]func(t *testing.T, c *broker.Client, g broker.Gather) error{
 		"it is released": func(t *testing.T, c *broker.Client, g broker.Gather) error { return c.Release(t.Context(), g) },
 		"its executor is dead": func(t *testing.T, c *broker.Client, _ broker.Gather) error {
@@ -82,7 +82,7 @@ func TestStandbysAreToldWhenAQueueHasNoGather(t *testing.T) {
 }
 
 // The next call removes a thousand standbys that have died.
-func TestAStandbyThatIsSilentIsForgotten(t *testing.T) {
+func TestSilentStandbyIsRemoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "q"})))
 		if err := c.Join(t.Context(), broker.RoleExecutor, "holder", nil); err != nil {

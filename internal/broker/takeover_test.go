@@ -22,7 +22,7 @@ func aged(t *testing.T, c *broker.Client, r broker.Role, id string) {
 	}
 }
 
-func TestTakeoverNeedsADeadExecutor(t *testing.T) {
+func TestTakeoverNeedsDeadExecutor(t *testing.T) {
 	const dead, left = "dead", "left"
 	for _, end := range []string{dead, left} {
 		t.Run(end, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestTakeoverNeedsADeadExecutor(t *testing.T) {
 }
 
 // An entry keeps its payload until the gather of the current epoch acknowledges it.
-func TestOnlyTheCurrentGatherChangesPayloads(t *testing.T) {
+func TestOnlyCurrentGatherChangesPayloads(t *testing.T) {
 	const keep = 10 * time.Minute
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -104,7 +104,7 @@ func TestProcessesAreListedAfterAnOutage(t *testing.T) {
 }
 
 // If all processes have died, none is listed, although no process is left to declare them dead.
-func TestNoProcessIsListedIfNoneBeats(t *testing.T) {
+func TestProcessesAreNotListedWithoutHeartbeats(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		if err := l.c.Join(t.Context(), broker.RoleWorker, "w1", nil); err != nil {

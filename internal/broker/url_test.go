@@ -55,7 +55,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestBadAddressesAreExplainedWithoutTheirPassword(t *testing.T) {
+func TestInvalidURLErrorsHidePassword(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{
 		"", "h:6379", "localhost", "http://u:secret@h", "redis://u:secret@h:port", "redis://u:secret@h/db", "redis://u:secret@h/1/2",
@@ -81,7 +81,7 @@ func TestBadAddressesAreExplainedWithoutTheirPassword(t *testing.T) {
 	}
 }
 
-func TestPasswordsThatNeedEscapingAreNamed(t *testing.T) {
+func TestUnescapedPasswordIsExplained(t *testing.T) {
 	t.Parallel()
 	for _, character := range []string{"/", "?", "#", "%", "[", "]", " ", "\"", "<", "^", "|", "ä", "\x7f", "/@"} {
 		for _, form := range []string{"redis://user:sec%sret@h:1", "rediss://:sec%sret@h/1?ns=x", "redis+cluster://sec%sret:x@h1:1,h2:2"} {
@@ -98,7 +98,7 @@ func TestPasswordsThatNeedEscapingAreNamed(t *testing.T) {
 	}
 }
 
-func TestOptionsStandAboveTheAddress(t *testing.T) {
+func TestOptionsOverrideAddress(t *testing.T) {
 	t.Parallel()
 	dialed := make(chan string, 1)
 	c, err := broker.Open("redis://other:secret@h:1/?ns=n", broker.Options{
@@ -126,7 +126,7 @@ func TestOptionsStandAboveTheAddress(t *testing.T) {
 	}
 }
 
-func TestThePasswordIsNotLogged(t *testing.T) {
+func TestPasswordIsNotLogged(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -149,7 +149,7 @@ func TestThePasswordIsNotLogged(t *testing.T) {
 	}
 }
 
-func TestErrorsThatPass(t *testing.T) {
+func TestTransientErrors(t *testing.T) {
 	t.Parallel()
 	wrapped := func(err error) error { return fmt.Errorf("around: %w", err) }
 	for _, err := range []error{

@@ -46,7 +46,7 @@ func backlog(t *testing.T, c *broker.Client) {
 
 // A backlog of 100,000 items was stored before the first gather. Then workers take requeued entries
 // and entries within the window, and get a hint when the window moves.
-func TestWorkersLookAtTheWindow(t *testing.T) {
+func TestTakeRespectsWindow(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx := t.Context()
 		backlog(t, c)

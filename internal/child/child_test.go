@@ -138,7 +138,7 @@ func (f family) upper(ctx context.Context, items ...string) (results []string, e
 	return results, err
 }
 
-func TestAChildStays(t *testing.T) {
+func TestChildStaysBetweenCalls(t *testing.T) {
 	f := raise(t)
 	for range 3 {
 		if got, err := f.upper(t.Context(), "a", "", "ü"); err != nil || !slices.Equal(got, []string{"A", "", "Ü"}) {
@@ -157,7 +157,7 @@ func TestAChildStays(t *testing.T) {
 	}
 }
 
-func TestFailuresStandInTheirPlaces(t *testing.T) {
+func TestFailedItemsKeepTheirPlace(t *testing.T) {
 	got, err := raise(t).upper(t.Context(), "a", "fail", "b")
 	some, _ := errors.AsType[workers.Errors](err)
 	if len(some) != 1 || some[1].Error() != "not this one" || got[0] != "A" || got[2] != "B" {
@@ -166,7 +166,7 @@ func TestFailuresStandInTheirPlaces(t *testing.T) {
 }
 
 // Only the item that kills its child fails, after two attempts alone.
-func TestADeadChildFailsNoOtherItem(t *testing.T) {
+func TestDeadChildFailsOnlyItsItem(t *testing.T) {
 	f := raise(t)
 	got, err := f.upper(t.Context(), "a", "die", "b")
 	some, _ := errors.AsType[workers.Errors](err)
@@ -179,7 +179,7 @@ func TestADeadChildFailsNoOtherItem(t *testing.T) {
 }
 
 // A child that closes its stdout and keeps running is killed, since it cannot reply any more.
-func TestAChildThatClosesItsStdoutHasDied(t *testing.T) {
+func TestClosedStdoutMeansDeath(t *testing.T) {
 	f := raise(t)
 	got, err := f.upper(t.Context(), "a", "shut", "b")
 	some, _ := errors.AsType[workers.Errors](err)
@@ -188,7 +188,7 @@ func TestAChildThatClosesItsStdoutHasDied(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheContextKillsTheChild(t *testing.T) {
+func TestContextKillsChild(t *testing.T) {
 	f := raise(t)
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -206,7 +206,7 @@ func TestTheEndOfTheContextKillsTheChild(t *testing.T) {
 	}
 }
 
-func TestWhatAChildPrintsIsShown(t *testing.T) {
+func TestPrintedTextIsInError(t *testing.T) {
 	f := raise(t)
 	if _, err := f.upper(t.Context(), "a", "print"); !errors.Is(err, errProtocol) || !strings.Contains(err.Error(), "a banner") {
 		t.Error(err)
@@ -216,7 +216,7 @@ func TestWhatAChildPrintsIsShown(t *testing.T) {
 	}
 }
 
-func TestCommandsThatAreNoChildren(t *testing.T) {
+func TestInvalidChildCommands(t *testing.T) {
 	commands, err := command.New(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func TestRoundTripText(t *testing.T) {
 	wantRoundTrip[Item](t, nil, Item{}, Item("null"), Item("\xff"))
 }
 
-func TestNilBytesArriveEmpty(t *testing.T) {
+func TestNilBytesDecodeEmpty(t *testing.T) {
 	typed := must[[]byte](t, nil)
 	got, _ := decode(typed, encode(t, typed, nil, []byte{})...)
 	if got[0] == nil || got[1] == nil || len(got[0])+len(got[1]) > 0 {
@@ -222,7 +222,7 @@ func TestFailedItemsAreZero(t *testing.T) {
 	}
 }
 
-func TestCodecsByThemselves(t *testing.T) {
+func TestCodecsStandalone(t *testing.T) {
 	for _, c := range []Codec{JSON, Raw, MsgPack, zstdJSON, zstdRaw} {
 		data, err := c.Marshal("<a>")
 		if err != nil {
@@ -272,7 +272,7 @@ func (c custom) Unmarshal(data []byte, v any) error {
 	return nil
 }
 
-func TestCodecOfSomebodyElse(t *testing.T) {
+func TestCustomCodec(t *testing.T) {
 	c := custom{"custom"}
 	wantRoundTrip(t, c, "a", "", "b")
 	wantRoundTrip(t, Zstd(c, 0), strings.Repeat("a", 1000), "", "b")

@@ -164,7 +164,7 @@ func TestUnexportedFieldsAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatATypeIsResponsibleFor(t *testing.T) {
+func TestSelfEncodingTypes(t *testing.T) {
 	for _, c := range []Codec{JSON, MsgPack} {
 		wantRoundTrip(t, c, text{7})
 		wantRoundTrip(t, c, byPointer{7})
@@ -189,7 +189,7 @@ func TestWhatATypeIsResponsibleFor(t *testing.T) {
 	wantRoundTrip(t, MsgPack, ambiguous{Named{1}, Other{2}}) // one of the two is not flattened
 }
 
-func TestFieldsWithOneNameAreRefused(t *testing.T) {
+func TestDuplicateFieldNamesAreRefused(t *testing.T) {
 	wantUnfit[ambiguous](t, JSON, "field Other.A and field Named.A have one name")
 	wantUnfitForBoth[shadows](t, "have one name, \"A\"", "Named.A", "shadows.A")
 	wantUnfitForBoth[twice](t, "field twice.Y and field twice.X have one name, \"Y\"")
@@ -204,7 +204,7 @@ func TestFieldsWithOneNameAreRefused(t *testing.T) {
 	wantUnfitForBoth[self](t, "self")
 }
 
-func TestWhatNoFormatCarries(t *testing.T) {
+func TestUnsupportedTypes(t *testing.T) {
 	wantUnfitForBoth[chan int](t, "cannot encode chan int: ")
 	wantUnfitForBoth[func()](t, "cannot encode func(): ")
 	wantUnfitForBoth[[]chan int](t, "cannot encode chan int: ")
@@ -240,7 +240,7 @@ func wantUnencodable[T any](t *testing.T, c Codec, part string, values ...T) {
 	}
 }
 
-func TestStringsThatAreNotUTF8(t *testing.T) {
+func TestInvalidUTF8Strings(t *testing.T) {
 	const bad = "a\xff"
 	for _, c := range []Codec{JSON, Zstd(JSON, 0)} {
 		wantUnencodable(t, c, "the value is not UTF-8", bad)
@@ -275,7 +275,7 @@ func (always) MarshalText() ([]byte, error) { return []byte("always"), nil }
 
 func (*always) UnmarshalText([]byte) error { return nil }
 
-func TestKeysThatBecomeOne(t *testing.T) {
+func TestCollidingMapKeys(t *testing.T) {
 	keys := map[always]int{{1}: 1, {2}: 2}
 	wantUnencodable(t, JSON, "two keys of a map", keys)
 	wantUnencodable(t, JSON, "two keys of a map", gen[[]map[always]int]{[]map[always]int{{}, keys}})
@@ -306,7 +306,7 @@ func TestIntegersInsideAny(t *testing.T) {
 	wantRoundTrip[any](t, MsgPack, uint64(odd), uint64(math.MaxUint64), []any{int64(-odd)})
 }
 
-func TestTypesThatAreMetInsideAny(t *testing.T) {
+func TestTypesInsideAny(t *testing.T) {
 	for _, c := range []Codec{JSON, MsgPack, Zstd(JSON, 0)} {
 		for range 2 { // the second time, the type is known
 			wantUnencodable[any](t, c, "field point.x is unexported", point{1, 2}, []any{point{1, 2}}, map[string]any{"a": &[]point{{1, 2}}})
@@ -327,7 +327,7 @@ func TestTypesThatAreMetInsideAny(t *testing.T) {
 }
 
 // A value that refers to itself is an error and does not crash the process.
-func TestValuesThatReferToThemselves(t *testing.T) {
+func TestCyclicValues(t *testing.T) {
 	ring := &order{}
 	ring.Next = ring
 	list := loop{nil}

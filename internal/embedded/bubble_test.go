@@ -29,7 +29,7 @@ func one(at int64) broker.Parcel {
 
 // A whole flow runs in virtual time: a worker's read blocks for minutes, a stopped worker is
 // declared dead after its lease, and none of it takes real time.
-func TestAFlowFollowsTheFakeClock(t *testing.T) {
+func TestFlowUsesVirtualTime(t *testing.T) {
 	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		server := embedded.New()

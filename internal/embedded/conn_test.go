@@ -55,7 +55,7 @@ func write(t *testing.T, conn net.Conn, b []byte) {
 	}
 }
 
-func TestACommandMayComeInPieces(t *testing.T) {
+func TestCommandInSeveralWrites(t *testing.T) {
 	t.Parallel()
 	_, conn := connected(t)
 	text := append(append(request("SET", "key", "v\r\n1"), request("set", "empty", "")...), request("MGET", "key", "empty", "none")...)
@@ -105,7 +105,7 @@ func TestEmptyCommandsAreIgnored(t *testing.T) {
 
 // The reply of a command that panics is an error. The panic ends no client, and no lock stays
 // locked.
-func TestAPanicIsAnErrorReply(t *testing.T) {
+func TestPanicIsAnErrorReply(t *testing.T) {
 	t.Parallel()
 	s, conn := connected(t)
 	s.commands["BROKEN"] = command{1, func(c *call) {
@@ -197,7 +197,7 @@ func TestReadDeadline(t *testing.T) {
 	})
 }
 
-func TestCloseEndsAReadThatWaits(t *testing.T) {
+func TestCloseEndsBlockedRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, conn := connected(t)
@@ -226,7 +226,7 @@ func TestCloseEndsAReadThatWaits(t *testing.T) {
 	})
 }
 
-func TestABigPipelineGoesThrough(t *testing.T) {
+func TestLargePipeline(t *testing.T) {
 	t.Parallel()
 	s := New()
 	defer s.Close()
@@ -253,7 +253,7 @@ func TestABigPipelineGoesThrough(t *testing.T) {
 }
 
 // An idle connection does not keep the buffer of a large reply.
-func TestALargeBufferIsNotKept(t *testing.T) {
+func TestLargeBufferIsReleased(t *testing.T) {
 	t.Parallel()
 	s, raw := connected(t)
 	text := request("PING", strings.Repeat("v", 4*maxIdleBuffer))
@@ -268,7 +268,7 @@ func TestALargeBufferIsNotKept(t *testing.T) {
 	}
 }
 
-func TestAClosedServerRefuses(t *testing.T) {
+func TestClosedServerRefuses(t *testing.T) {
 	t.Parallel()
 	s := New()
 	s.Close()

@@ -8,7 +8,7 @@ import (
 
 // A sample has the requested number of existing members, and each member appears in one of many
 // samples.
-func TestSamplesOfASet(t *testing.T) {
+func TestRandomMembers(t *testing.T) {
 	t.Parallel()
 	m := newOrdered[struct{}]()
 	for i := range 1000 {

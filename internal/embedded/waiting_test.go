@@ -79,7 +79,7 @@ func (s site) must(t *testing.T, command string) {
 	}
 }
 
-func TestAReadThatWaitsEndsAsInRedis(t *testing.T) {
+func TestBlockedReadEndsAsInRedis(t *testing.T) {
 	t.Parallel()
 	group := []any{"XREADGROUP", "GROUP", "g", "c", "COUNT", 2, "BLOCK", 0, "STREAMS", "a", "b", ">", ">"}
 	for name, test := range map[string]struct {
@@ -135,7 +135,7 @@ func TestAReadThatWaitsEndsAsInRedis(t *testing.T) {
 	}
 }
 
-func TestFirstComeFirstServed(t *testing.T) {
+func TestBlockedReadsAreServedInOrder(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s site) {
 		s.must(t, "XGROUP CREATE a g $ MKSTREAM")
@@ -152,7 +152,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 
 // A script is one step: entries that it adds and reads itself end no blocked read. If it adds to
 // two streams, a blocked read gets the one to which the script added first.
-func TestAReadSeesAScriptWhole(t *testing.T) {
+func TestScriptIsAtomicForBlockedReads(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s site) {
 		s.must(t, "XGROUP CREATE a g $ MKSTREAM")
@@ -175,7 +175,7 @@ func TestAReadSeesAScriptWhole(t *testing.T) {
 }
 
 // Commands queued after a blocked read run when it has ended, in their order.
-func TestWhatIsBehindAReadThatWaits(t *testing.T) {
+func TestCommandsAfterBlockedRead(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s site) {
 		piped := make(chan []redis.Cmder, 1)
@@ -207,7 +207,7 @@ func TestWhatIsBehindAReadThatWaits(t *testing.T) {
 }
 
 // Blocked reads and lifetimes use the clock of the bubble.
-func TestWaitsAndLifetimesFollowTheFakeClock(t *testing.T) {
+func TestTimeoutsUseVirtualTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := New()

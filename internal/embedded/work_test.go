@@ -21,7 +21,7 @@ func worked(t *testing.T, s *Server, args ...string) work {
 }
 
 // A command costs the same with ten or a thousand readers blocked on other keys.
-func TestACommandTriesTheReadsOfItsKeysOnly(t *testing.T) {
+func TestCommandTriesOnlyReadsOfItsKeys(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, 1000} {
 		s := New()
@@ -58,7 +58,7 @@ func TestACommandTriesTheReadsOfItsKeysOnly(t *testing.T) {
 }
 
 // A command costs the same with lifetimes on ten or ten thousand keys.
-func TestACommandLooksAtLifetimesThatHaveEndedOnly(t *testing.T) {
+func TestCommandChecksOnlyExpiredKeys(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, 10_000} {
 		s := New()
@@ -95,7 +95,7 @@ func TestACommandLooksAtLifetimesThatHaveEndedOnly(t *testing.T) {
 }
 
 // Memory use returns to its start after many keys were created and removed.
-func TestALongLifeLeavesNothing(t *testing.T) {
+func TestRemovedKeysReleaseMemory(t *testing.T) {
 	t.Parallel()
 	s := New()
 	defer s.Close()

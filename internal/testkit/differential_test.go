@@ -29,7 +29,7 @@ func pairOf(t *testing.T) (twins *Differential, second *Server, heard *hearer) {
 	return NewDifferential(heard, dial, func(time.Time) {}), second, heard
 }
 
-func TestTwinsTellWhatDiffers(t *testing.T) {
+func TestDifferencesAreReported(t *testing.T) {
 	t.Parallel()
 	twins, second, heard := pairOf(t)
 	client := dial(t, twins.URL())
@@ -60,7 +60,7 @@ func TestTwinsTellWhatDiffers(t *testing.T) {
 }
 
 // Some of these commands are undone, since a millisecond ends while they run. Each counts once.
-func TestWhatIsUndoneCountsOnce(t *testing.T) {
+func TestUndoneCommandCountsOnce(t *testing.T) {
 	t.Parallel()
 	twins, _, heard := pairOf(t)
 	client := dial(t, twins.URL())
@@ -73,7 +73,7 @@ func TestWhatIsUndoneCountsOnce(t *testing.T) {
 	}
 }
 
-func TestTwinsWaitAsOneDoes(t *testing.T) {
+func TestBlockingCommandsAreCompared(t *testing.T) {
 	t.Parallel()
 	twins, _, heard := pairOf(t)
 	client := dial(t, twins.URL())
