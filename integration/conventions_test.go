@@ -1,5 +1,5 @@
-// Package integration tests what no package can test by itself: the commands
-// as processes, the documents, and the house in which the code lives.
+// Package integration tests properties of the whole project: the commands as processes, the
+// documents, and the conventions of the code.
 package integration
 
 import (
@@ -32,8 +32,8 @@ const (
 	maxExported = 220
 )
 
-// imports is the diagram: what each package may import of this module, always
-// from a layer below. A new package gets its line here and in .golangci.yml.
+// imports lists the packages of this module that each package may import, always of a lower layer.
+// A new package needs an entry here and in .golangci.yml.
 var imports = map[string][]string{
 	"internal/ahead":    {},
 	"internal/batch":    {},
@@ -67,7 +67,7 @@ var imports = map[string][]string{
 	"examples/fleet/worker":    {"workers", "examples/fleet/functions"},
 }
 
-// homes tells for imports from outside which packages alone may have them.
+// homes lists the packages that may import certain external packages.
 var homes = map[string][]string{
 	"github.com/redis/go-redis/":     {"internal/broker", "internal/embedded"},
 	"github.com/yuin/gopher-lua":     {"internal/embedded"},
@@ -80,7 +80,7 @@ var homes = map[string][]string{
 	"testing":                        {"dqtest"},
 }
 
-// A source is one Go file of the tree, its path from the root.
+// A source is a Go file, with its path from the root.
 type source struct {
 	path  string
 	lines int
@@ -113,7 +113,7 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// walk visits the files of the project that are not built or kept by a tool.
+// walk visits the files of the project, without those that tools generate or own.
 func walk(visit func(name string, text []byte) error) error {
 	return fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -121,7 +121,7 @@ func walk(visit func(name string, text []byte) error) error {
 			return err
 		case entry.IsDir() && (name == ".git" || name == "bin"):
 			return fs.SkipDir
-		case !entry.Type().IsRegular(), name == ".git": // a file in a second work tree
+		case !entry.Type().IsRegular(), name == ".git": // a worktree has a file .git
 			return nil
 		}
 		text, err := os.ReadFile(filepath.Join(root, name))
@@ -172,7 +172,7 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// Whoever links the library links no test code.
+// A program that imports the library links no test code.
 func TestUsersGetNoTestCode(t *testing.T) {
 	t.Parallel()
 	for _, pkg := range list(t, "-deps", "./bridge", "./executor", "./workers", "./cmd/...") {
@@ -257,15 +257,14 @@ func embeds(t *testing.T) map[string]bool {
 	return found
 }
 
-// A header is what the comments at the top of a script promise: how many KEYS
-// and ARGV have a number of their own, and whether more follow.
+// A header describes the comments at the top of a script: the number of numbered KEYS and ARGV, and
+// whether further ones follow.
 type header struct {
 	fixed  map[string]int
 	repeat map[string]bool
 }
 
-// checkScript returns where a script's header is not in its form or does not
-// agree with the body.
+// checkScript returns the errors in a script's header: a wrong form, or a difference to the body.
 func checkScript(name, text string) (breaches []string) {
 	lines := strings.Split(text, "\n")
 	end := slices.IndexFunc(lines, func(line string) bool { return !strings.HasPrefix(line, "--") })
@@ -326,7 +325,7 @@ func (h header) compare(body string) (breaches []string) {
 	return breaches
 }
 
-// The check of the scripts would be green too if it saw nothing.
+// Without this test, a checker that detects no breach would pass.
 func TestScriptBreachesAreSeen(t *testing.T) {
 	t.Parallel()
 	good := "-- x.lua: does it\n-- KEYS 1 meta  m:<queue>\n-- ARGV 1 name  its name\n-- ARGV 2+ id  more\n-- reply: 'ok'\n" +
@@ -352,7 +351,7 @@ func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 		var files []*ast.File
 		for _, s := range sources(t) {
 			if path.Dir(s.path) == dir && !s.test() {
-				// Parsed again, because go/doc takes its files apart.
+				// Parsed again, because go/doc modifies its files.
 				file, err := parser.ParseFile(positions, filepath.Join(root, s.path), nil, parser.ParseComments)
 				if err != nil {
 					t.Fatal(err)
@@ -380,8 +379,8 @@ func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 	}
 }
 
-// exported returns a package's exported names, methods as Type.Method, with
-// what documents them.
+// exported returns the exported names of a package with their documentation. A method has the name
+// Type.Method.
 func exported(pkg *doc.Package) map[string]string {
 	names := map[string]string{}
 	values, funcs := slices.Concat(pkg.Consts, pkg.Vars), pkg.Funcs
@@ -425,8 +424,7 @@ func TestErrorTextsAreUnique(t *testing.T) {
 	}
 }
 
-// sentinels returns the package's variables made by errors.New or fmt.Errorf
-// with their texts.
+// sentinels returns the texts of package variables made by errors.New or fmt.Errorf.
 func sentinels(file *ast.File) map[string]string {
 	texts := map[string]string{}
 	for _, decl := range file.Decls {

@@ -15,7 +15,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// deadLetters makes dead letters of items, in the open queue q, and a malformed one between them.
+// deadLetters makes dead letters of items in the open queue q, and a malformed one between them.
 func deadLetters(t *testing.T, server *testkit.Server, ns string, items ...string) {
 	t.Helper()
 	ex, err := executor.New(t.Context(), server.URL()+"/?ns="+ns)
@@ -52,7 +52,7 @@ func deadLetters(t *testing.T, server *testkit.Server, ns string, items ...strin
 	}
 }
 
-// With --all, what cannot be done with one dead letter is told, and the others follow.
+// With --all, an error with one dead letter is reported, and the others are processed.
 func TestDeadTakesAllButTheMalformed(t *testing.T) {
 	t.Parallel()
 	server, ns := testkit.StartRedis(t), testkit.Namespace(t)

@@ -9,7 +9,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A run that was killed is continued by --resume: each line is in one of the two outputs, those that the joblog has once.
+// --resume continues a killed run: each line is in the two outputs together, and a line that the
+// joblog records does not run again.
 func TestAKilledRunIsResumed(t *testing.T) {
 	t.Parallel()
 	const n = 3000
