@@ -17,7 +17,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Whatever a flow sends, the embedded broker and a redis-server answer and keep the same.
+// For all these flows, the embedded broker and a redis-server send the same replies and keep the
+// same data.
 func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 	both := twins(t)
 	for _, flow := range []struct {
@@ -51,7 +52,7 @@ func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 	t.Logf("compared: %v", ran)
 }
 
-// streams are two stages, large items, a multiplex with a merge, and a zip.
+// streams runs two stages, large items, a multiplex with a merge, and Map2.
 func streams(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=streams"
 	employ(t, url, inc, double)
@@ -111,7 +112,7 @@ func futures(t *testing.T, both *testkit.Differential) {
 	}
 }
 
-// failures are errors, retries, and what kills its workers.
+// failures runs errors, retries, and items that kill their workers.
 func failures(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=failures"
 	var calls atomic.Int64
@@ -132,7 +133,7 @@ func failures(t *testing.T, both *testkit.Differential) {
 	}
 }
 
-// names are queues that outlive what fills and empties them.
+// names runs queues that outlive their producers and gathers.
 func names(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=names"
 	stop := employ(t, url, inc)
@@ -171,7 +172,7 @@ func names(t *testing.T, both *testkit.Differential) {
 	}
 }
 
-// partitions are named flows, each in a partition of its own.
+// partitions runs named flows, each in a partition of its own.
 func partitions(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=partitions&partitions=3"
 	employ(t, url, inc)
@@ -185,7 +186,7 @@ func partitions(t *testing.T, both *testkit.Differential) {
 	}
 }
 
-// bounds are queues that are full, windows, and what is dropped.
+// bounds runs full queues, windows, and dropped items.
 func bounds(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=bounds"
 	ex := connect(t, url)
@@ -207,7 +208,7 @@ func bounds(t *testing.T, both *testkit.Differential) {
 	}
 }
 
-// deaths are of workers and of an executor: their connections stand still.
+// deaths runs the death of workers and of an executor: their connections stop.
 func deaths(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=deaths"
 	proxy := testkit.NewProxy(t, both.Addr())
@@ -248,7 +249,7 @@ func deaths(t *testing.T, both *testkit.Differential) {
 	}
 }
 
-// strangers write into a queue, delete what is held, and forget who holds it.
+// strangers writes foreign entries, deletes held entries, and deletes consumers.
 func strangers(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=strangers"
 	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})

@@ -4,7 +4,7 @@ package mutants
 
 const lua = "internal/broker/lua/"
 
-// all are the mistakes that queues like this one were seen to make.
+// all lists mistakes that were seen in similar queues.
 var all = []mutant{
 	{
 		name: "a leaf that is gone holds the window", file: lua + "lib.lua",
