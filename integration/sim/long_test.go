@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A function may run for a hundred leases, on one worker of several: nobody
-// takes its item away meanwhile.
+// A function may run for a hundred leases on one of several workers: no other worker takes its
+// item.
 func TestAFunctionRunsForManyLeases(t *testing.T) {
 	t.Parallel()
 	count := &calls{n: map[string]int{}}

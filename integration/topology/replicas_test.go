@@ -9,8 +9,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What the replica that takes over has is there after the death of the master, and a
-// scatter in its middle goes on: with Replicas nothing is told as lost.
+// After the death of the master, the promoted replica has all stored items, and a running scatter
+// continues: with Replicas no item is lost.
 func TestReplicasKeepWhatWasStored(t *testing.T) {
 	t.Parallel()
 	servers := testkit.StartSentinel(t)
