@@ -40,7 +40,7 @@ func standsBy(t *testing.T, admin *redis.Client, q *executor.Queue[int], opts ..
 	return has
 }
 
-func TestAGathererMayStandBy(t *testing.T) {
+func TestGathererRoleMayStandBy(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	p, err := bridge.NewProducer[int](t.Context(), connected(t, address("producer")), bridge.Name("orders"), bridge.Seal())

@@ -85,7 +85,7 @@ func employ(t *testing.T, url string, opts ...workers.Option) (stop func()) {
 }
 
 // A whole flow runs with each process under its own user.
-func TestRolesAreEnoughForAFlow(t *testing.T) {
+func TestRolesSufficeForFlow(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
@@ -158,7 +158,7 @@ func noDenials(t *testing.T, admin *redis.Client, expected ...string) {
 }
 
 // A program performs all roles under one Executor.
-func TestOperatorIsEnoughForAProgram(t *testing.T) {
+func TestOperatorRoleSuffices(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
@@ -226,7 +226,7 @@ var cells = []struct{ command, allowed string }{
 	{"MIGRATE h 1 {dq:0}:q:a 0 1", "-----"},
 }
 
-func TestRolesAreRefusedWhatIsNotTheirs(t *testing.T) {
+func TestRolesAreDeniedOtherCommands(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	for _, cell := range cells {
@@ -266,7 +266,7 @@ func TestRolesAreRefusedWhatIsNotTheirs(t *testing.T) {
 }
 
 // The error for a missing permission comes at once and names the user and the command.
-func TestALackOfRightsIsToldAtOnce(t *testing.T) {
+func TestMissingPermissionFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	told := func(what string, err error, user string) {
@@ -306,7 +306,7 @@ func TestALackOfRightsIsToldAtOnce(t *testing.T) {
 
 // If the user of the watcher may not requeue the entries of dead processes, it leaves them alone,
 // and a worker becomes the watcher.
-func TestTheDeadAreLeftToWorkers(t *testing.T) {
+func TestDeniedWatcherLeavesDeadToWorkers(t *testing.T) {
 	t.Parallel()
 	for _, user := range []string{"producer", "gatherer"} {
 		t.Run(user, func(t *testing.T) {

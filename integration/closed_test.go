@@ -172,7 +172,7 @@ func TestCallsAfterCloseAreErrClosed(t *testing.T) {
 }
 
 // A call to a dead server ends with Close, and Close ends too.
-func TestCallsUnderWayEndWithClose(t *testing.T) {
+func TestRunningCallsEndWithClose(t *testing.T) {
 	server := testkit.StartRedis(t)
 	o := open(t, server.URL())
 	server.Kill()
@@ -192,19 +192,19 @@ func TestCallsUnderWayEndWithClose(t *testing.T) {
 	calls.Wait()
 }
 
-// waiting returns the number of calls of TestCallsUnderWayEndWithClose that block inside package
+// waiting returns the number of calls of TestRunningCallsEndWithClose that block inside package
 // broker. The other calls block on one of them or on a result.
 func waiting() (n int) {
 	stacks := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-		if strings.Contains(stack, "/internal/broker.") && strings.Contains(stack, "TestCallsUnderWayEndWithClose.func") {
+		if strings.Contains(stack, "/internal/broker.") && strings.Contains(stack, "TestRunningCallsEndWithClose.func") {
 			n++
 		}
 	}
 	return n
 }
 
-func TestClosedCallsAreAllThatNeedAConnection(t *testing.T) {
+func TestClosedCallsAreComplete(t *testing.T) {
 	t.Parallel()
 	local := []string{"bridge.Multiplex", "bridge.Merge", "bridge.Push", "executor.New", "executor.NewInspector"}
 	for name, fun := range calls(t) {

@@ -173,7 +173,7 @@ func TestImportsPointDown(t *testing.T) {
 }
 
 // A program that imports the library links no test code.
-func TestUsersGetNoTestCode(t *testing.T) {
+func TestUsersLinkNoTestCode(t *testing.T) {
 	t.Parallel()
 	for _, pkg := range list(t, "-deps", "./bridge", "./executor", "./workers", "./cmd/...") {
 		if pkg.ImportPath == "testing" || strings.HasSuffix(pkg.ImportPath, "/testkit") {
@@ -214,7 +214,7 @@ var (
 	embedded  = regexp.MustCompile(`(?m)^\t?//go:embed (.+)$`)
 )
 
-func TestScriptsKeepTheirHeaders(t *testing.T) {
+func TestScriptHeadersMatchBodies(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob(filepath.Join(root, "internal/broker/lua/*.lua"))
 	if err != nil || len(scripts) == 0 {
@@ -326,7 +326,7 @@ func (h header) compare(body string) (breaches []string) {
 }
 
 // Without this test, a checker that detects no breach would pass.
-func TestScriptBreachesAreSeen(t *testing.T) {
+func TestScriptBreachesAreDetected(t *testing.T) {
 	t.Parallel()
 	good := "-- x.lua: does it\n-- KEYS 1 meta  m:<queue>\n-- ARGV 1 name  its name\n-- ARGV 2+ id  more\n-- reply: 'ok'\n" +
 		"redis.call('HSET', KEYS[1], ARGV[1], #ARGV) -- not KEYS[7]\nreturn 'ok'\n"
@@ -459,7 +459,7 @@ func selects(expr ast.Expr, pkg, name string) bool {
 
 var mapRow = regexp.MustCompile("(?m)^\\| *`([^`]+\\.go)`")
 
-func TestFileMapNamesEachFileAndNoOther(t *testing.T) {
+func TestFileMapListsAllFiles(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
 	if err != nil {
@@ -497,7 +497,7 @@ func TestPackagesHaveComments(t *testing.T) {
 	}
 }
 
-func TestTestsNeitherSleepNorAreSkipped(t *testing.T) {
+func TestTestsDoNotSleepOrSkip(t *testing.T) {
 	t.Parallel()
 	for _, s := range sources(t) {
 		testkit := strings.HasPrefix(s.path, "internal/testkit/")
@@ -518,7 +518,7 @@ func TestTestsNeitherSleepNorAreSkipped(t *testing.T) {
 	}
 }
 
-func TestTreeNamesNoMachine(t *testing.T) {
+func TestTreeContainsNoMachinePaths(t *testing.T) {
 	t.Parallel()
 	machine := regexp.MustCompile(`(^|[^.\w])/(work|farm)/`)
 	err := walk(func(name string, text []byte) error {

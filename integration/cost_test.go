@@ -188,7 +188,7 @@ func (d *town) prices(t *testing.T) map[string]bill {
 
 // No call of the protocol costs more with ten thousand ended and delivered sources, undelivered
 // sources, queues and entries than with ten.
-func TestACallCostsTheSameBesideTenThousandOthers(t *testing.T) {
+func TestCallCostIsIndependentOfHistory(t *testing.T) {
 	few, many := settle(t, 10).prices(t), settle(t, 10_000).prices(t)
 	for what, a := range few {
 		b := many[what]
@@ -200,7 +200,7 @@ func TestACallCostsTheSameBesideTenThousandOthers(t *testing.T) {
 
 // A source that drops every second item has thousands of separate ranges. The next drop costs the
 // same.
-func TestADropCostsTheSameBehindThousands(t *testing.T) {
+func TestDropCostIsIndependentOfRanges(t *testing.T) {
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
 	if err != nil {

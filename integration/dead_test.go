@@ -53,7 +53,7 @@ func deadLetters(t *testing.T, server *testkit.Server, ns string, items ...strin
 }
 
 // With --all, an error with one dead letter is reported, and the others are processed.
-func TestDeadTakesAllButTheMalformed(t *testing.T) {
+func TestDeadAllSkipsMalformed(t *testing.T) {
 	t.Parallel()
 	server, ns := testkit.StartRedis(t), testkit.Namespace(t)
 	deadLetters(t, server, ns, "one", "two")

@@ -171,7 +171,7 @@ var blockedCommands = map[string]struct {
 
 // A command is stopped or killed while its output is blocked. Another process of the namespace
 // removes all its keys from Redis.
-func TestABlockedCommandLeavesNoKeys(t *testing.T) {
+func TestBlockedCommandLeavesNoKeys(t *testing.T) {
 	t.Parallel()
 	lines := strings.Repeat("1\n", 50_000)
 	for name, c := range blockedCommands {

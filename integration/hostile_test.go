@@ -51,7 +51,7 @@ var hints = [][]any{
 }
 
 // Foreign data in queues, mailboxes and records costs little, and all regular items arrive.
-func TestForgedEntriesHarmNobody(t *testing.T) {
+func TestForgedEntriesAreHarmless(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	raw := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -110,7 +110,7 @@ func TestForgedEntriesHarmNobody(t *testing.T) {
 
 // A stage that is not the consumer of a queue takes no entry of it, in whatever order a worker
 // finds the stages.
-func TestAStageThatDoesNotStandTakesNothing(t *testing.T) {
+func TestStageThatIsNotConsumerTakesNoEntries(t *testing.T) {
 	t.Parallel()
 	for _, record := range []string{
 		`{"v":1,"id":"x","seq":9223372036854775807,"kind":"copy","ins":[{"q":"orders"}]}`,

@@ -23,7 +23,7 @@ import (
 
 // All objects of a process are listed, so that another process deletes them after a kill at any
 // moment: only the keys of named queues are left.
-func TestKilledProcessesLeaveNoKey(t *testing.T) {
+func TestKilledProcessesLeaveNoKeys(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	raw := redis.NewClient(&redis.Options{Addr: server.Addr()})

@@ -34,7 +34,7 @@ func burn(t *testing.T) {
 
 // On a busy machine, each process of pipe: takes many times as long. It still gets thousands of
 // lines, since its start is the expensive part, and remains so under load.
-func TestProcessesOnABusyMachineGetManyLines(t *testing.T) {
+func TestProcessesGetManyLinesUnderLoad(t *testing.T) {
 	const n = 100_000
 	for name, url := range map[string]string{"embedded": "", "redis": testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 
 // A function is much slower than the reader of its lines of 2 MB. All buffers on the way are
 // bounded in bytes.
-func TestMemoryOfLargeLines(t *testing.T) {
+func TestMemoryIsBoundedForLargeLines(t *testing.T) {
 	t.Parallel()
 	const lines, size, most = 150, 2_000_000, 200 << 20
 	cmd := exec.CommandContext(t.Context(), "dqbridge", "run", "--concurrency", "2", "--fn", "slow=exec:sleep 0.02; wc -c", "slow")

@@ -508,7 +508,7 @@ func TestNilAndZeroValuesAreErrors(t *testing.T) {
 	}
 }
 
-func TestMisusesAreOfAllExportedCalls(t *testing.T) {
+func TestMisusesCoverExportedCalls(t *testing.T) {
 	t.Parallel()
 	rows := misuses()
 	for name, fun := range calls(t) {

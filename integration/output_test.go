@@ -112,7 +112,7 @@ func fill(t *testing.T, w *os.File) {
 
 // A line of `dqbridge gather` is delivered when it is written. However the command ends, the next
 // gather prints the lines that were not written.
-func TestGatherDeliversWhatItHasWritten(t *testing.T) {
+func TestGatherDeliversWrittenLines(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	size := len(lines(outputLines))
@@ -210,7 +210,7 @@ func (s shell) rest(to *os.File) {
 
 // If the reader of the output leaves, the exit status and stderr report it, with the number of
 // lines written. The next gather begins after them, or before.
-func TestOutputThatIsClosedIsToldAndLosesNothing(t *testing.T) {
+func TestClosedOutputIsReportedWithoutLoss(t *testing.T) {
 	t.Parallel()
 	s := shell{t, testkit.StartRedis(t).URL() + "/?ns=" + testkit.Namespace(t)}
 	s.scatter(outputLines)
@@ -242,7 +242,7 @@ func count(from, to int) (all []int) {
 }
 
 // A run whose output cannot be written does not succeed.
-func TestRunTellsWhatItCouldNotWrite(t *testing.T) {
+func TestRunReportsFailedWrites(t *testing.T) {
 	t.Parallel()
 	input := lines(outputLines)
 	for _, before := range []string{"ulimit -f 16;", "ulimit -f 300;"} {
@@ -272,7 +272,7 @@ func TestRunTellsWhatItCouldNotWrite(t *testing.T) {
 }
 
 // A command with a blocked stdout ends on SIGTERM as usual, and leaves no key.
-func TestTermEndsACommandWhoseOutputIsBlocked(t *testing.T) {
+func TestTermEndsBlockedCommand(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	for _, verb := range []string{"run", "gather"} {

@@ -148,7 +148,7 @@ func invoke(t *testing.T, in string, args ...string) invocation {
 }
 
 // A command for each line behaves like GNU parallel: stdout, exit status and joblog are the same.
-func TestRunIsParallel(t *testing.T) {
+func TestRunMatchesParallel(t *testing.T) {
 	t.Parallel()
 	if text, err := exec.Command("parallel", "--version").Output(); !strings.HasPrefix(string(text), "GNU parallel") {
 		t.Fatalf("no GNU parallel, which make tools installs: %s, %v", text, err)
@@ -170,7 +170,7 @@ func TestRunIsParallel(t *testing.T) {
 }
 
 // A command for each line prints the same as xargs in the mode that takes lines literally.
-func TestRunIsXargs(t *testing.T) {
+func TestRunMatchesXargs(t *testing.T) {
 	t.Parallel()
 	const items = "a\ndir/b.c\nit's\na b\n$HOME\n\"q\"\n x\ty \n*\n\\n\n-n\na;b\n`id`\n"
 	for _, c := range []struct{ in, xargs, run string }{

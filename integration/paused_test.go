@@ -43,7 +43,7 @@ func (s shell) killedFlow(ex *executor.Executor, function string, calls *atomic.
 
 // Workers do not process the items of a killed process: its flow costs no call until another
 // process gathers it.
-func TestTheFlowOfAKilledProcessIsPaused(t *testing.T) {
+func TestFlowOfKilledProcessIsPaused(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	raw := redis.NewClient(&redis.Options{Addr: server.Addr()})

@@ -11,7 +11,7 @@ import (
 
 // --resume continues a killed run: each line is in the two outputs together, and a line that the
 // joblog records does not run again.
-func TestAKilledRunIsResumed(t *testing.T) {
+func TestResumeAfterKill(t *testing.T) {
 	t.Parallel()
 	const n = 3000
 	for name, what := range map[string][]string{"command": {"--", "echo"}, "function": {"wait", "--fn", "wait=exec:echo {}"}} {

@@ -27,7 +27,7 @@ import (
 const secret = "S3CR3T!x"
 
 // No output of any failing call contains the password of the address.
-func TestNoOutputHasThePassword(t *testing.T) {
+func TestPasswordIsInNoOutput(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t, "--requirepass", "another")
 	plain := listen(t, nil)

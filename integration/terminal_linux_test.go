@@ -120,7 +120,7 @@ func TestStatusLineFitsTheTerminal(t *testing.T) {
 
 // There is no status line on a terminal that cannot rewrite lines, if the user disables it, or
 // without a terminal.
-func TestNoStatusLineWithoutATerminalForIt(t *testing.T) {
+func TestNoStatusLineWithoutSuitableTerminal(t *testing.T) {
 	t.Parallel()
 	for _, env := range []string{"TERM=dumb", "NO_COLOR=1"} {
 		s, out := newScreen(t, 80), file(t)

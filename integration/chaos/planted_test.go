@@ -42,7 +42,7 @@ func joined(books map[string][]record, hurt string) *checker {
 	return c
 }
 
-func TestTheCheckerFindsNothingInASoundRun(t *testing.T) {
+func TestCheckerAcceptsCorrectRun(t *testing.T) {
 	t.Parallel()
 	if v := verdictOf(sound(), "allowed"); v.breaches != nil || v.items != 10 {
 		t.Errorf("%+v", v)
@@ -64,7 +64,7 @@ func TestTheCheckerFindsNothingInASoundRun(t *testing.T) {
 	}
 }
 
-func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
+func TestCheckerFindsPlantedErrors(t *testing.T) {
 	t.Parallel()
 	remove := func(book string, i int) func(map[string][]record) {
 		return func(b map[string][]record) { b[book] = slices.Delete(b[book], i, i+1) }
@@ -118,7 +118,7 @@ func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
 
 // Repeated runs are allowed within the bound, unless the first worker was able to complete its run
 // and Redis has not lost that.
-func TestTheCheckerAsksWhoRanAnItemAgain(t *testing.T) {
+func TestCheckerFindsNeedlessRuns(t *testing.T) {
 	t.Parallel()
 	books := sound()
 	books["2-work"] = append(books["2-work"], record{event: ran, source: 1, offset: 3, stage: 1})
@@ -135,7 +135,7 @@ func TestTheCheckerAsksWhoRanAnItemAgain(t *testing.T) {
 	}
 }
 
-func TestTheCheckerWeighs(t *testing.T) {
+func TestCheckerBoundsMemory(t *testing.T) {
 	t.Parallel()
 	for used, want := range map[peaks]int{{10, 10}: 0, {11, 0}: 1, {0, 11}: 1} {
 		c := joined(sound(), "")

@@ -136,7 +136,7 @@ func run(t *testing.T, s scenario) row {
 
 // If a producer dies whose source is not durable, the stream yields all stored items and ends with
 // an error.
-func TestAKilledProducerCutsItsStream(t *testing.T) {
+func TestKilledProducerTruncatesStream(t *testing.T) {
 	t.Parallel()
 	f := begin(t, scenario{lease: 500 * time.Millisecond, rate: 5000, mortal: true, victims: fleetSize}, 0)
 	f.seal()

@@ -146,7 +146,7 @@ var unsettled = map[string]bool{
 
 // Random commands in random order, some of them inside scripts, have the same replies and leave the
 // same data.
-func TestAnyCommandsInAnyOrder(t *testing.T) {
+func TestRandomCommands(t *testing.T) {
 	both := twins(t)
 	for seed := range uint64(24) {
 		r := rand.New(rand.NewPCG(seed, 1))

@@ -19,7 +19,7 @@ import (
 
 // For all these flows, the embedded broker and a redis-server send the same replies and keep the
 // same data.
-func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
+func TestEmbeddedBrokerMatchesRedis(t *testing.T) {
 	both := twins(t)
 	for _, flow := range []struct {
 		name string

@@ -378,12 +378,12 @@ local function full(stream, meta)
 	{
 		name: "acknowledged before it is put back", file: lua + "reclaim.lua",
 		from: "  if entry then\n", to: "  redis.call('XACK', KEYS[1], 'w', row[1])\n  if entry then\n",
-		pkg: "integration", run: "TheDeadAreLeft",
+		pkg: "integration", run: "DeniedWatcher",
 	},
 	{
 		name: "a stage that is no consumer takes", file: "workers/routes.go",
 		from: "		if stands[i].Consumer {\n", to: "		if stands[i].Consumer || true {\n",
-		pkg: "integration", run: "DoesNotStand",
+		pkg: "integration", run: "IsNotConsumer",
 	},
 	{
 		name: "what a fused stage leaves off is forgotten", file: "workers/completion.go",

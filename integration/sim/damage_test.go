@@ -113,7 +113,7 @@ func TestEachDamageAtEachRequest(t *testing.T) {
 }
 
 // Redis loses all its data: both ends report that soon, and all results until then are correct.
-func TestAllIsFlushedAtEachRequest(t *testing.T) {
+func TestFlushAtEachRequest(t *testing.T) {
 	t.Parallel()
 	flush := damage("all is flushed", func(ctx context.Context, raw *redis.Client) error { return raw.FlushAll(ctx).Err() })
 	n := simulate(t, nil, pair).world.requests

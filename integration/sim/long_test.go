@@ -17,7 +17,7 @@ import (
 
 // A function may run for a hundred leases on one of several workers: no other worker takes its
 // item.
-func TestAFunctionRunsForManyLeases(t *testing.T) {
+func TestFunctionRunsForManyLeases(t *testing.T) {
 	t.Parallel()
 	count := &calls{n: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {

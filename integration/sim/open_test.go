@@ -15,7 +15,7 @@ import (
 
 // A source of an open queue is deleted once it is delivered to its end. If the reply to its end is
 // lost, the producer does not get the error that it never existed.
-func TestTheEndOfASourceInAnOpenQueue(t *testing.T) {
+func TestEndOfSourceInOpenQueue(t *testing.T) {
 	t.Parallel()
 	lost := faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == "the reply is lost" })]
 	sound, err := openQueue(t, nil)

@@ -179,7 +179,7 @@ func joined(parts []part) error {
 	return nil
 }
 
-func TestHeirsGoOn(t *testing.T) {
+func TestSuccessorsContinue(t *testing.T) {
 	t.Parallel()
 	sound, parts, err := succeed(t, nil)
 	if err = errors.Join(err, joined(parts)); err != nil || len(parts) != 1 {

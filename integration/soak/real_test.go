@@ -53,7 +53,7 @@ type life struct {
 
 // Processes visit a real server, are replaced and killed. The resources in use at rest, and the
 // cost of an item, are the same as after the first visits.
-func TestAYearOfProcesses(t *testing.T) {
+func TestYearOfProcesses(t *testing.T) {
 	server := testkit.StartRedis(t)
 	ex, err := executor.New(t.Context(), server.URL(), executor.Lease(lease))
 	if err != nil {

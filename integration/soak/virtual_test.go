@@ -18,7 +18,7 @@ var rounds = flag.Int("rounds", 4, "rounds of visits in virtual time, each with 
 
 // A service runs while executors, workers, gathers, sources and functions come and go, are canceled
 // and killed. At rest after the last round, Redis holds the same data as after the first one.
-func TestAYearInVirtualTime(t *testing.T) {
+func TestYearInVirtualTime(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		raw := redis.NewClient(&redis.Options{Dialer: f.Dial, Protocol: 2, DisableIdentity: true})
 		defer raw.Close()

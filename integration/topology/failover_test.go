@@ -40,7 +40,7 @@ func TestSentinelsElectAMaster(t *testing.T) {
 
 // A stopped master keeps its connections and continues as if it were still the master. Its clients
 // see no error, only missing replies, until it is demoted.
-func TestAMasterThatStoodStillIsNoMaster(t *testing.T) {
+func TestStoppedMasterIsReplaced(t *testing.T) {
 	t.Parallel()
 	servers := testkit.StartSentinel(t)
 	s := flow(t, servers.URL(), lost(t))
@@ -54,7 +54,7 @@ func TestAMasterThatStoodStillIsNoMaster(t *testing.T) {
 	s.end()
 }
 
-func TestClusterPutsAReplicaInPlace(t *testing.T) {
+func TestClusterPromotesReplica(t *testing.T) {
 	t.Parallel()
 	cluster := testkit.StartCluster(t)
 	s := flow(t, cluster.URL(), lost(t))

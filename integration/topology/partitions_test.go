@@ -15,7 +15,7 @@ import (
 
 // The flows of several Executors are on several masters of a cluster. One fleet serves them all,
 // even after the death of a master.
-func TestFlowsSpreadOverACluster(t *testing.T) {
+func TestFlowsSpreadOverCluster(t *testing.T) {
 	t.Parallel()
 	const n, flows = 1000, 24
 	c := testkit.StartCluster(t)
@@ -67,7 +67,7 @@ func TestFlowsSpreadOverACluster(t *testing.T) {
 }
 
 // All clients of a namespace must use the same number of partitions.
-func TestThePartitionsOfANamespaceAreAgreedOn(t *testing.T) {
+func TestPartitionsMustMatch(t *testing.T) {
 	t.Parallel()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
 	ex, _ := connect(t, url)

@@ -81,7 +81,7 @@ func TestRedisLoads(t *testing.T) {
 }
 
 // Actions of an operator on a running server.
-func TestOperatorsAreSurvived(t *testing.T) {
+func TestOperatorActions(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]any{
 		"script flush": {"SCRIPT", "FLUSH"},
@@ -109,7 +109,7 @@ func TestOperatorsAreSurvived(t *testing.T) {
 }
 
 // While the memory is full, producers wait and stored items are processed.
-func TestMemoryIsFull(t *testing.T) {
+func TestFullMemory(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	s, redis := flow(t, server.URL()+"/", nil), admin(t, server.Addr())
@@ -130,7 +130,7 @@ func TestMemoryIsFull(t *testing.T) {
 
 // Processes can start while the memory is full, and make room: a worker and a gather join, process
 // the stored items, and leave no key.
-func TestWhoStartsWhileTheMemoryIsFull(t *testing.T) {
+func TestStartWhileMemoryIsFull(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	redis := admin(t, server.Addr())
@@ -175,7 +175,7 @@ func TestWhoStartsWhileTheMemoryIsFull(t *testing.T) {
 }
 
 // A master that is demoted to a replica refuses writes until it is promoted again.
-func TestMasterIsDemotedForAWhile(t *testing.T) {
+func TestDemotedMaster(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	s, redis := flow(t, server.URL()+"/", nil), admin(t, server.Addr())
@@ -192,7 +192,7 @@ func TestMasterIsDemotedForAWhile(t *testing.T) {
 	s.end()
 }
 
-func TestNetworkIsBad(t *testing.T) {
+func TestBadNetwork(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]testkit.Line{
 		"slow":   {Delay: func() time.Duration { return 50*time.Millisecond + rand.N(100*time.Millisecond) }},
