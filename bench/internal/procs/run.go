@@ -9,46 +9,46 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/role"
 )
 
-// A Plan is how a pipeline is deployed.
+// A Plan describes the deployment of a pipeline.
 type Plan struct {
 	Job
 	Workers int           // processes
-	Backlog bool          // the producer has ended before any worker begins
-	Idle    time.Duration // how long to look at it before the first item, with everybody there
+	Backlog bool          // the producer ends before the first worker starts
+	Idle    time.Duration // how long to measure all processes idle before the first item
 }
 
-// An Outcome is what came of a plan.
+// An Outcome is the result of a plan.
 type Outcome struct {
-	Seconds  float64 // until the last result; of a backlog, from when all are there
+	Seconds  float64 // until the last result; with a backlog, from the end of the producer
 	Producer role.Report
-	Worker   role.Report // of all workers together; the peak of the largest
+	Worker   role.Report // sum of all workers; the peak is that of the largest
 	Consumer role.Report
 	Redis    redisd.Usage
-	Peak     float64      // memory of the redis-server, in bytes
-	Idle     redisd.Usage // of a second and process
+	Peak     float64      // peak memory of the redis-server, in bytes
+	Idle     redisd.Usage // per second and process
 }
 
-// PerSecond is the rate.
+// PerSecond returns the rate.
 func (o Outcome) PerSecond() float64 { return float64(o.Consumer.Items) / o.Seconds }
 
-// Largest is the peak of the largest process, Redis aside.
+// Largest returns the peak of the largest process, without Redis.
 func (o Outcome) Largest() float64 { return max(o.Producer.Peak, o.Worker.Peak, o.Consumer.Peak) }
 
-// A cast is who takes part.
+// A cast is the processes of a run.
 type cast struct {
 	plan               Plan
 	server             *redisd.Server
 	workers            []*role.Process
 	producer, consumer *role.Process
-	alone              float64 // seconds of processor that Redis used while nobody was there
+	alone              float64 // processor time in seconds that Redis used without clients
 }
 
-// stuck is when a run has failed.
+// stuck is the time limit of a run.
 const stuck = 5 * time.Minute
 
-// Run does it on a server of its own, so that its memory can be told.
+// Run runs a plan on a new server, so that its memory can be measured.
 func Run(ctx context.Context, p Plan) (o Outcome, err error) {
-	ctx, cancel := context.WithTimeout(ctx, stuck) // which kills who is left
+	ctx, cancel := context.WithTimeout(ctx, stuck) // it also kills the processes that are left
 	defer cancel()
 	s, err := redisd.Start(ctx)
 	if err != nil {
