@@ -94,7 +94,7 @@ func (c *cast) enter(ctx context.Context) (err error) {
 	return err
 }
 
-// start starts workers alone.
+// start starts only the workers.
 func start(ctx context.Context, j Job, n int) (list []*role.Process, err error) {
 	for range n {
 		w, err := role.Start(ctx, worker, j)
@@ -109,7 +109,7 @@ func start(ctx context.Context, j Job, n int) (list []*role.Process, err error) 
 	return list, nil
 }
 
-// stop ends workers, and adds up what they tell.
+// stop ends workers and returns the sum of their reports.
 func stop(list []*role.Process) (all role.Report, err error) {
 	for _, w := range list {
 		r, stopped := w.Stop()
@@ -120,7 +120,7 @@ func stop(list []*role.Process) (all role.Report, err error) {
 	return all, err
 }
 
-// With runs f beside a fleet of n workers.
+// With runs f while a fleet of n workers is running.
 func With(ctx context.Context, j Job, n int, f func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,13 +133,11 @@ func With(ctx context.Context, j Job, n int, f func() error) error {
 	return errors.Join(err, stopped)
 }
 
-// settled is how long after their start everybody has said and asked what is
-// said and asked once.
+// settled is how long after their start all processes have finished their setup.
 const settled = 6 * time.Second
 
-// idle looks at what everybody does while nothing happens: once at what it costs
-// Redis beyond what it costs alone, and once at what is sent, since MONITOR, which
-// tells that, costs more than what it tells of.
+// idle measures the idle processes twice: the resources of Redis beyond those without clients, and
+// the commands sent. The second one uses MONITOR, which costs more than these commands.
 func (c *cast) idle(ctx context.Context) (u redisd.Usage, err error) {
 	if c.plan.Idle == 0 {
 		return u, nil
@@ -155,7 +153,7 @@ func (c *cast) idle(ctx context.Context) (u redisd.Usage, err error) {
 	return u.Over(c.plan.Idle.Seconds() * float64(len(c.workers)+2)), err
 }
 
-// used is what a server does in a while.
+// used returns the work of a server during d.
 func used(ctx context.Context, s *redisd.Server, d time.Duration) (u redisd.Usage, err error) {
 	before, err := s.Usage(ctx)
 	if err != nil || d == 0 {
@@ -177,7 +175,7 @@ func pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// perform runs the items through.
+// perform runs the items through the pipeline.
 func (c *cast) perform(ctx context.Context, o *Outcome) (err error) {
 	before, err := c.server.Usage(ctx)
 	if err != nil {

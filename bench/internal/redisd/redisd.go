@@ -12,10 +12,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9" //nolint:depguard // the pipeline by hand has nothing between it and Redis
+	"github.com/redis/go-redis/v9" //nolint:depguard // the pipeline written by hand calls Redis directly
 )
 
-// A Server is a redis-server on a free port of this machine. It stores nothing on disk.
+// A Server is a redis-server on a free port of this machine, without persistence.
 type Server struct {
 	Address string
 	Version string
