@@ -70,7 +70,7 @@ func TestDeadAllSkipsMalformed(t *testing.T) {
 	if out, told, status := run("dead", "show", "--all"); out != "one\ntwo\n" || status != 1 || strings.Count(told, "\n") != 1 {
 		t.Errorf("show: %d %q %q", status, out, told)
 	}
-	if out, told, status := run("dead", "retry", "--all"); out != "" || status != 1 || !strings.Contains(told, "no batch that can be run") {
+	if out, told, status := run("dead", "retry", "--all"); out != "" || status != 1 || !strings.Contains(told, "not a valid batch") {
 		t.Errorf("retry: %d %q %q", status, out, told)
 	}
 	if out, told, status := run("dead", "list"); strings.Count(out, "\n") != 2 || status != 0 {

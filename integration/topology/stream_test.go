@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	trouble  = "trying again until it does"
+	trouble  = "retrying until they succeed"
 	recovery = "redis answers again"
-	dead     = "a process is dead"
+	dead     = "process declared dead"
 )
 
 // A stream sends numbers through two stages on two workers, as long as the test injects faults.

@@ -164,7 +164,7 @@ func (r *Reader) Short(read, announced int) error {
 	if r.err != nil {
 		return r.err
 	}
-	return fmt.Errorf("%w: %d items where %d were announced", ErrFrame, read, announced)
+	return fmt.Errorf("%w: %d items, but %d were announced", ErrFrame, read, announced)
 }
 
 // Rest returns the unread bytes, without a version byte.

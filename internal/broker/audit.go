@@ -162,7 +162,7 @@ func (c *Client) RequeueStray(ctx context.Context, g Gather, s Found) (entries i
 		back = c.keys.suspects(s.Queue)
 	}
 	for from := s.ID; ; {
-		reply, err := c.run(ctx, "rescue what is in no hand of queue "+s.Queue, scripts.requeueStray,
+		reply, err := c.run(ctx, "requeue the stray entries of queue "+s.Queue, scripts.requeueStray,
 			[]string{c.keys.streamOf(s.StreamRef), back, c.keys.registry(RoleWorker)}, from, auditPage, g.consumerOf(s.StreamRef))
 		if err != nil {
 			return entries, err

@@ -87,20 +87,20 @@ func (l *Lease) cleanUp(ctx context.Context, dead []deadProcess, watched int64) 
 	}
 	if len(workers) > 0 {
 		l.requeues.begin(ctx, func(ctx context.Context) {
-			l.log(ctx, "what dead workers held is not requeued yet", l.requeue(ctx, workers))
+			l.log(ctx, "requeue of the entries of dead workers failed; it is tried again", l.requeue(ctx, workers))
 		})
 	}
 	if len(executors) > 0 {
 		l.abandons.begin(ctx, func(ctx context.Context) {
 			for _, d := range executors {
-				l.log(ctx, "the sources of a dead executor are not given up yet", l.abandonSources(ctx, d))
+				l.log(ctx, "the sources of a dead executor were not abandoned; it is tried again", l.abandonSources(ctx, d))
 			}
 		})
 	}
 	if len(graceOver) > 0 {
 		l.deletions.begin(ctx, func(ctx context.Context) {
 			for _, d := range graceOver {
-				l.log(ctx, "the queues of a dead executor are not deleted yet", l.deleteQueues(ctx, d))
+				l.log(ctx, "the queues of a dead executor were not deleted; it is tried again", l.deleteQueues(ctx, d))
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	k := l.c.keys
 	for found := any(int64(abandonPage)); found == int64(abandonPage); {
 		var err error
-		found, err = l.c.run(ctx, "give up the sources of executor "+d.id, scripts.abandonSources,
+		found, err = l.c.run(ctx, "abandon the sources of executor "+d.id, scripts.abandonSources,
 			[]string{k.holds(d.id), k.registry(RoleExecutor)}, d.id, cause, k.prefix, abandonPage)
 		if err != nil {
 			return err
@@ -193,7 +193,7 @@ func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
 			return err
 		}
 	}
-	err = l.c.try(ctx, "forget what a dead executor owned", func(ctx context.Context) error {
+	err = l.c.try(ctx, "forget the queues of a dead executor", func(ctx context.Context) error {
 		return l.c.rdb.Del(ctx, l.c.keys.owned(d.id)).Err()
 	})
 	if err != nil {
@@ -204,7 +204,7 @@ func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
 
 // isDead reports whether a process has not joined again.
 func (l *Lease) isDead(ctx context.Context, d deadProcess) (dead bool, err error) {
-	err = l.c.try(ctx, "look at a dead process", func(ctx context.Context) error {
+	err = l.c.try(ctx, "read a dead process", func(ctx context.Context) error {
 		entry, err := l.c.rdb.HGet(ctx, l.c.keys.fenced(), d.mark).Result()
 		dead = entry == d.entry
 		return err
@@ -221,7 +221,7 @@ func (l *Lease) cleaned(ctx context.Context, dead []deadProcess, replace []strin
 	for i, d := range dead {
 		args = append(args, d.mark, d.entry, replace[i])
 	}
-	_, err := l.c.run(ctx, "note what is cleaned up", scripts.cleaned, []string{l.c.keys.fenced()}, args...)
+	_, err := l.c.run(ctx, "record clean-ups", scripts.cleaned, []string{l.c.keys.fenced()}, args...)
 	return err
 }
 

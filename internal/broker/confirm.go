@@ -68,7 +68,7 @@ func (c *Client) finishAll(ctx context.Context, ends []End) (stored []End, err e
 			if status == "ok" {
 				stored = append(stored, ends[i])
 			} else if err != nil {
-				c.log.LogAttrs(ctx, slog.LevelWarn, "the end of a source cannot be stored again",
+				c.log.LogAttrs(ctx, slog.LevelWarn, "the end of a source was not stored again",
 					slog.String("source", ends[i].Source.Name), slog.Any("err", c.withRemedy(err)))
 			}
 		}

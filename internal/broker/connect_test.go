@@ -134,7 +134,7 @@ func TestWrongServersAreExplained(t *testing.T) {
 		"declared keys only": {"redis", "", "compute names of keys", map[string]string{
 			"ping": "+PONG\r\n", "xrange": "*0\r\n", "config": "*0\r\n", "evalsha": "-ERR script tried accessing undeclared key: x\r\n",
 		}},
-		"no Redis": {"redis", "", "no Redis", map[string]string{"ping": "HTTP/1.1 400 Bad Request\r\n"}},
+		"no Redis": {"redis", "", "is not Redis", map[string]string{"ping": "HTTP/1.1 400 Bad Request\r\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

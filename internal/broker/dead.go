@@ -81,7 +81,7 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 		return err
 	}
 	if err := d.Check(); err != nil {
-		return fmt.Errorf("retry dead letter %s: it is no batch that can be run: %w", id, err)
+		return fmt.Errorf("retry dead letter %s: it is not a valid batch: %w", id, err)
 	}
 	q, err := c.Look(ctx, d.Queue)
 	if err != nil {
@@ -119,6 +119,6 @@ func (c *Client) DeleteDeadLetter(ctx context.Context, d DeadLetter) error {
 	if d.Payload != "" {
 		keys = append(keys, c.keys.payload(d.Payload))
 	}
-	_, err := c.run(ctx, "drop dead letter "+d.ID, scripts.deleteDeadLetter, keys, d.ID)
+	_, err := c.run(ctx, "delete dead letter "+d.ID, scripts.deleteDeadLetter, keys, d.ID)
 	return err
 }

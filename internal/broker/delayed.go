@@ -9,7 +9,7 @@ const dueChunk = 100
 // concurrently.
 func (c *Client) RequeueDue(ctx context.Context) error {
 	for {
-		more, err := c.run(ctx, "bring back retries", scripts.requeueDue, []string{c.keys.due()}, c.keys.prefix, dueChunk)
+		more, err := c.run(ctx, "requeue due retries", scripts.requeueDue, []string{c.keys.due()}, c.keys.prefix, dueChunk)
 		if err != nil || more == int64(0) {
 			return err
 		}

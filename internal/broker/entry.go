@@ -126,7 +126,7 @@ func checkStatus(what, status string) error {
 	case "fenced":
 		return fmt.Errorf("%s: %w", what, ErrFenced)
 	case "":
-		return fmt.Errorf("%s: Redis answers what no script of this version does", what)
+		return fmt.Errorf("%s: unexpected reply from Redis", what)
 	}
 	if strings.HasPrefix(status, "ERR ") {
 		return fmt.Errorf("%s: %s", what, status)

@@ -23,7 +23,7 @@ var (
 	ErrSealed         = errors.New("the queue is sealed: no further source can join")
 	ErrEnded          = errors.New("the source has ended")
 	ErrFenced         = errors.New("fenced off: a successor has taken over, or the lease ran out")
-	ErrTruncated      = errors.New("the stream was given up before its end")
+	ErrTruncated      = errors.New("the stream was abandoned before its end")
 	ErrFull           = errors.New("the queue is full")
 	ErrElsewhere      = errors.New("the source feeds another queue")
 )

@@ -83,7 +83,7 @@ func (c *Client) Cancel(ctx context.Context, id string, frame []byte, ttl time.D
 	if err != nil || !set {
 		return false, err
 	}
-	return true, c.try(ctx, "tell the workers", func(ctx context.Context) error {
+	return true, c.try(ctx, "send hints to the workers", func(ctx context.Context) error {
 		workers, err := c.rdb.ZRange(ctx, c.keys.registry(RoleWorker), 0, -1).Result()
 		if err != nil || len(workers) == 0 {
 			return err
@@ -102,7 +102,7 @@ func (c *Client) Cancel(ctx context.Context, id string, frame []byte, ttl time.D
 // Settled reports for each future whether it has a result.
 func (c *Client) Settled(ctx context.Context, ids []string) ([]bool, error) {
 	settled := make([]bool, len(ids))
-	err := c.try(ctx, "look at futures", func(ctx context.Context) error {
+	err := c.try(ctx, "check futures", func(ctx context.Context) error {
 		found, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for _, id := range ids {
 				p.Exists(ctx, c.keys.payload(id))

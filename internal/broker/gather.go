@@ -46,7 +46,7 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	}
 	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64)}
 	if g.delivered = l.list(3).fields(); l.list(3) == nil {
-		g.delivered, err = c.scan(ctx, "read what was delivered of queue "+queue, c.keys.marks(queue))
+		g.delivered, err = c.scan(ctx, "read the marks of queue "+queue, c.keys.marks(queue))
 	}
 	if err == nil && l.number(5) > 0 {
 		g.nacked, err = c.readNacked(ctx, queue)
@@ -65,7 +65,7 @@ func (c *Client) gatheredBy(ctx context.Context, queue, consumer, executor strin
 	}
 	var card *redis.SliceCmd
 	var now *redis.TimeCmd
-	if err := c.try(ctx, "read who gathers", func(ctx context.Context) error {
+	if err := c.try(ctx, "read the process of the gather", func(ctx context.Context) error {
 		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			card = p.HMGet(ctx, c.keys.card(RoleExecutor, executor), "host", "pid", "seen")
 			now = p.Time(ctx)
@@ -282,7 +282,7 @@ const gapsPage = 1000
 func (c *Client) Dropped(ctx context.Context, source string, from int64) (ranges string, more bool, err error) {
 	key, at := c.keys.gaps(source), strconv.FormatInt(from, 10)
 	var before, behind *redis.StringSliceCmd
-	err = c.try(ctx, "read what source "+source+" has dropped", func(ctx context.Context) error {
+	err = c.try(ctx, "read the dropped items of source "+source, func(ctx context.Context) error {
 		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			before = p.ZRevRangeByScore(ctx, key, &redis.ZRangeBy{Min: "-inf", Max: at, Count: 1})
 			behind = p.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "(" + at, Max: "+inf", Count: gapsPage})

@@ -118,7 +118,7 @@ func (l *Lease) denied(ctx context.Context, err error) bool {
 		return false
 	}
 	if !l.cannotWatch.Swap(true) {
-		l.c.log.InfoContext(ctx, "another process has to look for the dead", "err", err)
+		l.c.log.InfoContext(ctx, "this process cannot be the watcher, since its Redis user lacks permissions; another process becomes the watcher", "err", err)
 	}
 	return true
 }
@@ -177,7 +177,7 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 	if err != nil {
 		return err
 	}
-	stood, err := l.fence(ctx, still[:min(len(still), maxFenced)], "its heartbeat stood still for a lease")
+	stood, err := l.fence(ctx, still[:min(len(still), maxFenced)], "no heartbeat for a lease")
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (l *Lease) fence(ctx context.Context, dead []staleProcess, why string) (fen
 	for _, s := range dead {
 		args = append(args, s.mark(), s.beat)
 	}
-	reply, err := l.c.run(ctx, "declare dead", scripts.fence,
+	reply, err := l.c.run(ctx, "declare processes dead", scripts.fence,
 		[]string{k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.watcher()}, args...)
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (l *Lease) fence(ctx context.Context, dead []staleProcess, why string) (fen
 		}
 		fenced = append(fenced, parseDead(s.mark(), entry))
 		delete(l.seen, s.mark())
-		l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: "+why,
+		l.c.log.LogAttrs(ctx, slog.LevelWarn, "process declared dead: "+why,
 			slog.String("role", string(s.role)), slog.String("id", s.id), slog.Duration("lease", l.lease))
 	}
 	return fenced, nil

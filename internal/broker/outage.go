@@ -42,7 +42,7 @@ func (c *Client) failed(ctx context.Context, verb string, err error) {
 	o.logged = o.logged || tell
 	o.mu.Unlock()
 	if tell {
-		c.log.LogAttrs(ctx, slog.LevelWarn, "redis does not answer as it should; trying again until it does",
+		c.log.LogAttrs(ctx, slog.LevelWarn, "redis calls fail; retrying until they succeed",
 			slog.String("redis", c.String()), slog.String("verb", verb), slog.Any("err", err))
 	}
 }
@@ -64,7 +64,7 @@ func (c *Client) answered(ctx context.Context) {
 	o.mu.Unlock()
 	if tell {
 		c.log.LogAttrs(ctx, slog.LevelInfo, "redis answers again",
-			slog.String("redis", c.String()), slog.Duration("trouble", lasted.Round(time.Millisecond)))
+			slog.String("redis", c.String()), slog.Duration("outage", lasted.Round(time.Millisecond)))
 	}
 }
 

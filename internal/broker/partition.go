@@ -70,7 +70,7 @@ func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, 
 	if len(c.partitions) == 1 {
 		return c, nil
 	}
-	reply, err := c.run(ctx, "place queue "+name, scripts.assign, []string{c.PartitionOf(name).keys.places()}, name, c.index, instead)
+	reply, err := c.run(ctx, "assign queue "+name, scripts.assign, []string{c.PartitionOf(name).keys.places()}, name, c.index, instead)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, 
 
 func (c *Client) partition(i int) (*Client, error) {
 	if i < 0 || i >= len(c.partitions) {
-		return nil, fmt.Errorf("%w: there are %d, and a queue is said to be in number %d", ErrPartitions, len(c.partitions), i)
+		return nil, fmt.Errorf("%w: there are %d, and a queue is assigned to number %d", ErrPartitions, len(c.partitions), i)
 	}
 	return c.partitions[i], nil
 }
@@ -100,6 +100,6 @@ func (c *Client) unassign(ctx context.Context, name string) error {
 	if len(c.partitions) <= 1 {
 		return nil
 	}
-	_, err := c.run(ctx, "forget where queue "+name+" was", scripts.unassign, []string{c.PartitionOf(name).keys.places()}, name, c.index)
+	_, err := c.run(ctx, "remove the assignment of queue "+name, scripts.unassign, []string{c.PartitionOf(name).keys.places()}, name, c.index)
 	return err
 }

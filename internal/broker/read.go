@@ -271,7 +271,7 @@ func (c *Client) HeldBy(ctx context.Context, g Gather) ([]Entry, error) {
 // pending returns the entries of a stream that are pending with a consumer.
 func (c *Client) pending(ctx context.Context, consumer string, at StreamRef) (entries []Entry, err error) {
 	var reply any
-	err = c.try(ctx, "read what is held of queue "+at.Queue, func(ctx context.Context) (err error) {
+	err = c.try(ctx, "read the pending entries of queue "+at.Queue, func(ctx context.Context) (err error) {
 		reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.streamOf(at), "0").Result()
 		return err
 	})
@@ -288,7 +288,7 @@ func (c *Client) pending(ctx context.Context, consumer string, at StreamRef) (en
 
 // SendHint adds a hint to a mailbox, if the mailbox exists.
 func (c *Client) SendHint(ctx context.Context, mailbox string, h Hint) error {
-	return c.try(ctx, "tell "+mailbox, func(ctx context.Context) error {
+	return c.try(ctx, "send a hint to "+mailbox, func(ctx context.Context) error {
 		return c.rdb.XAdd(ctx, &redis.XAddArgs{
 			Stream: c.keys.mailbox(mailbox), NoMkStream: true, MaxLen: 1000, Values: []any{"m", h.Kind, "w", h.What},
 		}).Err()

@@ -58,8 +58,8 @@ var remedies = []struct{ text, remedy string }{
 	{"undeclared key", "the server refuses scripts that compute names of keys: docs/deployment.md lists the servers that work"},
 	{"NOAUTH", "the server wants a password: give it in the address, redis://user:password@host:port"},
 	{"WRONGPASS", "user or password is wrong; in an address, special characters are escaped, such as %25 for %"},
-	{"redis: invalid reply", "what answers there is no Redis"},
-	{"redis: can't parse", "what answers there is no Redis"},
+	{"redis: invalid reply", "the server is not Redis"},
+	{"redis: can't parse", "the server is not Redis"},
 	{"first record does not look like a TLS handshake", "the server has no TLS: use redis:// if that is meant"},
 }
 

@@ -48,7 +48,7 @@ func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]st
 	joined, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
 		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced(), c.keys.space()}, args...)
 	if err == nil && joined == int64(0) {
-		return fmt.Errorf("join the %ss: %w: somebody has just chosen it: connect again", r, ErrPartitions)
+		return fmt.Errorf("join the %ss: %w: another process has just set it: connect again", r, ErrPartitions)
 	}
 	return err
 }

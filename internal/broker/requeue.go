@@ -87,7 +87,7 @@ func (c *Client) reclaim(ctx context.Context, of reclaimScope, queues []string) 
 			args = append(args, name)
 		}
 		began := time.Now()
-		reply, err := c.run(ctx, "requeue what workers hold", scripts.reclaim, keys, args...)
+		reply, err := c.run(ctx, "requeue the entries of workers", scripts.reclaim, keys, args...)
 		if err != nil {
 			return err
 		}
@@ -96,7 +96,7 @@ func (c *Client) reclaim(ctx context.Context, of reclaimScope, queues []string) 
 			if err := errors.New(l.text(i + 1)); isDenial(err) {
 				return fmt.Errorf("requeue %s: %w", l.text(i), c.withRemedy(err))
 			}
-			c.log.LogAttrs(ctx, slog.LevelWarn, "a stream cannot be requeued",
+			c.log.LogAttrs(ctx, slog.LevelWarn, "requeue of a stream failed",
 				slog.String("key", l.text(i)), slog.String("err", l.text(i+1)))
 		}
 		if at := l.number(0); at > 0 {

@@ -229,7 +229,7 @@ func lostFailure(queue string) []byte {
 // Abandon ends a source at its stored offset and records the cause, which its gathers then report.
 // A durable source stays open for a successor instead. It is safe to repeat.
 func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
-	what := "give up the source of queue " + s.Queue.Name
+	what := "abandon the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,
 		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name), c.keys.meta(s.Queue.Name), c.keys.sources(s.Queue.Name)},
 		s.Name, s.Epoch, cause, s.Queue.Inc, c.keys.holds(""), s.claim)

@@ -249,7 +249,7 @@ func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
 
 func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
 	stages := c.readings.parse(records, func(id string, s Stage, err error) {
-		c.log.WarnContext(ctx, "a stage of another version is left alone", "stage", id, "version", s.V, "err", err)
+		c.log.WarnContext(ctx, "stage ignored: it has another version", "stage", id, "version", s.V, "err", err)
 	})
 	slices.SortFunc(stages, func(a, b Stage) int {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
@@ -378,6 +378,6 @@ func (c *Client) LimitBatches(ctx context.Context, roots []string, items int64) 
 	for i, root := range roots {
 		keys[i] = c.keys.meta(root)
 	}
-	_, err := c.run(ctx, "bound batches", scripts.limitBatches, keys, items)
+	_, err := c.run(ctx, "limit batches", scripts.limitBatches, keys, items)
 	return err
 }

@@ -29,7 +29,7 @@ func (c *Client) Standby(ctx context.Context, executor, queue string, silence ti
 
 // StandDown removes the registration of Standby.
 func (c *Client) StandDown(ctx context.Context, executor, queue string) error {
-	return c.try(ctx, "wait no more for queue "+queue, func(ctx context.Context) error {
+	return c.try(ctx, "end the standby for queue "+queue, func(ctx context.Context) error {
 		return c.rdb.ZRem(ctx, c.keys.standby(queue), c.keys.mailbox(executor)).Err()
 	})
 }

@@ -139,7 +139,7 @@ func parseHosts(address string) (*url.URL, error) {
 
 func (t *target) parseSingle(u *url.URL) error {
 	if strings.Contains(u.Host, ",") {
-		return errors.New("it names several servers, which only Sentinel and Cluster have")
+		return errors.New("it names several servers; only Sentinel and Cluster have several")
 	}
 	o, err := redis.ParseURL(u.String())
 	if err != nil {

@@ -141,7 +141,7 @@ func TestPasswordIsNotLogged(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, other := c.Stages(ctx); other == nil || !strings.Contains(out.String(), "trying again") {
+	if _, other := c.Stages(ctx); other == nil || !strings.Contains(out.String(), "retrying until") {
 		t.Fatalf("%v, logged %s", other, &out)
 	}
 	if text := out.String() + err.Error() + c.String() + fmt.Sprint(c); strings.Contains(text, "secret") || strings.Contains(text, "user") {

@@ -142,7 +142,7 @@ func (c *Checker) poison(ctx context.Context) error {
 			return c.Executor.DeleteDeadLetter(ctx, letter.ID)
 		}
 	}
-	return errors.New("there is no dead letter of it")
+	return errors.New("the item has no dead letter")
 }
 
 // deadly is the number of workers that die with an item before it becomes a dead letter.
@@ -250,7 +250,7 @@ func (c *Checker) drain(ctx context.Context) error {
 	}
 	for _, w := range infos {
 		if w.PID == first.cmd.Process.Pid {
-			return fmt.Errorf("it has ended and is still registered as %s: leave.lua takes it out", w.ID)
+			return fmt.Errorf("it has ended and is still registered as %s: call leave.lua", w.ID)
 		}
 	}
 	return f.end()

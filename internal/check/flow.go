@@ -43,7 +43,7 @@ func (c *Checker) compare(f flow, from, n int) error {
 		r, ok := <-f.results
 		switch {
 		case !ok:
-			return fmt.Errorf("the stream ends behind %d of %d results", i, from+n)
+			return fmt.Errorf("the stream ends after %d of %d results", i, from+n)
 		case r.Err != nil:
 			return fmt.Errorf("result %d: %w", i, r.Err)
 		case !bytes.Equal(r.Value, c.wanted[i%len(c.wanted)]):
@@ -115,7 +115,7 @@ func asItem(err error) (*executor.ItemError, error) {
 	var failed *executor.ItemError
 	switch {
 	case err == nil:
-		return nil, errors.New("there is a value in the place of a failure")
+		return nil, errors.New("there is a value instead of a failure")
 	case !errors.As(err, &failed):
 		return nil, err
 	}

@@ -78,14 +78,14 @@ func (s *Set) start(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, fmt.Errorf("it has not said what functions it has for %v", helloWait))
+	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, fmt.Errorf("it has not sent its hello for %v", helloWait))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { talk.Kill(context.Cause(ctx)) })()
 	c := &child{Talk: talk, in: bufio.NewReaderSize(talk, 64<<10)}
 	var first hello
 	err = readLine(c.in, &first)
 	if err == nil && (first.V != version || len(first.Functions) == 0) {
-		err = fmt.Errorf("%w: version %d with %d functions, where version %d and a function were due", errProtocol, first.V, len(first.Functions), version)
+		err = fmt.Errorf("%w: version %d with %d functions, instead of version %d with at least one function", errProtocol, first.V, len(first.Functions), version)
 	}
 	if err != nil {
 		return nil, c.fail(err)

@@ -81,7 +81,7 @@ func (f failure) err() error {
 }
 
 // errProtocol is the error of a child that violates the protocol.
-var errProtocol = errors.New("the child does not keep to docs/children.md, it may have printed to its stdout: print to stderr")
+var errProtocol = errors.New("the child violates docs/children.md; it may have printed to its stdout: print to stderr")
 
 // readLine reads one line of JSON.
 func readLine(r *bufio.Reader, into any) error {
@@ -101,7 +101,7 @@ func readLine(r *bufio.Reader, into any) error {
 		break
 	}
 	if err := json.Unmarshal(line, into); err != nil {
-		return fmt.Errorf("%w: %.200q where a line of JSON was due", errProtocol, line)
+		return fmt.Errorf("%w: %.200q instead of a line of JSON", errProtocol, line)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed
 	}
 	switch {
 	case head.Call != call:
-		return nil, nil, fmt.Errorf("%w: an answer to call %d, where %d was asked", errProtocol, head.Call, call)
+		return nil, nil, fmt.Errorf("%w: a reply to call %d instead of call %d", errProtocol, head.Call, call)
 	case head.Error != nil:
 		return nil, head.Error.err(), nil
 	case head.Items != n || head.Bytes < 1 || head.Bytes > maxFrame:

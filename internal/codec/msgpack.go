@@ -125,7 +125,7 @@ func decodeNumber(dec *msgpack.Decoder, to reflect.Value) error {
 	from, fits := reflect.ValueOf(n), false
 	switch {
 	case !from.CanInt() && !from.CanUint() && !from.CanFloat():
-		return fmt.Errorf("%v where %v was expected", from.Type(), to.Type())
+		return fmt.Errorf("%v instead of %v", from.Type(), to.Type())
 	case to.CanInt() && from.CanInt():
 		fits = !to.OverflowInt(from.Int())
 	case to.CanInt() && from.CanUint():
@@ -180,7 +180,7 @@ func checkMsgPack(data []byte) error {
 		}
 	}
 	if len(data) > 0 {
-		return fmt.Errorf("%d bytes behind the MessagePack value", len(data))
+		return fmt.Errorf("%d bytes after the MessagePack value", len(data))
 	}
 	return nil
 }
