@@ -16,9 +16,9 @@ const (
 // A Buffer holds values between Give and Take. One goroutine calls Give and End; another one waits
 // for Some and calls Take and Close.
 type Buffer[T any] struct {
-	size func(T) int
-	some chan struct{}
-	room chan struct{} // gets a token when values were taken, and on Close
+	size  func(T) int
+	ready chan struct{}
+	room  chan struct{} // gets a token when values were taken, and on Close
 
 	mu     sync.Mutex
 	values []T
@@ -30,7 +30,7 @@ type Buffer[T any] struct {
 
 // New returns a Buffer for values whose size in bytes is about what size returns.
 func New[T any](size func(T) int) *Buffer[T] {
-	return &Buffer[T]{size: size, some: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	return &Buffer[T]{size: size, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
 // Give adds a value. It blocks while the Buffer holds 256 values or 1 MiB. It returns false after
@@ -48,7 +48,7 @@ func (b *Buffer[T]) Give(v T) bool {
 	}
 	b.values, b.bytes = append(b.values, v), b.bytes+b.size(v)
 	if len(b.values) == 1 {
-		ring(b.some)
+		signal(b.ready)
 	}
 	return true
 }
@@ -58,11 +58,11 @@ func (b *Buffer[T]) End(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended, b.err = true, err
-	ring(b.some)
+	signal(b.ready)
 }
 
 // Some returns a channel that gets a token when there may be values, and after End.
-func (b *Buffer[T]) Some() <-chan struct{} { return b.some }
+func (b *Buffer[T]) Some() <-chan struct{} { return b.ready }
 
 // Take returns the buffered values and whether further ones may come. spent is a slice that an
 // earlier Take returned; its memory is used again.
@@ -72,7 +72,7 @@ func (b *Buffer[T]) Take(spent []T) (values []T, more bool, err error) {
 	defer b.mu.Unlock()
 	values, b.bytes = b.values, 0
 	b.values = slices.Grow(spent[:0], len(values))
-	ring(b.room)
+	signal(b.room)
 	return values, !b.ended, b.err
 }
 
@@ -81,10 +81,10 @@ func (b *Buffer[T]) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	ring(b.room)
+	signal(b.room)
 }
 
-func ring(bell chan struct{}) {
+func signal(bell chan struct{}) {
 	select {
 	case bell <- struct{}{}:
 	default:

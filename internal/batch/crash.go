@@ -45,7 +45,7 @@ func Text(v any) (text string) {
 	if text = fmt.Sprint(v); text == "" {
 		return fmt.Sprintf("an error without a text, of type %T", v)
 	}
-	return cut(text, maxText)
+	return truncate(text, maxText)
 }
 
 // Stack cuts a stack to the frames from the panicking one on, and to about 8 KiB.
@@ -55,11 +55,11 @@ func Stack(stack []byte) string {
 		_, below, _ = strings.Cut(below, "\n") // drop the arguments
 		_, text, _ = strings.Cut(below, "\n")  // drop the line number
 	}
-	return cut(strings.TrimSuffix(text, "\n"), maxStack)
+	return truncate(strings.TrimSuffix(text, "\n"), maxStack)
 }
 
-// cut shortens text to about size bytes, between two runes.
-func cut(text string, size int) string {
+// truncate shortens text to about size bytes, between two runes.
+func truncate(text string, size int) string {
 	if len(text) <= size {
 		return text
 	}

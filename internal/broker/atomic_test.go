@@ -139,10 +139,10 @@ func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
 	}
 }
 
-// strange replies to every script with an empty reply.
-type strange struct{ between }
+// emptyReplies replies to every script with an empty reply.
+type emptyReplies struct{ between }
 
-func (s *strange) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+func (s *emptyReplies) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	return func(_ context.Context, cmd redis.Cmder) error {
 		if c, ok := cmd.(*redis.Cmd); ok {
 			c.SetVal([]any{})
@@ -158,7 +158,7 @@ func TestUnexpectedReplyIsAnError(t *testing.T) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
 		done := f.whole(nil)
-		c.Raw().AddHook(&strange{})
+		c.Raw().AddHook(&emptyReplies{})
 		_, scattered := c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 0, "item")}})
 		_, completed := c.Complete(t.Context(), append(done, broker.Completion{}))
 		for what, err := range map[string]error{"scatter": scattered, "finish": c.Finish(t.Context(), f.source, 0), "complete": completed} {
@@ -187,7 +187,7 @@ func TestRepeatedCompletionKeepsPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f, r := makeFlow(t, c, 0), &recorder{}
-		pile(t, c, f, 1)
+		scatterBatches(t, c, f, 1)
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[0].Outs[0].Batch = framed("s1", 0, large(1))
 		c.Raw().AddHook(r)

@@ -17,7 +17,7 @@ func TestAllPagesAreRead(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, several)
+		scatterBatches(t, c, f, several)
 		stray(t, c, "q:a")
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "dead", "b"))
 		look := func(offset int64) broker.Found {

@@ -40,7 +40,7 @@ func TestNonIdempotentReadsAreNotRetried(t *testing.T) {
 			c = opened(t, c, err)
 			f := makeFlow(t, c, 0)
 			must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes())) // loads the script
-			pile(t, c, f, 9)
+			scatterBatches(t, c, f, 9)
 			r := c.Reader("w1", time.Second)
 			defer r.Close()
 			if _, _, err := r.Read(t.Context(), nil, 10, 0); err != nil {

@@ -139,7 +139,7 @@ func TestDelayUsesClockOfRedis(t *testing.T) {
 			c, err := server.Open("redis://127.0.0.1/", nil)
 			c = opened(t, c, err)
 			f := makeFlow(t, c, 0)
-			pile(t, c, f, 1)
+			scatterBatches(t, c, f, 1)
 			e := f.takeAll(t, c, "w1")[0]
 			rest := broker.Remainder{Batch: e.Batch, Attempts: 1, Delay: time.Minute}
 			must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: []broker.Remainder{rest}}}))

@@ -10,14 +10,14 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-// A mortal connection passes a number of requests. Its process dies with the next one.
-type mortal struct {
+// A limitedConn connection passes a number of requests. Its process dies with the next one.
+type limitedConn struct {
 	net.Conn
 	left *int
 	die  context.CancelFunc
 }
 
-func (m mortal) Write(request []byte) (int, error) {
+func (m limitedConn) Write(request []byte) (int, error) {
 	if *m.left--; *m.left < 0 {
 		m.die()
 		return 0, net.ErrClosed
@@ -34,7 +34,7 @@ func TestDeletionSurvivesCrash(t *testing.T) {
 		c, err := server.Open("redis://127.0.0.1/", nil)
 		c = opened(t, c, err)
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 2)
+		scatterBatches(t, c, f, 2)
 		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", 0, []broker.Parcel{{Batch: framed("s1", 2, large(2))}}))
 		f.takeAll(t, c, "w1")
 		died = deletedFor(t, server, at, func(ctx context.Context, c *broker.Client) error { return c.Delete(ctx, "a") })
@@ -65,7 +65,7 @@ func deletedFor(t *testing.T, server *embedded.Server, requests int, delete func
 	defer die()
 	c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := server.Dial(ctx, network, addr)
-		return mortal{conn, &requests, die}, err
+		return limitedConn{conn, &requests, die}, err
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ func TestRetryNamesFailedWorker(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 1)
+		scatterBatches(t, c, f, 1)
 		e := f.takeAll(t, c, "w1")[0]
 		if e.Failed != "" {
 			t.Errorf("before an attempt failed: %q", e.Failed)

@@ -75,7 +75,7 @@ func TestFailedAddStopsOnlyItsEntry(t *testing.T) {
 		if err := c.Raw().Do(t.Context(), "XADD", c.Key("q:other"), "18446744073709551615-18446744073709551615", "s", "s1", "o", 7, "n", 1, "p", "").Err(); err != nil {
 			t.Fatal(err)
 		}
-		pile(t, c, f, 3)
+		scatterBatches(t, c, f, 3)
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[1].Outs[0].Queue = other
 		outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
@@ -186,7 +186,7 @@ func TestBypassedQueueMustExist(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pile(t, c, f, 1)
+		scatterBatches(t, c, f, 1)
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[0].Bypassed = []broker.Bypassed{{Queue: between, Items: 1}}
 		if err := c.Delete(t.Context(), "between"); err != nil {

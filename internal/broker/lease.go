@@ -15,15 +15,15 @@ import (
 // heartbeat waits for a call whose duration depends on data. Close waits for them. One goroutine
 // calls the other methods.
 type Lease struct {
-	c        *Client
-	role     Role
-	id       string
-	lease    time.Duration
-	next     time.Time // time of the next heartbeat
-	liveness *livenessConn
-	seen     map[string]*observation // by mark: the processes in the last check
-	last     time.Time               // time of the last check
-	trouble  time.Time               // end of the last outage
+	c          *Client
+	role       Role
+	id         string
+	lease      time.Duration
+	nextBeat   time.Time // time of the next heartbeat
+	liveness   *livenessConn
+	seen       map[string]*observation // by mark: the processes in the last check
+	lastCheck  time.Time               // time of the last check
+	lastOutage time.Time               // end of the last outage
 
 	cannotWatch atomic.Bool // the Redis user may not clean up after other processes
 	cannotList  bool        // the Redis user may not list connections
@@ -61,7 +61,7 @@ func (l *Lease) tasks() []*task { return []*task{&l.requeues, &l.abandons, &l.de
 // Wait waits until the next heartbeat is due; the first one is due at once. It returns false if ctx
 // has ended.
 func (l *Lease) Wait(ctx context.Context) bool {
-	timer := time.NewTimer(time.Until(l.next))
+	timer := time.NewTimer(time.Until(l.nextBeat))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -82,7 +82,7 @@ type HeartbeatReply struct {
 // process was declared dead.
 func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	k, began := l.c.keys, time.Now()
-	l.next = began.Add(l.lease / Beats)
+	l.nextBeat = began.Add(l.lease / Beats)
 	_, conn, _ := l.liveness.get()
 	card = append(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,
@@ -96,7 +96,7 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 		return HeartbeatReply{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
 	}
 	if time.Since(began) > l.lease/4 {
-		l.trouble = time.Now()
+		l.lastOutage = time.Now()
 	}
 	if len(r) > 3 {
 		err = l.checkHeartbeats(ctx, r, began)
@@ -151,10 +151,10 @@ const maxFenced = 500
 func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) error {
 	now := time.Now()
 	before := l.seen
-	if now.Sub(l.last) > l.lease || l.trouble.After(l.last) {
+	if now.Sub(l.lastCheck) > l.lease || l.lastOutage.After(l.lastCheck) {
 		before = nil // this process was stopped, or Redis was away: each other process gets a whole lease again
 	}
-	l.last, l.seen = now, map[string]*observation{}
+	l.lastCheck, l.seen = now, map[string]*observation{}
 	ms := r.number(6)
 	var still, late []staleProcess
 	for i, role := range []Role{RoleWorker, RoleExecutor} {

@@ -34,7 +34,7 @@ func inLab(t *testing.T, test func(t *testing.T, l lab)) {
 		close(gate.open)
 		c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := server.Dial(ctx, network, addr)
-			return gated{conn, gate}, err
+			return gatedConn{conn, gate}, err
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -75,12 +75,12 @@ func (g *gate) pass() <-chan struct{} {
 	return g.open
 }
 
-type gated struct {
+type gatedConn struct {
 	net.Conn
 	gate *gate
 }
 
-func (c gated) Write(b []byte) (int, error) {
+func (c gatedConn) Write(b []byte) (int, error) {
 	if line := c.gate.delay(); line > 0 {
 		<-time.After(line)
 	}

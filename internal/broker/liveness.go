@@ -103,7 +103,7 @@ func (l *Lease) disconnected(ctx context.Context, late []staleProcess, began tim
 	_, own, since := l.liveness.get()
 	var asked []staleProcess
 	for _, s := range late {
-		if beaten := began.Add(-s.age); beaten.After(since) && beaten.After(l.trouble) {
+		if beaten := began.Add(-s.age); beaten.After(since) && beaten.After(l.lastOutage) {
 			asked = append(asked, s)
 		}
 	}
@@ -127,7 +127,7 @@ func (l *Lease) disconnected(ctx context.Context, late []staleProcess, began tim
 			s.seen.conn, s.seen.missing = conns[i], time.Now()
 		}
 		if time.Since(s.seen.missing) < confirmAfter || s.age < overdue(l.lease) {
-			l.next = time.Now().Add(min(confirmAfter, l.lease/Beats))
+			l.nextBeat = time.Now().Add(min(confirmAfter, l.lease/Beats))
 			continue
 		}
 		dead = append(dead, s)

@@ -31,7 +31,7 @@ func (c *Client) Fetch(ctx context.Context, memory *batch.Memory, entries []Entr
 			_, _ = pipe.Exec(ctx) // each command keeps its own error
 			var again []*get
 			for _, g := range gets {
-				if err := g.done(); larger(err) {
+				if err := g.done(); exceedsSize(err) {
 					g.entry.Size, again = 0, append(again, g)
 				} else if err != nil {
 					return err
@@ -65,9 +65,9 @@ func (g *get) command(ctx context.Context) redis.Cmder {
 	return g.plain
 }
 
-// larger reports whether the frame of this entry, or of one before it in the pipeline, has more
+// exceedsSize reports whether the frame of this entry, or of one before it in the pipeline, has more
 // bytes than announced: the entry was written by another program. The pipeline stops at that reply.
-func larger(err error) bool {
+func exceedsSize(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "redis: buffer too small")
 }
 

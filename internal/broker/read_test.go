@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// pile stores n batches of one item each.
-func pile(t *testing.T, c *broker.Client, f flow, n int64) {
+// scatterBatches stores n batches of one item each.
+func scatterBatches(t *testing.T, c *broker.Client, f flow, n int64) {
 	t.Helper()
 	var parcels []broker.Parcel
 	for at := range n {
@@ -69,7 +69,7 @@ func TestDeletedEntriesAreNotClaimed(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 5)
+		scatterBatches(t, c, f, 5)
 		pending := func(key string) int64 { return c.Raw().XPending(t.Context(), c.Key(key), "w").Val().Count }
 		entries := f.takeAll(t, c, "w1")
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(entries[2:])))
@@ -136,7 +136,7 @@ func TestBlockedReadersUseNoPoolConnections(t *testing.T) {
 	testkit.Eventually(t, func() bool {
 		return strings.Contains(c.Raw().Info(t.Context(), "clients").Val(), fmt.Sprintf("blocked_clients:%d\r\n", n))
 	}, "readers that wait")
-	pile(t, c, f, 3)
+	scatterBatches(t, c, f, 3)
 	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
 	for i := range n {
 		if err := c.SendHint(t.Context(), fmt.Sprint("reader-", i), broker.Hint{Kind: broker.HintRoom}); err != nil {

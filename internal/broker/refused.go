@@ -12,15 +12,15 @@ import (
 // ErrDenied says that the Redis user lacks a permission.
 var ErrDenied = errors.New("the Redis user may not do this (docs/security.md has the rules, ACL LOG the command)")
 
-// wrapping matches the text that Redis 6.2 and KeyDB put before the error of a command inside a
+// scriptErrorPrefix matches the text that Redis 6.2 and KeyDB put before the error of a command inside a
 // script. Redis 7 appends the position in the script instead.
-var wrapping = regexp.MustCompile(`^(ERR )?(Error running script \(call to \w+\): )?(@user_script: ?\d+: )+-?`)
+var scriptErrorPrefix = regexp.MustCompile(`^(ERR )?(Error running script \(call to \w+\): )?(@user_script: ?\d+: )+-?`)
 
 // answerText returns the text of a Redis error without that wrapping and without "ERR ".
 func answerText(err error) string {
 	text := err.Error()
 	if strings.Contains(text, "@user_script") {
-		text = wrapping.ReplaceAllLiteralString(text, "")
+		text = scriptErrorPrefix.ReplaceAllLiteralString(text, "")
 	}
 	return strings.TrimPrefix(text, "ERR ")
 }

@@ -154,7 +154,7 @@ func TestRequeueSkipsLiveProcesses(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 2)
+		scatterBatches(t, c, f, 2)
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1")[:1])))
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
 		r := c.Reader(g.ID, time.Second)

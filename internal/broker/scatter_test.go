@@ -19,7 +19,7 @@ func TestEpochsAreUnique(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := orders(t, c)
-		first := shop(t, c, q, 0, 2)
+		first := scatterShop(t, c, q, 0, 2)
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "orders"))
 		ack := func(g broker.Gather, m broker.Mark) error {
 			_, err := c.Ack(t.Context(), g, nil, []broker.Mark{m}, 0, func(string) string { return "orders" })
@@ -28,16 +28,16 @@ func TestEpochsAreUnique(t *testing.T) {
 		if err := errors.Join(c.Finish(t.Context(), first, 2), ack(g, broker.Mark{Source: "shop", Delivered: "2", Low: 2, Retire: true})); err != nil {
 			t.Fatal(err)
 		}
-		second := shop(t, c, q, 0, 1)
+		second := scatterShop(t, c, q, 0, 1)
 		doesNothing(t, c, first)
 		if err := c.Delete(t.Context(), "orders"); err != nil {
 			t.Fatal(err)
 		}
 		q = orders(t, c)
-		shop(t, c, q, 0, 1)
+		scatterShop(t, c, q, 0, 1)
 		heir := must[broker.Gather](t)(c.Consume(t.Context(), "g2", "x1", "orders"))
 		doesNothing(t, c, first)
-		shop(t, c, q, 1, 0) // its epoch number is that of the second source
+		scatterShop(t, c, q, 1, 0) // its epoch number is that of the second source
 		doesNothing(t, c, second)
 		if err := ack(g, broker.Mark{Source: "shop", Delivered: "1", Low: 1}); !errors.Is(err, broker.ErrFenced) {
 			t.Errorf("a gather of the queue that was deleted acknowledges: %v", err)
@@ -64,8 +64,8 @@ func orders(t *testing.T, c *broker.Client) broker.Queue {
 	return q
 }
 
-// shop makes or takes over the source of that name, and stores n items at offset from.
-func shop(t *testing.T, c *broker.Client, q broker.Queue, from, n int64) broker.Source {
+// scatterShop makes or takes over the source of that name, and stores n items at offset from.
+func scatterShop(t *testing.T, c *broker.Client, q broker.Queue, from, n int64) broker.Source {
 	t.Helper()
 	s, stored, err := c.Source(t.Context(), "shop", q, 0)
 	if err != nil || stored != from {

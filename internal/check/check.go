@@ -168,13 +168,13 @@ var number = regexp.MustCompile(`^(u?int(8|16|32|64)?|float(32|64)?)$`)
 func (c *Checker) inputs(n int) []codec.Item {
 	items := make([]codec.Item, n)
 	for i := range items {
-		items[i], _ = c.input(i % differing) // begin has checked that input works
+		items[i], _ = c.input(i % distinctInputs) // begin has checked that input works
 	}
 	return items
 }
 
-// differing is the number of different inputs.
-const differing = 100 // fits the values of an int8
+// distinctInputs is the number of different inputs.
+const distinctInputs = 100 // fits the values of an int8
 
-// fresh returns a new queue name for a check.
-func fresh() string { return "check-" + strings.ToLower(rand.Text()[:12]) }
+// newQueueName returns a new queue name for a check.
+func newQueueName() string { return "check-" + strings.ToLower(rand.Text()[:12]) }

@@ -15,7 +15,7 @@ import (
 
 // order records the outputs of the first run and compares those of the second run.
 func (c *Checker) order(ctx context.Context) error {
-	f, err := c.flow(ctx, c.Name, c.inputs(differing))
+	f, err := c.flow(ctx, c.Name, c.inputs(distinctInputs))
 	if err != nil {
 		return err
 	}
@@ -25,10 +25,10 @@ func (c *Checker) order(ctx context.Context) error {
 		}
 		c.wanted = append(c.wanted, r.Value)
 	}
-	if len(c.wanted) != differing {
-		return fmt.Errorf("%d results of %d inputs", len(c.wanted), differing)
+	if len(c.wanted) != distinctInputs {
+		return fmt.Errorf("%d results of %d inputs", len(c.wanted), distinctInputs)
 	}
-	if err := c.same(ctx, 20*differing); err != nil {
+	if err := c.same(ctx, 20*distinctInputs); err != nil {
 		c.wanted = nil // the others would say the same
 		return err
 	}
@@ -49,7 +49,7 @@ func (c *Checker) same(ctx context.Context, n int) error {
 
 // known returns an error if the expected outputs are not known.
 func (c *Checker) known() error {
-	if len(c.wanted) < differing {
+	if len(c.wanted) < distinctInputs {
 		return errSkipped{"the first check has failed"}
 	}
 	return nil
@@ -78,13 +78,13 @@ func (c *Checker) planted(ctx context.Context, crashes int, look func(part *brok
 	if err := c.known(); err != nil {
 		return err
 	}
-	f, err := c.plant(ctx, c.inputs(differing), crashes)
+	f, err := c.plant(ctx, c.inputs(distinctInputs), crashes)
 	defer f.drop(ctx)
 	if err != nil {
 		return err
 	}
 	if look != nil {
-		part, err := c.filled(ctx, f.out.Name(), differing)
+		part, err := c.filled(ctx, f.out.Name(), distinctInputs)
 		if err == nil {
 			err = look(part, f.out.Name())
 		}
@@ -95,7 +95,7 @@ func (c *Checker) planted(ctx context.Context, crashes int, look func(part *brok
 	if f.results, err = bridge.Gather(ctx, f.out); err != nil {
 		return err
 	}
-	if err := c.compare(f, 0, differing); err != nil {
+	if err := c.compare(f, 0, distinctInputs); err != nil {
 		return err
 	}
 	return f.end()
@@ -119,7 +119,7 @@ func (c *Checker) filled(ctx context.Context, queue string, items int64) (*broke
 }
 
 func (c *Checker) poison(ctx context.Context) error {
-	f, err := c.plant(ctx, c.inputs(1), deadly)
+	f, err := c.plant(ctx, c.inputs(1), maxCrashes)
 	defer f.drop(ctx)
 	if err != nil {
 		return err
@@ -145,8 +145,8 @@ func (c *Checker) poison(ctx context.Context) error {
 	return errors.New("the item has no dead letter")
 }
 
-// deadly is the number of workers that die with an item before it becomes a dead letter.
-const deadly = 5
+// maxCrashes is the number of workers that die with an item before it becomes a dead letter.
+const maxCrashes = 5
 
 func (c *Checker) retry(ctx context.Context) error {
 	if c.Fails == "" {
@@ -187,7 +187,7 @@ func (c *Checker) memory(ctx context.Context) (err error) {
 	}
 	c.running.signal(syscall.SIGSTOP)
 	defer c.running.signal(syscall.SIGCONT)
-	const n = 2 * differing
+	const n = 2 * distinctInputs
 	f, err := c.flow(ctx, c.Name, c.inputs(n))
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (c *Checker) pair(ctx context.Context, n int) (f flow, first, second *proce
 }
 
 func (c *Checker) drain(ctx context.Context) error {
-	const n = 50 * differing
+	const n = 50 * distinctInputs
 	f, first, second, err := c.pair(ctx, n)
 	defer func() { first.kill(); second.end() }()
 	if err != nil {
@@ -257,7 +257,7 @@ func (c *Checker) drain(ctx context.Context) error {
 }
 
 func (c *Checker) kill(ctx context.Context) error {
-	const n = 50 * differing
+	const n = 50 * distinctInputs
 	f, first, second, err := c.pair(ctx, n)
 	defer func() { first.kill(); second.end() }()
 	if err != nil {

@@ -68,7 +68,7 @@ func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (
 	for _, item := range inputs {
 		b.Value(item)
 	}
-	name := fresh()
+	name := newQueueName()
 	part, err := c.client.Place(ctx, name, -1)
 	if err != nil {
 		return f, err
@@ -96,7 +96,7 @@ func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (
 	if f.in, err = executor.Open[codec.Item](ctx, c.Executor, q.Name); err != nil {
 		return f, err
 	}
-	f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](c.Name), f.in, executor.Name(fresh()))
+	f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](c.Name), f.in, executor.Name(newQueueName()))
 	return f, err
 }
 

@@ -99,18 +99,18 @@ func (s *Set) log() io.Writer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started++
-	return &lines{to: s.stderr, prefix: fmt.Sprintf("child %d: ", s.started)}
+	return &prefixWriter{to: s.stderr, prefix: fmt.Sprintf("child %d: ", s.started)}
 }
 
-// lines adds a prefix to each line.
-type lines struct {
+// prefixWriter adds a prefix to each line.
+type prefixWriter struct {
 	to     io.Writer
 	prefix string
 	open   []byte // an incomplete line
 }
 
 // Write never fails: the log of a child may get lost.
-func (l *lines) Write(b []byte) (int, error) {
+func (l *prefixWriter) Write(b []byte) (int, error) {
 	l.open = append(l.open, b...)
 	end := bytes.LastIndexByte(l.open, '\n') + 1
 	if end == 0 && len(l.open) < maxHeader {

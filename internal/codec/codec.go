@@ -170,7 +170,7 @@ func codecForm[T any](c Codec) form[T] {
 	return form[T]{
 		append: func(dst []byte, v T) (out []byte, err error) {
 			out = dst
-			defer catch(&err)
+			defer recoverError(&err)
 			data, err := c.Marshal(v)
 			if err != nil {
 				return dst, err
@@ -179,7 +179,7 @@ func codecForm[T any](c Codec) form[T] {
 		},
 		parser: func() parser[T] {
 			return func(item []byte, v *T) (err error) {
-				defer catch(&err)
+				defer recoverError(&err)
 				return c.Unmarshal(item, v)
 			}
 		},
@@ -200,8 +200,8 @@ func (b Broken) Unmarshal([]byte, any) error { return errors.New(b.Why) }
 
 func (b Broken) inspect(reflect.Type) (*values, error) { return nil, errors.New(b.Why) }
 
-// catch, deferred, turns a panic in a codec, or in a method that it calls, into an error.
-func catch(err *error) {
+// recoverError, deferred, turns a panic in a codec, or in a method that it calls, into an error.
+func recoverError(err *error) {
 	if r := recover(); r != nil {
 		*err = batch.NewCrash("the codec", r)
 	}

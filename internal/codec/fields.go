@@ -165,7 +165,7 @@ func (in *inspector) inline( //nolint:revive // forced is a tag of the field
 	for inner.Kind() == reflect.Pointer {
 		inner = inner.Elem()
 	}
-	if inner.Kind() != reflect.Struct || find(in.encode, inner) != nil || find(in.decode, inner) != nil {
+	if inner.Kind() != reflect.Struct || methodOf(in.encode, inner) != nil || methodOf(in.decode, inner) != nil {
 		return nil, false, nil
 	}
 	if inner != f.Type && !in.inside { // otherwise the library keeps a goroutine for each such type

@@ -12,8 +12,8 @@ import (
 // an integer item, so it needs no call and no allocation for each item.
 
 func frameInts[I signed](dst []byte, vs []I) []byte {
-	for part := range slices.Chunk(vs, roomFor) {
-		dst = slices.Grow(dst, roomFor*batch.Short)
+	for part := range slices.Chunk(vs, chunkItems) {
+		dst = slices.Grow(dst, chunkItems*batch.Short)
 		all, at := dst[:cap(dst)], len(dst)
 		for _, v := range part {
 			begin, magnitude := at, uint64(v)
@@ -32,8 +32,8 @@ func frameInts[I signed](dst []byte, vs []I) []byte {
 }
 
 func frameUints[U unsigned](dst []byte, vs []U) []byte {
-	for part := range slices.Chunk(vs, roomFor) {
-		dst = slices.Grow(dst, roomFor*batch.Short)
+	for part := range slices.Chunk(vs, chunkItems) {
+		dst = slices.Grow(dst, chunkItems*batch.Short)
 		all, at := dst[:cap(dst)], len(dst)
 		for _, v := range part {
 			begin := at
@@ -45,8 +45,8 @@ func frameUints[U unsigned](dst []byte, vs []U) []byte {
 	return dst
 }
 
-// roomFor is the number of integers for which memory is reserved at once.
-const roomFor = 64
+// chunkItems is the number of integers for which memory is reserved at once.
+const chunkItems = 64
 
 // zeros is the ASCII text of eight zeros, one byte for each digit.
 const zeros = 0x3030303030303030

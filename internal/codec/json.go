@@ -93,7 +93,7 @@ func jsonForm[T any](vs *values) form[T] {
 	return form[T]{
 		append: func(dst []byte, v T) (out []byte, err error) {
 			out = dst
-			defer catch(&err)
+			defer recoverError(&err)
 			e := encoders.Get().(*typedEncoder[T])
 			e.v = v
 			out, err = e.encode(dst, &e.v)
@@ -159,7 +159,7 @@ func (s *jsonStream) decode(item []byte, v any) (err error) {
 	}
 	dec, start := s.dec, s.read
 	s.dec, s.rest, s.ended = nil, item, false
-	defer catch(&err)
+	defer recoverError(&err)
 	if err = dec.Decode(v); err != nil && !isMismatch(err) {
 		return err
 	}

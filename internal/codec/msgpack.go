@@ -91,7 +91,7 @@ func msgPackForm[T any](c msgPackCodec, vs *values) form[T] {
 	room := sync.Pool{New: func() any { return new(T) }} // for values whose address is passed on
 	f.append = func(dst []byte, v T) (out []byte, err error) {
 		out = dst
-		defer catch(&err)
+		defer recoverError(&err)
 		at := room.Get().(*T)
 		*at = v
 		if vs.root != nil {

@@ -55,7 +55,7 @@ type inspector struct {
 	inside bool
 
 	field string // the innermost field being inspected, "" for none
-	seen  map[place]*node
+	seen  map[visitKey]*node
 	text  bool // it holds strings
 	open  bool // it holds values that need a probe: an any, or keys that encode themselves as text
 	loop  bool // it may hold a value of its own type
@@ -64,7 +64,7 @@ type inspector struct {
 	pointers bool
 }
 
-type place struct {
+type visitKey struct {
 	t    reflect.Type
 	addr bool
 }
@@ -77,7 +77,7 @@ type node struct {
 
 // inspect returns the checks for values of type t, or an error if the format cannot carry t.
 func (r *rules) inspect(t reflect.Type, inside bool) (*inspector, *node, error) {
-	in := &inspector{rules: r, root: t, inside: inside, seen: map[place]*node{}}
+	in := &inspector{rules: r, root: t, inside: inside, seen: map[visitKey]*node{}}
 	n, err := in.visit(t, !inside)
 	return in, n, err
 }
@@ -98,7 +98,7 @@ func (in *inspector) refuseField(of reflect.Type, name, format string, args ...a
 
 // visit inspects a type. addr says whether its value has an address.
 func (in *inspector) visit(t reflect.Type, addr bool) (*node, error) {
-	at := place{t, addr}
+	at := visitKey{t, addr}
 	if n := in.seen[at]; n != nil {
 		in.loop = in.loop || !n.done
 		return n, nil
@@ -231,7 +231,7 @@ func typeText(t reflect.Type) string { return cmp.Or(t.Name(), t.String()) }
 // selfEncoded reports whether the format encodes and decodes values of t by methods of t. These are then
 // responsible for its fields.
 func (in *inspector) selfEncoded(t reflect.Type, addr bool) (bool, error) { //nolint:revive // a property of the value
-	enc, dec := find(in.encode, t), find(in.decode, t)
+	enc, dec := methodOf(in.encode, t), methodOf(in.decode, t)
 	if enc != nil && !addr && !t.Implements(enc.of) {
 		if in.callsPointer {
 			return false, in.refuse("%s of %v needs a value with an address, which an element of a map is not: use pointers to it", enc.name, t)
@@ -276,7 +276,7 @@ func (in *inspector) complete(t reflect.Type, m *method) error {
 	return nil
 }
 
-func find(methods []method, t reflect.Type) *method {
+func methodOf(methods []method, t reflect.Type) *method {
 	for i, m := range methods {
 		if t.Implements(m.of) || reflect.PointerTo(t).Implements(m.of) {
 			return &methods[i]

@@ -39,7 +39,7 @@ func (r *rules) notUTF8(v reflect.Value, name string) string {
 		}
 		return r.notUTF8(v.Elem(), name)
 	}
-	if find(r.encode, t) != nil {
+	if methodOf(r.encode, t) != nil {
 		return ""
 	}
 	switch t.Kind() {

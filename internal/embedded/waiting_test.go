@@ -13,26 +13,26 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A site is a broker on which reads block.
-type site struct {
+// A testBroker is a broker on which reads block.
+type testBroker struct {
 	*redis.Client
 	blocked func() int // number of blocked connections
 }
 
 // onBoth runs a test on the embedded broker and on a real server.
-func onBoth(t *testing.T, test func(t *testing.T, s site)) {
+func onBoth(t *testing.T, test func(t *testing.T, s testBroker)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		s := New()
 		t.Cleanup(s.Close)
-		test(t, site{client(t, s), s.blocked})
+		test(t, testBroker{client(t, s), s.blocked})
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		c := redis.NewClient(&redis.Options{Addr: testkit.StartRedis(t).Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 		t.Cleanup(func() { _ = c.Close() })
-		test(t, site{c, func() (n int) {
+		test(t, testBroker{c, func() (n int) {
 			_, text, _ := strings.Cut(c.Info(t.Context(), "clients").Val(), "blocked_clients:")
 			_, _ = fmt.Sscan(text, &n)
 			return n
@@ -53,7 +53,7 @@ func (s *Server) blocked() (n int) {
 }
 
 // wait starts a read, waits until it blocks, and returns the channel for its reply.
-func (s site) wait(t *testing.T, n int, args ...any) <-chan string {
+func (s testBroker) wait(t *testing.T, n int, args ...any) <-chan string {
 	t.Helper()
 	replies := make(chan string, 1)
 	go func() {
@@ -68,7 +68,7 @@ func (s site) wait(t *testing.T, n int, args ...any) <-chan string {
 	return replies
 }
 
-func (s site) must(t *testing.T, command string) {
+func (s testBroker) must(t *testing.T, command string) {
 	t.Helper()
 	var args []any
 	for _, arg := range strings.Fields(command) {
@@ -107,7 +107,7 @@ func TestBlockedReadEndsAsInRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(t *testing.T, s site) {
+			onBoth(t, func(t *testing.T, s testBroker) {
 				s.must(t, "XGROUP CREATE a g $ MKSTREAM")
 				s.must(t, "XGROUP CREATE b g $ MKSTREAM")
 				if test.after == nil {
@@ -137,7 +137,7 @@ func TestBlockedReadEndsAsInRedis(t *testing.T) {
 
 func TestBlockedReadsAreServedInOrder(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s site) {
+	onBoth(t, func(t *testing.T, s testBroker) {
 		s.must(t, "XGROUP CREATE a g $ MKSTREAM")
 		first := s.wait(t, 1, "XREADGROUP", "GROUP", "g", "first", "BLOCK", 0, "STREAMS", "a", ">")
 		second := s.wait(t, 2, "XREADGROUP", "GROUP", "g", "second", "BLOCK", 0, "STREAMS", "a", ">")
@@ -154,7 +154,7 @@ func TestBlockedReadsAreServedInOrder(t *testing.T) {
 // two streams, a blocked read gets the one to which the script added first.
 func TestScriptIsAtomicForBlockedReads(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s site) {
+	onBoth(t, func(t *testing.T, s testBroker) {
 		s.must(t, "XGROUP CREATE a g $ MKSTREAM")
 		s.must(t, "XGROUP CREATE b g $ MKSTREAM")
 		replies := s.wait(t, 1, "XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "a", "b", ">", ">")
@@ -177,7 +177,7 @@ func TestScriptIsAtomicForBlockedReads(t *testing.T) {
 // Commands queued after a blocked read run when it has ended, in their order.
 func TestCommandsAfterBlockedRead(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s site) {
+	onBoth(t, func(t *testing.T, s testBroker) {
 		piped := make(chan []redis.Cmder, 1)
 		go func() {
 			cmds, _ := s.Pipelined(t.Context(), func(p redis.Pipeliner) error {

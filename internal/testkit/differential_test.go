@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// A hearer records the failures that a test would report.
-type hearer struct {
+// A failureRecorder records the failures that a test would report.
+type failureRecorder struct {
 	testing.TB
 	said []string
 }
 
-func (h *hearer) Errorf(format string, args ...any) {
+func (h *failureRecorder) Errorf(format string, args ...any) {
 	h.said = append(h.said, fmt.Sprintf(format, args...))
 }
 
 // pairOf connects two redis-servers. The clock of the second one is not controlled.
-func pairOf(t *testing.T) (twins *Differential, second *Server, heard *hearer) {
+func pairOf(t *testing.T) (twins *Differential, second *Server, heard *failureRecorder) {
 	t.Helper()
-	second, heard = StartRedis(t), &hearer{TB: t}
+	second, heard = StartRedis(t), &failureRecorder{TB: t}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", second.Addr())
 	}
