@@ -35,8 +35,8 @@ type Audit struct {
 // A Path is a queue before another queue, with the branches that its items take in between.
 type Path struct{ Queue, Branch string }
 
-// auditOrder is the order in which an audit reads the streams of a queue. Delayed entries come from the
-// returned or suspect stream and go back there, so these two are read again at the end.
+// auditOrder is the order in which an audit reads the streams of a queue. Delayed entries come from
+// the returned or suspect stream and go back there, so these two are read again at the end.
 var auditOrder = []StreamKind{Fresh, Returned, Suspect, delayed, Returned, Suspect}
 
 // Upstream returns the paths that lead to a gathered queue, each after those that feed it. Its cost
@@ -118,8 +118,8 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef
 	}
 }
 
-// consumerOf returns the consumer of a stream: the gather for its own queue, "" for a queue that workers
-// read.
+// consumerOf returns the consumer of a stream: the gather for its own queue, "" for a queue that
+// workers read.
 func (g Gather) consumerOf(at StreamRef) string {
 	if at.Queue == g.Queue.Name {
 		return g.ID
@@ -154,8 +154,8 @@ func pathsTo(stages []Stage, roots []Path, to Path) (way []Path) {
 	return way
 }
 
-// RequeueStray requeues a stray entry of an audit: for workers into the returned stream, for the gather
-// among its pending entries. It also requeues stray entries after it in the same stream.
+// RequeueStray requeues a stray entry of an audit: for workers into the returned stream, for the
+// gather among its pending entries. It also requeues stray entries after it in the same stream.
 func (c *Client) RequeueStray(ctx context.Context, g Gather, s Found) (entries int64, err error) {
 	back := c.keys.returns(s.Queue)
 	if s.Kind == Suspect {

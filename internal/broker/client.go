@@ -80,8 +80,8 @@ func Open(address string, opts Options) (*Client, error) {
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// recoverDialer turns a panic of the user's dialer into an error. go-redis dials in its own goroutines,
-// in which no caller could recover it.
+// recoverDialer turns a panic of the user's dialer into an error. go-redis dials in its own
+// goroutines, in which no caller could recover it.
 func recoverDialer(dial dialer) dialer {
 	if dial == nil {
 		return nil

@@ -66,9 +66,9 @@ func (c *Client) Complete(ctx context.Context, done []Completion) ([]Outcome, er
 	return outcomes, err
 }
 
-// CommitAndTakeNext commits a completion with one output. If that succeeds, it also takes the next entry of
-// the output's queue for consumer: one entry or none. If the reply is lost, the entry taken stays
-// pending with the consumer, see Held, and the retried call returns Superseded.
+// CommitAndTakeNext commits a completion with one output. If that succeeds, it also takes the next
+// entry of the output's queue for consumer: one entry or none. If the reply is lost, the entry
+// taken stays pending with the consumer, see Held, and the retried call returns Superseded.
 func (c *Client) CommitAndTakeNext(ctx context.Context, d Completion, consumer string) (Outcome, []Entry, error) {
 	outcomes, taken, err := c.commit(ctx, []Completion{d}, consumer)
 	if err != nil {

@@ -102,8 +102,8 @@ func (c *Client) encode(b batch.Batch, payloads []payload) (kind string, data an
 	}
 }
 
-// encodeInline is encode without payload keys. It is used if the memory of Redis is full: SET is refused
-// then, but a script may still add what it first removes.
+// encodeInline is encode without payload keys. It is used if the memory of Redis is full: SET is
+// refused then, but a script may still add what it first removes.
 func encodeInline(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
 	if b.Lost != nil {
 		return "e", b.Lost.Append(nil), payloads

@@ -46,8 +46,8 @@ func IsRefusal(err error) bool {
 		func(answer error) bool { return errors.Is(err, answer) })
 }
 
-// transientCodes lists the first words of transient errors of Redis: they go away without a change of the
-// configuration.
+// transientCodes lists the first words of transient errors of Redis: they go away without a change
+// of the configuration.
 var transientCodes = []string{
 	"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MASTERDOWN", "NOSCRIPT", "OOM", "BUSY", "NOREPLICAS",
 	"MISCONF", "UNBLOCKED force", "max number of clients",
@@ -56,8 +56,8 @@ var transientCodes = []string{
 // topologyErrors lists transient errors of go-redis: it does not know which server is the master.
 var topologyErrors = []string{"connection pool timeout", "redis: all sentinels", "redis: cluster has no nodes"}
 
-// isTransient reports whether err is transient: the same command may succeed later. MOVED is transient
-// only for a Cluster client, which follows it.
+// isTransient reports whether err is transient: the same command may succeed later. MOVED is
+// transient only for a Cluster client, which follows it.
 func (c *Client) isTransient(err error) bool {
 	return isTransientError(err) && (c.target.options.IsClusterMode || !isMoved(err))
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// confirmAfter is the time between the first look that misses a connection and the second one, which
-// decides.
+// confirmAfter is the time between the first look that misses a connection and the second one,
+// which decides.
 const confirmAfter = time.Second
 
-// A livenessConn is the connection on which a process waits for hints. The kernel closes it at once when
-// the process dies, and Redis notices. A process that is only stopped keeps it.
+// A livenessConn is the connection on which a process waits for hints. The kernel closes it at once
+// when the process dies, and Redis notices. A process that is only stopped keeps it.
 type livenessConn struct {
 	changed chan struct{} // receives a value when the id changes
 
@@ -92,8 +92,8 @@ type staleProcess struct {
 // mark returns its field in the fenced hash, which is also the key of its card without the prefix.
 func (s staleProcess) mark() string { return string(s.role[0]) + ":" + s.id }
 
-// disconnected looks for the connections of late processes. It returns the processes that have none in
-// two looks and have sent no heartbeat in between.
+// disconnected looks for the connections of late processes. It returns the processes that have none
+// in two looks and have sent no heartbeat in between.
 //
 // It judges a process only if its last heartbeat came after the last outage and while this process
 // had the same connection as now. After a restart of Redis, on another server or in an outage, the

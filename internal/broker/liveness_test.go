@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A testProcess is a process of a test with its own connections. It sends a heartbeat when the test calls
-// beat, and its lease outlasts the test.
+// A testProcess is a process of a test with its own connections. It sends a heartbeat when the test
+// calls beat, and its lease outlasts the test.
 type testProcess struct {
 	*broker.Lease
 	c   *broker.Client
@@ -68,8 +68,8 @@ func (s testProcess) conn(t *testing.T) string {
 	return s.c.Raw().HGet(t.Context(), s.c.Key(string(s.r[0])+":"+s.id), "conn").Val()
 }
 
-// beatUntilConn sends heartbeats when they are due, at once after a change of the connection, until the
-// card has another connection than old.
+// beatUntilConn sends heartbeats when they are due, at once after a change of the connection, until
+// the card has another connection than old.
 func (s testProcess) beatUntilConn(t *testing.T, old string) string {
 	t.Helper()
 	for {

@@ -18,9 +18,9 @@ func CheckPartitions(n int) error {
 	return nil
 }
 
-// loadPartitions reads the number of partitions of the namespace. If the namespace is unused, it stores the
-// number of this client instead. It returns ErrPartitions if this client was configured with
-// another number.
+// loadPartitions reads the number of partitions of the namespace. If the namespace is unused, it
+// stores the number of this client instead. It returns ErrPartitions if this client was configured
+// with another number.
 func (c *Client) loadPartitions(ctx context.Context) error {
 	want := c.target.partitions
 	reply, err := c.run(ctx, "read the number of partitions", scripts.partitions,

@@ -65,8 +65,9 @@ func (g *get) command(ctx context.Context) redis.Cmder {
 	return g.plain
 }
 
-// exceedsSize reports whether the frame of this entry, or of one before it in the pipeline, has more
-// bytes than announced: the entry was written by another program. The pipeline stops at that reply.
+// exceedsSize reports whether the frame of this entry, or of one before it in the pipeline, has
+// more bytes than announced: the entry was written by another program. The pipeline stops at that
+// reply.
 func exceedsSize(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "redis: buffer too small")
 }

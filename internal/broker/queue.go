@@ -236,9 +236,9 @@ func (c *Client) remove(ctx context.Context, marked, stages []string) error {
 	return failed
 }
 
-// markDeleting makes all further calls refuse a queue. With an owner, it marks only a queue that is owned
-// by it or marked already. by is recorded as the executor that deletes it. It returns the ids of
-// the stages around the queue; no stage can be added to it any more.
+// markDeleting makes all further calls refuse a queue. With an owner, it marks only a queue that is
+// owned by it or marked already. by is recorded as the executor that deletes it. It returns the ids
+// of the stages around the queue; no stage can be added to it any more.
 func (c *Client) markDeleting(ctx context.Context, name, owner, by string) (stages []string, err error) {
 	k := c.keys
 	reply, err := c.run(ctx, "delete queue "+name, scripts.markDeleting, []string{k.meta(name), k.wait(name), k.watch(name), k.owned(by)}, name, k.prefix, owner, by)
@@ -272,8 +272,8 @@ func (c *Client) purge(ctx context.Context, name string) error {
 	return c.unassign(ctx, name)
 }
 
-// dropKeys deletes the keys of a queue without entries. The meta hash goes last, so that an interrupted
-// deletion can be resumed.
+// dropKeys deletes the keys of a queue without entries. The meta hash goes last, so that an
+// interrupted deletion can be resumed.
 func (c *Client) dropKeys(ctx context.Context, name string) error {
 	k := c.keys
 	for {

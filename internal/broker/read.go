@@ -121,9 +121,9 @@ func (r *Reader) Interrupt() { r.conns.close() }
 // Close closes the connection. No Read may be running.
 func (r *Reader) Close() error { return r.rdb.Close() }
 
-// connSet tracks the open connections of one go-redis client. A context does not end a blocked read,
-// and go-redis writes to stderr if it is closed during one, so Interrupt closes the connections
-// below it.
+// connSet tracks the open connections of one go-redis client. A context does not end a blocked
+// read, and go-redis writes to stderr if it is closed during one, so Interrupt closes the
+// connections below it.
 type connSet struct {
 	liveness *livenessConn // liveness connection of the process, nil for a gather
 

@@ -12,8 +12,8 @@ import (
 // ErrDenied says that the Redis user lacks a permission.
 var ErrDenied = errors.New("the Redis user may not do this (docs/security.md has the rules, ACL LOG the command)")
 
-// scriptErrorPrefix matches the text that Redis 6.2 and KeyDB put before the error of a command inside a
-// script. Redis 7 appends the position in the script instead.
+// scriptErrorPrefix matches the text that Redis 6.2 and KeyDB put before the error of a command
+// inside a script. Redis 7 appends the position in the script instead.
 var scriptErrorPrefix = regexp.MustCompile(`^(ERR )?(Error running script \(call to \w+\): )?(@user_script: ?\d+: )+-?`)
 
 // answerText returns the text of a Redis error without that wrapping and without "ERR ".

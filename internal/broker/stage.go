@@ -322,8 +322,8 @@ type StageStatus struct {
 // largeBound is a bound in bytes that no single item is expected to reach.
 const largeBound = 16 << 20
 
-// StageStatuses returns the state of stages. A stage whose in-queue was deleted is not its consumer, even
-// if a new queue has the same name.
+// StageStatuses returns the state of stages. A stage whose in-queue was deleted is not its
+// consumer, even if a new queue has the same name.
 func (c *Client) StageStatuses(ctx context.Context, stages []Stage) ([]StageStatus, error) {
 	stands := make([]StageStatus, len(stages))
 	if len(stages) == 0 {
@@ -371,8 +371,8 @@ func (c *Client) StageStatuses(ctx context.Context, stages []Stage) ([]StageStat
 	return stands, nil
 }
 
-// LimitBatches lowers the batch limit of root queues to items: a batch is never larger than the smallest
-// bound of its flow.
+// LimitBatches lowers the batch limit of root queues to items: a batch is never larger than the
+// smallest bound of its flow.
 func (c *Client) LimitBatches(ctx context.Context, roots []string, items int64) error {
 	keys := make([]string, len(roots))
 	for i, root := range roots {

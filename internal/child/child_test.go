@@ -24,7 +24,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// childEnv makes the test binary a child, which appends a line to the file that it names when it starts.
+// childEnv makes the test binary a child, which appends a line to the file that it names when it
+// starts.
 const childEnv = "CHILD_TEST"
 
 func TestMain(m *testing.M) {

@@ -65,8 +65,8 @@ func putDigits(dst []byte, at int, n uint64) (end int) {
 	return at + 8 - leading
 }
 
-// splitDigits turns a number below 1e8 into eight digits, the first one in the lowest byte: first two
-// numbers of four digits, then four of two, in one word. 10486/1<<20 is about 1/100, 103/1<<10
+// splitDigits turns a number below 1e8 into eight digits, the first one in the lowest byte: first
+// two numbers of four digits, then four of two, in one word. 10486/1<<20 is about 1/100, 103/1<<10
 // about 1/10.
 func splitDigits(n uint64) uint64 {
 	fours := n/1e4 | n%1e4<<32

@@ -228,8 +228,8 @@ func fieldName(of reflect.Type, name string) string { return typeText(of) + "." 
 // typeText returns the name of a type without its package.
 func typeText(t reflect.Type) string { return cmp.Or(t.Name(), t.String()) }
 
-// selfEncoded reports whether the format encodes and decodes values of t by methods of t. These are then
-// responsible for its fields.
+// selfEncoded reports whether the format encodes and decodes values of t by methods of t. These are
+// then responsible for its fields.
 func (in *inspector) selfEncoded(t reflect.Type, addr bool) (bool, error) { //nolint:revive // a property of the value
 	enc, dec := methodOf(in.encode, t), methodOf(in.decode, t)
 	if enc != nil && !addr && !t.Implements(enc.of) {

@@ -69,7 +69,8 @@ func (s *Server) changed(key string) {
 	}
 }
 
-// serveBlocked tries the blocked reads of the keys that the last command has changed, and no others.
+// serveBlocked tries the blocked reads of the keys that the last command has changed, and no
+// others.
 func (s *Server) serveBlocked() {
 	for i := 0; i < len(s.ready); i++ { // a queued command of a connection may change further keys
 		key := s.ready[i]

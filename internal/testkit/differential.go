@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// Differential compares a redis-server with a second server that must behave the same. Clients get the
-// replies of the redis-server. Differential sends every command to both servers, one after the other, and
-// sets the clock of the second one to the time at which the first one ran it. So both create the
-// same ids, and all replies must be equal.
+// Differential compares a redis-server with a second server that must behave the same. Clients get
+// the replies of the redis-server. Differential sends every command to both servers, one after the
+// other, and sets the clock of the second one to the time at which the first one ran it. So both
+// create the same ids, and all replies must be equal.
 type Differential struct {
 	t        testing.TB
 	at       func(time.Time)
@@ -303,8 +303,8 @@ func (w *Differential) fail(format string, args ...any) {
 	}
 }
 
-// comparable removes the parts of a reply that may differ: the order of unordered elements, the texts
-// of errors after the first word, and fractions of a millisecond.
+// comparable removes the parts of a reply that may differ: the order of unordered elements, the
+// texts of errors after the first word, and fractions of a millisecond.
 func comparable(verb string, r Reply) Reply {
 	switch {
 	case r.Kind == '-':
