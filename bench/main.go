@@ -1,6 +1,5 @@
-// Command bench measures dqbridge beside what it is compared with: plain
-// channels, the same pipeline written by hand with go-redis, and other systems.
-// It starts a redis-server of its own, and everything is measured in one run,
+// Command bench compares dqbridge with plain channels, with the same pipeline written by hand with
+// go-redis, and with other systems. It starts a redis-server, and measures everything in one run,
 // in turns:
 //
 //	go run .            the table, in a few minutes
@@ -164,7 +163,7 @@ func measure(ctx context.Context, l *lab.Lab, s settings, r *report) (err error)
 	return err
 }
 
-// profiled runs f under the profiles that are asked for.
+// profiled runs f under the requested profiles.
 func profiled(s settings, f func() error) (err error) {
 	if s.cpuProfile != "" {
 		file, err := os.Create(s.cpuProfile)

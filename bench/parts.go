@@ -12,20 +12,20 @@ import (
 	"github.com/dqbridge/dqbridge/bench/rivals"
 )
 
-// parts are what a run measures.
+// parts are the parts of a run.
 type parts struct {
 	rows, columns, targets, curves map[string]bool
 	costs                          bool
 }
 
-// Parts that stand for several, and one that has no other name.
+// Names for groups of parts, and for the costs.
 const (
 	allTargets = "targets"
 	allCurves  = "curves"
 	costs      = "costs"
 )
 
-// allRows are those of the table in its order.
+// allRows returns the rows of the table in its order.
 func allRows() []rows.Row { return slices.Concat(rows.Own(), rivals.Rows()) }
 
 func rowNames() []string {
@@ -51,16 +51,16 @@ func set(names []string) map[string]bool {
 // short is the table.
 func short() parts { return parts{rows: set(rowNames()), columns: set(table.Columns())} }
 
-// everything is all there is.
+// everything is all parts.
 func everything() parts {
 	p := short()
 	p.targets, p.curves, p.costs = set(target.Names()), set(curve.Names()), true
 	return p
 }
 
-// chosen are rows and what is measured of them besides the throughput, and
-// targets. Where no row is named, a column is measured of all of this project
-// and of the pipeline by hand.
+// chosen returns the named rows, their measurements besides the throughput, and the named targets.
+// Without a named row, a column is measured for all rows of this project and for the pipeline
+// written by hand.
 func chosen(names []string) (parts, error) {
 	p := parts{set(nil), set(nil), set(nil), set(nil), false}
 	for _, name := range names {

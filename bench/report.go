@@ -14,7 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/target"
 )
 
-// A report is what -json prints.
+// A report is the output of -json.
 type report struct {
 	Go         string          `json:"go"`
 	Redis      string          `json:"redis"`
@@ -24,7 +24,7 @@ type report struct {
 	Targets    []target.Result `json:"targets"`
 	Costs      []cost.Cost     `json:"costs"`
 	Curves     []curve.Chart   `json:"curves"`
-	Seconds    float64         `json:"seconds"` // that it took
+	Seconds    float64         `json:"seconds"` // duration of the run
 }
 
 func (r *report) write(out io.Writer) error {
@@ -55,7 +55,7 @@ func (r *report) write(out io.Writer) error {
 	return err
 }
 
-// document puts the figures into the page.
+// document writes the figures into the page.
 func (r *report) document(docs string) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s; %s.\n\n```\n", page.Machine(r.Processors, r.Redis, r.Go), time.Now().Format("January 2006"))

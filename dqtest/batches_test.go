@@ -9,7 +9,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// batches is function for calls with several items, each of which takes a second too.
+// batches is function as a batch function. A call takes a second for any number of items.
 func (c *counter) batches(name string) workers.Func[int, int] {
 	return workers.DefineBatch(name, func(ctx context.Context, xs []int) ([]int, error) {
 		made := make([]int, len(xs))
@@ -29,9 +29,9 @@ func (c *counter) batches(name string) workers.Func[int, int] {
 	})
 }
 
-// A call that took several entries ends as one with a single entry does: its worker may be
-// killed, stopped until it is fenced, or cut off, and no item is lost or delivered twice.
-func TestResultsDoNotShowFaultsOfCallsWithSeveralEntries(t *testing.T) {
+// A call with several entries is as safe as one with a single entry: if its worker is killed,
+// stopped until it is fenced, or cut off, no item is lost or delivered twice.
+func TestBatchCallsSurviveFaults(t *testing.T) {
 	for what, c := range map[string]struct {
 		strike func(w *dqtest.Process) error
 		extra  int

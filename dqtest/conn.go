@@ -14,7 +14,7 @@ import (
 type conn struct {
 	net.Conn
 	process *Process
-	lost    atomic.Bool // the next reply does not come
+	lost    atomic.Bool // drop the next reply
 }
 
 // isScript reports whether a request runs a script.
@@ -31,8 +31,8 @@ func (c *conn) Write(request []byte) (int, error) {
 	return c.Conn.Write(request)
 }
 
-// Read receives a reply. If that is to be lost, it cuts the connection when the reply is there: then
-// the script has run.
+// Read receives a reply. If the reply is to be lost, Read cuts the connection when it arrives, so
+// that the script has run.
 func (c *conn) Read(reply []byte) (int, error) {
 	n, err := c.Conn.Read(reply)
 	if c.lost.Load() && n > 0 {
@@ -48,7 +48,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// flush empties the broker, its scripts among it.
+// flush removes all keys and scripts from the broker.
 func (f *Fleet) flush() error {
 	c, err := f.server.Dial(context.Background(), "", "") //nolint:forbidigo // it is in memory
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// The functions and the pipeline of a program that is tested.
+// The functions and the pipeline of the program under test.
 var (
 	length = workers.Define("length", func(_ context.Context, s string) (int, error) { return len(s), nil })
 	square = workers.Define("square", func(ctx context.Context, n int) (int, error) {
@@ -42,9 +42,9 @@ func TestAreas(t *testing.T) {
 	}
 }
 
-// A worker dies when it has run a function four times. The other one runs again what was not
-// stored, and the results are those of a fleet without a fault.
-func TestAPipelineWhoseWorkerDies(t *testing.T) {
+// A worker dies after it has run a function four times. The other worker runs again the items whose
+// results were not stored, and the results are the same as without a fault.
+func TestPipelineSurvivesWorkerDeath(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		f.StartWorker(workers.Functions(length, square)).KillAfter(4)
@@ -71,8 +71,8 @@ func TestAPipelineWhoseWorkerDies(t *testing.T) {
 	})
 }
 
-// A look at the queues shows what waits, before time passes.
-func TestTheQueuesOfAPipeline(t *testing.T) {
+// Queues shows the waiting items before virtual time advances.
+func TestPipelineQueues(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]string{"a", "bc"}), bridge.Name("words"))
@@ -90,8 +90,8 @@ func TestTheQueuesOfAPipeline(t *testing.T) {
 	})
 }
 
-// A broker that restarts empty loses items. Each of them becomes an error in its place.
-func TestAPipelineWhoseDataIsLost(t *testing.T) {
+// A broker that restarts empty loses items. Each lost item becomes an error in its place.
+func TestPipelineReportsLostData(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]string{"a", "bc"}))

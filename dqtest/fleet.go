@@ -15,11 +15,11 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// address is that of the broker; it selects the default namespace.
+// address is the address of the broker; it selects the default namespace.
 const address = "redis://127.0.0.1:6379"
 
-// A Fleet is a broker and the processes that are connected to it. Its methods can be called
-// from many goroutines of the bubble.
+// A Fleet is a broker and the processes connected to it. Its methods are safe for concurrent use
+// inside the bubble.
 type Fleet struct {
 	t      testing.TB
 	server *embedded.Server
@@ -29,23 +29,23 @@ type Fleet struct {
 	processes []*Process
 }
 
-// Run runs a test in a bubble of testing/synctest, with a Fleet. It must not be called inside of
-// another bubble. When test returns, Run ends the processes that live, first the Executors,
-// and reports keys and goroutines that are left as errors of the test.
+// Run runs a test with a Fleet, in a bubble of testing/synctest. It must not be called inside
+// another bubble. When test returns, Run ends all live processes, Executors first, and reports left
+// keys and goroutines as errors of the test.
 func Run(t *testing.T, test func(t *testing.T, f *Fleet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
 		f := &Fleet{t: t, server: embedded.New(), log: slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})}
-		t.Cleanup(f.end) // also after t.FailNow
+		t.Cleanup(f.end) // also runs after t.FailNow
 		test(t, f)
 	})
 }
 
-// Values runs items through a pipeline and returns its results, in the order of the items.
-// build makes the stages over a queue of the items and returns the queue of the results;
-// functions are what the worker of the test runs. It is a fatal error of the test if build fails
-// or if a result is an error: test those with Run. Values must not be called inside of a bubble.
+// Values runs items through a pipeline and returns its results in the order of the items. build
+// makes the stages over a queue of the items and returns the queue of the results; a worker runs
+// the functions. If build fails or a result is an error, the test fails at once; use Run to test
+// errors. Values must not be called inside a bubble.
 func Values[In, Out any](t *testing.T, build func(ctx context.Context, items *executor.Queue[In]) (*executor.Queue[Out], error),
 	items []In, functions ...workers.Function) (values []Out) {
 	t.Helper()
@@ -74,9 +74,9 @@ func Values[In, Out any](t *testing.T, build func(ctx context.Context, items *ex
 	return values
 }
 
-// StartExecutor connects an Executor, as a process of its own. The options are those of
-// executor.New; warnings are written to the log of the test, unless they have a Logger. An
-// Executor that the test does not close is closed at its end.
+// StartExecutor connects an Executor as a separate process. opts are options of executor.New.
+// Warnings go to the log of the test, unless opts set a Logger. An Executor that the test does not
+// close is closed at its end.
 func (f *Fleet) StartExecutor(opts ...executor.Option) (*executor.Executor, *Process) {
 	f.t.Helper()
 	p := f.start()
@@ -88,9 +88,8 @@ func (f *Fleet) StartExecutor(opts ...executor.Option) (*executor.Executor, *Pro
 	return ex, p
 }
 
-// StartWorker runs a worker, as a process of its own, and returns when it is known to the fleet.
-// The options are those of workers.New. Warnings are written to the log of the test, unless the
-// options have a Logger.
+// StartWorker runs a worker as a separate process and returns when it is registered. opts are
+// options of workers.New. Warnings go to the log of the test, unless opts set a Logger.
 func (f *Fleet) StartWorker(opts ...workers.Option) *Process {
 	f.t.Helper()
 	p := f.start()
@@ -120,24 +119,23 @@ func (f *Fleet) start() *Process {
 	return p
 }
 
-// all returns the processes, in the order in which they were started.
+// all returns the processes in the order of their start.
 func (f *Fleet) all() []*Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.processes)
 }
 
-// CutConnections closes the connections of all processes, as a restart of Redis does that
-// loses nothing. The processes connect again.
+// CutConnections closes the connections of all processes, like a restart of Redis without data
+// loss. The processes connect again.
 func (f *Fleet) CutConnections() {
 	for _, p := range f.all() {
 		p.cut()
 	}
 }
 
-// LoseData empties the broker and closes all connections, as a restart of a Redis does that
-// stores nothing on its disk. Items that were in it become errors for which errors.Is(err,
-// executor.ErrLost).
+// LoseData empties the broker and closes all connections, like a restart of a Redis without
+// persistence. Its items become errors for which errors.Is(err, executor.ErrLost) is true.
 func (f *Fleet) LoseData() {
 	f.t.Helper()
 	f.CutConnections()
@@ -146,14 +144,14 @@ func (f *Fleet) LoseData() {
 	}
 }
 
-// Dial connects to the broker, which speaks the protocol of Redis, whatever the address. It is a
-// dialer for a go-redis client that looks at the keys.
+// Dial connects to the broker, which speaks the protocol of Redis. It ignores the address. Use it
+// as the dialer of a go-redis client that reads the keys.
 func (f *Fleet) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return f.server.Dial(ctx, network, addr)
 }
 
-// Queues returns the queues of the namespace, by name, when all goroutines of the test wait. No
-// number changes until time passes.
+// Queues waits until all goroutines of the test wait, and returns the queues of the namespace by
+// name. The numbers do not change until virtual time advances.
 func (f *Fleet) Queues() []executor.QueueInfo {
 	f.t.Helper()
 	synctest.Wait()
@@ -170,8 +168,8 @@ func (f *Fleet) Queues() []executor.QueueInfo {
 	return queues
 }
 
-// Keys returns the names of all keys of the broker, in no order, when all goroutines of the
-// test wait. They are documented in docs/protocol.md.
+// Keys waits until all goroutines of the test wait, and returns the names of all keys of the
+// broker, unordered. docs/protocol.md documents the keys.
 func (f *Fleet) Keys() []string {
 	synctest.Wait()
 	return f.server.Keys()

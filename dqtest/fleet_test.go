@@ -17,7 +17,7 @@ import (
 type counter struct {
 	mu      sync.Mutex
 	calls   map[int]int
-	largest int // items of a call
+	largest int // largest number of items of a call
 }
 
 func (c *counter) function(name string) workers.Func[int, int] {
@@ -77,8 +77,9 @@ func check(t *testing.T, q *executor.Queue[int]) {
 	}
 }
 
-// Faults that the results do not show. extra is how many calls a fault may cause in addition.
-func TestResultsDoNotShowFaults(t *testing.T) {
+// Faults that do not change the results. extra is the number of additional calls that a fault may
+// cause.
+func TestResultsSurviveFaults(t *testing.T) {
 	for what, c := range map[string]struct {
 		strike func(f *dqtest.Fleet, executor, worker *dqtest.Process)
 		extra  int
@@ -115,8 +116,8 @@ func TestResultsDoNotShowFaults(t *testing.T) {
 	}
 }
 
-// The only worker runs as many items as it may, and no more: its slot ends with it.
-func TestAWorkerIsKilledAfterItsItems(t *testing.T) {
+// The only worker runs exactly as many items as it may: its slot ends with it.
+func TestKillAfterKillsWorker(t *testing.T) {
 	for n := 1; n <= items; n++ {
 		dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 			calls := &counter{calls: map[int]int{}}
@@ -134,8 +135,8 @@ func TestAWorkerIsKilledAfterItsItems(t *testing.T) {
 	}
 }
 
-// An Executor that runs functions itself is killed after its items as a worker is.
-func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
+// An Executor that runs functions itself is killed after its items, like a worker.
+func TestKillAfterKillsExecutor(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		calls := &counter{calls: map[int]int{}}
 		inc := calls.function("inc")
@@ -152,8 +153,8 @@ func TestAnExecutorIsKilledAfterItsItems(t *testing.T) {
 	})
 }
 
-// The queues of an Executor that was killed stay for ten minutes; then others delete them.
-func TestTheQueuesOfADeadExecutorGo(t *testing.T) {
+// The queues of a killed Executor stay for ten minutes; then another process deletes them.
+func TestQueuesOfDeadExecutorAreDeleted(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		calls := &counter{calls: map[int]int{}}
 		inc := calls.function("inc")

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// Until what dead processes have left is cleaned up: some leases of the default of ten seconds.
-// The queues of a dead Executor stay for ten minutes.
+// The time until the clean-ups after dead processes are done: some leases of the default of ten
+// seconds, and ten minutes for the queues of a dead Executor.
 const (
 	settle = 2 * time.Minute
 	grace  = 10 * time.Minute
 )
 
-// end ends the processes and reports what is left.
+// end ends the processes and reports left keys and goroutines.
 func (f *Fleet) end() {
 	f.t.Helper()
 	if after := f.settled(); after > 0 {
-		f.StartExecutor() // cleans up, also if no other process lives
+		f.StartExecutor() // cleans up, even if no other process is alive
 		<-time.After(after)
 	}
 	processes := f.all()
@@ -35,7 +35,7 @@ func (f *Fleet) end() {
 			f.t.Errorf("the end of a process: %v", err)
 		}
 	}
-	<-time.After(2 * time.Second) // go-redis looks once a second whether a pool was closed that could not connect
+	<-time.After(2 * time.Second) // go-redis checks once a second whether a pool that cannot connect was closed
 	keys := f.Keys()
 	f.server.Close()
 	slices.Sort(keys)
@@ -47,7 +47,7 @@ func (f *Fleet) end() {
 	}
 }
 
-// rank orders the ends of processes: Executors end first, since their queues end with them.
+// rank orders the ends of processes: Executors first, since their queues are deleted with them.
 func (p *Process) rank() int {
 	if p.executor {
 		return 1
@@ -61,7 +61,7 @@ func (p *Process) dead() bool {
 	return p.killed
 }
 
-// settled returns how long to wait for what dead processes have left, 0 if none is dead.
+// settled returns how long the clean-ups after dead processes take; 0 if no process is dead.
 func (f *Fleet) settled() (after time.Duration) {
 	if slices.ContainsFunc(f.Keys(), func(key string) bool { return strings.HasSuffix(key, ":fenced") }) {
 		after = settle
@@ -81,7 +81,7 @@ var bubble = regexp.MustCompile(`^goroutine \d+ .*(synctest bubble \d+)`)
 
 var runsBubble = regexp.MustCompile(`(?m)^(internal/synctest\.Run|testing/synctest\.testingSynctestTest)\(`)
 
-// others returns the stacks of the other goroutines of the bubble, without that of Run.
+// others returns the stacks of the other goroutines of the bubble, except that of Run.
 func others() (stacks []string) {
 	synctest.Wait()
 	dump := make([]byte, 1<<20)

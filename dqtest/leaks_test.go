@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-// A recorder is a test whose errors are looked at.
+// A recorder records the errors of a test.
 type recorder struct {
 	testing.TB
 	errors []string
@@ -24,7 +24,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 func TestLeaksAreErrors(t *testing.T) {
 	for what, c := range map[string]struct {
 		leak func(t *testing.T, f *Fleet, over <-chan struct{})
-		text string // of the error, '' for none
+		text string // of the error; "": none
 	}{
 		"none": {func(_ *testing.T, f *Fleet, _ <-chan struct{}) { f.StartExecutor(); f.StartWorker() }, ""},
 		"goroutine": {func(_ *testing.T, _ *Fleet, over <-chan struct{}) {

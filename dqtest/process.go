@@ -12,27 +12,27 @@ import (
 
 var errKilled = errors.New("dqtest: the process was killed")
 
-// A Process is an Executor or a worker with its connections. Its methods can be called from
-// many goroutines of the bubble.
+// A Process is an Executor or a worker with its connections. Its methods are safe for concurrent
+// use inside the bubble.
 type Process struct {
 	fleet    *Fleet
 	executor bool
-	close    func() error // ends it in order, and returns when it has ended
+	close    func() error // ends it normally and waits for the end
 
 	mu     sync.Mutex
 	conns  map[*conn]bool
-	kills  map[int]func() // end the functions of a worker
+	kills  map[int]func() // cancel the functions of a worker
 	nextID int
 	killed bool
-	left   int           // items until it is killed, 0: it is not
+	left   int           // items until it is killed; 0: it is not
 	lose   int           // replies of scripts to lose
 	stood  chan struct{} // closed by Continue; nil unless it is stopped
 }
 
-// Kill ends the process as kill -9 does: its connections are cut, and nothing that it does
-// later reaches the broker. The contexts of its functions end. Kill does not wait for them. The
-// queues of a killed Executor stay for ten minutes of virtual time, then another process
-// deletes them; Close of such an Executor frees its goroutines and returns an error.
+// Kill ends the process like kill -9: it cuts the connections, and no later write of the process
+// reaches the broker. The contexts of its functions end. Kill does not wait for the functions. The
+// queues of a killed Executor stay for ten minutes of virtual time, then another process deletes
+// them. Close of a killed Executor releases its goroutines and returns an error.
 func (p *Process) Kill() {
 	p.mu.Lock()
 	conns, kills := p.conns, p.kills
@@ -50,9 +50,8 @@ func (p *Process) Kill() {
 	}
 }
 
-// KillAfter kills the process when its functions have run for n more items, before the result of
-// the last one is stored. A call of a batch function counts with all of its items. n must be at
-// least 1.
+// KillAfter kills the process after its functions have run n more items, before the result of the
+// last one is stored. A call of a batch function counts with all its items. n must be at least 1.
 func (p *Process) KillAfter(n int) {
 	p.fleet.t.Helper()
 	if n < 1 {
@@ -63,8 +62,8 @@ func (p *Process) KillAfter(n int) {
 	p.left = n
 }
 
-// Stop holds up each request and reply of the process until Continue, as SIGSTOP does.
-// Functions that run go on.
+// Stop holds back all requests and replies of the process until Continue, like SIGSTOP. Running
+// functions continue.
 func (p *Process) Stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +72,7 @@ func (p *Process) Stop() {
 	}
 }
 
-// Continue lets a stopped process go on.
+// Continue continues a stopped process.
 func (p *Process) Continue() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,19 +82,19 @@ func (p *Process) Continue() {
 	}
 }
 
-// LoseReplies loses the replies of the next n scripts of the process: they run, and the
-// connection is cut before the reply. Scripts are what changes queues.
+// LoseReplies drops the replies of the next n scripts of the process: they run, and the connection
+// is cut before the reply. Every change of a queue is a script.
 func (p *Process) LoseReplies(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lose = n
 }
 
-// Terminate ends the process in order: a worker as at SIGTERM, which lets the functions end
-// that run, an Executor by Close. It returns when that is done.
+// Terminate ends the process normally: a worker as on SIGTERM, which lets running functions finish,
+// an Executor by Close. It returns after the end.
 func (p *Process) Terminate() error { return p.close() }
 
-// context adds to the context of a process what counts its items and kills it.
+// context adds the probe that counts the items of the process and kills it.
 func (p *Process) context(ctx context.Context) context.Context {
 	return probe.With(ctx, &probe.Probe{Ran: p.ran, Dying: p.dying})
 }
@@ -127,7 +126,7 @@ func (p *Process) dying(kill func()) (forget func()) {
 	}
 }
 
-// wait returns when the process is not stopped.
+// wait blocks while the process is stopped.
 func (p *Process) wait() {
 	p.mu.Lock()
 	stood := p.stood
@@ -167,14 +166,14 @@ func (p *Process) cut() {
 	}
 }
 
-// forget takes a connection off the list.
+// forget removes a connection from the list.
 func (p *Process) forget(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
 }
 
-// losing reports whether to lose the reply of a request.
+// losing reports whether to drop the reply of a request.
 func (p *Process) losing(request []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,7 +184,7 @@ func (p *Process) losing(request []byte) bool {
 	return true
 }
 
-// A muted handler drops what a process logs after it was killed.
+// A muted handler drops the log records of a killed process.
 type muted struct {
 	slog.Handler
 	process *Process

@@ -147,5 +147,5 @@ func (ex *Executor) DeleteDeadLetter(ctx context.Context, id string) (err error)
 	if err != nil {
 		return err
 	}
-	return part.Forget(ctx, d)
+	return part.DeleteDeadLetter(ctx, d)
 }

@@ -198,7 +198,7 @@ func (p *partition) limitBatches(ctx context.Context, s broker.Stage) error {
 		root, _ := broker.Root(path)
 		roots = append(roots, root)
 	}
-	return p.c.Bound(ctx, roots, s.Outs[0].Max)
+	return p.c.LimitBatches(ctx, roots, s.Outs[0].Max)
 }
 
 func cards(p broker.Process) (list []broker.FunctionCard) {

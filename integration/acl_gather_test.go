@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// gatherers are executors with the rights of a gatherer, each with the queue orders.
+// gatherers connects executors with the rights of a gatherer. It returns the queue orders of each.
 func gatherers(t *testing.T, url string) (queues [2]*executor.Queue[int]) {
 	t.Helper()
 	for i := range queues {
@@ -24,7 +24,8 @@ func gatherers(t *testing.T, url string) (queues [2]*executor.Queue[int]) {
 	return queues
 }
 
-// standsBy returns what a standby gathers, once its executor is registered as waiting.
+// standsBy starts a gather that waits for the queue, and returns its results once its executor is
+// registered as a standby.
 func standsBy(t *testing.T, admin *redis.Client, q *executor.Queue[int], opts ...bridge.GatherOption) <-chan (<-chan bridge.Result[int]) {
 	t.Helper()
 	has := make(chan (<-chan bridge.Result[int]), 1)
@@ -39,7 +40,7 @@ func standsBy(t *testing.T, admin *redis.Client, q *executor.Queue[int], opts ..
 	return has
 }
 
-func TestAGathererMayStandBy(t *testing.T) {
+func TestGathererRoleMayStandBy(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	p, err := bridge.NewProducer[int](t.Context(), connected(t, address("producer")), bridge.Name("orders"), bridge.Seal())

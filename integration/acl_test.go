@@ -18,8 +18,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// secured starts a server with the users of docs/security.md, and returns the
-// address for each of them and an administrator's connection.
+// secured starts a server with the users of docs/security.md. It returns the address for each of
+// them and an administrator's connection.
 func secured(t *testing.T) (address func(user string) string, admin *redis.Client) {
 	t.Helper()
 	text, err := os.ReadFile(root + "/docs/security.md")
@@ -84,8 +84,8 @@ func employ(t *testing.T, url string, opts ...workers.Option) (stop func()) {
 	}
 }
 
-// A whole flow, each process under its own user.
-func TestRolesAreEnoughForAFlow(t *testing.T) {
+// A whole flow runs with each process under its own user.
+func TestRolesSufficeForFlow(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
@@ -143,7 +143,7 @@ func TestRolesAreEnoughForAFlow(t *testing.T) {
 	noDenials(t, admin, "config|get")
 }
 
-// noDenials wants nothing in the server's log of refusals but what is expected.
+// noDenials checks that the server's ACL log contains only the expected refusals.
 func noDenials(t *testing.T, admin *redis.Client, expected ...string) {
 	t.Helper()
 	log, err := admin.ACLLog(t.Context(), 100).Result()
@@ -157,8 +157,8 @@ func noDenials(t *testing.T, admin *redis.Client, expected ...string) {
 	}
 }
 
-// A program that does everything under one Executor.
-func TestOperatorIsEnoughForAProgram(t *testing.T) {
+// A program performs all roles under one Executor.
+func TestOperatorRoleSuffices(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
@@ -177,8 +177,8 @@ func TestOperatorIsEnoughForAProgram(t *testing.T) {
 	noDenials(t, admin, "config|get")
 }
 
-// Each row is a command, and who may run it: producer, worker, gatherer,
-// observer, operator.
+// Each row is a command and the roles that may run it: producer, worker, gatherer, observer,
+// operator.
 var cells = []struct{ command, allowed string }{
 	{"XADD {dq:0}:q:a * s 1", "pw--o"},
 	{"XADD {dq:0}:r:a * s 1", "pw--o"},
@@ -226,7 +226,7 @@ var cells = []struct{ command, allowed string }{
 	{"MIGRATE h 1 {dq:0}:q:a 0 1", "-----"},
 }
 
-func TestRolesAreRefusedWhatIsNotTheirs(t *testing.T) {
+func TestRolesAreDeniedOtherCommands(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	for _, cell := range cells {
@@ -244,7 +244,7 @@ func TestRolesAreRefusedWhatIsNotTheirs(t *testing.T) {
 	if len(cells) < 20 {
 		t.Errorf("%d commands", len(cells))
 	}
-	// The same by logging in: a script has no more rights than its caller.
+	// The same by logging in: a script has the rights of its caller only.
 	for user, script := range map[string]string{
 		"producer": "return redis.call('XDEL', '{dq:0}:q:a', '1-1')",
 		"gatherer": "return redis.call('XADD', '{dq:0}:q:a', '*', 's', '1')",
@@ -265,8 +265,8 @@ func TestRolesAreRefusedWhatIsNotTheirs(t *testing.T) {
 	}
 }
 
-// Who lacks a permission is told at once which user it is and what was tried.
-func TestALackOfRightsIsToldAtOnce(t *testing.T) {
+// The error for a missing permission comes at once and names the user and the command.
+func TestMissingPermissionFailsAtOnce(t *testing.T) {
 	t.Parallel()
 	address, admin := secured(t)
 	told := func(what string, err error, user string) {
@@ -304,9 +304,9 @@ func TestALackOfRightsIsToldAtOnce(t *testing.T) {
 	told("a worker without rights worked", w.Run(t.Context()), "worker")
 }
 
-// A process whose turn it is to look for the dead, and whose user cannot give
-// back what they held, leaves all of it where it is: a worker does it.
-func TestTheDeadAreLeftToWorkers(t *testing.T) {
+// If the user of the watcher may not requeue the entries of dead processes, it leaves them alone,
+// and a worker becomes the watcher.
+func TestDeniedWatcherLeavesDeadToWorkers(t *testing.T) {
 	t.Parallel()
 	for _, user := range []string{"producer", "gatherer"} {
 		t.Run(user, func(t *testing.T) {

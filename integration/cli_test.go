@@ -20,8 +20,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// TestMain makes commands of the programs, so that scripts run them without a
-// build of their own.
+// TestMain makes the programs available as commands, so that scripts run them without a separate
+// build.
 func TestMain(m *testing.M) {
 	binaries, err := os.MkdirTemp("", "dqbridge")
 	if err == nil {
@@ -77,7 +77,7 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// closedPort is one where nobody listens.
+// closedPort returns a port without a server.
 func closedPort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,8 +86,8 @@ func closedPort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// status N COMMAND... runs a command, the file stdin as its input, and wants it
-// to exit with N; what it writes goes to the files out and err.
+// status N COMMAND... runs a command with the file stdin as its input and expects the exit status
+// N. It writes stdout and stderr to the files out and err.
 func status(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: status N COMMAND...")
@@ -125,8 +125,8 @@ func execute(ts *testscript.TestScript, cmd *exec.Cmd) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// worker FLAGS... starts a dqworker that ends with the script by SIGTERM, and
-// then has to exit with 0.
+// worker FLAGS... starts a dqworker. At the end of the script it gets SIGTERM, after which it must
+// exit with 0.
 func worker(ts *testscript.TestScript, _ bool, args []string) {
 	cmd := command(ts, append([]string{"dqworker", "--redis", ts.Getenv("REDIS")}, args...))
 	var log strings.Builder
@@ -140,9 +140,8 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// interrupt SIGNALS STATUS COMMAND... starts a command with an input that does
-// not end, sends the signals when the first line has come out, one right after
-// the other, and wants the exit status.
+// interrupt SIGNALS STATUS COMMAND... starts a command with an endless input. After the first line
+// of output it sends the signals in quick succession, and expects the exit status.
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}
 	cmd := command(ts, args[2:])

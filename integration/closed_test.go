@@ -16,8 +16,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// opened is what calls are made with: an Executor with a named queue and with queues and a future of
-// its own, and an Inspector.
+// opened holds the objects of the calls: an Executor with a named queue, with queues of its own and
+// a future, and an Inspector.
 type opened struct {
 	ex     *executor.Executor
 	view   executor.Inspector
@@ -29,7 +29,7 @@ type opened struct {
 	result   bridge.Result[int] // not acknowledged
 }
 
-// closedCalls are the exported calls that need a connection.
+// closedCalls lists the exported calls that need a connection.
 var closedCalls = map[string]func(context.Context, *opened) error{
 	"bridge.Scatter": func(ctx context.Context, o *opened) error { return failed(bridge.Scatter(ctx, o.ex, make(chan int))) },
 	"bridge.ScatterSeq": func(ctx context.Context, o *opened) error {
@@ -98,7 +98,7 @@ var endless = workers.Define("endless", func(ctx context.Context, _ int) (int, e
 	return 0, ctx.Err()
 })
 
-// open makes what calls are made with. The future has no result before Close.
+// open makes the objects of the calls. The future has no result before Close.
 func open(t *testing.T, url string) *opened {
 	t.Helper()
 	o := new(opened)
@@ -125,7 +125,7 @@ func open(t *testing.T, url string) *opened {
 	return o
 }
 
-// take takes a result that is not acknowledged.
+// take takes a result and does not acknowledge it.
 func (o *opened) take(ctx context.Context) error {
 	q, err := bridge.ScatterSeq(ctx, o.ex, slices.Values([]int{1}))
 	if err != nil {
@@ -158,7 +158,7 @@ func TestCallsAfterCloseAreErrClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := open(t, url)
 			o.close(t)
-			o.close(t) // again
+			o.close(t) // a second Close
 			for name, call := range closedCalls {
 				if o.view == nil && strings.Contains(name, "Inspector") {
 					continue
@@ -171,8 +171,8 @@ func TestCallsAfterCloseAreErrClosed(t *testing.T) {
 	}
 }
 
-// A server that is gone keeps no call, and not Close, from ending.
-func TestCallsUnderWayEndWithClose(t *testing.T) {
+// A call to a dead server ends with Close, and Close ends too.
+func TestRunningCallsEndWithClose(t *testing.T) {
 	server := testkit.StartRedis(t)
 	o := open(t, server.URL())
 	server.Kill()
@@ -180,7 +180,7 @@ func TestCallsUnderWayEndWithClose(t *testing.T) {
 	for name, call := range closedCalls {
 		calls.Go(func() {
 			err := call(t.Context(), o)
-			nothing := err == nil && name == "bridge.Producer.Flush" // it had nothing to wait for
+			nothing := err == nil && name == "bridge.Producer.Flush" // it had no items to wait for
 			if !errors.Is(err, executor.ErrClosed) && !nothing {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -188,23 +188,23 @@ func TestCallsUnderWayEndWithClose(t *testing.T) {
 	}
 	testkit.Eventually(t, func() bool { return waiting() >= 25 }, "most calls wait for the server")
 	_ = o.view.Close()
-	_ = o.ex.Close() // it cannot delete what is its own
+	_ = o.ex.Close() // it cannot delete its own queues
 	calls.Wait()
 }
 
-// waiting is how many calls of TestCallsUnderWayEndWithClose wait inside package broker. The others wait
-// for one of them or for a result.
+// waiting returns the number of calls of TestRunningCallsEndWithClose that block inside package
+// broker. The other calls block on one of them or on a result.
 func waiting() (n int) {
 	stacks := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-		if strings.Contains(stack, "/internal/broker.") && strings.Contains(stack, "TestCallsUnderWayEndWithClose.func") {
+		if strings.Contains(stack, "/internal/broker.") && strings.Contains(stack, "TestRunningCallsEndWithClose.func") {
 			n++
 		}
 	}
 	return n
 }
 
-func TestClosedCallsAreAllThatNeedAConnection(t *testing.T) {
+func TestClosedCallsAreComplete(t *testing.T) {
 	t.Parallel()
 	local := []string{"bridge.Multiplex", "bridge.Merge", "bridge.Push", "executor.New", "executor.NewInspector"}
 	for name, fun := range calls(t) {

@@ -1,5 +1,5 @@
-// Package integration tests what no package can test by itself: the commands
-// as processes, the documents, and the house in which the code lives.
+// Package integration tests properties of the whole project: the commands as processes, the
+// documents, and the conventions of the code.
 package integration
 
 import (
@@ -31,8 +31,8 @@ const (
 	maxExported = 206
 )
 
-// imports is the diagram: what each package may import of this module, always
-// from a layer below. A new package gets its line here and in .golangci.yml.
+// imports lists the packages of this module that each package may import, always of a lower layer.
+// A new package needs an entry here and in .golangci.yml.
 var imports = map[string][]string{
 	"internal/ahead":      {},
 	"internal/batch":      {},
@@ -79,7 +79,7 @@ var imports = map[string][]string{
 	"examples/fleet/worker":    {"workers", "examples/fleet/functions"},
 }
 
-// homes tells for imports from outside which packages alone may have them.
+// homes lists the packages that may import certain external packages.
 var homes = map[string][]string{
 	"github.com/redis/go-redis/":     {"internal/broker", "internal/embedded"},
 	"github.com/yuin/gopher-lua":     {"internal/embedded"},
@@ -92,7 +92,7 @@ var homes = map[string][]string{
 	"testing":                        {"dqtest"},
 }
 
-// A source is one Go file of the tree, its path from the root.
+// A source is a Go file, with its path from the root.
 type source struct {
 	path  string
 	lines int
@@ -125,7 +125,7 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// walk visits the files of the project that are not built or kept by a tool.
+// walk visits the files of the project, without those that tools generate or own.
 func walk(visit func(name string, text []byte) error) error {
 	return fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -133,7 +133,7 @@ func walk(visit func(name string, text []byte) error) error {
 			return err
 		case entry.IsDir() && (name == ".git" || name == "bin"):
 			return fs.SkipDir
-		case !entry.Type().IsRegular(), name == ".git": // a file in a second work tree
+		case !entry.Type().IsRegular(), name == ".git": // a worktree has a file .git
 			return nil
 		}
 		text, err := os.ReadFile(filepath.Join(root, name))
@@ -184,8 +184,8 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// Whoever links the library links no test code.
-func TestUsersGetNoTestCode(t *testing.T) {
+// A program that imports the library links no test code.
+func TestUsersLinkNoTestCode(t *testing.T) {
 	t.Parallel()
 	for _, pkg := range list(t, "-deps", "./bridge", "./executor", "./workers", "./cmd/...") {
 		if pkg.ImportPath == "testing" || strings.Contains(pkg.ImportPath, "/internal/testkit") {
@@ -260,7 +260,7 @@ func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 		var files []*ast.File
 		for _, s := range sources(t) {
 			if path.Dir(s.path) == dir && !s.test() {
-				// Parsed again, because go/doc takes its files apart.
+				// Parsed again, because go/doc modifies its files.
 				file, err := parser.ParseFile(positions, filepath.Join(root, s.path), nil, parser.ParseComments)
 				if err != nil {
 					t.Fatal(err)
@@ -288,8 +288,8 @@ func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 	}
 }
 
-// exported returns a package's exported names, methods as Type.Method, with
-// what documents them.
+// exported returns the exported names of a package with their documentation. A method has the name
+// Type.Method.
 func exported(pkg *doc.Package) map[string]string {
 	names := map[string]string{}
 	values, funcs := slices.Concat(pkg.Consts, pkg.Vars), pkg.Funcs
@@ -333,8 +333,7 @@ func TestErrorTextsAreUnique(t *testing.T) {
 	}
 }
 
-// sentinels returns the package's variables made by errors.New or fmt.Errorf
-// with their texts.
+// sentinels returns the texts of package variables made by errors.New or fmt.Errorf.
 func sentinels(file *ast.File) map[string]string {
 	texts := map[string]string{}
 	for _, decl := range file.Decls {
@@ -369,7 +368,7 @@ func selects(expr ast.Expr, pkg, name string) bool {
 
 var mapRow = regexp.MustCompile("(?m)^\\| *`([^`]+\\.go)`")
 
-func TestFileMapNamesEachFileAndNoOther(t *testing.T) {
+func TestFileMapListsAllFiles(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
 	if err != nil {
@@ -407,7 +406,7 @@ func TestPackagesHaveComments(t *testing.T) {
 	}
 }
 
-func TestTestsNeitherSleepNorAreSkipped(t *testing.T) {
+func TestTestsDoNotSleepOrSkip(t *testing.T) {
 	t.Parallel()
 	for _, s := range sources(t) {
 		testkit := strings.HasPrefix(s.path, "internal/testkit/")
@@ -428,7 +427,7 @@ func TestTestsNeitherSleepNorAreSkipped(t *testing.T) {
 	}
 }
 
-func TestTreeNamesNoMachine(t *testing.T) {
+func TestTreeContainsNoMachinePaths(t *testing.T) {
 	t.Parallel()
 	machine := regexp.MustCompile(`(^|[^.\w])/(work|farm)/`)
 	err := walk(func(name string, text []byte) error {

@@ -16,18 +16,18 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A town is a namespace in which many things came and went: sources that have ended, queues, and entries that wait.
+// A town is a namespace with a history: ended sources, queues, and waiting entries.
 type town struct {
 	c    *broker.Client
 	raw  *redis.Client
 	q, b broker.Queue // the stage "b" reads q and adds to b
 	g    broker.Gather
-	last string // change of q that the gather knows
-	n    int    // sources so far
+	last string // last change of q that the gather knows
+	n    int    // number of sources so far
 }
 
-// settle makes a town of so many sources that have ended and are delivered, of as many that have ended and wait, queues and
-// entries.
+// settle makes a town of many ended and delivered sources, and of as many ended and undelivered
+// sources, queues and entries.
 func settle(t *testing.T, many int) *town {
 	t.Helper()
 	server := testkit.StartRedis(t)
@@ -48,7 +48,7 @@ func settle(t *testing.T, many int) *town {
 		d.declare(t, fmt.Sprint("other", i), nil)
 		name := d.source(t)
 		d.pass(t, name)
-		d.source(t) // it waits
+		d.source(t) // it is not delivered
 	}
 	for more := true; more; {
 		w, err := c.Watch(ctx, d.g, broker.Path{Queue: "q"}, d.last)
@@ -84,7 +84,7 @@ func (d *town) source(t *testing.T) (name string) {
 	return name
 }
 
-// pass lets the gather deliver the one item of a source, which no worker has to run for it.
+// pass delivers the only item of a source to the gather, without a worker.
 func (d *town) pass(t *testing.T, name string) {
 	t.Helper()
 	mark := broker.Mark{Source: name, Delivered: "1", Low: 1, Retire: true}
@@ -92,8 +92,8 @@ func (d *town) pass(t *testing.T, name string) {
 	d.must(t, err)
 }
 
-// A bill is what Redis did: commands, also those of scripts, and bytes of requests and replies. look is how many
-// bytes of them, not counted yet, it took to find that out.
+// A bill is the work of Redis: commands, including those in scripts, and bytes of requests and
+// replies. look is the number of bytes, not counted yet, that reading the counters took.
 type bill struct{ commands, bytes, look int64 }
 
 func (d *town) bill(t *testing.T, do func()) (b bill) {
@@ -124,7 +124,7 @@ func (d *town) total(t *testing.T) (b bill) {
 	return b
 }
 
-// prices are what the calls of the protocol cost in the town.
+// prices returns the cost of the calls of the protocol in the town.
 func (d *town) prices(t *testing.T) map[string]bill {
 	t.Helper()
 	ctx, c := t.Context(), d.c
@@ -180,14 +180,15 @@ func (d *town) prices(t *testing.T) map[string]bill {
 			d.must(t, err)
 		},
 	} {
-		do() // scripts are loaded
+		do() // loads the scripts
 		bills[what] = d.bill(t, do)
 	}
 	return bills
 }
 
-// No call of the protocol costs more with ten thousand sources that have ended, as many that wait, queues and entries than with ten.
-func TestACallCostsTheSameBesideTenThousandOthers(t *testing.T) {
+// No call of the protocol costs more with ten thousand ended and delivered sources, undelivered
+// sources, queues and entries than with ten.
+func TestCallCostIsIndependentOfHistory(t *testing.T) {
 	few, many := settle(t, 10).prices(t), settle(t, 10_000).prices(t)
 	for what, a := range few {
 		b := many[what]
@@ -197,8 +198,9 @@ func TestACallCostsTheSameBesideTenThousandOthers(t *testing.T) {
 	}
 }
 
-// A source that drops every second item has thousands of ranges that do not touch. The next drop costs the same.
-func TestADropCostsTheSameBehindThousands(t *testing.T) {
+// A source that drops every second item has thousands of separate ranges. The next drop costs the
+// same.
+func TestDropCostIsIndependentOfRanges(t *testing.T) {
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
 	if err != nil {

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// Every test that docs/dask.md names exists, and every case that it should have
-// is there.
+// Every test that docs/dask.md names exists, and every expected case is in the page.
 func TestDaskCasesHaveTheirTests(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(root + "/docs/dask.md")

@@ -16,7 +16,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A site is a Redis with a namespace in which commands run.
+// A site is a Redis with a namespace for commands.
 type site struct {
 	url, namespace string
 	raw            *redis.Client
@@ -32,7 +32,7 @@ func newSite(t *testing.T) site {
 	return s
 }
 
-// command is a dqbridge or dqworker that uses the site, and is killed when the test ends.
+// command returns a dqbridge or dqworker of the site. It is killed at the end of the test.
 func (s site) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
@@ -40,7 +40,7 @@ func (s site) command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run wants a command to succeed, and returns its output.
+// run runs a command, which must succeed, and returns its output.
 func (s site) run(t *testing.T, in string, args ...string) string {
 	t.Helper()
 	cmd := s.command(t, args...)
@@ -52,7 +52,7 @@ func (s site) run(t *testing.T, in string, args ...string) string {
 	return string(out)
 }
 
-// worker starts a dqworker, which is asked to end with the test.
+// worker starts a dqworker, which is terminated at the end of the test.
 func (s site) worker(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := s.command(t, append([]string{"dqworker"}, args...)...)
@@ -65,7 +65,7 @@ func (s site) worker(t *testing.T, args ...string) {
 	}, "the worker joins")
 }
 
-// keys are those without a lifetime, less some.
+// keys returns the keys without a lifetime, except some.
 func (s site) keys(t *testing.T, but ...string) []string {
 	t.Helper()
 	all := testkit.Keys(t, "redis://"+s.raw.Options().Addr, "{"+s.namespace+":0}:*")
@@ -74,12 +74,13 @@ func (s site) keys(t *testing.T, but ...string) []string {
 	})
 }
 
-// hangs is a function of a dqworker that notes its process id in a file, and does not return.
+// hangs returns the specification of a function that writes its process id to a file and never
+// returns.
 func hangs(folder string) string {
 	return "hang=exec:echo $$ >>" + filepath.Join(folder, "pids") + "; exec sleep 1000"
 }
 
-// called are the processes of hangs so far.
+// called returns the processes of hangs so far.
 func called(t *testing.T, folder string) (pids []int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, "pids"))
@@ -98,14 +99,14 @@ func called(t *testing.T, folder string) (pids []int) {
 
 func isRunning(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
-// A command that removes or changes a stage ends the process that runs for an item of it. The
-// item is run again if its queue is left.
+// A command that removes or changes a stage ends the processes that run its items. An item runs
+// again if its queue still exists.
 func TestCommandsEndRunningFunctions(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		command string
 		again   bool   // the function runs again
-		results string // otherwise
+		results string // the results if it does not
 	}{
 		"in-deleted":  {command: "delete numbers"},
 		"out-deleted": {command: "delete results"},
@@ -133,7 +134,7 @@ func TestCommandsEndRunningFunctions(t *testing.T) {
 	}
 }
 
-// fullPipe returns the end of a pipe that is full and has no reader at work: each write blocks.
+// fullPipe returns the end of a full pipe without a reader: each write blocks.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -156,21 +157,21 @@ func fullPipe(t *testing.T) *os.File {
 	return w
 }
 
-// blockedCommands block on their stdout or, as scatter has none, on a full queue.
+// blockedCommands block on their stdout, or, as scatter has no output, on a full queue.
 var blockedCommands = map[string]struct {
 	before  string // a command that gets the lines
-	command string // gets them if there is none before
+	command string // gets the lines if before is empty
 	named   bool   // the queue stays until it is deleted
-	keys    int    // that there are at least while it is blocked
+	keys    int    // lowest number of keys while it is blocked
 }{
 	"run":     {command: "run inc", keys: 8},
 	"gather":  {before: "scatter --seal numbers", command: "gather numbers", named: true, keys: 3},
 	"scatter": {command: "scatter --max 10 numbers", named: true, keys: 5},
 }
 
-// Whatever a command leaves in Redis that is stopped or killed while its output is blocked is
-// removed by another process of the namespace.
-func TestABlockedCommandLeavesNoKeys(t *testing.T) {
+// A command is stopped or killed while its output is blocked. Another process of the namespace
+// removes all its keys from Redis.
+func TestBlockedCommandLeavesNoKeys(t *testing.T) {
 	t.Parallel()
 	lines := strings.Repeat("1\n", 50_000)
 	for name, c := range blockedCommands {
@@ -220,8 +221,8 @@ func TestABlockedCommandLeavesNoKeys(t *testing.T) {
 
 func (s site) key(name string) string { return "{" + s.namespace + ":0}:" + name }
 
-// endGrace ends the time for which the queues of dead executors stay: their entries in fenced
-// begin with the time of death.
+// endGrace ends the grace period for queues of dead executors. Their entries in fenced begin with
+// the time of death.
 func (s site) endGrace(t *testing.T) {
 	t.Helper()
 	for mark, entry := range s.raw.HGetAll(t.Context(), s.key("fenced")).Val() {

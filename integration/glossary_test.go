@@ -13,7 +13,7 @@ import (
 	"unicode"
 )
 
-// retired are words that names of the code had in the place of a word of the glossary.
+// retired maps words that names of the code used to have to their glossary words.
 var retired = map[string]string{
 	"crew": "partitions", "hand": "slot", "hands": "slots", "hub": "mailbox", "intake": "fetcher", "labour": "roles", "outlet": "sink",
 	"rota": "scheduler", "spell": "time slice", "zipper": "pairer",
@@ -21,7 +21,7 @@ var retired = map[string]string{
 
 var glossaryRow = regexp.MustCompile(`(?m)^\| ([a-z][a-z ]*) \| .+ \|$`)
 
-// glossary returns the words that the table of the architecture explains.
+// glossary returns the words of the glossary in the architecture page.
 func glossary(t *testing.T) map[string]bool {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "docs/architecture.md"))
@@ -48,8 +48,8 @@ func glossary(t *testing.T) map[string]bool {
 	return words
 }
 
-// TestGlossary wants exported names and file names to be made of words of the glossary and of ordinary words. A new word
-// belongs into one of the two.
+// TestGlossary checks that exported names and file names consist of glossary words and ordinary
+// words. A new word must be added to one of the two.
 func TestGlossary(t *testing.T) {
 	t.Parallel()
 	known := glossary(t)
@@ -94,11 +94,11 @@ func TestGlossary(t *testing.T) {
 	}
 }
 
-// TestRetiredWordsAreGone wants no name to have a word that another one has replaced.
+// TestRetiredWordsAreGone checks that no name contains a retired word.
 func TestRetiredWordsAreGone(t *testing.T) {
 	t.Parallel()
 	for _, s := range sources(t) {
-		if strings.HasPrefix(s.path, "bench/") { // a pipeline that is written by hand is one of its rows
+		if strings.HasPrefix(s.path, "bench/") { // one of its rows is a pipeline written by hand
 			continue
 		}
 		for _, id := range declared(s.file) {
@@ -111,7 +111,7 @@ func TestRetiredWordsAreGone(t *testing.T) {
 	}
 }
 
-// declared are the names that a file declares: types, functions, methods, fields, values.
+// declared returns the names that a file declares: types, functions, methods, fields and values.
 func declared(f *ast.File) (ids []*ast.Ident) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch d := n.(type) {
@@ -129,7 +129,7 @@ func declared(f *ast.File) (ids []*ast.Ident) {
 	return ids
 }
 
-// wordsOf are the words of a name, in lower case: those of HTTPServer are http and server.
+// wordsOf returns the words of a name in lower case: http and server for HTTPServer.
 func wordsOf(name string) (words []string) {
 	letters := []rune(name)
 	start := 0
@@ -152,7 +152,7 @@ func wordsOf(name string) (words []string) {
 	return words
 }
 
-// The tests of words would be green too if names had none.
+// Without this test, a splitter that returns no words would pass.
 func TestWordsOfNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
@@ -164,7 +164,7 @@ func TestWordsOfNames(t *testing.T) {
 	}
 }
 
-// singular is a word without the ending of a plural.
+// singular returns a word without its plural ending.
 func singular(word string) string {
 	switch {
 	case strings.HasSuffix(word, "ies"):
@@ -175,7 +175,7 @@ func singular(word string) string {
 	return strings.TrimSuffix(word, "s")
 }
 
-// ordinary are words that mean in a name what they mean elsewhere.
+// ordinary lists words that have their everyday meaning in names.
 const ordinary = `
 ack added after ahead all args as at attempt audit auth await back backoff batchcalls batcher batchrunner block
 breaker brokertest budget buffer builtin bulk bytes caller cancel canceled channels check child claims cleanup

@@ -17,7 +17,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// forged are the fields of entries that nobody of ours writes.
+// forged returns the fields of entries that no process of this project writes.
 func forged(real string) [][]any {
 	many := make([]any, 0, 10_000)
 	for range 5_000 {
@@ -43,16 +43,15 @@ func forged(real string) [][]any {
 	}
 }
 
-// hints are messages that nobody of ours sends.
+// hints are messages that no process of this project sends.
 var hints = [][]any{
 	{"x", "y"}, {"m", "done"}, {"m", "done", "w", "s 0 9223372036854775807"}, {"m", "done", "w", "s -9223372036854775808 -1"},
 	{"m", "done", "w", strings.Repeat("s ", 1<<16)}, {"m", "\xff", "w", "\x00"}, {"m", "gone", "w", "another"},
 	{"m", "stages", "w", "{"}, {"m", "room", "w", strings.Repeat("r", 1<<20)}, {"m", "cancel", "w", "s 9223372036854775807 1 2 3"}, {"m", "end"},
 }
 
-// What strangers write into queues, mailboxes and records costs little, and
-// everybody's items arrive.
-func TestForgedEntriesHarmNobody(t *testing.T) {
+// Foreign data in queues, mailboxes and records costs little, and all regular items arrive.
+func TestForgedEntriesAreHarmless(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	raw := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -109,9 +108,9 @@ func TestForgedEntriesHarmNobody(t *testing.T) {
 	stop()
 }
 
-// A stage that is not the consumer of a queue takes nothing from it, whatever
-// the order in which a worker finds it.
-func TestAStageThatDoesNotStandTakesNothing(t *testing.T) {
+// A stage that is not the consumer of a queue takes no entry of it, in whatever order a worker
+// finds the stages.
+func TestStageThatIsNotConsumerTakesNoEntries(t *testing.T) {
 	t.Parallel()
 	for _, record := range []string{
 		`{"v":1,"id":"x","seq":9223372036854775807,"kind":"copy","ins":[{"q":"orders"}]}`,
@@ -147,7 +146,7 @@ func TestAStageThatDoesNotStandTakesNothing(t *testing.T) {
 	}
 }
 
-// forge writes everything that is wrong everywhere.
+// forge writes every kind of wrong data to every place.
 func forge(t *testing.T, raw *redis.Client, in, out string) {
 	t.Helper()
 	const prefix = "{dq:0}:"

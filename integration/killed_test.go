@@ -21,9 +21,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// Whatever a process leaves that is killed at any moment is on a list, and a process that lives
-// deletes it: no key is left of it, but for the named queues.
-func TestKilledProcessesLeaveNoKey(t *testing.T) {
+// All objects of a process are listed, so that another process deletes them after a kill at any
+// moment: only the keys of named queues are left.
+func TestKilledProcessesLeaveNoKeys(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	raw := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -53,13 +53,13 @@ func TestKilledProcessesLeaveNoKey(t *testing.T) {
 			{"scatter", "q"},
 		}[i%4])
 	}
-	// The dead are found by their connections, or when their lease has run out.
+	// The dead are detected by their connections, or when their lease has expired.
 	testkit.Eventually(t, func() bool {
 		alive, err := raw.ZCard(t.Context(), prefix+"executors").Result()
 		workers, failed := raw.ZCard(t.Context(), prefix+"workers").Result()
 		return errors.Join(err, failed) == nil && alive+workers == 1
 	}, "the killed processes are found")
-	// Their queues go after a time of grace, which is over at once here.
+	// Their queues are deleted after the grace period, which ends at once here.
 	testkit.Eventually(t, func() bool {
 		for mark, entry := range raw.HGetAll(t.Context(), prefix+"fenced").Val() {
 			if _, rest, _ := strings.Cut(entry, " "); entry[0] != '-' {

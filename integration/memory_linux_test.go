@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// Lines of 2 MB are read much faster than a function takes them: what waits is bounded in bytes, everywhere on the way.
-func TestMemoryOfLargeLines(t *testing.T) {
+// A function is much slower than the reader of its lines of 2 MB. All buffers on the way are
+// bounded in bytes.
+func TestMemoryIsBoundedForLargeLines(t *testing.T) {
 	t.Parallel()
 	const lines, size, most = 150, 2_000_000, 200 << 20
 	cmd := exec.CommandContext(t.Context(), "dqbridge", "run", "--concurrency", "2", "--fn", "slow=exec:sleep 0.02; wc -c", "slow")
@@ -55,7 +56,7 @@ func TestMemoryOfLargeLines(t *testing.T) {
 
 var peak = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
 
-// peakOf is the most memory that a process had so far, in bytes.
+// peakOf returns the peak memory of a process, in bytes.
 func peakOf(t *testing.T, pid int) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

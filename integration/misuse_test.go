@@ -23,14 +23,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A misuse calls an exported function or method with nil and zero values, and returns the errors. An
-// error may be missing only where the call has none to return.
+// A misuse calls an exported function or method with nil and zero values, and returns the errors.
+// An error may be nil only if the call returns none.
 type misuse func(ctx context.Context, ex *executor.Executor, q *executor.Queue[int]) []error
 
-// failed drops the other results of a call.
+// failed returns the error of a call and drops its other results.
 func failed[T any](_ T, err error) error { return err }
 
-// last returns the error of an iterator that yields nothing else.
+// last returns the error of an iterator that yields only an error.
 func last[T any](seq func(yield func(T, error) bool)) (err error) {
 	for _, failed := range seq {
 		err = failed
@@ -171,7 +171,7 @@ var misusesOfBridge = map[string]misuse{
 	},
 }
 
-// closed returns a channel of one value that is closed.
+// closed returns a closed channel with one value in it.
 func closed(v int) <-chan int {
 	ch := make(chan int, 1)
 	ch <- v
@@ -439,7 +439,7 @@ var misusesOfWorkers = map[string]misuse{
 	},
 }
 
-// misuses has a row for each exported function and method that takes something that may be nil.
+// misuses has a row for each exported function and method with an argument that may be nil.
 func misuses() map[string]misuse {
 	all := map[string]misuse{}
 	for _, part := range []map[string]misuse{misusesOfBridge, misusesOfExecutors, misusesOfQueues, misusesOfFutures, misusesOfWorkers} {
@@ -448,7 +448,7 @@ func misuses() map[string]misuse {
 	return all
 }
 
-// Whatever is nil or a zero value, no exported call panics, and its error says what is wrong.
+// No exported call panics for nil and zero values, and its error explains the problem.
 func TestNilAndZeroValuesAreErrors(t *testing.T) {
 	ex, err := executor.New(t.Context(), "")
 	if err != nil {
@@ -484,11 +484,11 @@ func TestNilAndZeroValuesAreErrors(t *testing.T) {
 	}
 }
 
-func TestMisusesAreOfAllExportedCalls(t *testing.T) {
+func TestMisusesCoverExportedCalls(t *testing.T) {
 	t.Parallel()
 	rows := misuses()
 	for name, fun := range calls(t) {
-		option := results(fun) == "Option" || results(fun) == "Codec" // they are given to other calls
+		option := results(fun) == "Option" || results(fun) == "Codec" // options are arguments of other calls
 		if _, ok := rows[name]; !ok && !internal(fun) && !option {
 			t.Errorf("no row for %s", name)
 		}
@@ -534,13 +534,14 @@ func calls(t *testing.T) map[string]*doc.Func {
 	return found
 }
 
-// internal reports whether a call is for the other packages of the module only.
+// internal reports whether a call is only for other packages of the module.
 func internal(fun *doc.Func) bool {
 	text := strings.Join(strings.Fields(fun.Doc), " ")
 	return strings.Contains(text, "It is for the other packages")
 }
 
-// results is "Option" for a function that returns an option, else the name of the one type that it returns.
+// results returns "Option" for a function that returns an option, otherwise the name of its only
+// result type.
 func results(fun *doc.Func) string {
 	list := fun.Decl.Type.Results
 	if list == nil || len(list.List) != 1 {

@@ -22,10 +22,10 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// outputLines are more than a pipe and two buffers of a command hold.
+// outputLines is more than a pipe and two buffers of a command hold.
 const outputLines = 200_000
 
-// lines are those of seq 1 n.
+// lines returns the output of seq 1 n.
 func lines(n int) []byte {
 	var b []byte
 	for i := 1; i <= n; i++ {
@@ -34,13 +34,13 @@ func lines(n int) []byte {
 	return b
 }
 
-// A shell is a command of the programs with a namespace of its own.
+// A shell runs commands of the project in a namespace of its own.
 type shell struct {
 	t   *testing.T
 	url string
 }
 
-// start starts a command. shell is what stands before it, such as a limit.
+// start starts a command. before is shell code in front of it, such as a limit.
 func (s shell) start(before string, out *os.File, in io.Reader, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -55,7 +55,7 @@ func (s shell) start(before string, out *os.File, in io.Reader, args ...string) 
 	return cmd, &told
 }
 
-// end returns the exit status, -1 after a signal that the command did not handle.
+// end returns the exit status, or -1 after a signal that the command did not handle.
 func (s shell) end(cmd *exec.Cmd) int {
 	s.t.Helper()
 	if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
@@ -64,7 +64,7 @@ func (s shell) end(cmd *exec.Cmd) int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// file makes an empty file to write to.
+// file returns an empty file for output.
 func file(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
@@ -75,7 +75,7 @@ func file(t *testing.T) *os.File {
 	return f
 }
 
-// written are the whole lines of a file as numbers, in their order.
+// written returns the complete lines of a file as numbers, in their order.
 func written(t *testing.T, f *os.File) []int {
 	t.Helper()
 	text, err := os.ReadFile(f.Name())
@@ -110,15 +110,15 @@ func fill(t *testing.T, w *os.File) {
 	}
 }
 
-// A line of `dqbridge gather` is delivered when it was written: whatever ends the command, what it
-// has not written comes from the next gather.
-func TestGatherDeliversWhatItHasWritten(t *testing.T) {
+// A line of `dqbridge gather` is delivered when it is written. However the command ends, the next
+// gather prints the lines that were not written.
+func TestGatherDeliversWrittenLines(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	size := len(lines(outputLines))
 	for name, c := range map[string]struct {
 		before string
-		out    string // a device, "" for a file
+		out    string // a device; "": a file
 		status int    // -1: killed
 		stop   os.Signal
 		told   string
@@ -172,7 +172,7 @@ func TestGatherDeliversWhatItHasWritten(t *testing.T) {
 	}
 }
 
-// watch has a process that looks for the dead.
+// watch starts a process that can be the watcher.
 func (s shell) watch() {
 	s.t.Helper()
 	lives, err := executor.New(s.t.Context(), s.url, executor.Lease(3*time.Second), executor.Logger(slog.New(slog.DiscardHandler)))
@@ -195,7 +195,7 @@ func (s shell) scatter(n int) {
 	}
 }
 
-// rest gathers what is left of q. The gather before may still have the queue.
+// rest gathers the rest of q. The gather before it may still have the queue.
 func (s shell) rest(to *os.File) {
 	s.t.Helper()
 	testkit.Eventually(s.t, func() bool {
@@ -208,9 +208,9 @@ func (s shell) rest(to *os.File) {
 	}, "the queue is free")
 }
 
-// A reader that leaves is told by the exit status and on stderr, with the number of lines that
-// were written. The next gather begins behind them, or before.
-func TestOutputThatIsClosedIsToldAndLosesNothing(t *testing.T) {
+// If the reader of the output leaves, the exit status and stderr report it, with the number of
+// lines written. The next gather begins after them, or before.
+func TestClosedOutputIsReportedWithoutLoss(t *testing.T) {
 	t.Parallel()
 	s := shell{t, testkit.StartRedis(t).URL() + "/?ns=" + testkit.Namespace(t)}
 	s.scatter(outputLines)
@@ -241,8 +241,8 @@ func count(from, to int) (all []int) {
 	return all
 }
 
-// What a run could not write is no success.
-func TestRunTellsWhatItCouldNotWrite(t *testing.T) {
+// A run whose output cannot be written does not succeed.
+func TestRunReportsFailedWrites(t *testing.T) {
 	t.Parallel()
 	input := lines(outputLines)
 	for _, before := range []string{"ulimit -f 16;", "ulimit -f 300;"} {
@@ -271,8 +271,8 @@ func TestRunTellsWhatItCouldNotWrite(t *testing.T) {
 	}
 }
 
-// A command whose stdout is blocked ends by TERM as others do, and leaves no key.
-func TestTermEndsACommandWhoseOutputIsBlocked(t *testing.T) {
+// A command with a blocked stdout ends on SIGTERM as usual, and leaves no key.
+func TestTermEndsBlockedCommand(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	for _, verb := range []string{"run", "gather"} {
@@ -296,7 +296,7 @@ func TestTermEndsACommandWhoseOutputIsBlocked(t *testing.T) {
 				if in, feed, err = os.Pipe(); err != nil {
 					t.Fatal(err)
 				}
-				defer feed.Close() // its end is no end of the input
+				defer feed.Close() // closed only afterwards: its end would end the input
 				if _, err := feed.Write(lines(5000)); err != nil {
 					t.Fatal(err)
 				}
@@ -325,8 +325,8 @@ func TestTermEndsACommandWhoseOutputIsBlocked(t *testing.T) {
 	}
 }
 
-// blocked reports whether a thread of a process waits in a write to a pipe that is full. Without
-// /proc it reports true.
+// blocked reports whether a thread of a process blocks in a write to a full pipe. Without /proc it
+// reports true.
 func blocked(t *testing.T, pid int) bool {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))

@@ -13,17 +13,18 @@ import (
 	"time"
 )
 
-// paths are items with each thing that quoting and placeholders have to know.
+// paths are items with all characters that quoting and placeholders must handle.
 const paths = "a\ndir/b.c\n/x.y/z\nit's\na b\n$HOME\n\"q\"\n\n x\ty \n.hidden\n//\ndir//\n*\n\\n\nü.txt\n~\n#c\n-n\na;b\n`id`\n<a>\n!h\n{}\n"
 
-// Within quotes, parallel has the shell run what an item contains, and dqbridge has not. calm are items that are the same
-// within double quotes, and wordlike those that are the same anywhere.
+// Within quotes, parallel lets the shell evaluate the content of an item, and dqbridge does not.
+// calm are items without a difference inside double quotes, and wordlike are items without a
+// difference anywhere.
 const (
 	calm     = "a\na b\ndir/b.c\n*\n x\ty \n;\n<\n#\n\n"
 	wordlike = "a\ndir/b.c\n-x\nc_d.e\n"
 )
 
-// parallelCases are invocations that GNU parallel and `dqbridge run` take in the same way.
+// parallelCases are invocations with the same meaning for GNU parallel and `dqbridge run`.
 var parallelCases = []struct {
 	in    string
 	flags string // words
@@ -113,7 +114,7 @@ var parallelCases = []struct {
 	{"1\n", "--resume-failed --joblog /nonexistent/log", []string{"echo"}},
 }
 
-// An invocation is what an invocation did.
+// An invocation is the result of one invocation.
 type invocation struct {
 	out    string
 	status int
@@ -146,8 +147,8 @@ func invoke(t *testing.T, in string, args ...string) invocation {
 	return got
 }
 
-// A command for each line does what GNU parallel does: stdout, exit status and joblog are the same.
-func TestRunIsParallel(t *testing.T) {
+// A command for each line behaves like GNU parallel: stdout, exit status and joblog are the same.
+func TestRunMatchesParallel(t *testing.T) {
 	t.Parallel()
 	if text, err := exec.Command("parallel", "--version").Output(); !strings.HasPrefix(string(text), "GNU parallel") {
 		t.Fatalf("no GNU parallel, which make tools installs: %s, %v", text, err)
@@ -168,8 +169,8 @@ func TestRunIsParallel(t *testing.T) {
 	}
 }
 
-// A command for each line writes what xargs writes that is told not to look into lines.
-func TestRunIsXargs(t *testing.T) {
+// A command for each line prints the same as xargs in the mode that takes lines literally.
+func TestRunMatchesXargs(t *testing.T) {
 	t.Parallel()
 	const items = "a\ndir/b.c\nit's\na b\n$HOME\n\"q\"\n x\ty \n*\n\\n\n-n\na;b\n`id`\n"
 	for _, c := range []struct{ in, xargs, run string }{

@@ -20,7 +20,7 @@ import (
 )
 
 // killedFlow runs items through a function in another process, kills it, and returns the stage that
-// it leaves behind.
+// is left.
 func (s shell) killedFlow(ex *executor.Executor, function string, calls *atomic.Int64) executor.StageInfo {
 	s.t.Helper()
 	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -41,9 +41,9 @@ func (s shell) killedFlow(ex *executor.Executor, function string, calls *atomic.
 	return stages[0]
 }
 
-// What a process that was killed has stored is not worked for: its flow costs no call, until
-// another process gathers it.
-func TestTheFlowOfAKilledProcessIsPaused(t *testing.T) {
+// Workers do not process the items of a killed process: its flow costs no call until another
+// process gathers it.
+func TestFlowOfKilledProcessIsPaused(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	raw := redis.NewClient(&redis.Options{Addr: server.Addr()})
@@ -73,7 +73,7 @@ func TestTheFlowOfAKilledProcessIsPaused(t *testing.T) {
 	testkit.Eventually(t, func() bool {
 		return strings.HasPrefix(raw.HGet(t.Context(), "{dq:0}:stages", stage.ID).Val(), `{"paused":true,`)
 	}, "the flow is paused")
-	work := func() { // for others
+	work := func() { // of other flows
 		t.Helper()
 		other, err := executor.Submit(t.Context(), ex, identity, 1)
 		if err == nil {
@@ -83,7 +83,7 @@ func TestTheFlowOfAKilledProcessIsPaused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	work() // the worker has read the hint that the flow is paused: that of this stage is behind it
+	work() // the worker has read the hint of the pause, which came before the one of this stage
 	pending := func() int64 { return raw.XPending(t.Context(), "{dq:0}:q:"+stage.In[0], "w").Val().Count }
 	testkit.Eventually(t, func() bool { return pending() == 0 }, "the worker has nothing of it")
 	before := calls.Load()
@@ -96,7 +96,7 @@ func TestTheFlowOfAKilledProcessIsPaused(t *testing.T) {
 	comeBack(t, ex, stage, func() bool { return calls.Load() > before+100 })
 }
 
-// comeBack gathers the flow of a killed process until it has seen enough, and deletes it.
+// comeBack gathers the flow of a killed process until enough returns true, and deletes it.
 func comeBack(t *testing.T, ex *executor.Executor, stage executor.StageInfo, enough func() bool) {
 	t.Helper()
 	left, err := executor.Open[string](t.Context(), ex, stage.Out[0])

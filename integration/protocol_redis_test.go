@@ -20,7 +20,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A server holds the queue numbers with the entry of the page, its stage and
+// numbers returns a server with the queue numbers, which has the entry of the page, its stage and
 // its worker.
 func numbers(t *testing.T) (*broker.Client, *redis.Client, broker.Queue) {
 	t.Helper()
@@ -50,7 +50,7 @@ func numbers(t *testing.T) (*broker.Client, *redis.Client, broker.Queue) {
 
 var word = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\S+`)
 
-// run runs a line as redis-cli would.
+// run runs a line like redis-cli.
 func run(t *testing.T, raw *redis.Client, line string) any {
 	t.Helper()
 	var args []any
@@ -90,8 +90,7 @@ func TestProtocolEntry(t *testing.T) {
 	}
 }
 
-// The delivered mark of the page is laid under a receiver, which has to bring
-// exactly the rest.
+// A receiver starts from the delivered mark of the page and must return exactly the other items.
 func TestProtocolMark(t *testing.T) {
 	t.Parallel()
 	c, raw, q := numbers(t)
@@ -159,7 +158,7 @@ func TestProtocolLook(t *testing.T) {
 	}
 }
 
-// Every field that a flow leaves in its hashes and entries is in the tables.
+// Every field that a flow writes to hashes and entries is in the tables.
 func TestProtocolFields(t *testing.T) {
 	t.Parallel()
 	c, raw, q := numbers(t)
@@ -182,7 +181,7 @@ func TestProtocolFields(t *testing.T) {
 		}
 	}
 	if err == nil {
-		err = c.Bound(t.Context(), []string{"numbers"}, 10)
+		err = c.LimitBatches(t.Context(), []string{"numbers"}, 10)
 	}
 	if err == nil {
 		feed, _, failed := c.Declare(t.Context(), broker.Queue{Name: "feed"})

@@ -31,7 +31,7 @@ func protocol(t *testing.T) string {
 
 var fenced = regexp.MustCompile("(?ms)^```([^\n]+)\n(.*?)^```$")
 
-// example is the one fenced block of that name.
+// example returns the only fenced block of that name.
 func example(t *testing.T, name string) string {
 	t.Helper()
 	var found []string
@@ -46,7 +46,7 @@ func example(t *testing.T, name string) string {
 	return strings.TrimSpace(found[0])
 }
 
-// column is the code in the first column of the table whose head begins so.
+// column returns the code in the first column of the table whose head begins with head.
 func column(t *testing.T, head string) (names []string) {
 	t.Helper()
 	_, table, found := strings.Cut(protocol(t), "\n| "+head+" |")
@@ -70,7 +70,7 @@ func column(t *testing.T, head string) (names []string) {
 
 var code = regexp.MustCompile("`([^`]+)`")
 
-// same compares what a table lists with what there is.
+// same compares the list of a table with the existing names.
 func same(t *testing.T, what string, listed, there []string) {
 	t.Helper()
 	for _, name := range listed {
@@ -147,7 +147,7 @@ func strict(t *testing.T, text string, into any) {
 	}
 }
 
-// complete fails where an example leaves a field of the type empty.
+// complete fails if an example leaves a field of the type empty.
 func complete(t *testing.T, example string, value any, but ...string) {
 	t.Helper()
 	again, err := json.Marshal(value)

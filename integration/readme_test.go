@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// codeBlocks are the blocks of a page that are in a language.
+// codeBlocks returns the code blocks of a page in one language.
 func codeBlocks(t *testing.T, page, language string) (blocks []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, page))
@@ -22,7 +22,7 @@ func codeBlocks(t *testing.T, page, language string) (blocks []string) {
 	return blocks
 }
 
-// The library part of the README is a program, which is in examples too, and prints the block behind it.
+// The library program of the README is also in examples, and prints the block that follows it.
 func TestReadmeProgramRuns(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile(filepath.Join(root, "examples/quickstart/main.go"))

@@ -9,8 +9,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A run that was killed is continued by --resume: each line is in one of the two outputs, those that the joblog has once.
-func TestAKilledRunIsResumed(t *testing.T) {
+// --resume continues a killed run: each line is in the two outputs together, and a line that the
+// joblog records does not run again.
+func TestResumeAfterKill(t *testing.T) {
 	t.Parallel()
 	const n = 3000
 	for name, what := range map[string][]string{"command": {"--", "echo"}, "function": {"wait", "--fn", "wait=exec:echo {}"}} {

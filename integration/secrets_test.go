@@ -26,8 +26,8 @@ import (
 
 const secret = "S3CR3T!x"
 
-// Every way to fail, with the password in the address: no output has it.
-func TestNoOutputHasThePassword(t *testing.T) {
+// No output of any failing call contains the password of the address.
+func TestPasswordIsInNoOutput(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t, "--requirepass", "another")
 	plain := listen(t, nil)
@@ -73,7 +73,7 @@ func TestNoOutputHasThePassword(t *testing.T) {
 	}
 }
 
-// inProcess connects to an address in every way, in vain.
+// inProcess tries all ways of connecting to an address; all fail.
 func inProcess(t *testing.T, url string) {
 	t.Helper()
 	var log bytes.Buffer
@@ -97,8 +97,7 @@ func discreet(t *testing.T, what, output string) {
 	}
 }
 
-// listen accepts connections, with TLS where there is a configuration, and
-// answers nothing.
+// listen accepts connections, with TLS if config is not nil, and sends no reply.
 func listen(t *testing.T, config *tls.Config) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -126,7 +125,7 @@ func listen(t *testing.T, config *tls.Config) (address string) {
 	return l.Addr().String()
 }
 
-// certificate makes one for a host that nobody has signed.
+// certificate returns a self-signed certificate for a host.
 func certificate(t *testing.T, host string, until time.Time) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -150,8 +149,7 @@ func certificate(t *testing.T, host string, until time.Time) (tls.Certificate, *
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
-// What is not the server that was asked for gets no password, and the error
-// says what is wrong with it.
+// A wrong server gets no password, and the error explains the problem.
 func TestTLSFailsClosed(t *testing.T) {
 	t.Parallel()
 	later := time.Now().Add(time.Hour)

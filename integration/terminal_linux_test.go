@@ -17,9 +17,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A screen is a pseudo terminal and what was written to it.
+// A screen is a pseudo terminal with the output written to it.
 type screen struct {
-	user *os.File // the end that the command writes to
+	user *os.File // the end to which the command writes
 
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -68,7 +68,7 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
-// A run on a terminal that goes on until the test ends it.
+// run starts a run on the terminal; it lasts until the test ends it.
 func (s *screen) run(t *testing.T, env []string, out *os.File, args ...string) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -89,13 +89,14 @@ func (s *screen) run(t *testing.T, env []string, out *os.File, args ...string) (
 	return func() {
 		t.Helper()
 		_ = in.Close()
-		_ = cmd.Wait() // items failed
+		_ = cmd.Wait() // the exit status reports failed items
 	}
 }
 
 const erase = "\r\x1b[K"
 
-// The status line fits the terminal, and goes away at the end. Control characters of items do not reach the terminal.
+// The status line fits the terminal and is removed at the end. Control characters of items do not
+// reach the terminal.
 func TestStatusLineFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 	fail := []string{"fail", "--fn", "fail=exec:cat >&2; exit 3"}
@@ -117,8 +118,9 @@ func TestStatusLineFitsTheTerminal(t *testing.T) {
 	}
 }
 
-// A terminal that does not rewrite lines, a user who does not want it, and what is no terminal get no status line.
-func TestNoStatusLineWithoutATerminalForIt(t *testing.T) {
+// There is no status line on a terminal that cannot rewrite lines, if the user disables it, or
+// without a terminal.
+func TestNoStatusLineWithoutSuitableTerminal(t *testing.T) {
 	t.Parallel()
 	for _, env := range []string{"TERM=dumb", "NO_COLOR=1"} {
 		s, out := newScreen(t, 80), file(t)

@@ -10,7 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A worker that was started before Redis waits for it, with one word about that. Then it says what it does.
+// A worker that starts before Redis waits for it and logs one line about that. Afterwards it logs
+// its start.
 func TestWorkerWaitsForRedis(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)

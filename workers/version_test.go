@@ -106,7 +106,7 @@ func TestAnOlderWorkerLeavesANewerStageAlone(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	<-w.Ready()
-	const text = "a stage of another version is left alone"
+	const text = "stage ignored: it has another version"
 	testkit.Eventually(t, func() bool { return log.says(text) > 0 }, "it says so")
 	for range 3 {
 		before := stage.heard(t)

@@ -14,12 +14,12 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// asynqOften is how often an idle asynq server looks, where it is not left at
-// its second.
+// asynqOften is the poll interval of an idle asynq server, if it does not use its default of a
+// second.
 const asynqOften = 5 * time.Millisecond
 
-// asynqRow has a task for each stage; what brings results back is a list, since
-// asynq has nothing for it.
+// asynqRow has a task for each stage. Results return over a list, since asynq has no channel for
+// them.
 func asynqRow(name, title string, check time.Duration) rows.Row {
 	return rows.Row{
 		Name: name, Title: title, Files: []string{"asynq.go"}, Code: files, First: 2000, Redis: true,
@@ -100,7 +100,7 @@ func (f *asynqFleet) Pipe(ctx context.Context) (work.Caller, error) {
 	return &work.Pipe[int]{In: in, Out: out, Value: work.Plain, Close: end}, nil
 }
 
-// popResults brings what stands in the list of results.
+// popResults passes on the results of the list.
 func popResults(ctx context.Context, c *redis.Client, out chan<- int) error {
 	for {
 		_, texts, err := c.BLMPop(ctx, time.Second, "left", 100, "results").Result()

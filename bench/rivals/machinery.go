@@ -21,8 +21,8 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// machineryRow has a chain of two tasks for each int. Its results are asked for
-// in the order of the chains, every few milliseconds.
+// machineryRow has a chain of two tasks for each int. It polls their results in the order of the
+// chains, every few milliseconds.
 func machineryRow() rows.Row {
 	return rows.Row{
 		Name: "machinery", Title: "machinery, chains of two", Files: []string{"machinery.go"}, Code: files, First: 1000, Redis: true,

@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// natsRow has a stream between two stages, published to without waiting; a
-// message is acknowledged when its successor is stored.
+// natsRow has a stream between two stages, with asynchronous publishing. A message is acknowledged
+// when its successor is stored.
 func natsRow(name, title, storage string) rows.Row {
 	kind := jetstream.FileStorage
 	if storage == "memory" {
@@ -70,7 +70,7 @@ func (f *natsFleet) Close() error {
 	return err
 }
 
-// backlog publishes n ints with nobody working, and returns what they take.
+// backlog publishes n ints without workers, and returns their memory.
 func (f *natsFleet) backlog(ctx context.Context, n int) (float64, error) {
 	for i := range n {
 		if _, err := f.publish(natsSubjects[0], i); err != nil {
@@ -89,8 +89,7 @@ func (f *natsFleet) backlog(ctx context.Context, n int) (float64, error) {
 	return float64(info.State.Bytes), nil
 }
 
-// natsStall is how long a publisher waits for room; it gives up after 200 ms if
-// it is not told.
+// natsStall is how long a publisher waits for room. The default is 200 ms.
 const natsStall = 20 * time.Second
 
 // user code: begin
@@ -127,7 +126,7 @@ func (f *natsFleet) publish(subject string, x int) (jetstream.PubAckFuture, erro
 	return f.js.PublishAsync(subject, strconv.AppendInt(nil, int64(x), 10), jetstream.WithStallWait(natsStall))
 }
 
-// messages begins to take from a stream.
+// messages starts to read a stream.
 func (f *natsFleet) messages(ctx context.Context, subject string) (jetstream.MessagesContext, error) {
 	c, err := f.js.CreateOrUpdateConsumer(ctx, subject, jetstream.ConsumerConfig{
 		Durable: "w", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 16384,
@@ -142,7 +141,7 @@ func (f *natsFleet) messages(ctx context.Context, subject string) (jetstream.Mes
 	return messages, err
 }
 
-// stage publishes what do makes of each message.
+// stage publishes do of each message.
 func (f *natsFleet) stage(ctx context.Context, from, to string, do func(int) int) error {
 	messages, err := f.messages(ctx, from)
 	if err != nil {
@@ -157,7 +156,7 @@ func (f *natsFleet) stage(ctx context.Context, from, to string, do func(int) int
 		for s := range stored {
 			select {
 			case <-s.future.Ok():
-				_ = s.m.Ack() // or it comes again, as after a crash
+				_ = s.m.Ack() // otherwise it is delivered again, as after a crash
 			case <-s.future.Err():
 				_ = s.m.Nak()
 			}
@@ -172,7 +171,7 @@ func (f *natsFleet) stage(ctx context.Context, from, to string, do func(int) int
 			}
 			x, err := strconv.Atoi(string(m.Data()))
 			if err != nil {
-				_ = m.Term() // it will never be better
+				_ = m.Term() // it can never succeed
 				continue
 			}
 			future, err := f.publish(to, do(x))

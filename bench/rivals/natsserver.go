@@ -10,8 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// NATSRole is the role of the process that serves NATS, so that it is a process
-// of its own as Redis is.
+// NATSRole is the role of the process that serves NATS: a separate process, like Redis.
 const NATSRole = "nats"
 
 // ServeNATS runs a nats-server with JetStream until its context ends.

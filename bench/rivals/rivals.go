@@ -1,5 +1,5 @@
-// Package rivals has one file for each other system that is measured. It does
-// not use dqbridge, so that a change to that never breaks what is here.
+// Package rivals has one file for each other system. It does not use dqbridge, so that a change of
+// dqbridge cannot break it.
 package rivals
 
 import (
@@ -11,7 +11,7 @@ import (
 //go:embed *.go
 var files embed.FS
 
-// Rows are those of the other systems in the order of the table.
+// Rows returns the rows of the other systems in the order of the table.
 func Rows() []rows.Row {
 	return []rows.Row{
 		natsRow("nats", "NATS JetStream, files", "file"),

@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// watermillRow has a router with some handlers a stage, each a subscriber of
-// its own, since a subscriber holds one message at a time.
+// watermillRow has a router with some handlers for each stage. Each handler has its own subscriber,
+// since a subscriber holds one message at a time.
 func watermillRow() rows.Row {
 	return rows.Row{
 		Name: "watermill", Title: "watermill, Redis Streams", Files: []string{"watermill.go"}, Code: files, First: 2000, Redis: true,

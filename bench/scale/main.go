@@ -1,6 +1,5 @@
-// Command scale measures what a batch and an item cost, simulates from that
-// what a fleet and a Cluster would carry, and compares the simulation with
-// small Clusters on this machine:
+// Command scale measures the cost of a batch and of an item, simulates from that the capacity of a
+// fleet and a Cluster, and compares the simulation with small Clusters on this machine:
 //
 //	go run ./scale
 //	go run ./scale -docs ../docs    the same, into the documentation

@@ -1,5 +1,5 @@
-// Command hashfiles prints the SHA-256 of every file below a directory, in the
-// order in which they are found, with all processors at work:
+// Command hashfiles prints the SHA-256 of every file below a directory, in the order of the
+// directory walk, on all processors:
 //
 //	go run ./examples/hashfiles . | sha256sum --check --quiet
 package main
@@ -23,8 +23,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A Digest is a file and its hash. The name comes back with the hash, so that
-// nothing has to be put together again.
+// A Digest is a file and its hash. The result contains the path, so that the consumer needs no
+// table of paths.
 type Digest struct {
 	Path string `json:"path"`
 	Hash string `json:"hash"`
@@ -59,7 +59,7 @@ func main() {
 	}
 }
 
-// run returns how many files could not be read.
+// run returns the number of files that could not be read.
 func run(ctx context.Context, dir string) (failed int, err error) {
 	ex, err := executor.New(ctx, "", executor.Concurrency(runtime.GOMAXPROCS(0)))
 	if err != nil {
@@ -70,7 +70,7 @@ func run(ctx context.Context, dir string) (failed int, err error) {
 		return 0, err
 	}
 	var walked error
-	// However many files there are, at most 1000 names are under way.
+	// At most 1000 names are in the queues, for any number of files.
 	paths, err := bridge.ScatterSeq(ctx, ex, files(dir, &walked), bridge.MaxInFlight(1000))
 	if err != nil {
 		return 0, err
@@ -90,12 +90,12 @@ func run(ctx context.Context, dir string) (failed int, err error) {
 			fmt.Printf("%s  %s\n", d.Hash, d.Path)
 		}
 	}
-	<-paths.Done() // the walk has ended
+	<-paths.Done() // closed after the end of the walk
 	return failed, errors.Join(paths.Err(), walked)
 }
 
-// files is the paths of the regular files below a directory. What ended the
-// walk early is in failed.
+// files returns the paths of the regular files below a directory. If the walk ends early, failed is
+// the reason.
 func files(dir string, failed *error) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		*failed = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -1,10 +1,10 @@
-// Command walkthrough is Dask's page "Data Streams with Queues" in Go, with its
-// Python session line by line beside it. It needs no Redis:
+// Command walkthrough is Dask's page "Data Streams with Queues" in Go. Its comments show the Python
+// session line by line. It needs no Redis:
 //
 //	go run ./examples/walkthrough
 //
-// With DQBRIDGE_REDIS=redis://host:6379 the queues are there instead, and the
-// functions still run in this process.
+// With DQBRIDGE_REDIS=redis://host:6379 the queues are in that Redis, and the functions still run
+// in this process.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 //	sleep(random() * 2)
 //	return x + 1
 var inc = workers.Define("inc", func(ctx context.Context, x int) (int, error) {
-	select { // a hundredth of the time
+	select { // 1/100 of the time
 	case <-time.After(time.Duration(rand.IntN(20)) * time.Millisecond):
 		return x + 1, nil
 	case <-ctx.Done():
@@ -54,8 +54,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer ex.Close()
-	// A Go program cannot send its functions over the wire: it says who has
-	// them.
+	// A Go program cannot send its functions over the wire, so it registers those that it runs.
 	if err := ex.Register(inc, double); err != nil {
 		return err
 	}
@@ -113,7 +112,7 @@ func pipeline(ctx context.Context, ex *executor.Executor) error {
 	// 2
 	// 4
 	// 6
-	for item := range resultQ { // which ends where Python's goes on for ever
+	for item := range resultQ { // this loop ends, Python's does not
 		if item.Err != nil {
 			return item.Err
 		}
@@ -129,18 +128,18 @@ func pipeline(ctx context.Context, ex *executor.Executor) error {
 //	    q.put(i)
 //	    i += 1
 func loadData(q chan<- int, done <-chan struct{}) {
-	defer close(q) // which ends the stream
+	defer close(q) // ends the stream
 	for i := range 20 {
 		select {
 		case q <- i:
-		case <-done: // the channel is not read any more
+		case <-done: // the channel has no reader any more
 			return
 		}
 	}
 }
 
-// splitAndJoin is the second half: local channels split and merge, as Python's
-// queues do. executor.Multiplex and executor.Merge do so with remote queues.
+// splitAndJoin is the second half: it splits and merges local channels, like Python's local queues.
+// executor.Multiplex and executor.Merge do the same with remote queues.
 func splitAndJoin(ctx context.Context, ex *executor.Executor) error {
 	inQ := make(chan int)
 	go loadData(inQ, ctx.Done())

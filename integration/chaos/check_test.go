@@ -5,57 +5,56 @@ import (
 	"slices"
 )
 
-// stages is how many functions a flow has.
+// stages is the number of functions of a flow.
 const stages = 2
 
-// A checker joins the ledgers of a run. The numbers of the invariants are those
-// of docs/reliability.md.
+// A checker combines the ledgers of a run. docs/reliability.md has the numbers of the invariants.
 type checker struct {
 	sources map[uint16]*history
 	gathers []reading
-	closes  []int64 // when channels were closed
-	strikes []int64 // when something bad was done
-	takes   []int64 // when results were taken, of all gathers
+	closes  []int64 // times at which channels were closed
+	strikes []int64 // times of the faults
+	takes   []int64 // times at which results were taken, of all gathers
 	peaks   peaks
-	hurt    map[string]bool // ledgers of processes that were killed, stopped or taken for dead
+	hurt    map[string]bool // ledgers of processes that were killed, stopped or declared dead
 	verdict verdict
 }
 
-// A history is what is known of one source.
+// A history is the record of one source.
 type history struct {
 	intended, stored int64 // numbers of items
 	end, endAt       int64 // -1 until it has ended
 	runs             [stages][]uint8
-	unhurt           [stages][]uint8 // of them those in workers to which nothing happened
+	unhurt           [stages][]uint8 // those of runs in workers without a fault
 	results          []uint8
 }
 
-// A reading is what one gather process took of one source.
+// A reading is the part of one source that one gather process took.
 type reading struct {
 	source      uint16
 	first, last int64
-	whole       bool // the process ended by itself
+	whole       bool // the process ended normally
 }
 
-// A verdict is what came out. Figures are of items.
+// A verdict is the result of a run. Figures are numbers of items.
 type verdict struct {
 	items, lost, doubled, disordered, wrong int64
-	told                                    int64 // lost, as their error elements tell
-	extra                                   int64 // runs of a function beyond the first
-	again                                   int64 // taken by a second gather process too
-	unseen                                  int64 // in the hand of a gather that was killed
+	told                                    int64 // lost items, according to their errors
+	extra                                   int64 // runs of a function after the first one
+	again                                   int64 // also taken by a second gather process
+	unseen                                  int64 // held by a gather that was killed
 	breaches                                []string
 }
 
-// bounds is what a run may show.
-type bounds struct {
+// bounds are the allowed effects of a run.
+type bounds struct { // runs after the first one, for each item and function
 	extra       int64    // runs beyond the first of each item and function
-	again       bool     // also in workers to which nothing happened: Redis forgets what they have done
-	left        []string // keys that may be there afterwards
-	cut         int      // sources that may be without an end
-	told        int64    // items that may be lost, if that is told
-	interrupted int64    // items that may have been in the hand of a gather that was killed
-	use         int64    // KiB of memory at most, of a process and of Redis
+	again       bool     // also in workers without a fault: Redis forgets the completions
+	left        []string // keys that may be left
+	cut         int      // sources that may lack an end
+	told        int64    // items that may be lost, if errors report them
+	interrupted int64    // items that a killed gather may have held
+	use         int64    // KiB of memory of a process, and of Redis
 }
 
 func newChecker() *checker { return &checker{sources: map[uint16]*history{}, hurt: map[string]bool{}} }
@@ -92,8 +91,7 @@ func at(counts []uint8, offset int64) uint8 {
 	return counts[offset]
 }
 
-// read takes in the ledger of one process, those of gathers in the order in
-// which they began.
+// read adds the ledger of one process. Those of gathers are added in the order of their start.
 func (c *checker) read(name string, records []record) {
 	readings := map[uint16]*reading{}
 	over := false
@@ -158,9 +156,9 @@ func (c *checker) take(readings map[uint16]*reading, h *history, r record) {
 	own.last = max(own.last, r.offset)
 }
 
-// check tells what is broken; left are the keys that are in Redis afterwards.
+// check lists the broken promises. left are the keys in Redis after the run.
 func (c *checker) check(allowed bounds, left []string) verdict {
-	delete(c.sources, 0) // strikes have no source
+	delete(c.sources, 0) // faults have no source
 	open := 0
 	for number, h := range c.sources {
 		c.verdict.items += h.intended
@@ -219,8 +217,8 @@ func (c *checker) checkItems(number uint16, h *history) {
 	}
 }
 
-// checkRuns looks for items that were run again although their first worker was
-// there to complete them.
+// checkRuns looks for items that were run again although their first worker was able to complete
+// them.
 func (c *checker) checkRuns(number uint16, h *history) {
 	for stage, runs := range h.unhurt {
 		for i, times := range runs {
@@ -231,8 +229,8 @@ func (c *checker) checkRuns(number uint16, h *history) {
 	}
 }
 
-// inGather tells whether a gather process that was killed may have taken the item
-// and died before it wrote that down.
+// inGather reports whether a killed gather process may have taken the item and died before it
+// recorded that.
 func (c *checker) inGather(source uint16, offset int64) bool {
 	for _, r := range c.gathers {
 		if r.source == source && !r.whole && r.last == offset-1 {
@@ -259,8 +257,8 @@ func (c *checker) checkEnd(open int, allowed bounds) {
 	}
 }
 
-// handovers looks from one gather process to the next: a successor may take
-// again what its predecessor had not acknowledged, and leaves out nothing.
+// handovers compares each gather process with its successor: the successor may take unacknowledged
+// items again, and must not skip any.
 func (c *checker) handovers() {
 	last := map[uint16]reading{}
 	for _, r := range c.gathers {

@@ -12,8 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// produce feeds a named queue until it is told to stop. It goes on where its
-// predecessor has stopped.
+// produce feeds a named queue until end is closed. It continues after the items of its predecessor.
 func (r role) produce(ctx context.Context, ex *executor.Executor, b *book, end <-chan struct{}) error {
 	in := make(chan string)
 	opts := []bridge.ScatterOption{bridge.Name(r.Queue)}
@@ -34,7 +33,7 @@ func (r role) scatterOptions(opts ...bridge.ScatterOption) []bridge.ScatterOptio
 	return opts
 }
 
-// feed returns when all is stored.
+// feed returns when all items are stored.
 func (r role) feed(ctx context.Context, q *executor.Queue[string], b *book, in chan<- string, stored int64, end <-chan struct{}) error {
 	feeding, stop := context.WithCancel(ctx)
 	fed := make(chan int64, 1)
@@ -48,10 +47,9 @@ func (r role) feed(ctx context.Context, q *executor.Queue[string], b *book, in c
 	return err
 }
 
-// send sends numbered items from n on, at a rate, and returns the number behind
-// the last.
+// send sends numbered items from n on, at a rate. It returns the number after the last one.
 func (r role) send(ctx context.Context, b *book, in chan<- string, n int64, end <-chan struct{}) int64 {
-	const ticks = 200 // a second
+	const ticks = 200 // per second
 	tick := time.NewTicker(time.Second / ticks)
 	defer tick.Stop()
 	for told := false; !told || n < r.Items; {
@@ -77,8 +75,8 @@ func (r role) send(ctx context.Context, b *book, in chan<- string, n int64, end 
 	return n
 }
 
-// gather takes the results of the named queue. It waits for the queue, and for
-// the lease of a gather that has died.
+// gather takes the results of the named queue. It waits for the queue, and for the lease of a dead
+// gather.
 func (r role) gather(ctx context.Context, ex *executor.Executor, b *book) error {
 	for {
 		q, err := executor.Open[string](ctx, ex, r.Queue)
@@ -92,7 +90,7 @@ func (r role) gather(ctx context.Context, ex *executor.Executor, b *book) error 
 	}
 }
 
-// take writes down what comes out of the flow.
+// take records the results of the flow.
 func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *executor.Queue[string]) error {
 	var bounds []executor.MapOption
 	if r.Max > 0 {
@@ -123,7 +121,7 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 		}
 		switch {
 		case errors.Is(result.Err, executor.ErrSourceOffline):
-			fmt.Fprintln(os.Stderr, result.Err) // a notice, no item
+			fmt.Fprintln(os.Stderr, result.Err) // a notice without an item
 		case errors.Is(result.Err, executor.ErrLost):
 			fmt.Fprintln(os.Stderr, result.Err)
 			b.write(record{event: lost})
@@ -139,7 +137,7 @@ func (r role) take(ctx context.Context, ex *executor.Executor, b *book, q *execu
 	return nil
 }
 
-// bridge sends two sources and takes their union, over queues without names.
+// bridge sends two sources and takes their union, over unnamed queues.
 func (r role) bridge(ctx context.Context, ex *executor.Executor, b *book, end <-chan struct{}) error {
 	queues, fed := make([]*executor.Queue[string], 2), make(chan error, 2)
 	for i := range queues {
@@ -159,7 +157,7 @@ func (r role) bridge(ctx context.Context, ex *executor.Executor, b *book, end <-
 	return errors.Join(r.take(ctx, ex, b, q), <-fed, <-fed)
 }
 
-// futures calls the functions for a slice of items after the other.
+// futures calls the functions for one slice of items after another.
 func (r role) futures(ctx context.Context, ex *executor.Executor, b *book, end <-chan struct{}) error {
 	const slice = 200
 	n := int64(0)
@@ -194,7 +192,7 @@ func (r role) futures(ctx context.Context, ex *executor.Executor, b *book, end <
 	return nil
 }
 
-// taken writes down what a result proves.
+// taken records the item that a result proves.
 func (b *book) taken(result string) {
 	source, offset, ok := proves(result)
 	if !ok {

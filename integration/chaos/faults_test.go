@@ -12,12 +12,12 @@ func nothing(*flow) {}
 
 func (f *flow) any() int { return f.rng.IntN(len(f.fleet)) }
 
-// between is a time that the fault is allowed to last.
+// between returns a channel that fires after a random duration between low and high.
 func (f *flow) between(low, high time.Duration) <-chan time.Time {
 	return time.After(low + time.Duration(f.rng.Int64N(int64(high-low))))
 }
 
-// killWorker is kill -9 of a worker, and a new one.
+// killWorker kills a worker with SIGKILL and starts a new one.
 func killWorker(f *flow) {
 	i := f.any()
 	f.fleet[i].kill()
@@ -33,7 +33,7 @@ func stopWorker(f *flow) {
 	p.signal(f.t, syscall.SIGCONT)
 }
 
-// drainWorker ends a worker as its owner does, and starts a new one.
+// drainWorker terminates a worker normally and starts a new one.
 func drainWorker(f *flow) {
 	i := f.any()
 	old := f.fleet[i]
@@ -42,7 +42,7 @@ func drainWorker(f *flow) {
 	old.join(f)
 }
 
-// cutReply lets a script run and loses its reply.
+// cutReply lets a script run and drops its reply.
 func cutReply(f *flow) {
 	skip := f.rng.IntN(20)
 	cut := f.proxy.CutAfterRequest(func(request []byte) bool {
@@ -65,7 +65,7 @@ func delay(f *flow) {
 	f.proxy.Resume()
 }
 
-// killGather is kill -9 of the gather, and a successor.
+// killGather kills the gather with SIGKILL and starts a successor.
 func killGather(f *flow) {
 	f.sink.kill()
 	f.killed, f.interrupted = f.killed+1, f.interrupted+1
@@ -73,7 +73,7 @@ func killGather(f *flow) {
 	f.progress()
 }
 
-// killProducer is kill -9 of a producer, and a successor under its name.
+// killProducer kills a producer with SIGKILL and starts a successor of the same name.
 func killProducer(f *flow) {
 	i := f.rng.IntN(len(f.feeds))
 	f.feeds[i].kill()
@@ -89,9 +89,8 @@ func restart(f *flow) {
 	f.server.Restart()
 }
 
-// rollBack kills the server and takes the end of its log away, as a crash of the
-// machine does where not every write is synced, or a failover to a replica that
-// lags.
+// rollBack kills the server and removes the end of its log. This happens in a crash of the machine
+// if not every write is synced, and in a failover to a replica that lags.
 func rollBack(f *flow) {
 	client := f.client()
 	defer client.Close()
@@ -112,7 +111,7 @@ func rollBack(f *flow) {
 	f.server.Restart()
 }
 
-// anything is one of all of these, while a reply to anybody is lost.
+// anything injects a random one of these faults while the reply to a random process is dropped.
 func anything(f *flow) {
 	f.proxy.CutAfterRequest(func([]byte) bool { return true })
 	all := []func(*flow){killWorker, killWorker, stopWorker, drainWorker, cutReply, cutReply, cutAll, delay, killGather, killProducer, restart}

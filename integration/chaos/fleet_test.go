@@ -17,8 +17,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Many workers die at once, of a fleet with many stages: all are declared dead, and the other
-// workers run what the dead ones held. The long form prints the time and the share of Redis.
+// Many workers of a fleet with many stages die at once. All are declared dead, and the other
+// workers run their entries. The long form prints the time and the load of Redis.
 func TestManyDeathsAtOnce(t *testing.T) {
 	sizes := [][3]int{{2, 10, 100}}
 	if *long {
@@ -30,7 +30,7 @@ func TestManyDeathsAtOnce(t *testing.T) {
 			f := newFleet(t, running, stages)
 			var before float64
 			if *long {
-				<-time.After(10 * time.Second) // until all wait
+				<-time.After(10 * time.Second) // until all workers block
 				before = f.load(10 * time.Second)
 			}
 			f.die(dead)
@@ -54,8 +54,8 @@ func TestManyDeathsAtOnce(t *testing.T) {
 	}
 }
 
-// A whole fleet ends at once while each worker runs an item: each requeues its item and leaves
-// the registry, however many stages there are.
+// A whole fleet ends at once while each worker runs an item. Each worker requeues its item and
+// leaves the registry, for any number of stages.
 func TestFleetEndsAtOnce(t *testing.T) {
 	ends, stages := 10, 30
 	if *long {
@@ -82,19 +82,20 @@ func TestFleetEndsAtOnce(t *testing.T) {
 	}
 }
 
-// A function of a fleet runs forever until its context ends, and any other item at once.
+// The function of a fleet runs for the item forever until its context ends, and returns at once for
+// other items.
 const forever = 0
 
-// A fleet is workers that run, and stages of one queue each.
+// A fleet is a set of running workers with stages of one queue each.
 type fleet struct {
 	t       *testing.T
 	c       *broker.Client
 	raw     *redis.Client
 	queues  []broker.Queue
-	running []func() error // each ends a worker
+	running []func() error // each ends one worker
 }
 
-// newFleet starts so many workers, which have so many stages.
+// newFleet starts workers that have stages.
 func newFleet(t *testing.T, running, stages int) *fleet {
 	t.Helper()
 	server := testkit.StartRedis(t)
@@ -145,7 +146,7 @@ func (f *fleet) start(n int) {
 	}
 }
 
-// stop ends the workers that were started last, together.
+// stop ends the n workers started last, concurrently.
 func (f *fleet) stop(n int) {
 	f.t.Helper()
 	var group errgroup.Group
@@ -158,7 +159,7 @@ func (f *fleet) stop(n int) {
 	}
 }
 
-// cpu is how long Redis has worked so far.
+// cpu returns the processor time of Redis so far.
 func (f *fleet) cpu() (sum time.Duration) {
 	f.t.Helper()
 	for line := range strings.Lines(f.raw.Info(f.t.Context(), "cpu").Val()) {
@@ -175,7 +176,7 @@ func (f *fleet) cpu() (sum time.Duration) {
 	return sum
 }
 
-// load is the share of one processor that Redis takes over some time.
+// load returns the share of one processor that Redis uses during d.
 func (f *fleet) load(d time.Duration) float64 {
 	f.t.Helper()
 	before := f.cpu()
@@ -183,8 +184,8 @@ func (f *fleet) load(d time.Duration) float64 {
 	return (f.cpu() - before).Seconds() / d.Seconds()
 }
 
-// die lets workers join, take one item each from queues of their own, and die: the
-// connections that they have named are closed.
+// die makes n workers join, take one item each from their own queues, and die: the connections on
+// their cards are closed.
 func (f *fleet) die(n int) {
 	f.t.Helper()
 	for i := range n {
@@ -203,7 +204,7 @@ func (f *fleet) die(n int) {
 	}
 }
 
-// add adds an item of a new source to a queue, and does something else in the same step.
+// add adds an item of a new source to a queue, and runs also in the same step.
 func (f *fleet) add(source string, q broker.Queue, x int, also func(redis.Pipeliner)) {
 	f.t.Helper()
 	s, _, err := f.c.Source(f.t.Context(), source, q, 0)
@@ -221,7 +222,7 @@ func (f *fleet) add(source string, q broker.Queue, x int, also func(redis.Pipeli
 	}
 }
 
-// left is how many entries are in the queues, and who holds some of them.
+// left returns the number of entries in the queues, and the number held by each consumer.
 func (f *fleet) left() (entries int64, holders map[string]int64) {
 	f.t.Helper()
 	var lengths []*redis.IntCmd
@@ -241,7 +242,7 @@ func (f *fleet) left() (entries int64, holders map[string]int64) {
 	holders = map[string]int64{}
 	for i, length := range lengths {
 		entries += length.Val()
-		if pending[i].Val() == nil { // there is no such stream
+		if pending[i].Val() == nil { // the stream does not exist
 			continue
 		}
 		for worker, n := range pending[i].Val().Consumers {

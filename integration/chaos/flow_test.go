@@ -21,7 +21,7 @@ const (
 	queueName = "orders"
 )
 
-// A flow is a stream through two functions, all of it real processes.
+// A flow is a stream through two functions, with real processes.
 type flow struct {
 	t           *testing.T
 	s           scenario
@@ -30,22 +30,22 @@ type flow struct {
 	dir         string
 	server      *testkit.Server
 	proxy       *testkit.Proxy
-	watcher     *executor.Executor // looks for the dead as any other does, and deletes
+	watcher     *executor.Executor // may be the watcher, and deletes the queues
 	book        *book
 	started     int
 	strikes     int
 	killed      int   // executors
-	alone       int64 // entries that were taken apart, since two workers had died with them
-	interrupted int64 // gathers that were killed and had something in their hand
+	alone       int64 // entries that ran alone, since two workers had died with them
+	interrupted int64 // gathers that held items when they were killed
 
 	peaks peaks
-	all   []*process // also those that are no more
+	all   []*process // also processes that have ended
 	fleet []*process
-	feeds []*process // producers; the bridge, where the flow has one
+	feeds []*process // producers, or the bridge
 	sink  *process   // the gather, or the bridge
 }
 
-// begin starts a flow, and returns when results come out of it.
+// begin starts a flow and returns when it yields results.
 func begin(t *testing.T, s scenario, seed uint64) *flow {
 	t.Helper()
 	f := &flow{t: t, s: s, apart: seed%2 == 0, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir()}
@@ -62,7 +62,7 @@ func begin(t *testing.T, s scenario, seed uint64) *flow {
 	if f.watcher, err = executor.New(t.Context(), f.server.URL(), executor.Lease(s.lease)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.watcher.Close() }) // of a test that has failed
+	t.Cleanup(func() { _ = f.watcher.Close() }) // if the test has failed
 	for range fleetSize {
 		f.fleet = append(f.fleet, f.worker())
 	}
@@ -83,7 +83,7 @@ func (f *flow) role(name string, source uint16) role {
 
 func (f *flow) worker() *process { return f.start(f.role("work", 0)) }
 
-// progress waits until the gather has taken something more.
+// progress waits until the gather has taken further results.
 func (f *flow) progress() {
 	f.t.Helper()
 	size := func() int64 {
@@ -97,7 +97,7 @@ func (f *flow) progress() {
 	testkit.Eventually(f.t, func() bool { return size() > before+64*recordSize || f.sink.gone() }, "results come out")
 }
 
-// storm does what the scenario has for the flow.
+// storm injects the faults of the scenario.
 func (f *flow) storm() {
 	f.t.Helper()
 	tick := time.NewTicker(f.s.every)
@@ -113,7 +113,7 @@ func (f *flow) storm() {
 	}
 }
 
-// finish lets the stream end.
+// finish ends the stream.
 func (f *flow) finish() {
 	f.t.Helper()
 	f.progress()
@@ -129,13 +129,12 @@ func (f *flow) finish() {
 	f.sink.join(f)
 }
 
-// leave lets everybody leave, and returns the keys that are left, and the queues
-// that were not empty.
+// leave ends all processes. It returns the keys that are left, and the queues that were not empty.
 func (f *flow) leave() (left []string) {
 	f.t.Helper()
 	client := f.client()
 	defer client.Close()
-	if f.s.losses == 0 { // what Redis has forgotten of what was done may be waiting there again
+	if f.s.losses == 0 { // completions that Redis has lost leave their entries
 		left = f.entries(client)
 	}
 	for _, queue := range []string{queueName, queueName + ".first"} {
@@ -164,10 +163,10 @@ func (f *flow) leave() (left []string) {
 	return append(left, f.keys(client)...)
 }
 
-// peaks are the most KiB of memory that a process of ours and Redis used.
+// peaks holds the peak memory in KiB of a process of the project, and of Redis.
 type peaks struct{ process, redis int64 }
 
-// weigh notes them, of Redis those since it was started.
+// weigh updates peaks; for Redis they count from its last start.
 func (f *flow) weigh(client *redis.Client) {
 	f.t.Helper()
 	for _, p := range f.all {
@@ -183,7 +182,7 @@ func (f *flow) weigh(client *redis.Client) {
 	f.peaks.redis = max(f.peaks.redis, peak>>10)
 }
 
-// check holds the ledgers against what is promised.
+// check compares the ledgers with the promises.
 func (f *flow) check(allowed bounds, left []string) *checker {
 	f.t.Helper()
 	if f.killed > 0 {
@@ -205,7 +204,7 @@ func (f *flow) check(allowed bounds, left []string) *checker {
 	return c
 }
 
-// seal says that no producer comes any more.
+// seal seals the queue after the last producer.
 func (f *flow) seal() {
 	f.t.Helper()
 	q, err := executor.Open[string](f.t.Context(), f.watcher, queueName)
@@ -217,8 +216,8 @@ func (f *flow) seal() {
 	}
 }
 
-// bury waits until the dead have been found and forgotten, which takes six
-// leases. Of an executor the mark stays as long as it may come back.
+// bury waits until all dead processes are detected and cleaned up, which takes six leases. The
+// fenced entry of an executor stays for its grace period.
 func (f *flow) bury(client *redis.Client) {
 	f.t.Helper()
 	ctx := f.t.Context()
@@ -239,7 +238,7 @@ func (f *flow) bury(client *redis.Client) {
 	}
 }
 
-// entries are the streams in which something is left, in a slot or in none.
+// entries returns the streams that are not empty, whether their entries are held or not.
 func (f *flow) entries(client *redis.Client) (left []string) {
 	f.t.Helper()
 	for _, part := range []string{"q", "r", "x", "l"} {
@@ -256,14 +255,14 @@ func (f *flow) entries(client *redis.Client) (left []string) {
 	return left
 }
 
-// keys are those that do not go by themselves.
+// keys returns the keys without a lifetime.
 func (f *flow) keys(client *redis.Client) (left []string) {
 	f.t.Helper()
 	for _, key := range testkit.Keys(f.t, f.server.URL(), "*") {
 		switch ttl, err := client.TTL(f.t.Context(), key).Result(); {
 		case err != nil:
 			f.t.Errorf("the lifetime of %s: %v", key, err)
-		case ttl == -1: // none; a key that is gone has -2
+		case ttl == -1: // no lifetime; a deleted key has -2
 			left = append(left, key)
 		}
 	}
@@ -274,7 +273,7 @@ func (f *flow) client() *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: f.server.Addr(), MaxRetries: -1})
 }
 
-// dump logs what is in Redis when nothing goes on or something is left.
+// dump logs the content of Redis when the flow hangs or keys are left.
 func (f *flow) dump() {
 	f.t.Helper()
 	client, ctx := f.client(), f.t.Context()

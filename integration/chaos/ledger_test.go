@@ -1,6 +1,6 @@
-// Package chaos runs flows of real processes while workers, producers, gathers,
-// connections and the server itself are killed, stopped and cut, and holds what
-// each process has written down against what is promised.
+// Package chaos runs flows of real processes and injects faults: workers, producers, gathers,
+// connections and the server are killed, stopped and cut. Then it compares the ledgers of the
+// processes with the promises.
 package chaos
 
 import (
@@ -15,24 +15,24 @@ import (
 	"time"
 )
 
-// An event is what a process writes down.
+// An event is the kind of a record.
 type event uint8
 
 const (
-	intended event = iota + 1 // a producer is about to send the item Offset
+	intended event = iota + 1 // a producer is about to send the item at Offset
 	kept                      // the items below Offset are stored
 	ended                     // a producer is about to end its source at Offset
-	ran                       // a worker begins the function Stage for an item
-	got                       // the result of an item was taken from a gather's channel
-	failed                    // an error was taken in the place of a result
-	lost                      // the error says that the item is no longer in Redis
-	alien                     // what was taken is the result of no item
+	ran                       // a worker starts the function Stage for an item
+	got                       // a gather's channel returned the result of an item
+	failed                    // a gather's channel returned an error for an item
+	lost                      // the error says that Redis has lost the item
+	alien                     // a result matches no item
 	closed                    // the channel was closed at the end of the stream
 	broken                    // the stream ended early, with an error
-	struck                    // the test does something bad
+	struck                    // the test injects a fault
 )
 
-// A record is one line of a ledger.
+// A record is one entry of a ledger.
 type record struct {
 	at     int64 // ns
 	offset int64
@@ -41,11 +41,10 @@ type record struct {
 	stage  uint8
 }
 
-// recordSize divides a page, so that no record of a process that is killed
-// is torn.
+// recordSize divides the page size, so that a killed process leaves no partial record.
 const recordSize = 32
 
-// A book is the ledger of one process. What is written survives the process.
+// A book is the ledger of one process. Its records survive the process.
 type book struct{ file *os.File }
 
 func openBook(name string) (*book, error) {
@@ -53,7 +52,7 @@ func openBook(name string) (*book, error) {
 	return &book{f}, err
 }
 
-// write may be called from many goroutines.
+// write is safe for concurrent use.
 func (b *book) write(r record) {
 	var line [recordSize]byte
 	binary.LittleEndian.PutUint64(line[0:], uint64(time.Now().UnixNano()))
@@ -80,8 +79,8 @@ func parseBook(text []byte) []record {
 	return records
 }
 
-// readBooks visits the ledgers of a folder in the order of their names, which
-// is the one in which the processes began.
+// readBooks visits the ledgers of a folder by name, which is the order in which the processes
+// started.
 func readBooks(t *testing.T, folder string, visit func(name string, records []record)) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(folder, "*.ledger"))
@@ -97,8 +96,8 @@ func readBooks(t *testing.T, folder string, visit func(name string, records []re
 	}
 }
 
-// An item is a number that tells its source and its offset. Some are long, so
-// that their batches do not travel in their entries.
+// An item is a number that contains its source and its offset. Some items are long, so that their
+// batches get payload keys.
 const (
 	longOnes = 100
 	longness = 4 << 10
@@ -117,7 +116,7 @@ func padding(offset int64) string {
 
 func join(x int64, padding string) string { return strconv.FormatInt(x, 10) + padding }
 
-// split undoes join; what is no number is 0, which is no item.
+// split is the inverse of join. An invalid text yields 0, which is no item.
 func split(s string) (x int64, padding string) {
 	number := strings.TrimRight(s, " ")
 	x, err := strconv.ParseInt(number, 10, 64)
@@ -131,11 +130,11 @@ func origin(x int64) (source uint16, offset int64) {
 	return uint16(x >> 40), x & (1<<40 - 1)
 }
 
-// The functions of the flow can be undone, so that a result proves its item.
+// The functions of the flow are invertible, so that a result proves its item.
 func twiceAndOne(x int64) int64 { return 2*x + 1 }
 func negative(x int64) int64    { return -x }
 
-// proves undoes both; ok is false where the result is of no item.
+// proves inverts both functions. ok is false if the result matches no item.
 func proves(result string) (source uint16, offset int64, ok bool) {
 	x, rest := split(result)
 	source, offset = origin((-x - 1) / 2)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// sound is a run without a fault: a producer, a worker and two gathers, of
-// which the first was killed.
+// sound returns the ledgers of a correct run: a producer, a worker, and two gathers of which the
+// first was killed.
 func sound() map[string][]record {
 	const n = 10
 	books := map[string][]record{"4-killed": nil, "5-gather": nil}
@@ -32,7 +32,7 @@ func verdictOf(books map[string][]record, left ...string) verdict {
 	return joined(books, "").check(bounds{left: []string{"allowed"}, interrupted: 1}, left)
 }
 
-// joined has read all books, of which one is that of a process that was hurt.
+// joined returns a checker that has read all books. hurt names the book of a process with a fault.
 func joined(books map[string][]record, hurt string) *checker {
 	c := newChecker()
 	c.hurt[hurt] = true
@@ -42,17 +42,17 @@ func joined(books map[string][]record, hurt string) *checker {
 	return c
 }
 
-func TestTheCheckerFindsNothingInASoundRun(t *testing.T) {
+func TestCheckerAcceptsCorrectRun(t *testing.T) {
 	t.Parallel()
 	if v := verdictOf(sound(), "allowed"); v.breaches != nil || v.items != 10 {
 		t.Errorf("%+v", v)
 	}
-	again := sound() // what the first gather had not acknowledged
+	again := sound() // unacknowledged items of the first gather
 	again["5-gather"] = slices.Insert(again["5-gather"], 0, record{event: got, source: 1, offset: 4, at: 250})
 	if v := verdictOf(again); v.breaches != nil || v.again != 1 {
 		t.Errorf("%+v", v)
 	}
-	away := sound() // a producer was killed, and its successor sent less
+	away := sound() // a producer was killed, and its successor sent fewer items
 	away["1-produce"] = slices.Insert(away["1-produce"], 10, record{event: intended, source: 1, offset: 10, at: 11})
 	if v := verdictOf(away); v.breaches != nil {
 		t.Errorf("%+v", v)
@@ -64,7 +64,7 @@ func TestTheCheckerFindsNothingInASoundRun(t *testing.T) {
 	}
 }
 
-func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
+func TestCheckerFindsPlantedErrors(t *testing.T) {
 	t.Parallel()
 	remove := func(book string, i int) func(map[string][]record) {
 		return func(b map[string][]record) { b[book] = slices.Delete(b[book], i, i+1) }
@@ -116,9 +116,9 @@ func TestTheCheckerFindsWhatIsPlanted(t *testing.T) {
 	}
 }
 
-// Runs that are within the bound are none of a worker that was there to complete
-// the first one, unless Redis has forgotten it.
-func TestTheCheckerAsksWhoRanAnItemAgain(t *testing.T) {
+// Repeated runs are allowed within the bound, unless the first worker was able to complete its run
+// and Redis has not lost that.
+func TestCheckerFindsNeedlessRuns(t *testing.T) {
 	t.Parallel()
 	books := sound()
 	books["2-work"] = append(books["2-work"], record{event: ran, source: 1, offset: 3, stage: 1})
@@ -135,7 +135,7 @@ func TestTheCheckerAsksWhoRanAnItemAgain(t *testing.T) {
 	}
 }
 
-func TestTheCheckerWeighs(t *testing.T) {
+func TestCheckerBoundsMemory(t *testing.T) {
 	t.Parallel()
 	for used, want := range map[peaks]int{{10, 10}: 0, {11, 0}: 1, {0, 11}: 1} {
 		c := joined(sound(), "")
@@ -147,7 +147,7 @@ func TestTheCheckerWeighs(t *testing.T) {
 	}
 }
 
-// Only what both functions make of an item proves it.
+// Only a result of both functions proves an item.
 func TestResultsProveTheirItems(t *testing.T) {
 	t.Parallel()
 	for _, offset := range []int64{1, 99, longOnes} {

@@ -16,15 +16,15 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A process plays a part of a flow. Nobody but the test that started it ends it.
+// A process plays a role in a flow. Only the test that started it ends it.
 type process struct {
 	role   role
 	cmd    *exec.Cmd
 	leash  io.Closer
 	log    *os.File
 	exited chan struct{}
-	err    error // once exited is closed, as the next one
-	peak   int64 // KiB of memory at most
+	err    error // valid once exited is closed, like peak
+	peak   int64 // peak memory in KiB
 	hit    bool  // it was killed or stopped
 }
 
@@ -69,14 +69,14 @@ func (f *flow) start(r role) *process {
 	return p
 }
 
-// kill is kill -9.
+// kill sends SIGKILL.
 func (p *process) kill() {
 	p.hit = true
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.exited
 }
 
-// end asks the process to end, once it is there to hear it.
+// end sends SIGTERM, once the process handles it.
 func (p *process) end(t *testing.T) {
 	t.Helper()
 	testkit.Eventually(t, func() bool {
@@ -102,7 +102,7 @@ func (p *process) gone() bool {
 	}
 }
 
-// fenced tells whether the process has found that others took it for dead.
+// fenced reports whether the process has found that it was declared dead.
 func (p *process) fenced(t *testing.T) bool {
 	t.Helper()
 	text, err := os.ReadFile(p.log.Name())
@@ -115,7 +115,7 @@ func (p *process) fenced(t *testing.T) bool {
 // silence is how long a process may take to end while its ledger does not grow.
 const silence = 40 * time.Second
 
-// join waits until the process has ended well.
+// join waits for a normal end of the process.
 func (p *process) join(f *flow) {
 	f.t.Helper()
 	if err := p.wait(f); err != nil {
@@ -123,8 +123,7 @@ func (p *process) join(f *flow) {
 	}
 }
 
-// wait waits until the process has ended by itself. It may take its time as long
-// as it goes on.
+// wait waits until the process ends. It does not time out while the ledger grows.
 func (p *process) wait(f *flow) error {
 	f.t.Helper()
 	size := int64(-1)
@@ -147,7 +146,7 @@ func (p *process) wait(f *flow) error {
 	}
 }
 
-// show logs the last words of a process.
+// show logs the last lines of a process.
 func (p *process) show(t *testing.T) {
 	text, err := os.ReadFile(p.log.Name())
 	if err != nil || len(text) == 0 {

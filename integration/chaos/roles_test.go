@@ -18,27 +18,27 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A test binary that finds part in its environment plays that part.
+// A test binary with part in its environment plays that role.
 const part = "DQBRIDGE_CHAOS_PART"
 
-// A role is what a process of a flow is told.
+// A role is the task of a process in a flow.
 type role struct {
-	Name   string // work, produce, gather; bridge and futures are both ends
+	Name   string // work, produce or gather; bridge and futures are both ends
 	URL    string
 	Ledger string
 	Lease  time.Duration
 	Slots  int    // of a worker
-	Queue  string // the named one; a bridge has none
+	Queue  string // the named queue; "" for a bridge
 	Source uint16
 	Items  int64 // at least so many, then until SIGTERM
-	Rate   int64 // items a second
-	Mortal bool  // a producer whose source goes with it
-	Manual bool  // a gather that acknowledges what it has written down
+	Rate   int64 // items per second
+	Mortal bool  // a producer with a source that is not durable
+	Manual bool  // a gather that acknowledges an item after recording it
 	Apart  bool  // the two stages are not fused
-	Max    int   // items that may wait in each queue, 0 for no bound
+	Max    int   // bound of the items in each queue; 0: none
 }
 
-// first and second are the handles; a worker has the functions.
+// first and second are references to the functions; the workers define them.
 var (
 	first  = workers.Remote[string, string]("first")
 	second = workers.Remote[string, string]("second")
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 }
 
 func (r role) play() error {
-	go func() { // the test is gone when its end of the pipe is
+	go func() { // the pipe closes when the test is gone
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(3)
 	}()
@@ -73,11 +73,11 @@ func (r role) play() error {
 		return r.work(ctx, b, log)
 	}
 	end := ctx.Done()
-	ctx = context.WithoutCancel(ctx) // being told to stop ends the items, and then the stream ends by itself
+	ctx = context.WithoutCancel(ctx) // the signal ends the items, and then the stream ends normally
 	for {
 		ex, err := executor.New(ctx, r.URL, executor.Lease(r.Lease), executor.Logger(log))
 		if errors.Is(err, executor.ErrUnreachable) {
-			continue // as who looks after it would start it again
+			continue // as a supervisor would restart it
 		}
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (r role) play() error {
 	}
 }
 
-// Some items are slow, so that workers mostly have something in their interrupted.
+// Some items are slow, so that workers mostly hold items when they are interrupted.
 const (
 	slowOnes = 32
 	slowness = 5 * time.Millisecond

@@ -20,25 +20,25 @@ var (
 	seed = flag.Uint64("seed", 0, "of the faults; a random one if it is 0")
 )
 
-// A scenario is a flow and what happens to it.
+// A scenario is a flow with its faults.
 type scenario struct {
 	name   string
 	title  string // in the table
 	strike func(*flow)
 	every  time.Duration
-	short  int // strikes of the short form; 0: there is none
+	short  int // faults of the short form; 0: there is none
 	long   int
-	least  int64 // items of the long form
-	rate   int64 // items a second of a producer
-	max    int   // items that may wait in each queue, 0 for no bound
+	least  int64 // smallest number of items of the long form
+	rate   int64 // items per second of a producer
+	max    int   // bound of the items in each queue; 0: none
 	lease  time.Duration
-	both   string // the process that is both ends; "": two producers and a gather meet at a named queue
-	manual bool   // the gather acknowledges what it has written down
-	mortal bool   // producers whose sources go with them
-	disk   string // when the server writes down what it has done, see appendfsync; "": never
-	// victims is how many workers may be taken for dead by a strike.
+	both   string // the process that is both ends; "": two producers and a gather share a named queue
+	manual bool   // the gather acknowledges an item after recording it
+	mortal bool   // producers with sources that are not durable
+	disk   string // appendfsync of the server; "": no log
+	// victims is how many workers a fault may cause to be declared dead.
 	victims int
-	losses  int64 // items that may be lost, if that is told
+	losses  int64 // items that may be lost, if errors report them
 }
 
 func (s scenario) items() int64 {
@@ -55,12 +55,11 @@ func (s scenario) times() int {
 	return s.short
 }
 
-// calm is a lease that no fault outlasts: who does nothing wrong is not taken
-// for dead, however slow the machine is.
+// calm is a lease longer than every fault: a process without a fault is not declared dead, however
+// slow the machine is.
 const calm = 10 * time.Second
 
-// Scenarios without a lease have one of half a second, those without a rate
-// 20,000 items a second.
+// The default lease is half a second, and the default rate 20,000 items per second.
 func scenarios() []scenario {
 	const (
 		ms     = time.Millisecond
@@ -100,7 +99,7 @@ func TestChaos(t *testing.T) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
-			if !*long { // figures want the machine for themselves
+			if !*long { // measured figures need the machine to themselves
 				t.Parallel()
 			}
 			rows[i] = run(t, s)
@@ -135,9 +134,9 @@ func run(t *testing.T, s scenario) row {
 	return r
 }
 
-// A producer whose source has no name takes it along when it dies: the stream
-// brings all that was stored, and ends with an error.
-func TestAKilledProducerCutsItsStream(t *testing.T) {
+// If a producer dies whose source is not durable, the stream yields all stored items and ends with
+// an error.
+func TestKilledProducerTruncatesStream(t *testing.T) {
 	t.Parallel()
 	f := begin(t, scenario{lease: 500 * time.Millisecond, rate: 5000, mortal: true, victims: fleetSize}, 0)
 	f.seal()
@@ -155,7 +154,7 @@ func TestAKilledProducerCutsItsStream(t *testing.T) {
 	f.check(bounds{extra: fleetSize * mayHold, cut: 1}, f.leave())
 }
 
-// storedOfCut is how much was stored of the source that has not ended.
+// storedOfCut returns the number of stored items of the source without an end.
 func (f *flow) storedOfCut() (items int64) {
 	f.t.Helper()
 	client, ctx := f.client(), f.t.Context()
@@ -173,12 +172,11 @@ func (f *flow) storedOfCut() (items int64) {
 	return items
 }
 
-// mayHold is how many items a worker may have run and not yet committed: for
-// each slot 18 batches that wait for the completer and the one in the slot. A
-// batch is about 8 ms of work, which is 50 items here, and never above 128. Where
-// both stages are one hop, both have run.
+// mayHold is how many items a worker may have run and not yet committed: for each slot, 18 batches
+// that wait for the completer and one in the slot. A batch is about 8 ms of work, which is 50 items
+// here, and never more than 128. If both stages are fused, both have run.
 const mayHold = (18 + 1) * slots * 128 * stages
 
-// mayUse is how many KiB of memory a process of ours may use, and Redis: the race
-// detector takes most of it.
+// mayUse is the memory in KiB that a process of the project, and Redis, may use. The race detector
+// takes most of it.
 const mayUse = 512 << 10

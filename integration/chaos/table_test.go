@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A row is what came of one scenario.
+// A row is the result of one scenario.
 type row struct {
 	title   string
 	strikes int
@@ -43,8 +43,7 @@ func (t table) String() string {
 	return text.String()
 }
 
-// pauses are, for each strike, the longest time in which nothing came out
-// between it and the next one.
+// pauses returns, for each fault, the longest time without a result until the next fault.
 func (c *checker) pauses() []time.Duration {
 	slices.Sort(c.takes)
 	var pauses []time.Duration

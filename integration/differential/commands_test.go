@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// commandForms are commands whose upper-case letters that stand alone are filled in, see
-// filled.
+// commandForms are command templates. Single upper-case letters are placeholders, see filled.
 var commandForms = strings.Split(strings.TrimSpace(`
 SET K V
 SET K V NX
@@ -121,8 +120,8 @@ ZRANGE K x 1
 HINCRBY K V x
 `), "\n")
 
-// filled replaces what stands for keys, values, numbers, scores, ids, groups and consumers.
-// Entry ids are those of entries that were added, as far as there are.
+// filled replaces the placeholders for keys, values, numbers, scores, ids, groups and consumers. It
+// uses ids of existing entries, if there are any.
 func filled(form string, r *rand.Rand, ids []string) []string {
 	kinds := map[string][]string{
 		"K": {"a", "b", "c", "d"}, "V": {"u", "v", "w", "7", ""}, "N": {"0", "1", "2", "-1", "-2", "5"},
@@ -139,15 +138,15 @@ func filled(form string, r *rand.Rand, ids []string) []string {
 	return args
 }
 
-// unsettled are commands whose replies have no order or known differences, which the comparison
-// of a script does not know of.
+// unsettled are commands with unordered replies or known differences, which the comparison of a
+// script cannot allow for.
 var unsettled = map[string]bool{
 	"SMEMBERS": true, "SRANDMEMBER": true, "SSCAN": true, "HSCAN": true, "ZSCAN": true, "HGETALL": true, "HKEYS": true, "HVALS": true, "XINFO": true, "PTTL": true, "XPENDING": true,
 }
 
-// Any command in any order, some of them in scripts, has the same reply, and leaves the same
-// behind.
-func TestAnyCommandsInAnyOrder(t *testing.T) {
+// Random commands in random order, some of them inside scripts, have the same replies and leave the
+// same data.
+func TestRandomCommands(t *testing.T) {
 	both := twins(t)
 	for seed := range uint64(24) {
 		r := rand.New(rand.NewPCG(seed, 1))

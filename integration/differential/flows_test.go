@@ -17,12 +17,13 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Whatever a flow sends, the embedded broker and a redis-server answer and keep the same.
-func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
+// For all these flows, the embedded broker and a redis-server send the same replies and keep the
+// same data.
+func TestEmbeddedBrokerMatchesRedis(t *testing.T) {
 	both := twins(t)
 	for _, flow := range []struct {
 		name string
-		run  func(*testing.T, *testkit.Twins)
+		run  func(*testing.T, *testkit.Differential)
 	}{
 		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names}, {"partitions", partitions},
 		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked},
@@ -51,8 +52,8 @@ func TestTheEmbeddedBrokerDoesWhatARedisServerDoes(t *testing.T) {
 	t.Logf("compared: %v", ran)
 }
 
-// streams are two stages, large items, a multiplex with a merge, and a zip.
-func streams(t *testing.T, both *testkit.Twins) {
+// streams runs two stages, large items, a multiplex with a merge, and Map2.
+func streams(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=streams"
 	employ(t, url, inc, double)
 	ex := connect(t, url)
@@ -83,7 +84,7 @@ func streams(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-func futures(t *testing.T, both *testkit.Twins) {
+func futures(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=futures"
 	held := make(chan struct{})
 	hold := workers.Define("hold", func(ctx context.Context, x int) (int, error) {
@@ -111,8 +112,8 @@ func futures(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-// failures are errors, retries, and what kills its workers.
-func failures(t *testing.T, both *testkit.Twins) {
+// failures runs errors, retries, and items that kill their workers.
+func failures(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=failures"
 	var calls atomic.Int64
 	flaky := workers.Define("flaky", func(_ context.Context, x int) (int, error) {
@@ -132,8 +133,8 @@ func failures(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-// names are queues that outlive what fills and empties them.
-func names(t *testing.T, both *testkit.Twins) {
+// names runs queues that outlive their producers and gathers.
+func names(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=names"
 	stop := employ(t, url, inc)
 	first, second := connect(t, url), connect(t, url)
@@ -171,8 +172,8 @@ func names(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-// partitions are named flows, each in a partition of its own.
-func partitions(t *testing.T, both *testkit.Twins) {
+// partitions runs named flows, each in a partition of its own.
+func partitions(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=partitions&partitions=3"
 	employ(t, url, inc)
 	for _, name := range []string{"first", "second"} {
@@ -185,8 +186,8 @@ func partitions(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-// bounds are queues that are full, windows, and what is dropped.
-func bounds(t *testing.T, both *testkit.Twins) {
+// bounds runs full queues, windows, and dropped items.
+func bounds(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=bounds"
 	ex := connect(t, url)
 	q := scatter(t, ex, numbers(30, same), bridge.MaxSize(5))
@@ -207,8 +208,8 @@ func bounds(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-// deaths are of workers and of an executor: their connections stand still.
-func deaths(t *testing.T, both *testkit.Twins) {
+// deaths runs the death of workers and of an executor: their connections stop.
+func deaths(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=deaths"
 	proxy := testkit.NewProxy(t, both.Addr())
 	var stuck atomic.Bool
@@ -248,8 +249,8 @@ func deaths(t *testing.T, both *testkit.Twins) {
 	}
 }
 
-// strangers write into a queue, delete what is held, and forget who holds it.
-func strangers(t *testing.T, both *testkit.Twins) {
+// strangers writes foreign entries, deletes held entries, and deletes consumers.
+func strangers(t *testing.T, both *testkit.Differential) {
 	url := both.URL() + "/?ns=strangers"
 	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 	defer raw.Close()

@@ -1,5 +1,5 @@
-// Package differential compares the embedded broker with a redis-server, command by
-// command, while real flows run on both.
+// Package differential compares the embedded broker with a redis-server, command by command, while
+// real flows run on both.
 package differential
 
 import (
@@ -22,15 +22,15 @@ func TestMain(m *testing.M) {
 	testkit.Main(m)
 }
 
-// lease is that of the processes: some of them die.
+// lease is the lease of all processes; some of them die.
 const lease = time.Second
 
 // twins starts both brokers.
-func twins(t *testing.T) *testkit.Twins {
+func twins(t *testing.T) *testkit.Differential {
 	t.Helper()
 	server := embedded.New()
 	t.Cleanup(server.Close)
-	return testkit.NewTwins(t, server.Dial, server.StandAt)
+	return testkit.NewDifferential(t, server.Dial, server.StandAt)
 }
 
 // connect returns an Executor that ends with the test.
@@ -95,7 +95,8 @@ func stage(t *testing.T, f workers.Func[int, int], q *executor.Queue[int], opts 
 	return must(executor.Map(t.Context(), f, q, opts...))(t)
 }
 
-// gather takes all of a queue: values, and how many errors were in their places.
+// gather takes all items of a queue. It returns the values, and the errors that were in the place
+// of others.
 func gather(t *testing.T, q *executor.Queue[int], opts ...bridge.GatherOption) (values []int, failed []error) {
 	t.Helper()
 	for v, err := range bridge.All(t.Context(), q, opts...) {
@@ -112,7 +113,7 @@ func gather(t *testing.T, q *executor.Queue[int], opts ...bridge.GatherOption) (
 	return values, failed
 }
 
-// yields fails the test where a queue does not hold these values, in any order.
+// yields fails the test if a queue does not hold exactly these values, in any order.
 func yields(t *testing.T, q *executor.Queue[int], want ...int) {
 	t.Helper()
 	got, failed := gather(t, q)
@@ -121,7 +122,7 @@ func yields(t *testing.T, q *executor.Queue[int], want ...int) {
 	}
 }
 
-// numbers are f(0) to f(n-1).
+// numbers returns f(0) to f(n-1).
 func numbers(n int, f func(int) int) []int {
 	all := make([]int, n)
 	for i := range all {

@@ -2,7 +2,7 @@ package differential
 
 import "testing"
 
-// What scripts return, raise and catch is the same on both.
+// Scripts return, raise and catch the same values on both.
 func TestScriptsReplyAlike(t *testing.T) {
 	both := twins(t)
 	for _, script := range []string{

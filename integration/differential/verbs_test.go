@@ -13,9 +13,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// verbs are what a flow needs only after damage: consumers and entries that an operator
-// deletes behind the back of a worker, and a queue that has no type yet.
-func verbs(t *testing.T, both *testkit.Twins) {
+// verbs runs the operations that a flow needs only after damage: an operator deletes consumers and
+// entries of a worker, and a queue has no type yet.
+func verbs(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=verbs", broker.Options{}))(t)
 	defer c.Close()
 	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
@@ -31,7 +31,7 @@ func verbs(t *testing.T, both *testkit.Twins) {
 	must(c.Take(t.Context(), "w", 3, 1, routes))(t)
 	fine(t, raw.Do(t.Context(), "XGROUP", "DELCONSUMER", "{verbs:0}:q:a", "w", "w").Err())
 	seen := must(c.Audit(t.Context(), g, []broker.Path{{Queue: "a"}}, []broker.Gap{{Source: "s"}}))(t)
-	if s, found := seen.Found["s"]; !found || !s.Stray || must(c.Rescue(t.Context(), g, s))(t) != 3 {
+	if s, found := seen.Found["s"]; !found || !s.Stray || must(c.RequeueStray(t.Context(), g, s))(t) != 3 {
 		t.Errorf("the audit has seen %+v", seen)
 	}
 	both.Compare()
@@ -56,7 +56,7 @@ func verbs(t *testing.T, both *testkit.Twins) {
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
 
-// discard gives up an item for which there is no room, and whose payload is there.
+// discard abandons an item that does not fit and whose payload is written.
 func discard(t *testing.T, c *broker.Client, source broker.Source, at int64) {
 	t.Helper()
 	var b batch.Builder
@@ -68,7 +68,7 @@ func discard(t *testing.T, c *broker.Client, source broker.Source, at int64) {
 	fine(t, c.Discard(t.Context(), parcels...))
 }
 
-// letter makes a dead letter of an entry, and tries it again.
+// letter makes a dead letter of an entry, and retries it.
 func letter(t *testing.T, c *broker.Client, in broker.Queue, e broker.Entry) {
 	t.Helper()
 	done := broker.Completion{Entry: e, In: in, Dead: &batch.Failure{Code: batch.CodeCrashed, Message: "why"}}
@@ -80,8 +80,9 @@ func letter(t *testing.T, c *broker.Client, in broker.Queue, e broker.Entry) {
 	fine(t, c.Retry(t.Context(), dead[0].ID))
 }
 
-// nacked gives an item back until it is a dead letter, and acknowledges another one that was given back.
-func nacked(t *testing.T, both *testkit.Twins) {
+// nacked gives an item back until it is a dead letter, and acknowledges another item that was given
+// back.
+func nacked(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=nacked", broker.Options{}))(t)
 	defer c.Close()
 	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
@@ -115,8 +116,8 @@ func nacked(t *testing.T, both *testkit.Twins) {
 	both.Compare()
 }
 
-// deleted is what a stranger deletes while a worker and a gather hold it.
-func deleted(t *testing.T, both *testkit.Twins) {
+// deleted deletes entries that a worker and a gather hold.
+func deleted(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=deleted", broker.Options{}))(t)
 	defer c.Close()
 	raw := redis.NewClient(&redis.Options{Addr: both.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
@@ -151,8 +152,8 @@ func deleted(t *testing.T, both *testkit.Twins) {
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
 
-// handover gives a queue from a gather to a stage, and back, with entries that were read.
-func handover(t *testing.T, both *testkit.Twins) {
+// handover passes a queue from a gather to a stage and back, with pending entries.
+func handover(t *testing.T, both *testkit.Differential) {
 	c := must(broker.Open(both.URL()+"/?ns=handover", broker.Options{}))(t)
 	defer c.Close()
 	a, _, err := c.Declare(t.Context(), broker.Queue{Name: "a"})
@@ -180,7 +181,7 @@ func handover(t *testing.T, both *testkit.Twins) {
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
 
-// scattered stores n items, each a batch.
+// scattered stores n items, one in each batch.
 func scattered(t *testing.T, c *broker.Client, name string, q broker.Queue, n int64, seal int) broker.Source {
 	t.Helper()
 	source, _, err := c.Source(t.Context(), name, q, seal)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// small are two producers, of which the first has a successor, with an item each.
+// small has two producers with an item each, of which the first has a successor.
 var small = []plan{{batches: []uint8{1}, named: true}, {batches: []uint8{1}}}
 
 type flow struct {
@@ -13,10 +13,9 @@ type flow struct {
 	model
 }
 
-// The sound form keeps all of its promises, whatever the order of the steps and
-// wherever the faults are.
+// The correct protocol keeps all promises, for any order of the steps and any place of the faults.
 func TestEveryOrderOfSteps(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(20)) // almost all that a search allocates stays
+	defer debug.SetGCPercent(debug.SetGCPercent(20)) // almost all allocations of a search stay in use
 	for _, f := range flows {
 		t.Run(f.name, func(t *testing.T) {
 			x, at, wrong := f.explore()
@@ -25,7 +24,7 @@ func TestEveryOrderOfSteps(t *testing.T) {
 	}
 }
 
-// The search would be green too if it saw nothing.
+// Without this test, a search that detects no error would pass.
 func TestBrokenRulesAreFound(t *testing.T) {
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
@@ -49,8 +48,8 @@ func TestHarmlessForms(t *testing.T) {
 	}
 }
 
-// A connection is given up, the call is made again on another one, and what the
-// first one carried arrives after all.
+// A call is repeated on a new connection, and the request of the closed connection arrives after
+// all.
 func TestLateRequests(t *testing.T) {
 	for _, f := range []struct {
 		name   string
@@ -72,7 +71,7 @@ func TestLateRequests(t *testing.T) {
 	}
 }
 
-// want compares what a search found, and logs the steps to it.
+// want compares the result of a search, and logs the steps to it.
 func (x *search) want(t *testing.T, at int, got, want uint8) {
 	t.Helper()
 	t.Logf("%d states, %d steps", x.states.n, len(x.edges))

@@ -1,8 +1,8 @@
 package model
 
-// gathers are the steps of the gather, which may be a successor, and of one that
-// was taken over from and goes on. A gather is superseded as soon as it dies:
-// when its successor makes its first call is open.
+// gathers emits the steps of the gather, which may be a successor, and of a replaced gather that
+// continues. A gather is replaced as soon as it dies; the time of its successor's first call is
+// open.
 func (m *model) gathers(s *state, out emit) {
 	g := s.gather
 	switch g.mode {
@@ -26,7 +26,7 @@ func (m *model) gathers(s *state, out emit) {
 	if g.mode == live || g.mode == closed {
 		m.fault(s, pauses, does(reader, "is taken for dead"), out, func(s *state) { m.supersede(s, g) })
 	}
-	if s.ghost.mode != absent { // what it hands to its program after this is not looked at
+	if s.ghost.mode != absent { // later items that it hands to its program are not checked
 		m.reads(s, previous, out, nothing)
 		m.acknowledge(s, previous, out)
 	}
@@ -39,7 +39,7 @@ func (s *state) gatherOf(who uint8) *gather {
 	return &s.ghost
 }
 
-// gathering is to read, to hand on and to acknowledge.
+// gathering emits the steps that read, hand on and acknowledge.
 func (m *model) gathering(s *state, out emit) {
 	if s.gather.ask && m.broken != replyOfReadNotAsked {
 		silent(s, does(reader, "looks at what it holds"), out, func(s *state) { s.held() })
@@ -58,7 +58,7 @@ func (m *model) reads(s *state, who uint8, out emit, lost func(*state)) {
 	}, lost)
 }
 
-// receive takes an entry into the memory of the gather.
+// receive puts an entry into the memory of the gather.
 func (s *state) receive(e entry) {
 	s.entries[s.find(e.stream, e.lane, e.from, e.to, e.gen)].seen |= seenBy(reader)
 	if e.from == e.to {
@@ -66,7 +66,7 @@ func (s *state) receive(e entry) {
 	}
 }
 
-// held takes all that is pending with the gather into its memory.
+// held puts all entries pending with the gather into its memory.
 func (s *state) held() {
 	s.gather.ask = false
 	for _, e := range s.entries {
@@ -95,7 +95,7 @@ func (m *model) pass(s *state, out emit) {
 	}
 }
 
-// handed is what the program at the rim sees.
+// handed records an item that the program gets.
 func (s *state) handed(lane, offset uint8) {
 	src := s.sources[lane/branches]
 	switch {
@@ -109,7 +109,7 @@ func (s *state) handed(lane, offset uint8) {
 	s.got[lane] = max(s.got[lane], offset+1)
 }
 
-// acknowledge writes what was handed on, if that is more than is written.
+// acknowledge writes the progress, if there is any.
 func (m *model) acknowledge(s *state, who uint8, out emit) {
 	g := *s.gatherOf(who)
 	switch m.broken {
@@ -153,7 +153,7 @@ func (m *model) anyWhole(s *state, who uint8, next [maxLanes]uint8) bool {
 	return false
 }
 
-// ahead is what the gather will have handed on once all is that it has read.
+// ahead returns the progress of the gather once all items in its memory are handed on.
 func (m *model) ahead(s *state) [maxLanes]uint8 {
 	next := s.gather.next
 	for _, e := range s.entries {
@@ -164,8 +164,8 @@ func (m *model) ahead(s *state) [maxLanes]uint8 {
 	return next
 }
 
-// audit finds what the gather misses in the queue that it reads: with another
-// consumer, or with itself, where it came with a reply that was lost.
+// audit requeues entries of the gathered queue that the gather misses: those of another consumer,
+// or its own after a lost reply.
 func (m *model) audit(s *state, out emit) {
 	if m.broken == noAudit {
 		return
@@ -181,7 +181,7 @@ func (m *model) audit(s *state, out emit) {
 	}
 }
 
-// close closes the channel when all sources have ended and were handed on.
+// close closes the channel when all sources have ended and all items were handed on.
 func (m *model) close(s *state, out emit) {
 	for i := range m.plans {
 		src, from := s.sources[i], i*branches
@@ -216,13 +216,13 @@ func (m *model) takeOver(s *state, out emit) {
 		if m.broken == marksNotRead {
 			s.gather.next = [maxLanes]uint8{}
 		}
-		s.got = s.acked // the rest may have been handed to a program that is no more
+		s.got = s.acked // the other items may have been handed to a program that has ended
 	}, nothing)
 }
 
-// supersede puts a new gather in the place of one that is dead, or seems so and
-// goes on as ghost. Of the ghost's memory, what it can acknowledge is kept. There
-// is one ghost: of two, the older one does nothing more.
+// supersede replaces a gather that is dead, or seems dead and continues as the ghost. The ghost
+// keeps the state that it can acknowledge. There is one ghost: of two, the older one makes no
+// further steps.
 func (m *model) supersede(s *state, ghost gather) {
 	goesOn, acks := ghost.mode != absent, ghost.next != ghost.told
 	s.gather, s.taken = gather{mode: starting}, false

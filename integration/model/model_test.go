@@ -2,27 +2,27 @@ package model
 
 import "fmt"
 
-// A model is a flow, what may go wrong in it, and which rule is broken.
+// A model is a flow with its possible faults and the broken rule.
 type model struct {
 	plans    []plan
 	branches int
-	faults   uint8 // at most so many in a run
-	kinds    kind  // of these kinds
+	faults   uint8 // largest number of faults in a run
+	kinds    kind  // kinds of these faults
 	broken   rule
-	vain     bool    // functions may run for nothing, although nothing breaks
-	late     verbSet // the requests that may be delayed
+	vain     bool    // functions may run in vain, even without a fault
+	late     verbSet // requests that may be delayed
 }
 
-// A plan is what the producer of a source wants to send.
+// A plan lists the batches of a source.
 type plan struct {
-	batches []uint8 // where each ends
-	named   bool    // it has a successor when it dies
+	batches []uint8 // offset at which each one ends
+	named   bool    // the source is durable: its producer has a successor
 }
 
 func (p plan) end() uint8 { return p.batches[len(p.batches)-1] }
 
-// batch is where the batch that begins there ends. Who goes on elsewhere than
-// at the beginning of a batch cuts it.
+// batch returns the end of the batch that begins at from. A producer that continues inside a batch
+// cuts it.
 func (p plan) batch(from uint8) uint8 {
 	for _, to := range p.batches {
 		if to > from {
@@ -37,18 +37,18 @@ type kind uint8
 
 const (
 	crashes kind = 1 << iota // a process ends
-	pauses                   // a process is taken for dead, and goes on
-	losses                   // a script runs, its reply is lost
-	delays                   // a request is given up and made again, and runs at any time later
+	pauses                   // a process is declared dead and continues
+	losses                   // a script runs and its reply is lost
+	delays                   // a request is abandoned and repeated, and runs at any later time
 
 	all = crashes | pauses | losses
 )
 
-// A step is what one process does, or what is done to it.
+// A step is an action of a process, or a fault.
 type step struct {
-	what string // "" where it is a request
+	what string // "": the step is a request
 	request
-	how string // what goes wrong with the request
+	how string // the fault of the request
 }
 
 func (t step) String() string {
@@ -62,7 +62,7 @@ func (t step) String() string {
 	return text + t.how
 }
 
-// name is who does the step, or to whom it is done.
+// name returns the process of the step.
 func (t step) name() string {
 	switch t.who {
 	case first, second:
@@ -77,12 +77,12 @@ func (t step) name() string {
 	return fmt.Sprintf("producer %d", t.lane/branches)
 }
 
-// A verbSet has a bit for each verb.
+// A verbSet has one bit for each verb.
 type verbSet uint16
 
 type emit func(step, state)
 
-// start is a flow whose sources and gather have begun and whose queue is sealed.
+// start returns a flow whose sources and gather have begun and whose queue is sealed.
 func (m *model) start() state {
 	var s state
 	s.gepoch, s.taken, s.group = 1, true, m.broken != groupAtTheTail
@@ -97,7 +97,7 @@ func (m *model) start() state {
 	return s
 }
 
-// next are all steps of a state.
+// next emits all steps of a state.
 func (m *model) next(s *state, out emit) {
 	if s.late.verb != none {
 		n := *s
@@ -114,9 +114,8 @@ func (m *model) next(s *state, out emit) {
 	m.gathers(s, out)
 }
 
-// call makes a request. learn is what the caller does with the reply, lost what
-// it does where none comes; it makes the request again because its state is as
-// it was.
+// call emits a request. learn handles the reply, and lost handles a missing reply. The caller then
+// repeats the request, since its state is unchanged.
 func (m *model) call(s *state, r request, out emit, learn func(*state, reply), lost func(*state)) {
 	n := *s
 	learn(&n, m.serve(&n, r))
@@ -143,7 +142,7 @@ func (m *model) call(s *state, r request, out emit, learn func(*state, reply), l
 
 func (m *model) may(s *state, k kind) bool { return m.kinds&k != 0 && s.faults < m.faults }
 
-// fault is something that happens to a process.
+// fault emits a fault of a process.
 func (m *model) fault(s *state, k kind, t step, out emit, happens func(*state)) {
 	if m.may(s, k) {
 		n := *s
@@ -153,7 +152,7 @@ func (m *model) fault(s *state, k kind, t step, out emit, happens func(*state)) 
 	}
 }
 
-// silent is a step that is no request.
+// silent emits a step without a request.
 func silent(s *state, t step, out emit, happens func(*state)) {
 	n := *s
 	happens(&n)

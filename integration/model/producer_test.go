@@ -1,8 +1,8 @@
 package model
 
-// source are the steps of the producer of a source, of its successor, and of
-// one that was taken for dead and goes on. The source of a dead one is given up
-// in the same step: until then nothing can come of it.
+// source emits the steps of the producer of a source, of its successor, and of a producer that was
+// declared dead and continues. The source of a dead producer is abandoned in the same step, since
+// it has no effect until then.
 func (m *model) source(s *state, i int, out emit) {
 	p, lane := s.producers[i], uint8(i*branches)
 	switch p.mode {
@@ -22,9 +22,9 @@ func (m *model) source(s *state, i int, out emit) {
 	}
 }
 
-// bereave gives up the source of a producer that is dead, or seems so and goes
-// on as ghost. A named source gets a successor. There is one ghost of a source:
-// of two, the older one does nothing more.
+// bereave abandons the source of a producer that is dead, or seems dead and continues as the ghost.
+// A durable source gets a successor. There is one ghost of a source: of two, the older one makes no
+// further steps.
 func (m *model) bereave(s *state, i int, ghost producer) {
 	s.producers[i] = producer{}
 	if ghost.mode != absent {
@@ -38,7 +38,7 @@ func (m *model) bereave(s *state, i int, ghost producer) {
 	}
 }
 
-// produces are the calls of a producer that has its source, or believes so.
+// produces emits the calls of a producer that has its source, or believes so.
 func (m *model) produces(s *state, lane uint8, out emit, self func(*state) *producer) {
 	p, plan := *self(s), m.plans[lane/branches]
 	learn := func(to, mode uint8) func(*state, reply) {
@@ -63,7 +63,7 @@ func (m *model) produces(s *state, lane uint8, out emit, self func(*state) *prod
 	}
 }
 
-// succeed makes the source for a successor, who goes on where it is told.
+// succeed makes the source for a successor, which continues at the stored offset.
 func (m *model) succeed(s *state, i int, out emit) {
 	m.call(s, request{verb: begin, lane: uint8(i * branches)}, out, func(s *state, got reply) {
 		if s.producers[i] = (producer{}); got.ok {

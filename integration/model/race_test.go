@@ -2,8 +2,8 @@
 
 package model
 
-// There is no race in one goroutine, and the detector makes a search fifteen
-// times as slow: under it the flows are small, 0.1 million states.
+// A single goroutine has no data races, and the detector makes a search fifteen times slower. Under
+// it the flows are small, with 0.1 million states.
 var flows = []flow{
 	{"two faults", model{plans: small, branches: 1, faults: 2, kinds: all}},
 }

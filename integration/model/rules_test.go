@@ -1,6 +1,6 @@
 package model
 
-// A rule is what a form of the protocol does wrong.
+// A rule is a mistake of a form of the protocol.
 type rule uint8
 
 const (
@@ -38,10 +38,10 @@ type form struct {
 	name   string
 	broken rule
 	kinds  kind  // of faults; one of them is enough, if any
-	wrong  uint8 // what is found
+	wrong  uint8 // the expected error
 }
 
-// forms are mistakes that queues like this one were seen to make.
+// forms lists mistakes that were seen in similar queues.
 var forms = []form{
 	{"who finishes adds, first or not", unguarded, pauses, doubled},
 	{"a completion deletes and then adds", deletesFirst, crashes, stuck},
@@ -67,8 +67,8 @@ var forms = []form{
 	{"no audit finds what a gather reads that was taken over from", noAudit, pauses, stuck},
 }
 
-// harmless are rules that cost something where they are broken, and break no
-// promise: all that the search wants of the sound form holds.
+// harmless lists rules whose breach costs something but breaks no promise: the search finds no
+// error.
 var harmless = []struct {
 	name   string
 	broken rule

@@ -1,7 +1,6 @@
 package model
 
-// The scripts and commands, by what they do to a state. Each runs alone, as
-// Redis runs them.
+// The scripts and commands, as changes of a state. Each runs alone, as in Redis.
 const (
 	none = iota
 	begin
@@ -10,8 +9,8 @@ const (
 	take
 	complete
 	add     // the second half of a completion that deletes first
-	drop    // the second half of one that adds first
-	reclaim // one stream; declares nobody dead
+	drop    // the second half of a completion that adds first
+	reclaim // one stream; declares no process dead
 	consume
 	inherit
 	read
@@ -23,7 +22,7 @@ const (
 
 var verbs = [...]string{"", "source", "scatter", "finish", "take", "complete", "complete (adds)", "complete (deletes)", "reclaim", "consume", "inherit", "read", "rescue", "ack", "ack (deletes)", "ack (marks)"}
 
-// A reply tells the caller what came of its request.
+// A reply is the result of a request.
 type reply struct {
 	ok     bool
 	epoch  uint8
@@ -65,7 +64,7 @@ func (m *model) serve(s *state, r request) reply {
 	}
 }
 
-// source.lua for a named source.
+// begin is source.lua for a durable source.
 func (m *model) begin(s *state, r request) reply {
 	src := &s.sources[r.lane/branches]
 	if src.ended {
@@ -79,7 +78,7 @@ func (m *model) begin(s *state, r request) reply {
 	return reply{ok: true, epoch: src.epoch, stored: src.stored}
 }
 
-// scatter.lua: one batch, into a queue without a bound.
+// scatter is scatter.lua with one batch, into an unbounded queue.
 func (m *model) scatter(s *state, r request) reply {
 	src := &s.sources[r.lane/branches]
 	if src.epoch != r.epoch && m.broken != oldEpochScatters {
@@ -92,7 +91,7 @@ func (m *model) scatter(s *state, r request) reply {
 	return reply{ok: true}
 }
 
-// finish.lua.
+// finish is finish.lua.
 func (m *model) finish(s *state, r request) reply {
 	src := &s.sources[r.lane/branches]
 	if src.epoch != r.epoch && m.broken != oldEpochScatters || src.stored > r.to {
@@ -108,8 +107,8 @@ func (m *model) finish(s *state, r request) reply {
 	return reply{ok: true}
 }
 
-// abandon_sources.lua: the source of a dead process is fenced and given up, a named one
-// waits for a successor.
+// orphan is abandon_sources.lua: the source of a dead process is fenced and abandoned. A durable
+// source waits for a successor.
 func (m *model) orphan(s *state, i int) {
 	src := &s.sources[i]
 	src.epoch++
@@ -120,7 +119,7 @@ func (m *model) orphan(s *state, i int) {
 	}
 }
 
-// take.lua or a blocked read: one entry. The group is made with its stream.
+// take is take.lua or a blocked read of one entry. The group is created with its stream.
 func (m *model) take(s *state, r request) reply {
 	if m.broken == groupAtTheTail && !s.group && r.stream == queue {
 		for i := range s.entries {
@@ -138,8 +137,8 @@ func (m *model) take(s *state, r request) reply {
 	return reply{ok: true, entry: s.entries[at]}
 }
 
-// complete.lua: the entry is replaced by its results and its rest, if it is
-// still there.
+// complete is complete.lua: the entry is replaced by its results and its remainder, if it still
+// exists.
 func (m *model) complete(s *state, r request) reply {
 	if s.find(r.stream, r.lane, r.from, r.to, r.gen) < 0 && m.broken != unguarded && m.broken != addsFirst {
 		return reply{}
@@ -159,7 +158,7 @@ func (s *state) drop(r request) {
 	}
 }
 
-// produce adds what came of an entry. next[0] is where the rest begins.
+// produce adds the results of an entry. next[0] is the beginning of the remainder.
 func (m *model) produce(s *state, r request) {
 	for b := range m.branches {
 		s.add(entry{stream: results, lane: r.lane + uint8(b), from: r.from, to: r.next[0]})
@@ -169,7 +168,8 @@ func (m *model) produce(s *state, r request) {
 	}
 }
 
-// reclaim.lua: what a consumer holds of one stream goes into the return stream.
+// reclaim is reclaim.lua: the entries of one stream that a consumer holds go to the returned
+// stream.
 func (m *model) reclaim(s *state, r request) reply {
 	for range maxEntries {
 		at := s.pending(r.stream, r.who)
@@ -195,16 +195,16 @@ func (m *model) bringBack(s *state, lane, from, to uint8) {
 	s.add(e)
 }
 
-// consume.lua. It answers with the marks, which the caller finds in the state.
+// consume is consume.lua. Its caller finds the marks in the state.
 func (m *model) consume(s *state) reply {
-	if !s.taken { // else the reply was lost
+	if !s.taken { // otherwise the reply was lost
 		s.taken = true
 		s.gepoch++
 	}
 	return reply{ok: true, epoch: s.gepoch}
 }
 
-// XAUTOCLAIM: all that is pending goes to the gather.
+// inherit is XAUTOCLAIM: all pending entries go to the gather.
 func (m *model) inherit(s *state) reply {
 	for i := range s.entries {
 		if e := &s.entries[i]; e.stream == results && (e.owner == reader || e.owner == previous) {
@@ -215,7 +215,7 @@ func (m *model) inherit(s *state) reply {
 	return reply{ok: true}
 }
 
-// XREADGROUP of a gather: one entry.
+// read is XREADGROUP of a gather, with one entry.
 func (m *model) read(s *state, r request) reply {
 	at := s.pending(results, unread)
 	if at < 0 {
@@ -225,7 +225,7 @@ func (m *model) read(s *state, r request) reply {
 	return reply{ok: true, entry: s.entries[at]}
 }
 
-// requeue_stray.lua on the queue that is gathered: what another consumer holds.
+// rescue is requeue_stray.lua on the gathered queue: it takes the entries of another consumer.
 func (m *model) rescue(s *state) reply {
 	for i := range s.entries {
 		if e := &s.entries[i]; e.stream == results && e.owner == previous {
@@ -235,8 +235,8 @@ func (m *model) rescue(s *state) reply {
 	return reply{ok: true}
 }
 
-// ack.lua: what was delivered whole goes, and the marks move. next is where the
-// gather was when it called.
+// ack is ack.lua: fully delivered entries are deleted, and the marks move. next is the progress of
+// the gather at the time of the call.
 func (m *model) ack(s *state, r request) reply {
 	if r.epoch != s.gepoch && m.broken != oldGatherAcknowledges {
 		return reply{}
@@ -263,7 +263,7 @@ func (m *model) ack(s *state, r request) reply {
 	return reply{ok: true}
 }
 
-// sum grows with every acknowledgement of a gather, as its number does.
+// sum grows with every acknowledgement of a gather, like its number.
 func sum(next [maxLanes]uint8) (n int) {
 	for _, at := range next {
 		n += int(at)
@@ -271,12 +271,12 @@ func sum(next [maxLanes]uint8) (n int) {
 	return n
 }
 
-// whole tells whether a gather has read an entry and delivered all of it.
+// whole reports whether a gather has read an entry and delivered all of it.
 func (m *model) whole(e entry, who uint8, next [maxLanes]uint8) bool {
 	return e.stream == results && e.seen&seenBy(who) != 0 && e.to <= next[m.line(e.lane)]
 }
 
-// line is where the gather counts a lane.
+// line returns the index under which the gather counts a lane.
 func (m *model) line(lane uint8) uint8 {
 	if m.broken == oneMark {
 		return lane / branches * branches
@@ -284,5 +284,5 @@ func (m *model) line(lane uint8) uint8 {
 	return lane
 }
 
-// seenBy is the bit of a gather in the entries that it knows.
+// seenBy returns the bit of a gather in the entries that it knows.
 func seenBy(who uint8) uint8 { return 1 << (who - reader) }

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-// What may be wrong.
+// The errors that the search detects.
 const (
 	sound = iota
 	crowded
@@ -41,7 +41,7 @@ var wrongs = [...]string{
 	stuck:              "from here the stream never ends, although nothing breaks any more",
 }
 
-// check tells what is wrong in a state.
+// check returns the error of a state.
 func (m *model) check(s *state) uint8 {
 	if s.wrong != sound {
 		return s.wrong
@@ -72,8 +72,8 @@ func (m *model) check(s *state) uint8 {
 	return sound
 }
 
-// overlap tells whether two entries have an item in common: in one lane, or in
-// one source where a worker has yet to make the lanes.
+// overlap reports whether two entries share an item: in one lane, or in one source before a worker
+// has split it into lanes.
 func overlap(a, b entry) bool {
 	same := a.lane == b.lane
 	if (a.stream == results) != (b.stream == results) {
@@ -82,21 +82,21 @@ func overlap(a, b entry) bool {
 	return b.stream != nowhere && same && a.from < b.to && b.from < a.to
 }
 
-// A search is all states that were met, in the order of the number of steps to
-// them, and the steps without a fault between them.
+// A search holds all reachable states in the order of their distance from the start, and the steps
+// without a fault between them.
 type search struct {
 	*model
 	seed    maphash.Seed
 	states  pages
 	parents []uint32
-	table   []uint64 // places of states plus one, by hash, which is their upper half
+	table   []uint64 // indexes of states plus one, by hash, whose upper half they contain
 	edges   []uint32
-	begins  []uint32 // where the edges of a state begin
-	ends    []bool   // states from which edges lead to where the queue is released
+	begins  []uint32 // index of the first edge of each state
+	ends    []bool   // whether a state can reach the release of the queue
 }
 
-// explore meets every state that can be reached. It stops at the first one with
-// something wrong in it and returns its place.
+// explore visits every reachable state. It stops at the first state with an error and returns its
+// index.
 func (m *model) explore() (found *search, at int, wrong uint8) {
 	x := &search{model: m, seed: maphash.MakeSeed(), table: make([]uint64, 1<<12)}
 	x.meet(m.start().canonical(), 0)
@@ -109,7 +109,7 @@ func (m *model) explore() (found *search, at int, wrong uint8) {
 		x.begins = append(x.begins, uint32(len(x.edges)))
 		m.next(&s, func(_ step, n state) {
 			place := x.meet(n.canonical(), i)
-			if n.faults == s.faults && s.late == n.late { // nothing arrives that nobody waits for
+			if n.faults == s.faults && s.late == n.late { // no abandoned request arrives
 				x.edges = append(x.edges, place)
 			}
 		})
@@ -121,7 +121,7 @@ func (m *model) explore() (found *search, at int, wrong uint8) {
 	return x, -1, sound
 }
 
-// meet returns the place of a state.
+// meet returns the index of a state, and adds it if it is new.
 func (x *search) meet(s state, parent uint32) uint32 {
 	if 4*x.states.n > 3*len(x.table) {
 		x.grow()
@@ -138,7 +138,7 @@ func (x *search) meet(s state, parent uint32) uint32 {
 	return uint32(x.table[slot]) - 1
 }
 
-// slot is where in the table a state is, or belongs.
+// slot returns the index in the table of a state, or of the free place for it.
 func (x *search) slot(k *key) (at, hash uint64) {
 	mask := uint64(len(x.table) - 1)
 	hash = maphash.Bytes(x.seed, k[:])
@@ -158,8 +158,8 @@ func (x *search) grow() {
 	}
 }
 
-// stuck returns the first state from which no steps without a fault lead to
-// where the gather has released the queue, -1 if there is none.
+// stuck returns the first state from which no steps without a fault lead to the release of the
+// queue, or -1.
 func (x *search) stuck() int {
 	for changed := true; changed; {
 		changed = false
@@ -176,14 +176,14 @@ func (x *search) stuck() int {
 	return slices.Index(x.ends, false)
 }
 
-// trace is how a state is reached, one step a line.
+// trace returns the steps to a state, one in each line.
 func (x *search) trace(at int) string {
 	var path []int
 	for i := at; i != 0; i = int(x.parents[i]) {
 		path = append(path, i)
 	}
 	var text strings.Builder
-	s := x.start() // followed with the workers in their own order, so that their names stay
+	s := x.start() // not canonical, so that workers keep their names
 	for i := len(path) - 1; i >= 0; i-- {
 		want, done := x.states.at(uint32(path[i])).state(), false
 		var to state
@@ -198,7 +198,7 @@ func (x *search) trace(at int) string {
 	return text.String()
 }
 
-// A key is a state in half of its bytes: no number in it is above 15.
+// A key is a state in half of its bytes: none of its numbers is above 15.
 type key [4 * words]byte
 
 const words = (unsafe.Sizeof(state{}) + 7) / 8
@@ -225,7 +225,7 @@ func (k *key) state() state {
 	return *(*state)(unsafe.Pointer(&r))
 }
 
-// pages are a list that is not copied when it grows.
+// pages is a list that grows without being copied.
 type pages struct {
 	n    int
 	list []*[pageSize]key

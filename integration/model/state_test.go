@@ -1,11 +1,10 @@
-// Package model is the protocol as a small machine, and a search through all
-// that it can do: every order of the steps of all processes, with every fault at
-// every place. It has no Redis, no goroutine and no clock. What it stands for is
-// said where each part is: the scripts in scripts_test.go, the processes in
-// producer_test.go, worker_test.go and gather_test.go.
+// Package model is the protocol as a small state machine, and a search through all its states:
+// every order of the steps of all processes, with every fault at every place. It uses no Redis, no
+// goroutines and no clock. scripts_test.go models the scripts; producer_test.go, worker_test.go and
+// gather_test.go model the processes.
 package model
 
-// Streams of a flow of one stage: what it reads, what comes back, what it makes.
+// Streams of a flow with one stage: its input, its returned entries, its output.
 const (
 	nowhere = iota
 	queue
@@ -13,15 +12,15 @@ const (
 	results
 )
 
-// Who an entry is pending with.
+// Consumers of entries.
 const (
-	unread   = iota // nobody has read it
-	first           // a worker; the next one is the other
+	unread   = iota // not read
+	first           // a worker; the next one is the other worker
 	second          //
 	former          // a consumer name that its worker has given up
 	reader          // the gather
-	previous        // the gather before it
-	nobody          // it was read, and its consumer is deleted
+	previous        // the previous gather
+	nobody          // read by a consumer that is deleted
 )
 
 const (
@@ -29,18 +28,18 @@ const (
 	maxLanes   = 4 // a source has one for each branch
 	maxEntries = 6
 	workers    = 2
-	branches   = 2 // lanes of a source, whether they are used or not
+	branches   = 2 // lanes of a source, used or not
 )
 
-// An entry is the items [from, to) of a source in a stream. Ids are small: gen
-// tells apart what has the same items.
+// An entry holds the items [from, to) of a source in a stream. gen distinguishes entries with the
+// same items, like an id.
 type entry struct {
 	stream, lane, from, to, gen uint8
 	owner                       uint8
-	seen                        uint8 // bits: the gather has it in memory; the one before
+	seen                        uint8 // bits: in the memory of the gather; of the previous gather
 }
 
-// A source is its hash.
+// A source is the hash of a source.
 type source struct {
 	epoch, stored, end uint8
 	ended, away        bool
@@ -51,10 +50,10 @@ const (
 	absent   = iota
 	starting // its first call has no reply yet
 	live
-	zombie // a worker that was fenced, and goes on
-	heir   // a gather that has yet to take over what its predecessor held
-	closed // a gather whose channel is closed; the last acknowledgements are under way
-	left   // it has ended as it should
+	zombie // a worker that was fenced and continues
+	heir   // a gather that has not yet inherited the entries of its predecessor
+	closed // a gather whose channel is closed and whose last acknowledgements are pending
+	left   // it has ended normally
 )
 
 type producer struct{ mode, epoch, sent uint8 }
@@ -62,16 +61,16 @@ type producer struct{ mode, epoch, sent uint8 }
 // A worker holds at most one entry.
 type worker struct {
 	mode                        uint8
-	has, half                   bool // half: of a completion in two steps the first is done
-	ask                         bool // a reply was lost: look at what is held
+	has, half                   bool // half: the first of two steps of a completion is done
+	ask                         bool // a reply was lost: read the pending entries
 	stream, lane, from, to, gen uint8
 }
 
 type gather struct {
 	mode, epoch uint8
 	ask         bool
-	next        [maxLanes]uint8 // handed on to there
-	told        [maxLanes]uint8 // and that is what it has acknowledged
+	next        [maxLanes]uint8 // handed on up to here
+	told        [maxLanes]uint8 // acknowledged up to here
 	ends        uint8           // bits: sources whose end came among the items
 }
 
@@ -81,31 +80,30 @@ type request struct {
 	next                                          [maxLanes]uint8
 }
 
-// A state is all that Redis and the processes know, and what the programs at
-// the rim have seen. It is compared as a whole.
+// A state holds all data of Redis and the processes, and all items that the programs have seen. It
+// is compared as a whole.
 type state struct {
 	entries [maxEntries]entry // by stream; in a stream by id
 	sources [maxSources]source
 	group   bool            // of the queue
 	gepoch  uint8           // of the gathers
-	taken   bool            // the queue's consumer is the gather
-	marks   [maxLanes]uint8 // what was delivered, as Redis has it
+	taken   bool            // the gather is the queue's consumer
+	marks   [maxLanes]uint8 // delivered offsets in Redis
 
 	producers [maxSources]producer
-	ghosts    [maxSources]producer // who was taken over from and goes on
+	ghosts    [maxSources]producer // replaced processes that continue
 	workers   [workers]worker
 	gather    gather
 	ghost     gather
-	late      request // on its way, and its caller does not wait for it any more
+	late      request // an abandoned request that still runs
 
 	got    [maxLanes]uint8 // handed to the program of this gather, or acknowledged before it
 	acked  [maxLanes]uint8 // handed to a program and acknowledged
 	faults uint8
-	wrong  uint8 // what a step broke
+	wrong  uint8 // the error of the last step
 }
 
-// find is the place of the entry that a worker or a request means, -1 where it
-// is gone.
+// find returns the index of the entry of a worker or a request, or -1 if it is gone.
 func (s *state) find(stream, lane, from, to, gen uint8) int {
 	for i, e := range s.entries {
 		if e.stream == stream && e.lane == lane && e.from == from && e.to == to && e.gen == gen {
@@ -115,7 +113,7 @@ func (s *state) find(stream, lane, from, to, gen uint8) int {
 	return -1
 }
 
-// pending is the first entry of a stream with that owner.
+// pending returns the index of the first entry of a stream with that owner.
 func (s *state) pending(stream, owner uint8) int {
 	for i, e := range s.entries {
 		if e.stream == stream && e.owner == owner {
@@ -125,7 +123,7 @@ func (s *state) pending(stream, owner uint8) int {
 	return -1
 }
 
-// add puts an entry at the end of a stream, under an id that nobody knows.
+// add appends an entry to a stream, under a new id.
 func (s *state) add(e entry) {
 	if s.entries[maxEntries-1].stream != nowhere {
 		s.wrong = crowded
@@ -158,8 +156,8 @@ func (s *state) remove(at int) {
 	s.entries[maxEntries-1] = entry{}
 }
 
-// canonical is the same state with the workers in an order of their own: which
-// of them is called the first makes no difference.
+// canonical returns the same state with the workers in canonical order, since their numbers make no
+// difference.
 func (s state) canonical() state {
 	if a, b := s.workers[0].rank(), s.workers[1].rank(); a < b || a == b && s.leads() != second {
 		return s
@@ -176,7 +174,7 @@ func (s state) canonical() state {
 	return s
 }
 
-// leads is the worker that is named first in what Redis holds.
+// leads returns the worker that appears first in the data of Redis.
 func (s *state) leads() uint8 {
 	for _, e := range s.entries {
 		if e.owner == first || e.owner == second {

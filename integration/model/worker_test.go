@@ -1,6 +1,6 @@
 package model
 
-// work are the steps of a worker and of those who find it dead.
+// work emits the steps of a worker, and of the processes that find it dead.
 func (m *model) work(s *state, i int, out emit) {
 	w, who := s.workers[i], uint8(first+i)
 	m.serves(s, i, out)
@@ -16,7 +16,7 @@ func (m *model) work(s *state, i int, out emit) {
 	}
 }
 
-// serves are the calls of a worker.
+// serves emits the calls of a worker.
 func (m *model) serves(s *state, i int, out emit) {
 	w, who := s.workers[i], uint8(first+i)
 	switch {
@@ -27,7 +27,7 @@ func (m *model) serves(s *state, i int, out emit) {
 		}
 		m.call(s, r, out, func(s *state, _ reply) { s.workers[i].done() }, nothing)
 	case w.has:
-		for to := w.from + 1; to < w.to; to++ { // a batch that takes too long is left off
+		for to := w.from + 1; to < w.to; to++ { // a batch that takes too long is split
 			m.completes(s, i, w.completion(who, to), out)
 		}
 		m.completes(s, i, w.completion(who, w.to), out)
@@ -61,17 +61,17 @@ func (m *model) completes(s *state, i int, r request, out emit) {
 	}, nothing)
 }
 
-// strikes are what may happen to a worker.
+// strikes emits the faults of a worker.
 func (m *model) strikes(s *state, i int, out emit) {
 	w, who := s.workers[i], uint8(first+i)
 	if w.mode == live {
 		m.fault(s, pauses, does(who, "stands still for a lease, and is fenced"), out, func(s *state) { s.workers[i].mode = zombie })
 	}
-	// Fenced and replaced at once: what follows from that may happen at any time.
+	// Fenced and replaced at once: the consequences may happen at any time.
 	m.fault(s, crashes, does(who, "dies, another one starts in its place"), out, func(s *state) { s.renew(i) })
 }
 
-// bury puts back what a consumer holds, one stream after the other.
+// bury requeues the entries of a consumer, one stream after the other.
 func (m *model) bury(s *state, who uint8, out emit) {
 	for _, stream := range []uint8{queue, returns} {
 		if s.pending(stream, who) >= 0 {
@@ -83,7 +83,7 @@ func (m *model) bury(s *state, who uint8, out emit) {
 	}
 }
 
-// renew is a worker that begins with nothing, under a name of its own.
+// renew starts a worker without entries, under a new name.
 func (s *state) renew(i int) {
 	who := uint8(first + i)
 	for k := range s.entries {
@@ -97,7 +97,7 @@ func (s *state) renew(i int) {
 	s.workers[i] = worker{mode: live}
 }
 
-// ask takes what a lost reply had brought.
+// ask takes the entries of a lost reply.
 func (s *state) ask(i int) {
 	w := &s.workers[i]
 	w.ask = false
@@ -117,10 +117,10 @@ func (w *worker) hold(e entry) {
 	w.has, w.stream, w.lane, w.from, w.to, w.gen = true, e.stream, e.lane, e.from, e.to, e.gen
 }
 
-// done forgets what it held.
+// done removes its entry.
 func (w *worker) done() { *w = worker{mode: w.mode, ask: w.ask} }
 
-// completion is the request that replaces what is held by results up to to.
+// completion returns the request that replaces the entry by results up to to.
 func (w worker) completion(who, to uint8) request {
 	r := request{verb: complete, who: who, stream: w.stream, lane: w.lane, from: w.from, to: w.to, gen: w.gen}
 	r.next[0] = to

@@ -4,7 +4,7 @@ package mutants
 
 const lua = "internal/broker/lua/"
 
-// all are the mistakes that queues like this one were seen to make.
+// all lists mistakes that were seen in similar queues.
 var all = []mutant{
 	{
 		name: "a leaf that is gone holds the window", file: lua + "lib.lua",
@@ -54,12 +54,12 @@ var all = []mutant{
 	{
 		name: "deleted before it is acknowledged", file: lua + "complete.lua",
 		from: "  if redis.call('XACK', e.stream, 'w', e.id) == 0", to: "  redis.call('XDEL', e.stream, e.id)\n  if redis.call('XACK', e.stream, 'w', e.id) == 0",
-		pkg: "internal/broker", run: "ASickQueue|RandomOrders|LostReply|AnAddThatFails",
+		pkg: "internal/broker", run: "SickOutQueue|RandomOrders|LostReply|FailedAdd",
 	},
 	{
 		name: "deleted before it is added", file: lua + "complete.lua",
 		from: "  local cost = e.cost\n", to: "  redis.call('XDEL', e.stream, e.id)\n  local cost = e.cost\n",
-		pkg: "internal/broker", run: "AnAddThatFails",
+		pkg: "internal/broker", run: "FailedAdd",
 	},
 	{
 		name: "the mark of a source is not looked at", file: lua + "scatter.lua",
@@ -114,17 +114,17 @@ var all = []mutant{
 	{
 		name: "a consumer is deleted with what it holds", file: lua + "reclaim.lua",
 		from: "  if left == 0 then return end\n", to: "",
-		pkg: "internal/broker", run: "MoreThanAChunk|RandomOrders|Fenced",
+		pkg: "internal/broker", run: "RequeueTakesSeveralCalls|RandomOrders|Fenced|PreventsFence",
 	},
 	{
 		name: "the living are declared dead", file: lua + "fence.lua",
 		from: "if beat and tonumber(beat) == tonumber(ARGV[i + 1]) then", to: "if beat then",
-		pkg: "internal/broker", run: "BeatsMeanwhile",
+		pkg: "internal/broker", run: "NewHeartbeatPreventsFence",
 	},
 	{
 		name: "dead at the first look", file: "internal/broker/lease.go",
 		from: "			if now.Sub(s.seen.since) >= l.lease {\n", to: "			if now.Sub(s.seen.since) >= 0 {\n",
-		pkg: "internal/broker", run: "AStoppedWorkerIsFenced|Outage",
+		pkg: "internal/broker", run: "StoppedWorkerIsFenced|Outage",
 	},
 	{
 		name: "a gather takes over from one that lives", file: lua + "consume.lua",
@@ -140,17 +140,17 @@ var all = []mutant{
 	{
 		name: "scripts are not loaded again", file: "internal/broker/script.go",
 		from: "		reply, err = s.Run(ctx, c.rdb, keys, args...).Result()\n", to: "		reply, err = s.EvalSha(ctx, c.rdb, keys, args...).Result()\n",
-		pkg: "internal/broker", run: "LoadedAgain",
+		pkg: "internal/broker", run: "ScriptsAreReloaded",
 	},
 	{
 		name: "scripts with payloads are not loaded again", file: "internal/broker/script.go",
 		from: `hasCode(evaluated.Err(), "NOSCRIPT")`, to: `hasCode(evaluated.Err(), "NOTHING")`,
-		pkg: "internal/broker", run: "LoadedAgain",
+		pkg: "internal/broker", run: "ScriptsAreReloaded",
 	},
 	{
 		name: "a lease is not renewed", file: lua + "heartbeat.lua",
 		from: "redis.call('ZADD', KEYS[1], ms, ARGV[1])\n", to: "",
-		pkg: "internal/broker", run: "Fenced|Outage",
+		pkg: "internal/broker", run: "Fenced|Outage|PreventsFence",
 	},
 	{
 		name: "an outage counts against the others", file: "internal/broker/lease.go",
@@ -220,12 +220,12 @@ var all = []mutant{
 	{
 		name: "an epoch is given twice", file: lua + "source.lua",
 		from: "math.max(tonumber(meta[4] or 0), tonumber(old[4] or 0))", to: "tonumber(old[4] or 0)",
-		pkg: "internal/broker", run: "GivenOnce",
+		pkg: "internal/broker", run: "EpochsAreUnique",
 	},
 	{
 		name: "a gather of another queue of the name acknowledges", file: lua + "ack.lua",
 		from: "if (meta[5] or '') .. ' ' .. meta[1] ~= ARGV[1] then", to: "if meta[1] ~= string.match(ARGV[1], '%d+$') then",
-		pkg: "internal/broker", run: "GivenOnce",
+		pkg: "internal/broker", run: "EpochsAreUnique",
 	},
 	{
 		name: "a dead gather leaves its name", file: lua + "consume.lua",
@@ -235,7 +235,7 @@ var all = []mutant{
 	{
 		name: "all look for the dead", file: lua + "heartbeat.lua",
 		from: "if watcher[1] and watcher[1] ~= ARGV[1] and", to: "if false and",
-		pkg: "internal/broker", run: "OneProcessLooks",
+		pkg: "internal/broker", run: "OneProcessIsTheWatcher",
 	},
 	{
 		name: "a stream ends with its sources", file: "internal/consumer/loop.go",
@@ -250,7 +250,7 @@ var all = []mutant{
 	{
 		name: "a source ends before its last item is stored", file: lua + "finish.lua",
 		from: "if stored < last then add(", to: "if false then add(",
-		pkg: "internal/broker", run: "AnEndThatWasLost",
+		pkg: "internal/broker", run: "LostEndIsStored",
 	},
 	{
 		name: "all branches have one mark", file: "internal/worker/slots.go",
@@ -318,12 +318,12 @@ local function full(stream, meta)
 	{
 		name: "a completion that comes twice deletes its payload", file: lua + "complete.lua",
 		from: "    if redis.call('PERSIST', payload) == 1 then", to: "    if true then",
-		pkg: "internal/broker", run: "ComesTwice",
+		pkg: "internal/broker", run: "RepeatedCompletion",
 	},
 	{
 		name: "a payload stays before its entry is there", file: lua + "complete.lua",
 		from: "    add(q, out.source,", to: "    if out.payload then redis.call('PERSIST', out.payload) end\n    add(q, out.source,",
-		pkg: "internal/broker", run: "IsMortal",
+		pkg: "internal/broker", run: "PayloadOfFailedAddExpires",
 	},
 	{
 		name: "a crash is not counted", file: lua + "reclaim.lua",
@@ -368,7 +368,7 @@ local function full(stream, meta)
 	{
 		name: "a late acknowledgement counts", file: lua + "ack.lua",
 		from: "if tonumber(meta[4] or 0) >= tonumber(ARGV[2]) then return 'ok' end\n", to: "",
-		pkg: "internal/broker", run: "LateAcknowledgement",
+		pkg: "internal/broker", run: "LateAckHasNoEffect",
 	},
 	{
 		name: "what a late request brought is not looked for", file: "internal/worker/fetchstate.go",
@@ -378,12 +378,12 @@ local function full(stream, meta)
 	{
 		name: "acknowledged before it is put back", file: lua + "reclaim.lua",
 		from: "  if entry then\n", to: "  redis.call('XACK', KEYS[1], 'w', row[1])\n  if entry then\n",
-		pkg: "integration", run: "TheDeadAreLeft",
+		pkg: "integration", run: "DeniedWatcher",
 	},
 	{
 		name: "a stage that is no consumer takes", file: "internal/worker/routes.go",
 		from: "		if stands[i].Consumer {\n", to: "		if stands[i].Consumer || true {\n",
-		pkg: "integration", run: "DoesNotStand",
+		pkg: "integration", run: "IsNotConsumer",
 	},
 	{
 		name: "what a fused stage leaves off is forgotten", file: "internal/worker/completion.go",
@@ -438,7 +438,7 @@ local function full(stream, meta)
 	{
 		name: "who completes takes, although nothing was completed", file: lua + "complete.lua",
 		from: "if ARGV[4] ~= '' and replies[1] == 'ok' then", to: "if ARGV[4] ~= '' and replies[1] ~= 'gone' then",
-		pkg: "internal/broker", run: "AnAdvanceTakes|LostAdvance",
+		pkg: "internal/broker", run: "CommitTakesNextEntry|LostCommitReply",
 	},
 	{
 		name: "what is heard in passing waits for the next read", file: "internal/worker/fetcher.go",
@@ -453,7 +453,7 @@ local function full(stream, meta)
 	{
 		name: "a retry does not name the worker that failed", file: lua + "complete.lua",
 		from: "rest.kind, rest.data, e.worker))", to: "rest.kind, rest.data))",
-		pkg: "internal/broker", run: "ARetryNames",
+		pkg: "internal/broker", run: "RetryNamesFailedWorker",
 	},
 	{
 		name: "a worker that fails alone takes all retries", file: "internal/worker/breaker.go",

@@ -1,7 +1,7 @@
 //go:build mutants
 
-// Package mutants breaks the protocol, one rule at a time, and wants a test to
-// notice. It is slow, since it builds the module for each: make mutants.
+// Package mutants breaks the protocol, one rule at a time, and expects a test to fail. It is slow,
+// since it builds the module for each mutant: make mutants.
 package mutants
 
 import (
@@ -17,22 +17,22 @@ import (
 	"time"
 )
 
-// A mutant is a protocol with one mistake in it.
+// A mutant is a protocol with one mistake.
 type mutant struct {
 	name string
 	file string
 	from string
-	n    int // times that from is there, 1 if it is 0
+	n    int // occurrences of from; 0: one
 	to   string
-	pkg  string // whose tests have to notice
-	run  string // which of them
+	pkg  string // package of the tests that must fail
+	run  string // these tests
 }
 
 const (
-	// notices is how long the tests of a mutant may run. A hang is noticed too, if
-	// the same tests pass within it without the mutant.
+	// notices is the time limit for the tests of a mutant. A hang counts as a failure, if the same
+	// tests pass within the limit without the mutant.
 	notices = 50 * time.Second
-	// builds is how long building and running may take together.
+	// builds is the time limit for building and running together.
 	builds = 5 * time.Minute
 )
 
@@ -101,7 +101,7 @@ func TestMutants(t *testing.T) {
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-// mustBeNoticed runs the tests of a mutant; hangs: they did not end.
+// mustBeNoticed runs the tests of a mutant. hangs reports that they did not end.
 func (m mutant) mustBeNoticed(t *testing.T, root string) (hangs bool) {
 	t.Helper()
 	out, err := m.test(t, root)
@@ -136,7 +136,7 @@ func (m mutant) mustPass(t *testing.T, root string) {
 	}
 }
 
-// test runs the tests, which end themselves, and waits for them.
+// test runs the tests, which have their own time limit, and waits for them.
 func (m mutant) test(t *testing.T, root string) (out string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), builds)
@@ -153,7 +153,7 @@ func (m mutant) test(t *testing.T, root string) (out string, err error) {
 	return string(text), err
 }
 
-// moduleCopy copies what is under version control, as it stands.
+// moduleCopy copies all files under version control, in their current state.
 func moduleCopy(t *testing.T) string {
 	t.Helper()
 	to := t.TempDir()

@@ -1,8 +1,8 @@
 //go:build !race
 
-// Package sim runs whole flows in virtual time, with a fault at every place
-// where one can be. It is not built under the race detector: some thousand
-// bubbles with it end in a segmentation fault of the runtime (Go 1.26.8).
+// Package sim runs whole flows in virtual time, with a fault at every possible place. It is not
+// built under the race detector: some thousand bubbles with it end in a segmentation fault of the
+// runtime (Go 1.26.8).
 package sim
 
 import (
@@ -18,15 +18,14 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-// A fault is what happens at a request.
+// A fault is injected at a request.
 type fault struct {
 	name    string
-	workers bool // it happens to workers only
+	workers bool // only for requests of workers
 	do      func(c *conn, request []byte) (handled bool, n int, err error)
 }
 
-// The faults of connections and processes. Those of the data are in
-// damage_test.go.
+// Faults of connections and processes. damage_test.go has those of the data.
 var faults = []fault{
 	{"the connection is cut before the request", false, func(c *conn, _ []byte) (bool, int, error) {
 		return true, 0, errors.Join(io.ErrClosedPipe, c.Close())
@@ -59,7 +58,7 @@ var faults = []fault{
 	refusal("NOSCRIPT No matching script."),
 }
 
-// refusal answers a request with an error, without carrying it out.
+// refusal replies to a request with an error and does not run it.
 func refusal(text string) fault {
 	name, _, _ := strings.Cut(text, " ")
 	return fault{"is answered " + name, false, func(c *conn, request []byte) (bool, int, error) {
@@ -89,19 +88,19 @@ func commands(request []byte) (n int) {
 	return n
 }
 
-// A world is a server, and the faults with their places.
+// A world is a server with a plan of faults.
 type world struct {
 	server *embedded.Server
-	over   chan struct{} // closed when the flow is
+	over   chan struct{} // closed at the end of the flow
 
 	mu       sync.Mutex
 	requests int           // so far, of all actors
-	plan     map[int]fault // what happens at which request
-	struck   int           // faults that happened
+	plan     map[int]fault // faults by the number of their request
+	struck   int           // faults injected so far
 	trace    []string
 }
 
-// next counts a request and returns the fault, if this is its place.
+// next counts a request and returns its fault, if there is one.
 func (w *world) next(a *actor, request []byte) *fault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,7 +116,7 @@ func (w *world) next(a *actor, request []byte) *fault {
 	return &f
 }
 
-// brief is the first words of a request.
+// brief returns the first words of a request.
 func brief(request []byte) string {
 	var words []string
 	for line := range bytes.SplitSeq(request, []byte("\r\n")) {
@@ -133,12 +132,12 @@ type actor struct {
 	*world
 	name   string
 	worker bool
-	die    context.CancelFunc // ends what it does, once it is dead
+	die    context.CancelFunc // cancels its context after its death
 
 	amu   sync.Mutex
 	conns map[*conn]bool
 	dead  bool
-	until time.Time // it stands still
+	until time.Time // stopped until then
 }
 
 func (w *world) actor(name string, worker bool, die context.CancelFunc) *actor {
@@ -163,7 +162,7 @@ func (a *actor) dial(ctx context.Context, network, addr string) (net.Conn, error
 	return c, nil
 }
 
-// kill ends an actor: from now on it reaches nobody.
+// kill ends an actor: its later requests do not reach the server.
 func (a *actor) kill() {
 	a.amu.Lock()
 	a.dead = true
@@ -186,7 +185,7 @@ func (a *actor) pause(d time.Duration) {
 // pass lets virtual time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
-// still returns when the actor goes on.
+// still blocks while the actor is stopped.
 func (a *actor) still() {
 	a.amu.Lock()
 	until := a.until
@@ -198,10 +197,10 @@ func (a *actor) still() {
 type conn struct {
 	net.Conn
 	actor *actor
-	deaf  func() // done in the place of reading the next reply
+	deaf  func() // called instead of reading the next reply
 
 	mu     sync.Mutex
-	answer []byte // to be read next
+	answer []byte // the next bytes to read
 }
 
 func (c *conn) Write(request []byte) (int, error) {
@@ -223,7 +222,7 @@ func (c *conn) Read(reply []byte) (int, error) {
 		return n, nil
 	}
 	n, err := c.Conn.Read(reply)
-	if c.deaf != nil { // it was carried out, since there is a reply
+	if c.deaf != nil { // there is a reply, so the request was run
 		c.deaf()
 		return 0, errors.Join(io.EOF, c.Close())
 	}

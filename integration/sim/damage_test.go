@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Damage is done to the data, behind the back of everybody.
+// damages change the data outside of the protocol.
 var damages = []fault{
 	damage("the scripts are flushed", func(ctx context.Context, raw *redis.Client) error {
 		return raw.ScriptFlush(ctx).Err()
@@ -21,7 +21,7 @@ var damages = []fault{
 	damage("consumers are deleted with what they hold", func(ctx context.Context, raw *redis.Client) error {
 		return eachStream(ctx, raw, ":q:", func(stream string) error {
 			for _, c := range raw.XInfoConsumers(ctx, stream, "w").Val() {
-				_ = raw.XGroupDelConsumer(ctx, stream, "w", c.Name) // the queue may have gone meanwhile
+				_ = raw.XGroupDelConsumer(ctx, stream, "w", c.Name) // the queue may be deleted already
 			}
 			return nil
 		})
@@ -42,11 +42,10 @@ var damages = []fault{
 	}),
 }
 
-// The clock of Redis jumps, and goes on from there.
+// The clock of Redis jumps and continues from there.
 var jumps = []fault{jump("the clock jumps ahead", time.Hour), jump("the clock jumps back", -time.Hour)}
 
-// jump lets the clock of the server, which does not run by itself then, run beside
-// that of the bubble.
+// jump replaces the clock of the server by that of the bubble, shifted by by.
 func jump(name string, by time.Duration) fault {
 	return fault{name, false, func(c *conn, _ []byte) (bool, int, error) {
 		w := c.actor.world
@@ -86,7 +85,7 @@ func damage(name string, do func(context.Context, *redis.Client) error) fault {
 	}}
 }
 
-// behind does something to the data past all actors.
+// behind changes the data without a request of an actor.
 func (w *world) behind(do func(context.Context, *redis.Client) error) error {
 	raw := redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:6379", Dialer: w.server.Dial, Protocol: 2, DisableIdentity: true,
@@ -96,7 +95,7 @@ func (w *world) behind(do func(context.Context, *redis.Client) error) error {
 	return do(context.Background(), raw)
 }
 
-// Damage at each request of a flow is repaired.
+// Each kind of damage at each request of a flow is repaired.
 func TestEachDamageAtEachRequest(t *testing.T) {
 	t.Parallel()
 	n := simulate(t, nil, pair).world.requests
@@ -113,9 +112,8 @@ func TestEachDamageAtEachRequest(t *testing.T) {
 	}
 }
 
-// All that Redis holds is gone: both ends are told, soon, and what has come out
-// until then is right.
-func TestAllIsFlushedAtEachRequest(t *testing.T) {
+// Redis loses all its data: both ends report that soon, and all results until then are correct.
+func TestFlushAtEachRequest(t *testing.T) {
 	t.Parallel()
 	flush := damage("all is flushed", func(ctx context.Context, raw *redis.Client) error { return raw.FlushAll(ctx).Err() })
 	n := simulate(t, nil, pair).world.requests

@@ -27,11 +27,11 @@ const (
 	lease   = 2 * time.Second
 	address = "redis://127.0.0.1:6379"
 	items   = 12
-	// watchdog is how long a flow may take, by the clock of the bubble.
+	// watchdog is the time limit of a flow, by the clock of the bubble.
 	watchdog = 10 * time.Minute
 )
 
-// calls counts how often each function was run on each item.
+// calls counts the runs of each function on each item.
 type calls struct {
 	mu      sync.Mutex
 	n       map[string]int
@@ -44,7 +44,7 @@ func (c *calls) add(name string, x number) {
 	c.n[fmt.Sprint(name, " ", x)]++
 }
 
-// once tells which functions were run more than once on an item.
+// once returns an error with the functions that ran more than once on an item.
 func (c *calls) once() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,7 +56,7 @@ func (c *calls) once() error {
 	return nil
 }
 
-// slow is a function that takes some time.
+// slow returns a function that takes some time.
 func (c *calls) slow(name string, f func(number) number) workers.Func[number, number] {
 	return workers.Define(name, func(ctx context.Context, x number) (number, error) {
 		c.add(name, x)
@@ -69,7 +69,7 @@ func (c *calls) slow(name string, f func(number) number) workers.Func[number, nu
 	})
 }
 
-// together is slow for a batch function, which gets the items of several entries.
+// together is slow as a batch function, which gets the items of several entries.
 func (c *calls) together(name string, f func(number) number) workers.Func[number, number] {
 	return workers.DefineBatch(name, func(ctx context.Context, xs []number) ([]number, error) {
 		made := make([]number, len(xs))
@@ -89,11 +89,10 @@ func (c *calls) together(name string, f func(number) number) workers.Func[number
 	})
 }
 
-// A number is an item. One in four is too large for an entry and travels in a key
-// of its own.
+// A number is an item. One in four is too large for an entry and gets a payload key.
 type number int
 
-// MarshalJSON writes a number, and ballast behind a large one.
+// MarshalJSON encodes a number, and ballast after a large one.
 func (n number) MarshalJSON() ([]byte, error) {
 	if n%4 != 0 {
 		return strconv.AppendInt(nil, int64(n), 10), nil
@@ -101,7 +100,7 @@ func (n number) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "[%d,%q]", int(n), ballast), nil
 }
 
-// UnmarshalJSON reads both forms.
+// UnmarshalJSON decodes both forms.
 func (n *number) UnmarshalJSON(text []byte) error {
 	digits, _, _ := strings.Cut(strings.TrimPrefix(string(text), "["), ",")
 	v, err := strconv.Atoi(digits)
@@ -111,22 +110,21 @@ func (n *number) UnmarshalJSON(text []byte) error {
 
 var ballast = strings.Repeat("x", 3000)
 
-// A run is what came of a flow.
+// A run is the result of a flow.
 type run struct {
 	world *world
 	calls *calls
 	got   []number
 	err   error
 	took  time.Duration // until the last result
-	left  []string      // keys afterwards
-	stay  []string      // of them payloads that do not go by themselves
+	left  []string      // keys after the flow
+	stay  []string      // payloads among them that do not expire
 }
 
-// apart are stages with the queue between them; without it they are one hop.
+// apart are the options for stages that are not fused.
 var apart = []executor.MapOption{executor.NoFuse()}
 
-// simulate runs a flow of two stages on so many workers in a bubble, with the
-// faults of a plan.
+// simulate runs a flow of two stages on fleet workers in a bubble, with the faults of a plan.
 func simulate(t *testing.T, plan map[int]fault, fleet int, opts ...executor.MapOption) run {
 	t.Helper()
 	r := run{calls: &calls{n: map[string]int{}}}
@@ -155,12 +153,12 @@ func simulate(t *testing.T, plan map[int]fault, fleet int, opts ...executor.MapO
 		}
 		r.left, r.stay = r.world.server.Keys(), r.world.payloads()
 		close(r.world.over)
-		pass(2 * time.Second) // go-redis looks once a second whether a pool that could not dial was closed
+		pass(2 * time.Second) // go-redis checks once a second whether a pool that cannot dial was closed
 	})
 	return r
 }
 
-// work is the life of a worker.
+// work runs a worker.
 func (a *actor) work(ctx context.Context, functions ...workers.Function) error {
 	w, err := workers.New(address, workers.Dialer(a.dial), workers.Lease(lease), workers.Concurrency(2), workers.Functions(functions...))
 	if err != nil {
@@ -173,7 +171,7 @@ func (a *actor) work(ctx context.Context, functions ...workers.Function) error {
 	return err
 }
 
-// feed is the life of the process that scatters and gathers.
+// feed runs the process that scatters and gathers.
 func (w *world) feed(ctx context.Context, inc, double workers.Func[number, number], opts ...executor.MapOption) (got []number, err error) {
 	a := w.actor("x", false, func() {})
 	ex, err := executor.New(ctx, address, executor.Dialer(a.dial), executor.Lease(lease))
@@ -204,7 +202,7 @@ func (w *world) feed(ctx context.Context, inc, double workers.Func[number, numbe
 	return got, nil
 }
 
-// payloads are the keys of large frames that no lifetime takes away.
+// payloads returns the payload keys without a lifetime.
 func (w *world) payloads() (stay []string) {
 	keys := slices.DeleteFunc(w.server.Keys(), func(key string) bool { return !strings.Contains(key, "}:f:") })
 	if len(keys) == 0 {
@@ -228,7 +226,7 @@ func (w *world) payloads() (stay []string) {
 	return stay
 }
 
-// check compares what came out with what has to.
+// check compares the results with the expected ones.
 func (r run) check() error {
 	if r.err != nil {
 		return fmt.Errorf("after %d results: %w", len(r.got), r.err)

@@ -15,9 +15,9 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A function may run for a hundred leases, on one worker of several: nobody
-// takes its item away meanwhile.
-func TestAFunctionRunsForManyLeases(t *testing.T) {
+// A function may run for a hundred leases on one of several workers: no other worker takes its
+// item.
+func TestFunctionRunsForManyLeases(t *testing.T) {
 	t.Parallel()
 	count := &calls{n: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-// A source of an open queue is forgotten once it was delivered to its end. Whoever
-// ends it and loses the reply of that is not told that it never was.
-func TestTheEndOfASourceInAnOpenQueue(t *testing.T) {
+// A source of an open queue is deleted once it is delivered to its end. If the reply to its end is
+// lost, the producer does not get the error that it never existed.
+func TestEndOfSourceInOpenQueue(t *testing.T) {
 	t.Parallel()
 	lost := faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == "the reply is lost" })]
 	sound, err := openQueue(t, nil)
@@ -29,7 +29,7 @@ func TestTheEndOfASourceInAnOpenQueue(t *testing.T) {
 	}
 }
 
-// openQueue feeds a queue that stays open, of which another process takes all.
+// openQueue feeds an open queue, from which another process takes all items.
 func openQueue(t *testing.T, plan map[int]fault) (w *world, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -23,16 +23,16 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(800) // a schedule leaves little behind, and makes much
-	// What thousands of schedules log would hide the one that fails, which has its trace.
+	debug.SetGCPercent(800) // a schedule allocates much and keeps little
+	// The logs of thousands of schedules would hide the failed one, which has its trace.
 	broker.Quiet()
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	testkit.Main(m)
 }
 
-// Without a fault nothing is run twice and nothing is left. How many items a call has follows from
-// the processor time of calls, which is real in a bubble too: on a busy machine a run may have
-// small calls only, so some runs are made until one has a large call.
+// Without a fault no item runs twice and no key is left. The size of calls depends on processor
+// time, which is real in a bubble too: on a busy machine a run may have small calls only, so the
+// test repeats the run until one has a large call.
 func TestNoFault(t *testing.T) {
 	const runs = 50
 	for _, opts := range [][]executor.MapOption{nil, apart} {
@@ -51,12 +51,12 @@ func TestNoFault(t *testing.T) {
 	}
 }
 
-// last is the end of what happened.
+// last returns the end of the trace.
 func (w *world) last() string {
 	return strings.Join(w.trace[max(0, len(w.trace)-80):], "\n")
 }
 
-// A fault at each request of a flow.
+// One fault at each request of a flow.
 func TestEachFaultAtEachRequest(t *testing.T) {
 	t.Parallel()
 	n := simulate(t, nil, pair, apart...).world.requests
@@ -73,13 +73,13 @@ func TestEachFaultAtEachRequest(t *testing.T) {
 	}
 }
 
-// A pair of workers goes on with one when the other dies; of a trio two may die.
+// One of a pair of workers may die, and two of a trio.
 const (
 	pair = 2
 	trio = 3
 )
 
-// Two or three faults; one worker at least lives on.
+// Two or three faults; at least one worker survives.
 func TestSomeFaultsTogether(t *testing.T) {
 	t.Parallel()
 	requests := map[int]int{pair: simulate(t, nil, pair).world.requests, trio: simulate(t, nil, trio).world.requests}

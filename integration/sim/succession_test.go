@@ -19,14 +19,13 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A heir does the work of a process, and starts anew when that dies: the faults
-// of workers happen to it too.
+// heir runs a role and restarts it when its process dies. Faults of workers apply to it too.
 func (w *world) heir(ctx context.Context, name string, work func(context.Context, *actor) (done bool, err error)) error {
 	for n := 1; ; n++ {
 		life, die := context.WithCancel(ctx)
 		a := w.actor(fmt.Sprint(name, n), true, die)
 		done, err := work(life, a)
-		died := (life.Err() != nil || errors.Is(err, executor.ErrFenced)) && ctx.Err() == nil // or was taken for dead
+		died := (life.Err() != nil || errors.Is(err, executor.ErrFenced)) && ctx.Err() == nil // or was declared dead
 		die()
 		switch {
 		case done && died:
@@ -40,7 +39,7 @@ func (w *world) heir(ctx context.Context, name string, work func(context.Context
 	}
 }
 
-// connect makes an executor of an actor.
+// connect connects the Executor of an actor.
 func (a *actor) connect(ctx context.Context) (*executor.Executor, error) {
 	return executor.New(ctx, address, executor.Dialer(a.dial), executor.Lease(lease))
 }
@@ -57,7 +56,7 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 	if err != nil {
 		close(in)
 		_, ended := errors.AsType[*executor.EndedError](err)
-		return ended, nil // a predecessor has ended it and died before it knew
+		return ended, nil // a predecessor has ended the source and died before the reply
 	}
 	for x := q.Stored(); x < items; x++ {
 		select {
@@ -74,7 +73,7 @@ func produce(ctx context.Context, a *actor) (done bool, err error) {
 	return q.Err() == nil, q.Err()
 }
 
-// A part is what one of the gathers got.
+// A part is the results of one gather.
 type part []number
 
 func gather(f workers.Func[number, number], parts *[]part) func(context.Context, *actor) (bool, error) {
@@ -89,7 +88,7 @@ func gather(f workers.Func[number, number], parts *[]part) func(context.Context,
 			return false, err
 		}
 		results, err := bridge.Gather(ctx, out, bridge.Buffer(0))
-		for errors.Is(err, executor.ErrConsumerExists) { // until the lease of its predecessor has run out
+		for errors.Is(err, executor.ErrConsumerExists) { // until the lease of its predecessor has expired
 			pass(lease / 4)
 			results, err = bridge.Gather(ctx, out, bridge.Buffer(0))
 		}
@@ -104,7 +103,7 @@ func gather(f workers.Func[number, number], parts *[]part) func(context.Context,
 				*got = append(*got, r.Value)
 			case ctx.Err() != nil: // the process is dead
 				return false, nil
-			case !errors.Is(r.Err, executor.ErrSourceOffline): // a producer has died, its successor comes
+			case !errors.Is(r.Err, executor.ErrSourceOffline): // a producer has died, and its successor follows
 				return false, r.Err
 			}
 		}
@@ -112,7 +111,7 @@ func gather(f workers.Func[number, number], parts *[]part) func(context.Context,
 	}
 }
 
-// opened waits for the queue and makes or finds the stage behind it.
+// opened waits for the queue and makes or finds the stage over it.
 func opened(ctx context.Context, ex *executor.Executor, f workers.Func[number, number]) (*executor.Queue[number], error) {
 	for {
 		q, err := executor.Open[number](ctx, ex, "numbers")
@@ -126,7 +125,7 @@ func opened(ctx context.Context, ex *executor.Executor, f workers.Func[number, n
 	}
 }
 
-// succeed runs a flow between named queues whose producer and gather have heirs.
+// succeed runs a flow between named queues whose producer and gather have successors.
 func succeed(t *testing.T, plan map[int]fault) (w *world, parts []part, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,9 +155,8 @@ func succeed(t *testing.T, plan map[int]fault) (w *world, parts []part, err erro
 	return w, parts, err
 }
 
-// joined checks that each gather goes on behind what its predecessor had
-// acknowledged: it may get again what that one had in its hand, and misses
-// nothing.
+// joined checks that each gather continues after the items that its predecessor had acknowledged.
+// It may get unacknowledged items again, and must not miss any.
 func joined(parts []part) error {
 	at := 0
 	for _, p := range parts {
@@ -182,7 +180,7 @@ func joined(parts []part) error {
 	return nil
 }
 
-func TestHeirsGoOn(t *testing.T) {
+func TestSuccessorsContinue(t *testing.T) {
 	t.Parallel()
 	sound, parts, err := succeed(t, nil)
 	if err = errors.Join(err, joined(parts)); err != nil || len(parts) != 1 {

@@ -11,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// An inventory counts what is in Redis: keys, fields of hashes, members of sets, entries,
-// groups and consumers of streams, by names without random parts and numbers.
+// An inventory counts the data in Redis: keys, fields of hashes, members of sets, entries, groups
+// and consumers of streams, by their names without random parts and numbers.
 type inventory map[string]int64
 
 var (
@@ -20,18 +20,18 @@ var (
 	prefix = regexp.MustCompile(`^\{[^}]*\}:`)
 )
 
-// bounded are the counts that grow, and their bounds.
+// bounded lists the counts that may grow, with their bounds.
 var bounded = map[string]func(i inventory, durable int64) int64{
-	// A mailbox keeps the last hints, also those that were read.
+	// A mailbox keeps the last hints, including those that were read.
 	"entries p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
 	"pending p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
-	// Each of the two workers may have read what was given back, or not yet.
+	// Each of the two workers may or may not have read the requeued entries.
 	"consumers r:orders": func(inventory, int64) int64 { return 2 },
-	// An ended durable source leaves one field in a hash that only a scatter of its name reads.
+	// An ended durable source leaves one field in a hash, which only a scatter of its name reads.
 	"fields named:orders site-#": func(_ inventory, durable int64) int64 { return durable },
 }
 
-// take makes an inventory of all keys of a server.
+// take returns an inventory of all keys of a server.
 func take(ctx context.Context, raw *redis.Client) (inventory, error) {
 	found := inventory{}
 	keys, err := raw.Keys(ctx, "*").Result()
@@ -40,21 +40,21 @@ func take(ctx context.Context, raw *redis.Client) (inventory, error) {
 	}
 	for _, key := range keys {
 		name := random.ReplaceAllString(prefix.ReplaceAllString(key, ""), "#")
-		if name == "watcher" { // a few numbers, some of which are there at times
+		if name == "watcher" { // a few numbers, some of them temporary
 			continue
 		}
 		mortal, err := raw.PTTL(ctx, key).Result()
 		if err != nil {
 			return nil, err
 		}
-		if mortal > 0 && strings.HasPrefix(name, "f:") { // the result of a function that ran for a future that was given up
+		if mortal > 0 && strings.HasPrefix(name, "f:") { // the result of a function for an abandoned future
 			continue
 		}
 		kind, err := raw.Type(ctx, key).Result()
 		if err != nil {
 			return nil, err
 		}
-		if kind == "none" { // it went meanwhile
+		if kind == "none" { // it was deleted meanwhile
 			continue
 		}
 		found["keys "+name]++
@@ -74,7 +74,7 @@ func take(ctx context.Context, raw *redis.Client) (inventory, error) {
 		case "stream":
 			found["entries "+name] += raw.XLen(ctx, key).Val()
 			groups, err := raw.XInfoGroups(ctx, key).Result()
-			if err != nil && !strings.Contains(err.Error(), "no such key") { // it went since Type
+			if err != nil && !strings.Contains(err.Error(), "no such key") { // it was deleted after Type
 				return nil, err
 			}
 			for _, g := range groups {
@@ -87,8 +87,8 @@ func take(ctx context.Context, raw *redis.Client) (inventory, error) {
 	return found, nil
 }
 
-// changed lists what there is more or less of than in an earlier inventory, and what is beyond
-// its bound. durable is how many durable sources there were.
+// changed lists the counts that differ from an earlier inventory, and those beyond their bound.
+// durable is the number of durable sources so far.
 func (i inventory) changed(before inventory, durable int64) (lines []string) {
 	names := maps.Clone(before)
 	maps.Copy(names, i)

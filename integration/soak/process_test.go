@@ -18,15 +18,15 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A test binary that finds part in its environment is a process of that role.
+// A test binary with part in its environment is a process of that role.
 const part = "DQBRIDGE_SOAK_PART"
 
-// lease is that of all processes.
+// lease is the lease of all processes.
 const lease = 2 * time.Second
 
-// A role is what a process is told.
+// A role is the task of a process.
 type role struct {
-	Name string // work, gather, visit
+	Name string // work, gather or visit
 	URL  string
 	N    int // of the visit
 }
@@ -42,9 +42,9 @@ func roleOfProcess() (r role, ok bool) {
 	return r, true
 }
 
-// play is the life of the process.
+// play runs the process.
 func (r role) play() {
-	go func() { // the test is gone when its end of the pipe is
+	go func() { // the pipe closes when the test is gone
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(3)
 	}()
@@ -76,12 +76,12 @@ func (r role) run(ctx context.Context) error {
 	return errors.Join(visits[r.N%len(visits)].run(ctx, ex, r.N), ex.Close())
 }
 
-// A process is one that the test has started.
+// A process is a process that the test has started.
 type process struct {
 	cmd    *exec.Cmd
 	leash  io.Closer
 	exited chan struct{}
-	err    error // once exited is closed
+	err    error // valid once exited is closed
 }
 
 func start(t *testing.T, r role) *process {
@@ -106,13 +106,13 @@ func start(t *testing.T, r role) *process {
 	return p
 }
 
-// kill is kill -9.
+// kill sends SIGKILL.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	<-p.exited
 }
 
-// terminate ends the process in order.
+// terminate ends the process normally.
 func (p *process) terminate() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	<-p.exited

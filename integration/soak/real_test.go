@@ -25,22 +25,23 @@ var (
 	long     = flag.Bool("long", false, "kill executors too, whose queues stay for ten minutes")
 )
 
-// costlier is how much dearer an item may be after the visits. A thing that each visit leaves behind and an item meets costs
-// at least a command for each of 12 visits, half as much again; a busy machine costs up to an eighth.
+// costlier is the allowed ratio of the cost of an item after the visits to that before them. An
+// object that each visit leaves behind and an item meets would cost at least a command for each of
+// 12 visits, half as much again. A busy machine costs up to an eighth.
 const costlier = 1.2
 
-// A state is what is in use at rest.
+// A state holds the resources in use at rest.
 type state struct {
 	keys        inventory
 	goroutines  int
-	heap        uint64 // bytes
+	heap        uint64 // in bytes
 	connections int64
-	memory      int64 // of Redis, bytes
+	memory      int64 // of Redis, in bytes
 	commands    float64
 	micros      float64 // of Redis for an item
 }
 
-// A life is a service in this process, and others that come and go.
+// A life is a service in this process, with other processes that come and go.
 type life struct {
 	server  *testkit.Server
 	raw     *redis.Client
@@ -50,9 +51,9 @@ type life struct {
 	n       int
 }
 
-// Processes visit a real server, are replaced and killed. What is in use at rest is what was in
-// use after the first visits, and so is the cost of an item.
-func TestAYearOfProcesses(t *testing.T) {
+// Processes visit a real server, are replaced and killed. The resources in use at rest, and the
+// cost of an item, are the same as after the first visits.
+func TestYearOfProcesses(t *testing.T) {
 	server := testkit.StartRedis(t)
 	ex, err := executor.New(t.Context(), server.URL(), executor.Lease(lease))
 	if err != nil {
@@ -74,7 +75,7 @@ func TestAYearOfProcesses(t *testing.T) {
 	after := l.rest(t, before.keys)
 	for begin := time.Now(); after.commands > costlier*before.commands && time.Since(begin) < 60*lease; {
 		<-time.After(lease)
-		l.measure(t, &after) // other tests on this machine make an item dearer for as long as they run
+		l.measure(t, &after) // other tests on this machine make items more expensive while they run
 	}
 	t.Logf("%d visits in %v", l.n, time.Since(began).Round(time.Second))
 	fmt.Print(table(before, after))
@@ -84,7 +85,7 @@ func TestAYearOfProcesses(t *testing.T) {
 	if after.goroutines > before.goroutines {
 		t.Errorf("%d goroutines, %d before", after.goroutines, before.goroutines)
 	}
-	// A process has up to ten connections a processor for its calls, and closes idle ones.
+	// A process has up to ten connections per processor for its calls, and closes idle ones.
 	if most := before.connections + int64(10*runtime.GOMAXPROCS(0)); after.connections > most {
 		t.Errorf("%d connections, at most %d are expected", after.connections, most)
 	}
@@ -101,7 +102,7 @@ func TestAYearOfProcesses(t *testing.T) {
 	}
 }
 
-// visit lets the service and processes make so many visits, four at a time.
+// visit makes n visits, four at a time, by the service and by processes.
 func (l *life) visit(t *testing.T, visitors int) {
 	t.Helper()
 	for range (visitors + 3) / 4 {
@@ -130,7 +131,7 @@ func (l *life) visit(t *testing.T, visitors int) {
 	}
 }
 
-// replace replaces a worker and the gather, in order and killed in turns.
+// replace replaces a worker and the gather, alternately by a normal end and by a kill.
 func (l *life) replace(t *testing.T) {
 	t.Helper()
 	i := l.n / 40 % 2
@@ -149,7 +150,7 @@ func (l *life) replace(t *testing.T) {
 	l.gather = start(t, role{Name: "gather", URL: l.server.URL()})
 }
 
-// rest waits until what the dead have left is cleaned up, and measures.
+// rest waits for the clean-ups after dead processes, and then measures.
 func (l *life) rest(t *testing.T, want inventory) (s state) {
 	t.Helper()
 	for begin := time.Now(); ; {
@@ -179,8 +180,8 @@ func (l *life) rest(t *testing.T, want inventory) (s state) {
 	return s
 }
 
-// measure finds what an item costs Redis that comes alone: the least of some runs, since a busy
-// machine makes the same runs dearer.
+// measure returns the cost to Redis of an item that arrives alone: the minimum of some runs, since
+// a busy machine makes the same runs more expensive.
 func (l *life) measure(t *testing.T, s *state) {
 	t.Helper()
 	const runs, each = 7, 200
@@ -216,7 +217,7 @@ func (l *life) measure(t *testing.T, s *state) {
 	s.commands, s.micros = slices.Min(commands), slices.Min(micros)
 }
 
-// spent is what Redis has done so far: commands of clients, and time.
+// spent returns the work of Redis so far: commands of clients, and time.
 func (l *life) spent(t *testing.T) (calls, micros int64) {
 	t.Helper()
 	text, err := l.raw.Info(t.Context(), "commandstats").Result()
@@ -237,7 +238,7 @@ func (l *life) spent(t *testing.T) (calls, micros int64) {
 		}
 		calls += c
 		if name == "cmdstat_evalsha" || name == "cmdstat_eval" || name == "cmdstat_xreadgroup" || name == "cmdstat_xread" {
-			micros += u // the others run inside of scripts
+			micros += u // the other commands run inside scripts
 		}
 	}
 	return calls, micros
@@ -258,7 +259,7 @@ func (l *life) info(t *testing.T, section, field string) int64 {
 	return n
 }
 
-// table shows two states side by side.
+// table formats two states side by side.
 func table(before, after state) string {
 	var b strings.Builder
 	row := func(name string, x, y any) { fmt.Fprintf(&b, "| %s | %v | %v |\n", name, x, y) }

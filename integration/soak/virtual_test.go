@@ -16,10 +16,9 @@ import (
 
 var rounds = flag.Int("rounds", 4, "rounds of visits in virtual time, each with every kind of visit")
 
-// A service runs while executors, workers, gathers, sources and functions come and go, are
-// canceled and killed. At rest after the last round there is in Redis what there was after the
-// first one.
-func TestAYearInVirtualTime(t *testing.T) {
+// A service runs while executors, workers, gathers, sources and functions come and go, are canceled
+// and killed. At rest after the last round, Redis holds the same data as after the first one.
+func TestYearInVirtualTime(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		raw := redis.NewClient(&redis.Options{Dialer: f.Dial, Protocol: 2, DisableIdentity: true})
 		defer raw.Close()
@@ -47,21 +46,21 @@ func TestAYearInVirtualTime(t *testing.T) {
 	})
 }
 
-// A year is a service and those that visit it.
+// A year is a service with its visitors.
 type year struct {
 	f       *dqtest.Fleet
 	service *executor.Executor
 	raw     *redis.Client
 	worker  *dqtest.Process
-	n       int // visits
+	n       int // number of visits
 
 	gatherer *dqtest.Process
 	cancel   context.CancelFunc
 	ended    chan error
 }
 
-// round makes each kind of visit twice: once to its end, and once until it is killed. The
-// worker is replaced, in order and killed in turns, and so is the gather.
+// round makes each kind of visit twice: once to its end, and once until it is killed. It replaces
+// the worker and the gather, alternately by a normal end and by a kill.
 func (y *year) round(t *testing.T) {
 	t.Helper()
 	for _, v := range visits {
@@ -110,7 +109,7 @@ func (y *year) round(t *testing.T) {
 	y.gather(t)
 }
 
-// gather gathers in another process than before.
+// gather starts the gather in another process than before.
 func (y *year) gather(t *testing.T) {
 	t.Helper()
 	ex, process := y.f.StartExecutor()
@@ -125,7 +124,7 @@ func (y *year) stop() error {
 	return <-y.ended
 }
 
-// rest lets time pass until what the dead have left is cleaned up, and makes an inventory.
+// rest lets time pass until the clean-ups after dead processes are done, and returns an inventory.
 func (y *year) rest(t *testing.T) inventory {
 	t.Helper()
 	<-time.After(15 * time.Minute)

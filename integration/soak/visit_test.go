@@ -1,5 +1,5 @@
-// Package soak lets producers, gathers, executors, workers, functions and sources come and go,
-// many of each, and compares what is left with what there was at the beginning.
+// Package soak lets many producers, gathers, executors, workers, functions and sources come and go,
+// and compares the remaining data and resources with those at the beginning.
 package soak
 
 import (
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	testkit.Main(m)
 }
 
-// The functions. "old" and "new" are two versions of the function of the shared stage.
+// The functions. "old" and "new" are two versions of the shared stage's function.
 var (
 	inc    = workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 	double = workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
@@ -43,13 +43,13 @@ var (
 )
 
 const (
-	orders  = "orders"   // a queue that all share
+	orders  = "orders"   // a queue that all visits share
 	results = "results"  // behind its stage
-	private = "private-" // and a number: a queue of one visit
+	private = "private-" // with a number: a queue of one visit
 	items   = 10
 )
 
-// A visit is what one executor does while it lives. n is the number of the visit.
+// A visit is the work of one executor. n is the number of the visit.
 type visit struct {
 	name string
 	run  func(ctx context.Context, ex *executor.Executor, n int) error
@@ -193,7 +193,7 @@ func send(ctx context.Context, ex *executor.Executor, opts ...bridge.ScatterOpti
 	return q.Err()
 }
 
-// share makes the stage over the shared queue, in the place of the one that is there.
+// share makes the stage over the shared queue, in the place of the existing one.
 func share(ctx context.Context, ex *executor.Executor, f workers.Func[int, int]) error {
 	q, err := executor.Open[int](ctx, ex, orders)
 	if err == nil {
@@ -207,8 +207,8 @@ func open(ctx context.Context, ex *executor.Executor) error {
 	return errors.Join(send(ctx, ex), share(ctx, ex, older))
 }
 
-// tidy deletes the named queues of visitors that were killed, as an operator does, and sends
-// items through the shared queues, so that their readers are known there.
+// tidy deletes the named queues of killed visitors, as an operator would, and sends items through
+// the shared queues, so that the names of their readers are known there.
 func tidy(ctx context.Context, ex *executor.Executor) error {
 	queues, err := ex.Queues(ctx)
 	if err != nil {

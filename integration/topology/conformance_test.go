@@ -11,8 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// The same flows on every form of Redis, with the same results and nothing left
-// behind.
+// The same flows run on every topology of Redis, with the same results and without leftover keys.
 func TestEveryTopologyKeepsThePromises(t *testing.T) {
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
@@ -53,7 +52,7 @@ func TestEveryTopologyKeepsThePromises(t *testing.T) {
 	})
 }
 
-// onFleet runs the flows with two workers, and a process for each end.
+// onFleet runs the flows with two workers, and a separate process for each end.
 func onFleet(t *testing.T, url, extra string, keys func(pattern string) []string) {
 	t.Helper()
 	ns := testkit.Namespace(t)
@@ -80,7 +79,7 @@ func onFleet(t *testing.T, url, extra string, keys func(pattern string) []string
 	}
 }
 
-// flows uses three executors, which may be one.
+// flows uses three executors, which may be the same one.
 func flows(t *testing.T, ex, second, third *executor.Executor) {
 	t.Helper()
 	const n = 2000
@@ -115,8 +114,8 @@ func flows(t *testing.T, ex, second, third *executor.Executor) {
 	named(t, ex, second, third)
 }
 
-// named fills a queue with one process, gathers the first half with another and
-// the rest with a third.
+// named fills a queue with one process, gathers the first half with another and the rest with a
+// third.
 func named(t *testing.T, from, first, rest *executor.Executor) {
 	t.Helper()
 	const n = 1000

@@ -9,8 +9,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// lost allows an element to be told as lost: a master that dies takes with it
-// what no replica has.
+// lost allows lost elements: a dead master loses the writes that no replica has.
 func lost(t *testing.T) func(i int64, err error) bool {
 	t.Helper()
 	return func(i int64, err error) bool {
@@ -39,10 +38,9 @@ func TestSentinelsElectAMaster(t *testing.T) {
 	s.end()
 }
 
-// A master that stands still keeps its connections, and goes on as if it still
-// was one: who talks to it sees no error but silence, until it is told to follow
-// the other.
-func TestAMasterThatStoodStillIsNoMaster(t *testing.T) {
+// A stopped master keeps its connections and continues as if it were still the master. Its clients
+// see no error, only missing replies, until it is demoted.
+func TestStoppedMasterIsReplaced(t *testing.T) {
 	t.Parallel()
 	servers := testkit.StartSentinel(t)
 	s := flow(t, servers.URL(), lost(t))
@@ -56,7 +54,7 @@ func TestAMasterThatStoodStillIsNoMaster(t *testing.T) {
 	s.end()
 }
 
-func TestClusterPutsAReplicaInPlace(t *testing.T) {
+func TestClusterPromotesReplica(t *testing.T) {
 	t.Parallel()
 	cluster := testkit.StartCluster(t)
 	s := flow(t, cluster.URL(), lost(t))

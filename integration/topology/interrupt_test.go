@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// interrupts ends a read that would wait for a minute.
+// interrupts ends a read that would block for a minute.
 func interrupts(t *testing.T, url string) {
 	t.Helper()
 	c := must(broker.Open(url, broker.Options{}))(t)
@@ -27,13 +27,13 @@ func interrupts(t *testing.T, url string) {
 		}
 		ended <- err
 	}()
-	if err := c.Tell(t.Context(), "reader", broker.Hint{Kind: broker.HintRoom}); err != nil {
+	if err := c.SendHint(t.Context(), "reader", broker.Hint{Kind: broker.HintRoom}); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case err := <-ended:
 		t.Fatalf("the second read did not wait: %v", err)
-	case <-time.After(50 * time.Millisecond): // it waits by now, or is about to
+	case <-time.After(50 * time.Millisecond): // the read blocks by now, or is about to
 	}
 	reader.Interrupt()
 	select {

@@ -1,5 +1,5 @@
-// Package topology tests what the streams promise on every form of Redis, and
-// while Redis is in trouble.
+// Package topology tests the promises of the streams on every topology of Redis, and during
+// failures of Redis.
 package topology
 
 import (
@@ -29,7 +29,7 @@ var (
 	twice  = workers.Define("twice", func(_ context.Context, s string) (string, error) { return s + s, nil })
 )
 
-// A diary is what one process has logged, a line each.
+// A diary is the log of one process.
 type diary struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -43,7 +43,7 @@ func (d *diary) Write(line []byte) (int, error) {
 
 func (d *diary) log() *slog.Logger { return slog.New(slog.NewTextHandler(d, nil)) }
 
-// says is how many lines have the text.
+// says returns the number of lines with the text.
 func (d *diary) says(text string) int { return strings.Count(d.all(), text) }
 
 func (d *diary) all() string {
@@ -52,7 +52,7 @@ func (d *diary) all() string {
 	return d.text.String()
 }
 
-// connect returns an Executor that ends with the test, and what it logs.
+// connect returns an Executor that ends with the test, and its log.
 func connect(t *testing.T, url string, opts ...executor.Option) (*executor.Executor, *diary) {
 	t.Helper()
 	var said diary
@@ -68,7 +68,7 @@ func connect(t *testing.T, url string, opts ...executor.Option) (*executor.Execu
 	return ex, &said
 }
 
-// work runs a worker until the test has ended, and returns what it logs.
+// work runs a worker until the end of the test, and returns its log.
 func work(t *testing.T, url string) *diary {
 	t.Helper()
 	var said diary
@@ -104,7 +104,7 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-// values gathers the next n items of a queue, all of them if n is -1.
+// values gathers the next n items of a queue, or all of them if n is -1.
 func values[T any](t *testing.T, q *executor.Queue[T], n int) (got []T) {
 	t.Helper()
 	for v, err := range bridge.All(t.Context(), q) {
@@ -128,7 +128,7 @@ func stage[In, Out any](t *testing.T, f workers.Func[In, Out], q *executor.Queue
 	return must(executor.Map(t.Context(), f, q))(t)
 }
 
-// numbers are 0 to n-1, each through f.
+// numbers returns f of 0 to n-1.
 func numbers(n int, f func(int) int) []int {
 	all := make([]int, n)
 	for i := range all {

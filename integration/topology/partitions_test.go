@@ -13,13 +13,13 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// The flows of several Executors stand on several masters of a cluster, and one
-// fleet serves them all, also after a master has died.
-func TestFlowsSpreadOverACluster(t *testing.T) {
+// The flows of several Executors are on several masters of a cluster. One fleet serves them all,
+// even after the death of a master.
+func TestFlowsSpreadOverCluster(t *testing.T) {
 	t.Parallel()
 	const n, flows = 1000, 24
 	c := testkit.StartCluster(t)
-	url := c.URL() + "?ns=spread&partitions=6" // of which each master holds some
+	url := c.URL() + "?ns=spread&partitions=6" // each master holds some of the partitions
 	var all [flows]*executor.Executor
 	var filled [flows]*executor.Queue[int]
 	for i := range all {
@@ -39,9 +39,9 @@ func TestFlowsSpreadOverACluster(t *testing.T) {
 	if len(masters) < 2 || len(partitions) < 3 {
 		t.Errorf("%d flows are on %d masters, in %d partitions", flows, len(masters), len(partitions))
 	}
-	work(t, url[:strings.Index(url, "&")]) // who comes later finds the number
+	work(t, url[:strings.Index(url, "&")]) // later clients read the number
 	work(t, url)
-	for i := range filled { // found by others than those who made them
+	for i := range filled { // found by other processes than those that made them
 		filled[i] = must(executor.Open[int](t.Context(), all[(i+1)%flows], fmt.Sprintf("results-orders-%d", i)))(t)
 	}
 	c.Master("{spread:3}:").Kill()
@@ -51,7 +51,7 @@ func TestFlowsSpreadOverACluster(t *testing.T) {
 		group.Go(func() {
 			at := 0
 			for v, err := range bridge.All(t.Context(), q) {
-				lost := errors.Is(err, executor.ErrLost) && bridge.IsItemError(err) // the replica had not heard of it yet
+				lost := errors.Is(err, executor.ErrLost) && bridge.IsItemError(err) // the replica did not have it yet
 				if !lost && (err != nil || at >= n || v != want[at]) {
 					t.Errorf("flow %d: result %d is %d, %v", i, at, v, err)
 					return
@@ -66,8 +66,8 @@ func TestFlowsSpreadOverACluster(t *testing.T) {
 	group.Wait()
 }
 
-// Everybody has to know the same number of partitions.
-func TestThePartitionsOfANamespaceAreAgreedOn(t *testing.T) {
+// All clients of a namespace must use the same number of partitions.
+func TestPartitionsMustMatch(t *testing.T) {
 	t.Parallel()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
 	ex, _ := connect(t, url)

@@ -9,9 +9,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What the replica that takes over has is there after the death of the master, and a
-// scatter in its middle goes on: with Replicas nothing is told as lost.
-func TestReplicasKeepWhatWasStored(t *testing.T) {
+// After the death of the master, the promoted replica has all stored items, and a running scatter
+// continues: with Replicas no item is lost.
+func TestReplicasKeepStoredItems(t *testing.T) {
 	t.Parallel()
 	servers := testkit.StartSentinel(t)
 	url := servers.URL() + "?ns=" + testkit.Namespace(t)
@@ -46,7 +46,7 @@ func TestReplicasKeepWhatWasStored(t *testing.T) {
 	}
 }
 
-func TestReplicasThatAreNotThere(t *testing.T) {
+func TestMissingReplicas(t *testing.T) {
 	t.Parallel()
 	if _, err := executor.New(t.Context(), "", executor.Replicas(1)); err == nil || !strings.Contains(err.Error(), "embedded") {
 		t.Errorf("an embedded broker: %v", err)

@@ -14,13 +14,12 @@ import (
 )
 
 const (
-	trouble  = "trying again until it does"
+	trouble  = "retrying until they succeed"
 	recovery = "redis answers again"
-	dead     = "a process is dead"
+	dead     = "process declared dead"
 )
 
-// A stream carries numbers through two stages, on two workers, for as long as
-// the test wants to see what it does to it.
+// A stream sends numbers through two stages on two workers, as long as the test injects faults.
 type stream struct {
 	t       *testing.T
 	ns      string
@@ -29,12 +28,12 @@ type stream struct {
 	said    []*diary // of each process
 	stop    chan struct{}
 	ended   chan struct{}
-	wrong   atomic.Pointer[string] // what came that should not have
+	wrong   atomic.Pointer[string] // the first wrong result
 	failing func(i int64, err error) bool
 }
 
-// flow starts a stream over url, which has no namespace yet. failing tells which
-// elements may be errors; nil: none.
+// flow starts a stream over url, which has no namespace yet. failing reports which elements may be
+// errors; nil: none.
 func flow(t *testing.T, url string, failing func(i int64, err error) bool) *stream {
 	t.Helper()
 	ns := testkit.Namespace(t)
@@ -52,7 +51,7 @@ func flow(t *testing.T, url string, failing func(i int64, err error) bool) *stre
 	return s
 }
 
-// feed sends a hundred numbers a millisecond.
+// feed sends a hundred numbers per millisecond.
 func (s *stream) feed(ctx context.Context, in chan<- int) {
 	defer close(in)
 	tick := time.NewTicker(time.Millisecond)
@@ -91,8 +90,7 @@ func (s *stream) check(out <-chan bridge.Result[int]) {
 	}
 }
 
-// flowing returns when results come that went in after this call, and how long
-// the first one took.
+// flowing waits for results of items sent after this call, and returns how long the first one took.
 func (s *stream) flowing() time.Duration {
 	s.t.Helper()
 	began, before := time.Now(), s.got.Load()
@@ -102,7 +100,7 @@ func (s *stream) flowing() time.Duration {
 	return took
 }
 
-// until waits for a condition, and gives up when the stream has gone wrong.
+// until waits for a condition. It fails when the stream has a wrong result.
 func (s *stream) until(cond func() bool, what string) {
 	s.t.Helper()
 	over := func() bool {
@@ -122,14 +120,14 @@ func (s *stream) until(cond func() bool, what string) {
 	}
 }
 
-// noticed returns when each process has told of its nth trouble.
+// noticed waits until each process has logged n outages.
 func (s *stream) noticed(n int) {
 	s.t.Helper()
 	s.until(func() bool { return s.all(trouble, n) }, "each process tells of the trouble")
 }
 
-// recovered returns when results come again and each process has told so. Of n
-// troubles and their ends it was told once each.
+// recovered waits until results arrive again and each process has logged that. Of n outages, each
+// process must log each beginning and each end once.
 func (s *stream) recovered(n int) {
 	s.t.Helper()
 	took := s.flowing()
@@ -149,7 +147,7 @@ func (s *stream) all(text string, n int) bool {
 	return true
 }
 
-// inside is how many entries the streams of the queues have.
+// inside returns the number of entries in the streams of the queues.
 func (s *stream) inside(client *redis.Client) (n int64) {
 	s.t.Helper()
 	for _, key := range client.Keys(s.t.Context(), "{"+s.ns+":0}:[qr]:*").Val() {
@@ -158,8 +156,8 @@ func (s *stream) inside(client *redis.Client) (n int64) {
 	return n
 }
 
-// end stops the stream, of which every element must come. Nobody has died of what
-// was done to Redis and the network.
+// end ends the stream, which must deliver every element. The faults of Redis and the network must
+// have ended no process.
 func (s *stream) end() {
 	s.t.Helper()
 	close(s.stop)
@@ -185,7 +183,7 @@ func (s *stream) end() {
 	s.t.Logf("%d elements", s.got.Load())
 }
 
-// admin is a client for what an operator does.
+// admin returns a client for the actions of an operator.
 func admin(t *testing.T, addr string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, MaxRetries: -1})

@@ -17,9 +17,9 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A server that keeps what it has said yes to comes back with all of it. One that
-// is killed under everysec does not: while a sync is slow, what it said yes to is in the
-// process alone.
+// A server that stores every acknowledged write keeps all of them over a restart. A server that is
+// killed with everysec does not: during a slow sync, acknowledged writes are only in the memory of
+// the process.
 func TestRedisRestarts(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
@@ -45,7 +45,7 @@ func TestRedisRestarts(t *testing.T) {
 	}
 }
 
-// A server that loads its data answers everything with LOADING.
+// A server that loads its data replies to all commands with LOADING.
 func TestRedisLoads(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes",
@@ -80,8 +80,8 @@ func TestRedisLoads(t *testing.T) {
 	s.end()
 }
 
-// What an operator does to a server that lives.
-func TestOperatorsAreSurvived(t *testing.T) {
+// Actions of an operator on a running server.
+func TestOperatorActions(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]any{
 		"script flush": {"SCRIPT", "FLUSH"},
@@ -108,12 +108,12 @@ func TestOperatorsAreSurvived(t *testing.T) {
 	}
 }
 
-// When the memory is full producers wait, and what is in comes out.
-func TestMemoryIsFull(t *testing.T) {
+// While the memory is full, producers wait and stored items are processed.
+func TestFullMemory(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	s, redis := flow(t, server.URL()+"/", nil), admin(t, server.Addr())
-	s.said = s.said[2:] // the producer's process: workers have what they need
+	s.said = s.said[2:] // without the producer's process: workers have all they need
 	for i := 1; i <= 2; i++ {
 		if err := redis.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 			t.Fatal(err)
@@ -128,9 +128,9 @@ func TestMemoryIsFull(t *testing.T) {
 	s.end()
 }
 
-// Who starts while the memory is full makes room: a worker and a gather join, run
-// what is there and leave nothing.
-func TestWhoStartsWhileTheMemoryIsFull(t *testing.T) {
+// Processes can start while the memory is full, and make room: a worker and a gather join, process
+// the stored items, and leave no key.
+func TestStartWhileMemoryIsFull(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	redis := admin(t, server.Addr())
@@ -174,13 +174,13 @@ func TestWhoStartsWhileTheMemoryIsFull(t *testing.T) {
 	}
 }
 
-// A master that becomes a replica refuses writes until it is one again.
-func TestMasterIsDemotedForAWhile(t *testing.T) {
+// A master that is demoted to a replica refuses writes until it is promoted again.
+func TestDemotedMaster(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	s, redis := flow(t, server.URL()+"/", nil), admin(t, server.Addr())
 	for i := 1; i <= 2; i++ {
-		if err := redis.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // where nobody is
+		if err := redis.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // an address without a server
 			t.Fatal(err)
 		}
 		s.noticed(i)
@@ -192,12 +192,12 @@ func TestMasterIsDemotedForAWhile(t *testing.T) {
 	s.end()
 }
 
-func TestNetworkIsBad(t *testing.T) {
+func TestBadNetwork(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]testkit.Line{
 		"slow":   {Delay: func() time.Duration { return 50*time.Millisecond + rand.N(100*time.Millisecond) }},
 		"thin":   {Slice: 10},
-		"narrow": {Slice: 640, Delay: func() time.Duration { return 10 * time.Millisecond }}, // 64 KB a second
+		"narrow": {Slice: 640, Delay: func() time.Duration { return 10 * time.Millisecond }}, // 64 KB per second
 		"broken": {Budget: func() int { return 1000 + rand.IntN(200_000) }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package ahead lets one goroutine take values ahead of the one that uses them, bounded by number and
-// bytes. The first may block between two values: the other one has all that it has given.
+// Package ahead buffers values between a producing and a consuming goroutine, bounded by number and
+// bytes. The producer may block between two values; the consumer gets all values given so far.
 package ahead
 
 import (
@@ -7,18 +7,18 @@ import (
 	"sync"
 )
 
-// What may wait in a Buffer.
+// Limits of a Buffer.
 const (
 	maxItems = 256
 	maxBytes = 1 << 20
 )
 
-// A Buffer holds values that were given and not taken. One goroutine calls Give and End, another one
-// waits for Some and calls Take and Close.
+// A Buffer holds values between Give and Take. One goroutine calls Give and End; another one waits
+// for Some and calls Take and Close.
 type Buffer[T any] struct {
-	size func(T) int
-	some chan struct{}
-	room chan struct{} // rung when values were taken, and when no more are wanted
+	size  func(T) int
+	ready chan struct{}
+	room  chan struct{} // gets a token when values were taken, and on Close
 
 	mu     sync.Mutex
 	values []T
@@ -30,10 +30,11 @@ type Buffer[T any] struct {
 
 // New returns a Buffer for values whose size in bytes is about what size returns.
 func New[T any](size func(T) int) *Buffer[T] {
-	return &Buffer[T]{size: size, some: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	return &Buffer[T]{size: size, ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// Give adds a value. It waits while there are 256 values or 1 MiB, and returns false once Close was called.
+// Give adds a value. It blocks while the Buffer holds 256 values or 1 MiB. It returns false after
+// Close.
 func (b *Buffer[T]) Give(v T) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -47,43 +48,43 @@ func (b *Buffer[T]) Give(v T) bool {
 	}
 	b.values, b.bytes = append(b.values, v), b.bytes+b.size(v)
 	if len(b.values) == 1 {
-		ring(b.some)
+		signal(b.ready)
 	}
 	return true
 }
 
-// End says that no further value will be given, and why not: nil for their end.
+// End marks the end of the values. err is the reason, nil for a normal end.
 func (b *Buffer[T]) End(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended, b.err = true, err
-	ring(b.some)
+	signal(b.ready)
 }
 
-// Some has a token when there may be values, and when they have ended.
-func (b *Buffer[T]) Some() <-chan struct{} { return b.some }
+// Some returns a channel that gets a token when there may be values, and after End.
+func (b *Buffer[T]) Some() <-chan struct{} { return b.ready }
 
-// Take returns the values that are there, and whether further ones may come. Memory of the values that it
-// returned before may be used again.
+// Take returns the buffered values and whether further ones may come. spent is a slice that an
+// earlier Take returned; its memory is used again.
 func (b *Buffer[T]) Take(spent []T) (values []T, more bool, err error) {
 	clear(spent)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	values, b.bytes = b.values, 0
 	b.values = slices.Grow(spent[:0], len(values))
-	ring(b.room)
+	signal(b.room)
 	return values, !b.ended, b.err
 }
 
-// Close says that no further value is wanted.
+// Close makes Give return false: the consumer wants no further values.
 func (b *Buffer[T]) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	ring(b.room)
+	signal(b.room)
 }
 
-func ring(bell chan struct{}) {
+func signal(bell chan struct{}) {
 	select {
 	case bell <- struct{}{}:
 	default:

@@ -15,7 +15,7 @@ func give(b *Buffer[int], given *int) {
 	b.End(nil)
 }
 
-func TestWhatIsGivenIsBoundedAndComesInOrder(t *testing.T) {
+func TestBufferIsBoundedAndOrdered(t *testing.T) {
 	for _, c := range []struct{ size, most int }{{0, maxItems}, {maxBytes / 10, 11}, {2 * maxBytes, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			b, given := New(func(int) int { return c.size }), 0
@@ -45,7 +45,7 @@ func TestWhatIsGivenIsBoundedAndComesInOrder(t *testing.T) {
 }
 
 // One that blocks has given all that it gave.
-func TestTheLastValueDoesNotWaitForTheNext(t *testing.T) {
+func TestTakeDoesNotWaitForNextValue(t *testing.T) {
 	b := New(func(int) int { return 0 })
 	for i := range 3 {
 		b.Give(i)

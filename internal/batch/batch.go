@@ -5,24 +5,24 @@ import (
 	"math"
 )
 
-// MaxItem is the default bound of an item's encoded size, in bytes. A larger
-// one becomes that item's failure where it enters.
+// MaxItem is the default limit for the encoded size of an item, in bytes. A larger item becomes a
+// failure where it enters.
 const MaxItem = 64 << 20
 
-// MaxBytes is about how large a batch gets: it is closed by the item that
-// reaches it, so only a single item can exceed it.
+// MaxBytes is about the largest size of a batch, in bytes. The item that reaches it closes the
+// batch, so only a single item can exceed it much.
 const MaxBytes = 8 << 20
 
-// Short is the most that a short item needs in a frame: a header of one byte and
-// a text as that of -1.7976931348623157e+308.
+// Short is the largest size of a short item in a frame, in bytes: a header of one byte and a text
+// such as that of -1.7976931348623157e+308.
 const Short = 1 + 24
 
-// MaxItems is how many items a batch may claim: more than a frame of MaxBytes
-// can hold, few enough that a forged number costs little.
+// MaxItems is the largest number of items of a valid batch: more than a frame of MaxBytes can hold,
+// but few enough that a forged number costs little.
 const MaxItems = 1 << 24
 
-// A Batch is the items at [First, First+N) of one source. Frame holds them;
-// where it is empty and Lost is set, every item is that failure.
+// A Batch holds the items at the offsets [First, First+N) of one source. If Lost is set, there is
+// no frame, and every item is that failure.
 type Batch struct {
 	Source string
 	First  int64
@@ -31,10 +31,10 @@ type Batch struct {
 	Lost   *Failure
 }
 
-// End is the offset behind the last item.
+// End returns the offset after the last item.
 func (b Batch) End() int64 { return b.First + int64(b.N) }
 
-// CheckRange tells whether offset and number can be those of a batch.
+// CheckRange checks that First and N are valid.
 func (b Batch) CheckRange() error {
 	if b.N < 1 || b.N > MaxItems || b.First < 0 || b.First > math.MaxInt64-int64(b.N) {
 		return fmt.Errorf("%w: %d items at offset %d", ErrFrame, b.N, b.First)
@@ -42,7 +42,7 @@ func (b Batch) CheckRange() error {
 	return nil
 }
 
-// Check reads the frame once and tells whether it holds N items.
+// Check reads the frame once and checks that it holds N items.
 func (b Batch) Check() error {
 	if err := b.CheckRange(); err != nil || b.Lost != nil {
 		return err
@@ -58,8 +58,7 @@ func (b Batch) Check() error {
 	return nil
 }
 
-// Split cuts the batch before its k-th item, 0 < k < N. Joined again, the two
-// parts are the batch.
+// Split cuts the batch before its k-th item, 0 < k < N. Join is its inverse. It copies the tail.
 func (b Batch) Split(k int) (head, tail Batch, err error) {
 	if k <= 0 || k >= b.N {
 		return b, Batch{}, fmt.Errorf("%w: split at %d of %d items", ErrFrame, k, b.N)
@@ -81,8 +80,8 @@ func (b Batch) Split(k int) (head, tail Batch, err error) {
 	return head, tail, nil
 }
 
-// Parts splits the batch before each of the items at cuts, 0 < cut < N, which
-// rise. It reads the frame once.
+// Parts splits the batch before each item of cuts, which are ascending and between 0 and N. It
+// reads the frame once.
 func (b Batch) Parts(cuts []int) ([]Batch, error) {
 	parts := make([]Batch, 0, len(cuts)+1)
 	r, at := Read(b.Frame), 0
@@ -117,7 +116,7 @@ func (b Batch) Cut(size int) ([]Batch, error) {
 	if size < 1 {
 		return nil, fmt.Errorf("%w: cut into parts of %d items", ErrFrame, size)
 	}
-	// In halves: every Split copies its tail.
+	// Split in halves, since every Split copies its tail.
 	head, tail, err := b.Split((b.N/size + 1) / 2 * size)
 	if err != nil {
 		return nil, err
@@ -130,8 +129,8 @@ func (b Batch) Cut(size int) ([]Batch, error) {
 	return append(parts, rest...), err
 }
 
-// Join is the opposite of Parts: each batch must begin where the one before it ends. The
-// frame is made in memory, which may be nil; that of a single batch is its own.
+// Join is the inverse of Parts: each batch must begin where the one before it ends. The new frame
+// is allocated from memory, which may be nil. The frame of a single batch is not copied.
 func Join(parts []Batch, memory *Memory) (Batch, error) {
 	joined := parts[0]
 	size := 1

@@ -90,14 +90,14 @@ func TestLostBatchIsSplitByNumber(t *testing.T) {
 func TestCheckCountsItems(t *testing.T) {
 	two := []byte("\x01\x02a\x02b")
 	for want, b := range map[string]batch.Batch{
-		"2 items where 3": {N: 3, Frame: two},
-		"2 items where 1": {N: 1, Frame: two},
-		"0 items where 1": {N: 1},
-		"0 items at":      {Frame: two},
-		"at offset 92":    {First: math.MaxInt64 - 1, N: 2, Frame: two},
-		"at offset -1":    {First: -1, N: 2, Frame: two},
-		"version 2":       {N: 1, Frame: []byte("\x02\x02a")},
-		"longer than":     {N: 2, Frame: two[:4]},
+		"2 items, but 3": {N: 3, Frame: two},
+		"2 items, but 1": {N: 1, Frame: two},
+		"0 items, but 1": {N: 1},
+		"0 items at":     {Frame: two},
+		"at offset 92":   {First: math.MaxInt64 - 1, N: 2, Frame: two},
+		"at offset -1":   {First: -1, N: 2, Frame: two},
+		"version 2":      {N: 1, Frame: []byte("\x02\x02a")},
+		"longer than":    {N: 2, Frame: two[:4]},
 	} {
 		err := b.Check()
 		if !errors.Is(err, batch.ErrFrame) || !strings.Contains(err.Error(), want) {

@@ -33,7 +33,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%d bytes, the end is %q", len(got), got[len(got)-9:])
 		}
 	}
-	if got := cut(strings.Repeat("\x80", 99), 50); len(got) > 53 || len(got) < 49 {
+	if got := truncate(strings.Repeat("\x80", 99), 50); len(got) > 53 || len(got) < 49 {
 		t.Errorf("got %q", got)
 	}
 }
@@ -51,7 +51,7 @@ func crash(depth int) (err error) {
 	return nil
 }
 
-func TestACrashHasTextAndStack(t *testing.T) {
+func TestCrashHasTextAndStack(t *testing.T) {
 	for _, depth := range []int{0, 500} {
 		err := crash(depth)
 		text, stack := Describe(err)

@@ -1,6 +1,6 @@
-// Package batch is the unit that moves through dqbridge: the items at the
-// offsets [First, First+N) of one source, framed as bytes. It knows neither
-// Redis nor the types of the items.
+// Package batch implements the batch, the unit that moves through dqbridge: the items at the
+// offsets [First, First+N) of one source, framed as bytes. It depends neither on Redis nor on the
+// types of items.
 package batch
 
 import (
@@ -13,7 +13,7 @@ import (
 // Version is the first byte of every frame.
 const Version = 1
 
-// ErrFrame is wrapped by every error about a frame that is not well formed.
+// ErrFrame is wrapped by every error about a malformed frame.
 var ErrFrame = errors.New("malformed batch frame")
 
 // A Builder frames items one after the other. The zero value is ready to use.
@@ -22,56 +22,56 @@ var ErrFrame = errors.New("malformed batch frame")
 //	buf = append(buf, "the item"...)
 //	b.End(buf)
 //
-// The frame is the version byte and then, for each item, the unsigned varint
-// of 2 x its length (plus 1 where the item is a failure) and its bytes.
+// The frame is the version byte and then, for each item, the unsigned varint of 2 x its length
+// (plus 1 if the item is a failure) and its bytes.
 type Builder struct {
-	buf  []byte
-	open int // where the header of the item begun stands
-	n    int
+	buf    []byte
+	header int // offset of the header of the open item
+	n      int
 }
 
-// Begin starts an item: append its bytes to what it returns and hand the
-// result to End, EndFailure or Abort.
+// Begin opens an item. The caller appends its bytes to the returned slice and passes the result to
+// End, EndFailure or Abort.
 func (b *Builder) Begin() []byte {
 	if len(b.buf) == 0 {
 		b.buf = append(b.buf, Version)
 	}
-	b.open = len(b.buf)
+	b.header = len(b.buf)
 	return append(b.buf, 0)
 }
 
-// End closes the item begun: a value.
+// End closes the open item as a value.
 func (b *Builder) End(buf []byte) { b.end(buf, 0) }
 
-// EndFailure closes the item begun: an encoded Failure.
+// EndFailure closes the open item as an encoded Failure.
 func (b *Builder) EndFailure(buf []byte) { b.end(buf, 1) }
 
-// Abort forgets the item begun. buf is what Begin returned, grown or not.
-func (b *Builder) Abort(buf []byte) { b.buf = buf[:b.open] }
+// Abort discards the open item. buf is the slice that Begin returned, possibly grown.
+func (b *Builder) Abort(buf []byte) { b.buf = buf[:b.header] }
 
 func (b *Builder) end(buf []byte, mark uint64) {
-	size := len(buf) - b.open - 1
+	size := len(buf) - b.header - 1
 	header := uint64(size)<<1 | mark
 	if header < 0x80 {
-		buf[b.open] = byte(header)
+		buf[b.header] = byte(header)
 	} else {
 		var head [binary.MaxVarintLen64]byte
 		k := binary.PutUvarint(head[:], header)
-		buf = append(buf, head[:k-1]...) // room; the content is overwritten next
-		copy(buf[b.open+k:], buf[b.open+1:b.open+1+size])
-		copy(buf[b.open:], head[:k])
+		buf = append(buf, head[:k-1]...) // only extends buf; the next lines overwrite the bytes
+		copy(buf[b.header+k:], buf[b.header+1:b.header+1+size])
+		copy(buf[b.header:], head[:k])
 	}
 	b.buf = buf
 	b.n++
 }
 
-// Value adds an item that is encoded already.
+// Value adds an item that is already encoded.
 func (b *Builder) Value(item []byte) { b.End(append(b.Begin(), item...)) }
 
-// Failure adds a failed item.
+// Failure adds a failure.
 func (b *Builder) Failure(f Failure) { b.EndFailure(f.Append(b.Begin())) }
 
-// Fill adds n items at once: frame appends them to what it gets, headers included.
+// Fill adds n items at once: frame appends them, with their headers, to its argument.
 func (b *Builder) Fill(n int, frame func(dst []byte) []byte) {
 	if len(b.buf) == 0 {
 		b.buf = append(b.buf, Version)
@@ -80,38 +80,38 @@ func (b *Builder) Fill(n int, frame func(dst []byte) []byte) {
 	b.n += n
 }
 
-// Grow makes room for a frame of so many bytes.
+// Grow reserves memory for a frame of that many bytes.
 func (b *Builder) Grow(bytes int) { b.buf = slices.Grow(b.buf, max(0, bytes-len(b.buf))) }
 
-// Use lets an empty Builder frame into memory that is nobody else's any more.
+// Use makes an empty Builder write its frame into memory, which it owns from now on.
 func (b *Builder) Use(memory []byte) { b.buf = memory[:0] }
 
-// Len is the number of items framed, Size the bytes of the frame so far.
+// Len returns the number of items in the frame.
 func (b *Builder) Len() int { return b.n }
 
-// Size is the number of bytes framed so far.
+// Size returns the number of bytes of the frame so far.
 func (b *Builder) Size() int { return len(b.buf) }
 
-// Frame returns the frame. It stays the Builder's until Reset or Take.
+// Frame returns the frame. The Builder owns it until Reset or Take.
 func (b *Builder) Frame() []byte { return b.buf }
 
-// Take returns the frame, which is the caller's from now on, and resets.
+// Take returns the frame and resets the Builder. The caller owns the frame.
 func (b *Builder) Take() []byte {
 	buf := b.buf
 	*b = Builder{}
 	return buf
 }
 
-// Reset forgets everything and keeps the memory.
-func (b *Builder) Reset() { b.buf, b.n, b.open = b.buf[:0], 0, 0 }
+// Reset removes all items and keeps the memory.
+func (b *Builder) Reset() { b.buf, b.n, b.header = b.buf[:0], 0, 0 }
 
-// A Reader walks the items of a frame.
+// A Reader iterates over the items of a frame.
 type Reader struct {
 	rest []byte
 	err  error
 }
 
-// Read starts at the first item of a frame. An empty frame has no items.
+// Read returns a Reader at the first item of a frame. An empty frame has no items.
 func Read(frame []byte) Reader {
 	if len(frame) == 0 {
 		return Reader{}
@@ -122,8 +122,8 @@ func Read(frame []byte) Reader {
 	return Reader{rest: frame[1:]}
 }
 
-// Next returns the next item, whether it is a failure, and whether there was
-// one. The bytes are those of the frame.
+// Next returns the next item and whether it is a failure. ok is false at the end and after an
+// error. The bytes are a part of the frame.
 func (r *Reader) Next() (item []byte, failed, ok bool) {
 	if len(r.rest) == 0 || r.err != nil {
 		return nil, false, false
@@ -141,7 +141,7 @@ func (r *Reader) Next() (item []byte, failed, ok bool) {
 	return item, header&1 == 1, true
 }
 
-// skipShort passes the items that are short, as most are, and returns how many.
+// skipShort skips the short items at the front and returns their number.
 func (r *Reader) skipShort() (n int) {
 	at := 0
 	for at < len(r.rest) && r.rest[at] < 0x80 {
@@ -156,20 +156,20 @@ func (r *Reader) skipShort() (n int) {
 	return n
 }
 
-// Err tells why Next stopped early, nil at the end of a good frame.
+// Err returns the error that stopped Next, or nil at the end of a well-formed frame.
 func (r *Reader) Err() error { return r.err }
 
-// Short is the error of a frame of which fewer items were read than announced.
+// Short returns the error for a frame with fewer items than announced.
 func (r *Reader) Short(read, announced int) error {
 	if r.err != nil {
 		return r.err
 	}
-	return fmt.Errorf("%w: %d items where %d were announced", ErrFrame, read, announced)
+	return fmt.Errorf("%w: %d items, but %d were announced", ErrFrame, read, announced)
 }
 
-// Rest is what has not been read, without a version byte.
+// Rest returns the unread bytes, without a version byte.
 func (r *Reader) Rest() []byte { return r.rest }
 
-// Advance goes on at rest, the end of what Rest returned: whoever called has read
-// the items before it.
+// Advance continues at rest, which must be the end of the slice from Rest: the caller has read the
+// items before it.
 func (r *Reader) Advance(rest []byte) { r.rest = rest }

@@ -13,13 +13,13 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// An entry is an item with its mark.
+// An entry is an item and whether it is a failure.
 type entry struct {
 	item   string
 	failed bool
 }
 
-// entries draws items, many of them around the sizes where headers grow.
+// entries draws items, many of them of sizes at which headers grow.
 func entries() *rapid.Generator[entry] {
 	return rapid.Custom(func(t *rapid.T) entry {
 		size := rapid.OneOf(
@@ -62,7 +62,7 @@ func TestBuilderThenReaderIsIdentity(t *testing.T) {
 	})
 }
 
-// A Builder is what a plain list would be, whatever is done to it.
+// A Builder behaves like a plain list for every sequence of calls.
 func TestBuilderIsAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b batch.Builder
@@ -93,7 +93,7 @@ func TestBuilderIsAList(t *testing.T) {
 	})
 }
 
-func TestTakeGivesTheMemoryAway(t *testing.T) {
+func TestTakeTransfersMemory(t *testing.T) {
 	var b batch.Builder
 	b.Value([]byte("first"))
 	first := b.Take()
@@ -103,7 +103,7 @@ func TestTakeGivesTheMemoryAway(t *testing.T) {
 	}
 }
 
-func TestHeaderBorders(t *testing.T) {
+func TestHeaderSizes(t *testing.T) {
 	for size, header := range map[int]int{0: 1, 0x3f: 1, 0x40: 2, 0x1fff: 2, 0x2000: 3, 0xfffff: 3, 0x100000: 4} {
 		for _, failed := range []bool{false, true} {
 			want := entry{strings.Repeat("x", size), failed}
@@ -152,8 +152,8 @@ func TestMalformedFailureIsAFailure(t *testing.T) {
 	}
 }
 
-// Whatever stands in the place of a value is a failure, which costs no more than what
-// is there and is the same when it is written and read again.
+// Any bytes in the place of a failure parse to a failure, which is no larger than they are and
+// stays the same when it is encoded and parsed again.
 func FuzzFailure(f *testing.F) {
 	for _, seed := range []string{
 		"", "{}", "null", `{"code":"error","msg":"why"}`, `{"code":1}`, `{"attempts":1e999}`, `{"attempts":` + strings.Repeat("9", 400) + "}",

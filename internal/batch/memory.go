@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// Memory keeps the memory of frames that nobody refers to any more, for others to
-// come: large ones made anew would be most of what an item costs the allocator. The
-// zero value is ready, a nil one keeps nothing, and any goroutine may use it.
+// Memory keeps the buffers of unreferenced frames for later frames. Without it, large buffers would
+// be most of the allocations for an item. The zero value is ready to use, a nil Memory keeps no
+// buffer, and the methods are safe for concurrent use.
 type Memory struct {
 	mu   sync.Mutex
-	free [][]byte // the last one was used last
-	size int      // of them
+	free [][]byte // in the order of Put
+	size int      // of free, in bytes
 }
 
-// Of the memory of frames what is small is not kept, nor more than this in total.
+// Smaller buffers are not kept, and the total is bounded, in bytes.
 const (
 	minKept = 4 << 10
 	maxKept = 8 << 20
 )
 
-// Get returns n bytes, which may hold anything.
+// Get returns n bytes with arbitrary content.
 func (m *Memory) Get(n int) []byte {
 	if m == nil || n < minKept {
 		return make([]byte, n)
@@ -34,23 +34,24 @@ func (m *Memory) Get(n int) []byte {
 			return frame[:n]
 		}
 	}
-	return make([]byte, n, n+n/16) // the next frame is rarely of the same size
+	return make([]byte, n, n+n/16) // with a reserve, since the next frame is rarely of the same size
 }
 
-// Forget keeps nothing of what was put until now.
+// Forget releases all buffers kept so far.
 func (m *Memory) Forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.free, m.size = nil, 0
 }
 
-// Put takes a frame to which nobody refers any more. Of too many, the oldest go.
+// Put keeps a frame without references for Get. If the total exceeds 8 MiB, it releases the oldest
+// ones.
 func (m *Memory) Put(frame []byte) {
 	c := cap(frame)
 	if m == nil || c < minKept || c > maxKept {
 		return
 	}
-	spoil(frame)
+	poison(frame)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.free, m.size = append(m.free, frame), m.size+c

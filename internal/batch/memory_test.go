@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-func TestMemoryIsUsedAgainByOneAtATime(t *testing.T) {
+func TestMemoryIsReusedExclusively(t *testing.T) {
 	t.Parallel()
 	var m batch.Memory
 	frame := m.Get(64 << 10)
@@ -28,7 +28,7 @@ func TestMemoryIsUsedAgainByOneAtATime(t *testing.T) {
 	}
 }
 
-func TestMemoryKeepsNoMoreThanItsBound(t *testing.T) {
+func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	var m batch.Memory
 	const size = 1 << 20
@@ -62,7 +62,7 @@ func TestMemoryKeepsNoMoreThanItsBound(t *testing.T) {
 	}
 }
 
-func TestMemoryIsSafeForManyGoroutines(t *testing.T) {
+func TestMemoryIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	var m batch.Memory
 	var group sync.WaitGroup

@@ -2,4 +2,4 @@
 
 package batch
 
-func spoil([]byte) {}
+func poison([]byte) {}

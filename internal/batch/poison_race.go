@@ -2,9 +2,9 @@
 
 package batch
 
-// spoil makes a frame unreadable to which nobody should refer any more: in tests with
-// the race detector, who still does finds out.
-func spoil(frame []byte) {
+// poison overwrites a frame that must have no references, so that tests with the race detector find
+// a use after Put.
+func poison(frame []byte) {
 	frame = frame[:cap(frame)]
 	for i := range frame {
 		frame[i] = 0xdb

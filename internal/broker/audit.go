@@ -6,41 +6,41 @@ import (
 	"strings"
 )
 
-// auditPage entries are looked at by one script call.
+// auditPage is the number of entries that one script call examines.
 const auditPage = 500
 
-// A Gap is the lowest offset of a source that a gather misses. The source has
-// its name in the gathered queue.
+// A Gap is the lowest missing offset of a source in a gather. Source is its name in the gathered
+// queue.
 type Gap struct {
 	Source string
 	Offset int64
 }
 
-// A Found is an entry that an audit saw.
+// A Found is an entry that an audit has found.
 type Found struct {
 	Ref
 	First, End int64
-	Stray      bool // it was delivered, and is in nobody's hands
+	Stray      bool // it was read, but no live consumer holds it
 }
 
-// An Audit is what is on its way to a gather.
+// An Audit is the result of Client.Audit.
 type Audit struct {
-	// Found is for each source that has it the entry that covers its gap.
+	// Found has the entry that covers the gap of each source, if there is one.
 	Found map[string]Found
-	// Above is what there is of the others, all of it.
+	// Above has the entries of each source above its gap. It is complete for a source without an
+	// entry in Found.
 	Above map[string][]Found
 }
 
-// A Path is a queue on the way to another one, and the branches that its items
-// take from there on.
+// A Path is a queue before another queue, with the branches that its items take in between.
 type Path struct{ Queue, Branch string }
 
-// around is the order in which an audit looks at the streams of a queue: what
-// was delayed comes from what was returned or is suspect, and goes back there.
-var around = []StreamKind{Fresh, Returned, Suspect, delayed, Returned, Suspect}
+// auditOrder is the order in which an audit reads the streams of a queue. Delayed entries come from
+// the returned or suspect stream and go back there, so these two are read again at the end.
+var auditOrder = []StreamKind{Fresh, Returned, Suspect, delayed, Returned, Suspect}
 
-// Upstream is the way to a gathered queue, each queue behind those that it is fed from. The cost is that of the
-// stages on it.
+// Upstream returns the paths that lead to a gathered queue, each after those that feed it. Its cost
+// is O(stages on the way).
 func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 	var stages []Stage
 	seen, above := map[string]bool{}, []string{g.Queue.Name}
@@ -68,15 +68,15 @@ func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 		}
 		stages = append(stages, adding...)
 	}
-	return upstream(stages, g.Roots(), Path{Queue: g.Queue.Name}), nil
+	return pathsTo(stages, g.Roots(), Path{Queue: g.Queue.Name}), nil
 }
 
-// Audit looks for the entries of what a gather misses, on the way from its roots down: what moves on meanwhile is found
-// further down.
+// Audit looks for entries that cover the gaps of a gather. It reads the queues from the roots down,
+// so it meets an entry that moves on during the audit further down.
 func (c *Client) Audit(ctx context.Context, g Gather, way []Path, gaps []Gap) (Audit, error) {
 	a := Audit{Found: map[string]Found{}, Above: map[string][]Found{}}
 	for _, p := range way {
-		for _, part := range around {
+		for _, part := range auditOrder {
 			if err := c.look(ctx, g, p.Branch, StreamRef{p.Queue, part}, gaps, &a); err != nil {
 				return a, err
 			}
@@ -85,10 +85,10 @@ func (c *Client) Audit(ctx context.Context, g Gather, way []Path, gaps []Gap) (A
 	return a, nil
 }
 
-// look pages through one stream until no source is left that was not found.
+// look pages through one stream until each gap is covered or the stream ends.
 func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef, gaps []Gap, a *Audit) error {
 	for from := "-"; ; {
-		args := []any{from, auditPage, g.reads(at)}
+		args := []any{from, auditPage, g.consumerOf(at)}
 		for _, gap := range gaps {
 			if _, found := a.Found[gap.Source]; !found && strings.HasSuffix(gap.Source, branch) {
 				args = append(args, strings.TrimSuffix(gap.Source, branch), gap.Offset)
@@ -97,7 +97,7 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef
 		if len(args) == 3 {
 			return nil
 		}
-		reply, err := c.run(ctx, "audit queue "+at.Queue, scripts.audit, []string{c.keys.place(at), c.keys.registry(RoleWorker)}, args...)
+		reply, err := c.run(ctx, "audit queue "+at.Queue, scripts.audit, []string{c.keys.streamOf(at), c.keys.registry(RoleWorker)}, args...)
 		if err != nil {
 			return err
 		}
@@ -118,17 +118,17 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef
 	}
 }
 
-// reads is the consumer of a place where that is the gather, "" where workers
-// are.
-func (g Gather) reads(at StreamRef) string {
+// consumerOf returns the consumer of a stream: the gather for its own queue, "" for a queue that
+// workers read.
+func (g Gather) consumerOf(at StreamRef) string {
 	if at.Queue == g.Queue.Name {
 		return g.ID
 	}
 	return ""
 }
 
-// upstream is the way to a queue, each queue behind those that it is fed from.
-func upstream(stages []Stage, roots []Path, to Path) (way []Path) {
+// pathsTo returns the paths that lead to a queue, each after those that feed it.
+func pathsTo(stages []Stage, roots []Path, to Path) (way []Path) {
 	seen := map[Path]bool{}
 	var walk func(p Path)
 	walk = func(p Path) {
@@ -147,24 +147,23 @@ func upstream(stages []Stage, roots []Path, to Path) (way []Path) {
 		}
 		way = append(way, p)
 	}
-	for _, root := range roots { // also where a stage between cannot be read
+	for _, root := range roots { // also if a stage in between cannot be read
 		walk(root)
 	}
 	walk(to)
 	return way
 }
 
-// Rescue puts back what an audit saw in nobody's hands: for the workers into
-// the return stream, for the gather among what it holds. What stands behind it
-// and is pending with nobody at all comes with it.
-func (c *Client) Rescue(ctx context.Context, g Gather, s Found) (entries int64, err error) {
+// RequeueStray requeues a stray entry of an audit: for workers into the returned stream, for the
+// gather among its pending entries. It also requeues stray entries after it in the same stream.
+func (c *Client) RequeueStray(ctx context.Context, g Gather, s Found) (entries int64, err error) {
 	back := c.keys.returns(s.Queue)
-	if s.StreamKind == Suspect {
+	if s.Kind == Suspect {
 		back = c.keys.suspects(s.Queue)
 	}
 	for from := s.ID; ; {
-		reply, err := c.run(ctx, "rescue what is in no hand of queue "+s.Queue, scripts.requeueStray,
-			[]string{c.keys.place(s.StreamRef), back, c.keys.registry(RoleWorker)}, from, auditPage, g.reads(s.StreamRef))
+		reply, err := c.run(ctx, "requeue the stray entries of queue "+s.Queue, scripts.requeueStray,
+			[]string{c.keys.streamOf(s.StreamRef), back, c.keys.registry(RoleWorker)}, from, auditPage, g.consumerOf(s.StreamRef))
 		if err != nil {
 			return entries, err
 		}

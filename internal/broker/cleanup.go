@@ -17,18 +17,18 @@ import (
 // grace is how long the queues of an executor outlive it, in watched time.
 const grace = 10 * time.Minute
 
-// deletePage is how many queues of a dead executor are deleted until it is looked at again.
+// deletePage is the number of queues deleted between two checks that their executor is still dead.
 const deletePage = 50
 
-// A deadProcess is an entry of the fenced hash: what is left to do after a process that
-// was declared dead. It is all that decides that, so any process can go on with it; and a
-// process that joins again has no entry, until it dies again.
+// A deadProcess is an entry of the fenced hash: the clean-ups that a dead process still needs. It
+// is the only state of them, so any process can continue the clean-ups. A process that joins again
+// has no entry.
 type deadProcess struct {
 	mark, entry string
 	role        Role
 	id          string
-	at          int64  // watched time when it was declared dead, ms
-	done        int    // clean-ups
+	at          int64  // watched time in ms of its death
+	done        int    // number of clean-ups done
 	pid, host   string // from its card
 }
 
@@ -39,7 +39,7 @@ func deadProcesses(l list) (all []deadProcess) {
 	return all
 }
 
-// parseDead reads an entry: when, how many clean-ups are done, process id and host.
+// parseDead parses an entry: time, number of clean-ups done, process id and host.
 func parseDead(mark, entry string) deadProcess {
 	d := deadProcess{mark: mark, entry: entry, role: RoleWorker}
 	kind, id, _ := strings.Cut(mark, ":")
@@ -51,14 +51,14 @@ func parseDead(mark, entry string) deadProcess {
 	return d
 }
 
-// next is the entry after one more clean-up.
+// next returns the entry after one more clean-up.
 func (d deadProcess) next() string {
 	return fmt.Sprintf("%d %d %s %s", d.at, d.done+1, d.pid, d.host)
 }
 
-// due returns after which ages, in watched time, there is something to clean up. What a
-// worker held is requeued again, since a worker that was only stopped may read once more
-// before it learns that it is dead.
+// due returns the ages, in watched time, at which a clean-up is due. The entries of a worker are
+// requeued three times, since a worker that was only stopped may read once more before its
+// heartbeat is refused.
 func (d deadProcess) due(lease time.Duration) []time.Duration {
 	if d.role == RoleWorker {
 		return []time.Duration{0, lease, 6 * lease}
@@ -66,8 +66,8 @@ func (d deadProcess) due(lease time.Duration) []time.Duration {
 	return []time.Duration{0, grace}
 }
 
-// cleanUp begins what is due. What is not done, since an earlier clean-up is under way or
-// this process is not the watcher any more, is due again in the next census.
+// cleanUp starts the clean-ups that are due. A clean-up that does not start, because an earlier one
+// is running, or that is stopped, is due again in the next check.
 func (l *Lease) cleanUp(ctx context.Context, dead []deadProcess, watched int64) {
 	var workers, executors, graceOver []deadProcess
 	for _, d := range dead {
@@ -87,20 +87,20 @@ func (l *Lease) cleanUp(ctx context.Context, dead []deadProcess, watched int64) 
 	}
 	if len(workers) > 0 {
 		l.requeues.begin(ctx, func(ctx context.Context) {
-			l.log(ctx, "what dead workers held is not requeued yet", l.requeue(ctx, workers))
+			l.log(ctx, "requeue of the entries of dead workers failed; it is tried again", l.requeue(ctx, workers))
 		})
 	}
 	if len(executors) > 0 {
 		l.abandons.begin(ctx, func(ctx context.Context) {
 			for _, d := range executors {
-				l.log(ctx, "the sources of a dead executor are not given up yet", l.abandonSources(ctx, d))
+				l.log(ctx, "the sources of a dead executor were not abandoned; it is tried again", l.abandonSources(ctx, d))
 			}
 		})
 	}
 	if len(graceOver) > 0 {
 		l.deletions.begin(ctx, func(ctx context.Context) {
 			for _, d := range graceOver {
-				l.log(ctx, "the queues of a dead executor are not deleted yet", l.deleteQueues(ctx, d))
+				l.log(ctx, "the queues of a dead executor were not deleted; it is tried again", l.deleteQueues(ctx, d))
 			}
 		})
 	}
@@ -113,9 +113,9 @@ func (l *Lease) log(ctx context.Context, what string, err error) {
 	}
 }
 
-// requeue requeues what dead workers held: one pass for all of them.
+// requeue requeues the entries of dead workers, in one pass for all of them.
 func (l *Lease) requeue(ctx context.Context, dead []deadProcess) error {
-	var names []string // of those that read no more
+	var names []string // of workers after their last clean-up
 	replace := make([]string, len(dead))
 	for i, d := range dead {
 		if d.done+1 < len(d.due(l.lease)) {
@@ -130,11 +130,11 @@ func (l *Lease) requeue(ctx context.Context, dead []deadProcess) error {
 	return l.cleaned(ctx, dead, replace)
 }
 
-// abandonPage is how many sources of a dead executor one call gives up.
+// abandonPage is the number of sources that one script call abandons.
 const abandonPage = 100
 
-// abandonSources gives up the sources of a dead executor, page by page, unless it joins
-// again, and pauses its flows.
+// abandonSources abandons the sources of a dead executor, page by page, unless it joins again. Then
+// it pauses the executor's flows.
 func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	cause := "its process died: executor " + d.id
 	if d.host != "" {
@@ -143,7 +143,7 @@ func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	k := l.c.keys
 	for found := any(int64(abandonPage)); found == int64(abandonPage); {
 		var err error
-		found, err = l.c.run(ctx, "give up the sources of executor "+d.id, scripts.abandonSources,
+		found, err = l.c.run(ctx, "abandon the sources of executor "+d.id, scripts.abandonSources,
 			[]string{k.holds(d.id), k.registry(RoleExecutor)}, d.id, cause, k.prefix, abandonPage)
 		if err != nil {
 			return err
@@ -155,12 +155,12 @@ func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	return l.cleaned(ctx, []deadProcess{d}, []string{d.next()})
 }
 
-// pausePage is how many queues one call pauses.
+// pausePage is the number of queues whose stages one script call pauses.
 const pausePage = 20
 
-// PauseFlows pauses the stages of an executor that is not in the registry: workers do not
-// run them. It resumes those that another executor has extended or gathers, and all
-// of them if the executor has joined again. It is safe to repeat.
+// PauseFlows pauses the stages of an executor that is not in the registry: workers do not run them.
+// It resumes stages whose results another live executor extends or gathers, and all stages if the
+// executor has joined again. It is safe to repeat.
 func (c *Client) PauseFlows(ctx context.Context, executor string) error {
 	owned, err := c.Owned(ctx, executor)
 	if err != nil {
@@ -179,8 +179,7 @@ func (c *Client) PauseFlows(ctx context.Context, executor string) error {
 	return nil
 }
 
-// deleteQueues deletes the queues of a dead executor whose grace is over, unless it joins
-// again.
+// deleteQueues deletes the queues of a dead executor after the grace period, unless it joins again.
 func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
 	owned, err := l.c.Owned(ctx, d.id)
 	if err != nil {
@@ -194,7 +193,7 @@ func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
 			return err
 		}
 	}
-	err = l.c.try(ctx, "forget what a dead executor owned", func(ctx context.Context) error {
+	err = l.c.try(ctx, "forget the queues of a dead executor", func(ctx context.Context) error {
 		return l.c.rdb.Del(ctx, l.c.keys.owned(d.id)).Err()
 	})
 	if err != nil {
@@ -205,7 +204,7 @@ func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
 
 // isDead reports whether a process has not joined again.
 func (l *Lease) isDead(ctx context.Context, d deadProcess) (dead bool, err error) {
-	err = l.c.try(ctx, "look at a dead process", func(ctx context.Context) error {
+	err = l.c.try(ctx, "read a dead process", func(ctx context.Context) error {
 		entry, err := l.c.rdb.HGet(ctx, l.c.keys.fenced(), d.mark).Result()
 		dead = entry == d.entry
 		return err
@@ -216,24 +215,24 @@ func (l *Lease) isDead(ctx context.Context, d deadProcess) (dead bool, err error
 	return dead, err
 }
 
-// cleaned notes what was done after dead processes: the entries that replace theirs.
+// cleaned replaces the entries of dead processes after a clean-up; "" deletes an entry.
 func (l *Lease) cleaned(ctx context.Context, dead []deadProcess, replace []string) error {
 	var args []any
 	for i, d := range dead {
 		args = append(args, d.mark, d.entry, replace[i])
 	}
-	_, err := l.c.run(ctx, "note what is cleaned up", scripts.cleaned, []string{l.c.keys.fenced()}, args...)
+	_, err := l.c.run(ctx, "record clean-ups", scripts.cleaned, []string{l.c.keys.fenced()}, args...)
 	return err
 }
 
-// A task runs one function at a time, in a goroutine of its own.
+// A task runs one function at a time in its own goroutine.
 type task struct {
 	busy   atomic.Bool
-	cancel context.CancelFunc // of the last function, nil before the first one
+	cancel context.CancelFunc // of the last function; nil before the first
 	group  sync.WaitGroup
 }
 
-// begin starts a function, unless the last one still runs.
+// begin starts a function, unless the last one is still running.
 func (t *task) begin(ctx context.Context, f func(context.Context)) {
 	if !t.busy.CompareAndSwap(false, true) {
 		return
@@ -247,7 +246,7 @@ func (t *task) begin(ctx context.Context, f func(context.Context)) {
 	})
 }
 
-// stop ends the context of the function that runs.
+// stop cancels the context of the running function.
 func (t *task) stop() {
 	if t.cancel != nil {
 		t.cancel()

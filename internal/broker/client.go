@@ -1,8 +1,8 @@
-// Package broker is all of Redis: every key, command and script. It moves
-// frames and names and knows no type of a user.
+// Package broker holds every Redis key, command and script. It moves frames and names and does not
+// depend on the types of users.
 //
-// Each method is one verb of the protocol, repeats what may be repeated until
-// its context ends, and can be called from many goroutines at once.
+// Each method of Client is one operation of the protocol. An operation that is safe to repeat
+// retries transient errors until its context ends. The methods are safe for concurrent use.
 package broker
 
 import (
@@ -24,22 +24,21 @@ import (
 	"github.com/dqbridge/dqbridge/internal/logging"
 )
 
-// Options is what an address cannot say or should not.
+// Options configures a Client beyond its address.
 type Options struct {
 	Log      *slog.Logger // nil: silent
-	Username string       // with Password, instead of those in the address
+	Username string       // with Password, replaces those of the address
 	Password string
-	TLS      *tls.Config // nil: what the address says
-	Dialer   dialer      // nil: the network
-	Replicas int         // that must have what a scatter has stored
+	TLS      *tls.Config // nil: as the address says
+	Dialer   dialer      // nil: net.Dialer
+	Replicas int         // number of replicas that must confirm the writes of a scatter; 0: none
 
-	Partitions int // of the namespace, see Connect; 0: what the address says
+	Partitions int // of the namespace, see Connect; 0: as the address says
 
-	InProcess bool // the server is in this process, see Client.Patience
+	InProcess bool // the server runs in this process, see Client.Patience
 }
 
-// A Client is the connection to one Redis, and a partition of a namespace there.
-// Close it.
+// A Client is the connection to one partition of a namespace in one Redis. The caller closes it.
 type Client struct {
 	rdb    redis.UniversalClient
 	target target
@@ -47,20 +46,20 @@ type Client struct {
 	log    *slog.Logger
 	outage outage
 
-	index    int       // of the partition
-	parts    []*Client // all partitions, this one among them
-	replicas int
-	readings readings // of stages
-	failures atomic.Int64
+	index      int       // number of this partition
+	partitions []*Client // all partitions, this one included
+	replicas   int
+	readings   stageCache // parsed records of stages
+	failures   atomic.Int64
 }
 
-// Open parses the address, see ParseURL, and connects when it is first used.
+// Open parses the address, see parseURL. It connects on the first use.
 func Open(address string, opts Options) (*Client, error) {
 	t, err := parseURL(address)
 	if err != nil {
 		return nil, err
 	}
-	t.options.Dialer, t.inProcess = contain(opts.Dialer), opts.InProcess
+	t.options.Dialer, t.inProcess = recoverDialer(opts.Dialer), opts.InProcess
 	if t.inProcess {
 		t.label = "embedded"
 	}
@@ -74,15 +73,16 @@ func Open(address string, opts Options) (*Client, error) {
 	if opts.Partitions > 0 {
 		t.partitions = opts.Partitions
 	}
-	c := &Client{rdb: t.connect(t.universal(0)), target: t, keys: keyed(t.namespace, 0), log: log, replicas: opts.Replicas}
-	c.parts = []*Client{c}
+	c := &Client{rdb: t.connect(t.universal(0)), target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas}
+	c.partitions = []*Client{c}
 	return c, nil
 }
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// contain makes an error of a panic in a dialer of the user: the client dials in goroutines of its own.
-func contain(dial dialer) dialer {
+// recoverDialer turns a panic of the user's dialer into an error. go-redis dials in its own
+// goroutines, in which no caller could recover it.
+func recoverDialer(dial dialer) dialer {
 	if dial == nil {
 		return nil
 	}
@@ -96,12 +96,13 @@ func contain(dial dialer) dialer {
 	}
 }
 
-// node is the server that holds the namespace: the one, or a cluster's master.
+// node returns the client of the server that holds the namespace: the only server, or a master of
+// the cluster.
 func (c *Client) node(ctx context.Context) (redis.UniversalClient, error) {
-	return master(ctx, c.rdb, c.keys)
+	return masterOf(ctx, c.rdb, c.keys)
 }
 
-func master(ctx context.Context, rdb redis.UniversalClient, k keys) (redis.UniversalClient, error) {
+func masterOf(ctx context.Context, rdb redis.UniversalClient, k keys) (redis.UniversalClient, error) {
 	cluster, ok := rdb.(*redis.ClusterClient)
 	if !ok {
 		return rdb, nil
@@ -109,12 +110,12 @@ func master(ctx context.Context, rdb redis.UniversalClient, k keys) (redis.Unive
 	return cluster.MasterForKey(ctx, k.prefix)
 }
 
-// universal returns options for a client; a reader has one connection of its
-// own and waits on it for as long as wait.
+// universal returns the options of a client. If wait is positive, the client is a reader: it has
+// one connection, and a blocking read on it may take up to wait.
 func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	o := t.options
 	o.Protocol = 2
-	o.MaxRetries = -1 // repeated by try, which knows what may be repeated
+	o.MaxRetries = -1 // try repeats, since it knows which commands are safe to repeat
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	o.ContextTimeoutEnabled = true
@@ -123,49 +124,49 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	o.ReadTimeout = 5 * time.Second
 	if wait > 0 {
 		o.ReadTimeout, o.PoolSize = wait+5*time.Second, 1
-		o.ConnMaxIdleTime = -1 // others would take its end for that of the process
+		o.ConnMaxIdleTime = -1 // other processes would take the closed connection for the death of this one
 	}
 	return &o
 }
 
-// inProcess is how many times longer Patience is if the server is in this process.
-const inProcess = 30
+// patienceFactor is the factor of Patience for a server in this process.
+const patienceFactor = 30
 
-// Patience returns how long to wait for a hint before looking without one: d, or longer if
-// the server is in this process, where no hint is lost with a connection.
+// Patience returns the time to wait for a hint before reading without one. It is d, or 30 times d
+// if the server is in this process, since no connection can lose a hint there.
 func (c *Client) Patience(d time.Duration) time.Duration {
 	if c.target.inProcess {
-		return inProcess * d
+		return patienceFactor * d
 	}
 	return d
 }
 
-// String names the server, without user and password.
+// String returns the address without user and password.
 func (c *Client) String() string { return c.target.label }
 
-// Label is an address without its secrets and options, empty if it is none.
+// Label returns an address without its secrets and options, or "" if the address is invalid.
 func Label(address string) string {
 	t, _ := parseURL(address)
 	return t.label
 }
 
-// Close ends all connections.
+// Close closes all connections of all partitions.
 func (c *Client) Close() error { return c.rdb.Close() }
 
-// Failures is how many calls have failed at first and were, or are being, made
-// again. Where it has grown, Redis may have lost writes and be back where it
-// stood before: who has read something looks at what it holds there.
+// Failures returns the number of calls whose first attempt failed with a transient error. If the
+// number has grown, Redis may have lost writes in a restart or a failover; callers then compare
+// their state with the stored one.
 func (c *Client) Failures() int64 { return c.failures.Load() }
 
-// try repeats f, which must be safe to repeat, while its error is a passing
-// one, until ctx ends.
+// try calls f and repeats it after each transient error, with a pause that grows from 10 ms to 1 s,
+// until ctx ends. f must be safe to repeat.
 func (c *Client) try(ctx context.Context, what string, f func(context.Context) error) error {
 	err := f(ctx)
 	if err == nil || errors.Is(err, redis.Nil) {
 		c.answered(ctx)
 		return err
 	}
-	if c.passes(err) {
+	if c.isTransient(err) {
 		c.failures.Add(1)
 	}
 	done := c.outage.wait()
@@ -177,16 +178,16 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 			return err
 		case errors.Is(err, redis.ErrClosed):
 			return fmt.Errorf("%s: the connection to %s is closed: %w", what, c, err)
-		case ctx.Err() != nil && errors.Is(last, ctx.Err()): // says less than the cause
+		case ctx.Err() != nil && errors.Is(last, ctx.Err()): // the end of ctx is the only cause
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		case ctx.Err() != nil && errors.Is(err, ctx.Err()): // says less than the answer before
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()): // last is the cause, and the end of ctx stopped the attempts
 			return fmt.Errorf("%s: %w (%w)", what, last, context.Cause(ctx))
-		case !c.passes(err):
-			return fmt.Errorf("%s: %w", what, c.explained(err))
+		case !c.isTransient(err):
+			return fmt.Errorf("%s: %w", what, c.withRemedy(err))
 		}
-		if ctx.Err() == nil { // otherwise the end of ctx cut this attempt short
+		if ctx.Err() == nil { // otherwise the end of ctx aborted this attempt
 			c.failed(ctx, what, err)
-			if !errors.Is(err, os.ErrDeadlineExceeded) { // an attempt that ran out of time says less than the one before
+			if !errors.Is(err, os.ErrDeadlineExceeded) { // a timeout explains less than the error before it
 				last = err
 			}
 		}
@@ -201,8 +202,8 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 	}
 }
 
-// Quiet stops the client library from writing to stderr by itself, for the
-// whole process: a command says what there is to say.
+// Quiet stops go-redis from writing to stderr, in the whole process. Commands print their own
+// messages.
 func Quiet() { redis.SetLogger(quiet{}) }
 
 type quiet struct{}

@@ -9,97 +9,94 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// Completion is what came of an entry: batches for the out-queues and what goes
-// back. Together they replace the entry, or nothing does.
+// A Completion replaces an entry: by batches for the out-queues, remainders that return to the
+// in-queue, or a dead letter. The script stores all of it or none.
 type Completion struct {
 	Entry      Entry
 	In         Queue
-	Cost       time.Duration // of an item, 0: not measured
+	Cost       time.Duration // measured time of one item; 0: not measured
 	Outs       []Output
 	Remainders []Remainder
 	Bypassed   []Bypassed
-	Dead       *batch.Failure // why the entry is kept as a dead letter; nil: it is not
+	Dead       *batch.Failure // why the entry becomes a dead letter; nil: it does not
 }
 
-// A Bypassed is a queue that items would have gone through, had a worker not run the
-// stage behind it at once.
+// A Bypassed counts the items that skipped a queue, because one worker ran the stages before and
+// behind it in one call.
 type Bypassed struct {
 	Queue Queue
 	Items int
 }
 
-// A Remainder is a batch that goes back: what was not run, or what failed and is to
-// be tried again.
+// A Remainder is a part of an entry that goes back to the in-queue: not run, or to be retried.
 type Remainder struct {
 	batch.Batch
-	Attempts int           // calls that failed
-	Delay    time.Duration // until it comes back
+	Attempts int           // failed calls so far
+	Delay    time.Duration // until it is due
 }
 
-// Suspicious is how many workers have to die with an entry until it is run
-// alone, item by item.
+// Suspicious is the number of workers that die with an entry before its items run alone.
 const Suspicious = 2
 
-// maxDead dead letters are kept; of more, the oldest go.
+// maxDead is the number of dead letters kept; beyond it, the oldest are deleted.
 const maxDead = 10_000
 
-// A Output is a batch for an out-queue.
+// An Output is a batch for an out-queue.
 type Output struct {
 	Queue Queue
 	batch.Batch
 }
 
-// An Outcome tells what became of an entry.
+// An Outcome is the result of a completion.
 type Outcome string
 
 // The outcomes.
 const (
 	Committed  Outcome = "ok"
-	Superseded Outcome = "lost"  // somebody else finished it
+	Superseded Outcome = "lost"  // another worker completed the entry first
 	InputGone  Outcome = "gone"  // the in-queue is gone
-	OutputGone Outcome = "noout" // an out-queue is gone: the entry is still held
+	OutputGone Outcome = "noout" // an out-queue is gone; the entry stays pending
 )
 
-// Complete replaces each entry by what came of it, if it is still there: the
-// first finisher wins. An outcome that is none of the constants is the text of
-// an error that Redis had with this entry alone; the entry is still held. It
-// is safe to repeat.
+// Complete replaces each entry by its completion, if the entry still exists: the first completion
+// wins. An Outcome that is none of the constants is the text of an error that Redis had with that
+// entry alone; the entry stays pending. It is safe to repeat.
 func (c *Client) Complete(ctx context.Context, done []Completion) ([]Outcome, error) {
-	outcomes, _, err := c.settle(ctx, done, "")
+	outcomes, _, err := c.commit(ctx, done, "")
 	return outcomes, err
 }
 
-// Advance completes an entry with a product and, where it is committed, takes for a consumer
-// what is next in the queue of that: one entry, or none. A reply that is lost leaves it
-// with the consumer, see Held; the call that follows is then Beaten.
-func (c *Client) Advance(ctx context.Context, d Completion, consumer string) (Outcome, []Entry, error) {
-	outcomes, taken, err := c.settle(ctx, []Completion{d}, consumer)
+// CommitAndTakeNext commits a completion with one output. If that succeeds, it also takes the next
+// entry of the output's queue for consumer: one entry or none. If the reply is lost, the entry
+// taken stays pending with the consumer, see Held, and the retried call returns Superseded.
+func (c *Client) CommitAndTakeNext(ctx context.Context, d Completion, consumer string) (Outcome, []Entry, error) {
+	outcomes, taken, err := c.commit(ctx, []Completion{d}, consumer)
 	if err != nil {
 		return "", nil, err
 	}
 	return outcomes[0], taken, nil
 }
 
-func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_ []Outcome, taken []Entry, _ error) {
+func (c *Client) commit(ctx context.Context, done []Completion, taker string) (_ []Outcome, taken []Entry, _ error) {
 	outcomes := make([]Outcome, len(done))
-	open := make([]int, len(done)) // indexes into done of what is sent
-	for i := range open {
-		open[i] = i
+	left := make([]int, len(done)) // indexes into done of the completions still to be stored
+	for i := range left {
+		left[i] = i
 	}
-	part := c.part
-	for len(open) > 0 {
+	encode := c.encode
+	for len(left) > 0 {
 		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
-			replies, err := c.complete(ctx, done, open, part, taker)
+			replies, err := c.complete(ctx, done, left, encode, taker)
 			if hasCode(err, "OOM") {
-				part = inlined
+				encode = encodeInline
 			}
 			if err != nil {
 				return err
 			}
-			if len(replies) > len(open) {
-				taken = entriesOf(StreamRef{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(open)))
+			if len(replies) > len(left) {
+				taken = entriesOf(StreamRef{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(left)))
 			}
-			open, err = unsettled(open, replies, outcomes)
+			left, err = uncommitted(left, replies, outcomes)
 			return err
 		})
 		if err != nil {
@@ -109,16 +106,16 @@ func (c *Client) settle(ctx context.Context, done []Completion, taker string) (_
 	return outcomes, taken, nil
 }
 
-// unsettled notes the outcomes and returns the indexes of what has none yet: a
-// payload ran out of time, or Redis had a passing error, which is returned.
-func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passing error) {
+// uncommitted stores the outcomes and returns the indexes that have none yet, because a payload
+// expired or Redis had a transient error, which it returns.
+func uncommitted(open []int, replies list, outcomes []Outcome) (again []int, passing error) {
 	for k, i := range open {
 		text := replies.text(k)
 		err := errors.New(text)
 		switch {
 		case text == "resend":
 			again = append(again, i)
-		case isPassing(err):
+		case isTransientError(err):
 			again, passing = append(again, i), err
 		default:
 			outcomes[i] = Outcome(text)
@@ -127,9 +124,9 @@ func unsettled(open []int, replies list, outcomes []Outcome) (again []int, passi
 	return again, passing
 }
 
-type packer func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
+type encoder func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
 
-func (c *Client) complete(ctx context.Context, done []Completion, open []int, part packer, taker string) (list, error) {
+func (c *Client) complete(ctx context.Context, done []Completion, open []int, encode encoder, taker string) (list, error) {
 	k := c.keys
 	keys := []string{k.due(), k.dead()}
 	args := []any{k.payload(""), Suspicious, maxDead, taker}
@@ -137,7 +134,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, pa
 	for _, i := range open {
 		d := &done[i]
 		e := &d.Entry
-		keys = append(keys, k.place(e.StreamRef), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
+		keys = append(keys, k.streamOf(e.StreamRef), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
 		args = append(args, e.ID, d.In.Inc, int64(d.Cost), e.Crashes, e.Source, e.Queue)
 		if d.Dead == nil {
 			args = append(args, "")
@@ -151,7 +148,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, pa
 		args = append(args, old, len(d.Outs), len(d.Bypassed), len(d.Remainders))
 		var payloads []payload
 		for _, out := range d.Outs {
-			kind, data, grown := part(out.Batch, payloads)
+			kind, data, grown := encode(out.Batch, payloads)
 			payloads = grown
 			keys = append(keys, k.stream(out.Queue.Name), k.meta(out.Queue.Name))
 			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
@@ -161,7 +158,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, pa
 			args = append(args, by.Queue.Inc, by.Items)
 		}
 		for _, rest := range d.Remainders {
-			kind, data, grown := part(rest.Batch, payloads)
+			kind, data, grown := encode(rest.Batch, payloads)
 			payloads = grown
 			args = append(args, rest.Attempts, rest.Delay.Milliseconds(), rest.First, rest.N, len(rest.Frame), kind, data)
 		}

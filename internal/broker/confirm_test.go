@@ -7,9 +7,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// The ends of many sources are stored again together. A source that is gone, fenced or not
-// a source any more holds up no other one.
-func TestEndsAreStoredAgainTogether(t *testing.T) {
+// FinishAgain stores the ends of many sources. A source that is gone, fenced or replaced by a
+// foreign key does not affect the others.
+func TestFinishAgainStoresManyEnds(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		const n = 40

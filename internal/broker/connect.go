@@ -12,8 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// connect makes a client. One of a cluster looks often where the slots are: it
-// sees by itself that a slot has moved, not that its master has died.
+// connect makes a go-redis client. A Cluster client reloads the slot map every 2 s: it follows a
+// moved slot by itself, but it does not notice the death of a master.
 func (t target) connect(o *redis.UniversalOptions) redis.UniversalClient {
 	if o.IsClusterMode {
 		cluster := o.Cluster()
@@ -47,21 +47,22 @@ func (unknownMaster) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.P
 	return next
 }
 
-// Connect reports within limit whether Redis can be used for reading, and reads the number of
-// partitions. It warns of an eviction policy that may drop what is stored. ErrUnreachable:
-// Redis does not answer, or only with errors that pass. ErrUnusable: waiting does not help.
-// ErrPartitions: see spread.
+// Connect checks within limit that Redis can be used for reading, and reads the number of
+// partitions. It logs a warning if the eviction policy may drop stored items.
+//
+// It returns ErrUnreachable if Redis does not answer, or only with transient errors. It returns
+// ErrUnusable if waiting does not help, and ErrPartitions as described at loadPartitions.
 func (c *Client) Connect(ctx context.Context, limit time.Duration) error {
 	return c.within(ctx, limit, func(ctx context.Context) error {
 		if err := c.ping(ctx); err != nil {
 			return err
 		}
-		return c.spread(ctx)
+		return c.loadPartitions(ctx)
 	})
 }
 
-// Writable reports within limit whether Redis takes writes from this user, with the errors of
-// Connect. A replica does not. It changes nothing.
+// Writable checks within limit that this user may write to this server; a replica refuses writes.
+// It changes no key. It returns the errors of Connect.
 func (c *Client) Writable(ctx context.Context, limit time.Duration) error {
 	return c.within(ctx, limit, func(ctx context.Context) error {
 		return c.try(ctx, "write", func(ctx context.Context) error {
@@ -70,11 +71,11 @@ func (c *Client) Writable(ctx context.Context, limit time.Duration) error {
 	})
 }
 
-// within runs the first calls of a process for at most limit.
+// within runs f for at most limit and turns its error into one of Connect.
 func (c *Client) within(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	defer c.outage.hush()()
+	defer c.outage.silence()()
 	err := f(limited)
 	switch {
 	case err == nil || errors.Is(err, ErrPartitions):
@@ -87,7 +88,7 @@ func (c *Client) within(ctx context.Context, limit time.Duration, f func(context
 	return fmt.Errorf("%w: %s: %w", ErrUnusable, c, err)
 }
 
-// ping asks whether Redis answers and is one that scripts of this package run on.
+// ping checks that Redis answers and can run the scripts of this package.
 func (c *Client) ping(ctx context.Context) error {
 	var policy map[string]string
 	compared := false
@@ -99,10 +100,10 @@ func (c *Client) ping(ctx context.Context) error {
 		if err == nil {
 			err = c.probe(ctx, node)
 		}
-		if err == nil { // an answer is not needed: the command may be forbidden
+		if err == nil { // the command may be forbidden: then the policy stays unknown
 			policy = node.ConfigGet(ctx, "maxmemory-policy").Val()
 		}
-		if err != nil && c.passes(err) && !compared {
+		if err != nil && c.isTransient(err) && !compared {
 			compared = true
 			if reason := c.compareTLS(ctx); reason != nil {
 				return reason
@@ -117,17 +118,17 @@ func (c *Client) ping(ctx context.Context) error {
 	return err
 }
 
-// probe tries a feature of Redis 6.2, a range that excludes its start, which every role may use. It
-// does not compare versions, since compatible servers choose theirs freely.
+// probe tries a feature of Redis 6.2 that every role may use: a range that excludes its start. It
+// does not compare versions, since compatible servers choose their version freely.
 func (c *Client) probe(ctx context.Context, node redis.UniversalClient) error {
 	err := node.XRangeN(ctx, c.keys.stream(""), "(0", "+", 1).Err()
 	switch {
-	case err == nil || isDenial(err): // the next call says what this user may do
+	case err == nil || isDenial(err): // a denial is reported by the next call
 		return nil
 	case !hasCode(err, "Invalid stream ID") && !hasCode(err, "unknown command"):
 		return err
 	}
-	hello, _ := node.Do(ctx, "hello", 2).Slice() // without it, the server is of an unknown version
+	hello, _ := node.Do(ctx, "hello", 2).Slice() // on an error the version stays empty
 	about := list(hello).fields()
 	if about["mode"] == "sentinel" {
 		return fmt.Errorf("the server is a Sentinel: use redis+sentinel://host:port/master (%w)", err)
@@ -135,8 +136,8 @@ func (c *Client) probe(ctx context.Context, node redis.UniversalClient) error {
 	return fmt.Errorf("the server has to be Redis 6.2 or later, or compatible with it; its version is %q (%w)", about["version"], err)
 }
 
-// compareTLS looks for the reason of a broken connection: one end uses TLS and the other one
-// does not. It sends no password.
+// compareTLS finds out whether a connection failed because only one end uses TLS. It returns nil if
+// this is not the cause. It sends no password.
 func (c *Client) compareTLS(ctx context.Context) error {
 	o := c.target.options
 	if strings.HasPrefix(o.Addrs[0], "/") {
@@ -154,10 +155,10 @@ func (c *Client) compareTLS(ctx context.Context) error {
 	}
 	defer conn.Close()
 	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline) // ctx bounds the handshake too
+		_ = conn.SetDeadline(deadline) // ctx also bounds the handshake
 	}
 	if o.TLSConfig == nil {
-		return wantsTLS(ctx, conn, o.Addrs[0])
+		return tryTLS(ctx, conn, o.Addrs[0])
 	}
 	answer := make([]byte, 1)
 	if _, err = conn.Write([]byte("PING\r\n")); err == nil {
@@ -169,8 +170,9 @@ func (c *Client) compareTLS(ctx context.Context) error {
 	return nil
 }
 
-// wantsTLS begins a handshake. Whether the certificate is a good one does not matter here.
-func wantsTLS(ctx context.Context, conn net.Conn, address string) error {
+// tryTLS starts a TLS handshake and returns an error if the server speaks TLS, even if its
+// certificate is invalid. Otherwise it returns nil.
+func tryTLS(ctx context.Context, conn net.Conn, address string) error {
 	host, _, _ := net.SplitHostPort(address)
 	err := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
 	var refused *tls.CertificateVerificationError

@@ -14,8 +14,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// connect opens an address and makes the first calls of a process. The limit is far above what
-// any of them takes, so that an error that is waited for shows as ErrUnreachable, a minute later.
+// connect opens an address and makes the first calls of a process. Its limit is far above their
+// duration, so an error that is wrongly retried shows as ErrUnreachable after a minute.
 func connect(t *testing.T, address string, opts broker.Options) (*broker.Client, error) {
 	t.Helper()
 	c, err := broker.Open(address, opts)
@@ -26,20 +26,20 @@ func connect(t *testing.T, address string, opts broker.Options) (*broker.Client,
 	return c, c.Writable(t.Context(), time.Minute)
 }
 
-// refuses expects that Redis cannot be used, at once and for a reason.
+// refuses checks that Redis cannot be used, at once and with a reason.
 func refuses(t *testing.T, address string, opts broker.Options, reason string) error {
 	t.Helper()
 	c, err := connect(t, address, opts)
 	if !errors.Is(err, broker.ErrUnusable) || !errors.Is(err, broker.ErrUnreachable) || !strings.Contains(err.Error(), reason) {
 		t.Errorf("%s: %v, want %q", address, err, reason)
 	}
-	if n := c.Failures(); n > 1 { // one is needed to see that a connection is cut
+	if n := c.Failures(); n > 1 { // one is needed to notice a cut connection
 		t.Errorf("%s: %d calls were repeated", address, n)
 	}
 	return err
 }
 
-func TestCredentialsThatAreRefusedAreNotTriedAgain(t *testing.T) {
+func TestRefusedCredentialsAreNotRetried(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t, "--requirepass", "sesame")
 	admin := must[*broker.Client](t)(connect(t, "redis://:sesame@"+server.Addr(), broker.Options{}))
@@ -65,7 +65,7 @@ func TestCredentialsThatAreRefusedAreNotTriedAgain(t *testing.T) {
 	refuses(t, "redis+cluster://:sesame@"+server.Addr(), broker.Options{}, "use redis://")
 }
 
-func TestReadersOfAReplicaConnectAndWritersDoNot(t *testing.T) {
+func TestReplicaAcceptsReadersOnly(t *testing.T) {
 	t.Parallel()
 	master, replica := testkit.StartRedis(t), testkit.StartRedis(t)
 	c, err := broker.Open(replica.URL(), broker.Options{})
@@ -80,7 +80,7 @@ func TestReadersOfAReplicaConnectAndWritersDoNot(t *testing.T) {
 	}
 }
 
-func TestTLSAtOneEndIsNamed(t *testing.T) {
+func TestTLSMismatchIsExplained(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -105,8 +105,8 @@ func TestTLSAtOneEndIsNamed(t *testing.T) {
 	refuses(t, "rediss://:secret@"+server.Addr(), broker.Options{}, "use redis://")
 }
 
-// The answers are those of the named servers, except for the commands that are not sent here.
-func TestServersThatAreNotMeantAreNamed(t *testing.T) {
+// The replies are those of the named servers, except for commands that these checks do not send.
+func TestWrongServersAreExplained(t *testing.T) {
 	t.Parallel()
 	const hello = "*4\r\n$7\r\nversion\r\n$6\r\n6.0.16\r\n$4\r\nmode\r\n"
 	for name, c := range map[string]struct {
@@ -134,7 +134,7 @@ func TestServersThatAreNotMeantAreNamed(t *testing.T) {
 		"declared keys only": {"redis", "", "compute names of keys", map[string]string{
 			"ping": "+PONG\r\n", "xrange": "*0\r\n", "config": "*0\r\n", "evalsha": "-ERR script tried accessing undeclared key: x\r\n",
 		}},
-		"no Redis": {"redis", "", "no Redis", map[string]string{"ping": "HTTP/1.1 400 Bad Request\r\n"}},
+		"no Redis": {"redis", "", "is not Redis", map[string]string{"ping": "HTTP/1.1 400 Bad Request\r\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,8 +152,8 @@ func TestServersThatAreNotMeantAreNamed(t *testing.T) {
 	}
 }
 
-// Sentinels that do not know a master may learn of it. Until then a read has no value to return.
-func TestUnknownMasterIsNoEmptyAnswer(t *testing.T) {
+// Sentinels that do not know a master may learn of it later. Until then a read must not return nil.
+func TestUnknownMasterIsAnError(t *testing.T) {
 	t.Parallel()
 	addr := testkit.StartFake(t, func([]string) string { return "*-1\r\n" })
 	c, err := broker.Open("redis+sentinel://"+addr+"/nosuch", broker.Options{})
@@ -169,8 +169,8 @@ func TestUnknownMasterIsNoEmptyAnswer(t *testing.T) {
 	}
 }
 
-// A user who lacks a permission for the probe connects.
-func TestProbeOfTheVersionNeedsNoPermission(t *testing.T) {
+// A user who lacks the permission for the probe can connect.
+func TestVersionProbeNeedsNoPermission(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{"ping": "+PONG\r\n", "evalsha": ":1\r\n", "hdel": ":0\r\n", "hello": "-ERR unknown command 'hello'\r\n"}
 	addr := testkit.StartFake(t, func(words []string) string {

@@ -11,18 +11,18 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// ErrDeadLetterNotFound says that there is no dead letter of that id (any more).
+// ErrDeadLetterNotFound says that no dead letter has that id, or that it was deleted.
 var ErrDeadLetterNotFound = errors.New("no such dead letter")
 
-// A DeadLetter is an entry that could not be processed, as it stood in its
-// queue. What is missing in a malformed one is zero.
+// A DeadLetter is an entry that could not be processed, as it stood in its queue. Fields that are
+// missing from a malformed one are zero.
 type DeadLetter struct {
 	Entry
 	Why batch.Failure
 	At  time.Time // by the clock of Redis
 }
 
-func letterOf(raw list) DeadLetter {
+func deadLetterOf(raw list) DeadLetter {
 	d := DeadLetter{Entry: entryOf(StreamRef{}, raw)}
 	fields := raw.list(1).fields()
 	d.Queue, d.Why = fields["q"], batch.ParseFailure([]byte(fields["why"]))
@@ -33,17 +33,17 @@ func letterOf(raw list) DeadLetter {
 	return d
 }
 
-// Dead lists dead letters behind the one of id after, "" for all, the oldest
-// first and at most count.
+// Dead lists at most count dead letters, the oldest first, that follow the id after. "" lists from
+// the start.
 func (c *Client) Dead(ctx context.Context, after string, count int) ([]DeadLetter, error) {
 	start := "-"
 	if after != "" {
 		start = "(" + after
 	}
-	return c.letters(ctx, "list dead letters", start, "+", count)
+	return c.deadLetters(ctx, "list dead letters", start, "+", count)
 }
 
-func (c *Client) letters(ctx context.Context, what, start, stop string, count int) (letters []DeadLetter, err error) {
+func (c *Client) deadLetters(ctx context.Context, what, start, stop string, count int) (letters []DeadLetter, err error) {
 	var reply any
 	err = c.try(ctx, what, func(ctx context.Context) (err error) {
 		reply, err = c.rdb.Do(ctx, "XRANGE", c.keys.dead(), start, stop, "COUNT", count).Result()
@@ -53,14 +53,14 @@ func (c *Client) letters(ctx context.Context, what, start, stop string, count in
 		return nil, err
 	}
 	for i := range asList(reply) {
-		letters = append(letters, letterOf(asList(reply).list(i)))
+		letters = append(letters, deadLetterOf(asList(reply).list(i)))
 	}
 	return letters, nil
 }
 
 // Letter reads a dead letter with its frame.
 func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
-	letters, err := c.letters(ctx, "read dead letter "+id, id, id, 1)
+	letters, err := c.deadLetters(ctx, "read dead letter "+id, id, id, 1)
 	if err != nil {
 		return DeadLetter{}, err
 	}
@@ -73,15 +73,15 @@ func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
 	return letters[0], err
 }
 
-// Retry scatters the items of a dead letter into their queue once more, as a
-// source of their own, and forgets the letter. It is safe to repeat.
+// Retry scatters the items of a dead letter into their queue again, as a new source, and deletes
+// the dead letter. It blocks while the queue is full. It is safe to repeat.
 func (c *Client) Retry(ctx context.Context, id string) error {
 	d, err := c.Letter(ctx, id)
 	if err != nil {
 		return err
 	}
 	if err := d.Check(); err != nil {
-		return fmt.Errorf("retry dead letter %s: it is no batch that can be run: %w", id, err)
+		return fmt.Errorf("retry dead letter %s: it is not a valid batch: %w", id, err)
 	}
 	q, err := c.Look(ctx, d.Queue)
 	if err != nil {
@@ -110,15 +110,15 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	if err := c.Finish(ctx, s, int64(again.N)); err != nil {
 		return err
 	}
-	return c.Forget(ctx, d)
+	return c.DeleteDeadLetter(ctx, d)
 }
 
-// Forget deletes a dead letter with its payload.
-func (c *Client) Forget(ctx context.Context, d DeadLetter) error {
+// DeleteDeadLetter deletes a dead letter and its payload.
+func (c *Client) DeleteDeadLetter(ctx context.Context, d DeadLetter) error {
 	keys := []string{c.keys.dead()}
 	if d.Payload != "" {
 		keys = append(keys, c.keys.payload(d.Payload))
 	}
-	_, err := c.run(ctx, "drop dead letter "+d.ID, scripts.deleteDeadLetter, keys, d.ID)
+	_, err := c.run(ctx, "delete dead letter "+d.ID, scripts.deleteDeadLetter, keys, d.ID)
 	return err
 }

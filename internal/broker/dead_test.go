@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
+func TestDeadLettersKeepTheirEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -42,7 +42,7 @@ func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
 			t.Fatalf("the second one is %.100v", second)
 		}
 		for _, d := range letters {
-			if err := c.Forget(t.Context(), d); err != nil {
+			if err := c.DeleteDeadLetter(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -55,7 +55,7 @@ func TestDeadLettersKeepWhatTheyWere(t *testing.T) {
 	})
 }
 
-func TestARetriedLetterIsANewInputOnce(t *testing.T) {
+func TestRetriedDeadLetterIsScatteredOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -81,8 +81,9 @@ func TestARetriedLetterIsANewInputOnce(t *testing.T) {
 	})
 }
 
-// Only the newest are kept, so that a stranger who floods a queue fills no memory.
-func TestOldDeadLettersGo(t *testing.T) {
+// Only the newest dead letters are kept, so that a foreign program that floods a queue cannot fill
+// the memory.
+func TestOldestDeadLettersAreDeleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -104,7 +105,7 @@ func TestOldDeadLettersGo(t *testing.T) {
 	})
 }
 
-func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
+func TestDelayedEntriesAreDeletedWithQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -126,9 +127,9 @@ func TestWhatIsDelayedGoesWithItsQueue(t *testing.T) {
 	})
 }
 
-// When it is due is told by the clock of Redis, which may be another one than that
-// of the worker that delayed it.
-func TestWhatIsDelayedIsDueByTheClockOfRedis(t *testing.T) {
+// The clock of Redis decides when an entry is due. It may differ from that of the worker that
+// delayed the entry.
+func TestDelayUsesClockOfRedis(t *testing.T) {
 	for _, apart := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(apart.String(), func(t *testing.T) {
 			server := embedded.New()
@@ -138,13 +139,13 @@ func TestWhatIsDelayedIsDueByTheClockOfRedis(t *testing.T) {
 			c, err := server.Open("redis://127.0.0.1/", nil)
 			c = opened(t, c, err)
 			f := makeFlow(t, c, 0)
-			pile(t, c, f, 1)
+			scatterBatches(t, c, f, 1)
 			e := f.takeAll(t, c, "w1")[0]
 			rest := broker.Remainder{Batch: e.Batch, Attempts: 1, Delay: time.Minute}
 			must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: []broker.Remainder{rest}}}))
 			for want, later := range []time.Duration{59 * time.Second, 61 * time.Second} {
 				server.StandAt(now.Add(later))
-				if err := c.BringBack(t.Context()); err != nil {
+				if err := c.RequeueDue(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if back := f.takeAll(t, c, "w1"); len(back) != want {

@@ -2,14 +2,14 @@ package broker
 
 import "context"
 
-// dueChunk entries are brought back by one script call.
+// dueChunk is the number of entries that one script call requeues.
 const dueChunk = 100
 
-// BringBack puts what was delayed and is due where it is read. It is safe to
-// repeat, and for several to call at once.
-func (c *Client) BringBack(ctx context.Context) error {
+// RequeueDue requeues the delayed entries that are due. It is safe to repeat and to call
+// concurrently.
+func (c *Client) RequeueDue(ctx context.Context) error {
 	for {
-		more, err := c.run(ctx, "bring back retries", scripts.requeueDue, []string{c.keys.due()}, c.keys.prefix, dueChunk)
+		more, err := c.run(ctx, "requeue due retries", scripts.requeueDue, []string{c.keys.due()}, c.keys.prefix, dueChunk)
 		if err != nil || more == int64(0) {
 			return err
 		}

@@ -10,14 +10,14 @@ import (
 	"github.com/dqbridge/dqbridge/internal/embedded"
 )
 
-// A mortal connection lets so many requests through; its process dies with the next.
-type mortal struct {
+// A limitedConn connection passes a number of requests. Its process dies with the next one.
+type limitedConn struct {
 	net.Conn
 	left *int
 	die  context.CancelFunc
 }
 
-func (m mortal) Write(request []byte) (int, error) {
+func (m limitedConn) Write(request []byte) (int, error) {
 	if *m.left--; *m.left < 0 {
 		m.die()
 		return 0, net.ErrClosed
@@ -25,16 +25,16 @@ func (m mortal) Write(request []byte) (int, error) {
 	return m.Conn.Write(request)
 }
 
-// Whoever deletes a queue may die at any request: the queue is marked before anything
-// of it is gone, and found again until all of it is.
-func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
+// A process may die at any request of a deletion. The queue is marked before the first key is
+// deleted, and it stays listed until all its keys are deleted.
+func TestDeletionSurvivesCrash(t *testing.T) {
 	for at, died := 0, true; died; at++ {
 		server := embedded.New()
 		t.Cleanup(server.Close)
 		c, err := server.Open("redis://127.0.0.1/", nil)
 		c = opened(t, c, err)
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 2)
+		scatterBatches(t, c, f, 2)
 		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 2, large(2))}}))
 		f.takeAll(t, c, "w1")
 		died = deletedFor(t, server, at, func(ctx context.Context, c *broker.Client) error { return c.Delete(ctx, "a") })
@@ -57,14 +57,15 @@ func TestADeletionThatDiesIsFoundAgain(t *testing.T) {
 	}
 }
 
-// deletedFor deletes the queue a until the process dies, if it has so many requests.
+// deletedFor deletes the queue a. The process dies if the deletion takes more than that many
+// requests.
 func deletedFor(t *testing.T, server *embedded.Server, requests int, delete func(context.Context, *broker.Client) error) (died bool) {
 	t.Helper()
 	ctx, die := context.WithCancel(t.Context())
 	defer die()
 	c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := server.Dial(ctx, network, addr)
-		return mortal{conn, &requests, die}, err
+		return limitedConn{conn, &requests, die}, err
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -77,8 +78,9 @@ func deletedFor(t *testing.T, server *embedded.Server, requests int, delete func
 	return died
 }
 
-// A process dies while it deletes a queue of its own, or one that it has noted. Whoever cleans up after it finds the queue.
-func TestADeletionIsEndedForADeadExecutor(t *testing.T) {
+// A process dies while it deletes a queue of its own, or one that it has noted. The watcher
+// finishes the deletion.
+func TestDeletionOfDeadExecutorIsFinished(t *testing.T) {
 	for owner, noted := range map[string]bool{"x1": false, "": true} {
 		for at, died := 0, true; died; at++ {
 			server := embedded.New()

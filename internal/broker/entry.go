@@ -12,29 +12,28 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// A frame above inlineMax bytes travels in a key of its own, which a plain SET
-// writes: a script costs 1.5 us for a KiB that passes through it.
+// inlineMax is the size in bytes above which a frame travels in a key of its own, written by a
+// plain SET: a script costs 1.5 us for each KiB that passes through it.
 const inlineMax = 2 << 10
 
-// payloadTTL is how long a payload key waits for the script that commits it.
+// payloadTTL is the lifetime of a payload key until a script commits it.
 const payloadTTL = 10 * time.Minute
 
-// A Ref is where an entry stands: ids are those of one stream, and two streams
-// have the same ones.
+// A Ref identifies an entry: its stream and its id there. Two streams may use the same id.
 type Ref struct {
 	StreamRef
 	ID string
 }
 
-// An Entry is a batch as it stands in a queue. Its reader owns the range.
+// An Entry is a batch in a stream of a queue. Its consumer owns the batch's range of offsets.
 type Entry struct {
 	batch.Batch
 	Ref
-	Attempts int    // calls of the function that failed, for each of its items
-	Crashes  int    // workers that died with it
-	Failed   string // worker whose attempt this is a retry of; "": none, or that worker has put it back
-	Payload  string // id of the key that its frame is in, "" where it is inline
-	Size     int    // bytes of the frame, also before it is fetched
+	Attempts int    // failed calls of the function, for each of the items
+	Crashes  int    // workers that died while they held the entry
+	Failed   string // worker whose failed attempt this entry retries; "": none, or that worker has requeued it
+	Payload  string // id of the key that holds the frame; "": the frame is inline
+	Size     int    // bytes of the frame, known before the frame is read
 }
 
 func entryOf(at StreamRef, raw list) Entry {
@@ -76,7 +75,7 @@ func entriesOf(at StreamRef, raw list) []Entry {
 	return entries
 }
 
-// sizeIn is the bytes of a frame as the id of its key has them, 0 where it has none.
+// sizeIn returns the size of a frame that is part of its payload id, or 0 if the id has none.
 func sizeIn(id string) int {
 	_, text, _ := strings.Cut(id, ".")
 	size, err := strconv.Atoi(text)
@@ -86,12 +85,12 @@ func sizeIn(id string) int {
 	return max(0, size)
 }
 
-// frameOf is the memory of a text of a reply, which nobody else refers to. Frames
-// are not written into, as texts are not.
+// frameOf returns the memory of a reply's string as a frame, without a copy. The string has no
+// other reference, and frames are never written into.
 func frameOf(text string) []byte { return unsafe.Slice(unsafe.StringData(text), len(text)) }
 
-// part is a batch as the scripts take it.
-func (c *Client) part(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
+// encode encodes a batch for the scripts: as a failure, an inline frame or a payload of its own.
+func (c *Client) encode(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
 	switch {
 	case b.Lost != nil:
 		return "e", b.Lost.Append(nil), payloads
@@ -103,9 +102,9 @@ func (c *Client) part(b batch.Batch, payloads []payload) (kind string, data any,
 	}
 }
 
-// inlined is part where the memory is full and no key of a payload can be
-// written: a script that takes something out first may still add.
-func inlined(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
+// encodeInline is encode without payload keys. It is used if the memory of Redis is full: SET is
+// refused then, but a script may still add what it first removes.
+func encodeInline(b batch.Batch, payloads []payload) (kind string, data any, _ []payload) {
 	if b.Lost != nil {
 		return "e", b.Lost.Append(nil), payloads
 	}
@@ -119,7 +118,7 @@ func payloadKeys(keys []string, payloads []payload) []string {
 	return keys
 }
 
-// checkStatus turns the words of refusals into errors.
+// checkStatus turns the status of a refused script into an error.
 func checkStatus(what, status string) error {
 	switch status {
 	case "gone":
@@ -127,7 +126,7 @@ func checkStatus(what, status string) error {
 	case "fenced":
 		return fmt.Errorf("%s: %w", what, ErrFenced)
 	case "":
-		return fmt.Errorf("%s: Redis answers what no script of this version does", what)
+		return fmt.Errorf("%s: unexpected reply from Redis", what)
 	}
 	if strings.HasPrefix(status, "ERR ") {
 		return fmt.Errorf("%s: %s", what, status)

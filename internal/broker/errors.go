@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// What callers decide on.
+// Errors that callers compare with errors.Is.
 var (
 	ErrInvalidURL     = errors.New("bad Redis URL")
 	ErrUnreachable    = errors.New("redis cannot be reached")
@@ -23,12 +23,12 @@ var (
 	ErrSealed         = errors.New("the queue is sealed: no further source can join")
 	ErrEnded          = errors.New("the source has ended")
 	ErrFenced         = errors.New("fenced off: a successor has taken over, or the lease ran out")
-	ErrTruncated      = errors.New("the stream was given up before its end")
+	ErrTruncated      = errors.New("the stream was abandoned before its end")
 	ErrFull           = errors.New("the queue is full")
 	ErrElsewhere      = errors.New("the source feeds another queue")
 )
 
-// ErrUnusable is an ErrUnreachable that does not pass.
+// ErrUnusable is an ErrUnreachable that waiting does not cure.
 var ErrUnusable error = unusable{}
 
 type unusable struct{}
@@ -38,47 +38,48 @@ func (unusable) Error() string { return "redis cannot be used" }
 // Unwrap makes it an ErrUnreachable.
 func (unusable) Unwrap() error { return ErrUnreachable }
 
-// IsRefusal reports whether an error is an answer of Redis, after which nothing has changed: the
-// object of the call is gone or is in other hands. Any other error may be that of a lost reply.
+// IsRefusal reports whether Redis refused the call and changed nothing: the object of the call is
+// gone or belongs to another process. After any other error the call may have succeeded, with its
+// reply lost.
 func IsRefusal(err error) bool {
 	return slices.ContainsFunc([]error{ErrInvalidName, ErrVersion, ErrQueueNotFound, ErrConsumerExists, ErrSealed, ErrEnded, ErrFenced, ErrElsewhere},
 		func(answer error) bool { return errors.Is(err, answer) })
 }
 
-// passing are the first words of the errors of Redis that pass without a change of the
-// configuration.
-var passing = []string{
+// transientCodes lists the first words of transient errors of Redis: they go away without a change
+// of the configuration.
+var transientCodes = []string{
 	"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MASTERDOWN", "NOSCRIPT", "OOM", "BUSY", "NOREPLICAS",
 	"MISCONF", "UNBLOCKED force", "max number of clients",
 }
 
-// wandering are the errors of the client that pass: it does not know which server is the master.
-var wandering = []string{"connection pool timeout", "redis: all sentinels", "redis: cluster has no nodes"}
+// topologyErrors lists transient errors of go-redis: it does not know which server is the master.
+var topologyErrors = []string{"connection pool timeout", "redis: all sentinels", "redis: cluster has no nodes"}
 
-// passes reports whether the same command may succeed later. With the address of one server,
-// MOVED does not pass: only the client of a Cluster follows it.
-func (c *Client) passes(err error) bool {
-	return isPassing(err) && (c.target.options.IsClusterMode || !isMoved(err))
+// isTransient reports whether err is transient: the same command may succeed later. MOVED is
+// transient only for a Cluster client, which follows it.
+func (c *Client) isTransient(err error) bool {
+	return isTransientError(err) && (c.target.options.IsClusterMode || !isMoved(err))
 }
 
-// isPassing reports whether the same command may succeed later.
-func isPassing(err error) bool {
+// isTransientError is isTransient without the exception for MOVED.
+func isTransientError(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
 	var alert *net.OpError
 	if errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") {
-		return false // one end of TLS refuses what the other one wants
+		return false // one end of TLS refuses the parameters of the other end
 	}
 	var network net.Error
 	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
 		return true
 	}
-	text := said(err)
+	text := answerText(err)
 	if strings.Contains(text, "unknown command") {
 		return false
 	}
-	return slices.ContainsFunc(passing, func(word string) bool { return strings.HasPrefix(text, word+" ") }) ||
-		slices.ContainsFunc(wandering, func(part string) bool { return strings.Contains(text, part) })
+	return slices.ContainsFunc(transientCodes, func(word string) bool { return strings.HasPrefix(text, word+" ") }) ||
+		slices.ContainsFunc(topologyErrors, func(part string) bool { return strings.Contains(text, part) })
 }

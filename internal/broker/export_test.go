@@ -8,56 +8,56 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What tests of this package see of its inside.
+// This file exports internals for the tests.
 
-// Raw is the connection.
+// Raw returns the connection.
 func (c *Client) Raw() redis.UniversalClient { return c.rdb }
 
-// Key is the name of a key without the namespace's prefix, in full.
+// Key returns the full name of a key.
 func (c *Client) Key(name string) string { return c.keys.prefix + name }
 
-// IsPassing is isPassing.
-var IsPassing = isPassing
+// IsTransientError is isPassing.
+var IsTransientError = isTransientError
 
-// Parsed is what parseURL makes of an address.
+// Parsed returns the result of parseURL.
 func Parsed(address string) (o redis.UniversalOptions, namespace, label string, err error) {
 	t, err := parseURL(address)
 	return t.options, t.namespace, t.label, err
 }
 
-// Fence declares a process dead that was seen with a beat.
+// Fence declares a process dead if beat is still its last heartbeat.
 func (l *Lease) Fence(ctx context.Context, r Role, id, beat string) error {
-	_, err := l.fence(ctx, []suspect{{role: r, id: id, beat: beat}}, "a test says so")
+	_, err := l.fence(ctx, []staleProcess{{role: r, id: id, beat: beat}}, "a test says so")
 	return err
 }
 
-// Seen is how many processes the last census has seen.
+// Seen returns the number of processes in the last check.
 func (l *Lease) Seen() int { return len(l.seen) }
 
-// Rest waits until nothing goes on in the background.
+// Rest waits for the clean-ups in the background.
 func (l *Lease) Rest() { l.Close() }
 
-// Die requeues what a worker holds, as if it had died.
+// Die requeues the entries of a worker, as after its death.
 func (c *Client) Die(ctx context.Context, worker string) error {
 	return c.eachStage(ctx, func(queues []string) error {
-		return c.reclaim(ctx, holding{worker: worker, crashes: 1, names: []string{worker}}, queues)
+		return c.reclaim(ctx, reclaimScope{worker: worker, crashes: 1, names: []string{worker}}, queues)
 	})
 }
 
-// Late is the gather as it was before it had acknowledged anything.
+// Late returns the gather as it was before its first acknowledgement.
 func (g Gather) Late() Gather {
 	g.acks = new(atomic.Int64)
 	return g
 }
 
-// Aged makes a process one that has had its connection for longer.
+// Aged makes the liveness connection of a process older by d.
 func (l *Lease) Aged(d time.Duration) {
-	l.sign.mu.Lock()
-	defer l.sign.mu.Unlock()
-	l.sign.since = l.sign.since.Add(-d)
+	l.liveness.mu.Lock()
+	defer l.liveness.mu.Unlock()
+	l.liveness.since = l.liveness.since.Add(-d)
 }
 
-// Suspects are those whose connection was missing at the last look.
+// Suspects returns the processes whose connection was missing at the last look.
 func (l *Lease) Suspects() (marks []string) {
 	for mark, s := range l.seen {
 		if s.conn != "" {
@@ -67,15 +67,15 @@ func (l *Lease) Suspects() (marks []string) {
 	return marks
 }
 
-// SizeIn is for tests of what ids say.
+// SizeIn is sizeIn.
 var SizeIn = sizeIn
 
-// Remembered is how many records of stages the client keeps in memory.
+// Remembered returns the number of cached stages.
 func (c *Client) Remembered() int {
 	c.readings.mu.Lock()
 	defer c.readings.mu.Unlock()
 	return len(c.readings.last)
 }
 
-// CountFailure counts a call that has failed at first.
+// CountFailure counts a call whose first attempt has failed.
 func (c *Client) CountFailure() { c.failures.Add(1) }

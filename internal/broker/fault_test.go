@@ -14,10 +14,10 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// large is an item whose frame gets a key of its own.
+// large returns an item whose frame gets a payload key.
 func large(i int) string { return fmt.Sprint(i, ":") + strings.Repeat("x", 5000) }
 
-// takeAll takes and fetches everything that a worker finds.
+// takeAll takes and fetches all entries available to a worker.
 func (f flow) takeAll(t *testing.T, c *broker.Client, worker string) []broker.Entry {
 	t.Helper()
 	taken := must[[]broker.Taken](t)(c.Take(t.Context(), worker, 100, 100, f.routes()))
@@ -27,7 +27,7 @@ func (f flow) takeAll(t *testing.T, c *broker.Client, worker string) []broker.En
 	return taken[0].Entries
 }
 
-// whole is what came of entries whose items a function leaves as they are.
+// whole returns completions of entries by a function that returns its items unchanged.
 func (f flow) whole(entries []broker.Entry) (done []broker.Completion) {
 	for _, e := range entries {
 		done = append(done, broker.Completion{Entry: e, In: f.a, Outs: []broker.Output{{Queue: f.b, Batch: e.Batch}}})
@@ -35,7 +35,7 @@ func (f flow) whole(entries []broker.Entry) (done []broker.Completion) {
 	return done
 }
 
-// queued reads what is in the stream of a queue, without a consumer.
+// queued returns the entries of the stream of a queue, without a consumer.
 func queued(t *testing.T, c *broker.Client, queue string) (all []string) {
 	t.Helper()
 	messages, err := c.Raw().XRange(t.Context(), c.Key("q:"+queue), "-", "+").Result()
@@ -54,8 +54,8 @@ func queued(t *testing.T, c *broker.Client, queue string) (all []string) {
 	return all
 }
 
-// through opens a client behind a proxy to a server that knows the scripts: the
-// lost reply shall not be one that says that it does not.
+// through opens a client behind a proxy. The server has loaded the scripts, so that the lost reply
+// is not a NOSCRIPT error.
 func through(t *testing.T) (*testkit.Proxy, *broker.Client) {
 	t.Helper()
 	direct, err := broker.Open(testkit.SharedRedis(t).URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
@@ -69,7 +69,7 @@ func through(t *testing.T) (*testkit.Proxy, *broker.Client) {
 	return p, opened(t, c, err)
 }
 
-func TestALostReplyAddsNothingTwice(t *testing.T) {
+func TestLostReplyStoresOnce(t *testing.T) {
 	t.Parallel()
 	for _, size := range []string{"small", "large"} {
 		t.Run(size, func(t *testing.T) {
@@ -121,7 +121,7 @@ func wasLost(t *testing.T, lost <-chan struct{}) {
 	}
 }
 
-func TestScriptsAreLoadedAgain(t *testing.T) {
+func TestScriptsAreReloaded(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -150,7 +150,7 @@ func TestScriptsAreLoadedAgain(t *testing.T) {
 	})
 }
 
-func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
+func TestFullMemoryIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
@@ -181,7 +181,7 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 			t.Fatalf("scattered into a full memory: %v", err)
 		}
 	}
-	// What is in goes on, with payloads that get no key of their own now.
+	// Entries that are already in continue, with payloads that get no key of their own.
 	done := f.whole(f.takeAll(t, c, "w1"))
 	done[1].Outs[0].Batch = framed("s1", 2, large(2))
 	outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
@@ -209,9 +209,9 @@ func TestAMemoryThatIsFullIsWaitedFor(t *testing.T) {
 
 func made(_ broker.Queue, made bool, err error) (bool, error) { return made, err }
 
-// What a master that was demoted refuses of a completion is no fault of an
-// entry: it is completed when there is a master again.
-func TestACompletionWaitsForAMaster(t *testing.T) {
+// If a completion fails because the server was demoted to a replica, its entry is not at fault: it
+// is completed when there is a master again.
+func TestCompletionWaitsForMaster(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
@@ -219,7 +219,7 @@ func TestACompletionWaitsForAMaster(t *testing.T) {
 	f := makeFlow(t, c, 0)
 	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "a")}, {Batch: framed("s1", 1, large(1))}}))
 	done := f.whole(f.takeAll(t, c, "w1"))
-	if err := c.Raw().SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // where nobody is
+	if err := c.Raw().SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // an address without a server
 		t.Fatal(err)
 	}
 	time.AfterFunc(100*time.Millisecond, func() { c.Raw().SlaveOf(t.Context(), "NO", "ONE") })
@@ -229,7 +229,7 @@ func TestACompletionWaitsForAMaster(t *testing.T) {
 	}
 }
 
-func TestAReplicaIsWaitedFor(t *testing.T) {
+func TestDeclareWaitsForMaster(t *testing.T) {
 	t.Parallel()
 	master, server := testkit.StartRedis(t), testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
@@ -250,7 +250,7 @@ func TestAReplicaIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAnOutQueueOfAnotherTypeStopsOnlyItsEntry(t *testing.T) {
+func TestSickOutQueueStopsOnlyItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

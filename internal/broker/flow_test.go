@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// flow is scatter -> a -> stage -> b -> gather, before anything moves.
+// flow is scatter -> a -> stage -> b -> gather, without entries.
 type flow struct {
 	a, b   broker.Queue
 	source broker.Source
@@ -45,13 +45,13 @@ func makeFlow(t *testing.T, c *broker.Client, max int64) flow {
 
 func (f flow) routes() []broker.Route { return []broker.Route{{In: "a", Outs: []string{"b"}}} }
 
-func TestABatchGoesThrough(t *testing.T) {
+func TestBatchPassesStage(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
 		big := strings.Repeat("x", 5000)
 		in := []broker.Parcel{{Batch: framed("s1", 0, "one", "two")}, {Batch: framed("s1", 2, big)}}
-		for range 2 { // a lost reply is sent again as it was
+		for range 2 { // a call with a lost reply is repeated unchanged
 			got := must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, in))
 			if got.Stored != 3 || got.Full || got.Room != -1 {
 				t.Fatalf("scattered %+v", got)

@@ -9,8 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Resolved is the results of the items of a batch, a frame of one item each,
-// and the executor that waits for them.
+// A Resolved holds the results of a batch of futures, each a frame of one item, and the executor
+// that waits for them.
 type Resolved struct {
 	Source  string
 	First   int64
@@ -19,11 +19,11 @@ type Resolved struct {
 	Results [][]byte
 }
 
-// FutureID names the result of the item at an offset of a source.
+// FutureID returns the id of the result for the item at an offset of a source.
 func FutureID(source string, offset int64) string { return fmt.Sprintf("%s.%d", source, offset) }
 
-// Resolve sets results where there are none and tells who waits. It is safe to
-// repeat, so it comes before the entry is completed.
+// Resolve stores the results that have no value yet and sends HintDone to the executor. It is safe
+// to repeat, so it runs before the entry is completed.
 func (c *Client) Resolve(ctx context.Context, r Resolved) error {
 	return c.try(ctx, "resolve futures", func(ctx context.Context) error {
 		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -34,14 +34,14 @@ func (c *Client) Resolve(ctx context.Context, r Resolved) error {
 				Values: []any{"m", HintDone, "w", fmt.Sprintf("%s %d %d", r.Source, r.First, len(r.Results))}})
 			return nil
 		})
-		if errors.Is(err, redis.Nil) { // nobody waits any more
+		if errors.Is(err, redis.Nil) { // a result exists already, or the executor is gone
 			return nil
 		}
 		return err
 	})
 }
 
-// Futures reads results, nil where there is none yet.
+// Futures reads results; the frame of a future without a result is nil.
 func (c *Client) Futures(ctx context.Context, ids []string) ([][]byte, error) {
 	keys := make([]string, len(ids))
 	for i, id := range ids {
@@ -76,14 +76,14 @@ func (c *Client) setFuture(ctx context.Context, id string, frame []byte, ttl tim
 	return set, err
 }
 
-// Cancel sets a failure where a future has no result yet, and tells the workers,
-// one of which may be at it. It reports whether it did.
+// Cancel stores a failure as the result of a future that has none, and sends HintCancel to all
+// workers, since one of them may be running it. It reports whether it stored the failure.
 func (c *Client) Cancel(ctx context.Context, id string, frame []byte, ttl time.Duration) (bool, error) {
 	set, err := c.setFuture(ctx, id, frame, ttl)
 	if err != nil || !set {
 		return false, err
 	}
-	return true, c.try(ctx, "tell the workers", func(ctx context.Context) error {
+	return true, c.try(ctx, "send hints to the workers", func(ctx context.Context) error {
 		workers, err := c.rdb.ZRange(ctx, c.keys.registry(RoleWorker), 0, -1).Result()
 		if err != nil || len(workers) == 0 {
 			return err
@@ -99,10 +99,10 @@ func (c *Client) Cancel(ctx context.Context, id string, frame []byte, ttl time.D
 	})
 }
 
-// Settled tells which futures have a result.
+// Settled reports for each future whether it has a result.
 func (c *Client) Settled(ctx context.Context, ids []string) ([]bool, error) {
 	settled := make([]bool, len(ids))
-	err := c.try(ctx, "look at futures", func(ctx context.Context) error {
+	err := c.try(ctx, "check futures", func(ctx context.Context) error {
 		found, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for _, id := range ids {
 				p.Exists(ctx, c.keys.payload(id))

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// slotTag is what Redis hashes of a key: what is between the first brace and the
+// slotTag returns the part of a key that Redis hashes: the text between the first brace and the
 // next closing one.
 func slotTag(key string) string {
 	_, behind, open := strings.Cut(key, "{")
@@ -29,7 +29,7 @@ func FuzzNames(f *testing.F) {
 		k := keys{"{" + name + ":0}:"}
 		for _, key := range []string{
 			k.stream(name), k.returns(name), k.meta(name), k.wait(name), k.watch(name), k.sources(name), k.source(name + "~0"),
-			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.place(StreamRef{Queue: name}), k.stages(), k.queues(),
+			k.payload(name), k.owned(name), k.mailbox(name), k.card(RoleWorker, name), k.streamOf(StreamRef{Queue: name}), k.stages(), k.queues(),
 			k.suspects(name), k.delayed(name), k.card(RoleExecutor, name), k.registry(RoleWorker), k.registry(RoleExecutor),
 			k.due(), k.dead(), k.fenced(), k.watcher(), k.space(), k.places(),
 		} {
@@ -40,8 +40,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// What stands in an entry, whatever it is, is read without a panic and in no
-// more memory than it has.
+// Arbitrary entries are parsed without a panic, and in no more memory than they have.
 func FuzzEntries(f *testing.F) {
 	f.Add("1-1", "s", "evil", "o", "9223372036854775807", "n", "-1")
 	f.Add("", "p", "\x01\xff\xff\xff", "e", "{", "f", "")
@@ -57,14 +56,14 @@ func FuzzEntries(f *testing.F) {
 					t.Fatalf("a frame of %d bytes", len(entry.Frame))
 				}
 			}
-			_ = letterOf(asList(raw))
+			_ = deadLetterOf(asList(raw))
 			_ = queueOf("q", asList(raw).fields())
 		}
 	})
 }
 
-// Records of stages and cards are JSON of strangers. What is read of one is no more than
-// it has, and is the same when it is written and read again.
+// Records of stages and cards are JSON from other programs. A parsed record is not larger than its
+// text, and stays the same when it is encoded and parsed again.
 func FuzzRecords(f *testing.F) {
 	for _, seed := range []string{
 		"", "{}", `{"v":1,"ins":[{}],"outs":[null]}`, `{"v":1,"seq":1e99}`, `[{"name":"a"}]`, `{"v":1,"ins":null}`, strings.Repeat("[", 20_000),
@@ -90,7 +89,7 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
-// readAgain reads a record, and what it is as a record again.
+// readAgain parses a record, and parses its encoded form again.
 func readAgain[T any](t *testing.T, record string) (v T, ok bool) {
 	t.Helper()
 	if json.Unmarshal([]byte(record), &v) != nil {
@@ -108,14 +107,14 @@ func readAgain[T any](t *testing.T, record string) (v T, ok bool) {
 	return v, true
 }
 
-// An address that is refused tells nothing of its password.
+// The error for an invalid address does not contain its password.
 func FuzzAddresses(f *testing.F) {
 	for _, seed := range []string{"redis://u:%s@h", "redis://u:/%s@h", "rediss://:%s@h:1/2?ns=a", "redis+sentinel://u:%s@h,h/m", "u:%s@h", "redis://u:1?%s@h"} {
 		f.Add(seed)
 	}
 	const password = "S3CR3Tx"
 	f.Fuzz(func(t *testing.T, form string) {
-		form = strings.ReplaceAll(form, "S", "s") // no secret of its own
+		form = strings.ReplaceAll(form, "S", "s") // no secret in the form itself
 		before, behind, found := strings.Cut(form, "%s@")
 		_, user, _ := strings.Cut(before, "://")
 		if !found || !strings.Contains(user, ":") || strings.Contains(user, "@") {

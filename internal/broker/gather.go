@@ -14,19 +14,19 @@ import (
 
 // A Gather is the right to read a queue to its end.
 type Gather struct {
-	ID    string // consumer name and mailbox
+	ID    string // name of the consumer and of the mailbox
 	Queue Queue
 	Epoch int64
 	acks  *atomic.Int64 // number of the last acknowledgement
 
-	delivered map[string]string // when it began, by source
-	nacked    map[Item]int64    // when it began
+	delivered map[string]string // by source, as of Consume
+	nacked    map[Item]int64    // as of Consume
 }
 
-// Consume makes a gather the consumer of a queue, with a mailbox. It takes over from a
-// gather whose executor is not in the registry, since it was declared dead or has left;
-// otherwise it returns ErrConsumerExists. No clock is involved: an outage, or another server whose
-// clock is ahead, ends no gather.
+// Consume makes a gather the consumer of a queue and creates its mailbox. It takes over from a
+// gather whose executor is not in the registry, because that was declared dead or has left.
+// Otherwise it returns ErrConsumerExists. It compares no clocks: an outage, or a failover to a
+// server whose clock is ahead, ends no gather.
 func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gather, error) {
 	what := "gather queue " + queue
 	reply, err := c.run(ctx, what, scripts.consume,
@@ -40,13 +40,13 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	case "version":
 		return Gather{}, fmt.Errorf("gather: %w", checkVersion(queue, l.text(1)))
 	case "taken":
-		return Gather{}, fmt.Errorf("gather: %w", c.takenBy(ctx, queue, l.text(1), l.text(2)))
+		return Gather{}, fmt.Errorf("gather: %w", c.gatheredBy(ctx, queue, l.text(1), l.text(2)))
 	case "gone":
 		return Gather{}, fmt.Errorf("%s: %w", what, ErrQueueNotFound)
 	}
 	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64)}
 	if g.delivered = l.list(3).fields(); l.list(3) == nil {
-		g.delivered, err = c.scan(ctx, "read what was delivered of queue "+queue, c.keys.marks(queue))
+		g.delivered, err = c.scan(ctx, "read the marks of queue "+queue, c.keys.marks(queue))
 	}
 	if err == nil && l.number(5) > 0 {
 		g.nacked, err = c.readNacked(ctx, queue)
@@ -57,15 +57,15 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	return g, err
 }
 
-// takenBy is the error of a queue that another gather has. It names the process of that gather, if that
-// can be read.
-func (c *Client) takenBy(ctx context.Context, queue, consumer, executor string) error {
+// gatheredBy returns the error for a queue that another gather reads. It names the process of that
+// gather, if its card can be read.
+func (c *Client) gatheredBy(ctx context.Context, queue, consumer, executor string) error {
 	if executor == "" {
-		return taken(queue, consumer)
+		return consumerExists(queue, consumer)
 	}
 	var card *redis.SliceCmd
 	var now *redis.TimeCmd
-	if err := c.try(ctx, "read who gathers", func(ctx context.Context) error {
+	if err := c.try(ctx, "read the process of the gather", func(ctx context.Context) error {
 		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			card = p.HMGet(ctx, c.keys.card(RoleExecutor, executor), "host", "pid", "seen")
 			now = p.Time(ctx)
@@ -73,7 +73,7 @@ func (c *Client) takenBy(ctx context.Context, queue, consumer, executor string) 
 		})
 		return err
 	}); err != nil {
-		return taken(queue, consumer)
+		return consumerExists(queue, consumer)
 	}
 	l := list(card.Val())
 	beat := now.Val().Sub(time.UnixMilli(l.number(2))).Round(100 * time.Millisecond)
@@ -104,16 +104,15 @@ func (c *Client) scan(ctx context.Context, what, key string) (map[string]string,
 	}
 }
 
-// reader is what a gather is told from all others by, also those of another queue that
-// has the name now: their epochs begin anew.
+// reader identifies a gather to the scripts. It contains the incarnation of the queue, since the
+// epochs of a new queue of the same name start again.
 func (g Gather) reader() string { return fmt.Sprint(g.Queue.Inc, " ", g.Epoch) }
 
-// Delivered returns for each source what was delivered of the queue: the mark
-// and the ranges above it, as Ack wrote them.
+// Delivered returns the mark and the delivered ranges above it for each source, as Ack wrote them.
 func (g Gather) Delivered() map[string]string { return g.delivered }
 
-// Inherit moves to the gather what its predecessors read and did not finish. The one
-// that it was taken over from leaves no name: nobody else would ever remove it.
+// Inherit moves the pending entries of earlier gathers to this one and returns them. Then it
+// releases the gather that this one replaced, since no other process would remove that one's name.
 func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 	var entries []Entry
 	start := "0-0"
@@ -146,20 +145,20 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 	return entries, nil
 }
 
-// Roots are the paths on which the items of the gathered queue come.
+// Roots returns the paths on which items reach the gathered queue.
 func (g Gather) Roots() []Path { return g.Queue.paths() }
 
-// A Mark is how far a source was delivered in a queue.
+// A Mark says how far a source is delivered in a queue.
 type Mark struct {
 	Source    string  // its name in the queue, see Root
-	Delivered string  // the mark and the ranges above it
-	Low       int64   // offset below which all is delivered
-	Settled   []int64 // offsets whose deliveries are forgotten, see Nack
-	Retire    bool    // it has ended and is delivered here: it is forgotten once that is so in all leaves of its root
+	Delivered string  // the mark and the delivered ranges above it
+	Low       int64   // offset below which all items are delivered
+	Settled   []int64 // offsets whose delivery counts are deleted, see Nack
+	Retire    bool    // it has ended and is delivered here; it is deleted once that holds in all leaves of its root
 }
 
-// Root splits the name of a source in a queue, or of a path in From, into what
-// it was called where it was scattered and the branches that it took.
+// Root splits the name of a source in a queue, or a path in From, into its original name and the
+// branches that it took.
 func Root(name string) (root, branch string) {
 	if i := strings.IndexByte(name, '~'); i >= 0 {
 		return name[:i], name[i:]
@@ -167,10 +166,10 @@ func Root(name string) (root, branch string) {
 	return name, ""
 }
 
-// Ack takes entries that were delivered whole out of the queue and moves the
-// marks of their sources. Their payload keys are deleted, or live on for keep.
-// rootOf tells which root queue a source feeds. One that arrives behind a later
-// one changes nothing. waited tells whether somebody waited for it.
+// Ack deletes fully delivered entries from the queue and moves the marks of their sources. Their
+// payloads are deleted, or kept for keep if that is not 0. rootOf returns the root queue of a
+// source. An Ack that arrives after a later one has no effect. waited reports whether a producer or
+// a worker waited for it.
 func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mark, keep time.Duration, rootOf func(source string) string) (waited bool, err error) {
 	k, q := c.keys, g.Queue.Name
 	keys := []string{k.meta(q), k.stream(q), k.wait(q), k.marks(q)}
@@ -210,8 +209,8 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 	return false, checkStatus(what, status)
 }
 
-// Release gives the queue up, if the gather is its consumer. It is safe to repeat, and needs the
-// gather's ID and the name of the queue alone if Watch was not called.
+// Release gives up the queue, if the gather is its consumer. Without a call of Watch before, it
+// needs only the gather's ID and the name of the queue. It is safe to repeat.
 func (c *Client) Release(ctx context.Context, g Gather) error {
 	q := g.Queue.Name
 	keys := []string{c.keys.meta(q), c.keys.mailbox(g.ID), c.keys.stream(q)}
@@ -222,33 +221,34 @@ func (c *Client) Release(ctx context.Context, g Gather) error {
 	return err
 }
 
-// Progress is how far a source got at its root.
+// A Progress is the state of a source in its root queue.
 type Progress struct {
 	Name        string
-	Stored, End int64  // End is -1 until it has ended
-	Cut         string // why it ended early, "" if it did not
-	Away        string // why no process adds to a named one, "" if one may
-	Named       bool   // it waits for a successor when its maker dies
-	Dropped     bool   // a policy has dropped some of its items, see Dropped
+	Stored, End int64  // End is -1 until the source has ended
+	Cut         string // why it ended early; "": it did not
+	Away        string // why no process adds to a durable source; "": a process may
+	Named       bool   // durable: if its executor dies, it waits for a successor
+	Dropped     bool   // an overflow policy has dropped items, see Dropped
 }
 
-// watchPage changes of sources are read by one call of a script.
+// watchPage is the number of changed sources that one script call reads.
 const watchPage = 500
 
-// A Watched is a page of the sources of a root queue that have changed.
+// A Watched is a page of the changed sources of a root queue.
 type Watched struct {
 	Sources []Progress
-	Sealed  bool   // no source can join any more
-	Last    string // number of the last change read: where the next page begins
-	More    bool   // there are more
-	// Replaced is the stage that has replaced the one before the gathered queue, which gets no items any more; ""
-	// if none has.
+	Sealed  bool   // no source can join
+	Last    string // number of the last change read: the next page follows it
+	More    bool   // there are further pages
+	// Replaced names the stage that replaced the one before the gathered queue; the queue gets no
+	// further items then. "" if none has.
 	Replaced string
 }
 
-// Watch reads the sources of a root queue that have changed after a number, "0" for all, and those of some names. It
-// leaves out what the gather has delivered to the end. The mailbox is told of further changes. ErrFenced: another
-// gather has the queue. The cost is that of what has changed, at most watchPage, and of the names.
+// Watch reads the sources of a root queue that changed after a given number, "0" for all, and the
+// sources of some names. It leaves out sources that the gather has delivered to their end. It
+// registers the mailbox for hints about further changes. It returns ErrFenced if another gather has
+// the queue. Its cost is O(changed sources, at most 500, and names).
 func (c *Client) Watch(ctx context.Context, g Gather, root Path, after string, names ...string) (Watched, error) {
 	what := "watch queue " + root.Queue
 	args := []any{c.keys.mailbox(g.ID), c.keys.source(""), g.Queue.Name, root.Branch, g.reader(), after, watchPage}
@@ -274,15 +274,15 @@ func (c *Client) Watch(ctx context.Context, g Gather, root Path, after string, n
 	return w, nil
 }
 
-// gapsPage ranges are read by one call.
+// gapsPage is the number of ranges that one call reads.
 const gapsPage = 1000
 
-// Dropped reads the ranges that a source has dropped, as from-to with commas between: the one that begins at an offset
-// or before it, and those behind. more: there are others behind the last one.
+// Dropped reads the ranges that a source has dropped, as from-to joined by commas: the range that
+// begins at or before from, and those after it. more reports whether further ranges follow.
 func (c *Client) Dropped(ctx context.Context, source string, from int64) (ranges string, more bool, err error) {
 	key, at := c.keys.gaps(source), strconv.FormatInt(from, 10)
 	var before, behind *redis.StringSliceCmd
-	err = c.try(ctx, "read what source "+source+" has dropped", func(ctx context.Context) error {
+	err = c.try(ctx, "read the dropped items of source "+source, func(ctx context.Context) error {
 		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			before = p.ZRevRangeByScore(ctx, key, &redis.ZRangeBy{Min: "-inf", Max: at, Count: 1})
 			behind = p.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "(" + at, Max: "+inf", Count: gapsPage})
@@ -296,11 +296,11 @@ func (c *Client) Dropped(ctx context.Context, source string, from int64) (ranges
 	return strings.Join(append(before.Val(), behind.Val()...), ","), len(behind.Val()) == gapsPage, nil
 }
 
-// IsGone reports whether the error says that a queue is no longer there.
+// IsGone reports whether err says that a queue no longer exists.
 func IsGone(err error) bool {
 	return errors.Is(err, ErrQueueNotFound) || hasCode(err, "NOGROUP") || redis.HasErrorPrefix(err, "UNBLOCKED the stream")
 }
 
-// IsSick reports whether the error says that a queue is no longer there, or that
-// somebody's own key is in the place of one of its streams.
+// IsSick reports whether err says that a queue no longer exists, or that a key of another type has
+// the name of one of its streams.
 func IsSick(err error) bool { return IsGone(err) || hasCode(err, "WRONGTYPE") }

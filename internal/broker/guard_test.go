@@ -11,9 +11,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A stream at its last id takes no more: what was finished is still there
-// afterwards, and is published once that is mended.
-func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
+// A stream at its highest id accepts no entries. The completed entry stays pending, and is
+// published after the stream is repaired.
+func TestFailedAddKeepsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -44,8 +44,8 @@ func TestAnAddThatFailsKeepsTheEntry(t *testing.T) {
 	})
 }
 
-// A payload that is committed lives until its entry is delivered.
-func TestPayloadsStay(t *testing.T) {
+// A committed payload lives until its entry is delivered.
+func TestCommittedPayloadsStay(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -62,9 +62,9 @@ func TestPayloadsStay(t *testing.T) {
 	})
 }
 
-// An add that fails is the matter of its entry: those beside it, before and behind,
-// are completed.
-func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
+// A failed XADD affects its entry only: the entries before and after it in the same call are
+// completed.
+func TestFailedAddStopsOnlyItsEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -75,7 +75,7 @@ func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
 		if err := c.Raw().Do(t.Context(), "XADD", c.Key("q:other"), "18446744073709551615-18446744073709551615", "s", "s1", "o", 7, "n", 1, "p", "").Err(); err != nil {
 			t.Fatal(err)
 		}
-		pile(t, c, f, 3)
+		scatterBatches(t, c, f, 3)
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[1].Outs[0].Queue = other
 		outcomes := must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
@@ -88,8 +88,8 @@ func TestAnAddThatFailsStopsOnlyItsEntry(t *testing.T) {
 	})
 }
 
-// What an add that fails leaves behind goes by itself.
-func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
+// The payload of a failed XADD expires.
+func TestPayloadOfFailedAddExpires(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -122,9 +122,9 @@ func TestAPayloadOfAnAddThatFailsIsMortal(t *testing.T) {
 	})
 }
 
-// Who gives a batch up deletes its payload, unless the batch was stored: of a call
-// whose reply was lost, and behind which another has taken over, nobody knows.
-func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
+// A process that gives up a batch deletes its payload, unless the batch is stored. After a lost
+// reply, followed by a takeover, it cannot know that.
+func TestStoredPayloadIsNotDiscarded(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 1)
@@ -148,9 +148,9 @@ func TestAPayloadThatIsStoredIsNotDiscarded(t *testing.T) {
 	})
 }
 
-// What came of a batch that is refused leaves no payload behind, as where it is
-// completed a second time because the first reply was lost.
-func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
+// A refused completion leaves no payload, for example if it is repeated because the first reply was
+// lost.
+func TestRefusedCompletionLeavesNoPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -177,8 +177,8 @@ func TestARefusedCompletionLeavesNoPayload(t *testing.T) {
 	})
 }
 
-// Of a queue that was passed by the reader may be another one by now.
-func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
+// A bypassed queue may have been deleted or replaced.
+func TestBypassedQueueMustExist(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -186,7 +186,7 @@ func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pile(t, c, f, 1)
+		scatterBatches(t, c, f, 1)
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[0].Bypassed = []broker.Bypassed{{Queue: between, Items: 1}}
 		if err := c.Delete(t.Context(), "between"); err != nil {
@@ -201,8 +201,8 @@ func TestAQueueThatWasPassedByHasToBeThere(t *testing.T) {
 	})
 }
 
-// What waits for room for longer than its payload lives is written once more.
-func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
+// If a batch waits for room longer than its payload lives, the payload is written again.
+func TestExpiredPayloadIsSentAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 1)
@@ -220,8 +220,8 @@ func TestAPayloadThatRanOutIsSentAgain(t *testing.T) {
 	})
 }
 
-// More than one call puts back comes back too, and then the consumer is gone.
-func TestMoreThanAChunkComesBack(t *testing.T) {
+// Requeue handles more entries than one call takes, and removes the consumer afterwards.
+func TestRequeueTakesSeveralCalls(t *testing.T) {
 	const n = several
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -258,8 +258,8 @@ func TestMoreThanAChunkComesBack(t *testing.T) {
 	})
 }
 
-// What a worker holds of one stage among many comes back, wherever that stands.
-func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
+// Entries that a worker holds of any stage among many are requeued.
+func TestEntriesOfManyStagesAreRequeued(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		const n = 120
@@ -291,8 +291,8 @@ func TestWhatIsHeldOfManyStagesComesBack(t *testing.T) {
 	})
 }
 
-// Who beats between the look of a watcher and its verdict is alive.
-func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
+// A process is alive if it sends a heartbeat between the watcher's look and its verdict.
+func TestNewHeartbeatPreventsFence(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		makeFlow(t, c, 0)
@@ -311,8 +311,8 @@ func TestWhoBeatsMeanwhileIsNotFenced(t *testing.T) {
 	})
 }
 
-// An entry of a stranger, without the fields that are counted, stops nobody.
-func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
+// An entry of a foreign program, without the counted fields, does not block other entries.
+func TestForeignEntryIsNotCounted(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 10)
@@ -326,9 +326,8 @@ func TestAStrangersEntryIsCountedForNothing(t *testing.T) {
 	})
 }
 
-// An acknowledgement that was given up and arrives behind a later one does not
-// move the mark back.
-func TestALateAcknowledgementChangesNothing(t *testing.T) {
+// An acknowledgement that was abandoned and arrives after a later one does not move the mark back.
+func TestLateAckHasNoEffect(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

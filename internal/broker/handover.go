@@ -2,11 +2,11 @@ package broker
 
 import "context"
 
-// handoverPage entries are moved by one call of a script.
+// handoverPage is the number of entries that one script call moves.
 const handoverPage = 100
 
-// requeueForeign requeues what gathers have read of queues and not delivered: a stage reads them now. How often
-// items were given back is forgotten.
+// requeueForeign requeues the pending entries of earlier gathers, for the stage that reads the
+// queues now. It deletes the delivery counts of their items.
 func (c *Client) requeueForeign(ctx context.Context, queues []Queue) error {
 	for _, q := range queues {
 		for after := "-"; after != ""; {
@@ -29,8 +29,8 @@ func (c *Client) requeueForeign(ctx context.Context, queues []Queue) error {
 	return nil
 }
 
-// CollectRequeued moves what workers have requeued of a queue to its end, where its gather finds it: a stage read the
-// queue before. The cost is that of the entries.
+// CollectRequeued moves the requeued entries of a queue to its end, since its gather reads no other
+// stream. They are left from a stage that read the queue before. Its cost is O(entries).
 func (c *Client) CollectRequeued(ctx context.Context, g Gather) error {
 	q := g.Queue.Name
 	for _, from := range []string{c.keys.returns(q), c.keys.suspects(q)} {

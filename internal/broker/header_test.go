@@ -254,7 +254,7 @@ func luaFiles(t *testing.T) map[string]string {
 	return files
 }
 
-func TestScriptsKeepTheirHeaders(t *testing.T) {
+func TestScriptHeadersMatchBodies(t *testing.T) {
 	t.Parallel()
 	for name, text := range luaFiles(t) {
 		h, breaches := parseHeader(text)

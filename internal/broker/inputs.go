@@ -12,14 +12,14 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// Kept are adjacent items of a source as they were scattered.
+// A Kept is a batch of a source as it was scattered.
 type Kept struct {
 	batch.Batch
-	Format string // of the items, as KeepInputs had it
+	Format string // type and codec of the items, see KeepInputs
 }
 
-// Input reads the batch of kept items that has the one at an offset of a source, or else the next batch behind it. It has no
-// items if there is none.
+// Input reads the kept batch of a source that contains the item at offset, or the first kept batch
+// after it. Without such a batch, the result has no items.
 func (c *Client) Input(ctx context.Context, source string, offset int64) (Kept, error) {
 	what := fmt.Sprintf("read input %d of source %s", offset, source)
 	var keep *redis.StringCmd
@@ -30,7 +30,7 @@ func (c *Client) Input(ctx context.Context, source string, offset int64) (Kept, 
 			found = p.XRangeN(ctx, c.keys.inputs(source), strconv.FormatInt(offset+1, 10)+"-0", "+", 1)
 			return nil
 		})
-		if errors.Is(err, redis.Nil) { // it keeps none
+		if errors.Is(err, redis.Nil) { // the source keeps no inputs
 			return nil
 		}
 		return err

@@ -8,9 +8,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A source with KeepInputs keeps each item until all leaves have delivered it, also a dropped one and one
-// with a payload key. A batch that is stored again is kept once.
-func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
+// A source with KeepInputs keeps each item until all leaves have delivered it, including dropped
+// items and payloads. A batch that is stored twice is kept once.
+func TestInputsAreKeptUntilDelivered(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx, large := t.Context(), strings.Repeat("x", 5000)
 		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})
@@ -68,8 +68,9 @@ func TestInputsAreKeptUntilTheyAreDelivered(t *testing.T) {
 	})
 }
 
-// A call that has kept a batch and could not store it is made again. A successor of the source keeps its items too.
-func TestInputsAreKeptAgain(t *testing.T) {
+// A call that kept a batch but could not store it is repeated. A successor of the source keeps its
+// items too.
+func TestInputsAreKeptAfterRetry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		ctx := t.Context()
 		q, _, err := c.Declare(ctx, broker.Queue{Name: "q"})

@@ -7,8 +7,8 @@ import (
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// CheckName tells whether a name of a queue, a function or a namespace can be
-// part of a key. what says in the error whose name it is.
+// CheckName checks that a name can be part of a key: the name of a queue, a function or a
+// namespace. The error names the kind of object by what.
 func CheckName(what, name string) error {
 	if !nameForm.MatchString(name) {
 		return fmt.Errorf("%w: %s %q: use 1 to 64 of A-Z a-z 0-9 . _ -", ErrInvalidName, what, name)
@@ -19,7 +19,7 @@ func CheckName(what, name string) error {
 // keys builds the name of every key; prefix is "{ns:p}:" for the partition p.
 type keys struct{ prefix string }
 
-func keyed(namespace string, partition int) keys {
+func keysOf(namespace string, partition int) keys {
 	return keys{fmt.Sprintf("{%s:%d}:", namespace, partition)}
 }
 
@@ -56,8 +56,8 @@ func (k keys) card(r Role, id string) string {
 	return k.prefix + string(r[0]) + ":" + id
 }
 
-func (k keys) place(p StreamRef) string {
-	switch p.StreamKind {
+func (k keys) streamOf(p StreamRef) string {
+	switch p.Kind {
 	case Returned:
 		return k.returns(p.Queue)
 	case Suspect:

@@ -10,80 +10,80 @@ import (
 	"time"
 )
 
-// A Lease keeps a process in its registry. While this process is the watcher, it also
-// declares processes dead, and cleans up after them in goroutines of its own, which Close
-// waits for: a heartbeat waits for nothing whose length depends on data. The other methods
-// are called by one goroutine.
+// A Lease keeps a process in its registry. While this process is the watcher, it also declares
+// processes dead and cleans up after them. The clean-ups run in their own goroutines, so that no
+// heartbeat waits for a call whose duration depends on data. Close waits for them. One goroutine
+// calls the other methods.
 type Lease struct {
-	c       *Client
-	role    Role
-	id      string
-	lease   time.Duration
-	next    time.Time // when to beat
-	sign    *sign
-	seen    map[string]*sighting // by mark, of the processes in the last census
-	last    time.Time            // of the last census
-	trouble time.Time            // when Redis was last away
+	c          *Client
+	role       Role
+	id         string
+	lease      time.Duration
+	nextBeat   time.Time // time of the next heartbeat
+	liveness   *livenessConn
+	seen       map[string]*observation // by mark: the processes in the last check
+	lastCheck  time.Time               // time of the last check
+	lastOutage time.Time               // end of the last outage
 
-	blind     atomic.Bool // its Redis user may not clean up after others
-	unlisted  bool        // nor see which connections are open
-	requeues  task        // of what dead workers held
-	abandons  task        // of the sources of dead executors
-	deletions task        // of their queues
+	cannotWatch atomic.Bool // the Redis user may not clean up after other processes
+	cannotList  bool        // the Redis user may not list connections
+	requeues    task        // of the entries of dead workers
+	abandons    task        // of the sources of dead executors
+	deletions   task        // of their queues
 }
 
-// A sighting is the last beat of a process and when this process first saw it.
-type sighting struct {
+// An observation records the last heartbeat of a process and when this process first saw it.
+type observation struct {
 	beat    string
 	since   time.Time
-	conn    string // of the process, if it is missing
-	missing time.Time
+	conn    string    // its connection, if that is missing
+	missing time.Time // when the connection was first missing
 }
 
-// Beats are the heartbeats of a lease.
+// Beats is the number of heartbeats in a lease.
 const Beats = 5
 
-// Lease makes the lease of a process that has joined. Close it.
+// Lease returns the lease of a process that has joined. The caller closes it.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	return &Lease{c: c, role: r, id: id, lease: lease, sign: &sign{news: make(chan struct{}, 1)}}
+	return &Lease{c: c, role: r, id: id, lease: lease, liveness: &livenessConn{changed: make(chan struct{}, 1)}}
 }
 
-// Close waits for what goes on in the background. The contexts of Beat end first.
+// Close waits for the clean-ups in the background. The contexts of Beat must have ended.
 func (l *Lease) Close() {
 	for _, t := range l.tasks() {
 		t.wait()
 	}
 }
 
-// tasks are independent of each other: none holds up another one.
+// tasks returns the clean-ups. They are independent: none waits for another one.
 func (l *Lease) tasks() []*task { return []*task{&l.requeues, &l.abandons, &l.deletions} }
 
-// Wait waits until it is time to beat, at first not at all. It is false when ctx
+// Wait waits until the next heartbeat is due; the first one is due at once. It returns false if ctx
 // has ended.
 func (l *Lease) Wait(ctx context.Context) bool {
-	timer := time.NewTimer(time.Until(l.next))
+	timer := time.NewTimer(time.Until(l.nextBeat))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-l.sign.news:
+	case <-l.liveness.changed:
 	case <-timer.C:
 	}
 	return ctx.Err() == nil
 }
 
-// A HeartbeatReply is what a heartbeat tells.
+// A HeartbeatReply is the result of Beat.
 type HeartbeatReply struct {
-	Workers int           // that live
-	Overdue time.Duration // since when a retry should be back and is not; 0: none
+	Workers int           // live workers
+	Overdue time.Duration // how long a delayed entry is overdue; 0: none is
 }
 
-// Beat renews the lease and writes what changed in the card. What it begins as the watcher
-// goes on in the background until ctx ends or another process is the watcher. ErrFenced:
-// this process was declared dead.
+// Beat renews the lease and updates fields of the card. As the watcher, it also starts clean-ups,
+// which run until ctx ends or another process becomes the watcher. It returns ErrFenced if this
+// process was declared dead.
 func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	k, began := l.c.keys, time.Now()
-	l.next = began.Add(l.lease / Beats)
-	_, conn, _ := l.sign.known()
+	l.nextBeat = began.Add(l.lease / Beats)
+	_, conn, _ := l.liveness.get()
 	card = append(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
@@ -96,7 +96,7 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 		return HeartbeatReply{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
 	}
 	if time.Since(began) > l.lease/4 {
-		l.trouble = time.Now()
+		l.lastOutage = time.Now()
 	}
 	if len(r) > 3 {
 		err = l.checkHeartbeats(ctx, r, began)
@@ -111,59 +111,58 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	return HeartbeatReply{int(r.number(1)), time.Duration(r.number(2)) * time.Millisecond}, err
 }
 
-// denied reports whether an error is that this process may not do what a watcher does:
-// then another one has to.
+// denied reports whether err says that the Redis user lacks the permissions of a watcher. Then
+// another process becomes the watcher.
 func (l *Lease) denied(ctx context.Context, err error) bool {
 	if !errors.Is(err, ErrDenied) {
 		return false
 	}
-	if !l.blind.Swap(true) {
-		l.c.log.InfoContext(ctx, "another process has to look for the dead", "err", err)
+	if !l.cannotWatch.Swap(true) {
+		l.c.log.InfoContext(ctx, "this process cannot be the watcher, since its Redis user lacks permissions; another process becomes the watcher", "err", err)
 	}
 	return true
 }
 
-// watch is after how long this process looks for the dead in the place of
-// another one, 0: never.
+// watch returns how long the watcher may be silent until this process replaces it; 0: never.
 func (l *Lease) watch() time.Duration {
-	if l.blind.Load() {
+	if l.cannotWatch.Load() {
 		return 0
 	}
 	return overdue(l.lease)
 }
 
-// overdue is how old the last beat of a process is that has missed one: half a
-// beat more, but at least a second, since the machine may be busy, and a change
-// of the watcher costs what the previous one has seen.
+// overdue returns the age of the last heartbeat of a process that has missed one: one and a half
+// intervals. The margin is at least a second, since the machine may be busy and a new watcher
+// starts without the observations of the previous one.
 func overdue(lease time.Duration) time.Duration {
 	beat := lease / Beats
 	return min(lease, beat+max(beat/2, time.Second))
 }
 
-// maxFenced is how many processes one census declares dead, and how many it suspects. The
-// others follow with the next ones.
+// maxFenced is the number of processes that one check declares dead at most, and also of those
+// whose connections it looks up. The next checks handle the others.
 const maxFenced = 500
 
-// checkHeartbeats compares the beats with those seen before, declares dead whose beat
-// stood still, and has cleaned up what is due. A process is dead if its beat stood still
-// for a lease of this process' own clock, while this process could talk to Redis: neither
-// an outage of Redis nor a jump of a clock ends a process. It makes at most four round
-// trips, however many processes there are.
+// checkHeartbeats compares the heartbeats with those of the last check, declares processes dead and
+// starts the clean-ups that are due. A process is dead if its heartbeat has not changed for a
+// lease, measured by the clock of this process, while this process could talk to Redis. So neither
+// an outage nor a clock jump ends a process. It makes at most four round trips for any number of
+// processes.
 func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) error {
 	now := time.Now()
 	before := l.seen
-	if now.Sub(l.last) > l.lease || l.trouble.After(l.last) {
-		before = nil // it was this process that stood still, or Redis was away: the others get a whole lease to come back
+	if now.Sub(l.lastCheck) > l.lease || l.lastOutage.After(l.lastCheck) {
+		before = nil // this process was stopped, or Redis was away: each other process gets a whole lease again
 	}
-	l.last, l.seen = now, map[string]*sighting{}
+	l.lastCheck, l.seen = now, map[string]*observation{}
 	ms := r.number(6)
-	var still, late []suspect
+	var still, late []staleProcess
 	for i, role := range []Role{RoleWorker, RoleExecutor} {
 		beats := r.list(3 + i)
 		for j := 0; j+1 < len(beats); j += 2 {
-			s := suspect{role: role, id: beats.text(j), beat: beats.text(j + 1)}
+			s := staleProcess{role: role, id: beats.text(j), beat: beats.text(j + 1)}
 			if s.seen = before[s.mark()]; s.seen == nil || s.seen.beat != s.beat {
-				s.seen = &sighting{beat: s.beat, since: now}
+				s.seen = &observation{beat: s.beat, since: now}
 			}
 			l.seen[s.mark()] = s.seen
 			s.age = time.Duration(ms-beats.number(j+1)) * time.Millisecond
@@ -174,11 +173,11 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 			}
 		}
 	}
-	missing, err := l.missing(ctx, late[:min(len(late), maxFenced)], began)
+	missing, err := l.disconnected(ctx, late[:min(len(late), maxFenced)], began)
 	if err != nil {
 		return err
 	}
-	stood, err := l.fence(ctx, still[:min(len(still), maxFenced)], "its heartbeat stood still for a lease")
+	stood, err := l.fence(ctx, still[:min(len(still), maxFenced)], "no heartbeat for a lease")
 	if err != nil {
 		return err
 	}
@@ -191,8 +190,8 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 	return nil
 }
 
-// fence declares processes dead, unless they have beaten meanwhile.
-func (l *Lease) fence(ctx context.Context, dead []suspect, why string) (fenced []deadProcess, err error) {
+// fence declares processes dead, unless they have sent another heartbeat.
+func (l *Lease) fence(ctx context.Context, dead []staleProcess, why string) (fenced []deadProcess, err error) {
 	if len(dead) == 0 {
 		return nil, nil
 	}
@@ -201,7 +200,7 @@ func (l *Lease) fence(ctx context.Context, dead []suspect, why string) (fenced [
 	for _, s := range dead {
 		args = append(args, s.mark(), s.beat)
 	}
-	reply, err := l.c.run(ctx, "declare dead", scripts.fence,
+	reply, err := l.c.run(ctx, "declare processes dead", scripts.fence,
 		[]string{k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.watcher()}, args...)
 	if err != nil {
 		return nil, err
@@ -213,7 +212,7 @@ func (l *Lease) fence(ctx context.Context, dead []suspect, why string) (fenced [
 		}
 		fenced = append(fenced, parseDead(s.mark(), entry))
 		delete(l.seen, s.mark())
-		l.c.log.LogAttrs(ctx, slog.LevelWarn, "a process is dead: "+why,
+		l.c.log.LogAttrs(ctx, slog.LevelWarn, "process declared dead: "+why,
 			slog.String("role", string(s.role)), slog.String("id", s.id), slog.Duration("lease", l.lease))
 	}
 	return fenced, nil

@@ -18,7 +18,7 @@ import (
 
 const lease = 10 * time.Second
 
-// A lab is a broker in virtual time whose network can be taken away.
+// A lab is a broker in virtual time with a network that can be interrupted.
 type lab struct {
 	c    *broker.Client
 	gate *gate
@@ -34,7 +34,7 @@ func inLab(t *testing.T, test func(t *testing.T, l lab)) {
 		close(gate.open)
 		c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := server.Dial(ctx, network, addr)
-			return gated{conn, gate}, err
+			return gatedConn{conn, gate}, err
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -44,11 +44,11 @@ func inLab(t *testing.T, test func(t *testing.T, l lab)) {
 	})
 }
 
-// A gate is closed while nothing reaches the server.
+// A gate is closed while no request reaches the server.
 type gate struct {
 	mu   sync.Mutex
 	open chan struct{}
-	line time.Duration // that each request is under way
+	line time.Duration // delay of each request
 }
 
 func (g *gate) shut() {
@@ -75,12 +75,12 @@ func (g *gate) pass() <-chan struct{} {
 	return g.open
 }
 
-type gated struct {
+type gatedConn struct {
 	net.Conn
 	gate *gate
 }
 
-func (c gated) Write(b []byte) (int, error) {
+func (c gatedConn) Write(b []byte) (int, error) {
 	if line := c.gate.delay(); line > 0 {
 		<-time.After(line)
 	}
@@ -102,7 +102,7 @@ func after(t *testing.T, d time.Duration) {
 	}
 }
 
-// beating beats for a process until stop is called, which tells how that ended.
+// beating sends heartbeats of a process until stop is called, which returns their error.
 func (l lab) beating(t *testing.T, r broker.Role, id string) (stop func() error) {
 	t.Helper()
 	if err := l.c.Join(t.Context(), r, id, map[string]string{"host": "h"}); err != nil {
@@ -150,7 +150,7 @@ func (l lab) live(t *testing.T, r broker.Role) (ids []string) {
 	return ids
 }
 
-func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
+func TestStoppedWorkerIsFencedAndRequeued(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		f := makeFlow(t, l.c, 0)
@@ -165,15 +165,15 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 		if back := f.takeAll(t, l.c, "w2"); len(back) != 0 || len(l.live(t, broker.RoleWorker)) != 3 {
 			t.Fatalf("w1 is dead too early: %+v", back)
 		}
-		after(t, 2*lease) // it may have been w1 that looks for the dead
+		after(t, 2*lease) // w1 may have been the watcher
 		back := f.takeAll(t, l.c, "w2")
-		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].StreamKind != broker.Returned || texts(back[1].Batch)[0] != large(1) {
+		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].Kind != broker.Returned || texts(back[1].Batch)[0] != large(1) {
 			t.Fatalf("what w1 held is %+v", back)
 		}
 		if _, err := stopped.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {
 			t.Fatalf("w1 goes on: %v", err)
 		}
-		// It reads once more before it learns of it, and that comes back too.
+		// It reads once more before its heartbeat is refused; that entry is requeued too.
 		must[broker.Scattered](t)(l.c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 2, "late")}}))
 		if late := f.takeAll(t, l.c, "w1"); len(late) != 1 {
 			t.Fatalf("w1 reads %+v", late)
@@ -198,7 +198,7 @@ func TestAStoppedWorkerIsFencedAndItsEntriesComeBack(t *testing.T) {
 	})
 }
 
-func TestAnOutageKillsNobody(t *testing.T) {
+func TestOutageEndsNoProcess(t *testing.T) {
 	for _, outage := range []time.Duration{lease / 2, lease * 7 / 10, lease * 9 / 10, lease, 3 * lease} {
 		for _, phase := range []time.Duration{0, lease / 50, lease * 8 / 100} {
 			t.Run(fmt.Sprint(outage, phase), func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestAnOutageKillsNobody(t *testing.T) {
 	}
 }
 
-func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
+func TestQueuesOfDeadExecutorAreDeletedAfterGrace(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")
@@ -254,9 +254,9 @@ func TestADeadExecutorsQueuesGoAfterAGrace(t *testing.T) {
 	})
 }
 
-// An executor that leaves has cleaned up after itself, also where it was taken
-// for dead; what a dead worker may have read is still looked for.
-func TestAnExecutorThatLeavesNeedsNoBurial(t *testing.T) {
+// An executor that leaves has cleaned up after itself, even if it was declared dead. Entries that a
+// dead worker may have read are still requeued.
+func TestLeftExecutorNeedsNoCleanUp(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		if err := c.Raw().HSet(t.Context(), c.Key("fenced"), "e:x1", 1, "w:w1", 1).Err(); err != nil {

@@ -11,24 +11,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// again is how long after the first look at a connection that is missing the
-// second one comes, which decides.
-const again = time.Second
+// confirmAfter is the time between the first look that misses a connection and the second one,
+// which decides.
+const confirmAfter = time.Second
 
-// A sign is the connection on which a process waits: the kernel closes it when
-// the process dies, at once, and Redis knows. Who only stands still keeps it.
-type sign struct {
-	news chan struct{} // there is another id
+// A livenessConn is the connection on which a process waits for hints. The kernel closes it at once
+// when the process dies, and Redis notices. A process that is only stopped keeps it.
+type livenessConn struct {
+	changed chan struct{} // receives a value when the id changes
 
 	mu    sync.Mutex
-	node  redis.UniversalClient // that was asked for the id
-	id    string                // that Redis gave to the connection, "" while it is not known
+	node  redis.UniversalClient // server that was asked for the id
+	id    string                // client id that Redis gave to the connection; "": not known
 	since time.Time
 }
 
-// lost notes that a connection was opened or closed.
-func (s *sign) lost() {
-	if s == nil { // of a gather, which is no process
+// reset records that a connection was opened or closed.
+func (s *livenessConn) reset() {
+	if s == nil { // the reader of a gather has none
 		return
 	}
 	s.mu.Lock()
@@ -36,78 +36,78 @@ func (s *sign) lost() {
 	s.node, s.id = nil, ""
 }
 
-func (s *sign) found(node redis.UniversalClient, id string) {
+func (s *livenessConn) set(node redis.UniversalClient, id string) {
 	s.mu.Lock()
 	s.node, s.id, s.since = node, id, time.Now()
 	s.mu.Unlock()
 	if id != "" {
 		select {
-		case s.news <- struct{}{}:
+		case s.changed <- struct{}{}:
 		default:
 		}
 	}
 }
 
-func (s *sign) known() (node redis.UniversalClient, id string, since time.Time) {
+func (s *livenessConn) get() (node redis.UniversalClient, id string, since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.node, s.id, s.since
 }
 
-// Reader makes the Reader of the process' mailbox, whose connection is its sign
-// of life. Close it.
-func (l *Lease) Reader(wait time.Duration) *Reader { return l.c.reader(l.id, wait, l.sign) }
+// Reader returns the Reader of the process' mailbox. Its connection is the liveness connection. The
+// caller closes it.
+func (l *Lease) Reader(wait time.Duration) *Reader { return l.c.reader(l.id, wait, l.liveness) }
 
-// identify asks which connection it is that the next read waits on. A server
-// that does not tell, or not to this user, is not asked again: then only the
-// lease counts.
+// identify reads the client id of the connection that the next read waits on. If the server or the
+// permissions do not allow that, it does not ask again, and only the lease counts.
 func (r *Reader) identify(ctx context.Context) {
-	if r.dialed.sign == nil {
+	if r.conns.liveness == nil {
 		return
 	}
-	node, err := master(ctx, r.rdb, r.c.keys)
+	node, err := masterOf(ctx, r.rdb, r.c.keys)
 	if err != nil {
 		return
 	}
-	if asked, _, _ := r.dialed.sign.known(); asked == node {
+	if asked, _, _ := r.conns.liveness.get(); asked == node {
 		return
 	}
 	id, err := node.ClientID(ctx).Result()
 	switch {
 	case err == nil:
-		r.dialed.sign.found(node, fmt.Sprint(id))
-	case !r.c.passes(err) && ctx.Err() == nil:
-		r.dialed.sign.found(node, "")
+		r.conns.liveness.set(node, fmt.Sprint(id))
+	case !r.c.isTransient(err) && ctx.Err() == nil:
+		r.conns.liveness.set(node, "")
 	}
 }
 
-// A suspect is a process that may be dead.
-type suspect struct {
+// A staleProcess is a process that may be dead.
+type staleProcess struct {
 	role Role
 	id   string
-	beat string
-	age  time.Duration // of the beat, by the clock of Redis
-	seen *sighting
+	beat string        // last heartbeat
+	age  time.Duration // of the heartbeat, by the clock of Redis
+	seen *observation
 }
 
-// mark is its name in the fenced hash, and after the prefix that of its card.
-func (s suspect) mark() string { return string(s.role[0]) + ":" + s.id }
+// mark returns its field in the fenced hash, which is also the key of its card without the prefix.
+func (s staleProcess) mark() string { return string(s.role[0]) + ":" + s.id }
 
-// missing looks for the connections of processes that are late, and returns those that have
-// none in two looks and have not beaten meanwhile. A process is judged only if its last
-// beat came while this process had its own connection and no trouble: after a restart of
-// Redis, on another node or in an outage the others may just need longer to come back, and
-// have their whole lease for it. So an old beat after an outage, or by a clock that has
-// jumped, ends no process.
-func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (dead []suspect, err error) {
-	_, own, since := l.sign.known()
-	var asked []suspect
+// disconnected looks for the connections of late processes. It returns the processes that have none
+// in two looks and have sent no heartbeat in between.
+//
+// It judges a process only if its last heartbeat came after the last outage and while this process
+// had the same connection as now. After a restart of Redis, on another server or in an outage, the
+// other processes may only need longer to reconnect, and keep their whole lease. So an old
+// heartbeat after an outage, or after a clock jump, ends no process.
+func (l *Lease) disconnected(ctx context.Context, late []staleProcess, began time.Time) (dead []staleProcess, err error) {
+	_, own, since := l.liveness.get()
+	var asked []staleProcess
 	for _, s := range late {
-		if beaten := began.Add(-s.age); beaten.After(since) && beaten.After(l.trouble) {
+		if beaten := began.Add(-s.age); beaten.After(since) && beaten.After(l.lastOutage) {
 			asked = append(asked, s)
 		}
 	}
-	if own == "" || l.unlisted || len(asked) == 0 {
+	if own == "" || l.cannotList || len(asked) == 0 {
 		return nil, nil
 	}
 	conns, err := l.conns(ctx, asked)
@@ -116,7 +116,7 @@ func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (d
 	}
 	open, err := l.open(ctx, append(conns, own))
 	if err != nil || !open[own] {
-		return nil, nil // nothing is known
+		return nil, nil // without the own connection in the list, it proves nothing about others
 	}
 	for i, s := range asked {
 		if conns[i] == "" || open[conns[i]] {
@@ -126,8 +126,8 @@ func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (d
 		if s.seen.conn != conns[i] {
 			s.seen.conn, s.seen.missing = conns[i], time.Now()
 		}
-		if time.Since(s.seen.missing) < again || s.age < overdue(l.lease) {
-			l.next = time.Now().Add(min(again, l.lease/Beats))
+		if time.Since(s.seen.missing) < confirmAfter || s.age < overdue(l.lease) {
+			l.nextBeat = time.Now().Add(min(confirmAfter, l.lease/Beats))
 			continue
 		}
 		dead = append(dead, s)
@@ -135,9 +135,8 @@ func (l *Lease) missing(ctx context.Context, late []suspect, began time.Time) (d
 	return dead, nil
 }
 
-// conns reads which connections are those of processes, "" where that is not
-// known.
-func (l *Lease) conns(ctx context.Context, of []suspect) (ids []string, err error) {
+// conns reads the connection ids of processes from their cards; "" if not known.
+func (l *Lease) conns(ctx context.Context, of []staleProcess) (ids []string, err error) {
 	cards := make([]*redis.SliceCmd, len(of))
 	err = l.c.try(ctx, "read cards", func(ctx context.Context) error {
 		_, err := l.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -157,8 +156,8 @@ func (l *Lease) conns(ctx context.Context, of []suspect) (ids []string, err erro
 	return ids, nil
 }
 
-// open tells which of some connections are, as the server that holds the
-// namespace sees it. An error is told once: the leases are still there.
+// open reports which of some connections are open on the server that holds the namespace. It logs a
+// permanent error once; then only the leases count.
 func (l *Lease) open(ctx context.Context, ids []string) (map[string]bool, error) {
 	args := []any{"CLIENT", "LIST", "ID"}
 	for _, id := range ids {
@@ -171,9 +170,9 @@ func (l *Lease) open(ctx context.Context, ids []string) (map[string]bool, error)
 	if err == nil {
 		list, err = node.Do(ctx, args...).Text()
 	}
-	if err != nil && !l.c.passes(err) && ctx.Err() == nil {
-		l.c.log.LogAttrs(ctx, slog.LevelDebug, "connections are not listed: only the lease counts", slog.Any("err", l.c.explained(err)))
-		l.unlisted = true
+	if err != nil && !l.c.isTransient(err) && ctx.Err() == nil {
+		l.c.log.LogAttrs(ctx, slog.LevelDebug, "connections are not listed: only the lease counts", slog.Any("err", l.c.withRemedy(err)))
+		l.cannotList = true
 	}
 	open := map[string]bool{}
 	for line := range strings.Lines(list) {

@@ -13,21 +13,21 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A soul is a process of a test, with connections of its own. It beats when it is
-// told to, and has a lease that no test outlasts.
-type soul struct {
+// A testProcess is a process of a test with its own connections. It sends a heartbeat when the test
+// calls beat, and its lease outlasts the test.
+type testProcess struct {
 	*broker.Lease
 	c   *broker.Client
 	r   broker.Role
 	id  string
 	log *bytes.Buffer
-	die func() // its mailbox is read no more, and its connection closed
+	die func() // stops reading its mailbox and closes the connection
 }
 
-// born makes a process that has told which connection is its sign of life.
-func born(t *testing.T, url string, r broker.Role, id string) soul {
+// startProcess makes a process that has recorded its liveness connection.
+func startProcess(t *testing.T, url string, r broker.Role, id string) testProcess {
 	t.Helper()
-	s := soul{r: r, id: id, log: new(bytes.Buffer)}
+	s := testProcess{r: r, id: id, log: new(bytes.Buffer)}
 	c, err := broker.Open(url, broker.Options{Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	s.c = opened(t, c, err)
 	if err := s.c.Join(t.Context(), r, id, nil); err != nil {
@@ -40,7 +40,7 @@ func born(t *testing.T, url string, r broker.Role, id string) soul {
 		defer close(ended)
 		for ctx.Err() == nil {
 			if _, _, err := reader.Read(ctx, nil, 1, time.Second); err != nil {
-				<-time.After(10 * time.Millisecond) // the next one connects again
+				<-time.After(10 * time.Millisecond) // the next read connects again
 			}
 		}
 	}()
@@ -48,29 +48,29 @@ func born(t *testing.T, url string, r broker.Role, id string) soul {
 		stop()
 		reader.Interrupt()
 		<-ended
-		_ = reader.Close() // again, by the end of the test
+		_ = reader.Close() // also closed at the end of the test
 	}
 	t.Cleanup(s.die)
 	s.beat(t)
 	return s
 }
 
-func (s soul) beat(t *testing.T) {
+func (s testProcess) beat(t *testing.T) {
 	t.Helper()
 	if _, err := s.Beat(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// conn is the connection that the card names.
-func (s soul) conn(t *testing.T) string {
+// conn returns the connection in the card.
+func (s testProcess) conn(t *testing.T) string {
 	t.Helper()
 	return s.c.Raw().HGet(t.Context(), s.c.Key(string(s.r[0])+":"+s.id), "conn").Val()
 }
 
-// tells beats when it is time, which is at once when there is another connection,
-// until the card names one that is not old.
-func (s soul) tells(t *testing.T, old string) string {
+// beatUntilConn sends heartbeats when they are due, at once after a change of the connection, until
+// the card has another connection than old.
+func (s testProcess) beatUntilConn(t *testing.T, old string) string {
 	t.Helper()
 	for {
 		if conn := s.conn(t); conn != "" && conn != old {
@@ -83,8 +83,8 @@ func (s soul) tells(t *testing.T, old string) string {
 	}
 }
 
-// late makes the last beat of a process an old one.
-func (s soul) late(t *testing.T) {
+// late makes the last heartbeat of a process an old one.
+func (s testProcess) late(t *testing.T) {
 	t.Helper()
 	long := float64((30 * time.Second).Milliseconds())
 	if err := s.c.Raw().ZIncrBy(t.Context(), s.c.Key(string(s.r)+"s"), -long, s.id).Err(); err != nil {
@@ -92,39 +92,39 @@ func (s soul) late(t *testing.T) {
 	}
 }
 
-func (s soul) lives(t *testing.T) bool {
+func (s testProcess) isRegistered(t *testing.T) bool {
 	t.Helper()
 	return slices.Contains(s.c.Raw().ZRange(t.Context(), s.c.Key(string(s.r)+"s"), 0, -1).Val(), s.id)
 }
 
-// fates are what happens to a process, and whether it is alive then.
-var fates = []struct {
+// livenessCases are events in the life of a process, and whether it is alive afterwards.
+var livenessCases = []struct {
 	name  string
-	does  func(t *testing.T, s, watcher soul)
+	does  func(t *testing.T, s, watcher testProcess)
 	alive bool
 }{
-	{"dies", func(t *testing.T, s, _ soul) { t.Helper(); s.die(); s.late(t) }, false},
-	{"stands still", func(t *testing.T, s, _ soul) { t.Helper(); s.late(t) }, true},
-	{"dies in time", func(_ *testing.T, s, _ soul) { s.die() }, true},
-	{"is another version", func(t *testing.T, s, _ soul) {
+	{"dies", func(t *testing.T, s, _ testProcess) { t.Helper(); s.die(); s.late(t) }, false},
+	{"stands still", func(t *testing.T, s, _ testProcess) { t.Helper(); s.late(t) }, true},
+	{"dies in time", func(_ *testing.T, s, _ testProcess) { s.die() }, true},
+	{"is another version", func(t *testing.T, s, _ testProcess) {
 		t.Helper()
 		s.die()
 		s.late(t)
 		s.c.Raw().HDel(t.Context(), s.c.Key("w:w1"), "conn")
 	}, true},
-	{"beat too early", func(t *testing.T, s, watcher soul) {
+	{"beat too early", func(t *testing.T, s, watcher testProcess) {
 		t.Helper()
 		s.die()
 		s.late(t)
 		watcher.Aged(-time.Minute)
 	}, true},
-	{"dies with the watcher", func(t *testing.T, s, watcher soul) {
+	{"dies with the watcher", func(t *testing.T, s, watcher testProcess) {
 		t.Helper()
 		s.die()
 		s.late(t)
 		watcher.die()
 	}, true},
-	{"comes back", func(t *testing.T, s, watcher soul) {
+	{"comes back", func(t *testing.T, s, watcher testProcess) {
 		t.Helper()
 		old := s.conn(t)
 		s.late(t)
@@ -132,36 +132,36 @@ var fates = []struct {
 			t.Fatal(err)
 		}
 		watcher.beat(t)
-		s.tells(t, old)
+		s.beatUntilConn(t, old)
 		s.late(t)
 	}, true},
 }
 
-// A process that died is found by its connection, and nobody else is.
-func TestAConnectionIsTheSignOfLife(t *testing.T) {
+// A dead process is detected by its connection, and no other process is.
+func TestClosedConnectionMeansDeath(t *testing.T) {
 	t.Parallel()
-	for _, c := range fates {
+	for _, c := range livenessCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-			watcher := born(t, url, broker.RoleExecutor, "x1")
-			s := born(t, url, broker.RoleWorker, "w1")
-			s.tells(t, "")
-			watcher.tells(t, "")
+			watcher := startProcess(t, url, broker.RoleExecutor, "x1")
+			s := startProcess(t, url, broker.RoleWorker, "w1")
+			s.beatUntilConn(t, "")
+			watcher.beatUntilConn(t, "")
 			watcher.Aged(time.Minute)
 			c.does(t, s, watcher)
 			suspected := func() bool { watcher.beat(t); return len(watcher.Suspects()) > 0 }
 			if c.alive {
-				if suspected() || !s.lives(t) {
-					t.Errorf("suspected are %q, and it lives: %v", watcher.Suspects(), s.lives(t))
+				if suspected() || !s.isRegistered(t) {
+					t.Errorf("suspected are %q, and it lives: %v", watcher.Suspects(), s.isRegistered(t))
 				}
 				return
 			}
 			testkit.Eventually(t, suspected, "its connection is missed")
-			if !s.lives(t) {
+			if !s.isRegistered(t) {
 				t.Fatal("one look was enough")
 			}
-			for s.lives(t) && watcher.Wait(t.Context()) { // a second
+			for s.isRegistered(t) && watcher.Wait(t.Context()) { // takes a second
 				watcher.beat(t)
 			}
 			if dead := s.c.Raw().HKeys(t.Context(), s.c.Key("fenced")).Val(); !slices.Equal(dead, []string{"w:w1"}) {
@@ -171,32 +171,32 @@ func TestAConnectionIsTheSignOfLife(t *testing.T) {
 	}
 }
 
-// Where the server does not list connections to a user, or does not name them,
-// only the lease counts, and nobody is warned.
-func TestWithoutConnectionsOnlyTheLeaseCounts(t *testing.T) {
+// If the server does not list connections to a user, or does not report their ids, only the lease
+// counts, without a warning.
+func TestLeaseCountsWithoutClientList(t *testing.T) {
 	t.Parallel()
 	for _, denied := range []string{"-client|list", "-client"} {
 		t.Run(denied, func(t *testing.T) {
 			t.Parallel()
 			server := testkit.StartRedis(t)
 			url := server.URL()
-			watcher := born(t, url, broker.RoleExecutor, "x1")
-			s := born(t, url, broker.RoleWorker, "w1")
-			s.tells(t, "")
-			watcher.tells(t, "")
+			watcher := startProcess(t, url, broker.RoleExecutor, "x1")
+			s := startProcess(t, url, broker.RoleWorker, "w1")
+			s.beatUntilConn(t, "")
+			watcher.beatUntilConn(t, "")
 			watcher.Aged(time.Minute)
 			if err := s.c.Raw().Do(t.Context(), "ACL", "SETUSER", "default", denied).Err(); err != nil {
 				t.Fatal(err)
 			}
-			other := born(t, url, broker.RoleWorker, "w2")
+			other := startProcess(t, url, broker.RoleWorker, "w2")
 			s.die()
 			s.late(t)
 			for range 3 {
 				watcher.beat(t)
 				other.beat(t)
 			}
-			if suspects := watcher.Suspects(); len(suspects) > 0 || !s.lives(t) {
-				t.Errorf("suspected are %q, and it lives: %v", suspects, s.lives(t))
+			if suspects := watcher.Suspects(); len(suspects) > 0 || !s.isRegistered(t) {
+				t.Errorf("suspected are %q, and it lives: %v", suspects, s.isRegistered(t))
 			}
 			if conn := other.conn(t); (conn != "") != (denied == "-client|list") {
 				t.Errorf("the connection of the other one is %q", conn)

@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// consume makes the next gather.
+// consume starts the next gather.
 func (m *machine) consume(t *rapid.T) {
 	t.Helper()
 	m.gathers++
@@ -46,7 +46,7 @@ func (m *machine) gather(t *rapid.T, count int) {
 	m.hold(t, &m.heldB, m.g.ID, entries, want)
 }
 
-// ack delivers parts of what was read and acknowledges what is delivered whole.
+// ack delivers parts of the entries read and acknowledges those delivered completely.
 func (m *machine) ack(t *rapid.T) {
 	if len(m.heldB) == 0 {
 		return
@@ -58,8 +58,7 @@ func (m *machine) ack(t *rapid.T) {
 	})
 }
 
-// acknowledge delivers a range of each entry that was read; lost replies make
-// no difference.
+// acknowledge delivers a range of each entry read. Lost replies make no difference.
 func (m *machine) acknowledge(t *rapid.T, which func(held) (from, to int64)) {
 	t.Helper()
 	moved := map[string]*feeder{}
@@ -69,7 +68,7 @@ func (m *machine) acknowledge(t *rapid.T, which func(held) (from, to int64)) {
 		f := m.feeders[i]
 		from, to := which(h)
 		for at := from; at < to; at++ {
-			if f.delivered[at] == 0 { // else it was delivered before, and is trimmed
+			if f.delivered[at] == 0 { // otherwise it was delivered before, and is trimmed
 				f.delivered[at]++
 				moved[f.Name] = f
 			}
@@ -101,7 +100,7 @@ func (m *machine) acknowledge(t *rapid.T, which func(held) (from, to int64)) {
 	}
 }
 
-// succession replaces the gather by one that inherits.
+// succession replaces the gather by a successor, which inherits.
 func (m *machine) succession(t *rapid.T) {
 	old := m.g
 	if _, err := m.c.Consume(m.ctx, "second", m.name("x"), m.b.Name); !errors.Is(err, broker.ErrConsumerExists) {
@@ -122,7 +121,7 @@ func (m *machine) succession(t *rapid.T) {
 		}
 		m.consume(t)
 	}
-	if err := m.c.Release(m.ctx, old); err != nil { // a late word of the old one
+	if err := m.c.Release(m.ctx, old); err != nil { // a late call of the old gather
 		t.Fatal(err)
 	}
 	m.inherit(t)
@@ -141,7 +140,7 @@ func (m *machine) inherit(t *rapid.T) {
 	m.hold(t, &m.heldB, m.g.ID, entries, want)
 }
 
-// drain ends the sources and lets everything through.
+// drain ends the sources and processes all items.
 func (m *machine) drain(t *rapid.T) {
 	for _, f := range m.feeders {
 		for range 2 {
@@ -155,7 +154,7 @@ func (m *machine) drain(t *rapid.T) {
 			t.Fatal(err)
 		}
 		for _, part := range []broker.StreamKind{broker.Fresh, broker.Returned, broker.Suspect} {
-			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.StreamKind == part }) {
+			for _, h := range take(&m.heldA, func(h held) bool { return h.by == m.name(worker) && h.ref.Kind == part }) {
 				m.comeBack(h.part)
 			}
 		}
@@ -177,7 +176,7 @@ func (m *machine) drain(t *rapid.T) {
 	m.delivered(t)
 }
 
-// delivered is what all of it is for.
+// delivered checks that every item was delivered.
 func (m *machine) delivered(t *rapid.T) {
 	t.Helper()
 	w, err := m.c.Watch(m.ctx, m.g, broker.Path{Queue: m.a.Name}, "0")

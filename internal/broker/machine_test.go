@@ -21,12 +21,12 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// The scripts in random orders, against a model, on the embedded broker and on a
-// redis-server at once: both answer and keep the same.
+// The scripts run in random orders against a model, on the embedded broker and on a redis-server at
+// once. Both return the same replies and end with the same data.
 func TestRandomOrders(t *testing.T) {
 	server := embedded.New()
 	t.Cleanup(server.Close)
-	twins := testkit.NewTwins(t, server.Dial, server.StandAt)
+	twins := testkit.NewDifferential(t, server.Dial, server.StandAt)
 	c, err := broker.Open(twins.URL(), broker.Options{})
 	c = opened(t, c, err)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -60,7 +60,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 
 var machines atomic.Int64
 
-// A machine is a flow a -> b with its model. Its names are its own.
+// A machine is a flow a -> b with its model. Each machine uses its own names.
 type machine struct {
 	ctx     context.Context
 	c       *broker.Client
@@ -71,7 +71,7 @@ type machine struct {
 	unreadA, unreadR, unreadB []part
 	unreadX, delayed          []part
 	ahead                     bool   // a source of a is, or was, beyond its window
-	heldA, heldB              []held // by workers of a and its returns, by gathers of b
+	heldA, heldB              []held // by workers of a and its returned stream, by gathers of b
 	entries                   map[broker.Ref]broker.Entry
 	history                   []broker.Completion
 
@@ -123,7 +123,7 @@ func (m *machine) close() {
 	}
 }
 
-// stored is how many items the sources have stored.
+// stored returns the number of items that the sources have stored.
 func (m *machine) stored() (n int64) {
 	for _, f := range m.feeders {
 		n += f.stored
@@ -136,7 +136,7 @@ func (m *machine) invariants(t *rapid.T) {
 	for _, q := range []struct {
 		name    string
 		unread  []part
-		back    int // that nobody has read again
+		back    int // requeued and not read again
 		held    []held
 		delayed []part
 	}{{m.a.Name, m.unreadA, len(m.unreadR) + len(m.unreadX), m.heldA, m.delayed}, {m.b.Name, m.unreadB, 0, m.heldB, nil}} {
@@ -156,7 +156,7 @@ func (m *machine) invariants(t *rapid.T) {
 
 func (m *machine) feeder(t *rapid.T) *feeder { return rapid.SampledFrom(m.feeders).Draw(t, "source") }
 
-// scatter sends batches which follow on, or begin below or above.
+// scatter stores batches that follow the stored ones, or begin below or above them.
 func (m *machine) scatter(t *rapid.T) {
 	f := m.feeder(t)
 	at := f.stored
@@ -164,7 +164,7 @@ func (m *machine) scatter(t *rapid.T) {
 	case 0:
 		at = max0(at - 1) // straddles
 	case 1:
-		at++ // after a failover
+		at++ // as after a failover
 	}
 	parcels := []broker.Parcel{}
 	for range rapid.IntRange(1, 3).Draw(t, "batches") {
@@ -176,7 +176,7 @@ func (m *machine) scatter(t *rapid.T) {
 	f.last = parcels
 }
 
-// resend is what follows on a lost reply.
+// resend repeats a call whose reply was lost.
 func (m *machine) resend(t *rapid.T) {
 	f := m.feeder(t)
 	if f.last == nil {
@@ -243,7 +243,7 @@ func (m *machine) hold(t *rapid.T, in *[]held, by string, entries []broker.Entry
 	}
 }
 
-// complete finishes some of what a worker holds, each in its own way.
+// complete completes some entries of a worker, each in its own way.
 func (m *machine) complete(t *rapid.T) {
 	worker := m.worker(t)
 	var done []broker.Completion
@@ -273,7 +273,7 @@ func (m *machine) complete(t *rapid.T) {
 	m.history = append(m.history, done...)
 }
 
-// advance finishes one entry and takes, for the gather, what is then next in b.
+// advance commits one entry and takes, for the gather, the next entry of b.
 func (m *machine) advance(t *rapid.T) {
 	if len(m.heldA) == 0 {
 		return
@@ -283,7 +283,7 @@ func (m *machine) advance(t *rapid.T) {
 	if d.Outs == nil {
 		return
 	}
-	outcome, entries, err := m.c.Advance(m.ctx, d, m.g.ID)
+	outcome, entries, err := m.c.CommitAndTakeNext(m.ctx, d, m.g.ID)
 	if err != nil || outcome != broker.Committed {
 		t.Fatalf("advanced %v, %v", outcome, err)
 	}
@@ -294,8 +294,8 @@ func (m *machine) advance(t *rapid.T) {
 	m.hold(t, &m.heldB, m.g.ID, entries, next)
 }
 
-// outcome draws what becomes of an entry: a part of it is done, the rest goes
-// back in one or two batches.
+// outcome draws the completion of an entry: a part of it is done, the rest goes back in one or two
+// batches.
 func (m *machine) outcome(t *rapid.T, h held) broker.Completion {
 	e := m.entries[h.ref]
 	d := broker.Completion{Entry: e, In: m.a}
@@ -355,14 +355,14 @@ func (m *machine) comeBack(p part) {
 	}
 }
 
-// bringBack waits until all that was delayed is back. It is sorted by when it
-// was due, which the model does not know.
+// bringBack waits until all delayed entries are requeued. They are sorted by their due time, which
+// the model does not know.
 func (m *machine) bringBack(t *rapid.T) {
 	if len(m.delayed) == 0 {
 		return
 	}
 	for m.c.Raw().ZCard(m.ctx, m.c.Key("due")).Val() > 0 {
-		if err := m.c.BringBack(m.ctx); err != nil {
+		if err := m.c.RequeueDue(m.ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -382,7 +382,7 @@ func (m *machine) bringBack(t *rapid.T) {
 	}
 }
 
-// zombie repeats what was finished, or was taken from who finished it.
+// zombie repeats a completion, or completes an entry that was requeued.
 func (m *machine) zombie(t *rapid.T) {
 	if m.history == nil {
 		return
@@ -394,14 +394,14 @@ func (m *machine) zombie(t *rapid.T) {
 	}
 }
 
-// die gives back what a worker holds; it goes on as a zombie.
+// die requeues the entries of a worker, which continues as a zombie.
 func (m *machine) die(t *rapid.T) {
 	worker := m.worker(t)
 	if err := m.c.Die(m.ctx, worker); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []broker.StreamKind{broker.Fresh, broker.Returned, broker.Suspect} {
-		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.StreamKind == part }) {
+		for _, h := range take(&m.heldA, func(h held) bool { return h.by == worker && h.ref.Kind == part }) {
 			m.history = append(m.history, broker.Completion{Entry: m.entries[h.ref], In: m.a,
 				Outs: []broker.Output{{Queue: m.b, Batch: m.entries[h.ref].Batch}}})
 			delete(m.entries, h.ref)
@@ -411,7 +411,7 @@ func (m *machine) die(t *rapid.T) {
 	}
 }
 
-// takeOver makes a successor of a source; the old one is fenced off.
+// takeOver makes a successor of a source. The old source is fenced.
 func (m *machine) takeOver(t *rapid.T) {
 	f := m.feeder(t)
 	old := f.Source
@@ -426,8 +426,7 @@ func (m *machine) takeOver(t *rapid.T) {
 	}
 }
 
-// clean deletes the flow; nothing may be left but the payloads of zombies,
-// which go by themselves.
+// clean deletes the flow. Only payloads of zombies may be left, which expire.
 func (m *machine) clean(t *rapid.T) {
 	for _, err := range []error{
 		m.c.Release(m.ctx, m.g), m.c.Delete(m.ctx, m.a.Name), m.c.Delete(m.ctx, m.b.Name),

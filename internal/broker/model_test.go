@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A part is the items [from, to) of a source as the model keeps them.
+// A part is the range [from, to) of a source in the model.
 type part struct {
 	source   string
 	from, to int64
@@ -34,26 +34,25 @@ func items(parts []part) (n, bytes int64) {
 	return n, bytes
 }
 
-// held is an entry that a consumer has read and the model holds for pending.
+// held is an entry that a consumer has read and that the model regards as pending.
 type held struct {
 	part
 	ref broker.Ref
 	by  string
 }
 
-// feeder is a source: what the test knows of it and what the model has stored.
+// feeder is a source with its state in the model.
 type feeder struct {
 	broker.Source
 	stored    int64
-	low       int64 // delivered up to there, as the gather wrote it
+	low       int64 // offset below which all is delivered, as the gather wrote it
 	acked     bool
-	window    int64 // that workers look at, 0: none
+	window    int64 // the window that workers respect; 0: none
 	delivered map[int64]int
 	last      []broker.Parcel
 }
 
-// word is the item at an offset; some are so long that their frame gets a key
-// of its own.
+// word returns the item at an offset. Some are so long that their frame gets a payload key.
 func word(source string, at int64) string {
 	w := source + ":" + strconv.FormatInt(at, 10)
 	if at%7 == 3 {
@@ -70,7 +69,7 @@ func words(source string, from, to int64) batch.Batch {
 	return framed(source, from, all...)
 }
 
-// scatterModel is scatter.lua in Go: what it adds and answers.
+// scatterModel is scatter.lua in Go: it returns the added parts and the expected reply.
 func (f *feeder) scatterModel(unread []part, max int64, window broker.Window, parcels []broker.Parcel) (added []part, want broker.Scattered) {
 	count, _ := items(unread)
 	stored := f.stored
@@ -111,7 +110,7 @@ func (f *feeder) scatterModel(unread []part, max int64, window broker.Window, pa
 
 func max0(n int64) int64 { return max(n, 0) }
 
-// check compares an entry with what the model expects there.
+// check compares an entry with the expected part.
 func (p part) check(t *rapid.T, e broker.Entry) {
 	t.Helper()
 	got := part{e.Source, e.First, e.End(), p.size, e.Crashes, e.Lost != nil, e.Attempts}
@@ -134,14 +133,14 @@ func (p part) check(t *rapid.T, e broker.Entry) {
 	}
 }
 
-// byID sorts as the stream does.
+// byID sorts in the order of the stream.
 func byID(a, b held) int {
 	am, as, _ := strings.Cut(a.ref.ID, "-")
 	bm, bs, _ := strings.Cut(b.ref.ID, "-")
 	return cmp.Or(cmp.Compare(len(am), len(bm)), cmp.Compare(am, bm), cmp.Compare(len(as), len(bs)), cmp.Compare(as, bs))
 }
 
-// take removes the held entries for which is holds, as the stream sorts them.
+// take removes the held entries for which is returns true, in the order of the stream.
 func take(from *[]held, is func(held) bool) (taken []held) {
 	*from = slices.DeleteFunc(*from, func(h held) bool {
 		if is(h) {
@@ -154,7 +153,7 @@ func take(from *[]held, is func(held) bool) (taken []held) {
 	return taken
 }
 
-// mark is the delivered mark of a source in its form in Redis.
+// mark returns the delivered mark of a source in its form in Redis.
 func (f *feeder) mark() broker.Mark {
 	m := broker.Mark{Source: f.Name}
 	for f.delivered[m.Low] > 0 {
@@ -174,7 +173,7 @@ func (f *feeder) mark() broker.Mark {
 	return m
 }
 
-// within is how many of the entries are within the windows of their sources.
+// within returns how many entries are within the windows of their sources.
 func within(unread []part, feeders []*feeder) int {
 	for i, p := range unread {
 		for _, f := range feeders {

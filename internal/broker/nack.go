@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// An Item is the place of one item in a gathered queue.
+// An Item identifies one item of a gathered queue.
 type Item struct {
 	Source string // its name in the queue, see Root
 	Offset int64
@@ -24,17 +24,17 @@ func itemOf(field string) Item {
 // A Nacked is an item that its consumer has given back.
 type Nacked struct {
 	Item
-	Deliveries int64          // so far
-	Dead       *batch.Failure // why it becomes a dead letter, nil if it does not
-	Frame      []byte         // of the dead letter: the item alone
+	Deliveries int64
+	Dead       *batch.Failure // why it becomes a dead letter; nil: it does not
+	Frame      []byte         // of the dead letter, with that item alone
 }
 
-// nackBytes of frames, at about, go with one call.
+// nackBytes is about how many bytes of frames one call carries.
 const nackBytes = 1 << 20
 
-// Nack notes how often items were delivered, so that a successor of the gather knows it,
-// until Ack forgets it. It makes dead letters of those that have Dead, each once. It is
-// safe to repeat.
+// Nack stores how often items were delivered, so that a successor of the gather continues the
+// count, until Ack deletes it. It makes a dead letter of each item with Dead, once. It is safe to
+// repeat.
 func (c *Client) Nack(ctx context.Context, g Gather, items []Nacked) error {
 	k, q := c.keys, g.Queue.Name
 	what := "give items of queue " + q + " back"
@@ -62,11 +62,11 @@ func (c *Client) Nack(ctx context.Context, g Gather, items []Nacked) error {
 	return nil
 }
 
-// Nacked returns how often the items that were given back before the gather began were
-// delivered, a negative number if the item is a dead letter.
+// Nacked returns the delivery counts of the items that were given back before the gather began. The
+// count of a dead letter is negative.
 func (g Gather) Nacked() map[Item]int64 { return g.nacked }
 
-// readNacked reads what Nack has noted.
+// readNacked reads the delivery counts that Nack has stored.
 func (c *Client) readNacked(ctx context.Context, queue string) (map[Item]int64, error) {
 	fields, err := c.scan(ctx, "read the deliveries of queue "+queue, c.keys.nacked(queue))
 	if err != nil {

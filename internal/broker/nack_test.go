@@ -9,8 +9,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Deliveries stay until the item is acknowledged, also for a successor; a dead letter is made once; and only
-// the gather of the current epoch may write.
+// Delivery counts are kept until the item is acknowledged, also for a successor. A dead letter is
+// made once, and only the gather of the current epoch may write.
 func TestDeliveriesAreKeptUntilAcknowledged(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		if err := c.Join(t.Context(), broker.RoleExecutor, "x", nil); err != nil {
@@ -27,7 +27,7 @@ func TestDeliveriesAreKeptUntilAcknowledged(t *testing.T) {
 		dead := item(7, 3)
 		dead.Dead, dead.Frame = &batch.Failure{Code: batch.CodeRejected, Message: "why"}, []byte{batch.Version, 2, 'x'}
 		many := []broker.Nacked{item(1, 1), item(2, 5), dead}
-		for range 2 { // a reply was lost
+		for range 2 { // the first reply was lost
 			if err := c.Nack(t.Context(), old, many); err != nil {
 				t.Fatal(err)
 			}

@@ -12,74 +12,75 @@ import (
 )
 
 const (
-	// hiccup is how long a trouble may last before it is worth a word.
-	hiccup = 100 * time.Millisecond
-	// settled is for how long nothing may fail until a trouble is over.
-	settled = time.Second
+	// warnAfter is how long errors may last before the first warning.
+	warnAfter = 100 * time.Millisecond
+	// recoveredAfter is the time without an error after which an outage is over.
+	recoveredAfter = time.Second
 )
 
-// An outage is a trouble with Redis as all calls of a Client together have it:
-// told once when it begins and once when it is over.
+// An outage is a time in which calls of a Client fail. All calls share it: it is logged once when
+// it begins and once when it ends.
 type outage struct {
-	on atomic.Bool // so that a call that is answered costs no lock
+	active atomic.Bool // read without the lock, so that a successful call costs none
 
 	mu          sync.Mutex
-	since, last time.Time // of the first failure and of the latest
+	since, last time.Time // times of the first and of the latest failure
 	waiting     int       // calls that failed and are being repeated
-	told        bool
+	logged      bool
 }
 
-// failed notes that a call met a passing error.
+// failed records a transient error of a call.
 func (c *Client) failed(ctx context.Context, verb string, err error) {
 	o, now := &c.outage, time.Now()
 	o.mu.Lock()
-	if !o.on.Load() {
+	if !o.active.Load() {
 		o.since = now
-		o.on.Store(true)
+		o.active.Store(true)
 	}
 	o.last = now
-	tell := !o.told && now.Sub(o.since) >= hiccup
-	o.told = o.told || tell
+	tell := !o.logged && now.Sub(o.since) >= warnAfter
+	o.logged = o.logged || tell
 	o.mu.Unlock()
 	if tell {
-		c.log.LogAttrs(ctx, slog.LevelWarn, "redis does not answer as it should; trying again until it does",
+		c.log.LogAttrs(ctx, slog.LevelWarn, "redis calls fail; retrying until they succeed",
 			slog.String("redis", c.String()), slog.String("verb", verb), slog.Any("err", err))
 	}
 }
 
-// answered notes that a call got through.
+// answered records a successful call. It ends the outage if no call is being repeated and no error
+// occurred for a second.
 func (c *Client) answered(ctx context.Context) {
 	o := &c.outage
-	if !o.on.Load() {
+	if !o.active.Load() {
 		return
 	}
 	o.mu.Lock()
-	over := o.on.Load() && o.waiting == 0 && time.Since(o.last) >= settled
-	tell, lasted := over && o.told, o.last.Sub(o.since)
+	over := o.active.Load() && o.waiting == 0 && time.Since(o.last) >= recoveredAfter
+	tell, lasted := over && o.logged, o.last.Sub(o.since)
 	if over {
-		o.told = false
-		o.on.Store(false)
+		o.logged = false
+		o.active.Store(false)
 	}
 	o.mu.Unlock()
 	if tell {
 		c.log.LogAttrs(ctx, slog.LevelInfo, "redis answers again",
-			slog.String("redis", c.String()), slog.Duration("trouble", lasted.Round(time.Millisecond)))
+			slog.String("redis", c.String()), slog.Duration("outage", lasted.Round(time.Millisecond)))
 	}
 }
 
-// hush keeps a trouble from being told until speak is called: whoever waits is
-// told by the error.
-func (o *outage) hush() (speak func()) {
+// silence suppresses the log lines of an outage until speak is called. The caller reports the error
+// itself.
+func (o *outage) silence() (speak func()) {
 	say := func(told bool) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.told = told
+		o.logged = told
 	}
 	say(true)
 	return func() { say(false) }
 }
 
-// wait keeps the outage open until done is called, while a call is repeated.
+// wait keeps the outage open, while a call is repeated, until done is called.
 func (o *outage) wait() (done func()) {
 	add := func(n int) {
 		o.mu.Lock()
@@ -90,12 +91,12 @@ func (o *outage) wait() (done func()) {
 	return func() { add(-1) }
 }
 
-// saw notes how a call ended that is not repeated here.
-func (c *Client) saw(ctx context.Context, verb string, err error) {
+// observe records the result of a call that does not go through try.
+func (c *Client) observe(ctx context.Context, verb string, err error) {
 	switch {
 	case err == nil || errors.Is(err, redis.Nil):
 		c.answered(ctx)
-	case c.passes(err) && ctx.Err() == nil:
+	case c.isTransient(err) && ctx.Err() == nil:
 		c.failed(ctx, verb, err)
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"hash/fnv"
 )
 
-// MaxPartitions is how many partitions a namespace can have.
+// MaxPartitions is the largest number of partitions of a namespace.
 const MaxPartitions = 64
 
-// CheckPartitions tells whether a namespace can have so many.
+// CheckPartitions returns an error if n is not a valid number of partitions.
 func CheckPartitions(n int) error {
 	if n < 1 || n > MaxPartitions {
 		return fmt.Errorf("a namespace has 1 to %d partitions", MaxPartitions)
@@ -18,10 +18,10 @@ func CheckPartitions(n int) error {
 	return nil
 }
 
-// spread learns over how many partitions the namespace is spread, which who comes
-// first decides: Partition is for those that follow. ErrPartitions: it is spread
-// over another number than this client was told.
-func (c *Client) spread(ctx context.Context) error {
+// loadPartitions reads the number of partitions of the namespace. If the namespace is unused, it
+// stores the number of this client instead. It returns ErrPartitions if this client was configured
+// with another number.
+func (c *Client) loadPartitions(ctx context.Context) error {
 	want := c.target.partitions
 	reply, err := c.run(ctx, "read the number of partitions", scripts.partitions,
 		[]string{c.keys.space(), c.keys.registry(RoleWorker), c.keys.registry(RoleExecutor), c.keys.queues()}, want)
@@ -39,39 +39,38 @@ func (c *Client) spread(ctx context.Context) error {
 	parts := []*Client{c}
 	for i := 1; i < n; i++ {
 		parts = append(parts, &Client{
-			rdb: c.rdb, target: c.target, keys: keyed(c.target.namespace, i), log: c.log, replicas: c.replicas, index: i,
+			rdb: c.rdb, target: c.target, keys: keysOf(c.target.namespace, i), log: c.log, replicas: c.replicas, index: i,
 		})
 	}
 	for _, part := range parts {
-		part.parts = parts
+		part.partitions = parts
 	}
 	return nil
 }
 
-// Partitions are views of the namespace, a partition each, on one set of
-// connections: all keys of one are in one slot. The first is the client that
-// Connect was called of, which is closed for all.
-func (c *Client) Partitions() []*Client { return c.parts }
+// Partitions returns one Client for each partition. They share their connections. The first one is
+// the Client on which Connect was called; closing it closes all of them.
+func (c *Client) Partitions() []*Client { return c.partitions }
 
-// Index is the number of the partition.
+// Index returns the number of this partition.
 func (c *Client) Index() int { return c.index }
 
-// PartitionOf is the partition that a name falls to by chance, always the same one: it
-// keeps where the queue of that name is.
+// PartitionOf returns the partition that the hash of a name selects. That partition stores in which
+// partition the queue of this name is.
 func (c *Client) PartitionOf(name string) *Client {
 	h := fnv.New32a()
 	h.Write([]byte(name))
-	return c.parts[int(h.Sum32())%len(c.parts)]
+	return c.partitions[int(h.Sum32())%len(c.partitions)]
 }
 
-// Place decides where the queue of a name is made: here, unless it is elsewhere
-// already. instead, where it is not negative, is a partition that turned out not
-// to have it.
+// Place returns the partition for the queue of a name: this one, unless the queue is assigned to
+// another one already. A non-negative instead is a partition that turned out not to have the queue;
+// its assignment is replaced.
 func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, error) {
-	if len(c.parts) == 1 {
+	if len(c.partitions) == 1 {
 		return c, nil
 	}
-	reply, err := c.run(ctx, "place queue "+name, scripts.assign, []string{c.PartitionOf(name).keys.places()}, name, c.index, instead)
+	reply, err := c.run(ctx, "assign queue "+name, scripts.assign, []string{c.PartitionOf(name).keys.places()}, name, c.index, instead)
 	if err != nil {
 		return nil, err
 	}
@@ -79,16 +78,16 @@ func (c *Client) Place(ctx context.Context, name string, instead int) (*Client, 
 }
 
 func (c *Client) partition(i int) (*Client, error) {
-	if i < 0 || i >= len(c.parts) {
-		return nil, fmt.Errorf("%w: there are %d, and a queue is said to be in number %d", ErrPartitions, len(c.parts), i)
+	if i < 0 || i >= len(c.partitions) {
+		return nil, fmt.Errorf("%w: there are %d, and a queue is assigned to number %d", ErrPartitions, len(c.partitions), i)
 	}
-	return c.parts[i], nil
+	return c.partitions[i], nil
 }
 
-// Find looks for a queue in all partitions, in this one first.
+// Find looks for a queue in all partitions, beginning with this one.
 func (c *Client) Find(ctx context.Context, name string) (part *Client, q Queue, err error) {
-	for i := range c.parts {
-		part = c.parts[(c.index+i)%len(c.parts)]
+	for i := range c.partitions {
+		part = c.partitions[(c.index+i)%len(c.partitions)]
 		if q, err = part.Look(ctx, name); err == nil || !errors.Is(err, ErrQueueNotFound) {
 			break
 		}
@@ -96,11 +95,11 @@ func (c *Client) Find(ctx context.Context, name string) (part *Client, q Queue, 
 	return part, q, err
 }
 
-// unplace forgets where a queue was.
-func (c *Client) unplace(ctx context.Context, name string) error {
-	if len(c.parts) <= 1 {
+// unassign deletes the assignment of a queue to this partition.
+func (c *Client) unassign(ctx context.Context, name string) error {
+	if len(c.partitions) <= 1 {
 		return nil
 	}
-	_, err := c.run(ctx, "forget where queue "+name+" was", scripts.unassign, []string{c.PartitionOf(name).keys.places()}, name, c.index)
+	_, err := c.run(ctx, "remove the assignment of queue "+name, scripts.unassign, []string{c.PartitionOf(name).keys.places()}, name, c.index)
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// runs checks whether workers run the stage of a flow of x1, and that they were told.
+// runs checks whether workers run the stage of a flow of x1, and that they got a hint.
 func (f flow) runs(t *testing.T, c *broker.Client, want bool, when string) {
 	t.Helper()
 	if err := c.PauseFlows(t.Context(), "x1"); err != nil {
@@ -28,7 +28,7 @@ func (f flow) runs(t *testing.T, c *broker.Client, want bool, when string) {
 	}
 }
 
-// extend makes a stage over a queue of a flow, whose out-queue has an owner or stays.
+// extend makes a stage over a queue of a flow. Its out-queue has an owner or is permanent.
 func (f flow) extend(t *testing.T, c *broker.Client, in broker.Queue, out, owner string) broker.Queue {
 	t.Helper()
 	q, _, err := c.Declare(t.Context(), broker.Queue{Name: out, Codec: "raw", Type: "string", Owner: owner, From: []string{"a"}, Seal: true})
@@ -41,10 +41,9 @@ func (f flow) extend(t *testing.T, c *broker.Client, in broker.Queue, out, owner
 	return q
 }
 
-// The flow of an executor that is not in the registry has no worker, unless its end is read:
-// by a gather or a stage of another executor, or by the executor itself after it has joined
-// again.
-func TestFlowsOfTheDeadArePaused(t *testing.T) {
+// The flow of an executor that is not in the registry is paused, unless its end is read: by a
+// gather or a stage of another executor, or by the executor itself after it has joined again.
+func TestFlowsOfDeadExecutorArePaused(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// Fetch reads the frames that stand in keys of their own, into memory, which may
-// be nil. One whose key is gone becomes a lost batch.
+// Fetch reads the frames of entries that have a payload key, into memory, which may be nil. If the
+// key is gone, the entry becomes a lost batch.
 func (c *Client) Fetch(ctx context.Context, memory *batch.Memory, entries []Entry) error {
 	var gets []*get
 	for i := range entries {
@@ -26,12 +26,12 @@ func (c *Client) Fetch(ctx context.Context, memory *batch.Memory, entries []Entr
 		for len(gets) > 0 {
 			pipe := c.rdb.Pipeline()
 			for _, g := range gets {
-				_ = pipe.Process(ctx, g.command(ctx)) // it is sent with the others
+				_ = pipe.Process(ctx, g.command(ctx)) // queued in the pipeline
 			}
-			_, _ = pipe.Exec(ctx) // each command has its error
+			_, _ = pipe.Exec(ctx) // each command keeps its own error
 			var again []*get
 			for _, g := range gets {
-				if err := g.done(); larger(err) {
+				if err := g.done(); exceedsSize(err) {
 					g.entry.Size, again = 0, append(again, g)
 				} else if err != nil {
 					return err
@@ -43,17 +43,17 @@ func (c *Client) Fetch(ctx context.Context, memory *batch.Memory, entries []Entr
 	})
 }
 
-// A get reads the frame of an entry.
+// A get is the GET of one payload.
 type get struct {
 	entry  *Entry
 	key    string
 	memory *batch.Memory
-	sized  *redis.ZeroCopyStringCmd // where the size is known
-	plain  *redis.StringCmd         // elsewhere
+	sized  *redis.ZeroCopyStringCmd // if the size is known
+	plain  *redis.StringCmd         // otherwise
 }
 
-// maxSized bytes are believed before they are there: batches are smaller, but for
-// those of a single large item.
+// maxSized is the largest announced size for which memory is reserved before the reply. Only a
+// batch of one large item is larger.
 const maxSized = 2 << 20
 
 func (g *get) command(ctx context.Context) redis.Cmder {
@@ -65,13 +65,14 @@ func (g *get) command(ctx context.Context) redis.Cmder {
 	return g.plain
 }
 
-// larger tells whether a frame has more bytes than it should, or one before it in the
-// pipeline, which ends there: somebody else wrote that entry.
-func larger(err error) bool {
+// exceedsSize reports whether the frame of this entry, or of one before it in the pipeline, has
+// more bytes than announced: the entry was written by another program. The pipeline stops at that
+// reply.
+func exceedsSize(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "redis: buffer too small")
 }
 
-// done takes the frame.
+// done stores the reply in the entry.
 func (g *get) done() error {
 	var frame []byte
 	var err error

@@ -12,9 +12,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// An id says how large the frame is, where it is one of ours; whatever it says, the
-// frame comes whole or is lost.
-func TestFetchReadsWhatIsThere(t *testing.T) {
+// The id of a payload contains the size of its frame. For any announced size, the frame is read
+// completely or reported as lost.
+func TestFetchTrustsNoAnnouncedSize(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		frame := framed("s", 0, strings.Repeat("x", 10_000)).Frame
 		size := len(frame)
@@ -27,7 +27,7 @@ func TestFetchReadsWhatIsThere(t *testing.T) {
 		}
 		entries := []broker.Entry{
 			write(fmt.Sprint(uuid.New(), ".", size)),
-			write(uuid.NewString()), // of a program that is older
+			write(uuid.NewString()), // of an older version
 			write(fmt.Sprint(uuid.New(), ".", size-1)),
 			write(fmt.Sprint(uuid.New(), ".", size+1)),
 			write(fmt.Sprint(uuid.New(), ".", 1)),
@@ -58,7 +58,7 @@ func TestFetchReadsWhatIsThere(t *testing.T) {
 	})
 }
 
-func TestFetchReadsIntoMemoryThatNobodyNeeds(t *testing.T) {
+func TestFetchReusesMemory(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		f := makeFlow(t, c, 0)
 		scattered := []broker.Parcel{{Batch: framed("s1", 0, large(0))}, {Batch: framed("s1", 1, large(1))}}

@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Suspect makes the one entry of a queue without readers look as if so many workers had died with it. It is for tests of
-// workers.
+// Suspect makes the only entry of a queue without readers a suspect, as if that many workers had
+// died with it. It is for tests of workers.
 func (c *Client) Suspect(ctx context.Context, queue string, crashes int) error {
 	stream, suspects := c.keys.stream(queue), c.keys.suspects(queue)
 	found, err := c.rdb.XRange(ctx, stream, "-", "+").Result()
@@ -32,7 +32,8 @@ func (c *Client) Suspect(ctx context.Context, queue string, crashes int) error {
 	return err
 }
 
-// Sizes returns the numbers of items of the entries that a queue holds. Its cost is O(entries): it is for tests of workers.
+// Sizes returns the item counts of the entries of a queue. Its cost is O(entries). It is for tests
+// of workers.
 func (c *Client) Sizes(ctx context.Context, queue string) (sizes []int, err error) {
 	found, err := c.rdb.XRange(ctx, c.keys.stream(queue), "-", "+").Result()
 	for _, e := range found {
@@ -42,16 +43,16 @@ func (c *Client) Sizes(ctx context.Context, queue string) (sizes []int, err erro
 	return sizes, err
 }
 
-// A MemoryBound is maxmemory and maxmemory-policy of the server, as its configuration has them.
+// A MemoryBound holds the settings maxmemory and maxmemory-policy of a server.
 type MemoryBound struct{ Most, Policy string }
 
-// MemoryBound reads it.
+// MemoryBound reads the settings of the server.
 func (c *Client) MemoryBound(ctx context.Context) (MemoryBound, error) {
 	found, err := c.rdb.ConfigGet(ctx, "maxmemory*").Result()
 	return MemoryBound{found["maxmemory"], found["maxmemory-policy"]}, err
 }
 
-// SetMemoryBound sets it.
+// SetMemoryBound changes the settings of the server.
 func (c *Client) SetMemoryBound(ctx context.Context, b MemoryBound) error {
 	return errors.Join(c.rdb.ConfigSet(ctx, "maxmemory-policy", b.Policy).Err(), c.rdb.ConfigSet(ctx, "maxmemory", b.Most).Err())
 }

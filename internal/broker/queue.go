@@ -14,26 +14,26 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Queue is one incarnation of a remote queue, as its meta hash has it.
+// A Queue is one incarnation of a remote queue, as its meta hash describes it.
 type Queue struct {
 	Name  string `json:"q"`
 	Inc   string `json:"inc"`
 	Codec string `json:"-"`
 	Type  string `json:"-"`
 	Bounds
-	Owner string   `json:"-"` // executor that it goes with, "" for a queue that stays
+	Owner string   `json:"-"` // executor with which it is deleted; "": none
 	Seal  bool     `json:"-"` // no source can join
-	From  []string `json:"-"` // roots that its items come from, each a path, see Root
+	From  []string `json:"-"` // root queues of its items, each as a path, see Root
 	Flow  string   `json:"-"`
-	// Found by Look, not given to Declare.
+	// Set by Look, ignored by Declare.
 	Consumer string        `json:"-"`
 	Items    int64         `json:"-"` // added so far
 	Bytes    int64         `json:"-"`
-	Fused    int64         `json:"-"` // items that did not go through it, since one worker ran the stages before and behind it
-	Dropped  int64         `json:"-"` // items, by policies of sources
-	Cost     time.Duration `json:"-"` // of an item at the dearest stage that follows
-	stages   []string      // ids of those that add to it
-	before   string        // gather that it was taken over from
+	Fused    int64         `json:"-"` // items that skipped it, since one worker ran the stages before and behind it
+	Dropped  int64         `json:"-"` // items dropped by overflow policies of sources
+	Cost     time.Duration `json:"-"` // of an item at the most expensive stage that follows
+	stages   []string      // ids of the stages that add to it
+	before   string        // gather that the current one replaced
 }
 
 // Bounds are how much may wait in a queue. The encoded form of a queue has Max only.
@@ -50,7 +50,7 @@ func parseInt(s string) int64 {
 	return n
 }
 
-// checkVersion refuses a queue whose format this program does not know.
+// checkVersion returns ErrVersion if this program does not know the format of a queue.
 func checkVersion(name, v string) error {
 	if v != "1" {
 		return fmt.Errorf("queue %q: %w: its format is %q, this program knows 1", name, ErrVersion, v)
@@ -77,8 +77,8 @@ func queueOf(name string, m map[string]string) Queue {
 	return q
 }
 
-// Declare makes a queue or finds the one of that name, and tells which; the
-// caller compares what it found.
+// Declare creates a queue, or returns the queue of that name. made reports whether it was created.
+// Declare does not compare an existing queue with q.
 func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, err error) {
 	if err := CheckName("queue", q.Name); err != nil {
 		return Queue{}, false, err
@@ -106,7 +106,7 @@ func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, 
 	if asList(reply).text(0) == "dying" {
 		return Queue{}, false, fmt.Errorf("%s: %w: it is being deleted", what, ErrQueueNotFound)
 	}
-	return found, found.Inc == inc, checkVersion(q.Name, meta["v"]) // made also where a lost reply made it look found
+	return found, found.Inc == inc, checkVersion(q.Name, meta["v"]) // also true if the reply of the call that created it was lost
 }
 
 // Look reads a queue.
@@ -128,19 +128,19 @@ func (c *Client) Look(ctx context.Context, name string) (Queue, error) {
 	return queueOf(name, m), checkVersion(name, m["v"])
 }
 
-// Adopt gives a queue of encoded items the codec and type of what reads it.
+// Adopt sets the codec and the type of a queue of encoded items to those of its reader.
 func (c *Client) Adopt(ctx context.Context, q Queue, codec, typ string) error {
 	_, err := c.run(ctx, "type of queue "+q.Name, scripts.adopt, []string{c.keys.meta(q.Name)}, q.Inc, codec, typ)
 	return err
 }
 
-// A Backlog is what there is to do in a queue.
+// A Backlog counts the work in a queue.
 type Backlog struct {
-	Items, Bytes int64 // that nobody has read yet
-	Running      int64 // entries that were read and are not finished
-	Delayed      int64 // entries that wait for another attempt
-	Entries      int64 // in all: what came back and was not read again is in no other number
-	Added        int64 // items so far
+	Items, Bytes int64 // unread
+	Running      int64 // entries that are read and not completed
+	Delayed      int64 // entries that wait for a retry
+	Entries      int64 // all entries; requeued and unread ones are in no other number
+	Added        int64 // items added so far
 }
 
 // Waiting reads the backlog of a queue.
@@ -163,7 +163,7 @@ func (c *Client) Queues(ctx context.Context) (names []string, err error) {
 	return c.members(ctx, c.keys.queues())
 }
 
-// Owned lists the queues that go with an executor, sorted.
+// Owned lists the queues that are deleted with an executor, sorted.
 func (c *Client) Owned(ctx context.Context, executor string) (names []string, err error) {
 	return c.members(ctx, c.keys.owned(executor))
 }
@@ -177,32 +177,33 @@ func (c *Client) members(ctx context.Context, key string) (names []string, err e
 	return names, err
 }
 
-// purgeChunk entries of a queue are deleted by one script call.
+// purgeChunk is the number of entries that one script call deletes.
 const purgeChunk = 500
 
-// Delete deletes a queue with its sources and its stages, in steps that can be
-// resumed: a queue that is marked is refused by everybody. ErrQueueNotFound: there is none.
+// Delete deletes a queue with its sources and stages. It first marks the queue, so that all further
+// calls refuse it, and deletes in steps that another call can resume. It returns ErrQueueNotFound
+// if there is no such queue.
 func (c *Client) Delete(ctx context.Context, name string) error {
-	stages, err := c.mark(ctx, name, "", "")
+	stages, err := c.markDeleting(ctx, name, "", "")
 	if err != nil {
 		return err
 	}
 	return c.remove(ctx, []string{name}, stages)
 }
 
-// DeleteAll deletes queues, upstream first, and says which could not be.
+// DeleteAll deletes queues, upstream first. Its error joins those of all queues.
 func (c *Client) DeleteAll(ctx context.Context, names []string) error {
 	return c.deleteAll(ctx, "", names)
 }
 
-// DeleteOwned deletes those of an executor's queues that it still has, or that it has begun to delete.
+// DeleteOwned is DeleteAll for those queues that the executor still owns, or has begun to delete.
 func (c *Client) DeleteOwned(ctx context.Context, executor string, names []string) error {
 	return c.deleteAll(ctx, executor, names)
 }
 
-// DeleteFor is Delete for an executor: if it dies meanwhile, another process goes on with that.
+// DeleteFor is Delete on behalf of an executor: if that dies meanwhile, another process continues.
 func (c *Client) DeleteFor(ctx context.Context, executor, name string) error {
-	stages, err := c.mark(ctx, name, "", executor)
+	stages, err := c.markDeleting(ctx, name, "", executor)
 	if err == nil {
 		err = c.remove(ctx, []string{name}, stages)
 	}
@@ -218,7 +219,7 @@ func (c *Client) deleteAll(ctx context.Context, executor string, names []string)
 	var failed error
 	var marked, around []string
 	for _, name := range names {
-		switch stages, err := c.mark(ctx, name, executor, ""); {
+		switch stages, err := c.markDeleting(ctx, name, executor, ""); {
 		case err == nil:
 			marked, around = append(marked, name), append(around, stages...)
 		case !errors.Is(err, ErrQueueNotFound):
@@ -228,21 +229,22 @@ func (c *Client) deleteAll(ctx context.Context, executor string, names []string)
 	return errors.Join(failed, c.remove(ctx, marked, around))
 }
 
-// remove deletes queues that are marked, and the stages around them.
+// remove deletes marked queues and the stages around them.
 func (c *Client) remove(ctx context.Context, marked, stages []string) error {
 	if err := c.unstageAll(ctx, stages, marked); err != nil {
 		return err
 	}
 	var failed error
 	for _, name := range marked {
-		failed = errors.Join(failed, c.erase(ctx, name))
+		failed = errors.Join(failed, c.purge(ctx, name))
 	}
 	return failed
 }
 
-// mark lets everybody refuse a queue, with an owner only one that is its own or marked already, and notes which executor
-// deletes it. It returns the ids of the stages around it, to which none is added any more.
-func (c *Client) mark(ctx context.Context, name, owner, by string) (stages []string, err error) {
+// markDeleting makes all further calls refuse a queue. With an owner, it marks only a queue that is
+// owned by it or marked already. by is recorded as the executor that deletes it. It returns the ids
+// of the stages around the queue; no stage can be added to it any more.
+func (c *Client) markDeleting(ctx context.Context, name, owner, by string) (stages []string, err error) {
 	k := c.keys
 	reply, err := c.run(ctx, "delete queue "+name, scripts.markDeleting, []string{k.meta(name), k.wait(name), k.watch(name), k.owned(by)}, name, k.prefix, owner, by)
 	if err == nil && reply == "gone" {
@@ -254,10 +256,10 @@ func (c *Client) mark(ctx context.Context, name, owner, by string) (stages []str
 	return stages, err
 }
 
-// erase deletes what is in a queue, and then the queue.
-func (c *Client) erase(ctx context.Context, name string) error {
+// purge deletes the entries of a queue, and then the queue.
+func (c *Client) purge(ctx context.Context, name string) error {
 	k := c.keys
-	// In this order, since others may still move an entry on to a later one.
+	// In this order, since a running script may still move an entry to a later stream of this list.
 	for _, stream := range []string{k.delayed(name), k.stream(name), k.returns(name), k.suspects(name)} {
 		for {
 			n, err := c.run(ctx, "delete queue "+name, scripts.purge, []string{stream, k.due()}, purgeChunk, k.prefix+"f:", name)
@@ -269,15 +271,15 @@ func (c *Client) erase(ctx context.Context, name string) error {
 			}
 		}
 	}
-	if err := c.drop(ctx, name); err != nil {
+	if err := c.dropKeys(ctx, name); err != nil {
 		return err
 	}
-	return c.unplace(ctx, name)
+	return c.unassign(ctx, name)
 }
 
-// drop deletes the keys of a queue that has no entries; its meta goes last, so
-// that what was interrupted is found again.
-func (c *Client) drop(ctx context.Context, name string) error {
+// dropKeys deletes the keys of a queue without entries. The meta hash goes last, so that an
+// interrupted deletion can be resumed.
+func (c *Client) dropKeys(ctx context.Context, name string) error {
 	k := c.keys
 	for {
 		n, err := c.run(ctx, "delete the sources of queue "+name, scripts.dropSources, []string{k.meta(name), k.sources(name)}, k.prefix, name, purgeChunk)
@@ -310,14 +312,14 @@ func (c *Client) drop(ctx context.Context, name string) error {
 		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.SRem(ctx, k.queues(), name)
 			p.Del(ctx, k.meta(name))
-			p.SRem(ctx, k.owned(meta["owner"]), name) // last, so that what was interrupted is found again
+			p.SRem(ctx, k.owned(meta["owner"]), name) // last, so that an interrupted deletion can be resumed
 			return nil
 		})
 		return err
 	})
 }
 
-// Seal closes a queue to further sources.
+// Seal prevents further sources from joining a queue.
 func (c *Client) Seal(ctx context.Context, name string) error {
 	reply, err := c.run(ctx, "seal queue "+name, scripts.seal, []string{c.keys.meta(name), c.keys.watch(name)}, name)
 	if err == nil && reply == "gone" {

@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-func TestNamesThatMoveAKeyAreRefused(t *testing.T) {
+func TestInvalidNamesAreRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q, made, err := c.Declare(t.Context(), broker.Queue{Name: strings.Repeat("n", 64)})
@@ -33,7 +33,7 @@ func TestNamesThatMoveAKeyAreRefused(t *testing.T) {
 	})
 }
 
-func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
+func TestConsumerExistsNamesAlternatives(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -64,8 +64,8 @@ func TestASecondConsumerIsToldWhatToUse(t *testing.T) {
 	})
 }
 
-// Whatever step of a deletion was the last, the next one finishes it.
-func TestADeletionCanBeResumed(t *testing.T) {
+// A deletion that was interrupted after any step is finished by the next call.
+func TestDeletionCanBeResumed(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		for i, broken := range []func() error{
@@ -108,7 +108,7 @@ func TestADeletionCanBeResumed(t *testing.T) {
 	})
 }
 
-// leftOf are the keys of queues.
+// leftOf returns the keys of queues.
 func leftOf(t *testing.T, c *broker.Client) []string {
 	t.Helper()
 	return slices.DeleteFunc(must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()), func(key string) bool {
@@ -117,7 +117,7 @@ func leftOf(t *testing.T, c *broker.Client) []string {
 	})
 }
 
-// refusedBy is what a queue says to everybody while it is being deleted.
+// refusedBy checks that all calls refuse a queue that is being deleted.
 func refusedBy(t *testing.T, c *broker.Client, f flow) {
 	t.Helper()
 	_, scattered := c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "x")}})
@@ -132,7 +132,7 @@ func refusedBy(t *testing.T, c *broker.Client, f flow) {
 	}
 }
 
-func TestAQueueIsFoundAgain(t *testing.T) {
+func TestDeclareFindsExistingQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := broker.Queue{Name: "q", Codec: "json", Type: "int", Bounds: broker.Bounds{Max: 7, MaxBytes: 9}, Owner: "x", From: []string{"p", "o~1"}, Flow: "p"}
@@ -160,7 +160,7 @@ func TestAQueueIsFoundAgain(t *testing.T) {
 	})
 }
 
-func TestHeldAndMailboxes(t *testing.T) {
+func TestHeldEntriesAndMailboxes(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -172,24 +172,24 @@ func TestHeldAndMailboxes(t *testing.T) {
 		}
 		r := c.Reader("w1", time.Second)
 		defer r.Close()
-		if err := c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom, What: "x"}); err != nil {
+		if err := c.SendHint(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom, What: "x"}); err != nil {
 			t.Fatal(err)
 		}
-		none, hints, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}, {Queue: "a", StreamKind: broker.Returned}}, 10, time.Second)
+		none, hints, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "a"}, {Queue: "a", Kind: broker.Returned}}, 10, time.Second)
 		if err != nil || len(none) != 0 || !slices.Contains(hints, broker.Hint{Kind: broker.HintRoom, What: "x"}) || !slices.Contains(hints, broker.Hint{Kind: broker.HintStages, What: "b"}) {
 			t.Fatalf("read %+v, %+v, %v", none, hints, err)
 		}
 		if _, hints, err = r.Read(t.Context(), nil, 10, 0); err != nil || len(hints) != 0 {
 			t.Fatalf("read again: %+v, %v", hints, err)
 		}
-		if err := errors.Join(c.Leave(t.Context(), broker.RoleWorker, "w1"), c.Tell(t.Context(), "w1", broker.Hint{})); err != nil && !strings.Contains(err.Error(), "nil") {
+		if err := errors.Join(c.Leave(t.Context(), broker.RoleWorker, "w1"), c.SendHint(t.Context(), "w1", broker.Hint{})); err != nil && !strings.Contains(err.Error(), "nil") {
 			t.Errorf("a mailbox that is gone: %v", err)
 		}
 	})
 }
 
-// Whoever stands still is told no more than its mailbox holds, whichever way.
-func TestAMailboxIsCapped(t *testing.T) {
+// The mailbox of a stopped process is bounded, for every way of sending hints.
+func TestMailboxIsCapped(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -202,7 +202,7 @@ func TestAMailboxIsCapped(t *testing.T) {
 		must[[]redis.Cmder](t)(pipe.Exec(t.Context()))
 		_, canceled := c.Cancel(t.Context(), "s1.0", nil, time.Minute)
 		for what, err := range map[string]error{
-			"a hint":   c.Tell(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom}),
+			"a hint":   c.SendHint(t.Context(), "w1", broker.Hint{Kind: broker.HintRoom}),
 			"a stage":  c.Stage(t.Context(), f.stage),
 			"a cancel": canceled,
 			"a result": c.Resolve(t.Context(), broker.Resolved{Source: "s1", First: 1, Reply: "x1", TTL: time.Minute, Results: [][]byte{{1}}}),
@@ -222,8 +222,8 @@ func TestAMailboxIsCapped(t *testing.T) {
 	})
 }
 
-// A gather that dies as soon as it has the queue leaves nothing that stays.
-func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
+// A gather that dies as soon as it has the queue leaves no permanent key.
+func TestGatherMailboxExpires(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		makeFlow(t, c, 0)
@@ -234,8 +234,8 @@ func TestAMailboxOfAGatherGoesByItself(t *testing.T) {
 	})
 }
 
-// What a newer program has made is left alone, and logged once.
-func TestOtherVersionsAreLeftAlone(t *testing.T) {
+// Records of a newer version are ignored, and logged once.
+func TestOtherVersionsAreIgnored(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -257,9 +257,9 @@ func TestOtherVersionsAreLeftAlone(t *testing.T) {
 	})
 }
 
-// Who deletes a queue removes the stages around it, whoever made them and wherever else they
-// read; and none is made around a queue that is being deleted.
-func TestADeletedQueueTakesItsStages(t *testing.T) {
+// Deleting a queue removes the stages around it, of any executor and with any other queues. No
+// stage can be made around a queue that is being deleted.
+func TestStagesAreDeletedWithQueue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -289,8 +289,8 @@ func TestADeletedQueueTakesItsStages(t *testing.T) {
 	})
 }
 
-// An executor makes and deletes stages for as long as it lives: none may stay in its memory.
-func TestRecordsOfDeletedStagesAreForgotten(t *testing.T) {
+// An executor makes and deletes stages all its life: none may stay in its memory.
+func TestDeletedStagesLeaveCache(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		for range 3 {

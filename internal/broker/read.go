@@ -13,40 +13,42 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Hint is a message of a mailbox: something may have changed.
+// A Hint is a message of a mailbox: the state of an object may have changed. Hints may be lost.
 type Hint struct{ Kind, What string }
 
 // The kinds of hints.
 const (
-	HintStages  = "stages"  // a stage was made or removed
+	HintStages  = "stages"  // a stage was added or removed
 	HintRoom    = "room"    // a full queue has room again
 	HintEnd     = "end"     // a source has ended
 	HintSource  = "source"  // a source has joined
 	HintGone    = "gone"    // a queue is being deleted
-	HintFree    = "free"    // a queue has no gather any more
+	HintFree    = "free"    // a queue has lost its gather
 	HintDone    = "done"    // futures have results
-	HintVersion = "version" // a worker has joined that has a function of this one in another version
-	HintSuccess = "success" // another worker has succeeded with what failed in this one
+	HintVersion = "version" // another worker has joined with a different version of a function
+	HintSuccess = "success" // another worker has succeeded with an item that failed here
 	HintCancel  = "cancel"  // a future was canceled
 )
 
-// A Route is a stage as a worker reads it.
+// A Route is a stage as a worker reads it: its in-queue and its out-queues.
 type Route struct {
 	In   string
 	Outs []string
 }
 
-// Taken is what Take found on a route.
+// A Taken is the result of Take for one route.
 type Taken struct {
-	Entries []Entry // what came back first, and then at most one suspect
-	Full    bool    // an out-queue is full; the mailbox is told when it has room
-	Beyond  bool    // the next entry is beyond the window of its source; the mailbox is told when that moves
-	Sick    bool    // the in-queue or an out-queue is gone or no queue
+	Entries []Entry // requeued entries, then new ones, then at most one suspect
+	Full    bool    // an out-queue is full; the mailbox gets HintRoom when it has room
+	Beyond  bool    // the next entry is beyond the window of its source; the mailbox gets HintRoom when the window moves
+	Sick    bool    // a queue is gone, or one of its keys has another type
 }
 
-// Take reads at most budget entries over the routes, in their order, without
-// waiting: what came back first, and of all suspects as many as it may. A reply
-// that is lost leaves its entries with the consumer, see Held.
+// Take reads at most budget entries, over the routes in their order and without waiting. Of each
+// route it reads requeued entries first. suspects is the largest number of suspect entries of all
+// routes together.
+//
+// Take does not retry. If its reply is lost, the entries stay pending with the consumer, see Held.
 func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int, routes []Route) ([]Taken, error) {
 	var keys []string
 	args := []any{consumer, budget, c.keys.mailbox(consumer), suspects, c.keys.prefix}
@@ -58,9 +60,9 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 		args = append(args, r.In, len(r.Outs))
 	}
 	reply, err := scripts.take.Run(ctx, onlyOnce{c.rdb}, keys, args...).Result()
-	c.saw(ctx, "take from queues", err)
+	c.observe(ctx, "take from queues", err)
 	if err != nil {
-		return nil, fmt.Errorf("take from queues: %w", c.explained(err))
+		return nil, fmt.Errorf("take from queues: %w", c.withRemedy(err))
 	}
 	taken := make([]Taken, len(routes))
 	for i := range taken {
@@ -74,29 +76,28 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 	return taken, nil
 }
 
-// A Reader waits for entries and hints on a connection of its own, under a
-// consumer name that also names its mailbox. It is used by one goroutine;
-// Interrupt from another one ends a Read that waits.
+// A Reader waits for entries and hints on a connection of its own. The name of its consumer is also
+// that of its mailbox. One goroutine uses it; another one may call Interrupt to end a blocked Read.
 type Reader struct {
 	c        *Client
 	rdb      redis.UniversalClient
 	consumer string
 	wait     time.Duration
-	dialed   *dialed
+	conns    *connSet
 }
 
-// gatherBuffer is for the connection of a gather's reader, in bytes each way. It
-// brings entries, not payloads, and there may be thousands: the 32 KiB that a client has
-// by default would be two thirds of what a flow that idles takes.
+// gatherBuffer is the size in bytes of each buffer of a gather's reader. It receives entries, not
+// payloads, and a process may have thousands of readers: with the default of 32 KiB, the buffers
+// would take two thirds of the memory of an idle flow.
 const gatherBuffer = 4 << 10
 
-// Reader makes a Reader of a gather, whose Read waits at most for wait. Close it.
+// Reader makes the Reader of a gather. Its Read blocks for at most wait. The caller closes it.
 func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
 	return c.reader(consumer, wait, nil)
 }
 
-func (c *Client) reader(consumer string, wait time.Duration, s *sign) *Reader {
-	options, d := c.target.universal(wait), &dialed{conns: map[*link]struct{}{}, sign: s}
+func (c *Client) reader(consumer string, wait time.Duration, s *livenessConn) *Reader {
+	options, d := c.target.universal(wait), &connSet{conns: map[*trackedConn]struct{}{}, liveness: s}
 	next := options.Dialer
 	if next == nil {
 		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
@@ -114,44 +115,45 @@ func (c *Client) reader(consumer string, wait time.Duration, s *sign) *Reader {
 	return &Reader{c, c.target.connect(options), consumer, wait, d}
 }
 
-// Interrupt ends the Read that waits; no other should follow.
-func (r *Reader) Interrupt() { r.dialed.close() }
+// Interrupt ends a blocked Read. No Read may follow.
+func (r *Reader) Interrupt() { r.conns.close() }
 
-// Close ends the connection. No Read may be under way.
+// Close closes the connection. No Read may be running.
 func (r *Reader) Close() error { return r.rdb.Close() }
 
-// dialed holds the open connections of a client. No context ends a read that
-// waits on one, and the client complains on stderr when it is closed under it.
-type dialed struct {
-	sign *sign // that the connection is, nil where it is none
+// connSet tracks the open connections of one go-redis client. A context does not end a blocked
+// read, and go-redis writes to stderr if it is closed during one, so Interrupt closes the
+// connections below it.
+type connSet struct {
+	liveness *livenessConn // liveness connection of the process, nil for a gather
 
 	mu     sync.Mutex
-	conns  map[*link]struct{}
+	conns  map[*trackedConn]struct{}
 	closed bool
 }
 
-// A link is one of them.
-type link struct {
+// A trackedConn is one connection of a connSet.
+type trackedConn struct {
 	net.Conn
-	dialed *dialed
+	set *connSet
 }
 
-// Close ends the connection, unless that was done before.
-func (l *link) Close() error {
-	l.dialed.mu.Lock()
-	_, open := l.dialed.conns[l]
-	delete(l.dialed.conns, l)
-	l.dialed.mu.Unlock()
+// Close closes the connection once; further calls return nil.
+func (l *trackedConn) Close() error {
+	l.set.mu.Lock()
+	_, open := l.set.conns[l]
+	delete(l.set.conns, l)
+	l.set.mu.Unlock()
 	if !open {
 		return nil
 	}
-	l.dialed.sign.lost()
+	l.set.liveness.reset()
 	return l.Conn.Close()
 }
 
-func (d *dialed) keep(conn net.Conn) (net.Conn, error) {
-	l := &link{conn, d}
-	d.sign.lost()
+func (d *connSet) keep(conn net.Conn) (net.Conn, error) {
+	l := &trackedConn{conn, d}
+	d.liveness.reset()
 	d.mu.Lock()
 	d.conns[l] = struct{}{}
 	closed := d.closed
@@ -162,19 +164,19 @@ func (d *dialed) keep(conn net.Conn) (net.Conn, error) {
 	return l, nil
 }
 
-func (d *dialed) close() {
+func (d *connSet) close() {
 	d.mu.Lock()
 	d.closed = true
 	conns := slices.Collect(maps.Keys(d.conns))
 	d.mu.Unlock()
 	for _, conn := range conns {
-		_ = conn.Close() // nobody reads what is left in it
+		_ = conn.Close() // the bytes left in it have no reader
 	}
 }
 
-// Read waits, at most for wait and not at all for 0, until one of the streams has an entry that nobody has read, or
-// the mailbox a hint. It returns at most count entries of each stream. An error
-// leaves what may have been read with the consumer, see Held.
+// Read waits until one of the streams has an unread entry or the mailbox has a hint. It waits for
+// at most wait, and not at all if wait is 0. It returns at most count entries of each stream. After
+// an error, entries may be pending with the consumer, see Held.
 func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait time.Duration) (entries []Entry, hints []Hint, err error) {
 	mailbox := r.c.keys.mailbox(r.consumer)
 	args := []any{"XREADGROUP", "GROUP", "w", r.consumer, "COUNT", count}
@@ -184,7 +186,7 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 	args = append(args, "STREAMS", mailbox)
 	by := make(map[string]StreamRef, len(from))
 	for _, p := range from {
-		stream := r.c.keys.place(p)
+		stream := r.c.keys.streamOf(p)
 		by[stream] = p
 		args = append(args, stream)
 	}
@@ -194,13 +196,13 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 	r.identify(ctx)
 	read := once{redis.NewCmd(ctx, args...)}
 	err = r.rdb.Process(ctx, read)
-	r.c.saw(ctx, "wait for items", err)
+	r.c.observe(ctx, "wait for items", err)
 	reply := read.Val()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("wait for items: %w", r.c.explained(err))
+		return nil, nil, fmt.Errorf("wait for items: %w", r.c.withRemedy(err))
 	}
 	var seen []string
 	for _, s := range asList(reply) {
@@ -216,7 +218,7 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 			hints = append(hints, Hint{m["m"], m["w"]})
 		}
 	}
-	if len(seen) > 0 { // lost without harm: what is said is a hint
+	if len(seen) > 0 { // an error does no harm: these are hints
 		_, _ = r.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			p.XAck(ctx, mailbox, "w", seen...)
 			p.XDel(ctx, mailbox, seen...)
@@ -229,26 +231,27 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 // A StreamRef is one of the streams of a queue.
 type StreamRef struct {
 	Queue string
-	StreamKind
+	Kind  StreamKind
 }
 
-// A StreamKind is what a stream of a queue holds.
+// A StreamKind says which entries a stream of a queue holds.
 type StreamKind int
 
-// The parts. What was delayed is read by nobody: it comes back when it is due.
+// The kinds of streams. No reader reads delayed entries; requeue_due.lua requeues them when they
+// are due.
 const (
-	Fresh    StreamKind = iota // what was added
-	Returned                   // what came back, to be read first
-	Suspect                    // what two workers died with, to be run one at a time
-	delayed                    // what waits for its retry
+	Fresh    StreamKind = iota // new entries
+	Returned                   // requeued entries, which are read first
+	Suspect                    // entries with which two workers have died; a worker runs one at a time
+	delayed                    // entries that wait for a retry
 )
 
-// Held returns what a worker has read of a queue and not finished; the caller knows what
-// of it is in its slots.
+// Held returns the entries of a queue that are pending with a worker. The caller knows which of
+// them are in its slots.
 func (c *Client) Held(ctx context.Context, worker, queue string) (entries []Entry, err error) {
 	for _, part := range []StreamKind{Returned, Fresh, Suspect} {
 		held, err := c.pending(ctx, worker, StreamRef{queue, part})
-		if part == Suspect && hasCode(err, "NOGROUP") { // there never was one
+		if part == Suspect && hasCode(err, "NOGROUP") { // the queue never had a suspect
 			continue
 		}
 		if err != nil {
@@ -259,8 +262,8 @@ func (c *Client) Held(ctx context.Context, worker, queue string) (entries []Entr
 	return entries, nil
 }
 
-// HeldBy returns what a gather has read of its queue and not acknowledged. It reads no
-// other stream of the queue, since a read leaves the name of its consumer in the group.
+// HeldBy returns the entries of a queue that are pending with its gather. It reads only the stream
+// of new entries, since each read leaves the name of the consumer in the stream's group.
 func (c *Client) HeldBy(ctx context.Context, g Gather) ([]Entry, error) {
 	return c.pending(ctx, g.ID, StreamRef{Queue: g.Queue.Name})
 }
@@ -268,24 +271,24 @@ func (c *Client) HeldBy(ctx context.Context, g Gather) ([]Entry, error) {
 // pending returns the entries of a stream that are pending with a consumer.
 func (c *Client) pending(ctx context.Context, consumer string, at StreamRef) (entries []Entry, err error) {
 	var reply any
-	err = c.try(ctx, "read what is held of queue "+at.Queue, func(ctx context.Context) (err error) {
-		reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.place(at), "0").Result()
+	err = c.try(ctx, "read the pending entries of queue "+at.Queue, func(ctx context.Context) (err error) {
+		reply, err = c.rdb.Do(ctx, "XREADGROUP", "GROUP", "w", consumer, "STREAMS", c.keys.streamOf(at), "0").Result()
 		return err
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, err
 	}
 	for i, held := range entriesOf(at, asList(reply).list(0).list(1)) {
-		if len(asList(reply).list(0).list(1).list(i).list(1)) > 0 { // else it was deleted and only its pending mark is left
+		if len(asList(reply).list(0).list(1).list(i).list(1)) > 0 { // otherwise the entry is deleted and only its pending record is left
 			entries = append(entries, held)
 		}
 	}
 	return entries, nil
 }
 
-// Tell puts a hint into a mailbox, if it is there.
-func (c *Client) Tell(ctx context.Context, mailbox string, h Hint) error {
-	return c.try(ctx, "tell "+mailbox, func(ctx context.Context) error {
+// SendHint adds a hint to a mailbox, if the mailbox exists.
+func (c *Client) SendHint(ctx context.Context, mailbox string, h Hint) error {
+	return c.try(ctx, "send a hint to "+mailbox, func(ctx context.Context) error {
 		return c.rdb.XAdd(ctx, &redis.XAddArgs{
 			Stream: c.keys.mailbox(mailbox), NoMkStream: true, MaxLen: 1000, Values: []any{"m", h.Kind, "w", h.What},
 		}).Err()

@@ -12,43 +12,43 @@ import (
 // ErrDenied says that the Redis user lacks a permission.
 var ErrDenied = errors.New("the Redis user may not do this (docs/security.md has the rules, ACL LOG the command)")
 
-// wrapping is the text that Redis 6.2 and KeyDB put before the error of a command that a script
-// runs. Redis 7 appends the place in the script instead.
-var wrapping = regexp.MustCompile(`^(ERR )?(Error running script \(call to \w+\): )?(@user_script: ?\d+: )+-?`)
+// scriptErrorPrefix matches the text that Redis 6.2 and KeyDB put before the error of a command
+// inside a script. Redis 7 appends the position in the script instead.
+var scriptErrorPrefix = regexp.MustCompile(`^(ERR )?(Error running script \(call to \w+\): )?(@user_script: ?\d+: )+-?`)
 
-// said returns the text of an error of Redis without the wrapping and without "ERR ".
-func said(err error) string {
+// answerText returns the text of a Redis error without that wrapping and without "ERR ".
+func answerText(err error) string {
 	text := err.Error()
 	if strings.Contains(text, "@user_script") {
-		text = wrapping.ReplaceAllLiteralString(text, "")
+		text = scriptErrorPrefix.ReplaceAllLiteralString(text, "")
 	}
 	return strings.TrimPrefix(text, "ERR ")
 }
 
-// hasCode reports whether the error, or one that it wraps, is an answer of Redis that begins with
-// a code, also if a command in a script caused it.
+// hasCode reports whether err is, or wraps, a reply of Redis that begins with code, also if a
+// command inside a script caused it.
 func hasCode(err error, code string) bool {
 	var answer redis.Error
-	return errors.As(err, &answer) && strings.HasPrefix(said(answer), code)
+	return errors.As(err, &answer) && strings.HasPrefix(answerText(answer), code)
 }
 
-// isMoved reports whether the server is a node of a Cluster that does not have the key.
+// isMoved reports whether the server is a Cluster node that does not own the key.
 func isMoved(err error) bool {
-	text := said(err)
+	text := answerText(err)
 	return strings.HasPrefix(text, "MOVED ") || strings.HasPrefix(text, "ASK ")
 }
 
-// isDenial reports whether the error says that the user lacks a permission: for a command, or for
-// one that a script runs.
+// isDenial reports whether the Redis user lacks a permission for a command, or for a command inside
+// a script.
 func isDenial(err error) bool {
-	text := said(err)
+	text := answerText(err)
 	return strings.HasPrefix(text, "NOPERM ") ||
 		strings.HasPrefix(text, "The user executing the script") ||
 		strings.HasPrefix(text, "ACL failure in script")
 }
 
-// remedies name the cause of errors whose text leaves it open, and say what to do. The first one
-// whose text is in an error applies.
+// remedies maps texts of errors to their cause and a remedy. The first entry whose text the error
+// contains applies.
 var remedies = []struct{ text, remedy string }{
 	{"MOVED ", "the server is a node of a Redis Cluster: use redis+cluster://host:port"},
 	{"ASK ", "the server is a node of a Redis Cluster: use redis+cluster://host:port"},
@@ -58,13 +58,13 @@ var remedies = []struct{ text, remedy string }{
 	{"undeclared key", "the server refuses scripts that compute names of keys: docs/deployment.md lists the servers that work"},
 	{"NOAUTH", "the server wants a password: give it in the address, redis://user:password@host:port"},
 	{"WRONGPASS", "user or password is wrong; in an address, special characters are escaped, such as %25 for %"},
-	{"redis: invalid reply", "what answers there is no Redis"},
-	{"redis: can't parse", "what answers there is no Redis"},
+	{"redis: invalid reply", "the server is not Redis"},
+	{"redis: can't parse", "the server is not Redis"},
 	{"first record does not look like a TLS handshake", "the server has no TLS: use redis:// if that is meant"},
 }
 
-// explained adds a remedy to an error that does not pass, or the user who lacks a permission.
-func (c *Client) explained(err error) error {
+// withRemedy adds a remedy to a permanent error, or the name of the user that lacks a permission.
+func (c *Client) withRemedy(err error) error {
 	if isDenial(err) {
 		user := c.target.options.Username
 		if user == "" {

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// An answer is an error as go-redis makes one of what Redis says.
+// An answer is an error in the form in which go-redis returns a reply of Redis.
 type answer string
 
 func (a answer) Error() string { return string(a) }
 
 func (answer) RedisError() {}
 
-// Redis 6.2 and KeyDB put the error of a command into that of the script, Redis 7 does not.
-func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
+// Redis 6.2 and KeyDB wrap the error of a command into that of its script; Redis 7 does not.
+func TestScriptErrorsOfRedis62(t *testing.T) {
 	const around = "ERR Error running script (call to f_9a4f): @user_script:22: @user_script: 22: "
 	for seven, six := range map[string]string{
 		"NOPERM this user has no permissions to run the 'hset' command":   "The user executing the script can't run this command or subcommand",
@@ -27,7 +27,7 @@ func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 		"ERR user_script:1: a mistake of ours":                            "a mistake of ours",
 	} {
 		a, b := fmt.Errorf("run: %w", answer(seven)), fmt.Errorf("run: %w", answer(around+six))
-		if isDenial(answer(seven)) != isDenial(answer(around+six)) || isPassing(answer(seven)) != isPassing(answer(around+six)) || IsSick(a) != IsSick(b) {
+		if isDenial(answer(seven)) != isDenial(answer(around+six)) || isTransientError(answer(seven)) != isTransientError(answer(around+six)) || IsSick(a) != IsSick(b) {
 			t.Errorf("they differ: %q and %q", seven, around+six)
 		}
 	}
@@ -39,14 +39,14 @@ func TestErrorsOfScriptsMeanTheSameInRedis62(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	err = c.explained(answer(around + "The user executing the script can't run this command or subcommand"))
+	err = c.withRemedy(answer(around + "The user executing the script can't run this command or subcommand"))
 	if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), `"poor"`) {
 		t.Error(err)
 	}
 }
 
-// The end of the context cuts the second attempt short. The error says what Redis answered to the first one.
-func TestAnAttemptThatIsCutSaysLessThanTheAnswerBefore(t *testing.T) {
+// The end of the context aborts the second attempt. The error contains the reply to the first one.
+func TestErrorKeepsLastAnswer(t *testing.T) {
 	c, err := Open("redis://127.0.0.1", Options{})
 	if err != nil {
 		t.Fatal(err)

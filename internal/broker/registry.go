@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Role is what a process takes part as.
+// A Role is the kind of a registered process.
 type Role string
 
 // The roles.
@@ -20,13 +20,13 @@ const (
 	RoleExecutor Role = "executor"
 )
 
-// A Process is an entry of a registry.
+// A Process is an entry of the registry.
 type Process struct {
 	ID   string
 	Card map[string]string
 }
 
-// A FunctionCard describes a function that a worker has.
+// A FunctionCard describes a function of a worker.
 type FunctionCard struct {
 	Name     string `json:"name"`
 	In       string `json:"in"`
@@ -36,9 +36,9 @@ type FunctionCard struct {
 	Version  string `json:"version,omitempty"`
 }
 
-// Join enters a process and makes its mailbox.
+// Join registers a process and creates its mailbox.
 func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]string) error {
-	args := []any{id, string(r[0]) + ":" + id, len(c.parts)}
+	args := []any{id, string(r[0]) + ":" + id, len(c.partitions)}
 	if c.index > 0 {
 		args[2] = 0
 	}
@@ -48,17 +48,17 @@ func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]st
 	joined, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
 		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced(), c.keys.space()}, args...)
 	if err == nil && joined == int64(0) {
-		return fmt.Errorf("join the %ss: %w: somebody has just chosen it: connect again", r, ErrPartitions)
+		return fmt.Errorf("join the %ss: %w: another process has just set it: connect again", r, ErrPartitions)
 	}
 	return err
 }
 
-// Mailbox makes the mailbox of a gather, if it is gone: a gather that was
-// stopped for long may find that it was taken for dead.
+// Mailbox creates the mailbox of a gather again, if it is gone: it may have expired while the
+// gather was stopped.
 func (c *Client) Mailbox(ctx context.Context, id string) error {
 	return c.try(ctx, "make a mailbox", func(ctx context.Context) error {
 		there, err := c.rdb.Exists(ctx, c.keys.mailbox(id)).Result()
-		if err != nil || there == 1 { // to make what is there is refused where the memory is full
+		if err != nil || there == 1 { // XGROUP is refused while the memory is full, even if it would change nothing
 			return err
 		}
 		err = c.rdb.XGroupCreateMkStream(ctx, c.keys.mailbox(id), "w", "0").Err()
@@ -69,11 +69,11 @@ func (c *Client) Mailbox(ctx context.Context, id string) error {
 	})
 }
 
-// Leave takes a process out. What an executor leaves behind, since it could not clean up, is
-// cleaned up by another process as if it had died.
+// Leave removes a process from its registry. If an executor leaves queues or sources behind, the
+// watcher cleans them up as after its death.
 func (c *Client) Leave(ctx context.Context, r Role, id string) error { return c.leave(ctx, r, id, 0) }
 
-// LeaveName takes out a worker that holds nothing, but whose name is still in streams. The
+// LeaveName is Leave for a worker that holds no entries but whose name is still in streams. The
 // watcher removes the name later.
 func (c *Client) LeaveName(ctx context.Context, worker string) error {
 	return c.leave(ctx, RoleWorker, worker, 1)
@@ -87,11 +87,13 @@ func (c *Client) leave(ctx context.Context, r Role, id string, names int) error 
 	return err
 }
 
-// Processes lists the live processes of a role: those that have joined, and have neither
-// left nor been declared dead. No age decides: after an outage, and on a server whose
-// clock is ahead, all beats are old, and the processes live. Only if no process beats, who
-// is dead is not found out, and Processes returns none. To see that takes a beat: if all
-// beats are older than lease, Processes waits for the next one, 3 seconds at the default lease.
+// Processes lists the live processes of a role: those that have joined, and have neither left nor
+// been declared dead. The age of a heartbeat does not matter, since all heartbeats are old after an
+// outage and on a server whose clock is ahead.
+//
+// If no process sends heartbeats, no watcher declares processes dead, and Processes returns none.
+// To find that out, it waits for the next heartbeat if all are older than lease: 3 s at the default
+// lease.
 func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]Process, error) {
 	var ids []string
 	var cards []*redis.MapStringStringCmd
@@ -111,7 +113,7 @@ func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	if attended, err := c.attended(ctx, lease); err != nil || !attended {
+	if attended, err := c.isWatched(ctx, lease); err != nil || !attended {
 		return nil, err
 	}
 	live := make([]Process, len(ids))
@@ -121,15 +123,15 @@ func (c *Client) Processes(ctx context.Context, r Role, lease time.Duration) ([]
 	return live, nil
 }
 
-// attended reports whether a process beats, and so finds those that do not.
-func (c *Client) attended(ctx context.Context, lease time.Duration) (bool, error) {
+// isWatched reports whether any process sends heartbeats and thus declares dead processes.
+func (c *Client) isWatched(ctx context.Context, lease time.Duration) (bool, error) {
 	first, err := c.lastBeat(ctx)
 	if err != nil {
 		return false, err
 	}
 	var now time.Time
 	err = c.try(ctx, "read the time", func(ctx context.Context) error {
-		node, err := c.node(ctx) // the one whose clock the beats were taken from
+		node, err := c.node(ctx) // the server whose clock the heartbeats have
 		if err == nil {
 			now, err = node.Time(ctx).Result()
 		}
@@ -154,7 +156,7 @@ func (c *Client) attended(ctx context.Context, lease time.Duration) (bool, error
 	}
 }
 
-// lastBeat returns the score of the latest heartbeat of all processes.
+// lastBeat returns the time in ms of the latest heartbeat of all processes.
 func (c *Client) lastBeat(ctx context.Context) (last float64, err error) {
 	var newest []*redis.ZSliceCmd
 	err = c.try(ctx, "read the last heartbeat", func(ctx context.Context) error {
@@ -175,19 +177,19 @@ func (c *Client) lastBeat(ctx context.Context) (last float64, err error) {
 	return last, err
 }
 
-// Hints waits for hints of a mailbox behind the one of id after, and returns
-// the id to go on with. Only the mailbox's owner calls it.
+// Hints waits for the hints of a mailbox after the one with the id after. It returns the id to
+// continue with. Only the owner of the mailbox calls it.
 func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last string, err error) {
 	r.identify(ctx)
 	streams, err := r.rdb.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{r.c.keys.mailbox(r.consumer), after}, Block: r.wait, Count: 1000,
 	}).Result()
-	r.c.saw(ctx, "wait for hints", err)
+	r.c.observe(ctx, "wait for hints", err)
 	if errors.Is(err, redis.Nil) {
 		return nil, after, nil
 	}
 	if err != nil {
-		return nil, after, fmt.Errorf("wait for hints: %w", r.c.explained(err))
+		return nil, after, fmt.Errorf("wait for hints: %w", r.c.withRemedy(err))
 	}
 	for _, m := range streams[0].Messages {
 		kind, _ := m.Values["m"].(string)

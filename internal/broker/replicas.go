@@ -9,20 +9,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// replicaWait is how long replicas have to answer until they are asked again.
+// replicaWait is the timeout of one WAIT command.
 const replicaWait = time.Second
 
-// written is what a script has written to a field of a source.
-type written struct {
+// A sourceField is the value that a script has sourceField to a field of a source.
+type sourceField struct {
 	source, field string
 	value         int64
 }
 
-// replicated waits until as many replicas as the Options ask for have all that was
-// written until now, and then compares fields of sources: a server that has taken over
-// meanwhile may not have what the last one said it had stored. kept tells for each
-// whether it has that value; without replicas all have.
-func (c *Client) replicated(ctx context.Context, all ...written) (kept []bool, err error) {
+// replicated waits until the configured number of replicas has received all writes so far. Then it
+// compares fields of sources with the values written: a server promoted meanwhile may lack them.
+// kept reports for each field whether it has its value. Without replicas, all are kept.
+func (c *Client) replicated(ctx context.Context, all ...sourceField) (kept []bool, err error) {
 	kept = make([]bool, len(all))
 	if c.replicas == 0 || len(all) == 0 {
 		for i := range kept {
@@ -38,7 +37,7 @@ func (c *Client) replicated(ctx context.Context, all ...written) (kept []bool, e
 		var acknowledged *redis.Cmd
 		found := make([]*redis.StringCmd, len(all))
 		_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
-			p.Ping(ctx) // WAIT is about what was written before the last command of its connection
+			p.Ping(ctx) // WAIT counts the writes before the last command of its own connection
 			acknowledged = p.Do(ctx, "WAIT", c.replicas, replicaWait.Milliseconds())
 			for i, w := range all {
 				found[i] = p.HGet(ctx, c.keys.source(w.source), w.field)

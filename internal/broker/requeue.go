@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// What one call of reclaim.lua does at most.
+// Limits of one call of reclaim.lua.
 const (
-	reclaimEntries = 500  // entries that it requeues
-	reclaimQueues  = 100  // queues whose streams it looks at, some 0.4 ms of Redis
-	reclaimNames   = 1000 // names that it removes from queues: so many fewer queues, the more names
-	maxNames       = 200  // names that Requeue takes
+	reclaimEntries = 500  // entries to requeue
+	reclaimQueues  = 100  // queues to examine, about 0.4 ms of Redis
+	reclaimNames   = 1000 // consumer names to remove: the more names, the fewer queues
+	maxNames       = 200  // consumer names that Requeue accepts
 )
 
-// stagePage is how many stages one read brings, about.
+// stagePage is about how many stages one read returns.
 const stagePage = 300
 
-// A holding is whose entries a call of reclaim.lua requeues.
-type holding struct {
+// A reclaimScope selects the entries that reclaim.lua requeues.
+type reclaimScope struct {
 	worker  string   // "": all workers that are not in the registry
-	crashes int      // are added to the count of each entry
-	names   []string // of consumers, to be removed
+	crashes int      // added to the count of each entry
+	names   []string // consumers to remove
 }
 
-// GiveBack requeues what a worker that ends holds of some queues, and removes its name
-// there.
+// GiveBack requeues the entries of some queues that a stopping worker holds, and removes its name
+// from their groups.
 func (c *Client) GiveBack(ctx context.Context, worker string, queues ...string) error {
-	return c.reclaim(ctx, holding{worker: worker, names: []string{worker}}, queues)
+	return c.reclaim(ctx, reclaimScope{worker: worker, names: []string{worker}}, queues)
 }
 
-// Requeue requeues what workers hold that are not in the registry: one pass over the
-// stages for all dead workers together, which costs Redis some 4 us a stage. Each entry
-// counts one more crash. The names of some consumers, at most 200, are removed. After each
-// call Requeue pauses for as long as the call took, so it takes at most half of Redis.
+// Requeue requeues the entries of workers that are not in the registry, in one pass over all
+// stages. Each entry gets one more crash. It removes the consumer names, at most 200. The pass
+// costs Redis about 4 us a stage. After each script call, Requeue pauses for the duration of that
+// call, so it takes at most half of Redis.
 func (c *Client) Requeue(ctx context.Context, names ...string) error {
 	return c.eachStage(ctx, func(queues []string) error {
-		return c.reclaim(ctx, holding{crashes: 1, names: names}, queues)
+		return c.reclaim(ctx, reclaimScope{crashes: 1, names: names}, queues)
 	})
 }
 
@@ -72,9 +72,9 @@ func (c *Client) eachStage(ctx context.Context, do func(queues []string) error) 
 	}
 }
 
-// reclaim requeues what workers hold of some queues. A stream that cannot be requeued is
-// logged, and holds up no other one.
-func (c *Client) reclaim(ctx context.Context, of holding, queues []string) error {
+// reclaim requeues entries of some queues. It logs a stream that cannot be requeued and continues
+// with the next one.
+func (c *Client) reclaim(ctx context.Context, of reclaimScope, queues []string) error {
 	k := c.keys
 	for len(queues) > 0 {
 		some := queues[:min(len(queues), reclaimQueues, max(1, reclaimNames/(1+len(of.names))))]
@@ -87,16 +87,16 @@ func (c *Client) reclaim(ctx context.Context, of holding, queues []string) error
 			args = append(args, name)
 		}
 		began := time.Now()
-		reply, err := c.run(ctx, "requeue what workers hold", scripts.reclaim, keys, args...)
+		reply, err := c.run(ctx, "requeue the entries of workers", scripts.reclaim, keys, args...)
 		if err != nil {
 			return err
 		}
 		l := asList(reply)
 		for i := 1; i+1 < len(l); i += 2 {
 			if err := errors.New(l.text(i + 1)); isDenial(err) {
-				return fmt.Errorf("requeue %s: %w", l.text(i), c.explained(err))
+				return fmt.Errorf("requeue %s: %w", l.text(i), c.withRemedy(err))
 			}
-			c.log.LogAttrs(ctx, slog.LevelWarn, "a stream cannot be requeued",
+			c.log.LogAttrs(ctx, slog.LevelWarn, "requeue of a stream failed",
 				slog.String("key", l.text(i)), slog.String("err", l.text(i+1)))
 		}
 		if at := l.number(0); at > 0 {
@@ -111,7 +111,7 @@ func (c *Client) reclaim(ctx context.Context, of holding, queues []string) error
 	return nil
 }
 
-// pause waits, unless ctx ends.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// manyStages makes stages of one queue each, with one item in it.
+// manyStages makes stages over one queue each, with one item in it.
 func manyStages(t *testing.T, c *broker.Client, n int) (queues []string) {
 	t.Helper()
 	for i := range n {
@@ -33,13 +33,13 @@ func manyStages(t *testing.T, c *broker.Client, n int) (queues []string) {
 	return queues
 }
 
-// hold has a worker take what is in a queue.
+// hold makes a worker take the entries of a queue.
 func hold(t *testing.T, c *broker.Client, worker, queue string) []broker.Entry {
 	t.Helper()
 	return must[[]broker.Taken](t)(c.Take(t.Context(), worker, 10, 1, []broker.Route{{In: queue}}))[0].Entries
 }
 
-// commands is how many commands a server has carried out, also those within scripts.
+// commands returns the number of commands that a server has run, including those in scripts.
 func commands(t *testing.T, rdb redis.UniversalClient) (n int) {
 	t.Helper()
 	for line := range strings.Lines(rdb.Info(t.Context(), "commandstats").Val()) {
@@ -51,9 +51,9 @@ func commands(t *testing.T, rdb redis.UniversalClient) (n int) {
 	return n
 }
 
-// Many workers die with many stages: what they held is requeued by one pass over the
-// stages for all of them, at once, after a lease and after six, and not in each census.
-func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
+// Many workers with many stages die. One pass over the stages requeues the entries of all of them:
+// at once, after a lease and after six leases, and not in each check.
+func TestDeadWorkersAreRequeuedInOnePass(t *testing.T) {
 	t.Parallel()
 	const dead, stages = 10, 300
 	c, err := broker.Open(testkit.StartRedis(t).URL(), broker.Options{})
@@ -105,7 +105,7 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 	if n := c.Raw().HLen(t.Context(), c.Key("fenced")).Val(); n != 0 {
 		t.Errorf("%d dead are remembered", n)
 	}
-	must[int](t)(0, c.GiveBack(t.Context(), "w", queues...)) // Valkey knows also a worker that has found nothing
+	must[int](t)(0, c.GiveBack(t.Context(), "w", queues...)) // Valkey also lists a worker that has found no entry
 	for _, q := range queues {
 		if names := c.Raw().XInfoConsumers(t.Context(), c.Key("q:"+q), "w").Val(); len(names) > 0 {
 			t.Fatalf("consumers of %s: %v", q, names)
@@ -113,9 +113,8 @@ func TestTheDeadCostAPassForAllOfThem(t *testing.T) {
 	}
 }
 
-// A key of a stranger in the place of one stream holds up what dead workers held of no
-// other queue.
-func TestASickStreamHoldsUpNoOther(t *testing.T) {
+// A foreign key in the place of one stream does not stop the requeue for other queues.
+func TestSickStreamDoesNotBlockRequeue(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		queues := manyStages(t, c, 5)
@@ -150,12 +149,12 @@ func TestASickStreamHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-// Requeue takes nothing from workers that live, and nothing from a gather.
-func TestWhatLiveProcessesHoldStays(t *testing.T) {
+// Requeue leaves the entries of live workers and of gathers alone.
+func TestRequeueSkipsLiveProcesses(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 2)
+		scatterBatches(t, c, f, 2)
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1")[:1])))
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "x1", "b"))
 		r := c.Reader(g.ID, time.Second)
@@ -163,7 +162,7 @@ func TestWhatLiveProcessesHoldStays(t *testing.T) {
 		if read, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0); err != nil || len(read) != 1 {
 			t.Fatal(read, err)
 		}
-		// A stage that was made over the gathered queue by a program of another kind.
+		// A stage over the gathered queue, made by another kind of program.
 		if err := c.Raw().HSet(t.Context(), c.Key("stages"), "odd", `{"v":1,"id":"odd","ins":[{"q":"b"}]}`).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -175,6 +174,59 @@ func TestWhatLiveProcessesHoldStays(t *testing.T) {
 		}
 		if held := must[[]broker.Entry](t)(c.HeldBy(t.Context(), g)); len(held) != 1 {
 			t.Errorf("the gather holds %+v", held)
+		}
+	})
+}
+
+// Workers and gathers of a permanent queue come and go, and some of them die. Their consumer names
+// are removed.
+func TestConsumerNamesDoNotPileUp(t *testing.T) {
+	const rounds = 20
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f, sent := makeFlow(t, c, 0), int64(0)
+		for i := range rounds {
+			f.send(t, c, &sent)
+			worker := fmt.Sprint("worker", i)
+			held := f.takeAll(t, c, worker)
+			must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(held[:1])))
+			end := func() error { return c.GiveBack(t.Context(), worker, "a") }
+			if i%2 == 1 { // every second worker has died
+				end = func() error { return c.Requeue(t.Context(), worker) }
+			}
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+			g := must[broker.Gather](t)(c.Consume(t.Context(), fmt.Sprint("gather", i), "dead", "b"))
+			left := must[[]broker.Entry](t)(c.Inherit(t.Context(), g))
+			if _, err := c.Watch(t.Context(), g, broker.Path{Queue: "a"}, "0"); err != nil {
+				t.Fatal(err)
+			}
+			r := c.Reader(g.ID, time.Second)
+			read, _, err := r.Read(t.Context(), []broker.StreamRef{{Queue: "b"}}, 10, 0)
+			if err == nil {
+				err = r.Close()
+			}
+			if err == nil {
+				_, err = c.Ack(t.Context(), g, left, nil, 0, func(string) string { return "a" })
+			}
+			if err == nil && i%3 > 0 { // every third gather dies with the entries that it has read
+				_, err = c.Ack(t.Context(), g, read, nil, 0, func(string) string { return "a" })
+				if err == nil {
+					err = c.Release(t.Context(), g)
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if told := c.Raw().SMembers(t.Context(), c.Key("watch:a")).Val(); len(told) > 1 {
+			t.Errorf("%d gathers are told after %d rounds: %v", len(told), rounds, told)
+		}
+		for _, stream := range []string{"q:a", "r:a", "x:a", "q:b"} {
+			if names := c.Raw().XInfoConsumers(t.Context(), c.Key(stream), "w").Val(); len(names) > 2 {
+				t.Errorf("%s has %d consumers after %d rounds: %v", stream, len(names), rounds, names)
+			}
 		}
 	})
 }

@@ -9,55 +9,57 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// A Source is the right to add to a queue, under one name and epoch.
+// A Source is the right to add items to a queue, under one name and epoch.
 type Source struct {
 	Name  string
 	Queue Queue
 	Epoch int64
-	// Overflow is what becomes of items for which there is no room. It is the
-	// holder's choice and not kept in Redis.
+	// Overflow is the policy for items that do not fit. The producer chooses it; Redis does not
+	// store it.
 	Overflow OverflowPolicy
 
-	claim string // random text of the call that made it
-	lost  []byte // the failure of items that Redis loses of it
+	claim string // random text of the call that made this source
+	lost  []byte // encoded failure for items that Redis loses
 }
 
-// An OverflowPolicy is what becomes of items for which there is no room.
+// An OverflowPolicy selects what happens to items if the queue or the window is full.
 type OverflowPolicy string
 
-// The policies. None but the two that drop lose anything.
+// The policies. Only the last two drop items.
 const (
-	OverflowBlock      OverflowPolicy = "block"       // they wait, as without a policy
-	OverflowFail       OverflowPolicy = "fail"        // the source is given up
-	OverflowDropNewest OverflowPolicy = "drop-newest" // they are dropped
-	OverflowDropOldest OverflowPolicy = "drop-oldest" // what nobody has read yet is dropped, the oldest first
+	OverflowBlock      OverflowPolicy = "block"       // the source waits; the default
+	OverflowFail       OverflowPolicy = "fail"        // the source is abandoned
+	OverflowDropNewest OverflowPolicy = "drop-newest" // the new items are dropped
+	OverflowDropOldest OverflowPolicy = "drop-oldest" // the oldest unread items are dropped
 )
 
-// A SourceOption tells who makes a source.
-type SourceOption func(*holder)
+// A SourceOption configures Client.Source.
+type SourceOption func(*sourceOptions)
 
-type holder struct {
+type sourceOptions struct {
 	executor string
 	named    int
 	keep     string
 }
 
-// Of is the executor that a source goes with: when it dies, the source is given
-// up.
-func Of(executor string) SourceOption { return func(h *holder) { h.executor = executor } }
+// Of names the executor of a source. If that executor dies, the watcher abandons the source.
+func Of(executor string) SourceOption { return func(h *sourceOptions) { h.executor = executor } }
 
-// Durable lets a source outlive its executor: whoever makes one of the same
-// name goes on with it.
-func Durable() SourceOption { return func(h *holder) { h.named = 1 } }
+// Durable makes a source outlive its executor: the next call of Source with the same name continues
+// it.
+func Durable() SourceOption { return func(h *sourceOptions) { h.named = 1 } }
 
-// KeepInputs keeps each item until it is delivered, for Input; format names their type and codec.
-func KeepInputs(format string) SourceOption { return func(h *holder) { h.keep = format } }
+// KeepInputs stores each item until it is delivered, so that Input can read it. format names the
+// type and the codec of the items.
+func KeepInputs(format string) SourceOption { return func(h *sourceOptions) { h.keep = format } }
 
-// Source makes a source of a queue, or takes over the one of that name; stored
-// is the offset where it goes on. seal lets no other source join after it. If the error
-// is no refusal, the source may be there: Abandon ends the one that is returned.
+// Source makes a source of a queue, or takes over the source of that name. stored is the offset at
+// which it continues. With seal 1, no other source may join the queue afterwards.
+//
+// If the error is not a refusal, see IsRefusal, the source may exist: pass the returned one to
+// Abandon.
 func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opts ...SourceOption) (s Source, stored int64, err error) {
-	var by holder
+	var by sourceOptions
 	for _, o := range opts {
 		o(&by)
 	}
@@ -65,7 +67,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 		return Source{}, 0, err
 	}
 	what := "scatter into queue " + q.Name
-	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostBefore(q.Name)}
+	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostFailure(q.Name)}
 	reply, err := c.run(ctx, what, scripts.source,
 		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor), c.keys.named(q.Name)},
 		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""), s.claim, by.keep)
@@ -89,24 +91,24 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	return Source{}, l.number(2), fmt.Errorf("%s: source %s: %w", what, name, err)
 }
 
-// Scattered is how far a source got.
+// A Scattered is the result of Scatter.
 type Scattered struct {
-	Stored int64         // offset up to which all is stored
-	Full   bool          // the rest waits until the mailbox is told "room"
+	Stored int64         // offset below which all items are stored
+	Full   bool          // the other items do not fit yet; the mailbox gets HintRoom when there is room
 	Cut    bool          // the first batch begins below Stored: cut it there
-	Room   int64         // items that would be taken now, -1: no bound
-	Cost   time.Duration // of an item at the dearest stage, 0: not known
-	Limit  int64         // items of a batch, 0: no bound
-	Low    int64         // offset up to which all gathers have delivered, -1: there is none
-	// Dropped is what a policy dropped of these batches, as from-to with commas between.
+	Room   int64         // items that fit now; -1: no bound
+	Cost   time.Duration // of an item at the most expensive stage; 0: not known
+	Limit  int64         // largest number of items of a batch; 0: no bound
+	Low    int64         // offset below which all gathers have delivered; -1: there is no gather
+	// Dropped lists the ranges of these batches that a policy dropped, as from-to joined by commas.
 	Dropped string
 }
 
-// A Parcel is a batch on its way into Redis. It keeps the name of its payload
-// key, so that what did not fit is not written twice.
+// A Parcel is a batch that Scatter stores. It remembers its payload key, so that a batch that did
+// not fit is not written twice.
 type Parcel struct {
 	batch.Batch
-	id string // of its payload key, once that is written
+	id string // of its payload key, "" until that is written
 }
 
 // A Window bounds the items that a source has stored and that a gather has not delivered.
@@ -138,7 +140,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 			p := &parcels[i]
 			kind, data, written := "f", any(p.id), []payload(nil)
 			if p.id == "" {
-				kind, data, written = c.part(p.Batch, nil)
+				kind, data, written = c.encode(p.Batch, nil)
 			}
 			if len(written) > 0 {
 				p.id, _ = data.(string)
@@ -155,15 +157,15 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 		}
 		l := asList(reply)
 		status := l.text(0)
-		if status == "resend" { // a payload ran out of time before it was committed
+		if status == "resend" { // a payload expired before the script committed it
 			for i := range parcels {
 				parcels[i].id = ""
 			}
 			continue
 		}
-		if kept, err := c.replicated(ctx, written{s.Name, "stored", l.number(1)}); err != nil {
+		if kept, err := c.replicated(ctx, sourceField{s.Name, "stored", l.number(1)}); err != nil {
 			return Scattered{}, err
-		} else if !kept[0] { // another server has taken over: once more, as far as that got
+		} else if !kept[0] { // a failover lost the write: repeat from the stored offset
 			continue
 		}
 		return Scattered{
@@ -173,9 +175,9 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 	}
 }
 
-// Discard deletes the payloads of parcels that will not be stored. One that is
-// stored all the same keeps its own: a call whose reply was lost may have done it,
-// or do it still. It is safe to repeat.
+// Discard deletes the payloads of parcels that will not be stored. A stored parcel keeps its
+// payload, also if the reply of its Scatter was lost or that call is still running. It is safe to
+// repeat.
 func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 	var keys []string
 	for _, p := range parcels {
@@ -190,11 +192,11 @@ func (c *Client) Discard(ctx context.Context, parcels ...Parcel) error {
 	return err
 }
 
-// Finish ends a source behind its last item. What Redis has lost of it becomes
-// lost items. It is safe to repeat.
+// Finish ends a source after its last item, at the offset end. Items that Redis has lost become
+// failures. It is safe to repeat.
 func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 	what := "end the source of queue " + s.Queue.Name
-	keys, args := c.ending(End{s, end})
+	keys, args := c.finishArgs(End{s, end})
 	attempts := 0
 	for {
 		var status string
@@ -206,40 +208,40 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 		if err != nil {
 			return err
 		}
-		if status == "gone" && attempts > 1 && c.stands(ctx, s.Queue) {
-			return nil // an earlier attempt has ended it, and it was delivered and forgotten meanwhile
+		if status == "gone" && attempts > 1 && c.exists(ctx, s.Queue) {
+			return nil // an earlier attempt ended the source, and it was delivered and removed since
 		}
 		if status != "ok" {
 			return checkStatus(what, status)
 		}
-		if kept, err := c.replicated(ctx, written{s.Name, "end", end}); err != nil || kept[0] {
+		if kept, err := c.replicated(ctx, sourceField{s.Name, "end", end}); err != nil || kept[0] {
 			return err
 		}
 	}
 }
 
-// ending returns what finish.lua is called with.
-func (c *Client) ending(e End) (keys []string, args []any) {
+// finishArgs returns the keys and arguments of finish.lua.
+func (c *Client) finishArgs(e End) (keys []string, args []any) {
 	k, s := c.keys, e.Source
 	return []string{k.source(s.Name), k.watch(s.Queue.Name), k.meta(s.Queue.Name), k.stream(s.Queue.Name), k.sources(s.Queue.Name)},
 		[]any{s.Name, s.Epoch, e.At, s.Queue.Inc, s.lost, k.holds("")}
 }
 
-// stands reports whether a queue is still there.
-func (c *Client) stands(ctx context.Context, q Queue) bool {
+// exists reports whether the queue still exists.
+func (c *Client) exists(ctx context.Context, q Queue) bool {
 	found, err := c.Look(ctx, q.Name)
 	return err == nil && found.Inc == q.Inc
 }
 
-// lostBefore is the failure of items that Redis loses of a source of a queue.
-func lostBefore(queue string) []byte {
+// lostFailure returns the encoded failure for items of a source that Redis loses.
+func lostFailure(queue string) []byte {
 	return batch.Failure{Code: batch.CodeLost, Message: "Redis lost it before it was read", Stage: queue}.Append(nil)
 }
 
-// Abandon ends a source where it stands, and the gathers are told why once they
-// are there; a named one stays open for a successor. It is safe to repeat.
+// Abandon ends a source at its stored offset and records the cause, which its gathers then report.
+// A durable source stays open for a successor instead. It is safe to repeat.
 func (c *Client) Abandon(ctx context.Context, s Source, cause string) error {
-	what := "give up the source of queue " + s.Queue.Name
+	what := "abandon the source of queue " + s.Queue.Name
 	reply, err := c.run(ctx, what, scripts.abandon,
 		[]string{c.keys.source(s.Name), c.keys.watch(s.Queue.Name), c.keys.meta(s.Queue.Name), c.keys.sources(s.Queue.Name)},
 		s.Name, s.Epoch, cause, s.Queue.Inc, c.keys.holds(""), s.claim)

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts, each with its contract at its head.
+// The scripts. Each one documents its keys, arguments and reply in its header.
 var (
 	//go:embed lua/abandon.lua
 	abandonLua string
@@ -147,12 +147,12 @@ var scripts = struct {
 
 func script(body string) *redis.Script { return redis.NewScript(withLib(body)) }
 
-// A function is a paragraph of lib.lua: a comment and the function below it, which
-// may use those above it.
+// function matches the first line of a function of lib.lua. The file consists of paragraphs, each a
+// comment and a function, which may call the functions above it.
 var function = regexp.MustCompile(`(?m)^local function (\w+)`)
 
-// withLib puts in front of a body what it uses of lib.lua, and what that uses: each
-// call makes all functions of its script anew.
+// withLib prepends to a script the functions of lib.lua that it needs. It leaves out the others,
+// since each call of a script creates all its functions again.
 func withLib(body string) string {
 	for _, paragraph := range slices.Backward(strings.Split(strings.TrimSpace(libLua), "\n\n")) {
 		name := function.FindStringSubmatch(paragraph)
@@ -163,8 +163,7 @@ func withLib(body string) string {
 	return body
 }
 
-// run runs a script until ctx ends, see try. The script must be one that may
-// be repeated after a lost reply.
+// run runs a script until ctx ends, see try. The script must be safe to repeat after a lost reply.
 func (c *Client) run(ctx context.Context, what string, s *redis.Script, keys []string, args ...any) (reply any, err error) {
 	err = c.try(ctx, what, func(ctx context.Context) error {
 		reply, err = s.Run(ctx, c.rdb, keys, args...).Result()
@@ -173,11 +172,11 @@ func (c *Client) run(ctx context.Context, what string, s *redis.Script, keys []s
 	return reply, err
 }
 
-// once is a command that must not be sent again when its reply was lost, which
-// the client of a cluster else does.
+// once is a command that must not be sent again after a lost reply. Without it, the Cluster client
+// of go-redis would repeat the command.
 type once struct{ *redis.Cmd }
 
-// NoRetry is asked by the client.
+// NoRetry tells go-redis not to repeat the command.
 func (once) NoRetry() bool { return true }
 
 // onlyOnce runs scripts that must not be repeated after a lost reply.
@@ -201,15 +200,15 @@ func (c onlyOnce) send(ctx context.Context, verb, script string, keys []string, 
 	return cmd
 }
 
-// payloads are large frames that are written ahead of the script that refers
-// to them, in the same round trip.
+// A payload is a large frame in a key of its own. It is written before the script that refers to
+// it, in the same round trip.
 type payload struct {
 	key   string
 	frame []byte
 }
 
-// runWith stores payloads, each with a lifetime that the script takes off when
-// it commits, and runs the script in the same round trip.
+// runWith stores payloads with a lifetime and runs a script, in one round trip. The script removes
+// the lifetime when it commits.
 func (c *Client) runWith(ctx context.Context, what string, s *redis.Script, payloads []payload, keys []string, args ...any) (reply any, err error) {
 	err = c.try(ctx, what, func(ctx context.Context) error {
 		reply, err = c.sendWith(ctx, s, payloads, keys, args...)
@@ -218,15 +217,15 @@ func (c *Client) runWith(ctx context.Context, what string, s *redis.Script, payl
 	return reply, err
 }
 
-// sendWith is runWith, once.
+// sendWith is runWith without retries.
 func (c *Client) sendWith(ctx context.Context, s *redis.Script, payloads []payload, keys []string, args ...any) (any, error) {
 	if len(payloads) == 0 {
 		return s.Run(ctx, c.rdb, keys, args...).Result()
 	}
 	pipe := c.rdb.Pipeline()
 	for _, p := range payloads {
-		// Never over one that is there: where the first reply was lost, it is
-		// committed, and a lifetime would be put on it again.
+		// NX: if the first reply was lost, the payload may be committed already, and SET would give
+		// it a lifetime again.
 		pipe.SetNX(ctx, p.key, p.frame, payloadTTL)
 	}
 	evaluated := s.EvalSha(ctx, pipe, keys, args...)
@@ -238,8 +237,8 @@ func (c *Client) sendWith(ctx context.Context, s *redis.Script, payloads []paylo
 	return evaluated.Val(), err
 }
 
-// The parts of a reply. A script is ours, so that another form than the one it
-// promises is a mistake in this package or a server that is none.
+// A list is a reply of a script. Its methods return zero values for missing elements: the scripts
+// belong to this package, so a wrong form is a bug here or an incompatible server.
 
 type list []any
 
@@ -281,7 +280,7 @@ func (l list) list(i int) list {
 	return asList(l[i])
 }
 
-// fields reads the flat pairs of a hash.
+// fields reads a flat list of names and values.
 func (l list) fields() map[string]string {
 	m := make(map[string]string, len(l)/2)
 	for i := 0; i+1 < len(l); i += 2 {

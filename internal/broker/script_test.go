@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A script has the functions of lib.lua that it uses, those that these use, and no other.
-func TestAScriptHasWhatItUses(t *testing.T) {
+// A script contains the functions of lib.lua that it uses, directly or indirectly, and no others.
+func TestScriptHasFunctionsItUses(t *testing.T) {
 	got := withLib("return put_back(unpack(ARGV))")
 	for name, wanted := range map[string]bool{"put_back": true, "returned": true, "unread": false, "add": false} {
 		if strings.Contains(got, "local function "+name+"(") != wanted {

@@ -22,12 +22,12 @@ const (
 	KindFuture = "future" // a function whose results are keys
 )
 
-// A Stage is work that the fleet does: it takes from In and adds to Outs.
+// A Stage is work for the workers: it takes entries from Ins and adds results to Outs.
 type Stage struct {
 	Paused   bool          `json:"paused,omitempty"` // no worker runs it, see PauseFlows
 	V        int           `json:"v"`
 	ID       string        `json:"id"`
-	Seq      int64         `json:"seq"` // stages made later come after
+	Seq      int64         `json:"seq"` // creation order
 	Kind     string        `json:"kind"`
 	Function string        `json:"fn,omitempty"`
 	Ins      []Queue       `json:"ins"`
@@ -38,23 +38,23 @@ type Stage struct {
 	OutType  string        `json:"outtype,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"` // of an item, ns
 	Retries  int           `json:"retries,omitempty"`
-	// Pause before the second attempt, ns, and the longest, to which it doubles.
+	// Backoff is the pause before the second attempt, in ns; it doubles up to MaxBackoff.
 	Backoff    time.Duration `json:"backoff,omitempty"`
 	MaxBackoff time.Duration `json:"backoffmax,omitempty"`
-	NoFuse     bool          `json:"nofuse,omitempty"` // not run with the stage before or behind it
+	NoFuse     bool          `json:"nofuse,omitempty"` // never fused with the stage before or behind it
 	TTL        time.Duration `json:"ttl,omitempty"`    // of a future's result, ns
-	Reply      string        `json:"reply,omitempty"`  // executor to tell about futures
-	Record     string        `json:"-"`                // as it was read
+	Reply      string        `json:"reply,omitempty"`  // executor whose mailbox gets HintDone
+	Record     string        `json:"-"`                // the JSON text as it was read
 }
 
-// An Out is a queue that a stage adds to. Branch is the end of the names of
-// its sources there, "" where they keep theirs.
+// An Out is a queue that a stage adds to. Branch is the suffix of the names of its sources there;
+// "" means that they keep their names.
 type Out struct {
 	Queue
 	Branch string `json:"branch,omitempty"`
 }
 
-// queues are the names of those that it reads, and then of those that it adds to.
+// queues returns the names of the in-queues, then those of the out-queues.
 func (s Stage) queues() []string {
 	all := names(s.Ins)
 	for _, out := range s.Outs {
@@ -63,7 +63,7 @@ func (s Stage) queues() []string {
 	return all
 }
 
-// Inputs are the names of the queues that it reads.
+// Inputs returns the names of the in-queues.
 func (s Stage) Inputs() []string { return names(s.Ins) }
 
 func names(queues []Queue) (names []string) {
@@ -73,9 +73,9 @@ func names(queues []Queue) (names []string) {
 	return names
 }
 
-// Stage makes a stage the consumer of its in-queues and tells the workers. A stage of the
-// same id, function and queues is updated; if its record stays the same, no worker is told.
-// If another stage is in the way, the error is a StageConflict.
+// Stage makes a stage the consumer of its in-queues and sends HintStages to the workers. It updates
+// a stage with the same id, function and queues; if the record is unchanged, it sends no hint. If
+// another stage conflicts with it, the error is a StageConflict.
 func (c *Client) Stage(ctx context.Context, s Stage) error {
 	s.V, s.Seq = 1, time.Now().UnixNano()
 	err := c.stage(ctx, s, Stage{})
@@ -86,18 +86,17 @@ func (c *Client) Stage(ctx context.Context, s Stage) error {
 	return err
 }
 
-// Replace is Stage for a stage that takes the place of an old one, also in the order in
-// which stages are served. The in-queue changes its consumer in one step, and its backlog
-// stays.
+// Replace is Stage for a stage that takes the place of an old one, also in the order of stages. The
+// consumer of the in-queue changes in one step, and the backlog stays.
 func (c *Client) Replace(ctx context.Context, s, old Stage) error {
 	s.V, s.Seq = 1, old.Seq
 	return c.stage(ctx, s, old)
 }
 
-// stage writes the record of a stage in the place of an old one, which has the same id or
-// another; the zero Stage is none.
+// stage writes the record of a stage and removes old, which may have another id. The zero Stage
+// stands for no old stage.
 func (c *Client) stage(ctx context.Context, s, old Stage) error {
-	var goes []Out // out-queues of another stage, which makes way
+	var goes []Out // out-queues only of the stage that is replaced
 	expected, away := old.Record, ""
 	if old.ID != s.ID {
 		expected, away = "", old.ID
@@ -107,8 +106,8 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	if err != nil {
 		return err
 	}
-	around := surroundings{c: c, ins: s.Ins, outs: slices.Concat(s.Outs, goes)}
-	if err := around.paths(ctx, s.Ins, goes); err != nil {
+	around := stageQueues{c: c, ins: s.Ins, outs: slices.Concat(s.Outs, goes)}
+	if err := around.addPaths(ctx, s.Ins, goes); err != nil {
 		return err
 	}
 	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, around.keys(),
@@ -121,11 +120,11 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	case "gone":
 		return fmt.Errorf("queue %q: %w", s.queues()[at], ErrQueueNotFound)
 	case "taken":
-		return taken(s.Ins[at].Name, l.text(2))
+		return consumerExists(s.Ins[at].Name, l.text(2))
 	case "exists":
 		conflict := &StageConflict{New: s}
 		if err := conflict.Old.parse(l.text(2)); err != nil {
-			return taken(s.Ins[at].Name, "a stage of another version")
+			return consumerExists(s.Ins[at].Name, "a stage of another version")
 		}
 		return conflict
 	}
@@ -138,34 +137,34 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	return err
 }
 
-func taken(queue, consumer string) error {
+func consumerExists(queue, consumer string) error {
 	return fmt.Errorf("queue %q: %w, %s: use executor.Multiplex to make equal queues of it, one for each consumer",
 		queue, ErrConsumerExists, consumer)
 }
 
-// A StageConflict is the error of a stage that cannot be made, since an old one reads its
-// in-queue or adds to its out-queue. It is an ErrStageExists and an ErrConsumerExists.
+// A StageConflict is the error for a stage that cannot be made, since an old stage reads its
+// in-queue or adds to its out-queue. It matches ErrStageExists and ErrConsumerExists.
 type StageConflict struct{ Old, New Stage }
 
-// Error names both stages with their functions.
+// Error names both stages and their functions.
 func (e *StageConflict) Error() string {
 	return fmt.Sprintf("stage %q, which %s: %v: stage %q, which %s: replace it with executor.ReplaceStage, "+
 		"or use executor.Multiplex to make equal queues, one for each stage",
-		e.New.ID, e.New.what(), ErrStageExists, e.Old.ID, e.Old.what())
+		e.New.ID, e.New.describe(), ErrStageExists, e.Old.ID, e.Old.describe())
 }
 
-// Is makes it an ErrStageExists and an ErrConsumerExists.
+// Is makes it match ErrStageExists and ErrConsumerExists.
 func (*StageConflict) Is(target error) bool {
 	return target == ErrStageExists || target == ErrConsumerExists
 }
 
-// Replaceable reports whether both stages run a function over the same queue.
+// Replaceable reports whether both stages run a function over the same in-queue.
 func (e *StageConflict) Replaceable() bool {
 	return e.Old.Kind == KindMap && e.New.Kind == KindMap && slices.Equal(names(e.Old.Ins), names(e.New.Ins))
 }
 
-// what says what a stage does.
-func (s Stage) what() string {
+// describe describes a stage for an error text.
+func (s Stage) describe() string {
 	from, to := strings.Join(names(s.Ins), " and "), len(s.Outs)
 	if s.Kind == KindCopy {
 		return fmt.Sprintf("copies queue %s to %d", from, to)
@@ -173,8 +172,8 @@ func (s Stage) what() string {
 	return fmt.Sprintf("runs function %q over queue %s", s.Function, from)
 }
 
-// updatedBy tells whether a stage is the same one with other options: nothing is read by
-// another function, and no out-queue is left without what it got.
+// updatedBy reports whether next is the same stage with other options: the same function, the same
+// in-queues and no out-queue less.
 func (s Stage) updatedBy(next Stage) bool {
 	if s.ID != next.ID || s.Kind != next.Kind || s.Function != next.Function || !slices.Equal(names(s.Ins), names(next.Ins)) {
 		return false
@@ -182,7 +181,7 @@ func (s Stage) updatedBy(next Stage) bool {
 	return !slices.ContainsFunc(s.queues(), func(queue string) bool { return !slices.Contains(next.queues(), queue) })
 }
 
-// parse reads a record.
+// parse decodes a record.
 func (s *Stage) parse(record string) error {
 	s.Record = record
 	err := json.Unmarshal([]byte(record), s)
@@ -192,7 +191,7 @@ func (s *Stage) parse(record string) error {
 	return err
 }
 
-// StageOf returns the stage that reads a queue; found: there is one.
+// StageOf returns the stage that reads a queue. found reports whether there is one.
 func (c *Client) StageOf(ctx context.Context, queue string) (s Stage, found bool, err error) {
 	var consumer string
 	err = c.try(ctx, "read the consumer of queue "+queue, func(ctx context.Context) (err error) {
@@ -213,8 +212,8 @@ func (c *Client) StageOf(ctx context.Context, queue string) (s Stage, found bool
 	return stages[0], true, nil
 }
 
-// Stages reads all stages in the order in which they were made. One of a
-// version that this program does not know is left out, which is logged once.
+// Stages returns all stages in creation order. It skips a stage whose version this program does not
+// know and logs that once.
 func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	var records map[string]string
 	err := c.try(ctx, "read stages", func(ctx context.Context) (err error) {
@@ -224,12 +223,12 @@ func (c *Client) Stages(ctx context.Context) ([]Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.readings.only(records)
+	c.readings.retain(records)
 	return c.read(ctx, records), nil
 }
 
-// StagesOf is Stages for those with some ids, as far as they are there. It keeps none of
-// them in memory: most callers remove them next.
+// StagesOf returns the existing stages with the given ids. It does not cache them, since most
+// callers remove them next.
 func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
 	records := make(map[string]string, len(ids))
 	err := c.try(ctx, "read some stages", func(ctx context.Context) error {
@@ -249,8 +248,8 @@ func (c *Client) StagesOf(ctx context.Context, ids []string) ([]Stage, error) {
 }
 
 func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
-	stages := c.readings.of(records, func(id string, s Stage, err error) {
-		c.log.WarnContext(ctx, "a stage of another version is left alone", "stage", id, "version", s.V, "err", err)
+	stages := c.readings.parse(records, func(id string, s Stage, err error) {
+		c.log.WarnContext(ctx, "stage ignored: it has another version", "stage", id, "version", s.V, "err", err)
 	})
 	slices.SortFunc(stages, func(a, b Stage) int {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
@@ -258,29 +257,28 @@ func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
 	return stages
 }
 
-// readings are the records of the stages that the last call of Stages found, parsed: a
-// fleet with many flows reads all of them now and then.
-type readings struct {
+// stageCache caches the parsed records of the last call of Stages, since each process of a fleet
+// reads all stages from time to time.
+type stageCache struct {
 	mu   sync.Mutex
-	last map[string]reading
+	last map[string]cachedStage
 }
 
-type reading struct {
+type cachedStage struct {
 	record string
 	stage  Stage
 	good   bool
 }
 
-// only forgets all others.
-func (r *readings) only(records map[string]string) {
+// retain removes all stages that are not in records.
+func (r *stageCache) retain(records map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.last, func(id string, _ reading) bool { return records[id] == "" })
+	maps.DeleteFunc(r.last, func(id string, _ cachedStage) bool { return records[id] == "" })
 }
 
-// forget forgets stages, but those that are there and cannot be read: one of another
-// version is logged once.
-func (r *readings) forget(ids []string, records map[string]string) {
+// forget removes stages. It keeps existing ones that cannot be parsed, so that each is logged once.
+func (r *stageCache) forget(ids []string, records map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range ids {
@@ -290,18 +288,18 @@ func (r *readings) forget(ids []string, records map[string]string) {
 	}
 }
 
-// of reads records; bad is told once of each that cannot be read.
-func (r *readings) of(records map[string]string, bad func(id string, s Stage, err error)) []Stage {
+// parse parses records and calls bad once for each record that it cannot parse.
+func (r *stageCache) parse(records map[string]string, bad func(id string, s Stage, err error)) []Stage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last == nil {
-		r.last = make(map[string]reading, len(records))
+		r.last = make(map[string]cachedStage, len(records))
 	}
 	stages := make([]Stage, 0, len(records))
 	for id, record := range records {
 		got := r.last[id]
 		if got.record != record {
-			got = reading{record: record}
+			got = cachedStage{record: record}
 			err := got.stage.parse(record)
 			if got.good = err == nil; !got.good {
 				bad(id, got.stage, err)
@@ -315,19 +313,19 @@ func (r *readings) of(records map[string]string, bad func(id string, s Stage, er
 	return stages
 }
 
-// A Standing is what a worker has to know of a stage besides its record.
-type Standing struct {
+// A StageStatus is the state of a stage that is not in its record.
+type StageStatus struct {
 	Consumer bool // it is the consumer of its in-queues
-	Bounded  bool // one of its queues has a bound of items, or a small one of bytes
+	Bounded  bool // one of its queues is bounded in items, or has a low bound in bytes
 }
 
-// wide is a bound of bytes which single items do not reach.
-const wide = 16 << 20
+// largeBound is a bound in bytes that no single item is expected to reach.
+const largeBound = 16 << 20
 
-// Stand tells how stages stand. One whose queue was deleted is no consumer, even if
-// another queue has the name now.
-func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) {
-	stands := make([]Standing, len(stages))
+// StageStatuses returns the state of stages. A stage whose in-queue was deleted is not its
+// consumer, even if a new queue has the same name.
+func (c *Client) StageStatuses(ctx context.Context, stages []Stage) ([]StageStatus, error) {
+	stands := make([]StageStatus, len(stages))
 	if len(stages) == 0 {
 		return stands, nil
 	}
@@ -347,7 +345,7 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 			}
 			return nil
 		})
-		if hasCode(err, "WRONGTYPE") { // somebody's own key: that stage does not stand
+		if hasCode(err, "WRONGTYPE") { // a foreign key: its stage is not the consumer
 			return nil
 		}
 		return err
@@ -357,7 +355,7 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 	}
 	bounded := func(m list) bool {
 		bytes := m.number(4)
-		return m.number(3) > 0 || bytes > 0 && bytes < wide
+		return m.number(3) > 0 || bytes > 0 && bytes < largeBound
 	}
 	for i, s := range stages {
 		stands[i].Consumer = true
@@ -373,13 +371,13 @@ func (c *Client) Stand(ctx context.Context, stages []Stage) ([]Standing, error) 
 	return stands, nil
 }
 
-// Bound lowers the size of the batches that are scattered into root queues: a
-// batch is never larger than the smallest bound of its flow.
-func (c *Client) Bound(ctx context.Context, roots []string, items int64) error {
+// LimitBatches lowers the batch limit of root queues to items: a batch is never larger than the
+// smallest bound of its flow.
+func (c *Client) LimitBatches(ctx context.Context, roots []string, items int64) error {
 	keys := make([]string, len(roots))
 	for i, root := range roots {
 		keys[i] = c.keys.meta(root)
 	}
-	_, err := c.run(ctx, "bound batches", scripts.limitBatches, keys, items)
+	_, err := c.run(ctx, "limit batches", scripts.limitBatches, keys, items)
 	return err
 }

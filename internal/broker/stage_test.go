@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// hinted are the stages that the mailbox of w1 tells of, which is empty afterwards.
+// hinted returns the stages named by the hints in the mailbox of w1, and empties it.
 func hinted(t *testing.T, c *broker.Client) (ids []string) {
 	t.Helper()
 	mailbox := c.Key("p:w1")
@@ -23,7 +23,7 @@ func hinted(t *testing.T, c *broker.Client) (ids []string) {
 	return ids
 }
 
-func TestStageIsWrittenOnlyIfItDiffers(t *testing.T) {
+func TestUnchangedStageIsNotWritten(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -47,7 +47,7 @@ func TestStageIsWrittenOnlyIfItDiffers(t *testing.T) {
 	})
 }
 
-func TestStageInTheWayIsReplacedInOneStep(t *testing.T) {
+func TestConflictingStageIsReplacedAtomically(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)

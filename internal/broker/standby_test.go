@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// hints takes what lies in a mailbox.
+// hints takes the hints out of a mailbox.
 func hints(t *testing.T, c *broker.Client, id string) (kinds []string) {
 	t.Helper()
 	messages, err := c.Raw().XRange(t.Context(), c.Key("p:"+id), "-", "+").Result()
@@ -28,8 +28,8 @@ func hints(t *testing.T, c *broker.Client, id string) (kinds []string) {
 	return kinds
 }
 
-// Each way in which a gather loses its queue is told to those who wait for it, once.
-func TestStandbysAreToldWhenAQueueHasNoGather(t *testing.T) {
+// A standby gets one hint for each way in which a gather loses its queue.
+func TestStandbysGetHintFree(t *testing.T) {
 	ways := map[string]func(t *testing.T, c *broker.Client, g broker.Gather) error{
 		"it is released": func(t *testing.T, c *broker.Client, g broker.Gather) error { return c.Release(t.Context(), g) },
 		"its executor is dead": func(t *testing.T, c *broker.Client, _ broker.Gather) error {
@@ -81,8 +81,8 @@ func TestStandbysAreToldWhenAQueueHasNoGather(t *testing.T) {
 	})
 }
 
-// Of a thousand that waited and died, the next call forgets all.
-func TestAStandbyThatIsSilentIsForgotten(t *testing.T) {
+// The next call removes a thousand standbys that have died.
+func TestSilentStandbyIsRemoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "q"})))
 		if err := c.Join(t.Context(), broker.RoleExecutor, "holder", nil); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// aged makes the last heartbeat of a process an hour old, as an outage does, or a server
-// whose clock is ahead by that much.
+// aged makes the last heartbeat of a process an hour old, as after an outage, or on a server whose
+// clock is an hour ahead.
 func aged(t *testing.T, c *broker.Client, r broker.Role, id string) {
 	t.Helper()
 	old := redis.Z{Score: float64(time.Now().Add(-time.Hour).UnixMilli()), Member: id}
@@ -22,7 +22,7 @@ func aged(t *testing.T, c *broker.Client, r broker.Role, id string) {
 	}
 }
 
-func TestTakeoverNeedsADeadExecutor(t *testing.T) {
+func TestTakeoverNeedsDeadExecutor(t *testing.T) {
 	const dead, left = "dead", "left"
 	for _, end := range []string{dead, left} {
 		t.Run(end, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestTakeoverNeedsADeadExecutor(t *testing.T) {
 }
 
 // An entry keeps its payload until the gather of the current epoch acknowledges it.
-func TestOnlyTheCurrentGatherChangesPayloads(t *testing.T) {
+func TestOnlyCurrentGatherChangesPayloads(t *testing.T) {
 	const keep = 10 * time.Minute
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -83,7 +83,7 @@ func TestOnlyTheCurrentGatherChangesPayloads(t *testing.T) {
 	})
 }
 
-// After an outage all heartbeats are older than a lease, and the processes live.
+// After an outage all heartbeats are older than a lease, but the processes are alive.
 func TestProcessesAreListedAfterAnOutage(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
@@ -103,9 +103,8 @@ func TestProcessesAreListedAfterAnOutage(t *testing.T) {
 	})
 }
 
-// Of processes that have all died, none is listed, although no process is left to declare
-// them dead.
-func TestNoProcessIsListedIfNoneBeats(t *testing.T) {
+// If all processes have died, none is listed, although no process is left to declare them dead.
+func TestProcessesAreNotListedWithoutHeartbeats(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		if err := l.c.Join(t.Context(), broker.RoleWorker, "w1", nil); err != nil {

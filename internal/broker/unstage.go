@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// paths are the ways on which items come into a queue: its root queues, each with the branches that the items took.
-// A root queue has one path, itself.
+// paths returns the ways on which items reach a queue: its root queues, each with the branches that
+// the items took. A root queue has one path, itself.
 func (q Queue) paths() []Path {
 	if len(q.From) == 0 {
 		return []Path{{Queue: q.Name}}
@@ -21,7 +21,7 @@ func (q Queue) paths() []Path {
 	return paths
 }
 
-// Unstage removes a stage, as far as it is there. Its in-queues have no consumer then.
+// Unstage removes a stage, if it exists. Its in-queues have no consumer afterwards.
 func (c *Client) Unstage(ctx context.Context, id string) error {
 	stages, err := c.StagesOf(ctx, []string{id})
 	for err == nil && len(stages) > 0 {
@@ -36,8 +36,8 @@ func (c *Client) Unstage(ctx context.Context, id string) error {
 	return err
 }
 
-// unstageAll removes stages around queues that are dying, as far as they are there. A copy to several queues goes on
-// for those that stay.
+// unstageAll removes the stages around dying queues, if they exist. A copy stage keeps those of its
+// out-queues that stay.
 func (c *Client) unstageAll(ctx context.Context, ids, dying []string) error {
 	slices.Sort(ids)
 	for ids = slices.Compact(ids); len(ids) > 0; {
@@ -59,14 +59,14 @@ func (c *Client) unstageAll(ctx context.Context, ids, dying []string) error {
 	return nil
 }
 
-// A removal is a stage that is removed, or loses some of its out-queues.
+// A removal removes a stage, or some of its out-queues.
 type removal struct {
 	stage Stage
-	gone  []Out // out-queues that go
-	left  []Out // out-queues that stay with the stage; none if it is removed
+	gone  []Out // out-queues to remove
+	left  []Out // out-queues that stay with the stage; none: the stage is removed
 }
 
-// removalFor is what has to go of a stage with queues that are dying.
+// removalFor returns the parts of a stage that have to be removed with dying queues.
 func removalFor(s Stage, dying []string) removal {
 	isDying := func(name string) bool { return slices.Contains(dying, name) }
 	if s.Kind != KindCopy || slices.ContainsFunc(s.Ins, func(q Queue) bool { return isDying(q.Name) }) {
@@ -83,7 +83,7 @@ func removalFor(s Stage, dying []string) removal {
 	return r
 }
 
-// record is that of the stage with the out-queues that stay, nil if it is removed.
+// record returns the record of the stage with its remaining out-queues, or nil if it is removed.
 func (r removal) record() ([]byte, error) {
 	if len(r.left) == 0 {
 		return nil, nil
@@ -93,25 +93,25 @@ func (r removal) record() ([]byte, error) {
 	return json.Marshal(left)
 }
 
-// unstage carries a removal out. done is false if the stage has changed since it was read.
+// unstage carries out a removal. done is false if the stage has changed since it was read.
 func (c *Client) unstage(ctx context.Context, r removal) (done bool, err error) {
 	s := r.stage
 	left, err := r.record()
 	if err != nil {
 		return false, err
 	}
-	around := surroundings{c: c, ins: s.Ins, outs: r.gone}
+	around := stageQueues{c: c, ins: s.Ins, outs: r.gone}
 	var stay []Queue
 	for _, in := range s.Ins {
 		q, err := c.Look(ctx, in.Name)
 		if err != nil && !IsGone(err) {
 			return false, err
 		}
-		if err == nil && q.Inc == in.Inc { // otherwise it is being deleted as well
+		if err == nil && q.Inc == in.Inc { // otherwise the in-queue is being deleted too
 			stay = append(stay, q)
 		}
 	}
-	if err := around.paths(ctx, stay, r.gone); err != nil {
+	if err := around.addPaths(ctx, stay, r.gone); err != nil {
 		return false, err
 	}
 	reply, err := c.run(ctx, "remove stage "+s.ID, scripts.unstage, around.keys(),
@@ -122,17 +122,17 @@ func (c *Client) unstage(ctx context.Context, r removal) (done bool, err error) 
 	return true, around.sweep(ctx)
 }
 
-// surroundings are the queues that making and removing a stage is about, as its scripts take them.
-type surroundings struct {
+// stageQueues are the queues that stage.lua and unstage.lua read or change.
+type stageQueues struct {
 	c       *Client
 	ins     []Queue
 	outs    []Out
-	roots   []string // of each path from a root queue to an in-queue
-	details []any    // of each path
+	roots   []string // root queue of each path to an in-queue
+	details []any    // number of the in-queue, branch and leaves of each path
 }
 
-// paths notes the paths to in-queues, and the leaves that go with out-queues.
-func (a *surroundings) paths(ctx context.Context, ins []Queue, gone []Out) error {
+// addPaths records the addPaths to in-queues and the leaves that out-queues take with them.
+func (a *stageQueues) addPaths(ctx context.Context, ins []Queue, gone []Out) error {
 	for _, in := range ins {
 		number := 1 + slices.IndexFunc(a.ins, func(q Queue) bool { return q.Name == in.Name })
 		for _, path := range in.paths() {
@@ -147,7 +147,7 @@ func (a *surroundings) paths(ctx context.Context, ins []Queue, gone []Out) error
 	return nil
 }
 
-func (a *surroundings) keys() []string {
+func (a *stageQueues) keys() []string {
 	k := a.c.keys
 	keys := []string{k.stages(), k.registry(RoleWorker)}
 	for _, in := range a.ins {
@@ -162,7 +162,7 @@ func (a *surroundings) keys() []string {
 	return keys
 }
 
-func (a *surroundings) args() (args []any) {
+func (a *stageQueues) args() (args []any) {
 	for _, in := range a.ins {
 		args = append(args, in.Name)
 	}
@@ -172,8 +172,8 @@ func (a *surroundings) args() (args []any) {
 	return append(args, a.details...)
 }
 
-// sweep forgets what the sources of the root queues keep for leaves that are gone.
-func (a *surroundings) sweep(ctx context.Context) error {
+// sweep removes the marks that sources of the root queues keep for leaves that are gone.
+func (a *stageQueues) sweep(ctx context.Context) error {
 	for _, root := range a.roots {
 		if err := a.c.sweep(ctx, root); err != nil {
 			return err
@@ -182,7 +182,8 @@ func (a *surroundings) sweep(ctx context.Context) error {
 	return nil
 }
 
-// leavesBehind are the leaves that items reach through out-queues of a stage, on a path from a root queue.
+// leavesBehind returns the leaves that items reach through out-queues of a stage, on a path from a
+// root queue.
 func (c *Client) leavesBehind(ctx context.Context, outs []Out, branch string) (leaves []string, err error) {
 	for _, out := range outs {
 		q, err := c.lookDying(ctx, out.Name)
@@ -209,7 +210,7 @@ func (c *Client) leavesBehind(ctx context.Context, outs []Out, branch string) (l
 	return leaves, nil
 }
 
-// lookDying reads a queue, also one that is being deleted. One that is gone has no consumer.
+// lookDying reads a queue, even one that is being deleted. A queue that is gone has no consumer.
 func (c *Client) lookDying(ctx context.Context, name string) (q Queue, err error) {
 	err = c.try(ctx, "read queue "+name, func(ctx context.Context) error {
 		m, err := c.rdb.HGetAll(ctx, c.keys.meta(name)).Result()
@@ -219,11 +220,11 @@ func (c *Client) lookDying(ctx context.Context, name string) (q Queue, err error
 	return q, err
 }
 
-// sweepPage sources are looked at by one call of a script.
+// sweepPage is the number of sources that one script call examines.
 const sweepPage = 500
 
-// sweep forgets what the sources of a root queue keep for leaves that are gone. The cost is that of the sources that
-// are not forgotten.
+// sweep removes the marks that sources of a root queue keep for leaves that are gone. Its cost is
+// O(sources of the queue).
 func (c *Client) sweep(ctx context.Context, root string) error {
 	for after := "0"; after != ""; {
 		reply, err := c.run(ctx, "forget the leaves of queue "+root, scripts.sweep,

@@ -25,8 +25,8 @@ type target struct {
 const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path/to.sock, " +
 	"redis+sentinel://host:port,host:port/master or redis+cluster://host:port,host:port"
 
-// escapes says how user and password are written. What has to be escaped is not named from the
-// address: an error shows nothing of a password.
+// escapes explains how to write user and password. It lists all characters instead of the wrong
+// one, since an error must not reveal a part of a password.
 const escapes = "write %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @, %5B for [, %5D for ], %22 for a quote, %20 for a space, " +
 	"and the same way for other characters than letters and digits"
 
@@ -38,16 +38,16 @@ const escapes = "write %25 for %, %2F for /, %3F for ?, %23 for #, %40 for @, %5
 //	redis+sentinel://h1:26379,h2:26379/mymaster?db=0
 //	redis+cluster://h1:7000,h2:7001        rediss+… for TLS
 //
-// ?ns=NAME chooses the namespace, "dq" if it is not given, and ?partitions=N over
-// how many partitions its flows are spread.
+// ?ns=NAME sets the namespace; the default is "dq". ?partitions=N sets the number of its
+// partitions.
 func parseURL(address string) (target, error) {
 	u, err := parseHosts(address)
 	if err == nil && misplaced(u) || err != nil && unescaped(address) {
 		return target{}, fmt.Errorf("%w: user or password contains a character that has to be escaped: %s", ErrInvalidURL, escapes)
 	}
 	if err != nil || u.Scheme == "" {
-		// The parser's error repeats the address, password and all.
-		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, meant(address))
+		// The parser's error would repeat the password.
+		return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, suggestion(address))
 	}
 	t := target{namespace: "dq", label: u.Scheme + "://" + u.Host + u.Path}
 	query := u.Query()
@@ -72,13 +72,13 @@ func parseURL(address string) (target, error) {
 	u.RawQuery = query.Encode()
 	switch u.Scheme {
 	case "redis", "rediss", "unix":
-		err = t.single(u)
+		err = t.parseSingle(u)
 	case "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
-		err = t.many(u, query)
+		err = t.parseMany(u, query)
 	default:
 		err = fmt.Errorf("scheme %q is not known", u.Scheme)
 		if hostPort.MatchString(address) {
-			return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, meant(address))
+			return target{}, fmt.Errorf("%w: it is no URL: %s", ErrInvalidURL, suggestion(address))
 		}
 	}
 	if err != nil {
@@ -87,26 +87,27 @@ func parseURL(address string) (target, error) {
 	return t, nil
 }
 
-// hostPort is an address that lacks only its scheme.
+// hostPort matches an address that lacks only its scheme.
 var hostPort = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]+)?(/[0-9]+)?$`)
 
-// meant says how to write an address: what may have been meant if that has no secrets.
-func meant(address string) string {
+// suggestion suggests how to write an address. It repeats the address only if that is host and port
+// alone.
+func suggestion(address string) string {
 	if hostPort.MatchString(address) {
 		return "did you mean redis://" + address + "?"
 	}
 	return forms
 }
 
-// misplaced tells whether a part of a password stands behind the host, because a
-// character in it ends the host: no error may repeat it.
+// misplaced reports whether a part of the password follows the host, because an unescaped character
+// ended the host early. Then no error may repeat the address.
 func misplaced(u *url.URL) bool {
 	local := u.Scheme == "unix" && u.Host == ""
 	return strings.Contains(u.Path, "@") && !local || strings.Contains(u.Fragment, "@") ||
 		strings.Contains(u.RawQuery, "@") && u.User == nil
 }
 
-// unescaped reports whether user or password contain what net/url refuses there.
+// unescaped reports whether user or password contain characters that net/url refuses there.
 func unescaped(address string) bool {
 	_, rest, _ := strings.Cut(address, "://")
 	user := rest[:strings.LastIndexByte(rest, '@')+1]
@@ -136,9 +137,9 @@ func parseHosts(address string) (*url.URL, error) {
 	return u, err
 }
 
-func (t *target) single(u *url.URL) error {
+func (t *target) parseSingle(u *url.URL) error {
 	if strings.Contains(u.Host, ",") {
-		return errors.New("it names several servers, which only Sentinel and Cluster have")
+		return errors.New("it names several servers; only Sentinel and Cluster have several")
 	}
 	o, err := redis.ParseURL(u.String())
 	if err != nil {
@@ -153,7 +154,7 @@ func (t *target) single(u *url.URL) error {
 	return nil
 }
 
-func (t *target) many(u *url.URL, query url.Values) error {
+func (t *target) parseMany(u *url.URL, query url.Values) error {
 	kind, port := "sentinel", "26379"
 	if strings.HasSuffix(u.Scheme, "cluster") {
 		kind, port = "cluster", "6379"

@@ -55,7 +55,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestBadAddressesAreExplainedWithoutTheirPassword(t *testing.T) {
+func TestInvalidURLErrorsHidePassword(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{
 		"", "h:6379", "localhost", "http://u:secret@h", "redis://u:secret@h:port", "redis://u:secret@h/db", "redis://u:secret@h/1/2",
@@ -81,7 +81,7 @@ func TestBadAddressesAreExplainedWithoutTheirPassword(t *testing.T) {
 	}
 }
 
-func TestPasswordsThatNeedEscapingAreNamed(t *testing.T) {
+func TestUnescapedPasswordIsExplained(t *testing.T) {
 	t.Parallel()
 	for _, character := range []string{"/", "?", "#", "%", "[", "]", " ", "\"", "<", "^", "|", "ä", "\x7f", "/@"} {
 		for _, form := range []string{"redis://user:sec%sret@h:1", "rediss://:sec%sret@h/1?ns=x", "redis+cluster://sec%sret:x@h1:1,h2:2"} {
@@ -98,7 +98,7 @@ func TestPasswordsThatNeedEscapingAreNamed(t *testing.T) {
 	}
 }
 
-func TestOptionsStandAboveTheAddress(t *testing.T) {
+func TestOptionsOverrideAddress(t *testing.T) {
 	t.Parallel()
 	dialed := make(chan string, 1)
 	c, err := broker.Open("redis://other:secret@h:1/?ns=n", broker.Options{
@@ -106,7 +106,7 @@ func TestOptionsStandAboveTheAddress(t *testing.T) {
 		Dialer: func(_ context.Context, network, addr string) (net.Conn, error) {
 			select {
 			case dialed <- network + " " + addr:
-			default: // the first one is enough
+			default: // one value is enough
 			}
 			return nil, io.ErrUnexpectedEOF
 		},
@@ -126,7 +126,7 @@ func TestOptionsStandAboveTheAddress(t *testing.T) {
 	}
 }
 
-func TestThePasswordIsNotLogged(t *testing.T) {
+func TestPasswordIsNotLogged(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -136,12 +136,12 @@ func TestThePasswordIsNotLogged(t *testing.T) {
 	}
 	defer c.Close()
 	err = c.Connect(t.Context(), 200*time.Millisecond)
-	if !errors.Is(err, broker.ErrUnreachable) || out.Len() > 0 { // the error says it
+	if !errors.Is(err, broker.ErrUnreachable) || out.Len() > 0 { // the error explains it
 		t.Fatalf("%v, logged %s", err, &out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, other := c.Stages(ctx); other == nil || !strings.Contains(out.String(), "trying again") {
+	if _, other := c.Stages(ctx); other == nil || !strings.Contains(out.String(), "retrying until") {
 		t.Fatalf("%v, logged %s", other, &out)
 	}
 	if text := out.String() + err.Error() + c.String() + fmt.Sprint(c); strings.Contains(text, "secret") || strings.Contains(text, "user") {
@@ -149,7 +149,7 @@ func TestThePasswordIsNotLogged(t *testing.T) {
 	}
 }
 
-func TestErrorsThatPass(t *testing.T) {
+func TestTransientErrors(t *testing.T) {
 	t.Parallel()
 	wrapped := func(err error) error { return fmt.Errorf("around: %w", err) }
 	for _, err := range []error{
@@ -167,7 +167,7 @@ func TestErrorsThatPass(t *testing.T) {
 		errors.New("@user_script: 70: -OOM command not allowed when used memory > 'maxmemory'."),
 		errors.New("ERR Error running script (call to f_9a4f): @user_script:22: @user_script: 22: -MISCONF Redis is configured to save RDB snapshots"),
 	} {
-		if !broker.IsPassing(err) {
+		if !broker.IsTransientError(err) {
 			t.Errorf("it does not pass: %v", err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestErrorsThatPass(t *testing.T) {
 		errors.New("ERR Error running script (call to f_9a4f): @user_script:3: WRONGTYPE Operation against a key"),
 		errors.New("ERR Error running script (call to f_9a4f): @user_script:3: @user_script: 3: a field says -OOM and READONLY "),
 	} {
-		if broker.IsPassing(err) {
+		if broker.IsTransientError(err) {
 			t.Errorf("it passes: %v", err)
 		}
 	}

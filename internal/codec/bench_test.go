@@ -122,7 +122,7 @@ func BenchmarkDecodeText(b *testing.B)    { benchDecode(b, JSON, "two of the blu
 func BenchmarkDecodeAny(b *testing.B)     { benchDecode[any](b, nil, "two of the blue ones") }
 func BenchmarkDecodeMsgPack(b *testing.B) { benchDecode(b, MsgPack, anOrder()) }
 
-// events is some 100 KiB of JSON, as an API answers it.
+// events returns some 100 KiB of JSON, like the reply of an API.
 func events() []order {
 	words := strings.Fields("paid refused shipped two blue ones gift for Ann Bob express north south again late on time")
 	r := rand.New(rand.NewPCG(1, 2))
@@ -162,11 +162,12 @@ func benchLarge(b *testing.B, c Codec) {
 	})
 }
 
-// A text of JSON as it is, so that the codec is most of the work, and in zstd.
+// BenchmarkLarge encodes a JSON text as it is, so that the codec is most of the work, and
+// compressed.
 func BenchmarkLarge(b *testing.B)     { benchLarge(b, JSON) }
 func BenchmarkLargeZstd(b *testing.B) { benchLarge(b, Zstd(JSON, 1<<10)) }
 
-// What the stream saves: one json.Unmarshal for each item.
+// BenchmarkUnmarshalStruct is the cost that a jsonStream saves: one json.Unmarshal for each item.
 func BenchmarkUnmarshalStruct(b *testing.B) {
 	item := encode(b, must[order](b, nil), anOrder())[0]
 	b.ReportAllocs()

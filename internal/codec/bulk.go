@@ -7,23 +7,23 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// A bulk is both directions of a type for many items at once, framed as in a
-// batch: what a batch can pay once, its items do not.
+// A bulk encodes and decodes many items of one type at once, framed as in a batch. Work that a
+// batch needs once is not repeated for each item.
 type bulk[T any] struct {
 	// frame appends the items of all values. It cannot fail.
 	frame func(dst []byte, vs []T) []byte
-	// scan reads values until it meets an item that is not a usual one: a
-	// failure, a text that is rare, one that is wrong.
+	// scan decodes values up to the first item that needs the slow path: a failure, an unusual text
+	// or an invalid one.
 	scan func(frame []byte, vs []T) (n int, rest []byte)
-	// size is that of the item of a value; nil where all are short.
+	// size returns the size of a value's item; nil if all items are short.
 	size func(v T) int
-	// faithful values come out of their items as they went in, and nobody can
-	// change them: they may be handed on without becoming items.
+	// faithful says that a value decodes to itself and is immutable, so that it may be passed on
+	// without encoding.
 	faithful bool
 }
 
-// Fill adds the items of values to a batch, and reports whether T is a type of
-// which it can: else there is Append.
+// Fill adds the items of values to a batch. It returns false if T has no bulk form; use Append
+// then.
 func (t Typed[T]) Fill(b *batch.Builder, vs []T) bool {
 	if t.form.bulk == nil {
 		return false
@@ -32,23 +32,20 @@ func (t Typed[T]) Fill(b *batch.Builder, vs []T) bool {
 	return true
 }
 
-// Sized reports whether T is a type for Fill of which Size tells before it is
-// encoded.
+// Sized reports whether T has a bulk form and Size gives the size of an item before it is encoded.
 func (t Typed[T]) Sized() bool { return t.form.bulk != nil && t.form.bulk.size != nil }
 
-// Copies reports whether no value that was decoded refers to the memory of its
-// frame, whatever code of the user's may do.
+// Copies reports whether decoded values never refer to the memory of their frame.
+// user runs.
 func (t Typed[T]) Copies() bool { return t.form.bulk != nil }
 
-// Faithful reports whether values may be handed on in the process as they are,
-// in the place of their items.
+// Faithful reports whether values may be passed on within the process instead of their items.
 func (t Typed[T]) Faithful() bool { return t.form.bulk != nil && t.form.bulk.faithful }
 
-// Short reports whether T is a type for Fill whose items need at most batch.Short
-// bytes.
+// Short reports whether T has a bulk form whose items need at most batch.Short bytes.
 func (t Typed[T]) Short() bool { return t.form.bulk != nil && t.form.bulk.size == nil }
 
-// Size is about the bytes of the item of v, where T is a type for Fill.
+// Size returns about the number of bytes of v's item. T must have a bulk form.
 func (t Typed[T]) Size(v T) int {
 	if t.form.bulk.size == nil {
 		return batch.Short - 1
@@ -56,11 +53,12 @@ func (t Typed[T]) Size(v T) int {
 	return t.form.bulk.size(v)
 }
 
-// Decode appends the values of the next n items of r to dst. The place of an item
-// that failed, and of one that cannot be decoded, has the zero value, and hole is
-// told: of the failure's bytes, which are the frame's, or of the error. The result
-// is an error where the frame ends before. No value refers to the memory of the
+// Decode appends the values of the next n items of r to dst. No value refers to the memory of the
 // frame.
+//
+// For a failure and for an item that cannot be decoded, Decode appends the zero value and calls
+// hole: with the failure's bytes, which are a part of the frame, or with the error. It returns an
+// error if the frame ends before n items.
 func (t Typed[T]) Decode(r *batch.Reader, n int, dst []T, hole func(i int, failed []byte, err error)) ([]T, error) {
 	first := len(dst)
 	dst = slices.Grow(dst, n)[:first+n]
@@ -95,8 +93,8 @@ func (t Typed[T]) Decode(r *batch.Reader, n int, dst []T, hole func(i int, faile
 	return dst, nil
 }
 
-// Results is Decode for what a stage has made: r is of the frame of a queue, or all
-// n items are lost. hole is told of failures only.
+// Results is Decode for the results of a stage: r reads the frame of a queue's batch, or all n
+// items are lost. It calls hole for failures only.
 func (t Typed[T]) Results(r batch.Reader, n int, lost *batch.Failure, queue string, dst []T, hole func(i int, why *batch.Failure)) []T {
 	first := len(dst)
 	if lost == nil {
@@ -112,7 +110,7 @@ func (t Typed[T]) Results(r batch.Reader, n int, lost *batch.Failure, queue stri
 		if err == nil {
 			return values
 		}
-		lost = &batch.Failure{Code: batch.CodeLost, Message: err.Error(), Stage: queue} // cannot be: the reader has checked the frame
+		lost = &batch.Failure{Code: batch.CodeLost, Message: err.Error(), Stage: queue} // cannot happen: the reader has checked the frame
 	}
 	for i := range n {
 		hole(i, lost)
@@ -122,7 +120,7 @@ func (t Typed[T]) Results(r batch.Reader, n int, lost *batch.Failure, queue stri
 	return dst
 }
 
-// One returns the value of one item.
+// One decodes a single item.
 func (t Typed[T]) One(item []byte) (v T, err error) {
 	if err = t.form.parser()(item, &v); err != nil {
 		var zero T
@@ -131,7 +129,7 @@ func (t Typed[T]) One(item []byte) (v T, err error) {
 	return v, nil
 }
 
-// frameTexts frames values of which text appends a short item.
+// frameTexts returns a frame function for values whose short item the function text appends.
 func frameTexts[T any](text func([]byte, T) []byte) func([]byte, []T) []byte {
 	return func(dst []byte, vs []T) []byte {
 		for _, v := range vs {
@@ -143,7 +141,7 @@ func frameTexts[T any](text func([]byte, T) []byte) func([]byte, []T) []byte {
 	}
 }
 
-// scanTexts reads short items.
+// scanTexts returns a scan function for short items.
 func scanTexts[T any](parse parser[T]) func([]byte, []T) (int, []byte) {
 	return func(frame []byte, vs []T) (n int, rest []byte) {
 		for n < len(vs) {
@@ -158,8 +156,8 @@ func scanTexts[T any](parse parser[T]) func([]byte, []T) (int, []byte) {
 	}
 }
 
-// header reads that of a value: the size of its item, and its own. k is 0 where
-// a failure is next, or nothing that is well formed.
+// header decodes the header of a value: the size of its item, and of the header itself. k is 0 if a
+// failure or a malformed header is next.
 func header(frame []byte) (size, k int) {
 	if len(frame) == 0 || frame[0]&1 != 0 {
 		return 0, 0
@@ -176,13 +174,13 @@ func header(frame []byte) (size, k int) {
 	return int(twice >> 1), k
 }
 
-// A chunk of items that are their own bytes is copied at once: a value that is
-// kept for long keeps little else.
+// chunk is how many bytes of plain items are copied at once. A value that is kept for long thus
+// keeps little memory of its neighbours.
 const chunk = 4 << 10
 
-// together is how many items, of at most so many, are copied at once, and where
-// they end: at least one, if it is a value.
-func together(frame []byte, most int) (n, end int) {
+// fitting returns how many items, of at most most, are copied at once, and the offset of their
+// end. It is at least one item if a value is next.
+func fitting(frame []byte, most int) (n, end int) {
 	for n < most {
 		size, k := header(frame[end:])
 		if k == 0 || n > 0 && end+k+size > chunk {
@@ -196,7 +194,7 @@ func together(frame []byte, most int) (n, end int) {
 
 func scanStrings(frame []byte, vs []string) (n int, rest []byte) {
 	for n < len(vs) {
-		count, end := together(frame, len(vs)-n)
+		count, end := fitting(frame, len(vs)-n)
 		if count == 0 {
 			break
 		}
@@ -214,7 +212,7 @@ func scanStrings(frame []byte, vs []string) (n int, rest []byte) {
 
 func scanBytes[B ~[]byte](frame []byte, vs []B) (n int, rest []byte) {
 	for n < len(vs) {
-		count, end := together(frame, len(vs)-n)
+		count, end := fitting(frame, len(vs)-n)
 		if count == 0 {
 			break
 		}

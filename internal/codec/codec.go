@@ -1,5 +1,5 @@
-// Package codec turns values into items and items into values. An item is the
-// encoded form of one value; what frames and moves it does not look inside.
+// Package codec turns values into items and items into values. An item is the encoded form of one
+// value; the packages that frame and move items do not look inside.
 package codec
 
 import (
@@ -10,33 +10,31 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// Codec is a format for items. Marshal gets a value and Unmarshal a pointer to
-// a zero value; the data that Unmarshal gets is overwritten after the call.
-// Both are called from many goroutines at once. A panic in either becomes the
-// error of the item.
+// A Codec is a format for items. Marshal gets a value, and Unmarshal a pointer to a zero value; the
+// data that Unmarshal gets is overwritten after the call. Both must be safe for concurrent use. A
+// panic in either becomes the error of the item.
 type Codec interface {
 	Name() string
 	Marshal(v any) ([]byte, error)
 	Unmarshal(data []byte, v any) error
 }
 
-// The formats that are there already.
+// The built-in formats.
 var (
-	// JSON is that of encoding/json, without its escapes for HTML. Items that
-	// are floats may also be NaN, +Inf and -Inf, as these texts.
+	// JSON is encoding/json without its escapes for HTML. Items that are floats may also be NaN,
+	// +Inf and -Inf, as these texts.
 	JSON jsonCodec
-	// Raw takes strings and []byte as they are. A nil []byte arrives as an
-	// empty one.
+	// Raw takes strings and []byte without encoding them. A nil []byte arrives as an empty one.
 	Raw rawCodec
-	// MsgPack is MessagePack for every type.
+	// MsgPack is MessagePack, for every type.
 	MsgPack msgPackCodec
 )
 
-// Info is what the two ends of a queue must agree on: the name of the codec
-// and the name of the type on the wire.
+// An Info describes the items of a queue: the name of the codec and the name of the type on the
+// wire. Both ends of a queue must agree on it.
 type Info struct{ Codec, Type string }
 
-// String returns for example "int (json)".
+// String returns the type and the codec, such as "int (json)".
 func (i Info) String() string {
 	if i.Wildcard() {
 		return "encoded items"
@@ -44,32 +42,31 @@ func (i Info) String() string {
 	return i.Type + " (" + i.Codec + ")"
 }
 
-// Wildcard reports whether i fits every other Info.
+// Wildcard reports whether i matches every other Info.
 func (i Info) Wildcard() bool { return i == Info{} }
 
-// Item is an item in its encoded form, whatever its type. For[Item] passes it
-// as it is and its Info fits everything.
+// An Item is the encoded form of a value of any type. For[Item] passes it on unchanged, and its
+// Info matches every other one.
 type Item []byte
 
-// Typed turns values of one type into items and back. Only For makes one.
+// A Typed turns values of one type into items and back. Only For makes one.
 type Typed[T any] struct {
 	info Info
 	form form[T]
 }
 
-// A form is the two directions of one type.
+// A form encodes and decodes values of one type.
 type form[T any] struct {
 	append func(dst []byte, v T) ([]byte, error)
-	parser func() parser[T] // a new one for each batch
-	bulk   *bulk[T]         // nil where items are taken one by one
+	parser func() parser[T] // returns a new one for each batch
+	bulk   *bulk[T]         // nil: only one item at a time
 }
 
 // A parser decodes one item into a zero value.
 type parser[T any] func(item []byte, v *T) error
 
-// For returns the Typed of T in the format c, nil for the default of T: Raw
-// for strings and []byte, JSON for everything else. A codec that cannot hold T
-// is an error. For[Item] does not need a codec and ignores it.
+// For returns the Typed of T in the format c. A nil c selects the default of T: Raw for strings and
+// []byte, JSON for all other types. It returns an error if c cannot carry T. For[Item] ignores c.
 func For[T any](c Codec) (Typed[T], error) {
 	t := reflect.TypeFor[T]()
 	if items, ok := any(bytesForm[Item]()).(form[T]); ok {
@@ -88,8 +85,8 @@ func For[T any](c Codec) (Typed[T], error) {
 	return Typed[T]{Info{c.Name(), typeName(t)}, formOf[T](c, vs)}, nil
 }
 
-// DropUnexported returns c, or the default for values of type t if c is nil, as a codec that leaves
-// unexported fields behind. A codec of the user does what it does.
+// DropUnexported returns c, or the default codec for t if c is nil, changed so that it leaves out
+// unexported fields. A codec of the user is returned unchanged.
 func DropUnexported(c Codec, t reflect.Type) Codec {
 	if c == nil {
 		c = defaultFor(t)
@@ -110,8 +107,8 @@ func DropUnexported(c Codec, t reflect.Type) Codec {
 	return c
 }
 
-// inspect returns what values of type t have to be looked at for, nil for nothing, or why c is not for
-// them. A panic in a codec of the user is an error.
+// inspect returns the checks for values of type t, nil for none. It returns an error if c cannot
+// carry the type. A panic in a codec of the user becomes an error.
 func inspect(c Codec, t reflect.Type) (vs *values, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -134,10 +131,10 @@ func inspect(c Codec, t reflect.Type) (vs *values, err error) {
 	return vs, nil
 }
 
-// Info returns what the other end has to agree on.
+// Info returns the Info of the items.
 func (t Typed[T]) Info() Info { return t.info }
 
-// Append appends the item of v to dst. After an error dst is as it was.
+// Append appends the item of v to dst. After an error it returns dst unchanged.
 func (t Typed[T]) Append(dst []byte, v T) ([]byte, error) { return t.form.append(dst, v) }
 
 func defaultFor(t reflect.Type) Codec {
@@ -168,12 +165,12 @@ func formOf[T any](c Codec, vs *values) form[T] {
 	return codecForm[T](c)
 }
 
-// codecForm calls c for every item.
+// codecForm returns the form that calls c for every item.
 func codecForm[T any](c Codec) form[T] {
 	return form[T]{
 		append: func(dst []byte, v T) (out []byte, err error) {
 			out = dst
-			defer catch(&err)
+			defer recoverError(&err)
 			data, err := c.Marshal(v)
 			if err != nil {
 				return dst, err
@@ -182,29 +179,29 @@ func codecForm[T any](c Codec) form[T] {
 		},
 		parser: func() parser[T] {
 			return func(item []byte, v *T) (err error) {
-				defer catch(&err)
+				defer recoverError(&err)
 				return c.Unmarshal(item, v)
 			}
 		},
 	}
 }
 
-// Broken is a codec that was made in a wrong way, which is told where it is used.
+// A Broken is a codec that was configured wrongly. Its error appears where the codec is used.
 type Broken struct{ Why string }
 
 // Name returns a name for errors.
 func (Broken) Name() string { return "broken" }
 
-// Marshal returns what is wrong.
+// Marshal returns the error.
 func (b Broken) Marshal(any) ([]byte, error) { return nil, errors.New(b.Why) }
 
-// Unmarshal returns what is wrong.
+// Unmarshal returns the error.
 func (b Broken) Unmarshal([]byte, any) error { return errors.New(b.Why) }
 
 func (b Broken) inspect(reflect.Type) (*values, error) { return nil, errors.New(b.Why) }
 
-// catch, deferred, makes an error of a panic in a codec or in a method that it calls.
-func catch(err *error) {
+// recoverError, deferred, turns a panic in a codec, or in a method that it calls, into an error.
+func recoverError(err *error) {
 	if r := recover(); r != nil {
 		*err = batch.NewCrash("the codec", r)
 	}
@@ -212,7 +209,7 @@ func catch(err *error) {
 
 var errNotPointer = errors.New("a value is decoded into a pointer that is not nil")
 
-// target returns what the pointer v points to.
+// target returns the value to which the pointer v points.
 func target(v any) (reflect.Value, error) {
 	p := reflect.ValueOf(v)
 	if p.Kind() != reflect.Pointer || p.IsNil() {

@@ -32,7 +32,7 @@ type (
 	loop []loop
 )
 
-// must is For where it cannot fail.
+// must is For for types that it cannot refuse.
 func must[T any](t testing.TB, c Codec) Typed[T] {
 	t.Helper()
 	typed, err := For[T](c)
@@ -42,7 +42,7 @@ func must[T any](t testing.TB, c Codec) Typed[T] {
 	return typed
 }
 
-// encode returns one item for each value, as they are cut out of a frame.
+// encode returns one item for each value, cut out of a frame.
 func encode[T any](t testing.TB, typed Typed[T], values ...T) [][]byte {
 	t.Helper()
 	var items [][]byte
@@ -57,7 +57,7 @@ func encode[T any](t testing.TB, typed Typed[T], values ...T) [][]byte {
 	return items
 }
 
-// framed makes a frame of items; one that is nil has failed.
+// framed frames items; a nil item becomes a failure.
 func framed(items ...[]byte) []byte {
 	var b batch.Builder
 	for _, item := range items {
@@ -70,7 +70,7 @@ func framed(items ...[]byte) []byte {
 	return b.Take()
 }
 
-// decode decodes items and overwrites them, as the memory of frames is.
+// decode decodes items and then overwrites them, as the memory of frames is.
 func decode[T any](typed Typed[T], items ...[]byte) (values []T, bad map[int]error) {
 	bad = map[int]error{}
 	frame := framed(items...)
@@ -166,7 +166,7 @@ func TestRoundTripText(t *testing.T) {
 	wantRoundTrip[Item](t, nil, Item{}, Item("null"), Item("\xff"))
 }
 
-func TestNilBytesArriveEmpty(t *testing.T) {
+func TestNilBytesDecodeEmpty(t *testing.T) {
 	typed := must[[]byte](t, nil)
 	got, _ := decode(typed, encode(t, typed, nil, []byte{})...)
 	if got[0] == nil || got[1] == nil || len(got[0])+len(got[1]) > 0 {
@@ -222,7 +222,7 @@ func TestFailedItemsAreZero(t *testing.T) {
 	}
 }
 
-func TestCodecsByThemselves(t *testing.T) {
+func TestCodecsStandalone(t *testing.T) {
 	for _, c := range []Codec{JSON, Raw, MsgPack, zstdJSON, zstdRaw} {
 		data, err := c.Marshal("<a>")
 		if err != nil {
@@ -246,7 +246,7 @@ func TestCodecsByThemselves(t *testing.T) {
 
 var errCustom = errors.New("custom")
 
-// custom is a codec of somebody else, with faults on demand.
+// custom is a codec of a user, with faults on demand.
 type custom struct{ called string }
 
 func (c custom) Name() string { return c.called }
@@ -272,7 +272,7 @@ func (c custom) Unmarshal(data []byte, v any) error {
 	return nil
 }
 
-func TestCodecOfSomebodyElse(t *testing.T) {
+func TestCustomCodec(t *testing.T) {
 	c := custom{"custom"}
 	wantRoundTrip(t, c, "a", "", "b")
 	wantRoundTrip(t, Zstd(c, 0), strings.Repeat("a", 1000), "", "b")

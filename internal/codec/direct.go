@@ -6,9 +6,8 @@ import (
 	"strconv"
 )
 
-// directJSON returns the form for the type of v, nil where there is none. It
-// writes and reads the usual texts without reflection, and leaves all others,
-// with the errors they are, to encoding/json.
+// directJSON returns the form for the type of v, nil if there is none. The form handles the usual
+// texts without reflection. It leaves all other texts, and their errors, to encoding/json.
 func directJSON(v any) any {
 	switch v.(type) {
 	case int:
@@ -97,7 +96,7 @@ func parseUint[U unsigned](item []byte, v *U) error {
 	return nil
 }
 
-// decimal reads an integer without a sign, of as many digits as always fit.
+// decimal parses an unsigned integer of at most 19 digits, which cannot overflow.
 func decimal(text []byte) (n uint64, ok bool) {
 	if len(text) == 0 || len(text) > 19 || text[0] == '0' && len(text) > 1 {
 		return 0, false
@@ -139,8 +138,7 @@ func isNotFinite(text []byte) bool {
 	}
 }
 
-// isNumber reports whether text is a number in JSON's grammar, of which
-// strconv allows more.
+// isNumber reports whether text is a number in the grammar of JSON; strconv accepts more.
 func isNumber(text []byte) bool {
 	if len(text) > 0 && text[0] == '-' {
 		text = text[1:]

@@ -7,8 +7,9 @@ import (
 	"unicode"
 )
 
-// jsonFields returns the fields of a struct as encoding/json takes them: those of embedded structs are
-// fields of the outer one. What it would drop without a word is refused.
+// jsonFields returns the fields of a struct as encoding/json takes them: fields of embedded structs
+// become fields of the outer one. It returns an error for a field that encoding/json would silently
+// drop.
 func jsonFields(in *inspector, t reflect.Type, addr bool) ([]field, error) {
 	type level struct {
 		t     reflect.Type
@@ -54,8 +55,8 @@ func jsonFields(in *inspector, t reflect.Type, addr bool) ([]field, error) {
 	return all, in.distinct(all)
 }
 
-// jsonName returns the name of a field in JSON, "-" for one that its tag leaves out, and whether the tag
-// has given it.
+// jsonName returns the name of a field in JSON, "-" if its tag leaves it out, and whether the tag
+// sets the name.
 func jsonName(f reflect.StructField) (name string, named bool) {
 	tag := f.Tag.Get("json")
 	if tag == "-" {
@@ -71,7 +72,8 @@ func jsonName(f reflect.StructField) (name string, named bool) {
 	return name, true
 }
 
-// distinct refuses fields with the same name, of which the format would drop some.
+// distinct returns an error for fields with the same name, since the format would drop some of
+// them.
 func (in *inspector) distinct(all []field) error {
 	of := map[string]field{}
 	for _, f := range all {
@@ -86,7 +88,7 @@ func (in *inspector) distinct(all []field) error {
 
 func (f field) String() string { return fieldName(f.of, f.goName) }
 
-// jsonKey looks at the type of the keys of a map.
+// jsonKey checks the type of the keys of a map.
 func jsonKey(in *inspector, t reflect.Type) error {
 	if t.Kind() == reflect.String {
 		in.text = true
@@ -111,7 +113,7 @@ func msgPackFields(in *inspector, t reflect.Type, addr bool) ([]field, error) {
 	return all, in.distinct(all)
 }
 
-// flatten is msgPackFields for a struct that is embedded in those of open.
+// flatten is msgPackFields for a struct embedded in the structs of open.
 func (in *inspector) flatten(t reflect.Type, addr bool, index []int, open []reflect.Type) (all []field, err error) {
 	if slices.Contains(open, t) {
 		return nil, in.refuse("%v embeds itself, which %s cannot encode: give the field a name", t, in.format)
@@ -154,8 +156,8 @@ func hasOption(options, name string) bool {
 	return slices.Contains(strings.Split(options, ","), name)
 }
 
-// inline returns the fields of an embedded struct, if they become fields of the outer one: the library
-// does so unless the struct encodes itself or has a name that is taken.
+// inline returns the fields of an embedded struct if they become fields of the outer one. The
+// library does so unless the struct encodes itself or one of its field names is taken.
 func (in *inspector) inline( //nolint:revive // forced is a tag of the field
 	taken []field, f reflect.StructField, addr bool, index []int, open []reflect.Type, forced bool,
 ) (all []field, inlined bool, err error) {
@@ -163,10 +165,10 @@ func (in *inspector) inline( //nolint:revive // forced is a tag of the field
 	for inner.Kind() == reflect.Pointer {
 		inner = inner.Elem()
 	}
-	if inner.Kind() != reflect.Struct || find(in.encode, inner) != nil || find(in.decode, inner) != nil {
+	if inner.Kind() != reflect.Struct || methodOf(in.encode, inner) != nil || methodOf(in.decode, inner) != nil {
 		return nil, false, nil
 	}
-	if inner != f.Type && !in.inside { // beside that, the library keeps a goroutine for each such type
+	if inner != f.Type && !in.inside { // otherwise the library keeps a goroutine for each such type
 		return nil, false, in.refuseField(open[len(open)-1], f.Name, "is an embedded pointer, of which %s makes a struct if it is nil: "+
 			"embed %v itself, or give the field a name", in.format, inner)
 	}

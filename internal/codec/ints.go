@@ -8,12 +8,12 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// The texts of integers, many at once. It is most of what an item costs that is
-// an integer, so it is done without a call or an allocation for each.
+// This file encodes and decodes the texts of many integers at once. Texts are most of the cost of
+// an integer item, so it needs no call and no allocation for each item.
 
 func frameInts[I signed](dst []byte, vs []I) []byte {
-	for part := range slices.Chunk(vs, roomFor) {
-		dst = slices.Grow(dst, roomFor*batch.Short)
+	for part := range slices.Chunk(vs, chunkItems) {
+		dst = slices.Grow(dst, chunkItems*batch.Short)
 		all, at := dst[:cap(dst)], len(dst)
 		for _, v := range part {
 			begin, magnitude := at, uint64(v)
@@ -32,8 +32,8 @@ func frameInts[I signed](dst []byte, vs []I) []byte {
 }
 
 func frameUints[U unsigned](dst []byte, vs []U) []byte {
-	for part := range slices.Chunk(vs, roomFor) {
-		dst = slices.Grow(dst, roomFor*batch.Short)
+	for part := range slices.Chunk(vs, chunkItems) {
+		dst = slices.Grow(dst, chunkItems*batch.Short)
 		all, at := dst[:cap(dst)], len(dst)
 		for _, v := range part {
 			begin := at
@@ -45,30 +45,30 @@ func frameUints[U unsigned](dst []byte, vs []U) []byte {
 	return dst
 }
 
-// roomFor is for how many integers room is made at once.
-const roomFor = 64
+// chunkItems is the number of integers for which memory is reserved at once.
+const chunkItems = 64
 
-// zeros are eight digits of ASCII, a byte each.
+// zeros is the ASCII text of eight zeros, one byte for each digit.
 const zeros = 0x3030303030303030
 
-// putDigits writes n at a place and returns the one behind it. Up to 7 bytes more
-// are written over.
+// putDigits writes n at an offset of dst and returns the offset after it. It may overwrite up to 7
+// further bytes.
 func putDigits(dst []byte, at int, n uint64) (end int) {
 	if n >= 1e8 {
 		at = putDigits(dst, at, n/1e8)
-		binary.LittleEndian.PutUint64(dst[at:], spread(n%1e8)|zeros)
+		binary.LittleEndian.PutUint64(dst[at:], splitDigits(n%1e8)|zeros)
 		return at + 8
 	}
-	word := spread(n)
+	word := splitDigits(n)
 	leading := min(bits.TrailingZeros64(word)/8, 7)
 	binary.LittleEndian.PutUint64(dst[at:], (word|zeros)>>(8*leading))
 	return at + 8 - leading
 }
 
-// spread makes eight digits of a number below 1e8, the first one in the lowest
-// byte: two numbers of four digits, then four of two, in one word. 10486/1<<20 is
-// about a hundredth, 103/1<<10 about a tenth.
-func spread(n uint64) uint64 {
+// splitDigits turns a number below 1e8 into eight digits, the first one in the lowest byte: first
+// two numbers of four digits, then four of two, in one word. 10486/1<<20 is about 1/100, 103/1<<10
+// about 1/10.
+func splitDigits(n uint64) uint64 {
 	fours := n/1e4 | n%1e4<<32
 	hundreds := fours * 10486 >> 20 & 0x0000007f0000007f
 	twos := hundreds | (fours-100*hundreds)<<16
@@ -128,8 +128,8 @@ func scanUints[U unsigned](frame []byte, vs []U) (n int, rest []byte) {
 	return n, frame
 }
 
-// shortValue is the text of the first item of a frame, if that is short and a value,
-// and the size of both it and its header.
+// shortValue returns the text of the first item of a frame, if that is a short value, and the size
+// of the item with its header.
 func shortValue(frame []byte) (text []byte, size int) {
 	n, k := header(frame)
 	if k != 1 || n == 0 {
@@ -138,8 +138,8 @@ func shortValue(frame []byte) (text []byte, size int) {
 	return frame[1 : 1+n], 1 + n
 }
 
-// scanWord reads an item of up to eight digits, where a whole word can be read.
-// size is that of it and its header.
+// scanWord decodes an item of up to eight digits, if eight bytes can be read. size includes the
+// header.
 func scanWord(frame []byte) (n uint64, size int, ok bool) {
 	if len(frame) < 9 {
 		return 0, 0, false
@@ -153,12 +153,12 @@ func scanWord(frame []byte) (n uint64, size int, ok bool) {
 	if byte(word) == '0' && digits > 1 {
 		return 0, 0, false
 	}
-	n, ok = join(word<<(64-8*digits) | zeros>>(8*digits))
+	n, ok = joinDigits(word<<(64-8*digits) | zeros>>(8*digits))
 	return n, 1 + digits, ok
 }
 
-// join is the opposite of spread, of ASCII; not ok where a byte is no digit.
-func join(word uint64) (n uint64, ok bool) {
+// joinDigits is the inverse of spread, for ASCII digits. ok is false if a byte is no digit.
+func joinDigits(word uint64) (n uint64, ok bool) {
 	const high, low = 0xf0f0f0f0f0f0f0f0, 0x0f0f0f0f0f0f0f0f
 	if word&high != zeros || (word&low+0x0606060606060606)&high != 0 {
 		return 0, false

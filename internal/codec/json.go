@@ -11,7 +11,7 @@ import (
 )
 
 type jsonCodec struct {
-	drop bool // unexported fields may stay behind
+	drop bool // unexported fields may be left out
 }
 
 // Name returns "json".
@@ -37,7 +37,7 @@ var (
 
 func (c jsonCodec) inspect(t reflect.Type) (*values, error) {
 	r := &rules{
-		format: "JSON", tag: "json", drop: c.drop, encode: jsonEncode, decode: jsonDecode,
+		format: "JSON", tag: "json", dropUnexported: c.drop, encode: jsonEncode, decode: jsonDecode,
 		fields: jsonFields, key: jsonKey, texts: true,
 	}
 	in, n, err := r.inspect(t, false)
@@ -51,7 +51,7 @@ func (c jsonCodec) inspect(t reflect.Type) (*values, error) {
 	return vs, nil
 }
 
-// A jsonEncoder appends to dst what its encoder writes.
+// A jsonEncoder appends the output of its json.Encoder to dst.
 type jsonEncoder struct {
 	dst []byte
 	enc *json.Encoder
@@ -81,19 +81,19 @@ func (e *jsonEncoder) encode(dst []byte, v any) ([]byte, error) {
 	return out[:len(out)-1], nil // without the newline
 }
 
-// A typedEncoder has room for a value, whose address it passes on.
+// A typedEncoder holds a value, so that its address can be passed to the encoder.
 type typedEncoder[T any] struct {
 	*jsonEncoder
 	v T
 }
 
-// jsonForm is the form of every type that has no direct one.
+// jsonForm returns the form of a type that has no direct form.
 func jsonForm[T any](vs *values) form[T] {
 	encoders := sync.Pool{New: func() any { return &typedEncoder[T]{jsonEncoder: newJSONEncoder()} }}
 	return form[T]{
 		append: func(dst []byte, v T) (out []byte, err error) {
 			out = dst
-			defer catch(&err)
+			defer recoverError(&err)
 			e := encoders.Get().(*typedEncoder[T])
 			e.v = v
 			out, err = e.encode(dst, &e.v)
@@ -127,17 +127,17 @@ func jsonForm[T any](vs *values) form[T] {
 
 var errUnfinished = errors.New("unexpected end of JSON input")
 
-// A jsonStream decodes one item after the other with one json.Decoder. The
-// decoder reads from it the item at hand and a newline, never the next item:
-// one that is cut short or has too much cannot shift its neighbours.
+// A jsonStream decodes one item after the other with one json.Decoder. The decoder reads the
+// current item and a newline, never the next item, so an item that is too short or too long cannot
+// shift its neighbours.
 type jsonStream struct {
-	dec   *json.Decoder // nil where the one before is of no use
-	rest  []byte        // what the decoder has not read of the item
-	ended bool          // the newline has been read
-	read  int64         // by the decoder in total
+	dec   *json.Decoder // nil if the last one cannot be used again
+	rest  []byte        // bytes of the item that the decoder has not read
+	ended bool          // the decoder has read the newline
+	read  int64         // bytes that the decoder has read in total
 }
 
-// Read gives the decoder what is left of the item at hand.
+// Read gives the decoder the unread bytes of the current item.
 func (s *jsonStream) Read(p []byte) (int, error) {
 	n := copy(p, s.rest)
 	s.rest = s.rest[n:]
@@ -159,7 +159,7 @@ func (s *jsonStream) decode(item []byte, v any) (err error) {
 	}
 	dec, start := s.dec, s.read
 	s.dec, s.rest, s.ended = nil, item, false
-	defer catch(&err)
+	defer recoverError(&err)
 	if err = dec.Decode(v); err != nil && !isMismatch(err) {
 		return err
 	}
@@ -171,8 +171,8 @@ func (s *jsonStream) decode(item []byte, v any) (err error) {
 	return err
 }
 
-// isMismatch reports whether err is about a value that is well formed, which
-// the decoder has read to its end.
+// isMismatch reports whether err is about a well-formed value, which the decoder has read to its
+// end.
 func isMismatch(err error) bool {
 	var mismatch *json.UnmarshalTypeError
 	return errors.As(err, &mismatch)

@@ -13,13 +13,13 @@ import (
 )
 
 type msgPackCodec struct {
-	drop bool // unexported fields may stay behind
+	drop bool // unexported fields may be left out
 }
 
 // Name returns "msgpack".
 func (msgPackCodec) Name() string { return "msgpack" }
 
-// Marshal is msgpack.Marshal with integers as short as they get.
+// Marshal is msgpack.Marshal with integers in their shortest form.
 func (msgPackCodec) Marshal(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := msgpack.GetEncoder()
@@ -30,8 +30,8 @@ func (msgPackCodec) Marshal(v any) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// Unmarshal decodes the one value that data is. Numbers in an interface become
-// int64, uint64 or float64.
+// Unmarshal decodes data, which must be exactly one value. Numbers in an interface become int64,
+// uint64 or float64.
 func (msgPackCodec) Unmarshal(data []byte, v any) error {
 	to, err := target(v)
 	if err != nil {
@@ -40,7 +40,7 @@ func (msgPackCodec) Unmarshal(data []byte, v any) error {
 	if err := checkMsgPack(data); err != nil {
 		return err
 	}
-	dec := msgpack.GetDecoder() // and not put back after a panic
+	dec := msgpack.GetDecoder() // not put back after a panic
 	dec.Reset(bytes.NewReader(data))
 	if isPlainNumber(to.Type()) {
 		err = decodeNumber(dec, to)
@@ -65,9 +65,9 @@ var (
 
 func (c msgPackCodec) inspect(t reflect.Type) (*values, error) {
 	r := &rules{
-		format: "MessagePack", tag: "msgpack", drop: c.drop, encode: msgPackEncode, decode: msgPackDecode, fields: msgPackFields,
+		format: "MessagePack", tag: "msgpack", dropUnexported: c.drop, encode: msgPackEncode, decode: msgPackDecode, fields: msgPackFields,
 		key:     func(in *inspector, t reflect.Type) error { _, err := in.visit(t, false); return err },
-		refused: []reflect.Kind{reflect.Uintptr}, digits: true, reaches: true,
+		refused: []reflect.Kind{reflect.Uintptr}, digits: true, callsPointer: true,
 	}
 	in, n, err := r.inspect(t, false)
 	if err != nil {
@@ -81,17 +81,17 @@ func (c msgPackCodec) inspect(t reflect.Type) (*values, error) {
 	return vs, nil
 }
 
-// msgPackForm looks at values first: the library would follow one that refers to itself until the stack
-// overflows.
+// msgPackForm checks values before it encodes them: the library would follow a value that refers to
+// itself until the stack overflows.
 func msgPackForm[T any](c msgPackCodec, vs *values) form[T] {
 	f := codecForm[T](c)
 	if vs.root == nil && !vs.addr {
 		return f
 	}
-	room := sync.Pool{New: func() any { return new(T) }} // for a value whose address is passed on
+	room := sync.Pool{New: func() any { return new(T) }} // for values whose address is passed on
 	f.append = func(dst []byte, v T) (out []byte, err error) {
 		out = dst
-		defer catch(&err)
+		defer recoverError(&err)
 		at := room.Get().(*T)
 		*at = v
 		if vs.root != nil {
@@ -115,8 +115,8 @@ func isPlainNumber(t reflect.Type) bool {
 	return t.Kind() >= reflect.Int && t.Kind() <= reflect.Float64 && reflect.PointerTo(t).NumMethod() == 0
 }
 
-// decodeNumber takes a number of any size where it fits. The library itself
-// would store what is left of it.
+// decodeNumber decodes a number of any size and returns an error if it does not fit. The library
+// would store the truncated number.
 func decodeNumber(dec *msgpack.Decoder, to reflect.Value) error {
 	n, err := dec.DecodeInterface()
 	if err != nil || n == nil {
@@ -125,7 +125,7 @@ func decodeNumber(dec *msgpack.Decoder, to reflect.Value) error {
 	from, fits := reflect.ValueOf(n), false
 	switch {
 	case !from.CanInt() && !from.CanUint() && !from.CanFloat():
-		return fmt.Errorf("%v where %v was expected", from.Type(), to.Type())
+		return fmt.Errorf("%v instead of %v", from.Type(), to.Type())
 	case to.CanInt() && from.CanInt():
 		fits = !to.OverflowInt(from.Int())
 	case to.CanInt() && from.CanUint():
@@ -149,13 +149,12 @@ func decodeNumber(dec *msgpack.Decoder, to reflect.Value) error {
 var errMsgPackShort = errors.New("unexpected end of MessagePack input")
 
 const (
-	maxMsgPackDepth = 10000   // as deep as JSON may be nested
-	maxMsgPackExt   = 1 << 16 // bytes of an extension, which is not looked into
+	maxMsgPackDepth = 10000   // the limit of encoding/json
+	maxMsgPackExt   = 1 << 16 // bytes of an extension, whose content is not checked
 )
 
-// checkMsgPack reports whether data is one value, all of it there and not too
-// deep. The library trusts a length enough to allocate it, and goes down as
-// deep as it is told.
+// checkMsgPack checks that data is exactly one complete value and not nested too deep. The library
+// would allocate any announced length, and recurse to any depth.
 func checkMsgPack(data []byte) error {
 	open := make([]uint64, 1, 32) // how many values each level still lacks
 	open[0] = 1
@@ -181,13 +180,13 @@ func checkMsgPack(data []byte) error {
 		}
 	}
 	if len(data) > 0 {
-		return fmt.Errorf("%d bytes behind the MessagePack value", len(data))
+		return fmt.Errorf("%d bytes after the MessagePack value", len(data))
 	}
 	return nil
 }
 
-// msgPackHead returns how many bytes the first value has, and how many values
-// follow that are inside of it.
+// msgPackHead returns the number of bytes of the first value's head, and the number of values
+// inside it that follow.
 func msgPackHead(data []byte) (size, values uint64, err error) {
 	if len(data) == 0 {
 		return 0, 0, errMsgPackShort

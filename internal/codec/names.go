@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// qualifier is what surrounds the plain name of a type: its package before it,
-// a whole path inside brackets, and the number of a type inside a function.
+// qualifier matches the parts of a type's name that are left out: the package before it, a whole
+// path inside brackets, and the number of a type inside a function.
 var qualifier = regexp.MustCompile(`[^\s\[\](){}*,;"]+\.|·\d+`)
 
-// typeName is the name of t on the wire. It leaves out what differs between
-// programs that understand each other: the size of a number, the package, and
-// whether there is a pointer.
+// typeName returns the name of t on the wire. It leaves out differences between programs that
+// understand each other: the size of a number, the package, and pointers.
 func typeName(t reflect.Type) string {
 	for t.Kind() == reflect.Pointer && t.Name() == "" {
 		t = t.Elem()

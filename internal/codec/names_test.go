@@ -40,7 +40,7 @@ func TestTypeNames(t *testing.T) {
 	}
 }
 
-func TestTypesThatDoNotFit(t *testing.T) {
+func TestTypeMismatch(t *testing.T) {
 	wantUnfit[int](t, Raw, "raw takes a string or []byte only, not int: ")
 	wantUnfit[*string](t, Raw, "not *string: ")
 	wantUnfit[any](t, Raw, "not interface {}: ")

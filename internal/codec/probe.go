@@ -10,42 +10,42 @@ import (
 	"sync"
 )
 
-// A probe looks in a value for what only shows in a value: what an any holds.
+// A probe checks the part of a value that its type leaves open, such as the content of an any.
 type probe func(w walk, v reflect.Value) error
 
-// values is what the values of one type are looked at for, in one format.
+// values holds the checks for values of one type, in one format.
 type values struct {
 	rules *rules
 	text  bool     // the type holds strings
-	addr  bool     // it has methods with pointer receivers, which need its address
+	addr  bool     // it has methods with pointer receivers, which need an address
 	root  *node    // nil if no value needs a probe
-	types sync.Map // of values that were met in an any: a met by reflect.Type
+	types sync.Map // of values found in an any: a met by reflect.Type
 }
 
-// met is what the inspection of a type has returned.
-type met struct {
+// A inspected is the result of inspecting a type.
+type inspected struct {
 	node *node
 	err  error
 }
 
-// probe looks at a value, given by its address, with its encoded form if there is one.
+// probe checks a value, given by its address. encoded is its encoded form, or nil.
 func (vs *values) probe(encoded []byte, v any) error {
 	return walk{vs, encoded, 0}.at(vs.root, reflect.ValueOf(v).Elem())
 }
 
-// A walk is the way of the probes through one value.
+// A walk carries the state of the probes through one value.
 type walk struct {
 	*values
-	encoded []byte // the value in the format, if it was encoded before
+	encoded []byte // the encoded value, if it was encoded before
 	depth   int
 }
 
-// maxWalk is how deep a value may be: deeper than any format decodes it.
+// maxWalk is the deepest nesting of a value. No format decodes values that deep.
 const maxWalk = 2 * maxMsgPackDepth
 
 var errTooDeep = errors.New("it is nested too deep, or refers to itself")
 
-// at runs the probe of a part of the value.
+// at runs the probe of one part of the value.
 func (w walk) at(n *node, v reflect.Value) error {
 	switch {
 	case n.probe == nil:
@@ -64,7 +64,7 @@ func probeAny(w walk, v reflect.Value) error {
 	return w.content(v.Interface())
 }
 
-// content looks at what an any holds.
+// content checks the content of an any.
 func (w walk) content(x any) error {
 	if w.depth == maxWalk {
 		return errTooDeep
@@ -89,26 +89,26 @@ func (w walk) content(x any) error {
 			}
 		}
 	default:
-		return w.other(reflect.ValueOf(x))
+		return w.dynamic(reflect.ValueOf(x))
 	}
 	return nil
 }
 
-// other looks at a value of any other type that an any holds.
-func (w walk) other(v reflect.Value) error {
+// dynamic checks the content of an any if it has none of the usual types.
+func (w walk) dynamic(v reflect.Value) error {
 	known, ok := w.types.Load(v.Type())
 	if !ok {
 		_, n, err := w.rules.inspect(v.Type(), true)
-		known, _ = w.types.LoadOrStore(v.Type(), met{n, err})
+		known, _ = w.types.LoadOrStore(v.Type(), inspected{n, err})
 	}
-	m := known.(met)
+	m := known.(inspected)
 	if m.err != nil {
 		return fmt.Errorf("inside a value of type any: %w", m.err)
 	}
 	return w.at(m.node, v)
 }
 
-// integer refuses an integer inside an any that comes back as another one.
+// integer returns an error for an integer inside an any that would decode to another number.
 func (w walk) integer(size uint64, n int64) error {
 	if w.rules.digits || exact(size) {
 		return nil
@@ -181,7 +181,7 @@ func probeMap(n *node) probe {
 	}
 }
 
-// probeKeys refuses a map with two keys that have one text.
+// probeKeys returns a probe that returns an error for a map with two keys of the same text.
 func probeKeys(elems probe) probe {
 	return func(w walk, v reflect.Value) error {
 		texts := make(map[string]bool, v.Len())
@@ -229,7 +229,8 @@ func probeParts(parts []part) probe {
 	}
 }
 
-// fieldAt returns a field of a struct; not ok if it is one of an embedded pointer that is nil.
+// fieldAt returns a field of a struct. ok is false if it belongs to an embedded pointer that is
+// nil.
 func fieldAt(v reflect.Value, index []int) (f reflect.Value, ok bool) {
 	for _, i := range index {
 		for v.Kind() == reflect.Pointer {

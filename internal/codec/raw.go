@@ -49,7 +49,7 @@ func (c rawCodec) check(t reflect.Type) error {
 	return fmt.Errorf("%w: raw takes a string or []byte only, not %v: JSON and MsgPack take the rest", ErrTypeMismatch, t)
 }
 
-// directRaw returns the form for the type of v, nil where there is none.
+// directRaw returns the form for the type of v, nil if there is none.
 func directRaw(v any) any {
 	switch v.(type) {
 	case string:
@@ -65,7 +65,7 @@ func bytesForm[B ~[]byte]() form[B] {
 	return plain(asBytes[B], &bulk[B]{frame: framePlain[B], scan: scanBytes[B]})
 }
 
-// plain is the form of a type that is its own item.
+// plain returns the form of a type whose values are their own items.
 func plain[T ~string | ~[]byte](parse parser[T], many *bulk[T]) form[T] {
 	many.size = func(v T) int { return len(v) }
 	return form[T]{

@@ -9,34 +9,34 @@ import (
 	"slices"
 )
 
-// ErrTypeMismatch is the error for types and values that do not fit: a codec, a queue, a function.
+// ErrTypeMismatch is the error for types and values that do not fit a codec, a queue or a function.
 var ErrTypeMismatch = errors.New("types do not fit")
 
-// rules are how a format treats the values of a type.
+// rules describe how a format treats values of a type.
 type rules struct {
-	format string // in errors
-	tag    string // of fields
-	drop   bool   // unexported fields may stay behind
-	// encode and decode are the methods by which a type writes and reads itself, in the order in which
-	// the format looks for them.
+	format         string // in errors
+	tag            string // of fields
+	dropUnexported bool   // unexported fields may be left out
+	// encode and decode are the methods by which a type encodes and decodes itself, in the order in
+	// which the format looks for them.
 	encode, decode []method
 	fields         func(in *inspector, t reflect.Type, addressable bool) ([]field, error)
 	key            func(in *inspector, t reflect.Type) error
-	refused        []reflect.Kind // beside channels, functions and complex numbers
-	texts          bool           // keys of maps are texts: two may become one
+	refused        []reflect.Kind // besides channels, functions and complex numbers
+	texts          bool           // keys of maps become texts, so two of them may collide
 	digits         bool           // an integer in an any keeps its digits
-	// reaches tells that a method with a pointer receiver is called, or is an error, also where a value
-	// has no address, as in a map. Otherwise such a value is encoded without it.
-	reaches bool
+	// callsPointer says that a value without an address, as in a map, is encoded by a method with a
+	// pointer receiver or is an error. Otherwise it is encoded without that method.
+	callsPointer bool
 }
 
-// A method is the name of a method and the interface that it is of.
+// A method is the name of a method and its interface.
 type method struct {
 	name string
 	of   reflect.Type
 }
 
-// A field is a part of a struct that the format carries.
+// A field is a field of a struct that the format carries.
 type field struct {
 	name   string // in the format
 	index  []int  // from the struct that is encoded
@@ -46,42 +46,43 @@ type field struct {
 	addr   bool // it has an address when the format encodes it
 }
 
-// An inspector looks at a type, once, for what a format cannot carry.
+// An inspector checks a type, once, for parts that a format cannot carry.
 type inspector struct {
 	*rules
 	root reflect.Type
-	// inside is set for a type that was met in an any: the format gives it back as maps, slices and plain
+	// inside is set for a type found in an any. The format decodes it to maps, slices and plain
 	// values, so only its encoding matters.
 	inside bool
 
-	field string // the innermost one that it looks at, "" for none
-	seen  map[place]*node
+	field string // the innermost field being inspected, "" for none
+	seen  map[visitKey]*node
 	text  bool // it holds strings
-	open  bool // it holds values that have to be looked at: an any, or keys that write themselves as text
+	open  bool // it holds values that need a probe: an any, or keys that encode themselves as text
 	loop  bool // it may hold a value of its own type
-	// pointers is set if a part of it has its methods with pointer receivers, for which it needs an address.
+	// pointers is set if a part of the type has methods with pointer receivers, which need an
+	// address.
 	pointers bool
 }
 
-type place struct {
+type visitKey struct {
 	t    reflect.Type
 	addr bool
 }
 
-// A node is what the values of a type have to be looked at for.
+// A node holds the check for values of a type.
 type node struct {
-	probe probe // nil for nothing
+	probe probe // nil: none
 	done  bool
 }
 
-// inspect returns what values of type t have to be looked at for, or what the format cannot carry.
+// inspect returns the checks for values of type t, or an error if the format cannot carry t.
 func (r *rules) inspect(t reflect.Type, inside bool) (*inspector, *node, error) {
-	in := &inspector{rules: r, root: t, inside: inside, seen: map[place]*node{}}
+	in := &inspector{rules: r, root: t, inside: inside, seen: map[visitKey]*node{}}
 	n, err := in.visit(t, !inside)
 	return in, n, err
 }
 
-// refuse is the error for what the inspector looks at: a field of the type, or the type itself.
+// refuse returns the error for the field that is being inspected, or for the type itself.
 func (in *inspector) refuse(format string, args ...any) error {
 	where := ""
 	if in.field != "" {
@@ -90,14 +91,14 @@ func (in *inspector) refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: type %v: %s%s", ErrTypeMismatch, in.root, where, fmt.Sprintf(format, args...))
 }
 
-// refuseField is the error for a field of a struct.
+// refuseField returns the error for a field of a struct.
 func (in *inspector) refuseField(of reflect.Type, name, format string, args ...any) error {
 	return fmt.Errorf("%w: type %v: field %s %s", ErrTypeMismatch, in.root, fieldName(of, name), fmt.Sprintf(format, args...))
 }
 
-// visit looks at a type, which is that of a value with an address or without one.
+// visit inspects a type. addr says whether its value has an address.
 func (in *inspector) visit(t reflect.Type, addr bool) (*node, error) {
-	at := place{t, addr}
+	at := visitKey{t, addr}
 	if n := in.seen[at]; n != nil {
 		in.loop = in.loop || !n.done
 		return n, nil
@@ -121,7 +122,7 @@ func (in *inspector) look(t reflect.Type, addr bool) (probe, error) {
 	case reflect.Pointer:
 		return in.pointer(t)
 	}
-	own, err := in.own(t, addr)
+	own, err := in.selfEncoded(t, addr)
 	own = own || in.inside && t == jsonNumber
 	switch {
 	case err != nil || own && (!in.inside || in.digits):
@@ -146,7 +147,7 @@ func (in *inspector) look(t reflect.Type, addr bool) (probe, error) {
 	return nil, in.plain(t)
 }
 
-// plain refuses kinds that have no content to send.
+// plain returns an error for kinds without content to encode.
 func (in *inspector) plain(t reflect.Type) error {
 	switch k := t.Kind(); {
 	case k == reflect.Chan, k == reflect.Func, k == reflect.UnsafePointer, k == reflect.Complex64, k == reflect.Complex128:
@@ -157,7 +158,7 @@ func (in *inspector) plain(t reflect.Type) error {
 	return in.refuse("%s cannot encode %v: use a type of plain data, or a codec that can", in.format, t)
 }
 
-// integer looks for integers inside an any, which may lose digits.
+// integer returns a probe for integers inside an any if they may lose digits.
 func (in *inspector) integer(t reflect.Type) (probe, error) {
 	if in.inside && !in.digits {
 		return probeInteger, in.plain(t)
@@ -212,10 +213,10 @@ func (in *inspector) structure(t reflect.Type, addr bool) (probe, error) {
 	return probeParts(parts), nil
 }
 
-// unexported refuses a field that the format would drop without a word, unless that is allowed or the
-// field has no content.
+// unexported returns an error for a field that the format would silently drop, unless that is
+// allowed or the field has no content.
 func (in *inspector) unexported(of reflect.Type, f reflect.StructField) error {
-	if in.drop || f.Name == "_" || f.Type.Size() == 0 {
+	if in.dropUnexported || f.Name == "_" || f.Type.Size() == 0 {
 		return nil
 	}
 	return in.refuseField(of, f.Name, "is unexported and %s would drop it: export it, give %s the methods %s and %s, "+
@@ -224,15 +225,15 @@ func (in *inspector) unexported(of reflect.Type, f reflect.StructField) error {
 
 func fieldName(of reflect.Type, name string) string { return typeText(of) + "." + name }
 
-// typeText is the name of a type without its package.
+// typeText returns the name of a type without its package.
 func typeText(t reflect.Type) string { return cmp.Or(t.Name(), t.String()) }
 
-// own reports whether the format encodes and decodes values of t by methods of t, which are then
-// responsible for its fields.
-func (in *inspector) own(t reflect.Type, addr bool) (bool, error) { //nolint:revive // a property of the value
-	enc, dec := find(in.encode, t), find(in.decode, t)
+// selfEncoded reports whether the format encodes and decodes values of t by methods of t. These are
+// then responsible for its fields.
+func (in *inspector) selfEncoded(t reflect.Type, addr bool) (bool, error) { //nolint:revive // a property of the value
+	enc, dec := methodOf(in.encode, t), methodOf(in.decode, t)
 	if enc != nil && !addr && !t.Implements(enc.of) {
-		if in.reaches {
+		if in.callsPointer {
 			return false, in.refuse("%s of %v needs a value with an address, which an element of a map is not: use pointers to it", enc.name, t)
 		}
 		enc = nil
@@ -252,8 +253,8 @@ func (in *inspector) own(t reflect.Type, addr bool) (bool, error) { //nolint:rev
 	return true, nil
 }
 
-// complete refuses a struct that has a method from an embedded field and other fields beside it, of
-// which the method knows nothing.
+// complete returns an error for a struct that has its method from an embedded field, but other
+// fields too: the method does not know them.
 func (in *inspector) complete(t reflect.Type, m *method) error {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -275,7 +276,7 @@ func (in *inspector) complete(t reflect.Type, m *method) error {
 	return nil
 }
 
-func find(methods []method, t reflect.Type) *method {
+func methodOf(methods []method, t reflect.Type) *method {
 	for i, m := range methods {
 		if t.Implements(m.of) || reflect.PointerTo(t).Implements(m.of) {
 			return &methods[i]
@@ -284,7 +285,7 @@ func find(methods []method, t reflect.Type) *method {
 	return nil
 }
 
-// promoted reports whether a struct has a method from an embedded field: the compiler makes it then.
+// promoted reports whether a struct has a method from an embedded field.
 func promoted(t reflect.Type, name string) bool {
 	if t.Kind() != reflect.Struct {
 		return false

@@ -69,14 +69,14 @@ type (
 	number     int
 )
 
-// text writes and reads itself as text, for JSON and MessagePack.
+// text encodes itself as text, for JSON and MessagePack.
 type text struct{ v int }
 
 func (x text) MarshalText() ([]byte, error) { return fmt.Append(nil, x.v), nil }
 
 func (x *text) UnmarshalText(data []byte) error { _, err := fmt.Sscan(string(data), &x.v); return err }
 
-// byPointer does so by methods of its pointer.
+// byPointer is text with pointer receivers.
 type byPointer struct{ v int }
 
 func (x *byPointer) MarshalText() ([]byte, error) { return fmt.Append(nil, x.v), nil }
@@ -86,19 +86,19 @@ func (x *byPointer) UnmarshalText(data []byte) error {
 	return err
 }
 
-// inJSON writes and reads itself as JSON only.
+// inJSON encodes itself as JSON only.
 type inJSON struct{ v int }
 
 func (x inJSON) MarshalJSON() ([]byte, error) { return json.Marshal(x.v) }
 
 func (x *inJSON) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &x.v) }
 
-// oneWay has half of it.
+// oneWay can only encode itself.
 type oneWay struct{ v int }
 
 func (x oneWay) MarshalText() ([]byte, error) { return fmt.Append(nil, x.v), nil }
 
-// covered embeds a type that writes itself and has methods of its own.
+// covered embeds a type that encodes itself and overrides its methods.
 type covered struct {
 	time.Time
 	Name string
@@ -108,7 +108,7 @@ func (c covered) MarshalJSON() ([]byte, error) { return json.Marshal(c.Name) }
 
 func (c *covered) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &c.Name) }
 
-// half has only the encoding by itself.
+// half overrides only the encoding.
 type half struct {
 	time.Time
 	Name string
@@ -164,7 +164,7 @@ func TestUnexportedFieldsAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatATypeIsResponsibleFor(t *testing.T) {
+func TestSelfEncodingTypes(t *testing.T) {
 	for _, c := range []Codec{JSON, MsgPack} {
 		wantRoundTrip(t, c, text{7})
 		wantRoundTrip(t, c, byPointer{7})
@@ -189,7 +189,7 @@ func TestWhatATypeIsResponsibleFor(t *testing.T) {
 	wantRoundTrip(t, MsgPack, ambiguous{Named{1}, Other{2}}) // one of the two is not flattened
 }
 
-func TestFieldsWithOneNameAreRefused(t *testing.T) {
+func TestDuplicateFieldNamesAreRefused(t *testing.T) {
 	wantUnfit[ambiguous](t, JSON, "field Other.A and field Named.A have one name")
 	wantUnfitForBoth[shadows](t, "have one name, \"A\"", "Named.A", "shadows.A")
 	wantUnfitForBoth[twice](t, "field twice.Y and field twice.X have one name, \"Y\"")
@@ -204,7 +204,7 @@ func TestFieldsWithOneNameAreRefused(t *testing.T) {
 	wantUnfitForBoth[self](t, "self")
 }
 
-func TestWhatNoFormatCarries(t *testing.T) {
+func TestUnsupportedTypes(t *testing.T) {
 	wantUnfitForBoth[chan int](t, "cannot encode chan int: ")
 	wantUnfitForBoth[func()](t, "cannot encode func(): ")
 	wantUnfitForBoth[[]chan int](t, "cannot encode chan int: ")
@@ -240,7 +240,7 @@ func wantUnencodable[T any](t *testing.T, c Codec, part string, values ...T) {
 	}
 }
 
-func TestStringsThatAreNotUTF8(t *testing.T) {
+func TestInvalidUTF8Strings(t *testing.T) {
 	const bad = "a\xff"
 	for _, c := range []Codec{JSON, Zstd(JSON, 0)} {
 		wantUnencodable(t, c, "the value is not UTF-8", bad)
@@ -252,7 +252,7 @@ func TestStringsThatAreNotUTF8(t *testing.T) {
 		wantUnencodable[any](t, c, "is not UTF-8", bad, []any{bad}, map[string]any{"a": map[string]any{bad: 1}}, gen[string]{bad})
 		wantUnencodable(t, c, "gen[string].V is not UTF-8", struct{ gen[string] }{gen[string]{bad}})
 	}
-	// The same bytes in types that do not lose them, and what is no replacement.
+	// The same bytes in types that keep them, and texts that only look like a replacement.
 	for _, c := range []Codec{JSON, MsgPack} {
 		wantRoundTrip(t, c, gen[[]byte]{[]byte(bad)})
 		wantRoundTrip(t, c, gen[string]{"\ufffd"}, gen[string]{`\ufffd`}, gen[string]{"😀\u2028<&>\x00"})
@@ -268,14 +268,14 @@ func TestStringsThatAreNotUTF8(t *testing.T) {
 	}
 }
 
-// always is a key whose text is that of all others.
+// always is a key whose text is the same for all values.
 type always struct{ V int }
 
 func (always) MarshalText() ([]byte, error) { return []byte("always"), nil }
 
 func (*always) UnmarshalText([]byte) error { return nil }
 
-func TestKeysThatBecomeOne(t *testing.T) {
+func TestCollidingMapKeys(t *testing.T) {
 	keys := map[always]int{{1}: 1, {2}: 2}
 	wantUnencodable(t, JSON, "two keys of a map", keys)
 	wantUnencodable(t, JSON, "two keys of a map", gen[[]map[always]int]{[]map[always]int{{}, keys}})
@@ -300,13 +300,13 @@ func TestIntegersInsideAny(t *testing.T) {
 			t.Errorf("%v: %v", exact, bad)
 		}
 	}
-	// Integers that have a type keep their digits.
+	// Integers with a static type keep their digits.
 	wantRoundTrip(t, JSON, order{ID: odd, Attrs: map[string]any{"a": 1.5}}, order{ID: math.MinInt64})
 	wantRoundTrip(t, JSON, gen[uint64]{math.MaxUint64})
 	wantRoundTrip[any](t, MsgPack, uint64(odd), uint64(math.MaxUint64), []any{int64(-odd)})
 }
 
-func TestTypesThatAreMetInsideAny(t *testing.T) {
+func TestTypesInsideAny(t *testing.T) {
 	for _, c := range []Codec{JSON, MsgPack, Zstd(JSON, 0)} {
 		for range 2 { // the second time, the type is known
 			wantUnencodable[any](t, c, "field point.x is unexported", point{1, 2}, []any{point{1, 2}}, map[string]any{"a": &[]point{{1, 2}}})
@@ -318,7 +318,7 @@ func TestTypesThatAreMetInsideAny(t *testing.T) {
 			t.Errorf("%s: got %v, %v", c.Name(), got, bad)
 		}
 		typed = must[any](t, c)
-		for _, v := range []any{text{7}, oneWay{7}, gen[fmt.Stringer]{}, gen[error]{}, stamp{}} { // they can be encoded, which is all that counts
+		for _, v := range []any{text{7}, oneWay{7}, gen[fmt.Stringer]{}, gen[error]{}, stamp{}} { // only the encoding has to work
 			if _, err := typed.Append(nil, v); err != nil {
 				t.Errorf("%s: %T: %v", c.Name(), v, err)
 			}
@@ -326,8 +326,8 @@ func TestTypesThatAreMetInsideAny(t *testing.T) {
 	}
 }
 
-// A value that refers to itself is an error, and not the end of the process.
-func TestValuesThatReferToThemselves(t *testing.T) {
+// A value that refers to itself is an error and does not crash the process.
+func TestCyclicValues(t *testing.T) {
 	ring := &order{}
 	ring.Next = ring
 	list := loop{nil}

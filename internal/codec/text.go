@@ -13,11 +13,11 @@ import (
 	"unicode/utf8"
 )
 
-// replaced is what encoding/json writes for bytes of a string that are not UTF-8. For the rune U+FFFD
-// it writes that rune.
+// replaced is the text that encoding/json writes for bytes that are not UTF-8. It writes the rune
+// U+FFFD itself unescaped.
 var replaced = []byte(`\ufffd`)
 
-// checkText refuses a value, given by its address, with a string that is not UTF-8.
+// checkText returns an error for a value, given by its address, with a string that is not UTF-8.
 func (vs *values) checkText(encoded []byte, v any) error {
 	if bytes.IndexByte(encoded, '\\') < 0 || !bytes.Contains(encoded, replaced) {
 		return nil
@@ -28,8 +28,8 @@ func (vs *values) checkText(encoded []byte, v any) error {
 	return nil
 }
 
-// notUTF8 names the first string of a value that is not UTF-8, "" if all are. Types that encode
-// themselves are left out.
+// notUTF8 returns the name of the first string of a value that is not UTF-8, "" if there is none.
+// It skips types that encode themselves.
 func (r *rules) notUTF8(v reflect.Value, name string) string {
 	t := v.Type()
 	switch t.Kind() {
@@ -39,7 +39,7 @@ func (r *rules) notUTF8(v reflect.Value, name string) string {
 		}
 		return r.notUTF8(v.Elem(), name)
 	}
-	if find(r.encode, t) != nil {
+	if methodOf(r.encode, t) != nil {
 		return ""
 	}
 	switch t.Kind() {
@@ -83,7 +83,8 @@ var (
 	errSurrogate = errors.New("it has half of a surrogate pair, which is no character")
 )
 
-// checkUTF8 refuses an item whose strings encoding/json would change when it decodes them.
+// checkUTF8 returns an error for an item whose strings encoding/json would change when it decodes
+// them.
 func checkUTF8(item []byte) error {
 	if isSimple(item) {
 		return nil
@@ -112,7 +113,7 @@ func checkUTF8(item []byte) error {
 	}
 }
 
-// isSimple reports whether a text is ASCII without a backslash. It looks at eight bytes at a time.
+// isSimple reports whether a text is ASCII without a backslash. It examines eight bytes at a time.
 func isSimple(text []byte) bool {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; len(text) >= 8; text = text[8:] {
@@ -130,7 +131,7 @@ func isSimple(text []byte) bool {
 	return true
 }
 
-// escaped returns the rune of \uXXXX at the beginning of text, and what follows.
+// escaped decodes \uXXXX at the beginning of text. It returns the rune and the rest of text.
 func escaped(text []byte) (r rune, rest []byte) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, text[min(2, len(text)):]
@@ -142,11 +143,11 @@ func escaped(text []byte) (r rune, rest []byte) {
 	return rune(n), text[6:]
 }
 
-// longInteger is how many digits any float64 keeps.
+// longInteger is the number of digits from which a float64 may lose some.
 const longInteger = 16
 
-// hasLongInteger reports whether encoded JSON may have an integer of so many digits. It looks at one
-// byte in sixteen.
+// hasLongInteger reports whether encoded JSON may contain an integer of longInteger digits. It
+// examines one byte in sixteen.
 func hasLongInteger(text []byte) bool {
 	for at := longInteger - 1; at < len(text); at += longInteger {
 		if !isDigit(text[at]) {
@@ -169,7 +170,8 @@ func hasLongInteger(text []byte) bool {
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// lostInteger returns the first integer of encoded JSON that a float64 cannot hold, "" if there is none.
+// lostInteger returns the first integer of encoded JSON that a float64 cannot hold, "" if there is
+// none.
 func lostInteger(text []byte) string {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
@@ -189,7 +191,7 @@ func lostInteger(text []byte) string {
 	}
 }
 
-// probeOwn looks at the integers that a value inside an any writes by its own methods.
+// probeOwn checks the integers that a value inside an any encodes by its own methods.
 func probeOwn(w walk, v reflect.Value) error {
 	if !hasLongInteger(w.encoded) {
 		return nil

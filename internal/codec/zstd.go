@@ -11,18 +11,18 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// The first byte of an item of Zstd says what follows.
+// The first byte of an item of Zstd.
 const (
-	asIs   = 0 // the item of the inner codec
-	packed = 1 // that item in a frame of zstd
+	asIs   = 0 // the item of the inner codec follows
+	packed = 1 // that item follows in a zstd frame
 )
 
-// No item unpacks to more than so many times its bytes: one that shrinks better
-// is filled up. So what is bounded by the bytes of items is also bounded by what
-// becomes of them, and a short item cannot fill a memory.
+// maxGrowth is the largest ratio of an item's unpacked size to its packed size. An item that
+// shrinks more is padded. So a bound of packed bytes also bounds unpacked bytes, and a short item
+// cannot exhaust memory.
 const maxGrowth = 64
 
-// A frame of filler, which readers of zstd skip, begins with this.
+// fillerMagic begins a skippable frame of padding, which zstd readers ignore.
 const fillerMagic = 0x184d2a50
 
 var (
@@ -32,14 +32,13 @@ var (
 )
 
 type zstdCodec struct {
-	inner Codec // nil is told by check
+	inner Codec // check reports nil
 	above int
 	enc   *zstd.Encoder
 	dec   *zstd.Decoder
 }
 
-// Zstd wraps c: items of more than above bytes are compressed, where that makes
-// them smaller.
+// Zstd wraps c. It compresses items of more than above bytes, if that makes them smaller.
 func Zstd(c Codec, above int) Codec {
 	if c == nil {
 		return &zstdCodec{}
@@ -49,15 +48,15 @@ func Zstd(c Codec, above int) Codec {
 	dec, decErr := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(batch.MaxItem),
 		zstd.WithDecodeAllCapLimit(true))
 	if err := errors.Join(encErr, decErr); err != nil {
-		panic(err) // cannot be: the options are constants
+		panic(err) // cannot happen: the options are constants
 	}
-	// The first use makes channels. One that was made in a bubble of
-	// testing/synctest could not be used outside: they are made here.
+	// The first use makes channels. A channel made in a testing/synctest bubble cannot be used
+	// outside, so they are made here.
 	enc.EncodeAll([]byte{0}, nil)
 	return &zstdCodec{c, above, enc, dec}
 }
 
-// Name returns for example "zstd+json".
+// Name returns "zstd+" and the name of the inner codec.
 func (z *zstdCodec) Name() string {
 	if z.inner == nil || z.inner.Name() == "" {
 		return ""
@@ -72,7 +71,7 @@ func (z *zstdCodec) inspect(t reflect.Type) (*values, error) {
 	return inspect(z.inner, t)
 }
 
-// Marshal is that of the inner codec, compressed.
+// Marshal compresses the item of the inner codec.
 func (z *zstdCodec) Marshal(v any) ([]byte, error) {
 	if z.inner == nil {
 		return nil, errNoInner
@@ -84,7 +83,7 @@ func (z *zstdCodec) Marshal(v any) ([]byte, error) {
 	return z.pack(append([]byte{asIs}, data...), 0), nil
 }
 
-// Unmarshal is that of the inner codec.
+// Unmarshal unpacks an item for the inner codec.
 func (z *zstdCodec) Unmarshal(data []byte, v any) error {
 	if z.inner == nil {
 		return errNoInner
@@ -96,7 +95,7 @@ func (z *zstdCodec) Unmarshal(data []byte, v any) error {
 	return z.inner.Unmarshal(plain, v)
 }
 
-// zstdForm is inner with its items compressed.
+// zstdForm returns inner with compressed items.
 func zstdForm[T any](z *zstdCodec, inner form[T]) form[T] {
 	return form[T]{
 		append: func(dst []byte, v T) ([]byte, error) {
@@ -119,8 +118,8 @@ func zstdForm[T any](z *zstdCodec, inner form[T]) form[T] {
 	}
 }
 
-// pack compresses the item that begins at at, and is as it is, where that pays.
-// One that is too large stays so.
+// pack compresses the item that begins at at, if that makes it smaller. It leaves an item above the
+// limit as it is.
 func (z *zstdCodec) pack(dst []byte, at int) []byte {
 	end, size := len(dst), len(dst)-at-1
 	if size <= z.above || size > batch.MaxItem {
@@ -139,7 +138,7 @@ func (z *zstdCodec) pack(dst []byte, at int) []byte {
 	return append(dst[:at+1], dst[end:]...)
 }
 
-// unpack returns the item of the inner codec, which may be in room.
+// unpack returns the item of the inner codec. It may use room as memory.
 func (z *zstdCodec) unpack(item []byte, room *[]byte) ([]byte, error) {
 	if len(item) == 0 || item[0] > packed {
 		return nil, errNoMark

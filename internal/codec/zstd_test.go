@@ -22,7 +22,7 @@ var (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestZstdPacksWhatShrinks(t *testing.T) {
+func TestZstdPacksCompressibleItems(t *testing.T) {
 	noise := make([]byte, 1000)
 	for i := range noise {
 		noise[i] = byte(rand.Uint32())
@@ -47,8 +47,8 @@ func TestZstdPacksWhatShrinks(t *testing.T) {
 	}
 }
 
-// What shrinks without an end is filled up, so that readers take it.
-func TestZstdBoundsWhatItemsGrowTo(t *testing.T) {
+// An item that compresses without limit is padded, so that readers accept it.
+func TestZstdBoundsUnpackedSize(t *testing.T) {
 	typed := must[[]byte](t, zstdRaw)
 	for _, size := range []int{1 << 12, 1<<20 - 1, 1 << 20, batch.MaxItem} {
 		item := encode(t, typed, make([]byte, size))[0]
@@ -62,15 +62,15 @@ func TestZstdBoundsWhatItemsGrowTo(t *testing.T) {
 	}
 }
 
-func TestZstdKeepsWhatIsTooLarge(t *testing.T) {
+func TestZstdKeepsTooLargeItems(t *testing.T) {
 	item, err := must[[]byte](t, zstdRaw).Append(nil, make([]byte, batch.MaxItem+1))
 	if err != nil || len(item) <= batch.MaxItem {
 		t.Errorf("an item of %d bytes, %v", len(item), err)
 	}
 }
 
-// rle is a frame of zstd with blocks of 128 KiB, each of one byte repeated. It
-// declares a size where that is not negative.
+// rle returns a zstd frame with blocks of 128 KiB, each of one repeated byte. It declares a size if
+// declared is not negative.
 func rle(declared int64, window byte, blocks int) []byte {
 	frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, window}
 	if declared >= 0 {
@@ -87,7 +87,7 @@ func rle(declared int64, window byte, blocks int) []byte {
 	return frame
 }
 
-// bombs are items of some 10 KiB that want to be hundreds of MiB or more.
+// bombs returns items of some 10 KiB that unpack to hundreds of MiB or more.
 func bombs() map[string][]byte {
 	const (
 		blocks = 2500
@@ -113,7 +113,7 @@ func bombs() map[string][]byte {
 	return items
 }
 
-func TestBombsOfZstd(t *testing.T) {
+func TestZstdRefusesBombs(t *testing.T) {
 	typed := must[[]byte](t, zstdRaw)
 	good := encode(t, typed, []byte("good"))[0]
 	for name, bomb := range bombs() {
@@ -130,7 +130,7 @@ func TestBombsOfZstd(t *testing.T) {
 	}
 }
 
-func TestItemsOfZstd(t *testing.T) {
+func TestDecodeZstd(t *testing.T) {
 	frame := string(encode(t, must[string](t, zstdRaw), strings.Repeat("ab", 500))[0])
 	for item, want := range map[string]any{
 		"\x00": "", "\x00a": "a", frame: strings.Repeat("ab", 500),
@@ -148,7 +148,7 @@ func TestItemsOfZstd(t *testing.T) {
 	}
 }
 
-func TestZstdInManyGoroutines(t *testing.T) {
+func TestZstdIsSafeForConcurrentUse(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -160,7 +160,7 @@ func TestZstdInManyGoroutines(t *testing.T) {
 	wg.Wait()
 }
 
-// A codec is a variable of a package, and tests in virtual time use it too.
+// A codec is often a package variable, and tests in virtual time use it too.
 func TestZstdInAndOutOfVirtualTime(t *testing.T) {
 	c := Zstd(JSON, 0)
 	for range 2 {

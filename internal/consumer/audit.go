@@ -214,7 +214,7 @@ func (a *auditor) inProgress(ctx context.Context, m *missing, at broker.Found, f
 	m.orphaned, m.absent = broker.Ref{}, nil
 	switch {
 	case at.Queue != a.gather.Queue.Name:
-	case at.StreamKind == broker.Fresh: // this gather holds the entry: a reply was lost
+	case at.Kind == broker.Fresh: // this gather holds the entry: a reply was lost
 		fs.reread = true
 	default: // a worker requeued the entry after its stage was removed
 		return false, a.client.CollectRequeued(ctx, a.gather)
@@ -230,7 +230,7 @@ func (a *auditor) orphaned(ctx context.Context, source string, m *missing, at br
 		return false, nil
 	}
 	m.orphaned = broker.Ref{}
-	n, err := a.client.Rescue(ctx, a.gather, at)
+	n, err := a.client.RequeueStray(ctx, a.gather, at)
 	if err != nil {
 		a.log.WarnContext(ctx, "requeue of orphaned entries failed; a later audit repeats it", "queue", at.Queue, "source", source, "err", err)
 		return true, context.Cause(ctx)

@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// A claim moves pending entries to a consumer.
+// A claim is the options of XCLAIM and XAUTOCLAIM: how pending entries move to a consumer.
 type claim struct {
-	at         int64 // when they count as delivered
-	retries    int64 // how often; negative: once more
-	force      bool  // also what is not pending
-	withoutAll bool  // reply with ids, and count no delivery
+	at         int64 // new delivery time, in ms
+	retries    int64 // new delivery count; negative: one more
+	force      bool  // also claim entries that are not pending
+	withoutAll bool  // reply with ids only, and count no delivery
 }
 
-// options reads those of XCLAIM. It reports whether it knows them, otherwise it has
-// replied.
+// options parses the options of XCLAIM. If ok is false, it has replied with an error.
 func (c *call) options(args []string) (o claim, ok bool) {
 	o = claim{at: c.s.ms(), retries: -1}
 	for i := 0; i < len(args); i++ {
@@ -50,8 +49,8 @@ func (c *call) options(args []string) (o claim, ok bool) {
 	return o, true
 }
 
-// take claims one pending entry, which is there.
-func (o claim) take(g *group, p pending, owner *consumer) {
+// apply claims one pending entry, which exists.
+func (o claim) apply(g *group, p pending, owner *consumer) {
 	count := p.count
 	switch {
 	case o.retries >= 0:
@@ -109,13 +108,13 @@ func (c *call) xclaim() {
 		if held {
 			p = g.pending[at]
 		}
-		o.take(g, p, g.consumer(c.args[2], c.s.ms()))
+		o.apply(g, p, g.consumer(c.args[2], c.s.ms()))
 		claimed = append(claimed, entry{i, fields})
 	}
 	o.reply(c, claimed)
 }
 
-// xautoclaim looks at ten times as many entries as it may claim.
+// xautoclaim examines at most ten times as many entries as it may claim.
 func (c *call) xautoclaim() {
 	idle, ok := c.number(c.args[3])
 	if !ok {
@@ -157,7 +156,7 @@ func (c *call) xautoclaim() {
 			g.release(p.id)
 			deleted = append(deleted, p.id.String())
 		case c.s.ms()-p.at >= idle:
-			o.take(g, p, g.consumer(c.args[2], c.s.ms()))
+			o.apply(g, p, g.consumer(c.args[2], c.s.ms()))
 			claimed = append(claimed, entry{p.id, fields})
 		}
 	}

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// A command is what a server can run.
+// A command is an entry of the table of commands.
 type command struct {
-	args int // how many, with the name; at least so many if it is negative
+	args int // number of arguments with the name; negative: the minimum
 	run  func(*call)
 }
 
-// A call is one command under way. Its arguments are valid while it runs.
+// A call is one running command. Its arguments are valid only while it runs.
 type call struct {
 	s    *Server
 	conn *conn // nil in a script
 	name string
-	args []string // behind the name
+	args []string // without the name
 	out  reply
 }
 
@@ -28,7 +28,7 @@ const (
 	errFloat   = "ERR value is not a valid float"
 )
 
-// commands is the table of all commands, their names in upper and in lower case.
+// commands returns the table of all commands, with their names in upper and in lower case.
 func commands() map[string]command {
 	all := map[string]command{
 		"PING": {-1, (*call).ping}, "HELLO": {-1, (*call).hello}, "SELECT": {2, (*call).choose},
@@ -53,7 +53,7 @@ func (s *Server) do(c *conn, args []string) {
 	c.answer(func(out *answers) { s.run(c, args, out) })
 }
 
-// run runs a command of a client, or of a script if there is no connection.
+// run runs a command of a client, or of a script if c is nil.
 func (s *Server) run(c *conn, args []string, out reply) {
 	name := args[0]
 	found, known := s.commands[name]
@@ -71,10 +71,10 @@ func (s *Server) run(c *conn, args []string, out reply) {
 	}
 }
 
-// is reports whether an argument is a word, in any case.
+// is compares an argument with a word, ignoring case.
 func is(arg, word string) bool { return strings.EqualFold(arg, word) }
 
-// number reads an integer. It reports whether it is one, otherwise it has replied.
+// number parses an integer. If ok is false, it has replied with an error.
 func (c *call) number(arg string) (n int64, ok bool) {
 	n, ok = parseInt(arg)
 	if !ok {
@@ -83,7 +83,7 @@ func (c *call) number(arg string) (n int64, ok bool) {
 	return n, ok
 }
 
-// parseInt reads an integer in its one form, without a plus and leading zeros.
+// parseInt parses an integer in its canonical form: no plus sign and no leading zeros.
 func parseInt(text string) (n int64, ok bool) {
 	digits := strings.TrimPrefix(text, "-")
 	if digits == "" || digits[0] < '1' && text != "0" {
@@ -104,7 +104,7 @@ func (c *call) flag(yes bool) { //nolint:revive // it is the reply
 	}
 }
 
-// count replies with how many arguments are so.
+// count replies with the number of arguments for which is returns true.
 func (c *call) count(args []string, is func(arg string) bool) {
 	n := 0
 	for _, arg := range args {
@@ -130,7 +130,7 @@ func (c *call) ping() {
 	c.out.status("PONG")
 }
 
-// hello is for protocol 2, and without a password.
+// hello accepts protocol 2 only, without a password.
 func (c *call) hello() {
 	if len(c.args) > 0 && c.args[0] != "2" {
 		c.out.fail("NOPROTO unsupported protocol version")
@@ -156,7 +156,7 @@ func (c *call) time() {
 	c.texts([]string{strconv.FormatInt(us/1e6, 10), strconv.FormatInt(us%1e6, 10)})
 }
 
-// wait replies that no replica has what was written: there is none.
+// wait replies with 0: there are no replicas.
 func (c *call) wait() { c.out.integer(0) }
 
 func (c *call) flush() {

@@ -10,40 +10,39 @@ import (
 	"time"
 )
 
-// A conn is a client's connection. Write runs the commands that are complete with it,
-// and Read returns their replies. Neither waits for the other, whatever the size of a
-// pipeline.
+// A conn is the connection of a client. Write runs the complete commands, and Read returns their
+// replies. Neither blocks the other, for pipelines of any size.
 type conn struct {
 	s    *Server
-	more chan struct{} // there is something to read, or the connection has ended
+	more chan struct{} // gets a token when there are replies, or when the connection has ended
 
 	writing sync.Mutex
 	in      requests
 
-	// the lock of the server guards the next two
-	waiter *waiter    // the read for which this connection waits
-	behind [][]string // commands behind it
+	// The server's lock guards the next two fields.
+	waiter *waiter    // the blocked read of this connection
+	queued [][]string // commands that follow it
 
-	mu       sync.Mutex // taken after that of the server
+	mu       sync.Mutex // locked after the server's lock
 	out      answers    // replies
-	read     int        // how much of them was read
-	err      error      // what Read returns behind the replies; the connection has ended
+	read     int        // bytes of out that were read
+	err      error      // error of Read after the replies; the connection has ended
 	deadline time.Time
 }
 
-// Why a connection has ended: what Read returns then.
+// Errors of Read after the end of a connection.
 var (
 	errClientClosed = io.ErrClosedPipe
 	errServerClosed = io.EOF
 )
 
-// most is the capacity of a buffer that is kept while it is empty.
-const most = 64 << 10
+// maxIdleBuffer is the largest capacity of an empty buffer that a connection keeps.
+const maxIdleBuffer = 64 << 10
 
 func newConn(s *Server) *conn { return &conn{s: s, more: make(chan struct{}, 1)} }
 
-// Write runs commands. After the end of the connection it returns io.ErrClosedPipe. Bytes that
-// are no command end the connection with an error as the last reply.
+// Write runs commands. It returns io.ErrClosedPipe after the end of the connection. Invalid bytes
+// end the connection, with an error as the last reply.
 func (c *conn) Write(b []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -70,7 +69,7 @@ func (c *conn) ended() bool {
 	return c.err != nil
 }
 
-// refuse ends the connection of a client that does not speak the protocol.
+// refuse ends the connection of a client that violates the protocol.
 func (c *conn) refuse(err error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -79,8 +78,8 @@ func (c *conn) refuse(err error) {
 	c.end(errServerClosed)
 }
 
-// run runs one command, or puts it behind the read for which the connection waits. It
-// reports whether the connection is open.
+// run runs one command, or queues it while a read of the connection blocks. It reports whether the
+// connection is still open.
 func (c *conn) run(args []string) bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -88,18 +87,18 @@ func (c *conn) run(args []string) bool {
 		return false
 	}
 	if c.waiter != nil {
-		c.behind = append(c.behind, slices.Clone(args))
+		c.queued = append(c.queued, slices.Clone(args))
 		return true
 	}
 	c.s.do(c, args)
-	clear(args) // a connection that idles keeps none of them
-	c.s.serve()
+	clear(args) // an idle connection keeps none of them
+	c.s.serveBlocked()
 	return true
 }
 
-// answer lets write add replies. If it has added some, answer wakes the reader and reports
-// so. A panic of a command, which is a defect of the server, becomes its reply. The lock of the
-// server is held.
+// answer calls write to append replies. If there are any, it wakes the reader and returns true. A
+// panic of a command, which is a bug of the server, becomes its reply. The caller holds the
+// server's lock.
 func (c *conn) answer(write func(out *answers)) (added bool) {
 	c.mu.Lock()
 	before := len(c.out.b)
@@ -125,8 +124,8 @@ func (c *conn) wake() {
 	}
 }
 
-// end ends the connection, unless it has ended: what is not read yet still can be. The lock
-// of the server is held.
+// end ends the connection once. Replies that are already written can still be read. The caller
+// holds the server's lock.
 func (c *conn) end(err error) {
 	c.mu.Lock()
 	if c.err == nil {
@@ -136,14 +135,14 @@ func (c *conn) end(err error) {
 	c.wake()
 }
 
-// Read waits for replies until the deadline.
+// Read blocks until there are replies, or until the deadline.
 func (c *conn) Read(b []byte) (int, error) {
 	for {
 		c.mu.Lock()
 		n := copy(b, c.out.b[c.read:])
 		if c.read += n; c.read == len(c.out.b) {
 			c.out.b, c.read = c.out.b[:0], 0
-			if cap(c.out.b) > most {
+			if cap(c.out.b) > maxIdleBuffer {
 				c.out.b = nil
 			}
 		}
@@ -183,7 +182,7 @@ func (c *conn) wait(deadline time.Time) error {
 	}
 }
 
-// SetReadDeadline is for the reads that begin after it.
+// SetReadDeadline applies to reads that begin after the call.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	c.deadline = t
@@ -191,13 +190,13 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline changes nothing: a write waits for no reader.
+// SetWriteDeadline has no effect, since a write never blocks.
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
 // SetDeadline is SetReadDeadline.
 func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
-// Close ends the connection, also a Read that waits.
+// Close ends the connection and a blocked Read.
 func (c *conn) Close() error {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -211,8 +210,8 @@ type address struct{}
 func (address) Network() string { return "embedded" }
 func (address) String() string  { return "embedded" }
 
-// LocalAddr is the same for all.
+// LocalAddr returns the same address for every connection.
 func (c *conn) LocalAddr() net.Addr { return address{} }
 
-// RemoteAddr is the same for all.
+// RemoteAddr returns the same address for every connection.
 func (c *conn) RemoteAddr() net.Addr { return address{} }

@@ -55,7 +55,7 @@ func write(t *testing.T, conn net.Conn, b []byte) {
 	}
 }
 
-func TestACommandMayComeInPieces(t *testing.T) {
+func TestCommandInSeveralWrites(t *testing.T) {
 	t.Parallel()
 	_, conn := connected(t)
 	text := append(append(request("SET", "key", "v\r\n1"), request("set", "empty", "")...), request("MGET", "key", "empty", "none")...)
@@ -73,7 +73,7 @@ func TestACommandMayComeInPieces(t *testing.T) {
 	}
 }
 
-// Bytes that are no command end the connection, as in Redis: the error is the last reply.
+// Invalid bytes end the connection, as in Redis: the error is the last reply.
 func TestProtocolErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -103,9 +103,9 @@ func TestEmptyCommandsAreIgnored(t *testing.T) {
 	}
 }
 
-// A command that panics has an error as its reply. The panic ends no client, and no lock is
-// held afterwards.
-func TestAPanicIsAnErrorReply(t *testing.T) {
+// The reply of a command that panics is an error. The panic ends no client, and no lock stays
+// locked.
+func TestPanicIsAnErrorReply(t *testing.T) {
 	t.Parallel()
 	s, conn := connected(t)
 	s.commands["BROKEN"] = command{1, func(c *call) {
@@ -197,7 +197,7 @@ func TestReadDeadline(t *testing.T) {
 	})
 }
 
-func TestCloseEndsAReadThatWaits(t *testing.T) {
+func TestCloseEndsBlockedRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, conn := connected(t)
@@ -226,7 +226,7 @@ func TestCloseEndsAReadThatWaits(t *testing.T) {
 	})
 }
 
-func TestABigPipelineGoesThrough(t *testing.T) {
+func TestLargePipeline(t *testing.T) {
 	t.Parallel()
 	s := New()
 	defer s.Close()
@@ -252,11 +252,11 @@ func TestABigPipelineGoesThrough(t *testing.T) {
 	}
 }
 
-// What a large reply took is not kept by a connection that idles.
-func TestALargeBufferIsNotKept(t *testing.T) {
+// An idle connection does not keep the buffer of a large reply.
+func TestLargeBufferIsReleased(t *testing.T) {
 	t.Parallel()
 	s, raw := connected(t)
-	text := request("PING", strings.Repeat("v", 4*most))
+	text := request("PING", strings.Repeat("v", 4*maxIdleBuffer))
 	write(t, raw, text)
 	if _, err := io.ReadFull(raw, make([]byte, len(text)-len("*2\r\n$4\r\nPING\r\n"))); err != nil {
 		t.Fatal(err)
@@ -268,7 +268,7 @@ func TestALargeBufferIsNotKept(t *testing.T) {
 	}
 }
 
-func TestAClosedServerRefuses(t *testing.T) {
+func TestClosedServerRefuses(t *testing.T) {
 	t.Parallel()
 	s := New()
 	s.Close()

@@ -1,7 +1,7 @@
-// Package embedded is a broker inside the process: a server with the commands of Redis
-// that package broker uses. It has no port and no goroutine of its own, and its cost
-// depends on what a command touches, not on how many keys or waiting readers there are.
-// Its data ends with it.
+// Package embedded implements a broker inside the process: a server for the Redis commands that
+// package broker uses. It opens no port and starts no goroutine. The cost of a command depends on
+// the data it touches, not on the number of keys or blocked readers. The data is lost when the
+// server ends.
 package embedded
 
 import (
@@ -17,37 +17,37 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A Server is an embedded broker. Close it after the last client.
+// A Server is an embedded broker. The caller closes it after the last client.
 //
-// Commands run one at a time, in the goroutine of the client that writes them.
+// Commands run one at a time, each in the goroutine of the client that writes it.
 type Server struct {
 	commands map[string]command
 
 	mu      sync.Mutex
 	closed  bool
 	conns   map[*conn]struct{}
-	now     time.Time // of the command that runs
-	stands  time.Time // the time at which the clock stands; zero: it runs
+	now     time.Time // time of the running command
+	stopped time.Time // time of a stopped clock; zero: the clock runs
 	keys    map[string]*value
-	most    int // keys at one time since the map was made
+	maxKeys int // largest number of keys since the map was allocated
 	expires deadlines
-	waiting map[string][]waiting // readers that wait, by key
-	ready   []string             // keys with waiting readers that the command has changed
-	isReady map[string]bool      // the same keys
+	waiting map[string][]waiting // blocked readers, by key
+	ready   []string             // keys with blocked readers that the running command has changed
+	isReady map[string]bool      // the keys of ready
 	scripts map[string]*lua.FunctionProto
-	state   *lua.LState // made for the first script
+	state   *lua.LState // created for the first script
 	work    work
 }
 
-// work counts what commands cost beside their own data, for tests.
+// work counts the overhead of commands, for tests.
 type work struct {
-	commands int // that clients sent
-	tries    int // reads of waiting readers that were tried again
-	expired  int // keys that were looked at for their lifetimes
+	commands int // sent by clients
+	tries    int // blocked reads that were tried again
+	expired  int // keys whose lifetime was checked
 	compiled int // scripts
 }
 
-// New makes a server.
+// New returns a running server.
 func New() *Server {
 	return &Server{
 		commands: commands(), conns: map[*conn]struct{}{}, keys: map[string]*value{},
@@ -55,13 +55,13 @@ func New() *Server {
 	}
 }
 
-// Open connects a client that does not know that the server is in its process, for tests.
-// address chooses the namespace, as in "redis://127.0.0.1/?ns=test".
+// Open connects a client that treats the server as a remote one, for tests. address sets the
+// namespace, as in "redis://127.0.0.1/?ns=test".
 func (s *Server) Open(address string, log *slog.Logger) (*broker.Client, error) {
 	return broker.Open(address, broker.Options{Log: log, Dialer: s.Dial})
 }
 
-// Dial connects to the server, whatever the address. A closed server refuses.
+// Dial connects to the server; it ignores the address. It returns an error after Close.
 func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
 	return c, nil
 }
 
-// Keys lists all keys, sorted, for tests that leave none behind.
+// Keys returns all keys, sorted, for tests that check for leftovers.
 func (s *Server) Keys() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,21 +81,21 @@ func (s *Server) Keys() []string {
 	return s.list("*")
 }
 
-// Commands returns how many commands clients have sent, for tests that count them.
+// Commands returns the number of commands that clients have sent, for tests that count them.
 func (s *Server) Commands() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.work.commands
 }
 
-// StandAt stops the clock at a time, for tests that compare with a server.
+// StandAt stops the clock at a time, for tests that compare with another server.
 func (s *Server) StandAt(now time.Time) {
 	s.mu.Lock()
-	s.stands = now
+	s.stopped = now
 	s.mu.Unlock()
 }
 
-// Close ends the server and its connections.
+// Close ends the server and all its connections.
 func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,17 +106,17 @@ func (s *Server) Close() {
 	}
 }
 
-// drop forgets a connection.
+// drop removes a connection.
 func (s *Server) drop(c *conn) {
 	delete(s.conns, c)
 	if c.waiter != nil {
-		s.unpark(c.waiter)
+		s.unblock(c.waiter)
 	}
 }
 
-// tick takes the time of a command, and removes the keys whose lifetime has ended.
+// tick sets the time of a command and removes expired keys.
 func (s *Server) tick() {
-	if s.now = s.stands; s.now.IsZero() {
+	if s.now = s.stopped; s.now.IsZero() {
 		s.now = time.Now()
 	}
 	s.expire()

@@ -38,7 +38,8 @@ func (s *Server) kind(key string) string {
 	return "stream"
 }
 
-// unit is that of the commands of lifetimes, in milliseconds.
+// unit returns the unit of a lifetime in milliseconds: 1 for commands whose name begins with P,
+// otherwise 1000.
 func (c *call) unit() int64 {
 	if strings.HasPrefix(strings.ToUpper(c.name), "P") {
 		return 1
@@ -61,7 +62,7 @@ func (c *call) expire() {
 	case due <= c.s.ms():
 		c.s.remove(v.key)
 	default:
-		c.s.live(v, due)
+		c.s.setDue(v, due)
 	}
 	c.flag(v != nil)
 }
@@ -83,14 +84,14 @@ func (c *call) persist() {
 	v := c.s.keys[c.args[0]]
 	limited := v != nil && v.due < forever
 	if limited {
-		c.s.live(v, forever)
+		c.s.setDue(v, forever)
 	}
 	c.flag(limited)
 }
 
 func (c *call) find() { c.texts(c.s.list(c.args[0])) }
 
-// scan is also HSCAN, SSCAN and ZSCAN. It replies with all at once, whatever COUNT.
+// scan implements SCAN, HSCAN, SSCAN and ZSCAN. It ignores COUNT and replies with all elements.
 func (c *call) scan() {
 	options := c.args[1:]
 	if !is(c.name, "SCAN") {

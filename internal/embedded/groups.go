@@ -13,7 +13,7 @@ func groupCommands() map[string]command {
 	}
 }
 
-// group returns a group of a stream. Without one it has replied with an error.
+// group returns a group of a stream. If ok is false, it has replied with an error.
 func (c *call) group(key, name string) (s *stream, g *group, ok bool) {
 	s, ok = find[*stream](c, key)
 	if !ok {
@@ -74,7 +74,7 @@ func (c *call) xgroup() {
 	}
 }
 
-// start reads the id at which a group starts.
+// start parses the id at which a group starts.
 func (c *call) start(s *stream, text string) (id, bool) {
 	if text == "$" {
 		return s.last, true
@@ -97,7 +97,7 @@ func (c *call) create(s *stream, name, start string) {
 	}
 }
 
-// forget removes a consumer with what it holds, and returns how much that is.
+// forget removes a consumer and its pending entries, and returns their number.
 func (g *group) forget(name string) int {
 	c, there := g.consumers.get(name)
 	if !there {
@@ -110,7 +110,7 @@ func (g *group) forget(name string) int {
 	return c.held
 }
 
-// sorted lists the consumers by name.
+// sorted returns the consumers by name.
 func (g *group) sorted() []*consumer {
 	var list []*consumer
 	for _, name := range g.consumers.sorted() {
@@ -154,7 +154,7 @@ func (c *call) xinfo() {
 	}
 }
 
-// info describes a group. What it has read and what it lags behind are not counted.
+// info replies with the description of a group. It does not count entries read and lag.
 func (c *call) info(name string, g *group) {
 	c.out.array(12)
 	c.out.bulk("name")
@@ -240,7 +240,8 @@ func (c *call) xpending() {
 	}
 }
 
-// summary replies with how much is pending, from which id to which, and with whom.
+// summary replies with the number of pending entries, their lowest and highest id, and their
+// consumers.
 func (c *call) summary(g *group) {
 	c.out.array(4)
 	c.out.integer(int64(len(g.pending)))

@@ -13,7 +13,7 @@ func hashCommands() map[string]command {
 	}
 }
 
-// hash returns the hash of the first argument, made if there is none.
+// hash returns the hash of the first argument. It creates the hash if the key does not exist.
 func (c *call) hash() (h *hash, ok bool) {
 	if h, ok = find[*hash](c, c.args[0]); ok && h == nil {
 		h = newOrdered[string]()
@@ -77,7 +77,7 @@ func (c *call) field(h *hash, field string) {
 	}
 }
 
-// hgetAll is also HKEYS and HVALS.
+// hgetAll implements HGETALL, HKEYS and HVALS.
 func (c *call) hgetAll() {
 	h, ok := find[*hash](c, c.args[0])
 	if !ok {

@@ -6,12 +6,12 @@ import (
 	"math"
 )
 
-// A value is what a key holds.
+// A value is the value of a key.
 type value struct {
 	key  string
 	data any   // string, *hash, *set, *zset or *stream
-	due  int64 // the last millisecond of its lifetime; forever: it has none
-	at   int   // its index among the deadlines
+	due  int64 // last millisecond of its lifetime; forever: no lifetime
+	at   int   // index in the deadlines
 }
 
 const forever = math.MaxInt64
@@ -21,7 +21,7 @@ type (
 	set  = ordered[struct{}]
 )
 
-// deadlines are the values that have a lifetime, a heap with the next one to expire on top.
+// deadlines is a heap of the values with a lifetime. The next one to expire is on top.
 type deadlines []*value
 
 func (d deadlines) Len() int           { return len(d) }
@@ -46,7 +46,7 @@ func (d *deadlines) Pop() any {
 	return v
 }
 
-// expire removes what has reached the end of its lifetime.
+// expire removes the keys whose lifetime has ended.
 func (s *Server) expire() {
 	for now := s.ms(); len(s.expires) > 0 && s.expires[0].due < now; {
 		s.work.expired++
@@ -54,17 +54,18 @@ func (s *Server) expire() {
 	}
 }
 
-// ms is the time of the command that runs.
+// ms returns the time of the running command in milliseconds.
 func (s *Server) ms() int64 { return s.now.UnixMilli() }
 
-// store puts data under a key, without a lifetime.
+// store sets a key to data, without a lifetime.
 func (s *Server) store(key string, data any) {
 	s.remove(key)
 	s.keys[key] = &value{key: key, data: data, due: forever}
-	s.most = max(s.most, len(s.keys))
+	s.maxKeys = max(s.maxKeys, len(s.keys))
 }
 
-// shrunk returns a map without the memory of its removed keys, if it had many more once.
+// shrunk returns a map without unused memory, if it has at most a quarter of most entries. now is
+// the new value of most.
 func shrunk[V any](m map[string]V, most int) (small map[string]V, now int) {
 	if most < 64 || len(m) > most/4 {
 		return m, most
@@ -74,8 +75,8 @@ func shrunk[V any](m map[string]V, most int) (small map[string]V, now int) {
 	return small, len(m)
 }
 
-// live gives a value a lifetime, or takes it off.
-func (s *Server) live(v *value, due int64) {
+// setDue sets the lifetime of a value, or removes it.
+func (s *Server) setDue(v *value, due int64) {
 	if v.due < forever {
 		heap.Remove(&s.expires, v.at)
 	}
@@ -84,23 +85,23 @@ func (s *Server) live(v *value, due int64) {
 	}
 }
 
-// remove reports whether the key was there.
+// remove deletes a key and reports whether it existed.
 func (s *Server) remove(key string) bool {
 	v := s.keys[key]
 	if v == nil {
 		return false
 	}
-	s.live(v, forever)
+	s.setDue(v, forever)
 	delete(s.keys, key)
-	s.keys, s.most = shrunk(s.keys, s.most)
+	s.keys, s.maxKeys = shrunk(s.keys, s.maxKeys)
 	s.changed(key)
 	return true
 }
 
 const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
-// find returns what a key holds, the zero value if it does not exist. It reports whether
-// the type is right, otherwise it has replied.
+// find returns the value of a key, the zero value if the key does not exist. If the value has
+// another type, ok is false and find has replied with an error.
 func find[T any](c *call, key string) (data T, ok bool) {
 	v := c.s.keys[key]
 	if v == nil {
@@ -112,7 +113,7 @@ func find[T any](c *call, key string) (data T, ok bool) {
 	return data, ok
 }
 
-// matches reports whether a text matches a pattern of Redis, of which * and ? are known.
+// matches reports whether a text matches a pattern of Redis. It supports * and ? only.
 func matches(pattern, text string) bool {
 	for i := range len(pattern) {
 		switch {

@@ -8,7 +8,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// fromScript runs a command of a script. An error goes to failed.
+// fromScript runs a command for a script. It passes an error to failed.
 func (s *Server) fromScript(l *lua.LState, failed func(*lua.LState, lua.LValue) int) int {
 	n := l.GetTop()
 	args := make([]string, n)
@@ -19,11 +19,11 @@ func (s *Server) fromScript(l *lua.LState, failed func(*lua.LState, lua.LValue) 
 		case lua.LNumber:
 			args[i] = formatNumber(float64(v))
 		default:
-			return failed(l, fails(l, "ERR Lua redis lib command arguments must be strings or integers"))
+			return failed(l, errorTable(l, "ERR Lua redis lib command arguments must be strings or integers"))
 		}
 	}
 	if n == 0 {
-		return failed(l, fails(l, "ERR Please specify at least one argument for this redis.call() call"))
+		return failed(l, errorTable(l, "ERR Please specify at least one argument for this redis.call() call"))
 	}
 	out := &values{l: l}
 	s.run(nil, args, out)
@@ -43,7 +43,7 @@ func raise(l *lua.LState, v lua.LValue) int {
 	return 0
 }
 
-// formatNumber writes a number as an argument of a command.
+// formatNumber formats a number as an argument of a command.
 func formatNumber(n float64) string {
 	if n == math.Trunc(n) && math.Abs(n) < 1e17 {
 		return strconv.FormatInt(int64(n), 10)
@@ -51,19 +51,19 @@ func formatNumber(n float64) string {
 	return strconv.FormatFloat(n, 'g', 17, 64)
 }
 
-// fails is an error as a script sees it.
-func fails(l *lua.LState, text string) *lua.LTable {
+// errorTable returns an error in the form that scripts get.
+func errorTable(l *lua.LState, text string) *lua.LTable {
 	t := l.CreateTable(0, 1)
 	t.RawSetString("err", lua.LString(text))
 	return t
 }
 
-// values is the reply to a script: values of Lua.
+// values builds the reply to a script from Lua values.
 type values struct {
 	l      *lua.LState
 	root   lua.LValue
 	failed bool
-	open   []level // arrays that lack elements
+	open   []level // arrays with missing elements
 }
 
 type level struct {
@@ -95,7 +95,7 @@ func (v *values) status(text string) {
 
 func (v *values) fail(text string) {
 	v.failed = true
-	v.put(fails(v.l, text))
+	v.put(errorTable(v.l, text))
 }
 
 func (v *values) array(n int) {
@@ -106,10 +106,10 @@ func (v *values) array(n int) {
 	}
 }
 
-// maxDepth is how deep the tables of a reply may be nested. A table may contain itself.
+// maxDepth bounds the nesting of tables in a reply, since a table may contain itself.
 const maxDepth = 1000
 
-// answer replies with the value of a script.
+// answer replies with the value that a script returned.
 func answer(out reply, v lua.LValue, depth int) {
 	switch v := v.(type) {
 	case lua.LString:
@@ -152,8 +152,8 @@ func answerTable(out reply, t *lua.LTable, depth int) {
 	}
 }
 
-// protected is pcall. Of an error of a command it returns the text, as in Redis.
-func protected(l *lua.LState) int {
+// pcall is pcall. For an error of a command it returns the text, as Redis does.
+func pcall(l *lua.LState) int {
 	l.CheckAny(1)
 	err := l.PCall(l.GetTop()-1, lua.MultRet, nil)
 	if err == nil {

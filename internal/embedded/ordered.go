@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// An ordered map lists its keys in the order in which they were put into it.
+// An ordered map iterates over its keys in the order of insertion.
 type ordered[V any] struct {
-	at   map[string]int // where in list
+	at   map[string]int // index in list
 	list []slot[V]
 }
 
-// A slot whose key was removed is empty until the list is compacted.
+// The slot of a removed key is empty until the list is compacted.
 type slot[V any] struct {
 	key   string
 	value V
@@ -40,7 +40,7 @@ func (o *ordered[V]) get(key string) (v V, there bool) {
 	return v, there
 }
 
-// put reports whether the key is new.
+// put sets a value and reports whether the key is new.
 func (o *ordered[V]) put(key string, v V) bool {
 	if i, there := o.at[key]; there {
 		o.list[i].value = v
@@ -51,7 +51,7 @@ func (o *ordered[V]) put(key string, v V) bool {
 	return true
 }
 
-// remove reports whether the key was there.
+// remove reports whether the key existed.
 func (o *ordered[V]) remove(key string) bool {
 	if o == nil {
 		return false
@@ -77,7 +77,7 @@ func (o *ordered[V]) compact() {
 	o.list, o.at = list, at
 }
 
-// all lists keys and values; nothing may be put or removed meanwhile.
+// all iterates over keys and values. The map must not change meanwhile.
 func (o *ordered[V]) all() iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
 		if o == nil {
@@ -91,11 +91,11 @@ func (o *ordered[V]) all() iter.Seq2[string, V] {
 	}
 }
 
-// sorted lists the keys in their own order.
+// sorted returns the keys in ascending order.
 func (o *ordered[V]) sorted() []string { return slices.Sorted(maps.Keys(o.at)) }
 
-// sample returns n random keys that differ, or -n that may be the same. All keys are looked at
-// only for a quarter of them or more.
+// sample returns n different random keys, or -n random keys with repetition. Its cost is O(keys)
+// only for a quarter of the keys or more.
 func (o *ordered[V]) sample(n int64) (keys []string) {
 	if o.len() == 0 {
 		return nil

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// A read is XREAD or, with a group, XREADGROUP.
+// A read is the state of XREAD or, with a group, XREADGROUP.
 type read struct {
 	group, consumer string
 	count           int
 	noAck           bool
 	block           bool
-	wait            time.Duration // how long, if it blocks; 0: without an end
+	wait            time.Duration // if it blocks; 0: no timeout
 	keys            []string
 	from            []from
 }
 
-// from is behind which id a stream is read: for a group, of what the consumer holds, or
-// what is fresh.
+// from is the position of a read in a stream. With a group it selects the consumer's pending
+// entries after id, or with fresh the entries that no consumer has read.
 type from struct {
 	id    id
 	fresh bool
@@ -33,7 +33,7 @@ func (c *call) xreadgroup() {
 	c.reads(read{group: c.args[1], consumer: c.args[2]}, c.args[3:])
 }
 
-// reads replies at once if there is something, otherwise it waits if it may.
+// reads replies at once if a stream has entries. Otherwise it blocks, if the read may block.
 func (c *call) reads(r read, args []string) {
 	if !c.parse(&r, args) {
 		return
@@ -56,14 +56,13 @@ func (c *call) reads(r read, args []string) {
 	case len(found) > 0:
 		c.delivered(found)
 	case r.block:
-		c.s.park(c.conn, r)
+		c.s.block(c.conn, r)
 	default:
 		c.out.nullArray()
 	}
 }
 
-// parse reads the options and the streams. It reports whether they are right, otherwise it
-// has replied.
+// parse parses the options and the streams. If it returns false, it has replied with an error.
 func (c *call) parse(r *read, args []string) bool {
 	for len(args) > 0 && !is(args[0], "STREAMS") {
 		option := strings.ToUpper(args[0])
@@ -117,23 +116,23 @@ func (c *call) parse(r *read, args []string) bool {
 	return true
 }
 
-// opened is a stream that is read, with the group for which it is.
-type opened struct {
+// openStream is a stream of a read, with its group.
+type openStream struct {
 	key    string
-	stream *stream // nil: there is none
+	stream *stream // nil: the stream does not exist
 	group  *group  // nil: XREAD
 	from   from
 }
 
-// open finds what is read. It reports whether all is there, otherwise it has replied.
-func (c *call) open(r *read) (list []opened, ok bool) {
-	list = make([]opened, len(r.keys))
+// open looks up the streams and groups of a read. If ok is false, it has replied with an error.
+func (c *call) open(r *read) (list []openStream, ok bool) {
+	list = make([]openStream, len(r.keys))
 	for i, key := range r.keys {
 		s, ok := find[*stream](c, key)
 		if !ok {
 			return nil, false
 		}
-		list[i] = opened{key: key, stream: s, from: r.from[i]}
+		list[i] = openStream{key: key, stream: s, from: r.from[i]}
 		if r.group == "" {
 			continue
 		}
@@ -148,29 +147,29 @@ func (c *call) open(r *read) (list []opened, ok bool) {
 	return list, true
 }
 
-// has reports whether there is something to reply of a stream.
-func (o opened) has() bool {
+// has reports whether the stream has entries for the read.
+func (o openStream) has() bool {
 	switch {
 	case o.stream == nil:
 		return false
 	case o.group == nil:
-		return o.stream.last.compare(o.from.id) > 0 && len(o.stream.behind(o.from.id, 1)) > 0
+		return o.stream.last.compare(o.from.id) > 0 && len(o.stream.after(o.from.id, 1)) > 0
 	case o.from.fresh:
-		return o.stream.last.compare(o.group.last) > 0 && len(o.stream.behind(o.group.last, 1)) > 0
+		return o.stream.last.compare(o.group.last) > 0 && len(o.stream.after(o.group.last, 1)) > 0
 	}
 	return true
 }
 
-// deliver returns what there is of a stream. If a group reads, it is with the consumer from
-// now on.
-func (o opened) deliver(r *read, now int64) []entry {
+// deliver returns the entries of a stream for a read. For a group, they become pending with the
+// consumer.
+func (o openStream) deliver(r *read, now int64) []entry {
 	switch {
 	case o.group == nil:
-		return o.stream.behind(o.from.id, r.count)
+		return o.stream.after(o.from.id, r.count)
 	case !o.from.fresh:
 		return o.held(r, now)
 	}
-	list := o.stream.behind(o.group.last, r.count)
+	list := o.stream.after(o.group.last, r.count)
 	o.group.last = list[len(list)-1].id
 	owner := o.group.consumer(r.consumer, now)
 	for _, e := range list {
@@ -181,8 +180,8 @@ func (o opened) deliver(r *read, now int64) []entry {
 	return list
 }
 
-// held returns what the consumer holds; of what is deleted, the id alone.
-func (o opened) held(r *read, now int64) (list []entry) {
+// held returns the pending entries of the consumer. A deleted entry has an id only.
+func (o openStream) held(r *read, now int64) (list []entry) {
 	owner := o.group.consumer(r.consumer, now)
 	at, there := o.group.at(o.from.id)
 	if there {
@@ -202,7 +201,7 @@ func (o opened) held(r *read, now int64) (list []entry) {
 	return list
 }
 
-// delivered is what there was of a stream.
+// delivered holds the entries of one stream in a reply.
 type delivered struct {
 	key  string
 	list []entry

@@ -8,31 +8,32 @@ import (
 	"strings"
 )
 
-// What a client has written that is no command, in the words of Redis.
+// Protocol errors, in the words of Redis.
 var (
 	errArgs   = errors.New("invalid multibulk length")
 	errSize   = errors.New("invalid bulk length")
 	errHeader = errors.New("too big header")
 )
 
-// maxArgs and maxSize bound what a header may announce, and maxHeader its own length.
+// maxArgs and maxSize limit the numbers in a header, and maxHeader its length, all but maxArgs in
+// bytes.
 const (
 	maxArgs   = 1 << 20
 	maxSize   = 512 << 20
 	maxHeader = 64 << 10
 )
 
-// requests reads commands from what a client writes, in pieces of any size.
+// requests parses commands from the bytes that a client writes, in chunks of any size.
 type requests struct {
-	args    []string // of the command under way; the next one uses the memory again
-	missing int      // arguments that it still lacks
-	header  []byte   // a header that has not ended yet
+	args    []string // of the current command; the memory is used again
+	missing int      // number of arguments still missing
+	header  []byte   // the beginning of an incomplete header
 	arg     strings.Builder
-	rest    int // bytes that arg lacks, with its end; 0: a header comes next
+	rest    int // missing bytes of arg with its line end; 0: a header is next
 }
 
-// next reads b up to the end of a command and returns what is left of b, and the command
-// if it is complete. Its slice is valid until the next call.
+// next consumes b up to the end of a command. It returns the rest of b and, if the command is
+// complete, its arguments. They are valid until the next call.
 func (r *requests) next(b []byte) (rest []byte, args []string, err error) {
 	for len(b) > 0 {
 		if r.rest == 0 {
@@ -56,7 +57,7 @@ func (r *requests) next(b []byte) (rest []byte, args []string, err error) {
 	return nil, nil, nil
 }
 
-// head reads the header of a command or of an argument.
+// head parses the header of a command or of an argument.
 func (r *requests) head(b []byte) (rest []byte, err error) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
@@ -73,13 +74,13 @@ func (r *requests) head(b []byte) (rest []byte, err error) {
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if r.missing > 0 {
 		err = r.size(line)
-	} else if len(line) > 0 { // Redis ignores an empty line, and a command without arguments
+	} else if len(line) > 0 { // as Redis, it ignores an empty line and a command without arguments
 		err = r.count(line)
 	}
 	return b[end+1:], err
 }
 
-// count reads how many arguments a command has.
+// count parses the number of arguments of a command.
 func (r *requests) count(line []byte) error {
 	if line[0] != '*' {
 		return fmt.Errorf("expected '*', got '%c': inline commands are not supported", line[0])
@@ -95,7 +96,7 @@ func (r *requests) count(line []byte) error {
 	return nil
 }
 
-// size reads how long an argument is.
+// size parses the length of an argument.
 func (r *requests) size(line []byte) error {
 	if len(line) == 0 || line[0] != '$' {
 		return fmt.Errorf("expected '$', got '%.1s'", line)
@@ -109,7 +110,7 @@ func (r *requests) size(line []byte) error {
 	return nil
 }
 
-// A reply takes what a command answers: one value, whose elements follow an array.
+// A reply receives the result of a command: one value. The elements of an array follow it.
 type reply interface {
 	null()
 	nullArray()
@@ -120,7 +121,7 @@ type reply interface {
 	array(n int)
 }
 
-// answers is the reply in the protocol of Redis.
+// answers encodes a reply in the protocol of Redis.
 type answers struct{ b []byte }
 
 func (a *answers) null()      { a.b = append(a.b, "$-1\r\n"...) }

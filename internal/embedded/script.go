@@ -1,7 +1,7 @@
 package embedded
 
 import (
-	"crypto/sha1" // how Redis names scripts
+	"crypto/sha1" // Redis names scripts by their SHA-1
 	"errors"
 	"fmt"
 	"strings"
@@ -14,13 +14,13 @@ func scriptCommands() map[string]command {
 	return map[string]command{"EVAL": {-3, (*call).eval}, "EVALSHA": {-3, (*call).eval}, "SCRIPT": {-2, (*call).script}}
 }
 
-// chunkName is how errors name a script.
+// chunkName is the name of scripts in errors.
 const chunkName = "user_script"
 
-// stack bounds the values of a script that is under way, those that unpack makes among them.
+// stack limits the number of values on the stack of a script, including those of unpack.
 const stack = 1 << 20
 
-// eval is also EVALSHA.
+// eval implements EVAL and EVALSHA.
 func (c *call) eval() {
 	if c.conn == nil {
 		c.out.fail("ERR This Redis command is not allowed from script")
@@ -48,8 +48,8 @@ func (c *call) eval() {
 	c.runScript(script, c.args[2:2+n], c.args[2+n:])
 }
 
-// load compiles a script if that was not done yet, and returns its name. It reports whether
-// that is possible, otherwise it has replied.
+// load compiles a script, unless that was done before, and returns its name. If ok is false, it has
+// replied with an error.
 func (c *call) load(text string) (sha string, ok bool) {
 	sha = fmt.Sprintf("%x", sha1.Sum([]byte(text)))
 	if c.s.scripts[sha] != nil {
@@ -95,7 +95,7 @@ func (c *call) runScript(script *lua.FunctionProto, keys, args []string) {
 	l.G.Global.RawSetString("KEYS", listOf(l, keys))
 	l.G.Global.RawSetString("ARGV", listOf(l, args))
 	err := l.CallByParam(lua.P{Fn: l.NewFunctionFromProto(script), NRet: 1, Protect: true})
-	l.G.Global.RawSetString("KEYS", lua.LFalse) // an idle server keeps no payload twice
+	l.G.Global.RawSetString("KEYS", lua.LFalse) // so that an idle server keeps no second copy of a payload
 	l.G.Global.RawSetString("ARGV", lua.LFalse)
 	if err != nil {
 		c.out.fail(failure(err))
@@ -106,7 +106,7 @@ func (c *call) runScript(script *lua.FunctionProto, keys, args []string) {
 	answer(c.out, v, maxDepth)
 }
 
-// failure is the text of an error that a script has not caught.
+// failure returns the text of an error that a script has not caught.
 func failure(err error) string {
 	failed := new(lua.ApiError)
 	if !errors.As(err, &failed) {
@@ -128,8 +128,8 @@ func listOf(l *lua.LState, texts []string) *lua.LTable {
 	return t
 }
 
-// newState makes the state in which all scripts run, as in Redis: one after the other. What
-// a script makes is local to it.
+// newState returns the Lua state in which all scripts run, one after the other as in Redis. Scripts
+// cannot set globals.
 func newState(s *Server) *lua.LState {
 	l := lua.NewState(lua.Options{SkipOpenLibs: true, RegistryMaxSize: stack, RegistryGrowStep: 1 << 10})
 	for name, open := range map[string]lua.LGFunction{
@@ -139,13 +139,13 @@ func newState(s *Server) *lua.LState {
 		l.Push(lua.LString(name))
 		l.Call(1, 0)
 	}
-	l.G.Global.RawSetString("pcall", l.NewFunction(protected))
+	l.G.Global.RawSetString("pcall", l.NewFunction(pcall))
 	module := l.NewTable()
 	for name, f := range map[string]lua.LGFunction{
 		"call":  func(l *lua.LState) int { return s.fromScript(l, raise) },
 		"pcall": func(l *lua.LState) int { return s.fromScript(l, push) },
 		"error_reply": func(l *lua.LState) int {
-			return push(l, fails(l, strings.TrimPrefix(l.CheckString(1), "-")))
+			return push(l, errorTable(l, strings.TrimPrefix(l.CheckString(1), "-")))
 		},
 		"status_reply": func(l *lua.LState) int {
 			t := l.NewTable()

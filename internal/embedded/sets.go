@@ -55,8 +55,8 @@ func (c *call) sismember() {
 	}
 }
 
-// srandom replies with one random member or, if a count is given, with a list of so many: a
-// negative count allows a member twice.
+// srandom replies with one random member or, if a count is given, with a list of that many. A
+// negative count allows repetition.
 func (c *call) srandom() {
 	if len(c.args) > 2 {
 		c.out.fail(errSyntax)

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// A sample is of members that are there, in the number that was asked for, and each member
-// comes up.
-func TestSamplesOfASet(t *testing.T) {
+// A sample has the requested number of existing members, and each member appears in one of many
+// samples.
+func TestRandomMembers(t *testing.T) {
 	t.Parallel()
 	m := newOrdered[struct{}]()
 	for i := range 1000 {
 		m.put(fmt.Sprint(i), struct{}{})
 	}
-	for i := range 900 { // some of the list is empty, and some was compacted
+	for i := range 900 { // some slots of the list are empty, and some were compacted
 		m.remove(fmt.Sprint(i))
 	}
 	for n, want := range map[int64]int{0: 0, 1: 1, 20: 20, 25: 25, 99: 99, 100: 100, 5000: 100, -1: 1, -300: 300} {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// An id is that of an entry of a stream.
+// An id identifies an entry of a stream.
 type id struct{ ms, seq uint64 }
 
 var lastID = id{math.MaxUint64, math.MaxUint64}
@@ -22,7 +22,7 @@ func (a id) String() string {
 	return string(strconv.AppendUint(b, a.seq, 10))
 }
 
-// next is the id behind a; there is none behind the last one.
+// next returns the id after a. The last id has none.
 func (a id) next() (id, bool) {
 	switch {
 	case a.seq < math.MaxUint64:
@@ -33,7 +33,7 @@ func (a id) next() (id, bool) {
 	return a, false
 }
 
-// before is the id in front of a; there is none in front of the first one.
+// before returns the id before a. The first id has none.
 func (a id) before() (id, bool) {
 	switch {
 	case a.seq > 0:
@@ -44,7 +44,7 @@ func (a id) before() (id, bool) {
 	return a, false
 }
 
-// parseID reads an id; one without a second part has seq.
+// parseID parses an id. seq is the default of its second part.
 func parseID(text string, seq uint64) (i id, ok bool) {
 	ms, rest, both := strings.Cut(text, "-")
 	var err, err2 error
@@ -55,10 +55,10 @@ func parseID(text string, seq uint64) (i id, ok bool) {
 	return i, err == nil && err2 == nil
 }
 
-// A stream is a list of entries with groups that read it.
+// A stream is a list of entries, with the groups that read it.
 type stream struct {
 	entries []entry
-	last    id // of the entry that was added last
+	last    id // id of the entry added last
 	groups  *ordered[*group]
 }
 
@@ -69,7 +69,7 @@ type entry struct {
 
 func newStream() *stream { return &stream{groups: newOrdered[*group]()} }
 
-// at returns the index of an entry, or of the first one behind it.
+// at returns the index of an entry, or of the first one after it.
 func (s *stream) at(i id) (index int, there bool) {
 	if len(s.entries) > 0 && s.entries[len(s.entries)-1].id.compare(i) < 0 {
 		return len(s.entries), false
@@ -77,7 +77,7 @@ func (s *stream) at(i id) (index int, there bool) {
 	return slices.BinarySearchFunc(s.entries, i, func(e entry, i id) int { return e.id.compare(i) })
 }
 
-// fields returns those of an entry.
+// fields returns the fields of an entry.
 func (s *stream) fields(i id) (fields []string, there bool) {
 	at, there := s.at(i)
 	if there {
@@ -86,8 +86,8 @@ func (s *stream) fields(i id) (fields []string, there bool) {
 	return fields, there
 }
 
-// behind returns the entries behind an id, at most count if that is positive.
-func (s *stream) behind(i id, count int) []entry {
+// after returns the entries after an id, at most count if count is positive.
+func (s *stream) after(i id, count int) []entry {
 	from, ok := i.next()
 	if !ok {
 		return nil
@@ -103,12 +103,12 @@ func (s *stream) behind(i id, count int) []entry {
 func (s *stream) remove(i id) bool {
 	at, there := s.at(i)
 	if there {
-		s.entries = without(s.entries, at)
+		s.entries = deleteAt(s.entries, at)
 	}
 	return there
 }
 
-// trim removes the first n entries.
+// trim removes the first n entries and returns their number.
 func (s *stream) trim(n int) int {
 	n = max(n, 0)
 	clear(s.entries[:n])
@@ -118,28 +118,28 @@ func (s *stream) trim(n int) int {
 
 // A group reads a stream: each entry goes to one of its consumers.
 type group struct {
-	last      id        // up to which entries were delivered
-	pending   []pending // by id
+	last      id        // id of the last delivered entry
+	pending   []pending // sorted by id
 	consumers *ordered[*consumer]
 }
 
-// A pending entry was delivered and is not acknowledged; it may be deleted.
+// A pending entry was delivered and not acknowledged. It may be deleted from the stream.
 type pending struct {
 	id    id
 	owner *consumer
-	at    int64 // when it was delivered last, in ms
-	count int64 // how often
+	at    int64 // time of the last delivery, in ms
+	count int64 // number of deliveries
 }
 
 type consumer struct {
 	name string
-	held int   // pending entries
-	seen int64 // when it was active last, in ms
+	held int   // number of its pending entries
+	seen int64 // time of its last activity, in ms
 }
 
 func newGroup(last id) *group { return &group{last: last, consumers: newOrdered[*consumer]()} }
 
-// consumer returns one that is active, made if there is none.
+// consumer returns a consumer and records its activity. It creates the consumer if there is none.
 func (g *group) consumer(name string, now int64) *consumer {
 	c, there := g.consumers.get(name)
 	if !there {
@@ -150,7 +150,7 @@ func (g *group) consumer(name string, now int64) *consumer {
 	return c
 }
 
-// at returns the index of a pending entry, or of the first one behind it.
+// at returns the index of a pending entry, or of the first one after it.
 func (g *group) at(i id) (index int, there bool) {
 	if len(g.pending) > 0 && g.pending[len(g.pending)-1].id.compare(i) < 0 {
 		return len(g.pending), false
@@ -158,7 +158,7 @@ func (g *group) at(i id) (index int, there bool) {
 	return slices.BinarySearchFunc(g.pending, i, func(p pending, i id) int { return p.id.compare(i) })
 }
 
-// hold makes an entry pending with a consumer, whoever held it.
+// hold makes an entry pending with a consumer, and no longer with its previous one.
 func (g *group) hold(i id, owner *consumer, now, count int64) {
 	at, there := g.at(i)
 	if there {
@@ -175,7 +175,7 @@ func (g *group) release(i id) bool {
 	at, there := g.at(i)
 	if there {
 		g.pending[at].owner.held--
-		g.pending = without(g.pending, at)
+		g.pending = deleteAt(g.pending, at)
 	}
 	return there
 }

@@ -19,15 +19,15 @@ func streamCommands() map[string]command {
 	}
 }
 
-// trimming is how far a stream is trimmed.
+// trimming is how a stream is trimmed.
 type trimming struct {
 	on   bool
-	most int // entries that are kept
-	from id  // of the first one that is kept
+	most int // number of entries to keep
+	from id  // lowest id to keep
 }
 
-// trimming reads MAXLEN or MINID, which are exact here also with ~. It returns the
-// arguments behind, and reports whether they are right, otherwise it has replied.
+// trimming parses MAXLEN or MINID; they are exact, even with ~. It returns the remaining arguments.
+// If ok is false, it has replied with an error.
 func (c *call) trimming(args []string) (t trimming, rest []string, ok bool) {
 	if len(args) < 2 || !is(args[0], "MAXLEN") && !is(args[0], "MINID") {
 		return t, args, true
@@ -54,7 +54,7 @@ func (c *call) trimming(args []string) (t trimming, rest []string, ok bool) {
 	return t, args, ok
 }
 
-// apply returns how many entries it has removed.
+// apply trims a stream and returns the number of removed entries.
 func (t trimming) apply(s *stream) int {
 	if !t.on {
 		return 0
@@ -109,8 +109,7 @@ func (c *call) xadd() {
 	c.out.bulk(i.String())
 }
 
-// asked reads the id that a new entry is to have. It reports whether it is one, otherwise it
-// has replied.
+// asked parses the id given for a new entry. If ok is false, it has replied with an error.
 func (c *call) asked(text string) (i id, ok bool) {
 	if i, ok = parseID(text, 0); !ok {
 		c.out.fail(errStreamID)
@@ -121,8 +120,8 @@ func (c *call) asked(text string) (i id, ok bool) {
 	return i, ok
 }
 
-// newID returns the id of a new entry, asked unless that is zero, or has replied why there
-// is none.
+// newID returns the id of a new entry: asked, or the next one if asked is zero. If ok is false, it
+// has replied with an error.
 func (c *call) newID(s *stream, asked id) (i id, ok bool) {
 	next, ok := s.last.next()
 	if !ok {
@@ -152,7 +151,7 @@ func (c *call) xlen() {
 	}
 }
 
-// ids reads ids. It reports whether all are right, otherwise it has replied.
+// ids parses ids. If ok is false, it has replied with an error.
 func (c *call) ids(args []string) (ids []id, ok bool) {
 	ids = make([]id, len(args))
 	for at, arg := range args {
@@ -178,7 +177,7 @@ func (c *call) xdel() {
 	}
 }
 
-// tally replies with how many entries were removed.
+// tally calls remove for each id and replies with the number of removed entries.
 func (c *call) tally(ids []id, remove func(id) bool) {
 	n := 0
 	for _, i := range ids {
@@ -207,8 +206,8 @@ func (c *call) xtrim() {
 	}
 }
 
-// bounds reads the two ends of a range of ids, - and + and exclusive ones among them. It
-// reports whether they are right, otherwise it has replied.
+// bounds parses the ends of a range of ids, including -, + and exclusive ids. If ok is false, it
+// has replied with an error.
 func (c *call) bounds(low, high string) (from, to id, ok bool) {
 	text, exclusive := strings.CutPrefix(low, "(")
 	if from, ok = parseID(text, 0); text == "-" && !exclusive {
@@ -232,7 +231,7 @@ func (c *call) bounds(low, high string) (from, to id, ok bool) {
 	return from, to, ok
 }
 
-// xrange is also XREVRANGE, which has the higher bound first.
+// xrange implements XRANGE and XREVRANGE, which has the higher bound first.
 func (c *call) xrange() {
 	low, high, reverse := c.args[1], c.args[2], is(c.name, "XREVRANGE")
 	if reverse {
@@ -283,7 +282,7 @@ func (c *call) entries(list []entry) {
 	for _, e := range list {
 		c.out.array(2)
 		c.out.bulk(e.id.String())
-		if e.fields == nil { // it is deleted
+		if e.fields == nil { // the entry is deleted
 			c.out.nullArray()
 		} else {
 			c.texts(e.fields)

@@ -52,7 +52,7 @@ func (c *call) setNew() {
 	c.flag(missing)
 }
 
-// set knows NX, XX, PX, EX and KEEPTTL.
+// set supports the options NX, XX, PX, EX and KEEPTTL.
 func (c *call) set() {
 	key, data, old := c.args[0], c.args[1], c.s.keys[c.args[0]]
 	due, refused := int64(forever), false
@@ -90,7 +90,7 @@ func (c *call) set() {
 		return
 	}
 	c.s.store(key, data)
-	c.s.live(c.s.keys[key], due)
+	c.s.setDue(c.s.keys[key], due)
 	c.ok()
 }
 
@@ -113,12 +113,12 @@ func (c *call) incr() {
 	}
 	if n, ok := c.sum(text, by); ok {
 		c.s.store(c.args[0], strconv.FormatInt(n, 10))
-		c.s.live(c.s.keys[c.args[0]], due)
+		c.s.setDue(c.s.keys[c.args[0]], due)
 		c.out.integer(n)
 	}
 }
 
-// sum adds to a number. It reports whether that is possible, otherwise it has replied.
+// sum adds by to a number. If ok is false, it has replied with an error.
 func (c *call) sum(text string, by int64) (n int64, ok bool) {
 	if n, ok = c.number(text); !ok {
 		return 0, false

@@ -5,22 +5,21 @@ import (
 	"time"
 )
 
-// A waiter is a read that waits until one of its streams has something.
+// A waiter is a read that blocks until one of its streams has entries.
 type waiter struct {
 	conn  *conn
 	read  read
-	timer *time.Timer // nil: it waits without an end
+	timer *time.Timer // nil: no timeout
 }
 
-// waiting is the place of a reader among those that wait for a key: first come, first
-// served.
+// waiting is an entry in the queue of blocked readers of a key. They are served in their order.
 type waiting struct {
 	*waiter
-	at int // the index of the key in its read
+	at int // index of the key in its read
 }
 
-// park lets a connection wait. The lock of the server is held.
-func (s *Server) park(c *conn, r read) {
+// block blocks the read of a connection. The caller holds the server's lock.
+func (s *Server) block(c *conn, r read) {
 	r.keys = slices.Clone(r.keys) // the arguments of a call are valid only while it runs
 	w := &waiter{conn: c, read: r}
 	c.waiter = w
@@ -28,12 +27,12 @@ func (s *Server) park(c *conn, r read) {
 		s.waiting[key] = append(s.waiting[key], waiting{w, i})
 	}
 	if r.wait > 0 {
-		w.timer = time.AfterFunc(r.wait, func() { s.elapsed(w) })
+		w.timer = time.AfterFunc(r.wait, func() { s.timeOut(w) })
 	}
 }
 
-// unpark ends the wait of a connection.
-func (s *Server) unpark(w *waiter) {
+// unblock ends the blocked read of a connection.
+func (s *Server) unblock(w *waiter) {
 	w.conn.waiter = nil
 	if w.timer != nil {
 		w.timer.Stop()
@@ -48,21 +47,21 @@ func (s *Server) unpark(w *waiter) {
 	}
 }
 
-// elapsed ends a wait in which nothing came.
-func (s *Server) elapsed(w *waiter) {
+// timeOut replies to a blocked read whose timeout has passed.
+func (s *Server) timeOut(w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.conn.waiter != w {
 		return
 	}
 	s.tick()
-	s.unpark(w)
+	s.unblock(w)
 	w.conn.answer(func(out *answers) { out.nullArray() })
 	s.resume(w.conn)
-	s.serve()
+	s.serveBlocked()
 }
 
-// changed notes that those who wait for a key may have something to read.
+// changed records that the readers blocked on key may have entries.
 func (s *Server) changed(key string) {
 	if len(s.waiting[key]) > 0 && !s.isReady[key] {
 		s.isReady[key] = true
@@ -70,24 +69,24 @@ func (s *Server) changed(key string) {
 	}
 }
 
-// serve tries the reads of those who wait for what the last command has changed, and only
-// theirs.
-func (s *Server) serve() {
-	for i := 0; i < len(s.ready); i++ { // what a connection runs next may change more
+// serveBlocked tries the blocked reads of the keys that the last command has changed, and no
+// others.
+func (s *Server) serveBlocked() {
+	for i := 0; i < len(s.ready); i++ { // a queued command of a connection may change further keys
 		key := s.ready[i]
 		delete(s.isReady, key)
 		for _, w := range slices.Clone(s.waiting[key]) {
 			s.work.tries++
-			s.try(w, key)
+			s.tryRead(w, key)
 		}
 	}
 	s.ready = s.ready[:0]
 }
 
-// try replies to a waiting read if a stream has something for it, or if a group reads and the
+// tryRead replies to a blocked read if the stream has entries for it, or if a group reads and the
 // stream or the group is gone.
-func (s *Server) try(w waiting, key string) {
-	if w.conn.waiter != w.waiter { // it has had its reply
+func (s *Server) tryRead(w waiting, key string) {
+	if w.conn.waiter != w.waiter { // it already has a reply
 		return
 	}
 	r := w.read
@@ -104,16 +103,16 @@ func (s *Server) try(w waiting, key string) {
 		}
 	})
 	if replied {
-		s.unpark(w.waiter)
+		s.unblock(w.waiter)
 		s.resume(w.conn)
 	}
 }
 
-// resume runs the commands behind a wait that has ended.
+// resume runs the queued commands after the end of a blocked read.
 func (s *Server) resume(c *conn) {
-	for c.waiter == nil && len(c.behind) > 0 {
-		args := c.behind[0]
-		c.behind = c.behind[1:]
+	for c.waiter == nil && len(c.queued) > 0 {
+		args := c.queued[0]
+		c.queued = c.queued[1:]
 		s.do(c, args)
 	}
 }

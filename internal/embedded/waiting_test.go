@@ -13,26 +13,26 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A site is a broker on which reads wait.
-type site struct {
+// A testBroker is a broker on which reads block.
+type testBroker struct {
 	*redis.Client
-	blocked func() int // connections that wait
+	blocked func() int // number of blocked connections
 }
 
 // onBoth runs a test on the embedded broker and on a real server.
-func onBoth(t *testing.T, test func(t *testing.T, s site)) {
+func onBoth(t *testing.T, test func(t *testing.T, s testBroker)) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		s := New()
 		t.Cleanup(s.Close)
-		test(t, site{client(t, s), s.blocked})
+		test(t, testBroker{client(t, s), s.blocked})
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		c := redis.NewClient(&redis.Options{Addr: testkit.StartRedis(t).Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 		t.Cleanup(func() { _ = c.Close() })
-		test(t, site{c, func() (n int) {
+		test(t, testBroker{c, func() (n int) {
 			_, text, _ := strings.Cut(c.Info(t.Context(), "clients").Val(), "blocked_clients:")
 			_, _ = fmt.Sscan(text, &n)
 			return n
@@ -40,7 +40,7 @@ func onBoth(t *testing.T, test func(t *testing.T, s site)) {
 	})
 }
 
-// blocked is how many connections wait.
+// blocked returns the number of blocked connections.
 func (s *Server) blocked() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,8 +52,8 @@ func (s *Server) blocked() (n int) {
 	return n
 }
 
-// wait begins a read, waits until it blocks, and returns where its reply comes.
-func (s site) wait(t *testing.T, n int, args ...any) <-chan string {
+// wait starts a read, waits until it blocks, and returns the channel for its reply.
+func (s testBroker) wait(t *testing.T, n int, args ...any) <-chan string {
 	t.Helper()
 	replies := make(chan string, 1)
 	go func() {
@@ -68,7 +68,7 @@ func (s site) wait(t *testing.T, n int, args ...any) <-chan string {
 	return replies
 }
 
-func (s site) must(t *testing.T, command string) {
+func (s testBroker) must(t *testing.T, command string) {
 	t.Helper()
 	var args []any
 	for _, arg := range strings.Fields(command) {
@@ -79,13 +79,13 @@ func (s site) must(t *testing.T, command string) {
 	}
 }
 
-func TestAReadThatWaitsEndsAsInRedis(t *testing.T) {
+func TestBlockedReadEndsAsInRedis(t *testing.T) {
 	t.Parallel()
 	group := []any{"XREADGROUP", "GROUP", "g", "c", "COUNT", 2, "BLOCK", 0, "STREAMS", "a", "b", ">", ">"}
 	for name, test := range map[string]struct {
 		read  []any
 		after []string // commands
-		want  string   // prefix of the reply; "": it waits on
+		want  string   // prefix of the reply; "": it stays blocked
 	}{
 		"an entry":               {group, []string{"XADD b 1-1 f v"}, "[[b [[1-1 [f v]]]]]"},
 		"an entry of one behind": {group, []string{"XADD other 1-1 f v", "XADD a 1-1 f v"}, "[[a [[1-1 [f v]]]]]"},
@@ -107,7 +107,7 @@ func TestAReadThatWaitsEndsAsInRedis(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(t *testing.T, s site) {
+			onBoth(t, func(t *testing.T, s testBroker) {
 				s.must(t, "XGROUP CREATE a g $ MKSTREAM")
 				s.must(t, "XGROUP CREATE b g $ MKSTREAM")
 				if test.after == nil {
@@ -135,9 +135,9 @@ func TestAReadThatWaitsEndsAsInRedis(t *testing.T) {
 	}
 }
 
-func TestFirstComeFirstServed(t *testing.T) {
+func TestBlockedReadsAreServedInOrder(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s site) {
+	onBoth(t, func(t *testing.T, s testBroker) {
 		s.must(t, "XGROUP CREATE a g $ MKSTREAM")
 		first := s.wait(t, 1, "XREADGROUP", "GROUP", "g", "first", "BLOCK", 0, "STREAMS", "a", ">")
 		second := s.wait(t, 2, "XREADGROUP", "GROUP", "g", "second", "BLOCK", 0, "STREAMS", "a", ">")
@@ -150,11 +150,11 @@ func TestFirstComeFirstServed(t *testing.T) {
 	})
 }
 
-// A script is one step: what it has added and taken itself ends no wait, and of two
-// streams that it has added to, a read has the first.
-func TestAReadSeesAScriptWhole(t *testing.T) {
+// A script is one step: entries that it adds and reads itself end no blocked read. If it adds to
+// two streams, a blocked read gets the one to which the script added first.
+func TestScriptIsAtomicForBlockedReads(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s site) {
+	onBoth(t, func(t *testing.T, s testBroker) {
 		s.must(t, "XGROUP CREATE a g $ MKSTREAM")
 		s.must(t, "XGROUP CREATE b g $ MKSTREAM")
 		replies := s.wait(t, 1, "XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "a", "b", ">", ">")
@@ -174,10 +174,10 @@ func TestAReadSeesAScriptWhole(t *testing.T) {
 	})
 }
 
-// Commands behind a read that waits run when it has ended, in their order.
-func TestWhatIsBehindAReadThatWaits(t *testing.T) {
+// Commands queued after a blocked read run when it has ended, in their order.
+func TestCommandsAfterBlockedRead(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, s site) {
+	onBoth(t, func(t *testing.T, s testBroker) {
 		piped := make(chan []redis.Cmder, 1)
 		go func() {
 			cmds, _ := s.Pipelined(t.Context(), func(p redis.Pipeliner) error {
@@ -206,8 +206,8 @@ func TestWhatIsBehindAReadThatWaits(t *testing.T) {
 	})
 }
 
-// A read waits by the clock of the bubble, and lifetimes end by it.
-func TestWaitsAndLifetimesFollowTheFakeClock(t *testing.T) {
+// Blocked reads and lifetimes use the clock of the bubble.
+func TestTimeoutsUseVirtualTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := New()

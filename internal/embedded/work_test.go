@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// worked runs a command on a connection of its own, and returns the work that it was.
+// worked runs a command on a connection of its own and returns its work.
 func worked(t *testing.T, s *Server, args ...string) work {
 	t.Helper()
 	conn, err := s.Dial(t.Context(), "tcp", "")
@@ -20,8 +20,8 @@ func worked(t *testing.T, s *Server, args ...string) work {
 	return work{after.commands - before.commands, after.tries - before.tries, after.expired - before.expired, after.compiled - before.compiled}
 }
 
-// A command costs the same whether ten or a thousand readers wait for other keys.
-func TestACommandTriesTheReadsOfItsKeysOnly(t *testing.T) {
+// A command costs the same with ten or a thousand readers blocked on other keys.
+func TestCommandTriesOnlyReadsOfItsKeys(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, 1000} {
 		s := New()
@@ -57,8 +57,8 @@ func TestACommandTriesTheReadsOfItsKeysOnly(t *testing.T) {
 	}
 }
 
-// A command costs the same whether ten or ten thousand keys have lifetimes.
-func TestACommandLooksAtLifetimesThatHaveEndedOnly(t *testing.T) {
+// A command costs the same with lifetimes on ten or ten thousand keys.
+func TestCommandChecksOnlyExpiredKeys(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{10, 10_000} {
 		s := New()
@@ -94,8 +94,8 @@ func TestACommandLooksAtLifetimesThatHaveEndedOnly(t *testing.T) {
 	}
 }
 
-// What came and went leaves nothing behind, however much it was.
-func TestALongLifeLeavesNothing(t *testing.T) {
+// Memory use returns to its start after many keys were created and removed.
+func TestRemovedKeysReleaseMemory(t *testing.T) {
 	t.Parallel()
 	s := New()
 	defer s.Close()
@@ -138,15 +138,15 @@ func TestALongLifeLeavesNothing(t *testing.T) {
 	for what, size := range map[string]int{
 		"entries": cap(stream.entries), "pending": cap(group.pending), "consumers": cap(group.consumers.list),
 		"fields": cap(s.keys["h"].data.(*hash).list), "members": cap(s.keys["m"].data.(*set).list),
-		"scores": cap(s.keys["z"].data.(*zset).list), "members with scores": s.keys["z"].data.(*zset).most, "lifetimes": cap(s.expires), "keys": len(s.keys), "ready": cap(s.ready),
+		"scores": cap(s.keys["z"].data.(*zset).list), "members with scores": s.keys["z"].data.(*zset).maxMembers, "lifetimes": cap(s.expires), "keys": len(s.keys), "ready": cap(s.ready),
 	} {
 		if size > 64 {
 			t.Errorf("there is room for %d %s, and 10 are there", size, what)
 		}
 	}
 	run("FLUSHALL")
-	if s.most > 64 {
-		t.Errorf("the map of the keys has room for %d", s.most)
+	if s.maxKeys > 64 {
+		t.Errorf("the map of the keys has room for %d", s.maxKeys)
 	}
 	if len(s.keys)+len(s.expires)+len(s.waiting)+len(s.isReady) > 0 {
 		t.Errorf("left are %v, %v, %v, %v", s.keys, s.expires, s.waiting, s.isReady)

@@ -10,9 +10,9 @@ import (
 
 // A zset is a sorted set.
 type zset struct {
-	scores map[string]float64
-	most   int      // members at one time since the map was made
-	list   []scored // by score, then by member
+	scores     map[string]float64
+	maxMembers int      // largest number of members since the map was allocated
+	list       []scored // sorted by score, then by member
 }
 
 type scored struct {
@@ -43,30 +43,30 @@ func (z *zset) score(member string) (score float64, there bool) {
 	return score, there
 }
 
-// put reports whether the member is new.
+// put sets a score and reports whether the member is new.
 func (z *zset) put(member string, score float64) bool {
 	added := !z.remove(member)
 	at, _ := slices.BinarySearchFunc(z.list, scored{score, member}, scored.compare)
 	z.list = slices.Insert(z.list, at, scored{score, member})
 	z.scores[member] = score
-	z.most = max(z.most, len(z.scores))
+	z.maxMembers = max(z.maxMembers, len(z.scores))
 	return added
 }
 
-// remove reports whether the member was there.
+// remove reports whether the member existed.
 func (z *zset) remove(member string) bool {
 	score, there := z.score(member)
 	if there {
 		at, _ := slices.BinarySearchFunc(z.list, scored{score, member}, scored.compare)
-		z.list = without(z.list, at)
+		z.list = deleteAt(z.list, at)
 		delete(z.scores, member)
-		z.scores, z.most = shrunk(z.scores, z.most)
+		z.scores, z.maxMembers = shrunk(z.scores, z.maxMembers)
 	}
 	return there
 }
 
-// without removes one element of a list, and moves the shorter side of it.
-func without[T any](list []T, at int) []T {
+// deleteAt removes one element of a list. It moves the shorter side.
+func deleteAt[T any](list []T, at int) []T {
 	if at >= len(list)/2 {
 		return slices.Delete(list, at, at+1)
 	}
@@ -75,8 +75,8 @@ func without[T any](list []T, at int) []T {
 	return list[1:]
 }
 
-// scores returns the sorted set of the first argument, and its members between two bounds as
-// ZRANGEBYSCORE reads them. It reports whether all are right, otherwise it has replied.
+// scores returns the sorted set of the first argument, and its members between two bounds in the
+// syntax of ZRANGEBYSCORE. If ok is false, it has replied with an error.
 func (c *call) scores(low, high string) (z *zset, list []scored, ok bool) {
 	from, after, err := bound(low)
 	to, before, err2 := bound(high)
@@ -114,7 +114,7 @@ func parseScore(text string) (float64, error) {
 	return score, err
 }
 
-// formatScore writes a score as Redis does.
+// formatScore formats a score as Redis does.
 func formatScore(score float64) string {
 	switch {
 	case math.IsInf(score, 1):
@@ -127,8 +127,8 @@ func formatScore(score float64) string {
 	return strconv.FormatFloat(score, 'g', 17, 64)
 }
 
-// span turns the indexes of a command, negative ones from the end, into those of a slice.
-func span(first, last int64, n int) (from, to int) {
+// indexRange turns the indexes of a command, which may count from the end, into those of a slice.
+func indexRange(first, last int64, n int) (from, to int) {
 	size := int64(n)
 	if first < 0 {
 		first = max(first+size, 0)

@@ -15,7 +15,7 @@ func zsetCommands() map[string]command {
 	}
 }
 
-// zset returns the sorted set of the first argument, made if there is none.
+// zset returns the sorted set of the first argument. It creates the set if the key does not exist.
 func (c *call) zset() (z *zset, ok bool) {
 	if z, ok = find[*zset](c, c.args[0]); ok && z == nil {
 		z = newZset()
@@ -24,7 +24,7 @@ func (c *call) zset() (z *zset, ok bool) {
 	return z, ok
 }
 
-// zadd knows NX and XX.
+// zadd supports the options NX and XX.
 func (c *call) zadd() {
 	pairs, only := c.args[1:], strings.ToUpper(c.args[1])
 	if only == "NX" || only == "XX" {
@@ -90,11 +90,11 @@ func (c *call) zrem() {
 		return
 	}
 	c.count(c.args[1:], z.remove)
-	c.tidy(z)
+	c.removeEmpty(z)
 }
 
-// tidy removes a sorted set that has become empty.
-func (c *call) tidy(z *zset) {
+// removeEmpty removes a sorted set that has become empty.
+func (c *call) removeEmpty(z *zset) {
 	if z != nil && z.len() == 0 {
 		c.s.remove(c.args[0])
 	}
@@ -124,15 +124,14 @@ func (c *call) zcount() {
 	}
 }
 
-// A pick is what the options of a range choose of it.
-type pick struct {
+// A rangeOptions is the options of a range command.
+type rangeOptions struct {
 	byScore, reverse, withScores bool
 	offset, count                int64
 }
 
-// pick reads the options of a range. It reports whether it knows them, otherwise it has
-// replied.
-func (c *call) pick(options []string) (p pick, ok bool) {
+// pick parses the options of a range command. If ok is false, it has replied with an error.
+func (c *call) pick(options []string) (p rangeOptions, ok bool) {
 	p.count = -1
 	for i := 0; i < len(options); i++ {
 		switch strings.ToUpper(options[i]) {
@@ -162,13 +161,13 @@ func (c *call) pick(options []string) (p pick, ok bool) {
 	return p, true
 }
 
-// reply replies with a part of a range, which is in ascending order.
-func (p pick) reply(c *call, list []scored) {
+// reply replies with the selected part of a range, which is in ascending order.
+func (p rangeOptions) reply(c *call, list []scored) {
 	at := func(i int) scored { return list[i] }
 	if p.reverse {
 		at = func(i int) scored { return list[len(list)-1-i] }
 	}
-	if p.offset < 0 { // Redis replies with nothing then
+	if p.offset < 0 { // Redis replies with an empty list then
 		list = nil
 	}
 	first := int(min(max(p.offset, 0), int64(len(list))))
@@ -190,7 +189,7 @@ func (p pick) reply(c *call, list []scored) {
 	}
 }
 
-// zrange is also ZREVRANGE.
+// zrange implements ZRANGE and ZREVRANGE.
 func (c *call) zrange() {
 	p, ok := c.pick(c.args[3:])
 	if !ok {
@@ -213,7 +212,7 @@ func (c *call) zrange() {
 	}
 }
 
-// zscores is ZRANGEBYSCORE and ZREVRANGEBYSCORE.
+// zscores implements ZRANGEBYSCORE and ZREVRANGEBYSCORE.
 func (c *call) zscores() {
 	if p, ok := c.pick(c.args[3:]); ok {
 		p.reverse = is(c.name, "ZREVRANGEBYSCORE")
@@ -221,9 +220,9 @@ func (c *call) zscores() {
 	}
 }
 
-// between replies with what lies between two scores; with the higher one first if the
-// order is reversed.
-func (c *call) between(p pick) {
+// between replies with the members between two scores. In reverse order the higher bound comes
+// first.
+func (c *call) between(p rangeOptions) {
 	low, high := c.args[1], c.args[2]
 	if p.reverse {
 		low, high = high, low
@@ -239,8 +238,8 @@ func (c *call) zremRanks() {
 	}
 }
 
-// ranks returns the sorted set of the first argument, and the range of its list that the
-// next two choose. It reports whether all are right, otherwise it has replied.
+// ranks returns the sorted set of the first argument, and the index range of the next two
+// arguments. If ok is false, it has replied with an error.
 func (c *call) ranks() (z *zset, from, to int, ok bool) {
 	first, ok := c.number(c.args[1])
 	if !ok {
@@ -251,7 +250,7 @@ func (c *call) ranks() (z *zset, from, to int, ok bool) {
 		return nil, 0, 0, false
 	}
 	if z, ok = find[*zset](c, c.args[0]); ok {
-		from, to = span(first, last, z.len())
+		from, to = indexRange(first, last, z.len())
 	}
 	return z, from, to, ok
 }
@@ -268,5 +267,5 @@ func (c *call) zcut(z *zset, list []scored) {
 		z.remove(m.member)
 	}
 	c.out.integer(int64(len(list)))
-	c.tidy(z)
+	c.removeEmpty(z)
 }

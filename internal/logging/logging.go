@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// Default returns the logger for a caller that has set none: slog.Default() as it is now, without the
-// levels below Warn.
+// Default returns the logger for a caller that has set none: slog.Default() as it is now, without
+// the levels below Warn.
 func Default() *slog.Logger { return slog.New(warnings{slog.Default().Handler()}) }
 
 // OrSilent returns log, or a logger that discards everything if log is nil.

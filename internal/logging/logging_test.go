@@ -17,7 +17,7 @@ func capture(t *testing.T, level slog.Level) *bytes.Buffer {
 	return &out
 }
 
-func TestDefaultDropsWhatIsBelowWarn(t *testing.T) {
+func TestDefaultDropsRecordsBelowWarn(t *testing.T) {
 	out := capture(t, slog.LevelDebug)
 	for _, log := range []*slog.Logger{Default(), Default().With("a", 1), Default().WithGroup("g")} {
 		out.Reset()

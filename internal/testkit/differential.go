@@ -3,7 +3,7 @@ package testkit
 import (
 	"bufio"
 	"context"
-	"crypto/sha1" // how Redis names scripts
+	"crypto/sha1" // Redis names scripts by their SHA-1
 	"fmt"
 	"maps"
 	"net"
@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// Twins are a redis-server and another server that has to do the same. Their clients
-// see the redis-server. Every command goes to both, one after the other, and at one
-// time: the clock of the second stands where that of the first stood. So the ids that
-// they make are the same, and so has everything else to be.
-type Twins struct {
+// Differential compares a redis-server with a second server that must behave the same. Clients get
+// the replies of the redis-server. Differential sends every command to both servers, one after the
+// other, and sets the clock of the second one to the time at which the first one ran it. So both
+// create the same ids, and all replies must be equal.
+type Differential struct {
 	t        testing.TB
 	at       func(time.Time)
 	listener net.Listener
@@ -30,19 +30,19 @@ type Twins struct {
 	mu      sync.Mutex
 	real    *wire
 	twin    *wire
-	changed chan struct{}     // closed when a command may have added something
-	names   map[string]string // of scripts, by their hash
+	changed chan struct{}     // closed when a command may have added data
+	names   map[string]string // names of scripts, by their hash
 	ran     map[string]int
-	seen    map[string]bool // of the known differences, why they are
+	seen    map[string]bool // known differences that occurred, by their reason
 	told    int
 	conns   map[net.Conn]bool
 }
 
-// mostTold is after how many differences a test has said enough.
-const mostTold = 10
+// maxReported is the number of differences after which a test reports no more.
+const maxReported = 10
 
-// NewTwins starts a redis-server and connects it with its twin, whose clock at sets.
-func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn, error), at func(time.Time)) *Twins {
+// NewDifferential starts a redis-server and connects it to its twin; at sets the clock of the twin.
+func NewDifferential(t testing.TB, dial func(context.Context, string, string) (net.Conn, error), at func(time.Time)) *Differential {
 	t.Helper()
 	server := StartRedis(t)
 	real, err := net.Dial("tcp", server.Addr())
@@ -57,28 +57,28 @@ func NewTwins(t testing.TB, dial func(context.Context, string, string) (net.Conn
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Twins{t: t, at: at, listener: l, closing: make(chan struct{}), real: newWire(real), twin: newWire(twin),
+	w := &Differential{t: t, at: at, listener: l, closing: make(chan struct{}), real: newWire(real), twin: newWire(twin),
 		changed: make(chan struct{}), names: map[string]string{}, ran: map[string]int{}, seen: map[string]bool{}, conns: map[net.Conn]bool{}}
 	w.running.Go(w.accept)
 	t.Cleanup(w.close)
 	return w
 }
 
-// URL is redis://host:port.
-func (w *Twins) URL() string { return "redis://" + w.Addr() }
+// URL returns redis://host:port.
+func (w *Differential) URL() string { return "redis://" + w.Addr() }
 
-// Addr is where clients find both.
-func (w *Twins) Addr() string { return w.listener.Addr().String() }
+// Addr returns the address for clients.
+func (w *Differential) Addr() string { return w.listener.Addr().String() }
 
-// Ran is how often each command was compared, scripts by their names.
-func (w *Twins) Ran() map[string]int {
+// Ran returns how often each command was compared, with scripts by name.
+func (w *Differential) Ran() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.ran)
 }
 
-// Unseen are the known differences that were not there.
-func (w *Twins) Unseen() (unseen []string) {
+// Unseen returns the reasons of the known differences that did not occur.
+func (w *Differential) Unseen() (unseen []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range differences {
@@ -89,7 +89,7 @@ func (w *Twins) Unseen() (unseen []string) {
 	return unseen
 }
 
-func (w *Twins) close() {
+func (w *Differential) close() {
 	close(w.closing)
 	_ = w.listener.Close()
 	w.mu.Lock()
@@ -102,7 +102,7 @@ func (w *Twins) close() {
 	_ = w.twin.conn.Close()
 }
 
-func (w *Twins) accept() {
+func (w *Differential) accept() {
 	for {
 		conn, err := w.listener.Accept()
 		if err != nil {
@@ -131,7 +131,7 @@ func (w *Twins) accept() {
 	}
 }
 
-func (w *Twins) serve(conn net.Conn, commands <-chan []string, gone <-chan struct{}) {
+func (w *Differential) serve(conn net.Conn, commands <-chan []string, gone <-chan struct{}) {
 	defer func() {
 		_ = conn.Close()
 		w.mu.Lock()
@@ -152,9 +152,9 @@ func (w *Twins) serve(conn net.Conn, commands <-chan []string, gone <-chan struc
 	}
 }
 
-// answer runs a command. One that blocks is run again, without blocking, whenever
-// another one may have added something.
-func (w *Twins) answer(args []string, gone <-chan struct{}) Reply {
+// answer runs a command. It repeats a blocking command without blocking whenever another command
+// may have added data.
+func (w *Differential) answer(args []string, gone <-chan struct{}) Reply {
 	args, wait := cutBlock(args)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -191,9 +191,9 @@ func cutBlock(args []string) ([]string, time.Duration) {
 
 var scriptName = regexp.MustCompile(`(?m)^-- (\w+\.lua): `)
 
-// Do runs a command on both, compares the replies and returns that of the redis-server,
-// and what is closed when another command may have added something.
-func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
+// Do runs a command on both servers, compares the replies and returns that of the redis-server. The
+// channel is closed when another command may have added data.
+func (w *Differential) Do(args ...string) (Reply, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	verb := strings.ToUpper(args[0])
@@ -223,7 +223,7 @@ func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
 		w.fail("%s: its twin: %v", verb, err)
 		return real, w.changed
 	}
-	w.judge(verb, args, real, twins[0])
+	w.compareReplies(verb, args, real, twins[0])
 	if !strings.HasPrefix(verb, "XREAD") {
 		close(w.changed)
 		w.changed = make(chan struct{})
@@ -231,7 +231,7 @@ func (w *Twins) Do(args ...string) (Reply, <-chan struct{}) {
 	return real, w.changed
 }
 
-// What a redis-server holds, and how to make it hold that again.
+// Scripts that read the whole content of a redis-server and restore it.
 const (
 	saved = `local all = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -243,18 +243,18 @@ for i = 1, #ARGV, 3 do redis.call('RESTORE', ARGV[i], ARGV[i + 1], ARGV[i + 2]) 
 return #ARGV`
 )
 
-// tries is how often a command is tried until it runs within one millisecond.
-const tries = 1000
+// maxTries is the number of attempts to run a command within one millisecond.
+const maxTries = 1000
 
-// onReal runs a command within one millisecond of the redis-server, and tells which:
-// where the clock moved on meanwhile, the command is undone and runs again.
-func (w *Twins) onReal(args []string) (reply Reply, at time.Time, err error) {
-	for range tries {
+// onReal runs a command within one millisecond of the redis-server's clock, and returns that time.
+// If the clock advances meanwhile, it undoes the command and runs it again.
+func (w *Differential) onReal(args []string) (reply Reply, at time.Time, err error) {
+	for range maxTries {
 		replies, err := w.real.do(command("MULTI"), command("EVAL", saved, "0"), command("TIME"), command(args...), command("TIME"), command("EXEC"))
 		if err != nil {
 			return reply, at, err
 		}
-		if replies[3].Kind == '-' { // it is no command
+		if replies[3].Kind == '-' { // no valid command
 			return replies[3], time.Now().Truncate(time.Millisecond), nil
 		}
 		done := replies[5].List
@@ -270,7 +270,7 @@ func (w *Twins) onReal(args []string) (reply Reply, at time.Time, err error) {
 			return reply, at, fmt.Errorf("%v, %w", undone, err)
 		}
 	}
-	return reply, at, fmt.Errorf("it takes more than a millisecond, %d times", tries)
+	return reply, at, fmt.Errorf("it takes more than a millisecond, %d times", maxTries)
 }
 
 func serverTime(r Reply) time.Time {
@@ -279,15 +279,15 @@ func serverTime(r Reply) time.Time {
 	return time.Unix(s, us*1000)
 }
 
-// judge compares two replies.
-func (w *Twins) judge(verb string, args []string, real, twin Reply) {
+// compareReplies compares two replies.
+func (w *Differential) compareReplies(verb string, args []string, real, twin Reply) {
 	w.ran[verb]++
-	a, b := settled(verb, real), settled(verb, twin)
+	a, b := comparable(verb, real), comparable(verb, twin)
 	if a.String() == b.String() || verb == "PTTL" && similar(a.Text, b.Text) {
 		return
 	}
 	if x, y := without(verb, args, a, -1), without(verb, args, b, -1); x.String() == y.String() {
-		for i, d := range differences { // which of them it takes
+		for i, d := range differences { // the known differences that apply
 			if x, y := without(verb, args, a, i), without(verb, args, b, i); x.String() != y.String() {
 				w.seen[d.why] = true
 			}
@@ -305,15 +305,15 @@ func similar(a, b string) bool {
 	return errX == nil && errY == nil && x >= 0 && y >= 0 && max(x, y)-min(x, y) < 1000
 }
 
-func (w *Twins) fail(format string, args ...any) {
-	if w.told++; w.told <= mostTold {
+func (w *Differential) fail(format string, args ...any) {
+	if w.told++; w.told <= maxReported {
 		w.t.Errorf(format, args...)
 	}
 }
 
-// settled is a reply without what may differ: the order of what has none, the texts of
-// errors behind the first word, and the parts of a millisecond.
-func settled(verb string, r Reply) Reply {
+// comparable removes the parts of a reply that may differ: the order of unordered elements, the
+// texts of errors after the first word, and fractions of a millisecond.
+func comparable(verb string, r Reply) Reply {
 	switch {
 	case r.Kind == '-':
 		r.Text, _, _ = strings.Cut(r.Text, " ")
@@ -344,8 +344,8 @@ func (r Reply) with(i int, v Reply) Reply {
 	return r
 }
 
-// Compare compares all that the two hold.
-func (w *Twins) Compare() {
+// Compare compares the whole content of the two servers.
+func (w *Differential) Compare() {
 	keys, _ := w.Do("KEYS", "*")
 	for _, key := range keys.texts() {
 		kind, _ := w.Do("TYPE", key)

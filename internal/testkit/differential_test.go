@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// A hearer hears what a test would fail with.
-type hearer struct {
+// A failureRecorder records the failures that a test would report.
+type failureRecorder struct {
 	testing.TB
 	said []string
 }
 
-func (h *hearer) Errorf(format string, args ...any) {
+func (h *failureRecorder) Errorf(format string, args ...any) {
 	h.said = append(h.said, fmt.Sprintf(format, args...))
 }
 
-// pairOf makes twins of two redis-servers. The clock of the second goes on by itself.
-func pairOf(t *testing.T) (twins *Twins, second *Server, heard *hearer) {
+// pairOf connects two redis-servers. The clock of the second one is not controlled.
+func pairOf(t *testing.T) (twins *Differential, second *Server, heard *failureRecorder) {
 	t.Helper()
-	second, heard = StartRedis(t), &hearer{TB: t}
+	second, heard = StartRedis(t), &failureRecorder{TB: t}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", second.Addr())
 	}
-	return NewTwins(heard, dial, func(time.Time) {}), second, heard
+	return NewDifferential(heard, dial, func(time.Time) {}), second, heard
 }
 
-func TestTwinsTellWhatDiffers(t *testing.T) {
+func TestDifferencesAreReported(t *testing.T) {
 	t.Parallel()
 	twins, second, heard := pairOf(t)
 	client := dial(t, twins.URL())
@@ -59,8 +59,8 @@ func TestTwinsTellWhatDiffers(t *testing.T) {
 	}
 }
 
-// Some of so many commands run while a millisecond ends, and are undone: each counts once.
-func TestWhatIsUndoneCountsOnce(t *testing.T) {
+// Some of these commands are undone, since a millisecond ends while they run. Each counts once.
+func TestUndoneCommandCountsOnce(t *testing.T) {
 	t.Parallel()
 	twins, _, heard := pairOf(t)
 	client := dial(t, twins.URL())
@@ -73,7 +73,7 @@ func TestWhatIsUndoneCountsOnce(t *testing.T) {
 	}
 }
 
-func TestTwinsWaitAsOneDoes(t *testing.T) {
+func TestBlockingCommandsAreCompared(t *testing.T) {
 	t.Parallel()
 	twins, _, heard := pairOf(t)
 	client := dial(t, twins.URL())

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// StartFake starts a server of the test's own that speaks the protocol of Redis: answer gets the
-// words of a command, the first in lower case, and returns the reply as it is sent, such as
-// "+OK\r\n". It returns host:port. The server ends with the test.
+// StartFake starts a server that speaks the protocol of Redis. It passes the words of each command
+// to answer, with the first one in lower case, and sends its result unchanged, such as "+OK\r\n".
+// It returns host:port. The server ends with the test.
 func StartFake(t testing.TB, answer func(words []string) string) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

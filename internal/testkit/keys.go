@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Keys returns the names of all keys on a server that match pattern, sorted.
-// It may be called from a Cleanup too.
+// Keys returns the names of all keys on a server that match pattern, sorted. It may be called from
+// a Cleanup.
 func Keys(t testing.TB, url, pattern string) []string {
 	t.Helper()
 	opt, err := redis.ParseURL(url)
@@ -18,7 +18,7 @@ func Keys(t testing.TB, url, pattern string) []string {
 	}
 	client := redis.NewClient(opt)
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 	defer cancel()
 	var keys []string
 	scan := client.Scan(ctx, 0, pattern, 1000).Iterator()
@@ -29,5 +29,5 @@ func Keys(t testing.TB, url, pattern string) []string {
 		t.Fatalf("scan %s for %q: %v", url, pattern, err)
 	}
 	slices.Sort(keys)
-	return slices.Compact(keys) // a scan may show a key twice
+	return slices.Compact(keys) // SCAN may return a key twice
 }

@@ -2,30 +2,29 @@ package testkit
 
 import "slices"
 
-// A difference is one between a redis-server and the embedded broker that is known and
-// harms nobody.
+// A difference is a known and harmless difference between a redis-server and the embedded broker.
 type difference struct {
-	why string // it is, and why it is harmless
-	// without is a reply without it.
+	why string // the difference, and why it is harmless
+	// without returns a reply without the difference.
 	without func(verb string, args []string, r Reply) Reply
 }
 
-// differences are all that are allowed. One that no longer is there has to go, see
-// Twins.Unseen.
+// differences lists all allowed differences. Remove an entry that no longer occurs, see
+// Differential.Unseen.
 var differences = []difference{
-	{"HELLO tells which server it is; nothing is made of it", constant("HELLO")},
-	{"CONFIG is not known to the embedded broker; it drops nothing, and only a warning is made of it", constant("CONFIG")},
-	{"CLIENT is not known to the embedded broker, all of whose processes end at one time: only the lease counts there", constant("CLIENT")},
+	{"HELLO tells which server it is; nothing is made of it", ignore("HELLO")},
+	{"CONFIG is not known to the embedded broker; it drops nothing, and only a warning is made of it", ignore("CONFIG")},
+	{"CLIENT is not known to the embedded broker, all of whose processes end at one time: only the lease counts there", ignore("CLIENT")},
 	{"entries-read and lag of a group are not counted; what is unread is computed from the entries", func(verb string, args []string, r Reply) Reply {
 		if verb != "XINFO" || len(args) < 2 || args[1] != "GROUPS" || r.Kind != '*' {
 			return r
 		}
-		return r.leave("entries-read", "lag")
+		return r.dropFields("entries-read", "lag")
 	}},
 }
 
-// constant takes no note of what a verb answers.
-func constant(of string) func(string, []string, Reply) Reply {
+// ignore ignores the reply of a command.
+func ignore(of string) func(string, []string, Reply) Reply {
 	return func(verb string, _ []string, r Reply) Reply {
 		if verb == of {
 			return Reply{Kind: '+', Text: of}
@@ -34,8 +33,8 @@ func constant(of string) func(string, []string, Reply) Reply {
 	}
 }
 
-// leave leaves out fields of each of a list of flat pairs.
-func (r Reply) leave(names ...string) Reply {
+// dropFields removes fields from each element of a list; the elements are flat pairs.
+func (r Reply) dropFields(names ...string) Reply {
 	r.List = slices.Clone(r.List)
 	for i, one := range r.List {
 		var kept []Reply
@@ -49,7 +48,7 @@ func (r Reply) leave(names ...string) Reply {
 	return r
 }
 
-// without is a reply without all known differences but the one at an index.
+// without removes all known differences from a reply, except the one with index but.
 func without(verb string, args []string, r Reply, but int) Reply {
 	for i, d := range differences {
 		if i != but {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// A Proxy stands between clients and a server on TCP and breaks what a network
-// breaks.
+// A Proxy forwards TCP connections to a server and injects network faults.
 type Proxy struct {
 	target   string
 	listener net.Listener
@@ -21,29 +20,29 @@ type Proxy struct {
 	links  map[*link]struct{}
 	gate   chan struct{} // closed while bytes may pass
 	match  func(req []byte) bool
-	lost   chan struct{} // closed when the reply to match was lost
+	lost   chan struct{} // closed when the reply to match was dropped
 	line   Line
 }
 
-// A Line is what the network between a Proxy's two ends is like; its zero value
-// is a good one.
+// A Line describes the network on both sides of a Proxy. The zero value is a network without
+// faults.
 type Line struct {
 	Delay  func() time.Duration // of the next bytes, in either direction
-	Slice  int                  // bytes that pass at a time
-	Budget func() int           // bytes after which a new connection is cut, in either direction
+	Slice  int                  // largest number of bytes that pass at once
+	Budget func() int           // bytes in either direction after which a new connection is cut
 }
 
-// A link is one client's connection and its other half to the server.
+// A link is a connection of a client and its counterpart to the server.
 type link struct {
 	client, server *net.TCPConn
 	once           sync.Once
 	cut            chan struct{}
 
 	mu   sync.Mutex
-	lost chan struct{} // set behind the request whose reply is to be lost
+	lost chan struct{} // set after the request whose reply is to be dropped
 }
 
-// NewProxy returns a proxy to target, a host:port, which ends with the test.
+// NewProxy returns a proxy to target, a host:port. It ends with the test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,17 +56,16 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr is the proxy's host:port.
+// Addr returns the host:port of the proxy.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// URL is redis://host:port.
+// URL returns redis://host:port.
 func (p *Proxy) URL() string { return "redis://" + p.Addr() }
 
-// CutAfterRequest loses one reply. The first bytes from a client, as they came
-// from one read, for which match is true go to the server; when it has answered,
-// the answer is dropped and the connection cut, and the returned channel is
-// closed. match is called for one chunk at a time; it must not keep req nor call
-// the proxy.
+// CutAfterRequest drops one reply. The proxy calls match with each chunk of bytes read from a
+// client. It forwards the first chunk for which match is true, waits for the server's reply, drops
+// it, cuts the connection and closes the returned channel. match runs for one chunk at a time; it
+// must neither keep req nor call the proxy.
 func (p *Proxy) CutAfterRequest(match func(req []byte) bool) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,15 +73,14 @@ func (p *Proxy) CutAfterRequest(match func(req []byte) bool) <-chan struct{} {
 	return p.lost
 }
 
-// Shape makes the connections of now on go over a line; a budget is for those
-// that come.
+// Shape applies a Line to the current and new connections. A budget applies to new ones only.
 func (p *Proxy) Shape(line Line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.line = line
 }
 
-// Cut cuts all connections; new ones are welcome.
+// Cut cuts all connections. New ones are accepted.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +89,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Pause holds back all bytes, in both directions, until Resume.
+// Pause holds back all bytes in both directions until Resume.
 func (p *Proxy) Pause() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,7 +100,7 @@ func (p *Proxy) Pause() {
 	}
 }
 
-// Resume lets the bytes held back by Pause and all later ones pass.
+// Resume forwards the bytes held back by Pause and all later ones.
 func (p *Proxy) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +147,7 @@ func (p *Proxy) join(l *link) {
 	p.running.Go(func() { p.pump(l, l.server, p.reply) })
 }
 
-// pump hands on what it reads until one of the two ends is closed.
+// pump forwards bytes until one of the two ends is closed.
 func (p *Proxy) pump(l *link, from net.Conn, forward func(*link, []byte) error) {
 	defer p.leave(l)
 	chunk := make([]byte, 64<<10)
@@ -184,7 +181,7 @@ func (p *Proxy) shape() Line {
 	return p.line
 }
 
-// delay waits as long as the line delays; false if the link was cut.
+// delay waits for the delay of the line. It returns false if the link was cut.
 func (l *link) delay(line Line) bool {
 	if line.Delay == nil {
 		return true
@@ -212,7 +209,7 @@ func (p *Proxy) pass(l *link) bool {
 }
 
 func (p *Proxy) request(l *link, chunk []byte) error {
-	// Under the lock the reply to this chunk waits until it is known as lost.
+	// The lock holds the reply to this chunk back until it is marked as lost.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost == nil {
@@ -220,12 +217,12 @@ func (p *Proxy) request(l *link, chunk []byte) error {
 	}
 	_, err := l.server.Write(chunk)
 	if l.lost != nil {
-		return nil // the server gets no more once it has answered
+		return nil // the server gets no further bytes after its reply
 	}
 	return err
 }
 
-// take returns the channel of the reply to lose if this is its request, once.
+// take returns the channel for the lost reply if this chunk is its request, once.
 func (p *Proxy) take(chunk []byte) chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -246,8 +243,8 @@ func (p *Proxy) reply(l *link, chunk []byte) error {
 		_, err := l.client.Write(chunk)
 		return err
 	}
-	// This may answer an earlier request: a server that reads the end of the
-	// connection has answered them all.
+	// These bytes may be the reply to an earlier request: a server that reads the end of the
+	// connection has answered all requests.
 	_ = l.server.CloseWrite()
 	_, _ = io.Copy(io.Discard, l.server)
 	p.leave(l)

@@ -14,7 +14,7 @@ import (
 
 func isIncr(req []byte) bool { return bytes.Contains(bytes.ToLower(req), []byte("incr")) }
 
-func TestLostReplyIsOfARequestThatWasCarriedOut(t *testing.T) {
+func TestLostReplyFollowsExecutedRequest(t *testing.T) {
 	t.Parallel()
 	s, key := SharedRedis(t), Namespace(t)
 	p := NewProxy(t, s.Addr())
@@ -32,7 +32,7 @@ func TestLostReplyIsOfARequestThatWasCarriedOut(t *testing.T) {
 	}
 }
 
-func TestLostReplyOfALargeRequest(t *testing.T) {
+func TestLostReplyOfLargeRequest(t *testing.T) {
 	t.Parallel()
 	s, key := SharedRedis(t), Namespace(t)
 	p := NewProxy(t, s.Addr())
@@ -47,7 +47,7 @@ func TestLostReplyOfALargeRequest(t *testing.T) {
 	}
 }
 
-func TestCutBreaksConnectionsAndWelcomesNewOnes(t *testing.T) {
+func TestCutAllowsNewConnections(t *testing.T) {
 	t.Parallel()
 	s, key := SharedRedis(t), Namespace(t)
 	p := NewProxy(t, s.Addr())
@@ -95,7 +95,7 @@ func TestPausedBytesArriveOnResume(t *testing.T) {
 	}
 }
 
-func TestProxyOfADeadServerRefuses(t *testing.T) {
+func TestProxyOfDeadServerRefuses(t *testing.T) {
 	t.Parallel()
 	s := StartRedis(t)
 	p := NewProxy(t, s.Addr())
@@ -109,7 +109,7 @@ func TestProxyOfADeadServerRefuses(t *testing.T) {
 	}
 }
 
-func TestALineDelaysSlicesAndCuts(t *testing.T) {
+func TestLineDelaysSlicesAndCuts(t *testing.T) {
 	t.Parallel()
 	s := SharedRedis(t)
 	p := NewProxy(t, s.Addr())

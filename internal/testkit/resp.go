@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// A Reply is one value of Redis' protocol: a command is one too, a list of texts.
+// A Reply is one value in the protocol of Redis. A command is a list of texts.
 type Reply struct {
 	Kind byte // + status, - error, : number, $ text, * list
 	Null bool
-	Text string // of all but lists
+	Text string // of all kinds except lists
 	List []Reply
 }
 
-// String is for people, and for comparing.
+// String formats a reply for messages and comparisons.
 func (r Reply) String() string {
 	switch {
 	case r.Null:
@@ -35,7 +35,7 @@ func (r Reply) String() string {
 	return string(r.Kind) + r.Text
 }
 
-// texts are the values of a list.
+// texts returns the texts of a list.
 func (r Reply) texts() []string {
 	all := make([]string, len(r.List))
 	for i, v := range r.List {
@@ -44,7 +44,7 @@ func (r Reply) texts() []string {
 	return all
 }
 
-// readReply reads a value; a server that breaks off is io.ErrUnexpectedEOF or io.EOF.
+// readReply reads a value. It returns io.ErrUnexpectedEOF or io.EOF if the server breaks off.
 func readReply(r *bufio.Reader) (v Reply, err error) {
 	line, err := r.ReadString('\n')
 	if err != nil {
@@ -104,7 +104,7 @@ func command(args ...string) Reply {
 	return v
 }
 
-// A wire is a connection to a server, on which commands and replies take turns.
+// A wire is a connection to a server that sends commands and reads their replies in turn.
 type wire struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -112,7 +112,7 @@ type wire struct {
 
 func newWire(conn net.Conn) *wire { return &wire{conn, bufio.NewReader(conn)} }
 
-// do sends commands in one piece and returns the reply to each.
+// do sends commands in one write and returns the reply to each.
 func (w *wire) do(commands ...Reply) ([]Reply, error) {
 	var out []byte
 	for _, c := range commands {
@@ -131,7 +131,7 @@ func (w *wire) do(commands ...Reply) ([]Reply, error) {
 	return replies, nil
 }
 
-// sorted orders what a server gives in no order, in groups of n behind the first from values.
+// sorted orders a list that a server returns unordered: groups of n values, from the index from on.
 func (r Reply) sorted(from, n int) Reply {
 	if len(r.List) < from {
 		return r

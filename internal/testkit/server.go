@@ -17,20 +17,20 @@ import (
 	"time"
 )
 
-// A Server is a real redis-server, a child process of the test binary with a
-// loopback port and a folder of its own.
+// A Server is a real redis-server: a child process of the test binary, with its own loopback port
+// and folder.
 type Server struct {
-	t        testing.TB // nil where it is shared
+	t        testing.TB // nil if it is shared
 	bin, dir string
 	port     int
-	config   string // path of a configuration file, "" for none
+	config   string // path of a configuration file; "": none
 	args     []string
 
 	mu   sync.Mutex
 	proc *process
 }
 
-// A process is one life of a Server.
+// A process is one run of a Server.
 type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -38,9 +38,9 @@ type process struct {
 	leash  io.Closer
 }
 
-// StartRedis starts a redis-server for this test and ends it with the test.
-// It keeps nothing on disk and evicts nothing; args come behind these settings
-// and override them. A machine without redis-server fails the test.
+// StartRedis starts a redis-server for this test and ends it with the test. It stores nothing on
+// disk and evicts no keys; args follow these settings and override them. Without redis-server on
+// the machine, the test fails.
 //
 // With -short it skips the test: the quick half of the tests needs no server.
 func StartRedis(t testing.TB, args ...string) *Server {
@@ -78,7 +78,7 @@ func launch(config string, args []string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{bin: bin, dir: dir, config: config, args: args}
-	for range 5 { // somebody else may take the free port first
+	for range 5 { // another process may take the free port first
 		if s.port, err = freePort(); err != nil {
 			continue
 		}
@@ -89,9 +89,8 @@ func launch(config string, args []string) (*Server, error) {
 	return nil, errors.Join(err, os.RemoveAll(dir))
 }
 
-// freePort returns a port below those that the system gives to connections,
-// one of which could take it while a server is down. The port 10000 above it,
-// the bus of a cluster's node, is below them too.
+// freePort returns a port below the ephemeral ports, since a connection could take one of those
+// while a server is down. The port 10000 above it, the bus of a cluster node, is below them too.
 func freePort() (int, error) {
 	port := 10000 + rand.IntN(12000)
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -101,8 +100,8 @@ func freePort() (int, error) {
 	return port, l.Close()
 }
 
-// start returns when the server answers. It is asked on the unix socket in its
-// folder, where nobody else can answer and which it opens after the TCP port.
+// start returns when the server answers. It pings the unix socket in the server's folder, which no
+// other server uses and which the server opens after the TCP port.
 func (s *Server) start() (*process, error) {
 	var args []string
 	if s.config != "" {
@@ -119,14 +118,14 @@ func (s *Server) start() (*process, error) {
 	}
 	p := &process{cmd: cmd, exited: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // an exit by signal is an error too
+		_ = cmd.Wait() // an exit by a signal is an error too
 		close(p.exited)
 	}()
 	if err := p.watch(s.dir); err != nil {
 		p.kill()
 		return nil, err
 	}
-	if !poll(func() bool { return p.gone() || s.answers() }, patience) || p.gone() {
+	if !poll(func() bool { return p.gone() || s.answers() }, timeout) || p.gone() {
 		p.kill()
 		return nil, fmt.Errorf("redis-server does not answer on port %d:\n%s", s.port, &out)
 	}
@@ -135,7 +134,7 @@ func (s *Server) start() (*process, error) {
 
 func (s *Server) socket() string { return filepath.Join(s.dir, "redis.sock") }
 
-// answers tells whether a PING is answered by PONG or by a wish for a password.
+// answers reports whether the server replies to PING with PONG or with a request for a password.
 func (s *Server) answers() bool {
 	conn, err := net.DialTimeout("unix", s.socket(), time.Second)
 	if err != nil {
@@ -155,8 +154,8 @@ func ping(conn net.Conn, reply []byte) error {
 	return err
 }
 
-// watch starts a shell that kills the server when the test binary dies without
-// a goodbye, as one does that panics or runs into its time limit.
+// watch starts a shell that kills the server when the test binary dies without cleanup, as after a
+// panic or its time limit.
 func (p *process) watch(dir string) error {
 	p.guard = exec.Command("sh", "-c", `trap '' INT; read _; kill -9 "$0"; rm -rf "$1"`, strconv.Itoa(p.cmd.Process.Pid), dir)
 	leash, err := p.guard.StdinPipe()
@@ -176,8 +175,7 @@ func (p *process) gone() bool {
 	}
 }
 
-// kill ends the guard first: a process number that is free again is not its to
-// kill.
+// kill ends the guard first, which must not kill a process whose number is used again.
 func (p *process) kill() {
 	if p.guard != nil && p.guard.Process != nil {
 		_ = p.guard.Process.Kill()
@@ -188,27 +186,27 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// Addr is the server's host:port.
+// Addr returns the host:port of the server.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// URL is redis://host:port.
+// URL returns redis://host:port.
 func (s *Server) URL() string { return "redis://" + s.Addr() }
 
-// Pid is the number of the server's process.
+// Pid returns the process number of the server.
 func (s *Server) Pid() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.proc.cmd.Process.Pid
 }
 
-// gone tells whether the server was killed and not started again.
+// gone reports whether the server was killed and not started again.
 func (s *Server) gone() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.proc.gone()
 }
 
-// Kill ends the server as kill -9 does and waits until it is gone.
+// Kill ends the server like kill -9 and waits for its exit.
 func (s *Server) Kill() {
 	s.owner()
 	s.mu.Lock()
@@ -216,8 +214,7 @@ func (s *Server) Kill() {
 	s.proc.kill()
 }
 
-// Shutdown ends the server as SIGTERM does, which writes what is to be kept, and
-// waits until it is gone.
+// Shutdown ends the server by SIGTERM, after which it saves its data, and waits for its exit.
 func (s *Server) Shutdown() {
 	s.signal(syscall.SIGTERM)
 	s.mu.Lock()
@@ -226,8 +223,7 @@ func (s *Server) Shutdown() {
 	s.proc.kill()
 }
 
-// Restart kills the server, if it still lives, and starts it again on the same
-// port and folder.
+// Restart kills the server, if it runs, and starts it again on the same port and folder.
 func (s *Server) Restart() {
 	t := s.owner()
 	s.mu.Lock()
@@ -241,10 +237,10 @@ func (s *Server) Restart() {
 	s.proc = p
 }
 
-// Stop freezes the server: connections stay, nothing is answered.
+// Stop freezes the server: connections stay open and get no replies.
 func (s *Server) Stop() { s.signal(syscall.SIGSTOP) }
 
-// Cont lets a frozen server go on.
+// Cont continues a frozen server.
 func (s *Server) Cont() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig os.Signal) {
@@ -256,7 +252,7 @@ func (s *Server) signal(sig os.Signal) {
 	}
 }
 
-// owner is the test that may break the server.
+// owner returns the test that may break the server.
 func (s *Server) owner() testing.TB {
 	if s.t == nil {
 		panic("a shared redis-server is not one test's to break: use StartRedis")

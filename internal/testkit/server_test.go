@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	Main(m)
 }
 
-// leaveAnOrphan is a test binary that starts a server and is killed.
+// leaveAnOrphan runs as a test binary that starts a server and is killed.
 func leaveAnOrphan() {
 	s, err := launch("", nil)
 	if err != nil {
@@ -54,7 +54,7 @@ func refuses(addr string) bool {
 	return false
 }
 
-func TestKilledServerComesBackOnItsPortWithoutData(t *testing.T) {
+func TestRestartKeepsPortAndLosesData(t *testing.T) {
 	t.Parallel()
 	s := StartRedis(t)
 	client := dial(t, s.URL())
@@ -97,7 +97,7 @@ func TestServerWithPasswordStarts(t *testing.T) {
 	}
 }
 
-func TestStoppedServerAnswersWhenItGoesOn(t *testing.T) {
+func TestStoppedServerContinues(t *testing.T) {
 	t.Parallel()
 	s := StartRedis(t)
 	conn, err := net.Dial("tcp", s.Addr())
@@ -114,7 +114,7 @@ func TestStoppedServerAnswersWhenItGoesOn(t *testing.T) {
 		t.Fatalf("a stopped server answered %q, %v", reply, err)
 	}
 	s.Cont()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(reply); err != nil || string(reply) != "+PONG" {
@@ -122,7 +122,7 @@ func TestStoppedServerAnswersWhenItGoesOn(t *testing.T) {
 	}
 }
 
-func TestServerDiesWithItsTestBinary(t *testing.T) {
+func TestServerEndsWithTestBinary(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), orphanMaker+"=1")
@@ -150,7 +150,7 @@ func TestServerDiesWithItsTestBinary(t *testing.T) {
 	Eventually(t, func() bool { _, err := os.Stat(dir); return os.IsNotExist(err) }, "its folder goes")
 }
 
-func TestMissingRedisIsAnErrorThatHelps(t *testing.T) {
+func TestMissingRedisErrorNamesRemedy(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := launch("", nil)
 	if err == nil || !strings.Contains(err.Error(), "make tools") {
@@ -158,7 +158,7 @@ func TestMissingRedisIsAnErrorThatHelps(t *testing.T) {
 	}
 }
 
-func TestServerThatCannotStartShowsItsReason(t *testing.T) {
+func TestStartErrorShowsReason(t *testing.T) {
 	t.Parallel()
 	_, err := launch("", []string{"--no-such-setting", "1"})
 	if err == nil || !strings.Contains(err.Error(), "no-such-setting") {
@@ -166,7 +166,7 @@ func TestServerThatCannotStartShowsItsReason(t *testing.T) {
 	}
 }
 
-func TestSharedServerIsOneAndNobodysToBreak(t *testing.T) {
+func TestSharedServerIsUniqueAndProtected(t *testing.T) {
 	t.Parallel()
 	s := SharedRedis(t)
 	if SharedRedis(t) != s {
@@ -188,7 +188,7 @@ func TestNamespacesDiffer(t *testing.T) {
 	}
 }
 
-func TestKeysFindsAllOfANamespace(t *testing.T) {
+func TestKeysOfNamespace(t *testing.T) {
 	t.Parallel()
 	s, ns := SharedRedis(t), Namespace(t)
 	want := []string{ns + ":a", ns + ":b"}
@@ -202,7 +202,7 @@ func TestKeysFindsAllOfANamespace(t *testing.T) {
 	}
 }
 
-func TestPollGivesUp(t *testing.T) {
+func TestPollTimesOut(t *testing.T) {
 	t.Parallel()
 	n := 0
 	if poll(func() bool { n++; return false }, 20*time.Millisecond) || n < 2 {

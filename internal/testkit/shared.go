@@ -13,9 +13,9 @@ var shared struct {
 	server *Server
 }
 
-// SharedRedis returns the server that the tests of this binary share, each in
-// its own Namespace. The first caller starts it, Main ends it: a package that
-// uses it needs func TestMain(m *testing.M) { testkit.Main(m) }.
+// SharedRedis returns the server that all tests of this binary share, each in its own Namespace.
+// The first call starts it, and Main ends it, so a package that uses it needs func TestMain(m
+// *testing.M) { testkit.Main(m) }.
 func SharedRedis(t testing.TB) *Server {
 	t.Helper()
 	skipQuick(t)
@@ -31,16 +31,16 @@ func SharedRedis(t testing.TB) *Server {
 	return shared.server
 }
 
-// Main runs a package's tests, ends the shared server and fails if a goroutine
-// is left. It is the whole of a TestMain and does not return.
+// Main runs the tests of a package, ends the shared server and fails if goroutines are left. It is
+// the body of a TestMain and does not return.
 func Main(m *testing.M) {
-	// A pool of go-redis that cannot dial looks only once a second whether it was closed.
+	// A pool of go-redis that cannot dial notices only once a second that it was closed.
 	goleak.VerifyTestMain(tests{m}, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 type tests struct{ m *testing.M }
 
-// Run runs the tests and ends the shared server before goroutines are counted.
+// Run runs the tests and ends the shared server, before goleak counts goroutines.
 func (t tests) Run() int {
 	code := t.m.Run()
 	shared.Lock()

@@ -1,4 +1,4 @@
-// Package testkit is what the tests of this project stand on: real Redis
-// servers in every topology, a proxy that loses replies, a namespace a test and waiting for
-// conditions. Only tests import it.
+// Package testkit provides the basis of this project's tests: real Redis servers in every topology,
+// a proxy that drops replies, a namespace for each test, and waiting for conditions. Only tests
+// import it.
 package testkit

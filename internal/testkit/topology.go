@@ -13,19 +13,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// downAfter is after how long without an answer a server of a topology is taken
-// for dead by the others: long enough for a busy machine.
+// downAfter is the time without a reply after which the other servers declare a server dead. It is
+// long enough for a busy machine.
 const downAfter = 2 * time.Second
 
-// A Sentinel is one master with two replicas, and three sentinels that watch
-// them.
+// A Sentinel is a master with two replicas and three sentinels.
 type Sentinel struct {
 	Nodes, Sentinels []*Server
 	t                testing.TB
 }
 
-// StartSentinel starts a Sentinel for this test; args go to the three servers.
-// It returns when each sentinel knows all the others.
+// StartSentinel starts a Sentinel for this test; args go to the three data servers. It returns when
+// each sentinel knows all others.
 func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
 	s := &Sentinel{t: t}
@@ -57,10 +56,10 @@ func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	return s
 }
 
-// URL is redis+sentinel://host:port,host:port,host:port/name.
+// URL returns redis+sentinel://host:port,host:port,host:port/name.
 func (s *Sentinel) URL() string { return "redis+sentinel://" + addresses(s.Sentinels) + "/dq" }
 
-// Master is the server that the first sentinel takes for the master.
+// Master returns the server that the first sentinel considers the master.
 func (s *Sentinel) Master() *Server {
 	s.t.Helper()
 	at := ask(s.t, s.Sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "dq").texts()
@@ -71,7 +70,7 @@ func (s *Sentinel) Master() *Server {
 	return s.Nodes[i]
 }
 
-// Follows tells whether a node is a replica now.
+// Follows reports whether a node is a replica now.
 func (s *Sentinel) Follows(n *Server) bool {
 	s.t.Helper()
 	return strings.Contains(ask(s.t, n, "INFO", "replication").text(), "role:slave")
@@ -79,12 +78,12 @@ func (s *Sentinel) Follows(n *Server) bool {
 
 // A Cluster is three masters with a replica each.
 type Cluster struct {
-	Nodes []*Server // the first three began as masters
+	Nodes []*Server // the first three are masters at the start
 	t     testing.TB
 }
 
-// StartCluster starts a Cluster for this test; args go to all six servers. It
-// returns when each of them serves.
+// StartCluster starts a Cluster for this test; args go to all six servers. It returns when each of
+// them serves.
 func StartCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
@@ -114,10 +113,10 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	return c
 }
 
-// URL is redis+cluster://host:port,….
+// URL returns redis+cluster://host:port,….
 func (c *Cluster) URL() string { return "redis+cluster://" + addresses(c.Nodes) }
 
-// Masters are the nodes that serve slots now.
+// Masters returns the nodes that serve slots now.
 func (c *Cluster) Masters() (masters []*Server) {
 	for _, n := range c.Nodes {
 		if !n.gone() && strings.Contains(ask(c.t, n, "INFO", "replication").text(), "role:master") {
@@ -127,7 +126,7 @@ func (c *Cluster) Masters() (masters []*Server) {
 	return masters
 }
 
-// Master is the node that serves a key now.
+// Master returns the node that serves a key now.
 func (c *Cluster) Master(key string) *Server {
 	c.t.Helper()
 	n := c.Serves(key)
@@ -137,10 +136,10 @@ func (c *Cluster) Master(key string) *Server {
 	return n
 }
 
-// Serves is Master, nil while nobody does.
+// Serves is Master, but returns nil if no node serves the key.
 func (c *Cluster) Serves(key string) *Server {
 	for _, n := range c.Masters() {
-		// A node answers for its own slots and sends elsewhere for all others.
+		// A node executes commands for its own slots and redirects all others.
 		if ask(c.t, n, "EXISTS", key).err == nil {
 			return n
 		}
@@ -148,8 +147,8 @@ func (c *Cluster) Serves(key string) *Server {
 	return nil
 }
 
-// Move moves the slot of a key to another master, key after key as an operator's
-// tool does it, under whatever load there is.
+// Move moves the slot of a key to another master, key by key like an operator's tool, under any
+// load.
 func (c *Cluster) Move(key string, to *Server) {
 	c.t.Helper()
 	from := c.Master(key)
@@ -172,7 +171,7 @@ func (c *Cluster) Move(key string, to *Server) {
 	}
 }
 
-// Keys are the names of all keys that match a pattern, on whichever master.
+// Keys returns the names of all keys that match a pattern, from all masters.
 func (c *Cluster) Keys(pattern string) (keys []string) {
 	c.t.Helper()
 	for _, n := range c.Masters() {
@@ -191,19 +190,18 @@ func addresses(servers []*Server) string {
 	return strings.Join(all, ",")
 }
 
-// An answer is what a server said to one command.
+// An answer is the reply of a server to one command.
 type answer struct {
 	value any
 	err   error
 }
 
-// ask sends one command on a connection of its own. It may be called from a
-// Cleanup too.
+// ask sends one command on a new connection. It may be called from a Cleanup.
 func ask(t testing.TB, s *Server, args ...any) answer {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: s.Addr(), Protocol: 2, MaxRetries: -1, DisableIdentity: true})
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeout)
 	defer cancel()
 	value, err := client.Do(ctx, args...).Result()
 	return answer{value, err}

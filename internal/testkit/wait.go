@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// patience is how long a condition may take before a test gives up.
-const patience = 30 * time.Second
+// timeout is the time limit of a condition.
+const timeout = 30 * time.Second
 
-// Eventually returns when cond holds, and fails the test if it does not within
-// 30 seconds; what tells what was waited for.
+// Eventually returns when cond holds. It fails the test if that takes more than 30 seconds; what
+// describes the condition.
 func Eventually(t testing.TB, cond func() bool, what string) {
 	t.Helper()
-	if !poll(cond, patience) {
-		t.Fatalf("waited %v in vain: %s", patience, what)
+	if !poll(cond, timeout) {
+		t.Fatalf("waited %v in vain: %s", timeout, what)
 	}
 }
 
@@ -34,9 +34,8 @@ func poll(cond func() bool, limit time.Duration) bool {
 	return true
 }
 
-// Namespace returns a name that no other test has, of lower-case letters,
-// digits and dashes: the test's own name and a random end. It is what keeps
-// tests apart that share a server.
+// Namespace returns a name that no other test has: the test's own name and a random suffix, of
+// lower-case letters, digits and dashes. It separates tests that share a server.
 func Namespace(t testing.TB) string {
 	t.Helper()
 	clean := strings.Map(func(r rune) rune {

@@ -252,7 +252,7 @@ func (s *session) tellOfSuccess(ctx context.Context, d completion) {
 		return
 	}
 	d.route.successTold = time.Now()
-	if err := s.client.Tell(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.Name}); err != nil {
+	if err := s.client.SendHint(ctx, failed, broker.Hint{Kind: broker.HintSuccess, What: d.route.function.Name}); err != nil {
 		s.log.DebugContext(ctx, "tell a worker of a success", "worker", failed, "err", err)
 	}
 }

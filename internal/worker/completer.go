@@ -87,7 +87,7 @@ func (c *completion) continuation() *route {
 
 // commitAndTakeNext commits, and takes the next entry of the route behind.
 func (s *session) commitAndTakeNext(ctx context.Context, d completion, behind *route) *job {
-	outcome, entries, err := s.client.Advance(ctx, d.replace, s.id)
+	outcome, entries, err := s.client.CommitAndTakeNext(ctx, d.replace, s.id)
 	if err != nil || outcome == broker.Superseded { // a lost reply may have taken an entry
 		s.lookAgain(ctx, behind.In)
 	}
@@ -241,7 +241,7 @@ func (s *session) outcome(ctx context.Context, d completion, outcome broker.Outc
 		s.memory.Put(frame)
 	}
 	s.entries.remove(e.Ref)
-	if e.StreamKind == broker.Suspect { // no reader blocks on that stream; this worker may take the next entry
+	if e.Kind == broker.Suspect { // no reader blocks on that stream; this worker may take the next entry
 		s.wake(ctx, e.Queue)
 	}
 	return completion{}, false
@@ -255,7 +255,7 @@ func (s *session) lookAgain(ctx context.Context, queue string) {
 
 // wake ends the blocked read of the fetcher.
 func (s *session) wake(ctx context.Context, queue string) {
-	if err := s.client.Tell(ctx, s.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
+	if err := s.client.SendHint(ctx, s.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
 		s.log.DebugContext(ctx, "tell myself", "err", err)
 	}
 }

@@ -258,7 +258,7 @@ func (f *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.D
 	from := make([]broker.StreamRef, 0, 2*len(routes))
 	by := make(map[string]*route, len(routes))
 	for _, r := range routes {
-		from = append(from, broker.StreamRef{Queue: r.In, StreamKind: broker.Returned})
+		from = append(from, broker.StreamRef{Queue: r.In, Kind: broker.Returned})
 		if !r.beyond { // a blocked read ignores the window
 			from = append(from, broker.StreamRef{Queue: r.In})
 		}

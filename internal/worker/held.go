@@ -31,7 +31,7 @@ func (h *heldEntries) add(id broker.Ref) bool {
 	if h.recall != nil {
 		h.recall[id] = true
 	}
-	if id.StreamKind == broker.Suspect {
+	if id.Kind == broker.Suspect {
 		h.suspects.Add(1)
 	}
 	return true
@@ -41,7 +41,7 @@ func (h *heldEntries) add(id broker.Ref) bool {
 func (h *heldEntries) remove(id broker.Ref) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.held[id] && id.StreamKind == broker.Suspect {
+	if h.held[id] && id.Kind == broker.Suspect {
 		h.suspects.Add(-1)
 	}
 	delete(h.held, id)

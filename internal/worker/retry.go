@@ -63,8 +63,8 @@ func (s *session) requeueDue(ctx context.Context) {
 			return
 		case <-s.retries.rung:
 		case <-timer.C:
-			if err := s.client.BringBack(ctx); err != nil && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "retries could not be brought back", "err", err)
+			if err := s.client.RequeueDue(ctx); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "due retries were not requeued; trying again", "err", err)
 				s.retries.in(overdue)
 			}
 			if s.worker.rested() {

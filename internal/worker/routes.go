@@ -226,7 +226,7 @@ func (f *fetcher) forgetForeign(ids []string, stages []broker.Stage) {
 
 // consuming returns the routes whose stages are the consumers of their queues.
 func (f *fetcher) consuming(ctx context.Context, asked []*route) (standing []*route, err error) {
-	stands, err := f.client.Stand(ctx, stagesOf(asked))
+	stands, err := f.client.StageStatuses(ctx, stagesOf(asked))
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func (s *session) compareVersions(ctx context.Context) {
 func (s *session) tellOfVersion(ctx context.Context, worker string, note versionNote) {
 	text, err := json.Marshal(note)
 	if err == nil {
-		err = s.client.Tell(ctx, worker, broker.Hint{Kind: broker.HintVersion, What: string(text)})
+		err = s.client.SendHint(ctx, worker, broker.Hint{Kind: broker.HintVersion, What: string(text)})
 	}
 	if err != nil {
 		s.log.DebugContext(ctx, "tell a worker of a version", "worker", worker, "err", err)

@@ -136,7 +136,7 @@ func (w *Worker) Register(ctx context.Context, functions []*runner.Function) err
 		if err := s.client.Join(ctx, broker.RoleWorker, s.id, w.card()); err != nil {
 			return err
 		}
-		if err := s.client.Tell(ctx, s.id, broker.Hint{Kind: broker.HintStages}); err != nil {
+		if err := s.client.SendHint(ctx, s.id, broker.Hint{Kind: broker.HintStages}); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,5 @@
-// Package cost measures what a million items take of whom: producer, worker,
-// consumer and Redis, each a process of its own.
+// Package cost measures the resources that a million items take in the producer, the worker, the
+// consumer and Redis, each in a process of its own.
 package cost
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// A Cost is for a million items; the processors are seconds, the memory is the
-// most that each had.
+// A Cost is the cost of a million items: processor time in seconds, and the peak memory of each
+// process.
 type Cost struct {
 	Title     string  `json:"title"`
 	Items     int     `json:"items"`
@@ -35,7 +35,7 @@ type Split struct {
 
 func (s Split) total() float64 { return s.Producer + s.Worker + s.Consumer + s.Redis }
 
-// cases are what is measured.
+// cases returns the measured cases.
 func cases() []struct {
 	title string
 	plan  procs.Plan
@@ -53,8 +53,8 @@ func cases() []struct {
 	}
 }
 
-// Measure runs each case as often as the lab says; the run of the median rate
-// counts.
+// Measure runs each case as often as the lab's settings say, and returns the run with the median
+// rate.
 func Measure(ctx context.Context, l *lab.Lab) ([]Cost, error) {
 	costs := []Cost{}
 	for _, c := range cases() {
@@ -95,7 +95,7 @@ func of(title string, n int, all []procs.Outcome) Cost {
 	}
 }
 
-// Write sets them as a table.
+// Write writes the costs as a table.
 func Write(w io.Writer, costs []Cost) error {
 	grid := [][]string{{
 		"CPU seconds a million items", "items/s", "producer", "worker", "consumer", "Redis", "together",

@@ -14,7 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// byBacklog lets ints wait before anybody works on them.
+// byBacklog measures ints that wait before a worker starts.
 func byBacklog(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	var rate, single lines
 	for n := 10_000; n <= 10_000_000; n *= 10 {
@@ -62,7 +62,7 @@ func wait(ctx context.Context, ex *executor.Executor, n int) (*executor.Queue[in
 	return q, ex.Flush(ctx)
 }
 
-// besides sends single items through a flow of their own.
+// besides sends single items through another flow.
 func besides(ctx context.Context, ex *executor.Executor) ([]time.Duration, error) {
 	f := numbers(trips, rows.Inc, rows.Double)
 	f.Check = func(i, v int) error {
@@ -74,7 +74,7 @@ func besides(ctx context.Context, ex *executor.Executor) ([]time.Duration, error
 	return f.Trips(ctx, ex, tripLimit)
 }
 
-// drain maps and gathers, and returns the rate.
+// drain maps and gathers the items and returns the rate.
 func drain(ctx context.Context, q *executor.Queue[int], n int) (float64, error) {
 	begin, t := time.Now(), work.NewTally(n)
 	var err error

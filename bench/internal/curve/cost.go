@@ -13,12 +13,12 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// numbers is a flow of ints that no stage changes.
+// numbers returns a flow of ints through stages that do not change them.
 func numbers(n int, stages ...workers.Func[int, int]) flow.Flow[int] {
 	return flow.Flow[int]{N: n, Item: flow.Number, Check: flow.SameNumber, Stages: stages}
 }
 
-// through runs a flow on hands of this process.
+// through runs a flow on hands slots of this process.
 func through(ctx context.Context, l *lab.Lab, hands int, f flow.Flow[int]) (took time.Duration, err error) {
 	err = l.Fresh(ctx, hands, registered(f), func(ctx context.Context, ex *executor.Executor) error {
 		took, err = f.On(ctx, ex, func() {})
@@ -27,7 +27,7 @@ func through(ctx context.Context, l *lab.Lab, hands int, f flow.Flow[int]) (took
 	return took, err
 }
 
-// oneByOne sends its items one at a time.
+// oneByOne sends the items of a flow one at a time.
 func oneByOne(ctx context.Context, l *lab.Lab, hands int, f flow.Flow[int]) (took []time.Duration, err error) {
 	err = l.Fresh(ctx, hands, registered(f), func(ctx context.Context, ex *executor.Executor) error {
 		took, err = f.Trips(ctx, ex, tripLimit)
@@ -45,7 +45,7 @@ func registered(f flow.Flow[int]) (functions []workers.Function) {
 	return functions
 }
 
-// byCost has one stage on 8 slots.
+// byCost measures one stage on 8 slots.
 func byCost(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	const hands = 8
 	var rate, single lines
@@ -63,7 +63,7 @@ func byCost(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 			return nil, err
 		}
 		rate.add("dqbridge, 8 slots", x, perSecond)
-		if cost >= 100*time.Microsecond { // asleep, so that processors do not count
+		if cost >= 100*time.Microsecond { // asleep, so that the number of processors does not matter
 			rate.computed("8 slots and nothing else", x, hands/cost.Seconds())
 		} else {
 			rate.computed("8 slots and nothing else", x, float64(min(hands, runtime.GOMAXPROCS(0)))/cost.Seconds())
@@ -84,7 +84,7 @@ func byCost(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	}, nil
 }
 
-// byStages has stages that change nothing, kept apart and fused.
+// byStages measures stages that return their input, not fused and fused.
 func byStages(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	var rate, single lines
 	keep := flow.Same[int]("keep")

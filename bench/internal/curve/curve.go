@@ -1,5 +1,5 @@
-// Package curve measures how throughput and latency depend on one thing, and
-// draws it.
+// Package curve measures how throughput and latency depend on one parameter, and draws charts of
+// it.
 package curve
 
 import (
@@ -12,14 +12,14 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/lab"
 )
 
-// A Curve is one dependence. It gives several charts.
+// A Curve measures the dependence on one parameter. It returns several charts.
 type Curve struct {
 	Name    string // for -only
 	What    string
 	measure func(ctx context.Context, l *lab.Lab) ([]Chart, error)
 }
 
-// All are in the order in which they are measured.
+// All returns all curves in the order of their measurement.
 func All() []Curve {
 	return []Curve{
 		{"size", "the size of an item", bySize},
@@ -30,7 +30,7 @@ func All() []Curve {
 	}
 }
 
-// Names are those that -only knows.
+// Names returns the names for -only.
 func Names() []string {
 	var names []string
 	for _, c := range All() {
@@ -39,8 +39,7 @@ func Names() []string {
 	return names
 }
 
-// Measure measures those that are wanted, and draws them into a folder where
-// one is given.
+// Measure measures the wanted curves, and draws them into the folder dir unless it is empty.
 func Measure(ctx context.Context, l *lab.Lab, wants func(name string) bool, dir string) ([]Chart, error) {
 	all := []Chart{}
 	if dir != "" {
@@ -72,14 +71,14 @@ func Measure(ctx context.Context, l *lab.Lab, wants func(name string) bool, dir 
 
 const (
 	hands = 4
-	// pointTime is about how long the runs of one point are.
+	// pointTime is about the duration of the runs of one point.
 	pointTime = time.Second
 	tripLimit = 500 * time.Millisecond
 	trips     = 300
 )
 
-// throughput finds how many items fit in pointTime, the better of two tries
-// each time, and then runs them in turns.
+// throughput finds how many items fit in pointTime, by the better of two attempts at each step, and
+// then runs them in turns.
 func throughput(l *lab.Lab, first, most int, run func(n int) (time.Duration, error)) (perSecond float64, err error) {
 	n := first
 	for n < most {
@@ -104,13 +103,13 @@ func throughput(l *lab.Lab, first, most int, run func(n int) (time.Duration, err
 	return medians[0], nil
 }
 
-// middle is the median and the 99th of a hundred, in milliseconds.
+// middle returns the median and the 99th percentile in milliseconds.
 func middle(took []time.Duration) (p50, p99 float64) {
 	slices.Sort(took)
 	return lab.Percentile(took, 50), lab.Percentile(took, 99)
 }
 
-// lines collects points under names, in the order in which they come up.
+// lines collects points by the name of their series, in the order of appearance.
 type lines struct{ series []Series }
 
 func (c *lines) add(name string, x, y float64) {
@@ -122,7 +121,7 @@ func (c *lines) add(name string, x, y float64) {
 	c.series[i].Points = append(c.series[i].Points, Point{x, y})
 }
 
-// computed adds points that nobody measured.
+// computed adds a point that is computed, not measured.
 func (c *lines) computed(name string, x, y float64) {
 	c.add(name, x, y)
 	for i := range c.series {

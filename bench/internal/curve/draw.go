@@ -25,26 +25,26 @@ type Chart struct {
 	Series []Series `json:"series"`
 }
 
-// An Axis has its ticks at what was measured, or at powers of ten.
+// An Axis has its ticks at the measured values, or at powers of ten.
 type Axis struct {
 	Label string               `json:"label"`
 	Unit  func(float64) string `json:"-"`
 }
 
-// A Series is one line.
+// A Series is one line of a chart.
 type Series struct {
 	Name   string  `json:"name"`
 	Points []Point `json:"points"`
 	Dashed bool    `json:"-"` // computed, not measured
 }
 
-// A Point was measured.
+// A Point is a measured point.
 type Point struct {
 	X float64 `json:"x"`
 	Y float64 `json:"y"`
 }
 
-// Colours that also the colour-blind can tell apart.
+// Colours that colour-blind readers can distinguish.
 var colours = []color.Color{
 	color.RGBA{R: 0x00, G: 0x5f, B: 0xa3, A: 0xff}, color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
 	color.RGBA{R: 0x00, G: 0x8a, B: 0x63, A: 0xff}, color.RGBA{R: 0x99, G: 0x4f, B: 0x88, A: 0xff},
@@ -90,8 +90,7 @@ func (c Chart) Draw(dir string) error {
 	return c.save(p, filepath.Join(dir, c.File))
 }
 
-// save leaves a margin, for fonts that are wider than the one that was
-// measured.
+// save leaves a margin, for fonts that are wider than the one used for the layout.
 func (c Chart) save(p *plot.Plot, file string) error {
 	canvas := vgsvg.New(vg.Points(560), vg.Points(330))
 	p.Draw(draw.Crop(draw.New(canvas), vg.Points(6), vg.Points(-24), vg.Points(6), vg.Points(-6)))
@@ -125,7 +124,7 @@ func (s Series) add(p *plot.Plot, colour color.Color) error {
 	return nil
 }
 
-// legendTop puts the legend at the left where the lines are not.
+// legendTop reports whether the legend fits at the top left, without covering a line.
 func (c Chart) legendTop() bool {
 	low, high, first := math.Inf(1), math.Inf(-1), 0.0
 	for _, s := range c.Series {
@@ -146,7 +145,7 @@ func decades(low, high float64) (float64, float64) {
 	return low, high
 }
 
-// tens has a tick at each power of ten, and small ones between.
+// tens returns ticks at powers of ten, with small ones in between.
 func tens(unit func(float64) string) plot.Ticker {
 	return plot.TickerFunc(func(low, high float64) (ticks []plot.Tick) {
 		for at := low; at < high*1.001; at *= 10 {
@@ -156,7 +155,7 @@ func tens(unit func(float64) string) plot.Ticker {
 	})
 }
 
-// measured has a tick at each place where something was measured.
+// measured returns ticks at the measured values.
 func measured(c Chart) plot.Ticker {
 	return plot.TickerFunc(func(float64, float64) (ticks []plot.Tick) {
 		seen := map[float64]bool{}
@@ -172,7 +171,7 @@ func measured(c Chart) plot.Ticker {
 	})
 }
 
-// What stands at the axes.
+// Labels of the axes.
 
 func number(v float64) string {
 	switch {
@@ -194,7 +193,7 @@ func bytes(v float64) string {
 	return fmt.Sprintf("%.0f B", v)
 }
 
-// span writes milliseconds.
+// span formats milliseconds.
 func span(v float64) string {
 	switch {
 	case v >= 1000:

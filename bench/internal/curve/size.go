@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// bySize has one stage that changes nothing.
+// bySize measures one stage that returns its input.
 func bySize(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	var rate, volume, single lines
 	keep := flow.Same[[]byte]("keep")
@@ -68,7 +68,7 @@ func bySize(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	}, nil
 }
 
-// ofSize makes items before anything is timed.
+// ofSize makes the items before the measurement starts.
 func ofSize(size int, stages ...workers.Func[[]byte, []byte]) flow.Flow[[]byte] {
 	items := make([][]byte, max(2, min(1024, (32<<20)/size)))
 	for i := range items {

@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// byWorkers has a function that sleeps, on the slots of one process and on
-// processes of one slot each.
+// byWorkers measures a function that sleeps, on the slots of one process and on processes of one
+// slot each.
 func byWorkers(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	var rate, single lines
 	for _, workers := range []int{1, 2, 5, 10, 20, 50, 100} {
@@ -40,7 +40,7 @@ func byWorkers(ctx context.Context, l *lab.Lab) ([]Chart, error) {
 	}, nil
 }
 
-// apart has an Executor without hands, and workers as processes.
+// apart runs f with an Executor without slots, and with workers as processes.
 func apart(ctx context.Context, l *lab.Lab, workers int, f func(*executor.Executor) error) error {
 	return procs.With(ctx, procs.Job{URL: l.Server.URL(), Concurrency: 1}, workers, func() error {
 		ex, err := executor.New(ctx, l.Server.URL())

@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// Write sets the points of each chart as a table.
+// Write writes the points of each chart as a table.
 func Write(w io.Writer, charts []Chart) error {
 	for i, c := range charts {
 		if i > 0 {

@@ -1,4 +1,4 @@
-// Package flow has pipelines of any type and any cost, with dqbridge and by hand.
+// Package flow has pipelines of any type and cost, with dqbridge and written by hand.
 package flow
 
 import (
@@ -15,17 +15,17 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A Flow is a pipeline in this process, of any type.
+// A Flow is a pipeline in this process.
 type Flow[T any] struct {
 	N      int
 	Item   func(i int) T
 	Check  func(i int, v T) error
 	Stages []workers.Func[T, T]
 	Opts   []executor.MapOption
-	Ahead  int // capacity of the channel into it; 0: the usual one
+	Ahead  int // capacity of its input channel; 0: the default
 }
 
-// On runs the flow with dqbridge to its end; came is told of each result.
+// On runs the flow with dqbridge to its end. It calls came for each result.
 func (f Flow[T]) On(ctx context.Context, ex *executor.Executor, came func()) (time.Duration, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -85,7 +85,7 @@ func (f Flow[T]) Trips(ctx context.Context, ex *executor.Executor, limit time.Du
 	}, limit)
 }
 
-// trips times single items; they are sorted.
+// trips returns the sorted times of single items.
 func trips[T any](f Flow[T], in chan<- T, next func() (T, error), limit time.Duration) (took []time.Duration, err error) {
 	for start := time.Now(); len(took) < f.N && (len(took) == 0 || time.Since(start) < limit); {
 		i := len(took)
@@ -105,7 +105,7 @@ func trips[T any](f Flow[T], in chan<- T, next func() (T, error), limit time.Dur
 	return took, nil
 }
 
-// Open makes the pipeline of dqbridge.
+// Open makes the pipeline with dqbridge.
 func (f Flow[T]) Open(ctx context.Context, ex *executor.Executor, in <-chan T) (<-chan bridge.Result[T], error) {
 	q, err := bridge.Scatter(ctx, ex, in)
 	if err != nil {

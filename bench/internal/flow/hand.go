@@ -10,12 +10,12 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 )
 
-// A Hand is the same pipeline by hand: from channel to channel, in the same
-// encoding, with as many items to an entry as Items says.
+// A Hand is the same pipeline written by hand: from channel to channel, in the same encoding, with
+// Items items in each entry.
 type Hand[T any] struct {
 	Flow[T]
 	Items, Entries int
-	Stages         int // that change nothing
+	Stages         int // stages that return their input
 }
 
 func (h Hand[T]) with(ctx context.Context, s *redisd.Server, f func(in chan<- T, out <-chan T) error) (err error) {
@@ -36,7 +36,7 @@ func (h Hand[T]) with(ctx context.Context, s *redisd.Server, f func(in chan<- T,
 	return errors.Join(f(in, out), end())
 }
 
-// On runs it to its end.
+// On runs the pipeline to its end.
 func (h Hand[T]) On(ctx context.Context, s *redisd.Server) (took time.Duration, err error) {
 	return took, h.with(ctx, s, func(in chan<- T, out <-chan T) error {
 		begin := time.Now()

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hold keeps the thread for d. Without its slack, 50 us as a rule, the kernel wakes
-// a thread within some 20 us.
+// Hold blocks the thread for d. It sets the timer slack, usually 50 us, to the minimum, after which
+// the kernel wakes a thread within about 20 us.
 func Hold(d time.Duration) error {
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
 		return err

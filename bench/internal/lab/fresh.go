@@ -8,8 +8,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Fresh runs f with an Executor of its own, whose hands are the fleet, and
-// forgets what is left in Redis.
+// Fresh runs f with a new Executor that has the slots itself, and removes its data from Redis
+// afterwards.
 func (l *Lab) Fresh(ctx context.Context, hands int, functions []workers.Function, f func(context.Context, *executor.Executor) error) (err error) {
 	bound, cancel := context.WithTimeout(ctx, stuck)
 	defer cancel()

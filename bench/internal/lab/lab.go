@@ -1,5 +1,4 @@
-// Package lab measures: it has the redis-server of a run, and what was measured
-// on it already.
+// Package lab runs measurements: it has the redis-server of a run and the results so far.
 package lab
 
 import (
@@ -17,15 +16,15 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// Settings are those of a run.
+// Settings are the settings of a run.
 type Settings struct {
 	Runs  int
 	Items int           // of a run of a fast row; 0: as many as fit in Long
-	Long  time.Duration // about how long a run is
+	Long  time.Duration // approximate duration of a run
 	Trips int           // single items of a run
 }
 
-// A Lab is where everything of one run is measured.
+// A Lab is the environment of all measurements of a run.
 type Lab struct {
 	Settings
 	Server   *redisd.Server
@@ -44,35 +43,35 @@ func Open(ctx context.Context, s Settings, progress io.Writer) (*Lab, error) {
 	return &Lab{s, server, progress, map[string]*Rate{}, map[string][]time.Duration{}}, nil
 }
 
-// Say tells what is being done, where nobody minds if it cannot.
+// Say reports progress. It ignores write errors.
 func (l *Lab) Say(format string, args ...any) { _, _ = fmt.Fprintf(l.Progress, format+"\n", args...) }
 
-// A Rate is what the runs of a row gave.
+// A Rate is the results of a row's runs.
 type Rate struct {
 	Items   int // of a run
 	Ordered bool
 	Passes  []Pass
 }
 
-// A Pass is one run; what counts items is for one item.
+// A Pass is the result of one run. Counts are per item.
 type Pass struct {
 	PerSecond, Allocs, Commands, Scripts, CPU, RedisCPU float64
 }
 
-// Median of what f takes of each pass.
+// Median returns the median of f over the passes.
 func (r *Rate) Median(f func(Pass) float64) float64 { return Median(Each(r.Passes, f)) }
 
-// PerSecond is the median rate.
+// PerSecond returns the median rate.
 func (r *Rate) PerSecond() float64 { return r.Median(func(p Pass) float64 { return p.PerSecond }) }
 
 const (
-	// mostItems bounds a run of the fastest rows.
+	// mostItems is the largest number of items of a run.
 	mostItems = 10_000_000
-	// stuck is when a run has failed.
+	// stuck is the time limit of a run.
 	stuck = 5 * time.Minute
 )
 
-// Rates measures rows in turns, those that are not measured yet.
+// Rates measures the rows that are not measured yet, in turns.
 func (l *Lab) Rates(ctx context.Context, list []rows.Row) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(r rows.Row) bool { return l.rates[r.Name] != nil })
 	for _, r := range list {
@@ -95,11 +94,11 @@ func (l *Lab) Rates(ctx context.Context, list []rows.Row) error {
 	return nil
 }
 
-// Rate is what Rates has measured, or nil.
+// Rate returns the result of Rates for a row, or nil.
 func (l *Lab) Rate(name string) *Rate { return l.rates[name] }
 
-// sized finds how many items a run has: what a short one tells of the rate is too
-// little where a pipeline has to get going first.
+// sized finds the number of items of a run. A short run underestimates the rate of a pipeline that
+// takes time to start.
 func (l *Lab) sized(ctx context.Context, r rows.Row) (*Rate, error) {
 	items := r.First
 	for {
@@ -119,7 +118,7 @@ func (l *Lab) sized(ctx context.Context, r rows.Row) (*Rate, error) {
 	}
 }
 
-// with opens a pipe of a row, and closes all behind f.
+// with opens a pipe of a row, calls f, and closes everything.
 func (l *Lab) with(ctx context.Context, r rows.Row, f func(work.Caller) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, stuck)
 	defer cancel()
@@ -166,17 +165,16 @@ func (l *Lab) pass(ctx context.Context, r rows.Row, rate *Rate) error {
 }
 
 const (
-	// tripLimit is how long single items are sent, where each takes long.
+	// tripLimit bounds the duration of single items, if each takes long.
 	tripLimit = 3 * time.Second
-	// tripTurns is into how many turns those of a run are divided: what the machine
-	// does beside it should meet all rows alike.
+	// tripTurns is the number of turns into which the single items of a run are divided, so that
+	// the load of the machine affects all rows alike.
 	tripTurns = 3
-	// tripsBefore are not counted: a pipe that was just opened knows no costs yet.
+	// tripsBefore items are not counted: a new pipe has not measured costs yet.
 	tripsBefore = 50
 )
 
-// Singles measures one item at a time, in turns, of the rows that have not been
-// measured so.
+// Singles measures single items of the rows that are not measured yet, in turns.
 func (l *Lab) Singles(ctx context.Context, list []rows.Row) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(r rows.Row) bool { return r.Bulk || l.trips[r.Name] != nil })
 	turns := tripTurns * l.Runs
@@ -205,8 +203,8 @@ func (l *Lab) Singles(ctx context.Context, list []rows.Row) error {
 	return nil
 }
 
-// Trip is a percentile of what Singles has measured, in milliseconds.
+// Trip returns a percentile of the times of Singles, in milliseconds.
 func (l *Lab) Trip(name string, p int) float64 { return Percentile(l.trips[name], p) }
 
-// Trips is how many single items Singles has sent.
+// TripsOf returns the number of single items that Singles has sent.
 func (l *Lab) TripsOf(name string) int { return len(l.trips[name]) }

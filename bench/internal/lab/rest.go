@@ -11,15 +11,15 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// Idle is what an open pipeline with nothing in it costs in a second.
+// An Idle is the cost of an open pipeline without items, per second.
 type Idle struct {
 	Commands, CPU, RedisCPU float64
 }
 
-// idleTime is how long it is looked at.
+// idleTime is the duration of that measurement.
 const idleTime = 5 * time.Second
 
-// Idle holds a pipeline open after one item.
+// Idle keeps a pipeline open after one item and measures its cost.
 func (l *Lab) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
 	l.Say("idle: %s", r.Title)
 	return i, l.with(ctx, r, func(pipe work.Caller) error {
@@ -48,8 +48,7 @@ func (l *Lab) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
 	})
 }
 
-// Queued is how many bytes each of many ints takes that wait with nobody
-// working.
+// Queued returns the number of bytes that each of many waiting ints takes, without workers.
 func (l *Lab) Queued(ctx context.Context, r rows.Row) (bytes float64, err error) {
 	n := max(r.First, 5000)
 	l.Say("%d ints queued: %s", n, r.Title)
@@ -71,7 +70,7 @@ func (l *Lab) Queued(ctx context.Context, r rows.Row) (bytes float64, err error)
 	return (after - before) / float64(n), err
 }
 
-// Each is f of each.
+// Each applies f to each element.
 func Each[T any](list []T, f func(T) float64) []float64 {
 	values := make([]float64, len(list))
 	for i, v := range list {
@@ -80,13 +79,13 @@ func Each[T any](list []T, f func(T) float64) []float64 {
 	return values
 }
 
-// Median is the middle one, or what lies between the two.
+// Median returns the median of a list.
 func Median(list []float64) float64 {
 	sorted := slices.Sorted(slices.Values(list))
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// Percentile is in milliseconds; the list is sorted.
+// Percentile returns a percentile of a sorted list, in milliseconds.
 func Percentile(list []time.Duration, p int) float64 {
 	return float64(list[min(len(list)*p/100, len(list)-1)]) / float64(time.Millisecond)
 }

@@ -1,4 +1,4 @@
-// Package page puts figures into a page of the documentation.
+// Package page writes figures into pages of the documentation.
 package page
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What stands between these two is replaced.
+// The text between these two marks is replaced.
 const (
 	begin = "<!-- figures: begin"
 	end   = "<!-- figures: end -->"
@@ -30,7 +30,7 @@ func Replace(file, text string) error {
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
-// Machine tells on what was measured.
+// Machine describes the machine of the measurements.
 func Machine(processors int, redis, version string) string {
 	model := "a machine"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {

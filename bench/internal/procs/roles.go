@@ -1,5 +1,5 @@
-// Package procs runs a pipeline as it is deployed: a producer, workers and a
-// consumer that are processes of their own.
+// Package procs runs a pipeline as it is deployed: producer, workers and consumer are separate
+// processes.
 package procs
 
 import (
@@ -25,21 +25,21 @@ const (
 	consumer = "consumer"
 )
 
-// Roles are what processes of this package can be.
+// Roles returns the roles of processes in this package.
 func Roles() map[string]role.Func {
 	return map[string]role.Func{producer: produce, worker: labour, consumer: consume}
 }
 
-// A Job is what all three get.
+// A Job is the configuration of all three roles.
 type Job struct {
 	URL         string `json:"url"`
 	Queue       string `json:"queue"`
 	N           int    `json:"n"`
-	Size        int    `json:"size"`        // bytes of an item; 0: ints
+	Size        int    `json:"size"`        // size of an item in bytes; 0: ints
 	Concurrency int    `json:"concurrency"` // of each worker
-	Bytes       int64  `json:"bytes"`       // that may wait in the queue; 0: as many as by default
-	Apart       bool   `json:"apart"`       // a queue between the stages
-	Batch       int    `json:"batch"`       // most items of a batch; 0: as many as by default
+	Bytes       int64  `json:"bytes"`       // bound of the waiting bytes in the queue; 0: the default
+	Apart       bool   `json:"apart"`       // the stages are not fused
+	Batch       int    `json:"batch"`       // largest number of items of a batch; 0: the default
 }
 
 func (j Job) mapOptions() (opts []executor.MapOption) {
@@ -52,10 +52,10 @@ func (j Job) mapOptions() (opts []executor.MapOption) {
 // same is the stage of items that are bytes.
 var same = flow.Same[[]byte]("same")
 
-// SlowFor is how long Slow takes.
+// SlowFor is the duration of Slow.
 const SlowFor = 10 * time.Millisecond
 
-// Slow is a function that workers of this package also have.
+// Slow is another function of the workers in this package.
 var Slow = flow.Waiting("slow", func(int) time.Duration { return SlowFor })
 
 func labour(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {

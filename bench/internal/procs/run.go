@@ -9,46 +9,46 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/role"
 )
 
-// A Plan is how a pipeline is deployed.
+// A Plan describes the deployment of a pipeline.
 type Plan struct {
 	Job
 	Workers int           // processes
-	Backlog bool          // the producer has ended before any worker begins
-	Idle    time.Duration // how long to look at it before the first item, with everybody there
+	Backlog bool          // the producer ends before the first worker starts
+	Idle    time.Duration // how long to measure all processes idle before the first item
 }
 
-// An Outcome is what came of a plan.
+// An Outcome is the result of a plan.
 type Outcome struct {
-	Seconds  float64 // until the last result; of a backlog, from when all are there
+	Seconds  float64 // until the last result; with a backlog, from the end of the producer
 	Producer role.Report
-	Worker   role.Report // of all workers together; the peak of the largest
+	Worker   role.Report // sum of all workers; the peak is that of the largest
 	Consumer role.Report
 	Redis    redisd.Usage
-	Peak     float64      // memory of the redis-server, in bytes
-	Idle     redisd.Usage // of a second and process
+	Peak     float64      // peak memory of the redis-server, in bytes
+	Idle     redisd.Usage // per second and process
 }
 
-// PerSecond is the rate.
+// PerSecond returns the rate.
 func (o Outcome) PerSecond() float64 { return float64(o.Consumer.Items) / o.Seconds }
 
-// Largest is the peak of the largest process, Redis aside.
+// Largest returns the peak of the largest process, without Redis.
 func (o Outcome) Largest() float64 { return max(o.Producer.Peak, o.Worker.Peak, o.Consumer.Peak) }
 
-// A cast is who takes part.
+// A cast is the processes of a run.
 type cast struct {
 	plan               Plan
 	server             *redisd.Server
 	workers            []*role.Process
 	producer, consumer *role.Process
-	alone              float64 // seconds of processor that Redis used while nobody was there
+	alone              float64 // processor time in seconds that Redis used without clients
 }
 
-// stuck is when a run has failed.
+// stuck is the time limit of a run.
 const stuck = 5 * time.Minute
 
-// Run does it on a server of its own, so that its memory can be told.
+// Run runs a plan on a new server, so that its memory can be measured.
 func Run(ctx context.Context, p Plan) (o Outcome, err error) {
-	ctx, cancel := context.WithTimeout(ctx, stuck) // which kills who is left
+	ctx, cancel := context.WithTimeout(ctx, stuck) // it also kills the processes that are left
 	defer cancel()
 	s, err := redisd.Start(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *cast) enter(ctx context.Context) (err error) {
 	return err
 }
 
-// start starts workers alone.
+// start starts only the workers.
 func start(ctx context.Context, j Job, n int) (list []*role.Process, err error) {
 	for range n {
 		w, err := role.Start(ctx, worker, j)
@@ -109,7 +109,7 @@ func start(ctx context.Context, j Job, n int) (list []*role.Process, err error) 
 	return list, nil
 }
 
-// stop ends workers, and adds up what they tell.
+// stop ends workers and returns the sum of their reports.
 func stop(list []*role.Process) (all role.Report, err error) {
 	for _, w := range list {
 		r, stopped := w.Stop()
@@ -120,7 +120,7 @@ func stop(list []*role.Process) (all role.Report, err error) {
 	return all, err
 }
 
-// With runs f beside a fleet of n workers.
+// With runs f while a fleet of n workers is running.
 func With(ctx context.Context, j Job, n int, f func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,13 +133,11 @@ func With(ctx context.Context, j Job, n int, f func() error) error {
 	return errors.Join(err, stopped)
 }
 
-// settled is how long after their start everybody has said and asked what is
-// said and asked once.
+// settled is how long after their start all processes have finished their setup.
 const settled = 6 * time.Second
 
-// idle looks at what everybody does while nothing happens: once at what it costs
-// Redis beyond what it costs alone, and once at what is sent, since MONITOR, which
-// tells that, costs more than what it tells of.
+// idle measures the idle processes twice: the resources of Redis beyond those without clients, and
+// the commands sent. The second one uses MONITOR, which costs more than these commands.
 func (c *cast) idle(ctx context.Context) (u redisd.Usage, err error) {
 	if c.plan.Idle == 0 {
 		return u, nil
@@ -155,7 +153,7 @@ func (c *cast) idle(ctx context.Context) (u redisd.Usage, err error) {
 	return u.Over(c.plan.Idle.Seconds() * float64(len(c.workers)+2)), err
 }
 
-// used is what a server does in a while.
+// used returns the work of a server during d.
 func used(ctx context.Context, s *redisd.Server, d time.Duration) (u redisd.Usage, err error) {
 	before, err := s.Usage(ctx)
 	if err != nil || d == 0 {
@@ -177,7 +175,7 @@ func pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// perform runs the items through.
+// perform runs the items through the pipeline.
 func (c *cast) perform(ctx context.Context, o *Outcome) (err error) {
 	before, err := c.server.Usage(ctx)
 	if err != nil {

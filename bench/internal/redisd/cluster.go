@@ -10,13 +10,12 @@ import (
 	"time"
 )
 
-// A Cluster has masters only.
+// A Cluster consists of masters without replicas.
 type Cluster []*Server
 
 const slots = 16384
 
-// StartCluster starts a Cluster of n nodes, whose slots are spread evenly and
-// in order.
+// StartCluster starts a Cluster of n nodes, with the slots divided evenly and in order.
 func StartCluster(ctx context.Context, n int) (c Cluster, err error) {
 	defer func() {
 		if err != nil {
@@ -47,7 +46,7 @@ func StartCluster(ctx context.Context, n int) (c Cluster, err error) {
 	return c, c.ready(ctx)
 }
 
-// ready waits until every node knows of all.
+// ready waits until every node knows all nodes.
 func (c Cluster) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -70,7 +69,7 @@ func (c Cluster) ready(ctx context.Context) error {
 	return nil
 }
 
-// URL is the address for dqbridge.
+// URL returns the address for dqbridge.
 func (c Cluster) URL() string {
 	var addresses []string
 	for _, s := range c {
@@ -86,8 +85,7 @@ func (c Cluster) Stop() {
 	}
 }
 
-// Throttle lets a server run for a share of each period only, until the context
-// ends.
+// Throttle lets a server run for a share of each period only, until ctx ends.
 func (s *Server) Throttle(ctx context.Context, share float64, period time.Duration) error {
 	on := time.Duration(share * float64(period))
 	for {

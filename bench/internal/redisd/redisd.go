@@ -1,4 +1,4 @@
-// Package redisd starts redis-servers of its own and asks what they have done.
+// Package redisd starts redis-servers and reads their statistics.
 package redisd
 
 import (
@@ -12,11 +12,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9" //nolint:depguard // the pipeline by hand has nothing between it and Redis
+	"github.com/redis/go-redis/v9" //nolint:depguard // the pipeline written by hand calls Redis directly
 )
 
-// A Server is a redis-server of our own, on a free port of this machine. It
-// keeps nothing on disk.
+// A Server is a redis-server on a free port of this machine, without persistence.
 type Server struct {
 	Address string
 	Version string
@@ -32,13 +31,13 @@ const (
 	startLimit = 10 * time.Second
 )
 
-// Start takes further settings as redis-server does on its command line.
+// Start starts a server. settings are further arguments of redis-server.
 func Start(ctx context.Context, settings ...string) (*Server, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, errors.New("redis-server is not in PATH: run `make tools` or install it with your package manager")
 	}
-	for range startTries { // somebody else may take the free port first
+	for range startTries { // another process may take the free port first
 		var s *Server
 		if s, err = start(ctx, program, settings); err == nil {
 			return s, nil
@@ -83,15 +82,15 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// Open makes a client of its own; the caller closes it.
+// Open returns a new client; the caller closes it.
 func (s *Server) Open() *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: s.Address, Protocol: 2, DisableIdentity: true, ReadTimeout: -1})
 }
 
-// URL is the address for dqbridge.
+// URL returns the address for dqbridge.
 func (s *Server) URL() string { return "redis://" + s.Address }
 
-// answers waits until our process, and no other, answers on the port.
+// answers waits until this process, and no other one, answers on the port.
 func (s *Server) answers(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -114,7 +113,7 @@ func (s *Server) answers(ctx context.Context) error {
 	}
 }
 
-// Stop kills it; it has kept nothing.
+// Stop kills the server; its data is lost.
 func (s *Server) Stop() {
 	_ = s.Client.Close()
 	_ = s.process.Process.Kill()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Sent is how many commands clients send in a time: a script is one, however many
-// it runs, where INFO counts them all.
+// Sent returns the number of commands that clients send in a time. A script counts as one, while
+// INFO counts all commands that it runs.
 func (s *Server) Sent(ctx context.Context, during time.Duration) (n float64, err error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", s.Client.Options().Addr)

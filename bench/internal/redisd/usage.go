@@ -8,28 +8,28 @@ import (
 	"strings"
 )
 
-// A Usage is what a server has done so far.
+// A Usage is the work of a server so far.
 type Usage struct {
-	Commands float64 // also those that scripts ran; not what asks for this
+	Commands float64 // including those in scripts, without those that read the usage
 	Scripts  float64
-	CPU      float64 // seconds
-	Sent     float64 // bytes
+	CPU      float64 // in seconds
+	Sent     float64 // in bytes
 	Received float64
 }
 
-// Sub is what was done between two of them.
+// Sub returns the work between two usages.
 func (u Usage) Sub(before Usage) Usage {
 	return Usage{
 		u.Commands - before.Commands, u.Scripts - before.Scripts, u.CPU - before.CPU, u.Sent - before.Sent, u.Received - before.Received,
 	}
 }
 
-// Over is for one of n.
+// Over returns the usage divided by n.
 func (u Usage) Over(n float64) Usage {
 	return Usage{u.Commands / n, u.Scripts / n, u.CPU / n, u.Sent / n, u.Received / n}
 }
 
-// Usage asks for what the server has done.
+// Usage reads the work of the server so far.
 func (s *Server) Usage(ctx context.Context) (u Usage, err error) {
 	info, err := s.Client.InfoMap(ctx, "commandstats", "cpu", "stats").Result()
 	if err != nil {
@@ -65,8 +65,7 @@ func (s *Server) Usage(ctx context.Context) (u Usage, err error) {
 	return u, nil
 }
 
-// Memory is what the data takes: all that is allocated, less the buffers of
-// connections.
+// Memory returns the memory of the data: all allocated memory without the buffers of connections.
 func (s *Server) Memory(ctx context.Context) (float64, error) {
 	info, err := s.Client.InfoMap(ctx, "memory").Result()
 	if err != nil {
@@ -83,15 +82,15 @@ func (s *Server) Memory(ctx context.Context) (float64, error) {
 	return used - clients, nil
 }
 
-// Flush forgets all data.
+// Flush removes all data.
 func (s *Server) Flush(ctx context.Context) error { return s.Client.FlushAll(ctx).Err() }
 
-// Peak is the most memory that the process has had, in bytes.
+// Peak returns the peak memory of the process, in bytes.
 func (s *Server) Peak() (float64, error) { return PeakOf(strconv.Itoa(s.process.Process.Pid)) }
 
-// PeakOf is the most memory that a process has had, in bytes; "self" is this
-// one. It is what Linux tells of the program alone: the figure of getrusage
-// begins with that of the process that started it.
+// PeakOf returns the peak memory of a process, in bytes; "self" is this process. It reads the value
+// of Linux for the program alone, since the value of getrusage starts with that of the parent
+// process.
 func PeakOf(pid string) (float64, error) {
 	text, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {

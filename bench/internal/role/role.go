@@ -1,5 +1,4 @@
-// Package role runs parts of a measurement as processes of their own: this
-// binary again, with a role.
+// Package role runs parts of a measurement as separate processes: this binary again, with a role.
 package role
 
 import (
@@ -17,24 +16,24 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
 )
 
-// A Func is a role. It calls ready once, when it has set up what is not
-// measured; that returns when the process is told to go. The role returns when
-// it is done or its context ends, with the number of items that it has handled.
+// A Func is a role. It calls ready once, after the setup that is not measured. ready returns when
+// the process may start. The role returns when it is done or ctx ends, with the number of items
+// that it has processed.
 type Func func(ctx context.Context, args json.RawMessage, ready func(answer string)) (items int, err error)
 
-// A Report is what a process tells at its end, of the time from ready on.
+// A Report is the result of a process, from the return of ready on.
 type Report struct {
 	Items   int     `json:"items"`
 	Seconds float64 `json:"seconds"`
 	CPU     float64 `json:"cpu_seconds"`
-	Peak    float64 `json:"peak_bytes"` // of its whole life
+	Peak    float64 `json:"peak_bytes"` // since the start of the process
 	Error   string  `json:"error,omitempty"`
 }
 
 // word is the first argument of a process with a role.
 const word = "role"
 
-// Is tells whether the arguments of this process name a role.
+// Is reports whether the arguments of this process name a role.
 func Is(args []string) bool { return len(args) > 0 && args[0] == word }
 
 // Serve runs a role until it is done or stdin ends.
@@ -46,7 +45,7 @@ func Serve(ctx context.Context, args []string, roles map[string]Func) error {
 	defer cancel()
 	told := make(chan struct{})
 	go func() {
-		defer cancel() // whoever has started it lets go, or is gone
+		defer cancel() // the parent stops the role, or is gone
 		if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
 			return
 		}
@@ -56,7 +55,7 @@ func Serve(ctx context.Context, args []string, roles map[string]Func) error {
 	out := json.NewEncoder(os.Stdout)
 	begin, cpu := time.Now(), CPU()
 	items, err := roles[args[1]](ctx, json.RawMessage(args[2]), func(answer string) {
-		_ = out.Encode(answer) // or the next write tells
+		_ = out.Encode(answer) // if it fails, the next write reports it
 		select {
 		case <-told:
 		case <-ctx.Done():
@@ -73,7 +72,7 @@ func Serve(ctx context.Context, args []string, roles map[string]Func) error {
 	return out.Encode(r)
 }
 
-// CPU is the processor time that this process has used.
+// CPU returns the processor time that this process has used.
 func CPU() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -82,16 +81,16 @@ func CPU() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// A Process has a role.
+// A Process is a process with a role.
 type Process struct {
-	Answer string // of ready
+	Answer string // argument of ready
 	name   string
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	lines  *bufio.Scanner
 }
 
-// Start returns when the process is ready.
+// Start starts a process and waits until it is ready.
 func Start(ctx context.Context, name string, args any) (*Process, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -124,13 +123,13 @@ func Start(ctx context.Context, name string, args any) (*Process, error) {
 	return p, json.Unmarshal(p.lines.Bytes(), &p.Answer)
 }
 
-// Go tells the process to begin.
+// Go starts the role of the process.
 func (p *Process) Go() error {
 	_, err := p.stdin.Write([]byte("\n"))
 	return err
 }
 
-// Wait returns what the process tells when it is done.
+// Wait waits for the end of the process and returns its report.
 func (p *Process) Wait() (r Report, err error) {
 	if !p.lines.Scan() {
 		return r, fmt.Errorf("%s has not told how it ended: %w", p.name, errors.Join(p.lines.Err(), p.cmd.Wait()))
@@ -147,7 +146,7 @@ func (p *Process) Wait() (r Report, err error) {
 	return r, nil
 }
 
-// Stop ends a process that goes on until it is told.
+// Stop ends a process that runs until it is stopped.
 func (p *Process) Stop() (Report, error) {
 	_ = p.stdin.Close() // it may have ended
 	return p.Wait()

@@ -12,7 +12,7 @@ import (
 
 var bridgeFiles = []string{"fleet.go", "dqbridge.go"}
 
-// bridgeRow is dqbridge as its readers see it.
+// bridgeRow is dqbridge as the README shows it.
 func bridgeRow() Row {
 	return Row{
 		Name: "redis", Title: "dqbridge, Redis", Files: bridgeFiles, First: 300_000, Redis: true,
@@ -31,7 +31,7 @@ func apartRow() Row {
 	}
 }
 
-// embeddedRow has its broker in this process.
+// embeddedRow uses the broker in this process.
 func embeddedRow() Row {
 	return Row{
 		Name: "embedded", Title: "dqbridge, embedded", Files: bridgeFiles, First: 300_000,
@@ -64,7 +64,7 @@ func (f *fleet) Pipe(ctx context.Context) (work.Caller, error) {
 
 func value(r bridge.Result[int]) (int, error) { return r.Value, r.Err }
 
-// bridgeBacklog scatters into a queue that no stage takes from.
+// bridgeBacklog scatters into a queue without a stage.
 func bridgeBacklog(ctx context.Context, s *redisd.Server, n int) (h Held, err error) {
 	ex, err := executor.New(ctx, s.URL())
 	if err != nil {

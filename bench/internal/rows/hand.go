@@ -11,11 +11,10 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// The pipeline as it is written by hand for one purpose: three streams with a
-// group each, a reader a stage, so that order comes by itself. It knows no
-// failure, no crash, no bound and no end.
+// The pipeline written by hand for one purpose: three streams with a group each, and one reader for
+// each stage, which keeps the order. It handles no failures, crashes, bounds or ends.
 
-// A Packing is how many items stand in an entry, and how they stand there.
+// A Packing is the number of items in an entry, and their encoding.
 type Packing[T any] struct {
 	Items   int // of an entry
 	Entries int // of a round trip
@@ -23,7 +22,7 @@ type Packing[T any] struct {
 	Unpack  func(dst []T, data []byte) ([]T, error)
 }
 
-// A Hand has a connection for each who reads or writes.
+// A Hand has a connection for each reader and writer.
 type Hand[T any] struct {
 	packing Packing[T]
 	stages  []func(T) T
@@ -54,7 +53,7 @@ func (h *Hand[T]) Close() (err error) {
 	return err
 }
 
-// Add is one round trip of entries into the first stream.
+// Add adds entries to the first stream in one round trip.
 func (h *Hand[T]) Add(ctx context.Context, entries ...[]T) error {
 	_, err := h.clients[0].Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, items := range entries {
@@ -89,8 +88,8 @@ func (h *Hand[T]) Produce(ctx context.Context, entries <-chan []T) error {
 	return nil
 }
 
-// Stage reads one stream and writes the next one: what a round trip of its
-// brought goes with one more, together with its acknowledgement.
+// Stage reads one stream and writes the next one. The results of one read go with one more round
+// trip, together with their acknowledgement.
 func (h *Hand[T]) Stage(ctx context.Context, from int) error {
 	c, f := h.clients[from+1], h.stages[from]
 	var items []T
@@ -120,7 +119,7 @@ func (h *Hand[T]) Stage(ctx context.Context, from int) error {
 	}
 }
 
-// Consume hands over what comes out of the last stream.
+// Consume passes on the items of the last stream.
 func (h *Hand[T]) Consume(ctx context.Context, take func([]T) error) error {
 	last := len(h.stages)
 	c := h.clients[last+1]
@@ -152,7 +151,7 @@ func (h *Hand[T]) unpack(dst []T, m redis.XMessage) ([]T, error) {
 	return h.packing.Unpack(dst, []byte(text))
 }
 
-// read waits until a stream has something.
+// read waits until a stream has entries.
 func (h *Hand[T]) read(ctx context.Context, c *redis.Client, stream int) ([]redis.XMessage, error) {
 	for {
 		streams, err := c.XReadGroup(ctx, &redis.XReadGroupArgs{
@@ -178,8 +177,7 @@ func (h *Hand[T]) acknowledge(ctx context.Context, p redis.Pipeliner, stream int
 	p.XDel(ctx, h.streams[stream], ids...)
 }
 
-// Collect makes entries of items: full ones, and one of what there is whenever
-// the producer has nothing to do.
+// Collect packs items into entries: full ones, and a smaller one whenever the producer is idle.
 func (h *Hand[T]) Collect(in <-chan T, entries chan<- []T) {
 	defer close(entries)
 	items := make([]T, 0, h.packing.Items)
@@ -194,7 +192,7 @@ func (h *Hand[T]) Collect(in <-chan T, entries chan<- []T) {
 	}
 }
 
-// Channels runs all of it between two channels, until it is ended.
+// Channels runs the whole pipeline between two channels, until it is ended.
 func (h *Hand[T]) Channels(ctx context.Context) (chan<- T, <-chan T, func() error) {
 	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan T, work.Capacity), make(chan T, work.Capacity)

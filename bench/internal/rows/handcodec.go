@@ -8,8 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// Encoded stands as dqbridge encodes it by default, in its frames, behind their
-// number.
+// Encoded uses the default encoding of dqbridge, in its frames, after the number of items.
 func Encoded[T any](items, entries int) (p Packing[T], err error) {
 	typed, err := codec.For[T](nil)
 	return Packing[T]{items, entries,

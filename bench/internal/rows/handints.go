@@ -12,13 +12,13 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// handRow has nothing between it and Redis: it makes its ints as it sends
-// them, and checks the results as it reads them.
+// handRow calls Redis directly: it makes its ints when it sends them, and checks the results when
+// it reads them.
 func handRow() Row {
 	return handIntsRow("hand", "by hand, 256 an entry", 256, 64, func(h intHand) Fleet { return h })
 }
 
-// handChannelsRow takes its ints from a channel and brings them to one.
+// handChannelsRow takes its ints from a channel and sends the results to one.
 func handChannelsRow() Row {
 	return handIntsRow("hand-channels", "by hand, 256 an entry, from channel to channel", 256, 64, throughChannels)
 }
@@ -51,7 +51,7 @@ func handIntsRow(name, title string, items, entries int, as func(intHand) Fleet)
 	}
 }
 
-// Ints stand as 8 bytes each.
+// Ints encodes each int in 8 bytes.
 func Ints(items, entries int) Packing[int] {
 	return Packing[int]{items, entries,
 		func(dst []byte, items []int) ([]byte, error) {

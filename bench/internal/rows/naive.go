@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// naiveRow is the first program that comes to mind: an item a command.
+// naiveRow is the simplest program: one command for each item.
 func naiveRow() Row {
 	return Row{
 		Name: "naive", Title: "by hand, an item a command", Files: []string{"naive.go"}, First: 1000, Redis: true,

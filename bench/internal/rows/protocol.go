@@ -13,12 +13,12 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// The calls that dqbridge makes and nothing else: a goroutine for each who reads or
-// writes, as in the pipeline by hand. Nothing is read ahead, no batch finds its size,
-// and who dies, blocks or panics takes the rest with him. What dqbridge needs above
-// it is its own; what it needs above the pipeline by hand is the price of the scripts.
+// This row makes only the calls of dqbridge, with one goroutine for each reader and writer, like
+// the pipeline written by hand. It reads no entries ahead, does not adapt the batch size, and
+// isolates neither crashes nor blocking. The difference to dqbridge is the cost of dqbridge's own
+// code. The difference to the pipeline written by hand is the cost of the scripts.
 
-// protocolRow has both stages in one call, as where they are fused.
+// protocolRow runs both stages in one call, like fused stages.
 func protocolRow() Row {
 	return protocolOf("protocol", "the calls of dqbridge alone", []func(int) int{func(x int) int { return work.Double(work.Inc(x)) }})
 }
@@ -101,7 +101,7 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 	return &work.Pipe[int]{In: in, Out: out, Value: work.Plain, Close: end}, nil
 }
 
-// scatter stores what has come meanwhile.
+// scatter stores the items that have arrived meanwhile.
 func (p *protocol) scatter(ctx context.Context, s broker.Source, in <-chan int) error {
 	items, first := make([]int, 0, protocolItems), int64(0)
 	for x := range in {
@@ -130,10 +130,10 @@ func (p *protocol) batch(source string, first int64, items []int) batch.Batch {
 	return batch.Batch{Source: source, First: first, N: len(items), Frame: b.Take()}
 }
 
-// work completes what it has read of the first queue, and goes on with an item that
-// comes alone, through the stages behind.
+// work completes the entries that it has read of the first queue. A single item continues through
+// the following stages.
 func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queue, stages []func(int) int) error {
-	from := []broker.StreamRef{{Queue: queues[0].Name, StreamKind: broker.Returned}, {Queue: queues[0].Name}}
+	from := []broker.StreamRef{{Queue: queues[0].Name, Kind: broker.Returned}, {Queue: queues[0].Name}}
 	return p.read(ctx, worker, from, func(entries []broker.Entry) error {
 		for i, f := range stages {
 			done, err := p.run(entries, queues[i], queues[i+1], f)
@@ -144,7 +144,7 @@ func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queu
 				_, err := p.c.Complete(ctx, done)
 				return err
 			}
-			if _, entries, err = p.c.Advance(ctx, done[0], worker); err == nil {
+			if _, entries, err = p.c.CommitAndTakeNext(ctx, done[0], worker); err == nil {
 				err = p.c.Fetch(ctx, nil, entries)
 			}
 			if err != nil || len(entries) == 0 {
@@ -198,7 +198,7 @@ func (p *protocol) gather(ctx context.Context, g broker.Gather, queue string, ou
 	})
 }
 
-// read hands over what comes, until it fails.
+// read passes on the entries that arrive, until it fails.
 func (p *protocol) read(ctx context.Context, consumer string, from []broker.StreamRef, take func([]broker.Entry) error) error {
 	r := p.c.Reader(consumer, protocolWait)
 	defer context.AfterFunc(ctx, r.Interrupt)()

@@ -7,8 +7,8 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// relayRow is the caller's two channels and both stages in the one goroutine
-// between them: what is left for anything that takes and gives an int at a time.
+// relayRow is the caller's two channels with one goroutine between them for both stages: the upper
+// bound for anything that takes and gives one int at a time.
 func relayRow() Row {
 	return Row{
 		Name: "relay", Title: "the caller's two channels alone", Files: []string{"relay.go"}, First: 1_000_000,

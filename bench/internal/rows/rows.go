@@ -1,5 +1,5 @@
-// Package rows has one file for each way to move ints through inc and double:
-// the rows of the table.
+// Package rows has one file for each way to move ints through inc and double: the rows of the
+// table.
 package rows
 
 import (
@@ -16,31 +16,30 @@ import (
 type Row struct {
 	Name  string // for -only
 	Title string
-	Files []string // what a user writes stands between their marks
-	Code  fs.FS    // holds the files; those of this folder where it is nil
-	First int      // items of a first try of less than a second
-	// Open makes what is not measured: connections, and workers for both stages.
+	Files []string // user code is between the marks in them
+	Code  fs.FS    // holds the files; nil: this folder
+	First int      // items of a first attempt of less than a second
+	// Open makes the parts that are not measured: connections, and workers for both stages.
 	Open func(ctx context.Context, s *redisd.Server) (Fleet, error)
-	// Backlog queues n ints with nobody working; nil where nothing is queued.
+	// Backlog queues n ints without workers; nil if the row has no queue.
 	Backlog func(ctx context.Context, s *redisd.Server, n int) (Held, error)
 	Redis   bool // the items go through Redis
-	Bulk    bool // no item goes alone, so there is no latency to measure
+	Bulk    bool // items do not travel alone, so there is no latency to measure
 }
 
-// A Fleet is connected, and works.
+// A Fleet is a running pipeline.
 type Fleet interface {
 	Pipe(ctx context.Context) (work.Caller, error)
 	Close() error
 }
 
-// Held is a backlog that stands.
+// A Held is a waiting backlog.
 type Held struct {
-	Bytes   float64 // where Redis is not asked
+	Bytes   float64 // if Redis is not asked
 	Release func() error
 }
 
-// Own are the rows that need nothing but Go, Redis and this project, in the
-// order of the table.
+// Own returns the rows that need only Go, Redis and this project, in the order of the table.
 func Own() []Row {
 	return []Row{
 		channelsRow(), relayRow(), naiveRow(), pipelinedRow(), handRow(), handChannelsRow(),
@@ -51,8 +50,8 @@ func Own() []Row {
 //go:embed *.go
 var files embed.FS
 
-// Lines counts the lines of code that a user of the row writes: those between
-// the marks that are neither empty nor comments.
+// Lines counts the lines of code that a user of the row writes: those between the marks without
+// empty lines and comments.
 func (r Row) Lines() int {
 	code, count := r.Code, 0
 	if code == nil {

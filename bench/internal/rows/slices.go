@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// slicesRow is dqbridge by the slice.
+// slicesRow is dqbridge with slices of ints.
 func slicesRow() Row {
 	return Row{
 		Name: "slices", Title: "dqbridge, Redis, slices", Files: []string{"fleet.go", "slices.go"}, First: 300_000, Redis: true, Bulk: true,
@@ -27,7 +27,7 @@ type sliceFleet struct{ *fleet }
 
 // user code: begin
 
-// slice is how many ints a program sends at once.
+// slice is the number of ints that the program sends at once.
 const slice = 1024
 
 func (f sliceFleet) Pipe(ctx context.Context) (work.Caller, error) {

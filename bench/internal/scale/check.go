@@ -24,28 +24,28 @@ type Check struct {
 	Forecast float64
 	Share    float64 // of a processor that the nodes had, on average
 	PerItem  float64 // us of all nodes together
-	Uneven   float64 // part of the busiest node in the processor time of all
+	Uneven   float64 // share of the busiest node in the processor time of all
 }
 
 const (
 	checkFlows      = 12
 	checkPartitions = 6
 	checkHands      = 4
-	// checkBatch keeps callers and slots from being the limit.
+	// checkBatch is large enough that callers and slots are not the limit.
 	checkBatch = 256
-	// checkShare is what each node gets of a processor. On a machine of two, three
-	// nodes that run freely would share it with all the rest, and more nodes could
-	// not carry more.
+	// checkShare is each node's share of a processor. On a machine with two processors, three
+	// unlimited nodes would share them with all other processes, and more nodes could not carry
+	// more.
 	checkShare  = 0.1
 	checkPeriod = 10 * time.Millisecond
 	checkWarm   = 3 * time.Second
 	checkTime   = 6 * time.Second
 )
 
-// Checks measures Clusters of one, two and three nodes that are held back, and
-// simulates the same. A node that is the limit takes more in one call than one
-// that waits for its clients, as where the units were measured. So what Redis
-// takes is scaled to what it took in the Cluster of one; the others are forecast.
+// Checks measures Clusters of one, two and three throttled nodes, and simulates the same. A
+// saturated node handles more in one call than a node that waits for its clients, as in the
+// measurement of the units. So the cost of Redis is scaled to the Cluster of one node; the other
+// Clusters are forecast.
 func (u Units) Checks(ctx context.Context, progress io.Writer) ([]Check, error) {
 	var checks []Check
 	for nodes := 1; nodes <= 3; nodes++ {
@@ -95,14 +95,14 @@ func (u Units) check(ctx context.Context, nodes int) (c Check, err error) {
 	return c, nil
 }
 
-// A load is flows that go on until they are stopped.
+// A load is flows that run until they are stopped.
 type load struct {
 	url       string
 	executors []*executor.Executor
 	done      atomic.Bool
 	delivered atomic.Int64
 	group     sync.WaitGroup
-	failed    error // after group
+	failed    error // valid after group has ended
 	once      sync.Once
 }
 
@@ -170,7 +170,7 @@ func (l *load) flow(ctx context.Context, ex *executor.Executor) error {
 	return nil
 }
 
-// measure counts after a while.
+// measure counts after a warm-up.
 func (l *load) measure(ctx context.Context, cluster redisd.Cluster) (c Check, err error) {
 	if err := pause(ctx, checkWarm); err != nil {
 		return c, err
@@ -235,7 +235,7 @@ func (l *load) close() (err error) {
 	return errors.Join(l.failed, err)
 }
 
-// WriteChecks sets them as a table.
+// WriteChecks writes the checks as a table.
 func WriteChecks(w io.Writer, checks []Check) error {
 	grid := [][]string{{"Cluster here", "items/s", "simulated", "of it", "processor a node", "us an item", "busiest node"}}
 	for _, c := range checks {

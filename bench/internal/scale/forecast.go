@@ -7,11 +7,10 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// maxClients is how many connections a redis-server takes, if it is not told
-// otherwise.
+// maxClients is the default limit of connections of a redis-server.
 const maxClients = 10_000
 
-// fleets are what the page tells of: 1,000 workers of 8 slots.
+// fleets are the fleets of the page: 1,000 workers of 8 slots.
 func fleets() []Fleet {
 	var list []Fleet
 	for _, cost := range []float64{0, 10e-6, 1e-3, 100e-3} {
@@ -22,7 +21,7 @@ func fleets() []Fleet {
 	return list
 }
 
-// limit names what keeps a fleet from more.
+// limit names the bottleneck of a fleet.
 func (f Forecast) limit() string {
 	most := max(f.Nodes, f.Hands, f.Ends)
 	switch {
@@ -38,7 +37,7 @@ func (f Forecast) limit() string {
 	return "the busiest caller"
 }
 
-// WriteForecasts sets what 1,000 workers carry as a table.
+// WriteForecasts writes the capacity of 1,000 workers as a table.
 func (u Units) WriteForecasts(w io.Writer) error {
 	grid := [][]string{{
 		"1,000 workers of 8 slots", "nodes", "partitions", "flows", "items/s", "batch", "limit", "busiest node", "heartbeats", "slots",

@@ -8,46 +8,45 @@ import (
 	"math/rand/v2"
 )
 
-// A Fleet is what is simulated.
+// A Fleet is the input of the simulation.
 type Fleet struct {
 	Nodes      int
 	Partitions int
-	Flows      int // each an Executor of its own, which scatters and gathers
+	Flows      int // each has an Executor of its own, which scatters and gathers
 	Workers    int
-	Hands      int     // of a worker
-	Cost       float64 // seconds of the function, an item
-	Speed      float64 // of a node, against the processor where the units were measured
-	Batch      int     // most items of a batch; 0: as many as by default
+	Hands      int     // slots of a worker
+	Cost       float64 // seconds of the function for each item
+	Speed      float64 // of a node, relative to the processor of the measured units
+	Batch      int     // largest number of items of a batch; 0: the default
 }
 
-// A Forecast is what a fleet carries.
+// A Forecast is the capacity of a fleet.
 type Forecast struct {
 	PerSecond   float64
 	Batch       int
-	Nodes       float64 // how busy the busiest node is
-	Beats       float64 // what heartbeats take of a node at most
-	Hands       float64 // how busy all slots are
-	Ends        float64 // how busy the busiest producer or consumer is
+	Nodes       float64 // utilization of the busiest node
+	Beats       float64 // largest share of a node that heartbeats take
+	Hands       float64 // utilization of all slots
+	Ends        float64 // utilization of the busiest producer or consumer
 	Used        int     // nodes that have a partition
-	Connections int     // that wait at the busiest node
-	BytesOfNode float64 // a second, at the busiest node
+	Connections int     // blocked connections at the busiest node
+	BytesOfNode float64 // per second, at the busiest node
 }
 
 const (
-	// batchTime is how long the function works on one batch, at most.
+	// batchTime is the longest time of the function for one batch.
 	batchTime = 8e-3
 	// mostItems is the largest batch.
 	mostItems = 4096
-	// ahead is how many batches of a flow are under way, at most.
+	// ahead is the largest number of batches of a flow in progress.
 	ahead = 64
-	// rounds is how many batches the simulation lets through, for each flow.
+	// rounds is the number of simulated batches for each flow.
 	rounds = 200
 )
 
-// Simulate lets batches go round: producer, node, hand, node, consumer, node.
-// Producer, consumer and node take one after the other, all hands together are
-// one pool, and each flow keeps some batches under way. Links are taken to be
-// wide enough.
+// Simulate moves batches through producer, node, slot, node, consumer and node. Producers,
+// consumers and nodes serve one batch at a time, and all slots form one pool. Each flow keeps some
+// batches in progress. The network is assumed to be no limit.
 func (u Units) Simulate(f Fleet) Forecast {
 	s := newSimulation(u, f)
 	total := max(rounds*f.Flows, 20_000)
@@ -71,11 +70,11 @@ func (u Units) Simulate(f Fleet) Forecast {
 
 // A station serves in the order of arrival.
 type station struct {
-	free []float64 // when each of its servers is free
-	busy float64   // seconds
+	free []float64 // time at which each of its servers is free
+	busy float64   // in seconds
 }
 
-// serve returns when something that arrives now is done.
+// serve returns the completion time of a job that arrives now.
 func (t *station) serve(now, length float64) float64 {
 	begin := max(now, t.free[0])
 	t.busy += length
@@ -114,13 +113,13 @@ type simulation struct {
 	now       float64
 	queue     events
 	nodes     []*station
-	slow      []float64 // how much longer a node takes, since it also has heartbeats
+	slow      []float64 // slowdown of a node by heartbeats
 	beats     float64
 	hands     *station
 	producers []*station
 	consumers []*station
 	nodeOf    []int // by flow
-	parts     []int // partitions of each node
+	parts     []int // number of partitions on each node
 }
 
 func newSimulation(u Units, f Fleet) *simulation {
@@ -150,7 +149,8 @@ func newSimulation(u Units, f Fleet) *simulation {
 	return s
 }
 
-// The stations of a batch, in order: what is at a node is a third each time.
+// The stations of a batch, in order. Each of its three visits to a node takes a third of the node's
+// time.
 const (
 	scattering = iota
 	working
@@ -160,13 +160,13 @@ const (
 	delivered
 )
 
-// send makes a producer begin another batch.
+// send makes a producer start another batch.
 func (s *simulation) send(flow int) {
 	heap.Push(&s.queue, event{s.producers[flow].serve(s.now, s.units.Producer.Of(s.batch)), flow, scattering})
 }
 
-// step moves one batch to its next station; false: it was delivered, and its
-// flow begins another one.
+// step moves one batch to its next station. It returns false if the batch was delivered and its
+// flow starts another one.
 func (s *simulation) step() bool {
 	e := heap.Pop(&s.queue).(event)
 	s.now = e.at
@@ -187,7 +187,7 @@ func (s *simulation) step() bool {
 	return true
 }
 
-// forget begins to count.
+// forget starts the measurement.
 func (s *simulation) forget() {
 	for _, list := range [][]*station{s.nodes, s.producers, s.consumers, {s.hands}} {
 		for _, t := range list {
@@ -219,7 +219,7 @@ func (s *simulation) forecast(items, seconds float64) Forecast {
 	return f
 }
 
-// slot is where a Cluster has a key with this hash tag: CRC16 of XMODEM.
+// slot returns the slot of a Cluster for keys with this hash tag: CRC16 of XMODEM.
 func slot(tag string) uint16 {
 	crc := uint16(0)
 	for _, b := range []byte(tag) {

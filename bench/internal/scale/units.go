@@ -1,5 +1,5 @@
-// Package scale tells from what a batch and an item cost on one machine what a
-// fleet and a Cluster would carry.
+// Package scale forecasts the capacity of a fleet and a Cluster from the cost of a batch and of an
+// item on one machine.
 package scale
 
 import (
@@ -13,35 +13,34 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// A Unit is processor time in seconds: of a batch, whatever is in it, and of
-// each item.
+// A Unit is processor time in seconds: a constant part for each batch, and a part for each item.
 type Unit struct {
 	Batch float64 `json:"batch"`
 	Item  float64 `json:"item"`
 }
 
-// Of is the time of a batch of n items.
+// Of returns the time of a batch of n items.
 func (u Unit) Of(n int) float64 { return u.Batch + u.Item*float64(n) }
 
-// Units are those of ints through two fused stages.
+// Units are the costs of ints through two fused stages.
 type Units struct {
 	Producer Unit `json:"producer"`
 	Worker   Unit `json:"worker"`
 	Consumer Unit `json:"consumer"`
 	Redis    Unit `json:"redis"`
-	// Bytes in and out of Redis together.
+	// Bytes are the bytes in and out of Redis together.
 	Bytes Unit `json:"bytes"`
-	// Beat is the processor time of Redis that a process takes in a second while
-	// it has nothing to do, in each partition.
+	// Beat is the processor time of Redis that an idle process takes in a second, in each
+	// partition.
 	Beat float64 `json:"beat"`
-	// Commands are those of such a process.
+	// Commands is the number of commands of such a process.
 	Commands float64 `json:"commands"`
-	// Error is how far the units are from what was measured at a size between.
+	// Error is the relative error of the units at a size in between.
 	Error float64 `json:"error"`
 }
 
-// Sizes of batches: the units come from the first and the last, the middle one
-// is compared with them.
+// Sizes of batches. The units come from the first and the last one; the middle one is compared with
+// them.
 var sizes = []struct{ batch, items int }{{1, 60_000}, {256, 2_000_000}, {mostItems, 4_000_000}}
 
 // Measure runs producer, worker, consumer and Redis as processes.
@@ -77,15 +76,15 @@ func Measure(ctx context.Context, runs int, progress io.Writer) (u Units, err er
 	return u, err
 }
 
-// solve finds what a batch and an item cost from an item in the smallest batch
-// and in the largest one.
+// solve computes the cost of a batch and of an item from the cost of an item in the smallest and in
+// the largest batch.
 func solve(small, large float64) Unit {
 	first, last := 1/float64(sizes[0].batch), 1/float64(sizes[len(sizes)-1].batch)
 	batch := max((small-large)/(first-last), 0)
 	return Unit{Batch: batch, Item: max(large-batch*last, 0)}
 }
 
-// Write sets them as a table.
+// Write writes the units as a table.
 func (u Units) Write(w io.Writer) error {
 	grid := [][]string{{"ints, two stages", "us a batch", "us an item"}}
 	for _, row := range []struct {

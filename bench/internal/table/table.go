@@ -1,4 +1,4 @@
-// Package table is what every row costs, beside each other.
+// Package table measures the cost of every row and compares them in a table.
 package table
 
 import (
@@ -10,18 +10,17 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 )
 
-// Columns that are measured on their own; the throughput always is.
+// Columns that are measured separately; the throughput is always measured.
 const (
 	Latency = "latency"
 	Idle    = "idle"
 	Queued  = "queued"
 )
 
-// Columns are all of them.
+// Columns returns all of them.
 func Columns() []string { return []string{Latency, Idle, Queued} }
 
-// A Line is a row of the table; nil is what was not measured, or has no
-// meaning there.
+// A Line is a row of the table. A nil value was not measured, or has no meaning there.
 type Line struct {
 	Name           string   `json:"name"`
 	Title          string   `json:"title"`
@@ -37,7 +36,7 @@ type Line struct {
 	P50            *float64 `json:"p50_ms"`
 	P99            *float64 `json:"p99_ms"`
 	P50OfHand      *float64 `json:"p50_of_hand"`
-	Commands       *float64 `json:"commands_per_item"` // also those of scripts
+	Commands       *float64 `json:"commands_per_item"` // including those in scripts
 	Scripts        *float64 `json:"scripts_per_item"`
 	Queued         *float64 `json:"bytes_per_queued_item"`
 	Idle           *float64 `json:"idle_commands_per_second"`

@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// Write sets two tables: throughput, and the rest.
+// Write writes two tables: throughput, and all other columns.
 func Write(w io.Writer, lines []Line) error {
 	rates := [][]string{{"two stages of ints", "items/s", "min-max", "of channels", "of hand", "of hand-channels", "in order", "allocs/item", "commands/item", "scripts/item"}}
 	rest := [][]string{{"", "p50 ms", "p99 ms", "p50 of hand", "single items", "bytes/queued int", "idle commands/s", "idle CPU", "of Redis", "us/item", "of Redis", "user lines"}}

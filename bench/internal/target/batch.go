@@ -13,9 +13,10 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// dearCalls compares the size that a worker finds for calls of 50 ms, whatever their size, with fixed sizes.
+// dearCalls compares the batch size that a worker finds for calls of 50 ms, for any number of
+// items, with fixed sizes.
 func dearCalls(ctx context.Context, r *run) (float64, string, error) {
-	fixed := []int{16384, 32768, 65536} // smaller ones bring less
+	fixed := []int{16384, 32768, 65536} // smaller sizes are slower
 	with := func(opts ...workers.DefineOption) func() (float64, error) {
 		return func() (float64, error) { return callRate(ctx, opts...) }
 	}
@@ -31,7 +32,7 @@ func dearCalls(ctx context.Context, r *run) (float64, string, error) {
 	return medians[0] / best, fmt.Sprintf("%.0f items/s; calls of %d items bring %.0f", medians[0], fixed, medians[1:]), nil
 }
 
-// callRate returns the items a second of a batch function in 4 slots, on the embedded broker.
+// callRate returns the items per second of a batch function in 4 slots, on the embedded broker.
 func callRate(ctx context.Context, opts ...workers.DefineOption) (rate float64, err error) {
 	const n, slots = 10_000_000, 4
 	dear := workers.DefineBatch("dear", func(ctx context.Context, items []int) ([]int, error) {

@@ -5,10 +5,10 @@ import (
 	"os/exec"
 )
 
-// A measure returns a figure, and what explains it.
+// A measure returns a figure and its explanation.
 type measure func(ctx context.Context, r *run) (got float64, note string, err error)
 
-// busy measures beside processes that keep all processors busy.
+// busy measures while other processes keep all processors busy.
 func busy(m measure) measure {
 	return func(ctx context.Context, r *run) (float64, string, error) {
 		var others []*exec.Cmd

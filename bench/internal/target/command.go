@@ -18,7 +18,7 @@ func commandTargets() []Target {
 	return []Target{{Name: "command", What: "seq 10000000 | dqbridge run inc double, against awk", Want: 3, Most: true, Unit: "x", measure: againstAwk}}
 }
 
-// againstAwk times both with all of their input and output through pipes.
+// againstAwk measures dqbridge and awk with all input and output through pipes.
 func againstAwk(ctx context.Context, r *run) (_ float64, _ string, err error) {
 	dir, err := os.MkdirTemp("", "dqbench")
 	if err != nil {
@@ -45,7 +45,7 @@ func againstAwk(ctx context.Context, r *run) (_ float64, _ string, err error) {
 	return medians[0] / medians[1], fmt.Sprintf("%.2f s over %.2f s", medians[0], medians[1]), nil
 }
 
-// build makes the command, in the module in which it is.
+// build builds a command in its own module.
 func build(ctx context.Context, program string) error {
 	const module = "github.com/dqbridge/dqbridge"
 	dir, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
@@ -60,7 +60,7 @@ func build(ctx context.Context, program string) error {
 	return nil
 }
 
-// right compares the output for few lines.
+// right compares the output for a few lines.
 func right(ctx context.Context, command []string) error {
 	var out strings.Builder
 	if _, err := piped(ctx, 3, &out, command...); err != nil {
@@ -72,7 +72,7 @@ func right(ctx context.Context, command []string) error {
 	return nil
 }
 
-// piped runs seq | command and returns the seconds.
+// piped runs seq | command and returns the time in seconds.
 func piped(ctx context.Context, lines int, out io.Writer, command ...string) (float64, error) {
 	seq := exec.CommandContext(ctx, "seq", fmt.Sprint(lines))
 	run := exec.CommandContext(ctx, command[0], command[1:]...)

@@ -20,19 +20,18 @@ import (
 const (
 	futures     = 20_000
 	namedQueues = 1000
-	// idleTime is how long the processor time of an idle process is measured: each blocked read
-	// ends and begins again once in this time.
+	// idleTime is the duration of a measurement of an idle process: each blocked read ends and
+	// begins again once in it.
 	idleTime = time.Minute
-	// singles bounds the single items of one measurement, in number and in time.
+	// singles and singlesTime bound the single items of one measurement, in number and in time.
 	singles     = 300
 	singlesTime = 2 * time.Second
 )
 
-// waitingFlows are the numbers of waiting flows beside which the embedded broker is
-// measured.
+// waitingFlows are the numbers of waiting flows with which the embedded broker is measured.
 var waitingFlows = []int{1, 10, 100, 1000}
 
-// embeddedTargets are those of the embedded broker with many flows, futures and queues.
+// embeddedTargets are the targets of the embedded broker with many flows, futures and queues.
 func embeddedTargets() []Target {
 	return []Target{
 		{Name: "embedded-item", What: "embedded, one item beside 100 waiting flows, p50", Want: 1, Most: true, Unit: "ms",
@@ -45,8 +44,8 @@ func embeddedTargets() []Target {
 	}
 }
 
-// besideWaiting measures beside each number of waiting flows. The figure beside want
-// flows counts; the others are in the note.
+// besideWaiting measures with each number of waiting flows. The result is the figure for want
+// flows; the note has the others.
 func besideWaiting(want int, measure func(context.Context, *executor.Executor) (float64, error), unit string) func(context.Context, *run) (float64, string, error) {
 	return func(ctx context.Context, r *run) (got float64, note string, err error) {
 		var notes []string
@@ -91,7 +90,7 @@ func embedded(ctx context.Context, f func(context.Context, *executor.Executor) e
 	return f(ctx, ex)
 }
 
-// singleItem is the median time of one item through one more flow.
+// singleItem returns the median time of one item through another flow.
 func singleItem(ctx context.Context, ex *executor.Executor) (float64, error) {
 	took, err := ints(singles, rows.Inc, rows.Double).Trips(ctx, ex, singlesTime)
 	if err != nil {
@@ -100,14 +99,14 @@ func singleItem(ctx context.Context, ex *executor.Executor) (float64, error) {
 	return lab.Percentile(took, 50), nil
 }
 
-// idleProcessors is how many processors this process keeps busy with nothing to do.
+// idleProcessors returns the number of processors that this process keeps busy while idle.
 func idleProcessors(ctx context.Context, _ *executor.Executor) (float64, error) {
 	begin, cpu := time.Now(), role.CPU()
 	err := flow.Pause(ctx, idleTime)
 	return (role.CPU() - cpu).Seconds() / time.Since(begin).Seconds(), err
 }
 
-// manyFutures is the time of all futures on the embedded broker; that on Redis is noted.
+// manyFutures returns the time of all futures on the embedded broker; the note has that on Redis.
 func manyFutures(ctx context.Context, r *run) (float64, string, error) {
 	var took float64
 	all := func(ctx context.Context, ex *executor.Executor) error {
@@ -140,7 +139,7 @@ func manyFutures(ctx context.Context, r *run) (float64, string, error) {
 	return medians[0], fmt.Sprintf("%.2f s on Redis", medians[1]), nil
 }
 
-// besideQueues compares new named queues beside many with the first ones.
+// besideQueues compares new named queues, made with many existing ones, with the first ones.
 func besideQueues(ctx context.Context, r *run) (float64, string, error) {
 	const few = 20
 	var first, last []float64
@@ -165,8 +164,8 @@ func besideQueues(ctx context.Context, r *run) (float64, string, error) {
 	return medians[0], fmt.Sprintf("%.2f ms over %.2f ms, with one item in each", lab.Median(last), lab.Median(first)), nil
 }
 
-// newQueues makes n named queues with one item in each, and returns the median time
-// of one in milliseconds.
+// newQueues makes n named queues with one item in each, and returns the median time of one in
+// milliseconds.
 func newQueues(ctx context.Context, ex *executor.Executor, prefix string, n int) (float64, error) {
 	took := make([]time.Duration, n)
 	for i := range took {

@@ -2,7 +2,8 @@ package target
 
 import "strconv"
 
-// eachLine compares a process for each of 3,000 lines with xargs or parallel, with so many at the same time.
+// eachLine compares a process for each of 3,000 lines with xargs or parallel, with the same number
+// of slots.
 func eachLine(name string, slots int) rival {
 	n := strconv.Itoa(slots)
 	other := []string{"xargs", "-P", n, "-n1", "sh", "-c", "cat"}

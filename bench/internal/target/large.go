@@ -22,9 +22,9 @@ const (
 	largeAhead = 8 // of a round trip of plain SETs and GETs
 )
 
-// largeItems compares bytes a second with a plain pipelined SET and GET of the
-// same. A stage has to GET and SET them once more: what that leaves is measured
-// beside, with a goroutine for each who moves them and nothing else.
+// largeItems compares the bytes per second with plain pipelined SETs and GETs of the same items. A
+// stage must GET and SET them once more; the note has the rate of these calls alone, with one
+// goroutine for each hop.
 func largeItems(ctx context.Context, r *run, stages int) (float64, string, error) {
 	keep := flow.Same[[]byte]("keep")
 	items := make([][]byte, 16)
@@ -55,7 +55,7 @@ func largeItems(ctx context.Context, r *run, stages int) (float64, string, error
 		medians[0], medians[1], medians[2]/medians[1]), nil
 }
 
-// moved is the rate at which f moves the items.
+// moved returns the rate at which f moves the items.
 func moved(ctx context.Context, r *run, items [][]byte, f func(context.Context, *mover) error) (rate float64, err error) {
 	m := &mover{r.Server.Open(), items}
 	defer func() { err = errors.Join(err, m.client.Close(), r.Server.Flush(ctx)) }()
@@ -66,13 +66,13 @@ func moved(ctx context.Context, r *run, items [][]byte, f func(context.Context, 
 	return largeItem / time.Since(begin).Seconds(), nil
 }
 
-// A mover has the round trips, of some items at once.
+// A mover makes round trips with some items each.
 type mover struct {
 	client *redis.Client
 	items  [][]byte
 }
 
-// inTurns sets and gets, one after the other.
+// inTurns sets and gets items, one after the other.
 func inTurns(ctx context.Context, m *mover) error {
 	for from := 0; from < largeItem; from += largeAhead {
 		if err := m.set(ctx, 0, from, m.ahead(from)); err != nil {
@@ -85,11 +85,12 @@ func inTurns(ctx context.Context, m *mover) error {
 	return nil
 }
 
-// hops sets in one goroutine, gets and sets again in some, and gets in the last one.
+// hops sets items in one goroutine, gets and sets them again in some others, and gets them in the
+// last one.
 func hops(n int) func(context.Context, *mover) error {
 	return func(ctx context.Context, m *mover) error {
 		group, ctx := errgroup.WithContext(ctx)
-		there := make([]chan int, n) // from where on items are
+		there := make([]chan int, n) // offsets of the items that are set
 		for i := range there {
 			there[i] = make(chan int, 1)
 		}
@@ -123,7 +124,7 @@ func hops(n int) func(context.Context, *mover) error {
 	}
 }
 
-// hand sets items and tells who waits for them.
+// hand sets items and signals the next goroutine.
 func (m *mover) hand(ctx context.Context, there chan<- int, hop, from int, items [][]byte) error {
 	if err := m.set(ctx, hop, from, items); err != nil {
 		return err
@@ -136,7 +137,7 @@ func (m *mover) hand(ctx context.Context, there chan<- int, hop, from int, items
 	}
 }
 
-// ahead are the items of a round trip.
+// ahead returns the items of a round trip.
 func (m *mover) ahead(from int) [][]byte {
 	all := make([][]byte, min(largeAhead, largeItem-from))
 	for i := range all {
@@ -145,7 +146,7 @@ func (m *mover) ahead(from int) [][]byte {
 	return all
 }
 
-// key is where an item is until it was moved on: no more than these are ahead.
+// key returns the key of an item until it is moved on; it is used again for later items.
 func (m *mover) key(hop, i int) string { return fmt.Sprint("k", hop, "-", i%(8*largeAhead)) }
 
 func (m *mover) set(ctx context.Context, hop, from int, items [][]byte) error {

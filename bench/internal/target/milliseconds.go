@@ -15,9 +15,9 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/role"
 )
 
-// milliseconds has functions that keep a thread for a millisecond, as a call of
-// C or of a file does. A timer of the Go runtime is late, and how late depends on
-// what else comes into the process; that is measured beside.
+// milliseconds has functions that block a thread for a millisecond, like a call of C or of a file
+// system. Timers of the Go runtime are late, depending on other events in the process; the note
+// measures that.
 func milliseconds(ctx context.Context, r *run) (float64, string, error) {
 	const hands, n = 8, 16_000
 	exact := func(_ context.Context, _ int) error { return flow.Hold(time.Millisecond) }
@@ -54,13 +54,13 @@ func milliseconds(ctx context.Context, r *run) (float64, string, error) {
 		medians[1], medians[2], inCalls, medians[3], medians[4]), nil
 }
 
-// TalkerRole is that of a process from which messages come.
+// TalkerRole is the role of a process that sends messages.
 const TalkerRole = "talker"
 
-// talk publishes some 1,500 messages a second, at irregular times.
+// talk configures a process that publishes some 1,500 messages per second, at irregular times.
 type talk struct{ Address, Channel string }
 
-// Talk is TalkerRole.
+// Talk runs TalkerRole.
 func Talk(ctx context.Context, args json.RawMessage, ready func(string)) (told int, err error) {
 	var t talk
 	if err := json.Unmarshal(args, &t); err != nil {
@@ -80,7 +80,7 @@ func Talk(ctx context.Context, args json.RawMessage, ready func(string)) (told i
 	return told, nil
 }
 
-// talkedTo runs f while messages come to this process.
+// talkedTo runs f while this process receives messages.
 func talkedTo(ctx context.Context, r *run, f func()) (err error) {
 	t := talk{r.Server.Address, "talk"}
 	client := r.Server.Open()

@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A record has ten fields, as what programs send.
+// A record has ten fields, like items of typical programs.
 type record struct {
 	ID       int      `json:"id"`
 	Name     string   `json:"name"`
@@ -64,8 +64,8 @@ func payloadTargets() []Target {
 	}
 }
 
-// besideHand compares two stages that change nothing with the same by hand:
-// from channel to channel, in the same encoding, 256 to an entry.
+// besideHand compares two stages that return their input with the same pipeline written by hand:
+// from channel to channel, in the same encoding, with 256 items in each entry.
 func besideHand[T any](ctx context.Context, r *run, n int, item func(int) T, check func(int, T) error) (float64, string, error) {
 	one, two := flow.Same[T]("one"), flow.Same[T]("two")
 	f := flow.Flow[T]{N: n, Item: item, Check: check, Stages: []workers.Func[T, T]{one, two}}

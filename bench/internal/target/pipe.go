@@ -11,12 +11,12 @@ import (
 	"path/filepath"
 )
 
-// A rival is a way to have lines run by a command, which pipe targets compare with.
+// A rival is another way to process lines by a command, for comparison with pipe:.
 type rival struct {
 	lines int
-	spec  string   // of the function of dqbridge run
-	other []string // the rival
-	flags []string // of dqbridge run
+	spec  string   // function of dqbridge run
+	other []string // command line of the rival
+	flags []string // flags of dqbridge run
 }
 
 var (
@@ -73,7 +73,7 @@ func (v rival) overRedis(ctx context.Context, r *run) (float64, string, error) {
 	return v.quiet(ctx, r)
 }
 
-// processes counts those that a million short lines take, the median of all runs.
+// processes counts the processes for a million short lines; the result is the median of all runs.
 func processes(ctx context.Context, r *run) (_ float64, _ string, err error) {
 	dir, err := os.MkdirTemp("", "dqbench")
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// senders send at the same time, each the next item when the last one is stored.
+// senders is the number of concurrent senders. Each sends its next item when the last one is
+// stored.
 const senders = 64
 
 func producerTargets() []Target {
@@ -25,10 +26,10 @@ func producerTargets() []Target {
 	}
 }
 
-// A sending stores n items through some senders and returns the items a second.
+// A sending stores n items through some senders and returns the items per second.
 type sending func(ctx context.Context, r *run, n int) (rate float64, err error)
 
-// confirmed compares a Producer with two programs by hand: one command for each item, and
+// confirmed compares a Producer with two programs written by hand: one command for each item, and
 // one pipeline of one command for each sender.
 func confirmed(ctx context.Context, r *run) (float64, string, error) {
 	of := func(send sending, n int) func() (float64, error) {
@@ -42,7 +43,7 @@ func confirmed(ctx context.Context, r *run) (float64, string, error) {
 		text.Thousands(medians[1]), senders, text.Thousands(medians[2]), medians[0]/medians[1], medians[0]/medians[2]), nil
 }
 
-// confirmedCommands is how many commands a Producer sends. All that it sends are scripts.
+// confirmedCommands counts the commands of a Producer. All of them are scripts.
 func confirmedCommands(ctx context.Context, r *run) (float64, string, error) {
 	const n = 300_000
 	before, err := r.Server.Usage(ctx)
@@ -60,7 +61,7 @@ func confirmedCommands(ctx context.Context, r *run) (float64, string, error) {
 	return used.Scripts, fmt.Sprintf("with those that the scripts run %.2f, and %.2f us of Redis", used.Commands, used.CPU*1e6), nil
 }
 
-// at calls send for each of n items, in turns by each sender.
+// at calls send for each of n items, by all senders in turns.
 func at(ctx context.Context, n int, send func(ctx context.Context, i int) error) (rate float64, err error) {
 	begin := time.Now()
 	group, ctx := errgroup.WithContext(ctx)

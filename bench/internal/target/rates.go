@@ -12,12 +12,12 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// of picks rows by their names.
+// of returns rows by their names.
 func (r *run) of(names ...string) []rows.Row {
 	return slices.DeleteFunc(slices.Clone(r.rows), func(row rows.Row) bool { return !slices.Contains(names, row.Name) })
 }
 
-// compared are measured in turns with each other, once in a run.
+// compared are the rows that are measured in turns with each other, once in a run.
 func (r *run) compared() []rows.Row {
 	return r.of("channels", "relay", "hand", "hand-channels", "redis", "apart", "slices", "embedded")
 }
@@ -58,7 +58,7 @@ func rateOf(r *run, name string) float64 {
 	return 0
 }
 
-// over is the rate of one row over that of another.
+// over is the rate of one row divided by that of another.
 func over(name, what string, want float64, row, base string) Target {
 	return Target{Name: name, What: what, Want: want, Unit: "x", measure: func(ctx context.Context, r *run) (float64, string, error) {
 		list := r.compared()

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	hands     = 4 // where their number does not matter
+	hands     = 4 // if their number does not matter
 	backlog   = 10_000_000
-	backlogMB = 1 << 30 // bytes that may wait, so that all of it does
+	backlogMB = 1 << 30 // bound of the waiting bytes, so that all items can wait
 	idleFlows = 1000
 	manyItems = 300_000
 )
@@ -38,7 +38,7 @@ func scaleTargets() []Target {
 	}
 }
 
-// peakTargets look back at what the processes of all measurements had.
+// peakTargets compare the peak memory of the processes of all measurements.
 func peakTargets() []Target {
 	return []Target{{Name: "memory", What: "peak of any process above", Want: 200, Most: true, Unit: "MB",
 		measure: func(_ context.Context, r *run) (most float64, note string, err error) {
@@ -53,7 +53,7 @@ func peakTargets() []Target {
 		}}}
 }
 
-// processes runs a plan and notes the memory.
+// processes runs a plan and records the memory.
 func (r *run) processes(ctx context.Context, what string, p procs.Plan) (procs.Outcome, error) {
 	o, err := procs.Run(ctx, p)
 	if err != nil {
@@ -67,9 +67,8 @@ func (r *run) processes(ctx context.Context, what string, p procs.Plan) (procs.O
 	return o, nil
 }
 
-// behindBacklog compares with the same number of items that are worked on as
-// they come, and with a small backlog, which has no producer beside it either:
-// the worse ratio counts.
+// behindBacklog compares with two other runs of the same number of items: one without a backlog,
+// and one with a small backlog, which also has no running producer. The result is the worse ratio.
 func behindBacklog(ctx context.Context, r *run) (float64, string, error) {
 	plan := procs.Plan{Job: procs.Job{N: backlog, Concurrency: hands, Bytes: backlogMB}, Workers: 1}
 	empty, err := r.processes(ctx, "10,000,000 ints from empty", plan)
@@ -92,14 +91,14 @@ func behindBacklog(ctx context.Context, r *run) (float64, string, error) {
 }
 
 const (
-	// besideItems are so many that the start of a flow is little of the time.
+	// besideItems is large enough that the start of a flow is a small part of the time.
 	besideItems = 10_000_000
-	// untilIdle is how long ago the last of many flows was opened: before, workers
-	// get to know them, and gathers look often at what they wait for.
+	// untilIdle is the pause after opening many flows. In it, workers learn about the flows, and
+	// gathers poll often.
 	untilIdle = 10 * time.Second
 )
 
-// besideIdle holds flows open that another Executor has made.
+// besideIdle keeps flows open that another Executor has made.
 func besideIdle(ctx context.Context, r *run) (float64, string, error) {
 	one := func(idle int) func() (float64, error) {
 		return func() (rate float64, err error) {
@@ -139,7 +138,7 @@ func (r *run) withIdle(ctx context.Context, n int, f func() error) (err error) {
 	return f()
 }
 
-// ints is a flow through inc and double, or through many stages of inc.
+// ints is a flow through inc and double, or through other stages.
 func ints(n int, stages ...workers.Func[int, int]) flow.Flow[int] {
 	return flow.Flow[int]{
 		N: n, Item: flow.Number, Stages: stages,
@@ -177,7 +176,7 @@ func manyStages(ctx context.Context, r *run, opts ...executor.MapOption) (float6
 	return medians[1] / medians[0], fmt.Sprintf("%.2f s over %.2f s for %s ints", medians[1], medians[0], text.Thousands(manyItems)), nil
 }
 
-// largeMemory runs items of 1 MiB through processes of their own.
+// largeMemory runs items of 1 MiB through separate processes.
 func largeMemory(ctx context.Context, r *run) (float64, string, error) {
 	o, err := r.processes(ctx, "items of 1 MiB", procs.Plan{Job: procs.Job{N: 1000, Size: large, Concurrency: hands}, Workers: 1})
 	return o.Largest() / 1e6, fmt.Sprintf("%.0f MiB/s; producer %.0f MB, worker %.0f MB, consumer %.0f MB, Redis %.0f MB", o.PerSecond(),

@@ -18,7 +18,8 @@ func slotTargets() []Target {
 	}
 }
 
-// slots compares the time of a stage in this process with that of as many goroutines that sleep as long.
+// slots compares the time of a stage in this process with that of as many goroutines that sleep for
+// the same time.
 func slots(ctx context.Context, r *run) (float64, string, error) {
 	const n, concurrent = 20_000, 100
 	wait := asleep(func(int) time.Duration { return 20 * time.Millisecond })

@@ -1,5 +1,4 @@
-// Package target measures what dqbridge has to reach, each figure beside the
-// wanted one.
+// Package target measures the targets of dqbridge and compares each figure with the wanted one.
 package target
 
 import (
@@ -13,17 +12,17 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// A Target is one line of what is to be reached.
+// A Target is one wanted figure.
 type Target struct {
 	Name    string // for -only
 	What    string
 	Want    float64
-	Most    bool // Want is a bound from above
+	Most    bool // Want is an upper bound
 	Unit    string
 	measure measure
 }
 
-// A Result is a target that was measured.
+// A Result is a measured target.
 type Result struct {
 	Name  string  `json:"name"`
 	What  string  `json:"what"`
@@ -36,29 +35,30 @@ type Result struct {
 	Error string  `json:"error,omitempty"`
 }
 
-// A run has what several targets use.
+// A run holds the state that several targets share.
 type run struct {
 	*lab.Lab
 	rows  []rows.Row
 	peaks []peak
 }
 
-// A peak is the most memory that a process had in a measurement.
+// A peak is the peak memory of a process in a measurement.
 type peak struct {
 	who   string
 	bytes float64
 }
 
-// longest is how much of an error is shown: that of a thousand flows is long.
+// longest is the largest length of a printed error: that of a thousand flows is long.
 const longest = 300
 
-// All are in the order in which they are measured: the last one looks back.
+// All returns the targets in the order of their measurement. The last ones use the results of the
+// others.
 func All() []Target {
 	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), slotTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
 		commandTargets(), pipeTargets(), execTargets(), peakTargets())
 }
 
-// Names are those that -only knows.
+// Names returns the names for -only.
 func Names() []string {
 	var names []string
 	for _, t := range All() {
@@ -67,7 +67,8 @@ func Names() []string {
 	return names
 }
 
-// Measure measures those that are wanted, of all rows those that they compare. One that fails is a result too.
+// Measure measures the wanted targets, and the rows that they compare. A failed target is a result
+// too.
 func Measure(ctx context.Context, l *lab.Lab, all []rows.Row, wants func(name string) bool) ([]Result, error) {
 	r := &run{Lab: l, rows: all}
 	results := []Result{}
@@ -119,7 +120,7 @@ func (r Result) verdict() string {
 	return "missed"
 }
 
-// Write sets them as a table, with what explains them below.
+// Write writes the results as a table, followed by their notes.
 func Write(w io.Writer, results []Result) error {
 	grid := [][]string{{"target", "wanted", "measured", "", ""}}
 	for _, r := range results {

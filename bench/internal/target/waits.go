@@ -21,16 +21,15 @@ func waitTargets() []Target {
 	}
 }
 
-// waiting is what a function does with its i-th item: it takes its time.
+// waiting is the time of a function for its i-th item.
 type waiting func(ctx context.Context, i int) error
 
-// asleep takes as long as cost says.
+// asleep sleeps for cost(i).
 func asleep(cost func(i int) time.Duration) waiting {
 	return func(ctx context.Context, i int) error { return flow.Cost(ctx, cost(i)) }
 }
 
-// paced runs n items through hands that call wait for each, and returns how long
-// it took.
+// paced runs n items through hands slots that call wait for each, and returns the duration.
 func paced(ctx context.Context, r *run, hands, n int, wait waiting, came func()) (took time.Duration, err error) {
 	f := workers.Define("waiting", func(ctx context.Context, i int) (int, error) { return i, wait(ctx, i) })
 	err = r.Fresh(ctx, hands, []workers.Function{f}, func(ctx context.Context, ex *executor.Executor) error {
@@ -40,8 +39,8 @@ func paced(ctx context.Context, r *run, hands, n int, wait waiting, came func())
 	return took, err
 }
 
-// plain does the same with goroutines and a channel, which shows what the
-// sleeps of this machine allow.
+// plain does the same with goroutines and a channel, which shows the limit of this machine's
+// sleeps.
 func plain(ctx context.Context, hands, n int, wait waiting) time.Duration {
 	in := make(chan int, work.Capacity)
 	begin := time.Now()
@@ -75,8 +74,8 @@ func beside(ctx context.Context, r *run, hands, n int, wait waiting) (ours, thei
 	return medians[0], medians[1], nil
 }
 
-// mixed has a slow item at one place of each hundred, which one is not
-// regular. The ideal is all the work divided by the slots.
+// mixed has one slow item in each hundred, at an irregular place. The ideal is the total work
+// divided by the slots.
 func mixed(ctx context.Context, r *run) (float64, string, error) {
 	const hands, hundreds = 32, 1280
 	cost := func(i int) time.Duration {
@@ -101,8 +100,8 @@ func seconds(ctx context.Context, r *run) (float64, string, error) {
 	return medians[0], "", nil
 }
 
-// jump looks at the results after the jump: settled is when from then on every
-// second brings 0.9 of what the slots can do.
+// jump evaluates the results after the jump: settled is the time until each further second yields
+// 0.9 of the capacity of the slots.
 func jump(ctx context.Context, r *run) (float64, string, error) {
 	const hands, quick, slow, perSecond = 8, 300_000, 1200, 8 * 20
 	medians, err := r.Turns(func() (float64, error) {
@@ -127,12 +126,11 @@ func jump(ctx context.Context, r *run) (float64, string, error) {
 	return medians[0], fmt.Sprintf("from the first dear call on; %d dear items on %d hands, so %d a second at best", slow, hands, perSecond), nil
 }
 
-// settled is the time from begin until every full second from then on brings
-// at least want results.
+// settled returns the time from begin until each further full second yields at least want results.
 func settled(begin time.Time, results []time.Time, want float64) time.Duration {
 	last := results[len(results)-1].Add(-time.Second)
 	const step = 50 * time.Millisecond
-	from, to := 0, 0 // of the window, in results
+	from, to := 0, 0 // of the window, as indexes into results
 	after := time.Duration(0)
 	for at := begin; at.Before(last); at = at.Add(step) {
 		for from < len(results) && results[from].Before(at) {

@@ -1,4 +1,4 @@
-// Package text sets tables of plain text.
+// Package text formats plain text tables.
 package text
 
 import (
@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Grid writes rows of cells, the first column to the left and the others to the
-// right; the first row is the head.
+// Grid writes rows of cells. The first column is left-aligned, the others are right-aligned. The
+// first row is the head.
 func Grid(w io.Writer, rows [][]string) error {
 	var widths []int
 	for _, row := range rows {
@@ -38,7 +38,7 @@ func Grid(w io.Writer, rows [][]string) error {
 	return err
 }
 
-// Optional is v in a format, or a dash.
+// Optional formats v, or returns a dash if v is nil.
 func Optional(format string, v *float64) string {
 	if v == nil {
 		return "-"
@@ -46,7 +46,7 @@ func Optional(format string, v *float64) string {
 	return fmt.Sprintf(format, *v)
 }
 
-// Short writes 1234567 as 1.23M and 12345 as 12.3k.
+// Short formats 1234567 as 1.23M and 12345 as 12.3k.
 func Short(v float64) string {
 	switch {
 	case v >= 1e6:
@@ -57,7 +57,7 @@ func Short(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
-// Thousands writes 1234567 as 1,234,567.
+// Thousands formats 1234567 as 1,234,567.
 func Thousands(v float64) string {
 	digits := fmt.Sprintf("%.0f", v)
 	first := cmp.Or(len(digits)%3, 3)
@@ -68,7 +68,7 @@ func Thousands(v float64) string {
 	return strings.Join(parts, ",")
 }
 
-// Significant writes three digits of small and large values alike.
+// Significant formats small and large values with three digits.
 func Significant(v float64) string {
 	switch {
 	case v >= 1000:

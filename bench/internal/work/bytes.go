@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Bytes is the i-th item of a size: its number at the front, as far as there
-// is room, and then what does not repeat soon.
+// Bytes returns the i-th item of a size: its number at the front, as far as it fits, and then bytes
+// that do not repeat soon.
 func Bytes(i, size int) []byte {
 	b := make([]byte, size)
 	for at := 0; at < size; at += 8 {
@@ -21,7 +21,7 @@ func Bytes(i, size int) []byte {
 	return b
 }
 
-// CheckBytes fails where b is not the i-th item by its size and its number.
+// CheckBytes returns an error if b is not the i-th item, by its size and its number.
 func CheckBytes(b []byte, i, size int) error {
 	var front [8]byte
 	copy(front[:], b)

@@ -7,15 +7,14 @@ import (
 )
 
 const (
-	// PerStage is how many goroutines a stage has, where it has a choice.
+	// PerStage is the number of goroutines of a stage, if it has a choice.
 	PerStage = 4
-	// Producers is how many goroutines send where a call sends one item and
-	// waits for it.
+	// Producers is the number of sending goroutines, if each call sends one item and waits for it.
 	Producers = 4
 )
 
-// Crew begins the goroutines of an open pipe. Its end cancels their context,
-// waits for them and tells what has failed before that.
+// Crew starts a group for the goroutines of an open pipe. end cancels their context, waits for them
+// and returns their first error before that.
 func Crew(ctx context.Context) (group *errgroup.Group, bound context.Context, end func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	group, bound = errgroup.WithContext(ctx)
@@ -32,7 +31,7 @@ func Crew(ctx context.Context) (group *errgroup.Group, bound context.Context, en
 // Give sends a result to a caller who may be gone.
 func Give[T any](ctx context.Context, out chan<- T, x T) error {
 	select {
-	case out <- x: // without looking at two channels where there is room
+	case out <- x: // avoids the second channel if there is room
 		return nil
 	default:
 	}

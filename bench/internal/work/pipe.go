@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// Capacity is that of the channels between a caller and a pipeline.
+// Capacity is the capacity of the channels between a caller and a pipeline.
 const Capacity = 1024
 
-// A Caller uses one open pipeline, and afterwards ends it by Run or by End.
+// A Caller uses one open pipeline, and then ends it by Run or by End.
 type Caller interface {
-	// Run sends n items as fast as they are taken, ends the input and checks
-	// what comes out.
+	// Run sends n items as fast as the pipeline takes them, ends the input and checks the results.
 	Run(n int) (Done, error)
 	// Trip sends one item and waits for its result.
 	Trip(i int) error
@@ -20,7 +19,7 @@ type Caller interface {
 	End() error
 }
 
-// Done is a run that brought everything.
+// A Done is the result of a run that delivered all items.
 type Done struct {
 	Took    time.Duration
 	Ordered bool
@@ -29,20 +28,20 @@ type Done struct {
 // A Pipe is a pipeline from channel to channel.
 type Pipe[O any] struct {
 	In    chan<- int
-	Out   <-chan O // closed early where something fails
+	Out   <-chan O // closed early after a failure
 	Ends  bool     // Out is closed after the last result, and Run waits for that
 	Value func(O) (int, error)
-	// Close ends what belongs to the pipe, once In is closed and all results
-	// are out, and tells what has failed.
+	// Close releases the pipe, after In is closed and all results are read. It returns the errors
+	// of the pipe.
 	Close func() error
 }
 
-// Plain is the Value of a pipe that brings nothing but ints.
+// Plain is the Value of a pipe that only carries ints.
 func Plain(x int) (int, error) { return x, nil }
 
 var errEarly = errors.New("the results ended before their time")
 
-// Run sends from a goroutine of its own.
+// Run sends from another goroutine.
 func (p *Pipe[O]) Run(n int) (Done, error) {
 	begin := time.Now()
 	go Feed(p.In, n)
@@ -66,7 +65,7 @@ func (p *Pipe[O]) Run(n int) (Done, error) {
 	return Done{took, t.Ordered()}, errors.Join(err, t.Err())
 }
 
-// Trip is one item there and back.
+// Trip sends one item and receives its result.
 func (p *Pipe[O]) Trip(i int) error {
 	p.In <- i
 	o, more := <-p.Out
@@ -95,8 +94,8 @@ func (p *Pipe[O]) ended() error {
 	return p.Close()
 }
 
-// Feed sends 0 to n-1, and then closes the channel. Where nobody reads them to
-// the end, the program has failed and ends.
+// Feed sends 0 to n-1, and then closes the channel. If its reader stops early, the program has
+// failed and ends.
 func Feed(in chan<- int, n int) {
 	defer close(in)
 	for i := range n {
@@ -104,7 +103,7 @@ func Feed(in chan<- int, n int) {
 	}
 }
 
-// Trips times single items, up to n of them and until the limit has passed.
+// Trips measures single items, up to n of them and until the limit has passed.
 func Trips(c Caller, n int, limit time.Duration) (took []time.Duration, err error) {
 	for start := time.Now(); len(took) < n && (len(took) == 0 || time.Since(start) < limit); {
 		begin := time.Now()

@@ -1,5 +1,5 @@
-// Package work is what every subject of the benchmarks has to do: ints through
-// inc and double, and back to who sent them, each once.
+// Package work is the task of every subject of the benchmarks: ints through inc and double, and
+// back to their sender, each once.
 package work
 
 import "fmt"
@@ -8,18 +8,18 @@ import "fmt"
 func Inc(x int) int    { return x + 1 }
 func Double(x int) int { return 2 * x }
 
-// Expected is the result of the i-th item, which is i.
+// Expected returns the result of the i-th item, which is i.
 func Expected(i int) int { return Double(Inc(i)) }
 
-// A Tally takes results and finds what is lost, doubled or wrong. As long as
-// they come in order, it costs one comparison each.
+// A Tally takes results and finds lost, duplicate and wrong ones. While results arrive in order, it
+// costs one comparison each.
 type Tally struct {
 	n, got int
-	seen   []uint64 // a bit an item, from the first one on that was out of order
+	seen   []uint64 // a bit for each item, from the first one out of order
 	bad    error
 }
 
-// NewTally is for n items.
+// NewTally returns a Tally for n items.
 func NewTally(n int) *Tally { return &Tally{n: n} }
 
 // Add takes one result.
@@ -50,10 +50,10 @@ func (t *Tally) disordered(x int) {
 	}
 }
 
-// Ordered tells whether the results came in the order of their items.
+// Ordered reports whether the results came in the order of their items.
 func (t *Tally) Ordered() bool { return t.seen == nil }
 
-// Err tells whether each item had exactly one result.
+// Err returns an error unless each item had exactly one result.
 func (t *Tally) Err() error {
 	if t.bad == nil && t.got != t.n {
 		return fmt.Errorf("%d results for %d items", t.got, t.n)

@@ -1,5 +1,6 @@
-// Package check tests workers that other programs are: whether they keep the rules of docs/protocol.md while one is killed, while
-// the memory is full, and with entries that have a history.
+// Package check tests workers written in other languages: whether they keep the rules of
+// docs/protocol.md while a worker is killed, while the memory is full, and for entries that workers
+// have died with.
 package check
 
 import (
@@ -19,40 +20,41 @@ import (
 
 // Limits of one check.
 const (
-	patience = 60 * time.Second // for all its results,
-	starting = 20 * time.Second // for a worker to offer the function,
-	ending   = 15 * time.Second // and to end after SIGTERM
+	patience = 60 * time.Second // for all results of a check
+	starting = 20 * time.Second // for a worker to register the function
+	ending   = 15 * time.Second // for a worker to exit after SIGTERM
 )
 
-// A Checker runs the checks. The function has to give the same output for the same input, and no error.
+// A Checker runs the checks. The function must return the same output for the same input, and no
+// error.
 type Checker struct {
 	Executor *executor.Executor
 	Name     string // of the function
-	Fails    string // of a function that fails for each item; "" if there is none
-	Worker   string // command line of a worker, which sh runs; "" if workers run already
-	URL      string // of the namespace, which a worker finds in DQBRIDGE_REDIS
-	Memory   bool   // the memory of the server may be filled: no one else uses it
+	Fails    string // a function that fails for each item; "": there is none
+	Worker   string // command line of a worker, run by sh; "": workers are already running
+	URL      string // of the namespace; workers get it as DQBRIDGE_REDIS
+	Memory   bool   // the checks may fill the memory of the server: it has no other users
 
 	client   *broker.Client
-	running  *process // the worker of most checks; nil: workers run already
+	running  *process // the worker of most checks; nil: workers are already running
 	function executor.FunctionInfo
-	wanted   [][]byte // the outputs of the inputs
+	wanted   [][]byte // the expected outputs of the inputs
 }
 
-// A Verdict is the outcome of one check.
+// A Verdict is the result of one check.
 type Verdict struct {
 	Name    string
-	Skipped string // why it was not made; "" if it was
-	Err     error  // why the worker has failed it
+	Skipped string // why the check did not run; "": it ran
+	Err     error  // why the check failed; nil: it passed
 }
 
-// errSkipped wraps why a check is not made.
+// errSkipped is the error of a check that cannot run.
 type errSkipped struct{ why string }
 
 func (e errSkipped) Error() string { return e.why }
 
-// Run makes the checks one after the other, and reports each when it is done. It returns how many have failed. An error says why the
-// checks could not be made.
+// Run runs the checks one after the other and calls report after each. It returns the number of
+// failed checks. The error is the reason why the checks could not run at all.
 func (c *Checker) Run(ctx context.Context, report func(Verdict)) (failed int, err error) {
 	if c.client, err = broker.Open(c.URL, broker.Options{}); err != nil {
 		return 0, err
@@ -76,13 +78,13 @@ func (c *Checker) Run(ctx context.Context, report func(Verdict)) (failed int, er
 	} {
 		failed += c.verdict(ctx, check.name, check.run, report)
 	}
-	c.running.end() // those of the next checks are the only ones
+	c.running.end() // the next checks start their own workers
 	failed += c.verdict(ctx, "drain: a worker that gets SIGTERM gives back what it has, and ends", c.drain, report)
 	failed += c.verdict(ctx, "kill: what a killed worker had is run by others", c.kill, report)
 	return failed, context.Cause(ctx)
 }
 
-// begin waits for a worker, which it starts if it can.
+// begin starts a worker, if it has a command line, and waits for the function.
 func (c *Checker) begin(ctx context.Context) (err error) {
 	if c.Worker != "" {
 		if c.running, err = c.start(); err != nil {
@@ -96,7 +98,7 @@ func (c *Checker) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// await waits until the function is there.
+// await waits until a worker has registered the function.
 func (c *Checker) await(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -145,7 +147,7 @@ func (c *Checker) verdict(ctx context.Context, name string, run func(context.Con
 	return failed
 }
 
-// input is the i-th input, encoded.
+// input returns the i-th input, encoded.
 func (c *Checker) input(i int) (codec.Item, error) {
 	text := strconv.Itoa(i)
 	switch {
@@ -162,17 +164,17 @@ func (c *Checker) input(i int) (codec.Item, error) {
 
 var number = regexp.MustCompile(`^(u?int(8|16|32|64)?|float(32|64)?)$`)
 
-// inputs are n of them. All are different up to the number of wanted outputs.
+// inputs returns n inputs. The first 100 are different.
 func (c *Checker) inputs(n int) []codec.Item {
 	items := make([]codec.Item, n)
 	for i := range items {
-		items[i], _ = c.input(i % differing) // begin has checked that there are some
+		items[i], _ = c.input(i % distinctInputs) // begin has checked that input works
 	}
 	return items
 }
 
-// differing is how many different inputs there are.
-const differing = 100 // an int8 can be any of them
+// distinctInputs is the number of different inputs.
+const distinctInputs = 100 // fits the values of an int8
 
-// fresh is a name for a queue of a check.
-func fresh() string { return "check-" + strings.ToLower(rand.Text()[:12]) }
+// newQueueName returns a new queue name for a check.
+func newQueueName() string { return "check-" + strings.ToLower(rand.Text()[:12]) }

@@ -13,9 +13,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// order learns the outputs, and wants them again.
+// order records the outputs of the first run and compares those of the second run.
 func (c *Checker) order(ctx context.Context) error {
-	f, err := c.flow(ctx, c.Name, c.inputs(differing))
+	f, err := c.flow(ctx, c.Name, c.inputs(distinctInputs))
 	if err != nil {
 		return err
 	}
@@ -25,10 +25,10 @@ func (c *Checker) order(ctx context.Context) error {
 		}
 		c.wanted = append(c.wanted, r.Value)
 	}
-	if len(c.wanted) != differing {
-		return fmt.Errorf("%d results of %d inputs", len(c.wanted), differing)
+	if len(c.wanted) != distinctInputs {
+		return fmt.Errorf("%d results of %d inputs", len(c.wanted), distinctInputs)
 	}
-	if err := c.same(ctx, 20*differing); err != nil {
+	if err := c.same(ctx, 20*distinctInputs); err != nil {
 		c.wanted = nil // the others would say the same
 		return err
 	}
@@ -47,9 +47,9 @@ func (c *Checker) same(ctx context.Context, n int) error {
 	return err
 }
 
-// known says why nothing can be compared, if the outputs are not known.
+// known returns an error if the expected outputs are not known.
 func (c *Checker) known() error {
-	if len(c.wanted) < differing {
+	if len(c.wanted) < distinctInputs {
 		return errSkipped{"the first check has failed"}
 	}
 	return nil
@@ -72,18 +72,19 @@ func (c *Checker) split(ctx context.Context) error {
 	})
 }
 
-// planted sends one entry of many items, with a history. look sees the queue of results before anything is taken from it.
+// planted sends one entry with many items that workers have died with. look sees the queue of the
+// results before one is taken.
 func (c *Checker) planted(ctx context.Context, crashes int, look func(part *broker.Client, out string) error) error {
 	if err := c.known(); err != nil {
 		return err
 	}
-	f, err := c.plant(ctx, c.inputs(differing), crashes)
+	f, err := c.plant(ctx, c.inputs(distinctInputs), crashes)
 	defer f.drop(ctx)
 	if err != nil {
 		return err
 	}
 	if look != nil {
-		part, err := c.filled(ctx, f.out.Name(), differing)
+		part, err := c.filled(ctx, f.out.Name(), distinctInputs)
 		if err == nil {
 			err = look(part, f.out.Name())
 		}
@@ -94,13 +95,13 @@ func (c *Checker) planted(ctx context.Context, crashes int, look func(part *brok
 	if f.results, err = bridge.Gather(ctx, f.out); err != nil {
 		return err
 	}
-	if err := c.compare(f, 0, differing); err != nil {
+	if err := c.compare(f, 0, distinctInputs); err != nil {
 		return err
 	}
 	return f.end()
 }
 
-// filled waits until so many items were added to a queue.
+// filled waits until that many items were added to a queue.
 func (c *Checker) filled(ctx context.Context, queue string, items int64) (*broker.Client, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -118,7 +119,7 @@ func (c *Checker) filled(ctx context.Context, queue string, items int64) (*broke
 }
 
 func (c *Checker) poison(ctx context.Context) error {
-	f, err := c.plant(ctx, c.inputs(1), deadly)
+	f, err := c.plant(ctx, c.inputs(1), maxCrashes)
 	defer f.drop(ctx)
 	if err != nil {
 		return err
@@ -141,11 +142,11 @@ func (c *Checker) poison(ctx context.Context) error {
 			return c.Executor.DeleteDeadLetter(ctx, letter.ID)
 		}
 	}
-	return errors.New("there is no dead letter of it")
+	return errors.New("the item has no dead letter")
 }
 
-// deadly is how many workers die with an item until it is run no more.
-const deadly = 5
+// maxCrashes is the number of workers that die with an item before it becomes a dead letter.
+const maxCrashes = 5
 
 func (c *Checker) retry(ctx context.Context) error {
 	if c.Fails == "" {
@@ -172,7 +173,7 @@ func (c *Checker) retry(ctx context.Context) error {
 	return nil
 }
 
-// memory stops the worker, fills a queue and then the memory, and has the worker go on.
+// memory stops the worker, fills a queue and then the memory, and continues the worker.
 func (c *Checker) memory(ctx context.Context) (err error) {
 	if !c.Memory || c.running == nil {
 		return errSkipped{"it fills the memory of the server and needs a worker that it can stop: --full-memory, for a server without other users, and --worker COMMAND"}
@@ -186,7 +187,7 @@ func (c *Checker) memory(ctx context.Context) (err error) {
 	}
 	c.running.signal(syscall.SIGSTOP)
 	defer c.running.signal(syscall.SIGCONT)
-	const n = 2 * differing
+	const n = 2 * distinctInputs
 	f, err := c.flow(ctx, c.Name, c.inputs(n))
 	if err != nil {
 		return err
@@ -211,7 +212,7 @@ func (c *Checker) memory(ctx context.Context) (err error) {
 	return f.end()
 }
 
-// pair starts a flow with one worker that has delivered some results, and a successor that has begun.
+// pair starts a flow with one worker, waits for some results, and starts a successor.
 func (c *Checker) pair(ctx context.Context, n int) (f flow, first, second *process, err error) {
 	if c.Worker == "" {
 		return f, nil, nil, errSkipped{"it needs a worker that it can end: --worker COMMAND"}
@@ -232,7 +233,7 @@ func (c *Checker) pair(ctx context.Context, n int) (f flow, first, second *proce
 }
 
 func (c *Checker) drain(ctx context.Context) error {
-	const n = 50 * differing
+	const n = 50 * distinctInputs
 	f, first, second, err := c.pair(ctx, n)
 	defer func() { first.kill(); second.end() }()
 	if err != nil {
@@ -249,14 +250,14 @@ func (c *Checker) drain(ctx context.Context) error {
 	}
 	for _, w := range infos {
 		if w.PID == first.cmd.Process.Pid {
-			return fmt.Errorf("it has ended and is still registered as %s: leave.lua takes it out", w.ID)
+			return fmt.Errorf("it has ended and is still registered as %s: call leave.lua", w.ID)
 		}
 	}
 	return f.end()
 }
 
 func (c *Checker) kill(ctx context.Context) error {
-	const n = 50 * differing
+	const n = 50 * distinctInputs
 	f, first, second, err := c.pair(ctx, n)
 	defer func() { first.kill(); second.end() }()
 	if err != nil {

@@ -15,13 +15,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A flow is a queue, the function behind it and the results.
+// A flow is a queue, a function over it and the results.
 type flow struct {
 	in, out *executor.Queue[codec.Item]
 	results <-chan bridge.Result[codec.Item]
 }
 
-// ahead is how many items a worker may be ahead of the check: it has work as long as results are taken.
+// ahead is the number of items by which a worker may be ahead of the check. It has work as long as
+// the check takes results.
 const ahead = 1000
 
 // flow sends inputs through a function.
@@ -36,13 +37,13 @@ func (c *Checker) flow(ctx context.Context, name string, inputs []codec.Item, op
 	return f, err
 }
 
-// compare takes n results from the place from on, each of which must be the wanted one.
+// compare takes n results, beginning with number from, and compares each with the expected one.
 func (c *Checker) compare(f flow, from, n int) error {
 	for i := from; i < from+n; i++ {
 		r, ok := <-f.results
 		switch {
 		case !ok:
-			return fmt.Errorf("the stream ends behind %d of %d results", i, from+n)
+			return fmt.Errorf("the stream ends after %d of %d results", i, from+n)
 		case r.Err != nil:
 			return fmt.Errorf("result %d: %w", i, r.Err)
 		case !bytes.Equal(r.Value, c.wanted[i%len(c.wanted)]):
@@ -52,7 +53,7 @@ func (c *Checker) compare(f flow, from, n int) error {
 	return nil
 }
 
-// end says whether nothing more comes.
+// end checks that no further result follows.
 func (f flow) end() error {
 	if r, ok := <-f.results; ok {
 		return errors.Join(fmt.Errorf("a result too many: %.60q", r.Value), r.Err)
@@ -60,14 +61,14 @@ func (f flow) end() error {
 	return nil
 }
 
-// plant makes a queue with one entry of inputs, with which some workers have died already, and then the stage of the function. The
-// caller deletes both queues.
+// plant makes a queue with one entry of inputs, which that many workers have died with, and then
+// the stage of the function. The caller deletes both queues.
 func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (f flow, err error) {
 	var b batch.Builder
 	for _, item := range inputs {
 		b.Value(item)
 	}
-	name := fresh()
+	name := newQueueName()
 	part, err := c.client.Place(ctx, name, -1)
 	if err != nil {
 		return f, err
@@ -95,7 +96,7 @@ func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (
 	if f.in, err = executor.Open[codec.Item](ctx, c.Executor, q.Name); err != nil {
 		return f, err
 	}
-	f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](c.Name), f.in, executor.Name(fresh()))
+	f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](c.Name), f.in, executor.Name(newQueueName()))
 	return f, err
 }
 
@@ -109,12 +110,12 @@ func (f flow) drop(ctx context.Context) {
 	}
 }
 
-// asItem returns the failure in the place of an item.
+// asItem returns the ItemError of a failed item.
 func asItem(err error) (*executor.ItemError, error) {
 	var failed *executor.ItemError
 	switch {
 	case err == nil:
-		return nil, errors.New("there is a value in the place of a failure")
+		return nil, errors.New("there is a value instead of a failure")
 	case !errors.As(err, &failed):
 		return nil, err
 	}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// A process is a worker, with all that it has started.
+// A process is a worker with all its child processes.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // how, once done is closed
+	done chan struct{} // closed after its exit
+	err  error         // exit error, valid after done is closed
 }
 
 // start starts a worker. Its output goes to stderr.
@@ -31,7 +31,7 @@ func (c *Checker) start() (*process, error) {
 	return p, nil
 }
 
-// ended is closed when the process has ended; nil if there is none.
+// ended is closed after the exit of the process; nil if there is no process.
 func (p *process) ended() <-chan struct{} {
 	if p == nil {
 		return nil
@@ -39,13 +39,13 @@ func (p *process) ended() <-chan struct{} {
 	return p.done
 }
 
-// kill ends it and its children at once, if there is one.
+// kill kills the process and its children, if there is one.
 func (p *process) kill() {
 	if p == nil {
 		return
 	}
 	select {
-	case <-p.done: // its number may be another's
+	case <-p.done: // its number may belong to another process
 		return
 	default:
 	}
@@ -53,17 +53,17 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// end has it end, by force if need be, if there is one.
+// end terminates the process, after a timeout by force.
 func (p *process) end() {
 	if p != nil {
 		_ = p.term(ending)
 	}
 }
 
-// signal sends a signal to it and its children.
+// signal sends a signal to the process and its children.
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
-// term asks it to end, and waits for that.
+// term sends SIGTERM and waits at most limit for the exit.
 func (p *process) term(limit time.Duration) error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("send SIGTERM: %w", err)

@@ -1,5 +1,6 @@
-// Package child runs functions that are written in other languages: a process stays for each slot, and is asked over its
-// stdin and stdout. docs/children.md is the protocol.
+// Package child runs functions written in other languages. Each slot has a child process, which
+// stays between calls and gets them over its stdin and stdout. docs/children.md describes the
+// protocol.
 package child
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// helloWait is how long a child may take until it says what functions it has.
+// helloWait is how long a child may take to send its hello.
 const helloWait = 30 * time.Second
 
 // A Set is the children of one command line.
@@ -36,8 +37,8 @@ type Set struct {
 	started int
 }
 
-// Open starts the first child, and waits until it has said what functions it has. The processes end with commands. What
-// they write to stderr goes to stderr.
+// Open starts the first child and waits for its hello. The processes end with commands. Their
+// stderr goes to stderr.
 func Open(ctx context.Context, commands *command.Set, line string, stderr io.Writer) (*Set, error) {
 	s := &Set{commands: commands, line: line, stderr: stderr}
 	c, err := s.start(ctx)
@@ -48,8 +49,8 @@ func Open(ctx context.Context, commands *command.Set, line string, stderr io.Wri
 	return s, nil
 }
 
-// Functions returns the functions of the children. An item that kills its child twice fails. One whose child was killed by
-// another item does not.
+// Functions returns the functions of the children. If an item kills its child twice, it fails. An
+// item whose child was killed by another item does not fail.
 func (s *Set) Functions() []workers.Function {
 	var all []workers.Function
 	for _, f := range s.functions {
@@ -68,7 +69,7 @@ func (s *Set) Functions() []workers.Function {
 	return all
 }
 
-// A child is a process that was started.
+// A child is a started process.
 type child struct {
 	*command.Talk
 	in        *bufio.Reader
@@ -82,14 +83,14 @@ func (s *Set) start(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, fmt.Errorf("it has not said what functions it has for %v", helloWait))
+	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, fmt.Errorf("it has not sent its hello for %v", helloWait))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { talk.Kill(context.Cause(ctx)) })()
 	c := &child{Talk: talk, in: bufio.NewReaderSize(talk, 64<<10)}
 	var first hello
 	err = readLine(c.in, &first)
 	if err == nil && (first.V != version || len(first.Functions) == 0) {
-		err = fmt.Errorf("%w: version %d with %d functions, where version %d and a function were due", errProtocol, first.V, len(first.Functions), version)
+		err = fmt.Errorf("%w: version %d with %d functions, instead of version %d with at least one function", errProtocol, first.V, len(first.Functions), version)
 	}
 	if err != nil {
 		return nil, c.fail(err)
@@ -98,23 +99,23 @@ func (s *Set) start(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
-// log is the stderr of the next child.
+// log returns the stderr of the next child.
 func (s *Set) log() io.Writer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started++
-	return &lines{to: s.stderr, prefix: fmt.Sprintf("child %d: ", s.started)}
+	return &prefixWriter{to: s.stderr, prefix: fmt.Sprintf("child %d: ", s.started)}
 }
 
-// lines puts a prefix before each line.
-type lines struct {
+// prefixWriter adds a prefix to each line.
+type prefixWriter struct {
 	to     io.Writer
 	prefix string
-	open   []byte // the line that has begun
+	open   []byte // an incomplete line
 }
 
-// Write never fails: what a child logs is not needed.
-func (l *lines) Write(b []byte) (int, error) {
+// Write never fails: the log of a child may get lost.
+func (l *prefixWriter) Write(b []byte) (int, error) {
 	l.open = append(l.open, b...)
 	end := bytes.LastIndexByte(l.open, '\n') + 1
 	if end == 0 && len(l.open) < maxHeader {
@@ -130,7 +131,7 @@ func (l *lines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// fail ends a child, and returns what is wrong with it.
+// fail ends a child and returns the reason of its failure.
 func (c *child) fail(err error) error {
 	if errors.Is(err, errProtocol) {
 		c.Kill(err)
@@ -140,7 +141,7 @@ func (c *child) fail(err error) error {
 	return fmt.Errorf("%w: %w", errDead, c.End())
 }
 
-// errDead says that a child has died.
+// errDead is the error of a child that has died.
 var errDead = errors.New("the child has died")
 
 // take returns an idle child, or a new one.
@@ -169,7 +170,8 @@ func (s *Set) put(c *child) {
 	s.idle = append(s.idle, c)
 }
 
-// call runs a function on items. After a death of the child each item is tried alone, and twice if its child dies again.
+// call runs a function on items. If the child dies, it tries each item alone, and again if that
+// child dies too.
 func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]codec.Item, error) {
 	about, _ := workers.ItemFrom(ctx)
 	results, err := s.ask(ctx, name, about, items)
@@ -198,7 +200,7 @@ func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]code
 	return results, nil
 }
 
-// alone runs a function on one item, again if the child dies.
+// alone runs a function on one item, and once more if the child dies.
 func (s *Set) alone(ctx context.Context, name string, about workers.Item, item []codec.Item) (result []codec.Item, err error) {
 	for range 2 {
 		if result, err = s.ask(ctx, name, about, item); !errors.Is(err, errDead) {
@@ -208,7 +210,7 @@ func (s *Set) alone(ctx context.Context, name string, about workers.Item, item [
 	return result, err
 }
 
-// ask runs a function on items in one child. The end of ctx kills the child.
+// ask runs a function on items in one child. If ctx ends, it kills the child.
 func (s *Set) ask(ctx context.Context, name string, about workers.Item, items []codec.Item) ([]codec.Item, error) {
 	c, err := s.take(ctx)
 	if err != nil {
@@ -253,7 +255,7 @@ func (c *child) ask(ctx context.Context, name string, about workers.Item, items 
 	if err != nil {
 		err = c.fail(err)
 	}
-	if broken := <-written; err == nil && broken != nil { // it has answered before it has read all
+	if broken := <-written; err == nil && broken != nil { // the child replied before it had read all items
 		err = c.fail(broken)
 	}
 	return results, failed, err

@@ -24,7 +24,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// childEnv makes the test binary a child, which appends a line to the file that it names when it starts.
+// childEnv makes the test binary a child, which appends a line to the file that it names when it
+// starts.
 const childEnv = "CHILD_TEST"
 
 func TestMain(m *testing.M) {
@@ -46,7 +47,7 @@ func begun(path string) {
 	}
 }
 
-// serve is a child with one function, which does what its items say.
+// serve is a child with one function; the items select its behavior.
 func serve(in io.Reader, out io.Writer) {
 	fmt.Fprintln(os.Stderr, "ready")
 	fmt.Fprintln(out, `{"v":1,"functions":[{"name":"upper","in":"string","in_codec":"raw","out":"string","out_codec":"raw","max":100}]}`)
@@ -116,7 +117,7 @@ func raise(t *testing.T) family {
 	return f
 }
 
-// begun is how many children have been started.
+// begun returns the number of children started so far.
 func (f family) begun(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(f.path)
@@ -138,7 +139,7 @@ func (f family) upper(ctx context.Context, items ...string) (results []string, e
 	return results, err
 }
 
-func TestAChildStays(t *testing.T) {
+func TestChildStaysBetweenCalls(t *testing.T) {
 	f := raise(t)
 	for range 3 {
 		if got, err := f.upper(t.Context(), "a", "", "ü"); err != nil || !slices.Equal(got, []string{"A", "", "Ü"}) {
@@ -157,7 +158,7 @@ func TestAChildStays(t *testing.T) {
 	}
 }
 
-func TestFailuresStandInTheirPlaces(t *testing.T) {
+func TestFailedItemsKeepTheirPlace(t *testing.T) {
 	got, err := raise(t).upper(t.Context(), "a", "fail", "b")
 	some, _ := errors.AsType[workers.Errors](err)
 	if len(some) != 1 || some[1].Error() != "not this one" || got[0] != "A" || got[2] != "B" {
@@ -166,7 +167,7 @@ func TestFailuresStandInTheirPlaces(t *testing.T) {
 }
 
 // Only the item that kills its child fails, after two attempts alone.
-func TestADeadChildFailsNoOtherItem(t *testing.T) {
+func TestDeadChildFailsOnlyItsItem(t *testing.T) {
 	f := raise(t)
 	got, err := f.upper(t.Context(), "a", "die", "b")
 	some, _ := errors.AsType[workers.Errors](err)
@@ -178,8 +179,8 @@ func TestADeadChildFailsNoOtherItem(t *testing.T) {
 	}
 }
 
-// One that closes its stdout and goes on is killed: it will not answer.
-func TestAChildThatClosesItsStdoutHasDied(t *testing.T) {
+// A child that closes its stdout and keeps running is killed, since it cannot reply any more.
+func TestClosedStdoutMeansDeath(t *testing.T) {
 	f := raise(t)
 	got, err := f.upper(t.Context(), "a", "shut", "b")
 	some, _ := errors.AsType[workers.Errors](err)
@@ -188,7 +189,7 @@ func TestAChildThatClosesItsStdoutHasDied(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheContextKillsTheChild(t *testing.T) {
+func TestContextKillsChild(t *testing.T) {
 	f := raise(t)
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -206,7 +207,7 @@ func TestTheEndOfTheContextKillsTheChild(t *testing.T) {
 	}
 }
 
-func TestWhatAChildPrintsIsShown(t *testing.T) {
+func TestPrintedTextIsInError(t *testing.T) {
 	f := raise(t)
 	if _, err := f.upper(t.Context(), "a", "print"); !errors.Is(err, errProtocol) || !strings.Contains(err.Error(), "a banner") {
 		t.Error(err)
@@ -216,7 +217,7 @@ func TestWhatAChildPrintsIsShown(t *testing.T) {
 	}
 }
 
-func TestCommandsThatAreNoChildren(t *testing.T) {
+func TestInvalidChildCommands(t *testing.T) {
 	commands, err := command.New(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -32,9 +32,9 @@ func burn(t *testing.T) {
 	}
 }
 
-// On a machine that others keep busy, each process of pipe: takes many times as long. It gets
-// thousands of lines all the same: its start is what is dear, and no less so under load.
-func TestProcessesOnABusyMachineGetManyLines(t *testing.T) {
+// On a busy machine, each process of pipe: takes many times as long. It still gets thousands of
+// lines, since its start is the expensive part, and remains so under load.
+func TestProcessesGetManyLinesUnderLoad(t *testing.T) {
 	const n = 100_000
 	for name, url := range map[string]string{"embedded": "", "redis": testkit.StartRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestProcessesOnABusyMachineGetManyLines(t *testing.T) {
 	}
 }
 
-// wantLetters wants n numbers in order, with letters for digits.
+// wantLetters expects n numbers in order, with letters instead of digits.
 func wantLetters(t *testing.T, q *executor.Queue[string], n int) {
 	t.Helper()
 	next := 0

@@ -1,5 +1,5 @@
-// Package functions is what the producer and the workers of this example share:
-// one reads the types from it, the other runs it.
+// Package functions is shared by the producer and the workers of this example: the producer needs
+// its types, the workers run it.
 package functions
 
 import (
@@ -11,13 +11,13 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Stats is what is known about a text. It travels as JSON.
+// Stats describes a text. It travels as JSON.
 type Stats struct {
 	Words   int    `json:"words"`
 	Longest string `json:"longest"`
 }
 
-// Words splits a text. A text without words is an error, of this text alone.
+// Words splits a text. For a text without words it returns an error, which affects this text only.
 var Words = workers.Define("words", func(_ context.Context, text string) ([]string, error) {
 	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
 	if len(words) == 0 {
@@ -26,7 +26,7 @@ var Words = workers.Define("words", func(_ context.Context, text string) ([]stri
 	return words, nil
 })
 
-// Count makes Stats of words.
+// Count returns the Stats of words.
 var Count = workers.Define("count", func(_ context.Context, words []string) (Stats, error) {
 	stats := Stats{Words: len(words)}
 	for _, word := range words {

@@ -1,5 +1,5 @@
-// Command producer sends the lines of stdin through the fleet and prints what
-// comes back, in the order of the lines. It runs none of the functions itself:
+// Command producer sends the lines of stdin through the fleet and prints the results in the order
+// of the lines. It runs none of the functions itself:
 //
 //	DQBRIDGE_REDIS=redis://127.0.0.1:6379 go run ./examples/fleet/producer <README.md
 package main
@@ -36,7 +36,7 @@ func main() {
 }
 
 func run(ctx context.Context, address string, in io.Reader) error {
-	// The Logger says, for example, that no worker has a function.
+	// The Logger reports, for example, that no worker has a function.
 	ex, err := executor.New(ctx, address, executor.Logger(slog.New(slog.NewTextHandler(os.Stderr, nil))))
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func run(ctx context.Context, address string, in io.Reader) error {
 	for s, err := range bridge.All(ctx, stats) {
 		var item *executor.ItemError
 		switch {
-		case errors.As(err, &item): // of one line; the stream goes on
+		case errors.As(err, &item): // an error of one line; the stream continues
 			failed++
 		case err != nil:
 			return err
@@ -74,8 +74,8 @@ func run(ctx context.Context, address string, in io.Reader) error {
 	return <-ended
 }
 
-// read makes a channel of lines, and one of how it ended. A goroutine that waits
-// for stdin cannot be woken: this one may go on until the program ends.
+// read returns a channel of lines, and a channel for the error at their end. A blocked read of
+// stdin cannot be interrupted, so its goroutine may run until the program ends.
 func read(ctx context.Context, in io.Reader) (<-chan string, <-chan error) {
 	lines, ended := make(chan string, 64), make(chan error, 1)
 	go func() {

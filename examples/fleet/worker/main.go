@@ -1,5 +1,5 @@
-// Command worker runs the functions of the example until it is interrupted.
-// Start as many as you like, on any machine that reaches the Redis:
+// Command worker runs the functions of the example until it is interrupted. Start any number of
+// them, on any machine that reaches the Redis:
 //
 //	DQBRIDGE_REDIS=redis://127.0.0.1:6379 go run ./examples/fleet/worker
 package main
@@ -17,8 +17,8 @@ import (
 )
 
 func main() {
-	// The first signal lets the worker end what it has begun, a second one kills
-	// it; then others do its work again.
+	// On the first signal the worker finishes its running items. A second signal kills it; then
+	// other workers run these items again.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	if err := run(ctx); err != nil {

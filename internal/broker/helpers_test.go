@@ -59,7 +59,7 @@ func framed(source string, first int64, items ...string) batch.Batch {
 	return batch.Batch{Source: source, First: first, N: len(items), Frame: b.Take()}
 }
 
-// texts are the items of a batch.
+// texts returns the items of a batch.
 func texts(b batch.Batch) (items []string) {
 	r := batch.Read(b.Frame)
 	for item, _, ok := r.Next(); ok; item, _, ok = r.Next() {
@@ -68,7 +68,7 @@ func texts(b batch.Batch) (items []string) {
 	return items
 }
 
-// watched reads all sources of a root queue, by name.
+// watched returns all sources of a root queue, by name.
 func watched(t *testing.T, c *broker.Client, g broker.Gather, root string) (sources map[string]broker.Progress, sealed bool) {
 	t.Helper()
 	sources = map[string]broker.Progress{}
@@ -82,7 +82,7 @@ func watched(t *testing.T, c *broker.Client, g broker.Gather, root string) (sour
 	return sources, sealed
 }
 
-// gaps are the ranges that a source has dropped.
+// gaps returns the ranges that a source has dropped.
 func gaps(t *testing.T, c *broker.Client, source string) string {
 	t.Helper()
 	ranges, _, err := c.Dropped(t.Context(), source, 0)

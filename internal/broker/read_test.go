@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// pile stores n batches of one item each.
-func pile(t *testing.T, c *broker.Client, f flow, n int64) {
+// scatterBatches stores n batches of one item each.
+func scatterBatches(t *testing.T, c *broker.Client, f flow, n int64) {
 	t.Helper()
 	var parcels []broker.Parcel
 	for at := range n {
@@ -22,9 +22,9 @@ func pile(t *testing.T, c *broker.Client, f flow, n int64) {
 	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, parcels))
 }
 
-// Behind a backlog, an ordered gather would have to hold all of it before the turn
-// of what came back has come.
-func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
+// If requeued entries were read after the backlog, an ordered gather would have to buffer all of
+// it.
+func TestRequeuedEntriesAreReadBeforeBacklog(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -63,13 +63,13 @@ func TestWhatComesBackIsReadBeforeTheBacklog(t *testing.T) {
 	})
 }
 
-// What a stranger deletes while it is held is in nobody's hands afterwards, and no
-// heir is handed it again and again.
-func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
+// An entry that another program deletes while it is pending belongs to no consumer afterwards, and
+// is not delivered to successors again and again.
+func TestDeletedEntriesAreNotClaimed(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 5)
+		scatterBatches(t, c, f, 5)
 		pending := func(key string) int64 { return c.Raw().XPending(t.Context(), c.Key(key), "w").Val().Count }
 		entries := f.takeAll(t, c, "w1")
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(entries[2:])))
@@ -112,14 +112,14 @@ func TestDeletedEntriesAreClaimedByNobody(t *testing.T) {
 	})
 }
 
-// More readers wait than a pool has connections, and everybody else goes on.
-func TestReadersThatWaitUseNoPoolUp(t *testing.T) {
+// More readers block than a pool has connections, and all other commands still run.
+func TestBlockedReadersUseNoPoolConnections(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	c, err := broker.Open(server.URL(), broker.Options{})
 	c = opened(t, c, err)
 	f := makeFlow(t, c, 0)
-	n := 10*runtime.GOMAXPROCS(0) + 10 // a pool of go-redis has ten for a processor
+	n := 10*runtime.GOMAXPROCS(0) + 10 // a pool of go-redis has ten connections for each processor
 	heard := make(chan string, n)
 	for i := range n {
 		id := fmt.Sprint("reader-", i)
@@ -136,10 +136,10 @@ func TestReadersThatWaitUseNoPoolUp(t *testing.T) {
 	testkit.Eventually(t, func() bool {
 		return strings.Contains(c.Raw().Info(t.Context(), "clients").Val(), fmt.Sprintf("blocked_clients:%d\r\n", n))
 	}, "readers that wait")
-	pile(t, c, f, 3)
+	scatterBatches(t, c, f, 3)
 	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(f.takeAll(t, c, "w1"))))
 	for i := range n {
-		if err := c.Tell(t.Context(), fmt.Sprint("reader-", i), broker.Hint{Kind: broker.HintRoom}); err != nil {
+		if err := c.SendHint(t.Context(), fmt.Sprint("reader-", i), broker.Hint{Kind: broker.HintRoom}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,4 +148,86 @@ func TestReadersThatWaitUseNoPoolUp(t *testing.T) {
 			t.Errorf("a reader hears %s", text)
 		}
 	}
+}
+
+// stored items are in the backlog, in batches of size; the window is that of their source.
+const stored, size, window = 100_000, 20, 1000
+
+// backlog stores items of the source s in the queue q, which a stage reads.
+func backlog(t *testing.T, c *broker.Client) {
+	t.Helper()
+	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
+	var out broker.Queue
+	if err == nil {
+		out, _, err = c.Declare(t.Context(), broker.Queue{Name: "out", From: []string{"q"}})
+	}
+	if err == nil {
+		err = c.Stage(t.Context(), broker.Stage{ID: "stage", Kind: broker.KindMap, Function: "f", Ins: []broker.Queue{q}, Outs: []broker.Out{{Queue: out}}})
+	}
+	if err == nil {
+		err = c.Join(t.Context(), broker.RoleWorker, "w1", nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := c.Source(t.Context(), "s", q, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := make([]string, size)
+	for at := int64(0); at < stored; {
+		var parcels []broker.Parcel
+		for range 100 {
+			parcels = append(parcels, broker.Parcel{Batch: framed("s", at, items...)})
+			at += size
+		}
+		if got := must[broker.Scattered](t)(c.Scatter(t.Context(), s, "x", broker.Window{Items: window, OnceGathered: true}, parcels)); got.Stored != at {
+			t.Fatalf("%+v", got)
+		}
+	}
+}
+
+// A backlog of 100,000 items was stored before the first gather. Then workers take requeued entries
+// and entries within the window, and get a hint when the window moves.
+func TestTakeRespectsWindow(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		ctx := t.Context()
+		backlog(t, c)
+		take := func() broker.Taken {
+			t.Helper()
+			return must[[]broker.Taken](t)(c.Take(ctx, "w1", 30, 0, []broker.Route{{In: "q"}}))[0]
+		}
+		if got := take(); len(got.Entries) != 30 || got.Beyond { // there is no gather
+			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
+		}
+		g := must[broker.Gather](t)(c.Consume(ctx, "g", "x", "out"))
+		if _, err := c.Watch(ctx, g, broker.Path{Queue: "q"}, "0"); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(); len(got.Entries) != window/size-30 || got.Beyond {
+			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
+		}
+		if got := take(); len(got.Entries) != 0 || !got.Beyond {
+			t.Fatalf("%d entries, %v", len(got.Entries), got.Beyond)
+		}
+		if err := c.GiveBack(ctx, "w1", "q"); err != nil {
+			t.Fatal(err)
+		}
+		if got := take(); len(got.Entries) != 30 || got.Entries[0].Kind != broker.Returned {
+			t.Fatalf("%d entries came back", len(got.Entries))
+		}
+		for ; len(take().Entries) > 0; take() {
+		}
+		if _, err := c.Ack(ctx, g, nil, []broker.Mark{{Source: "s", Delivered: "50", Low: 50}}, 0, func(string) string { return "q" }); err != nil {
+			t.Fatal(err)
+		}
+		r := c.Reader("w1", time.Minute)
+		defer r.Close()
+		if _, hints, err := r.Read(ctx, nil, 1, time.Minute); err != nil || len(hints) == 0 || hints[0].Kind != broker.HintRoom {
+			t.Errorf("told %v, %v", hints, err)
+		}
+		if got := take(); len(got.Entries) != 3 || got.Entries[2].First != window+2*size {
+			t.Errorf("%d entries", len(got.Entries))
+		}
+	})
 }

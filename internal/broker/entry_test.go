@@ -8,12 +8,12 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// A retry names the worker whose attempt failed, until that worker puts it back.
-func TestARetryNamesTheWorkerThatFailed(t *testing.T) {
+// A retry has the id of the worker whose attempt failed, until that worker requeues it.
+func TestRetryNamesFailedWorker(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, 1)
+		scatterBatches(t, c, f, 1)
 		e := f.takeAll(t, c, "w1")[0]
 		if e.Failed != "" {
 			t.Errorf("before an attempt failed: %q", e.Failed)
@@ -29,7 +29,7 @@ func TestARetryNamesTheWorkerThatFailed(t *testing.T) {
 		complete(e, time.Millisecond)
 		var back []broker.Entry
 		testkit.Eventually(t, func() bool {
-			if err := c.BringBack(t.Context()); err != nil {
+			if err := c.RequeueDue(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			back = f.takeAll(t, c, "w2")

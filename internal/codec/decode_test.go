@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// wantDecoded checks what item becomes, and that its neighbours stay. A nil
-// want is an error.
+// wantDecoded checks the value of item and that its neighbours stay unchanged. A nil want is an
+// error.
 func wantDecoded[T any](t *testing.T, c Codec, good T, item string, want any) {
 	t.Helper()
 	typed := must[T](t, c)
@@ -37,7 +37,7 @@ func wantDecoded[T any](t *testing.T, c Codec, good T, item string, want any) {
 	}
 }
 
-func TestItemsOfNumbers(t *testing.T) {
+func TestDecodeNumbers(t *testing.T) {
 	for item, want := range map[string]any{
 		"7": 7, "-7": -7, "-0": 0, " 7\n": 7, "null": 0,
 		"9223372036854775807": math.MaxInt64, "-9223372036854775808": math.MinInt64,
@@ -69,7 +69,7 @@ func TestItemsOfNumbers(t *testing.T) {
 	}
 }
 
-func TestItemsOfJSON(t *testing.T) {
+func TestDecodeJSON(t *testing.T) {
 	deep := strings.Repeat("[", 1<<16)
 	for item, want := range map[string]any{
 		` "a" `: "a", "1": 1.0, "false": false, "{}": map[string]any{}, "[]\r\n": []any{},
@@ -93,7 +93,7 @@ func TestItemsOfJSON(t *testing.T) {
 	}
 }
 
-func TestItemsOfMsgPack(t *testing.T) {
+func TestDecodeMsgPack(t *testing.T) {
 	for item, want := range map[string]any{
 		"\x01": int64(1), "\xa1a": "a", "\x91\x01": []any{int64(1)}, "\x81\xa1a\x01": map[string]any{"a": int64(1)},
 		"": nil, "\xc1": nil, "\x01\x01": nil, "\xa2a": nil, "\xd9": nil, "\xd9\x02a": nil, "\x92\x01": nil, "\xcd\x01": nil,
@@ -162,7 +162,7 @@ func (t *touchy) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func TestMethodsOfSomebodyElse(t *testing.T) {
+func TestCustomMethods(t *testing.T) {
 	wantRoundTrip(t, nil, touchy{"a"}, touchy{}, touchy{"b"})
 	wantRoundTrip(t, nil, []touchy{{"a"}, {}}, nil)
 	typed := must[touchy](t, nil)
@@ -181,7 +181,7 @@ func TestMethodsOfSomebodyElse(t *testing.T) {
 	}
 }
 
-func TestValuesThatCannotBeEncoded(t *testing.T) {
+func TestUnencodableValues(t *testing.T) {
 	typed := must[any](t, nil)
 	self := map[string]any{}
 	self["self"] = self
@@ -247,7 +247,7 @@ func TestRoundTripProperty(t *testing.T) {
 }
 
 // The direct path and encoding/json agree about every text.
-func TestDirectIsJSONProperty(t *testing.T) {
+func TestDirectMatchesJSON(t *testing.T) {
 	texts := rapid.StringMatching(`[ ]?[-+]?[0-9]{0,21}(\.[0-9]{0,3})?([eE][-+]?[0-9]{0,3})?[ ,x]?`)
 	rapid.Check(t, func(t *rapid.T) {
 		text := texts.Draw(t, "text")
@@ -267,7 +267,7 @@ func agrees[T any](t *rapid.T, text string) {
 	}
 	var want T
 	wantErr := json.Unmarshal([]byte(text), &want)
-	got, bad := decode(typed, []byte(text), []byte(" 7654321")) // a whole word can be read behind it
+	got, bad := decode(typed, []byte(text), []byte(" 7654321")) // so that scanWord can read a whole word
 	if (wantErr == nil) != (bad[0] == nil) || wantErr == nil && !reflect.DeepEqual(got[0], want) {
 		t.Fatalf("%T %q: got %v, %v; want %v, %v", want, text, got[0], bad[0], want, wantErr)
 	}

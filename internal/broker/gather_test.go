@@ -26,7 +26,7 @@ func ended(t *testing.T, c *broker.Client, q broker.Queue, name string, opts ...
 	return s
 }
 
-// deliver acknowledges both items of a source that has ended, under its name in the gathered queue.
+// deliver acknowledges both items of an ended source, under its name in the gathered queue.
 func deliver(t *testing.T, c *broker.Client, g broker.Gather, name string) {
 	t.Helper()
 	mark := broker.Mark{Source: name, Delivered: "2", Low: 2, Retire: true}
@@ -35,7 +35,7 @@ func deliver(t *testing.T, c *broker.Client, g broker.Gather, name string) {
 	}
 }
 
-// kept are the keys and fields that tell of a source.
+// kept returns the keys and fields that contain the name of a source.
 func kept(t *testing.T, c *broker.Client, name string) (found []string) {
 	t.Helper()
 	for _, key := range must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()) {
@@ -63,9 +63,9 @@ func kept(t *testing.T, c *broker.Client, name string) (found []string) {
 	return found
 }
 
-// A source that all leaves of its queue have delivered leaves nothing, and one with a name of its own a field that tells
-// where it ended.
-func TestADeliveredSourceIsForgotten(t *testing.T) {
+// A source that all leaves of its queue have delivered leaves no key. A durable source leaves a
+// field with its end.
+func TestDeliveredSourceIsDeleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
@@ -111,7 +111,7 @@ func TestADeliveredSourceIsForgotten(t *testing.T) {
 	})
 }
 
-// branched makes the queues q0 and q1 behind q.
+// branched makes the queues q0 and q1 as branches of q.
 func branched(t *testing.T, c *broker.Client) (q broker.Queue) {
 	t.Helper()
 	q, _, err := c.Declare(t.Context(), broker.Queue{Name: "q"})
@@ -130,9 +130,9 @@ func branched(t *testing.T, c *broker.Client) (q broker.Queue) {
 	return q
 }
 
-// A source of a multiplexed queue stays until the last branch has delivered it, or is deleted. A branch that has
-// delivered it is not told of it again.
-func TestASourceStaysForTheLastBranch(t *testing.T) {
+// A source of a multiplexed queue stays until the last branch has delivered it, or is deleted. A
+// branch that has delivered it gets no further hints about it.
+func TestSourceStaysForLastBranch(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := branched(t, c)
@@ -167,8 +167,8 @@ func TestASourceStaysForTheLastBranch(t *testing.T) {
 	})
 }
 
-// A deleted queue leaves no field and no member in the sources and the queues that stay.
-func TestADeletedQueueLeavesNothingBehind(t *testing.T) {
+// A deleted queue leaves no field and no member in the sources and queues that stay.
+func TestDeletedQueueLeavesNoKeys(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := branched(t, c)
@@ -209,9 +209,9 @@ func TestADeletedQueueLeavesNothingBehind(t *testing.T) {
 	})
 }
 
-// A producer is held by the leaves that are there: not by a mark of a queue that is a leaf no more, which its source may
-// still have for a while.
-func TestADeletedLeafHoldsNoWindow(t *testing.T) {
+// Only existing leaves hold the window of a producer. The mark of a former leaf, which a source may
+// still have for a while, does not count.
+func TestDeletedLeafHoldsNoWindow(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		q := branched(t, c)

@@ -16,9 +16,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What brings something each time is sent once, also where its reply was lost: a
-// second reply would hide what the first one had brought.
-func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
+// A read that moves entries is sent once, even if its reply is lost: the reply of a second read
+// would not contain the entries of the first one.
+func TestNonIdempotentReadsAreNotRetried(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{"single": nil, "cluster": {"--cluster-enabled", "yes"}} {
 		t.Run(name, func(t *testing.T) {
@@ -39,8 +39,8 @@ func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
 			}})
 			c = opened(t, c, err)
 			f := makeFlow(t, c, 0)
-			must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes())) // the server knows the script now
-			pile(t, c, f, 9)
+			must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 1, 1, f.routes())) // loads the script
+			scatterBatches(t, c, f, 9)
 			r := c.Reader("w1", time.Second)
 			defer r.Close()
 			if _, _, err := r.Read(t.Context(), nil, 10, 0); err != nil {
@@ -70,9 +70,9 @@ func TestWhatBringsSomethingIsSentOnce(t *testing.T) {
 	}
 }
 
-// A read waits as long as its reader may and no longer, and finding nothing is no
-// error, of the server's clock nor of the client's.
-func TestAReadThatFindsNothingIsNoError(t *testing.T) {
+// A read blocks exactly for the time of its reader. An empty read is no error, by the clocks of
+// neither the server nor the client.
+func TestEmptyReadIsNoError(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		makeFlow(t, c, 0)
@@ -90,9 +90,8 @@ func TestAReadThatFindsNothingIsNoError(t *testing.T) {
 	})
 }
 
-// A reply that comes when nobody waits for it any more is not taken for that of
-// another command.
-func TestALateReplyIsNobodysAnswer(t *testing.T) {
+// A reply that arrives after its caller has given up is not used for another command.
+func TestLateReplyIsDiscarded(t *testing.T) {
 	t.Parallel()
 	proxy := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
 	c, err := broker.Open(proxy.URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
@@ -114,8 +113,8 @@ func TestALateReplyIsNobodysAnswer(t *testing.T) {
 	}
 }
 
-// Who connects to a server that may drop what is stored is told so, and nobody else.
-func TestAnEvictionPolicyIsWarnedOf(t *testing.T) {
+// A client of a server that may evict keys logs a warning; other clients do not.
+func TestEvictionPolicyIsLogged(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	for policy, warnings := range map[string]int{"noeviction": 0, "allkeys-lru": 1, "volatile-ttl": 1} {

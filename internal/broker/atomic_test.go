@@ -13,10 +13,10 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Between is what others do before a request of one process, the at-th from now
-// on. That one dies there if dies.
+// A between hook runs other calls before the at-th request of a process, counted from now. If dies
+// is set, the process dies there.
 type between struct {
-	at   int // 0: nothing happens
+	at   int // 0: never
 	do   func()
 	dies bool
 	dead bool
@@ -61,11 +61,10 @@ func (b *between) step() error {
 	return nil
 }
 
-// Whatever others do between two requests of a process that moves entries, and
-// where it dies there: each item is moved once. What a rescuer has seen may be
-// finished, or put back by another one, before it acts; and a worker that is taken
-// for dead may read once more.
-func TestAMoveHasNoMiddle(t *testing.T) {
+// A process moves entries. Between any two of its requests other processes act, or it dies: each
+// item is still moved exactly once. An entry that a process has seen may be completed or requeued
+// by another one before it acts, and a fenced worker may read once more.
+func TestMoveIsAtomic(t *testing.T) {
 	moves := map[string]func(t *testing.T, c *broker.Client, f flow, held []broker.Entry) error{
 		"back": func(t *testing.T, c *broker.Client, _ flow, _ []broker.Entry) error {
 			t.Helper()
@@ -122,8 +121,7 @@ func (f flow) send(t *testing.T, c *broker.Client, sent *int64) {
 	*sent += 2
 }
 
-// once gives back what is held, does what is left, and wants each item to be
-// there once.
+// once requeues held entries, completes the rest, and checks that each item exists exactly once.
 func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
 	t.Helper()
 	if err := c.Die(t.Context(), "w1"); err != nil {
@@ -141,10 +139,10 @@ func (f flow) once(t *testing.T, c *broker.Client, sent int64) {
 	}
 }
 
-// strange answers every script with nothing.
-type strange struct{ between }
+// emptyReplies replies to every script with an empty reply.
+type emptyReplies struct{ between }
 
-func (s *strange) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+func (s *emptyReplies) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	return func(_ context.Context, cmd redis.Cmder) error {
 		if c, ok := cmd.(*redis.Cmd); ok {
 			c.SetVal([]any{})
@@ -153,14 +151,14 @@ func (s *strange) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// What no script answers is an error, and not taken for zeros: a scatter would send
-// the same for ever.
-func TestAStrangeReplyIsAnError(t *testing.T) {
+// An unexpected reply is an error. If it were read as zeros, a scatter would repeat the same call
+// for ever.
+func TestUnexpectedReplyIsAnError(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
 		done := f.whole(nil)
-		c.Raw().AddHook(&strange{})
+		c.Raw().AddHook(&emptyReplies{})
 		_, scattered := c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "item")}})
 		_, completed := c.Complete(t.Context(), append(done, broker.Completion{}))
 		for what, err := range map[string]error{"scatter": scattered, "finish": c.Finish(t.Context(), f.source, 0), "complete": completed} {
@@ -184,12 +182,12 @@ func (r *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
-// A completion that comes twice, as it was, keeps the payload that it has stored.
-func TestACompletionThatComesTwiceKeepsItsPayload(t *testing.T) {
+// A completion that is repeated unchanged keeps the payload that it has stored.
+func TestRepeatedCompletionKeepsPayload(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f, r := makeFlow(t, c, 0), &recorder{}
-		pile(t, c, f, 1)
+		scatterBatches(t, c, f, 1)
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[0].Outs[0].Batch = framed("s1", 0, large(1))
 		c.Raw().AddHook(r)

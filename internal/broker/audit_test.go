@@ -9,16 +9,15 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// several is more than two pages of whatever goes through a queue in pages.
+// several is more than two pages of every paged operation.
 const several = 1100
 
-// A page that is full, or of which nothing is asked, does not hide the rest: of
-// what is looked for, brought back, put back and inherited.
-func TestNoPageHidesTheRest(t *testing.T) {
+// A full page, or one without matches, does not end an audit, a requeue, a retry or an inheritance.
+func TestAllPagesAreRead(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		pile(t, c, f, several)
+		scatterBatches(t, c, f, several)
 		stray(t, c, "q:a")
 		g := must[broker.Gather](t)(c.Consume(t.Context(), "g1", "dead", "b"))
 		look := func(offset int64) broker.Found {
@@ -29,7 +28,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		if last := look(several - 1); last.First != several-1 || !last.Stray {
 			t.Fatalf("the last item is seen as %+v", last)
 		}
-		if n := must[int64](t)(c.Rescue(t.Context(), g, look(0))); n != several {
+		if n := must[int64](t)(c.RequeueStray(t.Context(), g, look(0))); n != several {
 			t.Fatalf("%d entries in nobody's hands are put back of %d", n, several)
 		}
 		var done []broker.Completion
@@ -41,7 +40,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 		for _, member := range c.Raw().ZRange(t.Context(), due, 0, -1).Val() {
 			c.Raw().ZAdd(t.Context(), due, redis.Z{Score: 1, Member: member})
 		}
-		if err := c.BringBack(t.Context()); err != nil {
+		if err := c.RequeueDue(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole(drained(t, c, f, several))))
@@ -57,7 +56,7 @@ func TestNoPageHidesTheRest(t *testing.T) {
 	})
 }
 
-// stray reads all that waits in a stream as a consumer that is deleted then.
+// stray reads all waiting entries of a stream as a consumer that is then deleted.
 func stray(t *testing.T, c *broker.Client, stream string) {
 	t.Helper()
 	err := c.Raw().XReadGroup(t.Context(), &redis.XReadGroupArgs{
@@ -71,7 +70,7 @@ func stray(t *testing.T, c *broker.Client, stream string) {
 	}
 }
 
-// drained is all that a worker finds, which has to be n entries.
+// drained returns all entries available to a worker, which must be n.
 func drained(t *testing.T, c *broker.Client, f flow, n int) (all []broker.Entry) {
 	t.Helper()
 	for more := f.takeAll(t, c, "w1"); len(more) > 0; more = f.takeAll(t, c, "w1") {

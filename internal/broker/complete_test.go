@@ -8,9 +8,9 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// Who advances gets what is next in the out-queue, be it his own product or what
-// waited before it, and nothing where his completion did nothing.
-func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
+// CommitAndTakeNext returns the next entry of the out-queue: its own output, or an entry stored
+// before. If the completion has no effect, it returns none.
+func TestCommitTakesNextEntry(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
@@ -21,7 +21,7 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 		done := f.whole(f.takeAll(t, c, "w1"))
 		advance := func(d broker.Completion, want broker.Outcome, items ...string) {
 			t.Helper()
-			outcome, entries, err := c.Advance(t.Context(), d, "w1")
+			outcome, entries, err := c.CommitAndTakeNext(t.Context(), d, "w1")
 			if err == nil {
 				err = c.Fetch(t.Context(), nil, entries)
 			}
@@ -49,15 +49,15 @@ func TestAnAdvanceTakesWhatIsNext(t *testing.T) {
 	})
 }
 
-// A lost reply moves the item once, and leaves it with who was to have it.
-func TestALostAdvanceIsHeld(t *testing.T) {
+// After a lost reply the item has moved once, and the entry taken is pending with its consumer.
+func TestEntryOfLostCommitReplyIsHeld(t *testing.T) {
 	t.Parallel()
 	p, c := through(t)
 	f := makeFlow(t, c, 0)
 	must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "one")}}))
 	done := f.whole(f.takeAll(t, c, "w1"))
 	lost := cutAtScript(p)
-	outcome, entries, err := c.Advance(t.Context(), done[0], "w1")
+	outcome, entries, err := c.CommitAndTakeNext(t.Context(), done[0], "w1")
 	if wasLost(t, lost); err != nil || outcome != broker.Superseded || entries != nil {
 		t.Fatalf("advanced %v to %v, %v", outcome, entries, err)
 	}
@@ -66,8 +66,8 @@ func TestALostAdvanceIsHeld(t *testing.T) {
 	}
 }
 
-// Where the out-queue has lost its group, the completion stands and nothing is taken.
-func TestAnAdvanceIntoASickQueueIsACompletion(t *testing.T) {
+// If the out-queue has lost its group, the completion is stored and no entry is taken.
+func TestCommitIntoSickQueueTakesNoEntry(t *testing.T) {
 	t.Parallel()
 	c, err := broker.Open(testkit.SharedRedis(t).URL()+"/?ns="+testkit.Namespace(t), broker.Options{})
 	c = opened(t, c, err)
@@ -77,7 +77,7 @@ func TestAnAdvanceIntoASickQueueIsACompletion(t *testing.T) {
 	if err := c.Raw().XGroupDestroy(t.Context(), c.Key("q:b"), "w").Err(); err != nil {
 		t.Fatal(err)
 	}
-	outcome, entries, err := c.Advance(t.Context(), done[0], "w1")
+	outcome, entries, err := c.CommitAndTakeNext(t.Context(), done[0], "w1")
 	if got := queued(t, c, "b"); err != nil || outcome != broker.Committed || len(entries) != 0 || !slices.Equal(got, []string{"0+1"}) {
 		t.Errorf("advanced %v to %v, %v; b has %q", outcome, entries, err, got)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// What an executor holds is noted while it holds it, and not longer, whatever ends that.
-func TestHoldsAreDropped(t *testing.T) {
+// The objects of an executor are recorded as long as it holds them.
+func TestHoldsAreRemoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		for _, id := range []string{"x1", "x2"} {
@@ -53,8 +53,9 @@ func TestHoldsAreDropped(t *testing.T) {
 	})
 }
 
-// The death of an executor costs what it held, however many queues and sources there are.
-func TestADeathCostsWhatWasHeld(t *testing.T) {
+// The clean-up after an executor costs O(objects that it held), for any number of queues and
+// sources.
+func TestCleanUpCostsOnlyHeldObjects(t *testing.T) {
 	t.Parallel()
 	c, err := broker.Open(testkit.StartRedis(t).URL(), broker.Options{})
 	c = opened(t, c, err)
@@ -95,8 +96,8 @@ func TestADeathCostsWhatWasHeld(t *testing.T) {
 	}
 }
 
-// An executor that leaves something behind is cleaned up after by those that stay.
-func TestWhatAnExecutorLeavesBehindGoes(t *testing.T) {
+// If an executor leaves objects behind, other processes clean them up.
+func TestLeftoversOfExecutorAreCleanedUp(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()
 		stop := l.beating(t, broker.RoleWorker, "w2")
