@@ -183,7 +183,7 @@ close closed code command committer complete completed completer confirm conn co
 crash crashes define delayed delete deliveries denied dialer differences differential direct doc done drain dropped
 durable embedded ended err error exec exists fail failed fake feed fenced fetcher fields files finished first
 fit flags fleet flight flush format found from full func fused generic given group halt handover hashes health heap
-held hold host id idle if in inflight info input ints invalid is itemrunner job joblog json keep keys keyspace kind known
+held hold host id if in inflight info input ints invalid is itemrunner job joblog json keep keys keyspace kind known
 launcher leaks ledger len lexer lifecycle limits line linger linux list liveness localworker log logger logging lost
 lua main manual manualack map max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new
 newest no not obligations of offline oldest open option ordered orphans other out outcome output over owner pack

@@ -10,6 +10,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
 )
 
@@ -26,7 +27,7 @@ func deadVerb() *urfave.Command {
 		Action: func(c *urfave.Context) error {
 			act, ok := deadActs[c.Args().First()]
 			if !ok {
-				return cli.Usagef("dead %q: %s: dqbridge %s", c.Args().First(), cli.Instead(c.Args().First(), []string{"list", "show", "retry", "drop"}), deadUsage)
+				return cli.Usagef("dead %q: %s: dqbridge %s", c.Args().First(), nearest.Suggest(c.Args().First(), []string{"list", "show", "retry", "drop"}), deadUsage)
 			}
 			switch list := c.Args().First() == "list"; {
 			case list && (c.NArg() > 1 || c.Bool("all")):

@@ -9,6 +9,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/workers"
@@ -106,7 +107,7 @@ func near(ctx context.Context, ex *executor.Executor, name string, err error) er
 	if failed != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, cli.Instead(name, cli.Names(queues, func(q executor.QueueInfo) string { return q.Name })))
+	return fmt.Errorf("%w: %s", err, nearest.Suggest(name, cli.Names(queues, func(q executor.QueueInfo) string { return q.Name })))
 }
 
 func deleteVerb() *urfave.Command {

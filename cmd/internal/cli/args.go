@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 )
 
 // arrange puts the verb first, its flags behind it and the arguments last, as
@@ -93,7 +95,7 @@ func (a *arranger) argument(arg string) error {
 		return nil
 	}
 	if a.verb = a.app.Command(arg); a.verb == nil {
-		return Usagef("unknown verb %q: %s", arg, Instead(arg, a.verbs()))
+		return Usagef("unknown verb %q: %s", arg, nearest.Suggest(arg, a.verbs()))
 	}
 	a.known = slices.Concat(a.verb.Flags, helpFlags)
 	for _, g := range a.flags { // what stood before the verb
@@ -111,7 +113,7 @@ func (a *arranger) result() ([]string, error) {
 		ordered = append(ordered, a.verb.Name)
 	case a.help || len(a.app.Commands) == 0 || a.given("version"):
 	default:
-		return nil, Usagef("a verb is missing: %s", Instead("", a.verbs()))
+		return nil, Usagef("a verb is missing: %s", nearest.Suggest("", a.verbs()))
 	}
 	if a.help {
 		return append(ordered, "--help"), nil
@@ -141,7 +143,7 @@ func (a *arranger) unknown(text string) error {
 	if a.verb != nil {
 		of = " of " + a.verb.Name
 	}
-	return Usagef("unknown flag %s%s: %s", text, of, Instead("--"+strings.TrimLeft(text, "-"), names))
+	return Usagef("unknown flag %s%s: %s", text, of, nearest.Suggest("--"+strings.TrimLeft(text, "-"), names))
 }
 
 // lookup finds a flag by one of its names, with one dash or two before it.
@@ -158,4 +160,22 @@ func lookup(flags []urfave.Flag, text string) urfave.Flag {
 func takesValue(f urfave.Flag) bool {
 	doc, ok := f.(urfave.DocGenerationFlag)
 	return !ok || doc.TakesValue()
+}
+
+// CheckKnown returns a Usage error for the first of names that is not known.
+func CheckKnown(names, known []string) error {
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return Usagef("unknown function %q: %s", name, nearest.Suggest(name, known))
+		}
+	}
+	return nil
+}
+
+// CheckText returns a Usage error for a function whose items are not text.
+func CheckText(function, typ, codec string) error {
+	if codec == "raw" || codec == "json" {
+		return nil
+	}
+	return Usagef("function %s has items of %s (%s), which are not lines of text", function, typ, codec)
 }

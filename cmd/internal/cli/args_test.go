@@ -61,12 +61,3 @@ func TestMistakesNameWhatIsNear(t *testing.T) {
 		}
 	}
 }
-
-func TestNearest(t *testing.T) {
-	names := []string{"inc", "double", "upper", "sleep"}
-	for name, want := range map[string]string{"icn": "inc", "Duble": "double", "uper": "upper", "xyz": "", "": "", "inx": "inc", "ix": "", "sleeping": "", "--slep": "sleep"} {
-		if got := nearest(name, names); got != want {
-			t.Errorf("%q: %q, not %q", name, got, want)
-		}
-	}
-}

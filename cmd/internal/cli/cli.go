@@ -126,6 +126,9 @@ func (u Usage) Error() string { return string(u) }
 // Usagef makes a Usage.
 func Usagef(format string, args ...any) error { return Usage(fmt.Sprintf(format, args...)) }
 
+// AsUsage returns a Usage with the text of err.
+func AsUsage(err error) error { return Usage(err.Error()) }
+
 // usageError keeps urfave from printing all of the help.
 func usageError(c *urfave.Context, err error, _ bool) error {
 	return Usagef("%v (see %s --help)", err, c.Command.HelpName)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
 )
 
@@ -27,7 +28,7 @@ func ParseErrors(text string) (Errors, error) {
 			return Errors(name), nil
 		}
 	}
-	return "", Usagef("unknown --errors %q: %s", text, Instead(text, names))
+	return "", Usagef("unknown --errors %q: %s", text, nearest.Suggest(text, names))
 }
 
 // ItemsFailed is the error of a stream that has come to its end with failures.

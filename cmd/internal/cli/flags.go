@@ -14,6 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/builtin"
 	"github.com/dqbridge/dqbridge/cmd/internal/child"
 	"github.com/dqbridge/dqbridge/cmd/internal/command"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -89,7 +90,7 @@ func OneOf[T ~string](c *urfave.Context, flag string, words ...T) (T, error) {
 		return word, nil
 	}
 	names := Names(words, func(w T) string { return string(w) })
-	return word, Usagef("unknown --%s %q: %s", flag, word, Instead(string(word), names))
+	return word, Usagef("unknown --%s %q: %s", flag, word, nearest.Suggest(string(word), names))
 }
 
 // ChildFlag is --child, which may be repeated.

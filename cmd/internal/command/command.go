@@ -11,6 +11,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -53,3 +54,33 @@ func New(specs []string, log *slog.Logger, pipe ...workers.DefineOption) (*Set, 
 // Close kills every process and waits until it is gone. Calls under way and
 // later ones fail with ErrClosed. Closing again does nothing.
 func (s *Set) Close() { s.launcher.close() }
+
+// Functions returns the commands as functions of strings, in the order in
+// which they were given. They work until Close.
+func (s *Set) Functions() []workers.Function {
+	functions := make([]workers.Function, len(s.specs))
+	for i, spec := range s.specs {
+		h := &health{name: spec.Name, broken: s.broken}
+		version := workers.Version(spec.version())
+		switch spec.Kind {
+		case Exec:
+			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "\n")), version)
+		case Exec0:
+			functions[i] = workers.Define(spec.Name, watched(h, s.launcher.exec(spec.template, "")), version)
+		case Pipe:
+			functions[i] = workers.DefineBatch(spec.Name, watched(h, s.launcher.pipe(spec.Command)), append([]workers.DefineOption{version}, s.pipe...)...)
+		case Coproc, CoprocID:
+			c := &coproc{launcher: s.launcher, name: spec.Name, command: spec.Command, framed: spec.Kind == CoprocID, log: s.log}
+			functions[i] = workers.DefineBatch(spec.Name, watched(h, c.call), version)
+		}
+	}
+	return functions
+}
+
+// watched is a function whose errors a health judges.
+func watched[In, Out any](h *health, f func(context.Context, In) (Out, error)) func(context.Context, In) (Out, error) {
+	return func(ctx context.Context, in In) (Out, error) {
+		out, err := f(ctx, in)
+		return out, h.judge(err)
+	}
+}

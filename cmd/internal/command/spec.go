@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 )
 
 // A Kind is how the items reach a command.
@@ -72,7 +74,7 @@ func parse(spec string) (Spec, error) {
 	kind, command, _ := strings.Cut(rest, ":")
 	switch {
 	case !slices.Contains(kinds, Kind(kind)):
-		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe:, coproc: or coproc+id:%s", kind, nearest(kind))
+		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe:, coproc: or coproc+id:%s", kind, nearestKind(kind))
 	case strings.TrimSpace(command) == "":
 		return Spec{}, fmt.Errorf("%s: has no command", kind)
 	case strings.Contains(command, "\x00"):
@@ -103,34 +105,14 @@ func noPlaceholders(s Spec) error {
 		"or write { } with a space if the command needs braces", s.Kind, place)
 }
 
-// nearest says which kind may have been meant, if one is near.
-func nearest(text string) string {
-	for _, kind := range kinds {
-		if d := distance(text, string(kind)); d <= len(text)/3 {
-			return fmt.Sprintf(" (nearest: %s:)", kind)
-		}
+// nearestKind returns the end of an error message about an unknown kind: the kind that is near, if any.
+func nearestKind(text string) string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
+	}
+	if near := nearest.Name(text, names); near != "" {
+		return fmt.Sprintf(" (nearest: %s:)", near)
 	}
 	return ""
-}
-
-// distance is how many bytes have to be inserted, deleted or replaced to make
-// b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

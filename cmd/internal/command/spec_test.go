@@ -52,17 +52,6 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
-	for pair, want := range map[[2]string]int{
-		{"", ""}: 0, {"", "pipe"}: 4, {"pipe", ""}: 4, {"pipe", "pipe"}: 0,
-		{"ppe", "pipe"}: 1, {"pipes", "pipe"}: 1, {"pape", "pipe"}: 1, {"kitten", "sitting"}: 3,
-	} {
-		if got := distance(pair[0], pair[1]); got != want {
-			t.Errorf("%q: got %d, want %d", pair, got, want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "=", ":", "a=exec:x", "a=pipe:awk '{print $1}'", "a=coproc:", "a=pip:x=y:z", "ü=exec:x", "a=exec:\x00",
