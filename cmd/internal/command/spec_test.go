@@ -41,9 +41,9 @@ func TestParseRefuses(t *testing.T) {
 		"a=exec":                            "exec: has no command",
 		"a=pipe: \t\n":                      "pipe: has no command",
 		"a=exec:x\x00y":                     "NUL",
-		"a=pipe:wc {}":                      "none can stand for {}: use exec:",
-		"a=coproc:'{//}'":                   "none can stand for {//}: use exec:",
-		"a=exec:cat <<X\n{}\nX":             "{} behind << cannot be quoted safely",
+		"a=pipe:wc {}":                      "no item can stand for {}: use exec:",
+		"a=coproc:'{//}'":                   "no item can stand for {//}: use exec:",
+		"a=exec:cat <<X\n{}\nX":             "{} after << cannot be quoted safely",
 	} {
 		got, err := Parse(text)
 		if err == nil || !strings.Contains(err.Error(), want) || !reflect.DeepEqual(got, Spec{}) {

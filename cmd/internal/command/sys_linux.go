@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newTable returns a file in memory.
+// newTable returns an unnamed file in memory.
 func newTable() (*os.File, error) {
 	fd, err := unix.MemfdCreate("processes", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -17,8 +17,8 @@ func newTable() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "processes"), nil
 }
 
-// reap waits for the process and kills its group. Its number stays taken until it is waited for, so that the group is no
-// other one.
+// reap waits for the end of the process and kills its group. The kernel does not reuse the process
+// id before proc.Wait, so the signal reaches no other group.
 func (p *process) reap() (*os.ProcessState, error) {
 	for {
 		err := unix.Waitid(unix.P_PID, p.proc.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -33,14 +33,15 @@ func (p *process) reap() (*os.ProcessState, error) {
 	return p.proc.Wait()
 }
 
-// idle reports whether a process and its descendants all wait, and none of them for a time to pass: a process that is done
-// with its line waits for the next one. known is false if the system does not tell.
+// idle reports whether a process and all its descendants wait for an event other than a timer. A
+// process that has answered its line waits for the next one. known is false if the kernel does not
+// show the state.
 func idle(pid int) (is, known bool) {
-	what, err := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+	wchan, err := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
 	if err != nil {
 		return false, false
 	}
-	if waits := string(what); waits == "0" || waits == "" || strings.Contains(waits, "sleep") {
+	if waits := string(wchan); waits == "0" || waits == "" || strings.Contains(waits, "sleep") {
 		return false, true
 	}
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
