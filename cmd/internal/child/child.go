@@ -1,5 +1,5 @@
-// Package child runs functions that are written in other languages: a process stays for each slot, and is asked over its
-// stdin and stdout. docs/children.md is the protocol.
+// Package child runs functions that are written in other languages. Each slot has a process that
+// stays and gets calls over its stdin and stdout. docs/children.md describes the protocol.
 package child
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// helloWait is how long a child may take until it says what functions it has.
-const helloWait = 30 * time.Second
+// helloTimeout is the time in which a child has to write its hello.
+const helloTimeout = 30 * time.Second
 
 // A Set is the children of one command line.
 type Set struct {
@@ -36,8 +36,8 @@ type Set struct {
 	started int
 }
 
-// Open starts the first child, and waits until it has said what functions it has. The processes end with commands. What
-// they write to stderr goes to stderr.
+// Open starts the first child and waits for its hello, which lists its functions. commands.Close
+// ends the processes. Their stderr is copied to stderr.
 func Open(ctx context.Context, commands *command.Set, line string, stderr io.Writer) (*Set, error) {
 	s := &Set{commands: commands, line: line, stderr: stderr}
 	c, err := s.start(ctx)
@@ -48,8 +48,8 @@ func Open(ctx context.Context, commands *command.Set, line string, stderr io.Wri
 	return s, nil
 }
 
-// Functions returns the functions of the children. An item that kills its child twice fails. One whose child was killed by
-// another item does not.
+// Functions returns the functions of the children. An item fails if it kills its child twice. Other
+// items of the same call do not fail.
 func (s *Set) Functions() []workers.Function {
 	var all []workers.Function
 	for _, f := range s.functions {
@@ -68,7 +68,7 @@ func (s *Set) Functions() []workers.Function {
 	return all
 }
 
-// A child is a process that was started.
+// A child is a running process.
 type child struct {
 	*command.Talk
 	in        *bufio.Reader
@@ -82,14 +82,14 @@ func (s *Set) start(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, fmt.Errorf("it has not said what functions it has for %v", helloWait))
+	ctx, cancel := context.WithTimeoutCause(ctx, helloTimeout, fmt.Errorf("the child has not written its hello for %v; see docs/children.md", helloTimeout))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { talk.Kill(context.Cause(ctx)) })()
 	c := &child{Talk: talk, in: bufio.NewReaderSize(talk, 64<<10)}
 	var first hello
 	err = readLine(c.in, &first)
 	if err == nil && (first.V != version || len(first.Functions) == 0) {
-		err = fmt.Errorf("%w: version %d with %d functions, where version %d and a function were due", errProtocol, first.V, len(first.Functions), version)
+		err = fmt.Errorf("%w: the hello has version %d and %d functions, not version %d and at least one function", errProtocol, first.V, len(first.Functions), version)
 	}
 	if err != nil {
 		return nil, c.fail(err)
@@ -98,39 +98,39 @@ func (s *Set) start(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
-// log is the stderr of the next child.
+// log returns the writer for the stderr of the next child.
 func (s *Set) log() io.Writer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started++
-	return &lines{to: s.stderr, prefix: fmt.Sprintf("child %d: ", s.started)}
+	return &prefixWriter{to: s.stderr, prefix: fmt.Sprintf("child %d: ", s.started)}
 }
 
-// lines puts a prefix before each line.
-type lines struct {
-	to     io.Writer
-	prefix string
-	open   []byte // the line that has begun
+// A prefixWriter writes a prefix before each line.
+type prefixWriter struct {
+	to      io.Writer
+	prefix  string
+	partial []byte // the beginning of a line
 }
 
-// Write never fails: what a child logs is not needed.
-func (l *lines) Write(b []byte) (int, error) {
-	l.open = append(l.open, b...)
-	end := bytes.LastIndexByte(l.open, '\n') + 1
-	if end == 0 && len(l.open) < maxHeader {
+// Write ignores errors of the underlying writer: the log of a child is not essential.
+func (l *prefixWriter) Write(b []byte) (int, error) {
+	l.partial = append(l.partial, b...)
+	end := bytes.LastIndexByte(l.partial, '\n') + 1
+	if end == 0 && len(l.partial) < maxHeader {
 		return len(b), nil
 	}
 	if end == 0 {
-		end = len(l.open)
+		end = len(l.partial)
 	}
-	for line := range bytes.Lines(l.open[:end]) {
+	for line := range bytes.Lines(l.partial[:end]) {
 		_, _ = fmt.Fprintf(l.to, "%s%s\n", l.prefix, bytes.TrimRight(line, "\n"))
 	}
-	l.open = append(l.open[:0], l.open[end:]...)
+	l.partial = append(l.partial[:0], l.partial[end:]...)
 	return len(b), nil
 }
 
-// fail ends a child, and returns what is wrong with it.
+// fail ends a child after err, and returns the error of its call.
 func (c *child) fail(err error) error {
 	if errors.Is(err, errProtocol) {
 		c.Kill(err)
@@ -140,7 +140,7 @@ func (c *child) fail(err error) error {
 	return fmt.Errorf("%w: %w", errDead, c.End())
 }
 
-// errDead says that a child has died.
+// errDead is the error of a child that has died.
 var errDead = errors.New("the child has died")
 
 // take returns an idle child, or a new one.
@@ -169,7 +169,8 @@ func (s *Set) put(c *child) {
 	s.idle = append(s.idle, c)
 }
 
-// call runs a function on items. After a death of the child each item is tried alone, and twice if its child dies again.
+// call runs a function on items. If the child dies, each item runs alone, and once more if its
+// child dies again.
 func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]codec.Item, error) {
 	about, _ := workers.ItemFrom(ctx)
 	results, err := s.ask(ctx, name, about, items)
@@ -179,7 +180,7 @@ func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]code
 	results = make([]codec.Item, len(items))
 	failed := workers.Errors{}
 	for i := range items {
-		one, err := s.alone(ctx, name, about, items[i:i+1])
+		one, err := s.callSingle(ctx, name, about, items[i:i+1])
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -198,8 +199,8 @@ func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]code
 	return results, nil
 }
 
-// alone runs a function on one item, again if the child dies.
-func (s *Set) alone(ctx context.Context, name string, about workers.Item, item []codec.Item) (result []codec.Item, err error) {
+// callSingle runs a function on one item, and once more if the child dies.
+func (s *Set) callSingle(ctx context.Context, name string, about workers.Item, item []codec.Item) (result []codec.Item, err error) {
 	for range 2 {
 		if result, err = s.ask(ctx, name, about, item); !errors.Is(err, errDead) {
 			break
@@ -253,7 +254,7 @@ func (c *child) ask(ctx context.Context, name string, about workers.Item, items 
 	if err != nil {
 		err = c.fail(err)
 	}
-	if broken := <-written; err == nil && broken != nil { // it has answered before it has read all
+	if broken := <-written; err == nil && broken != nil { // it has answered before it has read all items
 		err = c.fail(broken)
 	}
 	return results, failed, err

@@ -13,10 +13,10 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// version is that of the protocol.
+// version is the version of the protocol.
 const version = 1
 
-// The bounds of what a child writes.
+// The bounds of a line and a frame of a child, in bytes.
 const (
 	maxHeader = 1 << 20
 	maxFrame  = 256 << 20
@@ -28,14 +28,14 @@ type hello struct {
 	Functions []function `json:"functions"`
 }
 
-// A function is one that a child has.
+// A function describes a function of a child.
 type function struct {
 	Name     string `json:"name"`
 	In       string `json:"in"`
 	InCodec  string `json:"in_codec"`
 	Out      string `json:"out"`
 	OutCodec string `json:"out_codec"`
-	Max      int    `json:"max,omitempty"` // items of a call; 0: as many as the worker finds useful
+	Max      int    `json:"max,omitempty"` // items of a call; 0: the worker chooses
 }
 
 // A request is the line before the frame of the items of a call.
@@ -56,10 +56,10 @@ type reply struct {
 	Call  int64    `json:"call"`
 	Items int      `json:"items"`
 	Bytes int      `json:"bytes"`
-	Error *failure `json:"error,omitempty"` // of the whole call; then there is no frame
+	Error *failure `json:"error,omitempty"` // of the whole call; no frame follows
 }
 
-// A failure says why an item has no result.
+// A failure is the error of an item or of a call.
 type failure struct {
 	Message     string `json:"message"`
 	Permanent   bool   `json:"permanent,omitempty"`
@@ -80,8 +80,8 @@ func (f failure) err() error {
 	return err
 }
 
-// errProtocol says that a child does not keep to the protocol.
-var errProtocol = errors.New("the child does not keep to docs/children.md, it may have printed to its stdout: print to stderr")
+// errProtocol is the error of a child that violates the protocol.
+var errProtocol = errors.New("the child violates the protocol of docs/children.md; if it prints to its stdout: print to stderr")
 
 // readLine reads a line of JSON.
 func readLine(r *bufio.Reader, into any) error {
@@ -101,13 +101,13 @@ func readLine(r *bufio.Reader, into any) error {
 		break
 	}
 	if err := json.Unmarshal(line, into); err != nil {
-		return fmt.Errorf("%w: %.200q where a line of JSON was due", errProtocol, line)
+		return fmt.Errorf("%w: %.200q is no line of JSON", errProtocol, line)
 	}
 	return nil
 }
 
-// readReply reads the results of a call of n items. An error that is or wraps workers.Errors or that of the reply is
-// the function's; any other one is that of the child.
+// readReply reads the results of a call of n items. failed is the error of the function: that of
+// the whole call, or workers.Errors. err is the error of the child.
 func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed, err error) {
 	var head reply
 	if err := readLine(r, &head); err != nil {
@@ -115,11 +115,11 @@ func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed
 	}
 	switch {
 	case head.Call != call:
-		return nil, nil, fmt.Errorf("%w: an answer to call %d, where %d was asked", errProtocol, head.Call, call)
+		return nil, nil, fmt.Errorf("%w: the reply is to call %d, not to call %d", errProtocol, head.Call, call)
 	case head.Error != nil:
 		return nil, head.Error.err(), nil
 	case head.Items != n || head.Bytes < 1 || head.Bytes > maxFrame:
-		return nil, nil, fmt.Errorf("%w: %d results in %d bytes for %d items", errProtocol, head.Items, head.Bytes, n)
+		return nil, nil, fmt.Errorf("%w: the reply has %d results in %d bytes for %d items", errProtocol, head.Items, head.Bytes, n)
 	}
 	frame := make([]byte, head.Bytes)
 	if _, err := io.ReadFull(r, frame); err != nil {
