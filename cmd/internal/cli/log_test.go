@@ -9,7 +9,7 @@ import (
 
 func TestWarningsInPlainWords(t *testing.T) {
 	var told strings.Builder
-	log := slog.New(plain{name: "x", w: &told})
+	log := slog.New(plainHandler{name: "x", w: &told})
 	log.Info("nobody asked")
 	log.Warn("alone")
 	log.With("queue", "q").Warn("what is the matter", "n", 3, "err", errors.New("two\nlines"))

@@ -36,7 +36,7 @@ func TestPrinter(t *testing.T) {
 	slow := &executor.ItemError{Code: "timeout", Message: "timeout: it took too long", Function: "f"}
 	lost := errors.New("the queue is gone")
 	for _, c := range []struct {
-		errors    Errors
+		errors    ErrorPolicy
 		in        []any
 		out, told string
 		err       string
@@ -75,7 +75,7 @@ func TestPrinterTellsEachFailure(t *testing.T) {
 	}
 }
 
-// A message has the item that failed, not all of a long one, and no control character of it.
+// A message has the beginning of the failed item, without control characters.
 func TestAFailureShowsItsItem(t *testing.T) {
 	for _, c := range []struct{ item, want string }{
 		{"a b", `line 1: f: bad: "a b"`}, {"", `line 1: f: bad: ""`}, {"\x1b[31mé", `line 1: f: bad: "\x1b[31mé"`},
@@ -104,7 +104,7 @@ func TestAClosedStdoutIsAnError(t *testing.T) {
 	}
 }
 
-// A stuck writer blocks until it is released, and then writes nothing.
+// A stuck writer blocks until the channel is closed, and then fails.
 type stuck chan struct{}
 
 func (s stuck) Write([]byte) (int, error) {
@@ -135,7 +135,7 @@ func TestABlockedWriteDoesNotOutlastTheContext(t *testing.T) {
 	})
 }
 
-// A limited writer takes so many bytes and no more.
+// A limited writer fails after a number of bytes.
 type limited struct {
 	text strings.Builder
 	left int
@@ -159,7 +159,7 @@ func TestNothingIsWrittenBehindAFailedWrite(t *testing.T) {
 			values = append(values, line)
 		}
 		out := &limited{left: limit}
-		p := Printer{Out: out, Console: NewConsole(&strings.Builder{}), Errors: Skip, Rest: "try again"}
+		p := Printer{Out: out, Console: NewConsole(&strings.Builder{}), Errors: Skip, Remedy: "try again"}
 		err := p.Print(t.Context(), results(append(values, errors.New("the queue is gone"))...))
 		want := fmt.Sprintf("write stdout: no space left on device; lines written: %d; try again", limit/1000)
 		if err == nil || err.Error() != want || out.text.Len() != limit {
@@ -182,7 +182,7 @@ func TestATornLineIsCutOff(t *testing.T) {
 		if err := errors.Join(err, sought); err != nil {
 			t.Fatal(err)
 		}
-		cutTorn(f, '\n', []byte(c.written))
+		trimPartialLine(f, '\n', []byte(c.written))
 		if text, err := os.ReadFile(f.Name()); string(text) != c.left || err != nil {
 			t.Errorf("%q of %q, %v", text, c.written, err)
 		}
@@ -190,14 +190,14 @@ func TestATornLineIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Another process has written behind it: its lines stay.
+	// The lines of another process, which come after, stay.
 	if _, err := f.WriteAt([]byte("one\ntwthree\n"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Seek(6, 0); err != nil {
 		t.Fatal(err)
 	}
-	cutTorn(f, '\n', []byte("one\ntw"))
+	trimPartialLine(f, '\n', []byte("one\ntw"))
 	if text, err := os.ReadFile(f.Name()); string(text) != "one\ntwthree\n" || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
@@ -225,12 +225,12 @@ func TestProgressLine(t *testing.T) {
 		in.sent.Store(150)
 		in.ended.Store(c.ended)
 		in.source.read.Store(300)
-		p := &Progress{Look: c.look, Input: in, begin: begin, marks: []mark{{at: begin}}}
+		p := &Progress{Look: c.look, Input: in, begin: begin, samples: []sample{{at: begin}}}
 		if got := p.lineAt(begin.Add(2*time.Second), 100, 3, 50); got != c.want {
 			t.Errorf("%s: %q, not %q", name, got, c.want)
 		}
 	}
-	p := &Progress{Look: Bar, Input: &Input{}, begin: begin, marks: []mark{{at: begin}}}
+	p := &Progress{Look: Bar, Input: &Input{}, begin: begin, samples: []sample{{at: begin}}}
 	p.Input.sent.Store(10)
 	p.Input.ended.Store(true)
 	if got, want := p.lineAt(begin.Add(time.Second), 5, 0, 20), " 50% 5 of 10 done, ETA 1s, 0 failed"; got != want {

@@ -22,16 +22,16 @@ func PrintVersion(c *urfave.Context) error {
 	return AsOutput(err)
 }
 
-// pseudoVersion matches the version that the go command makes for a commit without a tag. The groups
-// are the revision and the mark of changed files.
+// pseudoVersion matches the version that the go command makes for a commit without a tag. The
+// groups are the revision and the mark of changed files.
 var pseudoVersion = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+-(?:[0-9A-Za-z.-]+\.)?[0-9]{14}-([0-9a-f]{12})(\+dirty)?$`)
 
 // revisionLength is the number of characters of a short revision, as in a pseudo-version.
 const revisionLength = 12
 
-// version returns the version of the linker flag, or the tag that the module was built from. A build
-// of another commit has the next version with "-devel", the short revision if it is known, and
-// "-dirty" if files were changed.
+// version returns the version of the linker flag, or the tag that the module was built from. A
+// build of another commit has the next version with "-devel", the short revision if it is known,
+// and "-dirty" if files were changed.
 func version(built string, info *debug.BuildInfo) string {
 	if built != "" {
 		return built
