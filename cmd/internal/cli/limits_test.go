@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestLimitsLookAtTheMachine(t *testing.T) {
+func TestLimitsMeasureTheMachine(t *testing.T) {
 	dir := t.TempDir()
 	machine := func(available, load string) {
 		for name, text := range map[string]string{"meminfo": "MemTotal: 9 kB\nMemAvailable:   " + available + " kB\nX: 1 kB\n", "loadavg": load + " 1.00 1.00 1/2 3\n"} {

@@ -45,7 +45,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-func TestLinesAreKept(t *testing.T) {
+func TestLinesAreNotOverwritten(t *testing.T) {
 	text := strings.Repeat("a line of some length\n", 100_000)
 	var lines [][]byte
 	for line, err := range Lines(strings.NewReader(text), '\n') {
@@ -59,7 +59,7 @@ func TestLinesAreKept(t *testing.T) {
 	}
 }
 
-func TestAReadErrorComesLast(t *testing.T) {
+func TestReadErrorComesLast(t *testing.T) {
 	broken := errors.New("broken")
 	in := Feed(t.Context(), nil, nil, nil, Items(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
 	var got []string

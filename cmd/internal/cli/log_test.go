@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestWarningsInPlainWords(t *testing.T) {
+func TestWarningsArePlainText(t *testing.T) {
 	var told strings.Builder
 	log := slog.New(plainHandler{name: "x", w: &told})
 	log.Info("nobody asked")

@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-func TestTheLastLinesAreKept(t *testing.T) {
+func TestLatestLinesAreKept(t *testing.T) {
 	var r Recent
 	offset := int64(0)
 	for i := range 40_000 {
@@ -49,7 +49,7 @@ func TestTheLastLinesAreKept(t *testing.T) {
 }
 
 // Lines that a slow input delivers one by one take no more memory than many lines at once.
-func TestLinesThatComeOneByOneAreKeptTogether(t *testing.T) {
+func TestSingleLinesShareChunks(t *testing.T) {
 	var r Recent
 	for i := range 300_000 {
 		r.add([]codec.Item{fmt.Appendf(nil, "%d", i)})

@@ -62,7 +62,7 @@ func TestPrinter(t *testing.T) {
 	}
 }
 
-func TestPrinterTellsEachFailure(t *testing.T) {
+func TestPrinterReportsEachFailure(t *testing.T) {
 	var out, told strings.Builder
 	p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: Skip, Each: true}
 	bad := &executor.ItemError{Code: "decode", Message: "no number", Function: "f"}
@@ -76,7 +76,7 @@ func TestPrinterTellsEachFailure(t *testing.T) {
 }
 
 // A message has the beginning of the failed item, without control characters.
-func TestAFailureShowsItsItem(t *testing.T) {
+func TestFailureShowsItsItem(t *testing.T) {
 	for _, c := range []struct{ item, want string }{
 		{"a b", `line 1: f: bad: "a b"`}, {"", `line 1: f: bad: ""`}, {"\x1b[31mé", `line 1: f: bad: "\x1b[31mé"`},
 		{strings.Repeat("é", 60), `line 1: f: bad: "` + strings.Repeat("é", 60) + `"`},
@@ -96,7 +96,7 @@ type closedPipe struct{}
 
 func (closedPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-func TestAClosedStdoutIsAnError(t *testing.T) {
+func TestClosedStdoutIsAnError(t *testing.T) {
 	p := Printer{Out: closedPipe{}, Console: NewConsole(&strings.Builder{}), Errors: Skip}
 	var output OutputError
 	if err := p.Print(t.Context(), results("a")); !errors.As(err, &output) || !output.Closed() {
@@ -112,7 +112,7 @@ func (s stuck) Write([]byte) (int, error) {
 	return 0, syscall.EPIPE
 }
 
-func TestABlockedWriteDoesNotOutlastTheContext(t *testing.T) {
+func TestBlockedWriteEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		out := make(stuck)
@@ -151,7 +151,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestNothingIsWrittenBehindAFailedWrite(t *testing.T) {
+func TestFailedWriteIsTheLast(t *testing.T) {
 	line := strings.Repeat("x", 999)
 	for _, limit := range []int{0, 1, 1000, outputSize - 1, outputSize, outputSize + 2500, 3*outputSize + 17} {
 		var values []any
@@ -168,7 +168,7 @@ func TestNothingIsWrittenBehindAFailedWrite(t *testing.T) {
 	}
 }
 
-func TestATornLineIsCutOff(t *testing.T) {
+func TestPartialLineIsRemoved(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func TestProgressLine(t *testing.T) {
 	}
 }
 
-func TestAStatusLineGivesWay(t *testing.T) {
+func TestOutputReplacesTheStatusLine(t *testing.T) {
 	var screen strings.Builder
 	c := NewConsole(&screen)
 	c.Status("1 done")
@@ -254,7 +254,7 @@ func TestAStatusLineGivesWay(t *testing.T) {
 	}
 }
 
-func TestAPrintedValueCostsNoAllocation(t *testing.T) {
+func TestPrintedValueNeedsNoAllocation(t *testing.T) {
 	const n = 10_000
 	all := make([]Result, n)
 	for i := range all {
