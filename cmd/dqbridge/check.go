@@ -22,7 +22,7 @@ func checkVerb() *urfave.Command {
 			&urfave.StringFlag{Name: "fn", Usage: "the function `NAME` of the worker"},
 			&urfave.StringFlag{Name: "fails", Usage: "the function `NAME` of the worker that fails for each item (default: no check of retries)"},
 			&urfave.StringFlag{Name: "worker", Usage: "start the worker by `COMMAND`, which reads the address from DQBRIDGE_REDIS and ends at SIGTERM (default: it runs already)"},
-			&urfave.BoolFlag{Name: "full-memory", DisableDefaultText: true, Usage: "let the memory of the server seem full, by its maxmemory; no other program may use the server"}),
+			&urfave.BoolFlag{Name: "full-memory", DisableDefaultText: true, Usage: "set the maxmemory of the server to 1 byte during a check; no other program may use the server"}),
 		Action: func(c *urfave.Context) error {
 			if c.String("fn") == "" {
 				return cli.Usagef("check needs --fn NAME: dqbridge %s", checkUsage)

@@ -18,7 +18,7 @@ const deadUsage = "dead list | show ID... | retry ID... | drop ID..."
 
 func deadVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "dead", Usage: "list and handle dead letters: items that no worker could process",
+		Name: "dead", Usage: "list, show, retry or drop dead letters: items that no worker could process",
 		UsageText: "dqbridge " + deadUsage, ArgsUsage: "list | show | retry | drop",
 		Description: "list prints a table. show prints the items, a line for each. retry adds the items to the end of their queue again.\n" +
 			"drop deletes the dead letters. With --all, show, retry and drop take all dead letters. After an error they continue\n" +

@@ -14,7 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-const gatherUsage = "gather [--errors WHAT] [--follow] [--ack] [--unordered] QUEUE"
+const gatherUsage = "gather [--errors POLICY] [--follow] [--ack] [--unordered] QUEUE"
 
 func gatherVerb() *urfave.Command {
 	return &urfave.Command{
@@ -24,7 +24,7 @@ func gatherVerb() *urfave.Command {
 			"written item that is still in the queue. The next gather delivers the remaining items.",
 		Flags: common(errorsFlag(),
 			&urfave.BoolFlag{Name: "ack", DisableDefaultText: true, Usage: "remove an item only when stdin has a line for it"},
-			&urfave.BoolFlag{Name: "follow", DisableDefaultText: true, Usage: "wait for the queue, and until no other process gathers it; " +
+			&urfave.BoolFlag{Name: "follow", DisableDefaultText: true, Usage: "wait until the queue exists and no other process gathers it; " +
 				"continue after a source that broke"},
 			&urfave.BoolFlag{Name: "unordered", DisableDefaultText: true, Usage: "write items as they arrive"}),
 		Action: func(c *urfave.Context) error {

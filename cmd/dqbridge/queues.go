@@ -17,7 +17,7 @@ import (
 
 func functionsVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "functions", Usage: "list the functions of the workers, with types; without Redis, the functions that run has in this process",
+		Name: "functions", Usage: "list the functions of the workers, with types; without Redis, the functions of run in this process",
 		UsageText: "dqbridge functions [--json]", Flags: common(cli.JSONFlag(), cli.FnFlag(), cli.ChildFlag()),
 		Action: func(c *urfave.Context) error {
 			if c.NArg() > 0 {

@@ -16,8 +16,8 @@ import (
 )
 
 func errorsFlag() urfave.Flag {
-	return &urfave.StringFlag{Name: "errors", Value: string(cli.Skip), Usage: "choose the output of a failed item by `WHAT`: " +
-		"skip writes no line, inline writes the error in its place, stop ends the output"}
+	return &urfave.StringFlag{Name: "errors", Value: string(cli.Skip), Usage: "choose the output of a failed item; `POLICY` is " +
+		"skip (no line), inline (the error in its place) or stop (the output ends)"}
 }
 
 func runVerb() *urfave.Command {
@@ -28,7 +28,7 @@ func runVerb() *urfave.Command {
 			"The words of a COMMAND are joined with spaces and run by sh for each item. The quoted item replaces {}; a command\n" +
 			"without a placeholder gets it at the end. {.} is the item without its extension, {/} its base name, {//} its directory,\n" +
 			"{/.} its base name without the extension, {#} its number, {%} the number of a slot. ::: and a list of items replace stdin.\n" +
-			"The exit status of a COMMAND is the number of failed items, 101 for more than 100, and 255 for another error.",
+			"With a COMMAND, the exit status is the number of failed items, 101 for more than 100, and 255 for another error.",
 		Flags: common(append(append(append(lineFlags(), fileFlags()...), cli.BatchFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; for a command the number of processors"},

@@ -17,14 +17,14 @@ import (
 func scatterVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "scatter", Usage: "add the lines of stdin to a named queue",
-		UsageText: "dqbridge scatter [--seal] [--source NAME] [--keep-input] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
+		UsageText: "dqbridge scatter [--seal] [--source NAME] [--keep-input] [--on-full POLICY] QUEUE", ArgsUsage: "QUEUE",
 		Flags: common(
 			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "close the queue for further items afterwards, so that a gather can end"},
 			&urfave.StringFlag{Name: "source", Usage: "continue the source `NAME`: read the same input again and skip the stored lines"},
 			&urfave.BoolFlag{Name: "keep-input", DisableDefaultText: true, Usage: "keep each line until its result is delivered, so that gather shows the line of a failed item"},
 			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait in the queue, if this command creates it", DefaultText: "no limit"},
-			&urfave.StringFlag{Name: "on-full", Value: string(bridge.OverflowBlock), Usage: "choose what a full queue does by `WHAT`: " +
-				"block waits, drop-newest drops the line, drop-oldest drops the oldest unread items, fail ends the command"}),
+			&urfave.StringFlag{Name: "on-full", Value: string(bridge.OverflowBlock), Usage: "choose the effect of a full queue; `POLICY` is " +
+				"block (wait), drop-newest (drop the line), drop-oldest (drop the oldest unread items) or fail (end the command)"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.Positive(c, "max"); err != nil {
 				return err
@@ -33,7 +33,7 @@ func scatterVerb() *urfave.Command {
 			if err != nil {
 				return err
 			}
-			return shared(c, 1, "scatter [--seal] [--source NAME] [--keep-input] [--on-full WHAT] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
+			return shared(c, 1, "scatter [--seal] [--source NAME] [--keep-input] [--on-full POLICY] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
 		},
 	}
 }

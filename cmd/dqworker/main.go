@@ -29,12 +29,12 @@ func app() *urfave.App {
 		Usage:     "run functions for the programs that use the same Redis",
 		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
 		Flags: append(append(cli.LimitFlags(), cli.BatchFlags()...),
-			cli.RedisFlag("none: required"),
+			cli.RedisFlag("none; required"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),
 			cli.ChildFlag(),
 			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "serve the built-in functions too"},
-			&urfave.DurationFlag{Name: "lease", Usage: "declare this process dead after `TIME` without a heartbeat; " +
+			&urfave.DurationFlag{Name: "lease", Usage: "let other processes declare this one dead after `TIME` without a heartbeat; " +
 				"use the same value for all workers", DefaultText: "10s"},
 			&urfave.DurationFlag{Name: "drain", Usage: "wait up to `TIME` for running functions when the worker stops", DefaultText: "30s"},
 			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait until Redis answers, if it does not at the start"},

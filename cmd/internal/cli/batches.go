@@ -16,8 +16,8 @@ import (
 // BatchFlags returns --batch and --block.
 func BatchFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.IntFlag{Name: "batch", Usage: "give each process of pipe: `N` items, or fewer if no more wait", DefaultText: "the number with the highest throughput"},
-		&urfave.StringFlag{Name: "block", Usage: "give each process of pipe: about `BYTES` of items, such as 64K or 10M, or fewer if no more wait", DefaultText: "at most 1M"},
+		&urfave.IntFlag{Name: "batch", Usage: "give each process of pipe: `N` items, or fewer if fewer are waiting", DefaultText: "the number with the highest throughput"},
+		&urfave.StringFlag{Name: "block", Usage: "give each process of pipe: about `BYTES` of items, such as 64K or 10M, or less if fewer are waiting", DefaultText: "at most 1M"},
 	}
 }
 

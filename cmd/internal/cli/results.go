@@ -375,6 +375,6 @@ func (p *Printer) stderr(ctx context.Context, text []byte) error {
 	if err := p.flush(ctx); err != nil {
 		return err
 	}
-	_, _ = p.Console.Write(text) // without stderr, the output goes on
+	_, _ = p.Console.Write(text) // an error of stderr does not end the output
 	return nil
 }
