@@ -12,7 +12,7 @@ var errNoAck = errors.New("stdin has ended before all written lines were acknowl
 // Acks acknowledges results by lines of stdin. Each line acknowledges the first written result that
 // is not acknowledged yet.
 type Acks struct {
-	errors ErrorPolicy // with Inline, failed items have lines too
+	policy ErrorPolicy // with Inline, failed items have lines too
 	stop   func(error)
 
 	mu      sync.Mutex
@@ -23,8 +23,8 @@ type Acks struct {
 
 // ReadAcks reads lines in a goroutine, and does not wait for a read that does not return. It calls
 // stop if the lines end before all written results are acknowledged.
-func ReadAcks(lines iter.Seq2[[]byte, error], errors ErrorPolicy, stop func(error)) *Acks {
-	a := &Acks{errors: errors, stop: stop}
+func ReadAcks(lines iter.Seq2[[]byte, error], policy ErrorPolicy, stop func(error)) *Acks {
+	a := &Acks{policy: policy, stop: stop}
 	go func() {
 		for _, err := range lines {
 			if err != nil {
@@ -71,7 +71,7 @@ func (a *Acks) written(results []Result) {
 	defer a.mu.Unlock()
 	for _, r := range results {
 		switch {
-		case r.Err != nil && a.errors != Inline:
+		case r.Err != nil && a.policy != Inline:
 			r.Ack()
 		case a.unused > 0:
 			a.unused--

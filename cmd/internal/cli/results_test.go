@@ -36,10 +36,10 @@ func TestPrinter(t *testing.T) {
 	slow := &executor.ItemError{Code: "timeout", Message: "timeout: it took too long", Function: "f"}
 	lost := errors.New("the queue is gone")
 	for _, c := range []struct {
-		errors    ErrorPolicy
-		in        []any
-		out, told string
-		err       string
+		errors      ErrorPolicy
+		in          []any
+		out, stderr string
+		err         string
 	}{
 		{Skip, []any{"a", "b"}, "a\nb\n", "", ""},
 		{Skip, []any{"a", bad, "b"}, "a\nb\n", "", "1 of 3 items failed: line 2: f: two lines"},
@@ -49,26 +49,26 @@ func TestPrinter(t *testing.T) {
 		{Stop, []any{"a", bad, "b"}, "a\n", "", "1 of 2 items failed: line 2: f: two lines"},
 		{Skip, []any{"a", lost}, "a\n", "", "the queue is gone"},
 	} {
-		var out, told strings.Builder
-		p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: c.errors}
+		var out, stderr strings.Builder
+		p := Printer{Out: &out, Console: NewConsole(&stderr), Name: "x", Errors: c.errors}
 		err := p.Print(t.Context(), results(c.in...))
 		text := ""
 		if err != nil {
 			text = err.Error()
 		}
-		if out.String() != c.out || told.String() != c.told || text != c.err {
-			t.Errorf("%v: out %q, told %q, error %q", c, out.String(), told.String(), text)
+		if out.String() != c.out || stderr.String() != c.stderr || text != c.err {
+			t.Errorf("%v: stdout %q, stderr %q, error %q", c, out.String(), stderr.String(), text)
 		}
 	}
 }
 
 func TestPrinterReportsEachFailure(t *testing.T) {
-	var out, told strings.Builder
-	p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: Skip, Each: true}
+	var out, stderr strings.Builder
+	p := Printer{Out: &out, Console: NewConsole(&stderr), Name: "x", Errors: Skip, Each: true}
 	bad := &executor.ItemError{Code: "decode", Message: "no number", Function: "f"}
 	err := p.Print(t.Context(), results(bad, "b", bad))
-	if want := "x: line 1: decode: f: no number\nx: line 3: decode: f: no number\n"; told.String() != want {
-		t.Errorf("%q, not %q", told.String(), want)
+	if want := "x: line 1: decode: f: no number\nx: line 3: decode: f: no number\n"; stderr.String() != want {
+		t.Errorf("%q, not %q", stderr.String(), want)
 	}
 	if out.String() != "b\n" || err == nil {
 		t.Errorf("%q, %v", out.String(), err)

@@ -268,7 +268,7 @@ func (p *peer) warn(answered int) {
 	}
 }
 
-// short returns the beginning of a line, for the log.
+// shorten returns the beginning of a line, for the log.
 func shorten(line string) string { return fmt.Sprintf("%.100q", line) }
 
 // end kills the process and waits for its end.
