@@ -33,7 +33,7 @@ func TestWorkerWaitsForRedis(t *testing.T) {
 	matches := func(pattern string) func() bool {
 		return func() bool { return regexp.MustCompile(pattern).MatchString(text()) }
 	}
-	testkit.Eventually(t, matches("waiting until it does"), "it says that it waits")
+	testkit.Eventually(t, matches("waiting until Redis answers"), "it says that it waits")
 	server.Restart()
 	testkit.Eventually(t, matches("(?m)^dqworker: redis://"+server.Addr()+"/?, concurrency 3, functions up inc "), "it says what it does")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

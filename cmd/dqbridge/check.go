@@ -14,15 +14,15 @@ const checkUsage = "check --fn NAME [--fails NAME] [--worker COMMAND] [--full-me
 
 func checkVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "check", Usage: "test a worker in another language: kill, drain, retry, poison, split, full memory",
+		Name: "check", Usage: "test a worker in another language: order, batches, split, poison, retry, full memory, drain, kill",
 		UsageText: "dqbridge " + checkUsage,
-		Description: "The function NAME takes a string (raw or json) or a number (json), gives the same output for the same input, and never\n" +
+		Description: "The function NAME takes a string (raw or json) or a number (json), returns the same output for the same input, and never\n" +
 			"fails. No other worker may have it. Exit status: 0, or 1 if a check has failed.",
 		Flags: common(
 			&urfave.StringFlag{Name: "fn", Usage: "the function `NAME` of the worker"},
-			&urfave.StringFlag{Name: "fails", Usage: "its function `NAME` that fails for each of these items"},
-			&urfave.StringFlag{Name: "worker", Usage: "start it with `COMMAND`, which finds the address in DQBRIDGE_REDIS and ends at SIGTERM (default: it runs already)"},
-			&urfave.BoolFlag{Name: "full-memory", DisableDefaultText: true, Usage: "fill the memory of the server by its maxmemory; no one else may use it"}),
+			&urfave.StringFlag{Name: "fails", Usage: "the function `NAME` of the worker that fails for each item (default: no check of retries)"},
+			&urfave.StringFlag{Name: "worker", Usage: "start the worker by `COMMAND`, which reads the address from DQBRIDGE_REDIS and ends at SIGTERM (default: it runs already)"},
+			&urfave.BoolFlag{Name: "full-memory", DisableDefaultText: true, Usage: "set the maxmemory of the server to 1 byte during a check; no other program may use the server"}),
 		Action: func(c *urfave.Context) error {
 			if c.String("fn") == "" {
 				return cli.Usagef("check needs --fn NAME: dqbridge %s", checkUsage)

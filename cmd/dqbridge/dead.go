@@ -10,6 +10,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
 )
 
@@ -17,16 +18,16 @@ const deadUsage = "dead list | show ID... | retry ID... | drop ID..."
 
 func deadVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "dead", Usage: "look after the dead letters: entries that no worker could process",
+		Name: "dead", Usage: "list, show, retry or drop dead letters: items that no worker could process",
 		UsageText: "dqbridge " + deadUsage, ArgsUsage: "list | show | retry | drop",
-		Description: "list names them, show prints their items, a line each, retry sends the items into their queue once more,\n" +
-			"at its end, and drop deletes them. With --all, show, retry and drop take all of them: what cannot be done with one is\n" +
-			"told, and the others follow.",
-		Flags: common(cli.JSONFlag(), &urfave.BoolFlag{Name: "all", DisableDefaultText: true, Usage: "show, retry or drop all of them"}),
+		Description: "list prints a table. show prints the items, a line for each. retry adds the items to the end of their queue again.\n" +
+			"drop deletes the dead letters. With --all, show, retry and drop take all dead letters. After an error they continue\n" +
+			"with the next one.",
+		Flags: common(cli.JSONFlag(), &urfave.BoolFlag{Name: "all", DisableDefaultText: true, Usage: "show, retry or drop all dead letters"}),
 		Action: func(c *urfave.Context) error {
 			act, ok := deadActs[c.Args().First()]
 			if !ok {
-				return cli.Usagef("dead %q: %s: dqbridge %s", c.Args().First(), cli.Instead(c.Args().First(), []string{"list", "show", "retry", "drop"}), deadUsage)
+				return cli.Usagef("dead %q: %s: dqbridge %s", c.Args().First(), nearest.Suggest(c.Args().First(), []string{"list", "show", "retry", "drop"}), deadUsage)
 			}
 			switch list := c.Args().First() == "list"; {
 			case list && (c.NArg() > 1 || c.Bool("all")):
@@ -82,7 +83,8 @@ func showDead(c *urfave.Context, ex *executor.Executor) func(context.Context, st
 	}
 }
 
-// eachDead does something with each letter. After an error it goes on with the next one.
+// eachDead calls do for each of the given dead letters, or for all of them with --all. After an
+// error it continues with the next one.
 func eachDead(c *urfave.Context, ex *executor.Executor, do func(context.Context, string) error) error {
 	ids := slices.Clone(c.Args().Slice()[1:])
 	if c.Bool("all") {

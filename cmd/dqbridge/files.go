@@ -12,30 +12,30 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 )
 
-// fileFlags are those of run about its files.
+// fileFlags returns the flags of run for its files.
 func fileFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringFlag{Name: "joblog", Aliases: []string{"jl"}, Usage: "write a row for each item to `FILE`, as parallel does; +FILE continues it"},
-		&urfave.BoolFlag{Name: "resume", DisableDefaultText: true, Usage: "leave out items that the joblog has"},
-		&urfave.BoolFlag{Name: "resume-failed", DisableDefaultText: true, Usage: "leave out items that have succeeded by the joblog"},
-		&urfave.BoolFlag{Name: "retry-failed", DisableDefaultText: true, Usage: "run the commands that have failed by the joblog, and read no input"},
-		&urfave.StringFlag{Name: "failed", Usage: "write the items that failed to `FILE`"},
+		&urfave.StringFlag{Name: "joblog", Aliases: []string{"jl"}, Usage: "write a row for each item to `FILE`, in the format of GNU parallel; +FILE keeps the rows of the file"},
+		&urfave.BoolFlag{Name: "resume", DisableDefaultText: true, Usage: "skip items that the joblog has"},
+		&urfave.BoolFlag{Name: "resume-failed", DisableDefaultText: true, Usage: "skip items that have succeeded, according to the joblog"},
+		&urfave.BoolFlag{Name: "retry-failed", DisableDefaultText: true, Usage: "run the commands that have failed, according to the joblog, and read no input"},
+		&urfave.StringFlag{Name: "failed", Usage: "write the failed items to `FILE`"},
 		&urfave.StringFlag{Name: "results", Aliases: []string{"res"}, Usage: "write stdout and stderr of each item below `DIR`"},
 	}
 }
 
 // runFiles are the files of a run.
 type runFiles struct {
-	logs []cli.Log
-	skip func(number int64) bool // by the joblog
-	past *jobs.Past
+	logs    []cli.Log
+	skip    func(number int64) bool // according to the joblog
+	history *jobs.History
 }
 
 // fromJoblog reports whether the input is the joblog.
 func fromJoblog(c *urfave.Context) bool { return c.Bool("retry-failed") }
 
-// openFiles opens the files that flags name. They have to be closed.
-func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in reading) (_ *runFiles, err error) {
+// openFiles opens the files of the flags. The caller closes them.
+func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in jobInput) (_ *runFiles, err error) {
 	f := &runFiles{skip: func(int64) bool { return false }}
 	defer func() {
 		if err != nil {
@@ -49,7 +49,11 @@ func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in re
 	}
 	if path := c.String("failed"); path != "" {
 		input, _ := c.App.Reader.(*os.File)
-		failed, err := jobs.CreateFailed(path, c.Bool("resume"), lines.end, in.head, input)
+		open := jobs.CreateFailed
+		if c.Bool("resume") {
+			open = jobs.ContinueFailed
+		}
+		failed, err := open(path, lines.end, in.head, input)
 		if err != nil {
 			return nil, err
 		}
@@ -58,6 +62,7 @@ func openFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in re
 	return f, f.joblog(c)
 }
 
+// joblog opens the joblog, and reads it first if a flag needs its rows.
 func (f *runFiles) joblog(c *urfave.Context) (err error) {
 	path, resumes := c.String("joblog"), false
 	for _, flag := range []string{"resume", "resume-failed", "retry-failed"} {
@@ -70,25 +75,29 @@ func (f *runFiles) joblog(c *urfave.Context) (err error) {
 		return nil
 	}
 	if resumes {
-		if f.past, err = jobs.ReadJoblog(path); err != nil {
+		if f.history, err = jobs.ReadJoblog(path); err != nil {
 			return err
 		}
 	}
 	switch {
 	case c.Bool("resume-failed"):
-		f.skip = f.past.Good
+		f.skip = f.history.Succeeded
 	case c.Bool("resume"):
-		f.skip = f.past.Done
+		f.skip = f.history.Done
 	}
-	log, err := jobs.CreateJoblog(path, resumes)
+	open := jobs.CreateJoblog
+	if resumes {
+		open = jobs.ContinueJoblog
+	}
+	log, err := open(path)
 	if err == nil {
 		f.logs = append(f.logs, log)
 	}
 	return err
 }
 
-// left are the jobs that are not skipped.
-func (f *runFiles) left(all iter.Seq2[jobs.Job, error]) iter.Seq2[jobs.Job, error] {
+// remaining returns the jobs that are not skipped.
+func (f *runFiles) remaining(all iter.Seq2[jobs.Job, error]) iter.Seq2[jobs.Job, error] {
 	return func(yield func(jobs.Job, error) bool) {
 		for job, err := range all {
 			if (err != nil || !f.skip(job.Number)) && !yield(job, err) {
@@ -98,10 +107,10 @@ func (f *runFiles) left(all iter.Seq2[jobs.Job, error]) iter.Seq2[jobs.Job, erro
 	}
 }
 
-// failed are the jobs to be retried.
+// failed returns the jobs for --retry-failed.
 func (f *runFiles) failed() iter.Seq2[jobs.Job, error] {
 	return func(yield func(jobs.Job, error) bool) {
-		for _, job := range f.past.Failed() {
+		for _, job := range f.history.Failed() {
 			if !yield(job, nil) {
 				return
 			}
@@ -116,8 +125,8 @@ func (f *runFiles) close() (err error) {
 	return err
 }
 
-// withFiles opens the files of a run, does something and closes them.
-func withFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in reading, do func(*runFiles) error) error {
+// withFiles opens the files of a run, calls do and closes them.
+func withFiles(c *urfave.Context, lines lineOptions, console *cli.Console, in jobInput, do func(*runFiles) error) error {
 	files, err := openFiles(c, lines, console, in)
 	if err != nil {
 		return err

@@ -14,30 +14,30 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-const gatherUsage = "gather [--errors WHAT] [--follow] [--ack] [--unordered] QUEUE"
+const gatherUsage = "gather [--errors POLICY] [--follow] [--ack] [--unordered] QUEUE"
 
 func gatherVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "gather", Usage: "take the items of a named queue to stdout, in order, until it is sealed and empty",
+		Name: "gather", Usage: "write the items of a named queue to stdout, in order, until the queue is sealed and empty",
 		UsageText: "dqbridge " + gatherUsage, ArgsUsage: "QUEUE",
-		Description: "A line is taken when it was written; with --ack when a line of stdin says so: each is for the first line that\n" +
-			"was written and is not taken. The next gather brings the others.",
+		Description: "An item is removed from the queue after its line was written. With --ack, each line of stdin removes the first\n" +
+			"written item that is still in the queue. The next gather delivers the remaining items.",
 		Flags: common(errorsFlag(),
-			&urfave.BoolFlag{Name: "ack", DisableDefaultText: true, Usage: "take a line when stdin has a line for it"},
-			&urfave.BoolFlag{Name: "follow", DisableDefaultText: true, Usage: "wait for the queue, and while another process gathers it; " +
-				"go on when a source broke"},
-			&urfave.BoolFlag{Name: "unordered", DisableDefaultText: true, Usage: "write items as they come"}),
+			&urfave.BoolFlag{Name: "ack", DisableDefaultText: true, Usage: "remove an item only when stdin has a line for it"},
+			&urfave.BoolFlag{Name: "follow", DisableDefaultText: true, Usage: "wait until the queue exists and no other process gathers it; " +
+				"continue after a source that broke"},
+			&urfave.BoolFlag{Name: "unordered", DisableDefaultText: true, Usage: "write items as they arrive"}),
 		Action: func(c *urfave.Context) error {
-			what, err := cli.ParseErrors(c.String("errors"))
+			policy, err := cli.ParseErrors(c.String("errors"))
 			if err != nil {
 				return err
 			}
-			return shared(c, 1, gatherUsage, func(ex *executor.Executor) error { return gather(c, ex, what) })
+			return shared(c, 1, gatherUsage, func(ex *executor.Executor) error { return gather(c, ex, policy) })
 		},
 	}
 }
 
-func gather(c *urfave.Context, ex *executor.Executor, what cli.Errors) error {
+func gather(c *urfave.Context, ex *executor.Executor, policy cli.ErrorPolicy) error {
 	console := cli.NewConsole(c.App.ErrWriter)
 	q, err := awaitQueue(c, ex, console)
 	if err != nil {
@@ -51,21 +51,21 @@ func gather(c *urfave.Context, ex *executor.Executor, what cli.Errors) error {
 	if c.Bool("unordered") {
 		opts = append(opts, bridge.Unordered())
 	}
-	// A line is delivered when it was written: the next gather brings the others.
+	// A line is acknowledged after it was written. The next gather delivers the others.
 	p := cli.Printer{
-		Console: console, Errors: what, Progress: &cli.Progress{}, Records: records, Follow: c.Bool("follow"),
-		Rest: "gather " + q.Name() + " again for the others",
+		Console: console, Errors: policy, Progress: &cli.Progress{}, Records: records, Follow: c.Bool("follow"),
+		Remedy: "gather " + q.Name() + " again for the others",
 	}
 	if c.Bool("ack") {
 		ctx, cancel := context.WithCancelCause(c.Context)
 		defer cancel(nil)
 		c.Context = ctx
-		p.Acks = cli.ReadAcks(cli.Lines(c.App.Reader, '\n'), what == cli.Inline, cancel)
+		p.Acks = cli.ReadAcks(cli.Lines(c.App.Reader, '\n'), policy, cancel)
 	}
 	return show(c, q, p, opts...)
 }
 
-// awaitQueue opens the queue. With --follow it waits for it.
+// awaitQueue opens the queue. With --follow it waits until the queue exists.
 func awaitQueue(c *urfave.Context, ex *executor.Executor, console *cli.Console) (*executor.Queue[codec.Item], error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -26,7 +26,7 @@ func splitWords(args []string) (functions, words []string, command bool) {
 	return args[:at], args[at+1:], true
 }
 
-// splitLists splits the words of a command at each ":::", behind which a list of items stands.
+// splitLists splits words into a command and the lists of items after each ":::".
 func splitLists(words []string) (command []string, lists [][]string) {
 	parts := make([][]string, 1)
 	for _, word := range words {
@@ -43,15 +43,15 @@ func splitLists(words []string) (command []string, lists [][]string) {
 // runCommand runs a command for each item of stdin, in this process.
 func runCommand(c *urfave.Context, words []string) error {
 	if fromJoblog(c) && len(words) > 0 {
-		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out -- and what follows")
+		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out -- and the command")
 	}
 	for _, name := range []string{"errors", "fn", "child", "batch", "block"} {
 		if c.IsSet(name) {
-			return cli.Usagef("--%s is for functions, not for a command behind --", name)
+			return cli.Usagef("--%s is for functions, not for a command after --", name)
 		}
 	}
 	words, lists := splitLists(words)
-	lines, err := parseLines(c, true)
+	lines, err := parseJobLines(c)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func runCommand(c *urfave.Context, words []string) error {
 	if err != nil {
 		return err
 	}
-	var in reading
+	var in jobInput
 	if !fromJoblog(c) {
 		if in, err = lines.read(lists); err != nil {
 			return err
@@ -91,8 +91,9 @@ func runCommand(c *urfave.Context, words []string) error {
 	})
 }
 
-// runJobs sends jobs through a stage that only this process has, and prints their outcomes.
-func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, settings jobs.Settings, lines lineOptions, files *runFiles, in reading) error {
+// runJobs sends jobs through a stage whose function only this process has, and prints their
+// outcomes.
+func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, settings jobs.Settings, lines lineOptions, files *runFiles, in jobInput) error {
 	if fromJoblog(c) {
 		in.jobs = files.failed()
 	}
@@ -106,7 +107,7 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, set
 	if err != nil {
 		return err
 	}
-	input := lines.feed(c.Context, settings.Breaker.Halted(), files.left(in.jobs), func(job jobs.Job) codec.Item { return job.Encode() })
+	input := lines.feedJobs(c.Context, settings.Breaker.Halted(), files.remaining(in.jobs), func(job jobs.Job) codec.Item { return job.Encode() })
 	queue, err := bridge.ScatterSlices(c.Context, ex, input.Items, scatterOptions(c)...)
 	if err != nil {
 		return err
@@ -119,13 +120,13 @@ func runJobs(c *urfave.Context, ex *executor.Executor, console *cli.Console, set
 		Console: console, Errors: cli.Skip, Progress: &cli.Progress{Look: lines.look, Input: input.Input}, Style: lines.style, Unit: "job", Logs: files.logs,
 		Records: &cli.JobRecords{Ledger: input.ledger, Worker: host, Line: settings.Line},
 	}
-	if err := cli.AsHalted(settings.Breaker, show(c, out, p, lines.gather()...)); err != nil {
+	if err := cli.AsHalted(settings.Breaker, show(c, out, p, lines.gatherOptions()...)); err != nil {
 		return err
 	}
 	return input.Err()
 }
 
-// scatterOptions reads --max-in-flight.
+// scatterOptions returns the option of --max-in-flight.
 func scatterOptions(c *urfave.Context) []bridge.ScatterOption {
 	if !c.IsSet("max-in-flight") {
 		return nil

@@ -13,52 +13,76 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// lineFlags are those of run about its input and its output.
+// lineFlags returns the flags of run for its input and its output.
 func lineFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.BoolFlag{Name: "null", Aliases: []string{"0"}, DisableDefaultText: true, Usage: "end the items of stdin by NUL bytes, not by newlines"},
-		&urfave.BoolFlag{Name: "null-output", DisableDefaultText: true, Usage: "write a NUL byte behind each result"},
+		&urfave.BoolFlag{Name: "null", Aliases: []string{"0"}, DisableDefaultText: true, Usage: "read items that end with NUL bytes, not with newlines"},
+		&urfave.BoolFlag{Name: "null-output", DisableDefaultText: true, Usage: "write a NUL byte after each result"},
 		&urfave.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print an object for each item: input, output, error and more"},
 		&urfave.BoolFlag{Name: "tag", DisableDefaultText: true, Usage: "write the item and a tab before each line of its result"},
-		&urfave.BoolFlag{Name: "unordered", DisableDefaultText: true, Usage: "write results as they come"},
-		&urfave.StringFlag{Name: "halt", Usage: "end early: `WHEN` is now or soon, and fail, success or done with =N or =N%, such as soon,fail=3"},
-		&urfave.BoolFlag{Name: "shuf", DisableDefaultText: true, Usage: "read all items before the first and take them in a random order"},
+		&urfave.BoolFlag{Name: "unordered", DisableDefaultText: true, Usage: "write results as they arrive"},
+		&urfave.StringFlag{Name: "halt", Usage: "end early; `WHEN` is now or soon, a comma, and fail, success or done with =N or =N%, such as soon,fail=3"},
+		&urfave.BoolFlag{Name: "shuf", DisableDefaultText: true, Usage: "read all items first and process them in a random order"},
 		&urfave.StringFlag{Name: "delay", Usage: "wait `TIME` between the starts of two commands"},
-		&urfave.BoolFlag{Name: "csv", DisableDefaultText: true, Usage: "read stdin as CSV: a record is an item of a command, {1} its first column"},
-		&urfave.StringFlag{Name: "colsep", Aliases: []string{"C"}, Usage: "split each line into columns at `REGEXP`; of CSV the character between them"},
-		&urfave.StringFlag{Name: "header", Usage: "`:` makes names of columns of the first line: {NAME}"},
-		&urfave.BoolFlag{Name: string(cli.Bar), DisableDefaultText: true, Usage: "show a bar on the terminal"},
-		&urfave.BoolFlag{Name: string(cli.ETA), DisableDefaultText: true, Usage: "show the time that is left on the terminal"},
-		&urfave.BoolFlag{Name: string(cli.Fraction), DisableDefaultText: true, Usage: "show how much of all is done on the terminal"},
-		&urfave.IntFlag{Name: "max-args", Aliases: []string{"n", "N"}, Usage: "give a command `N` items at once", DefaultText: "1"},
+		&urfave.BoolFlag{Name: "csv", DisableDefaultText: true, Usage: "read stdin as CSV: a record is an item of a command, {1} is its first column"},
+		&urfave.StringFlag{Name: "colsep", Aliases: []string{"C"}, Usage: "split each line into columns at `REGEXP`; with --csv, the separator, one character"},
+		&urfave.StringFlag{Name: "header", Usage: "with `:`, the first line has the names of the columns, for {NAME}"},
+		&urfave.BoolFlag{Name: string(cli.Bar), DisableDefaultText: true, Usage: "show a progress bar on the terminal"},
+		&urfave.BoolFlag{Name: string(cli.ETA), DisableDefaultText: true, Usage: "show the remaining time on the terminal"},
+		&urfave.BoolFlag{Name: string(cli.Fraction), DisableDefaultText: true, Usage: "show the done items and the total on the terminal"},
+		&urfave.IntFlag{Name: "max-args", Aliases: []string{"n", "N"}, Usage: "give each command `N` items", DefaultText: "1"},
 	}
 }
 
 // lineOptions are the values of lineFlags.
 type lineOptions struct {
-	end       byte // of an item of stdin
-	per       int  // items for a job
-	style     cli.Style
-	unordered bool
-	keep      bool // values are needed beside results
-	halt      jobs.Halt
-	source    *cli.Source
-	look      cli.Look
-	table     jobs.Table
-	shuffle   bool
+	end        byte // ends an item of stdin
+	perJob     int  // items of a job
+	style      cli.Style
+	unordered  bool
+	keepValues bool // the output needs the values beside the results
+	halt       jobs.Halt
+	source     *cli.Source
+	look       cli.Look
+	table      jobs.Table
+	shuffle    bool
 }
 
-func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
+// parseJobLines reads lineFlags for a run of a command.
+func parseJobLines(c *urfave.Context) (lineOptions, error) {
+	o, err := parseLines(c)
+	o.keepValues, o.style.Jobs = true, true
+	return o, err
+}
+
+// parseFunctionLines reads lineFlags for a run of functions. Flags for commands are errors.
+func parseFunctionLines(c *urfave.Context) (lineOptions, error) {
+	o, err := parseLines(c)
+	switch {
+	case err != nil:
+		return o, err
+	case o.table.Columns():
+		return o, cli.Usagef("--csv, --colsep and --header are for a command after --: a function gets a line as it is")
+	case c.IsSet("delay"):
+		return o, cli.Usagef("--delay is for a command after --")
+	case o.perJob > 1:
+		return o, cli.Usagef("--max-args is for a command after --: a function gets one item at a time")
+	}
+	return o, nil
+}
+
+// parseLines reads the values of lineFlags.
+func parseLines(c *urfave.Context) (lineOptions, error) {
 	o := lineOptions{
-		end: '\n', per: 1, unordered: c.Bool("unordered"), keep: needsValues(c, command),
+		end: '\n', perJob: 1, unordered: c.Bool("unordered"), keepValues: needsValues(c),
 		shuffle: c.Bool("shuf"), source: cli.NewSource(c.App.Reader),
-		style: cli.Style{JSON: c.Bool("json"), Tag: c.Bool("tag"), Jobs: command},
+		style: cli.Style{JSON: c.Bool("json"), Tag: c.Bool("tag")},
 	}
 	if err := cli.Positive(c, "max-args"); err != nil {
 		return o, err
 	}
 	if c.IsSet("max-args") {
-		o.per = c.Int("max-args")
+		o.perJob = c.Int("max-args")
 	}
 	if c.Bool("null") {
 		o.end = 0
@@ -75,49 +99,47 @@ func parseLines(c *urfave.Context, command bool) (lineOptions, error) {
 	if o.halt, err = jobs.ParseHalt(c.String("halt")); err != nil {
 		return o, cli.Usagef("--halt %v", err)
 	}
-	if o.table, err = jobs.NewTable(c.Bool("csv"), c.String("colsep"), c.String("header")); err != nil {
+	newTable := jobs.NewTable
+	if c.Bool("csv") {
+		newTable = jobs.NewCSVTable
+	}
+	if o.table, err = newTable(c.String("colsep"), c.String("header")); err != nil {
 		return o, cli.AsUsage(err)
 	}
 	o.style.Quiet = c.IsSet("results")
-	switch {
-	case o.table.Columns() && !command:
-		return o, cli.Usagef("--csv, --colsep and --header are for a command behind --: a function gets a line as it is")
-	case c.IsSet("delay") && !command:
-		return o, cli.Usagef("--delay is for a command behind --")
-	case o.style.JSON && (o.style.Tag || o.style.End != ""):
+	if o.style.JSON && (o.style.Tag || o.style.End != "") {
 		return o, cli.Usagef("--json is a format of its own: leave out --tag and --null-output")
-	case o.per > 1 && !command:
-		return o, cli.Usagef("--max-args is for a command behind --: a function gets one item at a time")
 	}
 	return o, nil
 }
 
-// needsValues reports whether the output needs the values or the numbers of items.
-func needsValues(c *urfave.Context, command bool) bool {
+// needsValues reports whether the output of functions needs the values or the numbers of items.
+func needsValues(c *urfave.Context) bool {
 	return c.Bool("json") || c.Bool("tag") || c.IsSet("failed") || c.IsSet("results") ||
-		c.Bool("shuf") || c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog") || command
+		c.Bool("shuf") || c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog")
 }
 
-// A reading is the input of run as jobs.
-type reading struct {
-	names []string // of columns
-	head  string   // the line that has them
-	total int64    // 0: not known
+// A jobInput is the input of run as jobs.
+type jobInput struct {
+	names []string // column names
+	head  string   // the line with the names
+	total int64    // number of jobs; 0: unknown
 	jobs  iter.Seq2[jobs.Job, error]
 }
 
-// read begins to read the input: lists of the command line, or else stdin. It reads all of it if that is needed.
-func (o lineOptions) read(lists [][]string) (in reading, err error) {
+// read begins to read the input: the lists of the command line, or stdin if there is no list. It
+// reads the whole input for --shuf and for a percentage of --halt.
+func (o lineOptions) read(lists [][]string) (in jobInput, err error) {
 	rows := jobs.Combine(lists)
 	switch {
 	case len(lists) > 0 && o.table.Columns():
-		return in, cli.Usagef("--csv, --colsep and --header are for stdin, not for the lists behind :::")
+		return in, cli.Usagef("--csv, --colsep and --header are for stdin, not for the lists after :::")
 	case len(lists) == 0:
 		if in.names, in.head, rows, err = o.table.Open(o.source, cli.Lines(o.source, o.end)); err != nil {
 			return in, fmt.Errorf("read stdin: %w", err)
 		}
 	}
-	in.jobs = jobs.Read(rows, o.per)
+	in.jobs = jobs.Read(rows, o.perJob)
 	switch {
 	case o.shuffle:
 		in.total, in.jobs = jobs.ReadAll(in.jobs, jobs.Shuffle)
@@ -127,47 +149,47 @@ func (o lineOptions) read(lists [][]string) (in reading, err error) {
 	return in, nil
 }
 
-// An inlet is the input of run on its way, and the values that the output needs.
-type inlet struct {
+// A runInput sends the input of run, and keeps the values that the output needs.
+type runInput struct {
 	*cli.Input
 	ledger  *jobs.Ledger  // of all values; nil: none
-	recent  *cli.Recent   // the last values, where there is no ledger
+	recent  *cli.Recent   // the latest values, without a ledger
 	breaker *jobs.Breaker // nil: none
 }
 
-// plain feeds items as they are, to functions.
-func (o lineOptions) plain(c *urfave.Context, files *runFiles) (inlet, error) {
-	if !o.keep && o.halt == (jobs.Halt{}) {
+// feedLines sends lines to functions.
+func (o lineOptions) feedLines(c *urfave.Context, files *runFiles) (runInput, error) {
+	if !o.keepValues && o.halt == (jobs.Halt{}) {
 		recent := new(cli.Recent)
-		return inlet{Input: cli.Feed(c.Context, nil, o.source, recent, cli.Items(cli.Lines(o.source, o.end))), recent: recent}, nil
+		return runInput{Input: cli.Feed(c.Context, nil, o.source, recent, cli.Items(cli.Lines(o.source, o.end))), recent: recent}, nil
 	}
 	read, err := o.read(nil)
 	if err != nil {
-		return inlet{}, err
+		return runInput{}, err
 	}
 	breaker := jobs.NewBreaker(o.halt, read.total)
-	in := o.feed(c.Context, breaker.Halted(), files.left(read.jobs), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
+	in := o.feedJobs(c.Context, breaker.Halted(), files.remaining(read.jobs), func(job jobs.Job) codec.Item { return codec.Item(job.Args[0]) })
 	in.breaker = breaker
 	return in, nil
 }
 
-// feed feeds jobs.
-func (o lineOptions) feed(ctx context.Context, stop <-chan struct{}, all iter.Seq2[jobs.Job, error], encode func(jobs.Job) codec.Item) inlet {
-	var in inlet
-	if o.keep {
+// feedJobs sends encoded jobs.
+func (o lineOptions) feedJobs(ctx context.Context, stop <-chan struct{}, all iter.Seq2[jobs.Job, error], encode func(jobs.Job) codec.Item) runInput {
+	var in runInput
+	if o.keepValues {
 		in.ledger = jobs.NewLedger(ctx)
 	} else {
 		in.recent = new(cli.Recent)
 	}
 	in.Input = cli.Feed(ctx, stop, o.source, in.recent, func(yield func(codec.Item, error) bool) {
-		place := int64(0)
+		number := int64(0)
 		for job, err := range all {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if place++; in.ledger != nil {
-				in.ledger.Add(place, job)
+			if number++; in.ledger != nil {
+				in.ledger.Add(number, job)
 			}
 			if !yield(encode(job), nil) {
 				return
@@ -177,8 +199,8 @@ func (o lineOptions) feed(ctx context.Context, stop <-chan struct{}, all iter.Se
 	return in
 }
 
-// gather are the options of the gather.
-func (o lineOptions) gather() []bridge.GatherOption {
+// gatherOptions returns the options of the gather.
+func (o lineOptions) gatherOptions() []bridge.GatherOption {
 	if o.unordered {
 		return []bridge.GatherOption{bridge.Unordered()}
 	}

@@ -48,12 +48,12 @@ func stagesVerb() *urfave.Command {
 		column{Head: "WORKERS", Cell: func(s executor.StageInfo) any { return s.Workers }})
 }
 
-// lister makes a verb that lists rows.
+// lister returns a verb that lists rows.
 func lister[T any](name, usage string, rows func(executor.Inspector, context.Context) ([]T, error), columns ...cli.Column[T]) *urfave.Command {
 	return &urfave.Command{
 		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [--json]", Flags: common(cli.JSONFlag()),
 		Action: func(c *urfave.Context) error {
-			if err := fleet(c, 0, name+" [--json]"); err != nil {
+			if err := checkShared(c, 0, name+" [--json]"); err != nil {
 				return err
 			}
 			o, err := executor.NewInspector(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
@@ -69,7 +69,7 @@ func lister[T any](name, usage string, rows func(executor.Inspector, context.Con
 	}
 }
 
-// slots tells how many items a worker runs at once, and how many functions do not return.
+// slots returns the text of the numbers of slots and of stuck functions of a worker.
 func slots(w executor.WorkerInfo) string {
 	if w.Stuck == 0 {
 		return fmt.Sprintf("%d slots", w.Concurrency)

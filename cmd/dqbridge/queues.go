@@ -9,6 +9,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/workers"
@@ -16,7 +17,7 @@ import (
 
 func functionsVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "functions", Usage: "list the functions of the fleet, with types; without Redis, those that run can use here",
+		Name: "functions", Usage: "list the functions of the workers, with types; without Redis, the functions of run in this process",
 		UsageText: "dqbridge functions [--json]", Flags: common(cli.JSONFlag(), cli.FnFlag(), cli.ChildFlag()),
 		Action: func(c *urfave.Context) error {
 			if c.NArg() > 0 {
@@ -59,12 +60,12 @@ func listFunctions(c *urfave.Context, ex *executor.Executor) error {
 
 func mapVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "map", Usage: "have the fleet call a function for each item of a named queue",
+		Name: "map", Usage: "make a stage: workers call a function for each item of a named queue",
 		UsageText: "dqbridge map [--replace] FN IN OUT", ArgsUsage: "FN IN OUT",
 		Flags: common(
-			&urfave.StringFlag{Name: "timeout", Usage: "give the function `TIME` for an item, such as 10s", DefaultText: "none"},
-			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
-			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function that IN has"}),
+			&urfave.StringFlag{Name: "timeout", Usage: "fail an item whose function takes longer than `TIME`, such as 10s", DefaultText: "none"},
+			&urfave.IntFlag{Name: "retries", Usage: "try a failed item up to `N` more times"},
+			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function on IN"}),
 		Action: func(c *urfave.Context) error {
 			stage, err := stageOptions(c)
 			if err != nil {
@@ -92,13 +93,14 @@ func mapVerb() *urfave.Command {
 	}
 }
 
-// open finds a queue; where there is none, it says which one may be meant.
+// open opens a queue. The error of a missing queue has a suggestion.
 func open(ctx context.Context, ex *executor.Executor, name string) (*executor.Queue[codec.Item], error) {
 	q, err := executor.Open[codec.Item](ctx, ex, name)
-	return q, near(ctx, ex, name, err)
+	return q, withSuggestion(ctx, ex, name, err)
 }
 
-func near(ctx context.Context, ex *executor.Executor, name string, err error) error {
+// withSuggestion adds the nearest name of a queue to the error of a missing queue.
+func withSuggestion(ctx context.Context, ex *executor.Executor, name string, err error) error {
 	if !errors.Is(err, executor.ErrQueueNotFound) {
 		return err
 	}
@@ -106,17 +108,17 @@ func near(ctx context.Context, ex *executor.Executor, name string, err error) er
 	if failed != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, cli.Instead(name, cli.Names(queues, func(q executor.QueueInfo) string { return q.Name })))
+	return fmt.Errorf("%w: %s", err, nearest.Suggest(name, cli.Names(queues, func(q executor.QueueInfo) string { return q.Name })))
 }
 
 func deleteVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "delete", Usage: "delete a queue, what is in it and its stages",
+		Name: "delete", Usage: "delete a queue, its items and its stages",
 		UsageText: "dqbridge delete QUEUE", ArgsUsage: "QUEUE", Flags: common(),
 		Action: func(c *urfave.Context) error {
 			return shared(c, 1, "delete QUEUE", func(ex *executor.Executor) error {
 				name := c.Args().First()
-				return near(c.Context, ex, name, ex.Delete(c.Context, name))
+				return withSuggestion(c.Context, ex, name, ex.Delete(c.Context, name))
 			})
 		},
 	}

@@ -16,25 +16,25 @@ import (
 )
 
 func errorsFlag() urfave.Flag {
-	return &urfave.StringFlag{Name: "errors", Value: string(cli.Skip), Usage: "do `WHAT` with a failed item: " +
-		"skip leaves its line out, inline prints the error there, stop ends"}
+	return &urfave.StringFlag{Name: "errors", Value: string(cli.Skip), Usage: "choose the output of a failed item; `POLICY` is " +
+		"skip (no line), inline (the error in its place) or stop (the output ends)"}
 }
 
 func runVerb() *urfave.Command {
 	return &urfave.Command{
-		Name: "run", Usage: "send the lines of stdin through functions, or run a command for each, to stdout, in order",
+		Name: "run", Usage: "send the lines of stdin through functions to stdout, in order, or run a command for each line",
 		UsageText: "dqbridge run [FLAGS] FN...\ndqbridge run [FLAGS] -- COMMAND...", ArgsUsage: "FN...", Action: run,
-		Description: "A line is an item. What it means follows the first function: one of strings takes it as it is,\n" +
-			"any other takes it as JSON. The words of a COMMAND are joined and run by sh for each item, which is put in place of {},\n" +
-			"quoted, and without any at the end. {.} is it without extension, {/} its base name, {//} its directory, {/.} its\n" +
-			"base name without extension, {#} its number, {%} the number of a slot. Behind ::: stand items in\n" +
-			"place of stdin. The exit status is the number of items whose command failed, 101 for more than 100, and 255 if something else fails.",
+		Description: "A line is an item. If the first function takes strings, the line is the string. Otherwise the line is JSON.\n" +
+			"The words of a COMMAND are joined with spaces and run by sh for each item. The quoted item replaces {}; a command\n" +
+			"without a placeholder gets it at the end. {.} is the item without its extension, {/} its base name, {//} its directory,\n" +
+			"{/.} its base name without the extension, {#} its number, {%} the number of a slot. ::: and a list of items replace stdin.\n" +
+			"With a COMMAND, the exit status is the number of failed items, 101 for more than 100, and 255 for another error.",
 		Flags: common(append(append(append(lineFlags(), fileFlags()...), cli.BatchFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once in this process",
-				DefaultText: "4; of a command the number of processors"},
-			&urfave.StringFlag{Name: "timeout", Usage: "give a function or command `TIME` for an item, such as 10s", DefaultText: "none"},
-			&urfave.IntFlag{Name: "retries", Usage: "try an item that failed `N` more times"},
-			&urfave.IntFlag{Name: "max-in-flight", Usage: "let at most `N` lines be between stdin and stdout", DefaultText: "262144"})...),
+				DefaultText: "4; for a command the number of processors"},
+			&urfave.StringFlag{Name: "timeout", Usage: "fail an item whose function or command takes longer than `TIME`, such as 10s", DefaultText: "none"},
+			&urfave.IntFlag{Name: "retries", Usage: "try a failed item up to `N` more times"},
+			&urfave.IntFlag{Name: "max-in-flight", Usage: "read at most `N` lines ahead of stdout", DefaultText: "262144"})...),
 	}
 }
 
@@ -47,9 +47,9 @@ func run(c *urfave.Context) error {
 	case fromJoblog(c) && len(functions) > 0:
 		return cli.Usagef("--retry-failed takes the commands of the joblog: leave out %q", functions[0])
 	case command && len(functions) > 0:
-		return cli.Usagef("run takes functions or a command, not both: %q stands before the --", functions[0])
+		return cli.Usagef("run takes functions or a command, not both: %q is before the --", functions[0])
 	case (command || fromJoblog(c)) && (c.IsSet("batch") || c.IsSet("block")):
-		return cli.Usagef("--batch and --block are for functions of pipe:, not for a command behind --")
+		return cli.Usagef("--batch and --block are for functions of pipe:, not for a command after --")
 	case command || fromJoblog(c):
 		c.App.Metadata = map[string]any{cli.AsParallel: true}
 		return runCommand(c, words)
@@ -63,10 +63,10 @@ func runFunctions(c *urfave.Context) error {
 		return err
 	}
 	if c.NArg() == 0 {
-		return cli.Usagef("which function? dqbridge run [FLAGS] FN..., and dqbridge functions lists them; " +
-			"or which command? dqbridge run [FLAGS] -- COMMAND...")
+		return cli.Usagef("which function or command? dqbridge run [FLAGS] FN... (dqbridge functions lists them), " +
+			"or dqbridge run [FLAGS] -- COMMAND...")
 	}
-	lines, err := parseLines(c, false)
+	lines, err := parseFunctionLines(c)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func runFunctions(c *urfave.Context) error {
 		return err
 	}
 	defer set.Close()
-	if c.String("redis") == "" { // no other worker can come
+	if c.String("redis") == "" { // only this process can use the embedded broker
 		var stop func()
 		c.Context, stop = cli.UntilBroken(c, set)
 		defer stop()
@@ -90,7 +90,7 @@ func runFunctions(c *urfave.Context) error {
 			return err
 		}
 	}
-	return withFiles(c, lines, console, reading{}, func(files *runFiles) error {
+	return withFiles(c, lines, console, jobInput{}, func(files *runFiles) error {
 		return with(c, console, func(ex *executor.Executor) error {
 			if len(own) > 0 {
 				if err := ex.Register(own...); err != nil {
@@ -102,7 +102,7 @@ func runFunctions(c *urfave.Context) error {
 	})
 }
 
-// concurrency is how many items run at once in this process.
+// concurrency returns the value of --concurrency, or otherwise if the flag is not given.
 func concurrency(c *urfave.Context, otherwise int) int {
 	if c.IsSet("concurrency") {
 		return c.Int("concurrency")
@@ -110,6 +110,7 @@ func concurrency(c *urfave.Context, otherwise int) int {
 	return otherwise
 }
 
+// stageOptions returns the options of --timeout and --retries.
 func stageOptions(c *urfave.Context) (opts []executor.MapOption, err error) {
 	timeout, retries, err := limits(c)
 	if timeout > 0 {
@@ -121,20 +122,19 @@ func stageOptions(c *urfave.Context) (opts []executor.MapOption, err error) {
 	return opts, err
 }
 
-// limits reads --timeout and --retries.
+// limits returns the values of --timeout and --retries.
 func limits(c *urfave.Context) (timeout time.Duration, retries int, err error) {
 	if timeout, err = cli.Duration(c, "timeout"); err != nil {
 		return 0, 0, err
 	}
 	if retries = c.Int("retries"); retries < 0 {
-		return 0, 0, cli.Usagef("--retries %d: it must not be negative", retries)
+		return 0, 0, cli.Usagef("--retries %d: it must be at least 0", retries)
 	}
 	return timeout, retries, nil
 }
 
-// pipeline reads stdin, has its lines go through the functions and prints what
-// comes.
-func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.Errors, lines lineOptions, files *runFiles, stage []executor.MapOption) error {
+// pipeline sends the lines of stdin through the functions and prints the results.
+func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.ErrorPolicy, lines lineOptions, files *runFiles, stage []executor.MapOption) error {
 	infos, err := awaitFunctions(c.Context, ex, console, c.Args().Slice())
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		return err
 	}
 	lines.style.InJSON, lines.style.OutJSON = infos[0].InCodec == "json", last.OutCodec == "json"
-	input, err := lines.plain(c, files)
+	input, err := lines.feedLines(c, files)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		Console: console, Errors: errors, Progress: &cli.Progress{Look: lines.look, Input: input.Input}, Records: records, Style: lines.style, Logs: files.logs,
 		Breaker: input.breaker,
 	}
-	if err = show(c, q, p, lines.gather()...); input.breaker != nil {
+	if err = show(c, q, p, lines.gatherOptions()...); input.breaker != nil {
 		err = cli.AsHalted(input.breaker, err)
 	}
 	if err != nil {
@@ -179,7 +179,8 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 	return input.Err()
 }
 
-// show prints a queue. After a signal, what was written is acknowledged before the gather ends.
+// show prints the results of a queue. After a signal, it acknowledges the written lines before the
+// gather ends.
 func show(c *urfave.Context, q *executor.Queue[codec.Item], p cli.Printer, opts ...bridge.GatherOption) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.Context))
 	defer cancel()
@@ -198,8 +199,8 @@ func show(c *urfave.Context, q *executor.Queue[codec.Item], p cli.Printer, opts 
 	return p.Print(c.Context, results)
 }
 
-// awaitFunctions finds the functions among those of the live workers, and waits for
-// those that no worker has yet.
+// awaitFunctions returns the functions of the live workers with these names. It waits until there
+// is one for each name.
 func awaitFunctions(ctx context.Context, ex *executor.Executor, console *cli.Console, names []string) ([]executor.FunctionInfo, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -221,13 +222,15 @@ func awaitFunctions(ctx context.Context, ex *executor.Executor, console *cli.Con
 	}
 }
 
+// find returns the functions of the live workers with these names, and the names that no worker
+// has.
 func find(ctx context.Context, ex *executor.Executor, names []string) (found []executor.FunctionInfo, missing []string, err error) {
 	infos, err := ex.Functions(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	by := map[string]executor.FunctionInfo{}
-	for _, info := range infos { // with the types that most workers have
+	for _, info := range infos { // if versions differ, take the types that most workers have
 		if by[info.Name].Workers < info.Workers {
 			by[info.Name] = info
 		}

@@ -17,14 +17,14 @@ import (
 func scatterVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "scatter", Usage: "add the lines of stdin to a named queue",
-		UsageText: "dqbridge scatter [--seal] [--source NAME] [--keep-input] [--on-full WHAT] QUEUE", ArgsUsage: "QUEUE",
+		UsageText: "dqbridge scatter [--seal] [--source NAME] [--keep-input] [--on-full POLICY] QUEUE", ArgsUsage: "QUEUE",
 		Flags: common(
-			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "nothing is added afterwards, so that a gather can end"},
-			&urfave.StringFlag{Name: "source", Usage: "go on where a scatter of this `NAME` has stopped: the same input again, less what is stored"},
-			&urfave.BoolFlag{Name: "keep-input", DisableDefaultText: true, Usage: "keep each line until its result is taken, so that gather shows it where it failed"},
-			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait, if the queue is made now", DefaultText: "no bound"},
-			&urfave.StringFlag{Name: "on-full", Value: string(bridge.OverflowBlock), Usage: "do `WHAT` with a line for which there is no room: " +
-				"block waits, drop-newest drops it, drop-oldest drops what nobody has read yet, fail ends"}),
+			&urfave.BoolFlag{Name: "seal", DisableDefaultText: true, Usage: "close the queue for further items afterwards, so that a gather can end"},
+			&urfave.StringFlag{Name: "source", Usage: "continue the source `NAME`: read the same input again and skip the stored lines"},
+			&urfave.BoolFlag{Name: "keep-input", DisableDefaultText: true, Usage: "keep each line until its result is delivered, so that gather shows the line of a failed item"},
+			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait in the queue, if this command creates it", DefaultText: "no limit"},
+			&urfave.StringFlag{Name: "on-full", Value: string(bridge.OverflowBlock), Usage: "choose the effect of a full queue; `POLICY` is " +
+				"block (wait), drop-newest (drop the line), drop-oldest (drop the oldest unread items) or fail (end the command)"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.Positive(c, "max"); err != nil {
 				return err
@@ -33,7 +33,7 @@ func scatterVerb() *urfave.Command {
 			if err != nil {
 				return err
 			}
-			return shared(c, 1, "scatter [--seal] [--source NAME] [--keep-input] [--on-full WHAT] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
+			return shared(c, 1, "scatter [--seal] [--source NAME] [--keep-input] [--on-full POLICY] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
 		},
 	}
 }
@@ -67,20 +67,21 @@ func send(ctx context.Context, ex *executor.Executor, items iter.Seq2[codec.Item
 	return errors.Join(q.Err(), input.Err())
 }
 
-// durable scatters lines as a source that the same command continues after it was stopped or killed.
+// durable scatters lines as a durable source. After a stop or a crash, the same command continues
+// it.
 func durable(c *urfave.Context, ex *executor.Executor, name string, lines iter.Seq2[[]byte, error], opts []bridge.ScatterOption) error {
 	ctx, cancel := context.WithCancelCause(c.Context)
 	defer cancel(nil)
 	var stored int64
-	begin := make(chan struct{}) // closed when stored is known
+	begin := make(chan struct{}) // closed once stored is known
 	items := func(yield func(codec.Item, error) bool) {
 		select {
 		case <-begin:
 		case <-ctx.Done():
 			return
 		}
-		for line, err := range behind(lines, stored) {
-			if err != nil { // the source must not end here
+		for line, err := range skip(lines, stored) {
+			if err != nil { // an incomplete source must not end
 				cancel(fmt.Errorf("read stdin: %w", err))
 				<-c.Done()
 				return
@@ -93,33 +94,33 @@ func durable(c *urfave.Context, ex *executor.Executor, name string, lines iter.S
 	input := cli.Feed(ctx, nil, nil, nil, items)
 	q, err := bridge.ScatterSlices(ctx, ex, input.Items, append(opts, bridge.DurableSource(name))...)
 	if ended, ok := errors.AsType[*executor.EndedError](err); ok {
-		return again(c, name, behind(lines, ended.Stored), ended.Stored)
+		return checkEnded(c, name, skip(lines, ended.Stored), ended.Stored)
 	}
 	if err != nil {
 		return err
 	}
 	if stored = q.Stored(); stored > 0 {
-		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: source %s goes on behind line %d\n", c.App.Name, name, stored)
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: source %s continues after line %d\n", c.App.Name, name, stored)
 	}
 	close(begin)
 	<-q.Done()
 	return q.Err()
 }
 
-// again is for a source that has ended: there must be no line behind those that it has stored.
-func again(c *urfave.Context, name string, rest iter.Seq2[[]byte, error], stored int64) error {
+// checkEnded is for a source that has ended before. A line after the stored ones is an error.
+func checkEnded(c *urfave.Context, name string, rest iter.Seq2[[]byte, error], stored int64) error {
 	for _, err := range rest {
 		if err != nil {
 			return fmt.Errorf("read stdin: %w", err)
 		}
-		return fmt.Errorf("source %s has ended behind line %d, and the input has more: scatter these under another name", name, stored)
+		return fmt.Errorf("source %s has ended after line %d, and the input has more lines: scatter them under another name", name, stored)
 	}
 	_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: source %s has all %d lines already\n", c.App.Name, name, stored)
 	return nil
 }
 
-// behind are the lines behind the first n.
-func behind(lines iter.Seq2[[]byte, error], n int64) iter.Seq2[[]byte, error] {
+// skip returns the lines after the first n.
+func skip(lines iter.Seq2[[]byte, error], n int64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for line, err := range lines {
 			if n--; err == nil && n >= 0 {

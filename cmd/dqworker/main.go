@@ -1,4 +1,4 @@
-// Command dqworker runs functions for everybody who uses the same Redis.
+// Command dqworker runs functions for the programs that use the same Redis.
 package main
 
 import (
@@ -26,18 +26,18 @@ func Main() int {
 func app() *urfave.App {
 	return &urfave.App{
 		Name:      "dqworker",
-		Usage:     "run functions for everybody who uses the same Redis",
+		Usage:     "run functions for the programs that use the same Redis",
 		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
 		Flags: append(append(cli.LimitFlags(), cli.BatchFlags()...),
-			cli.RedisFlag("none: it has to be given"),
+			cli.RedisFlag("none; required"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),
 			cli.ChildFlag(),
-			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "offer the built-in functions too"},
-			&urfave.DurationFlag{Name: "lease", Usage: "let others take this process for dead after `TIME` without a heartbeat; " +
-				"the same in the whole fleet", DefaultText: "10s"},
-			&urfave.DurationFlag{Name: "drain", Usage: "give running functions `TIME` to end when the worker stops", DefaultText: "30s"},
-			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait for a Redis that does not answer yet"},
+			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "serve the built-in functions too"},
+			&urfave.DurationFlag{Name: "lease", Usage: "let other processes declare this one dead after `TIME` without a heartbeat; " +
+				"use the same value for all workers", DefaultText: "10s"},
+			&urfave.DurationFlag{Name: "drain", Usage: "wait up to `TIME` for running functions when the worker stops", DefaultText: "30s"},
+			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait until Redis answers, if it does not at the start"},
 			cli.VerboseFlag(),
 			cli.VersionFlag()),
 		Action:    work,
@@ -54,7 +54,7 @@ func work(c *urfave.Context) error {
 		return cli.Usagef("unexpected argument %q: functions are given as --fn NAME=KIND:COMMAND", c.Args().First())
 	}
 	if c.String("redis") == "" {
-		return cli.Usagef("where is Redis? give --redis redis://HOST:6379 or set DQBRIDGE_REDIS")
+		return cli.Usagef("the address of Redis is missing: give --redis redis://HOST:6379 or set DQBRIDGE_REDIS")
 	}
 	if err := cli.Positive(c, "concurrency"); err != nil {
 		return err
@@ -90,10 +90,10 @@ func work(c *urfave.Context) error {
 	return serve(c, about, options)
 }
 
-// again is how long to wait for a Redis that does not answer.
-const again = time.Second
+// retryInterval is the time between two attempts to reach Redis.
+const retryInterval = time.Second
 
-// serve runs a worker. With --wait it starts another one until Redis answers.
+// serve runs a worker. With --wait it tries again until Redis answers.
 func serve(c *urfave.Context, about string, options []workers.Option) error {
 	warned := false
 	for {
@@ -101,36 +101,36 @@ func serve(c *urfave.Context, about string, options []workers.Option) error {
 		if err != nil {
 			return cli.AsUsage(err)
 		}
-		err = tell(c, w, about)
+		err = runWorker(c, w, about)
 		if !c.Bool("wait") || !errors.Is(err, workers.ErrUnreachable) || errors.Is(err, workers.ErrUnusable) {
 			return err
 		}
 		if !warned {
 			warned = true
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %v; waiting until it does (not with --wait=false)\n", c.App.Name, err)
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %v; waiting until Redis answers (--wait=false turns this off)\n", c.App.Name, err)
 		}
 		select {
 		case <-c.Done():
 			return nil
-		case <-time.After(again):
+		case <-time.After(retryInterval):
 		}
 	}
 }
 
-// tell runs a worker, and says what it does once others know it.
-func tell(c *urfave.Context, w *workers.Worker, about string) error {
+// runWorker runs w, and writes about to stderr once w is registered.
+func runWorker(c *urfave.Context, w *workers.Worker, about string) error {
 	ctx, cancel := context.WithCancel(c.Context)
-	told := make(chan struct{})
+	reported := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(reported)
 		select {
-		case <-w.Ready(): //nolint:contextcheck // it waits for nothing
+		case <-w.Ready(): //nolint:contextcheck // Ready does not block
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, about)
 		case <-ctx.Done():
 		}
 	}()
 	err := w.Run(c.Context)
 	cancel()
-	<-told
+	<-reported
 	return err
 }

@@ -1,5 +1,4 @@
-// Package builtin is the functions that every worker can serve without code
-// of its own: to try out a fleet, and to check it.
+// Package builtin has the built-in functions of the commands, for trials and checks of a fleet.
 package builtin
 
 import (
@@ -11,7 +10,38 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dqbridge/dqbridge/workers"
 )
+
+// Functions returns the built-in functions:
+//
+//   - inc: int to int, x+1, which wraps around at the largest int
+//   - double: int to int, 2x, which wraps around too
+//   - upper: string to string, in the upper case of Unicode; bytes that are
+//     not UTF-8 stay as they are
+//   - fail: int to int, x; every multiple of 3, including 0, fails at every
+//     attempt
+//   - sleep: string to string, its input after the time in the input: a
+//     duration of Go such as 10ms, or a number of seconds such as 0.5; any
+//     other text and a negative time is an error
+//   - sha256file: string to string, the output of `sha256sum -- PATH` on the
+//     worker, without the newline; the errors are those of sha256sum. "-" is
+//     the name of a file. Opening a named pipe blocks, also after the end of
+//     the context.
+//
+// The functions have no state. When their context ends, sleep and sha256file
+// return its cause.
+func Functions() []workers.Function {
+	return []workers.Function{
+		workers.Define("inc", inc),
+		workers.Define("double", double),
+		workers.Define("upper", upper),
+		workers.Define("fail", fail),
+		workers.Define("sleep", sleep),
+		workers.Define("sha256file", sha256file),
+	}
+}
 
 func inc(_ context.Context, x int) (int, error) { return x + 1, nil }
 
@@ -24,7 +54,7 @@ func upper(_ context.Context, s string) (string, error) {
 	var b strings.Builder
 	for i, r := range s {
 		if _, size := utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && size == 1 {
-			b.WriteByte(s[i]) // it is no text
+			b.WriteByte(s[i]) // not UTF-8
 			continue
 		}
 		b.WriteRune(unicode.ToUpper(r))
@@ -54,7 +84,7 @@ func sleep(ctx context.Context, text string) (string, error) {
 	}
 }
 
-// duration reads a duration of Go, or a number of seconds.
+// duration parses a duration of Go, or a number of seconds.
 func duration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err == nil && d >= 0 {

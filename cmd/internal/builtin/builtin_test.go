@@ -18,7 +18,7 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-func TestNumbers(t *testing.T) {
+func TestFunctionsOfNumbers(t *testing.T) {
 	for name, c := range map[string]struct {
 		f       func(context.Context, int) (int, error)
 		x, want int
@@ -52,7 +52,7 @@ func TestUpper(t *testing.T) {
 	}
 }
 
-func TestUpperLeavesOtherBytesAlone(t *testing.T) {
+func TestUpperKeepsInvalidBytes(t *testing.T) {
 	if got, err := upper(t.Context(), "a\xffé\xe9\uFFFDz"); got != "A\xffÉ\xe9\uFFFDZ" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -87,7 +87,7 @@ func TestSleep(t *testing.T) {
 	}
 }
 
-func TestEndOfContext(t *testing.T) {
+func TestEndOfContextEndsFunctions(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(time.Millisecond, func() { cancel(cause) })

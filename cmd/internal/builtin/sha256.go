@@ -18,7 +18,7 @@ func sha256file(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", sumError(path, err)
 	}
-	defer func() { _ = file.Close() }() // nothing was written
+	defer func() { _ = file.Close() }() // it was only read
 	hash := sha256.New()
 	if _, err := io.Copy(hash, until(ctx, file)); err != nil {
 		return "", sumError(path, err)
@@ -30,7 +30,8 @@ func sha256file(ctx context.Context, path string) (string, error) {
 	return fmt.Sprintf("%s%x  %s", mark, hash.Sum(nil), name), nil
 }
 
-// sumError words what is wrong with a file as sha256sum does, with a capital.
+// sumError returns the error of a file in the words of sha256sum, whose reasons begin with a
+// capital.
 func sumError(path string, err error) error {
 	about, ok := errors.AsType[*fs.PathError](err)
 	if !ok {
@@ -40,7 +41,7 @@ func sumError(path string, err error) error {
 	return fmt.Errorf("sha256sum: %s: %s%s", path, strings.ToUpper(reason[:1]), reason[1:])
 }
 
-// until returns a reader that fails when the context has ended.
+// until returns a reader that fails after the end of ctx.
 func until(ctx context.Context, from io.Reader) io.Reader {
 	return readFunc(func(b []byte) (int, error) {
 		if ctx.Err() != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// sha256sum returns what the real one prints to stdout and to stderr.
+// sha256sum returns the output of the program sha256sum: its stdout and its stderr.
 func sha256sum(t *testing.T, path string) (line, complaint string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -22,7 +22,7 @@ func sha256sum(t *testing.T, path string) (line, complaint string) {
 	return strings.TrimSuffix(stdout.String(), "\n"), strings.TrimSuffix(stderr.String(), "\n")
 }
 
-func TestSha256fileIsSha256sum(t *testing.T) {
+func TestSha256fileEqualsSha256sum(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, content := range map[string]string{
 		"plain": "content", "empty": "", "big": strings.Repeat("0123456789", 100_000),

@@ -1,6 +1,5 @@
-// Package check tests workers written in other languages: whether they keep the rules of
-// docs/protocol.md while a worker is killed, while the memory is full, and for entries that workers
-// have died with.
+// Package check tests workers of other programs against the rules of docs/protocol.md: with killed
+// workers, with full memory, and with entries whose earlier workers have died.
 package check
 
 import (
@@ -18,34 +17,34 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// Limits of one check.
+// Time limits of a check.
 const (
-	patience = 60 * time.Second // for all results of a check
-	starting = 20 * time.Second // for a worker to register the function
-	ending   = 15 * time.Second // for a worker to exit after SIGTERM
+	checkTimeout = 60 * time.Second // all results
+	startTimeout = 20 * time.Second // the registration of a started worker
+	stopTimeout  = 15 * time.Second // the end of a worker after SIGTERM
 )
 
-// A Checker runs the checks. The function must return the same output for the same input, and no
+// A Checker runs the checks. The function has to return the same output for the same input, and no
 // error.
 type Checker struct {
 	Executor *executor.Executor
 	Name     string // of the function
-	Fails    string // a function that fails for each item; "": there is none
-	Worker   string // command line of a worker, run by sh; "": workers are already running
-	URL      string // of the namespace; workers get it as DQBRIDGE_REDIS
-	Memory   bool   // the checks may fill the memory of the server: it has no other users
+	Fails    string // name of a function that fails for each item; empty: none
+	Worker   string // command line of a worker, for sh; empty: workers run already
+	URL      string // of the namespace; a worker reads it from DQBRIDGE_REDIS
+	Memory   bool   // run the check of full memory; no other program may use the server
 
 	client   *broker.Client
-	running  *process // the worker of most checks; nil: workers are already running
+	running  *process // the worker of most checks; nil: workers run already
 	function executor.FunctionInfo
-	wanted   [][]byte // the expected outputs of the inputs
+	expected [][]byte // the outputs of the inputs
 }
 
-// A Verdict is the result of one check.
+// A Verdict is the outcome of one check.
 type Verdict struct {
 	Name    string
-	Skipped string // why the check did not run; "": it ran
-	Err     error  // why the check failed; nil: it passed
+	Skipped string // why the check did not run; empty: it ran
+	Err     error  // why the check has failed; nil: it has passed
 }
 
 // errSkipped is the error of a check that cannot run.
@@ -53,8 +52,8 @@ type errSkipped struct{ why string }
 
 func (e errSkipped) Error() string { return e.why }
 
-// Run runs the checks one after the other and calls report after each. It returns the number of
-// failed checks. The error is the reason why the checks could not run at all.
+// Run runs the checks one after the other, and reports each one at its end. It returns the number
+// of failed checks. The error is the reason that the checks could not run.
 func (c *Checker) Run(ctx context.Context, report func(Verdict)) (failed int, err error) {
 	if c.client, err = broker.Open(c.URL, broker.Options{}); err != nil {
 		return 0, err
@@ -69,22 +68,22 @@ func (c *Checker) Run(ctx context.Context, report func(Verdict)) (failed int, er
 		name string
 		run  func(context.Context) error
 	}{
-		{"order: each input has one result, in its place", c.order},
+		{"order: each input has one result, in order", c.order},
 		{"batches: an entry of many items", c.batches},
-		{"split: the items of an entry with which two workers have died are run one by one", c.split},
-		{"poison: an item with which five workers have died is a dead letter and a failure", c.poison},
-		{"retry: an item that fails is tried again as often as the stage says", c.retry},
-		{"memory: results are written while Redis takes nothing new", c.memory},
+		{"split: after the death of two workers, the items of an entry run one by one", c.split},
+		{"poison: after the death of five workers, an item is a dead letter and a failure", c.poison},
+		{"retry: a failed item has the further attempts of its stage", c.retry},
+		{"memory: results are written while Redis refuses new items", c.memory},
 	} {
 		failed += c.verdict(ctx, check.name, check.run, report)
 	}
 	c.running.end() // the next checks start their own workers
-	failed += c.verdict(ctx, "drain: a worker that gets SIGTERM gives back what it has, and ends", c.drain, report)
-	failed += c.verdict(ctx, "kill: what a killed worker had is run by others", c.kill, report)
+	failed += c.verdict(ctx, "drain: a worker that gets SIGTERM returns its entries and ends", c.drain, report)
+	failed += c.verdict(ctx, "kill: another worker runs the items of a killed one", c.kill, report)
 	return failed, context.Cause(ctx)
 }
 
-// begin starts a worker, if it has a command line, and waits for the function.
+// begin starts a worker if there is a command for it, and waits until a worker has the function.
 func (c *Checker) begin(ctx context.Context) (err error) {
 	if c.Worker != "" {
 		if c.running, err = c.start(); err != nil {
@@ -98,7 +97,7 @@ func (c *Checker) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// await waits until a worker has registered the function.
+// await waits until a live worker has the function.
 func (c *Checker) await(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -113,8 +112,8 @@ func (c *Checker) await(ctx context.Context) error {
 				return nil
 			}
 		}
-		if time.Since(begun) > starting {
-			return fmt.Errorf("no live worker has function %q: its card in w:<id> has to name it, see docs/protocol.md", c.Name)
+		if time.Since(begun) > startTimeout {
+			return fmt.Errorf("no live worker has function %q: the card of the worker in w:<id> has to name it, see docs/protocol.md", c.Name)
 		}
 		select {
 		case <-tick.C:
@@ -126,11 +125,12 @@ func (c *Checker) await(ctx context.Context) error {
 	}
 }
 
+// verdict runs and reports a check. It returns 1 if the check has failed, and otherwise 0.
 func (c *Checker) verdict(ctx context.Context, name string, run func(context.Context) error, report func(Verdict)) (failed int) {
 	if ctx.Err() != nil {
 		return 0
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not done after %v", patience))
+	limited, cancel := context.WithTimeoutCause(ctx, checkTimeout, fmt.Errorf("not done after %v", checkTimeout))
 	defer cancel()
 	v := Verdict{Name: name}
 	var skipped errSkipped
@@ -147,7 +147,7 @@ func (c *Checker) verdict(ctx context.Context, name string, run func(context.Con
 	return failed
 }
 
-// input returns the i-th input, encoded.
+// input returns the encoded input i.
 func (c *Checker) input(i int) (codec.Item, error) {
 	text := strconv.Itoa(i)
 	switch {
@@ -159,22 +159,22 @@ func (c *Checker) input(i int) (codec.Item, error) {
 		return codec.Item(text), nil
 	}
 	return nil, fmt.Errorf("function %q takes %s (%s), and the checks have strings (raw or json) and numbers (json): "+
-		"let the worker have a function of these as well", c.Name, c.function.In, c.function.InCodec)
+		"add such a function to the worker", c.Name, c.function.In, c.function.InCodec)
 }
 
 var number = regexp.MustCompile(`^(u?int(8|16|32|64)?|float(32|64)?)$`)
 
-// inputs returns n inputs. The first 100 are different.
+// inputs returns n inputs, of which distinctInputs are different.
 func (c *Checker) inputs(n int) []codec.Item {
 	items := make([]codec.Item, n)
 	for i := range items {
-		items[i], _ = c.input(i % distinctInputs) // begin has checked that input works
+		items[i], _ = c.input(i % distinctInputs) // begin has checked the type
 	}
 	return items
 }
 
-// distinctInputs is the number of different inputs.
-const distinctInputs = 100 // fits the values of an int8
+// distinctInputs is the number of different inputs. An int8 can have each of them.
+const distinctInputs = 100
 
-// newQueueName returns a new queue name for a check.
-func newQueueName() string { return "check-" + strings.ToLower(rand.Text()[:12]) }
+// newName returns a name for a queue of a check.
+func newName() string { return "check-" + strings.ToLower(rand.Text()[:12]) }

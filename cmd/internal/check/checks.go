@@ -13,7 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// order records the outputs of the first run and compares those of the second run.
+// order records the output of each input, and then compares the outputs of many more.
 func (c *Checker) order(ctx context.Context) error {
 	f, err := c.flow(ctx, c.Name, c.inputs(distinctInputs))
 	if err != nil {
@@ -23,20 +23,20 @@ func (c *Checker) order(ctx context.Context) error {
 		if r.Err != nil {
 			return fmt.Errorf("result %d of the function that should not fail: %w", r.Offset(), r.Err)
 		}
-		c.wanted = append(c.wanted, r.Value)
+		c.expected = append(c.expected, r.Value)
 	}
-	if len(c.wanted) != distinctInputs {
-		return fmt.Errorf("%d results of %d inputs", len(c.wanted), distinctInputs)
+	if len(c.expected) != distinctInputs {
+		return fmt.Errorf("%d results of %d inputs", len(c.expected), distinctInputs)
 	}
-	if err := c.same(ctx, 20*distinctInputs); err != nil {
-		c.wanted = nil // the others would say the same
+	if err := c.compareAll(ctx, 20*distinctInputs); err != nil {
+		c.expected = nil // skips the checks that would fail for the same reason
 		return err
 	}
 	return nil
 }
 
-// same sends n inputs and compares the results.
-func (c *Checker) same(ctx context.Context, n int) error {
+// compareAll sends n inputs and compares the results.
+func (c *Checker) compareAll(ctx context.Context, n int) error {
 	f, err := c.flow(ctx, c.Name, c.inputs(n))
 	if err == nil {
 		err = c.compare(f, 0, n)
@@ -47,35 +47,35 @@ func (c *Checker) same(ctx context.Context, n int) error {
 	return err
 }
 
-// known returns an error if the expected outputs are not known.
-func (c *Checker) known() error {
-	if len(c.wanted) < distinctInputs {
+// requireOutputs returns errSkipped if order has not recorded the outputs.
+func (c *Checker) requireOutputs() error {
+	if len(c.expected) < distinctInputs {
 		return errSkipped{"the first check has failed"}
 	}
 	return nil
 }
 
-func (c *Checker) batches(ctx context.Context) error { return c.planted(ctx, 0, nil) }
+func (c *Checker) batches(ctx context.Context) error { return c.runPlanted(ctx, 0, nil) }
 
 func (c *Checker) split(ctx context.Context) error {
-	return c.planted(ctx, broker.Suspicious, func(part *broker.Client, out string) error {
+	return c.runPlanted(ctx, broker.Suspicious, func(part *broker.Client, out string) error {
 		sizes, err := part.Sizes(ctx, out)
 		if err != nil {
 			return err
 		}
 		for _, n := range sizes {
 			if n != 1 {
-				return fmt.Errorf("an entry of the results has %d items: they were run together", n)
+				return fmt.Errorf("an entry of the results has %d items, so that they ran together", n)
 			}
 		}
 		return nil
 	})
 }
 
-// planted sends one entry with many items that workers have died with. look sees the queue of the
-// results before one is taken.
-func (c *Checker) planted(ctx context.Context, crashes int, look func(part *broker.Client, out string) error) error {
-	if err := c.known(); err != nil {
+// runPlanted runs one entry of many items, with a number of crashes. inspect may read the queue of
+// results before the gather begins.
+func (c *Checker) runPlanted(ctx context.Context, crashes int, inspect func(part *broker.Client, out string) error) error {
+	if err := c.requireOutputs(); err != nil {
 		return err
 	}
 	f, err := c.plant(ctx, c.inputs(distinctInputs), crashes)
@@ -83,10 +83,10 @@ func (c *Checker) planted(ctx context.Context, crashes int, look func(part *brok
 	if err != nil {
 		return err
 	}
-	if look != nil {
-		part, err := c.filled(ctx, f.out.Name(), distinctInputs)
+	if inspect != nil {
+		part, err := c.awaitItems(ctx, f.out.Name(), distinctInputs)
 		if err == nil {
-			err = look(part, f.out.Name())
+			err = inspect(part, f.out.Name())
 		}
 		if err != nil {
 			return err
@@ -101,8 +101,8 @@ func (c *Checker) planted(ctx context.Context, crashes int, look func(part *brok
 	return f.end()
 }
 
-// filled waits until that many items were added to a queue.
-func (c *Checker) filled(ctx context.Context, queue string, items int64) (*broker.Client, error) {
+// awaitItems waits until a number of items were added to a queue.
+func (c *Checker) awaitItems(ctx context.Context, queue string, items int64) (*broker.Client, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -132,7 +132,7 @@ func (c *Checker) poison(ctx context.Context) error {
 		return err
 	}
 	if failed.Code != batch.CodeCrashed {
-		return fmt.Errorf("the code of its failure is %q, not %q", failed.Code, batch.CodeCrashed)
+		return fmt.Errorf("the code of the failure is %q, not %q", failed.Code, batch.CodeCrashed)
 	}
 	for letter, err := range c.Executor.DeadLetters(ctx) {
 		if err != nil {
@@ -145,7 +145,7 @@ func (c *Checker) poison(ctx context.Context) error {
 	return errors.New("the item has no dead letter")
 }
 
-// maxCrashes is the number of workers that die with an item before it becomes a dead letter.
+// maxCrashes is the number of worker deaths after which an item becomes a dead letter.
 const maxCrashes = 5
 
 func (c *Checker) retry(ctx context.Context) error {
@@ -173,17 +173,18 @@ func (c *Checker) retry(ctx context.Context) error {
 	return nil
 }
 
-// memory stops the worker, fills a queue and then the memory, and continues the worker.
+// memory stops the worker, fills a queue, sets the memory bound of the server to one byte, and lets
+// the worker continue.
 func (c *Checker) memory(ctx context.Context) (err error) {
 	if !c.Memory || c.running == nil {
-		return errSkipped{"it fills the memory of the server and needs a worker that it can stop: --full-memory, for a server without other users, and --worker COMMAND"}
+		return errSkipped{"it needs a server without other users and a worker that it can stop: --full-memory and --worker COMMAND"}
 	}
-	if err := c.known(); err != nil {
+	if err := c.requireOutputs(); err != nil {
 		return err
 	}
 	old, err := c.client.MemoryBound(ctx)
 	if err != nil {
-		return errSkipped{"the server does not tell its maxmemory: " + err.Error()}
+		return errSkipped{"the server does not show its maxmemory: " + err.Error()}
 	}
 	c.running.signal(syscall.SIGSTOP)
 	defer c.running.signal(syscall.SIGCONT)
@@ -199,7 +200,7 @@ func (c *Checker) memory(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if failed := c.client.SetMemoryBound(context.WithoutCancel(ctx), old); failed != nil {
-			err = errors.Join(err, fmt.Errorf("the server keeps maxmemory 1, set it to %s and maxmemory-policy to %s: %w", old.Most, old.Policy, failed))
+			err = errors.Join(err, fmt.Errorf("the server still has maxmemory 1; set it to %s and maxmemory-policy to %s: %w", old.Most, old.Policy, failed))
 		}
 	}()
 	if err := c.client.SetMemoryBound(ctx, broker.MemoryBound{Most: "1", Policy: "noeviction"}); err != nil {
@@ -212,12 +213,13 @@ func (c *Checker) memory(ctx context.Context) (err error) {
 	return f.end()
 }
 
-// pair starts a flow with one worker, waits for some results, and starts a successor.
-func (c *Checker) pair(ctx context.Context, n int) (f flow, first, second *process, err error) {
+// startPair starts a flow with two workers. The first one has processed 10 items when the second
+// one starts.
+func (c *Checker) startPair(ctx context.Context, n int) (f flow, first, second *process, err error) {
 	if c.Worker == "" {
-		return f, nil, nil, errSkipped{"it needs a worker that it can end: --worker COMMAND"}
+		return f, nil, nil, errSkipped{"it needs a worker that it can stop: --worker COMMAND"}
 	}
-	if err = c.known(); err != nil {
+	if err = c.requireOutputs(); err != nil {
 		return f, nil, nil, err
 	}
 	if first, err = c.start(); err != nil {
@@ -234,13 +236,13 @@ func (c *Checker) pair(ctx context.Context, n int) (f flow, first, second *proce
 
 func (c *Checker) drain(ctx context.Context) error {
 	const n = 50 * distinctInputs
-	f, first, second, err := c.pair(ctx, n)
+	f, first, second, err := c.startPair(ctx, n)
 	defer func() { first.kill(); second.end() }()
 	if err != nil {
 		return err
 	}
 	drained := make(chan error, 1)
-	go func() { drained <- first.term(ending) }()
+	go func() { drained <- first.terminate(stopTimeout) }()
 	if err := errors.Join(c.compare(f, 10, n-10), <-drained); err != nil {
 		return err
 	}
@@ -250,7 +252,7 @@ func (c *Checker) drain(ctx context.Context) error {
 	}
 	for _, w := range infos {
 		if w.PID == first.cmd.Process.Pid {
-			return fmt.Errorf("it has ended and is still registered as %s: call leave.lua", w.ID)
+			return fmt.Errorf("it has ended and is still registered as %s: call leave.lua before the end", w.ID)
 		}
 	}
 	return f.end()
@@ -258,7 +260,7 @@ func (c *Checker) drain(ctx context.Context) error {
 
 func (c *Checker) kill(ctx context.Context) error {
 	const n = 50 * distinctInputs
-	f, first, second, err := c.pair(ctx, n)
+	f, first, second, err := c.startPair(ctx, n)
 	defer func() { first.kill(); second.end() }()
 	if err != nil {
 		return err

@@ -15,14 +15,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A flow is a queue, a function over it and the results.
+// A flow is a queue, a stage of the function, and the results.
 type flow struct {
 	in, out *executor.Queue[codec.Item]
 	results <-chan bridge.Result[codec.Item]
 }
 
-// ahead is the number of items by which a worker may be ahead of the check. It has work as long as
-// the check takes results.
+// ahead is the largest number of items between the scatter and the check. The worker has work as
+// long as the check takes results.
 const ahead = 1000
 
 // flow sends inputs through a function.
@@ -37,7 +37,8 @@ func (c *Checker) flow(ctx context.Context, name string, inputs []codec.Item, op
 	return f, err
 }
 
-// compare takes n results, beginning with number from, and compares each with the expected one.
+// compare takes n results, the first of which is number from, and compares them with the expected
+// ones.
 func (c *Checker) compare(f flow, from, n int) error {
 	for i := from; i < from+n; i++ {
 		r, ok := <-f.results
@@ -46,29 +47,29 @@ func (c *Checker) compare(f flow, from, n int) error {
 			return fmt.Errorf("the stream ends after %d of %d results", i, from+n)
 		case r.Err != nil:
 			return fmt.Errorf("result %d: %w", i, r.Err)
-		case !bytes.Equal(r.Value, c.wanted[i%len(c.wanted)]):
-			return fmt.Errorf("result %d is %.60q, not %.60q", i, r.Value, c.wanted[i%len(c.wanted)])
+		case !bytes.Equal(r.Value, c.expected[i%len(c.expected)]):
+			return fmt.Errorf("result %d is %.60q, not %.60q", i, r.Value, c.expected[i%len(c.expected)])
 		}
 	}
 	return nil
 }
 
-// end checks that no further result follows.
+// end returns an error if there is a further result.
 func (f flow) end() error {
 	if r, ok := <-f.results; ok {
-		return errors.Join(fmt.Errorf("a result too many: %.60q", r.Value), r.Err)
+		return errors.Join(fmt.Errorf("an extra result: %.60q", r.Value), r.Err)
 	}
 	return nil
 }
 
-// plant makes a queue with one entry of inputs, which that many workers have died with, and then
-// the stage of the function. The caller deletes both queues.
+// plant makes a queue with one entry of inputs that counts a number of crashes, and then the stage
+// of the function. The caller deletes both queues.
 func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (f flow, err error) {
 	var b batch.Builder
 	for _, item := range inputs {
 		b.Value(item)
 	}
-	name := newQueueName()
+	name := newName()
 	part, err := c.client.Place(ctx, name, -1)
 	if err != nil {
 		return f, err
@@ -96,7 +97,7 @@ func (c *Checker) plant(ctx context.Context, inputs []codec.Item, crashes int) (
 	if f.in, err = executor.Open[codec.Item](ctx, c.Executor, q.Name); err != nil {
 		return f, err
 	}
-	f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](c.Name), f.in, executor.Name(newQueueName()))
+	f.out, err = executor.Map(ctx, workers.Remote[codec.Item, codec.Item](c.Name), f.in, executor.Name(newName()))
 	return f, err
 }
 
@@ -110,12 +111,12 @@ func (f flow) drop(ctx context.Context) {
 	}
 }
 
-// asItem returns the ItemError of a failed item.
+// asItem returns err as the failure of an item.
 func asItem(err error) (*executor.ItemError, error) {
 	var failed *executor.ItemError
 	switch {
 	case err == nil:
-		return nil, errors.New("there is a value instead of a failure")
+		return nil, errors.New("the item has a value and should have failed")
 	case !errors.As(err, &failed):
 		return nil, err
 	}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// A process is a worker with all its child processes.
+// A process is a worker with its descendants in one process group.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed after its exit
-	err  error         // exit error, valid after done is closed
+	done chan struct{} // closed when it has ended
+	err  error         // result of Wait; set before done is closed
 }
 
 // start starts a worker. Its output goes to stderr.
@@ -31,7 +31,7 @@ func (c *Checker) start() (*process, error) {
 	return p, nil
 }
 
-// ended is closed after the exit of the process; nil if there is no process.
+// ended returns a channel that is closed at the end of the process. It is nil for a nil process.
 func (p *process) ended() <-chan struct{} {
 	if p == nil {
 		return nil
@@ -39,13 +39,13 @@ func (p *process) ended() <-chan struct{} {
 	return p.done
 }
 
-// kill kills the process and its children, if there is one.
+// kill kills the process group. A nil process is ignored.
 func (p *process) kill() {
 	if p == nil {
 		return
 	}
 	select {
-	case <-p.done: // its number may belong to another process
+	case <-p.done: // the system may reuse the process id
 		return
 	default:
 	}
@@ -53,18 +53,18 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// end terminates the process, after a timeout by force.
+// end terminates the process, and kills it after stopTimeout. A nil process is ignored.
 func (p *process) end() {
 	if p != nil {
-		_ = p.term(ending)
+		_ = p.terminate(stopTimeout)
 	}
 }
 
-// signal sends a signal to the process and its children.
+// signal sends a signal to the process group.
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
-// term sends SIGTERM and waits at most limit for the exit.
-func (p *process) term(limit time.Duration) error {
+// terminate sends SIGTERM and waits for the end of the process. It kills the process after limit.
+func (p *process) terminate(limit time.Duration) error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("send SIGTERM: %w", err)
 	}
@@ -74,10 +74,10 @@ func (p *process) term(limit time.Duration) error {
 	case <-p.done:
 	case <-timer.C:
 		p.kill()
-		return fmt.Errorf("it runs %v after SIGTERM", limit)
+		return fmt.Errorf("it still runs %v after SIGTERM", limit)
 	}
 	if p.err != nil {
-		return fmt.Errorf("it ended with: %w", p.err)
+		return fmt.Errorf("it ended with an error: %w", p.err)
 	}
 	return nil
 }

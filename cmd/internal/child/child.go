@@ -1,6 +1,5 @@
-// Package child runs functions written in other languages. Each slot has a child process, which
-// stays between calls and gets them over its stdin and stdout. docs/children.md describes the
-// protocol.
+// Package child runs functions that are written in other languages. Each slot has a process that
+// stays and gets calls over its stdin and stdout. docs/children.md describes the protocol.
 package child
 
 import (
@@ -22,8 +21,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// helloWait is how long a child may take to send its hello.
-const helloWait = 30 * time.Second
+// helloTimeout is the time in which a child has to write its hello.
+const helloTimeout = 30 * time.Second
 
 // A Set is the children of one command line.
 type Set struct {
@@ -37,8 +36,8 @@ type Set struct {
 	started int
 }
 
-// Open starts the first child and waits for its hello. The processes end with commands. Their
-// stderr goes to stderr.
+// Open starts the first child and waits for its hello, which lists its functions. commands.Close
+// ends the processes. Their stderr is copied to stderr.
 func Open(ctx context.Context, commands *command.Set, line string, stderr io.Writer) (*Set, error) {
 	s := &Set{commands: commands, line: line, stderr: stderr}
 	c, err := s.start(ctx)
@@ -49,8 +48,8 @@ func Open(ctx context.Context, commands *command.Set, line string, stderr io.Wri
 	return s, nil
 }
 
-// Functions returns the functions of the children. If an item kills its child twice, it fails. An
-// item whose child was killed by another item does not fail.
+// Functions returns the functions of the children. An item fails if it kills its child twice. Other
+// items of the same call do not fail.
 func (s *Set) Functions() []workers.Function {
 	var all []workers.Function
 	for _, f := range s.functions {
@@ -69,7 +68,7 @@ func (s *Set) Functions() []workers.Function {
 	return all
 }
 
-// A child is a started process.
+// A child is a running process.
 type child struct {
 	*command.Talk
 	in        *bufio.Reader
@@ -83,14 +82,14 @@ func (s *Set) start(ctx context.Context) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, helloWait, fmt.Errorf("it has not sent its hello for %v", helloWait))
+	ctx, cancel := context.WithTimeoutCause(ctx, helloTimeout, fmt.Errorf("the child has not written its hello for %v; see docs/children.md", helloTimeout))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { talk.Kill(context.Cause(ctx)) })()
 	c := &child{Talk: talk, in: bufio.NewReaderSize(talk, 64<<10)}
 	var first hello
 	err = readLine(c.in, &first)
 	if err == nil && (first.V != version || len(first.Functions) == 0) {
-		err = fmt.Errorf("%w: version %d with %d functions, instead of version %d with at least one function", errProtocol, first.V, len(first.Functions), version)
+		err = fmt.Errorf("%w: the hello has version %d and %d functions, not version %d and at least one function", errProtocol, first.V, len(first.Functions), version)
 	}
 	if err != nil {
 		return nil, c.fail(err)
@@ -99,7 +98,7 @@ func (s *Set) start(ctx context.Context) (*child, error) {
 	return c, nil
 }
 
-// log returns the stderr of the next child.
+// log returns the writer for the stderr of the next child.
 func (s *Set) log() io.Writer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,31 +106,31 @@ func (s *Set) log() io.Writer {
 	return &prefixWriter{to: s.stderr, prefix: fmt.Sprintf("child %d: ", s.started)}
 }
 
-// prefixWriter adds a prefix to each line.
+// A prefixWriter writes a prefix before each line.
 type prefixWriter struct {
-	to     io.Writer
-	prefix string
-	open   []byte // an incomplete line
+	to      io.Writer
+	prefix  string
+	partial []byte // the beginning of a line
 }
 
-// Write never fails: the log of a child may get lost.
+// Write ignores errors of the underlying writer: the log of a child is not essential.
 func (l *prefixWriter) Write(b []byte) (int, error) {
-	l.open = append(l.open, b...)
-	end := bytes.LastIndexByte(l.open, '\n') + 1
-	if end == 0 && len(l.open) < maxHeader {
+	l.partial = append(l.partial, b...)
+	end := bytes.LastIndexByte(l.partial, '\n') + 1
+	if end == 0 && len(l.partial) < maxHeader {
 		return len(b), nil
 	}
 	if end == 0 {
-		end = len(l.open)
+		end = len(l.partial)
 	}
-	for line := range bytes.Lines(l.open[:end]) {
+	for line := range bytes.Lines(l.partial[:end]) {
 		_, _ = fmt.Fprintf(l.to, "%s%s\n", l.prefix, bytes.TrimRight(line, "\n"))
 	}
-	l.open = append(l.open[:0], l.open[end:]...)
+	l.partial = append(l.partial[:0], l.partial[end:]...)
 	return len(b), nil
 }
 
-// fail ends a child and returns the reason of its failure.
+// fail ends a child after err, and returns the error of its call.
 func (c *child) fail(err error) error {
 	if errors.Is(err, errProtocol) {
 		c.Kill(err)
@@ -170,8 +169,8 @@ func (s *Set) put(c *child) {
 	s.idle = append(s.idle, c)
 }
 
-// call runs a function on items. If the child dies, it tries each item alone, and again if that
-// child dies too.
+// call runs a function on items. If the child dies, each item runs alone, and once more if its
+// child dies again.
 func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]codec.Item, error) {
 	about, _ := workers.ItemFrom(ctx)
 	results, err := s.ask(ctx, name, about, items)
@@ -181,7 +180,7 @@ func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]code
 	results = make([]codec.Item, len(items))
 	failed := workers.Errors{}
 	for i := range items {
-		one, err := s.alone(ctx, name, about, items[i:i+1])
+		one, err := s.callSingle(ctx, name, about, items[i:i+1])
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -200,8 +199,8 @@ func (s *Set) call(ctx context.Context, name string, items []codec.Item) ([]code
 	return results, nil
 }
 
-// alone runs a function on one item, and once more if the child dies.
-func (s *Set) alone(ctx context.Context, name string, about workers.Item, item []codec.Item) (result []codec.Item, err error) {
+// callSingle runs a function on one item, and once more if the child dies.
+func (s *Set) callSingle(ctx context.Context, name string, about workers.Item, item []codec.Item) (result []codec.Item, err error) {
 	for range 2 {
 		if result, err = s.ask(ctx, name, about, item); !errors.Is(err, errDead) {
 			break
@@ -210,7 +209,7 @@ func (s *Set) alone(ctx context.Context, name string, about workers.Item, item [
 	return result, err
 }
 
-// ask runs a function on items in one child. If ctx ends, it kills the child.
+// ask runs a function on items in one child. The end of ctx kills the child.
 func (s *Set) ask(ctx context.Context, name string, about workers.Item, items []codec.Item) ([]codec.Item, error) {
 	c, err := s.take(ctx)
 	if err != nil {
@@ -255,7 +254,7 @@ func (c *child) ask(ctx context.Context, name string, about workers.Item, items 
 	if err != nil {
 		err = c.fail(err)
 	}
-	if broken := <-written; err == nil && broken != nil { // the child replied before it had read all items
+	if broken := <-written; err == nil && broken != nil { // it has answered before it has read all items
 		err = c.fail(broken)
 	}
 	return results, failed, err

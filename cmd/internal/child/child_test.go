@@ -24,8 +24,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// childEnv makes the test binary a child, which appends a line to the file that it names when it
-// starts.
+// childEnv is a variable with the path of a file. The test binary then is a child, which appends a
+// line to the file when it starts.
 const childEnv = "CHILD_TEST"
 
 func TestMain(m *testing.M) {
@@ -47,7 +47,7 @@ func begun(path string) {
 	}
 }
 
-// serve is a child with one function; the items select its behavior.
+// serve is a child with one function. Some items are instructions, such as die.
 func serve(in io.Reader, out io.Writer) {
 	fmt.Fprintln(os.Stderr, "ready")
 	fmt.Fprintln(out, `{"v":1,"functions":[{"name":"upper","in":"string","in_codec":"raw","out":"string","out_codec":"raw","max":100}]}`)
@@ -85,40 +85,40 @@ func serve(in io.Reader, out io.Writer) {
 	}
 }
 
-// A family is the children of a test.
-type family struct {
+// A testSet is a Set with a count of its children and with their log.
+type testSet struct {
 	*Set
 	path string
-	log  *safe
+	log  *syncBuffer
 }
 
-type safe struct {
+type syncBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (s *safe) Write(b []byte) (int, error) {
+func (s *syncBuffer) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.Write(b)
 }
 
-func raise(t *testing.T) family {
+func newTestSet(t *testing.T) testSet {
 	t.Helper()
 	commands, err := command.New(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(commands.Close)
-	f := family{path: filepath.Join(t.TempDir(), "begun"), log: new(safe)}
+	f := testSet{path: filepath.Join(t.TempDir(), "begun"), log: new(syncBuffer)}
 	if f.Set, err = Open(t.Context(), commands, childEnv+"="+f.path+" exec "+os.Args[0], f.log); err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-// begun returns the number of children started so far.
-func (f family) begun(t *testing.T) int {
+// begun returns the number of children that were started.
+func (f testSet) begun(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(f.path)
 	if err != nil {
@@ -127,7 +127,7 @@ func (f family) begun(t *testing.T) int {
 	return bytes.Count(text, []byte("\n"))
 }
 
-func (f family) upper(ctx context.Context, items ...string) (results []string, err error) {
+func (f testSet) upper(ctx context.Context, items ...string) (results []string, err error) {
 	var given []codec.Item
 	for _, item := range items {
 		given = append(given, codec.Item(item))
@@ -139,8 +139,8 @@ func (f family) upper(ctx context.Context, items ...string) (results []string, e
 	return results, err
 }
 
-func TestChildStaysBetweenCalls(t *testing.T) {
-	f := raise(t)
+func TestChildIsReused(t *testing.T) {
+	f := newTestSet(t)
 	for range 3 {
 		if got, err := f.upper(t.Context(), "a", "", "ü"); err != nil || !slices.Equal(got, []string{"A", "", "Ü"}) {
 			t.Errorf("got %q, %v", got, err)
@@ -158,8 +158,8 @@ func TestChildStaysBetweenCalls(t *testing.T) {
 	}
 }
 
-func TestFailedItemsKeepTheirPlace(t *testing.T) {
-	got, err := raise(t).upper(t.Context(), "a", "fail", "b")
+func TestFailedItemHasItsError(t *testing.T) {
+	got, err := newTestSet(t).upper(t.Context(), "a", "fail", "b")
 	some, _ := errors.AsType[workers.Errors](err)
 	if len(some) != 1 || some[1].Error() != "not this one" || got[0] != "A" || got[2] != "B" {
 		t.Errorf("got %q, %v", got, err)
@@ -168,7 +168,7 @@ func TestFailedItemsKeepTheirPlace(t *testing.T) {
 
 // Only the item that kills its child fails, after two attempts alone.
 func TestDeadChildFailsOnlyItsItem(t *testing.T) {
-	f := raise(t)
+	f := newTestSet(t)
 	got, err := f.upper(t.Context(), "a", "die", "b")
 	some, _ := errors.AsType[workers.Errors](err)
 	if len(some) != 1 || !errors.Is(some[1], errDead) || !strings.Contains(some[1].Error(), "exit status 7") || got[0] != "A" || got[2] != "B" {
@@ -179,9 +179,9 @@ func TestDeadChildFailsOnlyItsItem(t *testing.T) {
 	}
 }
 
-// A child that closes its stdout and keeps running is killed, since it cannot reply any more.
-func TestClosedStdoutMeansDeath(t *testing.T) {
-	f := raise(t)
+// A child that closes its stdout cannot answer, so it is killed.
+func TestChildThatClosesItsStdoutIsKilled(t *testing.T) {
+	f := newTestSet(t)
 	got, err := f.upper(t.Context(), "a", "shut", "b")
 	some, _ := errors.AsType[workers.Errors](err)
 	if len(some) != 1 || !errors.Is(some[1], errDead) || !strings.Contains(some[1].Error(), "closed its stdout") || got[0] != "A" || got[2] != "B" {
@@ -189,8 +189,8 @@ func TestClosedStdoutMeansDeath(t *testing.T) {
 	}
 }
 
-func TestContextKillsChild(t *testing.T) {
-	f := raise(t)
+func TestEndOfContextKillsTheChild(t *testing.T) {
+	f := newTestSet(t)
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	failed := make(chan error)
@@ -207,8 +207,8 @@ func TestContextKillsChild(t *testing.T) {
 	}
 }
 
-func TestPrintedTextIsInError(t *testing.T) {
-	f := raise(t)
+func TestOutputOfAChildIsInTheError(t *testing.T) {
+	f := newTestSet(t)
 	if _, err := f.upper(t.Context(), "a", "print"); !errors.Is(err, errProtocol) || !strings.Contains(err.Error(), "a banner") {
 		t.Error(err)
 	}
@@ -217,7 +217,7 @@ func TestPrintedTextIsInError(t *testing.T) {
 	}
 }
 
-func TestInvalidChildCommands(t *testing.T) {
+func TestOpenFailsForOtherPrograms(t *testing.T) {
 	commands, err := command.New(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 // version is the version of the protocol.
 const version = 1
 
-// Limits for the output of a child, in bytes.
+// The bounds of a line and a frame of a child, in bytes.
 const (
 	maxHeader = 1 << 20
 	maxFrame  = 256 << 20
@@ -28,17 +28,17 @@ type hello struct {
 	Functions []function `json:"functions"`
 }
 
-// A function is a function of a child.
+// A function describes a function of a child.
 type function struct {
 	Name     string `json:"name"`
 	In       string `json:"in"`
 	InCodec  string `json:"in_codec"`
 	Out      string `json:"out"`
 	OutCodec string `json:"out_codec"`
-	Max      int    `json:"max,omitempty"` // items of a call; 0: the worker decides
+	Max      int    `json:"max,omitempty"` // items of a call; 0: the worker chooses
 }
 
-// A request is the line before the frame with the items of a call.
+// A request is the line before the frame of the items of a call.
 type request struct {
 	Call     int64  `json:"call"`
 	Function string `json:"function"`
@@ -51,15 +51,15 @@ type request struct {
 	Deadline int64  `json:"deadline,omitempty"` // Unix time in ms
 }
 
-// A reply is the line before the frame with the results.
+// A reply is the line before the frame of the results.
 type reply struct {
 	Call  int64    `json:"call"`
 	Items int      `json:"items"`
 	Bytes int      `json:"bytes"`
-	Error *failure `json:"error,omitempty"` // of the whole call; then no frame follows
+	Error *failure `json:"error,omitempty"` // of the whole call; no frame follows
 }
 
-// A failure explains why an item has no result.
+// A failure is the error of an item or of a call.
 type failure struct {
 	Message     string `json:"message"`
 	Permanent   bool   `json:"permanent,omitempty"`
@@ -81,9 +81,9 @@ func (f failure) err() error {
 }
 
 // errProtocol is the error of a child that violates the protocol.
-var errProtocol = errors.New("the child violates docs/children.md; it may have printed to its stdout: print to stderr")
+var errProtocol = errors.New("the child violates the protocol of docs/children.md; if it prints to its stdout: print to stderr")
 
-// readLine reads one line of JSON.
+// readLine reads a line of JSON.
 func readLine(r *bufio.Reader, into any) error {
 	var line []byte
 	for {
@@ -101,13 +101,13 @@ func readLine(r *bufio.Reader, into any) error {
 		break
 	}
 	if err := json.Unmarshal(line, into); err != nil {
-		return fmt.Errorf("%w: %.200q instead of a line of JSON", errProtocol, line)
+		return fmt.Errorf("%w: %.200q is no line of JSON", errProtocol, line)
 	}
 	return nil
 }
 
-// readReply reads the results of a call of n items. failed is an error of the function: a
-// workers.Errors, or the error of the whole call. err is an error of the child.
+// readReply reads the results of a call of n items. failed is the error of the function: that of
+// the whole call, or workers.Errors. err is the error of the child.
 func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed, err error) {
 	var head reply
 	if err := readLine(r, &head); err != nil {
@@ -115,11 +115,11 @@ func readReply(r *bufio.Reader, call int64, n int) (results []codec.Item, failed
 	}
 	switch {
 	case head.Call != call:
-		return nil, nil, fmt.Errorf("%w: a reply to call %d instead of call %d", errProtocol, head.Call, call)
+		return nil, nil, fmt.Errorf("%w: the reply is to call %d, not to call %d", errProtocol, head.Call, call)
 	case head.Error != nil:
 		return nil, head.Error.err(), nil
 	case head.Items != n || head.Bytes < 1 || head.Bytes > maxFrame:
-		return nil, nil, fmt.Errorf("%w: %d results in %d bytes for %d items", errProtocol, head.Items, head.Bytes, n)
+		return nil, nil, fmt.Errorf("%w: the reply has %d results in %d bytes for %d items", errProtocol, head.Items, head.Bytes, n)
 	}
 	frame := make([]byte, head.Bytes)
 	if _, err := io.ReadFull(r, frame); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// exchange returns the example of the documentation: the lines of the child and of the worker.
+// exchange returns the example of the documentation: the output of the child and of the worker.
 func exchange(t *testing.T) (child, worker [][]byte) {
 	t.Helper()
 	page, err := os.ReadFile("../../../docs/children.md")
@@ -40,7 +40,7 @@ func exchange(t *testing.T) (child, worker [][]byte) {
 	return child, worker
 }
 
-func TestDocumentedExchange(t *testing.T) {
+func TestExchangeOfTheDocumentation(t *testing.T) {
 	child, worker := exchange(t)
 	var first hello
 	if err := readLine(bufio.NewReader(bytes.NewReader(child[0])), &first); err != nil || first.V != 1 || len(first.Functions) != 1 ||
@@ -64,7 +64,7 @@ func TestDocumentedExchange(t *testing.T) {
 	}
 }
 
-func TestInvalidReplies(t *testing.T) {
+func TestInvalidRepliesAreProtocolErrors(t *testing.T) {
 	for name, text := range map[string]string{
 		"no JSON":      "hi\n",
 		"another call": `{"call":2,"items":1,"bytes":1}` + "\n\x01",

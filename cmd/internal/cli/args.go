@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 )
 
-// arrange puts the verb first, its flags behind it and the arguments last, as
-// the parser wants them: flags may stand anywhere before a "--". The arguments behind that follow behind another
-// "--" if the verb is commands. It refuses verbs and flags that do not exist.
-func arrange(app *urfave.App, commands string, args []string) ([]string, error) {
-	a := arranger{app: app, commands: commands, known: slices.Concat(app.Flags, helpFlags)}
+// arrange puts arguments into the order of the parser: the verb, its flags, and the other
+// arguments. args may have flags anywhere before a "--". If the verb is commandVerb, the result has
+// another "--" before the command. Unknown verbs and flags are errors.
+func arrange(app *urfave.App, commandVerb string, args []string) ([]string, error) {
+	a := arranger{app: app, commandVerb: commandVerb, known: slices.Concat(app.Flags, helpFlags)}
 	for _, verb := range app.Commands {
 		a.known = slices.Concat(a.known, verb.Flags)
 	}
@@ -26,25 +28,24 @@ func arrange(app *urfave.App, commands string, args []string) ([]string, error) 
 
 var helpFlags = []urfave.Flag{urfave.HelpFlag}
 
-// A given flag is one as it stands on a command line.
-type given struct{ name, value, text string }
+// A givenFlag is a flag of a command line.
+type givenFlag struct{ name, value, text string }
 
 type arranger struct {
-	app      *urfave.App
-	commands string        // the verb that takes a command behind "--"
-	known    []urfave.Flag // of the verb, once that is known
-	verb     *urfave.Command
-	help     bool
-	flags    []given
-	args     []string
+	app         *urfave.App
+	commandVerb string        // the verb that takes a command after "--"
+	known       []urfave.Flag // the flags of all verbs, or of the verb once it is known
+	verb        *urfave.Command
+	help        bool
+	flags       []givenFlag
+	args        []string
 }
 
-// take takes the first of the arguments, with its value if it is a flag that
-// has one, and returns the others.
+// take takes the first argument, with the value of a flag, and returns the rest.
 func (a *arranger) take(rest []string) ([]string, error) {
 	arg, rest := rest[0], rest[1:]
 	switch {
-	case arg == "--" && a.verb != nil && a.verb.Name == a.commands:
+	case arg == "--" && a.verb != nil && a.verb.Name == a.commandVerb:
 		a.args = append(append(a.args, arg), rest...)
 		return nil, nil
 	case arg == "--":
@@ -78,11 +79,11 @@ func (a *arranger) take(rest []string) ([]string, error) {
 	if f == urfave.HelpFlag {
 		a.help = true
 	}
-	a.flags = append(a.flags, given{name: f.Names()[0], value: value, text: text})
+	a.flags = append(a.flags, givenFlag{name: f.Names()[0], value: value, text: text})
 	return rest, nil
 }
 
-// argument takes one that is no flag: the verb, if there are verbs, is the first.
+// argument takes an argument that is no flag. If the app has verbs, the first one is the verb.
 func (a *arranger) argument(arg string) error {
 	if a.verb != nil || len(a.app.Commands) == 0 {
 		a.args = append(a.args, arg)
@@ -93,10 +94,10 @@ func (a *arranger) argument(arg string) error {
 		return nil
 	}
 	if a.verb = a.app.Command(arg); a.verb == nil {
-		return Usagef("unknown verb %q: %s", arg, Instead(arg, a.verbs()))
+		return Usagef("unknown verb %q: %s", arg, nearest.Suggest(arg, a.verbs()))
 	}
 	a.known = slices.Concat(a.verb.Flags, helpFlags)
-	for _, g := range a.flags { // what stood before the verb
+	for _, g := range a.flags { // the flags before the verb
 		if lookup(a.known, g.text) == nil {
 			return a.unknown(g.text)
 		}
@@ -109,9 +110,9 @@ func (a *arranger) result() ([]string, error) {
 	switch {
 	case a.verb != nil:
 		ordered = append(ordered, a.verb.Name)
-	case a.help || len(a.app.Commands) == 0 || a.given("version"):
+	case a.help || len(a.app.Commands) == 0 || a.isGiven("version"):
 	default:
-		return nil, Usagef("a verb is missing: %s", Instead("", a.verbs()))
+		return nil, Usagef("a verb is missing: %s", nearest.Suggest("", a.verbs()))
 	}
 	if a.help {
 		return append(ordered, "--help"), nil
@@ -126,8 +127,8 @@ func (a *arranger) verbs() []string {
 	return append(Names(a.app.Commands, func(verb *urfave.Command) string { return verb.Name }), "help")
 }
 
-func (a *arranger) given(name string) bool {
-	return slices.ContainsFunc(a.flags, func(g given) bool { return g.name == name })
+func (a *arranger) isGiven(name string) bool {
+	return slices.ContainsFunc(a.flags, func(g givenFlag) bool { return g.name == name })
 }
 
 func (a *arranger) unknown(text string) error {
@@ -141,10 +142,10 @@ func (a *arranger) unknown(text string) error {
 	if a.verb != nil {
 		of = " of " + a.verb.Name
 	}
-	return Usagef("unknown flag %s%s: %s", text, of, Instead("--"+strings.TrimLeft(text, "-"), names))
+	return Usagef("unknown flag %s%s: %s", text, of, nearest.Suggest("--"+strings.TrimLeft(text, "-"), names))
 }
 
-// lookup finds a flag by one of its names, with one dash or two before it.
+// lookup returns the flag with one of its names after one or two dashes, nil if there is none.
 func lookup(flags []urfave.Flag, text string) urfave.Flag {
 	name := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "-")
 	for _, f := range flags {
@@ -158,4 +159,22 @@ func lookup(flags []urfave.Flag, text string) urfave.Flag {
 func takesValue(f urfave.Flag) bool {
 	doc, ok := f.(urfave.DocGenerationFlag)
 	return !ok || doc.TakesValue()
+}
+
+// CheckKnown returns a Usage error for the first of names that is not known.
+func CheckKnown(names, known []string) error {
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return Usagef("unknown function %q: %s", name, nearest.Suggest(name, known))
+		}
+	}
+	return nil
+}
+
+// CheckText returns a Usage error for a function whose items are not text.
+func CheckText(function, typ, codec string) error {
+	if codec == "raw" || codec == "json" {
+		return nil
+	}
+	return Usagef("function %s has items of %s (%s), which are not lines of text; the codec has to be raw or json", function, typ, codec)
 }

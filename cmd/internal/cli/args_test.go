@@ -19,7 +19,7 @@ func testApp() *urfave.App {
 	}
 }
 
-func TestFlagsStandAnywhere(t *testing.T) {
+func TestFlagsMayStandAnywhere(t *testing.T) {
 	for given, want := range map[string]string{
 		"run a b --redis x -v":       "app run --redis=x --verbose=true -- a b",
 		"run --redis=x a -v b":       "app run --redis=x --verbose=true -- a b",
@@ -45,7 +45,7 @@ func TestFlagsStandAnywhere(t *testing.T) {
 	}
 }
 
-func TestMistakesNameWhatIsNear(t *testing.T) {
+func TestMistakesHaveSuggestions(t *testing.T) {
 	for given, want := range map[string]string{
 		"":               "a verb is missing: there are exec, help, list, run",
 		"rnu":            `unknown verb "rnu": did you mean run?`,
@@ -58,15 +58,6 @@ func TestMistakesNameWhatIsNear(t *testing.T) {
 		_, err := arrange(testApp(), "exec", append([]string{"app"}, strings.Fields(given)...))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, not %q", given, err, want)
-		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	names := []string{"inc", "double", "upper", "sleep"}
-	for name, want := range map[string]string{"icn": "inc", "Duble": "double", "uper": "upper", "xyz": "", "": "", "inx": "inc", "ix": "", "sleeping": "", "--slep": "sleep"} {
-		if got := nearest(name, names); got != want {
-			t.Errorf("%q: %q, not %q", name, got, want)
 		}
 	}
 }

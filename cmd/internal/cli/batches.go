@@ -13,11 +13,11 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// BatchFlags are --batch and --block.
+// BatchFlags returns --batch and --block.
 func BatchFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.IntFlag{Name: "batch", Usage: "give a process of pipe: `N` items, if so many are there", DefaultText: "as many as bring the most items a second"},
-		&urfave.StringFlag{Name: "block", Usage: "give a process of pipe: about `BYTES` of items, such as 64K or 10M, if so many are there", DefaultText: "at most 1M"},
+		&urfave.IntFlag{Name: "batch", Usage: "give each process of pipe: `N` items, or fewer if fewer are waiting", DefaultText: "the number with the highest throughput"},
+		&urfave.StringFlag{Name: "block", Usage: "give each process of pipe: about `BYTES` of items, such as 64K or 10M, or less if fewer are waiting", DefaultText: "at most 1M"},
 	}
 }
 
@@ -41,7 +41,7 @@ func batchOptions(c *urfave.Context) (opts []workers.DefineOption, err error) {
 	return opts, nil
 }
 
-// parseBytes reads a number of bytes with the suffixes of parallel: K, M and G are powers of
+// parseBytes parses a number of bytes with the suffixes of GNU parallel: K, M and G are powers of
 // 1024, k, m and g powers of 1000.
 func parseBytes(text string) (int, error) {
 	number, unit := text, 1

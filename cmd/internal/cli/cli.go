@@ -1,5 +1,5 @@
-// Package cli is what the commands share: flags and their order, exit statuses,
-// signals, lines in and out, lists.
+// Package cli has the common parts of the commands: flags and their order, exit statuses, signals,
+// input and output of lines, lists.
 package cli
 
 import (
@@ -18,38 +18,37 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// The exit statuses besides 0. A signal that stops a command makes it 128 and
-// the signal's number.
+// The exit statuses other than 0. A command that a signal stops has 128 plus the number of the
+// signal.
 const (
-	StatusFailed   = 1 // items failed, or something else did
+	StatusFailed   = 1 // items failed, or another error occurred
 	StatusUsage    = 2 // the command line is wrong
-	StatusUnusable = 3 // Redis cannot be used: it does not answer, or refuses
-	StatusBroken   = 4 // the stream has ended before its end
+	StatusUnusable = 3 // Redis does not answer or refuses the client
+	StatusBroken   = 4 // the stream is incomplete
 )
 
-// AsParallel is the key of App.Metadata by which a verb has the exit statuses of GNU parallel.
+// AsParallel is a key of App.Metadata. A verb that sets it has the exit statuses of GNU parallel.
 const AsParallel = "parallel"
 
-// A Command is a program as a process runs it.
+// A Command is the main program of a process.
 type Command struct {
 	App *urfave.App
-	// Grace is how long it may take to stop after a signal, 0 for as long as
-	// it takes. A second signal ends it at once.
+	// Grace bounds the time to stop after a signal; 0: no bound. A second signal ends the process
+	// at once.
 	Grace time.Duration
-	// Drains tells that a signal is how the command is meant to end.
+	// Drains says that a stop by a signal is a success, with exit status 0.
 	Drains bool
-	// Commands is the verb that takes a command behind "--".
-	Commands string
-	// Exit ends the process in the middle of its work: os.Exit.
+	// CommandVerb is the verb that takes a command after "--".
+	CommandVerb string
+	// Exit ends the process at once: os.Exit.
 	Exit func(status int)
 }
 
-// Run runs the command and returns its exit status. Errors go to the App's
-// ErrWriter.
+// Run runs the command and returns its exit status. It writes the error to the ErrWriter of App.
 func (c Command) Run(ctx context.Context, args []string) int {
 	a := c.App
 	a.HideVersion, a.HideHelpCommand = true, true
-	a.DisableSliceFlagSeparator = true // a comma in a command is its own
+	a.DisableSliceFlagSeparator = true // a comma does not separate commands
 	a.ExitErrHandler = func(*urfave.Context, error) {}
 	a.OnUsageError = usageError
 	for _, verb := range a.Commands {
@@ -59,7 +58,7 @@ func (c Command) Run(ctx context.Context, args []string) int {
 	broker.Quiet()
 	ctx, release := c.signals(ctx)
 	defer release()
-	ordered, err := arrange(a, c.Commands, args)
+	ordered, err := arrange(a, c.CommandVerb, args)
 	if err == nil {
 		err = a.RunContext(ctx, ordered)
 	}
@@ -67,13 +66,13 @@ func (c Command) Run(ctx context.Context, args []string) int {
 		return 0
 	}
 	status := report(ctx, a.ErrWriter, a.Name, err)
-	if _, parallel := a.Metadata[AsParallel]; parallel || c.Commands != "" && slices.Contains(args, "--") {
+	if _, parallel := a.Metadata[AsParallel]; parallel || c.CommandVerb != "" && slices.Contains(args, "--") {
 		return parallelStatus(status, err)
 	}
 	return status
 }
 
-// parallelStatus returns the exit status that GNU parallel has in place of ours.
+// parallelStatus returns the exit status of GNU parallel for an error with this status.
 func parallelStatus(status int, err error) int {
 	var failed ItemsFailed
 	var halted Halted
@@ -88,7 +87,7 @@ func parallelStatus(status int, err error) int {
 	return status
 }
 
-// report says what went wrong, and returns the exit status that tells it.
+// report writes the error, except for those that only have an exit status, and returns the status.
 func report(ctx context.Context, w io.Writer, name string, err error) int {
 	var stopped Stopped
 	var usage Usage
@@ -112,21 +111,24 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		status = StatusBroken
 	}
 	if !output.quiet() {
-		_, _ = fmt.Fprintf(w, "%s: %v\n", name, err) // there is nobody else to tell
+		_, _ = fmt.Fprintf(w, "%s: %v\n", name, err) // without stderr, the status is the only report
 	}
 	return status
 }
 
-// Usage is what is wrong with a command line.
+// Usage is the error of a wrong command line.
 type Usage string
 
 // Error returns the text.
 func (u Usage) Error() string { return string(u) }
 
-// Usagef makes a Usage.
+// Usagef returns a Usage with a formatted text.
 func Usagef(format string, args ...any) error { return Usage(fmt.Sprintf(format, args...)) }
 
-// usageError keeps urfave from printing all of the help.
+// AsUsage returns a Usage with the text of err.
+func AsUsage(err error) error { return Usage(err.Error()) }
+
+// usageError replaces the default of urfave, which prints the whole help.
 func usageError(c *urfave.Context, err error, _ bool) error {
 	return Usagef("%v (see %s --help)", err, c.Command.HelpName)
 }

@@ -7,20 +7,19 @@ import (
 
 const eraseLine = "\r\x1b[K"
 
-// A Console is stderr, on which one line at the bottom may be rewritten. Its
-// methods can be called from many goroutines.
+// A Console is stderr with a status line at its bottom. Its methods may be called concurrently.
 type Console struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
-	shown    bool
+	shown    bool // the status line
 }
 
 // NewConsole returns a Console on w.
 func NewConsole(w io.Writer) *Console { return &Console{w: w, terminal: IsTerminal(w)} }
 
-// Write writes text that stays, in place of the status line. A terminal gets no control characters but tabs and
-// newlines.
+// Write replaces the status line by permanent text. On a terminal, it escapes control characters
+// other than tabs and newlines.
 func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,16 +27,16 @@ func (c *Console) Write(p []byte) (int, error) {
 	if !c.terminal {
 		return c.w.Write(p)
 	}
-	if _, err := c.w.Write(harmless(p)); err != nil {
+	if _, err := c.w.Write(escapeLines(p)); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// Width is how many columns a status line may have.
-func (c *Console) Width() int { return width(c.w) - 1 } // in the last column, some terminals begin the next line
+// Width returns the largest number of columns of a status line.
+func (c *Console) Width() int { return width(c.w) - 1 } // some terminals begin the next line after the last column
 
-// Status shows text as the status line, as much of it as fits.
+// Status shows text as the status line, cut to Width.
 func (c *Console) Status(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +44,7 @@ func (c *Console) Status(text string) {
 	c.shown = err == nil
 }
 
-// Clear takes the status line away.
+// Clear removes the status line.
 func (c *Console) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +53,7 @@ func (c *Console) Clear() {
 
 func (c *Console) erase() {
 	if c.shown {
-		_, _ = io.WriteString(c.w, eraseLine) // it is only a picture
+		_, _ = io.WriteString(c.w, eraseLine) // an error of the status line has no effect
 		c.shown = false
 	}
 }

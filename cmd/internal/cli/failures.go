@@ -6,37 +6,38 @@ import (
 	"strings"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// Errors is what becomes of the place of a failed item in the output.
-type Errors string
+// An ErrorPolicy is the output of a failed item.
+type ErrorPolicy string
 
-// What can be chosen by --errors.
+// The values of --errors.
 const (
-	Skip   Errors = "skip"   // its line is left out
-	Inline Errors = "inline" // the text of its error
-	Stop   Errors = "stop"   // the output ends there
+	Skip   ErrorPolicy = "skip"   // no line
+	Inline ErrorPolicy = "inline" // the text of its error
+	Stop   ErrorPolicy = "stop"   // the output ends before it
 )
 
-// ParseErrors reads --errors.
-func ParseErrors(text string) (Errors, error) {
+// ParseErrors parses the value of --errors.
+func ParseErrors(text string) (ErrorPolicy, error) {
 	names := []string{string(Skip), string(Inline), string(Stop)}
 	for _, name := range names {
 		if text == name {
-			return Errors(name), nil
+			return ErrorPolicy(name), nil
 		}
 	}
-	return "", Usagef("unknown --errors %q: %s", text, Instead(text, names))
+	return "", Usagef("unknown --errors %q: %s", text, nearest.Suggest(text, names))
 }
 
-// ItemsFailed is the error of a stream that has come to its end with failures.
+// ItemsFailed is the error of a complete stream with failed items.
 type ItemsFailed struct {
 	Failed, Total int64
-	First         string // the first failure, "" where it stands in the output
+	First         string // the first failure; empty if the output has it
 }
 
-// Error tells how many there are, in one line.
+// Error returns the numbers of items and the first failure, in one line.
 func (f ItemsFailed) Error() string {
 	text := fmt.Sprintf("%d of %d items failed", f.Failed, f.Total)
 	switch {
@@ -48,7 +49,7 @@ func (f ItemsFailed) Error() string {
 	return text + ", the first: " + f.First
 }
 
-// describe tells in one line why an item failed.
+// describe returns the error of an item in one line.
 func describe(e *executor.ItemError) string {
 	text := e.Error()
 	if e.Code != "error" && !strings.HasPrefix(e.Message, e.Code+":") {
@@ -57,7 +58,7 @@ func describe(e *executor.ItemError) string {
 	return Printable(text)
 }
 
-// StreamBroken is the error of a stream that has ended before its end.
+// StreamBroken is the error of an incomplete stream.
 type StreamBroken struct{ Cause error }
 
 // Error returns the cause.
@@ -69,11 +70,11 @@ func (b StreamBroken) Unwrap() error { return b.Cause }
 // Halted is the error of a run that --halt has ended.
 type Halted struct {
 	By     jobs.Halt
-	Status int   // of the exit of a run of commands
+	Status int   // exit status of a run of commands
 	Cause  error // the items that failed; nil: none
 }
 
-// AsHalted makes the error of a run that a Breaker has halted a Halted.
+// AsHalted returns err, or a Halted with err if b has halted the run and err is nil or ItemsFailed.
 func AsHalted(b *jobs.Breaker, err error) error {
 	var failed ItemsFailed
 	if !b.IsHalted() || err != nil && !errors.As(err, &failed) {

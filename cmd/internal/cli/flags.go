@@ -14,45 +14,47 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/builtin"
 	"github.com/dqbridge/dqbridge/cmd/internal/child"
 	"github.com/dqbridge/dqbridge/cmd/internal/command"
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// RedisFlag is --redis, or DQBRIDGE_REDIS where it is not given.
+// RedisFlag returns --redis, whose default is DQBRIDGE_REDIS. otherwise describes the default of
+// both.
 func RedisFlag(otherwise string) urfave.Flag {
 	return &urfave.StringFlag{
 		Name: "redis", EnvVars: []string{"DQBRIDGE_REDIS"}, DefaultText: otherwise,
-		Usage: "share the Redis at `URL`, such as redis://127.0.0.1:6379",
+		Usage: "use the Redis at `URL`, such as redis://127.0.0.1:6379",
 	}
 }
 
-// Address is that of --redis without its secrets.
+// Address returns the address of --redis without its secrets.
 func Address(c *urfave.Context) string { return broker.Label(c.String("redis")) }
 
-// FnFlag is --fn, which may be repeated.
+// FnFlag returns --fn, which may be repeated.
 func FnFlag() urfave.Flag {
 	return &urfave.StringSliceFlag{
 		Name: "fn", KeepSpace: true,
-		Usage: "make a function of an external command, `NAME=KIND:COMMAND`, where KIND is exec (a process for each item, " +
-			"which {} in COMMAND stands for), exec0 (without a newline behind the item), " +
-			"pipe (for many items), coproc (one that stays) or coproc+id (the same, with an id before each line)",
+		Usage: "make a function of an external command, `NAME=KIND:COMMAND`; KIND is exec (a process for each item, " +
+			"{} in COMMAND is the item), exec0 (the same, without a newline after the item), " +
+			"pipe (a process for many items), coproc (a process that stays) or coproc+id (the same, with an id before each line)",
 	}
 }
 
-// VerboseFlag is -v.
+// VerboseFlag returns --verbose.
 func VerboseFlag() urfave.Flag {
 	return &urfave.BoolFlag{
 		Name: "verbose", Aliases: []string{"v"}, DisableDefaultText: true,
-		Usage: "say on stderr what is being done",
+		Usage: "log each step and each failure to stderr",
 	}
 }
 
-// VersionFlag is --version.
+// VersionFlag returns --version.
 func VersionFlag() urfave.Flag {
 	return &urfave.BoolFlag{Name: "version", DisableDefaultText: true, Usage: "print the version"}
 }
 
-// Positive checks flags that have to be at least 1 where they are given.
+// Positive returns an error if one of the given integer flags is below 1.
 func Positive(c *urfave.Context, names ...string) error {
 	for _, name := range names {
 		if c.IsSet(name) && c.Int(name) < 1 {
@@ -62,8 +64,8 @@ func Positive(c *urfave.Context, names ...string) error {
 	return nil
 }
 
-// Duration reads a flag that is a duration above 0: of Go, such as 1m30s, or a number of seconds. It is 0 if the flag
-// is not given.
+// Duration returns the value of a flag: a positive duration of Go, such as 1m30s, or a number of
+// seconds. It returns 0 if the flag is not given.
 func Duration(c *urfave.Context, name string) (time.Duration, error) {
 	text := c.String(name)
 	if text == "" && !c.IsSet(name) {
@@ -82,25 +84,26 @@ func Duration(c *urfave.Context, name string) (time.Duration, error) {
 	return d, nil
 }
 
-// OneOf reads a flag that is one of some words.
+// OneOf returns the value of a flag, which has to be one of words.
 func OneOf[T ~string](c *urfave.Context, flag string, words ...T) (T, error) {
 	word := T(c.String(flag))
 	if slices.Contains(words, word) {
 		return word, nil
 	}
 	names := Names(words, func(w T) string { return string(w) })
-	return word, Usagef("unknown --%s %q: %s", flag, word, Instead(string(word), names))
+	return word, Usagef("unknown --%s %q: %s", flag, word, nearest.Suggest(string(word), names))
 }
 
-// ChildFlag is --child, which may be repeated.
+// ChildFlag returns --child, which may be repeated.
 func ChildFlag() urfave.Flag {
 	return &urfave.StringSliceFlag{
 		Name: "child", KeepSpace: true,
-		Usage: "offer the functions of a program in another language, `COMMAND`, which runs once for each slot; see docs/children.md",
+		Usage: "serve the functions of a program in another language; `COMMAND` runs once for each slot; see docs/children.md",
 	}
 }
 
-// Commands reads --fn, --child, --batch and --block. It starts the first child of each, whose stderr goes to stderr. The Set has to be closed.
+// Commands returns the functions of --fn and --child, with --batch and --block. It starts the first
+// process of each child, whose stderr is copied to stderr. The caller closes the Set.
 func Commands(c *urfave.Context, stderr io.Writer) (*command.Set, []workers.Function, error) {
 	opts, err := batchOptions(c)
 	if err != nil {
@@ -126,7 +129,8 @@ func Commands(c *urfave.Context, stderr io.Writer) (*command.Set, []workers.Func
 	return set, functions, nil
 }
 
-// UntilBroken returns a context that ends when a command of set turns out not to run on this machine. Its cause is why.
+// UntilBroken returns a context that ends when a command of set cannot run on this machine. Its
+// cause is the error of the command.
 func UntilBroken(c *urfave.Context, set *command.Set) (ctx context.Context, stop func()) {
 	own, cancel := context.WithCancelCause(c.Context)
 	stopped := make(chan struct{})
@@ -144,8 +148,7 @@ func UntilBroken(c *urfave.Context, set *command.Set) (ctx context.Context, stop
 	}
 }
 
-// WithBuiltins adds the built-in functions to others, except where these have
-// taken their names.
+// WithBuiltins adds the built-in functions to others, without those whose names are taken.
 func WithBuiltins(functions []workers.Function) []workers.Function {
 	names := Names(functions, workers.Function.Name)
 	for _, f := range builtin.Functions() {
@@ -156,7 +159,7 @@ func WithBuiltins(functions []workers.Function) []workers.Function {
 	return functions
 }
 
-// Names returns the name of each of a list.
+// Names returns the name of each element of list.
 func Names[T any](list []T, name func(T) string) []string {
 	names := make([]string, len(list))
 	for i, v := range list {

@@ -7,22 +7,22 @@ import (
 	"unicode/utf8"
 )
 
-// A Style is how records become text.
+// A Style is the text format of records.
 type Style struct {
-	End  string // behind each output
-	JSON bool   // one object for each record
-	Tag  bool   // the values before each line
+	End  string // follows each output
+	JSON bool   // an object for each record
+	Tag  bool   // the values stand before each line
 	// InJSON and OutJSON say that the values and the outputs are JSON already.
 	InJSON, OutJSON bool
-	// Names are those of the values in JSON.
+	// Names are the names of the values in JSON.
 	Names []string
-	// Quiet says that only JSON is written.
+	// Quiet says that there is no output except JSON.
 	Quiet bool
-	// Jobs says that the records are those of jobs of a command.
+	// Jobs says that the records are of jobs of a command.
 	Jobs bool
 }
 
-// lineEnd is the byte behind which a part of the output is whole.
+// lineEnd returns the last byte of each line of the output.
 func (s *Style) lineEnd() byte {
 	if s.End == "\x00" && !s.JSON {
 		return 0
@@ -50,7 +50,7 @@ func (s *Style) Format(dst []byte, rec *Record) []byte {
 	return dst
 }
 
-// Stderr is the text of the stderr of a record.
+// Stderr returns the text of the stderr of a record.
 func (s *Style) Stderr(rec *Record) []byte {
 	switch {
 	case s.JSON || s.Quiet:
@@ -64,7 +64,7 @@ func (s *Style) Stderr(rec *Record) []byte {
 // tag returns the beginning of each line of a record: its values and a tab.
 func tag(rec *Record) string { return strings.Join(rec.Args, " ") + "\t" }
 
-// tagged appends text to dst, each of its lines behind the tag of the record.
+// tagged appends text to dst, with the tag of the record before each line.
 func tagged(dst []byte, rec *Record, text []byte) []byte {
 	tag := tag(rec)
 	for line := range bytes.Lines(text) {
@@ -73,7 +73,8 @@ func tagged(dst []byte, rec *Record, text []byte) []byte {
 	return dst
 }
 
-// A jsonRecord is the object of an item. What is not known is null; what a function has not is left out.
+// A jsonRecord is the object of an item. Unknown values are null. The object of a function lacks
+// the fields of commands.
 type jsonRecord struct {
 	Seq      int64    `json:"seq"`
 	Input    any      `json:"input"`
@@ -90,7 +91,10 @@ type jsonRecord struct {
 }
 
 func (s *Style) appendJSON(dst []byte, rec *Record) []byte {
-	o := jsonRecord{Seq: rec.Number, Input: s.input(rec), Output: asJSON(rec.Output, s.OutJSON)}
+	o := jsonRecord{Seq: rec.Number, Input: s.input(rec), Output: asText(rec.Output)}
+	if s.OutJSON {
+		o.Output = asJSON(rec.Output)
+	}
 	if rec.Failed {
 		o.Error = &rec.Why
 	}
@@ -106,7 +110,7 @@ func (s *Style) appendJSON(dst []byte, rec *Record) []byte {
 	if s.Jobs {
 		seconds := rec.Took.Seconds()
 		o.Seconds, o.Exit, o.Signal, o.Command = &seconds, &rec.Exit, &rec.Signal, strings.ToValidUTF8(rec.Command, "\uFFFD")
-		o.Stderr = asJSON(rec.Stderr, false)
+		o.Stderr = asText(rec.Stderr)
 	}
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -117,32 +121,40 @@ func (s *Style) appendJSON(dst []byte, rec *Record) []byte {
 	return append(dst, text.Bytes()...)
 }
 
-// input is the value of a record, a list of its values or an object of those that have names.
+// input returns the value of a record, a list of several values, or an object of named values.
 func (s *Style) input(rec *Record) any {
 	if len(s.Names) > 0 {
 		row := make(map[string]any, len(rec.Args))
 		for i, arg := range rec.Args[:min(len(rec.Args), len(s.Names))] {
-			row[s.Names[i]] = asJSON([]byte(arg), false)
+			row[s.Names[i]] = asText([]byte(arg))
 		}
 		return row
 	}
+	encode := asText
+	if s.InJSON {
+		encode = asJSON
+	}
 	if len(rec.Args) == 1 {
-		return asJSON([]byte(rec.Args[0]), s.InJSON)
+		return encode([]byte(rec.Args[0]))
 	}
 	list := make([]any, len(rec.Args))
 	for i, arg := range rec.Args {
-		list[i] = asJSON([]byte(arg), s.InJSON)
+		list[i] = encode([]byte(arg))
 	}
 	return list
 }
 
-// asJSON is a value as it is if it is JSON already, and otherwise a string. Bytes that are no text are an object with
-// their base64.
-func asJSON(value []byte, already bool) any {
-	switch {
-	case already && json.Valid(value):
+// asJSON returns a value that is valid JSON as it is, and any other one like asText.
+func asJSON(value []byte) any {
+	if json.Valid(value) {
 		return json.RawMessage(value)
-	case utf8.Valid(value):
+	}
+	return asText(value)
+}
+
+// asText returns a value as a string. Bytes that are not UTF-8 are an object with their base64.
+func asText(value []byte) any {
+	if utf8.Valid(value) {
 		return string(value)
 	}
 	return map[string][]byte{"base64": value}

@@ -17,30 +17,31 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
-// LimitFlags are --memfree and --load.
+// LimitFlags returns --memfree and --load.
 func LimitFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.StringFlag{Name: "memfree", Usage: "begin no item while less than `SIZE` of memory is available, such as 500M or 2G", DefaultText: "no bound"},
-		&urfave.StringFlag{Name: "load", Usage: "begin no item while the load of this machine is above `N`, or N% of its processors", DefaultText: "no bound"},
+		&urfave.StringFlag{Name: "memfree", Usage: "begin no item while less than `SIZE` of memory is available, such as 500M or 2G", DefaultText: "no limit"},
+		&urfave.StringFlag{Name: "load", Usage: "begin no item while the load of this machine is above `N`, or above N% of its processors", DefaultText: "no limit"},
 	}
 }
 
-// lookEvery is how long a look at the machine is good for.
-const lookEvery = time.Second
+// probeInterval is the time for which a measurement is used.
+const probeInterval = time.Second
 
-// Limits look at the machine: is there memory, is it busy? Their methods can be called from many goroutines.
+// Limits measures the available memory and the load of the machine. Its methods may be called
+// concurrently.
 type Limits struct {
-	memory int64   // bytes that have to be available; 0: any
-	load   float64 // 0: any
-	proc   string  // where the kernel tells
+	memory int64   // required available bytes; 0: no limit
+	load   float64 // highest load; 0: no limit
+	proc   string  // directory of the proc file system
 	log    *slog.Logger
 
 	mu     sync.Mutex
-	looked time.Time
-	reason error
+	probed time.Time // time of the last measurement
+	reason error     // its result
 }
 
-// ParseLimits reads --memfree and --load. It returns nil if neither is given.
+// ParseLimits returns the limits of --memfree and --load, nil if neither flag is given.
 func ParseLimits(c *urfave.Context, log *slog.Logger) (*Limits, error) {
 	if !c.IsSet("memfree") && !c.IsSet("load") {
 		return nil, nil
@@ -53,34 +54,35 @@ func ParseLimits(c *urfave.Context, log *slog.Logger) (*Limits, error) {
 	if l.load, err = parseLoad(c.String("load"), runtime.NumCPU()); err != nil {
 		return nil, Usagef("--load %q: %v", c.String("load"), err)
 	}
-	if _, err := l.look(); err != nil {
+	if _, err := l.probe(); err != nil {
 		return nil, fmt.Errorf("--memfree and --load need Linux: %w", err)
 	}
 	return l, nil
 }
 
-// Reason returns why no item should begin now, nil if there is no reason.
+// Reason returns the reason to begin no item now, nil if there is none.
 func (l *Limits) Reason() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if time.Since(l.looked) < lookEvery {
+	if time.Since(l.probed) < probeInterval {
 		return l.reason
 	}
-	reason, err := l.look()
+	reason, err := l.probe()
 	if err != nil {
-		l.log.Warn("cannot look at the machine: no limit holds", "err", err)
+		l.log.Warn("--memfree and --load have no effect: measuring the machine failed", "err", err)
 	}
 	switch {
 	case reason != nil && l.reason == nil:
 		l.log.Warn("paused", "why", reason)
 	case reason == nil && l.reason != nil:
-		l.log.Warn("goes on")
+		l.log.Warn("continues")
 	}
-	l.reason, l.looked = reason, time.Now()
+	l.reason, l.probed = reason, time.Now()
 	return reason
 }
 
-func (l *Limits) look() (reason, err error) {
+// probe measures the machine. It returns the limit that is not met.
+func (l *Limits) probe() (reason, err error) {
 	if l.memory > 0 {
 		available, err := available(filepath.Join(l.proc, "meminfo"))
 		if err != nil {
@@ -107,7 +109,7 @@ func (l *Limits) look() (reason, err error) {
 	return nil, nil
 }
 
-// available is how many bytes of memory are available by meminfo of the kernel.
+// available returns the available bytes of memory in a meminfo file of the kernel.
 func available(path string) (int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -123,7 +125,8 @@ func available(path string) (int64, error) {
 	return 0, errors.New("no MemAvailable in " + path)
 }
 
-// parseSize reads a number of bytes, or with K, M, G or T behind it of 1024, 1024² and so on. Empty is 0.
+// parseSize parses a number of bytes. The suffixes K, M, G and T are powers of 1024. An empty text
+// is 0.
 func parseSize(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
@@ -139,7 +142,7 @@ func parseSize(text string) (int64, error) {
 	return int64(n), nil
 }
 
-// parseLoad reads a load, or a percentage of the processors. Empty is 0.
+// parseLoad parses a load or a percentage of processors. An empty text is 0.
 func parseLoad(text string, processors int) (float64, error) {
 	if text == "" {
 		return 0, nil

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestLimitsLookAtTheMachine(t *testing.T) {
+func TestLimitsMeasureTheMachine(t *testing.T) {
 	dir := t.TempDir()
 	machine := func(available, load string) {
 		for name, text := range map[string]string{"meminfo": "MemTotal: 9 kB\nMemAvailable:   " + available + " kB\nX: 1 kB\n", "loadavg": load + " 1.00 1.00 1/2 3\n"} {
@@ -27,17 +27,17 @@ func TestLimitsLookAtTheMachine(t *testing.T) {
 			{"1024", "2.00", ""}, {"1023", "2.00", "0 MiB of memory are available, less than 1 MiB"}, {"1024", "2.01", "the load is 2.0, above 2.0"}, {"2000", "0.00", ""},
 		} {
 			machine(c.available, c.load)
-			<-time.After(lookEvery)
+			<-time.After(probeInterval)
 			got := ""
 			if reason := l.Reason(); reason != nil {
 				got = reason.Error()
 			}
-			machine("0", "99") // it is not looked at again so soon
+			machine("0", "99") // no measurement within the interval
 			if again := l.Reason(); got != c.reason || (again == nil) != (got == "") {
 				t.Errorf("%v: %q, and %v at once again", c, got, again)
 			}
 		}
-		if text := log.String(); strings.Count(text, "msg=paused") != 1 || strings.Count(text, `msg="goes on"`) != 1 {
+		if text := log.String(); strings.Count(text, "msg=paused") != 1 || strings.Count(text, `msg=continues`) != 1 {
 			t.Error(text)
 		}
 	})

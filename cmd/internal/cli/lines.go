@@ -14,17 +14,16 @@ import (
 )
 
 const (
-	// MaxLine is how long a line may be. A longer one is cut to one byte more,
-	// so that it is too large for an item wherever it comes.
+	// MaxLine is the largest number of bytes of a line. A longer one is cut to one byte more, and
+	// is then too large for an item.
 	MaxLine = 64 << 20
 
 	blockSize = 256 << 10
 	leastRead = 16 << 10
 )
 
-// Lines reads lines without the byte that ends them, a newline or another one; the last one may have
-// none. The receiver of a line may keep it, but not change it. An error of r is
-// the last that comes.
+// Lines returns the lines of r without end, the byte that ends each line. The last line may lack
+// it. The receiver may keep a line, but not change it. An error of r comes last.
 func Lines(r io.Reader, end byte) iter.Seq2[[]byte, error] { return linesUpTo(r, end, MaxLine) }
 
 func linesUpTo(r io.Reader, end byte, limit int) iter.Seq2[[]byte, error] {
@@ -50,17 +49,17 @@ func linesUpTo(r io.Reader, end byte, limit int) iter.Seq2[[]byte, error] {
 	}
 }
 
-// A splitter cuts what is read into lines where it lies: what was given away
-// is never written again.
+// A splitter cuts the bytes of its buffer into lines without copying. It never overwrites the bytes
+// of a line that it has yielded.
 type splitter struct {
 	limit    int
 	newline  byte
 	yield    func([]byte) bool
-	buf      []byte // of the line that has begun
-	skipping bool   // the rest of a line that is too long
+	buf      []byte // the beginning of the next line
+	skipping bool   // the rest of a line above the limit
 }
 
-// grow makes room to read into.
+// grow makes sure that buf has free capacity for a read.
 func (s *splitter) grow() {
 	if cap(s.buf)-len(s.buf) >= leastRead {
 		return
@@ -69,14 +68,14 @@ func (s *splitter) grow() {
 	s.buf = append(make([]byte, 0, size), s.buf...)
 }
 
-// split takes n bytes that were read, and gives away the lines that end there.
+// split takes n bytes after buf, and yields the lines that end in them.
 func (s *splitter) split(n int) bool {
 	from := len(s.buf)
 	s.buf = s.buf[:from+n]
 	for {
 		i := bytes.IndexByte(s.buf[from:], s.newline)
 		if i < 0 {
-			return s.bound()
+			return s.cutLong()
 		}
 		line := s.buf[: from+i : from+i]
 		s.buf, from = s.buf[from+i+1:], 0
@@ -90,8 +89,8 @@ func (s *splitter) split(n int) bool {
 	}
 }
 
-// bound gives away the beginning of a line that is too long.
-func (s *splitter) bound() bool {
+// cutLong yields the beginning of a line above the limit.
+func (s *splitter) cutLong() bool {
 	if s.skipping {
 		s.buf = s.buf[:0]
 		return true
@@ -104,27 +103,27 @@ func (s *splitter) bound() bool {
 	return s.yield(line)
 }
 
-// end gives away a last line that no newline ends.
+// end yields a last line without its end byte.
 func (s *splitter) end() bool {
 	return s.skipping || len(s.buf) == 0 || s.yield(s.buf)
 }
 
-// An Input is lines on their way into a queue.
+// An Input sends items into a queue.
 type Input struct {
-	// Items is closed behind the last line, and not where ctx has ended.
+	// Items is closed after the last item. It is not closed if ctx has ended.
 	Items <-chan []codec.Item
 
 	source *Source
-	recent *Recent // nil: not kept
+	recent *Recent // nil: lines are not kept
 	sent   atomic.Int64
 	ended  atomic.Bool
 	failed atomic.Pointer[error]
 }
 
-// Read returns how many lines have gone out so far.
-func (in *Input) Read() int64 { return in.sent.Load() }
+// Sent returns the number of sent items.
+func (in *Input) Sent() int64 { return in.sent.Load() }
 
-// total is how many items there are.
+// total returns the number of items, as far as it is known.
 func (in *Input) total() total {
 	read := in.sent.Load()
 	if in.ended.Load() {
@@ -136,8 +135,7 @@ func (in *Input) total() total {
 	return total{estimate: in.source.estimate(read)}
 }
 
-// Err returns why the lines ended before their end. It is known when Items is
-// closed.
+// Err returns the read error that ended the items. The caller has to wait until Items is closed.
 func (in *Input) Err() error {
 	if err := in.failed.Load(); err != nil {
 		return fmt.Errorf("read stdin: %w", *err)
@@ -145,9 +143,10 @@ func (in *Input) Err() error {
 	return nil
 }
 
-// Feed sends items, until ctx ends or stop is closed, which ends the stream; a nil stop never does. It reads 256 items or
-// 1 MiB ahead. Its goroutine is left behind in a read that does not return. The source is that of the items, nil if it is
-// not known. The last lines go into recent, unless that is nil.
+// Feed sends items until they end, stop is closed, or ctx ends. In the first two cases it closes
+// the channel, which ends the stream. stop, source and recent may be nil. Feed reads up to 256
+// items or 1 MiB ahead, and does not wait for a read that does not return. source is the file that
+// items come from. recent gets the sent items.
 func Feed(ctx context.Context, stop <-chan struct{}, source *Source, recent *Recent, items iter.Seq2[codec.Item, error]) *Input {
 	out := make(chan []codec.Item)
 	in := &Input{Items: out, source: source, recent: recent}
@@ -157,7 +156,7 @@ func Feed(ctx context.Context, stop <-chan struct{}, source *Source, recent *Rec
 	return in
 }
 
-// read gives what items brings.
+// read puts items into a buffer.
 func (in *Input) read(to *ahead.Buffer[codec.Item], items iter.Seq2[codec.Item, error]) {
 	for item, err := range items {
 		if err != nil {
@@ -171,7 +170,7 @@ func (in *Input) read(to *ahead.Buffer[codec.Item], items iter.Seq2[codec.Item, 
 	to.End(nil)
 }
 
-// send sends what was read, and closes out behind it and when stop is closed.
+// send sends the items of a buffer to out. It closes out after the last one and after stop.
 func (in *Input) send(ctx context.Context, stop <-chan struct{}, read *ahead.Buffer[codec.Item], out chan<- []codec.Item) {
 	defer read.Close()
 	for more := true; more; {
@@ -207,7 +206,7 @@ func (in *Input) send(ctx context.Context, stop <-chan struct{}, read *ahead.Buf
 	close(out)
 }
 
-// Items are lines as they are.
+// Items returns lines as items.
 func Items(lines iter.Seq2[[]byte, error]) iter.Seq2[codec.Item, error] {
 	return func(yield func(codec.Item, error) bool) {
 		lines(func(line []byte, err error) bool { return yield(line, err) })

@@ -14,7 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// readAll reads lines, each a copy, as a whole.
+// readAll returns copies of all lines.
 func readAll(t testing.TB, r io.Reader, limit int) (lines [][]byte) {
 	t.Helper()
 	for line, err := range linesUpTo(r, '\n', limit) {
@@ -26,7 +26,7 @@ func readAll(t testing.TB, r io.Reader, limit int) (lines [][]byte) {
 	return lines
 }
 
-// What goes in as lines comes out as items; joined again they are the input.
+// The lines, joined again, are the input.
 func FuzzLines(f *testing.F) {
 	for _, text := range []string{"", "\n", "a", "a\n", "a\n\nb", "a\r\nb", "\x00\xff\n", strings.Repeat("x", 300)} {
 		f.Add([]byte(text), uint8(100))
@@ -45,7 +45,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-func TestLinesAreKept(t *testing.T) {
+func TestLinesAreNotOverwritten(t *testing.T) {
 	text := strings.Repeat("a line of some length\n", 100_000)
 	var lines [][]byte
 	for line, err := range Lines(strings.NewReader(text), '\n') {
@@ -59,7 +59,7 @@ func TestLinesAreKept(t *testing.T) {
 	}
 }
 
-func TestAReadErrorComesLast(t *testing.T) {
+func TestReadErrorComesLast(t *testing.T) {
 	broken := errors.New("broken")
 	in := Feed(t.Context(), nil, nil, nil, Items(Lines(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), '\n')))
 	var got []string
@@ -68,12 +68,12 @@ func TestAReadErrorComesLast(t *testing.T) {
 			got = append(got, string(item))
 		}
 	}
-	if !slices.Equal(got, []string{"a", "b"}) || !errors.Is(in.Err(), broken) || in.Read() != 2 {
-		t.Errorf("%q, %d read, %v", got, in.Read(), in.Err())
+	if !slices.Equal(got, []string{"a", "b"}) || !errors.Is(in.Err(), broken) || in.Sent() != 2 {
+		t.Errorf("%q, %d read, %v", got, in.Sent(), in.Err())
 	}
 }
 
-// Large lines are not read far ahead of what takes them.
+// Feed reads few large lines ahead of the receiver.
 func TestFeedIsBoundedByBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size, most = 1 << 20, 8 << 20
@@ -87,7 +87,7 @@ func TestFeedIsBoundedByBytes(t *testing.T) {
 		})
 		for range 3 {
 			synctest.Wait()
-			if ahead := gave - int(in.Read())*size; ahead > most {
+			if ahead := gave - int(in.Sent())*size; ahead > most {
 				t.Errorf("%d bytes were read ahead", ahead)
 			}
 			<-in.Items

@@ -10,18 +10,18 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
-// A Column of a table is its head and what it shows of a row.
+// A Column is a column of a table: its head, and the function that returns the cell of a row.
 type Column[T any] struct {
 	Head string
 	Cell func(T) any
 }
 
-// JSONFlag is --json of a verb that lists.
+// JSONFlag returns --json of the verbs that list.
 func JSONFlag() urfave.Flag {
 	return &urfave.BoolFlag{Name: "json", DisableDefaultText: true, Usage: "print a JSON array"}
 }
 
-// List prints rows as a table, or with --json as one JSON array.
+// List prints rows as a table, or as one JSON array with --json.
 func List[T any](c *urfave.Context, rows []T, columns ...Column[T]) error {
 	if c.Bool("json") {
 		return writeJSON(c.App.Writer, rows)
@@ -44,7 +44,7 @@ func writeTable[T any](w io.Writer, rows []T, columns []Column[T]) error {
 	for i, column := range columns {
 		cells[i] = column.Head
 	}
-	write := func() { _, _ = fmt.Fprintln(table, strings.Join(cells, "\t")) } // told by Flush
+	write := func() { _, _ = fmt.Fprintln(table, strings.Join(cells, "\t")) } // Flush returns the error
 	write()
 	for _, row := range rows {
 		for i, column := range columns {
@@ -55,7 +55,7 @@ func writeTable[T any](w io.Writer, rows []T, columns []Column[T]) error {
 	return AsOutput(table.Flush())
 }
 
-// cell shows nothing as a dash, so that columns can be counted.
+// cell returns the text of a value. Empty text is a dash, so that every row has all columns.
 func cell(v any) string {
 	text := fmt.Sprint(v)
 	if list, ok := v.([]string); ok {

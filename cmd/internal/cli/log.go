@@ -10,33 +10,33 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
-// Logger makes the log of a command: warnings in plain words, and with -v all
-// else too, as slog writes it.
+// Logger returns the log of a command: warnings in plain text, or with -v all records in the text
+// format of slog.
 func Logger(c *urfave.Context, w io.Writer) *slog.Logger {
 	if c.Bool("verbose") {
 		return slog.New(slog.NewTextHandler(w, nil))
 	}
-	return slog.New(plain{name: c.App.Name, w: w})
+	return slog.New(plainHandler{name: c.App.Name, w: w})
 }
 
-// plain writes warnings as the command writes all else: its name, what is the
-// matter, and in brackets what it is about.
-type plain struct {
+// A plainHandler writes warnings in the form of other messages of the command: its name, the
+// message, and the attributes in parentheses.
+type plainHandler struct {
 	name  string
 	w     io.Writer
 	attrs []slog.Attr
 }
 
-func (plain) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (plainHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
-func (p plain) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (p plainHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	p.attrs = slices.Concat(p.attrs, attrs)
 	return p
 }
 
-func (p plain) WithGroup(string) slog.Handler { return p }
+func (p plainHandler) WithGroup(string) slog.Handler { return p }
 
-func (p plain) Handle(_ context.Context, r slog.Record) error {
+func (p plainHandler) Handle(_ context.Context, r slog.Record) error {
 	var about []string
 	add := func(a slog.Attr) bool {
 		about = append(about, a.Key+" "+Printable(a.Value.String()))

@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-func TestWarningsInPlainWords(t *testing.T) {
-	var told strings.Builder
-	log := slog.New(plain{name: "x", w: &told})
-	log.Info("nobody asked")
+func TestWarningsArePlainText(t *testing.T) {
+	var out strings.Builder
+	log := slog.New(plainHandler{name: "x", w: &out})
+	log.Info("not shown")
 	log.Warn("alone")
-	log.With("queue", "q").Warn("what is the matter", "n", 3, "err", errors.New("two\nlines"))
-	want := "x: alone\nx: what is the matter (queue q, n 3, err two lines)\n"
-	if told.String() != want {
-		t.Errorf("%q, not %q", told.String(), want)
+	log.With("queue", "q").Warn("a warning", "n", 3, "err", errors.New("two\nlines"))
+	want := "x: alone\nx: a warning (queue q, n 3, err two lines)\n"
+	if out.String() != want {
+		t.Errorf("%q, not %q", out.String(), want)
 	}
 }

@@ -12,12 +12,12 @@ import (
 
 // An OutputError is the error of a write to stdout.
 type OutputError struct {
-	Cause error
-	Lines int64  // that were written
-	Rest  string // how to get the others, "" if they are lost
+	Cause  error
+	Lines  int64  // written lines
+	Remedy string // how to get the other lines; empty: they are lost
 }
 
-// AsOutput makes the error of a write to stdout an OutputError.
+// AsOutput returns an error of a write to stdout as an OutputError.
 func AsOutput(err error) error {
 	if err == nil {
 		return nil
@@ -25,7 +25,7 @@ func AsOutput(err error) error {
 	return OutputError{Cause: err}
 }
 
-// Error names stdout in place of its file.
+// Error returns the cause with stdout as the name of the file.
 func (e OutputError) Error() string {
 	cause := e.Cause
 	if file := new(os.PathError); errors.As(cause, &file) {
@@ -35,11 +35,11 @@ func (e OutputError) Error() string {
 	if e.Closed() {
 		text = "stdout is closed"
 	}
-	if e.Lines > 0 || e.Rest != "" {
+	if e.Lines > 0 || e.Remedy != "" {
 		text += fmt.Sprintf("; lines written: %d", e.Lines)
 	}
-	if e.Rest != "" {
-		text += "; " + e.Rest
+	if e.Remedy != "" {
+		text += "; " + e.Remedy
 	}
 	return text
 }
@@ -47,28 +47,27 @@ func (e OutputError) Error() string {
 // Unwrap returns the cause.
 func (e OutputError) Unwrap() error { return e.Cause }
 
-// Closed reports whether stdout has no reader any more, as behind `| head`.
+// Closed reports whether the reader of stdout has closed it, as `| head` does.
 func (e OutputError) Closed() bool { return errors.Is(e.Cause, syscall.EPIPE) }
 
-// quiet reports whether the exit status alone tells of the error: a filter whose reader has enough
-// says nothing.
-func (e OutputError) quiet() bool { return e.Closed() && e.Rest == "" }
+// quiet reports whether the error has an exit status but no message, as in other filters whose
+// reader has closed stdout.
+func (e OutputError) quiet() bool { return e.Closed() && e.Remedy == "" }
 
-// outputSize is how much text is written at once, if there is so much.
+// outputSize is the number of collected bytes at which a write begins.
 const outputSize = 64 << 10
 
-// An output collects text and writes it in a goroutine of its own: a write that is blocked, by a
-// pipe that is full, does not keep the command from cleaning up. Its methods are called by one
-// goroutine.
+// An output collects text and writes it in a goroutine of its own, so that a write to a full pipe
+// does not block the cleanup of the command. One goroutine calls its methods.
 type output struct {
 	to      io.Writer
-	end     byte   // of a line
+	end     byte   // the last byte of a line
 	text    []byte // collected
-	other   []byte // memory to collect in, while the first one is written
+	spare   []byte // the second buffer: one is written while the other collects
 	writing bool
 	writes  chan []byte
-	wrote   chan error // the end of a write
-	whole   int64      // lines that the write wrote which failed
+	wrote   chan error // results of writes
+	whole   int64      // whole lines of the failed write
 	ended   chan struct{}
 }
 
@@ -84,13 +83,13 @@ func (o *output) run() {
 		n, err := o.to.Write(text)
 		if err != nil {
 			o.whole = int64(bytes.Count(text[:n], []byte{o.end}))
-			cutTorn(o.to, o.end, text[:n])
+			trimPartialLine(o.to, o.end, text[:n])
 		}
 		o.wrote <- err
 	}
 }
 
-// close ends the goroutine. One that is blocked in a write is left behind.
+// close ends the goroutine. It does not wait for a blocked write.
 func (o *output) close() {
 	close(o.writes)
 	if !o.writing {
@@ -98,17 +97,17 @@ func (o *output) close() {
 	}
 }
 
-// start writes the collected text. No other write may be going on.
+// start begins to write the collected text. No other write may be running.
 func (o *output) start() {
 	o.writing = true
 	o.writes <- o.text
-	o.text, o.other = o.other[:0], o.text
-	if cap(o.other) > 16*outputSize { // a line was long
-		o.other = nil
+	o.text, o.spare = o.spare[:0], o.text
+	if cap(o.spare) > 16*outputSize { // do not keep the memory of a long line
+		o.spare = nil
 	}
 }
 
-// wait waits for the end of the write that is going on, or of ctx.
+// wait waits for the end of the running write, or of ctx.
 func (o *output) wait(ctx context.Context) error {
 	select {
 	case err := <-o.wrote:
@@ -119,22 +118,22 @@ func (o *output) wait(ctx context.Context) error {
 	}
 }
 
-// cutTorn removes the beginning of a line from the end of a file whose last write failed within it.
-// Otherwise a command that appends to the file later would continue that line.
-func cutTorn(to io.Writer, end byte, written []byte) {
+// trimPartialLine removes an incomplete line from the end of a file after a failed write. Otherwise
+// a command that appends to the file later would continue that line.
+func trimPartialLine(to io.Writer, end byte, written []byte) {
 	f, ok := to.(*os.File)
-	torn := int64(len(written) - 1 - bytes.LastIndexByte(written, end))
+	partial := int64(len(written) - 1 - bytes.LastIndexByte(written, end))
 	if !ok {
 		return
 	}
 	info, err := f.Stat()
-	if torn == 0 || err != nil || !info.Mode().IsRegular() {
+	if partial == 0 || err != nil || !info.Mode().IsRegular() {
 		return
 	}
 	if at, err := f.Seek(0, io.SeekCurrent); err != nil || at != info.Size() {
 		return // another process writes to the file too
 	}
-	if f.Truncate(info.Size()-torn) == nil {
-		_, _ = f.Seek(info.Size()-torn, io.SeekStart)
+	if f.Truncate(info.Size()-partial) == nil {
+		_, _ = f.Seek(info.Size()-partial, io.SeekStart)
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A Look is what a status line shows.
+// A Look is the content of a status line.
 type Look string
 
-// The looks.
+// The contents of a status line.
 const (
 	Plain    Look = ""
 	Bar      Look = "bar"
@@ -17,24 +17,26 @@ const (
 	Fraction Look = "progress" // of the total
 )
 
-// Progress is a status line: how much is done, how fast, how much is on its way, and how long it takes.
+// Progress is a status line with the number of done items, the rate, the items in flight and the
+// remaining time.
 type Progress struct {
 	Look Look
-	// Input tells how much went in, nil if that is not known.
+	// Input has the number of sent items; nil: unknown.
 	Input *Input
 
-	begin time.Time
-	marks []mark // the last two seconds, the oldest first
+	begin   time.Time
+	samples []sample // of the last two seconds, the oldest first
 }
 
-type mark struct {
+// A sample is the number of done items at a time.
+type sample struct {
 	at   time.Time
 	done int64
 }
 
 const rateWindow = int(2 * time.Second / redraw)
 
-// ticks is the time to redraw: never if there is no Progress.
+// ticks returns a ticker for redrawing. The ticker of a nil Progress never fires.
 func (p *Progress) ticks() *time.Ticker {
 	if p == nil {
 		never := time.NewTicker(time.Hour)
@@ -42,7 +44,7 @@ func (p *Progress) ticks() *time.Ticker {
 		return never
 	}
 	p.begin = time.Now()
-	p.marks = append(p.marks, mark{at: p.begin})
+	p.samples = append(p.samples, sample{at: p.begin})
 	return time.NewTicker(redraw)
 }
 
@@ -52,31 +54,31 @@ func (p *Progress) line(done, failed int64, width int) string {
 
 func (p *Progress) lineAt(now time.Time, done, failed int64, width int) string {
 	rate := 0.0
-	if past := now.Sub(p.marks[0].at); past > 0 {
-		rate = float64(done-p.marks[0].done) / past.Seconds()
+	if past := now.Sub(p.samples[0].at); past > 0 {
+		rate = float64(done-p.samples[0].done) / past.Seconds()
 	}
-	p.marks = append(p.marks, mark{now, done})
-	p.marks = p.marks[max(0, len(p.marks)-rateWindow):]
+	p.samples = append(p.samples, sample{now, done})
+	p.samples = p.samples[max(0, len(p.samples)-rateWindow):]
 	total := p.total()
 	speed := fmt.Sprintf("%.0f/s", rate)
 	if p.Input != nil && total.exact == 0 {
-		speed += fmt.Sprintf(", %d in flight", max(0, p.Input.Read()-done))
+		speed += fmt.Sprintf(", %d in flight", max(0, p.Input.Sent()-done))
 	}
 	failures := fmt.Sprintf("%d failed", failed)
-	left := p.left(now, done, total)
+	remaining := p.remaining(now, done, total)
 	switch p.Look {
 	case Bar:
-		return bar(done, total.number(), fmt.Sprintf(" %s, %s, %s", total.of(done), left, failures), width)
+		return bar(done, total.number(), fmt.Sprintf(" %s, %s, %s", total.done(done), remaining, failures), width)
 	case ETA:
-		return strings.Join([]string{total.of(done), left, speed, failures}, ", ")
+		return strings.Join([]string{total.done(done), remaining, speed, failures}, ", ")
 	case Fraction:
-		return strings.Join([]string{total.of(done), speed, failures}, ", ")
+		return strings.Join([]string{total.done(done), speed, failures}, ", ")
 	}
 	return fmt.Sprintf("%d done, %s, %s", done, speed, failures)
 }
 
-// left says how long it takes, at the speed of the whole run.
-func (p *Progress) left(now time.Time, done int64, total total) string {
+// remaining returns the text of the remaining time, by the average rate of the run.
+func (p *Progress) remaining(now time.Time, done int64, total total) string {
 	all, past := total.number(), now.Sub(p.begin)
 	if all == 0 || done == 0 {
 		return "ETA ?"
@@ -84,7 +86,8 @@ func (p *Progress) left(now time.Time, done int64, total total) string {
 	return "ETA " + time.Duration(float64(past)*float64(max(0, all-done))/float64(done)).Round(time.Second).String()
 }
 
-// A total is a number of items: exact once the input was read to its end, and before that what a file seems to have.
+// A total is the number of items: exact after the end of the input, and before that an estimate for
+// a file.
 type total struct{ exact, estimate int64 }
 
 func (p *Progress) total() total {
@@ -96,18 +99,18 @@ func (p *Progress) total() total {
 
 func (t total) number() int64 { return max(t.exact, t.estimate) }
 
-// of is a number of items out of all.
-func (t total) of(done int64) string {
+// done returns the text of the number of done items, with the total if it is known.
+func (t total) done(n int64) string {
 	switch {
 	case t.exact > 0:
-		return fmt.Sprintf("%d of %d done", done, t.exact)
+		return fmt.Sprintf("%d of %d done", n, t.exact)
 	case t.estimate > 0:
-		return fmt.Sprintf("%d of ~%d done", done, max(done, t.estimate))
+		return fmt.Sprintf("%d of ~%d done", n, max(n, t.estimate))
 	}
-	return fmt.Sprintf("%d done", done)
+	return fmt.Sprintf("%d done", n)
 }
 
-// bar is a picture of a share, with text behind it.
+// bar returns a progress bar with text after it.
 func bar(done, all int64, text string, width int) string {
 	if all == 0 {
 		return strings.TrimSpace(text)

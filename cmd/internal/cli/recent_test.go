@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-func TestTheLastLinesAreKept(t *testing.T) {
+func TestLatestLinesAreKept(t *testing.T) {
 	var r Recent
 	offset := int64(0)
 	for i := range 40_000 {
@@ -48,14 +48,14 @@ func TestTheLastLinesAreKept(t *testing.T) {
 	}
 }
 
-// A line at a time, as a slow input has them, takes no more memory than many at once.
-func TestLinesThatComeOneByOneAreKeptTogether(t *testing.T) {
+// Lines that a slow input delivers one by one take no more memory than many lines at once.
+func TestSingleLinesShareChunks(t *testing.T) {
 	var r Recent
 	for i := range 300_000 {
 		r.add([]codec.Item{fmt.Appendf(nil, "%d", i)})
 	}
-	if most := recentBytes/recentText + 1; len(r.texts) > most {
-		t.Errorf("%d texts", len(r.texts))
+	if most := recentBytes/recentChunk + 1; len(r.chunks) > most {
+		t.Errorf("%d chunks", len(r.chunks))
 	}
 	if got := r.line(299_999); string(got) != "299999" {
 		t.Errorf("the last line is %q", got)

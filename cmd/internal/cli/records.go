@@ -11,46 +11,46 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// A Record is an item and what became of it.
+// A Record is an item and its outcome.
 type Record = jobs.Record
 
-// Records makes records of results, which come in the order of the output. A record is valid until the next one.
-// An error that is not that of an item is returned.
+// Records makes records of results, in the order of the output. A record is valid until the next
+// call of Next. An error of a result that is no item's error is returned.
 type Records interface {
 	Next(r Result) (*Record, error)
 }
 
-// FunctionRecords are those of items that functions of the fleet process.
+// FunctionRecords makes records of items that functions have processed.
 type FunctionRecords struct {
-	// Single says that the results are those of one source: their offsets number the items.
+	// Single says that all results are from one source, so that their offsets number the items.
 	Single bool
-	// Ledger has the jobs by the places of the items in the source; nil: they are not needed.
+	// Ledger has the jobs by the positions of the items in the source; nil: not needed.
 	Ledger *jobs.Ledger
-	// Recent are the last lines of the input, for the text of a failure; nil: they are not known.
+	// Recent has the latest lines of the input, for the text of a failure; nil: unknown.
 	Recent *Recent
-	// Attempts is how often a function was tried that has a value, 0 if that is not known.
+	// Attempts is the number of attempts of an item with a value; 0: unknown.
 	Attempts int
-	// Functions are their names, for the Command of a record that has values.
+	// Functions has the names of the functions, for the Command of a record with values.
 	Functions string
 
 	rec Record
 }
 
-// Next returns the record of a result. It has no number if the results are not those of one source.
+// Next returns the record of a result. Without Single, the record has no number.
 func (f *FunctionRecords) Next(r Result) (*Record, error) {
 	f.rec = Record{Output: r.Value, Attempts: f.Attempts, Function: true}
 	if f.Single {
 		f.rec.Number = r.Offset() + 1
 	}
 	if f.Ledger != nil {
-		f.rec.Of(f.Ledger.Take(f.rec.Number))
+		f.rec.SetJob(f.Ledger.Take(f.rec.Number))
 		f.rec.Start = time.Now()
 		f.rec.Command = f.Functions + " " + command.Quote(strings.Join(f.rec.Args, " "))
 	}
 	if r.Err == nil {
 		return &f.rec, nil
 	}
-	if err := fail(&f.rec, r.Err); err != nil {
+	if err := setFailure(&f.rec, r.Err); err != nil {
 		return &f.rec, err
 	}
 	if f.Recent != nil && f.rec.Args == nil {
@@ -59,8 +59,8 @@ func (f *FunctionRecords) Next(r Result) (*Record, error) {
 	return &f.rec, nil
 }
 
-// fail makes rec that of a failed item. An error that is not that of an item is returned.
-func fail(rec *Record, err error) error {
+// setFailure sets the failure of an item in rec. It returns an error that is no item's error.
+func setFailure(rec *Record, err error) error {
 	var item *executor.ItemError
 	if !bridge.IsItemError(err) || !errors.As(err, &item) {
 		return err
@@ -72,7 +72,7 @@ func fail(rec *Record, err error) error {
 	return nil
 }
 
-// setLine makes rec that of a line, nil if that is not known.
+// setLine sets the line of rec. A nil line is unknown.
 func setLine(rec *Record, line []byte) {
 	if line != nil {
 		rec.Args = []string{string(line)}
@@ -80,9 +80,9 @@ func setLine(rec *Record, line []byte) {
 	}
 }
 
-// JobRecords are those of the jobs of a command, which are one source.
+// JobRecords makes records of the jobs of a command, which are from one source.
 type JobRecords struct {
-	// Ledger has the jobs by the places of the items in the source.
+	// Ledger has the jobs by the positions of the items in the source.
 	Ledger *jobs.Ledger
 	// Worker is the name of this process.
 	Worker string
@@ -92,9 +92,10 @@ type JobRecords struct {
 	rec Record
 }
 
-// notRun makes the record that of a job that could not be run, with its command line, so that it can be retried.
-func (j *JobRecords) notRun(err error) error {
-	if err := fail(&j.rec, err); err != nil {
+// setNotRun sets the record of a job that could not run. The record has the command line, for a
+// retry.
+func (j *JobRecords) setNotRun(err error) error {
+	if err := setFailure(&j.rec, err); err != nil {
 		return err
 	}
 	j.rec.Start = time.Now()
@@ -119,9 +120,9 @@ func (j *JobRecords) Next(r Result) (*Record, error) {
 		Output: out.Stdout, Failed: out.Failed(), Skipped: out.Skipped, Attempts: out.Attempts, Worker: j.Worker,
 		Command: out.Command, Stderr: out.Stderr, Exit: out.Exit, Signal: out.Signal, Start: out.Start, Took: out.Took,
 	}
-	j.rec.Of(j.Ledger.Take(r.Offset() + 1))
+	j.rec.SetJob(j.Ledger.Take(r.Offset() + 1))
 	if r.Err != nil {
-		return &j.rec, j.notRun(r.Err)
+		return &j.rec, j.setNotRun(r.Err)
 	}
 	if j.rec.Failed {
 		j.rec.Why = Printable(out.Reason())

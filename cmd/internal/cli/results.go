@@ -16,66 +16,67 @@ import (
 )
 
 const (
-	// settled is how long the output is kept together while results come one
-	// by one but fast.
-	settled = 5 * time.Millisecond
-	// redraw is how often the progress is shown.
+	// coalesceTime is the minimum time between two writes, unless outputSize bytes are collected.
+	coalesceTime = 5 * time.Millisecond
+	// redraw is the interval of the status line.
 	redraw = 200 * time.Millisecond
-	// outputPatience is how long a write that is blocked may take after the command was stopped.
-	outputPatience = 200 * time.Millisecond
+	// lastWriteTime bounds a blocked write after the command was stopped.
+	lastWriteTime = 200 * time.Millisecond
 )
 
-// A Result is an item of a line, or its failure.
+// A Result is an encoded item or its failure.
 type Result = bridge.Result[codec.Item]
 
 // A Printer prints results as lines. It writes the collected lines as soon as no further result
-// is there, and acknowledges a result when its line was written.
+// waits, and acknowledges a result after its line was written.
 type Printer struct {
 	Out     io.Writer
 	Console *Console
-	Name    string // of the command, before each failure
-	Errors  Errors
-	Each    bool // each failure goes to the Console as it comes
-	// Records makes records of results. The zero value of Printer takes them as those of functions.
+	Name    string // of the command; a prefix of messages
+	Errors  ErrorPolicy
+	Each    bool // report each failure on the Console at once
+	// Records makes records of results; nil: FunctionRecords.
 	Records Records
-	// Style is how records become text.
+	// Style is the text format of records.
 	Style Style
-	// Unit is the name of an item in messages, "line" if it is empty.
+	// Unit is the name of an item in messages; empty: "line".
 	Unit string
-	// Progress makes the status line, nil for none.
+	// Progress makes the status line; nil: none.
 	Progress *Progress
-	Rest     string // of an OutputError
-	// Breaker halts the output of functions; nil: never. The jobs of a command are counted where they run.
+	// Remedy is the Remedy of an OutputError.
+	Remedy string
+	// Breaker halts the output of functions; nil: never. The runner of a command counts its jobs
+	// itself.
 	Breaker *jobs.Breaker
-	// Follow goes on behind a source that broke.
+	// Follow continues after a source that broke.
 	Follow bool
-	// Acks acknowledges the results; nil: each is when it was written.
+	// Acks acknowledges the results; nil: each is acknowledged after its line was written.
 	Acks *Acks
-	// Logs get each record when its output was written.
+	// Logs get each record after its output was written.
 	Logs []Log
 
 	out       *output
 	flushed   time.Time
-	collected printed
-	writing   printed
-	lines     int64 // written
-	broken    bool  // a write has failed: another one would leave a gap
+	collected pendingOutput
+	writing   pendingOutput
+	lines     int64 // number of written lines
+	broken    bool  // a write has failed: a further one would leave a gap
 	total     int64
 	failed    int64
-	cut       error  // of the first source that broke
-	simple    bool   // values are printed as they are, without records
-	first     string // failure
+	cut       error  // error of the first source that broke
+	simple    bool   // values are printed without making records
+	first     string // the first failure
 }
 
-// A Log is a file about records. Flush writes those that Add has added.
+// A Log is a file of records. Flush writes the records that Add has added.
 type Log interface {
 	Add(rec *Record) error
 	Flush() error
 	Close() error
 }
 
-// printed are results whose lines are collected or being written.
-type printed struct {
+// pendingOutput has results whose lines are collected or being written.
+type pendingOutput struct {
 	results [][]Result
 	records []Record // for Logs
 	lines   int64
@@ -83,8 +84,8 @@ type printed struct {
 
 var errStop = errors.New("a failed item ends the output")
 
-// Print prints results until there are no more. It returns ItemsFailed where
-// there are failures, and the cause of ctx when that has ended.
+// Print prints all results. It returns ItemsFailed if items failed, StreamBroken if the stream is
+// incomplete, and the cause of ctx if ctx has ended.
 func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
 	if p.Style.End == "" && !p.Style.Jobs {
 		p.Style.End = "\n"
@@ -107,9 +108,9 @@ func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
 		err = errors.Join(err, p.flush(ctx))
 	}
 	if ctx.Err() != nil && !p.broken {
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), outputPatience)
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWriteTime)
 		defer cancel()
-		_ = p.flush(late) // the caller is told that the command was stopped
+		_ = p.flush(late) // the caller gets the cause of ctx
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -141,7 +142,7 @@ func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 			continue
 		default:
 		}
-		wait, err := p.idle(ctx)
+		wait, err := p.writeIdle(ctx)
 		if err != nil {
 			return err
 		}
@@ -152,10 +153,10 @@ func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 			}
 			err = p.print(ctx, all)
 		case err = <-p.out.wrote:
-			err = p.wrote(err)
+			err = p.finishWrite(err)
 		case <-wait:
 		case <-tick.C:
-			if !p.out.writing { // it may be to the same terminal
+			if !p.out.writing { // the write may go to the same terminal
 				p.Console.Status(p.Progress.line(p.total, p.failed, p.Console.Width()))
 			}
 		case <-ctx.Done():
@@ -167,13 +168,13 @@ func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 	}
 }
 
-// idle writes the collected lines, or returns a timer to wait for before that.
-func (p *Printer) idle(ctx context.Context) (<-chan time.Time, error) {
+// writeIdle writes the collected lines, or returns a timer for the earliest time to write them.
+func (p *Printer) writeIdle(ctx context.Context) (<-chan time.Time, error) {
 	if p.out.writing || len(p.collected.results) == 0 {
 		return nil, nil
 	}
-	if since := time.Since(p.flushed); since < settled {
-		return time.After(settled - since), nil
+	if since := time.Since(p.flushed); since < coalesceTime {
+		return time.After(coalesceTime - since), nil
 	}
 	return nil, p.write(ctx)
 }
@@ -187,16 +188,16 @@ func (p *Printer) flush(ctx context.Context) error {
 	return err
 }
 
-// write begins to write the collected lines, when the write before has ended.
+// write waits for the end of the running write and begins to write the collected lines.
 func (p *Printer) write(ctx context.Context) error {
 	if err := p.wait(ctx); err != nil {
 		return err
 	}
-	p.writing, p.collected = p.collected, printed{results: p.writing.results[:0], records: p.writing.records[:0]}
+	p.writing, p.collected = p.collected, pendingOutput{results: p.writing.results[:0], records: p.writing.records[:0]}
 	if len(p.out.text) == 0 {
-		return p.wrote(nil)
+		return p.finishWrite(nil)
 	}
-	if IsTerminal(p.Out) { // it may be that of the Console
+	if IsTerminal(p.Out) { // the Console may be on the same terminal
 		p.Console.Clear()
 	}
 	p.out.start()
@@ -211,15 +212,15 @@ func (p *Printer) wait(ctx context.Context) error {
 	if p.out.writing { // ctx has ended
 		return err
 	}
-	return p.wrote(err)
+	return p.finishWrite(err)
 }
 
-// wrote acknowledges the results of a write that has ended.
-func (p *Printer) wrote(err error) error {
+// finishWrite acknowledges and logs the results of a write that has ended.
+func (p *Printer) finishWrite(err error) error {
 	p.out.writing = false
 	if err != nil {
 		p.broken = true
-		return OutputError{err, p.lines + p.out.whole, p.Rest}
+		return OutputError{err, p.lines + p.out.whole, p.Remedy}
 	}
 	for _, all := range p.writing.results {
 		if p.Acks != nil {
@@ -232,12 +233,12 @@ func (p *Printer) wrote(err error) error {
 	err = p.log()
 	clear(p.writing.results)
 	clear(p.writing.records)
-	p.writing = printed{results: p.writing.results[:0], records: p.writing.records[:0]}
+	p.writing = pendingOutput{results: p.writing.results[:0], records: p.writing.records[:0]}
 	p.flushed = time.Now()
 	return err
 }
 
-// log adds the written records to the Logs. After an error, no more is written.
+// log adds the written records to the Logs. An error ends the output.
 func (p *Printer) log() error {
 	for _, log := range p.Logs {
 		for i := range p.writing.records {
@@ -254,11 +255,11 @@ func (p *Printer) log() error {
 	return nil
 }
 
-// print collects the lines of results, and writes whenever there is much.
+// print collects the lines of results, and writes whenever outputSize bytes are collected.
 func (p *Printer) print(ctx context.Context, all []Result) error {
 	from := 0
 	for i, r := range all {
-		err := p.one(ctx, r)
+		err := p.printResult(ctx, r)
 		if err == nil && len(p.out.text) < outputSize {
 			continue
 		}
@@ -279,8 +280,8 @@ func (p *Printer) print(ctx context.Context, all []Result) error {
 	return nil
 }
 
-// one prints a result. The value of a function costs no more than its bytes.
-func (p *Printer) one(ctx context.Context, r Result) error {
+// printResult collects the line of a result. The value of a function needs no allocation.
+func (p *Printer) printResult(ctx context.Context, r Result) error {
 	if p.simple && r.Err == nil {
 		p.total++
 		p.out.text = append(append(p.out.text, r.Value...), p.Style.End...)
@@ -290,7 +291,7 @@ func (p *Printer) one(ctx context.Context, r Result) error {
 	rec, err := p.Records.Next(r)
 	switch {
 	case bridge.IsSourceError(err):
-		return p.source(ctx, err)
+		return p.sourceError(ctx, err)
 	case err != nil:
 		return StreamBroken{err}
 	case rec.Skipped:
@@ -303,7 +304,7 @@ func (p *Printer) one(ctx context.Context, r Result) error {
 	if len(p.Logs) > 0 {
 		p.collected.records = append(p.collected.records, *rec)
 	}
-	halts := p.Breaker != nil && p.Breaker.Ended(rec.Failed, 0, 0) && p.Breaker.Halt.Now
+	halts := p.Breaker != nil && p.Breaker.Ended(jobs.End{Failed: rec.Failed}) && p.Breaker.Halt.Now
 	if err := p.record(ctx, rec); err != nil || !halts {
 		return err
 	}
@@ -325,7 +326,7 @@ func (p *Printer) record(ctx context.Context, rec *Record) error {
 		p.collected.lines++
 		return nil
 	}
-	text += shortened(rec)
+	text += quotedInput(rec)
 	if p.first == "" {
 		p.first = text
 	}
@@ -338,12 +339,12 @@ func (p *Printer) record(ctx context.Context, rec *Record) error {
 	return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, text))
 }
 
-// shownRunes is how much of an item a message shows.
+// shownRunes is the largest number of characters of an item in a message.
 const shownRunes = 60
 
-// shortened is the beginning of an item, quoted, behind the text of its failure. It is empty if the item is not known, and
-// of a command, whose text has it.
-func shortened(rec *Record) string {
+// quotedInput returns the quoted beginning of an item, for the text of its failure. It is empty if
+// the item is unknown, and for a command, whose text has the item.
+func quotedInput(rec *Record) string {
 	if len(rec.Args) == 0 || !rec.Function {
 		return ""
 	}
@@ -354,8 +355,9 @@ func shortened(rec *Record) string {
 	return fmt.Sprintf(": %q", text)
 }
 
-// source notes an error of a source: it broke, or its process has died and a successor is awaited.
-func (p *Printer) source(ctx context.Context, err error) error {
+// sourceError handles the error of a source that broke, or whose process has died and may have a
+// successor.
+func (p *Printer) sourceError(ctx context.Context, err error) error {
 	if p.Follow || !errors.Is(err, executor.ErrTruncated) {
 		return p.stderr(ctx, fmt.Appendf(nil, "%s: %s\n", p.Name, Printable(err.Error())))
 	}
@@ -365,7 +367,7 @@ func (p *Printer) source(ctx context.Context, err error) error {
 	return nil
 }
 
-// stderr writes text behind the lines before it: on a terminal it stands where it belongs.
+// stderr writes text after the collected lines, so that a terminal shows both in order.
 func (p *Printer) stderr(ctx context.Context, text []byte) error {
 	if len(text) == 0 {
 		return nil
@@ -373,6 +375,6 @@ func (p *Printer) stderr(ctx context.Context, text []byte) error {
 	if err := p.flush(ctx); err != nil {
 		return err
 	}
-	_, _ = p.Console.Write(text) // without stderr, the output goes on
+	_, _ = p.Console.Write(text) // an error of stderr does not end the output
 	return nil
 }

@@ -36,10 +36,10 @@ func TestPrinter(t *testing.T) {
 	slow := &executor.ItemError{Code: "timeout", Message: "timeout: it took too long", Function: "f"}
 	lost := errors.New("the queue is gone")
 	for _, c := range []struct {
-		errors    Errors
-		in        []any
-		out, told string
-		err       string
+		errors      ErrorPolicy
+		in          []any
+		out, stderr string
+		err         string
 	}{
 		{Skip, []any{"a", "b"}, "a\nb\n", "", ""},
 		{Skip, []any{"a", bad, "b"}, "a\nb\n", "", "1 of 3 items failed: line 2: f: two lines"},
@@ -49,34 +49,34 @@ func TestPrinter(t *testing.T) {
 		{Stop, []any{"a", bad, "b"}, "a\n", "", "1 of 2 items failed: line 2: f: two lines"},
 		{Skip, []any{"a", lost}, "a\n", "", "the queue is gone"},
 	} {
-		var out, told strings.Builder
-		p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: c.errors}
+		var out, stderr strings.Builder
+		p := Printer{Out: &out, Console: NewConsole(&stderr), Name: "x", Errors: c.errors}
 		err := p.Print(t.Context(), results(c.in...))
 		text := ""
 		if err != nil {
 			text = err.Error()
 		}
-		if out.String() != c.out || told.String() != c.told || text != c.err {
-			t.Errorf("%v: out %q, told %q, error %q", c, out.String(), told.String(), text)
+		if out.String() != c.out || stderr.String() != c.stderr || text != c.err {
+			t.Errorf("%v: stdout %q, stderr %q, error %q", c, out.String(), stderr.String(), text)
 		}
 	}
 }
 
-func TestPrinterTellsEachFailure(t *testing.T) {
-	var out, told strings.Builder
-	p := Printer{Out: &out, Console: NewConsole(&told), Name: "x", Errors: Skip, Each: true}
+func TestPrinterReportsEachFailure(t *testing.T) {
+	var out, stderr strings.Builder
+	p := Printer{Out: &out, Console: NewConsole(&stderr), Name: "x", Errors: Skip, Each: true}
 	bad := &executor.ItemError{Code: "decode", Message: "no number", Function: "f"}
 	err := p.Print(t.Context(), results(bad, "b", bad))
-	if want := "x: line 1: decode: f: no number\nx: line 3: decode: f: no number\n"; told.String() != want {
-		t.Errorf("%q, not %q", told.String(), want)
+	if want := "x: line 1: decode: f: no number\nx: line 3: decode: f: no number\n"; stderr.String() != want {
+		t.Errorf("%q, not %q", stderr.String(), want)
 	}
 	if out.String() != "b\n" || err == nil {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }
 
-// A message has the item that failed, not all of a long one, and no control character of it.
-func TestAFailureShowsItsItem(t *testing.T) {
+// A message has the beginning of the failed item, without control characters.
+func TestFailureShowsItsItem(t *testing.T) {
 	for _, c := range []struct{ item, want string }{
 		{"a b", `line 1: f: bad: "a b"`}, {"", `line 1: f: bad: ""`}, {"\x1b[31mé", `line 1: f: bad: "\x1b[31mé"`},
 		{strings.Repeat("é", 60), `line 1: f: bad: "` + strings.Repeat("é", 60) + `"`},
@@ -96,7 +96,7 @@ type closedPipe struct{}
 
 func (closedPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-func TestAClosedStdoutIsAnError(t *testing.T) {
+func TestClosedStdoutIsAnError(t *testing.T) {
 	p := Printer{Out: closedPipe{}, Console: NewConsole(&strings.Builder{}), Errors: Skip}
 	var output OutputError
 	if err := p.Print(t.Context(), results("a")); !errors.As(err, &output) || !output.Closed() {
@@ -104,7 +104,7 @@ func TestAClosedStdoutIsAnError(t *testing.T) {
 	}
 }
 
-// A stuck writer blocks until it is released, and then writes nothing.
+// A stuck writer blocks until the channel is closed, and then fails.
 type stuck chan struct{}
 
 func (s stuck) Write([]byte) (int, error) {
@@ -112,7 +112,7 @@ func (s stuck) Write([]byte) (int, error) {
 	return 0, syscall.EPIPE
 }
 
-func TestABlockedWriteDoesNotOutlastTheContext(t *testing.T) {
+func TestBlockedWriteEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		out := make(stuck)
@@ -135,7 +135,7 @@ func TestABlockedWriteDoesNotOutlastTheContext(t *testing.T) {
 	})
 }
 
-// A limited writer takes so many bytes and no more.
+// A limited writer fails after a number of bytes.
 type limited struct {
 	text strings.Builder
 	left int
@@ -151,7 +151,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestNothingIsWrittenBehindAFailedWrite(t *testing.T) {
+func TestFailedWriteIsTheLast(t *testing.T) {
 	line := strings.Repeat("x", 999)
 	for _, limit := range []int{0, 1, 1000, outputSize - 1, outputSize, outputSize + 2500, 3*outputSize + 17} {
 		var values []any
@@ -159,7 +159,7 @@ func TestNothingIsWrittenBehindAFailedWrite(t *testing.T) {
 			values = append(values, line)
 		}
 		out := &limited{left: limit}
-		p := Printer{Out: out, Console: NewConsole(&strings.Builder{}), Errors: Skip, Rest: "try again"}
+		p := Printer{Out: out, Console: NewConsole(&strings.Builder{}), Errors: Skip, Remedy: "try again"}
 		err := p.Print(t.Context(), results(append(values, errors.New("the queue is gone"))...))
 		want := fmt.Sprintf("write stdout: no space left on device; lines written: %d; try again", limit/1000)
 		if err == nil || err.Error() != want || out.text.Len() != limit {
@@ -168,7 +168,7 @@ func TestNothingIsWrittenBehindAFailedWrite(t *testing.T) {
 	}
 }
 
-func TestATornLineIsCutOff(t *testing.T) {
+func TestPartialLineIsRemoved(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestATornLineIsCutOff(t *testing.T) {
 		if err := errors.Join(err, sought); err != nil {
 			t.Fatal(err)
 		}
-		cutTorn(f, '\n', []byte(c.written))
+		trimPartialLine(f, '\n', []byte(c.written))
 		if text, err := os.ReadFile(f.Name()); string(text) != c.left || err != nil {
 			t.Errorf("%q of %q, %v", text, c.written, err)
 		}
@@ -190,14 +190,14 @@ func TestATornLineIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Another process has written behind it: its lines stay.
+	// The lines of another process, which come after, stay.
 	if _, err := f.WriteAt([]byte("one\ntwthree\n"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Seek(6, 0); err != nil {
 		t.Fatal(err)
 	}
-	cutTorn(f, '\n', []byte("one\ntw"))
+	trimPartialLine(f, '\n', []byte("one\ntw"))
 	if text, err := os.ReadFile(f.Name()); string(text) != "one\ntwthree\n" || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
@@ -225,12 +225,12 @@ func TestProgressLine(t *testing.T) {
 		in.sent.Store(150)
 		in.ended.Store(c.ended)
 		in.source.read.Store(300)
-		p := &Progress{Look: c.look, Input: in, begin: begin, marks: []mark{{at: begin}}}
+		p := &Progress{Look: c.look, Input: in, begin: begin, samples: []sample{{at: begin}}}
 		if got := p.lineAt(begin.Add(2*time.Second), 100, 3, 50); got != c.want {
 			t.Errorf("%s: %q, not %q", name, got, c.want)
 		}
 	}
-	p := &Progress{Look: Bar, Input: &Input{}, begin: begin, marks: []mark{{at: begin}}}
+	p := &Progress{Look: Bar, Input: &Input{}, begin: begin, samples: []sample{{at: begin}}}
 	p.Input.sent.Store(10)
 	p.Input.ended.Store(true)
 	if got, want := p.lineAt(begin.Add(time.Second), 5, 0, 20), " 50% 5 of 10 done, ETA 1s, 0 failed"; got != want {
@@ -238,7 +238,7 @@ func TestProgressLine(t *testing.T) {
 	}
 }
 
-func TestAStatusLineGivesWay(t *testing.T) {
+func TestOutputReplacesTheStatusLine(t *testing.T) {
 	var screen strings.Builder
 	c := NewConsole(&screen)
 	c.Status("1 done")
@@ -254,7 +254,7 @@ func TestAStatusLineGivesWay(t *testing.T) {
 	}
 }
 
-func TestAPrintedValueCostsNoAllocation(t *testing.T) {
+func TestPrintedValueNeedsNoAllocation(t *testing.T) {
 	const n = 10_000
 	all := make([]Result, n)
 	for i := range all {

@@ -18,9 +18,8 @@ func (s Stopped) Error() string { return "stopped: " + s.Signal.String() }
 // Status is the exit status.
 func (s Stopped) Status() int { return 128 + int(s.Signal) }
 
-// signals returns a context that ends with the first signal that asks for an
-// end. It also keeps a closed stdout from killing the process, so that the
-// write fails and there is time to clean up.
+// signals returns a context that ends at the first SIGINT, SIGTERM or SIGHUP. It also catches
+// SIGPIPE, so that a write to a closed stdout fails and the command can clean up.
 func (c Command) signals(ctx context.Context) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	got, pipe := make(chan os.Signal, 2), make(chan os.Signal, 1)
@@ -44,12 +43,12 @@ func (c Command) signals(ctx context.Context) (_ context.Context, release func()
 	}
 }
 
-// once is for how long signals are one and the same: timeout(1) sends its signal
-// to the process and then to the group of the process, and some shells do so.
-const once = 200 * time.Millisecond
+// repeatTime is the time in which further signals count as the first one: timeout(1) and some
+// shells send a signal to the process and to its group.
+const repeatTime = 200 * time.Millisecond
 
-// watch ends the context at the first signal, and the process at the second or
-// when the time of grace is over.
+// watch ends the context at the first signal. It ends the process at the second one and after
+// Grace.
 func (c Command) watch(got <-chan os.Signal, released <-chan struct{}, cancel context.CancelCauseFunc) {
 	var status int
 	var first time.Time
@@ -58,7 +57,7 @@ func (c Command) watch(got <-chan os.Signal, released <-chan struct{}, cancel co
 		select {
 		case s := <-got:
 			if status != 0 {
-				if time.Since(first) < once {
+				if time.Since(first) < repeatTime {
 					continue
 				}
 				c.Exit(status)
@@ -72,7 +71,7 @@ func (c Command) watch(got <-chan os.Signal, released <-chan struct{}, cancel co
 				grace = time.After(c.Grace)
 			}
 		case <-grace:
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: cleaning up takes too long: what is left goes by itself\n", c.App.Name)
+			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: the cleanup takes longer than %v: exit; the queues are deleted some minutes later\n", c.App.Name, c.Grace)
 			c.Exit(status)
 			return
 		case <-released:

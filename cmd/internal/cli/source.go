@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// A Source is stdin. It knows how much of it was read, and its size if it is a file.
+// A Source is stdin with the number of bytes that were read, and with its size if it is a file.
 type Source struct {
 	r    io.Reader
-	size int64 // 0: not known
+	size int64 // 0: unknown
 	read atomic.Int64
 }
 
-// NewSource returns the Source that reads r.
+// NewSource returns a Source that reads r.
 func NewSource(r io.Reader) *Source {
 	s := &Source{r: r}
 	f, ok := r.(*os.File)
@@ -28,14 +28,15 @@ func NewSource(r io.Reader) *Source {
 	return s
 }
 
-// Read reads.
+// Read reads from stdin.
 func (s *Source) Read(b []byte) (int, error) {
 	n, err := s.r.Read(b)
 	s.read.Add(int64(n))
 	return n, err
 }
 
-// estimate is how many items the file seems to have, if so many were in what was read. It is 0 if that is not known.
+// estimate returns the estimated number of items of the file, from the number of items in the bytes
+// that were read. 0: unknown.
 func (s *Source) estimate(items int64) int64 {
 	read := s.read.Load()
 	if s.size <= 0 || read <= 0 || read >= s.size {

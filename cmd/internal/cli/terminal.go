@@ -16,15 +16,16 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// ShowsStatus reports whether w is a terminal on which a line can be rewritten, and the user wants that.
+// ShowsStatus reports whether w is a terminal with a status line. TERM=dumb and NO_COLOR turn it
+// off.
 func ShowsStatus(w io.Writer) bool {
 	return IsTerminal(w) && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == ""
 }
 
-// defaultWidth is the width of a terminal that does not tell it.
+// defaultWidth is the width of a terminal of unknown size.
 const defaultWidth = 80
 
-// width is how many columns a terminal has.
+// width returns the number of columns of a terminal.
 func width(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
@@ -34,18 +35,19 @@ func width(w io.Writer) int {
 	return defaultWidth
 }
 
-// Printable is text without control characters: a terminal would obey them. A newline is a space, others stand
-// as \x1b.
+// Printable returns text without control characters, which a terminal would execute. Newlines
+// become spaces, and others an escape such as \x1b.
 func Printable(text string) string {
-	if !strings.ContainsFunc(text, controls) {
+	if !strings.ContainsFunc(text, isControl) {
 		return text
 	}
 	return escape(strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(text))
 }
 
-// harmless is text for a terminal, in lines.
-func harmless(text []byte) []byte {
-	if !strings.ContainsFunc(string(text), func(r rune) bool { return controls(r) && r != '\n' }) {
+// escapeLines returns text for a terminal. It escapes control characters other than tabs and
+// newlines.
+func escapeLines(text []byte) []byte {
+	if !strings.ContainsFunc(string(text), func(r rune) bool { return isControl(r) && r != '\n' }) {
 		return text
 	}
 	var b strings.Builder
@@ -59,18 +61,19 @@ func harmless(text []byte) []byte {
 	return []byte(b.String())
 }
 
-func controls(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == utf8.RuneError }
+// isControl reports whether r is a control character other than a tab, or an invalid byte.
+func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == utf8.RuneError }
 
-const digits = "0123456789abcdef"
+const hexDigits = "0123456789abcdef"
 
 func escape(text string) string {
 	var b strings.Builder
 	for i, r := range text {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
-			b.WriteString("\uFFFD") // bytes that are no text
-		case controls(r) && r != utf8.RuneError:
-			b.WriteString(`\x` + string(digits[r>>4&15]) + string(digits[r&15]))
+			b.WriteString("\uFFFD") // invalid bytes
+		case isControl(r) && r != utf8.RuneError:
+			b.WriteString(`\x` + string(hexDigits[r>>4&15]) + string(hexDigits[r&15]))
 		default:
 			b.WriteRune(r)
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// workerEnv makes the test binary a worker that runs the command in it until
-// somebody kills it.
+// workerEnv is a variable with a command. The test binary then is a worker that runs the command
+// until the worker is killed.
 const workerEnv = "COMMAND_TEST_WORKER"
 
 func TestMain(m *testing.M) {
@@ -56,13 +56,13 @@ func one(c *coproc) call {
 	}
 }
 
-func noPlaces(command string) template { return template{{text: command}} }
+func withoutPlaceholders(command string) template { return template{{text: command}} }
 
 // calls returns the command as a function of each kind.
 func calls(l *launcher, command string) map[Kind]call {
 	pipe := l.pipe(command)
 	return map[Kind]call{
-		Exec: l.exec(noPlaces(command), "\n"),
+		Exec: l.exec(withoutPlaceholders(command), "\n"),
 		Pipe: func(ctx context.Context, item string) (string, error) {
 			values, err := pipe(ctx, []string{item})
 			return strings.Join(values, "\n"), err
@@ -80,7 +80,7 @@ func wantError(t *testing.T, err error, parts ...string) {
 	}
 }
 
-// A fifo tells through its end that every process that had it open is gone.
+// A fifo is a named pipe. Its reader gets io.EOF when every process that had it open has ended.
 type fifo struct{ path string }
 
 func newFifo(t *testing.T) fifo {
@@ -92,7 +92,7 @@ func newFifo(t *testing.T) fifo {
 	return fifo{path}
 }
 
-// read waits for the line "up" of a process and returns the rest.
+// read waits for the line "up" of a process and returns the open fifo.
 func (f fifo) read(t *testing.T) *os.File {
 	t.Helper()
 	file := f.open(t)
@@ -103,7 +103,7 @@ func (f fifo) read(t *testing.T) *os.File {
 	return file
 }
 
-// open waits for a process that writes, and gives it little time.
+// open waits until a process opens the fifo for writing. Reads of the result have a deadline.
 func (f fifo) open(t *testing.T) *os.File {
 	t.Helper()
 	file, err := os.Open(f.path)
@@ -151,7 +151,7 @@ func TestEndOfContextKillsGrandchildren(t *testing.T) {
 	}
 }
 
-func TestCloseKillsEverything(t *testing.T) {
+func TestCloseKillsAllProcesses(t *testing.T) {
 	for kind := range calls(nil, "") {
 		t.Run(string(kind), func(t *testing.T) {
 			f, l := newFifo(t), newLauncher()
@@ -175,7 +175,7 @@ func TestCloseKillsEverything(t *testing.T) {
 	}
 }
 
-func TestEndedContextStartsNothing(t *testing.T) {
+func TestEndedContextStartsNoProcess(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
@@ -190,9 +190,9 @@ func TestEndedContextStartsNothing(t *testing.T) {
 	}
 }
 
-func TestNothingIsLeftInTheBackground(t *testing.T) {
+func TestBackgroundProcessesEndWithTheirCommand(t *testing.T) {
 	f := newFifo(t)
-	call := launch(t).exec(noPlaces("exec 9>"+f.path+"; (echo up >&9; sleep 1000) >&- 2>&- & echo done"), "\n")
+	call := launch(t).exec(withoutPlaceholders("exec 9>"+f.path+"; (echo up >&9; sleep 1000) >&- 2>&- & echo done"), "\n")
 	value := make(chan string)
 	go func() {
 		v, err := call(t.Context(), "x")
@@ -210,13 +210,13 @@ func TestNothingIsLeftInTheBackground(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheCommandIsTheEndOfTheItem(t *testing.T) {
+func TestItemEndsWithItsCommand(t *testing.T) {
 	for command, want := range map[string]string{
 		"sleep 1000 & echo done":                            "done",
 		"sleep 1000 & cat":                                  "item",
 		"(sleep 1000; echo late) & head -c 60000 /dev/zero": strings.Repeat("\x00", 60000),
 	} {
-		if v, err := launch(t).exec(noPlaces(command), "\n")(t.Context(), "item"); v != want || err != nil {
+		if v, err := launch(t).exec(withoutPlaceholders(command), "\n")(t.Context(), "item"); v != want || err != nil {
 			t.Errorf("%s: got %.20q, %v", command, v, err)
 		}
 	}
@@ -247,14 +247,14 @@ func TestFailuresHaveStatusAndStderr(t *testing.T) {
 	}
 }
 
-// Items that a shell or an option parser would take for something else.
+// hostile are items with a special meaning for a shell or an option parser.
 var hostile = []string{
 	"", " ", "; rm -rf /", "$(touch x)", "`touch x`", "--flag", "-e", "-n", "'", `"`, `\`, `\n`, "a\x00b", "\x00", "%s%n",
 	"\r", "a\r", "\xff\xfe", "*", "~", "$HOME", "| cat", "> x", "&", "!!", "#", "\x1b[0m", "\x04", "\x1a", "ü",
 	strings.Repeat("long ", 1<<16),
 }
 
-func TestHostileItemsArriveAsTheyAre(t *testing.T) {
+func TestHostileItemsArriveUnchanged(t *testing.T) {
 	for kind, call := range calls(launch(t), "cat") {
 		for _, item := range hostile {
 			if v, err := call(t.Context(), item); v != item || err != nil {
@@ -264,7 +264,7 @@ func TestHostileItemsArriveAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestTooMuchOutput(t *testing.T) {
+func TestOutputAboveTheBoundFails(t *testing.T) {
 	for _, call := range calls(launch(t), "tr '\\0' x </dev/zero") {
 		_, err := call(t.Context(), "x")
 		wantError(t, err, "above the bound of 64 MiB")
@@ -276,7 +276,7 @@ func TestTooMuchOutput(t *testing.T) {
 	}
 }
 
-func TestSet(t *testing.T) {
+func TestSetParsesSpecs(t *testing.T) {
 	s, err := New([]string{"a=exec:cat", "b=pipe:cat", "c=coproc:cat"}, silent)
 	if err != nil {
 		t.Fatal(err)
@@ -288,7 +288,7 @@ func TestSet(t *testing.T) {
 	_, err = New([]string{"a=exec:cat", "b=pip:cat"}, silent)
 	wantError(t, err, `command "b=pip:cat"`, "nearest: pipe:")
 	_, err = New([]string{"a=exec:cat", "a=pipe:cat"}, silent)
-	wantError(t, err, `two of the name "a"`)
+	wantError(t, err, `another command has the name "a"`)
 }
 
 func TestTailKeepsTheEnd(t *testing.T) {
@@ -306,9 +306,9 @@ func TestTailKeepsTheEnd(t *testing.T) {
 			t.Errorf("size %d: got %d bytes, want %d", size, len(kept.String()), len(want))
 		}
 	}
-	var short tail
-	_, _ = short.Write([]byte(" a\xffb\n"))
-	if short.String() != "a\uFFFDb" {
-		t.Errorf("got %q", short.String())
+	var shorten tail
+	_, _ = shorten.Write([]byte(" a\xffb\n"))
+	if shorten.String() != "a\uFFFDb" {
+		t.Errorf("got %q", shorten.String())
 	}
 }

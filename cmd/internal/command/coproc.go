@@ -11,49 +11,49 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-var errOutOfStep = errors.New("more lines than items: a coprocess writes one line for each line that it reads; " +
-	"one line too many makes its answers those of other items, also some that were given before. " +
+var errOutOfStep = errors.New("more lines than items: a coprocess has to write one line for each line that it reads; " +
+	"an extra line shifts its answers to other items, also in earlier calls. " +
 	"With coproc+id: each answer names its item")
 
-// A coproc is a command whose processes stay, one for each call at a time.
+// A coproc is a command whose processes stay between calls. Each concurrent call has one.
 type coproc struct {
 	launcher *launcher
 	name     string
 	command  string
-	framed   bool // each line has an id, a space, and the item or its answer
+	withIDs  bool // each line has an id, a space, and the item or its answer
 	log      *slog.Logger
 
 	mu   sync.Mutex
 	idle []*peer
 }
 
-// call writes each item as a line and returns the lines that come back, which the process has to flush and which may
-// have 64 MiB each. An item that contains a newline is an error. A process that ends fails the first item that it has
-// not answered; another process gets those behind. One that writes a line too many fails all items, and so does
-// the end of ctx, which kills the process.
+// call writes each item as a line and returns the answers. The process has to flush each answer,
+// which has at most 64 MiB. An item that contains a newline fails. If the process ends, the first
+// unanswered item fails, and another process gets the items after it. All items fail if the process
+// writes an extra line, and if ctx ends, which kills the process.
 func (c *coproc) call(ctx context.Context, items []string) ([]string, error) {
 	values, bad := make([]string, len(items)), make(workers.Errors)
-	left := make([]int, 0, len(items))
+	pending := make([]int, 0, len(items))
 	for i, item := range items {
 		if strings.Contains(item, "\n") {
 			bad[i] = errNewline
 		} else {
-			left = append(left, i)
+			pending = append(pending, i)
 		}
 	}
-	for len(left) > 0 {
+	for len(pending) > 0 {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		var err error
-		if left, err = c.part(ctx, items, left, values); err == nil {
+		if pending, err = c.callOne(ctx, items, pending, values); err == nil {
 			continue
 		}
-		if _, died := errors.AsType[*deathError](err); !died || notTheItem(err) {
+		if _, died := errors.AsType[*noAnswerError](err); !died || isUnavailable(err) {
 			return nil, err
 		}
-		bad[left[0]] = err
-		left = left[1:]
+		bad[pending[0]] = err
+		pending = pending[1:]
 	}
 	if len(bad) > 0 {
 		return values, bad
@@ -61,19 +61,19 @@ func (c *coproc) call(ctx context.Context, items []string) ([]string, error) {
 	return values, nil
 }
 
-// part asks one process for the items at left, and returns those that it has not answered.
-func (c *coproc) part(ctx context.Context, items []string, left []int, values []string) ([]int, error) {
+// callOne sends the pending items to one process, and returns the unanswered ones.
+func (c *coproc) callOne(ctx context.Context, items []string, pending []int, values []string) ([]int, error) {
 	p, err := c.take(ctx)
 	if err != nil {
-		return left, err
+		return pending, err
 	}
-	lines := make([]string, len(left))
-	for k, i := range left {
+	lines := make([]string, len(pending))
+	for k, i := range pending {
 		lines[k] = items[i]
 	}
 	answers, err := p.ask(ctx, lines)
 	var none []int
-	for k, i := range left {
+	for k, i := range pending {
 		if k < len(answers) && answers[k] != nil {
 			values[i] = *answers[k]
 		} else {
@@ -90,27 +90,27 @@ func (c *coproc) part(ctx context.Context, items []string, left []int, values []
 	return none, nil
 }
 
-// take returns an idle process or starts one. One that ended since its last answer is not missed, but a line that nothing
-// asked for is an error.
+// take returns an idle process or starts one. It drops idle processes that have ended. An idle
+// process that has written an extra line is an error.
 func (c *coproc) take(ctx context.Context) (*peer, error) {
 	for {
-		p := c.pop()
+		p := c.popIdle()
 		if p == nil {
-			return c.peer(ctx)
+			return c.startPeer(ctx)
 		}
-		if p.strayed() {
+		if p.hasStray() {
 			p.end(errOutOfStep)
 			return nil, errOutOfStep
 		}
 		select {
-		case <-p.gone:
+		case <-p.exited:
 		default:
 			return p, nil
 		}
 	}
 }
 
-func (c *coproc) pop() *peer {
+func (c *coproc) popIdle() *peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := len(c.idle) - 1
@@ -122,10 +122,10 @@ func (c *coproc) pop() *peer {
 	return p
 }
 
-// A deathError is why a process of a coproc gives no answer.
-type deathError struct{ error }
+// A noAnswerError is the error of an item whose coprocess has ended without an answer.
+type noAnswerError struct{ error }
 
-// Error returns why.
-func (e *deathError) Error() string { return fmt.Sprintf("coproc: no answer: %v", e.error) }
+// Error returns the text of the cause.
+func (e *noAnswerError) Error() string { return fmt.Sprintf("coproc: no answer: %v", e.error) }
 
-func (e *deathError) Unwrap() error { return e.error }
+func (e *noAnswerError) Unwrap() error { return e.error }

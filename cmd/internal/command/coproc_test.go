@@ -22,7 +22,7 @@ func newCoproc(t *testing.T, command string) *coproc {
 	return &coproc{launcher: launch(t), command: command, log: silent}
 }
 
-// withPid answers with its process id and the line.
+// withPid is a command that answers with its process id and the line.
 const withPid = `while IFS= read -r x; do printf '%s %s\n' $$ "$x"; done`
 
 func answer(t *testing.T, c *coproc, item string) string {
@@ -48,14 +48,14 @@ func TestCoprocCommands(t *testing.T) {
 	}
 }
 
-func TestCoprocStays(t *testing.T) {
+func TestCoprocProcessIsReused(t *testing.T) {
 	c := newCoproc(t, withPid)
 	if first, second := answer(t, c, "x"), answer(t, c, "x"); first != second {
 		t.Errorf("%q, then %q", first, second)
 	}
 }
 
-func TestCoprocIsStartedAgain(t *testing.T) {
+func TestCoprocIsRestartedAfterItsEnd(t *testing.T) {
 	c := newCoproc(t, `while read x; do
 		if [ "$x" = die ]; then echo last words >&2; exit 3; fi
 		if [ "$x" = leave ]; then exit; fi
@@ -78,20 +78,20 @@ func TestCoprocIsStartedAgain(t *testing.T) {
 	}
 }
 
-func TestCoprocThatDiedIdleIsNotMissed(t *testing.T) {
+func TestCoprocThatDiedIdleIsReplaced(t *testing.T) {
 	c := newCoproc(t, withPid)
 	first := answer(t, c, "x")
 	p := c.idle[0]
 	if err := syscall.Kill(p.proc.Pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	<-p.gone
+	<-p.exited
 	if second := answer(t, c, "x"); second == first {
 		t.Errorf("twice %q", first)
 	}
 }
 
-func TestCoprocOutOfStep(t *testing.T) {
+func TestCoprocWithExtraLinesFailsAllItems(t *testing.T) {
 	items := []string{"1", "2", "3", "4", "5"}
 	for _, command := range []string{
 		`while read x; do printf '1\n2\n'; done`,
@@ -104,7 +104,7 @@ func TestCoprocOutOfStep(t *testing.T) {
 	} {
 		c := newCoproc(t, command)
 		values, err := c.call(t.Context(), items)
-		for err == nil && slices.Equal(values, items) { // the line came late, on a busy machine: a later call fails
+		for err == nil && slices.Equal(values, items) { // on a busy machine the extra line may come late: a later call fails
 			values, err = c.call(t.Context(), items)
 		}
 		wantError(t, err, "more lines than items")
@@ -114,8 +114,8 @@ func TestCoprocOutOfStep(t *testing.T) {
 	}
 }
 
-// A line that comes while the process is idle fails the next call.
-func TestCoprocWritesWhileItIsIdle(t *testing.T) {
+// A line that an idle process writes fails the next call.
+func TestCoprocThatWritesWhileIdleFailsTheNextCall(t *testing.T) {
 	f := newFifo(t)
 	c := newCoproc(t, `read x; echo $x; read go <`+f.path+`; echo stray; cat`)
 	answer(t, c, "x")
@@ -125,12 +125,12 @@ func TestCoprocWritesWhileItIsIdle(t *testing.T) {
 	}
 	_, _ = gate.WriteString("go\n")
 	_ = gate.Close()
-	<-c.idle[0].gone
+	<-c.idle[0].exited
 	_, err = one(c)(t.Context(), "y")
 	wantError(t, err, "more lines than items")
 }
 
-func TestFramedCoproc(t *testing.T) {
+func TestCoprocWithIDs(t *testing.T) {
 	items := make([]string, 1000)
 	for i := range items {
 		items[i] = fmt.Sprintf("item %d", i%100)
@@ -142,7 +142,7 @@ func TestFramedCoproc(t *testing.T) {
 		`while read -r first && read -r second; do echo "$second"; echo "$first"; done`,
 	} {
 		c := newCoproc(t, command)
-		c.framed = true
+		c.withIDs = true
 		for range 2 {
 			if values, err := c.call(t.Context(), items); !slices.Equal(values, items) || err != nil {
 				t.Errorf("%s: %d values, %v", command, len(values), err)
@@ -150,7 +150,7 @@ func TestFramedCoproc(t *testing.T) {
 		}
 	}
 	c := newCoproc(t, `read id x; echo $id $x; read id x; echo sorry >&2; exit 3`)
-	c.framed = true
+	c.withIDs = true
 	values, err := c.call(t.Context(), []string{"a", "b", "c", "d\n"})
 	var bad workers.Errors
 	if !errors.As(err, &bad) || values[0] != "a" || values[2] != "c" || len(bad) != 2 {
@@ -160,7 +160,8 @@ func TestFramedCoproc(t *testing.T) {
 	wantError(t, bad[3], "contains a newline")
 }
 
-// What was answered before the process died counts, and others get the items behind the one that killed it.
+// The answers before the death of the process count. Another process gets the items after the one
+// that killed it.
 func TestCoprocThatDiesFailsOneItem(t *testing.T) {
 	c := newCoproc(t, `while read x; do [ $x = 3 ] && exit 7; echo $x; done`)
 	items := []string{"1", "2", "3", "4", "3", "5"}
@@ -286,7 +287,7 @@ func BenchmarkCoproc(b *testing.B) {
 func BenchmarkExec(b *testing.B) {
 	l := newLauncher()
 	defer l.close()
-	call := l.exec(noPlaces("cat"), "\n")
+	call := l.exec(withoutPlaceholders("cat"), "\n")
 	for b.Loop() {
 		if _, err := call(b.Context(), "item"); err != nil {
 			b.Fatal(err)

@@ -9,11 +9,11 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-var errNewline = errors.New("the item contains a newline and cannot be a line, use exec: for it")
+var errNewline = errors.New("the item contains a newline and cannot be a line: use exec: for it")
 
-// exec returns the function that runs a process for each item. Placeholders in the command are replaced by
-// the item; a command without any gets it by stdin, with end behind it, and need not read it. The value is stdout without
-// its last newline (a "\n", nothing else). It may have 64 MiB.
+// exec returns the function that runs a process for each item. The item replaces the placeholders
+// of the command. A command without placeholders gets the item and end by stdin, and need not read
+// it. The value is stdout without one newline at its end, and has at most 64 MiB.
 func (l *launcher) exec(command template, end string) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, item string) (string, error) {
 		if !command.takesItem() {
@@ -32,14 +32,14 @@ func (l *launcher) exec(command template, end string) func(context.Context, stri
 
 func trimmed(out string, err error) (string, error) { return strings.TrimSuffix(out, "\n"), err }
 
-// MaxBlock is how many bytes of items a process of pipe: may get: its output has the bound of a
-// result.
+// MaxBlock is the largest number of bytes of items for a process of pipe:, whose output has the
+// bound of a result.
 const MaxBlock = 64 << 20
 
-// pipe returns the function that runs a process for each call, with up to 65,536 items: a line for
-// each item, in order, out as well as in. The last line of the output may lack
-// its newline, all of it may have 64 MiB. An item that contains a newline
-// fails alone; whatever else is wrong fails all items.
+// pipe returns the function that runs a process for each call, with up to 65,536 items. The process
+// reads a line for each item and has to write a line for each, in the same order. The last line of
+// the output may lack its newline. The output has at most 64 MiB. An item that contains a newline
+// fails alone. Any other error fails all items.
 func (l *launcher) pipe(command string) func(context.Context, []string) ([]string, error) {
 	return func(ctx context.Context, items []string) ([]string, error) {
 		input, bad := joinLines(items)
@@ -56,17 +56,17 @@ func (l *launcher) pipe(command string) func(context.Context, []string) ([]strin
 		}
 		values := lines(out)
 		if len(values) != sent {
-			return nil, fmt.Errorf("pipe: %d lines in, %d lines out: it takes a line for each line, "+
-				"use exec: for a command that does not write that", sent, len(values))
+			return nil, fmt.Errorf("pipe: %d lines in, %d lines out: the command has to write a line for each line; "+
+				"use exec: for another command", sent, len(values))
 		}
 		if len(bad) > 0 {
-			return spread(values, len(items), bad), bad
+			return fillGaps(values, len(items), bad), bad
 		}
 		return values, nil
 	}
 }
 
-// joinLines makes a line of each item. An item that contains a newline is left out.
+// joinLines returns the items as lines, without the items that contain a newline.
 func joinLines(items []string) (text string, bad workers.Errors) {
 	size := len(items)
 	for _, item := range items {
@@ -88,8 +88,8 @@ func joinLines(items []string) (text string, bad workers.Errors) {
 	return input.String(), bad
 }
 
-// spread returns n values, which are empty where there is an error.
-func spread(values []string, n int, bad workers.Errors) []string {
+// fillGaps returns n values: an empty one for each error of bad, and otherwise the next of values.
+func fillGaps(values []string, n int, bad workers.Errors) []string {
 	all := make([]string, n)
 	for i := range all {
 		if bad[i] == nil {

@@ -23,7 +23,7 @@ func TestExec(t *testing.T) {
 		{"exec <&-; echo closed", strings.Repeat("unread", 1<<16), "closed"},
 		{"echo noise >&2; echo value", "", "value"},
 	} {
-		if got, err := launch(t).exec(noPlaces(c.command), "\n")(t.Context(), c.item); got != c.want || err != nil {
+		if got, err := launch(t).exec(withoutPlaceholders(c.command), "\n")(t.Context(), c.item); got != c.want || err != nil {
 			t.Errorf("%s of %.20q: got %q, %v", c.command, c.item, got, err)
 		}
 	}
@@ -36,7 +36,7 @@ func TestExec0(t *testing.T) {
 		{"cat", "a\n\n", "a\n"},
 		{"cat", "a\x00b\r\n", "a\x00b\r"},
 	} {
-		if got, err := launch(t).exec(noPlaces(c.command), "")(t.Context(), c.item); got != c.want || err != nil {
+		if got, err := launch(t).exec(withoutPlaceholders(c.command), "")(t.Context(), c.item); got != c.want || err != nil {
 			t.Errorf("%s of %q: got %q, %v", c.command, c.item, got, err)
 		}
 	}
@@ -60,7 +60,7 @@ func TestPipe(t *testing.T) {
 	}
 }
 
-func TestPipeCountsLines(t *testing.T) {
+func TestPipeFailsOnAnotherNumberOfLines(t *testing.T) {
 	big := slices.Repeat([]string{"item"}, 100_000)
 	for _, c := range []struct {
 		command string

@@ -13,34 +13,35 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// brokenAfter is how long a command that has never run may be unavailable.
+// brokenAfter is the time after which a command that was never able to run counts as broken.
 const brokenAfter = 3 * time.Second
 
-// A health is what is known of a command: can it run here?
+// A health records whether a command is able to run on this machine.
 type health struct {
 	name   string
 	broken chan<- error
 
-	mu    sync.Mutex
-	runs  bool      // it did
-	since time.Time // of the first failure
+	mu     sync.Mutex
+	hasRun bool      // a call has run
+	since  time.Time // the first failure
 }
 
-// judge takes the error of a run. One that says nothing about the item is returned as unavailable.
-func (h *health) judge(err error) error {
+// classify returns the error of a run. An error that does not depend on the item becomes
+// workers.Unavailable.
+func (h *health) classify(err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !notTheItem(err) {
-		h.runs = h.runs || err == nil || isExit(err)
+	if !isUnavailable(err) {
+		h.hasRun = h.hasRun || err == nil || isExit(err)
 		return err
 	}
 	if h.since.IsZero() {
 		h.since = time.Now()
 	}
-	if !h.runs && time.Since(h.since) >= brokenAfter {
+	if !h.hasRun && time.Since(h.since) >= brokenAfter {
 		select {
 		case h.broken <- fmt.Errorf("%s cannot run here, tried for %v: %w", h.name, brokenAfter, err):
-		default: // another command was told
+		default: // another command is reported
 		}
 	}
 	return workers.Unavailable(err)
@@ -51,19 +52,20 @@ func isExit(err error) bool {
 	return ok
 }
 
-// A startError is why a process could not be started.
+// A startError is the error of a process that could not be started.
 type startError struct{ error }
 
 func (e *startError) Unwrap() error { return e.error }
 
-// The exit statuses of a shell for a program that cannot be run and for one that is not there.
+// The exit statuses of a shell for a program that cannot be run and for a missing program.
 const (
 	cannotRun = 126
 	notFound  = 127
 )
 
-// notTheItem reports whether an error would be that of any item: no process could be started, or the program is missing.
-func notTheItem(err error) bool {
+// isUnavailable reports whether err would be the error of any item: no process could be started, or
+// the program is missing.
+func isUnavailable(err error) bool {
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		return exit.state.ExitCode() == cannotRun || exit.state.ExitCode() == notFound
 	}
@@ -71,11 +73,12 @@ func notTheItem(err error) bool {
 	return ok && !errors.Is(err, syscall.E2BIG)
 }
 
-// firstWord matches a word at the begin of a command line that is the name of a program or of what a shell has.
+// firstWord matches a word at the beginning of a command line that names a program, or a reserved
+// word or builtin of the shell.
 var firstWord = regexp.MustCompile(`^\s*([A-Za-z0-9_./+-]+)(?:[\s|;&<>]|$)`)
 
-// Check returns an error if sh or the program of a command is missing on this machine, as far as it can be told without
-// running the command.
+// Check returns an error if sh or the program of a command is missing on this machine. It does not
+// run the commands, and so does not find every missing program.
 func (s *Set) Check() error {
 	for _, spec := range s.specs {
 		if _, err := exec.LookPath("sh"); err != nil {
@@ -92,5 +95,6 @@ func (s *Set) Check() error {
 	return nil
 }
 
-// Broken returns a channel that gets an error if a command has never run and could not for 3 seconds.
+// Broken returns a channel that gets an error if no call of a command could run for 3 seconds and
+// none has run before.
 func (s *Set) Broken() <-chan error { return s.broken }

@@ -15,82 +15,84 @@ import (
 // ErrClosed is the error of a call to a command whose Set is closed.
 var ErrClosed = errors.New("the commands are closed")
 
-// A launcher starts processes and knows those that run.
+// A launcher starts processes and has a table of the running ones.
 type launcher struct {
-	mark        string   // a variable in the environment of each process; its value is the number of the process
-	environment []string // of the processes, without the mark
-	slots       slots    // of the placeholder {%}
+	marker      string   // name of a variable in the environment of each process; its value is the process number
+	environment []string // of the processes, without the marker
+	slots       slots    // for the placeholder {%}
 
 	mu      sync.Mutex
 	closed  bool
-	last    int64              // number of a process
+	last    int64              // the latest process number
 	running map[int64]*process // by number
-	guard   *guardian          // nil before the first process
-	ended   sync.WaitGroup     // of running
+	reaper  *reaper            // nil before the first process
+	ended   sync.WaitGroup     // has a count for each running process
 }
 
-// secrets are variables that a command does not get: the address of a Redis may contain its password.
+// secrets are variables that commands do not inherit. The address of a Redis may contain its
+// password.
 var secrets = []string{"DQBRIDGE_REDIS="}
 
 func newLauncher() *launcher {
 	environment := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return slices.ContainsFunc(secrets, func(name string) bool { return strings.HasPrefix(variable, name) })
 	})
-	return &launcher{mark: "DQBRIDGE_" + rand.Text(), environment: slices.Clip(environment), running: map[int64]*process{}}
+	return &launcher{marker: "DQBRIDGE_" + rand.Text(), environment: slices.Clip(environment), running: map[int64]*process{}}
 }
 
-// close kills every process and waits until it is gone, with all of its descendants that this process may kill.
+// close kills every process, with all descendants that this process may kill, and waits for their
+// end.
 func (l *launcher) close() {
 	l.mu.Lock()
 	l.closed = true
 	for _, p := range l.running {
 		p.kill(ErrClosed)
 	}
-	guard := l.guard
-	l.guard = nil
+	reaper := l.reaper
+	l.reaper = nil
 	l.mu.Unlock()
 	l.ended.Wait()
-	if guard != nil {
-		orphans().leave()
-		guard.close()
+	if reaper != nil {
+		orphans().release()
+		reaper.close()
 	}
 }
 
-// enter notes that a process is about to run, and has a guardian for it.
-func (l *launcher) enter(p *process) error {
+// register gives p its number and its reaper before p starts.
+func (l *launcher) register(p *process) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return ErrClosed
 	}
-	if l.guard == nil {
-		guard, err := newGuardian(l.mark)
+	if l.reaper == nil {
+		reaper, err := newReaper(l.marker)
 		if err != nil {
 			return err
 		}
-		l.guard = guard
-		orphans().enter()
+		l.reaper = reaper
+		orphans().acquire()
 	}
-	if err := l.guard.watch(); err != nil {
+	if err := l.reaper.watch(); err != nil {
 		return err
 	}
 	l.last++
-	p.number, p.guard = l.last, l.guard
+	p.number, p.reaper = l.last, l.reaper
 	l.running[p.number] = p
 	l.ended.Add(1)
 	return nil
 }
 
-// leave notes that a process has ended or did not start.
-func (l *launcher) leave(p *process) {
+// unregister removes a process that has ended or did not start.
+func (l *launcher) unregister(p *process) {
 	l.mu.Lock()
 	delete(l.running, p.number)
 	l.mu.Unlock()
 }
 
-// isOver reports whether a process with an environment belongs to a command that has ended.
-func (l *launcher) isOver(environment string) bool {
-	_, value, ok := strings.Cut("\x00"+environment, "\x00"+l.mark+"=")
+// hasEnded reports whether the process with this environment belongs to a command that has ended.
+func (l *launcher) hasEnded(environment string) bool {
+	_, value, ok := strings.Cut("\x00"+environment, "\x00"+l.marker+"=")
 	if !ok {
 		return false
 	}
@@ -101,32 +103,32 @@ func (l *launcher) isOver(environment string) bool {
 	return err == nil && l.running[number] == nil
 }
 
-// start starts p. Once it has, l.wait has to be called.
+// start starts p. If it returns nil, the caller has to call l.wait.
 func (l *launcher) start(ctx context.Context, p *process) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := l.enter(p); errors.Is(err, ErrClosed) {
+	if err := l.register(p); errors.Is(err, ErrClosed) {
 		return err
 	} else if err != nil {
 		return &startError{err}
 	}
 	p.attach(ctx)
-	if err := p.begin(append(l.environment, l.mark+"="+strconv.FormatInt(p.number, 10))); err != nil {
+	if err := p.begin(append(l.environment, l.marker+"="+strconv.FormatInt(p.number, 10))); err != nil {
 		p.detach()
-		l.leave(p)
+		l.unregister(p)
 		l.ended.Done()
 		return cmp.Or[error](p.killed(), &startError{err})
 	}
 	return nil
 }
 
-// wait waits for a process, and kills its descendants that have left its group.
+// wait waits for the end of p, and kills the descendants that have left its group.
 func (l *launcher) wait(p *process) error {
 	defer l.ended.Done()
 	return p.wait(func() {
-		l.leave(p)
-		orphans().kill(l.isOver)
+		l.unregister(p)
+		orphans().kill(l.hasEnded)
 	})
 }
 
@@ -142,4 +144,30 @@ func (l *launcher) run(ctx context.Context, line, input string) (string, error) 
 		return "", err
 	}
 	return out.text.String(), nil
+}
+
+// slots hands out numbers of concurrent processes from 1. A process gets the lowest free number.
+type slots struct {
+	mu   sync.Mutex
+	busy []bool
+}
+
+// take returns the lowest free number. It is taken until release.
+func (s *slots) take() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, busy := range s.busy {
+		if !busy {
+			s.busy[i] = true
+			return i + 1
+		}
+	}
+	s.busy = append(s.busy, true)
+	return len(s.busy)
+}
+
+func (s *slots) release(number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy[number-1] = false
 }

@@ -5,23 +5,24 @@ import (
 	"strings"
 )
 
-// A lexer finds the placeholders of a command and the quotes around each. It knows as much of the shell as that
-// needs; behind what it does not know it finds no quotes, and refuses placeholders of items.
+// A lexer finds the placeholders of a command and the quotes around each. It knows the quotes,
+// comments and substitutions of the shell. After a construct that it does not know, it cannot tell
+// the quotes, and refuses placeholders of items.
 type lexer struct {
-	placeAt func(text string) string // the placeholder that text begins with
-	rest    string
-	parts   template
-	text    strings.Builder
-	open    []byte // what has begun and not ended: " or (
-	word    bool   // the byte before belongs to a word: no comment begins
-	unknown string // the first construct that it does not know
+	placeholderAt func(text string) string // the placeholder at the start of text
+	rest          string
+	parts         template
+	text          strings.Builder
+	nesting       []byte // the open " and (
+	inWord        bool   // the last byte belongs to a word, so that # begins no comment
+	unknown       string // the first unknown construct
 }
 
 // parseTemplate returns the placeholders of a command for `sh -c`.
-func parseTemplate(command string) (template, error) { return parseWith(placeAt, command) }
+func parseTemplate(command string) (template, error) { return parseWith(placeholderAt, command) }
 
-func parseWith(placeAt func(string) string, command string) (template, error) {
-	x := lexer{placeAt: placeAt, rest: command}
+func parseWith(placeholderAt func(string) string, command string) (template, error) {
+	x := lexer{placeholderAt: placeholderAt, rest: command}
 	for x.rest != "" {
 		if err := x.step(); err != nil {
 			return nil, err
@@ -34,16 +35,16 @@ func parseWith(placeAt func(string) string, command string) (template, error) {
 func (x *lexer) take(n int) {
 	n = min(n, len(x.rest))
 	x.text.WriteString(x.rest[:n])
-	x.rest, x.word = x.rest[n:], true
+	x.rest, x.inWord = x.rest[n:], true
 }
 
-func (x *lexer) quoted() bool { return x.within() == '"' }
+func (x *lexer) quoted() bool { return x.innermost() == '"' }
 
-func (x *lexer) within() byte {
-	if len(x.open) == 0 {
+func (x *lexer) innermost() byte {
+	if len(x.nesting) == 0 {
 		return 0
 	}
-	return x.open[len(x.open)-1]
+	return x.nesting[len(x.nesting)-1]
 }
 
 // place takes a placeholder.
@@ -53,12 +54,12 @@ func (x *lexer) place(place string, q quoting) error {
 	}
 	x.parts = append(x.parts, part{x.text.String(), place, q})
 	x.text.Reset()
-	x.rest, x.word = x.rest[len(place):], true
+	x.rest, x.inWord = x.rest[len(place):], true
 	return nil
 }
 
 func (x *lexer) step() error {
-	if place := x.placeAt(x.rest); place != "" {
+	if place := x.placeholderAt(x.rest); place != "" {
 		if x.quoted() {
 			return x.place(place, doubleQuoted)
 		}
@@ -66,9 +67,9 @@ func (x *lexer) step() error {
 	}
 	switch c := x.rest[0]; {
 	case strings.HasPrefix(x.rest, "\\\n"):
-		word := x.word
+		inWord := x.inWord
 		x.take(2)
-		x.word = word // the line goes on
+		x.inWord = inWord // the line continues
 	case c == '\\':
 		x.take(2)
 	case c == '`':
@@ -76,10 +77,10 @@ func (x *lexer) step() error {
 	case c == '$':
 		x.dollar()
 	case c == '"' && x.quoted():
-		x.open = x.open[:len(x.open)-1]
+		x.nesting = x.nesting[:len(x.nesting)-1]
 		x.take(1)
 	case c == '"':
-		x.open = append(x.open, '"')
+		x.nesting = append(x.nesting, '"')
 		x.take(1)
 	case x.quoted():
 		x.take(1)
@@ -89,34 +90,34 @@ func (x *lexer) step() error {
 	return nil
 }
 
-// plain takes what begins with c outside of double quotes.
+// plain takes the construct at c, outside of double quotes.
 func (x *lexer) plain(c byte) error {
 	switch {
 	case c == '\'':
 		return x.single()
-	case c == '#' && !x.word:
+	case c == '#' && !x.inWord:
 		end := strings.IndexByte(x.rest+"\n", '\n')
 		x.take(end) // a comment
 	case strings.HasPrefix(x.rest, "<<"):
 		x.skip("<<", 2)
 	case c == '(':
-		x.open = append(x.open, '(')
+		x.nesting = append(x.nesting, '(')
 		x.take(1)
-	case c == ')' && x.within() == '(':
-		x.open = x.open[:len(x.open)-1]
+	case c == ')' && x.innermost() == '(':
+		x.nesting = x.nesting[:len(x.nesting)-1]
 		x.take(1)
 	default:
 		x.take(1)
 	}
-	x.word = !strings.ContainsRune(" \t\n;&|()<>", rune(c))
+	x.inWord = !strings.ContainsRune(" \t\n;&|()<>", rune(c))
 	return nil
 }
 
-// single takes a text in single quotes.
+// single takes a single-quoted text.
 func (x *lexer) single() error {
 	x.take(1)
 	for x.rest != "" && x.rest[0] != '\'' {
-		if place := x.placeAt(x.rest); place != "" {
+		if place := x.placeholderAt(x.rest); place != "" {
 			if err := x.place(place, singleQuoted); err != nil {
 				return err
 			}
@@ -128,24 +129,24 @@ func (x *lexer) single() error {
 	return nil
 }
 
-// simpleParameter is a ${...} in which no quotes and no braces can be.
+// simpleParameter matches a ${...} without quotes and inner braces.
 var simpleParameter = regexp.MustCompile(`^\$\{[A-Za-z0-9_#?@*!:%/.,+=-]*\}`)
 
-// dollar takes the beginning of a substitution, or a parameter.
+// dollar takes a parameter, or the beginning of a substitution.
 func (x *lexer) dollar() {
 	switch {
 	case strings.HasPrefix(x.rest, "$(("):
 		x.skip("$((...))", 3)
 	case strings.HasPrefix(x.rest, "$("):
-		if x.quoted() && strings.Contains(x.rest, "case") { // its ")" end nothing
+		if x.quoted() && strings.Contains(x.rest, "case") { // a ")" of case closes no parenthesis
 			x.skip("case within $(...)", 2)
 			return
 		}
-		x.open = append(x.open, '(')
+		x.nesting = append(x.nesting, '(')
 		x.take(2)
-		x.word = false
+		x.inWord = false
 	case strings.HasPrefix(x.rest, "$'") && !x.quoted():
-		x.skip("$'...'", 1) // some shells know it
+		x.skip("$'...'", 1) // only some shells have it
 	case strings.HasPrefix(x.rest, "${"):
 		if simple := simpleParameter.FindString(x.rest); simple != "" {
 			x.take(len(simple))
@@ -157,7 +158,7 @@ func (x *lexer) dollar() {
 	}
 }
 
-// skip takes n bytes of a construct that is not known.
+// skip takes n bytes of an unknown construct.
 func (x *lexer) skip(construct string, n int) {
 	if x.unknown == "" {
 		x.unknown = construct

@@ -8,41 +8,41 @@ import (
 	"strings"
 )
 
-// A Line is a command line with placeholders for the values of a call, as GNU parallel has them.
+// A Line is a command line with the placeholders of GNU parallel for the values of a call.
 type Line struct {
-	parts template
-	names []string // of columns
-	whole bool     // the value is the command line
-	slots slots
+	parts   template
+	names   []string // column names
+	isValue bool     // there are no words: the value is the command line
+	slots   slots
 }
 
-// ParseLine reads a command: words that one space joins, for `sh -c`. Besides the placeholders of exec:, {1} is the
-// first value and {-1} the last one, {NAME} that of a column, and {1.}, {1/}, {1//} and {1/.} are parts of it. {} is
-// all values, one word each. A command without any placeholder has {} at its end. Without words, the value
-// is the command line.
+// ParseLine reads a command for `sh -c`. It joins the words with spaces. Besides the placeholders
+// of exec:, {1} is the first value, {-1} the last one and {NAME} the value of a column; {1.}, {1/},
+// {1//} and {1/.} are parts of the first value. {} stands for all values, one word each. A command
+// without placeholders gets {} at its end. Without words, the value is the command line.
 func ParseLine(words, names []string) (*Line, error) {
 	l := &Line{names: names}
 	if len(words) == 0 {
-		l.whole = true
+		l.isValue = true
 		return l, nil
 	}
 	text := strings.Join(words, " ")
 	var err error
-	if l.parts, err = parseWith(l.placeAt, text); err == nil && len(l.parts) == 1 {
-		l.parts, err = parseWith(l.placeAt, text+" {}")
+	if l.parts, err = parseWith(l.placeholderAt, text); err == nil && len(l.parts) == 1 {
+		l.parts, err = parseWith(l.placeholderAt, text+" {}")
 	}
 	return l, err
 }
 
-// Expand returns the command line of a call with values, the number-th one. Release gives back the number of its slot
-// after the call has ended.
+// Expand returns the command line of call number with values. The caller calls release after the
+// end of the call, which frees its slot number.
 func (l *Line) Expand(values []string, number int64) (line string, release func(), err error) {
 	for _, value := range values {
 		if strings.Contains(value, "\x00") {
 			return "", nil, errNUL
 		}
 	}
-	if l.whole {
+	if l.isValue {
 		return strings.Join(values, " "), func() {}, nil
 	}
 	slot := l.slots.take()
@@ -62,7 +62,7 @@ func (l *Line) Expand(values []string, number int64) (line string, release func(
 	return text.String(), func() { l.slots.release(slot) }, nil
 }
 
-// insert returns what stands in the place of a placeholder for values.
+// insert returns the text that replaces the placeholder of p.
 func (l *Line) insert(p part, values []string) string {
 	column, form := columnOf(p.place)
 	if column != "" {
@@ -74,23 +74,24 @@ func (l *Line) insert(p part, values []string) string {
 	}
 	quoted := make([]string, len(values))
 	for i, value := range values {
-		quoted[i] = p.likeParallel(target{item: value}.value("{" + form + "}"))
+		quoted[i] = p.quoteMinimal(target{item: value}.value("{" + form + "}"))
 	}
 	return strings.Join(quoted, " ")
 }
 
-// likeParallel quotes a value. Without quotes around it, it stands as it is if no shell would change it.
-func (q quoting) likeParallel(value string) string {
+// quoteMinimal quotes a value for these quotes. Outside of quotes, it leaves a value unquoted if no
+// shell would change it.
+func (q quoting) quoteMinimal(value string) string {
 	if q == unquoted {
 		return forShell(value)
 	}
 	return q.quote(value)
 }
 
-// Quote returns a value as one word for a shell, as it is if no shell would change it.
+// Quote returns value as one word for a shell, unquoted if no shell would change it.
 func Quote(value string) string { return forShell(value) }
 
-// index returns which of n values a column is.
+// index returns the index of a column among n values. The index may be out of range.
 func (l *Line) index(column string, n int) int {
 	if i := slices.Index(l.names, column); i >= 0 {
 		return i
@@ -104,15 +105,15 @@ func (l *Line) index(column string, n int) int {
 
 var placeForm = regexp.MustCompile(`^\{([^{}]*?)(//|/\.|/|\.|)\}`)
 
-// columnOf returns the column that a placeholder names, empty for all, and which part of the value it means.
+// columnOf returns the column of a placeholder, empty for all values, and the part of the value.
 func columnOf(place string) (column, form string) {
 	found := placeForm.FindStringSubmatch(place)
 	return found[1], found[2]
 }
 
-// placeAt returns the placeholder that text begins with.
-func (l *Line) placeAt(text string) string {
-	if place := placeAt(text); place != "" {
+// placeholderAt returns the placeholder at the start of text, empty if there is none.
+func (l *Line) placeholderAt(text string) string {
+	if place := placeholderAt(text); place != "" {
 		return place
 	}
 	place := placeForm.FindString(text)

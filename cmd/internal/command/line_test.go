@@ -56,7 +56,7 @@ func TestLineRefusesNUL(t *testing.T) {
 	}
 }
 
-func TestSlotsOfALineAreTakenAgain(t *testing.T) {
+func TestLineReusesReleasedSlots(t *testing.T) {
 	l, err := ParseLine([]string{"{%}"}, nil)
 	if err != nil {
 		t.Fatal(err)

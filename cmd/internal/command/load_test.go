@@ -33,14 +33,14 @@ func burn(t *testing.T) {
 }
 
 // On a busy machine, each process of pipe: takes many times as long. It still gets thousands of
-// lines, since its start is the expensive part, and remains so under load.
+// lines: its start is the expensive part, and remains so under load.
 func TestProcessesGetManyLinesUnderLoad(t *testing.T) {
 	const n = 100_000
 	for name, url := range map[string]string{"embedded": "", "redis": testkit.StartRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {
 			burn(t)
-			starts := filepath.Join(t.TempDir(), "starts")
-			set, err := command.New([]string{fmt.Sprintf("up=pipe:echo >> %s; tr 0-9 a-j", starts)}, slog.New(slog.DiscardHandler))
+			starting := filepath.Join(t.TempDir(), "starts")
+			set, err := command.New([]string{fmt.Sprintf("up=pipe:echo >> %s; tr 0-9 a-j", starting)}, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,15 +67,15 @@ func TestProcessesGetManyLinesUnderLoad(t *testing.T) {
 			if err := ex.Close(); err != nil {
 				t.Error(err)
 			}
-			started, err := os.ReadFile(starts)
-			if processes := bytes.Count(started, []byte("\n")); err != nil || processes > n/250 {
+			startChild, err := os.ReadFile(starting)
+			if processes := bytes.Count(startChild, []byte("\n")); err != nil || processes > n/250 {
 				t.Errorf("%d processes for %d lines, %v", processes, n, err)
 			}
 		})
 	}
 }
 
-// wantLetters expects n numbers in order, with letters instead of digits.
+// wantLetters checks that q has n numbers in order, with letters for digits.
 func wantLetters(t *testing.T, q *executor.Queue[string], n int) {
 	t.Helper()
 	next := 0

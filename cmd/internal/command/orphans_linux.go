@@ -15,148 +15,152 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An adopter makes this process the parent of all descendants whose own parent has ended (a subreaper), and kills
-// them when their command is over. So those are found that have left the group of their command, as
-// timeout, setsid and daemons do.
-type adopter struct {
-	children *os.File // numbers of the children that are adopted, and of some others; nil: not known
+// A subreaper makes this process the parent of all descendants whose own parent has ended, and
+// kills them after the end of their command. This finds descendants that have left the group of
+// their command, as timeout, setsid and daemons do.
+type subreaper struct {
+	children *os.File // the kernel's list of child process ids; nil: not available
 
-	starts sync.RWMutex // held for reading while a process starts
-	mu     sync.Mutex
-	own    map[int]*os.Process // children that somebody waits for; nil: they were there before
-	bare   map[int]bool        // adopted children that have no environment
-	users  int
+	starting sync.RWMutex // held for reading while a process starts
+	mu       sync.Mutex
+	known    map[int]*os.Process // children that are not orphans; nil: older than the subreaper
+	noEnv    map[int]bool        // orphans without an environment
+	users    int                 // launchers
 }
 
-// orphans returns the adopter of this process. There is one, since a process has one list of children.
-var orphans = sync.OnceValue(func() *adopter {
-	a := &adopter{own: map[int]*os.Process{}, bare: map[int]bool{}}
+// orphans returns the subreaper of this process. There is one, since a process has one list of
+// children.
+var orphans = sync.OnceValue(func() *subreaper {
+	s := &subreaper{known: map[int]*os.Process{}, noEnv: map[int]bool{}}
 	children, err := os.Open(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
 	if err != nil || unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != nil {
-		return a // an old kernel; groups are killed all the same
+		return s // an old kernel: only groups are killed
 	}
-	a.children = children
-	for _, pid := range a.list() {
-		a.own[pid] = nil
+	s.children = children
+	for _, pid := range s.list() {
+		s.known[pid] = nil
 	}
-	return a
+	return s
 })
 
-// enter notes that commands are going to run.
-func (a *adopter) enter() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.users++
+// acquire counts a launcher that is going to run commands.
+func (s *subreaper) acquire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users++
 }
 
-// leave notes that no commands run any more that called enter. Without any others, all orphans are killed.
-func (a *adopter) leave() {
-	a.mu.Lock()
-	a.users--
-	users := a.users
-	a.mu.Unlock()
+// release counts a launcher that has closed. The last one kills all orphans.
+func (s *subreaper) release() {
+	s.mu.Lock()
+	s.users--
+	users := s.users
+	s.mu.Unlock()
 	if users == 0 {
-		a.kill(func(string) bool { return true })
+		s.kill(func(string) bool { return true })
 	}
 }
 
-// started starts a process that somebody waits for.
-func (a *adopter) started(start func() (*os.Process, error)) error {
-	a.starts.RLock()
-	defer a.starts.RUnlock()
+// startChild starts a process and records it as a child that its starter waits for.
+func (s *subreaper) startChild(start func() (*os.Process, error)) error {
+	s.starting.RLock()
+	defer s.starting.RUnlock()
 	proc, err := start()
 	if err != nil {
 		return err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.own[proc.Pid] = proc
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[proc.Pid] = proc
 	return nil
 }
 
-// reaped notes that somebody has waited for a process.
-func (a *adopter) reaped(proc *os.Process) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.own[proc.Pid] == proc {
-		delete(a.own, proc.Pid)
+// forgetChild removes a child after its starter has waited for it.
+func (s *subreaper) forgetChild(proc *os.Process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[proc.Pid] == proc {
+		delete(s.known, proc.Pid)
 	}
 }
 
-// orphanRounds is how often orphans are looked for that came from others which were killed, with a pause in between.
+// orphanRounds is the largest number of rounds of one kill. The death of an orphan may leave new
+// orphans, which the next round kills.
 const orphanRounds = 1000
 
-// bareRounds is in how many of them an orphan has no environment until it is taken for one without: the
-// kernel shows none of a process that is just beginning another program.
-const bareRounds = 100
+// noEnvRounds is the number of rounds after which an orphan without an environment counts as one.
+// The kernel shows no environment while a process executes another program.
+const noEnvRounds = 100
 
-// kill kills the orphans whose environment over takes, and theirs, until they are gone.
-func (a *adopter) kill(over func(environment string) bool) {
+// kill kills the orphans whose environment hasEnded accepts, and their descendants, until all have
+// ended.
+func (s *subreaper) kill(hasEnded func(environment string) bool) {
 	for i := range orphanRounds {
-		if len(a.adopted()) == 0 {
+		if len(s.adopted()) == 0 {
 			return
 		}
-		some, bare := a.round(over)
-		if i >= bareRounds {
-			a.remember(bare)
+		some, noEnv := s.round(hasEnded)
+		if i >= noEnvRounds {
+			s.setNoEnv(noEnv)
 		} else {
-			some = some || len(bare) > 0
+			some = some || len(noEnv) > 0
 		}
 		if !some {
 			return
 		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // the kernel tells of no end of a grandchild
+		time.Sleep(time.Millisecond) //nolint:forbidigo // the kernel does not signal the end of a grandchild
 	}
 }
 
-// remember notes orphans that have no environment.
-func (a *adopter) remember(bare []int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, pid := range bare {
-		a.bare[pid] = true
+// setNoEnv records orphans without an environment.
+func (s *subreaper) setNoEnv(noEnv []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pid := range noEnv {
+		s.noEnv[pid] = true
 	}
 }
 
-// isBare tells whether an orphan is known to have no environment.
-func (a *adopter) isBare(pid int) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.bare[pid]
+// hasNoEnv reports whether an orphan was recorded as one without an environment.
+func (s *subreaper) hasNoEnv(pid int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noEnv[pid]
 }
 
-// forget forgets an orphan that has ended, whose number may be another's now.
-func (a *adopter) forget(pid int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.bare, pid)
+// forgetOrphan removes an orphan that has ended: the system may reuse its process id.
+func (s *subreaper) forgetOrphan(pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.noEnv, pid)
 }
 
-// round kills orphans once. It returns false if there were none, and those that show no environment for the first time.
-func (a *adopter) round(over func(environment string) bool) (some bool, bare []int) {
-	a.starts.Lock() // every child is known or adopted
-	defer a.starts.Unlock()
-	for _, pid := range a.adopted() {
-		if gone, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); gone == pid {
-			a.forget(pid)
-			some = true // it may have had children
+// round kills orphans once. It returns whether another round is necessary, and the orphans that
+// have no environment and are not recorded yet.
+func (s *subreaper) round(hasEnded func(environment string) bool) (some bool, noEnv []int) {
+	s.starting.Lock() // now every child is known or an orphan
+	defer s.starting.Unlock()
+	for _, pid := range s.adopted() {
+		if exited, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); exited == pid {
+			s.forgetOrphan(pid)
+			some = true // its children are orphans now
 			continue
 		}
 		environment, err := environmentOf(pid)
 		switch {
-		case err != nil && !errors.Is(err, fs.ErrPermission): // it ends just now; another user's may not be read
-			some = true // it may have children
-		case over(environment):
+		case err != nil && !errors.Is(err, fs.ErrPermission): // it is ending; the environment of another user's process cannot be read
+			some = true // its children may become orphans
+		case hasEnded(environment):
 			some = unix.Kill(pid, unix.SIGKILL) == nil || some
-		case err == nil && len(environment) == 0 && !a.isBare(pid):
-			bare = append(bare, pid)
+		case err == nil && len(environment) == 0 && !s.hasNoEnv(pid):
+			noEnv = append(noEnv, pid)
 		}
 	}
-	return some, bare
+	return some, noEnv
 }
 
-// environmentOf reads the environment of a process. It takes one read: a process that begins another program between two of
-// them has no second part.
+// environmentOf returns the environment of a process. It needs the result of a single read: a
+// process that executes another program between two reads would give parts of two environments.
 func environmentOf(pid int) (string, error) {
 	for size := 64 << 10; ; size *= 4 {
 		file, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
@@ -177,26 +181,26 @@ func environmentOf(pid int) (string, error) {
 	}
 }
 
-// adopted returns the children that nobody waits for.
-func (a *adopter) adopted() []int {
-	all := a.list()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+// adopted returns the orphans: children that are not known.
+func (s *subreaper) adopted() []int {
+	all := s.list()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return slices.DeleteFunc(all, func(pid int) bool {
-		_, own := a.own[pid]
-		return own
+		_, known := s.known[pid]
+		return known
 	})
 }
 
-// lookAlike is how many times the children are read at most until two readings are alike: the kernel may leave children out of
-// a list while others end.
-const lookAlike = 5
+// maxReadings is the largest number of readings of the list of children until two are equal. The
+// kernel may omit children from a list while others end.
+const maxReadings = 5
 
-// list returns the children of this process.
-func (a *adopter) list() []int {
-	pids := a.read()
-	for range lookAlike {
-		again := a.read()
+// list returns the process ids of the children of this process.
+func (s *subreaper) list() []int {
+	pids := s.read()
+	for range maxReadings {
+		again := s.read()
 		if slices.Equal(pids, again) {
 			break
 		}
@@ -205,11 +209,11 @@ func (a *adopter) list() []int {
 	return pids
 }
 
-func (a *adopter) read() (pids []int) {
-	if a.children == nil {
+func (s *subreaper) read() (pids []int) {
+	if s.children == nil {
 		return nil
 	}
-	text, _ := io.ReadAll(io.NewSectionReader(a.children, 0, 1<<20))
+	text, _ := io.ReadAll(io.NewSectionReader(s.children, 0, 1<<20))
 	for _, word := range strings.Fields(string(text)) {
 		if pid, err := strconv.Atoi(word); err == nil {
 			pids = append(pids, pid)

@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// runaways are commands with a descendant that has left their group, by the way it did. It holds the fifo open.
-func (f fifo) runaways() map[string]string {
+// leavers returns commands with a descendant that leaves their group, by its way of leaving. The
+// descendant holds the fifo open.
+func (f fifo) leavers() map[string]string {
 	up := "exec 9>" + f.path + "; echo up >&9; sleep 1000"
 	return map[string]string{
 		"setsid":  "setsid -w sh -c '" + up + "'",
@@ -24,24 +25,24 @@ func (f fifo) runaways() map[string]string {
 }
 
 func (f fifo) each(t *testing.T, test func(t *testing.T, f fifo, command string)) {
-	for name := range f.runaways() {
+	for name := range f.leavers() {
 		t.Run(name, func(t *testing.T) {
 			f := newFifo(t)
-			test(t, f, f.runaways()[name])
+			test(t, f, f.leavers()[name])
 		})
 	}
 }
 
-func TestEndOfContextKillsWhatHasLeftTheGroup(t *testing.T) {
+func TestEndOfContextKillsDescendantsOutsideTheGroup(t *testing.T) {
 	cause := errors.New("enough")
 	fifo{}.each(t, func(t *testing.T, f fifo, command string) {
 		l := launch(t)
-		other := newCoproc(t, withPid) // goes on
+		other := newCoproc(t, withPid) // continues
 		before := answer(t, other, "x")
 		failed := make(chan error)
 		ctx, kill := context.WithCancelCause(t.Context())
 		go func() {
-			_, err := l.exec(noPlaces(command), "\n")(ctx, "x")
+			_, err := l.exec(withoutPlaceholders(command), "\n")(ctx, "x")
 			failed <- err
 		}()
 		file := f.read(t)
@@ -56,7 +57,7 @@ func TestEndOfContextKillsWhatHasLeftTheGroup(t *testing.T) {
 	})
 }
 
-func TestCloseKillsWhatHasLeftTheGroup(t *testing.T) {
+func TestCloseKillsDescendantsOutsideTheGroup(t *testing.T) {
 	fifo{}.each(t, func(t *testing.T, f fifo, command string) {
 		l := newLauncher()
 		failed := make(chan error)
@@ -73,7 +74,7 @@ func TestCloseKillsWhatHasLeftTheGroup(t *testing.T) {
 	})
 }
 
-func TestEndOfTheWorkerKillsWhatHasLeftTheGroup(t *testing.T) {
+func TestDeathOfTheWorkerKillsDescendantsOutsideTheGroup(t *testing.T) {
 	fifo{}.each(t, func(t *testing.T, f fifo, command string) {
 		worker := exec.Command(os.Args[0])
 		worker.Env = append(os.Environ(), workerEnv+"="+command)
@@ -89,9 +90,10 @@ func TestEndOfTheWorkerKillsWhatHasLeftTheGroup(t *testing.T) {
 	})
 }
 
-// What a command leaves behind goes with it, also if its environment tells nothing; the latter not before Close.
-func TestNothingIsLeftOfACommand(t *testing.T) {
-	for command, atOnce := range map[string]bool{
+// A background process is killed at the end of its command. One with an empty environment is killed
+// by Close.
+func TestBackgroundProcessesOutsideTheGroupAreKilled(t *testing.T) {
+	for command, pipeBuffer := range map[string]bool{
 		"(setsid sh -c 'exec 9>$0; echo up >&9; sleep 1000' FIFO >/dev/null 2>&1 </dev/null &); head -n 1 FIFO":        true,
 		"(env -i setsid sh -c 'exec 9>$0; echo up >&9; sleep 1000' FIFO >/dev/null 2>&1 </dev/null &); head -n 1 FIFO": false,
 	} {
@@ -110,7 +112,7 @@ func TestNothingIsLeftOfACommand(t *testing.T) {
 		if err := lock.Close(); err != nil {
 			t.Error(err)
 		}
-		if atOnce {
+		if pipeBuffer {
 			wantEOF(t, left)
 		}
 		l.close()
@@ -121,8 +123,8 @@ func TestNothingIsLeftOfACommand(t *testing.T) {
 	}
 }
 
-// An orphan that begins another program just then shows no environment for a moment.
-func TestAnOrphanThatBeginsAnotherProgramIsKilled(t *testing.T) {
+// An orphan shows no environment while it executes another program.
+func TestOrphanThatExecutesAnotherProgramIsKilled(t *testing.T) {
 	l := launch(t)
 	for range 100 {
 		f := newFifo(t)
@@ -142,8 +144,8 @@ func TestAnOrphanThatBeginsAnotherProgramIsKilled(t *testing.T) {
 	}
 }
 
-// Nobody else waits for the commands themselves, however short they are and whatever orphans there are.
-func TestOrphansAreNoCommands(t *testing.T) {
+// The subreaper waits for orphans only, never for the commands themselves.
+func TestSubreaperLeavesCommandsToTheirStarter(t *testing.T) {
 	l := launch(t)
 	var group sync.WaitGroup
 	for range 8 {
@@ -162,7 +164,7 @@ func TestOrphansAreNoCommands(t *testing.T) {
 	}
 }
 
-func TestCommandsDoNotKnowTheRedis(t *testing.T) {
+func TestCommandsDoNotInheritTheAddressOfRedis(t *testing.T) {
 	t.Setenv("DQBRIDGE_REDIS", "redis://:secret@host")
 	t.Setenv("DQBRIDGE_OTHER", "kept")
 	for _, command := range []string{"env", "env | cat"} {

@@ -12,10 +12,10 @@ const (
 
 var errTooLarge = errors.New("the output is above the bound of 64 MiB")
 
-// An output keeps what is written to it, up to maxOutput.
+// An output is a writer that keeps up to maxOutput bytes.
 type output struct {
 	text     strings.Builder
-	tooLarge func(error) // is told when there is more
+	tooLarge func(error) // is called above the bound
 }
 
 // Write fails above the bound.
@@ -25,12 +25,12 @@ func (o *output) Write(b []byte) (int, error) {
 		return 0, errTooLarge
 	}
 	if o.text.Cap()-o.text.Len() < len(b) {
-		o.text.Grow(max(len(b), o.text.Len())) // doubles it: growing by a quarter, as it does by itself, copies four times as much
+		o.text.Grow(max(len(b), o.text.Len())) // doubles it: the default growth by a quarter copies four times as much
 	}
 	return o.text.Write(b)
 }
 
-// A tail keeps the last maxStderr bytes of what is written to it.
+// A tail is a writer that keeps the last maxStderr bytes.
 type tail struct {
 	last []byte
 	cut  bool

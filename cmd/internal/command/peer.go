@@ -13,39 +13,40 @@ import (
 )
 
 const (
-	// quietTime is how long a line too many is waited for if it is not known what the process does.
+	// quietTime is the wait for an extra line if the system does not show the state of the process.
 	quietTime = time.Millisecond
-	// maxSettle is how long a process may go on after its last answer.
-	maxSettle = 2 * time.Second
-	// slowAnswer is after how long without an answer a process is reported.
+	// maxIdleWait bounds the wait for a process to become idle after its last answer.
+	maxIdleWait = 2 * time.Second
+	// slowAnswer is the time without an answer after which a process is reported.
 	slowAnswer = 5 * time.Second
-	// firstID is the least id of the lines of a process, so that no number that it prints by itself is taken for one.
-	firstID = 1_000_000_000
+	// minID is the lowest id of a line. It is large, so that other numbers in the output are not
+	// ids.
+	minID = 1_000_000_000
 )
 
-// remedies is for commands that do not flush.
-const remedies = "if it keeps its output in a buffer, use stdbuf -oL, sed -u, python -u, or fflush() of awk"
+// flushHint is the remedy for commands that do not flush.
+const flushHint = "if it keeps its output in a buffer, use stdbuf -oL, sed -u, python -u, or fflush() of awk"
 
 // A peer is a process of a coproc.
 type peer struct {
 	*process
-	c      *coproc
-	gone   chan struct{} // closed after its end
-	err    error         // why there is no answer; set when gone is closed
-	news   chan struct{} // has a token if lines have come
-	told   bool          // that it is slow
-	first  int64         // id of the first line that was asked for
-	strays sync.Once     // tells of the first line without an id
+	c        *coproc
+	exited   chan struct{} // closed after the end of the process
+	err      error         // the reason of the end; set before exited is closed
+	received chan struct{} // has a token if there are new lines
+	warned   bool          // that it is slow
+	first    int64         // id of the first line of the call
+	strays   sync.Once     // warns about the first line without an id
 
 	mu      sync.Mutex
-	partial []byte   // of a line
-	lines   []string // that have come and were not taken
-	asked   bool     // lines may come
+	partial []byte   // the beginning of a line
+	lines   []string // received and not taken
+	calling bool     // a call expects lines
 }
 
-// peer starts a process. It outlives ctx.
-func (c *coproc) peer(ctx context.Context) (*peer, error) {
-	p := &peer{process: newProcess(c.command), c: c, gone: make(chan struct{}), news: make(chan struct{}, 1), first: firstID + rand.Int64N(firstID)}
+// startPeer starts a process, which outlives ctx.
+func (c *coproc) startPeer(ctx context.Context) (*peer, error) {
+	p := &peer{process: newProcess(c.command), c: c, exited: make(chan struct{}), received: make(chan struct{}, 1), first: minID + rand.Int64N(minID)}
 	p.stdout, p.keepInput = p, true
 	if err := c.launcher.start(context.WithoutCancel(ctx), p.process); err != nil {
 		return nil, err
@@ -55,15 +56,15 @@ func (c *coproc) peer(ctx context.Context) (*peer, error) {
 }
 
 func (p *peer) watch() {
-	defer close(p.gone)
+	defer close(p.exited)
 	err := p.c.launcher.wait(p.process)
 	if err == nil {
 		err = p.exitError()
 	}
-	p.err = &deathError{err}
+	p.err = &noAnswerError{err}
 }
 
-// Write takes what the process writes to stdout.
+// Write takes output of the process.
 func (p *peer) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,28 +82,28 @@ func (p *peer) Write(b []byte) (int, error) {
 	p.partial = append([]byte(nil), b[last+1:]...)
 	p.lines = append(p.lines, lines...)
 	switch {
-	case p.asked:
-	case p.c.framed:
+	case p.calling:
+	case p.c.withIDs:
 		p.lines = nil
 		p.stray(lines[0])
 	default:
 		p.kill(errOutOfStep)
 	}
 	select {
-	case p.news <- struct{}{}:
+	case p.received <- struct{}{}:
 	default:
 	}
 	return len(b), nil
 }
 
-// strayed reports whether the process has written a line that nothing asked for.
-func (p *peer) strayed() bool {
+// hasStray reports whether the process has written an extra line.
+func (p *peer) hasStray() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.lines) > 0 && !p.c.framed
+	return len(p.lines) > 0 && !p.c.withIDs
 }
 
-// takeLines returns the lines that have come.
+// takeLines returns the received lines and removes them.
 func (p *peer) takeLines() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,37 +112,38 @@ func (p *peer) takeLines() []string {
 	return lines
 }
 
-// ask writes lines and returns the answers, nil for each that did not come. The process is to be ended after an error.
+// ask writes lines and returns the answers, nil for a missing one. After an error the caller has to
+// end the process.
 func (p *peer) ask(ctx context.Context, lines []string) (answers []*string, err error) {
 	stop := context.AfterFunc(ctx, func() { p.kill(context.Cause(ctx)) })
-	p.expect(true)
+	p.setCalling()
 	written := make(chan error, 1)
 	go func() {
 		_, err := io.WriteString(p.stdin, p.request(lines))
 		written <- err
 	}()
 	answers, err = p.collect(len(lines))
-	p.expect(false)
+	p.setIdle()
 	p.first += int64(len(lines))
 	if !stop() {
 		p.end(context.Cause(ctx))
-		<-written //nolint:errcheck // the caller has left
-		return nil, fmt.Errorf("%w (the coprocess has not answered; %s)", context.Cause(ctx), remedies)
+		<-written //nolint:errcheck // the call has failed already
+		return nil, fmt.Errorf("%w (the coprocess has not answered; %s)", context.Cause(ctx), flushHint)
 	}
 	if err != nil {
 		p.end(err)
 	}
-	if broken := <-written; broken != nil { // it has answered before it has read all
+	if broken := <-written; broken != nil { // it has answered before it has read all lines
 		p.end(broken)
 	}
 	return answers, err
 }
 
-// request returns lines as the process gets them.
+// request returns the input of the process for lines.
 func (p *peer) request(lines []string) string {
 	var text strings.Builder
 	for i, line := range lines {
-		if p.c.framed {
+		if p.c.withIDs {
 			text.WriteString(strconv.FormatInt(p.first+int64(i), 10))
 			text.WriteByte(' ')
 		}
@@ -151,7 +153,7 @@ func (p *peer) request(lines []string) string {
 	return text.String()
 }
 
-// collect waits for n answers, and looks whether there are more.
+// collect waits for n answers, and then checks for extra lines.
 func (p *peer) collect(n int) (answers []*string, err error) {
 	answers = make([]*string, n)
 	slow := time.NewTimer(slowAnswer)
@@ -159,8 +161,8 @@ func (p *peer) collect(n int) (answers []*string, err error) {
 	for have := 0; have < n; {
 		over := false
 		select {
-		case <-p.news:
-		case <-p.gone:
+		case <-p.received:
+		case <-p.exited:
 			over = true
 		case <-slow.C:
 			p.warn(have)
@@ -176,28 +178,28 @@ func (p *peer) collect(n int) (answers []*string, err error) {
 			return answers, p.err
 		}
 	}
-	if p.c.framed {
+	if p.c.withIDs {
 		return answers, nil
 	}
-	if p.settle(); p.strayed() {
+	if p.waitIdle(); p.hasStray() {
 		return nil, errOutOfStep
 	}
 	return answers, nil
 }
 
-// settle waits until the process waits for its next line, so that all that it writes has come: for maxSettle at most, or
-// for quietTime if the system does not tell what it does.
-func (p *peer) settle() {
+// waitIdle waits until the process is idle, so that its complete output is received. It waits for
+// maxIdleWait at most, or for quietTime if the system does not show the state of the process.
+func (p *peer) waitIdle() {
 	tick := time.NewTicker(quietTime / 10)
 	defer tick.Stop()
-	for begin, sure := time.Now(), 0; sure < 2 && !p.strayed(); {
+	for begin, sure := time.Now(), 0; sure < 2 && !p.hasStray(); {
 		select {
-		case <-p.gone:
+		case <-p.exited:
 			return
-		case <-tick.C: // also while a line that is there is being read
+		case <-tick.C: // gives stream.run time to read a written line
 		}
 		is, known := idle(p.proc.Pid)
-		if spent := time.Since(begin); !known && spent >= quietTime || spent >= maxSettle {
+		if spent := time.Since(begin); !known && spent >= quietTime || spent >= maxIdleWait {
 			return
 		}
 		if sure++; !is {
@@ -206,19 +208,27 @@ func (p *peer) settle() {
 	}
 }
 
-func (p *peer) expect(lines bool) {
+// setCalling records that the process may write lines.
+func (p *peer) setCalling() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.asked = lines
+	p.calling = true
 }
 
-// answer puts the lines that have come in their places. have are there already.
+// setIdle records that every further line is an extra one.
+func (p *peer) setIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calling = false
+}
+
+// answer puts the received lines into answers, of which have are filled, and returns their number.
 func (p *peer) answer(answers []*string, have int) (came int, err error) {
 	lines := p.takeLines()
 	for i := range lines {
 		at, line := have+came, lines[i]
-		if p.c.framed {
-			if at, line = p.frame(line, len(answers)); at < 0 || answers[at] != nil {
+		if p.c.withIDs {
+			if at, line = p.splitID(line, len(answers)); at < 0 || answers[at] != nil {
 				p.stray(lines[i])
 				continue
 			}
@@ -232,8 +242,9 @@ func (p *peer) answer(answers []*string, have int) (came int, err error) {
 	return came, nil
 }
 
-// frame takes a line apart. at is the place of its item among n, -1 if it has none.
-func (p *peer) frame(line string, n int) (at int, answer string) {
+// splitID splits a line into its id and its answer. It returns the index of the item of the id
+// among n, or -1 if the line has no id of the call.
+func (p *peer) splitID(line string, n int) (at int, answer string) {
 	id, answer, _ := strings.Cut(line, " ")
 	number, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || number < p.first || number >= p.first+int64(n) {
@@ -242,26 +253,26 @@ func (p *peer) frame(line string, n int) (at int, answer string) {
 	return int(number - p.first), answer
 }
 
-// stray tells once of lines that answer no item.
+// stray warns once about lines that answer no item.
 func (p *peer) stray(line string) {
 	p.strays.Do(func() {
-		p.c.log.Warn("a coprocess writes lines that begin with no id of an item; they are left out", "function", p.c.name, "line", short(line))
+		p.c.log.Warn("a coprocess writes lines without the id of an item; they are dropped", "function", p.c.name, "line", shorten(line))
 	})
 }
 
-// warn tells once that the process is slow.
+// warn warns once that the process is slow.
 func (p *peer) warn(answered int) {
-	if !p.told {
-		p.told = true
-		p.c.log.Warn("a coprocess has got a line and has not answered for 5s; "+remedies, "function", p.c.name, "answered", answered)
+	if !p.warned {
+		p.warned = true
+		p.c.log.Warn("a coprocess has not answered for 5s; "+flushHint, "function", p.c.name, "answered", answered)
 	}
 }
 
-// short returns the beginning of a line for a log.
-func short(line string) string { return fmt.Sprintf("%.100q", line) }
+// shorten returns the beginning of a line, for the log.
+func shorten(line string) string { return fmt.Sprintf("%.100q", line) }
 
-// end kills the process and waits until it is gone.
+// end kills the process and waits for its end.
 func (p *peer) end(cause error) {
 	p.kill(cause)
-	<-p.gone
+	<-p.exited
 }

@@ -16,24 +16,24 @@ import (
 // A process is one run of a command.
 type process struct {
 	line           string
-	input          string // what its stdin has, then it ends
-	keepInput      bool   // stdin stays open, for writes to stdin
+	input          string // the content of stdin
+	keepInput      bool   // stdin stays open for further writes, in place of input
 	stdout, stderr io.Writer
-	last           tail // of stderr, if stderr is not set
+	last           tail // the end of stderr, if stderr is not set
 
-	number  int64 // no other process of its launcher has it
-	guard   *guardian
-	seat    int // in the table of the guardian
+	number  int64 // unique within the launcher
+	reaper  *reaper
+	row     int // in the table of the reaper
 	proc    *os.Process
 	state   *os.ProcessState // after its end
 	stdin   *os.File
 	streams []*stream
-	written chan struct{} // closed when input is written; nil: it is
+	written chan struct{} // closed when input is written; nil: it is written already
 	detach  func() bool   // from the context
 
 	mu    sync.Mutex
-	cause error // it is killed for; nil: it is not
-	alive bool  // its number is that of its group
+	cause error // the reason of the kill; nil: not killed
+	alive bool  // the process id is in use, as is the group
 }
 
 func newProcess(line string) *process {
@@ -44,7 +44,7 @@ func newProcess(line string) *process {
 
 var errEnded = errors.New("the process is not needed any more")
 
-// kill kills the group of the process, now or as soon as it has started.
+// kill kills the group of the process: at once, or as soon as the process has started.
 func (p *process) kill(cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -60,10 +60,10 @@ func (p *process) killed() error {
 	return p.cause
 }
 
-// killGroup has no error: a group that is gone needs no signal.
+// killGroup has no error: a group that has ended needs no signal.
 func (p *process) killGroup() { _ = syscall.Kill(-p.proc.Pid, syscall.SIGKILL) }
 
-// begin starts the program. Afterwards wait has to be called.
+// begin starts the program. If it returns nil, the caller has to call wait.
 func (p *process) begin(environment []string) error {
 	if err := p.launch(environment); err != nil {
 		_ = p.stdin.Close()
@@ -72,7 +72,7 @@ func (p *process) begin(environment []string) error {
 		}
 		return err
 	}
-	p.seat = p.guard.begin(p.proc.Pid)
+	p.row = p.reaper.add(p.proc.Pid)
 	p.serve()
 	return nil
 }
@@ -101,7 +101,7 @@ func (p *process) launch(environment []string) error {
 	attributes := &os.ProcAttr{Files: theirs, Env: environment, Sys: &syscall.SysProcAttr{Setpgid: true}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err = orphans().started(func() (*os.Process, error) {
+	err = orphans().startChild(func() (*os.Process, error) {
 		p.proc, err = fork(p.line, attributes)
 		return p.proc, err
 	})
@@ -114,12 +114,12 @@ func (p *process) launch(environment []string) error {
 	return nil
 }
 
-// fork starts the program of a command line, or a shell for it. A program that cannot be started is left to the shell,
-// which says why.
+// fork starts the program of a simple command line, or a shell for any other one. If the program
+// cannot be started, the shell runs the line and reports the reason.
 func fork(line string, attr *os.ProcAttr) (*os.Process, error) {
 	if words, ok := simpleWords(line); ok {
 		if path, err := exec.LookPath(words[0]); err == nil {
-			if proc, err := os.StartProcess(path, words, attr); err == nil || scarce(err) {
+			if proc, err := os.StartProcess(path, words, attr); err == nil || lacksResources(err) {
 				return proc, err
 			}
 		}
@@ -131,22 +131,22 @@ func fork(line string, attr *os.ProcAttr) (*os.Process, error) {
 	return os.StartProcess(sh, []string{"sh", "-c", line}, attr)
 }
 
-// scarce reports whether a process could not be started because the machine has no room for it.
-func scarce(err error) bool {
+// lacksResources reports whether err is a lack of file descriptors, processes or memory.
+func lacksResources(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM)
 }
 
-// atOnce is how much a pipe takes without a reader, on every system.
-const atOnce = 4096
+// pipeBuffer is a size that a pipe of every system takes without a reader.
+const pipeBuffer = 4096
 
-// serve begins to read what the process writes, and writes its input.
+// serve starts the goroutines that read the output, and writes the input.
 func (p *process) serve() {
 	for _, s := range p.streams {
 		go s.run()
 	}
 	switch {
 	case p.keepInput:
-	case len(p.input) <= atOnce:
+	case len(p.input) <= pipeBuffer:
 		p.write()
 	default:
 		p.written = make(chan struct{})
@@ -157,18 +157,18 @@ func (p *process) serve() {
 	}
 }
 
-// write has no error: a command need not read its input.
+// write ignores errors: a command need not read its input.
 func (p *process) write() {
 	_, _ = io.WriteString(p.stdin, p.input)
 	_ = p.stdin.Close()
 }
 
-// wait waits for the process and reads what it has written, as far as it is there once clean has killed what the process
-// has left behind. The error of a process that was killed is what it was killed for.
+// wait waits for the end of the process, calls clean, which kills its orphans, and then reads the
+// output that is there. The error of a killed process is the cause of the kill.
 func (p *process) wait(clean func()) error {
 	state, err := p.reap()
-	orphans().reaped(p.proc)
-	p.guard.end(p.seat)
+	orphans().forgetChild(p.proc)
+	p.reaper.remove(p.row)
 	p.detach()
 	clean()
 	_ = p.stdin.Close()
@@ -188,13 +188,13 @@ func (p *process) wait(clean func()) error {
 	return p.exitError()
 }
 
-// An exitError is the end of a process that failed.
+// An exitError is the error of a process that failed.
 type exitError struct {
 	state  *os.ProcessState
 	stderr string
 }
 
-// exitError adds what the process wrote to stderr to how it ended.
+// exitError returns the exit status with the end of stderr.
 func (p *process) exitError() error { return &exitError{p.state, p.last.String()} }
 
 // Error returns the exit status or the signal, and the end of stderr.
@@ -205,14 +205,14 @@ func (e *exitError) Error() string {
 	return fmt.Sprintf("%v: %s", e.state, e.stderr)
 }
 
-// A stream is what a process writes to one of its pipes.
+// A stream copies one output pipe of a process to a writer.
 type stream struct {
 	from *os.File
 	to   io.Writer
-	done chan struct{} // closed when nothing more is read
+	done chan struct{} // closed after the last read
 }
 
-// run reads until the end, or until to fails. It closes to, if that can be closed.
+// run copies until the end of the pipe or an error of to. It closes to if it is an io.Closer.
 func (s *stream) run() {
 	defer close(s.done)
 	defer func() { _ = s.from.Close() }()
@@ -236,10 +236,10 @@ func (s *stream) run() {
 	}
 }
 
-// maxRest is more than a pipe holds, unless somebody made it larger.
+// maxRest is more than the buffer of a pipe holds by default.
 const maxRest = 1 << 20
 
-// rest reads what is there.
+// rest copies the bytes in the buffer of the pipe.
 func (s *stream) rest(buf []byte) {
 	raw, err := s.from.SyscallConn()
 	if err != nil {
@@ -259,7 +259,7 @@ func (s *stream) rest(buf []byte) {
 	})
 }
 
-// end reads what is there and no more, and waits until that is done.
+// end copies the bytes in the buffer of the pipe, and waits for the end of run.
 func (s *stream) end() {
 	_ = s.from.SetReadDeadline(time.Unix(1, 0))
 	<-s.done

@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// mourn waits until the worker is gone, whatever killed it: then its end of the pipe is closed. It kills the groups in
-// the table, and afterwards all processes with the mark of the worker in their environment, which finds those that have left
-// their group.
-const mourn = `trap '' HUP INT QUIT TERM
-read -r nothing
+// reapScript waits until the pipe to the worker is closed, which happens at the death of the
+// worker. It kills the groups in the table, and then all processes with the marker of the worker in
+// their environment, which includes those that have left their group.
+const reapScript = `trap '' HUP INT QUIT TERM
+read -r line
 while read -r group; do
 	[ "$group" -gt 0 ] && kill -s KILL -- "-$group"
 done <&3
@@ -24,33 +24,35 @@ for round in 1 2 3 4 5 6 7 8 9; do
 	done
 done`
 
-// A guardian is a shell that outlives the worker by a moment, and kills what it left: nothing else would. It reads
-// from a table which groups there are, which costs it nothing while the worker lives.
-type guardian struct {
-	mark  string
-	table *os.File // a line for each seat: a group, or 0
-	seats slots
-	shell *exec.Cmd
-	pipe  *os.File
-	ended chan struct{} // closed when the shell is gone
+// A reaper is a shell that outlives the worker and kills the processes that the worker leaves
+// behind. After the death of the worker it reads their groups from a table, a file that both have
+// open.
+type reaper struct {
+	marker string
+	table  *os.File // a line for each row: a group, or 0
+	rows   slots
+	shell  *exec.Cmd
+	pipe   *os.File
+	ended  chan struct{} // closed after the end of the shell
 }
 
-// newGuardian returns a guardian of the processes with a variable in their environment. It watches after watch.
-func newGuardian(mark string) (*guardian, error) {
+// newReaper returns a reaper of the processes with the variable marker in their environment. The
+// caller calls watch before the start of a process.
+func newReaper(marker string) (*reaper, error) {
 	table, err := newTable()
 	if err != nil {
-		return nil, fmt.Errorf("a table of processes: %w", err)
+		return nil, fmt.Errorf("create the table of processes: %w", err)
 	}
-	return &guardian{mark: mark, table: table}, nil
+	return &reaper{marker: marker, table: table}, nil
 }
 
-// watch starts the shell, unless it runs.
-func (g *guardian) watch() error {
-	if g.shell != nil {
+// watch starts the shell if it does not run.
+func (r *reaper) watch() error {
+	if r.shell != nil {
 		select {
-		case <-g.ended: // somebody has killed it
-			_ = g.pipe.Close()
-			g.shell = nil
+		case <-r.ended: // it was killed
+			_ = r.pipe.Close()
+			r.shell = nil
 		default:
 			return nil
 		}
@@ -60,10 +62,10 @@ func (g *guardian) watch() error {
 		return err
 	}
 	defer theirs.Close()
-	shell := exec.Command("sh", "-c", mourn, g.mark)
-	shell.Dir, shell.Stdin, shell.ExtraFiles = "/", theirs, []*os.File{g.table}
+	shell := exec.Command("sh", "-c", reapScript, r.marker)
+	shell.Dir, shell.Stdin, shell.ExtraFiles = "/", theirs, []*os.File{r.table}
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = orphans().started(func() (*os.Process, error) {
+	err = orphans().startChild(func() (*os.Process, error) {
 		err := shell.Start()
 		return shell.Process, err
 	})
@@ -71,41 +73,41 @@ func (g *guardian) watch() error {
 		_ = ours.Close()
 		return err
 	}
-	g.shell, g.pipe, g.ended = shell, ours, make(chan struct{})
+	r.shell, r.pipe, r.ended = shell, ours, make(chan struct{})
 	go func() {
-		defer close(g.ended)
+		defer close(r.ended)
 		_ = shell.Wait()
-		orphans().reaped(shell.Process)
+		orphans().forgetChild(shell.Process)
 	}()
 	return nil
 }
 
-// seat is the length of a line of the table.
-const seatLength = 12
+// rowLength is the length of a line of the table.
+const rowLength = 12
 
-// begin notes a group, and returns its seat.
-func (g *guardian) begin(group int) (seat int) {
-	seat = g.seats.take()
-	g.write(seat, group)
-	return seat
+// add writes a group into the table and returns its row.
+func (r *reaper) add(group int) (row int) {
+	row = r.rows.take()
+	r.write(row, group)
+	return row
 }
 
-// end notes that the group of a seat is gone.
-func (g *guardian) end(seat int) {
-	g.write(seat, 0)
-	g.seats.release(seat)
+// remove removes the group of a row.
+func (r *reaper) remove(row int) {
+	r.write(row, 0)
+	r.rows.release(row)
 }
 
-// write has no error: the table is in memory.
-func (g *guardian) write(seat, group int) {
-	_, _ = g.table.WriteAt(fmt.Appendf(nil, "%-*d\n", seatLength-1, group), int64(seat-1)*seatLength)
+// write ignores errors: the file has no reader while the worker lives.
+func (r *reaper) write(row, group int) {
+	_, _ = r.table.WriteAt(fmt.Appendf(nil, "%-*d\n", rowLength-1, group), int64(row-1)*rowLength)
 }
 
-// close waits for the shell.
-func (g *guardian) close() {
-	if g.shell != nil {
-		_ = g.pipe.Close()
-		<-g.ended
+// close ends the shell and waits for it.
+func (r *reaper) close() {
+	if r.shell != nil {
+		_ = r.pipe.Close()
+		<-r.ended
 	}
-	_ = g.table.Close()
+	_ = r.table.Close()
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestProcessesDieWithTheWorker(t *testing.T) {
+func TestProcessesAreKilledAfterTheDeathOfTheWorker(t *testing.T) {
 	for name, command := range map[string]func(fifo) string{
 		"alone":       func(f fifo) string { return "exec 9>" + f.path + "; echo up >&9; exec sleep 1000" },
 		"with family": fifo.family,
@@ -29,8 +29,8 @@ func TestProcessesDieWithTheWorker(t *testing.T) {
 	}
 }
 
-func TestTheGuardianForgetsWhatHasEnded(t *testing.T) {
-	g, err := newGuardian("NO_SUCH_VARIABLE")
+func TestReaperSparesRemovedGroups(t *testing.T) {
+	g, err := newReaper("NO_SUCH_VARIABLE")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,9 +42,9 @@ func TestTheGuardianForgetsWhatHasEnded(t *testing.T) {
 	if err := stays.Start(); err != nil {
 		t.Fatal(err)
 	}
-	seat := g.begin(stays.Process.Pid)
-	g.end(g.begin(1 << 30))
-	g.end(seat)
+	row := g.add(stays.Process.Pid)
+	g.remove(g.add(1 << 30))
+	g.remove(row)
 	g.close()
 	if err := stays.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)

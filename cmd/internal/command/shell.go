@@ -6,10 +6,11 @@ import (
 	"syscall"
 )
 
-// ErrTooLarge says that a command wrote more than 64 MiB to stdout or to stderr. It was killed for that.
+// ErrTooLarge is the error of a command that was killed because it wrote more than 64 MiB to stdout
+// or to stderr.
 var ErrTooLarge = errTooLarge
 
-// A Run is the end of a command line.
+// A Run is the outcome of a command line.
 type Run struct {
 	Exit   int // the exit status; 0 if a signal ended it
 	Signal int // the signal that ended it, 0 for none
@@ -17,14 +18,14 @@ type Run struct {
 	Stderr []byte
 }
 
-// Shell runs a command line with an empty stdin. An exit status other than 0 is no error. The error is the cause of
-// ctx if that ends first, ErrTooLarge, or why the process could not be started (a workers.Unavailable unless the line is
-// too long); the Run then has what was written.
+// Shell runs a command line with an empty stdin. An exit status other than 0 is no error. The error
+// is the cause of ctx if ctx ends first, ErrTooLarge, or the error of the start:
+// workers.Unavailable, unless the line is too long. With an error, the Run has the output so far.
 func (s *Set) Shell(ctx context.Context, line string) (Run, error) {
 	p := newProcess(line)
 	out, errors := output{tooLarge: p.kill}, output{tooLarge: p.kill}
 	p.stdout, p.stderr = &out, &errors
-	if err := s.shell.judge(s.launcher.start(ctx, p)); err != nil {
+	if err := s.shell.classify(s.launcher.start(ctx, p)); err != nil {
 		return Run{}, err
 	}
 	err := s.launcher.wait(p)
@@ -32,7 +33,7 @@ func (s *Set) Shell(ctx context.Context, line string) (Run, error) {
 	return run.ended(err)
 }
 
-// ended takes the exit status out of the error of a process.
+// ended adds the exit status or the signal in the error of a process.
 func (r Run) ended(err error) (Run, error) {
 	exit, ok := errors.AsType[*exitError](err)
 	if !ok {

@@ -8,28 +8,30 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 )
 
-// A Kind is how the items reach a command.
+// A Kind is the way in which items reach a command.
 type Kind string
 
 // The kinds of commands.
 const (
-	Exec   Kind = "exec"   // a process for each item, which is a line of stdin
-	Exec0  Kind = "exec0"  // the same, without a newline behind the item
+	Exec   Kind = "exec"   // a process for each item, with the item as a line of stdin
+	Exec0  Kind = "exec0"  // the same, without a newline after the item
 	Pipe   Kind = "pipe"   // a process for many items, a line for each
 	Coproc Kind = "coproc" // a process that stays, a line for each item
 	// CoprocID is the same, with an id before each line and before its answer.
 	CoprocID Kind = "coproc+id"
 )
 
-// A Spec is a command as it was given.
+// A Spec is a parsed command.
 type Spec struct {
 	Name    string
 	Kind    Kind
-	Command string // what sh runs; of Exec and Exec0 with placeholders
+	Command string // for `sh -c`; with Exec and Exec0 it may have placeholders
 
-	template template // of these two
+	template template // of Exec and Exec0
 }
 
 var (
@@ -42,17 +44,16 @@ var (
 //	SPEC    = NAME "=" KIND ":" COMMAND
 //	NAME    = 1 to 64 of the characters A-Z a-z 0-9 . _ -
 //	KIND    = "exec" | "exec0" | "pipe" | "coproc" | "coproc+id"
-//	COMMAND = what `sh -c` takes: not blank, without NUL bytes
+//	COMMAND = a command for `sh -c`: not blank, without NUL bytes
 //
-// COMMAND is kept as it is and may contain "=" and ":". The error of a kind
-// that does not exist lists those that do.
+// COMMAND may contain "=" and ":". The error of an unknown kind lists the known ones.
 //
-// In the COMMAND of exec and exec0 these placeholders are replaced, as by GNU parallel: {} by the item, {.} by the item
-// without its extension, {/} by its last path element, {//} by its directory, {/.} by its last path element
-// without the extension, {#} by the number of the item, {%} by that of a slot, both from 1. The shell takes the
-// value as one word whatever is in it. Within quotes it is that word quoted for another shell. Behind
-// a construct of the shell in which that cannot be done, such as a here-document, a placeholder is an error, as it
-// is for pipe and coproc.
+// The COMMAND of exec and exec0 may have the placeholders of GNU parallel: {} is the item, {.} the
+// item without its extension, {/} its last path element, {//} its directory, {/.} its last path
+// element without the extension, {#} the number of the item and {%} the number of a slot, both from
+// 1. The shell takes any value as one word. Within quotes, the value is quoted for an inner shell.
+// A placeholder after a construct in which safe quoting is impossible, such as a here-document, is
+// an error. So is a placeholder in a command of pipe or coproc.
 func Parse(spec string) (Spec, error) {
 	s, err := parse(spec)
 	if err != nil {
@@ -72,7 +73,7 @@ func parse(spec string) (Spec, error) {
 	kind, command, _ := strings.Cut(rest, ":")
 	switch {
 	case !slices.Contains(kinds, Kind(kind)):
-		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe:, coproc: or coproc+id:%s", kind, nearest(kind))
+		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe:, coproc: or coproc+id:%s", kind, nearestKind(kind))
 	case strings.TrimSpace(command) == "":
 		return Spec{}, fmt.Errorf("%s: has no command", kind)
 	case strings.Contains(command, "\x00"):
@@ -87,50 +88,32 @@ func parse(spec string) (Spec, error) {
 	return s, err
 }
 
-// version returns a hash of the command, which workers compare.
+// version returns a hash of the command. Workers compare it.
 func (s Spec) version() string {
 	sum := sha256.Sum256([]byte(string(s.Kind) + ":" + s.Command))
 	return hex.EncodeToString(sum[:4])
 }
 
-// noPlaceholders refuses a command with a placeholder whose process gets many items.
+// noPlaceholders returns an error if the command has a placeholder. It is for kinds whose process
+// gets many items.
 func noPlaceholders(s Spec) error {
 	place := firstPlaceholder(s.Command)
 	if place == "" {
 		return nil
 	}
-	return fmt.Errorf("%s: a process gets many items, each as a line of stdin, so that none can stand for %s: use exec:, "+
+	return fmt.Errorf("%s: a process gets many items as lines of stdin, so that no item can stand for %s: use exec:, "+
 		"or write { } with a space if the command needs braces", s.Kind, place)
 }
 
-// nearest says which kind may have been meant, if one is near.
-func nearest(text string) string {
-	for _, kind := range kinds {
-		if d := distance(text, string(kind)); d <= len(text)/3 {
-			return fmt.Sprintf(" (nearest: %s:)", kind)
-		}
+// nearestKind returns the end of an error message about an unknown kind: the kind that is near, if
+// any.
+func nearestKind(text string) string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = string(kind)
+	}
+	if near := nearest.Name(text, names); near != "" {
+		return fmt.Sprintf(" (nearest: %s:)", near)
 	}
 	return ""
-}
-
-// distance is how many bytes have to be inserted, deleted or replaced to make
-// b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

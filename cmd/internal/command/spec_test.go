@@ -41,24 +41,13 @@ func TestParseRefuses(t *testing.T) {
 		"a=exec":                            "exec: has no command",
 		"a=pipe: \t\n":                      "pipe: has no command",
 		"a=exec:x\x00y":                     "NUL",
-		"a=pipe:wc {}":                      "none can stand for {}: use exec:",
-		"a=coproc:'{//}'":                   "none can stand for {//}: use exec:",
-		"a=exec:cat <<X\n{}\nX":             "{} behind << cannot be quoted safely",
+		"a=pipe:wc {}":                      "no item can stand for {}: use exec:",
+		"a=coproc:'{//}'":                   "no item can stand for {//}: use exec:",
+		"a=exec:cat <<X\n{}\nX":             "{} after << cannot be quoted safely",
 	} {
 		got, err := Parse(text)
 		if err == nil || !strings.Contains(err.Error(), want) || !reflect.DeepEqual(got, Spec{}) {
 			t.Errorf("%q: got %+v, %v, want %q", text, got, err, want)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	for pair, want := range map[[2]string]int{
-		{"", ""}: 0, {"", "pipe"}: 4, {"pipe", ""}: 4, {"pipe", "pipe"}: 0,
-		{"ppe", "pipe"}: 1, {"pipes", "pipe"}: 1, {"pape", "pipe"}: 1, {"kitten", "sitting"}: 3,
-	} {
-		if got := distance(pair[0], pair[1]); got != want {
-			t.Errorf("%q: got %d, want %d", pair, got, want)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// newTable returns a file that nobody else can open.
+// newTable returns a file without a name.
 func newTable() (*os.File, error) {
 	f, err := os.CreateTemp("", "dqbridge")
 	if err != nil {
@@ -16,8 +16,8 @@ func newTable() (*os.File, error) {
 	return f, errors.Join(os.Remove(f.Name()))
 }
 
-// reap waits for the process and kills its group. The process is gone before, but its number stays taken as
-// long as the group has members, and a free number is not used again before all others.
+// reap waits for the end of the process and kills its group. The id of the group stays in use as
+// long as the group has members, and the system reuses a free id only after all others.
 func (p *process) reap() (*os.ProcessState, error) {
 	state, err := p.proc.Wait()
 	p.mu.Lock()
@@ -27,16 +27,20 @@ func (p *process) reap() (*os.ProcessState, error) {
 	return state, err
 }
 
-// An adopter does nothing: descendants that have left their group go to the first process of the system.
-type adopter struct{}
+// A subreaper has no effect on these systems: the init process adopts descendants that have left
+// their group.
+type subreaper struct{}
 
-func orphans() *adopter { return &adopter{} }
+func orphans() *subreaper { return &subreaper{} }
 
-func (*adopter) enter()                             {}
-func (*adopter) leave()                             {}
-func (*adopter) reaped(*os.Process)                 {}
-func (*adopter) kill(func(environment string) bool) {}
-func (*adopter) started(start func() (*os.Process, error)) error {
+func (*subreaper) acquire()                           {}
+func (*subreaper) release()                           {}
+func (*subreaper) forgetChild(*os.Process)            {}
+func (*subreaper) kill(func(environment string) bool) {}
+func (*subreaper) startChild(start func() (*os.Process, error)) error {
 	_, err := start()
 	return err
 }
+
+// idle returns known false: these systems do not show whether a process waits.
+func idle(int) (is, known bool) { return false, false }

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// placeholders are the texts in a command that the item replaces, as in GNU parallel.
+// placeholders are the placeholders of GNU parallel for one item.
 var placeholders = []string{"{}", "{.}", "{/}", "{//}", "{/.}", "{#}", "{%}"}
 
-// A target is an item, as placeholders need it.
+// A target has the values for the placeholders of one item.
 type target struct {
 	item   string
-	number int64 // its place in the input, from 1
-	slot   int   // no other process that runs has it, from 1
+	number int64 // position in the input, from 1
+	slot   int   // number among the running processes, from 1
 }
 
-// value returns what a placeholder stands for.
+// value returns the value of a placeholder.
 func (t target) value(place string) string {
 	switch place {
 	case "{.}":
@@ -37,7 +37,7 @@ func (t target) value(place string) string {
 	return t.item
 }
 
-// withoutExtension removes the last "." of the last element of a path and what follows it.
+// withoutExtension removes the extension of the last element of a path, with its dot.
 func withoutExtension(path string) string {
 	dot := strings.LastIndexByte(path, '.')
 	if dot < 0 || strings.IndexByte(path[dot:], '/') >= 0 {
@@ -48,7 +48,7 @@ func withoutExtension(path string) string {
 
 func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
-// directory returns what dirname prints.
+// directory returns the directory of a path, as dirname does.
 func directory(path string) string {
 	trimmed := strings.TrimRight(path, "/")
 	if trimmed == "" && path != "" {
@@ -64,7 +64,7 @@ func directory(path string) string {
 	return "/"
 }
 
-// A quoting is the kind of quotes of the shell around a placeholder.
+// A quoting is the kind of quotes around a placeholder.
 type quoting byte
 
 const (
@@ -75,8 +75,9 @@ const (
 
 var inDoubleQuotes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`")
 
-// quote returns text for a place in a command. Without quotes around it, the shell makes of it the value,
-// always one word. Within quotes, the shell makes of it the value quoted for another shell, as for `bash -c "wc {}"`.
+// quote returns the text that replaces a placeholder. Outside of quotes, the shell reads the text
+// as the value, always one word. Within quotes, the shell reads it as the value quoted for an inner
+// shell, as in `bash -c "wc {}"`.
 func (q quoting) quote(value string) string {
 	switch q {
 	case singleQuoted:
@@ -89,7 +90,7 @@ func (q quoting) quote(value string) string {
 
 var harmless = regexp.MustCompile(`^[-_.+A-Za-z0-9/]+$`)
 
-// forShell quotes a value as GNU parallel does: as it is if no shell would change it.
+// forShell quotes a value as GNU parallel does: only if a shell would change it.
 func forShell(value string) string {
 	if harmless.MatchString(value) {
 		return value
@@ -97,14 +98,14 @@ func forShell(value string) string {
 	return unquoted.quote(value)
 }
 
-// A part is a piece of a command: a text, and the placeholder behind it.
+// A part is a piece of a command: a text and the placeholder after it.
 type part struct {
 	text  string
-	place string // empty: none, the command ends
+	place string // empty at the end of the command
 	quoting
 }
 
-// insert returns what stands in the place of the placeholder. Numbers need no quotes.
+// insert returns the text that replaces the placeholder. Numbers need no quotes.
 func (p part) insert(value string) string {
 	if isNumber(p.place) {
 		return value
@@ -114,12 +115,12 @@ func (p part) insert(value string) string {
 
 func isNumber(place string) bool { return place == "{#}" || place == "{%}" }
 
-// A template is a command with placeholders. Without one, nothing of the item goes into the command.
+// A template is a command that is cut at its placeholders. A template of one part has none.
 type template []part
 
 func (t template) takesItem() bool { return len(t) > 1 }
 
-var errNUL = errors.New("the item contains a NUL byte and cannot be an argument, use the command without a placeholder: it gets the item by stdin")
+var errNUL = errors.New("the item contains a NUL byte and cannot be an argument: leave out the placeholder, the command then reads the item from stdin")
 
 // expand returns the command line for an item.
 func (t template) expand(of target) (string, error) {
@@ -139,8 +140,8 @@ func (t template) expand(of target) (string, error) {
 	return line.String(), nil
 }
 
-// placeAt returns the placeholder that text begins with.
-func placeAt(text string) string {
+// placeholderAt returns the placeholder at the start of text, empty if there is none.
+func placeholderAt(text string) string {
 	for _, place := range placeholders {
 		if strings.HasPrefix(text, place) {
 			return place
@@ -149,18 +150,19 @@ func placeAt(text string) string {
 	return ""
 }
 
-// firstPlaceholder returns the first placeholder of a command, wherever it stands; empty: there is none.
+// firstPlaceholder returns the first placeholder of a command, also within quotes, empty if there
+// is none.
 func firstPlaceholder(command string) string {
 	for i := range len(command) {
-		if place := placeAt(command[i:]); place != "" {
+		if place := placeholderAt(command[i:]); place != "" {
 			return place
 		}
 	}
 	return ""
 }
 
-// errUnsafe says why a placeholder cannot stand where it does.
+// errUnsafe returns the error of a placeholder after an unknown construct.
 func errUnsafe(place, construct string) error {
-	return fmt.Errorf("%s behind %s cannot be quoted safely: put it before that, or leave it out and read the item from stdin",
+	return fmt.Errorf("%s after %s cannot be quoted safely: put it before, or leave it out and read the item from stdin",
 		place, construct)
 }

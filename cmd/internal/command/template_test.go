@@ -41,15 +41,15 @@ func TestPlaceholderValues(t *testing.T) {
 	}
 }
 
-// values are items that a shell would take for something else, in every position of a word.
+// values are items with a special meaning for a shell, at any position of a word.
 var values = append([]string{
 	"plain", "two words", "it's", "''", "'", "a'b'c", "$(touch pwned)", "`touch pwned`", "${HOME}", "$((1+1))", `\`, `\\`, `a\`, `"`, `"; touch pwned; "`,
 	"'; touch pwned; '", "\n", "a\nb", "\n\n", "# no comment", "~", "*", "?", "[a-z]", "{a,b}", "{}", "{.}", "!x", "a=b", "<x", ">x", "&", "|", ";", "(", ")",
 	"-n", "--help", "\t", "\x81\x82\x88", "\xff", "if", "ü", "'\"'\"'", "\\'", "a;b`c`$d\"e'f\\g",
 }, slices.DeleteFunc(slices.Clone(hostile), func(item string) bool { return strings.Contains(item, "\x00") || len(item) > 1000 })...)
 
-// The shell makes one word of the value, whatever it is and wherever the placeholder stands.
-func TestAValueIsOneWord(t *testing.T) {
+// A shell reads any value as one word, at any position of the placeholder.
+func TestValueIsOneWord(t *testing.T) {
 	for _, command := range []string{
 		"printf '=%s=' {}",
 		"printf =%s= {}; true # it's {} in a comment",
@@ -122,14 +122,14 @@ func TestUnsafePlaceholdersAreRefused(t *testing.T) {
 		"echo $(cat <<'E'\n'\nE\n) '{}'":          "<<",
 	} {
 		_, err := parseTemplate(command)
-		wantError(t, err, "behind "+construct+" cannot be quoted safely")
+		wantError(t, err, "after "+construct+" cannot be quoted safely")
 	}
 	if _, err := mustTemplate(t, "echo {}").expand(target{item: "a\x00b"}); err == nil {
 		t.Error("a NUL byte became a part of a command")
 	}
 }
 
-func TestTextWithoutPlaceholdersStays(t *testing.T) {
+func TestTextWithoutPlaceholdersIsUnchanged(t *testing.T) {
 	for _, command := range []string{"cat", "awk '{print $1}'", "f() { :; }", "echo {a,b}", "echo ${x}", "# it's {}", "echo '", `echo "`, `\`, "${"} {
 		parsed := mustTemplate(t, command)
 		if line, err := parsed.expand(target{}); parsed.takesItem() || line != command || err != nil {
@@ -138,7 +138,7 @@ func TestTextWithoutPlaceholdersStays(t *testing.T) {
 	}
 }
 
-func TestSlotsAreTheLeastThatAreFree(t *testing.T) {
+func TestSlotsAreTheLowestFreeNumbers(t *testing.T) {
 	var s slots
 	first, second := s.take(), s.take()
 	s.release(first)

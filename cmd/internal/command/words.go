@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// simpleWords returns the words of a command line for which no shell is needed: the shell would start the program
-// of the first word with the others as its arguments, and do nothing else. ok is false if that may be otherwise.
+// simpleWords returns the words of a command line that needs no shell: a program and its arguments.
+// ok is false if a shell might do more than start the program with these arguments.
 func simpleWords(line string) (words []string, ok bool) {
 	s := splitter{rest: line}
 	for s.rest != "" {
@@ -32,7 +32,8 @@ func (s *splitter) end() {
 	}
 }
 
-// step takes a piece of a word, or what ends one. It returns false for what a shell has to look at.
+// step takes a piece of a word or the space after one. It returns false for a construct that needs
+// a shell.
 func (s *splitter) step() bool {
 	switch c := s.rest[0]; {
 	case c == ' ' || c == '\t':
@@ -56,7 +57,7 @@ func (s *splitter) step() bool {
 	return true
 }
 
-// take adds text to the word, which stands in n bytes of the line.
+// take adds text to the word and skips its n bytes of the line.
 func (s *splitter) take(text string, n int) {
 	s.word, s.open = append(s.word, text...), true
 	s.rest = s.rest[n:]
@@ -91,12 +92,13 @@ func (s *splitter) double() bool {
 	return false
 }
 
-// plainByte reports whether a byte means nothing to a shell, outside of quotes and wherever it stands in a word.
+// plainByte reports whether a byte has no special meaning for a shell, outside of quotes and at any
+// position of a word.
 func plainByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_@%+=:,./-", c) >= 0
 }
 
-// startsProgram reports whether a first word is the name of a program, whatever shell sh is.
+// startsProgram reports whether a first word names a program for every shell that sh may be.
 func startsProgram(word string) bool {
 	return word != "" && !strings.Contains(word, "=") && !slices.Contains(shellWords, word)
 }

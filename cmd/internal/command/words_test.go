@@ -41,7 +41,7 @@ func TestLinesThatNeedAShell(t *testing.T) {
 	}
 }
 
-// What is said to be simple words has the same arguments as with a shell.
+// simpleWords returns the same arguments as a shell.
 func FuzzSimpleWords(f *testing.F) {
 	for _, seed := range append([]string{`a 'b' "c" d\e`, `"a\"b" 'c'"'"'d'`, `a b=c -d --e=f @g %h +i :j,k ./l`}, values...) {
 		f.Add(seed)

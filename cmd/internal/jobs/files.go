@@ -9,21 +9,30 @@ import (
 	"strings"
 )
 
-// A Failed is a file with the inputs of the items that failed.
+// A Failed is a file with the inputs of the failed items.
 type Failed struct {
 	file
 }
 
-// CreateFailed begins such a file, or continues it if keep says so. Each line has end behind it. A head is
-// its first line. The file must not be the input.
-func CreateFailed(path string, keep bool, end byte, head string, input *os.File) (*Failed, error) {
+// CreateFailed creates or empties the file. end ends each line. A non-empty head is the first line.
+// input is stdin, which must be another file; nil: it is no file.
+func CreateFailed(path string, end byte, head string, input *os.File) (*Failed, error) {
+	return openFailed(path, os.O_TRUNC, end, head, input)
+}
+
+// ContinueFailed is CreateFailed for a file that keeps its lines.
+func ContinueFailed(path string, end byte, head string, input *os.File) (*Failed, error) {
+	return openFailed(path, 0, end, head, input)
+}
+
+func openFailed(path string, flag int, end byte, head string, input *os.File) (*Failed, error) {
 	if a, err := os.Stat(path); err == nil && input != nil {
 		if b, err := input.Stat(); err == nil && a.Mode().IsRegular() && os.SameFile(a, b) {
-			return nil, fmt.Errorf("failed: %s is the input, which it would overwrite", path)
+			return nil, fmt.Errorf("failed: %s is the input: choose another file, or it would be overwritten", path)
 		}
 	}
 	f := &Failed{file{end: end}}
-	if err := f.open("failed", path, keep); err != nil {
+	if err := f.open("failed", path, flag); err != nil {
 		return nil, err
 	}
 	if head != "" && f.size == 0 {
@@ -33,7 +42,7 @@ func CreateFailed(path string, keep bool, end byte, head string, input *os.File)
 	return f, f.Flush()
 }
 
-// Add adds the lines of a record that failed.
+// Add adds the lines of rec if it has failed.
 func (f *Failed) Add(rec *Record) error {
 	if !rec.Failed {
 		return nil
@@ -45,12 +54,13 @@ func (f *Failed) Add(rec *Record) error {
 	return nil
 }
 
-// Results is a directory with the output of each item, as GNU parallel lays it out: DIR/1/VALUE/stdout, stderr and seq.
+// Results is a directory with the output of each item, in the layout of GNU parallel:
+// DIR/1/VALUE/stdout, stderr and seq.
 type Results struct {
 	Dir string
-	// Names are those of the columns, which stand in place of their numbers.
+	// Names are the names of the columns. They replace the numbers in the paths.
 	Names []string
-	// Warn is called once, if an item replaces the files of another one.
+	// Warn is called once if an item replaces the files of another item.
 	Warn   func(text string)
 	warned bool
 }
@@ -82,16 +92,16 @@ func (r *Results) Add(rec *Record) error {
 	return nil
 }
 
-// Flush does nothing: Add has written the files.
+// Flush has no effect: Add writes the files.
 func (r *Results) Flush() error { return nil }
 
-// Close does nothing.
+// Close has no effect.
 func (r *Results) Close() error { return nil }
 
-// maxName is how long the name of a file may be.
+// maxName is the largest number of bytes of a file name.
 const maxName = 255
 
-var asName = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\x00", `\0`, "/", `\_`)
+var fileNameEscaper = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\x00", `\0`, "/", `\_`)
 
 func (r *Results) path(args []string) string {
 	order := make([]int, len(args))
@@ -99,7 +109,7 @@ func (r *Results) path(args []string) string {
 	for i := range args {
 		order[i], heads[i] = i, strconv.Itoa(i+1)
 		if i < len(r.Names) {
-			heads[i] = asName.Replace(r.Names[i])
+			heads[i] = fileNameEscaper.Replace(r.Names[i])
 		}
 	}
 	if len(r.Names) > 0 {
@@ -107,9 +117,9 @@ func (r *Results) path(args []string) string {
 	}
 	path := []string{r.Dir}
 	for _, i := range order {
-		name := asName.Replace(args[i])
+		name := fileNameEscaper.Replace(args[i])
 		if name == "." || name == ".." {
-			name = `\` + name // it would be another directory
+			name = `\` + name // otherwise it would name another directory
 		}
 		path = append(path, heads[i], name[:min(len(name), maxName)])
 	}

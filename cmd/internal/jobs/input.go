@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Read makes jobs of rows, each of at most per of them. The error of a row is the last that comes.
+// Read makes a job of every per rows; the last one may have fewer. It ends with the first error of
+// rows.
 func Read(rows iter.Seq2[Row, error], per int) iter.Seq2[Job, error] {
 	return func(yield func(Job, error) bool) {
 		next := Job{Number: 1}
@@ -34,7 +35,7 @@ func Read(rows iter.Seq2[Row, error], per int) iter.Seq2[Job, error] {
 	}
 }
 
-// Keep leaves jobs in their order.
+// Keep keeps the order of jobs.
 func Keep([]Job) {}
 
 // Shuffle puts jobs into a random order.
@@ -42,7 +43,8 @@ func Shuffle(list []Job) {
 	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 }
 
-// ReadAll reads all jobs before the first, and has arrange order them. The error of the input comes behind them.
+// ReadAll reads all jobs, orders them by arrange, and returns them with their number. The error of
+// the input comes after them.
 func ReadAll(all iter.Seq2[Job, error], arrange func([]Job)) (total int64, _ iter.Seq2[Job, error]) {
 	var list []Job
 	var failed error
@@ -66,7 +68,7 @@ func ReadAll(all iter.Seq2[Job, error], arrange func([]Job)) (total int64, _ ite
 	}
 }
 
-// Combine makes rows of lists: each value of the first one with each of the second, and so on.
+// Combine returns a row for each combination of one value of each list.
 func Combine(lists [][]string) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		if len(lists) > 0 {

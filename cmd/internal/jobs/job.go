@@ -1,5 +1,5 @@
-// Package jobs is the form of `dqbridge run` that runs one command for each item, as GNU parallel does: its jobs,
-// when they start, when the run halts, and its files.
+// Package jobs runs one command for each item of `dqbridge run`, as GNU parallel does. It has the
+// jobs, their runner, the early end of a run, and the files of a run.
 package jobs
 
 import (
@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// A Job is one call of a command: its place in the input, from 1, and its values. Lines are those of the input.
+// A Job is one call of a command: its number in the input, from 1, its values, and its lines of the
+// input.
 type Job struct {
 	Number int64
 	Args   []string
 	Lines  []string
 }
 
-// An Outcome is the end of a Job.
+// An Outcome is the result of a Job.
 type Outcome struct {
 	Command      string // the command line that ran
 	Exit, Signal int    // Exit is -1 after a timeout
@@ -25,13 +26,38 @@ type Outcome struct {
 	Took         time.Duration // of the last attempt
 	Attempts     int
 	Skipped      bool   // the run was halted before the job ended
-	Why          string // it could not run to its end; empty: it did
+	Why          string // the reason for an early end; empty: the command ran to its end
 	Stdout       []byte
 	Stderr       []byte
 }
 
 // Failed reports whether the job counts as failed.
 func (o *Outcome) Failed() bool { return o.Exit != 0 || o.Signal != 0 || o.Why != "" }
+
+// A Record is an item and its outcome.
+type Record struct {
+	Number   int64 // position in the input, from 1
+	Args     []string
+	Lines    []string // of the input
+	Output   []byte
+	Failed   bool
+	Skipped  bool   // not processed, since the run was halted
+	Why      string // why it failed, in one line
+	Attempts int    // 0: unknown
+	Worker   string // empty: unknown
+	Function bool   // processed by functions, not by a command
+
+	Start   time.Time // start of a command; for a function, the arrival of its result
+	Command string    // the command line, or the functions with the item
+
+	// Of a command:
+	Stderr       []byte
+	Exit, Signal int
+	Took         time.Duration
+}
+
+// SetJob sets the number, the values and the lines of rec.
+func (rec *Record) SetJob(job Job) { rec.Number, rec.Args, rec.Lines = job.Number, job.Args, job.Lines }
 
 // Encode returns the job as an item, without its Lines.
 func (j Job) Encode() []byte {
@@ -42,7 +68,7 @@ func (j Job) Encode() []byte {
 	return b
 }
 
-// DecodeJob reads what Encode has made.
+// DecodeJob decodes the result of Job.Encode.
 func DecodeJob(item []byte) (Job, error) {
 	d := decoder{rest: item}
 	j := Job{Number: d.number()}
@@ -66,7 +92,7 @@ func (o *Outcome) Encode() []byte {
 	return appendText(appendText(b, o.Stdout), o.Stderr)
 }
 
-// DecodeOutcome reads what Encode has made. The output is part of item.
+// DecodeOutcome decodes the result of Outcome.Encode. The outputs share the memory of item.
 func DecodeOutcome(item []byte) (*Outcome, error) {
 	d := decoder{rest: item}
 	o := &Outcome{Exit: int(d.number()), Signal: int(d.number())}
@@ -81,9 +107,9 @@ func appendText[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-var errShort = errors.New("an item that is no job")
+var errShort = errors.New("the item is no job")
 
-// A decoder reads numbers and texts until the first that is not whole.
+// A decoder reads numbers and texts until the first incomplete one.
 type decoder struct {
 	rest []byte
 	err  error
@@ -111,7 +137,7 @@ func (d *decoder) text() []byte {
 	return text
 }
 
-// Reason says why the job failed.
+// Reason returns why the job failed, in one line.
 func (o *Outcome) Reason() string {
 	switch {
 	case o.Why != "":

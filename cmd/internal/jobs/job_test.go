@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestJobsAreEncoded(t *testing.T) {
+func TestJobEncoding(t *testing.T) {
 	for _, want := range []Job{{Number: 1}, {Number: 1 << 40, Args: []string{""}}, {Number: 3, Args: []string{"a", "", "\xff\x00\n"}}} {
 		if got, err := DecodeJob(want.Encode()); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%v: %v, %v", want, got, err)
@@ -17,7 +17,7 @@ func TestJobsAreEncoded(t *testing.T) {
 	}
 }
 
-func TestOutcomesAreEncoded(t *testing.T) {
+func TestOutcomeEncoding(t *testing.T) {
 	for _, want := range []Outcome{
 		{Command: "x", Exit: -1, Signal: 15, Start: time.Unix(5, 7), Took: time.Second, Attempts: 3, Why: "w", Stdout: []byte("out"), Stderr: []byte("err")},
 		{Skipped: true, Start: time.Unix(0, 0), Stdout: []byte{}, Stderr: []byte{}},
@@ -78,7 +78,7 @@ func TestReadGroupsItems(t *testing.T) {
 	}
 }
 
-// first are the first n jobs.
+// first returns the first n jobs.
 func first(all func(func(Job, error) bool), n int) func(func(Job) bool) {
 	return func(yield func(Job) bool) {
 		for job := range all {

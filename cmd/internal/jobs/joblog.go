@@ -17,11 +17,22 @@ type Joblog struct {
 	file
 }
 
-// CreateJoblog begins a joblog. The path behind a leading "+", or keep, continues the one that is there.
-func CreateJoblog(path string, keep bool) (*Joblog, error) {
-	path, plus := strings.CutPrefix(path, "+")
+// CreateJoblog creates or empties a joblog. If path has a leading "+", the joblog keeps its rows.
+func CreateJoblog(path string) (*Joblog, error) {
+	if strings.HasPrefix(path, "+") {
+		return ContinueJoblog(path)
+	}
+	return openJoblog(path, os.O_TRUNC)
+}
+
+// ContinueJoblog opens a joblog that keeps its rows. It ignores a leading "+" of path.
+func ContinueJoblog(path string) (*Joblog, error) {
+	return openJoblog(strings.TrimPrefix(path, "+"), 0)
+}
+
+func openJoblog(path string, flag int) (*Joblog, error) {
 	j := &Joblog{file{end: '\n'}}
-	if err := j.open("joblog", path, keep || plus); err != nil {
+	if err := j.open("joblog", path, flag); err != nil {
 		return nil, err
 	}
 	if j.size == 0 {
@@ -47,46 +58,47 @@ func (j *Joblog) Add(rec *Record) error {
 	return nil
 }
 
-// A Past is what a joblog tells of runs before.
-type Past struct {
-	done   numbers // all rows
-	good   numbers // those of success
-	failed []Job   // the last rows of the others, with the command as the value
+// A History has the jobs of earlier runs, from a joblog.
+type History struct {
+	done      numberSet // all rows
+	succeeded numberSet // rows of success
+	failed    []Job     // the last rows of the other jobs, with the command line as the value
 }
 
-// Done reports whether a row of a job is there.
-func (p *Past) Done(number int64) bool { return p.done.has(number) }
+// Done reports whether the joblog has a row of the job.
+func (p *History) Done(number int64) bool { return p.done.has(number) }
 
-// Good reports whether a row of a job is there that says success.
-func (p *Past) Good(number int64) bool { return p.good.has(number) }
+// Succeeded reports whether the joblog has a row of success of the job.
+func (p *History) Succeeded(number int64) bool { return p.succeeded.has(number) }
 
-// Failed are the jobs that have not succeeded yet, in the order of their numbers. Their value is the command line.
-func (p *Past) Failed() []Job { return p.failed }
+// Failed returns the jobs without a row of success, in the order of their numbers. Their value is
+// the command line.
+func (p *History) Failed() []Job { return p.failed }
 
-// ReadJoblog reads a joblog. A file that does not exist is an empty one.
-func ReadJoblog(path string) (*Past, error) {
+// ReadJoblog reads a joblog. A missing file counts as an empty one.
+func ReadJoblog(path string) (*History, error) {
 	path = strings.TrimPrefix(path, "+")
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return new(Past), nil
+		return new(History), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("joblog: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	p, err := readPast(f)
+	p, err := readHistory(f)
 	if err != nil {
 		return nil, fmt.Errorf("joblog %s: %w", path, err)
 	}
 	return p, nil
 }
 
-func readPast(from io.Reader) (*Past, error) {
-	p, commands := new(Past), make(map[int64]string)
+func readHistory(from io.Reader) (*History, error) {
+	p, commands := new(History), make(map[int64]string)
 	r := bufio.NewReader(from)
 	for n := 1; ; n++ {
 		line, err := r.ReadString('\n')
-		if errors.Is(err, io.EOF) { // a row without an end was not written to its end
+		if errors.Is(err, io.EOF) { // the last row is incomplete
 			break
 		}
 		if err != nil {
@@ -100,7 +112,7 @@ func readPast(from io.Reader) (*Past, error) {
 		}
 	}
 	for number := range p.done.all() {
-		if !p.good.has(number) {
+		if !p.succeeded.has(number) {
 			p.failed = append(p.failed, failedJob(number, commands[number]))
 		}
 	}
@@ -112,9 +124,9 @@ func failedJob(number int64, command string) Job {
 	return Job{Number: number, Args: line, Lines: line}
 }
 
-var errRow = errors.New("it is no row of a joblog: number, host, 6 numbers and a command, with tabs between")
+var errRow = errors.New("no row of a joblog: a row is a number, a host, 6 numbers and a command, separated by tabs")
 
-func (p *Past) row(line string, commands map[int64]string) error {
+func (p *History) row(line string, commands map[int64]string) error {
 	fields := strings.SplitN(line, "\t", 9)
 	if len(fields) != 9 {
 		return errRow
@@ -125,31 +137,31 @@ func (p *Past) row(line string, commands map[int64]string) error {
 	}
 	p.done.add(number)
 	if fields[6] == "0" && fields[7] == "0" {
-		p.good.add(number)
+		p.succeeded.add(number)
 		delete(commands, number)
-	} else if !p.good.has(number) {
+	} else if !p.succeeded.has(number) {
 		commands[number] = fields[8]
 	}
 	return nil
 }
 
-// maxNumber bounds the memory of numbers, to 1 GiB.
+// maxNumber bounds the memory of a numberSet, to 1 GiB.
 const maxNumber = 1 << 33
 
-// numbers is a set of numbers from 0, a bit for each.
-type numbers []uint64
+// A numberSet is a set of numbers from 0, with a bit for each.
+type numberSet []uint64
 
-func (s *numbers) add(n int64) {
+func (s *numberSet) add(n int64) {
 	for int64(len(*s)) <= n/64 {
 		*s = append(*s, 0)
 	}
 	(*s)[n/64] |= 1 << (n % 64)
 }
 
-func (s numbers) has(n int64) bool { return n/64 < int64(len(s)) && s[n/64]&(1<<(n%64)) != 0 }
+func (s numberSet) has(n int64) bool { return n/64 < int64(len(s)) && s[n/64]&(1<<(n%64)) != 0 }
 
-// all are the numbers in their order.
-func (s numbers) all() func(func(int64) bool) {
+// all returns the numbers in ascending order.
+func (s numberSet) all() func(func(int64) bool) {
 	return func(yield func(int64) bool) {
 		for n := range int64(len(s)) * 64 {
 			if s.has(n) && !yield(n) {

@@ -19,9 +19,9 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-func TestJoblogIsReadAgain(t *testing.T) {
+func TestReadJoblog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	log, err := CreateJoblog(path, false)
+	log, err := CreateJoblog(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,21 +50,21 @@ func TestJoblogIsReadAgain(t *testing.T) {
 	if !reflect.DeepEqual(p.Failed(), want) {
 		t.Errorf("%v", p.Failed())
 	}
-	var done, good []int64
+	var done, succeeded []int64
 	for n := range int64(200) {
 		if p.Done(n) {
 			done = append(done, n)
 		}
-		if p.Good(n) {
-			good = append(good, n)
+		if p.Succeeded(n) {
+			succeeded = append(succeeded, n)
 		}
 	}
-	if !slices.Equal(done, []int64{1, 2, 4, 70}) || !slices.Equal(good, []int64{1}) {
-		t.Errorf("%v, %v", done, good)
+	if !slices.Equal(done, []int64{1, 2, 4, 70}) || !slices.Equal(succeeded, []int64{1}) {
+		t.Errorf("%v, %v", done, succeeded)
 	}
 }
 
-func TestJoblogContinuesBehindItsLastWholeRow(t *testing.T) {
+func TestJoblogContinuesAfterItsLastWholeRow(t *testing.T) {
 	for name, c := range map[string]struct{ before, kept string }{
 		"none":      {"", joblogHead},
 		"a row":     {joblogHead + "1\trow\n", joblogHead + "1\trow\n"},
@@ -76,7 +76,7 @@ func TestJoblogContinuesBehindItsLastWholeRow(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		log, err := CreateJoblog("+"+path, false)
+		log, err := CreateJoblog("+" + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,13 +91,13 @@ func TestJoblogContinuesBehindItsLastWholeRow(t *testing.T) {
 
 func TestJoblogOfAnotherFormatIsRefused(t *testing.T) {
 	for _, text := range []string{"a\n", "x\t:\t1\t1\t0\t0\t0\t0\tc\n", "-1\t:\t1\t1\t0\t0\t0\t0\tc\n", "99999999999999\t:\t1\t1\t0\t0\t0\t0\tc\n", "1\t:\t1\t1\t0\t0\t0\tc\n"} {
-		if p, err := readPast(strings.NewReader(text)); err == nil {
+		if p, err := readHistory(strings.NewReader(text)); err == nil {
 			t.Errorf("%q: %v", text, p)
 		}
 	}
 }
 
-func TestResultsHaveTheirPlaces(t *testing.T) {
+func TestPathsOfResults(t *testing.T) {
 	r := Results{Dir: "d", Names: []string{"a/b", "B"}}
 	for want, args := range map[string][]string{
 		`d/a\_b/x y`:      {"x y"},

@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// maxKept is how many bytes of values a Ledger keeps before Add waits.
+// maxKept is the number of bytes of values at which a Ledger is full.
 const maxKept = 32 << 20
 
-// A Ledger keeps the jobs whose results have not come, for an output that shows values beside results.
+// A Ledger keeps the jobs without a result, for an output with the values beside the results.
 type Ledger struct {
 	mu    sync.Mutex
-	room  sync.Cond
+	space sync.Cond // the Ledger is not full
 	jobs  map[int64]Job
 	bytes int
 	ended bool
 }
 
-// NewLedger returns a Ledger that Add no longer waits for once ctx has ended.
+// NewLedger returns an empty Ledger. After the end of ctx, Add does not wait.
 func NewLedger(ctx context.Context) *Ledger {
 	l := &Ledger{jobs: make(map[int64]Job)}
-	l.room.L = &l.mu
+	l.space.L = &l.mu
 	context.AfterFunc(ctx, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.ended = true
-		l.room.Broadcast()
+		l.space.Broadcast()
 	})
 	return l
 }
@@ -35,20 +35,20 @@ func (l *Ledger) Add(key int64, job Job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.bytes >= maxKept && !l.ended {
-		l.room.Wait()
+		l.space.Wait()
 	}
 	l.jobs[key] = job
 	l.bytes += job.size()
 }
 
-// Take returns the job of a key and forgets it.
+// Take removes and returns the job of a key.
 func (l *Ledger) Take(key int64) Job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	job := l.jobs[key]
 	delete(l.jobs, key)
 	l.bytes -= job.size()
-	l.room.Signal()
+	l.space.Signal()
 	return job
 }
 

@@ -8,23 +8,20 @@ import (
 	"os"
 )
 
-// A file is one that rows are added to. A row is whole or it is not there.
+// A file is a file of rows. It contains whole rows only, also after a failed write.
 type file struct {
 	kind string // in errors
 	end  byte   // of a row
 	f    *os.File
 	size int64        // of the whole rows
-	text bytes.Buffer // to be written
+	text bytes.Buffer // added and not written
 }
 
-// open opens a file to be written, which keeps what is there if keep says so: but for a last row without an end.
-func (f *file) open(kind, path string, keep bool) (err error) { //nolint:revive // the user says it
+// open opens the file for writing. flag is os.O_TRUNC for an empty file, or 0 to keep its whole
+// rows.
+func (f *file) open(kind, path string, flag int) (err error) {
 	f.kind = kind
-	flags := os.O_RDWR | os.O_CREATE
-	if !keep {
-		flags |= os.O_TRUNC
-	}
-	if f.f, err = os.OpenFile(path, flags, 0o666); err != nil {
+	if f.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|flag, 0o666); err != nil {
 		return fmt.Errorf("%s: %w", kind, err)
 	}
 	if f.size, err = wholeRows(f.f, f.end); err == nil && f.regular() {
@@ -44,7 +41,7 @@ func (f *file) regular() bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// wholeRows is the size of a file up to the end of its last row.
+// wholeRows returns the size of the whole rows of a file.
 func wholeRows(f *os.File, row byte) (int64, error) {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -65,7 +62,7 @@ func wholeRows(f *os.File, row byte) (int64, error) {
 	return 0, nil
 }
 
-// Flush writes the added rows. A row that cannot be written to its end is removed again.
+// Flush writes the added rows. It removes a row that is written in part only.
 func (f *file) Flush() error {
 	if f.text.Len() == 0 {
 		return nil
@@ -79,10 +76,10 @@ func (f *file) Flush() error {
 	}
 	if whole := int64(bytes.LastIndexByte(text[:n], f.end) + 1); f.regular() {
 		f.size += whole
-		_ = f.f.Truncate(f.size) // the error of the write is told
+		_ = f.f.Truncate(f.size) // the caller gets the error of the write
 	}
 	return fmt.Errorf("%s: %w", f.kind, err)
 }
 
-// Close writes what is left and closes the file.
+// Close writes the remaining rows and closes the file.
 func (f *file) Close() error { return errors.Join(f.Flush(), f.f.Close()) }

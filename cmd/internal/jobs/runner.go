@@ -9,12 +9,12 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/command"
 )
 
-// Settings are how a Runner runs jobs.
+// Settings are the settings of a Runner.
 type Settings struct {
 	Commands *command.Set
 	Line     *command.Line
 	Timeout  time.Duration // of an attempt; 0: none
-	Retries  int           // more attempts for a job that failed
+	Retries  int           // further attempts for a failed job
 	Delay    time.Duration // between two starts
 	Breaker  *Breaker
 }
@@ -23,24 +23,24 @@ type Settings struct {
 type Runner struct {
 	Settings
 
-	mu   sync.Mutex
-	next time.Time                         // when the next job may start
-	kill map[int64]context.CancelCauseFunc // the jobs that run, by number
+	mu      sync.Mutex
+	next    time.Time                         // the earliest start of the next job
+	cancels map[int64]context.CancelCauseFunc // of the running jobs, by number
 }
 
 // NewRunner returns a Runner.
 func NewRunner(s Settings) *Runner {
-	return &Runner{Settings: s, kill: make(map[int64]context.CancelCauseFunc)}
+	return &Runner{Settings: s, cancels: make(map[int64]context.CancelCauseFunc)}
 }
 
-// errHalted is the cause of the contexts of jobs that are killed.
+// errHalted is the cause of the contexts of jobs that a halt kills.
 var errHalted = errors.New("the run was halted")
 
-// errTimeout is the cause of the context of an attempt that takes too long.
+// errTimeout is the cause of the context of an attempt that exceeds Timeout.
 var errTimeout = errors.New("timeout")
 
-// Call runs a job, an item that Job.Encode has made, and returns its Outcome as Encode makes it. A command that fails
-// is no error. If ctx ends, the error is its cause.
+// Call runs an encoded Job and returns the encoded Outcome. A command that fails is no error. If
+// ctx ends, the error is its cause.
 func (r *Runner) Call(ctx context.Context, item []byte) ([]byte, error) {
 	job, err := DecodeJob(item)
 	if err != nil {
@@ -48,13 +48,13 @@ func (r *Runner) Call(ctx context.Context, item []byte) ([]byte, error) {
 	}
 	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if !r.enter(own, job.Number, cancel) {
+	if !r.begin(own, job.Number, cancel) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		return (&Outcome{Skipped: true}).Encode(), nil
 	}
-	defer r.leave(job.Number)
+	defer r.finish(job.Number)
 	out, err := r.attempts(own, job)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -68,8 +68,8 @@ func (r *Runner) Call(ctx context.Context, item []byte) ([]byte, error) {
 	return out.Encode(), nil
 }
 
-// enter waits for the time when a job may start. It returns false if the job must not.
-func (r *Runner) enter(ctx context.Context, number int64, cancel context.CancelCauseFunc) bool {
+// begin waits for the start of a job. It returns false if the job must not start.
+func (r *Runner) begin(ctx context.Context, number int64, cancel context.CancelCauseFunc) bool {
 	if !r.wait(ctx) {
 		return false
 	}
@@ -78,30 +78,31 @@ func (r *Runner) enter(ctx context.Context, number int64, cancel context.CancelC
 	if r.Breaker.IsHalted() {
 		return false
 	}
-	r.kill[number] = cancel
+	r.cancels[number] = cancel
 	return true
 }
 
-func (r *Runner) leave(number int64) {
+func (r *Runner) finish(number int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.kill, number)
+	delete(r.cancels, number)
 }
 
-// wait waits for the job's turn by Delay.
+// wait waits until Delay has passed since the start of the job before. It returns false after a
+// halt and after the end of ctx.
 func (r *Runner) wait(ctx context.Context) bool {
 	if r.Delay <= 0 {
 		return ctx.Err() == nil
 	}
 	r.mu.Lock()
 	now := time.Now()
-	turn := r.next
-	if turn.Before(now) {
-		turn = now
+	start := r.next
+	if start.Before(now) {
+		start = now
 	}
-	r.next = turn.Add(r.Delay)
+	r.next = start.Add(r.Delay)
 	r.mu.Unlock()
-	timer := time.NewTimer(time.Until(turn))
+	timer := time.NewTimer(time.Until(start))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -112,7 +113,7 @@ func (r *Runner) wait(ctx context.Context) bool {
 	return false
 }
 
-// attempts runs a job until it succeeds or has had all its attempts.
+// attempts runs a job until it succeeds or all attempts have failed.
 func (r *Runner) attempts(ctx context.Context, job Job) (*Outcome, error) {
 	for n := 1; ; n++ {
 		out, err := r.attempt(ctx, job)
@@ -146,7 +147,7 @@ func (r *Runner) attempt(ctx context.Context, job Job) (*Outcome, error) {
 		out.Exit, out.Signal, out.Why = -1, 15, "timeout after "+r.Timeout.String()
 	case errors.Is(err, errHalted):
 		out.Skipped = true
-	case err != nil && ctx.Err() != nil: // the caller returns its cause
+	case err != nil && ctx.Err() != nil: // Call returns its cause
 	case errors.Is(err, command.ErrTooLarge):
 		out.Exit, out.Why = -1, err.Error()
 	case err != nil:
@@ -155,14 +156,14 @@ func (r *Runner) attempt(ctx context.Context, job Job) (*Outcome, error) {
 	return out, nil
 }
 
-// ended counts a job, and kills the others if that halts the run at once.
+// ended counts a job. If this halts the run at once, it kills the other jobs.
 func (r *Runner) ended(out *Outcome) {
-	if !r.Breaker.Ended(out.Failed(), out.Exit, out.Signal) || !r.Breaker.Halt.Now {
+	if !r.Breaker.Ended(End{Failed: out.Failed(), Exit: out.Exit, Signal: out.Signal}) || !r.Breaker.Halt.Now {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, cancel := range r.kill {
+	for _, cancel := range r.cancels {
 		cancel(errHalted)
 	}
 }

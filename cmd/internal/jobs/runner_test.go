@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestDelayIsBetweenTwoStarts(t *testing.T) {
+func TestDelaySeparatesStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRunner(Settings{Delay: time.Second, Breaker: NewBreaker(Halt{}, 0)})
 		begin := time.Now()

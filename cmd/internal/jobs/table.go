@@ -11,48 +11,64 @@ import (
 	"unicode/utf8"
 )
 
-// A Row is an item of the input and its values.
+// A Row is a row of the input: its line and the values of its columns.
 type Row struct {
 	Line   string
 	Values []string
 }
 
-// A Table says how the input becomes rows. The zero value makes one value of each line.
+// A Table is the format of the input. The zero value has one value in each line.
 type Table struct {
 	CSV    bool
 	Comma  rune           // of CSV
-	Sep    *regexp.Regexp // between columns, if not CSV; nil: there is one
+	Sep    *regexp.Regexp // between columns, without CSV; nil: a line is one column
 	Header bool           // the first row names the columns
 }
 
-// NewTable returns the Table of --csv, --colsep and --header.
-func NewTable(isCSV bool, colsep, header string) (t Table, err error) { //nolint:revive // the user says it
-	t = Table{CSV: isCSV, Comma: ',', Header: header == ":"}
-	if header != "" && header != ":" {
-		return t, fmt.Errorf("--header %q: only : is known, the first line names the columns", header)
+// NewCSVTable returns the Table of --csv. An empty separator is a comma.
+func NewCSVTable(separator, header string) (Table, error) {
+	t := Table{CSV: true, Comma: ','}
+	if err := t.setHeader(header); err != nil || separator == "" {
+		return t, err
 	}
-	if isCSV && colsep != "" {
-		sep := strings.ReplaceAll(colsep, `\t`, "\t")
-		if t.Comma, _ = utf8.DecodeRuneInString(sep); utf8.RuneCountInString(sep) != 1 || strings.ContainsRune("\"\r\n\uFFFD", t.Comma) {
-			return t, fmt.Errorf("--colsep %q: with --csv it is one character", colsep)
-		}
-		return t, nil
+	text := strings.ReplaceAll(separator, `\t`, "\t")
+	t.Comma, _ = utf8.DecodeRuneInString(text)
+	if utf8.RuneCountInString(text) != 1 || strings.ContainsRune("\"\r\n\uFFFD", t.Comma) {
+		return t, fmt.Errorf("--colsep %q: with --csv it is one character", separator)
 	}
-	if colsep == "" && header != "" && !isCSV {
-		colsep = `\t` // as of parallel
+	return t, nil
+}
+
+// NewTable returns the Table of --colsep and --header. With a header, an empty separator is a tab,
+// as in GNU parallel. Otherwise a line is one column.
+func NewTable(separator, header string) (t Table, err error) {
+	if err := t.setHeader(header); err != nil {
+		return t, err
 	}
-	if colsep != "" && !isCSV {
-		if t.Sep, err = regexp.Compile(colsep); err != nil {
-			return t, fmt.Errorf("--colsep %q: %w", colsep, err)
+	if separator == "" && t.Header {
+		separator = `\t`
+	}
+	if separator != "" {
+		if t.Sep, err = regexp.Compile(separator); err != nil {
+			return t, fmt.Errorf("--colsep %q: %w", separator, err)
 		}
 	}
 	return t, nil
 }
 
+func (t *Table) setHeader(header string) error {
+	if header != "" && header != ":" {
+		return fmt.Errorf("--header %q: the only value is : (the first line names the columns)", header)
+	}
+	t.Header = header == ":"
+	return nil
+}
+
 // Columns reports whether a row can have several values.
 func (t Table) Columns() bool { return t.CSV || t.Sep != nil }
 
-// Open begins to read. The names are those of the columns, and head is the line that has them.
+// Open begins to read: CSV from r, and otherwise lines. With Header, it returns the names of the
+// columns, and head, the line with the names.
 func (t Table) Open(r io.Reader, lines iter.Seq2[[]byte, error]) (names []string, head string, rows iter.Seq2[Row, error], err error) {
 	rows = t.rows(lines)
 	if t.CSV {
@@ -68,7 +84,7 @@ func (t Table) Open(r io.Reader, lines iter.Seq2[[]byte, error]) (names []string
 		return nil, "", nil, err
 	}
 	if len(first.Values) > 0 {
-		first.Values[0] = strings.TrimPrefix(first.Values[0], "\uFEFF") // of a file from Windows
+		first.Values[0] = strings.TrimPrefix(first.Values[0], "\uFEFF") // a byte order mark
 	}
 	return first.Values, first.Line, func(yield func(Row, error) bool) {
 		defer stop()
@@ -81,7 +97,7 @@ func (t Table) Open(r io.Reader, lines iter.Seq2[[]byte, error]) (names []string
 	}, nil
 }
 
-// rows are lines with columns.
+// rows returns the rows of lines.
 func (t Table) rows(lines iter.Seq2[[]byte, error]) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		for line, err := range lines {
@@ -100,7 +116,7 @@ func (t Table) rows(lines iter.Seq2[[]byte, error]) iter.Seq2[Row, error] {
 	}
 }
 
-// csv are the records of CSV.
+// csv returns the records of CSV as rows.
 func (t Table) csv(r io.Reader) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		in := csv.NewReader(r)
@@ -117,12 +133,12 @@ func (t Table) csv(r io.Reader) iter.Seq2[Row, error] {
 	}
 }
 
-// line is a record as it stands in a file, without the newline.
+// line returns a record as a line of CSV, without the newline.
 func (t Table) line(values []string) string {
 	var text strings.Builder
 	out := csv.NewWriter(&text)
 	out.Comma = t.Comma
-	if out.Write(values) == nil { // only a Comma that NewTable refuses is an error
+	if out.Write(values) == nil { // the only error is a Comma that NewCSVTable refuses
 		out.Flush()
 	}
 	return strings.TrimSuffix(text.String(), "\n")

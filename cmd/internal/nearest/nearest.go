@@ -1,4 +1,5 @@
-package cli
+// Package nearest suggests an existing name for a misspelled one.
+package nearest
 
 import (
 	"fmt"
@@ -6,10 +7,10 @@ import (
 	"strings"
 )
 
-// Instead says what could stand in place of a name that does not exist: the
-// nearest of names, or all of them if none is near.
-func Instead(name string, names []string) string {
-	if near := nearest(name, names); near != "" {
+// Suggest returns the end of an error message about an unknown name: a question with the nearest of
+// names, or the list of all names if none is near.
+func Suggest(name string, names []string) string {
+	if near := Name(name, names); near != "" {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	if len(names) == 0 {
@@ -22,14 +23,15 @@ func Instead(name string, names []string) string {
 	return "there are " + strings.Join(names, ", ")
 }
 
-// nearest returns the name that may have been meant, "" if there is none: a third of it may be wrong.
-func nearest(name string, names []string) string {
+// Name returns the nearest of names, "" if none is near. A near name differs from the given one in
+// at most a third of its bytes, or in one byte. Case and leading dashes are ignored.
+func Name(name string, names []string) string {
 	bare := func(name string) string { return strings.ToLower(strings.TrimLeft(name, "-")) }
 	wanted := bare(name)
 	best, least := "", max(1, len(wanted)/3)+1
 	for _, candidate := range names {
 		d := distance(wanted, bare(candidate))
-		if d >= len(wanted) { // nothing of it is left
+		if d >= len(wanted) { // as far as any unrelated name
 			continue
 		}
 		if d < least || d == least && best != "" && candidate < best {
@@ -39,8 +41,8 @@ func nearest(name string, names []string) string {
 	return best
 }
 
-// distance is how many bytes have to be inserted, deleted, replaced or swapped
-// with their neighbour to make b of a.
+// distance returns the number of edits that turn a into b. An edit inserts, deletes or replaces a
+// byte, or swaps two adjacent bytes.
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
