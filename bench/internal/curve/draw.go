@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// A Chart is one picture. Both axes are logarithmic.
+// A Chart is one picture with logarithmic axes.
 type Chart struct {
 	File   string   `json:"file"`
 	Title  string   `json:"title"`
@@ -25,7 +25,7 @@ type Chart struct {
 	Series []Series `json:"series"`
 }
 
-// An Axis has its ticks at what was measured, or at powers of ten.
+// An Axis has its ticks at the measured values, or at powers of ten.
 type Axis struct {
 	Label string               `json:"label"`
 	Unit  func(float64) string `json:"-"`
@@ -38,13 +38,13 @@ type Series struct {
 	Dashed bool    `json:"-"` // computed, not measured
 }
 
-// A Point was measured.
+// A Point is one value.
 type Point struct {
 	X float64 `json:"x"`
 	Y float64 `json:"y"`
 }
 
-// Colours that also the colour-blind can tell apart.
+// colours are distinct for colour-blind readers too.
 var colours = []color.Color{
 	color.RGBA{R: 0x00, G: 0x5f, B: 0xa3, A: 0xff}, color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
 	color.RGBA{R: 0x00, G: 0x8a, B: 0x63, A: 0xff}, color.RGBA{R: 0x99, G: 0x4f, B: 0x88, A: 0xff},
@@ -90,8 +90,7 @@ func (c Chart) Draw(dir string) error {
 	return c.save(p, filepath.Join(dir, c.File))
 }
 
-// save leaves a margin, for fonts that are wider than the one that was
-// measured.
+// save leaves a margin for viewers with wider fonts.
 func (c Chart) save(p *plot.Plot, file string) error {
 	canvas := vgsvg.New(vg.Points(560), vg.Points(330))
 	p.Draw(draw.Crop(draw.New(canvas), vg.Points(6), vg.Points(-24), vg.Points(6), vg.Points(-6)))
@@ -125,7 +124,7 @@ func (s Series) add(p *plot.Plot, colour color.Color) error {
 	return nil
 }
 
-// legendTop puts the legend at the left where the lines are not.
+// legendTop puts the legend on the left, away from the lines.
 func (c Chart) legendTop() bool {
 	low, high, first := math.Inf(1), math.Inf(-1), 0.0
 	for _, s := range c.Series {
@@ -146,7 +145,7 @@ func decades(low, high float64) (float64, float64) {
 	return low, high
 }
 
-// tens has a tick at each power of ten, and small ones between.
+// tens has a tick at each power of ten.
 func tens(unit func(float64) string) plot.Ticker {
 	return plot.TickerFunc(func(low, high float64) (ticks []plot.Tick) {
 		for at := low; at < high*1.001; at *= 10 {
@@ -156,7 +155,7 @@ func tens(unit func(float64) string) plot.Ticker {
 	})
 }
 
-// measured has a tick at each place where something was measured.
+// measured has a tick at each measured value.
 func measured(c Chart) plot.Ticker {
 	return plot.TickerFunc(func(float64, float64) (ticks []plot.Tick) {
 		seen := map[float64]bool{}
@@ -172,7 +171,10 @@ func measured(c Chart) plot.Ticker {
 	})
 }
 
-// What stands at the axes.
+var (
+	perSecond = Axis{"items a second", number}
+	latency   = Axis{"one item at a time", span}
+)
 
 func number(v float64) string {
 	switch {

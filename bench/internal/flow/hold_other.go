@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hold keeps the thread for d.
+// Hold blocks the thread for d.
 func Hold(d time.Duration) error {
 	for end := time.Now().Add(d); d > 0; d = time.Until(end) {
 		left := unix.NsecToTimeval(int64(d))

@@ -10,12 +10,10 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-var bridgeFiles = []string{"fleet.go", "dqbridge.go"}
-
-// bridgeRow is dqbridge as its readers see it.
+// bridgeRow is dqbridge without options.
 func bridgeRow() Row {
 	return Row{
-		Name: "redis", Title: "dqbridge, Redis", Files: bridgeFiles, First: 300_000, Redis: true,
+		Name: "redis", Title: "dqbridge, Redis", Lines: UserLines(files, "fleet.go", "dqbridge.go"), First: 300_000, Redis: true,
 		Open:    func(ctx context.Context, s *redisd.Server) (Fleet, error) { return openBridge(ctx, s.URL()) },
 		Backlog: bridgeBacklog,
 	}
@@ -24,7 +22,7 @@ func bridgeRow() Row {
 // apartRow is the same with a queue between the stages.
 func apartRow() Row {
 	return Row{
-		Name: "apart", Title: "dqbridge, stages apart", Files: bridgeFiles, First: 300_000, Redis: true,
+		Name: "apart", Title: "dqbridge, stages apart", Lines: UserLines(files, "fleet.go", "dqbridge.go"), First: 300_000, Redis: true,
 		Open: func(ctx context.Context, s *redisd.Server) (Fleet, error) {
 			return openBridge(ctx, s.URL(), executor.NoFuse())
 		},
@@ -34,7 +32,7 @@ func apartRow() Row {
 // embeddedRow has its broker in this process.
 func embeddedRow() Row {
 	return Row{
-		Name: "embedded", Title: "dqbridge, embedded", Files: bridgeFiles, First: 300_000,
+		Name: "embedded", Title: "dqbridge, embedded", Lines: UserLines(files, "fleet.go", "dqbridge.go"), First: 300_000,
 		Open: func(ctx context.Context, _ *redisd.Server) (Fleet, error) { return openBridge(ctx, "") },
 	}
 }
@@ -64,8 +62,8 @@ func (f *fleet) Pipe(ctx context.Context) (work.Caller, error) {
 
 func value(r bridge.Result[int]) (int, error) { return r.Value, r.Err }
 
-// bridgeBacklog scatters into a queue that no stage takes from.
-func bridgeBacklog(ctx context.Context, s *redisd.Server, n int) (h Held, err error) {
+// bridgeBacklog scatters into a queue without a stage.
+func bridgeBacklog(ctx context.Context, s *redisd.Server, n int) (h Stored, err error) {
 	ex, err := executor.New(ctx, s.URL())
 	if err != nil {
 		return h, err
@@ -80,5 +78,5 @@ func bridgeBacklog(ctx context.Context, s *redisd.Server, n int) (h Held, err er
 		return h, err
 	}
 	work.Feed(in, n)
-	return Held{Release: ex.Close}, ex.Flush(ctx)
+	return Stored{Release: ex.Close}, ex.Flush(ctx)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// fleet is an Executor whose own hands run both stages.
+// fleet is an Executor with slots for both stages.
 type fleet struct {
 	ex   *executor.Executor
 	opts []executor.MapOption
@@ -18,7 +18,7 @@ func (f *fleet) Close() error { return f.ex.Close() }
 
 // user code: begin
 
-// Inc and Double are the stages as dqbridge has them.
+// Inc and Double are the stages as functions of dqbridge.
 var (
 	Inc    = workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 	Double = workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })

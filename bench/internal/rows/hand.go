@@ -11,11 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// The pipeline as it is written by hand for one purpose: three streams with a
-// group each, a reader a stage, so that order comes by itself. It knows no
-// failure, no crash, no bound and no end.
-
-// A Packing is how many items stand in an entry, and how they stand there.
+// A Packing is the encoding of items in an entry.
 type Packing[T any] struct {
 	Items   int // of an entry
 	Entries int // of a round trip
@@ -23,7 +19,9 @@ type Packing[T any] struct {
 	Unpack  func(dst []T, data []byte) ([]T, error)
 }
 
-// A Hand has a connection for each who reads or writes.
+// A Hand is a pipeline written by hand with go-redis: a stream and a group before each stage and
+// behind the last one, and one reader for each, which keeps the order. It has no failures, no
+// recovery, no bounds and no end. Each reader and writer has a connection.
 type Hand[T any] struct {
 	packing Packing[T]
 	stages  []func(T) T
@@ -75,7 +73,7 @@ func (h *Hand[T]) add(ctx context.Context, p redis.Pipeliner, stream int, items 
 	return p.XAdd(ctx, &redis.XAddArgs{Stream: h.streams[stream], Values: []any{"p", data}}).Err()
 }
 
-// Produce sends all entries that are ready in one round trip.
+// Produce sends all available entries in one round trip.
 func (h *Hand[T]) Produce(ctx context.Context, entries <-chan []T) error {
 	for items := range entries {
 		ready := [][]T{items}
@@ -89,8 +87,8 @@ func (h *Hand[T]) Produce(ctx context.Context, entries <-chan []T) error {
 	return nil
 }
 
-// Stage reads one stream and writes the next one: what a round trip of its
-// brought goes with one more, together with its acknowledgement.
+// Stage reads one stream and writes the next one. A second round trip writes the results of a read
+// and acknowledges it.
 func (h *Hand[T]) Stage(ctx context.Context, from int) error {
 	c, f := h.clients[from+1], h.stages[from]
 	var items []T
@@ -120,7 +118,7 @@ func (h *Hand[T]) Stage(ctx context.Context, from int) error {
 	}
 }
 
-// Consume hands over what comes out of the last stream.
+// Consume calls take with the items of each entry of the last stream.
 func (h *Hand[T]) Consume(ctx context.Context, take func([]T) error) error {
 	last := len(h.stages)
 	c := h.clients[last+1]
@@ -152,7 +150,7 @@ func (h *Hand[T]) unpack(dst []T, m redis.XMessage) ([]T, error) {
 	return h.packing.Unpack(dst, []byte(text))
 }
 
-// read waits until a stream has something.
+// read blocks until a stream has an entry.
 func (h *Hand[T]) read(ctx context.Context, c *redis.Client, stream int) ([]redis.XMessage, error) {
 	for {
 		streams, err := c.XReadGroup(ctx, &redis.XReadGroupArgs{
@@ -178,8 +176,7 @@ func (h *Hand[T]) acknowledge(ctx context.Context, p redis.Pipeliner, stream int
 	p.XDel(ctx, h.streams[stream], ids...)
 }
 
-// Collect makes entries of items: full ones, and one of what there is whenever
-// the producer has nothing to do.
+// Collect makes full entries of items, and a smaller one if the producer is idle.
 func (h *Hand[T]) Collect(in <-chan T, entries chan<- []T) {
 	defer close(entries)
 	items := make([]T, 0, h.packing.Items)
@@ -194,7 +191,7 @@ func (h *Hand[T]) Collect(in <-chan T, entries chan<- []T) {
 	}
 }
 
-// Channels runs all of it between two channels, until it is ended.
+// Channels runs the pipeline between two channels until end.
 func (h *Hand[T]) Channels(ctx context.Context) (chan<- T, <-chan T, func() error) {
 	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan T, work.Capacity), make(chan T, work.Capacity)

@@ -13,12 +13,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// The calls that dqbridge makes and nothing else: a goroutine for each who reads or
-// writes, as in the pipeline by hand. Nothing is read ahead, no batch finds its size,
-// and who dies, blocks or panics takes the rest with him. What dqbridge needs above
-// it is its own; what it needs above the pipeline by hand is the price of the scripts.
+// These rows make only the calls of dqbridge, with a goroutine for each reader and writer as in the
+// pipeline by hand. They do not read ahead, choose the size of batches or recover. Their difference
+// to the pipeline by hand is the cost of the scripts.
 
-// protocolRow has both stages in one call, as where they are fused.
+// protocolRow has both stages in one call, like fused stages.
 func protocolRow() Row {
 	return protocolOf("protocol", "the calls of dqbridge alone", []func(int) int{func(x int) int { return work.Double(work.Inc(x)) }})
 }
@@ -30,7 +29,7 @@ func protocolApartRow() Row {
 
 func protocolOf(name, title string, stages []func(int) int) Row {
 	return Row{
-		Name: name, Title: title, Files: []string{"protocol.go"}, First: 100_000, Redis: true,
+		Name: name, Title: title, Lines: UserLines(files, "protocol.go"), First: 100_000, Redis: true,
 		Open: func(ctx context.Context, s *redisd.Server) (Fleet, error) {
 			c, err := broker.Open(s.URL(), broker.Options{})
 			if err != nil {
@@ -101,7 +100,7 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 	return &work.Pipe[int]{In: in, Out: out, Value: work.Plain, Close: end}, nil
 }
 
-// scatter stores what has come meanwhile.
+// scatter stores the available items as one batch.
 func (p *protocol) scatter(ctx context.Context, s broker.Source, in <-chan int) error {
 	items, first := make([]int, 0, protocolItems), int64(0)
 	for x := range in {
@@ -118,7 +117,7 @@ func (p *protocol) scatter(ctx context.Context, s broker.Source, in <-chan int) 
 			if first += int64(len(items)); got.Stored == first {
 				break
 			}
-			first -= int64(len(items)) // beyond the window
+			first -= int64(len(items)) // the window is full
 		}
 	}
 	return nil
@@ -130,8 +129,7 @@ func (p *protocol) batch(source string, first int64, items []int) batch.Batch {
 	return batch.Batch{Source: source, First: first, N: len(items), Frame: b.Take()}
 }
 
-// work completes what it has read of the first queue, and goes on with an item that
-// comes alone, through the stages behind.
+// work completes the entries of the first queue. A single entry continues through the later stages.
 func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queue, stages []func(int) int) error {
 	from := []broker.StreamRef{{Queue: queues[0].Name, StreamKind: broker.Returned}, {Queue: queues[0].Name}}
 	return p.read(ctx, worker, from, func(entries []broker.Entry) error {
@@ -198,7 +196,7 @@ func (p *protocol) gather(ctx context.Context, g broker.Gather, queue string, ou
 	})
 }
 
-// read hands over what comes, until it fails.
+// read calls take with the entries of each read until an error.
 func (p *protocol) read(ctx context.Context, consumer string, from []broker.StreamRef, take func([]broker.Entry) error) error {
 	r := p.c.Reader(consumer, protocolWait)
 	defer context.AfterFunc(ctx, r.Interrupt)()

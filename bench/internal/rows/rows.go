@@ -1,5 +1,5 @@
-// Package rows has one file for each way to move ints through inc and double:
-// the rows of the table.
+// Package rows has the rows of the table: one file for each system that moves ints through inc and
+// double.
 package rows
 
 import (
@@ -12,35 +12,33 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// A Row is one way.
+// A Row is one system.
 type Row struct {
 	Name  string // for -only
 	Title string
-	Files []string // what a user writes stands between their marks
-	Code  fs.FS    // holds the files; those of this folder where it is nil
-	First int      // items of a first try of less than a second
-	// Open makes what is not measured: connections, and workers for both stages.
+	Lines int // of user code
+	First int // items of a first run of less than a second
+	// Open makes the connections and the workers of both stages. It is not measured.
 	Open func(ctx context.Context, s *redisd.Server) (Fleet, error)
-	// Backlog queues n ints with nobody working; nil where nothing is queued.
-	Backlog func(ctx context.Context, s *redisd.Server, n int) (Held, error)
-	Redis   bool // the items go through Redis
-	Bulk    bool // no item goes alone, so there is no latency to measure
+	// Backlog stores n ints without workers; nil for a system without a queue.
+	Backlog func(ctx context.Context, s *redisd.Server, n int) (Stored, error)
+	Redis   bool // the items pass through Redis
+	Bulk    bool // the system has no single items, and so no latency
 }
 
-// A Fleet is connected, and works.
+// A Fleet is connected and has workers.
 type Fleet interface {
 	Pipe(ctx context.Context) (work.Caller, error)
 	Close() error
 }
 
-// Held is a backlog that stands.
-type Held struct {
-	Bytes   float64 // where Redis is not asked
+// Stored is a backlog.
+type Stored struct {
+	Bytes   float64 // 0: the growth of the memory of Redis counts
 	Release func() error
 }
 
-// Own are the rows that need nothing but Go, Redis and this project, in the
-// order of the table.
+// Own are the rows with dqbridge, Redis or Go alone, in the order of the table.
 func Own() []Row {
 	return []Row{
 		channelsRow(), relayRow(), naiveRow(), pipelinedRow(), handRow(), handChannelsRow(),
@@ -51,15 +49,11 @@ func Own() []Row {
 //go:embed *.go
 var files embed.FS
 
-// Lines counts the lines of code that a user of the row writes: those between
-// the marks that are neither empty nor comments.
-func (r Row) Lines() int {
-	code, count := r.Code, 0
-	if code == nil {
-		code = files
-	}
-	for _, file := range r.Files {
-		text, err := fs.ReadFile(code, file)
+// UserLines counts the lines of user code: lines between the marks that are neither empty nor
+// comments.
+func UserLines(code fs.FS, names ...string) (count int) {
+	for _, name := range names {
+		text, err := fs.ReadFile(code, name)
 		if err != nil {
 			panic(err) // the files are built in
 		}

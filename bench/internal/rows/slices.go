@@ -15,7 +15,7 @@ import (
 // slicesRow is dqbridge by the slice.
 func slicesRow() Row {
 	return Row{
-		Name: "slices", Title: "dqbridge, Redis, slices", Files: []string{"fleet.go", "slices.go"}, First: 300_000, Redis: true, Bulk: true,
+		Name: "slices", Title: "dqbridge, Redis, slices", Lines: UserLines(files, "fleet.go", "slices.go"), First: 300_000, Redis: true, Bulk: true,
 		Open: func(ctx context.Context, s *redisd.Server) (Fleet, error) {
 			f, err := openBridge(ctx, s.URL())
 			return sliceFleet{f}, err
@@ -27,7 +27,7 @@ type sliceFleet struct{ *fleet }
 
 // user code: begin
 
-// slice is how many ints a program sends at once.
+// slice is the number of ints of a send.
 const slice = 1024
 
 func (f sliceFleet) Pipe(ctx context.Context) (work.Caller, error) {

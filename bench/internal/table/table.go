@@ -1,27 +1,27 @@
-// Package table is what every row costs, beside each other.
+// Package table has the two tables of costs: of each row, and of each process of a pipeline.
 package table
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
-	"github.com/dqbridge/dqbridge/bench/internal/lab"
+	"github.com/dqbridge/dqbridge/bench/internal/measure"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 )
 
-// Columns that are measured on their own; the throughput always is.
 const (
-	Latency = "latency"
-	Idle    = "idle"
-	Queued  = "queued"
+	latency = "latency"
+	idle    = "idle"
+	queued  = "queued"
 )
 
-// Columns are all of them.
-func Columns() []string { return []string{Latency, Idle, Queued} }
+// Columns are the optional measurements; the throughput is always measured.
+func Columns() []string { return []string{latency, idle, queued} }
 
-// A Line is a row of the table; nil is what was not measured, or has no
-// meaning there.
+// A Line is a row of the table; a nil field is not measured or has no meaning in the row.
 type Line struct {
 	Name           string   `json:"name"`
 	Title          string   `json:"title"`
@@ -37,11 +37,11 @@ type Line struct {
 	P50            *float64 `json:"p50_ms"`
 	P99            *float64 `json:"p99_ms"`
 	P50OfHand      *float64 `json:"p50_of_hand"`
-	Commands       *float64 `json:"commands_per_item"` // also those of scripts
+	Commands       *float64 `json:"commands_per_item"` // includes commands of scripts
 	Scripts        *float64 `json:"scripts_per_item"`
 	Queued         *float64 `json:"bytes_per_queued_item"`
 	Idle           *float64 `json:"idle_commands_per_second"`
-	IdleCPU        *float64 `json:"idle_cpu"`       // of the process, in processors
+	IdleCPU        *float64 `json:"idle_cpu"`       // of this process, in processors
 	IdleRedisCPU   *float64 `json:"idle_redis_cpu"` // of the redis-server
 	Allocs         float64  `json:"allocs_per_item"`
 	CPU            float64  `json:"cpu_us_per_item"` // of this process
@@ -49,12 +49,12 @@ type Line struct {
 	Lines          int      `json:"lines_of_user_code"`
 }
 
-// Measure fills a line for each row.
-func Measure(ctx context.Context, l *lab.Lab, list []rows.Row, wants func(column string) bool) ([]Line, error) {
+// Measure measures a line for each row.
+func Measure(ctx context.Context, l *measure.Lab, list []rows.Row, wants map[string]bool) ([]Line, error) {
 	if err := l.Rates(ctx, list); err != nil {
 		return nil, err
 	}
-	if wants(Latency) {
+	if wants[latency] {
 		if err := l.Singles(ctx, list); err != nil {
 			return nil, err
 		}
@@ -62,10 +62,10 @@ func Measure(ctx context.Context, l *lab.Lab, list []rows.Row, wants func(column
 	lines := make([]Line, 0, len(list))
 	for _, r := range list {
 		line := throughput(l, r)
-		if wants(Latency) && !r.Bulk {
-			single(l, r, &line)
+		if wants[latency] && !r.Bulk {
+			line.single(l)
 		}
-		if wants(Idle) {
+		if wants[idle] {
 			idle, err := l.Idle(ctx, r)
 			if err != nil {
 				return nil, fmt.Errorf("%s, idle: %w", r.Title, err)
@@ -75,7 +75,7 @@ func Measure(ctx context.Context, l *lab.Lab, list []rows.Row, wants func(column
 				line.Idle, line.IdleRedisCPU = &idle.Commands, &idle.RedisCPU
 			}
 		}
-		if wants(Queued) && r.Backlog != nil {
+		if wants[queued] && r.Backlog != nil {
 			bytes, err := l.Queued(ctx, r)
 			if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 				return nil, fmt.Errorf("%s, queued: %w", r.Title, err)
@@ -87,40 +87,67 @@ func Measure(ctx context.Context, l *lab.Lab, list []rows.Row, wants func(column
 	return lines, nil
 }
 
-func throughput(l *lab.Lab, r rows.Row) Line {
+func throughput(l *measure.Lab, r rows.Row) Line {
 	rate := l.Rate(r.Name)
 	line := Line{
-		Name: r.Name, Title: r.Title, Items: rate.Items, PerSecond: rate.PerSecond(), Ordered: rate.Ordered, Lines: r.Lines(),
-		Allocs: rate.Median(func(p lab.Pass) float64 { return p.Allocs }),
-		CPU:    1e6 * rate.Median(func(p lab.Pass) float64 { return p.CPU }),
+		Name: r.Name, Title: r.Title, Items: rate.Items, PerSecond: rate.PerSecond(), Ordered: rate.Ordered, Lines: r.Lines,
+		Allocs: rate.Median(func(p measure.Pass) float64 { return p.Allocs }),
+		CPU:    1e6 * rate.Median(func(p measure.Pass) float64 { return p.CPU }),
 	}
 	line.Min, line.Max = line.PerSecond, line.PerSecond
 	for _, p := range rate.Passes {
 		line.Min, line.Max = min(line.Min, p.PerSecond), max(line.Max, p.PerSecond)
 	}
 	if r.Redis {
-		commands := rate.Median(func(p lab.Pass) float64 { return p.Commands })
-		scripts := rate.Median(func(p lab.Pass) float64 { return p.Scripts })
-		cpu := 1e6 * rate.Median(func(p lab.Pass) float64 { return p.RedisCPU })
-		line.Commands, line.Scripts, line.RedisCPU = &commands, &scripts, &cpu
+		line.Commands = new(rate.Median(func(p measure.Pass) float64 { return p.Commands }))
+		line.Scripts = new(rate.Median(func(p measure.Pass) float64 { return p.Scripts }))
+		line.RedisCPU = new(1e6 * rate.Median(func(p measure.Pass) float64 { return p.RedisCPU }))
 	}
-	for _, of := range []struct {
-		name string
-		to   **float64
-	}{{"channels", &line.OfChannels}, {"hand", &line.OfHand}, {"hand-channels", &line.OfHandChannels}} {
-		if base := l.Rate(of.name); base != nil {
-			q := line.PerSecond / base.PerSecond()
-			*of.to = &q
+	for of, to := range map[string]**float64{"channels": &line.OfChannels, "hand": &line.OfHand, "hand-channels": &line.OfHandChannels} {
+		if base := l.Rate(of); base != nil {
+			*to = new(line.PerSecond / base.PerSecond())
 		}
 	}
 	return line
 }
 
-func single(l *lab.Lab, r rows.Row, line *Line) {
-	p50, p99 := l.Trip(r.Name, 50), l.Trip(r.Name, 99)
-	line.Trips, line.P50, line.P99 = l.TripsOf(r.Name), &p50, &p99
+func (line *Line) single(l *measure.Lab) {
+	line.Trips, line.P50, line.P99 = l.TripsOf(line.Name), new(l.Trip(line.Name, 50)), new(l.Trip(line.Name, 99))
 	if l.TripsOf("hand") > 0 {
-		q := p50 / l.Trip("hand", 50)
-		line.P50OfHand = &q
+		line.P50OfHand = new(*line.P50 / l.Trip("hand", 50))
 	}
+}
+
+// Write writes the table in two halves: the throughput, and all other columns.
+func Write(w io.Writer, lines []Line) error {
+	rates := [][]string{{"two stages of ints", "items/s", "min-max", "of channels", "of hand", "of hand-channels", "in order", "allocs/item", "commands/item", "scripts/item"}}
+	rest := [][]string{{"", "p50 ms", "p99 ms", "p50 of hand", "single items", "bytes/queued int", "idle commands/s", "idle CPU", "of Redis", "us/item", "of Redis", "user lines"}}
+	digits := func(v *float64) string { return report.Cell(v, report.Significant) }
+	for _, l := range lines {
+		ordered, trips := "no", "-"
+		if l.Ordered {
+			ordered = "yes"
+		}
+		if l.P50 != nil {
+			trips = fmt.Sprint(l.Trips)
+		}
+		rates = append(rates, []string{
+			l.Title, report.Thousands(l.PerSecond), report.Short(l.Min) + "-" + report.Short(l.Max), digits(l.OfChannels),
+			digits(l.OfHand), digits(l.OfHandChannels), ordered, report.Significant(l.Allocs),
+			report.Cell(l.Commands, report.Format("%.4f")), report.Cell(l.Scripts, report.Format("%.5f")),
+		})
+		rest = append(rest, []string{
+			l.Title, digits(l.P50), digits(l.P99), digits(l.P50OfHand), trips,
+			report.Cell(l.Queued, report.Format("%.1f")), report.Cell(l.Idle, report.Format("%.1f")),
+			report.Cell(l.IdleCPU, report.Percent), report.Cell(l.IdleRedisCPU, report.Percent),
+			report.Significant(l.CPU), digits(l.RedisCPU), fmt.Sprint(l.Lines),
+		})
+	}
+	if err := report.Grid(w, rates); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return report.Grid(w, rest)
 }

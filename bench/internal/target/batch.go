@@ -7,42 +7,35 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dqbridge/dqbridge/bench/internal/flow"
+	"github.com/dqbridge/dqbridge/bench/internal/work"
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// dearCalls compares the size that a worker finds for calls of 50 ms, whatever their size, with fixed sizes.
-func dearCalls(ctx context.Context, r *run) (float64, string, error) {
-	fixed := []int{16384, 32768, 65536} // smaller ones bring less
-	with := func(opts ...workers.DefineOption) func() (float64, error) {
-		return func() (float64, error) { return callRate(ctx, opts...) }
-	}
-	runs := []func() (float64, error){with()}
+// slowCalls compares the batch size that a worker finds for calls of 50 ms with fixed sizes.
+func slowCalls(ctx context.Context, r *run) (float64, string, error) {
+	fixed := []int{16384, 32768, 65536} // smaller sizes have lower rates
+	runs := []func() (float64, error){func() (float64, error) { return callRate(ctx) }}
 	for _, size := range fixed {
-		runs = append(runs, with(workers.BatchSize(size, size)))
+		runs = append(runs, func() (float64, error) { return callRate(ctx, workers.BatchSize(size, size)) })
 	}
 	medians, err := r.Turns(runs...)
-	if err != nil {
-		return 0, "", err
-	}
-	best := slices.Max(medians[1:])
-	return medians[0] / best, fmt.Sprintf("%.0f items/s; calls of %d items bring %.0f", medians[0], fixed, medians[1:]), nil
+	return medians[0] / slices.Max(medians[1:]), fmt.Sprintf("%.0f items/s; calls of %d items bring %.0f", medians[0], fixed, medians[1:]), err
 }
 
-// callRate returns the items a second of a batch function in 4 slots, on the embedded broker.
+// callRate is the rate of a batch function in 4 slots, on the embedded broker.
 func callRate(ctx context.Context, opts ...workers.DefineOption) (rate float64, err error) {
 	const n, slots = 10_000_000, 4
-	dear := workers.DefineBatch("dear", func(ctx context.Context, items []int) ([]int, error) {
-		return items, flow.Pause(ctx, 50*time.Millisecond)
+	slow := workers.DefineBatch("slow", func(ctx context.Context, items []int) ([]int, error) {
+		return items, work.Pause(ctx, 50*time.Millisecond)
 	}, opts...)
 	ex, err := executor.New(ctx, "", executor.Concurrency(slots))
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
-	if err := ex.Register(dear); err != nil {
+	if err := ex.Register(slow); err != nil {
 		return 0, err
 	}
 	begin := time.Now()
@@ -56,7 +49,7 @@ func callRate(ctx context.Context, opts ...workers.DefineOption) (rate float64, 
 	if err != nil {
 		return 0, err
 	}
-	out, err := executor.Map(ctx, dear, in)
+	out, err := executor.Map(ctx, slow, in)
 	if err != nil {
 		return 0, err
 	}

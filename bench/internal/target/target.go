@@ -1,29 +1,33 @@
-// Package target measures what dqbridge has to reach, each figure beside the
-// wanted one.
+// Package target measures the targets of dqbridge: figures with a wanted value.
 package target
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strings"
 
-	"github.com/dqbridge/dqbridge/bench/internal/lab"
+	"github.com/dqbridge/dqbridge/bench/internal/measure"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
-	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// A Target is one line of what is to be reached.
+// A Target is one figure.
 type Target struct {
 	Name    string // for -only
 	What    string
 	Want    float64
-	Most    bool // Want is a bound from above
+	Most    bool // Want is the upper bound
 	Unit    string
-	measure measure
+	measure figure
 }
 
-// A Result is a target that was measured.
+// A figure measures a value, with a note that explains it.
+type figure func(ctx context.Context, r *run) (got float64, note string, err error)
+
+// A Result is a measured target.
 type Result struct {
 	Name  string  `json:"name"`
 	What  string  `json:"what"`
@@ -36,110 +40,95 @@ type Result struct {
 	Error string  `json:"error,omitempty"`
 }
 
-// A run has what several targets use.
+// A run has the rows of the table and the state of several targets.
 type run struct {
-	*lab.Lab
-	rows  []rows.Row
-	peaks []peak
+	*measure.Lab
+	rows    []rows.Row
+	peaks   []peak
+	dir     string // temporary, for command; "" before
+	program string // built by command; "" before
 }
 
-// A peak is the most memory that a process had in a measurement.
+// A peak is the peak memory of a process.
 type peak struct {
-	who   string
-	bytes float64
+	process string
+	bytes   float64
 }
 
-// longest is how much of an error is shown: that of a thousand flows is long.
-const longest = 300
+const (
+	// slots of a worker, if their number has no effect.
+	slots = 4
+	// longest is the length of a printed error, which thousands of flows can have.
+	longest = 300
+)
 
-// All are in the order in which they are measured: the last one looks back.
-func All() []Target {
-	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), slotTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
-		commandTargets(), pipeTargets(), execTargets(), peakTargets())
+// all are in the order of the measurement; "memory" uses the results of targets before it.
+func all() []Target {
+	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
+		commandTargets(), peakTargets())
 }
 
-// Names are those that -only knows.
-func Names() []string {
-	var names []string
-	for _, t := range All() {
+// Names are those of all targets.
+func Names() (names []string) {
+	for _, t := range all() {
 		names = append(names, t.Name)
 	}
 	return names
 }
 
-// Measure measures those that are wanted, of all rows those that they compare. One that fails is a result too.
-func Measure(ctx context.Context, l *lab.Lab, all []rows.Row, wants func(name string) bool) ([]Result, error) {
-	r := &run{Lab: l, rows: all}
+// Measure measures the wanted targets. A target that fails has a result with an error.
+func Measure(ctx context.Context, l *measure.Lab, list []rows.Row, wants map[string]bool) ([]Result, error) {
+	r := &run{Lab: l, rows: list}
+	defer func() { _ = os.RemoveAll(r.dir) }()
 	results := []Result{}
-	for _, t := range All() {
-		if !wants(t.Name) {
+	for _, t := range all() {
+		if !wants[t.Name] {
 			continue
 		}
 		l.Say("target %s: %s", t.Name, t.What)
 		result := Result{Name: t.Name, What: t.What, Want: t.Want, Most: t.Most, Unit: t.Unit}
 		got, note, err := t.measure(ctx, r)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return results, context.Cause(ctx)
-		}
-		if err != nil {
+		case err != nil:
 			result.Error = err.Error()
 			if len(result.Error) > longest {
 				result.Error = result.Error[:longest] + " ..."
 			}
-		} else {
+			l.Say("  failed: %s", result.Error)
+		default:
 			result.Got, result.Note, result.Pass = got, note, t.Most == (got <= t.Want) || got == t.Want
+			l.Say("  %s %s", report.Significant(got), t.Unit)
 		}
-		l.Say("  %s", result.figure())
 		results = append(results, result)
 	}
 	return results, nil
 }
 
-func (r Result) figure() string {
-	if r.Error != "" {
-		return "failed: " + r.Error
-	}
-	return text.Significant(r.Got) + " " + r.Unit
-}
-
-func (r Result) wanted() string {
-	if r.Most {
-		return "<= " + text.Significant(r.Want)
-	}
-	return ">= " + text.Significant(r.Want)
-}
-
-func (r Result) verdict() string {
-	switch {
-	case r.Error != "":
-		return "FAILED"
-	case r.Pass:
-		return "reached"
-	}
-	return "missed"
-}
-
-// Write sets them as a table, with what explains them below.
+// Write writes the results as a table, and their notes.
 func Write(w io.Writer, results []Result) error {
 	grid := [][]string{{"target", "wanted", "measured", "", ""}}
+	var notes strings.Builder
 	for _, r := range results {
-		grid = append(grid, []string{r.What, r.wanted(), text.Significant(r.Got), fmt.Sprintf("%-10s", r.Unit), fmt.Sprintf("%-8s", r.verdict())})
+		bound, verdict, note := ">= ", "missed", r.Note
+		if r.Most {
+			bound = "<= "
+		}
+		switch {
+		case r.Error != "":
+			verdict, note = "FAILED", r.Error
+		case r.Pass:
+			verdict = "reached"
+		}
+		grid = append(grid, []string{r.What, bound + report.Significant(r.Want), report.Significant(r.Got), fmt.Sprintf("%-10s", r.Unit), fmt.Sprintf("%-8s", verdict)})
+		if note != "" {
+			fmt.Fprintf(&notes, "\n%s: %s", r.What, note)
+		}
 	}
-	if err := text.Grid(w, grid); err != nil {
+	if err := report.Grid(w, grid); err != nil {
 		return err
 	}
-	for _, r := range results {
-		note := r.Note
-		if r.Error != "" {
-			note = r.Error
-		}
-		if note == "" {
-			continue
-		}
-		if _, err := fmt.Fprintf(w, "\n%s: %s", r.What, note); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(w)
+	_, err := fmt.Fprintln(w, notes.String())
 	return err
 }

@@ -1,14 +1,15 @@
-// Package page puts figures into a page of the documentation.
-package page
+package report
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"time"
 )
 
-// What stands between these two is replaced.
+// The marks of the figures in a page.
 const (
 	begin = "<!-- figures: begin"
 	end   = "<!-- figures: end -->"
@@ -30,8 +31,8 @@ func Replace(file, text string) error {
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
-// Machine tells on what was measured.
-func Machine(processors int, redis, version string) string {
+// Machine is the line with the machine, the versions and the date of the figures.
+func Machine(redis string) string {
 	model := "a machine"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(text)) {
@@ -41,5 +42,6 @@ func Machine(processors int, redis, version string) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s, %d processors, %s, Redis %s", model, processors, version, redis)
+	return fmt.Sprintf("%s, %d processors, %s, Redis %s; %s.",
+		model, runtime.GOMAXPROCS(0), runtime.Version(), redis, time.Now().Format("January 2006"))
 }

@@ -1,5 +1,5 @@
-// Package text sets tables of plain text.
-package text
+// Package report writes tables and puts them into the documentation.
+package report
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Grid writes rows of cells, the first column to the left and the others to the
-// right; the first row is the head.
+// Grid writes rows of cells, the first column on the left and the others on the right. The first
+// row is the head.
 func Grid(w io.Writer, rows [][]string) error {
 	var widths []int
 	for _, row := range rows {
@@ -38,13 +38,34 @@ func Grid(w io.Writer, rows [][]string) error {
 	return err
 }
 
-// Optional is v in a format, or a dash.
-func Optional(format string, v *float64) string {
+// Parts writes parts with an empty line after each.
+func Parts(w io.Writer, parts ...func(io.Writer) error) error {
+	for _, write := range parts {
+		if err := write(w); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Cell formats v, or is a dash without v.
+func Cell(v *float64, format func(float64) string) string {
 	if v == nil {
 		return "-"
 	}
-	return fmt.Sprintf(format, *v)
+	return format(*v)
 }
+
+// Format is a format for Cell.
+func Format(format string) func(float64) string {
+	return func(v float64) string { return fmt.Sprintf(format, v) }
+}
+
+// Percent writes 0.1234 as 12.34 %.
+func Percent(v float64) string { return fmt.Sprintf("%.2f %%", 100*v) }
 
 // Short writes 1234567 as 1.23M and 12345 as 12.3k.
 func Short(v float64) string {
@@ -68,7 +89,7 @@ func Thousands(v float64) string {
 	return strings.Join(parts, ",")
 }
 
-// Significant writes three digits of small and large values alike.
+// Significant writes three digits of small and large values.
 func Significant(v float64) string {
 	switch {
 	case v >= 1000:

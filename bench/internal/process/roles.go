@@ -1,6 +1,4 @@
-// Package procs runs a pipeline as it is deployed: a producer, workers and a
-// consumer that are processes of their own.
-package procs
+package process
 
 import (
 	"context"
@@ -10,7 +8,6 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/bench/internal/flow"
-	"github.com/dqbridge/dqbridge/bench/internal/role"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 	"github.com/dqbridge/dqbridge/bridge"
@@ -18,47 +15,40 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// The roles.
 const (
 	producer = "producer"
 	worker   = "worker"
 	consumer = "consumer"
 )
 
-// Roles are what processes of this package can be.
-func Roles() map[string]role.Func {
-	return map[string]role.Func{producer: produce, worker: labour, consumer: consume}
+// Roles are those of a pipeline of dqbridge.
+func Roles() map[string]Role {
+	return map[string]Role{producer: produce, worker: serveWorker, consumer: consume}
 }
 
-// A Job is what all three get.
+// A Job is the argument of all three roles.
 type Job struct {
 	URL         string `json:"url"`
 	Queue       string `json:"queue"`
 	N           int    `json:"n"`
 	Size        int    `json:"size"`        // bytes of an item; 0: ints
 	Concurrency int    `json:"concurrency"` // of each worker
-	Bytes       int64  `json:"bytes"`       // that may wait in the queue; 0: as many as by default
+	Bytes       int64  `json:"bytes"`       // bound of the queue; 0: the default
 	Apart       bool   `json:"apart"`       // a queue between the stages
-	Batch       int    `json:"batch"`       // most items of a batch; 0: as many as by default
+	Batch       int    `json:"batch"`       // bound of the items of a batch; 0: the default
 }
 
-func (j Job) mapOptions() (opts []executor.MapOption) {
-	if j.Apart {
-		opts = append(opts, executor.NoFuse())
-	}
-	return opts
-}
-
-// same is the stage of items that are bytes.
-var same = flow.Same[[]byte]("same")
-
-// SlowFor is how long Slow takes.
+// SlowFor is the time of a call of Slow.
 const SlowFor = 10 * time.Millisecond
 
-// Slow is a function that workers of this package also have.
-var Slow = flow.Waiting("slow", func(int) time.Duration { return SlowFor })
+var (
+	// Slow is a function of all workers of this package.
+	Slow = flow.Waiting("slow", func(int) time.Duration { return SlowFor })
+	// same is the stage of items that are bytes.
+	same = flow.Same[[]byte]("same")
+)
 
-func labour(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {
+func serveWorker(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {
 	var j Job
 	if err := json.Unmarshal(args, &j); err != nil {
 		return 0, err
@@ -95,7 +85,7 @@ func connected(ctx context.Context, args json.RawMessage, f func(*executor.Execu
 func produce(ctx context.Context, args json.RawMessage, ready func(string)) (int, error) {
 	return connected(ctx, args, func(ex *executor.Executor, j Job) (int, error) {
 		if j.Size == 0 {
-			return scatter(ctx, ex, j, ready, func(i int) int { return i })
+			return scatter(ctx, ex, j, ready, flow.Number)
 		}
 		return scatter(ctx, ex, j, ready, func(i int) []byte { return work.Bytes(i, j.Size) })
 	})
@@ -114,14 +104,10 @@ func scatter[T any](ctx context.Context, ex *executor.Executor, j Job, ready fun
 		return 0, err
 	}
 	ready("")
-	for i := range j.N {
-		select {
-		case in <- item(i):
-		case <-ctx.Done():
-			return i, context.Cause(ctx)
-		}
+	flow.Feed(ctx, in, j.N, item)
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
 	}
-	close(in)
 	return j.N, ex.Flush(ctx)
 }
 
@@ -154,12 +140,11 @@ func gather[T any](
 	if err != nil {
 		return 0, err
 	}
-	for _, f := range stages {
-		if q, err = executor.Map(ctx, f, q, j.mapOptions()...); err != nil {
-			return 0, err
-		}
+	var opts []executor.MapOption
+	if j.Apart {
+		opts = append(opts, executor.NoFuse())
 	}
-	out, err := bridge.Gather(ctx, q)
+	out, err := flow.Through(ctx, q, stages, opts...)
 	if err != nil {
 		return 0, err
 	}
