@@ -6,6 +6,7 @@ import (
 	"context"
 	"embed"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
@@ -49,24 +50,24 @@ func Own() []Row {
 //go:embed *.go
 var files embed.FS
 
-// UserLines counts the lines of user code: lines between the marks that are neither empty nor
-// comments.
-func UserLines(code fs.FS, names ...string) (count int) {
-	for _, name := range names {
-		text, err := fs.ReadFile(code, name)
-		if err != nil {
-			panic(err) // the files are built in
-		}
-		inside := false
-		for line := range strings.Lines(string(text)) {
-			switch line = strings.TrimSpace(line); {
-			case line == "// user code: begin":
-				inside = true
-			case line == "// user code: end":
-				inside = false
-			case inside && line != "" && !strings.HasPrefix(line, "//"):
-				count++
-			}
+// UserLines counts the lines of user code in a file: lines between the marks, of all sections or of
+// some, that are neither empty nor comments.
+func UserLines(code fs.FS, name string, sections ...string) (count int) {
+	text, err := fs.ReadFile(code, name)
+	if err != nil {
+		panic(err) // the files are built in
+	}
+	inside := false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		section, begins := strings.CutPrefix(line, "// user code: begin")
+		switch {
+		case begins:
+			inside = len(sections) == 0 || slices.Contains(sections, strings.TrimSpace(section))
+		case line == "// user code: end":
+			inside = false
+		case inside && line != "" && !strings.HasPrefix(line, "//"):
+			count++
 		}
 	}
 	return count
