@@ -78,13 +78,15 @@ func Feed[T any](ctx context.Context, in chan<- T, n int, item func(i int) T) {
 	}
 }
 
-// A System calls use with a pipeline for a flow, and closes the pipeline. next returns io.EOF after
-// the last result of a pipeline that ends; the pipeline by hand does not.
-type System[T any] func(ctx context.Context, f Flow[T], use func(in chan<- T, next func() (T, error), ends bool) error) error
+// A System opens the pipeline of a flow for use, and closes it afterwards.
+type System[T any] func(ctx context.Context, f Flow[T], use Use[T]) error
+
+// A Use is the caller of an open pipeline. ends reports whether next returns io.EOF at the end.
+type Use[T any] func(in chan<- T, next func() (T, error), ends bool) error
 
 // On is dqbridge on an Executor that has the functions.
 func On[T any](ex *executor.Executor) System[T] {
-	return func(ctx context.Context, f Flow[T], use func(chan<- T, func() (T, error), bool) error) error {
+	return func(ctx context.Context, f Flow[T], use Use[T]) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		in := make(chan T, max(cmp.Or(f.Buffer, work.Capacity), 0))
@@ -104,7 +106,7 @@ func On[T any](ex *executor.Executor) System[T] {
 
 // ByHand is the pipeline by hand in the encoding of dqbridge, with functions that change nothing.
 func ByHand[T any](s *redisd.Server, items, entries int) System[T] {
-	return func(ctx context.Context, f Flow[T], use func(chan<- T, func() (T, error), bool) error) (err error) {
+	return func(ctx context.Context, f Flow[T], use Use[T]) (err error) {
 		packing, err := rows.Encoded[T](items, entries)
 		if err != nil {
 			return err

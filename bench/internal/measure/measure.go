@@ -68,7 +68,7 @@ func (l *Lab) Fresh(ctx context.Context, slots int, functions []workers.Function
 
 // Dqbridge runs each flow on a new Executor with slots.
 func Dqbridge[T any](l *Lab, slots int) flow.System[T] {
-	return func(ctx context.Context, f flow.Flow[T], use func(chan<- T, func() (T, error), bool) error) error {
+	return func(ctx context.Context, f flow.Flow[T], use flow.Use[T]) error {
 		return l.Fresh(ctx, slots, f.Functions(), func(ctx context.Context, ex *executor.Executor) error {
 			return flow.On[T](ex)(ctx, f, use)
 		})

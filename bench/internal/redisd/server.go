@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec" //nolint:depguard // it starts the redis-server of the measurements
+	"os/exec"
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9" //nolint:depguard // the pipelines by hand use Redis directly
+	"github.com/redis/go-redis/v9"
 )
 
 // A Server is a redis-server on a free port of this machine, without persistence.

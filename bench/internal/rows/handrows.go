@@ -109,9 +109,7 @@ func (h intHand) generate(ctx context.Context, n int, entries chan<- []int) {
 		for i := range items {
 			items[i] = from + i
 		}
-		select {
-		case entries <- items:
-		case <-ctx.Done():
+		if work.Give(ctx, entries, items) != nil {
 			return
 		}
 	}

@@ -144,10 +144,7 @@ func Write(w io.Writer, lines []Line) error {
 			report.Significant(l.CPU), digits(l.RedisCPU), fmt.Sprint(l.Lines),
 		})
 	}
-	if err := report.Grid(w, rates); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintln(w); err != nil {
+	if err := report.Parts(w, func(w io.Writer) error { return report.Grid(w, rates) }); err != nil {
 		return err
 	}
 	return report.Grid(w, rest)
