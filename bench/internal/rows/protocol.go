@@ -70,6 +70,13 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 			return nil, err
 		}
 		queues[i] = q
+		if i == 0 {
+			continue
+		}
+		stage := broker.Stage{ID: q.Name, Kind: broker.KindMap, Function: "f", Ins: queues[i-1 : i], Outs: []broker.Out{{Queue: q}}}
+		if err := p.c.Stage(ctx, stage); err != nil { // without a stage the window never moves
+			return nil, err
+		}
 	}
 	source, _, err := p.c.Source(ctx, "s", queues[0], 1)
 	if err != nil {
