@@ -127,7 +127,7 @@ func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	return f.write(stdout)
 }
 
-func (f *figures) measure(ctx context.Context, l *measure.Lab, s settings) (err error) {
+func (f *figures) measure(ctx context.Context, l *measure.Runner, s settings) (err error) {
 	list := slices.DeleteFunc(allRows(), func(row rows.Row) bool { return !s.only[row.Name] })
 	if f.Table, err = table.Measure(ctx, l, list, s.only); err != nil {
 		return err

@@ -24,12 +24,10 @@ func asynqRow(name, title string, check time.Duration) rows.Row {
 		Open: func(_ context.Context, s *redisd.Server) (rows.Fleet, error) { return openAsynq(s.Address, check) },
 		Backlog: func(ctx context.Context, s *redisd.Server, n int) (rows.Stored, error) {
 			client := asynq.NewClient(asynq.RedisClientOpt{Addr: s.Address})
-			for i := range n {
-				if _, err := client.EnqueueContext(ctx, asynqTask("inc", i)); err != nil {
-					return rows.Stored{}, errors.Join(err, client.Close())
-				}
-			}
-			return rows.Stored{Release: client.Close}, nil
+			return rows.Store(n, func(i int) error {
+				_, err := client.EnqueueContext(ctx, asynqTask("inc", i))
+				return err
+			}, client.Close)
 		},
 	}
 }

@@ -32,12 +32,10 @@ func machineryRow() rows.Row {
 			if err != nil {
 				return rows.Stored{}, err
 			}
-			for i := range n {
-				if _, err := sendChain(server, i); err != nil {
-					return rows.Stored{}, err
-				}
-			}
-			return rows.Stored{Release: func() error { return nil }}, nil
+			return rows.Store(n, func(i int) error {
+				_, err := sendChain(server, i)
+				return err
+			}, func() error { return nil })
 		},
 	}
 }

@@ -26,12 +26,7 @@ func watermillRow() rows.Row {
 			if err != nil {
 				return rows.Stored{}, err
 			}
-			for i := range n {
-				if err := publisher.Publish("in", watermillMessage(i)); err != nil {
-					return rows.Stored{}, errors.Join(err, publisher.Close())
-				}
-			}
-			return rows.Stored{Release: publisher.Close}, nil
+			return rows.Store(n, func(i int) error { return publisher.Publish("in", watermillMessage(i)) }, publisher.Close)
 		},
 	}
 }

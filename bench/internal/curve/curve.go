@@ -18,7 +18,7 @@ import (
 type Curve struct {
 	Name    string // for -only
 	What    string
-	measure func(ctx context.Context, l *measure.Lab) ([]Chart, error)
+	measure func(ctx context.Context, l *measure.Runner) ([]Chart, error)
 }
 
 // all are in the order of the measurement.
@@ -41,7 +41,7 @@ func Names() (names []string) {
 }
 
 // Measure measures the wanted curves and draws them into a folder, unless dir is empty.
-func Measure(ctx context.Context, l *measure.Lab, wants map[string]bool, dir string) ([]Chart, error) {
+func Measure(ctx context.Context, l *measure.Runner, wants map[string]bool, dir string) ([]Chart, error) {
 	list := []Chart{}
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -52,7 +52,7 @@ func Measure(ctx context.Context, l *measure.Lab, wants map[string]bool, dir str
 		if !wants[c.Name] {
 			continue
 		}
-		l.Say("curves by %s", c.What)
+		l.Logf("curves by %s", c.What)
 		charts, err := c.measure(ctx, l)
 		if err != nil {
 			return list, fmt.Errorf("curves by %s: %w", c.What, err)
@@ -84,7 +84,7 @@ type point struct{ perSecond, p50, p99 float64 }
 
 // pointOf measures the throughput of a flow with the number of items that fit into pointTime, between
 // first and most, and then single items.
-func pointOf[T any](ctx context.Context, l *measure.Lab, s flow.System[T], f flow.Flow[T], first, most int) (p point, err error) {
+func pointOf[T any](ctx context.Context, l *measure.Runner, s flow.System[T], f flow.Flow[T], first, most int) (p point, err error) {
 	n := first
 	for n < most {
 		took, err := s.Run(ctx, f.Of(n))

@@ -19,7 +19,7 @@ import (
 )
 
 // bySize has one stage that changes nothing.
-func bySize(ctx context.Context, l *measure.Lab) ([]Chart, error) {
+func bySize(ctx context.Context, l *measure.Runner) ([]Chart, error) {
 	var rate, volume, single lines
 	for _, size := range []int{8, 64, 512, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20} {
 		f := ofSize(size)
@@ -31,7 +31,7 @@ func bySize(ctx context.Context, l *measure.Lab) ([]Chart, error) {
 			{"dqbridge", measure.Dqbridge[[]byte](l, slots)},
 			{"by hand, up to 256 items and 32 KiB an entry", flow.ByHand[[]byte](l.Server, items, max(1, min(64, 4<<20/(size*items))))},
 		} {
-			l.Say("  %s: %s", bytes(float64(size)), way.name)
+			l.Logf("  %s: %s", bytes(float64(size)), way.name)
 			p, err := pointOf(ctx, l, way.system, f, max(2, min(1000, (8<<20)/size)), min(2_000_000, max(8, (1<<30)/size)))
 			if err != nil {
 				return nil, err
@@ -63,14 +63,14 @@ func ofSize(size int) flow.Flow[[]byte] {
 }
 
 // byCost has one stage in 8 slots.
-func byCost(ctx context.Context, l *measure.Lab) ([]Chart, error) {
+func byCost(ctx context.Context, l *measure.Runner) ([]Chart, error) {
 	const slots = 8
 	var rate, single lines
 	for _, cost := range []time.Duration{
 		100, 1000, 10 * time.Microsecond, 100 * time.Microsecond, time.Millisecond,
 		10 * time.Millisecond, 100 * time.Millisecond, time.Second,
 	} {
-		l.Say("  %v", cost)
+		l.Logf("  %v", cost)
 		x := float64(cost) / float64(time.Millisecond)
 		f := flow.Numbers(0, flow.Number, flow.Waiting("waiting", func(int) time.Duration { return cost }))
 		p, err := pointOf(ctx, l, measure.Dqbridge[int](l, slots), f, 2*slots, 2_000_000)
@@ -95,7 +95,7 @@ func byCost(ctx context.Context, l *measure.Lab) ([]Chart, error) {
 }
 
 // byStages has stages that change nothing, fused, apart and by hand.
-func byStages(ctx context.Context, l *measure.Lab) ([]Chart, error) {
+func byStages(ctx context.Context, l *measure.Runner) ([]Chart, error) {
 	var rate, single lines
 	for _, stages := range []int{1, 2, 5, 10, 20} {
 		f := flow.Numbers(0, flow.Number, slices.Repeat([]workers.Func[int, int]{flow.Same[int]("keep")}, stages)...)
@@ -110,7 +110,7 @@ func byStages(ctx context.Context, l *measure.Lab) ([]Chart, error) {
 			{"dqbridge, stages apart", "dqbridge, stages apart", measure.Dqbridge[int](l, slots), apart},
 			{"by hand, 256 an entry", "by hand", flow.ByHand[int](l.Server, 256, 64), f},
 		} {
-			l.Say("  %d stages, %s", stages, way.single)
+			l.Logf("  %d stages, %s", stages, way.single)
 			p, err := pointOf(ctx, l, way.system, way.flow, 10_000, 1_000_000)
 			if err != nil {
 				return nil, err
@@ -128,10 +128,10 @@ func byStages(ctx context.Context, l *measure.Lab) ([]Chart, error) {
 
 // byWorkers has a function that sleeps, in processes of one slot each and in the slots of one
 // process.
-func byWorkers(ctx context.Context, l *measure.Lab) ([]Chart, error) {
+func byWorkers(ctx context.Context, l *measure.Runner) ([]Chart, error) {
 	var rate, single lines
 	for _, n := range []int{1, 2, 5, 10, 20, 50, 100} {
-		l.Say("  %d workers", n)
+		l.Logf("  %d workers", n)
 		x, each := float64(n), int(time.Second/process.SlowFor)
 		f := flow.Numbers(0, flow.Number, process.Slow)
 		add := func(name string, ex *executor.Executor) error {
@@ -168,10 +168,10 @@ func byWorkers(ctx context.Context, l *measure.Lab) ([]Chart, error) {
 }
 
 // byBacklog has stored ints before its workers start.
-func byBacklog(ctx context.Context, l *measure.Lab) ([]Chart, error) {
+func byBacklog(ctx context.Context, l *measure.Runner) ([]Chart, error) {
 	var rate, single lines
 	for n := 10_000; n <= 10_000_000; n *= 10 {
-		l.Say("  %d wait", n)
+		l.Logf("  %d wait", n)
 		var times []time.Duration
 		medians, err := l.Turns(func() (perSecond float64, err error) {
 			err = l.Fresh(ctx, slots, []workers.Function{rows.Inc, rows.Double}, func(ctx context.Context, ex *executor.Executor) error {

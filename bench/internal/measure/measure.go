@@ -25,8 +25,8 @@ type Settings struct {
 	Trips int           // single items of a run
 }
 
-// A Lab has the redis-server and the results so far.
-type Lab struct {
+// A Runner has the redis-server and the results so far.
+type Runner struct {
 	Settings
 	Server   *redisd.Server
 	Progress io.Writer
@@ -39,20 +39,22 @@ type Lab struct {
 const stuck = 5 * time.Minute
 
 // Open starts the redis-server.
-func Open(ctx context.Context, s Settings, progress io.Writer) (*Lab, error) {
+func Open(ctx context.Context, s Settings, progress io.Writer) (*Runner, error) {
 	server, err := redisd.Start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Lab{s, server, progress, map[string]*Rate{}, map[string][]time.Duration{}}, nil
+	return &Runner{s, server, progress, map[string]*Rate{}, map[string][]time.Duration{}}, nil
 }
 
-// Say prints progress.
-func (l *Lab) Say(format string, args ...any) { _, _ = fmt.Fprintf(l.Progress, format+"\n", args...) }
+// Logf prints progress.
+func (l *Runner) Logf(format string, args ...any) {
+	_, _ = fmt.Fprintf(l.Progress, format+"\n", args...)
+}
 
 // Fresh calls f with a new Executor that has slots for the functions, and then deletes all data in
 // Redis.
-func (l *Lab) Fresh(ctx context.Context, slots int, functions []workers.Function, f func(context.Context, *executor.Executor) error) (err error) {
+func (l *Runner) Fresh(ctx context.Context, slots int, functions []workers.Function, f func(context.Context, *executor.Executor) error) (err error) {
 	bound, cancel := context.WithTimeout(ctx, stuck)
 	defer cancel()
 	ex, err := executor.New(bound, l.Server.URL(), executor.Concurrency(slots))
@@ -67,7 +69,7 @@ func (l *Lab) Fresh(ctx context.Context, slots int, functions []workers.Function
 }
 
 // Dqbridge runs each flow on a new Executor with slots.
-func Dqbridge[T any](l *Lab, slots int) flow.System[T] {
+func Dqbridge[T any](l *Runner, slots int) flow.System[T] {
 	return func(ctx context.Context, f flow.Flow[T], use flow.Use[T]) error {
 		return l.Fresh(ctx, slots, f.Functions(), func(ctx context.Context, ex *executor.Executor) error {
 			return flow.On[T](ex)(ctx, f, use)
@@ -76,7 +78,7 @@ func Dqbridge[T any](l *Lab, slots int) flow.System[T] {
 }
 
 // Turns calls fs in turns and returns the median of each. With an error all medians are 0.
-func (l *Lab) Turns(fs ...func() (float64, error)) ([]float64, error) {
+func (l *Runner) Turns(fs ...func() (float64, error)) ([]float64, error) {
 	got, medians := make([][]float64, len(fs)), make([]float64, len(fs))
 	for range l.Runs {
 		for i, f := range fs {
@@ -94,7 +96,7 @@ func (l *Lab) Turns(fs ...func() (float64, error)) ([]float64, error) {
 }
 
 // with opens a pipe of a row, calls f and closes the row.
-func (l *Lab) with(ctx context.Context, r rows.Row, f func(work.Caller) error) (err error) {
+func (l *Runner) with(ctx context.Context, r rows.Row, f func(work.Caller) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, stuck)
 	defer cancel()
 	fleet, err := r.Open(ctx, l.Server)

@@ -45,7 +45,7 @@ const (
 )
 
 // Rates measures the throughput of rows in turns. It skips rows that have a rate.
-func (l *Lab) Rates(ctx context.Context, list []rows.Row) error {
+func (l *Runner) Rates(ctx context.Context, list []rows.Row) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(r rows.Row) bool { return l.rates[r.Name] != nil })
 	for _, r := range list {
 		rate, err := l.sized(ctx, r)
@@ -56,7 +56,7 @@ func (l *Lab) Rates(ctx context.Context, list []rows.Row) error {
 	}
 	for i := range l.Runs {
 		if len(list) > 0 {
-			l.Say("throughput, run %d of %d", i+1, l.Runs)
+			l.Logf("throughput, run %d of %d", i+1, l.Runs)
 		}
 		for _, r := range list {
 			if err := l.pass(ctx, r, l.rates[r.Name]); err != nil {
@@ -68,11 +68,11 @@ func (l *Lab) Rates(ctx context.Context, list []rows.Row) error {
 }
 
 // Rate is the result of Rates, or nil.
-func (l *Lab) Rate(name string) *Rate { return l.rates[name] }
+func (l *Runner) Rate(name string) *Rate { return l.rates[name] }
 
 // sized finds the number of items of a run. It repeats with longer runs, because a short run has a
 // lower rate.
-func (l *Lab) sized(ctx context.Context, r rows.Row) (*Rate, error) {
+func (l *Runner) sized(ctx context.Context, r rows.Row) (*Rate, error) {
 	items := r.First
 	for {
 		first := &Rate{Items: items}
@@ -91,7 +91,7 @@ func (l *Lab) sized(ctx context.Context, r rows.Row) (*Rate, error) {
 	}
 }
 
-func (l *Lab) pass(ctx context.Context, r rows.Row, rate *Rate) error {
+func (l *Runner) pass(ctx context.Context, r rows.Row, rate *Rate) error {
 	return l.with(ctx, r, func(pipe work.Caller) error {
 		var start, end runtime.MemStats
 		var done work.Done
@@ -121,13 +121,13 @@ func (l *Lab) pass(ctx context.Context, r rows.Row, rate *Rate) error {
 
 // Singles measures one item at a time, in turns. It skips rows that have been measured and rows of
 // slices.
-func (l *Lab) Singles(ctx context.Context, list []rows.Row) error {
+func (l *Runner) Singles(ctx context.Context, list []rows.Row) error {
 	list = slices.DeleteFunc(slices.Clone(list), func(r rows.Row) bool { return r.Bulk || l.trips[r.Name] != nil })
 	turns := tripTurns * l.Runs
 	limit := tripLimit / time.Duration(turns)
 	for i := range turns {
 		if len(list) > 0 {
-			l.Say("one item at a time, turn %d of %d", i+1, turns)
+			l.Logf("one item at a time, turn %d of %d", i+1, turns)
 		}
 		for _, r := range list {
 			if err := l.with(ctx, r, func(pipe work.Caller) error {
@@ -150,10 +150,10 @@ func (l *Lab) Singles(ctx context.Context, list []rows.Row) error {
 }
 
 // Trip is a percentile of the times of Singles, in milliseconds.
-func (l *Lab) Trip(name string, p int) float64 { return Percentile(l.trips[name], p) }
+func (l *Runner) Trip(name string, p int) float64 { return Percentile(l.trips[name], p) }
 
 // TripsOf is the number of single items of a row.
-func (l *Lab) TripsOf(name string) int { return len(l.trips[name]) }
+func (l *Runner) TripsOf(name string) int { return len(l.trips[name]) }
 
 // Idle is the cost of an open pipeline without items, in a second.
 type Idle struct {
@@ -161,8 +161,8 @@ type Idle struct {
 }
 
 // Idle measures an open pipeline after one item.
-func (l *Lab) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
-	l.Say("idle: %s", r.Title)
+func (l *Runner) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
+	l.Logf("idle: %s", r.Title)
 	return i, l.with(ctx, r, func(pipe work.Caller) error {
 		if !r.Bulk {
 			if err := pipe.Trip(0); err != nil {
@@ -185,9 +185,9 @@ func (l *Lab) Idle(ctx context.Context, r rows.Row) (i Idle, err error) {
 }
 
 // Queued is the memory of a queued int in bytes, without workers.
-func (l *Lab) Queued(ctx context.Context, r rows.Row) (bytes float64, err error) {
+func (l *Runner) Queued(ctx context.Context, r rows.Row) (bytes float64, err error) {
 	n := max(r.First, 5000)
-	l.Say("%d ints queued: %s", n, r.Title)
+	l.Logf("%d ints queued: %s", n, r.Title)
 	before, err := l.Server.Memory(ctx)
 	if err != nil {
 		return 0, err

@@ -25,12 +25,7 @@ func naiveBacklog(ctx context.Context, s *redisd.Server, n int) (Stored, error) 
 	if err != nil {
 		return Stored{}, err
 	}
-	for i := range n {
-		if err := f.add(ctx, "n0", i); err != nil {
-			return Stored{}, errors.Join(err, f.Close())
-		}
-	}
-	return Stored{Release: f.Close}, nil
+	return Store(n, func(i int) error { return f.add(ctx, "n0", i) }, f.Close)
 }
 
 // user code: begin

@@ -5,6 +5,7 @@ package rows
 import (
 	"context"
 	"embed"
+	"errors"
 	"io/fs"
 	"slices"
 	"strings"
@@ -37,6 +38,16 @@ type Fleet interface {
 type Stored struct {
 	Bytes   float64 // 0: the growth of the memory of Redis counts
 	Release func() error
+}
+
+// Store sends n ints and returns their backlog. release frees the connections.
+func Store(n int, send func(i int) error, release func() error) (Stored, error) {
+	for i := range n {
+		if err := send(i); err != nil {
+			return Stored{}, errors.Join(err, release())
+		}
+	}
+	return Stored{Release: release}, nil
 }
 
 // Own are the rows with dqbridge, Redis or Go alone, in the order of the table.

@@ -51,7 +51,7 @@ type Line struct {
 }
 
 // Measure measures a line for each row.
-func Measure(ctx context.Context, l *measure.Lab, list []rows.Row, wants map[string]bool) ([]Line, error) {
+func Measure(ctx context.Context, l *measure.Runner, list []rows.Row, wants map[string]bool) ([]Line, error) {
 	if err := l.Rates(ctx, list); err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func Measure(ctx context.Context, l *measure.Lab, list []rows.Row, wants map[str
 	return lines, nil
 }
 
-func throughput(l *measure.Lab, r rows.Row) Line {
+func throughput(l *measure.Runner, r rows.Row) Line {
 	rate := l.Rate(r.Name)
 	line := Line{
 		Name: r.Name, Title: r.Title, Items: rate.Items, PerSecond: rate.PerSecond(), Ordered: rate.Ordered, Lines: r.Lines,
@@ -112,7 +112,7 @@ func throughput(l *measure.Lab, r rows.Row) Line {
 	return line
 }
 
-func (line *Line) single(l *measure.Lab) {
+func (line *Line) single(l *measure.Runner) {
 	line.Trips, line.P50, line.P99 = l.TripsOf(line.Name), new(l.Trip(line.Name, 50)), new(l.Trip(line.Name, 99))
 	if l.TripsOf("hand") > 0 {
 		line.P50OfHand = new(*line.P50 / l.Trip("hand", 50))
@@ -185,10 +185,10 @@ var costs = []struct {
 }
 
 // Costs measures the costs of processes; each figure is the median of its runs.
-func Costs(ctx context.Context, l *measure.Lab) ([]Cost, error) {
+func Costs(ctx context.Context, l *measure.Runner) ([]Cost, error) {
 	list := []Cost{}
 	for _, c := range costs {
-		l.Say("costs: %s", c.title)
+		l.Logf("costs: %s", c.title)
 		var all []process.Outcome
 		for range l.Runs {
 			o, err := process.Run(ctx, c.plan)

@@ -67,7 +67,7 @@ func overHand[T any](n int, item func(int) T, is func(int, T) bool) figure {
 			},
 		}
 		medians, err := r.Turns(
-			func() (float64, error) { return measure.Dqbridge[T](r.Lab, slots).Rate(ctx, f) },
+			func() (float64, error) { return measure.Dqbridge[T](r.Runner, slots).Rate(ctx, f) },
 			func() (float64, error) { return flow.ByHand[T](r.Server, 256, 64).Rate(ctx, f) },
 		)
 		return medians[0] / medians[1], fmt.Sprintf("%s items/s over %s", report.Thousands(medians[0]), report.Thousands(medians[1])), err
@@ -95,7 +95,7 @@ func largeItems(stages int) figure {
 			Stages: slices.Repeat([]workers.Func[[]byte, []byte]{flow.Same[[]byte]("keep")}, stages),
 		}
 		medians, err := r.Turns(
-			func() (float64, error) { return measure.Dqbridge[[]byte](r.Lab, slots).Rate(ctx, f) },
+			func() (float64, error) { return measure.Dqbridge[[]byte](r.Runner, slots).Rate(ctx, f) },
 			func() (float64, error) { return moved(ctx, r, items, inTurns) },
 			func() (float64, error) { return moved(ctx, r, items, hops(1+stages)) },
 		)

@@ -42,7 +42,7 @@ type Result struct {
 
 // A run has the rows of the table and the state of several targets.
 type run struct {
-	*measure.Lab
+	*measure.Runner
 	rows    []rows.Row
 	peaks   []peak
 	dir     string // temporary, for command; "" before
@@ -77,15 +77,15 @@ func Names() (names []string) {
 }
 
 // Measure measures the wanted targets. A target that fails has a result with an error.
-func Measure(ctx context.Context, l *measure.Lab, list []rows.Row, wants map[string]bool) ([]Result, error) {
-	r := &run{Lab: l, rows: list}
+func Measure(ctx context.Context, l *measure.Runner, list []rows.Row, wants map[string]bool) ([]Result, error) {
+	r := &run{Runner: l, rows: list}
 	defer func() { _ = os.RemoveAll(r.dir) }()
 	results := []Result{}
 	for _, t := range all() {
 		if !wants[t.Name] {
 			continue
 		}
-		l.Say("target %s: %s", t.Name, t.What)
+		l.Logf("target %s: %s", t.Name, t.What)
 		result := Result{Name: t.Name, What: t.What, Want: t.Want, Most: t.Most, Unit: t.Unit}
 		got, note, err := t.measure(ctx, r)
 		switch {
@@ -96,10 +96,10 @@ func Measure(ctx context.Context, l *measure.Lab, list []rows.Row, wants map[str
 			if len(result.Error) > longest {
 				result.Error = result.Error[:longest] + " ..."
 			}
-			l.Say("  failed: %s", result.Error)
+			l.Logf("  failed: %s", result.Error)
 		default:
 			result.Got, result.Note, result.Pass = got, note, t.Most == (got <= t.Want) || got == t.Want
-			l.Say("  %s %s", report.Significant(got), t.Unit)
+			l.Logf("  %s %s", report.Significant(got), t.Unit)
 		}
 		results = append(results, result)
 	}

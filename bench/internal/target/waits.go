@@ -50,7 +50,7 @@ func through(n int, wait waiting) flow.Flow[int] {
 
 // took is the time of a flow in seconds.
 func took[T any](ctx context.Context, r *run, slots int, f flow.Flow[T]) (float64, error) {
-	d, err := measure.Dqbridge[T](r.Lab, slots).Run(ctx, f)
+	d, err := measure.Dqbridge[T](r.Runner, slots).Run(ctx, f)
 	return d.Seconds(), err
 }
 
