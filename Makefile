@@ -41,7 +41,7 @@ vet: ## go vet and staticcheck; the texts of the mutants; the benchmarks have to
 	go vet -tags mutants ./integration/mutants
 	go test -tags mutants -count=1 -run '^TestTextsOfMutants$$' ./integration/mutants
 	$(STATICCHECK) ./...
-	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/procs ./internal/target ./internal/cost)
+	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/process ./internal/table ./internal/target)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
 	$(TEST) -race -p 3 ./bridge ./workers ./internal/producer ./internal/consumer $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)

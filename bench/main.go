@@ -1,6 +1,5 @@
-// Command bench compares dqbridge with plain channels, with the same pipeline written by hand with
-// go-redis, and with other systems. It starts a redis-server, and measures everything in one run,
-// in turns:
+// Command bench measures dqbridge, plain channels, the same pipeline written by hand with go-redis,
+// and other systems. It starts a redis-server and measures all of them in turns in one run:
 //
 //	go run .            the table, in a few minutes
 //	go run . -full      the table, the targets, the costs and the curves
@@ -19,54 +18,37 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/dqbridge/dqbridge/bench/internal/cost"
+	"github.com/dqbridge/dqbridge/bench/competitors"
 	"github.com/dqbridge/dqbridge/bench/internal/curve"
-	"github.com/dqbridge/dqbridge/bench/internal/lab"
-	"github.com/dqbridge/dqbridge/bench/internal/procs"
-	"github.com/dqbridge/dqbridge/bench/internal/role"
+	"github.com/dqbridge/dqbridge/bench/internal/measure"
+	"github.com/dqbridge/dqbridge/bench/internal/process"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/table"
 	"github.com/dqbridge/dqbridge/bench/internal/target"
-	"github.com/dqbridge/dqbridge/bench/rivals"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := start(ctx, os.Args[1:])
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
-
-func start(ctx context.Context, args []string) error {
-	if role.Is(args) {
-		roles := procs.Roles()
-		roles[rivals.NATSRole] = rivals.ServeNATS
-		roles[target.TalkerRole] = target.Talk
-		return role.Serve(ctx, args, roles)
-	}
-	s, err := parse(args, os.Stderr)
-	if err != nil {
-		return err
-	}
-	return run(ctx, s, os.Stdout, os.Stderr)
+	roles := process.Roles()
+	roles[competitors.NATSRole] = competitors.ServeNATS
+	roles[target.TalkerRole] = target.Talk
+	process.Main("bench", roles, func(ctx context.Context, args []string) error {
+		s, err := parse(args, os.Stderr)
+		if err != nil {
+			return err
+		}
+		return run(ctx, s, os.Stdout, os.Stderr)
+	})
 }
 
 type settings struct {
-	lab.Settings
+	measure.Settings
 	json       bool
 	only       parts
 	curves     string // folder
@@ -122,48 +104,47 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 
 func run(ctx context.Context, s settings, stdout, stderr io.Writer) error {
 	begin := time.Now()
-	l, err := lab.Open(ctx, s.Settings, stderr)
+	l, err := measure.Open(ctx, s.Settings, stderr)
 	if err != nil {
 		return err
 	}
 	defer l.Server.Stop()
-	r := &report{Go: runtime.Version(), Redis: l.Server.Version, Processors: runtime.GOMAXPROCS(0), Runs: s.Runs}
-	if err := profiled(s, func() error { return measure(ctx, l, s, r) }); err != nil {
+	f := &figures{Go: runtime.Version(), Redis: l.Server.Version, Processors: runtime.GOMAXPROCS(0), Runs: s.Runs}
+	if err := profiled(s, func() error { return f.measure(ctx, l, s) }); err != nil {
 		return err
 	}
-	r.Seconds = time.Since(begin).Seconds()
+	f.Seconds = time.Since(begin).Seconds()
 	if s.docs != "" {
-		if err := r.document(s.docs); err != nil {
+		if err := f.document(s.docs); err != nil {
 			return err
 		}
 	}
 	if s.json {
 		out := json.NewEncoder(stdout)
 		out.SetIndent("", "  ")
-		return out.Encode(r)
+		return out.Encode(f)
 	}
-	return r.write(stdout)
+	return f.write(stdout)
 }
 
-func measure(ctx context.Context, l *lab.Lab, s settings, r *report) (err error) {
-	p := s.only
-	list := slices.DeleteFunc(allRows(), func(row rows.Row) bool { return !p.rows[row.Name] })
-	if r.Table, err = table.Measure(ctx, l, list, func(column string) bool { return p.columns[column] }); err != nil {
+func (f *figures) measure(ctx context.Context, l *measure.Runner, s settings) (err error) {
+	list := slices.DeleteFunc(allRows(), func(row rows.Row) bool { return !s.only[row.Name] })
+	if f.Table, err = table.Measure(ctx, l, list, s.only); err != nil {
 		return err
 	}
-	if r.Targets, err = target.Measure(ctx, l, allRows(), func(name string) bool { return p.targets[name] }); err != nil {
+	if f.Targets, err = target.Measure(ctx, l, allRows(), s.only); err != nil {
 		return err
 	}
-	if p.costs {
-		if r.Costs, err = cost.Measure(ctx, l); err != nil {
+	if s.only[costs] {
+		if f.Costs, err = table.Costs(ctx, l); err != nil {
 			return err
 		}
 	}
-	r.Curves, err = curve.Measure(ctx, l, func(name string) bool { return p.curves[name] }, s.curves)
+	f.Curves, err = curve.Measure(ctx, l, s.only, s.curves)
 	return err
 }
 
-// profiled runs f under the requested profiles.
+// profiled runs f with the profiles of the settings.
 func profiled(s settings, f func() error) (err error) {
 	if s.cpuProfile != "" {
 		file, err := os.Create(s.cpuProfile)

@@ -5,66 +5,61 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/dqbridge/dqbridge/bench/internal/cost"
 	"github.com/dqbridge/dqbridge/bench/internal/curve"
-	"github.com/dqbridge/dqbridge/bench/internal/page"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/table"
 	"github.com/dqbridge/dqbridge/bench/internal/target"
 )
 
-// A report is the output of -json.
-type report struct {
+// figures are the results of a run, as -json prints them.
+type figures struct {
 	Go         string          `json:"go"`
 	Redis      string          `json:"redis"`
 	Processors int             `json:"processors"`
 	Runs       int             `json:"runs"`
 	Table      []table.Line    `json:"table"`
 	Targets    []target.Result `json:"targets"`
-	Costs      []cost.Cost     `json:"costs"`
+	Costs      []table.Cost    `json:"costs"`
 	Curves     []curve.Chart   `json:"curves"`
-	Seconds    float64         `json:"seconds"` // duration of the run
+	Seconds    float64         `json:"seconds"` // of the whole run
 }
 
-func (r *report) write(out io.Writer) error {
+func (f *figures) write(out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "%s, Redis %s, %d processors; the median of %d runs in turns\n\n",
-		r.Go, r.Redis, r.Processors, r.Runs); err != nil {
+		f.Go, f.Redis, f.Processors, f.Runs); err != nil {
 		return err
 	}
-	for _, part := range []struct {
-		rows  int
-		write func() error
-	}{
-		{len(r.Table), func() error { return table.Write(out, r.Table) }},
-		{len(r.Targets), func() error { return target.Write(out, r.Targets) }},
-		{len(r.Costs), func() error { return cost.Write(out, r.Costs) }},
-		{len(r.Curves), func() error { return curve.Write(out, r.Curves) }},
-	} {
-		if part.rows == 0 {
-			continue
-		}
-		if err := part.write(); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(out); err != nil {
-			return err
-		}
+	var parts []func(io.Writer) error
+	if len(f.Table) > 0 {
+		parts = append(parts, func(w io.Writer) error { return table.Write(w, f.Table) })
 	}
-	_, err := fmt.Fprintf(out, "It took %.0f seconds.\n", r.Seconds)
+	if len(f.Targets) > 0 {
+		parts = append(parts, func(w io.Writer) error { return target.Write(w, f.Targets) })
+	}
+	if len(f.Costs) > 0 {
+		parts = append(parts, func(w io.Writer) error { return table.WriteCosts(w, f.Costs) })
+	}
+	if len(f.Curves) > 0 {
+		parts = append(parts, func(w io.Writer) error { return curve.Write(w, f.Curves) })
+	}
+	if err := report.Parts(out, parts...); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "It took %.0f seconds.\n", f.Seconds)
 	return err
 }
 
-// document writes the figures into the page.
-func (r *report) document(docs string) error {
+// document puts the figures into the page.
+func (f *figures) document(docs string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s; %s.\n\n```\n", page.Machine(r.Processors, r.Redis, r.Go), time.Now().Format("January 2006"))
-	if err := r.write(&text); err != nil {
+	fmt.Fprintf(&text, "%s\n\n```\n", report.Machine(f.Redis))
+	if err := f.write(&text); err != nil {
 		return err
 	}
 	text.WriteString("```\n")
-	for _, c := range r.Curves {
+	for _, c := range f.Curves {
 		fmt.Fprintf(&text, "\n![%s](performance/%s)\n", c.Title, c.File)
 	}
-	return page.Replace(filepath.Join(docs, "performance.md"), text.String())
+	return report.Replace(filepath.Join(docs, "performance.md"), text.String())
 }

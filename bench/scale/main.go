@@ -1,5 +1,5 @@
-// Command scale measures the cost of a batch and of an item, simulates from that the capacity of a
-// fleet and a Cluster, and compares the simulation with small Clusters on this machine:
+// Command scale measures the costs of a batch and of an item, forecasts the throughput of fleets and
+// Clusters, and compares small Clusters on this machine with their forecasts:
 //
 //	go run ./scale
 //	go run ./scale -docs ../docs    the same, into the documentation
@@ -12,36 +12,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
-	"time"
 
-	"github.com/dqbridge/dqbridge/bench/internal/page"
-	"github.com/dqbridge/dqbridge/bench/internal/procs"
+	"github.com/dqbridge/dqbridge/bench/internal/process"
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
-	"github.com/dqbridge/dqbridge/bench/internal/role"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/scale"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := start(ctx, os.Args[1:])
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		_, _ = fmt.Fprintln(os.Stderr, "scale:", err)
-		os.Exit(1)
-	}
-}
+func main() { process.Main("scale", process.Roles(), run) }
 
-func start(ctx context.Context, args []string) error {
-	if role.Is(args) {
-		return role.Serve(ctx, args, procs.Roles())
-	}
+func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("scale", flag.ContinueOnError)
 	runs := flags.Int("n", 3, "`runs` of each measurement; the median counts")
 	docs := flags.String("docs", "", "put the figures into the documentation in this `folder`")
@@ -56,18 +38,17 @@ func start(ctx context.Context, args []string) error {
 		return err
 	}
 	if *docs != "" {
-		return page.Replace(filepath.Join(*docs, "scale.md"), figures.String())
+		return report.Replace(filepath.Join(*docs, "scale.md"), figures.String())
 	}
 	_, err := io.WriteString(os.Stdout, figures.String())
 	return err
 }
 
-func measure(ctx context.Context, runs int, w io.Writer) error {
+func measure(ctx context.Context, runs int, w *strings.Builder) error {
 	s, err := redisd.Start(ctx)
 	if err != nil {
 		return err
 	}
-	version := s.Version
 	s.Stop()
 	units, err := scale.Measure(ctx, runs, os.Stderr)
 	if err != nil {
@@ -77,22 +58,8 @@ func measure(ctx context.Context, runs int, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "%s; %s.\n\n```\n", page.Machine(runtime.GOMAXPROCS(0), version, runtime.Version()),
-		time.Now().Format("January 2006")); err != nil {
-		return err
-	}
-	for _, write := range []func(io.Writer) error{
-		units.Write,
-		func(w io.Writer) error { return scale.WriteChecks(w, checks) },
-		units.WriteForecasts,
-	} {
-		if err := write(w); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(w); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintln(w, "```")
+	fmt.Fprintf(w, "%s\n\n```\n", report.Machine(s.Version))
+	err = report.Parts(w, units.Write, func(w io.Writer) error { return scale.WriteChecks(w, checks) }, units.WriteForecasts)
+	w.WriteString("```\n")
 	return err
 }

@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// A Chart is one picture. Both axes are logarithmic.
+// A Chart is one picture with logarithmic axes.
 type Chart struct {
 	File   string   `json:"file"`
 	Title  string   `json:"title"`
@@ -31,20 +31,20 @@ type Axis struct {
 	Unit  func(float64) string `json:"-"`
 }
 
-// A Series is one line of a chart.
+// A Series is one line.
 type Series struct {
 	Name   string  `json:"name"`
 	Points []Point `json:"points"`
 	Dashed bool    `json:"-"` // computed, not measured
 }
 
-// A Point is a measured point.
+// A Point is one value.
 type Point struct {
 	X float64 `json:"x"`
 	Y float64 `json:"y"`
 }
 
-// Colours that colour-blind readers can distinguish.
+// colours are distinct for colour-blind readers too.
 var colours = []color.Color{
 	color.RGBA{R: 0x00, G: 0x5f, B: 0xa3, A: 0xff}, color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
 	color.RGBA{R: 0x00, G: 0x8a, B: 0x63, A: 0xff}, color.RGBA{R: 0x99, G: 0x4f, B: 0x88, A: 0xff},
@@ -90,7 +90,7 @@ func (c Chart) Draw(dir string) error {
 	return c.save(p, filepath.Join(dir, c.File))
 }
 
-// save leaves a margin, for fonts that are wider than the one used for the layout.
+// save leaves a margin for viewers with wider fonts.
 func (c Chart) save(p *plot.Plot, file string) error {
 	canvas := vgsvg.New(vg.Points(560), vg.Points(330))
 	p.Draw(draw.Crop(draw.New(canvas), vg.Points(6), vg.Points(-24), vg.Points(6), vg.Points(-6)))
@@ -124,7 +124,7 @@ func (s Series) add(p *plot.Plot, colour color.Color) error {
 	return nil
 }
 
-// legendTop reports whether the legend fits at the top left, without covering a line.
+// legendTop puts the legend on the left, away from the lines.
 func (c Chart) legendTop() bool {
 	low, high, first := math.Inf(1), math.Inf(-1), 0.0
 	for _, s := range c.Series {
@@ -145,7 +145,7 @@ func decades(low, high float64) (float64, float64) {
 	return low, high
 }
 
-// tens returns ticks at powers of ten, with small ones in between.
+// tens has a tick at each power of ten.
 func tens(unit func(float64) string) plot.Ticker {
 	return plot.TickerFunc(func(low, high float64) (ticks []plot.Tick) {
 		for at := low; at < high*1.001; at *= 10 {
@@ -155,7 +155,7 @@ func tens(unit func(float64) string) plot.Ticker {
 	})
 }
 
-// measured returns ticks at the measured values.
+// measured has a tick at each measured value.
 func measured(c Chart) plot.Ticker {
 	return plot.TickerFunc(func(float64, float64) (ticks []plot.Tick) {
 		seen := map[float64]bool{}
@@ -171,7 +171,10 @@ func measured(c Chart) plot.Ticker {
 	})
 }
 
-// Labels of the axes.
+var (
+	perSecond = Axis{"items a second", number}
+	latency   = Axis{"one item at a time", span}
+)
 
 func number(v float64) string {
 	switch {
@@ -193,7 +196,7 @@ func bytes(v float64) string {
 	return fmt.Sprintf("%.0f B", v)
 }
 
-// span formats milliseconds.
+// span writes milliseconds.
 func span(v float64) string {
 	switch {
 	case v >= 1000:

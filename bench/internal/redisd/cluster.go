@@ -4,18 +4,19 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// A Cluster consists of masters without replicas.
+// A Cluster has masters only.
 type Cluster []*Server
 
 const slots = 16384
 
-// StartCluster starts a Cluster of n nodes, with the slots divided evenly and in order.
+// StartCluster starts a Cluster of n nodes with even, contiguous ranges of slots.
 func StartCluster(ctx context.Context, n int) (c Cluster, err error) {
 	defer func() {
 		if err != nil {
@@ -27,7 +28,7 @@ func StartCluster(ctx context.Context, n int) (c Cluster, err error) {
 		if err != nil {
 			return c, err
 		}
-		s, err := Start(ctx, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port), "--cluster-node-timeout", "60000")
+		s, err := Start(ctx, "--cluster-enabled", "yes", "--cluster-port", port, "--cluster-node-timeout", "60000")
 		if err != nil {
 			return c, err
 		}
@@ -53,29 +54,40 @@ func (c Cluster) ready(ctx context.Context) error {
 	for _, s := range c {
 		for {
 			info, err := s.Client.ClusterInfo(ctx).Result()
-			if err != nil {
-				return fmt.Errorf("a cluster does not come up: %w", err)
-			}
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(c))) {
+			if err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d", len(c))) {
 				break
 			}
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-				return fmt.Errorf("a cluster does not come up: %s", info)
+			if err == nil {
+				err = work.Pause(ctx, 20*time.Millisecond)
+			}
+			if err != nil {
+				return fmt.Errorf("the Cluster is not ready: %w\n%s", err, info)
 			}
 		}
 	}
 	return nil
 }
 
-// URL returns the address for dqbridge.
+// URL is the address for dqbridge.
 func (c Cluster) URL() string {
 	var addresses []string
 	for _, s := range c {
 		addresses = append(addresses, s.Address)
 	}
 	return "redis+cluster://" + strings.Join(addresses, ",")
+}
+
+// CPU is the processor time of each node since its start, in seconds.
+func (c Cluster) CPU(ctx context.Context) ([]float64, error) {
+	list := make([]float64, len(c))
+	for i, s := range c {
+		used, err := s.total(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = used.CPU
+	}
+	return list, nil
 }
 
 // Stop kills all nodes.
@@ -85,7 +97,7 @@ func (c Cluster) Stop() {
 	}
 }
 
-// Throttle lets a server run for a share of each period only, until ctx ends.
+// Throttle lets a server run for a share of each period, until ctx ends.
 func (s *Server) Throttle(ctx context.Context, share float64, period time.Duration) error {
 	on := time.Duration(share * float64(period))
 	for {
@@ -96,9 +108,7 @@ func (s *Server) Throttle(ctx context.Context, share float64, period time.Durati
 			if err := s.process.Process.Signal(phase.signal); err != nil {
 				return err
 			}
-			select {
-			case <-time.After(phase.length):
-			case <-ctx.Done():
+			if work.Pause(ctx, phase.length) != nil {
 				return s.process.Process.Signal(syscall.SIGCONT)
 			}
 		}

@@ -1,36 +1,48 @@
 package redisd
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// A Usage is the work of a server so far.
+// A Usage is the work of a server.
 type Usage struct {
-	Commands float64 // including those in scripts, without those that read the usage
+	Commands float64 // includes commands of scripts, without INFO
 	Scripts  float64
-	CPU      float64 // in seconds
-	Sent     float64 // in bytes
+	CPU      float64 // seconds
+	Sent     float64 // bytes
 	Received float64
 }
 
-// Sub returns the work between two usages.
-func (u Usage) Sub(before Usage) Usage {
-	return Usage{
-		u.Commands - before.Commands, u.Scripts - before.Scripts, u.CPU - before.CPU, u.Sent - before.Sent, u.Received - before.Received,
-	}
-}
-
-// Over returns the usage divided by n.
+// Over is the part of one of n.
 func (u Usage) Over(n float64) Usage {
 	return Usage{u.Commands / n, u.Scripts / n, u.CPU / n, u.Sent / n, u.Received / n}
 }
 
-// Usage reads the work of the server so far.
-func (s *Server) Usage(ctx context.Context) (u Usage, err error) {
+// Used returns the work of the server during f.
+func (s *Server) Used(ctx context.Context, f func() error) (u Usage, err error) {
+	before, err := s.total(ctx)
+	if err != nil {
+		return u, err
+	}
+	if err := f(); err != nil {
+		return u, err
+	}
+	u, err = s.total(ctx)
+	return Usage{
+		u.Commands - before.Commands, u.Scripts - before.Scripts, u.CPU - before.CPU, u.Sent - before.Sent, u.Received - before.Received,
+	}, err
+}
+
+// total is the work of the server since its start.
+func (s *Server) total(ctx context.Context) (u Usage, err error) {
 	info, err := s.Client.InfoMap(ctx, "commandstats", "cpu", "stats").Result()
 	if err != nil {
 		return u, err
@@ -49,48 +61,70 @@ func (s *Server) Usage(ctx context.Context) (u Usage, err error) {
 			u.Scripts += n
 		}
 	}
-	user, sys := 0.0, 0.0
-	for _, field := range []struct {
-		section, name string
-		to            *float64
-	}{
-		{"CPU", "used_cpu_user", &user}, {"CPU", "used_cpu_sys", &sys},
-		{"Stats", "total_net_output_bytes", &u.Sent}, {"Stats", "total_net_input_bytes", &u.Received},
-	} {
-		if *field.to, err = strconv.ParseFloat(info[field.section][field.name], 64); err != nil {
-			return u, fmt.Errorf("INFO: %s: %w", field.name, err)
-		}
+	cpu, err := numbers(info["CPU"], "used_cpu_user", "used_cpu_sys")
+	if err != nil {
+		return u, err
 	}
-	u.CPU = user + sys
-	return u, nil
+	net, err := numbers(info["Stats"], "total_net_output_bytes", "total_net_input_bytes")
+	u.CPU, u.Sent, u.Received = cpu[0]+cpu[1], net[0], net[1]
+	return u, err
 }
 
-// Memory returns the memory of the data: all allocated memory without the buffers of connections.
+// numbers reads fields of a section of INFO.
+func numbers(section map[string]string, fields ...string) ([]float64, error) {
+	list := make([]float64, len(fields))
+	for i, field := range fields {
+		var err error
+		if list[i], err = strconv.ParseFloat(section[field], 64); err != nil {
+			return list, fmt.Errorf("INFO: %s: %w", field, err)
+		}
+	}
+	return list, nil
+}
+
+// Sent counts the commands of clients for a duration. It counts a script as one command; INFO counts
+// all commands of the script.
+func (s *Server) Sent(ctx context.Context, during time.Duration) (n float64, err error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", s.Address)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(during)); err != nil {
+		return 0, err
+	}
+	if _, err := fmt.Fprint(conn, "MONITOR\r\n"); err != nil {
+		return 0, err
+	}
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, 1<<20)
+	for first := true; lines.Scan(); first = false {
+		if !first && !strings.Contains(lines.Text(), " lua] ") {
+			n++
+		}
+	}
+	if err := lines.Err(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, fmt.Errorf("MONITOR ended early: %w", errors.Join(err, ctx.Err()))
+	}
+	return n, ctx.Err()
+}
+
+// Memory is the allocated memory without the buffers of connections, in bytes.
 func (s *Server) Memory(ctx context.Context) (float64, error) {
 	info, err := s.Client.InfoMap(ctx, "memory").Result()
 	if err != nil {
 		return 0, err
 	}
-	used, err := strconv.ParseFloat(info["Memory"]["used_memory"], 64)
-	if err != nil {
-		return 0, fmt.Errorf("INFO memory: %w", err)
-	}
-	clients, err := strconv.ParseFloat(info["Memory"]["mem_clients_normal"], 64)
-	if err != nil {
-		return 0, fmt.Errorf("INFO memory: %w", err)
-	}
-	return used - clients, nil
+	memory, err := numbers(info["Memory"], "used_memory", "mem_clients_normal")
+	return memory[0] - memory[1], err
 }
 
-// Flush removes all data.
-func (s *Server) Flush(ctx context.Context) error { return s.Client.FlushAll(ctx).Err() }
-
-// Peak returns the peak memory of the process, in bytes.
+// Peak is the peak memory of the process, in bytes.
 func (s *Server) Peak() (float64, error) { return PeakOf(strconv.Itoa(s.process.Process.Pid)) }
 
-// PeakOf returns the peak memory of a process, in bytes; "self" is this process. It reads the value
-// of Linux for the program alone, since the value of getrusage starts with that of the parent
-// process.
+// PeakOf is the peak memory of a process in bytes, as Linux reports it; "self" is this process. The
+// figure of getrusage would include the peak of the parent.
 func PeakOf(pid string) (float64, error) {
 	text, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// channelsRow is the pipeline of a program without dqbridge: some goroutines for each stage, one
-// int for each send.
+// channelsRow is the pipeline of a program without dqbridge: several goroutines a stage, an int a
+// send.
 func channelsRow() Row {
 	return Row{
-		Name: "channels", Title: "Go channels, 4 + 4 goroutines", Files: []string{"channels.go"}, First: 1_000_000,
+		Name: "channels", Title: "Go channels, 4 + 4 goroutines", Lines: UserLines(files, "channels.go", "channels"), First: 1_000_000,
 		Open: func(context.Context, *redisd.Server) (Fleet, error) { return channels{}, nil },
 	}
 }
@@ -21,7 +21,7 @@ type channels struct{}
 
 func (channels) Close() error { return nil }
 
-// user code: begin
+// user code: begin channels
 
 func (channels) Pipe(context.Context) (work.Caller, error) {
 	in, incremented := make(chan int, work.Capacity), make(chan int, work.Capacity)
@@ -42,6 +42,34 @@ func stage(in <-chan int, out chan<- int, f func(int) int) {
 		})
 	}
 	group.Wait()
+}
+
+// user code: end
+
+// relayRow has the caller's two channels and both stages in one goroutine between them. It is the
+// bound for a pipeline with an int a send.
+func relayRow() Row {
+	return Row{
+		Name: "relay", Title: "the caller's two channels alone", Lines: UserLines(files, "channels.go", "relay"), First: 1_000_000,
+		Open: func(context.Context, *redisd.Server) (Fleet, error) { return relay{}, nil },
+	}
+}
+
+type relay struct{}
+
+func (relay) Close() error { return nil }
+
+// user code: begin relay
+
+func (relay) Pipe(context.Context) (work.Caller, error) {
+	in, out := make(chan int, work.Capacity), make(chan int, work.Capacity)
+	go func() {
+		defer close(out)
+		for x := range in {
+			out <- 2 * (x + 1)
+		}
+	}()
+	return &work.Pipe[int]{In: in, Out: out, Ends: true, Value: work.Plain, Close: func() error { return nil }}, nil
 }
 
 // user code: end

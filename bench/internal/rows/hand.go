@@ -11,10 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// The pipeline written by hand for one purpose: three streams with a group each, and one reader for
-// each stage, which keeps the order. It handles no failures, crashes, bounds or ends.
-
-// A Packing is the number of items in an entry, and their encoding.
+// A Packing is the encoding of items in an entry.
 type Packing[T any] struct {
 	Items   int // of an entry
 	Entries int // of a round trip
@@ -22,7 +19,9 @@ type Packing[T any] struct {
 	Unpack  func(dst []T, data []byte) ([]T, error)
 }
 
-// A Hand has a connection for each reader and writer.
+// A Hand is a pipeline written by hand with go-redis: a stream and a group before each stage and
+// behind the last one, and one reader for each, which keeps the order. It has no failures, no
+// recovery, no bounds and no end. Each reader and writer has a connection.
 type Hand[T any] struct {
 	packing Packing[T]
 	stages  []func(T) T
@@ -53,7 +52,7 @@ func (h *Hand[T]) Close() (err error) {
 	return err
 }
 
-// Add adds entries to the first stream in one round trip.
+// Add is one round trip of entries into the first stream.
 func (h *Hand[T]) Add(ctx context.Context, entries ...[]T) error {
 	_, err := h.clients[0].Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, items := range entries {
@@ -74,7 +73,7 @@ func (h *Hand[T]) add(ctx context.Context, p redis.Pipeliner, stream int, items 
 	return p.XAdd(ctx, &redis.XAddArgs{Stream: h.streams[stream], Values: []any{"p", data}}).Err()
 }
 
-// Produce sends all entries that are ready in one round trip.
+// Produce sends all available entries in one round trip.
 func (h *Hand[T]) Produce(ctx context.Context, entries <-chan []T) error {
 	for items := range entries {
 		ready := [][]T{items}
@@ -88,8 +87,8 @@ func (h *Hand[T]) Produce(ctx context.Context, entries <-chan []T) error {
 	return nil
 }
 
-// Stage reads one stream and writes the next one. The results of one read go with one more round
-// trip, together with their acknowledgement.
+// Stage reads one stream and writes the next one. A second round trip writes the results of a read
+// and acknowledges it.
 func (h *Hand[T]) Stage(ctx context.Context, from int) error {
 	c, f := h.clients[from+1], h.stages[from]
 	var items []T
@@ -119,7 +118,7 @@ func (h *Hand[T]) Stage(ctx context.Context, from int) error {
 	}
 }
 
-// Consume passes on the items of the last stream.
+// Consume calls take with the items of each entry of the last stream.
 func (h *Hand[T]) Consume(ctx context.Context, take func([]T) error) error {
 	last := len(h.stages)
 	c := h.clients[last+1]
@@ -151,7 +150,7 @@ func (h *Hand[T]) unpack(dst []T, m redis.XMessage) ([]T, error) {
 	return h.packing.Unpack(dst, []byte(text))
 }
 
-// read waits until a stream has entries.
+// read blocks until a stream has an entry.
 func (h *Hand[T]) read(ctx context.Context, c *redis.Client, stream int) ([]redis.XMessage, error) {
 	for {
 		streams, err := c.XReadGroup(ctx, &redis.XReadGroupArgs{
@@ -177,7 +176,7 @@ func (h *Hand[T]) acknowledge(ctx context.Context, p redis.Pipeliner, stream int
 	p.XDel(ctx, h.streams[stream], ids...)
 }
 
-// Collect packs items into entries: full ones, and a smaller one whenever the producer is idle.
+// Collect makes full entries of items, and a smaller one if the producer is idle.
 func (h *Hand[T]) Collect(in <-chan T, entries chan<- []T) {
 	defer close(entries)
 	items := make([]T, 0, h.packing.Items)
@@ -192,7 +191,7 @@ func (h *Hand[T]) Collect(in <-chan T, entries chan<- []T) {
 	}
 }
 
-// Channels runs the whole pipeline between two channels, until it is ended.
+// Channels runs the pipeline between two channels until end.
 func (h *Hand[T]) Channels(ctx context.Context) (chan<- T, <-chan T, func() error) {
 	group, ctx, end := work.Crew(ctx)
 	in, out := make(chan T, work.Capacity), make(chan T, work.Capacity)

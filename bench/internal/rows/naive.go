@@ -11,26 +11,21 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// naiveRow is the simplest program: one command for each item.
+// naiveRow has an item a command.
 func naiveRow() Row {
 	return Row{
-		Name: "naive", Title: "by hand, an item a command", Files: []string{"naive.go"}, First: 1000, Redis: true,
+		Name: "naive", Title: "by hand, an item a command", Lines: UserLines(files, "naive.go"), First: 1000, Redis: true,
 		Open:    func(ctx context.Context, s *redisd.Server) (Fleet, error) { return openNaive(ctx, s.Open()) },
 		Backlog: naiveBacklog,
 	}
 }
 
-func naiveBacklog(ctx context.Context, s *redisd.Server, n int) (Held, error) {
+func naiveBacklog(ctx context.Context, s *redisd.Server, n int) (Stored, error) {
 	f, err := openNaive(ctx, s.Open())
 	if err != nil {
-		return Held{}, err
+		return Stored{}, err
 	}
-	for i := range n {
-		if err := f.add(ctx, "n0", i); err != nil {
-			return Held{}, errors.Join(err, f.Close())
-		}
-	}
-	return Held{Release: f.Close}, nil
+	return Store(n, func(i int) error { return f.add(ctx, "n0", i) }, f.Close)
 }
 
 // user code: begin
@@ -52,7 +47,7 @@ func (f *naive) add(ctx context.Context, stream string, x int) error {
 	return f.client.XAdd(ctx, &redis.XAddArgs{Stream: stream, Values: []any{"x", x}}).Err()
 }
 
-// each takes one int after the other from a stream.
+// each reads the ints of a stream one by one.
 func (f *naive) each(ctx context.Context, stream string, do func(x int) error) error {
 	for {
 		streams, err := f.client.XReadGroup(ctx, &redis.XReadGroupArgs{

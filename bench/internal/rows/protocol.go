@@ -13,12 +13,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// This row makes only the calls of dqbridge, with one goroutine for each reader and writer, like
-// the pipeline written by hand. It reads no entries ahead, does not adapt the batch size, and
-// isolates neither crashes nor blocking. The difference to dqbridge is the cost of dqbridge's own
-// code. The difference to the pipeline written by hand is the cost of the scripts.
+// These rows make only the calls of dqbridge, with a goroutine for each reader and writer as in the
+// pipeline by hand. They do not read ahead, choose the size of batches or recover. Their difference
+// to the pipeline by hand is the cost of the scripts.
 
-// protocolRow runs both stages in one call, like fused stages.
+// protocolRow has both stages in one call, like fused stages.
 func protocolRow() Row {
 	return protocolOf("protocol", "the calls of dqbridge alone", []func(int) int{func(x int) int { return work.Double(work.Inc(x)) }})
 }
@@ -30,7 +29,7 @@ func protocolApartRow() Row {
 
 func protocolOf(name, title string, stages []func(int) int) Row {
 	return Row{
-		Name: name, Title: title, Files: []string{"protocol.go"}, First: 100_000, Redis: true,
+		Name: name, Title: title, Lines: UserLines(files, "protocol.go"), First: 100_000, Redis: true,
 		Open: func(ctx context.Context, s *redisd.Server) (Fleet, error) {
 			c, err := broker.Open(s.URL(), broker.Options{})
 			if err != nil {
@@ -71,6 +70,13 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 			return nil, err
 		}
 		queues[i] = q
+		if i == 0 {
+			continue
+		}
+		stage := broker.Stage{ID: q.Name, Kind: broker.KindMap, Function: "f", Ins: queues[i-1 : i], Outs: []broker.Out{{Queue: q}}}
+		if err := p.c.Stage(ctx, stage); err != nil { // without a stage the window never moves
+			return nil, err
+		}
 	}
 	source, _, err := p.c.Source(ctx, "s", queues[0], 1)
 	if err != nil {
@@ -101,7 +107,7 @@ func (p *protocol) Pipe(ctx context.Context) (work.Caller, error) {
 	return &work.Pipe[int]{In: in, Out: out, Value: work.Plain, Close: end}, nil
 }
 
-// scatter stores the items that have arrived meanwhile.
+// scatter stores the available items as one batch.
 func (p *protocol) scatter(ctx context.Context, s broker.Source, in <-chan int) error {
 	items, first := make([]int, 0, protocolItems), int64(0)
 	for x := range in {
@@ -118,7 +124,7 @@ func (p *protocol) scatter(ctx context.Context, s broker.Source, in <-chan int) 
 			if first += int64(len(items)); got.Stored == first {
 				break
 			}
-			first -= int64(len(items)) // beyond the window
+			first -= int64(len(items)) // the window is full
 		}
 	}
 	return nil
@@ -130,8 +136,7 @@ func (p *protocol) batch(source string, first int64, items []int) batch.Batch {
 	return batch.Batch{Source: source, First: first, N: len(items), Frame: b.Take()}
 }
 
-// work completes the entries that it has read of the first queue. A single item continues through
-// the following stages.
+// work completes the entries of the first queue. A single entry continues through the later stages.
 func (p *protocol) work(ctx context.Context, worker string, queues []broker.Queue, stages []func(int) int) error {
 	from := []broker.StreamRef{{Queue: queues[0].Name, Kind: broker.Returned}, {Queue: queues[0].Name}}
 	return p.read(ctx, worker, from, func(entries []broker.Entry) error {
@@ -198,7 +203,7 @@ func (p *protocol) gather(ctx context.Context, g broker.Gather, queue string, ou
 	})
 }
 
-// read passes on the entries that arrive, until it fails.
+// read calls take with the entries of each read until an error.
 func (p *protocol) read(ctx context.Context, consumer string, from []broker.StreamRef, take func([]broker.Entry) error) error {
 	r := p.c.Reader(consumer, protocolWait)
 	defer context.AfterFunc(ctx, r.Interrupt)()

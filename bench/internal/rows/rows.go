@@ -1,45 +1,56 @@
-// Package rows has one file for each way to move ints through inc and double: the rows of the
-// table.
+// Package rows has the rows of the table: one file for each system that moves ints through inc and
+// double.
 package rows
 
 import (
 	"context"
 	"embed"
+	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// A Row is one way.
+// A Row is one system.
 type Row struct {
 	Name  string // for -only
 	Title string
-	Files []string // user code is between the marks in them
-	Code  fs.FS    // holds the files; nil: this folder
-	First int      // items of a first attempt of less than a second
-	// Open makes the parts that are not measured: connections, and workers for both stages.
+	Lines int // of user code
+	First int // items of a first run of less than a second
+	// Open makes the connections and the workers of both stages. It is not measured.
 	Open func(ctx context.Context, s *redisd.Server) (Fleet, error)
-	// Backlog queues n ints without workers; nil if the row has no queue.
-	Backlog func(ctx context.Context, s *redisd.Server, n int) (Held, error)
-	Redis   bool // the items go through Redis
-	Bulk    bool // items do not travel alone, so there is no latency to measure
+	// Backlog stores n ints without workers; nil for a system without a queue.
+	Backlog func(ctx context.Context, s *redisd.Server, n int) (Stored, error)
+	Redis   bool // the items pass through Redis
+	Bulk    bool // the system has no single items, and so no latency
 }
 
-// A Fleet is a running pipeline.
+// A Fleet is connected and has workers.
 type Fleet interface {
 	Pipe(ctx context.Context) (work.Caller, error)
 	Close() error
 }
 
-// A Held is a waiting backlog.
-type Held struct {
-	Bytes   float64 // if Redis is not asked
+// Stored is a backlog.
+type Stored struct {
+	Bytes   float64 // 0: the growth of the memory of Redis counts
 	Release func() error
 }
 
-// Own returns the rows that need only Go, Redis and this project, in the order of the table.
+// Store sends n ints and returns their backlog. release frees the connections.
+func Store(n int, send func(i int) error, release func() error) (Stored, error) {
+	for i := range n {
+		if err := send(i); err != nil {
+			return Stored{}, errors.Join(err, release())
+		}
+	}
+	return Stored{Release: release}, nil
+}
+
+// Own are the rows with dqbridge, Redis or Go alone, in the order of the table.
 func Own() []Row {
 	return []Row{
 		channelsRow(), relayRow(), naiveRow(), pipelinedRow(), handRow(), handChannelsRow(),
@@ -50,28 +61,24 @@ func Own() []Row {
 //go:embed *.go
 var files embed.FS
 
-// Lines counts the lines of code that a user of the row writes: those between the marks without
-// empty lines and comments.
-func (r Row) Lines() int {
-	code, count := r.Code, 0
-	if code == nil {
-		code = files
+// UserLines counts the lines of user code in a file: lines between the marks, of all sections or of
+// some, that are neither empty nor comments.
+func UserLines(code fs.FS, name string, sections ...string) (count int) {
+	text, err := fs.ReadFile(code, name)
+	if err != nil {
+		panic(err) // the files are built in
 	}
-	for _, file := range r.Files {
-		text, err := fs.ReadFile(code, file)
-		if err != nil {
-			panic(err) // the files are built in
-		}
-		inside := false
-		for line := range strings.Lines(string(text)) {
-			switch line = strings.TrimSpace(line); {
-			case line == "// user code: begin":
-				inside = true
-			case line == "// user code: end":
-				inside = false
-			case inside && line != "" && !strings.HasPrefix(line, "//"):
-				count++
-			}
+	inside := false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		section, begins := strings.CutPrefix(line, "// user code: begin")
+		switch {
+		case begins:
+			inside = len(sections) == 0 || slices.Contains(sections, strings.TrimSpace(section))
+		case line == "// user code: end":
+			inside = false
+		case inside && line != "" && !strings.HasPrefix(line, "//"):
+			count++
 		}
 	}
 	return count

@@ -9,45 +9,43 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dqbridge/dqbridge/bench/internal/flow"
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
-	"github.com/dqbridge/dqbridge/bench/internal/text"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// A Check is a simulated figure beside a measured one.
+// A Check compares the forecast of a small Cluster with a measurement.
 type Check struct {
 	Nodes    int
 	Measured float64
 	Forecast float64
-	Share    float64 // of a processor that the nodes had, on average
-	PerItem  float64 // us of all nodes together
-	Uneven   float64 // share of the busiest node in the processor time of all
+	Share    float64 // mean processor share of a node
+	PerItem  float64 // processor time of all nodes in us
+	Busiest  float64 // part of the busiest node in the processor time of all nodes
 }
 
 const (
 	checkFlows      = 12
 	checkPartitions = 6
-	checkHands      = 4
-	// checkBatch is large enough that callers and slots are not the limit.
+	checkSlots      = 4
+	// checkBatch makes Redis the limit.
 	checkBatch = 256
-	// checkShare is each node's share of a processor. On a machine with two processors, three
-	// unlimited nodes would share them with all other processes, and more nodes could not carry
-	// more.
+	// checkShare is the processor share of each node. Unbounded nodes would share the processors with
+	// all other processes, and more nodes would not carry more.
 	checkShare  = 0.1
 	checkPeriod = 10 * time.Millisecond
 	checkWarm   = 3 * time.Second
 	checkTime   = 6 * time.Second
 )
 
-// Checks measures Clusters of one, two and three throttled nodes, and simulates the same. A
-// saturated node handles more in one call than a node that waits for its clients, as in the
-// measurement of the units. So the cost of Redis is scaled to the Cluster of one node; the other
-// Clusters are forecast.
-func (u Units) Checks(ctx context.Context, progress io.Writer) ([]Check, error) {
-	var checks []Check
+// Checks measures Clusters of one, two and three throttled nodes. A node at its limit takes more in
+// one call than a node that waits for its clients. So the Cluster of one node scales the units of
+// Redis, and the others are forecast.
+func (u Units) Checks(ctx context.Context, progress io.Writer) (checks []Check, err error) {
 	for nodes := 1; nodes <= 3; nodes++ {
 		_, _ = fmt.Fprintf(progress, "check: a Cluster of %d\n", nodes)
 		c, err := u.check(ctx, nodes)
@@ -77,50 +75,55 @@ func (u Units) check(ctx context.Context, nodes int) (c Check, err error) {
 		return c, errors.Join(err, l.close())
 	}
 	var throttles sync.WaitGroup
-	held, release := context.WithCancel(ctx)
+	throttled, release := context.WithCancel(ctx)
 	for _, s := range cluster {
-		throttles.Go(func() { _ = s.Throttle(held, checkShare, checkPeriod) }) // it ends with the server
+		throttles.Go(func() { _ = s.Throttle(throttled, checkShare, checkPeriod) }) // an error ends with the server
 	}
 	c, err = l.measure(ctx, cluster)
 	release()
 	throttles.Wait()
-	l.stop()
 	if err = errors.Join(err, l.close()); err != nil {
 		return c, err
 	}
 	c.Nodes = nodes
 	c.Forecast = u.Simulate(Fleet{
-		Nodes: nodes, Partitions: checkPartitions, Flows: checkFlows, Workers: 1, Hands: checkHands, Speed: c.Share, Batch: checkBatch,
+		Nodes: nodes, Partitions: checkPartitions, Flows: checkFlows, Workers: 1, Slots: checkSlots, Speed: c.Share, Batch: checkBatch,
 	}).PerSecond
 	return c, nil
 }
 
-// A load is flows that run until they are stopped.
+// A load is endless flows and one fleet.
 type load struct {
 	url       string
 	executors []*executor.Executor
 	done      atomic.Bool
 	delivered atomic.Int64
 	group     sync.WaitGroup
-	failed    error // valid after group has ended
 	once      sync.Once
+	failed    error // read after group
+}
+
+func (l *load) executor(ctx context.Context, opts ...executor.Option) (*executor.Executor, error) {
+	ex, err := executor.New(ctx, l.url, opts...)
+	if err == nil {
+		l.executors = append(l.executors, ex)
+	}
+	return ex, err
 }
 
 func (l *load) open(ctx context.Context) error {
-	fleet, err := executor.New(ctx, l.url, executor.Concurrency(checkHands))
+	fleet, err := l.executor(ctx, executor.Concurrency(checkSlots))
 	if err != nil {
 		return err
 	}
-	l.executors = append(l.executors, fleet)
 	if err := fleet.Register(rows.Inc, rows.Double); err != nil {
 		return err
 	}
 	for range checkFlows {
-		ex, err := executor.New(ctx, l.url)
+		ex, err := l.executor(ctx)
 		if err != nil {
 			return err
 		}
-		l.executors = append(l.executors, ex)
 		if err := l.flow(ctx, ex); err != nil {
 			return err
 		}
@@ -130,17 +133,8 @@ func (l *load) open(ctx context.Context) error {
 
 func (l *load) flow(ctx context.Context, ex *executor.Executor) error {
 	in := make(chan int, work.Capacity)
-	q, err := bridge.Scatter(ctx, ex, in, bridge.MaxBatch(checkBatch))
-	if err != nil {
-		return err
-	}
-	if q, err = executor.Map(ctx, rows.Inc, q); err != nil {
-		return err
-	}
-	if q, err = executor.Map(ctx, rows.Double, q); err != nil {
-		return err
-	}
-	out, err := bridge.Gather(ctx, q)
+	f := flow.Numbers(0, work.Expected, rows.Inc, rows.Double)
+	out, err := f.Open(ctx, ex, in, bridge.MaxBatch(checkBatch))
 	if err != nil {
 		return err
 	}
@@ -156,11 +150,12 @@ func (l *load) flow(ctx context.Context, ex *executor.Executor) error {
 	l.group.Go(func() {
 		i := 0
 		for r := range out {
-			if r.Err == nil && r.Value != work.Expected(i) {
-				r.Err = fmt.Errorf("result %d is %d", i, r.Value)
+			err := r.Err
+			if err == nil {
+				err = f.Check(i, r.Value)
 			}
-			if r.Err != nil {
-				l.once.Do(func() { l.failed = r.Err })
+			if err != nil {
+				l.once.Do(func() { l.failed = err })
 				return
 			}
 			i++
@@ -170,21 +165,21 @@ func (l *load) flow(ctx context.Context, ex *executor.Executor) error {
 	return nil
 }
 
-// measure counts after a warm-up.
+// measure counts after the warm-up.
 func (l *load) measure(ctx context.Context, cluster redisd.Cluster) (c Check, err error) {
-	if err := pause(ctx, checkWarm); err != nil {
+	if err := work.Pause(ctx, checkWarm); err != nil {
 		return c, err
 	}
-	before, err := cpu(ctx, cluster)
+	before, err := cluster.CPU(ctx)
 	if err != nil {
 		return c, err
 	}
 	begin, first := time.Now(), l.delivered.Load()
-	if err := pause(ctx, checkTime); err != nil {
+	if err := work.Pause(ctx, checkTime); err != nil {
 		return c, err
 	}
 	items := float64(l.delivered.Load() - first)
-	after, err := cpu(ctx, cluster)
+	after, err := cluster.CPU(ctx)
 	if err != nil {
 		return c, err
 	}
@@ -195,40 +190,17 @@ func (l *load) measure(ctx context.Context, cluster redisd.Cluster) (c Check, er
 		all, most = all+used, max(most, used)
 	}
 	if items == 0 {
-		return c, errors.New("no item has come in the time of the measurement")
+		return c, fmt.Errorf("no result in %v", checkTime)
 	}
 	c.Measured, c.Share = items/seconds, all/seconds/float64(len(cluster))
-	c.PerItem, c.Uneven = 1e6*all/items, most/all
+	c.PerItem, c.Busiest = 1e6*all/items, most/all
 	return c, nil
 }
 
-func cpu(ctx context.Context, cluster redisd.Cluster) ([]float64, error) {
-	var list []float64
-	for _, s := range cluster {
-		used, err := s.Usage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, used.CPU)
-	}
-	return list, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (l *load) stop() {
+// close ends the flows and returns the first failure.
+func (l *load) close() (err error) {
 	l.done.Store(true)
 	l.group.Wait()
-}
-
-func (l *load) close() (err error) {
 	for _, ex := range l.executors {
 		err = errors.Join(err, ex.Close())
 	}
@@ -239,14 +211,14 @@ func (l *load) close() (err error) {
 func WriteChecks(w io.Writer, checks []Check) error {
 	grid := [][]string{{"Cluster here", "items/s", "simulated", "of it", "processor a node", "us an item", "busiest node"}}
 	for _, c := range checks {
-		forecast, of := text.Thousands(c.Forecast), fmt.Sprintf("%.2f", c.Measured/c.Forecast)
+		forecast, of := report.Thousands(c.Forecast), fmt.Sprintf("%.2f", c.Measured/c.Forecast)
 		if c.Nodes == 1 {
 			forecast, of = "sets the unit", "-"
 		}
 		grid = append(grid, []string{
-			fmt.Sprintf("%d nodes", c.Nodes), text.Thousands(c.Measured), forecast, of,
-			fmt.Sprintf("%.1f %%", 100*c.Share), text.Significant(c.PerItem), fmt.Sprintf("%.0f %%", 100*c.Uneven),
+			fmt.Sprintf("%d nodes", c.Nodes), report.Thousands(c.Measured), forecast, of,
+			fmt.Sprintf("%.1f %%", 100*c.Share), report.Significant(c.PerItem), fmt.Sprintf("%.0f %%", 100*c.Busiest),
 		})
 	}
-	return text.Grid(w, grid)
+	return report.Grid(w, grid)
 }

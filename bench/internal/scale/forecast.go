@@ -4,32 +4,31 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/dqbridge/dqbridge/bench/internal/text"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 )
 
 // maxClients is the default limit of connections of a redis-server.
 const maxClients = 10_000
 
-// fleets are the fleets of the page: 1,000 workers of 8 slots.
-func fleets() []Fleet {
-	var list []Fleet
+// fleets are those of the documentation: 1,000 workers of 8 slots.
+func fleets() (list []Fleet) {
 	for _, cost := range []float64{0, 10e-6, 1e-3, 100e-3} {
 		for _, c := range [][3]int{{1, 1, 1}, {1, 1, 1000}, {1, 8, 1000}, {3, 8, 1000}, {10, 64, 1000}, {100, 64, 1000}} {
-			list = append(list, Fleet{Nodes: c[0], Partitions: c[1], Flows: c[2], Workers: 1000, Hands: 8, Cost: cost, Speed: 1})
+			list = append(list, Fleet{Nodes: c[0], Partitions: c[1], Flows: c[2], Workers: 1000, Slots: 8, Cost: cost, Speed: 1})
 		}
 	}
 	return list
 }
 
-// limit names the bottleneck of a fleet.
+// limit names the part that is busy all the time.
 func (f Forecast) limit() string {
-	most := max(f.Nodes, f.Hands, f.Ends)
+	most := max(f.Nodes, f.Slots, f.Callers)
 	switch {
 	case f.Beats > 0.9:
 		return "heartbeats"
 	case most < 0.9:
 		return "what is under way"
-	case most == f.Hands:
+	case most == f.Slots:
 		return "the slots"
 	case most == f.Nodes:
 		return "the busiest node"
@@ -37,29 +36,29 @@ func (f Forecast) limit() string {
 	return "the busiest caller"
 }
 
-// WriteForecasts writes the capacity of 1,000 workers as a table.
+// WriteForecasts writes the forecasts as a table.
 func (u Units) WriteForecasts(w io.Writer) error {
 	grid := [][]string{{
 		"1,000 workers of 8 slots", "nodes", "partitions", "flows", "items/s", "batch", "limit", "busiest node", "heartbeats", "slots",
 		"nodes used", "waiting connections", "MB/s of a node",
 	}}
+	percent := report.Format("%.0f %%")
 	for _, fleet := range fleets() {
 		f := u.Simulate(fleet)
-		connections := text.Thousands(float64(f.Connections))
+		connections, rate := report.Thousands(float64(f.Connections)), report.Short(f.PerSecond)
 		if f.Connections > maxClients {
 			connections += " (!)"
 		}
-		rate := text.Short(f.PerSecond)
 		if f.Beats > 0.9 {
 			rate = "-"
 		}
 		grid = append(grid, []string{
 			duration(fleet.Cost), fmt.Sprint(fleet.Nodes), fmt.Sprint(fleet.Partitions), fmt.Sprint(fleet.Flows), rate,
-			fmt.Sprint(f.Batch), f.limit(), fmt.Sprintf("%.0f %%", 100*f.Nodes), fmt.Sprintf("%.0f %%", 100*f.Beats), fmt.Sprintf("%.0f %%", 100*f.Hands),
-			fmt.Sprint(f.Used), connections, text.Significant(f.BytesOfNode / 1e6),
+			fmt.Sprint(f.Batch), f.limit(), percent(100 * f.Nodes), percent(100 * f.Beats), percent(100 * f.Slots),
+			fmt.Sprint(f.Used), connections, report.Significant(f.BytesOfNode / 1e6),
 		})
 	}
-	return text.Grid(w, grid)
+	return report.Grid(w, grid)
 }
 
 func duration(seconds float64) string {

@@ -6,21 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dqbridge/dqbridge/bench/internal/lab"
-	"github.com/dqbridge/dqbridge/bench/internal/procs"
+	"github.com/dqbridge/dqbridge/bench/internal/measure"
+	"github.com/dqbridge/dqbridge/bench/internal/process"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
-	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
-
-// of returns rows by their names.
-func (r *run) of(names ...string) []rows.Row {
-	return slices.DeleteFunc(slices.Clone(r.rows), func(row rows.Row) bool { return !slices.Contains(names, row.Name) })
-}
-
-// compared are the rows that are measured in turns with each other, once in a run.
-func (r *run) compared() []rows.Row {
-	return r.of("channels", "relay", "hand", "hand-channels", "redis", "apart", "slices", "embedded")
-}
 
 func rateTargets() []Target {
 	return []Target{
@@ -32,69 +22,29 @@ func rateTargets() []Target {
 		{Name: "rate-embedded", What: "embedded, ints", Want: 2_000_000, Unit: "items/s",
 			measure: func(ctx context.Context, r *run) (float64, string, error) {
 				err := r.Rates(ctx, r.compared())
-				return rateOf(r, "embedded"), "", err
+				return r.rate("embedded"), "", err
 			}},
 		{Name: "commands", What: "Redis commands an item under load", Want: 0.02, Most: true, Unit: "commands",
-			measure: perItem(func(p lab.Pass) float64 { return p.Commands })},
+			measure: perItem(func(p measure.Pass) float64 { return p.Commands })},
 		{Name: "allocs", What: "allocations an item", Want: 0.3, Most: true, Unit: "allocs",
-			measure: perItem(func(p lab.Pass) float64 { return p.Allocs })},
+			measure: perItem(func(p measure.Pass) float64 { return p.Allocs })},
 		{Name: "queued-bytes", What: "Redis bytes a queued int", Want: 16, Most: true, Unit: "bytes",
 			measure: func(ctx context.Context, r *run) (float64, string, error) {
-				bytes, err := r.Queued(ctx, r.of("redis")[0])
+				bytes, err := r.Queued(ctx, r.named("redis")[0])
 				return bytes, "", err
 			}},
 		{Name: "idle-commands", What: "commands a second of an idle process", Want: 2, Most: true, Unit: "commands",
 			measure: func(ctx context.Context, r *run) (float64, string, error) {
-				o, err := procs.Run(ctx, procs.Plan{Job: procs.Job{N: 1, Concurrency: 4}, Workers: 2, Idle: 10 * time.Second})
+				o, err := process.Run(ctx, process.Plan{Job: process.Job{N: 1, Concurrency: 4}, Workers: 2, Idle: 10 * time.Second})
 				return o.Idle.Commands, "of a producer, a consumer and 2 workers, in one partition, over 10 s", err
 			}},
-	}
-}
-
-func rateOf(r *run, name string) float64 {
-	if rate := r.Rate(name); rate != nil {
-		return rate.PerSecond()
-	}
-	return 0
-}
-
-// over is the rate of one row divided by that of another.
-func over(name, what string, want float64, row, base string) Target {
-	return Target{Name: name, What: what, Want: want, Unit: "x", measure: func(ctx context.Context, r *run) (float64, string, error) {
-		list := r.compared()
-		if !slices.ContainsFunc(list, func(r rows.Row) bool { return r.Name == base }) {
-			list = append(list, r.of(base)...)
-		}
-		if err := r.Rates(ctx, list); err != nil {
-			return 0, "", err
-		}
-		note := fmt.Sprintf("%s items/s over %s", text.Thousands(rateOf(r, row)), text.Thousands(rateOf(r, base)))
-		switch base {
-		case "channels":
-			note += fmt.Sprintf("; the caller's two channels alone reach %.2f", rateOf(r, "relay")/rateOf(r, base))
-		case "hand-channels":
-			note += fmt.Sprintf("; %.2f of the one without channels", rateOf(r, row)/rateOf(r, "hand"))
-		case "hand":
-			note += fmt.Sprintf("; %.2f of the one with channels", rateOf(r, row)/rateOf(r, "hand-channels"))
-		}
-		return rateOf(r, row) / rateOf(r, base), note, nil
-	}}
-}
-
-func perItem(f func(lab.Pass) float64) func(context.Context, *run) (float64, string, error) {
-	return func(ctx context.Context, r *run) (float64, string, error) {
-		if err := r.Rates(ctx, r.compared()); err != nil {
-			return 0, "", err
-		}
-		return r.Rate("redis").Median(f), fmt.Sprintf("with the stages apart %s, by the slice %s",
-			text.Significant(r.Rate("apart").Median(f)), text.Significant(r.Rate("slices").Median(f))), nil
 	}
 }
 
 func tripTargets() []Target {
 	trip := func(name, what string, want float64, row, calls string, p int) Target {
 		return Target{Name: name, What: what, Want: want, Most: true, Unit: "x", measure: func(ctx context.Context, r *run) (float64, string, error) {
-			if err := r.Singles(ctx, r.of("hand", row, calls, "embedded")); err != nil {
+			if err := r.Singles(ctx, r.named("hand", row, calls, "embedded")); err != nil {
 				return 0, "", err
 			}
 			hand := r.Trip("hand", p)
@@ -107,5 +57,53 @@ func tripTargets() []Target {
 		trip("p50", "one item, p50, fused, against by hand", 1, "redis", "protocol", 50),
 		trip("p99-apart", "one item, p99, stages apart, against by hand", 2, "apart", "protocol-apart", 99),
 		trip("p99", "one item, p99, fused, against by hand", 2, "redis", "protocol", 99),
+	}
+}
+
+// named are the rows with these names.
+func (r *run) named(names ...string) []rows.Row {
+	return slices.DeleteFunc(slices.Clone(r.rows), func(row rows.Row) bool { return !slices.Contains(names, row.Name) })
+}
+
+// compared are the rows of all rate targets, and others. They are measured in turns, once for all
+// targets.
+func (r *run) compared(others ...string) []rows.Row {
+	return r.named(append(others, "channels", "relay", "hand", "hand-channels", "redis", "apart", "slices", "embedded")...)
+}
+
+// rate is the rate of a row, or 0.
+func (r *run) rate(name string) float64 {
+	if rate := r.Rate(name); rate != nil {
+		return rate.PerSecond()
+	}
+	return 0
+}
+
+// over is the rate of a row divided by the rate of another row.
+func over(name, what string, want float64, row, base string) Target {
+	return Target{Name: name, What: what, Want: want, Unit: "x", measure: func(ctx context.Context, r *run) (float64, string, error) {
+		if err := r.Rates(ctx, r.compared(base)); err != nil {
+			return 0, "", err
+		}
+		note := fmt.Sprintf("%s items/s over %s", report.Thousands(r.rate(row)), report.Thousands(r.rate(base)))
+		switch base {
+		case "channels":
+			note += fmt.Sprintf("; the caller's two channels alone reach %.2f", r.rate("relay")/r.rate(base))
+		case "hand-channels":
+			note += fmt.Sprintf("; %.2f of the one without channels", r.rate(row)/r.rate("hand"))
+		case "hand":
+			note += fmt.Sprintf("; %.2f of the one with channels", r.rate(row)/r.rate("hand-channels"))
+		}
+		return r.rate(row) / r.rate(base), note, nil
+	}}
+}
+
+func perItem(f func(measure.Pass) float64) figure {
+	return func(ctx context.Context, r *run) (float64, string, error) {
+		if err := r.Rates(ctx, r.compared()); err != nil {
+			return 0, "", err
+		}
+		return r.Rate("redis").Median(f), fmt.Sprintf("with the stages apart %s, by the slice %s",
+			report.Significant(r.Rate("apart").Median(f)), report.Significant(r.Rate("slices").Median(f))), nil
 	}
 }

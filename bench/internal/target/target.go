@@ -1,26 +1,31 @@
-// Package target measures the targets of dqbridge and compares each figure with the wanted one.
+// Package target measures the targets of dqbridge: figures with a wanted value.
 package target
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strings"
 
-	"github.com/dqbridge/dqbridge/bench/internal/lab"
+	"github.com/dqbridge/dqbridge/bench/internal/measure"
+	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
-	"github.com/dqbridge/dqbridge/bench/internal/text"
 )
 
-// A Target is one wanted figure.
+// A Target is one figure.
 type Target struct {
 	Name    string // for -only
 	What    string
 	Want    float64
-	Most    bool // Want is an upper bound
+	Most    bool // Want is the upper bound
 	Unit    string
-	measure measure
+	measure figure
 }
+
+// A figure measures a value, with a note that explains it.
+type figure func(ctx context.Context, r *run) (got float64, note string, err error)
 
 // A Result is a measured target.
 type Result struct {
@@ -35,112 +40,95 @@ type Result struct {
 	Error string  `json:"error,omitempty"`
 }
 
-// A run holds the state that several targets share.
+// A run has the rows of the table and the state of several targets.
 type run struct {
-	*lab.Lab
-	rows  []rows.Row
-	peaks []peak
+	*measure.Runner
+	rows    []rows.Row
+	peaks   []peak
+	dir     string // temporary, for command; "" before
+	program string // built by command; "" before
 }
 
-// A peak is the peak memory of a process in a measurement.
+// A peak is the peak memory of a process.
 type peak struct {
-	who   string
-	bytes float64
+	process string
+	bytes   float64
 }
 
-// longest is the largest length of a printed error: that of a thousand flows is long.
-const longest = 300
+const (
+	// slots of a worker, if their number has no effect.
+	slots = 4
+	// longest is the length of a printed error, which thousands of flows can have.
+	longest = 300
+)
 
-// All returns the targets in the order of their measurement. The last ones use the results of the
-// others.
-func All() []Target {
-	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), slotTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
-		commandTargets(), pipeTargets(), execTargets(), peakTargets())
+// all are in the order of the measurement; "memory" uses the results of targets before it.
+func all() []Target {
+	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
+		commandTargets(), peakTargets())
 }
 
-// Names returns the names for -only.
-func Names() []string {
-	var names []string
-	for _, t := range All() {
+// Names are those of all targets.
+func Names() (names []string) {
+	for _, t := range all() {
 		names = append(names, t.Name)
 	}
 	return names
 }
 
-// Measure measures the wanted targets, and the rows that they compare. A failed target is a result
-// too.
-func Measure(ctx context.Context, l *lab.Lab, all []rows.Row, wants func(name string) bool) ([]Result, error) {
-	r := &run{Lab: l, rows: all}
+// Measure measures the wanted targets. A target that fails has a result with an error.
+func Measure(ctx context.Context, l *measure.Runner, list []rows.Row, wants map[string]bool) ([]Result, error) {
+	r := &run{Runner: l, rows: list}
+	defer func() { _ = os.RemoveAll(r.dir) }()
 	results := []Result{}
-	for _, t := range All() {
-		if !wants(t.Name) {
+	for _, t := range all() {
+		if !wants[t.Name] {
 			continue
 		}
-		l.Say("target %s: %s", t.Name, t.What)
+		l.Logf("target %s: %s", t.Name, t.What)
 		result := Result{Name: t.Name, What: t.What, Want: t.Want, Most: t.Most, Unit: t.Unit}
 		got, note, err := t.measure(ctx, r)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return results, context.Cause(ctx)
-		}
-		if err != nil {
+		case err != nil:
 			result.Error = err.Error()
 			if len(result.Error) > longest {
 				result.Error = result.Error[:longest] + " ..."
 			}
-		} else {
+			l.Logf("  failed: %s", result.Error)
+		default:
 			result.Got, result.Note, result.Pass = got, note, t.Most == (got <= t.Want) || got == t.Want
+			l.Logf("  %s %s", report.Significant(got), t.Unit)
 		}
-		l.Say("  %s", result.figure())
 		results = append(results, result)
 	}
 	return results, nil
 }
 
-func (r Result) figure() string {
-	if r.Error != "" {
-		return "failed: " + r.Error
-	}
-	return text.Significant(r.Got) + " " + r.Unit
-}
-
-func (r Result) wanted() string {
-	if r.Most {
-		return "<= " + text.Significant(r.Want)
-	}
-	return ">= " + text.Significant(r.Want)
-}
-
-func (r Result) verdict() string {
-	switch {
-	case r.Error != "":
-		return "FAILED"
-	case r.Pass:
-		return "reached"
-	}
-	return "missed"
-}
-
-// Write writes the results as a table, followed by their notes.
+// Write writes the results as a table, and their notes.
 func Write(w io.Writer, results []Result) error {
 	grid := [][]string{{"target", "wanted", "measured", "", ""}}
+	var notes strings.Builder
 	for _, r := range results {
-		grid = append(grid, []string{r.What, r.wanted(), text.Significant(r.Got), fmt.Sprintf("%-10s", r.Unit), fmt.Sprintf("%-8s", r.verdict())})
+		bound, verdict, note := ">= ", "missed", r.Note
+		if r.Most {
+			bound = "<= "
+		}
+		switch {
+		case r.Error != "":
+			verdict, note = "FAILED", r.Error
+		case r.Pass:
+			verdict = "reached"
+		}
+		grid = append(grid, []string{r.What, bound + report.Significant(r.Want), report.Significant(r.Got), fmt.Sprintf("%-10s", r.Unit), fmt.Sprintf("%-8s", verdict)})
+		if note != "" {
+			fmt.Fprintf(&notes, "\n%s: %s", r.What, note)
+		}
 	}
-	if err := text.Grid(w, grid); err != nil {
+	if err := report.Grid(w, grid); err != nil {
 		return err
 	}
-	for _, r := range results {
-		note := r.Note
-		if r.Error != "" {
-			note = r.Error
-		}
-		if note == "" {
-			continue
-		}
-		if _, err := fmt.Fprintf(w, "\n%s: %s", r.What, note); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(w)
+	_, err := fmt.Fprintln(w, notes.String())
 	return err
 }

@@ -1,25 +1,37 @@
+// Package work is the task of every row: ints through the stages inc and double, one result for
+// each int.
 package work
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// Capacity is the capacity of the channels between a caller and a pipeline.
-const Capacity = 1024
+const (
+	// Capacity is that of the channels between a caller and a pipeline.
+	Capacity = 1024
+	// PerStage is the number of goroutines of a stage, if the system has a setting for it.
+	PerStage = 4
+	// Producers is the number of sending goroutines, if a call sends one item and blocks until it is
+	// stored.
+	Producers = 4
+)
 
-// A Caller uses one open pipeline, and then ends it by Run or by End.
+// A Caller uses one open pipeline and ends it with Run or End.
 type Caller interface {
-	// Run sends n items as fast as the pipeline takes them, ends the input and checks the results.
+	// Run sends n items at full speed, ends the input and checks the results.
 	Run(n int) (Done, error)
 	// Trip sends one item and waits for its result.
 	Trip(i int) error
-	// End ends a pipeline that Run has not ended.
+	// End ends a pipeline without Run.
 	End() error
 }
 
-// A Done is the result of a run that delivered all items.
+// Done is a complete run.
 type Done struct {
 	Took    time.Duration
 	Ordered bool
@@ -31,17 +43,17 @@ type Pipe[O any] struct {
 	Out   <-chan O // closed early after a failure
 	Ends  bool     // Out is closed after the last result, and Run waits for that
 	Value func(O) (int, error)
-	// Close releases the pipe, after In is closed and all results are read. It returns the errors
-	// of the pipe.
+	// Close frees the resources of the pipe after In is closed and all results are read. It returns
+	// the first failure of the pipe.
 	Close func() error
 }
 
-// Plain is the Value of a pipe that only carries ints.
+// Plain is the Value of a pipe of ints.
 func Plain(x int) (int, error) { return x, nil }
 
-var errEarly = errors.New("the results ended before their time")
+var errEarly = errors.New("the results ended early")
 
-// Run sends from another goroutine.
+// Run sends from a second goroutine.
 func (p *Pipe[O]) Run(n int) (Done, error) {
 	begin := time.Now()
 	go Feed(p.In, n)
@@ -65,7 +77,7 @@ func (p *Pipe[O]) Run(n int) (Done, error) {
 	return Done{took, t.Ordered()}, errors.Join(err, t.Err())
 }
 
-// Trip sends one item and receives its result.
+// Trip implements Caller.
 func (p *Pipe[O]) Trip(i int) error {
 	p.In <- i
 	o, more := <-p.Out
@@ -79,7 +91,7 @@ func (p *Pipe[O]) Trip(i int) error {
 	return err
 }
 
-// End closes the input.
+// End implements Caller.
 func (p *Pipe[O]) End() error {
 	close(p.In)
 	return p.ended()
@@ -94,8 +106,7 @@ func (p *Pipe[O]) ended() error {
 	return p.Close()
 }
 
-// Feed sends 0 to n-1, and then closes the channel. If its reader stops early, the program has
-// failed and ends.
+// Feed sends 0 to n-1 and closes the channel. It blocks forever if the reader stops early.
 func Feed(in chan<- int, n int) {
 	defer close(in)
 	for i := range n {
@@ -103,14 +114,57 @@ func Feed(in chan<- int, n int) {
 	}
 }
 
-// Trips measures single items, up to n of them and until the limit has passed.
-func Trips(c Caller, n int, limit time.Duration) (took []time.Duration, err error) {
+// Trips returns the times of up to n single items. It ends at the limit, but after one item at the
+// earliest.
+func Trips(n int, limit time.Duration, trip func(i int) error) (took []time.Duration, err error) {
 	for start := time.Now(); len(took) < n && (len(took) == 0 || time.Since(start) < limit); {
 		begin := time.Now()
-		if err := c.Trip(len(took)); err != nil {
+		if err := trip(len(took)); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(begin))
 	}
 	return took, nil
+}
+
+// Crew returns a group for the goroutines of an open pipe. Its end cancels their context, waits for
+// them and returns the first error from before the cancellation.
+func Crew(ctx context.Context) (group *errgroup.Group, bound context.Context, end func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	group, bound = errgroup.WithContext(ctx)
+	return group, bound, func() error {
+		failed := bound.Err() != nil
+		cancel()
+		if err := group.Wait(); failed {
+			return err
+		}
+		return nil
+	}
+}
+
+// Give sends a result, or returns the cause of the end of ctx.
+func Give[T any](ctx context.Context, out chan<- T, x T) error {
+	select {
+	case out <- x: // a select of one channel is faster, if the channel has room
+		return nil
+	default:
+	}
+	select {
+	case out <- x:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Pause waits for a duration. It returns the cause if ctx ends first.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -1,4 +1,4 @@
-package rivals
+package competitors
 
 import (
 	"context"
@@ -21,23 +21,21 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// machineryRow has a chain of two tasks for each int. It polls their results in the order of the
-// chains, every few milliseconds.
+// machineryRow has a chain of two tasks for each int. It polls the results in the order of the
+// chains.
 func machineryRow() rows.Row {
 	return rows.Row{
-		Name: "machinery", Title: "machinery, chains of two", Files: []string{"machinery.go"}, Code: files, First: 1000, Redis: true,
+		Name: "machinery", Title: "machinery, chains of two", Lines: rows.UserLines(files, "machinery.go"), First: 1000, Redis: true,
 		Open: func(_ context.Context, s *redisd.Server) (rows.Fleet, error) { return openMachinery(s.Address) },
-		Backlog: func(_ context.Context, s *redisd.Server, n int) (rows.Held, error) {
+		Backlog: func(_ context.Context, s *redisd.Server, n int) (rows.Stored, error) {
 			server, err := newMachinery(s.Address)
 			if err != nil {
-				return rows.Held{}, err
+				return rows.Stored{}, err
 			}
-			for i := range n {
-				if _, err := sendChain(server, i); err != nil {
-					return rows.Held{}, err
-				}
-			}
-			return rows.Held{Release: func() error { return nil }}, nil
+			return rows.Store(n, func(i int) error {
+				_, err := sendChain(server, i)
+				return err
+			}, func() error { return nil })
 		},
 	}
 }

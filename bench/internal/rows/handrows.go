@@ -10,15 +10,16 @@ import (
 
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
+	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
-// handRow calls Redis directly: it makes its ints when it sends them, and checks the results when
-// it reads them.
+// handRow has no channels: it makes its ints while it sends, and checks the results while it reads.
 func handRow() Row {
 	return handIntsRow("hand", "by hand, 256 an entry", 256, 64, func(h intHand) Fleet { return h })
 }
 
-// handChannelsRow takes its ints from a channel and sends the results to one.
+// handChannelsRow moves its ints from channel to channel.
 func handChannelsRow() Row {
 	return handIntsRow("hand-channels", "by hand, 256 an entry, from channel to channel", 256, 64, throughChannels)
 }
@@ -34,24 +35,24 @@ func handIntsRow(name, title string, items, entries int, as func(intHand) Fleet)
 		return intHand{h}, err
 	}
 	return Row{
-		Name: name, Title: title, Files: []string{"hand.go"}, First: 1000 * items, Redis: true,
+		Name: name, Title: title, Lines: UserLines(files, "hand.go"), First: 1000 * items, Redis: true,
 		Open: func(ctx context.Context, s *redisd.Server) (Fleet, error) {
 			h, err := open(ctx, s)
 			return as(h), err
 		},
-		Backlog: func(ctx context.Context, s *redisd.Server, n int) (Held, error) {
+		Backlog: func(ctx context.Context, s *redisd.Server, n int) (Stored, error) {
 			h, err := open(ctx, s)
 			if err != nil {
-				return Held{}, err
+				return Stored{}, err
 			}
 			out := make(chan []int, entries)
 			go h.generate(ctx, n, out)
-			return Held{Release: h.Close}, h.Produce(ctx, out)
+			return Stored{Release: h.Close}, h.Produce(ctx, out)
 		},
 	}
 }
 
-// Ints encodes each int in 8 bytes.
+// Ints is an encoding with 8 bytes an int.
 func Ints(items, entries int) Packing[int] {
 	return Packing[int]{items, entries,
 		func(dst []byte, items []int) ([]byte, error) {
@@ -70,6 +71,34 @@ func Ints(items, entries int) Packing[int] {
 	}
 }
 
+// Encoded is the default encoding of dqbridge: the number of items, and then their frame.
+func Encoded[T any](items, entries int) (p Packing[T], err error) {
+	typed, err := codec.For[T](nil)
+	return Packing[T]{items, entries,
+		func(dst []byte, items []T) (_ []byte, err error) {
+			var b batch.Builder
+			for _, v := range items {
+				item, err := typed.Append(b.Begin(), v)
+				if err != nil {
+					return nil, err
+				}
+				b.End(item)
+			}
+			return append(binary.AppendUvarint(dst, uint64(len(items))), b.Take()...), nil
+		},
+		func(dst []T, data []byte) (_ []T, err error) {
+			n, size := binary.Uvarint(data)
+			if size <= 0 || n > uint64(len(data)) {
+				return nil, errors.New("an entry that is cut off")
+			}
+			r := batch.Read(data[size:])
+			var bad error
+			dst, err = typed.Decode(&r, int(n), dst, func(_ int, _ []byte, err error) { bad = err })
+			return dst, errors.Join(err, bad)
+		},
+	}, err
+}
+
 type intHand struct{ *Hand[int] }
 
 // generate sends n ints as entries.
@@ -80,9 +109,7 @@ func (h intHand) generate(ctx context.Context, n int, entries chan<- []int) {
 		for i := range items {
 			items[i] = from + i
 		}
-		select {
-		case entries <- items:
-		case <-ctx.Done():
+		if work.Give(ctx, entries, items) != nil {
 			return
 		}
 	}
@@ -105,7 +132,7 @@ func (h intHand) Pipe(ctx context.Context) (work.Caller, error) {
 	}, nil
 }
 
-// A handCaller is at both ends of the streams itself.
+// A handCaller writes the first stream and reads the last one.
 type handCaller struct {
 	done    <-chan struct{}
 	end     func() error

@@ -1,31 +1,30 @@
-package rivals
+package competitors
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/dqbridge/dqbridge/bench/internal/process"
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
-	"github.com/dqbridge/dqbridge/bench/internal/role"
 	"github.com/dqbridge/dqbridge/bench/internal/rows"
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// natsRow has a stream between two stages, with asynchronous publishing. A message is acknowledged
-// when its successor is stored.
-func natsRow(name, title, storage string) rows.Row {
-	kind := jetstream.FileStorage
-	if storage == "memory" {
-		kind = jetstream.MemoryStorage
-	}
+// natsRow has a stream between two stages and publishes asynchronously. It acknowledges a message
+// after its result is stored.
+func natsRow(name, title string, kind jetstream.StorageType) rows.Row {
 	return rows.Row{
-		Name: name, Title: title, Files: []string{"nats.go"}, Code: files, First: 10_000,
+		Name: name, Title: title, Lines: rows.UserLines(files, "nats.go"), First: 10_000,
 		Open: func(ctx context.Context, _ *redisd.Server) (rows.Fleet, error) {
-			f, err := serveNATS(ctx, kind)
+			f, err := startNATS(ctx, kind)
 			if err != nil {
 				return nil, err
 			}
@@ -34,8 +33,8 @@ func natsRow(name, title, storage string) rows.Row {
 			}
 			return f, nil
 		},
-		Backlog: func(ctx context.Context, _ *redisd.Server, n int) (h rows.Held, err error) {
-			f, err := serveNATS(ctx, kind)
+		Backlog: func(ctx context.Context, _ *redisd.Server, n int) (h rows.Stored, err error) {
+			f, err := startNATS(ctx, kind)
 			if err != nil {
 				return h, err
 			}
@@ -46,18 +45,18 @@ func natsRow(name, title, storage string) rows.Row {
 	}
 }
 
-// serveNATS starts a server and connects to it.
-func serveNATS(ctx context.Context, kind jetstream.StorageType) (*natsFleet, error) {
-	process, err := role.Start(ctx, NATSRole, nil)
+// startNATS starts a server and connects to it.
+func startNATS(ctx context.Context, kind jetstream.StorageType) (*natsFleet, error) {
+	server, err := process.Start(ctx, NATSRole, nil)
 	if err != nil {
 		return nil, err
 	}
-	f, err := openNATS(ctx, process.Answer, kind)
-	if err = errors.Join(err, process.Go()); err != nil {
-		_, stopped := process.Stop()
-		return nil, errors.Join(err, stopped)
+	f, err := openNATS(ctx, server.Answer, kind)
+	if err = errors.Join(err, server.Go()); err != nil {
+		_, failed := server.Stop()
+		return nil, errors.Join(err, failed)
 	}
-	f.process = process
+	f.process = server
 	return f, nil
 }
 
@@ -70,7 +69,7 @@ func (f *natsFleet) Close() error {
 	return err
 }
 
-// backlog publishes n ints without workers, and returns their memory.
+// backlog publishes n ints without workers, and returns their bytes.
 func (f *natsFleet) backlog(ctx context.Context, n int) (float64, error) {
 	for i := range n {
 		if _, err := f.publish(natsSubjects[0], i); err != nil {
@@ -89,7 +88,7 @@ func (f *natsFleet) backlog(ctx context.Context, n int) (float64, error) {
 	return float64(info.State.Bytes), nil
 }
 
-// natsStall is how long a publisher waits for room. The default is 200 ms.
+// natsStall is the time that a publisher waits for free capacity; the default is 200 ms.
 const natsStall = 20 * time.Second
 
 // user code: begin
@@ -100,7 +99,7 @@ type natsFleet struct {
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	taking  []jetstream.MessagesContext
-	process *role.Process
+	process *process.Process
 }
 
 func openNATS(ctx context.Context, url string, kind jetstream.StorageType) (*natsFleet, error) {
@@ -126,7 +125,7 @@ func (f *natsFleet) publish(subject string, x int) (jetstream.PubAckFuture, erro
 	return f.js.PublishAsync(subject, strconv.AppendInt(nil, int64(x), 10), jetstream.WithStallWait(natsStall))
 }
 
-// messages starts to read a stream.
+// messages starts to consume a stream.
 func (f *natsFleet) messages(ctx context.Context, subject string) (jetstream.MessagesContext, error) {
 	c, err := f.js.CreateOrUpdateConsumer(ctx, subject, jetstream.ConsumerConfig{
 		Durable: "w", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 16384,
@@ -141,7 +140,7 @@ func (f *natsFleet) messages(ctx context.Context, subject string) (jetstream.Mes
 	return messages, err
 }
 
-// stage publishes do of each message.
+// stage publishes the result of do for each message.
 func (f *natsFleet) stage(ctx context.Context, from, to string, do func(int) int) error {
 	messages, err := f.messages(ctx, from)
 	if err != nil {
@@ -167,11 +166,11 @@ func (f *natsFleet) stage(ctx context.Context, from, to string, do func(int) int
 		for {
 			m, err := messages.Next()
 			if err != nil {
-				return // it was stopped
+				return // stopped
 			}
 			x, err := strconv.Atoi(string(m.Data()))
 			if err != nil {
-				_ = m.Term() // it can never succeed
+				_ = m.Term() // a retry cannot help
 				continue
 			}
 			future, err := f.publish(to, do(x))
@@ -231,3 +230,30 @@ func (f *natsFleet) Pipe(ctx context.Context) (work.Caller, error) {
 }
 
 // user code: end
+
+// NATSRole is the role of the process with the nats-server, which is separate like Redis.
+const NATSRole = "nats"
+
+// ServeNATS runs a nats-server with JetStream until ctx ends.
+func ServeNATS(ctx context.Context, _ json.RawMessage, ready func(string)) (_ int, err error) {
+	dir, err := os.MkdirTemp("", "dqbench-nats")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	go s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		return 0, errors.New("nats-server accepts no connections")
+	}
+	ready(s.ClientURL())
+	<-ctx.Done()
+	s.Shutdown()
+	s.WaitForShutdown()
+	return 0, nil
+}

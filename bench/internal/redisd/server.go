@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec" //nolint:depguard // it starts the redis-server that it measures on
+	"os/exec"
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9" //nolint:depguard // the pipeline written by hand calls Redis directly
+	"github.com/redis/go-redis/v9"
 )
 
 // A Server is a redis-server on a free port of this machine, without persistence.
@@ -31,14 +31,13 @@ const (
 	startLimit = 10 * time.Second
 )
 
-// Start starts a server. settings are further arguments of redis-server.
-func Start(ctx context.Context, settings ...string) (*Server, error) {
+// Start starts a server. Settings are further arguments of redis-server.
+func Start(ctx context.Context, settings ...string) (s *Server, err error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, errors.New("redis-server is not in PATH: run `make tools` or install it with your package manager")
 	}
-	for range startTries { // another process may take the free port first
-		var s *Server
+	for range startTries { // another process can take the free port first
 		if s, err = start(ctx, program, settings); err == nil {
 			return s, nil
 		}
@@ -55,8 +54,8 @@ func start(ctx context.Context, program string, settings []string) (*Server, err
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: dir, exited: make(chan struct{})}
-	s.process = exec.Command(program, append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
+	s := &Server{Address: net.JoinHostPort("127.0.0.1", port), dir: dir, exited: make(chan struct{})}
+	s.process = exec.Command(program, append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", dir,
 		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"}, settings...)...)
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	if err := s.process.Start(); err != nil {
@@ -74,20 +73,20 @@ func start(ctx context.Context, program string, settings []string) (*Server, err
 	return s, nil
 }
 
-func freePort() (int, error) {
+func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), l.Close()
 }
 
-// Open returns a new client; the caller closes it.
+// Open makes a client; the caller closes it.
 func (s *Server) Open() *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: s.Address, Protocol: 2, DisableIdentity: true, ReadTimeout: -1})
 }
 
-// URL returns the address for dqbridge.
+// URL is the address for dqbridge.
 func (s *Server) URL() string { return "redis://" + s.Address }
 
 // answers waits until this process, and no other one, answers on the port.
@@ -103,7 +102,7 @@ func (s *Server) answers(ctx context.Context) error {
 		}
 		select {
 		case <-s.exited:
-			return fmt.Errorf("redis-server ended at once:\n%s", &s.output)
+			return fmt.Errorf("redis-server exited:\n%s", &s.output)
 		case <-limit:
 			return fmt.Errorf("redis-server does not answer on %s: %w", s.Address, err)
 		case <-ctx.Done():
@@ -113,7 +112,10 @@ func (s *Server) answers(ctx context.Context) error {
 	}
 }
 
-// Stop kills the server; its data is lost.
+// Flush deletes all data.
+func (s *Server) Flush(ctx context.Context) error { return s.Client.FlushAll(ctx).Err() }
+
+// Stop kills the process and deletes its folder.
 func (s *Server) Stop() {
 	_ = s.Client.Close()
 	_ = s.process.Process.Kill()

@@ -1,4 +1,4 @@
-package rivals
+package competitors
 
 import (
 	"context"
@@ -14,24 +14,20 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// asynqOften is the poll interval of an idle asynq server, if it does not use its default of a
-// second.
+// asynqOften is the poll interval of an idle asynq server, if it is not the default of a second.
 const asynqOften = 5 * time.Millisecond
 
-// asynqRow has a task for each stage. Results return over a list, since asynq has no channel for
-// them.
+// asynqRow has a task for each stage, and a list for the results, which asynq does not have.
 func asynqRow(name, title string, check time.Duration) rows.Row {
 	return rows.Row{
-		Name: name, Title: title, Files: []string{"asynq.go"}, Code: files, First: 2000, Redis: true,
+		Name: name, Title: title, Lines: rows.UserLines(files, "asynq.go"), First: 2000, Redis: true,
 		Open: func(_ context.Context, s *redisd.Server) (rows.Fleet, error) { return openAsynq(s.Address, check) },
-		Backlog: func(ctx context.Context, s *redisd.Server, n int) (rows.Held, error) {
+		Backlog: func(ctx context.Context, s *redisd.Server, n int) (rows.Stored, error) {
 			client := asynq.NewClient(asynq.RedisClientOpt{Addr: s.Address})
-			for i := range n {
-				if _, err := client.EnqueueContext(ctx, asynqTask("inc", i)); err != nil {
-					return rows.Held{}, errors.Join(err, client.Close())
-				}
-			}
-			return rows.Held{Release: client.Close}, nil
+			return rows.Store(n, func(i int) error {
+				_, err := client.EnqueueContext(ctx, asynqTask("inc", i))
+				return err
+			}, client.Close)
 		},
 	}
 }
@@ -100,7 +96,7 @@ func (f *asynqFleet) Pipe(ctx context.Context) (work.Caller, error) {
 	return &work.Pipe[int]{In: in, Out: out, Value: work.Plain, Close: end}, nil
 }
 
-// popResults passes on the results of the list.
+// popResults reads the list of results.
 func popResults(ctx context.Context, c *redis.Client, out chan<- int) error {
 	for {
 		_, texts, err := c.BLMPop(ctx, time.Second, "left", 100, "results").Result()

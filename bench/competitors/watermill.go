@@ -1,4 +1,4 @@
-package rivals
+package competitors
 
 import (
 	"context"
@@ -15,23 +15,18 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/work"
 )
 
-// watermillRow has a router with some handlers for each stage. Each handler has its own subscriber,
-// since a subscriber holds one message at a time.
+// watermillRow has a router with several handlers a stage. Each handler has a subscriber of its own,
+// because a subscriber holds one message at a time.
 func watermillRow() rows.Row {
 	return rows.Row{
-		Name: "watermill", Title: "watermill, Redis Streams", Files: []string{"watermill.go"}, Code: files, First: 2000, Redis: true,
+		Name: "watermill", Title: "watermill, Redis Streams", Lines: rows.UserLines(files, "watermill.go"), First: 2000, Redis: true,
 		Open: func(ctx context.Context, s *redisd.Server) (rows.Fleet, error) { return openWatermill(ctx, s.Address) },
-		Backlog: func(_ context.Context, s *redisd.Server, n int) (rows.Held, error) {
+		Backlog: func(_ context.Context, s *redisd.Server, n int) (rows.Stored, error) {
 			publisher, err := redisstream.NewPublisher(redisstream.PublisherConfig{Client: s.Open()}, nil)
 			if err != nil {
-				return rows.Held{}, err
+				return rows.Stored{}, err
 			}
-			for i := range n {
-				if err := publisher.Publish("in", watermillMessage(i)); err != nil {
-					return rows.Held{}, errors.Join(err, publisher.Close())
-				}
-			}
-			return rows.Held{Release: publisher.Close}, nil
+			return rows.Store(n, func(i int) error { return publisher.Publish("in", watermillMessage(i)) }, publisher.Close)
 		},
 	}
 }
