@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// seen is the last beat of the worker in a process that is alive.
+// seen returns the last heartbeat of the worker in a process.
 func seen(t *testing.T, ex *executor.Executor, pid int) (beat time.Time) {
 	t.Helper()
 	live, err := ex.Workers(t.Context())
@@ -26,8 +26,8 @@ func seen(t *testing.T, ex *executor.Executor, pid int) (beat time.Time) {
 	return beat
 }
 
-// What a worker held that was killed comes back before any lease has run out: one
-// that was stopped, with a beat that is older still, is alive all the time.
+// The entries of a killed worker come back before any lease has run out. A stopped worker, whose
+// last heartbeat is older, counts as alive all the time.
 func TestAKilledWorkerIsFoundAndAStoppedOneIsNot(t *testing.T) {
 	t.Parallel()
 	ex, processes := leased(t, 3, 20*time.Second)

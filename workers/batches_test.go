@@ -14,8 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// onBothBrokers runs a test with an Executor on the embedded broker, and with one on a real
-// server.
+// onBothBrokers runs a test with an Executor on the embedded broker, and with one on a real server.
 func onBothBrokers(t *testing.T, test func(t *testing.T, ex *executor.Executor)) {
 	t.Helper()
 	for name, url := range map[string]string{"embedded": "", "redis": testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
@@ -29,7 +28,7 @@ func onBothBrokers(t *testing.T, test func(t *testing.T, ex *executor.Executor))
 	}
 }
 
-// A dearCall is a batch function whose calls take some time, whatever their size.
+// A fixedCost is a batch function whose calls take the same time for any size.
 type dearCall struct {
 	takes time.Duration
 	mu    sync.Mutex
@@ -48,7 +47,7 @@ func (d *dearCall) double(_ context.Context, xs []int) ([]int, error) {
 	return made, nil
 }
 
-// wantDoubles wants the results of n items in order.
+// wantDoubles expects the results of n items in order.
 func wantDoubles(t *testing.T, q *executor.Queue[int], n int) {
 	t.Helper()
 	next := 0
@@ -63,8 +62,8 @@ func wantDoubles(t *testing.T, q *executor.Queue[int], n int) {
 	}
 }
 
-// A function whose calls cost the same whatever their size gets large ones, although items
-// were sent before anything was known of it.
+// A function whose calls cost the same for any size gets large ones, although the items were sent
+// before their cost was known.
 func TestABatchFunctionWithDearCallsGetsLargeBatches(t *testing.T) {
 	const n = 20_000
 	onBothBrokers(t, func(t *testing.T, ex *executor.Executor) {
@@ -84,7 +83,7 @@ func TestABatchFunctionWithDearCallsGetsLargeBatches(t *testing.T) {
 	})
 }
 
-// So does one behind an item function that is run with it.
+// The same holds behind a fused item function.
 func TestABatchFunctionBehindAnotherStageGetsLargeBatches(t *testing.T) {
 	const n = 20_000
 	onBothBrokers(t, func(t *testing.T, ex *executor.Executor) {
@@ -124,8 +123,8 @@ func TestBatchSizeBoundsCalls(t *testing.T) {
 	})
 }
 
-// Failures of single items are in their places, and each item that may be tried again is,
-// however many entries a call takes.
+// Failures of single items are in their places, and failed items are retried, for any number of
+// entries in a call.
 func TestFailuresOfAJoinedCallAreInTheirPlaces(t *testing.T) {
 	const n = 5000
 	for _, retries := range []int{0, 1} {

@@ -14,7 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A counted network counts how often all stages were read.
+// A counted network counts the reads of all stages.
 type counted struct{ whole atomic.Int64 }
 
 type countedConn struct {
@@ -33,7 +33,7 @@ func (c *countedConn) Write(request []byte) (int, error) {
 	return c.Conn.Write(request)
 }
 
-// A flow that comes or goes costs a worker what that flow costs, and not all others too.
+// A flow that begins or ends costs a worker the same, for any number of other flows.
 func TestOnlyStagesThatChangeAreRead(t *testing.T) {
 	t.Parallel()
 	const flows = 30

@@ -19,7 +19,8 @@ func drop(_ context.Context, h hidden) (hidden, error) {
 	return hidden{Seen: h.Seen, lost: h.lost}, nil
 }
 
-// A function whose types the codec cannot carry is refused, with the name of the field, unless the user allows it.
+// A function is refused if the codec cannot carry its types. The error names the field. An option
+// of the user allows unexported fields.
 func TestFunctionsOfTypesThatTheCodecCannotCarry(t *testing.T) {
 	t.Parallel()
 	type stamped struct {

@@ -17,7 +17,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A measuredNetwork notes the largest number of arguments of a command.
+// A measuredNetwork records the largest number of arguments of a command.
 type measuredNetwork struct{ arguments atomic.Int64 }
 
 type measuredConn struct {
@@ -40,7 +40,7 @@ func (c *measuredConn) Write(request []byte) (int, error) {
 	return c.Conn.Write(request)
 }
 
-// A service answers at once, but for a time in which each call takes long.
+// A service answers at once, except for a time in which each call takes long.
 type service struct{ calls atomic.Int64 }
 
 const (
@@ -83,8 +83,8 @@ func (f *failures) all(_ context.Context, xs []int) ([]int, error) {
 	return xs, failed
 }
 
-// Redis answers no other client while it runs a command, so no command may be large, whatever a
-// function does to its batches.
+// Redis answers no other client while it runs a command. So no command may be large, for any change
+// of batches by a function.
 func TestNoCommandHasManyArguments(t *testing.T) {
 	t.Parallel()
 	retries := []executor.MapOption{executor.Retries(1), executor.Backoff(time.Millisecond, time.Millisecond)}
@@ -108,7 +108,7 @@ func TestNoCommandHasManyArguments(t *testing.T) {
 	}
 }
 
-// through sends items through a function of a worker behind a network, and wants them all.
+// through sends items through a function of a worker behind a network, and expects them all.
 func through(t *testing.T, network *measuredNetwork, f workers.Func[int, int], options ...executor.MapOption) {
 	t.Helper()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
@@ -123,7 +123,7 @@ func through(t *testing.T, network *measuredNetwork, f workers.Func[int, int], o
 		}
 	}
 	q := must(bridge.ScatterSeq(t.Context(), ex, items))(t)
-	testkit.Eventually(t, func() bool { // large batches: nothing reads them yet
+	testkit.Eventually(t, func() bool { // large batches, which no worker reads so far
 		n, err := q.Len(t.Context())
 		return err == nil && n == serviceItems
 	}, "all items are stored")

@@ -23,9 +23,8 @@ var ErrUnusable = broker.ErrUnusable
 // docs/security.md.
 var ErrDenied = broker.ErrDenied
 
-// Permanent makes an error of a function final: the item is not tried again,
-// however many Retries its stage has. It is nil for nil; errors.Is and errors.As
-// see through it.
+// Permanent wraps an error of a function: the item is not retried, even if its stage has Retries
+// left. It returns nil for nil. errors.Is and errors.As find the wrapped error.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -33,15 +32,13 @@ func Permanent(err error) error {
 	return &runner.Permanent{Err: err}
 }
 
-type permanent struct{ error }
-
-func (p *permanent) Unwrap() error { return p.error }
-
-// Unavailable says that a function cannot run in this worker now, whatever the item: a program is not installed, a file
-// descriptor or a connection cannot be had. The item goes back for any worker, which counts no attempt. This worker
-// takes no items for the function for a while, 100 ms at first and twice as long each further time up to 30 s, and then
-// lets fewer calls run at the same time. It warns once. If the same item is unavailable eight times in a worker in which the
-// function has succeeded for others, that counts as an attempt that failed. It is nil for nil; errors.Is and errors.As see through it.
+// Unavailable wraps an error of a function that cannot run in this worker now, for any item: a
+// program is not installed, or a connection fails. The item goes back to the queue, and the attempt
+// does not count. This worker does not call the function for 100 ms at first, and for twice as long
+// after each further failure, up to 30 s. Afterwards it lets fewer calls run at once. It warns once
+// a minute at most. If the same item is unavailable eight times in a worker in which the function
+// has succeeded for others, that counts as a failed attempt. It returns nil for nil. errors.Is and
+// errors.As find the wrapped error.
 func Unavailable(err error) error {
 	if err == nil {
 		return nil
@@ -49,13 +46,9 @@ func Unavailable(err error) error {
 	return &runner.Unavailable{Err: err}
 }
 
-type unavailable struct{ error }
-
-func (u *unavailable) Unwrap() error { return u.error }
-
-// RetryAfter is an error of a function that says when to try the item again, such as a server that asks for a pause: not
-// before d has passed, whatever the backoff of the stage. It is an attempt that failed, as any error is: without
-// Retries that are left, the item is a failure. It is nil for nil; errors.Is and errors.As see through it.
+// RetryAfter wraps an error of a function: the item is not retried before d has passed, even if the
+// backoff of the stage is shorter. It is a failed attempt like any other: if no Retries are left,
+// the item fails. It returns nil for nil. errors.Is and errors.As find the wrapped error.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
@@ -63,14 +56,13 @@ func RetryAfter(err error, d time.Duration) error {
 	return &runner.RetryAfter{Err: err, Pause: d}
 }
 
-// Errors is the error that a batch function returns if some of its items failed: the
-// error of each, by its index in the slice that the function got. The results
-// of all others are taken from the slice returned, which needs its full length
-// then. A nil error and an empty Errors are none; an index that does not exist
-// fails all items.
+// Errors is the error of a batch function for some of its items: the error of each, by its index in
+// the slice that the function got. The slice of results needs its full length then, and the results
+// of all other items are taken from it. A nil error and an empty Errors fail no item. An index that
+// does not exist fails all items.
 type Errors map[int]error
 
-// Error tells how many there are, and the first.
+// Error returns the number of failed items, and the error with the lowest index.
 func (e Errors) Error() string {
 	first, n := -1, 0
 	for i, err := range e {

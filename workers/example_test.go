@@ -52,7 +52,7 @@ func ExampleNew() {
 	fmt.Println(future.Result(ctx))
 	fmt.Println(ex.Close())
 
-	stop() // the worker takes no more, ends what runs, and Run returns
+	stop() // the worker drains, and Run returns
 	fmt.Println(<-ended)
 	// Output:
 	// 5 <nil>
@@ -60,7 +60,7 @@ func ExampleNew() {
 	// <nil>
 }
 
-// A handle is enough where another program has the function.
+// A handle is enough if another program has the function.
 func ExampleRemote() {
 	ctx := context.Background()
 	ex, err := executor.New(ctx, "")
@@ -68,7 +68,7 @@ func ExampleRemote() {
 		log.Fatal(err)
 	}
 	defer ex.Close()
-	// This stands for a worker somewhere else.
+	// This worker stands for one on another machine.
 	err = ex.Register(workers.Define("length", func(_ context.Context, text string) (int, error) { return len(text), nil }))
 	if err != nil {
 		log.Fatal(err)
@@ -179,8 +179,7 @@ func ExampleZstd() {
 }
 
 func ExampleDefineBatch() {
-	// One query for all keys that travel together. A key that is missing fails
-	// alone.
+	// One query for all keys that travel together. A missing key fails alone.
 	table := map[string]int{"one": 1, "two": 2}
 	lookUp := workers.DefineBatch("lookup", func(_ context.Context, keys []string) ([]int, error) {
 		values, missing := make([]int, len(keys)), workers.Errors{}

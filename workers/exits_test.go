@@ -13,9 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A function that ends the goroutine it is called in is the failure of that item,
-// with one slot and with several, alone and behind another stage; all others have
-// their results, and the worker ends as it should.
+// A function that ends its goroutine is the failure of that item, with one slot and with several,
+// alone and behind another stage. All other items have their results, and the worker ends normally.
 func TestGoexitEndsNoSlot(t *testing.T) {
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 	quits := workers.Define("quits", func(_ context.Context, x int) (int, error) {

@@ -18,15 +18,15 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A late is a reply that the network keeps, to the first request for which of is
-// true, until goOn is closed or says that it is lost.
+// A late reply is one that the network holds back, to the first request for which of returns true,
+// until goOn is closed or says that it is lost.
 type late struct {
 	of    func(request []byte) bool
 	asked chan struct{}
 	goOn  chan error
 }
 
-// there is closed when the reply is there.
+// there is closed when the reply has arrived.
 func (l *late) there() <-chan struct{} {
 	if l == nil {
 		return nil
@@ -34,7 +34,7 @@ func (l *late) there() <-chan struct{} {
 	return l.asked
 }
 
-// A lateNetwork keeps replies.
+// A lateNetwork holds replies back.
 type lateNetwork struct {
 	mu      sync.Mutex
 	late    []*late
@@ -88,7 +88,7 @@ func (c *lateConn) Read(reply []byte) (int, error) {
 	return n, err
 }
 
-// cut loses the reply of the read that waits.
+// cut drops the reply of the blocked read.
 func (n *lateNetwork) cut() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -101,18 +101,18 @@ func (n *lateNetwork) cut() bool {
 
 func isRead(request []byte) bool { return bytes.Contains(bytes.ToLower(request), []byte("xreadgroup")) }
 
-// isLook tells whether a worker asks what it holds of a queue.
+// isLook reports whether a worker asks for its held entries of a queue.
 func isLook(queue string) func([]byte) bool {
 	return func(request []byte) bool {
 		return isRead(request) && bytes.Contains(request, []byte(":q:"+queue+"\r\n")) && bytes.HasSuffix(request, []byte("\r\n0\r\n"))
 	}
 }
 
-// isAdvance tells whether a worker completes an entry and takes the next one: its name
-// stands behind the bound of the dead letters.
+// isAdvance reports whether a worker completes an entry and takes the next one: its name is behind
+// the bound of the dead letters.
 func isAdvance(request []byte) bool { return bytes.Contains(request, []byte("\r\n10000\r\n$36\r\n")) }
 
-// A gate is a function that waits in each call until it may go on.
+// A gate is a function that waits in each call until the test lets it go on.
 type gate struct {
 	workers.Func[int, int]
 	begun chan int
@@ -131,8 +131,8 @@ func gateOf(name string) *gate {
 	return g
 }
 
-// A line is a flow through functions, each of which has its queue, of a worker with two
-// slots behind a network.
+// A line is a flow through functions, each with its queue, of a worker with two slots behind a
+// network.
 type line struct {
 	in     chan int
 	out    <-chan bridge.Result[int]
@@ -168,7 +168,7 @@ func lineOf(t *testing.T, network *lateNetwork, functions ...*gate) line {
 	return l
 }
 
-// next wants the next result.
+// next expects the next result.
 func (l line) next(t *testing.T, want int) {
 	t.Helper()
 	if r := <-l.out; r.Err != nil || r.Value != want {
@@ -176,8 +176,8 @@ func (l line) next(t *testing.T, want int) {
 	}
 }
 
-// A worker that has lost the reply of a read asks what it holds. What it
-// completes before it hears the answer is not run again.
+// A worker that has lost the reply of a read asks for its held entries. An entry that it completes
+// before the answer arrives does not run again.
 func TestWhatIsCompletedMeanwhileIsNotRunAgain(t *testing.T) {
 	t.Parallel()
 	network, f := &lateNetwork{}, gateOf("f")
@@ -197,8 +197,8 @@ func TestWhatIsCompletedMeanwhileIsNotRunAgain(t *testing.T) {
 	}
 }
 
-// advanced sends items through f and g until a slot goes on from one to the other with the
-// last of them, and keeps the reply with which it does.
+// advanced sends items through f and g until a slot goes on from one to the other with the last of
+// them, and holds that reply back.
 func (l line) advanced(t *testing.T, network *lateNetwork, f, g *gate) (last int, reply *late) {
 	t.Helper()
 	close(f.goOn)
@@ -217,8 +217,8 @@ func (l line) advanced(t *testing.T, network *lateNetwork, f, g *gate) (last int
 	}
 }
 
-// A slot goes on with what stands behind its own work, which it takes with its
-// completion. While it does, the worker asks what it holds: that is not run again.
+// A slot goes on with an entry behind its own work, which it takes with its completion. Meanwhile
+// the worker asks for its held entries. The entry does not run again.
 func TestWhatASlotGoesOnWithIsNotRunAgain(t *testing.T) {
 	t.Parallel()
 	network, f, g := &lateNetwork{}, gateOf("f"), gateOf("g")
@@ -239,7 +239,8 @@ func TestWhatASlotGoesOnWithIsNotRunAgain(t *testing.T) {
 	}
 }
 
-// Where the reply is lost with which a slot was to go on, the worker finds what it holds.
+// If the reply is lost with which a slot was to go on, the worker finds the entry among its held
+// ones.
 func TestALostReplyStopsNobodyWhoGoesOn(t *testing.T) {
 	t.Parallel()
 	network, f, g := &lateNetwork{}, gateOf("f"), gateOf("g")
@@ -253,7 +254,7 @@ func TestALostReplyStopsNobodyWhoGoesOn(t *testing.T) {
 	}
 }
 
-// A worker that hears of a stage before it first waits does not wait without it.
+// A worker that gets the hint of a stage before its first blocked read reads that stage too.
 func TestNoWorkerWaitsWithoutWhatItHasHeardOf(t *testing.T) {
 	t.Parallel()
 	network, f := &lateNetwork{}, gateOf("f")

@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// deaf ignores its context. It returns when there is a file "go" in the folder that an item
-// names, and makes the file "taken" there when it is called.
+// deaf ignores its context. It makes the file "taken" in the folder that an item names, and returns
+// when there is a file "go".
 var deaf = workers.Define("deaf", func(_ context.Context, folder string) (string, error) {
 	if err := os.WriteFile(filepath.Join(folder, "taken"), nil, 0o600); err != nil {
 		return "", err
@@ -29,8 +29,8 @@ var deaf = workers.Define("deaf", func(_ context.Context, folder string) (string
 	return "", nil
 })
 
-// A worker process whose function runs on after another process has deleted the queue reports
-// stage, source and offset of the call, and since when its context has ended.
+// A worker process whose function runs on after the deletion of the queue reports stage, source and
+// offset of the call, and the end of its context.
 func TestAWorkerReportsAFunctionThatHangs(t *testing.T) {
 	t.Parallel()
 	ex, processes := fleet(t, 1)

@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A function learns from its context which item it has: one by one, in series, as a batch, behind
-// another stage in the same slot, in a second attempt and as a future.
+// A function gets its item from its context: single items, series, batches, behind a fused stage,
+// in a second attempt and as a future.
 func TestItemFrom(t *testing.T) {
 	for name, url := range map[string]string{"embedded": "", "redis": testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A request of a worker is given up with its connection, and runs after the worker
-// has looked at what it holds. It looks once more.
+// A request of a worker fails with its connection, and Redis runs it after the worker has asked for
+// its held entries. The worker asks once more.
 func TestWhatALateRequestBringsIsFound(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A heartbeat on its way while a worker leaves is no trouble.
+// A heartbeat in flight while a worker leaves causes no warning.
 func TestAWorkerThatIsStoppedWarnsOfNothing(t *testing.T) {
 	server := testkit.SharedRedis(t)
 	var log bytes.Buffer

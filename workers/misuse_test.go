@@ -37,7 +37,7 @@ func TestAWorkerRunsOnce(t *testing.T) {
 	wantError(t, "Register after its end", w.Register(t.Context(), same), "the Worker has ended")
 }
 
-// A call of Register that is refused registers none of its functions.
+// A refused call of Register registers none of its functions.
 func TestRegisterIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	define := func(result int) workers.Func[int, int] {

@@ -12,11 +12,11 @@ import (
 	"github.com/dqbridge/dqbridge/internal/worker"
 )
 
-// Option changes what New makes.
+// Option is an option of New.
 type Option func(*worker.Options) error
 
-// Concurrency is how many items the worker runs at once, its slots: at least 1,
-// the number of processors if it is not given.
+// Concurrency sets the number of calls that the worker runs at once, its slots. It must be at least
+// 1; otherwise New returns an error. The default is runtime.GOMAXPROCS(0).
 func Concurrency(slots int) Option {
 	return func(o *worker.Options) error {
 		if slots < 1 {
@@ -27,7 +27,8 @@ func Concurrency(slots int) Option {
 	}
 }
 
-// Functions sets the functions that the worker runs. Given more than once, they add up.
+// Functions adds functions that the worker runs. Each needs a name of its own, and a definition by
+// Define, Define2 or DefineBatch; otherwise New returns an error.
 func Functions(functions ...Function) Option {
 	return func(o *worker.Options) error {
 		added, err := runnable(functions)
@@ -36,8 +37,8 @@ func Functions(functions ...Function) Option {
 	}
 }
 
-// Logger sets the logger of the worker. The default is slog.Default(), as it is when New
-// is called, from slog.LevelWarn on. Logger(nil) is silent.
+// Logger sets the logger of the worker. nil discards all messages. The default is slog.Default() at
+// the call of New, from slog.LevelWarn on.
 func Logger(log *slog.Logger) Option {
 	return func(o *worker.Options) error {
 		o.Connection.SetLogger(log)
@@ -45,8 +46,8 @@ func Logger(log *slog.Logger) Option {
 	}
 }
 
-// Auth is the user and the password for Redis, instead of those in the address.
-// Neither shows in a log or an error.
+// Auth sets the user and the password for Redis, in place of those in the address. Logs and errors
+// contain neither.
 func Auth(user, password string) Option {
 	return func(o *worker.Options) error {
 		o.Connection.SetAuth(user, password)
@@ -54,8 +55,8 @@ func Auth(user, password string) Option {
 	}
 }
 
-// Dialer is how to connect to an address of Redis, for example through a
-// tunnel; the network and TLS stand as they are if it is not given.
+// Dialer sets the function that opens connections to Redis, for example through a tunnel. The
+// default is net.Dialer.
 func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(o *worker.Options) error {
 		o.Connection.SetDialer(dial)
@@ -63,7 +64,7 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-// TLS sets the configuration of TLS, in place of the one that the address implies.
+// TLS sets the TLS configuration, in place of the one that the address implies.
 func TLS(config *tls.Config) Option {
 	return func(o *worker.Options) error {
 		o.Connection.SetTLS(config)
@@ -71,9 +72,9 @@ func TLS(config *tls.Config) Option {
 	}
 }
 
-// Lease is after how long without a heartbeat others take the worker for dead
-// and give back its entries: 10 seconds if it is not given, at least 100 ms.
-// It should be the same in the whole fleet.
+// Lease sets the time without a heartbeat after which other processes declare the worker dead and
+// requeue its entries. It must be at least 100 ms; otherwise New returns an error. The default is
+// 10 s. All processes of a fleet should have the same lease.
 func Lease(d time.Duration) Option {
 	return func(o *worker.Options) error {
 		if err := o.Connection.SetLease(d); err != nil {
@@ -83,8 +84,8 @@ func Lease(d time.Duration) Option {
 	}
 }
 
-// DrainTimeout is how long functions may go on when Run has to end, before their
-// context is canceled: 30 seconds if it is not given.
+// DrainTimeout sets the time that running calls get when Run has to end, before their contexts end.
+// It must not be negative; otherwise New returns an error. The default is 30 s.
 func DrainTimeout(d time.Duration) Option {
 	return func(o *worker.Options) error {
 		if d < 0 {
@@ -95,10 +96,11 @@ func DrainTimeout(d time.Duration) Option {
 	}
 }
 
-// PauseIf has the worker call no function while reason returns an error, such as too little memory on its machine. Calls
-// that have begun go on. Items for which none has begun go back for any worker, which counts no attempt. reason is
-// called before calls of functions, by several goroutines at once, and should remember its answer for a while. The default
-// is no such function.
+// PauseIf makes the worker begin no call while reason returns an error, for example because its
+// machine has too little memory. Running calls go on. Items whose call has not begun go back to the
+// queue, and no attempt counts. Several goroutines call reason before calls of functions, so it
+// should remember its answer for a while. nil is an error of New. By default the worker does not
+// pause.
 func PauseIf(reason func() error) Option {
 	return func(o *worker.Options) error {
 		if reason == nil {

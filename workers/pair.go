@@ -8,7 +8,7 @@ type Pair[A, B any] struct {
 	Second B `json:"second"`
 }
 
-// Define2 makes a function of two values, for executor.Map2; see Define.
+// Define2 returns a function of two values, for executor.Map2. Everything else is as for Define.
 func Define2[A, B, Out any](name string, f func(context.Context, A, B) (Out, error), opts ...DefineOption) Func[Pair[A, B], Out] {
 	var pairs func(context.Context, Pair[A, B]) (Out, error)
 	if f != nil {

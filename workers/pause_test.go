@@ -14,7 +14,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A worker that has a reason to pause calls no function until the reason has gone. Then it does what has waited.
+// A worker with a reason to pause calls no function until the reason is gone. Then it runs the
+// waiting items.
 func TestAWorkerPausesWhileThereIsAReason(t *testing.T) {
 	t.Parallel()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)

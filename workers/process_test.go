@@ -20,7 +20,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A test binary that finds workerURL in its environment is a worker.
+// A test binary with workerURL in its environment is a worker.
 const (
 	workerURL   = "DQBRIDGE_TEST_WORKER"
 	workerLease = "DQBRIDGE_TEST_LEASE"
@@ -50,8 +50,8 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// An item of held names a folder. The first call for it makes the file "taken"
-// there and returns when there is a file "go"; any other call returns at once.
+// An item of held names a folder. The first call for it makes the file "taken" there and returns
+// when there is a file "go". Any other call returns at once.
 var (
 	held = workers.Define("held", func(ctx context.Context, folder string) (string, error) {
 		if !strings.HasPrefix(folder, "/") {
@@ -105,14 +105,13 @@ func startWorker(t *testing.T, url string, lease time.Duration) *os.Process {
 	return cmd.Process
 }
 
-// fleet is an executor on a namespace of the shared server, and worker
-// processes on the same.
+// fleet returns an executor on a namespace of the shared server, and worker processes on the same.
 func fleet(t *testing.T, n int) (*executor.Executor, []*os.Process) {
 	t.Helper()
 	return leased(t, n, lease)
 }
 
-// leased is a fleet with a lease of its own.
+// leased returns a fleet with a lease of its own.
 func leased(t *testing.T, n int, lease time.Duration) (*executor.Executor, []*os.Process) {
 	t.Helper()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
@@ -136,12 +135,11 @@ func leased(t *testing.T, n int, lease time.Duration) (*executor.Executor, []*os
 	return ex, processes
 }
 
-// holder is the process that has taken the item of a folder.
+// holder returns the process that has taken the item of a folder.
 func holder(t *testing.T, ex *executor.Executor, processes []*os.Process, folder string) *os.Process {
 	t.Helper()
 	testkit.Eventually(t, func() bool { return exists(filepath.Join(folder, "taken")) }, "an item is taken")
-	// The one that holds it is the one whose end loses it: find it by the
-	// consumers, which the registry names.
+	// Find it by the consumers that the registry names.
 	for _, p := range processes {
 		if fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.Pid)); err == nil {
 			for _, fd := range fds {
@@ -203,7 +201,7 @@ func TestAStoppedWorkerChangesNothing(t *testing.T) {
 	if err := zombie.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// The other one does what it held; the stream goes on without it.
+	// The other process runs its entries, and the stream goes on.
 	var got []string
 	for range 3 {
 		r := <-out
@@ -231,7 +229,7 @@ func TestAStoppedWorkerChangesNothing(t *testing.T) {
 	}
 }
 
-// workerOf is the id of the worker in a process, "" where it is not alive.
+// workerOf returns the id of the worker in a process, "" if it is not alive.
 func workerOf(t *testing.T, ex *executor.Executor, pid int) string {
 	t.Helper()
 	live, err := ex.Workers(t.Context())
@@ -246,8 +244,8 @@ func workerOf(t *testing.T, ex *executor.Executor, pid int) string {
 	return ""
 }
 
-// A connection is cut after the server has carried a command out and before
-// its reply arrives, again and again, on the way of everybody.
+// A connection is cut after the server has run a command and before its reply arrives, again and
+// again, for all clients.
 func TestLostRepliesAddNothingTwice(t *testing.T) {
 	proxy := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
 	ex, err := executor.New(t.Context(), proxy.URL()+"/?ns="+testkit.Namespace(t))
@@ -273,7 +271,7 @@ func TestLostRepliesAddNothingTwice(t *testing.T) {
 	go func() {
 		defer close(in)
 		for i := range n {
-			if i%10 == 0 { // whatever command comes next loses its reply
+			if i%10 == 0 { // the next command loses its reply
 				cut := proxy.CutAfterRequest(func([]byte) bool { return true })
 				in <- i
 				<-cut

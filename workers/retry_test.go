@@ -12,13 +12,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A worker whose every call fails at once is faster than one that works. It leaves the retries to that one.
+// A worker whose calls fail at once is faster than one that works. It leaves the retries to that
+// one.
 func TestRetriesGoToAWorkerThatSucceeds(t *testing.T) {
 	const n = 200
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
 	broken := workers.Define("f", func(context.Context, int) (int, error) { return 0, errBroken })
 	works := workers.Define("f", func(_ context.Context, x int) (int, error) {
-		<-time.After(20 * time.Millisecond) // what the function takes
+		<-time.After(20 * time.Millisecond) // the time of the function
 		return x, nil
 	})
 	ctx, stop := context.WithCancel(t.Context())

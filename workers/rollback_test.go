@@ -15,12 +15,11 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Redis has lost the completion of a batch, which is pending again with the
-// worker that did it. The worker waits for items meanwhile; only its heartbeat
-// sees that something has happened.
+// Redis has lost the completion of a batch, which is pending again with the worker that ran it. The
+// worker waits for items meanwhile; only its heartbeat notices the loss.
 func TestWhatRedisHasLostIsDoneAgain(t *testing.T) {
 	proxy, ns := testkit.NewProxy(t, testkit.SharedRedis(t).Addr()), testkit.Namespace(t)
-	const calm = 2 * time.Second // nobody is taken for dead
+	const calm = 2 * time.Second // no worker counts as dead
 	var calls atomic.Int64
 	begun, goOn := make(chan struct{}, 2), make(chan struct{})
 	f := workers.Define("f", func(_ context.Context, x int) (int, error) {

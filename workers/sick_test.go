@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A worker waits for many queues with one read, which fails as a whole where one of
-// them is gone or no queue any more. The others are served all the same.
+// A worker waits for many queues with one read, which fails as a whole if one of them is gone or is
+// no queue any more. The others are served all the same.
 func TestASickQueueStopsNoOther(t *testing.T) {
 	t.Parallel()
 	same := workers.Define("same", func(_ context.Context, x int) (int, error) { return x, nil })
@@ -56,7 +56,7 @@ func TestASickQueueStopsNoOther(t *testing.T) {
 				}
 			}
 			stop()
-			err := raw.Del(t.Context(), "{"+ns+":0}:q:"+names[0]).Err() // nobody deletes what is not a queue
+			err := raw.Del(t.Context(), "{"+ns+":0}:q:"+names[0]).Err() // the test has made it and deletes it
 			if err := errors.Join(err, <-ended, ex.Close()); err != nil {
 				t.Error(err)
 			}

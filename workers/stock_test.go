@@ -12,8 +12,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A worker with a backlog holds some dear items for its slots. If the slots are stuck, another
-// worker gets what they do not work on.
+// A worker with a backlog holds some expensive items for its slots. If the slots are stuck, another
+// worker gets the waiting ones.
 func TestAnotherWorkerGetsTheStockOfStuckSlots(t *testing.T) {
 	const n, slots, inBatch = 2000, 4, 8
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// What several workers have died with runs alone, whatever the number of slots,
-// so that the next crash has one cause.
+// An entry that several workers have died with runs alone, for any number of slots, so that the
+// next crash has one cause.
 func TestSuspectsRunOneAtATime(t *testing.T) {
 	var running, most atomic.Int64
 	alone := workers.Define("alone", func(_ context.Context, x int) (int, error) {
@@ -73,7 +73,7 @@ func TestSuspectsRunOneAtATime(t *testing.T) {
 	}
 }
 
-// suspect lets a worker die twice with all that is in a queue.
+// suspect lets a worker die twice with all entries of a queue.
 func suspect(t *testing.T, url, queue string) {
 	t.Helper()
 	c, err := broker.Open(url, broker.Options{})

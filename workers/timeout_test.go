@@ -15,8 +15,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A function that ignores its context is a timeout in its place, its slot goes on with others, and what it returns
-// in the end is dropped. The worker counts it meanwhile.
+// An item whose function ignores its context fails with a timeout. Its slot goes on with others,
+// and later results of the call are dropped. The worker counts the call meanwhile.
 func TestFunctionsThatDoNotReturnAreLeftBehind(t *testing.T) {
 	each(t, func(t *testing.T, ex *executor.Executor) {
 		release, offsets := make(chan struct{}), make(chan int64, 2)
@@ -66,7 +66,8 @@ func TestFunctionsThatDoNotReturnAreLeftBehind(t *testing.T) {
 	})
 }
 
-// wantLeftBehind looks at the results of 8 items, of which one timed out, one panicked and one called Goexit.
+// wantLeftBehind checks the results of 8 items, of which one timed out, one panicked and one called
+// Goexit.
 func wantLeftBehind(t *testing.T, results <-chan bridge.Result[int]) {
 	t.Helper()
 	next := 0

@@ -31,8 +31,8 @@ func each(t *testing.T, test func(t *testing.T, ex *executor.Executor)) {
 	}
 }
 
-// An item for which a function is unavailable is no failure, also without Retries: single items, batches
-// and the second of two stages that one slot runs.
+// An item for which a function is unavailable does not fail, also without Retries: single items,
+// batches and the second of two fused stages.
 func TestUnavailableIsNoAttempt(t *testing.T) {
 	each(t, func(t *testing.T, ex *executor.Executor) {
 		const n = 200
@@ -71,7 +71,8 @@ func TestUnavailableIsNoAttempt(t *testing.T) {
 	})
 }
 
-// Items of a worker that cannot run them go to one that can, and soon that worker takes none.
+// Items go from a worker that cannot run them to one that can, and soon the first worker takes
+// none.
 func TestUnavailableGoesElsewhere(t *testing.T) {
 	const n = 500
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
@@ -107,7 +108,8 @@ func TestUnavailableGoesElsewhere(t *testing.T) {
 	}
 }
 
-// An item for which a function is unavailable again and again is a failure, if the function succeeds for others.
+// An item for which a function is unavailable again and again fails, if the function succeeds for
+// others.
 func TestUnavailableForOneItemFails(t *testing.T) {
 	each(t, func(t *testing.T, ex *executor.Executor) {
 		failed := make(chan struct{})

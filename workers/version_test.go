@@ -46,13 +46,13 @@ func must[T any](v T, err error) func(t *testing.T) T {
 	}
 }
 
-// A record is that of a stage, past the protocol.
+// A record reads and writes the record of a stage, past the protocol.
 type record struct {
 	raw               *redis.Client
 	prefix, id, found string
 }
 
-// write writes it and tells the workers.
+// write writes the record and tells the workers.
 func (r record) write(t *testing.T, text string) {
 	t.Helper()
 	if err := r.raw.HSet(t.Context(), r.prefix+"stages", r.id, text).Err(); err != nil {
@@ -71,14 +71,14 @@ func (r record) workers(t *testing.T) []string {
 	return r.raw.ZRange(t.Context(), r.prefix+"workers", 0, -1).Val()
 }
 
-// heard is how many hints the worker has read.
+// heard returns the number of hints that the worker has read.
 func (r record) heard(t *testing.T) int64 {
 	t.Helper()
 	return r.raw.XInfoGroups(t.Context(), r.prefix+"p:"+r.workers(t)[0]).Val()[0].EntriesRead
 }
 
-// A worker that is older than a stage takes nothing for it, though it has the
-// function, and says so once. What waits is there for a newer one.
+// A worker that is older than a stage takes no entry of it, although it has the function, and warns
+// once. The entries wait for a newer worker.
 func TestAnOlderWorkerLeavesANewerStageAlone(t *testing.T) {
 	t.Parallel()
 	ns := testkit.Namespace(t)

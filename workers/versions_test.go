@@ -11,7 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// Two workers that join at the same time find each other and send each other a hint too. Each warns once.
+// Two workers that join at the same time find each other and also send each other a hint. Each
+// warns once.
 func TestWorkersThatJoinTogetherWarnOnce(t *testing.T) {
 	t.Parallel()
 	ns := testkit.Namespace(t)

@@ -14,8 +14,8 @@ import (
 
 const defaultDrain = 30 * time.Second
 
-// A Worker runs functions for all programs that use the same Redis and namespace. Its methods
-// can be called from many goroutines.
+// A Worker runs functions for all programs that use the same Redis and namespace. Its methods are
+// safe for concurrent use.
 type Worker struct{ engine *worker.Worker }
 
 var (
@@ -23,7 +23,7 @@ var (
 	errNoContext = errors.New("workers: the context is nil")
 )
 
-// check returns an error for arguments that a method of a Worker cannot use.
+// check returns an error for a Worker that New has not made, and for a nil context.
 func (w *Worker) check(ctx context.Context) error {
 	switch {
 	case w == nil || w.engine == nil:
@@ -34,10 +34,9 @@ func (w *Worker) check(ctx context.Context) error {
 	return nil
 }
 
-// New makes a worker for the Redis at an address, which Run connects to; see
-// executor.New for the forms of an address. An empty one is ErrInvalidURL, since no
-// other process would reach an embedded broker. The functions must have been made
-// by Define or DefineBatch, each name once.
+// New returns a Worker for the Redis at an address; executor.New lists the forms of an address. Run
+// connects. An unknown form and an empty address are ErrInvalidURL: no other process could reach an
+// embedded broker.
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	o := worker.Options{
 		Connection: connection.Default(), Concurrency: runtime.GOMAXPROCS(0), Drain: defaultDrain,
@@ -57,7 +56,7 @@ func New(redisURL string, opts ...Option) (*Worker, error) {
 	return &Worker{w}, nil
 }
 
-// runnable returns functions that a worker can run.
+// runnable returns the definitions of functions that a worker can run.
 func runnable(functions []Function) (all []*runner.Function, err error) {
 	defer func() {
 		if recover() != nil { // a nil *Func, or a nil Function in a struct
@@ -79,8 +78,9 @@ func runnable(functions []Function) (all []*runner.Function, err error) {
 	return all, nil
 }
 
-// Register adds functions, also to a worker that runs: all of them, or none if one is refused. It is
-// an error after Run has ended.
+// Register adds functions, also while Run runs: all of them, or none if one is refused. It blocks
+// for two round trips to each partition. It returns an error after the end of Run, and ErrDenied if
+// the Redis user may not change the card of the worker.
 func (w *Worker) Register(ctx context.Context, functions ...Function) error {
 	if err := w.check(ctx); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (w *Worker) Register(ctx context.Context, functions ...Function) error {
 	return w.engine.Register(ctx, added)
 }
 
-// Ready is closed when Run has made the worker known to others.
+// Ready returns a channel that Run closes when other processes know the worker in every partition.
 func (w *Worker) Ready() <-chan struct{} {
 	if w.check(context.Background()) != nil { //nolint:forbidigo // it takes none
 		return nil
@@ -100,10 +100,11 @@ func (w *Worker) Ready() <-chan struct{} {
 	return w.engine.Ready()
 }
 
-// Run works in all partitions until ctx is done. Then it takes no more, lets the functions end
-// that run, gives back entries that have not begun, leaves and returns nil. It returns ErrUnreachable
-// or ErrUnusable if Redis does not answer or refuses within 5 seconds of the start; later it waits.
-// A second call is an error.
+// Run runs functions in all partitions until ctx ends. Then it takes no more entries, waits for
+// running calls up to DrainTimeout, requeues entries whose call has not begun, leaves, and returns
+// nil. It returns ErrUnreachable if no server answers within 5 seconds of the start, ErrUnusable or
+// ErrDenied if Redis refuses. Later it waits until Redis answers again. A second call returns an
+// error.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(ctx); err != nil {
 		return err

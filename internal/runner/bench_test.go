@@ -22,7 +22,7 @@ func plusOnes(_ context.Context, xs []int) ([]int, error) {
 
 func same(_ context.Context, s string) (string, error) { return s, nil }
 
-// repeated is a batch of n times the item.
+// repeated returns a batch of n times the item.
 func repeated(n int, item string) batch.Batch {
 	var b batch.Builder
 	for range n {

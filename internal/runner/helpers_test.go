@@ -64,7 +64,7 @@ func wantOutcomes(t *testing.T, r Result, want ...string) {
 	}
 }
 
-// outcomes reads a frame in the way of want.
+// outcomes returns the items of a batch as text, and failures as their code and attempts.
 func outcomes(t rapid.TB, b batch.Batch) (texts []string) {
 	t.Helper()
 	if err := b.Check(); err != nil {

@@ -178,7 +178,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// outcomesOrNone bears a result of nothing.
+// outcomesOrNone also accepts a result without items.
 func outcomesOrNone(t *testing.T, r Result) []string {
 	t.Helper()
 	if r.N == 0 && r.Frame == nil {
@@ -187,7 +187,7 @@ func outcomesOrNone(t *testing.T, r Result) []string {
 	return outcomes(t, batch.Batch{N: r.N, Frame: r.Frame})
 }
 
-// What failed is marked, in its place, and only while attempts are left.
+// A failed item is marked for a retry by its index, as long as attempts are left.
 func TestWhatIsTriedAgain(t *testing.T) {
 	odd := func(_ context.Context, x int) (int, error) {
 		switch {

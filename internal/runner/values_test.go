@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
-// mixed is a batch of which some items have failed, and some are no number.
+// mixed returns a batch in which some items have failed and some are no number.
 func mixed(t *rapid.T) batch.Batch {
 	var b batch.Builder
 	for i, kind := range rapid.SliceOfN(rapid.IntRange(0, 9), 1, 200).Draw(t, "kinds") {
@@ -42,8 +42,8 @@ func text(_ context.Context, x int) (string, error) {
 	return strconv.Itoa(x), nil
 }
 
-// What a stage hands on as values is what the next one would have read from its frame,
-// and becomes that frame where it has to.
+// Results that a stage passes on as values are those that the next stage would decode from their
+// frame, and encode to that frame.
 func TestHeldResultsAreTheirFrames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := mixed(t)
@@ -84,7 +84,7 @@ func TestHeldResultsAreTheirFrames(t *testing.T) {
 	})
 }
 
-// stackless is a frame without the stacks of panics, which name addresses.
+// stackless returns the items of a frame without the stacks of panics, which contain addresses.
 func stackless(frame []byte) string {
 	var all []byte
 	r := batch.Read(frame)

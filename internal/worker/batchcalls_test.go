@@ -12,7 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// entriesOf makes entries of a source of such sizes, each behind the one before.
+// entriesOf returns adjacent entries of a source with these numbers of items.
 func entriesOf(source string, first int64, sizes []int) []broker.Entry {
 	entries := make([]broker.Entry, len(sizes))
 	for i, n := range sizes {
@@ -28,9 +28,9 @@ func entriesOf(source string, first int64, sizes []int) []broker.Entry {
 	return entries
 }
 
-// What a call did to the items of several entries is divided among them: each entry is
-// replaced by exactly its items, as results, as items to be tried again, or as items that
-// the call did not reach. So it is where a second stage has taken some of them on.
+// The outputs of a call are divided among its entries: each entry is replaced by exactly its items,
+// as results, retries, or items that did not run. The same holds if a second stage has taken some
+// of them on.
 func TestProductReplacesEachEntryByItsItems(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -57,7 +57,7 @@ func TestProductReplacesEachEntryByItsItems(t *testing.T) {
 	})
 }
 
-// stepOf is what a stage made of the first n items behind an offset.
+// stepOf returns the step of a stage for the first n items from an offset on.
 func stepOf(r *route, first int64, n int) step {
 	var b batch.Builder
 	for k := range n {
@@ -111,8 +111,8 @@ func wantReplaced(t *rapid.T, e broker.Entry, d completion, all []step) {
 	}
 }
 
-// A call gets entries that follow on each other, of one source and with as many attempts, and
-// no more items or bytes than it may have.
+// A call gets adjacent entries of one source with the same number of attempts, within its bounds of
+// items and bytes.
 func TestACallGetsAdjacentEntries(t *testing.T) {
 	t.Parallel()
 	var c collection
@@ -141,7 +141,7 @@ func TestACallGetsAdjacentEntries(t *testing.T) {
 	}
 }
 
-// A call waits for the least number of items that the user has asked for, as long as more come.
+// A call waits for the least number of items of the user, as long as more arrive.
 func TestACallWaitsForItsLeastItems(t *testing.T) {
 	t.Parallel()
 	f := &runner.Function{Whole: true}

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -131,5 +130,3 @@ func TestCallsLeftBehindAreCounted(t *testing.T) {
 		t.Errorf("%d calls of the function and %d of the worker are left behind after both have returned", n, all)
 	}
 }
-
-func double(_ context.Context, x int) (int, error) { return 2 * x, nil }

@@ -12,14 +12,14 @@ const (
 	ms = float64(time.Millisecond)
 )
 
-// A simulated is a machine with slots on which calls cost what a function says.
+// A simulated machine has slots on which calls cost what a function says.
 type simulated struct {
 	costModel
 	cost  func(items float64) float64 // ns
 	noise float64                     // the standard deviation of the logarithm of a call's time
 	load  func(round int) float64     // how many times slower the machine is
 	rng   *rand.Rand
-	// Of all calls, without load.
+	// Totals of all calls, without load.
 	items, spent float64
 }
 
@@ -39,7 +39,7 @@ func (s *simulated) round(i int) (sizes []int) {
 	return sizes
 }
 
-// best is the most items a ns that calls of one size bring.
+// best returns the highest items a ns of calls of one size.
 func (s *simulated) best() (best float64) {
 	for k := range maxClass + 1 {
 		n := math.Exp2(float64(k))
@@ -64,8 +64,8 @@ func comesAndGoes(round int) float64 {
 	return 1
 }
 
-// The size of calls is found whatever a call and an item cost, with calls that take by chance
-// twice as long as others, and on a machine whose load comes and goes.
+// The model finds the size of calls for any cost of a call and of an item, with calls that take
+// twice as long at random, and on a machine with a changing load.
 func TestCallSizeBringsNearlyTheMostItems(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -117,7 +117,7 @@ func TestADearStartReachesThousandsOfItemsInTheThirdRound(t *testing.T) {
 	}
 }
 
-// A load that comes changes no size that was found before.
+// A new load does not change a size that was found before.
 func TestLoadChangesNoCallSize(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -136,8 +136,8 @@ func TestLoadChangesNoCallSize(t *testing.T) {
 	}
 }
 
-// What producers are told comes late rather than wrong: entries that are too small cost more
-// than entries that are too large.
+// Producers are told a size late rather than wrong: entries that are too small cost more than
+// entries that are too large.
 func TestProducersAreToldASizeThatWasFound(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {

@@ -16,7 +16,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// What becomes of an input, its last digit.
+// The last digit of an input selects its outcome.
 const (
 	good = iota
 	bad
@@ -30,8 +30,7 @@ const (
 	kinds
 )
 
-// A script is a function whose inputs say what happens to them, and what stops
-// it.
+// A script is a function whose inputs select their outcomes, and the events that stop it.
 type script struct {
 	retries int
 	stops   []bool // for each call of behave: whether the worker has to stop
@@ -78,7 +77,7 @@ func (s *script) behaveTogether(ctx context.Context, xs []int) ([]any, error) {
 	return values, errs
 }
 
-// item is the input x as it travels.
+// item adds the encoded input x to a frame.
 func (s *script) item(b *batch.Builder, x int) {
 	switch x % 10 {
 	case failed:
@@ -90,7 +89,7 @@ func (s *script) item(b *batch.Builder, x int) {
 	}
 }
 
-// want is what has to come out for x.
+// want returns the expected output for x.
 func (s *script) want(x int) string {
 	code, tries := batch.CodeError, s.retries+1
 	switch kind := x % 10; kind {
@@ -112,7 +111,7 @@ func (s *script) want(x int) string {
 	return fmt.Sprintf("%s after %d", code, tries)
 }
 
-// outcomes reads a frame in the way of want.
+// outcomes returns the outputs of a batch in the form of want.
 func outcomes(t rapid.TB, b batch.Batch) (texts []string) {
 	t.Helper()
 	if err := b.Check(); err != nil {
@@ -133,8 +132,7 @@ func outcomes(t rapid.TB, b batch.Batch) (texts []string) {
 	return texts
 }
 
-// check runs the inputs, in parts where it is left off and again where an item
-// is to be tried again, and compares.
+// check runs the inputs, continues after each stop, retries items, and compares the outputs.
 func (s *script) check(t *rapid.T, f *runner.Function, inputs []int) {
 	var b batch.Builder
 	var want []string

@@ -7,7 +7,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// bounded is a route with so many batches in stock at most.
+// bounded returns a route with at most so many batches in stock.
 func bounded(most int64) *route {
 	r := &route{}
 	r.maxStock.Store(most)
@@ -78,8 +78,8 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 	}
 }
 
-// A slot goes on with the stage behind its own, but where somebody has set a bound there, or
-// the fetcher has found a queue full, or another queue has the name.
+// A slot goes on with the next stage, unless the user has set a bound there, the fetcher has found
+// a queue full, or another queue has the name.
 func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -112,7 +112,7 @@ func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 	}
 }
 
-// A worker forgets that it has logged a stage of other types once the stage is gone.
+// A worker drops the record of a logged stage of other types once the stage is gone.
 func TestStagesOfOtherTypesAreForgotten(t *testing.T) {
 	t.Parallel()
 	l := &fetcher{foreign: map[string]bool{"there": true, "gone": true, "not asked": true}}

@@ -98,7 +98,7 @@ func TestAFewNewRoutesAreAskedAtOnce(t *testing.T) {
 	})
 }
 
-// To choose costs the same beside many that idle.
+// A choice costs the same beside many idle routes.
 func BenchmarkAsked(b *testing.B) {
 	for _, n := range []int{polledRoutes + 1, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

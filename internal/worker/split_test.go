@@ -11,8 +11,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// Pieces are few and in order, are the batch again if they are joined, and those of each tail
-// are smaller than the tail.
+// Pieces are few and in order. Joined, they are the batch again, and those of each tail are smaller
+// than the tail.
 func TestPiecesAreFewAndCoverTheBatch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.SampledFrom([]int{0, 1, 100, 5000}).Draw(t, "bytes of an item")
@@ -45,7 +45,7 @@ func TestPiecesAreFewAndCoverTheBatch(t *testing.T) {
 	})
 }
 
-// What goes into one call is bounded by parts and by bytes; an entry that is more goes alone.
+// The completions of one call are bounded by parts and bytes. A larger entry goes alone.
 func TestPortionsAreBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := make([]completion, rapid.IntRange(1, completeEntries).Draw(t, "entries"))

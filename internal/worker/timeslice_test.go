@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A time slice ends when it has passed, at most half of one later, also where others begin
-// theirs meanwhile, and the clock stands when nobody works.
+// A time slice ends on time, at most half of one later, also if other slots begin theirs meanwhile.
+// The clock stops while no slot works.
 func TestATimeSliceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c sliceClock
