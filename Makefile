@@ -9,7 +9,7 @@ SCHEDULES   ?= 1000
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: help protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
+.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ test: ## the whole gate, in this order; CI runs the same. sim computes and the t
 	$(MAKE) -j1 tools format vet race faults
 	$(MAKE) -j3 sim single valkey
 	$(MAKE) -j1 examples
+
+quick: ## the tests that need no server, in less than a minute
+	$(TEST) -short ./bridge ./executor ./workers ./dqtest ./internal/... ./cmd/internal/cli ./cmd/internal/jobs ./cmd/internal/builtin
+	$(TEST) -run 'Prose|Glossary|Retired|WordsOfNames|FileMap|ImportsPointDown|AreShort' ./integration
 
 tools: ## install redis-server, GNU parallel, Python and curl if they are missing
 	@redis-server --version 2>/dev/null || missing=redis-server; \
@@ -86,7 +90,7 @@ vuln: ## known vulnerabilities in what is called; says so where the database can
 		echo "govulncheck: NOT CHECKED, the vulnerability database cannot be reached from here"; \
 	else echo "$$found" >&2; exit 1; fi
 
-lint: ## the house law of .golangci.yml, before a change is sent: the linter takes longer to build than the tests to run
+lint: ## the rules of .golangci.yml; the first run builds the linter
 	$(GOLANGCI) run ./...
 
 fmt: ## format all Go files
