@@ -124,8 +124,8 @@ func (p *partition) source(ctx context.Context, items codec.Info, o producer.Opt
 	case errors.Is(err, broker.ErrEnded):
 		err = &EndedError{Source: o.Source, Stored: stored}
 	case err != nil && ctx.Err() != nil && !broker.IsRefusal(err): // the reply may be lost
-		cause := err.Error()
-		p.owed.undo("end of source "+s.Name, func(ctx context.Context) error { return p.c.Abandon(ctx, s, cause) })
+		unsure, cause := s, err.Error()
+		p.owed.undo("end of source "+s.Name, func(ctx context.Context) error { return p.c.Abandon(ctx, unsure, cause) })
 	}
 	if err != nil {
 		p.discard(q)
