@@ -367,7 +367,23 @@ func selects(expr ast.Expr, pkg, name string) bool {
 	return ok && x.Name == pkg && sel.Sel.Name == name
 }
 
-var mapRow = regexp.MustCompile("(?m)^\\| *`([^`]+\\.go)`")
+var mapRow = regexp.MustCompile("(?m)^\\| *`([^`]+\\.go)` \\| ([^|]*) \\|")
+
+// typesOf returns the types that a file declares, as the file map lists them.
+func typesOf(file *ast.File) string {
+	var names []string
+	for _, decl := range file.Decls {
+		if types, ok := decl.(*ast.GenDecl); ok && types.Tok == token.TYPE {
+			for _, spec := range types.Specs {
+				names = append(names, spec.(*ast.TypeSpec).Name.Name)
+			}
+		}
+	}
+	if names == nil {
+		return "-"
+	}
+	return "`" + strings.Join(names, "`, `") + "`"
+}
 
 func TestFileMapListsAllFiles(t *testing.T) {
 	t.Parallel()
@@ -375,15 +391,19 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := map[string]int{}
+	rows, types := map[string]int{}, map[string]string{}
 	for _, row := range mapRow.FindAllStringSubmatch(string(text), -1) {
 		rows[row[1]]++
+		types[row[1]] = row[2]
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
 		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
+			}
+			if want := typesOf(s.file); types[s.path] != want {
+				t.Errorf("the file map lists the types %s for %s, which has %s", types[s.path], s.path, want)
 			}
 			delete(rows, s.path)
 		}
