@@ -64,7 +64,7 @@ func ScatterSlices[T any](ctx context.Context, ex *executor.Executor, in <-chan 
 // A scatterer is the two goroutines of a scatter. One collects and encodes items while the other
 // one sends, so that all items which arrive during a send go with the next one.
 type scatterer[T any] struct {
-	*producer.Feed
+	feed    *producer.Feed
 	typed   codec.Typed[T]
 	idle    chan struct{}      // has a token while no batch is being sent
 	pending chan []batch.Batch // to be sent; the token has room for it
@@ -79,7 +79,7 @@ func newScatterer[T any](ctx context.Context, ex *executor.Executor, opts []Scat
 		return nil, nil, nil, err
 	}
 	return source.queue, &scatterer[T]{
-		Feed: source.feed, typed: source.typed, linger: newLinger(source.linger),
+		feed: source.feed, typed: source.typed, linger: newLinger(source.linger),
 		idle: make(chan struct{}, 1), pending: make(chan []batch.Batch, 1), sent: make(chan []batch.Batch, 1),
 	}, ctx, nil
 }
@@ -126,7 +126,7 @@ func (s *scatterer[T]) run(ctx context.Context, collect func(context.Context) er
 	var err error
 	s.idle <- struct{}{}
 	for batches := range s.pending {
-		if err = s.Send(ctx, batches); err != nil {
+		if err = s.feed.Send(ctx, batches); err != nil {
 			stop(err)
 			break
 		}
@@ -141,9 +141,9 @@ func (s *scatterer[T]) run(ctx context.Context, collect func(context.Context) er
 	}
 	stop(nil)
 	if err == nil {
-		err = s.Finish(ctx)
+		err = s.feed.Finish(ctx)
 	}
-	s.Release(ctx, err)
+	s.feed.Release(ctx, err)
 }
 
 var errGoexit = errors.New("an iterator, or a method that encodes a value, called runtime.Goexit, as FailNow of a test does")
@@ -152,7 +152,7 @@ var errGoexit = errors.New("an iterator, or a method that encodes a value, calle
 func (s *scatterer[T]) collect(ctx context.Context, in <-chan T) error {
 	for {
 		from := in
-		if s.Full() {
+		if s.feed.Full() {
 			from = nil
 		}
 		select {
@@ -176,7 +176,7 @@ func (s *scatterer[T]) collect(ctx context.Context, in <-chan T) error {
 
 // ready returns the channel of the token if there are items that need not linger, otherwise nil.
 func (s *scatterer[T]) ready() <-chan struct{} {
-	if s.Len() == 0 || !s.Full() && s.lingers() {
+	if s.feed.Len() == 0 || !s.feed.Full() && s.lingers() {
 		return nil
 	}
 	return s.idle
@@ -207,11 +207,11 @@ func (s *scatterer[T]) collectSlices(ctx context.Context, in <-chan []T) error {
 // token.
 func (s *scatterer[T]) passBatches() {
 	s.stop()
-	s.pending <- s.Take()
-	s.Limit(s.Portion())
+	s.pending <- s.feed.Take()
+	s.feed.Limit(s.feed.Portion())
 	select {
 	case batches := <-s.sent:
-		s.Reuse(batches)
+		s.feed.Reuse(batches)
 	default:
 	}
 }
@@ -220,7 +220,7 @@ func (s *scatterer[T]) passBatches() {
 // reports whether the channel is still open.
 func (s *scatterer[T]) takeBuffered(in <-chan T) (open bool) {
 	if !s.typed.Short() {
-		for n := len(in); n > 0 && !s.Full(); n-- {
+		for n := len(in); n > 0 && !s.feed.Full(); n-- {
 			v, ok := <-in
 			if !ok {
 				return false
@@ -230,7 +230,7 @@ func (s *scatterer[T]) takeBuffered(in <-chan T) (open bool) {
 		return true
 	}
 	s.taken, open = s.taken[:0], true
-	for range min(len(in), s.Spare()) {
+	for range min(len(in), s.feed.Spare()) {
 		v, ok := <-in
 		if open = ok; !ok {
 			break
@@ -243,7 +243,7 @@ func (s *scatterer[T]) takeBuffered(in <-chan T) (open bool) {
 
 // flush waits until the other goroutine can take the collected batches.
 func (s *scatterer[T]) flush(ctx context.Context) error {
-	if s.Len() == 0 {
+	if s.feed.Len() == 0 {
 		return nil
 	}
 	select {
@@ -259,7 +259,7 @@ func (s *scatterer[T]) flush(ctx context.Context) error {
 func (s *scatterer[T]) addSlice(ctx context.Context, vs []T) error {
 	for len(vs) > 0 {
 		vs = vs[s.addAll(vs):]
-		if s.Full() {
+		if s.feed.Full() {
 			if err := s.flush(ctx); err != nil {
 				return err
 			}
@@ -271,11 +271,11 @@ func (s *scatterer[T]) addSlice(ctx context.Context, vs []T) error {
 // addAll encodes values straight into batches, until the Batcher is full. It returns their number.
 func (s *scatterer[T]) addAll(vs []T) (n int) {
 	if s.typed.Short() {
-		n = min(len(vs), s.Spare())
-		s.Fill(n, func(open *batch.Builder, from, to int) { s.typed.Fill(open, vs[from:to]) })
+		n = min(len(vs), s.feed.Spare())
+		s.feed.Fill(n, func(open *batch.Builder, from, to int) { s.typed.Fill(open, vs[from:to]) })
 		return n
 	}
-	for n < len(vs) && !s.Full() {
+	for n < len(vs) && !s.feed.Full() {
 		s.add(vs[n])
 		n++
 	}
@@ -286,19 +286,19 @@ func (s *scatterer[T]) addAll(vs []T) (n int) {
 func (s *scatterer[T]) add(v T) {
 	if s.typed.Sized() && s.typed.Size(v) <= batch.MaxItem { // its header need not make way afterwards
 		s.taken = append(s.taken[:0], v)
-		s.Add(s.typed.Size(v), func(open *batch.Builder) { s.typed.Fill(open, s.taken) })
+		s.feed.Add(s.typed.Size(v), func(open *batch.Builder) { s.typed.Fill(open, s.taken) })
 		s.taken[0] = *new(T)
 		return
 	}
-	begun := s.Begin()
+	begun := s.feed.Begin()
 	buf, err := s.typed.Append(begun, v)
 	switch {
 	case err != nil:
-		s.Fail(begun, cannotEncode(err))
+		s.feed.Fail(begun, cannotEncode(err))
 	case len(buf)-len(begun) > batch.MaxItem:
-		s.Fail(begun, tooLarge(len(buf)-len(begun)))
+		s.feed.Fail(begun, tooLarge(len(buf)-len(begun)))
 	default:
-		s.End(buf)
+		s.feed.End(buf)
 	}
 }
 

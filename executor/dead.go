@@ -56,11 +56,11 @@ func (ex *Executor) deadOf(ctx context.Context, part *broker.Client, yield func(
 			return false
 		}
 		for _, d := range page {
-			letter := DeadLetter{deadID(part, d.ID), d.At, d.Queue, d.Source, d.First, d.N, d.Attempts, d.Crashes, newItemError(d.Why)}
+			letter := DeadLetter{deadID(part, d.Entry.ID), d.At, d.Entry.Queue, d.Entry.Source, d.Entry.First, d.Entry.N, d.Entry.Attempts, d.Entry.Crashes, newItemError(d.Why)}
 			if !yield(letter, nil) {
 				return false
 			}
-			after = d.ID
+			after = d.Entry.ID
 		}
 		if len(page) < deadPageSize {
 			return true
@@ -110,10 +110,10 @@ func (ex *Executor) DeadLetterItems(ctx context.Context, id string) (items [][]b
 	if err != nil {
 		return nil, err
 	}
-	if err := d.Check(); err != nil {
+	if err := d.Entry.Check(); err != nil {
 		return nil, fmt.Errorf("dead letter %s: %w", id, err)
 	}
-	r := batch.Read(d.Frame)
+	r := batch.Read(d.Entry.Frame)
 	for item, _, ok := r.Next(); ok; item, _, ok = r.Next() {
 		items = append(items, item)
 	}

@@ -104,7 +104,7 @@ func (c *Client) look(ctx context.Context, g Gather, branch string, at StreamRef
 		l := asList(reply)
 		for i := 1; i+4 < len(l); i += 5 {
 			source, first, state := l.text(i)+branch, l.number(i+1), l.text(i+4)
-			s := Found{Ref{at, l.text(i + 3)}, first, first + l.number(i+2), state == "stray"}
+			s := Found{Ref{at.Queue, at.Kind, l.text(i + 3)}, first, first + l.number(i+2), state == "stray"}
 			if state != "" {
 				a.Found[source] = s
 			} else {
@@ -163,7 +163,7 @@ func (c *Client) RequeueStray(ctx context.Context, g Gather, s Found) (entries i
 	}
 	for from := s.ID; ; {
 		reply, err := c.run(ctx, "requeue the stray entries of queue "+s.Queue, scripts.requeueStray,
-			[]string{c.keys.streamOf(s.StreamRef), back, c.keys.registry(RoleWorker)}, from, auditPage, g.consumerOf(s.StreamRef))
+			[]string{c.keys.streamOf(s.Stream()), back, c.keys.registry(RoleWorker)}, from, auditPage, g.consumerOf(s.Stream()))
 		if err != nil {
 			return entries, err
 		}

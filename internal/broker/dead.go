@@ -17,17 +17,17 @@ var ErrDeadLetterNotFound = errors.New("no such dead letter")
 // A DeadLetter is an entry that could not be processed, as it stood in its queue. Fields that are
 // missing from a malformed one are zero.
 type DeadLetter struct {
-	Entry
-	Why batch.Failure
-	At  time.Time // by the clock of Redis
+	Entry Entry
+	Why   batch.Failure
+	At    time.Time // by the clock of Redis
 }
 
 func deadLetterOf(raw list) DeadLetter {
 	d := DeadLetter{Entry: entryOf(StreamRef{}, raw)}
 	fields := raw.list(1).fields()
-	d.Queue, d.Why = fields["q"], batch.ParseFailure([]byte(fields["why"]))
+	d.Entry.Queue, d.Why = fields["q"], batch.ParseFailure([]byte(fields["why"]))
 	var ms, seq int64
-	if _, err := fmt.Sscanf(d.ID, "%d-%d", &ms, &seq); err == nil {
+	if _, err := fmt.Sscanf(d.Entry.ID, "%d-%d", &ms, &seq); err == nil {
 		d.At = time.UnixMilli(ms)
 	}
 	return d
@@ -80,10 +80,10 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Check(); err != nil {
+	if err := d.Entry.Check(); err != nil {
 		return fmt.Errorf("retry dead letter %s: it is not a valid batch: %w", id, err)
 	}
-	q, err := c.Look(ctx, d.Queue)
+	q, err := c.Look(ctx, d.Entry.Queue)
 	if err != nil {
 		return fmt.Errorf("retry dead letter %s: %w", id, err)
 	}
@@ -91,7 +91,7 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("retry dead letter %s: %w", id, err)
 	}
-	again := d.Batch
+	again := d.Entry.Batch
 	again.Source, again.First = s.Name, 0
 	for {
 		got, err := c.Scatter(ctx, s, "", Window{}, []Parcel{{Batch: again}})
@@ -116,9 +116,9 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 // DeleteDeadLetter deletes a dead letter and its payload.
 func (c *Client) DeleteDeadLetter(ctx context.Context, d DeadLetter) error {
 	keys := []string{c.keys.dead()}
-	if d.Payload != "" {
-		keys = append(keys, c.keys.payload(d.Payload))
+	if d.Entry.Payload != "" {
+		keys = append(keys, c.keys.payload(d.Entry.Payload))
 	}
-	_, err := c.run(ctx, "delete dead letter "+d.ID, scripts.deleteDeadLetter, keys, d.ID)
+	_, err := c.run(ctx, "delete dead letter "+d.Entry.ID, scripts.deleteDeadLetter, keys, d.Entry.ID)
 	return err
 }

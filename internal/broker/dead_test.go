@@ -31,14 +31,14 @@ func TestDeadLettersKeepTheirEntry(t *testing.T) {
 			}
 		}
 		letters := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))
-		if len(letters) != 2 || letters[0].Queue != "a" || letters[0].Why.Message != "why" || time.Since(letters[0].At) > time.Minute {
+		if len(letters) != 2 || letters[0].Entry.Queue != "a" || letters[0].Why.Message != "why" || time.Since(letters[0].At) > time.Minute {
 			t.Fatalf("the dead letters are %+v", letters)
 		}
-		if behind := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), letters[0].ID, 10)); len(behind) != 1 || behind[0].ID != letters[1].ID {
+		if behind := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), letters[0].Entry.ID, 10)); len(behind) != 1 || behind[0].Entry.ID != letters[1].Entry.ID {
 			t.Fatalf("behind the first are %+v", behind)
 		}
-		second := must[broker.DeadLetter](t)(c.Letter(t.Context(), letters[1].ID))
-		if !slices.Equal(texts(second.Batch), []string{large(1)}) || second.First != 1 {
+		second := must[broker.DeadLetter](t)(c.Letter(t.Context(), letters[1].Entry.ID))
+		if !slices.Equal(texts(second.Entry.Batch), []string{large(1)}) || second.Entry.First != 1 {
 			t.Fatalf("the second one is %.100v", second)
 		}
 		for _, d := range letters {
@@ -46,10 +46,10 @@ func TestDeadLettersKeepTheirEntry(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := c.Letter(t.Context(), letters[0].ID); !errors.Is(err, broker.ErrDeadLetterNotFound) {
+		if _, err := c.Letter(t.Context(), letters[0].Entry.ID); !errors.Is(err, broker.ErrDeadLetterNotFound) {
 			t.Errorf("it is still there: %v", err)
 		}
-		if n := c.Raw().Exists(t.Context(), c.Key("dead"), c.Key("f:"+second.Payload)).Val(); n != 0 {
+		if n := c.Raw().Exists(t.Context(), c.Key("dead"), c.Key("f:"+second.Entry.Payload)).Val(); n != 0 {
 			t.Errorf("%d keys are left", n)
 		}
 	})
@@ -63,7 +63,7 @@ func TestRetriedDeadLetterIsScatteredOnce(t *testing.T) {
 		done := f.whole(f.takeAll(t, c, "w1"))
 		done[1].Dead = &batch.Failure{Message: "why"}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
-		id := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))[0].ID
+		id := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))[0].Entry.ID
 		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrSealed) {
 			t.Fatalf("into a sealed queue: %v", err)
 		}

@@ -21,9 +21,13 @@ const payloadTTL = 10 * time.Minute
 
 // A Ref identifies an entry: its stream and its id there. Two streams may use the same id.
 type Ref struct {
-	StreamRef
-	ID string
+	Queue string
+	Kind  StreamKind
+	ID    string
 }
+
+// Stream returns the stream of the entry.
+func (r Ref) Stream() StreamRef { return StreamRef{r.Queue, r.Kind} }
 
 // An Entry is a batch in a stream of a queue. Its consumer owns the batch's range of offsets.
 type Entry struct {
@@ -37,7 +41,7 @@ type Entry struct {
 }
 
 func entryOf(at StreamRef, raw list) Entry {
-	e := Entry{Ref: Ref{at, raw.text(0)}}
+	e := Entry{Ref: Ref{at.Queue, at.Kind, raw.text(0)}}
 	fields := raw.list(1)
 	for i := 0; i+1 < len(fields); i += 2 {
 		switch fields.text(i) {

@@ -33,7 +33,7 @@ func TestDeliveriesAreKeptUntilAcknowledged(t *testing.T) {
 			}
 		}
 		letters, err := c.Dead(t.Context(), "", 10)
-		if err != nil || len(letters) != 1 || letters[0].First != 7 || letters[0].Attempts != 3 || letters[0].Why.Message != "why" || letters[0].Check() != nil {
+		if err != nil || len(letters) != 1 || letters[0].Entry.First != 7 || letters[0].Entry.Attempts != 3 || letters[0].Why.Message != "why" || letters[0].Entry.Check() != nil {
 			t.Errorf("the dead letters are %+v, %v", letters, err)
 		}
 		if err := c.Release(t.Context(), old); err != nil {
