@@ -440,6 +440,7 @@ func TestTestsDoNotSleepOrSkip(t *testing.T) {
 			case !ok:
 			case selects(sel, "time", "Sleep") && !testkit:
 				t.Errorf("%v: a sleep; wait for a condition", positions.Position(n.Pos()))
+			case s.path == "internal/testkit/server.go": // its tests need a server, which -short leaves out
 			case slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name):
 				t.Errorf("%v: a test that can be skipped", positions.Position(n.Pos()))
 			}
