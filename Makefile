@@ -1,4 +1,3 @@
-STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # go vet has a step of its own, and would be built for the race detector once more.
@@ -15,7 +14,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: ## the whole gate, in this order; CI runs the same. sim computes and the two beside it wait
-	$(MAKE) -j1 tools format vet race faults
+	$(MAKE) -j1 tools format vet lint race faults
 	$(MAKE) -j3 sim single valkey
 	$(MAKE) -j1 examples
 
@@ -40,11 +39,10 @@ format: ## fail where gofmt or go mod tidy would change something
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; } >&2
 	go mod tidy -diff
 
-vet: ## go vet and staticcheck; the texts of the mutants; the benchmarks have to build, as far as they use this module
+vet: ## go vet; the texts of the mutants; the benchmarks have to build, as far as they use this module
 	go vet ./...
 	go vet -tags mutants ./integration/mutants
 	go test -tags mutants -count=1 -run '^TestTextsOfMutants$$' ./integration/mutants
-	$(STATICCHECK) ./...
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/process ./internal/table ./internal/target)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
@@ -90,7 +88,7 @@ vuln: ## known vulnerabilities in what is called; says so where the database can
 		echo "govulncheck: NOT CHECKED, the vulnerability database cannot be reached from here"; \
 	else echo "$$found" >&2; exit 1; fi
 
-lint: ## the rules of .golangci.yml; the first run builds the linter
+lint: ## the rules of .golangci.yml, staticcheck among them; the first run builds the linter, which takes a minute
 	$(GOLANGCI) run ./...
 
 fmt: ## format all Go files

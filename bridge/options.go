@@ -195,7 +195,7 @@ func Overflow(p OverflowPolicy) ScatterOption {
 	})
 }
 
-// KeepInput, given to both Scatter and Gather, adds the input of an item to its failure:
+// KeepInput adds the input of an item to its failure, if both Scatter and Gather have the option:
 // executor.ItemError.Input has the item as it was scattered, whichever stage failed.
 // executor.InputAs decodes it.
 //

@@ -163,7 +163,7 @@ func (h scriptHeader) compareNames() (breaches []string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
-		if !explained[name] && !(name == "status" && len(h.Words) > 0) {
+		if !explained[name] && (name != "status" || len(h.Words) == 0) {
 			breaches = append(breaches, name+" is in a form, and no field explains it")
 		}
 	}
