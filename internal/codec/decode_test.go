@@ -246,6 +246,11 @@ func TestRoundTripProperty(t *testing.T) {
 	})
 }
 
+// An empty string has no bytes, and is an item all the same.
+func TestRawCarriesEmptyStrings(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { roundTrips(t, Raw, rapid.Just("")) })
+}
+
 // The direct path and encoding/json agree about every text.
 func TestDirectMatchesJSON(t *testing.T) {
 	texts := rapid.StringMatching(`[ ]?[-+]?[0-9]{0,21}(\.[0-9]{0,3})?([eE][-+]?[0-9]{0,3})?[ ,x]?`)

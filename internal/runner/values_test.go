@@ -112,3 +112,22 @@ func TestStringsAreFullByTheirBytes(t *testing.T) {
 		t.Errorf("%d items, held %v", got.N, got.Held)
 	}
 }
+
+// A frame from an item on has no failures of the items before it.
+func TestHeldFrameLeavesOutEarlierFailures(t *testing.T) {
+	var b batch.Builder
+	for _, why := range []string{"first", "second"} {
+		b.Failure(batch.Failure{Code: batch.CodeError, Message: why})
+	}
+	c := Call{Batch: batch.Batch{Source: "s", N: 2, Frame: b.Take()}, Attempt: 1, Hold: true}
+	r := define("f", odds).New()
+	held := r.Run(t.Context(), c)
+	if held.N != 2 || held.Held == nil {
+		t.Fatalf("the result is %+v", held)
+	}
+	b.Failure(batch.Failure{Code: batch.CodeError, Message: "second"})
+	if got, want := held.Held.Encode(1, nil), b.Take(); !bytes.Equal(got, want) {
+		t.Errorf("from the second item on the frame is %q, want %q", got, want)
+	}
+	r.Release()
+}
