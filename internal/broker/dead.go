@@ -88,6 +88,9 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 		return fmt.Errorf("retry dead letter %s: %w", id, err)
 	}
 	s, _, err := c.Source(ctx, "dead-"+id, q, 0)
+	if errors.Is(err, ErrSealed) {
+		err = fmt.Errorf("queue %q takes no retry: %w; scatter the items of the letter into the first queue of the flow", q.Name, ErrSealed)
+	}
 	if err != nil {
 		return fmt.Errorf("retry dead letter %s: %w", id, err)
 	}
