@@ -191,12 +191,8 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 				last = err
 			}
 		}
-		timer := time.NewTimer(pause + time.Duration(rand.Int64N(int64(pause))))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if Pause(ctx, pause+time.Duration(rand.Int64N(int64(pause)))); ctx.Err() != nil {
 			return fmt.Errorf("%s: %w (%w)", what, last, context.Cause(ctx))
-		case <-timer.C:
 		}
 		pause = min(2*pause, time.Second)
 	}
@@ -209,3 +205,13 @@ func Quiet() { redis.SetLogger(quiet{}) }
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
+
+// Pause waits for d, or until ctx ends.
+func Pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -105,18 +105,8 @@ func (c *Client) reclaim(ctx context.Context, of reclaimScope, queues []string) 
 			queues = queues[len(some):]
 		}
 		if of.worker == "" {
-			pause(ctx, time.Since(began))
+			Pause(ctx, time.Since(began))
 		}
 	}
 	return nil
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

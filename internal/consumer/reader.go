@@ -121,12 +121,7 @@ func (r *reader) recover(ctx context.Context, failed error) error {
 		return err
 	}
 	r.log.DebugContext(ctx, "queue read failed; it is repeated", "queue", q.Name, "err", failed)
-	timer := time.NewTimer(retryPause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	broker.Pause(ctx, retryPause)
 	return nil
 }
 

@@ -182,7 +182,7 @@ func (s *session) settle(ctx context.Context, all []completion, outcomes []broke
 	}
 	s.endJobs(all)
 	if len(back) > 0 {
-		pause(ctx, 50*time.Millisecond) // the defect of an out-queue lasts for a while
+		broker.Pause(ctx, 50*time.Millisecond) // the defect of an out-queue lasts for a while
 		s.commit(ctx, back)
 	}
 }

@@ -87,7 +87,7 @@ func (s *session) fetch(ctx context.Context) error {
 			return err
 		}
 		s.log.DebugContext(ctx, "fetch failed; it is repeated", "err", err)
-		pause(ctx, failPause)
+		broker.Pause(ctx, failPause)
 	}
 	return nil
 }
@@ -124,15 +124,6 @@ func (f *fetcher) mayHold() (queues, unsure []string) {
 		unsure = queues
 	}
 	return queues, unsure
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // step waits for a free slot or for entries, and dispatches entries to slots.
