@@ -342,7 +342,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "what is completed while a worker looks is run again", file: "internal/worker/held.go",
-		from: "h.recall = maps.Clone(h.held)", to: "l.recall = maps.Clone(l.recall)",
+		from: "h.recall = maps.Clone(h.held)", to: "h.recall = maps.Clone(h.recall)",
 		pkg: "workers", run: "CompletedMeanwhile|GoesOn",
 	},
 	{
@@ -362,7 +362,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a job goes with the goroutine that a function has ended", file: "internal/worker/slots.go",
-		from: "			s.group.Go(func() { s.run(ctx) })\n", to: "			h.job = nil\n			s.group.Go(func() { s.run(ctx) })\n",
+		from: "			s.group.Go(func() { s.run(ctx) })\n", to: "			s.job = nil\n			s.group.Go(func() { s.run(ctx) })\n",
 		pkg: "workers", run: "Goexit",
 	},
 	{
