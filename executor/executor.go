@@ -23,7 +23,6 @@ import (
 
 const (
 	defaultConcurrency = 4
-	pingLimit          = 5 * time.Second
 	closeLimit         = 5 * time.Second // of the deletion of keys in Close, in each partition
 )
 
@@ -99,7 +98,7 @@ func (ex *Executor) connect(ctx context.Context, redisURL string, s connection.S
 		s.Options = broker.Options{Log: ex.log, Dialer: ex.server.Dial, InProcess: true}
 	}
 	if ex.conn, err = s.Connect(ctx, redisURL); err == nil {
-		if err = ex.conn.Writable(ctx, pingLimit); err != nil {
+		if err = ex.conn.Writable(ctx, connection.PingLimit); err != nil {
 			_ = ex.conn.Close()
 		}
 	}

@@ -51,6 +51,7 @@ type Client struct {
 	replicas   int
 	readings   stageCache // parsed records of stages
 	failures   atomic.Int64
+	ended      *atomic.Int64 // connections of all partitions that have ended
 }
 
 // Open parses the address, see parseURL. It connects on the first use.
@@ -73,7 +74,10 @@ func Open(address string, opts Options) (*Client, error) {
 	if opts.Partitions > 0 {
 		t.partitions = opts.Partitions
 	}
-	c := &Client{rdb: t.connect(t.universal(0)), target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas}
+	c := &Client{target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas, ended: new(atomic.Int64)}
+	options := t.universal(0)
+	options.Dialer = countEnds(dialerOf(options), c.ended)
+	c.rdb = t.connect(options)
 	c.partitions = []*Client{c}
 	return c, nil
 }
@@ -153,10 +157,10 @@ func Label(address string) string {
 // Close closes all connections of all partitions.
 func (c *Client) Close() error { return c.rdb.Close() }
 
-// Failures returns the number of calls whose first attempt failed with a transient error. If the
-// number has grown, Redis may have lost writes in a restart or a failover; callers then compare
-// their state with the stored one.
-func (c *Client) Failures() int64 { return c.failures.Load() }
+// Failures returns the number of calls whose first attempt failed with a transient error, plus the
+// number of connections that have ended. If it has grown, Redis may have lost writes in a restart or
+// a failover; callers then compare their state with the stored one.
+func (c *Client) Failures() int64 { return c.failures.Load() + c.ended.Load() }
 
 // try calls f and repeats it after each transient error, with a pause that grows from 10 ms to 1 s,
 // until ctx ends. f must be safe to repeat.

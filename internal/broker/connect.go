@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,6 +28,53 @@ func (t target) connect(o *redis.UniversalOptions) redis.UniversalClient {
 	}
 	return client
 }
+
+// dialerOf returns the dialer of options, or that of go-redis.
+func dialerOf(o *redis.UniversalOptions) dialer {
+	if o.Dialer != nil {
+		return o.Dialer
+	}
+	return redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
+}
+
+// countEnds makes a dialer count the connections that end. go-redis replaces an idle connection that
+// the server has closed, and no call fails. A master that a Sentinel has replaced may serve such a
+// connection for seconds, and its writes of that time are lost.
+func countEnds(dial dialer, ended *atomic.Int64) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		counted := &countedConn{conn, ended}
+		if socket, ok := conn.(syscall.Conn); ok {
+			return countedSocket{Conn: counted, socket: socket}, nil
+		}
+		return counted, nil
+	}
+}
+
+// A countedConn counts its end.
+type countedConn struct {
+	net.Conn
+	ended *atomic.Int64
+}
+
+// Close closes the connection.
+func (c *countedConn) Close() error {
+	err := c.Conn.Close()
+	c.ended.Add(1)
+	return err
+}
+
+// A countedSocket is a countedConn of which go-redis can ask the socket whether the server has closed it.
+type countedSocket struct {
+	net.Conn
+	socket syscall.Conn
+}
+
+// SyscallConn returns the socket.
+func (c countedSocket) SyscallConn() (syscall.RawConn, error) { return c.socket.SyscallConn() }
 
 // unknownMaster replaces the error of a connection for which no Sentinel knows the master. As
 // go-redis returns it, it is a redis.Nil, which callers take for the answer "there is no value".

@@ -183,3 +183,28 @@ func TestVersionProbeNeedsNoPermission(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A Sentinel ends the connections of a master that it demotes. The next call uses another connection
+// and does not fail, but the writes before it may be lost.
+func TestEndedConnectionCountsAsFailure(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t)
+	admin := must[*broker.Client](t)(connect(t, server.URL(), broker.Options{}))
+	c := must[*broker.Client](t)(connect(t, server.URL(), broker.Options{}))
+	before := c.Failures()
+	if err := c.Raw().Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.Failures(); n != before {
+		t.Fatalf("%d failures in normal work", n-before)
+	}
+	if err := admin.Raw().Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		if err := c.Raw().Ping(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return c.Failures() > before
+	}, "the end of a connection is counted")
+}

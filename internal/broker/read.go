@@ -98,10 +98,7 @@ func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
 
 func (c *Client) reader(consumer string, wait time.Duration, s *livenessConn) *Reader {
 	options, d := c.target.universal(wait), &connSet{conns: map[*trackedConn]struct{}{}, liveness: s}
-	next := options.Dialer
-	if next == nil {
-		next = redis.NewDialer(&redis.Options{DialTimeout: options.DialTimeout, TLSConfig: options.TLSConfig})
-	}
+	next := dialerOf(options)
 	if s == nil {
 		options.ReadBufferSize, options.WriteBufferSize = gatherBuffer, gatherBuffer
 	}

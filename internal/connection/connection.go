@@ -16,8 +16,8 @@ import (
 const (
 	defaultLease = 10 * time.Second
 	minLease     = 100 * time.Millisecond
-	// pingLimit bounds the time in which a server must answer.
-	pingLimit = 5 * time.Second
+	// PingLimit bounds the time in which a server must answer the first requests.
+	PingLimit = 5 * time.Second
 )
 
 // Settings say how a process connects to Redis. Each method is one option.
@@ -61,7 +61,7 @@ func (s *Settings) Connect(ctx context.Context, redisURL string) (*broker.Client
 	if err != nil {
 		return nil, err
 	}
-	if err = c.Connect(ctx, pingLimit); err != nil {
+	if err = c.Connect(ctx, PingLimit); err != nil {
 		_ = c.Close()
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -16,6 +17,9 @@ const (
 	completeParts   = 256
 	completeBytes   = 4 << 20
 )
+
+// repeatPause is the time between two attempts to store a completion that Redis has refused.
+const repeatPause = time.Second
 
 // size returns the parts and bytes of a completion.
 func (c *completion) size() (parts, bytes int) {
@@ -97,7 +101,7 @@ func (s *session) commitAndTakeNext(ctx context.Context, d completion, behind *r
 	}
 	s.settle(ctx, []completion{d}, []broker.Outcome{outcome})
 	if err := s.client.Fetch(ctx, &s.memory, entries); err != nil {
-		s.log.DebugContext(ctx, "go on with the stage behind", "err", err)
+		s.log.DebugContext(ctx, "the frames of the next stage were not read; they are read again", "err", err)
 		s.lookAgain(ctx, behind.In)
 		return nil
 	}
@@ -110,12 +114,21 @@ func (s *session) commitAndTakeNext(ctx context.Context, d completion, behind *r
 }
 
 // complete commits the completions of the slots until their channel is closed. Those that arrive
-// during one call go with the next. A result is safe when Complete has returned. An entry whose
-// completion failed stays with the consumer, which requeues it when it leaves.
+// during one call go with the next. A result is safe when Complete has returned. complete repeats
+// the completions that failed. If one still fails when the session ends, leave requeues its entry.
 func (s *session) complete(ctx context.Context) {
-	for first := range s.completions {
-		s.committing <- struct{}{}
-		s.commit(ctx, s.waiting(first))
+	for {
+		select {
+		case first, ok := <-s.completions:
+			if !ok {
+				return
+			}
+			s.committing <- struct{}{}
+			s.commit(ctx, s.waiting(first))
+		case <-s.repeat:
+			s.committing <- struct{}{}
+			s.commit(ctx, s.takeFailed())
+		}
 		<-s.committing
 	}
 }
@@ -219,26 +232,30 @@ func (s *session) outcome(ctx context.Context, d completion, outcome broker.Outc
 		s.committed(ctx, d.replace)
 		s.tellOfSuccess(ctx, d)
 	case broker.Superseded:
-		s.log.DebugContext(ctx, "somebody else finished a batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
+		s.log.DebugContext(ctx, "another worker has finished the batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
 	case broker.InputGone:
-		s.log.DebugContext(ctx, "a queue was deleted with work in hand", "queue", e.Queue)
+		s.log.DebugContext(ctx, "the queue of a batch was deleted while the batch ran", "queue", e.Queue)
 		d.route.gone.Store(true)
 		s.recheck.Store(true)
 	default:
 		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // the requeue failed as well
-			s.log.ErrorContext(ctx, "a batch could neither be completed nor put back; it stays with this worker until it ends",
-				"queue", e.Queue, "source", e.Source, "first", e.First, "outcome", string(outcome))
+			s.repeatLater(ctx, []completion{d}, fmt.Errorf("requeue the batch from offset %d of source %s of queue %s: %s", e.First, e.Source, e.Queue, outcome))
 			return completion{}, false
 		}
 		level := slog.LevelWarn
 		if outcome == broker.OutputGone { // a flow that is aborted deletes its queues during the work
 			level = slog.LevelInfo
 		}
-		s.log.Log(ctx, level, "a batch could not be completed and goes back", "queue", e.Queue, "outcome", string(outcome))
-		return requeue(d.route, e, e.Batch), true
+		s.log.Log(ctx, level, "a batch could not be completed; it is requeued", "queue", e.Queue, "outcome", string(outcome))
+		back = requeue(d.route, e, e.Batch)
+		back.failed = d.failed
+		return back, true
 	}
 	for _, frame := range d.spent {
 		s.memory.Put(frame)
+	}
+	if d.failed && d.route.failing.Add(-1) == completeEntries-1 { // the route may be read again
+		s.wake(ctx, e.Queue)
 	}
 	s.entries.remove(e.Ref)
 	if e.Kind == broker.Suspect { // no reader blocks on that stream; this worker may take the next entry
@@ -256,7 +273,7 @@ func (s *session) lookAgain(ctx context.Context, queue string) {
 // wake ends the blocked read of the fetcher.
 func (s *session) wake(ctx context.Context, queue string) {
 	if err := s.client.SendHint(ctx, s.id, broker.Hint{Kind: broker.HintRoom, What: queue}); err != nil {
-		s.log.DebugContext(ctx, "tell myself", "err", err)
+		s.log.DebugContext(ctx, "the hint that ends the blocked read was not sent", "err", err)
 	}
 }
 
@@ -273,6 +290,7 @@ func (s *session) committed(ctx context.Context, d broker.Completion) {
 	}
 }
 
+// reportLost acts on completions that could not be stored.
 func (s *session) reportLost(ctx context.Context, all []completion, err error) {
 	s.endJobs(all)
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -280,5 +298,33 @@ func (s *session) reportLost(ctx context.Context, all []completion, err error) {
 			"batches", len(all), "err", err)
 		return
 	}
-	s.log.ErrorContext(ctx, "results could not be written", "batches", len(all), "err", err)
+	s.repeatLater(ctx, all, err)
+}
+
+// repeatLater makes complete repeat completions after repeatPause. Their jobs end all the same. The
+// caller has the token of committing.
+func (s *session) repeatLater(ctx context.Context, all []completion, err error) {
+	level := slog.LevelDebug
+	for _, d := range all {
+		if !d.failed {
+			level = slog.LevelError
+			d.route.failing.Add(1)
+		}
+		d.endsJob, d.failed = false, true
+		s.failed = append(s.failed, d)
+	}
+	s.log.Log(ctx, level, "results could not be written; the worker tries again until it ends", "batches", len(all), "err", err)
+	time.AfterFunc(repeatPause, func() {
+		select {
+		case s.repeat <- struct{}{}:
+		default:
+		}
+	})
+}
+
+// takeFailed returns the completions to repeat. The caller has the token of committing.
+func (s *session) takeFailed() []completion {
+	all := s.failed
+	s.failed = nil
+	return all
 }

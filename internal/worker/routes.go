@@ -27,6 +27,7 @@ type route struct {
 	jobs         atomic.Int64          // in slots or waiting for one; with userBounded, until they are committed
 	ahead        atomic.Int64          // batches that may wait for the slots
 	backlog      atomic.Bool           // the last request returned as many entries as it asked for
+	failing      atomic.Int64          // completions that are repeated, since Redis refused them
 	ended        atomic.Bool           // the stage was removed or replaced, and runs no more
 	gone         atomic.Bool           // the in-queue was deleted during the work
 	fused        atomic.Pointer[route] // stage that takes the results of this one directly; nil: they go into the queue

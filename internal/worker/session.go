@@ -39,6 +39,8 @@ type session struct {
 	work        chan job        // from the fetcher to the slots; the fetcher closes it
 	completions chan completion // from the slots to the completer; closed when all slots have ended
 	committing  chan struct{}   // has a token while a goroutine commits
+	failed      []completion    // to repeat; guarded by the token of committing
+	repeat      chan struct{}   // rung when it is time to repeat them
 	freed       chan struct{}   // rung when a slot is free
 	clock       sliceClock
 	retries     *alarm // when delayed entries are due
@@ -60,7 +62,7 @@ func (w *Worker) newSession(part *broker.Client) *session {
 	s := &session{
 		worker: w, client: part, log: w.Connection.Log, concurrency: w.Concurrency, lease: w.Connection.Lease, id: uuid.NewString(),
 		work: make(chan job, buffered), completions: make(chan completion, buffered),
-		committing: make(chan struct{}, 1), freed: make(chan struct{}, 1), retries: newAlarm(),
+		committing: make(chan struct{}, 1), repeat: make(chan struct{}, 1), freed: make(chan struct{}, 1), retries: newAlarm(),
 		entries: heldEntries{held: map[broker.Ref]bool{}}, versions: map[versionNote]bool{},
 	}
 	for range w.Concurrency {

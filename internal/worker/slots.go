@@ -20,6 +20,7 @@ type completion struct {
 	cured    bool              // the entry is a retry, and all its items succeeded
 	spent    [][]byte          // frames to reuse after the commit
 	endsJob  bool              // the last completion of a job that counts until it is committed
+	failed   bool              // it was not stored at the first attempt
 }
 
 // requeue returns the completion of an entry that did not run.

@@ -28,8 +28,6 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-const pingLimit = 5 * time.Second
-
 // Options are the settings of a Worker. The package workers has the defaults.
 type Options struct {
 	Connection  connection.Settings
@@ -198,9 +196,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.setProgress(running, ended)
 	if w.owned {
 		defer w.Client.Close()
-		err := w.Client.Connect(ctx, pingLimit)
+		err := w.Client.Connect(ctx, connection.PingLimit)
 		if err == nil {
-			err = w.Client.Writable(ctx, pingLimit)
+			err = w.Client.Writable(ctx, connection.PingLimit)
 		}
 		switch {
 		case ctx.Err() != nil:
