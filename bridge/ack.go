@@ -27,9 +27,9 @@ func (r Result[T]) AckThrough() {
 }
 
 // AckWait acknowledges the result like Ack, and returns once Redis has stored that: then no gather
-// gets the result again. Concurrent calls share a round trip. Errors: ErrGivenBack if Nack was
-// called before. ErrOver, with the reason, if the gather ended first, and the cause of ctx: then
-// the result may come again. Without ManualAck it returns an error.
+// gets the result again. Concurrent calls share a round trip. Errors: ErrOver, with the reason, if
+// the gather ended first, and the cause of ctx: then the result may come again. After Nack and
+// without ManualAck it returns an error at once.
 func (r Result[T]) AckWait(ctx context.Context) error {
 	switch {
 	case ctx == nil:
@@ -76,9 +76,6 @@ func AckAll[T any](results []Result[T]) {
 		results = results[n:]
 	}
 }
-
-// ErrGivenBack says that a result cannot be acknowledged, since Nack was called before.
-var ErrGivenBack = consumer.ErrGivenBack
 
 // ErrOver says that a gather ended before an acknowledgement was stored.
 var ErrOver = consumer.ErrOver

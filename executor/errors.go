@@ -33,10 +33,6 @@ var ErrInvalidName = broker.ErrInvalidName
 // call are in different partitions.
 var ErrPartitions = broker.ErrPartitions
 
-// ErrVersion says that another version of dqbridge has made a queue, in a format that this program
-// does not know.
-var ErrVersion = broker.ErrVersion
-
 // ErrQueueNotFound says that there is no queue of a name, or that the queue was deleted.
 var ErrQueueNotFound = broker.ErrQueueNotFound
 
@@ -80,7 +76,7 @@ var ErrDropped = errors.New("dropped")
 var ErrOutcomeUnknown = producer.ErrOutcomeUnknown
 
 // ErrTypeMismatch says that the types of a queue, a function or a value differ, or that a codec
-// cannot carry a type. It is workers.ErrTypeMismatch.
+// cannot carry values of a type without losing something. The text names the field.
 var ErrTypeMismatch = codec.ErrTypeMismatch
 
 // ErrFunctionNotRegistered says that no worker can ever run a function: the broker is embedded, and

@@ -177,13 +177,13 @@ func singular(word string) string {
 
 // ordinary lists words that have their everyday meaning in names.
 const ordinary = `
-ack added after ahead all args as at attempt audit auth await back backoff batchcalls batcher batchrunner block
+ack added after ahead all args as at attempt audit auth await backoff batchcalls batcher batchrunner block
 breaker brokertest budget buffer builtin bulk bytes caller cancel canceled channels check child claims cleanup
 cli client close closed code command committer complete completed completer confirm conn connect connection
 console coproc cost costmodel crash crashes define delayed delete deliveries denied dialer differences
 differential direct doc done drain dropped durable embedded ended err error exclude exec exists fail failed fake
 feed fenced fetcher fetchstate fields files finished first flags fleet flight flush format found from full func
-fused generic given group halt handle handover hashes health heap held host id if in inflight info input
+fused generic group halt handle handover hashes health heap held host id if in inflight info input
 internal ints invalid is itemrunner job joblog json keep keys keyspace kind known launcher leaks ledger len
 lexer lifecycle limits line linger linux list liveness log logger logging loop lost lua main manual manualack
 map max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new newest no not

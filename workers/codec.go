@@ -5,10 +5,6 @@ import (
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
-// ErrTypeMismatch says that types do not fit: a codec cannot carry values of a type without losing
-// something. The text names the field. It is executor.ErrTypeMismatch.
-var ErrTypeMismatch = codec.ErrTypeMismatch
-
 // Codec is a format for items. The two ends of a queue compare its Name.
 // Marshal gets a value and Unmarshal a pointer to a zero value; the data that
 // Unmarshal gets is overwritten after the call. Both are called by many
@@ -30,9 +26,9 @@ type withCodec struct{ c Codec }
 func (w withCodec) applyDefine(d *runner.Definition) { d.Codec = w.c }
 
 // DropUnexported lets unexported fields stay behind: they are zero at the other end. Without it, a
-// struct with such fields is an ErrTypeMismatch. As an option of Define, DefineBatch and Remote it
-// holds for the codec of the function, whichever that is; for the options bridge.WithCodec and
-// executor.WithCodec it goes into the codec, as in JSON(DropUnexported()).
+// struct with such fields is an executor.ErrTypeMismatch. As an option of Define, DefineBatch and
+// Remote it holds for the codec of the function, whichever that is; for the options bridge.WithCodec
+// and executor.WithCodec it goes into the codec, as in JSON(DropUnexported()).
 func DropUnexported() CodecOption { return dropUnexported{} }
 
 type dropUnexported struct{}
@@ -44,8 +40,8 @@ func (dropUnexported) applyCodec(c Codec) Codec { return codec.DropUnexported(c,
 // JSON is the format of encoding/json, without its escapes for HTML.
 //
 // A value comes back as it was, or it is an error: a type that JSON cannot carry is an
-// ErrTypeMismatch when a function is defined or a queue is scattered into or opened, and a value that
-// JSON would change is a failure with the code "encode" in its place. In detail:
+// executor.ErrTypeMismatch when a function is defined or a queue is scattered into or opened, and a
+// value that JSON would change is a failure with the code "encode" in its place. In detail:
 //
 //   - Types with MarshalJSON and UnmarshalJSON, or MarshalText and UnmarshalText, are responsible for
 //     themselves. Of a type that has only one of the two, its fields count.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -35,7 +36,7 @@ func TestFunctionsOfTypesThatTheCodecCannotCarry(t *testing.T) {
 		"field lost":   workers.Remote[struct{ lost int }, int]("f", workers.WithCodec(workers.Zstd(workers.JSON(), 0))).Err(),
 		"Pair[":        workers.Define2("f", func(context.Context, int, hidden) (int, error) { return 0, nil }).Err(),
 	} {
-		if !errors.Is(err, workers.ErrTypeMismatch) || !strings.Contains(err.Error(), strings.TrimPrefix(strings.TrimSpace(name), "field ")) {
+		if !errors.Is(err, executor.ErrTypeMismatch) || !strings.Contains(err.Error(), strings.TrimPrefix(strings.TrimSpace(name), "field ")) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -26,9 +26,10 @@ type Function interface {
 // The name has 1 to 64 of the characters A-Z a-z 0-9 . _ -. Worker and caller have to use the same
 // name and types.
 //
-// Define never panics. A bad name, a nil f and a type that the codec cannot carry (ErrTypeMismatch)
-// are the error of Err, and every call that gets the function returns that error. Strings and
-// []byte travel without encoding, and values of all other types as JSON; see WithCodec.
+// Define never panics. A bad name, a nil f and a type that the codec cannot carry are the error of
+// Err (executor.ErrTypeMismatch for the last), and every call that gets the function returns that
+// error. Strings and []byte travel without encoding, and values of all other types as JSON; see
+// WithCodec.
 //
 // If f returns an error, panics, calls runtime.Goexit (as FailNow of a test does) or exceeds its
 // timeout, a failure with the text of the error takes the place of the result. The same happens to

@@ -35,8 +35,8 @@ func (w *Worker) check(ctx context.Context) error {
 }
 
 // New returns a Worker for the Redis at an address; executor.New lists the forms of an address. Run
-// connects. An unknown form and an empty address are ErrInvalidURL: no other process could reach an
-// embedded broker.
+// connects. An unknown form and an empty address are executor.ErrInvalidURL: no other process could
+// reach an embedded broker.
 func New(redisURL string, opts ...Option) (*Worker, error) {
 	o := worker.Options{
 		Connection: connection.Default(), Concurrency: runtime.GOMAXPROCS(0), Drain: defaultDrain,
@@ -79,8 +79,8 @@ func runnable(functions []Function) (all []*runner.Function, err error) {
 }
 
 // Register adds functions, also while Run runs: all of them, or none if one is refused. It blocks
-// for two round trips to each partition. It returns an error after the end of Run, and ErrDenied if
-// the Redis user may not change the card of the worker.
+// for two round trips to each partition. It returns an error after the end of Run, and
+// executor.ErrDenied if the Redis user may not change the card of the worker.
 func (w *Worker) Register(ctx context.Context, functions ...Function) error {
 	if err := w.check(ctx); err != nil {
 		return err
@@ -103,8 +103,8 @@ func (w *Worker) Ready() <-chan struct{} {
 // Run runs functions in all partitions until ctx ends. Then it takes no more entries, waits for
 // running calls up to DrainTimeout, requeues entries whose call has not begun, leaves, and returns
 // nil. It returns ErrUnreachable if no server answers within 5 seconds of the start, ErrUnusable or
-// ErrDenied if Redis refuses. Later it waits until Redis answers again. A second call returns an
-// error.
+// executor.ErrDenied if Redis refuses. Later it waits until Redis answers again. A second call
+// returns an error.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(ctx); err != nil {
 		return err

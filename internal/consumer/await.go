@@ -49,7 +49,7 @@ func (t *tracker) await(tk *Ticket) (written <-chan error, err error) {
 	writing := slices.ContainsFunc(t.waiters.writing, func(m broker.Mark) bool { return m.Source == source })
 	switch {
 	case tk.state == nacked:
-		return nil, ErrGivenBack
+		return nil, errNacked
 	case tk.state == acked && !changed && !writing:
 		return nil, nil
 	case t.over != nil:

@@ -12,8 +12,7 @@ import (
 // one by one: the mark of a source may need a range for each of them.
 const MaxManual = 1 << 14
 
-// ErrGivenBack says that an item cannot be acknowledged, since it was given back before.
-var ErrGivenBack = errors.New("the result was given back by Nack")
+var errNacked = errors.New("the result was given back by Nack")
 
 // manual is the mode in which items are acknowledged one by one. The lock of the tracker guards it.
 type manual struct {
