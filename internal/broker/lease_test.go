@@ -200,7 +200,7 @@ func TestStoppedWorkerIsFencedAndRequeued(t *testing.T) {
 
 func TestOutageEndsNoProcess(t *testing.T) {
 	for _, outage := range []time.Duration{lease / 2, lease * 7 / 10, lease * 9 / 10, lease, 3 * lease} {
-		for _, phase := range []time.Duration{0, lease / 50, lease * 8 / 100} {
+		for phase := time.Duration(0); phase < lease/broker.Beats; phase += lease / 100 {
 			t.Run(fmt.Sprint(outage, phase), func(t *testing.T) {
 				inLab(t, func(t *testing.T, l lab) {
 					t.Helper()
