@@ -18,6 +18,10 @@ type Inspector interface {
 	Queues(ctx context.Context) ([]QueueInfo, error)
 	// Stages lists all stages, see Executor.Stages.
 	Stages(ctx context.Context) ([]StageInfo, error)
+	// Sources lists the sources of all queues, see Executor.Sources.
+	Sources(ctx context.Context) ([]SourceInfo, error)
+	// Snapshot reads all of these at once, see Executor.Snapshot.
+	Snapshot(ctx context.Context) (Snapshot, error)
 	// Close ends the connection, and all calls that are under way.
 	Close() error
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -246,4 +247,27 @@ func uniqueName(of string) string {
 		of = of[:40]
 	}
 	return of + "." + uuid.NewString()[:13]
+}
+
+// Delete deletes a queue with its items, its sources, and the stages that read it or add to it.
+// Functions that run for these stages are canceled. Delete costs a few round trips, and Redis some
+// time for each item that waits. ErrQueueNotFound: there is no queue of that name. Queue.Delete
+// deletes a flow of queues without names.
+func (ex *Executor) Delete(ctx context.Context, queue string) (err error) {
+	ctx, end, err := ex.begin(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+	for _, part := range ex.parts {
+		if err = part.DeleteFor(ctx, ex.id, queue); !errors.Is(err, ErrQueueNotFound) {
+			break
+		}
+	}
+	if err == nil {
+		for _, p := range append(ex.others.all(), ex.home) {
+			p.flows.forget(queue)
+		}
+	}
+	return err
 }

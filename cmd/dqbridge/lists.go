@@ -14,65 +14,185 @@ import (
 
 func queuesVerb() *urfave.Command {
 	type column = cli.Column[executor.QueueInfo]
-	return lister("queues", "list the queues", executor.Inspector.Queues,
-		column{Head: "QUEUE", Cell: func(q executor.QueueInfo) any { return q.Name }},
-		column{Head: "TYPE", Cell: func(q executor.QueueInfo) any { return q.Type }},
-		column{Head: "WAITING", Cell: func(q executor.QueueInfo) any { return q.Waiting }},
-		column{Head: "RUNNING", Cell: func(q executor.QueueInfo) any { return q.Running }},
-		column{Head: "MAX", Cell: func(q executor.QueueInfo) any { return q.Max }},
-		column{Head: "DROPPED", Cell: func(q executor.QueueInfo) any { return q.Dropped }},
-		column{Head: "SEALED", Cell: func(q executor.QueueInfo) any { return q.Sealed }},
-		column{Head: "CONSUMER", Cell: func(q executor.QueueInfo) any { return q.Consumer }})
+	return lister("queues", "list the queues, and their items by the place where they are", func(s executor.Snapshot) []executor.QueueInfo { return s.Queues },
+		func(at *time.Time) []column {
+			return []column{
+				{Head: "QUEUE", Cell: func(q executor.QueueInfo) any { return q.Name }},
+				{Head: "TYPE", Cell: func(q executor.QueueInfo) any { return q.Type }},
+				{Head: "STATE", Cell: func(q executor.QueueInfo) any { return queueState(q) }},
+				{Head: "WAITING", Cell: func(q executor.QueueInfo) any { return q.Waiting }},
+				{Head: "REQUEUED", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Requeued) }},
+				{Head: "DELAYED", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Delayed) }},
+				{Head: "SUSPECT", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Suspects) }},
+				{Head: "RUNNING", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Running) }},
+				{Head: "OLDEST", Cell: func(q executor.QueueInfo) any { return cli.Since(*at, q.Oldest) }},
+				{Head: "CONSUMER", Cell: func(q executor.QueueInfo) any { return consumer(q, *at) }},
+				{Head: "ADDED", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Added }},
+				{Head: "FUSED", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Fused }},
+				{Head: "MAX", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Max }},
+				{Head: "DROPPED", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Dropped }},
+				{Head: "BYTES", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Bytes }},
+				{Head: "SOURCES", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Sources }},
+				{Head: "FLOW", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Flow }},
+				{Head: "PARTITION", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Partition }},
+			}
+		})
+}
+
+// queueState returns the state of a queue, and that it is full.
+func queueState(q executor.QueueInfo) string {
+	if q.Full {
+		return q.State + ", full"
+	}
+	return q.State
+}
+
+// atLeast returns a number of items of a queue. Its text says if there may be more.
+func atLeast(q executor.QueueInfo, n int64) cli.Number {
+	if q.AtLeast && n > 0 {
+		return cli.Number{Value: n, Text: fmt.Sprint(">=", n)}
+	}
+	return cli.Number{Value: n, Text: fmt.Sprint(n)}
+}
+
+// consumer returns the consumer of a queue, with the process of a gather.
+func consumer(q executor.QueueInfo, at time.Time) string {
+	if q.Gather == nil {
+		return q.Consumer
+	}
+	return "gather " + process(q.Gather, at)
+}
+
+// process returns host and process id of a process, and since when it is not live.
+func process(p *executor.ProcessInfo, at time.Time) string {
+	switch name := fmt.Sprintf("%s:%d", p.Host, p.PID); p.State {
+	case "live":
+		return name
+	case "dead":
+		if p.Host == "" { // it is cleaned up
+			return "dead " + p.ID
+		}
+		return name + " dead"
+	default:
+		return fmt.Sprintf("%s %s %v", name, p.State, cli.Since(at, p.Seen))
+	}
 }
 
 func workersVerb() *urfave.Command {
 	type column = cli.Column[executor.WorkerInfo]
-	return lister("workers", "list the live workers", executor.Inspector.Workers,
-		column{Head: "WORKER", Cell: func(w executor.WorkerInfo) any { return w.ID }},
-		column{Head: "HOST", Cell: func(w executor.WorkerInfo) any { return w.Host }},
-		column{Head: "PID", Cell: func(w executor.WorkerInfo) any { return w.PID }},
-		column{Head: "CONCURRENCY", Cell: func(w executor.WorkerInfo) any { return slots(w) }},
-		column{Head: "DONE", Cell: func(w executor.WorkerInfo) any { return w.Done }},
-		column{Head: "FAILED", Cell: func(w executor.WorkerInfo) any { return w.Failed }},
-		column{Head: "FUNCTIONS", Cell: func(w executor.WorkerInfo) any { return w.Functions }})
+	return lister("workers", "list the workers", func(s executor.Snapshot) []executor.WorkerInfo { return s.Workers },
+		func(at *time.Time) []column {
+			return []column{
+				{Head: "WORKER", Cell: func(w executor.WorkerInfo) any { return w.ID }},
+				{Head: "HOST", Cell: func(w executor.WorkerInfo) any { return w.Host }},
+				{Head: "PID", Cell: func(w executor.WorkerInfo) any { return w.PID }},
+				{Head: "STATE", Cell: func(w executor.WorkerInfo) any { return workerState(w, *at) }},
+				{Head: "CONCURRENCY", Cell: func(w executor.WorkerInfo) any { return slots(w) }},
+				{Head: "DONE", Cell: func(w executor.WorkerInfo) any { return w.Done }},
+				{Head: "FAILED", Cell: func(w executor.WorkerInfo) any { return w.Failed }},
+				{Head: "FUNCTIONS", Cell: func(w executor.WorkerInfo) any { return w.Functions }},
+			}
+		})
+}
+
+func workerState(w executor.WorkerInfo, at time.Time) string {
+	if w.State == "live" {
+		return w.State
+	}
+	return fmt.Sprintf("%s %v", w.State, cli.Since(at, w.Seen))
+}
+
+// slots returns the numbers of slots and of stuck functions of a worker.
+func slots(w executor.WorkerInfo) cli.Number {
+	n := cli.Number{Value: int64(w.Concurrency), Text: fmt.Sprintf("%d slots", w.Concurrency)}
+	if w.Stuck > 0 {
+		n.Text += fmt.Sprintf(", %d stuck", w.Stuck)
+	}
+	return n
 }
 
 func stagesVerb() *urfave.Command {
 	type column = cli.Column[executor.StageInfo]
-	return lister("stages", "list the stages", executor.Inspector.Stages,
-		column{Head: "STAGE", Cell: func(s executor.StageInfo) any { return s.ID }},
-		column{Head: "FUNCTION", Cell: func(s executor.StageInfo) any { return s.Function }},
-		column{Head: "IN", Cell: func(s executor.StageInfo) any { return s.In }},
-		column{Head: "OUT", Cell: func(s executor.StageInfo) any { return s.Out }},
-		column{Head: "COST", Cell: func(s executor.StageInfo) any { return s.Cost.Round(time.Microsecond / 10) }},
-		column{Head: "WORKERS", Cell: func(s executor.StageInfo) any { return s.Workers }})
+	return lister("stages", "list the stages", func(s executor.Snapshot) []executor.StageInfo { return s.Stages },
+		func(*time.Time) []column {
+			return []column{
+				{Head: "STAGE", Cell: func(s executor.StageInfo) any { return s.ID }},
+				{Head: "FUNCTION", Cell: func(s executor.StageInfo) any { return s.Function }},
+				{Head: "IN", Cell: func(s executor.StageInfo) any { return s.In }},
+				{Head: "OUT", Cell: func(s executor.StageInfo) any { return s.Out }},
+				{Head: "COST", Cell: func(s executor.StageInfo) any { return s.Cost.Round(time.Microsecond / 10) }},
+				{Head: "WORKERS", Cell: func(s executor.StageInfo) any { return holders(s) }},
+				{Head: "PARTITION", Wide: true, Cell: func(s executor.StageInfo) any { return s.Partition }},
+			}
+		})
 }
 
-// lister returns a verb that lists rows.
-func lister[T any](name, usage string, rows func(executor.Inspector, context.Context) ([]T, error), columns ...cli.Column[T]) *urfave.Command {
+// holders returns the number of workers that run a stage, and why others do not.
+func holders(s executor.StageInfo) cli.Number {
+	n := cli.Number{Value: int64(s.Workers), Text: fmt.Sprint(s.Workers)}
+	if s.Others > 0 {
+		n.Text += fmt.Sprintf(", %d with other types", s.Others)
+	}
+	if s.Paused {
+		n.Text += ", paused"
+	}
+	return n
+}
+
+func sourcesVerb() *urfave.Command {
+	type column = cli.Column[executor.SourceInfo]
+	return lister("sources", "list the sources that are not delivered to their end", func(s executor.Snapshot) []executor.SourceInfo { return s.Sources },
+		func(at *time.Time) []column {
+			return []column{
+				{Head: "SOURCE", Cell: func(s executor.SourceInfo) any { return s.Name }},
+				{Head: "QUEUE", Cell: func(s executor.SourceInfo) any { return s.Queue }},
+				{Head: "STATE", Cell: func(s executor.SourceInfo) any { return s.State }},
+				{Head: "STORED", Cell: func(s executor.SourceInfo) any { return s.Stored }},
+				{Head: "END", Cell: func(s executor.SourceInfo) any { return known(s.End) }},
+				{Head: "DELIVERED", Cell: func(s executor.SourceInfo) any { return known(s.Delivered) }},
+				{Head: "BY", Cell: func(s executor.SourceInfo) any { return by(s, *at) }},
+				{Head: "WHY", Cell: func(s executor.SourceInfo) any { return s.Why }},
+				{Head: "DROPPED", Wide: true, Cell: func(s executor.SourceInfo) any { return s.Dropped }},
+				{Head: "DURABLE", Wide: true, Cell: func(s executor.SourceInfo) any { return s.Durable }},
+				{Head: "PARTITION", Wide: true, Cell: func(s executor.SourceInfo) any { return s.Partition }},
+			}
+		})
+}
+
+// known returns a number that is -1 if it is not known.
+func known(n int64) cli.Number {
+	if n < 0 {
+		return cli.Number{Value: n}
+	}
+	return cli.Number{Value: n, Text: fmt.Sprint(n)}
+}
+
+func by(s executor.SourceInfo, at time.Time) string {
+	if s.By == nil {
+		return ""
+	}
+	return process(s.By, at)
+}
+
+// lister returns a verb that lists rows of a snapshot. The columns get the time of the snapshot.
+func lister[T any](name, usage string, rows func(executor.Snapshot) []T, columns func(at *time.Time) []cli.Column[T]) *urfave.Command {
 	return &urfave.Command{
-		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [--json]", Flags: common(cli.JSONFlag()),
-		Action: func(c *urfave.Context) error {
-			if err := checkShared(c, 0, name+" [--json]"); err != nil {
+		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [FLAGS]", Flags: common(cli.WatchFlags()...),
+		Action: func(c *urfave.Context) (err error) {
+			if err := checkShared(c, 0, name); err != nil {
 				return err
 			}
 			o, err := executor.NewInspector(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
 			if err != nil {
 				return err
 			}
-			list, err := rows(o, c.Context)
-			if err := errors.Join(err, o.Close()); err != nil {
-				return err
-			}
-			return cli.List(c, list, columns...)
+			defer func() { err = errors.Join(err, o.Close()) }()
+			var at time.Time
+			return cli.Watch(c, func(ctx context.Context) ([]T, error) {
+				s, err := o.Snapshot(ctx)
+				at = s.At
+				return rows(s), err
+			}, columns(&at)...)
 		},
 	}
-}
-
-// slots returns the text of the numbers of slots and of stuck functions of a worker.
-func slots(w executor.WorkerInfo) string {
-	if w.Stuck == 0 {
-		return fmt.Sprintf("%d slots", w.Concurrency)
-	}
-	return fmt.Sprintf("%d slots, %d stuck", w.Concurrency, w.Stuck)
 }

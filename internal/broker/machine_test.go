@@ -131,19 +131,46 @@ func (m *machine) stored() (n int64) {
 	return n
 }
 
+// places are the parts of a queue in the model.
+type places struct {
+	name                               string
+	unread, requeued, suspect, delayed []part
+	held                               []held
+}
+
+// check compares the items in each place with the model.
+func (p places) check(t *rapid.T, got broker.Contents) {
+	t.Helper()
+	var running []part
+	for _, h := range p.held {
+		running = append(running, h.part)
+	}
+	var want [5]int64
+	for i, parts := range [][]part{p.unread, p.requeued, p.suspect, p.delayed, running} {
+		want[i], _ = items(parts)
+	}
+	if found := [5]int64{got.Waiting, got.Requeued, got.Suspects, got.Delayed, got.Running}; found != want || got.AtLeast || got.Entries != int64(len(p.held)) {
+		t.Fatalf("%s has %v items waiting, requeued, suspect, delayed and running in %d entries; the model has %v in %d", p.name, found, got.Entries, want, len(p.held))
+	}
+	if rest := len(p.unread) + len(p.requeued) + len(p.suspect) + len(p.delayed); got.Oldest.IsZero() != (rest == 0) {
+		t.Fatalf("%s has %d entries that nobody has read, the oldest of %v", p.name, rest, got.Oldest)
+	}
+}
+
 // invariants compares the counters with the model.
 func (m *machine) invariants(t *rapid.T) {
-	for _, q := range []struct {
-		name    string
-		unread  []part
-		back    int // requeued and not read again
-		held    []held
-		delayed []part
-	}{{m.a.Name, m.unreadA, len(m.unreadR) + len(m.unreadX), m.heldA, m.delayed}, {m.b.Name, m.unreadB, 0, m.heldB, nil}} {
+	looked, err := m.c.Contents(m.ctx, []string{m.a.Name, m.name("gone"), m.b.Name})
+	if err != nil || len(looked) != 2 {
+		t.Fatal(len(looked), err)
+	}
+	if a, b := looked[0], looked[1]; a.Items != a.Left()+b.Items {
+		t.Fatalf("of %d items, %d are in the queue and %d behind it: %+v", a.Items, a.Left(), b.Items, a)
+	}
+	for i, q := range []places{{m.a.Name, m.unreadA, m.unreadR, m.unreadX, m.delayed, m.heldA}, {m.b.Name, m.unreadB, nil, nil, nil, m.heldB}} {
 		got, err := m.c.Waiting(m.ctx, q.name)
 		n, bytes := items(q.unread)
 		want := broker.Backlog{Items: n, Bytes: bytes, Running: int64(len(q.held)), Delayed: int64(len(q.delayed))}
-		want.Entries = int64(len(q.unread)+q.back) + want.Running + want.Delayed
+		want.Entries = int64(len(q.unread)+len(q.requeued)+len(q.suspect)) + want.Running + want.Delayed
 		want.Added = got.Added
 		if q.name == m.a.Name {
 			want.Added = m.stored()
@@ -151,6 +178,7 @@ func (m *machine) invariants(t *rapid.T) {
 		if err != nil || got != want {
 			t.Fatalf("%s: %+v, %v; the model has %+v", q.name, got, err, want)
 		}
+		q.check(t, looked[i])
 	}
 }
 

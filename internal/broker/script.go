@@ -57,6 +57,8 @@ var (
 	libLua string
 	//go:embed lua/limit_batches.lua
 	limitBatchesLua string
+	//go:embed lua/look.lua
+	lookLua string
 	//go:embed lua/mark_deleting.lua
 	markDeletingLua string
 	//go:embed lua/nack.lua
@@ -100,7 +102,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, markDeleting, nack, partitions, pause, purge, reclaim, release, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, purge, reclaim, release, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
 	abandon:          script(abandonLua),
 	abandonSources:   script(abandonSourcesLua),
@@ -123,6 +125,7 @@ var scripts = struct {
 	join:             script(joinLua),
 	leave:            script(leaveLua),
 	limitBatches:     script(limitBatchesLua),
+	look:             script(lookLua),
 	markDeleting:     script(markDeletingLua),
 	nack:             script(nackLua),
 	partitions:       script(partitionsLua),

@@ -1,0 +1,97 @@
+-- look.lua: describes queues, and counts the items in each place of them; reads only
+-- KEYS 1+ queues  {m:<queue>, q:<queue>, r:<queue>, x:<queue>, l:<queue>, src:<queue>}*  for each
+--   queue
+-- ARGV 1 most  entries that are read to count their items, in all of these queues; each entry
+--   beyond that counts as one item
+-- ARGV 2 prefix  of the keys of sources, the prefix of all keys and s:
+-- reply [[status, [{field, value}*], items, bytes, running, requeued, suspects, delayed, entries,
+--   least, oldest, sources, open]*]  for each queue, in their order; a queue that is gone has its
+--   status alone, and one that is broken the text of the error behind it
+-- field status  one of the words
+-- field field  name of a field of the meta
+-- field value  of that field
+-- field items  items in q: that no consumer has read
+-- field bytes  bytes of these
+-- field running  items that were read and are not finished
+-- field requeued  items in r: that no consumer has read
+-- field suspects  items in x: that no consumer has read
+-- field delayed  items in l:
+-- field entries  entries that were read and are not finished
+-- field least  1: entries beyond the most count as one item, so there may be more items; 0: no
+-- field oldest  time in ms at which the oldest entry that no consumer has read came into its
+--   stream, 0: there is none
+-- field sources  number of sources of the queue
+-- field open  those among the first hundred that have not ended
+-- word ok  the queue is there
+-- word gone  the queue is gone or is being deleted
+-- word broken  a key of the queue has another type, or a stream has lost its group
+local left = tonumber(ARGV[1])
+local fields = {}
+for name in string.gmatch('v inc codec type max maxb owner sealed from flow consumer gatherer items bytes fused dropped cost dying', '%S+') do
+  fields[#fields + 1] = name
+end
+
+-- count returns the items of the entries of a stream between two ids, and whether it has read all of
+-- these entries. There are at least so many.
+local function count(stream, from, to, entries)
+  local items, seen = 0, 0
+  for _, entry in ipairs(redis.call('XRANGE', stream, from, to, 'COUNT', left + 1)) do
+    if left == 0 then return items + math.max(1, entries - seen), false end
+    items, seen, left = items + (tonumber(field(entry, 'n')) or 1), seen + 1, left - 1
+  end
+  return items, true
+end
+
+-- came returns the time at which the first entry of a stream from an id on came.
+local function came(stream, from)
+  local first = redis.call('XRANGE', stream, from, '+', 'COUNT', 1)[1]
+  return first and tonumber(string.match(first[1], '^%d+')) or math.huge
+end
+
+-- look describes the queue whose keys begin with KEYS[k].
+local function look(k)
+  local meta, stream, returns, suspects, delayed, sources =
+    KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4], KEYS[k + 5]
+  local values, about, dying = redis.call('HMGET', meta, unpack(fields)), {}, false
+  for i, name in ipairs(fields) do
+    if values[i] then about[#about + 1], about[#about + 2] = name, values[i] end
+    dying = dying or (name == 'dying' and values[i])
+  end
+  if #about == 0 or dying or redis.call('EXISTS', stream) == 0 then return {'gone'} end
+  local items, bytes = unread(stream, meta)
+  local running, entries, requeued, all, oldest = 0, 0, {}, true, math.huge
+
+  -- tally_up counts the items of a range of one of the streams.
+  local function tally_up(s, from, to, entries)
+    local n, whole = count(s, from, to, entries)
+    all = all and whole
+    return n
+  end
+
+  for _, s in ipairs({stream, returns, suspects}) do
+    if redis.call('EXISTS', s) == 1 then
+      local last, held = delivered(s), redis.call('XPENDING', s, 'w')[1]
+      entries = entries + held
+      -- An entry that was delivered and is pending with no consumer counts as running, until an audit finds it.
+      running = running + tally_up(s, '-', last, held)
+      if s ~= stream then requeued[s] = tally_up(s, '(' .. last, '+', redis.call('XLEN', s) - held) end
+      oldest = math.min(oldest, came(s, '(' .. last))
+    end
+  end
+  local later = tally_up(delayed, '-', '+', redis.call('XLEN', delayed))
+  oldest = math.min(oldest, came(delayed, '-'))
+  local open = 0
+  for _, name in ipairs(redis.call('ZRANGE', sources, 0, 99)) do
+    if tonumber(redis.call('HGET', ARGV[2] .. name, 'end') or -1) < 0 then open = open + 1 end
+  end
+  return {'ok', about, items, bytes, running, requeued[returns] or 0, requeued[suspects] or 0, later, entries,
+    all and 0 or 1, oldest < math.huge and oldest or 0, redis.call('ZCARD', sources), open}
+end
+
+local reply = {}
+for k = 1, #KEYS, 6 do
+  local found, queue = pcall(look, k)
+  if not found then queue = {'broken', type(queue) == 'table' and queue.err or tostring(queue)} end
+  reply[#reply + 1] = queue
+end
+return reply

@@ -1,0 +1,93 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Survey is what a partition has, without the items of its queues.
+type Survey struct {
+	Now       time.Time // by the clock of Redis
+	Queues    []string  // names, sorted
+	Stages    []Stage   // in the order in which they were made
+	Workers   []Member
+	Executors []Member
+	Dead      []Process // that were declared dead and are not cleaned up yet: of their cards, host and pid
+	Letters   int64     // number of dead letters
+}
+
+// A Member is a registered process with its last heartbeat, by the clock of Redis.
+type Member struct {
+	Process
+	Beat time.Time
+	card *redis.MapStringStringCmd
+}
+
+// Survey reads the registries of the partition, in two round trips. Unlike Processes it does not
+// wait: a process without heartbeats stays among the members until it is declared dead.
+func (c *Client) Survey(ctx context.Context) (s Survey, err error) {
+	err = c.try(ctx, "survey the namespace", func(ctx context.Context) error {
+		s, err = c.survey(ctx)
+		return err
+	})
+	return s, err
+}
+
+func (c *Client) survey(ctx context.Context) (Survey, error) {
+	node, err := c.node(ctx) // the server whose clock the heartbeats have
+	if err != nil {
+		return Survey{}, err
+	}
+	var now *redis.TimeCmd
+	var queues *redis.StringSliceCmd
+	var records, fenced *redis.MapStringStringCmd
+	var workers, executors *redis.ZSliceCmd
+	var letters *redis.IntCmd
+	_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
+		now, queues, records = p.Time(ctx), p.SMembers(ctx, c.keys.queues()), p.HGetAll(ctx, c.keys.stages())
+		workers = p.ZRangeWithScores(ctx, c.keys.registry(RoleWorker), 0, -1)
+		executors = p.ZRangeWithScores(ctx, c.keys.registry(RoleExecutor), 0, -1)
+		letters, fenced = p.XLen(ctx, c.keys.dead()), p.HGetAll(ctx, c.keys.fenced())
+		return nil
+	})
+	if err != nil {
+		return Survey{}, err
+	}
+	s := Survey{Now: now.Val(), Queues: queues.Val(), Letters: letters.Val(), Dead: deadOf(fenced.Val())}
+	slices.Sort(s.Queues)
+	c.readings.retain(records.Val())
+	s.Stages = c.read(ctx, records.Val())
+	_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
+		s.Workers = c.cards(ctx, p, RoleWorker, workers.Val())
+		s.Executors = c.cards(ctx, p, RoleExecutor, executors.Val())
+		return nil
+	})
+	for _, members := range [][]Member{s.Workers, s.Executors} {
+		for i := range members {
+			members[i].Card = members[i].card.Val()
+		}
+	}
+	return s, err
+}
+
+// cards asks for the cards of registered processes.
+func (c *Client) cards(ctx context.Context, p redis.Pipeliner, r Role, registered []redis.Z) []Member {
+	members := make([]Member, len(registered))
+	for i, z := range registered {
+		id, _ := z.Member.(string)
+		members[i] = Member{Process: Process{ID: id}, Beat: time.UnixMilli(int64(z.Score)), card: p.HGetAll(ctx, c.keys.card(r, id))}
+	}
+	return members
+}
+
+// deadOf returns the processes that others clean up after.
+func deadOf(fenced map[string]string) (dead []Process) {
+	for mark, entry := range fenced {
+		d := parseDead(mark, entry)
+		dead = append(dead, Process{d.id, map[string]string{"pid": d.pid, "host": d.host}})
+	}
+	return dead
+}
