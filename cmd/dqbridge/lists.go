@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -172,6 +173,25 @@ func by(s executor.SourceInfo, at time.Time) string {
 		return ""
 	}
 	return process(s.By, at)
+}
+
+func flowsVerb() *urfave.Command {
+	type column = cli.Column[executor.FlowInfo]
+	return lister("flows", "list the flows: queues that stages connect", executor.Snapshot.Flows,
+		func(at *time.Time) []column {
+			return []column{
+				{Head: "FLOW", Cell: func(f executor.FlowInfo) any { return f.Name }},
+				{Head: "STATE", Cell: func(f executor.FlowInfo) any { return f.State }},
+				{Head: "WAITING", Cell: func(f executor.FlowInfo) any { return f.Waiting }},
+				{Head: "RUNNING", Cell: func(f executor.FlowInfo) any { return f.Running }},
+				{Head: "OLDEST", Cell: func(f executor.FlowInfo) any { return cli.Since(*at, f.Oldest) }},
+				{Head: "FUNCTIONS", Cell: func(f executor.FlowInfo) any { return strings.Join(f.Chain, " > ") }},
+				{Head: "WHY", Cell: func(f executor.FlowInfo) any { return f.Why }},
+				{Head: "SOURCES", Wide: true, Cell: func(f executor.FlowInfo) any { return f.Sources }},
+				{Head: "QUEUES", Wide: true, Cell: func(f executor.FlowInfo) any { return f.Queues }},
+				{Head: "PARTITION", Wide: true, Cell: func(f executor.FlowInfo) any { return f.Partition }},
+			}
+		})
 }
 
 // lister returns a verb that lists rows of a snapshot. The columns get the time of the snapshot.

@@ -1,0 +1,231 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dqbridge/dqbridge/executor"
+)
+
+// Limits of the checks.
+const (
+	slowRoundTrip  = 20 * time.Millisecond // of a PING
+	memoryHeadroom = 0.2                   // part of maxmemory that should be free
+	clientHeadroom = 0.1                   // part of maxclients that should be free
+	manyReads      = 300_000               // workers times stages at which their reads take a core of Redis
+)
+
+var checks = []check{
+	{id: "D1", name: "connection", well: "the server answers", needsServer: true, examine: connection},
+	{id: "D2", name: "version", well: "the server is new enough", needsServer: true, examine: version},
+	{id: "D3", name: "eviction", well: "the server drops no stored item", needsServer: true, examine: eviction},
+	{id: "D4", name: "memory", well: "there is memory left", needsServer: true, examine: memory},
+	{id: "D5", name: "persistence", well: "the server logs each write", needsServer: true, examine: persistence},
+	{id: "D8", name: "functions", well: "each stage has a worker", examine: functions},
+	{id: "D9", name: "flows", well: "no flow is stuck", examine: flows},
+	{id: "D10", name: "full", well: "no queue is full", examine: full},
+	{id: "D11", name: "consumers", well: "no queue waits for a dead process", examine: consumers},
+	{id: "D12", name: "crashes", well: "no item is suspected and there are no dead letters", examine: crashes},
+	{id: "D15", name: "sources", well: "no source waits for its process", examine: sources},
+	{id: "D21", name: "clients", well: "there are connections left", needsServer: true, examine: clients},
+	{id: "D22", name: "reads", well: "blocked reads cost little", examine: reads},
+	{id: "D24", name: "keys", well: "the keys of all queues can be read", examine: keys},
+	{id: "D25", name: "processes", well: "all processes send heartbeats", examine: processes},
+}
+
+func connection(f Facts, report reporter) {
+	if f.Server.RoundTrip > slowRoundTrip {
+		report(Warn, "bring the processes nearer to Redis: each batch takes a round trip",
+			"a round trip takes %v", f.Server.RoundTrip.Round(time.Millisecond/10))
+	}
+}
+
+func version(f Facts, report reporter) {
+	numbers := strings.Split(f.Server.Version, ".")
+	if len(numbers) < 2 {
+		report(Warn, "use Redis 6.2 or later", "the server does not tell its version")
+		return
+	}
+	major, errMajor := strconv.Atoi(numbers[0])
+	minor, errMinor := strconv.Atoi(numbers[1])
+	if errMajor == nil && errMinor == nil && (major < 6 || major == 6 && minor < 2) {
+		report(Fail, "use Redis 6.2 or later", "the server has version %s", f.Server.Version)
+	}
+}
+
+func eviction(f Facts, report reporter) {
+	if f.Server.Policy == "noeviction" || f.Server.Policy == "" {
+		return
+	}
+	level := Warn
+	if f.Server.MaxMemory > 0 {
+		level = Fail
+	}
+	report(level, "CONFIG SET maxmemory-policy noeviction", "the server drops stored items when its memory is full: its policy is %s", f.Server.Policy)
+}
+
+func memory(f Facts, report reporter) {
+	used, most := f.Server.Memory, f.Server.MaxMemory
+	switch {
+	case most == 0:
+	case used >= most:
+		report(Fail, "gather or delete queues, or raise maxmemory; workers and gathers go on, scatters wait",
+			"the memory of Redis is full: %s of %s", bytes(used), bytes(most))
+	case float64(most-used) < memoryHeadroom*float64(most):
+		report(Warn, "give queues a MaxSize or a MaxBytes, or raise maxmemory", "%s of %s of the memory of Redis are in use", bytes(used), bytes(most))
+	}
+}
+
+// bytes returns a number of bytes for people.
+func bytes(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%d KiB", n>>10)
+}
+
+func persistence(f Facts, report reporter) {
+	switch {
+	case f.Server.AppendOnly:
+	case f.Server.Replicas > 0:
+		report(Warn, "set appendonly yes, or use executor.Replicas", "a restart of the server without its replicas loses what was written since the last snapshot")
+	default:
+		report(Warn, "set appendonly yes", "the server does not log writes and has no replica: a restart loses what was written since the last snapshot")
+	}
+	if !f.Server.Snapshots {
+		report(Warn, "look at the log of the server", "the last snapshot of the server has failed")
+	}
+}
+
+func functions(f Facts, report reporter) {
+	wait := map[string]bool{}
+	for _, q := range f.Snapshot.Queues {
+		wait[q.Name] = q.Waiting+q.Requeued+q.Suspects+q.Delayed > 0
+	}
+	for _, s := range f.Snapshot.Stages {
+		level := Warn
+		if slices.ContainsFunc(s.In, func(in string) bool { return wait[in] }) {
+			level = Fail
+		}
+		switch {
+		case s.Workers > 0 || s.Paused:
+		case s.Others > 0:
+			report(level, "give the workers the types of the stage, or make the stage again with --replace",
+				"stage %s: %d workers have %s with other types", s.ID, s.Others, function(s))
+		default:
+			report(level, "start a worker with it, or delete the stage", "stage %s: no live worker has %s", s.ID, function(s))
+		}
+	}
+}
+
+func flows(f Facts, report reporter) {
+	for _, flow := range f.Snapshot.Flows() {
+		switch since := age(f.Snapshot.At, flow.Oldest); {
+		case flow.State == "stuck":
+			report(Fail, "start a worker with the function", "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
+		case flow.State == "paused":
+			report(Warn, "gather the flow, or delete its queues", "flow %s: %d items wait: %s is paused since its process is dead", flow.Name, flow.Waiting, flow.Why)
+		case flow.Why != "":
+			report(Warn, "gather it, or delete it", "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
+		}
+	}
+}
+
+func full(f Facts, report reporter) {
+	waits := map[string]int{}
+	for _, s := range f.Snapshot.Sources {
+		if s.State == "full" {
+			waits[s.Queue]++
+		}
+	}
+	for _, q := range f.Snapshot.Queues {
+		if q.Full {
+			report(Warn, "look at what reads it: dqbridge flows", "queue %s is full: %d items of at most %d, %s of at most %s; %d sources wait",
+				q.Name, q.Waiting, q.Max, bytes(q.Bytes), bytes(q.MaxBytes), waits[q.Name])
+		}
+	}
+}
+
+func consumers(f Facts, report reporter) {
+	live := map[string]bool{}
+	for _, p := range f.Snapshot.Executors {
+		live[p.ID] = true
+	}
+	for _, q := range f.Snapshot.Queues {
+		switch {
+		case q.Gather != nil && q.Gather.State == "dead":
+			report(Warn, "gather it again: the next gather goes on behind the items that this one has acknowledged",
+				"queue %s: its gather %s is dead", q.Name, process(q.Gather))
+		case q.Owner != "" && !live[q.Owner]:
+			report(Warn, "nothing: it is deleted ten minutes after that", "queue %s: the process that it goes with is dead", q.Name)
+		}
+	}
+}
+
+func crashes(f Facts, report reporter) {
+	for _, q := range f.Snapshot.Queues {
+		if q.Suspects > 0 {
+			report(Warn, "look at the logs of the workers that died", "queue %s: two workers have died with each of %d items; after five such deaths an item is a dead letter", q.Name, q.Suspects)
+		}
+	}
+	if n := f.Snapshot.Letters; n > 0 {
+		report(Warn, "dqbridge dead list", "there are %d dead letters", n)
+	}
+}
+
+func sources(f Facts, report reporter) {
+	for _, s := range f.Snapshot.Sources {
+		switch {
+		case s.State == "away":
+			report(Warn, "start its program again, which goes on behind the stored items", "source %s of queue %s: its process is gone: %s", s.Name, s.Queue, s.Why)
+		case s.State == "open" && s.By != nil && (s.By.State == "silent" || s.By.State == "late"):
+			report(Warn, "", "source %s of queue %s: %s has sent no heartbeat for %s", s.Name, s.Queue, process(s.By), age(f.Snapshot.At, s.By.Seen))
+		}
+	}
+}
+
+func processes(f Facts, report reporter) {
+	all := slices.Clone(f.Snapshot.Executors)
+	for _, w := range f.Snapshot.Workers {
+		all = append(all, executor.ProcessInfo{ID: w.ID, Host: w.Host, PID: w.PID, State: w.State, Seen: w.Seen})
+	}
+	silent := 0
+	for _, p := range all {
+		switch p.State {
+		case "silent":
+			silent++
+		case "late":
+			report(Warn, "", "%s has sent no heartbeat for %s", process(&p), age(f.Snapshot.At, p.Seen))
+		}
+	}
+	if silent > 0 {
+		report(Fail, "start a worker: the first process cleans up after the others", "%d processes have sent no heartbeat for a lease, and no live process has declared them dead", silent)
+	}
+}
+
+func clients(f Facts, report reporter) {
+	if most := f.Server.MaxClients; most > 0 && float64(most-f.Server.Clients) < clientHeadroom*float64(most) {
+		report(Warn, "raise maxclients: a worker has about four connections for each partition", "%d of %d connections are open", f.Server.Clients, most)
+	}
+}
+
+func reads(f Facts, report reporter) {
+	if n := len(f.Snapshot.Workers) * len(f.Snapshot.Stages); n > manyReads/4 {
+		report(Warn, "use fewer, larger workers, or a namespace for each group of functions",
+			"%d workers wait for %d stages: with %d of both a whole core of Redis is busy with blocked reads", len(f.Snapshot.Workers), len(f.Snapshot.Stages), manyReads)
+	}
+}
+
+func keys(f Facts, report reporter) {
+	for _, q := range f.Snapshot.Queues {
+		if q.Broken != "" {
+			report(Fail, "delete the queue: dqbridge delete "+q.Name, "queue %s cannot be read: %s", q.Name, q.Broken)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+// Package doctor examines a namespace: what is wrong, since when, and what to do about it. It
+// decides from a snapshot and from what the server says, and changes nothing.
+package doctor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dqbridge/dqbridge/executor"
+)
+
+// A Level says how urgent a finding is.
+type Level string
+
+// The levels.
+const (
+	OK      Level = "ok"
+	Warn    Level = "warn"    // it may become a failure, or costs something
+	Fail    Level = "fail"    // items do not move, or get lost
+	Skipped Level = "skipped" // it could not be examined
+)
+
+// A Finding is the result of one check. A check may have several.
+type Finding struct {
+	ID     string `json:"id"`   // of the check, such as "D3"
+	Name   string `json:"name"` // of the check, such as "eviction"
+	Level  Level  `json:"level"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"` // what to do, "" if nothing
+}
+
+// Facts are what the checks look at.
+type Facts struct {
+	Snapshot executor.Snapshot
+	Server   executor.ServerInfo
+	// ServerErr is why Server is not known, nil if it is.
+	ServerErr error
+}
+
+// A check examines one thing. It reports nothing if that is well; Examine then reports its text well.
+type check struct {
+	id, name, well string
+	needsServer    bool
+	examine        func(f Facts, report reporter)
+}
+
+// A reporter takes a finding: its level, its text and what to do.
+type reporter func(level Level, remedy, format string, args ...any)
+
+// Checks returns the ids of all checks, in their order.
+func Checks() (ids []string) {
+	for _, c := range checks {
+		ids = append(ids, c.id)
+	}
+	return ids
+}
+
+// Examine runs the checks with the given ids, or all of them if there are none. It returns at least
+// one finding for each.
+func Examine(f Facts, only ...string) (found []Finding) {
+	wanted := map[string]bool{}
+	for _, id := range only {
+		wanted[id] = true
+	}
+	for _, c := range checks {
+		if len(only) > 0 && !wanted[c.id] {
+			continue
+		}
+		before := len(found)
+		report := func(level Level, remedy, format string, args ...any) {
+			found = append(found, Finding{c.id, c.name, level, fmt.Sprintf(format, args...), remedy})
+		}
+		switch {
+		case c.needsServer && errors.Is(f.ServerErr, executor.ErrDenied):
+			report(Skipped, "ACL SETUSER USER +info", "the Redis user may not call INFO")
+		case c.needsServer && f.ServerErr != nil:
+			report(Skipped, "", "%v", f.ServerErr)
+		default:
+			c.examine(f, report)
+		}
+		if len(found) == before {
+			report(OK, "", "%s", c.well)
+		}
+	}
+	return found
+}
+
+// Worst returns the most urgent level of findings.
+func Worst(found []Finding) Level {
+	order := map[Level]int{Skipped: 0, OK: 1, Warn: 2, Fail: 3}
+	worst := OK
+	for _, f := range found {
+		if order[f.Level] > order[worst] {
+			worst = f.Level
+		}
+	}
+	return worst
+}
+
+// process returns host and process id of a process.
+func process(p *executor.ProcessInfo) string {
+	if p.Host == "" {
+		return "process " + p.ID
+	}
+	return fmt.Sprintf("%s:%d", p.Host, p.PID)
+}
+
+// age returns the time since then, rounded for people; "" if then is zero.
+func age(now, then time.Time) string {
+	if then.IsZero() {
+		return ""
+	}
+	return now.Sub(then).Round(time.Second).String()
+}
+
+// function returns the name of a stage for people.
+func function(s executor.StageInfo) string { return cmp.Or(s.Function, s.Kind) }

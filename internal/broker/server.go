@@ -1,0 +1,62 @@
+package broker
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// A Server is what the Redis server that has the namespace says of itself.
+type Server struct {
+	Version    string
+	RoundTrip  time.Duration // of a PING
+	Memory     int64         // bytes in use
+	MaxMemory  int64         // bound of these, 0 for none
+	Policy     string        // what it does at the bound
+	AppendOnly bool          // it logs each write
+	Snapshots  bool          // the last snapshot to a file has succeeded
+	Replicas   int64
+	Clients    int64
+	MaxClients int64
+	Uptime     time.Duration
+	MainCPU    time.Duration // of its main thread since the start, 0 if it does not tell
+	Cluster    bool
+}
+
+// Server reads INFO. It takes two round trips. ErrDenied: the Redis user may not.
+func (c *Client) Server(ctx context.Context) (s Server, err error) {
+	node, err := c.node(ctx)
+	if err != nil {
+		return Server{}, err
+	}
+	began := time.Now()
+	if err := c.try(ctx, "ping", func(ctx context.Context) error { return node.Ping(ctx).Err() }); err != nil {
+		return Server{}, err
+	}
+	s.RoundTrip = time.Since(began)
+	var text string
+	err = c.try(ctx, "read the state of the server", func(ctx context.Context) error {
+		text, err = node.Info(ctx).Result()
+		return err
+	})
+	if err != nil {
+		return Server{}, err
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		fields[name] = value
+	}
+	number := func(name string) int64 { return parseInt(fields[name]) }
+	s.Version, s.Memory, s.MaxMemory, s.Policy = fields["redis_version"], number("used_memory"), number("maxmemory"), fields["maxmemory_policy"]
+	s.AppendOnly, s.Snapshots = number("aof_enabled") == 1, fields["rdb_last_bgsave_status"] == "ok"
+	s.Replicas, s.Clients, s.MaxClients = number("connected_slaves"), number("connected_clients"), number("maxclients")
+	s.Uptime, s.Cluster = time.Duration(number("uptime_in_seconds"))*time.Second, number("cluster_enabled") == 1
+	if seconds, err := time.ParseDuration(fields["used_cpu_main_thread_sys"] + "s"); err == nil {
+		s.MainCPU = seconds
+	}
+	if seconds, err := time.ParseDuration(fields["used_cpu_main_thread_user"] + "s"); err == nil {
+		s.MainCPU += seconds
+	}
+	return s, nil
+}
