@@ -69,11 +69,11 @@ func (i inspector) Queues(ctx context.Context) ([]QueueInfo, error) {
 // queues that its items come from.
 func queueInfo(part *broker.Client, q broker.Contents, processes map[string]ProcessInfo) QueueInfo {
 	info := QueueInfo{
-		Name: q.Name, Type: q.Type, Codec: q.Codec, Waiting: q.Waiting, Requeued: q.Requeued, Suspects: q.Suspects, Delayed: q.Delayed,
-		Running: q.Running, Batches: q.Entries, AtLeast: q.AtLeast, Bytes: q.Unread, Added: q.Items, Fused: q.Fused,
-		Max: q.Max, MaxBytes: q.MaxBytes, Full: reached(q.Waiting, q.Max) || reached(q.Unread, q.MaxBytes), Dropped: q.Dropped,
-		Oldest: q.Oldest, Sources: q.Sources, Sealed: q.Seal, Consumer: q.Consumer, From: append([]string{}, q.From...),
-		Flow: cmp.Or(q.Flow, q.Name), Owner: q.Owner, Partition: part.Index(), Broken: q.Broken, State: stateOf(q),
+		Name: q.Queue.Name, Type: q.Queue.Type, Codec: q.Queue.Codec, Waiting: q.Waiting, Requeued: q.Requeued, Suspects: q.Suspects, Delayed: q.Delayed,
+		Running: q.Running, Batches: q.Entries, AtLeast: q.AtLeast, Bytes: q.Unread, Added: q.Queue.Items, Fused: q.Queue.Fused,
+		Max: q.Queue.Max, MaxBytes: q.Queue.MaxBytes, Full: reached(q.Waiting, q.Queue.Max) || reached(q.Unread, q.Queue.MaxBytes), Dropped: q.Queue.Dropped,
+		Oldest: q.Oldest, Sources: q.Sources, Sealed: q.Queue.Seal, Consumer: q.Queue.Consumer, From: append([]string{}, q.Queue.From...),
+		Flow: cmp.Or(q.Queue.Flow, q.Queue.Name), Owner: q.Queue.Owner, Partition: part.Index(), Broken: q.Broken, State: stateOf(q),
 	}
 	if q.Gatherer != "" {
 		gather := processOf(processes, q.Gatherer)
@@ -97,7 +97,7 @@ func stateOf(q broker.Contents) string {
 	switch {
 	case q.Broken != "":
 		return stateBroken
-	case !q.Seal:
+	case !q.Queue.Seal:
 		return stateOpen
 	case q.Open > 0:
 		return stateSealed

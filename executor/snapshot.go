@@ -139,9 +139,9 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, most read
 	var fed []string
 	for _, q := range contents {
 		s.Queues = append(s.Queues, queueInfo(part, q, processes))
-		costs[q.Name] = q.Cost
+		costs[q.Queue.Name] = q.Queue.Cost
 		if q.Sources > 0 {
-			fed = append(fed, q.Name)
+			fed = append(fed, q.Queue.Name)
 		}
 	}
 	inherit(s.Queues)

@@ -19,7 +19,7 @@ const (
 // Contents are the items of a queue by the place where they are. Each item of the queue is in one of
 // the places.
 type Contents struct {
-	Queue
+	Queue    Queue
 	Gatherer string    // executor of the gather that is its consumer, "" if a stage is or none
 	Waiting  int64     // items that no consumer has read yet
 	Requeued int64     // items that came back from a worker, and that none has read again

@@ -28,7 +28,7 @@ func TestContentsReadsManyQueuesAtOnce(t *testing.T) {
 	for range 2 {
 		trips = 0
 		found := must[[]broker.Contents](t)(c.Contents(t.Context(), names))
-		if len(found) != 1010 || found[1003].Name != "q1003" || !found[1003].Seal || found[1004].Seal {
+		if len(found) != 1010 || found[1003].Queue.Name != "q1003" || !found[1003].Queue.Seal || found[1004].Queue.Seal {
 			t.Fatalf("found %d queues, %+v", len(found), found[1003])
 		}
 	}
@@ -85,7 +85,7 @@ func TestContentsReportsBrokenQueues(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := must[[]broker.Contents](t)(c.Contents(t.Context(), []string{"a", "b", "none", "c", "d"}))
-		if len(found) != 4 || found[0].Broken != "" || found[3].Broken != "" || found[3].Name != "d" {
+		if len(found) != 4 || found[0].Broken != "" || found[3].Broken != "" || found[3].Queue.Name != "d" {
 			t.Fatalf("found %+v", found)
 		}
 		if b := found[1].Broken; !strings.Contains(b, "WRONGTYPE") {

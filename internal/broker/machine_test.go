@@ -163,8 +163,8 @@ func (m *machine) invariants(t *rapid.T) {
 	if err != nil || len(looked) != 2 {
 		t.Fatal(len(looked), err)
 	}
-	if a, b := looked[0], looked[1]; a.Items != a.Left()+b.Items {
-		t.Fatalf("of %d items, %d are in the queue and %d behind it: %+v", a.Items, a.Left(), b.Items, a)
+	if a, b := looked[0], looked[1]; a.Queue.Items != a.Left()+b.Queue.Items {
+		t.Fatalf("of %d items, %d are in the queue and %d behind it: %+v", a.Queue.Items, a.Left(), b.Queue.Items, a)
 	}
 	for i, q := range []places{{m.a.Name, m.unreadA, m.unreadR, m.unreadX, m.delayed, m.heldA}, {m.b.Name, m.unreadB, nil, nil, nil, m.heldB}} {
 		got, err := m.c.Waiting(m.ctx, q.name)

@@ -99,32 +99,32 @@ func begin(c *urfave.Context) error {
 // List prints rows as a table, or as one JSON array with --json. It filters and sorts them as the flags of
 // the verb say.
 func List[T any](c *urfave.Context, rows []T, columns ...Column[T]) error {
-	rows, err := chosen(c, rows, columns)
-	if err != nil {
-		return err
-	}
-	if c.Bool("json") {
-		return writeJSON(c.App.Writer, rows)
-	}
-	cut := 0
-	if !c.Bool("wide") {
-		columns = slices.DeleteFunc(slices.Clone(columns), func(column Column[T]) bool { return column.Wide })
+	shown, cut := columns, 0
+	if !c.Bool("wide") && !c.Bool("json") {
+		shown = slices.DeleteFunc(slices.Clone(columns), func(column Column[T]) bool { return column.Wide })
 		if IsTerminal(c.App.Writer) {
 			cut = width(c.App.Writer)
 		}
 	}
-	return writeTable(c.App.Writer, rows, columns, cut)
+	rows, err := chosen(c, rows, columns, shown)
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("json"):
+		return writeJSON(c.App.Writer, rows)
+	}
+	return writeTable(c.App.Writer, rows, shown, cut)
 }
 
-// chosen filters, sorts and limits rows.
-func chosen[T any](c *urfave.Context, rows []T, columns []Column[T]) ([]T, error) {
+// chosen filters rows by the columns that are shown, sorts them by any column and limits them.
+func chosen[T any](c *urfave.Context, rows []T, columns, shown []Column[T]) ([]T, error) {
 	rows = slices.Clone(rows)
 	if glob := c.String("filter"); glob != "" {
 		if _, err := path.Match(glob, ""); err != nil {
 			return nil, Usagef("--filter %s: %v", glob, err)
 		}
 		rows = slices.DeleteFunc(rows, func(row T) bool {
-			return !slices.ContainsFunc(columns, func(column Column[T]) bool { return matches(glob, cell(column.Cell(row))) })
+			return !slices.ContainsFunc(shown, func(column Column[T]) bool { return matches(glob, cell(column.Cell(row))) })
 		})
 	}
 	if head := c.String("sort"); head != "" {

@@ -205,7 +205,7 @@ func processes(f Facts, report reporter) {
 		}
 	}
 	if silent > 0 {
-		report(Fail, "start a worker: the first process cleans up after the others", "%d processes have sent no heartbeat for a lease, and no live process has declared them dead", silent)
+		report(Fail, "start a worker: the first process cleans up after the others", "no heartbeat came for a lease from %d of %d processes, and no live process has declared them dead", silent, len(all))
 	}
 }
 
