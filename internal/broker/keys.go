@@ -46,6 +46,10 @@ func (k keys) payload(id string) string     { return k.prefix + "f:" + id }
 func (k keys) standby(queue string) string  { return k.prefix + "standby:" + queue }
 func (k keys) awaited(id string) string     { return k.prefix + "awaited:" + id }
 func (k keys) stages() string               { return k.prefix + "stages" }
+func (k keys) totals(stage string) string   { return k.prefix + "t:" + stage }
+func (k keys) history(stage string) string  { return k.prefix + "h:" + stage }
+func (k keys) errors(stage string) string   { return k.prefix + "err:" + stage }
+func (k keys) watched() string              { return k.prefix + "watched" }
 func (k keys) fenced() string               { return k.prefix + "fenced" }
 func (k keys) watcher() string              { return k.prefix + "watcher" }
 func (k keys) owned(executor string) string { return k.prefix + "own:" + executor }

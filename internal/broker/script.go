@@ -73,6 +73,8 @@ var (
 	reclaimLua string
 	//go:embed lua/release.lua
 	releaseLua string
+	//go:embed lua/report.lua
+	reportLua string
 	//go:embed lua/requeue_due.lua
 	requeueDueLua string
 	//go:embed lua/requeue_foreign.lua
@@ -102,7 +104,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, purge, reclaim, release, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
 	abandon:          script(abandonLua),
 	abandonSources:   script(abandonSourcesLua),
@@ -133,6 +135,7 @@ var scripts = struct {
 	purge:            script(purgeLua),
 	reclaim:          script(reclaimLua),
 	release:          script(releaseLua),
+	report:           script(reportLua),
 	requeueDue:       script(requeueDueLua),
 	requeueForeign:   script(requeueForeignLua),
 	requeueStray:     script(requeueStrayLua),

@@ -235,3 +235,9 @@ local function put_back(returns, suspects, suspect, ...)
   if redis.call('EXISTS', suspects) == 0 then redis.call('XGROUP', 'CREATE', suspects, 'w', '0', 'MKSTREAM') end
   return redis.call('XADD', suspects, 'NOMKSTREAM', '*', returned(...))
 end
+
+-- drop_counts deletes the counts of a stage. A process without the right to do so goes on: no
+-- process of its namespace may have counted.
+local function drop_counts(prefix, stage)
+  redis.pcall('UNLINK', prefix .. 't:' .. stage, prefix .. 'h:' .. stage, prefix .. 'err:' .. stage)
+end

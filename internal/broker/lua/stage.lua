@@ -57,7 +57,14 @@ local fresh = {} -- out-queues that the stage did not have before
 for i = 1, outs do redis.call('HDEL', KEYS[2 + ins + i], 'replaced') end
 for i = 1, outs do fresh[i] = redis.call('HSETNX', KEYS[2 + ins + i], 's:' .. ARGV[1], 1) == 1 end
 for i = 1, outs + goes do redis.call('HDEL', KEYS[2 + ins + i], 's:' .. ARGV[8]) end
-if away then redis.call('HDEL', KEYS[1], ARGV[8]) end
+if away then
+  redis.call('HDEL', KEYS[1], ARGV[8])
+  drop_counts(ARGV[3], ARGV[8])
+end
+
+-- runs returns the function of a record.
+local function runs(record) return string.match(record, '"fn"%s*:%s*"([^"]*)"') end
+if old and runs(old) ~= runs(ARGV[2]) then drop_counts(ARGV[3], ARGV[1]) end
 
 -- out returns the name of an out-queue and its branch.
 local function out(i) return string.match(ARGV[8 + ins + i], '^([^~]+)(.*)$') end

@@ -67,6 +67,7 @@ for i = 3, 2 + ins + outs do
 end
 if ARGV[3] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
+  drop_counts(ARGV[4], ARGV[1])
 elseif found then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end

@@ -1,0 +1,102 @@
+package broker
+
+import (
+	"math"
+	"time"
+)
+
+// The buckets of a Histogram. Bucket i holds times from 2^(i/4) to 2^((i+1)/4) seconds. The first one
+// begins at 0.9 ns and also holds all shorter times; the last one begins at 18 hours and also holds
+// all longer ones.
+const (
+	firstBucket = -120
+	lastBucket  = 64
+)
+
+// The three bounds of buckets between two powers of two: the least numbers of type float64 that are
+// not below 2^(1/4), 2^(2/4) and 2^(3/4).
+const (
+	quarter      = 0x1.306fe0a31b716p+0
+	half         = 0x1.6a09e667f3bcdp+0
+	threeQuarter = 0x1.ae89f995ad3aep+0
+)
+
+// A Histogram counts items by the time that each took. Its buckets are those of a native histogram
+// of Prometheus with schema 2. Its values are off by at most 9 percent.
+type Histogram struct {
+	counts [lastBucket - firstBucket + 1]int64
+}
+
+// bucketOf returns the bucket of a time in seconds: 4 log2 of it, rounded down.
+func bucketOf(seconds float64) int {
+	if !(seconds >= 0x1p-30) { // the bound of the first bucket
+		return firstBucket
+	}
+	bits := math.Float64bits(seconds)
+	bucket := 4 * (int(bits>>52) - 1023)
+	mantissa := math.Float64frombits(bits&(1<<52-1) | 1023<<52) // from 1 to 2
+	if mantissa >= quarter {
+		bucket++
+	}
+	if mantissa >= half {
+		bucket++
+	}
+	if mantissa >= threeQuarter {
+		bucket++
+	}
+	return min(bucket, lastBucket)
+}
+
+// Add counts n items that took a time together, each with the mean.
+func (h *Histogram) Add(spent time.Duration, n int) {
+	if n > 0 {
+		h.counts[bucketOf(spent.Seconds()/float64(n))-firstBucket] += int64(n)
+	}
+}
+
+// Count returns the number of items.
+func (h *Histogram) Count() (n int64) {
+	for _, count := range h.counts {
+		n += count
+	}
+	return n
+}
+
+// Quantile returns the time that a share q of the items took at most, for example the median with
+// q = 0.5. It is the middle of a bucket, 0 without items.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	rank := max(1, int64(math.Ceil(min(max(q, 0), 1)*float64(h.Count()))))
+	for i, count := range h.counts {
+		if rank -= count; rank <= 0 {
+			middle := math.Exp2((float64(i+firstBucket) + 0.5) / 4)
+			return time.Duration(middle * float64(time.Second))
+		}
+	}
+	return 0
+}
+
+// Buckets calls yield for each bucket with items, in ascending order. A bucket holds times below its
+// bound, in seconds.
+func (h *Histogram) Buckets(yield func(bound float64, count int64) bool) {
+	for i, count := range h.counts {
+		if count > 0 && !yield(math.Exp2(float64(i+firstBucket+1)/4), count) {
+			return
+		}
+	}
+}
+
+// each calls f for each bucket with items.
+func (h *Histogram) each(f func(bucket int, count int64)) {
+	for i, count := range h.counts {
+		if count > 0 {
+			f(i+firstBucket, count)
+		}
+	}
+}
+
+// set sets the number of items of a bucket. It ignores buckets that do not exist.
+func (h *Histogram) set(bucket int, count int64) {
+	if firstBucket <= bucket && bucket <= lastBucket {
+		h.counts[bucket-firstBucket] = count
+	}
+}

@@ -1,0 +1,124 @@
+-- report.lua: adds the counts of a process to those of its stages, once for each report
+-- KEYS 1 card  w:<id>
+-- KEYS 2 stages  stages
+-- KEYS 3 watched  watched
+-- KEYS 4+ counts  {q:<in>, m:<in>, t:<stage>, h:<stage>, err:<stage>}*  for each stage: its in-queue
+--   and the keys of its counts
+-- ARGV 1 number  of the report; the first one of a process is 1
+-- ARGV 2 most  error groups of a stage
+-- ARGV 3+ stages  {stage, seq, fn, n, failed, busy, totals, groups, {field, value}*, {group, count,
+--   sample}*}*  for each stage: eight arguments, then two for each total, three for each group
+-- field stage  its id
+-- field seq  of its record, as the process has read it
+-- field fn  its function; empty: none
+-- field n  items that it has finished
+-- field failed  failures among these
+-- field busy  ms that slots worked on it
+-- field totals  number of totals
+-- field groups  number of error groups
+-- field field  of t:<stage>
+-- field value  that is added to the field
+-- field group  key of an error group
+-- field count  failures that are added to the group
+-- field sample  JSON of a recent one of these
+-- reply ['ok', watched]
+-- reply ['again', watched]
+-- reply ['fenced', 0]
+-- field watched  1 if the key watched exists, otherwise 0
+-- word ok  the counts are added
+-- word again  they were added before
+-- word fenced  the process has no card: it was declared dead, or has left
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'fenced', 0} end
+local watched = redis.call('EXISTS', KEYS[3])
+if (tonumber(redis.call('HGET', KEYS[1], 'report')) or 0) >= tonumber(ARGV[1]) then return {'again', watched} end
+redis.call('HSET', KEYS[1], 'report', ARGV[1]) -- it comes first: counts are never added twice
+local ms = now_ms()
+
+-- read returns the counts of a stage, whose keys come behind KEYS[k] and whose arguments come
+-- behind ARGV[a], and the k and a of the next stage.
+local function read(k, a)
+  local e = {
+    stream = KEYS[k + 1], meta = KEYS[k + 2], totals = KEYS[k + 3], history = KEYS[k + 4], errors = KEYS[k + 5],
+    stage = ARGV[a + 1], seq = ARGV[a + 2], fn = ARGV[a + 3],
+    n = tonumber(ARGV[a + 4]), failed = tonumber(ARGV[a + 5]), busy = tonumber(ARGV[a + 6]), added = {}, groups = {},
+  }
+  local totals, groups = tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8])
+  a = a + 8
+  for i = 1, totals do
+    e.added[i] = {field = ARGV[a + 1], value = ARGV[a + 2]}
+    a = a + 2
+  end
+  for i = 1, groups do
+    e.groups[i] = {key = ARGV[a + 1], count = tonumber(ARGV[a + 2]), sample = ARGV[a + 3]}
+    a = a + 3
+  end
+  return e, k + 5, a
+end
+
+-- exists tells whether the record is still that of the same stage, maybe with other options.
+local function exists(e)
+  local record = redis.call('HGET', KEYS[2], e.stage)
+  return record and string.match(record, '"seq"%s*:%s*(%d+)') == e.seq and
+    (string.match(record, '"fn"%s*:%s*"([^"]*)"') or '') == e.fn
+end
+
+-- look returns the number of items that wait in the in-queue, and the age of the oldest in ms.
+local function look(e)
+  local done, items, _, first = pcall(function() return unread(e.stream, e.meta) end)
+  if not done or not first then return 0, 0 end
+  return items, math.max(0, ms - tonumber(string.match(first[1], '^%d+')))
+end
+
+-- remember adds to a slot of the ring. The first report of the slot looks at the in-queue.
+local function remember(e, field, slot)
+  local old = redis.call('HGET', e.history, field) or ''
+  local at, n, failed, busy, waiting, oldest = string.match(old, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  if tonumber(at) ~= slot then
+    n, failed, busy = 0, 0, 0
+    if not e.waiting then e.waiting, e.oldest = look(e) end
+    waiting, oldest = e.waiting, e.oldest
+  end
+  redis.call('HSET', e.history, field, string.format('%d %d %d %d %d %d', slot, tonumber(n) + e.n,
+    tonumber(failed) + e.failed, tonumber(busy) + e.busy, tonumber(waiting), tonumber(oldest)))
+end
+
+-- forget_oldest deletes the error group that has not occurred for the longest time.
+local function forget_oldest(e)
+  local oldest, last = nil, math.huge
+  local all = redis.call('HGETALL', e.errors)
+  for i = 1, #all, 2 do
+    local seen = tonumber(string.match(all[i + 1], '^%d+ %d+ (%d+) ')) or 0
+    if seen < last then oldest, last = all[i], seen end
+  end
+  redis.call('HDEL', e.errors, oldest)
+  redis.call('HINCRBY', e.totals, 'groupsgone', 1)
+end
+
+-- note adds to an error group.
+local function note(e, group)
+  local old = redis.call('HGET', e.errors, group.key)
+  local count, first = string.match(old or '', '^(%d+) (%d+) ')
+  if not old and redis.call('HLEN', e.errors) >= tonumber(ARGV[2]) then forget_oldest(e) end
+  redis.call('HSET', e.errors, group.key, string.format('%d %d %d ', (tonumber(count) or 0) + group.count,
+    tonumber(first) or ms, ms) .. group.sample)
+end
+
+local function count(e)
+  if not exists(e) then return end
+  for _, total in ipairs(e.added) do redis.call('HINCRBY', e.totals, total.field, total.value) end
+  redis.call('HSET', e.totals, 'last', string.format('%d', ms))
+  remember(e, 's' .. math.floor(ms / 10000) % 60, math.floor(ms / 10000))
+  remember(e, 'm' .. math.floor(ms / 60000) % 60, math.floor(ms / 60000))
+  for _, group in ipairs(e.groups) do note(e, group) end
+end
+
+local k, a = 3, 2
+while a < #ARGV do
+  local e
+  e, k, a = read(k, a)
+  local done, failure = pcall(count, e)
+  local text = not done and tostring(type(failure) == 'table' and failure.err or failure)
+  -- A stranger's key in the place of the counts of one stage does not affect other stages.
+  if text and not string.find(text, 'WRONGTYPE', 1, true) then return redis.error_reply(text) end
+end
+return {'ok', watched}
