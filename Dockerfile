@@ -6,7 +6,7 @@ COPY . .
 # docker build --build-arg VERSION="$(git describe --tags --always --dirty)" .
 ARG VERSION=
 # Static: no C, so that the image needs nothing else.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X github.com/dqbridge/dqbridge/cmd/internal/cli.built=$VERSION" -o /out/ ./cmd/dqbridge ./cmd/dqworker
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X github.com/dqbridge/dqbridge/internal/connection.built=$VERSION" -o /out/ ./cmd/dqbridge ./cmd/dqworker
 
 FROM scratch
 # For rediss:// addresses.

@@ -62,7 +62,7 @@ var imports = map[string][]string{
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "internal/batch", "internal/broker", "internal/codec", "workers"},
 	"cmd/internal/doctor":  {"executor"},
-	"cmd/internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
+	"cmd/internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest"},
 	"cmd/dqworker": {"workers", "cmd/internal/cli"},
 	"cmd/dqbridge": {"bridge", "executor", "workers", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/command",

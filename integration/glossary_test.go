@@ -190,8 +190,8 @@ liveness log logger logging look loop lost lua main manual manualack map max mem
 miniredis mismatch msg msgpack multiplex nack name nearest new newest no not obligations of offline oldest only
 open option ordered orphans other out outcome output over owner pack pair pause paused peer permanent pid plant
 poison policy probe process progress protocol proxy push queuelist race raw read reader ready reaper receiver
-recent record refused register registered registry release remote reorder replace replaced replicas request
-requeued resp round rows run runner running scheduler script sealed second seen send sender seq server
+recent record refused register registered registry release remote reorder replace replaced replicas reporter
+request requeued resp round rows run runner running scheduler script sealed second seen send sender seq server
 serverinfo sets sha shape shared shell signal sink size slice snapshot sourcelist spec split stack stagelist
 standby state stored stream string stuck submit submitters survey sys table talk template terminal testkit text
 through timeout timeslice tls topology tracker trip truncated type unacked unavailable unexported unknown

@@ -40,6 +40,7 @@ type Route struct {
 type Taken struct {
 	Entries []Entry // requeued entries, then new ones, then at most one suspect
 	Full    bool    // an out-queue is full; the mailbox gets HintRoom when it has room
+	Waits   bool    // set with Full: the in-queue has entries
 	Beyond  bool    // the next entry is beyond the window of its source; the mailbox gets HintRoom when the window moves
 	Sick    bool    // a queue is gone, or one of its keys has another type
 }
@@ -72,6 +73,7 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 		}
 		taken[i].Full, taken[i].Sick = l.text(0) == "full", l.text(0) == "sick"
 		taken[i].Beyond = l.text(0) == "window"
+		taken[i].Waits = l.number(5) > 0
 	}
 	return taken, nil
 }

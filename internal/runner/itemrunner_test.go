@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -289,5 +290,43 @@ func TestNothingOfTheUserIsKept(t *testing.T) {
 	many.Release()
 	if cap(many.outcomes)+cap(many.in.values)+cap(many.todo) > 0 {
 		t.Error("the memory of a very large batch is kept")
+	}
+}
+
+// Failed gets each failed attempt once, whether or not another attempt follows.
+func TestFailedAttemptsArePassedOn(t *testing.T) {
+	t.Parallel()
+	behave := func(x int) (int, error) {
+		switch x {
+		case 1:
+			return 0, errors.New("one")
+		case 2:
+			panic("two")
+		}
+		return x, nil
+	}
+	each := define("f", func(_ context.Context, x int) (int, error) { return behave(x) })
+	together := defineBatch("f", func(_ context.Context, xs []int) ([]int, error) {
+		errs := Failed{}
+		for i, x := range xs {
+			if x == 2 {
+				errs[i] = errors.New("panic: two")
+			} else if _, err := behave(x); err != nil {
+				errs[i] = err
+			}
+		}
+		return xs, errs
+	})
+	for _, f := range []*Function{each, together} {
+		for retries := range 2 {
+			var got []string
+			call := Call{Retries: retries, Failed: func(i int, f batch.Failure) {
+				got = append(got, fmt.Sprintf("%d %s %d", i, f.Message, f.Attempts))
+			}}
+			runOf(t, f, call, "0", "1", "3", "2")
+			if want := []string{"1 one 1", "3 panic: two 1"}; !slices.Equal(got, want) {
+				t.Errorf("with %d retries: %q, want %q", retries, got, want)
+			}
+		}
 	}
 }

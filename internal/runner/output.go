@@ -107,6 +107,7 @@ func (out *output[Out]) failOrRetry(m *attemptError, c *Call) {
 	if n := len(out.retry); n == 0 || out.retry[n-1] < out.len()-1 {
 		out.retryRuns++
 	}
+	out.failure(m, c.Attempt, c)
 	out.retry, out.pause = append(out.retry, out.len()), max(out.pause, m.pause)
 	if out.faithful() {
 		var none Out
@@ -118,9 +119,18 @@ func (out *output[Out]) failOrRetry(m *attemptError, c *Call) {
 
 func (out *output[Out]) fail(m *attemptError, tries int, c *Call) {
 	out.failed++
-	out.addFailure(batch.Failure{
+	out.addFailure(out.failure(m, tries, c).Append(nil))
+}
+
+// failure returns the failure of the next item, and passes it to Call.Failed.
+func (out *output[Out]) failure(m *attemptError, tries int, c *Call) batch.Failure {
+	f := batch.Failure{
 		Code: m.code, Message: m.text, Stage: c.Stage, Function: out.name, Worker: c.Worker, Attempts: tries, Stack: m.stack,
-	}.Append(nil))
+	}
+	if c.Failed != nil {
+		c.Failed(out.len(), f)
+	}
+	return f
 }
 
 func (out *output[Out]) passOn(h failedItem, c *Call) {

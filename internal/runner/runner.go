@@ -37,6 +37,7 @@ type Call struct {
 	Progress    Progress                            // told of the current item; may be nil
 	ShouldYield func() bool                         // asked after each item: stop here? May be nil
 	Unavailable func(i int, why string) (back bool) // asked about an item for which the function is unavailable; may be nil
+	Failed      func(i int, f batch.Failure)        // told of each failed attempt of the function; may be nil
 	Stuck       func() (returned func())            // told of a call that is left behind; may be nil
 	Left        *atomic.Int64                       // calls of the function that were left behind; may be nil
 

@@ -233,6 +233,7 @@ func (s *session) outcome(ctx context.Context, d completion, outcome broker.Outc
 		s.tellOfSuccess(ctx, d)
 	case broker.Superseded:
 		s.log.DebugContext(ctx, "another worker has finished the batch first", "queue", e.Queue, "source", e.Source, "first", e.First)
+		d.supersede()
 	case broker.InputGone:
 		s.log.DebugContext(ctx, "the queue of a batch was deleted while the batch ran", "queue", e.Queue)
 		d.route.gone.Store(true)

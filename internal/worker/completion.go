@@ -223,5 +223,6 @@ func (s *session) poison(j job) completion {
 		return malformed(j, err)
 	}
 	s.worker.counts.failed.Add(1)
+	j.route.crashed(failedAttempt{*why, j.entry.Source, j.entry.First})
 	return d
 }

@@ -232,6 +232,7 @@ func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int,
 		if t.Full {
 			r.full = time.Now()
 		}
+		r.wasFull(t.Full && t.Waits)
 		f.stages.all = f.stages.all || t.Sick
 		r.collected.measure(t.Entries, total >= budget)
 		r.backlog.Store(total >= budget && len(f.busy) <= 1 && !r.userBounded())

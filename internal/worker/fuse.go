@@ -75,6 +75,7 @@ type step struct {
 	route  *route
 	runner runner.Runner
 	runner.Result
+	counted time.Duration // part of Spent that was reported during the call
 }
 
 // from returns the outputs of the step from the n-th on, as a batch for a queue.
@@ -111,8 +112,8 @@ func (s *slot) steps(ctx context.Context, j job) ([]step, error) {
 	return all, all[0].Err
 }
 
-// learn records the cost of the steps. For the first queue, the cost of an item is that of all
-// steps.
+// learn records the cost of the steps and counts their items. For the first queue, the cost of an
+// item is that of all steps.
 func (s *slot) learn(j job, all []step) {
 	var total time.Duration
 	size := len(j.entry.Frame)
@@ -120,12 +121,12 @@ func (s *slot) learn(j job, all []step) {
 		s.worker.counts.done.Add(int64(st.N - len(st.Again)))
 		s.worker.counts.failed.Add(int64(st.Failed))
 		total, size = total+st.Spent, max(size, len(st.Frame))
-		if st.route != j.route {
-			st.route.learn(st.Spent, st.N)
-		}
+	}
+	all[0].route.record(all[0], total, len(j.entry.Frame))
+	for i, st := range all[1:] {
+		st.route.record(st, st.Spent, len(all[i].Frame))
 	}
 	if n := all[0].N; n > 0 {
-		j.route.learn(total, n)
 		j.route.stock(total, n, size, s.concurrency)
 	}
 }

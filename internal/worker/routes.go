@@ -41,6 +41,9 @@ type route struct {
 	items   int
 	outlier bool      // the last batch was much more expensive than those before
 	calls   costModel // in place of spent and items, if the function takes batches
+	meter   meter
+	// fullSince is since when the time of a full out-queue is not counted; zero: none is full.
+	fullSince time.Time
 
 	// Only the fetcher uses these:
 	full   time.Time // when an out-queue was found full; zero: it has room
@@ -50,6 +53,8 @@ type route struct {
 	readers []*route
 	// collected has the entries that were taken and have no slot yet.
 	collected collection
+	lacksRoom bool // at the last request, an out-queue was full and entries waited
+	metered   bool // the reporter knows the route
 	sick      bool // a queue of it is gone, or its key has another type
 	beyond    bool // the next entry is beyond the window of its source
 }
@@ -65,6 +70,11 @@ const window = 200 * time.Millisecond
 func (r *route) learn(spent time.Duration, items int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.learnCost(spent, items)
+}
+
+// learnCost is learn for a caller that holds the mutex of the route.
+func (r *route) learnCost(spent time.Duration, items int) {
 	if r.runsBatches() {
 		r.calls.learn(spent, items)
 		return
@@ -198,6 +208,7 @@ func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (route
 	if fresh, err = f.consuming(ctx, asked); err != nil {
 		return nil, nil, err
 	}
+	f.reporter.add(fresh)
 	routes = append(routes, fresh...)
 	for _, r := range routes {
 		if known[r.stage.ID] == r {

@@ -28,6 +28,8 @@ type runningCall struct {
 	source     string
 	first      int64
 	attempt    int
+	begun      time.Duration           // of the call, since epoch
+	counted    time.Duration           // time of the call that was reported
 	positioner runner.Positioner       // asked only by the function
 	ended      time.Time               // end of the context of the slot during the call; zero: it has not ended
 	why        error                   // that context, or that of the item, has ended
@@ -35,6 +37,7 @@ type runningCall struct {
 	offset     int64                   // of that future
 	patience   time.Duration           // time after the end of the context until the next report
 	late       bool                    // the call was reported
+	seen       itemSeen
 }
 
 // open returns a new context for the slot.
@@ -64,6 +67,7 @@ func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	c.mu.Lock()
 	c.route, c.source, c.first, c.attempt, c.positioner = r, b.Source, b.First, attempt, nil
 	c.ended, c.why, c.patience = time.Time{}, nil, hungAfter
+	c.begun, c.counted = time.Since(c.epoch), 0
 	c.mu.Unlock()
 	return !r.ended.Load()
 }
@@ -198,15 +202,16 @@ func (c *runningCall) hung() hung {
 }
 
 // done records that the function has returned. late reports whether it was reported as hung.
-func (c *runningCall) done() (h hung, late bool) {
+// counted is the time of the call that was reported.
+func (c *runningCall) done() (h hung, late bool, counted time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	h, late = c.hung(), c.late
+	h, late, counted = c.hung(), c.late, c.counted
 	if c.single != nil {
 		c.single(nil)
 	}
 	c.route, c.single, c.late = nil, nil, false
-	return h, late
+	return h, late, counted
 }
 
 // busy reports whether a function runs.
@@ -271,8 +276,9 @@ func (s *slot) stuck() (returned func()) {
 	}
 }
 
-// cancelStale calls canceled once a heartbeat until ctx ends: a hint may be lost.
-func (s *session) cancelStale(ctx context.Context) {
+// atEachBeat calls canceled once a heartbeat until ctx ends, since a hint may be lost, and reports
+// the work.
+func (s *session) atEachBeat(ctx context.Context) {
 	tick := time.NewTicker(s.lease / broker.Beats)
 	defer tick.Stop()
 	for {
@@ -284,6 +290,7 @@ func (s *session) cancelStale(ctx context.Context) {
 		if err := s.canceled(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "canceled futures cannot be read", "err", err)
 		}
+		s.report(ctx)
 	}
 }
 

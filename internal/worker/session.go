@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type session struct {
 	retries     *alarm // when delayed entries are due
 
 	entries  heldEntries
+	reporter reporter
 	jobs     atomic.Int64 // sum of those of the routes
 	stopping atomic.Bool
 	recheck  atomic.Bool // the fetcher has to look at the stages and the held entries again
@@ -66,9 +68,9 @@ func (w *Worker) newSession(part *broker.Client) *session {
 		entries: heldEntries{held: map[broker.Ref]bool{}}, versions: map[versionNote]bool{},
 	}
 	for range w.Concurrency {
-		s.slots = append(s.slots, &slot{
-			session: s, idle: map[*runner.Function][]runner.Runner{}, now: runningCall{epoch: time.Now()},
-		})
+		h := &slot{session: s, idle: map[*runner.Function][]runner.Runner{}, now: runningCall{epoch: time.Now()}}
+		h.noted = h.noteFailure
+		s.slots = append(s.slots, h)
 	}
 	s.clock.look = s.lookForHung
 	return s
@@ -112,8 +114,13 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 		}
 		return err
 	})
-	lease.Go(func() error { s.cancelStale(beats); return nil })
+	working, stopWorking := context.WithCancel(beats)
+	defer stopWorking()
+	var attendance errgroup.Group
+	attendance.Go(func() error { s.atEachBeat(working); return nil })
 	err := s.runRoles(soft, hard, stop, cut)
+	stopWorking()
+	_ = attendance.Wait()
 	s.leave(ctx)
 	stopBeats()
 	return errors.Join(err, lease.Wait())
@@ -173,8 +180,17 @@ func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelC
 // no other error.
 func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 	counts := &s.worker.counts
+	shown := changedFields{}
 	for lease.Wait(ctx) {
-		pulse, err := lease.Beat(ctx, "done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load())
+		card := []any{"done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load()}
+		card = shown.add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
+		card = shown.add(card, "now", s.runningItems(time.Now()))
+		pulse, err := lease.Beat(ctx, card...)
+		if err == nil {
+			s.reporter.fleet.Store(int64(pulse.Workers))
+		} else {
+			clear(shown)
+		}
 		if pulse.Overdue > overdue {
 			s.retries.in(0)
 		}
@@ -196,6 +212,7 @@ func (s *session) leave(ctx context.Context) {
 	defer cancel()
 	err := s.client.GiveBack(ctx, s.id, s.holding()...)
 	if err == nil {
+		s.reportRest(ctx)
 		some, cancel := context.WithTimeout(ctx, closing/2)
 		named := s.client.GiveBack(some, s.id, s.queues...)
 		cancel()

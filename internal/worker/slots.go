@@ -45,12 +45,13 @@ type slot struct {
 	*session
 	group  *sync.WaitGroup // of all slots
 	idle   map[*runner.Function][]runner.Runner
-	now    runningCall      // current call
-	job    *job             // current job; nil: none
-	made   []completion     // of the last job
-	called *runner.Function // last function
-	route  *route           // of the last function
-	late   int64            // tick of the clock at the end of the time slice
+	now    runningCall                  // current call
+	job    *job                         // current job; nil: none
+	made   []completion                 // of the last job
+	called *runner.Function             // last function
+	route  *route                       // of the last function
+	late   int64                        // tick of the clock at the end of the time slice
+	noted  func(i int, f batch.Failure) // is noteFailure, made once for all calls
 }
 
 // run runs jobs until work is closed. If a function ends this goroutine, another one runs the job
@@ -113,8 +114,10 @@ func (s *slot) do(ctx context.Context, j job) completion {
 		return malformed(j, errNoBatch)
 	case r.stage.Kind == broker.KindCopy:
 		r.stock(0, e.N, len(e.Frame), s.concurrency)
+		r.passed(e.N, len(e.Frame))
 		return copyToAll(j)
 	case e.Lost != nil && r.stage.Kind == broker.KindMap:
+		r.passed(e.N, 0)
 		return copyToAll(j)
 	case e.Crashes >= broker.Suspicious && e.N > 1:
 		return divide(j, 1) // one of its items may be the cause
@@ -153,7 +156,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 			s.worker.restUntilRetry(rest)
 		}
 	}()
-	defer s.returned()
+	defer s.returned(&done)
 	if !s.now.begin(r, b, attempts+1) {
 		return done
 	}
@@ -170,6 +173,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 		Attempt: attempts + 1, Retries: r.stage.Retries, ShouldYield: leave, Exposed: !r.function.Exits.Load(), Memory: &s.memory,
 		Unavailable: func(i int, why string) bool { return s.unavailable(r, b, i, why) },
 		Stuck:       s.stuck,
+		Failed:      s.noted,
 		Left:        &r.breaker.left,
 		Progress:    &s.now, Single: r.stage.Kind == broker.KindFuture,
 	}
@@ -180,9 +184,15 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 	return done
 }
 
-// returned records that a function has returned.
-func (s *slot) returned() {
-	if call, late := s.now.done(); late {
+// noteFailure counts a failed attempt of the i-th item of the current call.
+func (s *slot) noteFailure(i int, f batch.Failure) {
+	s.route.failed(failedAttempt{f, s.now.source, s.now.first + int64(i)})
+}
+
+// returned records that the function of a step has returned.
+func (s *slot) returned(done *step) {
+	call, late, counted := s.now.done()
+	if done.counted = counted; late {
 		s.log.Warn("a function has returned long after its context had ended", call.attrs()...)
 	}
 }

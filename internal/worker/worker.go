@@ -44,6 +44,7 @@ type Worker struct {
 	owned      bool // Run closes the client
 	partitions *partitionSet
 	counts     counts
+	started    time.Time // when New made it
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*runner.Function
@@ -77,6 +78,7 @@ var (
 func New(redisURL string, o Options) (*Worker, error) {
 	w := &Worker{
 		Options: o, functions: map[string]*runner.Function{}, breakers: map[*runner.Function]*breaker{}, partitions: newPartitionSet(),
+		started: time.Now(),
 	}
 	if err := w.add(o.Functions); err != nil {
 		return nil, err
@@ -182,6 +184,7 @@ func (w *Worker) card() map[string]string {
 	}
 	return map[string]string{
 		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.Itoa(w.Concurrency), "functions": string(functions),
+		"version": connection.Version(), "started": strconv.FormatInt(w.started.UnixMilli(), 10),
 	}
 }
 

@@ -9,11 +9,12 @@
 -- ARGV 6+ routes  {in, outs}*  for each route
 -- field in  name of its in-queue
 -- field outs  number of its out-queues
--- reply [{[status, back, fresh, suspects, why]}*]  one list for each route, in their order
+-- reply [{[status, back, fresh, suspects, why, entries]}*]  one list for each route, in their order
 -- field back  list of entries of r:
 -- field fresh  list of entries of q:
 -- field suspects  list of entries of x:
 -- field why  key wait:<out> of the full queue, or the text of the error; otherwise empty
+-- field entries  number of entries in r: and q: of a route that is full; otherwise missing
 -- word ok  the route was read
 -- word full  an out-queue has no room: no entry was read
 -- word window  the next entry of q: is beyond the window of its source
@@ -87,7 +88,7 @@ local function route(base, name, outs)
     if full(KEYS[i], KEYS[i + 1]) then
       redis.call('SADD', KEYS[i + 2], ARGV[3])
       room(base, name)
-      return {'full', {}, {}, {}, KEYS[i + 2]}
+      return {'full', {}, {}, {}, KEYS[i + 2], redis.call('XLEN', KEYS[base]) + redis.call('XLEN', KEYS[base + 1])}
     end
   end
   local back = read(KEYS[base], budget)

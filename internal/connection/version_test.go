@@ -1,4 +1,4 @@
-package cli
+package connection
 
 import (
 	"go/ast"
@@ -39,13 +39,21 @@ func TestVersionOfEachFormOfBuildInfo(t *testing.T) {
 			t.Errorf("%s: %q, not %q", name, got, c.want)
 		}
 	}
+	other := debug.BuildInfo{Main: debug.Module{Path: "example.com/fleet", Version: "v7.0.0"}, Deps: []*debug.Module{{Path: "a", Version: "v3.0.0"}, {Path: module, Version: "v1.2.3"}}}
+	if got := version("", &other); got != "v1.2.3" {
+		t.Errorf("in a program of another module: %q", got)
+	}
+	other.Deps[1].Replace = &debug.Module{Path: "../dqbridge"}
+	if got := version("", &other); got != "v0.1.0-devel" {
+		t.Errorf("in a program that replaces the module: %q", got)
+	}
 	if got := version("", nil); got != "v0.1.0-devel" {
 		t.Errorf("no build info: %q", got)
 	}
 }
 
 func TestNextVersionIsInTheChangelog(t *testing.T) {
-	text, err := os.ReadFile("../../../CHANGELOG.md")
+	text, err := os.ReadFile("../../CHANGELOG.md")
 	if err != nil || !strings.Contains(string(text), "To be "+nextVersion+".") {
 		t.Errorf("CHANGELOG.md is not about %s: %v", nextVersion, err)
 	}
@@ -53,7 +61,7 @@ func TestNextVersionIsInTheChangelog(t *testing.T) {
 
 // The linker ignores -X for a variable that does not exist.
 func TestDockerfileSetsTheVersionVariable(t *testing.T) {
-	text, err := os.ReadFile("../../../Dockerfile")
+	text, err := os.ReadFile("../../Dockerfile")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,14 +70,14 @@ func TestDockerfileSetsTheVersionVariable(t *testing.T) {
 		t.Fatalf("the Dockerfile has %d flags -X of $VERSION", len(flags))
 	}
 	path, name := flags[0][1], flags[0][2]
-	if want := reflect.TypeFor[Command]().PkgPath(); path != want {
+	if want := reflect.TypeFor[Settings]().PkgPath(); path != want {
 		t.Errorf("the Dockerfile names package %s, not %s", path, want)
 	}
 	if !isString(t, name) {
 		t.Errorf("the Dockerfile names variable %s, and the package has no such string", name)
 	}
 	if name != "built" {
-		t.Errorf("the Dockerfile sets %s, and PrintVersion reads built", name)
+		t.Errorf("the Dockerfile sets %s, and Version reads built", name)
 	}
 }
 
