@@ -20,6 +20,8 @@ type Inspector interface {
 	Stages(ctx context.Context) ([]StageInfo, error)
 	// Sources lists the sources of all queues, see Executor.Sources.
 	Sources(ctx context.Context) ([]SourceInfo, error)
+	// Errors lists the failures of all stages in groups, see Executor.Errors.
+	Errors(ctx context.Context) ([]ErrorInfo, error)
 	// Server reads what the Redis server says of itself, see Executor.Server.
 	Server(ctx context.Context) (ServerInfo, error)
 	// Snapshot reads all of these at once, see Executor.Snapshot.

@@ -72,8 +72,23 @@ type WorkerInfo struct {
 	Done        int64     `json:"done"`   // items so far, with the failed ones
 	Failed      int64     `json:"failed"` // items so far that failed
 	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
+	// Running are the calls that had run for more than a second at the last heartbeat, those that run
+	// longest first.
+	Running []RunningCall `json:"running"`
 
 	cards []broker.FunctionCard
+}
+
+// A RunningCall is a call that a slot of a worker runs.
+type RunningCall struct {
+	Stage    string    `json:"stage"` // its id
+	Function string    `json:"function"`
+	Queue    string    `json:"queue"` // that the stage reads
+	Source   string    `json:"source"`
+	Offset   int64     `json:"offset"`  // of the item in the source
+	Items    int       `json:"items"`   // that the call may be at, from Offset on: those of a batch function
+	Attempt  int       `json:"attempt"` // from 1
+	Since    time.Time `json:"since"`   // by the clock of Redis
 }
 
 // Workers lists the live workers, sorted by host and process. It costs a few round trips.
@@ -113,8 +128,11 @@ func sortWorkers(all []WorkerInfo) {
 func workerInfo(p broker.Process, state string) WorkerInfo {
 	w := WorkerInfo{
 		ID: p.ID, Host: p.Card["host"], PID: int(number(p.Card["pid"])), State: state, Concurrency: int(number(p.Card["concurrency"])),
-		Stuck: int(number(p.Card["stuck"])), Functions: []string{}, Done: number(p.Card["done"]), Failed: number(p.Card["failed"]),
+		Stuck: int(number(p.Card["stuck"])), Functions: []string{}, Running: []RunningCall{}, Done: number(p.Card["done"]), Failed: number(p.Card["failed"]),
 		Seen: time.UnixMilli(number(p.Card["seen"])), cards: cards(p),
+	}
+	for _, c := range p.Running() {
+		w.Running = append(w.Running, RunningCall{c.Stage, c.Function, c.Queue, c.Source, c.Offset, c.Items, c.Attempt, c.Since})
 	}
 	for _, card := range w.cards {
 		w.Functions = append(w.Functions, card.Name)

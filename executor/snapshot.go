@@ -135,18 +135,24 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, most read
 	if err != nil {
 		return Snapshot{}, err
 	}
-	costs := make(map[string]time.Duration, len(contents))
 	var fed []string
 	for _, q := range contents {
 		s.Queues = append(s.Queues, queueInfo(part, q, processes))
-		costs[q.Queue.Name] = q.Queue.Cost
 		if q.Sources > 0 {
 			fed = append(fed, q.Queue.Name)
 		}
 	}
 	inherit(s.Queues)
+	ids := make([]string, 0, len(survey.Stages))
 	for _, stage := range survey.Stages {
-		s.Stages = append(s.Stages, stageInfo(part, stage, costs, s.Workers))
+		ids = append(ids, stage.ID)
+	}
+	work, err := part.RecentReports(ctx, ids, survey.Now)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	for n, stage := range survey.Stages {
+		s.Stages = append(s.Stages, stageInfo(part, stage, work[n], survey.Now, s.Workers))
 	}
 	if most < readSources {
 		return s, nil

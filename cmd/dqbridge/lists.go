@@ -91,6 +91,7 @@ func workersVerb() *urfave.Command {
 				{Head: "CONCURRENCY", Cell: func(w executor.WorkerInfo) any { return slots(w) }},
 				{Head: "DONE", Cell: func(w executor.WorkerInfo) any { return w.Done }},
 				{Head: "FAILED", Cell: func(w executor.WorkerInfo) any { return w.Failed }},
+				{Head: "LONGEST", Cell: func(w executor.WorkerInfo) any { return longest(w, *at) }},
 				{Head: "FUNCTIONS", Cell: func(w executor.WorkerInfo) any { return w.Functions }},
 			}
 		})
@@ -101,6 +102,15 @@ func workerState(w executor.WorkerInfo, at time.Time) string {
 		return w.State
 	}
 	return fmt.Sprintf("%s %v", w.State, cli.Since(at, w.Seen))
+}
+
+// longest returns the call that a worker has run for the longest time.
+func longest(w executor.WorkerInfo, at time.Time) string {
+	if len(w.Running) == 0 {
+		return ""
+	}
+	c := w.Running[0]
+	return fmt.Sprintf("%s %v %s %d", c.Function, cli.Since(at, c.Since), c.Source, c.Offset)
 }
 
 // slots returns the numbers of slots and of stuck functions of a worker.
@@ -121,11 +131,36 @@ func stagesVerb() *urfave.Command {
 				{Head: "FUNCTION", Cell: func(s executor.StageInfo) any { return s.Function }},
 				{Head: "IN", Cell: func(s executor.StageInfo) any { return s.In }},
 				{Head: "OUT", Cell: func(s executor.StageInfo) any { return s.Out }},
-				{Head: "COST", Cell: func(s executor.StageInfo) any { return s.Cost.Round(time.Microsecond / 10) }},
+				{Head: "DONE", Cell: func(s executor.StageInfo) any { return s.Done }},
+				{Head: "RATE", Cell: func(s executor.StageInfo) any { return perSecond(s.Rate) }},
+				{Head: "FAILED", Cell: func(s executor.StageInfo) any { return s.Failed }},
+				{Head: "P50", Cell: func(s executor.StageInfo) any { return short(s.P50) }},
+				{Head: "P99", Cell: func(s executor.StageInfo) any { return short(s.P99) }},
 				{Head: "WORKERS", Cell: func(s executor.StageInfo) any { return holders(s) }},
+				{Head: "COST", Wide: true, Cell: func(s executor.StageInfo) any { return short(s.Cost) }},
+				{Head: "RETRIED", Wide: true, Cell: func(s executor.StageInfo) any { return s.Retried }},
+				{Head: "SLOTS", Wide: true, Cell: func(s executor.StageInfo) any { return s.Slots }},
 				{Head: "PARTITION", Wide: true, Cell: func(s executor.StageInfo) any { return s.Partition }},
 			}
 		})
+}
+
+// short rounds a duration to three digits.
+func short(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
+
+// perSecond returns a rate with about three digits.
+func perSecond(rate float64) cli.Number {
+	n := cli.Number{Value: int64(rate * 1000), Text: fmt.Sprintf("%.3g/s", rate)}
+	if rate >= 1000 {
+		n.Text = fmt.Sprintf("%.0f/s", rate)
+	}
+	return n
 }
 
 // holders returns the number of workers that run a stage, and why others do not.
@@ -138,6 +173,24 @@ func holders(s executor.StageInfo) cli.Number {
 		n.Text += ", paused"
 	}
 	return n
+}
+
+func errorsVerb() *urfave.Command {
+	type column = cli.Column[executor.ErrorInfo]
+	return reader("errors", "list the failures of the stages, in groups of similar messages", executor.Inspector.Errors,
+		[]column{
+			{Head: "LAST", Cell: func(e executor.ErrorInfo) any { return e.Last.Format(time.RFC3339) }},
+			{Head: "COUNT", Cell: func(e executor.ErrorInfo) any { return e.Count }},
+			{Head: "STAGE", Cell: func(e executor.ErrorInfo) any { return e.Stage }},
+			{Head: "FUNCTION", Cell: func(e executor.ErrorInfo) any { return e.Function }},
+			{Head: "CODE", Cell: func(e executor.ErrorInfo) any { return e.Code }},
+			{Head: "MESSAGE", Cell: func(e executor.ErrorInfo) any { return e.Message }},
+			{Head: "FIRST", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.First.Format(time.RFC3339) }},
+			{Head: "SOURCE", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Source }},
+			{Head: "OFFSET", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Offset }},
+			{Head: "ATTEMPT", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Attempt }},
+			{Head: "WORKER", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Worker }},
+		})
 }
 
 func sourcesVerb() *urfave.Command {
@@ -196,6 +249,16 @@ func flowsVerb() *urfave.Command {
 
 // lister returns a verb that lists rows of a snapshot. The columns get the time of the snapshot.
 func lister[T any](name, usage string, rows func(executor.Snapshot) []T, columns func(at *time.Time) []cli.Column[T]) *urfave.Command {
+	var at time.Time
+	return reader(name, usage, func(o executor.Inspector, ctx context.Context) ([]T, error) {
+		s, err := o.Snapshot(ctx)
+		at = s.At
+		return rows(s), err
+	}, columns(&at))
+}
+
+// reader returns a verb that lists rows.
+func reader[T any](name, usage string, rows func(executor.Inspector, context.Context) ([]T, error), columns []cli.Column[T]) *urfave.Command {
 	return &urfave.Command{
 		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [FLAGS]", Flags: common(cli.WatchFlags()...),
 		Action: func(c *urfave.Context) (err error) {
@@ -207,12 +270,7 @@ func lister[T any](name, usage string, rows func(executor.Snapshot) []T, columns
 				return err
 			}
 			defer func() { err = errors.Join(err, o.Close()) }()
-			var at time.Time
-			return cli.Watch(c, func(ctx context.Context) ([]T, error) {
-				s, err := o.Snapshot(ctx)
-				at = s.At
-				return rows(s), err
-			}, columns(&at)...)
+			return cli.Watch(c, func(ctx context.Context) ([]T, error) { return rows(o, ctx) }, columns...)
 		},
 	}
 }

@@ -1,0 +1,83 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// recentSeconds is the number of ring slots of ten seconds that RecentReports reads: the present one
+// and those of the half minute before.
+const recentSeconds = 4
+
+// RecentReports reads the totals of stages and their work of the last half minute before now, the
+// time of Redis: Seconds, but neither Minutes nor Errors. It takes one round trip for any number of
+// stages.
+func (c *Client) RecentReports(ctx context.Context, stages []string, now time.Time) ([]StageReport, error) {
+	if len(stages) == 0 {
+		return nil, nil
+	}
+	var fields []string
+	for i := range int64(recentSeconds) {
+		fields = append(fields, fmt.Sprint("s", (now.UnixMilli()/10_000-i)%ringSlots))
+	}
+	totals, slots := make([]*redis.MapStringStringCmd, len(stages)), make([]*redis.SliceCmd, len(stages))
+	err := c.pipeReports(ctx, func(p redis.Pipeliner) {
+		for i, id := range stages {
+			totals[i], slots[i] = p.HGetAll(ctx, c.keys.totals(id)), p.HMGet(ctx, c.keys.history(id), fields...)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	reports := make([]StageReport, len(stages))
+	for i, id := range stages {
+		history := map[string]string{}
+		for j, value := range slots[i].Val() {
+			if text, ok := value.(string); ok {
+				history[fields[j]] = text
+			}
+		}
+		reports[i].Stage = id
+		reports[i].read(totals[i].Val(), history, nil)
+	}
+	return reports, nil
+}
+
+// StageErrors reads the error groups of stages, in their order, each with the last seen first. It
+// takes one round trip for any number of stages.
+func (c *Client) StageErrors(ctx context.Context, stages []string) ([][]ErrorGroup, error) {
+	groups := make([]*redis.MapStringStringCmd, len(stages))
+	err := c.pipeReports(ctx, func(p redis.Pipeliner) {
+		for i, id := range stages {
+			groups[i] = p.HGetAll(ctx, c.keys.errors(id))
+		}
+	})
+	if err != nil || len(stages) == 0 {
+		return nil, err
+	}
+	found := make([][]ErrorGroup, len(stages))
+	for i := range stages {
+		var r StageReport
+		r.read(nil, nil, groups[i].Val())
+		found[i] = r.Errors
+	}
+	return found, nil
+}
+
+// pipeReports sends reads of the keys of stages in one round trip. A foreign key in the place of one
+// of them does not affect other stages.
+func (c *Client) pipeReports(ctx context.Context, send func(p redis.Pipeliner)) error {
+	return c.try(ctx, "read the reports of stages", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			send(p)
+			return nil
+		})
+		if hasCode(err, "WRONGTYPE") {
+			return nil
+		}
+		return err
+	})
+}
