@@ -171,7 +171,8 @@ func (ex *Executor) RetryDeadLetter(ctx context.Context, id, queue string) (err 
 	if err != nil {
 		return err
 	}
-	to, q := part, broker.Queue{}
+	to := part
+	var q broker.Queue
 	if queue == "" {
 		q, err = part.Look(ctx, d.Entry.Queue)
 	} else if to, q, err = part.Find(ctx, queue); err == nil {

@@ -201,7 +201,7 @@ func TestBlockedCommandLeavesNoKeys(t *testing.T) {
 					return s.raw.ZCard(t.Context(), s.key("executors")).Val() == 0
 				}, "the command has left or is declared dead")
 				if c.named {
-					s.run(t, "", "dqbridge", "delete", "numbers")
+					s.run(t, "", "dqbridge", "delete", "--yes", "numbers")
 				}
 				var left []string
 				defer func() {
