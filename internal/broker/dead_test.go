@@ -99,7 +99,7 @@ func TestDeadLettersNameWorkersThatDied(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f, watcher := makeFlow(t, c, 0), watching(t, c, "x1")
-		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "bad", "good")}}))
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "bad", "worse")}}))
 		var e broker.Entry
 		for i := range 7 {
 			worker := fmt.Sprint("w", i)
@@ -121,11 +121,11 @@ func TestDeadLettersNameWorkersThatDied(t *testing.T) {
 		e = f.takeAll(t, c, "alive")[0]
 		done := broker.Completion{Entry: e, In: f.a, Dead: &batch.Failure{Code: batch.CodeCrashed}}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{done}))
-		deaths := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 1))[0].Deaths
-		if len(deaths) != 5 {
-			t.Fatalf("the deaths are %+v", deaths)
+		letters := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))
+		if len(letters) != 2 || len(letters[0].Deaths) != 3 || len(letters[1].Deaths) != 5 {
+			t.Fatalf("the dead letters are %+v", letters)
 		}
-		for i, d := range deaths {
+		for i, d := range letters[1].Deaths {
 			if d.Worker != fmt.Sprint("w", i+2) || d.Host != fmt.Sprint("host ", i+2) || time.Since(d.At).Abs() > time.Minute {
 				t.Errorf("death %d is %+v", i, d)
 			}
@@ -133,16 +133,16 @@ func TestDeadLettersNameWorkersThatDied(t *testing.T) {
 	})
 }
 
-// splitSuspect completes a suspect with its items as remainders, the first of which fails once and waits
-// for another attempt.
+// splitSuspect completes a suspect with its items as remainders. The first one waits for another
+// attempt, and the second one becomes a dead letter.
 func splitSuspect(t *testing.T, c *broker.Client, f flow, worker string) {
 	t.Helper()
 	e := f.takeAll(t, c, worker)[0]
-	first, second := framed("s1", 0, "bad"), framed("s1", 1, "good")
+	first, second := framed("s1", 0, "bad"), framed("s1", 1, "worse")
 	rests := []broker.Remainder{{Batch: first, Delay: time.Millisecond, Attempts: 1}, {Batch: second}}
 	must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: rests}}))
-	good := f.takeAll(t, c, worker)[0]
-	must[[]broker.Outcome](t)(c.Complete(t.Context(), f.whole([]broker.Entry{good})))
+	done := broker.Completion{Entry: f.takeAll(t, c, worker)[0], In: f.a, Dead: &batch.Failure{Code: batch.CodeCrashed}}
+	must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{done}))
 	testkit.Eventually(t, func() bool {
 		if err := c.RequeueDue(t.Context()); err != nil {
 			t.Fatal(err)
