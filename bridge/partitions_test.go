@@ -151,6 +151,48 @@ func TestDeadLettersOfAllPartitions(t *testing.T) {
 	}
 }
 
+// A dead letter is retried to a queue in another partition.
+func TestDeadLetterIsRetriedInAnotherPartition(t *testing.T) {
+	url := spread(t)
+	all, queues := apart(t, url, 2)
+	raw := redis.NewClient(&redis.Options{Addr: testkit.SharedRedis(t).Addr()})
+	defer raw.Close()
+	ns := url[strings.LastIndex(url, "=")+1:]
+	prefix, _, _ := strings.Cut(testkit.Keys(t, testkit.SharedRedis(t).URL(), "{"+ns+":*}:q:"+queues[1].Name())[0], "q:")
+	must(raw.XAdd(t.Context(), &redis.XAddArgs{Stream: prefix + "dead", Values: []any{
+		"q", queues[1].Name(), "s", "source", "o", 5, "n", 1, "a", 0, "k", 5, "why", `{"code":"crashed"}`, "p", "\x01\x04" + "77",
+	}}).Result())(t)
+	var id string
+	for d, err := range all[0].DeadLetters(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = d.ID
+	}
+	open := must(bridge.ScatterSeq(t.Context(), all[0], slices.Values([]int{1}), bridge.Name("open")))(t)
+	words := must(bridge.ScatterSeq(t.Context(), all[0], slices.Values([]string{"a"}), bridge.Name("words")))(t)
+	if err := all[0].RetryDeadLetter(t.Context(), id, words.Name()); !errors.Is(err, executor.ErrTypeMismatch) {
+		t.Errorf("to a queue of another type: %v", err)
+	}
+	if err := all[0].RetryDeadLetter(t.Context(), id, "nothing"); !errors.Is(err, executor.ErrQueueNotFound) {
+		t.Errorf("to no queue: %v", err)
+	}
+	if err := all[0].RetryDeadLetter(t.Context(), id, open.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(all[0].Flush(t.Context()), open.Seal(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	got := values(t, open)
+	slices.Sort(got)
+	if !slices.Equal(got, []int{1, 77}) {
+		t.Errorf("the queue holds %v", got)
+	}
+	if err := all[0].RetryDeadLetter(t.Context(), id, open.Name()); !errors.Is(err, executor.ErrDeadLetterNotFound) {
+		t.Errorf("again: %v", err)
+	}
+}
+
 // The hands of a worker are shared by all partitions.
 func TestAWorkerHasItsSlotsInAllPartitions(t *testing.T) {
 	url := spread(t)

@@ -3,12 +3,14 @@ package executor
 import (
 	"context"
 	"fmt"
+	"iter"
 )
 
-// An Inspector lists queues, stages, workers and functions. An Executor is an Inspector as well.
-// The one from NewInspector only reads, so that a Redis user without the permission to change a key
-// is enough. All methods may be called from many goroutines. After Close they return ErrClosed. If
-// no process of the namespace is alive, all lists except Queues take up to a lease.
+// An Inspector lists queues, stages, workers, functions and dead letters. An Executor is an
+// Inspector as well. The one from NewInspector only reads, so that a Redis user without the
+// permission to change a key is enough. All methods may be called from many goroutines. After Close
+// they return ErrClosed. If no process of the namespace is alive, the lists of workers, functions
+// and stages take up to a lease.
 type Inspector interface {
 	// Functions lists the functions of the live workers, see Executor.Functions.
 	Functions(ctx context.Context) ([]FunctionInfo, error)
@@ -26,6 +28,10 @@ type Inspector interface {
 	Server(ctx context.Context) (ServerInfo, error)
 	// Snapshot reads all of these at once, see Executor.Snapshot.
 	Snapshot(ctx context.Context) (Snapshot, error)
+	// DeadLetters yields the dead letters, see Executor.DeadLetters.
+	DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error]
+	// DeadLetterItems returns the encoded items of a dead letter, see Executor.DeadLetterItems.
+	DeadLetterItems(ctx context.Context, id string) ([][]byte, error)
 	// Close ends the connection, and all calls that are under way.
 	Close() error
 }

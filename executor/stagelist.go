@@ -33,8 +33,11 @@ type StageInfo struct {
 	P50     time.Duration `json:"p50_ns"`   // half of the items took at most this time; off by 9 percent at most
 	P99     time.Duration `json:"p99_ns"`   // 99 of 100 items took at most this time; likewise
 	// Rate is the number of items done in a second, over the last half minute.
-	Rate float64   `json:"rate"`
-	Last time.Time `json:"last,omitzero"` // of the last report, by the clock of Redis; zero if there was none
+	Rate float64 `json:"rate"`
+	// RecentDone and RecentFailed are Done and Failed of the last five minutes.
+	RecentDone   int64     `json:"recent_done"`
+	RecentFailed int64     `json:"recent_failed"`
+	Last         time.Time `json:"last,omitzero"` // of the last report, by the clock of Redis; zero if there was none
 	// Partition is the number of the partition that has the stage, 0 if there is only one.
 	Partition int `json:"partition"`
 }
@@ -61,6 +64,9 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 		ID: s.ID, Kind: s.Kind, Function: s.Function, In: s.Inputs(), Out: []string{}, Paused: s.Paused, Partition: part.Index(),
 		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
 		P50: work.Times.Quantile(0.5), P99: work.Times.Quantile(0.99), Rate: rate(work.Seconds, now), Last: work.Last,
+	}
+	for _, minute := range work.Minutes {
+		info.RecentDone, info.RecentFailed = info.RecentDone+minute.Items, info.RecentFailed+minute.Failed
 	}
 	if attempts := n.Items + n.Retried; attempts > 0 {
 		info.Cost = n.Spent / time.Duration(attempts)

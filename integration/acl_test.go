@@ -196,7 +196,7 @@ var cells = []struct{ command, allowed string }{
 	{"HGETALL {dq:0}:m:a", "pwgoo"},
 	{"SET {dq:0}:f:a x", "pw--o"},
 	{"MGET {dq:0}:f:a", "p---o"},
-	{"GET {dq:0}:f:a", "-wg-o"},
+	{"GET {dq:0}:f:a", "-wgoo"},
 	{"PTTL {dq:0}:f:a", "p---o"},
 	{"XADD {dq:0}:dead * q a", "-w--o"},
 	{"SMEMBERS {dq:0}:queues", "pwgoo"},

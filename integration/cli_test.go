@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
@@ -72,7 +73,7 @@ func TestCommands(t *testing.T) {
 			return errors.Join(err, failed)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "worker": worker, "interrupt": interrupt,
+			"status": status, "worker": worker, "interrupt": interrupt, "letters": letters,
 		},
 	})
 }
@@ -138,6 +139,15 @@ func worker(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("dqworker: %v\n%s", err, log.String())
 		}
 	})
+}
+
+// letters QUEUE FILE adds the lines of a file to a queue that it seals, and makes dead letters of
+// them.
+func letters(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSuffix(ts.ReadFile(args[1]), "\n"), "\n")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ts.Check(rejectAll(ctx, ts.Getenv("REDIS"), args[0], lines, bridge.Seal()))
 }
 
 // interrupt SIGNALS STATUS COMMAND... starts a command with an endless input. After the first line

@@ -83,12 +83,14 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 		return last(o.ex.DeadLetters(ctx))
 	},
 	"executor.Executor.DeadLetterItems":  func(ctx context.Context, o *opened) error { return failed(o.ex.DeadLetterItems(ctx, "1-1")) },
-	"executor.Executor.RetryDeadLetter":  func(ctx context.Context, o *opened) error { return o.ex.RetryDeadLetter(ctx, "1-1") },
+	"executor.Executor.RetryDeadLetter":  func(ctx context.Context, o *opened) error { return o.ex.RetryDeadLetter(ctx, "1-1", "") },
 	"executor.Executor.DeleteDeadLetter": func(ctx context.Context, o *opened) error { return o.ex.DeleteDeadLetter(ctx, "1-1") },
 	"executor.Inspector.Functions":       func(ctx context.Context, o *opened) error { return failed(o.view.Functions(ctx)) },
 	"executor.Inspector.Workers":         func(ctx context.Context, o *opened) error { return failed(o.view.Workers(ctx)) },
 	"executor.Inspector.Queues":          func(ctx context.Context, o *opened) error { return failed(o.view.Queues(ctx)) },
 	"executor.Inspector.Stages":          func(ctx context.Context, o *opened) error { return failed(o.view.Stages(ctx)) },
+	"executor.Inspector.DeadLetters":     func(ctx context.Context, o *opened) error { return last(o.view.DeadLetters(ctx)) },
+	"executor.Inspector.DeadLetterItems": func(ctx context.Context, o *opened) error { return failed(o.view.DeadLetterItems(ctx, "1-1")) },
 	"executor.Executor.Register":         func(_ context.Context, o *opened) error { return o.ex.Register(sum) },
 }
 

@@ -2,9 +2,11 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,38 +20,39 @@ import (
 // deadLetters makes dead letters of items in the open queue q, and a malformed one between them.
 func deadLetters(t *testing.T, server *testkit.Server, ns string, items ...string) {
 	t.Helper()
-	ex, err := executor.New(t.Context(), server.URL()+"/?ns="+ns)
+	url, raw := server.URL()+"/?ns="+ns, redis.NewClient(&redis.Options{Addr: server.Addr()})
+	err := rejectAll(t.Context(), url, "q", items[:1])
+	malformed := &redis.XAddArgs{Stream: "{" + ns + ":0}:dead", Values: []any{"q", "q", "n", "many", "p", "?"}}
+	err = errors.Join(err, raw.XAdd(t.Context(), malformed).Err(), raw.Close(), rejectAll(t.Context(), url, "q", items[1:]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := make(chan string, len(items))
-	for _, item := range items {
-		in <- item
-	}
-	close(in)
-	q, err := bridge.Scatter(t.Context(), ex, in, bridge.Name("q"))
+}
+
+// rejectAll scatters items into a queue, and gathers it and gives each item back until it is a dead
+// letter.
+func rejectAll(ctx context.Context, url, queue string, items []string, opts ...bridge.ScatterOption) error {
+	ex, err := executor.New(ctx, url)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	results, err := bridge.Gather(t.Context(), q, bridge.ManualAck(), bridge.MaxDeliveries(1))
+	q, err := bridge.ScatterSeq(ctx, ex, slices.Values(items), append(opts, bridge.Name(queue))...)
 	if err != nil {
-		t.Fatal(err)
+		return errors.Join(err, ex.Close())
 	}
-	raw := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	results, err := bridge.Gather(ctx, q, bridge.ManualAck(), bridge.MaxDeliveries(1))
+	if err != nil {
+		return errors.Join(err, ex.Close())
+	}
 	for dead := 0; dead < len(items); {
-		r := <-results
-		if r.Err == nil {
+		if r := <-results; r.Err == nil {
 			r.Nack(0)
-			continue
-		}
-		r.Ack()
-		if dead++; dead == 1 {
-			err = raw.XAdd(t.Context(), &redis.XAddArgs{Stream: "{" + ns + ":0}:dead", Values: []any{"q", "q", "n", "many", "p", "?"}}).Err()
+		} else {
+			r.Ack()
+			dead++
 		}
 	}
-	if err := errors.Join(err, raw.Close(), ex.Close()); err != nil {
-		t.Fatal(err)
-	}
+	return ex.Close()
 }
 
 // With --all, an error with one dead letter is reported, and the others are processed.
@@ -76,7 +79,7 @@ func TestDeadAllSkipsMalformed(t *testing.T) {
 	if out, told, status := run("dead", "list"); strings.Count(out, "\n") != 2 || status != 0 {
 		t.Errorf("list: %d %q %q", status, out, told)
 	}
-	if out, told, status := run("dead", "drop", "--all"); out != "" || status != 0 {
+	if out, told, status := run("dead", "drop", "--all", "--yes"); out != "" || status != 0 {
 		t.Errorf("drop: %d %q %q", status, out, told)
 	}
 	if out, told, status := run("dead", "list", "--json"); out != "[]\n" || status != 0 {

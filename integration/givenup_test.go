@@ -100,7 +100,8 @@ func called(t *testing.T, folder string) (pids []int) {
 func isRunning(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 // A command that removes or changes a stage ends the processes that run its items. An item runs
-// again if its queue still exists.
+// again if its queue still exists. Otherwise the only slot of the worker runs the items of another
+// flow.
 func TestCommandsEndRunningFunctions(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -108,8 +109,8 @@ func TestCommandsEndRunningFunctions(t *testing.T) {
 		again   bool   // the function runs again
 		results string // the results if it does not
 	}{
-		"in-deleted":  {command: "delete numbers"},
-		"out-deleted": {command: "delete results"},
+		"in-deleted":  {command: "delete --yes numbers"},
+		"out-deleted": {command: "delete --yes results"},
 		"timeout":     {command: "map --timeout 1h hang numbers results", again: true},
 		"replaced":    {command: "map --replace upper numbers results", results: "A\n"},
 	} {
@@ -123,6 +124,10 @@ func TestCommandsEndRunningFunctions(t *testing.T) {
 			s.run(t, "", append([]string{"dqbridge"}, strings.Fields(c.command)...)...)
 			testkit.Eventually(t, func() bool { return !isRunning(called(t, folder)[0]) }, "its process is killed")
 			switch {
+			case strings.HasPrefix(name, "in-"), strings.HasPrefix(name, "out-"):
+				if got := s.run(t, "a\n", "dqbridge", "run", "upper"); got != "A\n" {
+					t.Errorf("results of another flow: %q", got)
+				}
 			case c.again:
 				testkit.Eventually(t, func() bool { return len(called(t, folder)) == 2 }, "the function runs again")
 			case c.results != "":
@@ -201,7 +206,7 @@ func TestBlockedCommandLeavesNoKeys(t *testing.T) {
 					return s.raw.ZCard(t.Context(), s.key("executors")).Val() == 0
 				}, "the command has left or is declared dead")
 				if c.named {
-					s.run(t, "", "dqbridge", "delete", "numbers")
+					s.run(t, "", "dqbridge", "delete", "--yes", "numbers")
 				}
 				var left []string
 				defer func() {

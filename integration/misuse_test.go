@@ -216,7 +216,7 @@ var misusesOfExecutors = map[string]misuse{
 		return []error{failed(noEx.DeadLetterItems(ctx, "1")), failed(ex.DeadLetterItems(noCtx, "1")), failed(ex.DeadLetterItems(ctx, ""))}
 	},
 	"executor.Executor.RetryDeadLetter": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
-		return []error{noEx.RetryDeadLetter(ctx, "1"), ex.RetryDeadLetter(noCtx, "1"), ex.RetryDeadLetter(ctx, "")}
+		return []error{noEx.RetryDeadLetter(ctx, "1", ""), ex.RetryDeadLetter(noCtx, "1", ""), ex.RetryDeadLetter(ctx, "", ""), ex.RetryDeadLetter(ctx, "1", "q")}
 	},
 	"executor.Executor.DeleteDeadLetter": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{noEx.DeleteDeadLetter(ctx, "1"), ex.DeleteDeadLetter(noCtx, "1"), ex.DeleteDeadLetter(ctx, "")}

@@ -20,6 +20,7 @@ import (
 // A screen is a pseudo terminal with the output written to it.
 type screen struct {
 	user *os.File // the end to which the command writes
+	keys *os.File // the end to which a person types
 
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -42,7 +43,7 @@ func newScreen(t *testing.T, columns uint16) *screen {
 	control(syscall.TIOCSPTLCK, unsafe.Pointer(&unlock))
 	control(syscall.TIOCGPTN, unsafe.Pointer(&number))
 	control(syscall.TIOCSWINSZ, unsafe.Pointer(&size))
-	s := new(screen)
+	s := &screen{keys: master}
 	if s.user, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -147,6 +148,66 @@ func TestStatusLineStaysWhileStdoutIsAFile(t *testing.T) {
 	end()
 	if text := s.String(); strings.Contains(text, erase+erase) {
 		t.Errorf("the status line was taken away: %q", text)
+	}
+}
+
+// A verb that deletes asks on a terminal, and only y deletes.
+func TestDeletionAsksOnTerminal(t *testing.T) {
+	t.Parallel()
+	s := shell{t, testkit.StartRedis(t).URL()}
+	if err := rejectAll(t.Context(), s.url, "letters", []string{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		verb, question, keys string
+		status               int
+	}{
+		{"delete letters", "delete queue letters: 0 items that no worker has read? [y/N] ", "\n", 1},
+		{"delete letters", "[y/N] ", "no\n", 1},
+		{"delete letters", "[y/N] ", "\x04", 1}, // Ctrl-D
+		{"delete letters --dry-run", "", "", 0},
+		{"delete nothing", "", "", 5},
+		{"delete letters", "[y/N] ", "Y\n", 0},
+		{"delete letters", "", "", 5},
+		{"dead drop --all", "drop 2 dead letters with 2 items? [y/N] ", "\n", 1},
+		{"dead drop --all", "[y/N] ", "yes\n", 0},
+		{"dead drop --all", "drop 0 dead letters with 0 items? [y/N] ", "n\n", 1},
+		{"dead drop --all --yes", "", "", 0},
+	} {
+		screen := newScreen(t, 80)
+		cmd := exec.CommandContext(t.Context(), "dqbridge", append(strings.Fields(c.verb), "--redis", s.url)...)
+		cmd.Stdin, cmd.Stderr = screen.user, screen.user
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, func() bool { return strings.Contains(screen.String(), c.question) }, "it asks: "+c.question)
+		if _, err := screen.keys.WriteString(c.keys); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // the exit status is compared
+		if status := cmd.ProcessState.ExitCode(); status != c.status {
+			t.Errorf("%s, then %q: exit status %d on %q", c.verb, c.keys, status, screen)
+		}
+	}
+}
+
+// Ctrl-C at a question ends the command.
+func TestSignalEndsQuestion(t *testing.T) {
+	t.Parallel()
+	s := shell{t, testkit.StartRedis(t).URL()}
+	screen := newScreen(t, 80)
+	cmd := exec.CommandContext(t.Context(), "dqbridge", "dead", "drop", "--all", "--redis", s.url)
+	cmd.Stdin, cmd.Stderr = screen.user, screen.user
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return strings.Contains(screen.String(), "[y/N]") }, "it asks")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit status is compared
+	if status := cmd.ProcessState.ExitCode(); status != 130 {
+		t.Errorf("exit status %d on %q", status, screen)
 	}
 }
 

@@ -83,6 +83,15 @@ func TestAnItemThatKillsItsWorkersIsADeadLetter(t *testing.T) {
 	if len(letters) != 1 || letters[0].Offset != deadly || letters[0].Items != 1 || letters[0].Crashes != 5 || letters[0].Attempts != 0 {
 		t.Fatalf("the dead letters are %+v", letters)
 	}
+	host, err := os.Hostname()
+	for i, w := range letters[0].Workers {
+		if w.Host != host || i > 0 && (w.ID == letters[0].Workers[i-1].ID || w.At.Before(letters[0].Workers[i-1].At)) {
+			t.Errorf("worker %d is %+v", i, w)
+		}
+	}
+	if err != nil || len(letters[0].Workers) != 5 {
+		t.Errorf("it died with %+v, %v", letters[0].Workers, err)
+	}
 	if payload, err := ex.DeadLetterItems(t.Context(), letters[0].ID); err != nil || string(payload[0]) != "13" {
 		t.Errorf("it holds %q, %v", payload, err)
 	}

@@ -37,14 +37,13 @@ func examine(c *urfave.Context) error {
 			return cli.Usagef("--only %s: there is no such check: use one of %s", id, strings.Join(doctor.Checks(), ", "))
 		}
 	}
-	o, err := executor.NewInspector(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
-	if err != nil {
-		return err
-	}
 	var facts doctor.Facts
-	facts.Server, facts.ServerErr = o.Server(c.Context)
-	facts.Snapshot, err = o.Snapshot(c.Context)
-	if err := errors.Join(err, o.Close()); err != nil {
+	err := inspect(c, func(o executor.Inspector) (err error) {
+		facts.Server, facts.ServerErr = o.Server(c.Context)
+		facts.Snapshot, err = o.Snapshot(c.Context)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	found := doctor.Examine(facts, c.StringSlice("only")...)

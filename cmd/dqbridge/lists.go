@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -261,16 +260,13 @@ func lister[T any](name, usage string, rows func(executor.Snapshot) []T, columns
 func reader[T any](name, usage string, rows func(executor.Inspector, context.Context) ([]T, error), columns []cli.Column[T]) *urfave.Command {
 	return &urfave.Command{
 		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [FLAGS]", Flags: common(cli.WatchFlags()...),
-		Action: func(c *urfave.Context) (err error) {
+		Action: func(c *urfave.Context) error {
 			if err := checkShared(c, 0, name); err != nil {
 				return err
 			}
-			o, err := executor.NewInspector(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, o.Close()) }()
-			return cli.Watch(c, func(ctx context.Context) ([]T, error) { return rows(o, ctx) }, columns...)
+			return inspect(c, func(o executor.Inspector) error {
+				return cli.Watch(c, func(ctx context.Context) ([]T, error) { return rows(o, ctx) }, columns...)
+			})
 		},
 	}
 }

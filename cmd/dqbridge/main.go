@@ -40,7 +40,8 @@ func app() *urfave.App {
 		Usage:     "send lines through functions that workers run, in order",
 		UsageText: "dqbridge VERB [FLAGS] [ARGUMENTS]",
 		Description: "Exit status: 0; 1 for failed items or another error; 2 for a mistake on the command line;\n" +
-			"3 if Redis cannot be used; 4 if the stream is incomplete; 130 after Ctrl-C.",
+			"3 if Redis cannot be used; 4 if the stream is incomplete; 5 if a queue or a dead letter does not exist;\n" +
+			"130 after Ctrl-C.",
 		Commands:  []*urfave.Command{runVerb(), functionsVerb(), scatterVerb(), mapVerb(), gatherVerb(), flowsVerb(), queuesVerb(), sourcesVerb(), stagesVerb(), workersVerb(), errorsVerb(), deadVerb(), deleteVerb(), doctorVerb(), checkVerb()},
 		Flags:     []urfave.Flag{cli.VersionFlag()},
 		Action:    cli.PrintVersion,
@@ -70,6 +71,15 @@ func shared(c *urfave.Context, args int, usage string, do func(*executor.Executo
 		return err
 	}
 	return with(c, cli.NewConsole(c.App.ErrWriter), do)
+}
+
+// inspect connects for a verb that only reads, calls do and closes the Inspector.
+func inspect(c *urfave.Context, do func(executor.Inspector) error) error {
+	o, err := executor.NewInspector(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(o), o.Close())
 }
 
 // checkShared checks the number of arguments and the address of a verb that needs a Redis.

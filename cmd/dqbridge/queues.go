@@ -29,14 +29,15 @@ func functionsVerb() *urfave.Command {
 				return err
 			}
 			defer set.Close()
-			if c.String("redis") == "" {
+			switch {
+			case c.String("redis") == "":
 				own = cli.WithBuiltins(own)
+			case len(own) == 0:
+				return inspect(c, func(o executor.Inspector) error { return listFunctions(c, o) })
 			}
 			return with(c, console, func(ex *executor.Executor) error {
-				if len(own) > 0 {
-					if err := ex.Register(own...); err != nil {
-						return cli.AsUsage(err)
-					}
+				if err := ex.Register(own...); err != nil {
+					return cli.AsUsage(err)
 				}
 				return listFunctions(c, ex)
 			})
@@ -44,8 +45,8 @@ func functionsVerb() *urfave.Command {
 	}
 }
 
-func listFunctions(c *urfave.Context, ex *executor.Executor) error {
-	list, err := ex.Functions(c.Context)
+func listFunctions(c *urfave.Context, o executor.Inspector) error {
+	list, err := o.Functions(c.Context)
 	if err != nil {
 		return err
 	}
@@ -100,26 +101,13 @@ func open(ctx context.Context, ex *executor.Executor, name string) (*executor.Qu
 }
 
 // withSuggestion adds the nearest name of a queue to the error of a missing queue.
-func withSuggestion(ctx context.Context, ex *executor.Executor, name string, err error) error {
+func withSuggestion(ctx context.Context, o executor.Inspector, name string, err error) error {
 	if !errors.Is(err, executor.ErrQueueNotFound) {
 		return err
 	}
-	queues, failed := ex.Queues(ctx)
+	queues, failed := o.Queues(ctx)
 	if failed != nil {
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, nearest.Suggest(name, cli.Names(queues, func(q executor.QueueInfo) string { return q.Name })))
-}
-
-func deleteVerb() *urfave.Command {
-	return &urfave.Command{
-		Name: "delete", Usage: "delete a queue, its items and its stages",
-		UsageText: "dqbridge delete QUEUE", ArgsUsage: "QUEUE", Flags: common(),
-		Action: func(c *urfave.Context) error {
-			return shared(c, 1, "delete QUEUE", func(ex *executor.Executor) error {
-				name := c.Args().First()
-				return withSuggestion(c.Context, ex, name, ex.Delete(c.Context, name))
-			})
-		},
-	}
 }

@@ -77,7 +77,7 @@ func letter(t *testing.T, c *broker.Client, in broker.Queue, e broker.Entry) {
 	if len(dead) != 1 {
 		t.Fatalf("the dead letters are %+v", dead)
 	}
-	fine(t, c.Retry(t.Context(), dead[0].Entry.ID))
+	fine(t, c.Retry(t.Context(), must(c.Letter(t.Context(), dead[0].Entry.ID))(t), c, in))
 }
 
 // nacked gives an item back until it is a dead letter, and acknowledges another item that was given

@@ -451,8 +451,13 @@ local function full(stream, meta)
 		pkg: "workers", run: "OnlyStages",
 	},
 	{
+		name: "a split suspect forgets the workers that died with it", file: lua + "complete.lua",
+		from: "rest.kind, rest.data, nil, e.deaths)", to: "rest.kind, rest.data)",
+		pkg: "internal/broker", run: "NameWorkersThatDied",
+	},
+	{
 		name: "a retry does not name the worker that failed", file: lua + "complete.lua",
-		from: "rest.kind, rest.data, e.worker))", to: "rest.kind, rest.data))",
+		from: "rest.kind, rest.data, e.worker, e.deaths))", to: "rest.kind, rest.data, nil, e.deaths))",
 		pkg: "internal/broker", run: "RetryNamesFailedWorker",
 	},
 	{

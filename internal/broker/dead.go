@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,15 +19,40 @@ var ErrDeadLetterNotFound = errors.New("no such dead letter")
 // A DeadLetter is an entry that could not be processed, as it stood in its queue. Fields that are
 // missing from a malformed one are zero.
 type DeadLetter struct {
-	Entry Entry
-	Why   batch.Failure
-	At    time.Time // by the clock of Redis
+	Entry  Entry
+	Why    batch.Failure
+	At     time.Time // by the clock of Redis
+	Deaths []Death   // of the last workers that died with it, at most five, the oldest first
+}
+
+// A Death is the death of a worker that held an entry.
+type Death struct {
+	Worker string
+	Host   string    // "" if it is not known
+	At     time.Time // time at which the entry was requeued, by the clock of Redis
+}
+
+// parseDeaths parses the field d of an entry: a line for each death.
+func parseDeaths(text string) (deaths []Death) {
+	for line := range strings.Lines(text) {
+		fields := append(strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3), "", "")
+		deaths = append(deaths, Death{Worker: fields[0], At: time.UnixMilli(parseInt(fields[1])), Host: fields[2]})
+	}
+	return deaths
+}
+
+// isEntryID reports whether a text has the form of the id of an entry.
+func isEntryID(text string) bool {
+	ms, seq, found := strings.Cut(text, "-")
+	_, err := strconv.ParseUint(ms, 10, 64)
+	_, failed := strconv.ParseUint(seq, 10, 64)
+	return found && err == nil && failed == nil
 }
 
 func deadLetterOf(raw list) DeadLetter {
 	d := DeadLetter{Entry: entryOf(StreamRef{}, raw)}
 	fields := raw.list(1).fields()
-	d.Entry.Queue, d.Why = fields["q"], batch.ParseFailure([]byte(fields["why"]))
+	d.Entry.Queue, d.Why, d.Deaths = fields["q"], batch.ParseFailure([]byte(fields["why"])), parseDeaths(fields["d"])
 	var ms, seq int64
 	if _, err := fmt.Sscanf(d.Entry.ID, "%d-%d", &ms, &seq); err == nil {
 		d.At = time.UnixMilli(ms)
@@ -60,6 +87,9 @@ func (c *Client) deadLetters(ctx context.Context, what, start, stop string, coun
 
 // Letter reads a dead letter with its frame.
 func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
+	if !isEntryID(id) {
+		return DeadLetter{}, fmt.Errorf("%w: %q is not the id of one: an id is like 1764446400000-0", ErrDeadLetterNotFound, id)
+	}
 	letters, err := c.deadLetters(ctx, "read dead letter "+id, id, id, 1)
 	if err != nil {
 		return DeadLetter{}, err
@@ -73,31 +103,33 @@ func (c *Client) Letter(ctx context.Context, id string) (DeadLetter, error) {
 	return letters[0], err
 }
 
-// Retry scatters the items of a dead letter into their queue again, as a new source, and deletes
-// the dead letter. It blocks while the queue is full. It is safe to repeat.
-func (c *Client) Retry(ctx context.Context, id string) error {
-	d, err := c.Letter(ctx, id)
-	if err != nil {
-		return err
-	}
+// Retry scatters the items of a dead letter into a queue of a partition, as a new source, and
+// deletes the dead letter. It blocks while the queue is full. It is safe to repeat with the same
+// queue.
+func (c *Client) Retry(ctx context.Context, d DeadLetter, to *Client, q Queue) error {
+	failed := func(err error) error { return fmt.Errorf("retry dead letter %s: %w", d.Entry.ID, err) }
 	if err := d.Entry.Check(); err != nil {
-		return fmt.Errorf("retry dead letter %s: it is not a valid batch: %w", id, err)
+		return failed(fmt.Errorf("it is not a valid batch: %w", err))
 	}
-	q, err := c.Look(ctx, d.Entry.Queue)
-	if err != nil {
-		return fmt.Errorf("retry dead letter %s: %w", id, err)
+	name := "dead-" + d.Entry.ID
+	if to != c {
+		name = fmt.Sprintf("dead-%d.%s", c.index, d.Entry.ID)
 	}
-	s, _, err := c.Source(ctx, "dead-"+id, q, 0)
-	if errors.Is(err, ErrSealed) {
-		err = fmt.Errorf("queue %q takes no retry: %w; scatter the items of the letter into the first queue of the flow", q.Name, ErrSealed)
-	}
-	if err != nil {
-		return fmt.Errorf("retry dead letter %s: %w", id, err)
+	s, stored, err := to.Source(ctx, name, q, 0)
+	switch {
+	case errors.Is(err, ErrEnded) && stored == int64(d.Entry.N): // an earlier call has stored the items
+		return c.DeleteDeadLetter(ctx, d)
+	case errors.Is(err, ErrElsewhere):
+		return failed(fmt.Errorf("an earlier retry has begun to add its items to another queue; retry it to that one: %w", err))
+	case errors.Is(err, ErrSealed):
+		return failed(fmt.Errorf("queue %q takes no retry: %w; retry the letter to the first queue of a flow that is not sealed", q.Name, ErrSealed))
+	case err != nil:
+		return failed(err)
 	}
 	again := d.Entry.Batch
 	again.Source, again.First = s.Name, 0
 	for {
-		got, err := c.Scatter(ctx, s, "", Window{}, []Parcel{{Batch: again}})
+		got, err := to.Scatter(ctx, s, "", Window{}, []Parcel{{Batch: again}})
 		if err != nil {
 			return err
 		}
@@ -106,11 +138,11 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("retry dead letter %s: queue %s is full: %w", id, q.Name, context.Cause(ctx))
+			return failed(fmt.Errorf("queue %s is full: %w", q.Name, context.Cause(ctx)))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	if err := c.Finish(ctx, s, int64(again.N)); err != nil {
+	if err := to.Finish(ctx, s, int64(again.N)); err != nil {
 		return err
 	}
 	return c.DeleteDeadLetter(ctx, d)

@@ -2,7 +2,9 @@ package broker_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/embedded"
+	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
 func TestDeadLettersKeepTheirEntry(t *testing.T) {
@@ -64,21 +67,88 @@ func TestRetriedDeadLetterIsScatteredOnce(t *testing.T) {
 		done[1].Dead = &batch.Failure{Message: "why"}
 		must[[]broker.Outcome](t)(c.Complete(t.Context(), done))
 		id := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))[0].Entry.ID
-		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrSealed) {
+		d := must[broker.DeadLetter](t)(c.Letter(t.Context(), id))
+		if err := c.Retry(t.Context(), d, c, f.a); !errors.Is(err, broker.ErrSealed) {
 			t.Fatalf("into a sealed queue: %v", err)
 		}
 		c.Raw().HSet(t.Context(), c.Key("m:a"), "sealed", 0)
-		if err := c.Retry(t.Context(), id); err != nil {
+		if err := c.Retry(t.Context(), d, c, f.a); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := c.Letter(t.Context(), id); !errors.Is(err, broker.ErrDeadLetterNotFound) {
+			t.Errorf("it is still there: %v", err)
+		}
+		// Again, as if the first call had died before it deleted the letter.
+		if err := c.Retry(t.Context(), d, c, f.a); err != nil {
+			t.Errorf("a second time: %v", err)
 		}
 		again := f.takeAll(t, c, "w1")
 		if len(again) != 1 || again[0].Source != "dead-"+id || again[0].First != 0 || again[0].Crashes != 0 || !slices.Equal(texts(again[0].Batch), []string{"bad"}) {
 			t.Fatalf("it comes back as %+v", again)
 		}
-		if err := c.Retry(t.Context(), id); !errors.Is(err, broker.ErrDeadLetterNotFound) {
-			t.Errorf("a second time: %v", err)
+		other := must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: "other"})))
+		if err := c.Retry(t.Context(), d, c, other); !errors.Is(err, broker.ErrElsewhere) {
+			t.Errorf("into another queue: %v", err)
 		}
 	})
+}
+
+// A dead letter names the last five workers that died with it. The names stay when an entry is
+// split, delayed and requeued.
+func TestDeadLettersNameWorkersThatDied(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f, watcher := makeFlow(t, c, 0), watching(t, c, "x1")
+		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed("s1", 0, "bad", "worse")}}))
+		var e broker.Entry
+		for i := range 7 {
+			worker := fmt.Sprint("w", i)
+			if err := c.Join(t.Context(), broker.RoleWorker, worker, map[string]string{"host": fmt.Sprint("host ", i), "pid": "7"}); err != nil {
+				t.Fatal(err)
+			}
+			if i == 3 { // the suspect is split, and its first item is tried again after a delay
+				splitSuspect(t, c, f, worker)
+			}
+			if e = f.takeAll(t, c, worker)[0]; e.Crashes != i {
+				t.Fatalf("crash %d: %+v", i, e)
+			}
+			score := must[float64](t)(c.Raw().ZScore(t.Context(), c.Key("workers"), worker).Result())
+			err := watcher.Fence(t.Context(), broker.RoleWorker, worker, strconv.FormatFloat(score, 'f', -1, 64))
+			if err := errors.Join(err, c.Requeue(t.Context(), worker)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e = f.takeAll(t, c, "alive")[0]
+		done := broker.Completion{Entry: e, In: f.a, Dead: &batch.Failure{Code: batch.CodeCrashed}}
+		must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{done}))
+		letters := must[[]broker.DeadLetter](t)(c.Dead(t.Context(), "", 10))
+		if len(letters) != 2 || len(letters[0].Deaths) != 3 || len(letters[1].Deaths) != 5 {
+			t.Fatalf("the dead letters are %+v", letters)
+		}
+		for i, d := range letters[1].Deaths {
+			if d.Worker != fmt.Sprint("w", i+2) || d.Host != fmt.Sprint("host ", i+2) || time.Since(d.At).Abs() > time.Minute {
+				t.Errorf("death %d is %+v", i, d)
+			}
+		}
+	})
+}
+
+// splitSuspect completes a suspect with its items as remainders. The first one waits for another
+// attempt, and the second one becomes a dead letter.
+func splitSuspect(t *testing.T, c *broker.Client, f flow, worker string) {
+	t.Helper()
+	e := f.takeAll(t, c, worker)[0]
+	first, second := framed("s1", 0, "bad"), framed("s1", 1, "worse")
+	rests := []broker.Remainder{{Batch: first, Delay: time.Millisecond, Attempts: 1}, {Batch: second}}
+	must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{{Entry: e, In: f.a, Remainders: rests}}))
+	done := broker.Completion{Entry: f.takeAll(t, c, worker)[0], In: f.a, Dead: &batch.Failure{Code: batch.CodeCrashed}}
+	must[[]broker.Outcome](t)(c.Complete(t.Context(), []broker.Completion{done}))
+	testkit.Eventually(t, func() bool {
+		if err := c.RequeueDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return must[broker.Backlog](t)(c.Waiting(t.Context(), "a")).Delayed == 0
+	}, "the first item is due")
 }
 
 // Only the newest dead letters are kept, so that a foreign program that floods a queue cannot fill

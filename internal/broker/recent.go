@@ -3,18 +3,22 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// recentSeconds is the number of ring slots of ten seconds that RecentReports reads: the present one
-// and those of the half minute before.
-const recentSeconds = 4
+// The ring slots that RecentReports reads: the present ones, and those of the half minute and of the
+// five minutes before.
+const (
+	recentSeconds = 4
+	recentMinutes = 6
+)
 
-// RecentReports reads the totals of stages and their work of the last half minute before now, the
-// time of Redis: Seconds, but neither Minutes nor Errors. It takes one round trip for any number of
-// stages.
+// RecentReports reads the totals of stages and their work of the last half minute (Seconds) and the
+// last five minutes (Minutes) before now, the time of Redis. It does not read Errors. It takes one
+// round trip for any number of stages.
 func (c *Client) RecentReports(ctx context.Context, stages []string, now time.Time) ([]StageReport, error) {
 	if len(stages) == 0 {
 		return nil, nil
@@ -22,6 +26,9 @@ func (c *Client) RecentReports(ctx context.Context, stages []string, now time.Ti
 	var fields []string
 	for i := range int64(recentSeconds) {
 		fields = append(fields, fmt.Sprint("s", (now.UnixMilli()/10_000-i)%ringSlots))
+	}
+	for i := range int64(recentMinutes) {
+		fields = append(fields, fmt.Sprint("m", (now.UnixMilli()/60_000-i)%ringSlots))
 	}
 	totals, slots := make([]*redis.MapStringStringCmd, len(stages)), make([]*redis.SliceCmd, len(stages))
 	err := c.pipeReports(ctx, func(p redis.Pipeliner) {
@@ -41,9 +48,17 @@ func (c *Client) RecentReports(ctx context.Context, stages []string, now time.Ti
 			}
 		}
 		reports[i].Stage = id
-		reports[i].read(totals[i].Val(), history, nil)
+		r := &reports[i]
+		r.read(totals[i].Val(), history, nil)
+		r.Seconds = since(r.Seconds, now, recentSeconds)
+		r.Minutes = since(r.Minutes, now, recentMinutes)
 	}
 	return reports, nil
+}
+
+// since drops the slots of a ring that have not been written since their last turn.
+func since(slots []TimeSlot, now time.Time, most int) []TimeSlot {
+	return slices.DeleteFunc(slots, func(s TimeSlot) bool { return now.Sub(s.Start) >= time.Duration(most)*s.Length })
 }
 
 // StageErrors reads the error groups of stages, in their order, each with the last seen first. It

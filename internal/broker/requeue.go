@@ -78,7 +78,7 @@ func (c *Client) reclaim(ctx context.Context, of reclaimScope, queues []string) 
 	k := c.keys
 	for len(queues) > 0 {
 		some := queues[:min(len(queues), reclaimQueues, max(1, reclaimNames/(1+len(of.names))))]
-		keys := []string{k.registry(RoleWorker)}
+		keys := []string{k.registry(RoleWorker), k.fenced()}
 		for _, q := range some {
 			keys = append(keys, k.meta(q), k.stream(q), k.returns(q), k.suspects(q))
 		}

@@ -25,6 +25,7 @@ const (
 	StatusUsage    = 2 // the command line is wrong
 	StatusUnusable = 3 // Redis does not answer or refuses the client
 	StatusBroken   = 4 // the stream is incomplete
+	StatusNotFound = 5 // a queue or a dead letter does not exist
 )
 
 // AsParallel is a key of App.Metadata. A verb that sets it has the exit statuses of GNU parallel.
@@ -81,7 +82,7 @@ func parallelStatus(status int, err error) int {
 		return halted.Status
 	case errors.As(err, &failed) && status == StatusFailed:
 		return jobs.Status(failed.Failed)
-	case status >= StatusFailed && status <= StatusBroken:
+	case status >= StatusFailed && status <= StatusNotFound:
 		return jobs.StatusOther
 	}
 	return status
@@ -109,6 +110,8 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		status = StatusUnusable
 	case errors.As(err, new(StreamBroken)):
 		status = StatusBroken
+	case errors.Is(err, executor.ErrQueueNotFound), errors.Is(err, executor.ErrDeadLetterNotFound):
+		status = StatusNotFound
 	}
 	if !output.quiet() {
 		_, _ = fmt.Fprintf(w, "%s: %v\n", name, err) // without stderr, the status is the only report

@@ -15,6 +15,10 @@ const (
 	slowRoundTrip  = 20 * time.Millisecond // of a PING
 	memoryHeadroom = 0.2                   // part of maxmemory that should be free
 	clientHeadroom = 0.1                   // part of maxclients that should be free
+	failingPart    = 0.05                  // part of the items that may fail
+	longCall       = 5 * time.Second       // that an item may take in any stage
+	hungCall       = time.Minute           // likewise, until the call counts as hung
+	unusual        = 20                    // times the time of 99 of 100 items
 	manyReads      = 300_000               // workers times stages at which their reads take a core of Redis
 )
 
@@ -24,11 +28,13 @@ var checks = []check{
 	{id: "D3", name: "eviction", well: "the server drops no stored item", needsServer: true, examine: eviction},
 	{id: "D4", name: "memory", well: "there is memory left", needsServer: true, examine: memory},
 	{id: "D5", name: "persistence", well: "the server logs each write", needsServer: true, examine: persistence},
+	{id: "D7", name: "calls", well: "no call runs for unusually long", examine: calls},
 	{id: "D8", name: "functions", well: "each stage has a worker", examine: functions},
 	{id: "D9", name: "flows", well: "no flow is stuck", examine: flows},
 	{id: "D10", name: "full", well: "no queue is full", examine: full},
 	{id: "D11", name: "consumers", well: "no queue waits for a dead process", examine: consumers},
 	{id: "D12", name: "crashes", well: "no item is suspected and there are no dead letters", examine: crashes},
+	{id: "D13", name: "failures", well: "at most one item in twenty has failed in five minutes", examine: failures},
 	{id: "D15", name: "sources", well: "no source waits for its process", examine: sources},
 	{id: "D21", name: "clients", well: "there are connections left", needsServer: true, examine: clients},
 	{id: "D22", name: "reads", well: "blocked reads cost little", examine: reads},
@@ -120,6 +126,43 @@ func functions(f Facts, report reporter) {
 				"stage %s: %d workers have %s with other types", s.ID, s.Others, function(s))
 		default:
 			report(level, "start a worker with it, or delete the stage", "stage %s: no live worker has %s", s.ID, function(s))
+		}
+	}
+}
+
+// calls looks for functions that may hang: they run for much longer than 99 of 100 items did.
+func calls(f Facts, report reporter) {
+	p99 := map[string]time.Duration{}
+	for _, s := range f.Snapshot.Stages {
+		p99[s.ID] = s.P99
+	}
+	for _, w := range f.Snapshot.Workers {
+		long, level := 0, Warn
+		var first executor.RunningCall
+		for _, c := range w.Running {
+			took := f.Snapshot.At.Sub(c.Since)
+			if took <= max(longCall, unusual*p99[c.Stage]) {
+				continue
+			}
+			if took > max(hungCall, unusual*p99[c.Stage]) {
+				level = Fail
+			}
+			if long++; long == 1 {
+				first = c
+			}
+		}
+		if long > 0 {
+			report(level, "give the stage a timeout: dqbridge map --replace --timeout, or executor.Timeout",
+				"%s:%d: %d of %d slots run one item for unusually long: stage %s (%s), source %s, offset %d, for %s",
+				w.Host, w.PID, long, w.Concurrency, first.Stage, first.Function, first.Source, first.Offset, age(f.Snapshot.At, first.Since))
+		}
+	}
+}
+
+func failures(f Facts, report reporter) {
+	for _, s := range f.Snapshot.Stages {
+		if s.RecentFailed > 0 && float64(s.RecentFailed) > failingPart*float64(s.RecentDone) {
+			report(Warn, "dqbridge errors", "stage %s (%s): %d of %d items have failed in the last five minutes", s.ID, function(s), s.RecentFailed, s.RecentDone)
 		}
 	}
 }

@@ -64,6 +64,11 @@ var faults = []struct {
 	{"D5", doctor.Warn, "no replica", func(f *doctor.Facts) { f.Server.AppendOnly = false }},
 	{"D5", doctor.Warn, "without its replicas", func(f *doctor.Facts) { f.Server.AppendOnly, f.Server.Replicas = false, 1 }},
 	{"D5", doctor.Warn, "the last snapshot", func(f *doctor.Facts) { f.Server.Snapshots = false }},
+	{"D7", doctor.Warn, "h:2: 1 of 2 slots run one item for unusually long: stage s (f), source src, offset 3, for 6s", hang(6 * time.Second)},
+	{"D7", doctor.Fail, "for 1m1s", hang(61 * time.Second)},
+	{"D13", doctor.Warn, "stage s (f): 6 of 100 items have failed", func(f *doctor.Facts) {
+		f.Snapshot.Stages[0].RecentDone, f.Snapshot.Stages[0].RecentFailed = 100, 6
+	}},
 	{"D8 D9", doctor.Fail, "no live worker has f", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers = 0 }},
 	{"D8 D9", doctor.Fail, "2 workers have f with other types", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Stages[0].Others = 0, 2 }},
 	{"D8", doctor.Warn, "no live worker has f", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Queues[0].Waiting = 0, 0 }},
@@ -93,6 +98,28 @@ var faults = []struct {
 		f.Snapshot.Workers[0].State, f.Snapshot.Workers[0].Seen = "late", now.Add(-4*time.Second)
 	}},
 	{"D25", doctor.Fail, "no heartbeat came for a lease from 1 of 2 processes", func(f *doctor.Facts) { f.Snapshot.Workers[0].State = "silent" }},
+}
+
+// hang returns the plant of a call that runs for some time.
+func hang(took time.Duration) func(f *doctor.Facts) {
+	return func(f *doctor.Facts) {
+		f.Snapshot.Workers[0].Running = []executor.RunningCall{{Stage: "s", Function: "f", Source: "src", Offset: 3, Since: now.Add(-took)}}
+	}
+}
+
+// A call is long by what the items of its stage usually take.
+func TestLongCallsOfSlowStagesAreUsual(t *testing.T) {
+	t.Parallel()
+	facts := well()
+	facts.Snapshot.Stages[0].P99 = 10 * time.Second
+	hang(3 * time.Minute)(&facts)
+	if found := doctor.Examine(facts, "D7"); doctor.Worst(found) != doctor.OK {
+		t.Errorf("found %+v", found)
+	}
+	hang(4 * time.Minute)(&facts)
+	if found := doctor.Examine(facts, "D7"); doctor.Worst(found) != doctor.Fail {
+		t.Errorf("found %+v", found)
+	}
 }
 
 // Each fault is planted alone into facts in which all is well. Only its check finds it.

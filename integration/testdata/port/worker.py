@@ -99,7 +99,7 @@ class Worker(Process):
         k, names = self.client.key, [s["ins"][0]["q"] for s in self.routes]
         at = 1
         while names and at:
-            at = int(self.client.run("reclaim", {"workers": k("workers"), "queues": [k(kind, q) for q in names for kind in "mqrx"]},
+            at = int(self.client.run("reclaim", {"workers": k("workers"), "fenced": k("fenced"), "queues": [k(kind, q) for q in names for kind in "mqrx"]},
                                      {"worker": self.id, "count": C["reclaim_entries"], "crashes": 0, "many": C["many"], "names": [self.id]})[0])
             names = names[at - 1:] if at else []
         self.leave()

@@ -137,10 +137,10 @@ end
 local function bring_back(e, rest)
   if rest.delay == 0 then
     return put_back(e.returns, e.suspects, e.crashes >= tonumber(ARGV[2]), e.source, rest.first, rest.n,
-      rest.attempts, e.crashes, rest.kind, rest.data)
+      rest.attempts, e.crashes, rest.kind, rest.data, nil, e.deaths)
   end
   local id = redis.call('XADD', e.delayed, '*',
-    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, rest.kind, rest.data, e.worker))
+    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, rest.kind, rest.data, e.worker, e.deaths))
   redis.call('ZADD', KEYS[1], now_ms() + rest.delay, e.queue .. ' ' .. id)
 end
 
@@ -158,8 +158,8 @@ local function bury(e)
   if not entry then return end
   local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
   redis.call('XADD', KEYS[2], '*', 'q', e.queue, 's', field(entry, 's') or '', 'o', field(entry, 'o') or '',
-    'n', field(entry, 'n') or '', 'a', field(entry, 'a') or '', 'k', field(entry, 'k') or '', 'why', e.why,
-    kind, field(entry, kind) or '')
+    'n', field(entry, 'n') or '', 'a', field(entry, 'a') or '', 'k', field(entry, 'k') or '',
+    'd', field(entry, 'd') or '', 'why', e.why, kind, field(entry, kind) or '')
   trim_dead(KEYS[2], ARGV[1], tonumber(ARGV[3]))
 end
 
@@ -178,6 +178,10 @@ local function commit(e)
   end
   if redis.call('XACK', e.stream, 'w', e.id) == 0 and #redis.call('XRANGE', e.stream, e.id, e.id) == 0 then
     return refuse(e, 'lost')
+  end
+  if e.crashes > 0 and #e.rests > 0 then
+    local entry = redis.call('XRANGE', e.stream, e.id, e.id)[1]
+    e.deaths = entry and field(entry, 'd')
   end
   local cost = e.cost
   for _, out in ipairs(e.outs) do

@@ -220,12 +220,14 @@ local function trim_dead(dead, payloads, most)
   end
 end
 
--- returned makes the fields of an entry that comes back. failed: the worker that it is a retry of; nil: none.
-local function returned(source, first, n, attempts, crashes, kind, data, failed)
-  if failed then
-    return 's', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, 'w', failed, kind, data
-  end
-  return 's', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, kind, data
+-- returned makes the fields of a requeued entry. failed: the worker that it is a retry of; deaths:
+-- the workers that died with it; nil: none.
+local function returned(source, first, n, attempts, crashes, kind, data, failed, deaths)
+  local fields = {'s', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes}
+  if failed then fields[15], fields[16] = 'w', failed end
+  if deaths then fields[#fields + 1], fields[#fields + 2] = 'd', deaths end
+  fields[#fields + 1], fields[#fields + 2] = kind, data
+  return unpack(fields)
 end
 
 -- put_back puts items into r:, or into x: if they are suspects. That stream

@@ -1,7 +1,8 @@
 -- reclaim.lua: requeues the entries of some queues that workers hold: one worker, or all that are
 --   not in the registry
 -- KEYS 1 workers  workers
--- KEYS 2+ queues  {m:<queue>, q:<queue>, r:<queue>, x:<queue>}*  for each queue
+-- KEYS 2 fenced  fenced
+-- KEYS 3+ queues  {m:<queue>, q:<queue>, r:<queue>, x:<queue>}*  for each queue
 -- ARGV 1 worker  whose entries are requeued; empty: those of all workers that are not in the
 --   registry
 -- ARGV 2 count  most entries that are requeued
@@ -17,6 +18,7 @@
 local left = tonumber(ARGV[2])
 local reply = {0}
 local live = {}
+local deaths = {}
 
 local function is_live(worker)
   if live[worker] == nil then live[worker] = redis.call('ZSCORE', KEYS[1], worker) and true or false end
@@ -33,6 +35,24 @@ local function holders(stream)
   return dead
 end
 
+-- death_of describes the death of a worker: its id, the time, and its host as far as it is known.
+local function death_of(worker)
+  if not deaths[worker] then
+    local host = string.match(redis.call('HGET', KEYS[2], 'w:' .. worker) or '', '^%S* %S* %S* (.*)$')
+    deaths[worker] = string.format('%s %d %s', worker, now_ms(), host or '')
+  end
+  return deaths[worker]
+end
+
+-- add_death adds the death of a worker to the deaths of an entry, and keeps the last five.
+local function add_death(entry, worker)
+  local lines = {}
+  for line in string.gmatch(field(entry, 'd') or '', '[^\n]+') do lines[#lines + 1] = line end
+  if tonumber(ARGV[3]) > 0 then lines[#lines + 1] = death_of(worker) end
+  if #lines == 0 then return nil end
+  return table.concat(lines, '\n', math.max(1, #lines - 4))
+end
+
 -- requeue puts the entries of a stream that a consumer holds into r:, or into x: if it is a suspect.
 local function requeue(stream, returns, suspects, consumer)
   local pending = redis.call('XPENDING', stream, 'w', '-', '+', left, consumer)
@@ -45,7 +65,7 @@ local function requeue(stream, returns, suspects, consumer)
       local crashes = (tonumber(field(entry, 'k')) or 0) + tonumber(ARGV[3])
       local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
       put_back(returns, suspects, crashes >= tonumber(ARGV[4]), field(entry, 's') or '', field(entry, 'o') or 0,
-        field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, kind, field(entry, kind) or '')
+        field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, kind, field(entry, kind) or '', nil, add_death(entry, consumer))
     end
     redis.call('XACK', stream, 'w', row[1])
     redis.call('XDEL', stream, row[1])
@@ -71,7 +91,7 @@ local function try(stream, returns, suspects)
   if not string.find(text, 'NOGROUP No such key', 1, true) then reply[#reply + 1], reply[#reply + 2] = stream, text end
 end
 
-for i = 2, #KEYS, 4 do
+for i = 3, #KEYS, 4 do
   local reader = redis.pcall('HGET', KEYS[i], 'consumer')
   if ARGV[1] ~= '' or type(reader) == 'string' and string.find(reader, '^stage:') then -- a gather is in no registry of workers
     for part = 1, 3 do
@@ -79,7 +99,7 @@ for i = 2, #KEYS, 4 do
     end
   end
   if left == 0 then
-    reply[1] = (i + 2) / 4
+    reply[1] = (i + 1) / 4
     return reply
   end
 end
