@@ -209,7 +209,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "ID"},
 	{regexp.MustCompile(`\d{13}-\d+`), "ENTRY"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`), "TIME"},
-	{regexp.MustCompile(`\b\d+(\.\d+)?(ns|µs|ms|s)\b`), "DURATION"},
+	{regexp.MustCompile(`\b(\d+m)?\d+(\.\d+)?(ns|µs|ms|s)\b`), "DURATION"},
+	{regexp.MustCompile(`\b\d+(\.\d+)?/s\b`), "RATE"},
 	{regexp.MustCompile(`"seconds":[0-9.e-]+`), `"seconds":N`},
 	{regexp.MustCompile(`[ \t]+`), " "},
 }
