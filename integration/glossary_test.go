@@ -183,7 +183,7 @@ cli client close closed code command committer complete completed completer conf
 console coproc cost costmodel crash crashes define delayed delete deliveries denied dialer differences
 differential direct doc done drain dropped durable embedded ended err error exclude exec exists fail failed fake
 feed fenced fetcher fetchstate fields files finished first flags fleet flight flush format found from full func
-fused generic group halt handle handover hashes health heap held host id if in inflight info input
+fused generic group halt handle handler handover hashes health heap held host id if in inflight info input
 internal ints invalid is itemrunner job joblog json keep keys keyspace kind known launcher leaks ledger len
 lexer lifecycle limits line linger linux list liveness log logger logging loop lost lua main manual manualack
 map max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new newest no not
@@ -194,6 +194,6 @@ replicas request resp rows run runner running scheduler script sealed second see
 sha
 shape shared shell signal sink size slice spec split stack standby stored stream string stuck submit submitters sys
 table talk template terminal testkit text through timeout timeslice tls topology tracker truncated type unacked
-unavailable unexported unknown unordered unreachable unstage unusable unwrap url validate value version wait waiting
+unavailable unexported unknown unordered unreachable unstage unusable unwrap url use validate value version wait waiting
 why with word zset zstd
 `
