@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,7 +70,7 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 		return nil, err
 	}
 	ex := &Executor{id: uuid.NewString(), log: s.connection.Log, lease: s.connection.Lease, closed: make(chan struct{})}
-	ex.local.concurrency = s.concurrency
+	ex.local.concurrency, ex.local.middleware = s.concurrency, s.middleware
 	if err := ex.connect(ctx, redisURL, s.connection); err != nil {
 		return nil, err
 	}
@@ -186,6 +187,7 @@ func (ex *Executor) Close() error {
 // A localWorker is the worker in this process, from the first Register on.
 type localWorker struct {
 	concurrency int
+	middleware  []workers.Option
 
 	mu     sync.Mutex // held by register
 	worker *workers.Worker
@@ -233,8 +235,9 @@ func (l *localWorker) start(ctx context.Context, ex *Executor, functions []worke
 	if l.worker != nil {
 		return l.worker.Register(ctx, functions...)
 	}
-	w, err := workers.New("", on(ex.conn), workers.Concurrency(l.concurrency), workers.Functions(functions...),
+	opts := append(slices.Clone(l.middleware), on(ex.conn), workers.Concurrency(l.concurrency), workers.Functions(functions...),
 		workers.Logger(ex.log), workers.Lease(ex.lease), workers.DrainTimeout(0))
+	w, err := workers.New("", opts...)
 	if err != nil {
 		return err
 	}

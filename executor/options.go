@@ -20,6 +20,7 @@ type Option func(*settings) error
 type settings struct {
 	connection  connection.Settings
 	concurrency int
+	middleware  []workers.Option
 }
 
 // settingsOf applies the options of a call to the defaults.
@@ -44,6 +45,20 @@ func Concurrency(n int) Option {
 			return fmt.Errorf("Concurrency(%d): it must be at least 1", n)
 		}
 		s.concurrency = n
+		return nil
+	}
+}
+
+// Use adds a middleware around each call of a function in this process, see workers.Use. The first
+// Use is the outermost one. The first Register calls middleware, or New for the embedded broker; it
+// returns an error if middleware panics or returns nil. nil is an error of New. The default is no
+// middleware. An Inspector ignores it.
+func Use(middleware func(next workers.Handler) workers.Handler) Option {
+	return func(s *settings) error {
+		if middleware == nil {
+			return errors.New("Use(nil): pass a function")
+		}
+		s.middleware = append(s.middleware, workers.Use(middleware))
 		return nil
 	}
 }

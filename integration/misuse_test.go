@@ -368,6 +368,10 @@ var misusesOfFutures = map[string]misuse{
 			failed(executor.InputAs[int](&executor.ItemError{Input: []byte("x"), InputType: "int (json)"}, nil)),
 		}
 	},
+	"executor.Use": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
+		none := func(workers.Handler) workers.Handler { return nil }
+		return []error{failed(executor.New(ctx, "", executor.Use(nil))), failed(executor.New(ctx, "", executor.Use(none)))}
+	},
 	"executor.Dialer": func(ctx context.Context, _ *executor.Executor, _ *executor.Queue[int]) []error {
 		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
@@ -394,6 +398,10 @@ var misusesOfWorkers = map[string]misuse{
 	},
 	"workers.Zstd": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		return []error{workers.Remote[int, int]("f", workers.WithCodec(workers.Zstd(nil, 1))).Err(), failed(workers.Zstd(nil, 1).Marshal(1))}
+	},
+	"workers.Use": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		none := func(workers.Handler) workers.Handler { return nil }
+		return []error{failed(workers.New("redis://127.0.0.1:1", workers.Use(nil))), failed(workers.New("redis://127.0.0.1:1", workers.Use(none)))}
 	},
 	"workers.PauseIf": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		return []error{failed(workers.New("redis://127.0.0.1:1", workers.PauseIf(nil)))}

@@ -81,3 +81,12 @@ func itemErrors(err error) error {
 	}
 	return err
 }
+
+// publicErrors returns the errors of single items in the form of workers, and any other error as it
+// is.
+func publicErrors(err error) error {
+	if some, ok := errors.AsType[runner.Failed](err); ok {
+		return Errors(some)
+	}
+	return err
+}

@@ -60,6 +60,61 @@ func ExampleNew() {
 	// <nil>
 }
 
+// A middleware logs each call with its error and its time. Values have no part in it, so it is the
+// same for all functions.
+func ExampleUse() {
+	redis, err := miniredis.Run()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer redis.Close()
+	redisURL := "redis://" + redis.Addr()
+
+	logged := func(next workers.Handler) workers.Handler {
+		return func(ctx context.Context, call workers.Call) error {
+			begin := time.Now()
+			err := next(ctx, call)
+			fmt.Println(call.Function, call.Offset, call.Attempt, err, time.Since(begin) < time.Minute)
+			return err
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	parse := workers.Define("parse", func(_ context.Context, text string) (float64, error) {
+		if text == "" {
+			return 0, workers.Permanent(errors.New("empty"))
+		}
+		return strconv.ParseFloat(text, 64)
+	})
+	w, err := workers.New(redisURL, workers.Functions(parse), workers.Use(logged))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+
+	ex, err := executor.New(ctx, redisURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, text := range []string{"1.5", ""} {
+		future, err := executor.Submit(ctx, ex, parse, text)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(future.Result(ctx))
+	}
+	fmt.Println(ex.Close())
+	stop()
+	fmt.Println(<-ended)
+	// Output:
+	// parse 0 1 <nil> true
+	// 1.5 <nil>
+	// parse 1 1 empty true
+	// 0 parse: empty
+	// <nil>
+	// <nil>
+}
+
 // A handle is enough if another program has the function.
 func ExampleRemote() {
 	ctx := context.Background()

@@ -48,7 +48,7 @@ func main() {
 
 // work runs the tasks until ctx is done.
 func work(ctx context.Context, address string) error {
-	w, err := workers.New(address, workers.Concurrency(10), workers.Functions(gravity))
+	w, err := workers.New(address, workers.Concurrency(10), workers.Functions(gravity), workers.Use(logged))
 	if err != nil {
 		return err
 	}

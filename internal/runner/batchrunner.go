@@ -17,6 +17,7 @@ type batchRunner[In, Out any] struct {
 	f        func(context.Context, []In) ([]Out, error)
 	in       input[In]
 	out      output[Out]
+	through  passages[[]In, []Out]
 	todo     []int
 	outcomes []outcome[Out]
 	spent    time.Duration // on the batch
@@ -85,6 +86,12 @@ func (r *batchRunner[In, Out]) try(ctx context.Context, c *Call) {
 	if limit/time.Duration(len(given)) != c.Timeout {
 		limit = math.MaxInt64
 	}
+	f := r.f
+	if c.Handler != nil {
+		about := c.invocation(r.out.name, r.todo[0], len(given))
+		about.Whole = true
+		f = r.through.around(f, c.Handler, about)
+	}
 	var values []Out
 	var miss func(k int) *attemptError
 	if crash := c.protect(&r.spent, func() {
@@ -92,7 +99,7 @@ func (r *batchRunner[In, Out]) try(ctx context.Context, c *Call) {
 		if c.Batch.N == 1 { // otherwise the end of one future would end the others
 			own = c.context(ctx, 0)
 		}
-		out, late, err := callWithTimeout(own, c, limit, r.f, given)
+		out, late, err := callWithTimeout(own, c, limit, f, given)
 		values, miss = out, itemErrors(own, len(given), len(out), err, late)
 	}); crash != nil {
 		miss = sameForAll(crash)

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,11 @@ func plusOnes(_ context.Context, xs []int) ([]int, error) {
 }
 
 func same(_ context.Context, s string) (string, error) { return s, nil }
+
+// pass is a middleware that does only call the function.
+func pass(next Handler) (Handler, error) {
+	return func(ctx context.Context, in Invocation) error { return next(ctx, in) }, nil
+}
 
 // repeated returns a batch of n times the item.
 func repeated(n int, item string) batch.Batch {
@@ -51,6 +57,15 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(fmt.Sprintf("int/%d", n), func(b *testing.B) { benchRun(b, define("inc", plusOne), c) })
 		b.Run(fmt.Sprintf("batch/%d", n), func(b *testing.B) { benchRun(b, defineBatch("inc", plusOnes), c) })
 	}
+	for _, n := range []int{0, 1, 3} {
+		handler, err := Chain(slices.Repeat([]Middleware{pass}, n))
+		if err != nil {
+			b.Fatal(err)
+		}
+		c := Call{Batch: repeated(1024, "1234567"), Attempt: 1, ShouldYield: func() bool { return false }, Handler: handler}
+		b.Run(fmt.Sprintf("middleware/%d", n), func(b *testing.B) { benchRun(b, define("inc", plusOne), c) })
+		b.Run(fmt.Sprintf("middleware/batch/%d", n), func(b *testing.B) { benchRun(b, defineBatch("inc", plusOnes), c) })
+	}
 	limited := Call{Batch: repeated(1024, "1234567"), Timeout: time.Hour}
 	b.Run("timeout/1024", func(b *testing.B) { benchRun(b, define("inc", plusOne), limited) })
 	for _, size := range []int{16, 1024} {
@@ -61,12 +76,18 @@ func BenchmarkRun(b *testing.B) {
 
 func TestRunDoesNotAllocateForEachItem(t *testing.T) {
 	const n = 1024
+	handler, err := Chain([]Middleware{pass, pass})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range []*Function{define("inc", plusOne), defineBatch("inc", plusOnes)} {
-		r := f.New()
-		c := Call{Batch: repeated(n, "1234567")}
-		r.Run(t.Context(), c)
-		if allocs := testing.AllocsPerRun(20, func() { r.Run(t.Context(), c) }); allocs > 25 {
-			t.Errorf("%v allocations in a batch of %d items", allocs, n)
+		for _, h := range []Handler{nil, handler} {
+			r := f.New()
+			c := Call{Batch: repeated(n, "1234567"), Handler: h}
+			r.Run(t.Context(), c)
+			if allocs := testing.AllocsPerRun(20, func() { r.Run(t.Context(), c) }); allocs > 35 {
+				t.Errorf("%v allocations in a batch of %d items", allocs, n)
+			}
 		}
 	}
 }

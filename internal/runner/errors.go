@@ -46,6 +46,16 @@ func (e *RetryAfter) Unwrap() error { return e.Err }
 
 func (e Failed) Error() string { return fmt.Sprintf("%d items of the batch failed", len(e)) }
 
+// count returns the number of items that failed.
+func (e Failed) count() (n int) {
+	for _, err := range e {
+		if err != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // stageEnded reports whether the context of a call has ended with its stage.
 func stageEnded(ctx context.Context) bool {
 	return ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrStageEnded)

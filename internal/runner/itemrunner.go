@@ -13,6 +13,7 @@ type itemRunner[In, Out any] struct {
 	f       func(context.Context, In) (Out, error)
 	in      input[In]
 	out     output[Out]
+	through passages[In, Out]
 	stopped bool
 	spent   time.Duration // on the batch
 }
@@ -72,7 +73,7 @@ func (r *itemRunner[In, Out]) runItems(ctx context.Context, c *Call) {
 			return
 		}
 	}
-	simple := r.out.codec.Short() && c.Timeout <= 0 && !c.Single
+	simple := r.out.codec.Short() && c.Timeout <= 0 && !c.Single && c.Handler == nil
 	for i := r.out.len(); !r.stopped && i < c.Batch.N; i = r.out.len() {
 		end := r.in.nextFailure(i)
 		switch {
@@ -138,12 +139,16 @@ func (r *itemRunner[In, Out]) runItem(ctx context.Context, i int, c *Call) {
 	}
 }
 
-// callFor calls the function for the i-th item.
+// callFor calls the function for the i-th item, with its middleware.
 func (r *itemRunner[In, Out]) callFor(ctx context.Context, c *Call, i int) (Out, time.Duration, error) {
-	if c.caller != nil {
-		return callTimed(ctx, c, i, r.f, r.in.values[i])
+	f := r.f
+	if c.Handler != nil {
+		f = r.through.around(f, c.Handler, c.invocation(r.out.name, i, 1))
 	}
-	return callWithTimeout(ctx, c, c.Timeout, r.f, r.in.values[i])
+	if c.caller != nil {
+		return callTimed(ctx, c, i, f, r.in.values[i])
+	}
+	return callWithTimeout(ctx, c, c.Timeout, f, r.in.values[i])
 }
 
 // failed records the failed attempt of the current item. If the end of the worker or of the stage

@@ -27,6 +27,8 @@ type Call struct {
 	Hold    bool          // results may stay values, as Result.Held
 	Worker  string        // named by failures
 	Stage   string        // named by failures
+	Queue   string        // that the items come from; for middleware
+	Handler Handler       // runs each call of the function; nil: there is no middleware
 	Timeout time.Duration // of one item; 0: none
 	Attempt int           // number of this attempt, from 1
 	Retries int           // attempts that may follow the first
@@ -42,6 +44,14 @@ type Call struct {
 	Left        *atomic.Int64                       // calls of the function that were left behind; may be nil
 
 	caller *caller // calls the function in place of the goroutine of Run; nil: none
+}
+
+// invocation describes the call for n items from the i-th on.
+func (c *Call) invocation(function string, i, n int) Invocation {
+	return Invocation{
+		Item:  Item{Queue: c.Queue, Source: c.Batch.Source, Offset: c.Batch.First + int64(i), Attempt: c.Attempt},
+		Stage: c.Stage, Function: function, Items: n,
+	}
 }
 
 // Progress follows a call from another goroutine.

@@ -170,6 +170,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 	}
 	c := runner.Call{
 		Batch: b, Held: from, Hold: r.fused.Load() != nil, Worker: s.id, Stage: r.stage.ID, Timeout: r.stage.Timeout,
+		Queue: r.In, Handler: s.worker.handler,
 		Attempt: attempts + 1, Retries: r.stage.Retries, ShouldYield: leave, Exposed: !r.function.Exits.Load(), Memory: &s.memory,
 		Unavailable: func(i int, why string) bool { return s.unavailable(r, b, i, why) },
 		Stuck:       s.stuck,

@@ -31,17 +31,19 @@ import (
 // Options are the settings of a Worker. The package workers has the defaults.
 type Options struct {
 	Connection  connection.Settings
-	Client      *broker.Client     // used in place of one that New opens, and not closed by Run; may be nil
-	Concurrency int                // calls at the same time
-	Drain       time.Duration      // for calls that run when Run has to end
-	PauseIf     func() error       // asked before calls; nil: none
-	Functions   []*runner.Function // Register adds further ones
+	Client      *broker.Client      // used in place of one that New opens, and not closed by Run; may be nil
+	Concurrency int                 // calls at the same time
+	Drain       time.Duration       // for calls that run when Run has to end
+	PauseIf     func() error        // asked before calls; nil: none
+	Middleware  []runner.Middleware // around each call, the first one outermost
+	Functions   []*runner.Function  // Register adds further ones
 }
 
 // A Worker runs functions. Its methods can be called from many goroutines.
 type Worker struct {
 	Options
-	owned      bool // Run closes the client
+	handler    runner.Handler // runs each call; nil: there is no middleware
+	owned      bool           // Run closes the client
 	partitions *partitionSet
 	counts     counts
 	started    time.Time // when New made it
@@ -81,6 +83,10 @@ func New(redisURL string, o Options) (*Worker, error) {
 		started: time.Now(),
 	}
 	if err := w.add(o.Functions); err != nil {
+		return nil, err
+	}
+	var err error
+	if w.handler, err = runner.Chain(o.Middleware); err != nil {
 		return nil, err
 	}
 	if w.Client == nil {
