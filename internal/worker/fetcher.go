@@ -232,7 +232,11 @@ func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int,
 		if t.Full {
 			r.full = time.Now()
 		}
-		r.wasFull(t.Full && t.Waits)
+		if t.Full && t.Waits {
+			r.beginFull()
+		} else {
+			r.endFull()
+		}
 		f.stages.all = f.stages.all || t.Sick
 		r.collected.measure(t.Entries, total >= budget)
 		r.backlog.Store(total >= budget && len(f.busy) <= 1 && !r.userBounded())

@@ -92,7 +92,7 @@ func (r *route) superseded(items int) {
 func (c *completion) supersede() {
 	items := 0
 	for _, out := range c.replace.Outs {
-		items += out.Batch.N
+		items += out.N
 	}
 	for _, results := range c.resolved {
 		items += len(results.Results)
@@ -107,19 +107,27 @@ func (c *completion) supersede() {
 	}
 }
 
-// wasFull records whether an out-queue had no room while entries waited. Only the fetcher calls it.
-func (r *route) wasFull(full bool) {
-	if !full && !r.lacksRoom {
-		return
-	}
-	r.lacksRoom = full
+// beginFull records that an out-queue has no room while entries wait. Only the fetcher calls it.
+func (r *route) beginFull() {
+	r.lacksRoom = true
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	r.countFull(now)
-	if r.fullSince = (time.Time{}); full {
-		r.fullSince = now
+	r.fullSince = now
+}
+
+// endFull records that the out-queues have room again, or that no entry waits. Only the fetcher calls
+// it.
+func (r *route) endFull() {
+	if !r.lacksRoom {
+		return
 	}
+	r.lacksRoom = false
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.countFull(time.Now())
+	r.fullSince = time.Time{}
 }
 
 // countFull adds the time since the last call if the route was full. The caller holds the mutex of
