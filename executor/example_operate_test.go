@@ -43,6 +43,36 @@ func ExampleInspector() {
 	// numbers int 3
 }
 
+// A snapshot has all of a namespace at one time. Its flows say why items wait.
+func ExampleExecutor_Snapshot() {
+	ctx := context.Background()
+	ex := exampleExecutor(ctx)
+	defer ex.Close()
+	if _, err := bridge.ScatterSeq(ctx, ex, slices.Values([]int{1, 2, 3}), bridge.Name("numbers"), bridge.Seal()); err != nil {
+		log.Fatal(err)
+	}
+	if err := ex.Flush(ctx); err != nil {
+		log.Fatal(err)
+	}
+	s, err := ex.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, q := range s.Queues {
+		fmt.Println(q.Name, q.State, q.Waiting, "wait,", q.Running, "run")
+	}
+	for _, f := range s.Flows() {
+		fmt.Println(f.Name, f.State, f.Why)
+	}
+	for _, source := range s.Sources {
+		fmt.Println(source.Queue, source.Stored, "of", source.End)
+	}
+	// Output:
+	// numbers ended 3 wait, 0 run
+	// numbers waiting no program gathers queue numbers
+	// numbers 3 of 3
+}
+
 // An Inspector needs the address of a Redis: no process can connect to an embedded broker.
 func ExampleNewInspector() {
 	_, err := executor.NewInspector(context.Background(), "")

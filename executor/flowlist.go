@@ -63,6 +63,9 @@ func (s Snapshot) group() []*flow {
 	}
 	for i := range s.Stages {
 		stage := &s.Stages[i]
+		if len(stage.In) == 0 {
+			continue
+		}
 		all := slices.Concat(stage.In, stage.Out)
 		for _, name := range all[1:] {
 			if a, b := root(place{stage.Partition, all[0]}), root(place{stage.Partition, name}); a != b {
@@ -84,8 +87,10 @@ func (s Snapshot) group() []*flow {
 		f.queues = append(f.queues, &s.Queues[i])
 	}
 	for i := range s.Stages {
-		f := of(s.Stages[i].Partition, s.Stages[i].In[0])
-		f.stages = append(f.stages, &s.Stages[i])
+		if len(s.Stages[i].In) > 0 { // a stage that no program of this module has made may have none
+			f := of(s.Stages[i].Partition, s.Stages[i].In[0])
+			f.stages = append(f.stages, &s.Stages[i])
+		}
 	}
 	for _, f := range order {
 		f.sort()

@@ -233,6 +233,23 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Stages": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Stages(ctx)), failed(new(executor.Executor).Stages(ctx)), failed(ex.Stages(noCtx))}
 	},
+	"executor.Executor.Sources": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Sources(ctx)), failed(new(executor.Executor).Sources(ctx)), failed(ex.Sources(noCtx))}
+	},
+	"executor.Executor.Errors": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Errors(ctx)), failed(new(executor.Executor).Errors(ctx)), failed(ex.Errors(noCtx))}
+	},
+	"executor.Executor.Server": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Server(ctx)), failed(new(executor.Executor).Server(ctx)), failed(ex.Server(noCtx))}
+	},
+	"executor.Executor.Snapshot": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Snapshot(ctx)), failed(new(executor.Executor).Snapshot(ctx)), failed(ex.Snapshot(noCtx))}
+	},
+	"executor.Snapshot.Flows": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = executor.Snapshot{}.Flows()
+		_ = executor.Snapshot{Queues: make([]executor.QueueInfo, 2), Stages: make([]executor.StageInfo, 2)}.Flows()
+		return nil
+	},
 	"executor.ItemError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = (*executor.ItemError)(nil).Error()
 		return nil

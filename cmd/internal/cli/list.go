@@ -76,7 +76,7 @@ func Watch[T any](c *urfave.Context, read func(context.Context) ([]T, error), co
 			return err
 		}
 		select {
-		case <-c.Context.Done():
+		case <-c.Done():
 			return context.Cause(c.Context)
 		case <-tick.C:
 		}
