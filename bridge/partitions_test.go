@@ -14,6 +14,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -32,7 +33,7 @@ func apart(t *testing.T, url string, n int) (all []*executor.Executor, queues []
 		ex, name := connect(t, url), fmt.Sprintf("orders-%d", len(seen))
 		q := scatter(t, ex, upTo(10), bridge.Name(name), bridge.Seal())
 		found := must(ex.Queues(t.Context()))(t)
-		at := found[slices.IndexFunc(found, func(i executor.QueueInfo) bool { return i.Name == name })].Partition
+		at := found[slices.IndexFunc(found, func(i inspect.Queue) bool { return i.Name == name })].Partition
 		if seen[at] {
 			if err := errors.Join(ex.Flush(t.Context()), ex.Delete(t.Context(), name)); err != nil {
 				t.Fatal(err)

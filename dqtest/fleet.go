@@ -11,6 +11,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/embedded"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -152,7 +153,7 @@ func (f *Fleet) Dial(ctx context.Context, network, addr string) (net.Conn, error
 
 // Queues waits until all goroutines of the test wait, and returns the queues of the namespace by
 // name. The numbers do not change until virtual time advances.
-func (f *Fleet) Queues() []executor.QueueInfo {
+func (f *Fleet) Queues() []inspect.Queue {
 	f.t.Helper()
 	synctest.Wait()
 	ctx := context.WithoutCancel(f.t.Context())

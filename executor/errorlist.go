@@ -4,33 +4,15 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
-
-// ErrorInfo describes failures of a stage whose codes are equal and whose messages differ only in
-// numbers, ids and quoted text. The fields from Message on are those of a recent one.
-type ErrorInfo struct {
-	Stage     string    `json:"stage"` // its id
-	Function  string    `json:"function"`
-	Code      string    `json:"code"`  // the kind of failure, see ItemError
-	Count     int64     `json:"count"` // attempts that failed so, also those that another one followed
-	First     time.Time `json:"first"` // by the clock of Redis
-	Last      time.Time `json:"last"`
-	Message   string    `json:"message"`
-	Source    string    `json:"source"`
-	Offset    int64     `json:"offset"`
-	Attempt   int       `json:"attempt"`
-	Worker    string    `json:"worker"`          // id of the worker
-	Stack     string    `json:"stack,omitempty"` // of a panic
-	Partition int       `json:"partition"`
-}
 
 // Errors lists the failures of all stages in groups, the last seen first: at most 64 groups of a
 // stage. Workers report them about once a heartbeat, and they go with their stage. It costs four
 // round trips to each partition. ErrClosed: the Executor was closed.
-func (ex *Executor) Errors(ctx context.Context) ([]ErrorInfo, error) {
+func (ex *Executor) Errors(ctx context.Context) ([]inspect.ErrorGroup, error) {
 	if err := ex.check("errors"); err != nil {
 		return nil, err
 	}
@@ -38,13 +20,13 @@ func (ex *Executor) Errors(ctx context.Context) ([]ErrorInfo, error) {
 }
 
 // Errors lists what Executor.Errors does.
-func (i inspector) Errors(ctx context.Context) (found []ErrorInfo, err error) {
+func (i inspector) Errors(ctx context.Context) (found []inspect.ErrorGroup, err error) {
 	ctx, end, err := i.tasks.begin(ctx, "errors")
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
-	found = []ErrorInfo{}
+	found = []inspect.ErrorGroup{}
 	for _, part := range i.parts {
 		stages, err := part.Stages(ctx)
 		if err != nil {
@@ -56,13 +38,13 @@ func (i inspector) Errors(ctx context.Context) (found []ErrorInfo, err error) {
 		}
 		found = append(found, some...)
 	}
-	slices.SortFunc(found, func(a, b ErrorInfo) int {
+	slices.SortFunc(found, func(a, b inspect.ErrorGroup) int {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Message, b.Message))
 	})
 	return found, nil
 }
 
-func stageErrors(ctx context.Context, part *broker.Client, stages []broker.Stage) (found []ErrorInfo, err error) {
+func stageErrors(ctx context.Context, part *broker.Client, stages []broker.Stage) (found []inspect.ErrorGroup, err error) {
 	ids := make([]string, 0, len(stages))
 	for _, s := range stages {
 		ids = append(ids, s.ID)
@@ -73,7 +55,7 @@ func stageErrors(ctx context.Context, part *broker.Client, stages []broker.Stage
 	}
 	for n, s := range stages {
 		for _, g := range groups[n] {
-			found = append(found, ErrorInfo{
+			found = append(found, inspect.ErrorGroup{
 				Stage: s.ID, Function: s.Function, Code: g.Code, Count: g.Count, First: g.First, Last: g.Last, Message: g.Message,
 				Source: g.Source, Offset: g.Offset, Attempt: g.Attempt, Worker: g.Worker, Stack: g.Stack, Partition: part.Index(),
 			})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -95,7 +96,7 @@ func TestLists(t *testing.T) {
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		mapSlice(t, ex, inc, 1)
 		functions, err := ex.Functions(t.Context())
-		if err != nil || len(functions) != 1 || functions[0] != (executor.FunctionInfo{Name: "inc", In: "int", InCodec: "json", Out: "int", OutCodec: "json", Workers: 1}) {
+		if err != nil || len(functions) != 1 || functions[0] != (inspect.Function{Name: "inc", In: "int", InCodec: "json", Out: "int", OutCodec: "json", Workers: 1}) {
 			t.Errorf("%v, %v", functions, err)
 		}
 		live, err := ex.Workers(t.Context())

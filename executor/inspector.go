@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+
+	"github.com/dqbridge/dqbridge/inspect"
 )
 
 // An Inspector lists queues, stages, workers, functions and dead letters. An Executor is an
@@ -13,21 +15,21 @@ import (
 // and stages take up to a lease.
 type Inspector interface {
 	// Functions lists the functions of the live workers, see Executor.Functions.
-	Functions(ctx context.Context) ([]FunctionInfo, error)
+	Functions(ctx context.Context) ([]inspect.Function, error)
 	// Workers lists the live workers, see Executor.Workers.
-	Workers(ctx context.Context) ([]WorkerInfo, error)
+	Workers(ctx context.Context) ([]inspect.Worker, error)
 	// Queues lists all queues, see Executor.Queues.
-	Queues(ctx context.Context) ([]QueueInfo, error)
+	Queues(ctx context.Context) ([]inspect.Queue, error)
 	// Stages lists all stages, see Executor.Stages.
-	Stages(ctx context.Context) ([]StageInfo, error)
+	Stages(ctx context.Context) ([]inspect.Stage, error)
 	// Sources lists the sources of all queues, see Executor.Sources.
-	Sources(ctx context.Context) ([]SourceInfo, error)
+	Sources(ctx context.Context) ([]inspect.Source, error)
 	// Errors lists the failures of all stages in groups, see Executor.Errors.
-	Errors(ctx context.Context) ([]ErrorInfo, error)
+	Errors(ctx context.Context) ([]inspect.ErrorGroup, error)
 	// Server reads what the Redis server says of itself, see Executor.Server.
-	Server(ctx context.Context) (ServerInfo, error)
+	Server(ctx context.Context) (inspect.Server, error)
 	// Snapshot reads all of these at once, see Executor.Snapshot.
-	Snapshot(ctx context.Context) (Snapshot, error)
+	Snapshot(ctx context.Context) (inspect.Snapshot, error)
 	// DeadLetters yields the dead letters, see Executor.DeadLetters.
 	DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error]
 	// DeadLetterItems returns the encoded items of a dead letter, see Executor.DeadLetterItems.

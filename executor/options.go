@@ -227,7 +227,7 @@ func Backoff(first, longest time.Duration) StageOption {
 // Timeout bounds the time of one call of the function for one item: the context of the call ends
 // after d. The default is no bound. If the function does not return within half a second after
 // that, the item fails in its place, the slot goes on with other items, and the call is left
-// behind: WorkerInfo.Stuck counts it. A worker with 1,000 such calls of a function does not call
+// behind: inspect.Worker.Stuck counts it. A worker with 1,000 such calls of a function does not call
 // that function any more. d must be above 0.
 func Timeout(d time.Duration) StageOption {
 	return func(s *stageOptions) error {

@@ -9,12 +9,13 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
 // eventually takes snapshots until one fulfills a condition.
-func eventually(t *testing.T, in executor.Inspector, what string, ok func(s executor.Snapshot) bool) executor.Snapshot {
+func eventually(t *testing.T, in executor.Inspector, what string, ok func(s inspect.Snapshot) bool) inspect.Snapshot {
 	t.Helper()
 	for {
 		s, err := in.Snapshot(t.Context())
@@ -28,9 +29,9 @@ func eventually(t *testing.T, in executor.Inspector, what string, ok func(s exec
 }
 
 // queue returns the queue of a name.
-func queue(t *testing.T, s executor.Snapshot, name string) executor.QueueInfo {
+func queue(t *testing.T, s inspect.Snapshot, name string) inspect.Queue {
 	t.Helper()
-	i := slices.IndexFunc(s.Queues, func(q executor.QueueInfo) bool { return q.Name == name })
+	i := slices.IndexFunc(s.Queues, func(q inspect.Queue) bool { return q.Name == name })
 	if i < 0 {
 		t.Fatalf("there is no queue %s among %+v", name, s.Queues)
 	}
@@ -60,7 +61,7 @@ func TestSnapshotAddsUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := eventually(t, ex, "items run", func(s executor.Snapshot) bool { return queue(t, s, "in").Running > 0 })
+		s := eventually(t, ex, "items run", func(s inspect.Snapshot) bool { return queue(t, s, "in").Running > 0 })
 		q := queue(t, s, "in")
 		if q.Waiting+q.Running != 100 || q.Added != 100 || q.State != "ended" || q.Oldest.IsZero() != (q.Waiting == 0) || q.Batches != q.Running {
 			t.Errorf("the in-queue is %+v", q)
@@ -83,7 +84,7 @@ func TestSnapshotAddsUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s = eventually(t, ex, "all is delivered", func(s executor.Snapshot) bool { return queue(t, s, "out").Running == 0 && len(s.Sources) == 0 })
+		s = eventually(t, ex, "all is delivered", func(s inspect.Snapshot) bool { return queue(t, s, "out").Running == 0 && len(s.Sources) == 0 })
 		if f := s.Flows(); f[0].State != "done" || f[0].Waiting != 0 || queue(t, s, "out").State != "ended" {
 			t.Errorf("the flows are %+v", f)
 		}
@@ -119,12 +120,12 @@ func TestSnapshotShowsWhatSourcesWaitFor(t *testing.T) {
 			if _, err := bridge.Scatter(ctx, ex, input, append(c.opts, bridge.Name(c.name), bridge.DurableSource("source-"+c.name))...); err != nil {
 				t.Fatal(err)
 			}
-			s := eventually(t, ex, c.name, func(s executor.Snapshot) bool {
-				return slices.ContainsFunc(s.Sources, func(src executor.SourceInfo) bool {
+			s := eventually(t, ex, c.name, func(s inspect.Snapshot) bool {
+				return slices.ContainsFunc(s.Sources, func(src inspect.Source) bool {
 					return src.Queue == c.name && src.State == c.state && src.Stored > 0
 				})
 			})
-			src := s.Sources[slices.IndexFunc(s.Sources, func(src executor.SourceInfo) bool { return src.Queue == c.name })]
+			src := s.Sources[slices.IndexFunc(s.Sources, func(src inspect.Source) bool { return src.Queue == c.name })]
 			if src.Name != "source-"+c.name || src.End != -1 || !src.Durable || src.By == nil || src.By.State != "live" || src.By.PID == 0 {
 				t.Errorf("the source is %+v", src)
 			}
@@ -132,8 +133,8 @@ func TestSnapshotShowsWhatSourcesWaitFor(t *testing.T) {
 				t.Errorf("the queue is %+v", q)
 			}
 			cancel()
-			eventually(t, ex, c.name+" is away", func(s executor.Snapshot) bool {
-				return slices.ContainsFunc(s.Sources, func(src executor.SourceInfo) bool { return src.Queue == c.name && src.State == "away" && src.Why != "" })
+			eventually(t, ex, c.name+" is away", func(s inspect.Snapshot) bool {
+				return slices.ContainsFunc(s.Sources, func(src inspect.Source) bool { return src.Queue == c.name && src.State == "away" && src.Why != "" })
 			})
 			if err := ex.Delete(t.Context(), c.name); err != nil {
 				t.Fatal(err)
@@ -156,7 +157,7 @@ func TestFlowsSayWhyItemsWait(t *testing.T) {
 		if _, err := executor.Map(t.Context(), nobody, q, executor.Name("out")); err != nil && !errors.Is(err, executor.ErrFunctionNotRegistered) {
 			t.Fatal(err)
 		} else if err == nil {
-			s := eventually(t, ex, "a flow", func(s executor.Snapshot) bool { return len(s.Flows()) == 1 })
+			s := eventually(t, ex, "a flow", func(s inspect.Snapshot) bool { return len(s.Flows()) == 1 })
 			if f := s.Flows()[0]; f.State != "stuck" || f.Why != "no worker has the function of stage out (nobody)" {
 				t.Errorf("the flow is %+v", f)
 			}
@@ -164,7 +165,7 @@ func TestFlowsSayWhyItemsWait(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s := eventually(t, ex, "the queue alone", func(s executor.Snapshot) bool { return len(s.Stages) == 0 })
+		s := eventually(t, ex, "the queue alone", func(s inspect.Snapshot) bool { return len(s.Stages) == 0 })
 		if f := s.Flows(); len(f) != 1 || f[0].State != "waiting" || f[0].Why != "no program gathers queue in" || f[0].Waiting != 3 {
 			t.Errorf("the flows are %+v", f)
 		}
@@ -172,29 +173,6 @@ func TestFlowsSayWhyItemsWait(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-}
-
-// Flows are joined by merges and divided by multiplexes; the order is from the sources on.
-func TestFlowsFollowMergesAndBranches(t *testing.T) {
-	t.Parallel()
-	at := func(partition int, id, function, in string, out ...string) executor.StageInfo {
-		return executor.StageInfo{ID: id, Function: function, Kind: "copy", In: []string{in}, Out: out, Workers: 1, Partition: partition}
-	}
-	s := executor.Snapshot{
-		Queues: []executor.QueueInfo{
-			{Name: "a", State: "open"}, {Name: "b", State: "ended"}, {Name: "c", State: "open"}, {Name: "d", State: "open"}, {Name: "e", State: "open"},
-			{Name: "x", State: "ended", Partition: 1}, {Name: "z", State: "ended"},
-		},
-		// z is in no flow of these: a stage of another partition has the same names.
-		Stages: []executor.StageInfo{at(0, "3", "last", "d", "e"), at(0, "1", "f", "a", "c"), at(0, "2", "", "b", "c"), at(0, "4", "g", "c", "d"), at(1, "5", "h", "x", "z")},
-	}
-	var got []string
-	for _, f := range s.Flows() {
-		got = append(got, f.Name+" "+f.State+": "+strings.Join(f.Queues, ",")+" "+strings.Join(f.Chain, ">"))
-	}
-	if want := []string{"a idle: a,b,c,d,e f>copy>g>last", "x done: x h", "z done: z "}; !slices.Equal(got, want) {
-		t.Errorf("the flows are %q, not %q", got, want)
-	}
 }
 
 // The state of all processes is read without waiting for a heartbeat.

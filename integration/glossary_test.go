@@ -79,7 +79,7 @@ func TestGlossary(t *testing.T) {
 			continue
 		}
 		check(s.path, strings.TrimSuffix(path.Base(s.path), ".go"))
-		if slices.Contains([]string{"bridge", "executor", "workers"}, path.Dir(s.path)) {
+		if slices.Contains([]string{"bridge", "executor", "workers", "inspect"}, path.Dir(s.path)) {
 			for _, id := range declared(s.file) {
 				if id.IsExported() {
 					check(positions.Position(id.Pos()).String(), id.Name)
@@ -183,18 +183,18 @@ check child claims cleanup cli client close closed cluster code command committe
 confirm conn connect connection console coproc cost costmodel count cpu crash crashes define delayed delete
 delivered deliveries denied dialer differences differential direct doc doctor done drain dropped durable
 embedded end ended err error errorlist exclude exec exists fail failed fake feed fenced fetcher fetchstate
-fields files finished first flags fleet flight flowlist flush format found from full func fused generic group
-halt handle handler handover hashes health heap held histogram host id if in inflight info input internal ints
-invalid is itemrunner job joblog json keep keys keyspace kind known last launcher leaks least ledger len lexer
-lifecycle limits line linger linux list liveness log logger logging look loop lost lua main manual manualack map
-max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new newest no not
-obligations of offline oldest only open option ordered orphans other out outcome output over owner pack pair
-pause paused peer permanent pid plant poison policy probe process progress protocol proxy push queuelist race
-rate raw read reader ready reaper receiver recent record refused register registered registry release remote
-reorder replace replaced replicas reporter request requeued resp retried round rows run runner running scheduler
-script sealed second seen send sender seq server serverinfo sets sha shape shared shell signal since sink size
-slice snapshot sourcelist spec spent split stack stagelist standby state stored stream string stuck submit
-submitters survey sys table talk template terminal testkit text through timeout timeslice tls topology tracker
-trip truncated type unacked unavailable unexported unknown unordered unreachable unstage unusable unwrap uptime
-url use validate value version wait waiting why with word zset zstd
+fields files finished first flags fleet flight flush format found from full func fused generic group halt handle
+handler handover hashes health heap held histogram host id if in inflight input inspect internal ints invalid is
+itemrunner job joblog json keep keys keyspace kind known last late launcher leaks least ledger len lexer
+lifecycle limits line linger linux list live liveness log logger logging look loop lost lua main manual
+manualack map max memory merge message meter miniredis mismatch msg msgpack multiplex nack name nearest new
+newest no not obligations of offline oldest only open option ordered orphans other out outcome output over owner
+pack pair pause paused peer permanent pid plant poison policy probe process progress protocol proxy push
+queuelist race rate raw read reader ready reaper receiver recent record refused register registered registry
+release remote reorder replace replaced replicas reporter request requeued resp retried round rows run runner
+running scheduler script sealed second seen send sender seq server serverinfo sets sha shape shared shell signal
+silent since sink size slice snapshot sourcelist spec spent split stack stagelist standby state stored stream
+string stuck submit submitters survey sys table talk template terminal testkit text through timeout timeslice
+tls topology tracker trip truncated type unacked unavailable unexported unknown unordered unreachable unread
+unstage unusable unwrap uptime url use validate value version wait waiting why with word zset zstd
 `

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
 	"github.com/dqbridge/dqbridge/internal/handle"
@@ -245,9 +246,13 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Snapshot": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Snapshot(ctx)), failed(new(executor.Executor).Snapshot(ctx)), failed(ex.Snapshot(noCtx))}
 	},
-	"executor.Snapshot.Flows": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
-		_ = executor.Snapshot{}.Flows()
-		_ = executor.Snapshot{Queues: make([]executor.QueueInfo, 2), Stages: make([]executor.StageInfo, 2)}.Flows()
+	"inspect.Queue.Unread": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Queue{}.Unread()
+		return nil
+	},
+	"inspect.Snapshot.Flows": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Snapshot{}.Flows()
+		_ = inspect.Snapshot{Queues: make([]inspect.Queue, 2), Stages: make([]inspect.Stage, 2)}.Flows()
 		return nil
 	},
 	"executor.ItemError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
@@ -524,11 +529,11 @@ func TestMisusesCoverExportedCalls(t *testing.T) {
 	}
 }
 
-// calls returns the exported functions and methods of the three packages, by name.
+// calls returns the exported functions and methods of the public packages, by name.
 func calls(t *testing.T) map[string]*doc.Func {
 	t.Helper()
 	found := map[string]*doc.Func{}
-	for _, dir := range []string{"bridge", "executor", "workers"} {
+	for _, dir := range []string{"bridge", "executor", "workers", "inspect"} {
 		var files []*ast.File
 		for _, s := range sources(t) {
 			if path.Dir(s.path) != dir || s.test() {

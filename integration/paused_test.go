@@ -15,13 +15,14 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
 // killedFlow runs items through a function in another process, kills it, and returns the stage that
 // is left.
-func (s shell) killedFlow(ex *executor.Executor, function string, calls *atomic.Int64) executor.StageInfo {
+func (s shell) killedFlow(ex *executor.Executor, function string, calls *atomic.Int64) inspect.Stage {
 	s.t.Helper()
 	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -97,7 +98,7 @@ func TestFlowOfKilledProcessIsPaused(t *testing.T) {
 }
 
 // comeBack gathers the flow of a killed process until enough returns true, and deletes it.
-func comeBack(t *testing.T, ex *executor.Executor, stage executor.StageInfo, enough func() bool) {
+func comeBack(t *testing.T, ex *executor.Executor, stage inspect.Stage, enough func() bool) {
 	t.Helper()
 	left, err := executor.Open[string](t.Context(), ex, stage.Out[0])
 	if err != nil {

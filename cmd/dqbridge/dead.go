@@ -44,13 +44,13 @@ func deadVerb() *urfave.Command {
 
 var deadActs = map[string]func(*urfave.Context) error{
 	"list": func(c *urfave.Context) error {
-		return inspect(c, func(o executor.Inspector) error { return listDead(c, o) })
+		return observe(c, func(o executor.Inspector) error { return listDead(c, o) })
 	},
 	"show": func(c *urfave.Context) error {
-		return inspect(c, func(o executor.Inspector) error { return eachDead(c, o, showDead(c, o)) })
+		return observe(c, func(o executor.Inspector) error { return eachDead(c, o, showDead(c, o)) })
 	},
 	"export": func(c *urfave.Context) error {
-		return inspect(c, func(o executor.Inspector) error { return exportDead(c, o) })
+		return observe(c, func(o executor.Inspector) error { return exportDead(c, o) })
 	},
 	"retry": func(c *urfave.Context) error {
 		return shared(c, c.NArg(), deadUsage, func(ex *executor.Executor) error { return eachDead(c, ex, retryDead(c, ex)) })
@@ -129,7 +129,7 @@ func retryDead(c *urfave.Context, ex *executor.Executor) func(context.Context, s
 // dropDead deletes dead letters, after a question.
 func dropDead(c *urfave.Context) error {
 	sure, err := cli.Confirm(c, func(context.Context) (effect string, err error) {
-		err = inspect(c, func(o executor.Inspector) error {
+		err = observe(c, func(o executor.Inspector) error {
 			letters, err := chosen(c, o)
 			var items int64
 			for _, d := range letters {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 )
 
 const deleteUsage = "delete [--yes | --dry-run] QUEUE"
@@ -25,7 +26,7 @@ func deleteVerb() *urfave.Command {
 			}
 			name := c.Args().First()
 			sure, err := cli.Confirm(c, func(ctx context.Context) (effect string, err error) {
-				err = inspect(c, func(o executor.Inspector) error {
+				err = observe(c, func(o executor.Inspector) error {
 					effect, err = deletion(ctx, o, name)
 					return err
 				})
@@ -47,7 +48,7 @@ func deletion(ctx context.Context, o executor.Inspector, name string) (string, e
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(queues, func(q executor.QueueInfo) bool { return q.Name == name })
+	at := slices.IndexFunc(queues, func(q inspect.Queue) bool { return q.Name == name })
 	if at < 0 {
 		return "", withSuggestion(ctx, o, name, fmt.Errorf("queue %q: %w", name, executor.ErrQueueNotFound))
 	}

@@ -38,7 +38,7 @@ func examine(c *urfave.Context) error {
 		}
 	}
 	var facts doctor.Facts
-	err := inspect(c, func(o executor.Inspector) (err error) {
+	err := observe(c, func(o executor.Inspector) (err error) {
 		facts.Server, facts.ServerErr = o.Server(c.Context)
 		facts.Snapshot, err = o.Snapshot(c.Context)
 		return err

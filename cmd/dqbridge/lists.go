@@ -10,37 +10,38 @@ import (
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 )
 
 func queuesVerb() *urfave.Command {
-	type column = cli.Column[executor.QueueInfo]
-	return lister("queues", "list the queues, and their items by the place where they are", func(s executor.Snapshot) []executor.QueueInfo { return s.Queues },
+	type column = cli.Column[inspect.Queue]
+	return lister("queues", "list the queues, and their items by the place where they are", func(s inspect.Snapshot) []inspect.Queue { return s.Queues },
 		func(at *time.Time) []column {
 			return []column{
-				{Head: "QUEUE", Cell: func(q executor.QueueInfo) any { return q.Name }},
-				{Head: "TYPE", Cell: func(q executor.QueueInfo) any { return q.Type }},
-				{Head: "STATE", Cell: func(q executor.QueueInfo) any { return queueState(q) }},
-				{Head: "WAITING", Cell: func(q executor.QueueInfo) any { return q.Waiting }},
-				{Head: "REQUEUED", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Requeued) }},
-				{Head: "DELAYED", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Delayed) }},
-				{Head: "SUSPECT", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Suspects) }},
-				{Head: "RUNNING", Cell: func(q executor.QueueInfo) any { return atLeast(q, q.Running) }},
-				{Head: "OLDEST", Cell: func(q executor.QueueInfo) any { return cli.Since(*at, q.Oldest) }},
-				{Head: "CONSUMER", Cell: func(q executor.QueueInfo) any { return consumer(q, *at) }},
-				{Head: "ADDED", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Added }},
-				{Head: "FUSED", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Fused }},
-				{Head: "MAX", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Max }},
-				{Head: "DROPPED", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Dropped }},
-				{Head: "BYTES", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Bytes }},
-				{Head: "SOURCES", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Sources }},
-				{Head: "FLOW", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Flow }},
-				{Head: "PARTITION", Wide: true, Cell: func(q executor.QueueInfo) any { return q.Partition }},
+				{Head: "QUEUE", Cell: func(q inspect.Queue) any { return q.Name }},
+				{Head: "TYPE", Cell: func(q inspect.Queue) any { return q.Type }},
+				{Head: "STATE", Cell: func(q inspect.Queue) any { return queueState(q) }},
+				{Head: "WAITING", Cell: func(q inspect.Queue) any { return q.Waiting }},
+				{Head: "REQUEUED", Cell: func(q inspect.Queue) any { return atLeast(q, q.Requeued) }},
+				{Head: "DELAYED", Cell: func(q inspect.Queue) any { return atLeast(q, q.Delayed) }},
+				{Head: "SUSPECT", Cell: func(q inspect.Queue) any { return atLeast(q, q.Suspects) }},
+				{Head: "RUNNING", Cell: func(q inspect.Queue) any { return atLeast(q, q.Running) }},
+				{Head: "OLDEST", Cell: func(q inspect.Queue) any { return cli.Since(*at, q.Oldest) }},
+				{Head: "CONSUMER", Cell: func(q inspect.Queue) any { return consumer(q, *at) }},
+				{Head: "ADDED", Wide: true, Cell: func(q inspect.Queue) any { return q.Added }},
+				{Head: "FUSED", Wide: true, Cell: func(q inspect.Queue) any { return q.Fused }},
+				{Head: "MAX", Wide: true, Cell: func(q inspect.Queue) any { return q.Max }},
+				{Head: "DROPPED", Wide: true, Cell: func(q inspect.Queue) any { return q.Dropped }},
+				{Head: "BYTES", Wide: true, Cell: func(q inspect.Queue) any { return q.Bytes }},
+				{Head: "SOURCES", Wide: true, Cell: func(q inspect.Queue) any { return q.Sources }},
+				{Head: "FLOW", Wide: true, Cell: func(q inspect.Queue) any { return q.Flow }},
+				{Head: "PARTITION", Wide: true, Cell: func(q inspect.Queue) any { return q.Partition }},
 			}
 		})
 }
 
 // queueState returns the state of a queue, and that it is full.
-func queueState(q executor.QueueInfo) string {
+func queueState(q inspect.Queue) string {
 	if q.Full {
 		return q.State + ", full"
 	}
@@ -48,7 +49,7 @@ func queueState(q executor.QueueInfo) string {
 }
 
 // atLeast returns a number of items of a queue. Its text says if there may be more.
-func atLeast(q executor.QueueInfo, n int64) cli.Number {
+func atLeast(q inspect.Queue, n int64) cli.Number {
 	if q.AtLeast && n > 0 {
 		return cli.Number{Value: n, Text: fmt.Sprint(">=", n)}
 	}
@@ -56,7 +57,7 @@ func atLeast(q executor.QueueInfo, n int64) cli.Number {
 }
 
 // consumer returns the consumer of a queue, with the process of a gather.
-func consumer(q executor.QueueInfo, at time.Time) string {
+func consumer(q inspect.Queue, at time.Time) string {
 	if q.Gather == nil {
 		return q.Consumer
 	}
@@ -64,11 +65,11 @@ func consumer(q executor.QueueInfo, at time.Time) string {
 }
 
 // process returns host and process id of a process, and since when it is not live.
-func process(p *executor.ProcessInfo, at time.Time) string {
+func process(p *inspect.Process, at time.Time) string {
 	switch name := fmt.Sprintf("%s:%d", p.Host, p.PID); p.State {
-	case "live":
+	case inspect.Live:
 		return name
-	case "dead":
+	case inspect.Dead:
 		if p.Host == "" { // it is cleaned up
 			return "dead " + p.ID
 		}
@@ -79,32 +80,32 @@ func process(p *executor.ProcessInfo, at time.Time) string {
 }
 
 func workersVerb() *urfave.Command {
-	type column = cli.Column[executor.WorkerInfo]
-	return lister("workers", "list the workers", func(s executor.Snapshot) []executor.WorkerInfo { return s.Workers },
+	type column = cli.Column[inspect.Worker]
+	return lister("workers", "list the workers", func(s inspect.Snapshot) []inspect.Worker { return s.Workers },
 		func(at *time.Time) []column {
 			return []column{
-				{Head: "WORKER", Cell: func(w executor.WorkerInfo) any { return w.ID }},
-				{Head: "HOST", Cell: func(w executor.WorkerInfo) any { return w.Host }},
-				{Head: "PID", Cell: func(w executor.WorkerInfo) any { return w.PID }},
-				{Head: "STATE", Cell: func(w executor.WorkerInfo) any { return workerState(w, *at) }},
-				{Head: "CONCURRENCY", Cell: func(w executor.WorkerInfo) any { return slots(w) }},
-				{Head: "DONE", Cell: func(w executor.WorkerInfo) any { return w.Done }},
-				{Head: "FAILED", Cell: func(w executor.WorkerInfo) any { return w.Failed }},
-				{Head: "LONGEST", Cell: func(w executor.WorkerInfo) any { return longest(w, *at) }},
-				{Head: "FUNCTIONS", Cell: func(w executor.WorkerInfo) any { return w.Functions }},
+				{Head: "WORKER", Cell: func(w inspect.Worker) any { return w.ID }},
+				{Head: "HOST", Cell: func(w inspect.Worker) any { return w.Host }},
+				{Head: "PID", Cell: func(w inspect.Worker) any { return w.PID }},
+				{Head: "STATE", Cell: func(w inspect.Worker) any { return workerState(w, *at) }},
+				{Head: "CONCURRENCY", Cell: func(w inspect.Worker) any { return slots(w) }},
+				{Head: "DONE", Cell: func(w inspect.Worker) any { return w.Done }},
+				{Head: "FAILED", Cell: func(w inspect.Worker) any { return w.Failed }},
+				{Head: "LONGEST", Cell: func(w inspect.Worker) any { return longest(w, *at) }},
+				{Head: "FUNCTIONS", Cell: func(w inspect.Worker) any { return w.Functions }},
 			}
 		})
 }
 
-func workerState(w executor.WorkerInfo, at time.Time) string {
-	if w.State == "live" {
+func workerState(w inspect.Worker, at time.Time) string {
+	if w.State == inspect.Live {
 		return w.State
 	}
 	return fmt.Sprintf("%s %v", w.State, cli.Since(at, w.Seen))
 }
 
 // longest returns the call that a worker has run for the longest time.
-func longest(w executor.WorkerInfo, at time.Time) string {
+func longest(w inspect.Worker, at time.Time) string {
 	if len(w.Running) == 0 {
 		return ""
 	}
@@ -113,7 +114,7 @@ func longest(w executor.WorkerInfo, at time.Time) string {
 }
 
 // slots returns the numbers of slots and of stuck functions of a worker.
-func slots(w executor.WorkerInfo) cli.Number {
+func slots(w inspect.Worker) cli.Number {
 	n := cli.Number{Value: int64(w.Concurrency), Text: fmt.Sprintf("%d slots", w.Concurrency)}
 	if w.Stuck > 0 {
 		n.Text += fmt.Sprintf(", %d stuck", w.Stuck)
@@ -122,24 +123,24 @@ func slots(w executor.WorkerInfo) cli.Number {
 }
 
 func stagesVerb() *urfave.Command {
-	type column = cli.Column[executor.StageInfo]
-	return lister("stages", "list the stages", func(s executor.Snapshot) []executor.StageInfo { return s.Stages },
+	type column = cli.Column[inspect.Stage]
+	return lister("stages", "list the stages", func(s inspect.Snapshot) []inspect.Stage { return s.Stages },
 		func(*time.Time) []column {
 			return []column{
-				{Head: "STAGE", Cell: func(s executor.StageInfo) any { return s.ID }},
-				{Head: "FUNCTION", Cell: func(s executor.StageInfo) any { return s.Function }},
-				{Head: "IN", Cell: func(s executor.StageInfo) any { return s.In }},
-				{Head: "OUT", Cell: func(s executor.StageInfo) any { return s.Out }},
-				{Head: "DONE", Cell: func(s executor.StageInfo) any { return s.Done }},
-				{Head: "RATE", Cell: func(s executor.StageInfo) any { return perSecond(s.Rate) }},
-				{Head: "FAILED", Cell: func(s executor.StageInfo) any { return s.Failed }},
-				{Head: "P50", Cell: func(s executor.StageInfo) any { return short(s.P50) }},
-				{Head: "P99", Cell: func(s executor.StageInfo) any { return short(s.P99) }},
-				{Head: "WORKERS", Cell: func(s executor.StageInfo) any { return holders(s) }},
-				{Head: "COST", Wide: true, Cell: func(s executor.StageInfo) any { return short(s.Cost) }},
-				{Head: "RETRIED", Wide: true, Cell: func(s executor.StageInfo) any { return s.Retried }},
-				{Head: "SLOTS", Wide: true, Cell: func(s executor.StageInfo) any { return s.Slots }},
-				{Head: "PARTITION", Wide: true, Cell: func(s executor.StageInfo) any { return s.Partition }},
+				{Head: "STAGE", Cell: func(s inspect.Stage) any { return s.ID }},
+				{Head: "FUNCTION", Cell: func(s inspect.Stage) any { return s.Function }},
+				{Head: "IN", Cell: func(s inspect.Stage) any { return s.In }},
+				{Head: "OUT", Cell: func(s inspect.Stage) any { return s.Out }},
+				{Head: "DONE", Cell: func(s inspect.Stage) any { return s.Done }},
+				{Head: "RATE", Cell: func(s inspect.Stage) any { return perSecond(s.Rate) }},
+				{Head: "FAILED", Cell: func(s inspect.Stage) any { return s.Failed }},
+				{Head: "P50", Cell: func(s inspect.Stage) any { return short(s.P50) }},
+				{Head: "P99", Cell: func(s inspect.Stage) any { return short(s.P99) }},
+				{Head: "WORKERS", Cell: func(s inspect.Stage) any { return holders(s) }},
+				{Head: "COST", Wide: true, Cell: func(s inspect.Stage) any { return short(s.Cost) }},
+				{Head: "RETRIED", Wide: true, Cell: func(s inspect.Stage) any { return s.Retried }},
+				{Head: "SLOTS", Wide: true, Cell: func(s inspect.Stage) any { return s.Slots }},
+				{Head: "PARTITION", Wide: true, Cell: func(s inspect.Stage) any { return s.Partition }},
 			}
 		})
 }
@@ -163,7 +164,7 @@ func perSecond(rate float64) cli.Number {
 }
 
 // holders returns the number of workers that run a stage, and why others do not.
-func holders(s executor.StageInfo) cli.Number {
+func holders(s inspect.Stage) cli.Number {
 	n := cli.Number{Value: int64(s.Workers), Text: fmt.Sprint(s.Workers)}
 	if s.Others > 0 {
 		n.Text += fmt.Sprintf(", %d with other types", s.Others)
@@ -175,39 +176,39 @@ func holders(s executor.StageInfo) cli.Number {
 }
 
 func errorsVerb() *urfave.Command {
-	type column = cli.Column[executor.ErrorInfo]
+	type column = cli.Column[inspect.ErrorGroup]
 	return reader("errors", "list the failures of the stages, in groups of similar messages", executor.Inspector.Errors,
 		[]column{
-			{Head: "LAST", Cell: func(e executor.ErrorInfo) any { return e.Last.Format(time.RFC3339) }},
-			{Head: "COUNT", Cell: func(e executor.ErrorInfo) any { return e.Count }},
-			{Head: "STAGE", Cell: func(e executor.ErrorInfo) any { return e.Stage }},
-			{Head: "FUNCTION", Cell: func(e executor.ErrorInfo) any { return e.Function }},
-			{Head: "CODE", Cell: func(e executor.ErrorInfo) any { return e.Code }},
-			{Head: "MESSAGE", Cell: func(e executor.ErrorInfo) any { return e.Message }},
-			{Head: "FIRST", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.First.Format(time.RFC3339) }},
-			{Head: "SOURCE", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Source }},
-			{Head: "OFFSET", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Offset }},
-			{Head: "ATTEMPT", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Attempt }},
-			{Head: "WORKER", Wide: true, Cell: func(e executor.ErrorInfo) any { return e.Worker }},
+			{Head: "LAST", Cell: func(e inspect.ErrorGroup) any { return e.Last.Format(time.RFC3339) }},
+			{Head: "COUNT", Cell: func(e inspect.ErrorGroup) any { return e.Count }},
+			{Head: "STAGE", Cell: func(e inspect.ErrorGroup) any { return e.Stage }},
+			{Head: "FUNCTION", Cell: func(e inspect.ErrorGroup) any { return e.Function }},
+			{Head: "CODE", Cell: func(e inspect.ErrorGroup) any { return e.Code }},
+			{Head: "MESSAGE", Cell: func(e inspect.ErrorGroup) any { return e.Message }},
+			{Head: "FIRST", Wide: true, Cell: func(e inspect.ErrorGroup) any { return e.First.Format(time.RFC3339) }},
+			{Head: "SOURCE", Wide: true, Cell: func(e inspect.ErrorGroup) any { return e.Source }},
+			{Head: "OFFSET", Wide: true, Cell: func(e inspect.ErrorGroup) any { return e.Offset }},
+			{Head: "ATTEMPT", Wide: true, Cell: func(e inspect.ErrorGroup) any { return e.Attempt }},
+			{Head: "WORKER", Wide: true, Cell: func(e inspect.ErrorGroup) any { return e.Worker }},
 		})
 }
 
 func sourcesVerb() *urfave.Command {
-	type column = cli.Column[executor.SourceInfo]
-	return lister("sources", "list the sources that are not delivered to their end", func(s executor.Snapshot) []executor.SourceInfo { return s.Sources },
+	type column = cli.Column[inspect.Source]
+	return lister("sources", "list the sources that are not delivered to their end", func(s inspect.Snapshot) []inspect.Source { return s.Sources },
 		func(at *time.Time) []column {
 			return []column{
-				{Head: "SOURCE", Cell: func(s executor.SourceInfo) any { return s.Name }},
-				{Head: "QUEUE", Cell: func(s executor.SourceInfo) any { return s.Queue }},
-				{Head: "STATE", Cell: func(s executor.SourceInfo) any { return s.State }},
-				{Head: "STORED", Cell: func(s executor.SourceInfo) any { return s.Stored }},
-				{Head: "END", Cell: func(s executor.SourceInfo) any { return known(s.End) }},
-				{Head: "DELIVERED", Cell: func(s executor.SourceInfo) any { return known(s.Delivered) }},
-				{Head: "BY", Cell: func(s executor.SourceInfo) any { return by(s, *at) }},
-				{Head: "WHY", Cell: func(s executor.SourceInfo) any { return s.Why }},
-				{Head: "DROPPED", Wide: true, Cell: func(s executor.SourceInfo) any { return s.Dropped }},
-				{Head: "DURABLE", Wide: true, Cell: func(s executor.SourceInfo) any { return s.Durable }},
-				{Head: "PARTITION", Wide: true, Cell: func(s executor.SourceInfo) any { return s.Partition }},
+				{Head: "SOURCE", Cell: func(s inspect.Source) any { return s.Name }},
+				{Head: "QUEUE", Cell: func(s inspect.Source) any { return s.Queue }},
+				{Head: "STATE", Cell: func(s inspect.Source) any { return s.State }},
+				{Head: "STORED", Cell: func(s inspect.Source) any { return s.Stored }},
+				{Head: "END", Cell: func(s inspect.Source) any { return known(s.End) }},
+				{Head: "DELIVERED", Cell: func(s inspect.Source) any { return known(s.Delivered) }},
+				{Head: "BY", Cell: func(s inspect.Source) any { return by(s, *at) }},
+				{Head: "WHY", Cell: func(s inspect.Source) any { return s.Why }},
+				{Head: "DROPPED", Wide: true, Cell: func(s inspect.Source) any { return s.Dropped }},
+				{Head: "DURABLE", Wide: true, Cell: func(s inspect.Source) any { return s.Durable }},
+				{Head: "PARTITION", Wide: true, Cell: func(s inspect.Source) any { return s.Partition }},
 			}
 		})
 }
@@ -220,7 +221,7 @@ func known(n int64) cli.Number {
 	return cli.Number{Value: n, Text: fmt.Sprint(n)}
 }
 
-func by(s executor.SourceInfo, at time.Time) string {
+func by(s inspect.Source, at time.Time) string {
 	if s.By == nil {
 		return ""
 	}
@@ -228,26 +229,26 @@ func by(s executor.SourceInfo, at time.Time) string {
 }
 
 func flowsVerb() *urfave.Command {
-	type column = cli.Column[executor.FlowInfo]
-	return lister("flows", "list the flows: queues that stages connect", executor.Snapshot.Flows,
+	type column = cli.Column[inspect.Flow]
+	return lister("flows", "list the flows: queues that stages connect", inspect.Snapshot.Flows,
 		func(at *time.Time) []column {
 			return []column{
-				{Head: "FLOW", Cell: func(f executor.FlowInfo) any { return f.Name }},
-				{Head: "STATE", Cell: func(f executor.FlowInfo) any { return f.State }},
-				{Head: "WAITING", Cell: func(f executor.FlowInfo) any { return f.Waiting }},
-				{Head: "RUNNING", Cell: func(f executor.FlowInfo) any { return f.Running }},
-				{Head: "OLDEST", Cell: func(f executor.FlowInfo) any { return cli.Since(*at, f.Oldest) }},
-				{Head: "FUNCTIONS", Cell: func(f executor.FlowInfo) any { return strings.Join(f.Chain, " > ") }},
-				{Head: "WHY", Cell: func(f executor.FlowInfo) any { return f.Why }},
-				{Head: "SOURCES", Wide: true, Cell: func(f executor.FlowInfo) any { return f.Sources }},
-				{Head: "QUEUES", Wide: true, Cell: func(f executor.FlowInfo) any { return f.Queues }},
-				{Head: "PARTITION", Wide: true, Cell: func(f executor.FlowInfo) any { return f.Partition }},
+				{Head: "FLOW", Cell: func(f inspect.Flow) any { return f.Name }},
+				{Head: "STATE", Cell: func(f inspect.Flow) any { return f.State }},
+				{Head: "WAITING", Cell: func(f inspect.Flow) any { return f.Waiting }},
+				{Head: "RUNNING", Cell: func(f inspect.Flow) any { return f.Running }},
+				{Head: "OLDEST", Cell: func(f inspect.Flow) any { return cli.Since(*at, f.Oldest) }},
+				{Head: "FUNCTIONS", Cell: func(f inspect.Flow) any { return strings.Join(f.Chain, " > ") }},
+				{Head: "WHY", Cell: func(f inspect.Flow) any { return f.Why }},
+				{Head: "SOURCES", Wide: true, Cell: func(f inspect.Flow) any { return f.Sources }},
+				{Head: "QUEUES", Wide: true, Cell: func(f inspect.Flow) any { return f.Queues }},
+				{Head: "PARTITION", Wide: true, Cell: func(f inspect.Flow) any { return f.Partition }},
 			}
 		})
 }
 
 // lister returns a verb that lists rows of a snapshot. The columns get the time of the snapshot.
-func lister[T any](name, usage string, rows func(executor.Snapshot) []T, columns func(at *time.Time) []cli.Column[T]) *urfave.Command {
+func lister[T any](name, usage string, rows func(inspect.Snapshot) []T, columns func(at *time.Time) []cli.Column[T]) *urfave.Command {
 	var at time.Time
 	return reader(name, usage, func(o executor.Inspector, ctx context.Context) ([]T, error) {
 		s, err := o.Snapshot(ctx)
@@ -264,7 +265,7 @@ func reader[T any](name, usage string, rows func(executor.Inspector, context.Con
 			if err := checkShared(c, 0, name); err != nil {
 				return err
 			}
-			return inspect(c, func(o executor.Inspector) error {
+			return observe(c, func(o executor.Inspector) error {
 				return cli.Watch(c, func(ctx context.Context) ([]T, error) { return rows(o, ctx) }, columns...)
 			})
 		},

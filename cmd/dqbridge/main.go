@@ -73,8 +73,8 @@ func shared(c *urfave.Context, args int, usage string, do func(*executor.Executo
 	return with(c, cli.NewConsole(c.App.ErrWriter), do)
 }
 
-// inspect connects for a verb that only reads, calls do and closes the Inspector.
-func inspect(c *urfave.Context, do func(executor.Inspector) error) error {
+// observe connects for a verb that only reads, calls do and closes the Inspector.
+func observe(c *urfave.Context, do func(executor.Inspector) error) error {
 	o, err := executor.NewInspector(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -33,7 +34,7 @@ func functionsVerb() *urfave.Command {
 			case c.String("redis") == "":
 				own = cli.WithBuiltins(own)
 			case len(own) == 0:
-				return inspect(c, func(o executor.Inspector) error { return listFunctions(c, o) })
+				return observe(c, func(o executor.Inspector) error { return listFunctions(c, o) })
 			}
 			return with(c, console, func(ex *executor.Executor) error {
 				if err := ex.Register(own...); err != nil {
@@ -52,11 +53,11 @@ func listFunctions(c *urfave.Context, o executor.Inspector) error {
 	}
 	typed := func(name, codec string) string { return fmt.Sprintf("%s (%s)", name, codec) }
 	return cli.List(c, list,
-		cli.Column[executor.FunctionInfo]{Head: "FUNCTION", Cell: func(f executor.FunctionInfo) any { return f.Name }},
-		cli.Column[executor.FunctionInfo]{Head: "IN", Cell: func(f executor.FunctionInfo) any { return typed(f.In, f.InCodec) }},
-		cli.Column[executor.FunctionInfo]{Head: "OUT", Cell: func(f executor.FunctionInfo) any { return typed(f.Out, f.OutCodec) }},
-		cli.Column[executor.FunctionInfo]{Head: "VERSION", Cell: func(f executor.FunctionInfo) any { return cmp.Or(f.Version, "-") }},
-		cli.Column[executor.FunctionInfo]{Head: "WORKERS", Cell: func(f executor.FunctionInfo) any { return f.Workers }})
+		cli.Column[inspect.Function]{Head: "FUNCTION", Cell: func(f inspect.Function) any { return f.Name }},
+		cli.Column[inspect.Function]{Head: "IN", Cell: func(f inspect.Function) any { return typed(f.In, f.InCodec) }},
+		cli.Column[inspect.Function]{Head: "OUT", Cell: func(f inspect.Function) any { return typed(f.Out, f.OutCodec) }},
+		cli.Column[inspect.Function]{Head: "VERSION", Cell: func(f inspect.Function) any { return cmp.Or(f.Version, "-") }},
+		cli.Column[inspect.Function]{Head: "WORKERS", Cell: func(f inspect.Function) any { return f.Workers }})
 }
 
 func mapVerb() *urfave.Command {
@@ -109,5 +110,5 @@ func withSuggestion(ctx context.Context, o executor.Inspector, name string, err 
 	if failed != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s", err, nearest.Suggest(name, cli.Names(queues, func(q executor.QueueInfo) string { return q.Name })))
+	return fmt.Errorf("%w: %s", err, nearest.Suggest(name, cli.Names(queues, func(q inspect.Queue) string { return q.Name })))
 }

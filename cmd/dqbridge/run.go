@@ -11,6 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -201,7 +202,7 @@ func show(c *urfave.Context, q *executor.Queue[codec.Item], p cli.Printer, opts 
 
 // awaitFunctions returns the functions of the live workers with these names. It waits until there
 // is one for each name.
-func awaitFunctions(ctx context.Context, ex *executor.Executor, console *cli.Console, names []string) ([]executor.FunctionInfo, error) {
+func awaitFunctions(ctx context.Context, ex *executor.Executor, console *cli.Console, names []string) ([]inspect.Function, error) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	warned := false
@@ -224,12 +225,12 @@ func awaitFunctions(ctx context.Context, ex *executor.Executor, console *cli.Con
 
 // find returns the functions of the live workers with these names, and the names that no worker
 // has.
-func find(ctx context.Context, ex *executor.Executor, names []string) (found []executor.FunctionInfo, missing []string, err error) {
+func find(ctx context.Context, ex *executor.Executor, names []string) (found []inspect.Function, missing []string, err error) {
 	infos, err := ex.Functions(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	by := map[string]executor.FunctionInfo{}
+	by := map[string]inspect.Function{}
 	for _, info := range infos { // if versions differ, take the types that most workers have
 		if by[info.Name].Workers < info.Workers {
 			by[info.Name] = info

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
@@ -36,7 +37,7 @@ type Checker struct {
 
 	client   *broker.Client
 	running  *process // the worker of most checks; nil: workers run already
-	function executor.FunctionInfo
+	function inspect.Function
 	expected [][]byte // the outputs of the inputs
 }
 

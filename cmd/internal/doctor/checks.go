@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 )
 
 // Limits of the checks.
@@ -112,7 +112,7 @@ func persistence(f Facts, report reporter) {
 func functions(f Facts, report reporter) {
 	wait := map[string]bool{}
 	for _, q := range f.Snapshot.Queues {
-		wait[q.Name] = q.Waiting+q.Requeued+q.Suspects+q.Delayed > 0
+		wait[q.Name] = q.Unread() > 0
 	}
 	for _, s := range f.Snapshot.Stages {
 		level := Warn
@@ -138,7 +138,7 @@ func calls(f Facts, report reporter) {
 	}
 	for _, w := range f.Snapshot.Workers {
 		long, level := 0, Warn
-		var first executor.RunningCall
+		var first inspect.Call
 		for _, c := range w.Running {
 			took := f.Snapshot.At.Sub(c.Since)
 			if took <= max(longCall, unusual*p99[c.Stage]) {
@@ -202,7 +202,7 @@ func consumers(f Facts, report reporter) {
 	}
 	for _, q := range f.Snapshot.Queues {
 		switch {
-		case q.Gather != nil && q.Gather.State == "dead":
+		case q.Gather != nil && q.Gather.State == inspect.Dead:
 			report(Warn, "gather it again: the next gather goes on behind the items that this one has acknowledged",
 				"queue %s: its gather %s is dead", q.Name, process(q.Gather))
 		case q.Owner != "" && !live[q.Owner]:
@@ -227,7 +227,7 @@ func sources(f Facts, report reporter) {
 		switch {
 		case s.State == "away":
 			report(Warn, "start its program again, which goes on behind the stored items", "source %s of queue %s: its process is gone: %s", s.Name, s.Queue, s.Why)
-		case s.State == "open" && s.By != nil && (s.By.State == "silent" || s.By.State == "late"):
+		case s.State == "open" && s.By != nil && (s.By.State == inspect.Silent || s.By.State == inspect.Late):
 			report(Warn, "", "source %s of queue %s: %s has sent no heartbeat for %s", s.Name, s.Queue, process(s.By), age(f.Snapshot.At, s.By.Seen))
 		}
 	}
@@ -236,14 +236,14 @@ func sources(f Facts, report reporter) {
 func processes(f Facts, report reporter) {
 	all := slices.Clone(f.Snapshot.Executors)
 	for _, w := range f.Snapshot.Workers {
-		all = append(all, executor.ProcessInfo{ID: w.ID, Host: w.Host, PID: w.PID, State: w.State, Seen: w.Seen})
+		all = append(all, inspect.Process{ID: w.ID, Host: w.Host, PID: w.PID, State: w.State, Seen: w.Seen})
 	}
 	silent := 0
 	for _, p := range all {
 		switch p.State {
-		case "silent":
+		case inspect.Silent:
 			silent++
-		case "late":
+		case inspect.Late:
 			report(Warn, "", "%s has sent no heartbeat for %s", process(&p), age(f.Snapshot.At, p.Seen))
 		}
 	}

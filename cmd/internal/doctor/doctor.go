@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 )
 
 // A Level says how urgent a finding is.
@@ -33,8 +34,8 @@ type Finding struct {
 
 // Facts are what the checks look at.
 type Facts struct {
-	Snapshot executor.Snapshot
-	Server   executor.ServerInfo
+	Snapshot inspect.Snapshot
+	Server   inspect.Server
 	// ServerErr is why Server is not known, nil if it is.
 	ServerErr error
 }
@@ -100,7 +101,7 @@ func Worst(found []Finding) Level {
 }
 
 // process returns host and process id of a process.
-func process(p *executor.ProcessInfo) string {
+func process(p *inspect.Process) string {
 	if p.Host == "" {
 		return "process " + p.ID
 	}
@@ -116,4 +117,4 @@ func age(now, then time.Time) string {
 }
 
 // function returns the name of a stage for people.
-func function(s executor.StageInfo) string { return cmp.Or(s.Function, s.Kind) }
+func function(s inspect.Stage) string { return cmp.Or(s.Function, s.Kind) }

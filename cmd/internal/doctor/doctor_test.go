@@ -10,6 +10,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/cmd/internal/doctor"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -17,18 +18,18 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // well returns facts in which nothing is wrong.
 func well() doctor.Facts {
 	return doctor.Facts{
-		Snapshot: executor.Snapshot{
+		Snapshot: inspect.Snapshot{
 			At: now,
-			Queues: []executor.QueueInfo{
+			Queues: []inspect.Queue{
 				{Name: "in", State: "open", Waiting: 3, Oldest: now.Add(-time.Minute), Consumer: "stage:s"},
-				{Name: "out", State: "open", From: []string{"in"}, Consumer: "gather:g", Gather: &executor.ProcessInfo{ID: "x", Host: "h", PID: 1, State: "live", Seen: now}},
+				{Name: "out", State: "open", From: []string{"in"}, Consumer: "gather:g", Gather: &inspect.Process{ID: "x", Host: "h", PID: 1, State: "live", Seen: now}},
 			},
-			Stages:    []executor.StageInfo{{ID: "s", Kind: "map", Function: "f", In: []string{"in"}, Out: []string{"out"}, Workers: 1}},
-			Sources:   []executor.SourceInfo{{Name: "src", Queue: "in", State: "open", End: -1, By: &executor.ProcessInfo{Host: "h", PID: 1, State: "live", Seen: now}}},
-			Workers:   []executor.WorkerInfo{{ID: "w", Host: "h", PID: 2, State: "live", Concurrency: 2, Functions: []string{"f"}, Seen: now}},
-			Executors: []executor.ProcessInfo{{ID: "x", Host: "h", PID: 1, State: "live", Seen: now}},
+			Stages:    []inspect.Stage{{ID: "s", Kind: "map", Function: "f", In: []string{"in"}, Out: []string{"out"}, Workers: 1}},
+			Sources:   []inspect.Source{{Name: "src", Queue: "in", State: "open", End: -1, By: &inspect.Process{Host: "h", PID: 1, State: "live", Seen: now}}},
+			Workers:   []inspect.Worker{{ID: "w", Host: "h", PID: 2, State: "live", Concurrency: 2, Functions: []string{"f"}, Seen: now}},
+			Executors: []inspect.Process{{ID: "x", Host: "h", PID: 1, State: "live", Seen: now}},
 		},
-		Server: executor.ServerInfo{
+		Server: inspect.Server{
 			Version: "7.0.15", RoundTrip: time.Millisecond, Memory: 1 << 30, MaxMemory: 8 << 30, Policy: "noeviction", AppendOnly: true, Snapshots: true,
 			Clients: 10, MaxClients: 10000,
 		},
@@ -90,7 +91,7 @@ var faults = []struct {
 	{"D22", doctor.Warn, "400 workers wait for 301 stages", func(f *doctor.Facts) {
 		f.Snapshot.Workers = slices.Repeat(f.Snapshot.Workers, 400)
 		for i := range 300 {
-			f.Snapshot.Stages = append(f.Snapshot.Stages, executor.StageInfo{ID: fmt.Sprint(i), In: []string{fmt.Sprint("q", i)}, Workers: 1})
+			f.Snapshot.Stages = append(f.Snapshot.Stages, inspect.Stage{ID: fmt.Sprint(i), In: []string{fmt.Sprint("q", i)}, Workers: 1})
 		}
 	}},
 	{"D24", doctor.Fail, "queue in cannot be read: WRONGTYPE", func(f *doctor.Facts) { f.Snapshot.Queues[0].Broken = "WRONGTYPE" }},
@@ -103,7 +104,7 @@ var faults = []struct {
 // hang returns the plant of a call that runs for some time.
 func hang(took time.Duration) func(f *doctor.Facts) {
 	return func(f *doctor.Facts) {
-		f.Snapshot.Workers[0].Running = []executor.RunningCall{{Stage: "s", Function: "f", Source: "src", Offset: 3, Since: now.Add(-took)}}
+		f.Snapshot.Workers[0].Running = []inspect.Call{{Stage: "s", Function: "f", Source: "src", Offset: 3, Since: now.Add(-took)}}
 	}
 }
 
@@ -147,7 +148,7 @@ func TestEachFaultIsFoundByItsCheck(t *testing.T) {
 func TestServerThatMayNotBeAskedIsSkipped(t *testing.T) {
 	t.Parallel()
 	facts := well()
-	facts.Server, facts.ServerErr = executor.ServerInfo{}, fmt.Errorf("info: %w", executor.ErrDenied)
+	facts.Server, facts.ServerErr = inspect.Server{}, fmt.Errorf("info: %w", executor.ErrDenied)
 	found := doctor.Examine(facts)
 	skipped := 0
 	for _, f := range found {

@@ -1,4 +1,4 @@
-package executor
+package inspect
 
 import (
 	"cmp"
@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// FlowInfo describes a flow: queues that stages connect, from the ones that programs scatter into to
+// Flow describes a flow: queues that stages connect, from the ones that programs scatter into to
 // those that programs gather.
-type FlowInfo struct {
+type Flow struct {
 	Name   string   `json:"name"`   // of the first of its queues that a program scatters into
 	Chain  []string `json:"chain"`  // the functions of its stages, those behind others later
 	Queues []string `json:"queues"` // likewise
@@ -27,13 +27,13 @@ type FlowInfo struct {
 }
 
 // Flows returns the flows of the snapshot, sorted by name. A queue without a stage is a flow too.
-func (s Snapshot) Flows() []FlowInfo {
+func (s Snapshot) Flows() []Flow {
 	flows := s.group()
-	found := make([]FlowInfo, 0, len(flows))
+	found := make([]Flow, 0, len(flows))
 	for _, f := range flows {
 		found = append(found, f.info())
 	}
-	slices.SortFunc(found, func(a, b FlowInfo) int {
+	slices.SortFunc(found, func(a, b Flow) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Partition, b.Partition))
 	})
 	return found
@@ -41,8 +41,8 @@ func (s Snapshot) Flows() []FlowInfo {
 
 // A flow is the queues and stages of one connected part of a namespace, those behind others later.
 type flow struct {
-	queues []*QueueInfo
-	stages []*StageInfo
+	queues []*Queue
+	stages []*Stage
 }
 
 // group divides queues and stages into flows.
@@ -118,15 +118,15 @@ func (f *flow) sort() {
 			break
 		}
 	}
-	slices.SortStableFunc(f.queues, func(a, b *QueueInfo) int {
+	slices.SortStableFunc(f.queues, func(a, b *Queue) int {
 		return cmp.Or(cmp.Compare(level[a.Name], level[b.Name]), cmp.Compare(a.Name, b.Name))
 	})
-	slices.SortStableFunc(f.stages, func(a, b *StageInfo) int { return cmp.Compare(level[a.In[0]], level[b.In[0]]) })
+	slices.SortStableFunc(f.stages, func(a, b *Stage) int { return cmp.Compare(level[a.In[0]], level[b.In[0]]) })
 }
 
-func (f *flow) info() FlowInfo {
+func (f *flow) info() Flow {
 	first := f.queues[0]
-	info := FlowInfo{Name: first.Name, Chain: []string{}, Stages: []string{}, Partition: first.Partition}
+	info := Flow{Name: first.Name, Chain: []string{}, Stages: []string{}, Partition: first.Partition}
 	for _, s := range f.stages {
 		info.Stages = append(info.Stages, s.ID)
 		info.Chain = append(info.Chain, cmp.Or(s.Function, s.Kind))
@@ -134,26 +134,23 @@ func (f *flow) info() FlowInfo {
 	ended := true
 	for _, q := range f.queues {
 		info.Queues = append(info.Queues, q.Name)
-		info.Waiting += q.unread()
+		info.Waiting += q.Unread()
 		info.Running += q.Running
 		info.Sources += q.Sources
 		if !q.Oldest.IsZero() && (info.Oldest.IsZero() || q.Oldest.Before(info.Oldest)) {
 			info.Oldest = q.Oldest
 		}
-		ended = ended && q.State == stateEnded
+		ended = ended && q.State == Ended
 	}
 	info.State, info.Why = f.state(info, ended)
 	return info
 }
 
-// unread returns the items that no consumer has read.
-func (q *QueueInfo) unread() int64 { return q.Waiting + q.Requeued + q.Suspects + q.Delayed }
-
 // state returns the state of a flow, and its reason.
-func (f *flow) state(info FlowInfo, ended bool) (state, why string) {
+func (f *flow) state(info Flow, ended bool) (state, why string) {
 	left := map[string]int64{}
 	for _, q := range f.queues {
-		left[q.Name] = q.unread()
+		left[q.Name] = q.Unread()
 	}
 	for _, s := range f.stages {
 		for _, in := range s.In {
@@ -182,7 +179,7 @@ func (f *flow) state(info FlowInfo, ended bool) (state, why string) {
 // ungathered tells whether results wait for a gather.
 func (f *flow) ungathered() string {
 	for _, q := range f.queues {
-		if q.unread() > 0 && (q.Consumer == "" || q.Gather != nil && q.Gather.State == processDead) {
+		if q.Unread() > 0 && (q.Consumer == "" || q.Gather != nil && q.Gather.State == Dead) {
 			return "no program gathers queue " + q.Name
 		}
 	}

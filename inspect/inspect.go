@@ -1,0 +1,55 @@
+// Package inspect describes what a namespace has at one time: queues with their items by place,
+// stages, sources, flows, processes, failures and the Redis server. The types are plain data with a
+// form in JSON. executor.NewInspector connects a process that reads them.
+package inspect
+
+import "time"
+
+// A Snapshot is what a namespace has at one time: each partition as it was during a few round trips.
+type Snapshot struct {
+	At        time.Time `json:"at"`     // by the clock of Redis
+	Queues    []Queue   `json:"queues"` // sorted by name
+	Stages    []Stage   `json:"stages"` // those of a partition in the order in which they were made
+	Sources   []Source  `json:"sources"`
+	Workers   []Worker  `json:"workers"` // sorted by host and process, also those that are late or silent
+	Executors []Process `json:"executors"`
+	Letters   int64     `json:"letters"` // number of dead letters
+}
+
+// Process describes a process that scatters, gathers or makes stages.
+type Process struct {
+	ID   string `json:"id"`
+	Host string `json:"host"`
+	PID  int    `json:"pid"`
+	// State is "live", "late" if a heartbeat is overdue, "silent" if none came for a lease and no
+	// process has declared it dead, or "dead".
+	State string    `json:"state"`
+	Seen  time.Time `json:"seen,omitzero"` // its last heartbeat, by the clock of Redis; zero if it is dead
+}
+
+// The states of a process.
+const (
+	Live   = "live"
+	Late   = "late"   // a heartbeat is overdue
+	Silent = "silent" // none came for a lease, and no process has declared it dead
+	Dead   = "dead"   // it was declared dead, or has left
+)
+
+// Server describes the Redis server that has the namespace.
+type Server struct {
+	Version    string        `json:"version"`
+	RoundTrip  time.Duration `json:"round_trip_ns"` // of one PING
+	Memory     int64         `json:"memory"`        // bytes in use
+	MaxMemory  int64         `json:"max_memory"`    // bound of these, 0 for none
+	Policy     string        `json:"policy"`        // what the server does at the bound, such as "noeviction"
+	AppendOnly bool          `json:"append_only"`   // it logs each write to a file
+	Snapshots  bool          `json:"snapshots"`     // the last snapshot to a file has succeeded
+	Replicas   int64         `json:"replicas"`      // connected ones
+	Clients    int64         `json:"clients"`       // open connections
+	MaxClients int64         `json:"max_clients"`
+	Uptime     time.Duration `json:"uptime_ns"`
+	// MainCPU is the processor time of the main thread since the start of the server, which runs all
+	// commands. It is 0 if the server does not report it.
+	MainCPU time.Duration `json:"main_cpu_ns"`
+	Cluster bool          `json:"cluster"`
+}

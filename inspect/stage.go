@@ -1,0 +1,55 @@
+package inspect
+
+import "time"
+
+// Stage describes a stage.
+type Stage struct {
+	ID       string   `json:"id"`
+	Kind     string   `json:"kind"` // "map", "copy" or "future"
+	Function string   `json:"function"`
+	In       []string `json:"in"`
+	Out      []string `json:"out"`
+	Workers  int      `json:"workers"` // live workers that have the function
+	Slots    int      `json:"slots"`   // of these workers together
+	Others   int      `json:"others"`  // live workers that have it with other types, and so leave the stage alone
+	Paused   bool     `json:"paused"`  // no worker runs it, since the process that it goes with is dead
+
+	// The following are counted by the workers, which report them about once a heartbeat. Each stage
+	// counts its own items and time, also where one worker runs several stages one after another.
+	Done    int64         `json:"done"`     // items that have a result, with the failed ones
+	Failed  int64         `json:"failed"`   // of these, items whose function failed
+	Retried int64         `json:"retried"`  // failed attempts that another one followed
+	Lost    int64         `json:"lost"`     // of the done items, results that another worker was faster to store
+	Spent   time.Duration `json:"spent_ns"` // time of the calls that have returned
+	Busy    time.Duration `json:"busy_ns"`  // time of all calls, also of those that have not returned
+	Full    time.Duration `json:"full_ns"`  // time in which items waited in a worker for room behind the stage
+	Cost    time.Duration `json:"cost_ns"`  // mean time of an item, 0 if none is done
+	P50     time.Duration `json:"p50_ns"`   // half of the items took at most this time; off by 9 percent at most
+	P99     time.Duration `json:"p99_ns"`   // 99 of 100 items took at most this time; likewise
+	// Rate is the number of items done in a second, over the last half minute.
+	Rate float64 `json:"rate"`
+	// RecentDone and RecentFailed are Done and Failed of the last five minutes.
+	RecentDone   int64     `json:"recent_done"`
+	RecentFailed int64     `json:"recent_failed"`
+	Last         time.Time `json:"last,omitzero"` // of the last report, by the clock of Redis; zero if there was none
+	// Partition is the number of the partition that has the stage, 0 if there is only one.
+	Partition int `json:"partition"`
+}
+
+// ErrorGroup describes failures of a stage whose codes are equal and whose messages differ only in
+// numbers, ids and quoted text. The fields from Message on are those of a recent one.
+type ErrorGroup struct {
+	Stage     string    `json:"stage"` // its id
+	Function  string    `json:"function"`
+	Code      string    `json:"code"`  // the kind of failure, see ItemError
+	Count     int64     `json:"count"` // attempts that failed so, also those that another one followed
+	First     time.Time `json:"first"` // by the clock of Redis
+	Last      time.Time `json:"last"`
+	Message   string    `json:"message"`
+	Source    string    `json:"source"`
+	Offset    int64     `json:"offset"`
+	Attempt   int       `json:"attempt"`
+	Worker    string    `json:"worker"`          // id of the worker
+	Stack     string    `json:"stack,omitempty"` // of a panic
+	Partition int       `json:"partition"`
+}

@@ -1,0 +1,46 @@
+package inspect
+
+import "time"
+
+// Worker describes a worker.
+type Worker struct {
+	ID   string `json:"id"`
+	Host string `json:"host"`
+	PID  int    `json:"pid"`
+	// State is "live", "late" if a heartbeat is overdue, or "silent" if none came for a lease and no
+	// process has declared the worker dead, as after the death of all processes.
+	State       string    `json:"state"`
+	Concurrency int       `json:"concurrency"` // number of slots
+	Stuck       int       `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
+	Functions   []string  `json:"functions"`
+	Done        int64     `json:"done"`   // items so far, with the failed ones
+	Failed      int64     `json:"failed"` // items so far that failed
+	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
+	// Running are the calls that had run for more than a second at the last heartbeat, those that run
+	// longest first.
+	Running []Call `json:"running"`
+}
+
+// A Call is a call that a slot of a worker runs.
+type Call struct {
+	Stage    string    `json:"stage"` // its id
+	Function string    `json:"function"`
+	Queue    string    `json:"queue"` // that the stage reads
+	Source   string    `json:"source"`
+	Offset   int64     `json:"offset"`  // of the item in the source
+	Items    int       `json:"items"`   // that the call may be at, from Offset on: those of a batch function
+	Attempt  int       `json:"attempt"` // from 1
+	Since    time.Time `json:"since"`   // by the clock of Redis
+}
+
+// Function describes a function that live workers have, in one version and with one pair of
+// types.
+type Function struct {
+	Name     string `json:"name"`
+	In       string `json:"in"` // the type of its input, for example "int"
+	InCodec  string `json:"in_codec"`
+	Out      string `json:"out"`
+	OutCodec string `json:"out_codec"`
+	Version  string `json:"version,omitempty"` // as given to workers.Version; a hash for a command
+	Workers  int    `json:"workers"`           // live workers that have it
+}
