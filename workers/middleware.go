@@ -61,8 +61,8 @@ type Handler func(ctx context.Context, call Call) error
 // time, the item fails and the Handler is left behind with the function: it returns later, and its
 // error is dropped. The time of the middleware counts as time of the function.
 //
-// A call costs about 200 ns and no allocation more with a middleware than without one, beside the
-// work of the middleware.
+// A call with a middleware costs some 150 ns more than one without, and no allocation, beside the
+// work of the middleware: BenchmarkRun in internal/runner.
 func Use(middleware func(next Handler) Handler) Option {
 	return func(o *worker.Options) error {
 		if middleware == nil {
