@@ -26,6 +26,8 @@ type Inspector interface {
 	Sources(ctx context.Context) ([]inspect.Source, error)
 	// Errors lists the failures of all stages in groups, see Executor.Errors.
 	Errors(ctx context.Context) ([]inspect.ErrorGroup, error)
+	// Where says where an item is, see Executor.Where.
+	Where(ctx context.Context, source string, offset int64) ([]inspect.Location, error)
 	// Server reads what the Redis server says of itself, see Executor.Server.
 	Server(ctx context.Context) (inspect.Server, error)
 	// Snapshot reads all of these at once, see Executor.Snapshot.

@@ -91,6 +91,16 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Inspector.Stages":          func(ctx context.Context, o *opened) error { return failed(o.view.Stages(ctx)) },
 	"executor.Inspector.DeadLetters":     func(ctx context.Context, o *opened) error { return last(o.view.DeadLetters(ctx)) },
 	"executor.Inspector.DeadLetterItems": func(ctx context.Context, o *opened) error { return failed(o.view.DeadLetterItems(ctx, "1-1")) },
+	"executor.Executor.Sources":          func(ctx context.Context, o *opened) error { return failed(o.ex.Sources(ctx)) },
+	"executor.Inspector.Sources":         func(ctx context.Context, o *opened) error { return failed(o.view.Sources(ctx)) },
+	"executor.Executor.Errors":           func(ctx context.Context, o *opened) error { return failed(o.ex.Errors(ctx)) },
+	"executor.Inspector.Errors":          func(ctx context.Context, o *opened) error { return failed(o.view.Errors(ctx)) },
+	"executor.Executor.Server":           func(ctx context.Context, o *opened) error { return failed(o.ex.Server(ctx)) },
+	"executor.Inspector.Server":          func(ctx context.Context, o *opened) error { return failed(o.view.Server(ctx)) },
+	"executor.Executor.Snapshot":         func(ctx context.Context, o *opened) error { return failed(o.ex.Snapshot(ctx)) },
+	"executor.Inspector.Snapshot":        func(ctx context.Context, o *opened) error { return failed(o.view.Snapshot(ctx)) },
+	"executor.Executor.Where":            func(ctx context.Context, o *opened) error { return failed(o.ex.Where(ctx, "s", 0)) },
+	"executor.Inspector.Where":           func(ctx context.Context, o *opened) error { return failed(o.view.Where(ctx, "s", 0)) },
 	"executor.Executor.Register":         func(_ context.Context, o *opened) error { return o.ex.Register(sum) },
 }
 

@@ -243,6 +243,9 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Server": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Server(ctx)), failed(new(executor.Executor).Server(ctx)), failed(ex.Server(noCtx))}
 	},
+	"executor.Executor.Where": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.Where(ctx, "s", 0)), failed(new(executor.Executor).Where(ctx, "s", 0)), failed(ex.Where(noCtx, "s", 0)), failed(ex.Where(ctx, "s", -1))}
+	},
 	"executor.Executor.Snapshot": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Snapshot(ctx)), failed(new(executor.Executor).Snapshot(ctx)), failed(ex.Snapshot(noCtx))}
 	},

@@ -25,7 +25,7 @@ const (
 	StatusUsage    = 2 // the command line is wrong
 	StatusUnusable = 3 // Redis does not answer or refuses the client
 	StatusBroken   = 4 // the stream is incomplete
-	StatusNotFound = 5 // a queue or a dead letter does not exist
+	StatusNotFound = 5 // a queue, a source or a dead letter does not exist
 )
 
 // AsParallel is a key of App.Metadata. A verb that sets it has the exit statuses of GNU parallel.
@@ -110,7 +110,7 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		status = StatusUnusable
 	case errors.As(err, new(StreamBroken)):
 		status = StatusBroken
-	case errors.Is(err, executor.ErrQueueNotFound), errors.Is(err, executor.ErrDeadLetterNotFound):
+	case errors.Is(err, executor.ErrQueueNotFound), errors.Is(err, executor.ErrDeadLetterNotFound), errors.Is(err, ErrSourceNotFound):
 		status = StatusNotFound
 	}
 	if !output.quiet() {
@@ -118,6 +118,9 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 	}
 	return status
 }
+
+// ErrSourceNotFound says that there is no source of a name.
+var ErrSourceNotFound = errors.New("there is no such source now (dqbridge sources)")
 
 // Usage is the error of a wrong command line.
 type Usage string
