@@ -102,7 +102,7 @@ func TestSnapshotShowsWhatSourcesWaitFor(t *testing.T) {
 			name, state string
 			opts        []bridge.ScatterOption
 		}{
-			{"full", "full", []bridge.ScatterOption{bridge.MaxSize(10)}},
+			{"full", "full", []bridge.ScatterOption{bridge.MaxSize(10), bridge.MaxBatch(1)}},
 			{"narrow", "window", []bridge.ScatterOption{bridge.MaxInFlight(5), bridge.MaxBatch(1)}},
 			{"open", "open", nil},
 		} {
