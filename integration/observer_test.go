@@ -34,7 +34,7 @@ func plantLetter(t *testing.T, admin *redis.Client, item string) string {
 // also while the fleet works.
 func TestObserverListsWithoutWarning(t *testing.T) {
 	t.Parallel()
-	const calls = 50
+	const calls = 15
 	address, admin := secured(t)
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 	stop := employ(t, address("worker"), workers.Functions(inc))
