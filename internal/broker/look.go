@@ -9,10 +9,10 @@ import (
 )
 
 // Limits of Contents: queues in one call of its script, calls in one round trip, and entries that one
-// call reads to count their items. A call takes Redis about 2 ms.
+// call reads to count their items. A call takes Redis about a millisecond, if no entry is counted one by one.
 const (
-	lookQueues  = 50
-	lookCalls   = 20
+	lookQueues  = 25
+	lookCalls   = 40
 	lookEntries = 500
 )
 
