@@ -470,4 +470,29 @@ local function full(stream, meta)
 		from: "case b.othersSucceed: // a trial failed", to: "case true: // a trial failed",
 		pkg: "internal/worker", run: "TriesOneCall",
 	},
+	{
+		name: "an entry that was read counts as requeued", file: lua + "look.lua",
+		from: "requeued[s] = tally_up(s, '(' .. last, '+',", to: "requeued[s] = tally_up(s, '-', '+',",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "delayed items are in no column", file: lua + "look.lua",
+		from: "local later = tally_up(delayed, '-', '+', redis.call('XLEN', delayed))", to: "local later = 0",
+		pkg: "internal/broker", run: "RandomOrders",
+	},
+	{
+		name: "a broken queue hides the others", file: lua + "look.lua",
+		from: "local found, queue = pcall(look, k)", to: "local found, queue = true, look(k)",
+		pkg: "internal/broker", run: "ContentsReportsBrokenQueues",
+	},
+	{
+		name: "a report that arrives twice counts twice", file: lua + "report.lua",
+		from: ">= tonumber(ARGV[1]) then return {'again', watched} end", to: "> tonumber(ARGV[1]) then return {'again', watched} end",
+		pkg: "internal/broker", run: "ReportsAddUpOnce",
+	},
+	{
+		name: "the end of a connection is no failure", file: "internal/broker/connect.go",
+		from: "	c.ended.Add(1)\n", to: "	c.ended.Add(0)\n",
+		pkg: "internal/broker", run: "EndedConnection",
+	},
 }
