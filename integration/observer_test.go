@@ -34,7 +34,7 @@ func plantLetter(t *testing.T, admin *redis.Client, item string) string {
 // also while the fleet works.
 func TestObserverListsWithoutWarning(t *testing.T) {
 	t.Parallel()
-	const calls = 15
+	const calls = 10
 	address, admin := secured(t)
 	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
 	stop := employ(t, address("worker"), workers.Functions(inc))
@@ -59,6 +59,7 @@ func TestObserverListsWithoutWarning(t *testing.T) {
 	group.SetLimit(3)
 	for verb, want := range map[string]string{
 		"functions": "inc", "dead list": "source", "dead show " + id: item, "dead export --all": `"host":"host"`, "queues": "QUEUE", "workers": "inc", "stages": "STAGE",
+		"flows": "FLOW", "sources": "SOURCE", "errors": "MESSAGE", "doctor --only D24": "ok",
 	} {
 		for range calls {
 			group.Go(func() error {
