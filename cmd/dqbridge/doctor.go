@@ -39,7 +39,9 @@ func examine(c *urfave.Context) error {
 	}
 	var facts doctor.Facts
 	err := observe(c, func(o executor.Inspector) (err error) {
-		facts.Server, facts.ServerErr = o.Server(c.Context)
+		if doctor.NeedsServer(c.StringSlice("only")...) {
+			facts.Server, facts.ServerErr = o.Server(c.Context)
+		}
 		facts.Snapshot, err = o.Snapshot(c.Context)
 		return err
 	})

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dqbridge/dqbridge/executor"
@@ -58,15 +59,19 @@ func Checks() (ids []string) {
 	return ids
 }
 
+// NeedsServer reports whether one of the checks with the given ids, or of all if there are none, looks
+// at the server.
+func NeedsServer(only ...string) bool {
+	return slices.ContainsFunc(checks, func(c check) bool {
+		return c.needsServer && (len(only) == 0 || slices.Contains(only, c.id))
+	})
+}
+
 // Examine runs the checks with the given ids, or all of them if there are none. It returns at least
 // one finding for each.
 func Examine(f Facts, only ...string) (found []Finding) {
-	wanted := map[string]bool{}
-	for _, id := range only {
-		wanted[id] = true
-	}
 	for _, c := range checks {
-		if len(only) > 0 && !wanted[c.id] {
+		if len(only) > 0 && !slices.Contains(only, c.id) {
 			continue
 		}
 		before := len(found)

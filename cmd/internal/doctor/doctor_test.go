@@ -159,6 +159,9 @@ func TestServerThatMayNotBeAskedIsSkipped(t *testing.T) {
 	if skipped != 6 || doctor.Worst(found) != doctor.OK {
 		t.Errorf("%d skipped: %+v", skipped, found)
 	}
+	if !doctor.NeedsServer() || !doctor.NeedsServer("D9", "D3") || doctor.NeedsServer("D9", "D24") {
+		t.Error("the server is asked for the wrong checks")
+	}
 	facts.ServerErr = errors.New("the cable is cut")
 	if found := doctor.Examine(facts, "D3"); len(found) != 1 || found[0].Text != "the cable is cut" || found[0].ID != "D3" {
 		t.Errorf("found %+v", found)
