@@ -3,6 +3,7 @@ package workers_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -54,6 +55,58 @@ func TestRefusedResultsAreStoredLater(t *testing.T) {
 	}
 	if err := ex.Close(); err != nil || len(calls) > 0 {
 		t.Errorf("%d further calls, %v", len(calls), err)
+	}
+}
+
+// A worker whose results are refused does not read the whole queue meanwhile.
+func TestRefusedResultsStopReading(t *testing.T) {
+	t.Parallel()
+	ns := testkit.Namespace(t)
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + ns
+	raw := redis.NewClient(&redis.Options{Addr: testkit.SharedRedis(t).Addr()})
+	defer raw.Close()
+	var log diary
+	var calls atomic.Int64
+	f := workers.Define("f", func(ctx context.Context, x int) (int, error) {
+		calls.Add(1)
+		if at, _ := workers.ItemFrom(ctx); at.Attempt == 1 && x%2 == 0 { // the others keep the worker from a rest
+			return 0, errBroken
+		}
+		return x, nil
+	})
+	ex := must(executor.New(t.Context(), url, executor.Logger(nil)))(t)
+	q := must(bridge.ScatterSeq(t.Context(), ex, ints(400), bridge.MaxBatch(1)))(t)
+	if err := ex.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	delayed := "{" + ns + ":0}:l:" + q.Name()
+	if err := raw.Set(t.Context(), delayed, "x", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	results := must(bridge.Gather(t.Context(), must(executor.Map(t.Context(), f, q, executor.Retries(1)))(t)))(t)
+	startLogged(t, url, &log, f)
+	testkit.Eventually(t, func() bool { return calls.Load() >= 128 }, "the results of 64 items are refused")
+	beat := func() float64 { return raw.ZRangeWithScores(t.Context(), "{"+ns+":0}:workers", 0, -1).Val()[0].Score }
+	last := beat()
+	testkit.Eventually(t, func() bool { return beat() != last }, "a heartbeat: the worker has had time to read them all")
+	if n := calls.Load(); n > 128+64 { // a request may have been under way
+		t.Errorf("the worker has called the function for %d items", n)
+	}
+	if n := log.says("results could not be written"); n != 1 {
+		t.Errorf("the worker has logged the refusal %d times", n)
+	}
+	if err := raw.Del(t.Context(), delayed).Err(); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for r := range results {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		n++
+	}
+	if err := ex.Close(); err != nil || n != 400 {
+		t.Errorf("%d results, %v", n, err)
 	}
 }
 

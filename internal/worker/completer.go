@@ -302,19 +302,21 @@ func (s *session) reportLost(ctx context.Context, all []completion, err error) {
 	s.repeatLater(ctx, all, err)
 }
 
-// repeatLater makes complete repeat completions after repeatPause. Their jobs end all the same. The
-// caller has the token of committing.
+// repeatLater makes complete repeat completions, at most repeatPause later, with all others that have
+// failed. Their jobs end all the same. The caller has the token of committing.
 func (s *session) repeatLater(ctx context.Context, all []completion, err error) {
-	level := slog.LevelDebug
+	level, waits := slog.LevelDebug, len(s.failed) > 0
 	for _, d := range all {
-		if !d.failed {
+		if !d.failed && d.route.failing.Add(1) == 1 { // further ones of the route are not news
 			level = slog.LevelError
-			d.route.failing.Add(1)
 		}
 		d.endsJob, d.failed = false, true
 		s.failed = append(s.failed, d)
 	}
 	s.log.Log(ctx, level, "results could not be written; the worker tries again until it ends", "batches", len(all), "err", err)
+	if waits { // the time of the others is the time of these too
+		return
+	}
 	time.AfterFunc(repeatPause, func() {
 		select {
 		case s.repeat <- struct{}{}:
