@@ -10,8 +10,8 @@ import (
 )
 
 // Errors lists the failures of all stages in groups, the last seen first: at most 64 groups of a
-// stage. Workers report them about once a heartbeat, and they go with their stage. It costs four
-// round trips to each partition. ErrClosed: the Executor was closed.
+// stage. Workers report them about once a heartbeat, and they go with their stage. It costs
+// two round trips to each partition, and one more for each further hundred stages. ErrClosed: the Executor was closed.
 func (ex *Executor) Errors(ctx context.Context) ([]inspect.ErrorGroup, error) {
 	if err := ex.check("errors"); err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 // An Inspector lists queues, stages, workers, functions and dead letters. An Executor is an
 // Inspector as well. The one from NewInspector only reads, so that a Redis user without the
 // permission to change a key is enough. All methods may be called from many goroutines. After Close
-// they return ErrClosed. If no process of the namespace is alive, the lists of workers, functions
-// and stages take up to a lease.
+// they return ErrClosed. If no process of the namespace is alive, the lists of workers and functions
+// take up to a lease.
 type Inspector interface {
 	// Functions lists the functions of the live workers, see Executor.Functions.
 	Functions(ctx context.Context) ([]inspect.Function, error)

@@ -9,8 +9,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Queues lists all queues of the namespace, sorted by name. It costs about four round trips for
-// each thousand queues of a partition. ErrClosed: the Executor was closed.
+// Queues lists all queues of the namespace, sorted by name. It costs three round trips, and
+// one more for each further thousand queues of a partition. ErrClosed: the Executor was closed.
 func (ex *Executor) Queues(ctx context.Context) ([]inspect.Queue, error) {
 	if err := ex.check("queues"); err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (ex *Executor) Queues(ctx context.Context) ([]inspect.Queue, error) {
 
 // Queues lists what Executor.Queues does.
 func (i inspector) Queues(ctx context.Context) ([]inspect.Queue, error) {
-	s, err := i.snapshot(ctx, "queues", readQueues)
+	s, err := i.snapshot(ctx, "queues", reading{queues: true})
 	return s.Queues, err
 }
 
@@ -59,7 +59,7 @@ func stateOf(q broker.Contents) string {
 // inherit gives the queues behind others the least advanced state of the queues that their items
 // come from. A root queue that is gone has ended.
 func inherit(queues []inspect.Queue) {
-	order := []string{inspect.Ended, inspect.Sealed, inspect.Open}
+	order := []string{inspect.Ended, inspect.Sealed, inspect.Open, inspect.Broken}
 	states := make(map[string]string, len(queues))
 	for _, q := range queues {
 		states[q.Name] = q.State
@@ -71,7 +71,7 @@ func inherit(queues []inspect.Queue) {
 				root, _ := broker.Root(path)
 				least = max(least, slices.Index(order, states[root]))
 			}
-			q.State = order[least]
+			q.State = order[min(least, 2)] // the sources of a broken queue may be open
 		}
 	}
 }

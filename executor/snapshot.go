@@ -31,19 +31,17 @@ func (ex *Executor) Snapshot(ctx context.Context) (inspect.Snapshot, error) {
 
 // Snapshot reads what Executor.Snapshot does.
 func (i inspector) Snapshot(ctx context.Context) (inspect.Snapshot, error) {
-	return i.snapshot(ctx, "snapshot", readSources)
+	return i.snapshot(ctx, "snapshot", reading{queues: true, stages: true, sources: true})
 }
 
-// A reading says how much of a snapshot is read. Each one includes those before it.
-type reading int
-
-const (
-	readQueues  reading = iota // with stages and processes
-	readSources                // with the sources of the queues
-)
+// A reading says which parts of a snapshot are read beside the processes.
+type reading struct {
+	queues, stages bool
+	sources        bool // needs queues
+}
 
 // snapshot reads all partitions and joins what they have.
-func (i inspector) snapshot(ctx context.Context, what string, most reading) (s inspect.Snapshot, err error) {
+func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s inspect.Snapshot, err error) {
 	ctx, end, err := i.tasks.begin(ctx, what)
 	if err != nil {
 		return inspect.Snapshot{}, err
@@ -53,7 +51,7 @@ func (i inspector) snapshot(ctx context.Context, what string, most reading) (s i
 	group, ctx := errgroup.WithContext(ctx)
 	for n, part := range i.parts {
 		group.Go(func() (err error) {
-			found[n], err = i.partition(ctx, part, most)
+			found[n], err = i.partition(ctx, part, parts)
 			return err
 		})
 	}
@@ -85,29 +83,29 @@ func (i inspector) snapshot(ctx context.Context, what string, most reading) (s i
 }
 
 // partition reads one partition.
-func (i inspector) partition(ctx context.Context, part *broker.Client, most reading) (s inspect.Snapshot, err error) {
+func (i inspector) partition(ctx context.Context, part *broker.Client, parts reading) (s inspect.Snapshot, err error) {
 	survey, err := part.Survey(ctx)
 	if err != nil {
 		return inspect.Snapshot{}, err
 	}
 	s.At, s.Letters = survey.Now, survey.Letters
-	processes := map[string]inspect.Process{}
-	for _, m := range survey.Executors {
-		p := processInfo(m.Process, i.life(survey.Now, m))
-		p.Seen = m.Beat
-		processes[m.ID] = p
-		s.Executors = append(s.Executors, p)
-	}
-	for _, d := range survey.Dead {
-		processes[d.ID] = processInfo(d, inspect.Dead)
-	}
+	processes := i.processes(survey, &s)
 	s.Workers = make([]inspect.Worker, 0, len(survey.Workers))
-	fleet := make([]fleetMember, 0, len(survey.Workers))
+	holders := fleet{}
 	for _, m := range survey.Workers {
 		w := workerInfo(m.Process, i.life(survey.Now, m))
-		s.Workers, fleet = append(s.Workers, w), append(fleet, fleetMember{w, cards(m.Process)})
+		s.Workers = append(s.Workers, w)
+		holders.add(w, cards(m.Process))
 	}
 	sortWorkers(s.Workers)
+	if parts.stages {
+		if err := readStages(ctx, part, survey, holders, &s); err != nil {
+			return inspect.Snapshot{}, err
+		}
+	}
+	if !parts.queues {
+		return s, nil
+	}
 	contents, err := part.Contents(ctx, survey.Queues)
 	if err != nil {
 		return inspect.Snapshot{}, err
@@ -120,18 +118,7 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, most read
 		}
 	}
 	inherit(s.Queues)
-	ids := make([]string, 0, len(survey.Stages))
-	for _, stage := range survey.Stages {
-		ids = append(ids, stage.ID)
-	}
-	work, err := part.RecentReports(ctx, ids, survey.Now)
-	if err != nil {
-		return inspect.Snapshot{}, err
-	}
-	for n, stage := range survey.Stages {
-		s.Stages = append(s.Stages, stageInfo(part, stage, work[n], survey.Now, fleet))
-	}
-	if most < readSources {
+	if !parts.sources {
 		return s, nil
 	}
 	sources, err := part.Sources(ctx, fed)
@@ -141,21 +128,56 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, most read
 	return s, err
 }
 
+// processes puts the executors into a snapshot. It returns them, and the dead ones, by id.
+func (i inspector) processes(survey broker.Survey, s *inspect.Snapshot) map[string]inspect.Process {
+	all := make(map[string]inspect.Process, len(survey.Executors)+len(survey.Dead))
+	for _, d := range survey.Dead {
+		all[d.ID] = processInfo(d, inspect.Dead)
+	}
+	for _, m := range survey.Executors {
+		p := processInfo(m.Process, i.life(survey.Now, m))
+		p.Seen = m.Beat
+		all[m.ID] = p
+		s.Executors = append(s.Executors, p)
+	}
+	return all
+}
+
+// readStages puts the stages of a partition into a snapshot.
+func readStages(ctx context.Context, part *broker.Client, survey broker.Survey, holders fleet, s *inspect.Snapshot) error {
+	ids := make([]string, 0, len(survey.Stages))
+	for _, stage := range survey.Stages {
+		ids = append(ids, stage.ID)
+	}
+	work, err := part.RecentReports(ctx, ids, survey.Now)
+	if err != nil {
+		return err
+	}
+	for n, stage := range survey.Stages {
+		s.Stages = append(s.Stages, stageInfo(part, stage, work[n], survey.Now, holders))
+	}
+	return nil
+}
+
 func processInfo(p broker.Process, state string) inspect.Process {
 	return inspect.Process{ID: p.ID, Host: p.Card["host"], PID: int(number(p.Card["pid"])), State: state}
 }
 
-// addRunning adds what the sessions of other partitions run to their workers. A worker has an id of
-// its own in each partition; its counts are those of the process.
+// addRunning adds the calls of the sessions in another partition to their workers. A worker has an id
+// of its own in each partition; its counts are those of the process.
 func addRunning(workers, others []inspect.Worker) {
+	type process struct {
+		host string
+		pid  int
+	}
+	calls := map[process][]inspect.Call{}
 	for _, other := range others {
-		for i := range workers {
-			if w := &workers[i]; w.Host == other.Host && w.PID == other.PID && len(other.Running) > 0 {
-				w.Running = append(w.Running, other.Running...)
-				slices.SortFunc(w.Running, func(a, b inspect.Call) int { return a.Since.Compare(b.Since) })
-				break
-			}
-		}
+		calls[process{other.Host, other.PID}] = other.Running
+	}
+	for i := range workers {
+		w := &workers[i]
+		w.Running = append(w.Running, calls[process{w.Host, w.PID}]...)
+		slices.SortFunc(w.Running, func(a, b inspect.Call) int { return a.Since.Compare(b.Since) })
 	}
 }
 

@@ -162,6 +162,14 @@ func TestFlowsSayWhyItemsWait(t *testing.T) {
 			if f := s.Flows()[0]; f.State != "stuck" || f.Why != "no worker has the function of stage out (nobody)" {
 				t.Errorf("the flow is %+v", f)
 			}
+			words := workers.Define("nobody", func(_ context.Context, word string) (string, error) { return word, nil })
+			if err := ex.Register(words); err != nil {
+				t.Fatal(err)
+			}
+			s = eventually(t, ex, "a worker", func(s inspect.Snapshot) bool { return len(s.Stages) == 1 && s.Stages[0].Others > 0 })
+			if f := s.Flows()[0]; f.State != "stuck" || f.Why != "the workers have the function of stage out (nobody) with other types" || s.Stages[0].Workers != 0 {
+				t.Errorf("the flow is %+v", f)
+			}
 			if err := ex.Delete(t.Context(), "out"); err != nil {
 				t.Fatal(err)
 			}

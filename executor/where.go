@@ -40,14 +40,14 @@ func (i inspector) Where(ctx context.Context, source string, offset int64) (loca
 			return nil, err
 		}
 		if found {
-			return i.search(ctx, part, s, offset)
+			return i.locate(ctx, part, s, offset)
 		}
 	}
 	return []inspect.Location{{State: inspect.Gone, Text: "the source is delivered to its end and forgotten, or it was never there"}}, nil
 }
 
-// search looks for an item of a source.
-func (i inspector) search(ctx context.Context, part *broker.Client, s broker.SourceState, offset int64) ([]inspect.Location, error) {
+// locate looks for an item of a source.
+func (i inspector) locate(ctx context.Context, part *broker.Client, s broker.SourceState, offset int64) ([]inspect.Location, error) {
 	survey, err := part.Survey(ctx)
 	if err != nil {
 		return nil, err

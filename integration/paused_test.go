@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -74,6 +75,7 @@ func TestFlowOfKilledProcessIsPaused(t *testing.T) {
 	testkit.Eventually(t, func() bool {
 		return strings.HasPrefix(raw.HGet(t.Context(), "{dq:0}:stages", stage.ID).Val(), `{"paused":true,`)
 	}, "the flow is paused")
+	showsDeadGather(t, ex, stage)
 	work := func() { // of other flows
 		t.Helper()
 		other, err := executor.Submit(t.Context(), ex, identity, 1)
@@ -95,6 +97,25 @@ func TestFlowOfKilledProcessIsPaused(t *testing.T) {
 		t.Errorf("%d calls were made for the flow of a killed process", after-before)
 	}
 	comeBack(t, ex, stage, func() bool { return calls.Load() > before+100 })
+}
+
+// showsDeadGather checks what a snapshot says of the flow of a killed process.
+func showsDeadGather(t *testing.T, ex *executor.Executor, stage inspect.Stage) {
+	t.Helper()
+	s, err := ex.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(s.Queues, func(q inspect.Queue) bool { return q.Name == stage.Out[0] })
+	if at < 0 || s.Queues[at].Gather == nil {
+		t.Fatalf("the queues are %+v", s.Queues)
+	}
+	if p := s.Queues[at].Gather; p.State != inspect.Dead || p.PID == 0 || p.Host == "" {
+		t.Errorf("the gather of a killed process is %+v", p)
+	}
+	if f := s.Flows(); len(f) != 1 || f[0].State != "paused" || !strings.Contains(f[0].Why, "slow") || f[0].Waiting == 0 {
+		t.Errorf("the flows are %+v", f)
+	}
 }
 
 // comeBack gathers the flow of a killed process until enough returns true, and deletes it.

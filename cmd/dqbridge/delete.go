@@ -44,27 +44,23 @@ func deleteVerb() *urfave.Command {
 
 // deletion describes what the deletion of a queue deletes.
 func deletion(ctx context.Context, o executor.Inspector, name string) (string, error) {
-	queues, err := o.Queues(ctx)
+	s, err := o.Snapshot(ctx)
 	if err != nil {
 		return "", err
 	}
-	at := slices.IndexFunc(queues, func(q inspect.Queue) bool { return q.Name == name })
+	at := slices.IndexFunc(s.Queues, func(q inspect.Queue) bool { return q.Name == name })
 	if at < 0 {
 		return "", withSuggestion(ctx, o, name, fmt.Errorf("queue %q: %w", name, executor.ErrQueueNotFound))
 	}
-	stages, err := o.Stages(ctx)
-	if err != nil {
-		return "", err
-	}
-	q := queues[at]
+	q := s.Queues[at]
 	text := fmt.Sprintf("delete queue %s: %s that no worker has read", name, count(q.Waiting, "item", "items"))
 	if n := q.Requeued + q.Suspects + q.Delayed + q.Running; n > 0 {
 		text += fmt.Sprintf(", %s that run or wait for another attempt", count(n, "item", "items"))
 	}
 	var around []string
-	for _, s := range stages {
-		if slices.Contains(s.In, name) || slices.Contains(s.Out, name) {
-			around = append(around, s.ID)
+	for _, stage := range s.Stages {
+		if slices.Contains(stage.In, name) || slices.Contains(stage.Out, name) {
+			around = append(around, stage.ID)
 		}
 	}
 	switch len(around) {

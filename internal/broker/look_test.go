@@ -96,3 +96,33 @@ func TestContentsReportsBrokenQueues(t *testing.T) {
 		}
 	})
 }
+
+// The sources of many queues are read in pages, in the order of the queues.
+func TestSourcesAreReadInPages(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		var queues []string
+		for i := range 3 {
+			q := must[broker.Queue](t)(declared(c.Declare(t.Context(), broker.Queue{Name: fmt.Sprint("q", i)})))
+			queues = append(queues, q.Name)
+			for n := range 400 {
+				s, _, err := c.Source(t.Context(), fmt.Sprint("s", i, "-", n), q, 0)
+				if err == nil && n == 399 {
+					err = c.Finish(t.Context(), s, 0)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		found := must[[]broker.SourceState](t)(c.Sources(t.Context(), append(queues, "none")))
+		if len(found) != 1200 {
+			t.Fatalf("found %d sources", len(found))
+		}
+		for i, s := range found {
+			if want := i / 400; s.Queue != queues[want] || (s.End == 0) != (i%400 == 399) || s.Delivered != -1 || s.Full || s.Window {
+				t.Fatalf("source %d is %+v", i, s)
+			}
+		}
+	})
+}

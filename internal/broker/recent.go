@@ -16,13 +16,27 @@ const (
 	recentMinutes = 6
 )
 
+// The number of stages whose counts, or whose error groups, are read in one round trip.
+const (
+	reportsTrip = 1000
+	errorsTrip  = 100
+)
+
 // RecentReports reads the totals of stages and their work of the last half minute (Seconds) and the
 // last five minutes (Minutes) before now, the time of Redis. It does not read Errors. It takes one
-// round trip for any number of stages.
-func (c *Client) RecentReports(ctx context.Context, stages []string, now time.Time) ([]StageReport, error) {
-	if len(stages) == 0 {
-		return nil, nil
+// round trip for each thousand stages.
+func (c *Client) RecentReports(ctx context.Context, stages []string, now time.Time) (reports []StageReport, err error) {
+	for page := range slices.Chunk(stages, reportsTrip) {
+		some, err := c.recentReports(ctx, page, now)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, some...)
 	}
+	return reports, nil
+}
+
+func (c *Client) recentReports(ctx context.Context, stages []string, now time.Time) ([]StageReport, error) {
 	var fields []string
 	for i := range int64(recentSeconds) {
 		fields = append(fields, fmt.Sprint("s", (now.UnixMilli()/10_000-i)%ringSlots))
@@ -62,15 +76,26 @@ func since(slots []TimeSlot, now time.Time, most int) []TimeSlot {
 }
 
 // StageErrors reads the error groups of stages, in their order, each with the last seen first. It
-// takes one round trip for any number of stages.
-func (c *Client) StageErrors(ctx context.Context, stages []string) ([][]ErrorGroup, error) {
+// takes one round trip for each hundred stages: a stage may have 200 KB.
+func (c *Client) StageErrors(ctx context.Context, stages []string) (found [][]ErrorGroup, err error) {
+	for page := range slices.Chunk(stages, errorsTrip) {
+		some, err := c.stageErrors(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	return found, nil
+}
+
+func (c *Client) stageErrors(ctx context.Context, stages []string) ([][]ErrorGroup, error) {
 	groups := make([]*redis.MapStringStringCmd, len(stages))
 	err := c.pipeReports(ctx, func(p redis.Pipeliner) {
 		for i, id := range stages {
 			groups[i] = p.HGetAll(ctx, c.keys.errors(id))
 		}
 	})
-	if err != nil || len(stages) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	found := make([][]ErrorGroup, len(stages))

@@ -9,8 +9,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// SourcePage is the number of sources of a queue that Sources reads.
-const SourcePage = 1000
+// Limits of Sources: sources of a queue that it reads, and queues or sources in one round trip.
+const (
+	sourcesOfQueue = 1000
+	sourceTrip     = 1000
+)
 
 // A SourceState is a source of a root queue as an observer finds it.
 type SourceState struct {
@@ -24,53 +27,78 @@ type SourceState struct {
 }
 
 // Sources reads the sources of root queues that are not delivered to their end, in the order in
-// which they last began, ended or were given up: the first thousand of each queue. It takes two round
-// trips.
+// which they last began, ended or were given up: the first thousand of each queue. It takes one round
+// trip for each thousand queues, and one for each thousand sources.
 func (c *Client) Sources(ctx context.Context, queues []string) (found []SourceState, err error) {
-	if len(queues) == 0 {
-		return nil, nil
+	for page := range slices.Chunk(queues, sourceTrip) {
+		feeds, err := c.feeds(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for some := range slices.Chunk(feeds, sourceTrip) {
+			states, err := c.sources(ctx, some)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, states...)
+		}
 	}
-	err = c.try(ctx, "read sources", func(ctx context.Context) error {
-		found, err = c.sources(ctx, queues)
-		return err
-	})
-	return found, err
+	return found, nil
 }
 
-func (c *Client) sources(ctx context.Context, queues []string) (found []SourceState, err error) {
-	names := make([]*redis.StringSliceCmd, len(queues))
-	waiting := make([]*redis.StringSliceCmd, len(queues))
-	if _, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, queue := range queues {
-			names[i] = p.ZRange(ctx, c.keys.sources(queue), 0, SourcePage-1)
-			waiting[i] = p.SMembers(ctx, c.keys.wait(queue))
-		}
-		return nil
-	}); err != nil {
-		return nil, err
-	}
-	var fields []*redis.MapStringStringCmd
-	var leaves []*redis.SliceCmd
-	if _, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, queue := range queues {
-			leaves = append(leaves, p.HMGet(ctx, c.keys.meta(queue), "leaves"))
-			for _, name := range names[i].Val() {
-				fields = append(fields, p.HGetAll(ctx, c.keys.source(name)))
+// A feed is a source of a queue whose fields are not read yet.
+type feed struct {
+	name    string
+	leaves  []string // of the queue
+	waiting []string // mailboxes of executors that wait for room in the queue
+}
+
+// feeds reads the names of the sources of queues.
+func (c *Client) feeds(ctx context.Context, queues []string) (all []feed, err error) {
+	names, waiting := make([]*redis.StringSliceCmd, len(queues)), make([]*redis.StringSliceCmd, len(queues))
+	leaves := make([]*redis.SliceCmd, len(queues))
+	err = c.try(ctx, "read the names of sources", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, queue := range queues {
+				names[i] = p.ZRange(ctx, c.keys.sources(queue), 0, sourcesOfQueue-1)
+				waiting[i] = p.SMembers(ctx, c.keys.wait(queue))
+				leaves[i] = p.HMGet(ctx, c.keys.meta(queue), "leaves")
 			}
-		}
-		return nil
-	}); err != nil {
+			return nil
+		})
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	for i, queue := range queues {
 		for _, name := range names[i].Val() {
-			m := fields[0].Val()
-			fields = fields[1:]
-			if m["queue"] != "" { // it was delivered meanwhile
-				s := sourceState(name, m, strings.Fields(cmp.Or(list(leaves[i].Val()).text(0), queue)))
-				s.Full = s.End < 0 && slices.Contains(waiting[i].Val(), c.keys.mailbox(s.Executor))
-				found = append(found, s)
+			all = append(all, feed{name, strings.Fields(cmp.Or(list(leaves[i].Val()).text(0), queue)), waiting[i].Val()})
+		}
+	}
+	return all, nil
+}
+
+// sources reads the fields of sources.
+func (c *Client) sources(ctx context.Context, feeds []feed) (found []SourceState, err error) {
+	fields := make([]*redis.MapStringStringCmd, len(feeds))
+	err = c.try(ctx, "read sources", func(ctx context.Context) error {
+		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, f := range feeds {
+				fields[i] = p.HGetAll(ctx, c.keys.source(f.name))
 			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range feeds {
+		if m := fields[i].Val(); m["queue"] != "" { // otherwise it was delivered meanwhile
+			s := sourceState(f.name, m, f.leaves)
+			s.Full = s.End < 0 && slices.Contains(f.waiting, c.keys.mailbox(s.Executor))
+			found = append(found, s)
 		}
 	}
 	return found, nil
