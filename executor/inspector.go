@@ -28,7 +28,7 @@ type Inspector interface {
 	Errors(ctx context.Context) ([]inspect.ErrorGroup, error)
 	// Where says where an item is, see Executor.Where.
 	Where(ctx context.Context, source string, offset int64) ([]inspect.Location, error)
-	// Server reads what the Redis server says of itself, see Executor.Server.
+	// Server reads the state of the Redis server, see Executor.Server.
 	Server(ctx context.Context) (inspect.Server, error)
 	// Snapshot reads all of these at once, see Executor.Snapshot.
 	Snapshot(ctx context.Context) (inspect.Snapshot, error)

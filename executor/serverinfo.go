@@ -6,7 +6,7 @@ import (
 	"github.com/dqbridge/dqbridge/inspect"
 )
 
-// Server reads what the server of the first partition says of itself, in two round trips. Errors:
+// Server reads the state of the server of the first partition, in two round trips. Errors:
 // ErrDenied if the Redis user may not call INFO, and ErrClosed.
 func (ex *Executor) Server(ctx context.Context) (inspect.Server, error) {
 	if err := ex.check("server"); err != nil {

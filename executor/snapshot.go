@@ -40,7 +40,7 @@ type reading struct {
 	sources        bool // needs queues
 }
 
-// snapshot reads all partitions and joins what they have.
+// snapshot reads all partitions and joins them.
 func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s inspect.Snapshot, err error) {
 	ctx, end, err := i.tasks.begin(ctx, what)
 	if err != nil {

@@ -1,11 +1,12 @@
-// Package inspect describes what a namespace has at one time: queues with their items by place,
+// Package inspect describes the state of a namespace at one time: queues with their items by place,
 // stages, sources, flows, processes, failures and the Redis server. The types are plain data with a
 // form in JSON. executor.NewInspector connects a process that reads them.
 package inspect
 
 import "time"
 
-// A Snapshot is what a namespace has at one time: each partition as it was during a few round trips.
+// A Snapshot is the state of a namespace at one time: each partition as it was during a few round
+// trips.
 type Snapshot struct {
 	At        time.Time `json:"at"`     // by the clock of Redis
 	Queues    []Queue   `json:"queues"` // sorted by name
@@ -41,7 +42,7 @@ type Server struct {
 	RoundTrip  time.Duration `json:"round_trip_ns"` // of one PING
 	Memory     int64         `json:"memory"`        // bytes in use
 	MaxMemory  int64         `json:"max_memory"`    // bound of these, 0 for none
-	Policy     string        `json:"policy"`        // what the server does at the bound, such as "noeviction"
+	Policy     string        `json:"policy"`        // of evictions at the bound, such as "noeviction"
 	AppendOnly bool          `json:"append_only"`   // it logs each write to a file
 	Snapshots  bool          `json:"snapshots"`     // the last snapshot to a file has succeeded
 	Replicas   int64         `json:"replicas"`      // connected ones

@@ -99,7 +99,7 @@ func TestFlowOfKilledProcessIsPaused(t *testing.T) {
 	comeBack(t, ex, stage, func() bool { return calls.Load() > before+100 })
 }
 
-// showsDeadGather checks what a snapshot says of the flow of a killed process.
+// showsDeadGather checks the flow of a killed process in a snapshot.
 func showsDeadGather(t *testing.T, ex *executor.Executor, stage inspect.Stage) {
 	t.Helper()
 	s, err := ex.Snapshot(t.Context())

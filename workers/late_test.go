@@ -15,6 +15,14 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
+// afterBeat waits for the next heartbeat of the only worker of a registry.
+func afterBeat(t *testing.T, raw *redis.Client, registry string) {
+	t.Helper()
+	beat := func() float64 { return raw.ZRangeWithScores(t.Context(), registry, 0, -1).Val()[0].Score }
+	last := beat()
+	testkit.Eventually(t, func() bool { return beat() != last }, "a heartbeat")
+}
+
 // A request of a worker fails with its connection, and Redis runs it after the worker has asked for
 // its held entries. The worker asks once more.
 func TestWhatALateRequestBringsIsFound(t *testing.T) {
@@ -50,10 +58,8 @@ func TestWhatALateRequestBringsIsFound(t *testing.T) {
 	testkit.Eventually(t, func() bool { return reads() == 1 }, "the worker waits again")
 	// Until then the worker has noticed the ends of its other connections too, and has asked. It asks
 	// once more a lease later, and for no other reason.
-	beat := func() float64 { return raw.ZRangeWithScores(t.Context(), "{dq:0}:workers", 0, -1).Val()[0].Score }
 	for range 4 {
-		last := beat()
-		testkit.Eventually(t, func() bool { return beat() != last }, "a heartbeat")
+		afterBeat(t, raw, "{dq:0}:workers")
 	}
 	err = raw.XReadGroup(t.Context(), &redis.XReadGroupArgs{
 		Group: "w", Consumer: raw.ZRange(t.Context(), "{dq:0}:workers", 0, -1).Val()[0], Streams: []string{"{dq:0}:q:" + q.Name(), ">"}, Block: -1,

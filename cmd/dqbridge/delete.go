@@ -42,7 +42,7 @@ func deleteVerb() *urfave.Command {
 	}
 }
 
-// deletion describes what the deletion of a queue deletes.
+// deletion describes the effect of the deletion of a queue.
 func deletion(ctx context.Context, o executor.Inspector, name string) (string, error) {
 	s, err := o.Snapshot(ctx)
 	if err != nil {

@@ -139,7 +139,7 @@ func (s *StageWork) appendTo(args []any) ([]any, error) {
 // watchedTTL is the time for which workers show all of their slots after a call of MarkWatched.
 const watchedTTL = 10 * time.Second
 
-// MarkWatched makes the workers show, for 10 seconds, what each slot runs: from the next report of a
+// MarkWatched makes the workers show, for 10 seconds, the call of each slot: from the next report of a
 // worker on, and without the time that Running otherwise leaves out.
 func (c *Client) MarkWatched(ctx context.Context) error {
 	return c.try(ctx, "mark the workers as watched", func(ctx context.Context) error {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// A Server is what the Redis server that has the namespace says of itself.
+// A Server is the state of the Redis server that has the namespace.
 type Server struct {
 	Version    string
 	RoundTrip  time.Duration // of a PING
 	Memory     int64         // bytes in use
 	MaxMemory  int64         // bound of these, 0 for none
-	Policy     string        // what it does at the bound
+	Policy     string        // of evictions at the bound
 	AppendOnly bool          // it logs each write
 	Snapshots  bool          // the last snapshot to a file has succeeded
 	Replicas   int64

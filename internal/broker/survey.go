@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Survey is what a partition has, without the items of its queues.
+// A Survey is the contents of a partition without the items of its queues.
 type Survey struct {
 	Now       time.Time // by the clock of Redis
 	Queues    []string  // names, sorted

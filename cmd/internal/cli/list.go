@@ -247,8 +247,7 @@ type Number struct {
 
 func (n Number) String() string { return n.Text }
 
-// An Age is the time since something happened, in seconds for people. Its text is empty if nothing
-// has.
+// An Age is the time since an event, in seconds for people. Its text is empty without an event.
 type Age time.Duration
 
 // Since returns the time between then and now, negative if then is zero.

@@ -1,5 +1,5 @@
-// Package doctor examines a namespace: what is wrong, since when, and what to do about it. It
-// decides from a snapshot and from what the server says, and changes nothing.
+// Package doctor examines a namespace: it finds faults, says since when they last, and proposes
+// remedies. It decides from a snapshot and from the state of the server, and only reads.
 package doctor
 
 import (
@@ -33,7 +33,7 @@ type Finding struct {
 	Remedy string `json:"remedy"` // what to do, "" if nothing
 }
 
-// Facts are what the checks look at.
+// Facts are the input of the checks.
 type Facts struct {
 	Snapshot inspect.Snapshot
 	Server   inspect.Server
@@ -41,7 +41,7 @@ type Facts struct {
 	ServerErr error
 }
 
-// A check examines one thing. It reports nothing if that is well; Examine then reports its text well.
+// A check examines one thing. It makes no report if that is well; Examine then reports its text well.
 type check struct {
 	id, name, well string
 	needsServer    bool

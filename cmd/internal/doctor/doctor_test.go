@@ -15,7 +15,7 @@ import (
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// well returns facts in which nothing is wrong.
+// well returns facts without a fault.
 func well() doctor.Facts {
 	return doctor.Facts{
 		Snapshot: inspect.Snapshot{
@@ -108,7 +108,7 @@ func hang(took time.Duration) func(f *doctor.Facts) {
 	}
 }
 
-// A call is long by what the items of its stage usually take.
+// Whether a call is long depends on the usual time of its stage.
 func TestLongCallsOfSlowStagesAreUsual(t *testing.T) {
 	t.Parallel()
 	facts := well()
