@@ -15,7 +15,7 @@ func TestFailedCompletionsAreRepeatedTogether(t *testing.T) {
 		r := &route{}
 		fail := func(d completion) {
 			s.repeatLater(t.Context(), []completion{d}, errors.New("refused"))
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		for range 20 {
 			fail(completion{route: r, endsJob: true})
@@ -44,6 +44,6 @@ func TestFailedCompletionsAreRepeatedTogether(t *testing.T) {
 		if n := r.failing.Load(); n != 20 {
 			t.Errorf("%d completions are counted", n)
 		}
-		time.Sleep(2 * repeatPause)
+		<-time.After(2 * repeatPause)
 	})
 }
