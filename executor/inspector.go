@@ -32,6 +32,10 @@ type Inspector interface {
 	Server(ctx context.Context) (inspect.Server, error)
 	// Snapshot reads all of these at once, see Executor.Snapshot.
 	Snapshot(ctx context.Context) (inspect.Snapshot, error)
+	// History reads the past work on a stage, see Executor.History.
+	History(ctx context.Context, stage string) (inspect.History, error)
+	// MarkWatched makes the workers show the call of each slot, see Executor.MarkWatched.
+	MarkWatched(ctx context.Context) error
 	// DeadLetters yields the dead letters, see Executor.DeadLetters.
 	DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error]
 	// DeadLetterItems returns the encoded items of a dead letter, see Executor.DeadLetterItems.

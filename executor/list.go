@@ -87,7 +87,10 @@ func workerInfo(p broker.Process, state string) inspect.Worker {
 	w := inspect.Worker{
 		ID: p.ID, Host: p.Card["host"], PID: int(number(p.Card["pid"])), State: state, Concurrency: int(number(p.Card["concurrency"])),
 		Stuck: int(number(p.Card["stuck"])), Functions: []string{}, Running: []inspect.Call{}, Done: number(p.Card["done"]), Failed: number(p.Card["failed"]),
-		Seen: time.UnixMilli(number(p.Card["seen"])),
+		Seen: time.UnixMilli(number(p.Card["seen"])), Version: p.Card["version"], Busy: time.Duration(number(p.Card["busy"])) * time.Millisecond,
+	}
+	if started := number(p.Card["started"]); started > 0 {
+		w.Started = time.UnixMilli(started)
 	}
 	for _, c := range p.Running() {
 		w.Running = append(w.Running, inspect.Call{

@@ -30,7 +30,10 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	info := inspect.Stage{
 		ID: s.ID, Kind: s.Kind, Function: s.Function, In: append([]string{}, s.Inputs()...), Out: []string{}, Paused: s.Paused, Partition: part.Index(),
 		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
-		P50: work.Times.Quantile(0.5), P99: work.Times.Quantile(0.99), Rate: rate(work.Seconds, now), Last: work.Last,
+		P50: work.Times.Quantile(0.5), P99: work.Times.Quantile(0.99), Recent: recentWork(work.Seconds, now), Last: work.Last,
+	}
+	if info.Recent.Length > 0 {
+		info.Rate = float64(info.Recent.Done) / info.Recent.Length.Seconds()
 	}
 	for _, minute := range work.Minutes {
 		info.RecentDone, info.RecentFailed = info.RecentDone+minute.Items, info.RecentFailed+minute.Failed
@@ -45,17 +48,25 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	return info
 }
 
-// rate returns the number of items done in a second, over the time slots that have passed since the
-// first one, at least one and a part.
-func rate(slots []broker.TimeSlot, now time.Time) float64 {
-	var items int64
-	for _, s := range slots {
-		items += s.Items
-	}
+// recentWork joins time slots to one from the begin of the first one until now, of at least its
+// length: that of a time in which a stage began to work.
+func recentWork(slots []broker.TimeSlot, now time.Time) inspect.Work {
 	if len(slots) == 0 {
-		return 0
+		return inspect.Work{}
 	}
-	return float64(items) / max(slots[0].Length, now.Sub(slots[0].Start)).Seconds()
+	w := workOf(slots[0])
+	w.Length = max(w.Length, now.Sub(w.Start))
+	for _, s := range slots[1:] {
+		w.Done, w.Failed, w.Busy, w.Full = w.Done+s.Items, w.Failed+s.Failed, w.Busy+s.Busy, w.Full+s.Full
+	}
+	return w
+}
+
+func workOf(s broker.TimeSlot) inspect.Work {
+	return inspect.Work{
+		Start: s.Start, Length: s.Length, Done: s.Items, Failed: s.Failed, Busy: s.Busy, Full: s.Full,
+		Waiting: s.Waiting, Oldest: s.Oldest, Added: s.Added, Fused: s.Fused,
+	}
 }
 
 // A fleet has the holders of each function among the workers that send heartbeats, and all of these

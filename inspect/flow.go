@@ -21,10 +21,38 @@ type Flow struct {
 	Waiting int64  `json:"waiting"` // items in its queues that no consumer has read, wherever they are
 	Running int64  `json:"running"` // items that a worker or a gather has read and not finished
 	// Oldest is when the oldest of the waiting batches came into its queue, zero if none waits.
-	Oldest    time.Time `json:"oldest,omitzero"`
-	Sources   int64     `json:"sources"` // that are not delivered to their end
-	Partition int       `json:"partition"`
+	Oldest  time.Time `json:"oldest,omitzero"`
+	Sources int64     `json:"sources"`  // that are not delivered to their end
+	RateIn  float64   `json:"rate_in"`  // items a second that have come into it, over the last half minute
+	RateOut float64   `json:"rate_out"` // items a second that its last stages have finished, likewise
+	Failed  int64     `json:"failed"`   // items of its stages that have failed in the last five minutes
+	// ETA is the time until its sources, which have ended, are delivered at the present rate; 0 if
+	// that is not known.
+	ETA time.Duration `json:"eta_ns,omitempty"`
+	// Bottleneck is what limits the rate of a running flow, nil if nothing does or it is not known.
+	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
+	Partition  int         `json:"partition"`
 }
+
+// A Bottleneck is the part of a flow that limits its rate.
+type Bottleneck struct {
+	// Kind is one of the kinds of a bottleneck.
+	Kind     string `json:"kind"`
+	Stage    string `json:"stage,omitempty"` // id of the stage, if it is one
+	Function string `json:"function,omitempty"`
+	Queue    string `json:"queue,omitempty"` // that is gathered, or that the source feeds
+	Text     string `json:"text"`            // the same as a sentence, with its figures
+	Remedy   string `json:"remedy"`          // what to do
+}
+
+// The kinds of a bottleneck.
+const (
+	FewSlots     = "slots"     // all slots work, most of them on the stage
+	Elsewhere    = "elsewhere" // items wait, and slots work on stages of other flows
+	SlowReader   = "reader"    // the program that gathers takes results slowly
+	SlowProducer = "producer"  // the program that scatters gives items slowly
+	OneItem      = "item"      // a gather waits for one item, and has others of which it is first
+)
 
 // Flows returns the flows of the snapshot, sorted by name. A queue without a stage is a flow too.
 func (s Snapshot) Flows() []Flow {

@@ -29,11 +29,36 @@ type Stage struct {
 	// Rate is the number of items done in a second, over the last half minute.
 	Rate float64 `json:"rate"`
 	// RecentDone and RecentFailed are Done and Failed of the last five minutes.
-	RecentDone   int64     `json:"recent_done"`
-	RecentFailed int64     `json:"recent_failed"`
-	Last         time.Time `json:"last,omitzero"` // of the last report, by the clock of Redis; zero if there was none
+	RecentDone   int64 `json:"recent_done"`
+	RecentFailed int64 `json:"recent_failed"`
+	// Recent is the work of the last half minute, of which Rate is the mean.
+	Recent Work      `json:"recent"`
+	Last   time.Time `json:"last,omitzero"` // of the last report, by the clock of Redis; zero if there was none
 	// Partition is the number of the partition that has the stage, 0 if there is only one.
 	Partition int `json:"partition"`
+}
+
+// Work is the work on a stage within a time.
+type Work struct {
+	Start  time.Time     `json:"start,omitzero"` // by the clock of Redis; zero if there was no work
+	Length time.Duration `json:"length_ns"`
+	Done   int64         `json:"done"` // items that have got a result, with the failed ones
+	Failed int64         `json:"failed"`
+	Busy   time.Duration `json:"busy_ns"` // time of all calls, summed over slots
+	Full   time.Duration `json:"full_ns"` // time without room behind the stage, summed over workers
+	// The following were so when the first report after Start came.
+	Waiting int64         `json:"waiting"`   // items that no worker had read
+	Oldest  time.Duration `json:"oldest_ns"` // age of the oldest of these batches
+	Added   int64         `json:"added"`     // items that had come through the in-queue so far
+	Fused   int64         `json:"fused"`     // items that had come to the stage without the in-queue so far
+}
+
+// History is the past work on a stage, the oldest first. A time without a report of a worker is left
+// out.
+type History struct {
+	Stage   string `json:"stage"`   // its id
+	Seconds []Work `json:"seconds"` // of ten seconds each, of the last ten minutes
+	Minutes []Work `json:"minutes"` // of a minute each, of the last hour
 }
 
 // ErrorGroup describes failures of a stage whose codes are equal and whose messages differ only in

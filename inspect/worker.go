@@ -9,13 +9,16 @@ type Worker struct {
 	PID  int    `json:"pid"`
 	// State is "live", "late" if a heartbeat is overdue, or "silent" if none came for a lease and no
 	// process has declared the worker dead, as after the death of all processes.
-	State       string    `json:"state"`
-	Concurrency int       `json:"concurrency"` // number of slots
-	Stuck       int       `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
-	Functions   []string  `json:"functions"`
-	Done        int64     `json:"done"`   // items so far, with the failed ones
-	Failed      int64     `json:"failed"` // items so far that failed
-	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis
+	State       string        `json:"state"`
+	Concurrency int           `json:"concurrency"` // number of slots
+	Stuck       int           `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
+	Functions   []string      `json:"functions"`
+	Done        int64         `json:"done"`             // items so far, with the failed ones
+	Failed      int64         `json:"failed"`           // items so far that failed
+	Seen        time.Time     `json:"seen"`             // its last heartbeat, by the clock of Redis
+	Version     string        `json:"version"`          // of its program
+	Started     time.Time     `json:"started,omitzero"` // by the clock of its host
+	Busy        time.Duration `json:"busy_ns"`          // time that its slots have worked, summed
 	// Running are the calls that had run for more than a second at the last heartbeat, those that run
 	// longest first.
 	Running []Call `json:"running"`

@@ -243,6 +243,12 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Server": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Server(ctx)), failed(new(executor.Executor).Server(ctx)), failed(ex.Server(noCtx))}
 	},
+	"executor.Executor.History": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.History(ctx, "s")), failed(new(executor.Executor).History(ctx, "s")), failed(ex.History(noCtx, "s"))}
+	},
+	"executor.Executor.MarkWatched": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.MarkWatched(ctx), new(executor.Executor).MarkWatched(ctx), ex.MarkWatched(noCtx)}
+	},
 	"executor.Executor.Where": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Where(ctx, "s", 0)), failed(new(executor.Executor).Where(ctx, "s", 0)), failed(ex.Where(noCtx, "s", 0)), failed(ex.Where(ctx, "s", -1))}
 	},

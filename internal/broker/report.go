@@ -124,7 +124,7 @@ func (s *StageWork) appendTo(args []any) ([]any, error) {
 	}
 	s.Times.each(func(bucket int, count int64) { added = append(added, "b"+strconv.Itoa(bucket), count) })
 	args = append(args, s.Stage.ID, s.Stage.Seq, s.Stage.Function, s.Counts.Items, s.Counts.Failed, s.Counts.Busy.Milliseconds(),
-		len(added)/2, len(s.Errors))
+		s.Counts.Full.Milliseconds(), len(added)/2, len(s.Errors))
 	args = append(args, added...)
 	for _, group := range s.Errors {
 		sample, err := json.Marshal(group)
@@ -165,8 +165,11 @@ type TimeSlot struct {
 	Length        time.Duration
 	Items, Failed int64
 	Busy          time.Duration
-	Waiting       int64         // items in the in-queue, at the first report of the slot
-	Oldest        time.Duration // age of the first of these
+	Full          time.Duration // see StageCounts
+	// These were so at the first report of the slot:
+	Waiting      int64         // items in the in-queue
+	Oldest       time.Duration // age of the first of these
+	Added, Fused int64         // items that have come to the stage so far: through the in-queue, and beside it
 }
 
 // Reports reads the counts of stages, in their order. A stage without reports has only its id. It
@@ -246,17 +249,17 @@ func recentSlots(all []TimeSlot) []TimeSlot {
 	return slices.DeleteFunc(all, func(s TimeSlot) bool { return newest.Start.Sub(s.Start) >= ringSlots*s.Length })
 }
 
-// parseSlot parses "slot n failed busy_ms waiting oldest_ms".
+// parseSlot parses "slot n failed busy_ms waiting oldest_ms full_ms added fused".
 func parseSlot(value string, length time.Duration) TimeSlot {
-	var numbers [6]int64
+	var n [9]int64
 	for i, field := range strings.Fields(value) {
-		if i < len(numbers) {
-			numbers[i] = parseInt(field)
+		if i < len(n) {
+			n[i] = parseInt(field)
 		}
 	}
 	return TimeSlot{
-		Start: time.UnixMilli(numbers[0] * length.Milliseconds()), Length: length, Items: numbers[1], Failed: numbers[2],
-		Busy: time.Duration(numbers[3]) * time.Millisecond, Waiting: numbers[4], Oldest: time.Duration(numbers[5]) * time.Millisecond,
+		Start: time.UnixMilli(n[0] * length.Milliseconds()), Length: length, Items: n[1], Failed: n[2], Busy: time.Duration(n[3]) * time.Millisecond,
+		Waiting: n[4], Oldest: time.Duration(n[5]) * time.Millisecond, Full: time.Duration(n[6]) * time.Millisecond, Added: n[7], Fused: n[8],
 	}
 }
 

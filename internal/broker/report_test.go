@@ -78,7 +78,7 @@ func TestReportsAddUpOnce(t *testing.T) {
 			for _, s := range slots {
 				items, failed = items+s.Items, failed+s.Failed
 			}
-			if items != 20 || failed != 4 || slots[0].Waiting != 3 || slots[0].Oldest < 0 {
+			if items != 20 || failed != 4 || slots[0].Waiting != 3 || slots[0].Oldest < 0 || slots[0].Added != 3 || slots[0].Full == 0 {
 				t.Errorf("the slots are %+v", slots)
 			}
 		}

@@ -6,14 +6,15 @@
 --   and the keys of its counts
 -- ARGV 1 number  of the report; the first one of a process is 1
 -- ARGV 2 most  error groups of a stage
--- ARGV 3+ stages  {stage, seq, fn, n, failed, busy, totals, groups, {field, value}*, {group, count,
---   sample}*}*  for each stage: eight arguments, then two for each total, three for each group
+-- ARGV 3+ stages  {stage, seq, fn, n, failed, busy, full, totals, groups, {field, value}*, {group,
+--   count, sample}*}*  for each stage: nine arguments, then two for each total, three for each group
 -- field stage  its id
 -- field seq  of its record, as the process has read it
 -- field fn  its function; empty: none
 -- field n  items that it has finished
 -- field failed  failures among these
 -- field busy  ms that slots worked on it
+-- field full  ms in which it had entries and no room for their results
 -- field totals  number of totals
 -- field groups  number of error groups
 -- field field  of t:<stage>
@@ -40,10 +41,11 @@ local function read(k, a)
   local e = {
     stream = KEYS[k + 1], meta = KEYS[k + 2], totals = KEYS[k + 3], history = KEYS[k + 4], errors = KEYS[k + 5],
     stage = ARGV[a + 1], seq = ARGV[a + 2], fn = ARGV[a + 3],
-    n = tonumber(ARGV[a + 4]), failed = tonumber(ARGV[a + 5]), busy = tonumber(ARGV[a + 6]), added = {}, groups = {},
+    n = tonumber(ARGV[a + 4]), failed = tonumber(ARGV[a + 5]), busy = tonumber(ARGV[a + 6]), full = tonumber(ARGV[a + 7]),
+    added = {}, groups = {},
   }
-  local totals, groups = tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8])
-  a = a + 8
+  local totals, groups = tonumber(ARGV[a + 8]), tonumber(ARGV[a + 9])
+  a = a + 9
   for i = 1, totals do
     e.added[i] = {field = ARGV[a + 1], value = ARGV[a + 2]}
     a = a + 2
@@ -62,24 +64,26 @@ local function exists(e)
     (string.match(record, '"fn"%s*:%s*"([^"]*)"') or '') == e.fn
 end
 
--- look returns the number of items that wait in the in-queue, and the age of the oldest in ms.
+-- look returns the number of items that wait in the in-queue, the age of the oldest in ms, and the
+-- items that came to the stage so far: through the queue, and beside it.
 local function look(e)
   local done, items, _, first = pcall(function() return unread(e.stream, e.meta) end)
-  if not done or not first then return 0, 0 end
-  return items, math.max(0, ms - tonumber(string.match(first[1], '^%d+')))
+  if not done then return {0, 0, 0, 0} end
+  local age = first and math.max(0, ms - tonumber(string.match(first[1], '^%d+'))) or 0
+  local so_far = redis.call('HMGET', e.meta, 'items', 'fused')
+  return {first and items or 0, age, tonumber(so_far[1]) or 0, tonumber(so_far[2]) or 0}
 end
 
 -- remember adds to a slot of the ring. The first report of the slot looks at the in-queue.
 local function remember(e, field, slot)
-  local old = redis.call('HGET', e.history, field) or ''
-  local at, n, failed, busy, waiting, oldest = string.match(old, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
-  if tonumber(at) ~= slot then
-    n, failed, busy = 0, 0, 0
-    if not e.waiting then e.waiting, e.oldest = look(e) end
-    waiting, oldest = e.waiting, e.oldest
+  local old = {}
+  for number in string.gmatch(redis.call('HGET', e.history, field) or '', '%S+') do old[#old + 1] = tonumber(number) end
+  if old[1] ~= slot or #old ~= 9 then
+    e.look = e.look or look(e)
+    old = {slot, 0, 0, 0, e.look[1], e.look[2], 0, e.look[3], e.look[4]}
   end
-  redis.call('HSET', e.history, field, string.format('%d %d %d %d %d %d', slot, tonumber(n) + e.n,
-    tonumber(failed) + e.failed, tonumber(busy) + e.busy, tonumber(waiting), tonumber(oldest)))
+  redis.call('HSET', e.history, field, string.format('%d %d %d %d %d %d %d %d %d', slot, old[2] + e.n, old[3] + e.failed,
+    old[4] + e.busy, old[5], old[6], old[7] + e.full, old[8], old[9]))
 end
 
 -- forget_oldest deletes the error group that has not occurred for the longest time.
