@@ -54,6 +54,13 @@ func (h *Histogram) Add(spent time.Duration, n int) {
 	}
 }
 
+// Merge adds the items of another histogram.
+func (h *Histogram) Merge(other *Histogram) {
+	for i, count := range other.counts {
+		h.counts[i] += count
+	}
+}
+
 // Count returns the number of items.
 func (h *Histogram) Count() (n int64) {
 	for _, count := range h.counts {

@@ -34,7 +34,8 @@ type reporter struct {
 	watched atomic.Bool  // the card shows all running items
 
 	mu     sync.Mutex
-	routes []*route // those of the session, and ended ones until their counts are reported
+	routes []*route          // those of the session, and ended ones until their counts are reported
+	totals map[string]*total // by id of the stage: the counts that were taken from its routes
 
 	// Only the goroutine that calls report uses these, and leave when it has ended:
 	unsent broker.Report // without a reply; Stages is nil if there is none
@@ -65,7 +66,7 @@ func (p *reporter) pace(beat time.Duration) time.Duration {
 func (s *session) report(ctx context.Context) {
 	p, now := &s.reporter, time.Now()
 	beat := s.lease / broker.Beats
-	if p.muted || now.Sub(p.last) < p.pace(beat)-beat/8 {
+	if now.Sub(p.last) < p.pace(beat)-beat/8 {
 		return
 	}
 	s.countRunning(now)
@@ -73,6 +74,10 @@ func (s *session) report(ctx context.Context) {
 		return
 	}
 	p.last = now
+	if p.muted {
+		p.unsent = broker.Report{}
+		return
+	}
 	limit, cancel := context.WithTimeout(ctx, beat)
 	defer cancel()
 	s.send(limit)
@@ -104,12 +109,14 @@ func (p *reporter) collect(now time.Time) bool {
 		if ok {
 			stages = append(stages, w)
 			p.busy.Add(int64(w.Counts.Busy))
+			p.addTotal(w)
 		} else if r := p.routes[looked]; r.ended.Load() && r.jobs.Load() == 0 {
 			p.routes[looked] = nil
 		}
 	}
 	rest := slices.Clone(p.routes[looked:]) // these are first in the next report
 	p.routes = slices.DeleteFunc(append(rest, p.routes[:looked]...), func(r *route) bool { return r == nil })
+	p.forgetTotals()
 	if stages == nil {
 		return false
 	}
@@ -181,8 +188,7 @@ func (s *session) runningItems(now time.Time) string {
 }
 
 // item returns the current item. Its time is known from the begin of a call for the first item, and
-// for others from the first call of item that found it. Only the goroutine of the heartbeat calls
-// item.
+// for others from the first call of item that found it.
 func (c *runningCall) item(now time.Time) (item broker.RunningItem, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -36,6 +36,8 @@ type session struct {
 	memory      batch.Memory   // for frames
 	probe       *probe.Probe   // set by a test; nil otherwise
 
+	answered atomic.Int64 // when Redis last answered a heartbeat or the joining, in ns since started of the worker
+
 	slots       []*slot
 	work        chan job        // from the fetcher to the slots; the fetcher closes it
 	completions chan completion // from the slots to the completer; closed when all slots have ended
@@ -93,6 +95,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 		}
 		return err
 	}
+	s.hasAnswered()
 	if part.Index() == 0 {
 		s.compareVersions(ctx)
 	}
@@ -187,6 +190,7 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 		card = shown.add(card, "now", s.runningItems(time.Now()))
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {
+			s.hasAnswered()
 			s.reporter.fleet.Store(int64(pulse.Workers))
 		} else {
 			clear(shown)

@@ -37,6 +37,7 @@ type Options struct {
 	PauseIf     func() error        // asked before calls; nil: none
 	Middleware  []runner.Middleware // around each call, the first one outermost
 	Functions   []*runner.Function  // Register adds further ones
+	Observe     []func(*Worker)     // called by New with the Worker, which Run has not started
 }
 
 // A Worker runs functions. Its methods can be called from many goroutines.
@@ -46,7 +47,8 @@ type Worker struct {
 	owned      bool           // Run closes the client
 	partitions *partitionSet
 	counts     counts
-	started    time.Time // when New made it
+	started    time.Time   // when New made it
+	draining   atomic.Bool // the context of Run has ended
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*runner.Function
@@ -95,6 +97,9 @@ func New(redisURL string, o Options) (*Worker, error) {
 			return nil, err
 		}
 		w.Client, w.owned = c, true
+	}
+	for _, observe := range o.Observe {
+		observe(w)
 	}
 	return w, nil
 }
@@ -203,6 +208,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return errRunTwice
 	}
 	defer w.setProgress(running, ended)
+	defer context.AfterFunc(ctx, func() { w.draining.Store(true) })()
 	if w.owned {
 		defer w.Client.Close()
 		err := w.Client.Connect(ctx, connection.PingLimit)
