@@ -64,10 +64,12 @@ var imports = map[string][]string{
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
 	"cmd/internal/doctor":  {"executor", "inspect"},
-	"cmd/internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
+	"metrics":              {"executor", "inspect", "internal/broker", "internal/connection", "internal/watch", "internal/worker", "workers"},
+	"cmd/internal/httpd":   {},
+	"cmd/internal/cli": {"cmd/internal/httpd", "bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest"},
-	"cmd/dqworker": {"workers", "cmd/internal/cli"},
-	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/command",
+	"cmd/dqworker": {"workers", "metrics", "cmd/internal/cli", "cmd/internal/httpd"},
+	"cmd/dqbridge": {"bridge", "executor", "inspect", "internal/watch", "metrics", "workers", "cmd/internal/httpd", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/command",
 		"cmd/internal/doctor", "cmd/internal/jobs", "cmd/internal/nearest"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
@@ -91,6 +93,7 @@ var homes = map[string][]string{
 	"github.com/alicebob/miniredis/": {"internal/testkit"},
 	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
+	"github.com/prometheus/":         {"metrics", "cmd/internal/httpd"},
 	"github.com/urfave/cli/":         {"cmd/internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"golang.org/x/term":              {"cmd/internal/cli"},
 	"os/exec":                        {"cmd/internal/command", "cmd/internal/check"},
@@ -199,6 +202,16 @@ func TestUsersLinkNoTestCode(t *testing.T) {
 	}
 }
 
+// A program that imports the library links the client of Prometheus only with package metrics.
+func TestLibraryLinksNoPrometheus(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range list(t, "-deps", "./bridge", "./executor", "./workers", "./dqtest", "./inspect") {
+		if strings.HasPrefix(pkg.ImportPath, "github.com/prometheus/") || strings.HasPrefix(pkg.ImportPath, "google.golang.org/protobuf") {
+			t.Errorf("%s is in users' programs", pkg.ImportPath)
+		}
+	}
+}
+
 type listed struct {
 	ImportPath string
 	Imports    []string
@@ -261,7 +274,7 @@ func embeds(t *testing.T) map[string]bool {
 func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 	t.Parallel()
 	top, all := 0, 0
-	for _, dir := range []string{"bridge", "executor", "workers", "inspect"} {
+	for _, dir := range []string{"bridge", "executor", "workers", "inspect", "metrics"} {
 		var files []*ast.File
 		for _, s := range sources(t) {
 			if path.Dir(s.path) == dir && !s.test() {
@@ -284,7 +297,7 @@ func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 				t.Errorf("%s.%s is exported and not documented", dir, name)
 			}
 		}
-		if dir == "inspect" { // its names are those of records, which no program has to know before it reads one
+		if dir == "inspect" || dir == "metrics" { // records, which no program has to know before it reads one, and a package that few programs import
 			continue
 		}
 		for name := range names {
@@ -408,7 +421,7 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "dqtest", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "metrics", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}

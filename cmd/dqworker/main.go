@@ -5,14 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/httpd"
+	"github.com/dqbridge/dqbridge/metrics"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -28,7 +32,7 @@ func app() *urfave.App {
 		Name:      "dqworker",
 		Usage:     "run functions for the programs that use the same Redis",
 		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
-		Flags: append(append(cli.LimitFlags(), cli.BatchFlags()...),
+		Flags: slices.Concat(cli.LimitFlags(), cli.BatchFlags(), cli.LogFlags(), []urfave.Flag{
 			cli.RedisFlag("none; required"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			cli.FnFlag(),
@@ -38,8 +42,11 @@ func app() *urfave.App {
 				"use the same value for all workers", DefaultText: "10s"},
 			&urfave.DurationFlag{Name: "drain", Usage: "wait up to `TIME` for running functions when the worker stops", DefaultText: "30s"},
 			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait until Redis answers, if it does not at the start"},
-			cli.VerboseFlag(),
-			cli.VersionFlag()),
+			&urfave.StringFlag{Name: "http", Usage: "serve the health and the metrics of the worker at `ADDR`, HOST:PORT or a port on this machine"},
+			&urfave.BoolFlag{Name: "pprof", DisableDefaultText: true, Usage: "serve /debug/pprof with --http too"},
+			cli.MaxSeriesFlag(),
+			cli.VersionFlag(),
+		}),
 		Action:    work,
 		Writer:    os.Stdout,
 		ErrWriter: os.Stderr,
@@ -56,8 +63,11 @@ func work(c *urfave.Context) error {
 	if c.String("redis") == "" {
 		return cli.Usagef("the address of Redis is missing: give --redis redis://HOST:6379 or set DQBRIDGE_REDIS")
 	}
-	if err := cli.Positive(c, "concurrency"); err != nil {
+	if err := cli.Positive(c, "concurrency", "max-series"); err != nil {
 		return err
+	}
+	if c.Bool("pprof") && c.String("http") == "" {
+		return cli.Usagef("--pprof needs --http: give --http PORT too")
 	}
 	set, functions, err := cli.Commands(c, c.App.ErrWriter)
 	if err != nil {
@@ -87,7 +97,24 @@ func work(c *urfave.Context) error {
 		options = append(options, workers.DrainTimeout(c.Duration("drain")))
 	}
 	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), concurrent, strings.Join(cli.Names(functions, workers.Function.Name), " "))
-	return serve(c, about, options)
+	if c.String("http") == "" {
+		return serve(c, about, options)
+	}
+	return serveHTTP(c, log, func(more workers.Option) error { return serve(c, about, append(options, more)) })
+}
+
+// serveHTTP calls work with an option for workers, whose health and metrics it serves over HTTP
+// meanwhile.
+func serveHTTP(c *urfave.Context, log *slog.Logger, work func(workers.Option) error) error {
+	own, err := metrics.NewWorker(metrics.MaxSeries(c.Int("max-series")))
+	if err != nil {
+		return err
+	}
+	server, err := cli.Serve(c, "http", httpd.Routes{Ready: own.Ready, Metrics: own, Profile: c.Bool("pprof")}, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(own.Option()), server.Close())
 }
 
 // retryInterval is the time between two attempts to reach Redis.
@@ -107,7 +134,7 @@ func serve(c *urfave.Context, about string, options []workers.Option) error {
 		}
 		if !warned {
 			warned = true
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %v; waiting until Redis answers (--wait=false turns this off)\n", c.App.Name, err)
+			cli.Tell(c, fmt.Sprintf("%v; waiting until Redis answers (--wait=false turns this off)", err))
 		}
 		select {
 		case <-c.Done():
@@ -125,7 +152,7 @@ func runWorker(c *urfave.Context, w *workers.Worker, about string) error {
 		defer close(reported)
 		select {
 		case <-w.Ready(): //nolint:contextcheck // Ready does not block
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, about)
+			cli.Tell(c, about)
 		case <-ctx.Done():
 		}
 	}()

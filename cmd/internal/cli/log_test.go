@@ -9,7 +9,7 @@ import (
 
 func TestWarningsArePlainText(t *testing.T) {
 	var out strings.Builder
-	log := slog.New(plainHandler{name: "x", w: &out})
+	log := slog.New(plainHandler{name: "x", w: &out, level: slog.LevelWarn})
 	log.Info("not shown")
 	log.Warn("alone")
 	log.With("queue", "q").Warn("a warning", "n", 3, "err", errors.New("two\nlines"))
