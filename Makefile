@@ -8,7 +8,7 @@ SCHEDULES   ?= 1000
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
+.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build deploy
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,11 @@ valkey: ## the tests of the broker and of the executor on Valkey in place of Red
 	@dir=$$(sh internal/testkit/valkey.sh) || exit 1; \
 	if [ -z "$$dir" ]; then echo "valkey: NOT CHECKED, there is no valkey-server in PATH"; \
 	else PATH="$$dir:$$PATH" $(TEST) -skip '^TestRandomOrders$$' ./internal/broker ./executor; fi
+
+deploy: ## the metrics, and the alerts on their planted faults, by promtool
+	@tool=$$(sh deploy/promtool.sh) && text=$$(mktemp) && trap 'rm -f "$$text"' EXIT && \
+	go test -count=1 -run '^TestExposition$$' ./metrics -exposition "$$text" && \
+	"$$tool" check metrics <"$$text" && "$$tool" check rules deploy/alerts.yaml && "$$tool" test rules deploy/alerts_test.yaml
 
 fuzz: ## each fuzz target for a minute, or for FUZZTIME=10m; their seeds are tests like others
 	@grep -rnoE --include='*_test.go' --exclude-dir=bench '^func Fuzz[A-Za-z0-9_]*' . | sort | \

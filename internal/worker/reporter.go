@@ -136,7 +136,7 @@ func (s *session) send(ctx context.Context) bool {
 		return true
 	case errors.Is(err, broker.ErrDenied), errors.Is(err, broker.ErrFenced):
 		p.muted, p.unsent = true, broker.Report{}
-		s.log.DebugContext(ctx, "this worker does not report its work any more", "id", s.id, "err", err)
+		s.log.DebugContext(ctx, "this worker does not report its work any more", "worker", s.id, "err", err)
 	default:
 		s.log.DebugContext(ctx, "a report failed; it is sent again", "number", p.unsent.Number, "err", err)
 	}

@@ -103,7 +103,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	s.reader = beating.Reader(part.Patience(readWait))
 	w.partitions.enter(s)
 	defer w.partitions.exit(s)
-	s.log.InfoContext(ctx, "worker started", "id", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", w.Concurrency)
+	s.log.InfoContext(ctx, "worker started", "worker", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", w.Concurrency)
 
 	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBeats()
@@ -227,7 +227,7 @@ func (s *session) leave(ctx context.Context) {
 		}
 	}
 	if err != nil {
-		s.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "id", s.id, "err", err)
+		s.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "worker", s.id, "err", err)
 	}
 }
 
