@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,14 +25,29 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// A namespace has the state that a test has given it.
+// A namespace has the state that a test has given it, from the next call of show on.
 type namespace struct {
 	executor.Inspector
-	state  inspect.Snapshot
+	state  inspect.Snapshot // only the test uses it, and failed
 	failed error
+
+	mu    sync.Mutex
+	shown inspect.Snapshot
+	err   error
 }
 
-func (n *namespace) Snapshot(context.Context) (inspect.Snapshot, error) { return n.state, n.failed }
+func (n *namespace) show() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.shown, n.err = n.state, n.failed
+	n.shown.Stages, n.shown.Queues = slices.Clone(n.state.Stages), slices.Clone(n.state.Queues)
+}
+
+func (n *namespace) Snapshot(context.Context) (inspect.Snapshot, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.shown, n.err
+}
 
 func (n *namespace) Errors(context.Context) ([]inspect.ErrorGroup, error) { return nil, nil }
 
@@ -50,6 +66,7 @@ type scraper struct {
 // scrape gathers the metrics after the next read.
 func (s scraper) scrape() map[string]float64 {
 	s.t.Helper()
+	s.n.show()
 	<-time.After(10 * time.Second)
 	synctest.Wait()
 	return values(s.t, s.registry)
