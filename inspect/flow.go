@@ -21,9 +21,12 @@ type Flow struct {
 	Waiting int64  `json:"waiting"` // items in its queues that no consumer has read, wherever they are
 	Running int64  `json:"running"` // items that a worker or a gather has read and not finished
 	// Oldest is when the oldest of the waiting batches came into its queue, zero if none waits.
-	Oldest    time.Time `json:"oldest,omitzero"`
-	Sources   int64     `json:"sources"` // that are not delivered to their end
-	Partition int       `json:"partition"`
+	Oldest time.Time `json:"oldest,omitzero"`
+	// OldestScattered is when the oldest of the waiting batches was scattered, see Queue.
+	OldestScattered time.Time `json:"oldest_scattered,omitzero"`
+
+	Sources   int64 `json:"sources"` // that are not delivered to their end
+	Partition int   `json:"partition"`
 }
 
 // Flows returns the flows of the snapshot, sorted by name. A queue without a stage is a flow too.
@@ -137,13 +140,20 @@ func (f *flow) info() Flow {
 		info.Waiting += q.Unread()
 		info.Running += q.Running
 		info.Sources += q.Sources
-		if !q.Oldest.IsZero() && (info.Oldest.IsZero() || q.Oldest.Before(info.Oldest)) {
-			info.Oldest = q.Oldest
-		}
+		info.Oldest = earlier(info.Oldest, q.Oldest)
+		info.OldestScattered = earlier(info.OldestScattered, q.OldestScattered)
 		ended = ended && q.State == Ended
 	}
 	info.State, info.Why = f.state(info, ended)
 	return info
+}
+
+// earlier returns the earlier one of two times, of which each may be zero for none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // state returns the state of a flow, and its reason.
