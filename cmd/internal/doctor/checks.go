@@ -183,7 +183,7 @@ func flows(f Facts, report reporter) {
 func full(f Facts, report reporter) {
 	waits := map[string]int{}
 	for _, s := range f.Snapshot.Sources {
-		if s.State == "full" {
+		if s.State == inspect.Full {
 			waits[s.Queue]++
 		}
 	}
@@ -225,9 +225,9 @@ func crashes(f Facts, report reporter) {
 func sources(f Facts, report reporter) {
 	for _, s := range f.Snapshot.Sources {
 		switch {
-		case s.State == "away":
+		case s.State == inspect.Away:
 			report(Warn, "start its program again, which goes on behind the stored items", "source %s of queue %s: its process is gone: %s", s.Name, s.Queue, s.Why)
-		case s.State == "open" && s.By != nil && (s.By.State == inspect.Silent || s.By.State == inspect.Late):
+		case s.State == inspect.Open && s.By != nil && (s.By.State == inspect.Silent || s.By.State == inspect.Late):
 			report(Warn, "", "source %s of queue %s: %s has sent no heartbeat for %s", s.Name, s.Queue, process(s.By), age(f.Snapshot.At, s.By.Seen))
 		}
 	}
