@@ -208,7 +208,10 @@ func TestACardHasTheGathersThatWaitLongest(t *testing.T) {
 		}
 		cancel()
 		for _, out := range results {
-			for range out { //nolint:revive // until it is closed
+			for r := range out {
+				if r.Err == nil && r.Value != 0 {
+					t.Errorf("a result is %d", r.Value)
+				}
 			}
 		}
 		if n := executor.Activities(ex); n > 0 {
