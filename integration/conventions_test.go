@@ -66,8 +66,9 @@ var imports = map[string][]string{
 	"cmd/internal/doctor":  {"executor", "inspect"},
 	"cmd/internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest"},
-	"cmd/dqworker": {"workers", "cmd/internal/cli"},
-	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/command",
+	"cmd/internal/columns": {"inspect", "cmd/internal/cli"},
+	"cmd/dqworker":         {"workers", "cmd/internal/cli"},
+	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
 		"cmd/internal/doctor", "cmd/internal/jobs", "cmd/internal/nearest"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},

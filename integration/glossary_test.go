@@ -179,8 +179,8 @@ func singular(word string) string {
 const ordinary = `
 ack added after ahead all append args as at attempt audit auth await backoff batchcalls batcher batchrunner
 block bottleneck breaker broken brokertest budget buffer builtin bulk busy by bytes caller cancel canceled
-chain channels check child claims cleanup cli client close closed cluster code command committer complete
-completed completer confirm conn connect connection console coproc cost costmodel count cpu crash crashes
+cells chain channels check child claims cleanup cli client close closed cluster code command committer complete
+completed completer confirm conn connect connection console columns coproc cost costmodel count cpu crash crashes
 define delayed delete delivered deliveries denied dialer differences differential direct doc doctor done drain
 dropped due durable elsewhere embedded end ended err error errorlist eta exclude exec exists fail failed fake
 feed fenced fetcher fetchstate few fields files finished first flags fleet flight flush format found from full
