@@ -130,3 +130,16 @@ func Locations(at time.Time) []cli.Column[inspect.Location] {
 		{Head: "WHERE", Cell: func(p inspect.Location) any { return p.Text }},
 	}
 }
+
+// Calls returns the columns of the calls of a worker, with ages at the time at.
+func Calls(at time.Time) []cli.Column[inspect.Call] {
+	return []cli.Column[inspect.Call]{
+		{Head: "FUNCTION", Cell: func(c inspect.Call) any { return c.Function }},
+		{Head: "FOR", Cell: func(c inspect.Call) any { return cli.Since(at, c.Since) }},
+		{Head: "STAGE", Cell: func(c inspect.Call) any { return c.Stage }},
+		{Head: "SOURCE", Cell: func(c inspect.Call) any { return c.Source }},
+		{Head: "OFFSET", Cell: func(c inspect.Call) any { return c.Offset }},
+		{Head: "ITEMS", Cell: func(c inspect.Call) any { return c.Items }},
+		{Head: "ATTEMPT", Cell: func(c inspect.Call) any { return c.Attempt }},
+	}
+}
