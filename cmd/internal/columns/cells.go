@@ -90,6 +90,19 @@ func perSecond(rate float64) cli.Number {
 	return n
 }
 
+// percent returns a share as a percentage.
+func percent(share float64) cli.Number {
+	return cli.Number{Value: int64(share * 1000), Text: fmt.Sprintf("%.0f%%", 100*share)}
+}
+
+// why returns why items of a flow do not move, or what limits its rate.
+func why(f inspect.Flow) string {
+	if f.Why == "" && f.Bottleneck != nil {
+		return f.Bottleneck.Text
+	}
+	return f.Why
+}
+
 // holders returns the number of workers that run a stage, and why others do not.
 func holders(s inspect.Stage) cli.Number {
 	n := cli.Number{Value: int64(s.Workers), Text: fmt.Sprint(s.Workers)}

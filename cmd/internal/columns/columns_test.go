@@ -33,7 +33,7 @@ func TestCellsJoinFields(t *testing.T) {
 			ID: "w", Host: "h", PID: 2, State: inspect.Live, Concurrency: 4, Stuck: 1, Done: 7, Failed: 1, Functions: []string{"f", "g"},
 			Running: []inspect.Call{{Function: "f", Source: "src", Offset: 3, Since: at.Add(-8 * time.Second)}},
 		}),
-		"s|f|a|b|9|1.5/s|0|2.35ms|1s|1, 2 with other types, paused": row(columns.Stages(), inspect.Stage{
+		"s|f|a|b|9|1.5/s|0|2.35ms|1s|0%|0%|1, 2 with other types, paused": row(columns.Stages(), inspect.Stage{
 			ID: "s", Function: "f", In: []string{"a"}, Out: []string{"b"}, Done: 9, Rate: 1.5, P50: 2_345_678, P99: time.Second, Workers: 1, Others: 2, Paused: true,
 		}),
 		"src|q|away|5|-|0|dead gone|killed": row(columns.Sources(at), inspect.Source{
