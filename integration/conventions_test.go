@@ -67,9 +67,11 @@ var imports = map[string][]string{
 	"cmd/internal/doctor":  {"executor", "inspect"},
 	"cmd/internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest"},
-	"cmd/dqworker": {"workers", "cmd/internal/cli"},
-	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/command",
-		"cmd/internal/doctor", "cmd/internal/jobs", "cmd/internal/nearest"},
+	"cmd/internal/columns": {"inspect", "cmd/internal/cli"},
+	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/doctor"},
+	"cmd/dqworker":         {"workers", "cmd/internal/cli"},
+	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
+		"cmd/internal/doctor", "cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},
@@ -94,6 +96,8 @@ var homes = map[string][]string{
 	"github.com/vmihailenco/":        {"internal/codec"},
 	"github.com/urfave/cli/":         {"cmd/internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"golang.org/x/term":              {"cmd/internal/cli"},
+	"charm.land/":                    {"cmd/internal/top"},
+	"github.com/charmbracelet/":      {"cmd/internal/top"},
 	"os/exec":                        {"cmd/internal/command", "cmd/internal/check"},
 	"testing":                        {"dqtest"},
 }
