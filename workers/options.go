@@ -9,14 +9,37 @@ import (
 	"net"
 	"time"
 
+	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/internal/worker"
 )
 
-// Option is an option of New.
+// Option is an option of New. Concurrency is an option of Define too.
 type Option func(*worker.Options) error
+
+// applyDefine makes Concurrency an option of Define. Other options of New are an error of Err.
+func (o Option) applyDefine(d *runner.Definition) {
+	var own worker.Options
+	if o == nil {
+		d.Err = errors.New("one of its options is nil")
+		return
+	}
+	err := o(&own)
+	if err == nil && own.Concurrency == 0 {
+		err = errors.New("it has an option of workers.New other than Concurrency")
+	}
+	if d.Concurrency = own.Concurrency; err != nil {
+		d.Err = err
+	}
+}
 
 // Concurrency sets the number of calls that the worker runs at once, its slots. It must be at least
 // 1; otherwise New returns an error. The default is runtime.GOMAXPROCS(0).
+//
+// As an option of Define, Define2 and DefineBatch, it sets the number of slots in which one worker
+// runs the function at once, for example if all calls share a device. The other slots run other
+// functions. By default a function may have all slots. A call that was left behind after its
+// timeout does not count. Such a function gets its next entry when a call has ended, one round trip
+// later, so it should not be a short one.
 func Concurrency(slots int) Option {
 	return func(o *worker.Options) error {
 		if slots < 1 {
