@@ -52,7 +52,7 @@ func app() *urfave.App {
 
 // common returns more and the flags of every verb.
 func common(more ...urfave.Flag) []urfave.Flag {
-	return append(more, cli.RedisFlag("embedded"), cli.VerboseFlag())
+	return append(more, cli.RedisFlag("embedded"), cli.ConfigFlag(), cli.VerboseFlag())
 }
 
 // with connects, calls do and closes the Executor.

@@ -24,7 +24,7 @@ import (
 func RedisFlag(otherwise string) urfave.Flag {
 	return &urfave.StringFlag{
 		Name: "redis", EnvVars: []string{"DQBRIDGE_REDIS"}, DefaultText: otherwise,
-		Usage: "use the Redis at `URL`, such as redis://127.0.0.1:6379",
+		Usage: "use the Redis at `URL`, such as redis://127.0.0.1:6379; @FILE reads the URL from a file",
 	}
 }
 
