@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -158,6 +159,8 @@ func (f *flow) state(info Flow, ended bool) (state, why string) {
 			case left[in] == 0:
 			case s.Paused:
 				return "paused", name
+			case s.Workers == 0 && s.Untagged > 0:
+				return "stuck", "no worker with the function of " + name + " has the tags " + strings.Join(s.Tags, ",")
 			case s.Workers == 0 && s.Others > 0:
 				return "stuck", "the workers have the function of " + name + " with other types"
 			case s.Workers == 0:

@@ -13,6 +13,7 @@ type Worker struct {
 	Concurrency int       `json:"concurrency"` // number of slots
 	Stuck       int       `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
 	Functions   []string  `json:"functions"`
+	Tags        []string  `json:"tags"`
 	Done        int64     `json:"done"`   // items so far, with the failed ones
 	Failed      int64     `json:"failed"` // items so far that failed
 	Seen        time.Time `json:"seen"`   // its last heartbeat, by the clock of Redis

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/internal/worker"
 )
@@ -46,6 +48,19 @@ func Concurrency(slots int) Option {
 			return fmt.Errorf("workers: Concurrency(%d): it must be at least 1", slots)
 		}
 		o.Concurrency = slots
+		return nil
+	}
+}
+
+// Tags gives the worker tags, such as the kinds of its hardware or its region. A stage that was made
+// with executor.Tags is run only by workers that have all of its tags. Each tag has 1 to 64 of the
+// characters A-Z a-z 0-9 . _ -; otherwise New returns an error. By default a worker has none, and
+// runs the stages without tags.
+func Tags(tags ...string) Option {
+	return func(o *worker.Options) (err error) {
+		if o.Tags, err = broker.CheckTags(slices.Concat(o.Tags, tags)); err != nil {
+			return fmt.Errorf("workers: Tags: %w", err)
+		}
 		return nil
 	}
 }

@@ -93,6 +93,7 @@ func workersVerb() *urfave.Command {
 				{Head: "FAILED", Cell: func(w inspect.Worker) any { return w.Failed }},
 				{Head: "LONGEST", Cell: func(w inspect.Worker) any { return longest(w, *at) }},
 				{Head: "FUNCTIONS", Cell: func(w inspect.Worker) any { return w.Functions }},
+				{Head: "TAGS", Wide: true, Cell: func(w inspect.Worker) any { return w.Tags }},
 			}
 		})
 }
@@ -139,6 +140,7 @@ func stagesVerb() *urfave.Command {
 				{Head: "WORKERS", Cell: func(s inspect.Stage) any { return holders(s) }},
 				{Head: "COST", Wide: true, Cell: func(s inspect.Stage) any { return short(s.Cost) }},
 				{Head: "RETRIED", Wide: true, Cell: func(s inspect.Stage) any { return s.Retried }},
+				{Head: "TAGS", Wide: true, Cell: func(s inspect.Stage) any { return s.Tags }},
 				{Head: "SLOTS", Wide: true, Cell: func(s inspect.Stage) any { return s.Slots }},
 				{Head: "PARTITION", Wide: true, Cell: func(s inspect.Stage) any { return s.Partition }},
 			}
@@ -168,6 +170,9 @@ func holders(s inspect.Stage) cli.Number {
 	n := cli.Number{Value: int64(s.Workers), Text: fmt.Sprint(s.Workers)}
 	if s.Others > 0 {
 		n.Text += fmt.Sprintf(", %d with other types", s.Others)
+	}
+	if s.Untagged > 0 {
+		n.Text += fmt.Sprintf(", %d without the tags", s.Untagged)
 	}
 	if s.Paused {
 		n.Text += ", paused"

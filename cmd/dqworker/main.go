@@ -22,10 +22,12 @@ func main() { os.Exit(Main()) }
 // Main is the whole command. It returns the exit status.
 func Main() int {
 	r := newReloader(os.Args)
-	return cli.Command{App: app(r), Drains: true, Hangup: r.hangup, Exit: os.Exit}.Run(context.Background(), os.Args)
+	run := func(c *urfave.Context) error { return work(c, r) }
+	return cli.Command{App: app(run), Drains: true, Hangup: r.hangup, Exit: os.Exit}.Run(context.Background(), os.Args)
 }
 
-func app(r *reloader) *urfave.App {
+// app returns the command with an action.
+func app(action urfave.ActionFunc) *urfave.App {
 	return &urfave.App{
 		Name:      "dqworker",
 		Usage:     "run functions for the programs that use the same Redis",
@@ -34,6 +36,7 @@ func app(r *reloader) *urfave.App {
 			cli.RedisFlag("none; required"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			&urfave.StringSliceFlag{Name: "limit", Usage: "run a function in at most N slots at once, `NAME=N`; may be repeated"},
+			cli.TagsFlag("run also the stages that need these `TAGS`, with commas between, such as gpu,eu"),
 			cli.FnFlag(),
 			cli.ChildFlag(),
 			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "serve the built-in functions too"},
@@ -44,7 +47,7 @@ func app(r *reloader) *urfave.App {
 			cli.ConfigFlag(),
 			cli.VerboseFlag(),
 			cli.VersionFlag()),
-		Action:    func(c *urfave.Context) error { return work(c, r) },
+		Action:    action,
 		Writer:    os.Stdout,
 		ErrWriter: os.Stderr,
 	}
@@ -92,7 +95,7 @@ func work(c *urfave.Context, r *reloader) error {
 
 // optionsOf returns the options of the worker.
 func optionsOf(c *urfave.Context, log *slog.Logger, tuning *worker.Tuning, functions []workers.Function) ([]workers.Option, error) {
-	options := []workers.Option{workers.Functions(functions...), workers.Logger(log), func(o *worker.Options) error {
+	options := []workers.Option{workers.Tags(cli.Tags(c)...), workers.Functions(functions...), workers.Logger(log), func(o *worker.Options) error {
 		o.Tuning = tuning
 		return nil
 	}}

@@ -82,12 +82,10 @@ func (r *reloader) run(ctx context.Context, t tuned) {
 
 // read reads the command line and the file again.
 func (r *reloader) read(ctx context.Context) (s settings, err error) {
-	again := app(r)
-	again.Action = func(c *urfave.Context) (err error) {
+	err = cli.Parse(ctx, app(func(c *urfave.Context) (err error) {
 		s, err = read(c)
 		return err
-	}
-	err = cli.Parse(ctx, again, r.args)
+	}), r.args)
 	return s, err
 }
 

@@ -267,7 +267,7 @@ func stagesOf(routes []*route) []broker.Stage {
 }
 
 func (f *fetcher) route(ctx context.Context, stage broker.Stage) *route {
-	if len(stage.Ins) != 1 || stage.Paused {
+	if len(stage.Ins) != 1 || stage.Paused || !stage.Admits(f.worker.Tags) {
 		return nil
 	}
 	r := &route{stage: stage, Route: broker.Route{In: stage.Ins[0].Name}}

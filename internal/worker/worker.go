@@ -17,6 +17,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Options struct {
 	Connection  connection.Settings
 	Client      *broker.Client      // used in place of one that New opens, and not closed by Run; may be nil
 	Concurrency int                 // calls at the same time
+	Tags        []string            // of the worker: it runs the stages whose tags are among them
 	Drain       time.Duration       // for calls that run when Run has to end
 	PauseIf     func() error        // asked before calls; nil: none
 	Middleware  []runner.Middleware // around each call, the first one outermost
@@ -206,7 +208,7 @@ func (w *Worker) card() map[string]string {
 	}
 	return map[string]string{
 		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.FormatInt(w.concurrency.Load(), 10), "functions": string(functions),
-		"version": connection.Version(), "started": strconv.FormatInt(w.started.UnixMilli(), 10),
+		"tags": strings.Join(w.Tags, ","), "version": connection.Version(), "started": strconv.FormatInt(w.started.UnixMilli(), 10),
 	}
 }
 

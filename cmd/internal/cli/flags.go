@@ -41,6 +41,17 @@ func FnFlag() urfave.Flag {
 	}
 }
 
+// TagsFlag returns --tags, which may be repeated.
+func TagsFlag(usage string) urfave.Flag { return &urfave.StringSliceFlag{Name: "tags", Usage: usage} }
+
+// Tags returns the tags of --tags.
+func Tags(c *urfave.Context) (tags []string) {
+	for _, text := range c.StringSlice("tags") {
+		tags = append(tags, strings.Split(text, ",")...)
+	}
+	return tags
+}
+
 // VerboseFlag returns --verbose.
 func VerboseFlag() urfave.Flag {
 	return &urfave.BoolFlag{
