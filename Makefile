@@ -8,7 +8,7 @@ SCHEDULES   ?= 1000
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
+.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +113,10 @@ mutants: ## break the protocol one rule at a time; a test has to notice each
 
 protocol: ## docs/protocol.json and docs/protocol/constants.md, from the heads of the scripts and the constants of the code
 	go test -count=1 -run '^TestProtocolFilesAreFresh$$' ./internal/broker -update
+
+man: ## the man pages in deploy/man, from the flags and verbs of the commands
+	go run ./cmd/dqbridge man >deploy/man/dqbridge.1
+	go run ./cmd/dqworker --man >deploy/man/dqworker.1
 
 build: ## both commands as static binaries in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...

@@ -46,6 +46,7 @@ func app(action urfave.ActionFunc) *urfave.App {
 			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait until Redis answers, if it does not at the start"},
 			cli.ConfigFlag(),
 			cli.VerboseFlag(),
+			cli.ManFlag(),
 			cli.VersionFlag()),
 		Action:    action,
 		Writer:    os.Stdout,
@@ -56,6 +57,9 @@ func app(action urfave.ActionFunc) *urfave.App {
 func work(c *urfave.Context, r *reloader) error {
 	if c.Bool("version") {
 		return cli.PrintVersion(c)
+	}
+	if c.Bool("man") {
+		return cli.PrintMan(c, app(nil))
 	}
 	if c.NArg() > 0 {
 		return cli.Usagef("unexpected argument %q: functions are given as --fn NAME=KIND:COMMAND", c.Args().First())

@@ -55,6 +55,9 @@ func (c Command) Run(ctx context.Context, args []string) int {
 	broker.Quiet()
 	ctx, release := c.signals(ctx)
 	defer release()
+	if args[len(args)-1] == completing {
+		return runCompletion(ctx, a, args)
+	}
 	ordered, err := arrange(a, c.CommandVerb, args)
 	if err == nil {
 		err = a.RunContext(ctx, ordered)

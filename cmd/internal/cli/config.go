@@ -24,7 +24,7 @@ func ConfigFlag() urfave.Flag {
 }
 
 // notInFile are the flags that a configuration file cannot have.
-var notInFile = []string{"config", "help", "version"}
+var notInFile = []string{"config", "help", "man", "version"}
 
 // A setting is a key of a configuration file and the values of its flag.
 type setting struct {
