@@ -63,7 +63,7 @@ var imports = map[string][]string{
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
 	"cmd/internal/doctor":  {"executor", "inspect"},
-	"cmd/internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
+	"cmd/internal/cli": {"bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest"},
 	"cmd/dqworker": {"workers", "internal/worker", "cmd/internal/cli"},
 	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/command",

@@ -197,5 +197,5 @@ signal silent since sink size slice snapshot sourcelist spec spent split stack s
 stream string stuck submit submitters survey sys table talk template terminal testkit text through timeout
 timeslice tls topology tracker trip truncated type unacked unavailable unexported unknown unordered unreachable
 unread unstage unusable unwrap uptime url use validate value version wait waiting where why with word zset zstd
-config limiter man reload settings tags tuning untagged
+config limiter man reload settings supervisor tags tuning untagged
 `

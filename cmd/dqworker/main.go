@@ -88,13 +88,17 @@ func work(c *urfave.Context, r *reloader) error {
 	if err != nil {
 		return err
 	}
+	above, err := newSupervisor(log)
+	if err != nil {
+		return err
+	}
 	if c.String("config") != "" {
 		defer r.start(c.Context, tuned{
 			settings: s, functions: names, tuning: tuning, log: log, setVerbose: func(v bool) { cli.SetVerbose(c, v) },
 		})()
 	}
 	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), s.concurrency, strings.Join(names, " "))
-	return serve(c, about, options)
+	return serve(c, above, about, append(options, above.feed))
 }
 
 // optionsOf returns the options of the worker.
@@ -123,14 +127,14 @@ func optionsOf(c *urfave.Context, log *slog.Logger, tuning *worker.Tuning, funct
 const retryInterval = time.Second
 
 // serve runs a worker. With --wait it tries again until Redis answers.
-func serve(c *urfave.Context, about string, options []workers.Option) error {
+func serve(c *urfave.Context, above supervisor, about string, options []workers.Option) error {
 	warned := false
 	for {
 		w, err := workers.New(c.String("redis"), options...)
 		if err != nil {
 			return cli.AsUsage(err)
 		}
-		err = runWorker(c, w, about)
+		err = runWorker(c, w, above, about)
 		if !c.Bool("wait") || !errors.Is(err, workers.ErrUnreachable) || errors.Is(err, workers.ErrUnusable) {
 			return err
 		}
@@ -146,8 +150,8 @@ func serve(c *urfave.Context, about string, options []workers.Option) error {
 	}
 }
 
-// runWorker runs w, and writes about to stderr once w is registered.
-func runWorker(c *urfave.Context, w *workers.Worker, about string) error {
+// runWorker runs w. It writes about to stderr and tells the supervisor once w is registered.
+func runWorker(c *urfave.Context, w *workers.Worker, above supervisor, about string) error {
 	ctx, cancel := context.WithCancel(c.Context)
 	reported := make(chan struct{})
 	go func() {
@@ -155,6 +159,9 @@ func runWorker(c *urfave.Context, w *workers.Worker, about string) error {
 		select {
 		case <-w.Ready(): //nolint:contextcheck // Ready does not block
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, about)
+			above.ready(about)
+			<-ctx.Done()
+			above.stopping()
 		case <-ctx.Done():
 		}
 	}()

@@ -49,6 +49,7 @@ type session struct {
 	reporter  reporter
 	jobs      atomic.Int64 // sum of those of the routes
 	leavesOut atomic.Bool  // the blocked read leaves out a route whose function has no permit
+	beats     atomic.Int64 // heartbeats
 	stopping  atomic.Bool
 	recheck   atomic.Bool // the fetcher has to look at the stages and the held entries again
 
@@ -117,6 +118,9 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	defer stopWorking()
 	var attendance errgroup.Group
 	attendance.Go(func() error { s.atEachBeat(working); return nil })
+	if w.Feed != nil {
+		attendance.Go(func() error { s.feed(working); return nil })
+	}
 	err := s.runRoles(soft, hard, stop, cut)
 	stopWorking()
 	_ = attendance.Wait()
@@ -189,6 +193,7 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 		card = shown.add(card, "now", s.runningItems(time.Now()))
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {
+			s.beats.Add(1)
 			s.reporter.fleet.Store(int64(pulse.Workers))
 		} else {
 			clear(shown)
@@ -204,6 +209,25 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 		}
 	}
 	return nil
+}
+
+// feed calls Feed, until ctx ends, in each interval of heartbeats in which one succeeded or an attempt
+// of a call failed: neither happens in a process that hangs.
+func (s *session) feed(ctx context.Context) {
+	tick := time.NewTicker(s.lease / broker.Beats)
+	defer tick.Stop()
+	last := int64(-1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if signs := s.beats.Load() + s.client.FailedAttempts(); signs != last {
+			last = signs
+			s.worker.Feed()
+		}
+	}
 }
 
 // leave requeues the entries that this worker still holds and takes it out of the registry. It removes the

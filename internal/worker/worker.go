@@ -37,6 +37,7 @@ type Options struct {
 	Tags        []string            // of the worker: it runs the stages whose tags are among them
 	Drain       time.Duration       // for calls that run when Run has to end
 	PauseIf     func() error        // asked before calls; nil: none
+	Feed        func()              // called while heartbeats go on or fail; not called if they hang; nil: none
 	Middleware  []runner.Middleware // around each call, the first one outermost
 	Functions   []*runner.Function  // Register adds further ones
 	Tuning      *Tuning             // its concurrency replaces Concurrency; nil: the settings do not change
