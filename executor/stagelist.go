@@ -32,6 +32,9 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
 		P50: work.Times.Quantile(0.5), P99: work.Times.Quantile(0.99), Rate: rate(work.Seconds, now), Last: work.Last,
 	}
+	if p := s.Pause; p != nil {
+		info.Pause = &inspect.Pause{By: p.By, At: time.UnixMilli(p.At), Why: p.Why}
+	}
 	for _, minute := range work.Minutes {
 		info.RecentDone, info.RecentFailed = info.RecentDone+minute.Items, info.RecentFailed+minute.Failed
 	}
