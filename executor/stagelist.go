@@ -61,7 +61,7 @@ func rate(slots []broker.TimeSlot, now time.Time) float64 {
 	return float64(items) / max(slots[0].Length, now.Sub(slots[0].Start)).Seconds()
 }
 
-// A fleet has the holders of each function among the workers that send heartbeats, and all of these
+// A fleet has the holders of each function among the workers that send heartbeats and take items, and all of these
 // workers as the holders of the function "", since a copy needs none.
 type fleet map[string][]holder
 
@@ -73,7 +73,7 @@ type holder struct {
 
 // add adds a worker with its functions.
 func (f fleet) add(w inspect.Worker, cards []broker.FunctionCard) {
-	if w.State == inspect.Silent {
+	if w.State == inspect.Silent || w.Draining {
 		return
 	}
 	f[""] = append(f[""], holder{slots: w.Concurrency})

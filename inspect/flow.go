@@ -157,7 +157,7 @@ func (f *flow) state(info Flow, ended bool) (state, why string) {
 			switch name := "stage " + s.ID + " (" + cmp.Or(s.Function, s.Kind) + ")"; {
 			case left[in] == 0:
 			case s.Paused:
-				return "paused", name
+				return "paused", name + s.Pause.text()
 			case s.Workers == 0 && s.Others > 0:
 				return "stuck", "the workers have the function of " + name + " with other types"
 			case s.Workers == 0:

@@ -9,7 +9,7 @@ type Stage struct {
 	Function string   `json:"function"`
 	In       []string `json:"in"`
 	Out      []string `json:"out"`
-	Workers  int      `json:"workers"` // live workers that have the function
+	Workers  int      `json:"workers"` // live workers that have the function and take items
 	Slots    int      `json:"slots"`   // of these workers together
 	Others   int      `json:"others"`  // live workers that have it with other types, and so leave the stage alone
 	Paused   bool     `json:"paused"`  // no worker runs it: see Pause, or the process that it goes with is dead

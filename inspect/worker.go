@@ -10,6 +10,7 @@ type Worker struct {
 	// State is "live", "late" if a heartbeat is overdue, or "silent" if none came for a lease and no
 	// process has declared the worker dead, as after the death of all processes.
 	State       string    `json:"state"`
+	Draining    bool      `json:"draining"`    // an operator lets it take no more items
 	Concurrency int       `json:"concurrency"` // number of slots
 	Stuck       int       `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
 	Functions   []string  `json:"functions"`

@@ -34,6 +34,8 @@ var (
 	ErrNotRunning = errors.New("no worker runs the item")
 	// ErrStillRunning says that a function has not ended although its context has.
 	ErrStillRunning = errors.New("the function does not return")
+	// ErrNoAnswer says that a worker has not done within ten seconds what an operator asked for.
+	ErrNoAnswer = errors.New("the worker does not answer")
 	// ErrLastHolder says that no other worker has a function of a worker.
 	ErrLastHolder = errors.New("no other worker has its function")
 )

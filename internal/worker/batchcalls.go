@@ -237,7 +237,7 @@ func (f *fetcher) dispatchCalls(ctx context.Context) error {
 func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 	c := &r.collected
 	calls := min(f.calls(r), cap(f.work)-len(f.work))
-	if r.stopped() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
+	if r.stopped() || f.worker.draining.Load() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
 		return f.giveBack(ctx, r)
 	}
 	for ; calls > 0 && c.items > 0; calls-- {

@@ -65,7 +65,7 @@ func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *j
 		return nil
 	}
 	if len(made) == 1 {
-		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() {
+		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() && !s.worker.draining.Load() {
 			return s.commitAndTakeNext(ctx, made[0], after)
 		}
 	}

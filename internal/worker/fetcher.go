@@ -150,6 +150,10 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 		return err
 	}
 	f.requeueStale()
+	if f.worker.draining.Load() {
+		_, err = f.readBlocking(ctx, nil, f.client.Patience(readWait))
+		return err
+	}
 	asked, lately := f.toPoll()
 	shares := f.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
@@ -311,6 +315,10 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 		switch h.Kind {
 		case broker.HintCancel:
 			err = f.canceled(ctx)
+		case broker.HintStop:
+			f.stopItem(h.What)
+		case broker.HintDrain, broker.HintWork:
+			f.drain(ctx, h.Kind == broker.HintDrain)
 		case broker.HintStages:
 			f.stages.all = f.stages.all || h.What == "" || len(hints) > polledRoutes
 			if !slices.Contains(f.stages.changed, h.What) {
@@ -372,7 +380,7 @@ func (f *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry
 		if !f.entries.add(e.Ref) {
 			continue
 		}
-		if e.Failed == f.id || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency || len(f.work) == cap(f.work) {
+		if e.Failed == f.id || f.worker.draining.Load() || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency || len(f.work) == cap(f.work) {
 			f.completions <- requeue(r, e, e.Batch)
 			continue
 		}

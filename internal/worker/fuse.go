@@ -106,7 +106,7 @@ func (s *slot) steps(ctx context.Context, j job) ([]step, error) {
 		}
 		between := batch.Batch{Source: b.Source, First: b.First, N: last.N, Frame: last.Frame}
 		got := s.call(ctx, next, between, last.Held, 0)
-		if got.Err != nil || got.N == 0 {
+		if got.Err != nil || got.N == 0 || got.Again != nil { // again: an operator has canceled one of its items
 			s.release([]step{got})
 			break
 		}

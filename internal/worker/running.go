@@ -133,6 +133,26 @@ func (c *runningCall) end(r *route) {
 	}
 }
 
+// cancelItem ends the context of the slot if the function runs on an item, or on one of several of
+// which an operator means this one.
+func (c *runningCall) cancelItem(source string, offset int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.route == nil || c.source != source {
+		return
+	}
+	at := c.at.Load()
+	why := &runner.CanceledItems{First: c.first + at/(2*batch.MaxItems), N: int(at % (2 * batch.MaxItems))}
+	if offset < why.First || offset >= why.First+int64(why.N) {
+		return
+	}
+	if c.route.function.Whole { // it runs on all of them
+		why = &runner.CanceledItems{First: offset, N: 1}
+	}
+	c.cancel(why)
+	c.note(why)
+}
+
 // cut records that the context of the slot has ended with that of the worker.
 func (c *runningCall) cut(why error) {
 	c.mu.Lock()

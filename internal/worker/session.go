@@ -184,6 +184,7 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 	for lease.Wait(ctx) {
 		card := []any{"done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load()}
 		card = shown.add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
+		card = shown.add(card, "draining", s.worker.drainMark())
 		card = shown.add(card, "now", s.runningItems(time.Now()))
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {

@@ -46,6 +46,7 @@ type Worker struct {
 	owned      bool           // Run closes the client
 	partitions *partitionSet
 	counts     counts
+	draining   atomic.Bool // an operator lets it take no more
 	started    time.Time // when New made it
 
 	mu        sync.Mutex // never held across I/O
