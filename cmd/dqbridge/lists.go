@@ -98,7 +98,10 @@ func workersVerb() *urfave.Command {
 }
 
 func workerState(w inspect.Worker, at time.Time) string {
-	if w.State == inspect.Live {
+	switch {
+	case w.State == inspect.Live && w.Draining:
+		return "draining"
+	case w.State == inspect.Live:
 		return w.State
 	}
 	return fmt.Sprintf("%s %v", w.State, cli.Since(at, w.Seen))
@@ -169,7 +172,12 @@ func holders(s inspect.Stage) cli.Number {
 	if s.Others > 0 {
 		n.Text += fmt.Sprintf(", %d with other types", s.Others)
 	}
-	if s.Paused {
+	switch {
+	case s.Pause != nil && s.Pause.Why != "":
+		n.Text += ", paused by " + s.Pause.By + ": " + s.Pause.Why
+	case s.Pause != nil:
+		n.Text += ", paused by " + s.Pause.By
+	case s.Paused:
 		n.Text += ", paused"
 	}
 	return n

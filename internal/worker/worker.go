@@ -47,7 +47,7 @@ type Worker struct {
 	partitions *partitionSet
 	counts     counts
 	draining   atomic.Bool // an operator lets it take no more
-	started    time.Time // when New made it
+	started    time.Time   // when New made it
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*runner.Function
