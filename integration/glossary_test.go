@@ -178,23 +178,24 @@ func singular(word string) string {
 // ordinary lists words that have their everyday meaning in names.
 const ordinary = `
 ack added after ahead all append args as at attempt audit auth await backoff batchcalls batcher batchrunner
-block breaker broken brokertest budget buffer builtin bulk busy by bytes caller cancel canceled chain channels
-check child claims cleanup cli client close closed cluster code command committer complete completed completer
-confirm conn connect connection console coproc cost costmodel count cpu crash crashes define delayed delete
-delivered deliveries denied dialer differences differential direct doc doctor done drain dropped due durable
-embedded end ended err error errorlist exclude exec exists fail failed fake feed fenced fetcher fetchstate
-fields files finished first flags fleet flight flush format found from full func fused generic gone group halt
-handle handler handover hashes health heap held histogram host id if in inflight input inspect internal ints
-invalid is itemrunner job joblog json keep keys keyspace kind known last late launcher leaks least ledger len
-lexer lifecycle limits line linger linux list live liveness location log logger logging look loop lost lua main
-manual manualack map max memory merge message meter miniredis mismatch moving msg msgpack multiplex nack name
-nearest new newest no not obligations of offline oldest only open option ordered orphans other out outcome
-output over owner pack pair pause paused peer permanent pid plant poison policy probe process progress protocol
-proxy push queuelist race rate raw read reader ready reaper receiver recent record refused register registered
-registry release remote reorder replace replaced replicas reporter request requeued resp retried round rows run
-runner running scheduler script sealed second seen send sender seq server serverinfo sets sha shape shared shell
-signal silent since sink size slice snapshot sourcelist spec spent split stack stagelist standby state stored
-stream string stuck submit submitters survey sys table talk template terminal testkit text through timeout
-timeslice tls topology tracker trip truncated type unacked unavailable unexported unknown unordered unreachable
-unread unstage unusable unwrap uptime url use validate value version wait waiting where why with word zset zstd
+begin block breaker broken brokertest budget buffer builtin bulk busy by bytes caller cancel canceled chain
+channels check child claims cleanup cli client close closed cluster code command committer complete completed
+completer confirm conn connect connection console coproc cost costmodel count cpu crash crashes define delayed
+delete delivered deliveries denied dialer differences differential direct doc doctor done drain draining
+dropped due durable embedded end ended err error errorlist exclude exec exists fail failed fake feed fenced
+fetcher fetchstate fields files finished first flags fleet flight flush format found from full func fused
+generic gone group halt handle handler handover hashes health heap held histogram host id if in inflight input
+inspect internal ints invalid is itemrunner job joblog json keep keys keyspace kind known last late launcher
+leaks least ledger len lexer lifecycle limits line linger linux list live liveness location log logger logging
+look loop lost lua main manual manualack map max memory merge message meter miniredis mismatch moving msg
+msgpack multiplex nack name nearest new newest no not object obligations of offline oldest only open operate
+operator option ordered orphans other out outcome output over owner pack pair pause paused peer permanent pid
+plant poison policy probe process progress protocol proxy push queuelist race rate raw read reader ready
+reaper reason receiver recent record refused register registered registry release remote reorder replace
+replaced replicas reporter request requeued resp retried round rows run runner running scheduler script sealed
+second seen send sender seq server serverinfo sets sha shape shared shell signal silent since sink size slice
+snapshot sourcelist spec spent split stack stagelist standby state stored stream string stuck submit
+submitters survey sys table talk template terminal testkit text through timeout timeslice tls topology tracker
+trip truncated type unacked unavailable unexported unknown unordered unreachable unread unstage unusable
+unwrap uptime url use validate value verb version wait waiting where why with word zset zstd
 `

@@ -42,7 +42,7 @@ var (
 
 var (
 	errNoOperator = errors.New("the Operator is nil or a zero value: make it with operate.New")
-	errNoContext  = errors.New("the context is nil: pass that of the caller, or context.Background()")
+	errNoContext  = errors.New("the context of an act is nil: pass that of the caller, or context.Background()")
 )
 
 // An Act says who acts and why. Redis keeps about the last thousand of each partition.
