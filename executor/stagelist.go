@@ -35,6 +35,9 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	if info.Recent.Length > 0 {
 		info.Rate = float64(info.Recent.Done) / info.Recent.Length.Seconds()
 	}
+	if p := s.Pause; p != nil {
+		info.Pause = &inspect.Pause{By: p.By, At: time.UnixMilli(p.At), Why: p.Why}
+	}
 	for _, minute := range work.Minutes {
 		info.RecentDone, info.RecentFailed = info.RecentDone+minute.Items, info.RecentFailed+minute.Failed
 	}
@@ -69,7 +72,7 @@ func workOf(s broker.TimeSlot) inspect.Work {
 	}
 }
 
-// A fleet has the holders of each function among the workers that send heartbeats, and all of these
+// A fleet has the holders of each function among the workers that send heartbeats and take items, and all of these
 // workers as the holders of the function "", since a copy needs none.
 type fleet map[string][]holder
 
@@ -82,7 +85,7 @@ type holder struct {
 
 // add adds a worker with its functions.
 func (f fleet) add(w inspect.Worker, cards []broker.FunctionCard) {
-	if w.State == inspect.Silent {
+	if w.State == inspect.Silent || w.Draining {
 		return
 	}
 	f[""] = append(f[""], holder{slots: w.Concurrency, tags: w.Tags})

@@ -11,6 +11,7 @@ type Worker struct {
 	// process has declared the worker dead, as after the death of all processes.
 	State       string        `json:"state"`
 	Concurrency int           `json:"concurrency"` // number of slots
+	Draining    bool          `json:"draining"`    // an operator lets it take no more items
 	Stuck       int           `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
 	Tags        []string      `json:"tags"`
 	Functions   []string      `json:"functions"`

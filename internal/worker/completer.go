@@ -65,7 +65,7 @@ func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *j
 		return nil
 	}
 	if len(made) == 1 {
-		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() {
+		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() && !s.worker.draining.Load() {
 			return s.commitAndTakeNext(ctx, made[0], after)
 		}
 	}
@@ -83,7 +83,7 @@ func (s *session) queueCompletions(made []completion) {
 // continuation returns the route that reads the output, nil if the slot does not go on with it.
 func (c *completion) continuation() *route {
 	after := c.route.continuation.Load()
-	if after == nil || after.blocked.Load() || after.ended.Load() || after.limiter.limited() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
+	if after == nil || after.blocked.Load() || after.stopped() || after.limiter.limited() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
 		return nil
 	}
 	return after

@@ -52,6 +52,7 @@ type fetcher struct {
 	holds      heldCheck
 	poll       pollPolicy
 	heard      time.Time       // last read of the mailbox
+	looked     time.Time       // last look, without a hint, at the stages that have work
 	counted    time.Time       // last look at the stock
 	collecting []*route        // routes with collected entries
 	foreign    map[string]bool // ids of stages of other types that were logged
@@ -131,6 +132,10 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 	if f.recheck.Swap(false) {
 		f.stages.all, f.holds.lost = true, true
 	}
+	if now := time.Now(); now.Sub(f.looked) >= f.lease { // a hint may be lost
+		f.looked = now
+		f.stages.changed = append(f.stages.changed, f.workingStages()...)
+	}
 	if f.stages.outdated() {
 		if err := f.refresh(ctx); err != nil {
 			return err
@@ -146,6 +151,10 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 	}
 	f.requeueStale()
 	f.addSlots()
+	if f.worker.draining.Load() {
+		_, err = f.readBlocking(ctx, nil, f.client.Patience(readWait))
+		return err
+	}
 	asked, lately := f.toPoll()
 	shares := f.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.limiter == nil && s.budget <= 0 }) {
@@ -307,6 +316,10 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 		switch h.Kind {
 		case broker.HintCancel:
 			err = f.canceled(ctx)
+		case broker.HintStop:
+			f.stopItem(h.What)
+		case broker.HintDrain, broker.HintWork:
+			f.drain(ctx, h.Kind == broker.HintDrain)
 		case broker.HintStages:
 			f.stages.all = f.stages.all || h.What == "" || len(hints) > polledRoutes
 			if !slices.Contains(f.stages.changed, h.What) {
@@ -368,7 +381,7 @@ func (f *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry
 		if !f.entries.add(e.Ref) {
 			continue
 		}
-		if e.Failed == f.id || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency() || len(f.work) == cap(f.work) || !r.limiter.begin() {
+		if e.Failed == f.id || f.worker.draining.Load() || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency() || len(f.work) == cap(f.work) || !r.limiter.begin() {
 			f.completions <- requeue(r, e, e.Batch)
 			continue
 		}

@@ -190,6 +190,7 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 	for lease.Wait(ctx) {
 		card := []any{"done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load()}
 		card = shown.Add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
+		card = shown.Add(card, "draining", s.worker.drainMark())
 		card = shown.Add(card, "now", s.runningItems(time.Now()))
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {

@@ -50,7 +50,8 @@ type Worker struct {
 	owned      bool           // Run closes the client
 	partitions *partitionSet
 	counts     counts
-	started    time.Time // when New made it
+	draining   atomic.Bool // an operator lets it take no more
+	started    time.Time   // when New made it
 
 	concurrency atomic.Int64
 

@@ -16,6 +16,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 // The exit statuses other than 0. A command that a signal stops has 128 plus the number of the
@@ -25,7 +26,7 @@ const (
 	StatusUsage    = 2 // the command line is wrong
 	StatusUnusable = 3 // Redis does not answer or refuses the client
 	StatusBroken   = 4 // the stream is incomplete
-	StatusNotFound = 5 // a queue, a source or a dead letter does not exist
+	StatusNotFound = 5 // what the verb acts on does not exist: a queue, a source, a stage, a worker, a running item or a dead letter
 )
 
 // AsParallel is a key of App.Metadata. A verb that sets it has the exit statuses of GNU parallel.
@@ -135,7 +136,8 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		status = StatusUnusable
 	case errors.As(err, new(StreamBroken)):
 		status = StatusBroken
-	case errors.Is(err, executor.ErrQueueNotFound), errors.Is(err, executor.ErrDeadLetterNotFound), errors.Is(err, ErrSourceNotFound):
+	case errors.Is(err, executor.ErrQueueNotFound), errors.Is(err, executor.ErrDeadLetterNotFound), errors.Is(err, ErrSourceNotFound),
+		errors.Is(err, operate.ErrStageNotFound), errors.Is(err, operate.ErrWorkerNotFound), errors.Is(err, operate.ErrNotRunning):
 		status = StatusNotFound
 	}
 	if !output.quiet() {

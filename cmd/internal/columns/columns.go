@@ -82,7 +82,7 @@ func Queues(at time.Time) []cli.Column[inspect.Queue] {
 		{Head: "SUSPECT", Cell: func(q inspect.Queue) any { return atLeast(q, q.Suspects) }},
 		{Head: "RUNNING", Cell: func(q inspect.Queue) any { return atLeast(q, q.Running) }},
 		{Head: "OLDEST", Cell: func(q inspect.Queue) any { return cli.Since(at, q.Oldest) }},
-		{Head: "CONSUMER", Cell: func(q inspect.Queue) any { return consumer(q, at) }},
+		{Head: "CONSUMER", Cell: func(q inspect.Queue) any { return Consumer(q, at) }},
 		{Head: "AGE", Wide: true, Cell: func(q inspect.Queue) any { return cli.Since(at, q.OldestScattered) }},
 		{Head: "ADDED", Wide: true, Cell: func(q inspect.Queue) any { return q.Added }},
 		{Head: "FUSED", Wide: true, Cell: func(q inspect.Queue) any { return q.Fused }},

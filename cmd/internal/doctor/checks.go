@@ -175,7 +175,7 @@ func flows(f Facts, report reporter) {
 		case flow.State == "stuck":
 			report(Fail, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		case flow.State == "paused":
-			report(Warn, flow.Remedy, "flow %s: %d items wait: %s is paused since its process is dead", flow.Name, flow.Waiting, flow.Why)
+			report(Warn, flow.Remedy, "flow %s: %d items wait: %s", flow.Name, flow.Waiting, flow.Why)
 		case flow.Why != "":
 			report(Warn, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		}
