@@ -107,7 +107,7 @@ func (s *session) commitAndTakeNext(ctx context.Context, d completion, behind *r
 	}
 	for _, e := range entries {
 		if s.entries.add(e.Ref) {
-			behind.limiter.begin() // it has no limit
+			behind.limiter.force() // it had no limit just now
 			return s.newJob(behind, e)
 		}
 	}

@@ -30,6 +30,13 @@ func (l *limiter) begin() bool {
 	}
 }
 
+// force takes a permit, above the limit if need be.
+func (l *limiter) force() {
+	if l != nil {
+		l.used.Add(1)
+	}
+}
+
 // end gives a permit back.
 func (l *limiter) end() {
 	if l != nil {
