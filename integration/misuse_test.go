@@ -259,6 +259,18 @@ var misusesOfExecutors = map[string]misuse{
 		_ = inspect.Queue{}.Unread()
 		return nil
 	},
+	"inspect.Stage.BusyShare": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.BusyShare()
+		return nil
+	},
+	"inspect.Stage.FullShare": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.FullShare()
+		return nil
+	},
+	"inspect.Stage.Hung": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.Hung(-1)
+		return nil
+	},
 	"inspect.Snapshot.Flows": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = inspect.Snapshot{}.Flows()
 		_ = inspect.Snapshot{Queues: make([]inspect.Queue, 2), Stages: make([]inspect.Stage, 2)}.Flows()

@@ -12,7 +12,8 @@ import (
 // last answer of Redis.
 var (
 	errNotJoined = errors.New("the worker has not joined yet")
-	errDraining  = errors.New("the worker drains: its context has ended")
+	errStopping  = errors.New("the worker stops: its context has ended")
+	errDraining  = errors.New("the worker drains: an operator lets it take no more items")
 	errHasEnded  = errors.New("the worker has ended")
 	errRejoining = errors.New("the worker lost its lease in a partition and joins again")
 )
@@ -35,6 +36,8 @@ func (w *Worker) Health() error {
 	switch {
 	case progress == ended:
 		return errHasEnded
+	case progress == running && w.stopping.Load():
+		return errStopping
 	case progress == running && w.draining.Load():
 		return errDraining
 	}
@@ -76,7 +79,7 @@ func (w *Worker) LeftBehind() int64 { return w.counts.left.Load() }
 func (w *Worker) Running() (items []broker.RunningItem) {
 	now := time.Now()
 	for _, s := range w.partitions.sessions() {
-		for _, h := range s.slots {
+		for _, h := range s.slots.list() {
 			if item, ok := h.now.item(now); ok {
 				items = append(items, item)
 			}

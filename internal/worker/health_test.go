@@ -54,7 +54,7 @@ func TestHealthNamesTheReason(t *testing.T) {
 		}
 		s.hasAnswered()
 		stop()
-		testkit.Eventually(t, func() bool { return errors.Is(worker.Health(), errDraining) }, "the worker drains")
+		testkit.Eventually(t, func() bool { return errors.Is(worker.Health(), errStopping) }, "the worker stops")
 		close(leave)
 		if err := <-ended; err != nil {
 			t.Error(err)

@@ -59,7 +59,7 @@ func TestTotalsNeedNoReports(t *testing.T) {
 		s.reporter.last = time.Time{}
 		s.report(t.Context())
 	}
-	ended.ended.Store(true)
+	ended.standing.Store(over)
 	s.reporter.last = time.Time{}
 	s.report(t.Context())
 	all := s.reporter.appendTotals(nil)

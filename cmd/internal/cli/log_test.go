@@ -12,7 +12,7 @@ import (
 
 func TestWarningsArePlainText(t *testing.T) {
 	var out strings.Builder
-	log := slog.New(plainHandler{name: "x", w: &out, level: slog.LevelWarn})
+	log := slog.New(plainHandler{name: "x", w: &out, first: slog.LevelWarn})
 	log.Info("not shown")
 	log.Warn("alone")
 	log.With("queue", "q").Warn("a warning", "n", 3, "err", errors.New("two\nlines"))
