@@ -193,13 +193,13 @@ manualack map mark max memory merge message meter miniredis minutes mismatch mis
 multiplex nack name nearest new newest no not object obligations of offline oldest once one only open operate
 operator option ordered orphans other out outcome output over owner pack pair panes pause paused peer
 permanent pid plant poison policy probe process progress protocol proxy push queuelist race rate raw read
-reader ready reaper reason receiver recent record refused register registered registry release reload remedy
-remote reorder replace replaced replicas reporter request requeued resp retried round rows run runner running
-scattered scheduler screen script sealed second seen send sender seq server serverinfo sets settings sha shape
-share shared shell signal silent since sink size slice slow snapshot sourcelist spec spent split stack
-stagelist standby start started state stored stream string stuck submit submitters supervisor survey sys table
-tags talk template terminal testkit text through timeout timeslice tls top topology tracker trip truncated
-tuning type unacked unavailable unexported unknown unordered unreachable unread unstage untagged unusable
-unwrap uptime url use validate value verb version wait waited waiting waits wanted wants watch watched where
-why with word work zset zstd
+reader ready reaper reason receiver recent record records refused register registered registry release reload
+remedy remote reorder replace replaced replicas reporter request requeued resp retried round rows run runner
+running scattered scheduler screen script sealed second seen send sender seq server serverinfo sets settings
+sha shape share shared shell signal silent since sink size slice slow snapshot sourcelist spec spent split
+stack stagelist standby start started state stored stream string stuck submit submitters supervisor survey sys
+table tags talk template terminal testkit text through timeout timeslice tls top topology tracker trip
+truncated tuning type unacked unavailable unexported unknown unordered unreachable unread unstage untagged
+unusable unwrap uptime url use validate value verb version wait waited waiting waits wanted wants watch
+watched where why with word work zset zstd
 `
