@@ -41,10 +41,14 @@ func ListFlags() []urfave.Flag {
 }
 
 // WatchFlags returns ListFlags and those of Watch.
-func WatchFlags() []urfave.Flag {
-	return append(ListFlags(),
+func WatchFlags() []urfave.Flag { return append(ListFlags(), RepeatFlags()...) }
+
+// RepeatFlags returns the flags of Watch alone.
+func RepeatFlags() []urfave.Flag {
+	return []urfave.Flag{
 		&urfave.BoolFlag{Name: "watch", DisableDefaultText: true, Usage: "show the list again and again, until Ctrl-C"},
-		&urfave.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "with --watch: `TIME` between two lists"})
+		&urfave.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "with --watch: `TIME` between two lists"},
+	}
 }
 
 // minEvery is the least time between two lists: a list costs Redis some milliseconds.
