@@ -94,7 +94,7 @@ func TestListsAreFilteredSortedAndPaged(t *testing.T) {
 	for query, want := range map[string]string{
 		"":                       "fast-out orders other/queue slowed of 4",
 		"filter=o*":              "fast-out orders other/queue slowed of 4", // the flow is a text too
-		"filter=*-out":           "fast-out orders of 2", // the consumer too
+		"filter=*-out":           "fast-out orders of 2",                    // the consumer too
 		"filter=other*":          "other/queue of 1",
 		"filter=open":            "other/queue of 1",
 		"sort=-waiting&limit=2":  "orders fast-out of 4",

@@ -50,7 +50,7 @@ func routes() []route {
 			func(w inspect.Worker) string { return w.ID }),
 		{path: "workers/{id}", about: "a worker", answer: WorkerAnswer{}, view: worker},
 		listing("functions", "the functions of the workers", func(v watch.View) []inspect.Function { return v.Snapshot.Functions },
-			func(f inspect.Function) string { return fmt.Sprint(f) }),
+			functionKey),
 		listing("errors", "the failures of all stages, in groups", func(v watch.View) []inspect.ErrorGroup { return v.Errors },
 			func(e inspect.ErrorGroup) string { return strings.Join([]string{e.Stage, e.Code, e.Message}, " ") }),
 	}, moreRoutes()...)
@@ -71,6 +71,11 @@ func listing[T any](path, about string, rows func(watch.View) []T, key func(T) s
 	return route{path: path, about: about, query: listQuery, answer: List[T]{}, view: func(_ *handler, r *http.Request, v watch.View) (any, error) {
 		return list(r.URL.Query(), v.Snapshot.At, rows(v), key)
 	}}
+}
+
+// functionKey returns a text that no other function has.
+func functionKey(f inspect.Function) string {
+	return strings.TrimSpace(strings.Join([]string{f.Name, f.In, f.InCodec, f.Out, f.OutCodec, f.Version}, " "))
 }
 
 // id returns the name of an object within a namespace.
