@@ -108,7 +108,8 @@ type Scattered struct {
 // not fit is not written twice.
 type Parcel struct {
 	batch.Batch
-	id string // of its payload key, "" until that is written
+	Trace string // that the spans of the batch link to, "": none
+	id    string // of its payload key, "" until that is written
 }
 
 // A Window bounds the items that a source has stored and that a gather has not delivered.
@@ -132,7 +133,7 @@ func (w Window) argument() int64 {
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window Window, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	for {
-		args := append(make([]any, 0, 8+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window.argument(),
+		args := append(make([]any, 0, 8+6*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window.argument(),
 			s.lost, string(s.Overflow), k.prefix)
 		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q), k.sources(q)}
 		var payloads []payload
@@ -149,7 +150,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 			if p.id != "" {
 				keys = append(keys, k.payload(p.id))
 			}
-			args = append(args, p.First, p.N, len(p.Frame), kind, data)
+			args = append(args, p.First, p.N, len(p.Frame), p.Trace, kind, data)
 		}
 		reply, err := c.runWith(ctx, what, scripts.scatter, payloads, keys, args...)
 		if err != nil {

@@ -120,6 +120,7 @@ func newReceiver(c *broker.Client, g broker.Gather, o ReceiverOptions) (*Receive
 	if err != nil {
 		return nil, err
 	}
+	t.latency.now = c.Now
 	t.manual.enabled, t.manual.limit, t.deliveries.limit = o.Manual, cmp.Or(o.MaxUnacked, MaxManual), o.MaxDeliveries
 	memory, out, ss := new(batch.Memory), newOutput(t), newSources(c, g)
 	return &Receiver{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/ranges"
@@ -35,6 +36,7 @@ type tracker struct {
 	ended    bool           // no more ranges will be handed out
 	over     error          // why no more acknowledgements count
 
+	latency    latency
 	urgency    urgency
 	manual     manual
 	deliveries deliveries
@@ -54,7 +56,7 @@ type trackedSource struct {
 func newTracker(marks map[string]string, nacked map[broker.Item]int64) (*tracker, error) {
 	t := &tracker{
 		wake: make(chan struct{}, 1), sources: map[string]*trackedSource{}, changed: map[string]*trackedSource{},
-		manual: newManual(), deliveries: newDeliveries(nacked), nacks: newNackQueue(),
+		latency: latency{now: time.Now}, manual: newManual(), deliveries: newDeliveries(nacked), nacks: newNackQueue(),
 	}
 	for name, mark := range marks {
 		delivered, err := ranges.Parse(mark)
@@ -165,6 +167,7 @@ func (t *tracker) finish(rg Range, n int64) {
 	}
 	if rg.Entry.ID != "" {
 		t.finished = append(t.finished, *rg.Entry)
+		t.latency.add(rg.Entry)
 	}
 	if rg.Entry.Payload != "" {
 		t.manual.memory.Put(rg.Entry.Frame)
