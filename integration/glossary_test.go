@@ -184,7 +184,7 @@ committer complete completed completer confirm conn connect connection console c
 crash crashes cut define delayed delete delivered deliveries denied dialer differences differential direct doc
 doctor done drain dropped due durable elsewhere embedded end ended err error errorlist eta events exclude exec
 exists fail failed fake feed fenced fetcher fetchstate few fields files finished first flags fleet flight
-flush form format found from full func fused gatherlist generic gone group halt handle handler handover hashes
+flush form format found from full func fused gatherlist generic glob gone group halt handle handler handover hashes
 health heap held histogram history host hung id if in inflight input inspect internal ints invalid is
 itemrunner job joblog json keep keeper keys keyspace kind known large last late latency launcher leaks least
 ledger len length lexer lifecycle limits line linger linux list live liveness location log logger logging look

@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"path"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dqbridge/dqbridge/internal/glob"
 )
 
 // A List is a part of a list.
@@ -65,22 +66,16 @@ func number(query url.Values, name string, unset, least, most int) (int, error) 
 }
 
 // filtered returns the rows with a text that matches a glob.
-func filtered[T any](glob string, rows []T) ([]T, error) {
+func filtered[T any](text string, rows []T) ([]T, error) {
 	rows = slices.Clone(rows)
-	if glob == "" {
+	if text == "" {
 		return rows, nil
 	}
-	plain := strings.NewReplacer("/", "\x00") // a star also stands for slashes
-	if _, err := path.Match(glob, ""); err != nil {
-		return nil, badRequest(fmt.Sprintf("filter=%q: %v", glob, err), "give a pattern such as orders*")
+	pattern, err := glob.Parse(text)
+	if err != nil {
+		return nil, badRequest(fmt.Sprintf("filter=%q: %v", text, err), "give a pattern such as orders*")
 	}
-	glob = plain.Replace(glob)
-	return slices.DeleteFunc(rows, func(row T) bool {
-		return !slices.ContainsFunc(texts(reflect.ValueOf(row)), func(text string) bool {
-			ok, err := path.Match(glob, plain.Replace(text))
-			return err == nil && ok
-		})
-	}), nil
+	return slices.DeleteFunc(rows, func(row T) bool { return !slices.ContainsFunc(texts(reflect.ValueOf(row)), pattern.Matches) }), nil
 }
 
 // texts returns the texts of a record: its strings and lists of strings.

@@ -85,7 +85,7 @@ func (p *pool) isMember(s *inspect.Stage) bool { return p.within[s] }
 func (p *pool) cost(s *inspect.Stage) time.Duration {
 	busy, done := s.Recent.Busy, s.Recent.Done
 	for _, c := range p.running {
-		if c.stage == s && p.isHung(c) {
+		if c.stage == s && c.stage.Hung(c.age) {
 			busy -= min(c.age, s.Recent.Length)
 		}
 	}
@@ -98,7 +98,7 @@ func (p *pool) cost(s *inspect.Stage) time.Duration {
 	}
 	longest := guessed
 	for _, c := range p.running {
-		if c.stage == s && !p.isHung(c) {
+		if c.stage == s && !c.stage.Hung(c.age) {
 			longest = max(longest, c.age)
 		}
 	}
@@ -171,7 +171,7 @@ func (p *pool) limited() map[*inspect.Stage]bool {
 
 // waitsForRoom reports whether a stage is limited, if those in found are.
 func (p *pool) waitsForRoom(s *inspect.Stage, found map[*inspect.Stage]bool) bool {
-	waits := s.Recent.Length > 0 && float64(s.Recent.Full) >= fullPart*float64(s.Recent.Length)*float64(max(1, s.Workers))
+	waits := s.FullShare() >= fullPart
 	return slices.ContainsFunc(s.Out, func(out string) bool {
 		at := place{s.Partition, out}
 		q, next := p.queues[at], p.readers[at]
@@ -227,7 +227,7 @@ func (p *pool) countCalls(items float64, d *Decision) {
 	long := 0
 	for _, c := range p.running {
 		switch {
-		case p.isHung(c):
+		case c.stage.Hung(c.age):
 			d.Hung++
 		case c.age > longCall:
 			long++
@@ -235,9 +235,6 @@ func (p *pool) countCalls(items float64, d *Decision) {
 	}
 	d.Slots = max(min(d.Load+d.Drain, items+math.Ceil(d.Load)), float64(long)) + float64(d.Hung)
 }
-
-// isHung reports whether a call runs for unusually long.
-func (p *pool) isHung(c call) bool { return c.age > max(hungCall, unusual*c.stage.P99) }
 
 // items returns the items that are not finished.
 func (p *pool) items() (n int64) {

@@ -104,9 +104,7 @@ const (
 	failing   = 0.5              // part of the finished items
 	fewItems  = 10               // below which the part that fails says little
 	soonest   = 0.5              // part of the target in which waiting items are finished at the earliest
-	hungCall  = time.Minute      // for which a call runs before it may count as hung
 	longCall  = time.Second      // for which a call runs before its worker has to stay
-	unusual   = 20               // times the time of 99 of 100 items, likewise
 	guessed   = time.Second      // time of an item of a stage that has finished none
 	drained   = 0.1              // part of the slots for items that wait, below which few wait
 	fullPart  = 0.1              // part of the time without room from which a queue limits its stage

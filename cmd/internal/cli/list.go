@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/internal/glob"
 )
 
 // A Column is a column of a table: its head, and the function that returns the cell of a row.
@@ -123,12 +124,13 @@ func List[T any](c *urfave.Context, rows []T, columns ...Column[T]) error {
 // chosen filters rows by the columns that are shown, sorts them by any column and limits them.
 func chosen[T any](c *urfave.Context, rows []T, columns, shown []Column[T]) ([]T, error) {
 	rows = slices.Clone(rows)
-	if glob := c.String("filter"); glob != "" {
-		if _, err := path.Match(glob, ""); err != nil {
-			return nil, Usagef("--filter %s: %v", glob, err)
+	if text := c.String("filter"); text != "" {
+		pattern, err := glob.Parse(text)
+		if err != nil {
+			return nil, Usagef("--filter %s: %v", text, err)
 		}
 		rows = slices.DeleteFunc(rows, func(row T) bool {
-			return !slices.ContainsFunc(shown, func(column Column[T]) bool { return matches(glob, cell(column.Cell(row))) })
+			return !slices.ContainsFunc(shown, func(column Column[T]) bool { return pattern.Matches(cell(column.Cell(row))) })
 		})
 	}
 	if head := c.String("sort"); head != "" {
@@ -160,13 +162,6 @@ func heads[T any](columns []Column[T]) (heads []string) {
 		heads = append(heads, column.Head)
 	}
 	return heads
-}
-
-// matches reports whether a glob matches a cell. A star also stands for slashes.
-func matches(glob, cell string) bool {
-	noSlash := strings.NewReplacer("/", "\x00")
-	ok, err := path.Match(noSlash.Replace(glob), noSlash.Replace(cell))
-	return err == nil && ok
 }
 
 // compare orders two cells of a column: numbers, durations and times by their value, all others as
