@@ -76,6 +76,11 @@ func (f *flow) stands(info Flow) bool {
 	for _, s := range f.stages {
 		still = max(still, slowCall*s.P99)
 	}
+	for _, g := range f.gathers {
+		if g.State == Reader && f.at.Sub(g.Since) < still {
+			return false // its program takes results
+		}
+	}
 	for _, c := range f.calls {
 		if since.IsZero() || c.Since.Before(since) {
 			since = c.Since

@@ -44,25 +44,29 @@ func scaleVerb() *urfave.Command {
 
 // printScale prints the number of workers; with --watch again and again, also while Redis is away.
 func printScale(c *urfave.Context, i executor.Inspector, o scale.Options) error {
-	type column = cli.Column[scale.Decision]
 	var last scale.Decision
-	return cli.Watch(c, func(ctx context.Context) ([]scale.Decision, error) {
+	return cli.Watch(c, func(ctx context.Context) ([]scale.Decision, []cli.Column[scale.Decision], error) {
 		v := watch.View{At: time.Now()}
 		v.Snapshot, v.Err = i.Snapshot(ctx)
 		if v.Err != nil && (last.At.IsZero() || ctx.Err() != nil) {
-			return nil, v.Err
+			return nil, nil, v.Err
 		}
 		if v.Err == nil {
 			v.Server, v.ServerErr = i.Server(ctx)
 		}
 		last = scale.Decide(v, o, last)
-		return []scale.Decision{last}, nil
-	},
-		column{Head: "WORKERS", Cell: func(d scale.Decision) any { return d.Workers }},
-		column{Head: "LIVE", Cell: func(d scale.Decision) any { return d.Live }},
-		column{Head: "SLOTS", Cell: func(d scale.Decision) any { return fmt.Sprintf("%.1f", d.Slots) }},
-		column{Head: "BACKLOG", Cell: func(d scale.Decision) any { return d.Backlog }},
-		column{Head: "OLDEST", Cell: func(d scale.Decision) any { return cli.Age(d.Oldest) }},
-		column{Head: "LIMITED BY", Cell: func(d scale.Decision) any { return d.LimitedBy }},
-		column{Head: "WHY", Cell: func(d scale.Decision) any { return d.Why }})
+		return []scale.Decision{last}, scaleColumns(), nil
+	})
+}
+
+func scaleColumns() []cli.Column[scale.Decision] {
+	return []cli.Column[scale.Decision]{
+		{Head: "WORKERS", Cell: func(d scale.Decision) any { return d.Workers }},
+		{Head: "LIVE", Cell: func(d scale.Decision) any { return d.Live }},
+		{Head: "SLOTS", Cell: func(d scale.Decision) any { return fmt.Sprintf("%.1f", d.Slots) }},
+		{Head: "BACKLOG", Cell: func(d scale.Decision) any { return d.Backlog }},
+		{Head: "OLDEST", Cell: func(d scale.Decision) any { return cli.Age(d.Oldest) }},
+		{Head: "LIMITED BY", Cell: func(d scale.Decision) any { return d.LimitedBy }},
+		{Head: "WHY", Cell: func(d scale.Decision) any { return d.Why }},
+	}
 }

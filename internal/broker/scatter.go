@@ -95,6 +95,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 type Scattered struct {
 	Stored int64         // offset below which all items are stored
 	Full   bool          // the other items do not fit yet; the mailbox gets HintRoom when there is room
+	Window bool          // of Full: the window is reached, and not the bound of the queue
 	Cut    bool          // the first batch begins below Stored: cut it there
 	Room   int64         // items that fit now; -1: no bound
 	Cost   time.Duration // of an item at the most expensive stage; 0: not known
@@ -170,7 +171,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 			continue
 		}
 		return Scattered{
-			Stored: l.number(1), Full: status == "full" || status == "window", Cut: status == "straddle",
+			Stored: l.number(1), Full: status == "full" || status == "window", Window: status == "window", Cut: status == "straddle",
 			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4), Low: l.number(5), Dropped: l.text(6),
 		}, checkStatus(what, status)
 	}

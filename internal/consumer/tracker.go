@@ -26,6 +26,7 @@ type tracker struct {
 
 	handedOut []Range // in their order, not delivered whole; without manual mode
 	first     int64   // delivered items of handedOut[0]
+	delivered int64   // items in total
 
 	sources map[string]*trackedSource
 	changed map[string]*trackedSource // those with a mark to write
@@ -145,6 +146,7 @@ func (t *tracker) mark(rg Range, from, to int64) {
 	name := rg.Entry.Source
 	s := t.source(name)
 	s.delivered = s.delivered.Add(from, to)
+	t.delivered += to - from
 	t.changed[name] = s
 	t.settle(name, s, from, to)
 	t.finish(rg, to-from)

@@ -78,14 +78,14 @@ func memory(f Facts, report reporter) {
 	case most == 0:
 	case used >= most:
 		report(Fail, "gather or delete queues, or raise maxmemory; workers and gathers go on, scatters wait",
-			"the memory of Redis is full: %s of %s", bytes(used), bytes(most))
+			"the memory of Redis is full: %s of %s", Bytes(used), Bytes(most))
 	case float64(most-used) < memoryHeadroom*float64(most):
-		report(Warn, "give queues a MaxSize or a MaxBytes, or raise maxmemory", "%s of %s of the memory of Redis are in use", bytes(used), bytes(most))
+		report(Warn, "give queues a MaxSize or a MaxBytes, or raise maxmemory", "%s of %s of the memory of Redis are in use", Bytes(used), Bytes(most))
 	}
 }
 
-// bytes returns a number of bytes for people.
-func bytes(n int64) string {
+// Bytes returns a number of bytes for people.
+func Bytes(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
@@ -189,7 +189,7 @@ func full(f Facts, report reporter) {
 	for _, q := range f.Snapshot.Queues {
 		if q.Full {
 			report(Warn, "look at what reads it: dqbridge flows", "queue %s is full: %d items of at most %d, %s of at most %s; %d sources wait",
-				q.Name, q.Waiting, q.Max, bytes(q.Bytes), bytes(q.MaxBytes), waits[q.Name])
+				q.Name, q.Waiting, q.Max, Bytes(q.Bytes), Bytes(q.MaxBytes), waits[q.Name])
 		}
 	}
 }
