@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -58,6 +59,8 @@ func (s *Stage) unserved() finding {
 	switch {
 	case s.Paused:
 		return finding{"paused", name, "gather the flow, or delete its queues"}
+	case s.Workers == 0 && s.Untagged > 0:
+		return finding{"stuck", "no worker with the function of " + name + " has the tags " + strings.Join(s.Tags, ","), "start a worker with these tags"}
 	case s.Workers == 0 && s.Others > 0:
 		return finding{"stuck", "the workers have the function of " + name + " with other types",
 			"give the workers the types of the stage, or make the stage again with --replace"}

@@ -12,6 +12,7 @@ type Worker struct {
 	State       string        `json:"state"`
 	Concurrency int           `json:"concurrency"` // number of slots
 	Stuck       int           `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
+	Tags        []string      `json:"tags"`
 	Functions   []string      `json:"functions"`
 	Done        int64         `json:"done"`             // items so far, with the failed ones
 	Failed      int64         `json:"failed"`           // items so far that failed

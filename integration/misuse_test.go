@@ -261,6 +261,18 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Snapshot": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Snapshot(ctx)), failed(new(executor.Executor).Snapshot(ctx)), failed(ex.Snapshot(noCtx))}
 	},
+	"inspect.Stage.Hung": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.Hung(0)
+		return nil
+	},
+	"inspect.Stage.BusyShare": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.BusyShare()
+		return nil
+	},
+	"inspect.Stage.FullShare": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.FullShare()
+		return nil
+	},
 	"inspect.Queue.Unread": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = inspect.Queue{}.Unread()
 		return nil

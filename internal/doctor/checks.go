@@ -120,6 +120,9 @@ func functions(f Facts, report reporter) {
 		}
 		switch {
 		case s.Workers > 0 || s.Paused:
+		case s.Untagged > 0:
+			report(level, "start a worker with the tags: dqworker --tags, or workers.Tags",
+				"stage %s: none of %d workers with %s has the tags %s", s.ID, s.Untagged, function(s), strings.Join(s.Tags, ","))
 		case s.Others > 0:
 			report(level, "give the workers the types of the stage, or make the stage again with --replace",
 				"stage %s: %d workers have %s with other types", s.ID, s.Others, function(s))

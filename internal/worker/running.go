@@ -224,21 +224,21 @@ func (c *runningCall) busy() bool {
 // endStage ends the calls that run for a route.
 func (s *session) endStage(r *route) {
 	r.ended.Store(true)
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		h.now.end(r)
 	}
 }
 
 // cutOff records that the context of all slots has ended.
 func (s *session) cutOff(why error) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		h.now.cut(why)
 	}
 }
 
 // lookForHung logs the calls that hang. busy reports whether any call runs.
 func (s *session) lookForHung() (busy bool) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if late, ok := h.now.hangs(time.Now()); ok {
 			s.log.Warn("a function does not return although its context has ended; its slot is taken until it does", late.attrs()...)
 		}
@@ -298,7 +298,7 @@ func (s *session) atEachBeat(ctx context.Context) {
 func (s *session) canceled(ctx context.Context) error {
 	var ids []string
 	var stops []func()
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if id, stop := h.now.future(); stop != nil {
 			ids, stops = append(ids, id), append(stops, stop)
 		}

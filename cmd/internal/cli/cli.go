@@ -41,6 +41,9 @@ type Command struct {
 	Drains bool
 	// CommandVerb is the verb that takes a command after "--".
 	CommandVerb string
+	// Hangup is called at SIGHUP and reports whether that was its purpose. Otherwise, and without
+	// Hangup, SIGHUP stops the command.
+	Hangup func() bool
 	// Exit ends the process at once: os.Exit.
 	Exit func(status int)
 }
@@ -48,17 +51,13 @@ type Command struct {
 // Run runs the command and returns its exit status. It writes the error to the ErrWriter of App.
 func (c Command) Run(ctx context.Context, args []string) int {
 	a := c.App
-	a.HideVersion, a.HideHelpCommand = true, true
-	a.DisableSliceFlagSeparator = true // a comma does not separate commands
-	a.ExitErrHandler = func(*urfave.Context, error) {}
-	a.OnUsageError = usageError
-	for _, verb := range a.Commands {
-		verb.HideHelpCommand = true
-		verb.OnUsageError = usageError
-	}
+	prepare(a)
 	broker.Quiet()
 	ctx, release := c.signals(ctx)
 	defer release()
+	if args[len(args)-1] == completing {
+		return runCompletion(ctx, a, args)
+	}
 	ordered, err := arrange(a, c.CommandVerb, args)
 	if err == nil {
 		err = a.RunContext(ctx, ordered)
@@ -71,6 +70,32 @@ func (c Command) Run(ctx context.Context, args []string) int {
 		return parallelStatus(status, err)
 	}
 	return status
+}
+
+// Parse runs the action of an app for a command line, without signals and exit statuses.
+func Parse(ctx context.Context, a *urfave.App, args []string) error {
+	prepare(a)
+	ordered, err := arrange(a, "", args)
+	if err != nil {
+		return err
+	}
+	return a.RunContext(ctx, ordered)
+}
+
+// prepare sets the common behavior of all commands.
+func prepare(a *urfave.App) {
+	a.HideVersion, a.HideHelpCommand = true, true
+	a.DisableSliceFlagSeparator = true // a comma does not separate commands
+	a.ExitErrHandler = func(*urfave.Context, error) {}
+	a.OnUsageError = usageError
+	for _, verb := range a.Commands {
+		verb.HideHelpCommand = true
+		verb.OnUsageError = usageError
+		verb.Before = configure
+	}
+	if len(a.Commands) == 0 {
+		a.Before = configure
+	}
 }
 
 // parallelStatus returns the exit status of GNU parallel for an error with this status.

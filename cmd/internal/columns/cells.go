@@ -109,6 +109,9 @@ func holders(s inspect.Stage) cli.Number {
 	if s.Others > 0 {
 		n.Text += fmt.Sprintf(", %d with other types", s.Others)
 	}
+	if s.Untagged > 0 {
+		n.Text += fmt.Sprintf(", %d without the tags", s.Untagged)
+	}
 	if s.Paused {
 		n.Text += ", paused"
 	}

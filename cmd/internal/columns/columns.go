@@ -48,6 +48,7 @@ func Stages() []cli.Column[inspect.Stage] {
 		{Head: "WORKERS", Cell: func(s inspect.Stage) any { return holders(s) }},
 		{Head: "COST", Wide: true, Cell: func(s inspect.Stage) any { return short(s.Cost) }},
 		{Head: "RETRIED", Wide: true, Cell: func(s inspect.Stage) any { return s.Retried }},
+		{Head: "TAGS", Wide: true, Cell: func(s inspect.Stage) any { return s.Tags }},
 		{Head: "SLOTS", Wide: true, Cell: func(s inspect.Stage) any { return s.Slots }},
 		{Head: "PARTITION", Wide: true, Cell: func(s inspect.Stage) any { return s.Partition }},
 	}
@@ -65,6 +66,7 @@ func Workers(at time.Time) []cli.Column[inspect.Worker] {
 		{Head: "FAILED", Cell: func(w inspect.Worker) any { return w.Failed }},
 		{Head: "LONGEST", Cell: func(w inspect.Worker) any { return longest(w, at) }},
 		{Head: "FUNCTIONS", Cell: func(w inspect.Worker) any { return w.Functions }},
+		{Head: "TAGS", Wide: true, Cell: func(w inspect.Worker) any { return w.Tags }},
 	}
 }
 
