@@ -171,7 +171,7 @@ func (p *peek) add(e broker.Peeked, kind, first int) int {
 }
 
 // unread returns the form and the text of an item without a value, or of one that was not read.
-func unread(e broker.Entry, encoded []byte, failed bool) (form, text string) { //nolint:revive // failed is what batch.Reader returns
+func unread(e broker.Entry, encoded []byte, failed bool) (form, text string) {
 	switch {
 	case failed:
 		f := batch.ParseFailure(encoded)
