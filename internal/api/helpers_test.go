@@ -121,14 +121,14 @@ func view() watch.View {
 			{Name: "slowed", Type: "int", Codec: "json", State: inspect.Ended, Added: 36, Consumer: "gather:g-1", Gather: &gather, From: []string{"orders"}, Flow: "orders"},
 		},
 		Stages: []inspect.Stage{
-			{ID: "fast-out", Kind: "map", Function: "fast", In: []string{"orders"}, Out: []string{"fast-out"}, Workers: 1, Slots: 2, Done: 100, Cost: time.Millisecond, P50: time.Millisecond, P99: 2 * time.Millisecond, Last: at},
-			{ID: "slowed", Kind: "map", Function: "slow", In: []string{"fast-out"}, Out: []string{"slowed"}, Workers: 1, Slots: 2, Done: 36, Failed: 2, Spent: 18 * time.Second,
+			{ID: "fast-out", Kind: "map", Tags: []string{}, Function: "fast", In: []string{"orders"}, Out: []string{"fast-out"}, Workers: 1, Slots: 2, Done: 100, Cost: time.Millisecond, P50: time.Millisecond, P99: 2 * time.Millisecond, Last: at},
+			{ID: "slowed", Kind: "map", Tags: []string{}, Function: "slow", In: []string{"fast-out"}, Out: []string{"slowed"}, Workers: 1, Slots: 2, Done: 36, Failed: 2, Spent: 18 * time.Second,
 				Busy: 19 * time.Second, Cost: 500 * time.Millisecond, P50: 500 * time.Millisecond, P99: 540 * time.Millisecond, Rate: 12, RecentDone: 36, RecentFailed: 2, Recent: recent, Last: at},
 		},
 		Sources: []inspect.Source{{Name: "s.3737", Queue: "orders", State: inspect.Ended, Stored: 3000, End: 3000, Delivered: 36}},
 		Gathers: []inspect.Gather{{Queue: "slowed", By: gather, State: inspect.Open, Delivered: 36, Wants: &inspect.Wanted{Source: "s.3737", Offset: 36, Since: at.Add(-time.Second)}}},
 		Workers: []inspect.Worker{{
-			ID: "w-1", Host: "vm", PID: 3141, State: inspect.Live, Concurrency: 2, Functions: []string{"fast", "slow"}, Done: 136, Failed: 2, Seen: at, Version: "0.1.0", Started: at.Add(-time.Hour),
+			ID: "w-1", Host: "vm", PID: 3141, State: inspect.Live, Concurrency: 2, Tags: []string{"gpu"}, Functions: []string{"fast", "slow"}, Done: 136, Failed: 2, Seen: at, Version: "0.1.0", Started: at.Add(-time.Hour),
 			Busy: time.Minute, Running: []inspect.Call{call},
 		}},
 		Functions: []inspect.Function{{Name: "fast", In: "int", InCodec: "json", Out: "int", OutCodec: "json", Workers: 1}, {Name: "slow", In: "int", InCodec: "json", Out: "int", OutCodec: "json", Workers: 1}},
