@@ -29,7 +29,7 @@ const (
 	maxLines       = 400
 	maxFunc        = 60
 	maxExported    = 152 // names of bridge, executor and workers, without methods; both Tags are the last two
-	maxWithMethods = 207
+	maxWithMethods = 208
 )
 
 // imports lists the packages of this module that each package may import, always of a lower layer.
@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"inspect":             {},
 	"internal/ahead":      {},
 	"internal/batch":      {},
+	"internal/glob":       {},
 	"internal/codec":      {"internal/batch"},
 	"internal/logging":    {},
 	"internal/probe":      {},
@@ -54,7 +55,10 @@ var imports = map[string][]string{
 	"internal/handle":     {"internal/broker", "internal/codec", "internal/consumer", "internal/producer"},
 	"executor": {"inspect", "internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/embedded",
 		"internal/handle", "internal/producer", "internal/ranges", "internal/runner", "internal/worker", "workers"},
-	"internal/watch": {"executor", "inspect"},
+	"internal/watch":  {"executor", "inspect"},
+	"internal/doctor": {"executor", "inspect"},
+	"internal/scale":  {"inspect", "internal/watch"},
+	"internal/api":    {"executor", "inspect", "internal/doctor", "internal/glob", "internal/scale", "internal/watch"},
 	"bridge": {"internal/ahead", "internal/batch", "internal/broker", "internal/codec", "internal/consumer", "internal/handle", "internal/producer",
 		"executor", "workers"},
 	"operate":              {"executor", "inspect", "internal/broker", "internal/handle"},
@@ -65,16 +69,15 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
-	"cmd/internal/doctor":  {"executor", "inspect"},
 	"metrics":              {"executor", "inspect", "internal/broker", "internal/connection", "internal/watch", "internal/worker", "workers"},
 	"cmd/internal/httpd":   {},
-	"cmd/internal/cli": {"cmd/internal/httpd", "bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
+	"cmd/internal/cli": {"cmd/internal/httpd", "bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest", "operate"},
 	"cmd/internal/columns": {"inspect", "cmd/internal/cli"},
-	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/doctor"},
+	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "internal/doctor", "internal/glob", "cmd/internal/cli", "cmd/internal/columns"},
 	"cmd/dqworker":         {"workers", "internal/worker", "metrics", "cmd/internal/cli", "cmd/internal/httpd"},
-	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
-		"cmd/internal/doctor", "cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "operate"},
+	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
+		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},

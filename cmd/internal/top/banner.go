@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
-	"github.com/dqbridge/dqbridge/cmd/internal/doctor"
 	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/internal/doctor"
 	"github.com/dqbridge/dqbridge/internal/watch"
 )
 

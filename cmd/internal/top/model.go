@@ -6,7 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/dqbridge/dqbridge/cmd/internal/doctor"
+	"github.com/dqbridge/dqbridge/internal/doctor"
 	"github.com/dqbridge/dqbridge/internal/watch"
 )
 
