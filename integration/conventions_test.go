@@ -41,20 +41,22 @@ var imports = map[string][]string{
 	"internal/codec":      {"internal/batch"},
 	"internal/logging":    {},
 	"internal/probe":      {},
-	"internal/broker":     {"internal/batch", "internal/logging"},
+	"internal/trace":      {},
+	"internal/broker":     {"internal/batch", "internal/logging", "internal/trace"},
 	"internal/embedded":   {"internal/broker"},
 	"internal/ranges":     {},
-	"internal/producer":   {"internal/batch", "internal/broker", "internal/ranges"},
-	"internal/consumer":   {"internal/batch", "internal/broker", "internal/ranges"},
+	"internal/producer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/trace"},
+	"internal/consumer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/trace"},
 	"internal/runner":     {"internal/batch", "internal/codec"},
-	"internal/worker":     {"internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/probe", "internal/runner"},
+	"internal/worker":     {"internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/probe", "internal/runner", "internal/trace"},
 	"workers":             {"internal/broker", "internal/codec", "internal/connection", "internal/runner", "internal/worker"},
 	"internal/connection": {"internal/broker", "internal/logging"},
-	"internal/handle":     {"internal/codec", "internal/consumer", "internal/producer"},
+	"internal/handle":     {"internal/codec", "internal/connection", "internal/consumer", "internal/producer", "internal/worker"},
 	"executor": {"inspect", "internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/embedded",
 		"internal/handle", "internal/producer", "internal/ranges", "internal/runner", "internal/worker", "workers"},
 	"bridge": {"internal/ahead", "internal/batch", "internal/broker", "internal/codec", "internal/consumer", "internal/handle", "internal/producer",
 		"executor", "workers"},
+	"tracing":              {"executor", "internal/connection", "internal/handle", "internal/trace", "internal/worker", "workers"},
 	"dqtest":               {"bridge", "executor", "inspect", "internal/embedded", "internal/probe", "workers"},
 	"cmd/internal/builtin": {"workers"},
 	"cmd/internal/nearest": {},
@@ -90,6 +92,7 @@ var homes = map[string][]string{
 	"github.com/alicebob/miniredis/": {"internal/testkit"},
 	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
+	"go.opentelemetry.io/":           {"tracing"},
 	"github.com/urfave/cli/":         {"cmd/internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"golang.org/x/term":              {"cmd/internal/cli"},
 	"os/exec":                        {"cmd/internal/command", "cmd/internal/check"},
@@ -407,7 +410,7 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "dqtest", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "tracing", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}

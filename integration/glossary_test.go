@@ -195,6 +195,6 @@ registry release remote reorder replace replaced replicas reporter request reque
 runner running scattered scheduler script sealed second seen send sender seq server serverinfo sets sha shape shared shell
 signal silent since sink size slice snapshot sourcelist spec spent split stack stagelist standby state stored
 stream string stuck submit submitters survey sys table talk template terminal testkit text through timeout
-timeslice tls topology tracker trip truncated type unacked unavailable unexported unknown unordered unreachable
+timeslice tls topology tracing tracker trip truncated type unacked unavailable unexported unknown unordered unreachable
 unread unstage unusable unwrap uptime url use validate value version wait waiting where why with word zset zstd
 `
