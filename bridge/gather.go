@@ -237,7 +237,7 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 		if err := d.fetchInputs(ctx); err != nil {
 			return err
 		}
-		end := d.r.BeginSpan(p)
+		end := d.r.BeginSpan(ctx, p)
 		err = d.out.put(ctx, d)
 		if end != nil {
 			end(err)

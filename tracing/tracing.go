@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/connection"
@@ -82,9 +83,10 @@ func (t tracer) Parent(ctx context.Context) string {
 }
 
 // parse returns the valid ones of traces.
-func parse(traces string) (found []trace.SpanContext) {
+func parse(ctx context.Context, traces string) (found []trace.SpanContext) {
+	none := trace.ContextWithSpanContext(ctx, trace.SpanContext{}) // Extract returns it for an invalid text
 	for one := range strings.FieldsSeq(traces) {
-		ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": one})
+		ctx := propagation.TraceContext{}.Extract(none, propagation.MapCarrier{"traceparent": one})
 		if span := trace.SpanContextFromContext(ctx); span.IsValid() {
 			found = append(found, span)
 		}
@@ -93,13 +95,12 @@ func parse(traces string) (found []trace.SpanContext) {
 }
 
 // Send begins the span of a batch that is stored.
-func (t tracer) Send(parent string, b seam.Batch) (behind string, end func(error)) {
-	above := parse(parent)
+func (t tracer) Send(ctx context.Context, parent string, b seam.Batch) (behind string, end func(error)) {
+	above := parse(ctx, parent)
 	if len(above) == 0 {
 		return "", nil
 	}
-	ctx := trace.ContextWithRemoteSpanContext(context.Background(), above[0])
-	ctx, span := t.tracer.Start(ctx, "send "+destination(b), trace.WithSpanKind(trace.SpanKindProducer),
+	ctx, span := t.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, above[0]), "send "+destination(b), trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(attributes(b, "send")...))
 	if behind = t.Parent(ctx); behind == "" {
 		span.End()
@@ -124,21 +125,21 @@ func (t tracer) Process(ctx context.Context, traces string, c seam.Call) (contex
 }
 
 // Receive begins the span of a delivery.
-func (t tracer) Receive(traces string, b seam.Batch) (end func(error)) {
-	_, span := t.behind(context.Background(), traces, "receive "+destination(b), attributes(b, "receive"))
+func (t tracer) Receive(ctx context.Context, traces string, b seam.Batch) (end func(error)) {
+	_, span := t.behind(ctx, traces, "receive "+destination(b), attributes(b, "receive"))
 	return func(err error) { finish(span, err) }
 }
 
 // behind begins a span that is a child of the first of some traces, and has a link to each. It begins
 // none if no trace is valid.
 func (t tracer) behind(ctx context.Context, traces, name string, about []attribute.KeyValue) (context.Context, trace.Span) {
-	found := parse(traces)
+	found := parse(ctx, traces)
 	links := make([]trace.Link, len(found))
 	for i, one := range found {
 		links[i].SpanContext = one
 	}
 	if len(found) == 0 {
-		return ctx, trace.SpanFromContext(context.Background())
+		return ctx, noop.Span{}
 	}
 	ctx = trace.ContextWithRemoteSpanContext(ctx, found[0])
 	return t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(links...), trace.WithAttributes(about...))

@@ -1,10 +1,14 @@
 package consumer
 
-import "github.com/dqbridge/dqbridge/internal/trace"
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/internal/trace"
+)
 
 // BeginSpan begins the span of the delivery of a range. end ends it; it is nil if the range has no
 // trace, or the executor makes no spans.
-func (r *Receiver) BeginSpan(rg Range) (end func(error)) {
+func (r *Receiver) BeginSpan(ctx context.Context, rg Range) (end func(error)) {
 	tracer := r.client.Tracer()
 	if tracer == nil {
 		return nil
@@ -14,7 +18,7 @@ func (r *Receiver) BeginSpan(rg Range) (end func(error)) {
 		return nil
 	}
 	queue := r.gather.Queue
-	return tracer.Receive(traces, trace.Batch{
+	return tracer.Receive(ctx, traces, trace.Batch{
 		Queue: queue.Name, Temporary: queue.Owner != "", Source: rg.Entry.Source, First: rg.From, Items: rg.Len(),
 	})
 }

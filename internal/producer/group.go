@@ -261,7 +261,7 @@ func (g *Group) rewind() {
 func (g *Group) store(ctx context.Context, batches []batch.Batch) error {
 	end := batches[len(batches)-1].End()
 	parcels := Parcels(batches)
-	g.beginSpans(parcels)
+	g.beginSpans(ctx, parcels)
 	for len(parcels) > 0 && g.begin() {
 		got, err := g.sender.Store(ctx, &parcels)
 		to := end

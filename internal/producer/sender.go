@@ -51,7 +51,7 @@ func (s *Sender) Send(ctx context.Context, batches []batch.Batch) error {
 	parcels := Parcels(batches)
 	parent := s.parent(ctx)
 	for i := range parcels {
-		s.beginSpans(&parcels[i], parent)
+		s.beginSpans(ctx, &parcels[i], parent)
 	}
 	for len(parcels) > 0 {
 		got, err := s.Store(ctx, &parcels)

@@ -43,14 +43,14 @@ func (s *Sender) parent(ctx context.Context) string {
 }
 
 // beginSpans begins a span for a parcel in each of some traces.
-func (s *Sender) beginSpans(p *broker.Parcel, parents string) {
+func (s *Sender) beginSpans(ctx context.Context, p *broker.Parcel, parents string) {
 	if parents == "" {
 		return
 	}
 	queue := s.source.Queue
 	about := trace.Batch{Queue: queue.Name, Temporary: queue.Owner != "", Source: s.source.Name, First: p.First, Items: p.N}
 	for parent := range strings.FieldsSeq(parents) {
-		behind, end := s.c.Tracer().Send(parent, about)
+		behind, end := s.c.Tracer().Send(ctx, parent, about)
 		if end == nil {
 			continue
 		}
@@ -63,12 +63,12 @@ func (s *Sender) beginSpans(p *broker.Parcel, parents string) {
 }
 
 // beginSpans begins a span for each parcel in the trace of each request that has items there.
-func (g *Group) beginSpans(parcels []broker.Parcel) {
+func (g *Group) beginSpans(ctx context.Context, parcels []broker.Parcel) {
 	if g.sender.c.Tracer() == nil {
 		return
 	}
 	for i := range parcels {
-		g.sender.beginSpans(&parcels[i], g.traces(parcels[i]))
+		g.sender.beginSpans(ctx, &parcels[i], g.traces(parcels[i]))
 	}
 }
 

@@ -16,9 +16,9 @@ func TestNoTracerAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() {
 		parent := s.parent(ctx)
 		for i := range parcels {
-			s.beginSpans(&parcels[i], parent)
+			s.beginSpans(ctx, &parcels[i], parent)
 		}
-		g.beginSpans(parcels)
+		g.beginSpans(ctx, parcels)
 		s.spans.end(1)
 	}); n != 0 {
 		t.Errorf("three batches without a trace allocate %v times", n)

@@ -42,11 +42,11 @@ type Tracer interface {
 	Parent(ctx context.Context) string
 	// Send begins a span in a trace for a batch that a scatter is about to store. It returns the
 	// trace behind that span, "" and nil if the span is not sampled.
-	Send(parent string, b Batch) (behind string, end func(error))
+	Send(ctx context.Context, parent string, b Batch) (behind string, end func(error))
 	// Process begins the span of a call on a batch with some traces. The function gets the context.
 	Process(ctx context.Context, traces string, c Call) (context.Context, func(Result))
 	// Receive begins the span of the delivery of a batch with some traces.
-	Receive(traces string, b Batch) (end func(error))
+	Receive(ctx context.Context, traces string, b Batch) (end func(error))
 }
 
 // Add adds traces that a list does not have yet.
