@@ -199,7 +199,7 @@ requeued resp retried round rows run runner running scale scattered scheduler sc
 send sender seq server serverinfo sets settings sha shape share shared shell signal silent since sink size
 slice slow snapshot sourcelist spec spent split stack stagelist standby start started state stored stream
 string stuck submit submitters supervisor survey sys table tags talk template terminal testkit text through
-timeout timeslice tls top topology tracker trip truncated tuning type unacked unavailable unexported unknown
-unordered unreachable unread unstage untagged unusable unwrap uptime url use validate value verb version
-viewer wait waited waiting waits wanted wants watch watched where why with word work zset zstd
+timeout timeslice tls top topology tracing tracker trip truncated tuning type unacked unavailable unexported
+unknown unordered unreachable unread unstage untagged unusable unwrap uptime url use validate value verb
+version viewer wait waited waiting waits wanted wants watch watched where why with word work zset zstd
 `
