@@ -65,11 +65,11 @@ func NewInspector(ctx context.Context, redisURL string, opts ...Option) (Inspect
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.connection.Connect(ctx, redisURL)
+	c, err := s.Connection.Connect(ctx, redisURL)
 	if err != nil {
 		return nil, err
 	}
-	return observer{inspector{c.Partitions(), s.connection.Lease, new(lifecycle)}}, nil
+	return observer{inspector{c.Partitions(), s.Connection.Lease, new(lifecycle)}}, nil
 }
 
 // Close ends the connection. A second Close returns nil at once.

@@ -42,17 +42,18 @@ var imports = map[string][]string{
 	"internal/codec":      {"internal/batch"},
 	"internal/logging":    {},
 	"internal/probe":      {},
-	"internal/broker":     {"internal/batch", "internal/logging"},
+	"internal/trace":      {},
+	"internal/broker":     {"internal/batch", "internal/logging", "internal/trace"},
 	"internal/embedded":   {"internal/broker"},
 	"internal/ranges":     {},
 	"internal/waits":      {},
-	"internal/producer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/waits"},
-	"internal/consumer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/waits"},
+	"internal/producer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/trace", "internal/waits"},
+	"internal/consumer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/trace", "internal/waits"},
 	"internal/runner":     {"internal/batch", "internal/codec"},
-	"internal/worker":     {"internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/probe", "internal/runner"},
+	"internal/worker":     {"internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/probe", "internal/runner", "internal/trace"},
 	"workers":             {"internal/broker", "internal/codec", "internal/connection", "internal/runner", "internal/worker"},
 	"internal/connection": {"internal/broker", "internal/logging"},
-	"internal/handle":     {"internal/broker", "internal/codec", "internal/consumer", "internal/producer"},
+	"internal/handle":     {"internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/producer", "internal/worker"},
 	"executor": {"inspect", "internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/embedded",
 		"internal/handle", "internal/producer", "internal/ranges", "internal/runner", "internal/worker", "workers"},
 	"internal/watch":  {"executor", "inspect"},
@@ -62,6 +63,7 @@ var imports = map[string][]string{
 	"bridge": {"internal/ahead", "internal/batch", "internal/broker", "internal/codec", "internal/consumer", "internal/handle", "internal/producer",
 		"executor", "workers"},
 	"operate":              {"executor", "inspect", "internal/broker", "internal/handle"},
+	"tracing":              {"executor", "internal/connection", "internal/handle", "internal/trace", "internal/worker", "workers"},
 	"dqtest":               {"bridge", "executor", "inspect", "internal/embedded", "internal/probe", "workers"},
 	"cmd/internal/builtin": {"workers"},
 	"cmd/internal/nearest": {},
@@ -101,6 +103,7 @@ var homes = map[string][]string{
 	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
 	"github.com/prometheus/":         {"metrics", "cmd/internal/httpd"},
+	"go.opentelemetry.io/":           {"tracing"},
 	"github.com/urfave/cli/":         {"cmd/internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"golang.org/x/term":              {"cmd/internal/cli"},
 	"charm.land/":                    {"cmd/internal/top"},
@@ -430,7 +433,7 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "metrics", "dqtest", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "metrics", "tracing", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}

@@ -200,7 +200,7 @@ running scale scattered scheduler screen script sealed second seen send sender s
 sets settings sha shape share shared shell signal silent since sink size slice slow snapshot sourcelist spec
 spent split stack stagelist standby start started state stored stream string stuck submit submitters
 supervisor survey sys table tags talk template terminal testkit text through timeout times timeslice tls top
-topology total tracker trip truncated tuning type unacked unavailable unexported unknown unordered unreachable
-unread unstage untagged unusable unwrap upper uptime url use validate value verb version viewer wait waited
-waiting waits wanted wants watch watched where why with word work write zset zstd
+topology total tracing tracker trip truncated tuning type unacked unavailable unexported unknown unordered
+unreachable unread unstage untagged unusable unwrap upper uptime url use validate value verb version viewer
+wait waited waiting waits wanted wants watch watched where why with word work write zset zstd
 `
