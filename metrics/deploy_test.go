@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	update     = flag.Bool("update", false, "write the table of docs/metrics.md")
+	update     = flag.Bool("update", false, "write the table of docs/metrics.md and the alerts of the Helm chart")
 	exposition = flag.String("exposition", "", "write the metrics of a planted namespace to a `file`, for promtool")
 )
 
@@ -89,6 +89,22 @@ func TestDeployedNamesExist(t *testing.T) {
 	}
 	if len(alerts) != 11 {
 		t.Errorf("%d alerts", len(alerts))
+	}
+}
+
+// The Helm chart has the alerts.
+func TestChartHasTheAlerts(t *testing.T) {
+	t.Parallel()
+	alerts := read(t, "deploy/alerts.yaml")
+	const copied = "deploy/helm/dqbridge/alerts.yaml"
+	switch {
+	case read(t, copied) == alerts:
+	case *update:
+		if err := os.WriteFile("../"+copied, []byte(alerts), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s is not deploy/alerts.yaml: go test ./metrics -run TestChartHasTheAlerts -update", copied)
 	}
 }
 

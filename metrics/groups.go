@@ -15,7 +15,8 @@ type labels [2]string
 // counts are numbers that only grow as long as their stage or queue exists.
 type counts []int64
 
-// A member is a stage or a queue, with the labels of its series. Several members may have the same.
+// A member is a stage, or a queue or one of its two ends, with the labels of its series. Several
+// members may have the same. A member whose counts are nil has those of the last read.
 type member struct {
 	id       string
 	labels   labels
@@ -103,10 +104,16 @@ func (t *tally) update(members []member, of []int) {
 	last := make(map[string]counts, len(of))
 	for _, i := range of {
 		m := members[i]
+		before := t.last[m.id]
+		if m.counts == nil {
+			if before != nil {
+				last[m.id] = before
+			}
+			continue
+		}
 		if t.sum == nil {
 			t.sum = make(counts, len(m.counts))
 		}
-		before := t.last[m.id]
 		if before == nil || m.counts.restarted(before) {
 			before = make(counts, len(m.counts))
 		}
