@@ -16,6 +16,12 @@ type Snapshot struct {
 	Workers   []Worker  `json:"workers"` // sorted by host and process, also those that are late or silent
 	Executors []Process `json:"executors"`
 	Letters   int64     `json:"letters"` // number of dead letters
+	// Overdue is for how long the first of the delayed batches should have been back in its queue, 0
+	// if none is overdue.
+	Overdue time.Duration `json:"overdue_ns"`
+	// Ahead is by how much the clock of this process is at least ahead of that of Redis, negative if
+	// it is behind.
+	Ahead time.Duration `json:"ahead_ns"`
 }
 
 // Process describes a process that scatters, gathers or makes stages.
@@ -27,6 +33,8 @@ type Process struct {
 	// process has declared it dead, or "dead".
 	State string    `json:"state"`
 	Seen  time.Time `json:"seen,omitzero"` // its last heartbeat, by the clock of Redis; zero if it is dead
+	// Lease is the time without a heartbeat after which others declare it dead, 0 if it is not known.
+	Lease time.Duration `json:"lease_ns,omitempty"`
 }
 
 // The states of a process.

@@ -185,6 +185,9 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 		card := []any{"done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load()}
 		card = shown.add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
 		card = shown.add(card, "now", s.runningItems(time.Now()))
+		if s.reporter.denied.Load() {
+			card = shown.add(card, "muted", "1")
+		}
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {
 			s.reporter.fleet.Store(int64(pulse.Workers))

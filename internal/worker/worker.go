@@ -191,6 +191,7 @@ func (w *Worker) card() map[string]string {
 	return map[string]string{
 		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.Itoa(w.Concurrency), "functions": string(functions),
 		"version": connection.Version(), "started": strconv.FormatInt(w.started.UnixMilli(), 10),
+		"lease": strconv.FormatInt(w.Connection.Lease.Milliseconds(), 10),
 	}
 }
 
