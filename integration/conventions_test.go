@@ -63,7 +63,7 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
-	"cmd/internal/doctor":  {"executor", "inspect"},
+	"cmd/internal/doctor":  {"executor", "inspect", "internal/broker"},
 	"cmd/internal/cli": {"bridge", "executor", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest"},
 	"cmd/internal/columns": {"inspect", "cmd/internal/cli"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func TestDoctorFindsPlantedFaults(t *testing.T) {
 				admin.XAdd(t.Context(), &redis.XAddArgs{Stream: "{dq:0}:p:another", Values: []any{"m", "room"}})
 			}
 		}},
-		{"D23", "the work of 1 workers is missing in the numbers of stages", func() {
+		{"D23", "the work of 1 worker is missing in the numbers of stages", func() {
 			if err := admin.Do(t.Context(), "ACL", "SETUSER", "dq-worker", "clearselectors", "~*", "+@all", "-hlen").Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -66,8 +67,43 @@ func TestDoctorFindsPlantedFaults(t *testing.T) {
 		fault.plant()
 		testkit.Eventually(t, func() bool { return strings.Contains(examined(t, address("observer"), fault.id), fault.text) }, fault.id+": "+fault.text)
 	}
+	if out := examined(t, address("observer"), "D6"); !strings.Contains(out, "skipped D6  rights      the Redis user may not call ACL DRYRUN -> ") {
+		t.Errorf("of an observer: %s", out)
+	}
 	if out := examined(t, address("observer"), "D18"); !strings.HasPrefix(out, "ok ") {
 		t.Errorf("with one clock: %s", out)
+	}
+}
+
+// The users of docs/security.md have all rights that the doctor expects, and it names those that are
+// taken away.
+func TestDoctorFindsMissingRights(t *testing.T) {
+	t.Parallel()
+	address, admin := secured(t)
+	url := strings.Replace(address("observer"), "dq-observer", "admin", 1)
+	if out := examined(t, url, "D6"); !strings.HasPrefix(out, "ok ") {
+		t.Errorf("of the documented users: %s", out)
+	}
+	err := errors.Join(admin.Do(t.Context(), "ACL", "SETUSER", "dq-operator", "-xclaim").Err(), admin.Do(t.Context(), "ACL", "DELUSER", "dq-worker").Err())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := examined(t, url, "D6")
+	if !strings.Contains(out, "the Redis user dq-operator lacks ") || !strings.Contains(out, "xclaim {dq:0}:") || strings.Contains(out, "dq-worker") {
+		t.Errorf("after the faults: %s", out)
+	}
+}
+
+// The rules that the doctor expects are those of docs/security.md.
+func TestDoctorKnowsDocumentedRules(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(root + "/docs/security.md")
+	own, failed := os.ReadFile(root + "/internal/broker/rights.acl")
+	if err := errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	if rules := regexp.MustCompile(`(?m)^ACL SETUSER dq-.+\n`).FindAllString(string(text), -1); strings.Join(rules, "") != string(own) {
+		t.Error("docs/security.md and internal/broker/rights.acl differ: copy the lines of the page")
 	}
 }
 

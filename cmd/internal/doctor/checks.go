@@ -30,6 +30,7 @@ var checks = []check{
 	{id: "D3", name: "eviction", well: "the server drops no stored item", needsServer: true, examine: eviction},
 	{id: "D4", name: "memory", well: "there is memory left", needsServer: true, examine: memory},
 	{id: "D5", name: "persistence", well: "the server logs each write", needsServer: true, examine: persistence},
+	{id: "D6", name: "rights", well: "the Redis users of docs/security.md have the rights of their roles", examine: rights},
 	{id: "D7", name: "calls", well: "no call runs for unusually long", examine: calls},
 	{id: "D8", name: "functions", well: "each stage has a worker", examine: functions},
 	{id: "D9", name: "flows", well: "no flow is stuck", examine: flows},

@@ -105,6 +105,6 @@ func reports(f Facts, report reporter) {
 	}
 	if len(muted) > 0 {
 		report(Warn, "give their Redis user the rules for t:, h:, err: and watched of docs/security.md",
-			"the work of %d workers is missing in the numbers of stages, since their Redis user may not report it: %s", len(muted), some(muted))
+			"the work of %s is missing in the numbers of stages, since their Redis user may not report it: %s", plural(len(muted), "worker"), some(muted))
 	}
 }
