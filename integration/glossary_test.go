@@ -190,10 +190,10 @@ itemrunner job joblog json keep keys keyspace kind known last late launcher leak
 lexer lifecycle limits line linger linux list live liveness location log logger logging look loop lost lua
 main manual manualack map mark max memory merge message meter miniredis minutes mismatch missing model moving
 msg msgpack multiplex nack name nearest new newest no not obligations of offline oldest once one only open
-option ordered orphans other out outcome output over owner pack pair panes pause paused peer permanent pid
+option ordered orphans other out outcome output over overdue owner pack pair panes pause paused peer permanent pid
 plant poison policy probe process progress protocol proxy push queuelist race rate raw read reader ready
 reaper receiver recent record refused register registered registry release remedy remote reorder replace
-replaced replicas reporter request requeued resp retried round rows run runner running scheduler screen script
+replaced replicas reporter request requeued resp retried rights round rows run runner running scheduler screen script
 sealed second seen send sender seq server serverinfo sets sha shape share shared shell signal silent since
 sink size slice slow snapshot sourcelist spec spent split stack stagelist standby start started state stored
 stream string stuck submit submitters survey sys table talk template terminal testkit text through timeout

@@ -55,10 +55,11 @@ func (k keys) need() map[string][]Denial {
 		all[user] = need
 	}
 	for user, need := range all {
+		if user == operatorRole {
+			continue
+		}
 		for _, d := range need {
-			if user != operatorRole {
-				all[operatorRole] = append(all[operatorRole], Denial{operatorRole, d.Command, d.Key})
-			}
+			all[operatorRole] = append(all[operatorRole], Denial{operatorRole, d.Command, d.Key})
 		}
 	}
 	return all
