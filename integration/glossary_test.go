@@ -189,7 +189,7 @@ health heap held histogram history host hung id if in inflight input inspect int
 itemrunner job joblog json keep keys keyspace kind known last late launcher leaks least ledger len length
 lexer lifecycle limits line linger linux list live liveness location log logger logging look loop lost lua
 main manual manualack map mark max memory merge message meter miniredis minutes mismatch missing model moving
-msg msgpack multiplex nack name nearest new newest no not obligations of offline oldest once one only open
+msg msgpack multiplex muted nack name nearest new newest no not obligations of offline oldest once one only open
 option ordered orphans other out outcome output over overdue owner pack pair panes pause paused peer permanent pid
 plant poison policy probe process progress protocol proxy push queuelist race rate raw read reader ready
 reaper receiver recent record refused register registered registry release remedy remote reorder replace
