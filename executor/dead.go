@@ -18,8 +18,11 @@ import (
 // a gather has rejected it too often, or its entry is malformed. The place of each item in its
 // stream has an *ItemError. RetryDeadLetter and DeleteDeadLetter take its ID.
 type DeadLetter struct {
-	ID       string     `json:"id"`
-	At       time.Time  `json:"at"` // time at which it was given up, by the clock of Redis
+	ID string    `json:"id"`
+	At time.Time `json:"at"` // time at which it was given up, by the clock of Redis
+	// Scattered is when its items were scattered, by the clock of Redis, zero if that is not known.
+	Scattered time.Time `json:"scattered,omitzero"`
+
 	Queue    string     `json:"queue"`
 	Source   string     `json:"source"`
 	Offset   int64      `json:"offset"` // of its first item in the source
@@ -83,7 +86,7 @@ func (i inspector) deadOf(ctx context.Context, part *broker.Client, yield func(D
 func deadLetterOf(part *broker.Client, d broker.DeadLetter) DeadLetter {
 	e := d.Entry
 	letter := DeadLetter{
-		ID: deadID(part, e.ID), At: d.At, Queue: e.Queue, Source: e.Source, Offset: e.First, Items: e.N,
+		ID: deadID(part, e.ID), At: d.At, Scattered: e.Scattered(), Queue: e.Queue, Source: e.Source, Offset: e.First, Items: e.N,
 		Attempts: e.Attempts, Crashes: e.Crashes, Why: newItemError(d.Why),
 	}
 	letter.Workers = slices.Grow(letter.Workers, 1+len(d.Deaths))[:len(d.Deaths)] // not nil, which JSON would write as null
@@ -166,10 +169,16 @@ func (ex *Executor) RetryDeadLetter(ctx context.Context, id, queue string) (err 
 		return err
 	}
 	defer end(&err)
-	part, at := ex.dead(id)
+	_, _, err = ex.retryDeadLetter(ctx, id, queue)
+	return err
+}
+
+// retryDeadLetter does what RetryDeadLetter does. It returns the letter and its partition.
+func (i inspector) retryDeadLetter(ctx context.Context, id, queue string) (*broker.Client, broker.DeadLetter, error) {
+	part, at := i.dead(id)
 	d, err := part.Letter(ctx, at)
 	if err != nil {
-		return err
+		return part, d, err
 	}
 	to := part
 	var q broker.Queue
@@ -179,9 +188,9 @@ func (ex *Executor) RetryDeadLetter(ctx context.Context, id, queue string) (err 
 		err = sameType(ctx, part, d.Entry.Queue, q)
 	}
 	if err != nil {
-		return fmt.Errorf("retry dead letter %s: %w", id, err)
+		return part, d, fmt.Errorf("retry dead letter %s: %w", id, err)
 	}
-	return part.Retry(ctx, d, to, q)
+	return part, d, part.Retry(ctx, d, to, q)
 }
 
 // sameType returns ErrTypeMismatch if a queue cannot hold the items of another one. The items of a
@@ -207,10 +216,16 @@ func (ex *Executor) DeleteDeadLetter(ctx context.Context, id string) (err error)
 		return err
 	}
 	defer end(&err)
-	part, at := ex.dead(id)
+	_, _, err = ex.deleteDeadLetter(ctx, id)
+	return err
+}
+
+// deleteDeadLetter does what DeleteDeadLetter does. It returns the letter and its partition.
+func (i inspector) deleteDeadLetter(ctx context.Context, id string) (*broker.Client, broker.DeadLetter, error) {
+	part, at := i.dead(id)
 	d, err := part.Letter(ctx, at)
 	if err != nil {
-		return err
+		return part, d, err
 	}
-	return part.DeleteDeadLetter(ctx, d)
+	return part, d, part.DeleteDeadLetter(ctx, d)
 }

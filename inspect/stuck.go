@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -56,8 +57,12 @@ func (f *flow) hasWorked() bool {
 func (s *Stage) unserved() finding {
 	name := fmt.Sprintf("stage %s (%s)", s.ID, s.name())
 	switch {
+	case s.Pause != nil:
+		return finding{"paused", name + s.Pause.text(), "dqbridge resume " + s.ID}
 	case s.Paused:
-		return finding{"paused", name, "gather the flow, or delete its queues"}
+		return finding{"paused", name + " is paused since its process is dead", "gather the flow, or delete its queues"}
+	case s.Workers == 0 && s.Untagged > 0:
+		return finding{"stuck", "no worker with the function of " + name + " has the tags " + strings.Join(s.Tags, ","), "start a worker with these tags"}
 	case s.Workers == 0 && s.Others > 0:
 		return finding{"stuck", "the workers have the function of " + name + " with other types",
 			"give the workers the types of the stage, or make the stage again with --replace"}
@@ -75,6 +80,11 @@ func (f *flow) stands(info Flow) bool {
 	still, since := stillFor, info.Oldest
 	for _, s := range f.stages {
 		still = max(still, slowCall*s.P99)
+	}
+	for _, g := range f.gathers {
+		if g.State == Reader && f.at.Sub(g.Since) < still {
+			return false // its program takes results
+		}
 	}
 	for _, c := range f.calls {
 		if since.IsZero() || c.Since.Before(since) {

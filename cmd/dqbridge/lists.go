@@ -26,6 +26,10 @@ func sourcesVerb() *urfave.Command {
 		func(s inspect.Snapshot) []inspect.Source { return s.Sources }, columns.Sources)
 }
 
+func gathersVerb() *urfave.Command {
+	return lister("gathers", "list the gathers, and what they wait for", func(s inspect.Snapshot) []inspect.Gather { return s.Gathers }, columns.Gathers)
+}
+
 func stagesVerb() *urfave.Command {
 	return lister("stages", "list the stages", func(s inspect.Snapshot) []inspect.Stage { return s.Stages },
 		func(time.Time) []cli.Column[inspect.Stage] { return columns.Stages() })

@@ -43,6 +43,8 @@ var (
 	discardLua string
 	//go:embed lua/drop_sources.lua
 	dropSourcesLua string
+	//go:embed lua/drop_waiting.lua
+	dropWaitingLua string
 	//go:embed lua/fence.lua
 	fenceLua string
 	//go:embed lua/finish.lua
@@ -67,6 +69,8 @@ var (
 	partitionsLua string
 	//go:embed lua/pause.lua
 	pauseLua string
+	//go:embed lua/pause_stage.lua
+	pauseStageLua string
 	//go:embed lua/purge.lua
 	purgeLua string
 	//go:embed lua/reclaim.lua
@@ -104,7 +108,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, dropWaiting, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, pauseStage, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
 	abandon:          script(abandonLua),
 	abandonSources:   script(abandonSourcesLua),
@@ -121,6 +125,7 @@ var scripts = struct {
 	deleteDeadLetter: script(deleteDeadLetterLua),
 	discard:          script(discardLua),
 	dropSources:      script(dropSourcesLua),
+	dropWaiting:      script(dropWaitingLua),
 	fence:            script(fenceLua),
 	finish:           script(finishLua),
 	heartbeat:        script(heartbeatLua),
@@ -132,6 +137,7 @@ var scripts = struct {
 	nack:             script(nackLua),
 	partitions:       script(partitionsLua),
 	pause:            script(pauseLua),
+	pauseStage:       script(pauseStageLua),
 	purge:            script(purgeLua),
 	reclaim:          script(reclaimLua),
 	release:          script(releaseLua),

@@ -37,7 +37,7 @@ func TestTimeOfAFullQueueIsCounted(t *testing.T) {
 		r.endFull()
 		pass(4*time.Second, time.Second)
 		r.beginFull()
-		r.ended.Store(true)
+		r.standing.Store(over)
 		pass(time.Second, time.Second)
 		pass(time.Second, 0)
 	})
@@ -50,7 +50,7 @@ func TestTimeOfACallIsCountedOnce(t *testing.T) {
 		r := &route{}
 		s := &session{}
 		h := &slot{session: s, now: runningCall{epoch: time.Now()}}
-		s.slots = []*slot{h}
+		s.slots.add(h)
 		<-time.After(time.Minute)
 		h.now.begin(r, batch.Batch{Source: "s", N: 3}, 1)
 		for range 3 {

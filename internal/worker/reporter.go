@@ -3,7 +3,6 @@ package worker
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -21,8 +20,6 @@ const (
 	// reportStages is the number of stages of a report at most. With 50 stages Redis is busy for about
 	// a millisecond.
 	reportStages = 50
-	// shownBytes limits the list of running items of the card.
-	shownBytes = 4 << 10
 	// shownName limits the names of sources in that list.
 	shownName = 256
 )
@@ -105,7 +102,7 @@ func (p *reporter) collect(now time.Time) bool {
 		if ok {
 			stages = append(stages, w)
 			p.busy.Add(int64(w.Counts.Busy))
-		} else if r := p.routes[looked]; r.ended.Load() && r.jobs.Load() == 0 {
+		} else if r := p.routes[looked]; r.ended() && r.jobs.Load() == 0 {
 			p.routes[looked] = nil
 		}
 	}
@@ -140,7 +137,7 @@ func (s *session) send(ctx context.Context) bool {
 
 // countRunning adds the time of the calls that have not returned to the counts of their routes.
 func (s *session) countRunning(now time.Time) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if r, d := h.now.count(now); d > 0 {
 			r.isBusy(d)
 		}
@@ -160,26 +157,17 @@ func (c *runningCall) count(now time.Time) (*route, time.Duration) {
 }
 
 // runningItems returns the items that slots have run for a while, or all if the workers are watched,
-// as JSON of at most shownBytes: those that run longest first.
+// as a list of the card: those that run longest first.
 func (s *session) runningItems(now time.Time) string {
 	var items []broker.RunningItem
 	all := s.reporter.watched.Load()
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if item, ok := h.now.item(now); ok && (all || item.For > broker.RunningFor.Milliseconds()) {
 			items = append(items, item)
 		}
 	}
 	slices.SortFunc(items, func(a, b broker.RunningItem) int { return cmp.Compare(b.For, a.For) })
-	for {
-		text, err := json.Marshal(items)
-		if len(items) == 0 || err != nil {
-			return "[]"
-		}
-		if len(text) <= shownBytes {
-			return string(text)
-		}
-		items = items[:len(items)-1]
-	}
+	return broker.CardList(items)
 }
 
 // item returns the current item. Its time is known from the begin of a call for the first item, and
@@ -212,17 +200,4 @@ type itemSeen struct {
 	call  time.Duration // begin of the call
 	at    int64         // see runningCall.at
 	since time.Duration
-}
-
-// changedFields are the fields of a card as they were last sent.
-type changedFields map[string]string
-
-// add appends a field to a card if its value has changed. The list of running items has a new value
-// as long as it has an item, since it has their times.
-func (f changedFields) add(card []any, field, value string) []any {
-	if f[field] == value {
-		return card
-	}
-	f[field] = value
-	return append(card, field, value)
 }

@@ -59,8 +59,8 @@ func (c *runningCall) close() {
 	c.cancel(nil)
 }
 
-// begin records that a function is about to run on a batch. It returns false if the stage has
-// ended.
+// begin records that a function is about to run on a batch. It returns false if the stage is
+// paused or has ended.
 func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	c.due.Store(0)
 	c.Span(0, b.N)
@@ -69,7 +69,7 @@ func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	c.ended, c.why, c.patience = time.Time{}, nil, hungAfter
 	c.begun, c.counted = time.Since(c.epoch), 0
 	c.mu.Unlock()
-	return !r.ended.Load()
+	return !r.stopped()
 }
 
 // Span records that the function runs on one of n items from the i-th of the batch on.
@@ -131,6 +131,26 @@ func (c *runningCall) end(r *route) {
 		c.cancel(runner.ErrStageEnded)
 		c.note(runner.ErrStageEnded)
 	}
+}
+
+// cancelItem ends the context of the slot if the function runs on an item, or on one of several of
+// which an operator means this one.
+func (c *runningCall) cancelItem(source string, offset int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.route == nil || c.source != source {
+		return
+	}
+	at := c.at.Load()
+	why := &runner.CanceledItems{First: c.first + at/(2*batch.MaxItems), N: int(at % (2 * batch.MaxItems))}
+	if offset < why.First || offset >= why.First+int64(why.N) {
+		return
+	}
+	if c.route.function.Whole { // it runs on all of them
+		why = &runner.CanceledItems{First: offset, N: 1}
+	}
+	c.cancel(why)
+	c.note(why)
 }
 
 // cut records that the context of the slot has ended with that of the worker.
@@ -223,22 +243,22 @@ func (c *runningCall) busy() bool {
 
 // endStage ends the calls that run for a route.
 func (s *session) endStage(r *route) {
-	r.ended.Store(true)
-	for _, h := range s.slots {
+	r.standing.Store(over)
+	for _, h := range s.slots.list() {
 		h.now.end(r)
 	}
 }
 
 // cutOff records that the context of all slots has ended.
 func (s *session) cutOff(why error) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		h.now.cut(why)
 	}
 }
 
 // lookForHung logs the calls that hang. busy reports whether any call runs.
 func (s *session) lookForHung() (busy bool) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if late, ok := h.now.hangs(time.Now()); ok {
 			s.log.Warn("a function does not return although its context has ended; its slot is taken until it does", late.attrs()...)
 		}
@@ -298,7 +318,7 @@ func (s *session) atEachBeat(ctx context.Context) {
 func (s *session) canceled(ctx context.Context) error {
 	var ids []string
 	var stops []func()
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if id, stop := h.now.future(); stop != nil {
 			ids, stops = append(ids, id), append(stops, stop)
 		}

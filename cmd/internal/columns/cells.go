@@ -24,8 +24,8 @@ func atLeast(q inspect.Queue, n int64) cli.Number {
 	return cli.Number{Value: n, Text: fmt.Sprint(n)}
 }
 
-// consumer returns the consumer of a queue, with the process of a gather.
-func consumer(q inspect.Queue, at time.Time) string {
+// Consumer returns the consumer of a queue, with the process of a gather.
+func Consumer(q inspect.Queue, at time.Time) string {
 	if q.Gather == nil {
 		return q.Consumer
 	}
@@ -48,7 +48,10 @@ func process(p *inspect.Process, at time.Time) string {
 }
 
 func workerState(w inspect.Worker, at time.Time) string {
-	if w.State == inspect.Live {
+	switch {
+	case w.State == inspect.Live && w.Draining:
+		return "draining"
+	case w.State == inspect.Live:
 		return w.State
 	}
 	return fmt.Sprintf("%s %v", w.State, cli.Since(at, w.Seen))
@@ -109,10 +112,26 @@ func holders(s inspect.Stage) cli.Number {
 	if s.Others > 0 {
 		n.Text += fmt.Sprintf(", %d with other types", s.Others)
 	}
-	if s.Paused {
+	if s.Untagged > 0 {
+		n.Text += fmt.Sprintf(", %d without the tags", s.Untagged)
+	}
+	switch {
+	case s.Pause != nil && s.Pause.Why != "":
+		n.Text += ", paused by " + s.Pause.By + ": " + s.Pause.Why
+	case s.Pause != nil:
+		n.Text += ", paused by " + s.Pause.By
+	case s.Paused:
 		n.Text += ", paused"
 	}
 	return n
+}
+
+// wants returns the item that a gather waits for, and for how long it has.
+func wants(g inspect.Gather, at time.Time) string {
+	if g.Wants == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d %v", g.Wants.Source, g.Wants.Offset, cli.Since(at, g.Wants.Since))
 }
 
 // known returns a number that is -1 if it is not known.

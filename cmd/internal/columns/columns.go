@@ -24,6 +24,7 @@ func Flows(at time.Time) []cli.Column[inspect.Flow] {
 		{Head: "WHY", Cell: func(f inspect.Flow) any { return why(f) }},
 		{Head: "IN", Wide: true, Cell: func(f inspect.Flow) any { return perSecond(f.RateIn) }},
 		{Head: "FAILED", Wide: true, Cell: func(f inspect.Flow) any { return f.Failed }},
+		{Head: "AGE", Wide: true, Cell: func(f inspect.Flow) any { return cli.Since(at, f.OldestScattered) }},
 		{Head: "SOURCES", Wide: true, Cell: func(f inspect.Flow) any { return f.Sources }},
 		{Head: "QUEUES", Wide: true, Cell: func(f inspect.Flow) any { return f.Queues }},
 		{Head: "PARTITION", Wide: true, Cell: func(f inspect.Flow) any { return f.Partition }},
@@ -47,6 +48,7 @@ func Stages() []cli.Column[inspect.Stage] {
 		{Head: "WORKERS", Cell: func(s inspect.Stage) any { return holders(s) }},
 		{Head: "COST", Wide: true, Cell: func(s inspect.Stage) any { return short(s.Cost) }},
 		{Head: "RETRIED", Wide: true, Cell: func(s inspect.Stage) any { return s.Retried }},
+		{Head: "TAGS", Wide: true, Cell: func(s inspect.Stage) any { return s.Tags }},
 		{Head: "SLOTS", Wide: true, Cell: func(s inspect.Stage) any { return s.Slots }},
 		{Head: "PARTITION", Wide: true, Cell: func(s inspect.Stage) any { return s.Partition }},
 	}
@@ -64,6 +66,7 @@ func Workers(at time.Time) []cli.Column[inspect.Worker] {
 		{Head: "FAILED", Cell: func(w inspect.Worker) any { return w.Failed }},
 		{Head: "LONGEST", Cell: func(w inspect.Worker) any { return longest(w, at) }},
 		{Head: "FUNCTIONS", Cell: func(w inspect.Worker) any { return w.Functions }},
+		{Head: "TAGS", Wide: true, Cell: func(w inspect.Worker) any { return w.Tags }},
 	}
 }
 
@@ -79,7 +82,8 @@ func Queues(at time.Time) []cli.Column[inspect.Queue] {
 		{Head: "SUSPECT", Cell: func(q inspect.Queue) any { return atLeast(q, q.Suspects) }},
 		{Head: "RUNNING", Cell: func(q inspect.Queue) any { return atLeast(q, q.Running) }},
 		{Head: "OLDEST", Cell: func(q inspect.Queue) any { return cli.Since(at, q.Oldest) }},
-		{Head: "CONSUMER", Cell: func(q inspect.Queue) any { return consumer(q, at) }},
+		{Head: "CONSUMER", Cell: func(q inspect.Queue) any { return Consumer(q, at) }},
+		{Head: "AGE", Wide: true, Cell: func(q inspect.Queue) any { return cli.Since(at, q.OldestScattered) }},
 		{Head: "ADDED", Wide: true, Cell: func(q inspect.Queue) any { return q.Added }},
 		{Head: "FUSED", Wide: true, Cell: func(q inspect.Queue) any { return q.Fused }},
 		{Head: "MAX", Wide: true, Cell: func(q inspect.Queue) any { return q.Max }},
@@ -102,9 +106,28 @@ func Sources(at time.Time) []cli.Column[inspect.Source] {
 		{Head: "DELIVERED", Cell: func(s inspect.Source) any { return known(s.Delivered) }},
 		{Head: "BY", Cell: func(s inspect.Source) any { return by(s.By, at) }},
 		{Head: "WHY", Cell: func(s inspect.Source) any { return s.Why }},
+		{Head: "SINCE", Wide: true, Cell: func(s inspect.Source) any { return cli.Since(at, s.Since) }},
+		{Head: "WAITED", Wide: true, Cell: func(s inspect.Source) any { return percent(s.Waited) }},
+		{Head: "CALLER", Wide: true, Cell: func(s inspect.Source) any { return percent(s.Caller) }},
 		{Head: "DROPPED", Wide: true, Cell: func(s inspect.Source) any { return s.Dropped }},
 		{Head: "DURABLE", Wide: true, Cell: func(s inspect.Source) any { return s.Durable }},
 		{Head: "PARTITION", Wide: true, Cell: func(s inspect.Source) any { return s.Partition }},
+	}
+}
+
+// Gathers returns the columns of gathers, with ages at the time at.
+func Gathers(at time.Time) []cli.Column[inspect.Gather] {
+	return []cli.Column[inspect.Gather]{
+		{Head: "QUEUE", Cell: func(g inspect.Gather) any { return g.Queue }},
+		{Head: "STATE", Cell: func(g inspect.Gather) any { return g.State }},
+		{Head: "DELIVERED", Cell: func(g inspect.Gather) any { return g.Delivered }},
+		{Head: "HELD", Cell: func(g inspect.Gather) any { return g.Held }},
+		{Head: "READER", Cell: func(g inspect.Gather) any { return percent(g.Reader) }},
+		{Head: "WANTS", Cell: func(g inspect.Gather) any { return wants(g, at) }},
+		{Head: "BY", Cell: func(g inspect.Gather) any { return process(&g.By, at) }},
+		{Head: "SINCE", Wide: true, Cell: func(g inspect.Gather) any { return cli.Since(at, g.Since) }},
+		{Head: "BYTES", Wide: true, Cell: func(g inspect.Gather) any { return g.HeldBytes }},
+		{Head: "PARTITION", Wide: true, Cell: func(g inspect.Gather) any { return g.Partition }},
 	}
 }
 

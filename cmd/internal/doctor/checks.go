@@ -130,6 +130,9 @@ func functions(f Facts, report reporter) {
 		}
 		switch {
 		case s.Workers > 0 || s.Paused:
+		case s.Untagged > 0:
+			report(level, "start a worker with the tags: dqworker --tags, or workers.Tags",
+				"stage %s: none of %d workers with %s has the tags %s", s.ID, s.Untagged, function(s), strings.Join(s.Tags, ","))
 		case s.Others > 0:
 			report(level, "give the workers the types of the stage, or make the stage again with --replace",
 				"stage %s: %d workers have %s with other types", s.ID, s.Others, function(s))
@@ -182,7 +185,7 @@ func flows(f Facts, report reporter) {
 		case flow.State == "stuck":
 			report(Fail, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		case flow.State == "paused":
-			report(Warn, flow.Remedy, "flow %s: %d items wait: %s is paused since its process is dead", flow.Name, flow.Waiting, flow.Why)
+			report(Warn, flow.Remedy, "flow %s: %d items wait: %s", flow.Name, flow.Waiting, flow.Why)
 		case flow.Why != "":
 			report(Warn, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		}

@@ -143,7 +143,7 @@ func useScreen(t *testing.T, width, height int) {
 	s.see(t, "host:6379/")
 	for _, step := range []struct{ keys, text string }{
 		{"2", "FUNCTION"}, {"3", "[3 workers 1]"}, {"4", "stage:s"}, {"5", "3 is a multiple"}, {"?", "this help"}, {"q", "q quit"},
-		{"4s", "sort: queue"}, {"/or", "filter: or_"}, {"\r", "filter: or, 1 of 3"}, {"\r", "PARTITION"}, {"\x1b", "q quit"}, {"d", "fail D8 functions"}, {"q", "q quit"},
+		{"4s", "sort: queue"}, {"/or", "filter: or_"}, {"\r", "filter: or, 1 of 3"}, {"\r", "DROPPED"}, {"\x1b", "q quit"}, {"d", "fail D8 functions"}, {"q", "q quit"},
 	} {
 		s.strike(t, step.keys)
 		s.see(t, step.text)
