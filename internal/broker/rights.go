@@ -69,7 +69,7 @@ func (k keys) need() map[string][]Denial {
 var behind = map[string]int{
 	"hdel": 1, "hexists": 1, "hget": 1, "hincrby": 2, "hmget": 1, "hscan": 1, "hset": 2, "hsetnx": 2, "pexpire": 1, "sadd": 1, "set": 1, "srem": 1,
 	"xack": 2, "xadd": 3, "xautoclaim": 4, "xclaim": 4, "xdel": 1, "xgroup|create": 2, "xgroup|delconsumer": 2, "xinfo|consumers": 1, "xpending": 1,
-	"xrange": 2, "xtrim": 2, "zadd": 2, "zrange": 2, "zrangebyscore": 2, "zrem": 1, "zremrangebyrank": 2, "zremrangebyscore": 2, "zrevrangebyscore": 2,
+	"xrange": 2, "xrevrange": 2, "xtrim": 2, "zadd": 2, "zrange": 2, "zrangebyscore": 2, "zrem": 1, "zremrangebyrank": 2, "zremrangebyscore": 2, "zrevrangebyscore": 2,
 	"zscore": 1,
 }
 
