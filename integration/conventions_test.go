@@ -57,7 +57,7 @@ var imports = map[string][]string{
 	"executor": {"inspect", "internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/embedded",
 		"internal/handle", "internal/producer", "internal/ranges", "internal/runner", "internal/worker", "workers"},
 	"internal/watch":  {"executor", "inspect"},
-	"internal/doctor": {"executor", "inspect"},
+	"internal/doctor": {"executor", "inspect", "internal/broker"},
 	"internal/scale":  {"inspect", "internal/watch"},
 	"internal/api":    {"executor", "inspect", "internal/doctor", "internal/glob", "internal/scale", "internal/watch"},
 	"bridge": {"internal/ahead", "internal/batch", "internal/broker", "internal/codec", "internal/consumer", "internal/handle", "internal/producer",

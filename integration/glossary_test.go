@@ -190,16 +190,17 @@ histogram history host hung id if in inflight input inspect internal ints invali
 json keep keeper keys keyspace kind known large last late latency launcher leaks least ledger len length lexer
 lifecycle limiter limits line linger linux list live liveness location log logger logging look loop lost lua
 main man manual manualack map mark max memory merge message meter miniredis minutes mismatch missing model
-moving msg msgpack multiplex nack name nearest new newest next no not object obligations of offline oldest
-once one only open operate operator option ordered orphans other out outcome output over owner pack page pair
-panes pause paused peek peer permanent pid plant poison policy pool position probe process progress protocol
-proxy push queuelist race rate raw read reader ready reaper reason receiver recent record records refused
-register registered registry release reload remedy remote reorder replace replaced replicas reporter request
-requeued resp retried round rows run runner running scale scattered scheduler screen script sealed second seen
-send sender seq server serverinfo sets settings sha shape share shared shell signal silent since sink size
-slice slow snapshot sourcelist spec spent split stack stagelist standby start started state stored stream
-string stuck submit submitters supervisor survey sys table tags talk template terminal testkit text through
-timeout timeslice tls top topology tracing tracker trip truncated tuning type unacked unavailable unexported
-unknown unordered unreachable unread unstage untagged unusable unwrap uptime url use validate value verb
-version viewer wait waited waiting waits wanted wants watch watched where why with word work zset zstd
+moving msg msgpack multiplex muted nack name nearest new newest next no not object obligations of offline
+oldest once one only open operate operator option ordered orphans other out outcome output over overdue owner
+pack page pair panes pause paused peek peer permanent pid plant poison policy pool position probe process
+progress protocol proxy push queuelist race rate raw read reader ready reaper reason receiver recent record
+records refused register registered registry release reload remedy remote reorder replace replaced replicas
+reporter request requeued resp retried rights round rows run runner running scale scattered scheduler screen
+script sealed second seen send sender seq server serverinfo sets settings sha shape share shared shell signal
+silent since sink size slice slow snapshot sourcelist spec spent split stack stagelist standby start started
+state stored stream string stuck submit submitters supervisor survey sys table tags talk template terminal
+testkit text through timeout timeslice tls top topology tracing tracker trip truncated tuning type unacked
+unavailable unexported unknown unordered unreachable unread unstage untagged unusable unwrap uptime url use
+validate value verb version viewer wait waited waiting waits wanted wants watch watched where why with word
+work zset zstd
 `
