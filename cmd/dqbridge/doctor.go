@@ -9,8 +9,8 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
-	"github.com/dqbridge/dqbridge/cmd/internal/doctor"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/doctor"
 )
 
 var errUnwell = errors.New("the namespace needs attention")

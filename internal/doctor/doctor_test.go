@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dqbridge/dqbridge/cmd/internal/doctor"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/internal/doctor"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
