@@ -1,0 +1,71 @@
+package page
+
+import (
+	"hash/fnv"
+	"slices"
+	"time"
+)
+
+// The measures of a timeline, in pixels, and its colours.
+const (
+	laneHeight    = 18
+	timelineWidth = 900
+	hues          = 8
+)
+
+// A timeline shows the calls of a worker in the last minute, the newest on the right.
+type timeline struct {
+	Width, Height int
+	Bars          []timeBar
+	Functions     []legend // in the order of their first call
+}
+
+// A timeBar is one call.
+type timeBar struct {
+	recordedCall
+	X, Y, Width int
+	Hue         int
+	Took        time.Duration
+	Long        bool // it has run for longer than the timeline shows
+}
+
+// A legend is a function and its colour.
+type legend struct {
+	Function string
+	Hue      int
+}
+
+// timelineOf places calls in lanes: each in the first one that is free at its begin.
+func timelineOf(now time.Time, calls []recordedCall) timeline {
+	t := timeline{Width: timelineWidth}
+	calls = slices.Clone(calls)
+	slices.SortStableFunc(calls, func(a, b recordedCall) int { return a.Since.Compare(b.Since) })
+	var ends []time.Time // of the last call of each lane
+	begin := now.Add(-streamSpan)
+	for _, c := range calls {
+		lane := slices.IndexFunc(ends, func(end time.Time) bool { return !end.After(c.Since) })
+		if lane < 0 {
+			lane = len(ends)
+			ends = append(ends, time.Time{})
+		}
+		ends[lane] = c.Seen
+		from, to := max(0, c.Since.Sub(begin)), max(0, c.Seen.Sub(begin))
+		b := timeBar{recordedCall: c, X: pixels(from), Y: lane * laneHeight, Hue: hueOf(c.Function), Took: c.Seen.Sub(c.Since), Long: c.Since.Before(begin)}
+		b.Width = max(3, pixels(to)-b.X)
+		t.Bars = append(t.Bars, b)
+		if l := (legend{c.Function, b.Hue}); !slices.Contains(t.Functions, l) {
+			t.Functions = append(t.Functions, l)
+		}
+	}
+	t.Height = len(ends) * laneHeight
+	return t
+}
+
+func pixels(d time.Duration) int { return int(timelineWidth * d / streamSpan) }
+
+// hueOf returns the number of the colour of a function, which is the same on all pages.
+func hueOf(function string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(function)) // it never fails
+	return int(h.Sum32() % hues)
+}
