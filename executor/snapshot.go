@@ -58,13 +58,16 @@ func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s 
 	if err := group.Wait(); err != nil {
 		return inspect.Snapshot{}, err
 	}
-	s = inspect.Snapshot{At: found[0].At, Queues: []inspect.Queue{}, Stages: []inspect.Stage{}, Sources: []inspect.Source{}, Workers: found[0].Workers}
+	s = inspect.Snapshot{
+		At: found[0].At, Queues: []inspect.Queue{}, Stages: []inspect.Stage{}, Sources: []inspect.Source{}, Gathers: []inspect.Gather{}, Workers: found[0].Workers,
+	}
 	executors := map[string]inspect.Process{}
 	for n, f := range found {
 		if n > 0 {
 			addRunning(s.Workers, f.Workers)
 		}
 		s.Queues, s.Stages, s.Sources = append(s.Queues, f.Queues...), append(s.Stages, f.Stages...), append(s.Sources, f.Sources...)
+		s.Gathers = append(s.Gathers, f.Gathers...)
 		s.Letters += f.Letters
 		for _, p := range f.Executors {
 			executors[p.ID] = p
@@ -78,6 +81,7 @@ func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s 
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.PID, b.PID), cmp.Compare(a.ID, b.ID))
 	})
 	slices.SortFunc(s.Queues, func(a, b inspect.Queue) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Gathers, func(a, b inspect.Gather) int { return cmp.Compare(a.Queue, b.Queue) })
 	slices.SortStableFunc(s.Sources, func(a, b inspect.Source) int { return cmp.Compare(a.Queue, b.Queue) })
 	return s, nil
 }
@@ -112,7 +116,11 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, parts rea
 	}
 	var fed []string
 	for _, q := range contents {
-		s.Queues = append(s.Queues, queueInfo(part, q, processes))
+		info := queueInfo(part, q, processes)
+		s.Queues = append(s.Queues, info)
+		if info.Gather != nil {
+			s.Gathers = append(s.Gathers, gatherInfo(part, info))
+		}
 		if q.Sources > 0 {
 			fed = append(fed, q.Queue.Name)
 		}

@@ -30,15 +30,15 @@ func sourceInfo(part *broker.Client, s broker.SourceState, processes map[string]
 	}
 	switch {
 	case s.Cut != "":
-		info.State = "cut"
+		info.State = inspect.Cut
 	case s.End >= 0:
-		info.State = "ended"
+		info.State = inspect.Ended
 	case s.Away != "":
-		info.State = "away"
+		info.State = inspect.Away
 	case s.Full:
-		info.State = "full"
+		info.State = inspect.Full
 	case s.Window:
-		info.State = "window"
+		info.State = inspect.Window
 	default:
 		info.State = inspect.Open
 	}

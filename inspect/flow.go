@@ -13,11 +13,12 @@ type Flow struct {
 	Chain  []string `json:"chain"`  // the functions of its stages, those behind others later
 	Queues []string `json:"queues"` // likewise
 	Stages []string `json:"stages"` // ids, likewise
-	// State is "stuck" if items wait and no worker can run their stage, "paused" if they wait and the
-	// stage is paused, "running", "waiting" if no item runs now, "idle" if it has no items and may
-	// get some, or "done".
+	// State is "stuck" if items wait and no worker can run their stage, or no item was done for a
+	// while; "paused" if they wait and the stage is paused, "running", "waiting" if no item runs now,
+	// "idle" if it has no items and may get some, or "done".
 	State   string `json:"state"`
 	Why     string `json:"why"`     // why items do not move, "" if they do or the reason is not known
+	Remedy  string `json:"remedy"`  // what to do about it, "" if nothing
 	Waiting int64  `json:"waiting"` // items in its queues that no consumer has read, wherever they are
 	Running int64  `json:"running"` // items that a worker or a gather has read and not finished
 	// Oldest is when the oldest of the waiting batches came into its queue, zero if none waits.
@@ -34,32 +35,12 @@ type Flow struct {
 	Partition  int         `json:"partition"`
 }
 
-// A Bottleneck is the part of a flow that limits its rate.
-type Bottleneck struct {
-	// Kind is one of the kinds of a bottleneck.
-	Kind     string `json:"kind"`
-	Stage    string `json:"stage,omitempty"` // id of the stage, if it is one
-	Function string `json:"function,omitempty"`
-	Queue    string `json:"queue,omitempty"` // that is gathered, or that the source feeds
-	Text     string `json:"text"`            // the same as a sentence, with its figures
-	Remedy   string `json:"remedy"`          // what to do
-}
-
-// The kinds of a bottleneck.
-const (
-	FewSlots     = "slots"     // all slots work, most of them on the stage
-	Elsewhere    = "elsewhere" // items wait, and slots work on stages of other flows
-	SlowReader   = "reader"    // the program that gathers takes results slowly
-	SlowProducer = "producer"  // the program that scatters gives items slowly
-	OneItem      = "item"      // a gather waits for one item, and has others of which it is first
-)
-
 // Flows returns the flows of the snapshot, sorted by name. A queue without a stage is a flow too.
 func (s Snapshot) Flows() []Flow {
-	flows := s.group()
+	flows, pools := s.group(), s.pools()
 	found := make([]Flow, 0, len(flows))
 	for _, f := range flows {
-		found = append(found, f.info())
+		found = append(found, f.info(pools))
 	}
 	slices.SortFunc(found, func(a, b Flow) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Partition, b.Partition))
@@ -69,8 +50,12 @@ func (s Snapshot) Flows() []Flow {
 
 // A flow is the queues and stages of one connected part of a namespace, those behind others later.
 type flow struct {
-	queues []*Queue
-	stages []*Stage
+	at      time.Time // of the snapshot
+	queues  []*Queue
+	stages  []*Stage
+	sources []*Source
+	gathers []*Gather
+	calls   []Call // of its stages
 }
 
 // group divides queues and stages into flows.
@@ -105,7 +90,7 @@ func (s Snapshot) group() []*flow {
 	of := func(partition int, queue string) *flow {
 		top := root(place{partition, queue})
 		if flows[top] == nil {
-			flows[top] = &flow{}
+			flows[top] = &flow{at: s.At}
 			order = append(order, flows[top])
 		}
 		return flows[top]
@@ -120,10 +105,46 @@ func (s Snapshot) group() []*flow {
 			f.stages = append(f.stages, &s.Stages[i])
 		}
 	}
+	for i := range s.Sources {
+		f := of(s.Sources[i].Partition, s.Sources[i].Queue)
+		f.sources = append(f.sources, &s.Sources[i])
+	}
+	for i := range s.Gathers {
+		f := of(s.Gathers[i].Partition, s.Gathers[i].Queue)
+		f.gathers = append(f.gathers, &s.Gathers[i])
+	}
+	s.shareCalls(order)
 	for _, f := range order {
 		f.sort()
 	}
 	return slices.DeleteFunc(order, func(f *flow) bool { return len(f.queues) == 0 })
+}
+
+// shareCalls gives the flows the calls of their stages.
+func (s Snapshot) shareCalls(flows []*flow) {
+	of := map[string]*flow{}
+	for _, f := range flows {
+		for _, stage := range f.stages {
+			of[stage.ID] = f
+		}
+	}
+	for _, w := range s.Workers {
+		for _, c := range w.Running {
+			if f := of[c.Stage]; f != nil {
+				f.calls = append(f.calls, c)
+			}
+		}
+	}
+}
+
+// stage returns the stage with an id; the zero stage if there is none.
+func (f *flow) stage(id string) Stage {
+	for _, s := range f.stages {
+		if s.ID == id {
+			return *s
+		}
+	}
+	return Stage{}
 }
 
 // sort orders the queues and stages by the longest way to them.
@@ -152,14 +173,17 @@ func (f *flow) sort() {
 	slices.SortStableFunc(f.stages, func(a, b *Stage) int { return cmp.Compare(level[a.In[0]], level[b.In[0]]) })
 }
 
-func (f *flow) info() Flow {
+func (f *flow) info(p pools) Flow {
 	first := f.queues[0]
-	info := Flow{Name: first.Name, Chain: []string{}, Stages: []string{}, Partition: first.Partition}
+	info := Flow{Name: first.Name, Chain: []string{}, Stages: []string{}, Partition: first.Partition, RateIn: f.rateIn()}
 	for _, s := range f.stages {
 		info.Stages = append(info.Stages, s.ID)
-		info.Chain = append(info.Chain, cmp.Or(s.Function, s.Kind))
+		info.Chain = append(info.Chain, s.name())
+		info.Failed += s.RecentFailed
+		if f.isLast(s) {
+			info.RateOut += s.Rate
+		}
 	}
-	ended := true
 	for _, q := range f.queues {
 		info.Queues = append(info.Queues, q.Name)
 		info.Waiting += q.Unread()
@@ -168,48 +192,79 @@ func (f *flow) info() Flow {
 		if !q.Oldest.IsZero() && (info.Oldest.IsZero() || q.Oldest.Before(info.Oldest)) {
 			info.Oldest = q.Oldest
 		}
-		ended = ended && q.State == Ended
 	}
-	info.State, info.Why = f.state(info, ended)
+	found := f.examine(info, p)
+	if info.State, info.Why, info.Remedy = found.state, found.why, found.remedy; info.State == "running" || info.State == "waiting" {
+		info.Bottleneck, info.ETA = f.bottleneck(p), f.eta()
+	}
 	return info
 }
 
-// state returns the state of a flow, and its reason.
-func (f *flow) state(info Flow, ended bool) (state, why string) {
-	left := map[string]int64{}
-	for _, q := range f.queues {
-		left[q.Name] = q.Unread()
-	}
+// ended tells whether no item will be added to the flow.
+func (f *flow) ended() bool {
+	return !slices.ContainsFunc(f.queues, func(q *Queue) bool { return q.State != Ended })
+}
+
+// isLast tells whether no stage reads the results of a stage.
+func (f *flow) isLast(s *Stage) bool {
+	return !slices.ContainsFunc(f.stages, func(next *Stage) bool {
+		return slices.ContainsFunc(s.Out, func(out string) bool { return slices.Contains(next.In, out) })
+	})
+}
+
+// rateIn returns the items a second that came into the flow, since its first stages began the last
+// half minute.
+func (f *flow) rateIn() (rate float64) {
 	for _, s := range f.stages {
-		for _, in := range s.In {
-			switch name := "stage " + s.ID + " (" + cmp.Or(s.Function, s.Kind) + ")"; {
-			case left[in] == 0:
-			case s.Paused:
-				return "paused", name
-			case s.Workers == 0 && s.Others > 0:
-				return "stuck", "the workers have the function of " + name + " with other types"
-			case s.Workers == 0:
-				return "stuck", "no worker has the function of " + name
+		if s.Recent.Length == 0 {
+			continue
+		}
+		for _, q := range f.queues {
+			if len(q.From) == 0 && slices.Contains(s.In, q.Name) {
+				rate += max(0, float64(q.Added-s.Recent.Added)/s.Recent.Length.Seconds())
 			}
 		}
 	}
-	switch {
-	case info.Running > 0:
-		return "running", ""
-	case info.Waiting > 0:
-		return "waiting", f.ungathered()
-	case ended:
-		return "done", ""
-	}
-	return "idle", ""
+	return rate
 }
 
-// ungathered tells whether results wait for a gather.
-func (f *flow) ungathered() string {
-	for _, q := range f.queues {
-		if q.Unread() > 0 && (q.Consumer == "" || q.Gather != nil && q.Gather.State == Dead) {
-			return "no program gathers queue " + q.Name
+// eta returns the time that the stages need for all items at their present rate; 0 if that is not
+// known, since items may be added, or a last stage has no rate.
+func (f *flow) eta() (eta time.Duration) {
+	if !f.ended() {
+		return 0
+	}
+	for _, s := range f.stages {
+		if !f.isLast(s) {
+			continue
+		}
+		switch items := f.before(s, map[*Stage]bool{}); {
+		case items == 0:
+		case s.Rate == 0:
+			return 0
+		default:
+			eta = max(eta, time.Duration(float64(items)/s.Rate*float64(time.Second)))
 		}
 	}
-	return ""
+	return eta
+}
+
+// before returns the items that a stage has still to finish: those in its in-queues, and in front of
+// the stages that fill these.
+func (f *flow) before(s *Stage, seen map[*Stage]bool) (items int64) {
+	if seen[s] {
+		return 0
+	}
+	seen[s] = true
+	for _, q := range f.queues {
+		if slices.Contains(s.In, q.Name) {
+			items += q.Unread() + q.Running
+		}
+	}
+	for _, other := range f.stages {
+		if slices.ContainsFunc(other.Out, func(out string) bool { return slices.Contains(s.In, out) }) {
+			items += f.before(other, seen)
+		}
+	}
+	return items
 }

@@ -12,6 +12,7 @@ type Snapshot struct {
 	Queues    []Queue   `json:"queues"` // sorted by name
 	Stages    []Stage   `json:"stages"` // those of a partition in the order in which they were made
 	Sources   []Source  `json:"sources"`
+	Gathers   []Gather  `json:"gathers"` // sorted by queue
 	Workers   []Worker  `json:"workers"` // sorted by host and process, also those that are late or silent
 	Executors []Process `json:"executors"`
 	Letters   int64     `json:"letters"` // number of dead letters

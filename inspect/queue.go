@@ -33,7 +33,8 @@ type Queue struct {
 	Sources  int64     `json:"sources"`  // that feed it and are not delivered to their end
 	Sealed   bool      `json:"sealed"`   // no further source can join
 	Consumer string    `json:"consumer"` // its stage, as "stage:<id>", or its gather, as "gather:<id>"; "" for none
-	// Gather is the process of the gather that reads the queue, nil if none does.
+	// Gather is the process of the gather that reads the queue, nil if none does. Snapshot.Gathers has
+	// what it reports.
 	Gather *Process `json:"gather,omitempty"`
 	From   []string `json:"from"`  // the queues that its items were scattered into
 	Flow   string   `json:"flow"`  // the first of these, or its own name
@@ -59,8 +60,8 @@ type Source struct {
 	Name  string `json:"name"`
 	Queue string `json:"queue"`
 	// State is "open", "full" while it waits for room in its queue, "window" while it waits for its
-	// gathers, "away" if its process is gone and a successor may come, "cut" if it was given up
-	// before its end, and "ended".
+	// gathers, "redis" while it waits for an answer of Redis, "away" if its process is gone and a
+	// successor may come, "cut" if it was given up before its end, and "ended".
 	State     string `json:"state"`
 	Stored    int64  `json:"stored"`    // items so far
 	End       int64  `json:"end"`       // number of its items, -1 until it has ended
@@ -68,9 +69,26 @@ type Source struct {
 	Dropped   int64  `json:"dropped"`   // items that its overflow policy has dropped
 	Durable   bool   `json:"durable"`   // see bridge.DurableSource
 	Why       string `json:"why"`       // why it was cut or is away
+	// Since is since when the source waits without a break, by the clock of Redis. It is zero if it
+	// does not, or is not known.
+	Since time.Time `json:"since,omitzero"`
+	// Waited is the share of the last ten seconds in which the source waited for room in its queue or
+	// for its gathers, and Caller the share in which it had no item to store: from 0 to 1. Its process
+	// reports them with its heartbeat.
+	Waited float64 `json:"waited"`
+	Caller float64 `json:"caller"`
 	// By is the process that adds to it, or that has left it behind; nil if it goes with none, or has
 	// ended.
 	By *Process `json:"by,omitempty"`
 	// Partition is the number of the partition that has the source, 0 if there is only one.
 	Partition int `json:"partition"`
 }
+
+// The states of a source, beside Open and Ended.
+const (
+	Full     = "full"   // it waits for room in its queue
+	Window   = "window" // it waits for its gathers
+	NoAnswer = "redis"  // it waits for an answer of Redis
+	Away     = "away"   // its process is gone, and a successor may come
+	Cut      = "cut"    // it was given up before its end
+)

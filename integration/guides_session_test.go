@@ -211,6 +211,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`), "TIME"},
 	{regexp.MustCompile(`\b(\d+m)?\d+(\.\d+)?(ns|µs|ms|s)\b`), "DURATION"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?/s\b`), "RATE"},
+	{regexp.MustCompile(`\b\d+%`), "SHARE"},
 	{regexp.MustCompile(`"seconds":[0-9.e-]+`), `"seconds":N`},
 	{regexp.MustCompile(`[ \t]+`), " "},
 }

@@ -136,6 +136,8 @@ func stagesVerb() *urfave.Command {
 				{Head: "FAILED", Cell: func(s inspect.Stage) any { return s.Failed }},
 				{Head: "P50", Cell: func(s inspect.Stage) any { return short(s.P50) }},
 				{Head: "P99", Cell: func(s inspect.Stage) any { return short(s.P99) }},
+				{Head: "BUSY", Cell: func(s inspect.Stage) any { return percent(s.BusyShare()) }},
+				{Head: "FULL", Cell: func(s inspect.Stage) any { return percent(s.FullShare()) }},
 				{Head: "WORKERS", Cell: func(s inspect.Stage) any { return holders(s) }},
 				{Head: "COST", Wide: true, Cell: func(s inspect.Stage) any { return short(s.Cost) }},
 				{Head: "RETRIED", Wide: true, Cell: func(s inspect.Stage) any { return s.Retried }},
@@ -161,6 +163,11 @@ func perSecond(rate float64) cli.Number {
 		n.Text = fmt.Sprintf("%.0f/s", rate)
 	}
 	return n
+}
+
+// percent returns a share as a percentage.
+func percent(share float64) cli.Number {
+	return cli.Number{Value: int64(share * 1000), Text: fmt.Sprintf("%.0f%%", 100*share)}
 }
 
 // holders returns the number of workers that run a stage, and why others do not.
@@ -238,13 +245,25 @@ func flowsVerb() *urfave.Command {
 				{Head: "WAITING", Cell: func(f inspect.Flow) any { return f.Waiting }},
 				{Head: "RUNNING", Cell: func(f inspect.Flow) any { return f.Running }},
 				{Head: "OLDEST", Cell: func(f inspect.Flow) any { return cli.Since(*at, f.Oldest) }},
+				{Head: "OUT", Cell: func(f inspect.Flow) any { return perSecond(f.RateOut) }},
+				{Head: "ETA", Cell: func(f inspect.Flow) any { return f.ETA.Round(time.Second) }},
 				{Head: "FUNCTIONS", Cell: func(f inspect.Flow) any { return strings.Join(f.Chain, " > ") }},
-				{Head: "WHY", Cell: func(f inspect.Flow) any { return f.Why }},
+				{Head: "WHY", Cell: func(f inspect.Flow) any { return why(f) }},
+				{Head: "IN", Wide: true, Cell: func(f inspect.Flow) any { return perSecond(f.RateIn) }},
+				{Head: "FAILED", Wide: true, Cell: func(f inspect.Flow) any { return f.Failed }},
 				{Head: "SOURCES", Wide: true, Cell: func(f inspect.Flow) any { return f.Sources }},
 				{Head: "QUEUES", Wide: true, Cell: func(f inspect.Flow) any { return f.Queues }},
 				{Head: "PARTITION", Wide: true, Cell: func(f inspect.Flow) any { return f.Partition }},
 			}
 		})
+}
+
+// why returns why items of a flow do not move, or what limits its rate.
+func why(f inspect.Flow) string {
+	if f.Why == "" && f.Bottleneck != nil {
+		return f.Bottleneck.Text
+	}
+	return f.Why
 }
 
 // lister returns a verb that lists rows of a snapshot. The columns get the time of the snapshot.

@@ -17,7 +17,6 @@ const (
 	clientHeadroom = 0.1                   // part of maxclients that should be free
 	failingPart    = 0.05                  // part of the items that may fail
 	longCall       = 5 * time.Second       // that an item may take in any stage
-	hungCall       = time.Minute           // likewise, until the call counts as hung
 	unusual        = 20                    // times the time of 99 of 100 items
 	manyReads      = 300_000               // workers times stages at which their reads take a core of Redis
 )
@@ -132,19 +131,19 @@ func functions(f Facts, report reporter) {
 
 // calls looks for functions that may hang: they run for much longer than 99 of 100 items did.
 func calls(f Facts, report reporter) {
-	p99 := map[string]time.Duration{}
+	stage := map[string]inspect.Stage{}
 	for _, s := range f.Snapshot.Stages {
-		p99[s.ID] = s.P99
+		stage[s.ID] = s
 	}
 	for _, w := range f.Snapshot.Workers {
 		long, level := 0, Warn
 		var first inspect.Call
 		for _, c := range w.Running {
 			took := f.Snapshot.At.Sub(c.Since)
-			if took <= max(longCall, unusual*p99[c.Stage]) {
+			if took <= max(longCall, unusual*stage[c.Stage].P99) {
 				continue
 			}
-			if took > max(hungCall, unusual*p99[c.Stage]) {
+			if stage[c.Stage].Hung(took) {
 				level = Fail
 			}
 			if long++; long == 1 {
@@ -171,11 +170,11 @@ func flows(f Facts, report reporter) {
 	for _, flow := range f.Snapshot.Flows() {
 		switch since := age(f.Snapshot.At, flow.Oldest); {
 		case flow.State == "stuck":
-			report(Fail, "start a worker with the function", "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
+			report(Fail, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		case flow.State == "paused":
-			report(Warn, "gather the flow, or delete its queues", "flow %s: %d items wait: %s is paused since its process is dead", flow.Name, flow.Waiting, flow.Why)
+			report(Warn, flow.Remedy, "flow %s: %d items wait: %s is paused since its process is dead", flow.Name, flow.Waiting, flow.Why)
 		case flow.Why != "":
-			report(Warn, "gather it, or delete it", "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
+			report(Warn, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		}
 	}
 }
@@ -183,7 +182,7 @@ func flows(f Facts, report reporter) {
 func full(f Facts, report reporter) {
 	waits := map[string]int{}
 	for _, s := range f.Snapshot.Sources {
-		if s.State == "full" {
+		if s.State == inspect.Full {
 			waits[s.Queue]++
 		}
 	}
@@ -225,9 +224,9 @@ func crashes(f Facts, report reporter) {
 func sources(f Facts, report reporter) {
 	for _, s := range f.Snapshot.Sources {
 		switch {
-		case s.State == "away":
+		case s.State == inspect.Away:
 			report(Warn, "start its program again, which goes on behind the stored items", "source %s of queue %s: its process is gone: %s", s.Name, s.Queue, s.Why)
-		case s.State == "open" && s.By != nil && (s.By.State == inspect.Silent || s.By.State == inspect.Late):
+		case s.State == inspect.Open && s.By != nil && (s.By.State == inspect.Silent || s.By.State == inspect.Late):
 			report(Warn, "", "source %s of queue %s: %s has sent no heartbeat for %s", s.Name, s.Queue, process(s.By), age(f.Snapshot.At, s.By.Seen))
 		}
 	}

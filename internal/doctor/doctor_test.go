@@ -24,7 +24,7 @@ func well() doctor.Facts {
 				{Name: "in", State: "open", Waiting: 3, Oldest: now.Add(-time.Minute), Consumer: "stage:s"},
 				{Name: "out", State: "open", From: []string{"in"}, Consumer: "gather:g", Gather: &inspect.Process{ID: "x", Host: "h", PID: 1, State: "live", Seen: now}},
 			},
-			Stages:    []inspect.Stage{{ID: "s", Kind: "map", Function: "f", In: []string{"in"}, Out: []string{"out"}, Workers: 1}},
+			Stages:    []inspect.Stage{{ID: "s", Kind: "map", Function: "f", In: []string{"in"}, Out: []string{"out"}, Workers: 1, Recent: inspect.Work{Done: 9, Length: 30 * time.Second}}},
 			Sources:   []inspect.Source{{Name: "src", Queue: "in", State: "open", End: -1, By: &inspect.Process{Host: "h", PID: 1, State: "live", Seen: now}}},
 			Workers:   []inspect.Worker{{ID: "w", Host: "h", PID: 2, State: "live", Concurrency: 2, Functions: []string{"f"}, Seen: now}},
 			Executors: []inspect.Process{{ID: "x", Host: "h", PID: 1, State: "live", Seen: now}},

@@ -1,0 +1,309 @@
+package inspect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Bottleneck is the part of a flow that limits its rate.
+type Bottleneck struct {
+	// Kind is one of the kinds of a bottleneck.
+	Kind     string `json:"kind"`
+	Stage    string `json:"stage,omitempty"` // id of the stage, if it is one
+	Function string `json:"function,omitempty"`
+	Queue    string `json:"queue,omitempty"` // that is gathered, or that the source feeds
+	Text     string `json:"text"`            // the same as a sentence, with its figures
+	Remedy   string `json:"remedy"`          // what to do
+}
+
+// The kinds of a bottleneck.
+const (
+	FewSlots     = "slots"     // all slots work, most of them on this flow
+	Elsewhere    = "elsewhere" // all slots work, most of them on other flows
+	SlowReader   = "reader"    // the program that gathers takes results slowly
+	SlowProducer = "producer"  // the program that scatters gives items slowly
+	OneItem      = "item"      // a gather waits for one item, and has others that come after it
+)
+
+const (
+	fullyUsed = 0.9              // part of the time of slots from which on more slots would help
+	mostly    = 0.5              // part of a time that is most of it
+	backlogOf = time.Second      // work in front of a stage that is a backlog
+	longWait  = 10 * time.Second // of a gather for one item
+)
+
+// bottleneck returns what limits the rate of a flow of which items move: the first of these that
+// holds, from its end to its begin.
+func (f *flow) bottleneck(p pools) *Bottleneck {
+	if b := f.gatherLimit(); b != nil {
+		return b
+	}
+	s := f.backlogged()
+	if s == nil {
+		return f.producerLimit(p)
+	}
+	s = f.dearest(s)
+	if p.use(s) < fullyUsed {
+		return nil
+	}
+	if other, busy := p.others(s, f); busy > mostly*p.load(s) {
+		return &Bottleneck{
+			Kind: Elsewhere, Stage: s.ID, Function: s.Function,
+			Text:   fmt.Sprintf("%s waits for slots: most of them run %s (stage %s)", s.name(), other.name(), other.ID),
+			Remedy: "start more workers, or pause stage " + other.ID,
+		}
+	}
+	rate, slots := s.Rate, float64(s.Slots)
+	return &Bottleneck{
+		Kind: FewSlots, Stage: s.ID, Function: s.Function,
+		Text: fmt.Sprintf("%s holds it back: %s an item, %.3g/s on %d slots, which work %.0f %% of their time",
+			s.name(), short(s.itemTime()), rate, s.Slots, 100*min(1, p.use(s))),
+		Remedy: fmt.Sprintf("start more workers: a further slot does about %.3g items a second more", rate/max(1, slots)),
+	}
+}
+
+// gatherLimit returns a gather as the bottleneck, nil if none is: one that waits for an item, or one
+// that waits for its program.
+func (f *flow) gatherLimit() *Bottleneck {
+	for _, g := range f.gathers {
+		if g.Wants != nil && f.at.Sub(g.Wants.Since) > longWait && g.Held > 0 {
+			return &Bottleneck{
+				Kind: OneItem, Queue: g.Queue,
+				Text: fmt.Sprintf("the gather of %s has waited for offset %d of source %s for %s, and holds %d items that come after it%s",
+					g.Queue, g.Wants.Offset, g.Wants.Source, f.at.Sub(g.Wants.Since).Round(time.Second), g.Held, f.runs(g.Wants)),
+				Remedy: fmt.Sprintf("dqbridge where %s %d", g.Wants.Source, g.Wants.Offset),
+			}
+		}
+	}
+	for _, g := range f.gathers {
+		if g.Reader >= mostly && f.unread(g.Queue)+g.Held > 0 {
+			return &Bottleneck{
+				Kind: SlowReader, Queue: g.Queue,
+				Text: fmt.Sprintf("the program that gathers %s takes its results slowly: the gather waits for it %.0f %% of the time, with %d items in its memory and %d in the queue",
+					g.Queue, 100*g.Reader, g.Held, f.unread(g.Queue)),
+				Remedy: "take results faster, or from several goroutines",
+			}
+		}
+	}
+	return nil
+}
+
+// runs tells which call runs an item that a gather wants, "" if none does.
+func (f *flow) runs(w *Wanted) string {
+	for _, c := range f.calls {
+		if c.Source == w.Source && c.Offset <= w.Offset && w.Offset < c.Offset+int64(max(1, c.Items)) {
+			return fmt.Sprintf("; %s (stage %s) has run it for %s", c.Function, c.Stage, f.at.Sub(c.Since).Round(time.Second))
+		}
+	}
+	return ""
+}
+
+// unread returns the unread items of a queue of the flow.
+func (f *flow) unread(queue string) int64 {
+	for _, q := range f.queues {
+		if q.Name == queue {
+			return q.Unread()
+		}
+	}
+	return 0
+}
+
+// backlogged returns the last stage that has more than a second of work in front of it, or a full
+// in-queue, nil if there is none.
+func (f *flow) backlogged() *Stage {
+	for _, s := range slices.Backward(f.stages) {
+		left, full := f.left(s)
+		if full || left > 0 && float64(left) > s.Rate*backlogOf.Seconds() {
+			return s
+		}
+	}
+	return nil
+}
+
+// left returns the items that wait in front of a stage, and whether one of its in-queues is full.
+func (f *flow) left(s *Stage) (items int64, full bool) {
+	for _, q := range f.queues {
+		if slices.Contains(s.In, q.Name) {
+			items, full = items+q.Unread(), full || q.Full
+		}
+	}
+	return items, full
+}
+
+// dearest returns the stage that takes most time of slots, among those that are fused with s and s.
+func (f *flow) dearest(s *Stage) *Stage {
+	dearest := s
+	for _, other := range f.fusedWith(s) {
+		if other.busy() > dearest.busy() {
+			dearest = other
+		}
+	}
+	return dearest
+}
+
+// fusedWith returns the stages behind s that most of its items reach without the queue between.
+func (f *flow) fusedWith(s *Stage) (fused []*Stage) {
+	for _, next := range f.stages {
+		for _, q := range f.queues {
+			if slices.Contains(s.Out, q.Name) && slices.Contains(next.In, q.Name) && q.Unread() == 0 && next.isFused(q) {
+				fused = append(append(fused, next), f.fusedWith(next)...)
+			}
+		}
+	}
+	return fused
+}
+
+// isFused tells whether most items came to a stage without its in-queue: in the last half minute, or
+// ever if it had no work then.
+func (s *Stage) isFused(q *Queue) bool {
+	fused, all := q.Fused-s.Recent.Fused, q.Added+q.Fused-s.Recent.Added-s.Recent.Fused
+	if s.Recent.Length == 0 || all <= 0 {
+		fused, all = q.Fused, q.Added+q.Fused
+	}
+	return all > 0 && float64(fused) >= mostly*float64(all)
+}
+
+// producerLimit returns the producer as the bottleneck of a flow in whose queues no work waits, nil
+// if no source is open.
+func (f *flow) producerLimit(p pools) *Bottleneck {
+	if len(f.stages) == 0 || f.queues[0].State == Ended {
+		return nil
+	}
+	q, s := f.queues[0], f.stages[0]
+	if q.Sources == 0 || s.Workers == 0 {
+		return nil
+	}
+	return &Bottleneck{
+		Kind: SlowProducer, Queue: q.Name,
+		Text:   fmt.Sprintf("the producer of %s gives %.3g items a second; the slots work %.0f %% of their time", q.Name, f.rateIn(), 100*min(1, p.use(s))),
+		Remedy: "give items faster, or stop workers",
+	}
+}
+
+// busy returns the mean number of slots that worked on the stage, in the last half minute.
+func (s *Stage) busy() float64 {
+	if s.Recent.Length == 0 {
+		return 0
+	}
+	return float64(s.Recent.Busy) / float64(s.Recent.Length)
+}
+
+// BusyShare returns the part of the time of its slots, from 0 to 1, that they worked on the stage in
+// the last half minute.
+func (s Stage) BusyShare() float64 { return min(1, s.busy()/max(1, float64(s.Slots))) }
+
+// FullShare returns the part of the time of its workers, from 0 to 1, in which items waited and there
+// was no room behind the stage, in the last half minute.
+func (s Stage) FullShare() float64 {
+	if s.Recent.Length == 0 {
+		return 0
+	}
+	return min(1, float64(s.Recent.Full)/float64(s.Recent.Length)/max(1, float64(s.Workers)))
+}
+
+// itemTime returns the mean time of an item, in the last half minute if items were done then.
+func (s *Stage) itemTime() time.Duration {
+	if s.Recent.Done > 0 {
+		return s.Recent.Busy / time.Duration(s.Recent.Done)
+	}
+	return s.Cost
+}
+
+// name returns the function of a stage, or its kind if it has none.
+func (s *Stage) name() string { return cmp.Or(s.Function, s.Kind) }
+
+// short returns a duration with about three digits.
+func short(d time.Duration) string {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit).String()
+}
+
+// A pool is the workers that have the same functions.
+type pool struct {
+	slots  int
+	busy   float64  // mean number of slots that work
+	stages []*Stage // that they work on
+	hung   []Call   // that may never return
+}
+
+// pools has the pools of each function, and all of them for the function "".
+type pools map[string][]*pool
+
+// pools divides the workers of a snapshot into pools, with the work of its stages.
+func (s *Snapshot) pools() pools {
+	byFunctions, all := map[string]*pool{}, pools{}
+	stages := make(map[string]*Stage, len(s.Stages))
+	for i := range s.Stages {
+		stages[s.Stages[i].ID] = &s.Stages[i]
+	}
+	for _, w := range s.Workers {
+		if w.State == Silent {
+			continue
+		}
+		key := strings.Join(w.Functions, "\x00")
+		if byFunctions[key] == nil {
+			p := &pool{}
+			byFunctions[key] = p
+			for _, name := range append([]string{""}, w.Functions...) {
+				all[name] = append(all[name], p)
+			}
+		}
+		byFunctions[key].slots += w.Concurrency
+		for _, c := range w.Running {
+			if stage := stages[c.Stage]; stage != nil && stage.Hung(s.At.Sub(c.Since)) {
+				byFunctions[key].hung = append(byFunctions[key].hung, c)
+			}
+		}
+	}
+	for i := range s.Stages {
+		stage := &s.Stages[i]
+		slots := all.slots(stage)
+		for _, p := range all[stage.Function] {
+			p.busy += stage.busy() * float64(p.slots) / float64(max(1, slots))
+			p.stages = append(p.stages, stage)
+		}
+	}
+	return all
+}
+
+// slots returns the number of slots that can run a stage.
+func (p pools) slots(s *Stage) (n int) {
+	for _, pool := range p[s.Function] {
+		n += pool.slots
+	}
+	return n
+}
+
+// load returns the mean number of slots that work on any stage, of those that can run this one.
+func (p pools) load(s *Stage) (busy float64) {
+	for _, pool := range p[s.Function] {
+		busy += pool.busy
+	}
+	return busy
+}
+
+// use returns the part of the time that the slots that can run a stage work on any stage.
+func (p pools) use(s *Stage) float64 { return p.load(s) / float64(max(1, p.slots(s))) }
+
+// others returns the stage outside a flow that takes most time of the slots that can run s, and the
+// mean number of these slots that work outside the flow.
+func (p pools) others(s *Stage, f *flow) (most *Stage, busy float64) {
+	for _, pool := range p[s.Function] {
+		for _, other := range pool.stages {
+			if slices.Contains(f.stages, other) {
+				continue
+			}
+			busy += other.busy() * float64(pool.slots) / float64(max(1, p.slots(other)))
+			if most == nil || other.busy() > most.busy() {
+				most = other
+			}
+		}
+	}
+	return most, busy
+}
