@@ -166,10 +166,16 @@ func (ex *Executor) RetryDeadLetter(ctx context.Context, id, queue string) (err 
 		return err
 	}
 	defer end(&err)
-	part, at := ex.dead(id)
+	_, _, err = ex.retryDeadLetter(ctx, id, queue)
+	return err
+}
+
+// retryDeadLetter does what RetryDeadLetter does. It returns the letter and its partition.
+func (i inspector) retryDeadLetter(ctx context.Context, id, queue string) (*broker.Client, broker.DeadLetter, error) {
+	part, at := i.dead(id)
 	d, err := part.Letter(ctx, at)
 	if err != nil {
-		return err
+		return part, d, err
 	}
 	to := part
 	var q broker.Queue
@@ -179,9 +185,9 @@ func (ex *Executor) RetryDeadLetter(ctx context.Context, id, queue string) (err 
 		err = sameType(ctx, part, d.Entry.Queue, q)
 	}
 	if err != nil {
-		return fmt.Errorf("retry dead letter %s: %w", id, err)
+		return part, d, fmt.Errorf("retry dead letter %s: %w", id, err)
 	}
-	return part.Retry(ctx, d, to, q)
+	return part, d, part.Retry(ctx, d, to, q)
 }
 
 // sameType returns ErrTypeMismatch if a queue cannot hold the items of another one. The items of a
@@ -207,10 +213,16 @@ func (ex *Executor) DeleteDeadLetter(ctx context.Context, id string) (err error)
 		return err
 	}
 	defer end(&err)
-	part, at := ex.dead(id)
+	_, _, err = ex.deleteDeadLetter(ctx, id)
+	return err
+}
+
+// deleteDeadLetter does what DeleteDeadLetter does. It returns the letter and its partition.
+func (i inspector) deleteDeadLetter(ctx context.Context, id string) (*broker.Client, broker.DeadLetter, error) {
+	part, at := i.dead(id)
 	d, err := part.Letter(ctx, at)
 	if err != nil {
-		return err
+		return part, d, err
 	}
-	return part.DeleteDeadLetter(ctx, d)
+	return part, d, part.DeleteDeadLetter(ctx, d)
 }

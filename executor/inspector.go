@@ -6,6 +6,8 @@ import (
 	"iter"
 
 	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/handle"
 )
 
 // An Inspector lists queues, stages, workers, functions and dead letters. An Executor is an
@@ -44,7 +46,10 @@ type Inspector interface {
 	Close() error
 }
 
-var _ Inspector = (*Executor)(nil)
+var (
+	_ Inspector         = (*Executor)(nil)
+	_ handle.Connection = observer{}
+)
 
 // NewInspector connects to the Redis at an address, and changes no key there. The form of the
 // address, the errors and the meaning of ctx are those of New, with one exception: an empty address
@@ -62,7 +67,7 @@ func NewInspector(ctx context.Context, redisURL string, opts ...Option) (Inspect
 	if err != nil {
 		return nil, err
 	}
-	return inspector{c.Partitions(), s.connection.Lease, new(lifecycle)}, nil
+	return observer{inspector{c.Partitions(), s.connection.Lease, new(lifecycle)}}, nil
 }
 
 // Close ends the connection. A second Close returns nil at once.
@@ -71,4 +76,25 @@ func (i inspector) Close() error {
 		return nil
 	}
 	return i.parts[0].Close()
+}
+
+// An observer is what NewInspector returns. Package operate uses its further methods.
+type observer struct{ inspector }
+
+// Partitions returns the clients of the partitions, see handle.Connection.
+func (o observer) Partitions(handle.Key) []*broker.Client { return o.parts }
+
+// Begin starts a call, see handle.Connection.
+func (o observer) Begin(ctx context.Context, _ handle.Key, call string) (bound context.Context, end func(*error), err error) {
+	return o.tasks.begin(ctx, call)
+}
+
+// RetryDeadLetter retries a dead letter, see handle.Connection.
+func (o observer) RetryDeadLetter(ctx context.Context, _ handle.Key, id, queue string) (*broker.Client, broker.DeadLetter, error) {
+	return o.retryDeadLetter(ctx, id, queue)
+}
+
+// DeleteDeadLetter deletes a dead letter, see handle.Connection.
+func (o observer) DeleteDeadLetter(ctx context.Context, _ handle.Key, id string) (*broker.Client, broker.DeadLetter, error) {
+	return o.deleteDeadLetter(ctx, id)
 }

@@ -35,6 +35,9 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	if info.Recent.Length > 0 {
 		info.Rate = float64(info.Recent.Done) / info.Recent.Length.Seconds()
 	}
+	if p := s.Pause; p != nil {
+		info.Pause = &inspect.Pause{By: p.By, At: time.UnixMilli(p.At), Why: p.Why}
+	}
 	for _, minute := range work.Minutes {
 		info.RecentDone, info.RecentFailed = info.RecentDone+minute.Items, info.RecentFailed+minute.Failed
 	}

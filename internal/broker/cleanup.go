@@ -155,30 +155,6 @@ func (l *Lease) abandonSources(ctx context.Context, d deadProcess) error {
 	return l.cleaned(ctx, []deadProcess{d}, []string{d.next()})
 }
 
-// pausePage is the number of queues whose stages one script call pauses.
-const pausePage = 20
-
-// PauseFlows pauses the stages of an executor that is not in the registry: workers do not run them.
-// It resumes stages whose results another live executor extends or gathers, and all stages if the
-// executor has joined again. It is safe to repeat.
-func (c *Client) PauseFlows(ctx context.Context, executor string) error {
-	owned, err := c.Owned(ctx, executor)
-	if err != nil {
-		return err
-	}
-	for some := range slices.Chunk(owned, pausePage) {
-		args := []any{executor, c.keys.prefix}
-		for _, name := range some {
-			args = append(args, name)
-		}
-		if _, err := c.run(ctx, "pause the flows of executor "+executor, scripts.pause,
-			[]string{c.keys.registry(RoleExecutor), c.keys.registry(RoleWorker), c.keys.stages()}, args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // deleteQueues deletes the queues of a dead executor after the grace period, unless it joins again.
 func (l *Lease) deleteQueues(ctx context.Context, d deadProcess) error {
 	owned, err := l.c.Owned(ctx, d.id)

@@ -83,7 +83,7 @@ var figures = []figure{
 	{"executor_wait", 0, "ms", "BLOCK of the read of an executor's mailbox", "mailbox.go", "mailboxWait"},
 	{"handover_page", 0, "entries", "count of requeue_foreign.lua and collect_requeued.lua", "handover.go", "handoverPage"},
 	{"abandon_page", 0, "sources", "count of abandon_sources.lua", "cleanup.go", "abandonPage"},
-	{"pause_page", 0, "queues", "most in a call of pause.lua", "cleanup.go", "pausePage"},
+	{"pause_page", 0, "queues", "most in a call of pause.lua", "pause.go", "pausePage"},
 	{"purge_page", 0, "entries or sources", "count of purge.lua and drop_sources.lua", "queue.go", "purgeChunk"},
 	{"sweep_page", 0, "sources", "count of sweep.lua", "unstage.go", "sweepPage"},
 	{"partitions", 0, "partitions", "most in a namespace", "partition.go", "MaxPartitions"},

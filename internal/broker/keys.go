@@ -51,6 +51,7 @@ func (k keys) history(stage string) string  { return k.prefix + "h:" + stage }
 func (k keys) errors(stage string) string   { return k.prefix + "err:" + stage }
 func (k keys) watched() string              { return k.prefix + "watched" }
 func (k keys) fenced() string               { return k.prefix + "fenced" }
+func (k keys) acts() string                 { return k.prefix + "acts" }
 func (k keys) watcher() string              { return k.prefix + "watcher" }
 func (k keys) owned(executor string) string { return k.prefix + "own:" + executor }
 func (k keys) holds(executor string) string { return k.prefix + "holds:" + executor }

@@ -80,3 +80,48 @@ func TestFlowsOfDeadExecutorArePaused(t *testing.T) {
 		f.runs(t, c, true, "it ends in a queue that stays")
 	})
 }
+
+// A stage that an operator has paused stays so when its executor leaves, joins again, or updates it.
+func TestOperatorsPauseOutlivesExecutor(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		f := makeFlow(t, c, 0)
+		check := func(paused, operator bool, when string) {
+			t.Helper()
+			stages := must[[]broker.Stage](t)(c.StagesOf(t.Context(), []string{"b"}))
+			if len(stages) != 1 || stages[0].Paused != paused || (stages[0].Pause != nil) != operator {
+				t.Errorf("%s: the stage is %+v", when, stages)
+			}
+		}
+		must[broker.Stage](t)(c.PauseStage(t.Context(), "b", "ann", `too {"many"} errors`))
+		check(true, true, "paused")
+		if err := c.PauseFlows(t.Context(), "x1"); err != nil {
+			t.Fatal(err)
+		}
+		check(true, true, "its live executor resumes its flows")
+		f.stage.Retries = 3
+		if err := c.Stage(t.Context(), f.stage); err != nil {
+			t.Fatal(err)
+		}
+		check(true, true, "it was updated")
+		stages := must[[]broker.Stage](t)(c.StagesOf(t.Context(), []string{"b"}))
+		if p := stages[0].Pause; p.By != "ann" || p.Why != `too {"many"} errors` || p.At == 0 || stages[0].Retries != 3 {
+			t.Errorf("the stage is %+v, the pause %+v", stages[0], p)
+		}
+		if err := c.Raw().ZRem(t.Context(), c.Key("executors"), "x1").Err(); err != nil {
+			t.Fatal(err)
+		}
+		must[broker.Stage](t)(c.ResumeStage(t.Context(), "b"))
+		check(true, false, "resumed, and its executor is dead")
+		if err := errors.Join(c.Join(t.Context(), broker.RoleExecutor, "x1", nil), c.PauseFlows(t.Context(), "x1")); err != nil {
+			t.Fatal(err)
+		}
+		check(false, false, "its executor has joined again")
+		if _, err := c.ResumeStage(t.Context(), "b"); !errors.Is(err, broker.ErrNotPaused) {
+			t.Errorf("resumed twice: %v", err)
+		}
+		if _, err := c.PauseStage(t.Context(), "none", "ann", ""); !errors.Is(err, broker.ErrStageNotFound) {
+			t.Errorf("no stage: %v", err)
+		}
+	})
+}

@@ -67,6 +67,8 @@ var (
 	partitionsLua string
 	//go:embed lua/pause.lua
 	pauseLua string
+	//go:embed lua/pause_stage.lua
+	pauseStageLua string
 	//go:embed lua/purge.lua
 	purgeLua string
 	//go:embed lua/reclaim.lua
@@ -104,7 +106,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, pauseStage, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
 	abandon:          script(abandonLua),
 	abandonSources:   script(abandonSourcesLua),
@@ -132,6 +134,7 @@ var scripts = struct {
 	nack:             script(nackLua),
 	partitions:       script(partitionsLua),
 	pause:            script(pauseLua),
+	pauseStage:       script(pauseStageLua),
 	purge:            script(purgeLua),
 	reclaim:          script(reclaimLua),
 	release:          script(releaseLua),

@@ -24,20 +24,21 @@ const (
 
 // A Stage is work for the workers: it takes entries from Ins and adds results to Outs.
 type Stage struct {
-	Paused   bool          `json:"paused,omitempty"` // no worker runs it, see PauseFlows
-	V        int           `json:"v"`
-	ID       string        `json:"id"`
-	Seq      int64         `json:"seq"` // creation order
-	Kind     string        `json:"kind"`
-	Function string        `json:"fn,omitempty"`
-	Ins      []Queue       `json:"ins"`
-	Outs     []Out         `json:"outs"`
-	InCodec  string        `json:"incodec,omitempty"`
-	InType   string        `json:"intype,omitempty"`
-	OutCodec string        `json:"outcodec,omitempty"`
-	OutType  string        `json:"outtype,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"` // of an item, ns
-	Retries  int           `json:"retries,omitempty"`
+	Paused   bool           `json:"paused,omitempty"` // no worker runs it, see PauseFlows and PauseStage
+	Pause    *OperatorPause `json:"pause,omitempty"`  // by an operator; nil: none. Set only with Paused
+	V        int            `json:"v"`
+	ID       string         `json:"id"`
+	Seq      int64          `json:"seq"` // creation order
+	Kind     string         `json:"kind"`
+	Function string         `json:"fn,omitempty"`
+	Ins      []Queue        `json:"ins"`
+	Outs     []Out          `json:"outs"`
+	InCodec  string         `json:"incodec,omitempty"`
+	InType   string         `json:"intype,omitempty"`
+	OutCodec string         `json:"outcodec,omitempty"`
+	OutType  string         `json:"outtype,omitempty"`
+	Timeout  time.Duration  `json:"timeout,omitempty"` // of an item, ns
+	Retries  int            `json:"retries,omitempty"`
 	// Backoff is the pause before the second attempt, in ns; it doubles up to MaxBackoff.
 	Backoff    time.Duration `json:"backoff,omitempty"`
 	MaxBackoff time.Duration `json:"backoffmax,omitempty"`
@@ -87,9 +88,12 @@ func (c *Client) Stage(ctx context.Context, s Stage) error {
 }
 
 // Replace is Stage for a stage that takes the place of an old one, also in the order of stages. The
-// consumer of the in-queue changes in one step, and the backlog stays.
+// consumer of the in-queue changes in one step, and the backlog stays. The pause of an operator too.
 func (c *Client) Replace(ctx context.Context, s, old Stage) error {
 	s.V, s.Seq = 1, old.Seq
+	if old.Pause != nil {
+		s.Paused, s.Pause = true, old.Pause
+	}
 	return c.stage(ctx, s, old)
 }
 

@@ -1,10 +1,11 @@
-// Package handle lets package bridge use the private parts of package executor. A method that takes
+// Package handle lets packages bridge and operate use the private parts of package executor. A method that takes
 // a Key is internal: a program outside of this module cannot make a Key.
 package handle
 
 import (
 	"context"
 
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
 	"github.com/dqbridge/dqbridge/internal/producer"
@@ -24,4 +25,16 @@ type Queue[E, T any] interface {
 	Gather(ctx context.Context, o consumer.ReceiverOptions) (r *consumer.Receiver, bound context.Context, release func(error), err error)
 	// Codec returns the codec of the items.
 	Codec() codec.Typed[T]
+}
+
+// A Connection is the internal side of an Inspector.
+type Connection interface {
+	// Partitions returns the clients of all partitions.
+	Partitions(Key) []*broker.Client
+	// Begin starts a call, which its errors name. The context that it returns ends with ctx and with
+	// the Inspector. Defer end with the address of the call's error.
+	Begin(ctx context.Context, k Key, call string) (bound context.Context, end func(*error), err error)
+	// RetryDeadLetter and DeleteDeadLetter do what those of an Executor do. They return the letter.
+	RetryDeadLetter(ctx context.Context, k Key, id, queue string) (*broker.Client, broker.DeadLetter, error)
+	DeleteDeadLetter(ctx context.Context, k Key, id string) (*broker.Client, broker.DeadLetter, error)
 }

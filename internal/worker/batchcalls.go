@@ -237,7 +237,7 @@ func (f *fetcher) dispatchCalls(ctx context.Context) error {
 func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 	c := &r.collected
 	calls := min(f.calls(r), cap(f.work)-len(f.work))
-	if r.ended.Load() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
+	if r.stopped() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
 		return f.giveBack(ctx, r)
 	}
 	for ; calls > 0 && c.items > 0; calls-- {
@@ -329,7 +329,7 @@ func (s *slot) process(ctx context.Context, j job) []completion {
 		return append(made, s.do(ctx, j))
 	}
 	entries := append([]broker.Entry{j.entry}, j.more...)
-	if s.stopping.Load() || j.route.ended.Load() {
+	if s.stopping.Load() || j.route.stopped() {
 		for _, e := range entries {
 			made = append(made, requeue(j.route, e, e.Batch))
 		}

@@ -83,7 +83,7 @@ func (s *session) queueCompletions(made []completion) {
 // continuation returns the route that reads the output, nil if the slot does not go on with it.
 func (c *completion) continuation() *route {
 	after := c.route.continuation.Load()
-	if after == nil || after.blocked.Load() || after.ended.Load() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
+	if after == nil || after.blocked.Load() || after.stopped() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
 		return nil
 	}
 	return after

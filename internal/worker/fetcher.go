@@ -52,6 +52,7 @@ type fetcher struct {
 	holds      heldCheck
 	poll       pollPolicy
 	heard      time.Time       // last read of the mailbox
+	looked     time.Time       // last look, without a hint, at the stages that have work
 	counted    time.Time       // last look at the stock
 	collecting []*route        // routes with collected entries
 	foreign    map[string]bool // ids of stages of other types that were logged
@@ -130,6 +131,10 @@ func (f *fetcher) mayHold() (queues, unsure []string) {
 func (f *fetcher) step(ctx context.Context) (err error) {
 	if f.recheck.Swap(false) {
 		f.stages.all, f.holds.lost = true, true
+	}
+	if now := time.Now(); now.Sub(f.looked) >= f.lease { // a hint may be lost
+		f.looked = now
+		f.stages.changed = append(f.stages.changed, f.workingStages()...)
 	}
 	if f.stages.outdated() {
 		if err := f.refresh(ctx); err != nil {

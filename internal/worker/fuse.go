@@ -13,11 +13,14 @@ import (
 const maxFused = 32
 
 // fuse links routes. If this worker also has the stage that reads the out-queue of a stage, and no
-// option forbids it, the results of the first stage do not go through the queue.
+// option forbids it, the results of the first stage do not go through the queue. A paused stage reads
+// no queue.
 func fuse(routes []*route) {
 	reader := make(map[string]*route, len(routes))
 	for _, r := range routes {
-		reader[r.In] = r
+		if !r.stopped() {
+			reader[r.In] = r
+		}
 	}
 	for _, r := range routes {
 		r.readers = nil

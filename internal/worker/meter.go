@@ -153,7 +153,7 @@ func (r *route) isBusy(d time.Duration) {
 func (r *route) work(now time.Time) (w broker.StageWork, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.countFull(now); r.ended.Load() {
+	if r.countFull(now); r.ended() {
 		r.fullSince = time.Time{}
 	}
 	if r.meter.empty() {

@@ -37,7 +37,7 @@ func TestTimeOfAFullQueueIsCounted(t *testing.T) {
 		r.endFull()
 		pass(4*time.Second, time.Second)
 		r.beginFull()
-		r.ended.Store(true)
+		r.standing.Store(over)
 		pass(time.Second, time.Second)
 		pass(time.Second, 0)
 	})

@@ -104,7 +104,7 @@ func (p *reporter) collect(now time.Time) bool {
 		if ok {
 			stages = append(stages, w)
 			p.busy.Add(int64(w.Counts.Busy))
-		} else if r := p.routes[looked]; r.ended.Load() && r.jobs.Load() == 0 {
+		} else if r := p.routes[looked]; r.ended() && r.jobs.Load() == 0 {
 			p.routes[looked] = nil
 		}
 	}

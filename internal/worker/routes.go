@@ -28,7 +28,7 @@ type route struct {
 	ahead        atomic.Int64          // batches that may wait for the slots
 	backlog      atomic.Bool           // the last request returned as many entries as it asked for
 	failing      atomic.Int64          // completions that are repeated, since Redis refused them
-	ended        atomic.Bool           // the stage was removed or replaced, and runs no more
+	standing     atomic.Int32          // live, paused or over
 	gone         atomic.Bool           // the in-queue was deleted during the work
 	fused        atomic.Pointer[route] // stage that takes the results of this one directly; nil: they go into the queue
 	continuation atomic.Pointer[route] // reader of the last out-queue, with which a slot goes on; nil: it does not
@@ -46,6 +46,7 @@ type route struct {
 	fullSince time.Time
 
 	// Only the fetcher uses these:
+	text   string    // of the record of the stage, as it was read last; it may differ from stage in the pause
 	full   time.Time // when an out-queue was found full; zero: it has room
 	active time.Time // when it had work, or was likely to have some soon
 	busy   bool      // the scheduler has it in its own list busy
@@ -58,6 +59,19 @@ type route struct {
 	sick      bool // a queue of it is gone, or its key has another type
 	beyond    bool // the next entry is beyond the window of its source
 }
+
+// The standings of a route. Only the fetcher changes them.
+const (
+	live   = iota
+	paused // by an operator: calls go on to the end of their item, and none begins
+	over   // the stage was removed or replaced: calls are canceled
+)
+
+// stopped reports whether no call begins on the route.
+func (r *route) stopped() bool { return r.standing.Load() != live }
+
+// ended reports whether the stage was removed or replaced.
+func (r *route) ended() bool { return r.standing.Load() == over }
 
 // window is the work that the average cost of an item covers.
 const window = 200 * time.Millisecond
@@ -191,7 +205,7 @@ func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (route
 	var asked []*route
 	for _, stage := range stages {
 		r := known[stage.ID]
-		if r != nil && r.stage.Record != stage.Record {
+		if r != nil && !r.follow(stage) {
 			r = nil
 		}
 		switch {
@@ -221,6 +235,24 @@ func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (route
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
 	fuse(routes)
 	return routes, fresh, nil
+}
+
+// follow adopts a newer record of the stage that differs at most in the pause of an operator. It returns
+// false for another record.
+func (r *route) follow(stage broker.Stage) bool {
+	if r.text == stage.Record {
+		return true
+	}
+	if !r.stage.EqualButPause(stage) {
+		return false
+	}
+	r.text, r.active = stage.Record, time.Now()
+	if stage.Pause != nil {
+		r.standing.Store(paused)
+	} else {
+		r.standing.Store(live)
+	}
+	return true
 }
 
 // forgetForeign drops the logged stages that are gone: among those with some ids, or among all if
@@ -265,7 +297,7 @@ func (f *fetcher) route(ctx context.Context, stage broker.Stage) *route {
 	if len(stage.Ins) != 1 || stage.Paused {
 		return nil
 	}
-	r := &route{stage: stage, Route: broker.Route{In: stage.Ins[0].Name}}
+	r := &route{stage: stage, text: stage.Record, Route: broker.Route{In: stage.Ins[0].Name}}
 	switch stage.Kind {
 	case broker.KindCopy:
 		return r

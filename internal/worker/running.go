@@ -59,8 +59,8 @@ func (c *runningCall) close() {
 	c.cancel(nil)
 }
 
-// begin records that a function is about to run on a batch. It returns false if the stage has
-// ended.
+// begin records that a function is about to run on a batch. It returns false if the stage is
+// paused or has ended.
 func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	c.due.Store(0)
 	c.Span(0, b.N)
@@ -69,7 +69,7 @@ func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
 	c.ended, c.why, c.patience = time.Time{}, nil, hungAfter
 	c.begun, c.counted = time.Since(c.epoch), 0
 	c.mu.Unlock()
-	return !r.ended.Load()
+	return !r.stopped()
 }
 
 // Span records that the function runs on one of n items from the i-th of the batch on.
@@ -223,7 +223,7 @@ func (c *runningCall) busy() bool {
 
 // endStage ends the calls that run for a route.
 func (s *session) endStage(r *route) {
-	r.ended.Store(true)
+	r.standing.Store(over)
 	for _, h := range s.slots {
 		h.now.end(r)
 	}

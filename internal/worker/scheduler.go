@@ -53,7 +53,7 @@ func (r *route) idle() bool { return r.jobs.Load() == 0 && time.Since(r.active) 
 
 // pollable reports whether a route may be read.
 func (r *route) pollable() bool {
-	return !r.sick && !r.breaker.rests() && r.failing.Load() < completeEntries && (r.full.IsZero() || time.Since(r.full) >= fullWait)
+	return !r.sick && !r.stopped() && !r.breaker.rests() && r.failing.Load() < completeEntries && (r.full.IsZero() || time.Since(r.full) >= fullWait)
 }
 
 // next returns at most n pollable routes, in round-robin order.
@@ -105,6 +105,14 @@ func (s *routeScheduler) sample(n int) []*route {
 		return nil
 	}
 	return s.next(n)
+}
+
+// workingStages returns the ids of the stages with jobs or recent work.
+func (s *routeScheduler) workingStages() (ids []string) {
+	for _, r := range s.busy {
+		ids = append(ids, r.stage.ID)
+	}
+	return ids
 }
 
 // busyStages returns the ids of the stages with jobs.

@@ -99,7 +99,7 @@ func (s *slot) next() bool {
 // shouldYield reports, after each item, whether to stop here.
 func (s *slot) shouldYield() bool {
 	ticks := s.clock.ticks.Load()
-	return ticks >= s.late && ticks >= s.late+s.longer() || s.stopping.Load() || s.route.ended.Load()
+	return ticks >= s.late && ticks >= s.late+s.longer() || s.stopping.Load() || s.route.stopped()
 }
 
 // longer returns the ticks that the slot may work beyond a time slice.
@@ -108,7 +108,7 @@ func (s *slot) longer() int64 { return int64(s.job.route.timeSlices()-1) * 2 }
 func (s *slot) do(ctx context.Context, j job) completion {
 	r, e := j.route, j.entry
 	switch {
-	case s.stopping.Load(), r.ended.Load():
+	case s.stopping.Load(), r.stopped():
 		return requeue(r, e, e.Batch)
 	case e.Source == "" || e.CheckRange() != nil:
 		return malformed(j, errNoBatch)

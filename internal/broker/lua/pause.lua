@@ -1,5 +1,5 @@
 -- pause.lua: pauses the flows of an executor that is not in the registry, unless something reads
---   them, and resumes the others
+--   them, and resumes the others. A stage that an operator has paused stays as it is
 -- KEYS 1 executors  executors
 -- KEYS 2 workers  workers
 -- KEYS 3 stages  stages
@@ -35,12 +35,13 @@ local function is_needed(queue, from)
 end
 
 local mark = '{"paused":true,' -- the first field of the record of a stage that is paused
+local operator = mark .. '"pause":' -- the first two, if an operator has paused it
 
 local function set(queue)
   local meta = redis.call('HMGET', ARGV[2] .. 'm:' .. queue, 'from', 'consumer')
   local stage = string.match(meta[2] or '', '^stage:(.+)$')
   local record = stage and redis.call('HGET', KEYS[3], stage)
-  if not record then return end
+  if not record or string.sub(record, 1, #operator) == operator then return end
   local paused = string.sub(record, 1, #mark) == mark
   if is_needed(queue, meta[1]) ~= paused then return end
   local rest = string.sub(record, paused and #mark + 1 or 2)
