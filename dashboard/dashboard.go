@@ -19,6 +19,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/page"
 	"github.com/dqbridge/dqbridge/internal/watch"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 // An Option changes a setting of New.
@@ -43,6 +44,13 @@ func Token(token string) Option { return func(o *page.Options) { o.Token = token
 
 // HidePayloads makes the pages show the sizes of items in place of the items.
 func HidePayloads() Option { return func(o *page.Options) { o.HidePayloads = true } }
+
+// Actions lets users act by an Operator, which the caller closes after Dashboard.Close. by is the name
+// under which the actions are noted; "" stands for the user of this process and its host. Without this
+// option the pages only read.
+func Actions(operator *operate.Operator, by string) Option {
+	return func(o *page.Options) { o.Operator, o.As = operator, by }
+}
 
 // Logger sets the logger of failed reads. The default is none.
 func Logger(log *slog.Logger) Option { return func(o *page.Options) { o.Log = log } }

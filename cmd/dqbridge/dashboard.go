@@ -17,6 +17,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/page"
 	"github.com/dqbridge/dqbridge/internal/watch"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 const (
@@ -32,6 +33,7 @@ func dashboardVerb() *urfave.Command {
 			"An address other than one of the loopback needs --token-file.",
 		Flags: common(
 			&urfave.StringFlag{Name: "listen", Value: defaultListen, Usage: "serve at `ADDRESS`"},
+			&urfave.BoolFlag{Name: "actions", DisableDefaultText: true, Usage: "let users pause stages, cancel items, drain workers, and delete queues and dead letters"},
 			&urfave.StringFlag{Name: "title", Usage: "show `TEXT` as the name of the namespace", DefaultText: "the address of Redis"},
 			&urfave.StringFlag{Name: "token-file", Usage: "ask users for the token in the first line of `FILE`"},
 			&urfave.StringSliceFlag{Name: "host", Usage: "answer to the host `NAME` besides those of the loopback; may be given several times"},
@@ -48,14 +50,22 @@ func serveDashboard(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
-	return observe(c, func(o executor.Inspector) error {
+	serve := func(o executor.Inspector) error {
 		listener, err := net.Listen("tcp", c.String("listen"))
 		if err != nil {
 			return cli.Usagef("--listen: %v", err)
 		}
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "dqbridge: dashboard at http://%s/\n", listener.Addr())
 		return servePages(c.Context, listener, o, options)
-	})
+	}
+	if !c.Bool("actions") {
+		return observe(c, serve)
+	}
+	options.Operator, err = operate.New(c.Context, c.String("redis"), executor.Logger(options.Log))
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(options.Operator.Inspector()), options.Operator.Close())
 }
 
 // pageOptions returns the settings of the flags.

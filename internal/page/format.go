@@ -108,7 +108,7 @@ func rate(r float64) string {
 
 func percent(part float64) string {
 	if part > 0 && part < 0.01 {
-		return fmt.Sprintf("%.1f %%", part*100)
+		return "< 1 %"
 	}
 	return fmt.Sprintf("%.0f %%", part*100)
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/doctor"
 )
 
@@ -121,6 +122,22 @@ func (f frame) More() int {
 		return 0
 	}
 	return max(0, len(f.State.urgent)-3)
+}
+
+// maxPaused bounds the paused stages of the banner.
+const maxPaused = 3
+
+// Paused returns stages that an operator has paused.
+func (f frame) Paused() (stages []inspect.Stage) {
+	if f.State == nil {
+		return nil
+	}
+	for _, st := range f.State.Snapshot.Stages {
+		if st.Pause != nil && len(stages) < maxPaused {
+			stages = append(stages, st)
+		}
+	}
+	return stages
 }
 
 // execute returns the text of a template.

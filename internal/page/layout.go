@@ -9,8 +9,8 @@ import (
 
 // The measures of a graph, in pixels.
 const (
-	nodeWidth, nodeHeight = 190, 78
-	gapWidth, gapHeight   = 140, 26
+	nodeWidth, nodeHeight = 184, 78
+	gapWidth, gapHeight   = 132, 26
 	margin                = 8
 	maxNodes              = 40 // of a graph that is drawn
 )

@@ -15,17 +15,18 @@ import (
 
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/watch"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 // Options are the settings of a Page.
 type Options struct {
-	Name         string   // of the namespace, as the page shows it
-	Prefix       string   // of all paths, such as "/dqbridge"; "" for none
-	Hosts        []string // names of this page besides those of the loopback
-	Token        string   // that a user has to enter, "" for none
-	HidePayloads bool     // show sizes in place of items
-	Operator     Operator // runs actions; nil for a page that only reads
-	As           string   // name under which actions are recorded
+	Name         string            // of the namespace, as the page shows it
+	Prefix       string            // of all paths, such as "/dqbridge"; "" for none
+	Hosts        []string          // names of this page besides those of the loopback
+	Token        string            // that a user has to enter, "" for none
+	HidePayloads bool              // show sizes in place of items
+	Operator     *operate.Operator // runs actions; nil for a page that only reads
+	As           string            // name under which actions are recorded
 	Log          *slog.Logger
 }
 
@@ -77,8 +78,8 @@ func (p *Page) routes() {
 	p.mux.HandleFunc("GET "+p.Prefix+"/static/{name}", p.static)
 	p.mux.HandleFunc("GET "+p.Prefix+"/login", p.askToken)
 	p.mux.HandleFunc("POST "+p.Prefix+"/login", p.login)
-	for name, act := range acts {
-		p.mux.HandleFunc("POST "+p.Prefix+"/act/"+name, func(w http.ResponseWriter, r *http.Request) { p.act(w, r, act) })
+	for name := range acts {
+		p.mux.HandleFunc("POST "+p.Prefix+"/act/"+name, func(w http.ResponseWriter, r *http.Request) { p.act(w, r, name) })
 	}
 	p.mux.HandleFunc(p.Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, http.StatusNotFound, "There is no such page.")

@@ -50,12 +50,9 @@ func timelineOf(now time.Time, calls []recordedCall) timeline {
 		}
 		ends[lane] = c.Seen
 		from, to := max(0, c.Since.Sub(begin)), max(0, c.Seen.Sub(begin))
-		b := timeBar{recordedCall: c, X: pixels(from), Y: lane * laneHeight, Hue: hueOf(c.Function), Took: c.Seen.Sub(c.Since), Long: c.Since.Before(begin)}
+		b := timeBar{recordedCall: c, X: pixels(from), Y: lane * laneHeight, Hue: t.hue(c.Function), Took: c.Seen.Sub(c.Since), Long: c.Since.Before(begin)}
 		b.Width = max(3, pixels(to)-b.X)
 		t.Bars = append(t.Bars, b)
-		if l := (legend{c.Function, b.Hue}); !slices.Contains(t.Functions, l) {
-			t.Functions = append(t.Functions, l)
-		}
 	}
 	t.Height = len(ends) * laneHeight
 	return t
@@ -63,9 +60,25 @@ func timelineOf(now time.Time, calls []recordedCall) timeline {
 
 func pixels(d time.Duration) int { return int(timelineWidth * d / streamSpan) }
 
-// hueOf returns the number of the colour of a function, which is the same on all pages.
-func hueOf(function string) int {
+// hue returns the number of the colour of a function: one that its name gives, or the next that no
+// other function has.
+func (t *timeline) hue(function string) int {
+	used := map[int]bool{}
+	for _, l := range t.Functions {
+		if l.Function == function {
+			return l.Hue
+		}
+		used[l.Hue] = true
+	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(function)) // it never fails
-	return int(h.Sum32() % hues)
+	hue := int(h.Sum32() % hues)
+	for range hues {
+		if !used[hue] {
+			break
+		}
+		hue = (hue + 1) % hues
+	}
+	t.Functions = append(t.Functions, legend{function, hue})
+	return hue
 }

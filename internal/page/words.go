@@ -113,6 +113,15 @@ func (p *Page) words() map[string]any {
 	return map[string]any{
 		"nav": p.nav, "shape": shape, "short": short, "some": some, "known": known, "atleast": atLeast, "consumer": consumer, "process": process,
 		"busy": busy, "fill": fill, "ranges": ranges, "num64": number[int], "bytes64": func(n int) string { return byteSize(int64(n)) },
-		"has": slices.Contains[[]string],
+		"has": slices.Contains[[]string], "control": controlOf, "dict": dict,
 	}
+}
+
+// dict returns names and values as the data of a template.
+func dict(pairs ...any) map[string]any {
+	all := map[string]any{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		all[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	return all
 }
