@@ -200,7 +200,8 @@ type control struct {
 	Ask           string  // question before the action; "" for none
 	Confirm       string  // what the user has to type, "" for nothing
 	Danger        bool
-	To            bool // asks for a queue
+	To            bool   // asks for a queue
+	Tag           string // id of its element
 }
 
 // A field is a hidden value of a form.
@@ -215,6 +216,7 @@ func controlOf(f frame, action, label, ask, confirm string, fields ...any) *cont
 	for i := 0; i+1 < len(fields); i += 2 {
 		c.Fields = append(c.Fields, field{fmt.Sprint(fields[i]), fmt.Sprint(fields[i+1])})
 	}
+	c.Tag = tag(action, fmt.Sprint(c.Fields))
 	return c
 }
 

@@ -22,7 +22,7 @@ const (
 func (p *Page) functions() template.FuncMap {
 	functions := template.FuncMap{
 		"include": p.include, "asset": p.asset, "link": p.link,
-		"name": func(s string) string { return clean(s, maxName) }, "text": func(s string) string { return clean(s, maxText) },
+		"name": func(s any) string { return clean(fmt.Sprint(s), maxName) }, "text": func(s string) string { return clean(s, maxText) },
 		"chain": chain, "num": number[int64], "count": number[int], "rate": rate, "percent": percent, "duration": duration, "bytes": byteSize,
 		"since": since, "stamp": stamp, "clock": clock, "add": func(a, b int) int { return a + b }, "bar": bar,
 	}
@@ -48,16 +48,13 @@ func (p *Page) link(path string, params ...any) string {
 // clean returns a text for a page: cut to most bytes, and with escapes in place of characters that have
 // no form of their own or change the direction of the text around them.
 func clean(s string, most int) string {
-	cut := 0
-	if len(s) > most {
-		cut = len(s)
-		s = s[:most]
-		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) {
-			s = s[:len(s)-1]
+	whole := len(s)
+	if whole > most {
+		end := most
+		for end > most-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
 		}
-		if r, size := utf8.DecodeLastRuneInString(s); r == utf8.RuneError && size == 1 {
-			s = s[:len(s)-1]
-		}
+		s = s[:end]
 	}
 	var b strings.Builder
 	for i, r := range s {
@@ -70,8 +67,8 @@ func clean(s string, most int) string {
 			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 		}
 	}
-	if cut > 0 {
-		fmt.Fprintf(&b, "… (%s in all)", byteSize(int64(cut)))
+	if whole > len(s) {
+		fmt.Fprintf(&b, "… (%s in all)", byteSize(int64(whole)))
 	}
 	return b.String()
 }

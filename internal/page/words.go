@@ -3,8 +3,9 @@ package page
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
 	"net/url"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dqbridge/dqbridge/inspect"
@@ -78,7 +79,7 @@ func consumer(q inspect.Queue) string {
 	case q.Gather != nil && q.Gather.State == inspect.Live:
 		return "gather " + process(q.Gather)
 	case q.Gather != nil:
-		return "gather " + process(q.Gather) + " " + q.Gather.State
+		return "gather " + process(q.Gather) + " " + clean(q.Gather.State, maxName)
 	case q.Consumer == "":
 		return "none"
 	default:
@@ -113,7 +114,7 @@ func (p *Page) words() map[string]any {
 	return map[string]any{
 		"nav": p.nav, "shape": shape, "short": short, "some": some, "known": known, "atleast": atLeast, "consumer": consumer, "process": process,
 		"busy": busy, "fill": fill, "ranges": ranges, "num64": number[int], "bytes64": func(n int) string { return byteSize(int64(n)) },
-		"has": slices.Contains[[]string], "control": controlOf, "dict": dict,
+		"control": controlOf, "dict": dict, "tag": tag,
 	}
 }
 
@@ -124,4 +125,13 @@ func dict(pairs ...any) map[string]any {
 		all[fmt.Sprint(pairs[i])] = pairs[i+1]
 	}
 	return all
+}
+
+// tag returns an id for an element of a page, which is the same for the same texts.
+func tag(texts ...string) string {
+	h := fnv.New64a()
+	for _, text := range texts {
+		_, _ = h.Write([]byte(text + "\x00")) // it never fails
+	}
+	return "e" + strconv.FormatUint(h.Sum64(), 36)
 }
