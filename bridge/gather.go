@@ -171,8 +171,9 @@ type deliverer[T any] struct {
 	typed  codec.Typed[T]
 	inputs *consumer.Inputs // of failed items, nil if they are not brought
 
-	sent     int // results, in total
-	reported int // of them, those that were reported as delivered
+	sent     int  // results, in total
+	reported int  // of them, those that were reported as delivered
+	waits    bool // for the program to take a result
 
 	// the range of items that is being delivered
 	origin *consumer.Origin
@@ -240,6 +241,19 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 		if err := d.out.put(ctx, d); err != nil {
 			return err
 		}
+		d.setWaits(false)
+	}
+}
+
+// setWaits notes whether the gather waits for the program.
+func (d *deliverer[T]) setWaits(waits bool) { //nolint:revive // a state
+	if waits == d.waits {
+		return
+	}
+	if d.waits = waits; waits {
+		d.r.Program().Begin()
+	} else {
+		d.r.Program().End()
 	}
 }
 
@@ -248,6 +262,7 @@ func (d *deliverer[T]) awaitTaken(ctx context.Context) error {
 	tick := time.NewTicker(lookAtBuffer)
 	defer tick.Stop()
 	for d.report(); d.reported < d.sent; d.report() {
+		d.setWaits(true)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -265,8 +280,9 @@ func (d *deliverer[T]) next(ctx context.Context) (p consumer.Range, ok bool, err
 		return p, ok, nil
 	default:
 	}
-	for {
+	for before := -1; ; before = d.reported {
 		d.report()
+		d.setWaits(d.reported == before && d.reported < d.sent) // it has taken none since the last tick
 		var tick <-chan time.Time
 		if d.reported < d.sent {
 			tick = time.After(lookAtBuffer)

@@ -160,7 +160,7 @@ func wantLetters(t *testing.T, ex *executor.Executor) {
 	t.Helper()
 	var letters []int64
 	for d, err := range ex.DeadLetters(t.Context()) {
-		if err != nil || d.Queue != "numbers" || d.Items != 1 || d.Why.Code != "rejected" {
+		if err != nil || d.Queue != "numbers" || d.Items != 1 || d.Why.Code != "rejected" || d.Scattered.IsZero() || d.Scattered.After(d.At) {
 			t.Errorf("got %+v, %v", d, err)
 		}
 		letters = append(letters, d.Offset)

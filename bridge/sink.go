@@ -23,30 +23,19 @@ func (out resultSink[T]) put(ctx context.Context, d *deliverer[T]) error {
 	failed := d.failed
 	for i := 0; i < len(d.values); i++ {
 		for end := d.firstOf(failed); i < end; i++ {
-			if err := out.one(ctx, d, Result[T]{Value: d.values[i], origin: d.origin, at: i}); err != nil {
+			if err := send(ctx, d, out, Result[T]{Value: d.values[i], origin: d.origin, at: i}); err != nil {
 				return err
 			}
+			d.sent++
 		}
 		if len(failed) > 0 {
-			if err := out.one(ctx, d, d.failure(failed[0])); err != nil {
+			if err := send(ctx, d, out, d.failure(failed[0])); err != nil {
 				return err
 			}
+			d.sent++
 			failed = failed[1:]
 		}
 	}
-	return nil
-}
-
-func (out resultSink[T]) one(ctx context.Context, d *deliverer[T], r Result[T]) error {
-	select {
-	case out <- r:
-	default:
-		d.report()
-		if err := send(ctx, out, r); err != nil {
-			return err
-		}
-	}
-	d.sent++
 	return nil
 }
 
@@ -85,7 +74,7 @@ func (p *sliceSink[T]) put(ctx context.Context, d *deliverer[T]) error {
 		all[f.index] = d.failure(f)
 	}
 	d.report()
-	if err := send(ctx, p.out, all); err != nil {
+	if err := send(ctx, d, p.out, all); err != nil {
 		return err
 	}
 	p.lens = append(p.lens, len(all))
@@ -116,7 +105,15 @@ func (p *sliceSink[T]) last(r Result[T]) { p.out <- []Result[T]{r} }
 
 func (p *sliceSink[T]) close() { close(p.out) }
 
-func send[E any](ctx context.Context, out chan<- E, e E) error {
+// send sends results. Before it waits, it reports those that the program has taken.
+func send[T, E any](ctx context.Context, d *deliverer[T], out chan<- E, e E) error {
+	select {
+	case out <- e:
+		return nil
+	default:
+	}
+	d.report()
+	d.setWaits(true)
 	select {
 	case out <- e:
 		return nil

@@ -18,8 +18,11 @@ import (
 // a gather has rejected it too often, or its entry is malformed. The place of each item in its
 // stream has an *ItemError. RetryDeadLetter and DeleteDeadLetter take its ID.
 type DeadLetter struct {
-	ID       string     `json:"id"`
-	At       time.Time  `json:"at"` // time at which it was given up, by the clock of Redis
+	ID string    `json:"id"`
+	At time.Time `json:"at"` // time at which it was given up, by the clock of Redis
+	// Scattered is when its items were scattered, by the clock of Redis, zero if that is not known.
+	Scattered time.Time `json:"scattered,omitzero"`
+
 	Queue    string     `json:"queue"`
 	Source   string     `json:"source"`
 	Offset   int64      `json:"offset"` // of its first item in the source
@@ -83,7 +86,7 @@ func (i inspector) deadOf(ctx context.Context, part *broker.Client, yield func(D
 func deadLetterOf(part *broker.Client, d broker.DeadLetter) DeadLetter {
 	e := d.Entry
 	letter := DeadLetter{
-		ID: deadID(part, e.ID), At: d.At, Queue: e.Queue, Source: e.Source, Offset: e.First, Items: e.N,
+		ID: deadID(part, e.ID), At: d.At, Scattered: e.Scattered(), Queue: e.Queue, Source: e.Source, Offset: e.First, Items: e.N,
 		Attempts: e.Attempts, Crashes: e.Crashes, Why: newItemError(d.Why),
 	}
 	letter.Workers = slices.Grow(letter.Workers, 1+len(d.Deaths))[:len(d.Deaths)] // not nil, which JSON would write as null

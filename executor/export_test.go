@@ -13,3 +13,13 @@ func Submitters(ex *Executor) int {
 	defer ex.home.submits.mu.Unlock()
 	return len(ex.home.submits.slots)
 }
+
+// Activities returns the number of scatters and gathers that an Executor would report.
+func Activities(ex *Executor) (n int) {
+	for _, p := range append(ex.others.all(), ex.home) {
+		p.active.mu.Lock()
+		n += len(p.active.feeds) + len(p.active.gathers)
+		p.active.mu.Unlock()
+	}
+	return n
+}

@@ -93,7 +93,9 @@ func (p *partition) feed(ctx context.Context, items codec.Info, o producer.Optio
 		state: p.ex.tasks.addScatter(), unbind: func() { stop(nil); unbind() },
 	}
 	batcher := producer.NewBatcher(source.Name, stored, o.BatchBounds(source.Queue.Bounds))
-	return keeper, producer.NewFeed(keeper.sender, batcher, keeper), bound, nil
+	feed := producer.NewFeed(keeper.sender, batcher, keeper)
+	p.active.addFeed(keeper.sender)
+	return keeper, feed, bound, nil
 }
 
 // source makes the queue of a feed and its source, or continues those of their names.
@@ -150,6 +152,7 @@ func (f *feedKeeper) Release(ctx context.Context, err error) {
 	if errors.Is(err, ErrQueueNotFound) {
 		f.part.flows.forget(queue)
 	}
+	f.part.active.removeFeed(f.sender)
 	f.part.mailbox.removeSender(f.wake)
 	f.part.ex.tasks.endScatter(f.state, err)
 	f.unbind()

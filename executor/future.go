@@ -264,6 +264,8 @@ func (q *Queue[T]) yield(r *consumer.Receiver, p consumer.Range, yield func(*Fut
 		r.Delivered(1)
 		return true
 	}
+	r.Program().Begin()
+	defer r.Program().End()
 	more = true
 	for at := p.From; more && at < p.To; at++ {
 		more = yield(q.element(p.Entry, int(at-p.Entry.First)), nil)

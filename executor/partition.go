@@ -26,6 +26,7 @@ type partition struct {
 	ends    storedEnds
 	owed    *obligations
 	submits submitters
+	active  activity
 
 	running errgroup.Group                                 // the goroutines of start
 	within  func(do func(ctx context.Context) error) error // calls do with their context; start sets it
@@ -62,11 +63,15 @@ func (p *partition) start(ctx context.Context) error {
 
 // heartbeat renews the lease until ctx ends. If other processes have declared this process dead, it
 // joins again: the queues of a dead process are deleted after a grace time only. It does no other
-// work, since a late heartbeat is a death.
+// work that waits, since a late heartbeat is a death.
 func (p *partition) heartbeat(ctx context.Context, lease *broker.Lease, card map[string]string) {
 	defer lease.Close()
+	shown := broker.CardFields{}
 	for lease.Wait(ctx) {
-		_, err := lease.Beat(ctx)
+		_, err := lease.Beat(ctx, p.active.fields(shown)...)
+		if err != nil {
+			clear(shown)
+		}
 		fenced := errors.Is(err, broker.ErrFenced)
 		if fenced && p.ex.tasks.isClosed() { // Close has left the partition
 			continue

@@ -94,6 +94,7 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, parts rea
 	}
 	s.At, s.Letters = survey.Now, survey.Letters
 	processes := i.processes(survey, &s)
+	reports := reportsOf(survey)
 	s.Workers = make([]inspect.Worker, 0, len(survey.Workers))
 	holders := fleet{}
 	for _, m := range survey.Workers {
@@ -119,7 +120,7 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, parts rea
 		info := queueInfo(part, q, processes)
 		s.Queues = append(s.Queues, info)
 		if info.Gather != nil {
-			s.Gathers = append(s.Gathers, gatherInfo(part, info))
+			s.Gathers = append(s.Gathers, reports.gather(info))
 		}
 		if q.Sources > 0 {
 			fed = append(fed, q.Queue.Name)
@@ -131,7 +132,9 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, parts rea
 	}
 	sources, err := part.Sources(ctx, fed)
 	for _, source := range sources {
-		s.Sources = append(s.Sources, sourceInfo(part, source, processes))
+		info := sourceInfo(part, source, processes)
+		reports.describe(&info)
+		s.Sources = append(s.Sources, info)
 	}
 	return s, err
 }

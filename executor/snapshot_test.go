@@ -63,7 +63,7 @@ func TestSnapshotAddsUp(t *testing.T) {
 		}
 		s := eventually(t, ex, "items run", func(s inspect.Snapshot) bool { return queue(t, s, "in").Running > 0 })
 		q := queue(t, s, "in")
-		if q.Waiting+q.Running != 100 || q.Added != 100 || q.State != "ended" || q.Oldest.IsZero() != (q.Waiting == 0) || q.Batches != q.Running {
+		if q.Waiting+q.Running != 100 || q.Added != 100 || q.State != "ended" || q.Oldest.IsZero() != (q.Waiting == 0) || q.OldestScattered.IsZero() != q.Oldest.IsZero() || q.Batches != q.Running {
 			t.Errorf("the in-queue is %+v", q)
 		}
 		if f := s.Flows(); len(f) != 1 || f[0].Name != "in" || f[0].State != "running" || strings.Join(f[0].Chain, " ") != "slow" || f[0].Waiting+f[0].Running != 100 {

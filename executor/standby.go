@@ -28,6 +28,7 @@ func (q *Queue[T]) gather(ctx context.Context, o consumer.ReceiverOptions) (r *c
 	q.part.flows.beginGather(q.q.Name)
 	release = func(ended error) {
 		defer unbind()
+		q.part.active.removeGather(r)
 		switch {
 		case ended == nil:
 			q.part.deleteDelivered(bound, q.q.Name)
@@ -42,6 +43,7 @@ func (q *Queue[T]) gather(ctx context.Context, o consumer.ReceiverOptions) (r *c
 		release(err)
 		return nil, nil, nil, err
 	}
+	q.part.active.addGather(r)
 	q.part.resumeOwner(q.q)
 	return r, bound, release, nil
 }

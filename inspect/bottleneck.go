@@ -41,12 +41,11 @@ func (f *flow) bottleneck(p pools) *Bottleneck {
 	if b := f.gatherLimit(); b != nil {
 		return b
 	}
-	s := f.backlogged()
-	if s == nil {
+	if !f.isBacklogged() {
 		return f.producerLimit(p)
 	}
-	s = f.dearest(s)
-	if p.use(s) < fullyUsed {
+	s := f.dearest(p)
+	if s == nil {
 		return nil
 	}
 	if other, busy := p.others(s, f); busy > mostly*p.load(s) {
@@ -111,16 +110,12 @@ func (f *flow) unread(queue string) int64 {
 	return 0
 }
 
-// backlogged returns the last stage that has more than a second of work in front of it, or a full
-// in-queue, nil if there is none.
-func (f *flow) backlogged() *Stage {
-	for _, s := range slices.Backward(f.stages) {
+// isBacklogged tells whether a stage has more than a second of work in front of it, or a full in-queue.
+func (f *flow) isBacklogged() bool {
+	return slices.ContainsFunc(f.stages, func(s *Stage) bool {
 		left, full := f.left(s)
-		if full || left > 0 && float64(left) > s.Rate*backlogOf.Seconds() {
-			return s
-		}
-	}
-	return nil
+		return full || left > 0 && float64(left) > s.Rate*backlogOf.Seconds()
+	})
 }
 
 // left returns the items that wait in front of a stage, and whether one of its in-queues is full.
@@ -133,37 +128,15 @@ func (f *flow) left(s *Stage) (items int64, full bool) {
 	return items, full
 }
 
-// dearest returns the stage that takes most time of slots, among those that are fused with s and s.
-func (f *flow) dearest(s *Stage) *Stage {
-	dearest := s
-	for _, other := range f.fusedWith(s) {
-		if other.busy() > dearest.busy() {
-			dearest = other
+// dearest returns the stage that takes most time of slots that have no time left, nil if there is
+// none.
+func (f *flow) dearest(p pools) (dearest *Stage) {
+	for _, s := range f.stages {
+		if p.use(s) >= fullyUsed && (dearest == nil || s.busy() > dearest.busy()) {
+			dearest = s
 		}
 	}
 	return dearest
-}
-
-// fusedWith returns the stages behind s that most of its items reach without the queue between.
-func (f *flow) fusedWith(s *Stage) (fused []*Stage) {
-	for _, next := range f.stages {
-		for _, q := range f.queues {
-			if slices.Contains(s.Out, q.Name) && slices.Contains(next.In, q.Name) && q.Unread() == 0 && next.isFused(q) {
-				fused = append(append(fused, next), f.fusedWith(next)...)
-			}
-		}
-	}
-	return fused
-}
-
-// isFused tells whether most items came to a stage without its in-queue: in the last half minute, or
-// ever if it had no work then.
-func (s *Stage) isFused(q *Queue) bool {
-	fused, all := q.Fused-s.Recent.Fused, q.Added+q.Fused-s.Recent.Added-s.Recent.Fused
-	if s.Recent.Length == 0 || all <= 0 {
-		fused, all = q.Fused, q.Added+q.Fused
-	}
-	return all > 0 && float64(fused) >= mostly*float64(all)
 }
 
 // producerLimit returns the producer as the bottleneck of a flow in whose queues no work waits, nil

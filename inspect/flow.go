@@ -22,11 +22,14 @@ type Flow struct {
 	Waiting int64  `json:"waiting"` // items in its queues that no consumer has read, wherever they are
 	Running int64  `json:"running"` // items that a worker or a gather has read and not finished
 	// Oldest is when the oldest of the waiting batches came into its queue, zero if none waits.
-	Oldest  time.Time `json:"oldest,omitzero"`
-	Sources int64     `json:"sources"`  // that are not delivered to their end
-	RateIn  float64   `json:"rate_in"`  // items a second that have come into it, over the last half minute
-	RateOut float64   `json:"rate_out"` // items a second that its last stages have finished, likewise
-	Failed  int64     `json:"failed"`   // items of its stages that have failed in the last five minutes
+	Oldest time.Time `json:"oldest,omitzero"`
+	// OldestScattered is when the oldest of the waiting batches was scattered, see Queue.
+	OldestScattered time.Time `json:"oldest_scattered,omitzero"`
+
+	Sources int64   `json:"sources"`  // that are not delivered to their end
+	RateIn  float64 `json:"rate_in"`  // items a second that have come into it, over the last half minute
+	RateOut float64 `json:"rate_out"` // items a second that its last stages have finished, likewise
+	Failed  int64   `json:"failed"`   // items of its stages that have failed in the last five minutes
 	// ETA is the time until its sources, which have ended, are delivered at the present rate; 0 if
 	// that is not known.
 	ETA time.Duration `json:"eta_ns,omitempty"`
@@ -189,15 +192,22 @@ func (f *flow) info(p pools) Flow {
 		info.Waiting += q.Unread()
 		info.Running += q.Running
 		info.Sources += q.Sources
-		if !q.Oldest.IsZero() && (info.Oldest.IsZero() || q.Oldest.Before(info.Oldest)) {
-			info.Oldest = q.Oldest
-		}
+		info.Oldest = earlier(info.Oldest, q.Oldest)
+		info.OldestScattered = earlier(info.OldestScattered, q.OldestScattered)
 	}
 	found := f.examine(info, p)
 	if info.State, info.Why, info.Remedy = found.state, found.why, found.remedy; info.State == "running" || info.State == "waiting" {
 		info.Bottleneck, info.ETA = f.bottleneck(p), f.eta()
 	}
 	return info
+}
+
+// earlier returns the earlier one of two times, of which each may be zero for none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // ended tells whether no item will be added to the flow.

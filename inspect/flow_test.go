@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dqbridge/dqbridge/inspect"
 )
@@ -28,5 +29,21 @@ func TestFlowsFollowMergesAndBranches(t *testing.T) {
 	}
 	if want := []string{"a idle: a,b,c,d,e f>copy>g>last", "x done: x h", "z done: z "}; !slices.Equal(got, want) {
 		t.Errorf("the flows are %q, not %q", got, want)
+	}
+}
+
+// The age of a flow is that of the item in it that was scattered first.
+func TestFlowIsAsOldAsItsOldestItem(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := inspect.Snapshot{
+		Queues: []inspect.Queue{
+			{Name: "a", Oldest: now.Add(-time.Minute), OldestScattered: now.Add(-time.Minute)},
+			{Name: "b", Oldest: now, OldestScattered: now.Add(-time.Hour)}, {Name: "c"},
+		},
+		Stages: []inspect.Stage{{ID: "1", In: []string{"a"}, Out: []string{"b"}}, {ID: "2", In: []string{"b"}, Out: []string{"c"}}},
+	}
+	if f := s.Flows(); len(f) != 1 || !f[0].Oldest.Equal(now.Add(-time.Minute)) || !f[0].OldestScattered.Equal(now.Add(-time.Hour)) {
+		t.Errorf("the flows are %+v", f)
 	}
 }

@@ -29,10 +29,15 @@ type Queue struct {
 	Dropped  int64 `json:"dropped"`  // items that overflow policies have dropped so far
 	// Oldest is when the oldest batch that no consumer has read came into this queue, or came back,
 	// by the clock of Redis. It is zero if there is none.
-	Oldest   time.Time `json:"oldest,omitzero"`
-	Sources  int64     `json:"sources"`  // that feed it and are not delivered to their end
-	Sealed   bool      `json:"sealed"`   // no further source can join
-	Consumer string    `json:"consumer"` // its stage, as "stage:<id>", or its gather, as "gather:<id>"; "" for none
+	Oldest time.Time `json:"oldest,omitzero"`
+	// OldestScattered is when the batch that is to be read next was scattered into the first queue of
+	// the flow, by the clock of Redis: its age over all queues and attempts. Of the batches that are to
+	// be read next from each place it is the earliest. It is zero if there is none.
+	OldestScattered time.Time `json:"oldest_scattered,omitzero"`
+
+	Sources  int64  `json:"sources"`  // that feed it and are not delivered to their end
+	Sealed   bool   `json:"sealed"`   // no further source can join
+	Consumer string `json:"consumer"` // its stage, as "stage:<id>", or its gather, as "gather:<id>"; "" for none
 	// Gather is the process of the gather that reads the queue, nil if none does. Snapshot.Gathers has
 	// what it reports.
 	Gather *Process `json:"gather,omitempty"`

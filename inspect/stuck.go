@@ -41,8 +41,15 @@ func (f *flow) examine(info Flow, p pools) finding {
 		return f.waiting()
 	case f.ended():
 		return finding{state: "done"}
+	case f.hasWorked():
+		return finding{state: "running"}
 	}
 	return finding{state: "idle"}
+}
+
+// hasWorked tells whether a stage of the flow has finished an item in the last half minute.
+func (f *flow) hasWorked() bool {
+	return slices.ContainsFunc(f.stages, func(s *Stage) bool { return s.Recent.Done > 0 })
 }
 
 // unserved returns the state of a stage, in front of which items wait, if no worker may run it.
@@ -62,15 +69,17 @@ func (s *Stage) unserved() finding {
 
 // stands tells whether no stage of the flow has finished an item for a while, though some have items.
 func (f *flow) stands(info Flow) bool {
-	if len(f.stages) == 0 || info.Waiting+info.Running == 0 {
+	if len(f.stages) == 0 || info.Waiting+info.Running == 0 || f.hasWorked() {
 		return false
 	}
 	still, since := stillFor, info.Oldest
 	for _, s := range f.stages {
-		if s.Recent.Done > 0 {
-			return false
-		}
 		still = max(still, slowCall*s.P99)
+	}
+	for _, g := range f.gathers {
+		if g.State == Reader && f.at.Sub(g.Since) < still {
+			return false // its program takes results
+		}
 	}
 	for _, c := range f.calls {
 		if since.IsZero() || c.Since.Before(since) {

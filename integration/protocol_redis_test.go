@@ -215,7 +215,7 @@ func TestProtocolFields(t *testing.T) {
 			t.Errorf("the field %s of an entry is not documented", field)
 		}
 	}
-	if len(fields) != 10 {
+	if len(fields) != 11 {
 		t.Errorf("the fields of entries are %v", fields)
 	}
 }

@@ -28,6 +28,7 @@ func queuesVerb() *urfave.Command {
 				{Head: "RUNNING", Cell: func(q inspect.Queue) any { return atLeast(q, q.Running) }},
 				{Head: "OLDEST", Cell: func(q inspect.Queue) any { return cli.Since(*at, q.Oldest) }},
 				{Head: "CONSUMER", Cell: func(q inspect.Queue) any { return consumer(q, *at) }},
+				{Head: "AGE", Wide: true, Cell: func(q inspect.Queue) any { return cli.Since(*at, q.OldestScattered) }},
 				{Head: "ADDED", Wide: true, Cell: func(q inspect.Queue) any { return q.Added }},
 				{Head: "FUSED", Wide: true, Cell: func(q inspect.Queue) any { return q.Fused }},
 				{Head: "MAX", Wide: true, Cell: func(q inspect.Queue) any { return q.Max }},
@@ -213,11 +214,41 @@ func sourcesVerb() *urfave.Command {
 				{Head: "DELIVERED", Cell: func(s inspect.Source) any { return known(s.Delivered) }},
 				{Head: "BY", Cell: func(s inspect.Source) any { return by(s, *at) }},
 				{Head: "WHY", Cell: func(s inspect.Source) any { return s.Why }},
+				{Head: "SINCE", Wide: true, Cell: func(s inspect.Source) any { return cli.Since(*at, s.Since) }},
+				{Head: "WAITED", Wide: true, Cell: func(s inspect.Source) any { return percent(s.Waited) }},
+				{Head: "CALLER", Wide: true, Cell: func(s inspect.Source) any { return percent(s.Caller) }},
 				{Head: "DROPPED", Wide: true, Cell: func(s inspect.Source) any { return s.Dropped }},
 				{Head: "DURABLE", Wide: true, Cell: func(s inspect.Source) any { return s.Durable }},
 				{Head: "PARTITION", Wide: true, Cell: func(s inspect.Source) any { return s.Partition }},
 			}
 		})
+}
+
+func gathersVerb() *urfave.Command {
+	type column = cli.Column[inspect.Gather]
+	return lister("gathers", "list the gathers, and what they wait for", func(s inspect.Snapshot) []inspect.Gather { return s.Gathers },
+		func(at *time.Time) []column {
+			return []column{
+				{Head: "QUEUE", Cell: func(g inspect.Gather) any { return g.Queue }},
+				{Head: "STATE", Cell: func(g inspect.Gather) any { return g.State }},
+				{Head: "DELIVERED", Cell: func(g inspect.Gather) any { return g.Delivered }},
+				{Head: "HELD", Cell: func(g inspect.Gather) any { return g.Held }},
+				{Head: "READER", Cell: func(g inspect.Gather) any { return percent(g.Reader) }},
+				{Head: "WANTS", Cell: func(g inspect.Gather) any { return wants(g, *at) }},
+				{Head: "BY", Cell: func(g inspect.Gather) any { return process(&g.By, *at) }},
+				{Head: "SINCE", Wide: true, Cell: func(g inspect.Gather) any { return cli.Since(*at, g.Since) }},
+				{Head: "BYTES", Wide: true, Cell: func(g inspect.Gather) any { return g.HeldBytes }},
+				{Head: "PARTITION", Wide: true, Cell: func(g inspect.Gather) any { return g.Partition }},
+			}
+		})
+}
+
+// wants returns the item that a gather waits for, and for how long it has.
+func wants(g inspect.Gather, at time.Time) string {
+	if g.Wants == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d %v", g.Wants.Source, g.Wants.Offset, cli.Since(at, g.Wants.Since))
 }
 
 // known returns a number that is -1 if it is not known.
@@ -251,6 +282,7 @@ func flowsVerb() *urfave.Command {
 				{Head: "WHY", Cell: func(f inspect.Flow) any { return why(f) }},
 				{Head: "IN", Wide: true, Cell: func(f inspect.Flow) any { return perSecond(f.RateIn) }},
 				{Head: "FAILED", Wide: true, Cell: func(f inspect.Flow) any { return f.Failed }},
+				{Head: "AGE", Wide: true, Cell: func(f inspect.Flow) any { return cli.Since(*at, f.OldestScattered) }},
 				{Head: "SOURCES", Wide: true, Cell: func(f inspect.Flow) any { return f.Sources }},
 				{Head: "QUEUES", Wide: true, Cell: func(f inspect.Flow) any { return f.Queues }},
 				{Head: "PARTITION", Wide: true, Cell: func(f inspect.Flow) any { return f.Partition }},

@@ -42,7 +42,7 @@ func app() *urfave.App {
 		Description: "Exit status: 0; 1 for failed items or another error; 2 for a mistake on the command line;\n" +
 			"3 if Redis cannot be used; 4 if the stream is incomplete; 5 if a queue, a source or a dead letter does not exist;\n" +
 			"130 after Ctrl-C.",
-		Commands:  []*urfave.Command{runVerb(), functionsVerb(), scatterVerb(), mapVerb(), gatherVerb(), flowsVerb(), queuesVerb(), sourcesVerb(), stagesVerb(), workersVerb(), errorsVerb(), whereVerb(), deadVerb(), deleteVerb(), doctorVerb(), dashboardVerb(), checkVerb()},
+		Commands:  []*urfave.Command{runVerb(), functionsVerb(), scatterVerb(), mapVerb(), gatherVerb(), flowsVerb(), queuesVerb(), sourcesVerb(), gathersVerb(), stagesVerb(), workersVerb(), errorsVerb(), whereVerb(), deadVerb(), deleteVerb(), doctorVerb(), dashboardVerb(), checkVerb()},
 		Flags:     []urfave.Flag{cli.VersionFlag()},
 		Action:    cli.PrintVersion,
 		Writer:    os.Stdout,

@@ -45,6 +45,7 @@ type Client struct {
 	keys   keys
 	log    *slog.Logger
 	outage outage
+	clock  clock
 
 	index      int       // number of this partition
 	partitions []*Client // all partitions, this one included

@@ -135,7 +135,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, en
 		d := &done[i]
 		e := &d.Entry
 		keys = append(keys, k.streamOf(e.Stream()), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
-		args = append(args, e.ID, d.In.Inc, int64(d.Cost), e.Crashes, e.Source, e.Queue)
+		args = append(args, e.ID, d.In.Inc, int64(d.Cost), e.Crashes, e.Source, e.Stamp, e.Queue)
 		if d.Dead == nil {
 			args = append(args, "")
 		} else {

@@ -53,6 +53,7 @@ func deadLetterOf(raw list) DeadLetter {
 	d := DeadLetter{Entry: entryOf(StreamRef{}, raw)}
 	fields := raw.list(1).fields()
 	d.Entry.Queue, d.Why, d.Deaths = fields["q"], batch.ParseFailure([]byte(fields["why"])), parseDeaths(fields["d"])
+	d.Entry.Stamp = fields["t"] // the id has the time of the dead letter
 	var ms, seq int64
 	if _, err := fmt.Sscanf(d.Entry.ID, "%d-%d", &ms, &seq); err == nil {
 		d.At = time.UnixMilli(ms)
@@ -129,7 +130,7 @@ func (c *Client) Retry(ctx context.Context, d DeadLetter, to *Client, q Queue) e
 	again := d.Entry.Batch
 	again.Source, again.First = s.Name, 0
 	for {
-		got, err := to.Scatter(ctx, s, "", Window{}, []Parcel{{Batch: again}})
+		got, err := to.Scatter(ctx, s, "", Window{}, []Parcel{{Batch: again, Trace: d.Entry.Trace()}})
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ type Entry struct {
 	Ref
 	Attempts int    // failed calls of the function, for each of the items
 	Crashes  int    // workers that died while they held the entry
+	Stamp    string // when its items were scattered, see Scattered, and their trace, see Trace
 	Failed   string // worker whose failed attempt this entry retries; "": none, or that worker has requeued it
 	Payload  string // id of the key that holds the frame; "": the frame is inline
 	Size     int    // bytes of the frame, known before the frame is read
@@ -42,6 +43,7 @@ type Entry struct {
 
 func entryOf(at StreamRef, raw list) Entry {
 	e := Entry{Ref: Ref{at.Queue, at.Kind, raw.text(0)}}
+	e.Stamp, _, _ = strings.Cut(e.ID, "-") // of an entry without one
 	fields := raw.list(1)
 	for i := 0; i+1 < len(fields); i += 2 {
 		switch fields.text(i) {
@@ -55,6 +57,8 @@ func entryOf(at StreamRef, raw list) Entry {
 			e.Attempts = int(fields.number(i + 1))
 		case "k":
 			e.Crashes = int(fields.number(i + 1))
+		case "t":
+			e.Stamp = fields.text(i + 1)
 		case "w":
 			e.Failed = fields.text(i + 1)
 		case "p":
@@ -69,6 +73,23 @@ func entryOf(at StreamRef, raw list) Entry {
 		}
 	}
 	return e
+}
+
+// Scattered returns when the items of the entry were scattered, by the clock of Redis. It is zero if
+// that is not known.
+func (e Entry) Scattered() time.Time {
+	at, _, _ := strings.Cut(e.Stamp, " ")
+	ms, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// Trace returns the trace of the items of the entry as their scatter gave it, "" if it gave none.
+func (e Entry) Trace() string {
+	_, trace, _ := strings.Cut(e.Stamp, " ")
+	return trace
 }
 
 func entriesOf(at StreamRef, raw list) []Entry {

@@ -54,6 +54,11 @@ func (h *Histogram) Add(spent time.Duration, n int) {
 	}
 }
 
+// AddEach counts n items that took a time each.
+func (h *Histogram) AddEach(took time.Duration, n int) {
+	h.counts[bucketOf(took.Seconds())-firstBucket] += int64(max(n, 0))
+}
+
 // Count returns the number of items.
 func (h *Histogram) Count() (n int64) {
 	for _, count := range h.counts {

@@ -95,10 +95,11 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	if r.text(0) == "fenced" {
 		return HeartbeatReply{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
 	}
+	l.c.clock.set(r.number(3), began)
 	if time.Since(began) > l.lease/4 {
 		l.lastOutage = time.Now()
 	}
-	if len(r) > 3 {
+	if len(r) > 4 {
 		err = l.checkHeartbeats(ctx, r, began)
 	} else {
 		for _, t := range l.tasks() {
@@ -155,10 +156,10 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 		before = nil // this process was stopped, or Redis was away: each other process gets a whole lease again
 	}
 	l.lastCheck, l.seen = now, map[string]*observation{}
-	ms := r.number(6)
+	ms := r.number(3)
 	var still, late []staleProcess
 	for i, role := range []Role{RoleWorker, RoleExecutor} {
-		beats := r.list(3 + i)
+		beats := r.list(4 + i)
 		for j := 0; j+1 < len(beats); j += 2 {
 			s := staleProcess{role: role, id: beats.text(j), beat: beats.text(j + 1)}
 			if s.seen = before[s.mark()]; s.seen == nil || s.seen.beat != s.beat {
@@ -185,7 +186,7 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 	if err != nil {
 		return err
 	}
-	fenced := slices.Concat(deadProcesses(r.list(5)), stood, gone)
+	fenced := slices.Concat(deadProcesses(r.list(6)), stood, gone)
 	l.cleanUp(ctx, fenced, r.number(7))
 	return nil
 }

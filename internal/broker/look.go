@@ -30,9 +30,12 @@ type Contents struct {
 	Unread   int64     // bytes of Waiting
 	AtLeast  bool      // too many entries to read all: each further one counts as one item
 	Oldest   time.Time // when the oldest entry that no consumer has read was added, by the clock of Redis
-	Sources  int64     // that feed it directly
-	Open     int64     // sources that have not ended, among the first hundred
-	Broken   string    // why the queue cannot be read: then only its name is known
+	// Scattered is the earliest time at which one of the entries was scattered that are to be read next
+	// from their streams, by the clock of Redis.
+	Scattered time.Time
+	Sources   int64  // that feed it directly
+	Open      int64  // sources that have not ended, among the first hundred
+	Broken    string // why the queue cannot be read: then only its name is known
 }
 
 // Left returns the items that are in the queue.
@@ -76,14 +79,20 @@ func (c *Client) contents(ctx context.Context, names []string) (found []Contents
 		}
 		one := Contents{
 			Queue: queueOf(name, meta), Gatherer: meta["gatherer"], Waiting: l.number(2), Unread: l.number(3), Running: l.number(4), Requeued: l.number(5),
-			Suspects: l.number(6), Delayed: l.number(7), Entries: l.number(8), AtLeast: l.number(9) == 1, Sources: l.number(11), Open: l.number(12),
+			Suspects: l.number(6), Delayed: l.number(7), Entries: l.number(8), AtLeast: l.number(9) == 1, Sources: l.number(12), Open: l.number(13),
 		}
-		if ms := l.number(10); ms > 0 {
-			one.Oldest = time.UnixMilli(ms)
-		}
+		one.Oldest, one.Scattered = timeOf(l.number(10)), timeOf(l.number(11))
 		found = append(found, one)
 	}
 	return found, nil
+}
+
+// timeOf returns the time of so many ms; 0 is none.
+func timeOf(ms int64) time.Time {
+	if ms <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 // sendLook sends the calls of contents. If the server does not know the script, a call with its text

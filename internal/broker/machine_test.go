@@ -74,6 +74,7 @@ type machine struct {
 	heldA, heldB              []held // by workers of a and its returned stream, by gathers of b
 	entries                   map[broker.Ref]broker.Entry
 	history                   []broker.Completion
+	stamps                    map[broker.Item]string // of the items that were read
 
 	g       broker.Gather
 	gathers int
@@ -83,7 +84,7 @@ type machine struct {
 func (m *machine) name(s string) string { return fmt.Sprintf("%s%d", s, m.n) }
 
 func newMachine(ctx context.Context, t *rapid.T, c *broker.Client) *machine {
-	m := &machine{ctx: ctx, c: c, n: machines.Add(1), entries: map[broker.Ref]broker.Entry{}}
+	m := &machine{ctx: ctx, c: c, n: machines.Add(1), entries: map[broker.Ref]broker.Entry{}, stamps: map[broker.Item]string{}}
 	maxA := rapid.SampledFrom([]int64{0, 6, 20}).Draw(t, "bound of a")
 	maxB := rapid.SampledFrom([]int64{0, 4, 12}).Draw(t, "bound of b")
 	m.a = m.declare(t, broker.Queue{Name: m.name("a"), Bounds: broker.Bounds{Max: maxA}})
@@ -197,7 +198,8 @@ func (m *machine) scatter(t *rapid.T) {
 	parcels := []broker.Parcel{}
 	for range rapid.IntRange(1, 3).Draw(t, "batches") {
 		n := rapid.Int64Range(1, 5).Draw(t, "items")
-		parcels = append(parcels, broker.Parcel{Batch: words(f.Name, at, at+n)})
+		trace := rapid.SampledFrom([]string{"", fmt.Sprint("trace ", at)}).Draw(t, "trace")
+		parcels = append(parcels, broker.Parcel{Batch: words(f.Name, at, at+n), Trace: trace})
 		at += n
 	}
 	m.send(t, f, rapid.SampledFrom([]broker.Window{{}, {}, {Items: 10}, {Items: 10, OnceGathered: true}}).Draw(t, "window"), parcels)
@@ -266,8 +268,24 @@ func (m *machine) hold(t *rapid.T, in *[]held, by string, entries []broker.Entry
 	}
 	for i, e := range entries {
 		want[i].check(t, e)
+		m.checkStamp(t, e)
 		m.entries[e.Ref] = e
 		*in = append(*in, held{want[i], e.Ref, by})
+	}
+}
+
+// checkStamp compares the stamp of an entry with the one that its items had before.
+func (m *machine) checkStamp(t *rapid.T, e broker.Entry) {
+	t.Helper()
+	if age := m.c.Now().Sub(e.Scattered()); age < 0 || age > time.Hour {
+		t.Fatalf("the stamp %q is %v old", e.Stamp, age)
+	}
+	for at := e.First; at < e.End(); at++ {
+		item := broker.Item{Source: e.Source, Offset: at}
+		if before, known := m.stamps[item]; known && before != e.Stamp {
+			t.Fatalf("%v has the stamp %q, before it was %q", item, e.Stamp, before)
+		}
+		m.stamps[item] = e.Stamp
 	}
 }
 

@@ -25,6 +25,7 @@ func itemOf(field string) Item {
 type Nacked struct {
 	Item
 	Deliveries int64
+	Stamp      string         // of its entry
 	Dead       *batch.Failure // why it becomes a dead letter; nil: it does not
 	Frame      []byte         // of the dead letter, with that item alone
 }
@@ -46,7 +47,7 @@ func (c *Client) Nack(ctx context.Context, g Gather, items []Nacked) error {
 			if item.Dead != nil {
 				why = item.Dead.Append(nil)
 			}
-			args = append(args, item.Source, item.Offset, item.Deliveries, why, item.Frame)
+			args = append(args, item.Source, item.Offset, item.Deliveries, item.Stamp, why, item.Frame)
 			bytes += len(item.Frame)
 		}
 		reply, err := c.run(ctx, what, scripts.nack, []string{k.meta(q), k.nacked(q), k.dead()}, args...)

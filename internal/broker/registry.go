@@ -45,10 +45,14 @@ func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]st
 	for _, field := range slices.Sorted(maps.Keys(card)) {
 		args = append(args, field, card[field])
 	}
+	began := time.Now()
 	joined, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
 		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced(), c.keys.space()}, args...)
 	if err == nil && joined == int64(0) {
 		return fmt.Errorf("join the %ss: %w: another process has just set it: connect again", r, ErrPartitions)
+	}
+	if ms, ok := joined.(int64); ok {
+		c.clock.set(ms, began)
 	}
 	return err
 }

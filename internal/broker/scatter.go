@@ -95,6 +95,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 type Scattered struct {
 	Stored int64         // offset below which all items are stored
 	Full   bool          // the other items do not fit yet; the mailbox gets HintRoom when there is room
+	Window bool          // of Full: the window is reached, and not the bound of the queue
 	Cut    bool          // the first batch begins below Stored: cut it there
 	Room   int64         // items that fit now; -1: no bound
 	Cost   time.Duration // of an item at the most expensive stage; 0: not known
@@ -108,7 +109,8 @@ type Scattered struct {
 // not fit is not written twice.
 type Parcel struct {
 	batch.Batch
-	id string // of its payload key, "" until that is written
+	Trace string // that the spans of the batch link to, "": none
+	id    string // of its payload key, "" until that is written
 }
 
 // A Window bounds the items that a source has stored and that a gather has not delivered.
@@ -132,7 +134,7 @@ func (w Window) argument() int64 {
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window Window, parcels []Parcel) (Scattered, error) {
 	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
 	for {
-		args := append(make([]any, 0, 8+5*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window.argument(),
+		args := append(make([]any, 0, 8+6*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window.argument(),
 			s.lost, string(s.Overflow), k.prefix)
 		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q), k.sources(q)}
 		var payloads []payload
@@ -149,7 +151,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 			if p.id != "" {
 				keys = append(keys, k.payload(p.id))
 			}
-			args = append(args, p.First, p.N, len(p.Frame), kind, data)
+			args = append(args, p.First, p.N, len(p.Frame), p.Trace, kind, data)
 		}
 		reply, err := c.runWith(ctx, what, scripts.scatter, payloads, keys, args...)
 		if err != nil {
@@ -169,7 +171,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 			continue
 		}
 		return Scattered{
-			Stored: l.number(1), Full: status == "full" || status == "window", Cut: status == "straddle",
+			Stored: l.number(1), Full: status == "full" || status == "window", Window: status == "window", Cut: status == "straddle",
 			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4), Low: l.number(5), Dropped: l.text(6),
 		}, checkStatus(what, status)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -20,6 +21,7 @@ type readLoop struct {
 	sources   *sources
 	order     *order
 	auditor   *auditor
+	wanted    *wanted
 	output    *output
 	tracker   *tracker
 }
@@ -47,6 +49,7 @@ func (l *readLoop) run(ctx context.Context) error {
 		if err = l.audit(ctx); err != nil {
 			break
 		}
+		l.wanted.look(time.Now())
 		entries, err = l.read(ctx)
 	}
 	return err
@@ -133,6 +136,7 @@ func (l *readLoop) validate(ctx context.Context, entries []broker.Entry) ([]brok
 // emit hands out the ranges that are due.
 func (l *readLoop) emit(ctx context.Context) error {
 	for rg, ok := l.order.pop(); ok; rg, ok = l.order.pop() {
+		l.wanted.arrived(rg)
 		if err := l.payloads.fetchDue(ctx, rg.Entry); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/waits"
 )
 
 // MaxManual bounds the items that are handed out and not acknowledged, if items are acknowledged
@@ -16,6 +17,7 @@ var errNacked = errors.New("the result was given back by Nack")
 
 // manual is the mode in which items are acknowledged one by one. The lock of the tracker guards it.
 type manual struct {
+	program *waits.Clock  // runs while the limit is reached
 	enabled bool          // does not change
 	limit   int           // most items that are handed out and not acknowledged
 	unacked int           // items that are handed out and not acknowledged, also those that were given back
@@ -25,7 +27,9 @@ type manual struct {
 	memory  *batch.Memory // for the frames of acknowledged entries; nil while values refer to frames
 }
 
-func newManual() manual { return manual{limit: MaxManual, freed: make(chan struct{}, 1)} }
+func newManual() manual {
+	return manual{program: waits.New(), limit: MaxManual, freed: make(chan struct{}, 1)}
+}
 
 // An openRange is a range with items that are neither acknowledged nor given back.
 type openRange struct {
@@ -146,10 +150,8 @@ func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
 			rg.To = rg.From + int64(n)
 			break
 		}
-		select {
-		case <-t.manual.freed:
-		case <-ctx.Done():
-			return rg, context.Cause(ctx)
+		if err := t.manual.wait(ctx); err != nil {
+			return rg, err
 		}
 	}
 	rg.tickets = make([]Ticket, rg.Len())
@@ -165,6 +167,18 @@ func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
 		t.manual.add(open)
 	}
 	return rg, nil
+}
+
+// wait waits until unacked decreases.
+func (m *manual) wait(ctx context.Context) error {
+	m.program.Begin()
+	defer m.program.End()
+	select {
+	case <-m.freed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // add adds a range behind the others.

@@ -225,7 +225,7 @@ func (c *committer) writeNacks(ctx context.Context) (wrote bool, err error) {
 	}
 	items := make([]broker.Nacked, len(nacks))
 	for i, n := range nacks {
-		items[i] = broker.Nacked{Item: n.item(), Deliveries: n.deliveries, Dead: n.dead}
+		items[i] = broker.Nacked{Item: n.item(), Deliveries: n.deliveries, Stamp: n.rg.Entry.Stamp, Dead: n.dead}
 		if n.dead != nil {
 			items[i].Frame = n.frame()
 		}

@@ -26,7 +26,7 @@ func (ps *payloads) fetch(ctx context.Context, entries []broker.Entry) error {
 	if ps.keep {
 		return nil
 	}
-	held := ps.order.heldBytes
+	held := int(ps.order.held.bytes.Load())
 	for from, i := 0, 0; i <= len(entries); i++ {
 		if i < len(entries) {
 			e := entries[i]

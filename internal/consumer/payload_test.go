@@ -40,12 +40,12 @@ func TestHeldFramesAreBounded(t *testing.T) {
 		}
 		first := entries[0]
 		for part := range slices.Chunk(entries[1:], 7) {
-			if err := r.loop.process(t.Context(), slices.Clone(part)); err != nil || r.loop.order.heldBytes > most {
-				t.Fatalf("%d bytes wait, %v", r.loop.order.heldBytes, err)
+			if err := r.loop.process(t.Context(), slices.Clone(part)); err != nil || r.loop.order.held.bytes.Load() > most {
+				t.Fatalf("%d bytes wait, %v", r.loop.order.held.bytes.Load(), err)
 			}
 		}
-		if r.loop.order.heldBytes < most-2*size {
-			t.Errorf("only %d bytes wait", r.loop.order.heldBytes)
+		if r.loop.order.held.bytes.Load() < most-2*size {
+			t.Errorf("only %d bytes wait", r.loop.order.held.bytes.Load())
 		}
 		processed := make(chan error, 1)
 		go func() {
@@ -60,8 +60,8 @@ func TestHeldFramesAreBounded(t *testing.T) {
 			}
 			n++
 		}
-		if err := <-processed; err != nil || n != items || r.loop.order.heldBytes != 0 {
-			t.Errorf("%d items, %d bytes wait, %v", n, r.loop.order.heldBytes, err)
+		if err := <-processed; err != nil || n != items || r.loop.order.held.bytes.Load() != 0 {
+			t.Errorf("%d items, %d bytes wait, %v", n, r.loop.order.held.bytes.Load(), err)
 		}
 	})
 }

@@ -38,6 +38,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/waits"
 )
 
 // closeTimeout bounds the last acknowledgement and the release of the queue.
@@ -62,6 +63,8 @@ type Receiver struct {
 	tracker     *tracker
 	output      *output
 	memory      *batch.Memory // of frames
+	program     *waits.Clock  // runs while the Receiver waits for the program that takes its items
+	wanted      *wanted
 	left        chan struct{} // closed by Left
 	leave       sync.Once
 }
@@ -120,19 +123,21 @@ func newReceiver(c *broker.Client, g broker.Gather, o ReceiverOptions) (*Receive
 	if err != nil {
 		return nil, err
 	}
+	t.latency.now = c.Now
 	t.manual.enabled, t.manual.limit, t.deliveries.limit = o.Manual, cmp.Or(o.MaxUnacked, MaxManual), o.MaxDeliveries
 	memory, out, ss := new(batch.Memory), newOutput(t), newSources(c, g)
+	missed := &wanted{sources: ss, order: order}
 	return &Receiver{
 		client: c, gather: g, log: o.Log, retry: o.Later,
 		loop: &readLoop{
 			client: c, gather: g, reader: newReader(c, g, o.Log), sources: ss, order: order, output: out, tracker: t,
 			payloads:  &payloads{client: c, order: order, memory: memory, maxHeld: cmp.Or(o.MaxHeld, defaultMaxHeld), keep: o.KeepPayloads > 0},
 			validator: &validator{client: c, gather: g, log: o.Log, sources: ss},
-			auditor:   newAuditor(c, g, o.Log, ss, order),
+			auditor:   newAuditor(c, g, o.Log, ss, order), wanted: missed,
 		},
 		redeliverer: &redeliverer{tracker: t, output: out},
 		committer:   &committer{client: c, gather: g, tracker: t, keep: o.KeepPayloads, kept: o.Kept},
-		tracker:     t, output: out, memory: memory, left: make(chan struct{}),
+		tracker:     t, output: out, memory: memory, program: t.manual.program, wanted: missed, left: make(chan struct{}),
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -23,7 +24,20 @@ type order struct {
 	sources    map[string]*sourceOrder
 	ready      []*sourceOrder // those that may have a range to hand out
 	duplicates []Range        // see takeDuplicates
-	heldBytes  int            // bytes of frames that wait
+	held       held
+}
+
+// held counts what waits in an order. Any goroutine may read it.
+type held struct{ items, bytes atomic.Int64 } // bytes of frames
+
+func (h *held) add(rg Range) {
+	h.items.Add(int64(rg.Len()))
+	h.bytes.Add(int64(rg.heldBytes))
+}
+
+func (h *held) remove(rg Range) {
+	h.items.Add(-int64(rg.Len()))
+	h.bytes.Add(-int64(rg.heldBytes))
 }
 
 // sourceOrder is the order of one source.
@@ -80,8 +94,9 @@ func (o *order) put(e *broker.Entry) int {
 	undelivered, heldBytes := new(int64), len(e.Frame)
 	for _, s := range parts {
 		*undelivered += s.To - s.From
-		so.waiting.push(Range{Entry: e, From: s.From, To: s.To, undelivered: undelivered, heldBytes: heldBytes})
-		o.heldBytes += heldBytes
+		rg := Range{Entry: e, From: s.From, To: s.To, undelivered: undelivered, heldBytes: heldBytes}
+		so.waiting.push(rg)
+		o.held.add(rg)
 		heldBytes = 0
 	}
 	if len(parts) > 0 {
@@ -102,7 +117,7 @@ func (o *order) pop() (Range, bool) {
 		so := o.ready[0]
 		for len(so.waiting) > 0 && (o.unordered || so.waiting[0].From <= so.next) {
 			rg := so.first()
-			o.heldBytes -= rg.heldBytes
+			o.held.remove(rg)
 			rg, ok := o.cutDuplicates(so, rg)
 			if !ok {
 				continue
@@ -172,6 +187,7 @@ func (o *order) cutDuplicates(so *sourceOrder, rg Range) (rest Range, ok bool) {
 		after := rg
 		after.From, after.heldBytes = rest.To, 0
 		so.waiting.push(after)
+		o.held.add(after)
 	}
 	return rest, true
 }

@@ -67,8 +67,9 @@ type source struct {
 	notice    string // text of the last notice about it
 	dropped   int64  // offset up to which its dropped ranges are known
 	handedOut bool   // up to its end
-	index     int    // in sources.list
-	pass      int    // number of the last refresh of all sources that found it
+	missing   want
+	index     int // in sources.list
+	pass      int // number of the last refresh of all sources that found it
 }
 
 // sources are the sources that the gather has not delivered to their ends.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/ranges"
@@ -25,6 +26,7 @@ type tracker struct {
 
 	handedOut []Range // in their order, not delivered whole; without manual mode
 	first     int64   // delivered items of handedOut[0]
+	delivered int64   // items in total
 
 	sources map[string]*trackedSource
 	changed map[string]*trackedSource // those with a mark to write
@@ -35,6 +37,7 @@ type tracker struct {
 	ended    bool           // no more ranges will be handed out
 	over     error          // why no more acknowledgements count
 
+	latency    latency
 	urgency    urgency
 	manual     manual
 	deliveries deliveries
@@ -54,7 +57,7 @@ type trackedSource struct {
 func newTracker(marks map[string]string, nacked map[broker.Item]int64) (*tracker, error) {
 	t := &tracker{
 		wake: make(chan struct{}, 1), sources: map[string]*trackedSource{}, changed: map[string]*trackedSource{},
-		manual: newManual(), deliveries: newDeliveries(nacked), nacks: newNackQueue(),
+		latency: latency{now: time.Now}, manual: newManual(), deliveries: newDeliveries(nacked), nacks: newNackQueue(),
 	}
 	for name, mark := range marks {
 		delivered, err := ranges.Parse(mark)
@@ -143,6 +146,7 @@ func (t *tracker) mark(rg Range, from, to int64) {
 	name := rg.Entry.Source
 	s := t.source(name)
 	s.delivered = s.delivered.Add(from, to)
+	t.delivered += to - from
 	t.changed[name] = s
 	t.settle(name, s, from, to)
 	t.finish(rg, to-from)
@@ -165,6 +169,7 @@ func (t *tracker) finish(rg Range, n int64) {
 	}
 	if rg.Entry.ID != "" {
 		t.finished = append(t.finished, *rg.Entry)
+		t.latency.add(rg.Entry)
 	}
 	if rg.Entry.Payload != "" {
 		t.manual.memory.Put(rg.Entry.Frame)

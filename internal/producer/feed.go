@@ -45,7 +45,10 @@ type Keeper interface {
 }
 
 // NewFeed makes a Feed of its two halves.
-func NewFeed(s *Sender, b *Batcher, k Keeper) *Feed { return &Feed{Sender: s, Batcher: b, keeper: k} }
+func NewFeed(s *Sender, b *Batcher, k Keeper) *Feed {
+	s.waits.stored.Store(b.Next())
+	return &Feed{Sender: s, Batcher: b, keeper: k}
+}
 
 // Finish ends the source behind its last item.
 func (f *Feed) Finish(ctx context.Context) error {

@@ -21,13 +21,14 @@ type Sender struct {
 	portion atomic.Pointer[Portion]
 	room    int64 // items for which there was room at the last reply, -1: no bound
 	flight  inFlight
+	waits   *waitClocks
 }
 
 // NewSender makes a Sender for a source. mailbox is the mailbox that gets a hint when the queue has
 // room again. The caller then sends to wake. window bounds the items between the source and its
 // gathers.
 func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window broker.Window) *Sender {
-	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{limit: inFlightBytes, delivered: -1}}
+	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{limit: inFlightBytes, delivered: -1}, waits: newWaitClocks()}
 	sender.portion.Store(&Portion{1, firstBatches})
 	return sender
 }
@@ -90,6 +91,7 @@ func (s *Sender) Store(ctx context.Context, parcels *[]broker.Parcel) (Storing, 
 // Discard deletes the payloads of parcels that will not be stored, also after ctx has ended.
 // Payloads that it cannot delete expire.
 func (s *Sender) Discard(ctx context.Context, parcels []broker.Parcel) {
+	s.waits.none()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	_ = s.c.Discard(last, parcels...)
@@ -129,10 +131,13 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 	if s.source.Overflow == "" || s.source.Overflow == broker.OverflowBlock { // other policies would drop items for it
 		window = s.flight.window(window)
 	}
+	s.waits.answer.Begin()
 	got, err := s.c.Scatter(ctx, s.source, s.mailbox, window, (*parcels)[:n])
+	s.waits.answer.End()
 	if err != nil {
 		return done, err
 	}
+	s.waits.answered(got)
 	s.learn(got)
 	if done.Dropped, err = ranges.ParseSpans(got.Dropped); err != nil {
 		return done, err
@@ -155,7 +160,9 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 	if got.Full && s.source.Overflow == broker.OverflowFail {
 		return done, fmt.Errorf("scatter into queue %s: %w", s.source.Queue.Name, broker.ErrFull)
 	}
-	done.Full = got.Full && (got.Room <= 0 || got.Room >= int64((*parcels)[0].N))
+	if done.Full = got.Full && (got.Room <= 0 || got.Room >= int64((*parcels)[0].N)); done.Full {
+		s.waits.forRoom(got)
+	}
 	return done, nil
 }
 
@@ -190,6 +197,8 @@ func (s *Sender) Await(ctx context.Context, nudge <-chan struct{}) error {
 
 // Finish ends the source at an offset.
 func (s *Sender) Finish(ctx context.Context, end int64) error {
+	s.waits.answer.Begin()
+	defer s.waits.answer.End()
 	return s.c.Finish(ctx, s.source, end)
 }
 

@@ -3,7 +3,6 @@ package worker
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -21,8 +20,6 @@ const (
 	// reportStages is the number of stages of a report at most. With 50 stages Redis is busy for about
 	// a millisecond.
 	reportStages = 50
-	// shownBytes limits the list of running items of the card.
-	shownBytes = 4 << 10
 	// shownName limits the names of sources in that list.
 	shownName = 256
 )
@@ -158,7 +155,7 @@ func (c *runningCall) count(now time.Time) (*route, time.Duration) {
 }
 
 // runningItems returns the items that slots have run for a while, or all if the workers are watched,
-// as JSON of at most shownBytes: those that run longest first.
+// as a list of the card: those that run longest first.
 func (s *session) runningItems(now time.Time) string {
 	var items []broker.RunningItem
 	all := s.reporter.watched.Load()
@@ -168,16 +165,7 @@ func (s *session) runningItems(now time.Time) string {
 		}
 	}
 	slices.SortFunc(items, func(a, b broker.RunningItem) int { return cmp.Compare(b.For, a.For) })
-	for {
-		text, err := json.Marshal(items)
-		if len(items) == 0 || err != nil {
-			return "[]"
-		}
-		if len(text) <= shownBytes {
-			return string(text)
-		}
-		items = items[:len(items)-1]
-	}
+	return broker.CardList(items)
 }
 
 // item returns the current item. Its time is known from the begin of a call for the first item, and
@@ -210,17 +198,4 @@ type itemSeen struct {
 	call  time.Duration // begin of the call
 	at    int64         // see runningCall.at
 	since time.Duration
-}
-
-// changedFields are the fields of a card as they were last sent.
-type changedFields map[string]string
-
-// add appends a field to a card if its value has changed. The list of running items has a new value
-// as long as it has an item, since it has their times.
-func (f changedFields) add(card []any, field, value string) []any {
-	if f[field] == value {
-		return card
-	}
-	f[field] = value
-	return append(card, field, value)
 }

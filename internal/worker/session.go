@@ -180,11 +180,11 @@ func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelC
 // no other error.
 func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 	counts := &s.worker.counts
-	shown := changedFields{}
+	shown := broker.CardFields{}
 	for lease.Wait(ctx) {
 		card := []any{"done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load()}
-		card = shown.add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
-		card = shown.add(card, "now", s.runningItems(time.Now()))
+		card = shown.Add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
+		card = shown.Add(card, "now", s.runningItems(time.Now()))
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {
 			s.reporter.fleet.Store(int64(pulse.Workers))

@@ -220,7 +220,7 @@ class Process:
 class Entry:
     def __init__(self, stream, raw):
         self.stream, self.id, fields = stream, text(raw[0]), pairs(raw[1] or [])
-        self.source, self.worker, self.fields = text(fields.get("s")), text(fields.get("w")), fields
+        self.source, self.stamp, self.worker, self.fields = text(fields.get("s")), text(fields.get("t")), text(fields.get("w")), fields
         self.first, self.n, self.attempts, self.crashes = (int(fields.get(f) or 0) for f in "onak")
 
     def load(self, client):

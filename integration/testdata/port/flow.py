@@ -53,7 +53,7 @@ class Executor(Process):
                 "scatter", {"source": k("s", name), "meta": k("m", queue.name), "stream": k("q", queue.name), "wait": k("wait", queue.name),
                             "watch": k("watch", queue.name), "sources": k("src", queue.name), "payloads": keys},
                 {"source": name, "epoch": epoch, "inc": queue.inc, "mailbox": k("p", self.id), "window": -C["window"], "lost": lost, "policy": "",
-                 "prefix": self.client.prefix, "batches": [stored, len(batch), len(frame(batch)), kind, data]}, ahead)
+                 "prefix": self.client.prefix, "batches": [stored, len(batch), len(frame(batch)), "", kind, data]}, ahead)
             status, limit = text(status), int(limit)
             if status in ("gone", "fenced"):
                 raise SystemExit("scatter: " + status)

@@ -146,7 +146,7 @@ class Worker(Process):
         client, k, inline = self.client, self.client.key, False
         while True:
             keys, new, ahead = [], [], []
-            args = [e.id, s["ins"][0]["inc"], 0, e.crashes, e.source, s["ins"][0]["q"], why, 0 if why else len(e.old), len(outs), 0, len(rests)]
+            args = [e.id, s["ins"][0]["inc"], 0, e.crashes, e.source, e.stamp, s["ins"][0]["q"], why, 0 if why else len(e.old), len(outs), 0, len(rests)]
             for head, first, part in [((o, source), first, p) for source, o, first, p in outs] + [(r, e.first + r[0], (e.items or [])[r[0]:r[1]]) for r in rests]:
                 kind, data, key, set_ = client.part(frame(part), inline)
                 new, ahead = new + key, ahead + set_

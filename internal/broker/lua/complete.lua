@@ -10,15 +10,16 @@
 -- ARGV 2 many  crashes that make an entry a suspect
 -- ARGV 3 most  dead letters that are kept
 -- ARGV 4 taker  consumer that takes the next entry of the out-queue of the only entry; empty: none
--- ARGV 5+ entries  {id, inc, cost, crashes, source, queue, why, olds, outs, bys, remainders,
+-- ARGV 5+ entries  {id, inc, cost, crashes, source, stamp, queue, why, olds, outs, bys, remainders,
 --   {out_inc, out_source, first, n, size, kind, data}*, {by_inc, items}*, {attempts, delay, first,
---   n, size, kind, data}*}*  for each entry: eleven arguments, then seven for each out, two for
+--   n, size, kind, data}*}*  for each entry: twelve arguments, then seven for each out, two for
 --   each queue passed by, seven for each remainder
 -- field id  of the entry in its stream
 -- field inc  incarnation of the in-queue
 -- field cost  ns of an item as measured, 0: not measured
 -- field crashes  of the remainders
 -- field source  of the entry and its remainders
+-- field stamp  the field t of the entry; empty: it has none
 -- field queue  name of the in-queue
 -- field why  JSON of the failure that makes the entry a dead letter; empty: it becomes none
 -- field olds  number of old payloads, which are deleted
@@ -54,11 +55,12 @@ local function read(k, a)
   local e = {
     stream = KEYS[k + 1], meta = KEYS[k + 2], returns = KEYS[k + 3], suspects = KEYS[k + 4], delayed = KEYS[k + 5],
     id = ARGV[a + 1], inc = ARGV[a + 2], cost = tonumber(ARGV[a + 3]), crashes = tonumber(ARGV[a + 4]),
-    source = ARGV[a + 5], queue = ARGV[a + 6], why = ARGV[a + 7],
+    source = ARGV[a + 5], stamp = ARGV[a + 6], queue = ARGV[a + 7], why = ARGV[a + 8],
     old = {}, outs = {}, passed = {}, rests = {}, payloads = {},
   }
-  local old, outs, passed, rests = tonumber(ARGV[a + 8]), tonumber(ARGV[a + 9]), tonumber(ARGV[a + 10]), tonumber(ARGV[a + 11])
-  k, a = k + 5, a + 11
+  local old, outs, passed, rests = tonumber(ARGV[a + 9]), tonumber(ARGV[a + 10]), tonumber(ARGV[a + 11]), tonumber(ARGV[a + 12])
+  if e.stamp == '' then e.stamp = string.match(e.id, '^%d+') end
+  k, a = k + 5, a + 12
   for i = 1, old do e.old[i] = KEYS[k + i] end
   k = k + old
   for i = 1, outs do
@@ -137,10 +139,10 @@ end
 local function bring_back(e, rest)
   if rest.delay == 0 then
     return put_back(e.returns, e.suspects, e.crashes >= tonumber(ARGV[2]), e.source, rest.first, rest.n,
-      rest.attempts, e.crashes, rest.kind, rest.data, nil, e.deaths)
+      rest.attempts, e.crashes, e.stamp, rest.kind, rest.data, nil, e.deaths)
   end
   local id = redis.call('XADD', e.delayed, '*',
-    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, rest.kind, rest.data, e.worker, e.deaths))
+    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, e.stamp, rest.kind, rest.data, e.worker, e.deaths))
   redis.call('ZADD', KEYS[1], now_ms() + rest.delay, e.queue .. ' ' .. id)
 end
 
@@ -159,7 +161,7 @@ local function bury(e)
   local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
   redis.call('XADD', KEYS[2], '*', 'q', e.queue, 's', field(entry, 's') or '', 'o', field(entry, 'o') or '',
     'n', field(entry, 'n') or '', 'a', field(entry, 'a') or '', 'k', field(entry, 'k') or '',
-    'd', field(entry, 'd') or '', 'why', e.why, kind, field(entry, kind) or '')
+    'd', field(entry, 'd') or '', 't', stamp_of(entry), 'why', e.why, kind, field(entry, kind) or '')
   trim_dead(KEYS[2], ARGV[1], tonumber(ARGV[3]))
 end
 
@@ -186,7 +188,7 @@ local function commit(e)
   local cost = e.cost
   for _, out in ipairs(e.outs) do
     local q = queue(out.meta)
-    add(q, out.source, out.first, tonumber(out.n), tonumber(out.size), out.kind, out.data)
+    add(q, out.source, out.first, tonumber(out.n), tonumber(out.size), e.stamp, out.kind, out.data)
     if out.payload then redis.call('PERSIST', out.payload) end
     cost = math.max(cost, q.measured > 0 and q.measured or q.cost)
   end

@@ -22,7 +22,7 @@ local stored, last = tonumber(source[2]), tonumber(ARGV[3])
 if source[1] ~= ARGV[2] or stored > last then return 'fenced' end
 if source[3] == ARGV[3] then return 'ok' end
 local queue = tally(KEYS[4], KEYS[3], meta[3], meta[4])
-if stored < last then add(queue, ARGV[1], stored, last - stored, 0, 'e', ARGV[5]) end
+if stored < last then add(queue, ARGV[1], stored, last - stored, 0, now_ms(), 'e', ARGV[5]) end
 post(queue)
 redis.call('HSET', KEYS[1], 'stored', last, 'end', last)
 drop_hold(ARGV[6], source[5], ARGV[1])

@@ -14,8 +14,8 @@
 -- field field  name of a field of the card
 -- field value  of that field
 -- reply ['fenced']
--- reply ['ok', live, overdue]
--- reply ['ok', live, overdue, [{id, beat}*], [{id, beat}*], [{mark, entry}*], time, watched]  for
+-- reply ['ok', live, overdue, time]
+-- reply ['ok', live, overdue, time, [{id, beat}*], [{id, beat}*], [{mark, entry}*], watched]  for
 --   the watcher: workers, executors, fenced
 -- field live  number of live workers
 -- field overdue  ms that the first delayed entry is overdue, 0: none is
@@ -40,15 +40,15 @@ local watcher = redis.call('HMGET', KEYS[3], 'id', 'at', 'watched')
 local silence = tonumber(ARGV[2])
 if silence == 0 then
   if watcher[1] == ARGV[1] then redis.call('HDEL', KEYS[3], 'id') end
-  return {'ok', live, overdue}
+  return {'ok', live, overdue, ms}
 end
 local since = ms - tonumber(watcher[2] or 0)
 if watcher[1] and watcher[1] ~= ARGV[1] and math.abs(since) < silence then
-  return {'ok', live, overdue}
+  return {'ok', live, overdue, ms}
 end
 -- The watched time runs while a watcher beats: it stands still in an outage, and does not follow a clock that jumps.
 local watched = ms
 if watcher[3] then watched = tonumber(watcher[3]) + math.max(0, math.min(since, silence)) end
 redis.call('HSET', KEYS[3], 'id', ARGV[1], 'at', ms, 'watched', watched)
-return {'ok', live, overdue, redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
-  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[6]), ms, watched}
+return {'ok', live, overdue, ms, redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
+  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[6]), watched}

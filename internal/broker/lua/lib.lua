@@ -10,6 +10,12 @@ local function field(entry, name)
   return nil
 end
 
+-- stamp_of returns the stamp of an entry: the ms at which its items were scattered, and their trace
+-- behind that. An older writer left it out: then it is the ms at which the entry was added.
+local function stamp_of(entry)
+  return field(entry, 't') or string.match(entry[1], '^%d+')
+end
+
 -- now_ms is the time of Redis in ms.
 local function now_ms()
   local now = redis.call('TIME')
@@ -196,10 +202,10 @@ local function tally(stream, meta, items, bytes)
 end
 
 -- add puts the items [first, first+n) of a source at the end of a queue.
--- kind: p payload, f id of the payload's key, e failure of all the items.
-local function add(queue, source, first, n, size, kind, data)
+-- stamp: see stamp_of; kind: p payload, f id of the payload's key, e failure of all the items.
+local function add(queue, source, first, n, size, stamp, kind, data)
   redis.call('XADD', queue.stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
-    'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, kind, data)
+    'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, 't', stamp, kind, data)
   queue.items, queue.bytes = queue.items + n, queue.bytes + size
   queue.n = queue.n + n
 end
@@ -222,9 +228,9 @@ end
 
 -- returned makes the fields of a requeued entry. failed: the worker that it is a retry of; deaths:
 -- the workers that died with it; nil: none.
-local function returned(source, first, n, attempts, crashes, kind, data, failed, deaths)
-  local fields = {'s', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes}
-  if failed then fields[15], fields[16] = 'w', failed end
+local function returned(source, first, n, attempts, crashes, stamp, kind, data, failed, deaths)
+  local fields = {'s', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, 't', stamp}
+  if failed then fields[17], fields[18] = 'w', failed end
   if deaths then fields[#fields + 1], fields[#fields + 2] = 'd', deaths end
   fields[#fields + 1], fields[#fields + 2] = kind, data
   return unpack(fields)

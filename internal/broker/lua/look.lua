@@ -5,7 +5,7 @@
 --   beyond that counts as one item
 -- ARGV 2 prefix  of the keys of sources, the prefix of all keys and s:
 -- reply [[status, [{field, value}*], items, bytes, running, requeued, suspects, delayed, entries,
---   least, oldest, sources, open]*]  for each queue, in their order; a queue that is gone has its
+--   least, oldest, scattered, sources, open]*]  for each queue, in their order; a queue that is gone has its
 --   status alone, and one that is broken the text of the error behind it
 -- field status  one of the words
 -- field field  name of a field of the meta
@@ -20,6 +20,8 @@
 -- field least  1: entries beyond the most count as one item, so there may be more items; 0: no
 -- field oldest  time in ms at which the oldest entry that no consumer has read came into its
 --   stream, 0: there is none
+-- field scattered  earliest time in ms at which one of the entries was scattered that are to be read
+--   next from their streams, 0: there is none
 -- field sources  number of sources of the queue
 -- field open  those among the first hundred that have not ended
 -- word ok  the queue is there
@@ -42,10 +44,12 @@ local function count(stream, from, to, entries)
   return items, true
 end
 
--- came returns the time at which the first entry of a stream from an id on came.
-local function came(stream, from)
+-- ages returns the time at which the first entry of a stream from an id on came there, and the time
+-- at which it was scattered.
+local function ages(stream, from)
   local first = redis.call('XRANGE', stream, from, '+', 'COUNT', 1)[1]
-  return first and tonumber(string.match(first[1], '^%d+')) or math.huge
+  if not first then return math.huge, math.huge end
+  return tonumber(string.match(first[1], '^%d+')), tonumber(string.match(stamp_of(first), '^%d+')) or math.huge
 end
 
 -- look describes the queue whose keys begin with KEYS[k].
@@ -59,13 +63,19 @@ local function look(k)
   end
   if #about == 0 or dying or redis.call('EXISTS', stream) == 0 then return {'gone'} end
   local items, bytes = unread(stream, meta)
-  local running, entries, requeued, all, oldest = 0, 0, {}, true, math.huge
+  local running, entries, requeued, all, oldest, scattered = 0, 0, {}, true, math.huge, math.huge
 
   -- tally_up counts the items of a range of one of the streams.
   local function tally_up(s, from, to, entries)
     local n, whole = count(s, from, to, entries)
     all = all and whole
     return n
+  end
+
+  -- grow_old takes the first entry of a stream from an id on into account.
+  local function grow_old(s, from)
+    local came, begun = ages(s, from)
+    oldest, scattered = math.min(oldest, came), math.min(scattered, begun)
   end
 
   for _, s in ipairs({stream, returns, suspects}) do
@@ -75,17 +85,17 @@ local function look(k)
       -- An entry that was delivered and is pending with no consumer counts as running, until an audit finds it.
       running = running + tally_up(s, '-', last, held)
       if s ~= stream then requeued[s] = tally_up(s, '(' .. last, '+', redis.call('XLEN', s) - held) end
-      oldest = math.min(oldest, came(s, '(' .. last))
+      grow_old(s, '(' .. last)
     end
   end
   local later = tally_up(delayed, '-', '+', redis.call('XLEN', delayed))
-  oldest = math.min(oldest, came(delayed, '-'))
+  grow_old(delayed, '-')
   local open = 0
   for _, name in ipairs(redis.call('ZRANGE', sources, 0, 99)) do
     if tonumber(redis.call('HGET', ARGV[2] .. name, 'end') or -1) < 0 then open = open + 1 end
   end
   return {'ok', about, items, bytes, running, requeued[returns] or 0, requeued[suspects] or 0, later, entries,
-    all and 0 or 1, oldest < math.huge and oldest or 0, redis.call('ZCARD', sources), open}
+    all and 0 or 1, oldest < math.huge and oldest or 0, scattered < math.huge and scattered or 0, redis.call('ZCARD', sources), open}
 end
 
 local reply = {}

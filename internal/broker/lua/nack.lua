@@ -7,10 +7,11 @@
 -- ARGV 2 queue  its name
 -- ARGV 3 payloads  prefix of payload keys
 -- ARGV 4 most  dead letters that are kept
--- ARGV 5+ items  {source, offset, deliveries, why, frame}*  for each item
+-- ARGV 5+ items  {source, offset, deliveries, stamp, why, frame}*  for each item
 -- field source  its name in this queue
 -- field offset  of the item
 -- field deliveries  of the item so far
+-- field stamp  the field t of its entry
 -- field why  JSON of the failure that makes it a dead letter; empty: it becomes none
 -- field frame  of the item alone if it becomes a dead letter, otherwise empty
 -- reply status
@@ -21,12 +22,12 @@ local meta = redis.call('HMGET', KEYS[1], 'gepoch', 'inc', 'dying')
 if not meta[1] or meta[3] then return 'gone' end
 if (meta[2] or '') .. ' ' .. meta[1] ~= ARGV[1] then return 'fenced' end
 redis.call('HDEL', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full
-for a = 5, #ARGV, 5 do
-  local item, deliveries, why = ARGV[a] .. ' ' .. ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 3]
+for a = 5, #ARGV, 6 do
+  local item, deliveries, why = ARGV[a] .. ' ' .. ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 4]
   local before = tonumber(redis.call('HGET', KEYS[2], item) or 0)
   if before >= 0 and why ~= '' then
     redis.call('XADD', KEYS[3], '*', 'q', ARGV[2], 's', ARGV[a], 'o', ARGV[a + 1], 'n', 1, 'a', deliveries, 'k', 0,
-      'why', why, 'p', ARGV[a + 4])
+      't', ARGV[a + 3], 'why', why, 'p', ARGV[a + 5])
     trim_dead(KEYS[3], ARGV[3], tonumber(ARGV[4]))
     deliveries = -deliveries
   end

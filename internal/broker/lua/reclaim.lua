@@ -65,7 +65,7 @@ local function requeue(stream, returns, suspects, consumer)
       local crashes = (tonumber(field(entry, 'k')) or 0) + tonumber(ARGV[3])
       local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
       put_back(returns, suspects, crashes >= tonumber(ARGV[4]), field(entry, 's') or '', field(entry, 'o') or 0,
-        field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, kind, field(entry, kind) or '', nil, add_death(entry, consumer))
+        field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, stamp_of(entry), kind, field(entry, kind) or '', nil, add_death(entry, consumer))
     end
     redis.call('XACK', stream, 'w', row[1])
     redis.call('XDEL', stream, row[1])

@@ -12,7 +12,7 @@ local function bring(queue, id)
   if not entry then return end
   local kind = field(entry, 'f') and 'f' or 'p'
   put_back(returns, nil, false, field(entry, 's') or '', field(entry, 'o') or 0, field(entry, 'n') or 0,
-    field(entry, 'a') or 0, field(entry, 'k') or 0, kind, field(entry, kind) or '', field(entry, 'w'), field(entry, 'd'))
+    field(entry, 'a') or 0, field(entry, 'k') or 0, stamp_of(entry), kind, field(entry, kind) or '', field(entry, 'w'), field(entry, 'd'))
   redis.call('XDEL', delayed, id)
 end
 

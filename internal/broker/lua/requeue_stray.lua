@@ -29,7 +29,7 @@ local function rescue(entry)
   end
   local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
   put_back(KEYS[2], nil, false, field(entry, 's') or '', field(entry, 'o') or 0, field(entry, 'n') or 0,
-    field(entry, 'a') or 0, field(entry, 'k') or 0, kind, field(entry, kind) or '', nil, field(entry, 'd'))
+    field(entry, 'a') or 0, field(entry, 'k') or 0, stamp_of(entry), kind, field(entry, kind) or '', nil, field(entry, 'd'))
   redis.call('XACK', KEYS[1], 'w', entry[1])
   redis.call('XDEL', KEYS[1], entry[1])
 end

@@ -16,10 +16,11 @@
 -- ARGV 7 policy  without room: 'drop-newest' drops the batch, 'drop-oldest' drops entries that no
 --   worker has read; with any other text the batches wait
 -- ARGV 8 prefix  of all keys
--- ARGV 9+ batches  {first, n, size, kind, data}*  for each batch, in the order of offsets
+-- ARGV 9+ batches  {first, n, size, trace, kind, data}*  for each batch, in the order of offsets
 -- field first  first offset
 -- field n  number of items
 -- field size  bytes of the frame
+-- field trace  that the spans of the batch link to, see the field t of entries; empty: none
 -- field kind  p: data is the frame; f: data is the id of its payload; e: data is the JSON of a
 --   failure of all the items
 -- field data  see kind
@@ -124,14 +125,15 @@ local function keep(first, n, kind, data, payload)
 end
 
 local status = 'ok'
+local now = now_ms()
 local narrow = false -- something came beyond the window
 local key = 7
 
 -- store takes the batches, until one has to wait.
 local function store()
-  for i = 9, #ARGV, 5 do
+  for i = 9, #ARGV, 6 do
     local first, n, size = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-    local kind, data = ARGV[i + 3], ARGV[i + 4]
+    local trace, kind, data = ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
     local payload = nil
     if kind == 'f' then
       payload = KEYS[key]
@@ -152,7 +154,7 @@ local function store()
       if first > stored then
         for at = stored, first - 1, 16777216 do -- items that a batch may claim
           local n = math.min(first - at, 16777216)
-          add(queue, ARGV[1], at, n, 0, 'e', ARGV[6])
+          add(queue, ARGV[1], at, n, 0, now, 'e', ARGV[6])
           stored = at + n
         end
       end
@@ -161,7 +163,7 @@ local function store()
         drop(ARGV[1], first, first + n)
         if payload then redis.call('UNLINK', payload) end
       else
-        add(queue, ARGV[1], first, n, size, kind, data)
+        add(queue, ARGV[1], first, n, size, trace == '' and now or now .. ' ' .. trace, kind, data)
         if payload then redis.call('PERSIST', payload) end
         items, bytes = items + n, bytes + size
       end
