@@ -7,10 +7,17 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/dqbridge/dqbridge/executor"
@@ -54,7 +61,7 @@ func serve(t *testing.T, f *fleet, options page.Options) string {
 }
 
 // open starts a Chromium until the end of the test.
-func open(t *testing.T) context.Context {
+func open(t *testing.T) *tab {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // as root, which a container often is
@@ -67,7 +74,17 @@ func open(t *testing.T) context.Context {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("Chromium does not start: %v", err)
 	}
-	return ctx
+	visit := &tab{ctx: ctx}
+	if err := chromedp.Listen(ctx, visit.note); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, cdplog.Enable, cdp.Empty{}); err != nil {
+		t.Fatal(err)
+	}
+	return visit
 }
 
 // do runs actions within the limit.
@@ -116,4 +133,40 @@ func shoot(t *testing.T, ctx context.Context, name string) {
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A tab is a Chromium with one page, which notes the requests and complaints of the browser.
+type tab struct {
+	ctx      context.Context
+	mu       sync.Mutex
+	asked    []string // addresses of requests
+	reported []string // violations of the policy, and errors of scripts
+}
+
+// note keeps an event.
+func (v *tab) note(event any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		v.asked = append(v.asked, e.Request.URL)
+	case *cdplog.EventEntryAdded:
+		if e.Entry.Level == cdplog.EntryLevelError && !strings.Contains(e.Entry.Text, "the server responded with a status of") {
+			v.reported = append(v.reported, e.Entry.Text)
+		}
+	case *runtime.EventExceptionThrown:
+		v.reported = append(v.reported, e.ExceptionDetails.Text)
+	}
+}
+
+func (v *tab) requests() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.asked)
+}
+
+func (v *tab) reports() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.reported)
 }

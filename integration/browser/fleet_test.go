@@ -14,6 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/operate"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -76,6 +77,17 @@ func newFleet(t *testing.T) *fleet {
 	})
 	f.flows(t)
 	return f
+}
+
+// operator connects an Operator until the end of the test.
+func (f *fleet) operator(t *testing.T) *operate.Operator {
+	t.Helper()
+	o, err := operate.New(t.Context(), f.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = o.Close() })
+	return o
 }
 
 // employ runs a worker until the end of the test.

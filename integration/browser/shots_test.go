@@ -13,7 +13,7 @@ func TestScreenshots(t *testing.T) {
 	f := newFleet(t)
 	f.await(t, "all work", busy)
 	at := serve(t, f, page.Options{})
-	ctx := open(t)
+	ctx := open(t).ctx
 	stage := ""
 	for _, s := range f.await(t, "stages", busy).Stages {
 		if s.Function == "send-mail" {
