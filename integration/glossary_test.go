@@ -200,4 +200,5 @@ stuck submit submitters survey sys table talk template terminal testkit text thr
 topology tracker trip truncated type unacked unavailable unexported unknown unordered unreachable unread
 unstage unusable unwrap uptime url use validate value version wait waited waiting waits wanted wants watch
 watched where why with word work zset zstd
+acts charts dashboard events graph guard keeper layout lookups page past static timeline
 `

@@ -109,7 +109,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("after j j, row %d is picked", row)
 	}
 	do(t, visit.ctx, "open", chromedp.KeyEvent("\r"))
-	visit.until(t, `location.pathname === "/flow"`)
+	visit.until(t, `location.pathname === "/flow" && document.readyState === "complete"`)
 	do(t, visit.ctx, "queues", chromedp.KeyEvent("gq"))
 	visit.until(t, `location.pathname === "/queues" && document.readyState === "complete"`)
 	do(t, visit.ctx, "filter", chromedp.KeyEvent("/"), chromedp.KeyEvent("priced\r"))

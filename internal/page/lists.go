@@ -156,7 +156,8 @@ func readWorkers(_ context.Context, _ *Page, s *state, q url.Values) (any, error
 
 // A workerPage is one worker.
 type workerPage struct {
-	workerRow
+	inspect.Worker
+	Row    workerRow
 	Calls  []callRow
 	Stream timeline
 }
@@ -168,7 +169,7 @@ func readWorker(_ context.Context, _ *Page, s *state, q url.Values) (any, error)
 	}
 	w := s.Snapshot.Workers[i]
 	calls := callsOf(s, func(other inspect.Worker, _ inspect.Call) bool { return other.ID == w.ID })
-	return workerPage{rowOf(s, w), calls, timelineOf(s.Snapshot.At, s.calls[w.ID])}, nil
+	return workerPage{w, rowOf(s, w), calls, timelineOf(s.Snapshot.At, s.calls[w.ID])}, nil
 }
 
 func readErrors(_ context.Context, _ *Page, s *state, q url.Values) (any, error) {

@@ -22,7 +22,7 @@ type timeline struct {
 
 // A timeBar is one call.
 type timeBar struct {
-	recordedCall
+	Call        recordedCall
 	X, Y, Width int
 	Hue         int
 	Took        time.Duration
@@ -50,7 +50,7 @@ func timelineOf(now time.Time, calls []recordedCall) timeline {
 		}
 		ends[lane] = c.Seen
 		from, to := max(0, c.Since.Sub(begin)), max(0, c.Seen.Sub(begin))
-		b := timeBar{recordedCall: c, X: pixels(from), Y: lane * laneHeight, Hue: t.hue(c.Function), Took: c.Seen.Sub(c.Since), Long: c.Since.Before(begin)}
+		b := timeBar{Call: c, X: pixels(from), Y: lane * laneHeight, Hue: t.hue(c.Function), Took: c.Seen.Sub(c.Since), Long: c.Since.Before(begin)}
 		b.Width = max(3, pixels(to)-b.X)
 		t.Bars = append(t.Bars, b)
 	}
