@@ -5,12 +5,16 @@
   const live = () => document.getElementById("live");
   let frozen = false, last = null, picked = -1, plots = new Map();
 
-  // Parts that belong to the reader stay as they are: open details, typed text, drawn charts.
+  // Parts that belong to the reader stay as they are: open details, typed text, drawn charts, and the
+  // result of an action.
   const keep = {
     ignoreActiveValue: true,
     callbacks: {
       beforeNodeMorphed(old) {
         return !(old.nodeType === 1 && (old.classList.contains("plot") || old.hasAttribute("data-keep") || old.id === "freeze"));
+      },
+      beforeNodeRemoved(node) {
+        return !(node.nodeType === 1 && node.hasAttribute("data-stay"));
       },
       beforeAttributeUpdated(name, node) {
         return !(name === "open" && node.tagName === "DETAILS");
