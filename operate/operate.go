@@ -26,6 +26,8 @@ var (
 	ErrStageNotFound = broker.ErrStageNotFound
 	// ErrNotPaused says that no operator has paused a stage.
 	ErrNotPaused = broker.ErrNotPaused
+	// ErrFutures says that a queue holds futures, whose programs wait for them.
+	ErrFutures = broker.ErrFutures
 	// ErrWorkerNotFound says that no live worker has that id.
 	ErrWorkerNotFound = errors.New("no such worker")
 	// ErrNotRunning says that no worker runs the item now, or has run it for less than a second.

@@ -13,9 +13,27 @@ import (
 // Purge drops the items that wait in a queue. Each becomes a failure with the code "dropped" in its
 // place, so that the streams behind the queue end in order. Items that a worker or a gather has read
 // go on. progress gets the number of items so far after each page of about 100 entries; nil: it is
-// not called. Purge returns the number of items. ErrQueueNotFound: there is no such queue.
+// not called. Purge returns the number of items. Errors: executor.ErrQueueNotFound, and ErrFutures if the
+// queue holds futures.
 func (o *Operator) Purge(ctx context.Context, queue string, act Act, progress func(items int64)) (items int64, err error) {
-	return 0, errNotYet
+	ctx, end, err := o.begin(ctx, "purge")
+	if err != nil {
+		return 0, err
+	}
+	defer end(&err)
+	part, _, err := o.partitions()[0].Find(ctx, queue)
+	if err != nil {
+		return 0, fmt.Errorf("purge: %w", err)
+	}
+	why := "the queue was purged by " + act.by()
+	if act.Reason != "" {
+		why += ": " + act.Reason
+	}
+	items, err = part.DropWaiting(ctx, queue, why, progress)
+	if items > 0 || err == nil {
+		err = errors.Join(err, act.note(ctx, part, "purge", "queue "+queue, items))
+	}
+	return items, err
 }
 
 // Delete deletes a queue with its items, its sources, and the stages that read it or add to it, see

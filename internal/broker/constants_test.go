@@ -83,6 +83,8 @@ var figures = []figure{
 	{"executor_wait", 0, "ms", "BLOCK of the read of an executor's mailbox", "mailbox.go", "mailboxWait"},
 	{"handover_page", 0, "entries", "count of requeue_foreign.lua and collect_requeued.lua", "handover.go", "handoverPage"},
 	{"abandon_page", 0, "sources", "count of abandon_sources.lua", "cleanup.go", "abandonPage"},
+	{"drop_page", 0, "entries", "count of drop_waiting.lua", "drop.go", "dropPage"},
+	{"acts", 0, "acts", "MAXLEN of `acts`, about", "act.go", "maxActs"},
 	{"pause_page", 0, "queues", "most in a call of pause.lua", "pause.go", "pausePage"},
 	{"purge_page", 0, "entries or sources", "count of purge.lua and drop_sources.lua", "queue.go", "purgeChunk"},
 	{"sweep_page", 0, "sources", "count of sweep.lua", "unstage.go", "sweepPage"},

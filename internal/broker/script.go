@@ -43,6 +43,8 @@ var (
 	discardLua string
 	//go:embed lua/drop_sources.lua
 	dropSourcesLua string
+	//go:embed lua/drop_waiting.lua
+	dropWaitingLua string
 	//go:embed lua/fence.lua
 	fenceLua string
 	//go:embed lua/finish.lua
@@ -106,7 +108,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, pauseStage, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, dropWaiting, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, pauseStage, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
 	abandon:          script(abandonLua),
 	abandonSources:   script(abandonSourcesLua),
@@ -123,6 +125,7 @@ var scripts = struct {
 	deleteDeadLetter: script(deleteDeadLetterLua),
 	discard:          script(discardLua),
 	dropSources:      script(dropSourcesLua),
+	dropWaiting:      script(dropWaitingLua),
 	fence:            script(fenceLua),
 	finish:           script(finishLua),
 	heartbeat:        script(heartbeatLua),
