@@ -71,7 +71,7 @@ var imports = map[string][]string{
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest"},
 	"cmd/dqworker": {"workers", "cmd/internal/cli"},
 	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "cmd/internal/cli", "cmd/internal/command",
-		"internal/doctor", "internal/page", "internal/watch", "cmd/internal/jobs", "cmd/internal/nearest"},
+		"internal/doctor", "internal/page", "internal/watch", "operate", "cmd/internal/jobs", "cmd/internal/nearest"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},

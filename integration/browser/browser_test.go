@@ -65,7 +65,7 @@ func open(t *testing.T) *tab {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // as root, which a container often is
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", false), chromedp.Flag("force-color-profile", "srgb"),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("force-color-profile", "srgb"),
 	)
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
 	t.Cleanup(cancel)
@@ -119,7 +119,7 @@ func looks(t *testing.T, ctx context.Context, width, height int64, scheme string
 	}
 }
 
-// shoot writes a picture of the window to docs/dashboard, if UPDATE_SCREENSHOTS is set, or to the folder that SHOTS names.
+// shoot writes a picture of the window to the folder that SHOTS names, or to that of the test.
 func shoot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
@@ -130,7 +130,7 @@ func shoot(t *testing.T, ctx context.Context, name string) {
 	if dir == "" {
 		dir = t.ArtifactDir()
 	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), small(t, picture), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
