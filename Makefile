@@ -1,5 +1,6 @@
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+HELM        := go run helm.sh/helm/v3/cmd/helm@v3.22.0
 # go vet has a step of its own, and would be built for the race detector once more.
 TEST        := go test -count=1 -vet=off
 FUZZTIME    ?= 60s
@@ -9,7 +10,7 @@ SHOTS       ?=
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants build
+.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man deploy-files build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +120,22 @@ mutants: ## break the protocol one rule at a time; a test has to notice each
 
 protocol: ## docs/protocol.json and docs/protocol/constants.md, from the heads of the scripts and the constants of the code
 	go test -count=1 -run '^TestProtocolFilesAreFresh$$' ./internal/broker -update
+
+man: ## the man pages in deploy/man, from the flags and verbs of the commands
+	go run ./cmd/dqbridge man >deploy/man/dqbridge.1
+	go run ./cmd/dqworker --man >deploy/man/dqworker.1
+
+deploy-files: ## check the files of deploy/: man pages, systemd units, Helm chart and Compose file; what is missing here is named
+	@if command -v man >/dev/null; then for page in deploy/man/*.1; do \
+		warnings=$$(man --warnings -E UTF-8 -l $$page 2>&1 >/dev/null); [ -z "$$warnings" ] || { echo "$$page: $$warnings" >&2; exit 1; }; done; \
+	else echo "man: NOT CHECKED, there is no man"; fi
+	@if command -v systemd-analyze >/dev/null; then sh deploy/check/units.sh; else echo "systemd: NOT CHECKED, there is no systemd-analyze"; fi
+	@made=$$(mktemp -d) && trap 'rm -r "$$made"' EXIT && chart=deploy/helm/dqbridge && \
+	needed="--set redis.secret=redis --set dashboard.tokenSecret=token" && \
+	all="--set autoscaling.enabled=true --set autoscaling.functions={fast,slow} --set serviceMonitor.enabled=true --set prometheusRule.enabled=true --set dashboard.actions=true" && \
+	$(HELM) lint --strict $$chart $$needed && \
+	$(HELM) template one $$chart $$needed >"$$made/default.yaml" && $(HELM) template one $$chart $$needed $$all >"$$made/all.yaml" && \
+	cd deploy/check && go run . manifests "$$made/default.yaml" "$$made/all.yaml" && go run . compose ../compose.yaml
 
 build: ## both commands as static binaries in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...

@@ -85,8 +85,8 @@ func sortWorkers(all []inspect.Worker) {
 
 func workerInfo(p broker.Process, state string) inspect.Worker {
 	w := inspect.Worker{
-		ID: p.ID, Host: p.Card["host"], PID: int(number(p.Card["pid"])), State: state, Concurrency: int(number(p.Card["concurrency"])),
-		Stuck: int(number(p.Card["stuck"])), Functions: []string{}, Running: []inspect.Call{}, Done: number(p.Card["done"]), Failed: number(p.Card["failed"]),
+		ID: p.ID, Host: p.Card["host"], PID: int(number(p.Card["pid"])), State: state, Draining: p.Draining(), Concurrency: int(number(p.Card["concurrency"])),
+		Stuck: int(number(p.Card["stuck"])), Functions: []string{}, Tags: append([]string{}, splitTags(p.Card["tags"])...), Running: []inspect.Call{}, Done: number(p.Card["done"]), Failed: number(p.Card["failed"]),
 		Seen: time.UnixMilli(number(p.Card["seen"])), Version: p.Card["version"], Busy: time.Duration(number(p.Card["busy"])) * time.Millisecond,
 	}
 	if started := number(p.Card["started"]); started > 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -146,7 +147,8 @@ type stageOptions struct {
 	longest time.Duration // pause between attempts
 	timeout time.Duration
 	noFuse  bool
-	replace bool // the stage that the in-queue has
+	replace bool   // the stage that the in-queue has
+	tags    string // sorted, with commas between
 	codec   workers.Codec
 }
 
@@ -224,6 +226,24 @@ func Backoff(first, longest time.Duration) StageOption {
 	}
 }
 
+// Tags lets only workers run the stage that have all of the tags, see workers.Tags. Workers of an
+// earlier version of this module leave such a stage alone. Until there is a worker with the function
+// and the tags, the items wait. The functions of this process have no tags. Multiplex ignores the
+// option. There must be at least one tag. ErrInvalidName: a tag is not a valid name.
+func Tags(tags ...string) StageOption {
+	return func(s *stageOptions) error {
+		valid, err := broker.CheckTags(tags)
+		if err == nil && len(tags) == 0 {
+			err = errors.New("there must be at least one")
+		}
+		if err != nil {
+			return fmt.Errorf("executor: Tags: %w", err)
+		}
+		s.tags = strings.Join(valid, ",")
+		return nil
+	}
+}
+
 // Timeout bounds the time of one call of the function for one item: the context of the call ends
 // after d. The default is no bound. If the function does not return within half a second after
 // that, the item fails in its place, the slot goes on with other items, and the call is left
@@ -293,6 +313,17 @@ func WithCodec(c workers.Codec) OpenOption {
 		s.codec = c
 		return nil
 	}
+}
+
+// tagList returns the tags of the stage.
+func (s stageOptions) tagList() []string { return splitTags(s.tags) }
+
+// splitTags returns the tags of a text with commas between.
+func splitTags(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
 }
 
 // optionsOf applies the options of a call, each by apply.

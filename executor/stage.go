@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -60,7 +61,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	if wanted.Wildcard() {
 		wanted = info(q.q)
 	}
-	inType, outType, held, err := part.types(ctx, f.Name(), wanted, typed.Info())
+	inType, outType, held, err := part.types(ctx, f.Name(), s.tagList(), wanted, typed.Info())
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 	stage := broker.Stage{
 		ID: out.Name, Kind: broker.KindMap, Function: f.Name(), Ins: []broker.Queue{q.q}, Outs: []broker.Out{{Queue: out}},
 		InCodec: inType.Codec, InType: inType.Type, OutCodec: outType.Codec, OutType: outType.Type,
-		Timeout: s.timeout, Retries: s.retries, Backoff: s.backoff, MaxBackoff: s.longest, NoFuse: s.noFuse,
+		Timeout: s.timeout, Retries: s.retries, Backoff: s.backoff, MaxBackoff: s.longest, NoFuse: s.noFuse, Tags: s.tagList(),
 	}
 	put := part.c.Stage
 	if s.replace {
@@ -93,7 +94,7 @@ func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In]
 		return nil, err
 	}
 	if !held {
-		part.warnLater(ctx, f.Name(), q.q.Name)
+		part.warnLater(ctx, f.Name(), s.tagList(), q.q.Name)
 	}
 	return &Queue[Out]{part: part, q: out, typed: typed}, nil
 }
@@ -208,8 +209,8 @@ func cards(p broker.Process) (list []broker.FunctionCard) {
 	return list
 }
 
-// warnLater warns if no worker has the function after a while.
-func (p *partition) warnLater(ctx context.Context, function, queue string) {
+// warnLater warns if no worker has the function and the tags after a while.
+func (p *partition) warnLater(ctx context.Context, function string, tags []string, queue string) {
 	bound, release, err := p.ex.tasks.bind(context.WithoutCancel(ctx))
 	if err != nil {
 		return
@@ -223,11 +224,19 @@ func (p *partition) warnLater(ctx context.Context, function, queue string) {
 			return
 		case <-timer.C:
 		}
-		if _, _, held, err := p.types(bound, function, codec.Info{}, codec.Info{}); err == nil && !held {
+		if _, _, held, err := p.types(bound, function, tags, codec.Info{}, codec.Info{}); err == nil && !held {
 			p.ex.log.WarnContext(bound, "no live worker has the function; its stage waits for one: "+
-				"start a worker with it, or Register it here", "function", function, "queue", queue)
+				"start a worker with it, or Register it here", append([]any{"function", function, "queue", queue}, tagAttr(tags)...)...)
 		}
 	}()
+}
+
+// tagAttr returns the tags of a stage as an attribute of a log, if it has any.
+func tagAttr(tags []string) []any {
+	if len(tags) == 0 {
+		return nil
+	}
+	return []any{"tags", strings.Join(tags, ",")}
 }
 
 // A signature is the types of a function.
@@ -240,18 +249,21 @@ func (s signature) String() string { return fmt.Sprintf("from %v to %v", s.in, s
 // compare orders signatures by their text.
 func (s signature) compare(other signature) int { return cmp.Compare(s.String(), other.String()) }
 
-// types compares a function with that of the live workers. If the caller deals in encoded items,
+// types compares a function with that of the live workers that have the tags. If the caller deals in encoded items,
 // types takes the types from the workers: of several, those that most workers have. held: a worker
 // fits. It is an error only if all workers with the function have other types; workers with other
 // types leave the stage to the fitting ones.
-func (p *partition) types(ctx context.Context, name string, in, out codec.Info) (inType, outType codec.Info, held bool, err error) {
+func (p *partition) types(ctx context.Context, name string, tags []string, in, out codec.Info) (inType, outType codec.Info, held bool, err error) {
 	live, err := p.c.Processes(ctx, broker.RoleWorker, p.ex.lease)
 	if err != nil {
 		return in, out, false, err
 	}
-	want := signature{in, out}
+	want, stage := signature{in, out}, broker.Stage{Tags: tags}
 	count, versions := map[signature]int{}, map[signature]map[string]bool{}
 	for _, p := range live {
+		if !stage.Admits(splitTags(p.Card["tags"])) {
+			continue
+		}
 		for _, card := range cards(p) {
 			if card.Name == name {
 				theirs := signature{codec.Info{Codec: card.InCodec, Type: card.In}, codec.Info{Codec: card.OutCodec, Type: card.Out}}

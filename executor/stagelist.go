@@ -28,7 +28,7 @@ func (i inspector) Stages(ctx context.Context) ([]inspect.Stage, error) {
 func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now time.Time, holders fleet) inspect.Stage {
 	n := work.Counts
 	info := inspect.Stage{
-		ID: s.ID, Kind: s.Kind, Function: s.Function, In: append([]string{}, s.Inputs()...), Out: []string{}, Paused: s.Paused, Partition: part.Index(),
+		ID: s.ID, Kind: s.Kind, Function: s.Function, In: append([]string{}, s.Inputs()...), Out: []string{}, Tags: append([]string{}, s.Tags...), Paused: s.Paused, Partition: part.Index(),
 		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
 		P50: work.Times.Quantile(0.5), P99: work.Times.Quantile(0.99), Recent: recentWork(work.Seconds, now), Last: work.Last,
 	}
@@ -72,7 +72,7 @@ func workOf(s broker.TimeSlot) inspect.Work {
 	}
 }
 
-// A fleet has the holders of each function among the workers that send heartbeats, and all of these
+// A fleet has the holders of each function among the workers that send heartbeats and take items, and all of these
 // workers as the holders of the function "", since a copy needs none.
 type fleet map[string][]holder
 
@@ -80,28 +80,34 @@ type fleet map[string][]holder
 type holder struct {
 	card  broker.FunctionCard
 	slots int
+	tags  []string
 }
 
 // add adds a worker with its functions.
 func (f fleet) add(w inspect.Worker, cards []broker.FunctionCard) {
-	if w.State == inspect.Silent {
+	if w.State == inspect.Silent || w.Draining {
 		return
 	}
-	f[""] = append(f[""], holder{slots: w.Concurrency})
+	f[""] = append(f[""], holder{slots: w.Concurrency, tags: w.Tags})
 	for _, card := range cards {
-		f[card.Name] = append(f[card.Name], holder{card, w.Concurrency})
+		f[card.Name] = append(f[card.Name], holder{card, w.Concurrency, w.Tags})
 	}
 }
 
-// count counts the workers that can run a stage, and those that have its function with other types.
+// count counts the workers that can run a stage, those that have its function with other types, and
+// those that lack tags.
 func (f fleet) count(s broker.Stage, info *inspect.Stage) {
 	in, out := codec.Info{Codec: s.InCodec, Type: s.InType}, codec.Info{Codec: s.OutCodec, Type: s.OutType}
 	for _, h := range f[s.Function] {
-		if fits(in, codec.Info{Codec: h.card.InCodec, Type: h.card.In}) && fits(out, codec.Info{Codec: h.card.OutCodec, Type: h.card.Out}) {
+		fit := fits(in, codec.Info{Codec: h.card.InCodec, Type: h.card.In}) && fits(out, codec.Info{Codec: h.card.OutCodec, Type: h.card.Out})
+		switch {
+		case !fit:
+			info.Others++
+		case !s.Admits(h.tags):
+			info.Untagged++
+		default:
 			info.Workers++
 			info.Slots += h.slots
-		} else {
-			info.Others++
 		}
 	}
 }

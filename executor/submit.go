@@ -78,7 +78,7 @@ func (p *partition) newSubmitter(ctx context.Context, sub submission) (*submitte
 	if err := p.ex.registered(sub.function); err != nil {
 		return nil, fmt.Errorf("submit: %w", err)
 	}
-	in, out, held, err := p.types(ctx, sub.function, sub.in, sub.out)
+	in, out, held, err := p.types(ctx, sub.function, sub.options.tagList(), sub.in, sub.out)
 	if err != nil {
 		return nil, err
 	}
@@ -96,14 +96,14 @@ func (p *partition) newSubmitter(ctx context.Context, sub submission) (*submitte
 		ID: name, Kind: broker.KindFuture, Function: sub.function, Ins: []broker.Queue{q}, Outs: []broker.Out{},
 		InCodec: in.Codec, InType: in.Type, OutCodec: out.Codec, OutType: out.Type,
 		Timeout: sub.options.timeout, Retries: sub.options.retries,
-		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, TTL: resultTTL, Reply: p.ex.id,
+		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, Tags: sub.options.tagList(), TTL: resultTTL, Reply: p.ex.id,
 	})
 	if err != nil {
 		p.discard(q)
 		return nil, err
 	}
 	if !held {
-		p.warnLater(ctx, sub.function, name)
+		p.warnLater(ctx, sub.function, sub.options.tagList(), name)
 	}
 	wake := p.mailbox.addSender()
 	s := &submitter{

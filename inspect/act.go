@@ -20,3 +20,14 @@ type Pause struct {
 	At  time.Time `json:"at"` // by the clock of Redis
 	Why string    `json:"why"`
 }
+
+// text says who has paused a stage, and why.
+func (p *Pause) text() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.Why == "":
+		return ", by " + p.By
+	}
+	return ", by " + p.By + ": " + p.Why
+}

@@ -9,11 +9,13 @@ type Stage struct {
 	Function string   `json:"function"`
 	In       []string `json:"in"`
 	Out      []string `json:"out"`
-	Workers  int      `json:"workers"` // live workers that have the function
-	Slots    int      `json:"slots"`   // of these workers together
-	Others   int      `json:"others"`  // live workers that have it with other types, and so leave the stage alone
-	Paused   bool     `json:"paused"`  // no worker runs it: see Pause, or the process that it goes with is dead
-	Pause    *Pause   `json:"pause"`   // of an operator; nil if none has paused it
+	Workers  int      `json:"workers"`  // live workers that have the function and take items
+	Slots    int      `json:"slots"`    // of these workers together
+	Others   int      `json:"others"`   // live workers that have it with other types, and so leave the stage alone
+	Tags     []string `json:"tags"`     // that a worker needs to run it
+	Untagged int      `json:"untagged"` // live workers that have the function and lack one of the tags
+	Paused   bool     `json:"paused"`   // no worker runs it: see Pause, or the process that it goes with is dead
+	Pause    *Pause   `json:"pause"`    // of an operator; nil if none has paused it
 
 	// The following are counted by the workers, which report them about once a heartbeat. Each stage
 	// counts its own items and time, also where one worker runs several stages one after another.

@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -56,8 +57,12 @@ func (f *flow) hasWorked() bool {
 func (s *Stage) unserved() finding {
 	name := fmt.Sprintf("stage %s (%s)", s.ID, s.name())
 	switch {
+	case s.Pause != nil:
+		return finding{"paused", name + s.Pause.text(), "dqbridge resume " + s.ID}
 	case s.Paused:
-		return finding{"paused", name, "gather the flow, or delete its queues"}
+		return finding{"paused", name + " is paused since its process is dead", "gather the flow, or delete its queues"}
+	case s.Workers == 0 && s.Untagged > 0:
+		return finding{"stuck", "no worker with the function of " + name + " has the tags " + strings.Join(s.Tags, ","), "start a worker with these tags"}
 	case s.Workers == 0 && s.Others > 0:
 		return finding{"stuck", "the workers have the function of " + name + " with other types",
 			"give the workers the types of the stage, or make the stage again with --replace"}

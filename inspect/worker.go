@@ -11,7 +11,9 @@ type Worker struct {
 	// process has declared the worker dead, as after the death of all processes.
 	State       string        `json:"state"`
 	Concurrency int           `json:"concurrency"` // number of slots
+	Draining    bool          `json:"draining"`    // an operator lets it take no more items
 	Stuck       int           `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
+	Tags        []string      `json:"tags"`
 	Functions   []string      `json:"functions"`
 	Done        int64         `json:"done"`             // items so far, with the failed ones
 	Failed      int64         `json:"failed"`           // items so far that failed

@@ -62,6 +62,7 @@ func TestCommands(t *testing.T) {
 			url := server.URL() + "/?ns=" + testkit.Namespace(t)
 			port, err := closedPort()
 			clients, failed := filepath.Abs(filepath.Join(root, "clients"))
+			env.Setenv("DEPLOY", filepath.Join(filepath.Dir(clients), "deploy"))
 			env.Setenv("PYTHONPATH", filepath.Join(clients, "python"))
 			env.Setenv("PYTHONDONTWRITEBYTECODE", "1")
 			env.Setenv("REDIS", url)

@@ -211,6 +211,33 @@ func TestSignalEndsQuestion(t *testing.T) {
 	}
 }
 
+// top takes the screen, gives it back, and ends well.
+func TestTopLeavesTerminalAsItWas(t *testing.T) {
+	t.Parallel()
+	s := shell{t, testkit.StartRedis(t).URL()}
+	if err := rejectAll(t.Context(), s.url, "letters", []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	for keys, status := range map[string]int{"q": 0, "\x03": 0} {
+		screen := newScreen(t, 80)
+		cmd := exec.CommandContext(t.Context(), "dqbridge", "top", "--redis", s.url)
+		cmd.Env = append(os.Environ(), "TERM=xterm")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = screen.user, screen.user, screen.user
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, func() bool { return strings.Contains(screen.String(), "letters") }, "it shows the queue")
+		if _, err := screen.keys.WriteString(keys); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // the exit status is compared
+		if got := cmd.ProcessState.ExitCode(); got != status {
+			t.Errorf("%q: exit status %d", keys, got)
+		}
+		testkit.Eventually(t, func() bool { return strings.Contains(screen.String(), "\x1b[?1049l") }, "the screen is given back")
+	}
+}
+
 func fileSize(t *testing.T, f *os.File) int64 {
 	t.Helper()
 	info, err := f.Stat()

@@ -34,13 +34,15 @@ var (
 	ErrNotRunning = errors.New("no worker runs the item")
 	// ErrStillRunning says that a function has not ended although its context has.
 	ErrStillRunning = errors.New("the function does not return")
+	// ErrNoAnswer says that a worker has not done within ten seconds what an operator asked for.
+	ErrNoAnswer = errors.New("the worker does not answer")
 	// ErrLastHolder says that no other worker has a function of a worker.
 	ErrLastHolder = errors.New("no other worker has its function")
 )
 
 var (
 	errNoOperator = errors.New("the Operator is nil or a zero value: make it with operate.New")
-	errNoContext  = errors.New("the context is nil: pass that of the caller, or context.Background()")
+	errNoContext  = errors.New("the context of an act is nil: pass that of the caller, or context.Background()")
 )
 
 // An Act says who acts and why. Redis keeps about the last thousand of each partition.

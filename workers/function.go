@@ -102,7 +102,7 @@ func (f Func[In, Out]) Err() error { return f.erased().Err }
 
 func (f Func[In, Out]) erased() *runner.Function { return runner.Func[In, Out](f).Function() }
 
-// DefineOption is an option of Define, Define2, DefineBatch and Remote.
+// DefineOption is an option of Define, Define2, DefineBatch and Remote. Concurrency is one too.
 type DefineOption interface{ applyDefine(*runner.Definition) }
 
 // BatchSize sets the number of items in a call of a function made by DefineBatch. No call gets more

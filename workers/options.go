@@ -7,22 +7,60 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
+	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/internal/worker"
 )
 
-// Option is an option of New.
+// Option is an option of New. Concurrency is an option of Define too.
 type Option func(*worker.Options) error
+
+// applyDefine makes Concurrency an option of Define. Other options of New are an error of Err.
+func (o Option) applyDefine(d *runner.Definition) {
+	var own worker.Options
+	if o == nil {
+		d.Err = errors.New("one of its options is nil")
+		return
+	}
+	err := o(&own)
+	if err == nil && own.Concurrency == 0 {
+		err = errors.New("it has an option of workers.New other than Concurrency")
+	}
+	if d.Concurrency = own.Concurrency; err != nil {
+		d.Err = err
+	}
+}
 
 // Concurrency sets the number of calls that the worker runs at once, its slots. It must be at least
 // 1; otherwise New returns an error. The default is runtime.GOMAXPROCS(0).
+//
+// As an option of Define, Define2 and DefineBatch, it sets the number of slots in which one worker
+// runs the function at once, for example if all calls share a device. The other slots run other
+// functions. By default a function may have all slots. A call that was left behind after its
+// timeout does not count. Such a function gets its next entry when a call has ended, one round trip
+// later, so it should not be a short one.
 func Concurrency(slots int) Option {
 	return func(o *worker.Options) error {
 		if slots < 1 {
 			return fmt.Errorf("workers: Concurrency(%d): it must be at least 1", slots)
 		}
 		o.Concurrency = slots
+		return nil
+	}
+}
+
+// Tags gives the worker tags, such as the kinds of its hardware or its region. A stage that was made
+// with executor.Tags is run only by workers that have all of its tags. Each tag has 1 to 64 of the
+// characters A-Z a-z 0-9 . _ -; otherwise New returns an error. By default a worker has none, and
+// runs the stages without tags.
+func Tags(tags ...string) Option {
+	return func(o *worker.Options) (err error) {
+		if o.Tags, err = broker.CheckTags(slices.Concat(o.Tags, tags)); err != nil {
+			return fmt.Errorf("workers: Tags: %w", err)
+		}
 		return nil
 	}
 }

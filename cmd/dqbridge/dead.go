@@ -14,6 +14,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 const deadUsage = "dead list | show ID... | export ID... | retry [--to QUEUE] ID... | drop [--yes | --dry-run] ID..."
@@ -53,7 +54,7 @@ var deadActs = map[string]func(*urfave.Context) error{
 		return observe(c, func(o executor.Inspector) error { return exportDead(c, o) })
 	},
 	"retry": func(c *urfave.Context) error {
-		return shared(c, c.NArg(), deadUsage, func(ex *executor.Executor) error { return eachDead(c, ex, retryDead(c, ex)) })
+		return operated(c, func(o *operate.Operator) error { return eachDead(c, o.Inspector(), retryDead(c, o)) })
 	},
 	"drop": dropDead,
 }
@@ -112,15 +113,15 @@ func showDead(c *urfave.Context, o executor.Inspector) func(context.Context, str
 }
 
 // retryDead retries a dead letter to its queue or the one of --to.
-func retryDead(c *urfave.Context, ex *executor.Executor) func(context.Context, string) error {
+func retryDead(c *urfave.Context, o *operate.Operator) func(context.Context, string) error {
 	to := c.String("to")
 	return func(ctx context.Context, id string) error {
-		err := ex.RetryDeadLetter(ctx, id, to)
+		_, err := o.RetryLetters(ctx, []string{id}, to, operate.Act{})
 		switch {
 		case errors.Is(err, executor.ErrSealed):
 			return fmt.Errorf("%w (dqbridge dead retry --to QUEUE)", err)
 		case to != "":
-			return withSuggestion(ctx, ex, to, err)
+			return withSuggestion(ctx, o.Inspector(), to, err)
 		}
 		return err
 	}
@@ -143,7 +144,12 @@ func dropDead(c *urfave.Context) error {
 	if err != nil || !sure {
 		return err
 	}
-	return shared(c, c.NArg(), deadUsage, func(ex *executor.Executor) error { return eachDead(c, ex, ex.DeleteDeadLetter) })
+	return operated(c, func(o *operate.Operator) error {
+		return eachDead(c, o.Inspector(), func(ctx context.Context, id string) error {
+			_, err := o.DropLetters(ctx, []string{id}, operate.Act{})
+			return err
+		})
+	})
 }
 
 // An exportedItem is an item of a dead letter, as export prints it. Its Offset is that of the item.

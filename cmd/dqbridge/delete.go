@@ -11,6 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 const deleteUsage = "delete [--yes | --dry-run] QUEUE"
@@ -35,8 +36,8 @@ func deleteVerb() *urfave.Command {
 			if err != nil || !sure {
 				return err
 			}
-			return shared(c, 1, deleteUsage, func(ex *executor.Executor) error {
-				return withSuggestion(c.Context, ex, name, ex.Delete(c.Context, name))
+			return operated(c, func(o *operate.Operator) error {
+				return withSuggestion(c.Context, o.Inspector(), name, o.Delete(c.Context, name, operate.Act{}))
 			})
 		},
 	}

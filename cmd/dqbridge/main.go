@@ -40,9 +40,15 @@ func app() *urfave.App {
 		Usage:     "send lines through functions that workers run, in order",
 		UsageText: "dqbridge VERB [FLAGS] [ARGUMENTS]",
 		Description: "Exit status: 0; 1 for failed items or another error; 2 for a mistake on the command line;\n" +
-			"3 if Redis cannot be used; 4 if the stream is incomplete; 5 if a queue, a source or a dead letter does not exist;\n" +
+			"3 if Redis cannot be used; 4 if the stream is incomplete; 5 if what the verb acts on does not exist, such as a queue;\n" +
 			"130 after Ctrl-C.",
-		Commands:  []*urfave.Command{runVerb(), functionsVerb(), scatterVerb(), mapVerb(), gatherVerb(), flowsVerb(), queuesVerb(), sourcesVerb(), gathersVerb(), stagesVerb(), workersVerb(), errorsVerb(), whereVerb(), deadVerb(), deleteVerb(), doctorVerb(), dashboardVerb(), checkVerb()},
+		Commands: []*urfave.Command{
+			cli.Complete(runVerb(), cli.FunctionNames), functionsVerb(), cli.Complete(scatterVerb(), cli.QueueNames),
+			cli.Complete(mapVerb(), cli.FunctionNames, cli.QueueNames), cli.Complete(gatherVerb(), cli.QueueNames),
+			flowsVerb(), queuesVerb(), sourcesVerb(), gathersVerb(), stagesVerb(), workersVerb(), errorsVerb(), topVerb(), whereVerb(), deadVerb(),
+			pauseVerb(), resumeVerb(), cancelVerb(), drainVerb(), cli.Complete(purgeVerb(), cli.QueueNames),
+			cli.Complete(deleteVerb(), cli.QueueNames), historyVerb(), doctorVerb(), dashboardVerb(), checkVerb(), completionVerb(), manVerb(),
+		},
 		Flags:     []urfave.Flag{cli.VersionFlag()},
 		Action:    cli.PrintVersion,
 		Writer:    os.Stdout,
@@ -52,7 +58,7 @@ func app() *urfave.App {
 
 // common returns more and the flags of every verb.
 func common(more ...urfave.Flag) []urfave.Flag {
-	return append(more, cli.RedisFlag("embedded"), cli.VerboseFlag())
+	return append(more, cli.RedisFlag("embedded"), cli.ConfigFlag(), cli.VerboseFlag())
 }
 
 // with connects, calls do and closes the Executor.

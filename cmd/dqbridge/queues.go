@@ -67,11 +67,15 @@ func mapVerb() *urfave.Command {
 		Flags: common(
 			&urfave.StringFlag{Name: "timeout", Usage: "fail an item whose function takes longer than `TIME`, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try a failed item up to `N` more times"},
+			cli.TagsFlag("let only workers run the stage that have these `TAGS`, with commas between, such as gpu,eu"),
 			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function on IN"}),
 		Action: func(c *urfave.Context) error {
 			stage, err := stageOptions(c)
 			if err != nil {
 				return err
+			}
+			if tags := cli.Tags(c); tags != nil {
+				stage = append(stage, executor.Tags(tags...))
 			}
 			if c.Bool("replace") {
 				stage = append(stage, executor.ReplaceStage())

@@ -11,6 +11,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/columns"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
 )
@@ -37,30 +38,14 @@ func whereVerb() *urfave.Command {
 
 // where prints the locations of an item. Its error is that of a missing queue if there is no such source.
 func where(c *urfave.Context, o executor.Inspector, source string, offset int64) error {
-	type column = cli.Column[inspect.Location]
-	now, gone := time.Time{}, false
-	err := cli.Watch(c, func(ctx context.Context) ([]inspect.Location, error) {
+	gone := false
+	err := cli.Watch(c, func(ctx context.Context) ([]inspect.Location, []cli.Column[inspect.Location], error) {
 		locations, err := o.Where(ctx, source, offset)
-		now = time.Now()
 		gone = slices.ContainsFunc(locations, func(p inspect.Location) bool { return p.State == inspect.Gone })
-		return locations, err
-	},
-		column{Head: "STATE", Cell: func(p inspect.Location) any { return p.State }},
-		column{Head: "QUEUE", Cell: func(p inspect.Location) any { return p.Queue }},
-		column{Head: "SINCE", Cell: func(p inspect.Location) any { return cli.Since(now, p.Since) }},
-		column{Head: "ATTEMPTS", Cell: func(p inspect.Location) any { return p.Attempts }},
-		column{Head: "BY", Cell: func(p inspect.Location) any { return holder(p, now) }},
-		column{Head: "WHERE", Cell: func(p inspect.Location) any { return p.Text }})
+		return locations, columns.Locations(time.Now()), err
+	})
 	if gone {
 		err = errors.Join(err, fmt.Errorf("source %q: %w", source, cli.ErrSourceNotFound))
 	}
 	return err
-}
-
-// holder returns the process that has the item.
-func holder(p inspect.Location, at time.Time) string {
-	if p.By == nil {
-		return ""
-	}
-	return process(p.By, at)
 }

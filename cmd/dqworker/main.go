@@ -5,14 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/worker"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -20,10 +21,13 @@ func main() { os.Exit(Main()) }
 
 // Main is the whole command. It returns the exit status.
 func Main() int {
-	return cli.Command{App: app(), Drains: true, Exit: os.Exit}.Run(context.Background(), os.Args)
+	r := newReloader(os.Args)
+	run := func(c *urfave.Context) error { return work(c, r) }
+	return cli.Command{App: app(run), Drains: true, Hangup: r.hangup, Exit: os.Exit}.Run(context.Background(), os.Args)
 }
 
-func app() *urfave.App {
+// app returns the command with an action.
+func app(action urfave.ActionFunc) *urfave.App {
 	return &urfave.App{
 		Name:      "dqworker",
 		Usage:     "run functions for the programs that use the same Redis",
@@ -31,6 +35,8 @@ func app() *urfave.App {
 		Flags: append(append(cli.LimitFlags(), cli.BatchFlags()...),
 			cli.RedisFlag("none; required"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
+			&urfave.StringSliceFlag{Name: "limit", Usage: "run a function in at most N slots at once, `NAME=N`; may be repeated"},
+			cli.TagsFlag("run also the stages that need these `TAGS`, with commas between, such as gpu,eu"),
 			cli.FnFlag(),
 			cli.ChildFlag(),
 			&urfave.BoolFlag{Name: "builtin", Value: true, Usage: "serve the built-in functions too"},
@@ -38,17 +44,22 @@ func app() *urfave.App {
 				"use the same value for all workers", DefaultText: "10s"},
 			&urfave.DurationFlag{Name: "drain", Usage: "wait up to `TIME` for running functions when the worker stops", DefaultText: "30s"},
 			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait until Redis answers, if it does not at the start"},
+			cli.ConfigFlag(),
 			cli.VerboseFlag(),
+			cli.ManFlag(),
 			cli.VersionFlag()),
-		Action:    work,
+		Action:    action,
 		Writer:    os.Stdout,
 		ErrWriter: os.Stderr,
 	}
 }
 
-func work(c *urfave.Context) error {
+func work(c *urfave.Context, r *reloader) error {
 	if c.Bool("version") {
 		return cli.PrintVersion(c)
+	}
+	if c.Bool("man") {
+		return cli.PrintMan(c, app(nil))
 	}
 	if c.NArg() > 0 {
 		return cli.Usagef("unexpected argument %q: functions are given as --fn NAME=KIND:COMMAND", c.Args().First())
@@ -56,7 +67,8 @@ func work(c *urfave.Context) error {
 	if c.String("redis") == "" {
 		return cli.Usagef("the address of Redis is missing: give --redis redis://HOST:6379 or set DQBRIDGE_REDIS")
 	}
-	if err := cli.Positive(c, "concurrency"); err != nil {
+	s, err := read(c)
+	if err != nil {
 		return err
 	}
 	set, functions, err := cli.Commands(c, c.App.ErrWriter)
@@ -67,15 +79,37 @@ func work(c *urfave.Context) error {
 	if c.Bool("builtin") {
 		functions = cli.WithBuiltins(functions)
 	}
-	concurrent := c.Int("concurrency")
-	if concurrent == 0 {
-		concurrent = runtime.GOMAXPROCS(0)
+	names := cli.Names(functions, workers.Function.Name)
+	if err := s.check(names); err != nil {
+		return err
 	}
-	log := cli.Logger(c, c.App.ErrWriter)
-	options := []workers.Option{workers.Concurrency(concurrent), workers.Functions(functions...), workers.Logger(log)}
-	limits, err := cli.ParseLimits(c, log)
+	log, tuning := cli.Logger(c, c.App.ErrWriter), worker.NewTuning(s.concurrency, s.limits)
+	options, err := optionsOf(c, log, tuning, functions)
 	if err != nil {
 		return err
+	}
+	above, err := newSupervisor(log)
+	if err != nil {
+		return err
+	}
+	if c.String("config") != "" {
+		defer r.start(c.Context, tuned{
+			settings: s, functions: names, tuning: tuning, log: log, setVerbose: func(v bool) { cli.SetVerbose(c, v) },
+		})()
+	}
+	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), s.concurrency, strings.Join(names, " "))
+	return serve(c, above, about, append(options, above.feed))
+}
+
+// optionsOf returns the options of the worker.
+func optionsOf(c *urfave.Context, log *slog.Logger, tuning *worker.Tuning, functions []workers.Function) ([]workers.Option, error) {
+	options := []workers.Option{workers.Tags(cli.Tags(c)...), workers.Functions(functions...), workers.Logger(log), func(o *worker.Options) error {
+		o.Tuning = tuning
+		return nil
+	}}
+	limits, err := cli.ParseLimits(c, log)
+	if err != nil {
+		return nil, err
 	}
 	if limits != nil {
 		options = append(options, workers.PauseIf(limits.Reason))
@@ -86,22 +120,21 @@ func work(c *urfave.Context) error {
 	if c.IsSet("drain") {
 		options = append(options, workers.DrainTimeout(c.Duration("drain")))
 	}
-	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), concurrent, strings.Join(cli.Names(functions, workers.Function.Name), " "))
-	return serve(c, about, options)
+	return options, nil
 }
 
 // retryInterval is the time between two attempts to reach Redis.
 const retryInterval = time.Second
 
 // serve runs a worker. With --wait it tries again until Redis answers.
-func serve(c *urfave.Context, about string, options []workers.Option) error {
+func serve(c *urfave.Context, above supervisor, about string, options []workers.Option) error {
 	warned := false
 	for {
 		w, err := workers.New(c.String("redis"), options...)
 		if err != nil {
 			return cli.AsUsage(err)
 		}
-		err = runWorker(c, w, about)
+		err = runWorker(c, w, above, about)
 		if !c.Bool("wait") || !errors.Is(err, workers.ErrUnreachable) || errors.Is(err, workers.ErrUnusable) {
 			return err
 		}
@@ -117,8 +150,8 @@ func serve(c *urfave.Context, about string, options []workers.Option) error {
 	}
 }
 
-// runWorker runs w, and writes about to stderr once w is registered.
-func runWorker(c *urfave.Context, w *workers.Worker, about string) error {
+// runWorker runs w. It writes about to stderr and tells the supervisor once w is registered.
+func runWorker(c *urfave.Context, w *workers.Worker, above supervisor, about string) error {
 	ctx, cancel := context.WithCancel(c.Context)
 	reported := make(chan struct{})
 	go func() {
@@ -126,6 +159,9 @@ func runWorker(c *urfave.Context, w *workers.Worker, about string) error {
 		select {
 		case <-w.Ready(): //nolint:contextcheck // Ready does not block
 			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, about)
+			above.ready(about)
+			<-ctx.Done()
+			above.stopping()
 		case <-ctx.Done():
 		}
 	}()

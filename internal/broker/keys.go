@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -14,6 +15,17 @@ func CheckName(what, name string) error {
 		return fmt.Errorf("%w: %s %q: use 1 to 64 of A-Z a-z 0-9 . _ -", ErrInvalidName, what, name)
 	}
 	return nil
+}
+
+// CheckTags checks tags of a worker or a stage, which have the form of names. It returns them sorted
+// and without repetitions.
+func CheckTags(tags []string) ([]string, error) {
+	for _, tag := range tags {
+		if err := CheckName("tag", tag); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(tags))), nil
 }
 
 // keys builds the name of every key; prefix is "{ns:p}:" for the partition p.

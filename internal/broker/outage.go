@@ -21,7 +21,8 @@ const (
 // An outage is a time in which calls of a Client fail. All calls share it: it is logged once when
 // it begins and once when it ends.
 type outage struct {
-	active atomic.Bool // read without the lock, so that a successful call costs none
+	active   atomic.Bool  // read without the lock, so that a successful call costs none
+	attempts atomic.Int64 // that have failed, in all outages
 
 	mu          sync.Mutex
 	since, last time.Time // times of the first and of the latest failure
@@ -32,6 +33,7 @@ type outage struct {
 // failed records a transient error of a call.
 func (c *Client) failed(ctx context.Context, verb string, err error) {
 	o, now := &c.outage, time.Now()
+	o.attempts.Add(1)
 	o.mu.Lock()
 	if !o.active.Load() {
 		o.since = now
@@ -46,6 +48,10 @@ func (c *Client) failed(ctx context.Context, verb string, err error) {
 			slog.String("redis", c.String()), slog.String("verb", verb), slog.Any("err", err))
 	}
 }
+
+// FailedAttempts returns the number of attempts of calls that have failed with a transient error. It
+// grows during an outage, since calls are repeated.
+func (c *Client) FailedAttempts() int64 { return c.outage.attempts.Load() }
 
 // answered records a successful call. It ends the outage if no call is being repeated and no error
 // occurred for a second.

@@ -28,6 +28,9 @@ const (
 	HintVersion = "version" // another worker has joined with a different version of a function
 	HintSuccess = "success" // another worker has succeeded with an item that failed here
 	HintCancel  = "cancel"  // a future was canceled
+	HintStop    = "stop"    // an operator cancels a running item: source and offset
+	HintDrain   = "drain"   // an operator lets the worker take no more
+	HintWork    = "work"    // an operator lets it take items again
 )
 
 // A Route is a stage as a worker reads it: its in-queue and its out-queues.

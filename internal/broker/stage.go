@@ -42,6 +42,7 @@ type Stage struct {
 	// Backoff is the pause before the second attempt, in ns; it doubles up to MaxBackoff.
 	Backoff    time.Duration `json:"backoff,omitempty"`
 	MaxBackoff time.Duration `json:"backoffmax,omitempty"`
+	Tags       []string      `json:"tags,omitempty"`   // that a worker needs to run it, sorted; V is 2 then
 	NoFuse     bool          `json:"nofuse,omitempty"` // never fused with the stage before or behind it
 	TTL        time.Duration `json:"ttl,omitempty"`    // of a future's result, ns
 	Reply      string        `json:"reply,omitempty"`  // executor whose mailbox gets HintDone
@@ -78,7 +79,7 @@ func names(queues []Queue) (names []string) {
 // a stage with the same id, function and queues; if the record is unchanged, it sends no hint. If
 // another stage conflicts with it, the error is a StageConflict.
 func (c *Client) Stage(ctx context.Context, s Stage) error {
-	s.V, s.Seq = 1, time.Now().UnixNano()
+	s.V, s.Seq = s.version(), time.Now().UnixNano()
 	err := c.stage(ctx, s, Stage{})
 	var conflict *StageConflict
 	if errors.As(err, &conflict) && conflict.Old.updatedBy(s) {
@@ -90,7 +91,7 @@ func (c *Client) Stage(ctx context.Context, s Stage) error {
 // Replace is Stage for a stage that takes the place of an old one, also in the order of stages. The
 // consumer of the in-queue changes in one step, and the backlog stays. The pause of an operator too.
 func (c *Client) Replace(ctx context.Context, s, old Stage) error {
-	s.V, s.Seq = 1, old.Seq
+	s.V, s.Seq = s.version(), old.Seq
 	if old.Pause != nil {
 		s.Paused, s.Pause = true, old.Pause
 	}
@@ -185,11 +186,25 @@ func (s Stage) updatedBy(next Stage) bool {
 	return !slices.ContainsFunc(s.queues(), func(queue string) bool { return !slices.Contains(next.queues(), queue) })
 }
 
+// version returns the version of the record. A program that knows no tags leaves alone a stage that
+// has some.
+func (s *Stage) version() int {
+	if len(s.Tags) > 0 {
+		return 2
+	}
+	return 1
+}
+
+// Admits reports whether a worker with these tags may run the stage: it has all tags of the stage.
+func (s *Stage) Admits(tags []string) bool {
+	return !slices.ContainsFunc(s.Tags, func(tag string) bool { return !slices.Contains(tags, tag) })
+}
+
 // parse decodes a record.
 func (s *Stage) parse(record string) error {
 	s.Record = record
 	err := json.Unmarshal([]byte(record), s)
-	if err == nil && s.V != 1 {
+	if err == nil && s.V != s.version() {
 		err = fmt.Errorf("version %d", s.V)
 	}
 	return err

@@ -1,7 +1,9 @@
 package broker_test
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,6 +45,32 @@ func TestUnchangedStageIsNotWritten(t *testing.T) {
 		updated := must[[]broker.Stage](t)(c.Stages(t.Context()))[0]
 		if updated.Timeout != time.Minute || updated.Seq != first.Seq || len(hinted(t, c)) != 1 {
 			t.Errorf("with another timeout it is %+v, before it was %+v", updated, first)
+		}
+	})
+}
+
+// A stage with tags has a version that a program without tags does not know: its workers leave the
+// stage alone. Without the tags the stage is theirs again.
+func TestTagsRaiseTheVersionOfAStage(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		stage := makeFlow(t, c, 0).stage
+		for _, one := range []struct {
+			tags []string
+			v    int
+		}{{nil, 1}, {[]string{"eu", "gpu"}, 2}, {nil, 1}} {
+			stage.Tags = one.tags
+			if err := c.Stage(t.Context(), stage); err != nil {
+				t.Fatal(err)
+			}
+			read := must[[]broker.Stage](t)(c.Stages(t.Context()))[0]
+			record := struct{ V int }{}
+			if err := json.Unmarshal([]byte(read.Record), &record); err != nil || record.V != one.v || !slices.Equal(read.Tags, one.tags) {
+				t.Errorf("with the tags %v it is %s, %v", one.tags, read.Record, err)
+			}
+			if !read.Admits([]string{"gpu", "x", "eu"}) || read.Admits([]string{"gpu"}) != (one.tags == nil) {
+				t.Errorf("the stage %s admits the wrong workers", read.Record)
+			}
 		}
 	})
 }

@@ -73,6 +73,19 @@ func (c *Client) survey(ctx context.Context) (Survey, error) {
 	return s, err
 }
 
+// Worker reads the card of a worker. live is false if it is not registered.
+func (c *Client) Worker(ctx context.Context, id string) (w Process, live bool, err error) {
+	err = c.try(ctx, "read worker "+id, func(ctx context.Context) error {
+		w.ID = id
+		w.Card, err = c.rdb.HGetAll(ctx, c.keys.card(RoleWorker, id)).Result()
+		return err
+	})
+	return w, len(w.Card) > 0, err
+}
+
+// Draining reports whether a worker takes no more items, as an operator wants.
+func (p Process) Draining() bool { return p.Card["draining"] != "" }
+
 // cards asks for the cards of registered processes.
 func (c *Client) cards(ctx context.Context, p redis.Pipeliner, r Role, registered []redis.Z) []Member {
 	members := make([]Member, len(registered))

@@ -78,14 +78,14 @@ func memory(f Facts, report reporter) {
 	case most == 0:
 	case used >= most:
 		report(Fail, "gather or delete queues, or raise maxmemory; workers and gathers go on, scatters wait",
-			"the memory of Redis is full: %s of %s", bytes(used), bytes(most))
+			"the memory of Redis is full: %s of %s", Bytes(used), Bytes(most))
 	case float64(most-used) < memoryHeadroom*float64(most):
-		report(Warn, "give queues a MaxSize or a MaxBytes, or raise maxmemory", "%s of %s of the memory of Redis are in use", bytes(used), bytes(most))
+		report(Warn, "give queues a MaxSize or a MaxBytes, or raise maxmemory", "%s of %s of the memory of Redis are in use", Bytes(used), Bytes(most))
 	}
 }
 
-// bytes returns a number of bytes for people.
-func bytes(n int64) string {
+// Bytes returns a number of bytes for people.
+func Bytes(n int64) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
@@ -120,6 +120,9 @@ func functions(f Facts, report reporter) {
 		}
 		switch {
 		case s.Workers > 0 || s.Paused:
+		case s.Untagged > 0:
+			report(level, "start a worker with the tags: dqworker --tags, or workers.Tags",
+				"stage %s: none of %d workers with %s has the tags %s", s.ID, s.Untagged, function(s), strings.Join(s.Tags, ","))
 		case s.Others > 0:
 			report(level, "give the workers the types of the stage, or make the stage again with --replace",
 				"stage %s: %d workers have %s with other types", s.ID, s.Others, function(s))
@@ -172,7 +175,7 @@ func flows(f Facts, report reporter) {
 		case flow.State == "stuck":
 			report(Fail, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		case flow.State == "paused":
-			report(Warn, flow.Remedy, "flow %s: %d items wait: %s is paused since its process is dead", flow.Name, flow.Waiting, flow.Why)
+			report(Warn, flow.Remedy, "flow %s: %d items wait: %s", flow.Name, flow.Waiting, flow.Why)
 		case flow.Why != "":
 			report(Warn, flow.Remedy, "flow %s: %d items wait, the oldest for %s: %s", flow.Name, flow.Waiting, since, flow.Why)
 		}
@@ -189,7 +192,7 @@ func full(f Facts, report reporter) {
 	for _, q := range f.Snapshot.Queues {
 		if q.Full {
 			report(Warn, "look at what reads it: dqbridge flows", "queue %s is full: %d items of at most %d, %s of at most %s; %d sources wait",
-				q.Name, q.Waiting, q.Max, bytes(q.Bytes), bytes(q.MaxBytes), waits[q.Name])
+				q.Name, q.Waiting, q.Max, Bytes(q.Bytes), Bytes(q.MaxBytes), waits[q.Name])
 		}
 	}
 }

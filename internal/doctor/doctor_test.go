@@ -71,6 +71,10 @@ var faults = []struct {
 		f.Snapshot.Stages[0].RecentDone, f.Snapshot.Stages[0].RecentFailed = 100, 6
 	}},
 	{"D8 D9", doctor.Fail, "no live worker has f", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers = 0 }},
+	{"D8 D9", doctor.Fail, "none of 2 workers with f has the tags eu,gpu", func(f *doctor.Facts) {
+		stage := &f.Snapshot.Stages[0]
+		stage.Workers, stage.Untagged, stage.Tags = 0, 2, []string{"eu", "gpu"}
+	}},
 	{"D8 D9", doctor.Fail, "2 workers have f with other types", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Stages[0].Others = 0, 2 }},
 	{"D8", doctor.Warn, "no live worker has f", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Queues[0].Waiting = 0, 0 }},
 	{"D9", doctor.Warn, "flow in: 3 items wait: stage s (f) is paused", func(f *doctor.Facts) { f.Snapshot.Stages[0].Paused = true }},

@@ -34,9 +34,6 @@ var acts = map[string]action{
 	"cancel": {"The item is canceled.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		return p.onItem(ctx, form, act, p.Operator.Cancel)
 	}},
-	"abandon": {"The item is canceled, and its goroutine given up.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
-		return p.onItem(ctx, form, act, p.Operator.Abandon)
-	}},
 	"drain": {"The worker drains.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		if form.Get("last") != "" {
 			return p.Operator.DrainLast(ctx, form.Get("worker"), act)

@@ -28,6 +28,7 @@ type outcome[Out any] struct {
 	value Out
 	err   *attemptError
 	done  bool
+	again bool // the item goes back to its queue, and the attempt does not count
 }
 
 func newBatchRunner[In, Out any](
@@ -107,10 +108,22 @@ func (r *batchRunner[In, Out]) try(ctx context.Context, c *Call) {
 	if stageEnded(ctx) {
 		return
 	}
+	r.settle(ctx, c, values, miss)
+}
+
+// settle records the outcomes of a call. If an operator has canceled one of its items, the others
+// without a result go back.
+func (r *batchRunner[In, Out]) settle(ctx context.Context, c *Call, values []Out, miss func(k int) *attemptError) {
 	ended := ctx.Err() != nil
+	isCanceled := func(i int) bool { return operatorCanceled(ctx, c.Batch.First+int64(i)) != nil }
+	stopped := ended && slices.ContainsFunc(r.todo, isCanceled)
 	for k, i := range r.todo {
 		if m := miss(k); m == nil {
 			r.outcomes[i] = outcome[Out]{value: values[k], done: true}
+		} else if stopped && isCanceled(i) {
+			r.outcomes[i] = outcome[Out]{err: operatorCanceled(ctx, c.Batch.First+int64(i)), done: true}
+		} else if stopped {
+			r.outcomes[i] = outcome[Out]{done: true, again: true}
 		} else if !ended && !c.goesBack(i, m) {
 			r.outcomes[i] = outcome[Out]{err: m, done: true}
 		}
@@ -151,6 +164,8 @@ func (r *batchRunner[In, Out]) write(c *Call) {
 			r.out.passOn(h, c)
 		} else if !p.done {
 			return
+		} else if p.again {
+			r.out.putBack()
 		} else if p.err != nil {
 			r.out.failOrRetry(p.err, c)
 		} else {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/dqbridge/dqbridge/internal/batch"
 )
 
 // ErrStageEnded is the cause of the end of a call's context whose stage was removed or replaced. The
@@ -13,6 +15,28 @@ var ErrStageEnded = errors.New("the stage was removed or replaced")
 
 // ErrCanceled is the cause of the end of a call's context whose future was canceled.
 var ErrCanceled = errors.New("the future was canceled")
+
+// CanceledItems is the cause of the end of a call's context when an operator has canceled the item that
+// it runs: one of N items from the offset First on.
+type CanceledItems struct {
+	First int64
+	N     int
+}
+
+// Error returns the message of the failure of the item.
+func (*CanceledItems) Error() string { return "canceled by an operator" }
+
+// operatorCanceled returns the failure of an item that an operator has canceled, nil for another item.
+func operatorCanceled(ctx context.Context, offset int64) *attemptError {
+	if ctx.Err() == nil {
+		return nil
+	}
+	items, ok := errors.AsType[*CanceledItems](context.Cause(ctx))
+	if !ok || offset < items.First || offset >= items.First+int64(items.N) {
+		return nil
+	}
+	return &attemptError{code: batch.CodeCanceled, text: items.Error(), permanent: true}
+}
 
 // Permanent, Unavailable and RetryAfter are the errors of functions that workers makes.
 type (

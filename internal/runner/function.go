@@ -29,6 +29,7 @@ type Function struct {
 	New     func() Runner // returns a Runner for one slot, which keeps its buffers between batches; nil for a remote function
 	Whole   bool          // a call is for a whole batch
 
+	Concurrency        int // calls at once in a worker; 0: any number
 	MinItems, MaxItems int // that a call should have and may have; 0: not given
 	MaxBytes           int // that a call may have; 0: not given
 
@@ -44,7 +45,7 @@ type Definition struct {
 	Encoded        *Types      // of a function of items that are encoded already
 	Err            error       // an option has a bad value
 
-	MinItems, MaxItems, MaxBytes int
+	MinItems, MaxItems, MaxBytes, Concurrency int
 }
 
 // Types are the types and codecs of a function.
@@ -82,7 +83,7 @@ func DefineBatch[In, Out any](name string, f func(context.Context, []In) ([]Out,
 // Remote returns a function that only other programs can run.
 func Remote[In, Out any](name string, d Definition) Func[In, Out] {
 	fn := Func[In, Out]{erased: &Function{
-		Name: name, Version: d.Version, MinItems: d.MinItems, MaxItems: d.MaxItems, MaxBytes: d.MaxBytes,
+		Name: name, Version: d.Version, MinItems: d.MinItems, MaxItems: d.MaxItems, MaxBytes: d.MaxBytes, Concurrency: d.Concurrency,
 	}}
 	var inErr, outErr error
 	fn.in, inErr = codec.For[In](codecFor[In](d))

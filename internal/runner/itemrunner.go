@@ -152,8 +152,14 @@ func (r *itemRunner[In, Out]) callFor(ctx context.Context, c *Call, i int) (Out,
 }
 
 // failed records the failed attempt of the current item. If the end of the worker or of the stage
-// may be the cause, it stops before the item instead.
+// may be the cause, it stops before the item instead. It stops behind an item that an operator has
+// canceled.
 func (r *itemRunner[In, Out]) failed(ctx context.Context, m *attemptError, c *Call) {
+	if canceled := operatorCanceled(ctx, c.Batch.First+int64(r.out.len())); canceled != nil {
+		r.out.failOrRetry(canceled, c)
+		r.stopped = true
+		return
+	}
 	if ctx.Err() != nil || c.goesBack(r.out.len(), m) {
 		r.stopped = true
 		return

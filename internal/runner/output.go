@@ -23,6 +23,7 @@ type output[Out any] struct {
 	retry     []int
 	retryRuns int           // runs of adjacent items in retry
 	pause     time.Duration // before the retry: the longest that an item asks for
+	uncounted bool          // the items in retry go back at once, and no attempt of them counts
 	failed    int
 }
 
@@ -40,7 +41,7 @@ func (out *output[Out]) len() int {
 func (out *output[Out]) begin(c *Call) {
 	b := &c.Batch
 	out.clear()
-	out.size, out.retry, out.retryRuns, out.pause, out.failed = 0, nil, 0, 0, 0
+	out.size, out.retry, out.retryRuns, out.pause, out.failed, out.uncounted = 0, nil, 0, 0, 0, false
 	if out.faithful() {
 		out.values = slices.Grow(out.values, min(b.N, keptItems))
 		return
@@ -104,11 +105,24 @@ func (out *output[Out]) failOrRetry(m *attemptError, c *Call) {
 		out.fail(m, c.Attempt, c)
 		return
 	}
+	out.failure(m, c.Attempt, c)
+	out.pause = max(out.pause, m.pause)
+	out.placeholder()
+}
+
+// putBack adds a placeholder for an item that goes back to its queue. All retries of the result count
+// no attempt then.
+func (out *output[Out]) putBack() {
+	out.uncounted = true
+	out.placeholder()
+}
+
+// placeholder adds an output for an item that another attempt follows.
+func (out *output[Out]) placeholder() {
 	if n := len(out.retry); n == 0 || out.retry[n-1] < out.len()-1 {
 		out.retryRuns++
 	}
-	out.failure(m, c.Attempt, c)
-	out.retry, out.pause = append(out.retry, out.len()), max(out.pause, m.pause)
+	out.retry = append(out.retry, out.len())
 	if out.faithful() {
 		var none Out
 		out.values = append(out.values, none)
@@ -174,7 +188,7 @@ func (out *output[Out]) full() bool {
 
 // result returns the result. It copies a frame that fills less than half of its memory.
 func (out *output[Out]) result(spent time.Duration, c *Call) Result {
-	r := Result{N: out.len(), Again: out.retry, Pause: out.pause, Failed: out.failed, Spent: spent}
+	r := Result{N: out.len(), Again: out.retry, Pause: out.pause, Back: out.uncounted, Failed: out.failed, Spent: spent}
 	switch {
 	case r.N == 0:
 		return r

@@ -95,6 +95,7 @@ type Result struct {
 	N      int
 	Again  []int         // indexes of the items to retry; their outputs are placeholders
 	Pause  time.Duration // before the retry, at least
+	Back   bool          // the items of Again go back at once, and no attempt of them counts
 	Failed int           // number of the N items that failed for good
 	Spent  time.Duration
 	Err    error // the batch is malformed and was not run

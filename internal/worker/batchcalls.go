@@ -200,11 +200,13 @@ func (c *collection) ready(w callTarget) bool {
 }
 
 // calls returns the number of calls of a route that may begin.
-func (f *fetcher) calls(r *route) int {
+func (f *fetcher) calls(r *route) int { return min(f.callsOfSlots(r), r.limiter.free()) }
+
+func (f *fetcher) callsOfSlots(r *route) int {
 	if ahead := int(r.ahead.Load()); ahead > 0 {
-		return min(ahead, maxAhead*f.concurrency) + f.concurrency - int(f.jobs.Load())
+		return min(ahead, maxAhead*f.concurrency()) + f.concurrency() - int(f.jobs.Load())
 	}
-	return min(f.concurrency-f.expensive(), f.worker.partitions.free())
+	return min(f.concurrency()-f.expensive(), f.worker.partitions.free())
 }
 
 // collect keeps entries that may share a call, and returns the others.
@@ -237,12 +239,12 @@ func (f *fetcher) dispatchCalls(ctx context.Context) error {
 func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 	c := &r.collected
 	calls := min(f.calls(r), cap(f.work)-len(f.work))
-	if r.stopped() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
+	if r.stopped() || f.worker.draining.Load() || calls <= 0 && c.items > 0 && time.Since(c.since) >= stale {
 		return f.giveBack(ctx, r)
 	}
 	for ; calls > 0 && c.items > 0; calls-- {
 		w := r.target()
-		if !c.ready(w) {
+		if !c.ready(w) || !r.limiter.begin() {
 			break
 		}
 		n := w.items
@@ -252,6 +254,7 @@ func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 		entries := c.cut(n, w.most, w.bytes)
 		if err := f.client.Fetch(ctx, &f.memory, entries); err != nil {
 			c.putBack(entries)
+			r.limiter.end()
 			return err
 		}
 		j := f.newJob(r, entries[0])

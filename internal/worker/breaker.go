@@ -222,7 +222,7 @@ func (s *slot) unavailable(r *route, b batch.Batch, i int, why string) (back boo
 
 // succeedsElsewhere makes a function rest in this worker if its last calls here have failed.
 func (s *session) succeedsElsewhere(ctx context.Context, function string) {
-	_, b := s.worker.function(function)
+	_, b, _ := s.worker.function(function)
 	if b == nil {
 		return
 	}

@@ -9,8 +9,9 @@ import (
 
 // A share is a set of routes and the number of entries that may be taken from them.
 type share struct {
-	routes []*route
-	budget int
+	routes  []*route
+	budget  int
+	limiter *limiter // of the function, if it has a limit, which then is the budget; nil otherwise
 }
 
 // shares divides routes into those with cheap batches, of which some may be in stock, and all
@@ -18,11 +19,13 @@ type share struct {
 // short work.
 func (f *fetcher) shares(routes []*route) (shares []share) {
 	routes, shares = f.sharesOfCalls(routes)
+	routes, limited := sharesOfLimited(routes)
+	defer func() { shares = append(shares, limited...) }()
 	if f.jobs.Load() == 0 {
-		return append(shares, share{routes, min(f.concurrency, f.worker.partitions.free())})
+		return append(shares, share{routes: routes, budget: min(f.concurrency(), f.worker.partitions.free())})
 	}
-	cheap := share{budget: maxAhead * f.concurrency}
-	dear := share{budget: min(f.concurrency-f.expensive(), f.worker.partitions.free())}
+	cheap := share{budget: maxAhead * f.concurrency()}
+	dear := share{budget: min(f.concurrency()-f.expensive(), f.worker.partitions.free())}
 	for _, r := range routes {
 		if ahead := int(r.ahead.Load()); ahead > 0 {
 			cheap.routes, cheap.budget = append(cheap.routes, r), min(cheap.budget, ahead)
@@ -31,7 +34,7 @@ func (f *fetcher) shares(routes []*route) (shares []share) {
 		}
 	}
 	stock := cheap.budget
-	cheap.budget += f.concurrency - int(f.jobs.Load())
+	cheap.budget += f.concurrency() - int(f.jobs.Load())
 	if 0 < cheap.budget && cheap.budget < stock/2 && hasBacklog(cheap.routes) { // a later request takes them all
 		cheap.budget = 0
 	}
@@ -53,7 +56,7 @@ func (f *fetcher) sharesOfCalls(routes []*route) (others []*route, shares []shar
 	}
 	for _, r := range routes {
 		if isMany(r) {
-			shares = append(shares, share{[]*route{r}, r.collected.want(f.calls(r), r.target())})
+			shares = append(shares, share{routes: []*route{r}, budget: r.collected.want(f.calls(r), r.target())})
 		} else {
 			others = append(others, r)
 		}
@@ -81,6 +84,7 @@ func (f *fetcher) requeueStale() {
 				continue
 			}
 			f.endJob(j.route)
+			j.route.limiter.end()
 			j.route.backlog.Store(false)
 			j.route.ahead.Store(0)
 			for _, e := range append([]broker.Entry{j.entry}, j.more...) {

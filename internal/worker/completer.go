@@ -53,7 +53,7 @@ func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *j
 	if made[len(made)-1].endsJob {
 		own = 1
 	}
-	if s.concurrency == 1 || s.jobs.Load() > own || len(s.completions) > 0 {
+	if s.concurrency() == 1 || s.jobs.Load() > own || len(s.completions) > 0 {
 		s.queueCompletions(made)
 		return nil
 	}
@@ -65,7 +65,7 @@ func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *j
 		return nil
 	}
 	if len(made) == 1 {
-		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() {
+		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() && !s.worker.draining.Load() {
 			return s.commitAndTakeNext(ctx, made[0], after)
 		}
 	}
@@ -83,7 +83,7 @@ func (s *session) queueCompletions(made []completion) {
 // continuation returns the route that reads the output, nil if the slot does not go on with it.
 func (c *completion) continuation() *route {
 	after := c.route.continuation.Load()
-	if after == nil || after.blocked.Load() || after.stopped() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
+	if after == nil || after.blocked.Load() || after.stopped() || after.limiter.limited() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
 		return nil
 	}
 	return after
@@ -107,6 +107,7 @@ func (s *session) commitAndTakeNext(ctx context.Context, d completion, behind *r
 	}
 	for _, e := range entries {
 		if s.entries.add(e.Ref) {
+			behind.limiter.force() // it had no limit just now
 			return s.newJob(behind, e)
 		}
 	}

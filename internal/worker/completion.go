@@ -105,7 +105,12 @@ func (c *completion) addStep(s step, out batch.Batch, at int) error {
 	for _, i := range s.Again {
 		failed[i-at] = true
 	}
-	return c.addRetries(in, out, failed, s.Pause)
+	tried := c.replace.Entry.Attempts + 1
+	again := broker.Remainder{Attempts: tried, Delay: max(s.Pause, backoff(s.route.stage, tried))}
+	if s.Back {
+		again = broker.Remainder{Attempts: tried - 1}
+	}
+	return c.addRetries(in, out, failed, again)
 }
 
 // stopped returns the items that did not run: pieces for a time slice each, and few larger ones.
@@ -143,9 +148,9 @@ func (c *completion) addResults(s broker.Stage, out batch.Batch) error {
 	return nil
 }
 
-// addRetries divides outputs into results and items to retry, which failed names by index. The
-// retry is not before least has passed.
-func (c *completion) addRetries(in, out batch.Batch, failed map[int]bool, least time.Duration) error {
+// addRetries divides outputs into results and items to retry, which failed names by index. again is
+// the remainder of the latter, without its batch.
+func (c *completion) addRetries(in, out batch.Batch, failed map[int]bool, again broker.Remainder) error {
 	var cuts []int
 	for i := 1; i < out.N; i++ {
 		if failed[i] != failed[i-1] {
@@ -160,10 +165,10 @@ func (c *completion) addRetries(in, out batch.Batch, failed map[int]bool, least 
 	if err != nil {
 		return err
 	}
-	tried := c.replace.Entry.Attempts + 1
 	for i := range outs {
 		if failed[int(ins[i].First-in.First)] {
-			c.replace.Remainders = append(c.replace.Remainders, broker.Remainder{Batch: ins[i], Attempts: tried, Delay: max(least, backoff(c.route.stage, tried))})
+			again.Batch = ins[i]
+			c.replace.Remainders = append(c.replace.Remainders, again)
 		} else if err := c.addResults(c.route.stage, outs[i]); err != nil {
 			return err
 		}

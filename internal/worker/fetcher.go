@@ -150,9 +150,14 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 		return err
 	}
 	f.requeueStale()
+	f.addSlots()
+	if f.worker.draining.Load() {
+		_, err = f.readBlocking(ctx, nil, f.client.Patience(readWait))
+		return err
+	}
 	asked, lately := f.toPoll()
 	shares := f.shares(asked)
-	if slices.ContainsFunc(shares, func(s share) bool { return s.budget <= 0 }) {
+	if slices.ContainsFunc(shares, func(s share) bool { return s.limiter == nil && s.budget <= 0 }) {
 		return f.awaitSlot(ctx)
 	}
 	if time.Since(f.heard) >= sweep {
@@ -163,7 +168,7 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 	if !f.poll.skip || len(f.collecting) > 0 {
 		found := 0
 		for _, s := range shares {
-			n, err := f.take(ctx, s.routes, s.budget)
+			n, err := f.take(ctx, s.routes, f.available(s))
 			if found += n; err != nil {
 				return err
 			}
@@ -175,7 +180,7 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 	if lately { // a short read, so that the other routes get their turn
 		_, err = f.readBlocking(ctx, asked, sweep)
 	} else {
-		_, err = f.readBlocking(ctx, f.allPollable(), f.client.Patience(readWait))
+		_, err = f.readBlocking(ctx, f.readable(), f.client.Patience(readWait))
 	}
 	return err
 }
@@ -214,7 +219,7 @@ func (f *fetcher) refresh(ctx context.Context) error {
 
 // take takes entries without waiting.
 func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int, err error) {
-	if len(routes) == 0 {
+	if len(routes) == 0 || budget <= 0 {
 		return 0, nil
 	}
 	ask := make([]broker.Route, len(routes))
@@ -266,7 +271,7 @@ func (f *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.D
 		by[r.In] = r
 	}
 	count := 1
-	if wait > 0 && f.concurrency-int(f.jobs.Load()) >= 2 {
+	if wait > 0 && f.concurrency()-int(f.jobs.Load()) >= 2 {
 		count = 2 // more than one tells that the queue has a backlog
 	}
 	entries, hints, err := f.reader.Read(ctx, from, count, wait)
@@ -311,6 +316,10 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 		switch h.Kind {
 		case broker.HintCancel:
 			err = f.canceled(ctx)
+		case broker.HintStop:
+			f.stopItem(h.What)
+		case broker.HintDrain, broker.HintWork:
+			f.drain(ctx, h.Kind == broker.HintDrain)
 		case broker.HintStages:
 			f.stages.all = f.stages.all || h.What == "" || len(hints) > polledRoutes
 			if !slices.Contains(f.stages.changed, h.What) {
@@ -372,7 +381,7 @@ func (f *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry
 		if !f.entries.add(e.Ref) {
 			continue
 		}
-		if e.Failed == f.id || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency || len(f.work) == cap(f.work) {
+		if e.Failed == f.id || f.worker.draining.Load() || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency() || len(f.work) == cap(f.work) || !r.limiter.begin() {
 			f.completions <- requeue(r, e, e.Batch)
 			continue
 		}

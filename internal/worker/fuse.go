@@ -101,12 +101,12 @@ func (s *slot) steps(ctx context.Context, j job) ([]step, error) {
 	all := []step{s.call(ctx, j.route, b, nil, j.entry.Attempts)}
 	for next := j.route.fused.Load(); next != nil && j.entry.Crashes == 0 && len(all) < maxFused; next = next.fused.Load() {
 		last := all[len(all)-1]
-		if last.N == 0 || last.Again != nil || ctx.Err() != nil || next.breaker.rests() {
+		if last.N == 0 || last.Again != nil || ctx.Err() != nil || next.breaker.rests() || next.limiter.free() == 0 {
 			break
 		}
 		between := batch.Batch{Source: b.Source, First: b.First, N: last.N, Frame: last.Frame}
 		got := s.call(ctx, next, between, last.Held, 0)
-		if got.Err != nil || got.N == 0 {
+		if got.Err != nil || got.N == 0 || got.Again != nil { // again: an operator has canceled one of its items
 			s.release([]step{got})
 			break
 		}
@@ -130,6 +130,6 @@ func (s *slot) learn(j job, all []step) {
 		st.route.record(st, st.Spent, len(all[i].Frame))
 	}
 	if n := all[0].N; n > 0 {
-		j.route.stock(total, n, size, s.concurrency)
+		j.route.stock(total, n, size, s.concurrency())
 	}
 }

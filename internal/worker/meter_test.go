@@ -50,7 +50,7 @@ func TestTimeOfACallIsCountedOnce(t *testing.T) {
 		r := &route{}
 		s := &session{}
 		h := &slot{session: s, now: runningCall{epoch: time.Now()}}
-		s.slots = []*slot{h}
+		s.slots.add(h)
 		<-time.After(time.Minute)
 		h.now.begin(r, batch.Batch{Source: "s", N: 3}, 1)
 		for range 3 {

@@ -14,7 +14,7 @@ import (
 // calls at a time than the concurrency of the worker.
 type partitionSet struct {
 	ready   chan struct{}              // closed when there has been a session in each partition
-	tokens  chan struct{}              // a token for each slot that works; nil with one partition, whose slots are the only ones
+	gate    atomic.Pointer[gate]       // of the slots that work; nil: one partition and a fixed concurrency, whose slots are the only ones
 	running atomic.Pointer[[]*session] // replaced as a whole
 
 	mu    sync.Mutex
@@ -26,14 +26,12 @@ func newPartitionSet() *partitionSet {
 	return &partitionSet{ready: make(chan struct{}), set: map[*session]struct{}{}, empty: map[*broker.Client]struct{}{}}
 }
 
-// open prepares the set for partitions.
-func (p *partitionSet) open(parts []*broker.Client, concurrency int) {
+// open prepares the set for partitions. g may be nil.
+func (p *partitionSet) open(parts []*broker.Client, g *gate) {
 	for _, part := range parts {
 		p.empty[part] = struct{}{}
 	}
-	if len(parts) > 1 {
-		p.tokens = make(chan struct{}, concurrency)
-	}
+	p.gate.Store(g)
 }
 
 func (p *partitionSet) enter(l *session) {
@@ -69,25 +67,32 @@ func (p *partitionSet) sessions() []*session {
 	return nil
 }
 
+// resize changes the number of slots that may work at once, where it may change.
+func (p *partitionSet) resize(concurrency int) {
+	if g := p.gate.Load(); g != nil {
+		g.resize(concurrency)
+	}
+}
+
 // free returns how many more slots may work besides those of all partitions.
 func (p *partitionSet) free() int {
-	if p.tokens == nil {
-		return math.MaxInt
+	if g := p.gate.Load(); g != nil {
+		return g.free()
 	}
-	return cap(p.tokens) - len(p.tokens)
+	return math.MaxInt
 }
 
 // begin waits until one more slot may work.
 func (p *partitionSet) begin() {
-	if p.tokens != nil {
-		p.tokens <- struct{}{}
+	if g := p.gate.Load(); g != nil {
+		g.enter()
 	}
 }
 
 // end notes that a slot has stopped working, and wakes the fetchers of all sessions.
 func (p *partitionSet) end() {
-	if p.tokens != nil {
-		<-p.tokens
+	if g := p.gate.Load(); g != nil {
+		g.exit()
 	}
 	for _, l := range p.sessions() {
 		select {

@@ -135,7 +135,7 @@ func (s *session) send(ctx context.Context) bool {
 
 // countRunning adds the time of the calls that have not returned to the counts of their routes.
 func (s *session) countRunning(now time.Time) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if r, d := h.now.count(now); d > 0 {
 			r.isBusy(d)
 		}
@@ -159,7 +159,7 @@ func (c *runningCall) count(now time.Time) (*route, time.Duration) {
 func (s *session) runningItems(now time.Time) string {
 	var items []broker.RunningItem
 	all := s.reporter.watched.Load()
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if item, ok := h.now.item(now); ok && (all || item.For > broker.RunningFor.Milliseconds()) {
 			items = append(items, item)
 		}

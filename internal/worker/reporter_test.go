@@ -320,7 +320,7 @@ func TestShownItemsAreLimited(t *testing.T) {
 		h.now.route = &route{stage: broker.Stage{ID: "stage", Function: "f"}, Route: broker.Route{In: "in"}}
 		h.now.begun, h.now.source = time.Duration(i)*time.Second, strconv.Itoa(i)
 		h.now.Span(0, 1)
-		s.slots = append(s.slots, h)
+		s.slots.add(h)
 	}
 	text := s.runningItems(epoch.Add(100 * time.Second))
 	var items []broker.RunningItem
@@ -333,12 +333,12 @@ func TestShownItemsAreLimited(t *testing.T) {
 		}
 	}
 	now := epoch.Add(100 * time.Second)
-	s.slots = s.slots[99:]
+	s.slots.all = s.slots.all[99:]
 	if text := s.runningItems(now); text != "[]" {
 		t.Errorf("an item that has run for a second is shown: %s", text)
 	}
 	s.reporter.watched.Store(true)
-	s.slots[0].now.Span(5, 1)
+	s.slots.list()[0].now.Span(5, 1)
 	if text := s.runningItems(now); json.Unmarshal([]byte(text), &items) != nil || len(items) != 1 || items[0].Offset != 5 || items[0].For != 0 {
 		t.Errorf("if watched, shown is %s", text)
 	}

@@ -19,6 +19,7 @@ type route struct {
 	stage    broker.Stage
 	function *runner.Function // nil for a copy
 	breaker  *breaker         // of the function; nil for a copy
+	limiter  *limiter         // of the function; nil for a copy
 	broker.Route
 	maxStock atomic.Int64 // bound of ahead for each slot
 	bounded  atomic.Bool  // the user has bounded the in-queue or an out-queue
@@ -122,6 +123,10 @@ const (
 
 // stock sets the number of batches that may wait, assuming that they are like the last one.
 func (r *route) stock(spent time.Duration, items, size, slots int) {
+	if r.limiter.limited() { // an entry that waits for a slot would keep a permit
+		r.ahead.Store(0)
+		return
+	}
 	if !r.runsBatches() {
 		spent = max(spent, r.cost()*time.Duration(items))
 	}
@@ -294,7 +299,7 @@ func stagesOf(routes []*route) []broker.Stage {
 }
 
 func (f *fetcher) route(ctx context.Context, stage broker.Stage) *route {
-	if len(stage.Ins) != 1 || stage.Paused {
+	if len(stage.Ins) != 1 || stage.Paused || !stage.Admits(f.worker.Tags) {
 		return nil
 	}
 	r := &route{stage: stage, text: stage.Record, Route: broker.Route{In: stage.Ins[0].Name}}
@@ -302,7 +307,7 @@ func (f *fetcher) route(ctx context.Context, stage broker.Stage) *route {
 	case broker.KindCopy:
 		return r
 	case broker.KindMap, broker.KindFuture:
-		r.function, r.breaker = f.worker.function(stage.Function)
+		r.function, r.breaker, r.limiter = f.worker.function(stage.Function)
 	}
 	if r.function == nil {
 		return nil

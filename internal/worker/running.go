@@ -133,6 +133,26 @@ func (c *runningCall) end(r *route) {
 	}
 }
 
+// cancelItem ends the context of the slot if the function runs on an item, or on one of several of
+// which an operator means this one.
+func (c *runningCall) cancelItem(source string, offset int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.route == nil || c.source != source {
+		return
+	}
+	at := c.at.Load()
+	why := &runner.CanceledItems{First: c.first + at/(2*batch.MaxItems), N: int(at % (2 * batch.MaxItems))}
+	if offset < why.First || offset >= why.First+int64(why.N) {
+		return
+	}
+	if c.route.function.Whole { // it runs on all of them
+		why = &runner.CanceledItems{First: offset, N: 1}
+	}
+	c.cancel(why)
+	c.note(why)
+}
+
 // cut records that the context of the slot has ended with that of the worker.
 func (c *runningCall) cut(why error) {
 	c.mu.Lock()
@@ -224,21 +244,21 @@ func (c *runningCall) busy() bool {
 // endStage ends the calls that run for a route.
 func (s *session) endStage(r *route) {
 	r.standing.Store(over)
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		h.now.end(r)
 	}
 }
 
 // cutOff records that the context of all slots has ended.
 func (s *session) cutOff(why error) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		h.now.cut(why)
 	}
 }
 
 // lookForHung logs the calls that hang. busy reports whether any call runs.
 func (s *session) lookForHung() (busy bool) {
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if late, ok := h.now.hangs(time.Now()); ok {
 			s.log.Warn("a function does not return although its context has ended; its slot is taken until it does", late.attrs()...)
 		}
@@ -298,7 +318,7 @@ func (s *session) atEachBeat(ctx context.Context) {
 func (s *session) canceled(ctx context.Context) error {
 	var ids []string
 	var stops []func()
-	for _, h := range s.slots {
+	for _, h := range s.slots.list() {
 		if id, stop := h.now.future(); stop != nil {
 			ids, stops = append(ids, id), append(stops, stop)
 		}

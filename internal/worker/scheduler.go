@@ -53,7 +53,7 @@ func (r *route) idle() bool { return r.jobs.Load() == 0 && time.Since(r.active) 
 
 // pollable reports whether a route may be read.
 func (r *route) pollable() bool {
-	return !r.sick && !r.stopped() && !r.breaker.rests() && r.failing.Load() < completeEntries && (r.full.IsZero() || time.Since(r.full) >= fullWait)
+	return !r.sick && !r.stopped() && r.limiter.free() > 0 && !r.breaker.rests() && r.failing.Load() < completeEntries && (r.full.IsZero() || time.Since(r.full) >= fullWait)
 }
 
 // next returns at most n pollable routes, in round-robin order.

@@ -17,7 +17,6 @@ import (
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/probe"
-	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
 // closing limits the time of a worker at its end, for example to write completions.
@@ -26,18 +25,18 @@ const closing = 2 * time.Second
 // A session is one membership of a worker in a partition, from joining to leaving or being fenced.
 // The id of a session is never used again.
 type session struct {
-	worker      *Worker
-	client      *broker.Client // of the partition
-	log         *slog.Logger
-	concurrency int
-	lease       time.Duration
-	id          string
-	reader      *broker.Reader // of the fetcher
-	memory      batch.Memory   // for frames
-	probe       *probe.Probe   // set by a test; nil otherwise
+	worker *Worker
+	client *broker.Client // of the partition
+	log    *slog.Logger
+	lease  time.Duration
+	id     string
+	reader *broker.Reader // of the fetcher
+	memory batch.Memory   // for frames
+	probe  *probe.Probe   // set by a test; nil otherwise
 
-	slots       []*slot
+	slots       slotSet
 	work        chan job        // from the fetcher to the slots; the fetcher closes it
+	start       func(*slot)     // starts a slot that was added
 	completions chan completion // from the slots to the completer; closed when all slots have ended
 	committing  chan struct{}   // has a token while a goroutine commits
 	failed      []completion    // to repeat; guarded by the token of committing
@@ -46,11 +45,13 @@ type session struct {
 	clock       sliceClock
 	retries     *alarm // when delayed entries are due
 
-	entries  heldEntries
-	reporter reporter
-	jobs     atomic.Int64 // sum of those of the routes
-	stopping atomic.Bool
-	recheck  atomic.Bool // the fetcher has to look at the stages and the held entries again
+	entries   heldEntries
+	reporter  reporter
+	jobs      atomic.Int64 // sum of those of the routes
+	leavesOut atomic.Bool  // the blocked read leaves out a route whose function has no permit
+	beats     atomic.Int64 // heartbeats
+	stopping  atomic.Bool
+	recheck   atomic.Bool // the fetcher has to look at the stages and the held entries again
 
 	versions map[versionNote]bool // of other workers that were logged; the fetcher uses it, and compareVersions before
 
@@ -60,17 +61,16 @@ type session struct {
 }
 
 func (w *Worker) newSession(part *broker.Client) *session {
-	buffered := (3 + maxAhead) * w.Concurrency
+	concurrency := int(w.concurrency.Load())
+	buffered := (3 + maxAhead) * concurrency
 	s := &session{
-		worker: w, client: part, log: w.Connection.Log, concurrency: w.Concurrency, lease: w.Connection.Lease, id: uuid.NewString(),
+		worker: w, client: part, log: w.Connection.Log, lease: w.Connection.Lease, id: uuid.NewString(),
 		work: make(chan job, buffered), completions: make(chan completion, buffered),
 		committing: make(chan struct{}, 1), repeat: make(chan struct{}, 1), freed: make(chan struct{}, 1), retries: newAlarm(),
 		entries: heldEntries{held: map[broker.Ref]bool{}}, versions: map[versionNote]bool{},
 	}
-	for range w.Concurrency {
-		h := &slot{session: s, idle: map[*runner.Function][]runner.Runner{}, now: runningCall{epoch: time.Now()}}
-		h.noted = h.noteFailure
-		s.slots = append(s.slots, h)
+	for range concurrency {
+		s.newSlot()
 	}
 	s.clock.look = s.lookForHung
 	return s
@@ -100,7 +100,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	s.reader = beating.Reader(part.Patience(readWait))
 	w.partitions.enter(s)
 	defer w.partitions.exit(s)
-	s.log.InfoContext(ctx, "worker started", "id", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", w.Concurrency)
+	s.log.InfoContext(ctx, "worker started", "id", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", s.concurrency())
 
 	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBeats()
@@ -118,6 +118,9 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	defer stopWorking()
 	var attendance errgroup.Group
 	attendance.Go(func() error { s.atEachBeat(working); return nil })
+	if w.Feed != nil {
+		attendance.Go(func() error { s.feed(working); return nil })
+	}
 	err := s.runRoles(soft, hard, stop, cut)
 	stopWorking()
 	_ = attendance.Wait()
@@ -132,6 +135,13 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelCauseFunc) error {
 	var group errgroup.Group
 	var slots sync.WaitGroup
+	s.start = func(h *slot) {
+		h.group = &slots
+		slots.Go(func() { h.run(hard) })
+	}
+	for _, h := range s.slots.list() {
+		s.start(h)
+	}
 	group.Go(func() error {
 		defer close(s.work)
 		err := s.fetch(soft)
@@ -141,10 +151,6 @@ func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelC
 		}
 		return err
 	})
-	for _, h := range s.slots {
-		h.group = &slots
-		slots.Go(func() { h.run(hard) })
-	}
 	defer context.AfterFunc(hard, func() { s.cutOff(context.Cause(hard)) })()
 	group.Go(func() error {
 		defer close(s.completions)
@@ -184,9 +190,11 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 	for lease.Wait(ctx) {
 		card := []any{"done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load()}
 		card = shown.Add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
+		card = shown.Add(card, "draining", s.worker.drainMark())
 		card = shown.Add(card, "now", s.runningItems(time.Now()))
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {
+			s.beats.Add(1)
 			s.reporter.fleet.Store(int64(pulse.Workers))
 		} else {
 			clear(shown)
@@ -202,6 +210,25 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 		}
 	}
 	return nil
+}
+
+// feed calls Feed, until ctx ends, in each interval of heartbeats in which one succeeded or an attempt
+// of a call failed: neither happens in a process that hangs.
+func (s *session) feed(ctx context.Context) {
+	tick := time.NewTicker(s.lease / broker.Beats)
+	defer tick.Stop()
+	last := int64(-1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if signs := s.beats.Load() + s.client.FailedAttempts(); signs != last {
+			last = signs
+			s.worker.Feed()
+		}
+	}
 }
 
 // leave requeues the entries that this worker still holds and takes it out of the registry. It removes the

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
@@ -47,11 +48,50 @@ type slot struct {
 	idle   map[*runner.Function][]runner.Runner
 	now    runningCall                  // current call
 	job    *job                         // current job; nil: none
+	permit *limiter                     // of the job, until its first call has it; nil: none
 	made   []completion                 // of the last job
 	called *runner.Function             // last function
 	route  *route                       // of the last function
 	late   int64                        // tick of the clock at the end of the time slice
 	noted  func(i int, f batch.Failure) // is noteFailure, made once for all calls
+}
+
+// A slotSet has the slots of a session. It may grow.
+type slotSet struct {
+	mu  sync.Mutex
+	all []*slot
+}
+
+func (t *slotSet) add(h *slot) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = append(t.all, h)
+}
+
+// list returns the slots. Later ones do not appear in it.
+func (t *slotSet) list() []*slot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all
+}
+
+// newSlot adds a slot. It does not run yet.
+func (s *session) newSlot() *slot {
+	h := &slot{session: s, idle: map[*runner.Function][]runner.Runner{}, now: runningCall{epoch: time.Now()}}
+	h.noted = h.noteFailure
+	s.slots.add(h)
+	return h
+}
+
+// concurrency returns the number of slots that may work at once.
+func (s *session) concurrency() int { return int(s.worker.concurrency.Load()) }
+
+// addSlots starts slots if the concurrency is above their number. Those above a lower concurrency
+// stay, and wait.
+func (f *fetcher) addSlots() {
+	for n := len(f.slots.list()); n < f.concurrency(); n++ {
+		f.start(f.newSlot())
+	}
 }
 
 // run runs jobs until work is closed. If a function ends this goroutine, another one runs the job
@@ -75,10 +115,12 @@ func (s *slot) run(ctx context.Context) {
 		} else {
 			s.endJob(r)
 		}
+		s.endPermit(ctx)
 		s.job = nil
 		s.worker.partitions.end()
 		if s.job = s.commitOrQueue(ctx, s.made); s.job != nil {
 			s.worker.partitions.begin()
+			s.permit = s.job.route.limiter
 		}
 		clear(s.made)
 		s.made = s.made[:0]
@@ -91,7 +133,7 @@ func (s *slot) next() bool {
 	j, ok := <-s.work
 	if ok {
 		s.worker.partitions.begin()
-		s.job = &j
+		s.job, s.permit = &j, j.route.limiter
 	}
 	return ok
 }
@@ -113,7 +155,7 @@ func (s *slot) do(ctx context.Context, j job) completion {
 	case e.Source == "" || e.CheckRange() != nil:
 		return malformed(j, errNoBatch)
 	case r.stage.Kind == broker.KindCopy:
-		r.stock(0, e.N, len(e.Frame), s.concurrency)
+		r.stock(0, e.N, len(e.Frame), s.concurrency())
 		r.passed(e.N, len(e.Frame))
 		return copyToAll(j)
 	case e.Lost != nil && r.stage.Kind == broker.KindMap:
@@ -148,7 +190,11 @@ func (s *slot) do(ctx context.Context, j job) completion {
 func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.Held, attempts int) (done step) {
 	s.called, s.route, s.late = r.function, r, s.clock.begin()
 	done = step{route: r, runner: s.runner(r.function)}
-	if s.pauses(r) || !r.breaker.begin() {
+	if s.pauses(r) || !s.admit(r) {
+		return done
+	}
+	defer s.endCall(ctx, r.limiter)
+	if !r.breaker.begin() {
 		return done
 	}
 	defer func() {

@@ -33,7 +33,7 @@ func (s *session) compareVersions(ctx context.Context) {
 			continue
 		}
 		for _, card := range cards {
-			f, _ := s.worker.function(card.Name)
+			f, _, _ := s.worker.function(card.Name)
 			if f == nil || f.Version == card.Version || told[card.Name] {
 				continue
 			}
@@ -63,7 +63,7 @@ func (s *session) hearOfVersion(ctx context.Context, text string) {
 		return
 	}
 	about := versionNote{Function: note.Function, Version: note.Version}
-	if own, _ := s.worker.function(note.Function); own == nil || own.Version == note.Version || s.versions[about] || len(s.versions) >= maxTold {
+	if own, _, _ := s.worker.function(note.Function); own == nil || own.Version == note.Version || s.versions[about] || len(s.versions) >= maxTold {
 		return
 	}
 	s.versions[about] = true
@@ -71,7 +71,7 @@ func (s *session) hearOfVersion(ctx context.Context, text string) {
 }
 
 func (s *session) warnOfVersion(ctx context.Context, theirs versionNote) {
-	f, _ := s.worker.function(theirs.Function)
+	f, _, _ := s.worker.function(theirs.Function)
 	if f == nil {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,10 +34,13 @@ type Options struct {
 	Connection  connection.Settings
 	Client      *broker.Client      // used in place of one that New opens, and not closed by Run; may be nil
 	Concurrency int                 // calls at the same time
+	Tags        []string            // of the worker: it runs the stages whose tags are among them
 	Drain       time.Duration       // for calls that run when Run has to end
 	PauseIf     func() error        // asked before calls; nil: none
+	Feed        func()              // called while heartbeats go on or fail; not called if they hang; nil: none
 	Middleware  []runner.Middleware // around each call, the first one outermost
 	Functions   []*runner.Function  // Register adds further ones
+	Tuning      *Tuning             // its concurrency replaces Concurrency; nil: the settings do not change
 }
 
 // A Worker runs functions. Its methods can be called from many goroutines.
@@ -46,11 +50,16 @@ type Worker struct {
 	owned      bool           // Run closes the client
 	partitions *partitionSet
 	counts     counts
-	started    time.Time // when New made it
+	draining   atomic.Bool // an operator lets it take no more
+	started    time.Time   // when New made it
+
+	concurrency atomic.Int64
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*runner.Function
 	breakers  map[*runner.Function]*breaker
+	limiters  map[string]*limiter // by the name of the function
+	limits    map[string]int      // that replace those of the definitions
 	progress  progress
 }
 
@@ -79,11 +88,15 @@ var (
 // New returns a Worker for the Redis at an address. It does not connect.
 func New(redisURL string, o Options) (*Worker, error) {
 	w := &Worker{
-		Options: o, functions: map[string]*runner.Function{}, breakers: map[*runner.Function]*breaker{}, partitions: newPartitionSet(),
+		Options: o, functions: map[string]*runner.Function{}, breakers: map[*runner.Function]*breaker{}, limiters: map[string]*limiter{}, partitions: newPartitionSet(),
 		started: time.Now(),
 	}
+	w.concurrency.Store(int64(o.Concurrency))
 	if err := w.add(o.Functions); err != nil {
 		return nil, err
+	}
+	if o.Tuning != nil {
+		o.Tuning.attach(w)
 	}
 	var err error
 	if w.handler, err = runner.Chain(o.Middleware); err != nil {
@@ -130,6 +143,12 @@ func (w *Worker) add(functions []*runner.Function) error {
 		}
 	}
 	w.functions = added
+	for name := range added {
+		if w.limiters[name] == nil {
+			w.limiters[name] = new(limiter)
+			w.setLimit(name)
+		}
+	}
 	return nil
 }
 
@@ -149,12 +168,13 @@ func (w *Worker) Register(ctx context.Context, functions []*runner.Function) err
 	return nil
 }
 
-// function returns the function of a name and its breaker, nil if the worker does not have it.
-func (w *Worker) function(name string) (*runner.Function, *breaker) {
+// function returns the function of a name with its breaker and its limiter, nil if the worker does not
+// have it.
+func (w *Worker) function(name string) (*runner.Function, *breaker, *limiter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f := w.functions[name]
-	return f, w.breakers[f]
+	return f, w.breakers[f], w.limiters[name]
 }
 
 // rested reports whether the rest of a function has ended lately.
@@ -189,8 +209,8 @@ func (w *Worker) card() map[string]string {
 		functions = []byte("[]")
 	}
 	return map[string]string{
-		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.Itoa(w.Concurrency), "functions": string(functions),
-		"version": connection.Version(), "started": strconv.FormatInt(w.started.UnixMilli(), 10),
+		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.FormatInt(w.concurrency.Load(), 10), "functions": string(functions),
+		"tags": strings.Join(w.Tags, ","), "version": connection.Version(), "started": strconv.FormatInt(w.started.UnixMilli(), 10),
 	}
 }
 
@@ -217,7 +237,12 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	parts := w.Client.Partitions()
-	w.partitions.open(parts, w.Concurrency)
+	var g *gate
+	if len(parts) > 1 || w.Tuning != nil {
+		g = newGate(w.Concurrency)
+	}
+	w.partitions.open(parts, g)
+	w.partitions.resize(int(w.concurrency.Load())) // Tuning.Set may have run before
 	group, ctx := errgroup.WithContext(ctx)
 	for _, part := range parts {
 		group.Go(func() error { return w.serve(ctx, part) })

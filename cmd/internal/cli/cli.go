@@ -16,6 +16,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 // The exit statuses other than 0. A command that a signal stops has 128 plus the number of the
@@ -25,7 +26,7 @@ const (
 	StatusUsage    = 2 // the command line is wrong
 	StatusUnusable = 3 // Redis does not answer or refuses the client
 	StatusBroken   = 4 // the stream is incomplete
-	StatusNotFound = 5 // a queue, a source or a dead letter does not exist
+	StatusNotFound = 5 // what the verb acts on does not exist: a queue, a source, a stage, a worker, a running item or a dead letter
 )
 
 // AsParallel is a key of App.Metadata. A verb that sets it has the exit statuses of GNU parallel.
@@ -41,6 +42,9 @@ type Command struct {
 	Drains bool
 	// CommandVerb is the verb that takes a command after "--".
 	CommandVerb string
+	// Hangup is called at SIGHUP and reports whether that was its purpose. Otherwise, and without
+	// Hangup, SIGHUP stops the command.
+	Hangup func() bool
 	// Exit ends the process at once: os.Exit.
 	Exit func(status int)
 }
@@ -48,17 +52,13 @@ type Command struct {
 // Run runs the command and returns its exit status. It writes the error to the ErrWriter of App.
 func (c Command) Run(ctx context.Context, args []string) int {
 	a := c.App
-	a.HideVersion, a.HideHelpCommand = true, true
-	a.DisableSliceFlagSeparator = true // a comma does not separate commands
-	a.ExitErrHandler = func(*urfave.Context, error) {}
-	a.OnUsageError = usageError
-	for _, verb := range a.Commands {
-		verb.HideHelpCommand = true
-		verb.OnUsageError = usageError
-	}
+	prepare(a)
 	broker.Quiet()
 	ctx, release := c.signals(ctx)
 	defer release()
+	if args[len(args)-1] == completing {
+		return runCompletion(ctx, a, args)
+	}
 	ordered, err := arrange(a, c.CommandVerb, args)
 	if err == nil {
 		err = a.RunContext(ctx, ordered)
@@ -71,6 +71,32 @@ func (c Command) Run(ctx context.Context, args []string) int {
 		return parallelStatus(status, err)
 	}
 	return status
+}
+
+// Parse runs the action of an app for a command line, without signals and exit statuses.
+func Parse(ctx context.Context, a *urfave.App, args []string) error {
+	prepare(a)
+	ordered, err := arrange(a, "", args)
+	if err != nil {
+		return err
+	}
+	return a.RunContext(ctx, ordered)
+}
+
+// prepare sets the common behavior of all commands.
+func prepare(a *urfave.App) {
+	a.HideVersion, a.HideHelpCommand = true, true
+	a.DisableSliceFlagSeparator = true // a comma does not separate commands
+	a.ExitErrHandler = func(*urfave.Context, error) {}
+	a.OnUsageError = usageError
+	for _, verb := range a.Commands {
+		verb.HideHelpCommand = true
+		verb.OnUsageError = usageError
+		verb.Before = configure
+	}
+	if len(a.Commands) == 0 {
+		a.Before = configure
+	}
 }
 
 // parallelStatus returns the exit status of GNU parallel for an error with this status.
@@ -110,7 +136,8 @@ func report(ctx context.Context, w io.Writer, name string, err error) int {
 		status = StatusUnusable
 	case errors.As(err, new(StreamBroken)):
 		status = StatusBroken
-	case errors.Is(err, executor.ErrQueueNotFound), errors.Is(err, executor.ErrDeadLetterNotFound), errors.Is(err, ErrSourceNotFound):
+	case errors.Is(err, executor.ErrQueueNotFound), errors.Is(err, executor.ErrDeadLetterNotFound), errors.Is(err, ErrSourceNotFound),
+		errors.Is(err, operate.ErrStageNotFound), errors.Is(err, operate.ErrWorkerNotFound), errors.Is(err, operate.ErrNotRunning):
 		status = StatusNotFound
 	}
 	if !output.quiet() {

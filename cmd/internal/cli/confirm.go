@@ -12,17 +12,17 @@ import (
 )
 
 // errDeclined is the error of a question that was not answered with yes.
-var errDeclined = errors.New("nothing was deleted: the answer was not y")
+var errDeclined = errors.New("nothing was changed: the answer was not y")
 
 // ConfirmFlags returns --yes and --dry-run.
 func ConfirmFlags() []urfave.Flag {
 	return []urfave.Flag{
-		&urfave.BoolFlag{Name: "yes", Aliases: []string{"y"}, DisableDefaultText: true, Usage: "delete without a question"},
-		&urfave.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "print what would be deleted, and delete nothing"},
+		&urfave.BoolFlag{Name: "yes", Aliases: []string{"y"}, DisableDefaultText: true, Usage: "do it without a question"},
+		&urfave.BoolFlag{Name: "dry-run", DisableDefaultText: true, Usage: "print what would be done, and change nothing"},
 	}
 }
 
-// Confirm reports whether a verb that deletes may do so. effect returns a text such as "delete
+// Confirm reports whether a verb that acts may do so. effect returns a text such as "delete
 // queue photos: 8 items". With --yes, Confirm does not call effect. With --dry-run it prints the
 // effect and returns false. Otherwise it asks on the terminal; the error of another answer than yes
 // is not a Usage. It returns a Usage if stdin or stderr is no terminal.

@@ -24,7 +24,7 @@ import (
 func RedisFlag(otherwise string) urfave.Flag {
 	return &urfave.StringFlag{
 		Name: "redis", EnvVars: []string{"DQBRIDGE_REDIS"}, DefaultText: otherwise,
-		Usage: "use the Redis at `URL`, such as redis://127.0.0.1:6379",
+		Usage: "use the Redis at `URL`, such as redis://127.0.0.1:6379; @FILE reads the URL from a file",
 	}
 }
 
@@ -39,6 +39,17 @@ func FnFlag() urfave.Flag {
 			"{} in COMMAND is the item), exec0 (the same, without a newline after the item), " +
 			"pipe (a process for many items), coproc (a process that stays) or coproc+id (the same, with an id before each line)",
 	}
+}
+
+// TagsFlag returns --tags, which may be repeated.
+func TagsFlag(usage string) urfave.Flag { return &urfave.StringSliceFlag{Name: "tags", Usage: usage} }
+
+// Tags returns the tags of --tags.
+func Tags(c *urfave.Context) (tags []string) {
+	for _, text := range c.StringSlice("tags") {
+		tags = append(tags, strings.Split(text, ",")...)
+	}
+	return tags
 }
 
 // VerboseFlag returns --verbose.

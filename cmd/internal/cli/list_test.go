@@ -92,7 +92,7 @@ func TestListReportsMistakes(t *testing.T) {
 		"--watch --sort -nothing": "no such column",
 	} {
 		c, out := listing(t, t.Context(), strings.Fields(args)...)
-		err := Watch(c, func(context.Context) ([]fruit, error) { return fruits, nil }, fruitColumns...)
+		err := Watch(c, func(context.Context) ([]fruit, []Column[fruit], error) { return fruits, fruitColumns, nil })
 		if _, usage := errors.AsType[Usage](err); !usage || !strings.Contains(err.Error(), want) || strings.Contains(out.String(), "fig") {
 			t.Errorf("%s: %v, and printed %q", args, err, out)
 		}
@@ -106,12 +106,12 @@ func TestWatchRepeatsUntilTheEnd(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		c, out := listing(t, ctx, strings.Fields(flags)...)
 		enough, looks := errors.New("enough"), 0
-		err := Watch(c, func(context.Context) ([]fruit, error) {
+		err := Watch(c, func(context.Context) ([]fruit, []Column[fruit], error) {
 			if looks++; looks == 3 {
 				cancel(enough)
 			}
-			return []fruit{{Name: fmt.Sprint("look", looks)}}, nil
-		}, fruitColumns...)
+			return []fruit{{Name: fmt.Sprint("look", looks)}}, fruitColumns, nil
+		})
 		if !errors.Is(err, enough) || looks != 3 {
 			t.Errorf("%s: %d looks, %v", flags, looks, err)
 		}
@@ -131,11 +131,11 @@ func TestWideTableIsCut(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ü", 60)
 	var out bytes.Buffer
-	if err := writeTable(&out, []fruit{{Name: long, Size: 1}}, fruitColumns[:2], 80); err != nil || !strings.Contains(out.String(), long) {
+	if err := WriteTable(&out, []fruit{{Name: long, Size: 1}}, fruitColumns[:2], 80); err != nil || !strings.Contains(out.String(), long) {
 		t.Errorf("a table that fits is cut: %v\n%s", err, &out)
 	}
 	out.Reset()
-	if err := writeTable(&out, []fruit{{Name: long, Size: 1}}, fruitColumns[:2], 60); err != nil || !strings.Contains(out.String(), strings.Repeat("ü", maxCell-1)+"…  1") {
+	if err := WriteTable(&out, []fruit{{Name: long, Size: 1}}, fruitColumns[:2], 60); err != nil || !strings.Contains(out.String(), strings.Repeat("ü", maxCell-1)+"…  1") {
 		t.Errorf("a table that is too wide is not cut: %v\n%s", err, &out)
 	}
 }

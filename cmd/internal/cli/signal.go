@@ -56,6 +56,9 @@ func (c Command) watch(got <-chan os.Signal, released <-chan struct{}, cancel co
 	for {
 		select {
 		case s := <-got:
+			if s == syscall.SIGHUP && c.Hangup != nil && c.Hangup() {
+				continue
+			}
 			if status != 0 {
 				if time.Since(first) < repeatTime {
 					continue

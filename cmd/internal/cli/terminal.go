@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -35,8 +36,9 @@ func width(w io.Writer) int {
 	return defaultWidth
 }
 
-// Printable returns text without control characters, which a terminal would execute. Newlines
-// become spaces, and others an escape such as \x1b.
+// Printable returns text without control characters, which a terminal would execute, and without
+// those that change the direction of the text behind them. Newlines become spaces, and others an
+// escape such as \x1b.
 func Printable(text string) string {
 	if !strings.ContainsFunc(text, isControl) {
 		return text
@@ -61,8 +63,11 @@ func escapeLines(text []byte) []byte {
 	return []byte(b.String())
 }
 
-// isControl reports whether r is a control character other than a tab, or an invalid byte.
-func isControl(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == utf8.RuneError }
+// isControl reports whether r is a control character other than a tab, one for the direction of text
+// or the end of a line, or an invalid byte.
+func isControl(r rune) bool {
+	return unicode.IsControl(r) && r != '\t' || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) || r == utf8.RuneError
+}
 
 const hexDigits = "0123456789abcdef"
 
@@ -72,6 +77,8 @@ func escape(text string) string {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
 			b.WriteString("\uFFFD") // invalid bytes
+		case isControl(r) && r > 0xff && r != utf8.RuneError:
+			fmt.Fprintf(&b, `\u%04x`, r)
 		case isControl(r) && r != utf8.RuneError:
 			b.WriteString(`\x` + string(hexDigits[r>>4&15]) + string(hexDigits[r&15]))
 		default:

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/columns"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/operate"
+)
+
+// operated connects for a verb that acts, calls do and closes the Operator.
+func operated(c *urfave.Context, do func(*operate.Operator) error) error {
+	o, err := operate.New(c.Context, c.String("redis"), executor.Logger(cli.Logger(c, c.App.ErrWriter)))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(o), o.Close())
+}
+
+// actFlags returns more and the flags of a verb that acts.
+func actFlags(more ...urfave.Flag) []urfave.Flag {
+	more = append(more, cli.ConfirmFlags()...)
+	return append(more, &urfave.StringFlag{Name: "reason", Usage: "note `TEXT` beside the act, see dqbridge history", DefaultText: "none"})
+}
+
+// actOf returns the act of a verb.
+func actOf(c *urfave.Context) operate.Act { return operate.Act{Reason: c.String("reason")} }
+
+// acting returns the action of a verb: it checks the arguments, asks with the text of effect, and calls do.
+func acting(
+	args int, usage string, effect func(context.Context, *operate.Operator, *urfave.Context) (string, error), do func(*operate.Operator, *urfave.Context) error,
+) urfave.ActionFunc {
+	return func(c *urfave.Context) error {
+		if err := checkShared(c, args, usage); err != nil {
+			return err
+		}
+		return operated(c, func(o *operate.Operator) error {
+			sure, err := cli.Confirm(c, func(ctx context.Context) (string, error) { return effect(ctx, o, c) })
+			if err != nil || !sure {
+				return err
+			}
+			return do(o, c)
+		})
+	}
+}
+
+const (
+	pauseUsage  = "pause [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE"
+	resumeUsage = "resume [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE|WORKER"
+	cancelUsage = "cancel [--yes | --dry-run] [--reason TEXT] SOURCE OFFSET"
+	drainUsage  = "drain [--yes | --dry-run] [--force] [--reason TEXT] WORKER"
+	purgeUsage  = "purge [--yes | --dry-run] [--reason TEXT] QUEUE"
+)
+
+func pauseVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "pause", Usage: "pause a stage: workers finish what they run and take no more",
+		UsageText: "dqbridge " + pauseUsage, ArgsUsage: "STAGE|QUEUE", Flags: common(actFlags()...),
+		Description: "A queue stands for the stage that reads it. The stage stays paused until dqbridge resume.",
+		Action: acting(1, pauseUsage, func(ctx context.Context, o *operate.Operator, c *urfave.Context) (string, error) {
+			stage, err := o.Stage(ctx, c.Args().First())
+			return "pause stage " + stage, err
+		}, func(o *operate.Operator, c *urfave.Context) error {
+			_, err := o.Pause(c.Context, c.Args().First(), actOf(c))
+			return err
+		}),
+	}
+}
+
+func resumeVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "resume", Usage: "resume a paused stage, or a worker that was drained",
+		UsageText: "dqbridge " + resumeUsage, ArgsUsage: "STAGE|QUEUE|WORKER", Flags: common(actFlags()...),
+		Action: acting(1, resumeUsage, func(_ context.Context, _ *operate.Operator, c *urfave.Context) (string, error) {
+			return "resume " + c.Args().First(), nil
+		}, func(o *operate.Operator, c *urfave.Context) error {
+			name := c.Args().First()
+			_, err := o.Resume(c.Context, name, actOf(c))
+			if errors.Is(err, operate.ErrStageNotFound) {
+				if failed := o.Undrain(c.Context, name, actOf(c)); !errors.Is(failed, operate.ErrWorkerNotFound) {
+					return failed
+				}
+			}
+			return err
+		}),
+	}
+}
+
+func cancelVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "cancel", Usage: "cancel an item that a worker runs, by its source and its offset there",
+		UsageText: "dqbridge " + cancelUsage, ArgsUsage: "SOURCE OFFSET", Flags: common(actFlags()...),
+		Description: "dqbridge doctor names the items that run for too long. The item is a failure in its place, and its command is killed.",
+		Action: func(c *urfave.Context) error {
+			offset, err := strconv.ParseInt(c.Args().Get(1), 10, 64)
+			if c.NArg() == 2 && (err != nil || offset < 0) {
+				return cli.Usagef("cancel: %q is no offset: give a number from 0 on: dqbridge %s", c.Args().Get(1), cancelUsage)
+			}
+			return acting(2, cancelUsage, func(context.Context, *operate.Operator, *urfave.Context) (string, error) {
+				return fmt.Sprintf("cancel 1 item: offset %d of source %s", offset, c.Args().First()), nil
+			}, func(o *operate.Operator, c *urfave.Context) error {
+				_, err := o.Cancel(c.Context, c.Args().First(), offset, actOf(c))
+				return err
+			})(c)
+		},
+	}
+}
+
+func drainVerb() *urfave.Command {
+	force := &urfave.BoolFlag{Name: "force", DisableDefaultText: true, Usage: "also if no other worker has one of its functions"}
+	return &urfave.Command{
+		Name: "drain", Usage: "let a worker finish its items and take no more, until dqbridge resume",
+		UsageText: "dqbridge " + drainUsage, ArgsUsage: "WORKER", Flags: common(actFlags(force)...),
+		Action: acting(1, drainUsage, func(ctx context.Context, o *operate.Operator, c *urfave.Context) (string, error) {
+			holders, err := o.Holders(ctx, c.Args().First())
+			var left []string
+			for _, h := range holders {
+				left = append(left, fmt.Sprintf("%s stays with %s", h.Function, count(int64(h.Others), "worker", "workers")))
+			}
+			return fmt.Sprintf("drain worker %s: %s", c.Args().First(), strings.Join(left, ", ")), err
+		}, func(o *operate.Operator, c *urfave.Context) error {
+			if c.Bool("force") {
+				return o.DrainLast(c.Context, c.Args().First(), actOf(c))
+			}
+			err := o.Drain(c.Context, c.Args().First(), actOf(c))
+			if errors.Is(err, operate.ErrLastHolder) {
+				err = fmt.Errorf("%w: give --force to drain it all the same", err)
+			}
+			return err
+		}),
+	}
+}
+
+func purgeVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "purge", Usage: "drop the items that wait in a queue; each leaves a failure in its place",
+		UsageText: "dqbridge " + purgeUsage, ArgsUsage: "QUEUE", Flags: common(actFlags()...),
+		Description: "The streams behind the queue end in order. Items that a worker or a gather has read go on.",
+		Action: acting(1, purgeUsage, func(ctx context.Context, o *operate.Operator, c *urfave.Context) (string, error) {
+			return purging(ctx, o.Inspector(), c.Args().First())
+		}, func(o *operate.Operator, c *urfave.Context) error {
+			name := c.Args().First()
+			items, err := o.Purge(c.Context, name, actOf(c), nil)
+			if err != nil {
+				return withSuggestion(c.Context, o.Inspector(), name, err)
+			}
+			_, err = fmt.Fprintf(c.App.Writer, "%s dropped\n", count(items, "item", "items"))
+			return cli.AsOutput(err)
+		}),
+	}
+}
+
+// purging describes the effect of a purge.
+func purging(ctx context.Context, o executor.Inspector, name string) (string, error) {
+	s, err := o.Snapshot(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, q := range s.Queues {
+		if q.Name != name {
+			continue
+		}
+		text := fmt.Sprintf("purge queue %s of flow %s: %s", name, q.Flow, count(q.Waiting+q.Requeued+q.Suspects+q.Delayed, "item", "items"))
+		if q.Consumer != "" {
+			text += ", for which " + columns.Consumer(q, s.At) + " waits"
+		}
+		return text, nil
+	}
+	return "", withSuggestion(ctx, o, name, fmt.Errorf("queue %q: %w", name, executor.ErrQueueNotFound))
+}
+
+// historyLength is the number of acts that history shows without --limit.
+const historyLength = 100
+
+func historyVerb() *urfave.Command {
+	type column = cli.Column[inspect.Act]
+	return &urfave.Command{
+		Name: "history", Usage: "list the last acts of operators, the latest first",
+		UsageText: "dqbridge history [FLAGS]", Flags: common(cli.ListFlags()...),
+		Action: func(c *urfave.Context) error {
+			if err := checkShared(c, 0, "history"); err != nil {
+				return err
+			}
+			return operated(c, func(o *operate.Operator) error {
+				acts, err := o.Acts(c.Context, max(c.Int("limit"), historyLength))
+				if err != nil {
+					return err
+				}
+				return cli.List(c, acts,
+					column{Head: "AT", Cell: func(a inspect.Act) any { return a.At.Format(time.RFC3339) }},
+					column{Head: "BY", Cell: func(a inspect.Act) any { return a.By }},
+					column{Head: "ACT", Cell: func(a inspect.Act) any { return a.Verb }},
+					column{Head: "OBJECT", Cell: func(a inspect.Act) any { return a.Object }},
+					column{Head: "ITEMS", Cell: func(a inspect.Act) any { return a.Count }},
+					column{Head: "REASON", Cell: func(a inspect.Act) any { return a.Reason }})
+			})
+		},
+	}
+}

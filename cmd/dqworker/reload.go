@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync/atomic"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/worker"
+)
+
+// A reloader reads the configuration file again at SIGHUP.
+type reloader struct {
+	args      []string // of the command
+	requested chan struct{}
+	active    atomic.Bool // there is a configuration file, and the worker has started
+}
+
+func newReloader(args []string) *reloader {
+	return &reloader{args: args, requested: make(chan struct{}, 1)}
+}
+
+// hangup asks for a reload. It returns false if there is no configuration file.
+func (r *reloader) hangup() bool {
+	if !r.active.Load() {
+		return false
+	}
+	select {
+	case r.requested <- struct{}{}:
+	default: // one is due, and reads the file later than now
+	}
+	return true
+}
+
+// tuned are the settings of a running worker, and what a change of them changes.
+type tuned struct {
+	settings
+	functions  []string
+	tuning     *worker.Tuning
+	log        *slog.Logger
+	setVerbose func(bool)
+}
+
+// start reloads the settings at each SIGHUP until stop is called.
+func (r *reloader) start(ctx context.Context, t tuned) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	r.active.Store(true)
+	go func() {
+		defer close(ended)
+		r.run(ctx, t)
+	}()
+	return func() {
+		r.active.Store(false)
+		cancel()
+		<-ended
+	}
+}
+
+// run reloads the settings at each request until ctx ends.
+func (r *reloader) run(ctx context.Context, t tuned) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.requested:
+		}
+		next, err := r.read(ctx)
+		if err == nil {
+			err = next.check(t.functions)
+		}
+		if err != nil {
+			t.log.WarnContext(ctx, "the configuration was not reloaded, and all settings stay", "err", err)
+			continue
+		}
+		t.change(ctx, next)
+	}
+}
+
+// read reads the command line and the file again.
+func (r *reloader) read(ctx context.Context) (s settings, err error) {
+	err = cli.Parse(ctx, app(func(c *urfave.Context) (err error) {
+		s, err = read(c)
+		return err
+	}), r.args)
+	return s, err
+}
+
+// change gives the worker those of the settings that may change, and reports the others.
+func (t *tuned) change(ctx context.Context, next settings) {
+	for _, name := range t.changed(next) {
+		t.log.WarnContext(ctx, "a setting has changed in the configuration and stays until the worker starts again", "key", name)
+	}
+	if next.verbose != t.verbose {
+		t.setVerbose(next.verbose)
+	}
+	if next.concurrency != t.concurrency || !maps.Equal(next.limits, t.limits) {
+		if err := t.tuning.Set(ctx, next.concurrency, next.limits); err != nil {
+			t.log.WarnContext(ctx, "other processes see the old concurrency until the worker starts again", "err", err)
+		}
+	}
+	t.concurrency, t.limits, t.verbose = next.concurrency, next.limits, next.verbose
+	t.log.WarnContext(ctx, "the configuration was reloaded", "concurrency", t.concurrency, "limits", t.limits, "verbose", t.verbose)
+}

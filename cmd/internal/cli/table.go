@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+)
+
+// A Column is a column of a table: its head, and the function that returns the cell of a row.
+type Column[T any] struct {
+	Head string
+	Cell func(T) any
+	Wide bool // only with --wide
+}
+
+// Text returns the text of a row's cell, without control characters. It is never empty.
+func (c Column[T]) Text(row T) string { return cell(c.Cell(row)) }
+
+// Compare orders two rows by their cells: numbers, durations and times by their value, all others as
+// text.
+func (c Column[T]) Compare(a, b T) int { return compare(c.Cell(a), c.Cell(b)) }
+
+func compare(a, b any) int {
+	switch a := a.(type) {
+	case int:
+		return cmp.Compare(a, b.(int))
+	case int64:
+		return cmp.Compare(a, b.(int64))
+	case Number:
+		return cmp.Compare(a.Value, b.(Number).Value)
+	case Age:
+		return cmp.Compare(a, b.(Age))
+	case time.Duration:
+		return cmp.Compare(a, b.(time.Duration))
+	}
+	return cmp.Compare(cell(a), cell(b))
+}
+
+func heads[T any](columns []Column[T]) (heads []string) {
+	for _, column := range columns {
+		heads = append(heads, column.Head)
+	}
+	return heads
+}
+
+// Matches reports whether a glob matches the text of a cell. A star also stands for slashes.
+func Matches(glob, text string) bool {
+	noSlash := strings.NewReplacer("/", "\x00")
+	ok, err := path.Match(noSlash.Replace(glob), noSlash.Replace(text))
+	return err == nil && ok
+}
+
+// WriteTable writes rows as a table. If it would be wider than cut, which is not 0, its cells get at
+// most maxCell characters.
+func WriteTable[T any](w io.Writer, rows []T, columns []Column[T], cut int) error {
+	lines := [][]string{heads(columns)}
+	for _, row := range rows {
+		var cells []string
+		for _, column := range columns {
+			cells = append(cells, column.Text(row))
+		}
+		lines = append(lines, cells)
+	}
+	if cut > 0 && tableWidth(lines) > cut {
+		for _, cells := range lines {
+			for i, text := range cells {
+				cells[i] = shorten(text)
+			}
+		}
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.StripEscape)
+	for _, cells := range lines {
+		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t")) // Flush returns the error
+	}
+	return AsOutput(table.Flush())
+}
+
+// tableWidth returns the width of a table with two spaces between its columns.
+func tableWidth(lines [][]string) (total int) {
+	for i := range lines[0] {
+		widest := 0
+		for _, cells := range lines {
+			widest = max(widest, utf8.RuneCountInString(cells[i]))
+		}
+		total += widest + 2
+	}
+	return total - 2
+}
+
+// maxCell is the number of characters of a cell in a table that is wider than the terminal.
+const maxCell = 28
+
+func shorten(text string) string {
+	if utf8.RuneCountInString(text) <= maxCell {
+		return text
+	}
+	return string([]rune(text)[:maxCell-1]) + "…"
+}
+
+// A Number is a number whose text says more than its value.
+type Number struct {
+	Value int64
+	Text  string
+}
+
+func (n Number) String() string { return n.Text }
+
+// An Age is the time since an event, in seconds for people. Its text is empty without an event.
+type Age time.Duration
+
+// Since returns the time between then and now, negative if then is zero.
+func Since(now, then time.Time) Age {
+	if then.IsZero() {
+		return -1
+	}
+	return Age(max(0, now.Sub(then)))
+}
+
+func (a Age) String() string {
+	switch d := time.Duration(a); {
+	case d < 0:
+		return ""
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
+// cell returns the text of a value. Empty text is a dash, so that every row has all columns.
+func cell(v any) string {
+	text := fmt.Sprint(v)
+	if list, ok := v.([]string); ok {
+		text = strings.Join(list, ",")
+	}
+	if text == "" {
+		return "-"
+	}
+	return strings.ReplaceAll(Printable(text), "\t", " ")
+}

@@ -1,0 +1,112 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// The smallest screen that shows something useful.
+const (
+	minWidth  = 30
+	minHeight = 8
+)
+
+var help = []string{
+	"1 2 3 4 5    flows, stages, workers, queues, errors; also Tab",
+	"up down      choose a row; also j k, Page Up, Page Down, Home, End",
+	"Enter        all fields of the row, and what belongs to it",
+	"/            filter: a part of a cell, or a pattern such as 'orders*'; Esc shows all rows",
+	"s  S         sort by the next column; the other way round",
+	"d            all findings of the doctor, with what to do",
+	"?            this help",
+	"q            quit; back from the details",
+	"",
+	"The numbers are those of the lists: dqbridge flows, stages, workers, queues, errors.",
+}
+
+// View returns the screen: exactly height lines of at most width characters.
+func (m *model) View() tea.View {
+	v := tea.NewView(strings.Join(m.screen(), "\n"))
+	v.AltScreen = true
+	return v
+}
+
+func (m *model) screen() []string {
+	if m.width < minWidth || m.height < minHeight {
+		return []string{cut(fmt.Sprintf("%dx%d is too small", m.width, m.height), m.width)}
+	}
+	lines := append(m.top(), m.middle()...)
+	for len(lines) < m.height-1 {
+		lines = append(lines, "")
+	}
+	lines = append(lines[:m.height-1], m.bottom())
+	for i := range lines {
+		lines[i] = cut(lines[i], m.width)
+	}
+	return lines
+}
+
+// top returns the banner and the names of the panes.
+func (m *model) top() []string { return append(banner(m.view, m.found, m.place, m.now), m.tabs()) }
+
+// body returns the number of lines between top and bottom.
+func (m *model) body() int { return max(0, m.height-1-len(m.top())) }
+
+func (m *model) tabs() string {
+	names := make([]string, 0, len(m.panes))
+	for i, p := range m.panes {
+		name := fmt.Sprintf("%d %s %d", i+1, p.title(), p.status().all)
+		if i == m.current {
+			name = chosenStyle.Render("[" + name + "]")
+		} else {
+			name = " " + name + " "
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+// middle returns the lines of the body.
+func (m *model) middle() []string {
+	if m.mode == browsing || m.mode == typing {
+		return m.pane().lines(m.width)
+	}
+	text := m.text()
+	from := max(0, min(m.skipped, len(text)))
+	return text[from:min(from+m.body(), len(text))]
+}
+
+// text returns the lines of the text that takes the place of a table.
+func (m *model) text() []string {
+	switch m.mode {
+	case helping:
+		return help
+	case advised:
+		return advices(m.found, m.width)
+	}
+	return m.pane().details(m.width)
+}
+
+// bottom returns the keys, or the filter while it is typed.
+func (m *model) bottom() string {
+	s := m.pane().status()
+	switch m.mode {
+	case typing:
+		return "filter: " + clean(m.typed) + "_   Enter keeps it, Esc shows all rows"
+	case reading, advised, helping:
+		return "Esc back  up/down scroll  ? help"
+	}
+	var parts []string
+	if s.sort != "" {
+		parts = append(parts, "sort: "+s.sort)
+	}
+	if s.pattern != "" {
+		parts = append(parts, fmt.Sprintf("filter: %s, %d of %d", clean(s.pattern), s.shown, s.all))
+	}
+	if s.pages > 1 {
+		parts = append(parts, fmt.Sprintf("page %d of %d", s.page, s.pages))
+	}
+	return strings.Join(append(parts, "q quit  / filter  s sort  Enter details  d doctor  ? help"), "  ")
+}

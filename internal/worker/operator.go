@@ -1,0 +1,39 @@
+package worker
+
+import (
+	"context"
+	"strconv"
+	"strings"
+)
+
+// stopItem ends the call that runs on an item, which an operator names as "source offset".
+func (s *session) stopItem(item string) {
+	source, text, _ := strings.Cut(item, " ")
+	offset, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return
+	}
+	for _, h := range s.slots.list() {
+		h.now.cancelItem(source, offset)
+	}
+}
+
+// drain lets the worker take no more, in all partitions, or take again.
+func (s *session) drain(ctx context.Context, on bool) {
+	if s.worker.draining.Swap(on) == on {
+		return
+	}
+	if on {
+		s.log.InfoContext(ctx, "an operator drains this worker: it finishes its items and takes no more", "id", s.id)
+	} else {
+		s.log.InfoContext(ctx, "this worker takes items again", "id", s.id)
+	}
+}
+
+// drainMark returns the field of the card that says whether the worker drains.
+func (w *Worker) drainMark() string {
+	if w.draining.Load() {
+		return "1"
+	}
+	return ""
+}
