@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -59,6 +60,11 @@ func noted(t *testing.T, o *operate.Operator, verb string) bool {
 	return slices.ContainsFunc(acts, func(a inspect.Act) bool { return a.Verb == verb && a.By == "test@here" })
 }
 
+// hangs reports whether a worker runs an item of the function that hangs.
+func hangs(w inspect.Worker) bool {
+	return slices.ContainsFunc(w.Running, func(c inspect.Call) bool { return c.Function == "render" && time.Since(c.Since) > 2*time.Second })
+}
+
 // Each action does by a click what it says, and is noted.
 func TestActions(t *testing.T) {
 	f := newFleet(t)
@@ -94,7 +100,8 @@ func TestActions(t *testing.T) {
 	visit.until(t, `document.querySelector('main [role="status"], main [role="alert"]')`)
 	f.await(t, "the letter is gone: "+visit.message(t), func(s inspect.Snapshot) bool { return s.Letters == 0 })
 
-	for _, verb := range []string{"pause", "resume", "purge", "delete", "drop"} {
+	onWorker(t, f, visit, at)
+	for _, verb := range []string{"pause", "resume", "purge", "delete", "drop", "cancel", "drain", "undrain"} {
 		if !noted(t, o, verb) {
 			t.Errorf("%s is not noted", verb)
 		}
@@ -109,4 +116,20 @@ func TestActions(t *testing.T) {
 func (v *tab) goTo(t *testing.T, address string) {
 	t.Helper()
 	do(t, v.ctx, address, chromedp.Navigate(address), chromedp.WaitVisible(chromedp.CSS("#main")))
+}
+
+// onWorker cancels an item that hangs, and drains its worker for a while.
+func onWorker(t *testing.T, f *fleet, visit *tab, at string) {
+	t.Helper()
+	hung := f.await(t, "an item hangs", busy).Workers
+	i := slices.IndexFunc(hung, func(w inspect.Worker) bool { return hangs(w) })
+	visit.goTo(t, at+"/worker?id="+hung[i].ID)
+	visit.submit(t, "cancel", "")
+	f.await(t, "an item is canceled: "+visit.message(t), func(s inspect.Snapshot) bool { return stageOf(s, "render").Failed > 0 })
+	visit.goTo(t, at+"/worker?id="+hung[i].ID)
+	visit.submit(t, "drain", "")
+	f.await(t, "the worker drains: "+visit.message(t), func(s inspect.Snapshot) bool { return s.Workers[i].Draining })
+	visit.goTo(t, at+"/worker?id="+hung[i].ID)
+	visit.submit(t, "undrain", "")
+	f.await(t, "the worker takes items: "+visit.message(t), func(s inspect.Snapshot) bool { return !s.Workers[i].Draining })
 }

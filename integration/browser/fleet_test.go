@@ -167,7 +167,7 @@ func (f *fleet) flows(t *testing.T) {
 // await takes snapshots until one fulfills a condition.
 func (f *fleet) await(t *testing.T, what string, ok func(s inspect.Snapshot) bool) inspect.Snapshot {
 	t.Helper()
-	for {
+	for deadline := time.Now().Add(limit); ; {
 		s, err := f.ex.Snapshot(t.Context())
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
@@ -175,8 +175,8 @@ func (f *fleet) await(t *testing.T, what string, ok func(s inspect.Snapshot) boo
 		if ok(s) {
 			return s
 		}
-		if err := rest(t.Context(), 100*time.Millisecond); err != nil {
-			t.Fatalf("%s: %v", what, err)
+		if err := rest(t.Context(), 100*time.Millisecond); err != nil || time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
 		}
 	}
 }
