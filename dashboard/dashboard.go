@@ -5,7 +5,7 @@
 //
 //	inspector, err := executor.NewInspector(ctx, "redis://127.0.0.1:6379")
 //	...
-//	pages, err := dashboard.New(inspector, dashboard.Prefix("/dqbridge"), dashboard.Hosts("ops.example.com"))
+//	pages, err := dashboard.New(ctx, inspector, dashboard.Prefix("/dqbridge"), dashboard.Hosts("ops.example.com"))
 //	...
 //	defer pages.Close()
 //	mux.Handle("/dqbridge/", pages)
@@ -63,15 +63,15 @@ type Dashboard struct {
 }
 
 // New begins to read a namespace by an Inspector or an Executor, which the caller closes after
-// Dashboard.Close. It does not wait for the first read. It returns an error for a Prefix without a
+// Dashboard.Close. The end of ctx ends the reads as well. New does not wait for the first read. It returns an error for a Prefix without a
 // slash at its begin or with one at its end.
-func New(inspector executor.Inspector, opts ...Option) (*Dashboard, error) {
+func New(ctx context.Context, inspector executor.Inspector, opts ...Option) (*Dashboard, error) {
 	options := page.Options{Log: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
 		opt(&options)
 	}
-	watcher := watch.Start(context.Background(), inspector, options.Log)
-	p, err := page.New(inspector, watcher, options)
+	watcher := watch.Start(ctx, inspector, options.Log)
+	p, err := page.New(ctx, inspector, watcher, options)
 	if err != nil {
 		watcher.Close()
 		return nil, err

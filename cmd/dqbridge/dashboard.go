@@ -125,7 +125,7 @@ func operatorName() string {
 func servePages(ctx context.Context, listener net.Listener, inspector executor.Inspector, options page.Options) error {
 	watcher := watch.Start(ctx, inspector, options.Log)
 	defer watcher.Close()
-	pages, err := page.New(inspector, watcher, options)
+	pages, err := page.New(ctx, inspector, watcher, options)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -141,9 +141,11 @@ func servePages(ctx context.Context, listener net.Listener, inspector executor.I
 	pages.Close() // which ends the streams of events
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	err = server.Shutdown(limited)
-	if <-ended; err != nil {
+	if err = server.Shutdown(limited); err != nil {
 		err = server.Close()
+	}
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
 	}
 	return errors.Join(err, context.Cause(ctx))
 }

@@ -101,7 +101,7 @@ func TestActions(t *testing.T) {
 	f.await(t, "the letter is gone: "+visit.message(t), func(s inspect.Snapshot) bool { return s.Letters == 0 })
 
 	onWorker(t, f, visit, at)
-	for _, verb := range []string{"pause", "resume", "purge", "delete", "drop", "cancel", "drain", "undrain"} {
+	for _, verb := range []string{"pause", "resume", "purge", "delete", "drop", "cancel", "drain"} {
 		if !noted(t, o, verb) {
 			t.Errorf("%s is not noted", verb)
 		}

@@ -39,7 +39,7 @@ func serve(t *testing.T, f *fleet, options page.Options) string {
 	if options.Name == "" {
 		options.Name = "shop"
 	}
-	pages, err := page.New(inspector, watcher, options)
+	pages, err := page.New(context.Background(), inspector, watcher, options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,16 +20,13 @@ type picture struct {
 	width, height      int64
 }
 
-// The pictures of the documentation come first.
+// pictures are those of docs/dashboard.md.
 var pictures = []picture{
 	{"flows", "flows", "light", 1280, 720},
 	{"flow", "flow", "light", 1280, 1130},
 	{"flow-dark", "flow", "dark", 1280, 1130},
 	{"flow-phone", "flow", "light", 360, 740},
 	{"worker", "worker", "light", 1280, 800},
-	{"stage", "stage", "dark", 1280, 800},
-	{"queues", "queues", "light", 1280, 640},
-	{"dead", "dead", "light", 1280, 480},
 }
 
 func TestPictures(t *testing.T) {

@@ -46,7 +46,7 @@ func (p *Page) charts(ctx context.Context, s *state, stages []inspect.Stage, len
 		if length == "1h" {
 			works = h.Minutes
 		}
-		addMoments(moments, works, isFirst(st, stages), isLast(st, stages))
+		addMoments(moments, works, st, stages)
 	}
 	all := make([]*moment, 0, len(moments))
 	for _, m := range moments {
@@ -77,7 +77,8 @@ func isLast(st inspect.Stage, stages []inspect.Stage) bool {
 }
 
 // addMoments adds the work on one stage to that of others at the same times.
-func addMoments(moments map[int64]*moment, works []inspect.Work, first, last bool) {
+func addMoments(moments map[int64]*moment, works []inspect.Work, st inspect.Stage, stages []inspect.Stage) {
+	first, last := isFirst(st, stages), isLast(st, stages)
 	var before int64
 	for i, w := range works {
 		key := w.Start.Unix()

@@ -128,7 +128,7 @@ func TestSignInStaysOnThisPage(t *testing.T) {
 func TestPrefixHasItsForm(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"dq", "/dq/", "/"} {
-		if _, err := page.New(&namespace{}, nil, page.Options{Prefix: prefix, Log: slog.Default()}); err == nil {
+		if _, err := page.New(t.Context(), &namespace{}, nil, page.Options{Prefix: prefix, Log: slog.Default()}); err == nil {
 			t.Errorf("prefix %q is accepted", prefix)
 		}
 	}

@@ -74,7 +74,7 @@ func pagesOf(t *testing.T, inspector executor.Inspector, options page.Options) *
 	t.Helper()
 	watcher := watch.Start(t.Context(), inspector, slog.New(slog.DiscardHandler))
 	t.Cleanup(watcher.Close)
-	p, err := page.New(inspector, watcher, options)
+	p, err := page.New(t.Context(), inspector, watcher, options)
 	if err != nil {
 		t.Fatal(err)
 	}

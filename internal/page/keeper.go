@@ -39,8 +39,8 @@ type keeper struct {
 }
 
 // keep begins to follow a Watcher.
-func keep(watcher *watch.Watcher) *keeper {
-	ctx, end := context.WithCancel(context.Background())
+func keep(ctx context.Context, watcher *watch.Watcher) *keeper {
+	ctx, end := context.WithCancel(ctx)
 	k := &keeper{watcher: watcher, end: end, done: make(chan struct{}), changed: make(chan struct{}), past: newPast()}
 	go k.run(ctx)
 	return k

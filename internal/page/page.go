@@ -44,8 +44,9 @@ type Page struct {
 	files     map[string]file
 }
 
-// New returns a Page. The caller closes it before the Watcher and the Inspector.
-func New(inspector executor.Inspector, watcher *watch.Watcher, options Options) (*Page, error) {
+// New returns a Page. The caller closes it before the Watcher and the Inspector. The end of ctx ends
+// its streams of events.
+func New(ctx context.Context, inspector executor.Inspector, watcher *watch.Watcher, options Options) (*Page, error) {
 	if options.Prefix != "" && (!strings.HasPrefix(options.Prefix, "/") || strings.HasSuffix(options.Prefix, "/")) {
 		return nil, fmt.Errorf("page: prefix %q: it must begin with a slash and end without one", options.Prefix)
 	}
@@ -62,7 +63,7 @@ func New(inspector executor.Inspector, watcher *watch.Watcher, options Options) 
 	}
 	p.templates = templates
 	p.routes()
-	p.keeper = keep(watcher)
+	p.keeper = keep(ctx, watcher)
 	return p, nil
 }
 
