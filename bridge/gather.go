@@ -238,7 +238,12 @@ func (d *deliverer[T]) deliver(ctx context.Context) error {
 		if err := d.fetchInputs(ctx); err != nil {
 			return err
 		}
-		if err := d.out.put(ctx, d); err != nil {
+		end := d.r.BeginSpan(ctx, p)
+		err = d.out.put(ctx, d)
+		if end != nil {
+			end(err)
+		}
+		if err != nil {
 			return err
 		}
 		d.setWaits(false)

@@ -69,9 +69,12 @@ func New(ctx context.Context, redisURL string, opts ...Option) (*Executor, error
 	if err != nil {
 		return nil, err
 	}
-	ex := &Executor{id: uuid.NewString(), log: s.connection.Log, lease: s.connection.Lease, closed: make(chan struct{})}
-	ex.local.concurrency, ex.local.middleware = s.concurrency, s.middleware
-	if err := ex.connect(ctx, redisURL, s.connection); err != nil {
+	ex := &Executor{id: uuid.NewString(), log: s.Connection.Log, lease: s.Connection.Lease, closed: make(chan struct{})}
+	ex.local.concurrency = s.Concurrency
+	for _, o := range s.Worker {
+		ex.local.options = append(ex.local.options, o)
+	}
+	if err := ex.connect(ctx, redisURL, s.Connection); err != nil {
 		return nil, err
 	}
 	ex.inspector = inspector{ex.conn.Partitions(), ex.lease, &ex.tasks}
@@ -96,7 +99,7 @@ func (ex *Executor) connect(ctx context.Context, redisURL string, s connection.S
 	if redisURL == "" {
 		ex.server = embedded.New()
 		redisURL = fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, s.Partitions))
-		s.Options = broker.Options{Log: ex.log, Dialer: ex.server.Dial, InProcess: true}
+		s.Options = broker.Options{Log: ex.log, Dialer: ex.server.Dial, Tracer: s.Tracer, InProcess: true}
 	}
 	if ex.conn, err = s.Connect(ctx, redisURL); err == nil {
 		if err = ex.conn.Writable(ctx, connection.PingLimit); err != nil {
@@ -187,7 +190,7 @@ func (ex *Executor) Close() error {
 // A localWorker is the worker in this process, from the first Register on.
 type localWorker struct {
 	concurrency int
-	middleware  []workers.Option
+	options     []workers.Option
 
 	mu     sync.Mutex // held by register
 	worker *workers.Worker
@@ -235,7 +238,7 @@ func (l *localWorker) start(ctx context.Context, ex *Executor, functions []worke
 	if l.worker != nil {
 		return l.worker.Register(ctx, functions...)
 	}
-	opts := append(slices.Clone(l.middleware), on(ex.conn), workers.Concurrency(l.concurrency), workers.Functions(functions...),
+	opts := append(slices.Clone(l.options), on(ex.conn), workers.Concurrency(l.concurrency), workers.Functions(functions...),
 		workers.Logger(ex.log), workers.Lease(ex.lease), workers.DrainTimeout(0))
 	w, err := workers.New("", opts...)
 	if err != nil {

@@ -30,6 +30,8 @@ type Inspector interface {
 	Errors(ctx context.Context) ([]inspect.ErrorGroup, error)
 	// Where says where an item is, see Executor.Where.
 	Where(ctx context.Context, source string, offset int64) ([]inspect.Location, error)
+	// Peek reads items of a queue without taking them, see Executor.Peek.
+	Peek(ctx context.Context, queue, from string, count int) (inspect.Page, error)
 	// Server reads the state of the Redis server, see Executor.Server.
 	Server(ctx context.Context) (inspect.Server, error)
 	// Snapshot reads all of these at once, see Executor.Snapshot.
@@ -63,11 +65,11 @@ func NewInspector(ctx context.Context, redisURL string, opts ...Option) (Inspect
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.connection.Connect(ctx, redisURL)
+	c, err := s.Connection.Connect(ctx, redisURL)
 	if err != nil {
 		return nil, err
 	}
-	return observer{inspector{c.Partitions(), s.connection.Lease, new(lifecycle)}}, nil
+	return observer{inspector{c.Partitions(), s.Connection.Lease, new(lifecycle)}}, nil
 }
 
 // Close ends the connection. A second Close returns nil at once.

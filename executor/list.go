@@ -31,13 +31,18 @@ func (i inspector) Functions(ctx context.Context) (found []inspect.Function, err
 	if err != nil {
 		return nil, err
 	}
+	return functionsOf(live), nil
+}
+
+// functionsOf returns the functions of workers.
+func functionsOf(live []broker.Process) []inspect.Function {
 	count := map[broker.FunctionCard]int{}
 	for _, p := range live {
 		for _, card := range cards(p) {
 			count[card]++
 		}
 	}
-	found = []inspect.Function{}
+	found := []inspect.Function{}
 	for card, n := range count {
 		found = append(found, inspect.Function{
 			Name: card.Name, In: card.In, InCodec: card.InCodec, Out: card.Out, OutCodec: card.OutCodec, Version: card.Version, Workers: n,
@@ -46,7 +51,7 @@ func (i inspector) Functions(ctx context.Context) (found []inspect.Function, err
 	slices.SortFunc(found, func(a, b inspect.Function) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.In, b.In), cmp.Compare(a.Out, b.Out), cmp.Compare(a.Version, b.Version))
 	})
-	return found, nil
+	return found
 }
 
 // Workers lists the live workers, sorted by host and process. It costs a few round trips.

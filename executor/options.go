@@ -12,21 +12,16 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/connection"
+	"github.com/dqbridge/dqbridge/internal/handle"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
 // An Option changes what New or NewInspector makes.
-type Option func(*settings) error
-
-type settings struct {
-	connection  connection.Settings
-	concurrency int
-	middleware  []workers.Option
-}
+type Option func(*handle.Settings) error
 
 // settingsOf applies the options of a call to the defaults.
-func settingsOf(call string, opts []Option) (settings, error) {
-	s := settings{connection: connection.Default(), concurrency: defaultConcurrency}
+func settingsOf(call string, opts []Option) (handle.Settings, error) {
+	s := handle.Settings{Connection: connection.Default(), Concurrency: defaultConcurrency}
 	for _, o := range opts {
 		if o == nil {
 			return s, fmt.Errorf("%s: %w", call, errNoOption)
@@ -41,11 +36,11 @@ func settingsOf(call string, opts []Option) (settings, error) {
 // Concurrency sets the number of slots of this process: the items that it works on at the same time
 // once it has functions of its own, see Executor.Register. The default is 4. n must be at least 1.
 func Concurrency(n int) Option {
-	return func(s *settings) error {
+	return func(s *handle.Settings) error {
 		if n < 1 {
 			return fmt.Errorf("Concurrency(%d): it must be at least 1", n)
 		}
-		s.concurrency = n
+		s.Concurrency = n
 		return nil
 	}
 }
@@ -55,11 +50,11 @@ func Concurrency(n int) Option {
 // returns an error if middleware panics or returns nil. nil is an error of New. The default is no
 // middleware. An Inspector ignores it.
 func Use(middleware func(next workers.Handler) workers.Handler) Option {
-	return func(s *settings) error {
+	return func(s *handle.Settings) error {
 		if middleware == nil {
 			return errors.New("Use(nil): pass a function")
 		}
-		s.middleware = append(s.middleware, workers.Use(middleware))
+		s.Worker = append(s.Worker, workers.Use(middleware))
 		return nil
 	}
 }
@@ -68,8 +63,8 @@ func Use(middleware func(next workers.Handler) workers.Handler) Option {
 // function that no worker has or a Redis that does not answer. The default is slog.Default() as it
 // is when New or NewInspector is called, from slog.LevelWarn on. Logger(nil) discards all.
 func Logger(log *slog.Logger) Option {
-	return func(s *settings) error {
-		s.connection.SetLogger(log)
+	return func(s *handle.Settings) error {
+		s.Connection.SetLogger(log)
 		return nil
 	}
 }
@@ -77,8 +72,8 @@ func Logger(log *slog.Logger) Option {
 // Auth sets the user and the password for Redis, in place of those in the address. No log and no
 // error shows them.
 func Auth(user, password string) Option {
-	return func(s *settings) error {
-		s.connection.SetAuth(user, password)
+	return func(s *handle.Settings) error {
+		s.Connection.SetAuth(user, password)
 		return nil
 	}
 }
@@ -86,8 +81,8 @@ func Auth(user, password string) Option {
 // Dialer sets the function that connects to an address of Redis, for example through a tunnel. The
 // default is a plain or TLS connection, as the address says.
 func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
-	return func(s *settings) error {
-		s.connection.SetDialer(dial)
+	return func(s *handle.Settings) error {
+		s.Connection.SetDialer(dial)
 		return nil
 	}
 }
@@ -99,11 +94,11 @@ func Dialer(dial func(ctx context.Context, network, addr string) (net.Conn, erro
 // equal to the number of replicas this always holds. New returns an error on the embedded broker,
 // which has no replicas.
 func Replicas(n int) Option {
-	return func(s *settings) error {
+	return func(s *handle.Settings) error {
 		if n < 1 {
 			return fmt.Errorf("Replicas(%d): it must be at least 1", n)
 		}
-		s.connection.Replicas = n
+		s.Connection.Replicas = n
 		return nil
 	}
 }
@@ -113,19 +108,19 @@ func Replicas(n int) Option {
 // whose keys are in one slot of a Redis Cluster. The first client of a namespace fixes the number.
 // Later clients and workers read it; for another number, New returns ErrPartitions.
 func Partitions(n int) Option {
-	return func(s *settings) error {
+	return func(s *handle.Settings) error {
 		if err := broker.CheckPartitions(n); err != nil {
 			return fmt.Errorf("Partitions(%d): %w", n, err)
 		}
-		s.connection.Partitions = n
+		s.Connection.Partitions = n
 		return nil
 	}
 }
 
 // TLS sets the TLS configuration, in place of the one that the address implies.
 func TLS(config *tls.Config) Option {
-	return func(s *settings) error {
-		s.connection.SetTLS(config)
+	return func(s *handle.Settings) error {
+		s.Connection.SetTLS(config)
 		return nil
 	}
 }
@@ -134,7 +129,7 @@ func TLS(config *tls.Config) Option {
 // The default is 10 seconds, and d must be at least 100 ms. All processes of a fleet must have the
 // same lease.
 func Lease(d time.Duration) Option {
-	return func(s *settings) error { return s.connection.SetLease(d) }
+	return func(s *handle.Settings) error { return s.Connection.SetLease(d) }
 }
 
 // stageOptions holds the options of a stage.

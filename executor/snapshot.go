@@ -60,6 +60,7 @@ func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s 
 	}
 	s = inspect.Snapshot{
 		At: found[0].At, Queues: []inspect.Queue{}, Stages: []inspect.Stage{}, Sources: []inspect.Source{}, Gathers: []inspect.Gather{}, Workers: found[0].Workers,
+		Functions: found[0].Functions,
 	}
 	executors := map[string]inspect.Process{}
 	for n, f := range found {
@@ -96,12 +97,16 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, parts rea
 	processes := i.processes(survey, &s)
 	reports := reportsOf(survey)
 	s.Workers = make([]inspect.Worker, 0, len(survey.Workers))
-	holders := fleet{}
+	holders, live := fleet{}, []broker.Process{}
 	for _, m := range survey.Workers {
 		w := workerInfo(m.Process, i.life(survey.Now, m))
 		s.Workers = append(s.Workers, w)
 		holders.add(w, cards(m.Process))
+		if w.State != inspect.Silent {
+			live = append(live, m.Process)
+		}
 	}
+	s.Functions = functionsOf(live)
 	sortWorkers(s.Workers)
 	if parts.stages {
 		if err := readStages(ctx, part, survey, holders, &s); err != nil {

@@ -8,14 +8,15 @@ import "time"
 // A Snapshot is the state of a namespace at one time: each partition as it was during a few round
 // trips.
 type Snapshot struct {
-	At        time.Time `json:"at"`     // by the clock of Redis
-	Queues    []Queue   `json:"queues"` // sorted by name
-	Stages    []Stage   `json:"stages"` // those of a partition in the order in which they were made
-	Sources   []Source  `json:"sources"`
-	Gathers   []Gather  `json:"gathers"` // sorted by queue
-	Workers   []Worker  `json:"workers"` // sorted by host and process, also those that are late or silent
-	Executors []Process `json:"executors"`
-	Letters   int64     `json:"letters"` // number of dead letters
+	At        time.Time  `json:"at"`     // by the clock of Redis
+	Queues    []Queue    `json:"queues"` // sorted by name
+	Stages    []Stage    `json:"stages"` // those of a partition in the order in which they were made
+	Sources   []Source   `json:"sources"`
+	Gathers   []Gather   `json:"gathers"`   // sorted by queue
+	Workers   []Worker   `json:"workers"`   // sorted by host and process, also those that are late or silent
+	Functions []Function `json:"functions"` // of the workers that send heartbeats, sorted by name
+	Executors []Process  `json:"executors"`
+	Letters   int64      `json:"letters"` // number of dead letters
 }
 
 // Process describes a process that scatters, gathers or makes stages.

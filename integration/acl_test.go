@@ -129,7 +129,8 @@ func TestRolesSufficeForFlow(t *testing.T) {
 	queues, errQ := observer.Queues(t.Context())
 	fleet, errW := observer.Workers(t.Context())
 	stages, errS := observer.Stages(t.Context())
-	if err := errors.Join(errQ, errW, errS, observer.Close()); err != nil || len(queues) != 2 || len(fleet) != 1 || len(stages) != 1 {
+	_, errP := observer.Peek(t.Context(), "orders", "", 10)
+	if err := errors.Join(errQ, errW, errS, errP, observer.Close()); err != nil || len(queues) != 2 || len(fleet) != 1 || len(stages) != 1 {
 		t.Errorf("listed %d queues, %d workers, %d stages: %v", len(queues), len(fleet), len(stages), err)
 	}
 

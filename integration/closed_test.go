@@ -105,6 +105,8 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Inspector.MarkWatched":     func(ctx context.Context, o *opened) error { return o.view.MarkWatched(ctx) },
 	"executor.Executor.Where":            func(ctx context.Context, o *opened) error { return failed(o.ex.Where(ctx, "s", 0)) },
 	"executor.Inspector.Where":           func(ctx context.Context, o *opened) error { return failed(o.view.Where(ctx, "s", 0)) },
+	"executor.Executor.Peek":             func(ctx context.Context, o *opened) error { return failed(o.ex.Peek(ctx, "q", "", 1)) },
+	"executor.Inspector.Peek":            func(ctx context.Context, o *opened) error { return failed(o.view.Peek(ctx, "q", "", 1)) },
 	"executor.Executor.Register":         func(_ context.Context, o *opened) error { return o.ex.Register(sum) },
 }
 

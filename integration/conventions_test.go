@@ -29,7 +29,7 @@ const (
 	maxLines       = 400
 	maxFunc        = 60
 	maxExported    = 152 // names of bridge, executor and workers, without methods; both Tags are the last two
-	maxWithMethods = 207
+	maxWithMethods = 208
 )
 
 // imports lists the packages of this module that each package may import, always of a lower layer.
@@ -38,26 +38,32 @@ var imports = map[string][]string{
 	"inspect":             {},
 	"internal/ahead":      {},
 	"internal/batch":      {},
+	"internal/glob":       {},
 	"internal/codec":      {"internal/batch"},
 	"internal/logging":    {},
 	"internal/probe":      {},
-	"internal/broker":     {"internal/batch", "internal/logging"},
+	"internal/trace":      {},
+	"internal/broker":     {"internal/batch", "internal/logging", "internal/trace"},
 	"internal/embedded":   {"internal/broker"},
 	"internal/ranges":     {},
 	"internal/waits":      {},
-	"internal/producer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/waits"},
-	"internal/consumer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/waits"},
+	"internal/producer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/trace", "internal/waits"},
+	"internal/consumer":   {"internal/batch", "internal/broker", "internal/ranges", "internal/trace", "internal/waits"},
 	"internal/runner":     {"internal/batch", "internal/codec"},
-	"internal/worker":     {"internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/probe", "internal/runner"},
+	"internal/worker":     {"internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/probe", "internal/runner", "internal/trace"},
 	"workers":             {"internal/broker", "internal/codec", "internal/connection", "internal/runner", "internal/worker"},
 	"internal/connection": {"internal/broker", "internal/logging"},
-	"internal/handle":     {"internal/broker", "internal/codec", "internal/consumer", "internal/producer"},
+	"internal/handle":     {"internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/producer", "internal/worker"},
 	"executor": {"inspect", "internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/embedded",
 		"internal/handle", "internal/producer", "internal/ranges", "internal/runner", "internal/worker", "workers"},
-	"internal/watch": {"executor", "inspect"},
+	"internal/watch":  {"executor", "inspect"},
+	"internal/doctor": {"executor", "inspect"},
+	"internal/scale":  {"inspect", "internal/watch"},
+	"internal/api":    {"executor", "inspect", "internal/doctor", "internal/glob", "internal/scale", "internal/watch"},
 	"bridge": {"internal/ahead", "internal/batch", "internal/broker", "internal/codec", "internal/consumer", "internal/handle", "internal/producer",
 		"executor", "workers"},
 	"operate":              {"executor", "inspect", "internal/broker", "internal/handle"},
+	"tracing":              {"executor", "internal/connection", "internal/handle", "internal/trace", "internal/worker", "workers"},
 	"dqtest":               {"bridge", "executor", "inspect", "internal/embedded", "internal/probe", "workers"},
 	"cmd/internal/builtin": {"workers"},
 	"cmd/internal/nearest": {},
@@ -65,16 +71,15 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
-	"internal/doctor":      {"executor", "inspect"},
 	"internal/page":        {"executor", "inspect", "internal/doctor", "internal/watch", "operate"},
 	"dashboard":            {"executor", "internal/page", "internal/watch", "operate"},
-	"cmd/internal/cli": {"bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
+	"cmd/internal/cli": {"bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest", "operate"},
 	"cmd/internal/columns": {"inspect", "cmd/internal/cli"},
-	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "internal/doctor"},
+	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "internal/doctor", "internal/glob", "cmd/internal/cli", "cmd/internal/columns"},
 	"cmd/dqworker":         {"workers", "internal/worker", "cmd/internal/cli"},
-	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
-		"internal/doctor", "cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "internal/page", "operate"},
+	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
+		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "internal/page", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},
@@ -97,6 +102,7 @@ var homes = map[string][]string{
 	"github.com/alicebob/miniredis/": {"internal/testkit"},
 	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
+	"go.opentelemetry.io/":           {"tracing"},
 	"github.com/urfave/cli/":         {"cmd/internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"golang.org/x/term":              {"cmd/internal/cli"},
 	"charm.land/":                    {"cmd/internal/top"},
@@ -416,7 +422,7 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "dashboard", "dqtest", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "dashboard", "tracing", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}

@@ -252,8 +252,26 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Where": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Where(ctx, "s", 0)), failed(new(executor.Executor).Where(ctx, "s", 0)), failed(ex.Where(noCtx, "s", 0)), failed(ex.Where(ctx, "s", -1))}
 	},
+	"executor.Executor.Peek": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{
+			failed(noEx.Peek(ctx, "q", "", 1)), failed(new(executor.Executor).Peek(ctx, "q", "", 1)), failed(ex.Peek(noCtx, "q", "", 1)), failed(ex.Peek(ctx, "q", "", 0)),
+			failed(ex.Peek(ctx, "q", "nowhere", 1)), failed(ex.Peek(ctx, "", "", 1)),
+		}
+	},
 	"executor.Executor.Snapshot": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.Snapshot(ctx)), failed(new(executor.Executor).Snapshot(ctx)), failed(ex.Snapshot(noCtx))}
+	},
+	"inspect.Stage.Hung": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.Hung(0)
+		return nil
+	},
+	"inspect.Stage.BusyShare": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.BusyShare()
+		return nil
+	},
+	"inspect.Stage.FullShare": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.FullShare()
+		return nil
 	},
 	"inspect.Queue.Unread": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = inspect.Queue{}.Unread()

@@ -45,9 +45,9 @@ func app() *urfave.App {
 		Commands: []*urfave.Command{
 			cli.Complete(runVerb(), cli.FunctionNames), functionsVerb(), cli.Complete(scatterVerb(), cli.QueueNames),
 			cli.Complete(mapVerb(), cli.FunctionNames, cli.QueueNames), cli.Complete(gatherVerb(), cli.QueueNames),
-			flowsVerb(), queuesVerb(), sourcesVerb(), gathersVerb(), stagesVerb(), workersVerb(), errorsVerb(), topVerb(), whereVerb(), deadVerb(),
+			flowsVerb(), queuesVerb(), sourcesVerb(), gathersVerb(), stagesVerb(), workersVerb(), errorsVerb(), topVerb(), whereVerb(), cli.Complete(peekVerb(), cli.QueueNames), deadVerb(),
 			pauseVerb(), resumeVerb(), cancelVerb(), drainVerb(), cli.Complete(purgeVerb(), cli.QueueNames),
-			cli.Complete(deleteVerb(), cli.QueueNames), historyVerb(), doctorVerb(), dashboardVerb(), checkVerb(), completionVerb(), manVerb(),
+			cli.Complete(deleteVerb(), cli.QueueNames), historyVerb(), doctorVerb(), dashboardVerb(), scaleVerb(), checkVerb(), completionVerb(), manVerb(),
 		},
 		Flags:     []urfave.Flag{cli.VersionFlag()},
 		Action:    cli.PrintVersion,

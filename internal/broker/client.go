@@ -22,6 +22,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/logging"
+	"github.com/dqbridge/dqbridge/internal/trace"
 )
 
 // Options configures a Client beyond its address.
@@ -35,6 +36,8 @@ type Options struct {
 
 	Partitions int // of the namespace, see Connect; 0: as the address says
 
+	Tracer trace.Tracer // makes spans of batches; nil: none
+
 	InProcess bool // the server runs in this process, see Client.Patience
 }
 
@@ -46,6 +49,7 @@ type Client struct {
 	log    *slog.Logger
 	outage outage
 	clock  clock
+	tracer trace.Tracer
 
 	index      int       // number of this partition
 	partitions []*Client // all partitions, this one included
@@ -75,7 +79,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if opts.Partitions > 0 {
 		t.partitions = opts.Partitions
 	}
-	c := &Client{target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas, ended: new(atomic.Int64)}
+	c := &Client{target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas, tracer: opts.Tracer, ended: new(atomic.Int64)}
 	options := t.universal(0)
 	options.Dialer = countEnds(dialerOf(options), c.ended)
 	c.rdb = t.connect(options)
@@ -100,6 +104,10 @@ func recoverDialer(dial dialer) dialer {
 		return dial(ctx, network, addr)
 	}
 }
+
+// Tracer makes the spans of the batches that the process stores, runs and reads. It is nil if the
+// process makes none.
+func (c *Client) Tracer() trace.Tracer { return c.tracer }
 
 // node returns the client of the server that holds the namespace: the only server, or a master of
 // the cluster.

@@ -1,4 +1,4 @@
-// Package handle lets packages bridge and operate use the private parts of package executor. A method that takes
+// Package handle lets the packages bridge, operate and tracing use the private parts of package executor. A method that takes
 // a Key is internal: a program outside of this module cannot make a Key.
 package handle
 
@@ -7,12 +7,21 @@ import (
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/connection"
 	"github.com/dqbridge/dqbridge/internal/consumer"
 	"github.com/dqbridge/dqbridge/internal/producer"
+	"github.com/dqbridge/dqbridge/internal/worker"
 )
 
 // A Key is the argument of an internal method.
 type Key struct{}
+
+// Settings are set by the options of an Executor or an Inspector.
+type Settings struct {
+	Connection  connection.Settings
+	Concurrency int                           // slots of this process
+	Worker      []func(*worker.Options) error // further options of the worker in this process
+}
 
 // A Queue is the internal side of a queue with items of type T, for executors of type E.
 type Queue[E, T any] interface {

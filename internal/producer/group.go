@@ -65,6 +65,7 @@ func (g *Group) Discard(r *Request) {
 // Group. With ErrOutcomeUnknown, more items may be stored than Stored says. The caller must not use
 // the request afterwards.
 func (g *Group) Store(ctx context.Context, r *Request) (Stored, error) {
+	r.trace = g.sender.parent(ctx)
 	if err := g.enqueue(ctx, r); err != nil {
 		g.Discard(r)
 		return Stored{}, err
@@ -260,6 +261,7 @@ func (g *Group) rewind() {
 func (g *Group) store(ctx context.Context, batches []batch.Batch) error {
 	end := batches[len(batches)-1].End()
 	parcels := Parcels(batches)
+	g.beginSpans(ctx, parcels)
 	for len(parcels) > 0 && g.begin() {
 		got, err := g.sender.Store(ctx, &parcels)
 		to := end

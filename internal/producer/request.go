@@ -21,8 +21,9 @@ type Request struct {
 	queued        bool
 	abandoned     bool // its caller does not wait any more
 	rest          batch.Reader
-	n             int // items
-	taken         int // items that are in a batch, or were
+	n             int    // items
+	taken         int    // items that are in a batch, or were
+	trace         string // of its caller
 	err           error
 	done          chan struct{} // has a token when it is settled
 }

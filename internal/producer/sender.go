@@ -22,6 +22,7 @@ type Sender struct {
 	room    int64 // items for which there was room at the last reply, -1: no bound
 	flight  inFlight
 	waits   *waitClocks
+	spans   spans
 }
 
 // NewSender makes a Sender for a source. mailbox is the mailbox that gets a hint when the queue has
@@ -49,6 +50,10 @@ const (
 // Send stores batches, which continue those sent before. It waits while there is no room for them.
 func (s *Sender) Send(ctx context.Context, batches []batch.Batch) error {
 	parcels := Parcels(batches)
+	parent := s.parent(ctx)
+	for i := range parcels {
+		s.beginSpans(ctx, &parcels[i], parent)
+	}
 	for len(parcels) > 0 {
 		got, err := s.Store(ctx, &parcels)
 		if err == nil && got.Full {
@@ -80,18 +85,26 @@ type Storing struct {
 // Store stores parcels in one call, as far as there is room, and removes the stored and the dropped
 // ones from the list. ErrFull: the policy of the source is OverflowFail, and there is no room for
 // the parcels on the list. After another error, parcels on the list may be stored.
-func (s *Sender) Store(ctx context.Context, parcels *[]broker.Parcel) (Storing, error) {
+func (s *Sender) Store(ctx context.Context, parcels *[]broker.Parcel) (done Storing, err error) {
 	fit, err := s.fit(ctx, parcels)
-	if err != nil {
-		return Storing{}, err
+	if err == nil {
+		done, err = s.send(ctx, fit, parcels)
 	}
-	return s.send(ctx, fit, parcels)
+	if err != nil {
+		s.spans.fail(err)
+	}
+	return done, err
 }
 
 // Discard deletes the payloads of parcels that will not be stored, also after ctx has ended.
 // Payloads that it cannot delete expire.
 func (s *Sender) Discard(ctx context.Context, parcels []broker.Parcel) {
 	s.waits.none()
+	s.spans.fail(errNotStored)
+	s.discard(ctx, parcels)
+}
+
+func (s *Sender) discard(ctx context.Context, parcels []broker.Parcel) {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	_ = s.c.Discard(last, parcels...)
@@ -120,8 +133,8 @@ func (s *Sender) cut(ctx context.Context, parcels *[]broker.Parcel, at int) erro
 	if err != nil {
 		return err
 	}
-	*parcels = append([]broker.Parcel{{Batch: head}, {Batch: tail}}, (*parcels)[1:]...)
-	s.Discard(ctx, []broker.Parcel{first})
+	*parcels = append([]broker.Parcel{{Batch: head, Trace: first.Trace}, {Batch: tail, Trace: first.Trace}}, (*parcels)[1:]...)
+	s.discard(ctx, []broker.Parcel{first})
 	return nil
 }
 
@@ -143,6 +156,7 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 		return done, err
 	}
 	for len(*parcels) > 0 && (*parcels)[0].End() <= got.Stored {
+		s.spans.end((*parcels)[0].End())
 		s.flight.addStored((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
 		*parcels = (*parcels)[1:]
 	}

@@ -359,6 +359,7 @@ func (s *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (ma
 	}
 	j := job{route: r, entry: entries[0]}
 	j.entry.Batch = whole
+	s.traces = s.tracesOf(entries...)
 	all, err := s.steps(ctx, j)
 	defer s.release(all)
 	if err != nil {

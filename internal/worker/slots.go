@@ -53,6 +53,8 @@ type slot struct {
 	called *runner.Function             // last function
 	route  *route                       // of the last function
 	late   int64                        // tick of the clock at the end of the time slice
+	traces string                       // of the current job
+	code   string                       // of a failed attempt of the current call
 	noted  func(i int, f batch.Failure) // is noteFailure, made once for all calls
 }
 
@@ -172,6 +174,7 @@ func (s *slot) do(ctx context.Context, j job) completion {
 	if 0 < j.leaf && j.leaf < e.N {
 		return divide(j, j.leaf)
 	}
+	s.traces = s.tracesOf(e)
 	all, err := s.steps(ctx, j)
 	defer s.release(all)
 	if err != nil {
@@ -224,7 +227,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 		Left:        &r.breaker.left,
 		Progress:    &s.now, Single: r.stage.Kind == broker.KindFuture,
 	}
-	done.Result = done.runner.Run(ctx, c)
+	done.Result = s.runInSpan(ctx, done.runner, c)
 	if s.probe != nil && r.function.Whole {
 		s.probe.Ran(done.N)
 	}
@@ -233,6 +236,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 
 // noteFailure counts a failed attempt of the i-th item of the current call.
 func (s *slot) noteFailure(i int, f batch.Failure) {
+	s.code = f.Code
 	s.route.failed(failedAttempt{f, s.now.source, s.now.first + int64(i)})
 }
 

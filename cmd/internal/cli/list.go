@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/internal/glob"
 )
 
 // JSONFlag returns --json of the verbs that list.
@@ -31,10 +32,14 @@ func ListFlags() []urfave.Flag {
 }
 
 // WatchFlags returns ListFlags and those of Watch.
-func WatchFlags() []urfave.Flag {
-	return append(ListFlags(),
+func WatchFlags() []urfave.Flag { return append(ListFlags(), RepeatFlags()...) }
+
+// RepeatFlags returns the flags of Watch alone.
+func RepeatFlags() []urfave.Flag {
+	return []urfave.Flag{
 		&urfave.BoolFlag{Name: "watch", DisableDefaultText: true, Usage: "show the list again and again, until Ctrl-C"},
-		&urfave.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "with --watch: `TIME` between two lists"})
+		&urfave.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "with --watch: `TIME` between two lists"},
+	}
 }
 
 // minEvery is the least time between two lists: a list costs Redis some milliseconds.
@@ -109,12 +114,13 @@ func List[T any](c *urfave.Context, rows []T, columns ...Column[T]) error {
 // chosen filters rows by the columns that are shown, sorts them by any column and limits them.
 func chosen[T any](c *urfave.Context, rows []T, columns, shown []Column[T]) ([]T, error) {
 	rows = slices.Clone(rows)
-	if glob := c.String("filter"); glob != "" {
-		if _, err := path.Match(glob, ""); err != nil {
-			return nil, Usagef("--filter %s: %v", glob, err)
+	if text := c.String("filter"); text != "" {
+		pattern, err := glob.Parse(text)
+		if err != nil {
+			return nil, Usagef("--filter %s: %v", text, err)
 		}
 		rows = slices.DeleteFunc(rows, func(row T) bool {
-			return !slices.ContainsFunc(shown, func(column Column[T]) bool { return Matches(glob, column.Text(row)) })
+			return !slices.ContainsFunc(shown, func(column Column[T]) bool { return pattern.Matches(column.Text(row)) })
 		})
 	}
 	if head := c.String("sort"); head != "" {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -46,13 +45,6 @@ func heads[T any](columns []Column[T]) (heads []string) {
 		heads = append(heads, column.Head)
 	}
 	return heads
-}
-
-// Matches reports whether a glob matches the text of a cell. A star also stands for slashes.
-func Matches(glob, text string) bool {
-	noSlash := strings.NewReplacer("/", "\x00")
-	ok, err := path.Match(noSlash.Replace(glob), noSlash.Replace(text))
-	return err == nil && ok
 }
 
 // WriteTable writes rows as a table. If it would be wider than cut, which is not 0, its cells get at

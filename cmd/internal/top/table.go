@@ -3,12 +3,12 @@ package top
 import (
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/glob"
 	"github.com/dqbridge/dqbridge/internal/watch"
 )
 
@@ -89,11 +89,12 @@ func (t *table[T]) arrange() {
 
 // matches reports whether a cell that is shown matches the filter: a glob, or a part of its text.
 func (t *table[T]) matches(row T) bool {
-	glob := t.pattern
-	if !strings.ContainsAny(glob, `*?[\`) {
-		glob = "*" + glob + "*"
+	text := t.pattern
+	if !strings.ContainsAny(text, `*?[\`) {
+		text = "*" + text + "*"
 	}
-	return slices.ContainsFunc(t.shown(), func(c cli.Column[T]) bool { return cli.Matches(glob, c.Text(row)) })
+	pattern, err := glob.Parse(text)
+	return err == nil && slices.ContainsFunc(t.shown(), func(c cli.Column[T]) bool { return pattern.Matches(c.Text(row)) })
 }
 
 // shown returns the columns of the table; the details have all of them.
@@ -123,7 +124,7 @@ func (t *table[T]) scroll(height int) {
 }
 
 func (t *table[T]) filter(pattern string) {
-	if _, err := path.Match(pattern, ""); err != nil { // it is not typed to its end
+	if _, err := glob.Parse(pattern); err != nil { // it is not typed to its end
 		return
 	}
 	t.pattern = pattern

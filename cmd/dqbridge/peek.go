@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
+)
+
+const (
+	peekUsage  = "peek [FLAGS] QUEUE"
+	searched   = 10_000 // items that --grep looks at
+	peekedPage = 1000   // items of one call
+)
+
+func peekVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "peek", Usage: "show items of a queue without taking them", UsageText: "dqbridge " + peekUsage, ArgsUsage: "QUEUE",
+		Description: "First come the items that wait or that a worker or a gather has read, then requeued, suspect and delayed ones. An item is\n" +
+			"shown up to 4 KiB. With --grep it looks at the first 10,000 items.",
+		Flags: common(append(cli.ListFlags(),
+			&urfave.IntFlag{Name: "count", Aliases: []string{"n"}, Value: 20, Usage: "show at most `N` items"},
+			&urfave.StringFlag{Name: "grep", Usage: "show items that contain `TEXT`", DefaultText: "all"},
+			&urfave.StringFlag{Name: "from", Usage: "begin at a `POSITION`, as --wide and --json show it", DefaultText: "the start"})...),
+		Action: func(c *urfave.Context) error {
+			if err := checkShared(c, 1, peekUsage); err != nil {
+				return err
+			}
+			if c.Int("count") < 1 || c.Int("count") > searched {
+				return cli.Usagef("--count %d: give a number from 1 to %d", c.Int("count"), searched)
+			}
+			return observe(c, func(o executor.Inspector) error { return peek(c, o) })
+		},
+	}
+}
+
+// peek prints items, and says on stderr how to see further ones.
+func peek(c *urfave.Context, o executor.Inspector) error {
+	type column = cli.Column[inspect.Item]
+	items, next, err := collect(c.Context, o, c.Args().First(), c.String("from"), c.String("grep"), c.Int("count"))
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	err = cli.List(c, items,
+		column{Head: "STATE", Cell: func(i inspect.Item) any { return i.State }},
+		column{Head: "SOURCE", Cell: func(i inspect.Item) any { return i.Source }},
+		column{Head: "OFFSET", Cell: func(i inspect.Item) any { return i.Offset }},
+		column{Head: "SINCE", Cell: func(i inspect.Item) any { return cli.Since(now, i.Since) }},
+		column{Head: "BYTES", Cell: func(i inspect.Item) any { return i.Bytes }},
+		column{Head: "POSITION", Wide: true, Cell: func(i inspect.Item) any { return i.Position }},
+		column{Head: "ATTEMPTS", Wide: true, Cell: func(i inspect.Item) any { return i.Attempts }},
+		column{Head: "CRASHES", Wide: true, Cell: func(i inspect.Item) any { return i.Crashes }},
+		column{Head: "FORM", Wide: true, Cell: func(i inspect.Item) any { return i.Form }},
+		column{Head: "ITEM", Cell: func(i inspect.Item) any { return i.Text }})
+	if err == nil && next != "" && !c.Bool("json") {
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "there are more items: --from %s\n", next)
+	}
+	return err
+}
+
+// collect reads items that contain a text, and the position behind the last one that it has read, ""
+// at the end of the queue.
+func collect(ctx context.Context, o executor.Inspector, queue, from, text string, count int) (items []inspect.Item, next string, err error) {
+	for read := 0; ; {
+		size := min(count-len(items), peekedPage)
+		if text != "" {
+			size = peekedPage
+		}
+		page, err := o.Peek(ctx, queue, from, size)
+		if err != nil {
+			return nil, "", err
+		}
+		for n, item := range page.Items {
+			if !strings.Contains(item.Text, text) {
+				continue
+			}
+			items = append(items, item)
+			if len(items) == count && n+1 < len(page.Items) {
+				return items, page.Items[n+1].Position, nil
+			}
+		}
+		read, from = read+len(page.Items), page.Next
+		if from == "" || len(items) == count || read >= searched {
+			return items, from, nil
+		}
+	}
+}
