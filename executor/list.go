@@ -94,6 +94,7 @@ func workerInfo(p broker.Process, state string) inspect.Worker {
 		Stuck: int(number(p.Card["stuck"])), Functions: []string{}, Tags: append([]string{}, splitTags(p.Card["tags"])...), Running: []inspect.Call{}, Done: number(p.Card["done"]), Failed: number(p.Card["failed"]),
 		Seen: time.UnixMilli(number(p.Card["seen"])), Version: p.Card["version"], Busy: time.Duration(number(p.Card["busy"])) * time.Millisecond,
 	}
+	w.Lease, w.Muted = time.Duration(number(p.Card["lease"]))*time.Millisecond, p.Card["muted"] != ""
 	if started := number(p.Card["started"]); started > 0 {
 		w.Started = time.UnixMilli(started)
 	}

@@ -46,7 +46,7 @@ func (p *partition) start(ctx context.Context) error {
 	if err != nil {
 		host = "unknown"
 	}
-	card := map[string]string{"host": host, "pid": strconv.Itoa(os.Getpid())}
+	card := map[string]string{"host": host, "pid": strconv.Itoa(os.Getpid()), "lease": strconv.FormatInt(p.ex.lease.Milliseconds(), 10)}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop, p.within = stop, func(do func(context.Context) error) error { return do(life) }
 	p.running.Go(func() error { p.owed.run(life); return nil })

@@ -59,7 +59,7 @@ func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s 
 		return inspect.Snapshot{}, err
 	}
 	s = inspect.Snapshot{
-		At: found[0].At, Queues: []inspect.Queue{}, Stages: []inspect.Stage{}, Sources: []inspect.Source{}, Gathers: []inspect.Gather{}, Workers: found[0].Workers,
+		At: found[0].At, Ahead: found[0].Ahead, Queues: []inspect.Queue{}, Stages: []inspect.Stage{}, Sources: []inspect.Source{}, Gathers: []inspect.Gather{}, Workers: found[0].Workers,
 		Functions: found[0].Functions,
 	}
 	executors := map[string]inspect.Process{}
@@ -70,6 +70,7 @@ func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s 
 		s.Queues, s.Stages, s.Sources = append(s.Queues, f.Queues...), append(s.Stages, f.Stages...), append(s.Sources, f.Sources...)
 		s.Gathers = append(s.Gathers, f.Gathers...)
 		s.Letters += f.Letters
+		s.Overdue = max(s.Overdue, f.Overdue)
 		for _, p := range f.Executors {
 			executors[p.ID] = p
 		}
@@ -93,13 +94,14 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, parts rea
 	if err != nil {
 		return inspect.Snapshot{}, err
 	}
-	s.At, s.Letters = survey.Now, survey.Letters
+	s.At, s.Letters, s.Overdue, s.Ahead = survey.Now, survey.Letters, survey.Overdue, survey.Ahead
 	processes := i.processes(survey, &s)
 	reports := reportsOf(survey)
 	s.Workers = make([]inspect.Worker, 0, len(survey.Workers))
 	holders, live := fleet{}, []broker.Process{}
 	for _, m := range survey.Workers {
 		w := workerInfo(m.Process, i.life(survey.Now, m))
+		w.Mailbox = m.Mailbox
 		s.Workers = append(s.Workers, w)
 		holders.add(w, cards(m.Process))
 		if w.State != inspect.Silent {
@@ -176,7 +178,7 @@ func readStages(ctx context.Context, part *broker.Client, survey broker.Survey, 
 }
 
 func processInfo(p broker.Process, state string) inspect.Process {
-	return inspect.Process{ID: p.ID, Host: p.Card["host"], PID: int(number(p.Card["pid"])), State: state}
+	return inspect.Process{ID: p.ID, Host: p.Card["host"], PID: int(number(p.Card["pid"])), State: state, Lease: time.Duration(number(p.Card["lease"])) * time.Millisecond}
 }
 
 // addRunning adds the calls of the sessions in another partition to their workers. A worker has an id

@@ -17,6 +17,12 @@ type Snapshot struct {
 	Functions []Function `json:"functions"` // of the workers that send heartbeats, sorted by name
 	Executors []Process  `json:"executors"`
 	Letters   int64      `json:"letters"` // number of dead letters
+	// Overdue is for how long the first of the delayed batches should have been back in its queue, 0
+	// if none is overdue.
+	Overdue time.Duration `json:"overdue_ns"`
+	// Ahead is by how much the clock of this process is at least ahead of that of Redis, negative if
+	// it is behind.
+	Ahead time.Duration `json:"ahead_ns"`
 }
 
 // Process describes a process that scatters, gathers or makes stages.
@@ -28,6 +34,8 @@ type Process struct {
 	// process has declared it dead, or "dead".
 	State string    `json:"state"`
 	Seen  time.Time `json:"seen,omitzero"` // its last heartbeat, by the clock of Redis; zero if it is dead
+	// Lease is the time without a heartbeat after which others declare it dead, 0 if it is not known.
+	Lease time.Duration `json:"lease_ns,omitempty"`
 }
 
 // The states of a process.

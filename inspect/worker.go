@@ -21,6 +21,10 @@ type Worker struct {
 	Version     string        `json:"version"`          // of its program
 	Started     time.Time     `json:"started,omitzero"` // by the clock of its host
 	Busy        time.Duration `json:"busy_ns"`          // time that its slots have worked, summed
+	// Lease is the time without a heartbeat after which others declare it dead, 0 if it is not known.
+	Lease   time.Duration `json:"lease_ns,omitempty"`
+	Mailbox int64         `json:"mailbox"`         // hints that it has not read; they are 1,000 at most
+	Muted   bool          `json:"muted,omitempty"` // its Redis user may not report its work on stages
 	// Running are the calls that had run for more than a second at the last heartbeat, those that run
 	// longest first.
 	Running []Call `json:"running"`

@@ -57,7 +57,7 @@ var imports = map[string][]string{
 	"executor": {"inspect", "internal/batch", "internal/broker", "internal/codec", "internal/connection", "internal/consumer", "internal/embedded",
 		"internal/handle", "internal/producer", "internal/ranges", "internal/runner", "internal/worker", "workers"},
 	"internal/watch":  {"executor", "inspect"},
-	"internal/doctor": {"executor", "inspect"},
+	"internal/doctor": {"executor", "inspect", "internal/broker"},
 	"internal/scale":  {"inspect", "internal/watch"},
 	"internal/api":    {"executor", "inspect", "internal/doctor", "internal/glob", "internal/scale", "internal/watch"},
 	"bridge": {"internal/ahead", "internal/batch", "internal/broker", "internal/codec", "internal/consumer", "internal/handle", "internal/producer",
@@ -71,6 +71,8 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
+	"internal/page":        {"executor", "inspect", "internal/doctor", "internal/watch", "operate"},
+	"dashboard":            {"executor", "internal/page", "internal/watch", "operate"},
 	"metrics":              {"executor", "inspect", "internal/broker", "internal/connection", "internal/watch", "internal/worker", "workers"},
 	"cmd/internal/httpd":   {},
 	"cmd/internal/cli": {"cmd/internal/httpd", "bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
@@ -79,7 +81,7 @@ var imports = map[string][]string{
 	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "internal/doctor", "internal/glob", "cmd/internal/cli", "cmd/internal/columns"},
 	"cmd/dqworker":         {"workers", "internal/worker", "metrics", "cmd/internal/cli", "cmd/internal/httpd"},
 	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
-		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "operate"},
+		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "internal/page", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},
@@ -433,7 +435,7 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "metrics", "tracing", "dqtest", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "dashboard", "metrics", "tracing", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}

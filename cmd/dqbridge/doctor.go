@@ -48,6 +48,9 @@ func examine(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
+	if doctor.NeedsRights(c.StringSlice("only")...) {
+		facts.Rights = doctor.ReadRights(c.Context, c.String("redis"))
+	}
 	found := doctor.Examine(facts, c.StringSlice("only")...)
 	worst := doctor.Worst(found)
 	if c.Bool("quiet") {

@@ -15,15 +15,21 @@ type Survey struct {
 	Stages    []Stage   // in the order in which they were made
 	Workers   []Member
 	Executors []Member
-	Dead      []Process // that were declared dead and are not cleaned up yet: of their cards, host and pid
-	Letters   int64     // number of dead letters
+	Dead      []Process     // that were declared dead and are not cleaned up yet: of their cards, host and pid
+	Letters   int64         // number of dead letters
+	Overdue   time.Duration // how long the first delayed entry is overdue; 0: none is
+	// Ahead is by how much the clock of this process is at least ahead of that of Redis, negative if
+	// it is behind.
+	Ahead time.Duration
 }
 
 // A Member is a registered process with its last heartbeat, by the clock of Redis.
 type Member struct {
 	Process
-	Beat time.Time
-	card *redis.MapStringStringCmd
+	Beat    time.Time
+	Mailbox int64 // number of hints in its mailbox; 0 if the Redis user may not read that
+	card    *redis.MapStringStringCmd
+	mailbox *redis.IntCmd
 }
 
 // Survey reads the registries of the partition, in two round trips. Unlike Processes it does not
@@ -44,12 +50,14 @@ func (c *Client) survey(ctx context.Context) (Survey, error) {
 	var now *redis.TimeCmd
 	var queues *redis.StringSliceCmd
 	var records, fenced *redis.MapStringStringCmd
-	var workers, executors *redis.ZSliceCmd
+	var workers, executors, due *redis.ZSliceCmd
 	var letters *redis.IntCmd
+	began := time.Now()
 	_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
 		now, queues, records = p.Time(ctx), p.SMembers(ctx, c.keys.queues()), p.HGetAll(ctx, c.keys.stages())
 		workers = p.ZRangeWithScores(ctx, c.keys.registry(RoleWorker), 0, -1)
 		executors = p.ZRangeWithScores(ctx, c.keys.registry(RoleExecutor), 0, -1)
+		due = p.ZRangeWithScores(ctx, c.keys.due(), 0, 0)
 		letters, fenced = p.XLen(ctx, c.keys.dead()), p.HGetAll(ctx, c.keys.fenced())
 		return nil
 	})
@@ -57,20 +65,40 @@ func (c *Client) survey(ctx context.Context) (Survey, error) {
 		return Survey{}, err
 	}
 	s := Survey{Now: now.Val(), Queues: queues.Val(), Letters: letters.Val(), Dead: deadOf(fenced.Val())}
+	s.Ahead = ahead(began, time.Now(), s.Now)
+	if first := due.Val(); len(first) == 1 {
+		s.Overdue = max(0, s.Now.Sub(time.UnixMilli(int64(first[0].Score))))
+	}
 	slices.Sort(s.Queues)
 	c.readings.retain(records.Val())
 	s.Stages = c.read(ctx, records.Val())
-	_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
+	_, _ = node.Pipelined(ctx, func(p redis.Pipeliner) error { // each command keeps its own error
 		s.Workers = c.cards(ctx, p, RoleWorker, workers.Val())
 		s.Executors = c.cards(ctx, p, RoleExecutor, executors.Val())
 		return nil
 	})
 	for _, members := range [][]Member{s.Workers, s.Executors} {
 		for i := range members {
-			members[i].Card = members[i].card.Val()
+			m := &members[i]
+			if err := m.card.Err(); err != nil {
+				return Survey{}, err
+			}
+			m.Card, m.Mailbox = m.card.Val(), m.mailbox.Val()
 		}
 	}
-	return s, err
+	return s, nil
+}
+
+// ahead returns by how much the clock of this process is at least ahead of another one, which was read
+// between two times.
+func ahead(from, to, other time.Time) time.Duration {
+	switch {
+	case other.Before(from):
+		return from.Sub(other)
+	case other.After(to):
+		return to.Sub(other)
+	}
+	return 0
 }
 
 // Worker reads the card of a worker. live is false if it is not registered.
@@ -86,12 +114,12 @@ func (c *Client) Worker(ctx context.Context, id string) (w Process, live bool, e
 // Draining reports whether a worker takes no more items, as an operator wants.
 func (p Process) Draining() bool { return p.Card["draining"] != "" }
 
-// cards asks for the cards of registered processes.
+// cards asks for the cards and mailboxes of registered processes.
 func (c *Client) cards(ctx context.Context, p redis.Pipeliner, r Role, registered []redis.Z) []Member {
 	members := make([]Member, len(registered))
 	for i, z := range registered {
 		id, _ := z.Member.(string)
-		members[i] = Member{Process: Process{ID: id}, Beat: time.UnixMilli(int64(z.Score)), card: p.HGetAll(ctx, c.keys.card(r, id))}
+		members[i] = Member{Process: Process{ID: id}, Beat: time.UnixMilli(int64(z.Score)), card: p.HGetAll(ctx, c.keys.card(r, id)), mailbox: p.XLen(ctx, c.keys.mailbox(id))}
 	}
 	return members
 }

@@ -18,6 +18,9 @@ const (
 	failingPart    = 0.05                  // part of the items that may fail
 	longCall       = 5 * time.Second       // that an item may take in any stage
 	unusual        = 20                    // times the time of 99 of 100 items
+	slowReturn     = 15 * time.Second      // of a delayed batch, after it is due
+	clockDrift     = 5 * time.Second       // between the clocks of this host and of Redis
+	fullMailbox    = 1000                  // hints, of which further ones displace the oldest
 	manyReads      = 300_000               // workers times stages at which their reads take a core of Redis
 )
 
@@ -27,6 +30,7 @@ var checks = []check{
 	{id: "D3", name: "eviction", well: "the server drops no stored item", needsServer: true, examine: eviction},
 	{id: "D4", name: "memory", well: "there is memory left", needsServer: true, examine: memory},
 	{id: "D5", name: "persistence", well: "the server logs each write", needsServer: true, examine: persistence},
+	{id: "D6", name: "rights", well: "the Redis users of docs/security.md have the rights of their roles", examine: rights},
 	{id: "D7", name: "calls", well: "no call runs for unusually long", examine: calls},
 	{id: "D8", name: "functions", well: "each stage has a worker", examine: functions},
 	{id: "D9", name: "flows", well: "no flow is stuck", examine: flows},
@@ -34,9 +38,15 @@ var checks = []check{
 	{id: "D11", name: "consumers", well: "no queue waits for a dead process", examine: consumers},
 	{id: "D12", name: "crashes", well: "no item is suspected and there are no dead letters", examine: crashes},
 	{id: "D13", name: "failures", well: "at most one item in twenty has failed in five minutes", examine: failures},
+	{id: "D14", name: "delayed", well: "delayed items return in time", examine: overdue},
 	{id: "D15", name: "sources", well: "no source waits for its process", examine: sources},
+	{id: "D16", name: "leases", well: "all processes have the same lease", examine: leases},
+	{id: "D17", name: "versions", well: "all workers have the same version", examine: versions},
+	{id: "D18", name: "clocks", well: "this host and Redis have the same time", examine: clocks},
+	{id: "D20", name: "mailboxes", well: "all workers read their hints", examine: mailboxes},
 	{id: "D21", name: "clients", well: "there are connections left", needsServer: true, examine: clients},
 	{id: "D22", name: "reads", well: "blocked reads cost little", examine: reads},
+	{id: "D23", name: "reports", well: "all workers report their work", examine: reports},
 	{id: "D24", name: "keys", well: "the keys of all queues can be read", examine: keys},
 	{id: "D25", name: "processes", well: "all processes send heartbeats", examine: processes},
 }

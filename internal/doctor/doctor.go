@@ -39,6 +39,8 @@ type Facts struct {
 	Server   inspect.Server
 	// ServerErr is why Server is not known, nil if it is.
 	ServerErr error
+	// Rights are nil if they were not read, see NeedsRights.
+	Rights *Rights
 }
 
 // A check examines one thing. It makes no report if that is well; Examine then reports its text well.
@@ -66,6 +68,10 @@ func NeedsServer(only ...string) bool {
 		return c.needsServer && (len(only) == 0 || slices.Contains(only, c.id))
 	})
 }
+
+// NeedsRights reports whether one of the checks with the given ids, or of all if there are none, looks
+// at the rights of Redis users.
+func NeedsRights(only ...string) bool { return len(only) == 0 || slices.Contains(only, "D6") }
 
 // Examine runs the checks with the given ids, or all of them if there are none. It returns at least
 // one finding for each.

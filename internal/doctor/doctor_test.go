@@ -33,6 +33,7 @@ func well() doctor.Facts {
 			Version: "7.0.15", RoundTrip: time.Millisecond, Memory: 1 << 30, MaxMemory: 8 << 30, Policy: "noeviction", AppendOnly: true, Snapshots: true,
 			Clients: 10, MaxClients: 10000,
 		},
+		Rights: &doctor.Rights{Users: []string{"dq-worker"}},
 	}
 }
 
@@ -65,6 +66,9 @@ var faults = []struct {
 	{"D5", doctor.Warn, "no replica", func(f *doctor.Facts) { f.Server.AppendOnly = false }},
 	{"D5", doctor.Warn, "without its replicas", func(f *doctor.Facts) { f.Server.AppendOnly, f.Server.Replicas = false, 1 }},
 	{"D5", doctor.Warn, "the last snapshot", func(f *doctor.Facts) { f.Server.Snapshots = false }},
+	{"D6", doctor.Warn, "dq-worker lacks 2 rights for its role: hlen err:*", func(f *doctor.Facts) {
+		f.Rights.Denied = map[string][]string{"dq-worker": {"xadd q:*", "hlen err:*"}}
+	}},
 	{"D7", doctor.Warn, "h:2: 1 of 2 slots run one item for unusually long: stage s (f), source src, offset 3, for 6s", hang(6 * time.Second)},
 	{"D7", doctor.Fail, "for 1m1s", hang(61 * time.Second)},
 	{"D13", doctor.Warn, "stage s (f): 6 of 100 items have failed", func(f *doctor.Facts) {
@@ -85,6 +89,19 @@ var faults = []struct {
 	{"D11", doctor.Warn, "queue in: the process that it goes with is dead", func(f *doctor.Facts) { f.Snapshot.Queues[0].Owner = "gone" }},
 	{"D12", doctor.Warn, "each of 2 items", func(f *doctor.Facts) { f.Snapshot.Queues[0].Suspects = 2 }},
 	{"D12", doctor.Warn, "there are 7 dead letters", func(f *doctor.Facts) { f.Snapshot.Letters = 7 }},
+	{"D14", doctor.Warn, "should have been back in their queue for 16s", func(f *doctor.Facts) { f.Snapshot.Overdue = 16 * time.Second }},
+	{"D16", doctor.Warn, "the leases differ: 10s (h:1), 5s (h:2)", func(f *doctor.Facts) {
+		f.Snapshot.Workers[0].Lease, f.Snapshot.Executors[0].Lease = 5*time.Second, 10*time.Second
+	}},
+	{"D17", doctor.Warn, "versions of dqbridge: v1 (h:2 h:2 h:2 and 1 more), v0 (h:2)", func(f *doctor.Facts) {
+		f.Snapshot.Workers[0].Version = "v1"
+		f.Snapshot.Workers = slices.Repeat(f.Snapshot.Workers, 5)
+		f.Snapshot.Workers[2].Version = "v0"
+	}},
+	{"D18", doctor.Warn, "is 6s ahead of that of Redis", func(f *doctor.Facts) { f.Snapshot.Ahead = 6 * time.Second }},
+	{"D18", doctor.Warn, "is 1m0s behind that of Redis", func(f *doctor.Facts) { f.Snapshot.Ahead = -time.Minute }},
+	{"D20", doctor.Warn, "h:2 does not read its hints", func(f *doctor.Facts) { f.Snapshot.Workers[0].Mailbox = 1000 }},
+	{"D23", doctor.Warn, "the work of 1 worker is missing", func(f *doctor.Facts) { f.Snapshot.Workers[0].Muted = true }},
 	{"D15", doctor.Warn, "source src of queue in: its process is gone: killed", func(f *doctor.Facts) {
 		f.Snapshot.Sources[0].State, f.Snapshot.Sources[0].Why = "away", "killed"
 	}},

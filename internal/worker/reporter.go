@@ -29,6 +29,7 @@ type reporter struct {
 	fleet   atomic.Int64 // live workers at the last heartbeat
 	busy    atomic.Int64 // ns that slots worked, as reported
 	watched atomic.Bool  // the card shows all running items
+	denied  atomic.Bool  // the Redis user may not report, as the card says
 
 	mu     sync.Mutex
 	routes []*route          // those of the session, and ended ones until their counts are reported
@@ -133,6 +134,7 @@ func (s *session) send(ctx context.Context) bool {
 		return true
 	case errors.Is(err, broker.ErrDenied), errors.Is(err, broker.ErrFenced):
 		p.muted, p.unsent = true, broker.Report{}
+		p.denied.Store(errors.Is(err, broker.ErrDenied))
 		s.log.DebugContext(ctx, "this worker does not report its work any more", "worker", s.id, "err", err)
 	default:
 		s.log.DebugContext(ctx, "a report failed; it is sent again", "number", p.unsent.Number, "err", err)

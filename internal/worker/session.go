@@ -195,6 +195,9 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 		card = shown.Add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
 		card = shown.Add(card, "draining", s.worker.drainMark())
 		card = shown.Add(card, "now", s.runningItems(time.Now()))
+		if s.reporter.denied.Load() {
+			card = shown.Add(card, "muted", "1")
+		}
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {
 			s.hasAnswered()

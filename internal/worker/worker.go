@@ -216,6 +216,7 @@ func (w *Worker) card() map[string]string {
 	return map[string]string{
 		"host": host, "pid": strconv.Itoa(os.Getpid()), "concurrency": strconv.FormatInt(w.concurrency.Load(), 10), "functions": string(functions),
 		"tags": strings.Join(w.Tags, ","), "version": connection.Version(), "started": strconv.FormatInt(w.started.UnixMilli(), 10),
+		"lease": strconv.FormatInt(w.Connection.Lease.Milliseconds(), 10),
 	}
 }
 
