@@ -28,7 +28,7 @@ const (
 	module         = "github.com/dqbridge/dqbridge"
 	maxLines       = 400
 	maxFunc        = 60
-	maxExported    = 152 // names of bridge, executor and workers, without methods; both Tags are the last two
+	maxExported    = 150 // names of bridge, executor and workers, without methods
 	maxWithMethods = 208
 )
 
@@ -79,7 +79,7 @@ var imports = map[string][]string{
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest", "operate"},
 	"cmd/internal/columns": {"inspect", "cmd/internal/cli"},
 	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "internal/doctor", "internal/glob", "cmd/internal/cli", "cmd/internal/columns"},
-	"cmd/dqworker":         {"workers", "internal/worker", "metrics", "cmd/internal/cli", "cmd/internal/httpd"},
+	"cmd/dqworker":         {"executor", "workers", "internal/worker", "metrics", "cmd/internal/cli", "cmd/internal/httpd"},
 	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
 		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "internal/page", "operate"},
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/cmd/internal/httpd"
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/worker"
 	"github.com/dqbridge/dqbridge/metrics"
 	"github.com/dqbridge/dqbridge/workers"
@@ -161,7 +162,7 @@ func serve(c *urfave.Context, above supervisor, about string, options []workers.
 			return cli.AsUsage(err)
 		}
 		err = runWorker(c, w, above, about)
-		if !c.Bool("wait") || !errors.Is(err, workers.ErrUnreachable) || errors.Is(err, workers.ErrUnusable) {
+		if !c.Bool("wait") || !errors.Is(err, executor.ErrUnreachable) || errors.Is(err, executor.ErrUnusable) {
 			return err
 		}
 		if !warned {
