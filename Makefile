@@ -9,7 +9,7 @@ SCHEDULES   ?= 1000
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man deploy-files build
+.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet operate mutants man deploy-files build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ bench: ## measure, on a redis-server of its own
 
 fleet: ## 150 of 160 workers die, and 200 end, with up to 3,000 stages: how long that takes and what it costs Redis
 	go test -count=1 -timeout 20m -v -run '^(TestManyDeathsAtOnce|TestFleetEndsAtOnce)$$' ./integration/chaos -long
+
+operate: ## ask where items are, thousands of times, while workers die; a walk over all streams has to agree
+	go test -count=1 -timeout 20m -v -run '^TestPlantedItemsAreFound$$' ./integration/operate -long
 
 chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long

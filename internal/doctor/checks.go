@@ -164,7 +164,7 @@ func calls(f Facts, report reporter) {
 			}
 		}
 		if long > 0 {
-			report(level, "give the stage a timeout: dqbridge map --replace --timeout, or executor.Timeout",
+			report(level, fmt.Sprintf("dqbridge cancel %s %d; give the stage a timeout: dqbridge map --replace --timeout, or executor.Timeout", first.Source, first.Offset),
 				"%s:%d: %d of %d slots run one item for unusually long: stage %s (%s), source %s, offset %d, for %s",
 				w.Host, w.PID, long, w.Concurrency, first.Stage, first.Function, first.Source, first.Offset, age(f.Snapshot.At, first.Since))
 		}
