@@ -62,6 +62,7 @@ var faults = []struct {
 	{"D3", doctor.Fail, "its policy is allkeys-lru", func(f *doctor.Facts) { f.Server.Policy = "allkeys-lru" }},
 	{"D3", doctor.Warn, "its policy is volatile-ttl", func(f *doctor.Facts) { f.Server.Policy, f.Server.MaxMemory = "volatile-ttl", 0 }},
 	{"D4", doctor.Fail, "is full: 8.0 GiB of 8.0 GiB", func(f *doctor.Facts) { f.Server.Memory = 8 << 30 }},
+	{"D4", doctor.Fail, "is full: 8.0 GiB of 8.0 GiB", func(f *doctor.Facts) { f.Server.Memory = 8<<30 - 3<<20 }},
 	{"D4", doctor.Warn, "7.0 GiB of 8.0 GiB", func(f *doctor.Facts) { f.Server.Memory = 7 << 30 }},
 	{"D5", doctor.Warn, "no replica", func(f *doctor.Facts) { f.Server.AppendOnly = false }},
 	{"D5", doctor.Warn, "without its replicas", func(f *doctor.Facts) { f.Server.AppendOnly, f.Server.Replicas = false, 1 }},
