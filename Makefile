@@ -10,7 +10,7 @@ SHOTS       ?=
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man deploy build
+.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet operate mutants man deploy build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +48,11 @@ vet: ## go vet; the texts of the mutants; the benchmarks have to build, as far a
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/process ./internal/table ./internal/target)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
-	$(TEST) -race -p 3 ./bridge ./workers ./internal/producer ./internal/consumer $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology)
+	$(TEST) -race -p 3 ./bridge ./workers ./internal/producer ./internal/consumer $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology -e /integration/operate)
 	$(TEST) -race -run 'Close|NilAndZero|Forged|IsNotConsumer' ./integration
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
-	$(TEST) -p 3 ./integration/soak ./integration ./integration/topology ./integration/chaos
+	$(TEST) -p 3 ./integration/soak ./integration ./integration/topology ./integration/operate ./integration/chaos
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
 	$(TEST) -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
@@ -106,6 +106,9 @@ bench: ## measure, on a redis-server of its own
 
 fleet: ## 150 of 160 workers die, and 200 end, with up to 3,000 stages: how long that takes and what it costs Redis
 	go test -count=1 -timeout 20m -v -run '^(TestManyDeathsAtOnce|TestFleetEndsAtOnce)$$' ./integration/chaos -long
+
+operate: ## ask where items are, thousands of times, while workers die; a walk over all streams has to agree
+	go test -count=1 -timeout 20m -v -run '^TestPlantedItemsAreFound$$' ./integration/operate -long
 
 chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long

@@ -21,32 +21,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-// TestMain makes the programs available as commands, so that scripts run them without a separate
-// build.
-func TestMain(m *testing.M) {
-	binaries, err := os.MkdirTemp("", "dqbridge")
-	if err == nil {
-		build := exec.Command("go", "build", "-o", binaries, "./cmd/...")
-		build.Dir = root
-		var out []byte
-		if out, err = build.CombinedOutput(); err != nil {
-			err = fmt.Errorf("build the commands: %w: %s", err, out)
-		}
-	}
-	if err == nil {
-		err = os.Setenv("PATH", binaries+string(os.PathListSeparator)+os.Getenv("PATH"))
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := os.RemoveAll(binaries); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testkit.MainWithCommands(m, root) }
 
 func TestCommands(t *testing.T) {
 	t.Parallel()

@@ -13,15 +13,19 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// plants prepare a Redis with the cause of a symptom, by the name that docs/guides/troubleshooting.md gives it.
+// plants prepare a Redis with the cause of a symptom, by the name that docs/guides/troubleshooting.md or docs/operating.md gives it.
 var plants = map[string]func(t *testing.T, address string){
 	"no-worker": plantNoWorker, "no-reader": plantNoReader, "stuck": plantStuck, "slow": plantSlow,
-	"dropped": plantDropped, "rejected": plantRejected, "empty": func(*testing.T, string) {},
+	"dropped": plantDropped, "rejected": plantRejected, "hung": plantHung, "empty": func(*testing.T, string) {},
 }
 
 // The functions of the plants.
 var (
 	resize = workers.Define("resize", func(_ context.Context, s string) (string, error) { return s, nil })
+	hold   = workers.Define("resize", func(ctx context.Context, s string) (string, error) {
+		<-ctx.Done()
+		return s, context.Cause(ctx)
+	})
 	hang   = workers.Define("resize", func(context.Context, string) (string, error) { select {} })
 	render = workers.Define("render", func(ctx context.Context, s string) (string, error) {
 		select {
@@ -95,6 +99,13 @@ func plantStuck(t *testing.T, address string) {
 	ex := plantExecutor(t, address)
 	plantWorker(t, address, workers.Concurrency(2), workers.Functions(hang))
 	plantStage(t, hang, plantQueue(t, ex, "photos", 1), executor.Name("thumbnails"), executor.Timeout(100*time.Millisecond))
+}
+
+// A function waits for what does not come, until its context ends.
+func plantHung(t *testing.T, address string) {
+	ex := plantExecutor(t, address)
+	plantWorker(t, address, workers.Concurrency(1), workers.Functions(hold))
+	plantStage(t, hold, plantQueue(t, ex, "photos", 1, bridge.DurableSource("camera")), executor.Name("thumbnails"))
 }
 
 // A stage is dear, and one worker with one slot has it.

@@ -115,7 +115,7 @@ func startConsole(t *testing.T, plant string) *console {
 }
 
 // A command that only looks is run again until its output is that of the guide.
-var looks = regexp.MustCompile(`^(dqbridge (workers|queues|stages|functions|dead (list|show))|curl|cat|grep)\b`)
+var looks = regexp.MustCompile(`^(dqbridge (workers|queues|stages|flows|sources|gathers|errors|where|doctor|functions|dead (list|show))|curl|cat|grep)\b`)
 
 // play runs the commands of blocks and compares the lines behind each.
 func (c *console) play(lines []string) {

@@ -135,7 +135,7 @@ func planted() inspect.Snapshot {
 				Lost: 1, Batches: 9, Spent: 13 * time.Second, Busy: 14 * time.Second, Full: time.Second,
 				Times: []inspect.Bucket{{UpperSeconds: 0.25, Count: 20}, {UpperSeconds: 1.189207115002721, Count: 6}},
 			},
-			{ID: "slow.0123abcd-0124", Kind: "map", Function: "slow", In: []string{"scatter.0123abcd-0123"}, Out: []string{"slow.0123abcd-0124"}, Done: 1, Workers: 1, Rate: 0.5},
+			{ID: "slow.0123abcd-0124", Kind: "map", Function: "slow", In: []string{"scatter.0123abcd-0123"}, Out: []string{"slow.0123abcd-0124"}, Done: 1, Workers: 1, Rate: 0.5, Recent: inspect.Work{Done: 15, Length: 30 * time.Second}},
 			{ID: "slow.0123abcd-0126", Kind: "map", Function: "slow", In: []string{"scatter.0123abcd-0125"}, Out: []string{"slow.0123abcd-0126"}, Done: 2, Workers: 2, Paused: true, Pause: &inspect.Pause{}},
 		},
 		Workers: []inspect.Worker{

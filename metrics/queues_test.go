@@ -90,7 +90,7 @@ func TestFlowsWithoutSeriesShareTheirTime(t *testing.T) {
 	inVirtualTime(t, func(s scraper) {
 		for name, waiting := range map[string]int64{"a": 30, "b": 20, "c": 10} {
 			one := stage(name, 0)
-			one.Rate = 2
+			one.Rate, one.Recent.Done = 2, 60
 			s.n.state.Stages = append(s.n.state.Stages, one)
 			s.n.state.Queues = append(s.n.state.Queues, inspect.Queue{Name: "in." + name, State: inspect.Ended, Waiting: waiting}, inspect.Queue{Name: name, State: inspect.Ended})
 		}

@@ -126,7 +126,7 @@ func (r role) work(ctx context.Context, b *book, log *slog.Logger) error {
 		if err == nil {
 			err = w.Run(ctx)
 		}
-		if !errors.Is(err, workers.ErrUnreachable) || ctx.Err() != nil {
+		if !errors.Is(err, executor.ErrUnreachable) || ctx.Err() != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func (c *Client) sight(ctx context.Context, at Ref) (s Sighting, found bool, err
 	if held := asList(pending.Val()).list(0); held != nil {
 		s.Holder, s.Held = held.text(1), time.Duration(held.number(2))*time.Millisecond
 	}
-	if ms := due.Val(); ms > 0 {
+	if ms := due.Val(); ms > 0 && at.Kind == delayed { // an entry of another stream may have the same id
 		s.Due = time.UnixMilli(int64(ms))
 	}
 	return s, true, nil

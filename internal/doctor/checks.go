@@ -14,6 +14,7 @@ import (
 const (
 	slowRoundTrip  = 20 * time.Millisecond // of a PING
 	memoryHeadroom = 0.2                   // part of maxmemory that should be free
+	memoryOfCall   = 4 << 20               // bytes that a scatter needs at once: with less, Redis refuses it
 	clientHeadroom = 0.1                   // part of maxclients that should be free
 	failingPart    = 0.05                  // part of the items that may fail
 	longCall       = 5 * time.Second       // that an item may take in any stage
@@ -86,7 +87,7 @@ func memory(f Facts, report reporter) {
 	used, most := f.Server.Memory, f.Server.MaxMemory
 	switch {
 	case most == 0:
-	case used >= most:
+	case most-used < memoryOfCall:
 		report(Fail, "gather or delete queues, or raise maxmemory; workers and gathers go on, scatters wait",
 			"the memory of Redis is full: %s of %s", Bytes(used), Bytes(most))
 	case float64(most-used) < memoryHeadroom*float64(most):
@@ -164,7 +165,7 @@ func calls(f Facts, report reporter) {
 			}
 		}
 		if long > 0 {
-			report(level, "give the stage a timeout: dqbridge map --replace --timeout, or executor.Timeout",
+			report(level, fmt.Sprintf("dqbridge cancel %s %d; give the stage a timeout: dqbridge map --replace --timeout, or executor.Timeout", first.Source, first.Offset),
 				"%s:%d: %d of %d slots run one item for unusually long: stage %s (%s), source %s, offset %d, for %s",
 				w.Host, w.PID, long, w.Concurrency, first.Stage, first.Function, first.Source, first.Offset, age(f.Snapshot.At, first.Since))
 		}

@@ -62,6 +62,7 @@ var faults = []struct {
 	{"D3", doctor.Fail, "its policy is allkeys-lru", func(f *doctor.Facts) { f.Server.Policy = "allkeys-lru" }},
 	{"D3", doctor.Warn, "its policy is volatile-ttl", func(f *doctor.Facts) { f.Server.Policy, f.Server.MaxMemory = "volatile-ttl", 0 }},
 	{"D4", doctor.Fail, "is full: 8.0 GiB of 8.0 GiB", func(f *doctor.Facts) { f.Server.Memory = 8 << 30 }},
+	{"D4", doctor.Fail, "is full: 8.0 GiB of 8.0 GiB", func(f *doctor.Facts) { f.Server.Memory = 8<<30 - 3<<20 }},
 	{"D4", doctor.Warn, "7.0 GiB of 8.0 GiB", func(f *doctor.Facts) { f.Server.Memory = 7 << 30 }},
 	{"D5", doctor.Warn, "no replica", func(f *doctor.Facts) { f.Server.AppendOnly = false }},
 	{"D5", doctor.Warn, "without its replicas", func(f *doctor.Facts) { f.Server.AppendOnly, f.Server.Replicas = false, 1 }},
@@ -82,7 +83,7 @@ var faults = []struct {
 	{"D8 D9", doctor.Fail, "2 workers have f with other types", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Stages[0].Others = 0, 2 }},
 	{"D8", doctor.Warn, "no live worker has f", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Queues[0].Waiting = 0, 0 }},
 	{"D9", doctor.Warn, "flow in: 3 items wait: stage s (f) is paused", func(f *doctor.Facts) { f.Snapshot.Stages[0].Paused = true }},
-	{"D9 D11", doctor.Warn, "flow in: 12 items wait, the oldest for 1m0s: no program gathers queue out", func(f *doctor.Facts) {
+	{"D9 D11", doctor.Warn, "flow in: 12 items wait, the oldest for 1s: no program gathers queue out", func(f *doctor.Facts) {
 		f.Snapshot.Queues[1].Waiting, f.Snapshot.Queues[1].Gather.State = 9, "dead"
 	}},
 	{"D10", doctor.Warn, "queue in is full: 3 items of at most 3", func(f *doctor.Facts) { f.Snapshot.Queues[0].Full, f.Snapshot.Queues[0].Max = true, 3 }},
