@@ -39,6 +39,7 @@ type reporter struct {
 	number int64         // of the last report
 	last   time.Time     // when it was sent
 	muted  bool          // the Redis user may not report, or the session is fenced
+	log    workLog
 }
 
 // add makes the reporter send the counts of routes. The fetcher calls it.
@@ -63,7 +64,7 @@ func (p *reporter) pace(beat time.Duration) time.Duration {
 func (s *session) report(ctx context.Context) {
 	p, now := &s.reporter, time.Now()
 	beat := s.lease / broker.Beats
-	if p.muted || now.Sub(p.last) < p.pace(beat)-beat/8 {
+	if now.Sub(p.last) < p.pace(beat)-beat/8 {
 		return
 	}
 	s.countRunning(now)
@@ -71,6 +72,10 @@ func (s *session) report(ctx context.Context) {
 		return
 	}
 	p.last = now
+	if p.muted {
+		p.unsent = broker.Report{}
+		return
+	}
 	limit, cancel := context.WithTimeout(ctx, beat)
 	defer cancel()
 	s.send(limit)
@@ -101,6 +106,7 @@ func (p *reporter) collect(now time.Time) bool {
 		w, ok := p.routes[looked].work(now)
 		if ok {
 			stages = append(stages, w)
+			p.log.add(w)
 			p.busy.Add(int64(w.Counts.Busy))
 		} else if r := p.routes[looked]; r.ended() && r.jobs.Load() == 0 {
 			p.routes[looked] = nil
@@ -159,20 +165,26 @@ func (c *runningCall) count(now time.Time) (*route, time.Duration) {
 // runningItems returns the items that slots have run for a while, or all if the workers are watched,
 // as a list of the card: those that run longest first.
 func (s *session) runningItems(now time.Time) string {
-	var items []broker.RunningItem
-	all := s.reporter.watched.Load()
+	items := s.running(now)
+	if !s.reporter.watched.Load() {
+		items = slices.DeleteFunc(items, func(item broker.RunningItem) bool { return item.For <= broker.RunningFor.Milliseconds() })
+	}
+	return broker.CardList(items)
+}
+
+// running returns the items that slots run: those that run longest first.
+func (s *session) running(now time.Time) (items []broker.RunningItem) {
 	for _, h := range s.slots.list() {
-		if item, ok := h.now.item(now); ok && (all || item.For > broker.RunningFor.Milliseconds()) {
+		if item, ok := h.now.item(now); ok {
 			items = append(items, item)
 		}
 	}
 	slices.SortFunc(items, func(a, b broker.RunningItem) int { return cmp.Compare(b.For, a.For) })
-	return broker.CardList(items)
+	return items
 }
 
 // item returns the current item. Its time is known from the begin of a call for the first item, and
-// for others from the first call of item that found it. Only the goroutine of the heartbeat calls
-// item.
+// for others from the first call of item that found it.
 func (c *runningCall) item(now time.Time) (item broker.RunningItem, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
