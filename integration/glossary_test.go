@@ -199,8 +199,8 @@ reporter request requeued resp retried rights round rows run runner running scal
 script sealed second seen send sender seq server serverinfo sets settings sha shape share shared shell signal
 silent since sink size slice slow snapshot sourcelist spec spent split stack stagelist standby start started
 state stored stream string stuck submit submitters supervisor survey sys table tags talk template terminal
-testkit text through timeout timeslice tls top topology tracing tracker trip truncated tuning type unacked
+telemetry testkit text through timeout timeslice tls top topology tracing tracker trip truncated tuning type unacked
 unavailable unexported unknown unordered unreachable unread unstage untagged unusable unwrap uptime url use
 validate value verb version viewer wait waited waiting waits wanted wants watch watched where why with word
-work zset zstd
+work worklog zset zstd
 `

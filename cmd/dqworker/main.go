@@ -13,6 +13,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/telemetry"
 	"github.com/dqbridge/dqbridge/internal/worker"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -88,6 +89,12 @@ func work(c *urfave.Context, r *reloader) error {
 	if err != nil {
 		return err
 	}
+	traces, err := telemetry.Open(c.Context, c.App.Name, c.App.ErrWriter, log)
+	if err != nil {
+		return cli.AsUsage(err)
+	}
+	defer traces.Close()
+	options = append(options, traces.Worker()...)
 	above, err := newSupervisor(log)
 	if err != nil {
 		return err
