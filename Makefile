@@ -6,10 +6,11 @@ TEST        := go test -count=1 -vet=off
 FUZZTIME    ?= 60s
 STRIDE      ?= 4
 SCHEDULES   ?= 1000
+SHOTS       ?=
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man deploy-files build
+.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man deploy-files build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +83,11 @@ clients: ## the helpers for functions in Python and in JavaScript, and the examp
 	python3 -m unittest discover clients/python
 	node --test clients/node
 	python3 -m unittest discover clients/examples
+
+page: ## the pages in a real Chromium, which it installs if it is missing; SHOTS=docs/dashboard makes the pictures again
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium fonts-dejavu-core; }
+	cd integration/browser && SHOTS=$(abspath $(SHOTS)) go test -count=1 -timeout 15m .
 
 vuln: ## known vulnerabilities in what is called; says so where the database cannot be reached
 	@if found=$$($(GOVULNCHECK) ./... 2>&1); then echo "$$found"; \

@@ -71,6 +71,8 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
+	"internal/page":        {"executor", "inspect", "internal/doctor", "internal/watch", "operate"},
+	"dashboard":            {"executor", "internal/page", "internal/watch", "operate"},
 	"cmd/internal/cli": {"bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest", "operate"},
 	"cmd/internal/columns":   {"inspect", "cmd/internal/cli"},
@@ -78,7 +80,7 @@ var imports = map[string][]string{
 	"cmd/internal/telemetry": {"executor", "internal/connection", "tracing", "workers"},
 	"cmd/dqworker":           {"workers", "internal/worker", "cmd/internal/cli", "cmd/internal/telemetry"},
 	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
-		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/telemetry", "cmd/internal/top", "operate"},
+		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/telemetry", "cmd/internal/top", "internal/page", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},
@@ -421,7 +423,7 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "tracing", "dqtest", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "dashboard", "tracing", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}
