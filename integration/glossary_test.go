@@ -200,8 +200,8 @@ replaced replicas reporter request requeued resp retried rights round rows run r
 scheduler screen script sealed second seen send sender seq series server serverinfo sets settings sha shape
 share shared shell signal silent since sink size slice slow snapshot sourcelist spec spent split stack
 stagelist standby start started state static stored stream string stuck submit submitters supervisor survey
-sys table tags talk template terminal testkit text through timeline timeout times timeslice tls top topology
-total tracing tracker trip truncated tuning type unacked unavailable unexported unknown unordered unreachable
-unread unstage untagged unusable unwrap upper uptime url use validate value verb version viewer wait waited
-waiting waits wanted wants watch watched where why with word work write zset zstd
+sys table tags talk telemetry template terminal testkit text through timeline timeout times timeslice tls top
+topology total tracing tracker trip truncated tuning type unacked unavailable unexported unknown unordered
+unreachable unread unstage untagged unusable unwrap upper uptime url use validate value verb version viewer
+wait waited waiting waits wanted wants watch watched where why with word work worklog write zset zstd
 `

@@ -11,6 +11,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/telemetry"
 	"github.com/dqbridge/dqbridge/executor"
 )
 
@@ -63,12 +64,20 @@ func common(more ...urfave.Flag) []urfave.Flag {
 
 // with connects, calls do and closes the Executor.
 func with(c *urfave.Context, console *cli.Console, do func(*executor.Executor) error, opts ...executor.Option) error {
-	opts = append(opts, executor.Logger(cli.Logger(c, console)))
-	ex, err := executor.New(c.Context, c.String("redis"), opts...)
+	log := cli.Logger(c, console)
+	traces, err := telemetry.Open(c.Context, c.App.Name, console, log)
 	if err != nil {
-		return err
+		return cli.AsUsage(err)
 	}
-	return errors.Join(do(ex), ex.Close())
+	defer traces.Close()
+	ctx, end := traces.Begin(c.Context, c.Command.HelpName)
+	c.Context = ctx
+	ex, err := executor.New(ctx, c.String("redis"), append(append(opts, executor.Logger(log)), traces.Executor()...)...)
+	if err == nil {
+		err = errors.Join(do(ex), ex.Close())
+	}
+	end(err)
+	return err
 }
 
 // shared is with for a verb that needs a Redis.

@@ -196,7 +196,11 @@ func show(c *urfave.Context, q *executor.Queue[codec.Item], p cli.Printer, opts 
 		return err
 	}
 	p.Out, p.Name, p.Each = c.App.Writer, c.App.Name, c.Bool("verbose")
-	if !cli.ShowsStatus(c.App.ErrWriter) {
+	switch {
+	case cli.ShowsStatus(c.App.ErrWriter):
+	case c.Bool("verbose"):
+		p.Progress.Every = cli.LogPace
+	default:
 		p.Progress = nil
 	}
 	return p.Print(c.Context, results)

@@ -49,22 +49,33 @@ func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.OverflowPol
 	if c.IsSet("max") {
 		opts = append(opts, bridge.MaxSize(c.Int("max")))
 	}
-	lines := cli.Lines(c.App.Reader, '\n')
+	source := cli.NewSource(c.App.Reader)
+	lines := cli.Lines(source, '\n')
 	if name := c.String("source"); name != "" {
 		return durable(c, ex, name, lines, opts)
 	}
-	return send(c.Context, ex, cli.Items(lines), opts)
+	return send(c, ex, source, cli.Items(lines), opts)
 }
 
-// send scatters items and waits until they are stored.
-func send(ctx context.Context, ex *executor.Executor, items iter.Seq2[codec.Item, error], opts []bridge.ScatterOption) error {
-	input := cli.Feed(ctx, nil, nil, nil, items)
-	q, err := bridge.ScatterSlices(ctx, ex, input.Items, opts...)
+// send scatters the items of a source and waits until they are stored.
+func send(c *urfave.Context, ex *executor.Executor, source *cli.Source, items iter.Seq2[codec.Item, error], opts []bridge.ScatterOption) error {
+	input := cli.Feed(c.Context, nil, source, nil, items)
+	q, err := bridge.ScatterSlices(c.Context, ex, input.Items, opts...)
 	if err != nil {
 		return err
 	}
-	<-q.Done()
+	awaitStored(c, q, input)
 	return errors.Join(q.Err(), input.Err())
+}
+
+// awaitStored waits until all items of the input are stored. With -v it logs how many the scatter has
+// taken.
+func awaitStored(c *urfave.Context, q *executor.Queue[codec.Item], input *cli.Input) {
+	var progress *cli.Progress
+	if c.Bool("verbose") {
+		progress = &cli.Progress{Every: cli.LogPace, Input: input}
+	}
+	progress.Log(cli.NewConsole(c.App.ErrWriter), c.App.Name, input.Sent, q.Done())
 }
 
 // durable scatters lines as a durable source. After a stop or a crash, the same command continues
@@ -103,7 +114,7 @@ func durable(c *urfave.Context, ex *executor.Executor, name string, lines iter.S
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: source %s continues after line %d\n", c.App.Name, name, stored)
 	}
 	close(begin)
-	<-q.Done()
+	awaitStored(c, q, input)
 	return q.Err()
 }
 

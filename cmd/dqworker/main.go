@@ -15,6 +15,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/cmd/internal/httpd"
+	"github.com/dqbridge/dqbridge/cmd/internal/telemetry"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/worker"
 	"github.com/dqbridge/dqbridge/metrics"
@@ -95,6 +96,12 @@ func work(c *urfave.Context, r *reloader) error {
 	if err != nil {
 		return err
 	}
+	traces, err := telemetry.Open(c.Context, c.App.Name, c.App.ErrWriter, log)
+	if err != nil {
+		return cli.AsUsage(err)
+	}
+	defer traces.Close()
+	options = append(options, traces.Worker()...)
 	above, err := newSupervisor(log)
 	if err != nil {
 		return err

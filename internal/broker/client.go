@@ -202,6 +202,9 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 			c.failed(ctx, what, err)
 			if !errors.Is(err, os.ErrDeadlineExceeded) { // a timeout explains less than the error before it
 				last = err
+				if isFull(err) {
+					last = fmt.Errorf("redis is full: %w", err)
+				}
 			}
 		}
 		if Pause(ctx, pause+time.Duration(rand.Int64N(int64(pause)))); ctx.Err() != nil {

@@ -87,7 +87,7 @@ func (c *Client) commit(ctx context.Context, done []Completion, taker string) (_
 	for len(left) > 0 {
 		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
 			replies, err := c.complete(ctx, done, left, encode, taker)
-			if hasCode(err, "OOM") {
+			if isFull(err) {
 				encode = encodeInline
 			}
 			if err != nil {

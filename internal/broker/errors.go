@@ -83,3 +83,6 @@ func isTransientError(err error) bool {
 	return slices.ContainsFunc(transientCodes, func(word string) bool { return strings.HasPrefix(text, word+" ") }) ||
 		slices.ContainsFunc(topologyErrors, func(part string) bool { return strings.Contains(text, part) })
 }
+
+// isFull reports whether the memory of Redis is full.
+func isFull(err error) bool { return hasCode(err, "OOM") }

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ const (
 	warnAfter = 100 * time.Millisecond
 	// recoveredAfter is the time without an error after which an outage is over.
 	recoveredAfter = time.Second
+	// infoLimit bounds the question for the memory of a full Redis.
+	infoLimit = time.Second
 )
 
 // An outage is a time in which calls of a Client fail. All calls share it: it is logged once when
@@ -43,10 +46,32 @@ func (c *Client) failed(ctx context.Context, verb string, err error) {
 	tell := !o.logged && now.Sub(o.since) >= warnAfter
 	o.logged = o.logged || tell
 	o.mu.Unlock()
-	if tell {
-		c.log.LogAttrs(ctx, slog.LevelWarn, "redis calls fail; retrying until they succeed",
-			slog.String("redis", c.String()), slog.String("verb", verb), slog.Any("err", err))
+	if !tell {
+		return
 	}
+	message := "redis calls fail; retrying until they succeed"
+	if isFull(err) {
+		message = c.fullText(ctx)
+	}
+	c.log.LogAttrs(ctx, slog.LevelWarn, message, slog.String("redis", c.String()), slog.String("verb", verb), slog.Any("err", err))
+}
+
+// fullText says that the memory of Redis is full, with figures if the Redis user may read them.
+func (c *Client) fullText(ctx context.Context) string {
+	const effect = "scatters wait, gathers go on"
+	ctx, cancel := context.WithTimeout(ctx, infoLimit)
+	defer cancel()
+	node, err := c.node(ctx)
+	if err != nil {
+		return "redis is full; " + effect
+	}
+	fields := infoFields(node.Info(ctx, "memory").Val()) // empty after an error
+	most := parseInt(fields["maxmemory"])
+	if most == 0 {
+		return "redis is full; " + effect
+	}
+	const mebi = 1 << 20
+	return fmt.Sprintf("redis is full: %.1f of %.1f MiB in use; %s", float64(parseInt(fields["used_memory"]))/mebi, float64(most)/mebi, effect)
 }
 
 // FailedAttempts returns the number of attempts of calls that have failed with a transient error. It

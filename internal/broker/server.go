@@ -42,11 +42,7 @@ func (c *Client) Server(ctx context.Context) (s Server, err error) {
 	if err != nil {
 		return Server{}, err
 	}
-	fields := map[string]string{}
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		fields[name] = value
-	}
+	fields := infoFields(text)
 	number := func(name string) int64 { return parseInt(fields[name]) }
 	s.Version, s.Memory, s.MaxMemory, s.Policy = fields["redis_version"], number("used_memory"), number("maxmemory"), fields["maxmemory_policy"]
 	s.AppendOnly, s.Snapshots = number("aof_enabled") == 1, fields["rdb_last_bgsave_status"] == "ok"
@@ -59,4 +55,14 @@ func (c *Client) Server(ctx context.Context) (s Server, err error) {
 		s.MainCPU += seconds
 	}
 	return s, nil
+}
+
+// infoFields returns the fields of INFO by name.
+func infoFields(text string) map[string]string {
+	fields := map[string]string{}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		fields[name] = value
+	}
+	return fields
 }

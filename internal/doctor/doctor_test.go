@@ -83,9 +83,7 @@ var faults = []struct {
 	{"D8 D9", doctor.Fail, "2 workers have f with other types", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Stages[0].Others = 0, 2 }},
 	{"D8", doctor.Warn, "no live worker has f", func(f *doctor.Facts) { f.Snapshot.Stages[0].Workers, f.Snapshot.Queues[0].Waiting = 0, 0 }},
 	{"D9", doctor.Warn, "flow in: 3 items wait: stage s (f) is paused", func(f *doctor.Facts) { f.Snapshot.Stages[0].Paused = true }},
-	{"D9 D11", doctor.Warn, "flow in: 12 items wait, the oldest for 1s: no program gathers queue out", func(f *doctor.Facts) {
-		f.Snapshot.Queues[1].Waiting, f.Snapshot.Queues[1].Gather.State = 9, "dead"
-	}},
+	{"D11", doctor.Warn, "queue out: its gather h:1 is dead", func(f *doctor.Facts) { f.Snapshot.Queues[1].Waiting, f.Snapshot.Queues[1].Gather.State = 9, "dead" }},
 	{"D10", doctor.Warn, "queue in is full: 3 items of at most 3", func(f *doctor.Facts) { f.Snapshot.Queues[0].Full, f.Snapshot.Queues[0].Max = true, 3 }},
 	{"D11", doctor.Warn, "queue in: the process that it goes with is dead", func(f *doctor.Facts) { f.Snapshot.Queues[0].Owner = "gone" }},
 	{"D12", doctor.Warn, "each of 2 items", func(f *doctor.Facts) { f.Snapshot.Queues[0].Suspects = 2 }},

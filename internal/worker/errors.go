@@ -1,8 +1,6 @@
 package worker
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -27,38 +25,38 @@ type failedAttempt struct {
 
 // errorCounts are the failed attempts of a route since its last report, in groups.
 type errorCounts struct {
-	groups map[uint64]*broker.ErrorGroup
-	other  int64 // failures in no group, since there were too many groups
+	groups []broker.ErrorGroup // in the order of their first failures
+	index  map[uint64]int      // of the groups, by key
+	other  int64               // failures in no group, since there were too many groups
 }
 
 // add counts a failed attempt. The first one of a group is its sample.
 func (e *errorCounts) add(f failedAttempt) {
 	key := groupKey(f.failure.Code, f.failure.Message)
-	group := e.groups[key]
+	i, known := e.index[key]
 	switch {
-	case group != nil:
-		group.Count++
+	case known:
+		e.groups[i].Count++
 		return
 	case len(e.groups) >= broker.MaxReportGroups:
 		e.other++
 		return
-	case e.groups == nil:
-		e.groups = map[uint64]*broker.ErrorGroup{}
+	case e.index == nil:
+		e.index = map[uint64]int{}
 	}
-	e.groups[key] = &broker.ErrorGroup{
+	e.index[key] = len(e.groups)
+	e.groups = append(e.groups, broker.ErrorGroup{
 		Key: strconv.FormatUint(key, 16), Count: 1, Code: f.failure.Code, Message: shortened(f.failure.Message, sampleText),
 		Source: f.source, Offset: f.offset, Attempt: f.failure.Attempts, Worker: f.failure.Worker, Stack: shortened(f.failure.Stack, sampleStack),
-	}
+	})
 }
 
-// take returns the groups, sorted by key, and the number of other failures. It forgets both.
+// take returns the groups, in the order of their first failures, and the number of other failures. It
+// forgets both.
 func (e *errorCounts) take() (groups []broker.ErrorGroup, other int64) {
-	for _, key := range slices.Sorted(maps.Keys(e.groups)) {
-		groups = append(groups, *e.groups[key])
-	}
-	other = e.other
-	e.other = 0
-	clear(e.groups)
+	groups, other = e.groups, e.other
+	e.groups, e.other = nil, 0
+	clear(e.index)
 	return groups, other
 }
 

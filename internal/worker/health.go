@@ -79,11 +79,7 @@ func (w *Worker) LeftBehind() int64 { return w.counts.left.Load() }
 func (w *Worker) Running() (items []broker.RunningItem) {
 	now := time.Now()
 	for _, s := range w.partitions.sessions() {
-		for _, h := range s.slots.list() {
-			if item, ok := h.now.item(now); ok {
-				items = append(items, item)
-			}
-		}
+		items = append(items, s.running(now)...)
 	}
 	return items
 }

@@ -40,6 +40,7 @@ type reporter struct {
 	number int64         // of the last report
 	last   time.Time     // when it was sent
 	muted  bool          // the Redis user may not report, or the session is fenced
+	log    workLog
 }
 
 // add makes the reporter send the counts of routes. The fetcher calls it.
@@ -106,6 +107,7 @@ func (p *reporter) collect(now time.Time) bool {
 		w, ok := p.routes[looked].work(now)
 		if ok {
 			stages = append(stages, w)
+			p.log.add(w)
 			p.busy.Add(int64(w.Counts.Busy))
 			p.addTotal(w)
 		} else if r := p.routes[looked]; r.ended() && r.jobs.Load() == 0 {
@@ -166,15 +168,22 @@ func (c *runningCall) count(now time.Time) (*route, time.Duration) {
 // runningItems returns the items that slots have run for a while, or all if the workers are watched,
 // as a list of the card: those that run longest first.
 func (s *session) runningItems(now time.Time) string {
-	var items []broker.RunningItem
-	all := s.reporter.watched.Load()
+	items := s.running(now)
+	if !s.reporter.watched.Load() {
+		items = slices.DeleteFunc(items, func(item broker.RunningItem) bool { return item.For <= broker.RunningFor.Milliseconds() })
+	}
+	return broker.CardList(items)
+}
+
+// running returns the items that slots run: those that run longest first.
+func (s *session) running(now time.Time) (items []broker.RunningItem) {
 	for _, h := range s.slots.list() {
-		if item, ok := h.now.item(now); ok && (all || item.For > broker.RunningFor.Milliseconds()) {
+		if item, ok := h.now.item(now); ok {
 			items = append(items, item)
 		}
 	}
 	slices.SortFunc(items, func(a, b broker.RunningItem) int { return cmp.Compare(b.For, a.For) })
-	return broker.CardList(items)
+	return items
 }
 
 // item returns the current item. Its time is known from the begin of a call for the first item, and

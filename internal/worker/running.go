@@ -297,8 +297,9 @@ func (s *slot) stuck() (returned func()) {
 }
 
 // atEachBeat calls canceled once a heartbeat until ctx ends, since a hint may be lost, and reports
-// the work.
+// and logs the work.
 func (s *session) atEachBeat(ctx context.Context) {
+	s.reporter.log.since = time.Now()
 	tick := time.NewTicker(s.lease / broker.Beats)
 	defer tick.Stop()
 	for {
@@ -311,6 +312,7 @@ func (s *session) atEachBeat(ctx context.Context) {
 			s.log.WarnContext(ctx, "canceled futures cannot be read", "err", err)
 		}
 		s.report(ctx)
+		s.logWork(ctx, time.Now(), logPace)
 	}
 }
 

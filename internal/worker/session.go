@@ -170,13 +170,10 @@ func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelC
 		case <-soft.Done():
 		case <-drained:
 		}
-		timer := time.NewTimer(s.worker.Drain)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cut(fmt.Errorf("the worker stops, and %v for draining have passed", s.worker.Drain))
-		case <-drained:
+		if hard.Err() != nil || s.awaitDrain(hard, drained) {
+			return nil
 		}
+		cut(fmt.Errorf("the worker stops, and %v for draining have passed", s.worker.Drain))
 		return nil
 	})
 	err := group.Wait()
@@ -256,6 +253,7 @@ func (s *session) leave(ctx context.Context) {
 			err = s.client.LeaveName(ctx, s.id)
 		}
 	}
+	s.logWork(ctx, time.Now(), 0)
 	if err != nil {
 		s.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "worker", s.id, "err", err)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type Progress struct {
 	Look Look
 	// Input has the number of sent items; nil: unknown.
 	Input *Input
+	// Every is the time between two lines of a log; 0: a status line of a terminal.
+	Every time.Duration
 
 	begin   time.Time
 	samples []sample // of the last two seconds, the oldest first
@@ -34,7 +37,15 @@ type sample struct {
 	done int64
 }
 
-const rateWindow = int(2 * time.Second / redraw)
+// rateTime is the time over which the rate of a status line is measured. In a log it is the time
+// between two lines, if that is longer.
+const rateTime = 2 * time.Second
+
+// LogPace is the time between two lines about the progress in a log.
+const LogPace = 10 * time.Second
+
+// interval is the time between two lines.
+func (p *Progress) interval() time.Duration { return cmp.Or(p.Every, redraw) }
 
 // ticks returns a ticker for redrawing. The ticker of a nil Progress never fires.
 func (p *Progress) ticks() *time.Ticker {
@@ -45,7 +56,33 @@ func (p *Progress) ticks() *time.Ticker {
 	}
 	p.begin = time.Now()
 	p.samples = append(p.samples, sample{at: p.begin})
-	return time.NewTicker(redraw)
+	return time.NewTicker(p.interval())
+}
+
+// Log writes the number of items to the log, as count returns it, until done is closed. With a nil
+// Progress it only waits.
+func (p *Progress) Log(console *Console, name string, count func() int64, done <-chan struct{}) {
+	tick := p.ticks()
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-tick.C:
+			n, total := count(), p.total()
+			text := fmt.Sprintf("%s, %.0f/s", total.done(n), p.rate(now, n))
+			_, _ = fmt.Fprintf(console, "%s: %s%s\n", name, text, p.end(now, n, total)) // an error of stderr does not end the input
+		}
+	}
+}
+
+// show writes the current line: to the log with the name of the command, or as the status line.
+func (p *Progress) show(console *Console, name string, done, failed int64) {
+	if p.Every > 0 {
+		_, _ = fmt.Fprintf(console, "%s: %s\n", name, p.line(done, failed, 0)) // an error of stderr does not end the output
+		return
+	}
+	console.Status(p.line(done, failed, console.Width()))
 }
 
 func (p *Progress) line(done, failed int64, width int) string {
@@ -53,19 +90,16 @@ func (p *Progress) line(done, failed int64, width int) string {
 }
 
 func (p *Progress) lineAt(now time.Time, done, failed int64, width int) string {
-	rate := 0.0
-	if past := now.Sub(p.samples[0].at); past > 0 {
-		rate = float64(done-p.samples[0].done) / past.Seconds()
-	}
-	p.samples = append(p.samples, sample{now, done})
-	p.samples = p.samples[max(0, len(p.samples)-rateWindow):]
 	total := p.total()
-	speed := fmt.Sprintf("%.0f/s", rate)
+	speed := fmt.Sprintf("%.0f/s", p.rate(now, done))
 	if p.Input != nil && total.exact == 0 {
 		speed += fmt.Sprintf(", %d in flight", max(0, p.Input.Sent()-done))
 	}
 	failures := fmt.Sprintf("%d failed", failed)
 	remaining := p.remaining(now, done, total)
+	if p.Every > 0 {
+		return strings.Join([]string{total.done(done), speed, failures}, ", ") + p.end(now, done, total)
+	}
 	switch p.Look {
 	case Bar:
 		return bar(done, total.number(), fmt.Sprintf(" %s, %s, %s", total.done(done), remaining, failures), width)
@@ -75,6 +109,25 @@ func (p *Progress) lineAt(now time.Time, done, failed int64, width int) string {
 		return strings.Join([]string{total.done(done), speed, failures}, ", ")
 	}
 	return fmt.Sprintf("%d done, %s, %s", done, speed, failures)
+}
+
+// rate returns the number of items in a second, and records a sample.
+func (p *Progress) rate(now time.Time, done int64) float64 {
+	rate := 0.0
+	if past := now.Sub(p.samples[0].at); past > 0 {
+		rate = float64(done-p.samples[0].done) / past.Seconds()
+	}
+	p.samples = append(p.samples, sample{now, done})
+	p.samples = p.samples[max(0, len(p.samples)-max(1, int(rateTime/p.interval()))):]
+	return rate
+}
+
+// end returns the remaining time for a line of a log, "" if it is not known.
+func (p *Progress) end(now time.Time, done int64, total total) string {
+	if total.number() == 0 || done == 0 {
+		return ""
+	}
+	return ", " + p.remaining(now, done, total)
 }
 
 // remaining returns the text of the remaining time, by the average rate of the run.

@@ -41,7 +41,7 @@ type Printer struct {
 	Style Style
 	// Unit is the name of an item in messages; empty: "line".
 	Unit string
-	// Progress makes the status line; nil: none.
+	// Progress makes the status line, or lines of a log; nil: none.
 	Progress *Progress
 	// Remedy is the Remedy of an OutputError.
 	Remedy string
@@ -156,8 +156,8 @@ func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 			err = p.finishWrite(err)
 		case <-wait:
 		case <-tick.C:
-			if !p.out.writing { // the write may go to the same terminal
-				p.Console.Status(p.Progress.line(p.total, p.failed, p.Console.Width()))
+			if !p.out.writing || p.Progress.Every > 0 { // a write may go to the terminal of the status line
+				p.Progress.show(p.Console, p.Name, p.total, p.failed)
 			}
 		case <-ctx.Done():
 			return nil
