@@ -47,7 +47,7 @@ local function drop(stream, entry)
   local source, first, n = field(entry, 's'), tonumber(field(entry, 'o')), tonumber(field(entry, 'n'))
   if source and first and n then
     for _, out in ipairs(outs) do
-      add(out.queue, source .. out.branch, string.format('%d', first), n, 0, 'e', ARGV[5])
+      add(out.queue, source .. out.branch, string.format('%d', first), n, 0, stamp_of(entry), 'e', ARGV[5])
     end
     items = items + n
   end
