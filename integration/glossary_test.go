@@ -177,7 +177,7 @@ func singular(word string) string {
 
 // ordinary lists words that have their everyday meaning in names.
 const ordinary = `
-ack activity added after ahead all answer api append args as at attempt audit auth await away backoff banner
+abandon ack activity added after ahead all answer api append args as at attempt audit auth await away backoff banner
 base batchcalls batcher batchrunner begin block bottleneck breaker broken brokertest budget buffer builtin
 bulk busy by bytes caller cancel canceled card cells chain channels check child claims cleanup cli client
 clock close closed cluster code columns command committer complete completed completer config confirm conn

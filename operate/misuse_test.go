@@ -17,6 +17,9 @@ func failed[T any](_ T, err error) error { return err }
 
 // calls has the methods of an Operator that take a context.
 var calls = map[string]func(context.Context, *operate.Operator) error{
+	"Abandon": func(ctx context.Context, o *operate.Operator) error {
+		return failed(o.Abandon(ctx, "s", 0, operate.Act{}))
+	},
 	"Acts": func(ctx context.Context, o *operate.Operator) error { return failed(o.Acts(ctx, 1)) },
 	"Cancel": func(ctx context.Context, o *operate.Operator) error {
 		return failed(o.Cancel(ctx, "s", 0, operate.Act{}))

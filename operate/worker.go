@@ -121,7 +121,7 @@ func (o *Operator) setDraining(ctx context.Context, verb, worker string, act Act
 		}
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	done, err := until(ctx, part, worker, broker.Hint{Kind: hint}, func(w broker.Process) bool {
+	done, err := until(ctx, part, worker, broker.Hint{Kind: hint}, patience, func(w broker.Process) bool {
 		return w.Draining() == (hint == broker.HintDrain)
 	})
 	if err == nil && !done {

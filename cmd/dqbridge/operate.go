@@ -56,7 +56,7 @@ func acting(
 const (
 	pauseUsage  = "pause [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE"
 	resumeUsage = "resume [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE|WORKER"
-	cancelUsage = "cancel [--yes | --dry-run] [--reason TEXT] SOURCE OFFSET"
+	cancelUsage = "cancel [--yes | --dry-run] [--abandon] [--reason TEXT] SOURCE OFFSET"
 	drainUsage  = "drain [--yes | --dry-run] [--force] [--reason TEXT] WORKER"
 	purgeUsage  = "purge [--yes | --dry-run] [--reason TEXT] QUEUE"
 )
@@ -96,9 +96,13 @@ func resumeVerb() *urfave.Command {
 }
 
 func cancelVerb() *urfave.Command {
+	abandon := &urfave.BoolFlag{
+		Name: "abandon", DisableDefaultText: true,
+		Usage: "if the function does not return within ten seconds, let its slot go on without it; a goroutine is lost until it does",
+	}
 	return &urfave.Command{
 		Name: "cancel", Usage: "cancel an item that a worker runs, by its source and its offset there",
-		UsageText: "dqbridge " + cancelUsage, ArgsUsage: "SOURCE OFFSET", Flags: common(actFlags()...),
+		UsageText: "dqbridge " + cancelUsage, ArgsUsage: "SOURCE OFFSET", Flags: common(actFlags(abandon)...),
 		Description: "dqbridge doctor names the items that run for too long. The item is a failure in its place, and its command is killed.",
 		Action: func(c *urfave.Context) error {
 			offset, err := strconv.ParseInt(c.Args().Get(1), 10, 64)
@@ -106,13 +110,32 @@ func cancelVerb() *urfave.Command {
 				return cli.Usagef("cancel: %q is no offset: give a number from 0 on: dqbridge %s", c.Args().Get(1), cancelUsage)
 			}
 			return acting(2, cancelUsage, func(context.Context, *operate.Operator, *urfave.Context) (string, error) {
-				return fmt.Sprintf("cancel 1 item: offset %d of source %s", offset, c.Args().First()), nil
+				text := fmt.Sprintf("cancel 1 item: offset %d of source %s", offset, c.Args().First())
+				if c.Bool("abandon") {
+					text += ", and leave a goroutine of the worker behind if the function does not return"
+				}
+				return text, nil
 			}, func(o *operate.Operator, c *urfave.Context) error {
-				_, err := o.Cancel(c.Context, c.Args().First(), offset, actOf(c))
+				cancel := o.Cancel
+				if c.Bool("abandon") {
+					cancel = o.Abandon
+				}
+				_, err := cancel(c.Context, c.Args().First(), offset, actOf(c))
+				if errors.Is(err, operate.ErrStillRunning) {
+					err = fmt.Errorf("%w: %s", err, stillRunning(c.Bool("abandon")))
+				}
 				return err
 			})(c)
 		},
 	}
+}
+
+// stillRunning says what to do if a call goes on after a cancel, which has abandoned it or not.
+func stillRunning(abandoned bool) string { //nolint:revive // a state of the call
+	if abandoned {
+		return "the worker does not answer or is of an earlier version: restart it"
+	}
+	return "give --abandon to let its slot go on without it, or restart the worker"
 }
 
 func drainVerb() *urfave.Command {
