@@ -125,7 +125,7 @@ func (o *Operator) setDraining(ctx context.Context, verb, worker string, act Act
 		return w.Draining() == (hint == broker.HintDrain)
 	})
 	if err == nil && !done {
-		err = fmt.Errorf("%s worker %s: %w: it may be of an earlier version", verb, worker, ErrNoAnswer)
+		err = fmt.Errorf("%s worker %s: %w: it hangs or is of an earlier version: end its process with SIGTERM instead", verb, worker, ErrNoAnswer)
 	}
 	if err != nil {
 		return err

@@ -29,7 +29,12 @@ func operated(c *urfave.Context, do func(*operate.Operator) error) error {
 // actFlags returns more and the flags of a verb that acts.
 func actFlags(more ...urfave.Flag) []urfave.Flag {
 	more = append(more, cli.ConfirmFlags()...)
-	return append(more, &urfave.StringFlag{Name: "reason", Usage: "note `TEXT` beside the act, see dqbridge history", DefaultText: "none"})
+	return append(more, reasonFlag())
+}
+
+// reasonFlag returns --reason.
+func reasonFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "reason", Usage: "note `TEXT` beside the act, see dqbridge history", DefaultText: "none"}
 }
 
 // actOf returns the act of a verb.
@@ -53,9 +58,27 @@ func acting(
 	}
 }
 
+// actingOnEach is acting for a verb with several names. After an error it continues with the next one.
+func actingOnEach(
+	usage string, effect func(context.Context, *operate.Operator, []string) (string, error),
+	do func(context.Context, *operate.Operator, string, operate.Act) error,
+) urfave.ActionFunc {
+	return func(c *urfave.Context) error {
+		names := c.Args().Slice()
+		return acting(max(1, len(names)), usage, func(ctx context.Context, o *operate.Operator, _ *urfave.Context) (string, error) {
+			return effect(ctx, o, names)
+		}, func(o *operate.Operator, c *urfave.Context) (failed error) {
+			for _, name := range names {
+				failed = errors.Join(failed, do(c.Context, o, name, actOf(c)))
+			}
+			return failed
+		})(c)
+	}
+}
+
 const (
-	pauseUsage  = "pause [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE"
-	resumeUsage = "resume [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE|WORKER"
+	pauseUsage  = "pause [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE..."
+	resumeUsage = "resume [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE|WORKER..."
 	cancelUsage = "cancel [--yes | --dry-run] [--abandon] [--reason TEXT] SOURCE OFFSET"
 	drainUsage  = "drain [--yes | --dry-run] [--force] [--reason TEXT] WORKER"
 	purgeUsage  = "purge [--yes | --dry-run] [--reason TEXT] QUEUE"
@@ -64,13 +87,23 @@ const (
 func pauseVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "pause", Usage: "pause a stage: workers finish what they run and take no more",
-		UsageText: "dqbridge " + pauseUsage, ArgsUsage: "STAGE|QUEUE", Flags: common(actFlags()...),
+		UsageText: "dqbridge " + pauseUsage, ArgsUsage: "STAGE|QUEUE...", Flags: common(actFlags()...),
 		Description: "A queue stands for the stage that reads it. The stage stays paused until dqbridge resume.",
-		Action: acting(1, pauseUsage, func(ctx context.Context, o *operate.Operator, c *urfave.Context) (string, error) {
-			stage, err := o.Stage(ctx, c.Args().First())
-			return "pause stage " + stage, err
-		}, func(o *operate.Operator, c *urfave.Context) error {
-			_, err := o.Pause(c.Context, c.Args().First(), actOf(c))
+		Action: actingOnEach(pauseUsage, func(ctx context.Context, o *operate.Operator, names []string) (string, error) {
+			var stages []string
+			for _, name := range names {
+				stage, err := o.Stage(ctx, name)
+				if err != nil {
+					return "", err
+				}
+				stages = append(stages, stage)
+			}
+			if len(stages) == 1 {
+				return "pause stage " + stages[0], nil
+			}
+			return "pause stages " + strings.Join(stages, ", "), nil
+		}, func(ctx context.Context, o *operate.Operator, name string, act operate.Act) error {
+			_, err := o.Pause(ctx, name, act)
 			return err
 		}),
 	}
@@ -79,20 +112,22 @@ func pauseVerb() *urfave.Command {
 func resumeVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "resume", Usage: "resume a paused stage, or a worker that was drained",
-		UsageText: "dqbridge " + resumeUsage, ArgsUsage: "STAGE|QUEUE|WORKER", Flags: common(actFlags()...),
-		Action: acting(1, resumeUsage, func(_ context.Context, _ *operate.Operator, c *urfave.Context) (string, error) {
-			return "resume " + c.Args().First(), nil
-		}, func(o *operate.Operator, c *urfave.Context) error {
-			name := c.Args().First()
-			_, err := o.Resume(c.Context, name, actOf(c))
-			if errors.Is(err, operate.ErrStageNotFound) {
-				if failed := o.Undrain(c.Context, name, actOf(c)); !errors.Is(failed, operate.ErrWorkerNotFound) {
-					return failed
-				}
-			}
-			return err
-		}),
+		UsageText: "dqbridge " + resumeUsage, ArgsUsage: "STAGE|QUEUE|WORKER...", Flags: common(actFlags()...),
+		Action: actingOnEach(resumeUsage, func(_ context.Context, _ *operate.Operator, names []string) (string, error) {
+			return "resume " + strings.Join(names, ", "), nil
+		}, resume),
 	}
+}
+
+// resume resumes a stage, or a worker if no stage has that name.
+func resume(ctx context.Context, o *operate.Operator, name string, act operate.Act) error {
+	_, err := o.Resume(ctx, name, act)
+	if errors.Is(err, operate.ErrStageNotFound) {
+		if failed := o.Undrain(ctx, name, act); !errors.Is(failed, operate.ErrWorkerNotFound) {
+			return failed
+		}
+	}
+	return err
 }
 
 func cancelVerb() *urfave.Command {
@@ -168,18 +203,32 @@ func purgeVerb() *urfave.Command {
 		Name: "purge", Usage: "drop the items that wait in a queue; each leaves a failure in its place",
 		UsageText: "dqbridge " + purgeUsage, ArgsUsage: "QUEUE", Flags: common(actFlags()...),
 		Description: "The streams behind the queue end in order. Items that a worker or a gather has read go on.",
-		Action: acting(1, purgeUsage, func(ctx context.Context, o *operate.Operator, c *urfave.Context) (string, error) {
-			return purging(ctx, o.Inspector(), c.Args().First())
-		}, func(o *operate.Operator, c *urfave.Context) error {
-			name := c.Args().First()
-			items, err := o.Purge(c.Context, name, actOf(c), nil)
-			if err != nil {
-				return withSuggestion(c.Context, o.Inspector(), name, err)
+		Action: func(c *urfave.Context) error {
+			if err := checkShared(c, 1, purgeUsage); err != nil {
+				return err
 			}
-			_, err = fmt.Fprintf(c.App.Writer, "%s dropped\n", count(items, "item", "items"))
-			return cli.AsOutput(err)
-		}),
+			return operated(c, func(o *operate.Operator) error { return purge(c, o, c.Args().First()) })
+		},
 	}
+}
+
+// purge purges a queue, after its name was typed.
+func purge(c *urfave.Context, o *operate.Operator, name string) error {
+	sure, err := cli.ConfirmName(c, name, func(ctx context.Context) (string, error) { return purging(ctx, o.Inspector(), name) })
+	if err != nil || !sure {
+		return err
+	}
+	var progress func(items int64)
+	if cli.ShowsStatus(c.App.ErrWriter) {
+		progress = func(items int64) { _, _ = fmt.Fprintf(c.App.ErrWriter, "\r%d dropped", items) } // only for people
+		defer func() { _, _ = fmt.Fprintln(c.App.ErrWriter) }()
+	}
+	items, err := o.Purge(c.Context, name, actOf(c), progress)
+	if err != nil {
+		return withSuggestion(c.Context, o.Inspector(), name, err)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s dropped\n", count(items, "item", "items"))
+	return cli.AsOutput(err)
 }
 
 // purging describes the effect of a purge.
