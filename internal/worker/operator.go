@@ -25,7 +25,7 @@ func parseItem(item string) (source string, offset int64, ok bool) {
 }
 
 // drain lets the worker take no more, in all partitions, or take again.
-func (s *session) drain(ctx context.Context, on bool) {
+func (s *session) drain(ctx context.Context, on bool) { //nolint:revive // a state of the worker
 	if s.worker.draining.Swap(on) == on {
 		return
 	}
