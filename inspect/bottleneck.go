@@ -142,13 +142,10 @@ func (f *flow) dearest(p pools) (dearest *Stage) {
 // producerLimit returns the producer as the bottleneck of a flow in whose queues no work waits, nil
 // if no source is open.
 func (f *flow) producerLimit(p pools) *Bottleneck {
-	if len(f.stages) == 0 || f.queues[0].State == Ended {
+	if len(f.stages) == 0 || !f.isFed() || f.stages[0].Workers == 0 {
 		return nil
 	}
 	q, s := f.queues[0], f.stages[0]
-	if q.Sources == 0 || s.Workers == 0 {
-		return nil
-	}
 	return &Bottleneck{
 		Kind: SlowProducer, Queue: q.Name,
 		Text:   fmt.Sprintf("the producer of %s gives %.3g items a second; the slots work %.0f %% of their time", q.Name, f.rateIn(), 100*min(1, p.use(s))),

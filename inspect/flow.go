@@ -196,7 +196,7 @@ func (f *flow) info(p pools) Flow {
 		info.OldestScattered = earlier(info.OldestScattered, q.OldestScattered)
 	}
 	found := f.examine(info, p)
-	if info.State, info.Why, info.Remedy = found.state, found.why, found.remedy; info.State == "running" || info.State == "waiting" {
+	if info.State, info.Why, info.Remedy = found.state, found.why, found.remedy; info.State == "running" {
 		info.Bottleneck, info.ETA = f.bottleneck(p), f.eta()
 	}
 	return info

@@ -36,16 +36,29 @@ func (f *flow) examine(info Flow, p pools) finding {
 		}
 	}
 	switch {
-	case info.Running > 0:
+	case info.Running > 0 || f.hasWorked() && (f.hasWork() || f.isFed()):
 		return finding{state: "running"}
 	case info.Waiting > 0:
 		return f.waiting()
 	case f.ended():
 		return finding{state: "done"}
-	case f.hasWorked():
-		return finding{state: "running"}
 	}
 	return finding{state: "idle"}
+}
+
+// hasWork tells whether items wait in front of a stage.
+func (f *flow) hasWork() bool {
+	return slices.ContainsFunc(f.stages, func(s *Stage) bool {
+		left, _ := f.left(s)
+		return left > 0
+	})
+}
+
+// isFed tells whether a program scatters into the flow.
+func (f *flow) isFed() bool {
+	return slices.ContainsFunc(f.sources, func(s *Source) bool {
+		return s.State != Ended && s.State != Cut && s.State != Away
+	})
 }
 
 // hasWorked tells whether a stage of the flow has finished an item in the last half minute.

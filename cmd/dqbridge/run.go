@@ -35,7 +35,9 @@ func runVerb() *urfave.Command {
 				DefaultText: "4; for a command the number of processors"},
 			&urfave.StringFlag{Name: "timeout", Usage: "fail an item whose function or command takes longer than `TIME`, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try a failed item up to `N` more times"},
-			&urfave.IntFlag{Name: "max-in-flight", Usage: "read at most `N` lines ahead of stdout", DefaultText: "262144"})...),
+			&urfave.IntFlag{Name: "max-in-flight", Usage: "read at most `N` lines ahead of stdout", DefaultText: "262144"},
+			&urfave.BoolFlag{Name: "dashboard", DisableDefaultText: true, Usage: "serve the pages of dqbridge dashboard at --listen while the command runs"},
+			&urfave.StringFlag{Name: "listen", Value: defaultListen, Usage: "with --dashboard: serve at `ADDRESS`, of the loopback only"})...),
 	}
 }
 
@@ -98,7 +100,7 @@ func runFunctions(c *urfave.Context) error {
 					return cli.AsUsage(err)
 				}
 			}
-			return pipeline(c, ex, console, errors, lines, files, stage)
+			return withDashboard(c, ex, console, func() error { return pipeline(c, ex, console, errors, lines, files, stage) })
 		}, executor.Concurrency(concurrency(c, 4)))
 	})
 }

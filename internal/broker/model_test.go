@@ -85,8 +85,9 @@ func (f *feeder) scatterModel(unread []part, max int64, window broker.Window, pa
 			want.Cut = true
 			break
 		}
-		if count > 0 && max > 0 && count+int64(p.N) > max || limit >= 0 && p.End() > limit {
-			want.Full = true
+		full := count > 0 && max > 0 && count+int64(p.N) > max
+		if beyond := limit >= 0 && p.End() > limit; full || beyond {
+			want.Full, want.Window = true, !full
 			break
 		}
 		if p.First > stored {

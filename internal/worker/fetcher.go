@@ -320,8 +320,10 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 			f.stopItem(h.What)
 		case broker.HintAbandon:
 			f.abandonItem(ctx, h.What)
-		case broker.HintDrain, broker.HintWork:
-			f.drain(ctx, h.Kind == broker.HintDrain)
+		case broker.HintDrain:
+			f.drain(ctx)
+		case broker.HintWork:
+			f.undrain(ctx)
 		case broker.HintStages:
 			f.stages.all = f.stages.all || h.What == "" || len(hints) > polledRoutes
 			if !slices.Contains(f.stages.changed, h.What) {

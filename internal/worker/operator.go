@@ -24,15 +24,17 @@ func parseItem(item string) (source string, offset int64, ok bool) {
 	return source, offset, err == nil
 }
 
-// drain lets the worker take no more, in all partitions, or take again.
-func (s *session) drain(ctx context.Context, on bool) { //nolint:revive // a state of the worker
-	if s.worker.draining.Swap(on) == on {
-		return
+// drain lets the worker take no more, in all partitions.
+func (s *session) drain(ctx context.Context) {
+	if !s.worker.draining.Swap(true) {
+		s.log.InfoContext(ctx, "an operator drains this worker: it finishes its items and takes no more", "worker", s.id)
 	}
-	if on {
-		s.log.InfoContext(ctx, "an operator drains this worker: it finishes its items and takes no more", "id", s.id)
-	} else {
-		s.log.InfoContext(ctx, "this worker takes items again", "id", s.id)
+}
+
+// undrain lets the worker take again what it leaves since drain.
+func (s *session) undrain(ctx context.Context) {
+	if s.worker.draining.Swap(false) {
+		s.log.InfoContext(ctx, "this worker takes items again", "worker", s.id)
 	}
 }
 

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/page"
+	"github.com/dqbridge/dqbridge/internal/watch"
+	"github.com/dqbridge/dqbridge/operate"
+)
+
+const (
+	defaultListen = "127.0.0.1:8787"
+	minToken      = 16 // bytes
+)
+
+func dashboardVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "dashboard", Usage: "serve web pages that show the namespace, until Ctrl-C",
+		UsageText: "dqbridge dashboard [FLAGS]",
+		Description: "The pages only read. With --actions they also pause, cancel and delete.\n" +
+			"An address other than one of the loopback needs --token-file.",
+		Flags: common(
+			&urfave.StringFlag{Name: "listen", Value: defaultListen, Usage: "serve at `ADDRESS`"},
+			&urfave.BoolFlag{Name: "actions", DisableDefaultText: true, Usage: "let users pause stages, cancel items, drain workers, and delete queues and dead letters"},
+			&urfave.StringFlag{Name: "title", Usage: "show `TEXT` as the name of the namespace", DefaultText: "the address of Redis"},
+			&urfave.StringFlag{Name: "token-file", Usage: "ask users for the token in the first line of `FILE`"},
+			&urfave.StringSliceFlag{Name: "host", Usage: "answer to the host `NAME` besides those of the loopback; may be given several times"},
+			&urfave.BoolFlag{Name: "hide-payloads", DisableDefaultText: true, Usage: "show the sizes of items in place of the items"}),
+		Action: serveDashboard,
+	}
+}
+
+func serveDashboard(c *urfave.Context) error {
+	if err := checkShared(c, 0, "dashboard"); err != nil {
+		return err
+	}
+	options, err := pageOptions(c)
+	if err != nil {
+		return err
+	}
+	serve := func(o executor.Inspector) error {
+		listener, err := net.Listen("tcp", c.String("listen"))
+		if err != nil {
+			return cli.Usagef("--listen: %v", err)
+		}
+		_, _ = fmt.Fprintf(c.App.ErrWriter, "dqbridge: dashboard at http://%s/\n", listener.Addr())
+		return servePages(c.Context, listener, o, options)
+	}
+	if !c.Bool("actions") {
+		return observe(c, serve)
+	}
+	options.Operator, err = operate.New(c.Context, c.String("redis"), executor.Logger(options.Log))
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(options.Operator.Inspector()), options.Operator.Close())
+}
+
+// pageOptions returns the settings of the flags.
+func pageOptions(c *urfave.Context) (page.Options, error) {
+	options := page.Options{
+		Name: c.String("title"), Hosts: c.StringSlice("host"), HidePayloads: c.Bool("hide-payloads"), As: operatorName(),
+		Log: cli.Logger(c, c.App.ErrWriter),
+	}
+	if options.Name == "" {
+		options.Name = cli.Address(c)
+	}
+	var err error
+	if file := c.String("token-file"); file != "" {
+		options.Token, err = readToken(file)
+	} else if !isLoopback(c.String("listen")) {
+		err = cli.Usagef("--listen %s: other machines can reach this address: give --token-file", c.String("listen"))
+	}
+	return options, err
+}
+
+// readToken returns the first line of a file.
+func readToken(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", cli.Usagef("--token-file: %v", err)
+	}
+	token, _, _ := strings.Cut(string(text), "\n")
+	if token = strings.TrimSpace(token); len(token) < minToken {
+		return "", cli.Usagef("--token-file %s: its first line has %d characters: write at least %d, such as those of `openssl rand -hex 16`", file, len(token), minToken)
+	}
+	return token, nil
+}
+
+// isLoopback reports whether only this machine can reach an address.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// operatorName returns user and host of this process.
+func operatorName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username + "@" + host
+	}
+	return host
+}
+
+// servePages serves the pages at a listener until ctx ends.
+func servePages(ctx context.Context, listener net.Listener, inspector executor.Inspector, options page.Options) error {
+	watcher := watch.Start(ctx, inspector, options.Log)
+	defer watcher.Close()
+	pages, err := page.New(ctx, inspector, watcher, options)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err = <-ended: // the listener is broken
+		pages.Close()
+		return err
+	case <-ctx.Done():
+	}
+	pages.Close() // which ends the streams of events
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err = server.Shutdown(limited); err != nil {
+		err = server.Close()
+	}
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return errors.Join(err, context.Cause(ctx))
+}
+
+// withDashboard serves the pages while do runs, if --dashboard is given.
+func withDashboard(c *urfave.Context, ex *executor.Executor, console *cli.Console, do func() error) error {
+	if !c.Bool("dashboard") {
+		return do()
+	}
+	if !isLoopback(c.String("listen")) {
+		return cli.Usagef("--listen %s: run serves pages to this machine only: give an address such as %s", c.String("listen"), defaultListen)
+	}
+	listener, err := net.Listen("tcp", c.String("listen"))
+	if err != nil {
+		return cli.Usagef("--listen: %v", err)
+	}
+	_, _ = fmt.Fprintf(console, "dqbridge: dashboard at http://%s/\n", listener.Addr())
+	ctx, cancel := context.WithCancel(c.Context)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		options := page.Options{Name: "dqbridge run", As: operatorName(), Log: cli.Logger(c, console)}
+		if err := servePages(ctx, listener, ex, options); err != nil && ctx.Err() == nil {
+			options.Log.Warn("the dashboard has ended", "err", err)
+		}
+	}()
+	err = do()
+	cancel()
+	<-served
+	return err
+}
