@@ -12,7 +12,7 @@ type Worker struct {
 	State       string        `json:"state"`
 	Concurrency int           `json:"concurrency"` // number of slots
 	Draining    bool          `json:"draining"`    // an operator lets it take no more items
-	Stuck       int           `json:"stuck"`       // calls left behind, whose functions did not return after their timeout
+	Stuck       int           `json:"stuck"`       // calls left behind, whose functions did not return after their timeout or were abandoned
 	Tags        []string      `json:"tags"`
 	Functions   []string      `json:"functions"`
 	Done        int64         `json:"done"`             // items so far, with the failed ones

@@ -177,10 +177,10 @@ func singular(word string) string {
 
 // ordinary lists words that have their everyday meaning in names.
 const ordinary = `
-ack activity acts added after ahead all answer api append args as at attempt audit auth await away backoff
-banner base batchcalls batcher batchrunner begin block bottleneck breaker broken brokertest bucket budget
-buffer builtin bulk busy by bytes caller cancel canceled card cells chain channels charts check child claims
-cleanup cli client clock close closed cluster code collect columns command committer complete completed
+abandon ack activity acts added after ahead all answer api append args as at attempt audit auth await away
+backoff banner base batchcalls batcher batchrunner begin block bottleneck breaker broken brokertest bucket
+budget buffer builtin bulk busy by bytes caller cancel canceled card cells chain channels charts check child
+claims cleanup cli client clock close closed cluster code collect columns command committer complete completed
 completer config confirm conn connect connection console coproc cost costmodel count cpu crash crashes cut
 dashboard define delayed delete delivered deliveries denied desc describe dialer differences differential
 direct doc doctor done drain draining dropped due durable elsewhere embedded end ended err error errorlist eta

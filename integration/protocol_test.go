@@ -246,7 +246,7 @@ func TestProtocolScripts(t *testing.T) {
 	}
 	same(t, "scripts", column(t, "script"), files)
 	same(t, "hints", column(t, "kind"), []string{broker.HintStages, broker.HintRoom, broker.HintSource, broker.HintEnd,
-		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintStop, broker.HintDrain, broker.HintWork, broker.HintSuccess, broker.HintVersion})
+		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintStop, broker.HintAbandon, broker.HintDrain, broker.HintWork, broker.HintSuccess, broker.HintVersion})
 }
 
 // Each key in the header of a script is a row of the table of keys.

@@ -162,6 +162,8 @@ func TestDeletionAsksOnTerminal(t *testing.T) {
 		verb, question, keys string
 		status               int
 	}{
+		{"purge letters", "; type letters to do it: ", "y\n", 1},
+		{"purge letters", "type letters", "letters\n", 0},
 		{"delete letters", "delete queue letters: 0 items that no worker has read? [y/N] ", "\n", 1},
 		{"delete letters", "[y/N] ", "no\n", 1},
 		{"delete letters", "[y/N] ", "\x04", 1}, // Ctrl-D

@@ -23,29 +23,48 @@ const (
 // Errors: ErrNotRunning, and ErrStillRunning if the function has not returned after ten seconds. Its
 // slot then stays taken until it does.
 func (o *Operator) Cancel(ctx context.Context, source string, offset int64, act Act) (call inspect.Call, err error) {
-	ctx, end, err := o.begin(ctx, "cancel")
+	return o.cancel(ctx, "cancel", source, offset, act, broker.HintStop, patience)
+}
+
+// Abandon is Cancel, and does not wait for a function that ignores its context: ten seconds after the
+// end of the context the slot goes on without it. The item is a failure with the code "canceled" in its
+// place, and the other items of its batch, also those that were done, go back to their queue. The
+// goroutine of the function is left behind, inspect.Worker.Stuck counts it until the function
+// returns, and its results are dropped. If the call may be at one of several items, see
+// inspect.Call.Items, the failure is the item at offset.
+//
+// Errors: those of Cancel. ErrStillRunning then means that the worker does not answer.
+func (o *Operator) Abandon(ctx context.Context, source string, offset int64, act Act) (call inspect.Call, err error) {
+	return o.cancel(ctx, "abandon", source, offset, act, broker.HintAbandon, 2*patience)
+}
+
+// cancel sends a hint about an item until the worker no longer runs it, at most for a time.
+func (o *Operator) cancel(
+	ctx context.Context, verb, source string, offset int64, act Act, hint string, limit time.Duration,
+) (call inspect.Call, err error) {
+	ctx, end, err := o.begin(ctx, verb)
 	if err != nil {
 		return inspect.Call{}, err
 	}
 	defer end(&err)
 	part, worker, item, err := o.running(ctx, source, offset)
 	if err != nil {
-		return inspect.Call{}, fmt.Errorf("cancel: %w", err)
+		return inspect.Call{}, fmt.Errorf("%s: %w", verb, err)
 	}
 	call = inspect.Call{
 		Stage: item.Stage, Function: item.Function, Queue: item.Queue, Source: item.Source, Offset: item.Offset,
 		Items: item.Items, Attempt: item.Attempt, Since: item.Since,
 	}
 	name := fmt.Sprintf("%s %d", source, offset)
-	if err := act.note(ctx, part, "cancel", "item "+name, 1); err != nil {
+	if err := act.note(ctx, part, verb, "item "+name, 1); err != nil {
 		return call, err
 	}
-	told, err := until(ctx, part, worker, broker.Hint{Kind: broker.HintStop, What: name}, func(w broker.Process) bool {
+	told, err := until(ctx, part, worker, broker.Hint{Kind: hint, What: name}, limit, func(w broker.Process) bool {
 		_, running := itemOf(w, source, offset)
 		return !running
 	})
 	if err == nil && !told {
-		err = fmt.Errorf("cancel item %s: %w: worker %s waits for it: restart the worker", name, ErrStillRunning, worker)
+		err = fmt.Errorf("%s item %s: %w: worker %s waits for it", verb, name, ErrStillRunning, worker)
 	}
 	return call, err
 }
@@ -77,10 +96,12 @@ func itemOf(w broker.Process, source string, offset int64) (broker.RunningItem, 
 }
 
 // until sends a hint to a worker until the worker's card shows its effect. A worker that is gone has
-// obeyed. It returns false after ten seconds.
-func until(ctx context.Context, part *broker.Client, worker string, hint broker.Hint, done func(broker.Process) bool) (bool, error) {
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
+// obeyed. It returns false if that takes longer than limit.
+func until(
+	ctx context.Context, part *broker.Client, worker string, hint broker.Hint, limit time.Duration, done func(broker.Process) bool,
+) (bool, error) {
+	over := time.NewTimer(limit)
+	defer over.Stop()
 	tick := time.NewTicker(repeatAfter)
 	defer tick.Stop()
 	for {
@@ -90,7 +111,7 @@ func until(ctx context.Context, part *broker.Client, worker string, hint broker.
 		select {
 		case <-ctx.Done():
 			return false, context.Cause(ctx)
-		case <-limit.C:
+		case <-over.C:
 			return false, nil
 		case <-tick.C:
 		}

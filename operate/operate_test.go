@@ -33,14 +33,15 @@ type site struct {
 	worker string
 }
 
-func newSite(t *testing.T) site {
+// newSite starts a site whose worker has one slot and some functions.
+func newSite(t *testing.T, functions ...workers.Function) site {
 	t.Helper()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
 	ex, err := executor.New(t.Context(), url, executor.Lease(time.Second), executor.Logger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := workers.New(url, workers.Functions(waits), workers.Concurrency(1), workers.Lease(time.Second), workers.Logger(nil))
+	w, err := workers.New(url, workers.Functions(functions...), workers.Concurrency(1), workers.Lease(time.Second), workers.Logger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func (s site) running(t *testing.T) (call inspect.Call) {
 // A canceled item is a failure in its place, and the others have results.
 func TestCanceledItemKeepsItsPlace(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, waits)
 	_, out := s.flow(t)
 	call := s.running(t)
 	got, err := s.o.Cancel(t.Context(), call.Source, 2, operate.Act{By: "ann", Reason: "it hangs"})
@@ -124,7 +125,7 @@ func TestCanceledItemKeepsItsPlace(t *testing.T) {
 // A paused stage takes no items, and its flow says who has paused it. Purged items are failures.
 func TestPausedStageTakesNothing(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, waits)
 	_, out := s.flow(t)
 	call := s.running(t)
 	stage, err := s.o.Pause(t.Context(), "numbers", operate.Act{By: "ann", Reason: "too slow"})
@@ -166,7 +167,7 @@ func TestPausedStageTakesNothing(t *testing.T) {
 // A drained worker takes no items until it is told to.
 func TestDrainedWorkerTakesNothing(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, waits)
 	if err := s.o.Drain(t.Context(), s.worker, operate.Act{}); !errors.Is(err, operate.ErrLastHolder) {
 		t.Fatalf("drained the last worker: %v", err)
 	}

@@ -121,11 +121,11 @@ func (o *Operator) setDraining(ctx context.Context, verb, worker string, act Act
 		}
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	done, err := until(ctx, part, worker, broker.Hint{Kind: hint}, func(w broker.Process) bool {
+	done, err := until(ctx, part, worker, broker.Hint{Kind: hint}, patience, func(w broker.Process) bool {
 		return w.Draining() == (hint == broker.HintDrain)
 	})
 	if err == nil && !done {
-		err = fmt.Errorf("%s worker %s: %w: it may be of an earlier version", verb, worker, ErrNoAnswer)
+		err = fmt.Errorf("%s worker %s: %w: it hangs or is of an earlier version: end its process with SIGTERM instead", verb, worker, ErrNoAnswer)
 	}
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"github.com/dqbridge/dqbridge/operate"
 )
 
-const deadUsage = "dead list | show ID... | export ID... | retry [--to QUEUE] ID... | drop [--yes | --dry-run] ID..."
+const deadUsage = "dead list | show ID... | export ID... | retry [--to QUEUE] [--reason TEXT] ID... | drop [--yes | --dry-run] [--reason TEXT] ID..."
 
 func deadVerb() *urfave.Command {
 	return &urfave.Command{
@@ -27,7 +27,7 @@ func deadVerb() *urfave.Command {
 			"line: the fields of its letter, and the item as item, or as item_base64 if it is not UTF-8. retry adds the items to the\n" +
 			"end of their queue again, or of the queue of --to. drop deletes the dead letters: it asks on a terminal, and needs --yes\n" +
 			"without one. With --all, all but list take all dead letters. After an error they continue with the next one.",
-		Flags: common(append(cli.ConfirmFlags(), cli.JSONFlag(),
+		Flags: common(actFlags(cli.JSONFlag(),
 			&urfave.BoolFlag{Name: "all", DisableDefaultText: true, Usage: "show, export, retry or drop all dead letters"},
 			&urfave.StringFlag{Name: "to", Usage: "retry: add the items to `QUEUE`, for example if their own queue is sealed", DefaultText: "their queue"})...),
 		Action: func(c *urfave.Context) error {
@@ -73,6 +73,9 @@ func checkDead(c *urfave.Context) error {
 			return cli.Usagef("--%s is a flag of dead %s, and dead %s does not take it: dqbridge %s", flag.name, flag.of, act, deadUsage)
 		}
 	}
+	if c.IsSet("reason") && act != "retry" && act != "drop" {
+		return cli.Usagef("--reason is a flag of dead retry and dead drop: dqbridge %s", deadUsage)
+	}
 	return checkShared(c, c.NArg(), deadUsage)
 }
 
@@ -116,7 +119,7 @@ func showDead(c *urfave.Context, o executor.Inspector) func(context.Context, str
 func retryDead(c *urfave.Context, o *operate.Operator) func(context.Context, string) error {
 	to := c.String("to")
 	return func(ctx context.Context, id string) error {
-		_, err := o.RetryLetters(ctx, []string{id}, to, operate.Act{})
+		_, err := o.RetryLetters(ctx, []string{id}, to, actOf(c))
 		switch {
 		case errors.Is(err, executor.ErrSealed):
 			return fmt.Errorf("%w (dqbridge dead retry --to QUEUE)", err)
@@ -146,7 +149,7 @@ func dropDead(c *urfave.Context) error {
 	}
 	return operated(c, func(o *operate.Operator) error {
 		return eachDead(c, o.Inspector(), func(ctx context.Context, id string) error {
-			_, err := o.DropLetters(ctx, []string{id}, operate.Act{})
+			_, err := o.DropLetters(ctx, []string{id}, actOf(c))
 			return err
 		})
 	})

@@ -14,12 +14,12 @@ import (
 	"github.com/dqbridge/dqbridge/operate"
 )
 
-const deleteUsage = "delete [--yes | --dry-run] QUEUE"
+const deleteUsage = "delete [--yes | --dry-run] [--reason TEXT] QUEUE"
 
 func deleteVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "delete", Usage: "delete a queue, its items and its stages",
-		UsageText: "dqbridge " + deleteUsage, ArgsUsage: "QUEUE", Flags: common(cli.ConfirmFlags()...),
+		UsageText: "dqbridge " + deleteUsage, ArgsUsage: "QUEUE", Flags: common(actFlags()...),
 		Description: "It asks on a terminal. Without a terminal it needs --yes.",
 		Action: func(c *urfave.Context) error {
 			if err := checkShared(c, 1, deleteUsage); err != nil {
@@ -37,7 +37,7 @@ func deleteVerb() *urfave.Command {
 				return err
 			}
 			return operated(c, func(o *operate.Operator) error {
-				return withSuggestion(c.Context, o.Inspector(), name, o.Delete(c.Context, name, operate.Act{}))
+				return withSuggestion(c.Context, o.Inspector(), name, o.Delete(c.Context, name, actOf(c)))
 			})
 		},
 	}

@@ -29,7 +29,12 @@ func operated(c *urfave.Context, do func(*operate.Operator) error) error {
 // actFlags returns more and the flags of a verb that acts.
 func actFlags(more ...urfave.Flag) []urfave.Flag {
 	more = append(more, cli.ConfirmFlags()...)
-	return append(more, &urfave.StringFlag{Name: "reason", Usage: "note `TEXT` beside the act, see dqbridge history", DefaultText: "none"})
+	return append(more, reasonFlag())
+}
+
+// reasonFlag returns --reason.
+func reasonFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "reason", Usage: "note `TEXT` beside the act, see dqbridge history", DefaultText: "none"}
 }
 
 // actOf returns the act of a verb.
@@ -53,10 +58,28 @@ func acting(
 	}
 }
 
+// actingOnEach is acting for a verb with several names. After an error it continues with the next one.
+func actingOnEach(
+	usage string, effect func(context.Context, *operate.Operator, []string) (string, error),
+	do func(context.Context, *operate.Operator, string, operate.Act) error,
+) urfave.ActionFunc {
+	return func(c *urfave.Context) error {
+		names := c.Args().Slice()
+		return acting(max(1, len(names)), usage, func(ctx context.Context, o *operate.Operator, _ *urfave.Context) (string, error) {
+			return effect(ctx, o, names)
+		}, func(o *operate.Operator, c *urfave.Context) (failed error) {
+			for _, name := range names {
+				failed = errors.Join(failed, do(c.Context, o, name, actOf(c)))
+			}
+			return failed
+		})(c)
+	}
+}
+
 const (
-	pauseUsage  = "pause [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE"
-	resumeUsage = "resume [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE|WORKER"
-	cancelUsage = "cancel [--yes | --dry-run] [--reason TEXT] SOURCE OFFSET"
+	pauseUsage  = "pause [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE..."
+	resumeUsage = "resume [--yes | --dry-run] [--reason TEXT] STAGE|QUEUE|WORKER..."
+	cancelUsage = "cancel [--yes | --dry-run] [--abandon] [--reason TEXT] SOURCE OFFSET"
 	drainUsage  = "drain [--yes | --dry-run] [--force] [--reason TEXT] WORKER"
 	purgeUsage  = "purge [--yes | --dry-run] [--reason TEXT] QUEUE"
 )
@@ -64,13 +87,23 @@ const (
 func pauseVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "pause", Usage: "pause a stage: workers finish what they run and take no more",
-		UsageText: "dqbridge " + pauseUsage, ArgsUsage: "STAGE|QUEUE", Flags: common(actFlags()...),
+		UsageText: "dqbridge " + pauseUsage, ArgsUsage: "STAGE|QUEUE...", Flags: common(actFlags()...),
 		Description: "A queue stands for the stage that reads it. The stage stays paused until dqbridge resume.",
-		Action: acting(1, pauseUsage, func(ctx context.Context, o *operate.Operator, c *urfave.Context) (string, error) {
-			stage, err := o.Stage(ctx, c.Args().First())
-			return "pause stage " + stage, err
-		}, func(o *operate.Operator, c *urfave.Context) error {
-			_, err := o.Pause(c.Context, c.Args().First(), actOf(c))
+		Action: actingOnEach(pauseUsage, func(ctx context.Context, o *operate.Operator, names []string) (string, error) {
+			var stages []string
+			for _, name := range names {
+				stage, err := o.Stage(ctx, name)
+				if err != nil {
+					return "", err
+				}
+				stages = append(stages, stage)
+			}
+			if len(stages) == 1 {
+				return "pause stage " + stages[0], nil
+			}
+			return "pause stages " + strings.Join(stages, ", "), nil
+		}, func(ctx context.Context, o *operate.Operator, name string, act operate.Act) error {
+			_, err := o.Pause(ctx, name, act)
 			return err
 		}),
 	}
@@ -79,26 +112,32 @@ func pauseVerb() *urfave.Command {
 func resumeVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "resume", Usage: "resume a paused stage, or a worker that was drained",
-		UsageText: "dqbridge " + resumeUsage, ArgsUsage: "STAGE|QUEUE|WORKER", Flags: common(actFlags()...),
-		Action: acting(1, resumeUsage, func(_ context.Context, _ *operate.Operator, c *urfave.Context) (string, error) {
-			return "resume " + c.Args().First(), nil
-		}, func(o *operate.Operator, c *urfave.Context) error {
-			name := c.Args().First()
-			_, err := o.Resume(c.Context, name, actOf(c))
-			if errors.Is(err, operate.ErrStageNotFound) {
-				if failed := o.Undrain(c.Context, name, actOf(c)); !errors.Is(failed, operate.ErrWorkerNotFound) {
-					return failed
-				}
-			}
-			return err
-		}),
+		UsageText: "dqbridge " + resumeUsage, ArgsUsage: "STAGE|QUEUE|WORKER...", Flags: common(actFlags()...),
+		Action: actingOnEach(resumeUsage, func(_ context.Context, _ *operate.Operator, names []string) (string, error) {
+			return "resume " + strings.Join(names, ", "), nil
+		}, resume),
 	}
 }
 
+// resume resumes a stage, or a worker if no stage has that name.
+func resume(ctx context.Context, o *operate.Operator, name string, act operate.Act) error {
+	_, err := o.Resume(ctx, name, act)
+	if errors.Is(err, operate.ErrStageNotFound) {
+		if failed := o.Undrain(ctx, name, act); !errors.Is(failed, operate.ErrWorkerNotFound) {
+			return failed
+		}
+	}
+	return err
+}
+
 func cancelVerb() *urfave.Command {
+	abandon := &urfave.BoolFlag{
+		Name: "abandon", DisableDefaultText: true,
+		Usage: "if the function does not return within ten seconds, let its slot go on without it; a goroutine is lost until it does",
+	}
 	return &urfave.Command{
 		Name: "cancel", Usage: "cancel an item that a worker runs, by its source and its offset there",
-		UsageText: "dqbridge " + cancelUsage, ArgsUsage: "SOURCE OFFSET", Flags: common(actFlags()...),
+		UsageText: "dqbridge " + cancelUsage, ArgsUsage: "SOURCE OFFSET", Flags: common(actFlags(abandon)...),
 		Description: "dqbridge doctor names the items that run for too long. The item is a failure in its place, and its command is killed.",
 		Action: func(c *urfave.Context) error {
 			offset, err := strconv.ParseInt(c.Args().Get(1), 10, 64)
@@ -106,13 +145,32 @@ func cancelVerb() *urfave.Command {
 				return cli.Usagef("cancel: %q is no offset: give a number from 0 on: dqbridge %s", c.Args().Get(1), cancelUsage)
 			}
 			return acting(2, cancelUsage, func(context.Context, *operate.Operator, *urfave.Context) (string, error) {
-				return fmt.Sprintf("cancel 1 item: offset %d of source %s", offset, c.Args().First()), nil
+				text := fmt.Sprintf("cancel 1 item: offset %d of source %s", offset, c.Args().First())
+				if c.Bool("abandon") {
+					text += ", and leave a goroutine of the worker behind if the function does not return"
+				}
+				return text, nil
 			}, func(o *operate.Operator, c *urfave.Context) error {
-				_, err := o.Cancel(c.Context, c.Args().First(), offset, actOf(c))
+				cancel := o.Cancel
+				if c.Bool("abandon") {
+					cancel = o.Abandon
+				}
+				_, err := cancel(c.Context, c.Args().First(), offset, actOf(c))
+				if errors.Is(err, operate.ErrStillRunning) {
+					err = fmt.Errorf("%w: %s", err, stillRunning(c.Bool("abandon")))
+				}
 				return err
 			})(c)
 		},
 	}
+}
+
+// stillRunning says what to do if a call goes on after a cancel, which has abandoned it or not.
+func stillRunning(abandoned bool) string { //nolint:revive // a state of the call
+	if abandoned {
+		return "the worker does not answer or is of an earlier version: restart it"
+	}
+	return "give --abandon to let its slot go on without it, or restart the worker"
 }
 
 func drainVerb() *urfave.Command {
@@ -145,18 +203,32 @@ func purgeVerb() *urfave.Command {
 		Name: "purge", Usage: "drop the items that wait in a queue; each leaves a failure in its place",
 		UsageText: "dqbridge " + purgeUsage, ArgsUsage: "QUEUE", Flags: common(actFlags()...),
 		Description: "The streams behind the queue end in order. Items that a worker or a gather has read go on.",
-		Action: acting(1, purgeUsage, func(ctx context.Context, o *operate.Operator, c *urfave.Context) (string, error) {
-			return purging(ctx, o.Inspector(), c.Args().First())
-		}, func(o *operate.Operator, c *urfave.Context) error {
-			name := c.Args().First()
-			items, err := o.Purge(c.Context, name, actOf(c), nil)
-			if err != nil {
-				return withSuggestion(c.Context, o.Inspector(), name, err)
+		Action: func(c *urfave.Context) error {
+			if err := checkShared(c, 1, purgeUsage); err != nil {
+				return err
 			}
-			_, err = fmt.Fprintf(c.App.Writer, "%s dropped\n", count(items, "item", "items"))
-			return cli.AsOutput(err)
-		}),
+			return operated(c, func(o *operate.Operator) error { return purge(c, o, c.Args().First()) })
+		},
 	}
+}
+
+// purge purges a queue, after its name was typed.
+func purge(c *urfave.Context, o *operate.Operator, name string) error {
+	sure, err := cli.ConfirmName(c, name, func(ctx context.Context) (string, error) { return purging(ctx, o.Inspector(), name) })
+	if err != nil || !sure {
+		return err
+	}
+	var progress func(items int64)
+	if cli.ShowsStatus(c.App.ErrWriter) {
+		progress = func(items int64) { _, _ = fmt.Fprintf(c.App.ErrWriter, "\r%d dropped", items) } // only for people
+		defer func() { _, _ = fmt.Fprintln(c.App.ErrWriter) }()
+	}
+	items, err := o.Purge(c.Context, name, actOf(c), progress)
+	if err != nil {
+		return withSuggestion(c.Context, o.Inspector(), name, err)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s dropped\n", count(items, "item", "items"))
+	return cli.AsOutput(err)
 }
 
 // purging describes the effect of a purge.

@@ -29,6 +29,7 @@ const (
 	HintSuccess = "success" // another worker has succeeded with an item that failed here
 	HintCancel  = "cancel"  // a future was canceled
 	HintStop    = "stop"    // an operator cancels a running item: source and offset
+	HintAbandon = "abandon" // the same; if the function does not return, its slot goes on without it
 	HintDrain   = "drain"   // an operator lets the worker take no more
 	HintWork    = "work"    // an operator lets it take items again
 )

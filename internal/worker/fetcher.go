@@ -318,6 +318,8 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 			err = f.canceled(ctx)
 		case broker.HintStop:
 			f.stopItem(h.What)
+		case broker.HintAbandon:
+			f.abandonItem(ctx, h.What)
 		case broker.HintDrain:
 			f.drain(ctx)
 		case broker.HintWork:

@@ -73,7 +73,7 @@ func (s *slot) endPermit(ctx context.Context) {
 }
 
 // endCall gives back the permit of a call, and wakes the fetchers that wait for one.
-func (s *slot) endCall(ctx context.Context, l *limiter) {
+func (s *session) endCall(ctx context.Context, l *limiter) {
 	l.end()
 	if l.limited() {
 		s.worker.wakeLeftOut(ctx)

@@ -47,7 +47,7 @@ func TestTimeOfAFullQueueIsCounted(t *testing.T) {
 func TestTimeOfACallIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := &route{}
+		r := &route{breaker: newBreaker()}
 		s := &session{}
 		h := &slot{session: s, now: runningCall{epoch: time.Now()}}
 		s.slots.add(h)
@@ -61,8 +61,8 @@ func TestTimeOfACallIsCountedOnce(t *testing.T) {
 			}
 		}
 		<-time.After(time.Second)
-		done := step{Result: runner.Result{N: 3, Spent: 7 * time.Second, Again: []int{1}}}
-		h.returned(&done)
+		done := step{route: r, Result: runner.Result{N: 3, Spent: 7 * time.Second, Again: []int{1}}}
+		h.returned(t.Context(), &done)
 		r.record(done, done.Spent, 5)
 		want := broker.StageCounts{Items: 2, Retried: 1, Batches: 1, Bytes: 5, Spent: 7 * time.Second, Busy: time.Second}
 		if got := counted(r); got != want {

@@ -8,14 +8,20 @@ import (
 
 // stopItem ends the call that runs on an item, which an operator names as "source offset".
 func (s *session) stopItem(item string) {
-	source, text, _ := strings.Cut(item, " ")
-	offset, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	source, offset, ok := parseItem(item)
+	if !ok {
 		return
 	}
 	for _, h := range s.slots.list() {
 		h.now.cancelItem(source, offset)
 	}
+}
+
+// parseItem returns the source and the offset of an item in a hint.
+func parseItem(item string) (source string, offset int64, ok bool) {
+	source, text, _ := strings.Cut(item, " ")
+	offset, err := strconv.ParseInt(text, 10, 64)
+	return source, offset, err == nil
 }
 
 // drain lets the worker take no more, in all partitions.

@@ -37,6 +37,7 @@ type runningCall struct {
 	offset     int64                   // of that future
 	patience   time.Duration           // time after the end of the context until the next report
 	late       bool                    // the call was reported
+	abandoned  chan struct{}           // closed when the goroutine of the slot ends; nil: the slot has no successor
 	seen       itemSeen
 }
 
@@ -138,19 +139,30 @@ func (c *runningCall) end(r *route) {
 func (c *runningCall) cancelItem(source string, offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.route == nil || c.source != source {
-		return
-	}
-	at := c.at.Load()
-	why := &runner.CanceledItems{First: c.first + at/(2*batch.MaxItems), N: int(at % (2 * batch.MaxItems))}
-	if offset < why.First || offset >= why.First+int64(why.N) {
+	first, n, ok := c.runsOn(source, offset)
+	if !ok {
 		return
 	}
 	if c.route.function.Whole { // it runs on all of them
-		why = &runner.CanceledItems{First: offset, N: 1}
+		first, n = offset, 1
 	}
+	why := &runner.CanceledItems{First: first, N: n}
 	c.cancel(why)
 	c.note(why)
+}
+
+// runsOn reports whether the function may run on an item, and the items that it may be at.
+func (c *runningCall) runsOn(source string, offset int64) (first int64, n int, ok bool) {
+	at := c.at.Load()
+	first, n = c.first+at/(2*batch.MaxItems), int(at%(2*batch.MaxItems))
+	return first, n, c.route != nil && c.source == source && first <= offset && offset < first+int64(n)
+}
+
+// isAbandoned reports whether the slot has a successor.
+func (c *runningCall) isAbandoned() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.abandoned != nil
 }
 
 // cut records that the context of the slot has ended with that of the worker.
@@ -283,10 +295,12 @@ func (c *runningCall) Item() (item runner.Item, ok bool) {
 
 // stuck counts and logs that the call of a slot is left behind. The caller calls returned when the
 // function returns.
-func (s *slot) stuck() (returned func()) {
-	attrs := s.now.attrs()
+func (s *slot) stuck() (returned func()) { return s.leaveBehind(s.route, s.now.attrs()) }
+
+// leaveBehind is stuck for a call of a route, with attributes for the log.
+func (s *session) leaveBehind(r *route, attrs []any) (returned func()) {
 	s.log.Warn("a function does not return although its context has ended; its goroutine is left behind and its slot goes on", attrs...)
-	left, ofFunction := &s.worker.counts.left, &s.route.breaker.left
+	left, ofFunction := &s.worker.counts.left, &r.breaker.left
 	left.Add(1)
 	ofFunction.Add(1)
 	return func() {

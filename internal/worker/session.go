@@ -140,7 +140,8 @@ func (s *session) runRoles(soft, hard context.Context, stop, cut context.CancelC
 	var slots sync.WaitGroup
 	s.start = func(h *slot) {
 		h.group = &slots
-		slots.Go(func() { h.run(hard) })
+		slots.Add(1)
+		go h.run(hard) // its end is that of the slot, which may have several goroutines in turn
 	}
 	for _, h := range s.slots.list() {
 		s.start(h)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,11 +78,25 @@ func (t *slotSet) list() []*slot {
 	return t.all
 }
 
+// replace puts a slot into the place of another one, and returns it.
+func (t *slotSet) replace(old, h *slot) *slot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = slices.Clone(t.all) // others read the earlier list
+	t.all[slices.Index(t.all, old)] = h
+	return h
+}
+
 // newSlot adds a slot. It does not run yet.
 func (s *session) newSlot() *slot {
+	h := s.makeSlot()
+	s.slots.add(h)
+	return h
+}
+
+func (s *session) makeSlot() *slot {
 	h := &slot{session: s, idle: map[*runner.Function][]runner.Runner{}, now: runningCall{epoch: time.Now()}}
 	h.noted = h.noteFailure
-	s.slots.add(h)
 	return h
 }
 
@@ -96,15 +111,21 @@ func (f *fetcher) addSlots() {
 	}
 }
 
-// run runs jobs until work is closed. If a function ends this goroutine, another one runs the job
-// again, and calls that function in a goroutine of its own.
+// run runs jobs until work is closed, or until its call, which was abandoned, returns. If a function
+// ends this goroutine, another one runs the job again, and calls that function in a goroutine of its
+// own.
 func (s *slot) run(ctx context.Context) {
 	closed, own := false, s.now.open(ctx)
 	defer func() {
 		s.now.close()
-		if !closed {
+		switch {
+		case s.now.isAbandoned():
+			close(s.now.abandoned)
+		case closed:
+			s.group.Done()
+		default:
 			s.called.Exits.Store(true)
-			s.group.Go(func() { s.run(ctx) })
+			go s.run(ctx) // in place of this goroutine
 		}
 	}()
 	for s.job != nil || s.next() {
@@ -112,11 +133,7 @@ func (s *slot) run(ctx context.Context) {
 			own = s.now.open(ctx)
 		}
 		s.made = s.process(own, *s.job)
-		if r := s.job.route; r.userBounded() {
-			s.made[len(s.made)-1].endsJob = true
-		} else {
-			s.endJob(r)
-		}
+		s.endWork(s.job.route, s.made)
 		s.endPermit(ctx)
 		s.job = nil
 		s.worker.partitions.end()
@@ -128,6 +145,15 @@ func (s *slot) run(ctx context.Context) {
 		s.made = s.made[:0]
 	}
 	closed = true
+}
+
+// endWork ends the count of a job, or lets its last completion end it.
+func (s *session) endWork(r *route, made []completion) {
+	if r.userBounded() {
+		made[len(made)-1].endsJob = true
+	} else {
+		s.endJob(r)
+	}
 }
 
 // next waits for a job.
@@ -196,16 +222,11 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 	if s.pauses(r) || !s.admit(r) {
 		return done
 	}
-	defer s.endCall(ctx, r.limiter)
 	if !r.breaker.begin() {
+		s.endCall(ctx, r.limiter)
 		return done
 	}
-	defer func() {
-		if rest := r.breaker.end(done.N, done.Failed+len(done.Again)); rest > 0 {
-			s.worker.restUntilRetry(rest)
-		}
-	}()
-	defer s.returned(&done)
+	defer s.returned(ctx, &done)
 	if !s.now.begin(r, b, attempts+1) {
 		return done
 	}
@@ -234,17 +255,26 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 	return done
 }
 
-// noteFailure counts a failed attempt of the i-th item of the current call.
+// noteFailure counts a failed attempt of the i-th item of the current call. That of an abandoned call
+// is counted already.
 func (s *slot) noteFailure(i int, f batch.Failure) {
+	if s.now.isAbandoned() {
+		return
+	}
 	s.code = f.Code
 	s.route.failed(failedAttempt{f, s.now.source, s.now.first + int64(i)})
 }
 
-// returned records that the function of a step has returned.
-func (s *slot) returned(done *step) {
+// returned ends the call of a step whose function has returned. An abandoned call has ended before.
+func (s *slot) returned(ctx context.Context, done *step) {
 	call, late, counted := s.now.done()
+	s.endAbandoned()
+	defer s.endCall(ctx, done.route.limiter)
 	if done.counted = counted; late {
 		s.log.Warn("a function has returned long after its context had ended", call.attrs()...)
+	}
+	if rest := done.route.breaker.end(done.N, done.Failed+len(done.Again)); rest > 0 {
+		s.worker.restUntilRetry(rest)
 	}
 }
 

@@ -11,8 +11,11 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
-// errDeclined is the error of a question that was not answered with yes.
-var errDeclined = errors.New("nothing was changed: the answer was not y")
+// Errors of questions.
+var (
+	errDeclined  = errors.New("nothing was changed: the answer was not y")
+	errOtherName = errors.New("nothing was changed: the answer was not the name")
+)
 
 // ConfirmFlags returns --yes and --dry-run.
 func ConfirmFlags() []urfave.Flag {
@@ -27,6 +30,27 @@ func ConfirmFlags() []urfave.Flag {
 // effect and returns false. Otherwise it asks on the terminal; the error of another answer than yes
 // is not a Usage. It returns a Usage if stdin or stderr is no terminal.
 func Confirm(c *urfave.Context, effect func(context.Context) (string, error)) (bool, error) {
+	return confirm(c, effect, "? [y/N] ", func(line string) error {
+		switch strings.ToLower(line) {
+		case "y", "yes":
+			return nil
+		}
+		return errDeclined
+	})
+}
+
+// ConfirmName is Confirm, but the answer that permits the act is the name of its object.
+func ConfirmName(c *urfave.Context, name string, effect func(context.Context) (string, error)) (bool, error) {
+	return confirm(c, effect, "; type "+Printable(name)+" to do it: ", func(line string) error {
+		if line != name {
+			return errOtherName
+		}
+		return nil
+	})
+}
+
+// confirm asks with the effect and a question behind it, and judges the answer by check.
+func confirm(c *urfave.Context, effect func(context.Context) (string, error), question string, check func(line string) error) (bool, error) {
 	if c.Bool("yes") && !c.Bool("dry-run") {
 		return true, nil
 	}
@@ -42,15 +66,18 @@ func Confirm(c *urfave.Context, effect func(context.Context) (string, error)) (b
 	if !IsTerminal(c.App.Reader) || !IsTerminal(c.App.ErrWriter) {
 		return false, Usagef("this would %s; there is no terminal to ask on: give --yes to do it, or --dry-run to print it", text)
 	}
-	if _, err := fmt.Fprintf(c.App.ErrWriter, "%s? [y/N] ", text); err != nil {
+	if _, err := fmt.Fprint(c.App.ErrWriter, text, question); err != nil {
 		return false, err
 	}
-	return answer(c.Context, c.App.Reader)
+	line, err := answer(c.Context, c.App.Reader)
+	if err == nil {
+		err = check(line)
+	}
+	return err == nil, err
 }
 
-// answer reads a line and reports whether it says yes. If the context ends first, the goroutine
-// that reads ends with the process.
-func answer(ctx context.Context, in io.Reader) (bool, error) {
+// answer reads a line. If the context ends first, the goroutine that reads ends with the process.
+func answer(ctx context.Context, in io.Reader) (string, error) {
 	line := make(chan string, 1)
 	go func() {
 		text, _ := bufio.NewReader(in).ReadString('\n') // without a whole line, the answer is no
@@ -58,12 +85,8 @@ func answer(ctx context.Context, in io.Reader) (bool, error) {
 	}()
 	select {
 	case text := <-line:
-		switch strings.ToLower(strings.TrimSpace(text)) {
-		case "y", "yes":
-			return true, nil
-		}
-		return false, errDeclined
+		return strings.TrimSpace(text), nil
 	case <-ctx.Done():
-		return false, context.Cause(ctx)
+		return "", context.Cause(ctx)
 	}
 }
