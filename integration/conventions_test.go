@@ -71,7 +71,7 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
-	"internal/page":        {"executor", "inspect", "internal/doctor", "internal/watch", "operate"},
+	"internal/page":        {"executor", "inspect", "internal/api", "internal/doctor", "internal/watch", "operate"},
 	"dashboard":            {"executor", "internal/page", "internal/watch", "operate"},
 	"cmd/internal/cli": {"bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest", "operate"},
