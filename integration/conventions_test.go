@@ -71,7 +71,8 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
-	"internal/page":        {"executor", "inspect", "internal/api", "internal/doctor", "internal/watch", "operate"},
+	"internal/peek":        {"executor", "inspect"},
+	"internal/page":        {"executor", "inspect", "internal/api", "internal/doctor", "internal/peek", "internal/watch", "operate"},
 	"dashboard":            {"executor", "internal/page", "internal/watch", "operate"},
 	"cmd/internal/cli": {"bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest", "operate"},
@@ -79,7 +80,7 @@ var imports = map[string][]string{
 	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "internal/doctor", "internal/glob", "cmd/internal/cli", "cmd/internal/columns"},
 	"cmd/dqworker":         {"workers", "internal/worker", "cmd/internal/cli"},
 	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
-		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "internal/page", "operate"},
+		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "internal/page", "internal/peek", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},

@@ -38,6 +38,7 @@ type Page struct {
 	watcher   *watch.Watcher
 	keeper    *keeper
 	histories histories
+	searches  searches
 	templates *template.Template
 	mux       *http.ServeMux
 	hosts     map[string]bool

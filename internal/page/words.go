@@ -112,7 +112,7 @@ func ranges(length string, charts []chart, at string) rangedCharts {
 // words returns the functions of the templates that name and describe records.
 func (p *Page) words() map[string]any {
 	return map[string]any{
-		"nav": p.nav, "shape": shape, "short": short, "some": some, "known": known, "atleast": atLeast, "consumer": consumer, "process": process,
+		"nav": p.nav, "shape": shape, "short": short, "some": some, "known": known, "atleast": atLeast, "consumer": consumer, "process": process, "host": func(by inspect.Process) string { return process(&by) },
 		"busy": busy, "fill": fill, "ranges": ranges, "num64": number[int], "bytes64": func(n int) string { return byteSize(int64(n)) },
 		"control": controlOf, "dict": dict, "tag": tag,
 	}
