@@ -69,11 +69,15 @@ func TestFlowShowsWaits(t *testing.T) {
 	n := stored(0)
 	n.snapshot.At = at
 	n.snapshot.Queues[0].State, n.snapshot.Queues[0].Flow = inspect.Open, "orders"
+	n.snapshot.Queues[0].Gather = &inspect.Process{Host: "vm", PID: 12}
 	n.snapshot.Sources = []inspect.Source{{Name: "s.1", Queue: "orders", State: inspect.Full, End: -1, Waited: 0.8, Caller: 0.1, Since: at.Add(-12 * time.Second)}}
 	n.snapshot.Gathers = []inspect.Gather{{Queue: "orders", State: inspect.Missing, Delivered: 1234, Held: 56, Reader: 0.25, Wants: &inspect.Wanted{Source: "s.1", Offset: 7, Since: at.Add(-3 * time.Second)}}}
+	if text := body(t, get(t, pagesOf(t, n, page.Options{}), "/flow?name=orders")); !strings.Contains(text, ">waits for an item</text>") {
+		t.Errorf("the graph does not show the gather: %s", text)
+	}
 	for _, path := range []string{"/flow?name=orders", "/queue?name=orders"} {
 		text := body(t, get(t, pagesOf(t, n, page.Options{}), path))
-		for _, want := range []string{"waits for room 80 %, for its program 10 %, now for 12 s", "1,234", ">56<", "25 %", `href="/where?offset=7&amp;source=s.1"`, "for 3.0 s"} {
+		for _, want := range []string{"waits for room 80 %, for its program 10 %, now for 12 s", "1,234", ">56", "25 %", `href="/where?offset=7&amp;source=s.1"`, "for 3.0 s"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s has no %q: %s", path, want, text)
 			}

@@ -29,11 +29,11 @@ func (p *Page) nav() []navEntry {
 var shapes = map[string]string{
 	"running": "running", "live": "running", "up": "running", "held": "running",
 	"stuck": "stuck", "dead": "stuck", "broken": "stuck", "away": "stuck", "cut": "stuck", "fail": "stuck", "silent": "stuck", "suspect": "stuck", "gone": "stuck",
-	"paused": "paused", "draining": "paused", "skipped": "paused",
+	"paused": "paused", "draining": "paused",
 	"late": "late", "full": "late", "window": "late", "warn": "late", "reader": "late", "missing": "late", "delayed": "late", "moving": "late",
 	"waiting": "waiting", "requeued": "waiting",
 	"done": "done", "ended": "done", "delivered": "done", "ok": "done",
-	"open": "open", "sealed": "idle", "idle": "idle",
+	"open": "open", "sealed": "idle", "idle": "idle", "skipped": "idle",
 }
 
 // shape returns the symbol of a state.
