@@ -77,7 +77,7 @@ func TestFlowShowsWaits(t *testing.T) {
 	}
 	for _, path := range []string{"/flow?name=orders", "/queue?name=orders"} {
 		text := body(t, get(t, pagesOf(t, n, page.Options{}), path))
-		for _, want := range []string{"waits for room 80 %, for its program 10 %, now for 12 s", "1,234", ">56", "25 %", `href="/where?offset=7&amp;source=s.1"`, "for 3.0 s"} {
+		for _, want := range []string{"waits for room 80 %, for its program 10 %, now for 12 s", "1,234", ">56<", "25 %", `href="/where?offset=7&amp;source=s.1"`, "for 3.0 s"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s has no %q: %s", path, want, text)
 			}

@@ -62,7 +62,7 @@
     return {
       width, height: 130, cursor: { show: false }, legend: { show: false }, padding: [10, 30, 0, 0],
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
-      axes: [{ ...axis, size: 24, space: 90, incrs: steps, values: clocks }, { ...axis, size: 46, values: amount }],
+      axes: [{ ...axis, size: 24, space: 64, incrs: steps, values: clocks }, { ...axis, size: 46, values: amount }],
       series: [{}, ...data.labels.map((label, i) => ({
         label, stroke: colour(hues[i % hues.length]), width: 1.6, points: { show: data.lines[0].length < 3 }, dash: i === 1 ? [6, 3] : i === 2 ? [2, 3] : undefined,
       }))],
