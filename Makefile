@@ -10,7 +10,7 @@ SHOTS       ?=
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man deploy-files build
+.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet mutants man deploy build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,7 +125,10 @@ man: ## the man pages in deploy/man, from the flags and verbs of the commands
 	go run ./cmd/dqbridge man >deploy/man/dqbridge.1
 	go run ./cmd/dqworker --man >deploy/man/dqworker.1
 
-deploy-files: ## check the files of deploy/: man pages, systemd units, Helm chart and Compose file; what is missing here is named
+deploy: ## check the files of deploy/: alerts by promtool, man pages, systemd units, Helm chart and Compose file; what is missing here is named
+	@tool=$$(sh deploy/promtool.sh) && text=$$(mktemp) && trap 'rm -f "$$text"' EXIT && \
+	go test -count=1 -run '^TestExposition$$' ./metrics -exposition "$$text" && \
+	"$$tool" check metrics <"$$text" && "$$tool" check rules deploy/alerts.yaml && "$$tool" test rules deploy/alerts_test.yaml
 	@if command -v man >/dev/null; then for page in deploy/man/*.1; do \
 		warnings=$$(man --warnings -E UTF-8 -l $$page 2>&1 >/dev/null); [ -z "$$warnings" ] || { echo "$$page: $$warnings" >&2; exit 1; }; done; \
 	else echo "man: NOT CHECKED, there is no man"; fi

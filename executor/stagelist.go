@@ -29,11 +29,14 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	n := work.Counts
 	info := inspect.Stage{
 		ID: s.ID, Kind: s.Kind, Function: s.Function, In: append([]string{}, s.Inputs()...), Out: []string{}, Tags: append([]string{}, s.Tags...), Paused: s.Paused, Partition: part.Index(),
-		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
+		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Batches: n.Batches, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
 		P50: work.Times.Quantile(0.5), P99: work.Times.Quantile(0.99), Recent: recentWork(work.Seconds, now), Last: work.Last,
 	}
 	if info.Recent.Length > 0 {
 		info.Rate = float64(info.Recent.Done) / info.Recent.Length.Seconds()
+	}
+	for bound, count := range work.Times.Buckets {
+		info.Times = append(info.Times, inspect.Bucket{UpperSeconds: bound, Count: count})
 	}
 	if p := s.Pause; p != nil {
 		info.Pause = &inspect.Pause{By: p.By, At: time.UnixMilli(p.At), Why: p.Why}

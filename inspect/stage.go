@@ -23,12 +23,16 @@ type Stage struct {
 	Failed  int64         `json:"failed"`   // of these, items whose function failed
 	Retried int64         `json:"retried"`  // failed attempts that another one followed
 	Lost    int64         `json:"lost"`     // of the done items, results that another worker was faster to store
+	Batches int64         `json:"batches"`  // calls, each for one or several items
 	Spent   time.Duration `json:"spent_ns"` // time of the calls that have returned
 	Busy    time.Duration `json:"busy_ns"`  // time of all calls, also of those that have not returned
 	Full    time.Duration `json:"full_ns"`  // time in which items waited in a worker for room behind the stage
 	Cost    time.Duration `json:"cost_ns"`  // mean time of an item, 0 if none is done
 	P50     time.Duration `json:"p50_ns"`   // half of the items took at most this time; off by 9 percent at most
 	P99     time.Duration `json:"p99_ns"`   // 99 of 100 items took at most this time; likewise
+	// Times counts the items by the time that each took, the shortest first. It leaves out buckets
+	// without items.
+	Times []Bucket `json:"times,omitempty"`
 	// Rate is the number of items done in a second, over the last half minute.
 	Rate float64 `json:"rate"`
 	// RecentDone and RecentFailed are Done and Failed of the last five minutes.
@@ -39,6 +43,13 @@ type Stage struct {
 	Last   time.Time `json:"last,omitzero"` // of the last report, by the clock of Redis; zero if there was none
 	// Partition is the number of the partition that has the stage, 0 if there is only one.
 	Partition int `json:"partition"`
+}
+
+// A Bucket has the items that took less than an upper bound, which is a power of 2^(1/4) seconds, and
+// at least as long as the bound before it in this series.
+type Bucket struct {
+	UpperSeconds float64 `json:"upper_s"`
+	Count        int64   `json:"count"`
 }
 
 // Work is the work on a stage within a time.

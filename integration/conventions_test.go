@@ -28,7 +28,7 @@ const (
 	module         = "github.com/dqbridge/dqbridge"
 	maxLines       = 400
 	maxFunc        = 60
-	maxExported    = 152 // names of bridge, executor and workers, without methods; both Tags are the last two
+	maxExported    = 150 // names of bridge, executor and workers, without methods
 	maxWithMethods = 208
 )
 
@@ -74,12 +74,14 @@ var imports = map[string][]string{
 	"internal/peek":        {"executor", "inspect"},
 	"internal/page":        {"executor", "inspect", "internal/api", "internal/doctor", "internal/peek", "internal/watch", "operate"},
 	"dashboard":            {"executor", "internal/page", "internal/watch", "operate"},
-	"cmd/internal/cli": {"bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
+	"metrics":              {"executor", "inspect", "internal/broker", "internal/connection", "internal/watch", "internal/worker", "workers"},
+	"cmd/internal/httpd":   {},
+	"cmd/internal/cli": {"cmd/internal/httpd", "bridge", "executor", "inspect", "workers", "internal/ahead", "internal/broker", "internal/connection", "internal/glob", "cmd/internal/builtin", "cmd/internal/child", "internal/codec",
 		"cmd/internal/command", "cmd/internal/jobs", "cmd/internal/nearest", "operate"},
 	"cmd/internal/columns": {"inspect", "cmd/internal/cli"},
 	"cmd/internal/top":     {"executor", "inspect", "internal/watch", "internal/doctor", "internal/glob", "cmd/internal/cli", "cmd/internal/columns"},
-	"cmd/dqworker":         {"workers", "internal/worker", "cmd/internal/cli"},
-	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
+	"cmd/dqworker":         {"executor", "workers", "internal/worker", "metrics", "cmd/internal/cli", "cmd/internal/httpd"},
+	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
 		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/top", "internal/page", "internal/peek", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
@@ -103,6 +105,7 @@ var homes = map[string][]string{
 	"github.com/alicebob/miniredis/": {"internal/testkit"},
 	"github.com/klauspost/compress/": {"internal/codec"},
 	"github.com/vmihailenco/":        {"internal/codec"},
+	"github.com/prometheus/":         {"metrics", "cmd/internal/httpd"},
 	"go.opentelemetry.io/":           {"tracing"},
 	"github.com/urfave/cli/":         {"cmd/internal/cli", "cmd/dqbridge", "cmd/dqworker"},
 	"golang.org/x/term":              {"cmd/internal/cli"},
@@ -214,6 +217,16 @@ func TestUsersLinkNoTestCode(t *testing.T) {
 	}
 }
 
+// A program that imports the library links the client of Prometheus only with package metrics.
+func TestLibraryLinksNoPrometheus(t *testing.T) {
+	t.Parallel()
+	for _, pkg := range list(t, "-deps", "./bridge", "./executor", "./workers", "./dqtest", "./inspect") {
+		if strings.HasPrefix(pkg.ImportPath, "github.com/prometheus/") || strings.HasPrefix(pkg.ImportPath, "google.golang.org/protobuf") {
+			t.Errorf("%s is in users' programs", pkg.ImportPath)
+		}
+	}
+}
+
 type listed struct {
 	ImportPath string
 	Imports    []string
@@ -276,7 +289,7 @@ func embeds(t *testing.T) map[string]bool {
 func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 	t.Parallel()
 	top, all := 0, 0
-	for _, dir := range []string{"bridge", "executor", "workers", "inspect", "operate"} {
+	for _, dir := range []string{"bridge", "executor", "workers", "inspect", "operate", "metrics"} {
 		var files []*ast.File
 		for _, s := range sources(t) {
 			if path.Dir(s.path) == dir && !s.test() {
@@ -299,7 +312,7 @@ func TestExportedNamesAreFewAndDocumented(t *testing.T) {
 				t.Errorf("%s.%s is exported and not documented", dir, name)
 			}
 		}
-		if dir == "inspect" || dir == "operate" { // programs that move values need neither
+		if dir == "inspect" || dir == "operate" || dir == "metrics" { // programs that move values need neither
 			continue
 		}
 		for name := range names {
@@ -423,7 +436,7 @@ func TestFileMapListsAllFiles(t *testing.T) {
 	}
 	for _, s := range sources(t) {
 		top, _, _ := strings.Cut(s.path, "/")
-		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "dashboard", "tracing", "dqtest", "internal", "cmd"}, top) {
+		if !s.test() && slices.Contains([]string{"bridge", "executor", "workers", "inspect", "operate", "dashboard", "metrics", "tracing", "dqtest", "internal", "cmd"}, top) {
 			if rows[s.path] != 1 {
 				t.Errorf("the file map has %d rows of %s", rows[s.path], s.path)
 			}

@@ -88,7 +88,7 @@ func TestWorkerReloadsItsConfiguration(t *testing.T) {
 	w.hangup("concurrency: 5\nlimit: {up: 2}\nfn: {up: 'pipe:tr a-z A-Z', more: 'exec:true'}\nlease: 20s\ndrain: 9s\n")
 	w.says(`a setting has changed .* \(key fn\)\n`)
 	w.says(`a setting has changed .* \(key lease\)\n`)
-	w.says(`the configuration was reloaded \(concurrency 5, limits map\[up:2\], verbose false\)\n`)
+	w.says(`the configuration was reloaded \(concurrency 5, limits map\[up:2\], verbose false, log-level \)\n`)
 	concurrency(5)
 	w.hangup("concurency: 6\n")
 	w.says(`all settings stay \(err --config .*worker.yaml: line 2: unknown key .*: did you mean concurrency\?\)\n`)
@@ -96,8 +96,12 @@ func TestWorkerReloadsItsConfiguration(t *testing.T) {
 	w.says(`all settings stay \(err --limit: unknown function`)
 	concurrency(5)
 	w.hangup("concurrency: 1\nfn: {up: 'pipe:tr a-z A-Z'}\nverbose: true\n")
-	w.says(`the configuration was reloaded.*concurrency=1 limits=map\[\] verbose=true`)
+	w.says(`the configuration was reloaded.*concurrency=1 limits=map\[\] verbose=true log-level=""`)
 	concurrency(1)
+	w.hangup("concurrency: 1\nfn: {up: 'pipe:tr a-z A-Z'}\nlog-level: info\n")
+	w.says(`dqworker: the configuration was reloaded \(concurrency 1, .* log-level info\)\n`)
+	w.hangup("concurrency: 2\nlog-level: loud\n")
+	w.says(`all settings stay \(err unknown --log-level`)
 	if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -5,16 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/runner"
 )
-
-// ErrUnreachable is the error of Run if no server answers at the address.
-var ErrUnreachable = broker.ErrUnreachable
-
-// ErrUnusable is the error of Run if the Redis at the address refuses in a way that waiting does not
-// change: a password, a permission, TLS, its version, or its kind. It is an ErrUnreachable too.
-var ErrUnusable = broker.ErrUnusable
 
 // Permanent wraps an error of a function: the item is not retried, even if its stage has Retries
 // left. It returns nil for nil. errors.Is and errors.As find the wrapped error.

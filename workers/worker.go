@@ -102,8 +102,8 @@ func (w *Worker) Ready() <-chan struct{} {
 
 // Run runs functions in all partitions until ctx ends. Then it takes no more entries, waits for
 // running calls up to DrainTimeout, requeues entries whose call has not begun, leaves, and returns
-// nil. It returns ErrUnreachable if no server answers within 5 seconds of the start, ErrUnusable or
-// executor.ErrDenied if Redis refuses. Later it waits until Redis answers again. A second call
+// nil. It returns executor.ErrUnreachable if no server answers within 5 seconds of the start,
+// executor.ErrUnusable or executor.ErrDenied if Redis refuses. Later it waits until Redis answers again. A second call
 // returns an error.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(ctx); err != nil {

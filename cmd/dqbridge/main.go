@@ -47,7 +47,7 @@ func app() *urfave.App {
 			cli.Complete(mapVerb(), cli.FunctionNames, cli.QueueNames), cli.Complete(gatherVerb(), cli.QueueNames),
 			flowsVerb(), queuesVerb(), sourcesVerb(), gathersVerb(), stagesVerb(), workersVerb(), errorsVerb(), topVerb(), whereVerb(), cli.Complete(peekVerb(), cli.QueueNames), deadVerb(),
 			pauseVerb(), resumeVerb(), cancelVerb(), drainVerb(), cli.Complete(purgeVerb(), cli.QueueNames),
-			cli.Complete(deleteVerb(), cli.QueueNames), historyVerb(), doctorVerb(), dashboardVerb(), scaleVerb(), checkVerb(), completionVerb(), manVerb(),
+			cli.Complete(deleteVerb(), cli.QueueNames), historyVerb(), doctorVerb(), dashboardVerb(), scaleVerb(), exporterVerb(), healthVerb(), checkVerb(), completionVerb(), manVerb(),
 		},
 		Flags:     []urfave.Flag{cli.VersionFlag()},
 		Action:    cli.PrintVersion,
@@ -58,7 +58,7 @@ func app() *urfave.App {
 
 // common returns more and the flags of every verb.
 func common(more ...urfave.Flag) []urfave.Flag {
-	return append(more, cli.RedisFlag("embedded"), cli.ConfigFlag(), cli.VerboseFlag())
+	return append(append(more, cli.RedisFlag("embedded"), cli.ConfigFlag()), cli.LogFlags()...)
 }
 
 // with connects, calls do and closes the Executor.

@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/httpd"
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/worker"
+	"github.com/dqbridge/dqbridge/metrics"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -32,7 +36,7 @@ func app(action urfave.ActionFunc) *urfave.App {
 		Name:      "dqworker",
 		Usage:     "run functions for the programs that use the same Redis",
 		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
-		Flags: append(append(cli.LimitFlags(), cli.BatchFlags()...),
+		Flags: slices.Concat(cli.LimitFlags(), cli.BatchFlags(), cli.LogFlags(), []urfave.Flag{
 			cli.RedisFlag("none; required"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			&urfave.StringSliceFlag{Name: "limit", Usage: "run a function in at most N slots at once, `NAME=N`; may be repeated"},
@@ -44,10 +48,13 @@ func app(action urfave.ActionFunc) *urfave.App {
 				"use the same value for all workers", DefaultText: "10s"},
 			&urfave.DurationFlag{Name: "drain", Usage: "wait up to `TIME` for running functions when the worker stops", DefaultText: "30s"},
 			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait until Redis answers, if it does not at the start"},
+			&urfave.StringFlag{Name: "http", Usage: "serve the health and the metrics of the worker at `ADDR`, HOST:PORT or a port on this machine"},
+			&urfave.BoolFlag{Name: "pprof", DisableDefaultText: true, Usage: "serve /debug/pprof with --http too"},
+			cli.MaxSeriesFlag(),
 			cli.ConfigFlag(),
-			cli.VerboseFlag(),
 			cli.ManFlag(),
-			cli.VersionFlag()),
+			cli.VersionFlag(),
+		}),
 		Action:    action,
 		Writer:    os.Stdout,
 		ErrWriter: os.Stderr,
@@ -94,11 +101,31 @@ func work(c *urfave.Context, r *reloader) error {
 	}
 	if c.String("config") != "" {
 		defer r.start(c.Context, tuned{
-			settings: s, functions: names, tuning: tuning, log: log, setVerbose: func(v bool) { cli.SetVerbose(c, v) },
+			settings: s, functions: names, tuning: tuning, log: log, setVerbosity: func(v cli.Verbosity) { cli.SetVerbosity(c, v) },
 		})()
 	}
 	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), s.concurrency, strings.Join(names, " "))
-	return serve(c, above, about, append(options, above.feed))
+	run := func(more ...workers.Option) error {
+		return serve(c, above, about, slices.Concat(options, more, []workers.Option{above.feed}))
+	}
+	if c.String("http") == "" {
+		return run()
+	}
+	return serveHTTP(c, log, run)
+}
+
+// serveHTTP calls work with an option for workers, whose health and metrics it serves over HTTP
+// meanwhile.
+func serveHTTP(c *urfave.Context, log *slog.Logger, work func(...workers.Option) error) error {
+	own, err := metrics.NewWorker(metrics.MaxSeries(c.Int("max-series")))
+	if err != nil {
+		return err
+	}
+	server, err := cli.Serve(c, "http", httpd.Routes{Ready: own.Ready, Metrics: own, Profile: c.Bool("pprof")}, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(own.Option()), server.Close())
 }
 
 // optionsOf returns the options of the worker.
@@ -135,12 +162,12 @@ func serve(c *urfave.Context, above supervisor, about string, options []workers.
 			return cli.AsUsage(err)
 		}
 		err = runWorker(c, w, above, about)
-		if !c.Bool("wait") || !errors.Is(err, workers.ErrUnreachable) || errors.Is(err, workers.ErrUnusable) {
+		if !c.Bool("wait") || !errors.Is(err, executor.ErrUnreachable) || errors.Is(err, executor.ErrUnusable) {
 			return err
 		}
 		if !warned {
 			warned = true
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %v; waiting until Redis answers (--wait=false turns this off)\n", c.App.Name, err)
+			cli.Tell(c, fmt.Sprintf("%v; waiting until Redis answers (--wait=false turns this off)", err))
 		}
 		select {
 		case <-c.Done():
@@ -158,7 +185,7 @@ func runWorker(c *urfave.Context, w *workers.Worker, above supervisor, about str
 		defer close(reported)
 		select {
 		case <-w.Ready(): //nolint:contextcheck // Ready does not block
-			_, _ = fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, about)
+			cli.Tell(c, about)
 			above.ready(about)
 			<-ctx.Done()
 			above.stopping()

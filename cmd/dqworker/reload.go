@@ -38,10 +38,10 @@ func (r *reloader) hangup() bool {
 // tuned are the settings of a running worker, and what a change of them changes.
 type tuned struct {
 	settings
-	functions  []string
-	tuning     *worker.Tuning
-	log        *slog.Logger
-	setVerbose func(bool)
+	functions    []string
+	tuning       *worker.Tuning
+	log          *slog.Logger
+	setVerbosity func(cli.Verbosity)
 }
 
 // start reloads the settings at each SIGHUP until stop is called.
@@ -94,14 +94,14 @@ func (t *tuned) change(ctx context.Context, next settings) {
 	for _, name := range t.changed(next) {
 		t.log.WarnContext(ctx, "a setting has changed in the configuration and stays until the worker starts again", "key", name)
 	}
-	if next.verbose != t.verbose {
-		t.setVerbose(next.verbose)
+	if next.verbosity != t.verbosity {
+		t.setVerbosity(next.verbosity)
 	}
 	if next.concurrency != t.concurrency || !maps.Equal(next.limits, t.limits) {
 		if err := t.tuning.Set(ctx, next.concurrency, next.limits); err != nil {
 			t.log.WarnContext(ctx, "other processes see the old concurrency until the worker starts again", "err", err)
 		}
 	}
-	t.concurrency, t.limits, t.verbose = next.concurrency, next.limits, next.verbose
-	t.log.WarnContext(ctx, "the configuration was reloaded", "concurrency", t.concurrency, "limits", t.limits, "verbose", t.verbose)
+	t.concurrency, t.limits, t.verbosity = next.concurrency, next.limits, next.verbosity
+	t.log.WarnContext(ctx, "the configuration was reloaded", "concurrency", t.concurrency, "limits", t.limits, "verbose", t.verbosity.Verbose, "log-level", t.verbosity.Level)
 }

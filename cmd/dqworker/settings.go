@@ -18,22 +18,25 @@ import (
 type settings struct {
 	concurrency int
 	limits      map[string]int // slots of functions
-	verbose     bool
+	verbosity   cli.Verbosity
 	others      map[string]string // the text of each other flag
 }
 
 // running are the flags that may change while the worker runs.
-var running = []string{"concurrency", "limit", "verbose"}
+var running = []string{"concurrency", "limit", "verbose", "log-level"}
 
 // read reads and checks the flags.
 func read(c *urfave.Context) (s settings, err error) {
-	if err := cli.Positive(c, "concurrency"); err != nil {
+	if err := cli.Positive(c, "concurrency", "max-series"); err != nil {
 		return s, err
+	}
+	if c.Bool("pprof") && c.String("http") == "" {
+		return s, cli.Usagef("--pprof needs --http: give --http PORT too")
 	}
 	if s.limits, err = functionLimits(c.StringSlice("limit")); err != nil {
 		return s, err
 	}
-	s.concurrency, s.verbose = cmp.Or(c.Int("concurrency"), runtime.GOMAXPROCS(0)), c.Bool("verbose")
+	s.concurrency, s.verbosity = cmp.Or(c.Int("concurrency"), runtime.GOMAXPROCS(0)), cli.VerbosityOf(c)
 	s.others = map[string]string{}
 	for _, flag := range c.App.Flags {
 		if name := flag.Names()[0]; !slices.Contains(running, name) {

@@ -54,6 +54,13 @@ func (h *Histogram) Add(spent time.Duration, n int) {
 	}
 }
 
+// Merge adds the items of another histogram.
+func (h *Histogram) Merge(other *Histogram) {
+	for i, count := range other.counts {
+		h.counts[i] += count
+	}
+}
+
 // AddEach counts n items that took a time each.
 func (h *Histogram) AddEach(took time.Duration, n int) {
 	h.counts[bucketOf(took.Seconds())-firstBucket] += int64(max(n, 0))

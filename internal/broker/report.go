@@ -56,6 +56,14 @@ func (s *StageCounts) totals() []total {
 	}
 }
 
+// Add adds other counts.
+func (s *StageCounts) Add(other StageCounts) {
+	more := other.totals()
+	for i, t := range s.totals() {
+		*t.value += *more[i].value
+	}
+}
+
 // An ErrorGroup counts failures whose codes are equal and whose messages differ only in numbers,
 // ids and quoted text. Its other fields are those of a recent one.
 type ErrorGroup struct {

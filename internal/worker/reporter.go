@@ -32,7 +32,8 @@ type reporter struct {
 	denied  atomic.Bool  // the Redis user may not report, as the card says
 
 	mu     sync.Mutex
-	routes []*route // those of the session, and ended ones until their counts are reported
+	routes []*route          // those of the session, and ended ones until their counts are reported
+	totals map[string]*total // by id of the stage: the counts that were taken from its routes
 
 	// Only the goroutine that calls report uses these, and leave when it has ended:
 	unsent broker.Report // without a reply; Stages is nil if there is none
@@ -63,7 +64,7 @@ func (p *reporter) pace(beat time.Duration) time.Duration {
 func (s *session) report(ctx context.Context) {
 	p, now := &s.reporter, time.Now()
 	beat := s.lease / broker.Beats
-	if p.muted || now.Sub(p.last) < p.pace(beat)-beat/8 {
+	if now.Sub(p.last) < p.pace(beat)-beat/8 {
 		return
 	}
 	s.countRunning(now)
@@ -71,6 +72,10 @@ func (s *session) report(ctx context.Context) {
 		return
 	}
 	p.last = now
+	if p.muted {
+		p.unsent = broker.Report{}
+		return
+	}
 	limit, cancel := context.WithTimeout(ctx, beat)
 	defer cancel()
 	s.send(limit)
@@ -102,12 +107,14 @@ func (p *reporter) collect(now time.Time) bool {
 		if ok {
 			stages = append(stages, w)
 			p.busy.Add(int64(w.Counts.Busy))
+			p.addTotal(w)
 		} else if r := p.routes[looked]; r.ended() && r.jobs.Load() == 0 {
 			p.routes[looked] = nil
 		}
 	}
 	rest := slices.Clone(p.routes[looked:]) // these are first in the next report
 	p.routes = slices.DeleteFunc(append(rest, p.routes[:looked]...), func(r *route) bool { return r == nil })
+	p.forgetTotals()
 	if stages == nil {
 		return false
 	}
@@ -128,7 +135,7 @@ func (s *session) send(ctx context.Context) bool {
 	case errors.Is(err, broker.ErrDenied), errors.Is(err, broker.ErrFenced):
 		p.muted, p.unsent = true, broker.Report{}
 		p.denied.Store(errors.Is(err, broker.ErrDenied))
-		s.log.DebugContext(ctx, "this worker does not report its work any more", "id", s.id, "err", err)
+		s.log.DebugContext(ctx, "this worker does not report its work any more", "worker", s.id, "err", err)
 	default:
 		s.log.DebugContext(ctx, "a report failed; it is sent again", "number", p.unsent.Number, "err", err)
 	}
@@ -171,8 +178,7 @@ func (s *session) runningItems(now time.Time) string {
 }
 
 // item returns the current item. Its time is known from the begin of a call for the first item, and
-// for others from the first call of item that found it. Only the goroutine of the heartbeat calls
-// item.
+// for others from the first call of item that found it.
 func (c *runningCall) item(now time.Time) (item broker.RunningItem, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -68,7 +68,7 @@ func (p plant) add(t *testing.T, n int64) {
 }
 
 // work runs a worker until the test ends.
-func (p plant) work(t *testing.T, functions ...*runner.Function) {
+func (p plant) work(t *testing.T, functions ...*runner.Function) *Worker {
 	t.Helper()
 	w, err := New("", Options{
 		Client: p.C, Concurrency: 3, Drain: time.Second, Functions: functions,
@@ -87,6 +87,7 @@ func (p plant) work(t *testing.T, functions ...*runner.Function) {
 		}
 	})
 	<-w.Ready()
+	return w
 }
 
 // results reads n items of the last queue and counts its failures.

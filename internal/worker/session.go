@@ -34,6 +34,8 @@ type session struct {
 	memory batch.Memory   // for frames
 	probe  *probe.Probe   // set by a test; nil otherwise
 
+	answered atomic.Int64 // when Redis last answered a heartbeat or the joining, in ns since started of the worker
+
 	slots       slotSet
 	work        chan job        // from the fetcher to the slots; the fetcher closes it
 	start       func(*slot)     // starts a slot that was added
@@ -93,6 +95,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 		}
 		return err
 	}
+	s.hasAnswered()
 	if part.Index() == 0 {
 		s.compareVersions(ctx)
 	}
@@ -100,7 +103,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 	s.reader = beating.Reader(part.Patience(readWait))
 	w.partitions.enter(s)
 	defer w.partitions.exit(s)
-	s.log.InfoContext(ctx, "worker started", "id", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", s.concurrency())
+	s.log.InfoContext(ctx, "worker started", "worker", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", s.concurrency())
 
 	beats, stopBeats := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBeats()
@@ -197,6 +200,7 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 		}
 		pulse, err := lease.Beat(ctx, card...)
 		if err == nil {
+			s.hasAnswered()
 			s.beats.Add(1)
 			s.reporter.fleet.Store(int64(pulse.Workers))
 		} else {
@@ -253,7 +257,7 @@ func (s *session) leave(ctx context.Context) {
 		}
 	}
 	if err != nil {
-		s.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "id", s.id, "err", err)
+		s.log.WarnContext(ctx, "the worker could not leave; its lease will run out", "worker", s.id, "err", err)
 	}
 }
 

@@ -40,6 +40,7 @@ type Options struct {
 	Feed        func()              // called while heartbeats go on or fail; not called if they hang; nil: none
 	Middleware  []runner.Middleware // around each call, the first one outermost
 	Functions   []*runner.Function  // Register adds further ones
+	Observe     []func(*Worker)     // called by New with the Worker, which Run has not started
 	Tuning      *Tuning             // its concurrency replaces Concurrency; nil: the settings do not change
 }
 
@@ -50,6 +51,7 @@ type Worker struct {
 	owned      bool           // Run closes the client
 	partitions *partitionSet
 	counts     counts
+	stopping   atomic.Bool // the context of Run has ended
 	draining   atomic.Bool // an operator lets it take no more
 	started    time.Time   // when New made it
 
@@ -108,6 +110,9 @@ func New(redisURL string, o Options) (*Worker, error) {
 			return nil, err
 		}
 		w.Client, w.owned = c, true
+	}
+	for _, observe := range o.Observe {
+		observe(w)
 	}
 	return w, nil
 }
@@ -224,6 +229,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return errRunTwice
 	}
 	defer w.setProgress(running, ended)
+	defer context.AfterFunc(ctx, func() { w.stopping.Store(true) })()
 	if w.owned {
 		defer w.Client.Close()
 		err := w.Client.Connect(ctx, connection.PingLimit)

@@ -60,6 +60,24 @@ func VerboseFlag() urfave.Flag {
 	}
 }
 
+// LogFlags returns --verbose, --log-format and --log-level.
+func LogFlags() []urfave.Flag {
+	return []urfave.Flag{
+		VerboseFlag(),
+		&urfave.StringFlag{
+			Name: "log-format", DefaultText: "plain warnings", Usage: "write the log as `FORMAT`: text, a line of key=value, or json, an object in each line",
+			Action: func(c *urfave.Context, _ string) error {
+				_, err := OneOf(c, "log-format", formatText, formatJSON)
+				return err
+			},
+		},
+		&urfave.StringFlag{
+			Name: "log-level", DefaultText: "warn; info with -v", Usage: "log records from `LEVEL` on: debug, info, warn or error",
+			Action: func(c *urfave.Context, _ string) error { _, err := OneOf(c, "log-level", levels...); return err },
+		},
+	}
+}
+
 // VersionFlag returns --version.
 func VersionFlag() urfave.Flag {
 	return &urfave.BoolFlag{Name: "version", DisableDefaultText: true, Usage: "print the version"}
