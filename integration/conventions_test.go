@@ -71,7 +71,8 @@ var imports = map[string][]string{
 	"cmd/internal/child":   {"internal/batch", "internal/codec", "internal/runner", "cmd/internal/command", "workers"},
 	"cmd/internal/jobs":    {"cmd/internal/command"},
 	"cmd/internal/check":   {"bridge", "executor", "inspect", "internal/batch", "internal/broker", "internal/codec", "workers"},
-	"internal/page":        {"executor", "inspect", "internal/doctor", "internal/watch", "operate"},
+	"internal/peek":        {"executor", "inspect"},
+	"internal/page":        {"executor", "inspect", "internal/api", "internal/doctor", "internal/peek", "internal/watch", "operate"},
 	"dashboard":            {"executor", "internal/page", "internal/watch", "operate"},
 	"metrics":              {"executor", "inspect", "internal/broker", "internal/connection", "internal/watch", "internal/worker", "workers"},
 	"cmd/internal/httpd":   {},
@@ -82,7 +83,7 @@ var imports = map[string][]string{
 	"cmd/internal/telemetry": {"executor", "internal/connection", "tracing", "workers"},
 	"cmd/dqworker":           {"executor", "workers", "internal/worker", "metrics", "cmd/internal/cli", "cmd/internal/httpd", "cmd/internal/telemetry"},
 	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
-		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/telemetry", "cmd/internal/top", "internal/page", "operate"},
+		"cmd/internal/jobs", "cmd/internal/nearest", "cmd/internal/telemetry", "cmd/internal/top", "internal/page", "internal/peek", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},
 	"examples/walkthrough":     {"bridge", "executor", "workers"},

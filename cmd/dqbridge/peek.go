@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -11,13 +9,10 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/internal/peek"
 )
 
-const (
-	peekUsage  = "peek [FLAGS] QUEUE"
-	searched   = 10_000 // items that --grep looks at
-	peekedPage = 1000   // items of one call
-)
+const peekUsage = "peek [FLAGS] QUEUE"
 
 func peekVerb() *urfave.Command {
 	return &urfave.Command{
@@ -32,18 +27,18 @@ func peekVerb() *urfave.Command {
 			if err := checkShared(c, 1, peekUsage); err != nil {
 				return err
 			}
-			if c.Int("count") < 1 || c.Int("count") > searched {
-				return cli.Usagef("--count %d: give a number from 1 to %d", c.Int("count"), searched)
+			if c.Int("count") < 1 || c.Int("count") > peek.Searched {
+				return cli.Usagef("--count %d: give a number from 1 to %d", c.Int("count"), peek.Searched)
 			}
-			return observe(c, func(o executor.Inspector) error { return peek(c, o) })
+			return observe(c, func(o executor.Inspector) error { return printItems(c, o) })
 		},
 	}
 }
 
-// peek prints items, and says on stderr how to see further ones.
-func peek(c *urfave.Context, o executor.Inspector) error {
+// printItems prints items, and says on stderr how to see further ones.
+func printItems(c *urfave.Context, o executor.Inspector) error {
 	type column = cli.Column[inspect.Item]
-	items, next, err := collect(c.Context, o, c.Args().First(), c.String("from"), c.String("grep"), c.Int("count"))
+	items, next, err := peek.Items(c.Context, o, c.Args().First(), c.String("from"), c.String("grep"), c.Int("count"))
 	if err != nil {
 		return err
 	}
@@ -63,32 +58,4 @@ func peek(c *urfave.Context, o executor.Inspector) error {
 		_, _ = fmt.Fprintf(c.App.ErrWriter, "there are more items: --from %s\n", next)
 	}
 	return err
-}
-
-// collect reads items that contain a text, and the position behind the last one that it has read, ""
-// at the end of the queue.
-func collect(ctx context.Context, o executor.Inspector, queue, from, text string, count int) (items []inspect.Item, next string, err error) {
-	for read := 0; ; {
-		size := min(count-len(items), peekedPage)
-		if text != "" {
-			size = peekedPage
-		}
-		page, err := o.Peek(ctx, queue, from, size)
-		if err != nil {
-			return nil, "", err
-		}
-		for n, item := range page.Items {
-			if !strings.Contains(item.Text, text) {
-				continue
-			}
-			items = append(items, item)
-			if len(items) == count && n+1 < len(page.Items) {
-				return items, page.Items[n+1].Position, nil
-			}
-		}
-		read, from = read+len(page.Items), page.Next
-		if from == "" || len(items) == count || read >= searched {
-			return items, from, nil
-		}
-	}
 }

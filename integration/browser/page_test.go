@@ -26,7 +26,7 @@ func visits(s inspect.Snapshot) map[string]string {
 		}
 	}
 	return map[string]string{
-		"flows": "/", "flow": "/flow?name=orders", "stage": "/stage?id=" + url.QueryEscape(stage), "queues": "/queues", "queue": "/queue?name=mails",
+		"flows": "/", "flow": "/flow?name=orders", "stage": "/stage?id=" + url.QueryEscape(stage), "queues": "/queues", "queue": "/queue?name=articles",
 		"workers": "/workers", "worker": "/worker?id=" + s.Workers[0].ID, "errors": "/errors", "dead": "/dead",
 		"where": "/where?source=" + url.QueryEscape(s.Sources[0].Name) + "&offset=1", "redis": "/redis", "acts": "/acts", "login": "/login",
 	}

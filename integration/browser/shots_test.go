@@ -22,11 +22,11 @@ type picture struct {
 
 // pictures are those of docs/dashboard.md.
 var pictures = []picture{
-	{"flows", "flows", "light", 1280, 720},
-	{"flow", "flow", "light", 1280, 1130},
-	{"flow-dark", "flow", "dark", 1280, 1130},
+	{"flows", "flows", "light", 1280, 850},
+	{"flow", "flow", "light", 1280, 1330},
+	{"flow-dark", "flow", "dark", 1280, 1330},
 	{"flow-phone", "flow", "light", 360, 740},
-	{"worker", "worker", "light", 1280, 800},
+	{"worker", "worker", "light", 1280, 1060},
 }
 
 func TestPictures(t *testing.T) {

@@ -94,6 +94,7 @@ func TestObjectForKEDA(t *testing.T) {
 				Type       string
 				MetricType string `yaml:"metricType"`
 				Metadata   map[string]string
+				Auth       struct{ Name string } `yaml:"authenticationRef"`
 			}
 		}
 	}
@@ -103,7 +104,8 @@ func TestObjectForKEDA(t *testing.T) {
 		t.Fatalf("%v: %+v", err, scaled)
 	}
 	trigger := scaled.Spec.Triggers[0]
-	if scaled.Kind != "ScaledObject" || trigger.Type != "metrics-api" || trigger.Metadata["targetValue"] != "1" || trigger.Metadata["valueLocation"] != "workers" {
+	if scaled.Kind != "ScaledObject" || trigger.Type != "metrics-api" || trigger.Metadata["targetValue"] != "1" || trigger.Metadata["valueLocation"] != "workers" ||
+		trigger.Metadata["authMode"] != "bearer" || trigger.Auth.Name == "" {
 		t.Errorf("the object is %+v", scaled)
 	}
 	address, err := url.Parse(trigger.Metadata["url"])

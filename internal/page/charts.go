@@ -42,11 +42,11 @@ func (p *Page) charts(ctx context.Context, s *state, stages []inspect.Stage, len
 		if err != nil {
 			return nil, err
 		}
-		works := h.Seconds[max(0, len(h.Seconds)-30):]
+		works, span := h.Seconds, 5*time.Minute
 		if length == "1h" {
-			works = h.Minutes
+			works, span = h.Minutes, time.Hour
 		}
-		addMoments(moments, works, st, stages)
+		addMoments(moments, within(works, s.Snapshot.At, span), s.Snapshot.At.Add(-reportLag), stageEnds{isFirst(st, stages), isLast(st, stages)})
 	}
 	all := make([]*moment, 0, len(moments))
 	for _, m := range moments {
@@ -76,24 +76,38 @@ func isLast(st inspect.Stage, stages []inspect.Stage) bool {
 	})
 }
 
-// addMoments adds the work on one stage to that of others at the same times.
-func addMoments(moments map[int64]*moment, works []inspect.Work, st inspect.Stage, stages []inspect.Stage) {
-	first, last := isFirst(st, stages), isLast(st, stages)
-	var before int64
+// reportLag is the time after which the workers have reported what they have done.
+const reportLag = 3 * time.Second
+
+// within returns the works that have begun within a span before now.
+func within(works []inspect.Work, now time.Time, span time.Duration) []inspect.Work {
+	i := slices.IndexFunc(works, func(w inspect.Work) bool { return now.Sub(w.Start) <= span+w.Length })
+	if i < 0 {
+		return nil
+	}
+	return works[i:]
+}
+
+// stageEnds says at which ends of a flow a stage is.
+type stageEnds struct{ first, last bool }
+
+// addMoments adds the work on one stage to that of others at the same times. It leaves out the work
+// that ends after reported, since the rates of a time that is not over are too low.
+func addMoments(moments map[int64]*moment, works []inspect.Work, reported time.Time, stage stageEnds) {
 	for i, w := range works {
-		key := w.Start.Unix()
-		m := moments[key]
+		if w.Start.Add(w.Length).After(reported) {
+			return
+		}
+		m := moments[w.Start.Unix()]
 		if m == nil {
 			m = &moment{at: w.Start}
-			moments[key] = m
+			moments[w.Start.Unix()] = m
 		}
 		seconds := cmp.Or(w.Length.Seconds(), 1)
-		came := w.Added + w.Fused
-		if first && i > 0 && came >= before {
-			m.in += float64(came-before) / seconds
+		if stage.first && i+1 < len(works) {
+			m.in += arrivals(w, works[i+1])
 		}
-		before = came
-		if last {
+		if stage.last {
 			m.out += float64(w.Done) / seconds
 		}
 		m.failed += float64(w.Failed) / seconds
@@ -101,6 +115,15 @@ func addMoments(moments map[int64]*moment, works []inspect.Work, st inspect.Stag
 		m.oldest = max(m.oldest, w.Oldest.Seconds())
 		m.busy += w.Busy.Seconds() / seconds
 	}
+}
+
+// arrivals returns the items a second that came to a stage between the begins of two works.
+func arrivals(w, next inspect.Work) float64 {
+	came, passed := next.Added+next.Fused-w.Added-w.Fused, next.Start.Sub(w.Start).Seconds()
+	if came < 0 || passed <= 0 { // the queue was made again
+		return 0
+	}
+	return float64(came) / passed
 }
 
 // chartOf returns a diagram of some values of each moment.

@@ -67,7 +67,7 @@ type flowPage struct {
 	Stages  []inspect.Stage
 	Queues  []inspect.Queue
 	Sources []sourceRow
-	Gathers []inspect.Queue // queues that programs read
+	Gathers []inspect.Gather
 	Charts  []chart
 	Range   string
 	Age     time.Duration
@@ -96,6 +96,7 @@ func readFlow(ctx context.Context, p *Page, s *state, q url.Values) (any, error)
 		}
 	}
 	content.Sources = sourcesOf(s, content.Queues, f.RateOut)
+	content.Gathers = gathersOf(s, content.Queues)
 	content.Graph = draw(s, content.Stages, content.Queues, content.Sources)
 	var err error
 	content.Charts, err = p.charts(ctx, s, content.Stages, content.Range)
@@ -105,9 +106,9 @@ func readFlow(ctx context.Context, p *Page, s *state, q url.Values) (any, error)
 // A sourceRow is a source with its progress.
 type sourceRow struct {
 	inspect.Source
-	// Known is the number of its items, or -1 while it is open.
 	StoredPart, DeliveredPart float64       // of its end, or of the stored items while it is open
 	ETA                       time.Duration // 0 if it is not known
+	Waits                     string        // what it waits for, "" for nothing
 }
 
 // sourcesOf returns the sources of queues. rate is that of their delivery.
@@ -116,7 +117,7 @@ func sourcesOf(s *state, queues []inspect.Queue, rate float64) (rows []sourceRow
 		if !slices.ContainsFunc(queues, func(q inspect.Queue) bool { return q.Name == src.Queue && q.Partition == src.Partition }) {
 			continue
 		}
-		row := sourceRow{Source: src}
+		row := sourceRow{Source: src, Waits: waits(src, s.Snapshot.At)}
 		total := max(src.End, src.Stored, 1)
 		row.StoredPart, row.DeliveredPart = float64(src.Stored)/float64(total), float64(max(0, src.Delivered))/float64(total)
 		if left := src.End - src.Delivered; src.End >= 0 && src.Delivered >= 0 && rate > 0 {
@@ -125,4 +126,36 @@ func sourcesOf(s *state, queues []inspect.Queue, rate float64) (rows []sourceRow
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// waits says in few words what a source waits for, and for how much of its time.
+func waits(src inspect.Source, now time.Time) string {
+	var parts []string
+	if src.Waited >= 0.01 {
+		what := "for room "
+		if src.State == inspect.Window {
+			what = "for its gathers "
+		}
+		parts = append(parts, what+percent(src.Waited))
+	}
+	if src.Caller >= 0.01 {
+		parts = append(parts, "for its program "+percent(src.Caller))
+	}
+	if age := since(now, src.Since); age > 0 {
+		parts = append(parts, "now for "+duration(age))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "waits " + strings.Join(parts, ", ")
+}
+
+// gathersOf returns the gathers of queues.
+func gathersOf(s *state, queues []inspect.Queue) (gathers []inspect.Gather) {
+	for _, g := range s.Snapshot.Gathers {
+		if slices.ContainsFunc(queues, func(q inspect.Queue) bool { return q.Name == g.Queue && q.Partition == g.Partition }) {
+			gathers = append(gathers, g)
+		}
+	}
+	return gathers
 }

@@ -38,15 +38,16 @@ type edge struct {
 
 // A grapher makes the nodes and edges of a graph.
 type grapher struct {
-	now   time.Time
-	nodes []node
-	edges []edge
-	arcs  []arc
+	now     time.Time
+	gathers []inspect.Gather
+	nodes   []node
+	edges   []edge
+	arcs    []arc
 }
 
 // draw returns the graph of stages and queues.
 func draw(s *state, stages []inspect.Stage, queues []inspect.Queue, sources []sourceRow) drawing {
-	g := grapher{now: s.Snapshot.At}
+	g := grapher{now: s.Snapshot.At, gathers: gathersOf(s, queues)}
 	for _, st := range stages {
 		g.nodes = append(g.nodes, stageNode(st))
 	}
@@ -170,7 +171,24 @@ func (g *grapher) gatherNode(q inspect.Queue) node {
 			n.State = "stuck"
 		}
 	}
+	if i := slices.IndexFunc(g.gathers, func(known inspect.Gather) bool { return known.Queue == q.Name }); i >= 0 && n.State == "" {
+		n.Second = doing(g.gathers[i])
+	}
 	return n
+}
+
+// doing says in few words what a gather does.
+func doing(g inspect.Gather) string {
+	switch g.State {
+	case inspect.Open:
+		return number(g.Delivered) + " delivered"
+	case inspect.Reader:
+		return "waits for its program"
+	case inspect.Missing:
+		return "waits for an item"
+	default:
+		return g.State
+	}
 }
 
 // process returns host and number of a process.

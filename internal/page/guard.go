@@ -86,7 +86,7 @@ func (p *Page) signedIn(r *http.Request) bool {
 // open reports whether a request needs no token.
 func (p *Page) open(r *http.Request) bool {
 	path := strings.TrimPrefix(r.URL.Path, p.Prefix)
-	return path == "/login" || strings.HasPrefix(path, "/static/")
+	return path == health || path == "/login" || strings.HasPrefix(path, "/static/")
 }
 
 // refuse answers a user who has not entered the token.

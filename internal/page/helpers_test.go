@@ -1,11 +1,15 @@
 package page_test
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +35,7 @@ type namespace struct {
 	letters  []executor.DeadLetter
 	items    [][]byte
 	where    []inspect.Location
+	queued   []inspect.Item // of each queue
 }
 
 func (n *namespace) fail(err error) {
@@ -55,6 +60,19 @@ func (n *namespace) History(context.Context, string) (inspect.History, error) { 
 
 func (n *namespace) Where(context.Context, string, int64) ([]inspect.Location, error) {
 	return n.where, nil
+}
+
+// Peek returns items from a position on, which is the number of an item.
+func (n *namespace) Peek(_ context.Context, queue, from string, count int) (inspect.Page, error) {
+	at, err := strconv.Atoi(cmp.Or(from, "0"))
+	if err != nil || at > len(n.queued) {
+		return inspect.Page{}, fmt.Errorf("peek: position %q", from)
+	}
+	page := inspect.Page{Queue: queue, Items: slices.Clone(n.queued[at:min(len(n.queued), at+count)])}
+	if at+count < len(n.queued) {
+		page.Next = strconv.Itoa(at + count)
+	}
+	return page, nil
 }
 
 func (n *namespace) DeadLetters(context.Context) iter.Seq2[executor.DeadLetter, error] {

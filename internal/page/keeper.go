@@ -30,6 +30,7 @@ type state struct {
 type keeper struct {
 	watcher *watch.Watcher
 	end     context.CancelFunc
+	atEnd   func(func()) (stop func() bool) // calls a function when the keeper ends, unless it is stopped
 	done    chan struct{}
 	past    past // for the goroutine of the keeper
 
@@ -42,6 +43,7 @@ type keeper struct {
 func keep(ctx context.Context, watcher *watch.Watcher) *keeper {
 	ctx, end := context.WithCancel(ctx)
 	k := &keeper{watcher: watcher, end: end, done: make(chan struct{}), changed: make(chan struct{}), past: newPast()}
+	k.atEnd = func(do func()) func() bool { return context.AfterFunc(ctx, do) }
 	go k.run(ctx)
 	return k
 }

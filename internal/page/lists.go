@@ -105,15 +105,20 @@ type queuePage struct {
 	Fill    float64
 	Stage   string // id of the stage that reads it, "" for none
 	Sources []sourceRow
+	Gathers []inspect.Gather
+	Peeked  peeked
+	Hidden  bool // the items are shown by their sizes
 }
 
-func readQueue(_ context.Context, _ *Page, s *state, q url.Values) (any, error) {
+func readQueue(ctx context.Context, p *Page, s *state, q url.Values) (any, error) {
 	i := slices.IndexFunc(s.Snapshot.Queues, func(queue inspect.Queue) bool { return queue.Name == q.Get("name") })
 	if i < 0 {
 		return nil, missing("There is no such queue. It may be deleted.")
 	}
 	queue := s.Snapshot.Queues[i]
-	content := queuePage{Queue: queue, Fill: fill(queue), Sources: sourcesOf(s, []inspect.Queue{queue}, 0)}
+	content := queuePage{Queue: queue, Fill: fill(queue), Sources: sourcesOf(s, []inspect.Queue{queue}, 0), Hidden: p.HidePayloads}
+	content.Gathers = gathersOf(s, []inspect.Queue{queue})
+	content.Peeked = p.items(ctx, queue.Name, q)
 	if id, ok := strings.CutPrefix(queue.Consumer, "stage:"); ok {
 		content.Stage = id
 	}

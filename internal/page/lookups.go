@@ -72,9 +72,6 @@ func readLetters(ctx context.Context, p *Page, s *state, q url.Values) (any, err
 	return content, p.openLetter(ctx, &content)
 }
 
-// shownItems is the number of items of a letter that a page shows.
-const shownItems = 20
-
 // openLetter reads the items of the letter that is shown.
 func (p *Page) openLetter(ctx context.Context, content *lettersPage) error {
 	items, err := p.inspector.DeadLetterItems(ctx, content.Open)

@@ -1,6 +1,7 @@
 // Package page shows a namespace as web pages: flows, stages, queues, workers, failures, dead letters
 // and the Redis server. A page is whole without scripts. With them, it follows the namespace by server-sent
-// events. All pages of a process share the reads of one Watcher.
+// events. All pages of a process share the reads of one Watcher, with package internal/api, which
+// answers programs below the same path.
 package page
 
 import (
@@ -37,6 +38,7 @@ type Page struct {
 	watcher   *watch.Watcher
 	keeper    *keeper
 	histories histories
+	searches  searches
 	templates *template.Template
 	mux       *http.ServeMux
 	hosts     map[string]bool
@@ -54,6 +56,9 @@ func New(ctx context.Context, inspector executor.Inspector, watcher *watch.Watch
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	options.Name = cmp.Or(options.Name, "dqbridge")
+	if options.HidePayloads {
+		inspector = sizesOnly{inspector}
+	}
 	p := &Page{Options: options, inspector: inspector, watcher: watcher, mux: http.NewServeMux(), files: staticFiles()}
 	_, _ = rand.Read(p.secret[:]) // it never fails
 	p.hosts = hostNames(options.Hosts)
@@ -62,8 +67,8 @@ func New(ctx context.Context, inspector executor.Inspector, watcher *watch.Watch
 		return nil, fmt.Errorf("page: %w", err)
 	}
 	p.templates = templates
-	p.routes()
 	p.keeper = keep(ctx, watcher)
+	p.routes()
 	return p, nil
 }
 
@@ -82,6 +87,7 @@ func (p *Page) routes() {
 	for name := range acts {
 		p.mux.HandleFunc("POST "+p.Prefix+"/act/"+name, func(w http.ResponseWriter, r *http.Request) { p.act(w, r, name) })
 	}
+	p.serveAPI()
 	p.mux.HandleFunc(p.Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, http.StatusNotFound, "There is no such page.")
 	})
@@ -93,7 +99,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !p.hosts[hostOf(r.Host)]:
 		http.Error(w, "This name of the host is not allowed here: give it with --host.", http.StatusForbidden)
-	case r.Method == http.MethodPost && !sameOrigin(r):
+	case r.Method == http.MethodPost && !p.forAPI(r) && !sameOrigin(r):
 		http.Error(w, "The request does not come from a page of this host.", http.StatusForbidden)
 	case !p.signedIn(r) && !p.open(r):
 		p.refuse(w, r)

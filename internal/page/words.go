@@ -29,11 +29,11 @@ func (p *Page) nav() []navEntry {
 var shapes = map[string]string{
 	"running": "running", "live": "running", "up": "running", "held": "running",
 	"stuck": "stuck", "dead": "stuck", "broken": "stuck", "away": "stuck", "cut": "stuck", "fail": "stuck", "silent": "stuck", "suspect": "stuck", "gone": "stuck",
-	"paused": "paused", "draining": "paused", "skipped": "paused",
+	"paused": "paused", "draining": "paused",
 	"late": "late", "full": "late", "window": "late", "warn": "late", "reader": "late", "missing": "late", "delayed": "late", "moving": "late",
 	"waiting": "waiting", "requeued": "waiting",
 	"done": "done", "ended": "done", "delivered": "done", "ok": "done",
-	"open": "open", "sealed": "idle", "idle": "idle",
+	"open": "open", "sealed": "idle", "idle": "idle", "skipped": "idle",
 }
 
 // shape returns the symbol of a state.
@@ -112,7 +112,7 @@ func ranges(length string, charts []chart, at string) rangedCharts {
 // words returns the functions of the templates that name and describe records.
 func (p *Page) words() map[string]any {
 	return map[string]any{
-		"nav": p.nav, "shape": shape, "short": short, "some": some, "known": known, "atleast": atLeast, "consumer": consumer, "process": process,
+		"nav": p.nav, "shape": shape, "short": short, "some": some, "known": known, "atleast": atLeast, "consumer": consumer, "process": process, "host": func(by inspect.Process) string { return process(&by) },
 		"busy": busy, "fill": fill, "ranges": ranges, "num64": number[int], "bytes64": func(n int) string { return byteSize(int64(n)) },
 		"control": controlOf, "dict": dict, "tag": tag,
 	}

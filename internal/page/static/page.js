@@ -52,15 +52,17 @@
 
   // Charts: a figure has its data as JSON.
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const hours = (u, splits) => splits.map((t) => new Date(t * 1000).toISOString().slice(11, 16));
+  const clock = (t, length) => new Date(t * 1000).toISOString().slice(11, 11 + length);
+  const clocks = (u, splits) => splits.map((t) => clock(t, u.data[0].at(-1) - u.data[0][0] > 900 ? 5 : 8));
+  const steps = [10, 30, 60, 120, 300, 600, 900, 1800, 3600];
   const amount = (u, values) => values.map((v) => v >= 1e6 ? v / 1e6 + "M" : v >= 1e4 ? v / 1e3 + "k" : v);
   function options(data, width) {
     const axis = { stroke: colour("--muted"), font: "11px system-ui", grid: { stroke: colour("--soft"), width: 1 }, ticks: { show: false } };
     const hues = ["--h0", "--h2", "--bad"];
     return {
-      width, height: 130, cursor: { show: false }, legend: { show: false }, padding: [10, 8, 0, 0],
+      width, height: 130, cursor: { show: false }, legend: { show: false }, padding: [10, 30, 0, 0],
       scales: { y: { range: (u, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
-      axes: [{ ...axis, size: 24, space: 60, values: hours }, { ...axis, size: 46, values: amount }],
+      axes: [{ ...axis, size: 24, space: 64, incrs: steps, values: clocks }, { ...axis, size: 46, values: amount }],
       series: [{}, ...data.labels.map((label, i) => ({
         label, stroke: colour(hues[i % hues.length]), width: 1.6, points: { show: data.lines[0].length < 3 }, dash: i === 1 ? [6, 3] : i === 2 ? [2, 3] : undefined,
       }))],
