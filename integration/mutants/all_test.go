@@ -362,7 +362,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a job goes with the goroutine that a function has ended", file: "internal/worker/slots.go",
-		from: "			s.group.Go(func() { s.run(ctx) })\n", to: "			s.job = nil\n			s.group.Go(func() { s.run(ctx) })\n",
+		from: "			go s.run(ctx) // in place of this goroutine\n", to: "			s.job = nil\n			go s.run(ctx)\n",
 		pkg: "workers", run: "Goexit",
 	},
 	{

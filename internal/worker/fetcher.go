@@ -316,10 +316,8 @@ func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
 		switch h.Kind {
 		case broker.HintCancel:
 			err = f.canceled(ctx)
-		case broker.HintStop:
-			f.stopItem(h.What)
-		case broker.HintAbandon:
-			f.abandonItem(ctx, h.What)
+		case broker.HintStop, broker.HintAbandon:
+			err = errors.Join(err, f.stop(ctx, h))
 		case broker.HintDrain:
 			f.drain(ctx)
 		case broker.HintWork:

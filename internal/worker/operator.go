@@ -4,7 +4,25 @@ import (
 	"context"
 	"strconv"
 	"strings"
+
+	"github.com/dqbridge/dqbridge/internal/broker"
 )
+
+// stop ends the call on an item. A pause that came before takes effect first, so that the slot does
+// not go on with the next item of a paused stage.
+func (f *fetcher) stop(ctx context.Context, h broker.Hint) error {
+	if f.stages.outdated() {
+		if err := f.refresh(ctx); err != nil {
+			return err // the operator repeats the hint
+		}
+	}
+	if h.Kind == broker.HintAbandon {
+		f.abandonItem(ctx, h.What)
+	} else {
+		f.stopItem(h.What)
+	}
+	return nil
+}
 
 // stopItem ends the call that runs on an item, which an operator names as "source offset".
 func (s *session) stopItem(item string) {
