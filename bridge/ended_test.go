@@ -221,7 +221,7 @@ func TestAFunctionThatHangsIsReported(t *testing.T) {
 					<-goOn
 					return x, nil
 				})
-				ex := must(executor.New(t.Context(), "", executor.Logger(slog.New(slog.NewTextHandler(log, nil)))))(t)
+				ex := must(executor.New(t.Context(), "", executor.Logger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})))))(t)
 				register(t, ex, deaf)
 				ended := outlive(t, ex, deaf)
 				if got := log.reports("deaf"); len(got) > 0 {
