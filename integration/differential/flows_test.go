@@ -26,7 +26,7 @@ func TestEmbeddedBrokerMatchesRedis(t *testing.T) {
 		run  func(*testing.T, *testkit.Differential)
 	}{
 		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names}, {"partitions", partitions},
-		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked},
+		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked}, {"operated", operated},
 	} {
 		t.Run(flow.name, func(t *testing.T) { flow.run(t, both) })
 		both.Compare()

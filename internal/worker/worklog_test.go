@@ -1,10 +1,10 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +15,8 @@ import (
 )
 
 // loggingSession returns a session that reports nothing, and its log without times.
-func loggingSession(drain time.Duration) (*session, *bytes.Buffer) {
-	log := new(bytes.Buffer)
+func loggingSession(drain time.Duration) (*session, *memoryLog) {
+	log := new(memoryLog)
 	handler := slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
 			return slog.Attr{}
@@ -28,10 +28,30 @@ func loggingSession(drain time.Duration) (*session, *bytes.Buffer) {
 	return s, log
 }
 
+// A memoryLog keeps what is logged.
+type memoryLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *memoryLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *memoryLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // taken returns the lines that were logged since the last call.
-func taken(log *bytes.Buffer) []string {
-	text := log.String()
-	log.Reset()
+func taken(l *memoryLog) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := l.text.String()
+	l.text.Reset()
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
@@ -52,14 +72,17 @@ func TestWorkIsLoggedOnceAMinute(t *testing.T) {
 			busy.failed(failedAttempt{failure: batch.Failure{Code: "error", Message: message}, source: "s"})
 			busy.record(step{Result: runner.Result{N: 10, Failed: 2, Spent: time.Millisecond}}, time.Millisecond, 1)
 		}
+		synctest.Wait()
 		if text := log.String(); text != "" {
 			t.Errorf("within the minute: %s", text)
 		}
 		<-time.After(33 * time.Second)
+		synctest.Wait()
 		if lines := taken(log); len(lines) != 1 || lines[0] != `msg=work stage=busy function=f done=300 failed=60 rate=5 err="order 7 is bad"` {
 			t.Errorf("after a minute: %q", lines)
 		}
 		<-time.After(5 * time.Minute)
+		synctest.Wait()
 		if text := log.String(); text != "" || len(s.reporter.log.stages) != 0 {
 			t.Errorf("in idle minutes: %s, kept are %d stages", text, len(s.reporter.log.stages))
 		}
@@ -115,13 +138,13 @@ func TestDrainingIsLogged(t *testing.T) {
 		if text := log.String(); !strings.Contains(text, "running=12") || !strings.Contains(text, "; 2 more") {
 			t.Errorf("many calls are %s", text)
 		}
-		log.Reset()
+		taken(log)
 		for _, h := range s.slots.list() {
 			h.now.done()
 		}
 		drained := make(chan struct{})
 		close(drained)
-		if !s.awaitDrain(t.Context(), drained) || log.Len() > 0 {
+		if !s.awaitDrain(t.Context(), drained) || log.String() != "" {
 			t.Errorf("without a call: %s", log)
 		}
 	})
