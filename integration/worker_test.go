@@ -147,7 +147,7 @@ func TestWorkerServesItsHealth(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	becomes(http.StatusServiceUnavailable, "drains")
+	becomes(http.StatusServiceUnavailable, "the worker stops")
 	if err := errors.Join(run.Process.Kill(), cmd.Process.Signal(syscall.SIGTERM)); err != nil {
 		t.Error(err)
 	}

@@ -26,6 +26,7 @@ type stream struct {
 	sent    atomic.Int64
 	got     atomic.Int64
 	said    []*diary // of each process
+	trouble string   // what each process says when an outage begins
 	stop    chan struct{}
 	ended   chan struct{}
 	wrong   atomic.Pointer[string] // the first wrong result
@@ -38,7 +39,7 @@ func flow(t *testing.T, url string, failing func(i int64, err error) bool) *stre
 	t.Helper()
 	ns := testkit.Namespace(t)
 	url += "?ns=" + ns
-	s := &stream{t: t, ns: ns, stop: make(chan struct{}), ended: make(chan struct{}), failing: failing}
+	s := &stream{t: t, ns: ns, stop: make(chan struct{}), ended: make(chan struct{}), failing: failing, trouble: trouble}
 	s.said = []*diary{work(t, url), work(t, url)}
 	ex, said := connect(t, url)
 	s.said = append(s.said, said)
@@ -123,7 +124,7 @@ func (s *stream) until(cond func() bool, what string) {
 // noticed waits until each process has logged n outages.
 func (s *stream) noticed(n int) {
 	s.t.Helper()
-	s.until(func() bool { return s.all(trouble, n) }, "each process tells of the trouble")
+	s.until(func() bool { return s.all(s.trouble, n) }, "each process tells of the trouble")
 }
 
 // recovered waits until results arrive again and each process has logged that. Of n outages, each
@@ -133,7 +134,7 @@ func (s *stream) recovered(n int) {
 	took := s.flowing()
 	s.t.Logf("the first result came after %v", took.Round(time.Millisecond))
 	s.until(func() bool { return s.all(recovery, n) }, "each process tells that it is over")
-	if !s.all(trouble, n) || !s.all(recovery, n) {
+	if !s.all(s.trouble, n) || !s.all(recovery, n) {
 		s.t.Errorf("%d times trouble is told like this:\n%s", n, s.said[len(s.said)-1].all())
 	}
 }

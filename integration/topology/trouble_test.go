@@ -114,6 +114,7 @@ func TestFullMemory(t *testing.T) {
 	server := testkit.StartRedis(t)
 	s, redis := flow(t, server.URL()+"/", nil), admin(t, server.Addr())
 	s.said = s.said[2:] // without the producer's process: workers have all they need
+	s.trouble = "redis is full: "
 	for i := 1; i <= 2; i++ {
 		if err := redis.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 			t.Fatal(err)
