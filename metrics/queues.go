@@ -38,7 +38,7 @@ func newQueueFamilies() queueFamilies {
 			"Absent without a gather that its process reports.", "queue", "flow"),
 		held: newFamily(gaugeType, "gather_held_items", "Items in the memory of the gather, which wait for an item before them or for the program. "+
 			"Absent without a gather that its process reports.", "queue", "flow"),
-		eta: newFamily(gaugeType, "flow_eta_seconds", "Time until a flow whose sources have ended is delivered at the present rate: the longest one of the flows with the label. "+
+		eta: newFamily(gaugeType, "flow_eta_seconds", "Time until a running flow whose sources have ended is delivered at the present rate: the longest one of the flows with the label. "+
 			"Absent if it is not known.", "flow"),
 	}
 }
