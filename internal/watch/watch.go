@@ -4,6 +4,8 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,7 +19,10 @@ const (
 	Pause     = 2 * time.Second  // while somebody looks
 	IdlePause = 10 * time.Second // otherwise
 	markPause = 5 * time.Second  // between two marks for the workers
-	limit     = 5 * time.Second  // of one read
+	// deniedPause is the time after which the Watcher asks again for what its Redis user may not do:
+	// Redis writes each refusal into its log.
+	deniedPause = 10 * time.Minute
+	limit       = 5 * time.Second // of one read
 )
 
 // A View is the state of a namespace as the last successful read has found it.
@@ -40,7 +45,10 @@ type Watcher struct {
 	looked    chan struct{} // has an element if somebody has begun to look
 	end       context.CancelFunc
 	done      chan struct{}
-	marked    time.Time // when the last mark was set; for the goroutine that reads
+
+	// for the goroutine that reads:
+	nextMark time.Time // for the workers, not before
+	nextInfo time.Time // of the server, not before
 
 	mu      sync.Mutex
 	view    View
@@ -176,19 +184,37 @@ func (w *Watcher) look(ctx context.Context) (view View, err error) {
 	if view.Errors, err = w.inspector.Errors(ctx); err != nil {
 		return view, err
 	}
-	view.Server, view.ServerErr = w.inspector.Server(ctx)
+	view.Server, view.ServerErr = w.server(ctx)
 	view.At = time.Now()
 	return view, nil
+}
+
+// server reads the state of the server, unless that was denied lately.
+func (w *Watcher) server(ctx context.Context) (inspect.Server, error) {
+	now := time.Now()
+	if now.Before(w.nextInfo) {
+		return inspect.Server{}, fmt.Errorf("state of the server: %w", executor.ErrDenied)
+	}
+	server, err := w.inspector.Server(ctx)
+	if errors.Is(err, executor.ErrDenied) {
+		w.nextInfo = now.Add(deniedPause)
+	}
+	return server, err
 }
 
 // mark makes the workers show all calls, while somebody looks. A Redis user that may only read does
 // without.
 func (w *Watcher) mark(ctx context.Context) {
-	if !w.isLooked() || time.Since(w.marked) < markPause {
+	now := time.Now()
+	if !w.isLooked() || now.Before(w.nextMark) {
 		return
 	}
-	w.marked = time.Now()
-	if err := w.inspector.MarkWatched(ctx); err != nil {
+	w.nextMark = now.Add(markPause)
+	err := w.inspector.MarkWatched(ctx)
+	if errors.Is(err, executor.ErrDenied) {
+		w.nextMark = now.Add(deniedPause)
+	}
+	if err != nil {
 		w.log.DebugContext(ctx, "the workers do not show short calls", "err", err)
 	}
 }

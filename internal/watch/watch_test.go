@@ -17,9 +17,10 @@ import (
 // A namespace counts how often it is read and marked, and may fail.
 type namespace struct {
 	executor.Inspector
-	mu           sync.Mutex
-	reads, marks int
-	err          error
+	mu                  sync.Mutex
+	reads, marks, infos int
+	err                 error
+	denied              error // of what a Redis user that only reads may not do
 }
 
 func (n *namespace) Snapshot(context.Context) (inspect.Snapshot, error) {
@@ -31,13 +32,18 @@ func (n *namespace) Snapshot(context.Context) (inspect.Snapshot, error) {
 
 func (n *namespace) Errors(context.Context) ([]inspect.ErrorGroup, error) { return nil, nil }
 
-func (n *namespace) Server(context.Context) (inspect.Server, error) { return inspect.Server{}, nil }
+func (n *namespace) Server(context.Context) (inspect.Server, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.infos++
+	return inspect.Server{}, n.denied
+}
 
 func (n *namespace) MarkWatched(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.marks++
-	return executor.ErrDenied
+	return n.denied
 }
 
 func (n *namespace) fail(err error) {
@@ -81,6 +87,25 @@ func TestReadsMoreOftenWhileSomebodyLooks(t *testing.T) {
 		pass(time.Minute)
 		if reads, marks := pass(time.Minute); reads != 6 || marks != 0 {
 			t.Errorf("nobody looks any more: %d reads and %d marks in a minute", reads, marks)
+		}
+	})
+}
+
+// What the Redis user may not do is tried again only after ten minutes: the log of Redis has each
+// refusal.
+func TestDeniedCallsAreRare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &namespace{denied: executor.ErrDenied}
+		w := watch.Start(t.Context(), n, slog.New(slog.DiscardHandler))
+		defer w.Close()
+		defer w.Look()()
+		<-time.After(25 * time.Minute)
+		synctest.Wait()
+		if reads, marks := n.counts(); reads < 700 || marks != 3 || n.infos != 3 {
+			t.Errorf("%d reads, %d marks, %d looks at the server", reads, marks, n.infos)
+		}
+		if view, _ := w.Latest(); !errors.Is(view.ServerErr, executor.ErrDenied) || view.Err != nil {
+			t.Errorf("the view has %v, %v", view.ServerErr, view.Err)
 		}
 	})
 }
