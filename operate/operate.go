@@ -101,15 +101,15 @@ func (o *Operator) partitions() []*broker.Client { return o.connection.Partition
 
 // note notes an act on an object.
 func (a Act) note(ctx context.Context, part *broker.Client, verb, object string, count int64) error {
-	err := part.Note(ctx, broker.Act{By: a.by(), Verb: verb, Object: object, Count: count, Reason: a.Reason})
+	err := part.Note(ctx, broker.Act{By: a.Name(), Verb: verb, Object: object, Count: count, Reason: a.Reason})
 	if err != nil {
 		return fmt.Errorf("%s %s: it is done, and could not be noted: %w", verb, object, err)
 	}
 	return nil
 }
 
-// by returns the name of the operator.
-func (a Act) by() string {
+// Name returns the name under which the act is noted: By, or that of the user of this process.
+func (a Act) Name() string {
 	if a.By != "" {
 		return a.By
 	}

@@ -25,7 +25,7 @@ func (o *Operator) Purge(ctx context.Context, queue string, act Act, progress fu
 	if err != nil {
 		return 0, fmt.Errorf("purge: %w", err)
 	}
-	why := "the queue was purged by " + act.by()
+	why := "the queue was purged by " + act.Name()
 	if act.Reason != "" {
 		why += ": " + act.Reason
 	}

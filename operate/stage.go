@@ -16,7 +16,7 @@ import (
 // A second Pause changes the operator and the reason. ErrStageNotFound: there is no such stage.
 func (o *Operator) Pause(ctx context.Context, name string, act Act) (stage string, err error) {
 	return o.onStage(ctx, "pause", name, act, func(ctx context.Context, part *broker.Client, id string) error {
-		_, err := part.PauseStage(ctx, id, act.by(), act.Reason)
+		_, err := part.PauseStage(ctx, id, act.Name(), act.Reason)
 		return err
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -71,7 +70,7 @@ func serveDashboard(c *urfave.Context) error {
 // pageOptions returns the settings of the flags.
 func pageOptions(c *urfave.Context) (page.Options, error) {
 	options := page.Options{
-		Name: c.String("title"), Hosts: c.StringSlice("host"), HidePayloads: c.Bool("hide-payloads"), As: operatorName(),
+		Name: c.String("title"), Hosts: c.StringSlice("host"), HidePayloads: c.Bool("hide-payloads"), As: operate.Act{}.Name(),
 		Log: cli.Logger(c, c.App.ErrWriter),
 	}
 	if options.Name == "" {
@@ -107,18 +106,6 @@ func isLoopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// operatorName returns user and host of this process.
-func operatorName() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	if u, err := user.Current(); err == nil {
-		return u.Username + "@" + host
-	}
-	return host
 }
 
 // servePages serves the pages at a listener until ctx ends.
@@ -167,7 +154,7 @@ func withDashboard(c *urfave.Context, ex *executor.Executor, console *cli.Consol
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		options := page.Options{Name: "dqbridge run", As: operatorName(), Log: cli.Logger(c, console)}
+		options := page.Options{Name: "dqbridge run", As: operate.Act{}.Name(), Log: cli.Logger(c, console)}
 		if err := servePages(ctx, listener, ex, options); err != nil && ctx.Err() == nil {
 			options.Log.Warn("the dashboard has ended", "err", err)
 		}
