@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,32 +87,34 @@ func (c *Checker) Run(ctx context.Context, report func(Verdict)) (failed int, er
 
 // begin starts a worker if there is a command for it, and waits until a worker has the function.
 func (c *Checker) begin(ctx context.Context) (err error) {
+	before := map[string]bool{} // ids of workers that are not the one that this call starts
 	if c.Worker != "" {
+		others, err := c.Executor.Workers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, w := range others {
+			before[w.ID] = true
+		}
 		if c.running, err = c.start(); err != nil {
 			return err
 		}
 	}
-	if err := c.await(ctx); err != nil {
+	if err := c.await(ctx, before); err != nil {
 		return err
 	}
 	_, err = c.input(0)
 	return err
 }
 
-// await waits until a live worker has the function.
-func (c *Checker) await(ctx context.Context) error {
+// await waits until a live worker has the function, other than those that were there before: one that
+// was killed counts as live for up to a lease.
+func (c *Checker) await(ctx context.Context, before map[string]bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for begun := time.Now(); ; {
-		found, err := c.Executor.Functions(ctx)
-		if err != nil {
+		if found, err := c.find(ctx, before); found || err != nil {
 			return err
-		}
-		for _, f := range found {
-			if f.Name == c.Name {
-				c.function = f
-				return nil
-			}
 		}
 		if time.Since(begun) > startTimeout {
 			return fmt.Errorf("no live worker has function %q: the card of the worker in w:<id> has to name it, see docs/protocol.md", c.Name)
@@ -124,6 +127,21 @@ func (c *Checker) await(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// find looks for a worker with the function, other than those that were there before.
+func (c *Checker) find(ctx context.Context, before map[string]bool) (found bool, err error) {
+	workers, err := c.Executor.Workers(ctx)
+	if err != nil || !slices.ContainsFunc(workers, func(w inspect.Worker) bool { return !before[w.ID] && slices.Contains(w.Functions, c.Name) }) {
+		return false, err
+	}
+	functions, err := c.Executor.Functions(ctx)
+	at := slices.IndexFunc(functions, func(f inspect.Function) bool { return f.Name == c.Name })
+	if err != nil || at < 0 {
+		return false, err
+	}
+	c.function = functions[at]
+	return true, nil
 }
 
 // verdict runs and reports a check. It returns 1 if the check has failed, and otherwise 0.
