@@ -46,7 +46,7 @@ func works(slots []broker.TimeSlot) []inspect.Work {
 	return all
 }
 
-// MarkWatched tells the workers that somebody looks: for ten seconds their heartbeats show the call of
+// MarkWatched tells the workers that an operator looks: for ten seconds their heartbeats show the call of
 // each slot, not only calls that take more than a second. It is the one method of an Inspector that
 // writes. It returns ErrDenied if the Redis user may not write. ErrClosed: the Executor was closed.
 func (ex *Executor) MarkWatched(ctx context.Context) error {

@@ -1,6 +1,6 @@
 // Package operate changes what a fleet does: it pauses stages, cancels items, drains workers, and
-// deletes what waits. Each action is noted with the name of the operator. inspect describes what
-// there is to act on.
+// deletes waiting items. Each action is noted with the name of the operator. Package inspect describes
+// the stages, items, workers and queues to act on.
 package operate
 
 import (

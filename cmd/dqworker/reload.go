@@ -35,7 +35,7 @@ func (r *reloader) hangup() bool {
 	return true
 }
 
-// tuned are the settings of a running worker, and what a change of them changes.
+// tuned are the settings of a running worker, with the parts that a change of them affects.
 type tuned struct {
 	settings
 	functions    []string

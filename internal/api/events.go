@@ -26,7 +26,7 @@ type Event struct {
 	Error   string    `json:"error,omitempty"` // why the namespace cannot be read now
 }
 
-// events streams an event for each new view. While somebody reads them, views come more often.
+// events streams an event for each new view. While a client reads them, views come more often.
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")

@@ -27,7 +27,7 @@ type order struct {
 	held       held
 }
 
-// held counts what waits in an order. Any goroutine may read it.
+// held counts the items that wait in an order. Any goroutine may read it.
 type held struct{ items, bytes atomic.Int64 } // bytes of frames
 
 func (h *held) add(rg Range) {

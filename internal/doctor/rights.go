@@ -11,7 +11,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// Rights are what the users of docs/security.md may do.
+// Rights are the commands that the users of docs/security.md may call.
 type Rights struct {
 	Users  []string            // that the server has
 	Denied map[string][]string // commands that a user needs and may not call, with their keys

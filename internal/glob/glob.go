@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A Pattern is what a text has to match as a whole. A star stands for any characters, a question mark
+// A Pattern is matched by a text as a whole. A star stands for any characters, a question mark
 // for one, and brackets for one of several, as in path.Match; all of them also for slashes.
 type Pattern struct{ glob string }
 

@@ -15,7 +15,7 @@ import (
 // maxForm bounds the bytes of a form.
 const maxForm = 64 << 10
 
-// An action is what a form makes an Operator do.
+// An action is a call of the Operator that a form makes.
 type action struct {
 	done string // shown afterwards
 	run  func(ctx context.Context, p *Page, form url.Values, act operate.Act) error

@@ -18,7 +18,7 @@ const (
 	itemsWithin = 5 * time.Second // of one search
 )
 
-// A peekKey is what a page asks for.
+// A peekKey is a request of a page for items.
 type peekKey struct{ queue, from, text string }
 
 // peeked are items of a queue.

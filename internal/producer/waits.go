@@ -11,8 +11,8 @@ import (
 // slowAnswer is the time from which on a call counts as one that Redis does not answer.
 const slowAnswer = time.Second
 
-// waitClocks measure what a source waits for. The time in none of them is that in which it has no
-// item to store.
+// waitClocks measure for how long a source waits for room, for its gathers and for Redis. The rest of
+// the time it has no item to store.
 type waitClocks struct {
 	stored atomic.Int64
 	answer *waits.Clock // of Redis

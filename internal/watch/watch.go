@@ -16,7 +16,7 @@ import (
 
 // The pauses between two reads.
 const (
-	Pause     = 2 * time.Second  // while somebody looks
+	Pause     = 2 * time.Second  // while a reader looks
 	IdlePause = 10 * time.Second // otherwise
 	markPause = 5 * time.Second  // between two marks for the workers
 	// deniedPause is the time after which the Watcher asks again for what its Redis user may not do:
@@ -42,7 +42,7 @@ type View struct {
 type Watcher struct {
 	inspector executor.Inspector
 	log       *slog.Logger
-	looked    chan struct{} // has an element if somebody has begun to look
+	looked    chan struct{} // has an element if a reader has begun to look
 	end       context.CancelFunc
 	done      chan struct{}
 
@@ -202,7 +202,7 @@ func (w *Watcher) server(ctx context.Context) (inspect.Server, error) {
 	return server, err
 }
 
-// mark makes the workers show all calls, while somebody looks. A Redis user that may only read does
+// mark makes the workers show all calls, while a reader looks. A Redis user that may only read does
 // without.
 func (w *Watcher) mark(ctx context.Context) {
 	now := time.Now()

@@ -49,7 +49,7 @@ func (s *session) drain(ctx context.Context) {
 	}
 }
 
-// undrain lets the worker take again what it leaves since drain.
+// undrain lets the worker take items again.
 func (s *session) undrain(ctx context.Context) {
 	if s.worker.draining.Swap(false) {
 		s.log.InfoContext(ctx, "this worker takes items again", "worker", s.id)

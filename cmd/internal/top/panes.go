@@ -42,7 +42,7 @@ func panes() []pane {
 	}
 }
 
-// section returns some rows under a title; without rows nothing.
+// section returns some rows under a title, and no line without rows.
 func section[T any](title string, columns []cli.Column[T], rows []T, width int) []string {
 	if len(rows) == 0 {
 		return nil
