@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/operate"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -57,4 +59,37 @@ func TestPauseHoldsWithoutHint(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, func() bool { return waiting() == 0 }, "the items run")
+}
+
+// A worker that hears of a pause and of a cancel at once goes on with no item of the paused stage.
+func TestPauseComesBeforeTheCancelBehindIt(t *testing.T) {
+	t.Parallel()
+	proxy := testkit.NewProxy(t, testkit.SharedRedis(t).Addr())
+	s := newSiteBehind(t, proxy.URL(), 10*time.Second, waits)
+	s.flow(t)
+	call := s.running(t)
+	proxy.Pause()
+	if _, err := s.o.Pause(t.Context(), "numbers", operate.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	canceled := make(chan error, 1)
+	go func() {
+		_, err := s.o.Cancel(t.Context(), call.Source, 2, operate.Act{})
+		canceled <- err
+	}()
+	testkit.Eventually(t, func() bool {
+		now, err := s.o.Inspector().Snapshot(t.Context())
+		return err == nil && now.Workers[0].Mailbox >= 2
+	}, "both hints are there")
+	proxy.Resume()
+	if err := <-canceled; err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		now, err := s.o.Inspector().Snapshot(t.Context())
+		return err == nil && now.Flows()[0].State == "paused" && now.Flows()[0].Running == 0
+	}, "the flow is paused")
+	if items, err := s.o.Purge(t.Context(), "numbers", operate.Act{}, nil); err != nil || items != 3 {
+		t.Errorf("%d items have not run, %v", items, err)
+	}
 }

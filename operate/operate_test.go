@@ -36,12 +36,19 @@ type site struct {
 // newSite starts a site whose worker has one slot and some functions.
 func newSite(t *testing.T, functions ...workers.Function) site {
 	t.Helper()
-	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-	ex, err := executor.New(t.Context(), url, executor.Lease(time.Second), executor.Logger(nil))
+	return newSiteBehind(t, testkit.SharedRedis(t).URL(), time.Second, functions...)
+}
+
+// newSiteBehind is newSite for a worker that reaches Redis at an address of its own.
+func newSiteBehind(t *testing.T, address string, lease time.Duration, functions ...workers.Function) site {
+	t.Helper()
+	ns := "/?ns=" + testkit.Namespace(t)
+	url := testkit.SharedRedis(t).URL() + ns
+	ex, err := executor.New(t.Context(), url, executor.Lease(lease), executor.Logger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := workers.New(url, workers.Functions(functions...), workers.Concurrency(1), workers.Lease(time.Second), workers.Logger(nil))
+	w, err := workers.New(address+ns, workers.Functions(functions...), workers.Concurrency(1), workers.Lease(lease), workers.Logger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
