@@ -15,12 +15,13 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A pause holds although its hint was lost: a worker also looks at its stages without one.
-func TestPauseHoldsWithoutHint(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, workers.Define("same", func(_ context.Context, x int) (int, error) { return x, nil }))
-	in := make(chan int)
-	defer close(in)
+var same = workers.Define("same", func(_ context.Context, x int) (int, error) { return x, nil })
+
+// runs starts a stage and waits until it runs. It returns the channel of its items, and a function that
+// counts those that wait.
+func (s site) runs(t *testing.T) (in chan int, waiting func() int) {
+	t.Helper()
+	in = make(chan int)
 	q, err := bridge.Scatter(t.Context(), s.ex, in, bridge.Name("numbers"), bridge.MaxBatch(1))
 	if err == nil {
 		_, err = executor.Map(t.Context(), workers.Remote[int, int]("same"), q, executor.Name("results"))
@@ -29,11 +30,48 @@ func TestPauseHoldsWithoutHint(t *testing.T) {
 		t.Fatal(err)
 	}
 	in <- 0
-	waiting := func() int { n, _ := q.Len(t.Context()); return n }
+	waiting = func() int { n, _ := q.Len(t.Context()); return n }
 	testkit.Eventually(t, func() bool { return waiting() == 0 }, "the stage runs")
+	return in, waiting
+}
+
+// A worker does not read a paused stage: otherwise it would put back each entry.
+func TestPausedStageIsNotRead(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, same)
+	in, waiting := s.runs(t)
+	defer close(in)
+	if _, err := s.o.Pause(t.Context(), "results", operate.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		in <- 1
+		return waiting() > 20
+	}, "the items wait")
+	queues, err := s.o.Inspector().Queues(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range queues {
+		if q.Name == "numbers" && q.Requeued > 2 { // read before the worker knew of the pause
+			t.Errorf("the worker reads the paused stage and puts back its items: %+v", q)
+		}
+	}
+	if _, err := s.o.Resume(t.Context(), "results", operate.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool { return waiting() == 0 }, "the items run")
+}
+
+// A pause holds although its hint was lost: a worker also looks at its stages without one.
+func TestPauseHoldsWithoutHint(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, same)
+	in, waiting := s.runs(t)
+	defer close(in)
 	raw := redis.NewClient(&redis.Options{Addr: testkit.SharedRedis(t).Addr()})
 	defer raw.Close()
-	keys := testkit.Keys(t, testkit.SharedRedis(t).URL(), "*testpauseholdswithouthint*:stages")
+	keys := testkit.Keys(t, testkit.SharedRedis(t).URL(), "*"+s.ns+"*:stages")
 	if len(keys) != 1 {
 		t.Fatalf("the records of stages are %v", keys)
 	}

@@ -28,6 +28,7 @@ var waits = workers.Define("waits", func(ctx context.Context, x int) (int, error
 
 // A site is a namespace with an Executor, a worker and an Operator.
 type site struct {
+	ns     string
 	ex     *executor.Executor
 	o      *operate.Operator
 	worker string
@@ -42,13 +43,13 @@ func newSite(t *testing.T, functions ...workers.Function) site {
 // newSiteBehind is newSite for a worker that reaches Redis at an address of its own.
 func newSiteBehind(t *testing.T, address string, lease time.Duration, functions ...workers.Function) site {
 	t.Helper()
-	ns := "/?ns=" + testkit.Namespace(t)
-	url := testkit.SharedRedis(t).URL() + ns
+	ns := testkit.Namespace(t)
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + ns
 	ex, err := executor.New(t.Context(), url, executor.Lease(lease), executor.Logger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := workers.New(address+ns, workers.Functions(functions...), workers.Concurrency(1), workers.Lease(lease), workers.Logger(nil))
+	w, err := workers.New(address+"/?ns="+ns, workers.Functions(functions...), workers.Concurrency(1), workers.Lease(lease), workers.Logger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func newSiteBehind(t *testing.T, address string, lease time.Duration, functions 
 	if err != nil || len(fleet) != 1 {
 		t.Fatalf("the workers are %v, %v", fleet, err)
 	}
-	return site{ex, o, fleet[0].ID}
+	return site{ns, ex, o, fleet[0].ID}
 }
 
 // flow scatters the numbers from 0 to 5 through waits.

@@ -361,6 +361,26 @@ local function full(stream, meta)
 		pkg: "internal/consumer", run: "Awaited",
 	},
 	{
+		name: "a cancel comes before the pause that came first", file: "internal/worker/operator.go",
+		from: "	if f.stages.outdated() {\n", to: "	if false {\n",
+		pkg: "operate", run: "PauseComesBefore",
+	},
+	{
+		name: "a purged entry has no stamp", file: lua + "drop_waiting.lua",
+		from: "stamp_of(entry)", to: "''",
+		pkg: "internal/broker", run: "DropWaiting",
+	},
+	{
+		name: "a completion loses the stamp", file: lua + "complete.lua",
+		from: "tonumber(out.size), e.stamp, out.kind", to: "tonumber(out.size), now_ms(), out.kind",
+		pkg: "internal/broker", run: "StampStays",
+	},
+	{
+		name: "a paused stage is read", file: "internal/worker/scheduler.go",
+		from: "!r.sick && !r.stopped() && ", to: "!r.sick && ",
+		pkg: "operate", run: "PausedStageIsNotRead",
+	},
+	{
 		name: "a job goes with the goroutine that a function has ended", file: "internal/worker/slots.go",
 		from: "			go s.run(ctx) // in place of this goroutine\n", to: "			s.job = nil\n			go s.run(ctx)\n",
 		pkg: "workers", run: "Goexit",

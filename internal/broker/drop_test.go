@@ -17,9 +17,9 @@ func TestDropWaitingLeavesFailures(t *testing.T) {
 		f := makeFlow(t, c, 0)
 		var in []broker.Parcel
 		for i := range int64(250) {
-			in = append(in, broker.Parcel{Batch: framed("s1", i, fmt.Sprint(i))})
+			in = append(in, broker.Parcel{Batch: framed("s1", i, fmt.Sprint(i)), Trace: "00-aa-bb-01"})
 		}
-		in = append(in, broker.Parcel{Batch: framed("s1", 250, strings.Repeat("x", 5000), "y")})
+		in = append(in, broker.Parcel{Batch: framed("s1", 250, strings.Repeat("x", 5000), "y"), Trace: "00-aa-bb-01"})
 		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, in))
 		taken := must[[]broker.Taken](t)(c.Take(t.Context(), "w1", 2, 1, f.routes()))[0].Entries
 		back := broker.Completion{Entry: taken[1], In: f.a, Remainders: []broker.Remainder{{Batch: taken[1].Batch}}}
@@ -45,7 +45,7 @@ func TestDropWaitingLeavesFailures(t *testing.T) {
 		}
 		seen := map[int64]bool{0: true} // a worker has it
 		for _, e := range entries {
-			if e.Lost == nil || e.Lost.Code != "dropped" || e.Lost.Stage != "b" {
+			if e.Lost == nil || e.Lost.Code != "dropped" || e.Lost.Stage != "b" || e.Trace() != "00-aa-bb-01" {
 				t.Errorf("result %d is %+v", e.First, e)
 			}
 			for o := range int64(e.N) {
