@@ -1,8 +1,9 @@
 GOLANGCI    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 HELM        := go run helm.sh/helm/v3/cmd/helm@v3.22.0
-# go vet has a step of its own, and would be built for the race detector once more.
-TEST        := go test -count=1 -vet=off
+# go vet has a step of its own, and would be built for the race detector once more. Most parallel
+# tests wait for processes or leases, so more of them run at once than there may be processors.
+TEST        := go test -count=1 -vet=off -parallel 4
 FUZZTIME    ?= 60s
 STRIDE      ?= 4
 SCHEDULES   ?= 1000
@@ -15,8 +16,9 @@ BENCH       := $(wildcard bench/go.mod)
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-test: ## the whole gate, in this order; CI runs the same. sim computes and the two beside it wait
-	$(MAKE) -j1 tools format vet lint race faults
+test: ## the whole gate, in this order; CI runs the same. lint and sim compute while the others wait
+	$(MAKE) -j1 tools format vet race
+	$(MAKE) -j2 lint faults
 	$(MAKE) -j3 sim single valkey
 	$(MAKE) -j1 examples
 
@@ -48,11 +50,12 @@ vet: ## go vet; the texts of the mutants; the benchmarks have to build, as far a
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/process ./internal/table ./internal/target)
 
 race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
-	$(TEST) -race -p 3 ./bridge ./workers ./internal/producer ./internal/consumer $$(go list -race ./... | grep -v -e '/integration$$' -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology -e /integration/operate)
+	$(TEST) -race -p 4 ./bridge ./executor ./workers ./internal/broker ./cmd/internal/command ./internal/worker ./internal/consumer $$(go list -race ./... | grep -v -e '/integration$$' -e dqbridge/flow$$ -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology -e /integration/operate -e /integration/fullmemory)
 	$(TEST) -race -run 'Close|NilAndZero|Forged|IsNotConsumer' ./integration
+	$(TEST) -race -run 'Filter$$|Wiring|Version' ./flow
 
 faults: ## the commands; killed, stopped and cut off processes, in a short form, servers that restart, fail over and move slots, and what is left of all that came and went
-	$(TEST) -p 3 ./integration/soak ./integration ./integration/topology ./integration/operate ./integration/chaos
+	$(TEST) -p 3 ./integration ./integration/soak ./flow ./integration/topology ./integration/operate ./integration/chaos ./integration/fullmemory
 
 sim: ## flows in virtual time, and in a model, with a fault at each place where one can be; make sim STRIDE=1 SCHEDULES=14000 takes minutes
 	$(TEST) -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
@@ -107,8 +110,9 @@ bench: ## measure, on a redis-server of its own
 fleet: ## 150 of 160 workers die, and 200 end, with up to 3,000 stages: how long that takes and what it costs Redis
 	go test -count=1 -timeout 20m -v -run '^(TestManyDeathsAtOnce|TestFleetEndsAtOnce)$$' ./integration/chaos -long
 
-operate: ## ask where items are, thousands of times, while workers die; a walk over all streams has to agree
-	go test -count=1 -timeout 20m -v -run '^TestPlantedItemsAreFound$$' ./integration/operate -long
+operate: ## what operators see, on real processes for a quarter of an hour: where items are while workers die, numbers at rest, a million failures, screens in tmux, which it installs if it is missing
+	@command -v tmux >/dev/null || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends tmux; }
+	go test -tags tmux -count=1 -timeout 30m -v -run '^TestPlanted(ItemsAreFound|NumbersAddUp|FailuresAreGrouped|FlowsFitTerminal)$$' ./integration/operate -long
 
 chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long

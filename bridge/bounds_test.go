@@ -81,6 +81,7 @@ func TestMaxInFlightHoldsFromTheFirstItem(t *testing.T) {
 // minute. The items that workers finish meanwhile, which the gather has to hold, stay within the
 // window and one batch.
 func TestTheWindowHoldsForABacklog(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const n, window, batch = 400_000, 1 << 18, 8192
 		var calls atomic.Int64
@@ -169,6 +170,7 @@ func TestMaxBytesBoundsBothQueues(t *testing.T) {
 // A slot takes single items from stage to stage. It stops before a full out-queue, and the items
 // wait between the stages.
 func TestASlotDoesNotGoOnBeyondABound(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		const sent, most = 28, 17 // of a MiB each
 		in := make(chan string)

@@ -84,6 +84,7 @@ func orders(t *testing.T, ex *executor.Executor) <-chan bridge.Result[int] {
 }
 
 func TestADurableSourceGoesOnAfterKills(t *testing.T) {
+	t.Parallel()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t) // the killed leave their registration behind
 	ex := must(executor.New(t.Context(), url, executor.Lease(lease)))(t)
 	kill, done := startProducer(t, url, "orders-eu")

@@ -118,6 +118,7 @@ func TestFailuresOfFusedStages(t *testing.T) {
 // If the second stage takes long, its unfinished items go into the queue between, where other
 // workers find them.
 func TestADearSecondStageIsLeftToOthers(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		var most, now atomic.Int64
 		dear := workers.Define("dear", func(_ context.Context, x int) (int, error) {

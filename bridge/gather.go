@@ -43,7 +43,7 @@ func (r Result[T]) Offset() int64 {
 	if r.origin == nil {
 		return 0
 	}
-	return r.origin.First + int64(r.at)
+	return r.origin.Offset(r.at)
 }
 
 func (r Result[T]) ticket() *consumer.Ticket { return r.origin.Ticket(r.at) }
@@ -335,7 +335,7 @@ func (d *deliverer[T]) decode(p consumer.Range) {
 	d.values = d.typed.Results(p.Reader(), p.Len(), p.Entry.Lost, p.Entry.Queue, d.values[:0], func(i int, why *batch.Failure) {
 		err := itemError(*why)
 		if err.Source = d.origin.Source; !p.Notice {
-			err.Offset = d.origin.First + int64(i)
+			err.Offset = d.origin.Offset(i)
 		}
 		d.failed = append(d.failed, failedItem{i, err})
 	})
@@ -353,7 +353,7 @@ func (d *deliverer[T]) fetchInputs(ctx context.Context) error {
 		if ofSource(f.err) {
 			continue
 		}
-		item, format, err := d.inputs.Of(ctx, f.err.Source, f.err.Offset, d.origin.First+int64(len(d.values)))
+		item, format, err := d.inputs.Of(ctx, f.err.Source, f.err.Offset, d.origin.Offset(len(d.values)-1)+1)
 		if err != nil {
 			return err
 		}

@@ -59,6 +59,7 @@ func (l told) Write(p []byte) (int, error) {
 }
 
 func TestTheWarningForAFunctionThatNobodyHas(t *testing.T) {
+	t.Parallel()
 	log := make(told, 100)
 	ex := must(executor.New(t.Context(), namespace(t), executor.Logger(slog.New(slog.NewTextHandler(log, nil)))))(t)
 	results := must(bridge.Gather(t.Context(), stage(t, inc, scatter(t, ex, []int{1}))))(t)

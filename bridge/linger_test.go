@@ -16,6 +16,7 @@ import (
 // Lingering items are sent when their time is over, when the input ends, and when a full batch has
 // collected.
 func TestLinger(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		in := make(chan int)
 		out := must(bridge.Gather(t.Context(), must(bridge.Scatter(t.Context(), ex, in, bridge.Linger(20*time.Millisecond)))(t)))(t)

@@ -63,7 +63,7 @@ func TestCallsThatLostAReplyLeaveNothing(t *testing.T) {
 					}
 					waitFor(t, func() bool { return slices.Equal(owned(t, ex), idle(q, other)) })
 				}
-				if failed < map[string]int{"scatter": 2, "map": 3, "gather": 1}[name] {
+				if failed < map[string]int{"scatter": 1, "map": 2, "gather": 1}[name] {
 					t.Errorf("%d requests were lost", failed)
 				}
 			})
@@ -101,6 +101,7 @@ func idle(queues ...*executor.Queue[int]) (list []string) {
 // A gather and a scatter end while Redis is away. Once Redis is back, their queue is free and their
 // stream has ended, while the process lives on.
 func TestTheEndsOfAnOutageAreMadeUpFor(t *testing.T) {
+	t.Parallel()
 	onNetworks(t, func(t *testing.T, n *network, ex *executor.Executor) {
 		in := make(chan int)
 		scattering, cut := context.WithCancel(t.Context())
@@ -129,6 +130,9 @@ func TestTheEndsOfAnOutageAreMadeUpFor(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := <-again
+			if r.Err == nil && r.Value == 4 { // Redis went away before it heard of the delivery
+				r = <-again
+			}
 			if !errors.Is(r.Err, executor.ErrTruncated) {
 				t.Errorf("the next gather gets %v", r)
 			}

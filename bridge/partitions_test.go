@@ -159,8 +159,8 @@ func TestDeadLetterIsRetriedInAnotherPartition(t *testing.T) {
 	raw := redis.NewClient(&redis.Options{Addr: testkit.SharedRedis(t).Addr()})
 	defer raw.Close()
 	ns := url[strings.LastIndex(url, "=")+1:]
-	prefix, _, _ := strings.Cut(testkit.Keys(t, testkit.SharedRedis(t).URL(), "{"+ns+":*}:q:"+queues[1].Name())[0], "q:")
-	must(raw.XAdd(t.Context(), &redis.XAddArgs{Stream: prefix + "dead", Values: []any{
+	prefix, _, _ := strings.Cut(testkit.Keys(t, testkit.SharedRedis(t).URL(), "{"+ns+":*}:q:"+queues[1].Name())[0], "}:q:")
+	must(raw.XAdd(t.Context(), &redis.XAddArgs{Stream: prefix + "}:dead", Values: []any{
 		"q", queues[1].Name(), "s", "source", "o", 5, "n", 1, "a", 0, "k", 5, "why", `{"code":"crashed"}`, "p", "\x01\x04" + "77",
 	}}).Result())(t)
 	var id string

@@ -77,6 +77,7 @@ func TestMultiplexKeepsItsBranches(t *testing.T) {
 }
 
 func TestReplacedStageKeepsItsBacklog(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]executor.MapOption{
 		"derived": {executor.ReplaceStage()}, "named": {executor.ReplaceStage(), executor.Name("numbers.slow")},
 	} {

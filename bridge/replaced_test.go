@@ -81,6 +81,7 @@ func TestTheNextConsumerGoesOn(t *testing.T) {
 
 // A stage follows a gather, and a gather follows the stage: no item is delivered by two of them.
 func TestAStageGoesOnBehindAGather(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		t.Helper()
 		q := endless(t, ex, bridge.MaxInFlight(50))

@@ -113,6 +113,7 @@ func TestAPermanentErrorIsTheLast(t *testing.T) {
 
 // A worker that delays an item and dies leaves the item to others.
 func TestADeadWorkerDelaysNobodyForEver(t *testing.T) {
+	t.Parallel()
 	url := namespace(t)
 	ex := connect(t, url)
 	var a attempts

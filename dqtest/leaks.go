@@ -11,7 +11,8 @@ import (
 )
 
 // The time until the clean-ups after dead processes are done: some leases of the default of ten
-// seconds, and ten minutes for the queues of a dead Executor.
+// seconds, and ten minutes for the queues of a dead Executor, and for a payload that a process wrote
+// before it died and no script has stored.
 const (
 	settle = 2 * time.Minute
 	grace  = 10 * time.Minute
@@ -36,7 +37,8 @@ func (f *Fleet) end() {
 		}
 	}
 	<-time.After(2 * time.Second) // go-redis checks once a second whether a pool that cannot connect was closed
-	keys := f.Keys()
+	// The history of flows stays.
+	keys := slices.DeleteFunc(f.Keys(), func(key string) bool { return strings.HasSuffix(key, "}:runs") })
 	f.server.Close()
 	slices.Sort(keys)
 	if len(keys) > 0 {
@@ -69,7 +71,7 @@ func (f *Fleet) settled() (after time.Duration) {
 	for _, p := range f.all() {
 		if p.dead() {
 			after = max(after, settle)
-			if p.executor {
+			if p.executor || slices.ContainsFunc(f.Keys(), func(key string) bool { return strings.Contains(key, "}:f:") }) {
 				return settle + grace
 			}
 		}

@@ -16,6 +16,8 @@ type activity struct {
 	mu      sync.Mutex
 	feeds   map[*producer.Sender]struct{}
 	gathers map[*consumer.Receiver]struct{}
+
+	timed int // first gather whose times the next heartbeat shows; only the heartbeat uses it
 }
 
 func (a *activity) addFeed(s *producer.Sender) {
@@ -52,7 +54,9 @@ func (a *activity) removeGather(r *consumer.Receiver) {
 func (a *activity) fields(shown broker.CardFields) (card []any) {
 	feeds, gathers := a.reports()
 	card = shown.Add(card, "feeds", broker.CardList(feeds))
-	return shown.Add(card, "gathers", broker.CardList(gathers))
+	list, next := broker.GatherList(gathers, a.timed)
+	a.timed = next
+	return shown.Add(card, "gathers", list)
 }
 
 // reports returns the reports of all scatters and gathers: those that wait longest first, the others

@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -22,6 +23,7 @@ func gatherOf(s inspect.Snapshot, queue string) inspect.Gather {
 }
 
 func TestSnapshotShowsASlowReader(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(make([]int, 100)), bridge.Name("in"), bridge.Seal())
 		if err != nil {
@@ -62,6 +64,7 @@ func TestSnapshotShowsASlowReader(t *testing.T) {
 
 // A result that is not acknowledged makes the gather wait for its program too.
 func TestSnapshotShowsAReaderThatDoesNotAcknowledge(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(make([]int, 10)), bridge.Name("in"), bridge.Seal())
 		if err != nil {
@@ -93,6 +96,7 @@ func TestSnapshotShowsAReaderThatDoesNotAcknowledge(t *testing.T) {
 }
 
 func TestSnapshotShowsTheItemThatAGatherWants(t *testing.T) {
+	t.Parallel()
 	var hold chan struct{}
 	slow := workers.Define("first", func(ctx context.Context, n int) (int, error) {
 		if n == 0 {
@@ -138,6 +142,7 @@ func TestSnapshotShowsTheItemThatAGatherWants(t *testing.T) {
 }
 
 func TestSnapshotShowsSourceWaits(t *testing.T) {
+	t.Parallel()
 	for state, opts := range map[string][]bridge.ScatterOption{
 		inspect.Open: nil, inspect.Full: {bridge.MaxSize(10), bridge.MaxBatch(1)}, inspect.Window: {bridge.MaxInFlight(5), bridge.MaxBatch(1)},
 	} {
@@ -176,6 +181,7 @@ func TestSnapshotShowsSourceWaits(t *testing.T) {
 
 // A card has room for the gathers that wait longest.
 func TestACardHasTheGathersThatWaitLongest(t *testing.T) {
+	t.Parallel()
 	const gathers = 60
 	onBoth(t, func(t *testing.T, ex *executor.Executor) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -221,6 +227,67 @@ func TestACardHasTheGathersThatWaitLongest(t *testing.T) {
 			if err := ex.Delete(t.Context(), fmt.Sprintf("a-queue-whose-name-has-many-letters-%02d", i)); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// A stage has the times of its calls and of its in-queue, and a gather the times since the scatter, as
+// soon as there are any.
+func TestSnapshotHasTimes(t *testing.T) {
+	t.Parallel()
+	double := workers.Define("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		if err := ex.Register(double); err != nil {
+			t.Fatal(err)
+		}
+		in, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(make([]int, 10)), bridge.Name("in"), bridge.Seal(), bridge.MaxBatch(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := executor.Map(t.Context(), double, in, executor.Name("out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := ex.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := s.Stages[0]; st.Done == 0 && (st.P95 != nil || st.Max != nil || st.BatchSize != nil || st.Wait != nil) {
+			t.Errorf("a stage without a call is %+v", st)
+		}
+		results, err := bridge.Gather(t.Context(), out, bridge.ManualAck(), bridge.MaxUnacked(10))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var open []bridge.Result[int]
+		for range 10 {
+			open = append(open, <-results)
+		}
+		s = eventually(t, ex, "the calls are reported", func(s inspect.Snapshot) bool { return s.Stages[0].Done == 10 && gatherOf(s, "out").Held == 10 })
+		st := s.Stages[0]
+		if st.P95 == nil || st.Max == nil || *st.P95 < st.P50 || *st.Max < st.P99 || st.BatchSize == nil || *st.BatchSize < 1 || *st.BatchSize > 10 {
+			t.Errorf("the stage is %+v", st)
+		}
+		if w := st.Wait; w == nil || w.Count != 10 || w.P95 < w.P50 || w.Sum > 10*w.Max*11/10 || len(w.Times) == 0 {
+			t.Errorf("the waits are %+v", w)
+		}
+		if g := gatherOf(s, "out"); g.Delivery != nil {
+			t.Errorf("times of items that are not delivered: %+v", g.Delivery)
+		}
+		for _, r := range open[:7] {
+			r.Ack()
+		}
+		s = eventually(t, ex, "seven are delivered", func(s inspect.Snapshot) bool { return gatherOf(s, "out").Delivered == 7 })
+		if d := gatherOf(s, "out").Delivery; d == nil || d.Count != 7 || d.Sum <= 0 || d.Max < d.P50 {
+			t.Errorf("the times of delivery are %+v", d)
+		}
+		for _, r := range open[7:] {
+			r.Ack()
+		}
+		for range results {
+		}
+		if err := errors.Join(ex.Delete(t.Context(), "out"), ex.Delete(t.Context(), "in")); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -21,6 +21,7 @@
 //
 //	future, err := executor.Submit(ctx, ex, length, "seven")
 //	n, err := future.Result(ctx)
+//	future, err := executor.Submit(ctx, ex, executor.Chain(trim, length), " seven ")
 //	futures, err := executor.MapSlice(ctx, ex, length, []string{"a", "bc"})
 //	values, err := executor.GatherSlice(ctx, futures)
 //

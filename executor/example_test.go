@@ -117,6 +117,27 @@ func ExampleSubmit() {
 	// true
 }
 
+// A chain is one call for the caller. Its functions may be in different workers.
+func ExampleChain() {
+	ctx := context.Background()
+	ex := exampleExecutor(ctx)
+	defer ex.Close()
+	price := workers.Define("price", func(_ context.Context, item string) (int, error) { return 100 * len(item), nil })
+	label := workers.Define("label", func(_ context.Context, cents int) (string, error) {
+		return fmt.Sprintf("EUR %d.%02d", cents/100, cents%100), nil
+	})
+	if err := ex.Register(price, label); err != nil {
+		log.Fatal(err)
+	}
+	quote := executor.Chain(executor.Chain(price, exampleInc), label)
+	future, err := executor.Submit(ctx, ex, quote, "teapot")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(future.Result(ctx))
+	// Output: EUR 6.01 <nil>
+}
+
 func ExampleMapSlice() {
 	ctx := context.Background()
 	ex := exampleExecutor(ctx)

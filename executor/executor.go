@@ -99,7 +99,7 @@ func (ex *Executor) connect(ctx context.Context, redisURL string, s connection.S
 	if redisURL == "" {
 		ex.server = embedded.New()
 		redisURL = fmt.Sprintf("redis://127.0.0.1:6379?partitions=%d", max(1, s.Partitions))
-		s.Options = broker.Options{Log: ex.log, Dialer: ex.server.Dial, Tracer: s.Tracer, InProcess: true}
+		s.Options = broker.Options{Log: ex.log, Dialer: ex.server.Dial, Tracer: s.Tracer, Meter: s.Meter, InProcess: true}
 	}
 	if ex.conn, err = s.Connect(ctx, redisURL); err == nil {
 		if err = ex.conn.Writable(ctx, connection.PingLimit); err != nil {
@@ -114,10 +114,12 @@ func (ex *Executor) connect(ctx context.Context, redisURL string, s connection.S
 
 // countWorkers counts the live workers and their slots, for String.
 func (ex *Executor) countWorkers(ctx context.Context) error {
+	began := time.Now()
 	live, err := ex.home.c.Processes(ctx, broker.RoleWorker, ex.lease)
 	if err != nil {
 		return err
 	}
+	ex.home.fleet.set(live, began)
 	threads := 0
 	for _, p := range live {
 		n, err := strconv.Atoi(p.Card["concurrency"])

@@ -63,6 +63,7 @@ func TestCloseWarnsOfNothing(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
+	t.Parallel()
 	for address, want := range map[string]error{
 		"redis://127.0.0.1:1": executor.ErrUnreachable, "foo://x": executor.ErrInvalidURL, "127.0.0.1:6379": executor.ErrInvalidURL,
 		"redis://127.0.0.1:6379/?ns=a{b": executor.ErrInvalidURL, "redis+sentinel://h": executor.ErrInvalidURL,

@@ -1,5 +1,10 @@
 package executor
 
+import (
+	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/internal/broker"
+)
+
 // Remembered returns how many queues of flows an Executor remembers.
 func Remembered(ex *Executor) int {
 	ex.home.flows.mu.Lock()
@@ -22,4 +27,12 @@ func Activities(ex *Executor) (n int) {
 		p.active.mu.Unlock()
 	}
 	return n
+}
+
+// EndedFlowsOf returns the flows of stages that have gone.
+func EndedFlowsOf(stages ...broker.EndedStage) (flows []inspect.EndedFlow) {
+	for _, f := range endedFlows(stages) {
+		flows = append(flows, f.info(0))
+	}
+	return flows
 }

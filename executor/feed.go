@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -109,11 +110,13 @@ func (p *partition) source(ctx context.Context, items codec.Info, o producer.Opt
 		seal = 1
 	}
 	declared.Flow = declared.Name
-	q, _, err := p.declare(ctx, declared, items)
-	if err != nil {
+	opts := []broker.SourceOption{broker.Of(p.ex.id)}
+	var q broker.Queue
+	if o.Queue == "" {
+		q, opts = ofType(declared, items).Planned(), append(opts, broker.OfPlanned())
+	} else if q, _, err = p.declare(ctx, declared, items); err != nil {
 		return broker.Source{}, 0, err
 	}
-	opts := []broker.SourceOption{broker.Of(p.ex.id)}
 	if o.KeepInputs {
 		opts = append(opts, broker.KeepInputs(items.String()))
 	}
@@ -220,8 +223,13 @@ func (e *storedEnds) remove(n int) {
 // list.
 func (p *partition) confirmEnds(ctx context.Context) error {
 	for due := p.ends.before(time.Now().Add(-p.ex.lease)); len(due) > 0; due = p.ends.before(time.Now().Add(-p.ex.lease)) {
-		if err := p.c.FinishAgain(ctx, due); err != nil {
-			return err
+		left := slices.DeleteFunc(slices.Clone(due), func(e broker.End) bool { // its flow was delivered and deleted
+			return e.Source.Queue.Owner != "" && !p.flows.has(e.Source.Queue.Name)
+		})
+		if len(left) > 0 {
+			if err := p.c.FinishAgain(ctx, left); err != nil {
+				return err
+			}
 		}
 		p.ends.remove(len(due))
 	}

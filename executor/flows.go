@@ -208,6 +208,13 @@ func (f *flows) remove(l *link, cause error) (above []*link) {
 	return l.above
 }
 
+// has reports whether a queue is one of them and was not deleted.
+func (f *flows) has(queue string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.links[queue] != nil
+}
+
 // close forgets all queues.
 func (f *flows) close() {
 	f.mu.Lock()

@@ -213,6 +213,9 @@ func AsCompleted[T any](ctx context.Context, futures []*Future[T]) iter.Seq[*Fut
 func Futures[T any](ctx context.Context, q *Queue[T]) iter.Seq2[*Future[T], error] {
 	return func(yield func(*Future[T], error) bool) {
 		err := q.check("futures")
+		if err == nil && q.q.Counted() {
+			err = fmt.Errorf("futures: queue %q: %w: it is behind a filter, and a future has one result: gather it", q.q.Name, ErrTypeMismatch)
+		}
 		if err == nil && ctx == nil {
 			err = fmt.Errorf("futures: %w", errNoContext)
 		}

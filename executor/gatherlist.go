@@ -32,6 +32,8 @@ func (a activityReports) gather(q inspect.Queue) inspect.Gather {
 	info := inspect.Gather{Queue: q.Name, By: *q.Gather, State: inspect.Unknown, Partition: q.Partition}
 	r, reported := a.gathers[reporter{q.Gather.ID, q.Name}]
 	if reported {
+		times := r.Times.Histogram()
+		info.Delivery = histogramOf(&times)
 		info.Delivered, info.Held, info.HeldBytes, info.Reader, info.Since = r.Delivered, r.Held, r.Bytes, float64(r.Reader)/100, r.Since
 	}
 	if r.Wants != nil {

@@ -38,6 +38,8 @@ type Inspector interface {
 	Snapshot(ctx context.Context) (inspect.Snapshot, error)
 	// History reads the past work on a stage, see Executor.History.
 	History(ctx context.Context, stage string) (inspect.History, error)
+	// EndedFlows lists the last flows that have gone, see Executor.EndedFlows.
+	EndedFlows(ctx context.Context) ([]inspect.EndedFlow, error)
 	// MarkWatched makes the workers show the call of each slot, see Executor.MarkWatched.
 	MarkWatched(ctx context.Context) error
 	// DeadLetters yields the dead letters, see Executor.DeadLetters.

@@ -45,7 +45,8 @@ func functionsOf(live []broker.Process) []inspect.Function {
 	found := []inspect.Function{}
 	for card, n := range count {
 		found = append(found, inspect.Function{
-			Name: card.Name, In: card.In, InCodec: card.InCodec, Out: card.Out, OutCodec: card.OutCodec, Version: card.Version, Workers: n,
+			Name: card.Name, In: card.In, InCodec: card.InCodec, Out: card.Out, OutCodec: card.OutCodec, Version: card.Version, Filter: card.Filter, FlatMap: card.FlatMap,
+			Workers: n,
 		})
 	}
 	slices.SortFunc(found, func(a, b inspect.Function) int {

@@ -97,7 +97,7 @@ func (m *mailbox) keep(id string) {
 // listen reads the mailbox until ctx ends, and closes the reader.
 func (m *mailbox) listen(ctx context.Context, reader *broker.Reader) {
 	stop := context.AfterFunc(ctx, reader.Interrupt)
-	defer func() {
+	defer func() { //nolint:contextcheck // Close takes none
 		stop()
 		_ = reader.Close()
 	}()
@@ -262,14 +262,14 @@ func (m *mailbox) unexpect(results []*result) {
 	}
 }
 
-// sentIDs returns the ids of the futures whose items were sent, by their queue.
-func (m *mailbox) sentIDs() map[string][]string {
-	ids := map[string][]string{}
+// sentIDs returns the ids of the futures whose items were sent, by their submitter.
+func (m *mailbox) sentIDs() map[*submitter][]string {
+	ids := map[*submitter][]string{}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, r := range m.futures {
 		if r.sent {
-			ids[r.of.queue] = append(ids[r.of.queue], id)
+			ids[r.of] = append(ids[r.of], id)
 		}
 	}
 	return ids
@@ -278,16 +278,16 @@ func (m *mailbox) sentIDs() map[string][]string {
 // failLost fails the futures whose item and whose result are no longer in Redis: this process did
 // not read results for longer than Redis keeps them, or Redis has lost them.
 func (m *mailbox) failLost(ctx context.Context) error {
-	for queue, ids := range m.sentIDs() {
-		backlog, err := m.c.Waiting(ctx, queue)
-		if err != nil && !broker.IsGone(err) {
+	for of, ids := range m.sentIDs() {
+		busy, err := m.hasEntries(ctx, of.queues)
+		if err != nil {
 			return err
 		}
-		if backlog.Entries > 0 {
+		if busy {
 			continue
 		}
 		var b batch.Builder
-		b.Failure(batch.Failure{Code: batch.CodeLost, Message: "neither its result nor its item is in Redis any more", Stage: queue})
+		b.Failure(batch.Failure{Code: batch.CodeLost, Message: "neither its result nor its item is in Redis any more", Stage: of.queues[len(of.queues)-1]})
 		lost := b.Take()
 		for part := range slices.Chunk(ids, futuresRead) {
 			if err := m.fetch(ctx, part); err != nil { // a result is set before its item goes
@@ -299,4 +299,21 @@ func (m *mailbox) failLost(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hasEntries reports whether one of the queues of a submitter has an entry. An entry that moves on
+// meanwhile is found further down, since upstream queues come first. If one queue is gone, so are the
+// stages around it, and hasEntries deletes the others: the next call of the submitter makes new ones.
+func (m *mailbox) hasEntries(ctx context.Context, queues []string) (found bool, err error) {
+	for _, queue := range queues {
+		backlog, err := m.c.Waiting(ctx, queue)
+		if broker.IsGone(err) {
+			return false, m.c.DeleteAll(ctx, queues)
+		}
+		if err != nil {
+			return false, err
+		}
+		found = found || backlog.Entries > 0
+	}
+	return found, nil
 }

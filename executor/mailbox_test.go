@@ -26,7 +26,7 @@ func FuzzHints(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind, what string, first, n int64, waiting uint8) {
 		h := newMailbox(nil, "x", nil)
 		wake := h.addSender()
-		h.expect(&submitter{queue: "q"}, "s", 0, int(waiting))
+		h.expect(&submitter{queues: []string{"q"}}, "s", 0, int(waiting))
 		hint := broker.Hint{Kind: kind, What: what}
 		// As workers write it, and that of a stranger in front of it, many times.
 		real := broker.Hint{Kind: broker.HintDone, What: fmt.Sprintf("%s %d %d", "s", first, n)}

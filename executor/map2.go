@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
+	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
 	"github.com/dqbridge/dqbridge/internal/producer"
@@ -33,6 +35,10 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	if err := a.part.ex.registered(f.Name()); err != nil {
 		return nil, fmt.Errorf("map2: %w", err)
 	}
+	if a.q.Counted() != b.q.Counted() && slices.ContainsFunc(paths(a.q), func(p string) bool { return slices.ContainsFunc(paths(b.q), sameRoot(p)) }) {
+		return nil, fmt.Errorf("map2: %w: queues %q and %q have the same inputs, and only one of them is behind a filter: "+
+			"filter before the Multiplex, or both of its queues", ErrTypeMismatch, a.q.Name, b.q.Name)
+	}
 	typed, _ := runner.Func[workers.Pair[A, B], Out](f).Codecs()
 	pairs, feed, bound, err := newFeed(ctx, a.part, typed, producer.Options{})
 	if err != nil {
@@ -54,6 +60,15 @@ func Map2[A, B, Out any](ctx context.Context, f workers.Func[workers.Pair[A, B],
 	}
 	go p.run(bound)
 	return out, nil
+}
+
+// sameRoot returns a function that reports whether a path begins at the root of another one.
+func sameRoot(path string) func(other string) bool {
+	root, _ := broker.Root(path)
+	return func(other string) bool {
+		at, _ := broker.Root(other)
+		return at == root
+	}
 }
 
 // open makes the pairer the consumer of both queues, or of none.

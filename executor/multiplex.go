@@ -28,25 +28,30 @@ func Multiplex[T any](ctx context.Context, n int, q *Queue[T], opts ...MapOption
 	if s.name != "" {
 		return nil, fmt.Errorf("multiplex queue %q: one name does not fit %d queues: leave executor.Name out", q.q.Name, n)
 	}
+	if s.limits != (broker.Limits{}) {
+		return nil, fmt.Errorf("multiplex queue %q: %w", q.q.Name, errNoCalls)
+	}
+	if s.insert {
+		return nil, fmt.Errorf("multiplex queue %q: %w", q.q.Name, errInsert)
+	}
 	stage := broker.Stage{Kind: broker.KindCopy, Ins: []broker.Queue{q.q}}
 	queues := make([]*Queue[T], n)
-	var made []broker.Queue
+	var m making
 	for i := range queues {
 		branch := fmt.Sprintf("~%d", i)
 		var from []string
 		for _, path := range paths(q.q) {
 			from = append(from, path+branch)
 		}
-		out, fresh, err := q.part.derive(ctx, s, fmt.Sprintf("branch%d", i), info(q.q), from, q.q)
+		out, err := q.part.derive(ctx, &m, s, fmt.Sprintf("branch%d", i), info(q.q), from, q.q)
 		if err != nil {
-			return nil, q.part.unmake(ctx, made, err)
+			return nil, q.part.unmake(ctx, m.made, err)
 		}
-		made = append(made, fresh...)
 		stage.Outs = append(stage.Outs, broker.Out{Queue: out, Branch: branch})
 		queues[i] = &Queue[T]{part: q.part, q: out, typed: q.typed}
 	}
 	stage.ID = stage.Outs[0].Name
-	if err := q.part.stage(ctx, caller, stage, made, q.part.c.Stage); err != nil {
+	if err := q.part.stage(ctx, caller, stage, &m, q.part.c.Stage); err != nil {
 		return nil, err
 	}
 	return queues, nil
@@ -79,13 +84,14 @@ func Merge[T any](ctx context.Context, q *Queue[T], others ...*Queue[T]) (_ *Que
 		ins = append(ins, other.q)
 		from = append(from[:len(from):len(from)], paths(other.q)...)
 	}
-	out, made, err := q.part.derive(ctx, stageOptions{}, "merge", info(q.q), from, ins...)
+	var m making
+	out, err := q.part.derive(ctx, &m, stageOptions{}, "merge", info(q.q), from, ins...)
 	if err != nil {
 		return nil, err
 	}
 	for i, in := range ins {
 		stage := broker.Stage{ID: fmt.Sprintf("%s.%d", out.Name, i), Kind: broker.KindCopy, Ins: ins[i : i+1], Outs: []broker.Out{{Queue: out}}}
-		if err := q.part.stage(ctx, caller, stage, made, q.part.c.Stage); err != nil {
+		if err := q.part.stage(ctx, caller, stage, &m, q.part.c.Stage); err != nil {
 			return nil, fmt.Errorf("merge queue %q: %w", in.Name, err)
 		}
 	}

@@ -142,12 +142,15 @@ type stageOptions struct {
 	longest time.Duration // pause between attempts
 	timeout time.Duration
 	noFuse  bool
+	limits  broker.Limits
 	replace bool   // the stage that the in-queue has
+	insert  bool   // in front of the stage that the in-queue has
+	counted bool   // the queue that the call makes has counts
 	tags    string // sorted, with commas between
 	codec   workers.Codec
 }
 
-// A MapOption is an option of Map, Map2 and Multiplex.
+// A MapOption is an option of Map, Map2, Multiplex and flow.Filter.
 type MapOption interface{ applyMap(*stageOptions) error }
 
 // A StageOption is an option of Submit and MapSlice. It is a MapOption too.

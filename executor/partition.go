@@ -23,6 +23,7 @@ type partition struct {
 	c       *broker.Client
 	mailbox *mailbox
 	flows   flows
+	fleet   fleetView
 	ends    storedEnds
 	owed    *obligations
 	submits submitters

@@ -191,14 +191,19 @@ func paths(q broker.Queue) []string {
 	return q.From
 }
 
-// declare makes a queue of the type t, or finds the named one and compares. It
-// tells which.
-func (p *partition) declare(ctx context.Context, q broker.Queue, t codec.Info) (found broker.Queue, made bool, err error) {
+// ofType returns a queue of the type t that does not exist yet.
+func ofType(q broker.Queue, t codec.Info) broker.Queue {
 	q.Codec, q.Type = t.Codec, t.Type
 	if q.MaxBytes == 0 {
 		q.MaxBytes = defaultBytes
 	}
-	if q.Owner == "" {
+	return q
+}
+
+// declare makes a queue of the type t, or finds the named one and compares. It
+// tells which.
+func (p *partition) declare(ctx context.Context, q broker.Queue, t codec.Info) (found broker.Queue, made bool, err error) {
+	if q = ofType(q, t); q.Owner == "" {
 		if err := p.reserve(ctx, q.Name); err != nil {
 			return broker.Queue{}, false, err
 		}
@@ -212,6 +217,10 @@ func (p *partition) declare(ctx context.Context, q broker.Queue, t codec.Info) (
 	}
 	if !fits(info(found), t) {
 		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: it holds %v, this would be %v", q.Name, ErrTypeMismatch, info(found), t)
+	}
+	if q.Counted() && !found.Counted() {
+		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: it has one item for each input, this would have fewer; use another name",
+			q.Name, ErrTypeMismatch)
 	}
 	if !slices.Equal(found.From, q.From) && (len(found.From) > 0 || len(q.From) > 0) {
 		return broker.Queue{}, false, fmt.Errorf("queue %q: %w: its items come from %s; use another name",

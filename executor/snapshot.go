@@ -70,6 +70,7 @@ func (i inspector) snapshot(ctx context.Context, what string, parts reading) (s 
 		s.Queues, s.Stages, s.Sources = append(s.Queues, f.Queues...), append(s.Stages, f.Stages...), append(s.Sources, f.Sources...)
 		s.Gathers = append(s.Gathers, f.Gathers...)
 		s.Letters += f.Letters
+		s.WorkerDeaths, s.AtQueues = max(s.WorkerDeaths, f.WorkerDeaths), max(s.AtQueues, f.AtQueues)
 		s.Overdue = max(s.Overdue, f.Overdue)
 		for _, p := range f.Executors {
 			executors[p.ID] = p
@@ -94,7 +95,8 @@ func (i inspector) partition(ctx context.Context, part *broker.Client, parts rea
 	if err != nil {
 		return inspect.Snapshot{}, err
 	}
-	s.At, s.Letters, s.Overdue, s.Ahead = survey.Now, survey.Letters, survey.Overdue, survey.Ahead
+	s.At, s.Letters, s.WorkerDeaths, s.AtQueues = survey.Now, survey.Letters, survey.Deaths, survey.AtQueues
+	s.Overdue, s.Ahead = survey.Overdue, survey.Ahead
 	processes := i.processes(survey, &s)
 	reports := reportsOf(survey)
 	s.Workers = make([]inspect.Worker, 0, len(survey.Workers))

@@ -29,14 +29,20 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	n := work.Counts
 	info := inspect.Stage{
 		ID: s.ID, Kind: s.Kind, Function: s.Function, In: append([]string{}, s.Inputs()...), Out: []string{}, Tags: append([]string{}, s.Tags...), Paused: s.Paused, Partition: part.Index(),
-		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Batches: n.Batches, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
-		P50: work.Times.Quantile(0.5), P99: work.Times.Quantile(0.99), Recent: recentWork(work.Seconds, now), Last: work.Last,
+		Limits: s.Limits.String(),
+		Done:   n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Batches: n.Batches, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
+		Recent: recentWork(work.Seconds, now), Last: work.Last,
 	}
 	if info.Recent.Length > 0 {
 		info.Rate = float64(info.Recent.Done) / info.Recent.Length.Seconds()
 	}
-	for bound, count := range work.Times.Buckets {
-		info.Times = append(info.Times, inspect.Bucket{UpperSeconds: bound, Count: count})
+	info.Wait = histogramOf(&work.Waits)
+	if took := histogramOf(&work.Times); took != nil {
+		info.Times, info.P50, info.P95, info.P99, info.Max = took.Times, took.P50, &took.P95, took.P99, &took.Max
+	}
+	if n.Batches > 0 {
+		size := float64(n.Items+n.Retried) / float64(n.Batches)
+		info.BatchSize = &size
 	}
 	if p := s.Pause; p != nil {
 		info.Pause = &inspect.Pause{By: p.By, At: time.UnixMilli(p.At), Why: p.Why}
@@ -52,6 +58,19 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	}
 	holders.count(s, &info)
 	return info
+}
+
+// histogramOf returns nil for a histogram without items.
+func histogramOf(h *broker.Histogram) *inspect.Histogram {
+	n := h.Count()
+	if n == 0 {
+		return nil
+	}
+	found := inspect.Histogram{Count: n, Sum: h.Sum(), P50: h.Quantile(0.5), P95: h.Quantile(0.95), P99: h.Quantile(0.99), Max: h.Quantile(1)}
+	for bound, count := range h.Buckets {
+		found.Times = append(found.Times, inspect.Bucket{UpperSeconds: bound, Count: count})
+	}
+	return &found
 }
 
 // recentWork joins time slots to one from the begin of the first one until now, of at least its

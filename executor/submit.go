@@ -13,8 +13,8 @@ import (
 )
 
 // Submit sends one value to the fleet, lets a worker call f with it, and returns a future for the
-// result. It waits only while the queue of the function is full, see MaxSize. For many values,
-// MapSlice takes fewer round trips. Errors: that of a value which cannot be encoded or has more
+// result. f may be a Chain of functions. Submit waits only while the queue of the function is full, see
+// MaxSize. For many values, MapSlice takes fewer round trips. Errors: that of a value which cannot be encoded or has more
 // than 64 MiB, ErrTypeMismatch, ErrFunctionNotRegistered as for Map, ErrClosed, and the cause of
 // ctx.
 func Submit[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In, Out], v In, opts ...StageOption) (*Future[Out], error) {
@@ -35,6 +35,15 @@ func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In,
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
+	handle := runner.Func[In, Out](f)
+	function := handle.Function()
+	limits, err := o.checkLimits(function)
+	if err != nil {
+		return nil, err
+	}
+	if limits != nil {
+		o.limits = *limits
+	}
 	bound, end, err := ex.begin(ctx, "submit")
 	if err != nil {
 		return nil, err
@@ -43,12 +52,12 @@ func MapSlice[In, Out any](ctx context.Context, ex *Executor, f workers.Func[In,
 	if len(values) == 0 {
 		return nil, nil
 	}
-	in, out := runner.Func[In, Out](f).Codecs()
+	in, out := handle.Codecs()
 	frames, err := encode(in, values)
 	if err != nil {
 		return nil, fmt.Errorf("submit to %s: %w", f.Name(), err)
 	}
-	results, err := ex.home.submit(bound, submission{f.Name(), in.Info(), out.Info(), o}, frames)
+	results, err := ex.home.submit(bound, submission{function.Name, in.Info(), out.Info(), function.Calls, o}, function, frames)
 	if err != nil {
 		return nil, err
 	}
@@ -74,42 +83,32 @@ func encode[T any](typed codec.Typed[T], values []T) ([][]byte, error) {
 	return items, nil
 }
 
-func (p *partition) newSubmitter(ctx context.Context, sub submission) (*submitter, error) {
-	if err := p.ex.registered(sub.function); err != nil {
-		return nil, fmt.Errorf("submit: %w", err)
-	}
-	in, out, held, err := p.types(ctx, sub.function, sub.options.tagList(), sub.in, sub.out)
+func (p *partition) newSubmitter(ctx context.Context, sub submission, f *runner.Function) (*submitter, error) {
+	found, held, err := p.findLinks(ctx, chainLinks(f, sub.in, sub.out), sub.options.tagList())
 	if err != nil {
 		return nil, err
 	}
 	name := uniqueName(sub.function)
-	q, _, err := p.declare(ctx, broker.Queue{Name: name, Owner: p.ex.id, Bounds: sub.options.bounds, Flow: name}, in)
-	if err != nil {
-		return nil, err
-	}
-	source, stored, err := p.c.Source(ctx, uniqueName("s"), q, 1, broker.Of(p.ex.id))
+	q := ofType(broker.Queue{Name: name, Owner: p.ex.id, Bounds: sub.options.bounds, Flow: name}, found[0].in).Planned()
+	source, stored, err := p.c.Source(ctx, uniqueName("s"), q, 1, broker.Of(p.ex.id), broker.OfPlanned())
 	if err != nil {
 		p.discard(q)
 		return nil, err
 	}
-	err = p.c.Stage(ctx, broker.Stage{
-		ID: name, Kind: broker.KindFuture, Function: sub.function, Ins: []broker.Queue{q}, Outs: []broker.Out{},
-		InCodec: in.Codec, InType: in.Type, OutCodec: out.Codec, OutType: out.Type,
-		Timeout: sub.options.timeout, Retries: sub.options.retries,
-		Backoff: sub.options.backoff, MaxBackoff: sub.options.longest, Tags: sub.options.tagList(), TTL: resultTTL, Reply: p.ex.id,
-	})
+	queues, err := p.makeStages(ctx, q, found, sub.options)
 	if err != nil {
-		p.discard(q)
+		p.discard(queues...)
 		return nil, err
 	}
-	if !held {
-		p.warnLater(ctx, sub.function, sub.options.tagList(), name)
+	s := &submitter{turn: make(chan struct{}, 1), wake: p.mailbox.addSender()}
+	for i, q := range queues {
+		s.queues = append(s.queues, q.Name)
+		if !held[i] {
+			p.warnLater(ctx, found[i].name, sub.options.tagList(), q.Name)
+		}
 	}
-	wake := p.mailbox.addSender()
-	s := &submitter{
-		queue: name, turn: make(chan struct{}, 1), wake: wake,
-		sender: producer.NewSender(p.c, source, p.ex.id, wake, broker.Window{}), batcher: producer.NewBatcher(source.Name, stored, q.Bounds),
-	}
+	s.sender = producer.NewSender(p.c, source, p.ex.id, s.wake, broker.Window{})
+	s.batcher = producer.NewBatcher(source.Name, stored, q.Bounds)
 	s.turn <- struct{}{}
 	return s, nil
 }

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/producer"
+	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
 const (
@@ -21,16 +23,17 @@ const (
 	idleVariants = 4
 )
 
-// A submission is the values that the futures of one stage have in common.
+// A submission is the values that the futures of one submitter have in common.
 type submission struct {
-	function string
+	function string // name of the function, or of a chain
 	in, out  codec.Info
+	calls    string // of a chain: names and types of its functions; "" for a function
 	options  stageOptions
 }
 
-// A submitter feeds the stage of a submission.
+// A submitter feeds the stages of a submission.
 type submitter struct {
-	queue   string
+	queues  []string      // that the stages read, upstream first
 	turn    chan struct{} // a token: one call sends at a time
 	wake    chan struct{}
 	sender  *producer.Sender
@@ -50,10 +53,10 @@ type submitterSlot chan *submitter
 
 // submit sends items. The source or the queue of a submission may be gone, since this process did
 // not answer for long or since Redis has lost it: then submit makes new ones.
-func (p *partition) submit(ctx context.Context, sub submission, items [][]byte) ([]*result, error) {
+func (p *partition) submit(ctx context.Context, sub submission, f *runner.Function, items [][]byte) ([]*result, error) {
 	var stale *submitter
 	for {
-		s, err := p.submitter(ctx, sub, stale)
+		s, err := p.submitter(ctx, sub, f, stale)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +71,7 @@ func (p *partition) submit(ctx context.Context, sub submission, items [][]byte) 
 
 // submitter returns the submitter of a submission, not the stale one, and counts the caller among
 // its users. Two calls for one submission wait for each other; they hold no lock while they wait.
-func (p *partition) submitter(ctx context.Context, sub submission, stale *submitter) (*submitter, error) {
+func (p *partition) submitter(ctx context.Context, sub submission, f *runner.Function, stale *submitter) (*submitter, error) {
 	slot, s, err := p.submits.take(ctx, sub)
 	if err != nil {
 		return nil, err
@@ -79,7 +82,7 @@ func (p *partition) submitter(ctx context.Context, sub submission, stale *submit
 	}
 	made := s == nil
 	if made {
-		s, err = p.newSubmitter(ctx, sub)
+		s, err = p.newSubmitter(ctx, sub, f)
 	}
 	if s != nil {
 		s.users.Add(1)
@@ -145,7 +148,7 @@ func (ss *submitters) forget(sub submission, slot submitterSlot) {
 	}
 }
 
-// surplus returns idle submissions of the same function, without the ones that were used last.
+// surplus returns idle submissions of the same functions, without the ones that were used last.
 func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	type idle struct {
 		sub  submission
@@ -156,7 +159,7 @@ func (ss *submitters) surplus(of submission) map[submission]submitterSlot {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	for sub, slot := range ss.slots {
-		if sub.function != of.function || sub == of {
+		if sub.calls != of.calls || sub == of {
 			continue
 		}
 		select {
@@ -203,7 +206,7 @@ func (p *partition) forgetIdle(sub submission, slot submitterSlot, since time.Du
 	}
 	if idle {
 		p.mailbox.removeSender(s.wake)
-		p.owed.soon("deletion of queue "+s.queue, func(ctx context.Context) error { return p.c.DeleteAll(ctx, []string{s.queue}) })
+		p.owed.soon("deletion of queues "+strings.Join(s.queues, ", "), func(ctx context.Context) error { return p.c.DeleteAll(ctx, s.queues) })
 	}
 	return s == nil || idle
 }

@@ -14,9 +14,9 @@ import (
 
 // Where says where an item is, by its source and its offset there: Result.Source and Result.Offset,
 // or ItemFrom in a worker. It returns one location, or several if the item was copied by a multiplex. It
-// looks from the first queue on, and each 500 batches of a queue before the item cost a round trip.
-// The state is inspect.Gone if there is no such source. It returns an error for an offset behind
-// the end of the source. ErrClosed: the Executor was closed.
+// looks from the first queue on, and each 500 batches of a queue before the item cost a round trip, as do
+// each 100 dead letters if the item is in no queue. The state is inspect.Gone if there is no such source.
+// It returns an error for an offset behind the end of the source. ErrClosed: the Executor was closed.
 func (ex *Executor) Where(ctx context.Context, source string, offset int64) ([]inspect.Location, error) {
 	if err := ex.check("where"); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (i inspector) Where(ctx context.Context, source string, offset int64) (loca
 			return i.locate(ctx, part, s, offset)
 		}
 	}
-	return []inspect.Location{{State: inspect.Gone, Text: "the source is delivered to its end and forgotten, or it was never there"}}, nil
+	return i.forgotten(ctx, source, offset)
 }
 
 // locate looks for an item of a source.
@@ -162,8 +162,13 @@ func (f search) atEnd(ctx context.Context, queue, source string) ([]inspect.Loca
 			return nil, err
 		}
 		if mark.Count(f.offset, f.offset+1) > 0 {
-			at.State, at.Text = inspect.Delivered, "delivered from queue "+queue
+			at.State, at.Text = inspect.Delivered, "its result, a value or an error, was delivered from queue "+queue
 		}
+		failed, err := f.failed(ctx, f.part, f.survey.Stages, source, f.offset)
+		if err != nil {
+			return nil, err
+		}
+		at.Text += failed
 	}
 	return []inspect.Location{at}, nil
 }

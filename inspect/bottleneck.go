@@ -17,6 +17,8 @@ type Bottleneck struct {
 	Queue    string `json:"queue,omitempty"` // that is gathered, or that the source feeds
 	Text     string `json:"text"`            // the same as a sentence, with its figures
 	Remedy   string `json:"remedy"`          // what to do
+
+	other string // of Elsewhere: id of the other stage
 }
 
 // The kinds of a bottleneck.
@@ -26,31 +28,90 @@ const (
 	SlowReader   = "reader"    // the program that gathers takes results slowly
 	SlowProducer = "producer"  // the program that scatters gives items slowly
 	OneItem      = "item"      // a gather waits for one item, and has others that come after it
+	BusyRedis    = "redis"     // the main thread of Redis has no time left
 )
 
 const (
 	fullyUsed = 0.9              // part of the time of slots from which on more slots would help
+	untaken   = 0.95             // part of a time in which a gather waits for a program that takes no results
 	mostly    = 0.5              // part of a time that is most of it
 	backlogOf = time.Second      // work in front of a stage that is a backlog
 	longWait  = 10 * time.Second // of a gather for one item
+	// stickiness is the part of a border that a share has to keep for its bottleneck to stay named.
+	stickiness = 0.9
 )
 
-// bottleneck returns what limits the rate of a flow of which items move: the first of these that
-// holds, from its end to its begin.
+// bottleneck returns what limits the rate of a flow of which items move, nil if nothing does. If Redis
+// has no time left, no part of the flow does but a program: then that is slow by itself.
 func (f *flow) bottleneck(p pools) *Bottleneck {
-	if b := f.gatherLimit(); b != nil {
+	b := f.ownLimit(p)
+	switch {
+	case f.redis.Busy < f.border(fullyUsed, BusyRedis, "") || b == nil && !f.isBacklogged():
+		return b
+	case b == nil:
+		b = &Bottleneck{}
+	case b.Kind == OneItem || b.Kind == SlowReader || b.Kind == SlowProducer && f.waitsForCaller():
 		return b
 	}
-	if !f.isBacklogged() {
-		return f.producerLimit(p)
+	text := fmt.Sprintf("Redis is the limit: its main thread works %.0f %% of its time%s", 100*min(1, f.redis.Busy), f.redis.on())
+	if b.Text != "" {
+		text += "; " + b.Text
 	}
+	return &Bottleneck{
+		Kind: BusyRedis, Stage: b.Stage, Function: b.Function, Queue: b.Queue, Text: text,
+		Remedy: "use larger batches, fewer and larger workers, or a Redis Cluster with more partitions: more slots do not help",
+	}
+}
+
+// on names the server, if there are several.
+func (l Load) on() string {
+	if l.Address == "" {
+		return ""
+	}
+	return ", on " + l.Address
+}
+
+// waitsForCaller tells whether each program that scatters into the flow has no item to store for most
+// of the time.
+func (f *flow) waitsForCaller() bool {
+	return !slices.ContainsFunc(f.sources, func(s *Source) bool { return s.isFed() && s.Caller < mostly })
+}
+
+// ownLimit returns the part of a flow that limits its rate: the first of these that holds, from its end
+// to its begin. An item that a gather waits for limits it while a call runs the item; while the item
+// waits in a queue, the stage does whose slots have no time left.
+func (f *flow) ownLimit(p pools) *Bottleneck {
+	g := f.gatherInWait()
+	switch {
+	case g != nil && f.call(g.Wants) != nil:
+		return f.missingItem(g)
+	case g == nil:
+		if b := f.readerLimit(); b != nil {
+			return b
+		}
+		if !f.isBacklogged() {
+			return f.producerLimit(p)
+		}
+		return f.stageLimit(p)
+	case f.isBacklogged():
+		if b := f.stageLimit(p); b != nil {
+			b.Text += "; " + f.missingItem(g).Text
+			return b
+		}
+	}
+	return f.missingItem(g)
+}
+
+// stageLimit returns the dearest stage as the bottleneck, or the one that has its slots; nil if slots
+// are free.
+func (f *flow) stageLimit(p pools) *Bottleneck {
 	s := f.dearest(p)
 	if s == nil {
 		return nil
 	}
-	if other, busy := p.others(s, f); busy > mostly*p.load(s) {
+	if other, busy := p.others(s, f); busy > f.border(mostly, Elsewhere, s.ID)*p.load(s) {
 		return &Bottleneck{
-			Kind: Elsewhere, Stage: s.ID, Function: s.Function,
+			Kind: Elsewhere, Stage: s.ID, Function: s.Function, other: other.ID,
 			Text:   fmt.Sprintf("%s waits for slots: most of them run %s (stage %s)", s.name(), other.name(), other.ID),
 			Remedy: "start more workers, or pause stage " + other.ID,
 		}
@@ -64,21 +125,33 @@ func (f *flow) bottleneck(p pools) *Bottleneck {
 	}
 }
 
-// gatherLimit returns a gather as the bottleneck, nil if none is: one that waits for an item, or one
-// that waits for its program.
-func (f *flow) gatherLimit() *Bottleneck {
+// gatherInWait returns a gather that has waited long for one item, nil if none has.
+func (f *flow) gatherInWait() *Gather {
 	for _, g := range f.gathers {
 		if g.Wants != nil && f.at.Sub(g.Wants.Since) > longWait && g.Held > 0 {
-			return &Bottleneck{
-				Kind: OneItem, Queue: g.Queue,
-				Text: fmt.Sprintf("the gather of %s has waited for offset %d of source %s for %s, and holds %d items that come after it%s",
-					g.Queue, g.Wants.Offset, g.Wants.Source, f.at.Sub(g.Wants.Since).Round(time.Second), g.Held, f.runs(g.Wants)),
-				Remedy: fmt.Sprintf("dqbridge where %s %d", g.Wants.Source, g.Wants.Offset),
-			}
+			return g
 		}
 	}
+	return nil
+}
+
+// missingItem returns the item that a gather waits for as the bottleneck.
+func (f *flow) missingItem(g *Gather) *Bottleneck {
+	text := fmt.Sprintf("the gather of %s has waited for offset %d of source %s for %s, and holds %d items that come after it",
+		g.Queue, g.Wants.Offset, g.Wants.Source, f.at.Sub(g.Wants.Since).Round(time.Second), g.Held)
+	if c := f.call(g.Wants); c != nil {
+		text += fmt.Sprintf("; %s (stage %s) has run it for %s", c.Function, c.Stage, f.at.Sub(c.Since).Round(time.Second))
+	}
+	return &Bottleneck{Kind: OneItem, Queue: g.Queue, Text: text, Remedy: fmt.Sprintf("dqbridge where %s %d", g.Wants.Source, g.Wants.Offset)}
+}
+
+// readerLimit returns a gather that waits for its program as the bottleneck, nil if none does.
+func (f *flow) readerLimit() *Bottleneck {
+	if g := f.standing(); g != nil {
+		return &Bottleneck{Kind: SlowReader, Queue: g.Queue, Text: f.untakenResults(g), Remedy: lookAtReader}
+	}
 	for _, g := range f.gathers {
-		if g.Reader >= mostly && f.unread(g.Queue)+g.Held > 0 {
+		if g.Reader >= f.border(mostly, SlowReader, g.Queue) && f.unread(g.Queue)+g.Held > 0 {
 			return &Bottleneck{
 				Kind: SlowReader, Queue: g.Queue,
 				Text: fmt.Sprintf("the program that gathers %s takes its results slowly: the gather waits for it %.0f %% of the time, with %d items in its memory and %d in the queue",
@@ -90,14 +163,15 @@ func (f *flow) gatherLimit() *Bottleneck {
 	return nil
 }
 
-// runs tells which call runs an item that a gather wants, "" if none does.
-func (f *flow) runs(w *Wanted) string {
-	for _, c := range f.calls {
+// call returns the call that runs an item, nil if none does.
+func (f *flow) call(w *Wanted) *Call {
+	for i := range f.calls {
+		c := &f.calls[i]
 		if c.Source == w.Source && c.Offset <= w.Offset && w.Offset < c.Offset+int64(max(1, c.Items)) {
-			return fmt.Sprintf("; %s (stage %s) has run it for %s", c.Function, c.Stage, f.at.Sub(c.Since).Round(time.Second))
+			return c
 		}
 	}
-	return ""
+	return nil
 }
 
 // unread returns the unread items of a queue of the flow.
@@ -114,8 +188,23 @@ func (f *flow) unread(queue string) int64 {
 func (f *flow) isBacklogged() bool {
 	return slices.ContainsFunc(f.stages, func(s *Stage) bool {
 		left, full := f.left(s)
-		return full || left > 0 && float64(left) > s.Rate*backlogOf.Seconds()
+		enough := s.Rate * backlogOf.Seconds()
+		if b := f.known.Bottleneck; b != nil && b.Stage != "" {
+			enough /= 2 // see border
+		}
+		return full || left > 0 && float64(left) > enough
 	})
+}
+
+// border returns the share from which on a bottleneck of a kind, at a stage or a queue, is named, or
+// anywhere for "". If the earlier look has named it, the share may be somewhat less: otherwise the name
+// would come and go with a share near the border.
+func (f *flow) border(share float64, kind, at string) float64 {
+	b := f.known.Bottleneck
+	if b != nil && b.Kind == kind && (at == "" || at == b.Stage+b.Queue) {
+		return share * stickiness
+	}
+	return share
 }
 
 // left returns the items that wait in front of a stage, and whether one of its in-queues is full.
@@ -131,9 +220,14 @@ func (f *flow) left(s *Stage) (items int64, full bool) {
 // dearest returns the stage that takes most time of slots that have no time left, nil if there is
 // none.
 func (f *flow) dearest(p pools) (dearest *Stage) {
+	most := 0.0
 	for _, s := range f.stages {
-		if p.use(s) >= fullyUsed && (dearest == nil || s.busy() > dearest.busy()) {
-			dearest = s
+		busy, least := s.busy(), fullyUsed
+		if b := f.known.Bottleneck; b != nil && b.Stage == s.ID { // see border
+			busy, least = busy/stickiness, fullyUsed*stickiness
+		}
+		if p.use(s) >= least && (dearest == nil || busy > most) {
+			dearest, most = s, busy
 		}
 	}
 	return dearest
@@ -199,7 +293,13 @@ type pool struct {
 	slots  int
 	busy   float64  // mean number of slots that work
 	stages []*Stage // that they work on
-	hung   []Call   // that may never return
+	hung   []hanging
+}
+
+// A hanging is a call that may never return, with its stage.
+type hanging struct {
+	Call
+	stage *Stage
 }
 
 // pools has the pools of each function, and all of them for the function "".
@@ -227,7 +327,7 @@ func (s *Snapshot) pools() pools {
 		byFunctions[key].slots += w.Concurrency
 		for _, c := range w.Running {
 			if stage := stages[c.Stage]; stage != nil && stage.Hung(s.At.Sub(c.Since)) {
-				byFunctions[key].hung = append(byFunctions[key].hung, c)
+				byFunctions[key].hung = append(byFunctions[key].hung, hanging{c, stage})
 			}
 		}
 	}

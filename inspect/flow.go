@@ -30,19 +30,38 @@ type Flow struct {
 	RateIn  float64 `json:"rate_in"`  // items a second that have come into it, over the last half minute
 	RateOut float64 `json:"rate_out"` // items a second that its last stages have finished, likewise
 	Failed  int64   `json:"failed"`   // items of its stages that have failed in the last five minutes
-	// ETA is the time until its sources, which have ended, are delivered at the present rate; 0 if
-	// that is not known.
+	// ETA is the time until its stages have finished all items that were scattered, with as much work a
+	// second as over the last half minute; 0 if that is not known, or while a program scatters more.
 	ETA time.Duration `json:"eta_ns,omitempty"`
 	// Bottleneck is what limits the rate of a running flow, nil if nothing does or it is not known.
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
-	Partition  int         `json:"partition"`
+	// Failures says how many items of one of its stages have failed, if more than one in twenty has.
+	Failures  string `json:"failures,omitempty"`
+	Partition int    `json:"partition"`
+
+	about string // the stage, queue or item that Why is about
 }
 
 // Flows returns the flows of the snapshot, sorted by name. A queue without a stage is a flow too.
-func (s Snapshot) Flows() []Flow {
+func (s Snapshot) Flows() []Flow { return s.FlowsAfter(nil) }
+
+// FlowsAfter returns the flows of the snapshot like Flows, for a reader who has seen those of an earlier
+// one: a bottleneck that was named stays until its share is clearly below the border, and another
+// one's is clearly larger.
+func (s Snapshot) FlowsAfter(known []Flow) []Flow {
+	type key struct {
+		name      string
+		partition int
+	}
+	before := make(map[key]Flow, len(known))
+	for _, f := range known {
+		before[key{f.Name, f.Partition}] = f
+	}
 	flows, pools := s.group(), s.pools()
 	found := make([]Flow, 0, len(flows))
 	for _, f := range flows {
+		first := f.queues[0]
+		f.known = before[key{first.Name, first.Partition}]
 		found = append(found, f.info(pools))
 	}
 	slices.SortFunc(found, func(a, b Flow) int {
@@ -59,6 +78,9 @@ type flow struct {
 	sources []*Source
 	gathers []*Gather
 	calls   []Call // of its stages
+	redis   Load
+	near    func(string) string // of a function, see NearestFunction
+	known   Flow                // as an earlier look has found it, zero if there was none
 }
 
 // group divides queues and stages into flows.
@@ -93,7 +115,7 @@ func (s Snapshot) group() []*flow {
 	of := func(partition int, queue string) *flow {
 		top := root(place{partition, queue})
 		if flows[top] == nil {
-			flows[top] = &flow{at: s.At}
+			flows[top] = &flow{at: s.At, redis: s.Redis, near: s.NearestFunction}
 			order = append(order, flows[top])
 		}
 		return flows[top]
@@ -196,9 +218,10 @@ func (f *flow) info(p pools) Flow {
 		info.OldestScattered = earlier(info.OldestScattered, q.OldestScattered)
 	}
 	found := f.examine(info, p)
-	if info.State, info.Why, info.Remedy = found.state, found.why, found.remedy; info.State == "running" {
+	if info.State, info.Why, info.Remedy, info.about = found.state, found.why, found.remedy, found.about; info.State == "running" {
 		info.Bottleneck, info.ETA = f.bottleneck(p), f.eta()
 	}
+	info.Failures = f.failures()
 	return info
 }
 
@@ -238,12 +261,30 @@ func (f *flow) rateIn() (rate float64) {
 	return rate
 }
 
-// eta returns the time that the stages need for all items at their present rate; 0 if that is not
-// known, since items may be added, or a last stage has no rate.
-func (f *flow) eta() (eta time.Duration) {
-	if !f.ended() {
+// eta returns the time that the stages need for all items, if they go on with as much work a second as
+// in the last half minute; 0 if that is not known, since items may be added, or none were done. Work is
+// the time of calls: a stage that gets its turn now and then has a rate that jumps, and the work of all
+// stages together does not.
+func (f *flow) eta() time.Duration {
+	if f.isFed() && !f.ended() {
 		return 0
 	}
+	work, done := 0.0, 0.0
+	for _, s := range f.stages {
+		items := f.before(s, map[*Stage]bool{})
+		if items > 0 && s.Cost == 0 { // its function has no result yet
+			return f.etaByRate()
+		}
+		work, done = work+float64(items)*float64(s.Cost), done+s.Rate*float64(s.Cost)
+	}
+	if work == 0 || done == 0 {
+		return 0
+	}
+	return time.Duration(work / done * float64(time.Second))
+}
+
+// etaByRate returns the time that the last stages need for all items at their present rate.
+func (f *flow) etaByRate() (eta time.Duration) {
 	for _, s := range f.stages {
 		if !f.isLast(s) {
 			continue
@@ -268,12 +309,27 @@ func (f *flow) before(s *Stage, seen map[*Stage]bool) (items int64) {
 	seen[s] = true
 	for _, q := range f.queues {
 		if slices.Contains(s.In, q.Name) {
-			items += q.Unread() + q.Running
+			items += f.unfinished(s, q)
 		}
 	}
 	for _, other := range f.stages {
 		if slices.ContainsFunc(other.Out, func(out string) bool { return slices.Contains(s.In, out) }) {
 			items += f.before(other, seen)
+		}
+	}
+	return items
+}
+
+// unfinished returns the items of an in-queue of a stage. If not all of its batches were read, it is the
+// difference to the inputs of the queue behind the stage, to which each item goes.
+func (f *flow) unfinished(s *Stage, q *Queue) int64 {
+	items := q.Unread() + q.Running
+	if !q.AtLeast || len(s.In) != 1 {
+		return items
+	}
+	for _, out := range f.queues {
+		if slices.Contains(s.Out, out.Name) {
+			items = max(items, q.Inputs-out.Inputs)
 		}
 	}
 	return items

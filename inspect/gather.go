@@ -26,8 +26,11 @@ type Gather struct {
 	Reader float64 `json:"reader"`
 	// Since is since when it waits for its program without a break, by the clock of Redis. It is zero
 	// if it does not.
-	Since     time.Time `json:"since,omitzero"`
-	Partition int       `json:"partition"`
+	Since time.Time `json:"since,omitzero"`
+	// Delivery counts the delivered items by the time since their scatter. It is nil without one, and if
+	// the report of the process has no room for it.
+	Delivery  *Histogram `json:"delivery"`
+	Partition int        `json:"partition"`
 }
 
 // Wanted is a stored item that a gather cannot deliver, since it has not arrived. See

@@ -17,12 +17,21 @@ type Snapshot struct {
 	Functions []Function `json:"functions"` // of the workers that send heartbeats, sorted by name
 	Executors []Process  `json:"executors"`
 	Letters   int64      `json:"letters"` // number of dead letters
+	// AtQueues is how many workers wait at the queues of all their stages, in the partition that has most:
+	// workers of a partition with few stages, and workers of earlier versions or without some rights.
+	AtQueues int `json:"workers_at_queues"`
+	// WorkerDeaths is how many workers were declared dead, in the partition that has seen the most: a
+	// worker is in all of them. It begins at 0 again after all processes have left.
+	WorkerDeaths int64 `json:"worker_deaths"`
 	// Overdue is for how long the first of the delayed batches should have been back in its queue, 0
 	// if none is overdue.
 	Overdue time.Duration `json:"overdue_ns"`
 	// Ahead is by how much the clock of this process is at least ahead of that of Redis, negative if
 	// it is behind.
 	Ahead time.Duration `json:"ahead_ns"`
+	// Redis is how busy Redis has been. It takes two looks at the server, so executor.Inspector leaves
+	// it zero; the commands and pages of dqbridge fill it in.
+	Redis Load `json:"redis"`
 }
 
 // Process describes a process that scatters, gathers or makes stages.
@@ -60,7 +69,27 @@ type Server struct {
 	MaxClients int64         `json:"max_clients"`
 	Uptime     time.Duration `json:"uptime_ns"`
 	// MainCPU is the processor time of the main thread since the start of the server, which runs all
-	// commands. It is 0 if the server does not report it.
+	// commands; that of all threads if the server does not report the former, and 0 if it reports none.
 	MainCPU time.Duration `json:"main_cpu_ns"`
 	Cluster bool          `json:"cluster"`
+	Address string        `json:"address"` // host and port
+	Run     string        `json:"run"`     // id of its run: after a restart it has another one
+	// Nodes are the servers of all partitions: this one, and others in a cluster.
+	Nodes []Node `json:"nodes"`
+}
+
+// Node is one of the Redis servers that have the partitions of a namespace.
+type Node struct {
+	Address string        `json:"address"`     // host and port
+	Run     string        `json:"run"`         // id of its run: after a restart it has another one
+	MainCPU time.Duration `json:"main_cpu_ns"` // see Server
+}
+
+// Load is how busy the busiest server of a namespace has been.
+type Load struct {
+	// Busy is the part of the time that its main thread worked, from 0 to 1.
+	Busy float64 `json:"busy"`
+	// Length is the time over which this was measured. It is 0 if Busy is not known.
+	Length  time.Duration `json:"length_ns"`
+	Address string        `json:"address,omitempty"` // of the server, if there are several
 }

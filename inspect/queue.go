@@ -19,10 +19,13 @@ type Queue struct {
 	Batches  int64  `json:"batches"`  // batches of the running items
 	// AtLeast is true if the queue has so many batches in a place other than Waiting that not all
 	// were read: each further one counts as one item.
-	AtLeast  bool  `json:"at_least,omitempty"`
-	Bytes    int64 `json:"bytes"`    // of the waiting items
-	Added    int64 `json:"added"`    // items so far
-	Fused    int64 `json:"fused"`    // items that did not go through the queue, see NoFuse
+	AtLeast bool  `json:"at_least,omitempty"`
+	Bytes   int64 `json:"bytes"` // of the waiting items
+	Added   int64 `json:"added"` // items so far
+	Fused   int64 `json:"fused"` // items that did not go through the queue, see NoFuse
+	// Inputs are the inputs that the queue accounts for so far: those of the added and fused items, and
+	// those without an item, since a filter has left them out.
+	Inputs   int64 `json:"inputs"`
 	Max      int64 `json:"max"`      // items that may wait, 0 for no bound
 	MaxBytes int64 `json:"maxbytes"` // encoded bytes that may wait, 0 for no bound
 	Full     bool  `json:"full"`     // one of the two bounds is reached

@@ -5,13 +5,16 @@ import "time"
 // Stage describes a stage.
 type Stage struct {
 	ID       string   `json:"id"`
-	Kind     string   `json:"kind"` // "map", "copy" or "future"
+	Kind     string   `json:"kind"` // "map", "filter", "flatmap", "copy" or "future"
 	Function string   `json:"function"`
 	In       []string `json:"in"`
 	Out      []string `json:"out"`
-	Workers  int      `json:"workers"`  // live workers that have the function and take items
-	Slots    int      `json:"slots"`    // of these workers together
-	Others   int      `json:"others"`   // live workers that have it with other types, and so leave the stage alone
+	Workers  int      `json:"workers"` // live workers that have the function and take items
+	Slots    int      `json:"slots"`   // of these workers together
+	Others   int      `json:"others"`  // live workers that have it with other types, and so leave the stage alone
+	// Limits describes the limits of all workers together, "" if the stage has none, such as
+	// "4 calls at once, 100 calls in 1s, 500 items a call within 1s".
+	Limits   string   `json:"limits"`
 	Tags     []string `json:"tags"`     // that a worker needs to run it
 	Untagged int      `json:"untagged"` // live workers that have the function and lack one of the tags
 	Paused   bool     `json:"paused"`   // no worker runs it: see Pause, or the process that it goes with is dead
@@ -30,6 +33,15 @@ type Stage struct {
 	Cost    time.Duration `json:"cost_ns"`  // mean time of an item, 0 if none is done
 	P50     time.Duration `json:"p50_ns"`   // half of the items took at most this time; off by 9 percent at most
 	P99     time.Duration `json:"p99_ns"`   // 99 of 100 items took at most this time; likewise
+	// P95 is between them, and Max is the longest time of an item, likewise. Both are nil if no item is
+	// done.
+	P95 *time.Duration `json:"p95_ns"`
+	Max *time.Duration `json:"max_ns"`
+	// BatchSize is the mean number of items of a call, nil without a call.
+	BatchSize *float64 `json:"batch_size"`
+	// Wait counts the items that came through the in-queue by the time from there to their call: since
+	// they were added, or came back. It is nil if no worker has reported it.
+	Wait *Histogram `json:"wait"`
 	// Times counts the items by the time that each took, the shortest first. It leaves out buckets
 	// without items.
 	Times []Bucket `json:"times,omitempty"`
@@ -43,6 +55,18 @@ type Stage struct {
 	Last   time.Time `json:"last,omitzero"` // of the last report, by the clock of Redis; zero if there was none
 	// Partition is the number of the partition that has the stage, 0 if there is only one.
 	Partition int `json:"partition"`
+}
+
+// A Histogram counts items by a time of each.
+type Histogram struct {
+	Count int64         `json:"count"`
+	Sum   time.Duration `json:"sum_ns"`
+	P50   time.Duration `json:"p50_ns"` // half of the items have at most this time; off by 9 percent at most
+	P95   time.Duration `json:"p95_ns"` // likewise
+	P99   time.Duration `json:"p99_ns"`
+	Max   time.Duration `json:"max_ns"`
+	// Times are the buckets, the shortest first. Those without items are left out.
+	Times []Bucket `json:"times"`
 }
 
 // A Bucket has the items that took less than an upper bound, which is a power of 2^(1/4) seconds, and

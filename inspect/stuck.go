@@ -8,24 +8,26 @@ import (
 )
 
 const (
-	stillFor = 30 * time.Second // without a result, from which on a flow with items stands still
-	hungCall = time.Minute      // that a call may take in any stage before it counts as hung
-	slowCall = 5                // times the time of 99 of 100 items in which a result should come
-	unusual  = 20               // times that time, from which on a call counts as hung
+	stillFor  = 30 * time.Second // without a result, from which on a flow with items stands still
+	tolerated = 20               // items among which one may fail
+	hungCall  = time.Minute      // that a call may take in any stage before it counts as hung
+	slowCall  = 5                // times the time of 99 of 100 items in which a result should come
+	unusual   = 20               // times that time, from which on a call counts as hung
 )
 
 // Hung tells whether a call has run for so long that it may never return: more than a minute, and
 // more than twenty times as long as 99 of 100 items of its stage took.
 func (s Stage) Hung(ran time.Duration) bool { return ran > max(hungCall, unusual*s.P99) }
 
-// A finding is the state of a flow or of a part of it, the reason, and what to do.
-type finding struct{ state, why, remedy string }
+// A finding is the state of a flow or of a part of it, the reason, what to do, and the stage, queue or
+// item that the reason is about.
+type finding struct{ state, why, remedy, about string }
 
 // examine returns the state of a flow.
 func (f *flow) examine(info Flow, p pools) finding {
 	for _, s := range f.stages {
 		if left, _ := f.left(s); left > 0 {
-			if found := s.unserved(); found.state != "" {
+			if found := f.unserved(s); found.state != "" {
 				return found
 			}
 		}
@@ -35,15 +37,25 @@ func (f *flow) examine(info Flow, p pools) finding {
 			return found
 		}
 	}
-	switch {
+	switch g := f.standing(); {
 	case info.Running > 0 || f.hasWorked() && (f.hasWork() || f.isFed()):
-		return finding{state: "running"}
+		return f.held("running", g)
+	case info.Waiting > 0 && g != nil:
+		return f.held("waiting", g)
 	case info.Waiting > 0:
 		return f.waiting()
 	case f.ended():
 		return finding{state: "done"}
 	}
-	return finding{state: "idle"}
+	return f.away()
+}
+
+// held is a state of a flow with a gather whose program takes no results, nil if there is none.
+func (f *flow) held(state string, g *Gather) finding {
+	if g == nil {
+		return finding{state: state}
+	}
+	return finding{state, f.untakenResults(g), lookAtReader, g.Queue}
 }
 
 // hasWork tells whether items wait in front of a stage.
@@ -55,11 +67,10 @@ func (f *flow) hasWork() bool {
 }
 
 // isFed tells whether a program scatters into the flow.
-func (f *flow) isFed() bool {
-	return slices.ContainsFunc(f.sources, func(s *Source) bool {
-		return s.State != Ended && s.State != Cut && s.State != Away
-	})
-}
+func (f *flow) isFed() bool { return slices.ContainsFunc(f.sources, (*Source).isFed) }
+
+// isFed tells whether a program adds to the source.
+func (s *Source) isFed() bool { return s.State != Ended && s.State != Cut && s.State != Away }
 
 // hasWorked tells whether a stage of the flow has finished an item in the last half minute.
 func (f *flow) hasWorked() bool {
@@ -67,20 +78,27 @@ func (f *flow) hasWorked() bool {
 }
 
 // unserved returns the state of a stage, in front of which items wait, if no worker may run it.
-func (s *Stage) unserved() finding {
+func (f *flow) unserved(s *Stage) finding {
 	name := fmt.Sprintf("stage %s (%s)", s.ID, s.name())
 	switch {
 	case s.Pause != nil:
-		return finding{"paused", name + s.Pause.text(), "dqbridge resume " + s.ID}
+		return finding{"paused", name + s.Pause.text(), "dqbridge resume " + s.ID, s.ID}
 	case s.Paused:
-		return finding{"paused", name + " is paused since its process is dead", "gather the flow, or delete its queues"}
+		return finding{"paused", name + " is paused since its process is dead", "gather the flow, or delete its queues", s.ID}
 	case s.Workers == 0 && s.Untagged > 0:
-		return finding{"stuck", "no worker with the function of " + name + " has the tags " + strings.Join(s.Tags, ","), "start a worker with these tags"}
+		return finding{"stuck", "no worker with the function of " + name + " has the tags " + strings.Join(s.Tags, ","), "start a worker with these tags", s.ID}
 	case s.Workers == 0 && s.Others > 0:
 		return finding{"stuck", "the workers have the function of " + name + " with other types",
-			"give the workers the types of the stage, or make the stage again with --replace"}
+			"give the workers the types of the stage, or make the stage again with --replace", s.ID}
 	case s.Workers == 0:
-		return finding{"stuck", "no worker has the function of " + name, "start a worker with the function"}
+		why, remedy := "no worker has the function of "+name, "start a worker with the function"
+		if other := f.near(s.Function); other != "" {
+			why += "; workers have " + other
+			if command := s.ReplaceCommand(other); command != "" {
+				remedy = command + ", or " + remedy
+			}
+		}
+		return finding{"stuck", why, remedy, s.ID}
 	}
 	return finding{}
 }
@@ -121,20 +139,20 @@ func (f *flow) stuck(p pools) finding {
 		}
 		if other, busy := p.others(s, f); p.use(s) >= fullyUsed && busy > mostly*p.load(s) {
 			return finding{"stuck", fmt.Sprintf("the slots that can run stage %s (%s) run stage %s (%s)", s.ID, s.name(), other.ID, other.name()),
-				"start more workers, or pause stage " + other.ID}
+				"start more workers, or pause stage " + other.ID, s.ID}
 		}
 	}
 	for _, c := range f.calls {
 		if ran := f.at.Sub(c.Since); f.stage(c.Stage).Hung(ran) {
 			return finding{"stuck", fmt.Sprintf("a call of %s has run for %s: source %s, offset %d", c.Function, ran.Round(time.Second), c.Source, c.Offset),
-				c.cancel()}
+				f.stage(c.Stage).CancelRemedy(c), c.Stage}
 		}
+	}
+	if g := f.standing(); g != nil {
+		return f.held("stuck", g)
 	}
 	return f.resting()
 }
-
-// cancel returns the command that ends a call.
-func (c Call) cancel() string { return fmt.Sprintf("dqbridge cancel %s %d", c.Source, c.Offset) }
 
 // resting returns why items wait that no worker may take now.
 func (f *flow) resting() finding {
@@ -144,9 +162,9 @@ func (f *flow) resting() finding {
 	}
 	switch {
 	case suspects > 0:
-		return finding{"stuck", fmt.Sprintf("two workers have died with each of %d items, which run alone now", suspects), "look at the logs of the workers that died"}
+		return finding{"stuck", fmt.Sprintf("two workers have died with each of %d items, which run alone now", suspects), "look at the logs of the workers that died", ""}
 	case unread > 0 && delayed == unread:
-		return finding{"stuck", fmt.Sprintf("all %d items that wait have failed and wait for another attempt", delayed), "dqbridge errors"}
+		return finding{"stuck", fmt.Sprintf("all %d items that wait have failed and wait for another attempt", delayed), "dqbridge errors", ""}
 	}
 	return finding{}
 }
@@ -157,9 +175,9 @@ func (f *flow) fullBehind(s *Stage) finding {
 		switch {
 		case !q.Full || !slices.Contains(s.Out, q.Name):
 		case q.isUngathered():
-			return finding{"stuck", fmt.Sprintf("queue %s is full, and no program gathers it", q.Name), "gather it, or delete it"}
+			return finding{"stuck", fmt.Sprintf("queue %s is full, and no program gathers it", q.Name), "gather it, or delete it", q.Name}
 		default:
-			return finding{"stuck", fmt.Sprintf("queue %s is full, and the program that gathers it takes no results", q.Name), "look at what that program does"}
+			return finding{"stuck", fmt.Sprintf("queue %s is full, and the program that gathers it takes no results", q.Name), lookAtReader, q.Name}
 		}
 	}
 	return finding{}
@@ -170,10 +188,31 @@ func (f *flow) fullBehind(s *Stage) finding {
 func (f *flow) waiting() finding {
 	for _, q := range f.queues {
 		if q.Unread() > 0 && q.isUngathered() {
-			return finding{"waiting", "no program gathers queue " + q.Name, "gather it, or delete it"}
+			return finding{"waiting", "no program gathers queue " + q.Name, "gather it, or delete it", q.Name}
 		}
 	}
 	return finding{state: "waiting"}
+}
+
+// failures says how many items of a stage have failed, for the stage where most have; "" if fewer than
+// one in twenty have in each stage.
+func (f *flow) failures() string {
+	var most *Stage
+	for _, s := range f.stages {
+		if _, often := s.FailsOften(); often && (most == nil || s.Failed > most.Failed) {
+			most = s
+		}
+	}
+	if most == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d items of %s have failed: dqbridge errors", most.Failed, most.Done, most.name())
+}
+
+// FailsOften tells whether more than one in twenty of the items of the stage have failed: lately, in the
+// last five minutes, and ever.
+func (s Stage) FailsOften() (lately, ever bool) {
+	return s.RecentFailed*tolerated > s.RecentDone, s.Failed*tolerated > s.Done
 }
 
 // isUngathered tells whether no program reads the queue.
@@ -183,14 +222,25 @@ func (q *Queue) isUngathered() bool {
 
 // hungCalls tells that all slots that can run a stage run calls that may never return.
 func (p pools) hungCalls(s *Stage) finding {
-	var hung []Call
+	var hung []hanging
 	for _, pool := range p[s.Function] {
 		hung = append(hung, pool.hung...)
 	}
 	if len(hung) == 0 || len(hung) < p.slots(s) {
 		return finding{}
 	}
+	slices.SortFunc(hung, func(a, b hanging) int { return a.Since.Compare(b.Since) })
 	c := hung[0]
-	return finding{"stuck", fmt.Sprintf("all %d slots that can run stage %s (%s) run one item for more than %v: stage %s (%s), source %s, offset %d",
-		len(hung), s.ID, s.name(), hungCall, c.Stage, c.Function, c.Source, c.Offset), c.cancel()}
+	var calls []Call
+	for _, h := range hung {
+		if h.stage == c.stage {
+			calls = append(calls, h.Call)
+		}
+	}
+	who, which := fmt.Sprintf("all %d slots that can run stage %s (%s) run one item each", len(hung), s.ID, s.name()), "; the longest is"
+	if len(hung) == 1 {
+		who, which = fmt.Sprintf("the only slot that can run stage %s (%s) runs one item", s.ID, s.name()), ":"
+	}
+	return finding{"stuck", fmt.Sprintf("%s for more than %v%s stage %s (%s), source %s, offset %d",
+		who, hungCall, which, c.Stage, c.Function, c.Source, c.Offset), c.stage.CancelRemedy(calls...), s.ID}
 }

@@ -51,5 +51,7 @@ type Function struct {
 	Out      string `json:"out"`
 	OutCodec string `json:"out_codec"`
 	Version  string `json:"version,omitempty"` // as given to workers.Version; a hash for a command
+	Filter   bool   `json:"filter,omitempty"`  // it is a predicate, see flow.Filter
+	FlatMap  bool   `json:"flatmap,omitempty"` // it yields any number of outputs, see flow.FlatMap
 	Workers  int    `json:"workers"`           // live workers that have it
 }

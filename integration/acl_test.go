@@ -84,6 +84,40 @@ func employ(t *testing.T, url string, opts ...workers.Option) (stop func()) {
 	}
 }
 
+// A worker deletes a flow, as after the death of its owner, and an observer reads the record of the flow.
+func TestRolesSufficeForEndedFlows(t *testing.T) {
+	t.Parallel()
+	address, admin := secured(t)
+	inc := workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
+	stop := employ(t, address("worker"), workers.Functions(inc))
+	producer := connected(t, address("producer"))
+	in, err := bridge.ScatterSeq(t.Context(), producer, slices.Values([]int{1, 2, 3}), bridge.Name("orders"), bridge.Seal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := executor.Map(t.Context(), inc, in, executor.Name("results")); err != nil {
+		t.Fatal(err)
+	}
+	observer, err := executor.NewInspector(t.Context(), address("observer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, func() bool {
+		stages, err := observer.Stages(t.Context())
+		return err == nil && stages[0].Done == 3
+	}, "the worker has reported its items")
+	deleter := connected(t, address("worker"))
+	if err := errors.Join(deleter.Delete(t.Context(), "results"), deleter.Delete(t.Context(), "orders")); err != nil {
+		t.Fatal(err)
+	}
+	ended, err := observer.EndedFlows(t.Context())
+	if err := errors.Join(err, observer.Close()); err != nil || len(ended) != 1 || ended[0].Items != 3 || ended[0].Stages[0].Done != 3 || ended[0].Stages[0].P50 == 0 {
+		t.Errorf("the flows that have gone are %+v, %v", ended, err)
+	}
+	stop()
+	noDenials(t, admin, "config|get", "xread")
+}
+
 // A whole flow runs with each process under its own user.
 func TestRolesSufficeForFlow(t *testing.T) {
 	t.Parallel()

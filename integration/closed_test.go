@@ -12,6 +12,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -49,7 +50,13 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Open": func(ctx context.Context, o *opened) error {
 		return failed(executor.Open[int](ctx, o.ex, "events"))
 	},
-	"executor.Map":       func(ctx context.Context, o *opened) error { return failed(executor.Map(ctx, identity, o.q)) },
+	"executor.Map": func(ctx context.Context, o *opened) error { return failed(executor.Map(ctx, identity, o.q)) },
+	"executor.FlatMap": func(ctx context.Context, o *opened) error {
+		return failed(flow.FlatMap(ctx, workers.RemoteFlatMap[int, int]("below"), o.q)) // which calls it
+	},
+	"executor.Filter": func(ctx context.Context, o *opened) error {
+		return failed(flow.Filter(ctx, workers.RemoteFilter[int]("even"), o.q)) // which calls it
+	},
 	"executor.Map2":      func(ctx context.Context, o *opened) error { return failed(executor.Map2(ctx, sum, o.q, o.p)) },
 	"executor.Multiplex": func(ctx context.Context, o *opened) error { return failed(executor.Multiplex(ctx, 2, o.q)) },
 	"executor.Merge":     func(ctx context.Context, o *opened) error { return failed(executor.Merge(ctx, o.q, o.p)) },
@@ -66,19 +73,20 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 		}
 		return err
 	},
-	"executor.Futures":            func(ctx context.Context, o *opened) error { return last(executor.Futures(ctx, o.q)) },
-	"executor.Future.Result":      func(ctx context.Context, o *opened) error { return failed(o.future.Result(ctx)) },
-	"executor.Future.Cancel":      func(ctx context.Context, o *opened) error { return o.future.Cancel(ctx) },
-	"executor.Queue.Len":          func(ctx context.Context, o *opened) error { return failed(o.q.Len(ctx)) },
-	"executor.Queue.Dropped":      func(ctx context.Context, o *opened) error { return failed(o.q.Dropped(ctx)) },
-	"executor.Queue.Seal":         func(ctx context.Context, o *opened) error { return o.named.Seal(ctx) },
-	"executor.Queue.Delete":       func(ctx context.Context, o *opened) error { return o.named.Delete(ctx) },
-	"executor.Executor.Flush":     func(ctx context.Context, o *opened) error { return o.ex.Flush(ctx) },
-	"executor.Executor.Delete":    func(ctx context.Context, o *opened) error { return o.ex.Delete(ctx, "events") },
-	"executor.Executor.Functions": func(ctx context.Context, o *opened) error { return failed(o.ex.Functions(ctx)) },
-	"executor.Executor.Workers":   func(ctx context.Context, o *opened) error { return failed(o.ex.Workers(ctx)) },
-	"executor.Executor.Queues":    func(ctx context.Context, o *opened) error { return failed(o.ex.Queues(ctx)) },
-	"executor.Executor.Stages":    func(ctx context.Context, o *opened) error { return failed(o.ex.Stages(ctx)) },
+	"executor.Futures":              func(ctx context.Context, o *opened) error { return last(executor.Futures(ctx, o.q)) },
+	"executor.Future.Result":        func(ctx context.Context, o *opened) error { return failed(o.future.Result(ctx)) },
+	"executor.Future.Cancel":        func(ctx context.Context, o *opened) error { return o.future.Cancel(ctx) },
+	"executor.Queue.Len":            func(ctx context.Context, o *opened) error { return failed(o.q.Len(ctx)) },
+	"executor.Queue.Dropped":        func(ctx context.Context, o *opened) error { return failed(o.q.Dropped(ctx)) },
+	"executor.Queue.Seal":           func(ctx context.Context, o *opened) error { return o.named.Seal(ctx) },
+	"executor.Queue.Delete":         func(ctx context.Context, o *opened) error { return o.named.Delete(ctx) },
+	"executor.Executor.Flush":       func(ctx context.Context, o *opened) error { return o.ex.Flush(ctx) },
+	"executor.Executor.RemoveStage": func(ctx context.Context, o *opened) error { return o.ex.RemoveStage(ctx, "events", "identity") },
+	"executor.Executor.Delete":      func(ctx context.Context, o *opened) error { return o.ex.Delete(ctx, "events") },
+	"executor.Executor.Functions":   func(ctx context.Context, o *opened) error { return failed(o.ex.Functions(ctx)) },
+	"executor.Executor.Workers":     func(ctx context.Context, o *opened) error { return failed(o.ex.Workers(ctx)) },
+	"executor.Executor.Queues":      func(ctx context.Context, o *opened) error { return failed(o.ex.Queues(ctx)) },
+	"executor.Executor.Stages":      func(ctx context.Context, o *opened) error { return failed(o.ex.Stages(ctx)) },
 	"executor.Executor.DeadLetters": func(ctx context.Context, o *opened) error {
 		return last(o.ex.DeadLetters(ctx))
 	},
@@ -101,6 +109,8 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Inspector.Snapshot":        func(ctx context.Context, o *opened) error { return failed(o.view.Snapshot(ctx)) },
 	"executor.Executor.History":          func(ctx context.Context, o *opened) error { return failed(o.ex.History(ctx, "s")) },
 	"executor.Inspector.History":         func(ctx context.Context, o *opened) error { return failed(o.view.History(ctx, "s")) },
+	"executor.Executor.EndedFlows":       func(ctx context.Context, o *opened) error { return failed(o.ex.EndedFlows(ctx)) },
+	"executor.Inspector.EndedFlows":      func(ctx context.Context, o *opened) error { return failed(o.view.EndedFlows(ctx)) },
 	"executor.Executor.MarkWatched":      func(ctx context.Context, o *opened) error { return o.ex.MarkWatched(ctx) },
 	"executor.Inspector.MarkWatched":     func(ctx context.Context, o *opened) error { return o.view.MarkWatched(ctx) },
 	"executor.Executor.Where":            func(ctx context.Context, o *opened) error { return failed(o.ex.Where(ctx, "s", 0)) },

@@ -75,6 +75,29 @@ func TestDoctorFindsPlantedFaults(t *testing.T) {
 	}
 }
 
+// A payload key without a lifetime that no entry names is found by a user who may look for it.
+func TestDoctorFindsPayloadKeysThatStay(t *testing.T) {
+	t.Parallel()
+	address, admin := secured(t)
+	if out := examined(t, address("observer"), "D19"); out != "skipped D19 payloads    the Redis user may not call SCAN or PTTL -> ACL SETUSER USER +scan +pttl\n" {
+		t.Errorf("of an observer: %s", out)
+	}
+	if out := examined(t, address("operator"), "D19"); !strings.HasPrefix(out, "ok ") {
+		t.Errorf("before the fault: %s", out)
+	}
+	admin.Set(t.Context(), "{dq:0}:f:lost.5000", strings.Repeat("x", 5000), 0)
+	want := "warn    D19 payloads    1 of 1 payload keys have no lifetime, and no entry needs them: {dq:0}:f:lost.5000 -> redis-cli EXPIRE '{dq:0}:f:lost.5000' 600, "
+	if out := examined(t, address("operator"), "D19"); !strings.HasPrefix(out, want) {
+		t.Errorf("after the fault: %s", out)
+	}
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "dq-observer", "+scan", "+pttl").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if out := examined(t, address("observer"), "D19"); !strings.HasPrefix(out, want) {
+		t.Errorf("of an observer with the rights: %s", out)
+	}
+}
+
 // The users of docs/security.md have all rights that the doctor expects, and it names those that are
 // taken away.
 func TestDoctorFindsMissingRights(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
 	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
@@ -29,6 +30,12 @@ import (
 type misuse func(ctx context.Context, ex *executor.Executor, q *executor.Queue[int]) []error
 
 // failed returns the error of a call and drops its other results.
+func yieldTwice(_ context.Context, x int, yield func(int)) error {
+	yield(x)
+	yield(x)
+	return nil
+}
+
 func failed[T any](_ T, err error) error { return err }
 
 // last returns the error of an iterator that yields only an error.
@@ -41,6 +48,8 @@ func last[T any](seq func(yield func(T, error) bool)) (err error) {
 
 var (
 	identity = workers.Define("identity", func(_ context.Context, x int) (int, error) { return x, nil })
+	twice    = workers.DefineFlatMap("twice", yieldTwice)
+	positive = workers.DefineFilter("positive", func(_ context.Context, x int) (bool, error) { return x > 0, nil })
 	sum      = workers.Define2("sum", func(_ context.Context, x, y int) (int, error) { return x + y, nil })
 	noCtx    context.Context
 	noEx     *executor.Executor
@@ -207,6 +216,17 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.Flush": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{noEx.Flush(ctx), new(executor.Executor).Flush(ctx), ex.Flush(noCtx)}
 	},
+	"executor.Chain": func(ctx context.Context, ex *executor.Executor, q *executor.Queue[int]) []error {
+		var none workers.Func[int, int]
+		chain := executor.Chain(identity, identity)
+		return []error{
+			failed(executor.Submit(ctx, ex, executor.Chain(none, identity), 1)), failed(executor.Submit(ctx, ex, executor.Chain(identity, none), 1)),
+			failed(executor.Map(ctx, chain, q)), ex.Register(chain),
+		}
+	},
+	"executor.Executor.RemoveStage": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{noEx.RemoveStage(ctx, "q", "f"), ex.RemoveStage(noCtx, "q", "f"), ex.RemoveStage(ctx, "", "f"), ex.RemoveStage(ctx, "q", "")}
+	},
 	"executor.Executor.Delete": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{noEx.Delete(ctx, "q"), ex.Delete(noCtx, "q"), ex.Delete(ctx, "")}
 	},
@@ -246,6 +266,9 @@ var misusesOfExecutors = map[string]misuse{
 	"executor.Executor.History": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{failed(noEx.History(ctx, "s")), failed(new(executor.Executor).History(ctx, "s")), failed(ex.History(noCtx, "s"))}
 	},
+	"executor.Executor.EndedFlows": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
+		return []error{failed(noEx.EndedFlows(ctx)), failed(new(executor.Executor).EndedFlows(ctx)), failed(ex.EndedFlows(noCtx))}
+	},
 	"executor.Executor.MarkWatched": func(ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) []error {
 		return []error{noEx.MarkWatched(ctx), new(executor.Executor).MarkWatched(ctx), ex.MarkWatched(noCtx)}
 	},
@@ -265,6 +288,26 @@ var misusesOfExecutors = map[string]misuse{
 		_ = inspect.Stage{}.Hung(0)
 		return nil
 	},
+	"inspect.Stage.ReplaceCommand": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.ReplaceCommand("")
+		return nil
+	},
+	"inspect.Stage.FailsOften": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_, _ = inspect.Stage{}.FailsOften()
+		return nil
+	},
+	"inspect.Stage.CancelRemedy": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Stage{}.CancelRemedy(inspect.Call{})
+		return nil
+	},
+	"inspect.Gather.IsStuck": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Gather{}.IsStuck(time.Time{})
+		return nil
+	},
+	"inspect.Snapshot.NearestFunction": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Snapshot{Workers: make([]inspect.Worker, 2)}.NearestFunction("")
+		return nil
+	},
 	"inspect.Stage.BusyShare": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = inspect.Stage{}.BusyShare()
 		return nil
@@ -280,6 +323,18 @@ var misusesOfExecutors = map[string]misuse{
 	"inspect.Snapshot.Flows": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = inspect.Snapshot{}.Flows()
 		_ = inspect.Snapshot{Queues: make([]inspect.Queue, 2), Stages: make([]inspect.Stage, 2)}.Flows()
+		return nil
+	},
+	"inspect.Snapshot.FlowsAfter": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Snapshot{Queues: make([]inspect.Queue, 2), Stages: make([]inspect.Stage, 2)}.FlowsAfter(make([]inspect.Flow, 2))
+		return nil
+	},
+	"inspect.Flow.SameCause": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Flow{}.SameCause(inspect.Flow{Bottleneck: new(inspect.Bottleneck)})
+		return nil
+	},
+	"inspect.Flow.WithCause": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = inspect.Flow{}.WithCause(inspect.Flow{})
 		return nil
 	},
 	"executor.ItemError.Error": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
@@ -304,6 +359,22 @@ var misusesOfQueues = map[string]misuse{
 			failed(executor.Map(ctx, identity, noQ)), failed(executor.Map(ctx, identity, new(executor.Queue[int]))), failed(executor.Map(noCtx, identity, q)),
 			failed(executor.Map(ctx, identity, q, nil)), failed(executor.Map(ctx, identity, q, executor.StageOption(nil))),
 			failed(executor.Map(ctx, workers.Func[int, int]{}, q)),
+		}
+	},
+	"executor.FlatMap": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		none := workers.DefineFlatMap[int, int]("f", nil)
+		return []error{
+			failed(flow.FlatMap(ctx, workers.FlatFunc[int, int]{}, q)), failed(flow.FlatMap(ctx, none, q)), failed(flow.FlatMap(ctx, twice, noQ)),
+			failed(flow.FlatMap(noCtx, twice, q)), failed(flow.FlatMap(ctx, twice, q, nil)),
+			failed(executor.FlatMap(ctx, handle.Key{}, twice, noQ, nil)),
+		}
+	},
+	"executor.Filter": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		none := workers.DefineFilter[int]("f", nil)
+		return []error{
+			failed(flow.Filter(ctx, workers.Predicate[int]{}, q)), failed(flow.Filter(ctx, none, q)), failed(flow.Filter(ctx, positive, noQ)),
+			failed(flow.Filter(noCtx, positive, q)), failed(flow.Filter(ctx, positive, q, nil)),
+			failed(executor.Filter(ctx, handle.Key{}, positive, noQ, nil)),
 		}
 	},
 	"executor.Map2": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
@@ -440,6 +511,38 @@ var misusesOfWorkers = map[string]misuse{
 	},
 	"workers.Define2": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		return []error{workers.Define2[int, int, int]("f", nil).Err()}
+	},
+	"workers.DefineFlatMap": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{
+			workers.DefineFlatMap[int, int]("f", nil).Err(), workers.DefineFlatMap("", yieldTwice).Err(),
+			workers.DefineFlatMap("f", yieldTwice, workers.BatchSize(1, 2)).Err(),
+		}
+	},
+	"workers.RemoteFlatMap": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.RemoteFlatMap[int, int]("f", nil).Err()}
+	},
+	"workers.FlatFunc.Err": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.FlatFunc[int, int]{}.Err()}
+	},
+	"workers.FlatFunc.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = workers.FlatFunc[int, int]{}.Name()
+		return nil
+	},
+	"workers.DefineFilter": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{
+			workers.DefineFilter[int]("f", nil).Err(), workers.DefineFilter("", func(context.Context, int) (bool, error) { return true, nil }).Err(),
+			workers.DefineFilter("f", func(context.Context, int) (bool, error) { return true, nil }, workers.BatchSize(1, 2)).Err(),
+		}
+	},
+	"workers.RemoteFilter": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.RemoteFilter[int]("f", nil).Err()}
+	},
+	"workers.Predicate.Err": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.Predicate[int]{}.Err()}
+	},
+	"workers.Predicate.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = workers.Predicate[int]{}.Name()
+		return nil
 	},
 	"workers.Remote": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		var noCodec *codecOfNone

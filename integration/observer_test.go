@@ -59,7 +59,7 @@ func TestObserverListsWithoutWarning(t *testing.T) {
 	group.SetLimit(3)
 	for verb, want := range map[string]string{
 		"functions": "inc", "dead list": "source", "dead show " + id: item, "dead export --all": `"host":"host"`, "queues": "QUEUE", "workers": "inc", "stages": "STAGE",
-		"flows": "FLOW", "sources": "SOURCE", "gathers": "WANTS", "errors": "MESSAGE", "doctor --only D24": "ok", "top": "workers: 1",
+		"flows": "FLOW", "sources": "SOURCE", "gathers": "WANTS", "errors": "MESSAGE", "history --flows": "TOOK", "doctor --only D24": "ok", "top": "workers: 1",
 	} {
 		for range calls {
 			group.Go(func() error {

@@ -19,7 +19,7 @@ func TestOperatingHasAllReasons(t *testing.T) {
 	t.Parallel()
 	page := strings.Join(strings.Fields(read(t, filepath.Join(root, "docs", operating+".md"))), " ")
 	values := regexp.MustCompile(`%\.?\d*[a-z%]`)
-	for _, name := range []string{"inspect/stuck.go", "inspect/bottleneck.go"} {
+	for _, name := range []string{"inspect/stuck.go", "inspect/bottleneck.go", "inspect/remedy.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, name), nil, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,6 +117,25 @@ func TestProtocolFrame(t *testing.T) {
 	again.Value(nil)
 	if !bytes.Equal(again.Take(), frame) {
 		t.Errorf("the code frames the items in another way: %x", again.Frame())
+	}
+}
+
+func TestProtocolCounts(t *testing.T) {
+	t.Parallel()
+	frame, err := hex.DecodeString(strings.Join(strings.Fields(example(t, "hex counts")), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := batch.Batch{Source: "s", N: 4, Frame: frame}
+	positions, err := b.AppendPositions(nil)
+	if err := errors.Join(err, b.Check()); err != nil || !slices.Equal(positions, []int32{0, 2}) {
+		t.Fatalf("the items are at %v, %v", positions, err)
+	}
+	var items batch.Builder
+	items.Value([]byte("1"))
+	items.Value([]byte("22"))
+	if again := batch.AppendCounts(items.Take(), positions, 0, 4); !bytes.Equal(again, frame) {
+		t.Errorf("the code frames the items in another way: %x", again)
 	}
 }
 
@@ -232,7 +252,7 @@ func TestProtocolKeys(t *testing.T) {
 			there = append(there, literal+"<"+argument+">")
 		}
 	}
-	same(t, "keys", column(t, "key"), there)
+	same(t, "keys", column(t, "key"), append(there, "ready:<signature>")) // only scripts have it
 }
 
 func TestProtocolScripts(t *testing.T) {
@@ -246,7 +266,7 @@ func TestProtocolScripts(t *testing.T) {
 	}
 	same(t, "scripts", column(t, "script"), files)
 	same(t, "hints", column(t, "kind"), []string{broker.HintStages, broker.HintRoom, broker.HintSource, broker.HintEnd,
-		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintStop, broker.HintAbandon, broker.HintDrain, broker.HintWork, broker.HintSuccess, broker.HintVersion})
+		broker.HintGone, broker.HintFree, broker.HintDone, broker.HintCancel, broker.HintStop, broker.HintAbandon, broker.HintDrain, broker.HintWork, broker.HintSuccess, broker.HintVersion, broker.HintReady})
 }
 
 // Each key in the header of a script is a row of the table of keys.

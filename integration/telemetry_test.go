@@ -94,13 +94,15 @@ func TestTracesAreOffOrAsAsked(t *testing.T) {
 		"":                             "",
 		"OTEL_TRACES_EXPORTER=none":    "",
 		"OTEL_TRACES_EXPORTER=console": `"Name":"dqbridge run"`,
-		"OTEL_TRACES_EXPORTER=console OTEL_SDK_DISABLED=true":                                   "",
-		"OTEL_TRACES_EXPORTER=zipkin":                                                           `dqbridge: OTEL_TRACES_EXPORTER is "zipkin": the commands have otlp, console and none`,
-		"OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318":                                            `OTEL_EXPORTER_OTLP_ENDPOINT is no URL such as http://127.0.0.1:4318`,
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 OTEL_EXPORTER_OTLP_PROTOCOL=grpc":    `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc": the commands have http/protobuf`,
-		"OTEL_TRACES_EXPORTER=console OTEL_TRACES_SAMPLER=sometimes":                            `OTEL_TRACES_SAMPLER is "sometimes"`,
-		"OTEL_TRACES_EXPORTER=console OTEL_TRACES_SAMPLER=always_off":                           "",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=1000": "traces are not exported",
+		"OTEL_TRACES_EXPORTER=console OTEL_SDK_DISABLED=true":                                "",
+		"OTEL_METRICS_EXPORTER=console":                                                      `"Name":"messaging.client.sent.messages"`,
+		"OTEL_METRICS_EXPORTER=zipkin":                                                       `OTEL_METRICS_EXPORTER is "zipkin": the commands have otlp, console and none`,
+		"OTEL_TRACES_EXPORTER=zipkin":                                                        `dqbridge: OTEL_TRACES_EXPORTER is "zipkin": the commands have otlp, console and none`,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318":                                         `OTEL_EXPORTER_OTLP_ENDPOINT is no URL such as http://127.0.0.1:4318`,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 OTEL_EXPORTER_OTLP_PROTOCOL=grpc": `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc": the commands have http/protobuf`,
+		"OTEL_TRACES_EXPORTER=console OTEL_TRACES_SAMPLER=sometimes":                         `OTEL_TRACES_SAMPLER is "sometimes"`,
+		"OTEL_TRACES_EXPORTER=console OTEL_TRACES_SAMPLER=always_off":                        "",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=1000 OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=1000": "not exported",
 	} {
 		t.Run(vars, func(t *testing.T) {
 			t.Parallel()

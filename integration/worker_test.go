@@ -165,11 +165,14 @@ func TestExporterServesTheNamespace(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t)
 	url := server.URL() + "/?ns=" + testkit.Namespace(t)
-	cmd, stderr := background(t, "dqbridge", "exporter", "--redis", url, "--listen", "0")
+	cmd, stderr := background(t, "dqbridge", "exporter", "--redis", url, "--listen", "0", "--pool", "cpu=functions=a,b&slots=2&min=3")
 	at := served(t, stderr)
 	testkit.Eventually(t, func() bool { status, _ := answered(at + "/readyz"); return status == http.StatusOK }, "the namespace was read")
-	if status, text := answered(at + "/metrics"); status != http.StatusOK || !strings.Contains(text, "\ndqbridge_workers{state=\"live\"} 0\n") {
-		t.Errorf("%d %s", status, text)
+	status, text := answered(at + "/metrics")
+	for _, want := range []string{"\ndqbridge_workers{state=\"live\"} 0\n", "\ndqbridge_desired_workers{pool=\"cpu\"} 3\n"} {
+		if status != http.StatusOK || !strings.Contains(text, want) {
+			t.Errorf("%d, without %q: %s", status, want, text)
+		}
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

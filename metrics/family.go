@@ -16,11 +16,18 @@ type family struct {
 	name, help, kind string
 	labels           []string
 	desc             *prometheus.Desc
+	step             int // of a histogram: its classic buckets are those of each step-th power of two
 }
 
 func newFamily(kind, name, help string, labels ...string) family {
 	name = "dqbridge_" + name
-	return family{name, help, kind, labels, prometheus.NewDesc(name, help, labels, nil)}
+	return family{name, help, kind, labels, prometheus.NewDesc(name, help, labels, nil), 1}
+}
+
+// coarse returns a histogram with half of the classic buckets.
+func (f family) coarse() family {
+	f.step = 2
+	return f
 }
 
 // send sends a value with its labels.

@@ -111,7 +111,7 @@ func (f *Fleet) Collect(to chan<- prometheus.Metric) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.collectStages(to, view.Snapshot)
-	f.collectQueues(to, view.Snapshot)
+	f.collectQueues(to, view.Snapshot, view.Flows())
 	f.families.sendProcesses(to, view.Snapshot)
 	if view.ServerErr == nil {
 		f.families.sendServer(to, view.Server)
@@ -144,8 +144,10 @@ func stageMembers(stages []inspect.Stage) []member {
 		n := make(counts, stageCounts)
 		n[doneCount], n[failedCount], n[lostCount], n[retriedCount] = s.Done, s.Failed, s.Lost, s.Retried
 		n[batchesCount], n[spentCount], n[busyCount], n[fullCount] = s.Batches, int64(s.Spent), int64(s.Busy), int64(s.Full)
-		for _, b := range s.Times {
-			n[bucketCounts+bucketOf(b.UpperSeconds)-firstBucket] += b.Count
+		copy(n[timeCounts:], bucketsOf(upperBounds(s.Times)))
+		if s.Wait != nil {
+			n[waitedCount] = int64(s.Wait.Sum)
+			copy(n[waitCounts:], bucketsOf(upperBounds(s.Wait.Times)))
 		}
 		members = append(members, member{s.ID, stageLabels(s.ID, s.Function), s.RecentDone, n})
 	}

@@ -118,7 +118,7 @@ func stage(id string, done int64) inspect.Stage {
 func planted() inspect.Snapshot {
 	at := time.Date(2026, 11, 30, 6, 0, 0, 0, time.UTC)
 	return inspect.Snapshot{
-		At: at, Letters: 3,
+		At: at, Letters: 3, WorkerDeaths: 2,
 		Queues: []inspect.Queue{
 			{Name: "orders", State: "open", Waiting: 5, Delayed: 1, Suspects: 1, Max: 5, Full: true, Bytes: 50, Added: 40, Fused: 2, Dropped: 4, Oldest: at.Add(-time.Minute)},
 			{Name: "paid", State: "open", Running: 2},
@@ -128,12 +128,16 @@ func planted() inspect.Snapshot {
 			{Name: "slow.0123abcd-0126", Owner: "y"},
 		},
 		Sources: []inspect.Source{{Name: "a", Queue: "orders", Stored: 30, Waited: 0.1}, {Name: "b", Queue: "orders", Stored: 12, Waited: 0.4}},
-		Gathers: []inspect.Gather{{Queue: "paid", State: inspect.Reader, Delivered: 9, Held: 2, Reader: 0.25}},
+		Gathers: []inspect.Gather{{
+			Queue: "paid", State: inspect.Reader, Delivered: 9, Held: 2, Reader: 0.25,
+			Delivery: &inspect.Histogram{Count: 8, Sum: 20 * time.Second, Times: []inspect.Bucket{{UpperSeconds: 2, Count: 5}, {UpperSeconds: 4, Count: 3}}},
+		}},
 		Stages: []inspect.Stage{
 			{
 				ID: "paid", Kind: "map", Function: "pay", In: []string{"orders"}, Out: []string{"paid"}, Others: 1, Paused: false, Done: 20, Failed: 4, Retried: 6,
 				Lost: 1, Batches: 9, Spent: 13 * time.Second, Busy: 14 * time.Second, Full: time.Second,
 				Times: []inspect.Bucket{{UpperSeconds: 0.25, Count: 20}, {UpperSeconds: 1.189207115002721, Count: 6}},
+				Wait:  &inspect.Histogram{Count: 21, Sum: 42 * time.Second, Times: []inspect.Bucket{{UpperSeconds: 1, Count: 11}, {UpperSeconds: 4, Count: 10}}},
 			},
 			{ID: "slow.0123abcd-0124", Kind: "map", Function: "slow", In: []string{"scatter.0123abcd-0123"}, Out: []string{"slow.0123abcd-0124"}, Done: 1, Workers: 1, Rate: 0.5, Recent: inspect.Work{Done: 15, Length: 30 * time.Second}},
 			{ID: "slow.0123abcd-0126", Kind: "map", Function: "slow", In: []string{"scatter.0123abcd-0125"}, Out: []string{"slow.0123abcd-0126"}, Done: 2, Workers: 2, Paused: true, Pause: &inspect.Pause{}},
@@ -159,7 +163,7 @@ func TestFleetExportsTheNamespace(t *testing.T) {
 		for name, want := range map[string]float64{
 			"items_total{function=pay,result=ok,stage=paid}": 16, "items_total{function=pay,result=failed,stage=paid}": 4,
 			"lost_items_total{function=pay,stage=paid}": 1, "retries_total{function=pay,stage=paid}": 6, "batches_total{function=pay,stage=paid}": 9,
-			"item_duration_seconds{function=pay,stage=paid}": 26, "slot_seconds_total{function=pay,stage=paid,state=busy}": 14,
+			"item_duration_seconds{function=pay,stage=paid}": 26, "item_wait_seconds{function=pay,stage=paid}": 21, "slot_seconds_total{function=pay,stage=paid,state=busy}": 14,
 			"slot_seconds_total{function=pay,stage=paid,state=full}": 1, "longest_running_seconds{function=pay,stage=paid}": 90,
 			"stage_workers{function=pay,stage=paid}": 0, "stage_paused{function=slow,reason=operator,stage=_unnamed}": 1, "stage_stuck{function=pay,reason=other_types,stage=paid}": 1,
 			"queue_items{flow=orders,queue=orders,state=waiting}": 5, "queue_items{flow=orders,queue=orders,state=suspect}": 1,
@@ -168,11 +172,12 @@ func TestFleetExportsTheNamespace(t *testing.T) {
 			"queue_added_items_total{flow=orders,queue=orders}": 42, "queue_dropped_items_total{flow=orders,queue=orders}": 4,
 			"source_stored_items_total{flow=orders,queue=orders}": 42, "source_wait_share{flow=orders,queue=orders}": 0.4,
 			"gather_delivered_items_total{flow=orders,queue=paid}": 9, "gather_reader_share{flow=orders,queue=paid}": 0.25, "gather_held_items{flow=orders,queue=paid}": 2,
-			"flow_eta_seconds{flow=slow}": 14,
+			"delivery_seconds{flow=orders,queue=paid}": 8,
+			"flow_eta_seconds{flow=slow}":              14,
 			// Flows without names have one series for each chain of functions.
 			"items_total{function=slow,result=ok,stage=_unnamed}": 3, "stage_workers{function=slow,stage=_unnamed}": 1,
 			"queue_items{flow=slow,queue=_unnamed,state=waiting}": 15, "queue_items{flow=slow,queue=_unnamed,state=requeued}": 1,
-			"workers{state=live}": 1, "workers{state=silent}": 1, "executors{state=late}": 1, "slots{}": 4, "abandoned_slots{}": 1, "dead_letters{}": 3,
+			"workers{state=live}": 1, "workers{state=silent}": 1, "executors{state=late}": 1, "slots{}": 4, "abandoned_slots{}": 1, "dead_letters{}": 3, "worker_deaths_total{}": 2,
 			"redis_memory_bytes{}": 3 << 20, "redis_memory_limit_bytes{}": 4 << 20, "redis_connections{}": 7,
 		} {
 			if value, ok := got[name]; !ok || value != want {

@@ -12,7 +12,8 @@ const other = "_other"
 // labels are those of a stage or a queue: its name, and its function or its flow.
 type labels [2]string
 
-// counts are numbers that only grow as long as their stage or queue exists.
+// counts are numbers that only grow as long as their stage or queue exists. Those of the members of a
+// series may be of different lengths.
 type counts []int64
 
 // A member is a stage, or a queue or one of its two ends, with the labels of its series. Several
@@ -111,8 +112,8 @@ func (t *tally) update(members []member, of []int) {
 			}
 			continue
 		}
-		if t.sum == nil {
-			t.sum = make(counts, len(m.counts))
+		if more := len(m.counts) - len(t.sum); more > 0 {
+			t.sum = append(t.sum, make(counts, more)...)
 		}
 		if before == nil || m.counts.restarted(before) {
 			before = make(counts, len(m.counts))

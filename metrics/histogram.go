@@ -1,11 +1,14 @@
 package metrics
 
 import (
+	"iter"
 	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/dqbridge/dqbridge/inspect"
 )
 
 // The buckets of a stage: those of a native histogram of schema 2. Bucket i holds times up to 2^(i/4)
@@ -14,6 +17,7 @@ const (
 	schema      = 2
 	firstBucket = -119
 	lastBucket  = 65
+	buckets     = lastBucket - firstBucket + 1
 )
 
 // The classic buckets are the powers of two from a microsecond to a quarter of an hour.
@@ -34,12 +38,32 @@ type bothHistogram struct {
 	buckets []*dto.Bucket
 }
 
+// bucketsOf returns the counts of all buckets, in their order. Buckets of the same number are added up.
+func bucketsOf(each iter.Seq2[float64, int64]) []int64 {
+	n := make([]int64, buckets)
+	for bound, count := range each {
+		n[bucketOf(bound)-firstBucket] += count
+	}
+	return n
+}
+
+// upperBounds yields the buckets of an inspect.Histogram with their bounds.
+func upperBounds(times []inspect.Bucket) iter.Seq2[float64, int64] {
+	return func(yield func(float64, int64) bool) {
+		for _, b := range times {
+			if !yield(b.UpperSeconds, b.Count) {
+				return
+			}
+		}
+	}
+}
+
 // sendHistogram sends the counts of all buckets, in their order, and the sum of the times.
 func (f family) sendHistogram(to chan<- prometheus.Metric, counts []int64, sum time.Duration, labels ...string) {
 	native, total := map[int]int64{}, uint64(0)
 	classic := map[float64]uint64{}
 	next := 0
-	for power := firstPower; power <= lastPower; power++ {
+	for power := firstPower; power <= lastPower; power += f.step {
 		for ; next < len(counts) && firstBucket+next <= 4*power; next++ {
 			total += uint64(counts[next])
 		}

@@ -14,7 +14,8 @@ type fleetFamilies struct {
 	queues                        queueFamilies
 	stageWorkers, paused, stuck   family
 	workers, executors, slots     family
-	letters, abandoned, up        family
+	letters, deaths, abandoned    family
+	up                            family
 	age, memory, maxMemory, conns family
 	info                          family
 }
@@ -31,6 +32,7 @@ func newFleetFamilies() fleetFamilies {
 		workers:   newFamily(gaugeType, "workers", "Workers: live, with an overdue heartbeat (late), without one for a lease (silent).", "state"),
 		executors: newFamily(gaugeType, "executors", "Executors, likewise.", "state"),
 		slots:     newFamily(gaugeType, "slots", "Calls that can run at once, in workers that are not silent."),
+		deaths:    newFamily(counterType, "worker_deaths_total", "Workers that were declared dead; begins at 0 again after all processes have left."),
 		letters:   newFamily(gaugeType, "dead_letters", "Dead letters that wait for an operator."),
 		abandoned: newFamily(gaugeType, "abandoned_slots", "Calls that were left behind, since they did not return after their timeout."),
 		up:        newFamily(gaugeType, "redis_up", "1 if Redis answers."),
@@ -44,7 +46,7 @@ func newFleetFamilies() fleetFamilies {
 
 func (f fleetFamilies) all() []family {
 	return append(slices.Concat(f.stages.all(), f.queues.all()), f.stageWorkers, f.paused, f.stuck, f.workers,
-		f.executors, f.slots, f.letters, f.abandoned, f.up, f.age, f.memory, f.maxMemory, f.conns, f.info)
+		f.executors, f.slots, f.letters, f.deaths, f.abandoned, f.up, f.age, f.memory, f.maxMemory, f.conns, f.info)
 }
 
 // sendStates sends whether the stages of a series have workers and run. unread has the unread items
@@ -103,6 +105,7 @@ func (f fleetFamilies) sendProcesses(to chan<- prometheus.Metric, s inspect.Snap
 	f.slots.send(to, float64(slots))
 	f.abandoned.send(to, float64(abandoned))
 	f.letters.send(to, float64(s.Letters))
+	f.deaths.send(to, float64(s.WorkerDeaths))
 }
 
 func (f fleetFamilies) sendServer(to chan<- prometheus.Metric, s inspect.Server) {

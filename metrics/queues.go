@@ -14,7 +14,7 @@ type queueFamilies struct {
 	items, bytes, oldest, limit, full family
 	added, dropped                    family
 	stored, waited                    family // of sources
-	delivered, reader, held           family // of gathers
+	delivered, reader, held, delivery family // of gathers
 	eta                               family // of flows
 }
 
@@ -38,13 +38,15 @@ func newQueueFamilies() queueFamilies {
 			"Absent without a gather that its process reports.", "queue", "flow"),
 		held: newFamily(gaugeType, "gather_held_items", "Items in the memory of the gather, which wait for an item before them or for the program. "+
 			"Absent without a gather that its process reports.", "queue", "flow"),
+		delivery: newFamily(histogramType, "delivery_seconds", "Time from the scatter of an item to its delivery by the gather of the queue, as the heartbeats of the "+
+			"gather's process have reported it: the items after the last heartbeat of a gather are missing. Absent without a delivery.", "queue", "flow").coarse(),
 		eta: newFamily(gaugeType, "flow_eta_seconds", "Time until a running flow whose sources have ended is delivered at the present rate: the longest one of the flows with the label. "+
 			"Absent if it is not known.", "flow"),
 	}
 }
 
 func (f queueFamilies) all() []family {
-	return []family{f.items, f.bytes, f.oldest, f.limit, f.full, f.added, f.dropped, f.stored, f.waited, f.delivered, f.reader, f.held, f.eta}
+	return []family{f.items, f.bytes, f.oldest, f.limit, f.full, f.added, f.dropped, f.stored, f.waited, f.delivered, f.reader, f.held, f.delivery, f.eta}
 }
 
 // The counts of a queue and of its two ends.
@@ -54,6 +56,10 @@ const (
 	storedCount
 	deliveredCount
 	queueCounts
+
+	deliverySumCount = queueCounts // of gathers alone, with their buckets behind it
+	deliveryCounts   = deliverySumCount + 1
+	gatherCounts     = deliveryCounts + buckets
 )
 
 // queueParts are queues with their sources and gathers.
@@ -73,7 +79,7 @@ func (p queueParts) of(s series) (found queueParts) {
 			found.queues = append(found.queues, p.queues[i])
 		case gather < 0:
 			found.sources = append(found.sources, p.sources[source])
-		default:
+		case gather < len(p.gathers):
 			found.gathers = append(found.gathers, p.gathers[gather])
 		}
 	}
@@ -87,8 +93,7 @@ type place struct {
 }
 
 // collectQueues sends the metrics of queues and flows. The caller holds the mutex.
-func (f *Fleet) collectQueues(to chan<- prometheus.Metric, s inspect.Snapshot) {
-	flows := s.Flows()
+func (f *Fleet) collectQueues(to chan<- prometheus.Metric, s inspect.Snapshot, flows []inspect.Flow) {
 	parts, members := queueMembers(s, flowLabels(s, flows))
 	shown := map[string]bool{}
 	for _, series := range f.queues.update(members) {
@@ -98,8 +103,8 @@ func (f *Fleet) collectQueues(to chan<- prometheus.Metric, s inspect.Snapshot) {
 	f.families.queues.sendFlows(to, flows, s, shown)
 }
 
-// queueMembers returns the queues of a namespace, and then the sources and the gathers of these as
-// members of the same series. flows has the label of each queue's flow.
+// queueMembers returns the queues of a namespace, and then the sources, the gathers and the times of
+// the gathers of these as members of the same series. flows has the label of each queue's flow.
 func queueMembers(s inspect.Snapshot, flows map[place]string) (parts queueParts, members []member) {
 	of := make(map[place]labels, len(s.Queues))
 	parts.queues = s.Queues
@@ -133,7 +138,21 @@ func queueMembers(s inspect.Snapshot, flows map[place]string) (parts queueParts,
 			members = append(members, member{id: "gather\x00" + g.Queue + "\x00" + g.By.ID, labels: l, counts: n})
 		}
 	}
+	for _, g := range parts.gathers { // members of their own, since the times may be missing where the rest is known
+		members = append(members, member{id: "delivery\x00" + g.Queue + "\x00" + g.By.ID, labels: of[place{g.Partition, g.Queue}], counts: delivered(g)})
+	}
 	return parts, members
+}
+
+// delivered returns the counts of the times of a gather, nil if its process has not reported them.
+func delivered(g inspect.Gather) counts {
+	if !reported(g) || g.Delivery == nil {
+		return nil
+	}
+	n := make(counts, gatherCounts)
+	n[deliverySumCount] = int64(g.Delivery.Sum)
+	copy(n[deliveryCounts:], bucketsOf(upperBounds(g.Delivery.Times)))
+	return n
 }
 
 // reported tells whether the process of a gather reports it.
@@ -195,6 +214,9 @@ func (f queueFamilies) sendEnds(to chan<- prometheus.Metric, s series, parts que
 	}
 	if known > 0 || s.sum[deliveredCount] > 0 {
 		f.delivered.send(to, float64(s.sum[deliveredCount]), queue, flow)
+	}
+	if len(s.sum) == gatherCounts {
+		f.delivery.sendHistogram(to, s.sum[deliveryCounts:], time.Duration(s.sum[deliverySumCount]), queue, flow)
 	}
 }
 

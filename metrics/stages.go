@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The counts of a stage. Its buckets follow them.
+// The counts of a stage. The buckets of its times and of its waits follow them.
 const (
 	doneCount = iota
 	failedCount
@@ -18,13 +18,15 @@ const (
 	spentCount
 	busyCount
 	fullCount
-	bucketCounts
-	stageCounts = bucketCounts + lastBucket - firstBucket + 1
+	waitedCount
+	timeCounts
+	waitCounts  = timeCounts + buckets
+	stageCounts = waitCounts + buckets
 )
 
 // stageFamilies are the metrics that workers and fleets have of stages.
 type stageFamilies struct {
-	items, lost, retries, batches, duration, slotSeconds, longest family
+	items, lost, retries, batches, duration, wait, slotSeconds, longest family
 }
 
 func newStageFamilies() stageFamilies {
@@ -34,6 +36,8 @@ func newStageFamilies() stageFamilies {
 		retries:  newFamily(counterType, "retries_total", "Failed attempts that another attempt followed.", "stage", "function"),
 		batches:  newFamily(counterType, "batches_total", "Calls of the stage, each for one or several items.", "stage", "function"),
 		duration: newFamily(histogramType, "item_duration_seconds", "Time that an item took in the stage alone.", "stage", "function"),
+		wait: newFamily(histogramType, "item_wait_seconds", "Time from the arrival of an item in the in-queue of the stage, or its return there, to its call. "+
+			"Items that a worker passed on without the queue are not counted.", "stage", "function").coarse(),
 		slotSeconds: newFamily(counterType, "slot_seconds_total", "Time that slots ran the stage (busy), and time, summed over workers, "+
 			"in which items waited for room behind it (full).", "stage", "function", "state"),
 		longest: newFamily(gaugeType, "longest_running_seconds", "Time for which the oldest running call of the stage has been at its item; absent without one.", "stage", "function"),
@@ -41,7 +45,7 @@ func newStageFamilies() stageFamilies {
 }
 
 func (f stageFamilies) all() []family {
-	return []family{f.items, f.lost, f.retries, f.batches, f.duration, f.slotSeconds, f.longest}
+	return []family{f.items, f.lost, f.retries, f.batches, f.duration, f.wait, f.slotSeconds, f.longest}
 }
 
 // send sends the counters of a series.
@@ -54,7 +58,8 @@ func (f stageFamilies) send(to chan<- prometheus.Metric, s series) {
 	f.batches.send(to, float64(s.sum[batchesCount]), stage, function)
 	f.slotSeconds.send(to, time.Duration(s.sum[busyCount]).Seconds(), stage, function, "busy")
 	f.slotSeconds.send(to, time.Duration(s.sum[fullCount]).Seconds(), stage, function, "full")
-	f.duration.sendHistogram(to, s.sum[bucketCounts:], time.Duration(s.sum[spentCount]), stage, function)
+	f.duration.sendHistogram(to, s.sum[timeCounts:waitCounts], time.Duration(s.sum[spentCount]), stage, function)
+	f.wait.sendHistogram(to, s.sum[waitCounts:], time.Duration(s.sum[waitedCount]), stage, function)
 }
 
 // sendLongest sends the time of the call that runs longest, if one of the stages of a series has a

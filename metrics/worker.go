@@ -28,12 +28,14 @@ type Worker struct {
 // workerFamilies are the metrics of a worker.
 type workerFamilies struct {
 	stages                            stageFamilies
+	calls                             callFamilies
 	ready, slots, abandoned, up, info family
 }
 
 func newWorkerFamilies() workerFamilies {
 	return workerFamilies{
 		stages:    newStageFamilies(),
+		calls:     newCallFamilies(),
 		ready:     newFamily(gaugeType, "worker_ready", "1 if the worker takes items: see the readiness of dqworker."),
 		slots:     newFamily(gaugeType, "slots", "Calls that can run at once."),
 		abandoned: newFamily(gaugeType, "abandoned_slots", "Calls that were left behind, since they did not return after their timeout."),
@@ -43,7 +45,7 @@ func newWorkerFamilies() workerFamilies {
 }
 
 func (f workerFamilies) all() []family {
-	return append(f.stages.all(), f.ready, f.slots, f.abandoned, f.up, f.info)
+	return append(append(f.stages.all(), f.calls.all()...), f.ready, f.slots, f.abandoned, f.up, f.info)
 }
 
 // NewWorker returns metrics for a worker that is made with Option.
@@ -65,9 +67,15 @@ func (w *Worker) Option() workers.Option {
 		if !w.made() {
 			return errNoWorker
 		}
-		o.Observe = append(o.Observe, w.engine.Store)
+		o.Observe = append(o.Observe, w.observe)
 		return nil
 	}
+}
+
+// observe makes the metrics those of a worker.
+func (w *Worker) observe(engine *worker.Worker) {
+	engine.Client.MeasureCalls()
+	w.engine.Store(engine)
 }
 
 var (
@@ -111,6 +119,7 @@ func (w *Worker) Collect(to chan<- prometheus.Metric) {
 	f.slots.send(to, float64(engine.Concurrency))
 	f.abandoned.send(to, float64(engine.LeftBehind()))
 	f.up.send(to, truth(engine.Answered()).value())
+	f.calls.send(to, engine.Client.Calls())
 	longest := map[string]time.Duration{}
 	for _, item := range engine.Running() {
 		longest[item.Stage] = max(longest[item.Stage], time.Duration(item.For)*time.Millisecond)
@@ -132,9 +141,9 @@ func workMembers(work []broker.StageWork) []member {
 		n := make(counts, stageCounts)
 		n[doneCount], n[failedCount], n[lostCount], n[retriedCount] = w.Counts.Items, w.Counts.Failed, w.Counts.Lost, w.Counts.Retried
 		n[batchesCount], n[spentCount], n[busyCount], n[fullCount] = w.Counts.Batches, int64(w.Counts.Spent), int64(w.Counts.Busy), int64(w.Counts.Full)
-		for bound, count := range w.Times.Buckets {
-			n[bucketCounts+bucketOf(bound)-firstBucket] += count
-		}
+		n[waitedCount] = int64(w.Waits.Sum())
+		copy(n[timeCounts:], bucketsOf(w.Times.Buckets))
+		copy(n[waitCounts:], bucketsOf(w.Waits.Buckets))
 		members = append(members, member{w.Stage.ID, stageLabels(w.Stage.ID, w.Stage.Function), w.Counts.Items, n})
 	}
 	return members

@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
@@ -99,8 +100,16 @@ func (o *Operator) begin(ctx context.Context, call string) (bound context.Contex
 
 func (o *Operator) partitions() []*broker.Client { return o.connection.Partitions(handle.Key{}) }
 
-// note notes an act on an object.
+// noteLimit bounds the note of an act whose context has ended meanwhile.
+const noteLimit = 2 * time.Second
+
+// note notes an act on an object, also if ctx has ended: the act is done.
 func (a Act) note(ctx context.Context, part *broker.Client, verb, object string, count int64) error {
+	if ctx.Err() != nil {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteLimit)
+		defer cancel()
+		ctx = late
+	}
 	err := part.Note(ctx, broker.Act{By: a.Name(), Verb: verb, Object: object, Count: count, Reason: a.Reason})
 	if err != nil {
 		return fmt.Errorf("%s %s: it is done, and could not be noted: %w", verb, object, err)

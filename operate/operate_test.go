@@ -124,6 +124,20 @@ func TestCanceledItemKeepsItsPlace(t *testing.T) {
 	if _, err := s.o.Cancel(t.Context(), call.Source, 2, operate.Act{}); !errors.Is(err, operate.ErrNotRunning) {
 		t.Errorf("canceled twice: %v", err)
 	}
+	timed := int64(0)
+	testkit.Eventually(t, func() bool {
+		now, err := s.o.Inspector().Snapshot(t.Context())
+		if err != nil || len(now.Stages) != 1 || now.Stages[0].Done != 6 {
+			return false
+		}
+		for _, b := range now.Stages[0].Times {
+			timed += b.Count
+		}
+		return true
+	}, "the worker has reported all items")
+	if timed >= 6 { // P99 would be the time until the operator's act, and hide calls that hang later
+		t.Errorf("the times of %d items count, that of the canceled one too", timed)
+	}
 	acts, err := s.o.Acts(t.Context(), 10)
 	if err != nil || len(acts) != 1 || acts[0].By != "ann" || acts[0].Verb != "cancel" || acts[0].Reason != "it hangs" {
 		t.Errorf("the acts are %+v, %v", acts, err)

@@ -12,6 +12,9 @@
 // values of several callers of Producer.Send, and a call of a batch function on batches of several
 // traces, has a link to each of them, up to 16, and is a child of the first one.
 //
+// ExecutorMetrics and WorkerMetrics count and measure in the same way, by the three metrics of the
+// conventions for messaging that fit. They need no sampled span.
+//
 // The names of attributes are those of the semantic conventions for messaging, which are in
 // development, as of version 1.45.0. Attributes of dqbridge itself begin with "dqbridge.".
 package tracing

@@ -11,6 +11,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -346,6 +348,91 @@ func TestNoProviderIsAnError(t *testing.T) {
 		t.Errorf("an executor %v, %v", ex, err)
 	}
 	if w, err := workers.New("redis://127.0.0.1", tracing.Worker(nil)); err == nil || !strings.Contains(err.Error(), "TracerProvider is nil") {
+		t.Errorf("a worker %v, %v", w, err)
+	}
+}
+
+// The metrics count each item once where it is stored, run and delivered, and measure each call, without
+// a span. Queues without names of their own share a series.
+func TestMetricsNeedNoSpan(t *testing.T) {
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		reader := sdkmetric.NewManualReader()
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
+		half := workers.Define("half", func(_ context.Context, n int) (int, error) {
+			if n%2 == 1 {
+				return 0, errors.New("odd")
+			}
+			return n / 2, nil
+		})
+		ex, _ := f.StartExecutor(tracing.ExecutorMetrics(provider))
+		f.StartWorker(workers.Functions(half), tracing.WorkerMetrics(provider))
+		for _, opts := range [][]bridge.ScatterOption{{bridge.Name("in"), bridge.Seal()}, nil, nil} {
+			q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1, 2, 4, 6}), opts...)
+			out, err2 := executor.Map(t.Context(), half, q)
+			if got, failed := gathered(t, out, errors.Join(err, err2)); failed != 1 || !slices.Equal(got, []int{1, 2, 3}) {
+				t.Errorf("got %v, %d failed", got, failed)
+			}
+		}
+		var all metricdata.ResourceMetrics
+		if err := reader.Collect(t.Context(), &all); err != nil {
+			t.Fatal(err)
+		}
+		counts := counted(all)
+		for series, want := range map[string]int64{
+			"messaging.client.sent.messages send in": 4, "messaging.client.sent.messages send ": 8,
+			"messaging.client.consumed.messages process in": 4, "messaging.client.consumed.messages process ": 8,
+			"messaging.client.consumed.messages receive in.half": 4, "messaging.client.consumed.messages receive ": 8,
+		} {
+			if counts[series] != want {
+				t.Errorf("%s is %d, want %d", series, counts[series], want)
+			}
+		}
+		if calls, failed := counts["messaging.process.duration process in"], counts["messaging.process.duration process in error"]; calls+failed < 1 || failed < 1 {
+			t.Errorf("%d calls, %d failed, of %v", calls, failed, counts)
+		}
+		for _, queue := range []string{"in.half", "in"} {
+			if err := ex.Delete(t.Context(), queue); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// counted returns the numbers of all series by their name, operation, queue and error.
+func counted(all metricdata.ResourceMetrics) map[string]int64 {
+	found := map[string]int64{}
+	name := func(m metricdata.Metrics, about attribute.Set) string {
+		parts := []string{m.Name}
+		for _, key := range []attribute.Key{"messaging.operation.name", "messaging.destination.name", "error.type"} {
+			if v, ok := about.Value(key); ok || key == "messaging.destination.name" {
+				parts = append(parts, v.AsString())
+			}
+		}
+		return strings.Join(parts, " ")
+	}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range data.DataPoints {
+					found[name(m, p.Attributes)] += p.Value
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					found[name(m, p.Attributes)] += int64(p.Count)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func TestNoMeterProviderIsAnError(t *testing.T) {
+	t.Parallel()
+	if ex, err := executor.New(t.Context(), "", tracing.ExecutorMetrics(nil)); err == nil || !strings.Contains(err.Error(), "MeterProvider is nil") {
+		t.Errorf("an executor %v, %v", ex, err)
+	}
+	if w, err := workers.New("redis://127.0.0.1", tracing.WorkerMetrics(nil)); err == nil || !strings.Contains(err.Error(), "MeterProvider is nil") {
 		t.Errorf("a worker %v, %v", w, err)
 	}
 }

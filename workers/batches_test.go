@@ -126,6 +126,7 @@ func TestBatchSizeBoundsCalls(t *testing.T) {
 // Failures of single items are in their places, and failed items are retried, for any number of
 // entries in a call.
 func TestFailuresOfAJoinedCallAreInTheirPlaces(t *testing.T) {
+	t.Parallel()
 	const n = 5000
 	for _, retries := range []int{0, 1} {
 		t.Run(fmt.Sprint("retries ", retries), func(t *testing.T) {

@@ -1,3 +1,7 @@
+//go:build !rings
+
+// At rings, a worker reads no stages before it is rung for their queues.
+
 package workers_test
 
 import (
@@ -5,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -66,5 +71,28 @@ func TestOnlyStagesThatChangeAreRead(t *testing.T) {
 	}
 	if whole := network.whole.Load(); whole == 0 || whole > flows/2 { // at first, and each few seconds of idling
 		t.Errorf("all stages were read %d times for %d flows", whole, flows)
+	}
+}
+
+// A worker that gets the hint of a stage before its first blocked read reads that stage too.
+func TestNoWorkerWaitsWithoutWhatItHasHeardOf(t *testing.T) {
+	t.Parallel()
+	network, f := &lateNetwork{}, gateOf("f")
+	close(f.goOn)
+	look := network.keep(func(request []byte) bool {
+		return bytes.Contains(bytes.ToLower(request), []byte("hgetall")) && bytes.Contains(request, []byte(":stages\r\n"))
+	})
+	l := lineOf(t, network, f)
+	<-look.there() // from before the stage was made
+	close(look.goOn)
+	l.in <- 1
+	l.next(t, 1)
+	if err := l.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, request := range network.waits {
+		if !strings.Contains(request, ":q:"+l.queues[0]+"\r\n") {
+			t.Errorf("the worker waited for %q", request)
+		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // return it. It is a value, safe for concurrent use.
 type Func[In, Out any] runner.Func[In, Out]
 
-// Function is a Func of any types.
+// Function is a Func or a Predicate of any types.
 type Function interface {
 	// Name returns the name that the fleet knows the function by.
 	Name() string
@@ -102,7 +102,8 @@ func (f Func[In, Out]) Err() error { return f.erased().Err }
 
 func (f Func[In, Out]) erased() *runner.Function { return runner.Func[In, Out](f).Function() }
 
-// DefineOption is an option of Define, Define2, DefineBatch and Remote. Concurrency is one too.
+// DefineOption is an option of Define, Define2, DefineBatch, DefineFilter, DefineFlatMap and of
+// the functions for handles: Remote, RemoteFilter and RemoteFlatMap. Concurrency is one too.
 type DefineOption interface{ applyDefine(*runner.Definition) }
 
 // BatchSize sets the number of items in a call of a function made by DefineBatch. No call gets more

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,7 +131,7 @@ func gateOf(name string) *gate {
 }
 
 // A line is a flow through functions, each with its queue, of a worker with two slots behind a
-// network.
+// network. It is that of an Executor, which has several connections.
 type line struct {
 	in     chan int
 	out    <-chan bridge.Result[int]
@@ -147,11 +146,10 @@ func lineOf(t *testing.T, network *lateNetwork, functions ...*gate) line {
 	for i, f := range functions {
 		all[i] = f
 	}
-	w := must(workers.New(url, workers.Dialer(network.dial), workers.Concurrency(2), workers.Functions(all...)))(t)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	<-w.Ready()
+	host := must(executor.New(t.Context(), url, executor.Dialer(network.dial), executor.Concurrency(2)))(t)
+	if err := host.Register(all...); err != nil {
+		t.Fatal(err)
+	}
 	ex := must(executor.New(t.Context(), url))(t)
 	l := line{in: make(chan int, 1)}
 	q := must(bridge.Scatter(t.Context(), ex, l.in))(t)
@@ -162,8 +160,7 @@ func lineOf(t *testing.T, network *lateNetwork, functions ...*gate) line {
 	l.out = must(bridge.Gather(t.Context(), q))(t)
 	l.stop = func() error {
 		close(l.in)
-		stop()
-		return errors.Join(<-ended, ex.Close())
+		return errors.Join(host.Close(), ex.Close())
 	}
 	return l
 }
@@ -251,28 +248,5 @@ func TestALostReplyStopsNobodyWhoGoesOn(t *testing.T) {
 	l.next(t, last)
 	if err := l.stop(); err != nil || f.calls.Load() != int64(last) || g.calls.Load() != int64(last) {
 		t.Errorf("%d and %d calls for %d items, %v", f.calls.Load(), g.calls.Load(), last, err)
-	}
-}
-
-// A worker that gets the hint of a stage before its first blocked read reads that stage too.
-func TestNoWorkerWaitsWithoutWhatItHasHeardOf(t *testing.T) {
-	t.Parallel()
-	network, f := &lateNetwork{}, gateOf("f")
-	close(f.goOn)
-	look := network.keep(func(request []byte) bool {
-		return bytes.Contains(bytes.ToLower(request), []byte("hgetall")) && bytes.Contains(request, []byte(":stages\r\n"))
-	})
-	l := lineOf(t, network, f)
-	<-look.there() // from before the stage was made
-	close(look.goOn)
-	l.in <- 1
-	l.next(t, 1)
-	if err := l.stop(); err != nil {
-		t.Error(err)
-	}
-	for _, request := range network.waits {
-		if !strings.Contains(request, ":q:"+l.queues[0]+"\r\n") {
-			t.Errorf("the worker waited for %q", request)
-		}
 	}
 }

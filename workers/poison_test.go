@@ -45,6 +45,7 @@ func supervise(ctx context.Context, t *testing.T, url string) {
 }
 
 func TestAnItemThatKillsItsWorkersIsADeadLetter(t *testing.T) {
+	t.Parallel()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
 	ex, err := executor.New(t.Context(), url, executor.Lease(lease))
 	if err != nil {

@@ -55,7 +55,7 @@ func TestOnlyWorkersWithItsTagsRunAStage(t *testing.T) {
 				stage = found
 			}
 		}
-		return err == nil && flow.Waiting == 100 && flow.Running == 0
+		return err == nil && must(middle.Len(t.Context()))(t) == 100 && flow.Waiting == 100 && flow.Running == 0
 	}, "the items wait for a worker with the tags")
 	if want := "no worker with the function of stage " + out.Name() + " (second) has the tags eu,gpu"; flow.State != "stuck" || flow.Why != want {
 		t.Errorf("the flow is %s: %s", flow.State, flow.Why)

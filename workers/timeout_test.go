@@ -18,6 +18,7 @@ import (
 // An item whose function ignores its context fails with a timeout. Its slot goes on with others,
 // and later results of the call are dropped. The worker counts the call meanwhile.
 func TestFunctionsThatDoNotReturnAreLeftBehind(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, ex *executor.Executor) {
 		release, offsets := make(chan struct{}), make(chan int64, 2)
 		deaf := func(ctx context.Context, x int) (int, error) {

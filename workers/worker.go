@@ -70,6 +70,9 @@ func runnable(functions []Function) (all []*runner.Function, err error) {
 		if err := f.Err(); err != nil {
 			return nil, fmt.Errorf("workers: %w", err)
 		}
+		if f.erased().Links != nil {
+			return nil, fmt.Errorf("workers: function %q is a chain: a worker runs its functions, each of which it needs", f.Name())
+		}
 		if f.erased().New == nil {
 			return nil, fmt.Errorf("workers: function %q is a handle made by Remote: a worker needs one made by Define", f.Name())
 		}

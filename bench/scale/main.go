@@ -1,5 +1,5 @@
-// Command scale measures the costs of a batch and of an item, forecasts the throughput of fleets and
-// Clusters, and compares small Clusters on this machine with their forecasts:
+// Command scale measures the costs of a batch, of an item and of a fleet, forecasts the throughput of fleets
+// and Clusters, and compares small ones on this machine with their forecasts. It takes half an hour:
 //
 //	go run ./scale
 //	go run ./scale -docs ../docs    the same, into the documentation
@@ -19,6 +19,7 @@ import (
 	"github.com/dqbridge/dqbridge/bench/internal/redisd"
 	"github.com/dqbridge/dqbridge/bench/internal/report"
 	"github.com/dqbridge/dqbridge/bench/internal/scale"
+	"github.com/dqbridge/dqbridge/bench/internal/wide"
 )
 
 func main() { process.Main("scale", process.Roles(), run) }
@@ -44,13 +45,29 @@ func run(ctx context.Context, args []string) error {
 	return err
 }
 
+// fleetWorkers and fleetStages are the fleets of the table of costs.
+var (
+	fleetWorkers = []int{10, 100, 300, 1000}
+	fleetStages  = []int{10, 100, 1000, 5000}
+)
+
+// smallNodes is the setting of redis-server that is compared with its default.
+const smallNodes = "stream-node-max-entries 10"
+
 func measure(ctx context.Context, runs int, w *strings.Builder) error {
 	s, err := redisd.Start(ctx)
 	if err != nil {
 		return err
 	}
-	s.Stop()
+	defer s.Stop()
 	units, err := scale.Measure(ctx, runs, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if err := units.MeasureDear(ctx, s, os.Stderr); err != nil {
+		return err
+	}
+	fleets, err := units.CheckFleets(ctx, s, os.Stderr)
 	if err != nil {
 		return err
 	}
@@ -58,8 +75,40 @@ func measure(ctx context.Context, runs int, w *strings.Builder) error {
 	if err != nil {
 		return err
 	}
+	plain, tuned := wide.Loads(), wide.Loads()
+	if err := measureLoads(ctx, plain, tuned); err != nil {
+		return err
+	}
+	costs, err := wide.Measure(ctx, s, fleetWorkers, fleetStages, os.Stderr)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(w, "%s\n\n```\n", report.Machine(s.Version))
-	err = report.Parts(w, units.Write, func(w io.Writer) error { return scale.WriteChecks(w, checks) }, units.WriteForecasts)
+	err = report.Parts(w, units.Write,
+		func(w io.Writer) error { return scale.WriteChecks(w, checks) },
+		func(w io.Writer) error { return units.WriteDear(w, fleets) },
+		func(w io.Writer) error { return wide.WriteLoads(w, plain, tuned, smallNodes) },
+		func(w io.Writer) error { return wide.Write(w, costs) },
+		units.WriteForecasts)
 	w.WriteString("```\n")
 	return err
+}
+
+// measureLoads measures each load on a plain server and on one with small nodes, in turns.
+func measureLoads(ctx context.Context, plain, tuned []wide.Load) error {
+	setting, value, _ := strings.Cut(smallNodes, " ")
+	for i := range plain {
+		for l, settings := range map[*wide.Load][]string{&plain[i]: nil, &tuned[i]: {"--" + setting, value}} {
+			s, err := redisd.Start(ctx, settings...)
+			if err != nil {
+				return err
+			}
+			err = l.Measure(ctx, s, os.Stderr)
+			s.Stop()
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

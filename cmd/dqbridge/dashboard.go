@@ -6,23 +6,20 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/httpd"
+	"github.com/dqbridge/dqbridge/cmd/internal/pages"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/page"
 	"github.com/dqbridge/dqbridge/internal/watch"
 	"github.com/dqbridge/dqbridge/operate"
 )
 
-const (
-	defaultListen = "127.0.0.1:8787"
-	minToken      = 16 // bytes
-)
+const defaultListen = "127.0.0.1:8787"
 
 func dashboardVerb() *urfave.Command {
 	return &urfave.Command{
@@ -30,13 +27,10 @@ func dashboardVerb() *urfave.Command {
 		UsageText: "dqbridge dashboard [FLAGS]",
 		Description: "The pages only read. With --actions they also pause, cancel and delete.\n" +
 			"An address other than one of the loopback needs --token-file.",
-		Flags: common(
+		Flags: common(append(pages.Flags(),
 			&urfave.StringFlag{Name: "listen", Value: defaultListen, Usage: "serve at `ADDRESS`"},
 			&urfave.BoolFlag{Name: "actions", DisableDefaultText: true, Usage: "let users pause stages, cancel items, drain workers, and delete queues and dead letters"},
-			&urfave.StringFlag{Name: "title", Usage: "show `TEXT` as the name of the namespace", DefaultText: "the address of Redis"},
-			&urfave.StringFlag{Name: "token-file", Usage: "ask users for the token in the first line of `FILE`"},
-			&urfave.StringSliceFlag{Name: "host", Usage: "answer to the host `NAME` besides those of the loopback; may be given several times"},
-			&urfave.BoolFlag{Name: "hide-payloads", DisableDefaultText: true, Usage: "show the sizes of items in place of the items"}),
+			&urfave.StringFlag{Name: "title", Usage: "show `TEXT` as the name of the namespace", DefaultText: "the address of Redis"})...),
 		Action: serveDashboard,
 	}
 }
@@ -69,63 +63,34 @@ func serveDashboard(c *urfave.Context) error {
 
 // pageOptions returns the settings of the flags.
 func pageOptions(c *urfave.Context) (page.Options, error) {
-	options := page.Options{
-		Name: c.String("title"), Hosts: c.StringSlice("host"), HidePayloads: c.Bool("hide-payloads"), As: operate.Act{}.Name(),
-		Log: cli.Logger(c, c.App.ErrWriter),
+	options, err := pages.Options(c)
+	if title := c.String("title"); title != "" {
+		options.Name = title
 	}
-	if options.Name == "" {
-		options.Name = cli.Address(c)
-	}
-	var err error
-	if file := c.String("token-file"); file != "" {
-		options.Token, err = readToken(file)
-	} else if !isLoopback(c.String("listen")) {
+	if err == nil && options.Token == "" && !httpd.IsLoopback(c.String("listen")) {
 		err = cli.Usagef("--listen %s: other machines can reach this address: give --token-file", c.String("listen"))
 	}
 	return options, err
-}
-
-// readToken returns the first line of a file.
-func readToken(file string) (string, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", cli.Usagef("--token-file: %v", err)
-	}
-	token, _, _ := strings.Cut(string(text), "\n")
-	if token = strings.TrimSpace(token); len(token) < minToken {
-		return "", cli.Usagef("--token-file %s: its first line has %d characters: write at least %d, such as those of `openssl rand -hex 16`", file, len(token), minToken)
-	}
-	return token, nil
-}
-
-// isLoopback reports whether only this machine can reach an address.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // servePages serves the pages at a listener until ctx ends.
 func servePages(ctx context.Context, listener net.Listener, inspector executor.Inspector, options page.Options) error {
 	watcher := watch.Start(ctx, inspector, options.Log)
 	defer watcher.Close()
-	pages, err := page.New(ctx, inspector, watcher, options)
+	handler, err := page.New(ctx, inspector, watcher, options)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
 	case err = <-ended: // the listener is broken
-		pages.Close()
+		handler.Close()
 		return err
 	case <-ctx.Done():
 	}
-	pages.Close() // which ends the streams of events
+	handler.Close() // which ends the streams of events
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err = server.Shutdown(limited); err != nil {
@@ -142,7 +107,7 @@ func withDashboard(c *urfave.Context, ex *executor.Executor, console *cli.Consol
 	if !c.Bool("dashboard") {
 		return do()
 	}
-	if !isLoopback(c.String("listen")) {
+	if !httpd.IsLoopback(c.String("listen")) {
 		return cli.Usagef("--listen %s: run serves pages to this machine only: give an address such as %s", c.String("listen"), defaultListen)
 	}
 	listener, err := net.Listen("tcp", c.String("listen"))

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/doctor"
+	"github.com/dqbridge/dqbridge/internal/watch"
 )
 
 var errUnwell = errors.New("the namespace needs attention")
@@ -37,21 +40,14 @@ func examine(c *urfave.Context) error {
 			return cli.Usagef("--only %s: there is no such check: use one of %s", id, strings.Join(doctor.Checks(), ", "))
 		}
 	}
-	var facts doctor.Facts
+	var found []doctor.Finding
 	err := observe(c, func(o executor.Inspector) (err error) {
-		if doctor.NeedsServer(c.StringSlice("only")...) {
-			facts.Server, facts.ServerErr = o.Server(c.Context)
-		}
-		facts.Snapshot, err = o.Snapshot(c.Context)
+		found, err = look(c, o)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if doctor.NeedsRights(c.StringSlice("only")...) {
-		facts.Rights = doctor.ReadRights(c.Context, c.String("redis"))
-	}
-	found := doctor.Examine(facts, c.StringSlice("only")...)
 	worst := doctor.Worst(found)
 	if c.Bool("quiet") {
 		found = slices.DeleteFunc(found, func(f doctor.Finding) bool { return f.Level == doctor.OK })
@@ -63,6 +59,41 @@ func examine(c *urfave.Context) error {
 		return errUnwell
 	}
 	return nil
+}
+
+// lookAgain is the time between two looks at a namespace.
+const lookAgain = time.Second
+
+// look examines the namespace. If that finds faults, it looks again after a second, and leaves out those of
+// the first look alone: they were of a moment. How busy Redis is takes two looks as well.
+func look(c *urfave.Context, o executor.Inspector) ([]doctor.Finding, error) {
+	only, looker := c.StringSlice("only"), watch.NewLooker(o)
+	first, err := looker.Look(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	facts := doctor.Facts{Snapshot: first.Snapshot, Server: first.Server, ServerErr: first.ServerErr}
+	if doctor.NeedsRights(only...) {
+		facts.Rights = doctor.ReadRights(c.Context, c.String("redis"))
+	}
+	if doctor.NeedsPayloads(only...) {
+		facts.Payloads = doctor.ReadPayloads(c.Context, c.String("redis"))
+	}
+	found := doctor.Examine(facts, only...)
+	if !slices.ContainsFunc(found, doctor.Finding.IsFault) && (!doctor.NeedsLoad(only...) || first.Server.MainCPU == 0) {
+		return found, nil
+	}
+	select {
+	case <-time.After(time.Until(first.At.Add(lookAgain))):
+	case <-c.Done():
+		return nil, context.Cause(c.Context)
+	}
+	second, err := looker.Look(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	facts.Snapshot, facts.Server, facts.ServerErr = second.Snapshot, second.Server, second.ServerErr
+	return doctor.InBoth(found, doctor.Examine(facts, only...)), nil
 }
 
 // printFindings prints a line for each finding, or an array with --json.

@@ -21,6 +21,7 @@ func exporterVerb() *urfave.Command {
 		Description: "Serves /metrics, /healthz and /readyz until it is stopped. It reads the namespace every ten seconds;\n" +
 			"a scrape sends nothing to Redis. Run one exporter for a namespace. docs/metrics.md lists the metrics.",
 		Flags: common(cli.MaxSeriesFlag(),
+			&urfave.StringSliceFlag{Name: "pool", Usage: poolUsage(), DefaultText: "none"},
 			&urfave.StringFlag{Name: "listen", Value: "127.0.0.1:9464", Usage: "serve at `ADDR`, HOST:PORT or a port on this machine"}),
 		Action: export,
 	}
@@ -31,6 +32,10 @@ const unreadAfter = 30 * time.Second
 
 func export(c *urfave.Context) error {
 	if err := errors.Join(checkShared(c, 0, "exporter"), cli.Positive(c, "max-series")); err != nil {
+		return err
+	}
+	pools, err := namedPools(c.StringSlice("pool"))
+	if err != nil {
 		return err
 	}
 	log := cli.Logger(c, c.App.ErrWriter)
@@ -53,7 +58,7 @@ func export(c *urfave.Context) error {
 			}
 			return nil
 		}
-		server, err := cli.Serve(c, "listen", httpd.Routes{Ready: ready, Metrics: fleet}, log)
+		server, err := cli.Serve(c, "listen", httpd.Routes{Ready: ready, Metrics: newPoolCollector(fleet, watcher, pools)}, log)
 		if err != nil {
 			return err
 		}

@@ -10,10 +10,26 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/columns"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/internal/watch"
 )
 
 func flowsVerb() *urfave.Command {
-	return lister("flows", "list the flows: queues that stages connect", inspect.Snapshot.Flows, columns.Flows)
+	return reader("flows", "list the flows: queues that stages connect",
+		func(c *urfave.Context, o executor.Inspector) func(context.Context) ([]inspect.Flow, []cli.Column[inspect.Flow], error) {
+			look := looks(c, o)
+			return func(ctx context.Context) ([]inspect.Flow, []cli.Column[inspect.Flow], error) {
+				v, err := look(ctx)
+				return v.Flows(), columns.Flows(v.Snapshot.At), err
+			}
+		})
+}
+
+// looks returns how a verb looks at the namespace: again and again with --watch, and otherwise once.
+func looks(c *urfave.Context, o executor.Inspector) func(context.Context) (watch.View, error) {
+	if c.Bool("watch") {
+		return watch.NewLooker(o).Look
+	}
+	return watch.NewLooker(o).Once
 }
 
 func queuesVerb() *urfave.Command {
@@ -41,31 +57,33 @@ func workersVerb() *urfave.Command {
 
 func errorsVerb() *urfave.Command {
 	return reader("errors", "list the failures of the stages, in groups of similar messages",
-		func(o executor.Inspector, ctx context.Context) ([]inspect.ErrorGroup, []cli.Column[inspect.ErrorGroup], error) {
-			groups, err := o.Errors(ctx)
-			return groups, columns.Errors(), err
+		func(_ *urfave.Context, o executor.Inspector) func(context.Context) ([]inspect.ErrorGroup, []cli.Column[inspect.ErrorGroup], error) {
+			return func(ctx context.Context) ([]inspect.ErrorGroup, []cli.Column[inspect.ErrorGroup], error) {
+				groups, err := o.Errors(ctx)
+				return groups, columns.Errors(), err
+			}
 		})
 }
 
 // lister returns a verb that lists rows of a snapshot. The columns get the time of the snapshot.
 func lister[T any](name, usage string, rows func(inspect.Snapshot) []T, columns func(at time.Time) []cli.Column[T]) *urfave.Command {
-	return reader(name, usage, func(o executor.Inspector, ctx context.Context) ([]T, []cli.Column[T], error) {
-		s, err := o.Snapshot(ctx)
-		return rows(s), columns(s.At), err
+	return reader(name, usage, func(_ *urfave.Context, o executor.Inspector) func(context.Context) ([]T, []cli.Column[T], error) {
+		return func(ctx context.Context) ([]T, []cli.Column[T], error) {
+			s, err := o.Snapshot(ctx)
+			return rows(s), columns(s.At), err
+		}
 	})
 }
 
-// reader returns a verb that lists rows in columns.
-func reader[T any](name, usage string, read func(executor.Inspector, context.Context) ([]T, []cli.Column[T], error)) *urfave.Command {
+// reader returns a verb that lists rows in columns. begin returns the function that reads them.
+func reader[T any](name, usage string, begin func(*urfave.Context, executor.Inspector) func(context.Context) ([]T, []cli.Column[T], error)) *urfave.Command {
 	return &urfave.Command{
 		Name: name, Usage: usage, UsageText: "dqbridge " + name + " [FLAGS]", Flags: common(cli.WatchFlags()...),
 		Action: func(c *urfave.Context) error {
 			if err := checkShared(c, 0, name); err != nil {
 				return err
 			}
-			return observe(c, func(o executor.Inspector) error {
-				return cli.Watch(c, func(ctx context.Context) ([]T, []cli.Column[T], error) { return read(o, ctx) })
-			})
+			return observe(c, func(o executor.Inspector) error { return cli.Watch(c, begin(c, o)) })
 		},
 	}
 }

@@ -45,7 +45,7 @@ func app() *urfave.App {
 			"130 after Ctrl-C.",
 		Commands: []*urfave.Command{
 			cli.Complete(runVerb(), cli.FunctionNames), functionsVerb(), cli.Complete(scatterVerb(), cli.QueueNames),
-			cli.Complete(mapVerb(), cli.FunctionNames, cli.QueueNames), cli.Complete(gatherVerb(), cli.QueueNames),
+			cli.Complete(mapVerb(), cli.FunctionNames, cli.QueueNames), cli.Complete(unmapVerb(), cli.FunctionNames, cli.QueueNames), cli.Complete(gatherVerb(), cli.QueueNames),
 			flowsVerb(), queuesVerb(), sourcesVerb(), gathersVerb(), stagesVerb(), workersVerb(), errorsVerb(), topVerb(), whereVerb(), cli.Complete(peekVerb(), cli.QueueNames), deadVerb(),
 			pauseVerb(), resumeVerb(), cancelVerb(), drainVerb(), cli.Complete(purgeVerb(), cli.QueueNames),
 			cli.Complete(deleteVerb(), cli.QueueNames), historyVerb(), doctorVerb(), dashboardVerb(), scaleVerb(), exporterVerb(), healthVerb(), checkVerb(), completionVerb(), manVerb(),

@@ -255,12 +255,22 @@ const historyLength = 100
 
 func historyVerb() *urfave.Command {
 	type column = cli.Column[inspect.Act]
+	flows := &urfave.BoolFlag{Name: "flows", DisableDefaultText: true, Usage: "list the last flows that have gone instead, with their items, times and errors"}
 	return &urfave.Command{
-		Name: "history", Usage: "list the last acts of operators, the latest first",
-		UsageText: "dqbridge history [FLAGS]", Flags: common(cli.ListFlags()...),
+		Name: "history", Usage: "list the last acts of operators, or the last flows that have gone, the latest first",
+		UsageText: "dqbridge history [FLAGS]", Flags: common(append(cli.ListFlags(), flows)...),
 		Action: func(c *urfave.Context) error {
 			if err := checkShared(c, 0, "history"); err != nil {
 				return err
+			}
+			if c.Bool("flows") {
+				return observe(c, func(o executor.Inspector) error {
+					ended, err := o.EndedFlows(c.Context)
+					if err != nil {
+						return err
+					}
+					return cli.List(c, ended, columns.EndedFlows()...)
+				})
 			}
 			return operated(c, func(o *operate.Operator) error {
 				acts, err := o.Acts(c.Context, max(c.Int("limit"), historyLength))

@@ -9,10 +9,10 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
-	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
+	"github.com/dqbridge/dqbridge/internal/nearest"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -60,15 +60,35 @@ func listFunctions(c *urfave.Context, o executor.Inspector) error {
 		cli.Column[inspect.Function]{Head: "WORKERS", Cell: func(f inspect.Function) any { return f.Workers }})
 }
 
+const (
+	mapUsage   = "map [--replace|--insert] FN IN OUT"
+	unmapUsage = "unmap FN IN"
+)
+
+func unmapVerb() *urfave.Command {
+	return &urfave.Command{
+		Name: "unmap", Usage: "take the stage of a function over a named queue out of service, once workers have finished what they run",
+		UsageText: "dqbridge " + unmapUsage, ArgsUsage: "FN IN", Flags: common(),
+		Description: "The queue keeps its items for the stage that takes its place, see map; resume takes the removal back.",
+		Action: func(c *urfave.Context) error {
+			return shared(c, 2, unmapUsage, func(ex *executor.Executor) error {
+				name, in := c.Args().Get(0), c.Args().Get(1)
+				return withSuggestion(c.Context, ex, in, ex.RemoveStage(c.Context, in, name))
+			})
+		},
+	}
+}
+
 func mapVerb() *urfave.Command {
 	return &urfave.Command{
 		Name: "map", Usage: "make a stage: workers call a function for each item of a named queue",
-		UsageText: "dqbridge map [--replace] FN IN OUT", ArgsUsage: "FN IN OUT",
+		UsageText: "dqbridge " + mapUsage, ArgsUsage: "FN IN OUT",
 		Flags: common(
 			&urfave.StringFlag{Name: "timeout", Usage: "fail an item whose function takes longer than `TIME`, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try a failed item up to `N` more times"},
 			cli.TagsFlag("let only workers run the stage that have these `TAGS`, with commas between, such as gpu,eu"),
-			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function on IN"}),
+			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function on IN"},
+			&urfave.BoolFlag{Name: "insert", DisableDefaultText: true, Usage: "insert the stage in front of the one on IN, which reads OUT then"}),
 		Action: func(c *urfave.Context) error {
 			stage, err := stageOptions(c)
 			if err != nil {
@@ -80,7 +100,10 @@ func mapVerb() *urfave.Command {
 			if c.Bool("replace") {
 				stage = append(stage, executor.ReplaceStage())
 			}
-			return shared(c, 3, "map [--replace] FN IN OUT", func(ex *executor.Executor) error {
+			if c.Bool("insert") {
+				stage = append(stage, executor.InsertStage())
+			}
+			return shared(c, 3, mapUsage, func(ex *executor.Executor) error {
 				name, in, out := c.Args().Get(0), c.Args().Get(1), c.Args().Get(2)
 				if _, missing, err := find(c.Context, ex, []string{name}); err == nil && len(missing) > 0 {
 					_, _ = fmt.Fprintf(c.App.ErrWriter, "dqbridge: no live worker has %s yet; the stage waits for one\n", name)
@@ -90,7 +113,7 @@ func mapVerb() *urfave.Command {
 					return err
 				}
 				_, err = executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](name), q, append(stage, executor.Name(out))...)
-				if errors.Is(err, executor.ErrStageExists) && !c.Bool("replace") {
+				if errors.Is(err, executor.ErrStageExists) && !c.Bool("replace") && !c.Bool("insert") {
 					err = fmt.Errorf("%w (dqbridge map --replace)", err)
 				}
 				return err

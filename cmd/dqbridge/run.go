@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func runVerb() *urfave.Command {
 			"without a placeholder gets it at the end. {.} is the item without its extension, {/} its base name, {//} its directory,\n" +
 			"{/.} its base name without the extension, {#} its number, {%} the number of a slot. ::: and a list of items replace stdin.\n" +
 			"With a COMMAND, the exit status is the number of failed items, 101 for more than 100, and 255 for another error.",
-		Flags: common(append(append(append(lineFlags(), fileFlags()...), cli.BatchFlags()...), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
+		Flags: common(append(slices.Concat(lineFlags(), fileFlags(), cli.BatchFlags(), limitFlags()), errorsFlag(), cli.FnFlag(), cli.ChildFlag(),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once in this process",
 				DefaultText: "4; for a command the number of processors"},
 			&urfave.StringFlag{Name: "timeout", Usage: "fail an item whose function or command takes longer than `TIME`, such as 10s", DefaultText: "none"},
@@ -53,6 +54,8 @@ func run(c *urfave.Context) error {
 		return cli.Usagef("run takes functions or a command, not both: %q is before the --", functions[0])
 	case (command || fromJoblog(c)) && (c.IsSet("batch") || c.IsSet("block")):
 		return cli.Usagef("--batch and --block are for functions of pipe:, not for a command after --")
+	case (command || fromJoblog(c)) && (c.IsSet("limit") || c.IsSet("max")):
+		return cli.Usagef("--limit and --max are for functions, not for a command after --")
 	case command || fromJoblog(c):
 		c.App.Metadata = map[string]any{cli.AsParallel: true}
 		return runCommand(c, words)
@@ -77,6 +80,10 @@ func runFunctions(c *urfave.Context) error {
 	if err != nil {
 		return err
 	}
+	limited, err := limitOptions(c)
+	if err != nil {
+		return err
+	}
 	console := cli.NewConsole(c.App.ErrWriter)
 	set, own, err := cli.Commands(c, console)
 	if err != nil {
@@ -93,6 +100,7 @@ func runFunctions(c *urfave.Context) error {
 			return err
 		}
 	}
+	optionsOf := func(function string) []executor.MapOption { return slices.Concat(stage, limited[function]) }
 	return withFiles(c, lines, console, jobInput{}, func(files *runFiles) error {
 		return with(c, console, func(ex *executor.Executor) error {
 			if len(own) > 0 {
@@ -100,7 +108,7 @@ func runFunctions(c *urfave.Context) error {
 					return cli.AsUsage(err)
 				}
 			}
-			return withDashboard(c, ex, console, func() error { return pipeline(c, ex, console, errors, lines, files, stage) })
+			return withDashboard(c, ex, console, func() error { return pipeline(c, ex, console, errors, lines, files, optionsOf) })
 		}, executor.Concurrency(concurrency(c, 4)))
 	})
 }
@@ -137,7 +145,9 @@ func limits(c *urfave.Context) (timeout time.Duration, retries int, err error) {
 }
 
 // pipeline sends the lines of stdin through the functions and prints the results.
-func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.ErrorPolicy, lines lineOptions, files *runFiles, stage []executor.MapOption) error {
+func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, errors cli.ErrorPolicy, lines lineOptions, files *runFiles,
+	optionsOf func(function string) []executor.MapOption,
+) error {
 	infos, err := awaitFunctions(c.Context, ex, console, c.Args().Slice())
 	if err != nil {
 		return err
@@ -159,7 +169,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		return err
 	}
 	for _, info := range infos {
-		if q, err = executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](info.Name), q, stage...); err != nil {
+		if q, err = executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](info.Name), q, optionsOf(info.Name)...); err != nil {
 			return err
 		}
 	}

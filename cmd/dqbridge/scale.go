@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/scale"
-	"github.com/dqbridge/dqbridge/internal/watch"
 )
 
 func scaleVerb() *urfave.Command {
@@ -19,7 +18,7 @@ func scaleVerb() *urfave.Command {
 		Description: "A pool is the workers that have the same functions. The number is enough to keep up with the items that arrive, and to\n" +
 			"finish those that wait within the target. With --watch it also follows how the arrivals change.",
 		Flags: common(append(cli.RepeatFlags(), cli.JSONFlag(),
-			&urfave.StringSliceFlag{Name: "functions", Usage: "the `FUNCTIONS` of the workers, with commas between them", DefaultText: "all"},
+			&urfave.StringFlag{Name: "functions", Usage: "the `FUNCTIONS` of the workers, with commas between them", DefaultText: "all"},
 			&urfave.IntFlag{Name: "slots", Usage: "`N` slots of a worker", DefaultText: "as the present workers"},
 			&urfave.DurationFlag{Name: "target", Value: scale.DefaultTarget, Usage: "finish an item within this `TIME`"},
 			&urfave.Float64Flag{Name: "utilisation", Value: scale.DefaultUtilisation, Usage: "let items that arrive steadily use this `PART` of the slots"},
@@ -31,7 +30,7 @@ func scaleVerb() *urfave.Command {
 				return err
 			}
 			o := scale.Options{
-				Functions: c.StringSlice("functions"), Slots: c.Int("slots"), Target: c.Duration("target"), Utilisation: c.Float64("utilisation"),
+				Functions: strings.FieldsFunc(c.String("functions"), func(r rune) bool { return r == ',' }), Slots: c.Int("slots"), Target: c.Duration("target"), Utilisation: c.Float64("utilisation"),
 				Min: c.Int("min"), Max: c.Int("max"), Idle: c.Duration("idle"),
 			}
 			if err := o.Check(); err != nil {
@@ -45,15 +44,13 @@ func scaleVerb() *urfave.Command {
 // printScale prints the number of workers; with --watch again and again, also while Redis is away.
 func printScale(c *urfave.Context, i executor.Inspector, o scale.Options) error {
 	var last scale.Decision
+	look := looks(c, i)
 	return cli.Watch(c, func(ctx context.Context) ([]scale.Decision, []cli.Column[scale.Decision], error) {
-		v := watch.View{At: time.Now()}
-		v.Snapshot, v.Err = i.Snapshot(ctx)
-		if v.Err != nil && (last.At.IsZero() || ctx.Err() != nil) {
-			return nil, nil, v.Err
+		v, err := look(ctx)
+		if err != nil && (last.At.IsZero() || ctx.Err() != nil) {
+			return nil, nil, err
 		}
-		if v.Err == nil {
-			v.Server, v.ServerErr = i.Server(ctx)
-		}
+		v.Err = err
 		last = scale.Decide(v, o, last)
 		return []scale.Decision{last}, scaleColumns(), nil
 	})

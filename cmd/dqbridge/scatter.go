@@ -23,23 +23,32 @@ func scatterVerb() *urfave.Command {
 			&urfave.StringFlag{Name: "source", Usage: "continue the source `NAME`: read the same input again and skip the stored lines"},
 			&urfave.BoolFlag{Name: "keep-input", DisableDefaultText: true, Usage: "keep each line until its result is delivered, so that gather shows the line of a failed item"},
 			&urfave.IntFlag{Name: "max", Usage: "let at most `N` items wait in the queue, if this command creates it", DefaultText: "no limit"},
+			&urfave.StringFlag{Name: "max-bytes", Usage: "let at most `SIZE` bytes wait in the queue, such as 500M or 2G, if this command creates it", DefaultText: "64M"},
 			&urfave.StringFlag{Name: "on-full", Value: string(bridge.OverflowBlock), Usage: "choose the effect of a full queue; `POLICY` is " +
 				"block (wait), drop-newest (drop the line), drop-oldest (drop the oldest unread items) or fail (end the command)"}),
 		Action: func(c *urfave.Context) error {
 			if err := cli.Positive(c, "max"); err != nil {
 				return err
 			}
+			most, err := cli.Size(c, "max-bytes")
+			if err != nil {
+				return err
+			}
 			onFull, err := cli.OneOf(c, "on-full", bridge.OverflowBlock, bridge.OverflowDropNewest, bridge.OverflowDropOldest, bridge.OverflowFail)
 			if err != nil {
 				return err
 			}
-			return shared(c, 1, "scatter [--seal] [--source NAME] [--keep-input] [--on-full POLICY] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull) })
+			return shared(c, 1, "scatter [--seal] [--source NAME] [--keep-input] [--on-full POLICY] QUEUE", func(ex *executor.Executor) error { return scatter(c, ex, onFull, most) })
 		},
 	}
 }
 
-func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.OverflowPolicy) error {
+// scatter adds the lines of stdin to a queue that holds at most so many bytes; 0: the default.
+func scatter(c *urfave.Context, ex *executor.Executor, onFull bridge.OverflowPolicy, most int64) error {
 	opts := []bridge.ScatterOption{bridge.Name(c.Args().First()), bridge.Overflow(onFull)}
+	if most > 0 {
+		opts = append(opts, bridge.MaxBytes(most))
+	}
 	if c.Bool("seal") {
 		opts = append(opts, bridge.Seal())
 	}

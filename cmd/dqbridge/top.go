@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"net/url"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/top"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/watch"
+	"github.com/dqbridge/dqbridge/operate"
 )
 
 func topVerb() *urfave.Command {
@@ -18,6 +20,7 @@ func topVerb() *urfave.Command {
 		Name: "top", Usage: "show flows, stages, workers, queues and errors on a terminal, as they change",
 		UsageText: "dqbridge top [FLAGS]",
 		Description: "Keys: 1 to 5 choose flows, stages, workers, queues, errors; / filters, s sorts, Enter shows the details of a row, ? the other keys.\n" +
+			"p pauses or resumes a stage and c cancels a running item, after a question, as the verbs pause, resume and cancel do.\n" +
 			"Without a terminal, it prints all of them once.",
 		Flags: common(),
 		Action: func(c *urfave.Context) error {
@@ -28,9 +31,7 @@ func topVerb() *urfave.Command {
 				return showTop(c)
 			}
 			return observe(c, func(o executor.Inspector) error {
-				w := watch.Start(c.Context, o, cli.Logger(c, c.App.ErrWriter))
-				defer w.Close()
-				view, err := w.First(c.Context)
+				view, err := watch.NewLooker(o).Once(c.Context)
 				if err != nil {
 					return err
 				}
@@ -41,16 +42,16 @@ func topVerb() *urfave.Command {
 }
 
 // showTop takes the whole terminal. There is no place for log lines: the screen tells of an outage.
-func showTop(c *urfave.Context) (err error) {
+func showTop(c *urfave.Context) error {
 	log := slog.New(slog.DiscardHandler)
-	o, err := executor.NewInspector(c.Context, c.String("redis"), executor.Logger(log))
+	o, err := operate.New(c.Context, c.String("redis"), executor.Logger(log))
 	if err != nil {
 		return err
 	}
-	defer o.Close() // nothing was written
-	w := watch.Start(c.Context, o, log)
-	defer w.Close()
-	return top.Run(c.Context, w, top.Settings{In: os.Stdin, Out: c.App.Writer, Place: place(c.String("redis"))})
+	w := watch.Start(c.Context, o.Inspector(), log)
+	err = top.Run(c.Context, w, top.Settings{In: os.Stdin, Out: c.App.Writer, Place: place(c.String("redis")), Operator: o})
+	w.Close()
+	return errors.Join(err, o.Close())
 }
 
 // place returns host and namespace of an address, without its secrets.

@@ -14,11 +14,10 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
-	"github.com/dqbridge/dqbridge/cmd/internal/httpd"
+	"github.com/dqbridge/dqbridge/cmd/internal/pages"
 	"github.com/dqbridge/dqbridge/cmd/internal/telemetry"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/worker"
-	"github.com/dqbridge/dqbridge/metrics"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -37,7 +36,7 @@ func app(action urfave.ActionFunc) *urfave.App {
 		Name:      "dqworker",
 		Usage:     "run functions for the programs that use the same Redis",
 		UsageText: "dqworker --redis URL [-j N] [--fn NAME=KIND:COMMAND]...",
-		Flags: slices.Concat(cli.LimitFlags(), cli.BatchFlags(), cli.LogFlags(), []urfave.Flag{
+		Flags: slices.Concat(cli.LimitFlags(), cli.BatchFlags(), cli.LogFlags(), pages.Flags(), []urfave.Flag{
 			cli.RedisFlag("none; required"),
 			&urfave.IntFlag{Name: "concurrency", Aliases: []string{"j"}, Usage: "run `N` items at once", DefaultText: "the number of processors"},
 			&urfave.StringSliceFlag{Name: "limit", Usage: "run a function in at most N slots at once, `NAME=N`; may be repeated"},
@@ -49,7 +48,7 @@ func app(action urfave.ActionFunc) *urfave.App {
 				"use the same value for all workers", DefaultText: "10s"},
 			&urfave.DurationFlag{Name: "drain", Usage: "wait up to `TIME` for running functions when the worker stops", DefaultText: "30s"},
 			&urfave.BoolFlag{Name: "wait", Value: true, Usage: "wait until Redis answers, if it does not at the start"},
-			&urfave.StringFlag{Name: "http", Usage: "serve the health and the metrics of the worker at `ADDR`, HOST:PORT or a port on this machine"},
+			&urfave.StringFlag{Name: "http", Usage: "serve the health and the metrics of the worker, and the pages and the API of the namespace, at `ADDR`, HOST:PORT or a port on this machine"},
 			&urfave.BoolFlag{Name: "pprof", DisableDefaultText: true, Usage: "serve /debug/pprof with --http too"},
 			cli.MaxSeriesFlag(),
 			cli.ConfigFlag(),
@@ -79,14 +78,12 @@ func work(c *urfave.Context, r *reloader) error {
 	if err != nil {
 		return err
 	}
-	set, functions, err := cli.Commands(c, c.App.ErrWriter)
+	offer, err := offered(c)
 	if err != nil {
 		return err
 	}
-	defer set.Close()
-	if c.Bool("builtin") {
-		functions = cli.WithBuiltins(functions)
-	}
+	defer offer.commands.Close()
+	functions := offer.functions()
 	names := cli.Names(functions, workers.Function.Name)
 	if err := s.check(names); err != nil {
 		return err
@@ -108,7 +105,7 @@ func work(c *urfave.Context, r *reloader) error {
 	}
 	if c.String("config") != "" {
 		defer r.start(c.Context, tuned{
-			settings: s, functions: names, tuning: tuning, log: log, setVerbosity: func(v cli.Verbosity) { cli.SetVerbosity(c, v) },
+			settings: s, offer: offer, tuning: tuning, log: log, setVerbosity: func(v cli.Verbosity) { cli.SetVerbosity(c, v) },
 		})()
 	}
 	about := fmt.Sprintf("%s, concurrency %d, functions %s", cli.Address(c), s.concurrency, strings.Join(names, " "))
@@ -119,20 +116,6 @@ func work(c *urfave.Context, r *reloader) error {
 		return run()
 	}
 	return serveHTTP(c, log, run)
-}
-
-// serveHTTP calls work with an option for workers, whose health and metrics it serves over HTTP
-// meanwhile.
-func serveHTTP(c *urfave.Context, log *slog.Logger, work func(...workers.Option) error) error {
-	own, err := metrics.NewWorker(metrics.MaxSeries(c.Int("max-series")))
-	if err != nil {
-		return err
-	}
-	server, err := cli.Serve(c, "http", httpd.Routes{Ready: own.Ready, Metrics: own, Profile: c.Bool("pprof")}, log)
-	if err != nil {
-		return err
-	}
-	return errors.Join(work(own.Option()), server.Close())
 }
 
 // optionsOf returns the options of the worker.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync/atomic"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/internal/runner"
 	"github.com/dqbridge/dqbridge/internal/worker"
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 // A reloader reads the configuration file again at SIGHUP.
@@ -38,7 +41,7 @@ func (r *reloader) hangup() bool {
 // tuned are the settings of a running worker, with the parts that a change of them affects.
 type tuned struct {
 	settings
-	functions    []string
+	offer        offer
 	tuning       *worker.Tuning
 	log          *slog.Logger
 	setVerbosity func(cli.Verbosity)
@@ -70,13 +73,11 @@ func (r *reloader) run(ctx context.Context, t tuned) {
 		}
 		next, err := r.read(ctx)
 		if err == nil {
-			err = next.check(t.functions)
+			err = t.change(ctx, next)
 		}
 		if err != nil {
 			t.log.WarnContext(ctx, "the configuration was not reloaded, and all settings stay", "err", err)
-			continue
 		}
-		t.change(ctx, next)
 	}
 }
 
@@ -89,19 +90,44 @@ func (r *reloader) read(ctx context.Context) (s settings, err error) {
 	return s, err
 }
 
-// change gives the worker those of the settings that may change, and reports the others.
-func (t *tuned) change(ctx context.Context, next settings) {
+// change gives the worker those of the settings that may change, and reports the others. After an
+// error nothing has changed.
+func (t *tuned) change(ctx context.Context, next settings) error {
+	offer, functions := t.offer, []*runner.Function(nil)
+	if !slices.Equal(next.commands, t.commands) {
+		var err error
+		if offer, functions, err = t.redefine(next.commands); err != nil {
+			return err
+		}
+	}
+	if err := next.check(cli.Names(offer.functions(), workers.Function.Name)); err != nil {
+		return err
+	}
 	for _, name := range t.changed(next) {
 		t.log.WarnContext(ctx, "a setting has changed in the configuration and stays until the worker starts again", "key", name)
 	}
 	if next.verbosity != t.verbosity {
 		t.setVerbosity(next.verbosity)
 	}
-	if next.concurrency != t.concurrency || !maps.Equal(next.limits, t.limits) {
-		if err := t.tuning.Set(ctx, next.concurrency, next.limits); err != nil {
-			t.log.WarnContext(ctx, "other processes see the old concurrency until the worker starts again", "err", err)
+	if next.concurrency != t.concurrency || !maps.Equal(next.limits, t.limits) || functions != nil {
+		if err := t.tuning.Set(ctx, next.concurrency, next.limits, functions); err != nil {
+			t.log.WarnContext(ctx, "other processes see the old concurrency and functions until the worker starts again", "err", err)
 		}
 	}
-	t.concurrency, t.limits, t.verbosity = next.concurrency, next.limits, next.verbosity
-	t.log.WarnContext(ctx, "the configuration was reloaded", "concurrency", t.concurrency, "limits", t.limits, "verbose", t.verbosity.Verbose, "log-level", t.verbosity.Level)
+	t.offer.commands.Retire(offer.commands)
+	t.concurrency, t.limits, t.verbosity, t.commands, t.offer = next.concurrency, next.limits, next.verbosity, next.commands, offer
+	t.log.WarnContext(ctx, "the configuration was reloaded", "concurrency", t.concurrency, "limits", t.limits, "functions", cli.Names(offer.functions(), workers.Function.Name),
+		"verbose", t.verbosity.Verbose, "log-level", t.verbosity.Level)
+	return nil
+}
+
+// redefine returns the offer with other commands, and all its functions for the worker.
+func (t *tuned) redefine(commands []string) (offer, []*runner.Function, error) {
+	next, err := t.offer.with(commands)
+	if err != nil {
+		return offer{}, nil, err
+	}
+	options := worker.Options{Functions: []*runner.Function{}} // so that it is not nil without functions
+	err = workers.Functions(next.functions()...)(&options)
+	return next, options.Functions, err
 }

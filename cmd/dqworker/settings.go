@@ -12,32 +12,34 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
+	"github.com/dqbridge/dqbridge/cmd/internal/pages"
 )
 
 // settings are the flags of a worker. Those that may change while it runs have a field.
 type settings struct {
 	concurrency int
 	limits      map[string]int // slots of functions
+	commands    []string       // those of --fn
 	verbosity   cli.Verbosity
 	others      map[string]string // the text of each other flag
 }
 
 // running are the flags that may change while the worker runs.
-var running = []string{"concurrency", "limit", "verbose", "log-level"}
+var running = []string{"concurrency", "limit", "fn", "verbose", "log-level"}
 
 // read reads and checks the flags.
 func read(c *urfave.Context) (s settings, err error) {
 	if err := cli.Positive(c, "concurrency", "max-series"); err != nil {
 		return s, err
 	}
-	if c.Bool("pprof") && c.String("http") == "" {
-		return s, cli.Usagef("--pprof needs --http: give --http PORT too")
+	if guard := pages.Given(c); c.String("http") == "" && (c.Bool("pprof") || guard != "") {
+		return s, cli.Usagef("--%s needs --http: give --http PORT too", cmp.Or(guard, "pprof"))
 	}
 	if s.limits, err = functionLimits(c.StringSlice("limit")); err != nil {
 		return s, err
 	}
 	s.concurrency, s.verbosity = cmp.Or(c.Int("concurrency"), runtime.GOMAXPROCS(0)), cli.VerbosityOf(c)
-	s.others = map[string]string{}
+	s.commands, s.others = c.StringSlice("fn"), map[string]string{}
 	for _, flag := range c.App.Flags {
 		if name := flag.Names()[0]; !slices.Contains(running, name) {
 			s.others[name] = text(c, name)

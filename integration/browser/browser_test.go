@@ -35,7 +35,13 @@ func serve(t *testing.T, f *fleet, options page.Options) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watcher := watch.Start(context.Background(), inspector, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { _ = inspector.Close() })
+	return serveWatched(t, inspector, watch.Start(context.Background(), inspector, slog.New(slog.DiscardHandler)), options)
+}
+
+// serveWatched serves the pages of a namespace that a Watcher reads, and closes the Watcher.
+func serveWatched(t *testing.T, inspector executor.Inspector, watcher *watch.Watcher, options page.Options) string {
+	t.Helper()
 	if options.Name == "" {
 		options.Name = "shop"
 	}
@@ -55,7 +61,6 @@ func serve(t *testing.T, f *fleet, options page.Options) string {
 		_ = server.Close()
 		<-ended
 		watcher.Close()
-		_ = inspector.Close()
 	})
 	return "http://" + listener.Addr().String()
 }

@@ -27,7 +27,7 @@ func visits(s inspect.Snapshot) map[string]string {
 	}
 	return map[string]string{
 		"flows": "/", "flow": "/flow?name=orders", "stage": "/stage?id=" + url.QueryEscape(stage), "queues": "/queues", "queue": "/queue?name=articles",
-		"workers": "/workers", "worker": "/worker?id=" + s.Workers[0].ID, "errors": "/errors", "dead": "/dead",
+		"workers": "/workers", "ended": "/ended", "worker": "/worker?id=" + s.Workers[0].ID, "errors": "/errors", "dead": "/dead",
 		"where": "/where?source=" + url.QueryEscape(s.Sources[0].Name) + "&offset=1", "redis": "/redis", "acts": "/acts", "login": "/login",
 	}
 }
@@ -122,12 +122,14 @@ func TestKeys(t *testing.T) {
 	visit.until(t, `document.getElementById("help").open`)
 }
 
-// A page says within seconds that Redis does not answer, keeps the last state, and recovers by itself.
+// A page says within five seconds that Redis does not answer, keeps the last state, and recovers by itself
+// in as many.
 func TestOutageIsShown(t *testing.T) {
 	f := newFleet(t)
 	at := serve(t, f, page.Options{})
 	visit := open(t)
 	do(t, visit.ctx, "flows", chromedp.Navigate(at+"/"), chromedp.WaitVisible(chromedp.CSS(".flows")))
+	visit.untilEvents(t, 2)
 	f.server.Stop()
 	resumed := false
 	defer func() {
@@ -135,13 +137,36 @@ func TestOutageIsShown(t *testing.T) {
 			f.server.Cont()
 		}
 	}()
+	stopped := time.Now()
 	visit.until(t, `document.querySelector("#live.away") && document.getElementById("banner").textContent.includes("Redis does not answer")`)
+	said := time.Since(stopped)
 	if rows := eval[int](t, visit.ctx, `document.querySelectorAll("tr[data-row]").length`); rows < 5 {
 		t.Errorf("%d rows of the last state are left", rows)
+	}
+	if err := rest(t.Context(), outage-said); err != nil {
+		t.Fatal(err)
 	}
 	f.server.Cont()
 	resumed = true
 	visit.until(t, `!document.querySelector("#live.away")`)
+	recovered := time.Since(stopped) - outage
+	t.Logf("said after %v, recovered after %v", said, recovered)
+	if said > 5*time.Second || recovered > 5*time.Second {
+		t.Errorf("the page says so after %v and recovers after %v", said, recovered)
+	}
+}
+
+// outage is how long Redis stands still.
+const outage = 20 * time.Second
+
+// untilEvents waits until the page has received so many states.
+func (v *tab) untilEvents(t *testing.T, n int) {
+	t.Helper()
+	eval[bool](t, v.ctx, fmt.Sprintf(`new Promise((done) => {
+		let left = %d;
+		const stream = new EventSource(document.body.dataset.events);
+		stream.addEventListener("view", () => { if (--left === 0) { stream.close(); done(true); } });
+	})`, n))
 }
 
 // The colours can be changed, and stay so.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,7 +27,8 @@ func TestEmbeddedBrokerMatchesRedis(t *testing.T) {
 		run  func(*testing.T, *testkit.Differential)
 	}{
 		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names}, {"partitions", partitions},
-		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked}, {"operated", operated},
+		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked}, {"operated", operated}, {"rings", rings},
+		{"limited", limited},
 	} {
 		t.Run(flow.name, func(t *testing.T) { flow.run(t, both) })
 		both.Compare()
@@ -36,8 +38,11 @@ func TestEmbeddedBrokerMatchesRedis(t *testing.T) {
 	if err != nil || len(scripts) < 20 {
 		t.Fatal(scripts, err)
 	}
+	// hint.lua is sent while the memory is full, which it is on neither side, and payloads.lua about the
+	// keys of a SCAN, whose order differs.
+	others := []string{"lib.lua", "lib_limits.lua", "lib_rings.lua", "hint.lua", "payloads.lua"}
 	for _, script := range scripts {
-		if name := filepath.Base(script); name != "lib.lua" && ran[name] == 0 {
+		if name := filepath.Base(script); !slices.Contains(others, name) && ran[name] == 0 {
 			t.Errorf("no flow has sent %s", name)
 		}
 	}

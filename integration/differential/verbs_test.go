@@ -52,6 +52,13 @@ func verbs(t *testing.T, both *testkit.Differential) {
 	both.Compare()
 	fine(t, c.StandDown(t.Context(), "x", "b"))
 	must(c.Standby(t.Context(), "x", "b", time.Minute))(t)
+	reader := c.Reader("w", time.Millisecond)
+	defer reader.Close()
+	for range 2 { // the second read brings nothing: it acknowledges what the first one has brought
+		_, _, err = reader.Read(t.Context(), nil, 10, time.Millisecond)
+		fine(t, err)
+	}
+	both.Compare()
 	fine(t, c.Release(t.Context(), g), c.DeleteAll(t.Context(), []string{"a", "b"}),
 		c.Leave(t.Context(), broker.RoleWorker, "w"), c.Leave(t.Context(), broker.RoleExecutor, "x"))
 }
@@ -95,7 +102,7 @@ func nacked(t *testing.T, both *testkit.Differential) {
 	one.Deliveries, one.Dead = 2, &batch.Failure{Code: batch.CodeRejected}
 	one.Frame = []byte{batch.Version, 2, '0'}
 	fine(t, c.Nack(t.Context(), g, []broker.Nacked{one}))
-	_, err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s", Delivered: "2", Low: 2, Settled: []int64{1}}}, 0, func(string) string { return "q" })
+	_, err = c.Ack(t.Context(), g, nil, []broker.Mark{{Source: "s", Delivered: "2", Low: 2, Settled: []broker.Item{{Source: "s", Offset: 1}}}}, 0, func(string) string { return "q" })
 	fine(t, err, c.Nack(t.Context(), g, []broker.Nacked{one}))
 	both.Compare()
 	heir := must(c.Consume(t.Context(), "g", "x", "q"))(t)
@@ -169,12 +176,22 @@ func handover(t *testing.T, both *testkit.Differential) {
 	if taken := must(c.Take(t.Context(), "w", 10, 1, []broker.Route{{In: "a"}}))(t)[0].Entries; len(taken) != 4 {
 		t.Errorf("the worker of the stage takes %+v", taken)
 	}
-	fine(t, c.GiveBack(t.Context(), "w", "a"), c.Unstage(t.Context(), "a"))
+	b, _, err := c.Declare(t.Context(), broker.Queue{Name: "b", From: []string{"a"}, Seal: true})
+	fine(t, err)
+	next, _, err := c.StageOf(t.Context(), "a")
+	fine(t, err)
+	for range 2 { // the second one has lost its reply
+		if done, err := c.Insert(t.Context(), broker.Stage{ID: "b", Kind: broker.KindMap, Function: "g", Ins: []broker.Queue{a}, Outs: []broker.Out{{Queue: b}}}, next); err != nil || !done {
+			t.Errorf("the stage is not inserted: %v", err)
+		}
+	}
+	both.Compare()
+	fine(t, c.GiveBack(t.Context(), "w", "a"), c.Unstage(t.Context(), "a"), c.Unstage(t.Context(), "b"), c.DeleteAll(t.Context(), []string{"b"}))
 	heir := must(c.Consume(t.Context(), "h", "x", "a"))(t)
 	both.Compare()
-	next := c.Reader("h", time.Second)
-	defer next.Close()
-	if read, _, err := next.Read(t.Context(), []broker.StreamRef{{Queue: "a"}}, 10, 0); err != nil || len(read) != 4 {
+	heirs := c.Reader("h", time.Second)
+	defer heirs.Close()
+	if read, _, err := heirs.Read(t.Context(), []broker.StreamRef{{Queue: "a"}}, 10, 0); err != nil || len(read) != 4 {
 		t.Errorf("the gather behind the stage reads %+v, %v", read, err)
 	}
 	fine(t, c.Release(t.Context(), heir), c.DeleteAll(t.Context(), []string{"a"}),

@@ -23,8 +23,23 @@ var all = []mutant{
 	},
 	{
 		name: "a source without an end is forgotten", file: lua + "ack.lua",
-		from: "ARGV[a + 5] == '1' and tonumber(source[5]) >= 0 and", to: "ARGV[a + 5] == '1' and",
+		from: "ended == '1' and tonumber(source[5]) >= 0 and", to: "ended == '1' and",
 		pkg: "internal/consumer", run: "LostEnd",
+	},
+	{
+		name: "the items of an opened group return under the name of their parent", file: lua + "complete.lua",
+		from: "source = ARGV[a + 1] ~= '' and ARGV[a + 1] or e.source, attempts", to: "source = e.source, attempts",
+		pkg: "flow", run: "FlatMap",
+	},
+	{
+		name: "a gather does not know which outputs of an input were delivered", file: "internal/consumer/children.go",
+		from: "		rg.skip = kid.delivered.Add(0, kid.next)\n", to: "",
+		pkg: "internal/consumer", run: "ChildrenInAnyOrder",
+	},
+	{
+		name: "the mark of a child stays", file: "internal/consumer/groups.go",
+		from: "		t.drops = append(t.drops, name)\n	}\n	delete(t.source(s.parent).kids, s.at)\n", to: "	}\n	delete(t.source(s.parent).kids, s.at)\n",
+		pkg: "internal/consumer", run: "ChildrenInAnyOrder",
 	},
 	{
 		name: "inputs are kept for ever", file: lua + "ack.lua",
@@ -214,7 +229,7 @@ var all = []mutant{
 	},
 	{
 		name: "AckWait does not wait", file: "internal/consumer/await.go",
-		from: "	case tk.state == acked && !changed && !writing:\n", to: "	case tk.state == acked && (source != \"\" || changed && writing):\n",
+		from: "	case tk.state == acked && !pending:\n", to: "	case tk.state == acked && (source != \"\" || pending):\n",
 		pkg: "bridge", run: "AckWaitReturnsOnce",
 	},
 	{
@@ -306,14 +321,24 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "LostReply|PayloadsStay|RandomOrders",
 	},
 	{
-		name: "a payload is deleted with a batch that is given up", file: lua + "discard.lua",
-		from: "redis.call('PTTL', payload) >= 0", to: "true",
+		name: "a payload is deleted with a batch that is given up", file: lua + "lib.lua",
+		from: "  if redis.call('PTTL', payload) < 0 then return 0 end\n", to: "",
 		pkg: "internal/broker", run: "IsNotDiscarded",
 	},
 	{
 		name: "a completion that is refused leaves its payload", file: lua + "complete.lua",
-		from: "  if why == 'resend' then return why end\n", to: "  if why then return why end\n",
+		from: "    if redis.call('PERSIST', payload) == 1 then redis.call('UNLINK', payload) end\n", to: "",
 		pkg: "internal/broker", run: "Refused",
+	},
+	{
+		name: "payloads of batches that have to wait fill the memory", file: lua + "scatter.lua",
+		from: "        for k = key, #KEYS do drop_unstored(KEYS[k]) end\n", to: "",
+		pkg: "internal/broker", run: "RefusedPayloads",
+	},
+	{
+		name: "a payload is stored and its batch is refused", file: lua + "scatter.lua",
+		from: "if #KEYS > 6 and redis.call('EXISTS', unpack(KEYS, 7)) > 0 then redis.call('HDEL', KEYS[1], '') end\n", to: "",
+		pkg: "internal/broker", run: "RefusedPayloads",
 	},
 	{
 		name: "a completion that comes twice deletes its payload", file: lua + "complete.lua",
@@ -332,7 +357,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "an attempt is not counted", file: lua + "complete.lua",
-		from: "    returned(e.source, rest.first, rest.n, rest.attempts,", to: "    returned(e.source, rest.first, rest.n, 0,",
+		from: "    returned(rest.source, rest.first, rest.n, rest.attempts,", to: "    returned(rest.source, rest.first, rest.n, 0,",
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
@@ -376,7 +401,7 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "StampStays",
 	},
 	{
-		name: "a paused stage is read", file: "internal/worker/scheduler.go",
+		name: "a paused stage is read", file: "internal/worker/ready.go",
 		from: "!r.sick && !r.stopped() && ", to: "!r.sick && ",
 		pkg: "operate", run: "PausedStageIsNotRead",
 	},
@@ -417,7 +442,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "values are handed on without their failures", file: "internal/runner/input.go",
-		from: "in.values, in.failures, in.decoded, in.borrowed = made.values, made.failures, true, true", to: "in.values, in.failures, in.decoded, in.borrowed = made.values, nil, true, true",
+		from: "made.values[:c.items:c.items], made.failuresBefore(c.items), true, true", to: "made.values[:c.items:c.items], nil, true, true",
 		pkg: "internal/runner", run: "HeldResults",
 	},
 	{
@@ -466,18 +491,18 @@ local function full(stream, meta)
 		pkg: "workers", run: "HeardOf",
 	},
 	{
-		name: "a stage that was made is not read", file: "internal/worker/fetcher.go",
+		name: "a stage that was made is not read", file: "internal/worker/hints.go",
 		from: "if !slices.Contains(f.stages.changed, h.What) {", to: "if false {",
 		pkg: "workers", run: "OnlyStages",
 	},
 	{
 		name: "a split suspect forgets the workers that died with it", file: lua + "complete.lua",
-		from: "rest.kind, rest.data, nil, e.deaths)", to: "rest.kind, rest.data)",
+		from: "rest.kind, rest.data, nil, e.deaths, rest.count)", to: "rest.kind, rest.data, nil, nil, rest.count)",
 		pkg: "internal/broker", run: "NameWorkersThatDied",
 	},
 	{
 		name: "a retry does not name the worker that failed", file: lua + "complete.lua",
-		from: "rest.kind, rest.data, e.worker, e.deaths))", to: "rest.kind, rest.data, nil, e.deaths))",
+		from: "rest.kind, rest.data, e.worker, e.deaths, rest.count))", to: "rest.kind, rest.data, nil, e.deaths, rest.count))",
 		pkg: "internal/broker", run: "RetryNamesFailedWorker",
 	},
 	{
@@ -497,7 +522,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "delayed items are in no column", file: lua + "look.lua",
-		from: "local later = tally_up(delayed, '-', '+', redis.call('XLEN', delayed))", to: "local later = 0",
+		from: "later = tally_up(delayed, '-', '+', waiting)", to: "later = 0",
 		pkg: "internal/broker", run: "RandomOrders",
 	},
 	{
@@ -511,8 +536,279 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "ReportsAddUpOnce",
 	},
 	{
+		name: "a stage that is removed twice leaves two records", file: lua + "unstage.lua",
+		from: "if found and ARGV[3] == '' and ins > 0 then",
+		to:   "found = found or ARGV[2]\nif ARGV[3] == '' and ins > 0 then",
+		pkg:  "internal/broker", run: "StageRemovedTwice",
+	},
+	{
+		name: "counts that arrive after the end are lost", file: lua + "report.lua",
+		from: "if gone then count_late(e) end", to: "if gone then return end",
+		pkg: "internal/broker", run: "LateReportBelongs",
+	},
+	{
+		name: "a flow without items leaves a record", file: lua + "lib.lua",
+		from: "if came == 0 and (tonumber", to: "if came < 0 and (tonumber",
+		pkg: "internal/broker", run: "StageWithoutItems",
+	},
+	{
+		name: "the records of ended flows grow for good", file: lua + "lib.lua",
+		from: "'MAXLEN', '~', 2000, '*', 'stage'", to: "'MAXLEN', '~', 20000, '*', 'stage'",
+		pkg: "internal/broker", run: "RecordsOfEndedStages",
+	},
+	{
 		name: "the end of a connection is no failure", file: "internal/broker/connect.go",
 		from: "	c.ended.Add(1)\n", to: "	c.ended.Add(0)\n",
 		pkg: "internal/broker", run: "EndedConnection",
+	},
+	{
+		name: "no worker is rung for new entries", file: lua + "lib_rings.lua",
+		from: "    enqueue(prefix, ready, queue)\n    ring_one(prefix, classes, queue, stage)\n  end)\n", to: "    enqueue(prefix, ready, queue)\n  end)\n",
+		pkg: "internal/broker", run: "UnreadEntriesWakeOneWorker",
+	},
+	{
+		name: "a ring goes to a dead worker", file: lua + "lib_rings.lua",
+		from: "      worker = redis.call('ZRANGE', idle, -1, -1)[1]\n", to: "      worker = nil\n",
+		pkg: "internal/broker", run: "DeadWorkerIsNotRung",
+	},
+	{
+		name: "a worker that takes some entries wakes no other one", file: lua + "take.lua",
+		from: "    ring_one(ARGV[5], classes, name, stage)\n", to: "",
+		pkg: "internal/broker", run: "TakeWakesTheNextWorker",
+	},
+	{
+		name: "an empty queue stays ready", file: lua + "take.lua",
+		from: "    if not left then return redis.call('ZREM', ready, name) end\n", to: "    if not left then return end\n",
+		pkg: "internal/broker", run: "UnreadEntriesWakeOneWorker",
+	},
+	{
+		name: "a queue stays ready although its out-queue is full", file: lua + "take.lua",
+		from: "      settle(name, state.ring, false) -- the hint room brings it back\n", to: "",
+		pkg: "internal/broker", run: "FullOutQueueIsNotReady",
+	},
+	{
+		name: "a queue stays ready beyond the window", file: lua + "take.lua",
+		from: "ring and (not beyond and unread_left(", to: "ring and (unread_left(",
+		pkg: "internal/broker", run: "EntriesBeyondWindowAreNotReady",
+	},
+	{
+		name: "requeued entries at the end of a window are not ready", file: lua + "take.lua",
+		from: " or unread_left(KEYS[base], wanted, back) or\n", to: " or\n",
+		pkg: "internal/broker", run: "EntriesBeyondWindowAreNotReady",
+	},
+	{
+		name: "a lost ring is not repeated", file: lua + "mark_unread.lua",
+		from: "  ring_one(prefix, classes, queue, told)\n", to: "",
+		pkg: "internal/broker", run: "LostRingIsRepeated",
+	},
+	{
+		name: "no worker looks at all queues", file: lua + "ready.lua",
+		from: "  pass = 1\n", to: "",
+		pkg: "workers", run: "EntriesWithoutARingAreFound",
+	},
+	{
+		name: "a worker is rung in its old class", file: lua + "lib_rings.lua",
+		from: "  redis.call('ZREM', prefix .. 'idle:' .. class, worker)\n", to: "",
+		pkg: "internal/broker", run: "WorkerChangesClass",
+	},
+	{
+		name: "a stage over a backlog is not ready", file: lua + "lib_rings.lua",
+		from: "  announce_unread(prefix, queue, ring)\n", to: "",
+		pkg: "internal/broker", run: "StageOverBacklogIsReady|PausedStageIsNotReady",
+	},
+	{
+		name: "the queue of a stage that has gone stays ready", file: lua + "lib_rings.lua",
+		from: "  if was then redis.pcall('ZREM', prefix .. 'ready:' .. was, queue) end\n", to: "",
+		pkg: "internal/broker", run: "StageOverBacklogIsReady|RingsAreForgotten|PausedStageIsNotReady",
+	},
+	{
+		name: "a worker that holds entries is not told of their stage", file: lua + "lib_rings.lua",
+		from: "        tell(prefix .. 'p:' .. row[1], 'stages', stage)\n", to: "",
+		pkg: "internal/broker", run: "FewWorkersAreToldOfStages",
+	},
+	{
+		name: "workers of earlier versions are not told of stages", file: lua + "lib_rings.lua",
+		from: "        tell(prefix .. 'p:' .. worker, 'stages', stage)\n", to: "",
+		pkg: "internal/broker", run: "FewWorkersAreToldOfStages",
+	},
+	{
+		name: "all workers at queues are told of each stage", file: lua + "lib_rings.lua",
+		from: "    if runs(direct[i + 1]) then tell(", to: "    if true then tell(",
+		pkg: "executor", run: "FlowCostIsIndependentOfOtherWorkers",
+	},
+	{
+		name: "each stage reads the workers", file: "executor/fleet.go",
+		from: "; ok && found.agree(want) {\n", to: "; ok && len(found.workers) < 0 {\n",
+		pkg: "executor", run: "FlowCostIsIndependentOfOtherWorkers",
+	},
+	{
+		name: "the queue of a stage takes a round trip", file: "executor/stage.go",
+		from: "	if s.name == \"\" && out.Owner != \"\" {\n", to: "	if s.name == \"\" && out.Owner == \"\" {\n",
+		pkg: "executor", run: "FlowRoundTrips",
+	},
+	{
+		name: "a flow is deleted although its stage reads a queue that stays", file: lua + "delete_flow.lua",
+		from: "    if not inside[queue] then return 0 end\n", to: "",
+		pkg: "internal/broker", run: "FlowIsDeletedInOneStep",
+	},
+	{
+		name: "one call deletes any number of entries", file: lua + "delete_flow.lua",
+		from: "if left < 0 then return 0 end\n", to: "",
+		pkg: "internal/broker", run: "FlowIsDeletedInOneStep",
+	},
+	{
+		name: "payloads of a deleted flow stay", file: lua + "delete_flow.lua",
+		from: "    if payload then redis.call('UNLINK', prefix .. 'f:' .. payload) end\n", to: "",
+		pkg: "internal/broker", run: "FlowIsDeletedInOneStep",
+	},
+	{
+		name: "a gather leaves the entries of a stage that has gone", file: lua + "consume.lua",
+		from: "  return redis.call('XPENDING', KEYS[6], 'w')[1]\n", to: "  return 0\n",
+		pkg: "internal/broker", run: "GatherInheritsEntriesOfStage",
+	},
+	{
+		name: "all workers get the same ready queue", file: lua + "ready.lua",
+		from: "  if #found > count then enqueue(prefix, found[i].ready, found[i].queue) end -- the next worker gets another one\n", to: "",
+		pkg: "internal/broker", run: "ReadyQueuesAreShared",
+	},
+	{
+		name: "a stage before a changed one keeps its revision", file: lua + "lib_rings.lua",
+		from: "    if i > #queues then revise(prefix, queue) end\n", to: "",
+		pkg: "internal/broker", run: "FewWorkersAreToldOfStages",
+	},
+	{
+		name: "a worker waits at the queues of many stages", file: "internal/worker/rings.go",
+		from: "	if !wide(stages, workers) && !f.reader.Shared() {\n", to: "	if stages+workers >= 0 {\n",
+		pkg: "workers", run: "WayToWaitFollowsTheStages",
+	},
+	{
+		name: "a worker waits for rings beside few stages", file: "internal/worker/ready.go",
+		from: "	if narrow(reply.Stages, reply.Workers) && !f.reader.Shared() {\n", to: "	if false {\n",
+		pkg: "workers", run: "WayToWaitFollowsTheStages",
+	},
+	{
+		name: "slots go on beyond a bound at rings", file: "internal/worker/ready.go",
+		from: "	return !s.atRings.Load() || r.goneOn.Add(1) <= mostGoneOn\n", to: "	return true\n",
+		pkg: "bridge", run: "ASlotDoesNotGoOnBeyondABound", tags: "rings",
+	},
+	{
+		name: "a range without an item is never delivered", file: "internal/consumer/loop.go",
+		from: "		l.tracker.cover(rg)\n", to: "",
+		pkg: "flow", run: "WindowMovesOver",
+	},
+	{
+		name: "a mark moves to the last delivered item only", file: "internal/consumer/range.go",
+		from: "	case i == len(rg.positions):\n		return rg.To\n", to: "	case i == len(rg.positions):\n		return rg.offset(i-1) + 1\n",
+		pkg: "flow", run: "WindowMovesOver",
+	},
+	{
+		name: "an item behind a filter has the offset of its place in the frame", file: "internal/runner/counts.go",
+		from: "return int(c.positions[i])", to: "return i",
+		pkg: "internal/runner", run: "FunctionsRunOnCountedBatches|ItemsOfCountedBatches",
+	},
+	{
+		name: "a filter forgets what an earlier one has left out", file: "internal/runner/filterrunner.go",
+		from: "r.own[i] = in.positions[at]", to: "r.own[i] = at",
+		pkg: "internal/runner", run: "FunctionsRunOnCountedBatches",
+	},
+	{
+		name: "items of a counted batch are counted by its offsets", file: lua + "complete.lua",
+		from: "e.stamp, out.kind, out.data, out.count)", to: "e.stamp, out.kind, out.data)",
+		pkg: "flow", run: "SurvivesKilledWorker",
+	},
+	{
+		name: "old workers run stages behind a filter", file: "internal/broker/stage.go",
+		from: "		return 3\n", to: "		return 1\n",
+		pkg: "flow", run: "OldPrograms",
+	},
+	{
+		name: "a queue behind a filtered one has version 1", file: "executor/stage.go",
+		from: "if s.counted || slices.ContainsFunc(ins, broker.Queue.Counted) {", to: "if s.counted {",
+		pkg: "flow", run: "OldPrograms",
+	},
+	{
+		name: "counts have several forms", file: "internal/batch/counts.go",
+		from: "if last := len(runs) - 1; last >= 0 && runs[last].each == r.each && r.each < 2 {\n			return", to: "if false {\n			return",
+		pkg: "internal/batch", run: "MalformedCounts",
+	},
+	{
+		name: "the last function of a chain is never fused", file: "internal/worker/fuse.go",
+		from: "(second.Maps() || second.Kind == broker.KindFuture)", to: "second.Maps()",
+		pkg: "executor", run: "^TestChain$",
+	},
+	{
+		name: "the context of a canceled future goes on before the last function of a chain", file: "internal/worker/slots.go",
+		from: "Single: r.stage.Reply != \"\",", to: "Single: r.stage.Kind == broker.KindFuture,",
+		pkg: "executor", run: "ChainIsCanceled",
+	},
+	{
+		name: "a future is lost while its item is behind the first function of a chain", file: "executor/mailbox.go",
+		from: "found = found || backlog.Entries > 0", to: "found = backlog.Entries > 0\n		break",
+		pkg: "executor", run: "ChainIsLost",
+	},
+	{
+		name: "a chain goes on without one of its queues", file: "executor/mailbox.go",
+		from: "return false, m.c.DeleteAll(ctx, queues)", to: "continue",
+		pkg: "executor", run: "ChainWithoutOne",
+	},
+	{
+		name: "a removed stage stays paused in its successor", file: "internal/broker/stage.go",
+		from: "	if old.Pause != nil && !old.Removed() {", to: "	if old.Pause != nil {",
+		pkg: "executor", run: "Remov",
+	},
+	{
+		name: "a removed stage makes no way", file: "internal/broker/stage.go",
+		from: " || conflict.Old.Removed() && conflict.sameInputs())", to: ")",
+		pkg: "executor", run: "Remov",
+	},
+	{
+		name: "another function goes on in another queue", file: "executor/stage.go",
+		from: "!s.replace && !old.Removed() {", to: "!s.replace {",
+		pkg: "executor", run: "Remov",
+	},
+	{
+		name: "a stage is removed while its calls run", file: "executor/remove.go",
+		from: "case err == nil && backlog.Running == 0:", to: "case err == nil:",
+		pkg: "executor", run: "Remov",
+	},
+	{
+		name: "an inserted stage is behind no queue", file: lua + "insert.lua",
+		from: ", 's:' .. ARGV[1], 1)", to: ")",
+		pkg: "executor", run: "Insert",
+	},
+	{
+		name: "the stage behind an inserted one keeps its queue", file: lua + "insert.lua",
+		from: "ARGV[2], ARGV[6], ARGV[8])\ntell_stage", to: "ARGV[2])\ntell_stage",
+		pkg: "executor", run: "Insert",
+	},
+	{
+		name: "a stage is inserted in front of a changed one", file: lua + "insert.lua",
+		from: "if records[2] ~= ARGV[7] or", to: "if",
+		pkg: "internal/broker", run: "InsertIsRefused",
+	},
+	{
+		name: "a long derived name is cut", file: "executor/stage.go",
+		from: "return name[:broker.MaxName-len(hash)] + hash", to: "return name[:broker.MaxName]",
+		pkg: "executor", run: "LongDerived",
+	},
+	{
+		name: "calls of a limited stage wait until a clock that has jumped is back", file: lua + "lib_limits.lua",
+		from: ", last > bucket.full\n", to: ", false\n",
+		pkg: "integration/limits", run: "LimitsHoldWhenClockJumps",
+	},
+	{
+		name: "a completed call of a limited stage frees no place", file: lua + "complete.lua",
+		from: "freed[e.meta] = true", to: "freed[e.meta] = nil",
+		pkg: "integration/limits", run: "MaxConcurrencyHolds",
+	},
+	{
+		name: "a limited stage has places without a bound", file: lua + "take.lua",
+		from: "limits.most - calls_held(ARGV[5], name, limits)", to: "limits.most",
+		pkg: "integration/limits", run: "MaxConcurrencyHolds",
+	},
+	{
+		name: "a deleted flow leaves the keys of its limits", file: lua + "delete_flow.lua",
+		from: "  if q.limits then drop_limits(prefix, q.name) end\n", to: "",
+		pkg: "integration/limits", run: "MaxConcurrencyHolds",
 	},
 }

@@ -26,6 +26,7 @@ type mutant struct {
 	to   string
 	pkg  string // package of the tests that must fail
 	run  string // these tests
+	tags string // build tags; empty: none
 }
 
 const (
@@ -141,7 +142,7 @@ func (m mutant) test(t *testing.T, root string) (out string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), builds)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-timeout", notices.String(), "-run", m.run, "./"+m.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-failfast", "-tags", m.tags, "-timeout", notices.String(), "-run", m.run, "./"+m.pkg)
 	if m.pkg == "internal/broker" {
 		cmd.Args = append(cmd.Args, "-rapid.nofailfile", "-rapid.shrinktime=1s")
 	}

@@ -24,7 +24,7 @@ func numbers(n int) string {
 }
 
 // hungCall is what D7 of the doctor says of a worker.
-var hungCall = regexp.MustCompile(`D7 .*:(\d+): \d of 2 slots run one item for unusually long: stage out \(hang\), source hung, offset (\d+), for `)
+var hungCall = regexp.MustCompile(`D7 .*:(\d+): \d of 2 slots (?:runs one item|run one item each) for unusually long(?:: |; the longest is )stage out \(hang\), source hung, offset (\d+), for `)
 
 // call returns the process ids of the worker and of the command that run an item, 0 if none has begun.
 func (s site) call(offset string) (worker, command int) {
@@ -126,7 +126,7 @@ func TestPlantedDeathsAreNamed(t *testing.T) {
 	s.eventuallyShows(who+" dead", "gathers")
 	s.eventuallyShows(who+" dead", "queues")
 	s.eventuallyShows("D11 consumers   queue out: its gather ", "doctor")
-	s.eventuallyShows("source lost of queue q: its process is gone", "doctor", "--only", "D15")
+	s.eventuallyShows("source lost of queue q is away: its process died", "doctor", "--only", "D15")
 	s.eventuallyShows("away", "sources")
 	s.do(numbers(5), "scatter", "--source", "lost", "--seal", "q")
 	if got := s.do("", "gather", "out"); got != numbers(5) {

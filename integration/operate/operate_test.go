@@ -20,8 +20,8 @@ const (
 	stays   = 2 * time.Minute  // the time for which the answer should stay
 )
 
-// pass waits, or ends with ctx.
-func pass(ctx context.Context, d time.Duration) {
+// pause waits, or ends with ctx.
+func pause(ctx context.Context, d time.Duration) {
 	if d == 0 {
 		return
 	}
@@ -34,7 +34,7 @@ func pass(ctx context.Context, d time.Duration) {
 // takes returns a function that takes some time for an item.
 func takes(name string, d time.Duration) workers.Func[int, int] {
 	return workers.Define(name, func(ctx context.Context, n int) (int, error) {
-		pass(ctx, d)
+		pause(ctx, d)
 		return n, ctx.Err()
 	})
 }
@@ -69,8 +69,8 @@ func (s scene) play(t *testing.T) (seen []inspect.Flow) {
 			s.flow(ctx, t, ex, "other")
 		}
 		s.flow(ctx, t, ex, "orders")
-		pass(ctx, settles)
-		for began := time.Now(); time.Since(began) < stays; pass(ctx, 2*time.Second) {
+		pause(ctx, settles)
+		for began := time.Now(); time.Since(began) < stays; pause(ctx, 2*time.Second) {
 			state, err := ex.Snapshot(ctx)
 			if err != nil {
 				t.Fatal(err)
@@ -102,7 +102,7 @@ func (s scene) flow(ctx context.Context, t *testing.T, ex *executor.Executor, na
 	t.Helper()
 	in, err := bridge.ScatterSeq(ctx, ex, func(yield func(int) bool) {
 		for n := 0; ctx.Err() == nil && yield(n); n++ {
-			pass(ctx, s.every)
+			pause(ctx, s.every)
 		}
 	}, bridge.Name(name), bridge.MaxSize(400), bridge.MaxBatch(20))
 	if err != nil {
@@ -129,7 +129,7 @@ func (s scene) flow(ctx context.Context, t *testing.T, ex *executor.Executor, na
 	}
 	go func() {
 		for range results {
-			pass(ctx, s.reads)
+			pause(ctx, s.reads)
 		}
 	}()
 }
@@ -140,7 +140,7 @@ func hangs(name string) workers.Func[int, int] {
 		if n == 0 {
 			<-ctx.Done()
 		}
-		pass(ctx, 10*time.Millisecond)
+		pause(ctx, 10*time.Millisecond)
 		return n, ctx.Err()
 	})
 }

@@ -25,6 +25,9 @@ var bounded = map[string]func(i inventory, durable int64) int64{
 	// A mailbox keeps the last hints, including those that were read.
 	"entries p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
 	"pending p:#": func(i inventory, _ int64) int64 { return 1000 * i["keys p:#"] },
+	// The last flows that have gone have one key with about 2,000 records; MAXLEN is not exact.
+	"keys runs":    func(inventory, int64) int64 { return 1 },
+	"entries runs": func(inventory, int64) int64 { return 2200 },
 	// Each of the two workers may or may not have read the requeued entries.
 	"consumers r:orders": func(inventory, int64) int64 { return 2 },
 	// An ended durable source leaves one field in a hash, which only a scatter of its name reads.

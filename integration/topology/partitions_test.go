@@ -39,6 +39,7 @@ func TestFlowsSpreadOverCluster(t *testing.T) {
 	if len(masters) < 2 || len(partitions) < 3 {
 		t.Errorf("%d flows are on %d masters, in %d partitions", flows, len(masters), len(partitions))
 	}
+	checkNodes(t, all[0], masters)
 	work(t, url[:strings.Index(url, "&")]) // later clients read the number
 	work(t, url)
 	for i := range filled { // found by other processes than those that made them
@@ -91,5 +92,26 @@ func TestPartitionsMustMatch(t *testing.T) {
 	}
 	if err := later.Delete(t.Context(), q.Name()); err != nil {
 		t.Error(err)
+	}
+}
+
+// checkNodes checks that the state of the server has each master once, with its processor time.
+func checkNodes(t *testing.T, ex *executor.Executor, masters map[string]bool) {
+	t.Helper()
+	s, err := ex.Server(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, node := range s.Nodes {
+		if found[node.Address] || node.MainCPU <= 0 || node.Run == "" {
+			t.Errorf("the server has %+v", s.Nodes)
+		}
+		found[node.Address] = true
+	}
+	for master := range masters {
+		if !found[master] {
+			t.Errorf("the server has no %s: %+v", master, s.Nodes)
+		}
 	}
 }

@@ -145,7 +145,12 @@ type problem struct {
 }
 
 // Error returns the message.
-func (p problem) Error() string { return p.Message }
+func (p problem) Error() string {
+	if p.Hint == "" {
+		return p.Message
+	}
+	return p.Message + ": " + p.Hint
+}
 
 // A failure is the body of an answer with an error.
 type failure struct {

@@ -30,7 +30,7 @@ var paths = map[string]string{
 	"flows": "flows", "flows/{name}": "flows/orders", "stages": "stages", "stages/{id}": "stages/slowed?range=1h", "queues": "queues",
 	"queues/{name}/items": "queues/orders/items?count=1", "sources": "sources", "gathers": "gathers", "workers": "workers", "workers/{id}": "workers/w-1",
 	"functions": "functions", "errors": "errors", "dead": "dead", "where": "where?source=s.3737&offset=12", "doctor": "doctor",
-	"scale": "scale?functions=fast,slow&slots=2&target=60s&min=0&max=50", "redis": "redis",
+	"scale": "scale?functions=fast,slow&slots=2&target=60s&min=0&max=50", "redis": "redis", "runs": "runs",
 }
 
 // The answer of each route to a fixed view is in testdata, and fits its schema.

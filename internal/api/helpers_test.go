@@ -78,6 +78,23 @@ func (f fixed) History(context.Context, string) (inspect.History, error) {
 	}, f.err
 }
 
+func (f fixed) EndedFlows(context.Context) ([]inspect.EndedFlow, error) {
+	return []inspect.EndedFlow{
+		{
+			Name: "orders", Chain: []string{"fast", "slow"}, Began: at.Add(-2 * time.Hour), Ended: at.Add(-time.Hour), Items: 3000, Failed: 2,
+			Errors: []inspect.EndedError{{Stage: "slowed", Function: "slow", Code: "error", Message: "<b>exit status 7</b>", Count: 3}},
+			Stages: []inspect.EndedStage{
+				{ID: "fast-out", Kind: "map", Function: "fast", Done: 3000, P50: time.Millisecond, P99: 3 * time.Millisecond},
+				{ID: "slowed", Kind: "map", Function: "slow", Done: 3000, Failed: 2, P50: 500 * time.Millisecond, P99: 540 * time.Millisecond},
+			},
+		},
+		{
+			Name: "old", Chain: []string{"copy"}, Ended: at.Add(-3 * time.Hour), Items: 2, Errors: []inspect.EndedError{},
+			Stages: []inspect.EndedStage{{ID: "old-out", Kind: "copy"}}, Partition: 1,
+		},
+	}, f.err
+}
+
 func (f fixed) Peek(_ context.Context, queue, from string, count int) (inspect.Page, error) {
 	if queue != "orders" {
 		return inspect.Page{}, fmt.Errorf("peek: %w", executor.ErrQueueNotFound)
@@ -135,7 +152,9 @@ func view() watch.View {
 		Executors: []inspect.Process{gather}, Letters: 1,
 	}
 	group := inspect.ErrorGroup{Stage: "slowed", Function: "slow", Code: "error", Count: 2, First: at.Add(-time.Minute), Last: at, Message: "exit status 7: <boom> on #", Source: "s.3737", Offset: 9, Attempt: 1, Worker: "w-1"}
-	server := inspect.Server{Version: "7.0.15", RoundTrip: time.Millisecond, Memory: 1 << 20, Policy: "noeviction", AppendOnly: true, Snapshots: true, Clients: 9, MaxClients: 10000, Uptime: time.Hour, MainCPU: time.Minute}
+	server := inspect.Server{Version: "7.0.15", RoundTrip: time.Millisecond, Memory: 1 << 20, Policy: "noeviction", AppendOnly: true, Snapshots: true, Clients: 9, MaxClients: 10000, Uptime: time.Hour, MainCPU: time.Minute,
+		Address: "127.0.0.1:6379", Run: "r1", Nodes: []inspect.Node{{Address: "127.0.0.1:6379", Run: "r1", MainCPU: time.Minute}}}
+	s.Redis = inspect.Load{Busy: 0.25, Length: 30 * time.Second}
 	return watch.View{Snapshot: s, Errors: []inspect.ErrorGroup{group}, Server: server, At: at}
 }
 

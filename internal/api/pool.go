@@ -12,21 +12,25 @@ import (
 	"github.com/dqbridge/dqbridge/internal/watch"
 )
 
-var scaleQuery = []string{"functions", "slots", "target", "utilisation", "min", "max", "idle"}
+// PoolQuery returns the names of the values in a query of /api/v1/scale.
+func PoolQuery() []string {
+	return []string{"functions", "slots", "target", "utilisation", "min", "max", "idle"}
+}
 
 // maxWorkers bounds the numbers of a query.
 const maxWorkers = 1_000_000
 
 // pool answers how many workers a pool should have. Its workers is what autoscalers read.
 func pool(h *handler, r *http.Request, v watch.View) (any, error) {
-	o, err := poolOptions(r.URL.Query())
+	o, err := PoolOptions(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
 	return h.pools.Decide(v, o), nil
 }
 
-func poolOptions(query url.Values) (o scale.Options, err error) {
+// PoolOptions returns the options of a pool that a query of /api/v1/scale names.
+func PoolOptions(query url.Values) (o scale.Options, err error) {
 	if text := query.Get("functions"); text != "" {
 		o.Functions = strings.Split(text, ",")
 	}

@@ -33,7 +33,7 @@ var listQuery = []string{"filter", "sort", "limit", "after"}
 // routes returns all routes but events.
 func routes() []route {
 	return append([]route{
-		listing("flows", "the flows", func(v watch.View) []inspect.Flow { return v.Snapshot.Flows() },
+		listing("flows", "the flows", watch.View.Flows,
 			func(f inspect.Flow) string { return id(f.Partition, f.Name) }),
 		{path: "flows/{name}", about: "a flow with its queues, stages, sources and gathers", answer: FlowAnswer{}, view: flow},
 		listing("stages", "the stages", func(v watch.View) []inspect.Stage { return v.Snapshot.Stages },
@@ -59,10 +59,11 @@ func routes() []route {
 func moreRoutes() []route {
 	return []route{
 		{path: "dead", about: "the dead letters, at most the 1,000 oldest ones", query: listQuery, answer: List[executor.DeadLetter]{}, read: dead},
+		{path: "runs", about: "the last flows that have gone", query: listQuery, answer: List[inspect.EndedFlow]{}, read: ended},
 		{path: "where", about: "where an item is", query: []string{"source", "offset"}, answer: List[inspect.Location]{}, read: where},
-		listing("doctor", "what is wrong with the namespace and its Redis", findings,
+		listing("doctor", "what is wrong with the namespace and its Redis", watch.View.Findings,
 			func(f doctor.Finding) string { return f.ID + " " + f.Text }),
-		{path: "scale", about: "how many workers a pool should have", query: scaleQuery, answer: scale.Decision{}, view: pool},
+		{path: "scale", about: "how many workers a pool should have", query: PoolQuery(), answer: scale.Decision{}, view: pool},
 		{path: "redis", about: "the Redis server", answer: ServerAnswer{}, view: server},
 	}
 }
@@ -81,10 +82,6 @@ func functionKey(f inspect.Function) string {
 // id returns the name of an object within a namespace.
 func id(partition int, name string) string { return strconv.Itoa(partition) + " " + name }
 
-func findings(v watch.View) []doctor.Finding {
-	return doctor.Examine(doctor.Facts{Snapshot: v.Snapshot, Server: v.Server, ServerErr: v.ServerErr})
-}
-
 // A FlowAnswer describes a flow.
 type FlowAnswer struct {
 	At      time.Time        `json:"at"`
@@ -97,7 +94,7 @@ type FlowAnswer struct {
 
 func flow(_ *handler, r *http.Request, v watch.View) (any, error) {
 	name, s := r.PathValue("name"), v.Snapshot
-	for _, f := range s.Flows() {
+	for _, f := range v.Flows() {
 		if f.Name != name {
 			continue
 		}
@@ -197,6 +194,16 @@ func dead(ctx context.Context, h *handler, r *http.Request, v watch.View) (any, 
 		}
 	}
 	return list(r.URL.Query(), v.Snapshot.At, letters, func(d executor.DeadLetter) string { return d.ID })
+}
+
+func ended(ctx context.Context, h *handler, r *http.Request, v watch.View) (any, error) {
+	flows, err := h.inspector.EndedFlows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return list(r.URL.Query(), v.Snapshot.At, flows, func(f inspect.EndedFlow) string {
+		return id(f.Partition, f.Stages[0].ID+" "+f.Ended.Format(time.RFC3339Nano))
+	})
 }
 
 func where(ctx context.Context, h *handler, r *http.Request, v watch.View) (any, error) {

@@ -21,8 +21,9 @@ const Short = 1 + 24
 // but few enough that a forged number costs little.
 const MaxItems = 1 << 24
 
-// A Batch holds the items at the offsets [First, First+N) of one source. If Lost is set, there is
-// no frame, and every item is that failure.
+// A Batch holds the items at the offsets [First, First+N) of one source: one for each offset, or as
+// many as the counts of the frame tell. If Lost is set, there is no frame, and every item is that
+// failure, one for each offset.
 type Batch struct {
 	Source string
 	First  int64
@@ -31,7 +32,7 @@ type Batch struct {
 	Lost   *Failure
 }
 
-// End returns the offset after the last item.
+// End returns the offset after the last one.
 func (b Batch) End() int64 { return b.First + int64(b.N) }
 
 // CheckRange checks that First and N are valid.
@@ -42,10 +43,13 @@ func (b Batch) CheckRange() error {
 	return nil
 }
 
-// Check reads the frame once and checks that it holds N items.
+// Check reads the frame once and checks that it holds the items of N offsets.
 func (b Batch) Check() error {
 	if err := b.CheckRange(); err != nil || b.Lost != nil {
 		return err
+	}
+	if Counted(b.Frame) {
+		return b.checkCounts()
 	}
 	r := Read(b.Frame)
 	n := r.skipShort()
@@ -58,10 +62,17 @@ func (b Batch) Check() error {
 	return nil
 }
 
-// Split cuts the batch before its k-th item, 0 < k < N. Join is its inverse. It copies the tail.
+// Split cuts the batch before its k-th offset, 0 < k < N. Join is its inverse. It copies the tail.
 func (b Batch) Split(k int) (head, tail Batch, err error) {
 	if k <= 0 || k >= b.N {
 		return b, Batch{}, fmt.Errorf("%w: split at %d of %d items", ErrFrame, k, b.N)
+	}
+	if b.Lost == nil && Counted(b.Frame) {
+		parts, err := b.countedParts([]int{k})
+		if err != nil {
+			return b, Batch{}, err
+		}
+		return parts[0], parts[1], nil
 	}
 	head, tail = b, b
 	head.N, tail.N, tail.First = k, b.N-k, b.First+int64(k)
@@ -80,9 +91,12 @@ func (b Batch) Split(k int) (head, tail Batch, err error) {
 	return head, tail, nil
 }
 
-// Parts splits the batch before each item of cuts, which are ascending and between 0 and N. It
+// Parts splits the batch before each offset of cuts, which are ascending and between 0 and N. It
 // reads the frame once.
 func (b Batch) Parts(cuts []int) ([]Batch, error) {
+	if b.Lost == nil && Counted(b.Frame) {
+		return b.countedParts(cuts)
+	}
 	parts := make([]Batch, 0, len(cuts)+1)
 	r, at := Read(b.Frame), 0
 	begin := b.Frame
@@ -108,13 +122,16 @@ func (b Batch) Parts(cuts []int) ([]Batch, error) {
 	return parts, nil
 }
 
-// Cut splits the batch into parts of at most size items.
+// Cut splits the batch into parts of at most size items. The items of one offset stay together.
 func (b Batch) Cut(size int) ([]Batch, error) {
-	if b.N <= size {
-		return []Batch{b}, nil
-	}
 	if size < 1 {
 		return nil, fmt.Errorf("%w: cut into parts of %d items", ErrFrame, size)
+	}
+	if b.Lost == nil && Counted(b.Frame) {
+		return b.cutCounted(size)
+	}
+	if b.N <= size {
+		return []Batch{b}, nil
 	}
 	// Split in halves, since every Split copies its tail.
 	head, tail, err := b.Split((b.N/size + 1) / 2 * size)
@@ -132,12 +149,25 @@ func (b Batch) Cut(size int) ([]Batch, error) {
 // Join is the inverse of Parts: each batch must begin where the one before it ends. The new frame
 // is allocated from memory, which may be nil. The frame of a single batch is not copied.
 func Join(parts []Batch, memory *Memory) (Batch, error) {
+	end := parts[0].End()
+	for _, part := range parts[1:] {
+		if part.Source != parts[0].Source || part.First != end {
+			return Batch{}, fmt.Errorf("%w: the batch before %d and [%d,%d) of %q do not join", ErrFrame, end, part.First, part.End(), part.Source)
+		}
+		end = part.End()
+	}
+	return Concat(parts, memory)
+}
+
+// Concat returns a batch with the items of batches of any ranges. Its range begins with that of the first
+// one. The frame is made in memory.
+func Concat(parts []Batch, memory *Memory) (Batch, error) {
 	joined := parts[0]
-	size := 1
+	size, counted := 1, false
 	for i, part := range parts {
-		if part.Lost != nil || len(part.Frame) == 0 || part.Frame[0] != Version || i > 0 && (part.Source != joined.Source || part.First != joined.End()) {
-			return Batch{}, fmt.Errorf("%w: [%d,%d) of %q and [%d,%d) of %q do not join", ErrFrame,
-				joined.First, joined.End(), joined.Source, part.First, part.End(), part.Source)
+		counted = counted || Counted(part.Frame)
+		if part.Lost != nil || len(part.Frame) == 0 || part.Frame[0] != Version && !Counted(part.Frame) {
+			return Batch{}, fmt.Errorf("%w: [%d,%d) of %q does not join others", ErrFrame, part.First, part.End(), part.Source)
 		}
 		size += len(part.Frame) - 1
 		if i > 0 {
@@ -146,6 +176,9 @@ func Join(parts []Batch, memory *Memory) (Batch, error) {
 	}
 	if len(parts) == 1 {
 		return joined, nil
+	}
+	if counted {
+		return joinCounted(joined, parts, memory)
 	}
 	frame := append(memory.Get(size)[:0], joined.Frame...)
 	for _, part := range parts[1:] {

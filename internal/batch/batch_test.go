@@ -96,7 +96,7 @@ func TestCheckCountsItems(t *testing.T) {
 		"0 items at":     {Frame: two},
 		"at offset 92":   {First: math.MaxInt64 - 1, N: 2, Frame: two},
 		"at offset -1":   {First: -1, N: 2, Frame: two},
-		"version 2":      {N: 1, Frame: []byte("\x02\x02a")},
+		"version 3":      {N: 1, Frame: []byte("\x03\x02a")},
 		"longer than":    {N: 2, Frame: two[:4]},
 	} {
 		err := b.Check()

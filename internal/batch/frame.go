@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// Version is the first byte of every frame.
+// Version is the first byte of a frame with one item for each offset.
 const Version = 1
 
 // ErrFrame is wrapped by every error about a malformed frame.
@@ -86,6 +86,9 @@ func (b *Builder) Grow(bytes int) { b.buf = slices.Grow(b.buf, max(0, bytes-len(
 // Use makes an empty Builder write its frame into memory, which it owns from now on.
 func (b *Builder) Use(memory []byte) { b.buf = memory[:0] }
 
+// Reuse is Use for memory that has a frame of n items already.
+func (b *Builder) Reuse(frame []byte, n int) { b.buf, b.n = frame, n }
+
 // Len returns the number of items in the frame.
 func (b *Builder) Len() int { return b.n }
 
@@ -111,15 +114,20 @@ type Reader struct {
 	err  error
 }
 
-// Read returns a Reader at the first item of a frame. An empty frame has no items.
+// Read returns a Reader at the first item of a frame, which does not read counts. An empty frame has
+// no items.
 func Read(frame []byte) Reader {
 	if len(frame) == 0 {
 		return Reader{}
 	}
-	if frame[0] != Version {
-		return Reader{err: fmt.Errorf("%w: version %d, this program reads %d", ErrFrame, frame[0], Version)}
+	switch frame[0] {
+	case Version:
+		return Reader{rest: frame[1:]}
+	case VersionCounts:
+		items, _, err := cutCounts(frame)
+		return Reader{rest: items, err: err}
 	}
-	return Reader{rest: frame[1:]}
+	return Reader{err: fmt.Errorf("%w: version %d, this program reads %d and %d", ErrFrame, frame[0], Version, VersionCounts)}
 }
 
 // Next returns the next item and whether it is a failure. ok is false at the end and after an

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -34,6 +35,48 @@ func CardList[T any](items []T) string {
 		list = append(list, text...)
 	}
 	return string(append(list, ']'))
+}
+
+// timesKey stands before the times of a gather on a card.
+const timesKey = `,"times":`
+
+// GatherList returns the first of some gathers as CardList does. The room that they leave has the
+// times of as many of them as fit, from the gather at the index first on, and then those of the ones
+// before it. next is the index from which the next list should go on: that of the first gather whose
+// times have no room, or the one behind it if no other times were before them.
+func GatherList(gathers []GatherReport, first int) (list string, next int) {
+	shown := slices.Clone(gathers)
+	for i := range shown {
+		shown[i].Times = nil
+	}
+	list = CardList(shown)
+	shown = shown[:countIn(list)]
+	room, timed := cardBytes-len(list), 0
+	for n := range shown {
+		i := (first + n) % len(shown)
+		if gathers[i].Times == nil {
+			continue
+		}
+		text, err := json.Marshal(gathers[i].Times)
+		if room -= len(timesKey) + len(text); err != nil || room < 0 {
+			if timed == 0 {
+				i++
+			}
+			return CardList(shown), i
+		}
+		shown[i].Times = gathers[i].Times
+		timed++
+	}
+	return CardList(shown), 0
+}
+
+// countIn returns the number of elements of a list that CardList has made.
+func countIn(list string) int {
+	var elements []json.RawMessage
+	if json.Unmarshal([]byte(list), &elements) != nil {
+		return 0
+	}
+	return len(elements)
 }
 
 // A FeedReport is an open source on the card of its executor.
@@ -69,6 +112,9 @@ type GatherReport struct {
 	Reader    int         `json:"reader"`       // percent of the last ten seconds in which it waited for its program
 	For       int64       `json:"ms,omitempty"` // for which it has done so without a break, in ms; 0: it does not wait
 	Since     time.Time   `json:"-"`            // when that began, by the clock of Redis; zero: it does not wait
+	// Times are those from the scatter of the delivered items to their delivery. It is nil without
+	// one, and if the card has no room for it.
+	Times *TimesReport `json:"times,omitempty"`
 }
 
 // A WantedItem is a stored item that a gather has waited for longest.

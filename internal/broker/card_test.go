@@ -45,6 +45,53 @@ func TestListsOfCardsAreBounded(t *testing.T) {
 	}
 }
 
+// A list of gathers has as many of them as one without times. The times of those that do not fit come
+// with the next lists, in turns.
+func TestTimesOfGathersTakeTurns(t *testing.T) {
+	t.Parallel()
+	var gathers []broker.GatherReport
+	for i := range int64(25) {
+		var times broker.Histogram
+		if i == 5 { // its times never have room
+			for at := time.Nanosecond; at < 1000*time.Hour; at += at/8 + 1 {
+				times.AddEach(at, 1_000_000)
+			}
+		}
+		for ms := int64(1); ms < 1<<20; ms *= 2 {
+			times.AddEach(time.Duration(ms)*time.Millisecond, int(i+1))
+		}
+		gathers = append(gathers, broker.GatherReport{Queue: fmt.Sprint("queue-", i), Delivered: 20 * (i + 1), Times: times.Report()})
+	}
+	gathers[3].Times = nil
+	seen, first := map[string]int64{}, 0
+	for range 50 {
+		var list string
+		list, first = broker.GatherList(gathers, first)
+		found := broker.Process{Card: map[string]string{"gathers": list}}.Gathers()
+		if len(list) > 4<<10 || len(found) != 25 {
+			t.Fatalf("%d bytes, %d gathers", len(list), len(found))
+		}
+		for _, g := range found {
+			if times := g.Times.Histogram(); g.Times != nil {
+				seen[g.Queue] = times.Count()
+			}
+		}
+	}
+	for i, g := range gathers {
+		if n := seen[g.Queue]; i != 3 && i != 5 && n != g.Delivered || (i == 3 || i == 5) && n != 0 {
+			t.Errorf("%s: %d times of %d items", g.Queue, n, g.Delivered)
+		}
+	}
+	list, next := broker.GatherList(gathers[:4], 7)
+	found := broker.Process{Card: map[string]string{"gathers": list}}.Gathers()
+	if next != 0 || found[2].Times == nil || gathers[2].Times == nil {
+		t.Errorf("of four gathers, all have room: %d is next, %s", next, list)
+	}
+	if list, next := broker.GatherList(nil, 1); list != "[]" || next != 0 {
+		t.Errorf("no gather is %s, %d", list, next)
+	}
+}
+
 func TestCardsSendChangedFieldsOnly(t *testing.T) {
 	t.Parallel()
 	sent := broker.CardFields{}

@@ -37,8 +37,10 @@ type Options struct {
 	Partitions int // of the namespace, see Connect; 0: as the address says
 
 	Tracer trace.Tracer // makes spans of batches; nil: none
+	Meter  trace.Meter  // counts items; nil: none
 
 	InProcess bool // the server runs in this process, see Client.Patience
+	Shared    bool // all goroutines share one connection to each server, see bundler
 }
 
 // A Client is the connection to one partition of a namespace in one Redis. The caller closes it.
@@ -50,6 +52,8 @@ type Client struct {
 	outage outage
 	clock  clock
 	tracer trace.Tracer
+	meter  trace.Meter
+	calls  *callMeter // of all partitions
 
 	index      int       // number of this partition
 	partitions []*Client // all partitions, this one included
@@ -57,6 +61,7 @@ type Client struct {
 	readings   stageCache // parsed records of stages
 	failures   atomic.Int64
 	ended      *atomic.Int64 // connections of all partitions that have ended
+	opened     time.Time     // when Open was called; heartbeats count from there
 }
 
 // Open parses the address, see parseURL. It connects on the first use.
@@ -65,7 +70,7 @@ func Open(address string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.options.Dialer, t.inProcess = recoverDialer(opts.Dialer), opts.InProcess
+	t.options.Dialer, t.inProcess, t.shared = recoverDialer(opts.Dialer), opts.InProcess, opts.Shared
 	if t.inProcess {
 		t.label = "embedded"
 	}
@@ -79,10 +84,14 @@ func Open(address string, opts Options) (*Client, error) {
 	if opts.Partitions > 0 {
 		t.partitions = opts.Partitions
 	}
-	c := &Client{target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas, tracer: opts.Tracer, ended: new(atomic.Int64)}
+	c := &Client{target: t, keys: keysOf(t.namespace, 0), log: log, replicas: opts.Replicas, tracer: opts.Tracer, meter: opts.Meter, calls: new(callMeter),
+		ended: new(atomic.Int64), opened: time.Now()}
 	options := t.universal(0)
-	options.Dialer = countEnds(dialerOf(options), c.ended)
-	c.rdb = t.connect(options)
+	options.Dialer = dialLate(countEnds(dialerOf(options), c.ended))
+	c.rdb = t.connect(options, nil)
+	if t.shared {
+		bundleCalls(c.rdb)
+	}
 	c.partitions = []*Client{c}
 	return c, nil
 }
@@ -108,6 +117,9 @@ func recoverDialer(dial dialer) dialer {
 // Tracer makes the spans of the batches that the process stores, runs and reads. It is nil if the
 // process makes none.
 func (c *Client) Tracer() trace.Tracer { return c.tracer }
+
+// Meter counts the items that the process stores, runs and reads. It is nil if the process counts none.
+func (c *Client) Meter() trace.Meter { return c.meter }
 
 // node returns the client of the server that holds the namespace: the only server, or a master of
 // the cluster.
@@ -135,12 +147,21 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	o.DialerRetries = 1
 	o.DialTimeout = 2 * time.Second
 	o.ReadTimeout = 5 * time.Second
+	if t.shared || wait > 0 {
+		o.PoolSize, o.PipelinePoolSize = 1, -1 // go-redis has another pool for pipelines
+	}
+	if t.shared && wait == 0 { // the bundler bounds the connections: a wait in the pool would be one more
+		o.PoolSize, o.MaxIdleConns = sharedPool, 1
+	}
 	if wait > 0 {
-		o.ReadTimeout, o.PoolSize = wait+5*time.Second, 1
+		o.ReadTimeout = wait + 5*time.Second
 		o.ConnMaxIdleTime = -1 // other processes would take the closed connection for the death of this one
 	}
 	return &o
 }
+
+// sharedPool is more than the connections that a bundler uses at once.
+const sharedPool = 8
 
 // patienceFactor is the factor of Patience for a server in this process.
 const patienceFactor = 30
@@ -171,8 +192,9 @@ func (c *Client) Close() error { return c.rdb.Close() }
 // a failover; callers then compare their state with the stored one.
 func (c *Client) Failures() int64 { return c.failures.Load() + c.ended.Load() }
 
-// try calls f and repeats it after each transient error, with a pause that grows from 10 ms to 1 s,
-// until ctx ends. f must be safe to repeat.
+// try calls f and repeats it after each transient error, with a pause that grows from 10 ms to a quarter of
+// a second, or to 2 s while Redis has no memory or no connection left, until ctx ends. f must be safe to
+// repeat.
 func (c *Client) try(ctx context.Context, what string, f func(context.Context) error) error {
 	err := f(ctx)
 	if err == nil || errors.Is(err, redis.Nil) {
@@ -202,15 +224,22 @@ func (c *Client) try(ctx context.Context, what string, f func(context.Context) e
 			c.failed(ctx, what, err)
 			if !errors.Is(err, os.ErrDeadlineExceeded) { // a timeout explains less than the error before it
 				last = err
-				if isFull(err) {
+				switch {
+				case isFull(err):
 					last = fmt.Errorf("redis is full: %w", err)
+				case c.isCrowded(err):
+					last = fmt.Errorf("%s: %w", crowdedText, err)
 				}
 			}
 		}
 		if Pause(ctx, pause+time.Duration(rand.Int64N(int64(pause)))); ctx.Err() != nil {
 			return fmt.Errorf("%s: %w (%w)", what, last, context.Cause(ctx))
 		}
-		pause = min(2*pause, time.Second)
+		longest := time.Second / 8
+		if isFull(err) || c.isCrowded(err) {
+			longest = time.Second
+		}
+		pause = min(2*pause, longest)
 	}
 }
 

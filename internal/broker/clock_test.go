@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -28,5 +29,13 @@ func TestNowIsTheTimeOfRedis(t *testing.T) {
 	must[broker.HeartbeatReply](t)(lease.Beat(t.Context()))
 	if off := off(-time.Hour); off > time.Minute {
 		t.Errorf("after a heartbeat the clock is off by %v", off)
+	}
+	now := time.Now()
+	for id, want := range map[string]time.Duration{
+		fmt.Sprint(now.Add(-2*time.Hour).UnixMilli(), "-7"): time.Hour, fmt.Sprint(now.UnixMilli(), "-0"): 0, "": 0, "0-1": 0,
+	} {
+		if got := c.Wait(broker.Ref{ID: id}, now); (got - want).Abs() > time.Minute {
+			t.Errorf("entry %s has waited for %v, want %v", id, got, want)
+		}
 	}
 }

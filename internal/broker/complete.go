@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -15,17 +16,18 @@ type Completion struct {
 	Entry      Entry
 	In         Queue
 	Cost       time.Duration // measured time of one item; 0: not measured
+	Growth     float64       // measured outputs for one item; 0: one
 	Outs       []Output
 	Remainders []Remainder
 	Bypassed   []Bypassed
 	Dead       *batch.Failure // why the entry becomes a dead letter; nil: it does not
 }
 
-// A Bypassed counts the items that skipped a queue, because one worker ran the stages before and
-// behind it in one call.
+// A Bypassed counts the offsets that skipped a queue, and their items, because one worker ran the
+// stages before and behind it in one call.
 type Bypassed struct {
-	Queue Queue
-	Items int
+	Queue    Queue
+	N, Items int
 }
 
 // A Remainder is a part of an entry that goes back to the in-queue: not run, or to be retried.
@@ -86,8 +88,8 @@ func (c *Client) commit(ctx context.Context, done []Completion, taker string) (_
 	encode := c.encode
 	for len(left) > 0 {
 		err := c.try(ctx, "complete batches", func(ctx context.Context) error {
-			replies, err := c.complete(ctx, done, left, encode, taker)
-			if isFull(err) {
+			replies, refused, err := c.complete(ctx, done, left, encode, taker)
+			if isFull(err) || isFull(refused) {
 				encode = encodeInline
 			}
 			if err != nil {
@@ -97,6 +99,9 @@ func (c *Client) commit(ctx context.Context, done []Completion, taker string) (_
 				taken = entriesOf(StreamRef{Queue: done[0].Outs[0].Queue.Name}, replies.list(len(left)))
 			}
 			left, err = uncommitted(left, replies, outcomes)
+			if err == nil && len(left) > 0 { // for the lack of payloads
+				err = refused
+			}
 			return err
 		})
 		if err != nil {
@@ -126,7 +131,34 @@ func uncommitted(open []int, replies list, outcomes []Outcome) (again []int, pas
 
 type encoder func(b batch.Batch, payloads []payload) (kind string, data any, grown []payload)
 
-func (c *Client) complete(ctx context.Context, done []Completion, open []int, encode encoder, taker string) (list, error) {
+// countOf returns the number of items of a batch for the script, "" if that is N.
+func countOf(b batch.Batch) any {
+	n, err := b.Items()
+	if err != nil { // the reader of the entry finds out
+		return ""
+	}
+	if IsChild(b.Source) { // its offsets are no inputs
+		return n
+	}
+	return countText(n, b.N)
+}
+
+func countText(items, n int) any {
+	if items == n {
+		return ""
+	}
+	return items
+}
+
+// growthText returns the field growth of complete.lua.
+func growthText(growth float64) any {
+	if growth == 0 || growth == 1 {
+		return 1
+	}
+	return strconv.FormatFloat(growth, 'f', 3, 64)
+}
+
+func (c *Client) complete(ctx context.Context, done []Completion, open []int, encode encoder, taker string) (replies list, refused, err error) {
 	k := c.keys
 	keys := []string{k.due(), k.dead()}
 	args := []any{k.payload(""), Suspicious, maxDead, taker}
@@ -135,7 +167,7 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, en
 		d := &done[i]
 		e := &d.Entry
 		keys = append(keys, k.streamOf(e.Stream()), k.meta(e.Queue), k.returns(e.Queue), k.suspects(e.Queue), k.delayed(e.Queue))
-		args = append(args, e.ID, d.In.Inc, int64(d.Cost), e.Crashes, e.Source, e.Stamp, e.Queue)
+		args = append(args, e.ID, d.In.Inc, int64(d.Cost), growthText(d.Growth), e.Crashes, e.Source, e.Stamp, e.Queue)
 		if d.Dead == nil {
 			args = append(args, "")
 		} else {
@@ -151,26 +183,30 @@ func (c *Client) complete(ctx context.Context, done []Completion, open []int, en
 			kind, data, grown := encode(out.Batch, payloads)
 			payloads = grown
 			keys = append(keys, k.stream(out.Queue.Name), k.meta(out.Queue.Name))
-			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, len(out.Frame), kind, data)
+			args = append(args, out.Queue.Inc, out.Source, out.First, out.N, countOf(out.Batch), len(out.Frame), kind, data)
 		}
 		for _, by := range d.Bypassed {
 			keys = append(keys, k.meta(by.Queue.Name))
-			args = append(args, by.Queue.Inc, by.Items)
+			args = append(args, by.Queue.Inc, by.N, countText(by.Items, by.N))
 		}
 		for _, rest := range d.Remainders {
 			kind, data, grown := encode(rest.Batch, payloads)
 			payloads = grown
-			args = append(args, rest.Attempts, rest.Delay.Milliseconds(), rest.First, rest.N, len(rest.Frame), kind, data)
+			child := rest.Source
+			if child == e.Source {
+				child = ""
+			}
+			args = append(args, child, rest.Attempts, rest.Delay.Milliseconds(), rest.First, rest.N, countOf(rest.Batch), len(rest.Frame), kind, data)
 		}
 		keys = payloadKeys(keys, payloads)
 		all = append(all, payloads...)
 	}
-	reply, err := c.sendWith(ctx, scripts.complete, all, keys, args...)
+	reply, refused, err := c.sendWith(ctx, scripts.complete, all, keys, args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if got := len(asList(reply)); got < len(open) {
-		return nil, fmt.Errorf("complete batches: %d replies for %d entries", got, len(open))
+		return nil, nil, fmt.Errorf("complete batches: %d replies for %d entries", got, len(open))
 	}
-	return asList(reply), nil
+	return asList(reply), refused, nil
 }

@@ -14,11 +14,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// connect makes a go-redis client. A Cluster client reloads the slot map every 2 s: it follows a
-// moved slot by itself, but it does not notice the death of a master.
-func (t target) connect(o *redis.UniversalOptions) redis.UniversalClient {
+// connect makes a go-redis client. A Cluster client reloads the slot map every 2 s, and after each
+// transient error, see reload: it follows a moved slot by itself, but it does not notice the death of a
+// master.
+//
+// slots returns the slot map in place of a request for it; nil: none does.
+func (t target) connect(o *redis.UniversalOptions, slots func(context.Context) ([]redis.ClusterSlot, error)) redis.UniversalClient {
 	if o.IsClusterMode {
 		cluster := o.Cluster()
+		cluster.ClusterSlots, cluster.DisableRoutingPolicies = slots, slots != nil
 		cluster.ClusterStateReloadInterval = 2 * time.Second
 		return redis.NewClusterClient(cluster)
 	}
@@ -35,6 +39,37 @@ func dialerOf(o *redis.UniversalOptions) dialer {
 		return o.Dialer
 	}
 	return redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
+}
+
+// dialLate makes a dialer return a connection whose first use fails, in place of an error. After some
+// failed dials, go-redis would try only once a second whether a server is there again.
+func dialLate(dial dialer) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return failedConn{err}, nil
+		}
+		return conn, nil
+	}
+}
+
+// A failedConn is a connection that could not be opened.
+type failedConn struct{ err error }
+
+func (c failedConn) Read([]byte) (int, error)       { return 0, c.err }
+func (c failedConn) Write([]byte) (int, error)      { return 0, c.err }
+func (failedConn) Close() error                     { return nil }
+func (failedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (failedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (failedConn) SetDeadline(time.Time) error      { return nil }
+func (failedConn) SetReadDeadline(time.Time) error  { return nil }
+func (failedConn) SetWriteDeadline(time.Time) error { return nil }
+
+// reload makes a Cluster client read the map of slots again, at most five times a second.
+func reload(ctx context.Context, rdb redis.UniversalClient) {
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx)
+	}
 }
 
 // countEnds makes a dialer count the connections that end. go-redis replaces an idle connection that

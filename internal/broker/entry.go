@@ -39,6 +39,7 @@ type Entry struct {
 	Failed   string // worker whose failed attempt this entry retries; "": none, or that worker has requeued it
 	Payload  string // id of the key that holds the frame; "": the frame is inline
 	Size     int    // bytes of the frame, known before the frame is read
+	Total    int    // number of items
 }
 
 func entryOf(at StreamRef, raw list) Entry {
@@ -53,6 +54,9 @@ func entryOf(at StreamRef, raw list) Entry {
 			e.First = fields.number(i + 1)
 		case "n":
 			e.N = int(fields.number(i + 1))
+			e.Total = e.N
+		case "i":
+			e.Total = int(fields.number(i + 1))
 		case "a":
 			e.Attempts = int(fields.number(i + 1))
 		case "k":

@@ -79,3 +79,11 @@ func (c *Client) Remembered() int {
 
 // CountFailure counts a call whose first attempt has failed.
 func (c *Client) CountFailure() { c.failures.Add(1) }
+
+// RemoveStage removes a stage as it was read.
+func (c *Client) RemoveStage(ctx context.Context, s Stage) (done bool, err error) {
+	return c.unstage(ctx, removal{stage: s, gone: s.Outs})
+}
+
+// ScriptNames is scriptNames.
+var ScriptNames = scriptNames

@@ -26,19 +26,34 @@ func FutureID(source string, offset int64) string { return fmt.Sprintf("%s.%d", 
 // to repeat, so it runs before the entry is completed.
 func (c *Client) Resolve(ctx context.Context, r Resolved) error {
 	return c.try(ctx, "resolve futures", func(ctx context.Context) error {
+		what := fmt.Sprintf("%s %d %d", r.Source, r.First, len(r.Results))
 		_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i, frame := range r.Results {
 				p.SetNX(ctx, c.keys.payload(FutureID(r.Source, r.First+int64(i))), frame, r.TTL)
 			}
 			p.XAdd(ctx, &redis.XAddArgs{Stream: c.keys.mailbox(r.Reply), NoMkStream: true, MaxLen: 1000,
-				Values: []any{"m", HintDone, "w", fmt.Sprintf("%s %d %d", r.Source, r.First, len(r.Results))}})
+				Values: []any{"m", HintDone, "w", what}})
 			return nil
 		})
+		if isFull(err) {
+			err = c.resolveInScript(ctx, r, what)
+		}
 		if errors.Is(err, redis.Nil) { // a result exists already, or the executor is gone
 			return nil
 		}
 		return err
 	})
+}
+
+// resolveInScript is an attempt of Resolve while the memory is full: the entry whose completion
+// follows makes room.
+func (c *Client) resolveInScript(ctx context.Context, r Resolved, what string) error {
+	keys, args := []string{c.keys.mailbox(r.Reply)}, []any{HintDone, what, r.TTL.Milliseconds()}
+	for i, frame := range r.Results {
+		keys = append(keys, c.keys.payload(FutureID(r.Source, r.First+int64(i))))
+		args = append(args, frame)
+	}
+	return scripts.hint.Run(ctx, c.rdb, keys, args...).Err()
 }
 
 // Futures reads results; the frame of a future without a result is nil.

@@ -21,6 +21,7 @@ type Gather struct {
 
 	delivered map[string]string // by source, as of Consume
 	nacked    map[Item]int64    // as of Consume
+	pending   int64             // entries of the queue that others hold, as of Consume
 }
 
 // Consume makes a gather the consumer of a queue and creates its mailbox. It takes over from a
@@ -30,7 +31,7 @@ type Gather struct {
 func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gather, error) {
 	what := "gather queue " + queue
 	reply, err := c.run(ctx, what, scripts.consume,
-		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor), c.keys.marks(queue), c.keys.nacked(queue), c.keys.returns(queue), c.keys.suspects(queue)},
+		[]string{c.keys.meta(queue), c.keys.mailbox(id), c.keys.registry(RoleExecutor), c.keys.marks(queue), c.keys.nacked(queue), c.keys.stream(queue), c.keys.returns(queue), c.keys.suspects(queue)},
 		id, executor)
 	if err != nil {
 		return Gather{}, err
@@ -44,7 +45,7 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	case "gone":
 		return Gather{}, fmt.Errorf("%s: %w", what, ErrQueueNotFound)
 	}
-	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64)}
+	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64), pending: l.number(6)}
 	if g.delivered = l.list(3).fields(); l.list(3) == nil {
 		g.delivered, err = c.scan(ctx, "read the marks of queue "+queue, c.keys.marks(queue))
 	}
@@ -114,6 +115,9 @@ func (g Gather) Delivered() map[string]string { return g.delivered }
 // Inherit moves the pending entries of earlier gathers to this one and returns them. Then it
 // releases the gather that this one replaced, since no other process would remove that one's name.
 func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
+	if g.pending == 0 && g.Queue.before == "" {
+		return nil, nil
+	}
 	var entries []Entry
 	start := "0-0"
 	for {
@@ -150,20 +154,25 @@ func (g Gather) Roots() []Path { return g.Queue.paths() }
 
 // A Mark says how far a source is delivered in a queue.
 type Mark struct {
-	Source    string  // its name in the queue, see Root
-	Delivered string  // the mark and the delivered ranges above it
-	Low       int64   // offset below which all items are delivered
-	Settled   []int64 // offsets whose delivery counts are deleted, see Nack
-	Retire    bool    // it has ended and is delivered here; it is deleted once that holds in all leaves of its root
+	Source    string // its name in the queue, see Root
+	Delivered string // the mark and the delivered ranges above it
+	Low       int64  // offset below which all items are delivered
+	Settled   []Item // items whose delivery counts are deleted, see Nack
+	Retire    bool   // it has ended and is delivered here; it is deleted once that holds in all leaves of its root
+	Drop      bool   // it is a child that is delivered whole: the mark of its parent has that
 }
 
-// Root splits the name of a source in a queue, or a path in From, into its original name and the
-// branches that it took.
-func Root(name string) (root, branch string) {
-	if i := strings.IndexByte(name, '~'); i >= 0 {
-		return name[:i], name[i:]
+// state returns the field ended of ack.lua.
+func (m Mark) state() int {
+	switch {
+	case m.Drop:
+		return 3
+	case IsChild(m.Source):
+		return 2
+	case m.Retire:
+		return 1
 	}
-	return name, ""
+	return 0
 }
 
 // Ack deletes fully delivered entries from the queue and moves the marks of their sources. Their
@@ -181,15 +190,11 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 		name, _ := Root(m.Source)
 		root := rootOf(m.Source)
 		keys = append(keys, k.source(name), k.meta(root))
-		retire := 0
-		if m.Retire {
-			retire = 1
-		}
-		args = append(args, m.Source, name, root, m.Delivered, m.Low, retire)
+		args = append(args, m.Source, name, root, m.Delivered, m.Low, m.state())
 	}
 	for _, m := range marks {
-		for _, offset := range m.Settled {
-			args = append(args, Item{m.Source, offset}.field())
+		for _, item := range m.Settled {
+			args = append(args, item.field())
 		}
 	}
 	for _, e := range entries {

@@ -188,7 +188,7 @@ func TestBypassedQueueMustExist(t *testing.T) {
 		}
 		scatterBatches(t, c, f, 1)
 		done := f.whole(f.takeAll(t, c, "w1"))
-		done[0].Bypassed = []broker.Bypassed{{Queue: between, Items: 1}}
+		done[0].Bypassed = []broker.Bypassed{{Queue: between, N: 1, Items: 1}}
 		if err := c.Delete(t.Context(), "between"); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"math"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,6 +27,7 @@ const (
 // of Prometheus with schema 2. Its values are off by at most 9 percent.
 type Histogram struct {
 	counts [lastBucket - firstBucket + 1]int64
+	sum    time.Duration
 }
 
 // bucketOf returns the bucket of a time in seconds: 4 log2 of it, rounded down.
@@ -51,6 +54,7 @@ func bucketOf(seconds float64) int {
 func (h *Histogram) Add(spent time.Duration, n int) {
 	if n > 0 {
 		h.counts[bucketOf(spent.Seconds()/float64(n))-firstBucket] += int64(n)
+		h.sum += spent
 	}
 }
 
@@ -59,12 +63,18 @@ func (h *Histogram) Merge(other *Histogram) {
 	for i, count := range other.counts {
 		h.counts[i] += count
 	}
+	h.sum += other.sum
 }
 
 // AddEach counts n items that took a time each.
 func (h *Histogram) AddEach(took time.Duration, n int) {
-	h.counts[bucketOf(took.Seconds())-firstBucket] += int64(max(n, 0))
+	n = max(n, 0)
+	h.counts[bucketOf(took.Seconds())-firstBucket] += int64(n)
+	h.sum += took * time.Duration(n)
 }
+
+// Sum returns the time of all items together.
+func (h *Histogram) Sum() time.Duration { return h.sum }
 
 // Count returns the number of items.
 func (h *Histogram) Count() (n int64) {
@@ -104,6 +114,48 @@ func (h *Histogram) each(f func(bucket int, count int64)) {
 			f(i+firstBucket, count)
 		}
 	}
+}
+
+// read sets the numbers of items of the buckets in the fields of a hash: those of a prefix and the
+// number of a bucket. It ignores other fields.
+func (h *Histogram) read(fields map[string]string, prefix string) {
+	for field, value := range fields {
+		number, ok := strings.CutPrefix(field, prefix)
+		if !ok {
+			continue
+		}
+		if bucket, err := strconv.Atoi(number); err == nil {
+			h.set(bucket, parseInt(value))
+		}
+	}
+}
+
+// A TimesReport is a Histogram on a card.
+type TimesReport struct {
+	Sum     int64         `json:"ms"` // of all items
+	Buckets map[int]int64 `json:"b"`  // items by the number of the bucket, without empty ones
+}
+
+// Report returns the form for a card, nil without items.
+func (h *Histogram) Report() *TimesReport {
+	r := TimesReport{Sum: h.sum.Milliseconds(), Buckets: map[int]int64{}}
+	h.each(func(bucket int, count int64) { r.Buckets[bucket] = count })
+	if len(r.Buckets) == 0 {
+		return nil
+	}
+	return &r
+}
+
+// Histogram returns the reported times, an empty Histogram for nil.
+func (r *TimesReport) Histogram() (h Histogram) {
+	if r == nil {
+		return h
+	}
+	h.sum = time.Duration(r.Sum) * time.Millisecond
+	for bucket, count := range r.Buckets {
+		h.set(bucket, count)
+	}
+	return h
 }
 
 // set sets the number of items of a bucket. It ignores buckets that do not exist.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/json"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -68,8 +69,30 @@ func TestQuantilesAreWithinABucket(t *testing.T) {
 		}
 		total, last = total+count, bound
 	}
+	if h.Sum() != 2980*time.Millisecond {
+		t.Errorf("all took %v", h.Sum())
+	}
 	if total != 100 || h.Count() != 100 || last != math.Exp2(0.25) {
 		t.Errorf("%d items, %d in buckets, the last bound is %v", h.Count(), total, last)
+	}
+}
+
+// A card keeps the buckets and the sum, in milliseconds. Buckets that do not exist are ignored.
+func TestHistogramsFitIntoCards(t *testing.T) {
+	t.Parallel()
+	var h, none Histogram
+	if none.Report() != nil || (*TimesReport)(nil).Histogram() != none {
+		t.Error("an empty histogram is on a card")
+	}
+	h.AddEach(1500*time.Millisecond, 3)
+	h.AddEach(0, 2)
+	text, err := json.Marshal(h.Report())
+	if err != nil || string(text) != `{"ms":4500,"b":{"-120":2,"2":3}}` {
+		t.Errorf("the card has %s, %v", text, err)
+	}
+	var read TimesReport
+	if err := json.Unmarshal([]byte(`{"ms":4500,"b":{"-120":2,"2":3,"65":9,"-121":9}}`), &read); err != nil || read.Histogram() != h {
+		t.Errorf("read as %v, %v", read.Histogram(), err)
 	}
 }
 

@@ -6,6 +6,9 @@ import (
 	"slices"
 )
 
+// MaxName is the largest length of a name.
+const MaxName = 64
+
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // CheckName checks that a name can be part of a key: the name of a queue, a function or a
@@ -43,9 +46,14 @@ func (k keys) returns(queue string) string  { return k.prefix + "r:" + queue }
 func (k keys) suspects(queue string) string { return k.prefix + "x:" + queue }
 func (k keys) delayed(queue string) string  { return k.prefix + "l:" + queue }
 func (k keys) due() string                  { return k.prefix + "due" }
+func (k keys) classes() string              { return k.prefix + "classes" }
+func (k keys) direct() string               { return k.prefix + "direct" }
+func (k keys) idle(class string) string     { return k.prefix + "idle:" + class }
 func (k keys) dead() string                 { return k.prefix + "dead" }
 func (k keys) meta(queue string) string     { return k.prefix + "m:" + queue }
 func (k keys) wait(queue string) string     { return k.prefix + "wait:" + queue }
+func (k keys) held(queue string) string     { return k.prefix + "held:" + queue }
+func (k keys) calls(queue string) string    { return k.prefix + "calls:" + queue }
 func (k keys) watch(queue string) string    { return k.prefix + "watch:" + queue }
 func (k keys) sources(queue string) string  { return k.prefix + "src:" + queue }
 func (k keys) source(name string) string    { return k.prefix + "s:" + name }
@@ -64,6 +72,7 @@ func (k keys) errors(stage string) string   { return k.prefix + "err:" + stage }
 func (k keys) watched() string              { return k.prefix + "watched" }
 func (k keys) fenced() string               { return k.prefix + "fenced" }
 func (k keys) acts() string                 { return k.prefix + "acts" }
+func (k keys) runs() string                 { return k.prefix + "runs" }
 func (k keys) watcher() string              { return k.prefix + "watcher" }
 func (k keys) owned(executor string) string { return k.prefix + "own:" + executor }
 func (k keys) holds(executor string) string { return k.prefix + "holds:" + executor }

@@ -21,6 +21,7 @@ type Lease struct {
 	lease      time.Duration
 	nextBeat   time.Time // time of the next heartbeat
 	liveness   *livenessConn
+	changed    chan struct{}           // has a token after the liveness connection has changed
 	seen       map[string]*observation // by mark: the processes in the last check
 	lastCheck  time.Time               // time of the last check
 	lastOutage time.Time               // end of the last outage
@@ -45,7 +46,9 @@ const Beats = 5
 
 // Lease returns the lease of a process that has joined. The caller closes it.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	return &Lease{c: c, role: r, id: id, lease: lease, liveness: &livenessConn{changed: make(chan struct{}, 1)}}
+	l := &Lease{c: c, role: r, id: id, lease: lease, liveness: new(livenessConn), changed: make(chan struct{}, 1)}
+	l.liveness.tell(l.changed)
+	return l
 }
 
 // Close waits for the clean-ups in the background. The contexts of Beat must have ended.
@@ -53,6 +56,7 @@ func (l *Lease) Close() {
 	for _, t := range l.tasks() {
 		t.wait()
 	}
+	l.liveness.forget(l.changed)
 }
 
 // tasks returns the clean-ups. They are independent: none waits for another one.
@@ -65,7 +69,7 @@ func (l *Lease) Wait(ctx context.Context) bool {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-l.liveness.changed:
+	case <-l.changed:
 	case <-timer.C:
 	}
 	return ctx.Err() == nil
@@ -82,7 +86,8 @@ type HeartbeatReply struct {
 // process was declared dead.
 func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	k, began := l.c.keys, time.Now()
-	l.nextBeat = began.Add(l.lease / Beats)
+	interval := l.lease / Beats // the partitions of a client beat at the same time
+	l.nextBeat = l.c.opened.Add((began.Sub(l.c.opened)/interval + 1) * interval)
 	_, conn, _ := l.liveness.get()
 	card = append(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,

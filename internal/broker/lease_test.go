@@ -170,6 +170,9 @@ func TestStoppedWorkerIsFencedAndRequeued(t *testing.T) {
 		if len(back) != 2 || back[0].Crashes != 1 || back[1].Crashes != 1 || back[0].Kind != broker.Returned || texts(back[1].Batch)[0] != large(1) {
 			t.Fatalf("what w1 held is %+v", back)
 		}
+		if s := must[broker.Survey](t)(l.c.Survey(t.Context())); s.Deaths != 1 {
+			t.Errorf("%d workers were declared dead", s.Deaths)
+		}
 		if _, err := stopped.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {
 			t.Fatalf("w1 goes on: %v", err)
 		}

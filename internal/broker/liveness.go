@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,10 +18,11 @@ const confirmAfter = time.Second
 
 // A livenessConn is the connection on which a process waits for hints. The kernel closes it at once
 // when the process dies, and Redis notices. A process that is only stopped keeps it.
+//
+// The leases of a worker in several partitions may share it.
 type livenessConn struct {
-	changed chan struct{} // receives a value when the id changes
-
 	mu    sync.Mutex
+	heard []chan struct{}       // of the leases; each receives a value when the id changes
 	node  redis.UniversalClient // server that was asked for the id
 	id    string                // client id that Redis gave to the connection; "": not known
 	since time.Time
@@ -39,13 +41,30 @@ func (s *livenessConn) reset() {
 func (s *livenessConn) set(node redis.UniversalClient, id string) {
 	s.mu.Lock()
 	s.node, s.id, s.since = node, id, time.Now()
+	heard := slices.Clone(s.heard)
 	s.mu.Unlock()
-	if id != "" {
+	for _, changed := range heard {
+		if id == "" {
+			break
+		}
 		select {
-		case s.changed <- struct{}{}:
+		case changed <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// tell makes a channel receive a value when the id changes, until forget is called.
+func (s *livenessConn) tell(changed chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = append(s.heard, changed)
+}
+
+func (s *livenessConn) forget(changed chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = slices.DeleteFunc(s.heard, func(c chan struct{}) bool { return c == changed })
 }
 
 func (s *livenessConn) get() (node redis.UniversalClient, id string, since time.Time) {
@@ -58,25 +77,40 @@ func (s *livenessConn) get() (node redis.UniversalClient, id string, since time.
 // caller closes it.
 func (l *Lease) Reader(wait time.Duration) *Reader { return l.c.reader(l.id, wait, l.liveness) }
 
+// SharedReader is Reader for a mailbox that a MailboxReader reads. Its connection is the liveness connection.
+// m may be nil.
+func (l *Lease) SharedReader(wait time.Duration, m *MailboxReader) *Reader {
+	if m == nil {
+		return l.Reader(wait)
+	}
+	l.liveness.forget(l.changed)
+	l.liveness = m.liveness
+	l.liveness.tell(l.changed)
+	return &Reader{
+		c: l.c, consumer: l.id, wait: wait, conns: newConnSet(nil),
+		shared: m, box: hintBox{rung: make(chan struct{}, 1), closed: make(chan struct{})},
+	}
+}
+
 // identify reads the client id of the connection that the next read waits on. If the server or the
-// permissions do not allow that, it does not ask again, and only the lease counts.
-func (r *Reader) identify(ctx context.Context) {
-	if r.conns.liveness == nil {
+// permissions do not allow that, it does not ask again, and only the lease counts. s may be nil.
+func (c *Client) identify(ctx context.Context, rdb redis.UniversalClient, s *livenessConn) {
+	if s == nil {
 		return
 	}
-	node, err := masterOf(ctx, r.rdb, r.c.keys)
+	node, err := masterOf(ctx, rdb, c.keys)
 	if err != nil {
 		return
 	}
-	if asked, _, _ := r.conns.liveness.get(); asked == node {
+	if asked, _, _ := s.get(); asked == node {
 		return
 	}
 	id, err := node.ClientID(ctx).Result()
 	switch {
 	case err == nil:
-		r.conns.liveness.set(node, fmt.Sprint(id))
-	case !r.c.isTransient(err) && ctx.Err() == nil:
-		r.conns.liveness.set(node, "")
+		s.set(node, fmt.Sprint(id))
+	case !c.isTransient(err) && ctx.Err() == nil:
+		s.set(node, "")
 	}
 }
 

@@ -274,10 +274,11 @@ func (m *machine) hold(t *rapid.T, in *[]held, by string, entries []broker.Entry
 	}
 }
 
-// checkStamp compares the stamp of an entry with the one that its items had before.
+// checkStamp compares the stamp of an entry with the one that its items had before. The client knows the
+// time of Redis only to within a round trip.
 func (m *machine) checkStamp(t *rapid.T, e broker.Entry) {
 	t.Helper()
-	if age := m.c.Now().Sub(e.Scattered()); age < 0 || age > time.Hour {
+	if age := m.c.Now().Sub(e.Scattered()); age < -time.Second || age > time.Hour {
 		t.Fatalf("the stamp %q is %v old", e.Stamp, age)
 	}
 	for at := e.First; at < e.End(); at++ {
@@ -489,7 +490,7 @@ func (m *machine) clean(t *rapid.T) {
 	}
 	for _, key := range keys {
 		ttl, err := m.c.Raw().PTTL(m.ctx, key).Result()
-		if err != nil || ttl <= 0 || !strings.HasPrefix(key, m.c.Key("f:")) {
+		if err != nil || (ttl <= 0 || !strings.HasPrefix(key, m.c.Key("f:"))) && key != m.c.Key("runs") {
 			t.Errorf("%s is left, for %v, %v", key, ttl, err)
 		}
 		m.c.Raw().Del(m.ctx, key)

@@ -46,7 +46,7 @@ func TestDeliveriesAreKeptUntilAcknowledged(t *testing.T) {
 		if err := c.Nack(t.Context(), old, many); !errors.Is(err, broker.ErrFenced) {
 			t.Errorf("the old gather gets %v", err)
 		}
-		mark := broker.Mark{Source: "s", Delivered: "8", Low: 8, Settled: []int64{1, 2, 7}}
+		mark := broker.Mark{Source: "s", Delivered: "8", Low: 8, Settled: []broker.Item{{Source: "s", Offset: 1}, {Source: "s", Offset: 2}, {Source: "s", Offset: 7}}}
 		if _, err := c.Ack(t.Context(), g, nil, []broker.Mark{mark}, 0, func(string) string { return "q" }); err != nil {
 			t.Fatal(err)
 		}

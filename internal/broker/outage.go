@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,12 +34,16 @@ type outage struct {
 	since, last time.Time // times of the first and of the latest failure
 	waiting     int       // calls that failed and are being repeated
 	logged      bool
+	greeted     time.Time // of the last look for a refusal of new connections
+
+	crowded atomic.Bool // the server refused a new connection at that look
 }
 
 // failed records a transient error of a call.
 func (c *Client) failed(ctx context.Context, verb string, err error) {
 	o, now := &c.outage, time.Now()
 	o.attempts.Add(1)
+	reload(ctx, c.rdb)
 	o.mu.Lock()
 	if !o.active.Load() {
 		o.since = now
@@ -45,15 +52,63 @@ func (c *Client) failed(ctx context.Context, verb string, err error) {
 	o.last = now
 	tell := !o.logged && now.Sub(o.since) >= warnAfter
 	o.logged = o.logged || tell
+	look := isCutOff(err) && now.Sub(o.greeted) >= time.Second
+	if look {
+		o.greeted = now
+	}
 	o.mu.Unlock()
+	if look {
+		o.crowded.Store(c.refusesClients(ctx))
+	}
 	if !tell {
 		return
 	}
 	message := "redis calls fail; retrying until they succeed"
-	if isFull(err) {
+	switch {
+	case isFull(err):
 		message = c.fullText(ctx)
+	case c.isCrowded(err):
+		message = crowdedText
 	}
 	c.log.LogAttrs(ctx, slog.LevelWarn, message, slog.String("redis", c.String()), slog.String("verb", verb), slog.Any("err", err))
+}
+
+// crowdedText is the cause and the remedy if the server has no connection left.
+const crowdedText = "redis refuses new connections: raise its maxclients, or start fewer processes"
+
+// isCutOff reports whether the server has ended a connection, or said that it has too many.
+func isCutOff(err error) bool {
+	return hasCode(err, "max number of clients") || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)
+}
+
+// isCrowded reports whether err comes from a server that has no connection left.
+func (c *Client) isCrowded(err error) bool {
+	return hasCode(err, "max number of clients") || c.outage.crowded.Load() && isCutOff(err)
+}
+
+// greetingLimit bounds the wait for the first text of a server on a new connection.
+const greetingLimit = 200 * time.Millisecond
+
+// refusesClients reports whether the server refuses a new connection since maxclients is reached. The
+// server says so before it reads anything. A client that has written by then may lose the text, because
+// the server closes the connection with the request unread.
+func (c *Client) refusesClients(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, greetingLimit)
+	defer cancel()
+	o := c.target.options
+	network := "tcp"
+	if strings.HasPrefix(o.Addrs[0], "/") {
+		network = "unix"
+	}
+	conn, err := dialerOf(&o)(ctx, network, o.Addrs[0])
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(greetingLimit))
+	greeting := make([]byte, 64)
+	n, _ := conn.Read(greeting)
+	return strings.Contains(string(greeting[:n]), "max number of clients")
 }
 
 // fullText says that the memory of Redis is full, with figures if the Redis user may read them.

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/testkit"
@@ -73,5 +76,36 @@ func TestFullMemoryIsNamed(t *testing.T) {
 				t.Errorf("the log is %s", text)
 			}
 		})
+	}
+}
+
+// A server without a free connection is called that, although its answer is lost if the client has
+// written before it reads. The calls succeed once there is room.
+func TestRefusedConnectionsAreNamed(t *testing.T) {
+	t.Parallel()
+	const named = "redis refuses new connections: raise its maxclients"
+	server := testkit.StartRedis(t)
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr(), PoolSize: 1, MinIdleConns: 1})
+	t.Cleanup(func() { _ = admin.Close() })
+	if err := admin.ConfigSet(t.Context(), "maxclients", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	log := &syncedLog{}
+	c, err := broker.Open(server.URL(), broker.Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+	c = opened(t, c, err)
+	if err := c.Connect(t.Context(), time.Second); !errors.Is(err, broker.ErrUnreachable) || errors.Is(err, broker.ErrUnusable) || !strings.Contains(err.Error(), named) {
+		t.Errorf("the connection ends with %v", err)
+	}
+	joined := make(chan error, 1)
+	go func() { joined <- c.Join(t.Context(), broker.RoleExecutor, "x1", nil) }()
+	testkit.Eventually(t, func() bool { return strings.Contains(log.String(), named) }, "the log names the cause")
+	if err := admin.ConfigSet(t.Context(), "maxclients", "100").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-joined; err != nil {
+		t.Error(err)
+	}
+	if text := log.String(); strings.Contains(text, "calls fail") {
+		t.Errorf("the log is %s", text)
 	}
 }

@@ -40,7 +40,7 @@ func (c *Client) loadPartitions(ctx context.Context) error {
 	for i := 1; i < n; i++ {
 		parts = append(parts, &Client{
 			rdb: c.rdb, target: c.target, keys: keysOf(c.target.namespace, i), log: c.log, replicas: c.replicas, index: i,
-			ended: c.ended, tracer: c.tracer,
+			ended: c.ended, opened: c.opened, tracer: c.tracer, meter: c.meter, calls: c.calls,
 		})
 	}
 	for _, part := range parts {

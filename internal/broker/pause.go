@@ -23,7 +23,12 @@ type OperatorPause struct {
 	By  string `json:"by"`
 	At  int64  `json:"at"` // ms, by the clock of Redis
 	Why string `json:"why,omitempty"`
+	// Removed is set by WithdrawStage: another stage of the in-queues takes the place of this one.
+	Removed bool `json:"removed,omitempty"`
 }
+
+// Removed reports whether WithdrawStage has removed the stage.
+func (s *Stage) Removed() bool { return s.Pause != nil && s.Pause.Removed }
 
 // PauseStage pauses a stage until ResumeStage: workers finish what they run and take no more. It
 // returns the stage as it was. A second call changes By and Why. If the stage is updated or replaced
@@ -34,9 +39,40 @@ func (c *Client) PauseStage(ctx context.Context, id, by, why string) (Stage, err
 		return Stage{}, err
 	}
 	return c.rewriteStage(ctx, "pause stage "+id, id, func(s *Stage) error {
-		s.Paused, s.Pause = true, &OperatorPause{By: by, At: now.UnixMilli(), Why: why}
+		removed := s.Removed()
+		s.Paused, s.Pause = true, &OperatorPause{By: by, At: now.UnixMilli(), Why: why, Removed: removed}
 		return nil
 	})
+}
+
+// WithdrawStage takes the stage that reads a queue and runs a function out of service. Its record stays,
+// paused, and keeps the connection of its queues, until a new stage of the same in-queues takes its
+// place. by is noted as the one who paused it. It returns ErrStageNotFound if there is no such stage.
+// It is safe to repeat.
+func (c *Client) WithdrawStage(ctx context.Context, queue, function, by string) error {
+	missing := fmt.Errorf("queue %q: %w that runs function %q over it", queue, ErrStageNotFound, function)
+	s, found, err := c.StageOf(ctx, queue)
+	if err != nil {
+		return err
+	}
+	if !found || s.Function != function {
+		return missing
+	}
+	now, err := c.now(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = c.rewriteStage(ctx, "remove stage "+s.ID, s.ID, func(s *Stage) error {
+		if s.Function != function || !slices.Contains(s.Inputs(), queue) {
+			return missing
+		}
+		if s.Removed() {
+			return nil
+		}
+		s.Paused, s.Pause = true, &OperatorPause{By: by, At: now.UnixMilli(), Why: "removed", Removed: true}
+		return nil
+	})
+	return err
 }
 
 // ResumeStage ends the pause of PauseStage, and returns the stage as it was. A stage whose executor

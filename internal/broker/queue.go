@@ -16,8 +16,11 @@ import (
 
 // A Queue is one incarnation of a remote queue, as its meta hash describes it.
 type Queue struct {
-	Name  string `json:"q"`
-	Inc   string `json:"inc"`
+	Name string `json:"q"`
+	Inc  string `json:"inc"`
+	// V is the version of its format: VersionCounts if an offset may have another number of items than
+	// one. 0 is version 1.
+	V     int    `json:"v,omitempty"`
 	Codec string `json:"-"`
 	Type  string `json:"-"`
 	Bounds
@@ -29,6 +32,7 @@ type Queue struct {
 	Consumer string        `json:"-"`
 	Items    int64         `json:"-"` // added so far
 	Bytes    int64         `json:"-"`
+	LeftOut  int64         `json:"-"` // offsets added so far, less Items: those without an item
 	Fused    int64         `json:"-"` // items that skipped it, since one worker ran the stages before and behind it
 	Dropped  int64         `json:"-"` // items dropped by overflow policies of sources
 	Cost     time.Duration `json:"-"` // of an item at the most expensive stage that follows
@@ -50,13 +54,19 @@ func parseInt(s string) int64 {
 	return n
 }
 
+// VersionCounts is the version of a queue whose frames may have counts.
+const VersionCounts = 2
+
 // checkVersion returns ErrVersion if this program does not know the format of a queue.
 func checkVersion(name, v string) error {
-	if v != "1" {
-		return fmt.Errorf("queue %q: %w: its format is %q, this program knows 1", name, ErrVersion, v)
+	if v != "1" && v != "2" {
+		return fmt.Errorf("queue %q: %w: its format is %q, this program knows 1 and 2", name, ErrVersion, v)
 	}
 	return nil
 }
+
+// Counted reports whether an offset of the queue may have another number of items than one.
+func (q Queue) Counted() bool { return q.V == VersionCounts }
 
 func queueOf(name string, m map[string]string) Queue {
 	q := Queue{
@@ -64,6 +74,9 @@ func queueOf(name string, m map[string]string) Queue {
 		Owner: m["owner"], Seal: m["sealed"] == "1", Flow: m["flow"], Consumer: m["consumer"],
 		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Fused: parseInt(m["fused"]), Dropped: parseInt(m["dropped"]), Cost: time.Duration(parseInt(m["cost"])),
 		before: m["before"],
+	}
+	if q.LeftOut = parseInt(m["leftout"]); m["v"] == "2" {
+		q.V = VersionCounts
 	}
 	if json.Unmarshal([]byte(m["from"]), &q.From) != nil {
 		q.From = nil
@@ -80,24 +93,12 @@ func queueOf(name string, m map[string]string) Queue {
 // Declare creates a queue, or returns the queue of that name. made reports whether it was created.
 // Declare does not compare an existing queue with q.
 func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, err error) {
-	if err := CheckName("queue", q.Name); err != nil {
-		return Queue{}, false, err
-	}
-	if q.From == nil {
-		q.From = []string{}
-	}
-	from, err := json.Marshal(q.From)
+	what, q := "declare queue "+q.Name, q.Planned()
+	call, err := c.declaration(q)
 	if err != nil {
 		return Queue{}, false, err
 	}
-	sealed := 0
-	if q.Seal {
-		sealed = 1
-	}
-	what, inc := "declare queue "+q.Name, uuid.NewString()
-	reply, err := c.run(ctx, what, scripts.declare,
-		[]string{c.keys.meta(q.Name), c.keys.stream(q.Name), c.keys.returns(q.Name), c.keys.owned(q.Owner), c.keys.queues()},
-		q.Name, inc, q.Codec, q.Type, q.Max, q.MaxBytes, q.Owner, sealed, from, q.Flow)
+	reply, err := c.run(ctx, what, call.script, call.keys, call.args...)
 	if err != nil {
 		return Queue{}, false, err
 	}
@@ -106,7 +107,37 @@ func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, 
 	if asList(reply).text(0) == "dying" {
 		return Queue{}, false, fmt.Errorf("%s: %w: it is being deleted", what, ErrQueueNotFound)
 	}
-	return found, found.Inc == inc, checkVersion(q.Name, meta["v"]) // also true if the reply of the call that created it was lost
+	return found, found.Inc == q.Inc, checkVersion(q.Name, meta["v"]) // also true if the reply of the call that created it was lost
+}
+
+// Planned returns a queue with a new incarnation. No other process may know its name. Stage and Source
+// create it, see OfPlanned.
+func (q Queue) Planned() Queue {
+	q.Inc = uuid.NewString()
+	return q
+}
+
+// declaration returns the call that creates a queue with the incarnation that it has.
+func (c *Client) declaration(q Queue) (call scriptCall, err error) {
+	if err := CheckName("queue", q.Name); err != nil {
+		return call, err
+	}
+	if q.From == nil {
+		q.From = []string{}
+	}
+	from, err := json.Marshal(q.From)
+	if err != nil {
+		return call, err
+	}
+	sealed := 0
+	if q.Seal {
+		sealed = 1
+	}
+	return scriptCall{
+		scripts.declare,
+		[]string{c.keys.meta(q.Name), c.keys.stream(q.Name), c.keys.returns(q.Name), c.keys.owned(q.Owner), c.keys.queues()},
+		[]any{q.Name, q.Inc, q.Codec, q.Type, q.Max, q.MaxBytes, q.Owner, sealed, from, q.Flow, max(q.V, 1)},
+	}, nil
 }
 
 // Look reads a queue.
@@ -191,9 +222,45 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 	return c.remove(ctx, []string{name}, stages)
 }
 
-// DeleteAll deletes queues, upstream first. Its error joins those of all queues.
+// DeleteAll deletes queues, upstream first. Its error joins those of all queues. The queues of a whole flow
+// with few entries take one round trip.
 func (c *Client) DeleteAll(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	if done, err := c.deleteFlow(ctx, names); err == nil && done {
+		return nil
+	}
 	return c.deleteAll(ctx, "", names)
+}
+
+// The most queues, and entries and sources of them together, that one call deletes.
+const (
+	flowQueues  = 100
+	flowEntries = 500
+)
+
+// deleteFlow deletes the queues of a flow at once, with the stages around them. done is false if that is
+// too much for one call, or if a stage around them reads a queue that stays.
+func (c *Client) deleteFlow(ctx context.Context, names []string) (done bool, err error) {
+	if len(names) > flowQueues {
+		return false, nil
+	}
+	k := c.keys
+	keys := []string{k.stages(), k.registry(RoleWorker), k.queues(), k.due()}
+	for _, name := range names {
+		keys = append(keys, k.meta(name))
+	}
+	reply, err := c.run(ctx, "delete queues "+strings.Join(names, ", "), scripts.deleteFlow, keys, k.prefix, flowEntries)
+	if err != nil || reply != int64(1) {
+		return false, err
+	}
+	for _, name := range names {
+		if err := c.unassign(ctx, name); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // DeleteOwned is DeleteAll for those queues that the executor still owns, or has begun to delete.
@@ -296,8 +363,9 @@ func (c *Client) dropKeys(ctx context.Context, name string) error {
 			return err
 		}
 		_, err = c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			p.Unlink(ctx, k.stream(name), k.returns(name), k.suspects(name), k.delayed(name), k.wait(name), k.watch(name), k.sources(name),
-				k.named(name), k.marks(name), k.nacked(name))
+			// Two commands: the ACL rules of a worker are for the streams or for the other keys.
+			p.Unlink(ctx, k.stream(name), k.returns(name), k.suspects(name), k.delayed(name))
+			p.Unlink(ctx, k.wait(name), k.held(name), k.calls(name), k.watch(name), k.sources(name), k.named(name), k.marks(name), k.nacked(name))
 			if gather, ok := strings.CutPrefix(meta["consumer"], "gather:"); ok {
 				for _, path := range queueOf(name, meta).From {
 					root, _ := Root(path)

@@ -113,7 +113,7 @@ func leftOf(t *testing.T, c *broker.Client) []string {
 	t.Helper()
 	return slices.DeleteFunc(must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()), func(key string) bool {
 		name := strings.TrimPrefix(key, c.Key(""))
-		return slices.Contains([]string{"workers", "executors", "w:w1", "e:x1", "p:w1", "p:x1"}, name)
+		return slices.Contains([]string{"workers", "direct", "executors", "w:w1", "e:x1", "p:w1", "p:x1", "runs"}, name)
 	})
 }
 
@@ -239,19 +239,19 @@ func TestOtherVersionsAreIgnored(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
 		f := makeFlow(t, c, 0)
-		c.Raw().HSet(t.Context(), c.Key("m:a"), "v", 2)
+		c.Raw().HSet(t.Context(), c.Key("m:a"), "v", 3)
 		_, looked := c.Look(t.Context(), "a")
 		_, _, declared := c.Declare(t.Context(), broker.Queue{Name: "a"})
 		_, gathered := c.Consume(t.Context(), "g1", "x1", "a")
 		for _, err := range []error{looked, declared, gathered} {
 			if !errors.Is(err, broker.ErrVersion) {
-				t.Errorf("a queue of version 2: %v", err)
+				t.Errorf("a queue of version 3: %v", err)
 			}
 		}
-		for _, record := range []string{`{"v":2,"id":"b","ins":7}`, `{"v":2,"id":"b","kind":"map"}`} {
+		for _, record := range []string{`{"v":2,"id":"b","ins":7}`, `{"v":2,"id":"b","kind":"map"}`, `{"v":4,"id":"b","kind":"map"}`} {
 			c.Raw().HSet(t.Context(), c.Key("stages"), f.stage.ID, record)
 			if stages := must[[]broker.Stage](t)(c.Stages(t.Context())); len(stages) != 0 {
-				t.Errorf("stages of version 2 are read: %+v", stages)
+				t.Errorf("stages of other versions are read: %+v", stages)
 			}
 		}
 	})

@@ -19,6 +19,7 @@ type Hint struct{ Kind, What string }
 // The kinds of hints.
 const (
 	HintStages  = "stages"  // a stage was added or removed
+	HintReady   = "ready"   // a queue has unread entries, see ReadyQueue
 	HintRoom    = "room"    // a full queue has room again
 	HintEnd     = "end"     // a source has ended
 	HintSource  = "source"  // a source has joined
@@ -38,6 +39,11 @@ const (
 type Route struct {
 	In   string
 	Outs []string
+	// Most is the number of items of an entry that the worker runs, for a stage with a rate: it cuts
+	// larger entries first. 0: any number.
+	Most int
+	// Calls is the number of calls that the worker holds, for a stage with batches.
+	Calls int
 }
 
 // A Taken is the result of Take for one route.
@@ -46,7 +52,14 @@ type Taken struct {
 	Full    bool    // an out-queue is full; the mailbox gets HintRoom when it has room
 	Waits   bool    // set with Full: the in-queue has entries
 	Beyond  bool    // the next entry is beyond the window of its source; the mailbox gets HintRoom when the window moves
+	Left    bool    // the queue is ready for workers that wait for rings
 	Sick    bool    // a queue is gone, or one of its keys has another type
+	Held    bool    // a limit of the stage holds further entries; the mailbox gets HintRoom, or Wait is set
+	// Wait is the time until the worker asks again for a queue that is held; 0: it waits for a hint.
+	Wait time.Duration
+	// Cut is the number of items of the first part into which the worker cuts the entries of a stage
+	// with batches. 0: the entries are one call.
+	Cut int
 }
 
 // Take reads at most budget entries, over the routes in their order and without waiting. Of each
@@ -62,7 +75,7 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 		for _, out := range r.Outs {
 			keys = append(keys, c.keys.stream(out), c.keys.meta(out), c.keys.wait(out))
 		}
-		args = append(args, r.In, len(r.Outs))
+		args = append(args, r.In, len(r.Outs), r.Most, r.Calls)
 	}
 	reply, err := scripts.take.Run(ctx, onlyOnce{c.rdb}, keys, args...).Result()
 	c.observe(ctx, "take from queues", err)
@@ -77,19 +90,25 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 		}
 		taken[i].Full, taken[i].Sick = l.text(0) == "full", l.text(0) == "sick"
 		taken[i].Beyond = l.text(0) == "window"
-		taken[i].Waits = l.number(5) > 0
+		taken[i].Waits, taken[i].Left = l.number(5) > 0, l.number(6) > 0
+		taken[i].Held, taken[i].Wait = l.text(0) == "held", time.Duration(l.number(7))*time.Millisecond
+		taken[i].Cut = int(l.number(8))
 	}
 	return taken, nil
 }
 
-// A Reader waits for entries and hints on a connection of its own. The name of its consumer is also
-// that of its mailbox. One goroutine uses it; another one may call Interrupt to end a blocked Read.
+// A Reader waits for entries and hints on a connection of its own, or for hints of a MailboxReader. The name of
+// its consumer is also that of its mailbox. One goroutine uses it; another one may call Interrupt to end a
+// blocked Read.
 type Reader struct {
 	c        *Client
-	rdb      redis.UniversalClient
+	rdb      redis.UniversalClient // nil with shared
 	consumer string
 	wait     time.Duration
 	conns    *connSet
+	seen     []string       // hints that were read and are still in the mailbox
+	shared   *MailboxReader // nil: none
+	box      hintBox        // with shared
 }
 
 // gatherBuffer is the size in bytes of each buffer of a gather's reader. It receives entries, not
@@ -103,26 +122,48 @@ func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
 }
 
 func (c *Client) reader(consumer string, wait time.Duration, s *livenessConn) *Reader {
-	options, d := c.target.universal(wait), &connSet{conns: map[*trackedConn]struct{}{}, liveness: s}
+	conns := newConnSet(s)
+	return &Reader{c: c, rdb: c.dedicated(wait, conns), consumer: consumer, wait: wait, conns: conns}
+}
+
+// dedicated returns a client with one connection, which d tracks. A read on it may block for wait.
+func (c *Client) dedicated(wait time.Duration, d *connSet) redis.UniversalClient {
+	options := c.target.universal(wait)
 	next := dialerOf(options)
-	if s == nil {
+	if d.liveness == nil {
 		options.ReadBufferSize, options.WriteBufferSize = gatherBuffer, gatherBuffer
 	}
-	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	options.Dialer = dialLate(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
 		return d.keep(conn)
-	}
-	return &Reader{c, c.target.connect(options), consumer, wait, d}
+	})
+	return c.target.connect(options, func(ctx context.Context) ([]redis.ClusterSlot, error) { // it needs no connection to other nodes
+		return c.rdb.ClusterSlots(ctx).Result()
+	})
 }
 
+// mailbox returns the key of the mailbox.
+func (r *Reader) mailbox() string { return r.c.keys.mailbox(r.consumer) }
+
 // Interrupt ends a blocked Read. No Read may follow.
-func (r *Reader) Interrupt() { r.conns.close() }
+func (r *Reader) Interrupt() {
+	r.conns.close()
+	if r.box.closed != nil {
+		r.box.once.Do(func() { close(r.box.closed) })
+	}
+}
 
 // Close closes the connection. No Read may be running.
-func (r *Reader) Close() error { return r.rdb.Close() }
+func (r *Reader) Close() error {
+	if r.shared != nil {
+		r.shared.detach(r)
+		return nil
+	}
+	return r.rdb.Close()
+}
 
 // connSet tracks the open connections of one go-redis client. A context does not end a blocked
 // read, and go-redis writes to stderr if it is closed during one, so Interrupt closes the
@@ -133,6 +174,10 @@ type connSet struct {
 	mu     sync.Mutex
 	conns  map[*trackedConn]struct{}
 	closed bool
+}
+
+func newConnSet(s *livenessConn) *connSet {
+	return &connSet{conns: map[*trackedConn]struct{}{}, liveness: s}
 }
 
 // A trackedConn is one connection of a connSet.
@@ -181,7 +226,15 @@ func (d *connSet) close() {
 // at most wait, and not at all if wait is 0. It returns at most count entries of each stream. After
 // an error, entries may be pending with the consumer, see Held.
 func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait time.Duration) (entries []Entry, hints []Hint, err error) {
-	mailbox := r.c.keys.mailbox(r.consumer)
+	if r.shared != nil && len(from) == 0 {
+		hints, err = r.readShared(ctx, wait)
+		return nil, hints, err
+	}
+	if r.shared != nil { // this connection serves both from now on
+		r.shared.detach(r) //nolint:contextcheck // its own bound is enough
+		r.shared, r.rdb = nil, r.c.dedicated(r.wait, r.conns)
+	}
+	mailbox := r.mailbox()
 	args := []any{"XREADGROUP", "GROUP", "w", r.consumer, "COUNT", count}
 	if wait > 0 {
 		args = append(args, "BLOCK", min(wait, r.wait).Milliseconds())
@@ -196,39 +249,67 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 	for range len(from) + 1 {
 		args = append(args, ">")
 	}
-	r.identify(ctx)
+	r.c.identify(ctx, r.rdb, r.conns.liveness)
 	read := once{redis.NewCmd(ctx, args...)}
 	err = r.rdb.Process(ctx, read)
-	r.c.observe(ctx, "wait for items", err)
+	r.observe(ctx, "wait for items", err)
 	reply := read.Val()
 	if errors.Is(err, redis.Nil) {
+		if wait > 0 {
+			r.acknowledgeHints(ctx, 1)
+		}
 		return nil, nil, nil
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("wait for items: %w", r.c.withRemedy(err))
 	}
-	var seen []string
 	for _, s := range asList(reply) {
 		stream := asList(s)
 		if at, ok := by[stream.text(0)]; ok {
 			entries = append(entries, entriesOf(at, stream.list(1))...)
 			continue
 		}
-		for i := range stream.list(1) {
-			message := stream.list(1).list(i)
-			seen = append(seen, message.text(0))
-			m := message.list(1).fields()
-			hints = append(hints, Hint{m["m"], m["w"]})
-		}
+		read, ids := hintsOf(stream.list(1))
+		hints, r.seen = append(hints, read...), append(r.seen, ids...)
 	}
-	if len(seen) > 0 { // an error does no harm: these are hints
-		_, _ = r.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-			p.XAck(ctx, mailbox, "w", seen...)
-			p.XDel(ctx, mailbox, seen...)
-			return nil
-		})
-	}
+	r.acknowledgeHints(ctx, seenHints)
 	return entries, hints, nil
+}
+
+// seenHints is the number of hints that are acknowledged together. A mailbox is deleted with its owner,
+// and is trimmed, so that hints which are not acknowledged do no harm.
+const seenHints = 64
+
+// acknowledgeHints deletes the hints that were read from the mailbox, if they are at least some.
+func (r *Reader) acknowledgeHints(ctx context.Context, least int) {
+	if len(r.seen) < least {
+		return
+	}
+	seen, mailbox := r.seen, r.c.keys.mailbox(r.consumer)
+	r.seen = nil
+	_, _ = r.c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error { // an error does no harm
+		p.XAck(ctx, mailbox, "w", seen...)
+		p.XDel(ctx, mailbox, seen...)
+		return nil
+	})
+}
+
+// hintsOf returns the hints of messages of a mailbox, and their ids.
+func hintsOf(messages list) (hints []Hint, ids []string) {
+	for i := range messages {
+		message := messages.list(i)
+		m := message.list(1).fields()
+		hints, ids = append(hints, Hint{m["m"], m["w"]}), append(ids, message.text(0))
+	}
+	return hints, ids
+}
+
+// observe is Client.observe for the client of the Reader.
+func (r *Reader) observe(ctx context.Context, verb string, err error) {
+	r.c.observe(ctx, verb, err)
+	if err != nil && r.c.isTransient(err) {
+		reload(ctx, r.rdb)
+	}
 }
 
 // A StreamRef is one of the streams of a queue.
@@ -292,8 +373,12 @@ func (c *Client) pending(ctx context.Context, consumer string, at StreamRef) (en
 // SendHint adds a hint to a mailbox, if the mailbox exists.
 func (c *Client) SendHint(ctx context.Context, mailbox string, h Hint) error {
 	return c.try(ctx, "send a hint to "+mailbox, func(ctx context.Context) error {
-		return c.rdb.XAdd(ctx, &redis.XAddArgs{
+		err := c.rdb.XAdd(ctx, &redis.XAddArgs{
 			Stream: c.keys.mailbox(mailbox), NoMkStream: true, MaxLen: 1000, Values: []any{"m", h.Kind, "w", h.What},
 		}).Err()
+		if isFull(err) {
+			err = scripts.hint.Run(ctx, c.rdb, []string{c.keys.mailbox(mailbox)}, h.Kind, h.What, 0).Err()
+		}
+		return err
 	})
 }

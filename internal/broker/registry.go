@@ -34,6 +34,8 @@ type FunctionCard struct {
 	Out      string `json:"out"`
 	OutCodec string `json:"outcodec"`
 	Version  string `json:"version,omitempty"`
+	Filter   bool   `json:"filter,omitempty"`  // it is a predicate
+	FlatMap  bool   `json:"flatmap,omitempty"` // it yields any number of outputs for an input
 }
 
 // Join registers a process and creates its mailbox.
@@ -184,11 +186,11 @@ func (c *Client) lastBeat(ctx context.Context) (last float64, err error) {
 // Hints waits for the hints of a mailbox after the one with the id after. It returns the id to
 // continue with. Only the owner of the mailbox calls it.
 func (r *Reader) Hints(ctx context.Context, after string) (hints []Hint, last string, err error) {
-	r.identify(ctx)
+	r.c.identify(ctx, r.rdb, r.conns.liveness)
 	streams, err := r.rdb.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{r.c.keys.mailbox(r.consumer), after}, Block: r.wait, Count: 1000,
 	}).Result()
-	r.c.observe(ctx, "wait for hints", err)
+	r.observe(ctx, "wait for hints", err)
 	if errors.Is(err, redis.Nil) {
 		return nil, after, nil
 	}

@@ -85,6 +85,7 @@ type StageWork struct {
 	Stage  Stage
 	Counts StageCounts
 	Times  Histogram // of the time for an item
+	Waits  Histogram // of the time of an item in the in-queue, see Client.Wait
 	Errors []ErrorGroup
 }
 
@@ -101,7 +102,7 @@ type Report struct {
 // report.
 func (c *Client) Report(ctx context.Context, worker string, r Report) (watched bool, err error) {
 	k := c.keys
-	keys, args := []string{k.card(RoleWorker, worker), k.stages(), k.watched()}, []any{r.Number, keptGroups}
+	keys, args := []string{k.card(RoleWorker, worker), k.stages(), k.watched(), k.runs()}, []any{r.Number, keptGroups}
 	for i := range r.Stages {
 		s := &r.Stages[i]
 		in := s.Stage.Ins[0].Name
@@ -122,6 +123,12 @@ func (c *Client) Report(ctx context.Context, worker string, r Report) (watched b
 	return l.number(1) == 1, nil
 }
 
+// The fields of t:<stage> for buckets begin with these, and end with the number of the bucket.
+const (
+	timeField = "b"
+	waitField = "w"
+)
+
 // appendTo appends the arguments of report.lua for a stage.
 func (s *StageWork) appendTo(args []any) ([]any, error) {
 	var added []any
@@ -130,7 +137,11 @@ func (s *StageWork) appendTo(args []any) ([]any, error) {
 			added = append(added, t.field, *t.value)
 		}
 	}
-	s.Times.each(func(bucket int, count int64) { added = append(added, "b"+strconv.Itoa(bucket), count) })
+	if waited := s.Waits.Sum(); waited > 0 {
+		added = append(added, "waited", int64(waited))
+	}
+	s.Times.each(func(bucket int, count int64) { added = append(added, timeField+strconv.Itoa(bucket), count) })
+	s.Waits.each(func(bucket int, count int64) { added = append(added, waitField+strconv.Itoa(bucket), count) })
 	args = append(args, s.Stage.ID, s.Stage.Seq, s.Stage.Function, s.Counts.Items, s.Counts.Failed, s.Counts.Busy.Milliseconds(),
 		s.Counts.Full.Milliseconds(), len(added)/2, len(s.Errors))
 	args = append(args, added...)
@@ -151,7 +162,11 @@ const watchedTTL = 10 * time.Second
 // worker on, and without the time that Running otherwise leaves out.
 func (c *Client) MarkWatched(ctx context.Context) error {
 	return c.try(ctx, "mark the workers as watched", func(ctx context.Context) error {
-		return c.rdb.Set(ctx, c.keys.watched(), 1, watchedTTL).Err()
+		err := c.rdb.Set(ctx, c.keys.watched(), 1, watchedTTL).Err()
+		if isFull(err) { // a list with fewer calls is better than none
+			return nil
+		}
+		return err
 	})
 }
 
@@ -161,6 +176,7 @@ type StageReport struct {
 	Counts     StageCounts
 	Last       time.Time    // of the last report, by the clock of Redis; zero: there was none
 	Times      Histogram    // of the time for an item
+	Waits      Histogram    // of the time of an item in the in-queue; empty: no worker has reported it
 	Errors     []ErrorGroup // the last seen first
 	GroupsGone int64        // error groups that made way for newer ones
 	Seconds    []TimeSlot   // of 10 s each, of about the last ten minutes in which there were reports, the oldest first
@@ -220,13 +236,10 @@ func (r *StageReport) read(totals, history, groups map[string]string) {
 	if last := parseInt(totals["last"]); last > 0 {
 		r.Last = time.UnixMilli(last)
 	}
-	for field, value := range totals {
-		if number, ok := strings.CutPrefix(field, "b"); ok {
-			if bucket, err := strconv.Atoi(number); err == nil {
-				r.Times.set(bucket, parseInt(value))
-			}
-		}
-	}
+	r.Times.read(totals, timeField)
+	r.Times.sum = r.Counts.Spent
+	r.Waits.read(totals, waitField)
+	r.Waits.sum = time.Duration(parseInt(totals["waited"]))
 	for field, value := range history {
 		switch {
 		case strings.HasPrefix(field, "s"):

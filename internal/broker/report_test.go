@@ -44,6 +44,8 @@ func TestReportsAddUpOnce(t *testing.T) {
 			Items: 10, Failed: 2, Retried: 3, Lost: 1, Batches: 4, Bytes: 500, Spent: time.Second, Busy: 2 * time.Second, Full: 3 * time.Second, OtherErrors: 5,
 		}}
 		work.Times.Add(time.Second, 10)
+		work.Waits.AddEach(3*time.Second, 4)
+		work.Waits.AddEach(time.Minute, 1)
 		work.Errors = []broker.ErrorGroup{{
 			Key: "k1", Count: 2, Code: "error", Message: "item 7 is \"bad\"", Source: "s1", Offset: 1 << 52, Attempt: 3, Worker: "w1", Stack: "at x",
 		}}
@@ -53,7 +55,7 @@ func TestReportsAddUpOnce(t *testing.T) {
 			reported(t, c, number, first)
 		}
 		once := reportOf(t, c, "b")
-		if once.Counts != work.Counts || once.Times.Count() != 10 || once.Last.IsZero() || len(once.Errors) != 1 {
+		if once.Counts != work.Counts || once.Times != work.Times || once.Waits != work.Waits || once.Last.IsZero() || len(once.Errors) != 1 {
 			t.Fatalf("after one report: %+v", once)
 		}
 		group := once.Errors[0]
@@ -66,7 +68,7 @@ func TestReportsAddUpOnce(t *testing.T) {
 		reported(t, c, 2, second)
 		reported(t, c, 1, first) // it arrives late
 		twice := reportOf(t, c, "b")
-		if twice.Counts.Items != 20 || twice.Counts.Full != 6*time.Second || twice.Times.Count() != 20 || len(twice.Errors) != 2 {
+		if twice.Counts.Items != 20 || twice.Counts.Full != 6*time.Second || twice.Times.Count() != 20 || twice.Waits.Count() != 10 || twice.Waits.Sum() != 144*time.Second || len(twice.Errors) != 2 {
 			t.Fatalf("after two reports: %+v", twice)
 		}
 		at := slices.IndexFunc(twice.Errors, func(g broker.ErrorGroup) bool { return g.Key == "k1" })
@@ -83,7 +85,7 @@ func TestReportsAddUpOnce(t *testing.T) {
 			}
 		}
 		none := reportOf(t, c, "other")
-		if none.Counts != (broker.StageCounts{}) || none.Stage != "other" || none.Times.Count() != 0 || !none.Last.IsZero() {
+		if none.Counts != (broker.StageCounts{}) || none.Stage != "other" || none.Times.Count() != 0 || none.Waits.Count() != 0 || !none.Last.IsZero() {
 			t.Errorf("a stage without reports has %+v", none)
 		}
 	})

@@ -45,6 +45,17 @@ func (c *Client) Requeue(ctx context.Context, names ...string) error {
 
 // eachStage calls do with the in-queues of all stages, page by page.
 func (c *Client) eachStage(ctx context.Context, do func(queues []string) error) error {
+	return c.stagePages(ctx, func(page []StageQueue) error {
+		queues := make([]string, len(page))
+		for i, q := range page {
+			queues[i] = q.Queue
+		}
+		return do(queues)
+	})
+}
+
+// stagePages calls do with the in-queues of all stages and the ids of these, page by page.
+func (c *Client) stagePages(ctx context.Context, do func(queues []StageQueue) error) error {
 	for cursor := uint64(0); ; {
 		var page []string
 		err := c.try(ctx, "read a page of stages", func(ctx context.Context) (err error) {
@@ -54,7 +65,7 @@ func (c *Client) eachStage(ctx context.Context, do func(queues []string) error) 
 		if err != nil {
 			return err
 		}
-		var queues []string
+		var queues []StageQueue
 		for i := 1; i < len(page); i += 2 {
 			var s struct {
 				Ins []Queue `json:"ins"`
@@ -63,7 +74,7 @@ func (c *Client) eachStage(ctx context.Context, do func(queues []string) error) 
 				continue
 			}
 			for _, in := range s.Ins {
-				queues = append(queues, in.Name)
+				queues = append(queues, StageQueue{in.Name, page[i-1]})
 			}
 		}
 		if err := do(queues); err != nil || cursor == 0 {

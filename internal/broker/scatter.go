@@ -40,6 +40,7 @@ type sourceOptions struct {
 	executor string
 	named    int
 	keep     string
+	planned  bool
 }
 
 // Of names the executor of a source. If that executor dies, the watcher abandons the source.
@@ -52,6 +53,9 @@ func Durable() SourceOption { return func(h *sourceOptions) { h.named = 1 } }
 // KeepInputs stores each item until it is delivered, so that Input can read it. format names the
 // type and the codec of the items.
 func KeepInputs(format string) SourceOption { return func(h *sourceOptions) { h.keep = format } }
+
+// OfPlanned creates the queue in the same round trip. See Queue.Planned.
+func OfPlanned() SourceOption { return func(h *sourceOptions) { h.planned = true } }
 
 // Source makes a source of a queue, or takes over the source of that name. stored is the offset at
 // which it continues. With seal 1, no other source may join the queue afterwards.
@@ -68,13 +72,23 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	}
 	what := "scatter into queue " + q.Name
 	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostFailure(q.Name)}
-	reply, err := c.run(ctx, what, scripts.source,
+	var calls []scriptCall
+	if by.planned {
+		declaration, err := c.declaration(q)
+		if err != nil {
+			return s, 0, err
+		}
+		calls = append(calls, declaration)
+	}
+	replies, err := c.runInOrder(ctx, what, append(calls, scriptCall{
+		scripts.source,
 		[]string{c.keys.source(name), c.keys.meta(q.Name), c.keys.sources(q.Name), c.keys.watch(q.Name), c.keys.registry(RoleExecutor), c.keys.named(q.Name)},
-		name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""), s.claim, by.keep)
+		[]any{name, q.Name, q.Inc, seal, by.executor, by.named, c.keys.holds(""), s.claim, by.keep},
+	})...)
 	if err != nil {
 		return s, 0, err
 	}
-	l := asList(reply)
+	l := asList(replies[len(calls)])
 	switch status := l.text(0); status {
 	case "ok":
 		s.Epoch = l.number(1)
@@ -100,6 +114,7 @@ type Scattered struct {
 	Room   int64         // items that fit now; -1: no bound
 	Cost   time.Duration // of an item at the most expensive stage; 0: not known
 	Limit  int64         // largest number of items of a batch; 0: no bound
+	Memory bool          // the memory of Redis was full during the call: send few batches
 	Low    int64         // offset below which all gathers have delivered; -1: there is no gather
 	// Dropped lists the ranges of these batches that a policy dropped, as from-to joined by commas.
 	Dropped string
@@ -109,8 +124,9 @@ type Scattered struct {
 // not fit is not written twice.
 type Parcel struct {
 	batch.Batch
-	Trace string // that the spans of the batch link to, "": none
-	id    string // of its payload key, "" until that is written
+	Trace   string // that the spans of the batch link to, "": none
+	id      string // of its payload key, "" until a call needs one
+	written bool   // the payload key exists: the batch waits for room in its queue
 }
 
 // A Window bounds the items that a source has stored and that a gather has not delivered.
@@ -132,37 +148,33 @@ func (w Window) argument() int64 {
 // and the window allow. An overflow policy that drops items makes room, or stores a gap for a batch.
 // Scatter is safe to repeat.
 func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window Window, parcels []Parcel) (Scattered, error) {
-	k, q, what := c.keys, s.Queue.Name, "scatter into queue "+s.Queue.Name
+	what, full, end := "scatter into queue "+s.Queue.Name, false, int64(0)
+	if len(parcels) > 0 {
+		end = parcels[0].End()
+	}
 	for {
-		args := append(make([]any, 0, 8+6*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window.argument(),
-			s.lost, string(s.Overflow), k.prefix)
-		keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q), k.sources(q)}
-		var payloads []payload
-		for i := range parcels {
-			p := &parcels[i]
-			kind, data, written := "f", any(p.id), []payload(nil)
-			if p.id == "" {
-				kind, data, written = c.encode(p.Batch, nil)
+		var l list
+		var refused error
+		err := c.try(ctx, what, func(ctx context.Context) (err error) {
+			if full && len(parcels[0].Frame) > FullBytes {
+				err = c.probeMemory(ctx)
 			}
-			if len(written) > 0 {
-				p.id, _ = data.(string)
-				payloads = append(payloads, written...)
+			if err == nil {
+				l, refused, err = c.scatter(ctx, s, mailbox, window, parcels)
 			}
-			if p.id != "" {
-				keys = append(keys, k.payload(p.id))
+			if refused != nil && l.number(1) <= parcels[0].First { // no item is stored
+				err = refused
 			}
-			args = append(args, p.First, p.N, len(p.Frame), p.Trace, kind, data)
-		}
-		reply, err := c.runWith(ctx, what, scripts.scatter, payloads, keys, args...)
+			if isFull(err) && !full {
+				full, parcels = true, smallest(parcels)
+			}
+			return err
+		})
 		if err != nil {
 			return Scattered{}, err
 		}
-		l := asList(reply)
 		status := l.text(0)
-		if status == "resend" { // a payload expired before the script committed it
-			for i := range parcels {
-				parcels[i].id = ""
-			}
+		if status == "resend" && refused == nil { // a payload expired before the script committed it
 			continue
 		}
 		if kept, err := c.replicated(ctx, sourceField{s.Name, "stored", l.number(1)}); err != nil {
@@ -170,11 +182,88 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 		} else if !kept[0] { // a failover lost the write: repeat from the stored offset
 			continue
 		}
+		stored := l.number(1)
+		part := full && parcels[0].End() < end // of the first batch
+		if part && stored < parcels[0].End() { // it waits for room, and the caller does not know its payload
+			_ = c.Discard(ctx, parcels...)
+		}
 		return Scattered{
-			Stored: l.number(1), Full: status == "full" || status == "window", Window: status == "window", Cut: status == "straddle",
+			Stored: stored, Full: status == "full" || status == "window", Window: status == "window",
+			Cut: status == "straddle" || part && stored == parcels[0].End(), Memory: full || refused != nil,
 			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4), Low: l.number(5), Dropped: l.text(6),
 		}, checkStatus(what, status)
 	}
+}
+
+// FullBytes is the size of a call of Scatter after Redis has refused one for lack of memory. Redis
+// keeps a buffer for two seconds for each connection that has sent a frame of 32 KiB or more, also
+// if it has refused the frame, and the buffer counts as used memory.
+const FullBytes = 31 << 10
+
+// ItemsWithin returns about the number of items of the parcel that take so many bytes, at least one.
+// It is N if the parcel is in Redis already and waits for room in its queue.
+func (p Parcel) ItemsWithin(bytes int) int {
+	if p.written || len(p.Frame) <= bytes {
+		return p.N
+	}
+	return max(1, int(int64(p.N)*int64(bytes)/int64(len(p.Frame))))
+}
+
+// smallest returns the first parcel, or the first of its items if it is large.
+func smallest(parcels []Parcel) []Parcel {
+	first := parcels[0]
+	if at := first.ItemsWithin(FullBytes); at < first.N {
+		if head, _, err := first.Split(at); err == nil {
+			return []Parcel{{Batch: head, Trace: first.Trace}}
+		}
+	}
+	return parcels[:1]
+}
+
+// probeMemory returns an error if the memory of Redis is full.
+func (c *Client) probeMemory(ctx context.Context) error {
+	return c.rdb.Set(ctx, c.keys.payload("probe"), "", time.Millisecond).Err()
+}
+
+// scatter makes one call of the script. If a payload is missing, the script has stored the parcels
+// before it and deleted the payloads behind it. refused is the error with which Redis refused the
+// missing payload.
+func (c *Client) scatter(ctx context.Context, s Source, mailbox string, window Window, parcels []Parcel) (l list, refused, err error) {
+	k, q := c.keys, s.Queue.Name
+	args := append(make([]any, 0, 8+6*len(parcels)), s.Name, s.Epoch, s.Queue.Inc, k.mailbox(mailbox), window.argument(),
+		s.lost, string(s.Overflow), k.prefix)
+	keys := []string{k.source(s.Name), k.meta(q), k.stream(q), k.wait(q), k.watch(q), k.sources(q)}
+	var payloads []payload
+	for i := range parcels {
+		p := &parcels[i]
+		kind, data := "f", any(p.id)
+		switch {
+		case p.id == "":
+			kind, data, payloads = c.encode(p.Batch, payloads)
+			if kind == "f" {
+				p.id, _ = data.(string)
+			}
+		case !p.written:
+			payloads = append(payloads, payload{k.payload(p.id), p.Frame})
+		}
+		if p.id != "" {
+			keys = append(keys, k.payload(p.id))
+		}
+		args = append(args, p.First, p.N, len(p.Frame), p.Trace, kind, data)
+	}
+	reply, refused, err := c.sendWith(ctx, scripts.scatter, payloads, keys, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	l = asList(reply)
+	missing := l.text(0) == "resend"
+	for i := range parcels {
+		parcels[i].written = parcels[i].id != "" && !missing
+	}
+	if !missing {
+		refused = nil
+	}
+	return l, refused, nil
 }
 
 // Discard deletes the payloads of parcels that will not be stored. A stored parcel keeps its

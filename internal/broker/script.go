@@ -39,6 +39,8 @@ var (
 	declareLua string
 	//go:embed lua/delete_dead_letter.lua
 	deleteDeadLetterLua string
+	//go:embed lua/delete_flow.lua
+	deleteFlowLua string
 	//go:embed lua/discard.lua
 	discardLua string
 	//go:embed lua/drop_sources.lua
@@ -49,20 +51,34 @@ var (
 	fenceLua string
 	//go:embed lua/finish.lua
 	finishLua string
+	//go:embed lua/forget_rings.lua
+	forgetRingsLua string
 	//go:embed lua/heartbeat.lua
 	heartbeatLua string
+	//go:embed lua/hint.lua
+	hintLua string
+	//go:embed lua/insert.lua
+	insertLua string
 	//go:embed lua/join.lua
 	joinLua string
+	//go:embed lua/join_class.lua
+	joinClassLua string
 	//go:embed lua/leave.lua
 	leaveLua string
 	//go:embed lua/lib.lua
 	libLua string
+	//go:embed lua/lib_limits.lua
+	libLimitsLua string
+	//go:embed lua/lib_rings.lua
+	libRingsLua string
 	//go:embed lua/limit_batches.lua
 	limitBatchesLua string
 	//go:embed lua/look.lua
 	lookLua string
 	//go:embed lua/mark_deleting.lua
 	markDeletingLua string
+	//go:embed lua/mark_unread.lua
+	markUnreadLua string
 	//go:embed lua/nack.lua
 	nackLua string
 	//go:embed lua/partitions.lua
@@ -71,8 +87,12 @@ var (
 	pauseLua string
 	//go:embed lua/pause_stage.lua
 	pauseStageLua string
+	//go:embed lua/payloads.lua
+	payloadsLua string
 	//go:embed lua/purge.lua
 	purgeLua string
+	//go:embed lua/ready.lua
+	readyLua string
 	//go:embed lua/reclaim.lua
 	reclaimLua string
 	//go:embed lua/release.lua
@@ -85,6 +105,8 @@ var (
 	requeueForeignLua string
 	//go:embed lua/requeue_stray.lua
 	requeueStrayLua string
+	//go:embed lua/ring.lua
+	ringLua string
 	//go:embed lua/scatter.lua
 	scatterLua string
 	//go:embed lua/seal.lua
@@ -108,7 +130,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, discard, dropSources, dropWaiting, fence, finish, heartbeat, join, leave, limitBatches, look, markDeleting, nack, partitions, pause, pauseStage, purge, reclaim, release, report, requeueDue, requeueForeign, requeueStray, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, deleteFlow, discard, dropSources, dropWaiting, fence, finish, forgetRings, heartbeat, hint, insert, join, joinClass, leave, limitBatches, look, markDeleting, markUnread, nack, partitions, pause, pauseStage, payloads, purge, ready, reclaim, release, report, requeueDue, requeueForeign, requeueStray, ring, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
 	abandon:          script(abandonLua),
 	abandonSources:   script(abandonSourcesLua),
@@ -123,28 +145,37 @@ var scripts = struct {
 	consume:          script(consumeLua),
 	declare:          script(declareLua),
 	deleteDeadLetter: script(deleteDeadLetterLua),
+	deleteFlow:       script(deleteFlowLua),
 	discard:          script(discardLua),
 	dropSources:      script(dropSourcesLua),
 	dropWaiting:      script(dropWaitingLua),
 	fence:            script(fenceLua),
 	finish:           script(finishLua),
+	forgetRings:      script(forgetRingsLua),
 	heartbeat:        script(heartbeatLua),
+	hint:             script(hintLua),
+	insert:           script(insertLua),
 	join:             script(joinLua),
+	joinClass:        script(joinClassLua),
 	leave:            script(leaveLua),
 	limitBatches:     script(limitBatchesLua),
 	look:             script(lookLua),
 	markDeleting:     script(markDeletingLua),
+	markUnread:       script(markUnreadLua),
 	nack:             script(nackLua),
 	partitions:       script(partitionsLua),
 	pause:            script(pauseLua),
 	pauseStage:       script(pauseStageLua),
+	payloads:         script(payloadsLua),
 	purge:            script(purgeLua),
+	ready:            script(readyLua),
 	reclaim:          script(reclaimLua),
 	release:          script(releaseLua),
 	report:           script(reportLua),
 	requeueDue:       script(requeueDueLua),
 	requeueForeign:   script(requeueForeignLua),
 	requeueStray:     script(requeueStrayLua),
+	ring:             script(ringLua),
 	scatter:          script(scatterLua),
 	seal:             script(sealLua),
 	source:           script(sourceLua),
@@ -159,20 +190,25 @@ var scripts = struct {
 
 func script(body string) *redis.Script { return redis.NewScript(withLib(body)) }
 
-// function matches the first line of a function of lib.lua. The file consists of paragraphs, each a
-// comment and a function, which may call the functions above it.
+// function matches the first line of a function of lib.lua, or of lib_limits.lua and lib_rings.lua behind
+// it. The files consist of paragraphs, each a comment and a function, which may call the functions above it.
 var function = regexp.MustCompile(`(?m)^local function (\w+)`)
 
-// withLib prepends to a script the functions of lib.lua that it needs. It leaves out the others,
+// withLib prepends to a script the functions of these files that it needs. It leaves out the others,
 // since each call of a script creates all its functions again.
 func withLib(body string) string {
-	for _, paragraph := range slices.Backward(strings.Split(strings.TrimSpace(libLua), "\n\n")) {
+	for _, paragraph := range slices.Backward(strings.Split(libraries(), "\n\n")) {
 		name := function.FindStringSubmatch(paragraph)
 		if name != nil && strings.Contains(body, name[1]+"(") {
 			body = paragraph + "\n\n" + body
 		}
 	}
 	return body
+}
+
+// libraries returns the functions of the library files.
+func libraries() string {
+	return strings.TrimSpace(libLua) + "\n\n" + strings.TrimSpace(libLimitsLua) + "\n\n" + strings.TrimSpace(libRingsLua)
 }
 
 // run runs a script until ctx ends, see try. The script must be safe to repeat after a lost reply.
@@ -182,6 +218,48 @@ func (c *Client) run(ctx context.Context, what string, s *redis.Script, keys []s
 		return err
 	})
 	return reply, err
+}
+
+// A scriptCall is one call of a script.
+type scriptCall struct {
+	script *redis.Script
+	keys   []string
+	args   []any
+}
+
+// runInOrder runs scripts one after the other in one round trip, until ctx ends, see try. Each must be
+// safe to repeat, also after the ones behind it. It returns their replies, or the error of the first one
+// that has failed; those behind that one have run too.
+func (c *Client) runInOrder(ctx context.Context, what string, calls ...scriptCall) (replies []any, err error) {
+	if len(calls) == 1 {
+		reply, err := c.run(ctx, what, calls[0].script, calls[0].keys, calls[0].args...)
+		return []any{reply}, err
+	}
+	err = c.try(ctx, what, func(ctx context.Context) error {
+		replies, err = c.sendInOrder(ctx, calls)
+		return err
+	})
+	return replies, err
+}
+
+func (c *Client) sendInOrder(ctx context.Context, calls []scriptCall) (replies []any, err error) {
+	pipe := c.rdb.Pipeline()
+	sent := make([]*redis.Cmd, len(calls))
+	for i, call := range calls {
+		sent[i] = call.script.EvalSha(ctx, pipe, call.keys, call.args...)
+	}
+	_, _ = pipe.Exec(ctx) // each command keeps its own error
+	unknown := false      // Redis does not know a script: it and those behind it are sent again
+	for i, call := range calls {
+		if unknown = unknown || hasCode(sent[i].Err(), "NOSCRIPT"); unknown {
+			sent[i] = call.script.Run(ctx, c.rdb, call.keys, call.args...)
+		}
+		if err := sent[i].Err(); err != nil {
+			return nil, err
+		}
+		replies = append(replies, sent[i].Val())
+	}
+	return replies, nil
 }
 
 // once is a command that must not be sent again after a lost reply. Without it, the Cluster client
@@ -219,34 +297,32 @@ type payload struct {
 	frame []byte
 }
 
-// runWith stores payloads with a lifetime and runs a script, in one round trip. The script removes
-// the lifetime when it commits.
-func (c *Client) runWith(ctx context.Context, what string, s *redis.Script, payloads []payload, keys []string, args ...any) (reply any, err error) {
-	err = c.try(ctx, what, func(ctx context.Context) error {
-		reply, err = c.sendWith(ctx, s, payloads, keys, args...)
-		return err
-	})
-	return reply, err
-}
-
-// sendWith is runWith without retries.
-func (c *Client) sendWith(ctx context.Context, s *redis.Script, payloads []payload, keys []string, args ...any) (any, error) {
+// sendWith stores payloads with a lifetime and runs a script, in one round trip. The script removes
+// the lifetime of those that it commits, and deletes those for which a payload before them is missing.
+// refused is the error with which Redis refused the first of the refused payloads.
+func (c *Client) sendWith(ctx context.Context, s *redis.Script, payloads []payload, keys []string, args ...any) (reply any, refused, err error) {
 	if len(payloads) == 0 {
-		return s.Run(ctx, c.rdb, keys, args...).Result()
+		ran := s.Run(ctx, c.rdb, keys, args...)
+		return ran.Val(), nil, ran.Err()
 	}
 	pipe := c.rdb.Pipeline()
-	for _, p := range payloads {
+	stored := make([]*redis.BoolCmd, len(payloads))
+	for i, p := range payloads {
 		// NX: if the first reply was lost, the payload may be committed already, and SET would give
 		// it a lifetime again.
-		pipe.SetNX(ctx, p.key, p.frame, payloadTTL)
+		stored[i] = pipe.SetNX(ctx, p.key, p.frame, payloadTTL)
 	}
 	evaluated := s.EvalSha(ctx, pipe, keys, args...)
-	_, err := pipe.Exec(ctx)
-	if evaluated.Err() != nil && hasCode(evaluated.Err(), "NOSCRIPT") {
-		evaluated = s.Eval(ctx, c.rdb, keys, args...)
-		err = evaluated.Err()
+	_, _ = pipe.Exec(ctx) // each command keeps its own error
+	for _, set := range stored {
+		if refused = set.Err(); refused != nil {
+			break
+		}
 	}
-	return evaluated.Val(), err
+	if hasCode(evaluated.Err(), "NOSCRIPT") {
+		evaluated = s.Eval(ctx, c.rdb, keys, args...)
+	}
+	return evaluated.Val(), refused, evaluated.Err()
 }
 
 // A list is a reply of a script. Its methods return zero values for missing elements: the scripts

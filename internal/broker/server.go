@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // A Server is the state of the Redis server that has the namespace.
@@ -21,6 +23,8 @@ type Server struct {
 	Uptime     time.Duration
 	MainCPU    time.Duration // of its main thread since the start, 0 if it does not tell
 	Cluster    bool
+	Address    string // host and port
+	Run        string // id of its run: after a restart it has another one
 }
 
 // Server reads INFO. It takes two round trips. ErrDenied: the Redis user may not.
@@ -48,13 +52,29 @@ func (c *Client) Server(ctx context.Context) (s Server, err error) {
 	s.AppendOnly, s.Snapshots = number("aof_enabled") == 1, fields["rdb_last_bgsave_status"] == "ok"
 	s.Replicas, s.Clients, s.MaxClients = number("connected_slaves"), number("connected_clients"), number("maxclients")
 	s.Uptime, s.Cluster = time.Duration(number("uptime_in_seconds"))*time.Second, number("cluster_enabled") == 1
-	if seconds, err := time.ParseDuration(fields["used_cpu_main_thread_sys"] + "s"); err == nil {
-		s.MainCPU = seconds
-	}
-	if seconds, err := time.ParseDuration(fields["used_cpu_main_thread_user"] + "s"); err == nil {
-		s.MainCPU += seconds
-	}
+	s.MainCPU, s.Address, s.Run = mainCPU(fields), addressOf(node), fields["run_id"]
 	return s, nil
+}
+
+// mainCPU returns the processor time of the main thread, and that of all threads if the server does not
+// tell the former.
+func mainCPU(fields map[string]string) time.Duration {
+	seconds := func(name string) time.Duration {
+		d, _ := time.ParseDuration(fields[name] + "s") // 0 for a missing one
+		return d
+	}
+	if d := seconds("used_cpu_sys_main_thread") + seconds("used_cpu_user_main_thread"); d > 0 {
+		return d
+	}
+	return seconds("used_cpu_sys") + seconds("used_cpu_user")
+}
+
+// addressOf returns host and port of a server, "" for one whose client does not have it.
+func addressOf(node redis.UniversalClient) string {
+	if client, ok := node.(*redis.Client); ok {
+		return client.Options().Addr
+	}
+	return ""
 }
 
 // infoFields returns the fields of INFO by name.

@@ -15,9 +15,11 @@ import (
 
 // The kinds of stages.
 const (
-	KindMap    = "map"    // a function, one output for an input
-	KindCopy   = "copy"   // no function: every out-queue gets the items
-	KindFuture = "future" // a function whose results are keys
+	KindMap     = "map"     // a function, one output for an input
+	KindFilter  = "filter"  // a predicate: its inputs, without some of them
+	KindFlatMap = "flatmap" // a function, any number of outputs for an input
+	KindCopy    = "copy"    // no function: every out-queue gets the items
+	KindFuture  = "future"  // a function whose results are keys
 )
 
 // A Stage is work for the workers: it takes entries from Ins and adds results to Outs.
@@ -40,8 +42,9 @@ type Stage struct {
 	// Backoff is the pause before the second attempt, in ns; it doubles up to MaxBackoff.
 	Backoff    time.Duration `json:"backoff,omitempty"`
 	MaxBackoff time.Duration `json:"backoffmax,omitempty"`
-	Tags       []string      `json:"tags,omitempty"`   // that a worker needs to run it, sorted; V is 2 then
+	Tags       []string      `json:"tags,omitempty"`   // that a worker needs to run it, sorted; V is at least 2 then
 	NoFuse     bool          `json:"nofuse,omitempty"` // never fused with the stage before or behind it
+	Limits     *Limits       `json:"limits,omitempty"` // of all workers together; nil: none. V is 4 then
 	TTL        time.Duration `json:"ttl,omitempty"`    // of a future's result, ns
 	Reply      string        `json:"reply,omitempty"`  // executor whose mailbox gets HintDone
 	Record     string        `json:"-"`                // the JSON text as it was read
@@ -75,30 +78,32 @@ func names(queues []Queue) (names []string) {
 
 // Stage makes a stage the consumer of its in-queues and sends HintStages to the workers. It updates
 // a stage with the same id, function and queues; if the record is unchanged, it sends no hint. If
-// another stage conflicts with it, the error is a StageConflict.
-func (c *Client) Stage(ctx context.Context, s Stage) error {
+// another stage conflicts with it, the error is a StageConflict. planned are out-queues that Stage
+// creates in the same round trip, see Queue.Planned. They exist also after an error.
+func (c *Client) Stage(ctx context.Context, s Stage, planned ...Queue) error {
 	s.V, s.Seq = s.version(), time.Now().UnixNano()
-	err := c.stage(ctx, s, Stage{})
+	err := c.stage(ctx, s, Stage{}, planned)
 	var conflict *StageConflict
-	if errors.As(err, &conflict) && conflict.Old.updatedBy(s) {
+	if errors.As(err, &conflict) && (conflict.Old.updatedBy(s) || conflict.Old.Removed() && conflict.sameInputs()) {
 		return c.Replace(ctx, s, conflict.Old)
 	}
 	return err
 }
 
 // Replace is Stage for a stage that takes the place of an old one, also in the order of stages. The
-// consumer of the in-queue changes in one step, and the backlog stays. The pause of an operator too.
+// consumer of the in-queue changes in one step, and the backlog stays. The pause of an operator too,
+// unless the old stage was removed.
 func (c *Client) Replace(ctx context.Context, s, old Stage) error {
 	s.V, s.Seq = s.version(), old.Seq
-	if old.Pause != nil {
+	if old.Pause != nil && !old.Removed() {
 		s.Paused, s.Pause = true, old.Pause
 	}
-	return c.stage(ctx, s, old)
+	return c.stage(ctx, s, old, nil)
 }
 
 // stage writes the record of a stage and removes old, which may have another id. The zero Stage
-// stands for no old stage.
-func (c *Client) stage(ctx context.Context, s, old Stage) error {
+// stands for no old stage. It creates the planned queues first.
+func (c *Client) stage(ctx context.Context, s, old Stage, planned []Queue) error {
 	var goes []Out // out-queues only of the stage that is replaced
 	expected, away := old.Record, ""
 	if old.ID != s.ID {
@@ -113,12 +118,22 @@ func (c *Client) stage(ctx context.Context, s, old Stage) error {
 	if err := around.addPaths(ctx, s.Ins, goes); err != nil {
 		return err
 	}
-	reply, err := c.run(ctx, "make stage "+s.ID, scripts.stage, around.keys(),
-		append([]any{s.ID, record, c.keys.prefix, len(s.Ins), len(s.Outs), len(goes), expected, away}, around.args()...)...)
+	var calls []scriptCall
+	for _, q := range planned {
+		declaration, err := c.declaration(q)
+		if err != nil {
+			return err
+		}
+		calls = append(calls, declaration)
+	}
+	replies, err := c.runInOrder(ctx, "make stage "+s.ID, append(calls, scriptCall{
+		scripts.stage, around.keys(),
+		append([]any{s.ID, record, c.keys.prefix, len(s.Ins), len(s.Outs), len(goes), expected, away}, around.args()...),
+	})...)
 	if err != nil {
 		return err
 	}
-	l := asList(reply)
+	l := asList(replies[len(planned)])
 	switch at := int(l.number(1)); l.text(0) {
 	case "gone":
 		return fmt.Errorf("queue %q: %w", s.queues()[at], ErrQueueNotFound)
@@ -163,8 +178,10 @@ func (*StageConflict) Is(target error) bool {
 
 // Replaceable reports whether both stages run a function over the same in-queue.
 func (e *StageConflict) Replaceable() bool {
-	return e.Old.Kind == KindMap && e.New.Kind == KindMap && slices.Equal(names(e.Old.Ins), names(e.New.Ins))
+	return e.Old.Maps() && e.New.Maps() && e.sameInputs()
 }
+
+func (e *StageConflict) sameInputs() bool { return slices.Equal(names(e.Old.Ins), names(e.New.Ins)) }
 
 // describe describes a stage for an error text.
 func (s Stage) describe() string {
@@ -184,10 +201,22 @@ func (s Stage) updatedBy(next Stage) bool {
 	return !slices.ContainsFunc(s.queues(), func(queue string) bool { return !slices.Contains(next.queues(), queue) })
 }
 
+// Maps reports whether a function makes the items of its out-queue from those of its in-queue.
+func (s *Stage) Maps() bool {
+	return s.Kind == KindMap || s.Kind == KindFilter || s.Kind == KindFlatMap
+}
+
 // version returns the version of the record. A program that knows no tags leaves alone a stage that
-// has some.
+// has some, one that knows no counts a stage whose queues have counts, and one that knows no limits a
+// stage with limits.
 func (s *Stage) version() int {
-	if len(s.Tags) > 0 {
+	counted := func(out Out) bool { return out.Counted() }
+	switch {
+	case s.Limits != nil:
+		return 4
+	case slices.ContainsFunc(s.Ins, Queue.Counted), slices.ContainsFunc(s.Outs, counted):
+		return 3
+	case len(s.Tags) > 0:
 		return 2
 	}
 	return 1
@@ -276,8 +305,9 @@ func (c *Client) read(ctx context.Context, records map[string]string) []Stage {
 
 // A StageStatus is the state of a stage that is not in its record.
 type StageStatus struct {
-	Consumer bool // it is the consumer of its in-queues
-	Bounded  bool // one of its queues is bounded in items, or has a low bound in bytes
+	Consumer bool     // it is the consumer of its in-queues
+	Bounded  bool     // one of its queues is bounded in items, or has a low bound in bytes
+	Readers  []string // ids of the stages that read its out-queues
 }
 
 // largeBound is a bound in bytes that no single item is expected to reach.
@@ -326,7 +356,11 @@ func (c *Client) StageStatuses(ctx context.Context, stages []Stage) ([]StageStat
 			stands[i].Bounded = stands[i].Bounded || bounded(m)
 		}
 		for _, out := range s.Outs {
-			stands[i].Bounded = stands[i].Bounded || bounded(list(metas[out.Name].Val()))
+			m := list(metas[out.Name].Val())
+			stands[i].Bounded = stands[i].Bounded || bounded(m)
+			if reader, ok := strings.CutPrefix(m.text(1), "stage:"); ok {
+				stands[i].Readers = append(stands[i].Readers, reader)
+			}
 		}
 	}
 	return stands, nil

@@ -17,6 +17,8 @@ type Survey struct {
 	Executors []Member
 	Dead      []Process     // that were declared dead and are not cleaned up yet: of their cards, host and pid
 	Letters   int64         // number of dead letters
+	Deaths    int64         // number of workers that were declared dead since the first process joined
+	AtQueues  int           // number of workers that wait at the queues of all their stages, and not for rings
 	Overdue   time.Duration // how long the first delayed entry is overdue; 0: none is
 	// Ahead is by how much the clock of this process is at least ahead of that of Redis, negative if
 	// it is behind.
@@ -52,12 +54,14 @@ func (c *Client) survey(ctx context.Context) (Survey, error) {
 	var records, fenced *redis.MapStringStringCmd
 	var workers, executors, due *redis.ZSliceCmd
 	var letters *redis.IntCmd
+	var deaths, ringed *redis.SliceCmd
 	began := time.Now()
 	_, err = node.Pipelined(ctx, func(p redis.Pipeliner) error {
 		now, queues, records = p.Time(ctx), p.SMembers(ctx, c.keys.queues()), p.HGetAll(ctx, c.keys.stages())
 		workers = p.ZRangeWithScores(ctx, c.keys.registry(RoleWorker), 0, -1)
 		executors = p.ZRangeWithScores(ctx, c.keys.registry(RoleExecutor), 0, -1)
 		due = p.ZRangeWithScores(ctx, c.keys.due(), 0, 0)
+		deaths, ringed = p.HMGet(ctx, c.keys.watcher(), "deaths"), p.HMGet(ctx, c.keys.classes(), "n")
 		letters, fenced = p.XLen(ctx, c.keys.dead()), p.HGetAll(ctx, c.keys.fenced())
 		return nil
 	})
@@ -65,6 +69,7 @@ func (c *Client) survey(ctx context.Context) (Survey, error) {
 		return Survey{}, err
 	}
 	s := Survey{Now: now.Val(), Queues: queues.Val(), Letters: letters.Val(), Dead: deadOf(fenced.Val())}
+	s.Deaths, s.AtQueues = onlyNumber(deaths), max(0, len(workers.Val())-int(onlyNumber(ringed)))
 	s.Ahead = ahead(began, time.Now(), s.Now)
 	if first := due.Val(); len(first) == 1 {
 		s.Overdue = max(0, s.Now.Sub(time.UnixMilli(int64(first[0].Score))))
@@ -87,6 +92,12 @@ func (c *Client) survey(ctx context.Context) (Survey, error) {
 		}
 	}
 	return s, nil
+}
+
+// onlyNumber returns the value of the only field that a command reads, 0 if it is not there.
+func onlyNumber(read *redis.SliceCmd) int64 {
+	text, _ := read.Val()[0].(string)
+	return parseInt(text)
 }
 
 // ahead returns by how much the clock of this process is at least ahead of another one, which was read

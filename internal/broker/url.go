@@ -20,6 +20,7 @@ type target struct {
 	partitions int    // 0: not given
 	label      string // the address without its secrets
 	inProcess  bool   // the server is in this process
+	shared     bool   // all goroutines share one connection to each server
 }
 
 const forms = "use redis://[user:password@]host:port[/db], rediss:// for TLS, unix:///path/to.sock, " +

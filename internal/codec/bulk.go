@@ -22,6 +22,12 @@ type bulk[T any] struct {
 	faithful bool
 }
 
+// Local returns a Typed of values that stay in the process. It encodes none. size returns the bytes that
+// a value counts as.
+func Local[T any](size func(v T) int) Typed[T] {
+	return Typed[T]{form: form[T]{bulk: &bulk[T]{size: size, faithful: true}}}
+}
+
 // Fill adds the items of values to a batch. It returns false if T has no bulk form; use Append
 // then.
 func (t Typed[T]) Fill(b *batch.Builder, vs []T) bool {

@@ -23,9 +23,9 @@ const (
 	auditShare = 20
 )
 
-// A missing is the lowest offset of a source that has not arrived.
+// A missing is the lowest offset of a source that has not arrived, or that of a child of the source.
 type missing struct {
-	offset   int64
+	broker.Gap
 	since    time.Time
 	orphaned broker.Ref // the entry that the last audit found, pending without a consumer
 	absent   ranges.Set // offsets that the last audit did not find
@@ -150,20 +150,25 @@ func (a *auditor) overdue(now time.Time) (gaps []broker.Gap) {
 		a.backoff = a.interval
 	}
 	for _, s := range a.sources.list {
-		next := a.order.handedOut(s.name)
-		if next >= s.stored {
+		if a.order.handedOut(s.name) >= s.stored {
 			continue
 		}
-		if m := a.missing[s.name]; m == nil || m.offset != next {
-			a.missing[s.name] = &missing{offset: next, since: now}
+		gap := a.order.gap(s.name)
+		if m := a.missing[s.name]; m == nil || m.Gap != gap {
+			a.missing[s.name] = &missing{Gap: gap, since: now}
 		} else if now.Sub(m.since) >= a.interval {
-			gaps = append(gaps, broker.Gap{Source: s.name, Offset: next})
+			gaps = append(gaps, gap)
 		}
 	}
 	slices.SortFunc(gaps, func(x, y broker.Gap) int {
-		return cmp.Or(a.missing[x.Source].since.Compare(a.missing[y.Source].since), cmp.Compare(x.Source, y.Source))
+		return cmp.Or(a.missingOf(x).since.Compare(a.missingOf(y).since), cmp.Compare(x.Source, y.Source))
 	})
 	return gaps[:min(len(gaps), auditSources)]
+}
+
+func (a *auditor) missingOf(gap broker.Gap) *missing {
+	source, _ := broker.Ancestor(gap.Source, 0)
+	return a.missing[source]
 }
 
 // search searches the flow. searched is false if a queue still has backlog from the time when an
@@ -198,7 +203,7 @@ func (a *auditor) search(ctx context.Context, gaps []broker.Gap) (found broker.A
 // judge decides about one gap and adds the consequences to fs. decided is false if another audit
 // has to agree.
 func (a *auditor) judge(ctx context.Context, gap broker.Gap, found broker.Audit, fs *findings) (decided bool, err error) {
-	m := a.missing[gap.Source]
+	m := a.missingOf(gap)
 	at, ok := found.Found[gap.Source]
 	switch {
 	case !ok:
@@ -237,7 +242,7 @@ func (a *auditor) orphaned(ctx context.Context, source string, m *missing, at br
 	}
 	fs.reread = fs.reread || at.Queue == a.gather.Queue.Name
 	a.log.LogAttrs(ctx, slog.LevelWarn, "orphaned entries were requeued",
-		slog.String("queue", at.Queue), slog.String("source", source), slog.Int64("offset", m.offset), slog.Int64("entries", n))
+		slog.String("queue", at.Queue), slog.String("source", source), slog.Int64("offset", m.Offset), slog.Int64("entries", n))
 	return false, nil
 }
 
@@ -245,7 +250,8 @@ func (a *auditor) orphaned(ctx context.Context, source string, m *missing, at br
 // that this audit has found.
 func (a *auditor) lost(ctx context.Context, name string, m *missing, above []broker.Found, fs *findings) (decided bool) {
 	m.orphaned = broker.Ref{}
-	s := a.sources.byName[name]
+	ancestor, _ := broker.Ancestor(name, 0)
+	s := a.sources.byName[ancestor]
 	if s == nil { // it was forgotten meanwhile
 		return true
 	}
@@ -254,12 +260,12 @@ func (a *auditor) lost(ctx context.Context, name string, m *missing, above []bro
 		found = found.Add(f.First, f.End)
 	}
 	var absent ranges.Set
-	for _, gap := range a.order.missing(name, s.stored) {
+	for _, gap := range a.order.missing(name, a.order.end(name, s.stored)) {
 		absent = append(absent, found.Without(gap.From, gap.To)...)
 	}
 	if m.absent == nil {
 		m.absent = absent
-		s.dropped = m.offset // another source may have dropped items of this one, above the ranges that are known
+		s.dropped = a.order.handedOut(s.name) // another source may have dropped items of this one, above the ranges that are known
 		fs.dropped = append(fs.dropped, s)
 		return false
 	}

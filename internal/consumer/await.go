@@ -44,13 +44,12 @@ func (tk *Ticket) AckWait(ctx context.Context) error {
 func (t *tracker) await(tk *Ticket) (written <-chan error, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	source := tk.open.rg.Entry.Source
-	_, changed := t.changed[source]
-	writing := slices.ContainsFunc(t.waiters.writing, func(m broker.Mark) bool { return m.Source == source })
+	source, pending := t.markOf(itemAt(tk.open.rg, int(tk.index)))
+	changed := t.changed[source] != nil
 	switch {
 	case tk.state == nacked:
 		return nil, errNacked
-	case tk.state == acked && !changed && !writing:
+	case tk.state == acked && !pending:
 		return nil, nil
 	case t.over != nil:
 		return nil, t.over

@@ -140,10 +140,11 @@ func (l *readLoop) emit(ctx context.Context) error {
 		if err := l.payloads.fetchDue(ctx, rg.Entry); err != nil {
 			return err
 		}
-		if err := l.output.put(ctx, rg); err != nil {
+		if err := l.emitRange(ctx, rg); err != nil {
 			return err
 		}
-		if s := l.sources.byName[rg.Entry.Source]; s != nil {
+		ancestor, _ := broker.Ancestor(rg.Entry.Source, 0)
+		if s := l.sources.byName[ancestor]; s != nil {
 			if err := l.checkEnd(ctx, s); err != nil {
 				return err
 			}
@@ -151,6 +152,26 @@ func (l *readLoop) emit(ctx context.Context) error {
 	}
 	for _, rg := range l.order.takeDuplicates() {
 		l.tracker.skipDuplicate(rg)
+	}
+	return nil
+}
+
+// emitRange hands out a range. One without an item is delivered at once.
+func (l *readLoop) emitRange(ctx context.Context, rg Range) error {
+	rg, err := rg.locate()
+	switch {
+	case err != nil: // cannot happen: the frame was checked
+		return err
+	case rg.Len() == 0:
+		l.tracker.cover(rg)
+		return nil
+	case rg.skip == nil || rg.positions == nil: // a lost entry is one failure
+		return l.output.put(ctx, rg)
+	}
+	for _, part := range rg.without(rg.skip) {
+		if err := l.output.put(ctx, part); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -194,7 +215,7 @@ func (l *readLoop) readNamed(ctx context.Context, names []string) error {
 	for _, root := range l.sources.roots {
 		var here []string
 		for _, name := range names {
-			if at, branch := broker.Root(name); branch == root.Branch {
+			if at, branch := broker.Root(name); branch == root.Branch && !slices.Contains(here, at) {
 				here = append(here, at)
 			}
 		}

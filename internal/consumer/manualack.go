@@ -43,7 +43,7 @@ type openRange struct {
 // A Ticket is one delivery of an item. It acknowledges the item, or gives it back.
 type Ticket struct {
 	open       *openRange
-	offset     int64
+	index      int32 // of the item in the range
 	deliveries int32 // including this one
 	state      ticketState
 }
@@ -76,7 +76,7 @@ func (tk *Ticket) AckRun(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over == nil {
-		tk.open.ack(tk.offset, tk.offset+int64(n))
+		tk.open.ack(int(tk.index), int(tk.index)+n)
 		t.signalAcked()
 	}
 }
@@ -94,18 +94,19 @@ func (tk *Ticket) AckThrough() {
 		if at = at.Next(); open.sequence > tk.open.sequence {
 			break
 		}
-		to := open.rg.To
+		to := open.rg.Len()
 		if open == tk.open {
-			to = tk.offset + 1
+			to = int(tk.index) + 1
 		}
-		open.ack(open.rg.From, to)
+		open.ack(0, to)
 	}
 	t.signalAcked()
 }
 
-// ack acknowledges those items of [from, to) that are handed out. The lock of the tracker is held.
-func (o *openRange) ack(from, to int64) {
-	tickets := o.rg.tickets[from-o.rg.From : to-o.rg.From]
+// ack acknowledges those of the items from the i-th to before the j-th that are handed out. The lock of
+// the tracker is held.
+func (o *openRange) ack(i, j int) {
+	tickets := o.rg.tickets[i:j]
 	for len(tickets) > 0 {
 		n := 0
 		for n < len(tickets) && tickets[n].state == handedOut {
@@ -114,7 +115,8 @@ func (o *openRange) ack(from, to int64) {
 		}
 		if n > 0 {
 			o.tracker.manual.unacked -= n
-			o.tracker.mark(o.rg, tickets[0].offset, tickets[0].offset+int64(n))
+			first := int(tickets[0].index)
+			o.tracker.mark(o.rg, first, first+n)
 			o.close(n)
 		}
 		tickets = tickets[min(n+1, len(tickets)):]
@@ -141,13 +143,13 @@ func (t *tracker) signalAcked() {
 // ticket. It blocks until that is at least one item.
 func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
 	open := &openRange{tracker: t}
-	first := Ticket{open: open, offset: rg.From, deliveries: 1}
+	first := Ticket{open: open, deliveries: 1}
 	if rg.Notice {
 		first.state = acked
 	}
 	for n := 0; !rg.Notice; {
 		if n = t.admit(rg.Len()); n > 0 {
-			rg.To = rg.From + int64(n)
+			rg, _ = rg.split(n)
 			break
 		}
 		if err := t.manual.wait(ctx); err != nil {
@@ -157,7 +159,7 @@ func (t *tracker) addManual(ctx context.Context, rg Range) (Range, error) {
 	rg.tickets = make([]Ticket, rg.Len())
 	for i := range rg.tickets {
 		rg.tickets[i] = first
-		first.offset++
+		first.index++
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -17,18 +17,26 @@ const maxNacks = 100
 // A nack is an item that was given back.
 type nack struct {
 	rg         Range // in which it was handed out
-	offset     int64
+	index      int   // in the range
 	deliveries int64
 	due        time.Time      // it is handed out again
 	dead       *batch.Failure // why it becomes a dead letter, nil if it does not
 }
 
-func (n nack) item() broker.Item { return broker.Item{Source: n.rg.Entry.Source, Offset: n.offset} }
+func (n nack) item() broker.Item { return itemAt(n.rg, n.index) }
+
+// itemAt returns the i-th item of a range.
+func itemAt(rg Range, i int) broker.Item {
+	if source, offset, grouped := rg.inGroup(i); grouped {
+		return broker.Item{Source: source, Offset: offset}
+	}
+	return broker.Item{Source: rg.Entry.Source, Offset: rg.offset(i)}
+}
 
 // single returns the range of the item.
 func (n nack) single() Range {
-	_, rg := n.rg.split(int(n.offset - n.rg.From))
-	rg.To = n.offset + 1
+	_, rg := n.rg.split(n.index)
+	rg, _ = rg.split(1)
 	return rg
 }
 
@@ -76,7 +84,7 @@ func (d *deliveries) empty() bool { return len(d.counts) == 0 }
 
 // count returns how often the first item of a range was delivered and given back.
 func (d *deliveries) count(rg Range) int64 {
-	n := d.counts[broker.Item{Source: rg.Entry.Source, Offset: rg.From}]
+	n := d.counts[itemAt(rg, 0)]
 	return max(n, -n)
 }
 
@@ -125,7 +133,7 @@ func (tk *Ticket) Nack(delay time.Duration) {
 	tk.state = nacked
 	tk.open.close(1)
 	t.nacks.pending = append(t.nacks.pending, nack{
-		rg: tk.open.rg, offset: tk.offset, deliveries: int64(tk.deliveries), due: time.Now().Add(max(0, delay)),
+		rg: tk.open.rg, index: int(tk.index), deliveries: int64(tk.deliveries), due: time.Now().Add(max(0, delay)),
 	})
 	t.signal()
 }
@@ -188,7 +196,7 @@ func (t *tracker) nextDue() (rg Range, wait time.Duration, last bool) {
 		rg.fail(n.dead)
 	}
 	open := &openRange{tracker: t}
-	rg.tickets = []Ticket{{open: open, offset: n.offset, deliveries: int32(n.deliveries) + 1}}
+	rg.tickets = []Ticket{{open: open, deliveries: int32(n.deliveries) + 1}}
 	open.rg = rg
 	t.manual.add(open)
 	return rg, 0, false
@@ -202,13 +210,13 @@ func (t *tracker) separateNacked(rg Range) Range {
 	if t.deliveries.empty() || rg.Notice {
 		return rg
 	}
-	for at := rg.From; at < rg.To; at++ {
-		n, found := t.deliveries.counts[broker.Item{Source: rg.Entry.Source, Offset: at}]
+	for i := 0; i < rg.Len(); i++ {
+		n, found := t.deliveries.counts[itemAt(rg, i)]
 		switch {
-		case found && at > rg.From:
-			rg.To = at
+		case found && i > 0:
+			rg, _ = rg.split(i)
 		case found:
-			rg.To = at + 1
+			rg, _ = rg.split(1)
 			if n < 0 {
 				rg.fail(rejected(rg.Entry.Queue, -n))
 			}

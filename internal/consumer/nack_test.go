@@ -65,11 +65,11 @@ func TestNackedItemsAreSortedByTheirTimes(t *testing.T) {
 	t.Parallel()
 	q, now := newNackQueue(), time.Now()
 	for offset, delay := range []time.Duration{3, 1, 2, 3, 0} {
-		q.schedule(nack{offset: int64(offset), due: now.Add(delay)})
+		q.schedule(nack{index: offset, due: now.Add(delay)})
 	}
 	for i := 1; i < len(q.due); i++ {
 		if q.due[i].due.Before(q.due[i-1].due) {
-			t.Errorf("item %d is due before item %d", q.due[i].offset, q.due[i-1].offset)
+			t.Errorf("item %d is due before item %d", q.due[i].index, q.due[i-1].index)
 		}
 	}
 }

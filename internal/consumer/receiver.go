@@ -154,7 +154,7 @@ func (r *Receiver) Spent(rg Range) {
 		r.tracker.reuse(r.memory)
 		return
 	}
-	whole := rg.From == rg.Entry.First && rg.To == rg.Entry.End() // otherwise other ranges may refer to the frame
+	whole := rg.From == rg.Entry.First && rg.To == rg.Entry.End() && len(rg.positions) == len(rg.all) // otherwise other ranges may refer to the frame
 	if whole && rg.Entry.Payload != "" {
 		r.memory.Put(rg.Entry.Frame)
 	}
@@ -174,7 +174,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	group.Go(func() error { return r.committer.run(ctx) })
 	err := group.Wait()
 	stop()
-	r.loop.reader.close()
+	r.loop.reader.close() //nolint:contextcheck // it takes none
 	if err != nil {
 		<-r.left
 	}

@@ -47,39 +47,51 @@ type sourceOrder struct {
 	dropped   ranges.Set // dropped by the overflow policy, as far as this is known
 	waiting   rangeHeap
 	ready     bool // it is in order.ready
+	lineage
 }
 
 // newOrder returns an order that skips the delivered offsets, which are marks by source.
 func newOrder(delivered map[string]string, unordered bool) (*order, error) {
 	o := &order{unordered: unordered, sources: map[string]*sourceOrder{}}
-	for source, mark := range delivered {
-		done, err := ranges.Parse(mark)
+	for _, source := range parentsFirst(delivered) {
+		done, err := ranges.Parse(delivered[source])
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", source, err)
 		}
-		so := o.source(source)
-		so.delivered = done
-		so.advance()
+		if so := o.source(source); so != nil {
+			so.delivered = done
+			o.advance(so)
+		}
 	}
 	return o, nil
 }
 
-// source returns the order of a source, which is added if it is new.
+// source returns the order of a source, which is added if it is new. It is nil for a child whose offset
+// is handed out.
 func (o *order) source(name string) *sourceOrder {
 	so := o.sources[name]
-	if so == nil {
-		so = &sourceOrder{}
-		o.sources[name] = so
+	if so != nil {
+		return so
 	}
+	so = &sourceOrder{}
+	if parent, at, n, ok := broker.Parent(name); ok {
+		if so.parent = o.source(parent); so.parent == nil || so.parent.isHandedOut(at) {
+			return nil
+		}
+		so.parent.adopt(so, at, n)
+	}
+	so.name = name
+	o.sources[name] = so
 	return so
 }
 
 // advance moves next over offsets that are delivered.
-func (so *sourceOrder) advance() {
+func (o *order) advance(so *sourceOrder) {
 	for len(so.delivered) > 0 && so.delivered[0].From <= so.next {
 		so.next = max(so.next, so.delivered[0].To)
 		so.delivered = so.delivered[1:]
 	}
+	o.complete(so)
 }
 
 // remaining returns the offsets of [from, to) that are not handed out.
@@ -90,6 +102,9 @@ func (so *sourceOrder) remaining(from, to int64) ranges.Set {
 // put adds an entry and returns how many of its ranges are still to be delivered.
 func (o *order) put(e *broker.Entry) int {
 	so := o.source(e.Source)
+	if so == nil {
+		return 0
+	}
 	parts := so.remaining(e.First, e.End())
 	undelivered, heldBytes := new(int64), len(e.Frame)
 	for _, s := range parts {
@@ -105,7 +120,12 @@ func (o *order) put(e *broker.Entry) int {
 	return len(parts)
 }
 
+// markReady records that a source may have a range to hand out. In order, a child has its turn in that
+// of its ancestor.
 func (o *order) markReady(so *sourceOrder) {
+	for so.parent != nil && !o.unordered {
+		so = so.parent
+	}
 	if !so.ready {
 		so.ready, o.ready = true, append(o.ready, so)
 	}
@@ -114,25 +134,42 @@ func (o *order) markReady(so *sourceOrder) {
 // pop returns the next range that can be handed out.
 func (o *order) pop() (Range, bool) {
 	for len(o.ready) > 0 {
-		so := o.ready[0]
-		for len(so.waiting) > 0 && (o.unordered || so.waiting[0].From <= so.next) {
+		if rg, ok := o.next(o.ready[0]); ok {
+			return rg, true
+		}
+		o.ready[0].ready, o.ready = false, o.ready[1:]
+	}
+	return Range{}, false
+}
+
+// next returns the next range of a source or, in order, of its children that can be handed out.
+func (o *order) next(so *sourceOrder) (Range, bool) {
+	for {
+		kid := so.kids[so.next]
+		switch {
+		case len(so.waiting) > 0 && (o.unordered || so.waiting[0].From <= so.next):
 			rg := so.first()
 			o.held.remove(rg)
 			rg, ok := o.cutDuplicates(so, rg)
 			if !ok {
 				continue
 			}
+			rg = o.cutDivided(so, rg)
 			if o.unordered {
 				so.delivered = so.delivered.Add(rg.From, rg.To)
 			} else {
 				so.next = rg.To
 			}
-			so.advance()
+			o.advance(so)
 			return rg, true
+		case kid != nil && !o.unordered:
+			if rg, ok := o.next(kid); ok || so.kids[so.next] == kid {
+				return rg, ok
+			}
+		default:
+			return Range{}, false
 		}
-		so.ready, o.ready = false, o.ready[1:]
 	}
-	return Range{}, false
 }
 
 // release lets pop return all ranges that wait, although items before them are missing.
@@ -183,13 +220,17 @@ func (o *order) cutDuplicates(so *sourceOrder, rg Range) (rest Range, ok bool) {
 		before.To = rest.From
 		o.duplicates = append(o.duplicates, before)
 	}
-	if rest.To < rg.To {
-		after := rg
-		after.From, after.heldBytes = rest.To, 0
-		so.waiting.push(after)
-		o.held.add(after)
-	}
+	o.keep(so, rg, rest.To)
 	return rest, true
+}
+
+// keep lets the end of a range wait, from an offset on.
+func (o *order) keep(so *sourceOrder, rg Range, from int64) {
+	if from < rg.To {
+		rg.From, rg.heldBytes, rg.skip = from, 0, nil
+		so.waiting.push(rg)
+		o.held.add(rg)
+	}
 }
 
 // takeDuplicates returns the ranges that need no delivery, since all their items were handed out
@@ -201,7 +242,14 @@ func (o *order) takeDuplicates() []Range {
 }
 
 // waits reports whether an entry would wait for items before it.
-func (o *order) waits(e broker.Entry) bool { return !o.unordered && e.First > o.handedOut(e.Source) }
+func (o *order) waits(e broker.Entry) bool {
+	for name, first, ok := e.Source, e.First, !o.unordered; ok; name, first, _, ok = broker.Parent(name) {
+		if first > o.handedOut(name) {
+			return true
+		}
+	}
+	return false
+}
 
 // handedOut returns the offset of a source up to which all items are handed out.
 func (o *order) handedOut(source string) int64 {
@@ -214,7 +262,13 @@ func (o *order) handedOut(source string) int64 {
 // missing returns the offsets of a source below stored that have not arrived.
 func (o *order) missing(source string, stored int64) ranges.Set {
 	so := o.source(source)
+	if so == nil {
+		return nil
+	}
 	arrived := slices.Clone(so.delivered)
+	for at := range so.kids {
+		arrived = arrived.Add(at, at+1)
+	}
 	waiting := slices.SortedFunc(slices.Values(so.waiting), func(a, b Range) int { return cmp.Compare(a.From, b.From) })
 	for _, rg := range waiting {
 		arrived = arrived.Add(rg.From, rg.To)
@@ -239,11 +293,18 @@ func (o *order) drop(source string, dropped ranges.Set, why batch.Failure) {
 	so.dropped = so.dropped[passed:]
 }
 
-// holds reports whether entries of a source wait for items before them.
+// holds reports whether entries of a source or of its children wait for items before them.
 func (o *order) holds(source string) bool {
 	so := o.sources[source]
-	return so != nil && len(so.waiting) > 0
+	return so != nil && so.holds()
 }
 
-// forget removes a source.
-func (o *order) forget(source string) { delete(o.sources, source) }
+// forget removes a source and its children.
+func (o *order) forget(source string) {
+	if so := o.sources[source]; so != nil {
+		for _, kid := range so.kids {
+			o.forget(kid.name)
+		}
+		delete(o.sources, source)
+	}
+}

@@ -216,7 +216,7 @@ func drain(o *order, tr *tracker) (got []int64) {
 		for at := rg.From; at < rg.To; at++ {
 			got = append(got, at)
 		}
-		tr.mark(rg, rg.From, rg.To)
+		tr.mark(rg, 0, rg.Len())
 	}
 	for _, rg := range o.takeDuplicates() {
 		tr.skipDuplicate(rg)

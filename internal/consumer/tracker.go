@@ -25,7 +25,7 @@ type tracker struct {
 	wake chan struct{} // signaled for the committer
 
 	handedOut []Range // in their order, not delivered whole; without manual mode
-	first     int64   // delivered items of handedOut[0]
+	first     int     // delivered items of handedOut[0]
 	delivered int64   // items in total
 
 	sources map[string]*trackedSource
@@ -34,6 +34,7 @@ type tracker struct {
 	finished []broker.Entry // delivered whole, not yet deleted
 	deleted  []string       // ids of entries deleted since takeDeleted
 	retired  []string       // sources retired since takeRetired
+	drops    []string       // children that are delivered whole, whose marks have to be deleted
 	ended    bool           // no more ranges will be handed out
 	over     error          // why no more acknowledgements count
 
@@ -47,10 +48,11 @@ type tracker struct {
 
 // A trackedSource is the acknowledgement of one source.
 type trackedSource struct {
-	delivered ranges.Set // the mark in Redis
-	root      string     // its root queue
-	end       int64      // it retires when it is delivered up to here; -1: not yet
-	settled   []int64    // acknowledged offsets whose counts of deliveries have to be removed
+	delivered ranges.Set    // the mark in Redis
+	root      string        // its root queue
+	end       int64         // it retires when it is delivered up to here; -1: not yet
+	settled   []broker.Item // acknowledged items whose counts of deliveries have to be removed
+	family
 }
 
 // newTracker returns a tracker that begins with the marks and the counts of deliveries in Redis.
@@ -59,18 +61,15 @@ func newTracker(marks map[string]string, nacked map[broker.Item]int64) (*tracker
 		wake: make(chan struct{}, 1), sources: map[string]*trackedSource{}, changed: map[string]*trackedSource{},
 		latency: latency{now: time.Now}, manual: newManual(), deliveries: newDeliveries(nacked), nacks: newNackQueue(),
 	}
-	for name, mark := range marks {
-		delivered, err := ranges.Parse(mark)
+	for _, name := range parentsFirst(marks) {
+		delivered, err := ranges.Parse(marks[name])
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
-		t.source(name).delivered = delivered
+		t.restoreMark(name, delivered)
 	}
 	for item := range nacked {
-		if s := t.source(item.Source); s.delivered.Count(item.Offset, item.Offset+1) > 0 {
-			t.settle(item.Source, s, item.Offset, item.Offset+1)
-			t.changed[item.Source] = s
-		}
+		t.settleDelivered(item)
 	}
 	return t, nil
 }
@@ -81,6 +80,7 @@ func (t *tracker) source(name string) *trackedSource {
 	if s == nil {
 		s = &trackedSource{end: -1}
 		t.sources[name] = s
+		t.adopt(name, s)
 	}
 	return s
 }
@@ -124,45 +124,67 @@ func (t *tracker) deliver(n int) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	left := int64(n)
-	for left > 0 && len(t.handedOut) > 0 {
+	for n > 0 && len(t.handedOut) > 0 {
 		rg := t.handedOut[0]
-		from := rg.From + t.first
-		to := min(rg.To, from+left)
-		t.mark(rg, from, to)
-		left -= to - from
-		if t.first += to - from; to == rg.To {
+		to := min(rg.Len(), t.first+n)
+		t.mark(rg, t.first, to)
+		n -= to - t.first
+		if t.first = to; to == rg.Len() {
 			t.handedOut, t.first = t.handedOut[1:], 0
 		}
 	}
 	t.signal()
 }
 
-// mark records items of a range as delivered. The lock is held.
-func (t *tracker) mark(rg Range, from, to int64) {
+// cover registers a range without an item: there is nothing to deliver at its offsets.
+func (t *tracker) cover(rg Range) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.markOffsets(rg, rg.From, rg.To)
+	t.signal()
+}
+
+// mark records the items of a range from the i-th to before the j-th as delivered. The lock is held.
+func (t *tracker) mark(rg Range, i, j int) {
 	if rg.Notice {
 		return
 	}
-	name := rg.Entry.Source
+	t.delivered += int64(j - i)
+	if rg.positions == nil {
+		t.markOffsets(rg, rg.border(i), rg.border(j))
+	} else {
+		t.markGroups(rg, i, j)
+	}
+}
+
+// markOffsets records offsets of a range as delivered. The lock is held.
+func (t *tracker) markOffsets(rg Range, from, to int64) {
+	t.markSource(rg.Entry.Source, from, to)
+	t.finish(rg, to-from)
+}
+
+// markSource records offsets of a source as delivered. whole reports whether it is a child that is
+// delivered whole by that. The lock is held.
+func (t *tracker) markSource(name string, from, to int64) (whole bool) {
 	s := t.source(name)
 	s.delivered = s.delivered.Add(from, to)
-	t.delivered += to - from
 	t.changed[name] = s
 	t.settle(name, s, from, to)
-	t.finish(rg, to-from)
+	t.dropKids(s, from, to)
+	return t.complete(name, s)
 }
 
 // settle records that the deliveries of acknowledged items need no count any more. The lock is
 // held.
 func (t *tracker) settle(name string, s *trackedSource, from, to int64) {
 	for at := from; at < to && !t.deliveries.empty(); at++ {
-		if t.deliveries.remove(broker.Item{Source: name, Offset: at}) {
-			s.settled = append(s.settled, at)
+		if item := (broker.Item{Source: name, Offset: at}); t.deliveries.remove(item) {
+			s.settled = append(s.settled, item)
 		}
 	}
 }
 
-// finish counts n items of an entry as delivered. The lock is held.
+// finish counts n offsets of an entry as delivered. The lock is held.
 func (t *tracker) finish(rg Range, n int64) {
 	if *rg.undelivered -= n; *rg.undelivered != 0 {
 		return
@@ -187,6 +209,7 @@ func (t *tracker) setRoot(source, root string) {
 func (t *tracker) rootOf(source string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	source, _ = broker.Ancestor(source, 0)
 	if s := t.sources[source]; s != nil {
 		return s.root
 	}
@@ -227,6 +250,15 @@ func (t *tracker) takeDeleted() []string {
 func (t *tracker) forget(source string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.forgetSource(source)
+}
+
+func (t *tracker) forgetSource(source string) {
+	if s := t.sources[source]; s != nil {
+		for _, kid := range s.kids {
+			t.forgetSource(kid)
+		}
+	}
 	delete(t.sources, source)
 	delete(t.changed, source)
 }
@@ -244,29 +276,41 @@ func (t *tracker) end() {
 func (t *tracker) take() (entries []broker.Entry, marks []broker.Mark, last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := min(len(t.finished), ackEntries)
-	entries, t.finished = slices.Clone(t.finished[:n]), t.finished[n:]
 	room := ackSettled
+	entries = t.takeFinished()
 	for name, s := range t.changed {
 		if len(marks) == ackSources {
 			break
 		}
 		ended := s.end >= 0 && s.delivered.Low() >= s.end
 		m := broker.Mark{Source: name, Delivered: s.delivered.String(), Low: s.delivered.Low(), Settled: s.takeSettled(room)}
-		m.Retire = ended && len(t.finished) == 0 && s.settled == nil
+		m.Retire = ended && len(t.finished) == 0 && s.settled == nil && len(t.drops) <= ackSources
 		if marks = append(marks, m); ended == m.Retire && s.settled == nil {
 			delete(t.changed, name)
 		}
 		room -= len(m.Settled)
 	}
+	marks = t.takeDrops(marks)
 	t.waiters.begin(marks)
 	t.urgency.immediate = t.ended
-	last = t.ended && len(t.handedOut) == 0 && t.manual.unacked == 0 && len(t.finished) == 0 && len(t.changed) == 0
+	last = t.ended && len(t.handedOut) == 0 && t.manual.unacked == 0 && len(t.finished) == 0 && len(t.changed) == 0 && len(t.drops) == 0
 	return entries, marks, last
 }
 
+// takeFinished removes and returns entries to delete. They wait if their marks may not be written with
+// them.
+func (t *tracker) takeFinished() []broker.Entry {
+	if len(t.changed) > ackSources {
+		return nil
+	}
+	n := min(len(t.finished), ackEntries)
+	entries := slices.Clone(t.finished[:n])
+	t.finished = t.finished[n:]
+	return entries
+}
+
 // takeSettled removes and returns at most n of the settled offsets.
-func (s *trackedSource) takeSettled(n int) []int64 {
+func (s *trackedSource) takeSettled(n int) []broker.Item {
 	n = min(n, len(s.settled))
 	taken := s.settled[:n]
 	if s.settled = s.settled[n:]; len(s.settled) == 0 {
@@ -281,6 +325,10 @@ func (t *tracker) restore(entries []broker.Entry, marks []broker.Mark) {
 	defer t.mu.Unlock()
 	t.finished = append(entries, t.finished...)
 	for _, m := range marks {
+		if m.Drop || t.isDropped(m.Source) {
+			t.drops = append(t.drops, m.Source)
+			continue
+		}
 		s := t.source(m.Source)
 		t.changed[m.Source] = s
 		if len(m.Settled) > 0 {
@@ -300,6 +348,7 @@ func (t *tracker) confirm(entries []broker.Entry, marks []broker.Mark) {
 		if m.Retire {
 			t.retired = append(t.retired, m.Source)
 		}
+		t.noteStored(m)
 	}
 	for _, e := range entries {
 		t.deleted = append(t.deleted, e.ID)

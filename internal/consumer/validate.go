@@ -80,15 +80,22 @@ func checkFrame(e broker.Entry) error {
 // isDoubtful reports whether the source of an entry, as it was read last, does not confirm the
 // entry.
 func (v *validator) isDoubtful(e broker.Entry, defect error) bool {
-	s := v.sources.byName[e.Source]
+	name, first := broker.Ancestor(e.Source, e.First)
+	s, end := v.sources.byName[name], e.End()
+	if name != e.Source {
+		end = first + 1
+	}
 	unreadable := defect != nil || e.Lost != nil || e.Frame == nil
-	return s == nil || unreadable && e.End() > s.stored || e.First > s.stored+maxAhead
+	return s == nil || unreadable && end > s.stored || first > s.stored+maxAhead
 }
 
 // reject returns why an entry is no batch of a source of this queue, "" if it is one.
 func (v *validator) reject(e broker.Entry, defect error) string {
 	if e.N < 1 || e.First < 0 || e.First > math.MaxInt64-int64(e.N) {
 		return fmt.Sprintf("%d items at offset %d are no batch", e.N, e.First)
+	}
+	if _, _, n, ok := broker.Parent(e.Source); broker.IsChild(e.Source) && (!ok || e.End() > n) {
+		return fmt.Sprintf("%q has no items %d to %d", e.Source, e.First, e.End()-1)
 	}
 	if v.isDoubtful(e, defect) {
 		return fmt.Sprintf("source %q has not stored the items %d to %d", e.Source, e.First, e.End()-1)

@@ -74,6 +74,8 @@ func (r *Receiver) Report() broker.GatherReport {
 		g.For = max(1, program.For.Milliseconds())
 	}
 	g.Delivered, g.Held, g.Bytes = r.tracker.undelivered()
+	latency := r.Latency()
+	g.Times = latency.Report()
 	g.Held += r.loop.order.held.items.Load()
 	g.Bytes += r.loop.order.held.bytes.Load()
 	if o := r.wanted.oldest.Load(); o != nil {
@@ -97,11 +99,11 @@ func (t *tracker) undelivered() (delivered, items, bytes int64) {
 		bytes += int64(len(rg.Entry.Frame)) * n / int64(max(1, rg.Entry.N))
 	}
 	for i, rg := range t.handedOut {
-		n := int64(rg.Len())
+		n := rg.Len()
 		if i == 0 {
 			n -= t.first
 		}
-		add(rg, n)
+		add(rg, int64(n))
 	}
 	for at := t.manual.open.Front(); at != nil; at = at.Next() {
 		open := at.Value.(*openRange)

@@ -26,21 +26,62 @@ const (
 
 // A Finding is the result of one check. A check may have several.
 type Finding struct {
-	ID     string `json:"id"`   // of the check, such as "D3"
-	Name   string `json:"name"` // of the check, such as "eviction"
-	Level  Level  `json:"level"`
-	Text   string `json:"text"`
-	Remedy string `json:"remedy"` // what to do, "" if nothing
+	ID    string `json:"id"`   // of the check, such as "D3"
+	Name  string `json:"name"` // of the check, such as "eviction"
+	Level Level  `json:"level"`
+	// Subject is the queue, stage, flow, source, process, user or key that the finding is about, "" for the
+	// server or the whole namespace.
+	Subject string `json:"subject,omitempty"`
+	Text    string `json:"text"`
+	Remedy  string `json:"remedy"` // what to do, "" if nothing
+}
+
+// IsFault reports whether the finding needs attention.
+func (f Finding) IsFault() bool { return f.Level == Warn || f.Level == Fail }
+
+// InBoth returns the findings of a look in which only those faults are left that the look before has found
+// too.
+func InBoth(before, found []Finding) []Finding {
+	faults := slices.DeleteFunc(slices.Clone(found), func(f Finding) bool {
+		return !f.IsFault() || !slices.ContainsFunc(before, func(b Finding) bool { return b.IsFault() && b.ID == f.ID && b.Subject == f.Subject })
+	})
+	return Complete(faults, found)
+}
+
+// Complete returns faults in the order of their checks. Each other check of found is well, or was
+// skipped.
+func Complete(faults, found []Finding) (all []Finding) {
+	for _, c := range checks {
+		before := len(all)
+		for _, f := range faults {
+			if f.ID == c.id {
+				all = append(all, f)
+			}
+		}
+		for _, f := range found {
+			switch {
+			case f.ID != c.id || len(all) > before:
+			case f.IsFault():
+				all = append(all, Finding{ID: c.id, Name: c.name, Level: OK, Text: c.well})
+			default:
+				all = append(all, f)
+			}
+		}
+	}
+	return all
 }
 
 // Facts are the input of the checks.
 type Facts struct {
 	Snapshot inspect.Snapshot
+	Flows    []inspect.Flow // nil: those of the snapshot
 	Server   inspect.Server
 	// ServerErr is why Server is not known, nil if it is.
 	ServerErr error
 	// Rights are nil if they were not read, see NeedsRights.
 	Rights *Rights
+	// Payloads are nil if they were not read, see NeedsPayloads.
+	Payloads *Payloads
 }
 
 // A check examines one thing. It makes no report if that is well; Examine then reports its text well.
@@ -50,8 +91,8 @@ type check struct {
 	examine        func(f Facts, report reporter)
 }
 
-// A reporter takes a finding: its level, its text and what to do.
-type reporter func(level Level, remedy, format string, args ...any)
+// A reporter takes a finding: its level, its subject, what to do and its text.
+type reporter func(level Level, subject, remedy, format string, args ...any)
 
 // Checks returns the ids of all checks, in their order.
 func Checks() (ids []string) {
@@ -71,29 +112,42 @@ func NeedsServer(only ...string) bool {
 
 // NeedsRights reports whether one of the checks with the given ids, or of all if there are none, looks
 // at the rights of Redis users.
-func NeedsRights(only ...string) bool { return len(only) == 0 || slices.Contains(only, "D6") }
+func NeedsRights(only ...string) bool { return needs("D6", only) }
+
+// NeedsPayloads reports whether one of the checks with the given ids, or of all if there are none, looks
+// at payload keys.
+func NeedsPayloads(only ...string) bool { return needs("D19", only) }
+
+// NeedsLoad reports whether one of the checks with the given ids, or of all if there are none, needs two
+// looks to know how busy Redis is.
+func NeedsLoad(only ...string) bool { return needs("D26", only) }
+
+func needs(id string, only []string) bool { return len(only) == 0 || slices.Contains(only, id) }
 
 // Examine runs the checks with the given ids, or all of them if there are none. It returns at least
 // one finding for each.
 func Examine(f Facts, only ...string) (found []Finding) {
+	if f.Flows == nil {
+		f.Flows = f.Snapshot.Flows()
+	}
 	for _, c := range checks {
 		if len(only) > 0 && !slices.Contains(only, c.id) {
 			continue
 		}
 		before := len(found)
-		report := func(level Level, remedy, format string, args ...any) {
-			found = append(found, Finding{c.id, c.name, level, fmt.Sprintf(format, args...), remedy})
+		report := func(level Level, subject, remedy, format string, args ...any) {
+			found = append(found, Finding{c.id, c.name, level, subject, fmt.Sprintf(format, args...), remedy})
 		}
 		switch {
 		case c.needsServer && errors.Is(f.ServerErr, executor.ErrDenied):
-			report(Skipped, "ACL SETUSER USER +info", "the Redis user may not call INFO")
+			report(Skipped, "", "ACL SETUSER USER +info", "the Redis user may not call INFO")
 		case c.needsServer && f.ServerErr != nil:
-			report(Skipped, "", "%v", f.ServerErr)
+			report(Skipped, "", "", "%v", f.ServerErr)
 		default:
 			c.examine(f, report)
 		}
 		if len(found) == before {
-			report(OK, "", "%s", c.well)
+			report(OK, "", "", "%s", c.well)
 		}
 	}
 	return found
@@ -117,6 +171,14 @@ func process(p *inspect.Process) string {
 		return "process " + p.ID
 	}
 	return fmt.Sprintf("%s:%d", p.Host, p.PID)
+}
+
+// counted returns the text for one, or the format for several with their number.
+func counted(n int64, one, several string) string {
+	if n == 1 {
+		return one
+	}
+	return fmt.Sprintf(several, n)
 }
 
 // age returns the time since then, rounded for people; "" if then is zero.

@@ -9,7 +9,7 @@ import (
 
 func overdue(f Facts, report reporter) {
 	if f.Snapshot.Overdue > slowReturn {
-		report(Warn, "start a worker: workers bring delayed items back into their queue",
+		report(Warn, "", "start a worker: workers bring delayed items back into their queue",
 			"delayed items should have been back in their queue for %v", f.Snapshot.Overdue.Round(time.Second))
 	}
 }
@@ -59,7 +59,7 @@ func leases(f Facts, report reporter) {
 		}
 	}
 	if len(found) > 1 {
-		report(Warn, "give all processes the same lease: each declares others dead after its own", "the leases differ: %v", found)
+		report(Warn, "", "give all processes the same lease: each declares others dead after its own", "the leases differ: %v", found)
 	}
 }
 
@@ -71,7 +71,7 @@ func versions(f Facts, report reporter) {
 		}
 	}
 	if len(found) > 1 {
-		report(Warn, "end the update: bring all workers to one version", "the workers have different versions of dqbridge: %v", found)
+		report(Warn, "", "end the update: bring all workers to one version", "the workers have different versions of dqbridge: %v", found)
 	}
 }
 
@@ -84,14 +84,14 @@ func clocks(f Facts, report reporter) {
 	if ahead < 0 {
 		direction = "behind"
 	}
-	report(Warn, "synchronize the clocks: the times of logs and joblogs differ from those of Redis",
+	report(Warn, "", "synchronize the clocks: the times of logs and joblogs differ from those of Redis",
 		"the clock of this host is %v %s that of Redis", ahead.Abs().Round(time.Second), direction)
 }
 
 func mailboxes(f Facts, report reporter) {
 	for _, w := range f.Snapshot.Workers {
 		if w.Mailbox >= fullMailbox {
-			report(Warn, "look at its log; restart it if it does not work", "%s:%d does not read its hints: its mailbox is full", w.Host, w.PID)
+			report(Warn, w.ID, "look at its log; restart it if it does not work", "%s:%d does not read its hints: its mailbox is full", w.Host, w.PID)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func reports(f Facts, report reporter) {
 		}
 	}
 	if len(muted) > 0 {
-		report(Warn, "give their Redis user the rules for t:, h:, err: and watched of docs/security.md",
+		report(Warn, "", "give their Redis user the rules for t:, h:, err: and watched of docs/security.md",
 			"the work of %s is missing in the numbers of stages, since their Redis user may not report it: %s", plural(len(muted), "worker"), some(muted))
 	}
 }

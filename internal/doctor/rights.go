@@ -24,12 +24,9 @@ const answerTime = 5 * time.Second
 // ReadRights asks the server for the rights of the users. It sends about two thousand commands that
 // only test, in a few round trips.
 func ReadRights(ctx context.Context, redisURL string) *Rights {
-	c, err := broker.Open(redisURL, broker.Options{})
+	c, err := connect(ctx, redisURL)
 	if err != nil {
 		return &Rights{Err: err}
-	}
-	if err := c.Connect(ctx, answerTime); err != nil {
-		return &Rights{Err: errors.Join(err, c.Close())}
 	}
 	users, denials, err := c.Denials(ctx)
 	r := &Rights{Users: users, Denied: map[string][]string{}, Err: errors.Join(err, c.Close())}
@@ -39,20 +36,32 @@ func ReadRights(ctx context.Context, redisURL string) *Rights {
 	return r
 }
 
+// connect connects to a server. The caller closes the connection.
+func connect(ctx context.Context, redisURL string) (*broker.Client, error) {
+	c, err := broker.Open(redisURL, broker.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Connect(ctx, answerTime); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
 // rights compares the users of docs/security.md with what their roles need.
 func rights(f Facts, report reporter) {
 	switch r := f.Rights; {
 	case r == nil:
-		report(Skipped, "dqbridge doctor", "the rights of Redis users were not examined")
+		report(Skipped, "", "dqbridge doctor", "the rights of Redis users were not examined")
 	case errors.Is(r.Err, executor.ErrDenied):
-		report(Skipped, "ACL SETUSER USER +acl|dryrun", "the Redis user may not call ACL DRYRUN")
+		report(Skipped, "", "ACL SETUSER USER +acl|dryrun", "the Redis user may not call ACL DRYRUN")
 	case r.Err != nil:
-		report(Skipped, "", "%v", r.Err)
+		report(Skipped, "", "", "%v", r.Err)
 	default:
 		for _, user := range r.Users {
 			if denied := r.Denied[user]; len(denied) > 0 {
 				slices.Sort(denied)
-				report(Warn, "give it the rules of docs/security.md",
+				report(Warn, user, "give it the rules of docs/security.md",
 					"the Redis user %s lacks %s for its role: %s", user, plural(len(denied), "right"), some(denied))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/operate"
@@ -17,61 +18,84 @@ const maxForm = 64 << 10
 
 // An action is a call of the Operator that a form makes.
 type action struct {
-	done string // shown afterwards
-	run  func(ctx context.Context, p *Page, form url.Values, act operate.Act) error
+	done  string // shown afterwards
+	run   func(ctx context.Context, p *Page, form url.Values, act operate.Act) error
+	start func(ctx context.Context, p *Page, form url.Values, act operate.Act) (task, error) // in place of run, if it may take long
 }
 
 // acts lists the actions by the last part of their paths.
 var acts = map[string]action{
-	"pause": {"The stage is paused.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
+	"pause": {done: "The stage is paused.", run: func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		_, err := p.Operator.Pause(ctx, form.Get("stage"), act)
 		return err
 	}},
-	"resume": {"The stage goes on.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
+	"resume": {done: "The stage goes on.", run: func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		_, err := p.Operator.Resume(ctx, form.Get("stage"), act)
 		return err
 	}},
-	"cancel": {"The item is canceled.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
+	"cancel": {done: "The item is canceled.", run: func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		return p.onItem(ctx, form, act, p.Operator.Cancel)
 	}},
-	"drain": {"The worker drains.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
+	"drain": {done: "The worker drains.", run: func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		if form.Get("last") != "" {
 			return p.Operator.DrainLast(ctx, form.Get("worker"), act)
 		}
 		return p.Operator.Drain(ctx, form.Get("worker"), act)
 	}},
-	"undrain": {"The worker takes items again.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
+	"undrain": {done: "The worker takes items again.", run: func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		return p.Operator.Undrain(ctx, form.Get("worker"), act)
 	}},
-	"purge": {"The waiting items are dropped.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
+	"purge": {done: "The waiting items are dropped.", start: func(_ context.Context, p *Page, form url.Values, act operate.Act) (task, error) {
+		queue := form.Get("queue")
 		if err := confirmed(form, "queue"); err != nil {
-			return err
+			return task{}, err
 		}
-		_, err := p.Operator.Purge(ctx, form.Get("queue"), act, nil)
-		return err
+		return task{"queue " + queue, "items", p.unread(queue), func(ctx context.Context, progress func(int64)) error {
+			_, err := p.Operator.Purge(ctx, queue, act, progress)
+			return err
+		}}, nil
 	}},
-	"delete": {"The queue is deleted.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
+	"delete": {done: "The queue is deleted.", run: func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
 		if err := confirmed(form, "queue"); err != nil {
 			return err
 		}
 		return p.Operator.Delete(ctx, form.Get("queue"), act)
 	}},
-	"retry": {"The dead letters are retried.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
-		ids, err := p.letters(ctx, form)
-		if err != nil {
-			return err
-		}
-		_, err = p.Operator.RetryLetters(ctx, ids, form.Get("to"), act)
-		return err
+	"retry": {done: "The dead letters are retried.", start: func(ctx context.Context, p *Page, form url.Values, act operate.Act) (task, error) {
+		return p.onLetters(ctx, form, func(ctx context.Context, ids []string) (int64, error) {
+			return p.Operator.RetryLetters(ctx, ids, form.Get("to"), act)
+		})
 	}},
-	"drop": {"The dead letters are dropped.", func(ctx context.Context, p *Page, form url.Values, act operate.Act) error {
-		ids, err := p.letters(ctx, form)
-		if err != nil {
-			return err
-		}
-		_, err = p.Operator.DropLetters(ctx, ids, act)
-		return err
+	"drop": {done: "The dead letters are dropped.", start: func(ctx context.Context, p *Page, form url.Values, act operate.Act) (task, error) {
+		return p.onLetters(ctx, form, func(ctx context.Context, ids []string) (int64, error) {
+			return p.Operator.DropLetters(ctx, ids, act)
+		})
 	}},
+	"stop": {done: "The action stops.", run: func(_ context.Context, p *Page, form url.Values, _ operate.Act) error {
+		return p.long.stop(form.Get("act"))
+	}},
+}
+
+// onLetters returns a task that does something with the dead letters which a form selects.
+func (p *Page) onLetters(ctx context.Context, form url.Values, do func(context.Context, []string) (int64, error)) (task, error) {
+	ids, err := p.letters(ctx, form)
+	return task{"dead letters", "letters", int64(len(ids)), func(ctx context.Context, progress func(int64)) error {
+		return inParts(ctx, ids, progress, do)
+	}}, err
+}
+
+// unread returns the number of items of a queue that a purge drops, as far as the newest state knows.
+func (p *Page) unread(queue string) (items int64) {
+	s, _ := p.keeper.now()
+	if s == nil {
+		return 0
+	}
+	for _, q := range s.Snapshot.Queues {
+		if q.Name == queue {
+			items = q.Unread()
+		}
+	}
+	return items
 }
 
 // confirmed returns an error if the user has not typed the name of an object again.
@@ -132,21 +156,48 @@ func (p *Page) act(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	back, _ := url.Parse(p.local(form.Get("back"))) // local returns an address
-	a := acts[name]
-	err := a.run(r.Context(), p, form, operate.Act{By: p.As, Reason: strings.TrimSpace(form.Get("reason"))})
+	ended, err := p.do(r.Context(), name, form)
 	if err != nil {
 		p.Log.WarnContext(r.Context(), "an action has failed", "action", name, "err", err)
 		p.complain(w, r, back, err)
 		return
 	}
-	p.Log.InfoContext(r.Context(), "an action is done", "action", name, "by", p.As)
 	q := back.Query()
-	q.Set("done", name)
+	if ended {
+		p.Log.InfoContext(r.Context(), "an action is done", "action", name, "by", p.As)
+		q.Set("done", name)
+	}
 	if name == "delete" { // the page of the queue is gone
 		back.Path, q = p.Prefix+"/queues", url.Values{"done": {name}}
 	}
 	back.RawQuery = q.Encode()
 	http.Redirect(w, r, back.RequestURI(), http.StatusSeeOther)
+}
+
+// do runs an action. It returns false if the action goes on after the request: pages show its
+// progress.
+func (p *Page) do(ctx context.Context, name string, form url.Values) (ended bool, err error) {
+	a, act := acts[name], operate.Act{By: p.As, Reason: strings.TrimSpace(form.Get("reason"))}
+	if a.start == nil {
+		return true, a.run(ctx, p, form, act)
+	}
+	t, err := a.start(ctx, p, form, act)
+	if err != nil {
+		return false, err
+	}
+	long, err := p.long.begin(name, p.As, t) //nolint:contextcheck // it outlives the request
+	if err != nil {
+		return false, err
+	}
+	patience := time.NewTimer(quickAct)
+	defer patience.Stop()
+	select {
+	case <-long.ended:
+		return true, p.long.result(long)
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+	return false, nil
 }
 
 // complain shows the page of a form with the error of its action.

@@ -39,15 +39,16 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	last, _ := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64)
-	for {
+	for shown := int64(0); ; {
 		s, changed := p.keeper.now()
-		if s != nil && !s.At.IsZero() && s.number != last {
-			last = s.number
+		number, moved := p.long.now()
+		if s != nil && !s.At.IsZero() && (s.number != last || number != shown) {
+			last, shown = s.number, number
 			if out.send(p.event(r.Context(), asked, v, s)) != nil {
 				return
 			}
 		}
-		if !out.wait(r.Context(), changed, p.keeper.done) {
+		if !out.wait(r.Context(), changed, moved, p.keeper.done) {
 			return
 		}
 	}
@@ -88,11 +89,13 @@ func (s stream) send(text string) error {
 }
 
 // wait returns true if there is news, and false at the end of the stream.
-func (s stream) wait(ctx context.Context, changed, closed <-chan struct{}) bool {
+func (s stream) wait(ctx context.Context, changed, moved, closed <-chan struct{}) bool {
 	ping := time.NewTimer(pingPause)
 	defer ping.Stop()
 	select {
 	case <-changed:
+		return true
+	case <-moved: // an action
 		return true
 	case <-ping.C:
 		return s.send(": ping\n\n") == nil

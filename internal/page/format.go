@@ -24,7 +24,7 @@ func (p *Page) functions() template.FuncMap {
 		"include": p.include, "asset": p.asset, "link": p.link,
 		"name": func(s any) string { return clean(fmt.Sprint(s), maxName) }, "text": func(s string) string { return clean(s, maxText) },
 		"chain": chain, "num": number[int64], "count": number[int], "rate": rate, "percent": percent, "duration": duration, "bytes": byteSize,
-		"since": since, "stamp": stamp, "clock": clock, "add": func(a, b int) int { return a + b }, "bar": bar,
+		"since": since, "stamp": stamp, "clock": clock, "add": func(a, b int) int { return a + b }, "bar": bar, "batchsize": batchSize,
 	}
 	maps.Copy(functions, p.words())
 	return functions

@@ -24,6 +24,7 @@ type view struct {
 // views lists the pages; the first is the home page.
 var views = []view{
 	{"/", "Flows", "flows", "flows", readFlows},
+	{"/ended", "Ended flows", "flows", "ended", readEnded},
 	{"/flow", "Flow", "flows", "flow", readFlow},
 	{"/stage", "Stage", "flows", "stage", readStage},
 	{"/queues", "Queues", "queues", "queues", readQueues},
@@ -73,8 +74,9 @@ type frame struct {
 	Theme                string // "dark", "light" or "" for that of the system
 	Actions              bool
 	As, CSRF             string
-	Done, Problem        string // of the last action
-	State                *state // nil if nothing is known yet
+	Done, Problem        string    // of the last action
+	Long                 []longRow // actions that are under way, or have ended lately
+	State                *state    // nil if nothing is known yet
 	Content              any
 
 	query url.Values
@@ -89,6 +91,7 @@ func (p *Page) frame(r *http.Request, v view, s *state) frame {
 	if c, err := r.Cookie("dq_theme"); err == nil && (c.Value == "dark" || c.Value == "light") {
 		f.Theme = c.Value
 	}
+	f.Long = p.long.rows(f)
 	return f
 }
 

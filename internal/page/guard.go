@@ -55,7 +55,7 @@ func sameOrigin(r *http.Request) bool {
 
 // sign returns a text that only this process can make.
 func (p *Page) sign(purpose, text string) string {
-	mac := hmac.New(sha256.New, p.secret[:])
+	mac := hmac.New(sha256.New, p.Secret)
 	mac.Write([]byte(purpose + "\x00" + text))
 	return hex.EncodeToString(mac.Sum(nil))
 }

@@ -32,6 +32,8 @@ type namespace struct {
 	errors   []inspect.ErrorGroup
 	server   inspect.Server
 	history  inspect.History
+	ended    []inspect.EndedFlow
+	reads    int // of these
 	letters  []executor.DeadLetter
 	items    [][]byte
 	where    []inspect.Location
@@ -57,6 +59,13 @@ func (n *namespace) Server(context.Context) (inspect.Server, error) { return n.s
 func (n *namespace) MarkWatched(context.Context) error { return nil }
 
 func (n *namespace) History(context.Context, string) (inspect.History, error) { return n.history, nil }
+
+func (n *namespace) EndedFlows(context.Context) ([]inspect.EndedFlow, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reads++
+	return n.ended, n.err
+}
 
 func (n *namespace) Where(context.Context, string, int64) ([]inspect.Location, error) {
 	return n.where, nil

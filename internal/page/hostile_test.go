@@ -46,7 +46,7 @@ func plant(v reflect.Value, text string) {
 // planted returns a namespace whose texts are all the same.
 func planted(text string) *namespace {
 	n := &namespace{where: make([]inspect.Location, 1), letters: make([]executor.DeadLetter, 1), items: [][]byte{[]byte(text)}}
-	for _, v := range []any{&n.snapshot, &n.errors, &n.server, &n.history, &n.where[0], &n.letters[0]} {
+	for _, v := range []any{&n.snapshot, &n.errors, &n.server, &n.history, &n.ended, &n.where[0], &n.letters[0]} {
 		plant(reflect.ValueOf(v).Elem(), text)
 	}
 	return n
@@ -78,7 +78,7 @@ func TestLongTextsAreCut(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 1<<20)
 	p := pagesOf(t, planted(long), page.Options{})
-	for _, path := range []string{"/", "/queues", "/workers", "/errors", "/dead?id=3", "/redis"} {
+	for _, path := range []string{"/", "/queues", "/workers", "/errors", "/ended", "/dead?id=3", "/redis"} {
 		text := body(t, get(t, p, path))
 		shown := regexp.MustCompile(`>[^<]*<`).FindAllString(text, -1)
 		for _, s := range shown {

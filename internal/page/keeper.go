@@ -23,7 +23,6 @@ type state struct {
 	trends   map[flowKey][]float64     // rates of the flows over the last minutes
 	work     map[string]workerWork     // by worker
 	calls    map[string][]recordedCall // by worker
-	redis    float64                   // part of a processor that the main thread of Redis needs
 }
 
 // A keeper derives a state from each view of a Watcher.
@@ -145,18 +144,6 @@ func (p *Page) history(ctx context.Context, s *state, stage string) (inspect.His
 	}
 	h.known[stage] = found
 	return found, nil
-}
-
-// urgent returns the warnings and failures, the failures first.
-func urgent(found []doctor.Finding) (some []doctor.Finding) {
-	for _, level := range []doctor.Level{doctor.Fail, doctor.Warn} {
-		for _, f := range found {
-			if f.Level == level {
-				some = append(some, f)
-			}
-		}
-	}
-	return some
 }
 
 // since returns the time from one time to another, 0 if one is not known.

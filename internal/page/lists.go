@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type stagePage struct {
 	Groups     []inspect.ErrorGroup
 	Calls      []callRow
 	Charts     []chart
+	Histograms []histogram
 	Range      string
 }
 
@@ -34,7 +36,7 @@ func readStage(ctx context.Context, p *Page, s *state, q url.Values) (any, error
 	if !ok {
 		return nil, missing("There is no such stage. It may be deleted.")
 	}
-	content := stagePage{Stage: st, Busy: busy(st), Range: rangeOf(q)}
+	content := stagePage{Stage: st, Busy: busy(st), Range: rangeOf(q), Histograms: histogramsOf(st)}
 	if st.Recent.Length > 0 && st.Workers > 0 {
 		content.Full = min(1, float64(st.Recent.Full)/float64(st.Recent.Length)/float64(st.Workers))
 	}
@@ -130,11 +132,24 @@ type workerRow struct {
 	inspect.Worker
 	Work    workerWork
 	Longest time.Duration // of its calls
-	Active  int           // slots that run a call now
+	Active  int           // slots that run a call: known of calls of more than a second, and else by their time
 }
 
+// Slots returns the number of slots that run a call, "–" if it is not known: each call is too short to
+// be reported, and together they take less than half the time of a slot.
+func (w workerRow) Slots() string {
+	if w.Active == 0 && w.Work.Busy >= leastShare {
+		return "–"
+	}
+	return number(w.Active)
+}
+
+// leastShare is the least part that is not shown as 0 %.
+const leastShare = 0.005
+
 func rowOf(s *state, w inspect.Worker) workerRow {
-	row := workerRow{Worker: w, Work: s.work[w.ID], Active: min(len(w.Running), w.Concurrency)}
+	row := workerRow{Worker: w, Work: s.work[w.ID]}
+	row.Active = min(max(len(w.Running), int(math.Round(row.Work.Busy*float64(w.Concurrency)))), w.Concurrency)
 	for _, c := range w.Running {
 		row.Longest = max(row.Longest, since(s.Snapshot.At, c.Since))
 	}

@@ -92,12 +92,12 @@ func (p *Page) openLetter(ctx context.Context, content *lettersPage) error {
 type redisPage struct {
 	inspect.Server
 	Problem  string
-	CPU      float64
+	Load     inspect.Load
 	Findings []doctor.Finding
 }
 
 func readRedis(_ context.Context, _ *Page, s *state, _ url.Values) (any, error) {
-	content := redisPage{Server: s.Server, CPU: s.redis, Findings: s.findings}
+	content := redisPage{Server: s.Server, Load: s.Snapshot.Redis, Findings: s.findings}
 	if s.ServerErr != nil {
 		content.Problem = s.ServerErr.Error()
 	}

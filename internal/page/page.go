@@ -28,6 +28,7 @@ type Options struct {
 	HidePayloads bool              // show sizes in place of items
 	Operator     *operate.Operator // runs actions; nil for a page that only reads
 	As           string            // name under which actions are recorded
+	Secret       []byte            // signs the tokens of forms and cookies; nil: a new one
 	Log          *slog.Logger
 }
 
@@ -37,12 +38,13 @@ type Page struct {
 	inspector executor.Inspector
 	watcher   *watch.Watcher
 	keeper    *keeper
+	long      *longActs
 	histories histories
 	searches  searches
+	ended     endedFlows
 	templates *template.Template
 	mux       *http.ServeMux
 	hosts     map[string]bool
-	secret    [32]byte // signs the tokens of forms and cookies
 	files     map[string]file
 }
 
@@ -60,20 +62,27 @@ func New(ctx context.Context, inspector executor.Inspector, watcher *watch.Watch
 		inspector = sizesOnly{inspector}
 	}
 	p := &Page{Options: options, inspector: inspector, watcher: watcher, mux: http.NewServeMux(), files: staticFiles()}
-	_, _ = rand.Read(p.secret[:]) // it never fails
+	if p.Secret == nil {
+		p.Secret = make([]byte, 32)
+		_, _ = rand.Read(p.Secret) // it never fails
+	}
 	p.hosts = hostNames(options.Hosts)
 	templates, err := template.New("").Funcs(p.functions()).ParseFS(assets, "templates/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("page: %w", err)
 	}
 	p.templates = templates
-	p.keeper = keep(ctx, watcher)
+	p.keeper, p.long = keep(ctx, watcher), newLongActs(ctx)
 	p.routes()
 	return p, nil
 }
 
-// Close ends the streams of events and waits for the goroutine that follows the Watcher.
-func (p *Page) Close() { p.keeper.close() }
+// Close stops the actions that run, ends the streams of events, and waits for them and for the
+// goroutine that follows the Watcher.
+func (p *Page) Close() {
+	p.long.close()
+	p.keeper.close()
+}
 
 // routes registers all paths.
 func (p *Page) routes() {
@@ -106,6 +115,18 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.mux.ServeHTTP(w, r)
 	}
+}
+
+// Admits reports whether a request needs the namespace and may have it: it comes from a user with the
+// token, to a name of this host.
+func (p *Page) Admits(r *http.Request) bool {
+	return p.hosts[hostOf(r.Host)] && p.signedIn(r) && !p.open(r)
+}
+
+// Unavailable answers a request for which the namespace cannot be read.
+func (p *Page) Unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	secure(w.Header())
+	p.fail(w, r, http.StatusServiceUnavailable, "Redis cannot be read: "+err.Error())
 }
 
 // show writes a view as a whole page.

@@ -49,8 +49,6 @@ type past struct {
 	stepped time.Time // of the last point of the trends
 	workers map[string][]sample
 	calls   map[string][]recordedCall
-	cpu     time.Duration // of the main thread of Redis
-	cpuAt   time.Time
 }
 
 func newPast() past {
@@ -59,16 +57,11 @@ func newPast() past {
 
 // derive returns the state of a view.
 func (p *past) derive(view watch.View) *state {
-	s := &state{View: view, flows: view.Snapshot.Flows()}
-	s.findings = doctor.Examine(doctor.Facts{Snapshot: view.Snapshot, Server: view.Server, ServerErr: view.ServerErr})
-	s.urgent = urgent(s.findings)
+	s := &state{View: view, flows: view.Flows(), findings: view.Findings()}
+	s.urgent = doctor.Urgent(s.findings)
 	s.trends = p.trend(s.flows, view.At)
 	s.work = p.work(view.Snapshot)
 	s.calls = p.record(view.Snapshot)
-	if passed := view.At.Sub(p.cpuAt); !p.cpuAt.IsZero() && passed > 0 && view.Server.MainCPU >= p.cpu {
-		s.redis = float64(view.Server.MainCPU-p.cpu) / float64(passed)
-	}
-	p.cpu, p.cpuAt = view.Server.MainCPU, view.At
 	return s
 }
 

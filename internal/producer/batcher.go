@@ -41,6 +41,7 @@ type Batcher struct {
 	source     string
 	next       int64 // offset of the item after the last batch
 	limit      int   // items of the next batch
+	crowd      int   // items of a batch for which the input is fast enough: it doubles with each full Take
 	maxItems   int   // bound of limit
 	maxBatches int   // batches that may collect
 	pending    broker.Bounds
@@ -63,16 +64,19 @@ func NewBatcher(source string, first int64, bounds broker.Bounds) *Batcher {
 	if bounds.MaxBytes > 0 {
 		b.pending.MaxBytes = min(bounds.MaxBytes, pendingBytes)
 	}
-	b.Limit(Portion{1, firstBatches})
+	b.Limit(Portion{Items: 1, Batches: firstBatches})
 	return b
 }
 
-// A Portion is the size of a batch in items and the number of batches of one send.
-type Portion struct{ Items, Batches int }
+// A Portion is the size of a batch in items and the number of batches of one send. Crowded is the size of
+// a batch of dear items that are added faster than they are sent.
+type Portion struct{ Items, Batches, Crowded int }
 
-// Limit bounds the next batches.
+// Limit bounds the next batches. While the input is faster than the sends, a batch may have Crowded items:
+// workers that take one item each would wait for the next send, and cost Redis some calls an item.
 func (b *Batcher) Limit(p Portion) {
-	b.limit, b.maxBatches = max(1, min(p.Items, b.maxItems, b.maxPending())), p.Batches
+	items := max(p.Items, min(b.crowd, p.Crowded))
+	b.limit, b.maxBatches = max(1, min(items, b.maxItems, b.maxPending())), p.Batches
 }
 
 // LimitItems bounds the items of all later batches; 0 is no bound.
@@ -183,6 +187,11 @@ func (b *Batcher) Full() bool {
 
 // Take returns the collected batches, and forgets them.
 func (b *Batcher) Take() []batch.Batch {
+	if b.Full() {
+		b.crowd = min(max(2, 2*b.crowd), backlogItems)
+	} else {
+		b.crowd /= 2
+	}
 	if b.open.Len() > 0 {
 		b.close()
 	}
@@ -210,8 +219,9 @@ func portionFor(cost time.Duration, stored, inFlight int64) Portion {
 		if stored >= growthItems {
 			share = 16
 		}
-		return Portion{int(max(1, min(stored/share, batchItems))), firstBatches}
+		return Portion{Items: int(max(1, min(stored/share, batchItems))), Batches: firstBatches}
 	}
-	ofBacklog := min(int64(backlogTarget/cost), inFlight/backlogBatches, backlogItems)
-	return Portion{int(max(1, ofBacklog, min(int64(target/cost), batchItems))), pendingBatches}
+	most := min(int64(backlogTarget/cost), backlogItems)
+	items := max(1, min(most, inFlight/backlogBatches), min(int64(target/cost), batchItems))
+	return Portion{Items: int(items), Batches: pendingBatches, Crowded: int(most)}
 }

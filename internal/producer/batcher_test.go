@@ -2,6 +2,7 @@ package producer
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +23,10 @@ func TestBatcherCutsWhatWasAdded(t *testing.T) {
 		var all []batch.Batch
 		for range rapid.IntRange(1, 80).Draw(t, "items") {
 			if rapid.IntRange(0, 9).Draw(t, "change") == 0 {
-				b.Limit(Portion{rapid.IntRange(-1, 30).Draw(t, "limit"), rapid.IntRange(1, pendingBatches).Draw(t, "batches")})
+				b.Limit(Portion{
+					Items: rapid.IntRange(-1, 30).Draw(t, "limit"), Batches: rapid.IntRange(1, pendingBatches).Draw(t, "batches"),
+					Crowded: rapid.IntRange(0, 30).Draw(t, "crowded"),
+				})
 			}
 			items = append(items, add(t, b, first+int64(len(items))))
 			if b.Full() || rapid.IntRange(0, 4).Draw(t, "take") == 0 {
@@ -101,14 +105,14 @@ func same(t *rapid.T, all []batch.Batch, first int64, items []string) {
 func TestBatcherHeedsItsLimit(t *testing.T) {
 	t.Parallel()
 	b := NewBatcher("s", 0, broker.Bounds{})
-	b.Limit(Portion{10, pendingBatches})
+	b.Limit(Portion{Items: 10, Batches: pendingBatches})
 	for at := range 25 {
 		b.End(append(b.Begin(), byte(at)))
 	}
 	if all := b.Take(); len(all) != 3 || all[0].N != 10 || all[1].N != 10 || all[2].N != 5 {
 		t.Errorf("25 items with a limit of 10: %d batches", len(all))
 	}
-	b.Limit(Portion{1 << 30, pendingBatches})
+	b.Limit(Portion{Items: 1 << 30, Batches: pendingBatches})
 	for range batchItems + 1 {
 		b.End(b.Begin())
 	}
@@ -134,15 +138,15 @@ func TestPortionForCost(t *testing.T) {
 		stored, inFlight int64
 		want             Portion
 	}{
-		{0, 0, 0, Portion{1, firstBatches}}, {0, 63, 63, Portion{1, firstBatches}},
-		{0, 640, 0, Portion{10, firstBatches}}, {0, 6400, 0, Portion{400, firstBatches}}, {0, 1 << 40, 1 << 40, Portion{batchItems, firstBatches}},
-		{time.Second, 0, 0, Portion{1, pendingBatches}}, {target, 0, 0, Portion{1, pendingBatches}},
-		{target / 100, 0, 0, Portion{100, pendingBatches}}, {1, 1 << 40, 0, Portion{batchItems, pendingBatches}},
-		{20 * time.Millisecond, 1 << 40, 2 * backlogBatches, Portion{2, pendingBatches}},
-		{20 * time.Millisecond, 1 << 40, 1 << 18, Portion{4, pendingBatches}},
-		{target, 1 << 40, 1 << 18, Portion{backlogItems, pendingBatches}},
-		{target / 100, 1 << 40, 1 << 18, Portion{100, pendingBatches}},
-		{time.Second, 1 << 40, 1 << 18, Portion{1, pendingBatches}},
+		{0, 0, 0, Portion{1, firstBatches, 0}}, {0, 63, 63, Portion{1, firstBatches, 0}},
+		{0, 640, 0, Portion{10, firstBatches, 0}}, {0, 6400, 0, Portion{400, firstBatches, 0}}, {0, 1 << 40, 1 << 40, Portion{batchItems, firstBatches, 0}},
+		{time.Second, 0, 0, Portion{1, pendingBatches, 0}}, {target, 0, 0, Portion{1, pendingBatches, backlogItems}},
+		{target / 100, 0, 0, Portion{100, pendingBatches, backlogItems}}, {1, 1 << 40, 0, Portion{batchItems, pendingBatches, backlogItems}},
+		{20 * time.Millisecond, 1 << 40, 2 * backlogBatches, Portion{2, pendingBatches, 4}},
+		{20 * time.Millisecond, 1 << 40, 1 << 18, Portion{4, pendingBatches, 4}},
+		{target, 1 << 40, 1 << 18, Portion{backlogItems, pendingBatches, backlogItems}},
+		{target / 100, 1 << 40, 1 << 18, Portion{100, pendingBatches, backlogItems}},
+		{time.Second, 1 << 40, 1 << 18, Portion{1, pendingBatches, 0}},
 	} {
 		if got := portionFor(c.cost, c.stored, c.inFlight); got != c.want {
 			t.Errorf("an item of %v after %d: %+v, not %+v", c.cost, c.stored, got, c.want)
@@ -150,11 +154,45 @@ func TestPortionForCost(t *testing.T) {
 	}
 }
 
+// A batch of dear items grows while more items wait than one send takes, and shrinks afterwards. Workers that
+// finish one item each before the next send would idle until then.
+func TestBatchesGrowWhileTheInputIsFaster(t *testing.T) {
+	t.Parallel()
+	b := NewBatcher("s", 0, broker.Bounds{})
+	dear := portionFor(10*time.Millisecond, 1, 0)
+	send := func(most int) (sizes []int) {
+		b.Limit(dear)
+		for range most {
+			if b.Full() {
+				break
+			}
+			b.End(append(b.Begin(), '1'))
+		}
+		for _, one := range b.Take() {
+			sizes = append(sizes, one.N)
+		}
+		return slices.Compact(sizes)
+	}
+	for i, want := range []int{1, 2, 4, backlogItems, backlogItems} {
+		if got := send(1 << 20); len(got) != 1 || got[0] != want {
+			t.Errorf("send %d: batches of %d items, not %d", i, got, want)
+		}
+	}
+	for i, want := range []int{8, 4, 2, 1, 1} {
+		if got := send(want); len(got) != 1 || got[0] != want {
+			t.Errorf("send %d of few items: batches of %d items, not %d", i, got, want)
+		}
+	}
+	if got := send(4); len(got) != 1 || got[0] != 1 {
+		t.Errorf("four items that came alone: batches of %d", got)
+	}
+}
+
 // A bound of bytes holds for short items too, of which many are added at once.
 func TestSpareHeedsABoundOfBytes(t *testing.T) {
 	t.Parallel()
 	b := NewBatcher("s", 0, broker.Bounds{MaxBytes: 10 * batch.Short})
-	b.Limit(Portion{batchItems, pendingBatches})
+	b.Limit(Portion{Items: batchItems, Batches: pendingBatches})
 	long := func(open *batch.Builder, from, to int) {
 		for range to - from {
 			open.Value(make([]byte, batch.Short-1))

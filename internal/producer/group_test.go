@@ -248,7 +248,7 @@ func (g *Group) sendAndLeave(ctx context.Context, random *rand.Rand, items []str
 // A batch and a call allocate memory, and many requests share both.
 func TestARequestAllocatesNothing(t *testing.T) {
 	g := NewGroup(NewSender(nil, broker.Source{}, "", nil, broker.Window{}), NewBatcher("s", 0, broker.Bounds{}), 0)
-	g.sender.portion.Store(&Portion{batchItems, pendingBatches})
+	g.sender.portion.Store(&Portion{Items: batchItems, Batches: pendingBatches})
 	r := g.Request()
 	item := []byte("an item")
 	if n := testing.AllocsPerRun(1000, func() {

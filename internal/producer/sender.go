@@ -20,6 +20,7 @@ type Sender struct {
 	window  broker.Window
 	portion atomic.Pointer[Portion]
 	room    int64 // items for which there was room at the last reply, -1: no bound
+	share   int   // bytes of the next call after the memory of Redis was full, 0: no bound
 	flight  inFlight
 	waits   *waitClocks
 	spans   spans
@@ -30,7 +31,7 @@ type Sender struct {
 // gathers.
 func NewSender(c *broker.Client, s broker.Source, mailbox string, wake <-chan struct{}, window broker.Window) *Sender {
 	sender := &Sender{c: c, source: s, mailbox: mailbox, wake: wake, window: window, room: -1, flight: inFlight{limit: inFlightBytes, delivered: -1}, waits: newWaitClocks()}
-	sender.portion.Store(&Portion{1, firstBatches})
+	sender.portion.Store(&Portion{Items: 1, Batches: firstBatches})
 	return sender
 }
 
@@ -113,15 +114,32 @@ func (s *Sender) discard(ctx context.Context, parcels []broker.Parcel) {
 // fit returns the number of parcels for which there should be room, at least one. It splits the
 // first parcel if only a part of it has room.
 func (s *Sender) fit(ctx context.Context, parcels *[]broker.Parcel) (n int, err error) {
-	if s.room < 0 {
-		return len(*parcels), nil
+	most, err := s.fitShare(ctx, parcels)
+	if err != nil || s.room < 0 {
+		return most, err
 	}
-	for items := int64(0); n < len(*parcels) && items < s.room; n++ {
+	for items := int64(0); n < most && items < s.room; n++ {
 		items += int64((*parcels)[n].N)
 	}
 	first := (*parcels)[0]
 	if s.room > 0 && s.room < int64(first.N) {
 		return 1, s.cut(ctx, parcels, int(s.room))
+	}
+	return max(1, n), nil
+}
+
+// fitShare returns the number of parcels of the share, at least one. It splits the first parcel if
+// that exceeds the share.
+func (s *Sender) fitShare(ctx context.Context, parcels *[]broker.Parcel) (n int, err error) {
+	if s.share == 0 {
+		return len(*parcels), nil
+	}
+	first := (*parcels)[0]
+	if at := first.ItemsWithin(s.share); at < first.N {
+		return 1, s.cut(ctx, parcels, at)
+	}
+	for left := s.share; n < len(*parcels) && left >= len((*parcels)[n].Frame); n++ {
+		left -= len((*parcels)[n].Frame)
 	}
 	return max(1, n), nil
 }
@@ -157,6 +175,7 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 	}
 	for len(*parcels) > 0 && (*parcels)[0].End() <= got.Stored {
 		s.spans.end((*parcels)[0].End())
+		s.countSent(ctx, &(*parcels)[0])
 		s.flight.addStored((*parcels)[0].End(), int64(len((*parcels)[0].Frame)))
 		*parcels = (*parcels)[1:]
 	}
@@ -182,13 +201,21 @@ func (s *Sender) send(ctx context.Context, n int, parcels *[]broker.Parcel) (don
 
 func (s *Sender) learn(got broker.Scattered) {
 	s.room = got.Room
+	switch {
+	case got.Memory:
+		s.share = broker.FullBytes
+	case s.share > pendingBytes:
+		s.share = 0
+	default:
+		s.share *= 2
+	}
 	inFlight := int64(0)
 	if got.Low >= 0 {
 		inFlight = got.Stored - got.Low
 	}
 	p := portionFor(got.Cost, got.Stored, inFlight)
 	if got.Limit > 0 {
-		p.Items = int(min(int64(p.Items), got.Limit))
+		p.Items, p.Crowded = int(min(int64(p.Items), got.Limit)), int(min(int64(p.Crowded), got.Limit))
 	}
 	s.portion.Store(&p)
 }

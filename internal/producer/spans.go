@@ -23,6 +23,19 @@ func (all spans) end(offset int64) {
 	delete(all, offset)
 }
 
+// countSent counts the items of a parcel that is stored.
+func (s *Sender) countSent(ctx context.Context, p *broker.Parcel) {
+	if meter := s.c.Meter(); meter != nil {
+		meter.Sent(ctx, s.batchOf(p))
+	}
+}
+
+// batchOf describes a parcel.
+func (s *Sender) batchOf(p *broker.Parcel) trace.Batch {
+	queue := s.source.Queue
+	return trace.Batch{Queue: queue.Name, Temporary: queue.Owner != "", Source: s.source.Name, First: p.First, Items: p.N}
+}
+
 // fail ends all spans with an error.
 func (all spans) fail(err error) {
 	for _, ends := range all {
@@ -47,8 +60,7 @@ func (s *Sender) beginSpans(ctx context.Context, p *broker.Parcel, parents strin
 	if parents == "" {
 		return
 	}
-	queue := s.source.Queue
-	about := trace.Batch{Queue: queue.Name, Temporary: queue.Owner != "", Source: s.source.Name, First: p.First, Items: p.N}
+	about := s.batchOf(p)
 	for parent := range strings.FieldsSeq(parents) {
 		behind, end := s.c.Tracer().Send(ctx, parent, about)
 		if end == nil {

@@ -49,14 +49,14 @@ func (r *batchRunner[In, Out]) Run(ctx context.Context, c Call) Result {
 	}
 	r.spent = 0
 	if crash := c.protect(&r.spent, func() { r.in.decode(&c) }); crash != nil {
-		r.in.failAll(crash)
+		r.in.failAll(c.items, crash)
 	}
 	if r.in.err != nil {
 		return Result{Err: r.in.err}
 	}
-	r.todo = slices.Grow(r.todo, c.Batch.N)
-	r.outcomes = slices.Grow(r.outcomes, c.Batch.N)[:c.Batch.N]
-	for i := range c.Batch.N {
+	r.todo = slices.Grow(r.todo, c.items)
+	r.outcomes = slices.Grow(r.outcomes, c.items)[:c.items]
+	for i := range c.items {
 		if _, ok := r.in.failureAt(i); !ok {
 			r.todo = append(r.todo, i)
 		}
@@ -115,13 +115,13 @@ func (r *batchRunner[In, Out]) try(ctx context.Context, c *Call) {
 // without a result go back.
 func (r *batchRunner[In, Out]) settle(ctx context.Context, c *Call, values []Out, miss func(k int) *attemptError) {
 	ended := ctx.Err() != nil
-	isCanceled := func(i int) bool { return operatorCanceled(ctx, c.Batch.First+int64(i)) != nil }
+	isCanceled := func(i int) bool { return operatorCanceled(ctx, c.offset(i)) != nil }
 	stopped := ended && slices.ContainsFunc(r.todo, isCanceled)
 	for k, i := range r.todo {
 		if m := miss(k); m == nil {
 			r.outcomes[i] = outcome[Out]{value: values[k], done: true}
 		} else if stopped && isCanceled(i) {
-			r.outcomes[i] = outcome[Out]{err: operatorCanceled(ctx, c.Batch.First+int64(i)), done: true}
+			r.outcomes[i] = outcome[Out]{err: operatorCanceled(ctx, c.offset(i)), done: true}
 		} else if stopped {
 			r.outcomes[i] = outcome[Out]{done: true, again: true}
 		} else if !ended && !c.goesBack(i, m) {
@@ -158,7 +158,7 @@ func sameForAll(m *attemptError) func(int) *attemptError { return func(int) *att
 
 // write adds the outcomes to the result, up to the first item that is not done.
 func (r *batchRunner[In, Out]) write(c *Call) {
-	for i := r.out.len(); i < c.Batch.N; i++ {
+	for i := r.out.len(); i < c.items; i++ {
 		p := &r.outcomes[i]
 		if h, ok := r.in.failureAt(i); ok {
 			r.out.passOn(h, c)

@@ -20,7 +20,7 @@ type caller struct {
 	item  Item  // without its Offset
 	ended chan callerEnd
 
-	at  atomic.Int64 // index of the current item, or of the last one
+	at  atomic.Int64 // position of the current item, or of the last one
 	due atomic.Int64 // when its context ends, in ns since epoch
 	// running is 1 + the index of the current item, 0 between items, and abandoned once the slot
 	// goes on without the caller, which then changes no shared state.
@@ -107,16 +107,17 @@ func (t *caller) run(ctx context.Context, loop func(context.Context)) {
 	end.crash = nil
 }
 
-// begin records that the function gets the i-th item.
-func (t *caller) begin(i int, deadline time.Time) {
-	t.at.Store(int64(i))
+// begin records that the function gets the i-th item, which has a position.
+func (t *caller) begin(i, position int, deadline time.Time) {
+	t.at.Store(int64(position))
 	t.due.Store(int64(deadline.Sub(t.epoch)))
 	t.running.Store(int64(i) + 1)
 }
 
-// end records that the function has returned. It ends the goroutine if the slot has abandoned it.
-func (t *caller) end() {
-	if !t.running.CompareAndSwap(t.at.Load()+1, 0) {
+// end records that the function has returned for the i-th item. It ends the goroutine if the slot has
+// abandoned it.
+func (t *caller) end(i int) {
+	if !t.running.CompareAndSwap(int64(i)+1, 0) {
 		runtime.Goexit()
 	}
 }
@@ -128,7 +129,8 @@ func (t *caller) Item() (Item, bool) {
 	return item, true
 }
 
-// callTimed calls f for the i-th item in the caller of a call. late is the timeout if f returned an error after it.
+// callTimed calls f for the i-th item of the batch in the caller of a call. late is the timeout if f
+// returned an error after it.
 func callTimed[In, Out any](ctx context.Context, c *Call, i int, f func(context.Context, In) (Out, error), v In) (out Out, late time.Duration, err error) {
 	if c.tooManyLeft() {
 		return out, 0, &Unavailable{errTooManyLeft}
@@ -137,9 +139,9 @@ func callTimed[In, Out any](ctx context.Context, c *Call, i int, f func(context.
 	c.limit(deadline)
 	own, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	t.begin(i, deadline)
+	t.begin(i, c.position(i), deadline)
 	out, err = f(own, v)
-	t.end()
+	t.end(i)
 	if err != nil && !time.Now().Before(deadline) {
 		late = c.Timeout
 	}

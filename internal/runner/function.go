@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"sync/atomic"
 
 	"github.com/dqbridge/dqbridge/internal/codec"
@@ -28,6 +29,10 @@ type Function struct {
 	Err     error         // first mistake of the definition
 	New     func() Runner // returns a Runner for one slot, which keeps its buffers between batches; nil for a remote function
 	Whole   bool          // a call is for a whole batch
+	Filter  bool          // it is a predicate: In is Out, and an item may have no result
+	FlatMap bool          // an item may have any number of results
+	Links   []*Function   // of a chain, in their order; nil for a function
+	Calls   string        // of a chain: its functions with their types; "" for a function
 
 	Concurrency        int // calls at once in a worker; 0: any number
 	MinItems, MaxItems int // that a call should have and may have; 0: not given
@@ -80,6 +85,46 @@ func DefineBatch[In, Out any](name string, f func(context.Context, []In) ([]Out,
 	return fn
 }
 
+// DefineFilter returns a function that keeps the items for which keep returns true.
+func DefineFilter[T any](name string, keep func(context.Context, T) (bool, error), d Definition) Func[T, T] {
+	fn := RemoteFilter[T](name, d)
+	if d.MaxItems > 0 || d.MaxBytes > 0 {
+		fn.erased.mistake(errors.New("BatchSize and BatchBytes are for DefineBatch: DefineFilter calls keep for one item at a time"))
+	}
+	if keep == nil {
+		fn.erased.mistake(errors.New("DefineFilter got nil: pass the function, or use RemoteFilter for one that only the fleet holds"))
+	}
+	fn.erased.New = func() Runner { return newFilterRunner(name, keep, fn.in) }
+	return fn
+}
+
+// RemoteFilter returns a predicate that only other programs can run.
+func RemoteFilter[T any](name string, d Definition) Func[T, T] {
+	fn := Remote[T, T](name, d)
+	fn.erased.Filter = true
+	return fn
+}
+
+// DefineFlatMap returns a function that yields any number of outputs for an item.
+func DefineFlatMap[In, Out any](name string, f func(context.Context, In, func(Out)) error, d Definition) Func[In, Out] {
+	fn := RemoteFlatMap[In, Out](name, d)
+	if d.MaxItems > 0 || d.MaxBytes > 0 {
+		fn.erased.mistake(errors.New("BatchSize and BatchBytes are for DefineBatch: DefineFlatMap calls f for one item at a time"))
+	}
+	if f == nil {
+		fn.erased.mistake(errors.New("DefineFlatMap got nil: pass the function, or use RemoteFlatMap for one that only the fleet holds"))
+	}
+	fn.erased.New = func() Runner { return newFlatMapRunner(name, f, fn.in, fn.out) }
+	return fn
+}
+
+// RemoteFlatMap returns a function with any number of outputs that only other programs can run.
+func RemoteFlatMap[In, Out any](name string, d Definition) Func[In, Out] {
+	fn := Remote[In, Out](name, d)
+	fn.erased.FlatMap = true
+	return fn
+}
+
 // Remote returns a function that only other programs can run.
 func Remote[In, Out any](name string, d Definition) Func[In, Out] {
 	fn := Func[In, Out]{erased: &Function{
@@ -107,6 +152,33 @@ func Remote[In, Out any](name string, d Definition) Func[In, Out] {
 		fn.erased.Err = err
 	}
 	return fn
+}
+
+// Compose returns the functions of f and then those of g, as one that no worker runs by itself.
+func Compose[A, B, C any](f Func[A, B], g Func[B, C]) Func[A, C] {
+	first, second := f.Function(), g.Function()
+	chain := &Function{Name: first.Name + "." + second.Name, In: first.In, Out: second.Out, Err: cmp.Or(first.Err, second.Err)}
+	chain.Links, chain.Calls = slices.Concat(first.Chained(), second.Chained()), first.calls()+second.calls()
+	if between, takes := first.Out, second.In; between != takes && !between.Wildcard() && !takes.Wildcard() {
+		chain.mistake(fmt.Errorf("%w: %q returns %v, and %q takes %v", codec.ErrTypeMismatch, first.Name, between, second.Name, takes))
+	}
+	return Func[A, C]{erased: chain, in: f.in, out: g.out}
+}
+
+// calls names the functions of a chain, or the function itself, with their types.
+func (f *Function) calls() string {
+	if f.Links == nil {
+		return fmt.Sprintf("%s %v %v\n", f.Name, f.In, f.Out)
+	}
+	return f.Calls
+}
+
+// Chained returns the functions of a chain, or the function itself.
+func (f *Function) Chained() []*Function {
+	if f.Links == nil {
+		return []*Function{f}
+	}
+	return f.Links
 }
 
 // Function returns the function without its types.

@@ -35,12 +35,12 @@ func (r *itemRunner[In, Out]) Run(ctx context.Context, c Call) Result {
 	}
 	c.follow(r)
 	r.stopped, r.spent = false, 0
-	for r.out.begin(&c); !r.stopped && r.out.len() < c.Batch.N; {
+	for r.out.begin(&c); !r.stopped && r.out.len() < c.items; {
 		crash := r.attempt(ctx, &c)
 		switch {
 		case crash == nil:
 		case !r.in.decoded:
-			r.in.failAll(crash)
+			r.in.failAll(c.items, crash)
 		default:
 			r.failed(ctx, crash, &c)
 		}
@@ -74,16 +74,18 @@ func (r *itemRunner[In, Out]) runItems(ctx context.Context, c *Call) {
 		}
 	}
 	simple := r.out.codec.Short() && c.Timeout <= 0 && !c.Single && c.Handler == nil
-	for i := r.out.len(); !r.stopped && i < c.Batch.N; i = r.out.len() {
+	for i := r.out.len(); !r.stopped && i < c.items; i = r.out.len() {
 		end := r.in.nextFailure(i)
 		switch {
 		case r.out.full():
-			r.stopped = true
+			r.stopped, r.out.cut = true, true
 		case end == i:
 			h, _ := r.in.failureAt(i)
 			r.out.passOn(h, c)
 		case ctx.Err() != nil:
-			r.stopped = true
+			if i == 0 || c.endsOffset(i-1) || !r.canceled(ctx, c) {
+				r.stopped = true
+			}
 		case simple:
 			c.span(i, min(end-i, shortItems))
 			r.runShort(ctx, r.in.values[i:min(end, i+shortItems)], c)
@@ -114,7 +116,7 @@ func (r *itemRunner[In, Out]) runShort(ctx context.Context, values []In, c *Call
 				r.stopped = true
 				return
 			}
-			r.stopped = c.ShouldYield != nil || ctx.Err() != nil
+			r.stopped = (c.ShouldYield != nil || ctx.Err() != nil) && c.endsOffset(r.out.len())
 		}
 		r.out.values = append(r.out.values, made)
 		r.out.size += batch.Short
@@ -135,8 +137,14 @@ func (r *itemRunner[In, Out]) runItem(ctx context.Context, i int, c *Call) {
 		r.stopped = true
 	default:
 		r.out.add(v, c)
-		r.stopped = c.ShouldYield != nil && c.ShouldYield()
+		r.yield(c)
 	}
+}
+
+// yield stops behind the item that was added last, if the call asks for it. The items of an offset stay
+// together.
+func (r *itemRunner[In, Out]) yield(c *Call) {
+	r.stopped = c.ShouldYield != nil && c.ShouldYield() && c.endsOffset(r.out.len()-1)
 }
 
 // callFor calls the function for the i-th item, with its middleware.
@@ -155,9 +163,7 @@ func (r *itemRunner[In, Out]) callFor(ctx context.Context, c *Call, i int) (Out,
 // may be the cause, it stops before the item instead. It stops behind an item that an operator has
 // canceled.
 func (r *itemRunner[In, Out]) failed(ctx context.Context, m *attemptError, c *Call) {
-	if canceled := operatorCanceled(ctx, c.Batch.First+int64(r.out.len())); canceled != nil {
-		r.out.failOrRetry(canceled, c)
-		r.stopped = true
+	if r.canceled(ctx, c) {
 		return
 	}
 	if ctx.Err() != nil || c.goesBack(r.out.len(), m) {
@@ -165,7 +171,19 @@ func (r *itemRunner[In, Out]) failed(ctx context.Context, m *attemptError, c *Ca
 		return
 	}
 	r.out.failOrRetry(m, c)
-	r.stopped = c.ShouldYield != nil && c.ShouldYield()
+	r.yield(c)
+}
+
+// canceled records that an operator has canceled the current item, if so: then it stops behind the last
+// item of the same offset.
+func (r *itemRunner[In, Out]) canceled(ctx context.Context, c *Call) bool {
+	i := r.out.len()
+	canceled := operatorCanceled(ctx, c.offset(i))
+	if canceled != nil {
+		r.out.failOrRetry(canceled, c)
+		r.stopped = c.endsOffset(i)
+	}
+	return canceled != nil
 }
 
 // goesBack reports whether the i-th item and those behind it go to other workers, since the

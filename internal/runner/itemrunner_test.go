@@ -247,7 +247,7 @@ func TestGoexitInCodecs(t *testing.T) {
 	frame.EndFailure(append(frame.Begin(), "failure"...))
 	frame.Value([]byte("1"))
 	spoiled := input[int]{batch: batch.Batch{N: 2, Frame: frame.Take()}}
-	spoiled.failAll(&attemptError{})
+	spoiled.failAll(2, &attemptError{})
 	if h, ok := spoiled.failureAt(0); !ok || string(h.failure) != "failure" {
 		t.Errorf("got %+v", h)
 	}

@@ -25,6 +25,7 @@ type output[Out any] struct {
 	pause     time.Duration // before the retry: the longest that an item asks for
 	uncounted bool          // the items in retry go back at once, and no attempt of them counts
 	failed    int
+	cut       bool // it had enough bytes before the last item of an offset
 }
 
 // faithful reports whether the results are collected as values.
@@ -39,16 +40,16 @@ func (out *output[Out]) len() int {
 
 // begin drops the last results and makes room for those of the next batch.
 func (out *output[Out]) begin(c *Call) {
-	b := &c.Batch
+	b, n := &c.Batch, max(c.items, 1)
 	out.clear()
-	out.size, out.retry, out.retryRuns, out.pause, out.failed, out.uncounted = 0, nil, 0, 0, 0, false
+	out.size, out.retry, out.retryRuns, out.pause, out.failed, out.uncounted, out.cut = 0, nil, 0, 0, 0, false, false
 	if out.faithful() {
-		out.values = slices.Grow(out.values, min(b.N, keptItems))
+		out.values = slices.Grow(out.values, min(n, keptItems))
 		return
 	}
-	item := cmp.Or(out.item, len(b.Frame)/b.N+1)
+	item := cmp.Or(out.item, len(b.Frame)/n+1)
 	out.open = batch.Builder{}
-	out.open.Use(c.Memory.Get(min(item, batch.MaxBytes/b.N+1)*b.N + 64))
+	out.open.Use(c.Memory.Get(min(item, batch.MaxBytes/n+1)*n + 64))
 }
 
 func (out *output[Out]) add(v Out, c *Call) {
@@ -177,7 +178,7 @@ func (out *output[Out]) failedBatch(b batch.Batch) Result {
 	for frame.Len() < b.N && frame.Size() < batch.MaxBytes {
 		frame.EndFailure(append(frame.Begin(), failed...))
 	}
-	return Result{N: frame.Len(), Frame: frame.Take()}
+	return Result{N: frame.Len(), Items: frame.Len(), Frame: frame.Take()}
 }
 
 // full reports whether the result has enough bytes or runs of retries: the remaining items become
@@ -186,9 +187,34 @@ func (out *output[Out]) full() bool {
 	return max(out.size, out.open.Size()) >= batch.MaxBytes || out.retryRuns >= maxRetryRuns
 }
 
+// truncate drops the items from an index on.
+func (out *output[Out]) truncate(n int) {
+	out.failed = min(out.failed, n)
+	k, _ := slices.BinarySearch(out.retry, n)
+	if out.retry = out.retry[:k]; out.faithful() {
+		out.column.truncate(n)
+		return
+	}
+	frame := out.open.Take()
+	r := batch.Read(frame)
+	for range n {
+		r.Next()
+	}
+	out.open.Reuse(frame[:len(frame)-len(r.Rest())], n)
+}
+
 // result returns the result. It copies a frame that fills less than half of its memory.
 func (out *output[Out]) result(spent time.Duration, c *Call) Result {
-	r := Result{N: out.len(), Again: out.retry, Pause: out.pause, Back: out.uncounted, Failed: out.failed, Spent: spent}
+	n := out.len()
+	if whole := c.wholeOffsets(n); whole < n { // the items of an offset stay together
+		out.truncate(whole)
+		n = whole
+	}
+	r := Result{N: n, Items: n, Again: out.retry, Pause: out.pause, Back: out.uncounted, Failed: out.failed, Spent: spent}
+	if c.positions != nil {
+		out.count(&r, c)
+		r.Large = n == 0 && out.cut
+	}
 	switch {
 	case r.N == 0:
 		return r
@@ -196,16 +222,31 @@ func (out *output[Out]) result(spent time.Duration, c *Call) Result {
 		r.Held = &out.column
 		return r
 	case out.faithful():
-		r.Frame = out.Encode(0, c.Memory)
+		r.Frame = out.Encode(0, r.N, c.Memory)
 		return r
 	}
 	frame := out.open.Take()
-	out.item = len(frame)/r.N + 1
-	if cap(frame) > 2*len(frame)+1024 {
-		much := frame
-		frame = slices.Clone(much)
-		c.Memory.Put(much)
+	out.item = len(frame)/max(n, 1) + 1
+	if r.Frame = fitted(frame, c.Memory); out.counted {
+		r.Frame = batch.AppendCounts(r.Frame, out.positions, 0, out.offsets)
 	}
-	r.Frame = frame
 	return r
+}
+
+// fitted returns a frame, or a copy of one that fills less than half of its memory.
+func fitted(frame []byte, memory *batch.Memory) []byte {
+	if cap(frame) <= 2*len(frame)+1024 {
+		return frame
+	}
+	defer memory.Put(frame)
+	return slices.Clone(frame)
+}
+
+// count gives a result, whose numbers are those of items, the numbers of offsets.
+func (out *output[Out]) count(r *Result, c *Call) {
+	r.N = c.position(r.Items)
+	for k, i := range r.Again {
+		r.Again[k] = c.position(i)
+	}
+	out.counted, out.positions, out.offsets = true, c.positions[:r.Items], r.N
 }

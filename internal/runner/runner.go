@@ -43,13 +43,15 @@ type Call struct {
 	Stuck       func() (returned func())            // told of a call that is left behind; may be nil
 	Left        *atomic.Int64                       // calls of the function that were left behind; may be nil
 
-	caller *caller // calls the function in place of the goroutine of Run; nil: none
+	caller    *caller // calls the function in place of the goroutine of Run; nil: none
+	items     int     // of the batch
+	positions []int32 // of the items; nil: each offset has one
 }
 
 // invocation describes the call for n items from the i-th on.
 func (c *Call) invocation(function string, i, n int) Invocation {
 	return Invocation{
-		Item:  Item{Queue: c.Queue, Source: c.Batch.Source, Offset: c.Batch.First + int64(i), Attempt: c.Attempt},
+		Item:  Item{Queue: c.Queue, Source: c.Batch.Source, Offset: c.offset(i), Attempt: c.Attempt},
 		Stage: c.Stage, Function: function, Items: n,
 	}
 }
@@ -87,16 +89,18 @@ func (c *Call) limit(deadline time.Time) {
 	}
 }
 
-// A Result has the outputs of the first N items of a batch. Run stops before the end of the batch if
-// the Call asks for it, and, unless the function takes whole batches, at batch.MaxBytes of output.
+// A Result has the outputs for the first N offsets of a batch. Run stops before the end of the batch
+// if the Call asks for it, and, unless the function takes whole batches, at batch.MaxBytes of output.
 type Result struct {
 	Frame  []byte // owned by the receiver; nil if the results are held
 	Held   Held   // valid until the Runner is released; nil if there is a frame
 	N      int
-	Again  []int         // indexes of the items to retry; their outputs are placeholders
+	Items  int           // inputs at these offsets: N, unless an earlier stage has left some out
+	Again  []int         // indexes of the offsets to retry; their outputs are placeholders
 	Pause  time.Duration // before the retry, at least
+	Large  bool          // N is 0, since the outputs of the several items of the first offset are too many bytes
 	Back   bool          // the items of Again go back at once, and no attempt of them counts
-	Failed int           // number of the N items that failed for good
+	Failed int           // number of the items that failed for good
 	Spent  time.Duration
 	Err    error // the batch is malformed and was not run
 }

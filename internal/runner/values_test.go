@@ -61,7 +61,7 @@ func TestHeldResultsAreTheirFrames(t *testing.T) {
 		if from > 0 {
 			_, want, _ = want.Split(from)
 		}
-		if got := held.Held.Encode(from, nil); !bytes.Equal(got, want.Frame) {
+		if got := held.Held.Encode(from, held.N, nil); !bytes.Equal(got, want.Frame) {
 			t.Fatalf("from %d on it is %q, want %q", from, got, want.Frame)
 		}
 		next := Call{Batch: batch.Batch{Source: "s", First: 7, N: framed.N}, Worker: "worker", Stage: "next", Attempt: 1}
@@ -77,7 +77,7 @@ func TestHeldResultsAreTheirFrames(t *testing.T) {
 		if got := other.New().Run(t.Context(), next); got.N != framed.N || got.Err != nil {
 			t.Fatalf("another type got %+v", got)
 		}
-		if again := held.Held.Encode(0, nil); !bytes.Equal(again, framed.Frame) {
+		if again := held.Held.Encode(0, held.N, nil); !bytes.Equal(again, framed.Frame) {
 			t.Fatalf("later it is %q, not %q", again, framed.Frame)
 		}
 		holding.Release()
@@ -126,7 +126,7 @@ func TestHeldFrameLeavesOutEarlierFailures(t *testing.T) {
 		t.Fatalf("the result is %+v", held)
 	}
 	b.Failure(batch.Failure{Code: batch.CodeError, Message: "second"})
-	if got, want := held.Held.Encode(1, nil), b.Take(); !bytes.Equal(got, want) {
+	if got, want := held.Held.Encode(1, 2, nil), b.Take(); !bytes.Equal(got, want) {
 		t.Errorf("from the second item on the frame is %q, want %q", got, want)
 	}
 	r.Release()

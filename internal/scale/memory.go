@@ -19,9 +19,22 @@ const (
 // A memory is what a Decision leaves to the next one.
 type memory struct {
 	active time.Time        // when the pool last had an item
-	cpu    time.Duration    // of the main thread of Redis
 	came   map[string]int64 // items that had come to each stage, by its id
 	spans  []span           // the last ones and those of the last minute, the newest last
+	tries  []tries          // those of the last half minute, the newest last
+}
+
+// A tries has the attempts of all stages of a pool until a time.
+type tries struct {
+	at          time.Time
+	all, failed int64 // also those that another one followed
+}
+
+// failing reports whether most of the last attempts have failed.
+func (m memory) failing() bool {
+	first, last := m.tries[0], m.tries[len(m.tries)-1]
+	all := last.all - first.all
+	return all >= fewTries && float64(last.failed-first.failed) > failing*float64(all)
 }
 
 // A span has the arrivals of a time.

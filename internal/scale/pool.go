@@ -264,11 +264,20 @@ func (p *pool) active() (last time.Time) {
 	return last
 }
 
-// failing reports whether most items of the pool fail.
-func (p *pool) failing() bool {
-	var done, failed int64
+// tries adds the attempts so far to those of earlier Decisions. Without an earlier one, it takes the
+// items of the last half minute for its attempts.
+func (p *pool) tries(earlier []tries) []tries {
+	now, recent := tries{at: p.at}, tries{}
 	for _, s := range p.members {
-		done, failed = done+s.Recent.Done, failed+s.Recent.Failed
+		now.all, now.failed = now.all+s.Done+s.Retried, now.failed+s.Failed+s.Retried
+		recent.all, recent.failed = recent.all+s.Recent.Done, recent.failed+s.Recent.Failed
 	}
-	return done >= fewItems && float64(failed) > failing*float64(done)
+	if k := len(earlier) - 1; k < 0 || now.all < earlier[k].all || now.failed < earlier[k].failed { // a stage was deleted
+		return []tries{{at: p.at.Add(-window), all: now.all - recent.all, failed: now.failed - recent.failed}, now}
+	}
+	all := append(slices.Clone(earlier), now)
+	for len(all) > 2 && p.at.Sub(all[1].at) >= window {
+		all = all[1:]
+	}
+	return all
 }

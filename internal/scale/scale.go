@@ -101,8 +101,8 @@ const (
 const (
 	window    = 30 * time.Second // in which arrivals are counted
 	busyRedis = 0.9              // part of the time of its main thread
-	failing   = 0.5              // part of the finished items
-	fewItems  = 10               // below which the part that fails says little
+	failing   = 0.5              // part of the attempts
+	fewTries  = 10               // attempts, below which the part that fails says little
 	soonest   = 0.5              // part of the target in which waiting items are finished at the earliest
 	longCall  = time.Second      // for which a call runs before its worker has to stay
 	guessed   = time.Second      // time of an item of a stage that has finished none
@@ -122,6 +122,7 @@ func Decide(v watch.View, o Options, last Decision) Decision {
 	d := Decision{At: v.Snapshot.At, Live: p.live, Backlog: p.items(), Oldest: p.oldest()}
 	p.count(o, last, &d)
 	d.memory.active = latest(last.memory.active, p.active())
+	d.memory.tries = p.tries(last.memory.tries)
 	d.Workers = o.workers(d.Slots)
 	switch idle := d.At.Sub(d.memory.active); {
 	case d.Backlog > 0:
@@ -133,11 +134,10 @@ func Decide(v watch.View, o Options, last Decision) Decision {
 	}
 	d.steady(o)
 	d.Why = d.sentence(o)
-	d.memory.cpu = v.Server.MainCPU
 	switch {
-	case d.Backlog > 0 && p.failing():
+	case d.Backlog > 0 && d.memory.failing():
 		d.hold(last, ByFailures, "most items fail")
-	case d.Backlog > 0 && redisBusy(d, last):
+	case d.Backlog > 0 && v.Snapshot.Redis.Busy >= busyRedis:
 		d.hold(last, ByRedis, "Redis is busy")
 	}
 	d.clamp(o)
@@ -198,12 +198,6 @@ func (d *Decision) sentence(o Options) string {
 		text += fmt.Sprintf(", %d for calls that seem to hang", d.Hung)
 	}
 	return text + fmt.Sprintf("; %d slots a worker", o.Slots)
-}
-
-// redisBusy reports whether the main thread of Redis had no time left since the last Decision.
-func redisBusy(d, last Decision) bool {
-	passed, used := d.At.Sub(last.At), d.memory.cpu-last.memory.cpu
-	return last.memory.cpu > 0 && used > 0 && passed > time.Second && float64(used) >= busyRedis*float64(passed)
 }
 
 func latest(a, b time.Time) time.Time {

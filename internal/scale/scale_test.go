@@ -3,6 +3,7 @@ package scale_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func TestChainOfStages(t *testing.T) {
 func TestHoldsWhileRedisIsAwayOrBusy(t *testing.T) {
 	t.Parallel()
 	o := scale.Options{Functions: []string{"slow"}, Slots: 2}
-	v := watch.View{Snapshot: slow(), At: epoch, Server: inspect.Server{MainCPU: time.Hour}}
+	v := watch.View{Snapshot: slow(), At: epoch}
 	first := scale.Decide(v, o, scale.Decision{})
 	v.Err = errors.New("away")
 	if d := scale.Decide(v, o, first); d.Workers != first.Workers || d.LimitedBy != scale.ByOutage || d.At != first.At {
@@ -137,10 +138,44 @@ func TestHoldsWhileRedisIsAwayOrBusy(t *testing.T) {
 	}
 	v.Err = nil
 	v.Snapshot.At = epoch.Add(10 * time.Second)
-	v.Server.MainCPU += 9500 * time.Millisecond
+	v.Snapshot.Redis = inspect.Load{Busy: 0.95, Length: 30 * time.Second}
 	v.Snapshot.Queues[0].Waiting *= 10
 	if d := scale.Decide(v, o, first); d.Workers != first.Workers || d.LimitedBy != scale.ByRedis {
 		t.Errorf("while Redis is busy: %+v", d)
+	}
+	v.Snapshot.Redis.Busy = 0.85
+	if d := scale.Decide(v, o, first); d.Workers <= first.Workers || d.LimitedBy != "" {
+		t.Errorf("while Redis has time left: %+v", d)
+	}
+}
+
+// Attempts that are retried count as well: items that never succeed have no result for a long time.
+func TestHoldsWhileMostAttemptsFail(t *testing.T) {
+	t.Parallel()
+	o := scale.Options{Functions: []string{"slow"}, Slots: 2}
+	v := watch.View{Snapshot: slow(), At: epoch}
+	last := scale.Decide(v, o, scale.Decision{})
+	look := func(succeeded, retried int64) scale.Decision {
+		v.Snapshot.At = v.Snapshot.At.Add(10 * time.Second)
+		v.Snapshot.Queues = slices.Clone(v.Snapshot.Queues)
+		v.Snapshot.Queues[0].Waiting += 1000
+		v.Snapshot.Stages = slices.Clone(v.Snapshot.Stages)
+		v.Snapshot.Stages[0].Done += succeeded
+		v.Snapshot.Stages[0].Retried += retried
+		last = scale.Decide(v, o, last)
+		return last
+	}
+	look(0, 100)
+	look(0, 100)
+	held := look(0, 100).Workers
+	if d := look(0, 100); d.Workers != held || d.LimitedBy != scale.ByFailures {
+		t.Errorf("while all attempts fail: %+v", d)
+	}
+	look(100, 0)
+	look(100, 0)
+	look(100, 0)
+	if d := look(100, 0); d.Workers <= held || d.LimitedBy != "" {
+		t.Errorf("after that: %+v", d)
 	}
 }
 

@@ -33,7 +33,9 @@ type Server struct {
 // A process is one run of a Server.
 type process struct {
 	cmd    *exec.Cmd
+	out    bytes.Buffer // for readers once exited is closed
 	exited chan struct{}
+	killed bool
 	guard  *exec.Cmd
 	leash  io.Closer
 }
@@ -111,12 +113,11 @@ func (s *Server) start() (*process, error) {
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--unixsocket", s.socket(),
 		"--dir", s.dir, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
 	), s.args...)...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	p := &process{cmd: cmd, exited: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.out, &p.out
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, exited: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // an exit by a signal is an error too
 		close(p.exited)
@@ -127,7 +128,7 @@ func (s *Server) start() (*process, error) {
 	}
 	if !poll(func() bool { return p.gone() || s.answers() }, timeout) || p.gone() {
 		p.kill()
-		return nil, fmt.Errorf("redis-server does not answer on port %d:\n%s", s.port, &out)
+		return nil, fmt.Errorf("redis-server does not answer on port %d:\n%s", s.port, &p.out)
 	}
 	return p, nil
 }
@@ -177,6 +178,7 @@ func (p *process) gone() bool {
 
 // kill ends the guard first, which must not kill a process whose number is used again.
 func (p *process) kill() {
+	p.killed = true
 	if p.guard != nil && p.guard.Process != nil {
 		_ = p.guard.Process.Kill()
 		_ = p.guard.Wait()
@@ -260,9 +262,14 @@ func (s *Server) owner() testing.TB {
 	return s.t
 }
 
+// close fails the test if the server has ended without being told to: what its clients report then
+// names another cause.
 func (s *Server) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.t != nil && !s.proc.killed && s.proc.gone() {
+		s.t.Errorf("redis-server on port %d ended by itself: %v\n%s", s.port, s.proc.cmd.ProcessState, &s.proc.out)
+	}
 	s.proc.kill()
 	_ = os.RemoveAll(s.dir)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 )
 
 // most is the number of traces that a batch has at most; further ones are left out. Each is 55
@@ -47,6 +48,18 @@ type Tracer interface {
 	Process(ctx context.Context, traces string, c Call) (context.Context, func(Result))
 	// Receive begins the span of the delivery of a batch with some traces.
 	Receive(ctx context.Context, traces string, b Batch) (end func(error))
+}
+
+// A Meter counts items and measures calls. Any goroutine may call its methods.
+type Meter interface {
+	// Sent counts the items of a batch that was stored.
+	Sent(ctx context.Context, b Batch)
+	// Received counts items that a gather hands out.
+	Received(ctx context.Context, b Batch)
+	// Taken counts items of a queue that a worker has run.
+	Taken(ctx context.Context, b Batch)
+	// Processed measures a call.
+	Processed(ctx context.Context, c Call, r Result, took time.Duration)
 }
 
 // Add adds traces that a list does not have yet.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/dqbridge/dqbridge/executor"
-	"github.com/dqbridge/dqbridge/inspect"
 )
 
 // The pauses between two reads.
@@ -23,32 +22,23 @@ const (
 	// Redis writes each refusal into its log.
 	deniedPause = 10 * time.Minute
 	limit       = 5 * time.Second // of one read
+	// lateAfter is the time after which a read that has not ended shows that Redis is away. The read
+	// goes on: with Pause, an outage is shown within 5 seconds.
+	lateAfter = 2 * time.Second
 )
-
-// A View is the state of a namespace as the last successful read has found it.
-type View struct {
-	Snapshot inspect.Snapshot
-	Errors   []inspect.ErrorGroup
-	Server   inspect.Server
-	// ServerErr is why Server could not be read, nil if it was.
-	ServerErr error
-	// At is when the read ended, by the clock of this process. It is zero before the first one.
-	At time.Time
-	// Err is why the last read has failed, nil if it has not. The rest is then that of an earlier one.
-	Err error
-}
 
 // A Watcher reads a namespace again and again.
 type Watcher struct {
 	inspector executor.Inspector
 	log       *slog.Logger
+	pace      time.Duration // between two reads while a reader looks
 	looked    chan struct{} // has an element if a reader has begun to look
 	end       context.CancelFunc
 	done      chan struct{}
 
 	// for the goroutine that reads:
+	looker   *Looker
 	nextMark time.Time // for the workers, not before
-	nextInfo time.Time // of the server, not before
 
 	mu      sync.Mutex
 	view    View
@@ -59,8 +49,17 @@ type Watcher struct {
 // Start begins to read by an inspector, which the caller closes after Close. The end of ctx ends the
 // Watcher as well; Close waits for it.
 func Start(ctx context.Context, inspector executor.Inspector, log *slog.Logger) *Watcher {
+	return StartAt(ctx, Pause, inspector, log)
+}
+
+// StartAt begins to read as Start does, but with another pause while a reader looks. Tests of pages
+// that are open for hours use it.
+func StartAt(ctx context.Context, pace time.Duration, inspector executor.Inspector, log *slog.Logger) *Watcher {
 	ctx, end := context.WithCancel(ctx)
-	w := &Watcher{inspector: inspector, log: log, looked: make(chan struct{}, 1), end: end, done: make(chan struct{}), changed: make(chan struct{})}
+	w := &Watcher{
+		inspector: inspector, log: log, looker: NewLooker(inspector), pace: pace, looked: make(chan struct{}, 1), end: end, done: make(chan struct{}),
+		changed: make(chan struct{}),
+	}
 	go w.run(ctx)
 	return w
 }
@@ -133,7 +132,7 @@ func (w *Watcher) pause(ctx context.Context, began time.Time) bool {
 	for {
 		pause := IdlePause
 		if w.isLooked() {
-			pause = Pause
+			pause = w.pace
 		}
 		timer := time.NewTimer(time.Until(began.Add(pause)))
 		select {
@@ -158,14 +157,19 @@ func (w *Watcher) isLooked() bool {
 func (w *Watcher) read(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	ended := make(chan struct{})
+	var late sync.WaitGroup
+	late.Go(func() { w.tellLate(ended) })
 	w.mark(limited)
-	view, err := w.look(limited)
+	view, err := w.looker.Look(limited)
+	close(ended)
+	late.Wait()
 	if ctx.Err() != nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err != nil && w.view.Err == nil {
+	if err != nil && (w.view.Err == nil || errors.Is(w.view.Err, errLate)) {
 		w.log.WarnContext(ctx, "the namespace cannot be read; the last state stays", "err", err)
 	}
 	if err != nil {
@@ -173,33 +177,34 @@ func (w *Watcher) read(ctx context.Context) {
 	} else {
 		w.view = view
 	}
+	w.show()
+}
+
+// errLate is the error of a view while a read has not ended for too long.
+var errLate = fmt.Errorf("no answer for %v: %w", lateAfter, executor.ErrUnreachable)
+
+// tellLate shows that Redis is away if a read has not ended for a while. Before the first view, the
+// read itself tells.
+func (w *Watcher) tellLate(ended <-chan struct{}) {
+	timer := time.NewTimer(lateAfter)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return
+	case <-timer.C:
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.view.At.IsZero() && w.view.Err == nil {
+		w.view.Err = errLate
+		w.show()
+	}
+}
+
+// show wakes those that wait for the next read. w.mu is held.
+func (w *Watcher) show() {
 	close(w.changed)
 	w.changed = make(chan struct{})
-}
-
-func (w *Watcher) look(ctx context.Context) (view View, err error) {
-	if view.Snapshot, err = w.inspector.Snapshot(ctx); err != nil {
-		return view, err
-	}
-	if view.Errors, err = w.inspector.Errors(ctx); err != nil {
-		return view, err
-	}
-	view.Server, view.ServerErr = w.server(ctx)
-	view.At = time.Now()
-	return view, nil
-}
-
-// server reads the state of the server, unless that was denied lately.
-func (w *Watcher) server(ctx context.Context) (inspect.Server, error) {
-	now := time.Now()
-	if now.Before(w.nextInfo) {
-		return inspect.Server{}, fmt.Errorf("state of the server: %w", executor.ErrDenied)
-	}
-	server, err := w.inspector.Server(ctx)
-	if errors.Is(err, executor.ErrDenied) {
-		w.nextInfo = now.Add(deniedPause)
-	}
-	return server, err
 }
 
 // mark makes the workers show all calls, while a reader looks. A Redis user that may only read does

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,6 +135,58 @@ func TestKeepsLastViewWhileRedisIsAway(t *testing.T) {
 			t.Errorf("after a failed read: %+v", later)
 		}
 	})
+}
+
+// An outage is shown within five seconds while a reader looks, and a read that only takes long is not
+// given up for it.
+func TestLateReadShowsOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &slowNamespace{}
+		w := watch.Start(t.Context(), n, slog.New(slog.DiscardHandler))
+		defer w.Close()
+		defer w.Look()()
+		until := func(away bool) (took time.Duration) {
+			began := time.Now()
+			for {
+				view, changed := w.Latest()
+				if !view.At.IsZero() && (view.Err != nil) == away {
+					return time.Since(began)
+				}
+				<-changed
+			}
+		}
+		until(false)
+		for _, takes := range []time.Duration{4 * time.Second, time.Hour} {
+			n.takes.Store(int64(takes))
+			if took := until(true); took > 5*time.Second {
+				t.Errorf("the outage is shown after %v", took)
+			}
+			if view, _ := w.Latest(); !errors.Is(view.Err, executor.ErrUnreachable) || view.Snapshot.Letters != 7 {
+				t.Errorf("during the outage: %+v", view)
+			}
+			if takes == time.Hour {
+				n.takes.Store(0)
+			}
+			if took := until(false); took > 5*time.Second {
+				t.Errorf("the answer is shown after %v", took)
+			}
+		}
+	})
+}
+
+// A slowNamespace answers after some time.
+type slowNamespace struct {
+	namespace
+	takes atomic.Int64
+}
+
+func (n *slowNamespace) Snapshot(ctx context.Context) (inspect.Snapshot, error) {
+	select {
+	case <-time.After(time.Duration(n.takes.Load())):
+		return inspect.Snapshot{Letters: 7}, nil
+	case <-ctx.Done():
+		return inspect.Snapshot{}, ctx.Err()
+	}
 }
 
 func TestFirstEndsWithItsContextAndTheWatcher(t *testing.T) {

@@ -17,6 +17,7 @@ const abandonAfter = 10 * time.Second
 type abandonedCall struct {
 	job    job
 	route  *route // of the call; that of the job, or one that is fused with it
+	source string
 	offset int64
 	attrs  []any         // for logs
 	ended  chan struct{} // closed when the goroutine of the slot ends
@@ -48,7 +49,7 @@ func (s *slot) abandon(source string, offset int64, now time.Time) (call abandon
 		return abandonedCall{}, false
 	}
 	c.abandoned = make(chan struct{})
-	return abandonedCall{*s.job, c.route, offset, c.hung().attrs(), c.abandoned}, true
+	return abandonedCall{*s.job, c.route, source, offset, c.hung().attrs(), c.abandoned}, true
 }
 
 // succeed starts the successor of a slot, and completes the job of the call that the slot still runs.
@@ -76,7 +77,7 @@ func (s *session) succeed(ctx context.Context, h *slot, call abandonedCall) {
 // others go back. The function may still read the frame.
 func (a abandonedCall) completion(e broker.Entry) completion {
 	at := int(a.offset - e.First)
-	if at < 0 || at >= e.N {
+	if a.source != e.Source || at < 0 || at >= e.N {
 		return requeue(a.job.route, e, e.Batch).withoutReuse()
 	}
 	var cuts []int

@@ -41,9 +41,13 @@ type adjacentEntries struct {
 
 func (r *adjacentEntries) end() int64 { return r.entries[len(r.entries)-1].End() }
 
+// weight returns the items that an entry counts as in a collection. One without an item has to be
+// completed too.
+func weight(e broker.Entry) int { return max(1, e.Total) }
+
 // joins reports whether adjacent entries of a route become one call.
 func (r *route) joins() bool {
-	return r.stage.Kind == broker.KindMap && r.runsBatches()
+	return r.stage.Maps() && r.runsBatches() && !r.batched()
 }
 
 // joinable reports whether an entry may share a call with others.
@@ -57,15 +61,15 @@ func (c *collection) collect(e broker.Entry) {
 	if len(c.runs) == 0 {
 		c.since = c.grown
 	}
-	c.items += e.N
+	c.items += weight(e)
 	for i := range slices.Backward(c.runs) {
 		run := &c.runs[i]
 		if head := run.entries[0]; head.Source == e.Source && head.Attempts == e.Attempts && run.end() == e.First {
-			run.entries, run.items, run.bytes = append(run.entries, e), run.items+e.N, run.bytes+e.Size
+			run.entries, run.items, run.bytes = append(run.entries, e), run.items+weight(e), run.bytes+e.Size
 			return
 		}
 	}
-	c.runs = append(c.runs, adjacentEntries{[]broker.Entry{e}, e.N, e.Size})
+	c.runs = append(c.runs, adjacentEntries{[]broker.Entry{e}, weight(e), e.Size})
 }
 
 // cut removes about n items from the front of the first run, at most most items and so many bytes.
@@ -74,10 +78,10 @@ func (c *collection) cut(n, most, bytes int) []broker.Entry {
 	run := &c.runs[0]
 	items, size, k := 0, 0, 0
 	for _, e := range run.entries {
-		if k > 0 && (items+e.N/2 > n || items+e.N > most || size+e.Size > bytes || k == callEntries) {
+		if k > 0 && (items+weight(e)/2 > n || items+weight(e) > most || size+e.Size > bytes || k == callEntries) {
 			break
 		}
-		items, size, k = items+e.N, size+e.Size, k+1
+		items, size, k = items+weight(e), size+e.Size, k+1
 	}
 	entries := run.entries[:k:k]
 	if run.entries, run.items, run.bytes = run.entries[k:], run.items-items, run.bytes-size; len(run.entries) == 0 {
@@ -96,7 +100,7 @@ func (c *collection) measure(entries []broker.Entry, more bool) {
 	}
 	items, size := 0, 0
 	for _, e := range entries {
-		items, size = items+e.N, size+e.Size
+		items, size = items+weight(e), size+e.Size
 	}
 	n := float64(len(entries))
 	if c.each.items == 0 {
@@ -177,8 +181,8 @@ func (r *route) batchSize() (least, most, bytes int) {
 func (w callTarget) leaf(e broker.Entry) int {
 	switch {
 	case e.Size > w.bytes && e.N > 1:
-		return max(1, min(w.items, int(int64(e.N)*int64(w.bytes)/int64(e.Size))))
-	case e.N > 2*w.items:
+		return max(1, min(w.items, int(int64(weight(e))*int64(w.bytes)/int64(e.Size))))
+	case weight(e) > 2*w.items:
 		return w.items
 	}
 	return 0
@@ -277,7 +281,7 @@ func (r *route) begun() {
 func (c *collection) putBack(entries []broker.Entry) {
 	old := adjacentEntries{entries: entries}
 	for _, e := range entries {
-		old.items, old.bytes = old.items+e.N, old.bytes+e.Size
+		old.items, old.bytes = old.items+weight(e), old.bytes+e.Size
 	}
 	c.runs, c.items = slices.Insert(c.runs, 0, old), c.items+old.items
 }
@@ -328,6 +332,9 @@ func (f *fetcher) linger(ctx context.Context) bool {
 // process runs a job and returns the completions of its entries.
 func (s *slot) process(ctx context.Context, j job) []completion {
 	made := s.made[:0]
+	if j.items > 0 {
+		return s.doBatch(ctx, j, made)
+	}
 	if len(j.more) == 0 {
 		return append(made, s.do(ctx, j))
 	}
@@ -338,26 +345,32 @@ func (s *slot) process(ctx context.Context, j job) []completion {
 		}
 		return made
 	}
-	if made, ok := s.joined(ctx, j.route, entries); ok {
+	if made, ok := s.joined(ctx, j, entries); ok {
 		return made
 	}
-	for _, e := range entries { // one of them is malformed
-		made = append(made, s.do(ctx, job{route: j.route, entry: e}))
+	for _, e := range entries { // one of them is malformed, or has a large group
+		made = append(made, s.do(ctx, job{route: j.route, entry: e, since: j.since}))
 	}
 	return made
 }
 
-// joined runs entries in one call. It returns false if a frame is malformed.
-func (s *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (made []completion, ok bool) {
+// joined runs the entries of a job in one call. It returns false if a frame is
+// malformed or has a group that is too large for the route.
+func (s *slot) joined(ctx context.Context, j job, entries []broker.Entry) (made []completion, ok bool) {
 	parts := make([]batch.Batch, len(entries))
 	for i, e := range entries {
 		parts[i] = e.Batch
 	}
 	whole, err := batch.Join(parts, &s.memory)
-	if err != nil {
+	if err != nil || whole.LargestGroup() > j.route.groupLimit() {
 		return nil, false
 	}
-	j := job{route: r, entry: entries[0]}
+	return s.runJoined(ctx, j, whole, entries)
+}
+
+// runJoined is joined for a batch of the first items of the entries.
+func (s *slot) runJoined(ctx context.Context, j job, whole batch.Batch, entries []broker.Entry) (made []completion, ok bool) {
+	r := j.route
 	j.entry.Batch = whole
 	s.traces = s.tracesOf(entries...)
 	all, err := s.steps(ctx, j)
@@ -366,6 +379,12 @@ func (s *slot) joined(ctx context.Context, r *route, entries []broker.Entry) (ma
 		return nil, false
 	}
 	s.learn(j, all)
+	s.countTaken(ctx, j, all[0].Items)
+	at := 0
+	for _, e := range entries {
+		r.waited(s.client.Wait(e.Ref, j.since), overlap(all[0].N, at, e.N))
+		at += e.N
+	}
 	made = make([]completion, len(entries))
 	if err := completionsOf(r, entries, all, &s.memory, made); err != nil {
 		return nil, false

@@ -22,7 +22,7 @@ func entriesOf(source string, first int64, sizes []int) []broker.Entry {
 		}
 		frame := b.Take()
 		entries[i].Batch = batch.Batch{Source: source, First: first, N: n, Frame: frame}
-		entries[i].Size = len(frame)
+		entries[i].Size, entries[i].Total = len(frame), n
 		first += int64(n)
 	}
 	return entries
@@ -63,7 +63,7 @@ func stepOf(r *route, first int64, n int) step {
 	for k := range n {
 		b.Value(fmt.Append(nil, first+int64(k)))
 	}
-	return step{route: r, Result: runner.Result{N: n, Frame: b.Take()}}
+	return step{route: r, Result: runner.Result{N: n, Items: n, Frame: b.Take()}}
 }
 
 func wantReplaced(t *rapid.T, e broker.Entry, d completion, all []step) {

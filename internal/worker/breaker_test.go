@@ -119,7 +119,7 @@ func TestCallsLeftBehindAreCounted(t *testing.T) {
 	h := &slot{session: &session{worker: w, log: slog.New(slog.DiscardHandler)}, route: r}
 	h.now.open(t.Context())
 	defer h.now.close()
-	h.now.begin(r, batch.Batch{Source: "s", N: 1}, 1)
+	h.now.begin(r, batch.Batch{Source: "s", N: 1}, nil, 1)
 	first, second := h.stuck(), h.stuck()
 	if n, all := r.breaker.left.Load(), w.counts.left.Load(); n != 2 || all != 2 {
 		t.Errorf("%d calls of the function and %d of the worker are left behind, not 2", n, all)

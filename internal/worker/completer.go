@@ -65,7 +65,7 @@ func (s *session) commitOrQueue(ctx context.Context, made []completion) (next *j
 		return nil
 	}
 	if len(made) == 1 {
-		if after := made[0].continuation(); after != nil && ctx.Err() == nil && !s.stopping.Load() && !s.worker.draining.Load() {
+		if after := made[0].continuation(); after != nil && s.mayGoOn(after) && ctx.Err() == nil && !s.stopping.Load() && !s.worker.draining.Load() {
 			return s.commitAndTakeNext(ctx, made[0], after)
 		}
 	}
@@ -83,7 +83,7 @@ func (s *session) queueCompletions(made []completion) {
 // continuation returns the route that reads the output, nil if the slot does not go on with it.
 func (c *completion) continuation() *route {
 	after := c.route.continuation.Load()
-	if after == nil || after.blocked.Load() || after.stopped() || after.limiter.limited() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
+	if after == nil || after.blocked.Load() || after.stopped() || after.limited() || after.limiter.limited() || after.breaker.rests() || len(c.replace.Outs) != 1 || c.replace.Outs[0].Queue.Name != after.In {
 		return nil
 	}
 	return after
@@ -240,7 +240,7 @@ func (s *session) outcome(ctx context.Context, d completion, outcome broker.Outc
 		d.route.gone.Store(true)
 		s.recheck.Store(true)
 	default:
-		if len(d.replace.Outs) == 0 && d.replace.Dead == nil { // the requeue failed as well
+		if len(d.replace.Outs) == 0 && len(d.replace.Bypassed) == 0 && d.replace.Dead == nil { // the requeue failed as well
 			s.repeatLater(ctx, []completion{d}, fmt.Errorf("requeue the batch from offset %d of source %s of queue %s: %s", e.First, e.Source, e.Queue, outcome))
 			return completion{}, false
 		}

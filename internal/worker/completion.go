@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -14,16 +13,20 @@ import (
 // completionsOf fills made with the completion of each entry of a job, whose items the steps ran
 // one after another. It makes frames in memory.
 func completionsOf(r *route, entries []broker.Entry, all []step, memory *batch.Memory, made []completion) error {
-	cost, at := r.cost(), 0
+	cost, growth, at := r.cost(), r.grown(), 0
+	leaf := timeSliceItems(r.timeSlices(), cost)
+	if r.batched() {
+		leaf = r.stage.Limits.Batch
+	}
 	for i, e := range entries {
 		n := overlap(all[0].N, at, e.N)
-		left, err := stopped(e.Batch, n, r.timeSlices(), cost)
+		left, err := stopped(e.Batch, n, leaf)
 		if err != nil {
 			return err
 		}
 		made[i] = requeue(r, e, left...)
 		if n > 0 {
-			made[i].replace.Cost = cost
+			made[i].replace.Cost, made[i].replace.Growth = cost, growth
 		}
 		at += e.N
 	}
@@ -31,7 +34,7 @@ func completionsOf(r *route, entries []broker.Entry, all []step, memory *batch.M
 		taken := 0
 		if i+1 < len(all) {
 			taken = all[i+1].N
-			addBypassed(s.route.stage.Outs[0].Queue, taken, entries, made)
+			addBypassed(s, taken, entries, made)
 		}
 		if taken == s.N {
 			continue
@@ -46,12 +49,13 @@ func completionsOf(r *route, entries []broker.Entry, all []step, memory *batch.M
 // overlap returns how many of the first n items are among the size items from index at on.
 func overlap(n, at, size int) int { return min(max(n-at, 0), size) }
 
-// addBypassed records that the first n items bypassed a queue.
-func addBypassed(q broker.Queue, n int, entries []broker.Entry, made []completion) {
+// addBypassed records that the outputs of a step for the first n offsets bypassed its out-queue.
+func addBypassed(s step, n int, entries []broker.Entry, made []completion) {
 	at := 0
 	for i, e := range entries {
 		if by := overlap(n, at, e.N); by > 0 {
-			made[i].replace.Bypassed = append(made[i].replace.Bypassed, broker.Bypassed{Queue: q, Items: by})
+			passed := broker.Bypassed{Queue: s.route.stage.Outs[0].Queue, N: broker.Inputs(e.Source, e.First, by), Items: s.itemsIn(at, at+by)}
+			made[i].replace.Bypassed = append(made[i].replace.Bypassed, passed)
 		}
 		at += e.N
 	}
@@ -62,28 +66,34 @@ func addBypassed(q broker.Queue, n int, entries []broker.Entry, made []completio
 func addOutputs(s step, n int, entries []broker.Entry, memory *batch.Memory, made []completion) error {
 	out := s.from(entries[0].Source, entries[0].First, n, memory)
 	var borders []int
-	for _, e := range entries[:len(entries)-1] {
-		if border := int(e.End() - out.First); 0 < border && border < out.N {
+	first, at, end := 0, 0, 0 // at: index of the first item of the entry first among those of the step
+	for i, e := range entries {
+		if end += e.N; end <= n {
+			first, at = i+1, end
+		} else if border := end - n; border < out.N {
 			borders = append(borders, border)
 		}
 	}
-	first := slices.IndexFunc(entries, func(e broker.Entry) bool { return out.First < e.End() })
+	parts := []batch.Batch{out}
+	if borders != nil {
+		var err error
+		if parts, err = out.Parts(borders); err != nil {
+			return err
+		}
+	}
 	made[first].spent = append(made[first].spent, out.Frame)
-	if borders == nil {
-		return made[first].addStep(s, out, n)
-	}
-	parts, err := out.Parts(borders)
-	if err != nil {
-		return err
-	}
 	for i, part := range parts {
 		d := &made[first+i]
 		if i > 0 { // the first one shares the frame
 			d.spent = append(d.spent, part.Frame)
 		}
-		if err := d.addStep(s, part, int(part.First-entries[0].First)); err != nil {
+		e := entries[first+i]
+		index := max(n, at)
+		part.Source, part.First = e.Source, e.First+int64(index-at)
+		if err := d.addStep(s, part, index); err != nil {
 			return err
 		}
+		at += e.N
 	}
 	return nil
 }
@@ -113,8 +123,8 @@ func (c *completion) addStep(s step, out batch.Batch, at int) error {
 	return c.addRetries(in, out, failed, again)
 }
 
-// stopped returns the items that did not run: pieces for a time slice each, and few larger ones.
-func stopped(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch, error) {
+// stopped returns the items that did not run: pieces of leaf items each, and few larger ones.
+func stopped(b batch.Batch, done, leaf int) ([]batch.Batch, error) {
 	if done == b.N {
 		return nil, nil
 	}
@@ -125,7 +135,7 @@ func stopped(b batch.Batch, done, spells int, cost time.Duration) ([]batch.Batch
 			return nil, err
 		}
 	}
-	return pieces(rest, timeSliceItems(spells, cost))
+	return pieces(rest, leaf)
 }
 
 // addResults adds outputs to the out-queue, or as results of futures.
@@ -135,12 +145,9 @@ func (c *completion) addResults(s broker.Stage, out batch.Batch) error {
 		return nil
 	}
 	target := s.Outs[0].Queue
-	parts := []batch.Batch{out}
-	if target.Max > 0 {
-		var err error
-		if parts, err = out.Cut(int(target.Max)); err != nil {
-			return err
-		}
+	parts, err := outputs(out, int(target.Max))
+	if err != nil {
+		return err
 	}
 	for _, part := range parts {
 		c.replace.Outs = append(c.replace.Outs, broker.Output{Queue: target, Batch: part})

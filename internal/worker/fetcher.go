@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"time"
 
@@ -16,6 +15,7 @@ const (
 	fullWait  = time.Second            // until a full queue is asked again without a hint
 	sweep     = 20 * time.Millisecond  // between two looks into the mailbox while slots are busy
 	maxHints  = 1000                   // bound of a mailbox
+	fewHints  = 4                      // reads with hints, in the time sweep, that do not ask for further ones
 	failPause = 100 * time.Millisecond // after a failed read
 	endWait   = 500 * time.Millisecond // between the hint that ends a blocked read and the end of its connection
 )
@@ -26,6 +26,7 @@ type job struct {
 	entry broker.Entry
 	more  []broker.Entry // for the same call, behind entry
 	leaf  int            // number of items of the parts to cut it into; 0: none
+	items int            // of a call of a stage with batches, which takes as many of these entries; 0: another stage
 	since time.Time      // when it was taken
 }
 
@@ -51,7 +52,10 @@ type fetcher struct {
 	stages     stageView
 	holds      heldCheck
 	poll       pollPolicy
+	rings      ringMode
 	heard      time.Time       // last read of the mailbox
+	hinted     time.Time       // read that brought hints, with which a count of such reads began
+	hints      int             // number of these reads, in the time sweep
 	looked     time.Time       // last look, without a hint, at the stages that have work
 	counted    time.Time       // last look at the stock
 	collecting []*route        // routes with collected entries
@@ -71,8 +75,9 @@ func (s *session) fetch(ctx context.Context) error {
 	defer func() {
 		close(stop)
 		<-ended
+		f.leaveRings(ctx)
 		f.giveBackAll(ctx)
-		_ = f.reader.Close()
+		_ = f.reader.Close() //nolint:contextcheck // it takes none
 		s.queues, s.unsure = f.mayHold()
 	}()
 	for ctx.Err() == nil {
@@ -136,6 +141,9 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 		f.looked = now
 		f.stages.changed = append(f.stages.changed, f.workingStages()...)
 	}
+	if err := f.chooseMode(ctx); err != nil {
+		return err
+	}
 	if f.stages.outdated() {
 		if err := f.refresh(ctx); err != nil {
 			return err
@@ -151,11 +159,27 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 	}
 	f.requeueStale()
 	f.addSlots()
+	if f.worker.draining.Load() || !f.rings.on {
+		if err := f.giveUpRings(ctx); err != nil {
+			return err
+		}
+	}
 	if f.worker.draining.Load() {
 		_, err = f.readBlocking(ctx, nil, f.client.Patience(readWait))
 		return err
 	}
+	if f.rings.on {
+		return f.awaitRing(ctx)
+	}
+	return f.readQueues(ctx)
+}
+
+// readQueues takes entries from the queues of all routes. Without any, it waits at the queues.
+func (f *fetcher) readQueues(ctx context.Context) (err error) {
 	asked, lately := f.toPoll()
+	if slices.ContainsFunc(asked, (*route).limited) {
+		f.poll.needed()
+	}
 	shares := f.shares(asked)
 	if slices.ContainsFunc(shares, func(s share) bool { return s.limiter == nil && s.budget <= 0 }) {
 		return f.awaitSlot(ctx)
@@ -178,9 +202,9 @@ func (f *fetcher) step(ctx context.Context) (err error) {
 		}
 	}
 	if lately { // a short read, so that the other routes get their turn
-		_, err = f.readBlocking(ctx, asked, sweep)
+		_, err = f.readBlocking(ctx, asked, f.untilHeld(sweep))
 	} else {
-		_, err = f.readBlocking(ctx, f.readable(), f.client.Patience(readWait))
+		_, err = f.readBlocking(ctx, f.readable(), f.untilHeld(f.client.Patience(readWait)))
 	}
 	return err
 }
@@ -190,6 +214,9 @@ func (f *fetcher) awaitSlot(ctx context.Context) (err error) {
 	wait := busyWait
 	if len(f.collecting) > 0 || len(f.work) > 0 {
 		wait = stale / 2
+	}
+	if f.rings.on { // no other worker asks for a route whose call is due
+		wait = f.untilHeld(wait)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -208,13 +235,25 @@ func (f *fetcher) awaitSlot(ctx context.Context) (err error) {
 
 // refresh reads the stages that may have changed.
 func (f *fetcher) refresh(ctx context.Context) error {
+	if f.rings.on {
+		return f.refreshKnown(ctx)
+	}
 	all, fresh, err := f.routes(ctx, f.all, f.stages.ids())
 	if err != nil {
 		return err
 	}
 	f.replace(all, fresh)
 	f.stages = stageView{}
+	if slices.ContainsFunc(fresh, (*route).needsPoll) {
+		f.poll.needed()
+	}
 	return nil
+}
+
+// needsPoll reports whether a new route may have entries, or bounds, that a read which waits ignores: the
+// route is bounded, or its stage is not new.
+func (r *route) needsPoll() bool {
+	return r.mayBeFull() || time.Since(time.Unix(0, r.stage.Seq)) > readWait
 }
 
 // take takes entries without waiting.
@@ -224,9 +263,10 @@ func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int,
 	}
 	ask := make([]broker.Route, len(routes))
 	for i, r := range routes {
-		ask[i] = r.Route
+		ask[i] = r.request()
 	}
 	suspects := int(max(0, 1-f.entries.suspects.Load()))
+	f.poll.at = time.Now()
 	taken, err := f.client.Take(ctx, f.id, budget, suspects, ask)
 	if err != nil {
 		return 0, err
@@ -239,6 +279,8 @@ func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int,
 		r := routes[i]
 		r.full, r.sick, r.beyond = time.Time{}, t.Sick, t.Beyond
 		r.blocked.Store(t.Full || t.Beyond)
+		r.goneOn.Store(0)
+		f.noteHeld(r, t)
 		if t.Full {
 			r.full = time.Now()
 		}
@@ -248,96 +290,21 @@ func (f *fetcher) take(ctx context.Context, routes []*route, budget int) (n int,
 			r.endFull()
 		}
 		f.stages.all = f.stages.all || t.Sick
+		if t.Left && len(t.Entries) == 0 && total < budget { // suspects, while this worker has one
+			f.rings.skip(r.In, ringPause)
+		}
 		r.collected.measure(t.Entries, total >= budget)
 		r.backlog.Store(total >= budget && len(f.busy) <= 1 && !r.userBounded())
-		if err := f.dispatch(ctx, r, t.Entries); err != nil {
+		send := f.dispatch
+		if r.batched() {
+			send = f.batchOf(t.Cut)
+		}
+		if err := send(ctx, r, t.Entries); err != nil {
 			return n, err
 		}
 		n += len(t.Entries)
 	}
 	return n, nil
-}
-
-// readBlocking waits for entries of the routes or hints in the mailbox, and acts on both. found
-// reports whether there were any.
-func (f *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.Duration) (found bool, err error) {
-	from := make([]broker.StreamRef, 0, 2*len(routes))
-	by := make(map[string]*route, len(routes))
-	for _, r := range routes {
-		from = append(from, broker.StreamRef{Queue: r.In, Kind: broker.Returned})
-		if !r.beyond { // a blocked read ignores the window
-			from = append(from, broker.StreamRef{Queue: r.In})
-		}
-		by[r.In] = r
-	}
-	count := 1
-	if wait > 0 && f.concurrency()-int(f.jobs.Load()) >= 2 {
-		count = 2 // more than one tells that the queue has a backlog
-	}
-	entries, hints, err := f.reader.Read(ctx, from, count, wait)
-	if err != nil {
-		f.poll.needed()
-		return false, err
-	}
-	f.heard = time.Now()
-	if wait == 0 || len(hints) > 0 || slices.ContainsFunc(f.all, (*route).mayBeFull) {
-		f.poll.needed()
-	} else {
-		f.poll.read(entries, count)
-	}
-	for _, e := range entries {
-		by[e.Queue].collected.more = len(entries) >= count
-		if err := f.dispatch(ctx, by[e.Queue], []broker.Entry{e}); err != nil {
-			return true, err
-		}
-	}
-	if len(entries) > 0 {
-		runtime.Gosched() // the slot begins before this goroutine writes its next request
-	}
-	found = len(hints)+len(entries) > 0
-	if wait >= readWait && !found {
-		f.memory.Forget()
-		f.stages.all = f.stages.all || !f.poll.skip
-	}
-	return found, f.handleHints(ctx, hints)
-}
-
-// handleHints acts on hints.
-func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) error {
-	if len(hints) == 0 {
-		return nil
-	}
-	_, more, err := f.reader.Read(ctx, nil, maxHints, 0) // so that a thousand new stages are one read
-	if err != nil {
-		return err
-	}
-	hints = append(hints, more...)
-	for _, h := range hints {
-		switch h.Kind {
-		case broker.HintCancel:
-			err = f.canceled(ctx)
-		case broker.HintStop, broker.HintAbandon:
-			err = errors.Join(err, f.stop(ctx, h))
-		case broker.HintDrain:
-			f.drain(ctx)
-		case broker.HintWork:
-			f.undrain(ctx)
-		case broker.HintStages:
-			f.stages.all = f.stages.all || h.What == "" || len(hints) > polledRoutes
-			if !slices.Contains(f.stages.changed, h.What) {
-				f.stages.changed = append(f.stages.changed, h.What)
-			}
-		case broker.HintVersion:
-			f.hearOfVersion(ctx, h.What)
-		case broker.HintSuccess:
-			f.succeedsElsewhere(ctx, h.What)
-		case broker.HintRoom:
-			for _, r := range f.all {
-				r.full = time.Time{}
-			}
-		}
-	}
-	return err
 }
 
 // recall asks Redis which entries this worker holds, and dispatches those that it does not know of: a
@@ -366,9 +333,22 @@ func (f *fetcher) recall(ctx context.Context) error {
 	return nil
 }
 
+// hasOwnRetry reports whether an entry failed in this worker, and another one may succeed with it.
+func (f *fetcher) hasOwnRetry(entries []broker.Entry) bool {
+	if f.reporter.fleet.Load() <= 1 {
+		return false
+	}
+	for i := range entries { // in place: an entry is large
+		if entries[i].Failed == f.id {
+			return true
+		}
+	}
+	return false
+}
+
 // dispatch passes entries to the slots. It requeues entries at once for which there is no slot,
 // since a read counts by stream. It also requeues, once, a retry of an item that failed in this
-// worker: a free worker gets it first.
+// worker: a free worker gets it first. Such a retry of a limited stage has paid for its call.
 func (f *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry) error {
 	if len(entries) > 0 {
 		f.noteWork(r)
@@ -379,15 +359,20 @@ func (f *fetcher) dispatch(ctx context.Context, r *route, entries []broker.Entry
 	if err := f.client.Fetch(ctx, &f.memory, entries); err != nil {
 		return err
 	}
+	if f.rings.on && !r.limited() && f.hasOwnRetry(entries) { // the worker that is rung for it reads it first
+		f.rings.skip(r.In, sweep/4)
+	}
 	for _, e := range entries {
 		if !f.entries.add(e.Ref) {
 			continue
 		}
-		if e.Failed == f.id || f.worker.draining.Load() || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency() || len(f.work) == cap(f.work) || !r.limiter.begin() {
+		if e.Failed == f.id && !r.limited() || f.worker.draining.Load() || r.ahead.Load() == 0 && f.expensive() >= 3*f.concurrency() || len(f.work) == cap(f.work) || !r.limiter.begin() {
 			f.completions <- requeue(r, e, e.Batch)
 			continue
 		}
-		f.work <- *f.newJob(r, e) // the only sender
+		j := f.newJob(r, e)
+		j.leaf = r.held.most
+		f.work <- *j // the only sender
 	}
 	return nil
 }

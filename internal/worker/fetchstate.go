@@ -69,11 +69,16 @@ const maxEmptyPolls = 16
 // A poll is needless if the last read found all entries that were there.
 type pollPolicy struct {
 	skip   bool
-	single int // reads that brought a single entry
+	single int       // reads that brought a single entry
+	at     time.Time // of the last poll
 }
 
 // needed makes the fetcher poll before the next read.
 func (p *pollPolicy) needed() { p.skip = false }
+
+// hinted records a read that brought nothing but news of stages. A read that waits finds their entries, so
+// a poll is due only if the last one is long ago.
+func (p *pollPolicy) hinted(now time.Time) { p.skip = now.Sub(p.at) < readWait }
 
 // read records the entries of a read that waited and asked for up to count of them. Every second poll is
 // left out while reads bring no entries: it serves only for entries that reads do not find.

@@ -66,11 +66,12 @@ func (r *route) continuationRoute() *route {
 }
 
 // fusable reports whether a stage can run with the one behind it. A bound on the queue between them
-// is meant for that queue, and retries of the second stage wait in it.
+// is meant for that queue, and retries of the second stage wait in it, as do its items while a limit holds
+// them.
 func fusable(first, second broker.Stage) bool {
 	between := first.Outs[0]
-	return first.Kind == broker.KindMap && second.Kind == broker.KindMap && !first.NoFuse && !second.NoFuse &&
-		between.Max == 0 && between.Inc == second.Ins[0].Inc && second.Retries == 0
+	return first.Maps() && (second.Maps() || second.Kind == broker.KindFuture) && !first.NoFuse && !second.NoFuse &&
+		between.Max == 0 && between.Inc == second.Ins[0].Inc && second.Retries == 0 && second.Limits == nil
 }
 
 // A step is the result of one stage for a batch.
@@ -78,19 +79,33 @@ type step struct {
 	route  *route
 	runner runner.Runner
 	runner.Result
-	counted time.Duration // part of Spent that was reported during the call
+	counted  time.Duration // part of Spent that was reported during the call
+	canceled bool          // an operator has canceled an item: Spent is not the time of the function
 }
 
 // from returns the outputs of the step from the n-th on, as a batch for a queue.
 func (s step) from(source string, first int64, n int, memory *batch.Memory) batch.Batch {
 	if s.Held != nil {
-		return batch.Batch{Source: source, First: first + int64(n), N: s.N - n, Frame: s.Held.Encode(n, memory)}
+		return batch.Batch{Source: source, First: first + int64(n), N: s.N - n, Frame: s.Held.Encode(n, s.N, memory)}
 	}
 	made := batch.Batch{Source: source, First: first, N: s.N, Frame: s.Frame}
 	if n > 0 {
 		_, made, _ = made.Split(n) // cannot fail: 0 < n < N, and the runner has made the frame
 	}
 	return made
+}
+
+// itemsIn returns the number of items that the step has made at the offsets from the from-th to
+// before the to-th.
+func (s step) itemsIn(from, to int) int {
+	if s.Held != nil {
+		return s.Held.ItemsIn(from, to)
+	}
+	items, err := batch.Batch{N: s.N, Frame: s.Frame}.ItemsIn(from, to)
+	if err != nil { // cannot happen: the runner has made the frame
+		return to - from
+	}
+	return items
 }
 
 // steps runs a batch through the stage of a job and those fused with it. It returns at least one
@@ -104,7 +119,13 @@ func (s *slot) steps(ctx context.Context, j job) ([]step, error) {
 		if last.N == 0 || last.Again != nil || ctx.Err() != nil || next.breaker.rests() || next.limiter.free() == 0 {
 			break
 		}
-		between := batch.Batch{Source: b.Source, First: b.First, N: last.N, Frame: last.Frame}
+		between := batch.Batch{Source: b.Source, First: b.First, N: last.fits(next.groupLimit()), Frame: last.Frame}
+		if between.N == 0 {
+			break
+		}
+		if between.N < last.N && last.Held == nil {
+			between, _, _ = batch.Batch{Source: b.Source, First: b.First, N: last.N, Frame: last.Frame}.Split(between.N) // the runner has made the frame
+		}
 		got := s.call(ctx, next, between, last.Held, 0)
 		if got.Err != nil || got.N == 0 || got.Again != nil { // again: an operator has canceled one of its items
 			s.release([]step{got})
@@ -121,11 +142,13 @@ func (s *slot) learn(j job, all []step) {
 	var total time.Duration
 	size := len(j.entry.Frame)
 	for _, st := range all {
-		s.worker.counts.done.Add(int64(st.N - len(st.Again)))
+		s.worker.counts.done.Add(int64(st.Items - len(st.Again)))
 		s.worker.counts.failed.Add(int64(st.Failed))
 		total, size = total+st.Spent, max(size, len(st.Frame))
+		all[0].canceled = all[0].canceled || st.canceled // its cost is that of all steps
 	}
 	all[0].route.record(all[0], total, len(j.entry.Frame))
+	all[0].route.grow(all)
 	for i, st := range all[1:] {
 		st.route.record(st, st.Spent, len(all[i].Frame))
 	}

@@ -11,6 +11,7 @@ import (
 type meter struct {
 	counts  broker.StageCounts
 	times   broker.Histogram
+	waits   broker.Histogram
 	errors  errorCounts
 	changed bool
 }
@@ -20,34 +21,50 @@ func (m *meter) empty() bool { return !m.changed }
 
 // take returns the counts as the work on a stage, and begins with new ones.
 func (m *meter) take(stage broker.Stage) broker.StageWork {
-	w := broker.StageWork{Stage: stage, Counts: m.counts, Times: m.times}
+	w := broker.StageWork{Stage: stage, Counts: m.counts, Times: m.times, Waits: m.waits}
 	w.Errors, w.Counts.OtherErrors = m.errors.take()
 	*m = meter{errors: m.errors}
 	return w
 }
 
 // record counts a step and records its cost. For the first of several fused steps, spent is the cost
-// of all of them. bytes are those of the frame that the step has read.
+// of all of them. bytes are those of the frame that the step has read. A step that an operator has
+// canceled has no cost: an item that hung for hours would hide the ones that hang after it.
 func (r *route) record(s step, spent time.Duration, bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.N > 0 {
-		r.learnCost(spent, s.N)
+	if s.Items > 0 && !s.canceled {
+		r.learnCost(spent, s.Items)
 	}
 	m := &r.meter
 	c := &m.counts
-	c.Spent += s.Spent
+	if !s.canceled {
+		c.Spent += s.Spent
+	}
 	c.Busy += max(0, s.Spent-s.counted)
 	m.changed = m.changed || s.N > 0 || s.Spent > 0
 	if s.N == 0 {
 		return
 	}
-	c.Items += int64(s.N - len(s.Again))
+	c.Items += int64(s.Items - len(s.Again))
 	c.Failed += int64(s.Failed)
 	c.Retried += int64(len(s.Again))
 	c.Batches++
 	c.Bytes += int64(bytes)
-	m.times.Add(s.Spent, s.N)
+	if !s.canceled {
+		m.times.Add(s.Spent, s.Items)
+	}
+}
+
+// waited counts n items, each of which was in the in-queue for a time before a call had it.
+func (r *route) waited(d time.Duration, n int) {
+	if n == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meter.waits.AddEach(d, n)
+	r.meter.changed = true
 }
 
 // passed counts items that no function ran on: those of a copy, and those that are lost.

@@ -52,7 +52,7 @@ func TestTimeOfACallIsCountedOnce(t *testing.T) {
 		h := &slot{session: s, now: runningCall{epoch: time.Now()}}
 		s.slots.add(h)
 		<-time.After(time.Minute)
-		h.now.begin(r, batch.Batch{Source: "s", N: 3}, 1)
+		h.now.begin(r, batch.Batch{Source: "s", N: 3}, nil, 1)
 		for range 3 {
 			<-time.After(2 * time.Second)
 			s.countRunning(time.Now())
@@ -61,7 +61,7 @@ func TestTimeOfACallIsCountedOnce(t *testing.T) {
 			}
 		}
 		<-time.After(time.Second)
-		done := step{route: r, Result: runner.Result{N: 3, Spent: 7 * time.Second, Again: []int{1}}}
+		done := step{route: r, Result: runner.Result{N: 3, Items: 3, Spent: 7 * time.Second, Again: []int{1}}}
 		h.returned(t.Context(), &done)
 		r.record(done, done.Spent, 5)
 		want := broker.StageCounts{Items: 2, Retried: 1, Batches: 1, Bytes: 5, Spent: 7 * time.Second, Busy: time.Second}
@@ -75,6 +75,24 @@ func TestTimeOfACallIsCountedOnce(t *testing.T) {
 	})
 }
 
+// The time of a call that an operator has canceled is that of a hung item: it counts as busy, and neither
+// as the cost of an item nor among the times, from which an unusually long call is told.
+func TestCanceledCallHasNoCost(t *testing.T) {
+	t.Parallel()
+	r := &route{}
+	usual := step{route: r, Result: runner.Result{N: 10, Items: 10, Spent: 10 * time.Millisecond}}
+	r.record(usual, usual.Spent, 5)
+	hung := step{route: r, Result: runner.Result{N: 1, Items: 1, Failed: 1, Spent: time.Hour}, canceled: true}
+	r.record(hung, hung.Spent, 5)
+	w, _ := r.work(time.Now())
+	if c := w.Counts; c.Items != 11 || c.Failed != 1 || c.Spent != 10*time.Millisecond || c.Busy != time.Hour+10*time.Millisecond {
+		t.Errorf("the counts are %+v", c)
+	}
+	if longest := w.Times.Quantile(1); longest > time.Second || r.cost() > time.Second {
+		t.Errorf("an item takes at most %v, and %v on average", longest, r.cost())
+	}
+}
+
 // Results that were not stored are lost in each stage that has made them.
 func TestSupersededItemsAreLostInEachStage(t *testing.T) {
 	t.Parallel()
@@ -83,7 +101,7 @@ func TestSupersededItemsAreLostInEachStage(t *testing.T) {
 	first.fused.Store(last)
 	d := completion{route: first}
 	d.replace.Outs = []broker.Output{{Batch: batch.Batch{N: 4}}, {Batch: batch.Batch{N: 6}}}
-	d.replace.Bypassed = []broker.Bypassed{{Queue: broker.Queue{Name: "between"}, Items: 4}}
+	d.replace.Bypassed = []broker.Bypassed{{Queue: broker.Queue{Name: "between"}, N: 4, Items: 4}}
 	d.supersede()
 	if a, b := counted(first).Lost, counted(last).Lost; a != 10 || b != 4 {
 		t.Errorf("lost are %d and %d items, want 10 and 4", a, b)
@@ -92,7 +110,7 @@ func TestSupersededItemsAreLostInEachStage(t *testing.T) {
 
 func BenchmarkRecord(b *testing.B) {
 	r := &route{}
-	s := step{route: r, Result: runner.Result{N: 100, Spent: time.Millisecond}}
+	s := step{route: r, Result: runner.Result{N: 100, Items: 100, Spent: time.Millisecond}}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.record(s, s.Spent, 1000)

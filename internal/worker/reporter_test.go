@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -50,6 +51,12 @@ func newPlant(t *testing.T, w brokertest.World, retries int, functions ...string
 // add adds the items [0, n) to the first queue.
 func (p plant) add(t *testing.T, n int64) {
 	t.Helper()
+	p.addBatches(t, n, 500)
+}
+
+// addBatches adds the items [0, n) to the first queue, so many in a batch.
+func (p plant) addBatches(t *testing.T, n, size int64) {
+	t.Helper()
 	q, err := p.C.Look(t.Context(), "q0")
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +65,6 @@ func (p plant) add(t *testing.T, n int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const size = 500
 	for from := int64(0); from < n; from += size {
 		b := brokertest.Numbers("s", from, min(n, from+size))
 		if got, err := p.C.Scatter(t.Context(), s, "", broker.Window{}, []broker.Parcel{{Batch: b}}); err != nil || got.Full {
@@ -176,6 +182,31 @@ func TestReportsEqualResults(t *testing.T) {
 	})
 }
 
+// The time from the queue to the call counts once for each attempt, for calls of batch functions too.
+// Items that a worker passes on without the queue have none.
+func TestWaitsAreThoseOfTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := embedded.New()
+		t.Cleanup(server.Close)
+		w := brokertest.Embedded(t, server, "waits")
+		const n = 300
+		p := newPlant(t, w, 0, "first", "fused")
+		together := runner.DefineBatch("first", func(_ context.Context, all []int) ([]int, error) { return all, nil }, runner.Definition{MaxItems: n}).Function()
+		p.addBatches(t, n, 1) // no batch is divided, so none comes back
+		<-time.After(time.Minute)
+		p.work(t, together, defined("fused", double))
+		p.results(t, n)
+		first, fused := p.reported(t, "q1", n), p.reported(t, "q2", n)
+		waits := first.Waits
+		if waits.Count() != n || waits.Quantile(0) < 55*time.Second || waits.Quantile(1) > 70*time.Second || waits.Sum() < n*time.Minute || waits.Sum() > n*62*time.Second {
+			t.Errorf("%d items waited from %v to %v, %v together", waits.Count(), waits.Quantile(0), waits.Quantile(1), waits.Sum())
+		}
+		if n := fused.Waits.Count(); n != 0 {
+			t.Errorf("%d fused items have waited", n)
+		}
+	})
+}
+
 // Many failures with ids in their messages are a few groups, with exact counts.
 func TestFailuresOfFewKindsAreFewGroups(t *testing.T) {
 	brokertest.OnBoth(t, func(t *testing.T, w brokertest.World) {
@@ -286,11 +317,11 @@ func TestIdleSessionSendsNoReport(t *testing.T) {
 	if n := sent(true); n != 0 {
 		t.Errorf("%d requests without work", n)
 	}
-	routes[0].record(step{Result: runner.Result{N: 4, Spent: time.Second, Failed: 1}}, time.Second, 10)
+	routes[0].record(step{Result: runner.Result{N: 4, Items: 4, Spent: time.Second, Failed: 1}}, time.Second, 10)
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.report(canceled) // it fails
-	routes[0].record(step{Result: runner.Result{N: 1}}, 0, 10)
+	routes[0].record(step{Result: runner.Result{N: 1, Items: 1}}, 0, 10)
 	if n := sent(false); n != 0 {
 		t.Errorf("%d requests before the next report is due", n)
 	}

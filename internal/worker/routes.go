@@ -33,6 +33,7 @@ type route struct {
 	gone         atomic.Bool           // the in-queue was deleted during the work
 	fused        atomic.Pointer[route] // stage that takes the results of this one directly; nil: they go into the queue
 	continuation atomic.Pointer[route] // reader of the last out-queue, with which a slot goes on; nil: it does not
+	goneOn       atomic.Int64          // entries with which slots went on since the last look at the bounds
 	blocked      atomic.Bool           // for continuation: a queue is full, or the next entry is beyond the window
 
 	successTold time.Time // last hint of a success to another worker; guarded by the token of committing
@@ -40,6 +41,7 @@ type route struct {
 	mu      sync.Mutex
 	spent   time.Duration // on the recent items
 	items   int
+	growth  growth    // of the items
 	outlier bool      // the last batch was much more expensive than those before
 	calls   costModel // in place of spent and items, if the function takes batches
 	meter   meter
@@ -47,10 +49,15 @@ type route struct {
 	fullSince time.Time
 
 	// Only the fetcher uses these:
-	text   string    // of the record of the stage, as it was read last; it may differ from stage in the pause
-	full   time.Time // when an out-queue was found full; zero: it has room
-	active time.Time // when it had work, or was likely to have some soon
-	busy   bool      // the scheduler has it in its own list busy
+	// revision of the record of the stage, as a ready queue named it last; "": none has.
+	revision string
+	revised  bool      // the stage, or one behind it, may have changed since then
+	next     []string  // ids of the stages that read its out-queues, when the route was made
+	text     string    // of the record of the stage, as it was read last; it may differ from stage in the pause
+	full     time.Time // when an out-queue was found full; zero: it has room
+	active   time.Time // when it had work, or was likely to have some soon
+	busy     bool      // the scheduler has it in its own list busy
+	listed   bool      // the scheduler has to find its place in the order
 	// readers are the routes that read its out-queues.
 	readers []*route
 	// collected has the entries that were taken and have no slot yet.
@@ -59,20 +66,23 @@ type route struct {
 	metered   bool // the reporter knows the route
 	sick      bool // a queue of it is gone, or its key has another type
 	beyond    bool // the next entry is beyond the window of its source
+	lacking   bool // the worker no longer has the function
+	held      heldRoute
 }
 
 // The standings of a route. Only the fetcher changes them.
 const (
-	live   = iota
-	paused // by an operator: calls go on to the end of their item, and none begins
-	over   // the stage was removed or replaced: calls are canceled
+	live     = iota
+	paused   // by an operator, or without its function: calls go on to the end of their item, and none begins
+	replaced // by a route with another definition of its function: likewise, and the route gets no entry
+	over     // the stage was removed or replaced: calls are canceled
 )
 
 // stopped reports whether no call begins on the route.
 func (r *route) stopped() bool { return r.standing.Load() != live }
 
-// ended reports whether the stage was removed or replaced.
-func (r *route) ended() bool { return r.standing.Load() == over }
+// ended reports whether the stage was removed or replaced, or the route was.
+func (r *route) ended() bool { return r.standing.Load() >= replaced }
 
 // window is the work that the average cost of an item covers.
 const window = 200 * time.Millisecond
@@ -213,12 +223,17 @@ func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (route
 		if r != nil && !r.follow(stage) {
 			r = nil
 		}
+		if next := f.successor(ctx, r, stage); next != nil {
+			delete(known, stage.ID)
+			asked = append(asked, next)
+			continue
+		}
 		switch {
 		case r == nil:
 			if r = f.route(ctx, stage); r != nil {
 				asked = append(asked, r)
 			}
-		case r.sick || r.gone.Load():
+		case r.sick || r.gone.Load() || r.revised:
 			asked = append(asked, r)
 		default:
 			routes = append(routes, r)
@@ -240,6 +255,41 @@ func (f *fetcher) routes(ctx context.Context, old []*route, ids []string) (route
 	slices.SortFunc(routes, func(a, b *route) int { return cmp.Compare(b.stage.Seq, a.stage.Seq) })
 	fuse(routes)
 	return routes, fresh, nil
+}
+
+// successor returns the route that replaces one whose function has another definition now. It pauses
+// a route whose function the worker no longer has: it may hold entries of the queue. r may be nil.
+func (f *fetcher) successor(ctx context.Context, r *route, stage broker.Stage) *route {
+	if r == nil || r.function == nil {
+		return nil
+	}
+	own, _, _ := f.worker.function(r.function.Name)
+	if own == r.function && !r.lacking {
+		return nil
+	}
+	next := r
+	if own != r.function {
+		next = nil
+		if own != nil {
+			next = f.route(ctx, r.stage) // the record without a pause
+		}
+	}
+	if next == nil {
+		r.lacking = true
+		r.standing.Store(paused)
+		return nil
+	}
+	next.text, next.lacking = stage.Record, false
+	if stage.Pause == nil {
+		next.standing.Store(live)
+	} else {
+		next.standing.Store(paused)
+	}
+	if next == r {
+		return nil
+	}
+	r.standing.Store(replaced)
+	return next
 }
 
 // follow adopts a newer record of the stage that differs at most in the pause of an operator. It returns
@@ -282,7 +332,8 @@ func (f *fetcher) consuming(ctx context.Context, asked []*route) (standing []*ro
 	for i, r := range asked {
 		if stands[i].Consumer {
 			r.bounded.Store(stands[i].Bounded)
-			r.sick = false
+			r.sick, r.revised = false, false
+			r.next = stands[i].Readers
 			r.gone.Store(false)
 			standing = append(standing, r)
 		}
@@ -306,21 +357,29 @@ func (f *fetcher) route(ctx context.Context, stage broker.Stage) *route {
 	switch stage.Kind {
 	case broker.KindCopy:
 		return r
-	case broker.KindMap, broker.KindFuture:
+	case broker.KindMap, broker.KindFilter, broker.KindFlatMap, broker.KindFuture:
 		r.function, r.breaker, r.limiter = f.worker.function(stage.Function)
 	}
 	if r.function == nil {
 		return nil
 	}
 	in, out := codec.Info{Codec: stage.InCodec, Type: stage.InType}, codec.Info{Codec: stage.OutCodec, Type: stage.OutType}
-	if !fits(in, r.function.In) || !fits(out, r.function.Out) {
+	if r.batched() && !r.function.Whole {
+		if !f.foreign[stage.ID] {
+			f.foreign[stage.ID] = true
+			f.log.WarnContext(ctx, "a stage is left to others: it has batches, and this worker calls its function for each item",
+				"stage", stage.ID, "function", stage.Function)
+		}
+		return nil
+	}
+	if !fits(in, r.function.In) || !fits(out, r.function.Out) || kindOf(stage.Kind) != kindOfFunction(r.function) {
 		if f.foreign[stage.ID] {
 			return nil
 		}
 		f.foreign[stage.ID] = true
 		f.log.WarnContext(ctx, "a stage is left to others: this worker has its function with other types",
-			"stage", stage.ID, "function", stage.Function, "wants", in.String()+" to "+out.String(),
-			"has", r.function.In.String()+" to "+r.function.Out.String())
+			"stage", stage.ID, "function", stage.Function, "wants", typesOf(in, out, kindOf(stage.Kind)),
+			"has", typesOf(r.function.In, r.function.Out, kindOfFunction(r.function)))
 		return nil
 	}
 	return r

@@ -27,6 +27,7 @@ type runningCall struct {
 	route      *route                  // nil: no call
 	source     string
 	first      int64
+	parts      []batch.Batch // of a call whose batches are not adjacent; nil: they are
 	attempt    int
 	begun      time.Duration           // of the call, since epoch
 	counted    time.Duration           // time of the call that was reported
@@ -62,15 +63,42 @@ func (c *runningCall) close() {
 
 // begin records that a function is about to run on a batch. It returns false if the stage is
 // paused or has ended.
-func (c *runningCall) begin(r *route, b batch.Batch, attempt int) bool {
+func (c *runningCall) begin(r *route, b batch.Batch, parts []batch.Batch, attempt int) bool {
 	c.due.Store(0)
 	c.Span(0, b.N)
 	c.mu.Lock()
-	c.route, c.source, c.first, c.attempt, c.positioner = r, b.Source, b.First, attempt, nil
+	c.route, c.source, c.first, c.parts, c.attempt, c.positioner = r, b.Source, b.First, parts, attempt, nil
 	c.ended, c.why, c.patience = time.Time{}, nil, hungAfter
 	c.begun, c.counted = time.Since(c.epoch), 0
 	c.mu.Unlock()
 	return !r.stopped()
+}
+
+// origin returns the source and the offset of an item, by its offset in the batch of the call.
+func (c *runningCall) origin(offset int64) (source string, at int64) {
+	at = offset - c.first
+	for _, part := range c.parts {
+		if at < int64(part.N) {
+			return part.Source, part.First + at
+		}
+		at -= int64(part.N)
+	}
+	return c.source, offset
+}
+
+// inCall is the inverse of origin. It returns -1 for an item that the call does not have.
+func (c *runningCall) inCall(source string, offset int64) int64 {
+	if c.parts == nil && c.source == source {
+		return offset
+	}
+	at := c.first
+	for _, part := range c.parts {
+		if part.Source == source && part.First <= offset && offset < part.End() {
+			return at + offset - part.First
+		}
+		at += int64(part.N)
+	}
+	return -1
 }
 
 // Span records that the function runs on one of n items from the i-th of the batch on.
@@ -144,7 +172,7 @@ func (c *runningCall) cancelItem(source string, offset int64) {
 		return
 	}
 	if c.route.function.Whole { // it runs on all of them
-		first, n = offset, 1
+		first, n = c.inCall(source, offset), 1
 	}
 	why := &runner.CanceledItems{First: first, N: n}
 	c.cancel(why)
@@ -155,7 +183,8 @@ func (c *runningCall) cancelItem(source string, offset int64) {
 func (c *runningCall) runsOn(source string, offset int64) (first int64, n int, ok bool) {
 	at := c.at.Load()
 	first, n = c.first+at/(2*batch.MaxItems), int(at%(2*batch.MaxItems))
-	return first, n, c.route != nil && c.source == source && first <= offset && offset < first+int64(n)
+	offset = c.inCall(source, offset)
+	return first, n, c.route != nil && first <= offset && offset < first+int64(n)
 }
 
 // isAbandoned reports whether the slot has a successor.
@@ -222,6 +251,7 @@ func (c *runningCall) hung() hung {
 		route: c.route, source: c.source, offset: c.first + at/(2*batch.MaxItems), items: int(at % (2 * batch.MaxItems)),
 		ended: c.ended, why: c.why,
 	}
+	h.source, h.offset = c.origin(h.offset)
 	if due := c.due.Load(); due > 0 {
 		if at := c.epoch.Add(time.Duration(due)); h.ended.IsZero() || at.Before(h.ended) {
 			h.ended = at
@@ -290,7 +320,8 @@ func (c *runningCall) Item() (item runner.Item, ok bool) {
 	if c.positioner != nil {
 		index = c.positioner.Position()
 	}
-	return runner.Item{Queue: c.route.In, Source: c.source, Offset: c.first + int64(index), Attempt: c.attempt}, true
+	source, offset := c.origin(c.first + int64(index))
+	return runner.Item{Queue: c.route.In, Source: source, Offset: offset, Attempt: c.attempt}, true
 }
 
 // stuck counts and logs that the call of a slot is left behind. The caller calls returned when the

@@ -15,7 +15,9 @@ const (
 type routeScheduler struct {
 	all  []*route
 	busy []*route // routes with recent or likely work, or with jobs
-	turn int      // index of the next route
+	turn int      // index of the next route; it moves on with each route that had work
+
+	order []*route // the last result of lastStagesFirst
 }
 
 // replace sets the routes. A few new routes count as busy, since their work comes soon.
@@ -36,24 +38,28 @@ func (s *routeScheduler) replace(all, fresh []*route) {
 
 // noteWork records that a route had work: it and its readers may have more soon.
 func (s *routeScheduler) noteWork(r *route) {
-	now := time.Now()
-	note := func(r *route) {
-		if r.active = now; !r.busy {
-			s.busy, r.busy = append(s.busy, r), true
-		}
-	}
-	note(r)
+	s.turn++
+	s.keepBusy(r)
 	for _, next := range r.readers {
-		note(next)
+		s.keepBusy(next)
 	}
 }
 
-// idle reports whether a route has no jobs and no recent work.
-func (r *route) idle() bool { return r.jobs.Load() == 0 && time.Since(r.active) >= activeFor }
+// keepBusy makes a route count as busy for a while.
+func (s *routeScheduler) keepBusy(r *route) {
+	if r.active = time.Now(); !r.busy {
+		s.busy, r.busy = append(s.busy, r), true
+	}
+}
+
+// idle reports whether a route has no jobs and no recent work, and no call of it is due.
+func (r *route) idle() bool {
+	return r.jobs.Load() == 0 && time.Since(r.active) >= activeFor && !r.held.due
+}
 
 // pollable reports whether a route may be read.
 func (r *route) pollable() bool {
-	return !r.sick && !r.stopped() && r.limiter.free() > 0 && !r.breaker.rests() && r.failing.Load() < completeEntries && (r.full.IsZero() || time.Since(r.full) >= fullWait)
+	return r.takable() && (r.full.IsZero() || time.Since(r.full) >= fullWait) && (!r.limited() || !r.isHeld())
 }
 
 // next returns at most n pollable routes, in round-robin order.
@@ -70,22 +76,17 @@ func (s *routeScheduler) next(n int) (routes []*route) {
 	return routes
 }
 
-// allPollable returns all pollable routes, beginning with a different one each time.
-func (s *routeScheduler) allPollable() []*route {
-	s.turn++
-	return s.next(len(s.all))
-}
+// allPollable returns all pollable routes. After a route had work, it begins with the next one. If it
+// did so with each call, calls without a free slot between two takes could give each slot to the same route.
+func (s *routeScheduler) allPollable() []*route { return s.next(len(s.all)) }
 
 // toPoll returns the routes to poll now. Up to polledRoutes routes: all of them. More: the busy
 // ones (lately is true), or otherwise the next polledRoutes in round-robin order. A blocked read,
 // which is cheaper, covers the others.
 func (s *routeScheduler) toPoll() (routes []*route, lately bool) {
-	s.busy = slices.DeleteFunc(s.busy, func(r *route) bool {
-		r.busy = !r.idle()
-		return !r.busy
-	})
+	s.prune()
 	if len(s.all) <= polledRoutes {
-		return s.allPollable(), false
+		return s.lastStagesFirst(s.allPollable()), false
 	}
 	for i := range s.busy {
 		if r := s.busy[(i+s.turn)%len(s.busy)]; r.pollable() {
@@ -95,8 +96,44 @@ func (s *routeScheduler) toPoll() (routes []*route, lately bool) {
 	if len(routes) == 0 {
 		return s.next(polledRoutes), false
 	}
-	s.turn++
-	return routes, true
+	return s.lastStagesFirst(routes), true
+}
+
+// prune drops the routes that are not busy any more.
+func (s *routeScheduler) prune() {
+	s.busy = slices.DeleteFunc(s.busy, func(r *route) bool {
+		r.busy = !r.idle()
+		return !r.busy
+	})
+}
+
+// lastStagesFirst moves each route behind those that read its out-queues. Otherwise a fast stage would
+// fill the queue behind it for as long as it has items, and the items that came first would wait there
+// until it has none.
+func (s *routeScheduler) lastStagesFirst(routes []*route) []*route {
+	if !slices.ContainsFunc(routes, func(r *route) bool { return len(r.readers) > 0 }) {
+		return routes
+	}
+	s.order = s.order[:0]
+	for _, r := range routes {
+		r.listed = true
+	}
+	for _, r := range routes {
+		s.place(r)
+	}
+	return s.order
+}
+
+// place adds a route to the order, if it is listed and not in it, behind its readers.
+func (s *routeScheduler) place(r *route) {
+	if !r.listed {
+		return
+	}
+	r.listed = false
+	for _, reader := range r.readers {
+		s.place(reader)
+	}
+	s.order = append(s.order, r)
 }
 
 // sample returns up to n further routes if toPoll leaves some out.

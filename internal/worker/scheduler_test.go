@@ -38,6 +38,54 @@ func TestOfManyRoutesEachHasItsTurn(t *testing.T) {
 	}
 }
 
+// A slot that becomes free takes from each route in turn, however often the routes were listed while
+// no slot was free.
+func TestRoutesWithWorkTakeTurns(t *testing.T) {
+	t.Parallel()
+	for listed := range 4 {
+		var o routeScheduler
+		o.replace(quietRoutes(3), nil)
+		turns := map[*route]int{}
+		for range 30 {
+			for range listed {
+				o.toPoll()
+			}
+			routes, _ := o.toPoll()
+			turns[routes[0]]++
+			o.noteWork(routes[0])
+		}
+		for i, r := range o.all {
+			if turns[r] != 10 {
+				t.Errorf("with %d more calls, route %d had %d of 30 turns", listed, i, turns[r])
+			}
+		}
+	}
+}
+
+// A slot that becomes free takes from the last stage of a flow that has entries, and flows take turns.
+func TestLastStagesComeFirst(t *testing.T) {
+	t.Parallel()
+	for _, others := range []int{0, 10 * polledRoutes} {
+		var o routeScheduler
+		a, b := quietRoutes(3), quietRoutes(2)
+		a[0].readers, a[1].readers, b[0].readers = []*route{a[1]}, []*route{a[2]}, []*route{b[1]}
+		o.replace(slices.Concat(a, quietRoutes(others), b), slices.Concat(a, b))
+		first := map[*route]int{}
+		for range 50 {
+			routes, _ := o.toPoll()
+			at := func(r *route) int { return slices.Index(routes, r) }
+			if len(routes) != 5 || at(a[2]) > at(a[1]) || at(a[1]) > at(a[0]) || at(b[1]) > at(b[0]) {
+				t.Fatalf("with %d other routes, the order is %d", others, []int{at(a[0]), at(a[1]), at(a[2]), at(b[0]), at(b[1])})
+			}
+			first[routes[0]]++
+			o.noteWork(routes[0])
+		}
+		if first[a[2]] < 10 || first[b[1]] < 10 || first[a[2]]+first[b[1]] != 50 {
+			t.Errorf("with %d other routes, the first ones are %v", others, first)
+		}
+	}
+}
+
 func TestWhereWorkCameFromIsAskedAndWhatIsBehindIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

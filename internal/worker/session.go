@@ -53,6 +53,7 @@ type session struct {
 	leavesOut atomic.Bool  // the blocked read leaves out a route whose function has no permit
 	beats     atomic.Int64 // heartbeats
 	stopping  atomic.Bool
+	atRings   atomic.Bool // the fetcher waits for rings, see ringMode
 	recheck   atomic.Bool // the fetcher has to look at the stages and the held entries again
 
 	versions map[versionNote]bool // of other workers that were logged; the fetcher uses it, and compareVersions before
@@ -100,7 +101,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 		s.compareVersions(ctx)
 	}
 	beating := part.Lease(broker.RoleWorker, s.id, s.lease)
-	s.reader = beating.Reader(part.Patience(readWait))
+	s.reader = beating.SharedReader(part.Patience(readWait), w.mailboxes)
 	w.partitions.enter(s)
 	defer w.partitions.exit(s)
 	s.log.InfoContext(ctx, "worker started", "worker", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", s.concurrency())

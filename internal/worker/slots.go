@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -47,8 +48,10 @@ type slot struct {
 	*session
 	group  *sync.WaitGroup // of all slots
 	idle   map[*runner.Function][]runner.Runner
+	offers int64                        // of the worker, when idle was looked at last
 	now    runningCall                  // current call
 	job    *job                         // current job; nil: none
+	parts  []batch.Batch                // of the current call, if they are not adjacent; nil: they are
 	permit *limiter                     // of the job, until its first call has it; nil: none
 	made   []completion                 // of the last job
 	called *runner.Function             // last function
@@ -185,19 +188,26 @@ func (s *slot) do(ctx context.Context, j job) completion {
 	case r.stage.Kind == broker.KindCopy:
 		r.stock(0, e.N, len(e.Frame), s.concurrency())
 		r.passed(e.N, len(e.Frame))
+		r.waited(s.client.Wait(e.Ref, j.since), e.N)
 		return copyToAll(j)
-	case e.Lost != nil && r.stage.Kind == broker.KindMap:
+	case e.Lost != nil && r.stage.Maps():
 		r.passed(e.N, 0)
 		return copyToAll(j)
 	case e.Crashes >= broker.Suspicious && e.N > 1:
 		return divide(j, 1) // one of its items may be the cause
+	case e.LargestGroup() > j.groupLimit():
+		return openGroups(j, j.groupLimit())
 	case e.Crashes >= maxCrashes:
 		return s.poison(j)
 	}
-	if share := r.share(e.N); share < e.N {
+	items, err := e.Items()
+	if err != nil {
+		return malformed(j, err)
+	}
+	if share := r.share(items); share < items && e.N > 1 {
 		return divide(j, share)
 	}
-	if 0 < j.leaf && j.leaf < e.N {
+	if 0 < j.leaf && j.leaf < items && e.N > 1 {
 		return divide(j, j.leaf)
 	}
 	s.traces = s.tracesOf(e)
@@ -206,7 +216,12 @@ func (s *slot) do(ctx context.Context, j job) completion {
 	if err != nil {
 		return malformed(j, err)
 	}
+	if all[0].Large {
+		return openGroups(j, 1)
+	}
 	s.learn(j, all)
+	s.countTaken(ctx, j, all[0].Items)
+	r.waited(s.client.Wait(e.Ref, j.since), all[0].Items)
 	var made [1]completion
 	if err := completionsOf(r, []broker.Entry{e}, all, &s.memory, made[:]); err != nil { // cannot happen: the runner has read the frame
 		return malformed(j, err)
@@ -227,7 +242,7 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 		return done
 	}
 	defer s.returned(ctx, &done)
-	if !s.now.begin(r, b, attempts+1) {
+	if !s.now.begin(r, b, s.parts, attempts+1) {
 		return done
 	}
 	leave := s.shouldYield
@@ -246,11 +261,12 @@ func (s *slot) call(ctx context.Context, r *route, b batch.Batch, from runner.He
 		Stuck:       s.stuck,
 		Failed:      s.noted,
 		Left:        &r.breaker.left,
-		Progress:    &s.now, Single: r.stage.Kind == broker.KindFuture,
+		Progress:    &s.now, Single: r.stage.Reply != "",
 	}
 	done.Result = s.runInSpan(ctx, done.runner, c)
+	_, done.canceled = errors.AsType[*runner.CanceledItems](context.Cause(ctx))
 	if s.probe != nil && r.function.Whole {
-		s.probe.Ran(done.N)
+		s.probe.Ran(done.Items)
 	}
 	return done
 }
@@ -262,7 +278,8 @@ func (s *slot) noteFailure(i int, f batch.Failure) {
 		return
 	}
 	s.code = f.Code
-	s.route.failed(failedAttempt{f, s.now.source, s.now.first + int64(i)})
+	source, offset := s.now.origin(s.now.first + int64(i))
+	s.route.failed(failedAttempt{f, source, offset})
 }
 
 // returned ends the call of a step whose function has returned. An abandoned call has ended before.
@@ -273,7 +290,7 @@ func (s *slot) returned(ctx context.Context, done *step) {
 	if done.counted = counted; late {
 		s.log.Warn("a function has returned long after its context had ended", call.attrs()...)
 	}
-	if rest := done.route.breaker.end(done.N, done.Failed+len(done.Again)); rest > 0 {
+	if rest := done.route.breaker.end(done.Items, done.Failed+len(done.Again)); rest > 0 {
 		s.worker.restUntilRetry(rest)
 	}
 }
@@ -281,6 +298,10 @@ func (s *slot) returned(ctx context.Context, done *step) {
 // runner returns an idle Runner of a function, or a new one: a function may occur twice among fused
 // stages.
 func (s *slot) runner(f *runner.Function) runner.Runner {
+	if offers := s.worker.offers.Load(); offers != s.offers {
+		clear(s.idle) // some may be of functions that are gone
+		s.offers = offers
+	}
 	idle := s.idle[f]
 	if len(idle) == 0 {
 		return f.New()

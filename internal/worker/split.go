@@ -23,6 +23,11 @@ const (
 // items first. A slot that takes a tail cuts it again.
 func pieces(b batch.Batch, leaf int) ([]batch.Batch, error) {
 	var cuts []int
+	if items, err := b.Items(); err != nil {
+		return nil, err
+	} else if items > b.N { // leaf counts items
+		leaf = max(1, int(int64(leaf)*int64(b.N)/int64(items)))
+	}
 	for at := leaf; at < b.N && len(cuts) < maxLeaves; at += leaf {
 		cuts = append(cuts, at)
 	}
@@ -56,6 +61,9 @@ func (r *route) timeSlices() int {
 // first, so that other slots get their part at once.
 func (r *route) share(n int) int {
 	share := n
+	if r.rated() || r.batched() { // the job says how the entry is cut
+		return share
+	}
 	if room := int(r.maxItems.Load()); room > 0 {
 		share = min(share, room)
 	}
@@ -70,7 +78,7 @@ func (r *route) share(n int) int {
 	return share
 }
 
-// divide returns the completion of an entry that is cut and does not run.
+// divide returns the completion of an entry that is cut into parts of about leaf items and does not run.
 func divide(j job, leaf int) completion {
 	parts, err := pieces(j.entry.Batch, leaf)
 	if err != nil {

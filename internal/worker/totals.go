@@ -10,6 +10,7 @@ import (
 type total struct {
 	counts broker.StageCounts
 	times  broker.Histogram
+	waits  broker.Histogram
 }
 
 // addTotal adds work that was taken from a route. The caller holds the mutex of the reporter.
@@ -24,6 +25,7 @@ func (p *reporter) addTotal(w broker.StageWork) {
 	}
 	t.counts.Add(w.Counts)
 	t.times.Merge(&w.Times)
+	t.waits.Merge(&w.Waits)
 }
 
 // forgetTotals forgets the stages without a route. The caller holds the mutex of the reporter.
@@ -48,7 +50,7 @@ func (p *reporter) appendTotals(all []broker.StageWork) []broker.StageWork {
 			index[r.stage.ID] = i
 			w := broker.StageWork{Stage: r.stage}
 			if t := p.totals[r.stage.ID]; t != nil {
-				w.Counts, w.Times = t.counts, t.times
+				w.Counts, w.Times, w.Waits = t.counts, t.times, t.waits
 			}
 			all = append(all, w)
 		}
@@ -63,6 +65,7 @@ func (r *route) addUnreported(w *broker.StageWork) {
 	defer r.mu.Unlock()
 	w.Counts.Add(r.meter.counts)
 	w.Times.Merge(&r.meter.times)
+	w.Waits.Merge(&r.meter.waits)
 }
 
 // Totals returns the work on each stage that this worker serves, since it has joined. Counts only

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
 // A Tuning has the settings of a Worker that may change while it runs. It serves one Worker after
@@ -15,7 +16,8 @@ type Tuning struct {
 	mu          sync.Mutex
 	concurrency int
 	limits      map[string]int
-	worker      *Worker // the last one; nil: none so far
+	functions   []*runner.Function // nil: those of the Worker
+	worker      *Worker            // the last one; nil: none so far
 }
 
 // NewTuning returns a Tuning with the number of slots and, by the name of the function, the number of
@@ -30,18 +32,30 @@ func (t *Tuning) attach(w *Worker) {
 	defer t.mu.Unlock()
 	t.worker = w
 	w.concurrency.Store(int64(t.concurrency))
+	if t.functions != nil {
+		w.offer(t.functions)
+	}
 	w.limit(t.limits)
 }
 
 // Set changes the settings. Running calls go on, also those above a lower number. A blocked read of
 // the Worker ends, and other processes see the new concurrency.
-func (t *Tuning) Set(ctx context.Context, concurrency int, limits map[string]int) error {
+//
+// functions, unless it is nil, replaces all functions, whose names differ. A call that runs goes on with
+// its definition to the end of its item. Of a function that is missing, no other item begins.
+func (t *Tuning) Set(ctx context.Context, concurrency int, limits map[string]int, functions []*runner.Function) error {
 	t.mu.Lock()
 	t.concurrency, t.limits = concurrency, maps.Clone(limits)
+	if functions != nil {
+		t.functions = functions
+	}
 	w := t.worker
 	if w != nil {
 		w.concurrency.Store(int64(concurrency))
 		w.partitions.resize(concurrency)
+		if functions != nil {
+			w.offer(functions)
+		}
 		w.limit(t.limits)
 	}
 	t.mu.Unlock()
@@ -51,9 +65,31 @@ func (t *Tuning) Set(ctx context.Context, concurrency int, limits map[string]int
 	var failed error
 	for _, s := range w.partitions.sessions() {
 		failed = errors.Join(failed, s.client.Join(ctx, broker.RoleWorker, s.id, w.card()))
+		if functions != nil { // its fetcher looks at the stages again
+			failed = errors.Join(failed, s.client.SendHint(ctx, s.id, broker.Hint{Kind: broker.HintStages}))
+			continue
+		}
 		s.wake(ctx, "")
 	}
 	return failed
+}
+
+// offer replaces the functions.
+func (w *Worker) offer(functions []*runner.Function) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	offered, breakers := make(map[string]*runner.Function, len(functions)), make(map[*runner.Function]*breaker, len(functions))
+	for _, f := range functions {
+		offered[f.Name] = f
+		if breakers[f] = w.breakers[f]; breakers[f] == nil {
+			breakers[f] = newBreaker()
+		}
+		if w.limiters[f.Name] == nil {
+			w.limiters[f.Name] = new(limiter)
+		}
+	}
+	w.functions, w.breakers = offered, breakers
+	w.offers.Add(1)
 }
 
 // limit sets the limits of functions; one without a limit here has that of its definition.

@@ -50,12 +50,14 @@ type Worker struct {
 	handler    runner.Handler // runs each call; nil: there is no middleware
 	owned      bool           // Run closes the client
 	partitions *partitionSet
+	mailboxes  *broker.MailboxReader // of all partitions; nil: each has its own connection for hints
 	counts     counts
 	stopping   atomic.Bool // the context of Run has ended
 	draining   atomic.Bool // an operator lets it take no more
 	started    time.Time   // when New made it
 
 	concurrency atomic.Int64
+	offers      atomic.Int64 // how often all functions were replaced
 
 	mu        sync.Mutex // never held across I/O
 	functions map[string]*runner.Function
@@ -105,7 +107,9 @@ func New(redisURL string, o Options) (*Worker, error) {
 		return nil, err
 	}
 	if w.Client == nil {
-		c, err := broker.Open(redisURL, w.Connection.Options)
+		own := w.Connection.Options
+		own.Shared = true
+		c, err := broker.Open(redisURL, own)
 		if err != nil {
 			return nil, err
 		}
@@ -194,22 +198,28 @@ func (w *Worker) rested() bool {
 	return false
 }
 
+// functionCards returns the functions of the worker, sorted by their names.
+func (w *Worker) functionCards() []broker.FunctionCard {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]broker.FunctionCard, 0, len(w.functions))
+	for name, f := range w.functions {
+		list = append(list, broker.FunctionCard{
+			Name: name, In: f.In.Type, InCodec: f.In.Codec, Out: f.Out.Type, OutCodec: f.Out.Codec, Version: f.Version,
+			Filter: f.Filter, FlatMap: f.FlatMap,
+		})
+	}
+	slices.SortFunc(list, func(a, b broker.FunctionCard) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
 // card returns the description of the worker for other processes.
 func (w *Worker) card() map[string]string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	w.mu.Lock()
-	list := make([]broker.FunctionCard, 0, len(w.functions))
-	for name, f := range w.functions {
-		list = append(list, broker.FunctionCard{
-			Name: name, In: f.In.Type, InCodec: f.In.Codec, Out: f.Out.Type, OutCodec: f.Out.Codec, Version: f.Version,
-		})
-	}
-	w.mu.Unlock()
-	slices.SortFunc(list, func(a, b broker.FunctionCard) int { return cmp.Compare(a.Name, b.Name) })
-	functions, err := json.Marshal(list)
+	functions, err := json.Marshal(w.functionCards())
 	if err != nil {
 		functions = []byte("[]")
 	}
@@ -250,11 +260,26 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.partitions.open(parts, g)
 	w.partitions.resize(int(w.concurrency.Load())) // Tuning.Set may have run before
+	defer w.receive(ctx)()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, part := range parts {
 		group.Go(func() error { return w.serve(ctx, part) })
 	}
 	return group.Wait()
+}
+
+// receive waits for the hints of all partitions on one connection, if that is possible, until end is called.
+func (w *Worker) receive(ctx context.Context) (end func()) {
+	if w.mailboxes = w.Client.MailboxReader(w.Client.Patience(readWait)); w.mailboxes == nil {
+		return func() {}
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var receiving sync.WaitGroup
+	receiving.Go(func() { w.mailboxes.Run(ctx) })
+	return func() {
+		stop()
+		receiving.Wait()
+	}
 }
 
 // serve works in a partition, in one session after another.

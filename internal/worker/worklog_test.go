@@ -70,7 +70,7 @@ func TestWorkIsLoggedOnceAMinute(t *testing.T) {
 			<-time.After(time.Second)
 			message := []string{"order 7 is bad\nand more", "a later error"}[min(i, 1)]
 			busy.failed(failedAttempt{failure: batch.Failure{Code: "error", Message: message}, source: "s"})
-			busy.record(step{Result: runner.Result{N: 10, Failed: 2, Spent: time.Millisecond}}, time.Millisecond, 1)
+			busy.record(step{Result: runner.Result{N: 10, Items: 10, Failed: 2, Spent: time.Millisecond}}, time.Millisecond, 1)
 		}
 		synctest.Wait()
 		if text := log.String(); text != "" {
@@ -116,7 +116,7 @@ func TestDrainingIsLogged(t *testing.T) {
 			h := &slot{session: s, now: runningCall{epoch: time.Now()}}
 			s.slots.add(h)
 			if i < 2 {
-				h.now.begin(r, batch.Batch{Source: "s", First: int64(4 + i), N: 1}, 1)
+				h.now.begin(r, batch.Batch{Source: "s", First: int64(4 + i), N: 1}, nil, 1)
 				<-time.After(time.Second)
 			}
 		}
@@ -132,7 +132,7 @@ func TestDrainingIsLogged(t *testing.T) {
 			t.Errorf("logged are %q", lines)
 		}
 		for i, h := range s.slots.list() {
-			h.now.begin(r, batch.Batch{Source: "s", First: int64(i), N: 1}, 1)
+			h.now.begin(r, batch.Batch{Source: "s", First: int64(i), N: 1}, nil, 1)
 		}
 		s.logDraining(t.Context())
 		if text := log.String(); !strings.Contains(text, "running=12") || !strings.Contains(text, "; 2 more") {

@@ -36,9 +36,13 @@ type Forecast struct {
 const (
 	// batchTime is the longest time of the function for one batch.
 	batchTime = 8e-3
+	// crowdTime and crowdItems bound a batch of dear items when more of them wait than a send takes.
+	crowdTime  = 80e-3
+	crowdItems = 8
 	// mostItems is the largest batch.
 	mostItems = 4096
-	// window is the number of batches of a flow in flight.
+	// window is the least number of batches of a flow in flight, of one send. Workers that take longer than a
+	// send have two batches for each slot of theirs.
 	window = 64
 	// rounds is the number of batches of each flow in a simulation.
 	rounds = 200
@@ -49,7 +53,8 @@ const (
 // no limit.
 func (u Units) Simulate(f Fleet) Forecast {
 	s := newSimulation(u, f)
-	total := max(rounds*f.Flows, 20_000)
+	window := max(window, 2*f.Workers*f.Slots/f.Flows)
+	total := max(rounds*f.Flows, 20_000, 5*window*f.Flows)
 	warm, began := total/5, 0.0
 	for flow := range f.Flows {
 		for range window {
@@ -105,6 +110,7 @@ type simulation struct {
 	units     Units
 	fleet     Fleet
 	batch     int
+	redis     float64 // time of Redis for a batch
 	now       float64
 	queue     events
 	nodes     []*station
@@ -120,7 +126,11 @@ type simulation struct {
 func newSimulation(u Units, f Fleet) *simulation {
 	s := &simulation{units: u, fleet: f, batch: cmp.Or(f.Batch, mostItems), parts: make([]int, f.Nodes), slots: newStation(f.Workers * f.Slots)}
 	if f.Cost > 0 {
-		s.batch = min(max(int(batchTime/f.Cost), 1), s.batch)
+		s.batch = min(max(int(batchTime/f.Cost), min(int(crowdTime/f.Cost), crowdItems), 1), s.batch)
+	}
+	s.redis = u.Redis.Of(s.batch)
+	if f.Cost*float64(s.batch) >= dearFrom {
+		s.redis = max(s.redis, u.dear(f.Slots))
 	}
 	home := make([]int, f.Partitions)
 	for p := range home {
@@ -172,7 +182,7 @@ func (s *simulation) step() bool {
 	n := s.nodeOf[e.flow]
 	switch e.stage {
 	case scattering, completing, acknowledging:
-		e.at = s.nodes[n].serve(s.now, s.units.Redis.Of(s.batch)/3*s.slow[n])
+		e.at = s.nodes[n].serve(s.now, s.redis/3*s.slow[n])
 	case working:
 		e.at = s.slots.serve(s.now, s.fleet.Cost*float64(s.batch)+s.units.Worker.Of(s.batch))
 	case gathering:
@@ -198,7 +208,7 @@ func (s *simulation) forecast(items, seconds float64) Forecast {
 		if s.parts[n] > 0 {
 			f.Used++
 		}
-		batches := t.busy / (s.units.Redis.Of(s.batch) * s.slow[n])
+		batches := t.busy / (s.redis * s.slow[n])
 		f.BytesOfNode = max(f.BytesOfNode, batches*s.units.Bytes.Of(s.batch)/seconds)
 	}
 	for flow := range s.producers {

@@ -26,6 +26,7 @@ type Units struct {
 	Beat                              float64 // processor time of Redis for an idle process in a second, in each partition
 	Commands                          float64 // of such a process
 	Error                             float64 // relative difference of Redis to the measurement with the size in the middle
+	Dear                              []Dear  // in the order of their slots
 }
 
 // sizes of batches: the units are those of the first and the last size.

@@ -64,7 +64,8 @@ const (
 
 // all are in the order of the measurement; "memory" uses the results of targets before it.
 func all() []Target {
-	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), embeddedTargets(),
+	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), wideTargets(), filterTargets(), flatMapTargets(), limitTargets(),
+		embeddedTargets(), operateTargets(),
 		commandTargets(), peakTargets())
 }
 

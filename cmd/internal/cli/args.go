@@ -6,7 +6,7 @@ import (
 
 	urfave "github.com/urfave/cli/v2"
 
-	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
+	"github.com/dqbridge/dqbridge/internal/nearest"
 )
 
 // arrange puts arguments into the order of the parser: the verb, its flags, and the other

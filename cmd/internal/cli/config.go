@@ -12,7 +12,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
+	"github.com/dqbridge/dqbridge/internal/nearest"
 )
 
 // ConfigFlag returns --config.

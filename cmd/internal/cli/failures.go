@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
-	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/internal/nearest"
 )
 
 // An ErrorPolicy is the output of a failed item.

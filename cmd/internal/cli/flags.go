@@ -14,8 +14,8 @@ import (
 	"github.com/dqbridge/dqbridge/cmd/internal/builtin"
 	"github.com/dqbridge/dqbridge/cmd/internal/child"
 	"github.com/dqbridge/dqbridge/cmd/internal/command"
-	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/nearest"
 	"github.com/dqbridge/dqbridge/workers"
 )
 

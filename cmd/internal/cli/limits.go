@@ -125,6 +125,25 @@ func available(path string) (int64, error) {
 	return 0, errors.New("no MemAvailable in " + path)
 }
 
+// Size returns the value of a flag: a number of bytes, with a suffix K, M, G or T for powers of 1024.
+// It returns 0 if the flag is not given.
+func Size(c *urfave.Context, name string) (int64, error) {
+	if !c.IsSet(name) {
+		return 0, nil
+	}
+	size, err := parseSize(c.String(name))
+	if err == nil && size == 0 {
+		err = errNoSize
+	}
+	if err != nil {
+		return 0, Usagef("--%s %q: %v", name, c.String(name), err)
+	}
+	return size, nil
+}
+
+// errNoSize is the error of a text that is no number of bytes.
+var errNoSize = errors.New("it is no size such as 500M or 2G")
+
 // parseSize parses a number of bytes. The suffixes K, M, G and T are powers of 1024. An empty text
 // is 0.
 func parseSize(text string) (int64, error) {
@@ -137,7 +156,7 @@ func parseSize(text string) (int64, error) {
 	shift := map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 	power, known := shift[unit]
 	if n *= float64(int64(1) << power); err != nil || !known || !(n >= 1 && n < math.MaxInt64/2) {
-		return 0, errors.New("it is no size such as 500M or 2G")
+		return 0, errNoSize
 	}
 	return int64(n), nil
 }

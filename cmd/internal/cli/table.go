@@ -47,8 +47,8 @@ func heads[T any](columns []Column[T]) (heads []string) {
 	return heads
 }
 
-// WriteTable writes rows as a table. If it would be wider than cut, which is not 0, its cells get at
-// most maxCell characters.
+// WriteTable writes rows as a table. If it would be wider than cut, which is not 0, its widest cells lose
+// their ends, but no cell gets narrower than minCell.
 func WriteTable[T any](w io.Writer, rows []T, columns []Column[T], cut int) error {
 	lines := [][]string{heads(columns)}
 	for _, row := range rows {
@@ -58,10 +58,11 @@ func WriteTable[T any](w io.Writer, rows []T, columns []Column[T], cut int) erro
 		}
 		lines = append(lines, cells)
 	}
-	if cut > 0 && tableWidth(lines) > cut {
+	if cut > 0 {
+		widths := fit(widthsOf(lines), cut)
 		for _, cells := range lines {
 			for i, text := range cells {
-				cells[i] = shorten(text)
+				cells[i] = shorten(text, widths[i])
 			}
 		}
 	}
@@ -72,26 +73,47 @@ func WriteTable[T any](w io.Writer, rows []T, columns []Column[T], cut int) erro
 	return AsOutput(table.Flush())
 }
 
-// tableWidth returns the width of a table with two spaces between its columns.
-func tableWidth(lines [][]string) (total int) {
-	for i := range lines[0] {
-		widest := 0
-		for _, cells := range lines {
-			widest = max(widest, utf8.RuneCountInString(cells[i]))
+// widthsOf returns the width of each column of a table.
+func widthsOf(lines [][]string) []int {
+	widths := make([]int, len(lines[0]))
+	for _, cells := range lines {
+		for i, text := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(text))
 		}
-		total += widest + 2
 	}
-	return total - 2
+	return widths
 }
 
-// maxCell is the number of characters of a cell in a table that is wider than the terminal.
-const maxCell = 28
+// minCell is the width below which no column gets narrower for the terminal.
+const minCell = 8
 
-func shorten(text string) string {
-	if utf8.RuneCountInString(text) <= maxCell {
+// fit makes the widest columns narrower until the table, with two spaces between columns, fits.
+func fit(widths []int, cut int) []int {
+	total := -2
+	for _, w := range widths {
+		total += w + 2
+	}
+	for ; total > cut; total-- {
+		widest := 0
+		for i, w := range widths {
+			if w > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] <= minCell {
+			break
+		}
+		widths[widest]--
+	}
+	return widths
+}
+
+// shorten cuts a text to a width.
+func shorten(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
 		return text
 	}
-	return string([]rune(text)[:maxCell-1]) + "…"
+	return string([]rune(text)[:width-1]) + "…"
 }
 
 // A Number is a number whose text says more than its value.

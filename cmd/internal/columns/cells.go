@@ -1,7 +1,9 @@
 package columns
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
@@ -75,13 +77,48 @@ func slots(w inspect.Worker) cli.Number {
 	return n
 }
 
-// short rounds a duration to three digits.
-func short(d time.Duration) time.Duration {
+// short rounds a duration to three digits. Its text is empty if it is 0: it is not known.
+func short(d time.Duration) cli.Number {
 	unit := time.Duration(1)
 	for d/unit >= 1000 {
 		unit *= 10
 	}
-	return d.Round(unit)
+	return timeOrNone(d.Round(unit))
+}
+
+// timeOrNone returns a duration whose text is empty if it is 0: it is not known.
+func timeOrNone(d time.Duration) cli.Number {
+	if d == 0 {
+		return cli.Number{}
+	}
+	return cli.Number{Value: int64(d), Text: d.String()}
+}
+
+// unknown is the cell of a value that is not known. It comes before all others.
+const unknown = "-"
+
+// knownTime returns a time that may not be known.
+func knownTime(d *time.Duration) cli.Number {
+	if d == nil {
+		return cli.Number{Value: -1, Text: unknown}
+	}
+	return cli.Number{Value: int64(*d), Text: short(*d).String()}
+}
+
+// waited returns the median wait of the items of a stage in its in-queue.
+func waited(s inspect.Stage) cli.Number {
+	if s.Wait == nil {
+		return knownTime(nil)
+	}
+	return knownTime(&s.Wait.P50)
+}
+
+// batchSize returns the mean number of items of a call.
+func batchSize(s inspect.Stage) cli.Number {
+	if s.BatchSize == nil {
+		return cli.Number{Value: -1, Text: unknown}
+	}
+	return cli.Number{Value: int64(1000 * *s.BatchSize), Text: fmt.Sprintf("%.3g", *s.BatchSize)}
 }
 
 // perSecond returns a rate with about three digits.
@@ -99,11 +136,24 @@ func percent(share float64) cli.Number {
 }
 
 // why returns why items of a flow do not move, or what limits its rate.
+// It ends with its failures.
 func why(f inspect.Flow) string {
-	if f.Why == "" && f.Bottleneck != nil {
-		return f.Bottleneck.Text
+	text := f.Why
+	if f.Bottleneck != nil && text == "" {
+		text = f.Bottleneck.Text
 	}
-	return f.Why
+	if text != "" && f.Failures != "" {
+		text += "; "
+	}
+	return text + f.Failures
+}
+
+// remedy returns what to do about that.
+func remedy(f inspect.Flow) string {
+	if f.Why == "" && f.Bottleneck != nil {
+		return f.Bottleneck.Remedy
+	}
+	return f.Remedy
 }
 
 // holders returns the number of workers that run a stage, and why others do not.
@@ -140,6 +190,37 @@ func known(n int64) cli.Number {
 		return cli.Number{Value: n}
 	}
 	return cli.Number{Value: n, Text: fmt.Sprint(n)}
+}
+
+// took returns how long a flow was there.
+func took(f inspect.EndedFlow) cli.Age { return cli.Since(f.Ended, f.Began) }
+
+// timeOf returns a time, "" if it is zero.
+func timeOf(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339)
+}
+
+// each returns a time for an item of each stage of a flow. Its order is that of the longest one.
+func each(f inspect.EndedFlow, of func(inspect.EndedStage) time.Duration) cli.Number {
+	var texts []string
+	var longest time.Duration
+	for _, s := range f.Stages {
+		longest = max(longest, of(s))
+		texts = append(texts, cmp.Or(short(of(s)).String(), "-"))
+	}
+	return cli.Number{Value: int64(longest), Text: strings.Join(texts, " > ")}
+}
+
+// topError returns the most frequent failure of a flow.
+func topError(f inspect.EndedFlow) string {
+	if len(f.Errors) == 0 {
+		return ""
+	}
+	e := f.Errors[0]
+	return fmt.Sprintf("%dx %s: %s", e.Count, e.Code, e.Message)
 }
 
 // by returns the process that has something, "" for none.

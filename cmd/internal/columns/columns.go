@@ -19,15 +19,34 @@ func Flows(at time.Time) []cli.Column[inspect.Flow] {
 		{Head: "RUNNING", Cell: func(f inspect.Flow) any { return f.Running }},
 		{Head: "OLDEST", Cell: func(f inspect.Flow) any { return cli.Since(at, f.Oldest) }},
 		{Head: "OUT", Cell: func(f inspect.Flow) any { return perSecond(f.RateOut) }},
-		{Head: "ETA", Cell: func(f inspect.Flow) any { return f.ETA.Round(time.Second) }},
+		{Head: "ETA", Cell: func(f inspect.Flow) any { return timeOrNone(f.ETA.Round(time.Second)) }},
 		{Head: "FUNCTIONS", Cell: func(f inspect.Flow) any { return strings.Join(f.Chain, " > ") }},
 		{Head: "WHY", Cell: func(f inspect.Flow) any { return why(f) }},
+		{Head: "REMEDY", Wide: true, Cell: func(f inspect.Flow) any { return remedy(f) }},
 		{Head: "IN", Wide: true, Cell: func(f inspect.Flow) any { return perSecond(f.RateIn) }},
 		{Head: "FAILED", Wide: true, Cell: func(f inspect.Flow) any { return f.Failed }},
 		{Head: "AGE", Wide: true, Cell: func(f inspect.Flow) any { return cli.Since(at, f.OldestScattered) }},
 		{Head: "SOURCES", Wide: true, Cell: func(f inspect.Flow) any { return f.Sources }},
 		{Head: "QUEUES", Wide: true, Cell: func(f inspect.Flow) any { return f.Queues }},
 		{Head: "PARTITION", Wide: true, Cell: func(f inspect.Flow) any { return f.Partition }},
+	}
+}
+
+// EndedFlows returns the columns of flows that have gone.
+func EndedFlows() []cli.Column[inspect.EndedFlow] {
+	type flow = inspect.EndedFlow
+	return []cli.Column[flow]{
+		{Head: "ENDED", Cell: func(f flow) any { return timeOf(f.Ended) }},
+		{Head: "FLOW", Cell: func(f flow) any { return f.Name }},
+		{Head: "FUNCTIONS", Cell: func(f flow) any { return strings.Join(f.Chain, " > ") }},
+		{Head: "TOOK", Cell: func(f flow) any { return took(f) }},
+		{Head: "ITEMS", Cell: func(f flow) any { return f.Items }},
+		{Head: "FAILED", Cell: func(f flow) any { return f.Failed }},
+		{Head: "P50", Cell: func(f flow) any { return each(f, func(s inspect.EndedStage) time.Duration { return s.P50 }) }},
+		{Head: "P99", Cell: func(f flow) any { return each(f, func(s inspect.EndedStage) time.Duration { return s.P99 }) }},
+		{Head: "ERROR", Cell: func(f flow) any { return topError(f) }},
+		{Head: "BEGAN", Wide: true, Cell: func(f flow) any { return timeOf(f.Began) }},
+		{Head: "PARTITION", Wide: true, Cell: func(f flow) any { return f.Partition }},
 	}
 }
 
@@ -46,7 +65,10 @@ func Stages() []cli.Column[inspect.Stage] {
 		{Head: "BUSY", Cell: func(s inspect.Stage) any { return percent(s.BusyShare()) }},
 		{Head: "FULL", Cell: func(s inspect.Stage) any { return percent(s.FullShare()) }},
 		{Head: "WORKERS", Cell: func(s inspect.Stage) any { return holders(s) }},
+		{Head: "P95", Wide: true, Cell: func(s inspect.Stage) any { return knownTime(s.P95) }},
 		{Head: "COST", Wide: true, Cell: func(s inspect.Stage) any { return short(s.Cost) }},
+		{Head: "WAIT", Wide: true, Cell: func(s inspect.Stage) any { return waited(s) }},
+		{Head: "BATCH", Wide: true, Cell: func(s inspect.Stage) any { return batchSize(s) }},
 		{Head: "RETRIED", Wide: true, Cell: func(s inspect.Stage) any { return s.Retried }},
 		{Head: "TAGS", Wide: true, Cell: func(s inspect.Stage) any { return s.Tags }},
 		{Head: "SLOTS", Wide: true, Cell: func(s inspect.Stage) any { return s.Slots }},
@@ -86,6 +108,7 @@ func Queues(at time.Time) []cli.Column[inspect.Queue] {
 		{Head: "AGE", Wide: true, Cell: func(q inspect.Queue) any { return cli.Since(at, q.OldestScattered) }},
 		{Head: "ADDED", Wide: true, Cell: func(q inspect.Queue) any { return q.Added }},
 		{Head: "FUSED", Wide: true, Cell: func(q inspect.Queue) any { return q.Fused }},
+		{Head: "INPUTS", Wide: true, Cell: func(q inspect.Queue) any { return q.Inputs }},
 		{Head: "MAX", Wide: true, Cell: func(q inspect.Queue) any { return q.Max }},
 		{Head: "DROPPED", Wide: true, Cell: func(q inspect.Queue) any { return q.Dropped }},
 		{Head: "BYTES", Wide: true, Cell: func(q inspect.Queue) any { return q.Bytes }},

@@ -21,6 +21,21 @@ func row[T any](columns []cli.Column[T], row T) string {
 	return strings.Join(cells, "|")
 }
 
+// The remedy of a flow is that of its reason, or of its bottleneck.
+func TestRemedyFollowsReason(t *testing.T) {
+	t.Parallel()
+	for want, f := range map[string]inspect.Flow{
+		"more workers": {Bottleneck: &inspect.Bottleneck{Remedy: "more workers"}},
+		"resume it":    {Why: "paused", Remedy: "resume it", Bottleneck: &inspect.Bottleneck{Remedy: "more workers"}},
+	} {
+		for _, c := range columns.Flows(time.Time{}) {
+			if c.Head == "REMEDY" && c.Text(f) != want {
+				t.Errorf("%+v has the remedy %q", f, c.Text(f))
+			}
+		}
+	}
+}
+
 func TestCellsJoinFields(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -39,7 +54,15 @@ func TestCellsJoinFields(t *testing.T) {
 		"src|q|away|5|-|0|dead gone|killed": row(columns.Sources(at), inspect.Source{
 			Name: "src", Queue: "q", State: "away", Stored: 5, End: -1, By: &inspect.Process{ID: "gone", State: inspect.Dead}, Why: "killed",
 		}),
-		"held|q|1m0s|1|-|h:1 holds it": row(columns.Locations(at), inspect.Location{State: "held", Queue: "q", Since: at.Add(-time.Minute), Attempts: 1, Text: "h:1 holds it"}),
+		"orders|running|0|0|-|0/s|-|-|f is slow; 3 of 9 items of f have failed: dqbridge errors": row(columns.Flows(at), inspect.Flow{
+			Name: "orders", State: "running", Bottleneck: &inspect.Bottleneck{Text: "f is slow"}, Failures: "3 of 9 items of f have failed: dqbridge errors",
+		}),
+		"old|done|0|0|-|0/s|-|-|3 of 9 items of f have failed: dqbridge errors": row(columns.Flows(at), inspect.Flow{
+			Name: "old", State: "done", Failures: "3 of 9 items of f have failed: dqbridge errors",
+		}),
+		"orders|running|5|0|-|2.5/s|-|f|-": row(columns.Flows(at), inspect.Flow{Name: "orders", State: "running", Waiting: 5, RateOut: 2.5, Chain: []string{"f"}}),
+		"s|f|a|b|0|0/s|0|-|-|0%|0%|0":      row(columns.Stages(), inspect.Stage{ID: "s", Function: "f", In: []string{"a"}, Out: []string{"b"}}),
+		"held|q|1m0s|1|-|h:1 holds it":     row(columns.Locations(at), inspect.Location{State: "held", Queue: "q", Since: at.Add(-time.Minute), Attempts: 1, Text: "h:1 holds it"}),
 	} {
 		if got != want {
 			t.Errorf("a row is %s, not %s", got, want)

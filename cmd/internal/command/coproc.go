@@ -23,8 +23,23 @@ type coproc struct {
 	withIDs  bool // each line has an id, a space, and the item or its answer
 	log      *slog.Logger
 
-	mu   sync.Mutex
-	idle []*peer
+	mu      sync.Mutex
+	idle    []*peer
+	retired bool // a process ends after its call
+}
+
+// errRetired is why a process ends whose function has another definition.
+var errRetired = errors.New("the function has another definition")
+
+// retire ends the idle processes, and each other one after its call.
+func (c *coproc) retire() {
+	c.mu.Lock()
+	idle := c.idle
+	c.idle, c.retired = nil, true
+	c.mu.Unlock()
+	for _, p := range idle {
+		p.end(errRetired)
+	}
 }
 
 // call writes each item as a line and returns the answers. The process has to flush each answer,
@@ -84,9 +99,9 @@ func (c *coproc) callOne(ctx context.Context, items []string, pending []int, val
 		p.end(err)
 		return none, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = append(c.idle, p)
+	if !c.keep(p) {
+		p.end(errRetired)
+	}
 	return none, nil
 }
 
@@ -108,6 +123,16 @@ func (c *coproc) take(ctx context.Context) (*peer, error) {
 			return p, nil
 		}
 	}
+}
+
+// keep keeps a process for the next call. It returns false if there is none.
+func (c *coproc) keep(p *peer) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.retired {
+		c.idle = append(c.idle, p)
+	}
+	return !c.retired
 }
 
 func (c *coproc) popIdle() *peer {

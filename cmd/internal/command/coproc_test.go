@@ -294,3 +294,43 @@ func BenchmarkExec(b *testing.B) {
 		}
 	}
 }
+
+// A Set with other commands shares equal ones with their processes. The processes of the others end,
+// one that runs after its call.
+func TestRetiredCommandsEndTheirProcesses(t *testing.T) {
+	s, err := New([]string{"same=coproc:" + withPid, "old=coproc:" + withPid, "gone=exec:cat"}, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	next, err := s.With([]string{"old=coproc:cat", "same=coproc:" + withPid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := next.Functions(); len(names) != 2 || names[0].Name() != "old" || next.defined[1].coproc != s.defined[0].coproc {
+		t.Errorf("the functions are %v", names)
+	}
+	same, old := s.defined[0].coproc, s.defined[1].coproc
+	before := answer(t, same, "x")
+	answer(t, old, "x")
+	idle := old.idle[0]
+	busy, err := old.startPeer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Retire(next)
+	<-idle.exited
+	if old.keep(busy) {
+		t.Error("a process stays after its call")
+	}
+	busy.end(errRetired)
+	if after := answer(t, same, "x"); after != before {
+		t.Errorf("a shared command has another process: %q, then %q", before, after)
+	}
+	if got := answer(t, next.defined[0].coproc, "y"); got != "y" {
+		t.Errorf("the new command answers %q", got)
+	}
+	if _, err := s.With([]string{"a=exec:cat", "a=pipe:cat"}); err == nil {
+		t.Error("a repeated name is accepted")
+	}
+}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dqbridge/dqbridge/cmd/internal/nearest"
+	"github.com/dqbridge/dqbridge/internal/nearest"
 )
 
 // A Kind is the way in which items reach a command.

@@ -140,3 +140,24 @@ func TestAddressesWithoutAHostAreLocal(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyLoopbackNeedsNoToken(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"127.0.0.1:8787": true, "localhost:0": true, "[::1]:1": true, "127.9.9.9:80": true,
+		":8787": false, "0.0.0.0:8787": false, "[::]:8787": false, "10.0.0.1:80": false, "ops.example.com:80": false, "nonsense": false, "localhost.example.com:80": false,
+	} {
+		if IsLoopback(address) != want {
+			t.Errorf("%s is of the loopback: %v", address, !want)
+		}
+	}
+}
+
+func TestPortsAloneAreLocal(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{"9464": true, ":9464": true, "127.0.0.1:1": true, "0.0.0.0:9464": false, "10.0.0.1:80": false, "nonsense": false} {
+		if IsLocal(address) != want {
+			t.Errorf("%s is local: %v", address, !want)
+		}
+	}
+}

@@ -81,3 +81,16 @@ func withHost(address string) (string, error) {
 	}
 	return address, nil
 }
+
+// IsLocal reports whether only this machine can reach a server that Start starts at an address.
+func IsLocal(address string) bool {
+	address, err := withHost(address)
+	return err == nil && IsLoopback(address)
+}
+
+// IsLoopback reports whether only this machine can reach an address HOST:PORT.
+func IsLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}

@@ -1,9 +1,7 @@
 package top
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,14 +61,6 @@ func findings(found []doctor.Finding) []string {
 		lines = append(lines, fmt.Sprintf("%s  %-3s %s", styleOf(string(f.Level)).Render(string(f.Level)), f.ID, advice(f)))
 	}
 	return lines
-}
-
-// urgent returns the findings of the doctor that need attention, the most urgent ones first.
-func urgent(v watch.View) []doctor.Finding {
-	found := doctor.Examine(doctor.Facts{Snapshot: v.Snapshot, Server: v.Server, ServerErr: v.ServerErr})
-	found = slices.DeleteFunc(found, func(f doctor.Finding) bool { return f.Level != doctor.Fail && f.Level != doctor.Warn })
-	slices.SortStableFunc(found, func(a, b doctor.Finding) int { return cmp.Compare(a.Level, b.Level) }) // fail, warn
-	return found
 }
 
 // advice returns the text of a finding, and what to do.

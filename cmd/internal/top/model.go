@@ -5,6 +5,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"github.com/dqbridge/dqbridge/internal/doctor"
 	"github.com/dqbridge/dqbridge/internal/watch"
@@ -33,10 +34,17 @@ type model struct {
 	mode          mode
 	typed         string // text of the filter
 	skipped       int    // lines of the details above the screen
+
+	requests chan<- action // to act
+	proposed action        // the last one that the user was asked about
+	asking   bool          // about proposed
+	acting   bool          // proposed is under way
+	said     string        // about the last action, until the next key
+	tone     lipgloss.Style
 }
 
-func newModel(place string) *model {
-	m := &model{place: place, panes: panes(), width: 80, height: 24}
+func newModel(place string, requests chan<- action) *model {
+	m := &model{place: place, panes: panes(), width: 80, height: 24, requests: requests}
 	m.load()
 	return m
 }
@@ -44,7 +52,7 @@ func newModel(place string) *model {
 // load examines the view and gives it to all panes.
 func (m *model) load() {
 	if !m.view.At.IsZero() {
-		m.found = urgent(m.view)
+		m.found = doctor.Urgent(m.view.Findings())
 	}
 	for _, p := range m.panes {
 		p.load(m.view)
@@ -65,8 +73,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.load()
 	case clockMsg:
 		m.now = time.Time(msg)
+	case actedMsg:
+		m.acted(msg)
 	case tea.PasteMsg:
-		if m.mode == typing {
+		if m.mode == typing && !m.asking {
 			line, _, _ := strings.Cut(msg.Content, "\n")
 			m.edit("", line)
 		}
@@ -79,16 +89,24 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 func (m *model) pane() pane { return m.panes[m.current] }
 
+// say shows a text at the bottom until the next key.
+func (m *model) say(tone lipgloss.Style, text string) { m.tone, m.said = tone, clean(text) }
+
 // press handles a key.
 func (m *model) press(key tea.KeyPressMsg) tea.Cmd {
 	name := key.String()
 	if name == "ctrl+c" {
 		return tea.Quit
 	}
-	switch m.mode {
-	case typing:
+	m.said = ""
+	switch {
+	case m.asking:
+		m.answer(name)
+	case m.mode == typing:
 		m.edit(name, key.Text)
-	case reading, advised, helping:
+	case (name == "p" || name == "c") && (m.mode == browsing || m.mode == reading):
+		m.propose(name)
+	case m.mode != browsing:
 		m.leaf(name)
 	default:
 		return m.browse(name)

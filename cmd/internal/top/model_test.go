@@ -43,7 +43,7 @@ func view() watch.View {
 
 // shown returns the model of a screen with a view.
 func shown(v watch.View, width, height int) *model {
-	m := newModel("host:6379/")
+	m := newModel("host:6379/", make(chan action, 1))
 	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 	m.Update(viewMsg{v, v.At})
 	return m

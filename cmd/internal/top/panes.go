@@ -16,23 +16,26 @@ func panes() []pane {
 	return []pane{
 		&table[inspect.Flow]{
 			name: "flows", columns: columns.Flows, more: ofFlow,
-			read: func(v watch.View) []inspect.Flow { return v.Snapshot.Flows() },
+			read: func(v watch.View) []inspect.Flow { return v.Flows() },
 			key:  func(f inspect.Flow) string { return place(f.Partition, f.Name) },
 		},
 		&table[inspect.Stage]{
 			name: "stages", columns: func(time.Time) []cli.Column[inspect.Stage] { return columns.Stages() }, more: ofStage,
 			read: func(v watch.View) []inspect.Stage { return v.Snapshot.Stages },
 			key:  func(s inspect.Stage) string { return place(s.Partition, s.ID) },
+			acts: map[string]func(watch.View, inspect.Stage) (action, error){"p": pauseOfStage, "c": cancelOfStage},
 		},
 		&table[inspect.Worker]{
 			name: "workers", columns: columns.Workers, more: ofWorker,
 			read: func(v watch.View) []inspect.Worker { return v.Snapshot.Workers },
 			key:  func(w inspect.Worker) string { return w.ID },
+			acts: map[string]func(watch.View, inspect.Worker) (action, error){"c": cancelOfWorker},
 		},
 		&table[inspect.Queue]{
 			name: "queues", columns: columns.Queues, more: ofQueue,
 			read: func(v watch.View) []inspect.Queue { return v.Snapshot.Queues },
 			key:  func(q inspect.Queue) string { return place(q.Partition, q.Name) },
+			acts: map[string]func(watch.View, inspect.Queue) (action, error){"p": pauseOfQueue},
 		},
 		&table[inspect.ErrorGroup]{
 			name: "errors", columns: func(time.Time) []cli.Column[inspect.ErrorGroup] { return columns.Errors() }, more: ofError,

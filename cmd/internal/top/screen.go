@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 )
 
 // The smallest screen that shows something useful.
@@ -17,13 +18,16 @@ var help = []string{
 	"1 2 3 4 5    flows, stages, workers, queues, errors; also Tab",
 	"up down      choose a row; also j k, Page Up, Page Down, Home, End",
 	"Enter        all fields of the row, and what belongs to it",
-	"/            filter: a part of a cell, or a pattern such as 'orders*'; Esc shows all rows",
+	"/            filter by a part of a cell or a pattern: orders*; Esc: all rows",
 	"s  S         sort by the next column; the other way round",
 	"d            all findings of the doctor, with what to do",
+	"p            pause the stage, or the one that reads the queue; or resume it",
+	"c            cancel the item that the stage or the worker has run for longest",
 	"?            this help",
 	"q            quit; back from the details",
 	"",
-	"The numbers are those of the lists: dqbridge flows, stages, workers, queues, errors.",
+	"p and c ask first, and act as dqbridge pause, resume and cancel do.",
+	"The numbers are those of dqbridge flows, stages, workers, queues, errors.",
 }
 
 // View returns the screen: exactly height lines of at most width characters.
@@ -37,11 +41,11 @@ func (m *model) screen() []string {
 	if m.width < minWidth || m.height < minHeight {
 		return []string{cut(fmt.Sprintf("%dx%d is too small", m.width, m.height), m.width)}
 	}
-	lines := append(m.top(), m.middle()...)
-	for len(lines) < m.height-1 {
+	lines, bottom := append(m.top(), m.middle()...), m.bottom()
+	for len(lines) < m.height-len(bottom) {
 		lines = append(lines, "")
 	}
-	lines = append(lines[:m.height-1], m.bottom())
+	lines = append(lines[:m.height-len(bottom)], bottom...)
 	for i := range lines {
 		lines[i] = cut(lines[i], m.width)
 	}
@@ -52,7 +56,7 @@ func (m *model) screen() []string {
 func (m *model) top() []string { return append(banner(m.view, m.found, m.place, m.now), m.tabs()) }
 
 // body returns the number of lines between top and bottom.
-func (m *model) body() int { return max(0, m.height-1-len(m.top())) }
+func (m *model) body() int { return max(0, m.height-len(m.bottom())-len(m.top())) }
 
 func (m *model) tabs() string {
 	names := make([]string, 0, len(m.panes))
@@ -89,8 +93,34 @@ func (m *model) text() []string {
 	return m.pane().details(m.width)
 }
 
-// bottom returns the keys, or the filter while it is typed.
-func (m *model) bottom() string {
+// bottom returns the line of keys, or the lines about an action.
+func (m *model) bottom() []string {
+	switch {
+	case m.asking:
+		lines := m.styled(warnStyle, m.proposed.name+"? "+m.proposed.about)
+		return append(lines, headStyle.Render("y: yes; any other key: no"))
+	case m.acting:
+		return m.styled(warnStyle, "under way: "+m.proposed.name)
+	case m.said != "":
+		return m.styled(m.tone, m.said)
+	}
+	return []string{m.keys()}
+}
+
+// styled wraps a text into some lines, which leave room for the tables.
+func (m *model) styled(tone lipgloss.Style, text string) []string {
+	lines := wrap(clean(text), m.width)
+	if most := max(1, m.height/4); len(lines) > most {
+		lines = append(lines[:most-1], strings.Join(lines[most-1:], " ")) // which is cut
+	}
+	for i := range lines {
+		lines[i] = tone.Render(cut(lines[i], m.width))
+	}
+	return lines
+}
+
+// keys returns the line of keys, or the filter while it is typed.
+func (m *model) keys() string {
 	s := m.pane().status()
 	switch m.mode {
 	case typing:
@@ -108,5 +138,5 @@ func (m *model) bottom() string {
 	if s.pages > 1 {
 		parts = append(parts, fmt.Sprintf("page %d of %d", s.page, s.pages))
 	}
-	return strings.Join(append(parts, "q quit  / filter  s sort  Enter details  d doctor  ? help"), "  ")
+	return strings.Join(append(parts, "q quit  / filter  s sort  Enter details  p pause  c cancel  d doctor  ? help"), "  ")
 }

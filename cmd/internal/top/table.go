@@ -1,6 +1,7 @@
 package top
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -24,7 +25,8 @@ type pane interface {
 	status() status           // what is shown
 	lines(width int) []string // the heads, and the rows of the window
 	details(width int) []string
-	print(w io.Writer) error // all rows, without styles
+	act(key string) (action, error) // the action of a key for the chosen row, or why there is none
+	print(w io.Writer) error        // all rows, without styles
 }
 
 // A status says which rows a pane shows.
@@ -42,6 +44,7 @@ type table[T any] struct {
 	columns func(at time.Time) []cli.Column[T]
 	key     func(T) string // tells rows apart
 	more    func(v watch.View, row T, width int) []string
+	acts    map[string]func(v watch.View, row T) (action, error) // by key
 
 	view    watch.View
 	all     int             // rows of the view
@@ -201,6 +204,17 @@ func (t *table[T]) details(width int) []string {
 		}
 	}
 	return append(lines, t.more(t.view, row, width)...)
+}
+
+func (t *table[T]) act(key string) (action, error) {
+	do := t.acts[key]
+	switch {
+	case do == nil:
+		return action{}, errors.New(places[key])
+	case t.chosen >= len(t.rows):
+		return action{}, errors.New("no row is chosen")
+	}
+	return do(t.view, t.rows[t.chosen])
 }
 
 func (t *table[T]) print(w io.Writer) error {

@@ -4,6 +4,7 @@ package top
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -17,6 +18,8 @@ type Settings struct {
 	Out io.Writer
 	// Place names the server and the namespace.
 	Place string
+	// Operator runs the actions that the user confirms.
+	Operator Operator
 }
 
 // Run shows the views of a watcher until the user quits or ctx ends; then it returns the cause.
@@ -25,17 +28,18 @@ func Run(ctx context.Context, w *watch.Watcher, s Settings) error { return run(c
 func run(ctx context.Context, w *watch.Watcher, s Settings, opts ...tea.ProgramOption) error {
 	defer w.Look()()
 	opts = append(opts, tea.WithInput(s.In), tea.WithOutput(s.Out), tea.WithoutSignalHandler())
-	program := tea.NewProgram(newModel(s.Place), opts...)
+	requests := make(chan action, 1)
+	program := tea.NewProgram(newModel(s.Place, requests), opts...)
 	feeding, stop := context.WithCancel(ctx)
-	fed := make(chan struct{})
-	go func() {
-		defer close(fed)
+	var fed sync.WaitGroup
+	fed.Go(func() {
 		feed(feeding, w, program.Send)
 		program.Quit()
-	}()
+	})
+	fed.Go(func() { act(feeding, s.Operator, requests, program.Send) })
 	_, err := program.Run()
 	stop()
-	<-fed
+	fed.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

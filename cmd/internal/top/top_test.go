@@ -59,7 +59,7 @@ type session struct {
 	end    func() error // ends its context and returns the error of the run
 }
 
-func start(t *testing.T, n *namespace, width, height int) session {
+func start(t *testing.T, n executor.Inspector, o Operator, width, height int) session {
 	t.Helper()
 	in, keys, err := os.Pipe()
 	if err != nil {
@@ -75,7 +75,7 @@ func start(t *testing.T, n *namespace, width, height int) session {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, w, Settings{In: in, Out: screen, Place: "host:6379/"},
+		ended <- run(ctx, w, Settings{In: in, Out: screen, Place: "host:6379/", Operator: o},
 			tea.WithWindowSize(width, height), tea.WithEnvironment([]string{"TERM=xterm-256color"}))
 	}()
 	end := sync.OnceValue(func() error {
@@ -138,7 +138,7 @@ func TestScreenFollowsKeysAndOutages(t *testing.T) {
 func useScreen(t *testing.T, width, height int) {
 	t.Helper()
 	n := &namespace{snapshot: snapshot()}
-	s := start(t, n, width, height)
+	s := start(t, n, nil, width, height)
 	s.see(t, "[1 flows 2]")
 	s.see(t, "host:6379/")
 	for _, step := range []struct{ keys, text string }{
@@ -162,7 +162,7 @@ func useScreen(t *testing.T, width, height int) {
 
 func TestEndOfContextEndsScreen(t *testing.T) {
 	t.Parallel()
-	s := start(t, &namespace{snapshot: snapshot()}, 80, 24)
+	s := start(t, &namespace{snapshot: snapshot()}, nil, 80, 24)
 	s.see(t, "flows")
 	if err := s.end(); !errors.Is(err, errStopped) {
 		t.Errorf("ended with %v", err)

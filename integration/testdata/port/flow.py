@@ -30,7 +30,7 @@ class Executor(Process):
         k = self.client.key
         status, meta = self.client.run("declare", {"meta": k("m", name), "stream": k("q", name), "returns": k("r", name), "owned": k("own", self.id), "queues": k("queues")},
                                        {"queue": name, "inc": uuid.uuid4(), "codec": codec, "type": typ, "max": 0, "maxb": C["queue_bytes"], "owner": self.id,
-                                        "sealed": sealed, "from": json.dumps(paths), "flow": flow})
+                                        "sealed": sealed, "from": json.dumps(paths), "flow": flow, "version": 1})
         if text(status) == "dying":
             raise SystemExit("queue %s is being deleted" % name)
         return Queue(name, meta)
@@ -100,7 +100,7 @@ class Gather:
         self.executor, self.client, self.queue, self.id = executor, executor.client, queue.name, str(uuid.uuid4())
         k, self.sources, self.whole, self.acks = self.client.key, {}, [], 0
         status, *reply = self.client.run("consume", {"meta": k("m", self.queue), "mailbox": k("p", self.id), "executors": k("executors"), "delivered": k("d", self.queue),
-                                                     "nacked": k("nacked", self.queue), "requeued": [k("r", self.queue), k("x", self.queue)]},
+                                                     "nacked": k("nacked", self.queue), "stream": k("q", self.queue), "requeued": [k("r", self.queue), k("x", self.queue)]},
                                          {"gather": self.id, "executor": executor.id})
         if text(status) != "ok":
             raise SystemExit("consume: %s %s" % (text(status), reply))

@@ -48,7 +48,7 @@ class Worker(Process):
         keys, args = [], []
         for s in self.routes:
             keys += self.queue(s, "r", "q", "m", "wait", "x") + [self.client.key(kind, o["q"]) for o in s["outs"] for kind in ("q", "m", "wait")]
-            args += [s["ins"][0]["q"], len(s["outs"])]
+            args += [s["ins"][0]["q"], len(s["outs"]), 0, 0]
         reply = self.client.run("take", {"routes": keys}, {"consumer": self.id, "budget": 1, "mailbox": self.client.key("p", self.id), "suspects": 1,
                                                            "prefix": self.client.prefix, "routes": args}, again=False)
         for s, (status, *found, _) in zip(self.routes, reply):
@@ -146,7 +146,7 @@ class Worker(Process):
         client, k, inline = self.client, self.client.key, False
         while True:
             keys, new, ahead = [], [], []
-            args = [e.id, s["ins"][0]["inc"], 0, e.crashes, e.source, e.stamp, s["ins"][0]["q"], why, 0 if why else len(e.old), len(outs), 0, len(rests)]
+            args = [e.id, s["ins"][0]["inc"], 0, 1, e.crashes, e.source, e.stamp, s["ins"][0]["q"], why, 0 if why else len(e.old), len(outs), 0, len(rests)]
             for head, first, part in [((o, source), first, p) for source, o, first, p in outs] + [(r, e.first + r[0], (e.items or [])[r[0]:r[1]]) for r in rests]:
                 kind, data, key, set_ = client.part(frame(part), inline)
                 new, ahead = new + key, ahead + set_
@@ -154,8 +154,8 @@ class Worker(Process):
                     keys += [k("q", head[0]["q"]), k("m", head[0]["q"])]
                     args += [head[0]["inc"], head[1]]
                 else:
-                    args += [head[2], head[3]]
-                args += [first, len(part), len(frame(part)), kind, data]
+                    args += ["", head[2], head[3]]
+                args += [first, len(part), "", len(frame(part)), kind, data]
             reply = client.run("complete", {"due": k("due"), "dead": k("dead"), "entries": [e.stream] + self.queue(s, "m", "r", "x", "l") + ([] if why else e.old) + keys + new},
                                {"payloads": k("f", ""), "many": C["many"], "most": C["dead_letters"], "taker": "", "entries": args}, ahead)
             status = text(reply[0])

@@ -21,7 +21,8 @@
 -- field root  root queue that the source feeds
 -- field mark  the new delivered mark
 -- field low  offset below which all is delivered
--- field ended  1 if the source has ended and is delivered here to its end, otherwise 0
+-- field ended  1 if the source has ended and is delivered here to its end, otherwise 0; of a child 2,
+--   or 3 if it is delivered whole: its mark is deleted
 -- field item  '<name> <offset>' of an item whose deliveries are forgotten, see nack.lua
 -- reply status
 -- word ok  done, or a later acknowledgement was first
@@ -84,10 +85,14 @@ end
 local marks = {}
 for i = 0, sources - 1 do
   local a, k = 8 + ids + 6 * i, 5 + 2 * i
-  local here, name, root, low = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4]
+  local here, name, root, low, ended = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 5]
   local source = redis.call('HMGET', KEYS[k], 'wait', 'dropped', 'held', 'epoch', 'end', 'keep')
-  if source[4] then -- a source that was forgotten gets no mark again
-    local done = ARGV[a + 5] == '1' and tonumber(source[5]) >= 0 and tonumber(low) >= tonumber(source[5])
+  if ended == '3' then
+    redis.call('HDEL', KEYS[4], here)
+  elseif ended == '2' then
+    if source[4] then marks[#marks + 1], marks[#marks + 2] = here, ARGV[a + 3] end
+  elseif source[4] then -- a source that was forgotten gets no mark again
+    local done = ended == '1' and tonumber(source[5]) >= 0 and tonumber(low) >= tonumber(source[5])
     marks[#marks + 1], marks[#marks + 2] = here, ARGV[a + 3]
     redis.call('HSET', KEYS[k], 'g:' .. ARGV[3] .. string.sub(here, #name + 1), done and 'end' or low)
     if source[1] or source[3] then wake(KEYS[k], source[1], source[3]) end

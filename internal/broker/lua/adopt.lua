@@ -7,5 +7,6 @@
 -- reply 0  the queue had a type, or has another incarnation
 local meta = redis.call('HMGET', KEYS[1], 'inc', 'type')
 if meta[1] ~= ARGV[1] or meta[2] ~= '' then return 0 end
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], 'codec', ARGV[2], 'type', ARGV[3])
 return 1

@@ -7,7 +7,7 @@
 -- ARGV 3 gather  id of the gather, for the queue that it gathers; empty for a queue that workers
 --   read
 -- ARGV 4+ gaps  {source, offset}*  for each source that misses an offset
--- field source  its name in this queue
+-- field source  its name in this queue; a child of it at the offset counts as the offset
 -- field offset  lowest offset that is missing
 -- reply [last, {source, first, n, id, state}*]  the entries of these sources that end behind the
 --   offset
@@ -33,11 +33,22 @@ local function state(id)
   return redis.call('ZSCORE', KEYS[2], pending[2]) and 'held' or 'stray'
 end
 
+-- misses returns the source that misses an offset, among a source and those that it is a child of, and
+-- which of its offsets an entry has.
+local function misses(source, first, n)
+  while source do
+    if gaps[source] then return source, first, n end
+    local head, at, branch = string.match(source, '^(.*)/(%d+)%.%d+([^/]*)$')
+    source, first, n = head and head .. branch, tonumber(at), 1
+  end
+end
+
 local entries = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
 local reply = {#entries == tonumber(ARGV[2]) and entries[#entries][1] or ''}
 for _, entry in ipairs(entries) do
   local source, first, n = field(entry, 's'), tonumber(field(entry, 'o')), tonumber(field(entry, 'n'))
-  if source and gaps[source] and first and n and first + n > gaps[source] then
+  if source and first and n then source, first, n = misses(source, first, n) end
+  if source and first and n and first + n > gaps[source] then
     reply[#reply + 1] = source
     reply[#reply + 1] = first
     reply[#reply + 1] = n

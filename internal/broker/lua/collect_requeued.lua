@@ -16,7 +16,7 @@ for _, entry in ipairs(entries) do
   local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
   local data = field(entry, kind) or ''
   add(queue, field(entry, 's') or '', field(entry, 'o') or 0, tonumber(field(entry, 'n')) or 0, #data,
-    stamp_of(entry), kind, data)
+    stamp_of(entry), kind, data, tonumber(field(entry, 'i')))
   redis.call('XACK', KEYS[3], 'w', entry[1])
   redis.call('XDEL', KEYS[3], entry[1])
 end

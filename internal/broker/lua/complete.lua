@@ -10,15 +10,18 @@
 -- ARGV 2 many  crashes that make an entry a suspect
 -- ARGV 3 most  dead letters that are kept
 -- ARGV 4 taker  consumer that takes the next entry of the out-queue of the only entry; empty: none
--- ARGV 5+ entries  {id, inc, cost, crashes, source, stamp, queue, why, olds, outs, bys, remainders,
---   {out_inc, out_source, first, n, size, kind, data}*, {by_inc, items}*, {attempts, delay, first,
---   n, size, kind, data}*}*  for each entry: twelve arguments, then seven for each out, two for
---   each queue passed by, seven for each remainder
+-- ARGV 5+ entries  {id, inc, cost, growth, crashes, source, stamp, queue, why, olds, outs, bys,
+--   remainders, {out_inc, out_source, first, n, count, size, kind, data}*, {by_inc, n, count}*, {child,
+--   attempts, delay, first, n, count, size, kind, data}*}*  for each entry: thirteen arguments, then
+--   eight for each out, three for each queue passed by, nine for each remainder
 -- field id  of the entry in its stream
 -- field inc  incarnation of the in-queue
 -- field cost  ns of an item as measured, 0: not measured
+-- field growth  items for the out-queue from an item of the entry, as measured; 1: as many
 -- field crashes  of the remainders
--- field source  of the entry and its remainders
+-- field source  of the entry, and of its remainders that name no child
+-- field child  source of the remainder, if it is one of the children of that of the entry; empty: it is
+--   that of the entry
 -- field stamp  the field t of the entry; empty: it has none
 -- field queue  name of the in-queue
 -- field why  JSON of the failure that makes the entry a dead letter; empty: it becomes none
@@ -29,13 +32,13 @@
 -- field out_inc  incarnation of the out-queue
 -- field out_source  name of the source in the out-queue
 -- field first  first offset
--- field n  number of items
+-- field n  number of offsets; of those that went past a queue
+-- field count  number of items; empty: n
 -- field size  bytes of the frame
 -- field kind  p: data is the frame; f: data is the id of its payload; e: data is the JSON of a
 --   failure of all the items
 -- field data  see kind
 -- field by_inc  incarnation of the queue passed by
--- field items  that went past it
 -- field attempts  calls of the function that failed, for each item of the remainder
 -- field delay  ms until the remainder is due; 0: it is requeued at once
 -- reply [{status}*]  one status for each entry, in their order
@@ -47,39 +50,42 @@
 -- word lost  another worker has finished it, or its queue was purged
 -- word gone  the in-queue is gone, is being deleted, or has another incarnation
 -- word noout  that holds for an out-queue or a queue passed by; the entry is still pending
--- word resend  a new payload is not there; the entry is still pending
+-- word resend  a new payload is not there, and the others of the entry are deleted; the entry is still
+--   pending
 
 -- read returns the entry whose keys come behind KEYS[k] and whose arguments come
 -- behind ARGV[a], and the k and a of the next entry.
 local function read(k, a)
   local e = {
     stream = KEYS[k + 1], meta = KEYS[k + 2], returns = KEYS[k + 3], suspects = KEYS[k + 4], delayed = KEYS[k + 5],
-    id = ARGV[a + 1], inc = ARGV[a + 2], cost = tonumber(ARGV[a + 3]), crashes = tonumber(ARGV[a + 4]),
-    source = ARGV[a + 5], stamp = ARGV[a + 6], queue = ARGV[a + 7], why = ARGV[a + 8],
+    id = ARGV[a + 1], inc = ARGV[a + 2], cost = tonumber(ARGV[a + 3]), growth = tonumber(ARGV[a + 4]),
+    crashes = tonumber(ARGV[a + 5]), source = ARGV[a + 6], stamp = ARGV[a + 7], queue = ARGV[a + 8], why = ARGV[a + 9],
     old = {}, outs = {}, passed = {}, rests = {}, payloads = {},
   }
-  local old, outs, passed, rests = tonumber(ARGV[a + 9]), tonumber(ARGV[a + 10]), tonumber(ARGV[a + 11]), tonumber(ARGV[a + 12])
+  local old, outs, passed, rests = tonumber(ARGV[a + 10]), tonumber(ARGV[a + 11]), tonumber(ARGV[a + 12]), tonumber(ARGV[a + 13])
   if e.stamp == '' then e.stamp = string.match(e.id, '^%d+') end
-  k, a = k + 5, a + 12
+  k, a = k + 5, a + 13
   for i = 1, old do e.old[i] = KEYS[k + i] end
   k = k + old
   for i = 1, outs do
     e.outs[i] = {
       stream = KEYS[k + 1], meta = KEYS[k + 2], inc = ARGV[a + 1], source = ARGV[a + 2],
-      first = ARGV[a + 3], n = ARGV[a + 4], size = ARGV[a + 5], kind = ARGV[a + 6], data = ARGV[a + 7],
+      first = ARGV[a + 3], n = ARGV[a + 4], count = tonumber(ARGV[a + 5]), size = ARGV[a + 6], kind = ARGV[a + 7],
+      data = ARGV[a + 8],
     }
-    k, a = k + 2, a + 7
+    k, a = k + 2, a + 8
   end
   for i = 1, passed do
-    e.passed[i] = {meta = KEYS[k + 1], inc = ARGV[a + 1], items = ARGV[a + 2]}
-    k, a = k + 1, a + 2
+    e.passed[i] = {meta = KEYS[k + 1], inc = ARGV[a + 1], n = tonumber(ARGV[a + 2]), count = tonumber(ARGV[a + 3])}
+    k, a = k + 1, a + 3
   end
   for i = 1, rests do
     e.rests[i] = {
-      attempts = ARGV[a + 1], delay = tonumber(ARGV[a + 2]),
-      first = ARGV[a + 3], n = ARGV[a + 4], size = ARGV[a + 5], kind = ARGV[a + 6], data = ARGV[a + 7],
+      source = ARGV[a + 1] ~= '' and ARGV[a + 1] or e.source, attempts = ARGV[a + 2], delay = tonumber(ARGV[a + 3]),
+      first = ARGV[a + 4], n = ARGV[a + 5], count = tonumber(ARGV[a + 6]), size = ARGV[a + 7], kind = ARGV[a + 8],
+      data = ARGV[a + 9],
     }
-    a = a + 7
+    a = a + 9
   end
   for _, list in ipairs({e.outs, e.rests}) do
     for _, part in ipairs(list) do
@@ -99,14 +105,27 @@ local queues = {}
 local function queue(meta)
   local q = queues[meta]
   if not q then
-    local at = redis.call('HMGET', meta, 'inc', 'dying', 'items', 'bytes', 'cost')
+    local at = redis.call('HMGET', meta, 'inc', 'dying', 'items', 'bytes', 'cost', 'ring')
     q = {
       meta = meta, inc = not at[2] and at[1], cost = tonumber(at[5]) or 0, measured = 0, passed = 0,
-      items = tonumber(at[3]) or 0, bytes = tonumber(at[4]) or 0, n = 0,
+      items = tonumber(at[3]) or 0, bytes = tonumber(at[4]) or 0, n = 0, ring = at[6],
     }
     queues[meta] = q
   end
   return q
+end
+
+-- added are the metas of queues that got entries, each once.
+local added = {}
+
+-- freed are the metas of limited queues in which a place is free.
+local freed = {}
+
+local function note_added(meta)
+  local q = queue(meta)
+  if not q.added then
+    q.added, added[#added + 1] = true, meta
+  end
 end
 
 local function check(e)
@@ -128,7 +147,6 @@ end
 -- refuse deletes payloads that have no use. Payloads that an earlier run with the same ids has
 -- stored has no lifetime any more, and stays.
 local function refuse(e, why)
-  if why == 'resend' then return why end
   for _, payload in ipairs(e.payloads) do
     if redis.call('PERSIST', payload) == 1 then redis.call('UNLINK', payload) end
   end
@@ -138,11 +156,11 @@ end
 -- bring_back puts a rest where it is read again, at once or when it is due.
 local function bring_back(e, rest)
   if rest.delay == 0 then
-    return put_back(e.returns, e.suspects, e.crashes >= tonumber(ARGV[2]), e.source, rest.first, rest.n,
-      rest.attempts, e.crashes, e.stamp, rest.kind, rest.data, nil, e.deaths)
+    return put_back(e.returns, e.suspects, e.crashes >= tonumber(ARGV[2]), rest.source, rest.first, rest.n,
+      rest.attempts, e.crashes, e.stamp, rest.kind, rest.data, nil, e.deaths, rest.count)
   end
   local id = redis.call('XADD', e.delayed, '*',
-    returned(e.source, rest.first, rest.n, rest.attempts, e.crashes, e.stamp, rest.kind, rest.data, e.worker, e.deaths))
+    returned(rest.source, rest.first, rest.n, rest.attempts, e.crashes, e.stamp, rest.kind, rest.data, e.worker, e.deaths, rest.count))
   redis.call('ZADD', KEYS[1], now_ms() + rest.delay, e.queue .. ' ' .. id)
 end
 
@@ -165,8 +183,10 @@ local function bury(e)
   trim_dead(KEYS[2], ARGV[1], tonumber(ARGV[3]))
 end
 
--- take reads for the taker without waiting: an error belongs to the next read.
-local function take(stream)
+-- take reads for the taker without waiting: an error belongs to the next read. A limited queue is read by
+-- take.lua alone.
+local function take(stream, meta)
+  if has_limits(queue(meta).ring) then return {} end
   local got = redis.pcall('XREADGROUP', 'GROUP', 'w', ARGV[4], 'COUNT', 1, 'STREAMS', stream, '>')
   return got and not got.err and got[1][2] or {}
 end
@@ -188,22 +208,26 @@ local function commit(e)
   local cost = e.cost
   for _, out in ipairs(e.outs) do
     local q = queue(out.meta)
-    add(q, out.source, out.first, tonumber(out.n), tonumber(out.size), e.stamp, out.kind, out.data)
+    add(q, out.source, out.first, tonumber(out.n), tonumber(out.size), e.stamp, out.kind, out.data, out.count)
     if out.payload then redis.call('PERSIST', out.payload) end
-    cost = math.max(cost, q.measured > 0 and q.measured or q.cost)
+    note_added(out.meta)
+    cost = math.max(cost, e.growth * (q.measured > 0 and q.measured or q.cost))
   end
   for _, by in ipairs(e.passed) do
     local q = queue(by.meta)
-    q.passed = q.passed + tonumber(by.items)
+    q.passed = q.passed + (by.count or by.n)
+    if by.count then q.leftout = (q.leftout or 0) + by.n - by.count end
   end
   for _, rest in ipairs(e.rests) do
     bring_back(e, rest)
+    if rest.delay == 0 then note_added(e.meta) end
     if rest.payload then redis.call('PERSIST', rest.payload) end
   end
   if e.why ~= '' then bury(e) end
   redis.call('XDEL', e.stream, e.id)
   for _, old in ipairs(e.old) do redis.call('UNLINK', old) end
   if e.cost > 0 then queue(e.meta).measured = math.floor(cost) end
+  if has_limits(queue(e.meta).ring) then freed[e.meta] = true end
   return 'ok'
 end
 
@@ -222,5 +246,15 @@ for meta, q in pairs(queues) do
   if q.passed > 0 then redis.call('HINCRBY', meta, 'fused', q.passed) end
   if math.abs(q.measured - q.cost) * 8 > q.cost and q.measured > 0 then redis.call('HSET', meta, 'cost', q.measured) end
 end
-if ARGV[4] ~= '' and replies[1] == 'ok' then replies[2] = take(first.outs[1].stream) end
+local drained -- meta of the queue whose only entry the taker has
+if ARGV[4] ~= '' and replies[1] == 'ok' then
+  replies[2] = take(first.outs[1].stream, first.outs[1].meta)
+  if #replies[2] > 0 and queue(first.outs[1].meta).ring and not has_unread(first.outs[1].stream) then drained = first.outs[1].meta end
+end
+local prefix = string.sub(ARGV[1], 1, -3)
+for _, meta in ipairs(added) do
+  freed[meta] = nil
+  if meta ~= drained then announce(prefix, string.sub(meta, #prefix + 3), queue(meta).ring) end
+end
+for meta in pairs(freed) do announce_held(prefix, string.sub(meta, #prefix + 3), queue(meta).ring) end
 return replies

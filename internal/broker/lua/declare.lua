@@ -14,6 +14,7 @@
 -- ARGV 8 sealed  1 if no source can join, otherwise 0
 -- ARGV 9 from  JSON list of the paths it is fed from, [] for a root
 -- ARGV 10 flow  the queue in which its flow begins
+-- ARGV 11 version  of its format: 2 if an offset may have another number of items than one, otherwise 1
 -- reply [status, [{field, value}*]]  with the fields of the meta
 -- field field  name of a field of the meta
 -- field value  of that field
@@ -23,11 +24,12 @@
 -- error BUSYGROUP  a stream of that name is there without its meta
 local status = 'found'
 if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
   redis.call('XGROUP', 'CREATE', KEYS[2], 'w', '0', 'MKSTREAM')
   redis.call('XGROUP', 'CREATE', KEYS[3], 'w', '0', 'MKSTREAM')
-  redis.call('HSET', KEYS[1], 'v', 1, 'inc', ARGV[2], 'codec', ARGV[3], 'type', ARGV[4],
+  redis.call('HSET', KEYS[1], 'v', ARGV[11], 'inc', ARGV[2], 'codec', ARGV[3], 'type', ARGV[4],
     'max', ARGV[5], 'maxb', ARGV[6], 'owner', ARGV[7], 'sealed', ARGV[8], 'from', ARGV[9],
-    'flow', ARGV[10], 'items', 0, 'bytes', 0)
+    'flow', ARGV[10], 'items', 0, 'bytes', 0, 'made', string.format('%d', now_ms()))
   redis.call('SADD', KEYS[5], ARGV[1])
   if ARGV[7] ~= '' then redis.call('SADD', KEYS[4], ARGV[1]) end
   status = 'made'

@@ -3,6 +3,6 @@
 -- reply deleted  number of payloads that were deleted
 local deleted = 0
 for _, payload in ipairs(KEYS) do
-  if redis.call('PTTL', payload) >= 0 then deleted = deleted + redis.call('UNLINK', payload) end
+  deleted = deleted + drop_unstored(payload)
 end
 return deleted

@@ -6,9 +6,16 @@
 -- ARGV 3 count  most sources that are deleted
 -- reply deleted  sources that were deleted; 0: none is left
 local leaves = redis.call('HGET', KEYS[1], 'leaves') or ARGV[2]
-local names = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[3]) - 1)
+local names, gone = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[3]) - 1), {}
 for _, name in ipairs(names) do
+  gone[name] = true
   drop_hold(ARGV[1] .. 'holds:', redis.call('HGET', ARGV[1] .. 's:' .. name, 'by'), name)
   forget_source(ARGV[1], ARGV[2], leaves, name)
+end
+for queue in string.gmatch(leaves, '([^%s~]+)%S*') do
+  local marks = redis.call('HGETALL', ARGV[1] .. 'd:' .. queue)
+  for i = 1, #marks, 2 do -- of children
+    if string.find(marks[i], '/', 1, true) and gone[string.match(marks[i], '^[^~/]+')] then redis.call('HDEL', ARGV[1] .. 'd:' .. queue, marks[i]) end
+  end
 end
 return #names

@@ -35,8 +35,8 @@ if not there(KEYS[1], ARGV[2]) then return {'gone'} end
 for i = 8, #KEYS, 2 do
   local inc, branch = ARGV[i - 1], ARGV[i]
   if not there(KEYS[i + 1], inc) then return {'gone'} end
-  local at = redis.call('HMGET', KEYS[i + 1], 'items', 'bytes')
-  outs[#outs + 1] = {queue = tally(KEYS[i], KEYS[i + 1], at[1], at[2]), branch = branch}
+  local at = redis.call('HMGET', KEYS[i + 1], 'items', 'bytes', 'ring')
+  outs[#outs + 1] = {queue = tally(KEYS[i], KEYS[i + 1], at[1], at[2]), ring = at[3], branch = branch}
 end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
@@ -79,6 +79,10 @@ if left > 0 then
   end
 end
 drop_unread(KEYS[2], bound)
-for _, out in ipairs(outs) do post(out.queue) end
+local prefix = string.sub(ARGV[6], 1, -3)
+for _, out in ipairs(outs) do
+  post(out.queue)
+  if items > 0 then announce(prefix, string.sub(out.queue.meta, #prefix + 3), out.ring) end
+end
 tell_all(KEYS[7], 'room', ARGV[1])
 return {'ok', tonumber(ARGV[3]) - left, items, bound}

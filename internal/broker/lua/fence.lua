@@ -22,7 +22,9 @@ for i = 2, #ARGV, 2 do
     redis.call('ZREM', registry, id)
     redis.call('DEL', ARGV[1] .. mark, ARGV[1] .. 'p:' .. id)
     redis.call('HSET', KEYS[3], mark, entry)
+    if kind == 'w' then redis.call('HINCRBY', KEYS[4], 'deaths', 1) end
     if kind == 'e' then leave_gathers(ARGV[1], ARGV[1] .. 'awaited:' .. id) end
+    if kind == 'w' then forget_worker(ARGV[1], id) end
   end
   replies[#replies + 1] = entry
 end

@@ -21,4 +21,9 @@ for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 local ms = now_ms()
 redis.call('HSET', KEYS[2], 'seen', ms)
 redis.call('ZADD', KEYS[1], ms, ARGV[1])
+if string.sub(ARGV[2], 1, 1) == 'w' then -- until join_class.lua, it waits at queues
+  local prefix = string.sub(KEYS[3], 1, -3 - #ARGV[1])
+  local class = redis.pcall('HGET', prefix .. 'classes', 'm:' .. ARGV[1])
+  if not class then pcall(function() wait_at_queues(prefix, ARGV[1]) end) end
+end
 return ms

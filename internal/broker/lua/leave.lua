@@ -28,5 +28,6 @@ if (redis.call('HGET', KEYS[4], 'id') or ARGV[1]) == ARGV[1] then
   if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('DEL', KEYS[4]) end -- otherwise entries there have a watched time
 end
 local was = redis.call('ZREM', KEYS[1], ARGV[1])
+if string.sub(ARGV[2], 1, 1) == 'w' then forget_worker(ARGV[3], ARGV[1]) end
 leave_gathers(ARGV[3], KEYS[8])
 return was

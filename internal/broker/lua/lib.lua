@@ -201,16 +201,37 @@ local function tally(stream, meta, items, bytes)
   return {stream = stream, meta = meta, items = tonumber(items) or 0, bytes = tonumber(bytes) or 0, n = 0}
 end
 
--- add puts the items [first, first+n) of a source at the end of a queue.
--- stamp: see stamp_of; kind: p payload, f id of the payload's key, e failure of all the items.
-local function add(queue, source, first, n, size, stamp, kind, data)
-  redis.call('XADD', queue.stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
-    'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, 't', stamp, kind, data)
-  queue.items, queue.bytes = queue.items + n, queue.bytes + size
+-- inputs_of returns how many offsets of a source that was scattered begin with [first, first+n) of a
+-- source: all of them, or of a child one, with its first item.
+local function inputs_of(source, first, n)
+  if not string.find(source, '/', 1, true) then return n end
+  local depth, begins = 0, tonumber(first) == 0
+  for at in string.gmatch(source, '/(%d+)') do
+    depth = depth + 1
+    begins = begins and (depth == 1 or tonumber(at) == 0)
+  end
+  return begins and 1 or 0
+end
+
+-- add puts the offsets [first, first+n) of a source at the end of a queue. stamp: see stamp_of; kind: p
+-- payload, f id of the payload's key, e failure of all the items; items: their number, nil: n, but not
+-- for a child.
+local function add(queue, source, first, n, size, stamp, kind, data, items)
+  if items then
+    redis.call('XADD', queue.stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
+      'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, 't', stamp, 'i', items, kind, data)
+    queue.leftout = (queue.leftout or 0) + inputs_of(source, first, n) - items
+  else
+    redis.call('XADD', queue.stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
+      'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, 't', stamp, kind, data)
+  end
+  queue.items, queue.bytes = queue.items + (items or n), queue.bytes + size
   queue.n = queue.n + n
 end
 
 local function post(queue)
+  if queue.leftout then redis.call('HINCRBY', queue.meta, 'leftout', queue.leftout) end
+  queue.leftout = nil
   if queue.n == 0 then return end
   redis.call('HSET', queue.meta, 'items', queue.items, 'bytes', queue.bytes)
   queue.n = 0
@@ -226,12 +247,19 @@ local function trim_dead(dead, payloads, most)
   end
 end
 
+-- drop_unstored deletes a payload that no entry has: no script has taken its lifetime off.
+local function drop_unstored(payload)
+  if redis.call('PTTL', payload) < 0 then return 0 end
+  return redis.call('UNLINK', payload)
+end
+
 -- returned makes the fields of a requeued entry. failed: the worker that it is a retry of; deaths:
--- the workers that died with it; nil: none.
-local function returned(source, first, n, attempts, crashes, stamp, kind, data, failed, deaths)
+-- the workers that died with it; nil: none. items: their number; nil: n.
+local function returned(source, first, n, attempts, crashes, stamp, kind, data, failed, deaths, items)
   local fields = {'s', source, 'o', first, 'n', n, 'c', 0, 'b', 0, 'a', attempts, 'k', crashes, 't', stamp}
   if failed then fields[17], fields[18] = 'w', failed end
   if deaths then fields[#fields + 1], fields[#fields + 2] = 'd', deaths end
+  if items then fields[#fields + 1], fields[#fields + 2] = 'i', items end
   fields[#fields + 1], fields[#fields + 2] = kind, data
   return unpack(fields)
 end
@@ -248,4 +276,75 @@ end
 -- process of its namespace may have counted.
 local function drop_counts(prefix, stage)
   redis.pcall('UNLINK', prefix .. 't:' .. stage, prefix .. 'h:' .. stage, prefix .. 'err:' .. stage)
+end
+
+-- text_in returns the text of a field of a JSON record as it stands there, at most its first bytes.
+-- An escape sequence that this would cut is left out.
+local function text_in(record, name, most)
+  local _, before = string.find(record, '"' .. name .. '"%s*:%s*"')
+  if not before then return '' end
+  local stop = string.find(record, '["\\]', before + 1)
+  while stop and string.sub(record, stop, stop) ~= '"' do stop = string.find(record, '["\\]', stop + 2) end
+  local text = string.sub(record, before + 1, (stop or #record + 1) - 1)
+  if #text <= most then return text end
+  return (string.gsub(string.sub(text, 1, most), '\\+u?%x?%x?%x?$', ''))
+end
+
+-- most_frequent describes the most frequent ones of error groups, a line for each.
+local function most_frequent(groups)
+  table.sort(groups, function(a, b)
+    if a.count == b.count then return a.key < b.key end
+    return a.count > b.count
+  end)
+  local lines = {}
+  for i = 1, math.min(8, #groups) do
+    local g = groups[i]
+    lines[i] = string.format('%s %d ', string.sub(g.key, 1, 32), g.count) ..
+      '{"code":"' .. text_in(g.sample, 'code', 64) .. '","msg":"' .. text_in(g.sample, 'msg', 200) .. '"}'
+  end
+  return table.concat(lines, '\n')
+end
+
+-- note_run keeps the work of a stage that has gone. A process without the right to do so goes on.
+local function note_run(runs, stage, seq, n, failed, times, groups, ...)
+  redis.pcall('XADD', runs, 'MAXLEN', '~', 2000, '*', 'stage', stage, 'seq', seq, 'n', n, 'failed', failed,
+    'times', table.concat(times, ' '), 'errors', most_frequent(groups), ...)
+end
+
+-- note_stage keeps the work of a stage that goes, unless its flow never had an item. ins and outs are the
+-- names of its queues.
+local function note_stage(prefix, stage, record, ins, outs)
+  local function pairs_of(kind) -- none if the process may not read the counts
+    local all = redis.pcall('HGETALL', prefix .. kind .. ':' .. stage)
+    return all.err and {} or all
+  end
+  local function described(names) -- the queues, the items that came to them, and when the last one was made
+    local list, sum, made = {}, 0, 0
+    for i, name in ipairs(names) do
+      local q = redis.call('HMGET', prefix .. 'm:' .. name, 'inc', 'items', 'fused', 'made')
+      local items = (tonumber(q[2]) or 0) + (tonumber(q[3]) or 0)
+      sum, made = sum + items, math.max(made, tonumber(q[4]) or 0)
+      if i <= 32 then list[i] = string.format('%s %d', q[1] or '-', items) end
+    end
+    return table.concat(list, ' '), sum, made
+  end
+  local from, came, made = described(ins)
+  local flow = redis.call('HGET', prefix .. 'm:' .. ins[1], 'flow')
+  if not flow or flow == '' then flow = ins[1] end
+  if came == 0 and (tonumber(redis.call('HGET', prefix .. 'm:' .. flow, 'items')) or 0) == 0 then return end
+  local to, _, later = described(outs)
+  local totals, times, groups = {}, {}, {}
+  local all = pairs_of('t')
+  for i = 1, #all, 2 do
+    local bucket = string.match(all[i], '^b(%-?%d+)$')
+    if bucket then times[#times + 1] = bucket .. ' ' .. all[i + 1] end
+    totals[all[i]] = all[i + 1]
+  end
+  all = pairs_of('err')
+  for i = 1, #all, 2 do
+    groups[#groups + 1] = {key = all[i], count = tonumber(string.match(all[i + 1], '^%d+')) or 0, sample = all[i + 1]}
+  end
+  note_run(prefix .. 'runs', stage, string.match(record, '"seq"%s*:%s*(%d+)') or '0', totals.n or 0, totals.failed or 0, times, groups,
+    'kind', text_in(record, 'kind', 64), 'fn', text_in(record, 'fn', 64), 'flow', flow,
+    'made', string.format('%d', math.max(made, later)), 'ins', from, 'outs', to)
 end

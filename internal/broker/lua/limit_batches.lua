@@ -6,6 +6,7 @@
 for _, meta in ipairs(KEYS) do
   local old = tonumber(redis.call('HGET', meta, 'limit') or 0)
   if redis.call('EXISTS', meta) == 1 and (old == 0 or old > tonumber(ARGV[1])) then
+    redis.call('HDEL', meta, '') -- a script that has begun to delete may add, also where the memory is full
     redis.call('HSET', meta, 'limit', ARGV[1])
   end
 end

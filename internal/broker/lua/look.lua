@@ -29,7 +29,7 @@
 -- word broken  a key of the queue has another type, or a stream has lost its group
 local left = tonumber(ARGV[1])
 local fields = {}
-for name in string.gmatch('v inc codec type max maxb owner sealed from flow consumer gatherer items bytes fused dropped cost dying', '%S+') do
+for name in string.gmatch('v inc codec type max maxb owner sealed from flow consumer gatherer items bytes fused leftout dropped cost dying', '%S+') do
   fields[#fields + 1] = name
 end
 
@@ -39,7 +39,7 @@ local function count(stream, from, to, entries)
   local items, seen = 0, 0
   for _, entry in ipairs(redis.call('XRANGE', stream, from, to, 'COUNT', left + 1)) do
     if left == 0 then return items + math.max(1, entries - seen), false end
-    items, seen, left = items + (tonumber(field(entry, 'n')) or 1), seen + 1, left - 1
+    items, seen, left = items + (tonumber(field(entry, 'i') or field(entry, 'n')) or 1), seen + 1, left - 1
   end
   return items, true
 end
@@ -61,8 +61,10 @@ local function look(k)
     if values[i] then about[#about + 1], about[#about + 2] = name, values[i] end
     dying = dying or (name == 'dying' and values[i])
   end
-  if #about == 0 or dying or redis.call('EXISTS', stream) == 0 then return {'gone'} end
-  local items, bytes = unread(stream, meta)
+  local stored = redis.call('XLEN', stream)
+  if #about == 0 or dying or stored == 0 and redis.call('EXISTS', stream) == 0 then return {'gone'} end
+  local items, bytes = 0, 0
+  if stored > 0 then items, bytes = unread(stream, meta) end
   local running, entries, requeued, all, oldest, scattered = 0, 0, {}, true, math.huge, math.huge
 
   -- tally_up counts the items of a range of one of the streams.
@@ -78,18 +80,27 @@ local function look(k)
     oldest, scattered = math.min(oldest, came), math.min(scattered, begun)
   end
 
-  for _, s in ipairs({stream, returns, suspects}) do
-    if redis.call('EXISTS', s) == 1 then
-      local last, held = delivered(s), redis.call('XPENDING', s, 'w')[1]
-      entries = entries + held
-      -- An entry that was delivered and is pending with no consumer counts as running, until an audit finds it.
-      running = running + tally_up(s, '-', last, held)
-      if s ~= stream then requeued[s] = tally_up(s, '(' .. last, '+', redis.call('XLEN', s) - held) end
-      grow_old(s, '(' .. last)
-    end
+  -- take_up takes a stream with so many entries into account. Most are empty: of these it only makes
+  -- sure that they have their group, if they are there.
+  local function take_up(s, n)
+    if n == 0 and redis.call('EXISTS', s) == 0 then return end
+    local held = redis.call('XPENDING', s, 'w')[1]
+    entries = entries + held
+    if n == 0 then return end
+    local last = delivered(s)
+    -- An entry that was delivered and is pending with no consumer counts as running, until an audit finds it.
+    running = running + tally_up(s, '-', last, held)
+    if s ~= stream then requeued[s] = tally_up(s, '(' .. last, '+', n - held) end
+    grow_old(s, '(' .. last)
   end
-  local later = tally_up(delayed, '-', '+', redis.call('XLEN', delayed))
-  grow_old(delayed, '-')
+
+  take_up(stream, stored)
+  for _, s in ipairs({returns, suspects}) do take_up(s, redis.call('XLEN', s)) end
+  local waiting, later = redis.call('XLEN', delayed), 0
+  if waiting > 0 then
+    later = tally_up(delayed, '-', '+', waiting)
+    grow_old(delayed, '-')
+  end
   local open = 0
   for _, name in ipairs(redis.call('ZRANGE', sources, 0, 99)) do
     if tonumber(redis.call('HGET', ARGV[2] .. name, 'end') or -1) < 0 then open = open + 1 end

@@ -45,9 +45,11 @@ local function set(queue)
   local paused = string.sub(record, 1, #mark) == mark
   if is_needed(queue, meta[1]) ~= paused then return end
   local rest = string.sub(record, paused and #mark + 1 or 2)
-  redis.call('HSET', KEYS[3], stage, (paused and '{' or mark) .. rest)
+  local new = (paused and '{' or mark) .. rest
+  redis.call('HSET', KEYS[3], stage, new)
   changed = changed + 1
-  for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do tell(ARGV[2] .. 'p:' .. worker, 'stages', stage) end
+  tell_stage(ARGV[2], KEYS[2], KEYS[3], stage, {queue}, {record})
+  follow(ARGV[2], queue, stage, new)
 end
 
 redis.call('ZREM', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full

@@ -13,5 +13,9 @@ if found == ARGV[3] then return 1 end
 if found ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do tell(ARGV[4] .. 'p:' .. worker, 'stages', ARGV[1]) end
+local queues = queues_in(ARGV[3], 'ins')
+tell_stage(ARGV[4], KEYS[2], KEYS[1], ARGV[1], queues, {ARGV[3], found})
+for _, queue in ipairs(queues) do
+  if redis.call('HGET', ARGV[4] .. 'm:' .. queue, 'consumer') == 'stage:' .. ARGV[1] then follow(ARGV[4], queue, ARGV[1], ARGV[3]) end
+end
 return 1

@@ -65,7 +65,7 @@ local function requeue(stream, returns, suspects, consumer)
       local crashes = (tonumber(field(entry, 'k')) or 0) + tonumber(ARGV[3])
       local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
       put_back(returns, suspects, crashes >= tonumber(ARGV[4]), field(entry, 's') or '', field(entry, 'o') or 0,
-        field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, stamp_of(entry), kind, field(entry, kind) or '', nil, add_death(entry, consumer))
+        field(entry, 'n') or 0, field(entry, 'a') or 0, crashes, stamp_of(entry), kind, field(entry, kind) or '', nil, add_death(entry, consumer), field(entry, 'i'))
     end
     redis.call('XACK', stream, 'w', row[1])
     redis.call('XDEL', stream, row[1])
@@ -91,13 +91,22 @@ local function try(stream, returns, suspects)
   if not string.find(text, 'NOGROUP No such key', 1, true) then reply[#reply + 1], reply[#reply + 2] = stream, text end
 end
 
+-- ring announces a queue if some of its entries were requeued.
+local function ring(meta, requeued)
+  if requeued == 0 then return end
+  local prefix, queue = string.match(meta, '^({[^}]*}:)m:(.*)$')
+  announce(prefix, queue, redis.call('HGET', meta, 'ring'))
+end
+
 for i = 3, #KEYS, 4 do
+  local before = left
   local reader = redis.pcall('HGET', KEYS[i], 'consumer')
   if ARGV[1] ~= '' or type(reader) == 'string' and string.find(reader, '^stage:') then -- a gather is in no registry of workers
     for part = 1, 3 do
       if left > 0 then try(KEYS[i + part], KEYS[i + 2], KEYS[i + 3]) end
     end
   end
+  ring(KEYS[i], before - left)
   if left == 0 then
     reply[1] = (i + 1) / 4
     return reply

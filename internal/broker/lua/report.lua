@@ -2,7 +2,8 @@
 -- KEYS 1 card  w:<id>
 -- KEYS 2 stages  stages
 -- KEYS 3 watched  watched
--- KEYS 4+ counts  {q:<in>, m:<in>, t:<stage>, h:<stage>, err:<stage>}*  for each stage: its in-queue
+-- KEYS 4 runs  runs
+-- KEYS 5+ counts  {q:<in>, m:<in>, t:<stage>, h:<stage>, err:<stage>}*  for each stage: its in-queue
 --   and the keys of its counts
 -- ARGV 1 number  of the report; the first one of a process is 1
 -- ARGV 2 most  error groups of a stage
@@ -32,7 +33,8 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'fenced', 0} end
 local watched = redis.call('EXISTS', KEYS[3])
 if (tonumber(redis.call('HGET', KEYS[1], 'report')) or 0) >= tonumber(ARGV[1]) then return {'again', watched} end
-redis.call('HSET', KEYS[1], 'report', ARGV[1]) -- it comes first: counts are never added twice
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
+redis.call('HSET', KEYS[1], 'report', ARGV[1]) -- before the counts, which are never added twice
 local ms = now_ms()
 
 -- read returns the counts of a stage, whose keys come behind KEYS[k] and whose arguments come
@@ -57,11 +59,23 @@ local function read(k, a)
   return e, k + 5, a
 end
 
--- exists tells whether the record is still that of the same stage, maybe with other options.
+-- exists tells whether the record is still that of the same stage, maybe with other options, and
+-- whether the stage has gone. Neither holds if it runs another function now.
 local function exists(e)
   local record = redis.call('HGET', KEYS[2], e.stage)
-  return record and string.match(record, '"seq"%s*:%s*(%d+)') == e.seq and
-    (string.match(record, '"fn"%s*:%s*"([^"]*)"') or '') == e.fn
+  if not record or string.match(record, '"seq"%s*:%s*(%d+)') ~= e.seq then return false, true end
+  return (string.match(record, '"fn"%s*:%s*"([^"]*)"') or '') == e.fn, false
+end
+
+-- count_late keeps the counts of a stage that has gone.
+local function count_late(e)
+  if e.n == 0 and #e.groups == 0 then return end
+  local times = {}
+  for _, total in ipairs(e.added) do
+    local bucket = string.match(total.field, '^b(%-?%d+)$')
+    if bucket then times[#times + 1] = bucket .. ' ' .. total.value end
+  end
+  note_run(KEYS[4], e.stage, e.seq, e.n, e.failed, times, e.groups)
 end
 
 -- look returns the number of items that wait in the in-queue, the age of the oldest in ms, and the
@@ -108,7 +122,9 @@ local function note(e, group)
 end
 
 local function count(e)
-  if not exists(e) then return end
+  local there, gone = exists(e)
+  if gone then count_late(e) end
+  if not there then return end
   for _, total in ipairs(e.added) do redis.call('HINCRBY', e.totals, total.field, total.value) end
   redis.call('HSET', e.totals, 'last', string.format('%d', ms))
   remember(e, 's' .. math.floor(ms / 10000) % 60, math.floor(ms / 10000))
@@ -116,7 +132,7 @@ local function count(e)
   for _, group in ipairs(e.groups) do note(e, group) end
 end
 
-local k, a = 3, 2
+local k, a = 4, 2
 while a < #ARGV do
   local e
   e, k, a = read(k, a)

@@ -29,9 +29,15 @@ local function rescue(entry)
   end
   local kind = field(entry, 'f') and 'f' or field(entry, 'e') and 'e' or 'p'
   put_back(KEYS[2], nil, false, field(entry, 's') or '', field(entry, 'o') or 0, field(entry, 'n') or 0,
-    field(entry, 'a') or 0, field(entry, 'k') or 0, stamp_of(entry), kind, field(entry, kind) or '', nil, field(entry, 'd'))
+    field(entry, 'a') or 0, field(entry, 'k') or 0, stamp_of(entry), kind, field(entry, kind) or '', nil, field(entry, 'd'), field(entry, 'i'))
   redis.call('XACK', KEYS[1], 'w', entry[1])
   redis.call('XDEL', KEYS[1], entry[1])
+end
+
+-- ring announces the queue, to which entries were put back.
+local function ring()
+  local prefix, queue = string.match(KEYS[2], '^({[^}]*}:)%a:(.*)$')
+  announce(prefix, queue, redis.call('HGET', prefix .. 'm:' .. queue, 'ring'))
 end
 
 local entries = redis.call('XRANGE', KEYS[1], ARGV[1], last, 'COUNT', ARGV[2])
@@ -42,4 +48,5 @@ for _, entry in ipairs(entries) do
     count = count + 1
   end
 end
+if count > 0 and ARGV[3] == '' then ring() end
 return {count, #entries == tonumber(ARGV[2]) and entries[#entries][1] or ''}

@@ -37,10 +37,11 @@
 -- word full  the bound of the queue is reached: the batches behind stored wait
 -- word window  the window is reached: the batches behind stored wait
 -- word straddle  a batch begins below stored and ends above: it is cut at stored
--- word resend  a payload is not there: it is written again
+-- word resend  the payload behind stored is not there: it is written again, and so are all payloads
+--   behind it, which are deleted
 -- word gone  the queue is gone, is being deleted, or has another incarnation
 -- word fenced  the source has a successor, or is delivered and forgotten
-local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit', 'items', 'bytes', 'leaves')
+local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit', 'items', 'bytes', 'leaves', 'ring')
 local source, low = read_source(KEYS[1], meta[9])
 local stored = tonumber(source.stored or 0)
 if meta[1] ~= ARGV[3] or meta[2] then return {'gone', stored, -1, 0} end
@@ -124,6 +125,9 @@ local function keep(first, n, kind, data, payload)
   if type(kept) == 'table' and kept.err and not string.find(kept.err, 'equal or smaller', 1, true) then error(kept) end
 end
 
+-- The memory may be full. A batch whose payload is there needs none: a script that has begun to delete may add.
+if #KEYS > 6 and redis.call('EXISTS', unpack(KEYS, 7)) > 0 then redis.call('HDEL', KEYS[1], '') end
+
 local status = 'ok'
 local now = now_ms()
 local narrow = false -- something came beyond the window
@@ -150,6 +154,9 @@ local function store()
         while why and policy == 'drop-oldest' and evict(why) do why = crowded(n, size, first + n) end
         if why and policy ~= 'drop-oldest' and policy ~= 'drop-newest' then status = why end
       end
+      if status == 'resend' then -- payloads that wait for memory must not fill it
+        for k = key, #KEYS do drop_unstored(KEYS[k]) end
+      end
       if status ~= 'ok' then return end
       if first > stored then
         for at = stored, first - 1, 16777216 do -- items that a batch may claim
@@ -168,6 +175,8 @@ local function store()
         items, bytes = items + n, bytes + size
       end
       stored = first + n
+    elseif payload then -- a repeated call has written it again
+      drop_unstored(payload)
     end
   end
 end
@@ -179,6 +188,7 @@ if window ~= 0 and stored > reach then -- workers have to look at the window too
   redis.call('HSET', KEYS[1], 'window', math.abs(window))
   redis.call('HSET', KEYS[2], 'ahead', 1)
 end
+if stored > begun then announce(ARGV[8], string.sub(KEYS[2], #ARGV[8] + 3), meta[10]) end
 if status == 'full' then redis.call('SADD', KEYS[4], ARGV[4]) end
 if narrow then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
 local drops = table.concat(own, ',')

@@ -6,6 +6,7 @@
 -- word ok  no source can join
 -- word gone  there is no such queue
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('HSET', KEYS[1], 'sealed', 1)
 notify(KEYS[2], 'end', ARGV[1])
 return 'ok'

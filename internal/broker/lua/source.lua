@@ -33,8 +33,9 @@ local old = redis.call('HMGET', KEYS[1], 'queue', 'stored', 'end', 'epoch', 'by'
 if old[1] and old[1] ~= ARGV[2] then return {'elsewhere', 0, 0} end
 if old[1] and tonumber(old[3]) >= 0 then return {'ended', 0, tonumber(old[2])} end
 if ARGV[5] ~= '' and not redis.call('ZSCORE', KEYS[5], ARGV[5]) then return {'fenced', 0, 0} end
+if not old[1] and meta[2] == '1' then return {'sealed', 0, 0} end
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 if not old[1] then
-  if meta[2] == '1' then return {'sealed', 0, 0} end
   redis.call('HSET', KEYS[1], 'queue', ARGV[2], 'inc', ARGV[3], 'stored', 0, 'end', -1)
 end
 drop_hold(ARGV[7], old[5], ARGV[1])

@@ -48,6 +48,7 @@ end
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old == ARGV[2] then return {'ok', 0} end
 if old and old ~= ARGV[7] then return {'exists', 0, old} end
+redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 for i = 1, ins do redis.call('HSET', KEYS[2 + i], 'consumer', this) end
 local gathered = 0
 for i = 1, ins do
@@ -57,6 +58,7 @@ local fresh = {} -- out-queues that the stage did not have before
 for i = 1, outs do redis.call('HDEL', KEYS[2 + ins + i], 'replaced') end
 for i = 1, outs do fresh[i] = redis.call('HSETNX', KEYS[2 + ins + i], 's:' .. ARGV[1], 1) == 1 end
 for i = 1, outs + goes do redis.call('HDEL', KEYS[2 + ins + i], 's:' .. ARGV[8]) end
+local gone = away and redis.call('HGET', KEYS[1], ARGV[8])
 if away then
   redis.call('HDEL', KEYS[1], ARGV[8])
   drop_counts(ARGV[3], ARGV[8])
@@ -115,8 +117,9 @@ for i = 9 + ins + outs + goes, #ARGV, 3 do
 end
 for i = outs + 1, outs + goes do move_marks(out(i)) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  tell(ARGV[3] .. 'p:' .. worker, 'stages', ARGV[1])
-  if away then tell(ARGV[3] .. 'p:' .. worker, 'stages', ARGV[8]) end
-end
+local queues = {}
+for i = 1, ins do queues[i] = ARGV[8 + i] end
+tell_stage(ARGV[3], KEYS[2], KEYS[1], ARGV[1], queues, {ARGV[2], old or nil})
+if away then tell_stage(ARGV[3], KEYS[2], KEYS[1], ARGV[8], queues, {gone or nil}) end
+for _, queue in ipairs(queues) do follow(ARGV[3], queue, ARGV[1], ARGV[2]) end
 return {'ok', gathered}

@@ -58,6 +58,10 @@ local function detach(meta, queue, path, gone)
   redis.call('HSET', meta, 'leaves', table.concat(list, ' '))
 end
 
+local queues, gone = {}, {}
+for i = 1, ins do queues[i] = ARGV[6 + i] end
+for i = 1, outs do gone[i] = string.match(ARGV[6 + ins + i], '^[^~]+') end
+if found and ARGV[3] == '' and ins > 0 then note_stage(ARGV[4], ARGV[1], found, queues, gone) end
 for i = 7 + ins + outs, #ARGV, 3 do
   detach(KEYS[2 + ins + outs + (i - 4 - ins - outs) / 3], ARGV[6 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
 end
@@ -71,7 +75,10 @@ if ARGV[3] == '' then
 elseif found then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
-for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  tell(ARGV[4] .. 'p:' .. worker, 'stages', ARGV[1])
+tell_stage(ARGV[4], KEYS[2], KEYS[1], ARGV[1], queues, {found or nil})
+for i, queue in ipairs(queues) do
+  if string.match(redis.call('HGET', KEYS[2 + i], 'ring') or '', '^%d+ (%S+)') == ARGV[1] then
+    follow(ARGV[4], queue, ARGV[1], found and ARGV[3] ~= '' and ARGV[3] or nil)
+  end
 end
 return 1

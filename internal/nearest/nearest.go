@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+const typo = 2 // edits of a typing error
+
 // Suggest returns the end of an error message about an unknown name: a question with the nearest of
 // names, or the list of all names if none is near.
 func Suggest(name string, names []string) string {
@@ -23,10 +25,19 @@ func Suggest(name string, names []string) string {
 	return "there are " + strings.Join(names, ", ")
 }
 
+// Typo returns the one of names that was probably meant by a misspelled name: the nearest one, at most
+// two edits away. It is "" if there is none, or if the name is one of names.
+func Typo(name string, names []string) string {
+	near := Name(name, names)
+	if slices.Contains(names, name) || distance(bare(name), bare(near)) > typo {
+		return ""
+	}
+	return near
+}
+
 // Name returns the nearest of names, "" if none is near. A near name differs from the given one in
 // at most a third of its bytes, or in one byte. Case and leading dashes are ignored.
 func Name(name string, names []string) string {
-	bare := func(name string) string { return strings.ToLower(strings.TrimLeft(name, "-")) }
 	wanted := bare(name)
 	best, least := "", max(1, len(wanted)/3)+1
 	for _, candidate := range names {
@@ -40,6 +51,9 @@ func Name(name string, names []string) string {
 	}
 	return best
 }
+
+// bare returns a name as it is compared.
+func bare(name string) string { return strings.ToLower(strings.TrimLeft(name, "-")) }
 
 // distance returns the number of edits that turn a into b. An edit inserts, deletes or replaces a
 // byte, or swaps two adjacent bytes.

@@ -13,6 +13,17 @@ func TestNearestName(t *testing.T) {
 	}
 }
 
+func TestTypoIsAtMostTwoEdits(t *testing.T) {
+	names := []string{"resize", "thumbnail_small", "f"}
+	for name, want := range map[string]string{
+		"risize": "resize", "rezise": "resize", "Resized": "resize", "resize": "", "g": "", "": "", "thumbnail_large": "", "thumbnail_smell": "thumbnail_small",
+	} {
+		if got := Typo(name, names); got != want {
+			t.Errorf("%q: %q, not %q", name, got, want)
+		}
+	}
+}
+
 func TestSuggestListsNamesIfNoneIsNear(t *testing.T) {
 	for want, names := range map[string][]string{
 		"did you mean inc?":    {"double", "inc"},

@@ -1,0 +1,91 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"slices"
+	"strings"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// The even numbers of a stream, doubled. The stream ends behind the last input, also one that the
+// filter leaves out.
+func ExampleFilter() {
+	even := workers.DefineFilter("even", func(_ context.Context, x int) (bool, error) { return x%2 == 0, nil })
+	double := workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
+
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "") // a broker in this process
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	if err := ex.Register(even, double); err != nil {
+		log.Fatal(err)
+	}
+	numbers, err := bridge.ScatterSeq(ctx, ex, slices.Values([]int{0, 1, 2, 3, 4, 5}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	kept, err := flow.Filter(ctx, even, numbers)
+	if err != nil {
+		log.Fatal(err)
+	}
+	doubled, err := executor.Map(ctx, double, kept)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for x, err := range bridge.All(ctx, doubled) {
+		fmt.Println(x, err)
+	}
+	// Output:
+	// 0 <nil>
+	// 4 <nil>
+	// 8 <nil>
+}
+
+// The words of some lines, in their order. A line may have any number of words.
+func ExampleFlatMap() {
+	words := workers.DefineFlatMap("words", func(_ context.Context, line string, yield func(string)) error {
+		for w := range strings.FieldsSeq(line) {
+			yield(w)
+		}
+		return nil
+	})
+	length := workers.Define("length", func(_ context.Context, word string) (int, error) { return len(word), nil })
+
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "") // a broker in this process
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	if err := ex.Register(words, length); err != nil {
+		log.Fatal(err)
+	}
+	lines, err := bridge.ScatterSeq(ctx, ex, slices.Values([]string{"to be", "", "or not"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	split, err := flow.FlatMap(ctx, words, lines)
+	if err != nil {
+		log.Fatal(err)
+	}
+	lengths, err := executor.Map(ctx, length, split)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for n, err := range bridge.All(ctx, lengths) {
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 2 <nil>
+	// 2 <nil>
+	// 2 <nil>
+	// 3 <nil>
+}

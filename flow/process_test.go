@@ -1,0 +1,165 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dqbridge/dqbridge/bridge"
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/inspect"
+	"github.com/dqbridge/dqbridge/internal/testkit"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+// workerURL makes the test binary a worker.
+const workerURL = "DQBRIDGE_TEST_FLOW_WORKER"
+
+func TestMain(m *testing.M) {
+	url := os.Getenv(workerURL)
+	if url == "" {
+		testkit.Main(m)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	w, err := workers.New(url, workers.Concurrency(2), all, workers.Functions(hundred, below), workers.Lease(500*time.Millisecond))
+	if err == nil {
+		err = w.Run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// startWorker starts a worker as a process, which the end of the test kills.
+func startWorker(t *testing.T, url string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), workerURL+"="+url), os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() })
+	return cmd
+}
+
+// Three workers on a server run a flow, and one of them is killed: each input has its output, in its
+// place, once. The queue behind the filter counts its inputs and its items.
+func TestFilterSurvivesKilledWorker(t *testing.T) {
+	t.Parallel()
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
+	ex, err := executor.New(t.Context(), url, executor.Lease(500*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ex.Close() })
+	victim := startWorker(t, url)
+	startWorker(t, url)
+	startWorker(t, url)
+	const n = 60_000
+	q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(upTo(n)), bridge.MaxInFlight(n/8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := filterBy(even, executor.NoFuse(), executor.Name("kept"))(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := through(mapBy(inc), filterBy(not3))(t.Context(), kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := bridge.Gather(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for x := 0; x < n; x += 2 {
+		if keep, err := keepNot3(t.Context(), x+1); err != nil {
+			want = append(want, fmt.Sprintf("%d:err", x))
+		} else if keep {
+			want = append(want, fmt.Sprintf("%d:%d", x, x+1))
+		}
+	}
+	at := 0
+	for r := range results {
+		if at == len(want) || resultOf(r) != want[at] {
+			t.Fatalf("result %d is %s", at, resultOf(r))
+		}
+		if at++; at == len(want)/2 {
+			if err := victim.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if at != len(want) {
+		t.Errorf("%d results of %d", at, len(want))
+	}
+	checkInputs(t, ex, kept.Name(), n)
+}
+
+// checkInputs compares the inputs of a queue with its items, of which there are half as many.
+func checkInputs(t *testing.T, ex *executor.Executor, name string, n int64) {
+	t.Helper()
+	queues, err := ex.Queues(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(queues, func(q inspect.Queue) bool { return q.Name == name })
+	if at < 0 || queues[at].Inputs != n || queues[at].Added != n/2 {
+		t.Errorf("the queues are %+v", queues)
+	}
+}
+
+// Three workers run two flat maps of a hundred outputs each, and one of them is killed: each output comes
+// once, in its place, and the queues count one input.
+func TestFlatMapSurvivesKilledWorker(t *testing.T) {
+	t.Parallel()
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
+	ex, err := executor.New(t.Context(), url, executor.Lease(500*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ex.Close() })
+	victim := startWorker(t, url)
+	startWorker(t, url)
+	startWorker(t, url)
+	in := upTo(6)
+	q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := through(flatMapBy(hundred), flatMapBy(hundred, executor.Name("twice")), mapBy(inc))(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := bridge.Gather(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, at := expected(in, hundredOf, hundredOf, incOf), 0
+	for r := range results {
+		if at == len(want) || resultOf(r) != want[at] {
+			t.Fatalf("result %d is %s", at, resultOf(r))
+		}
+		if at++; at == 5_000 {
+			if err := victim.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if at != len(want) {
+		t.Errorf("%d results of %d", at, len(want))
+	}
+	if inputs := inputsOf(t, ex, "twice"); inputs != len(in) {
+		t.Errorf("the queue has %d inputs", inputs)
+	}
+}

@@ -1,0 +1,24 @@
+// Command filter_of_flat_map is a program of TestWrongWiringDoesNotCompile. It does not compile: it filters by a function with several outputs.
+package main
+
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+var (
+	even  = workers.DefineFilter("even", func(_ context.Context, x int) (bool, error) { return x%2 == 0, nil })
+	isOdd = workers.Define("odd", func(_ context.Context, x int) (bool, error) { return x%2 == 1, nil })
+	same  = workers.Define("same", func(_ context.Context, x int) (int, error) { return x, nil })
+	ints  *executor.Queue[int]
+	lines *executor.Queue[string]
+	words = workers.DefineFlatMap("words", func(context.Context, string, func(int)) error { return nil })
+)
+
+func main() {
+	ctx := context.Background()
+	_, _ = flow.Filter(ctx, words, lines)
+}

@@ -1,0 +1,24 @@
+// Command flat_map_of_function is a program of TestWrongWiringDoesNotCompile. It does not compile: a function of Define has one output.
+package main
+
+import (
+	"context"
+
+	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
+	"github.com/dqbridge/dqbridge/workers"
+)
+
+var (
+	even  = workers.DefineFilter("even", func(_ context.Context, x int) (bool, error) { return x%2 == 0, nil })
+	isOdd = workers.Define("odd", func(_ context.Context, x int) (bool, error) { return x%2 == 1, nil })
+	same  = workers.Define("same", func(_ context.Context, x int) (int, error) { return x, nil })
+	ints  *executor.Queue[int]
+	lines *executor.Queue[string]
+	words = workers.DefineFlatMap("words", func(context.Context, string, func(int)) error { return nil })
+)
+
+func main() {
+	ctx := context.Background()
+	_, _ = flow.FlatMap(ctx, same, ints)
+}
