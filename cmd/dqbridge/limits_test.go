@@ -14,6 +14,7 @@ import (
 func parsedLimits(args ...string) (opts map[string][]executor.MapOption, err error) {
 	app := &urfave.App{
 		Name: "run", Flags: limitFlags(), Writer: io.Discard, ErrWriter: io.Discard,
+		HideHelp: true, // parallel parsers would share the one help flag of the library
 		Action: func(c *urfave.Context) error {
 			opts, err = limitOptions(c)
 			return err

@@ -36,7 +36,9 @@ func burn(t *testing.T) {
 // lines: its start is the expensive part, and remains so under load.
 func TestProcessesGetManyLinesUnderLoad(t *testing.T) {
 	const n = 100_000
-	for name, url := range map[string]string{"embedded": "", "redis": testkit.StartRedis(t).URL() + "/?ns=" + testkit.Namespace(t)} {
+	server := testkit.StartRedis(t)
+	command.SpareChild(server.Pid())
+	for name, url := range map[string]string{"embedded": "", "redis": server.URL() + "/?ns=" + testkit.Namespace(t)} {
 		t.Run(name, func(t *testing.T) {
 			burn(t)
 			starting := filepath.Join(t.TempDir(), "starts")
