@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -114,4 +115,60 @@ func TestReadyQueuesAreShared(t *testing.T) {
 			t.Errorf("ready are %v, want %v", named, want)
 		}
 	})
+}
+
+// The queues around a stage are deleted before any request of a change of the stage. The change makes no key
+// of them anew.
+func TestDeletedStagesStayDeleted(t *testing.T) {
+	for name, ways := range map[string]struct {
+		deleted []string
+		change  func(ctx context.Context, c *broker.Client, second broker.Stage) error
+	}{
+		"unstage": {[]string{"b", "c"}, func(ctx context.Context, c *broker.Client, s broker.Stage) error {
+			return c.Unstage(ctx, s.ID)
+		}},
+		"unstage all": {[]string{"a", "b", "c"}, func(ctx context.Context, c *broker.Client, s broker.Stage) error {
+			return c.Unstage(ctx, s.ID)
+		}},
+		"stage": {[]string{"b", "c"}, func(ctx context.Context, c *broker.Client, s broker.Stage) error {
+			s.Timeout++
+			return c.Stage(ctx, s)
+		}},
+		"stage all": {[]string{"a", "b", "c"}, func(ctx context.Context, c *broker.Client, s broker.Stage) error {
+			s.Timeout++
+			return c.Stage(ctx, s)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, c *broker.Client) {
+				t.Helper()
+				b := &between{}
+				c.Raw().AddHook(b)
+				for at, met := 1, true; met; at++ {
+					f := makeFlow(t, c, 0)
+					f.extend(t, c, f.b, "c", "x1")
+					second := must[[]broker.Stage](t)(c.StagesOf(t.Context(), []string{"c"}))[0]
+					*b = between{at: at, do: func() {
+						if err := c.DeleteAll(t.Context(), ways.deleted); err != nil {
+							t.Error(err)
+						}
+					}}
+					err := ways.change(t.Context(), c, second)
+					if met = b.at <= 0; met && err != nil && !broker.IsGone(err) {
+						t.Fatal(err)
+					}
+					*b = between{}
+					if leaves := c.Raw().HGet(t.Context(), c.Key("m:a"), "leaves").Val(); met && leaves != "" && leaves != "a" {
+						t.Errorf("deleted before request %d: the leaves are %q", at, leaves)
+					}
+					if err := c.DeleteAll(t.Context(), []string{"a"}); err != nil {
+						t.Error(err)
+					}
+					if left := c.Raw().Keys(t.Context(), c.Key("[md]:*")).Val(); met && len(left) > 0 {
+						t.Errorf("deleted before request %d: %q are left", at, left)
+					}
+				}
+			})
+		})
+	}
 }

@@ -92,8 +92,9 @@ local function orphan_leaf(queue)
   if gather then tell(ARGV[3] .. 'p:' .. gather, 'end', queue) end
 end
 
--- replace makes the out-queues leaves of a root queue, instead of the in-queue and of leaves that go.
+-- replace makes the out-queues leaves of a root queue, unless that is gone, instead of the in-queue and of leaves that go.
 local function replace(meta, queue, path, gone)
+  if redis.call('HEXISTS', meta, 'inc') == 0 then return end
   local leaf = queue .. path
   local leaves = redis.call('HGET', meta, 'leaves') or leaf
   local moved, list = has_leaf(leaves, leaf) or gone ~= '', {}

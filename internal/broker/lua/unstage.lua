@@ -45,13 +45,14 @@ local function move_marks(root, queue, path)
   end
 end
 
--- detach takes leaves from a root queue. Without the stage, its in-queue is one.
+-- detach takes leaves from a root queue, unless that is gone. Without the stage, its in-queue is one, if it is there.
 local function detach(meta, queue, path, gone)
+  if redis.call('HEXISTS', meta, 'inc') == 0 then return end
   local list = {}
   for leaf in string.gmatch(redis.call('HGET', meta, 'leaves') or '', '%S+') do
     if not has_leaf(gone, leaf) and leaf ~= queue .. path then list[#list + 1] = leaf end
   end
-  if ARGV[3] == '' then
+  if ARGV[3] == '' and redis.call('HEXISTS', ARGV[4] .. 'm:' .. queue, 'inc') == 1 then
     list[#list + 1] = queue .. path
     move_marks(string.sub(meta, #ARGV[4] + 3), queue, path)
   end
