@@ -29,8 +29,7 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	n := work.Counts
 	info := inspect.Stage{
 		ID: s.ID, Kind: s.Kind, Function: s.Function, In: append([]string{}, s.Inputs()...), Out: []string{}, Tags: append([]string{}, s.Tags...), Paused: s.Paused, Partition: part.Index(),
-		Limits: s.Limits.String(),
-		Done:   n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Batches: n.Batches, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
+		Done: n.Items, Failed: n.Failed, Retried: n.Retried, Lost: n.Lost, Batches: n.Batches, Spent: n.Spent, Busy: n.Busy, Full: n.Full,
 		Recent: recentWork(work.Seconds, now), Last: work.Last,
 	}
 	if info.Recent.Length > 0 {
@@ -44,6 +43,7 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 		size := float64(n.Items+n.Retried) / float64(n.Batches)
 		info.BatchSize = &size
 	}
+	setLimits(&info, s.Limits)
 	if p := s.Pause; p != nil {
 		info.Pause = &inspect.Pause{By: p.By, At: time.UnixMilli(p.At), Why: p.Why}
 	}
@@ -58,6 +58,21 @@ func stageInfo(part *broker.Client, s broker.Stage, work broker.StageReport, now
 	}
 	holders.count(s, &info)
 	return info
+}
+
+// setLimits sets the limits of a stage whose calls are counted already. A call of several items counts
+// once against a rate.
+func setLimits(info *inspect.Stage, l *broker.Limits) {
+	if l == nil {
+		return
+	}
+	info.Limits, info.MaxConcurrency = l.String(), l.Most
+	if l.Rate > 0 {
+		info.MaxRate = float64(l.Rate) / l.Per.Seconds()
+	}
+	if l.Batch > 0 && info.BatchSize != nil {
+		info.MaxRate *= *info.BatchSize
+	}
 }
 
 // histogramOf returns nil for a histogram without items.

@@ -24,6 +24,7 @@ type Bottleneck struct {
 // The kinds of a bottleneck.
 const (
 	FewSlots     = "slots"     // all slots work, most of them on this flow
+	Limited      = "limit"     // a stage may begin no more calls: MaxConcurrency, RateLimit or Batch
 	Elsewhere    = "elsewhere" // all slots work, most of them on other flows
 	SlowReader   = "reader"    // the program that gathers takes results slowly
 	SlowProducer = "producer"  // the program that scatters gives items slowly
@@ -102,12 +103,17 @@ func (f *flow) ownLimit(p pools) *Bottleneck {
 	return f.missingItem(g)
 }
 
-// stageLimit returns the dearest stage as the bottleneck, or the one that has its slots; nil if slots
-// are free.
+// stageLimit returns the stage whose limit is used up as the bottleneck, or else the dearest one, or the
+// one that has its slots. If slots are free, a stage with a limit is the bottleneck all the same, nil if
+// there is none: its calls are so short that they rarely run.
 func (f *flow) stageLimit(p pools) *Bottleneck {
+	limited := f.limited()
+	if limited != nil && limited.limitUse() >= f.border(fullyUsed, Limited, limited.ID) {
+		return f.limit(limited)
+	}
 	s := f.dearest(p)
 	if s == nil {
-		return nil
+		return f.limit(limited)
 	}
 	if other, busy := p.others(s, f); busy > f.border(mostly, Elsewhere, s.ID)*p.load(s) {
 		return &Bottleneck{
@@ -185,15 +191,16 @@ func (f *flow) unread(queue string) int64 {
 }
 
 // isBacklogged tells whether a stage has more than a second of work in front of it, or a full in-queue.
-func (f *flow) isBacklogged() bool {
-	return slices.ContainsFunc(f.stages, func(s *Stage) bool {
-		left, full := f.left(s)
-		enough := s.Rate * backlogOf.Seconds()
-		if b := f.known.Bottleneck; b != nil && b.Stage != "" {
-			enough /= 2 // see border
-		}
-		return full || left > 0 && float64(left) > enough
-	})
+func (f *flow) isBacklogged() bool { return slices.ContainsFunc(f.stages, f.isBehind) }
+
+// isBehind tells whether a stage has more than a second of work in front of it, or a full in-queue.
+func (f *flow) isBehind(s *Stage) bool {
+	left, full := f.left(s)
+	enough := s.Rate * backlogOf.Seconds()
+	if b := f.known.Bottleneck; b != nil && b.Stage != "" {
+		enough /= 2 // see border
+	}
+	return full || left > 0 && float64(left) > enough
 }
 
 // border returns the share from which on a bottleneck of a kind, at a stage or a queue, is named, or

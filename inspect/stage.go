@@ -14,7 +14,11 @@ type Stage struct {
 	Others   int      `json:"others"`  // live workers that have it with other types, and so leave the stage alone
 	// Limits describes the limits of all workers together, "" if the stage has none, such as
 	// "4 calls at once, 100 calls in 1s, 500 items a call within 1s".
-	Limits   string   `json:"limits"`
+	Limits string `json:"limits"`
+	// MaxConcurrency is the number of calls of all workers that may run at once, 0: any number.
+	MaxConcurrency int `json:"max_concurrency"`
+	// MaxRate is the number of items a second whose calls may begin, of all workers, 0: any number.
+	MaxRate  float64  `json:"max_rate"`
 	Tags     []string `json:"tags"`     // that a worker needs to run it
 	Untagged int      `json:"untagged"` // live workers that have the function and lack one of the tags
 	Paused   bool     `json:"paused"`   // no worker runs it: see Pause, or the process that it goes with is dead

@@ -166,14 +166,15 @@ func (f *flow) resting() finding {
 	case unread > 0 && delayed == unread:
 		return finding{"stuck", fmt.Sprintf("all %d items that wait have failed and wait for another attempt", delayed), "dqbridge errors", ""}
 	}
-	return finding{}
+	return f.heldBack()
 }
 
-// fullBehind tells that a stage has no room for its results.
+// fullBehind tells that a stage has no room for its results, unless another stage reads them: that one
+// has a reason of its own.
 func (f *flow) fullBehind(s *Stage) finding {
 	for _, q := range f.queues {
 		switch {
-		case !q.Full || !slices.Contains(s.Out, q.Name):
+		case !q.Full || !slices.Contains(s.Out, q.Name) || f.isInput(q):
 		case q.isUngathered():
 			return finding{"stuck", fmt.Sprintf("queue %s is full, and no program gathers it", q.Name), "gather it, or delete it", q.Name}
 		default:
@@ -181,6 +182,11 @@ func (f *flow) fullBehind(s *Stage) finding {
 		}
 	}
 	return finding{}
+}
+
+// isInput tells whether a stage reads a queue.
+func (f *flow) isInput(q *Queue) bool {
+	return slices.ContainsFunc(f.stages, func(s *Stage) bool { return slices.Contains(s.In, q.Name) })
 }
 
 // waiting is the state of a flow in which no item runs now, and may be that of one that no program

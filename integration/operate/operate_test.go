@@ -42,11 +42,12 @@ func takes(name string, d time.Duration) workers.Func[int, int] {
 // A scene is a flow of two stages with a planted fault.
 type scene struct {
 	first, second workers.Func[int, int]
-	apart         bool          // the stages are not fused
-	every         time.Duration // between two items
-	reads         time.Duration // that the program takes for a result; negative: it does not gather
-	also          bool          // another flow runs the first function
-	none          bool          // no worker has the second function
+	apart         bool                 // the stages are not fused
+	every         time.Duration        // between two items
+	reads         time.Duration        // that the program takes for a result; negative: it does not gather
+	also          bool                 // another flow runs the first function
+	none          bool                 // no worker has the second function
+	limits        []executor.MapOption // of the second stage
 }
 
 // play runs a scene. It returns what an operator sees of the flow, every two seconds from the
@@ -116,7 +117,7 @@ func (s scene) flow(ctx context.Context, t *testing.T, ex *executor.Executor, na
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := executor.Map(ctx, s.second, mid, executor.Name(name+"-2"), executor.MaxSize(200))
+	out, err := executor.Map(ctx, s.second, mid, append(s.limits, executor.Name(name+"-2"), executor.MaxSize(200))...)
 	if err != nil || s.reads < 0 {
 		if err != nil {
 			t.Fatal(err)
@@ -158,6 +159,8 @@ func TestPlantedBottleneckIsNamed(t *testing.T) {
 		"slow fused first stage":  {scene{first: slow, second: fast}, inspect.FewSlots, "orders-1", ""},
 		"slow reader":             {scene{first: fast, second: quick, reads: 250 * time.Millisecond}, inspect.SlowReader, "", "orders-2"},
 		"slow producer":           {scene{first: fast, second: quick, every: 250 * time.Millisecond}, inspect.SlowProducer, "", "orders"},
+		"calls at once":           {scene{first: fast, second: slow, limits: []executor.MapOption{executor.MaxConcurrency(1)}}, inspect.Limited, "orders-2", ""},
+		"rate of calls":           {scene{first: fast, second: quick, limits: []executor.MapOption{executor.RateLimit(5, time.Second)}}, inspect.Limited, "orders-2", ""},
 		"one item":                {scene{first: hangs("first"), second: quick, every: 250 * time.Millisecond}, inspect.OneItem, "", "orders-2"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +180,11 @@ func TestPlantedStandstillIsExplained(t *testing.T) {
 		scene
 		state, why string
 	}{
-		"no worker":    {scene{first: fast, second: quick, none: true}, "stuck", "no worker has the function of stage orders-2 (quick)"},
+		"no worker": {scene{first: fast, second: quick, none: true}, "stuck", "no worker has the function of stage orders-2 (quick)"},
+		"rare calls": {
+			scene{first: fast, second: quick, limits: []executor.MapOption{executor.RateLimit(1, time.Hour)}},
+			"waiting", "stage orders-2 (quick) waits for its limit: 1 calls in 1h0m0s",
+		},
 		"not gathered": {scene{first: fast, second: quick, reads: -1}, "stuck", "queue orders-2 is full, and no program gathers it"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ type pool struct {
 	queues  map[place]*inspect.Queue
 	readers map[place]*inspect.Stage // of each queue, also other stages than members
 	writers map[place]*inspect.Stage
-	chains  map[*inspect.Stage]time.Duration
+	chains  map[*inspect.Stage]chain
 	running []call
 	live    int // workers
 	slots   int // of these
@@ -28,6 +28,12 @@ type place struct {
 	queue     string
 }
 
+// A chain is a stage with the stages of the pool behind it.
+type chain struct {
+	time time.Duration // of an item in all of them
+	most float64       // items a second that their limits let begin
+}
+
 // A call is a call that a slot of the pool runs.
 type call struct {
 	stage *inspect.Stage
@@ -37,7 +43,7 @@ type call struct {
 func poolOf(s *inspect.Snapshot, functions []string) *pool {
 	p := &pool{
 		at: s.At, queues: map[place]*inspect.Queue{}, readers: map[place]*inspect.Stage{}, writers: map[place]*inspect.Stage{},
-		chains: map[*inspect.Stage]time.Duration{}, within: map[*inspect.Stage]bool{},
+		chains: map[*inspect.Stage]chain{}, within: map[*inspect.Stage]bool{},
 	}
 	has := func(function string) bool {
 		return function != "" && (len(functions) == 0 || slices.Contains(functions, function))
@@ -105,24 +111,37 @@ func (p *pool) cost(s *inspect.Stage) time.Duration {
 	return longest
 }
 
-// chain returns the time of an item in a stage and in the stages of the pool behind it.
-func (p *pool) chain(s *inspect.Stage) time.Duration {
+// chain returns the chain that begins with a stage.
+func (p *pool) chain(s *inspect.Stage) chain {
 	if total, known := p.chains[s]; known {
 		return total
 	}
-	total := time.Duration(0)
+	total := chain{most: math.Inf(1)}
 	if p.isMember(s) {
-		total = p.cost(s)
+		total = chain{p.cost(s), mostOf(s, p.cost(s))}
 	}
 	p.chains[s] = total // for a circle of stages
 	for _, out := range s.Out {
 		next := p.readers[place{s.Partition, out}]
 		if next != nil && (p.isMember(next) || next.Function == "") { // a stage without a function copies
-			total += p.chain(next)
+			behind := p.chain(next)
+			total.time, total.most = total.time+behind.time, min(total.most, behind.most)
 		}
 	}
 	p.chains[s] = total
 	return total
+}
+
+// mostOf returns the items a second that the limits of a stage let begin.
+func mostOf(s *inspect.Stage, cost time.Duration) float64 {
+	most := math.Inf(1)
+	if s.MaxRate > 0 {
+		most = s.MaxRate
+	}
+	if s.MaxConcurrency > 0 && cost > 0 {
+		most = min(most, float64(s.MaxConcurrency)/cost.Seconds())
+	}
+	return most
 }
 
 // isRoot reports whether the items of a stage come from outside the pool. Otherwise its work is part
@@ -182,9 +201,8 @@ func (p *pool) waitsForRoom(s *inspect.Stage, found map[*inspect.Stage]bool) boo
 
 // count adds up the slots that the pool needs.
 func (p *pool) count(o Options, last Decision, d *Decision) {
-	limited, came := p.limited(), map[string]int64{}
-	var load, arrived, work float64 // slots; and seconds of items that have come since last, and that wait
-	var longest time.Duration
+	limited, came, left := p.limited(), map[string]int64{}, p.left(o, d.Oldest)
+	var load, arrived, drain float64 // slots; of arrived, seconds of items that have come since last
 	var items int64
 	for _, s := range p.members {
 		q := p.queues[p.in(s)]
@@ -197,28 +215,42 @@ func (p *pool) count(o Options, last Decision, d *Decision) {
 			}
 			continue
 		}
-		chain, waiting, most := p.chain(s), q.Waiting+q.Requeued+q.Suspects+max(0, q.Running-q.Batches), math.Inf(1)
+		chain, waiting, arrivals := p.chain(s), q.Waiting+q.Requeued+q.Suspects+max(0, q.Running-q.Batches), p.arrivals(s)
+		most := chain.most
 		if limited[s] {
-			waiting, most, d.LimitedBy = 0, s.Rate, ByReader
+			waiting, most, d.LimitedBy = 0, min(s.Rate, most), ByReader
 		}
 		if p.isRoot(s) {
-			load += min(p.arrivals(s), most) * chain.Seconds()
+			load += min(arrivals, most) * chain.time.Seconds()
 			came[s.ID] = p.came(s)
 			if before, known := last.memory.came[s.ID]; known {
 				passed := p.at.Sub(last.At).Seconds()
-				arrived += min(max(0, float64(came[s.ID]-before)), most*passed) * chain.Seconds()
+				arrived += min(max(0, float64(came[s.ID]-before)), most*passed) * chain.time.Seconds()
 			}
 		}
-		work += float64(waiting) * chain.Seconds()
-		longest, items = max(longest, chain), items+waiting+q.Batches
+		wish := float64(waiting) / left.Seconds()
+		if spare := max(0, most-arrivals); wish > spare {
+			wish, d.LimitedBy = spare, ByLimit
+		}
+		drain, items = drain+wish*chain.time.Seconds(), items+waiting+q.Batches
 	}
 	d.memory = last.memory.next(last.At, p.at, came, arrived)
 	if steady, ok := d.memory.load(); ok {
 		load = steady
 	}
-	d.Load = load / o.Utilisation
-	d.Drain = work / max(o.Target-longest-d.Oldest, time.Duration(soonest*float64(o.Target)), time.Second).Seconds()
+	d.Load, d.Drain = load/o.Utilisation, drain
 	p.countCalls(float64(items), d)
+}
+
+// left returns the time in which the items that wait have to be finished.
+func (p *pool) left(o Options, oldest time.Duration) time.Duration {
+	var longest time.Duration
+	for _, s := range p.members {
+		if p.queues[p.in(s)] != nil && !s.Paused {
+			longest = max(longest, p.chain(s).time)
+		}
+	}
+	return max(o.Target-longest-oldest, time.Duration(soonest*float64(o.Target)), time.Second)
 }
 
 // countCalls finishes count: there are never more slots than items, and a worker with a long call is

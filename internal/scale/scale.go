@@ -94,6 +94,7 @@ const (
 	ByFailures = "failures" // most items fail: further workers would fail more of them
 	ByRedis    = "redis"    // Redis is busy: further workers would make it slower
 	ByOutage   = "outage"   // Redis does not answer
+	ByLimit    = "limit"    // the limits of stages let no more calls begin: further workers would wait
 	ByPause    = "pause"    // stages with waiting items are paused
 )
 

@@ -63,6 +63,10 @@ func TestDecisions(t *testing.T) {
 		"a paused stage":               {change: func(s *inspect.Snapshot) { s.Stages[0].Paused = true }, want: 1, by: scale.ByPause},
 		"a full queue behind":          {change: func(s *inspect.Snapshot) { s.Queues[1].Full = true }, want: 4, by: scale.ByReader},
 		"time without room":            {change: func(s *inspect.Snapshot) { s.Stages[0].Recent.Full = time.Minute }, want: 4, by: scale.ByReader},
+		"calls at once":                {change: func(s *inspect.Snapshot) { s.Stages[0].MaxConcurrency = 6 }, want: 4, by: scale.ByLimit},
+		"a rate of calls":              {change: func(s *inspect.Snapshot) { s.Stages[0].MaxRate = 22 }, want: 7, by: scale.ByLimit},
+		"a limit that is not reached":  {change: func(s *inspect.Snapshot) { s.Stages[0].MaxRate = 1000 }, want: 19},
+		"a limit behind the stage":     {change: limitBehind, want: 2, by: scale.ByLimit},
 		"failing items":                {change: func(s *inspect.Snapshot) { s.Stages[0].Recent.Failed = 300 }, want: 1, by: scale.ByFailures},
 		"one item, and no report":      {change: func(s *inspect.Snapshot) { one(s) }, want: 1},
 		"one delayed item":             {change: func(s *inspect.Snapshot) { one(s); s.Queues[0].Waiting, s.Queues[0].Delayed = 0, 1 }, want: 1},
@@ -88,6 +92,14 @@ func TestDecisions(t *testing.T) {
 func one(s *inspect.Snapshot) {
 	s.Queues[0] = inspect.Queue{Name: "in", Waiting: 1, Added: 1, Oldest: epoch}
 	s.Stages[0].Recent, s.Stages[0].Last, s.Stages[0].Rate = inspect.Work{}, time.Time{}, 0
+}
+
+// limitBehind adds a stage of the pool behind the slow one, which takes no time and has a limit.
+func limitBehind(s *inspect.Snapshot) {
+	s.Queues = append(s.Queues, inspect.Queue{Name: "end"})
+	s.Stages = append(s.Stages, inspect.Stage{
+		ID: "end", Function: "slow", In: []string{"out"}, Out: []string{"end"}, MaxRate: 4, Cost: time.Microsecond,
+	})
 }
 
 func calls(s *inspect.Snapshot, n int, age time.Duration) {

@@ -70,6 +70,7 @@ func Stages() []cli.Column[inspect.Stage] {
 		{Head: "WAIT", Wide: true, Cell: func(s inspect.Stage) any { return waited(s) }},
 		{Head: "BATCH", Wide: true, Cell: func(s inspect.Stage) any { return batchSize(s) }},
 		{Head: "RETRIED", Wide: true, Cell: func(s inspect.Stage) any { return s.Retried }},
+		{Head: "LIMITS", Wide: true, Cell: func(s inspect.Stage) any { return s.Limits }},
 		{Head: "TAGS", Wide: true, Cell: func(s inspect.Stage) any { return s.Tags }},
 		{Head: "SLOTS", Wide: true, Cell: func(s inspect.Stage) any { return s.Slots }},
 		{Head: "PARTITION", Wide: true, Cell: func(s inspect.Stage) any { return s.Partition }},
