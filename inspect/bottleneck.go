@@ -24,7 +24,7 @@ type Bottleneck struct {
 // The kinds of a bottleneck.
 const (
 	FewSlots     = "slots"     // all slots work, most of them on this flow
-	Limited      = "limit"     // a stage may begin no more calls: MaxConcurrency, RateLimit or Batch
+	StageLimit   = "limit"     // a stage may begin no more calls: MaxConcurrency, RateLimit or Batch
 	Elsewhere    = "elsewhere" // all slots work, most of them on other flows
 	SlowReader   = "reader"    // the program that gathers takes results slowly
 	SlowProducer = "producer"  // the program that scatters gives items slowly
@@ -108,7 +108,7 @@ func (f *flow) ownLimit(p pools) *Bottleneck {
 // there is none: its calls are so short that they rarely run.
 func (f *flow) stageLimit(p pools) *Bottleneck {
 	limited := f.limited()
-	if limited != nil && limited.limitUse() >= f.border(fullyUsed, Limited, limited.ID) {
+	if limited != nil && limited.limitUse() >= f.border(fullyUsed, StageLimit, limited.ID) {
 		return f.limit(limited)
 	}
 	s := f.dearest(p)

@@ -64,21 +64,6 @@ func TestBottleneckIsNamed(t *testing.T) {
 			s.Queues = append(s.Queues, inspect.Queue{Name: "other", State: inspect.Open, Waiting: 5})
 			s.Stages = append(s.Stages, inspect.Stage{ID: "x", Function: "first", In: []string{"other"}, Workers: 2, Slots: 4, Recent: work(1, 100*time.Second)})
 		}, "elsewhere mid first waits for slots: most of them run first (stage x)"},
-		"limit of calls at once": {func(s *inspect.Snapshot) {
-			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxConcurrency, s.Stages[0].Recent = 500, "1 calls at once", 1, work(300, 28*time.Second)
-		}, "limit mid the limit of first holds it back: 1 calls at once; it does 10 items a second, and 500 wait"},
-		"limit of a rate, and no slot is free": {func(s *inspect.Snapshot) {
-			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxRate, s.Stages[0].Recent = 500, "10 calls in 1s", 10, work(300, 110*time.Second)
-		}, "limit mid the limit of first holds it back: 10 calls in 1s"},
-		"limit that is not reached": {func(s *inspect.Snapshot) {
-			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxRate, s.Stages[0].Recent = 500, "100 calls in 1s", 100, work(300, 110*time.Second)
-		}, "slots mid first holds it back"},
-		"limit of short calls": {func(s *inspect.Snapshot) {
-			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxConcurrency = 500, "4 calls at once", 4
-		}, "limit mid the limit of first holds it back: 4 calls at once"},
-		"limit without a backlog": {func(s *inspect.Snapshot) {
-			s.Stages[0].Limits, s.Stages[0].MaxRate = "10 calls in 1s", 10
-		}, "producer in gives"},
 		"slow reader": {func(s *inspect.Snapshot) {
 			s.Queues[2].Waiting, s.Queues[0].Waiting, s.Gathers[0].Reader, s.Gathers[0].Held = 100, 500, 0.95, 20
 		}, "reader out the gather waits for it 95 % of the time, with 20 items in its memory and 100 in the queue"},
@@ -104,6 +89,28 @@ func TestBottleneckIsNamed(t *testing.T) {
 		"a short backlog": {func(s *inspect.Snapshot) {
 			s.Queues[0].Waiting, s.Stages[1].Recent = 9, work(300, 110*time.Second)
 		}, "producer in"},
+	})
+}
+
+// A used limit of a stage is named before slots that are used, and one that is not used never is.
+func TestLimitIsNamed(t *testing.T) {
+	t.Parallel()
+	checkBottlenecks(t, map[string]planted{
+		"limit of calls at once": {func(s *inspect.Snapshot) {
+			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxConcurrency, s.Stages[0].Recent = 500, "1 calls at once", 1, work(300, 28*time.Second)
+		}, "limit mid the limit of first holds it back: 1 calls at once; it does 10 items a second, and 500 wait"},
+		"limit of a rate, and no slot is free": {func(s *inspect.Snapshot) {
+			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxRate, s.Stages[0].Recent = 500, "10 calls in 1s", 10, work(300, 110*time.Second)
+		}, "limit mid the limit of first holds it back: 10 calls in 1s"},
+		"limit that is not reached": {func(s *inspect.Snapshot) {
+			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxRate, s.Stages[0].Recent = 500, "100 calls in 1s", 100, work(300, 110*time.Second)
+		}, "slots mid first holds it back"},
+		"limit of short calls": {func(s *inspect.Snapshot) {
+			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxConcurrency = 500, "4 calls at once", 4
+		}, "limit mid the limit of first holds it back: 4 calls at once"},
+		"limit without a backlog": {func(s *inspect.Snapshot) {
+			s.Stages[0].Limits, s.Stages[0].MaxRate = "10 calls in 1s", 10
+		}, "producer in gives"},
 	})
 }
 
@@ -187,10 +194,7 @@ func TestStuckFlowsHaveTheirReason(t *testing.T) {
 	long := func(stage string, ago time.Duration) inspect.Call {
 		return inspect.Call{Stage: stage, Function: "first", Source: "s", Offset: 4, Since: now.Add(-ago)}
 	}
-	for name, c := range map[string]struct {
-		plant              func(s *inspect.Snapshot)
-		state, why, remedy string
-	}{
+	checkStandstills(t, map[string]standstill{
 		"paused":    {func(s *inspect.Snapshot) { s.Stages[0].Paused = true }, "paused", "stage mid (first)", "gather"},
 		"no worker": {func(s *inspect.Snapshot) { s.Stages[0].Workers = 0 }, "stuck", "no worker has the function", "start a worker"},
 		"misspelled": {func(s *inspect.Snapshot) {
@@ -218,24 +222,47 @@ func TestStuckFlowsHaveTheirReason(t *testing.T) {
 		"full, not gathered": {func(s *inspect.Snapshot) {
 			s.Queues[1].Waiting, s.Queues[1].Oldest, s.Queues[2].Full, s.Queues[2].Consumer = 5, now.Add(-time.Minute), true, ""
 		}, "stuck", "queue out is full, and no program gathers it", "delete"},
-		"full, and a stage reads": {func(s *inspect.Snapshot) {
-			s.Queues[0].Waiting, s.Queues[1].Waiting, s.Queues[1].Full = 5, 5, true
-			s.Queues[1].Suspects = 3
-		}, "stuck", "died with each of 3 items", "logs"},
 		"delayed": {func(s *inspect.Snapshot) {
 			s.Queues[0].Waiting, s.Queues[0].Delayed = 0, 9
 		}, "stuck", "all 9 items that wait have failed", "dqbridge errors"},
 		"its program takes nothing": {func(s *inspect.Snapshot) {
 			s.Gathers[0].State, s.Gathers[0].Reader, s.Gathers[0].Held, s.Gathers[0].Since = inspect.Reader, 1, 20, now.Add(-50*time.Second)
 		}, "stuck", "the program that gathers out takes no results: it has taken none for 50s", "look at what that program does"},
-		"limit": {func(s *inspect.Snapshot) {
-			s.Stages[0].Limits, s.Stages[0].MaxRate = "1 calls in 1h0m0s", 1.0/3600
-		}, "waiting", "stage mid (first) waits for its limit: 1 calls in 1h0m0s", "higher limit"},
 		"suspects":     {func(s *inspect.Snapshot) { s.Queues[0].Suspects = 3 }, "stuck", "died with each of 3 items", "logs"},
 		"slow at work": {func(s *inspect.Snapshot) { s.Stages[0].P99 = time.Minute }, "running", "", ""},
 		"new items":    {func(s *inspect.Snapshot) { s.Queues[0].Oldest = now.Add(-20 * time.Second) }, "running", "", ""},
 		"it works":     {func(s *inspect.Snapshot) { s.Stages[1].Recent = work(1, 0) }, "running", "", ""},
-	} {
+	})
+}
+
+// A stage that cannot go on is not the reason if the stage behind it waits for something.
+func TestReasonIsThatOfTheStageThatWaits(t *testing.T) {
+	t.Parallel()
+	checkStandstills(t, map[string]standstill{
+		"full, and a stage reads": {func(s *inspect.Snapshot) {
+			s.Queues[0].Waiting, s.Queues[1].Waiting, s.Queues[1].Full = 5, 5, true
+			s.Queues[1].Suspects = 3
+		}, "stuck", "died with each of 3 items", "logs"},
+		"limit": {func(s *inspect.Snapshot) {
+			s.Stages[0].Limits, s.Stages[0].MaxRate = "1 calls in 1h0m0s", 1.0/3600
+		}, "waiting", "stage mid (first) waits for its limit: 1 calls in 1h0m0s", "higher limit"},
+		"limit behind a full queue": {func(s *inspect.Snapshot) {
+			s.Queues[1].Waiting, s.Queues[1].Full = 5, true
+			s.Stages[1].Limits, s.Stages[1].MaxRate = "1 calls in 1h0m0s", 1.0/3600
+		}, "waiting", "stage out (second) waits for its limit: 1 calls in 1h0m0s", "higher limit"},
+	})
+}
+
+// A standstill has a state with its reason and remedy.
+type standstill struct {
+	plant              func(s *inspect.Snapshot)
+	state, why, remedy string
+}
+
+// checkStandstills looks at the flow of busyFlow, which has not worked for half a minute.
+func checkStandstills(t *testing.T, causes map[string]standstill) {
+	t.Helper()
+	for name, c := range causes {
 		s := busyFlow()
 		s.Queues[0].Waiting, s.Queues[0].Oldest = 10, now.Add(-time.Minute)
 		for i := range s.Stages {

@@ -31,7 +31,7 @@ func (f *flow) limit(s *Stage) *Bottleneck {
 	}
 	left, _ := f.left(s)
 	return &Bottleneck{
-		Kind: Limited, Stage: s.ID, Function: s.Function,
+		Kind: StageLimit, Stage: s.ID, Function: s.Function,
 		Text:   fmt.Sprintf("the limit of %s holds it back: %s; it does %.3g items a second, and %d wait", s.name(), s.Limits, s.Rate, left),
 		Remedy: raiseLimit,
 	}

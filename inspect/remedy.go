@@ -10,9 +10,10 @@ import (
 )
 
 // ReplaceCommand returns the command that makes a stage again with a function and further flags, with its tags.
-// It is "" for a stage that no command makes: one that copies, or that reads or fills several queues.
+// It is "" for a stage that no command makes as it is: one that copies, that reads or fills several queues, or
+// that has limits.
 func (s Stage) ReplaceCommand(function string, flags ...string) string {
-	if s.Function == "" || len(s.In) != 1 || len(s.Out) != 1 {
+	if s.Function == "" || len(s.In) != 1 || len(s.Out) != 1 || s.Limits != "" {
 		return ""
 	}
 	words := append([]string{"dqbridge map --replace"}, flags...)

@@ -37,11 +37,9 @@ func limitOptions(c *urfave.Context) (map[string][]executor.MapOption, error) {
 				return nil, cli.Usagef("--%s %s: %s has a value already", flag, text, function)
 			}
 			seen[function] = true
-			option, ok := limitOption(flag, value)
-			if !ok {
-				return nil, cli.Usagef("--%s %s: %s", flag, text, map[string]string{
-					"limit": "write a number of calls of at least 1 and a time above 0, such as 100/s, 5/30s or 1000/h", "max": "the number must be at least 1",
-				}[flag])
+			option, err := limitOption(flag, value, text)
+			if err != nil {
+				return nil, err
 			}
 			opts[function] = append(opts[function], option)
 		}
@@ -49,19 +47,38 @@ func limitOptions(c *urfave.Context) (map[string][]executor.MapOption, error) {
 	return opts, nil
 }
 
-// limitOption returns the option of a value, such as 100/s of --limit. ok is false for a bad value.
-func limitOption(flag, value string) (option executor.MapOption, ok bool) {
+// ownLimits returns the options of --limit and --max of map, which has one function.
+func ownLimits(c *urfave.Context) (opts []executor.MapOption, err error) {
+	for _, flag := range []string{"limit", "max"} {
+		if !c.IsSet(flag) {
+			continue
+		}
+		option, err := limitOption(flag, c.String(flag), c.String(flag))
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, option)
+	}
+	return opts, nil
+}
+
+// limitOption returns the option of a value, such as 100/s of --limit. Its error names the whole text of the flag.
+func limitOption(flag, value, text string) (executor.MapOption, error) {
 	number, unit, timed := strings.Cut(value, "/")
 	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || timed != (flag == "limit") {
-		return nil, false
-	}
-	if !timed {
-		return executor.MaxConcurrency(n), true
+	isNumber := err == nil && n >= 1
+	if flag == "max" {
+		if !isNumber || timed {
+			return nil, cli.Usagef("--max %s: the number must be at least 1", text)
+		}
+		return executor.MaxConcurrency(n), nil
 	}
 	if unit != "" && (unit[0] < '0' || unit[0] > '9') {
 		unit = "1" + unit
 	}
 	per, err := time.ParseDuration(unit)
-	return executor.RateLimit(n, per), err == nil && per > 0
+	if !isNumber || err != nil || per <= 0 {
+		return nil, cli.Usagef("--limit %s: write a number of calls of at least 1 and a time above 0, such as 100/s, 5/30s or 1000/h", text)
+	}
+	return executor.RateLimit(n, per), nil
 }

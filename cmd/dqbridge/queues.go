@@ -86,6 +86,8 @@ func mapVerb() *urfave.Command {
 		Flags: common(
 			&urfave.StringFlag{Name: "timeout", Usage: "fail an item whose function takes longer than `TIME`, such as 10s", DefaultText: "none"},
 			&urfave.IntFlag{Name: "retries", Usage: "try a failed item up to `N` more times"},
+			&urfave.StringFlag{Name: "limit", Usage: "begin at most so many calls in a time, over all workers: `N/TIME`, such as 100/s or 5/30s", DefaultText: "none"},
+			&urfave.StringFlag{Name: "max", Usage: "run at most `N` calls at once, over all workers", DefaultText: "none"},
 			cli.TagsFlag("let only workers run the stage that have these `TAGS`, with commas between, such as gpu,eu"),
 			&urfave.BoolFlag{Name: "replace", DisableDefaultText: true, Usage: "replace the stage of another function on IN"},
 			&urfave.BoolFlag{Name: "insert", DisableDefaultText: true, Usage: "insert the stage in front of the one on IN, which reads OUT then"}),
@@ -94,6 +96,11 @@ func mapVerb() *urfave.Command {
 			if err != nil {
 				return err
 			}
+			limits, err := ownLimits(c)
+			if err != nil {
+				return err
+			}
+			stage = append(stage, limits...)
 			if tags := cli.Tags(c); tags != nil {
 				stage = append(stage, executor.Tags(tags...))
 			}

@@ -159,8 +159,8 @@ func TestPlantedBottleneckIsNamed(t *testing.T) {
 		"slow fused first stage":  {scene{first: slow, second: fast}, inspect.FewSlots, "orders-1", ""},
 		"slow reader":             {scene{first: fast, second: quick, reads: 250 * time.Millisecond}, inspect.SlowReader, "", "orders-2"},
 		"slow producer":           {scene{first: fast, second: quick, every: 250 * time.Millisecond}, inspect.SlowProducer, "", "orders"},
-		"calls at once":           {scene{first: fast, second: slow, limits: []executor.MapOption{executor.MaxConcurrency(1)}}, inspect.Limited, "orders-2", ""},
-		"rate of calls":           {scene{first: fast, second: quick, limits: []executor.MapOption{executor.RateLimit(5, time.Second)}}, inspect.Limited, "orders-2", ""},
+		"calls at once":           {scene{first: fast, second: slow, limits: []executor.MapOption{executor.MaxConcurrency(1)}}, inspect.StageLimit, "orders-2", ""},
+		"rate of calls":           {scene{first: fast, second: quick, limits: []executor.MapOption{executor.RateLimit(5, time.Second)}}, inspect.StageLimit, "orders-2", ""},
 		"one item":                {scene{first: hangs("first"), second: quick, every: 250 * time.Millisecond}, inspect.OneItem, "", "orders-2"},
 	} {
 		t.Run(name, func(t *testing.T) {
