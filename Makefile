@@ -8,10 +8,13 @@ FUZZTIME    ?= 60s
 STRIDE      ?= 4
 SCHEDULES   ?= 1000
 SHOTS       ?=
+# The packages whose code starts goroutines or shares state; make race RACED=./... checks all, for a quarter of an hour.
+RACED       ?= ./bridge ./executor ./workers ./internal/broker ./internal/worker ./internal/consumer ./dqtest ./operate ./tracing ./metrics ./cmd/internal/... \
+	./internal/ahead ./internal/api ./internal/codec ./internal/embedded ./internal/page ./internal/producer ./internal/runner ./internal/waits ./internal/watch
 BENCH       := $(wildcard bench/go.mod)
 
 .DEFAULT_GOAL := help
-.PHONY: page help quick protocol clients soak test tools format vet race faults sim single valkey examples vuln lint fmt fuzz bench chaos fleet operate mutants man deploy build
+.PHONY: page help quick protocol clients soak test tools format vet race faults sim rest single valkey examples vuln lint fmt fuzz bench chaos fleet operate mutants man deploy build
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +22,8 @@ help: ## print this list
 test: ## the whole gate, in this order; CI runs the same. lint and sim compute while the others wait
 	$(MAKE) -j1 tools format vet race
 	$(MAKE) -j2 lint faults
-	$(MAKE) -j3 sim single valkey
+	$(MAKE) -j2 sim rest
+	$(MAKE) -j2 single valkey
 	$(MAKE) -j1 examples
 
 quick: ## the tests that need no server, in less than a minute
@@ -49,8 +53,8 @@ vet: ## go vet; the texts of the mutants; the benchmarks have to build, as far a
 	go test -tags mutants -count=1 -run '^TestTextsOfMutants$$' ./integration/mutants
 	$(if $(BENCH),cd bench && go build ./internal/rows ./internal/flow ./internal/process ./internal/table ./internal/target)
 
-race: ## the tests under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
-	$(TEST) -race -p 4 ./bridge ./executor ./workers ./internal/broker ./cmd/internal/command ./internal/worker ./internal/consumer $$(go list -race ./... | grep -v -e '/integration$$' -e dqbridge/flow$$ -e /integration/chaos -e /integration/model -e /integration/soak -e /integration/topology -e /integration/operate -e /integration/fullmemory)
+race: ## the tests of RACED under the race detector, on the embedded broker and on real Redis; what is one goroutine, all bytes or other processes is left to the others
+	$(TEST) -race -p 4 $(RACED)
 	$(TEST) -race -run 'Close|NilAndZero|Forged|IsNotConsumer' ./integration
 	$(TEST) -race -run 'Filter$$|Wiring|Version' ./flow
 
@@ -61,8 +65,11 @@ sim: ## flows in virtual time, and in a model, with a fault at each place where 
 	$(TEST) -timeout 20m ./integration/sim -stride $(STRIDE) -schedules $(SCHEDULES)
 	$(TEST) ./integration/model
 
+rest: ## the packages of which no other step has all tests, without the race detector
+	$(TEST) -p 3 $$(go list ./... | grep -vxF "$$(go list $(RACED))" | grep -v -e '/integration$$' -e dqbridge/flow$$ -e '/integration/[^dl]')
+
 single: ## on one processor, which finds other races, and with what the race detector was spared; of bridge, whose tests mostly wait, only that
-	GOMAXPROCS=1 $(TEST) -p 3 ./workers ./internal/worker ./internal/runner ./internal/producer ./internal/consumer ./internal/broker
+	GOMAXPROCS=1 $(TEST) -p 3 ./internal/worker ./internal/consumer ./internal/broker
 	GOMAXPROCS=1 $(TEST) -run 'TooLarge|EightMebibytes' ./bridge
 
 valkey: ## the tests of the broker and of the executor on Valkey in place of Redis, but for the comparison with Redis 7.0 by the command; says so where there is none
@@ -112,7 +119,7 @@ fleet: ## 150 of 160 workers die, and 200 end, with up to 3,000 stages: how long
 
 operate: ## what operators see, on real processes for a quarter of an hour: where items are while workers die, numbers at rest, a million failures, screens in tmux, which it installs if it is missing
 	@command -v tmux >/dev/null || { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends tmux; }
-	go test -tags tmux -count=1 -timeout 30m -v -run '^TestPlanted(ItemsAreFound|NumbersAddUp|FailuresAreGrouped|FlowsFitTerminal)$$' ./integration/operate -long
+	go test -tags tmux -count=1 -timeout 30m -v -run '^TestPlanted(BottleneckIsNamed|StandstillIsExplained|ItemsAreFound|NumbersAddUp|FailuresAreGrouped|FlowsFitTerminal)$$' ./integration/operate -long
 
 chaos: ## faults on real processes for a quarter of an hour, and their table; then in virtual time
 	go test -count=1 -timeout 60m -v -run '^TestChaos$$' ./integration/chaos -long

@@ -143,7 +143,7 @@ func TestFilter(t *testing.T) {
 // TestFilterOfManyItems compares flows over batches of any size with a loop.
 func TestFilterOfManyItems(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	in := make([]int, 8_000)
+	in := make([]int, 3_000)
 	for i := range in {
 		in[i] = random.IntN(1000)
 	}
@@ -160,7 +160,7 @@ func TestFilterOfManyItems(t *testing.T) {
 			build := through(mapBy(inc, noFuse...), filterBy(not3, noFuse...), filterBy(even, noFuse...), mapBy(double, noFuse...))
 			dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 				for range 3 {
-					f.StartWorker(all).KillAfter(2500)
+					f.StartWorker(all).KillAfter(900)
 				}
 				f.StartWorker(all)
 				if got := gathered(t, f, build, in); !slices.Equal(got, want) {

@@ -17,7 +17,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
-var long = flag.Bool("long", false, "look for items many times while workers die")
+var long = flag.Bool("long", false, "look for items many times while workers die, and at planted faults for two minutes")
 
 func TestMain(m *testing.M) { testkit.MainWithCommands(m, "../..") }
 
