@@ -17,8 +17,8 @@ import (
 //
 // The function must return what it takes, since the stage behind it takes the same. If it has other
 // results, replace the stage, see ReplaceStage. A queue without a stage gets the new one as usual, and
-// a further Map with InsertStage returns the same queue. flow.Filter, flow.FlatMap, Map2 and Multiplex
-// refuse the option. Errors: ErrTypeMismatch if the function has other results, ErrStageExists if the
+// a further Map with InsertStage returns the same queue. flow.Filter, flow.FlatMap, flow.Each, Map2 and
+// Multiplex refuse the option. Errors: ErrTypeMismatch if the function has other results, ErrStageExists if the
 // queue that Name names has a consumer.
 func InsertStage() MapOption {
 	return mapOption(func(s *stageOptions) error {
@@ -30,10 +30,10 @@ func InsertStage() MapOption {
 var errInsert = errors.New("InsertStage is for Map")
 
 // insertable returns an error if a stage over a queue cannot be inserted.
-func insertable(kind string, q broker.Queue, out codec.Info) error {
+func insertable(call string, q broker.Queue, out codec.Info) error {
 	switch {
-	case kind != broker.KindMap:
-		return fmt.Errorf("%s over queue %q: %w", kind, q.Name, errInsert)
+	case call != "map":
+		return fmt.Errorf("%s over queue %q: %w", call, q.Name, errInsert)
 	case q.Owner != "":
 		return fmt.Errorf("map over queue %q: InsertStage is for named queues", q.Name)
 	case !fits(info(q), out):

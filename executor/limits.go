@@ -113,7 +113,7 @@ func (s stageOptions) checkLimits(f *runner.Function) (*broker.Limits, error) {
 		return nil, nil
 	case l.Burst > 0 && l.Rate == 0:
 		return nil, errBurst
-	case l.Batch > 0 && !f.Whole && (f.New != nil || f.Filter || f.FlatMap || f.Links != nil):
+	case l.Batch > 0 && !f.Whole && (f.New != nil || f.Filter || f.FlatMap && !f.Sink || f.Links != nil):
 		return nil, fmt.Errorf("function %q: %w", f.Name, errBatch)
 	}
 	if l.Rate > 0 && l.Burst == 0 {

@@ -43,28 +43,28 @@ const warnAfter = 2 * time.Second
 // then on: workers end the contexts of running calls and repeat the calls under the new options, which
 // counts no attempt.
 func Map[In, Out any](ctx context.Context, f workers.Func[In, Out], q *Queue[In], opts ...MapOption) (*Queue[Out], error) {
-	return makeStage(ctx, broker.KindMap, runner.Func[In, Out](f), q, opts)
+	return makeStage(ctx, "map", broker.KindMap, runner.Func[In, Out](f), q, opts)
 }
 
 // Filter is internal: package flow calls it.
 func Filter[T any](ctx context.Context, _ handle.Key, f workers.Predicate[T], q *Queue[T], opts []MapOption) (*Queue[T], error) {
-	return makeStage(ctx, broker.KindFilter, runner.Func[T, T](f), q, opts)
+	return makeStage(ctx, "filter", broker.KindFilter, runner.Func[T, T](f), q, opts)
 }
 
 // FlatMap is internal: package flow calls it.
 func FlatMap[In, Out any](ctx context.Context, _ handle.Key, f workers.FlatFunc[In, Out], q *Queue[In], opts []MapOption) (*Queue[Out], error) {
-	return makeStage(ctx, broker.KindFlatMap, runner.Func[In, Out](f), q, opts)
+	return makeStage(ctx, "flatmap", broker.KindFlatMap, runner.Func[In, Out](f), q, opts)
 }
 
-// makeStage makes a stage of a kind. Errors name the call by the kind.
-func makeStage[In, Out any](ctx context.Context, kind string, f runner.Func[In, Out], q *Queue[In], opts []MapOption) (_ *Queue[Out], err error) {
-	s, err := mapOptions(kind, opts)
+// makeStage makes a stage of a kind. Errors name the call.
+func makeStage[In, Out any](ctx context.Context, call, kind string, f runner.Func[In, Out], q *Queue[In], opts []MapOption) (_ *Queue[Out], err error) {
+	s, err := mapOptions(call, opts)
 	if err != nil {
 		return nil, err
 	}
 	function := f.Function()
 	if err := errChain(function); err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
+		return nil, fmt.Errorf("%s: %w", call, err)
 	}
 	limits, err := s.checkLimits(function)
 	if err != nil {
@@ -72,14 +72,14 @@ func makeStage[In, Out any](ctx context.Context, kind string, f runner.Func[In, 
 	}
 	name := function.Name
 	caller := ctx
-	ctx, end, err := q.begin(ctx, kind)
+	ctx, end, err := q.begin(ctx, call)
 	if err != nil {
 		return nil, err
 	}
 	defer end(&err)
 	part := q.part
 	if err := part.ex.registered(name); err != nil {
-		return nil, fmt.Errorf("%s over queue %q: %w", kind, q.q.Name, err)
+		return nil, fmt.Errorf("%s over queue %q: %w", call, q.q.Name, err)
 	}
 	in, typed := f.Codecs()
 	want := signature{in: in.Info(), out: typed.Info(), filter: function.Filter, flatMap: function.FlatMap}
@@ -91,9 +91,9 @@ func makeStage[In, Out any](ctx context.Context, kind string, f runner.Func[In, 
 		return nil, err
 	}
 	if err := part.fit(ctx, q.q, found.in); err != nil {
-		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
+		return nil, fmt.Errorf("%s %s: %w", call, name, err)
 	}
-	put, s, err := part.placed(ctx, kind, s, name, q.q, found.out)
+	put, s, err := part.placed(ctx, call, s, name, q.q, found.out)
 	if err != nil {
 		return nil, err
 	}
@@ -123,10 +123,10 @@ type putStage func(ctx context.Context, s broker.Stage, planned ...broker.Queue)
 // placed returns the call that makes a stage over a queue, as the options say, and the options with the
 // name of the out-queue that the stage continues.
 func (p *partition) placed(
-	ctx context.Context, kind string, s stageOptions, function string, q broker.Queue, out codec.Info,
+	ctx context.Context, call string, s stageOptions, function string, q broker.Queue, out codec.Info,
 ) (put putStage, _ stageOptions, err error) {
 	if s.insert { // the queues have names, so none is planned
-		return func(ctx context.Context, s broker.Stage, _ ...broker.Queue) error { return p.insert(ctx, s) }, s, insertable(kind, q, out)
+		return func(ctx context.Context, s broker.Stage, _ ...broker.Queue) error { return p.insert(ctx, s) }, s, insertable(call, q, out)
 	}
 	put = p.c.Stage
 	if s.replace {
@@ -329,6 +329,9 @@ func (s signature) fits(other signature) bool {
 func (s signature) String() string {
 	if s.filter {
 		return fmt.Sprintf("as a filter of %v", s.in)
+	}
+	if s.flatMap && s.out.Nothing() {
+		return fmt.Sprintf("as a sink of %v", s.in)
 	}
 	if s.flatMap {
 		return fmt.Sprintf("as a flat map from %v to %v", s.in, s.out)

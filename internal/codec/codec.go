@@ -45,6 +45,9 @@ func (i Info) String() string {
 // Wildcard reports whether i matches every other Info.
 func (i Info) Wildcard() bool { return i == Info{} }
 
+// Nothing reports whether i describes values of type struct{}, as functions without results have them.
+func (i Info) Nothing() bool { return i.Type == "struct {}" }
+
 // An Item is the encoded form of a value of any type. For[Item] passes it on unchanged, and its
 // Info matches every other one.
 type Item []byte

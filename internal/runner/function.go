@@ -31,6 +31,7 @@ type Function struct {
 	Whole   bool          // a call is for a whole batch
 	Filter  bool          // it is a predicate: In is Out, and an item may have no result
 	FlatMap bool          // an item may have any number of results
+	Sink    bool          // it is a FlatMap without results
 	Links   []*Function   // of a chain, in their order; nil for a function
 	Calls   string        // of a chain: its functions with their types; "" for a function
 
@@ -125,14 +126,49 @@ func RemoteFlatMap[In, Out any](name string, d Definition) Func[In, Out] {
 	return fn
 }
 
+// DefineSink returns a function without results that f runs item by item.
+func DefineSink[T any](name string, f func(context.Context, T) error, d Definition) Func[T, struct{}] {
+	fn := RemoteSink[T](name, d)
+	if d.MaxItems > 0 || d.MaxBytes > 0 {
+		fn.erased.mistake(errors.New("BatchSize and BatchBytes are for DefineBatchSink: DefineSink calls f for one item at a time"))
+	}
+	if f == nil {
+		fn.erased.mistake(errors.New("DefineSink got nil: pass the function, or use RemoteSink for one that only the fleet holds"))
+	}
+	fn.erased.New = func() Runner { return newSinkRunner(name, f, fn.in) }
+	return fn
+}
+
+// DefineBatchSink returns a function without results that f runs batch by batch.
+func DefineBatchSink[T any](name string, f func(context.Context, []T) error, d Definition) Func[T, struct{}] {
+	fn := RemoteSink[T](name, d)
+	if f == nil {
+		fn.erased.mistake(errors.New("DefineBatchSink got nil: pass the function, or use RemoteSink for one that only the fleet holds"))
+	}
+	fn.erased.Whole = true
+	fn.erased.New = func() Runner { return newBatchSinkRunner(name, f, fn.in) }
+	return fn
+}
+
+// RemoteSink returns a function without results that only other programs can run.
+func RemoteSink[T any](name string, d Definition) Func[T, struct{}] {
+	fn := remote[T, struct{}](name, d, nil) // a codec for T may have no form for struct{}
+	fn.erased.FlatMap, fn.erased.Sink = true, true
+	return fn
+}
+
 // Remote returns a function that only other programs can run.
 func Remote[In, Out any](name string, d Definition) Func[In, Out] {
+	return remote[In, Out](name, d, codecFor[Out](d))
+}
+
+func remote[In, Out any](name string, d Definition, ofOut codec.Codec) Func[In, Out] {
 	fn := Func[In, Out]{erased: &Function{
 		Name: name, Version: d.Version, MinItems: d.MinItems, MaxItems: d.MaxItems, MaxBytes: d.MaxBytes, Concurrency: d.Concurrency,
 	}}
 	var inErr, outErr error
 	fn.in, inErr = codec.For[In](codecFor[In](d))
-	fn.out, outErr = codec.For[Out](codecFor[Out](d))
+	fn.out, outErr = codec.For[Out](ofOut)
 	fn.erased.In, fn.erased.Out, fn.erased.Copies = fn.in.Info(), fn.out.Info(), fn.in.Copies()
 	wild := fn.erased.In.Wildcard() && fn.erased.Out.Wildcard()
 	if d.Encoded != nil && wild {

@@ -31,6 +31,9 @@ func typesOf(in, out codec.Info, kind string) string {
 	case broker.KindFilter:
 		return "a filter of " + in.String()
 	case broker.KindFlatMap:
+		if out.Nothing() {
+			return "a sink of " + in.String()
+		}
 		return "a flat map of " + in.String() + " to " + out.String()
 	}
 	return in.String() + " to " + out.String()
