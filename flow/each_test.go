@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/dqtest"
@@ -130,5 +129,3 @@ func checkFailed(t *testing.T, err error, n int, offset int64, code string) {
 		t.Errorf("the first failure is %+v", first)
 	}
 }
-
-var _ = time.Second
