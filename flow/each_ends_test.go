@@ -189,13 +189,13 @@ func TestSinksAreToldApart(t *testing.T) {
 			err  error
 			want string
 		}{
-			"a map":            {errOf(executor.Map(t.Context(), workers.Remote[int, int]("store"), q)), "the workers have it as a sink of int"},
-			"a filter":         {errOf(flow.Filter(t.Context(), workers.RemoteFilter[int]("store"), q)), "as a sink of int"},
-			"a flat map":       {errOf(flow.FlatMap(t.Context(), workers.RemoteFlatMap[int, int]("store"), q)), "as a sink of int"},
-			"of a map":         {flow.Each(t.Context(), workers.RemoteSink[int]("inc"), q), "this handle is as a sink of int"},
-			"of a filter":      {flow.Each(t.Context(), workers.RemoteSink[int]("even"), q), "the workers have it as a filter"},
-			"of a flat map":    {flow.Each(t.Context(), workers.RemoteSink[int]("below"), q), "the workers have it as a flat map"},
-			"of another type":  {flow.Each(t.Context(), workers.RemoteSink[int]("print"), q), "as a sink of string"},
+			"a map":           {errOf(executor.Map(t.Context(), workers.Remote[int, int]("store"), q)), "the workers have it as a sink of int"},
+			"a filter":        {errOf(flow.Filter(t.Context(), workers.RemoteFilter[int]("store"), q)), "as a sink of int"},
+			"a flat map":      {errOf(flow.FlatMap(t.Context(), workers.RemoteFlatMap[int, int]("store"), q)), "as a sink of int"},
+			"of a map":        {flow.Each(t.Context(), workers.RemoteSink[int]("inc"), q), "this handle is as a sink of int"},
+			"of a filter":     {flow.Each(t.Context(), workers.RemoteSink[int]("even"), q), "the workers have it as a filter"},
+			"of a flat map":   {flow.Each(t.Context(), workers.RemoteSink[int]("below"), q), "the workers have it as a flat map"},
+			"of another type": {flow.Each(t.Context(), workers.RemoteSink[int]("print"), q), "as a sink of string"},
 		} {
 			if !errors.Is(c.err, executor.ErrTypeMismatch) || !strings.Contains(c.err.Error(), c.want) {
 				t.Errorf("%s: %v", name, c.err)

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
 	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 	"github.com/dqbridge/dqbridge/workers"
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	w, err := workers.New(url, workers.Concurrency(2), all, workers.Functions(hundred, below), workers.Lease(500*time.Millisecond))
+	w, err := workers.New(url, workers.Concurrency(2), all, workers.Functions(hundred, below, slowStore), workers.Lease(500*time.Millisecond))
 	if err == nil {
 		err = w.Run(ctx)
 	}
@@ -38,6 +40,15 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(0)
 }
+
+// slowStore fails for each thousandth row.
+var slowStore = workers.DefineSink("slowstore", func(_ context.Context, row int) error {
+	if row%1000 == 0 {
+		return errDuplicate
+	}
+	<-time.After(100 * time.Microsecond)
+	return nil
+})
 
 // startWorker starts a worker as a process, which the end of the test kills.
 func startWorker(t *testing.T, url string) *exec.Cmd {
@@ -161,5 +172,51 @@ func TestFlatMapSurvivesKilledWorker(t *testing.T) {
 	}
 	if inputs := inputsOf(t, ex, "twice"); inputs != len(in) {
 		t.Errorf("the queue has %d inputs", inputs)
+	}
+}
+
+// Three workers run a sink, and one of them is killed: each failure counts once, and no queue is left.
+func TestEachSurvivesKilledWorker(t *testing.T) {
+	t.Parallel()
+	ns := testkit.Namespace(t)
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + ns
+	ex, err := executor.New(t.Context(), url, executor.Lease(500*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ex.Close() })
+	victim := startWorker(t, url)
+	startWorker(t, url)
+	startWorker(t, url)
+	const n = 20_000
+	rows := func(yield func(int) bool) {
+		for x := range n {
+			if x == n/2 {
+				_ = victim.Process.Kill()
+			}
+			if !yield(x) {
+				return
+			}
+		}
+	}
+	q, err := bridge.ScatterSeq(t.Context(), ex, rows, bridge.MaxInFlight(n/8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inced, err := mapBy(inc, executor.NoFuse())(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = flow.Each(t.Context(), slowStore, inced)
+	var failed *flow.Failed
+	var first *executor.ItemError
+	if !errors.As(err, &failed) || failed.N != n/1000 || !errors.As(err, &first) || first.Offset != 999 {
+		t.Errorf("Each returned %v", err)
+	}
+	if queues, err := ex.Queues(t.Context()); err != nil || len(queues) > 0 {
+		t.Errorf("queues are left: %v, %v", queues, err)
+	}
+	if left := testkit.Keys(t, testkit.SharedRedis(t).URL(), "{"+ns+":*}:f:*"); len(left) > 0 {
+		t.Errorf("payloads are left: %q", left)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestWrongWiringDoesNotCompile builds small programs: predicates, functions and functions with
-// several outputs are different types.
+// TestWrongWiringDoesNotCompile builds small programs: predicates, functions, functions with
+// several outputs and sinks are different types.
 func TestWrongWiringDoesNotCompile(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "build", "./testdata/wiring/...").CombinedOutput()
@@ -31,6 +31,14 @@ func TestWrongWiringDoesNotCompile(t *testing.T) {
 		"flat_map_of_function":    "type workers.Func[int, int] of same does not match inferred type workers.FlatFunc[int, int]",
 		"flat_map_of_predicate":   "type workers.Predicate[int] of even does not match workers.FlatFunc[In, Out]",
 		"flat_map_of_other_type":  "type *executor.Queue[int] of ints does not match inferred type *executor.Queue[string]",
+		"map_of_sink":             "type workers.Sink[int] of store does not match workers.Func[In, Out]",
+		"filter_of_sink":          "type workers.Sink[int] of store does not match inferred type workers.Predicate[int]",
+		"flat_map_of_sink":        "type workers.Sink[int] of store does not match workers.FlatFunc[In, Out]",
+		"each_of_function":        "type workers.Func[int, int] of same does not match workers.Sink[T]",
+		"each_of_predicate":       "type workers.Predicate[int] of even does not match inferred type workers.Sink[int]",
+		"each_of_flat_map":        "type workers.FlatFunc[string, int] of words does not match workers.Sink[T]",
+		"each_of_other_type":      "type *executor.Queue[string] of lines does not match inferred type *executor.Queue[int]",
+		"each_with_results":       "assignment mismatch",
 	} {
 		if text := errorsOf[program]; strings.Count(text, "main.go:") != 1 || !strings.Contains(text, want) {
 			t.Errorf("%s: %s", program, text)
