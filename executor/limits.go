@@ -74,8 +74,8 @@ func Burst(b int) StageOption {
 // mostBatch is the largest n of Batch.
 const mostBatch = 10_000
 
-// Batch lets each call of a function made by workers.DefineBatch have n items, of several batches of the
-// queue if need be. A call waits until n items are there, or until the oldest has waited for linger in the
+// Batch lets each call of a function made by workers.DefineBatch or DefineBatchSink have n items, of
+// several batches of the queue if need be. A call waits until n items are there, or until the oldest has waited for linger in the
 // queue; then it has fewer. An item that is retried has a call of its own. Order, errors of single items
 // and retries are as without the option. Results are stored batch by batch, so small batches cost as much
 // as without it. A call has at most 2,048 batches of the queue.
@@ -99,7 +99,7 @@ const defaultBurst = 10 * time.Millisecond
 
 var (
 	errBurst   = errors.New("executor: Burst without RateLimit: pass both")
-	errBatch   = errors.New("executor: Batch is for a function made by workers.DefineBatch: this one is called for each item")
+	errBatch   = errors.New("executor: Batch is for a function made by workers.DefineBatch or DefineBatchSink: this one is called for each item")
 	errNoCalls = errors.New("executor.MaxConcurrency, RateLimit and Batch are for stages with a function")
 )
 

@@ -150,7 +150,7 @@ type stageOptions struct {
 	codec   workers.Codec
 }
 
-// A MapOption is an option of Map, Map2, Multiplex and flow.Filter.
+// A MapOption is an option of Map, Map2, Multiplex and package flow.
 type MapOption interface{ applyMap(*stageOptions) error }
 
 // A StageOption is an option of Submit and MapSlice. It is a MapOption too.

@@ -262,3 +262,38 @@ func TestSinksRunAsOtherFunctions(t *testing.T) {
 		}
 	})
 }
+
+// Batch gives a call of a sink the items of several batches, also through a handle.
+func TestBatchesOfSinks(t *testing.T) {
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		calls := make(chan int, 10)
+		ex, _ := f.StartExecutor()
+		f.StartWorker(workers.Functions(workers.DefineBatchSink("store", func(_ context.Context, rows []int) error {
+			calls <- len(rows)
+			return nil
+		})))
+		in := make(chan int)
+		q, err := bridge.Scatter(t.Context(), ex, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			defer close(in)
+			for x := range 25 {
+				in <- x
+				<-time.After(time.Millisecond)
+			}
+		}()
+		if err := flow.Each(t.Context(), workers.RemoteSink[int]("store"), q, executor.Batch(10, time.Second)); err != nil {
+			t.Error(err)
+		}
+		close(calls)
+		var got []int
+		for n := range calls {
+			got = append(got, n)
+		}
+		if want := []int{10, 10, 5}; !slices.Equal(got, want) {
+			t.Errorf("calls of %v items, want %v", got, want)
+		}
+	})
+}

@@ -47,17 +47,20 @@ func (s *table) sorted() []int {
 	return slices.Compact(slices.Sorted(slices.Values(s.rows)))
 }
 
+// An eachCase is an input and what Each makes of it.
+type eachCase struct {
+	before pipe
+	in     []int
+	want   []int
+	failed int
+	offset int64 // of the first failed item
+	code   string
+	opts   []executor.MapOption
+}
+
 func TestEach(t *testing.T) {
 	noFuse := executor.NoFuse()
-	for name, c := range map[string]struct {
-		before pipe
-		in     []int
-		want   []int
-		failed int
-		offset int64 // of the first failed item
-		code   string
-		opts   []executor.MapOption
-	}{
+	for name, c := range map[string]eachCase{
 		"all are stored":     {in: []int{1, 3, 4, 5}, want: []int{1, 3, 4, 5}},
 		"no input":           {},
 		"row 2 fails":        {in: upTo(5), want: []int{0, 1, 3, 4}, failed: 1, offset: 2, code: "error"},
@@ -80,34 +83,36 @@ func TestEach(t *testing.T) {
 			" by batches": func(s *table) workers.Sink[int] { return workers.DefineBatchSink("store", s.insertAll) },
 		} {
 			t.Run(name+kind, func(t *testing.T) {
-				dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
-					var stored table
-					ex, _ := f.StartExecutor()
-					f.StartWorker(all, workers.Functions(below, define(&stored)))
-					q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(c.in))
-					if err != nil {
-						t.Fatal(err)
-					}
-					source := q
-					if c.before != nil {
-						if q, err = c.before(t.Context(), q); err != nil {
-							t.Fatal(err)
-						}
-					}
-					err = flow.Each(t.Context(), workers.RemoteSink[int]("store"), q, c.opts...)
-					checkFailed(t, err, c.failed, c.offset, c.code)
-					if got := stored.sorted(); !slices.Equal(got, c.want) {
-						t.Errorf("stored %v, want %v", got, c.want)
-					}
-					if queues, err := ex.Queues(t.Context()); err != nil || len(queues) > 0 {
-						t.Errorf("queues are left: %v, %v", queues, err)
-					}
-					if err := source.Err(); err != nil {
-						t.Error(err)
-					}
-				})
+				dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) { c.run(t, f, define) })
 			})
 		}
+	}
+}
+
+func (c eachCase) run(t *testing.T, f *dqtest.Fleet, define func(*table) workers.Sink[int]) {
+	var stored table
+	ex, _ := f.StartExecutor()
+	f.StartWorker(all, workers.Functions(below, define(&stored)))
+	q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(c.in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := q
+	if c.before != nil {
+		if q, err = c.before(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = flow.Each(t.Context(), workers.RemoteSink[int]("store"), q, c.opts...)
+	checkFailed(t, err, c.failed, c.offset, c.code)
+	if got := stored.sorted(); !slices.Equal(got, c.want) {
+		t.Errorf("stored %v, want %v", got, c.want)
+	}
+	if queues, err := ex.Queues(t.Context()); err != nil || len(queues) > 0 {
+		t.Errorf("queues are left: %v, %v", queues, err)
+	}
+	if err := source.Err(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"slices"
@@ -88,4 +89,38 @@ func ExampleFlatMap() {
 	// 2 <nil>
 	// 2 <nil>
 	// 3 <nil>
+}
+
+// Rows are stored by a fleet. One of them is refused.
+func ExampleEach() {
+	store := workers.DefineSink("store", func(_ context.Context, row string) error {
+		if row == "" {
+			return errors.New("the row is empty")
+		}
+		return nil // stored
+	})
+
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "") // a broker in this process
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	if err := ex.Register(store); err != nil {
+		log.Fatal(err)
+	}
+	rows, err := bridge.ScatterSeq(ctx, ex, slices.Values([]string{"a", "b", "", "d"}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = flow.Each(ctx, store, rows, executor.Retries(1))
+	fmt.Println(err)
+	var failed *flow.Failed
+	var first *executor.ItemError
+	if errors.As(err, &failed) && errors.As(failed.First, &first) {
+		fmt.Println(failed.N, first.Offset)
+	}
+	// Output:
+	// each: 1 item has failed: store: the row is empty (2 attempts)
+	// 1 2
 }

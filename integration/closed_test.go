@@ -57,6 +57,9 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Filter": func(ctx context.Context, o *opened) error {
 		return failed(flow.Filter(ctx, workers.RemoteFilter[int]("even"), o.q)) // which calls it
 	},
+	"executor.Each": func(ctx context.Context, o *opened) error {
+		return flow.Each(ctx, workers.RemoteSink[int]("store"), o.q) // which calls it
+	},
 	"executor.Map2":      func(ctx context.Context, o *opened) error { return failed(executor.Map2(ctx, sum, o.q, o.p)) },
 	"executor.Multiplex": func(ctx context.Context, o *opened) error { return failed(executor.Multiplex(ctx, 2, o.q)) },
 	"executor.Merge":     func(ctx context.Context, o *opened) error { return failed(executor.Merge(ctx, o.q, o.p)) },

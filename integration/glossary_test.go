@@ -184,7 +184,7 @@ channels charts check child children claims cleanup cli client clock close close
 command committer complete completed completer config confirm conn connect connection console coproc cost
 costmodel count cpu crash crashes cut dashboard deaths define delayed delete delivered deliveries delivery
 denied desc describe dialer differences differential direct doc doctor done drain draining dropped due durable
-elsewhere embedded end ended err error errorlist eta events exclude exec exists exporter fail failed fake
+each elsewhere embedded end ended err error errorlist eta events exclude exec exists exporter fail failed fake
 family feed fenced fetcher fetchstate few fields files filterrunner finished first flags flatmap flatmaprunner
 fleet flight flush form format found from full func fused gatherlist gathers generic glob gone graph grid
 group guard halt handle handler handover hashes health heap held histogram history host http hung id if in
@@ -199,7 +199,7 @@ policy pool position probe process progress protocol proxy push queuelist race r
 reaper reason receiver recent record records redis refused register registered registry release reload remedy
 remote remove reorder replace replaced replicas reporter request requeued resp retried rights round rows run
 runner running same scale scattered scheduler screen script sealed second seen send sender seq series server
-serverinfo sets settings sha shape share shared shell signal silent since sink size slice slow snapshot
+serverinfo sets settings sha shape share shared shell signal silent since sinkrunner size slice slow snapshot
 sourcelist spec spent split stack stagelist standby start started state static stored stream string stuck
 submit submitters sum supervisor survey sys table tags talk telemetry template terminal testkit text through
 timeline timeout times timeslice tls top topology total tracing tracker trip truncated tuning type unacked

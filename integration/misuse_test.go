@@ -30,6 +30,8 @@ import (
 type misuse func(ctx context.Context, ex *executor.Executor, q *executor.Queue[int]) []error
 
 // failed returns the error of a call and drops its other results.
+func storeNothing(context.Context, int) error { return nil }
+
 func yieldTwice(_ context.Context, x int, yield func(int)) error {
 	yield(x)
 	yield(x)
@@ -369,6 +371,14 @@ var misusesOfQueues = map[string]misuse{
 			failed(executor.FlatMap(ctx, handle.Key{}, twice, noQ, nil)),
 		}
 	},
+	"executor.Each": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		none, store := workers.DefineSink[int]("f", nil), workers.DefineSink("store", storeNothing)
+		return []error{
+			flow.Each(ctx, workers.Sink[int]{}, q), flow.Each(ctx, none, q), flow.Each(ctx, workers.DefineBatchSink[int]("f", nil), q), flow.Each(ctx, store, noQ),
+			flow.Each(noCtx, store, q), flow.Each(ctx, store, q, nil), flow.Each(ctx, store, q, executor.InsertStage()),
+			flow.Each(ctx, workers.DefineSink("store", storeNothing, workers.BatchSize(1, 2)), q),
+		}
+	},
 	"executor.Filter": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
 		none := workers.DefineFilter[int]("f", nil)
 		return []error{
@@ -526,6 +536,25 @@ var misusesOfWorkers = map[string]misuse{
 	},
 	"workers.FlatFunc.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
 		_ = workers.FlatFunc[int, int]{}.Name()
+		return nil
+	},
+	"workers.DefineSink": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{
+			workers.DefineSink[int]("f", nil).Err(), workers.DefineSink("", storeNothing).Err(), workers.DefineSink("f", storeNothing, workers.BatchSize(1, 2)).Err(),
+			workers.DefineSink("f", func(context.Context, chan int) error { return nil }).Err(),
+		}
+	},
+	"workers.DefineBatchSink": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.DefineBatchSink[int]("f", nil).Err(), workers.DefineBatchSink("", func(context.Context, []int) error { return nil }).Err()}
+	},
+	"workers.RemoteSink": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.RemoteSink[int]("f", nil).Err()}
+	},
+	"workers.Sink.Err": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		return []error{workers.Sink[int]{}.Err()}
+	},
+	"workers.Sink.Name": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {
+		_ = workers.Sink[int]{}.Name()
 		return nil
 	},
 	"workers.DefineFilter": func(context.Context, *executor.Executor, *executor.Queue[int]) []error {

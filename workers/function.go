@@ -13,7 +13,7 @@ import (
 // return it. It is a value, safe for concurrent use.
 type Func[In, Out any] runner.Func[In, Out]
 
-// Function is a Func or a Predicate of any types.
+// Function is a Func, a Predicate, a FlatFunc or a Sink of any types.
 type Function interface {
 	// Name returns the name that the fleet knows the function by.
 	Name() string
@@ -102,12 +102,12 @@ func (f Func[In, Out]) Err() error { return f.erased().Err }
 
 func (f Func[In, Out]) erased() *runner.Function { return runner.Func[In, Out](f).Function() }
 
-// DefineOption is an option of Define, Define2, DefineBatch, DefineFilter, DefineFlatMap and of
-// the functions for handles: Remote, RemoteFilter and RemoteFlatMap. Concurrency is one too.
+// DefineOption is an option of Define, Define2 and DefineBatch, of their relatives for filters, flat
+// maps and sinks, and of the functions for handles, such as Remote. Concurrency is one too.
 type DefineOption interface{ applyDefine(*runner.Definition) }
 
-// BatchSize sets the number of items in a call of a function made by DefineBatch. No call gets more
-// than max items. If min is above 1, a call waits up to 25 ms for min items, longer on a busy
+// BatchSize sets the number of items in a call of a function made by DefineBatch or DefineBatchSink. No
+// call gets more than max items. If min is above 1, a call waits up to 25 ms for min items, longer on a busy
 // machine, within the bound of BatchBytes. By default the worker finds the number. min must be at
 // least 1 and max at least min; otherwise Err returns an error.
 func BatchSize(min, max int) DefineOption { return batchSize{min, max} }
@@ -120,8 +120,8 @@ func (b batchSize) applyDefine(d *runner.Definition) {
 	}
 }
 
-// BatchBytes bounds the encoded bytes of the items in a call of a function made by DefineBatch. A
-// single item may have more. The default is 1 MiB. max must be from 1 to 64 MiB; otherwise Err
+// BatchBytes bounds the encoded bytes of the items in a call of a function made by DefineBatch or
+// DefineBatchSink. A single item may have more. The default is 1 MiB. max must be from 1 to 64 MiB; otherwise Err
 // returns an error.
 func BatchBytes(max int) DefineOption { return batchBytes(max) }
 
