@@ -84,7 +84,7 @@ var imports = map[string][]string{
 	"cmd/internal/telemetry": {"executor", "internal/connection", "tracing", "workers"},
 	"cmd/dqworker":           {"executor", "workers", "internal/runner", "internal/worker", "metrics", "cmd/internal/cli", "cmd/internal/command", "cmd/internal/httpd", "cmd/internal/pages", "cmd/internal/telemetry"},
 	"cmd/internal/pages":     {"executor", "inspect", "internal/page", "internal/watch", "operate", "cmd/internal/cli"},
-	"cmd/dqbridge": {"bridge", "executor", "inspect", "workers", "cmd/internal/check", "internal/api", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
+	"cmd/dqbridge": {"bridge", "executor", "flow", "inspect", "workers", "cmd/internal/check", "internal/api", "internal/codec", "internal/doctor", "internal/scale", "internal/watch", "metrics", "cmd/internal/httpd", "cmd/internal/cli", "cmd/internal/columns", "cmd/internal/command",
 		"cmd/internal/jobs", "internal/nearest", "cmd/internal/pages", "cmd/internal/telemetry", "cmd/internal/top", "internal/page", "internal/peek", "operate"},
 
 	"examples/quickstart":      {"bridge", "executor", "workers"},

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/cmd/internal/jobs"
+	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
 )
 
@@ -117,6 +119,21 @@ func parseLines(c *urfave.Context) (lineOptions, error) {
 func needsValues(c *urfave.Context) bool {
 	return c.Bool("json") || c.Bool("tag") || c.IsSet("failed") || c.IsSet("results") ||
 		c.Bool("shuf") || c.Bool("resume") || c.Bool("resume-failed") || c.IsSet("joblog")
+}
+
+// checkCounted reports whether a line may have no result or several ones. It returns a Usage error if a
+// flag of the run needs one result for each line.
+func (o lineOptions) checkCounted(c *urfave.Context, functions []inspect.Function) (counted bool, err error) {
+	at := slices.IndexFunc(functions, func(f inspect.Function) bool { return f.Filter || f.FlatMap })
+	if at < 0 {
+		return false, nil
+	}
+	for _, flag := range []string{"json", "tag", "failed", "results", "shuf", "resume", "resume-failed", "joblog"} {
+		if c.IsSet(flag) {
+			return true, cli.Usagef("--%s needs one result for each line, and %s may have none or several: leave one of the two out", flag, functions[at].Name)
+		}
+	}
+	return true, nil
 }
 
 // A jobInput is the input of run as jobs.

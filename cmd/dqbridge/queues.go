@@ -13,7 +13,6 @@ import (
 	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/nearest"
-	"github.com/dqbridge/dqbridge/workers"
 )
 
 func functionsVerb() *urfave.Command {
@@ -112,14 +111,17 @@ func mapVerb() *urfave.Command {
 			}
 			return shared(c, 3, mapUsage, func(ex *executor.Executor) error {
 				name, in, out := c.Args().Get(0), c.Args().Get(1), c.Args().Get(2)
-				if _, missing, err := find(c.Context, ex, []string{name}); err == nil && len(missing) > 0 {
+				f := inspect.Function{Name: name}
+				if found, _, err := find(c.Context, ex, []string{name}); err == nil && len(found) == 1 {
+					f = found[0]
+				} else if err == nil {
 					_, _ = fmt.Fprintf(c.App.ErrWriter, "dqbridge: no live worker has %s yet; the stage waits for one\n", name)
 				}
 				q, err := open(c.Context, ex, in)
 				if err != nil {
 					return err
 				}
-				_, err = executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](name), q, append(stage, executor.Name(out))...)
+				_, err = stageOf(c.Context, f, q, append(stage, executor.Name(out))...)
 				if errors.Is(err, executor.ErrStageExists) && !c.Bool("replace") && !c.Bool("insert") {
 					err = fmt.Errorf("%w (dqbridge map --replace)", err)
 				}

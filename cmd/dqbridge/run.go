@@ -12,6 +12,7 @@ import (
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/cmd/internal/cli"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
 	"github.com/dqbridge/dqbridge/inspect"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/workers"
@@ -159,6 +160,10 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 	if err := cli.CheckText(last.Name, last.Out, last.OutCodec); err != nil {
 		return err
 	}
+	counted, err := lines.checkCounted(c, infos)
+	if err != nil {
+		return err
+	}
 	lines.style.InJSON, lines.style.OutJSON = infos[0].InCodec == "json", last.OutCodec == "json"
 	input, err := lines.feedLines(c, files)
 	if err != nil {
@@ -169,7 +174,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		return err
 	}
 	for _, info := range infos {
-		if q, err = executor.Map(c.Context, workers.Remote[codec.Item, codec.Item](info.Name), q, optionsOf(info.Name)...); err != nil {
+		if q, err = stageOf(c.Context, info, q, optionsOf(info.Name)...); err != nil {
 			return err
 		}
 	}
@@ -181,7 +186,7 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 	}
 	p := cli.Printer{
 		Console: console, Errors: errors, Progress: &cli.Progress{Look: lines.look, Input: input.Input}, Records: records, Style: lines.style, Logs: files.logs,
-		Breaker: input.breaker,
+		Breaker: input.breaker, Counted: counted,
 	}
 	if err = show(c, q, p, lines.gatherOptions()...); input.breaker != nil {
 		err = cli.AsHalted(input.breaker, err)
@@ -190,6 +195,17 @@ func pipeline(c *urfave.Context, ex *executor.Executor, console *cli.Console, er
 		return err
 	}
 	return input.Err()
+}
+
+// stageOf makes a stage of a function of the fleet over a queue.
+func stageOf(ctx context.Context, f inspect.Function, q *executor.Queue[codec.Item], opts ...executor.MapOption) (*executor.Queue[codec.Item], error) {
+	switch {
+	case f.Filter:
+		return flow.Filter(ctx, workers.RemoteFilter[codec.Item](f.Name), q, opts...)
+	case f.FlatMap:
+		return flow.FlatMap(ctx, workers.RemoteFlatMap[codec.Item, codec.Item](f.Name), q, opts...)
+	}
+	return executor.Map(ctx, workers.Remote[codec.Item, codec.Item](f.Name), q, opts...)
 }
 
 // show prints the results of a queue. After a signal, it acknowledges the written lines before the

@@ -33,13 +33,19 @@ func ParseErrors(text string) (ErrorPolicy, error) {
 
 // ItemsFailed is the error of a complete stream with failed items.
 type ItemsFailed struct {
-	Failed, Total int64
+	Failed, Total int64  // Total is 0 if it is not known
 	First         string // the first failure; empty if the output has it
 }
 
 // Error returns the numbers of items and the first failure, in one line.
 func (f ItemsFailed) Error() string {
 	text := fmt.Sprintf("%d of %d items failed", f.Failed, f.Total)
+	switch {
+	case f.Total == 0 && f.Failed == 1:
+		text = "1 item failed"
+	case f.Total == 0:
+		text = fmt.Sprintf("%d items failed", f.Failed)
+	}
 	switch {
 	case f.First == "":
 		return text

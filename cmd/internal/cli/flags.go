@@ -36,7 +36,8 @@ func FnFlag() urfave.Flag {
 	return &urfave.StringSliceFlag{
 		Name: "fn", KeepSpace: true,
 		Usage: "make a function of an external command, `NAME=KIND:COMMAND`; KIND is exec (a process for each item, " +
-			"{} in COMMAND is the item), exec0 (the same, without a newline after the item), " +
+			"{} in COMMAND is the item), exec0 (the same, without a newline after the item), filter (as exec: exit status 0 keeps the item, " +
+			"1 drops it), flat (as exec: each line of the output is a result), " +
 			"pipe (a process for many items), coproc (a process that stays) or coproc+id (the same, with an id before each line)",
 	}
 }

@@ -48,6 +48,9 @@ type Printer struct {
 	// Breaker halts the output of functions; nil: never. The runner of a command counts its jobs
 	// itself.
 	Breaker *jobs.Breaker
+	// Counted says that an item of the source may have no result or several ones. Then the progress counts
+	// the items up to that of the last result, and the number of results says nothing about the failures.
+	Counted bool
 	// Follow continues after a source that broke.
 	Follow bool
 	// Acks acknowledges the results; nil: each is acknowledged after its line was written.
@@ -63,6 +66,7 @@ type Printer struct {
 	broken    bool  // a write has failed: a further one would leave a gap
 	total     int64
 	failed    int64
+	inputs    int64  // items of the source up to that of the last result
 	cut       error  // error of the first source that broke
 	simple    bool   // values are printed without making records
 	first     string // the first failure
@@ -118,13 +122,28 @@ func (p *Printer) Print(ctx context.Context, results <-chan []Result) error {
 	case err != nil:
 		return err
 	case p.failed > 0 && p.cut != nil:
-		return errors.Join(ItemsFailed{p.failed, p.total, p.first}, StreamBroken{p.cut})
+		return errors.Join(p.itemsFailed(), StreamBroken{p.cut})
 	case p.failed > 0:
-		return ItemsFailed{p.failed, p.total, p.first}
+		return p.itemsFailed()
 	case p.cut != nil:
 		return StreamBroken{p.cut}
 	}
 	return nil
+}
+
+// done is the number of items that are done, for the progress.
+func (p *Printer) done() int64 {
+	if p.Counted {
+		return p.inputs
+	}
+	return p.total
+}
+
+func (p *Printer) itemsFailed() ItemsFailed {
+	if p.Counted {
+		return ItemsFailed{Failed: p.failed, First: p.first}
+	}
+	return ItemsFailed{p.failed, p.total, p.first}
 }
 
 func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
@@ -157,7 +176,7 @@ func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 		case <-wait:
 		case <-tick.C:
 			if !p.out.writing || p.Progress.Every > 0 { // a write may go to the terminal of the status line
-				p.Progress.show(p.Console, p.Name, p.total, p.failed)
+				p.Progress.show(p.Console, p.Name, p.done(), p.failed)
 			}
 		case <-ctx.Done():
 			return nil
@@ -282,6 +301,9 @@ func (p *Printer) print(ctx context.Context, all []Result) error {
 
 // printResult collects the line of a result. The value of a function needs no allocation.
 func (p *Printer) printResult(ctx context.Context, r Result) error {
+	if p.Counted {
+		p.inputs = max(p.inputs, r.Offset()+1)
+	}
 	if p.simple && r.Err == nil {
 		p.total++
 		p.out.text = append(append(p.out.text, r.Value...), p.Style.End...)

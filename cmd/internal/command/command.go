@@ -126,6 +126,10 @@ func (s *Set) define(spec Spec) (d defined) {
 		d.function = workers.Define(spec.Name, withHealth(h, s.launcher.exec(spec.template, "\n")), version)
 	case Exec0:
 		d.function = workers.Define(spec.Name, withHealth(h, s.launcher.exec(spec.template, "")), version)
+	case Filter:
+		d.function = workers.DefineFilter(spec.Name, withHealth(h, s.launcher.filter(spec.template)), version)
+	case Flat:
+		d.function = workers.DefineFlatMap(spec.Name, yieldAll(withHealth(h, s.launcher.flat(spec.template))), version)
 	case Pipe:
 		d.function = workers.DefineBatch(spec.Name, withHealth(h, s.launcher.pipe(spec.Command)), append([]workers.DefineOption{version}, s.pipe...)...)
 	case Coproc, CoprocID:
@@ -133,6 +137,17 @@ func (s *Set) define(spec Spec) (d defined) {
 		d.function = workers.DefineBatch(spec.Name, withHealth(h, d.coproc.call), version)
 	}
 	return d
+}
+
+// yieldAll returns f as a function that yields its values.
+func yieldAll(f func(context.Context, string) ([]string, error)) func(context.Context, string, func(string)) error {
+	return func(ctx context.Context, item string, yield func(string)) error {
+		values, err := f(ctx, item)
+		for _, v := range values {
+			yield(v)
+		}
+		return err
+	}
 }
 
 // withHealth returns f with its errors classified by h.

@@ -15,9 +15,44 @@ var errNewline = errors.New("the item contains a newline and cannot be a line: u
 // of the command. A command without placeholders gets the item and end by stdin, and need not read
 // it. The value is stdout without one newline at its end, and has at most 64 MiB.
 func (l *launcher) exec(command template, end string) func(context.Context, string) (string, error) {
+	run := l.runItem(command, end)
+	return func(ctx context.Context, item string) (string, error) {
+		out, err := run(ctx, item)
+		return strings.TrimSuffix(out, "\n"), err
+	}
+}
+
+// drops is the exit status of a filter that drops the item.
+const drops = 1
+
+// filter returns the function that runs a process for each item, as exec does. The item is kept if the
+// exit status is 0, and dropped if it is 1. Any other status is an error. The output is dropped.
+func (l *launcher) filter(command template) func(context.Context, string) (bool, error) {
+	run := l.runItem(command, "\n")
+	return func(ctx context.Context, item string) (bool, error) {
+		_, err := run(ctx, item)
+		if exit, ok := errors.AsType[*exitError](err); ok && exit.state.ExitCode() == drops {
+			return false, nil
+		}
+		return err == nil, err
+	}
+}
+
+// flat returns the function that runs a process for each item, as exec does. Each line of stdout is a
+// value. The last line may lack its newline.
+func (l *launcher) flat(command template) func(context.Context, string) ([]string, error) {
+	run := l.runItem(command, "\n")
+	return func(ctx context.Context, item string) ([]string, error) {
+		out, err := run(ctx, item)
+		return lines(out), err
+	}
+}
+
+// runItem returns the function that runs a process for each item, see exec, and returns its whole stdout.
+func (l *launcher) runItem(command template, end string) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, item string) (string, error) {
 		if !command.takesItem() {
-			return trimmed(l.run(ctx, command[0].text, item+end))
+			return l.run(ctx, command[0].text, item+end)
 		}
 		slot := l.slots.take()
 		defer l.slots.release(slot)
@@ -26,11 +61,9 @@ func (l *launcher) exec(command template, end string) func(context.Context, stri
 		if err != nil {
 			return "", err
 		}
-		return trimmed(l.run(ctx, line, ""))
+		return l.run(ctx, line, "")
 	}
 }
-
-func trimmed(out string, err error) (string, error) { return strings.TrimSuffix(out, "\n"), err }
 
 // MaxBlock is the largest number of bytes of items for a process of pipe:, whose output has the
 // bound of a result.

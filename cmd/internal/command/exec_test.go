@@ -117,3 +117,45 @@ func TestItemsWithNewlinesFailAlone(t *testing.T) {
 	_, err := calls(l, "cat")[Coproc](t.Context(), "a\n")
 	wantError(t, err, "contains a newline")
 }
+
+func TestFilterGoesByTheExitStatus(t *testing.T) {
+	for command, want := range map[string]struct {
+		keep bool
+		err  string
+	}{
+		"true":                       {true, ""},
+		"false":                      {false, ""},
+		"grep -q i":                  {true, ""},
+		"grep -q z":                  {false, ""},
+		"read x; test $x = item":     {true, ""},
+		"echo noise; exit 1":         {false, ""},
+		"exit 2":                     {false, "exit status 2"},
+		"echo sorry >&2; exit 3":     {false, "exit status 3: sorry"},
+		"kill -9 $$":                 {false, "signal: killed"},
+		"head -c 80000000 /dev/zero": {false, "64 MiB"},
+	} {
+		keep, err := launch(t).filter(withoutPlaceholders(command))(t.Context(), "item")
+		if keep != want.keep || (err == nil) != (want.err == "") || err != nil && !strings.Contains(err.Error(), want.err) {
+			t.Errorf("%s: got %v, %v", command, keep, err)
+		}
+	}
+}
+
+func TestFlatHasAValueForEachLine(t *testing.T) {
+	for command, want := range map[string][]string{
+		"true":             nil,
+		"cat":              {"item"},
+		"printf 'a\\nb'":   {"a", "b"},
+		"printf 'a\\n\\n'": {"a", ""},
+		"echo":             {""},
+		"printf '\\n\\n'":  {"", ""},
+	} {
+		values, err := launch(t).flat(withoutPlaceholders(command))(t.Context(), "item")
+		if !slices.Equal(values, want) || err != nil {
+			t.Errorf("%s: got %q, %v, want %q", command, values, err, want)
+		}
+	}
+	if _, err := launch(t).flat(withoutPlaceholders("echo a; exit 1"))(t.Context(), "item"); err == nil || err.Error() != "exit status 1" {
+		t.Errorf("a failed command: %v", err)
+	}
+}

@@ -19,6 +19,8 @@ type Kind string
 const (
 	Exec   Kind = "exec"   // a process for each item, with the item as a line of stdin
 	Exec0  Kind = "exec0"  // the same, without a newline after the item
+	Filter Kind = "filter" // as Exec: the exit status tells whether the item is kept
+	Flat   Kind = "flat"   // as Exec: each line of stdout is an output
 	Pipe   Kind = "pipe"   // a process for many items, a line for each
 	Coproc Kind = "coproc" // a process that stays, a line for each item
 	// CoprocID is the same, with an id before each line and before its answer.
@@ -29,13 +31,13 @@ const (
 type Spec struct {
 	Name    string
 	Kind    Kind
-	Command string // for `sh -c`; with Exec and Exec0 it may have placeholders
+	Command string // for `sh -c`; it may have placeholders if a process gets one item
 
-	template template // of Exec and Exec0
+	template template // of the kinds with a process for each item
 }
 
 var (
-	kinds    = []Kind{Exec, Exec0, Pipe, Coproc, CoprocID}
+	kinds    = []Kind{Exec, Exec0, Filter, Flat, Pipe, Coproc, CoprocID}
 	goodName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 )
 
@@ -43,12 +45,12 @@ var (
 //
 //	SPEC    = NAME "=" KIND ":" COMMAND
 //	NAME    = 1 to 64 of the characters A-Z a-z 0-9 . _ -
-//	KIND    = "exec" | "exec0" | "pipe" | "coproc" | "coproc+id"
+//	KIND    = "exec" | "exec0" | "filter" | "flat" | "pipe" | "coproc" | "coproc+id"
 //	COMMAND = a command for `sh -c`: not blank, without NUL bytes
 //
 // COMMAND may contain "=" and ":". The error of an unknown kind lists the known ones.
 //
-// The COMMAND of exec and exec0 may have the placeholders of GNU parallel: {} is the item, {.} the
+// The COMMAND of exec, exec0, filter and flat may have the placeholders of GNU parallel: {} is the item, {.} the
 // item without its extension, {/} its last path element, {//} its directory, {/.} its last path
 // element without the extension, {#} the number of the item and {%} the number of a slot, both from
 // 1. The shell takes any value as one word. Within quotes, the value is quoted for an inner shell.
@@ -73,14 +75,14 @@ func parse(spec string) (Spec, error) {
 	kind, command, _ := strings.Cut(rest, ":")
 	switch {
 	case !slices.Contains(kinds, Kind(kind)):
-		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, pipe:, coproc: or coproc+id:%s", kind, nearestKind(kind))
+		return Spec{}, fmt.Errorf("%q is not exec:, exec0:, filter:, flat:, pipe:, coproc: or coproc+id:%s", kind, nearestKind(kind))
 	case strings.TrimSpace(command) == "":
 		return Spec{}, fmt.Errorf("%s: has no command", kind)
 	case strings.Contains(command, "\x00"):
 		return Spec{}, errors.New("a command cannot contain a NUL byte")
 	}
 	s := Spec{Name: name, Kind: Kind(kind), Command: command}
-	if s.Kind != Exec && s.Kind != Exec0 {
+	if s.Kind == Pipe || s.Kind == Coproc || s.Kind == CoprocID {
 		return s, noPlaceholders(s)
 	}
 	var err error
