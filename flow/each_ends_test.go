@@ -100,7 +100,7 @@ func TestEachEndsWithItsStream(t *testing.T) {
 				}
 				<-w.q.Done()
 				<-time.After(time.Minute) // no call can wait for the rest
-				if c.want != executor.ErrClosed {
+				if !errors.Is(c.want, executor.ErrClosed) {
 					if queues, err := w.ex.Queues(t.Context()); err != nil || len(queues) > 0 {
 						t.Errorf("queues are left: %v, %v", queues, err)
 					}

@@ -55,6 +55,13 @@ func (f ItemsFailed) Error() string {
 	return text + ", the first: " + f.First
 }
 
+func (p *Printer) itemsFailed() ItemsFailed {
+	if p.Counted {
+		return ItemsFailed{Failed: p.failed, First: p.first}
+	}
+	return ItemsFailed{p.failed, p.total, p.first}
+}
+
 // describe returns the error of an item in one line.
 func describe(e *executor.ItemError) string {
 	text := e.Error()

@@ -139,13 +139,6 @@ func (p *Printer) done() int64 {
 	return p.total
 }
 
-func (p *Printer) itemsFailed() ItemsFailed {
-	if p.Counted {
-		return ItemsFailed{Failed: p.failed, First: p.first}
-	}
-	return ItemsFailed{p.failed, p.total, p.first}
-}
-
 func (p *Printer) loop(ctx context.Context, results <-chan []Result) error {
 	tick := p.Progress.ticks()
 	defer tick.Stop()
