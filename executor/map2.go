@@ -74,33 +74,21 @@ func sameRoot(path string) func(other string) bool {
 // open makes the pairer the consumer of both queues, or of none.
 func (p *pairer[A, B]) open(ctx context.Context, a *Queue[A], b *Queue[B]) (err error) {
 	p.a.typed, p.b.typed = a.typed, b.typed
-	if p.a.r, _, p.a.release, err = a.gather(ctx, consumer.ReceiverOptions{}); err != nil {
+	if p.a.upstream, err = openUpstream(ctx, a, consumer.ReceiverOptions{}); err != nil {
 		return err
 	}
-	if p.b.r, _, p.b.release, err = b.gather(ctx, consumer.ReceiverOptions{}); err != nil {
+	if p.b.upstream, err = openUpstream(ctx, b, consumer.ReceiverOptions{}); err != nil {
 		p.a.leave(ctx, err)
 	}
 	return err
 }
 
-// leave ends the gather of a side before it has read an item.
-func (s *side[T]) leave(ctx context.Context, why error) {
-	stopped, cancel := context.WithCancel(ctx)
-	cancel()
-	s.r.Left()
-	_ = s.r.Run(stopped) // its error is that of the context
-	s.release(why)
-}
-
 // A side is one of the two queues.
 type side[T any] struct {
-	r        *consumer.Receiver
-	ended    chan error // what Run returned
-	complete bool       // it returned nil: the stream was delivered to its end
-	release  func(error)
-	typed    codec.Typed[T]
-	values   []T
-	failed   []*batch.Failure
+	upstream
+	typed  codec.Typed[T]
+	values []T
+	failed []*batch.Failure
 }
 
 // A pairer makes pairs of the items of two queues. Its one goroutine reads both and feeds a third
@@ -116,18 +104,17 @@ type pairer[A, B any] struct {
 // ends the goroutine, it aborts the third queue.
 func (p *pairer[A, B]) run(ctx context.Context) {
 	reading, stop := context.WithCancelCause(ctx)
-	p.a.ended, p.b.ended = make(chan error, 1), make(chan error, 1)
 	var group errgroup.Group
-	group.Go(func() error { p.a.ended <- p.a.r.Run(reading); return nil })
-	group.Go(func() error { p.b.ended <- p.b.r.Run(reading); return nil })
+	p.a.start(reading, &group)
+	p.b.start(reading, &group)
 	err := errGoexit
 	defer func() {
 		p.a.r.Left()
 		p.b.r.Left()
 		stop(errOtherEnded)
 		_ = group.Wait() // its functions return nil
-		p.a.release(p.a.result(err))
-		p.b.release(p.b.result(err))
+		p.a.end(err)
+		p.b.end(err)
 		p.feed.Release(ctx, err)
 	}()
 	made := p.pairs(ctx)
@@ -138,25 +125,6 @@ func (p *pairer[A, B]) run(ctx context.Context) {
 }
 
 var errGoexit = errors.New("Map2: a method that encodes or decodes a value called runtime.Goexit, as FailNow of a test does: return an error instead")
-
-var errOtherEnded = fmt.Errorf("one of two queues has ended: %w", consumer.ErrLeft)
-
-// result returns how the gather of a side has ended, once Run has returned. failed is the error
-// that ended the pairs, nil if a side has ended.
-func (s *side[T]) result(failed error) error {
-	select {
-	case err := <-s.ended:
-		s.complete = err == nil
-	default: // fill has taken it
-	}
-	switch {
-	case s.complete:
-		return nil
-	case failed != nil:
-		return failed
-	}
-	return errOtherEnded
-}
 
 // pairs sends pairs until one of the sides has ended.
 func (p *pairer[A, B]) pairs(ctx context.Context) error {
@@ -215,10 +183,7 @@ func (s *side[T]) fill(ctx context.Context) (bool, error) {
 		select {
 		case p, ok := <-s.r.Pieces():
 			if !ok { // all before was delivered: Run returns
-				s.r.Left()
-				err := <-s.ended
-				s.complete = err == nil
-				return false, err
+				return false, s.finish()
 			}
 			if p.Notice { // it has no place in a pair
 				s.r.Delivered(1)

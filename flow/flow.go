@@ -43,3 +43,11 @@ func Filter[T any](ctx context.Context, f workers.Predicate[T], q *executor.Queu
 func FlatMap[In, Out any](ctx context.Context, f workers.FlatFunc[In, Out], q *executor.Queue[In], opts ...executor.MapOption) (*executor.Queue[Out], error) {
 	return executor.FlatMap(ctx, handle.Key{}, f, q, opts)
 }
+
+// Feedback makes a cycle ...
+func Feedback[In, Out any](
+	ctx context.Context, seeds *executor.Queue[In],
+	body func(*executor.Queue[In]) (*executor.Queue[Out], error), next func(context.Context, Out) ([]In, error),
+) (*executor.Queue[Out], error) {
+	return executor.Feedback(ctx, handle.Key{}, seeds, body, next)
+}

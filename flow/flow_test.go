@@ -19,6 +19,7 @@ import (
 
 var (
 	inc    = workers.Define("inc", func(_ context.Context, x int) (int, error) { return x + 1, nil })
+	same   = workers.Define("same", func(_ context.Context, x int) (int, error) { return x, nil })
 	double = workers.Define("double", func(_ context.Context, x int) (int, error) { return 2 * x, nil })
 	even   = workers.DefineFilter("even", isEven)
 	none   = workers.DefineFilter("none", func(context.Context, int) (bool, error) { return false, nil })
@@ -109,7 +110,7 @@ func gathered(t *testing.T, f *dqtest.Fleet, build pipe, in []int, opts ...bridg
 	return got
 }
 
-var all = workers.Functions(inc, double, even, none, not3)
+var all = workers.Functions(inc, same, double, even, none, not3)
 
 func TestFilter(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -147,6 +147,14 @@ func (r *Receiver) Pieces() <-chan Range { return r.output.ranges }
 // Delivered reports that n more items were delivered, in the order of Pieces.
 func (r *Receiver) Delivered(n int) { r.tracker.deliver(n) }
 
+// DeliveredUpTo returns the offset of a source up to which all items are delivered. It moves with
+// Delivered and, behind filters and flat maps, also with offsets that have no item: Skipped has a token
+// then.
+func (r *Receiver) DeliveredUpTo(source string) int64 { return r.tracker.deliveredUpTo(source) }
+
+// Skipped returns a channel that gets a token when offsets without an item count as delivered.
+func (r *Receiver) Skipped() <-chan struct{} { return r.tracker.skip }
+
 // Spent lets the memory of a range be used again. The caller has no reference to its frame any
 // more.
 func (r *Receiver) Spent(rg Range) {

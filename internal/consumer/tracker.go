@@ -23,6 +23,7 @@ const (
 type tracker struct {
 	mu   sync.Mutex
 	wake chan struct{} // signaled for the committer
+	skip chan struct{} // signaled when offsets without an item are covered
 
 	handedOut []Range // in their order, not delivered whole; without manual mode
 	first     int     // delivered items of handedOut[0]
@@ -58,7 +59,7 @@ type trackedSource struct {
 // newTracker returns a tracker that begins with the marks and the counts of deliveries in Redis.
 func newTracker(marks map[string]string, nacked map[broker.Item]int64) (*tracker, error) {
 	t := &tracker{
-		wake: make(chan struct{}, 1), sources: map[string]*trackedSource{}, changed: map[string]*trackedSource{},
+		wake: make(chan struct{}, 1), skip: make(chan struct{}, 1), sources: map[string]*trackedSource{}, changed: map[string]*trackedSource{},
 		latency: latency{now: time.Now}, manual: newManual(), deliveries: newDeliveries(nacked), nacks: newNackQueue(),
 	}
 	for _, name := range parentsFirst(marks) {
@@ -142,6 +143,17 @@ func (t *tracker) cover(rg Range) {
 	defer t.mu.Unlock()
 	t.markOffsets(rg, rg.From, rg.To)
 	t.signal()
+	signal(t.skip)
+}
+
+// deliveredUpTo returns the offset of a source up to which all items are delivered.
+func (t *tracker) deliveredUpTo(source string) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.sources[source]; s != nil {
+		return s.delivered.Low()
+	}
+	return 0
 }
 
 // mark records the items of a range from the i-th to before the j-th as delivered. The lock is held.
