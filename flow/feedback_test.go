@@ -2,29 +2,37 @@ package flow_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/dqtest"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/flow"
+	"github.com/dqbridge/dqbridge/workers"
 )
 
-// children returns the numbers below a node of the binary tree of the numbers below n.
-func children(n int) func(context.Context, int) ([]int, error) {
-	return func(_ context.Context, x int) (below []int, _ error) {
-		for _, y := range []int{2*x + 1, 2*x + 2} {
-			if y < n {
-				below = append(below, y)
-			}
+// A follow returns what a result leads to.
+type follow = func(context.Context, int) ([]int, error)
+
+// tree leads from each number below n to its children, width of them.
+func tree(n, width int) follow {
+	return func(_ context.Context, x int) (children []int, _ error) {
+		for y := width*x + 1; y <= width*x+width && y < n; y++ {
+			children = append(children, y)
 		}
-		return below, nil
+		return children, nil
 	}
 }
 
-// run runs a cycle and returns its results, sorted.
-func cycled(ctx context.Context, t *testing.T, ex *executor.Executor, seeds []int, body pipe, next func(context.Context, int) ([]int, error)) (got []int, failed []error) {
+// cycle makes a cycle over some seeds.
+func cycle(ctx context.Context, t *testing.T, ex *executor.Executor, seeds []int, body pipe, next follow) *executor.Queue[int] {
 	t.Helper()
 	q, err := bridge.ScatterSeq(ctx, ex, slices.Values(seeds))
 	if err != nil {
@@ -34,7 +42,12 @@ func cycled(ctx context.Context, t *testing.T, ex *executor.Executor, seeds []in
 	if err != nil {
 		t.Fatal(err)
 	}
-	for x, err := range bridge.All(ctx, out) {
+	return out
+}
+
+// drained returns the results of a queue, sorted, and its errors.
+func drained(ctx context.Context, q *executor.Queue[int]) (got []int, failed []error) {
+	for x, err := range bridge.All(ctx, q) {
 		if err != nil {
 			failed = append(failed, err)
 		} else {
@@ -45,28 +58,220 @@ func cycled(ctx context.Context, t *testing.T, ex *executor.Executor, seeds []in
 	return got, failed
 }
 
-func TestFeedback(t *testing.T) {
-	identity := func(_ context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) { return q, nil }
+func asIs(_ context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) { return q, nil }
+
+// step leads from each number below n that is i modulo m to the next ones.
+func step(n, m, i int, by ...int) follow {
+	return func(_ context.Context, x int) (next []int, _ error) {
+		for _, d := range by {
+			if x%m == i && x+d < n {
+				next = append(next, x+d)
+			}
+		}
+		return next, nil
+	}
+}
+
+// failing fails at 3 and panics at 4.
+func failing(_ context.Context, x int) ([]int, error) {
+	switch x {
+	case 3:
+		return []int{100}, errors.New("three")
+	case 4:
+		panic("four")
+	}
+	return []int{x + 1}, nil
+}
+
+func TestFeedbackEndsWhenNothingIsUnderWay(t *testing.T) {
+	evens := slices.DeleteFunc(upTo(1000), func(x int) bool { return x%2 == 1 })
+	apart := executor.NoFuse()
 	for name, c := range map[string]struct {
 		seeds  []int
 		body   pipe
-		next   func(context.Context, int) ([]int, error)
+		next   follow
 		want   []int
 		failed int
 	}{
-		"tree":      {[]int{0}, mapBy(same), children(1000), upTo(1000), 0},
-		"no seed":   {nil, mapBy(same), children(10), nil, 0},
-		"in-queue":  {[]int{0}, identity, children(100), upTo(100), 0},
-		"no result": {upTo(10), filterBy(none), children(10), nil, 0},
+		"a tree":            {upTo(1), mapBy(same), tree(1000, 2), upTo(1000), 0},
+		"a chain":           {upTo(1), mapBy(same), tree(5000, 1), upTo(5000), 0},
+		"a wide tree":       {upTo(1), mapBy(same), tree(20_000, 5000), upTo(20_000), 0},
+		"no seed":           {nil, mapBy(same), tree(10, 2), nil, 0},
+		"nothing fed back":  {upTo(3), mapBy(same), step(0, 1, 0), upTo(3), 0},
+		"the in-queue":      {upTo(1), asIs, tree(100, 3), upTo(100), 0},
+		"several stages":    {upTo(1), through(mapBy(same), mapBy(same, apart), filterBy(even, apart)), step(1000, 2, 0, 1, 2), evens, 0},
+		"no result":         {upTo(10), filterBy(none), tree(10, 2), nil, 0},
+		"results in groups": {upTo(1), through(flatMapBy(hundred), mapBy(same, apart)), step(1000, 100, 99, 1), upTo(1000), 0},
+		"bounds of 1":       {upTo(1), through(mapBy(same, executor.MaxSize(1), apart), mapBy(same, executor.MaxSize(1))), tree(500, 10), upTo(500), 0},
+		"a failed item":     {upTo(1), filterBy(not3, executor.Retries(1)), tree(10, 10), []int{0, 2, 4, 6, 7, 8, 9}, 1},
+		"a failed next":     {upTo(1), mapBy(same), failing, upTo(3), 1},
+		"a panic of next":   {[]int{4}, mapBy(same), failing, nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
-				f.StartWorker(all)
-				f.StartWorker(all)
+				f.StartWorker(all, workers.Functions(hundred))
+				f.StartWorker(all, workers.Functions(hundred)).KillAfter(300)
 				ex, _ := f.StartExecutor()
-				got, failed := cycled(t.Context(), t, ex, c.seeds, c.body, c.next)
+				got, failed := drained(t.Context(), cycle(t.Context(), t, ex, c.seeds, c.body, c.next))
 				if !slices.Equal(got, c.want) || len(failed) != c.failed {
 					t.Errorf("got %v and %v, want %v and %d errors", got, failed, c.want, c.failed)
+				}
+				for _, err := range failed {
+					if !bridge.IsItemError(err) {
+						t.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A fragile value cannot be encoded if it is above 1.
+type fragile struct{ n int }
+
+func (f fragile) MarshalText() ([]byte, error) {
+	if f.n > 1 {
+		return nil, errors.New("it breaks")
+	}
+	return []byte(strconv.Itoa(f.n)), nil
+}
+
+func (f *fragile) UnmarshalText(text []byte) (err error) {
+	f.n, err = strconv.Atoi(string(text))
+	return err
+}
+
+// An item that cannot be encoded on its way back is an error in its place, and counts as done.
+func TestFeedbackOfValuesThatCannotBeEncoded(t *testing.T) {
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		ex, _ := f.StartExecutor()
+		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]fragile{{0}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := flow.Feedback(t.Context(), q, func(in *executor.Queue[fragile]) (*executor.Queue[fragile], error) { return in, nil },
+			func(_ context.Context, v fragile) ([]fragile, error) { return []fragile{{v.n + 1}}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for v, err := range bridge.All(t.Context(), out) {
+			got = append(got, fmt.Sprint(v.n, err))
+		}
+		if len(got) != 3 || got[0] != "0 <nil>" || got[1] != "1 <nil>" || !strings.Contains(got[2], "it breaks") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// A gather that reads nothing yet lets the cycle wait; nothing is lost.
+func TestFeedbackWaitsForItsGather(t *testing.T) {
+	large := workers.Define("large", func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n<<10), nil })
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		f.StartWorker(workers.Functions(large))
+		ex, _ := f.StartExecutor()
+		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{512}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fedBack := 0
+		out, err := flow.Feedback(t.Context(), q, func(in *executor.Queue[int]) (*executor.Queue[string], error) {
+			return executor.Map(t.Context(), large, in)
+		}, func(_ context.Context, s string) ([]int, error) {
+			if fedBack++; fedBack > 300 {
+				return nil, nil
+			}
+			return []int{len(s) >> 10}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		if fedBack < 100 || fedBack > 200 { // 64 MiB are 128 results
+			t.Errorf("%d results were fed back before a gather began", fedBack)
+		}
+		n := 0
+		for _, err := range bridge.All(t.Context(), out) {
+			if err != nil {
+				t.Error(err)
+			}
+			n++
+		}
+		if n != 301 {
+			t.Errorf("%d results", n)
+		}
+	})
+}
+
+// slow takes some time, so that virtual time goes on while a cycle runs.
+var slow = workers.Define("slow", func(_ context.Context, x int) (int, error) {
+	<-time.After(10 * time.Millisecond)
+	return x, nil
+})
+
+// What ends a cycle early leaves no queue, no key and no goroutine, which dqtest checks, and its results
+// end with the reason.
+func TestFeedbackThatEndsEarly(t *testing.T) {
+	endless := step(1<<30, 1, 0, 1)
+	for name, c := range map[string]struct {
+		next follow
+		end  func(f *dqtest.Fleet, ex *executor.Executor, in, out *executor.Queue[int], cancel func()) error
+		want error // nil: the loop is left
+	}{
+		"the loop is left": {endless, func(*dqtest.Fleet, *executor.Executor, *executor.Queue[int], *executor.Queue[int], func()) error {
+			return nil
+		}, nil},
+		"the context ends": {endless, func(_ *dqtest.Fleet, _ *executor.Executor, _, _ *executor.Queue[int], cancel func()) error {
+			cancel()
+			return nil
+		}, context.Canceled},
+		"the executor closes": {endless, func(_ *dqtest.Fleet, ex *executor.Executor, _, _ *executor.Queue[int], _ func()) error {
+			go ex.Close()
+			return nil
+		}, executor.ErrClosed},
+		"the in-queue is deleted": {endless, func(_ *dqtest.Fleet, _ *executor.Executor, in, _ *executor.Queue[int], _ func()) error {
+			return in.Delete(context.Background())
+		}, executor.ErrTruncated},
+		"the out-queue is deleted": {endless, func(_ *dqtest.Fleet, _ *executor.Executor, _, out *executor.Queue[int], _ func()) error {
+			return out.Delete(context.Background())
+		}, executor.ErrQueueNotFound},
+		"next calls Goexit": {func(_ context.Context, x int) ([]int, error) {
+			if x == 20 {
+				runtime.Goexit()
+			}
+			return []int{x + 1}, nil
+		}, func(*dqtest.Fleet, *executor.Executor, *executor.Queue[int], *executor.Queue[int], func()) error {
+			return nil
+		}, executor.ErrTruncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+				f.StartWorker(workers.Functions(slow))
+				ex, _ := f.StartExecutor()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var in *executor.Queue[int]
+				out := cycle(ctx, t, ex, upTo(1), func(ctx context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) {
+					in = q
+					return mapBy(slow)(ctx, q)
+				}, c.next)
+				n, last := 0, error(nil)
+				for _, err := range bridge.All(ctx, out) {
+					if n, last = n+1, err; n == 10 {
+						if c.want == nil {
+							break
+						}
+						if err := c.end(f, ex, in, out, cancel); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+				if !errors.Is(last, c.want) || n < 10 {
+					t.Errorf("%d results, then %v", n, last)
+				}
+				<-time.After(time.Minute)
+				if queues := f.Queues(); len(queues) > 0 {
+					t.Errorf("queues are left: %+v", queues)
 				}
 			})
 		})
