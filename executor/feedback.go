@@ -94,6 +94,7 @@ func (c *cycle[In, Out]) open(
 	}
 	l.outlet = newOutlet(outFeed)
 	f.feed, f.encode, f.results, f.fedBack = feed, seeds.typed.Append, l.results.r, newFrontier[In]()
+	f.lease = in.part.ex.lease
 	c.watch = func(stop context.CancelCauseFunc) func() bool {
 		return context.AfterFunc(fed, func() { stop(ofOther(context.Cause(fed))) })
 	}

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/consumer"
@@ -17,11 +18,14 @@ type feeder[In any] struct {
 	encode  func([]byte, In) ([]byte, error)
 	results *consumer.Receiver // of the body
 	fedBack *frontier[In]
+	lease   time.Duration // between two confirmations of the items of the feed
 }
 
 // run feeds the queue until no seed comes and the body has no item, and then ends it.
 func (f *feeder[In]) run(ctx context.Context) error {
 	seeds := f.seeds.r.Pieces()
+	look := time.NewTicker(f.lease)
+	defer look.Stop()
 	for {
 		idle := seeds == nil && f.results.DeliveredUpTo(f.feed.Source().Name) == f.feed.Next()
 		items := f.fedBack.take() // after the look at the results: a delivered result has added its items
@@ -46,6 +50,12 @@ func (f *feeder[In]) run(ctx context.Context) error {
 			}
 		case <-f.fedBack.changed:
 		case <-f.results.Skipped():
+		case <-look.C: // the results of items that Redis has lost would not come
+			if next := f.feed.Next(); next > 0 {
+				if err := f.feed.Confirm(ctx, next); err != nil {
+					return ofOther(err)
+				}
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -236,6 +236,17 @@ func (s *Sender) Await(ctx context.Context, nudge <-chan struct{}) error {
 	return nil
 }
 
+// Confirm stores again that the source has items up to an offset, which must be above 0. A failure takes
+// the place of each item that Redis has lost, as a failover may lose the last ones. It costs one round
+// trip.
+func (s *Sender) Confirm(ctx context.Context, end int64) error {
+	last := batch.Batch{Source: s.source.Name, First: end - 1, N: 1, Lost: &batch.Failure{
+		Code: batch.CodeLost, Message: "Redis has lost it, behind the last items that it has stored", Stage: s.source.Queue.Name,
+	}}
+	_, err := s.c.Scatter(ctx, s.source, s.mailbox, broker.Window{}, Parcels([]batch.Batch{last}))
+	return err
+}
+
 // Finish ends the source at an offset.
 func (s *Sender) Finish(ctx context.Context, end int64) error {
 	s.waits.answer.Begin()
