@@ -277,3 +277,112 @@ func TestFeedbackThatEndsEarly(t *testing.T) {
 		})
 	}
 }
+
+// What cannot be a cycle is refused: the error says why, the seeds can be used again, and no queue is
+// left.
+func TestFeedbackRefusesOtherBodies(t *testing.T) {
+	errBody := errors.New("no stage today")
+	for name, c := range map[string]struct {
+		body pipe
+		text string
+	}{
+		"an error": {func(context.Context, *executor.Queue[int]) (*executor.Queue[int], error) { return nil, errBody }, errBody.Error()},
+		"no queue": {func(context.Context, *executor.Queue[int]) (*executor.Queue[int], error) { return nil, nil }, "the Queue is nil"},
+		"the queue used": {func(ctx context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) {
+			_, err := mapBy(same)(ctx, q)
+			return q, err
+		}, "consumer"},
+		"a branch": {func(ctx context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) {
+			branches, err := executor.Multiplex(ctx, 2, q)
+			return branches[0], err
+		}, "body must return the results of the queue that it gets, and of no other queue"},
+		"two branches": {func(ctx context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) {
+			branches, err := executor.Multiplex(ctx, 2, q)
+			if err != nil {
+				return nil, err
+			}
+			return executor.Merge(ctx, branches[0], branches[1])
+		}, "body must return"},
+		"a cycle": {func(ctx context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) {
+			return flow.Feedback(ctx, q, func(q *executor.Queue[int]) (*executor.Queue[int], error) { return q, nil }, tree(0, 1))
+		}, "body must return"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+				f.StartWorker(all)
+				ex, _ := f.StartExecutor()
+				ctx, cancel := context.WithCancel(t.Context())
+				seeds, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(upTo(3)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = flow.Feedback(ctx, seeds, func(q *executor.Queue[int]) (*executor.Queue[int], error) { return c.body(ctx, q) }, tree(0, 1))
+				if err == nil || !strings.HasPrefix(err.Error(), "feedback: ") || !strings.Contains(err.Error(), c.text) {
+					t.Errorf("the error is %v", err)
+				}
+				cancel()
+				if got, failed := drained(t.Context(), seeds); !slices.Equal(got, upTo(3)) || failed != nil {
+					t.Errorf("the seeds are %v, %v", got, failed)
+				}
+				<-time.After(time.Hour)
+				if queues := f.Queues(); len(queues) > 0 {
+					t.Errorf("queues are left: %+v", queues)
+				}
+			})
+		})
+	}
+}
+
+// A body that panics is undone, and the panic is the caller's.
+func TestFeedbackOfABodyThatPanics(t *testing.T) {
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		ex, _ := f.StartExecutor()
+		seeds, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(upTo(3)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if recover() != "no stage" {
+					t.Error("the panic is gone")
+				}
+			}()
+			_, _ = flow.Feedback(t.Context(), seeds, func(*executor.Queue[int]) (*executor.Queue[int], error) { panic("no stage") }, tree(0, 1))
+		}()
+		if got, failed := drained(t.Context(), seeds); !slices.Equal(got, upTo(3)) || failed != nil {
+			t.Errorf("the seeds are %v, %v", got, failed)
+		}
+		if queues := f.Queues(); len(queues) > 0 {
+			t.Errorf("queues are left: %+v", queues)
+		}
+	})
+}
+
+// Seeds that are cut, and a second cycle behind the first one.
+func TestFeedbackOfSeeds(t *testing.T) {
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		f.StartWorker(all)
+		ex, _ := f.StartExecutor()
+		first := cycle(t.Context(), t, ex, upTo(1), mapBy(same), tree(50, 1))
+		second, err := flow.Feedback(t.Context(), first, func(q *executor.Queue[int]) (*executor.Queue[int], error) { return mapBy(inc)(t.Context(), q) }, tree(0, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, failed := drained(t.Context(), second); !slices.Equal(got, upTo(51)[1:]) || failed != nil {
+			t.Errorf("a second cycle: %v, %v", got, failed)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		seeds, err := bridge.Scatter(ctx, ex, make(chan int))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := flow.Feedback(t.Context(), seeds, func(q *executor.Queue[int]) (*executor.Queue[int], error) { return mapBy(inc)(t.Context(), q) }, tree(0, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if got, failed := drained(t.Context(), out); got != nil || len(failed) != 1 || !errors.Is(failed[0], executor.ErrTruncated) {
+			t.Errorf("seeds that are cut: %v, %v", got, failed)
+		}
+	})
+}
