@@ -9,6 +9,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -35,6 +36,11 @@ func TestCallsThatLostAReplyLeaveNothing(t *testing.T) {
 		},
 		"map2": func(ctx context.Context, _ *executor.Executor, q, other *executor.Queue[int]) error {
 			_, err := executor.Map2(ctx, sum, q, other)
+			return err
+		},
+		"feedback": func(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {
+			_, err := flow.Feedback(ctx, q, func(in *executor.Queue[int]) (*executor.Queue[int], error) { return executor.Map(ctx, inc, in) },
+				func(context.Context, int) ([]int, error) { return nil, nil })
 			return err
 		},
 		"gather": func(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {

@@ -124,3 +124,59 @@ func ExampleEach() {
 	// each: 1 item has failed: store: the row is empty (2 attempts)
 	// 1 2
 }
+
+// The numbers that 12 leads to by halves and thirds. A set of the numbers that were seen lets each come
+// once.
+func ExampleFeedback() {
+	type steps struct {
+		Number int
+		Next   []int
+	}
+	look := workers.Define("look", func(_ context.Context, x int) (steps, error) {
+		next := []int{x / 2, x / 3}
+		if x <= 1 {
+			next = nil
+		}
+		return steps{x, next}, nil
+	})
+
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "") // a broker in this process
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	if err := ex.Register(look); err != nil {
+		log.Fatal(err)
+	}
+	seeds, err := bridge.ScatterSeq(ctx, ex, slices.Values([]int{12}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	seen := map[int]bool{12: true}
+	found, err := flow.Feedback(ctx, seeds, func(numbers *executor.Queue[int]) (*executor.Queue[steps], error) {
+		return executor.Map(ctx, look, numbers)
+	}, func(_ context.Context, s steps) (unseen []int, _ error) {
+		for _, x := range s.Next {
+			if !seen[x] {
+				seen[x] = true
+				unseen = append(unseen, x)
+			}
+		}
+		return unseen, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for s, err := range bridge.All(ctx, found) {
+		fmt.Println(s.Number, err)
+	}
+	// Unordered output:
+	// 12 <nil>
+	// 6 <nil>
+	// 4 <nil>
+	// 3 <nil>
+	// 2 <nil>
+	// 1 <nil>
+	// 0 <nil>
+}

@@ -1,6 +1,8 @@
 // Package flow has the operators of a flow that have no, one or several results for an input, beside
 // executor.Map, which has one.
 //
+// Feedback makes a cycle of stages, which ends when nothing is under way.
+//
 // Each input has exactly the outputs that its functions returned for it, once, in its place, or one
 // error in that place.
 package flow
@@ -44,7 +46,35 @@ func FlatMap[In, Out any](ctx context.Context, f workers.FlatFunc[In, Out], q *e
 	return executor.FlatMap(ctx, handle.Key{}, f, q, opts)
 }
 
-// Feedback makes a cycle ...
+// Feedback makes a cycle: results of its stages lead to further inputs of these stages, as the links of a
+// page lead to further pages. It returns the queue of all results, which ends when seeds have ended and
+// no item is under way.
+//
+// body makes the stages: it gets the in-queue of the cycle and returns the queue of the results, or an
+// error, which Feedback returns. Feedback calls it once, before it returns. All stages of executor.Map,
+// Filter and FlatMap will do, with any bounds.
+//
+// next returns the items that a result leads to, none at the end of a path. One goroutine of this process
+// calls it for each result, as they come, so next may keep a set of the items that it has seen. It is not
+// called for failed items, which are results as well. An error or a panic of next is the failure of the
+// result, and leads nowhere. While next runs, no further result is read. The context of next ends with
+// the cycle.
+//
+// A full queue does not stop the cycle: while the in-queue is full, the items that next has returned wait
+// in the memory of this process, without a bound. A gather that does not read lets the cycle wait once 64
+// MiB of results wait for it. Seeds are read while no item of next waits. A cycle costs some 0.2 ms and
+// about four calls of Redis for each step on the longest path, and less for each item if many are under
+// way.
+//
+// Results have no order: one slow item would keep all items behind it from leading on. Source and Offset
+// of a result belong to the queue that Feedback returns. Each input has the outputs that body returned for
+// it, once, or one error, also if workers die. This process makes the cycle, so if it dies, the cycle is
+// deleted, and seeds of a named queue that it has read are lost. If ctx ends or seeds are cut, the results
+// end with executor.ErrTruncated.
+//
+// Feedback is the one consumer of seeds. Errors: those of executor.Map for seeds, and one if body returns
+// a queue with other items than the results of its in-queue, such as that of a Multiplex, a Map2 or of
+// another Feedback. Such cycles would not know when nothing is under way.
 func Feedback[In, Out any](
 	ctx context.Context, seeds *executor.Queue[In],
 	body func(*executor.Queue[In]) (*executor.Queue[Out], error), next func(context.Context, Out) ([]In, error),

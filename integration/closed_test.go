@@ -60,6 +60,10 @@ var closedCalls = map[string]func(context.Context, *opened) error{
 	"executor.Each": func(ctx context.Context, o *opened) error {
 		return flow.Each(ctx, workers.RemoteSink[int]("store"), o.q) // which calls it
 	},
+	"executor.Feedback": func(ctx context.Context, o *opened) error {
+		return failed(flow.Feedback(ctx, o.q, func(q *executor.Queue[int]) (*executor.Queue[int], error) { return q, nil },
+			func(context.Context, int) ([]int, error) { return nil, nil })) // which calls it
+	},
 	"executor.Map2":      func(ctx context.Context, o *opened) error { return failed(executor.Map2(ctx, sum, o.q, o.p)) },
 	"executor.Multiplex": func(ctx context.Context, o *opened) error { return failed(executor.Multiplex(ctx, 2, o.q)) },
 	"executor.Merge":     func(ctx context.Context, o *opened) error { return failed(executor.Merge(ctx, o.q, o.p)) },

@@ -387,6 +387,15 @@ var misusesOfQueues = map[string]misuse{
 			failed(executor.Filter(ctx, handle.Key{}, positive, noQ, nil)),
 		}
 	},
+	"executor.Feedback": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
+		body := func(q *executor.Queue[int]) (*executor.Queue[int], error) { return q, nil }
+		next := func(context.Context, int) ([]int, error) { return nil, nil }
+		return []error{
+			failed(flow.Feedback(ctx, noQ, body, next)), failed(flow.Feedback(noCtx, q, body, next)),
+			failed(flow.Feedback[int, int](ctx, q, nil, next)), failed(flow.Feedback(ctx, q, body, nil)),
+			failed(executor.Feedback(ctx, handle.Key{}, new(executor.Queue[int]), body, next)),
+		}
+	},
 	"executor.Map2": func(ctx context.Context, _ *executor.Executor, q *executor.Queue[int]) []error {
 		return []error{
 			failed(executor.Map2(ctx, sum, noQ, q)), failed(executor.Map2(ctx, sum, q, noQ)), failed(executor.Map2(noCtx, sum, q, q)),
