@@ -38,11 +38,7 @@ func TestCallsThatLostAReplyLeaveNothing(t *testing.T) {
 			_, err := executor.Map2(ctx, sum, q, other)
 			return err
 		},
-		"feedback": func(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {
-			_, err := flow.Feedback(ctx, q, func(in *executor.Queue[int]) (*executor.Queue[int], error) { return executor.Map(ctx, inc, in) },
-				func(context.Context, int) ([]int, error) { return nil, nil })
-			return err
-		},
+		"feedback": makeCycle,
 		"gather": func(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {
 			_, err := bridge.Gather(ctx, q)
 			return err
@@ -75,6 +71,13 @@ func TestCallsThatLostAReplyLeaveNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// makeCycle makes a cycle over q.
+func makeCycle(ctx context.Context, _ *executor.Executor, q, _ *executor.Queue[int]) error {
+	_, err := flow.Feedback(ctx, q, func(in *executor.Queue[int]) (*executor.Queue[int], error) { return executor.Map(ctx, inc, in) },
+		func(context.Context, int) ([]int, error) { return nil, nil })
+	return err
 }
 
 func deleteOthers(t *testing.T, ex *executor.Executor, keep ...*executor.Queue[int]) {

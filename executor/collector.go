@@ -18,7 +18,7 @@ type collector[In, Out any] struct {
 	typed   codec.Typed[Out]
 	next    func(context.Context, Out) ([]In, error)
 	fedBack *frontier[In]
-	outlet
+	backgroundFeed
 	stage string // the out-queue
 
 	values []Out
@@ -112,21 +112,21 @@ func (c *collector[In, Out]) leadsTo(ctx context.Context, v Out) (items []In, wh
 	return nil, &batch.Failure{Code: code, Message: text, Stack: stack, Stage: c.stage}
 }
 
-// An outlet sends the batches of a feed in a goroutine of its own, while its owner collects the next ones.
-type outlet struct {
+// A backgroundFeed sends the batches of a feed in a goroutine of its own, while its owner collects the next ones.
+type backgroundFeed struct {
 	feed    *producer.Feed
 	idle    chan struct{}      // has a token while no batch is being sent
 	pending chan []batch.Batch // to be sent; the token has room for it
 }
 
-func newOutlet(feed *producer.Feed) outlet {
-	o := outlet{feed: feed, idle: make(chan struct{}, 1), pending: make(chan []batch.Batch, 1)}
+func newBackgroundFeed(feed *producer.Feed) backgroundFeed {
+	o := backgroundFeed{feed: feed, idle: make(chan struct{}, 1), pending: make(chan []batch.Batch, 1)}
 	o.idle <- struct{}{}
 	return o
 }
 
 // run sends until pending is closed.
-func (o *outlet) run(ctx context.Context) error {
+func (o *backgroundFeed) run(ctx context.Context) error {
 	for batches := range o.pending {
 		if err := o.feed.Send(ctx, batches); err != nil {
 			return err
@@ -137,7 +137,7 @@ func (o *outlet) run(ctx context.Context) error {
 }
 
 // ready returns the channel of the token if there are items to send, otherwise nil.
-func (o *outlet) ready() <-chan struct{} {
+func (o *backgroundFeed) ready() <-chan struct{} {
 	if o.feed.Len() == 0 {
 		return nil
 	}
@@ -145,13 +145,13 @@ func (o *outlet) ready() <-chan struct{} {
 }
 
 // pass gives the collected items to run. The caller has taken the token.
-func (o *outlet) pass() {
+func (o *backgroundFeed) pass() {
 	o.pending <- o.feed.Take()
 	o.feed.Limit(o.feed.Portion())
 }
 
 // flush waits until run can take the collected items.
-func (o *outlet) flush(ctx context.Context) error {
+func (o *backgroundFeed) flush(ctx context.Context) error {
 	if o.feed.Len() == 0 {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (c *cycle[In, Out]) run(ctx context.Context) {
 	parts := []<-chan error{
 		beginPart(stop, func() error { defer f.seeds.r.Left(); return f.run(running) }),
 		beginPart(stop, func() error { defer l.end(); return l.run(running) }),
-		beginPart(stop, func() error { return l.outlet.run(running) }),
+		beginPart(stop, func() error { return l.backgroundFeed.run(running) }),
 	}
 	var err error
 	for _, ended := range parts {

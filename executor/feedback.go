@@ -92,7 +92,7 @@ func (c *cycle[In, Out]) open(
 	if err != nil {
 		return nil, nil, err
 	}
-	l.outlet = newOutlet(outFeed)
+	l.backgroundFeed = newBackgroundFeed(outFeed)
 	f.feed, f.encode, f.results, f.fedBack = feed, seeds.typed.Append, l.results.r, newFrontier[In]()
 	f.lease = in.part.ex.lease
 	c.watch = func(stop context.CancelCauseFunc) func() bool {

@@ -209,72 +209,76 @@ var slow = workers.Define("slow", func(_ context.Context, x int) (int, error) {
 	return x, nil
 })
 
+// A running is a cycle without an end that a test ends.
+type running struct {
+	ex      *executor.Executor
+	in, out *executor.Queue[int]
+	cancel  func()
+}
+
+// goexitAt leads to the next number, and ends its goroutine at a number.
+func goexitAt(n int) follow {
+	return func(_ context.Context, x int) ([]int, error) {
+		if x == n {
+			runtime.Goexit()
+		}
+		return []int{x + 1}, nil
+	}
+}
+
 // What ends a cycle early leaves no queue, no key and no goroutine, which dqtest checks, and its results
 // end with the reason.
 func TestFeedbackThatEndsEarly(t *testing.T) {
-	endless := step(1<<30, 1, 0, 1)
+	nothing := func(running) error { return nil }
 	for name, c := range map[string]struct {
 		next follow
-		end  func(f *dqtest.Fleet, ex *executor.Executor, in, out *executor.Queue[int], cancel func()) error
+		end  func(running) error
 		want error // nil: the loop is left
 	}{
-		"the loop is left": {endless, func(*dqtest.Fleet, *executor.Executor, *executor.Queue[int], *executor.Queue[int], func()) error {
-			return nil
-		}, nil},
-		"the context ends": {endless, func(_ *dqtest.Fleet, _ *executor.Executor, _, _ *executor.Queue[int], cancel func()) error {
-			cancel()
-			return nil
-		}, context.Canceled},
-		"the executor closes": {endless, func(_ *dqtest.Fleet, ex *executor.Executor, _, _ *executor.Queue[int], _ func()) error {
-			go ex.Close()
-			return nil
-		}, executor.ErrClosed},
-		"the in-queue is deleted": {endless, func(_ *dqtest.Fleet, _ *executor.Executor, in, _ *executor.Queue[int], _ func()) error {
-			return in.Delete(context.Background())
-		}, executor.ErrTruncated},
-		"the out-queue is deleted": {endless, func(_ *dqtest.Fleet, _ *executor.Executor, _, out *executor.Queue[int], _ func()) error {
-			return out.Delete(context.Background())
-		}, executor.ErrQueueNotFound},
-		"next calls Goexit": {func(_ context.Context, x int) ([]int, error) {
-			if x == 20 {
-				runtime.Goexit()
-			}
-			return []int{x + 1}, nil
-		}, func(*dqtest.Fleet, *executor.Executor, *executor.Queue[int], *executor.Queue[int], func()) error {
-			return nil
-		}, executor.ErrTruncated},
+		"the loop is left":         {goexitAt(-1), nothing, nil},
+		"the context ends":         {goexitAt(-1), func(r running) error { r.cancel(); return nil }, context.Canceled},
+		"the executor closes":      {goexitAt(-1), func(r running) error { go r.ex.Close(); return nil }, executor.ErrClosed},
+		"the in-queue is deleted":  {goexitAt(-1), func(r running) error { return r.in.Delete(context.Background()) }, executor.ErrTruncated},
+		"the out-queue is deleted": {goexitAt(-1), func(r running) error { return r.out.Delete(context.Background()) }, executor.ErrQueueNotFound},
+		"next calls Goexit":        {goexitAt(20), nothing, executor.ErrTruncated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 				f.StartWorker(workers.Functions(slow))
-				ex, _ := f.StartExecutor()
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				var in *executor.Queue[int]
-				out := cycle(ctx, t, ex, upTo(1), func(ctx context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) {
-					in = q
+				r := running{cancel: cancel}
+				r.ex, _ = f.StartExecutor()
+				r.out = cycle(ctx, t, r.ex, upTo(1), func(ctx context.Context, q *executor.Queue[int]) (*executor.Queue[int], error) {
+					r.in = q
 					return mapBy(slow)(ctx, q)
 				}, c.next)
 				n, last := 0, error(nil)
-				for _, err := range bridge.All(ctx, out) {
-					if n, last = n+1, err; n == 10 {
-						if c.want == nil {
-							break
-						}
-						if err := c.end(f, ex, in, out, cancel); err != nil {
-							t.Error(err)
-						}
+				for _, err := range bridge.All(ctx, r.out) {
+					if n, last = n+1, err; n != 10 {
+						continue
+					}
+					if c.want == nil {
+						break
+					}
+					if err := c.end(r); err != nil {
+						t.Error(err)
 					}
 				}
 				if !errors.Is(last, c.want) || n < 10 {
 					t.Errorf("%d results, then %v", n, last)
 				}
 				<-time.After(time.Minute)
-				if queues := f.Queues(); len(queues) > 0 {
-					t.Errorf("queues are left: %+v", queues)
-				}
+				checkNoQueues(t, f)
 			})
 		})
+	}
+}
+
+func checkNoQueues(t *testing.T, f *dqtest.Fleet) {
+	t.Helper()
+	if queues := f.Queues(); len(queues) > 0 {
+		t.Errorf("queues are left: %+v", queues)
 	}
 }
 
@@ -325,9 +329,7 @@ func TestFeedbackRefusesOtherBodies(t *testing.T) {
 					t.Errorf("the seeds are %v, %v", got, failed)
 				}
 				<-time.After(time.Hour)
-				if queues := f.Queues(); len(queues) > 0 {
-					t.Errorf("queues are left: %+v", queues)
-				}
+				checkNoQueues(t, f)
 			})
 		})
 	}
@@ -352,9 +354,7 @@ func TestFeedbackOfABodyThatPanics(t *testing.T) {
 		if got, failed := drained(t.Context(), seeds); !slices.Equal(got, upTo(3)) || failed != nil {
 			t.Errorf("the seeds are %v, %v", got, failed)
 		}
-		if queues := f.Queues(); len(queues) > 0 {
-			t.Errorf("queues are left: %+v", queues)
-		}
+		checkNoQueues(t, f)
 	})
 }
 

@@ -62,9 +62,8 @@ func FlatMap[In, Out any](ctx context.Context, f workers.FlatFunc[In, Out], q *e
 //
 // A full queue does not stop the cycle: while the in-queue is full, the items that next has returned wait
 // in the memory of this process, without a bound. A gather that does not read lets the cycle wait once 64
-// MiB of results wait for it. Seeds are read while no item of next waits. A cycle costs some 0.2 ms and
-// about four calls of Redis for each step on the longest path, and less for each item if many are under
-// way.
+// MiB of results wait for it. Seeds are read while no item of next waits. A step on the longest path costs
+// four calls of Redis and some 0.5 ms; the items of many paths share calls.
 //
 // Results have no order: one slow item would keep all items behind it from leading on. Source and Offset
 // of a result belong to the queue that Feedback returns. Each input has the outputs that body returned for

@@ -206,3 +206,22 @@ func (t *tracker) markSome(rg Range, child string, items ranges.Span) {
 		t.finish(rg, 1)
 	}
 }
+
+// cover registers a range without an item: there is nothing to deliver at its offsets.
+func (t *tracker) cover(rg Range) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.markOffsets(rg, rg.From, rg.To)
+	t.signal()
+	signal(t.skip)
+}
+
+// deliveredUpTo returns the offset of a source up to which all items are delivered.
+func (t *tracker) deliveredUpTo(source string) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.sources[source]; s != nil {
+		return s.delivered.Low()
+	}
+	return 0
+}

@@ -137,25 +137,6 @@ func (t *tracker) deliver(n int) {
 	t.signal()
 }
 
-// cover registers a range without an item: there is nothing to deliver at its offsets.
-func (t *tracker) cover(rg Range) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.markOffsets(rg, rg.From, rg.To)
-	t.signal()
-	signal(t.skip)
-}
-
-// deliveredUpTo returns the offset of a source up to which all items are delivered.
-func (t *tracker) deliveredUpTo(source string) int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s := t.sources[source]; s != nil {
-		return s.delivered.Low()
-	}
-	return 0
-}
-
 // mark records the items of a range from the i-th to before the j-th as delivered. The lock is held.
 func (t *tracker) mark(rg Range, i, j int) {
 	if rg.Notice {
