@@ -39,12 +39,14 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if address := os.Getenv("DQBRIDGE_REDIS"); *worker {
-		err = work(ctx, address)
-	} else {
-		err = run(ctx, address, *compare)
+	act := run
+	switch {
+	case *worker:
+		act = work
+	case *compare:
+		act = compareWithPlain
 	}
+	err := act(ctx, os.Getenv("DQBRIDGE_REDIS"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "crawler:", err)
 		os.Exit(1)
@@ -61,37 +63,55 @@ func work(ctx context.Context, address string) error {
 }
 
 // run serves the pages and crawls them.
-func run(ctx context.Context, address string, compare bool) (err error) {
-	web, err := serve(pages, hosts, latency)
+func run(ctx context.Context, address string) (err error) {
+	web, err := serve(ctx, pages, hosts, latency)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, web.close()) }()
-	ex, err := executor.New(ctx, address, executor.Lease(lease), executor.Concurrency(concurrency))
+	_, err = crawlSite(ctx, address, web)
+	return err
+}
+
+// compareWithPlain is run, and then the same in plain Go.
+func compareWithPlain(ctx context.Context, address string) (err error) {
+	web, err := serve(ctx, pages, hosts, latency)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, web.close()) }()
+	took, err := crawlSite(ctx, address, web)
+	if err != nil {
+		return err
+	}
+	web.reset()
+	begin := time.Now()
+	n := len(crawlPlain(ctx, web.start()))
+	plain := time.Since(begin)
+	fmt.Printf("%d pages in %v in plain Go, ratio %.2f\n", n, plain.Round(time.Millisecond), took.Seconds()/plain.Seconds())
+	return nil
+}
+
+// crawlSite crawls the pages of a site and returns how long that took.
+func crawlSite(ctx context.Context, address string, web *site) (took time.Duration, err error) {
+	ex, err := executor.New(ctx, address, executor.Lease(lease), executor.Concurrency(concurrency))
+	if err != nil {
+		return 0, err
+	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
-	if address == "" {
+	if address == "" { // otherwise the workers are other processes
 		if err := ex.Register(fetchPage); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	begin := time.Now()
 	n, err := visit(ctx, ex, web.start())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	took := time.Since(begin)
+	took = time.Since(begin)
 	fmt.Printf("%d pages in %v\n", n, took.Round(time.Millisecond))
-	if compare {
-		web.reset()
-		begin = time.Now()
-		n := len(crawlPlain(ctx, web.start()))
-		plain := time.Since(begin)
-		fmt.Printf("%d pages in %v in plain Go, ratio %.2f\n", n, plain.Round(time.Millisecond), took.Seconds()/plain.Seconds())
-	}
-	return nil
+	return took, nil
 }
 
 // visit crawls and counts the pages.

@@ -76,7 +76,7 @@ func check(t *testing.T, web *site, urls []string) {
 
 func serveTest(t *testing.T) *site {
 	t.Helper()
-	web, err := serve(pages, hosts, time.Millisecond)
+	web, err := serve(t.Context(), pages, hosts, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,16 +24,16 @@ type site struct {
 }
 
 // serve serves n pages from some hosts. Each page takes some time.
-func serve(n, hosts int, latency time.Duration) (*site, error) {
+func serve(ctx context.Context, n, hosts int, latency time.Duration) (*site, error) {
 	s := &site{pages: n, latency: latency, visits: map[int]int{}}
 	for range hosts {
-		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}
 		server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 		s.hosts, s.servers = append(s.hosts, listener.Addr().String()), append(s.servers, server)
-		go server.Serve(listener)
+		go func() { _ = server.Serve(listener) }() // until close
 	}
 	return s, nil
 }
