@@ -27,7 +27,13 @@ var groupsOf = []int{2, 0, 66}
 // One fault at each request of a flow in which a large group is opened and divided.
 func TestEachFaultAtEachRequestOfGroups(t *testing.T) {
 	t.Parallel()
-	sound, _, err := simulateGroups(t, nil)
+	eachFault(t, feedGroups)
+}
+
+// eachFault runs a flow again and again, with one fault at each request.
+func eachFault(t *testing.T, feed feeding) {
+	t.Helper()
+	sound, _, err := simulateFlow(t, nil, feed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +41,7 @@ func TestEachFaultAtEachRequestOfGroups(t *testing.T) {
 		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			for at := 0; at < sound.requests; at += *stride {
-				w, left, err := simulateGroups(t, map[int]fault{at: f})
+				w, left, err := simulateFlow(t, map[int]fault{at: f}, feed)
 				if err == nil && w.struck == 0 && len(left) > 0 {
 					err = fmt.Errorf("keys are left: %q", left)
 				}
@@ -47,9 +53,11 @@ func TestEachFaultAtEachRequestOfGroups(t *testing.T) {
 	}
 }
 
-// simulateGroups runs a flow of a flat map and a map on two workers in a bubble, with the faults of a
-// plan.
-func simulateGroups(t *testing.T, plan map[int]fault) (w *world, left []string, err error) {
+// A feeding makes a flow of two functions, gathers it and compares the results.
+type feeding func(ctx context.Context, ex *executor.Executor, below workers.FlatFunc[int, int], inc workers.Func[int, int]) error
+
+// simulateFlow runs a flow on two workers in a bubble, with the faults of a plan.
+func simulateFlow(t *testing.T, plan map[int]fault, feed feeding) (w *world, left []string, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w = &world{server: embedded.New(), plan: plan, over: make(chan struct{})}
@@ -74,7 +82,7 @@ func simulateGroups(t *testing.T, plan map[int]fault) (w *world, left []string, 
 			a := w.actor(fmt.Sprint("w", i+1), true, stop)
 			running.Go(func() error { return a.work(work, below, inc) })
 		}
-		err = w.feedGroups(ctx, below, inc)
+		err = w.execute(ctx, func(ex *executor.Executor) error { return feed(ctx, ex, below, inc) })
 		for _, stop := range stops {
 			stop()
 		}
@@ -86,14 +94,18 @@ func simulateGroups(t *testing.T, plan map[int]fault) (w *world, left []string, 
 	return w, left, err
 }
 
-// feedGroups runs the process that scatters and gathers, and compares the results.
-func (w *world) feedGroups(ctx context.Context, below workers.FlatFunc[int, int], inc workers.Func[int, int]) (err error) {
+// execute runs the process that scatters and gathers.
+func (w *world) execute(ctx context.Context, do func(ex *executor.Executor) error) (err error) {
 	a := w.actor("x", false, func() {})
 	ex, err := executor.New(ctx, address, executor.Dialer(a.dial), executor.Lease(lease))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ex.Close()) }()
+	return do(ex)
+}
+
+func feedGroups(ctx context.Context, ex *executor.Executor, below workers.FlatFunc[int, int], inc workers.Func[int, int]) error {
 	q, err := bridge.ScatterSeq(ctx, ex, slices.Values(groupsOf))
 	if err != nil {
 		return err
