@@ -386,3 +386,16 @@ func TestFeedbackOfSeeds(t *testing.T) {
 		}
 	})
 }
+
+// A cycle ends with its last item, also if that has no result: it does not wait for a timer.
+func TestFeedbackWithoutResultsEndsAtOnce(t *testing.T) {
+	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
+		f.StartWorker(all)
+		ex, _ := f.StartExecutor()
+		begin := time.Now()
+		got, failed := drained(t.Context(), cycle(t.Context(), t, ex, upTo(10), filterBy(none), tree(10, 2)))
+		if took := time.Since(begin); got != nil || failed != nil || took > time.Second { // in virtual time
+			t.Errorf("got %v and %v after %v", got, failed, took)
+		}
+	})
+}
