@@ -180,59 +180,30 @@ const ordinary = `
 abandon ack activity acts added address after ahead all answer api append args as at attempt audit auth await
 away backoff banner base batchcalls batcher batchrunner began begin block bottleneck breaker broken brokertest
 bucket budget buffer builtin bulk bundle busy by bytes caller cancel canceled card cause cells chain changes
-<<<<<<< HEAD
-channels charts check child children claims cleanup cli client clock close closed cluster code collect columns
-command committer complete completed completer config confirm conn connect connection console coproc cost
-costmodel count cpu crash crashes cut dashboard deaths define delayed delete delivered deliveries delivery
-denied desc describe dialer differences differential direct doc doctor done drain draining dropped due durable
-each elsewhere embedded end ended err error errorlist eta events exclude exec exists exporter fail failed fake
-family feed fenced fetcher fetchstate few fields files filterrunner finished first flags flatmap flatmaprunner
-fleet flight flush form format found from full func fused gatherlist gathers generic glob gone graph grid
-group guard halt handle handler handover hashes health heap held histogram history host http hung id if in
-inflight input insert inspect internal ints invalid is itemrunner job joblog json keep keeper keys keyspace
-kind known large last late latency launcher layout leaks least ledger len length lexer lifecycle limiter
-limits line linger linux list live liveness load location log logger logging look looker lookups loop lost lua
-main man manual manualack map mark max memory merge message meter miniredis minutes mismatch missing model
-moving msg msgpack multiplex muted nack name namespace nearest new newest next no node nodes not object
-obligations of offline often oldest once one only open operate operator option ordered orphans other out
-outcome output over overdue owner pack page pair panes past pause paused peek peer permanent pid plant poison
-policy pool position probe process progress protocol proxy push queuelist race rate raw read reader ready
-reaper reason receiver recent record records redis refused register registered registry release reload remedy
-remote remove reorder replace replaced replicas reporter request requeued resp retried rights round rows run
-runner running same scale scattered scheduler screen script sealed second seen send sender seq series server
-serverinfo sets settings sha shape share shared shell signal silent since sinkrunner size slice slow snapshot
-sourcelist spec spent split stack stagelist standby start started state static stored stream string stuck
-submit submitters sum supervisor survey sys table tags talk telemetry template terminal testkit text through
-timeline timeout times timeslice tls top topology total tracing tracker trip truncated tuning type unacked
-unavailable unexported unknown unordered unreachable unread unstage untagged unusable unwrap upper uptime
-urgent url use validate value verb version viewer wait waited waiting waits wanted wants watch watched where
-why with word work worklog write zset zstd
-=======
 channels charts check child children claims cleanup cli client clock close closed cluster code collect
 collector columns command committer complete completed completer config confirm conn connect connection
 console coproc cost costmodel count cpu crash crashes cut dashboard deaths define delayed delete delivered
 deliveries delivery denied desc describe dialer differences differential direct doc doctor done drain draining
-dropped due durable elsewhere embedded end ended err error errorlist eta events exclude exec exists exporter
-fail failed fake family feed feedback feeder fenced fetcher fetchstate few fields files filterrunner finished
-first flags flatmap flatmaprunner fleet flight flush form format found from full func fused gatherlist gathers
-generic glob gone graph grid group guard halt handle handler handover hashes health heap held histogram
-history host http hung id if in inflight input insert inspect internal ints invalid is itemrunner job joblog
-json keep keeper keys keyspace kind known large last late latency launcher layout leaks least ledger len
-length lexer lifecycle limiter limits line linger linux list live liveness load location log logger logging
-look looker lookups loop lost lua main man manual manualack map mark max memory merge message meter miniredis
-minutes mismatch missing model moving msg msgpack multiplex muted nack name namespace nearest new newest next
-no node nodes not object obligations of offline often oldest once one only open operate operator option
-ordered orphans other out outcome output over overdue owner pack page pair panes past pause paused peek peer
-permanent pid plant poison policy pool position probe process progress protocol proxy push queuelist race rate
-raw read reader ready reaper reason receiver recent record records redis refused register registered registry
-release reload remedy remote remove reorder replace replaced replicas reporter request requeued resp retried
-rights round rows run runner running same scale scattered scheduler screen script sealed second seen send
-sender seq series server serverinfo sets settings sha shape share shared shell signal silent since sink size
-slice slow snapshot sourcelist spec spent split stack stagelist standby start started state static stored
-stream string stuck submit submitters sum supervisor survey sys table tags talk telemetry template terminal
-testkit text through timeline timeout times timeslice tls top topology total tracing tracker trip truncated
-tuning type unacked unavailable unexported unknown unordered unreachable unread unstage untagged unusable
-unwrap upper upstream uptime urgent url use validate value verb version viewer wait waited waiting waits
-wanted wants watch watched where why with word work worklog write zset zstd
->>>>>>> e34f3c2 (docs: cycles; a guide, decisions and promises)
+dropped due durable each elsewhere embedded end ended err error errorlist eta events exclude exec exists
+exporter fail failed fake family feed feedback feeder fenced fetcher fetchstate few fields files filterrunner
+finished first flags flatmap flatmaprunner fleet flight flush form format found from full func fused
+gatherlist gathers generic glob gone graph grid group guard halt handle handler handover hashes health heap
+held histogram history host http hung id if in inflight input insert inspect internal ints invalid is
+itemrunner job joblog json keep keeper keys keyspace kind known large last late latency launcher layout leaks
+least ledger len length lexer lifecycle limiter limits line linger linux list live liveness load location log
+logger logging look looker lookups loop lost lua main man manual manualack map mark max memory merge message
+meter miniredis minutes mismatch missing model moving msg msgpack multiplex muted nack name namespace nearest
+new newest next no node nodes not object obligations of offline often oldest once one only open operate
+operator option ordered orphans other out outcome output over overdue owner pack page pair panes past pause
+paused peek peer permanent pid plant poison policy pool position probe process progress protocol proxy push
+queuelist race rate raw read reader ready reaper reason receiver recent record records redis refused register
+registered registry release reload remedy remote remove reorder replace replaced replicas reporter request
+requeued resp retried rights round rows run runner running same scale scattered scheduler screen script sealed
+second seen send sender seq series server serverinfo sets settings sha shape share shared shell signal silent
+since sink sinkrunner size slice slow snapshot sourcelist spec spent split stack stagelist standby start
+started state static stored stream string stuck submit submitters sum supervisor survey sys table tags talk
+telemetry template terminal testkit text through timeline timeout times timeslice tls top topology total
+tracing tracker trip truncated tuning type unacked unavailable unexported unknown unordered unreachable unread
+unstage untagged unusable unwrap upper upstream uptime urgent url use validate value verb version viewer wait
+waited waiting waits wanted wants watch watched where why with word work worklog write zset zstd
 `
