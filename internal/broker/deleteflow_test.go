@@ -102,7 +102,7 @@ func TestReadyQueuesAreShared(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			must[broker.Scattered](t)(c.Scatter(t.Context(), source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(source.Name, 0, "x")}}))
+			must[broker.Scattered](t)(c.Scatter(t.Context(), source, "x1", broker.Window{}, []broker.Parcel{{Batch: framed(source.Name, 0, "x")}, {Batch: framed(source.Name, 1, "x")}}))
 		}
 		var named []string
 		for _, worker := range []string{"w2", "w3", "w2"} {

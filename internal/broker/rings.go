@@ -83,6 +83,7 @@ func (c *Client) LeaveClass(ctx context.Context, worker string) error {
 type ReadyReply struct {
 	Queues  []ReadyQueue
 	Idle    bool // the worker waits for HintReady
+	Waited  bool // it waited for HintReady until this call, and does not now; false also if it was rung before
 	Gone    bool // the worker is not in the class: it joins again
 	Stages  int  // number of stages
 	Workers int  // number of workers
@@ -100,7 +101,8 @@ type ReadyQuery struct {
 }
 
 // Ready names queues that have unread entries for a worker, those that have them longest first. If there
-// are none and the worker waits, HintReady names the next one, and no such hint is lost in between.
+// are none and the worker waits, HintReady names the next one, and no such hint is lost in between. A
+// queue with a single entry is named to one worker, which takes it or calls Ring.
 func (c *Client) Ready(ctx context.Context, q ReadyQuery) (r ReadyReply, err error) {
 	args := []any{q.Worker, q.Class.ID, c.keys.prefix, q.Count, 0, q.Pace.Milliseconds()}
 	if q.Wait {
@@ -115,7 +117,7 @@ func (c *Client) Ready(ctx context.Context, q ReadyQuery) (r ReadyReply, err err
 		return r, err
 	}
 	l := asList(reply)
-	r = ReadyReply{Idle: l.text(0) == "idle", Gone: l.text(0) == "gone", Stages: int(l.number(1)), Workers: int(l.number(2)), Pass: l.number(3) == 1}
+	r = ReadyReply{Idle: l.text(0) == "idle", Gone: l.text(0) == "gone", Stages: int(l.number(1)), Workers: int(l.number(2)), Pass: l.number(3) == 1, Waited: l.number(5) == 1}
 	for i := range l.list(4) {
 		if q, ok := ParseReady(l.list(4).text(i)); ok {
 			r.Queues = append(r.Queues, q)
@@ -124,7 +126,8 @@ func (c *Client) Ready(ctx context.Context, q ReadyQuery) (r ReadyReply, err err
 	return r, nil
 }
 
-// Ring wakes another worker for each of some queues, if they are ready and a worker waits.
+// Ring wakes another worker for each of some queues, if they are ready and a worker waits. If none does,
+// Ready names them again.
 func (c *Client) Ring(ctx context.Context, queues []string) error {
 	keys := make([]string, len(queues))
 	for i, queue := range queues {

@@ -15,13 +15,12 @@ func (f *fetcher) readyRoutes(ctx context.Context) (routes []*route, err error) 
 	m := &f.rings
 	ready := m.told
 	m.told, m.duty = nil, nil
-	if len(ready) > 0 {
-		m.duty = queuesOf(ready)
-	} else {
+	if len(ready) == 0 {
 		if ready, err = f.askReady(ctx); err != nil || !m.on {
 			return nil, err
 		}
 	}
+	m.duty = queuesOf(ready)
 	if err := f.learn(ctx, ready); err != nil {
 		m.told = append(m.told, ready...)
 		return nil, err

@@ -33,7 +33,7 @@ type ringMode struct {
 	idle    bool                 // the worker may be among those that are rung
 	class   broker.Class         // that it has joined
 	told    []broker.ReadyQueue  // by hints
-	duty    []string             // queues for which this worker was woken, until it has read them or passed the ring on
+	duty    []string             // queues that this worker was told of, until it has read them or passed the ring on
 	left    bool                 // the last ready queues have some that could not be read
 	skipped map[string]time.Time // ready queues that could not be read, and until when
 	known   map[string]*route    // routes by their in-queue
@@ -280,16 +280,22 @@ func (f *fetcher) awaitSlotForRings(ctx context.Context) error {
 // giveUpRings passes rings on, and lets no further one come.
 func (f *fetcher) giveUpRings(ctx context.Context) error {
 	m := &f.rings
-	told := queuesOf(m.told)
+	var told []string
 	if m.idle {
 		reply, err := f.client.Ready(ctx, broker.ReadyQuery{Worker: f.id, Class: m.class, Count: 1, Pace: f.client.Patience(readWait)})
 		if err != nil {
 			return err
 		}
+		told = queuesOf(reply.Queues)
+		if !reply.Waited { // a ring is on its way
+			hints, err := f.reader.Rest(ctx)
+			if err := errors.Join(err, f.handleHints(ctx, hints)); err != nil {
+				return err
+			}
+		}
 		m.idle = false
-		told = append(told, queuesOf(reply.Queues)...)
 	}
-	m.told = nil
+	told, m.told = append(told, queuesOf(m.told)...), nil
 	if len(told) == 0 {
 		return nil
 	}
@@ -303,7 +309,7 @@ func queuesOf(ready []broker.ReadyQueue) (queues []string) {
 	return queues
 }
 
-// passOn wakes another worker for those of some queues for which this one was woken.
+// passOn wakes another worker for those of some queues that this one was told of.
 func (f *fetcher) passOn(ctx context.Context, queues []string) error {
 	var mine, rest []string
 	for _, queue := range f.rings.duty {

@@ -254,7 +254,7 @@ end
 local prefix = string.sub(ARGV[1], 1, -3)
 for _, meta in ipairs(added) do
   freed[meta] = nil
-  if meta ~= drained then announce(prefix, string.sub(meta, #prefix + 3), queue(meta).ring) end
+  if meta ~= drained then announce(prefix, string.sub(meta, #prefix + 3), queue(meta).ring, queue(meta).entries == 1) end
 end
 for meta in pairs(freed) do announce_held(prefix, string.sub(meta, #prefix + 3), queue(meta).ring) end
 return replies

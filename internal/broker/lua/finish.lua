@@ -26,7 +26,7 @@ if stored < last then add(queue, ARGV[1], stored, last - stored, 0, now_ms(), 'e
 post(queue)
 if stored < last then
   local prefix, name = string.match(KEYS[3], '^({[^}]*}:)m:(.*)$')
-  announce(prefix, name, meta[5])
+  announce(prefix, name, meta[5], true)
 end
 redis.call('HSET', KEYS[1], 'stored', last, 'end', last)
 drop_hold(ARGV[6], source[5], ARGV[1])

@@ -225,6 +225,7 @@ local function add(queue, source, first, n, size, stamp, kind, data, items)
     redis.call('XADD', queue.stream, 'NOMKSTREAM', '*', 's', source, 'o', first, 'n', n,
       'c', queue.items, 'b', queue.bytes, 'a', 0, 'k', 0, 't', stamp, kind, data)
   end
+  queue.entries = (queue.entries or 0) + 1
   queue.items, queue.bytes = queue.items + (items or n), queue.bytes + size
   queue.n = queue.n + n
 end

@@ -28,21 +28,38 @@ local function servers(prefix, ring)
   return classes, stage, prefix .. 'ready:' .. signature
 end
 
--- enqueue puts a queue behind all other ready queues.
-local function enqueue(prefix, ready, queue)
-  redis.call('ZADD', ready, redis.call('HINCRBY', prefix .. 'classes', 'seq', 1), queue)
+-- enqueue puts a queue behind all other ready queues. single: one entry made it ready, for one worker. The
+-- score of such a queue is a whole number.
+local function enqueue(prefix, ready, queue, single)
+  local place = redis.call('HINCRBY', prefix .. 'classes', 'seq', 1)
+  redis.call('ZADD', ready, single and place or place + 0.5, queue)
 end
 
--- announce notes that a queue has unread entries, and wakes a worker if that was not known. A process
--- without the right to do so goes on: a pass of mark_unread.lua finds the queue.
-local function announce(prefix, queue, ring)
+-- is_single tells from the score of a ready queue whether it is for one worker.
+local function is_single(score) return tonumber(score) % 1 == 0 end
+
+-- claim keeps a ready queue with a single entry for the worker that is told of it: so others that are awake
+-- do not look for that entry too. The score is the time in ms at which the claim ends if that worker has
+-- not read the queue by then; it is behind all places.
+local function claim(ready, queue, ms) redis.call('ZADD', ready, ms + 50, queue) end
+
+-- is_claimed tells from the score of a ready queue whether it is kept for another worker. A time that is
+-- further ahead than a claim lasts is that of another server.
+local function is_claimed(score, ms) return score > ms and score <= ms + 50 end
+
+-- announce notes that a queue has unread entries, and wakes a worker if that was not known. single: the
+-- queue got one entry. A process without the right to do so goes on: a pass of mark_unread.lua finds the
+-- queue.
+local function announce(prefix, queue, ring, single)
   if not ring then return end
   pcall(function()
     if has_limits(ring) and not release(prefix, queue, 500) then return end
     local classes, stage, ready = servers(prefix, ring)
-    if not classes or redis.call('ZSCORE', ready, queue) then return end
-    enqueue(prefix, ready, queue)
-    ring_one(prefix, classes, queue, stage)
+    local score = classes and redis.call('ZSCORE', ready, queue)
+    if not classes or score and not is_single(score) then return end
+    if score then return enqueue(prefix, ready, queue) end -- it has more entries now
+    if ring_one(prefix, classes, queue, stage) and single then return claim(ready, queue, now_ms()) end
+    enqueue(prefix, ready, queue, single)
   end)
 end
 

@@ -33,7 +33,8 @@ local function mark(queue, stage)
   if has_limits(ring) and not release(prefix, queue, 0) then return end
   local classes, told, ready = servers(prefix, ring)
   if not classes then return end
-  if not redis.call('ZSCORE', ready, queue) then enqueue(prefix, ready, queue) end
+  local score = redis.call('ZSCORE', ready, queue)
+  if not score or is_single(score) then enqueue(prefix, ready, queue) end -- the worker that has claimed it may be dead
   ring_one(prefix, classes, queue, told)
 end
 

@@ -188,7 +188,7 @@ if window ~= 0 and stored > reach then -- workers have to look at the window too
   redis.call('HSET', KEYS[1], 'window', math.abs(window))
   redis.call('HSET', KEYS[2], 'ahead', 1)
 end
-if stored > begun then announce(ARGV[8], string.sub(KEYS[2], #ARGV[8] + 3), meta[10]) end
+if stored > begun then announce(ARGV[8], string.sub(KEYS[2], #ARGV[8] + 3), meta[10], queue.entries == 1) end
 if status == 'full' then redis.call('SADD', KEYS[4], ARGV[4]) end
 if narrow then redis.call('HSET', KEYS[1], 'wait', ARGV[4]) end
 local drops = table.concat(own, ',')
