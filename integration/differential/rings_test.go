@@ -29,10 +29,11 @@ func rings(t *testing.T, both *testkit.Differential) {
 	}
 	fine(t, c.MarkAll(ctx))
 	scattered(t, c, "s", a, 1, 0)
+	both.Compare()
+	fine(t, c.Ring(ctx, []string{"a"}), c.MarkAll(ctx))
 	if got := ask("w", 1).Queues; len(got) != 1 || got[0].Queue != "a" {
 		t.Errorf("ready are %v", got)
 	}
-	fine(t, c.Ring(ctx, []string{"a"}))
 	both.Compare()
 	taken := must(c.Take(ctx, "v", 9, 1, []broker.Route{{In: "a", Outs: []string{"b"}}}))(t)
 	if len(taken) != 1 || len(taken[0].Entries) != 1 {

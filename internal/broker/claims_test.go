@@ -3,31 +3,72 @@ package broker_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// forMany reports whether Ready names a queue to any worker that asks: no claim keeps it for one.
-func forMany(t *testing.T, c *broker.Client, queue string) bool {
+// A claimState is what the score of a ready queue says.
+type claimState string
+
+const (
+	forAll  claimState = "for all workers"
+	forOne  claimState = "for the first worker that asks"
+	claimed claimState = "claimed"
+)
+
+// scores returns the sets of ready queues that have a queue, and its score.
+func scores(t *testing.T, c *broker.Client, queue string) (keys []string, score float64) {
 	t.Helper()
 	for _, key := range must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("ready:*")).Result()) {
-		if score, err := c.Raw().ZScore(t.Context(), key, queue).Result(); err == nil {
-			return score != float64(int64(score))
+		if at, err := c.Raw().ZScore(t.Context(), key, queue).Result(); err == nil {
+			keys, score = append(keys, key), at
 		}
 	}
-	t.Fatalf("queue %s is not ready", queue)
-	return false
+	if keys == nil {
+		t.Fatalf("queue %s is not ready", queue)
+	}
+	return keys, score
 }
 
-// endClaim lets the claim of a queue end, as its time does.
-func endClaim(t *testing.T, c *broker.Client, queue string) {
+func claim(t *testing.T, c *broker.Client, queue string) claimState {
 	t.Helper()
-	for _, key := range must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("ready:*")).Result()) {
-		if err := c.Raw().ZAddXX(t.Context(), key, redis.Z{Score: 1e12, Member: queue}).Err(); err != nil {
+	switch _, score := scores(t, c, queue); {
+	case score != float64(int64(score)):
+		return forAll
+	case score < 1e12:
+		return forOne
+	}
+	return claimed
+}
+
+// rescore gives a ready queue another score.
+func rescore(t *testing.T, c *broker.Client, queue string, score float64) {
+	t.Helper()
+	keys, _ := scores(t, c, queue)
+	for _, key := range keys {
+		if err := c.Raw().ZAddXX(t.Context(), key, redis.Z{Score: score, Member: queue}).Err(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// askBeside makes a worker ask, and wait if no queue is ready, while the claim of a queue lasts.
+func askBeside(t *testing.T, c *broker.Client, queue, worker string) broker.ReadyReply {
+	t.Helper()
+	for {
+		if got := claim(t, c, queue); got != claimed {
+			t.Fatalf("the queue is %s", got)
+		}
+		ends := must[time.Time](t)(c.Raw().Time(t.Context()).Result()).UnixMilli() + 50
+		rescore(t, c, queue, float64(ends))
+		got := look(t, c, ups, worker)
+		if must[time.Time](t)(c.Raw().Time(t.Context()).Result()).UnixMilli() < ends {
+			return got
+		}
+		rescore(t, c, queue, float64(ends))
 	}
 }
 
@@ -41,7 +82,7 @@ func TestSingleEntryIsForOneWorker(t *testing.T) {
 		if got := rung(t, c, "a", "w2", "w3", "w4"); len(got) != 1 || got[0] != "w4" {
 			t.Fatalf("rung: %v", got)
 		}
-		if got := look(t, c, ups, "w3"); len(got.Queues) > 0 || !got.Idle {
+		if got := askBeside(t, c, "a", "w3"); len(got.Queues) > 0 || !got.Idle {
 			t.Errorf("a worker that was not rung gets %+v", got)
 		}
 		f.takes(t, c, "w4", 1)
@@ -49,10 +90,13 @@ func TestSingleEntryIsForOneWorker(t *testing.T) {
 			ask(t, c, worker)
 		}
 		f.fill(t, c, 1, 1)
+		if got := claim(t, c, "a"); got != forOne {
+			t.Errorf("without a worker that waits, the queue is %s", got)
+		}
 		if got := ask(t, c, "w2"); len(got.Queues) != 1 {
 			t.Errorf("the first worker that asks gets %+v", got)
 		}
-		if got := ask(t, c, "w3"); len(got.Queues) > 0 {
+		if got := askBeside(t, c, "a", "w3"); len(got.Queues) > 0 {
 			t.Errorf("the second one gets %+v", got)
 		}
 	})
@@ -68,17 +112,13 @@ func ask(t *testing.T, c *broker.Client, worker string) broker.ReadyReply {
 func TestClaimEnds(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, c *broker.Client, f flow){
 		"second entry": func(t *testing.T, c *broker.Client, f flow) { f.fill(t, c, 1, 1) },
-		"time":         func(t *testing.T, c *broker.Client, _ flow) { endClaim(t, c, "a") },
+		"time":         func(t *testing.T, c *broker.Client, _ flow) { rescore(t, c, "a", 1e12) },
 		"pass": func(t *testing.T, c *broker.Client, _ flow) {
 			if err := c.MarkAll(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"clock of another server": func(t *testing.T, c *broker.Client, _ flow) {
-			for _, key := range must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("ready:*")).Result()) {
-				c.Raw().ZAddXX(t.Context(), key, redis.Z{Score: 1e15, Member: "a"})
-			}
-		},
+		"clock of another server": func(t *testing.T, c *broker.Client, _ flow) { rescore(t, c, "a", 1e15) },
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			onBoth(t, func(t *testing.T, c *broker.Client) {
@@ -104,12 +144,12 @@ func TestSeveralEntriesAreForAllWorkers(t *testing.T) {
 		must[broker.Scattered](t)(c.Scatter(t.Context(), f.source, "x1", broker.Window{}, []broker.Parcel{
 			{Batch: framed("s1", 0, "x")}, {Batch: framed("s1", 1, "x")},
 		}))
-		if !forMany(t, c, "a") {
-			t.Error("one worker alone may take the entries")
+		if got := claim(t, c, "a"); got != forAll {
+			t.Errorf("the entries are %s", got)
 		}
 		f.takes(t, c, "w3", 1)
-		if !forMany(t, c, "a") {
-			t.Error("one worker alone may take the entries that are left")
+		if got := claim(t, c, "a"); got != forAll {
+			t.Errorf("the entry that is left is %s", got)
 		}
 	})
 }
@@ -122,16 +162,15 @@ func TestClaimIsPassedOn(t *testing.T) {
 		await(t, c, ups, "w2", "w3")
 		f.fill(t, c, 0, 1) // w3 is rung
 		rung(t, c, "a", "w3")
-		for _, want := range []int{1, 0} {
-			endClaim(t, c, "a")
+		for _, want := range []claimState{claimed, forOne} {
 			if err := c.Ring(t.Context(), []string{"a"}); err != nil {
 				t.Fatal(err)
 			}
-			if got := rung(t, c, "a", "w2", "w3"); len(got) != want {
-				t.Errorf("rung: %v, want %d", got, want)
+			if got := rung(t, c, "a", "w2", "w3"); (len(got) == 1) != (want == claimed) {
+				t.Errorf("rung: %v", got)
 			}
-			if got := len(ask(t, c, "w3").Queues); got != 1-want {
-				t.Errorf("a worker that asks gets %d queues, want %d", got, 1-want)
+			if got := claim(t, c, "a"); got != want {
+				t.Errorf("the queue is %s, want %s", got, want)
 			}
 		}
 	})
