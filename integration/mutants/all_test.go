@@ -563,7 +563,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "no worker is rung for new entries", file: lua + "lib_rings.lua",
-		from: "    enqueue(prefix, ready, queue)\n    ring_one(prefix, classes, queue, stage)\n  end)\n", to: "    enqueue(prefix, ready, queue)\n  end)\n",
+		from: "    if ring_one(prefix, classes, queue, stage) and single then return claim(ready, queue, now_ms()) end\n", to: "",
 		pkg: "internal/broker", run: "UnreadEntriesWakeOneWorker",
 	},
 	{
@@ -668,8 +668,38 @@ local function full(stream, meta)
 	},
 	{
 		name: "all workers get the same ready queue", file: lua + "ready.lua",
-		from: "  if #found > count then enqueue(prefix, found[i].ready, found[i].queue) end -- the next worker gets another one\n", to: "",
+		from: "    enqueue(prefix, one.ready, one.queue) -- the next worker gets another one\n", to: "",
 		pkg: "internal/broker", run: "ReadyQueuesAreShared",
+	},
+	{
+		name: "all workers that are awake look for a single entry", file: lua + "ready.lua",
+		from: "      elseif not is_claimed(tonumber(first[i + 1]), ms) then\n", to: "      else\n",
+		pkg: "internal/broker", run: "SingleEntryIsForOneWorker",
+	},
+	{
+		name: "the first worker that asks claims nothing", file: lua + "ready.lua",
+		from: "    claim(one.ready, one.queue, ms)\n", to: "",
+		pkg: "internal/broker", run: "SingleEntryIsForOneWorker",
+	},
+	{
+		name: "a claim lasts until the clock of another server", file: lua + "lib_rings.lua",
+		from: "return score > ms and score <= ms + 50 end", to: "return score > ms end",
+		pkg: "internal/broker", run: "ClaimEnds",
+	},
+	{
+		name: "a second entry is claimed too", file: lua + "lib_rings.lua",
+		from: "    if score then return enqueue(prefix, ready, queue) end -- it has more entries now\n", to: "    if score then return end\n",
+		pkg: "internal/broker", run: "ClaimEnds",
+	},
+	{
+		name: "entries that come together are for one worker", file: lua + "scatter.lua",
+		from: "meta[10], queue.entries == 1)", to: "meta[10], true)",
+		pkg: "internal/broker", run: "SeveralEntriesAreForAllWorkers",
+	},
+	{
+		name: "a claim without a worker that takes it over stays", file: lua + "ring.lua",
+		from: "    if is_single(score) and not rung then enqueue(ARGV[1], ready, queue, true) end -- for the next one that asks\n", to: "",
+		pkg: "internal/broker", run: "ClaimIsPassedOn",
 	},
 	{
 		name: "a stage before a changed one keeps its revision", file: lua + "lib_rings.lua",
