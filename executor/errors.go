@@ -57,8 +57,10 @@ var ErrFenced = broker.ErrFenced
 // was closed. The items that it had stored were delivered.
 var ErrTruncated = broker.ErrTruncated
 
-// ErrLost says that Redis has lost an item that it had stored.
-var ErrLost = errors.New("lost in Redis")
+// ErrLost says that Redis has lost an item that it had stored, or a queue with all data of its
+// partition: its server restarted without persistence, or a master of a Cluster died without a
+// replica. The second one is an ErrQueueNotFound too.
+var ErrLost = broker.ErrLost
 
 // ErrSourceOffline says that the process of a durable source has died. The stream goes on when
 // another process scatters under the name of the source.

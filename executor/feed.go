@@ -113,7 +113,7 @@ func (p *partition) source(ctx context.Context, items codec.Info, o producer.Opt
 	opts := []broker.SourceOption{broker.Of(p.ex.id)}
 	var q broker.Queue
 	if o.Queue == "" {
-		q, opts = ofType(declared, items).Planned(), append(opts, broker.OfPlanned())
+		q, opts = p.c.Planned(ofType(declared, items)), append(opts, broker.OfPlanned())
 	} else if q, _, err = p.declare(ctx, declared, items); err != nil {
 		return broker.Source{}, 0, err
 	}

@@ -151,7 +151,11 @@ func (q *Queue[T]) begin(ctx context.Context, call string) (bound context.Contex
 	if err := q.check(call); err != nil {
 		return nil, nil, err
 	}
-	return q.part.ex.tasks.begin(ctx, call)
+	bound, done, err := q.part.ex.tasks.begin(ctx, call)
+	return bound, func(err *error) {
+		*err = q.part.c.Lost(bound, q.q, *err)
+		done(err)
+	}, err
 }
 
 // check returns an error if the queue is not one that a call of this module has returned.

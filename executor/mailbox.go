@@ -287,7 +287,11 @@ func (m *mailbox) failLost(ctx context.Context) error {
 			continue
 		}
 		var b batch.Builder
-		b.Failure(batch.Failure{Code: batch.CodeLost, Message: "neither its result nor its item is in Redis any more", Stage: of.queues[len(of.queues)-1]})
+		why := "neither its result nor its item is in Redis any more"
+		if err := m.c.Lost(ctx, of.sender.Source().Queue, ErrQueueNotFound); errors.Is(err, ErrLost) {
+			why = err.Error()
+		}
+		b.Failure(batch.Failure{Code: batch.CodeLost, Message: why, Stage: of.queues[len(of.queues)-1]})
 		lost := b.Take()
 		for part := range slices.Chunk(ids, futuresRead) {
 			if err := m.fetch(ctx, part); err != nil { // a result is set before its item goes

@@ -192,7 +192,7 @@ func (p *partition) derive(ctx context.Context, m *making, s stageOptions, funct
 		}
 	}
 	if s.name == "" && out.Owner != "" {
-		q := ofType(out, t).Planned()
+		q := p.c.Planned(ofType(out, t))
 		m.made, m.planned = append(m.made, q), append(m.planned, q)
 		return q, nil
 	}

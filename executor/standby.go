@@ -32,6 +32,8 @@ func (q *Queue[T]) gather(ctx context.Context, o consumer.ReceiverOptions) (r *c
 		switch {
 		case ended == nil:
 			q.part.deleteDelivered(bound, q.q.Name)
+		case errors.Is(ended, ErrLost):
+			q.part.flows.end(q.q.Name, ended)
 		case errors.Is(ended, ErrQueueNotFound):
 			q.part.flows.forget(q.q.Name)
 		default:

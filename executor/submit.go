@@ -89,7 +89,7 @@ func (p *partition) newSubmitter(ctx context.Context, sub submission, f *runner.
 		return nil, err
 	}
 	name := uniqueName(sub.function)
-	q := ofType(broker.Queue{Name: name, Owner: p.ex.id, Bounds: sub.options.bounds, Flow: name}, found[0].in).Planned()
+	q := p.c.Planned(ofType(broker.Queue{Name: name, Owner: p.ex.id, Bounds: sub.options.bounds, Flow: name}, found[0].in))
 	source, stored, err := p.c.Source(ctx, uniqueName("s"), q, 1, broker.Of(p.ex.id), broker.OfPlanned())
 	if err != nil {
 		p.discard(q)

@@ -2,9 +2,14 @@ package topology
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
@@ -88,4 +93,34 @@ func TestSlotMovesAndComesBack(t *testing.T) {
 	}
 	s.flowing()
 	s.end()
+}
+
+// A master dies with its replica, and both come back empty: the flow ends with an error that says so.
+func TestClusterLosesItsDataWithANode(t *testing.T) {
+	t.Parallel()
+	cluster := testkit.StartCluster(t)
+	ex, _ := connect(t, cluster.URL()+"/")
+	q := must(bridge.Scatter(t.Context(), ex, make(chan int)))(t)
+	out := must(bridge.Gather(t.Context(), q))(t)
+	master := cluster.Master("{dq:0}")
+	_, port, _ := net.SplitHostPort(master.Addr())
+	replicas := slices.DeleteFunc(slices.Clone(cluster.Nodes), func(n *testkit.Server) bool {
+		role := must(admin(t, n.Addr()).Do(t.Context(), "ROLE").Slice())(t)
+		return role[0] != "slave" || fmt.Sprint(role[2]) != port
+	})
+	for _, n := range append(replicas, master) {
+		n.Kill()
+	}
+	for _, n := range append(replicas, master) {
+		n.Restart()
+	}
+	for r := range out {
+		if !errors.Is(r.Err, executor.ErrLost) || !strings.Contains(r.Err.Error(), "lost with its node") {
+			t.Errorf("gather: %v", r.Err)
+		}
+	}
+	<-q.Done()
+	if err := q.Err(); !errors.Is(err, executor.ErrLost) {
+		t.Errorf("scatter: %v", err)
+	}
 }

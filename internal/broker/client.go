@@ -58,7 +58,8 @@ type Client struct {
 	index      int       // number of this partition
 	partitions []*Client // all partitions, this one included
 	replicas   int
-	readings   stageCache // parsed records of stages
+	readings   stageCache   // parsed records of stages
+	birth      atomic.Value // of the partition, a string, as this process joined it; see Lost
 	failures   atomic.Int64
 	ended      *atomic.Int64 // connections of all partitions that have ended
 	opened     time.Time     // when Open was called; heartbeats count from there

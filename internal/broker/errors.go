@@ -17,6 +17,7 @@ var (
 	ErrVersion        = errors.New("made by another version of dqbridge")
 	ErrPartitions     = errors.New("the namespace has another number of partitions")
 	ErrQueueNotFound  = errors.New("no such queue")
+	ErrLost           = errors.New("lost in Redis")
 	ErrConsumerExists = errors.New("the queue has a consumer already")
 	ErrStageExists    = errors.New("there is a stage already")
 	ErrStageReplaced  = errors.New("the stage before the queue was replaced by one that adds to another queue")

@@ -45,7 +45,7 @@ func (c *Client) Consume(ctx context.Context, id, executor, queue string) (Gathe
 	case "gone":
 		return Gather{}, fmt.Errorf("%s: %w", what, ErrQueueNotFound)
 	}
-	g := Gather{ID: id, Queue: queueOf(queue, l.list(2).fields()), Epoch: l.number(1), acks: new(atomic.Int64), pending: l.number(6)}
+	g := Gather{ID: id, Queue: c.born(queueOf(queue, l.list(2).fields())), Epoch: l.number(1), acks: new(atomic.Int64), pending: l.number(6)}
 	if g.delivered = l.list(3).fields(); l.list(3) == nil {
 		g.delivered, err = c.scan(ctx, "read the marks of queue "+queue, c.keys.marks(queue))
 	}
@@ -128,7 +128,7 @@ func (c *Client) Inherit(ctx context.Context, g Gather) ([]Entry, error) {
 			return err
 		})
 		if hasCode(err, "NOGROUP") {
-			return nil, fmt.Errorf("%s: %w", what, ErrQueueNotFound)
+			return nil, c.Lost(ctx, g.Queue, fmt.Errorf("%s: %w", what, ErrQueueNotFound))
 		}
 		if err != nil {
 			return nil, err
@@ -211,7 +211,7 @@ func (c *Client) Ack(ctx context.Context, g Gather, entries []Entry, marks []Mar
 	if status == "waited" {
 		return true, nil
 	}
-	return false, checkStatus(what, status)
+	return false, c.Lost(ctx, g.Queue, checkStatus(what, status))
 }
 
 // Release gives up the queue, if the gather is its consumer. Without a call of Watch before, it
@@ -268,7 +268,7 @@ func (c *Client) Watch(ctx context.Context, g Gather, root Path, after string, n
 	}
 	l := asList(reply)
 	if err := checkStatus(what, l.text(0)); err != nil {
-		return Watched{}, err
+		return Watched{}, c.Lost(ctx, g.Queue, err)
 	}
 	w := Watched{Sealed: l.text(0) == "sealed", Last: l.text(1), More: l.number(2) == 1, Replaced: l.text(3)}
 	for i := 4; i+6 < len(l); i += 7 {

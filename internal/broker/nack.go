@@ -56,7 +56,7 @@ func (c *Client) Nack(ctx context.Context, g Gather, items []Nacked) error {
 		}
 		status, _ := reply.(string)
 		if err := checkStatus(what, status); err != nil {
-			return err
+			return c.Lost(ctx, g.Queue, err)
 		}
 		items = items[n:]
 	}

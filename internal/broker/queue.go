@@ -38,6 +38,7 @@ type Queue struct {
 	Cost     time.Duration `json:"-"` // of an item at the most expensive stage that follows
 	stages   []string      // ids of the stages that add to it
 	before   string        // gather that the current one replaced
+	birth    string        // of the partition, when this process got the queue; "": not known
 }
 
 // Bounds are how much may wait in a queue. The encoded form of a queue has Max only.
@@ -93,7 +94,7 @@ func queueOf(name string, m map[string]string) Queue {
 // Declare creates a queue, or returns the queue of that name. made reports whether it was created.
 // Declare does not compare an existing queue with q.
 func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, err error) {
-	what, q := "declare queue "+q.Name, q.Planned()
+	what, q := "declare queue "+q.Name, c.Planned(q)
 	call, err := c.declaration(q)
 	if err != nil {
 		return Queue{}, false, err
@@ -103,18 +104,18 @@ func (c *Client) Declare(ctx context.Context, q Queue) (found Queue, made bool, 
 		return Queue{}, false, err
 	}
 	meta := asList(reply).list(1).fields()
-	found = queueOf(q.Name, meta)
+	found = c.born(queueOf(q.Name, meta))
 	if asList(reply).text(0) == "dying" {
 		return Queue{}, false, fmt.Errorf("%s: %w: it is being deleted", what, ErrQueueNotFound)
 	}
 	return found, found.Inc == q.Inc, checkVersion(q.Name, meta["v"]) // also true if the reply of the call that created it was lost
 }
 
-// Planned returns a queue with a new incarnation. No other process may know its name. Stage and Source
+// Planned returns q with a new incarnation. No other process may know its name. Stage and Source
 // create it, see OfPlanned.
-func (q Queue) Planned() Queue {
+func (c *Client) Planned(q Queue) Queue {
 	q.Inc = uuid.NewString()
-	return q
+	return c.born(q)
 }
 
 // declaration returns the call that creates a queue with the incarnation that it has.
@@ -156,7 +157,7 @@ func (c *Client) Look(ctx context.Context, name string) (Queue, error) {
 	if m["inc"] == "" || m["dying"] != "" {
 		return Queue{}, fmt.Errorf("queue %q: %w", name, ErrQueueNotFound)
 	}
-	return queueOf(name, m), checkVersion(name, m["v"])
+	return c.born(queueOf(name, m)), checkVersion(name, m["v"])
 }
 
 // Adopt sets the codec and the type of a queue of encoded items to those of its reader.

@@ -113,7 +113,7 @@ func leftOf(t *testing.T, c *broker.Client) []string {
 	t.Helper()
 	return slices.DeleteFunc(must[[]string](t)(c.Raw().Keys(t.Context(), c.Key("*")).Result()), func(key string) bool {
 		name := strings.TrimPrefix(key, c.Key(""))
-		return slices.Contains([]string{"workers", "direct", "executors", "w:w1", "e:x1", "p:w1", "p:x1", "runs"}, name)
+		return slices.Contains([]string{"workers", "watcher", "direct", "executors", "w:w1", "e:x1", "p:w1", "p:x1", "runs"}, name)
 	})
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -40,7 +41,7 @@ type FunctionCard struct {
 
 // Join registers a process and creates its mailbox.
 func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]string) error {
-	args := []any{id, string(r[0]) + ":" + id, len(c.partitions)}
+	args := []any{id, string(r[0]) + ":" + id, len(c.partitions), rand.Text()}
 	if c.index > 0 {
 		args[2] = 0
 	}
@@ -48,15 +49,18 @@ func (c *Client) Join(ctx context.Context, r Role, id string, card map[string]st
 		args = append(args, field, card[field])
 	}
 	began := time.Now()
-	joined, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
-		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced(), c.keys.space()}, args...)
-	if err == nil && joined == int64(0) {
+	reply, err := c.run(ctx, "join the "+string(r)+"s", scripts.join,
+		[]string{c.keys.registry(r), c.keys.card(r, id), c.keys.mailbox(id), c.keys.fenced(), c.keys.space(), c.keys.watcher()}, args...)
+	if err != nil {
+		return err
+	}
+	joined := asList(reply)
+	if joined.number(0) == 0 {
 		return fmt.Errorf("join the %ss: %w: another process has just set it: connect again", r, ErrPartitions)
 	}
-	if ms, ok := joined.(int64); ok {
-		c.clock.set(ms, began)
-	}
-	return err
+	c.clock.set(joined.number(0), began)
+	c.birth.Store(joined.text(1))
+	return nil
 }
 
 // Mailbox creates the mailbox of a gather again, if it is gone: it may have expired while the

@@ -100,7 +100,7 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	case "elsewhere":
 		err = ErrElsewhere
 	default:
-		return Source{}, 0, checkStatus(what, status)
+		return Source{}, 0, c.Lost(ctx, q, checkStatus(what, status))
 	}
 	return Source{}, l.number(2), fmt.Errorf("%s: source %s: %w", what, name, err)
 }
@@ -191,7 +191,7 @@ func (c *Client) Scatter(ctx context.Context, s Source, mailbox string, window W
 			Stored: stored, Full: status == "full" || status == "window", Window: status == "window",
 			Cut: status == "straddle" || part && stored == parcels[0].End(), Memory: full || refused != nil,
 			Room: l.number(2), Cost: time.Duration(l.number(3)), Limit: l.number(4), Low: l.number(5), Dropped: l.text(6),
-		}, checkStatus(what, status)
+		}, c.Lost(ctx, s.Queue, checkStatus(what, status))
 	}
 }
 
@@ -303,7 +303,7 @@ func (c *Client) Finish(ctx context.Context, s Source, end int64) error {
 			return nil // an earlier attempt ended the source, and it was delivered and removed since
 		}
 		if status != "ok" {
-			return checkStatus(what, status)
+			return c.Lost(ctx, s.Queue, checkStatus(what, status))
 		}
 		if kept, err := c.replicated(ctx, sourceField{s.Name, "end", end}); err != nil || kept[0] {
 			return err

@@ -66,6 +66,14 @@ func (s Stage) queues() []string {
 	return all
 }
 
+// queue returns the queue that queues names at an index.
+func (s Stage) queue(at int) Queue {
+	if at < len(s.Ins) {
+		return s.Ins[at]
+	}
+	return s.Outs[at-len(s.Ins)].Queue
+}
+
 // Inputs returns the names of the in-queues.
 func (s Stage) Inputs() []string { return names(s.Ins) }
 
@@ -136,7 +144,7 @@ func (c *Client) stage(ctx context.Context, s, old Stage, planned []Queue) error
 	l := asList(replies[len(planned)])
 	switch at := int(l.number(1)); l.text(0) {
 	case "gone":
-		return fmt.Errorf("queue %q: %w", s.queues()[at], ErrQueueNotFound)
+		return c.Lost(ctx, s.queue(at), fmt.Errorf("queue %q: %w", s.queues()[at], ErrQueueNotFound))
 	case "taken":
 		return consumerExists(s.Ins[at].Name, l.text(2))
 	case "exists":

@@ -108,11 +108,11 @@ func (r *reader) stream() []broker.StreamRef {
 func (r *reader) recover(ctx context.Context, failed error) error {
 	r.reread = true
 	q, err := r.client.Look(ctx, r.gather.Queue.Name)
-	if err != nil {
-		return err
+	if err == nil && q.Inc != r.gather.Queue.Inc {
+		err = fmt.Errorf("gather queue %s: %w: another queue has its name now", q.Name, broker.ErrQueueNotFound)
 	}
-	if q.Inc != r.gather.Queue.Inc {
-		return fmt.Errorf("gather queue %s: %w: another queue has its name now", q.Name, broker.ErrQueueNotFound)
+	if err != nil {
+		return r.client.Lost(ctx, r.gather.Queue, err)
 	}
 	if errors.Is(failed, broker.ErrDenied) || strings.Contains(failed.Error(), "WRONGTYPE") {
 		return failed

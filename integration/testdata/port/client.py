@@ -167,8 +167,8 @@ class Process:
         k = client.key
         if client.run("partitions", {"space": k("space"), "workers": k("workers"), "executors": k("executors"), "queues": k("queues")}, {"wanted": 0}) != 1:
             raise SystemExit("the namespace has several partitions")
-        client.run("join", {"registry": k(role + "s"), "card": k(self.mark), "mailbox": k("p", self.id), "fenced": k("fenced"), "space": k("space")},
-                   {"id": self.id, "mark": self.mark, "partitions": 1, "card": [x for pair in card.items() for x in pair]})
+        client.run("join", {"registry": k(role + "s"), "card": k(self.mark), "mailbox": k("p", self.id), "fenced": k("fenced"), "space": k("space"), "watcher": k("watcher")},
+                   {"id": self.id, "mark": self.mark, "partitions": 1, "birth": str(uuid.uuid4()), "card": [x for pair in card.items() for x in pair]})
         self.beats = threading.Thread(target=self.beat, daemon=True)
         self.beats.start()
 

@@ -25,9 +25,10 @@ end -- a worker that was fenced may still have read something
 redis.call('DEL', KEYS[2], KEYS[3])
 if (redis.call('HGET', KEYS[4], 'id') or ARGV[1]) == ARGV[1] then
   redis.call('HDEL', KEYS[4], 'id')
-  if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('DEL', KEYS[4]) end -- otherwise entries there have a watched time
+  if redis.call('EXISTS', KEYS[5]) == 0 then redis.call('HDEL', KEYS[4], 'at', 'watched', 'deaths') end -- otherwise entries there have a watched time
 end
 local was = redis.call('ZREM', KEYS[1], ARGV[1])
+if redis.call('EXISTS', KEYS[5], ARGV[3] .. 'workers', ARGV[3] .. 'executors') == 0 then redis.call('DEL', KEYS[4]) end
 if string.sub(ARGV[2], 1, 1) == 'w' then forget_worker(ARGV[3], ARGV[1]) end
 leave_gathers(ARGV[3], KEYS[8])
 return was

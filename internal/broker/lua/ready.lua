@@ -71,7 +71,8 @@ if math.abs(ms - (tonumber(redis.call('HGET', KEYS[1], 'pass') or 0))) >= pace t
   redis.call('HSET', KEYS[1], 'pass', ms)
   pass = 1
 end
-local status, waited = 'ok', 0
+local status = 'ok'
+local waited = 0
 if #named == 0 and not left_out and ARGV[5] == '1' then
   redis.call('ZADD', KEYS[2], ms, ARGV[1])
   status = 'idle'
