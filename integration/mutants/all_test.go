@@ -672,6 +672,16 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "ReadyQueuesAreShared",
 	},
 	{
+		name: "a queue that somebody deleted counts as lost", file: lua + "leave.lua",
+		from: "ARGV[3] .. 'workers', ARGV[3] .. 'executors') == 0 then", to: "ARGV[3] .. 'workers') == 0 then",
+		pkg: "executor", run: "DeletedQueueIsNotLost",
+	},
+	{
+		name: "a lost queue counts as deleted", file: "internal/broker/lost.go",
+		from: "now == q.birth {", to: "true {",
+		pkg: "executor", run: "ScatterIntoLostQueueSaysSo",
+	},
+	{
 		name: "all workers that are awake look for a single entry", file: lua + "ready.lua",
 		from: "      elseif not is_claimed(tonumber(first[i + 1]), ms) then\n", to: "      else\n",
 		pkg: "internal/broker", run: "SingleEntryIsForOneWorker",
