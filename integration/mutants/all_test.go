@@ -678,7 +678,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a lost queue counts as deleted", file: "internal/broker/lost.go",
-		from: "now == q.birth {", to: "true {",
+		from: "	return &lostError{q.Name}\n", to: "	return err\n",
 		pkg: "executor", run: "ScatterIntoLostQueueSaysSo",
 	},
 	{
