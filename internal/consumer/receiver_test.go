@@ -135,7 +135,7 @@ func TestDeletedQueueIsAnError(t *testing.T) {
 		}
 		if left := slices.DeleteFunc(w.Keys(), func(key string) bool {
 			_, name, _ := cutKey(key)
-			return name == "executors" || name == "e:x1" || name == "p:x1"
+			return name == "executors" || name == "watcher" || name == "e:x1" || name == "p:x1"
 		}); len(left) > 0 {
 			t.Fatalf("left: %q", left)
 		}
