@@ -60,6 +60,9 @@ func scatterOptions(call string, opts []ScatterOption) (options, error) {
 	if o.source.Source != "" && o.source.Queue == "" {
 		return o, errSourceOfNoName
 	}
+	if o.source.Expire > 0 && o.source.Queue == "" {
+		return o, errExpiryOfNoName
+	}
 	return o, nil
 }
 
@@ -136,6 +139,28 @@ func Name(queue string) ScatterOption {
 		return nil
 	})
 }
+
+// Expire lets a named queue expire: if no process uses its flow for d, the queue is deleted with the
+// items that wait in it, and with the stages and queues behind it. A flow is in use while a scatter
+// or a producer of a live process adds to it, while a gather of a live process reads it, and while a
+// worker runs an item of it. A process counts as live until its lease has ended, see
+// executor.Lease. Items that wait for a worker, a retry or a gather keep nothing. The deletion may
+// come up to half of d later; after an outage of Redis the time begins anew.
+//
+// The time holds for the queue from then on, also if the queue is there already: the last call with
+// Expire decides, and calls without it change nothing. A flow that a merge joins with another one
+// does not expire. d must be at least the lease. Expire needs Name. It costs no command for an item.
+func Expire(d time.Duration) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if d <= 0 {
+			return fmt.Errorf("bridge: Expire(%v): it must be above 0", d)
+		}
+		o.source.Expire = d
+		return nil
+	})
+}
+
+var errExpiryOfNoName = errors.New("bridge: Expire needs Name: a queue without a name goes with its process")
 
 // Seal lets no other source join a named queue after this one, so that the stream ends with it. A
 // queue without a name is always sealed.

@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -69,6 +70,9 @@ func (p *partition) feed(ctx context.Context, items codec.Info, o producer.Optio
 		return nil, nil, nil, err
 	}
 	defer end(&err)
+	if o.Expire > 0 && o.Expire < p.ex.lease {
+		return nil, nil, nil, fmt.Errorf("Expire(%v): it must be at least the lease of the Executor, which is %v", o.Expire, p.ex.lease)
+	}
 	if o.Queue != "" {
 		if p, err = p.placeOf(making, o.Queue); err != nil {
 			return nil, nil, nil, err
@@ -102,7 +106,7 @@ func (p *partition) feed(ctx context.Context, items codec.Info, o producer.Optio
 // source makes the queue of a feed and its source, or continues those of their names.
 func (p *partition) source(ctx context.Context, items codec.Info, o producer.Options) (s broker.Source, stored int64, err error) {
 	seal := 0
-	declared := broker.Queue{Name: o.Queue, Bounds: o.Bounds}
+	declared := broker.Queue{Name: o.Queue, Bounds: o.Bounds, Expires: o.Expire}
 	if o.Queue == "" {
 		declared.Name, declared.Owner = uniqueName("scatter"), p.ex.id
 	}

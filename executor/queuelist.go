@@ -32,7 +32,7 @@ func queueInfo(part *broker.Client, q broker.Contents, processes map[string]insp
 		Running: q.Running, Batches: q.Entries, AtLeast: q.AtLeast, Bytes: q.Unread, Added: q.Queue.Items, Fused: q.Queue.Fused,
 		Inputs: q.Queue.Items + q.Queue.Fused + q.Queue.LeftOut,
 		Max:    q.Queue.Max, MaxBytes: q.Queue.MaxBytes, Full: reached(q.Waiting, q.Queue.Max) || reached(q.Unread, q.Queue.MaxBytes), Dropped: q.Queue.Dropped,
-		Oldest: q.Oldest, OldestScattered: q.Scattered, Sources: q.Sources, Sealed: q.Queue.Seal, Consumer: q.Queue.Consumer, From: append([]string{}, q.Queue.From...),
+		Oldest: q.Oldest, OldestScattered: q.Scattered, Sources: q.Sources, Sealed: q.Queue.Seal, Expires: q.Queue.Expires, Consumer: q.Queue.Consumer, From: append([]string{}, q.Queue.From...),
 		Flow: cmp.Or(q.Queue.Flow, q.Queue.Name), Owner: q.Queue.Owner, Partition: part.Index(), Broken: q.Broken, State: stateOf(q),
 	}
 	if q.Gatherer != "" {

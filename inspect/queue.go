@@ -38,9 +38,12 @@ type Queue struct {
 	// be read next from each place it is the earliest. It is zero if there is none.
 	OldestScattered time.Time `json:"oldest_scattered,omitzero"`
 
-	Sources  int64  `json:"sources"`  // that feed it and are not delivered to their end
-	Sealed   bool   `json:"sealed"`   // no further source can join
-	Consumer string `json:"consumer"` // its stage, as "stage:<id>", or its gather, as "gather:<id>"; "" for none
+	Sources int64 `json:"sources"` // that feed it and are not delivered to their end
+	Sealed  bool  `json:"sealed"`  // no further source can join
+	// Expires is the time out of use after which the queue is deleted with its flow, see bridge.Expire. It
+	// is 0 for a queue that does not expire, and for the queues behind another one.
+	Expires  time.Duration `json:"expires,omitempty"`
+	Consumer string        `json:"consumer"` // its stage, as "stage:<id>", or its gather, as "gather:<id>"; "" for none
 	// Gather is the process of the gather that reads the queue, nil if none does. Snapshot.Gathers has
 	// what it reports.
 	Gather *Process `json:"gather,omitempty"`

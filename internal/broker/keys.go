@@ -46,6 +46,7 @@ func (k keys) returns(queue string) string  { return k.prefix + "r:" + queue }
 func (k keys) suspects(queue string) string { return k.prefix + "x:" + queue }
 func (k keys) delayed(queue string) string  { return k.prefix + "l:" + queue }
 func (k keys) due() string                  { return k.prefix + "due" }
+func (k keys) expiring() string             { return k.prefix + "expiring" }
 func (k keys) classes() string              { return k.prefix + "classes" }
 func (k keys) direct() string               { return k.prefix + "direct" }
 func (k keys) idle(class string) string     { return k.prefix + "idle:" + class }

@@ -31,6 +31,7 @@ type Lease struct {
 	requeues    task        // of the entries of dead workers
 	abandons    task        // of the sources of dead executors
 	deletions   task        // of their queues
+	expiries    task        // of the flows that are out of use
 }
 
 // An observation records the last heartbeat of a process and when this process first saw it.
@@ -60,7 +61,7 @@ func (l *Lease) Close() {
 }
 
 // tasks returns the clean-ups. They are independent: none waits for another one.
-func (l *Lease) tasks() []*task { return []*task{&l.requeues, &l.abandons, &l.deletions} }
+func (l *Lease) tasks() []*task { return []*task{&l.requeues, &l.abandons, &l.deletions, &l.expiries} }
 
 // Wait waits until the next heartbeat is due; the first one is due at once. It returns false if ctx
 // has ended.
@@ -193,6 +194,7 @@ func (l *Lease) checkHeartbeats(ctx context.Context, r list, began time.Time) er
 	}
 	fenced := slices.Concat(deadProcesses(r.list(6)), stood, gone)
 	l.cleanUp(ctx, fenced, r.number(7))
+	l.deleteExpired(ctx, r.list(8))
 	return nil
 }
 

@@ -28,6 +28,8 @@ type Queue struct {
 	Seal  bool     `json:"-"` // no source can join
 	From  []string `json:"-"` // root queues of its items, each as a path, see Root
 	Flow  string   `json:"-"`
+	// Expires is the time out of use after which the watcher deletes the flow that begins in the queue. 0: never.
+	Expires time.Duration `json:"-"`
 	// Set by Look, ignored by Declare.
 	Consumer string        `json:"-"`
 	Items    int64         `json:"-"` // added so far
@@ -74,7 +76,8 @@ func queueOf(name string, m map[string]string) Queue {
 		Name: name, Inc: m["inc"], Codec: m["codec"], Type: m["type"], Bounds: Bounds{Max: parseInt(m["max"]), MaxBytes: parseInt(m["maxb"])},
 		Owner: m["owner"], Seal: m["sealed"] == "1", Flow: m["flow"], Consumer: m["consumer"],
 		Items: parseInt(m["items"]), Bytes: parseInt(m["bytes"]), Fused: parseInt(m["fused"]), Dropped: parseInt(m["dropped"]), Cost: time.Duration(parseInt(m["cost"])),
-		before: m["before"],
+		Expires: time.Duration(parseInt(m["expires"])) * time.Millisecond,
+		before:  m["before"],
 	}
 	if q.LeftOut = parseInt(m["leftout"]); m["v"] == "2" {
 		q.V = VersionCounts
@@ -137,7 +140,7 @@ func (c *Client) declaration(q Queue) (call scriptCall, err error) {
 	return scriptCall{
 		scripts.declare,
 		[]string{c.keys.meta(q.Name), c.keys.stream(q.Name), c.keys.returns(q.Name), c.keys.owned(q.Owner), c.keys.queues()},
-		[]any{q.Name, q.Inc, q.Codec, q.Type, q.Max, q.MaxBytes, q.Owner, sealed, from, q.Flow, max(q.V, 1)},
+		[]any{q.Name, q.Inc, q.Codec, q.Type, q.Max, q.MaxBytes, q.Owner, sealed, from, q.Flow, max(q.V, 1), q.Expires.Milliseconds()},
 	}, nil
 }
 
@@ -358,8 +361,9 @@ func (c *Client) dropKeys(ctx context.Context, name string) error {
 			break
 		}
 	}
-	return c.try(ctx, "delete queue "+name, func(ctx context.Context) error {
-		meta, err := c.rdb.HGetAll(ctx, k.meta(name)).Result()
+	var meta map[string]string
+	err := c.try(ctx, "delete queue "+name, func(ctx context.Context) (err error) {
+		meta, err = c.rdb.HGetAll(ctx, k.meta(name)).Result()
 		if err != nil {
 			return err
 		}
@@ -386,6 +390,10 @@ func (c *Client) dropKeys(ctx context.Context, name string) error {
 		})
 		return err
 	})
+	if err == nil && meta["expires"] != "" {
+		_, err = c.expire(ctx, name) // forgets it, since it is gone
+	}
+	return err
 }
 
 // Seal prevents further sources from joining a queue.

@@ -47,6 +47,8 @@ var (
 	dropSourcesLua string
 	//go:embed lua/drop_waiting.lua
 	dropWaitingLua string
+	//go:embed lua/expire.lua
+	expireLua string
 	//go:embed lua/fence.lua
 	fenceLua string
 	//go:embed lua/finish.lua
@@ -130,7 +132,7 @@ var (
 )
 
 var scripts = struct {
-	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, deleteFlow, discard, dropSources, dropWaiting, fence, finish, forgetRings, heartbeat, hint, insert, join, joinClass, leave, limitBatches, look, markDeleting, markUnread, nack, partitions, pause, pauseStage, payloads, purge, ready, reclaim, release, report, requeueDue, requeueForeign, requeueStray, ring, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
+	abandon, abandonSources, ack, adopt, assign, audit, backlog, cleaned, collectRequeued, complete, consume, declare, deleteDeadLetter, deleteFlow, discard, dropSources, dropWaiting, expire, fence, finish, forgetRings, heartbeat, hint, insert, join, joinClass, leave, limitBatches, look, markDeleting, markUnread, nack, partitions, pause, pauseStage, payloads, purge, ready, reclaim, release, report, requeueDue, requeueForeign, requeueStray, ring, scatter, seal, source, stage, standby, sweep, take, unassign, unstage, watch *redis.Script
 }{
 	abandon:          script(abandonLua),
 	abandonSources:   script(abandonSourcesLua),
@@ -149,6 +151,7 @@ var scripts = struct {
 	discard:          script(discardLua),
 	dropSources:      script(dropSourcesLua),
 	dropWaiting:      script(dropWaitingLua),
+	expire:           script(expireLua),
 	fence:            script(fenceLua),
 	finish:           script(finishLua),
 	forgetRings:      script(forgetRingsLua),

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"context"
+	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
@@ -12,9 +13,10 @@ type Options struct {
 	Bounds     broker.Bounds
 	Window     broker.Window
 	Overflow   broker.OverflowPolicy
-	Seal       bool   // no other source can join the queue
-	Source     string // name of a durable source, "" for a source that goes with its executor
-	KeepInputs bool   // Redis keeps each item until its result is delivered
+	Seal       bool          // no other source can join the queue
+	Source     string        // name of a durable source, "" for a source that goes with its executor
+	Expire     time.Duration // of the queue, 0: as it is, see broker.Queue.Expires
+	KeepInputs bool          // Redis keeps each item until its result is delivered
 }
 
 // BatchBounds returns the bounds of a batch for a queue with these bounds. With OverflowDropOldest

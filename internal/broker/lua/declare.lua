@@ -15,6 +15,7 @@
 -- ARGV 9 from  JSON list of the paths it is fed from, [] for a root
 -- ARGV 10 flow  the queue in which its flow begins
 -- ARGV 11 version  of its format: 2 if an offset may have another number of items than one, otherwise 1
+-- ARGV 12 expires  ms out of use after which the watcher deletes its flow; 0: never, or as it is
 -- reply [status, [{field, value}*]]  with the fields of the meta
 -- field field  name of a field of the meta
 -- field value  of that field
@@ -35,5 +36,12 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   status = 'made'
 elseif redis.call('HEXISTS', KEYS[1], 'dying') == 1 then
   status = 'dying'
+end
+if status ~= 'dying' and ARGV[12] ~= '0' then
+  local expiring = string.gsub(KEYS[5], 'queues$', 'expiring')
+  if redis.call('HGET', KEYS[1], 'expires') ~= ARGV[12] or not redis.call('ZSCORE', expiring, ARGV[1]) then
+    redis.call('HSET', KEYS[1], 'expires', ARGV[12])
+    redis.call('ZADD', expiring, now_ms() + math.ceil(tonumber(ARGV[12]) / 4), ARGV[1])
+  end
 end
 return {status, redis.call('HGETALL', KEYS[1])}

@@ -111,6 +111,7 @@ for i, q in ipairs(queues) do
   redis.call('UNLINK', key('q'), key('r'), key('x'), key('l'))
   redis.call('UNLINK', key('src'), key('named'), key('d'), key('nacked'))
   if q.limits then drop_limits(prefix, q.name) end
+  if q.expires then redis.call('ZREM', prefix .. 'expiring', q.name) end
   if (q.owner or '') ~= '' then redis.call('SREM', prefix .. 'own:' .. q.owner, q.name) end
   names[i], metas[i] = q.name, q.key
 end

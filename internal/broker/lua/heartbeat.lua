@@ -15,14 +15,15 @@
 -- field value  of that field
 -- reply ['fenced']
 -- reply ['ok', live, overdue, time]
--- reply ['ok', live, overdue, time, [{id, beat}*], [{id, beat}*], [{mark, entry}*], watched]  for
---   the watcher: workers, executors, fenced
+-- reply ['ok', live, overdue, time, [{id, beat}*], [{id, beat}*], [{mark, entry}*], watched, [{queue}*]]
+--   for the watcher: workers, executors, fenced, and queues for expire.lua
 -- field live  number of live workers
 -- field overdue  ms that the first delayed entry is overdue, 0: none is
 -- field id  of a process
 -- field beat  its last heartbeat in ms
 -- field mark  w:<id> or e:<id>
 -- field entry  its field of fenced
+-- field queue  name of a queue that is to be looked at, see expire.lua
 -- field time  of Redis in ms
 -- field watched  the watched time in ms
 -- word ok  the lease is renewed
@@ -50,5 +51,7 @@ end
 local watched = ms
 if watcher[3] then watched = tonumber(watcher[3]) + math.max(0, math.min(since, silence)) end
 redis.call('HSET', KEYS[3], 'id', ARGV[1], 'at', ms, 'watched', watched)
+local expiring = redis.pcall('ZRANGEBYSCORE', string.gsub(KEYS[3], 'watcher$', 'expiring'), '-inf', ms, 'LIMIT', 0, 1000)
+if expiring.err then expiring = {} end -- the user of the process may not read it
 return {'ok', live, overdue, ms, redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'),
-  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[6]), watched}
+  redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[6]), watched, expiring}

@@ -29,7 +29,7 @@
 -- word broken  a key of the queue has another type, or a stream has lost its group
 local left = tonumber(ARGV[1])
 local fields = {}
-for name in string.gmatch('v inc codec type max maxb owner sealed from flow consumer gatherer items bytes fused leftout dropped cost dying', '%S+') do
+for name in string.gmatch('v inc codec type max maxb owner sealed from flow consumer gatherer items bytes fused leftout dropped cost dying expires', '%S+') do
   fields[#fields + 1] = name
 end
 
