@@ -48,7 +48,7 @@ local function visit(name)
   sum = sum + (tonumber(q[4]) or 0) + (tonumber(q[5]) or 0) + (tonumber(q[6]) or 0)
   used = used or q[3] and redis.call('ZSCORE', KEYS[2], q[3])
   for _, kind in ipairs({'q:', 'r:', 'x:'}) do used = used or held(prefix .. kind .. name) end
-  for other in string.gmatch(q[7] or '', '"([^"~]+)') do used = used or other ~= root end -- a merge joins another flow
+  for other in string.gmatch(q[7] or '', '"([^"~]+)[^"]*"') do used = used or other ~= root end -- a merge joins another flow
   local stage = string.match(q[2] or '', '^stage:(.+)$')
   local record = stage and redis.call('HGET', KEYS[4], stage)
   for _, queue in ipairs(queues_in(record, 'outs')) do visit(queue) end
