@@ -12,6 +12,26 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
+// A queue for the items of one day goes two days after its last use.
+func ExampleExpire() {
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	_, err = bridge.ScatterSeq(ctx, ex, slices.Values([]string{"apples", "pears"}), bridge.Name("orders-1207"), bridge.Expire(48*time.Hour))
+	if err != nil {
+		log.Fatal(err)
+	}
+	queues, err := ex.Queues(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(queues[0].Name, queues[0].Expires)
+	// Output: orders-1207 48h0m0s
+}
+
 // A producer is started again and continues its source behind the stored items.
 func ExampleDurableSource() {
 	ctx := context.Background()

@@ -182,6 +182,9 @@ func TestAQueueThatExpiresCanBeDeleted(t *testing.T) {
 			for range n {
 				scatter(t, ex, []int{1}, bridge.Name("orders"), bridge.Expire(time.Hour))
 			}
+			if err := ex.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
 			q := must(executor.Open[int](t.Context(), ex, "orders"))(t)
 			if err := q.Delete(t.Context()); err != nil {
 				t.Error(err)

@@ -197,7 +197,7 @@ func TestProtocolFields(t *testing.T) {
 	for i, field := range meta {
 		meta[i] = strings.NewReplacer("s:count", "s:<stage>").Replace(field)
 	}
-	same(t, "fields of the meta", column(t, "field of `m:<queue>`"), append(meta, "cost", "dying", "fused", "leaves", "held", "leftout", "limits", "replaced", "tat", "turn", "ring", "revision"))
+	same(t, "fields of the meta", column(t, "field of `m:<queue>`"), append(meta, "cost", "dying", "fused", "leaves", "held", "leftout", "limits", "replaced", "tat", "turn", "ring", "revision", "expires", "unused"))
 	source := slices.Collect(maps.Keys(raw.HGetAll(t.Context(), "{dq:0}:s:s-1").Val()))
 	for i, field := range source {
 		source[i] = strings.Replace(field, "g:numbers", "g:<leaf>", 1)

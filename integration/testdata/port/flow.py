@@ -30,7 +30,7 @@ class Executor(Process):
         k = self.client.key
         status, meta = self.client.run("declare", {"meta": k("m", name), "stream": k("q", name), "returns": k("r", name), "owned": k("own", self.id), "queues": k("queues")},
                                        {"queue": name, "inc": uuid.uuid4(), "codec": codec, "type": typ, "max": 0, "maxb": C["queue_bytes"], "owner": self.id,
-                                        "sealed": sealed, "from": json.dumps(paths), "flow": flow, "version": 1})
+                                        "sealed": sealed, "from": json.dumps(paths), "flow": flow, "version": 1, "expires": 0})
         if text(status) == "dying":
             raise SystemExit("queue %s is being deleted" % name)
         return Queue(name, meta)

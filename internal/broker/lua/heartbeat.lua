@@ -15,8 +15,8 @@
 -- field value  of that field
 -- reply ['fenced']
 -- reply ['ok', live, overdue, time]
--- reply ['ok', live, overdue, time, [{id, beat}*], [{id, beat}*], [{mark, entry}*], watched, [{queue}*]]
---   for the watcher: workers, executors, fenced, and queues for expire.lua
+-- reply ['ok', live, overdue, time, [{id, beat}*], [{id, beat}*], [{mark, entry}*], watched,
+--   [{queue}*]]  for the watcher: workers, executors, fenced, queues for expire.lua
 -- field live  number of live workers
 -- field overdue  ms that the first delayed entry is overdue, 0: none is
 -- field id  of a process
