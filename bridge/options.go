@@ -6,9 +6,11 @@ import (
 	"math"
 	"time"
 
+	"github.com/dqbridge/dqbridge/executor"
 	"github.com/dqbridge/dqbridge/internal/broker"
 	"github.com/dqbridge/dqbridge/internal/codec"
 	"github.com/dqbridge/dqbridge/internal/consumer"
+	"github.com/dqbridge/dqbridge/internal/handle"
 	"github.com/dqbridge/dqbridge/internal/producer"
 	"github.com/dqbridge/dqbridge/workers"
 )
@@ -59,6 +61,12 @@ func scatterOptions(call string, opts []ScatterOption) (options, error) {
 	}
 	if o.source.Source != "" && o.source.Queue == "" {
 		return o, errSourceOfNoName
+	}
+	if o.source.Private != "" {
+		if o.source.Queue == "" || o.source.Source != "" {
+			return o, errPrivate
+		}
+		o.source.Window.OnceGathered = false // the queue of the results has no bound
 	}
 	if o.source.Expire > 0 && o.source.Queue == "" {
 		return o, errExpiryOfNoName
@@ -156,6 +164,45 @@ func Expire(d time.Duration) ScatterOption {
 			return fmt.Errorf("bridge: Expire(%v): it must be above 0", d)
 		}
 		o.source.Expire = d
+		return nil
+	})
+}
+
+// Private keeps the results of this scatter apart from those of others: results that would come to
+// the named queue last go to a queue of this scatter instead, which only its process gathers, see
+// ResultsOf. So any number of processes feed one named pipeline, and each gets the results of its own
+// items, in order and once each.
+//
+// The stages of the pipeline are made before, and last is its only end: Scatter returns an error if
+// the queue that Name gives leads to another end too, or if a stage reads last; executor.ErrQueueNotFound
+// if there is no queue last. MaxInFlight bounds the items between this scatter and its gather from the
+// first item on, so a process that does not take its results stops itself and no other one. The
+// results are dropped once no call of this process can gather them, as the flow of a queue without a
+// name is, and ten minutes after the process has died. Items that are stored already still run.
+//
+// Private needs Name and cannot be with DurableSource. One scatter for many items is cheaper than one
+// for each: a source costs about as much as a queue.
+func Private(last string) ScatterOption {
+	return scatterOption(func(o *options) error {
+		if last == "" {
+			return errors.New("bridge: Private: it must not be empty")
+		}
+		o.source.Private = last
+		return nil
+	})
+}
+
+var errPrivate = errors.New("bridge: Private needs Name and cannot be with DurableSource: its results go with the process")
+
+// ResultsOf lets a gather of the last queue of a pipeline read the results of one scatter, which has
+// the option Private. q is the queue that this scatter, or Queue of its Producer, returned. The stream
+// ends when the scatter has ended and all of its results are delivered. Other gathers of the last
+// queue do not see them.
+func ResultsOf[T any](q *executor.Queue[T]) GatherOption {
+	return gatherOption(func(o *options) error {
+		if o.receiver.Private = q.Internal(handle.Key{}).Private(); o.receiver.Private == "" {
+			return errors.New("bridge: ResultsOf: the queue is not one that a scatter with Private returned")
+		}
 		return nil
 	})
 }

@@ -39,17 +39,26 @@ func (i internalQueue[T]) Gather(ctx context.Context, o consumer.ReceiverOptions
 	return i.q.gather(ctx, o)
 }
 
+// Private is the name of the queue that gets the results of the scatter, "" if they are not private.
+func (i internalQueue[T]) Private() string {
+	if i.q == nil {
+		return ""
+	}
+	return i.q.private
+}
+
 // Codec is the codec of the items.
 func (i internalQueue[T]) Codec() codec.Typed[T] { return i.q.typed }
 
 // A feedKeeper is the part of a partition that one of its feeds belongs to.
 type feedKeeper struct {
-	part   *partition
-	sender *producer.Sender
-	stored int64 // items of the source before the feed began
-	wake   chan struct{}
-	state  *scatterState
-	unbind func()
+	part    *partition
+	sender  *producer.Sender
+	stored  int64  // items of the source before the feed began
+	private string // name of the queue of its results, if they are private
+	wake    chan struct{}
+	state   *scatterState
+	unbind  func()
 }
 
 // newFeed makes a queue and a source of it, in the partition p unless a queue of that name is in
@@ -60,7 +69,7 @@ func newFeed[T any](ctx context.Context, p *partition, typed codec.Typed[T], o p
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	q := &Queue[T]{part: keeper.part, q: keeper.sender.Source().Queue, typed: typed, scatter: keeper.state, stored: keeper.stored}
+	q := &Queue[T]{part: keeper.part, q: keeper.sender.Source().Queue, typed: typed, scatter: keeper.state, stored: keeper.stored, private: keeper.private}
 	return q, feed, bound, nil
 }
 
@@ -92,9 +101,14 @@ func (p *partition) feed(ctx context.Context, items codec.Info, o producer.Optio
 	if q := source.Queue; q.Owner != "" {
 		p.flows.add(ctx, q.Name, stop)
 	}
+	private := ""
+	if o.Private != "" {
+		private = source.Name
+		p.flows.add(ctx, private, stop)
+	}
 	wake := p.mailbox.addSender()
 	keeper := &feedKeeper{
-		part: p, sender: producer.NewSender(p.c, source, p.ex.id, wake, o.Window), stored: stored, wake: wake,
+		part: p, sender: producer.NewSender(p.c, source, p.ex.id, wake, o.Window), stored: stored, private: private, wake: wake,
 		state: p.ex.tasks.addScatter(), unbind: func() { stop(nil); unbind() },
 	}
 	batcher := producer.NewBatcher(source.Name, stored, o.BatchBounds(source.Queue.Bounds))
@@ -115,7 +129,13 @@ func (p *partition) source(ctx context.Context, items codec.Info, o producer.Opt
 	}
 	declared.Flow = declared.Name
 	opts := []broker.SourceOption{broker.Of(p.ex.id)}
-	var q broker.Queue
+	var q, private broker.Queue
+	if o.Private != "" {
+		if private, err = p.private(ctx, o); err != nil {
+			return broker.Source{}, 0, err
+		}
+		opts = append(opts, broker.Private(private))
+	}
 	if o.Queue == "" {
 		q, opts = p.c.Planned(ofType(declared, items)), append(opts, broker.OfPlanned())
 	} else if q, _, err = p.declare(ctx, declared, items); err != nil {
@@ -137,7 +157,7 @@ func (p *partition) source(ctx context.Context, items codec.Info, o producer.Opt
 		p.owed.undo("end of source "+s.Name, func(ctx context.Context) error { return p.c.Abandon(ctx, unsure, cause) })
 	}
 	if err != nil {
-		p.discard(q)
+		p.discard(q, private)
 	}
 	s.Overflow = o.Overflow
 	return s, stored, err

@@ -25,6 +25,7 @@ type Queue[T any] struct {
 	typed   codec.Typed[T]
 	scatter *scatterState // that returned this handle; nil if another call did
 	stored  int64         // items of the scatter's source before it began
+	private string        // name of the queue of its results, if they are private
 }
 
 // Stored returns the number of items that the durable source of the scatter which returned this

@@ -20,28 +20,32 @@ func (q *Queue[T]) gather(ctx context.Context, o consumer.ReceiverOptions) (r *c
 		return nil, nil, nil, err
 	}
 	defer end(&err)
+	name, err := q.gathered(o)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	bound, unbind, err := q.part.ex.tasks.bind(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	o.Executor, o.Log, o.Later = q.part.ex.id, q.part.ex.log, q.part.owed.undo
-	q.part.flows.beginGather(q.q.Name)
+	q.part.flows.beginGather(name)
 	release = func(ended error) {
 		defer unbind()
 		q.part.active.removeGather(r)
 		switch {
 		case ended == nil:
-			q.part.deleteDelivered(bound, q.q.Name)
+			q.part.deleteDelivered(bound, name)
 		case errors.Is(ended, ErrLost):
-			q.part.flows.end(q.q.Name, ended)
-		case errors.Is(ended, ErrQueueNotFound):
-			q.part.flows.forget(q.q.Name)
+			q.part.flows.end(name, ended)
+		case errors.Is(ended, ErrQueueNotFound) && o.Private == "":
+			q.part.flows.forget(name)
 		default:
 			left := errors.Is(errors.Join(ended, context.Cause(bound)), consumer.ErrLeft) // a call that was cut may say only that its context ended
-			q.part.flows.endGather(q.q.Name, left || errors.Is(ended, ErrTruncated))
+			q.part.flows.endGather(name, left || errors.Is(ended, ErrTruncated) || errors.Is(ended, ErrQueueNotFound))
 		}
 	}
-	if r, err = q.part.receive(making, q.q.Name, o); err != nil {
+	if r, err = q.part.receive(making, name, o); err != nil {
 		release(err)
 		return nil, nil, nil, err
 	}

@@ -43,7 +43,11 @@ var auditOrder = []StreamKind{Fresh, Returned, Suspect, delayed, Returned, Suspe
 // is O(stages on the way).
 func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 	var stages []Stage
-	seen, above := map[string]bool{}, []string{g.Queue.Name}
+	last, private := PrivateIn(g.Queue.Name)
+	if !private {
+		last = g.Queue.Name
+	}
+	seen, above := map[string]bool{}, []string{last}
 	for len(above) > 0 {
 		q, err := c.lookDying(ctx, above[0])
 		if err != nil {
@@ -68,7 +72,11 @@ func (c *Client) Upstream(ctx context.Context, g Gather) ([]Path, error) {
 		}
 		stages = append(stages, adding...)
 	}
-	return pathsTo(stages, g.Roots(), Path{Queue: g.Queue.Name}), nil
+	way := pathsTo(stages, g.Roots(), Path{Queue: last})
+	if private { // the items do not come to the queue in whose place it is
+		way = append(slices.DeleteFunc(way, func(p Path) bool { return p.Queue == last }), Path{Queue: g.Queue.Name})
+	}
+	return way, nil
 }
 
 // Audit looks for entries that cover the gaps of a gather. It reads the queues from the roots down,

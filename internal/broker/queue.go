@@ -123,7 +123,11 @@ func (c *Client) Planned(q Queue) Queue {
 
 // declaration returns the call that creates a queue with the incarnation that it has.
 func (c *Client) declaration(q Queue) (call scriptCall, err error) {
-	if err := CheckName("queue", q.Name); err != nil {
+	check := checkQueue
+	if q.Owner == "" {
+		check = func(name string) error { return CheckName("queue", name) }
+	}
+	if err := check(q.Name); err != nil {
 		return call, err
 	}
 	if q.From == nil {
@@ -146,7 +150,7 @@ func (c *Client) declaration(q Queue) (call scriptCall, err error) {
 
 // Look reads a queue.
 func (c *Client) Look(ctx context.Context, name string) (Queue, error) {
-	if err := CheckName("queue", name); err != nil {
+	if err := checkQueue(name); err != nil {
 		return Queue{}, err
 	}
 	var m map[string]string

@@ -41,6 +41,7 @@ type sourceOptions struct {
 	named    int
 	keep     string
 	planned  bool
+	private  *Queue
 }
 
 // Of names the executor of a source. If that executor dies, the watcher abandons the source.
@@ -67,13 +68,22 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 	for _, o := range opts {
 		o(&by)
 	}
-	if err := CheckName("source", name); err != nil {
+	if by.private != nil {
+		name = by.private.Name
+	} else if err := CheckName("source", name); err != nil {
 		return Source{}, 0, err
 	}
 	what := "scatter into queue " + q.Name
 	s = Source{Name: name, Queue: q, claim: rand.Text()[:8], lost: lostFailure(q.Name)}
 	var calls []scriptCall
+	var made []Queue
 	if by.planned {
+		made = append(made, q)
+	}
+	if by.private != nil {
+		made = append(made, *by.private)
+	}
+	for _, q := range made {
 		declaration, err := c.declaration(q)
 		if err != nil {
 			return s, 0, err
@@ -99,6 +109,8 @@ func (c *Client) Source(ctx context.Context, name string, q Queue, seal int, opt
 		err = ErrEnded
 	case "elsewhere":
 		err = ErrElsewhere
+	case "branched":
+		err = errBranched
 	default:
 		return Source{}, 0, c.Lost(ctx, q, checkStatus(what, status))
 	}

@@ -113,7 +113,7 @@ func sourceState(name string, m map[string]string, leaves []string) SourceState 
 		},
 		Queue: m["queue"], Executor: m["by"], Delivered: -1, Lost: parseInt(m["dropped"]), Window: m["wait"] != "",
 	}
-	for _, leaf := range leaves {
+	for _, leaf := range leavesOf(leaves, name) {
 		mark, gathered := m["g:"+leaf]
 		if !gathered {
 			continue

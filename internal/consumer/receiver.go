@@ -73,8 +73,9 @@ type Receiver struct {
 type ReceiverOptions struct {
 	Executor  string
 	Unordered bool
-	Standby   bool // the executor waits for the right to gather
-	Manual    bool // items are acknowledged by their tickets, not by Delivered
+	Standby   bool   // the executor waits for the right to gather
+	Private   string // name of the private queue that is read instead, "" for none
+	Manual    bool   // items are acknowledged by their tickets, not by Delivered
 	// MaxUnacked bounds the items that are handed out and not acknowledged by their tickets. 0:
 	// MaxManual.
 	MaxUnacked int

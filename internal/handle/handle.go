@@ -32,6 +32,9 @@ type Queue[E, T any] interface {
 	// Gather makes a receiver the one consumer of the queue. The receiver lives until release is
 	// called with the reason, at most as long as the context that Gather returns.
 	Gather(ctx context.Context, o consumer.ReceiverOptions) (r *consumer.Receiver, bound context.Context, release func(error), err error)
+	// Private returns the name of the queue of the results of the scatter that returned the queue, "" if they
+	// are not private.
+	Private() string
 	// Codec returns the codec of the items.
 	Codec() codec.Typed[T]
 }

@@ -16,6 +16,7 @@ type Options struct {
 	Seal       bool          // no other source can join the queue
 	Source     string        // name of a durable source, "" for a source that goes with its executor
 	Expire     time.Duration // of the queue, 0: as it is, see broker.Queue.Expires
+	Private    string        // last queue of the flow, in whose place a queue of the source's own gets its results; "": none
 	KeepInputs bool          // Redis keeps each item until its result is delivered
 }
 

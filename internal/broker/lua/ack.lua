@@ -97,7 +97,7 @@ for i = 0, sources - 1 do
     redis.call('HSET', KEYS[k], 'g:' .. ARGV[3] .. string.sub(here, #name + 1), done and 'end' or low)
     if source[1] or source[3] then wake(KEYS[k], source[1], source[3]) end
     if done or tonumber(source[2] or 0) > 0 or source[6] then
-      local leaves = redis.call('HGET', KEYS[k + 1], 'leaves') or root
+      local leaves = leaves_of(redis.call('HGET', KEYS[k + 1], 'leaves') or root, name)
       if done and forget_delivered(ARGV[4], root, leaves, name) then
         marks[#marks], marks[#marks - 1] = nil, nil
       else

@@ -102,6 +102,8 @@ end
 -- their metas, and the changes that are written at the end.
 local queues = {}
 
+local prefix = string.sub(ARGV[1], 1, -3)
+
 local function queue(meta)
   local q = queues[meta]
   if not q then
@@ -128,13 +130,22 @@ local function note_added(meta)
   end
 end
 
+-- place returns the queue that gets an out, if it is the private queue of its source.
+local function place(out)
+  local last, private = private_of(out.source)
+  if not last or out.meta ~= prefix .. 'm:' .. last then return nil end
+  local q = queue(prefix .. 'm:' .. private)
+  q.stream = prefix .. 'q:' .. private
+  return q
+end
+
 local function check(e)
   if queue(e.meta).inc ~= e.inc then return 'gone' end
   for _, out in ipairs(e.outs) do
     local q = queue(out.meta)
     if q.inc ~= out.inc then return 'noout' end
     if not q.stream and redis.call('TYPE', out.stream).ok ~= 'stream' then return 'noout' end
-    q.stream = out.stream
+    q.stream, out.private = out.stream, place(out)
   end
   for _, by in ipairs(e.passed) do
     if queue(by.meta).inc ~= by.inc then return 'noout' end
@@ -208,9 +219,14 @@ local function commit(e)
   local cost = e.cost
   for _, out in ipairs(e.outs) do
     local q = queue(out.meta)
-    add(q, out.source, out.first, tonumber(out.n), tonumber(out.size), e.stamp, out.kind, out.data, out.count)
-    if out.payload then redis.call('PERSIST', out.payload) end
-    note_added(out.meta)
+    local to = out.private or q
+    if to.inc then
+      add(to, out.source, out.first, tonumber(out.n), tonumber(out.size), e.stamp, out.kind, out.data, out.count)
+      if out.payload then redis.call('PERSIST', out.payload) end
+      note_added(to.meta)
+    elseif out.payload then -- the gather of its source has gone: no process wants the results
+      redis.call('UNLINK', out.payload)
+    end
     cost = math.max(cost, e.growth * (q.measured > 0 and q.measured or q.cost))
   end
   for _, by in ipairs(e.passed) do
@@ -251,7 +267,6 @@ if ARGV[4] ~= '' and replies[1] == 'ok' then
   replies[2] = take(first.outs[1].stream, first.outs[1].meta)
   if #replies[2] > 0 and queue(first.outs[1].meta).ring and not has_unread(first.outs[1].stream) then drained = first.outs[1].meta end
 end
-local prefix = string.sub(ARGV[1], 1, -3)
 for _, meta in ipairs(added) do
   freed[meta] = nil
   if meta ~= drained then announce(prefix, string.sub(meta, #prefix + 3), queue(meta).ring, queue(meta).entries == 1) end

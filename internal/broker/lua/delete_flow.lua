@@ -104,8 +104,9 @@ for i, q in ipairs(queues) do
   for _, kind in ipairs(q.full) do drop_entries(kind, q.name) end
   for _, name in ipairs(q.sources > 0 and redis.call('ZRANGE', prefix .. 'src:' .. q.name, 0, -1) or {}) do
     drop_hold(prefix .. 'holds:', redis.call('HGET', prefix .. 's:' .. name, 'by'), name)
-    forget_source(prefix, q.name, q.leaves or q.name, name)
+    forget_source(prefix, q.name, leaves_of(q.leaves or q.name, name), name)
   end
+  forget_private(prefix, q.flow, q.name)
   local function key(kind) return prefix .. kind .. ':' .. q.name end
   -- Two commands: the ACL rules of a worker are for the streams or for the other keys.
   redis.call('UNLINK', key('q'), key('r'), key('x'), key('l'))

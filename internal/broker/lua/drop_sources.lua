@@ -1,4 +1,5 @@
--- drop_sources.lua: deletes some sources of a dying queue, with their marks in its leaves
+-- drop_sources.lua: deletes some sources of a dying queue, with their marks in its leaves, or the source
+--   whose private queue it is
 -- KEYS 1 meta  m:<queue>
 -- KEYS 2 sources  src:<queue>
 -- ARGV 1 prefix  of all keys
@@ -10,8 +11,9 @@ local names, gone = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[3]) - 1), {}
 for _, name in ipairs(names) do
   gone[name] = true
   drop_hold(ARGV[1] .. 'holds:', redis.call('HGET', ARGV[1] .. 's:' .. name, 'by'), name)
-  forget_source(ARGV[1], ARGV[2], leaves, name)
+  forget_source(ARGV[1], ARGV[2], leaves_of(leaves, name), name)
 end
+forget_private(ARGV[1], redis.call('HGET', KEYS[1], 'flow'), ARGV[2])
 for queue in string.gmatch(leaves, '([^%s~]+)%S*') do
   local marks = redis.call('HGETALL', ARGV[1] .. 'd:' .. queue)
   for i = 1, #marks, 2 do -- of children

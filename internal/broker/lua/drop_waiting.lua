@@ -42,12 +42,27 @@ redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, al
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 local bound = ARGV[4] ~= '' and ARGV[4] or last and last[1] or '0-0'
 
+local prefix, privates = string.sub(ARGV[6], 1, -3), {}
+
+-- place returns the queue that gets the failures of a source: an out-queue, or the private queue of the
+-- source, false if that is gone.
+local function place(queue, source)
+  local last, private = private_of(source)
+  if not last or queue.meta ~= prefix .. 'm:' .. last then return queue end
+  if privates[private] == nil then
+    local at = redis.call('HMGET', prefix .. 'm:' .. private, 'inc', 'dying', 'items', 'bytes')
+    privates[private] = at[1] and not at[2] and tally(prefix .. 'q:' .. private, prefix .. 'm:' .. private, at[3], at[4])
+  end
+  return privates[private]
+end
+
 -- drop replaces an entry by a failure in each out-queue. One that is no batch has no place there.
 local function drop(stream, entry)
   local source, first, n = field(entry, 's'), tonumber(field(entry, 'o')), tonumber(field(entry, 'n'))
   if source and first and n then
     for _, out in ipairs(outs) do
-      add(out.queue, source .. out.branch, string.format('%d', first), n, 0, stamp_of(entry), 'e', ARGV[5])
+      local to = place(out.queue, source)
+      if to then add(to, source .. out.branch, string.format('%d', first), n, 0, stamp_of(entry), 'e', ARGV[5]) end
     end
     items = items + n
   end
@@ -79,7 +94,9 @@ if left > 0 then
   end
 end
 drop_unread(KEYS[2], bound)
-local prefix = string.sub(ARGV[6], 1, -3)
+for _, queue in pairs(privates) do
+  if queue then post(queue) end
+end
 for _, out in ipairs(outs) do
   post(out.queue)
   if items > 0 then announce(prefix, string.sub(out.queue.meta, #prefix + 3), out.ring) end

@@ -111,6 +111,25 @@ local function has_leaf(leaves, leaf)
   return string.find(' ' .. leaves .. ' ', ' ' .. leaf .. ' ', 1, true) ~= nil
 end
 
+-- private_of returns, of a source whose results go to a queue of its own instead of a named one, the names
+-- of these: <source>@<named queue> is the name of both the source and its private queue.
+local function private_of(source)
+  if not string.find(source, '@', 1, true) then return nil end
+  local queue = string.match(source, '^[^~/]+')
+  return string.match(queue, '@(.*)$'), queue
+end
+
+-- leaves_of returns those leaves of a root queue that get the items of a source.
+local function leaves_of(leaves, source)
+  local last, private = private_of(source)
+  if not last then return leaves end
+  local list = {}
+  for queue, branch in string.gmatch(leaves, '([^%s~]+)(%S*)') do
+    list[#list + 1] = (queue == last and private or queue) .. branch
+  end
+  return table.concat(list, ' ')
+end
+
 -- read_source returns the fields of a source and the offset below which all
 -- leaves that are gathered have delivered; nil if none is gathered. Without
 -- leaves, the root queue is its only one.
@@ -181,6 +200,14 @@ end
 -- drop_hold takes a source out of the set of its executor.
 local function drop_hold(holds, executor, source)
   if executor and executor ~= '' then redis.call('SREM', holds .. executor, source) end
+end
+
+-- forget_private deletes the source of a private queue of a flow. It does nothing for another queue.
+local function forget_private(prefix, root, queue)
+  local _, name = private_of(queue)
+  if not name or not root then return end
+  drop_hold(prefix .. 'holds:', redis.call('HGET', prefix .. 's:' .. name, 'by'), name)
+  forget_source(prefix, root, queue, name)
 end
 
 -- fenced_entry describes a process that others clean up after: when that

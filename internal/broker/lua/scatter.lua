@@ -42,7 +42,7 @@
 -- word gone  the queue is gone, is being deleted, or has another incarnation
 -- word fenced  the source has a successor, or is delivered and forgotten
 local meta = redis.call('HMGET', KEYS[2], 'inc', 'dying', 'max', 'maxb', 'cost', 'limit', 'items', 'bytes', 'leaves', 'ring')
-local source, low = read_source(KEYS[1], meta[9])
+local source, low = read_source(KEYS[1], meta[9] and leaves_of(meta[9], ARGV[1]))
 local stored = tonumber(source.stored or 0)
 if meta[1] ~= ARGV[3] or meta[2] then return {'gone', stored, -1, 0} end
 if source.inc ~= ARGV[3] then return {'fenced', stored, -1, 0} end -- it has ended, is delivered and forgotten

@@ -5,7 +5,7 @@
 -- KEYS 4 watch  watch:<queue>  mailboxes of its gathers
 -- KEYS 5 executors  executors
 -- KEYS 6 named  named:<queue>
--- ARGV 1 source  its name
+-- ARGV 1 source  its name; <source>@<queue> if its results go to its private queue of that name
 -- ARGV 2 queue  that it feeds
 -- ARGV 3 inc  incarnation of the queue
 -- ARGV 4 seal  1 if no other source can join after it, otherwise 0
@@ -22,6 +22,7 @@
 -- word ok  the caller has the source
 -- word gone  the queue is gone, is being deleted, or has another incarnation
 -- word sealed  no source can join
+-- word branched  its results cannot go to a private queue: the flow has another end
 -- word elsewhere  a source of that name feeds another queue
 -- word ended  it has ended, at stored
 -- word fenced  the executor is not in the registry
@@ -34,6 +35,15 @@ if old[1] and old[1] ~= ARGV[2] then return {'elsewhere', 0, 0} end
 if old[1] and tonumber(old[3]) >= 0 then return {'ended', 0, tonumber(old[2])} end
 if ARGV[5] ~= '' and not redis.call('ZSCORE', KEYS[5], ARGV[5]) then return {'fenced', 0, 0} end
 if not old[1] and meta[2] == '1' then return {'sealed', 0, 0} end
+local last, private = private_of(ARGV[1])
+if last then
+  local leaves = redis.call('HGET', KEYS[2], 'leaves')
+  for leaf in string.gmatch(leaves or ARGV[2], '([^%s~]+)%S*') do
+    if leaf ~= last then return {'branched', 0, 0} end
+  end
+  local place = redis.call('HMGET', string.sub(KEYS[2], 1, -#ARGV[2] - 1) .. private, 'inc', 'dying')
+  if not place[1] or place[2] then return {'gone', 0, 0} end
+end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 if not old[1] then
   redis.call('HSET', KEYS[1], 'queue', ARGV[2], 'inc', ARGV[3], 'stored', 0, 'end', -1)

@@ -11,7 +11,7 @@ local leaves = redis.call('HGET', KEYS[1], 'leaves') or ARGV[2]
 local rows = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
 for i = 1, #rows, 2 do
   local key = ARGV[1] .. 's:' .. rows[i]
-  local source = redis.call('HGETALL', key)
+  local source, leaves = redis.call('HGETALL', key), leaves_of(leaves, rows[i])
   for k = 1, #source, 2 do
     if string.sub(source[k], 1, 2) == 'g:' and not has_leaf(leaves, string.sub(source[k], 3)) then redis.call('HDEL', key, source[k]) end
     if source[k] == 'wait' then tell(source[k + 1], 'room', ARGV[2]) end

@@ -80,7 +80,7 @@ local function within(stream, meta, ahead, leaves)
   for i, entry in ipairs(redis.call('XRANGE', stream, first[1], '+', 'COUNT', math.max(budget, 1))) do
     local name = field(entry, 's') or ''
     if not ends[name] then
-      local source, low = read_source(ARGV[5] .. 's:' .. name, leaves)
+      local source, low = read_source(ARGV[5] .. 's:' .. name, leaves and leaves_of(leaves, name))
       ends[name] = low and source.window and window_end(source, ARGV[5] .. 'gaps:' .. name, low, tonumber(source.window)) or math.huge
     end
     if (tonumber(field(entry, 'o')) or 0) >= ends[name] then

@@ -27,8 +27,8 @@
 -- field named  1 if it outlives its executor
 -- field dropped  items that policies have dropped
 -- word open  further sources may join
--- word sealed  none can join
--- word gone  the root queue or the gathered queue is gone
+-- word sealed  none can join; also for the private queue of a source
+-- word gone  the root queue or the gathered queue is gone, or the one in whose place that is private
 -- word fenced  another gather has the queue
 local root = redis.call('HMGET', KEYS[1], 'sealed', 'dying', 'changes')
 if not root[1] or root[2] then return {'gone'} end
@@ -41,11 +41,22 @@ redis.call('PEXPIRE', ARGV[1], 600000) -- of a gather that dies, it goes by itse
 
 local after = ARGV[6]
 if tonumber(root[3] or 0) < tonumber(after) then after = '0' end -- Redis has lost the last writes
-local rows = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[7])
-local reply = {root[1] == '1' and 'sealed' or 'open', rows[#rows] or after, #rows == 2 * tonumber(ARGV[7]) and 1 or 0, meta[4] or ''}
+local last, private = private_of(ARGV[3])
+local rows, replaced = {}, meta[4]
+if private then -- it has one source
+  local score = redis.call('ZSCORE', KEYS[2], private)
+  if score and tonumber(score) > tonumber(after) then rows = {private, score} end
+  local place = redis.call('HMGET', string.sub(ARGV[2], 1, -3) .. 'm:' .. last, 'inc', 'dying', 'replaced')
+  if not place[1] or place[2] then return {'gone'} end
+  replaced = place[3]
+else
+  rows = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[7])
+end
+local reply = {(private or root[1] == '1') and 'sealed' or 'open', rows[#rows] or after, #rows == 2 * tonumber(ARGV[7]) and 1 or 0, replaced or ''}
 local leaf = 'g:' .. ARGV[3] .. ARGV[4]
 
 local function add(name)
+  if not private and private_of(name) == ARGV[3] then return end -- its items do not come here
   local source = redis.call('HMGET', ARGV[2] .. name, 'stored', 'end', 'cut', 'away', 'named', 'dropped', leaf, 'wait')
   if not source[1] or source[7] == 'end' then return end -- it is forgotten, or delivered here
   if not source[7] then
