@@ -42,6 +42,16 @@ func TestANamedQueueExpiresOnceNoProcessUsesItsFlow(t *testing.T) {
 		"gather": func(t *testing.T, ctx context.Context, _ *executor.Executor, out *executor.Queue[int]) {
 			must(bridge.Gather(ctx, out, bridge.Buffer(0)))(t)
 		},
+		"private gather": func(t *testing.T, ctx context.Context, ex *executor.Executor, out *executor.Queue[int]) {
+			closed := make(chan int, 1)
+			closed <- 0
+			close(closed)
+			call, cancel := context.WithCancel(t.Context())
+			calls <- call
+			mine := must(bridge.Scatter(ctx, ex, closed, bridge.Name("orders"), bridge.Private(out.Name())))(t)
+			must(bridge.Gather(ctx, out, bridge.ResultsOf(mine), bridge.Buffer(0), bridge.ManualAck()))(t)
+			cancel()
+		},
 		"call": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) {
 			calls <- ctx
 			scatter(t, ex, []int{0}, bridge.Name("orders"))

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/flow"
 	"github.com/dqbridge/dqbridge/workers"
 )
 
@@ -167,4 +169,115 @@ func TestPrivateRefusesWhatItCannotKeep(t *testing.T) {
 		want(t, values(t, charged, bridge.ResultsOf(mine)), 4)
 		removeQueues(t, ex, "orders", "orders.inc", "charged")
 	}, inc, double)
+}
+
+// The groups of a flat map, also large ones that workers open, come back whole, over several branches.
+func TestPrivateResultsOfAFlatMapAndAMerge(t *testing.T) {
+	upTo := workers.DefineFlatMap("upto", func(_ context.Context, n int, yield func(int)) error {
+		for i := range n {
+			yield(i)
+		}
+		return nil
+	})
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		scatter(t, ex, []int{}, bridge.Name("orders"))
+		in := must(executor.Open[int](t.Context(), ex, "orders"))(t)
+		many := must(flow.FlatMap(t.Context(), upTo, in))(t)
+		charged := stage(t, inc, many, executor.Name("charged"))
+		inputs := []int{0, 3, 1000, 1, 0, 200}
+		var two []*executor.Queue[int]
+		for range 2 {
+			two = append(two, scatter(t, ex, inputs, bridge.Name("orders"), bridge.Private("charged")))
+		}
+		var all []int
+		for _, n := range inputs {
+			for i := range n {
+				all = append(all, i+1)
+			}
+		}
+		for _, q := range two {
+			want(t, values(t, charged, bridge.ResultsOf(q)), all...)
+		}
+		removeQueues(t, ex, "orders", many.Name(), "charged")
+	}, upTo, inc)
+}
+
+// A flow with several ends has no place for private results, unless the ends are merged.
+func TestPrivateResultsOfBranches(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		scatter(t, ex, []int{}, bridge.Name("orders"))
+		in := must(executor.Open[int](t.Context(), ex, "orders"))(t)
+		branches := must(executor.Multiplex(t.Context(), 2, in))(t)
+		private := func() (*executor.Queue[int], error) {
+			return bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1, 2, 3}), bridge.Name("orders"), bridge.Private(branches[0].Name()))
+		}
+		if _, err := private(); err == nil || !strings.Contains(err.Error(), "only end") {
+			t.Errorf("two ends: %v", err)
+		}
+		both := must(executor.Merge(t.Context(), stage(t, inc, branches[0]), stage(t, double, branches[1])))(t)
+		mine := scatter(t, ex, []int{1, 2, 3}, bridge.Name("orders"), bridge.Private(both.Name()))
+		got := values(t, both, bridge.ResultsOf(mine), bridge.Unordered())
+		slices.Sort(got)
+		want(t, got, 2, 2, 3, 4, 4, 6)
+		for _, q := range must(ex.Queues(t.Context()))(t) {
+			removeQueues(t, ex, q.Name)
+		}
+	}, inc, double)
+}
+
+// The deletion of the pipeline ends a private gather, and its queue goes with it.
+func TestADeletedPipelineEndsPrivateGathers(t *testing.T) {
+	for _, name := range []string{"orders", "charged"} {
+		onBoth(t, func(t *testing.T, ex *executor.Executor) {
+			charged := pipeline(t, ex)
+			mine := must(bridge.Scatter(t.Context(), ex, make(chan int), bridge.Name("orders"), bridge.Private("charged")))(t)
+			results := must(bridge.Gather(t.Context(), charged, bridge.ResultsOf(mine)))(t)
+			removeQueues(t, ex, name)
+			var last error
+			for r := range results {
+				last = r.Err
+			}
+			if !errors.Is(last, executor.ErrQueueNotFound) {
+				t.Errorf("%s: %v", name, last)
+			}
+			removeQueues(t, ex, "orders", "orders.inc", "charged")
+			waitFor(t, func() bool { return !has(t, ex) })
+		}, inc, double)
+	}
+}
+
+// Results whose gather has gone come to no queue.
+func TestPrivateResultsWithoutAGatherAreDropped(t *testing.T) {
+	begun, until := make(chan bool, 100), make(chan bool)
+	held := workers.Define("held", func(_ context.Context, text string) (string, error) {
+		begun <- true
+		<-until
+		return text, nil
+	})
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		until = make(chan bool)
+		scatter(t, ex, []string{}, bridge.Name("orders"))
+		in := must(executor.Open[string](t.Context(), ex, "orders"))(t)
+		charged := stage(t, held, in, executor.Name("charged"))
+		ctx, leave := context.WithCancel(t.Context())
+		large := strings.Repeat("x", 10_000) // of a payload
+		mine := must(bridge.ScatterSeq(ctx, ex, slices.Values([]string{"1", large}), bridge.Name("orders"), bridge.Private("charged"), bridge.MaxBatch(1)))(t)
+		results := must(bridge.Gather(ctx, charged, bridge.ResultsOf(mine)))(t)
+		<-begun
+		leave()
+		for range results {
+		}
+		waitFor(t, func() bool { return len(must(ex.Queues(t.Context()))(t)) == 2 })
+		close(until)
+		other := scatter(t, ex, []string{"2"}, bridge.Name("orders"), bridge.Private("charged"))
+		want(t, values(t, charged, bridge.ResultsOf(other)), "2")
+		waitFor(t, func() bool {
+			left := int64(0)
+			for _, q := range must(ex.Queues(t.Context()))(t) {
+				left += q.Waiting + q.Running
+			}
+			return left == 0
+		})
+		removeQueues(t, ex, "orders", "charged")
+	}, held)
 }

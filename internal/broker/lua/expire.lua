@@ -59,7 +59,10 @@ if not used then
   local rows = redis.call('ZRANGEBYSCORE', prefix .. 'src:' .. root, '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
   for i = 1, #rows, 2 do
     local source = redis.call('HMGET', prefix .. 's:' .. rows[i], 'by', 'end')
-    used = used or tonumber(source[2] or 0) < 0 and redis.call('ZSCORE', KEYS[2], source[1] or '')
+    local _, private = private_of(rows[i])
+    local gatherer = private and redis.call('HGET', prefix .. 'm:' .. private, 'gatherer')
+    used = used or tonumber(source[2] or 0) < 0 and redis.call('ZSCORE', KEYS[2], source[1] or '') or
+      gatherer and redis.call('ZSCORE', KEYS[2], gatherer)
   end
   if not used and #rows == 2 * tonumber(ARGV[4]) then return {'more', rows[#rows]} end
 end

@@ -106,7 +106,7 @@ local function replace(meta, queue, path, gone)
     local new = name .. path .. branch
     if (moved or fresh[i]) and not has_leaf(table.concat(list, ' '), new) then list[#list + 1] = new end
   end
-  redis.call('HSET', meta, 'leaves', table.concat(list, ' '))
+  if redis.call('EXISTS', meta) == 1 then redis.call('HSET', meta, 'leaves', table.concat(list, ' ')) end
   if moved then move_marks(queue, '') end
   for leaf in string.gmatch(gone, '[^%s~]+') do
     if not has_leaf(table.concat(list, ' '), leaf) then orphan_leaf(leaf) end
