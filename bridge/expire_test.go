@@ -20,29 +20,24 @@ func has(t *testing.T, ex *executor.Executor) bool {
 	return len(must(ex.Queues(t.Context()))(t))+len(must(ex.Stages(t.Context()))(t)) > 0
 }
 
-// Each use of a flow keeps its queues: a scatter, a gather, and a call of a worker. Behind the last one,
-// the flow goes within one and a half times its time, and not before its time.
-func TestANamedQueueExpiresOnceNoProcessUsesItsFlow(t *testing.T) {
-	const unused = 10 * time.Minute
-	var calls chan context.Context // until whose end the call for 0 runs
-	long := workers.Define("long", func(_ context.Context, x int) (int, error) {
-		if x == 0 {
-			<-(<-calls).Done()
-		}
-		return x, nil
-	})
-	// Each use ends when its context does.
-	uses := map[string]func(t *testing.T, ctx context.Context, ex *executor.Executor, out *executor.Queue[int]){
-		"scatter": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) {
+// A use of the flow of the queue orders, which ends when ctx does. A call of its function for 0 ends with the
+// context in calls.
+type use func(t *testing.T, ctx context.Context, ex *executor.Executor, out *executor.Queue[int], calls chan<- context.Context)
+
+const unused = 10 * time.Minute
+
+func usesOfAFlow() map[string]use {
+	return map[string]use{
+		"scatter": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int], calls chan<- context.Context) {
 			must(bridge.Scatter(ctx, ex, make(chan int), bridge.Name("orders")))(t)
 		},
-		"producer": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) {
+		"producer": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int], calls chan<- context.Context) {
 			must(bridge.NewProducer[int](ctx, ex, bridge.Name("orders")))(t)
 		},
-		"gather": func(t *testing.T, ctx context.Context, _ *executor.Executor, out *executor.Queue[int]) {
+		"gather": func(t *testing.T, ctx context.Context, _ *executor.Executor, out *executor.Queue[int], calls chan<- context.Context) {
 			must(bridge.Gather(ctx, out, bridge.Buffer(0)))(t)
 		},
-		"private gather": func(t *testing.T, ctx context.Context, ex *executor.Executor, out *executor.Queue[int]) {
+		"private gather": func(t *testing.T, ctx context.Context, ex *executor.Executor, out *executor.Queue[int], calls chan<- context.Context) {
 			closed := make(chan int, 1)
 			closed <- 0
 			close(closed)
@@ -52,18 +47,30 @@ func TestANamedQueueExpiresOnceNoProcessUsesItsFlow(t *testing.T) {
 			must(bridge.Gather(ctx, out, bridge.ResultsOf(mine), bridge.Buffer(0), bridge.ManualAck()))(t)
 			cancel()
 		},
-		"call": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) {
+		"call": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int], calls chan<- context.Context) {
 			calls <- ctx
 			scatter(t, ex, []int{0}, bridge.Name("orders"))
 		},
-		"short scatters": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int]) {
+		"short scatters": func(t *testing.T, ctx context.Context, ex *executor.Executor, _ *executor.Queue[int], calls chan<- context.Context) {
 			for ; ctx.Err() == nil; <-time.After(unused / 2) {
 				scatter(t, ex, []int{1}, bridge.Name("orders"))
 			}
 			scatter(t, ex, []int{1}, bridge.Name("orders"))
 		},
 	}
-	for name, use := range uses {
+}
+
+// Each use of a flow keeps its queues: a scatter, a gather, and a call of a worker. Behind the last one,
+// the flow goes within one and a half times its time, and not before its time.
+func TestANamedQueueExpiresOnceNoProcessUsesItsFlow(t *testing.T) {
+	var calls chan context.Context // until whose end the call for 0 runs
+	long := workers.Define("long", func(_ context.Context, x int) (int, error) {
+		if x == 0 {
+			<-(<-calls).Done()
+		}
+		return x, nil
+	})
+	for name, use := range usesOfAFlow() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls = make(chan context.Context, 1)
@@ -73,7 +80,7 @@ func TestANamedQueueExpiresOnceNoProcessUsesItsFlow(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				var ended time.Time
 				time.AfterFunc(5*time.Hour, func() { ended = time.Now(); cancel() })
-				use(t, ctx, ex, out)
+				use(t, ctx, ex, out, calls)
 				<-ctx.Done()
 				<-time.After(unused - time.Second)
 				if !has(t, ex) {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -124,4 +125,28 @@ func (k keys) ofLook(names ...string) (all []string) {
 		all = append(all, k.meta(name), k.stream(name), k.returns(name), k.suspects(name), k.delayed(name), k.sources(name))
 	}
 	return all
+}
+
+// A Backlog counts the work in a queue.
+type Backlog struct {
+	Items, Bytes int64 // unread
+	Running      int64 // entries that are read and not completed
+	Delayed      int64 // entries that wait for a retry
+	Entries      int64 // all entries; requeued and unread ones are in no other number
+	Added        int64 // items added so far
+}
+
+// Waiting reads the backlog of a queue.
+func (c *Client) Waiting(ctx context.Context, name string) (Backlog, error) {
+	k := c.keys
+	reply, err := c.run(ctx, "length of queue "+name, scripts.backlog,
+		[]string{k.meta(name), k.delayed(name), k.stream(name), k.returns(name), k.suspects(name)})
+	if err != nil {
+		return Backlog{}, err
+	}
+	l := asList(reply)
+	if l.text(0) != "ok" {
+		return Backlog{}, fmt.Errorf("queue %q: %w", name, ErrQueueNotFound)
+	}
+	return Backlog{l.number(1), l.number(2), l.number(3), l.number(4), l.number(5), l.number(6)}, nil
 }
