@@ -271,13 +271,21 @@ func TestPrivateResultsWithoutAGatherAreDropped(t *testing.T) {
 		close(until)
 		other := scatter(t, ex, []string{"2"}, bridge.Name("orders"), bridge.Private("charged"))
 		want(t, values(t, charged, bridge.ResultsOf(other)), "2")
+		var shared int64
 		waitFor(t, func() bool {
 			left := int64(0)
 			for _, q := range must(ex.Queues(t.Context()))(t) {
-				left += q.Waiting + q.Running
+				if q.Name == "orders" {
+					left += q.Waiting + q.Running
+				} else {
+					shared = q.Waiting
+				}
 			}
 			return left == 0
 		})
+		if shared != 0 {
+			t.Errorf("%d results are in the shared queue", shared)
+		}
 		removeQueues(t, ex, "orders", "charged")
 	}, held)
 }

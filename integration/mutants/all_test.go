@@ -347,8 +347,18 @@ local function full(stream, meta)
 	},
 	{
 		name: "a payload stays before its entry is there", file: lua + "complete.lua",
-		from: "    add(q, out.source,", to: "    if out.payload then redis.call('PERSIST', out.payload) end\n    add(q, out.source,",
+		from: "      add(to, out.source,", to: "      if out.payload then redis.call('PERSIST', out.payload) end\n      add(to, out.source,",
 		pkg: "internal/broker", run: "PayloadOfFailedAddExpires",
+	},
+	{
+		name: "results without a gather fall into the shared queue", file: lua + "complete.lua",
+		from: "local to = out.private or q", to: "local to = out.private and out.private.inc and out.private or q",
+		pkg: "bridge", run: "PrivateResultsWithoutAGatherAreDropped",
+	},
+	{
+		name: "a queue expires under a live scatter", file: lua + "expire.lua",
+		from: "tonumber(source[2] or 0) < 0 and", to: "false and",
+		pkg: "bridge", run: "ExpiresOnceNoProcessUsesItsFlow",
 	},
 	{
 		name: "a crash is not counted", file: lua + "reclaim.lua",
