@@ -28,7 +28,7 @@ func TestEmbeddedBrokerMatchesRedis(t *testing.T) {
 	}{
 		{"streams", streams}, {"futures", futures}, {"failures", failures}, {"names", names}, {"partitions", partitions},
 		{"bounds", bounds}, {"deaths", deaths}, {"strangers", strangers}, {"verbs", verbs}, {"deleted", deleted}, {"handover", handover}, {"nacked", nacked}, {"operated", operated}, {"rings", rings},
-		{"limited", limited},
+		{"limited", limited}, {"expires", expires},
 	} {
 		t.Run(flow.name, func(t *testing.T) { flow.run(t, both) })
 		both.Compare()
@@ -289,4 +289,23 @@ func strangers(t *testing.T, both *testkit.Differential) {
 	if err := ex.Delete(t.Context(), "open"); err != nil {
 		t.Error(err)
 	}
+}
+
+// expires runs private results of a named pipeline, which then expires with all that waits in it.
+func expires(t *testing.T, both *testkit.Differential) {
+	ex := connect(t, both.URL()+"/?ns=expires")
+	employ(t, both.URL()+"/?ns=expires", inc)
+	orders := scatter(t, ex, numbers(5, same), bridge.Name("orders"), bridge.Expire(lease))
+	charged := stage(t, inc, orders)
+	mine := scatter(t, ex, numbers(30, same), bridge.Name("orders"), bridge.Private(charged.Name()))
+	i := 0
+	for v, err := range bridge.All(t.Context(), charged, bridge.ResultsOf(mine)) {
+		if i++; v != i || err != nil {
+			t.Errorf("%d, %v in the place of %d", v, err, i)
+		}
+	}
+	if i != 30 {
+		t.Errorf("%d results", i)
+	}
+	testkit.Eventually(t, func() bool { return len(must(ex.Queues(t.Context()))(t)) == 0 }, "the queues have expired")
 }
