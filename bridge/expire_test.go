@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -179,6 +180,9 @@ func TestAQueueExpiresAfterItsProcessesAreKilled(t *testing.T) {
 	out := must(executor.Map(t.Context(), inc, q))(t)
 	kill()
 	waitFor(t, func() bool { return !has(t, ex) })
+	waitFor(t, func() bool { // the last step of the deletion
+		return !slices.Contains(testkit.Keys(t, server, "{"+ns+":*"), "{"+ns+":0}:expiring")
+	})
 	if _, err := bridge.Gather(t.Context(), out); !errors.Is(err, executor.ErrQueueNotFound) {
 		t.Errorf("Gather: %v", err)
 	}
