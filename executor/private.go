@@ -22,7 +22,7 @@ func (p *partition) private(ctx context.Context, o producer.Options) (q broker.Q
 	}
 	q = broker.Queue{Name: broker.PrivateName(uniqueName("s"), last.Name), Owner: p.ex.id, Seal: true, From: last.From, Flow: last.Flow, V: last.V}
 	q.Codec, q.Type = last.Codec, last.Type
-	return q.Planned(), nil
+	return p.c.Planned(q), nil
 }
 
 // gathered returns the name of the queue that a gather of q reads.
