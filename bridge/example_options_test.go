@@ -10,6 +10,7 @@ import (
 
 	"github.com/dqbridge/dqbridge/bridge"
 	"github.com/dqbridge/dqbridge/executor"
+	"github.com/dqbridge/dqbridge/workers"
 )
 
 // A queue for the items of one day goes two days after its last use.
@@ -30,6 +31,42 @@ func ExampleExpire() {
 	}
 	fmt.Println(queues[0].Name, queues[0].Expires)
 	// Output: orders-1207 48h0m0s
+}
+
+// Two processes feed one pipeline, which was made before. Each gets the results of its own orders.
+func ExamplePrivate() {
+	ctx := context.Background()
+	ex, err := executor.New(ctx, "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ex.Close()
+	charge := workers.Define("charge", func(_ context.Context, order string) (string, error) { return order + " charged", nil })
+	if err := ex.Register(charge); err != nil {
+		log.Fatal(err)
+	}
+	orders, err := bridge.ScatterSeq(ctx, ex, slices.Values([]string{}), bridge.Name("orders"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	charged, err := executor.Map(ctx, charge, orders, executor.Name("charged"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, shop := range []string{"north", "south"} { // each in a process of its own
+		mine, err := bridge.ScatterSeq(ctx, ex, slices.Values([]string{shop + " 1", shop + " 2"}), bridge.Name("orders"), bridge.Private("charged"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		for result, err := range bridge.All(ctx, charged, bridge.ResultsOf(mine)) {
+			fmt.Println(result, err)
+		}
+	}
+	// Output:
+	// north 1 charged <nil>
+	// north 2 charged <nil>
+	// south 1 charged <nil>
+	// south 2 charged <nil>
 }
 
 // A producer is started again and continues its source behind the stored items.
