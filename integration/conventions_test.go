@@ -91,6 +91,7 @@ var imports = map[string][]string{
 	"examples/walkthrough":     {"bridge", "executor", "workers"},
 	"examples/hashfiles":       {"bridge", "executor", "workers"},
 	"examples/sonnet":          {"bridge", "executor", "workers"},
+	"examples/apiclient":       {"bridge", "executor", "workers"},
 	"examples/wordcount":       {"bridge", "executor", "flow", "workers"},
 	"examples/service":         {"executor", "workers"},
 	"examples/etl":             {"bridge", "executor", "workers"},
