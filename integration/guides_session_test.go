@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,7 +159,7 @@ func (c *console) run(command string) string {
 	c.t.Helper()
 	for _, port := range regexp.MustCompile(`\b(6379|8080)\b`).FindAllString(command, -1) {
 		if c.ports[port] == "" {
-			c.ports[port] = lowPort(c.t)
+			c.ports[port] = testkit.FreePort(c.t)
 		}
 		command = strings.ReplaceAll(command, port, c.ports[port])
 	}
@@ -188,17 +186,6 @@ func (c *console) run(command string) string {
 	}
 	c.t.Fatalf("$ %s\n%s\nhas not ended: %v", command, strings.Join(out, "\n"), c.out.Err())
 	return ""
-}
-
-// lowPort returns a free port below those that the system gives to connections, one of which could take it.
-func lowPort(t *testing.T) (port string) {
-	t.Helper()
-	testkit.Eventually(t, func() bool {
-		port = strconv.Itoa(10000 + rand.IntN(12000))
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
-		return err == nil && l.Close() == nil
-	}, "a port is free")
-	return port
 }
 
 // volatile are parts of an output that differ from run to run, and their replacements.

@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/executor"
 )
 
-// requestTimeout bounds a request, callTimeout each call of the function that it makes.
+// requestTimeout bounds a request, callTimeout each call of a function that it makes.
 const (
 	requestTimeout = 5 * time.Second
 	callTimeout    = time.Second
@@ -32,9 +32,9 @@ func handler(ex *executor.Executor) http.Handler {
 	return mux
 }
 
-// ask has the function called and waits for the result. If ctx ends first, it cancels the call.
+// ask has the functions called and waits for the result. If ctx ends first, it cancels the call.
 func ask(ctx context.Context, ex *executor.Executor, trip Trip) (int, error) {
-	future, err := executor.Submit(ctx, ex, distance, trip,
+	future, err := executor.Submit(ctx, ex, kilometres, trip,
 		executor.Timeout(callTimeout), // of one attempt
 		executor.Retries(2))           // in other workers, if there are some
 	if err != nil {
@@ -60,7 +60,7 @@ func status(err error) int {
 		return 499 // the client has gone: the answer is for the log
 	case errors.Is(err, executor.ErrClosed): // the service is ending
 		return http.StatusServiceUnavailable
-	case errors.As(err, &item) && item.Code == "error": // the function refused the input
+	case errors.As(err, &item) && item.Code == "error": // a function refused the input
 		return http.StatusUnprocessableEntity
 	default: // a panic, a worker that crashed, a lost item
 		return http.StatusInternalServerError

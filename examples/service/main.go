@@ -38,9 +38,9 @@ func main() {
 	}
 }
 
-// work runs the function for other processes until ctx is done.
+// work runs the functions for other processes until ctx is done.
 func work(ctx context.Context, address string) error {
-	w, err := workers.New(address, workers.Concurrency(8), workers.Functions(distance))
+	w, err := workers.New(address, workers.Concurrency(8), workers.Functions(locate, distance))
 	if err != nil {
 		return err
 	}

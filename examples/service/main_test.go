@@ -23,9 +23,9 @@ func get(ctx context.Context, h http.Handler, url string) (int, string) {
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
-// hangs is the function of the service that waits for its context and reports that it has ended.
+// hangs is the second function of the service, in a form that waits for its context and reports that it has ended.
 func hangs(calls *int, ended chan<- error) workers.Function {
-	return workers.Define("distance", func(ctx context.Context, _ Trip) (int, error) {
+	return workers.Define("distance", func(ctx context.Context, _ Leg) (int, error) {
 		*calls++
 		<-ctx.Done()
 		ended <- context.Cause(ctx)
@@ -36,10 +36,11 @@ func hangs(calls *int, ended chan<- error) workers.Function {
 func TestAnswers(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
+		f.StartWorker(workers.Functions(locate))
 		f.StartWorker(workers.Functions(distance))
 		for url, want := range map[string]string{
 			parisTokyo:                        `200 {"km":9713}`,
-			"/distance?from=Paris&to=Babel":   `422 distance: unknown capital "Babel"`,
+			"/distance?from=Paris&to=Babel":   `422 locate: unknown capital "Babel"`,
 			"/distance?from=Lima&to=Canberra": `200 {"km":12856}`,
 		} {
 			code, body := get(t.Context(), handler(ex), url)
@@ -55,7 +56,7 @@ func TestSlowCalls(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		calls, ended := 0, make(chan error, 3)
-		f.StartWorker(workers.Functions(hangs(&calls, ended)))
+		f.StartWorker(workers.Functions(locate, hangs(&calls, ended)))
 		start := time.Now()
 		code, body := get(t.Context(), handler(ex), parisTokyo)
 		if code != http.StatusGatewayTimeout || calls != 3 {
@@ -82,7 +83,7 @@ func TestCanceledRequest(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		ex, _ := f.StartExecutor()
 		calls, ended := 0, make(chan error, 3)
-		f.StartWorker(workers.Functions(hangs(&calls, ended)))
+		f.StartWorker(workers.Functions(locate, hangs(&calls, ended)))
 		ctx, cancel := context.WithCancel(t.Context())
 		code := make(chan int)
 		go func() {

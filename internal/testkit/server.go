@@ -102,6 +102,18 @@ func freePort() (int, error) {
 	return port, l.Close()
 }
 
+// FreePort returns a free port of 127.0.0.1 for a server that the test starts, below the ephemeral ports.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	var port int
+	Eventually(t, func() bool {
+		var err error
+		port, err = freePort()
+		return err == nil
+	}, "a port is free")
+	return strconv.Itoa(port)
+}
+
 // start returns when the server answers. It pings the unix socket in the server's folder, which no
 // other server uses and which the server opens after the TCP port.
 func (s *Server) start() (*process, error) {
