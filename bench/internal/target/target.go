@@ -64,7 +64,7 @@ const (
 
 // all are in the order of the measurement; "memory" uses the results of targets before it.
 func all() []Target {
-	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), wideTargets(), filterTargets(), flatMapTargets(), limitTargets(),
+	return slices.Concat(rateTargets(), tripTargets(), payloadTargets(), waitTargets(), producerTargets(), scaleTargets(), wideTargets(), filterTargets(), flatMapTargets(), fanOutTargets(), limitTargets(),
 		embeddedTargets(), operateTargets(),
 		commandTargets(), peakTargets())
 }
