@@ -60,6 +60,7 @@ func (f *fetcher) noteHeld(r *route, t broker.Taken) {
 	case r.held.due:
 		r.held.until = time.Now().Add(t.Wait)
 		f.keepBusy(r)
+	case t.Full || t.Beyond || t.Sick: // another hint tells that the queue may be read, and names another queue
 	case t.Held || len(t.Entries) == 0 && !t.Left:
 		r.held.until = time.Now().Add(f.client.Patience(readWait))
 	}
