@@ -204,7 +204,7 @@ func (f *fetcher) readQueues(ctx context.Context) (err error) {
 	if lately { // a short read, so that the other routes get their turn
 		_, err = f.readBlocking(ctx, asked, f.untilHeld(sweep))
 	} else {
-		_, err = f.readBlocking(ctx, f.readable(), f.untilHeld(f.client.Patience(readWait)))
+		_, err = f.readBlocking(ctx, f.readable(), f.untilFull(f.untilHeld(f.client.Patience(readWait))))
 	}
 	return err
 }

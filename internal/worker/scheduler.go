@@ -62,6 +62,18 @@ func (r *route) pollable() bool {
 	return r.takable() && (r.full.IsZero() || time.Since(r.full) >= fullWait) && (!r.limited() || !r.isHeld())
 }
 
+// untilFull returns a wait that ends when a full out-queue is looked at again without a hint. A gather
+// makes room with each entry that it reads, and hints at it only with the next acknowledgement: none comes
+// while it holds items and waits for an earlier one.
+func (s *routeScheduler) untilFull(wait time.Duration) time.Duration {
+	for _, r := range s.all {
+		if !r.full.IsZero() && r.takable() {
+			wait = min(wait, max(time.Until(r.full.Add(fullWait)), time.Millisecond))
+		}
+	}
+	return wait
+}
+
 // next returns at most n pollable routes, in round-robin order.
 func (s *routeScheduler) next(n int) (routes []*route) {
 	for range s.all {
