@@ -276,3 +276,22 @@ func (r *Reader) Rest(ctx context.Context) ([]Hint, error) {
 
 // Shared reports whether the Reader gets its hints from a MailboxReader: then it should not wait for entries.
 func (r *Reader) Shared() bool { return r.shared != nil }
+
+// EndIn lets the next blocked read end after wait, for which the caller has asked, and not up to a tenth of a
+// second later: a Redis that gets no commands looks only that often for the ends of blocked reads (its
+// setting hz). So EndIn sends it a command then. The caller calls stop when the read has ended.
+func (r *Reader) EndIn(ctx context.Context, wait time.Duration) (stop func()) {
+	if r.shared != nil {
+		return func() {} // it has a timer of its own
+	}
+	sent := make(chan struct{})
+	timer := time.AfterFunc(wait+time.Millisecond, func() {
+		defer close(sent)
+		_ = r.c.rdb.Exists(ctx, r.mailbox()).Err() // without it, the read ends later
+	})
+	return func() {
+		if !timer.Stop() {
+			<-sent
+		}
+	}
+}

@@ -202,9 +202,9 @@ func (f *fetcher) readQueues(ctx context.Context) (err error) {
 		}
 	}
 	if lately { // a short read, so that the other routes get their turn
-		_, err = f.readBlocking(ctx, asked, f.untilHeld(sweep))
+		_, err = f.readUntilDue(ctx, asked, sweep)
 	} else {
-		_, err = f.readBlocking(ctx, f.readable(), f.untilFull(f.untilHeld(f.client.Patience(readWait))))
+		_, err = f.readUntilDue(ctx, f.readable(), f.untilFull(f.client.Patience(readWait)))
 	}
 	return err
 }

@@ -73,6 +73,15 @@ func (f *fetcher) readBlocking(ctx context.Context, routes []*route, wait time.D
 	return found, f.handleHints(ctx, hints)
 }
 
+// readUntilDue is readBlocking that ends when a call of a held route is due.
+func (f *fetcher) readUntilDue(ctx context.Context, routes []*route, wait time.Duration) (found bool, err error) {
+	due := f.untilHeld(wait)
+	if due < wait {
+		defer f.reader.EndIn(ctx, due)()
+	}
+	return f.readBlocking(ctx, routes, due)
+}
+
 // handleHints acts on hints.
 func (f *fetcher) handleHints(ctx context.Context, hints []broker.Hint) (err error) {
 	if len(hints) == 0 {

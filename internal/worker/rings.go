@@ -338,7 +338,7 @@ func (f *fetcher) awaitHint(ctx context.Context) error {
 			wait = min(wait, max(time.Until(until), time.Millisecond))
 		}
 	}
-	_, err := f.readBlocking(ctx, nil, f.untilHeld(wait))
+	_, err := f.readUntilDue(ctx, nil, wait)
 	return err
 }
 
