@@ -87,7 +87,7 @@ func (m *callMeter) read() Calls {
 	defer m.mu.Unlock()
 	found := Calls{Times: make(map[string]Histogram, len(m.times)), Errors: maps.Clone(m.errors)}
 	for verb, times := range m.times {
-		found.Times[verb] = *times
+		found.Times[verb] = times.Clone()
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,10 +25,37 @@ const (
 )
 
 // A Histogram counts items by the time that each took. Its buckets are those of a native histogram
-// of Prometheus with schema 2. Its values are off by at most 9 percent.
+// of Prometheus with schema 2. Its values are off by at most 9 percent. A copy of a Histogram shares its
+// buckets: Clone makes an independent one.
 type Histogram struct {
-	counts [lastBucket - firstBucket + 1]int64
+	counts []int64 // of the buckets in use and those between them: the times of a stage are close together
+	first  int     // the bucket of counts[0]
 	sum    time.Duration
+}
+
+// at returns the number of items of a bucket, to change it.
+func (h *Histogram) at(bucket int) *int64 {
+	if i := bucket - h.first; uint(i) < uint(len(h.counts)) {
+		return &h.counts[i]
+	}
+	h.span(bucket, bucket)
+	return &h.counts[bucket-h.first]
+}
+
+// span makes room for the buckets from one to another, in whole powers of two.
+func (h *Histogram) span(from, to int) {
+	old := *h
+	if n := len(old.counts); n > 0 {
+		from, to = min(from, old.first), max(to, old.first+n-1)
+	}
+	h.first = from &^ 3
+	h.counts = make([]int64, (to|3)-h.first+1)
+	old.each(func(bucket int, count int64) { h.counts[bucket-h.first] = count })
+}
+
+// Clone returns a copy that shares nothing with the Histogram.
+func (h *Histogram) Clone() Histogram {
+	return Histogram{slices.Clone(h.counts), h.first, h.sum}
 }
 
 // bucketOf returns the bucket of a time in seconds: 4 log2 of it, rounded down.
@@ -53,24 +81,23 @@ func bucketOf(seconds float64) int {
 // Add counts n items that took a time together, each with the mean.
 func (h *Histogram) Add(spent time.Duration, n int) {
 	if n > 0 {
-		h.counts[bucketOf(spent.Seconds()/float64(n))-firstBucket] += int64(n)
+		*h.at(bucketOf(spent.Seconds() / float64(n))) += int64(n)
 		h.sum += spent
 	}
 }
 
 // Merge adds the items of another histogram.
 func (h *Histogram) Merge(other *Histogram) {
-	for i, count := range other.counts {
-		h.counts[i] += count
-	}
+	other.each(func(bucket int, count int64) { *h.at(bucket) += count })
 	h.sum += other.sum
 }
 
 // AddEach counts n items that took a time each.
 func (h *Histogram) AddEach(took time.Duration, n int) {
-	n = max(n, 0)
-	h.counts[bucketOf(took.Seconds())-firstBucket] += int64(n)
-	h.sum += took * time.Duration(n)
+	if n > 0 {
+		*h.at(bucketOf(took.Seconds())) += int64(n)
+		h.sum += took * time.Duration(n)
+	}
 }
 
 // Sum returns the time of all items together.
@@ -90,7 +117,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	rank := max(1, int64(math.Ceil(min(max(q, 0), 1)*float64(h.Count()))))
 	for i, count := range h.counts {
 		if rank -= count; rank <= 0 {
-			middle := math.Exp2((float64(i+firstBucket) + 0.5) / 4)
+			middle := math.Exp2((float64(i+h.first) + 0.5) / 4)
 			return time.Duration(middle * float64(time.Second))
 		}
 	}
@@ -101,7 +128,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 // bound, in seconds.
 func (h *Histogram) Buckets(yield func(bound float64, count int64) bool) {
 	for i, count := range h.counts {
-		if count > 0 && !yield(math.Exp2(float64(i+firstBucket+1)/4), count) {
+		if count > 0 && !yield(math.Exp2(float64(i+h.first+1)/4), count) {
 			return
 		}
 	}
@@ -111,7 +138,7 @@ func (h *Histogram) Buckets(yield func(bound float64, count int64) bool) {
 func (h *Histogram) each(f func(bucket int, count int64)) {
 	for i, count := range h.counts {
 		if count > 0 {
-			f(i+firstBucket, count)
+			f(i+h.first, count)
 		}
 	}
 }
@@ -161,6 +188,6 @@ func (r *TimesReport) Histogram() (h Histogram) {
 // set sets the number of items of a bucket. It ignores buckets that do not exist.
 func (h *Histogram) set(bucket int, count int64) {
 	if firstBucket <= bucket && bucket <= lastBucket {
-		h.counts[bucket-firstBucket] = count
+		*h.at(bucket) = count
 	}
 }

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -81,7 +83,7 @@ func TestQuantilesAreWithinABucket(t *testing.T) {
 func TestHistogramsFitIntoCards(t *testing.T) {
 	t.Parallel()
 	var h, none Histogram
-	if none.Report() != nil || (*TimesReport)(nil).Histogram() != none {
+	if none.Report() != nil || !reflect.DeepEqual((*TimesReport)(nil).Histogram(), none) {
 		t.Error("an empty histogram is on a card")
 	}
 	h.AddEach(1500*time.Millisecond, 3)
@@ -91,8 +93,36 @@ func TestHistogramsFitIntoCards(t *testing.T) {
 		t.Errorf("the card has %s, %v", text, err)
 	}
 	var read TimesReport
-	if err := json.Unmarshal([]byte(`{"ms":4500,"b":{"-120":2,"2":3,"65":9,"-121":9}}`), &read); err != nil || read.Histogram() != h {
+	if err := json.Unmarshal([]byte(`{"ms":4500,"b":{"-120":2,"2":3,"65":9,"-121":9}}`), &read); err != nil || !maps.Equal(bucketsOf(read.Histogram()), bucketsOf(h)) || read.Sum != 4500 {
 		t.Errorf("read as %v, %v", read.Histogram(), err)
+	}
+}
+
+func bucketsOf(h Histogram) map[float64]int64 { return maps.Collect(h.Buckets) }
+
+// Times that are close together need few buckets, an added time in one of them needs no memory, and a clone
+// shares none of them.
+func TestHistogramsHoldTheBucketsInUse(t *testing.T) { //nolint:paralleltest // it counts allocations
+	var h Histogram
+	h.AddEach(3*time.Millisecond, 1)
+	h.Add(20*time.Millisecond, 5)
+	if n := len(h.counts); n > 8 {
+		t.Errorf("times from 3 to 4 ms have %d buckets", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { h.AddEach(3*time.Millisecond, 1); h.Add(20*time.Millisecond, 5) }); n > 0 {
+		t.Errorf("an added time allocates %v times", n)
+	}
+	before := bucketsOf(h)
+	other := h.Clone()
+	other.AddEach(3*time.Millisecond, 1)
+	other.AddEach(time.Hour, 1)
+	other.AddEach(0, 1)
+	if !maps.Equal(bucketsOf(h), before) || other.Count() != h.Count()+3 {
+		t.Errorf("a change of a clone of %v made %v", before, bucketsOf(h))
+	}
+	h.Merge(&other)
+	if count := h.Count(); count != 2*other.Count()-3 || h.Quantile(0) > time.Nanosecond || h.Quantile(1) < 50*time.Minute {
+		t.Errorf("merged: %d items from %v to %v", count, h.Quantile(0), h.Quantile(1))
 	}
 }
 

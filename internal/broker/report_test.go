@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func TestReportsAddUpOnce(t *testing.T) {
 			reported(t, c, number, first)
 		}
 		once := reportOf(t, c, "b")
-		if once.Counts != work.Counts || once.Times != work.Times || once.Waits != work.Waits || once.Last.IsZero() || len(once.Errors) != 1 {
+		if once.Counts != work.Counts || !reflect.DeepEqual(once.Times, work.Times) || !reflect.DeepEqual(once.Waits, work.Waits) || once.Last.IsZero() || len(once.Errors) != 1 {
 			t.Fatalf("after one report: %+v", once)
 		}
 		group := once.Errors[0]

@@ -25,5 +25,5 @@ func (l *latency) add(e *broker.Entry) {
 func (r *Receiver) Latency() broker.Histogram {
 	r.tracker.mu.Lock()
 	defer r.tracker.mu.Unlock()
-	return r.tracker.latency.times
+	return r.tracker.latency.times.Clone()
 }

@@ -141,13 +141,14 @@ func (r *route) target() callTarget {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	running := int(r.jobs.Load())
-	w := callTarget{items: r.calls.next(running), indivisible: r.calls.indivisible()}
-	longest := time.Duration(float64(lingerMost) * r.calls.slower()) // producers are slower too
-	if start := r.calls.start(); start >= lingerPause/2 {
+	costs := r.callCosts()
+	w := callTarget{items: costs.next(running), indivisible: costs.indivisible()}
+	longest := time.Duration(float64(lingerMost) * costs.slower()) // producers are slower too
+	if start := costs.start(); start >= lingerPause/2 {
 		w.linger, w.gap = min(lingerStarts*start, longest), min(max(start, lingerPause), longest/2)
 	}
 	if running > 0 {
-		w.after = r.calls.ready()
+		w.after = costs.ready()
 	}
 	least, most, bytes := r.batchSize()
 	if room := r.maxItems.Load(); room > 0 { // out-queues never refuse results
@@ -274,7 +275,7 @@ func (f *fetcher) dispatchCallsOf(ctx context.Context, r *route) error {
 func (r *route) begun() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.calls.begun++
+	r.callCosts().begun++
 }
 
 // putBack takes back the entries that cut has returned.

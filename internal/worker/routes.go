@@ -41,9 +41,9 @@ type route struct {
 	mu      sync.Mutex
 	spent   time.Duration // on the recent items
 	items   int
-	growth  growth    // of the items
-	outlier bool      // the last batch was much more expensive than those before
-	calls   costModel // in place of spent and items, if the function takes batches
+	growth  growth     // of the items
+	outlier bool       // the last batch was much more expensive than those before
+	calls   *costModel // in place of spent and items, if the function takes batches; nil: no call so far
 	meter   meter
 	// fullSince is since when the time of a full out-queue is not counted; zero: none is full.
 	fullSince time.Time
@@ -101,7 +101,7 @@ func (r *route) learn(spent time.Duration, items int) {
 // learnCost is learn for a caller that holds the mutex of the route.
 func (r *route) learnCost(spent time.Duration, items int) {
 	if r.runsBatches() {
-		r.calls.learn(spent, items)
+		r.callCosts().learn(spent, items)
 		return
 	}
 	dear := r.items > 0 && spent/time.Duration(items) > 8*(r.spent/time.Duration(r.items))
@@ -117,6 +117,14 @@ func (r *route) learnCost(spent time.Duration, items int) {
 	for r.spent > window && r.items > 1 {
 		r.spent, r.items = r.spent/2, r.items/2
 	}
+}
+
+// callCosts returns the cost model of the calls. The caller holds the mutex of the route.
+func (r *route) callCosts() *costModel {
+	if r.calls == nil {
+		r.calls = &costModel{}
+	}
+	return r.calls
 }
 
 // Bounds of the batches of one route that wait for a slot, so that a slot has work during the next
@@ -160,7 +168,7 @@ func (r *route) cost() time.Duration {
 	defer r.mu.Unlock()
 	if r.runsBatches() {
 		_, most, _ := r.batchSize()
-		return costOf(min(r.calls.settled(), most))
+		return costOf(min(r.callCosts().settled(), most))
 	}
 	if r.items == 0 {
 		return 0

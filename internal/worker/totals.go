@@ -50,7 +50,7 @@ func (p *reporter) appendTotals(all []broker.StageWork) []broker.StageWork {
 			index[r.stage.ID] = i
 			w := broker.StageWork{Stage: r.stage}
 			if t := p.totals[r.stage.ID]; t != nil {
-				w.Counts, w.Times, w.Waits = t.counts, t.times, t.waits
+				w.Counts, w.Times, w.Waits = t.counts, t.times.Clone(), t.waits.Clone()
 			}
 			all = append(all, w)
 		}
