@@ -102,6 +102,10 @@ func (f *fetcher) askReady(ctx context.Context) ([]broker.ReadyQueue, error) {
 		return nil, f.leaveClass(ctx)
 	}
 	if len(f.all) > 2*m.size+knownSpare || now.Sub(m.looked) >= knownLook {
+		if err := f.forgetIdle(ctx, now); err != nil {
+			m.told = append(m.told, reply.Queues...)
+			return nil, err
+		}
 		m.looked, m.size = now, len(f.all)
 		f.stages.changed = append(f.stages.changed, f.knownStages()...)
 	}

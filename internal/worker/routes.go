@@ -72,16 +72,17 @@ type route struct {
 
 // The standings of a route. Only the fetcher changes them.
 const (
-	live     = iota
-	paused   // by an operator, or without its function: calls go on to the end of their item, and none begins
-	replaced // by a route with another definition of its function: likewise, and the route gets no entry
-	over     // the stage was removed or replaced: calls are canceled
+	live      = iota
+	paused    // by an operator, or without its function: calls go on to the end of their item, and none begins
+	replaced  // by a route with another definition of its function: likewise, and the route gets no entry
+	forgotten // without work for long: likewise, until the next entry makes a new route
+	over      // the stage was removed or replaced: calls are canceled
 )
 
 // stopped reports whether no call begins on the route.
 func (r *route) stopped() bool { return r.standing.Load() != live }
 
-// ended reports whether the stage was removed or replaced, or the route was.
+// ended reports whether the stage was removed or replaced, or the route was, or was forgotten.
 func (r *route) ended() bool { return r.standing.Load() >= replaced }
 
 // window is the work that the average cost of an item covers.

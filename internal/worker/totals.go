@@ -69,7 +69,8 @@ func (r *route) addUnreported(w *broker.StageWork) {
 }
 
 // Totals returns the work on each stage that this worker serves, since it has joined. Counts only
-// grow while the worker serves the stage. Totals sends no command, and leaves Errors empty.
+// grow while the worker serves the stage. They begin anew if the worker had no work of a stage for a minute
+// and was then among hundreds of others. Totals sends no command, and leaves Errors empty.
 func (w *Worker) Totals() (all []broker.StageWork) {
 	for _, s := range w.partitions.sessions() {
 		all = s.reporter.appendTotals(all)
