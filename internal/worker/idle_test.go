@@ -17,21 +17,7 @@ import (
 // others are reported, and it serves them again.
 func TestStagesWithoutWorkAreForgotten(t *testing.T) {
 	t.Parallel()
-	server := embedded.New()
-	t.Cleanup(server.Close)
-	world, _ := brokertest.Metered(t, server)
-	p := newPlant(t, world, 0, "f")
-	w, err := New("", Options{Client: p.C, Concurrency: 1, Functions: []*runner.Function{defined("f", double)}, Connection: connection.Settings{
-		Options: broker.Options{Log: slog.New(slog.DiscardHandler)}, Lease: time.Second,
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := w.newSession(p.C)
-	if err := p.C.Join(t.Context(), broker.RoleWorker, s.id, w.card()); err != nil {
-		t.Fatal(err)
-	}
-	f := &fetcher{session: s, foreign: map[string]bool{}}
+	p, f := newIdleFetcher(t)
 	served, _, err := f.routes(t.Context(), nil, nil)
 	if err != nil || len(served) != 1 {
 		t.Fatalf("%d routes, %v", len(served), err)
@@ -63,17 +49,37 @@ func TestStagesWithoutWorkAreForgotten(t *testing.T) {
 	if f.rings.known["q0"] != nil || f.rings.known["s2"] != nil {
 		t.Error("a route without work is kept")
 	}
-	s.reporter.last = time.Time{}
-	s.report(t.Context())
+	f.reporter.last = time.Time{}
+	f.report(t.Context())
 	if got := p.reported(t, "q1", 3).Counts; got.Items != 3 {
 		t.Errorf("reported are %+v", got)
 	}
-	s.reporter.collect(now)
-	if n := len(s.reporter.routes); n != len(f.all) {
+	f.reporter.collect(now)
+	if n := len(f.reporter.routes); n != len(f.all) {
 		t.Errorf("the reporter keeps %d routes", n)
 	}
 	all, fresh, err := f.routes(t.Context(), f.all, []string{"q1"})
 	if err != nil || len(all) != len(f.all)+1 || len(fresh) != 1 || fresh[0] == served[0] || !fresh[0].takable() {
 		t.Errorf("with the next ring: %d routes, %d of them new, %v", len(all), len(fresh), err)
 	}
+}
+
+// newIdleFetcher returns a fetcher that does not run, of a worker with the stage q1.
+func newIdleFetcher(t *testing.T) (plant, *fetcher) {
+	t.Helper()
+	server := embedded.New()
+	t.Cleanup(server.Close)
+	world, _ := brokertest.Metered(t, server)
+	p := newPlant(t, world, 0, "f")
+	w, err := New("", Options{Client: p.C, Concurrency: 1, Functions: []*runner.Function{defined("f", double)}, Connection: connection.Settings{
+		Options: broker.Options{Log: slog.New(slog.DiscardHandler)}, Lease: time.Second,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.newSession(p.C)
+	if err := p.C.Join(t.Context(), broker.RoleWorker, s.id, w.card()); err != nil {
+		t.Fatal(err)
+	}
+	return p, &fetcher{session: s, foreign: map[string]bool{}}
 }
