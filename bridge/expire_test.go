@@ -25,7 +25,7 @@ func has(t *testing.T, ex *executor.Executor) bool {
 // context in calls.
 type use func(t *testing.T, ctx context.Context, ex *executor.Executor, out *executor.Queue[int], calls chan<- context.Context)
 
-const unused = 10 * time.Minute
+const unused = time.Minute
 
 func usesOfAFlow() map[string]use {
 	return map[string]use{
@@ -80,7 +80,7 @@ func TestANamedQueueExpiresOnceNoProcessUsesItsFlow(t *testing.T) {
 				out := stage(t, long, scatter(t, ex, upTo(100)[1:], bridge.Name("orders"), bridge.Expire(unused)), executor.MaxSize(1000))
 				ctx, cancel := context.WithCancel(t.Context())
 				var ended time.Time
-				time.AfterFunc(5*time.Hour, func() { ended = time.Now(); cancel() })
+				time.AfterFunc(10*unused, func() { ended = time.Now(); cancel() })
 				use(t, ctx, ex, out, calls)
 				<-ctx.Done()
 				<-time.After(unused - time.Second)
@@ -108,7 +108,7 @@ func TestOtherQueuesDoNotExpire(t *testing.T) {
 		a := stage(t, inc, scatter(t, ex, upTo(10), bridge.Name("joined"), bridge.Expire(time.Minute)))
 		b := scatter(t, ex, upTo(10), bridge.Name("other"))
 		both := must(executor.Merge(t.Context(), a, b))(t)
-		<-time.After(24 * time.Hour)
+		<-time.After(time.Hour)
 		for _, queue := range []string{"stays", "joined", "other", both.Name()} {
 			must(executor.Open[int](t.Context(), ex, queue))(t)
 		}
