@@ -27,7 +27,9 @@ func (r *route) rated() bool { return r.limited() && r.stage.Limits.Rate > 0 }
 func (r *route) batched() bool { return r.limited() && r.stage.Limits.Batch > 0 }
 
 // request returns the route as Take asks for it. For a stage with a rate, an entry has no more items than
-// run in a time slice: the rest of an entry that a slot leaves pays once more.
+// run in a time slice: the rest of an entry that a slot leaves pays once more. It has half of a burst at
+// most, so that the next calls are due before the stage may begin a whole burst: what it does not begin then is
+// lost to the rate.
 func (r *route) request() broker.Route {
 	ask := r.Route
 	if r.batched() {
@@ -35,7 +37,7 @@ func (r *route) request() broker.Route {
 		return ask
 	}
 	if r.rated() {
-		r.held.most = r.stage.Limits.Burst
+		r.held.most = (r.stage.Limits.Burst + 1) / 2
 		if room := int(r.maxItems.Load()); room > 0 {
 			r.held.most = min(r.held.most, room)
 		}
