@@ -20,6 +20,9 @@ type route struct {
 	function *runner.Function // nil for a copy
 	breaker  *breaker         // of the function; nil for a copy
 	limiter  *limiter         // of the function; nil for a copy
+	// standing is live, paused, replaced, forgotten or over. A slot reads it after each item, so it is beside
+	// fields that do not change, and not beside jobs, which changes with each entry.
+	standing atomic.Int32
 	broker.Route
 	maxStock atomic.Int64 // bound of ahead for each slot
 	bounded  atomic.Bool  // the user has bounded the in-queue or an out-queue
@@ -29,7 +32,6 @@ type route struct {
 	ahead        atomic.Int64          // batches that may wait for the slots
 	backlog      atomic.Bool           // the last request returned as many entries as it asked for
 	failing      atomic.Int64          // completions that are repeated, since Redis refused them
-	standing     atomic.Int32          // live, paused or over
 	gone         atomic.Bool           // the in-queue was deleted during the work
 	fused        atomic.Pointer[route] // stage that takes the results of this one directly; nil: they go into the queue
 	continuation atomic.Pointer[route] // reader of the last out-queue, with which a slot goes on; nil: it does not
