@@ -139,7 +139,9 @@ func TestTheLastExpireDecides(t *testing.T) {
 			t.Error("the queue is there")
 		}
 		scatter(t, ex, upTo(10), bridge.Name("orders"), bridge.Expire(time.Minute)) // a new one of the name
-		want(t, values(t, scatter(t, ex, []int{7}, bridge.Name("orders"), bridge.Seal())), append(upTo(10), 7)...)
+		got := values(t, scatter(t, ex, []int{10}, bridge.Name("orders"), bridge.Seal()))
+		slices.Sort(got) // nothing says which scatter is first
+		want(t, got, upTo(11)...)
 		if err := ex.Close(); err != nil {
 			t.Error(err)
 		}

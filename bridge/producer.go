@@ -222,15 +222,15 @@ func (p *Producer[T]) fill(r *producer.Request, vs []T) (n int, err error) {
 // encode adds a value to a request.
 func (p *Producer[T]) encode(r *producer.Request, v T) error {
 	if p.typed.Sized() && p.typed.Size(v) > batch.MaxItem {
-		return itemError(tooLarge(p.typed.Size(v)))
+		return itemError(batch.TooLarge(p.typed.Size(v)))
 	}
 	begun := r.Begin()
 	buf, err := p.typed.Append(begun, v)
 	switch size := len(buf) - len(begun); {
 	case err != nil:
-		return itemError(cannotEncode(err))
+		return itemError(batch.CannotEncode(err))
 	case size > batch.MaxItem:
-		return itemError(tooLarge(size))
+		return itemError(batch.TooLarge(size))
 	}
 	r.End(buf)
 	return nil

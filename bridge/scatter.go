@@ -292,14 +292,7 @@ func (s *scatterer[T]) add(v T) {
 	}
 	begun := s.feed.Begin()
 	buf, err := s.typed.Append(begun, v)
-	switch {
-	case err != nil:
-		s.feed.Fail(begun, cannotEncode(err))
-	case len(buf)-len(begun) > batch.MaxItem:
-		s.feed.Fail(begun, tooLarge(len(buf)-len(begun)))
-	default:
-		s.feed.End(buf)
-	}
+	s.feed.EndValue(begun, buf, err)
 }
 
 // A linger lets the first item of a batch wait for more items, see Linger. It has no effect without
@@ -340,18 +333,6 @@ func (l *linger) stop() {
 		l.timer.Stop()
 		l.began, l.expired = false, false
 	}
-}
-
-// cannotEncode is the failure of a value that its codec cannot encode.
-func cannotEncode(err error) batch.Failure {
-	text, stack := batch.Describe(err)
-	return batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack}
-}
-
-// tooLarge is the failure of a value of more than batch.MaxItem bytes.
-func tooLarge(size int) batch.Failure {
-	return batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf(
-		"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", size, batch.MaxItem)}
 }
 
 var (

@@ -10,8 +10,8 @@ import (
 	"github.com/dqbridge/dqbridge/internal/producer"
 )
 
-// A collector reads the results of the body, adds to the frontier what they lead to, and passes them to
-// the out-queue.
+// A collector reads the results of the body, adds the items to the frontier that they lead to, and passes
+// the results to the out-queue.
 type collector[In, Out any] struct {
 	results upstream
 	from    string // the queue of the results
@@ -50,8 +50,8 @@ func (c *collector[In, Out]) end() {
 	close(c.pending)
 }
 
-// collect handles a range of results. What they lead to is fed back before the out-queue has room for
-// them.
+// collect handles a range of results. The items that they lead to are fed back before the out-queue has
+// room for the results.
 func (c *collector[In, Out]) collect(ctx context.Context, p consumer.Range) error {
 	c.failed = nil
 	clear(c.values)

@@ -73,7 +73,7 @@ func beginPart(stop context.CancelCauseFunc, part func() error) <-chan error {
 	return ended
 }
 
-// release ends what the cycle has read and fed. err is why it has ended early, nil if nothing is under
+// release ends the gathers and the feeds of the cycle. err is why it has ended early, nil if nothing is under
 // way. The queues of the body are then of no use to anyone.
 func (c *cycle[In, Out]) release(ctx, stopped context.Context, err error) {
 	if err != nil && ctx.Err() != nil {

@@ -46,7 +46,7 @@ var (
 	errBody      = errors.New("body must return the results of the queue that it gets, and of no other queue, by way of Map, Filter and FlatMap")
 )
 
-// An undoing is what a call has to undo if it fails.
+// An undoing is the steps that a call has to undo if it fails.
 type undoing []func(why error)
 
 func (u *undoing) add(f func(why error)) { *u = append(*u, f) }

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/batch"
@@ -78,15 +77,7 @@ func (f *feeder[In]) addAll(ctx context.Context, items []In) error {
 func (f *feeder[In]) add(item In) {
 	begun := f.feed.Begin()
 	buf, err := f.encode(begun, item)
-	switch size := len(buf) - len(begun); {
-	case err != nil:
-		text, stack := batch.Describe(err)
-		f.feed.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
-	case size > batch.MaxItem:
-		f.feed.Fail(begun, batch.Failure{Code: batch.CodeTooLarge, Message: fmt.Sprintf("it has %d bytes encoded, at most %d are taken", size, batch.MaxItem)})
-	default:
-		f.feed.End(buf)
-	}
+	f.feed.EndValue(begun, buf, err)
 }
 
 // pass adds a range of seeds as they are. The notice of a source is passed on like a failed item.

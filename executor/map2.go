@@ -167,8 +167,7 @@ func (p *pairer[A, B]) add(i int) {
 	}
 	buf, err := p.encode(begun, workers.Pair[A, B]{First: p.a.values[i], Second: p.b.values[i]})
 	if err != nil {
-		text, stack := batch.Describe(err)
-		p.feed.Fail(begun, batch.Failure{Code: batch.CodeEncode, Message: text, Stack: stack})
+		p.feed.Fail(begun, batch.CannotEncode(err))
 		return
 	}
 	p.feed.End(buf)

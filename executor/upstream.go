@@ -13,7 +13,7 @@ import (
 // An upstream is a queue that a goroutine of this process reads to feed another queue.
 type upstream struct {
 	r        *consumer.Receiver
-	ended    chan error // what Run returned
+	ended    chan error // gets the result of Run
 	complete bool       // it returned nil: the stream was delivered to its end
 	release  func(error)
 }

@@ -110,7 +110,7 @@ func TestEachEndsWithItsStream(t *testing.T) {
 	}
 }
 
-// The stage of a named queue goes on while no Each waits. The next one sees what no other has seen.
+// The stage of a named queue goes on while no Each waits. The next one sees the failures that no other has seen.
 func TestEachOverNamedQueueGoesOn(t *testing.T) {
 	dqtest.Run(t, func(t *testing.T, f *dqtest.Fleet) {
 		w := startEach(t, f, t.Context(), bridge.Name("rows"))

@@ -47,7 +47,7 @@ func (s *table) sorted() []int {
 	return slices.Compact(slices.Sorted(slices.Values(s.rows)))
 }
 
-// An eachCase is an input and what Each makes of it.
+// An eachCase is an input with the result of Each.
 type eachCase struct {
 	before pipe
 	in     []int

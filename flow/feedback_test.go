@@ -18,7 +18,7 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// A follow returns what a result leads to.
+// A follow returns the items that a result leads to.
 type follow = func(context.Context, int) ([]int, error)
 
 // tree leads from each number below n to its children, width of them.
@@ -226,7 +226,7 @@ func goexitAt(n int) follow {
 	}
 }
 
-// What ends a cycle early leaves no queue, no key and no goroutine, which dqtest checks, and its results
+// A cycle that ends early leaves no queue, no key and no goroutine, which dqtest checks, and its results
 // end with the reason.
 func TestFeedbackThatEndsEarly(t *testing.T) {
 	nothing := func(running) error { return nil }
@@ -282,7 +282,7 @@ func checkNoQueues(t *testing.T, f *dqtest.Fleet) {
 	}
 }
 
-// What cannot be a cycle is refused: the error says why, the seeds can be used again, and no queue is
+// A body that makes no cycle is refused: the error says why, the seeds can be used again, and no queue is
 // left.
 func TestFeedbackRefusesOtherBodies(t *testing.T) {
 	errBody := errors.New("no stage today")

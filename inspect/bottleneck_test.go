@@ -246,6 +246,10 @@ func TestReasonIsThatOfTheStageThatWaits(t *testing.T) {
 		"limit": {func(s *inspect.Snapshot) {
 			s.Stages[0].Limits, s.Stages[0].MaxRate = "1 calls in 1h0m0s", 1.0/3600
 		}, "waiting", "stage mid (first) waits for its limit: 1 calls in 1h0m0s", "higher limit"},
+		"hanging call of a stage with a limit": {func(s *inspect.Snapshot) { // --replace would drop the limit
+			s.Queues[0].Waiting, s.Stages[0].Limits, s.Stages[0].MaxConcurrency = 0, "1 calls at once", 1
+			s.Workers[0].Running = []inspect.Call{{Stage: "mid", Function: "first", Source: "s", Offset: 4, Since: now.Add(-2 * time.Minute)}}
+		}, "stuck", "a call of first has run for 2m0s", "give the stage a timeout: executor.Timeout; then cancel"},
 		"limit behind a full queue": {func(s *inspect.Snapshot) {
 			s.Queues[1].Waiting, s.Queues[1].Full = 5, true
 			s.Stages[1].Limits, s.Stages[1].MaxRate = "1 calls in 1h0m0s", 1.0/3600

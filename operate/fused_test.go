@@ -51,11 +51,21 @@ func TestPauseOfSecondFusedStage(t *testing.T) {
 			return err == nil && len(now.Flows()) == 1 && now.Flows()[0].State == flow
 		}
 	}
-	send(10, 11)
+	next, waits := 10, false
+	for ; !waits && next < 20; next++ { // the worker hears of the pause a little later
+		send(next, next+1)
+		testkit.Eventually(t, func() bool {
+			n, err := mid.Len(t.Context())
+			waits = err == nil && n == 1
+			return waits || calls.Load() == int64(next)+1
+		}, "the item has passed the first stage")
+	}
+	if !waits {
+		t.Fatal("no item waits for the paused stage")
+	}
 	testkit.Eventually(t, state("paused"), "the flow is paused")
-	testkit.Eventually(t, func() bool { n, err := mid.Len(t.Context()); return err == nil && n == 1 || calls.Load() == 11 }, "the item has passed the first stage")
-	before := calls.Load() // an item may have been on its way
-	send(11, 20)
+	before := calls.Load()
+	send(next, 20)
 	close(in)
 	testkit.Eventually(t, func() bool { n, err := mid.Len(t.Context()); return err == nil && int64(n) == 20-before }, "the items wait between the stages")
 	if n := calls.Load(); n != before {

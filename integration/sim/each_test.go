@@ -46,7 +46,7 @@ func TestEachFaultAtEachRequestOfSink(t *testing.T) {
 	}
 }
 
-// A rowStore is what the sinks of all workers store.
+// A rowStore has the rows that the sinks of all workers have stored.
 type rowStore struct {
 	mu   sync.Mutex
 	rows map[int]bool

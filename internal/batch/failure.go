@@ -50,3 +50,15 @@ func ParseFailure(item []byte) Failure {
 	}
 	return f
 }
+
+// CannotEncode is the failure of a value that its codec cannot encode.
+func CannotEncode(err error) Failure {
+	text, stack := Describe(err)
+	return Failure{Code: CodeEncode, Message: text, Stack: stack}
+}
+
+// TooLarge is the failure of a value of more than MaxItem bytes.
+func TooLarge(size int) Failure {
+	return Failure{Code: CodeTooLarge, Message: fmt.Sprintf(
+		"it has %d bytes encoded, at most %d are taken: put it elsewhere and send its address", size, MaxItem)}
+}

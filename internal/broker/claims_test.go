@@ -10,7 +10,7 @@ import (
 	"github.com/dqbridge/dqbridge/internal/broker"
 )
 
-// A claimState is what the score of a ready queue says.
+// A claimState is the meaning of the score of a ready queue.
 type claimState string
 
 const (

@@ -87,3 +87,8 @@ func (c *Client) RemoveStage(ctx context.Context, s Stage) (done bool, err error
 
 // ScriptNames is scriptNames.
 var ScriptNames = scriptNames
+
+// Expire looks at a queue that expires, as the watcher does.
+func (c *Client) Expire(ctx context.Context, queue string) (gone []string, err error) {
+	return c.expire(ctx, queue)
+}

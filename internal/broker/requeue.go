@@ -27,8 +27,8 @@ type reclaimScope struct {
 	names   []string // consumers to remove
 }
 
-// GiveBack requeues the entries of some queues that a stopping worker holds, and removes its name
-// from their groups.
+// GiveBack requeues the entries of some queues that a worker holds, and removes its name from their
+// groups: of all queues when it stops, and of those that it forgets.
 func (c *Client) GiveBack(ctx context.Context, worker string, queues ...string) error {
 	return c.reclaim(ctx, reclaimScope{worker: worker, names: []string{worker}}, queues)
 }

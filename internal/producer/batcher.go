@@ -118,6 +118,19 @@ func (b *Batcher) End(buf []byte) {
 	b.closeFull()
 }
 
+// EndValue ends the item that Begin has started with buf, which has the encoded value behind begun. A
+// failure takes the place of one that could not be encoded, as err says, or is too large.
+func (b *Batcher) EndValue(begun, buf []byte, err error) {
+	switch size := len(buf) - len(begun); {
+	case err != nil:
+		b.Fail(begun, batch.CannotEncode(err))
+	case size > batch.MaxItem:
+		b.Fail(begun, batch.TooLarge(size))
+	default:
+		b.End(buf)
+	}
+}
+
 // Fail puts a failure in the place of the item that Begin has started.
 func (b *Batcher) Fail(buf []byte, f batch.Failure) {
 	b.open.Abort(buf)

@@ -35,8 +35,15 @@ func TestStagesWithoutWorkAreForgotten(t *testing.T) {
 	f.all[2].beyond = true
 	f.all[3].readers, f.all[1000].readers = []*route{f.all[1000]}, []*route{f.all[4]}
 	f.reporter.add(f.all)
+	stream := p.Key("q:q0")
+	if err := p.Raw.XGroupCreateConsumer(t.Context(), stream, "w", f.id).Err(); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.forgetIdle(t.Context(), now); err != nil {
 		t.Fatal(err)
+	}
+	if names, err := p.Raw.XInfoConsumers(t.Context(), stream, "w").Result(); err != nil || len(names) > 0 {
+		t.Errorf("the queue of a forgotten stage has the consumers %v, %v", names, err)
 	}
 	if len(f.all) != knownKept+3 || len(f.rings.known) != len(f.all) {
 		t.Errorf("%d routes and %d queues are kept", len(f.all), len(f.rings.known))

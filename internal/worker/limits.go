@@ -28,8 +28,8 @@ func (r *route) batched() bool { return r.limited() && r.stage.Limits.Batch > 0 
 
 // request returns the route as Take asks for it. For a stage with a rate, an entry has no more items than
 // run in a time slice: the rest of an entry that a slot leaves pays once more. It has half of a burst at
-// most, so that the next calls are due before the stage may begin a whole burst: what it does not begin then is
-// lost to the rate.
+// most, so that the next calls are due before the stage may begin a whole burst: from then on, the calls that
+// it does not begin are lost to the rate.
 func (r *route) request() broker.Route {
 	ask := r.Route
 	if r.batched() {
