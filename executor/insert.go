@@ -27,7 +27,7 @@ func InsertStage() MapOption {
 	})
 }
 
-var errInsert = errors.New("InsertStage is for Map")
+var errInsert = errors.New("only a function with one output for each item can be inserted into a flow")
 
 // insertable returns an error if a stage over a queue cannot be inserted.
 func insertable(call string, q broker.Queue, out codec.Info) error {
@@ -35,9 +35,9 @@ func insertable(call string, q broker.Queue, out codec.Info) error {
 	case call != "map":
 		return fmt.Errorf("%s over queue %q: %w", call, q.Name, errInsert)
 	case q.Owner != "":
-		return fmt.Errorf("map over queue %q: InsertStage is for named queues", q.Name)
+		return fmt.Errorf("map over queue %q: a stage can only be inserted behind a named queue", q.Name)
 	case !fits(info(q), out):
-		return fmt.Errorf("map over queue %q: InsertStage: %w: the queue holds %v, the function returns %v; the stage behind it takes no other type",
+		return fmt.Errorf("map over queue %q: %w: the inserted function has to return what it takes: the queue holds %v, the function returns %v; the stage behind it takes no other type",
 			q.Name, ErrTypeMismatch, info(q), out)
 	}
 	return nil

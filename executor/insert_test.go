@@ -69,7 +69,7 @@ func TestInsertedStagesOnBoth(t *testing.T) {
 		if _, err := executor.Map(t.Context(), parse, texts(t, ex), executor.InsertStage()); !errors.Is(err, executor.ErrTypeMismatch) {
 			t.Errorf("another type: %v", err)
 		}
-		if _, err := executor.Multiplex(t.Context(), 2, q, executor.InsertStage()); err == nil || !strings.Contains(err.Error(), "InsertStage is for Map") {
+		if _, err := executor.Multiplex(t.Context(), 2, q, executor.InsertStage()); err == nil || !strings.Contains(err.Error(), "one output for each item") {
 			t.Errorf("a copy: %v", err)
 		}
 		first, err := executor.Map(t.Context(), inc, q, executor.InsertStage(), executor.Name("first")) // no stage is there

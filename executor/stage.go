@@ -361,6 +361,8 @@ func (p *partition) types(ctx context.Context, name string, tags []string, want 
 	switch {
 	case len(count) == 0:
 		return want, false, nil
+	case fitting == 0 && want.out.Wildcard() && best.filter == want.filter && best.flatMap == want.flatMap:
+		return want, true, fmt.Errorf("function %q: %w: it takes %v, the queue has %v", name, ErrTypeMismatch, best.in, want.in)
 	case fitting == 0:
 		return want, true, fmt.Errorf("function %q: %w: the workers have it %v, this handle is %v", name, ErrTypeMismatch, best, want)
 	case len(count) > 1:

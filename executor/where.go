@@ -130,7 +130,7 @@ func (f search) below(ctx context.Context, queue, source string, seen map[string
 		return f.atEnd(ctx, queue, source)
 	}
 	for _, out := range outs {
-		some, err := f.below(ctx, out.Name, source+out.Branch, seen)
+		some, err := f.below(ctx, broker.PlaceOf(source, out.Name), source+out.Branch, seen)
 		if err != nil {
 			return nil, err
 		}

@@ -39,6 +39,41 @@ func eventuallyAt(t *testing.T, ex *executor.Executor, source string, offset int
 	testkit.Eventually(t, func() bool { return locations(t, ex, source, offset) == want }, "the item "+want)
 }
 
+// A result that is private waits in the queue of its scatter.
+func TestWhereFollowsPrivateResults(t *testing.T) {
+	inc := workers.Define("inc", func(_ context.Context, n int) (int, error) { return n + 1, nil })
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{}), bridge.Name("in"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := executor.Map(t.Context(), inc, q, executor.Name("out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine, err := bridge.ScatterSeq(t.Context(), ex, slices.Values([]int{1, 2}), bridge.Name("in"), bridge.Private("out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources, err := ex.Sources(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		private := sources[slices.IndexFunc(sources, func(s inspect.Source) bool { return strings.HasSuffix(s.Name, "@out") })].Name
+		eventuallyAt(t, ex, private, 1, "waiting "+private)
+		for _, err := range bridge.All(t.Context(), out, bridge.ResultsOf(mine)) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		for _, queue := range []string{"in", "out"} {
+			if err := ex.Delete(t.Context(), queue); err != nil {
+				t.Error(err)
+			}
+		}
+	}, inc)
+}
+
 // A flow with a gate: the item 1 is held, the item 3 fails first and is tried again later.
 func TestWhereFollowsAnItem(t *testing.T) {
 	gate, failed := make(chan struct{}), new(atomic.Int64)

@@ -111,19 +111,20 @@ func mapVerb() *urfave.Command {
 			}
 			return shared(c, 3, mapUsage, func(ex *executor.Executor) error {
 				name, in, out := c.Args().Get(0), c.Args().Get(1), c.Args().Get(2)
-				f := inspect.Function{Name: name}
-				if found, _, err := find(c.Context, ex, []string{name}); err == nil && len(found) == 1 {
-					f = found[0]
-				} else if err == nil {
-					_, _ = fmt.Fprintf(c.App.ErrWriter, "dqbridge: no live worker has %s yet; the stage waits for one\n", name)
-				}
 				q, err := open(c.Context, ex, in)
 				if err != nil {
 					return err
 				}
-				_, err = stageOf(c.Context, f, q, append(stage, executor.Name(out))...)
-				if errors.Is(err, executor.ErrStageExists) && !c.Bool("replace") && !c.Bool("insert") {
-					err = fmt.Errorf("%w (dqbridge map --replace)", err)
+				f := inspect.Function{Name: name}
+				found, missing, _ := find(c.Context, ex, []string{name}) // without an answer, the stage has no types
+				if len(found) == 1 {
+					f = found[0]
+				}
+				switch _, err = stageOf(c.Context, f, q, append(stage, executor.Name(out))...); {
+				case errors.Is(err, executor.ErrStageExists) && !c.Bool("replace") && !c.Bool("insert"):
+					return fmt.Errorf("%w (dqbridge map --replace)", err)
+				case err == nil && len(missing) > 0:
+					_, _ = fmt.Fprintf(c.App.ErrWriter, "dqbridge: no live worker has %s yet; the stage waits for one\n", name)
 				}
 				return err
 			})

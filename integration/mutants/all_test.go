@@ -861,4 +861,80 @@ local function full(stream, meta)
 		from: "  if q.limits then drop_limits(prefix, q.name) end\n", to: "",
 		pkg: "integration/limits", run: "MaxConcurrencyHolds",
 	},
+	{
+		name: "a queue expires although a look was late", file: lua + "expire.lua",
+		from: " or late > time / 2 or late < -time then", to: " then",
+		pkg: "internal/broker", run: "LateLookBeginsAnew",
+	},
+	{
+		name: "a merged flow expires under another one", file: lua + "expire.lua",
+		from: "do used = used or other ~= root end", to: "do local _ = other end",
+		pkg: "bridge", run: "OtherQueuesDoNotExpire",
+	},
+	{
+		name: "a queue expires while a worker runs its items", file: lua + "expire.lua",
+		from: "do used = used or held(prefix .. kind .. name) end", to: "do local _ = kind end",
+		pkg: "bridge", run: "ExpiresOnceNoProcessUsesItsFlow",
+	},
+	{
+		name: "a queue expires under a gather", file: lua + "expire.lua",
+		from: "  used = used or q[3] and redis.call('ZSCORE', KEYS[2], q[3])\n", to: "",
+		pkg: "bridge", run: "ExpiresOnceNoProcessUsesItsFlow",
+	},
+	{
+		name: "work without a process between two looks does not count", file: lua + "expire.lua",
+		from: "if used or state ~= before or late", to: "if used or late",
+		pkg: "bridge", run: "Expire",
+	},
+	{
+		name: "private results go to the last queue of the flow", file: lua + "complete.lua",
+		from: "q.stream, out.private = out.stream, place(out)", to: "q.stream = out.stream",
+		pkg: "bridge", run: "PrivateResultsGoToTheirScatter",
+	},
+	{
+		name: "a deleted private queue leaves its source", file: lua + "delete_flow.lua",
+		from: "  forget_private(prefix, q.flow, q.name)\n", to: "",
+		pkg: "bridge", run: "Private",
+	},
+	{
+		name: "the gather of a private queue waits for other sources", file: lua + "watch.lua",
+		from: "(private or root[1] == '1') and 'sealed'", to: "root[1] == '1' and 'sealed'",
+		pkg: "bridge", run: "PrivateResultsGoToTheirScatter",
+	},
+	{
+		name: "the window of a source is held by results that are private", file: lua + "lib.lua",
+		from: "(queue == last and private or queue) .. branch", to: "queue .. branch",
+		pkg: "bridge", run: "Private",
+	},
+	{
+		name: "a cycle ends while an item is fed back", file: "executor/feeder.go",
+		from: "		if idle && len(items) == 0 {", to: "		if idle {",
+		pkg: "flow", run: "FeedbackEndsWhenNothingIsUnderWay",
+	},
+	{
+		name: "a cycle looks at its results after the items that these have added", file: "executor/feeder.go",
+		from: "		idle := seeds == nil && f.results.DeliveredUpTo(f.feed.Source().Name) == f.feed.Next()\n		items := f.fedBack.take() // after the look at the results: a delivered result has added its items\n",
+		to:   "		items := f.fedBack.take()\n		idle := seeds == nil && f.results.DeliveredUpTo(f.feed.Source().Name) == f.feed.Next()\n",
+		pkg:  "flow", run: "FeedbackEndsWhenNothingIsUnderWay",
+	},
+	{
+		name: "a cycle does not see the loss of its last items", file: "executor/feeder.go",
+		from: "if next := f.feed.Next(); next > 0 {", to: "if next := f.feed.Next(); next < 0 {",
+		pkg: "flow", run: "FeedbackEndsAfterItsTailWasLost",
+	},
+	{
+		name: "a cycle goes on without its deleted queue", file: "executor/cycle.go",
+		from: "	detach := c.watch(stop)\n", to: "	detach := c.watch(func(error) {})\n",
+		pkg: "flow", run: "FeedbackThatEndsEarly",
+	},
+	{
+		name: "the items of a result wait for room in the out-queue", file: "executor/collector.go",
+		from: "	c.results.r.Delivered(p.Len())\n	c.fedBack.signal()\n", to: "	defer c.results.r.Delivered(p.Len())\n	defer c.fedBack.signal()\n",
+		pkg: "flow", run: "Feedback",
+	},
+	{
+		name: "a body with a queue of its own is taken for a cycle", file: "executor/feedback.go",
+		from: "!slices.Equal(from, []string{in.q.Name})", to: "len(from) == 0",
+		pkg: "flow", run: "FeedbackRefusesOtherBodies",
+	},
 }

@@ -31,19 +31,22 @@ func checkQueue(name string) error {
 	return CheckName("queue", last)
 }
 
+// PlaceOf returns the queue that gets the items of a source from a stage with a certain out-queue: the
+// private queue of the source if it is in the place of that one.
+func PlaceOf(source, out string) string {
+	root, _ := Root(source)
+	if last, private := PrivateIn(root); private && last == out {
+		return root
+	}
+	return out
+}
+
 // leavesOf returns the leaves of a root queue that get the items of a source.
 func leavesOf(leaves []string, source string) []string {
-	last, private := PrivateIn(source)
-	if !private {
-		return leaves
-	}
 	own := make([]string, len(leaves))
 	for i, leaf := range leaves {
 		queue, branch := Root(leaf)
-		if queue == last {
-			queue = source
-		}
-		own[i] = queue + branch
+		own[i] = PlaceOf(source, queue) + branch
 	}
 	return own
 }
