@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/dqbridge/dqbridge/workers"
@@ -15,7 +16,7 @@ var errNewline = errors.New("the item contains a newline and cannot be a line: u
 // of the command. A command without placeholders gets the item and end by stdin, and need not read
 // it. The value is stdout without one newline at its end, and has at most 64 MiB.
 func (l *launcher) exec(command template, end string) func(context.Context, string) (string, error) {
-	run := l.runItem(command, end)
+	run := l.runItem(command, end, l.run)
 	return func(ctx context.Context, item string) (string, error) {
 		out, err := run(ctx, item)
 		return strings.TrimSuffix(out, "\n"), err
@@ -28,7 +29,9 @@ const drops = 1
 // filter returns the function that runs a process for each item, as exec does. The item is kept if the
 // exit status is 0, and dropped if it is 1. Any other status is an error. The output is dropped.
 func (l *launcher) filter(command template) func(context.Context, string) (bool, error) {
-	run := l.runItem(command, "\n")
+	run := l.runItem(command, "\n", func(ctx context.Context, line, input string) (string, error) {
+		return "", l.runInto(ctx, newProcess(line), input, io.Discard)
+	})
 	return func(ctx context.Context, item string) (bool, error) {
 		_, err := run(ctx, item)
 		if exit, ok := errors.AsType[*exitError](err); ok && exit.state.ExitCode() == drops {
@@ -41,18 +44,19 @@ func (l *launcher) filter(command template) func(context.Context, string) (bool,
 // flat returns the function that runs a process for each item, as exec does. Each line of stdout is a
 // value. The last line may lack its newline.
 func (l *launcher) flat(command template) func(context.Context, string) ([]string, error) {
-	run := l.runItem(command, "\n")
+	run := l.runItem(command, "\n", l.run)
 	return func(ctx context.Context, item string) ([]string, error) {
 		out, err := run(ctx, item)
 		return lines(out), err
 	}
 }
 
-// runItem returns the function that runs a process for each item, see exec, and returns its whole stdout.
-func (l *launcher) runItem(command template, end string) func(context.Context, string) (string, error) {
+// runItem returns the function that runs a command line for each item, see exec.
+func (l *launcher) runItem(command template, end string, run func(ctx context.Context, line, input string) (string, error),
+) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, item string) (string, error) {
 		if !command.takesItem() {
-			return l.run(ctx, command[0].text, item+end)
+			return run(ctx, command[0].text, item+end)
 		}
 		slot := l.slots.take()
 		defer l.slots.release(slot)
@@ -61,7 +65,7 @@ func (l *launcher) runItem(command template, end string) func(context.Context, s
 		if err != nil {
 			return "", err
 		}
-		return l.run(ctx, line, "")
+		return run(ctx, line, "")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -136,14 +137,19 @@ func (l *launcher) wait(p *process) error {
 func (l *launcher) run(ctx context.Context, line, input string) (string, error) {
 	p := newProcess(line)
 	out := output{tooLarge: p.kill}
-	p.stdout, p.input = &out, input
-	if err := l.start(ctx, p); err != nil {
-		return "", err
-	}
-	if err := l.wait(p); err != nil {
+	if err := l.runInto(ctx, p, input, &out); err != nil {
 		return "", err
 	}
 	return out.text.String(), nil
+}
+
+// runInto runs a process with input as its stdin, and writes its stdout to a writer.
+func (l *launcher) runInto(ctx context.Context, p *process, input string, stdout io.Writer) error {
+	p.stdout, p.input = stdout, input
+	if err := l.start(ctx, p); err != nil {
+		return err
+	}
+	return l.wait(p)
 }
 
 // slots hands out numbers of concurrent processes from 1. A process gets the lowest free number.
