@@ -51,18 +51,7 @@ func TestPauseOfSecondFusedStage(t *testing.T) {
 			return err == nil && len(now.Flows()) == 1 && now.Flows()[0].State == flow
 		}
 	}
-	next, waits := 10, false
-	for ; !waits && next < 20; next++ { // the worker hears of the pause a little later
-		send(next, next+1)
-		testkit.Eventually(t, func() bool {
-			n, err := mid.Len(t.Context())
-			waits = err == nil && n == 1
-			return waits || calls.Load() == int64(next)+1
-		}, "the item has passed the first stage")
-	}
-	if !waits {
-		t.Fatal("no item waits for the paused stage")
-	}
+	next := sendUntilOneWaits(t, in, 10, mid, &calls)
 	testkit.Eventually(t, state("paused"), "the flow is paused")
 	before := calls.Load()
 	send(next, 20)
@@ -84,6 +73,27 @@ func TestPauseOfSecondFusedStage(t *testing.T) {
 	if at != 20 {
 		t.Errorf("%d results", at)
 	}
+}
+
+// sendUntilOneWaits sends items, from a number on, until one waits in a queue: the worker hears of a pause a
+// little later. It returns the number of the next item.
+func sendUntilOneWaits(t *testing.T, in chan<- int, next int, q *executor.Queue[int], calls *atomic.Int64) int {
+	t.Helper()
+	for last := next + 10; next < last; {
+		in <- next
+		next++
+		waits := false
+		testkit.Eventually(t, func() bool {
+			n, err := q.Len(t.Context())
+			waits = err == nil && n == 1
+			return waits || calls.Load() == int64(next)
+		}, "the item has passed the first stage")
+		if waits {
+			return next
+		}
+	}
+	t.Fatal("no item waits for the paused stage")
+	return next
 }
 
 // A canceled item of a batch function is the only failure. The others run again, and that is no
