@@ -152,7 +152,7 @@ func (s *slot) learn(j job, all []step) {
 	for i, st := range all[1:] {
 		st.route.record(st, st.Spent, len(all[i].Frame))
 	}
-	if n := all[0].N; n > 0 {
-		j.route.stock(total, n, size, s.concurrency())
+	if n := all[0].N; n > 0 { // the others of the entry cost as much
+		j.route.stock(total*time.Duration(j.entry.N)/time.Duration(n), j.entry.N, size, s.concurrency())
 	}
 }

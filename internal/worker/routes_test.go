@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dqbridge/dqbridge/internal/batch"
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/runner"
 )
 
 // bounded returns a route with at most so many batches in stock.
@@ -80,6 +82,23 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 
 // A slot goes on with the next stage, unless the user has set a bound there, the fetcher has found
 // a queue full, or another queue has the name.
+// A slot that has left an entry after a time slice knows what the whole entry would have taken: the next ones
+// are like it, and would wait for long in a stock.
+func TestStockCountsWholeEntries(t *testing.T) {
+	t.Parallel()
+	w := &Worker{}
+	w.concurrency.Store(8)
+	h := &slot{session: &session{worker: w}}
+	r := bounded(maxAhead)
+	r.breaker = newBreaker()
+	r.backlog.Store(true)
+	h.learn(job{route: r, entry: broker.Entry{Batch: batch.Batch{N: 1000}}},
+		[]step{{route: r, Result: runner.Result{N: 10, Items: 10, Spent: 10 * time.Millisecond}}})
+	if got := r.ahead.Load(); got != 0 {
+		t.Errorf("%d entries of a second in stock for 8 slots, not 0", got)
+	}
+}
+
 func TestASlotGoesOnWhereNoBoundIsNear(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
