@@ -38,25 +38,21 @@ func (b Batch) ItemsIn(from, to int) (items int, err error) {
 	if b.Lost != nil || !Counted(b.Frame) {
 		return to - from, nil
 	}
-	runs, _, err := b.counts()
-	if err != nil {
-		return 0, err
+	runs, _ := b.readRuns()
+	at := 0
+	for r, ok := runs.next(); ok; r, ok = runs.next() {
+		items += max(0, min(at+r.offsets, to)-max(at, from)) * r.each
+		at += r.offsets
 	}
-	_, runs = cutRuns(runs, from)
-	runs, _ = cutRuns(runs, to-from)
-	return itemsOf(runs), nil
+	return items, runs.err
 }
 
 // AppendPositions appends the position of each item: the number of offsets before that of the item.
 // The frame has counts.
 func (b Batch) AppendPositions(dst []int32) ([]int32, error) {
-	runs, _, err := b.counts()
-	if err != nil {
-		return dst, err
-	}
-	dst = slices.Grow(dst, itemsOf(runs))
+	runs, _ := b.readRuns()
 	at := int32(0)
-	for _, r := range runs {
+	for r, ok := runs.next(); ok; r, ok = runs.next() {
 		for range r.offsets {
 			for range r.each {
 				dst = append(dst, at)
@@ -64,7 +60,7 @@ func (b Batch) AppendPositions(dst []int32) ([]int32, error) {
 			at++
 		}
 	}
-	return dst, nil
+	return dst, runs.err
 }
 
 // AppendCounts makes a frame of Version one of n offsets. positions are those of its items from the
@@ -162,30 +158,56 @@ func cutCounts(frame []byte) (items, tokens []byte, err error) {
 
 // counts returns the runs of a frame with counts, and the bytes of its items. The runs have N offsets.
 func (b Batch) counts() (runs []run, items []byte, err error) {
-	items, tokens, err := cutCounts(b.Frame)
-	if err != nil {
-		return nil, nil, err
+	reader, items := b.readRuns()
+	runs = make([]run, 0, len(reader.tokens))
+	for r, ok := reader.next(); ok; r, ok = reader.next() {
+		runs = append(runs, r)
 	}
-	runs = make([]run, 0, len(tokens))
-	n, total := 0, 0
-	for len(tokens) > 0 {
-		r, k, err := nextRun(tokens)
-		if err != nil {
-			return nil, nil, err
-		}
-		if last := len(runs) - 1; last >= 0 && runs[last].each == r.each && r.each < 2 {
-			return nil, nil, fmt.Errorf("%w: two of its counts are one", ErrFrame)
-		}
-		n, total = n+r.offsets, total+r.offsets*r.each
-		if n > b.N || total > MaxItems {
-			break
-		}
-		runs, tokens = append(runs, r), tokens[k:]
-	}
-	if n != b.N || len(tokens) > 0 || len(runs) == 1 && runs[0].each == 1 {
-		return nil, nil, fmt.Errorf("%w: its counts are not those of %d offsets", ErrFrame, b.N)
+	if reader.err != nil {
+		return nil, nil, reader.err
 	}
 	return runs, items, nil
+}
+
+// A runReader reads the runs of a frame with counts.
+type runReader struct {
+	tokens   []byte
+	n, total int // offsets and items of the runs so far
+	of       int // offsets of the frame
+	last     run
+	err      error
+}
+
+// readRuns returns a reader of the runs of a frame with counts, and the bytes of its items.
+func (b Batch) readRuns() (r runReader, items []byte) {
+	items, tokens, err := cutCounts(b.Frame)
+	return runReader{tokens: tokens, of: b.N, err: err}, items
+}
+
+// next returns the next run. ok is false behind the last one, and if the counts are malformed, which err
+// tells.
+func (r *runReader) next() (next run, ok bool) {
+	if r.err != nil {
+		return run{}, false
+	}
+	if len(r.tokens) == 0 {
+		if r.n != r.of || r.last == (run{r.of, 1}) {
+			r.err = fmt.Errorf("%w: its counts are not those of %d offsets", ErrFrame, r.of)
+		}
+		return run{}, false
+	}
+	next, size, err := nextRun(r.tokens)
+	merges := r.n > 0 && r.last.each == next.each && next.each < 2
+	r.n, r.total, r.last, r.tokens = r.n+next.offsets, r.total+next.offsets*next.each, next, r.tokens[size:]
+	switch {
+	case err != nil:
+		r.err = err
+	case merges:
+		r.err = fmt.Errorf("%w: two of its counts are one", ErrFrame)
+	case r.n > r.of || r.total > MaxItems:
+		r.err = fmt.Errorf("%w: its counts are not those of %d offsets", ErrFrame, r.of)
+	}
+	return next, r.err == nil
 }
 
 // nextRun reads a token.

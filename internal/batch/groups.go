@@ -10,12 +10,12 @@ const MaxGroup = 64
 func (b Batch) LargestGroup() (items int) {
 	items = 1
 	if b.Lost == nil && Counted(b.Frame) {
-		runs, _, err := b.counts()
-		if err != nil {
-			return 1
-		}
-		for _, r := range runs {
+		runs, _ := b.readRuns()
+		for r, ok := runs.next(); ok; r, ok = runs.next() {
 			items = max(items, r.each)
+		}
+		if runs.err != nil {
+			return 1
 		}
 	}
 	return items
@@ -27,15 +27,12 @@ func (b Batch) OffsetsBefore(items int) (n int) {
 	if b.Lost != nil || !Counted(b.Frame) {
 		return b.N
 	}
-	runs, _, err := b.counts()
-	if err != nil {
-		return b.N
-	}
-	for _, r := range runs {
-		if r.each > items {
-			return n
-		}
+	runs, _ := b.readRuns()
+	for r, ok := runs.next(); ok && r.each <= items; r, ok = runs.next() {
 		n += r.offsets
+	}
+	if runs.err != nil {
+		return b.N
 	}
 	return n
 }
@@ -75,13 +72,10 @@ func (b Batch) Groups(items, most int) ([]Batch, error) {
 	if b.Lost != nil || !Counted(b.Frame) {
 		return []Batch{b}, nil
 	}
-	runs, _, err := b.counts()
-	if err != nil {
-		return nil, err
-	}
+	runs, _ := b.readRuns()
 	var cuts []int
 	at := 0
-	for _, r := range runs {
+	for r, ok := runs.next(); ok; r, ok = runs.next() {
 		if r.each > items {
 			if last := len(cuts) - 1; at > 0 && (last < 0 || cuts[last] < at) {
 				cuts = append(cuts, at)
@@ -93,6 +87,9 @@ func (b Batch) Groups(items, most int) ([]Batch, error) {
 		if at += r.offsets; len(cuts) >= most {
 			break
 		}
+	}
+	if cuts == nil || runs.err != nil {
+		return []Batch{b}, runs.err
 	}
 	return b.countedParts(cuts)
 }

@@ -164,7 +164,9 @@ func (t *tracker) markGroups(rg Range, i, j int) {
 			from = offset + 1
 			t.markSome(rg, broker.Child(rg.Entry.Source, offset, last-first), ranges.Span{From: int64(k - first), To: int64(to - first)})
 		}
-		k = to
+		if k = to; k < end { // the offsets between the first and the last one are delivered whole
+			k, _ = rg.group(end - 1)
+		}
 	}
 	if to := rg.border(j); from < to {
 		t.markOffsets(rg, from, to)
