@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,7 +20,7 @@ func startExecutor(t *testing.T) (ex *executor.Executor, url, namespace string) 
 	t.Helper()
 	namespace = testkit.Namespace(t)
 	url = testkit.SharedRedis(t).URL() + "/?ns=" + namespace
-	ex, err := executor.New(t.Context(), url, executor.Lease(500*time.Millisecond))
+	ex, err := executor.New(t.Context(), url, executor.Lease(lease))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,25 +21,70 @@ import (
 	"github.com/dqbridge/dqbridge/workers"
 )
 
-// workerURL makes the test binary a worker.
-const workerURL = "DQBRIDGE_TEST_FLOW_WORKER"
+// These variables, set to the URL of a server, make the test binary a worker, or a gather of the queue out.
+const (
+	workerURL = "DQBRIDGE_TEST_FLOW_WORKER"
+	gatherURL = "DQBRIDGE_TEST_FLOW_GATHER"
+)
+
+const lease = 500 * time.Millisecond
 
 func TestMain(m *testing.M) {
-	url := os.Getenv(workerURL)
+	role, url := work, os.Getenv(workerURL)
+	if url == "" {
+		role, url = acknowledgeSome, os.Getenv(gatherURL)
+	}
 	if url == "" {
 		testkit.Main(m)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	w, err := workers.New(url, workers.Concurrency(2), all, workers.Functions(hundred, below, slowStore), workers.Lease(500*time.Millisecond))
-	if err == nil {
-		err = w.Run(ctx)
-	}
-	if err != nil {
+	if err := role(ctx, url); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+func work(ctx context.Context, url string) error {
+	w, err := workers.New(url, workers.Concurrency(2), all, workers.Functions(hundred, below, slowStore), workers.Lease(lease))
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
+
+// acknowledged is the number of results that a gather process acknowledges.
+const acknowledged = 4321
+
+// acknowledgeSome gathers the queue out and writes a line once its acknowledgements are stored. It receives
+// the other results without an acknowledgement.
+func acknowledgeSome(ctx context.Context, url string) error {
+	ex, err := executor.New(ctx, url, executor.Lease(lease))
+	if err != nil {
+		return err
+	}
+	q, err := executor.Open[int](ctx, ex, "out")
+	if err != nil {
+		return err
+	}
+	results, err := bridge.Gather(ctx, q, bridge.ManualAck())
+	if err != nil {
+		return err
+	}
+	n := 0
+	for r := range results {
+		if n++; n > acknowledged {
+			continue
+		}
+		if err := errors.Join(r.Err, r.AckWait(ctx)); err != nil {
+			return err
+		}
+		if n == acknowledged {
+			fmt.Println("acknowledged")
+		}
+	}
+	return ctx.Err()
 }
 
 // slowStore fails for each thousandth row.
@@ -53,11 +99,18 @@ var slowStore = workers.DefineSink("slowstore", func(_ context.Context, row int)
 // startWorker starts a worker as a process, which the end of the test kills.
 func startWorker(t *testing.T, url string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env, cmd.Stderr = append(os.Environ(), workerURL+"="+url), os.Stderr
+	cmd := process(t, workerURL, url)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return cmd
+}
+
+// process returns a process of the test binary, which the end of the test kills.
+func process(t *testing.T, role, url string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), role+"="+url), os.Stderr
 	t.Cleanup(func() { _ = cmd.Wait() })
 	return cmd
 }
@@ -67,7 +120,7 @@ func startWorker(t *testing.T, url string) *exec.Cmd {
 func TestFilterSurvivesKilledWorker(t *testing.T) {
 	t.Parallel()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-	ex, err := executor.New(t.Context(), url, executor.Lease(500*time.Millisecond))
+	ex, err := executor.New(t.Context(), url, executor.Lease(lease))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +188,7 @@ func checkInputs(t *testing.T, ex *executor.Executor, name string, n int64) {
 func TestFlatMapSurvivesKilledWorker(t *testing.T) {
 	t.Parallel()
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
-	ex, err := executor.New(t.Context(), url, executor.Lease(500*time.Millisecond))
+	ex, err := executor.New(t.Context(), url, executor.Lease(lease))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,12 +228,64 @@ func TestFlatMapSurvivesKilledWorker(t *testing.T) {
 	}
 }
 
+// A gather process is killed within the outputs for one input, with results that it has not acknowledged. Its
+// successor gets these, and no other one.
+func TestSuccessorOfKilledGatherGoesOnWithinGroup(t *testing.T) {
+	t.Parallel()
+	url := testkit.SharedRedis(t).URL() + "/?ns=" + testkit.Namespace(t)
+	ex, err := executor.New(t.Context(), url, executor.Lease(lease))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ex.Close() })
+	startWorker(t, url)
+	startWorker(t, url)
+	in := []int{5}
+	q, err := bridge.ScatterSeq(t.Context(), ex, slices.Values(in), bridge.Name("in"), bridge.Seal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := through(flatMapBy(hundred, executor.Name("first")), flatMapBy(hundred, executor.Name("out")))(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim := process(t, gatherURL, url)
+	lines, err := victim.StdoutPipe()
+	if err == nil {
+		err = victim.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(lines).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := victim.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	results, err := bridge.Gather(t.Context(), out, bridge.ManualAck(), bridge.Wait())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, at := expected(in, hundredOf, hundredOf), acknowledged
+	for r := range results {
+		if at == len(want) || resultOf(r) != want[at] {
+			t.Fatalf("result %d is %s", at, resultOf(r))
+		}
+		r.Ack()
+		at++
+	}
+	if at != len(want) {
+		t.Errorf("%d results of %d", at, len(want))
+	}
+}
+
 // Three workers run a sink, and one of them is killed: each failure counts once, and no queue is left.
 func TestEachSurvivesKilledWorker(t *testing.T) {
 	t.Parallel()
 	ns := testkit.Namespace(t)
 	url := testkit.SharedRedis(t).URL() + "/?ns=" + ns
-	ex, err := executor.New(t.Context(), url, executor.Lease(500*time.Millisecond))
+	ex, err := executor.New(t.Context(), url, executor.Lease(lease))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,14 +62,23 @@ func Write(w io.Writer, rows []Row) error {
 		"a worker joins: ms", "commands", "connections", "MB of Redis",
 	}}
 	for _, r := range rows {
-		grid = append(grid, []string{
+		cells := []string{
 			report.Thousands(float64(r.Workers)), report.Thousands(float64(r.Stages)),
 			fmt.Sprintf("%.3f", r.Idle.CPU), report.Thousands(r.Idle.Commands),
-			report.Significant(1e6 * r.Item.CPU), report.Significant(r.Item.Commands),
-			report.Significant(1e3 * r.Flow.CPU), report.Significant(r.Flow.Commands),
-			report.Significant(1e3 * r.Join.CPU), report.Significant(r.Join.Commands),
-			report.Thousands(r.Clients), report.Significant(r.Memory / 1e6),
-		})
+		}
+		cells = append(cells, r.Item.cells(1e6)...)
+		cells = append(cells, r.Flow.cells(1e3)...)
+		cells = append(cells, r.Join.cells(1e3)...)
+		grid = append(grid, append(cells, report.Thousands(r.Clients), report.Significant(r.Memory/1e6)))
 	}
 	return report.Grid(w, grid)
+}
+
+// cells returns the CPU time in a unit, so many of which are a second, and the commands. They are dashes if the
+// cost is less than the variation of the fleet at rest.
+func (c Cost) cells(unit float64) []string {
+	if c.CPU <= 0 || c.Commands <= 0 {
+		return []string{"-", "-"}
+	}
+	return []string{report.Significant(unit * c.CPU), report.Significant(c.Commands)}
 }
