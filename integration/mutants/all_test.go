@@ -778,7 +778,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "counts have several forms", file: "internal/batch/counts.go",
-		from: "if last := len(runs) - 1; last >= 0 && runs[last].each == r.each && r.each < 2 {\n			return", to: "if false {\n			return",
+		from: "merges := r.n > 0 && r.last.each == next.each && next.each < 2", to: "merges := false",
 		pkg: "internal/batch", run: "MalformedCounts",
 	},
 	{
