@@ -154,6 +154,9 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	if t.shared && wait == 0 { // the bundler bounds the connections: a wait in the pool would be one more
 		o.PoolSize, o.MaxIdleConns = sharedPool, 1
 	}
+	if t.inProcess && wait == 0 {
+		o.PoolSize = max(o.PoolSize, inProcessPool)
+	}
 	if wait > 0 {
 		o.ReadTimeout = wait + 5*time.Second
 		o.ConnMaxIdleTime = -1 // other processes would take the closed connection for the death of this one
@@ -163,6 +166,11 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 
 // sharedPool is more than the connections that a bundler uses at once.
 const sharedPool = 8
+
+// inProcessPool is more than the connections to a server in the process that a client uses at once, or still
+// dials. In tests in virtual time, none may wait for one: go-redis keeps the timers of such waits for the whole
+// process, and one that a bubble of testing/synctest has made is fatal to the next bubble.
+const inProcessPool = 1024
 
 // patienceFactor is the factor of Patience for a server in this process.
 const patienceFactor = 30
