@@ -50,8 +50,10 @@ func TestOutputsOfOneInputKeepTheFleetBusy(t *testing.T) {
 					next++
 				}
 				ideal := outputs * time.Millisecond / time.Duration(c.workers*c.slots)
-				if took := time.Since(begun); next != outputs || took > ideal*3/2 {
-					t.Errorf("%d results in %v, ideal %v", next, took, ideal)
+				took := time.Since(begun)
+				t.Logf("%v, ideal %v", took, ideal)
+				if next != outputs || took > ideal*3/2 {
+					t.Errorf("%d results in %v", next, took)
 				}
 			})
 		})

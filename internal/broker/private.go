@@ -43,6 +43,9 @@ func PlaceOf(source, out string) string {
 
 // leavesOf returns the leaves of a root queue that get the items of a source.
 func leavesOf(leaves []string, source string) []string {
+	if _, private := PrivateIn(source); !private {
+		return leaves
+	}
 	own := make([]string, len(leaves))
 	for i, leaf := range leaves {
 		queue, branch := Root(leaf)

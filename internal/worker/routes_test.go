@@ -82,8 +82,8 @@ func TestStockIsLittleWorkAndLittleMemory(t *testing.T) {
 
 // A slot goes on with the next stage, unless the user has set a bound there, the fetcher has found
 // a queue full, or another queue has the name.
-// A slot that has left an entry after a time slice knows what the whole entry would have taken: the next ones
-// are like it, and would wait for long in a stock.
+// The stock is for entries as long as the whole of the last one, also if a slot has left that one after a time
+// slice: they would wait for long.
 func TestStockCountsWholeEntries(t *testing.T) {
 	t.Parallel()
 	w := &Worker{}
