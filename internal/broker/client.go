@@ -147,7 +147,7 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 	o.ContextTimeoutEnabled = true
 	o.DialerRetries = 1
 	o.DialTimeout = 2 * time.Second
-	o.ReadTimeout = 5 * time.Second
+	o.ReadTimeout = replyTimeout
 	if t.shared || wait > 0 {
 		o.PoolSize, o.PipelinePoolSize = 1, -1 // go-redis has another pool for pipelines
 	}
@@ -158,11 +158,14 @@ func (t target) universal(wait time.Duration) *redis.UniversalOptions {
 		o.PoolSize = max(o.PoolSize, inProcessPool)
 	}
 	if wait > 0 {
-		o.ReadTimeout = wait + 5*time.Second
+		o.ReadTimeout = wait + replyTimeout
 		o.ConnMaxIdleTime = -1 // other processes would take the closed connection for the death of this one
 	}
 	return &o
 }
+
+// replyTimeout bounds the time until a reply, or that by which a blocked read exceeds its wait.
+const replyTimeout = 5 * time.Second
 
 // sharedPool is more than the connections that a bundler uses at once.
 const sharedPool = 8

@@ -47,6 +47,7 @@ var figures = []figure{
 	{"queue_bytes", 0, "bytes", "default maxb of a queue", "queue.go", "defaultBytes"},
 	{"room_wait", 0, "ms", "until a scatter without room calls again without a hint", "sender.go", "lookAgain"},
 	{"worker_wait", 0, "ms", "BLOCK of the read of a worker", "fetcher.go", "readWait"},
+	{"worker_rest", 0, "ms", "longest BLOCK of a worker that waits for rings: worker_wait times workers / 50, up to that", "rings.go", "maxRest"},
 	{"worker_busy_wait", 0, "ms", "until a worker without a free slot reads its mailbox", "fetcher.go", "busyWait"},
 	{"worker_full_wait", 0, "ms", "until a route with a full out-queue is asked again without a hint", "fetcher.go", "fullWait"},
 	{"worker_fail_pause", 0, "ms", "after a read of a worker that failed", "fetcher.go", "failPause"},

@@ -22,6 +22,7 @@ type Lease struct {
 	nextBeat   time.Time // time of the next heartbeat
 	liveness   *livenessConn
 	changed    chan struct{}           // has a token after the liveness connection has changed
+	shown      CardFields              // the fields of the card that the Lease itself sends
 	seen       map[string]*observation // by mark: the processes in the last check
 	lastCheck  time.Time               // time of the last check
 	lastOutage time.Time               // end of the last outage
@@ -47,7 +48,7 @@ const Beats = 5
 
 // Lease returns the lease of a process that has joined. The caller closes it.
 func (c *Client) Lease(r Role, id string, lease time.Duration) *Lease {
-	l := &Lease{c: c, role: r, id: id, lease: lease, liveness: new(livenessConn), changed: make(chan struct{}, 1)}
+	l := &Lease{c: c, role: r, id: id, lease: lease, liveness: new(livenessConn), shown: CardFields{}, changed: make(chan struct{}, 1)}
 	l.liveness.tell(l.changed)
 	return l
 }
@@ -90,11 +91,12 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	interval := l.lease / Beats // the partitions of a client beat at the same time
 	l.nextBeat = l.c.opened.Add((began.Sub(l.c.opened)/interval + 1) * interval)
 	_, conn, _ := l.liveness.get()
-	card = append(card, "conn", conn)
+	card = l.shown.Add(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
 		append([]any{l.id, l.watch().Milliseconds()}, card...)...)
 	if err != nil {
+		clear(l.shown)
 		return HeartbeatReply{}, err
 	}
 	r := asList(reply)

@@ -150,6 +150,28 @@ func (l lab) live(t *testing.T, r broker.Role) (ids []string) {
 	return ids
 }
 
+// A Lease sends the connection of its process once, and again after a heartbeat that may not have arrived.
+func TestLeaseSendsItsConnectionOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, c *broker.Client) {
+		t.Helper()
+		must[any](t)(nil, c.Join(t.Context(), broker.RoleWorker, "w1", nil))
+		beats := c.Lease(broker.RoleWorker, "w1", lease)
+		defer beats.Close()
+		sent := func() bool {
+			t.Helper()
+			must[broker.HeartbeatReply](t)(beats.Beat(t.Context()))
+			return must[int64](t)(c.Raw().HDel(t.Context(), c.Key("w:w1"), "conn").Result()) == 1
+		}
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		first, second := sent(), sent()
+		_, err := beats.Beat(canceled)
+		if third := sent(); !first || second || !third || err == nil {
+			t.Errorf("sent: %v, %v, %v behind a heartbeat that ends with %v", first, second, third, err)
+		}
+	})
+}
+
 func TestStoppedWorkerIsFencedAndRequeued(t *testing.T) {
 	inLab(t, func(t *testing.T, l lab) {
 		t.Helper()

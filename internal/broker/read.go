@@ -239,6 +239,12 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 	if wait > 0 {
 		args = append(args, "BLOCK", min(wait, r.wait).Milliseconds())
 	}
+	sending := ctx
+	if wait < r.wait {
+		var cancel context.CancelFunc
+		sending, cancel = context.WithTimeout(ctx, wait+replyTimeout)
+		defer cancel()
+	}
 	args = append(args, "STREAMS", mailbox)
 	by := make(map[string]StreamRef, len(from))
 	for _, p := range from {
@@ -250,8 +256,8 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 		args = append(args, ">")
 	}
 	r.c.identify(ctx, r.rdb, r.conns.liveness)
-	read := once{redis.NewCmd(ctx, args...)}
-	err = r.rdb.Process(ctx, read)
+	read := once{redis.NewCmd(sending, args...)}
+	err = r.rdb.Process(sending, read)
 	r.observe(ctx, "wait for items", err)
 	reply := read.Val()
 	if errors.Is(err, redis.Nil) {

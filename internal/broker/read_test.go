@@ -3,12 +3,16 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dqbridge/dqbridge/internal/broker"
+	"github.com/dqbridge/dqbridge/internal/embedded"
 	"github.com/dqbridge/dqbridge/internal/testkit"
 )
 
@@ -230,4 +234,45 @@ func TestTakeRespectsWindow(t *testing.T) {
 			t.Errorf("%d entries", len(got.Entries))
 		}
 	})
+}
+
+// A read that waits for less than its Reader may ends with its own time if the server hangs.
+func TestReadThatHangsEndsWithItsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := embedded.New()
+		t.Cleanup(server.Close)
+		var hangs atomic.Bool
+		c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := server.Dial(ctx, network, addr)
+			return mutedConn{conn, &hangs}, err
+		}})
+		c = opened(t, c, err)
+		must[any](t)(nil, c.Join(t.Context(), broker.RoleWorker, "w1", nil))
+		r := c.Reader("w1", time.Hour)
+		defer r.Close()
+		must[any](t)(nil, c.Raw().Ping(t.Context()).Err())
+		if _, _, err := r.Read(t.Context(), nil, 1, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		hangs.Store(true)
+		begun := time.Now()
+		_, _, err = r.Read(t.Context(), nil, 1, 2*time.Second)
+		if took := time.Since(begun); err == nil || took > 10*time.Second {
+			t.Errorf("the read ended after %v, %v", took, err)
+		}
+	})
+}
+
+// A mutedConn drops what is written while it is muted.
+type mutedConn struct {
+	net.Conn
+	muted *atomic.Bool
+}
+
+func (c mutedConn) Write(p []byte) (int, error) {
+	if c.muted.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
 }

@@ -83,6 +83,13 @@ func (p plant) work(t *testing.T, functions ...*runner.Function) *Worker {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, w)
+	return w
+}
+
+// run runs a worker until the test ends, and waits until it has joined.
+func run(t *testing.T, w *Worker) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
@@ -93,7 +100,6 @@ func (p plant) work(t *testing.T, functions ...*runner.Function) *Worker {
 		}
 	})
 	<-w.Ready()
-	return w
 }
 
 // results reads n items of the last queue and counts its failures.

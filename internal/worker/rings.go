@@ -15,6 +15,8 @@ const (
 	ringPause  = 100 * time.Millisecond // until a ready queue that could not be read is asked for again
 	knownLook  = time.Minute            // between two looks at all stages that a worker knows
 	knownSpare = 64                     // stages more than twice those of the last look, after which the next one is due
+	restLooks  = 50                     // of a fleet at rest at the ready queues, in each readWait
+	maxRest    = 10 * time.Second       // between two looks of a worker at rest
 )
 
 // A ringMode is the way in which a fetcher waits in a wide partition: for the hint HintReady in its mailbox
@@ -325,13 +327,20 @@ func (f *fetcher) passOn(ctx context.Context, queues []string) error {
 	return f.client.Ring(ctx, mine)
 }
 
-// awaitHint waits for a hint: until readWait has passed if the worker is rung for each ready queue,
-// otherwise until it asks for skipped queues again.
+// rest returns how long a worker of a fleet waits for a ring before it looks at the ready queues. A look finds
+// what a lost ring has left behind, and each worker of the class finds it: so those of a large fleet look less
+// often, and a fleet at rest costs Redis little more than its heartbeats.
+func rest(fleet int) time.Duration {
+	return min(max(readWait, readWait*time.Duration(fleet)/restLooks), maxRest)
+}
+
+// awaitHint waits for a hint: as long as a worker rests if it is rung for each ready queue, otherwise until it
+// asks for skipped queues again.
 func (f *fetcher) awaitHint(ctx context.Context) error {
 	if f.linger(ctx) {
 		return nil
 	}
-	wait := f.client.Patience(readWait)
+	wait := f.client.Patience(rest(int(f.reporter.fleet.Load())))
 	if !f.rings.idle {
 		wait = ringPause
 		for _, until := range f.rings.skipped {

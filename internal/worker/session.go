@@ -101,7 +101,7 @@ func (w *Worker) runSession(ctx context.Context, part *broker.Client) error {
 		s.compareVersions(ctx)
 	}
 	beating := part.Lease(broker.RoleWorker, s.id, s.lease)
-	s.reader = beating.SharedReader(part.Patience(readWait), w.mailboxes)
+	s.reader = beating.SharedReader(part.Patience(maxRest), w.mailboxes)
 	w.partitions.enter(s)
 	defer w.partitions.exit(s)
 	s.log.InfoContext(ctx, "worker started", "worker", s.id, "redis", part.String(), "partition", part.Index(), "concurrency", s.concurrency())
@@ -190,7 +190,9 @@ func (s *session) beat(ctx context.Context, lease *broker.Lease) error {
 	counts := &s.worker.counts
 	shown := broker.CardFields{}
 	for lease.Wait(ctx) {
-		card := []any{"done", counts.done.Load(), "failed", counts.failed.Load(), "stuck", counts.left.Load()}
+		card := shown.Add(nil, "done", strconv.FormatInt(counts.done.Load(), 10))
+		card = shown.Add(card, "failed", strconv.FormatInt(counts.failed.Load(), 10))
+		card = shown.Add(card, "stuck", strconv.FormatInt(counts.left.Load(), 10))
 		card = shown.Add(card, "busy", strconv.FormatInt(time.Duration(s.reporter.busy.Load()).Milliseconds(), 10))
 		card = shown.Add(card, "draining", s.worker.drainMark())
 		card = shown.Add(card, "now", s.runningItems(time.Now()))

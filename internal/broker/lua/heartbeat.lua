@@ -32,8 +32,7 @@ if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'fenced'} end
 local ms = now_ms()
 redis.call('HDEL', KEYS[2], '') -- a script that has begun to delete may add, also where the memory is full
 redis.call('ZADD', KEYS[1], ms, ARGV[1])
-redis.call('HSET', KEYS[2], 'seen', ms)
-for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[2], 'seen', ms, unpack(ARGV, 3))
 local live = redis.call('ZCARD', KEYS[4])
 local first = redis.call('ZRANGE', KEYS[7], 0, 0, 'WITHSCORES')
 local overdue = first[1] and math.max(0, math.floor(ms - tonumber(first[2]))) or 0

@@ -23,7 +23,8 @@
 -- word idle  it waits for a ring
 -- word gone  it is not in the class
 local prefix, count = ARGV[3], tonumber(ARGV[4])
-if redis.call('HGET', KEYS[1], 'm:' .. ARGV[1]) ~= ARGV[2] then return {'gone', 0, 0, 0, {}, 0} end
+local class = redis.call('HMGET', KEYS[1], 'm:' .. ARGV[1], 'w:' .. ARGV[2], 'pass')
+if class[1] ~= ARGV[2] then return {'gone', 0, 0, 0, {}, 0} end
 redis.call('HDEL', KEYS[1], '') -- a script that has begun to delete may add, also where the memory is full
 local skipped, left_out, ms = {}, false, now_ms()
 for i = 7, #ARGV do skipped[ARGV[i]] = true end
@@ -33,7 +34,7 @@ for i = 7, #ARGV do skipped[ARGV[i]] = true end
 -- whether there were any.
 local function look()
   local found, gone = {}, false
-  for signature in string.gmatch(redis.call('HGET', KEYS[1], 'w:' .. ARGV[2]) or '', '[^\n]+') do
+  for signature in string.gmatch(class[2] or '', '[^\n]+') do
     local ready = prefix .. 'ready:' .. signature
     local first = redis.call('ZRANGE', ready, 0, count + #ARGV - 6, 'WITHSCORES')
     for i = 1, #first, 2 do
@@ -67,7 +68,7 @@ end
 
 local pass, stages, pace = 0, redis.call('HLEN', KEYS[3]), tonumber(ARGV[6])
 if pace > 0 then pace = math.max(pace, stages) end
-if math.abs(ms - (tonumber(redis.call('HGET', KEYS[1], 'pass') or 0))) >= pace then
+if math.abs(ms - tonumber(class[3] or 0)) >= pace then
   redis.call('HSET', KEYS[1], 'pass', ms)
   pass = 1
 end
