@@ -63,7 +63,7 @@ func TestWhatRedisHasLostIsDoneAgain(t *testing.T) {
 	if err := raw.RestoreReplace(t.Context(), key, time.Duration(0), before).Err(); err != nil {
 		t.Fatal(err)
 	}
-	<-proxy.CutAfterRequest(func(request []byte) bool { return bytes.Contains(request, []byte("failed")) }) // of a heartbeat
+	<-proxy.CutAfterRequest(func(request []byte) bool { return bytes.Contains(request, []byte(":watcher")) }) // of a heartbeat
 	testkit.Eventually(t, func() bool { return calls.Load() == 2 }, "the batch is done again")
 	close(in)
 	for r := range out {
