@@ -125,3 +125,27 @@ func texts(t *testing.T, ex *executor.Executor) *executor.Queue[string] {
 	}
 	return q
 }
+
+// A stage that was inserted, and the stage behind it, go with the queue between them.
+func TestInsertedStageGoesWithItsQueue(t *testing.T) {
+	onBoth(t, func(t *testing.T, ex *executor.Executor) {
+		q := scatterIn(t, ex, 1)
+		if _, err := executor.Map(t.Context(), half, q, executor.Name("out")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := executor.Map(t.Context(), inc, q, executor.InsertStage(), executor.Name("between")); err != nil {
+			t.Fatal(err)
+		}
+		if err := ex.Delete(t.Context(), "between"); err != nil {
+			t.Error(err)
+		}
+		if stages, err := ex.Stages(t.Context()); err != nil || len(stages) > 0 {
+			t.Errorf("left are %+v, %v", stages, err)
+		}
+		for _, name := range []string{"in", "out"} {
+			if err := ex.Delete(t.Context(), name); err != nil {
+				t.Error(err)
+			}
+		}
+	}, inc, half)
+}

@@ -226,6 +226,16 @@ func goexitAt(n int) follow {
 	}
 }
 
+// blockedAt leads to the next number, and waits at a number until its context ends.
+func blockedAt(n int) follow {
+	return func(ctx context.Context, x int) ([]int, error) {
+		if x == n {
+			<-ctx.Done()
+		}
+		return []int{x + 1}, nil
+	}
+}
+
 // A cycle that ends early leaves no queue, no key and no goroutine, which dqtest checks, and its results
 // end with the reason.
 func TestFeedbackThatEndsEarly(t *testing.T) {
@@ -235,10 +245,14 @@ func TestFeedbackThatEndsEarly(t *testing.T) {
 		end  func(running) error
 		want error // nil: the loop is left
 	}{
-		"the loop is left":         {goexitAt(-1), nothing, nil},
-		"the context ends":         {goexitAt(-1), func(r running) error { r.cancel(); return nil }, context.Canceled},
-		"the executor closes":      {goexitAt(-1), func(r running) error { go r.ex.Close(); return nil }, executor.ErrClosed},
-		"the in-queue is deleted":  {goexitAt(-1), func(r running) error { return r.in.Delete(context.Background()) }, executor.ErrTruncated},
+		"the loop is left":        {goexitAt(-1), nothing, nil},
+		"the context ends":        {goexitAt(-1), func(r running) error { r.cancel(); return nil }, context.Canceled},
+		"the executor closes":     {goexitAt(-1), func(r running) error { go r.ex.Close(); return nil }, executor.ErrClosed},
+		"the in-queue is deleted": {goexitAt(-1), func(r running) error { return r.in.Delete(context.Background()) }, executor.ErrTruncated},
+		"it is while next runs": {blockedAt(12), func(r running) error {
+			<-time.After(time.Second) // next waits
+			return r.in.Delete(context.Background())
+		}, executor.ErrTruncated},
 		"the out-queue is deleted": {goexitAt(-1), func(r running) error { return r.out.Delete(context.Background()) }, executor.ErrQueueNotFound},
 		"next calls Goexit":        {goexitAt(20), nothing, executor.ErrTruncated},
 	} {
@@ -253,7 +267,7 @@ func TestFeedbackThatEndsEarly(t *testing.T) {
 					r.in = q
 					return mapBy(slow)(ctx, q)
 				}, c.next)
-				n, last := 0, error(nil)
+				n, last, ended := 0, error(nil), time.Time{}
 				for _, err := range bridge.All(ctx, r.out) {
 					if n, last = n+1, err; n != 10 {
 						continue
@@ -264,9 +278,10 @@ func TestFeedbackThatEndsEarly(t *testing.T) {
 					if err := c.end(r); err != nil {
 						t.Error(err)
 					}
+					ended = time.Now()
 				}
-				if !errors.Is(last, c.want) || n < 10 {
-					t.Errorf("%d results, then %v", n, last)
+				if took := time.Since(ended); !errors.Is(last, c.want) || n < 10 || c.want != nil && took > time.Second {
+					t.Errorf("%d results, and %v later %v", n, took, last)
 				}
 				<-time.After(time.Minute)
 				checkNoQueues(t, f)

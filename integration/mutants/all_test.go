@@ -838,7 +838,7 @@ local function full(stream, meta)
 	},
 	{
 		name: "a long derived name is cut", file: "executor/stage.go",
-		from: "return name[:broker.MaxName-len(hash)] + hash", to: "return name[:broker.MaxName]",
+		from: "return name[:broker.MaxName-len(hash)] + hash", to: "_ = hash\n\treturn name[:broker.MaxName]",
 		pkg: "executor", run: "LongDerived",
 	},
 	{
@@ -912,8 +912,8 @@ local function full(stream, meta)
 		pkg: "internal/broker", run: "LateInterrupt",
 	},
 	{
-		name: "a broken connection is kept for the next gather", file: "internal/broker/read.go",
-		from: "nil && !r.failed && r.c", to: "nil && r.c",
+		name: "the line of an interrupted gather is kept for the next one", file: "internal/broker/connections.go",
+		from: " || l.conns.isClosed()", to: "",
 		pkg: "internal/broker", run: "BrokenConnection",
 	},
 	{
@@ -946,11 +946,6 @@ local function full(stream, meta)
 		name: "a cycle goes on without its deleted queue", file: "executor/cycle.go",
 		from: "	detach := c.watch(stop)\n", to: "	detach := c.watch(func(error) {})\n",
 		pkg: "flow", run: "FeedbackThatEndsEarly",
-	},
-	{
-		name: "the items of a result wait for room in the out-queue", file: "executor/collector.go",
-		from: "	c.results.r.Delivered(p.Len())\n	c.fedBack.signal()\n", to: "	defer c.results.r.Delivered(p.Len())\n	defer c.fedBack.signal()\n",
-		pkg: "flow", run: "Feedback",
 	},
 	{
 		name: "a body with a queue of its own is taken for a cycle", file: "executor/feedback.go",

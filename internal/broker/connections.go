@@ -49,7 +49,8 @@ func (s *spareLines) take(wait time.Duration) (l line, ok bool) {
 	return l, true
 }
 
-// put keeps a line on which no read is under way. It returns false if the caller has to close it.
+// put keeps a line on which no read is under way; go-redis has closed its connection if the last one has failed. It
+// returns false if the caller has to close the line.
 func (s *spareLines) put(l line) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -101,7 +101,6 @@ type Reader struct {
 	line     // its rdb is nil with shared
 	c        *Client
 	consumer string
-	failed   bool       // the last read ended with an error
 	mu       sync.Mutex // guards closed
 	closed   bool
 	seen     []string       // hints that were read and are still in the mailbox
@@ -152,7 +151,7 @@ func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	if r.conns.liveness == nil && !r.failed && r.c.spares.put(r.line) {
+	if r.conns.liveness == nil && r.c.spares.put(r.line) {
 		return nil
 	}
 	return r.rdb.Close()
@@ -195,7 +194,6 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 	read := once{redis.NewCmd(sending, args...)}
 	err = r.rdb.Process(sending, read)
 	r.observe(ctx, "wait for items", err)
-	r.failed = err != nil && !errors.Is(err, redis.Nil)
 	reply := read.Val()
 	if errors.Is(err, redis.Nil) {
 		if wait > 0 {
