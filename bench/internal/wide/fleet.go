@@ -21,7 +21,7 @@ import (
 type Fleet struct{ Workers, Slots, Stages int }
 
 // Rest is the time after which workers without work are at rest, and the time of a look at them.
-const Rest = 6 * time.Second
+const Rest = 10 * time.Second
 
 // Inc is the function of all stages.
 var Inc = workers.Define("wide", func(_ context.Context, i int) (int, error) { return i + 1, nil })
