@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -34,6 +35,9 @@ func startConfigured(t *testing.T, config string, flags ...string) *configured {
 	c.cmd = exec.Command("dqworker", append([]string{"--config", c.path}, flags...)...)
 	c.cmd.Env = append(os.Environ(), "DQBRIDGE_REDIS=")
 	c.cmd.Stderr = told
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // under nohup, the worker would ignore the signal as well
+	defer signal.Stop(hangups)
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

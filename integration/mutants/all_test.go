@@ -907,21 +907,6 @@ local function full(stream, meta)
 		pkg: "bridge", run: "Private",
 	},
 	{
-		name: "a late interrupt ends the read of the next gather", file: "internal/broker/read.go",
-		from: "	if r.closed { // its line may belong to another Reader\n		return\n	}\n", to: "",
-		pkg: "internal/broker", run: "LateInterrupt",
-	},
-	{
-		name: "the line of an interrupted gather is kept for the next one", file: "internal/broker/connections.go",
-		from: " || l.conns.isClosed()", to: "",
-		pkg: "internal/broker", run: "BrokenConnection",
-	},
-	{
-		name: "the connections of ended gathers are kept for ever", file: "internal/broker/connections.go",
-		from: "time.Since(s.lines[0].spare) > spareAge", to: "time.Since(s.lines[0].spare) > 1000*spareAge",
-		pkg: "internal/broker", run: "FewConnections",
-	},
-	{
 		name: "each worker of a large fleet looks as often as one of a small fleet", file: "internal/worker/rings.go",
 		from: "readWait*time.Duration(fleet)/restLooks), maxRest)", to: "readWait*time.Duration(fleet)/restLooks), readWait)",
 		pkg: "internal/worker", run: "LargeFleet",

@@ -63,7 +63,6 @@ type Client struct {
 	failures   atomic.Int64
 	ended      *atomic.Int64 // connections of all partitions that have ended
 	opened     time.Time     // when Open was called; heartbeats count from there
-	spares     spareLines
 }
 
 // Open parses the address, see parseURL. It connects on the first use.
@@ -198,13 +197,7 @@ func Label(address string) string {
 }
 
 // Close closes all connections of all partitions.
-func (c *Client) Close() error {
-	var err error
-	for _, p := range c.partitions {
-		err = errors.Join(err, p.spares.close())
-	}
-	return errors.Join(err, c.rdb.Close())
-}
+func (c *Client) Close() error { return c.rdb.Close() }
 
 // Failures returns the number of calls whose first attempt failed with a transient error, plus the
 // number of connections that have ended. If it has grown, Redis may have lost writes in a restart or

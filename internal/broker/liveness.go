@@ -87,7 +87,7 @@ func (l *Lease) SharedReader(wait time.Duration, m *MailboxReader) *Reader {
 	l.liveness = m.liveness
 	l.liveness.tell(l.changed)
 	return &Reader{
-		line: line{conns: newConnSet(nil), wait: wait}, c: l.c, consumer: l.id,
+		c: l.c, consumer: l.id, wait: wait, conns: newConnSet(nil),
 		shared: m, box: hintBox{rung: make(chan struct{}, 1), closed: make(chan struct{})},
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,11 +101,11 @@ func (c *Client) Take(ctx context.Context, consumer string, budget, suspects int
 // its consumer is also that of its mailbox. One goroutine uses it; another one may call Interrupt to end a
 // blocked Read.
 type Reader struct {
-	line     // its rdb is nil with shared
 	c        *Client
+	rdb      redis.UniversalClient // nil with shared
 	consumer string
-	mu       sync.Mutex // guards closed
-	closed   bool
+	wait     time.Duration
+	conns    *connSet
 	seen     []string       // hints that were read and are still in the mailbox
 	shared   *MailboxReader // nil: none
 	box      hintBox        // with shared
@@ -115,15 +118,31 @@ const gatherBuffer = 4 << 10
 
 // Reader makes the Reader of a gather. Its Read blocks for at most wait. The caller closes it.
 func (c *Client) Reader(consumer string, wait time.Duration) *Reader {
-	if l, ok := c.spares.take(wait); ok {
-		return &Reader{line: l, c: c, consumer: consumer}
-	}
 	return c.reader(consumer, wait, nil)
 }
 
 func (c *Client) reader(consumer string, wait time.Duration, s *livenessConn) *Reader {
 	conns := newConnSet(s)
-	return &Reader{line: line{rdb: c.dedicated(wait, conns), conns: conns, wait: wait}, c: c, consumer: consumer}
+	return &Reader{c: c, rdb: c.dedicated(wait, conns), consumer: consumer, wait: wait, conns: conns}
+}
+
+// dedicated returns a client with one connection, which d tracks. A read on it may block for wait.
+func (c *Client) dedicated(wait time.Duration, d *connSet) redis.UniversalClient {
+	options := c.target.universal(wait)
+	next := dialerOf(options)
+	if d.liveness == nil {
+		options.ReadBufferSize, options.WriteBufferSize = gatherBuffer, gatherBuffer
+	}
+	options.Dialer = dialLate(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return d.keep(conn)
+	})
+	return c.target.connect(options, func(ctx context.Context) ([]redis.ClusterSlot, error) { // it needs no connection to other nodes
+		return c.rdb.ClusterSlots(ctx).Result()
+	})
 }
 
 // mailbox returns the key of the mailbox.
@@ -131,30 +150,76 @@ func (r *Reader) mailbox() string { return r.c.keys.mailbox(r.consumer) }
 
 // Interrupt ends a blocked Read. No Read may follow.
 func (r *Reader) Interrupt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed { // its line may belong to another Reader
-		return
-	}
 	r.conns.close()
 	if r.box.closed != nil {
 		r.box.once.Do(func() { close(r.box.closed) })
 	}
 }
 
-// Close closes the connection, or keeps that of a gather for the next one. No Read may be running.
+// Close closes the connection. No Read may be running.
 func (r *Reader) Close() error {
 	if r.shared != nil {
 		r.shared.detach(r)
 		return nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	if r.conns.liveness == nil && r.c.spares.put(r.line) {
+	return r.rdb.Close()
+}
+
+// connSet tracks the open connections of one go-redis client. A context does not end a blocked
+// read, and go-redis writes to stderr if it is closed during one, so Interrupt closes the
+// connections below it.
+type connSet struct {
+	liveness *livenessConn // liveness connection of the process, nil for a gather
+
+	mu     sync.Mutex
+	conns  map[*trackedConn]struct{}
+	closed bool
+}
+
+func newConnSet(s *livenessConn) *connSet {
+	return &connSet{conns: map[*trackedConn]struct{}{}, liveness: s}
+}
+
+// A trackedConn is one connection of a connSet.
+type trackedConn struct {
+	net.Conn
+	set *connSet
+}
+
+// Close closes the connection once; further calls return nil.
+func (l *trackedConn) Close() error {
+	l.set.mu.Lock()
+	_, open := l.set.conns[l]
+	delete(l.set.conns, l)
+	l.set.mu.Unlock()
+	if !open {
 		return nil
 	}
-	return r.rdb.Close()
+	l.set.liveness.reset()
+	return l.Conn.Close()
+}
+
+func (d *connSet) keep(conn net.Conn) (net.Conn, error) {
+	l := &trackedConn{conn, d}
+	d.liveness.reset()
+	d.mu.Lock()
+	d.conns[l] = struct{}{}
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return nil, errors.Join(net.ErrClosed, l.Close())
+	}
+	return l, nil
+}
+
+func (d *connSet) close() {
+	d.mu.Lock()
+	d.closed = true
+	conns := slices.Collect(maps.Keys(d.conns))
+	d.mu.Unlock()
+	for _, conn := range conns {
+		_ = conn.Close() // the bytes left in it have no reader
+	}
 }
 
 // Read waits until one of the streams has an unread entry or the mailbox has a hint. It waits for
