@@ -23,6 +23,7 @@ type Lease struct {
 	liveness   *livenessConn
 	changed    chan struct{}           // has a token after the liveness connection has changed
 	shown      CardFields              // the fields of the card that the Lease itself sends
+	failures   int64                   // of the client, at the last heartbeat
 	seen       map[string]*observation // by mark: the processes in the last check
 	lastCheck  time.Time               // time of the last check
 	lastOutage time.Time               // end of the last outage
@@ -91,6 +92,10 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	interval := l.lease / Beats // the partitions of a client beat at the same time
 	l.nextBeat = l.c.opened.Add((began.Sub(l.c.opened)/interval + 1) * interval)
 	_, conn, _ := l.liveness.get()
+	if failures := l.c.Failures(); failures != l.failures { // Redis may have gone back to an earlier card
+		clear(l.shown)
+		l.failures = failures
+	}
 	card = l.shown.Add(card, "conn", conn)
 	reply, err := l.c.run(ctx, "beat", scripts.heartbeat,
 		[]string{k.registry(l.role), k.card(l.role, l.id), k.watcher(), k.registry(RoleWorker), k.registry(RoleExecutor), k.fenced(), k.due()},
@@ -101,6 +106,7 @@ func (l *Lease) Beat(ctx context.Context, card ...any) (HeartbeatReply, error) {
 	}
 	r := asList(reply)
 	if r.text(0) == "fenced" {
+		clear(l.shown) // the process may join again, with a new card
 		return HeartbeatReply{}, fmt.Errorf("%s %s: %w", l.role, l.id, ErrFenced)
 	}
 	l.c.clock.set(r.number(3), began)

@@ -150,7 +150,8 @@ func (l lab) live(t *testing.T, r broker.Role) (ids []string) {
 	return ids
 }
 
-// A Lease sends the connection of its process once, and again after a heartbeat that may not have arrived.
+// A Lease sends the connection of its process once, and again after a heartbeat that may not have arrived or a
+// new card.
 func TestLeaseSendsItsConnectionOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, c *broker.Client) {
 		t.Helper()
@@ -168,6 +169,44 @@ func TestLeaseSendsItsConnectionOnce(t *testing.T) {
 		_, err := beats.Beat(canceled)
 		if third := sent(); !first || second || !third || err == nil {
 			t.Errorf("sent: %v, %v, %v behind a heartbeat that ends with %v", first, second, third, err)
+		}
+		must[any](t)(nil, c.Raw().ZRem(t.Context(), c.Key("workers"), "w1").Err())
+		if _, err := beats.Beat(t.Context()); !errors.Is(err, broker.ErrFenced) {
+			t.Errorf("without its registration: %v", err)
+		}
+		must[any](t)(nil, c.Join(t.Context(), broker.RoleWorker, "w1", nil))
+		if !sent() {
+			t.Error("the connection is missing on the card of a process that has joined again")
+		}
+	})
+}
+
+// If connections were lost, Redis may have gone back to an earlier card: the Lease sends its connection again.
+func TestLeaseSendsItsConnectionAfterFailures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := embedded.New()
+		t.Cleanup(server.Close)
+		var open []net.Conn
+		c, err := broker.Open("redis://127.0.0.1/", broker.Options{Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := server.Dial(ctx, network, addr)
+			open = append(open, conn)
+			return conn, err
+		}})
+		c = opened(t, c, err)
+		must[any](t)(nil, c.Join(t.Context(), broker.RoleWorker, "w1", nil))
+		beats := c.Lease(broker.RoleWorker, "w1", time.Hour)
+		defer beats.Close()
+		must[broker.HeartbeatReply](t)(beats.Beat(t.Context()))
+		must[int64](t)(c.Raw().HDel(t.Context(), c.Key("w:w1"), "conn").Result())
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+		for range 2 { // the first one meets the closed connection
+			must[broker.HeartbeatReply](t)(beats.Beat(t.Context()))
+		}
+		if !must[bool](t)(c.Raw().HExists(t.Context(), c.Key("w:w1"), "conn").Result()) {
+			t.Error("the connection is missing on the card")
 		}
 	})
 }

@@ -240,7 +240,7 @@ func (r *Reader) Read(ctx context.Context, from []StreamRef, count int, wait tim
 		args = append(args, "BLOCK", min(wait, r.wait).Milliseconds())
 	}
 	sending := ctx
-	if wait < r.wait {
+	if wait < r.wait { // the timeout of the connection is for the longest wait
 		var cancel context.CancelFunc
 		sending, cancel = context.WithTimeout(ctx, wait+replyTimeout)
 		defer cancel()

@@ -236,7 +236,7 @@ func TestTakeRespectsWindow(t *testing.T) {
 	})
 }
 
-// A read that waits for less than its Reader may ends with its own time if the server hangs.
+// A read with a shorter wait than its Reader allows fails soon after that wait if the server hangs.
 func TestReadThatHangsEndsWithItsWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ const (
 	ringPause  = 100 * time.Millisecond // until a ready queue that could not be read is asked for again
 	knownLook  = time.Minute            // between two looks at all stages that a worker knows
 	knownSpare = 64                     // stages more than twice those of the last look, after which the next one is due
-	restLooks  = 50                     // of a fleet at rest at the ready queues, in each readWait
+	restLooks  = 50                     // at the ready queues in each readWait, of a fleet at rest
 	maxRest    = 10 * time.Second       // between two looks of a worker at rest
 )
 
